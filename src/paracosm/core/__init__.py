@@ -1,0 +1,1 @@
+"""What every room speaks: MDPs, policies, rollouts, data, records, estimates and input checks."""

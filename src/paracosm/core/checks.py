@@ -1,0 +1,73 @@
+"""Input checks: one sentence that names the argument, what was found and what is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+
+class ParacosmError(Exception):
+    """Bad input. The message is one sentence fit to show a user; the command line exits with status 2."""
+
+
+class BadArgument(ParacosmError, ValueError):
+    """An argument has a value that cannot be used."""
+
+
+class BadData(ParacosmError, ValueError):
+    """Data, a model's output or a file holds something that cannot be used."""
+
+
+class Unsupported(ParacosmError, TypeError):
+    """A kind of environment, space or file that Paracosm does not handle."""
+
+
+class Missing(ParacosmError, LookupError):
+    """Something named by the user does not exist, or needs an extra that is not installed."""
+
+
+def positive(name: str, value: float) -> None:
+    """Require `value > 0`."""
+    if not value > 0 or not np.isfinite(value):
+        raise BadArgument(f"{name} is {value:g}; it must be a positive number.")
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Require `value >= least`."""
+    if not value >= least:
+        raise BadArgument(f"{name} is {value:g}; it must be at least {least:g}.")
+
+
+def in_unit_interval(name: str, value: float, *, open_right: bool = False) -> None:
+    """Require `0 <= value <= 1`, or `< 1` with `open_right`."""
+    if not (0 <= value <= 1) or (open_right and value == 1):
+        raise BadArgument(f"{name} is {value:g}; it must lie in [0, 1{')' if open_right else ']'}.")
+
+
+def one_of(name: str, value: str, choices: Collection[str]) -> None:
+    """Require `value` to be one of `choices`."""
+    if value not in choices:
+        raise BadArgument(f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}.")
+
+
+def finite(what: str, values: Any) -> None:
+    """Require every entry of an array to be finite; `what` names it and names its first axis.
+
+    Raises:
+        BadData: naming the first row that holds NaN or infinity.
+    """
+    values = np.asarray(values)
+    bad = ~np.isfinite(values).reshape(len(values) if values.ndim else 1, -1).all(axis=1)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise BadData(
+            f"{what} holds {values[row] if values.ndim else values} at step {row}; every entry must be finite."
+        )
+
+
+def shape(what: str, values: Any, expected: tuple[int, ...]) -> None:
+    """Require `values.shape == expected`."""
+    if tuple(np.shape(values)) != expected:
+        raise BadData(f"{what} has shape {tuple(np.shape(values))}; {expected} is needed.")

@@ -1,0 +1,172 @@
+"""Trajectories, and the table of real steps from which transitions and reward labels are bought.
+
+A *terminated* step ended the MDP; a *truncated* one was only where the record stops.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Self
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from paracosm.core import checks
+from paracosm.core.types import Array
+
+Actions = Float[Array, "*rows action"] | Int[Array, "*rows"]
+
+
+class Trajectory(eqx.Module):
+    """Episodes side by side, arrays `[episode, time, …]`.
+
+    `alive[i, t]` says whether step t was taken; after the end, states stay and rewards are 0.
+    """
+
+    state: Float[Array, "episode time state"]
+    action: Float[Array, "episode time action"] | Int[Array, "episode time"]
+    next_state: Float[Array, "episode time state"]
+    reward: Float[Array, "episode time"]
+    terminated: Bool[Array, "episode time"]
+    truncated: Bool[Array, "episode time"]
+    alive: Bool[Array, "episode time"]
+
+
+class Transitions(eqx.Module):
+    """Bought transitions `(s, a, s', ended)`, one a row; `ended` means terminated."""
+
+    state: Float[Array, "rows state"]
+    action: Float[Array, "rows action"] | Int[Array, rows]
+    next_state: Float[Array, "rows state"]
+    ended: Bool[Array, rows]
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+
+class RewardLabels(eqx.Module):
+    """Bought reward labels `(s, a, s', r)`, one a row; they own their states and never enter the dynamics fit."""
+
+    state: Float[Array, "rows state"]
+    action: Float[Array, "rows action"] | Int[Array, rows]
+    next_state: Float[Array, "rows state"]
+    reward: Float[Array, rows]
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Real steps, each of which says what was bought of it: the transition, the reward label, or both.
+
+    Rows are in the order of `(episode, time)`. An unbought reward is stored as NaN and an unbought end as
+    not ended: what was not paid for is not there. States are float32, rewards float64, actions float32 or
+    int32.
+
+    Attributes:
+        state, next_state: `[rows, state]`.
+        action: `[rows, action]`, or `[rows]` for discrete actions.
+        reward: `[rows]`, NaN where no label was bought.
+        terminated, truncated: `[rows]`.
+        episode, time: `[rows]`, the episode a step belongs to and its place in it.
+        has_transition, has_label: `[rows]`, what was bought.
+    """
+
+    state: np.ndarray
+    action: np.ndarray
+    next_state: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    episode: np.ndarray
+    time: np.ndarray
+    has_transition: np.ndarray
+    has_label: np.ndarray
+
+    def __post_init__(self) -> None:
+        rows = len(self.state)
+        for field in dataclasses.fields(self):
+            values = getattr(self, field.name)
+            if len(values) != rows:
+                raise checks.BadData(f"the data set's {field.name} has {len(values)} rows; its states have {rows}.")
+        checks.shape("the data set's next states", self.next_state, self.state.shape)
+        checks.finite("the data set's states", self.state)
+        checks.finite("the data set's next states", self.next_state)
+        checks.finite("the data set's actions", self.action)
+        bad = self.has_label & ~np.isfinite(self.reward)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise checks.BadData(f"the reward label of step {row} is {self.reward[row]}; it must be finite.")
+
+    @property
+    def real_steps(self) -> int:
+        """Steps taken in the real environment."""
+        return len(self.state)
+
+    @property
+    def transitions(self) -> Transitions:
+        """The bought transitions."""
+        own = self.has_transition
+        return Transitions(self.state[own], self.action[own], self.next_state[own], self.terminated[own])
+
+    @property
+    def labels(self) -> RewardLabels:
+        """The bought reward labels."""
+        own = self.has_label
+        return RewardLabels(self.state[own], self.action[own], self.next_state[own], self.reward[own])
+
+    @property
+    def initial(self) -> np.ndarray:
+        """States in which episodes started, `[episodes, state]`."""
+        return self.state[self.time == 0]
+
+    def join(self, other: Self) -> Dataset:
+        """Both data sets as one; `other`'s episodes are numbered after ours."""
+        if not len(self.episode):
+            return other
+        columns = {
+            field.name: np.concatenate([getattr(self, field.name), getattr(other, field.name)])
+            for field in dataclasses.fields(self)
+        }
+        columns["episode"][len(self.episode) :] += self.episode.max() + 1 - min(other.episode, default=0)
+        return Dataset(**columns)
+
+    @classmethod
+    def from_trajectory(cls, episodes: Trajectory) -> Dataset:
+        """Every step that was taken, transition and label both bought."""
+        alive = np.asarray(episodes.alive)
+        episode, time = np.nonzero(alive)
+        action = np.asarray(episodes.action)[alive]
+        rows = np.ones(len(episode), bool)
+        return cls(
+            state=np.asarray(episodes.state)[alive].astype(np.float32),
+            action=action.astype(np.int32 if np.issubdtype(action.dtype, np.integer) else np.float32),
+            next_state=np.asarray(episodes.next_state)[alive].astype(np.float32),
+            reward=np.asarray(episodes.reward)[alive].astype(np.float64),
+            terminated=np.asarray(episodes.terminated)[alive],
+            truncated=np.asarray(episodes.truncated)[alive],
+            episode=episode.astype(np.int64),
+            time=time.astype(np.int64),
+            has_transition=rows,
+            has_label=rows.copy(),
+        )
+
+    def buy(self, transitions: int, labels: int, seed: int) -> Dataset:
+        """Of fully observed steps, keep `transitions` random transitions and `labels` random reward labels.
+
+        The smaller purchase is a subset of the larger (a joint sample owns both); steps of which nothing is
+        bought keep their place but tell nothing, so `real_steps` still counts them.
+        """
+        order = np.random.default_rng([seed, 0xB0]).permutation(self.real_steps)
+        has_transition, has_label = np.zeros((2, self.real_steps), bool)
+        has_transition[order[:transitions]] = True
+        has_label[order[:labels]] = True
+        return dataclasses.replace(
+            self,
+            reward=np.where(has_label, self.reward, np.nan),
+            terminated=self.terminated & has_transition,
+            has_transition=has_transition,
+            has_label=has_label,
+        )

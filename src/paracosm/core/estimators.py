@@ -1,0 +1,26 @@
+"""Means with intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from paracosm.core.records import Estimate
+
+
+def mean(samples: ArrayLike, level: float = 0.95) -> Estimate:
+    """Mean of independent samples `[n]` with Student's t interval; one sample gets an infinite interval."""
+    samples = np.asarray(samples, np.float64)
+    n, center = len(samples), float(np.mean(samples))
+    if n == 1:
+        return Estimate(center, -np.inf, np.inf, 1, "one sample: no interval")
+    half = float(stats.t.ppf((1 + level) / 2, n - 1) * np.std(samples, ddof=1) / np.sqrt(n))
+    return Estimate(center, center - half, center + half, n, f"mean, {level:.0%} Student t")
+
+
+def root_mean_square(squares: ArrayLike, level: float = 0.95) -> Estimate:
+    """Square root of the mean of independent squared errors `[n]`, the interval carried through the root."""
+    squared = mean(squares, level)
+    low, center, high = np.sqrt(np.maximum([squared.low, squared.mean, squared.high], 0))
+    return Estimate(float(center), float(low), float(high), squared.n, f"root mean square, {level:.0%} Student t")

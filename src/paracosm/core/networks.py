@@ -1,0 +1,51 @@
+"""The multilayer perceptron that policies and learned parts share."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from paracosm.core.types import Array, PRNGKey
+
+
+class MLP(eqx.Module):
+    """`x ↦ W_l tanh(… tanh(W_1 (x - center)/scale + b_1) …) + b_l`, `[inputs] -> [outputs]`.
+
+    Weights are `[inputs, outputs]` so that a batch is a plain row-major product. `center` and `scale`
+    (`[inputs]`) are constants of the data, not trained.
+    """
+
+    weights: tuple[Float[Array, "_ _"], ...]
+    biases: tuple[Float[Array, " _"], ...]
+    center: Float[Array, " inputs"]
+    scale: Float[Array, " inputs"]
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int,
+        depth: int,
+        key: PRNGKey,
+        *,
+        center: Array | None = None,
+        scale: Array | None = None,
+        last: float = 1.0,
+    ) -> None:
+        """Glorot-normal weights, zero biases; the last layer's weights are multiplied by `last`."""
+        sizes = (inputs, *(width,) * depth, outputs)
+        keys = jax.random.split(key, len(sizes) - 1)
+        layers = zip(keys, sizes[:-1], sizes[1:], strict=True)
+        weights = [jax.random.normal(k, (m, n)) * jnp.sqrt(2 / (m + n)) for k, m, n in layers]
+        self.weights = (*weights[:-1], weights[-1] * last)
+        self.biases = tuple(jnp.zeros(n) for n in sizes[1:])
+        self.center = jnp.zeros(inputs) if center is None else jnp.asarray(center)
+        self.scale = jnp.ones(inputs) if scale is None else jnp.asarray(scale)
+
+    def __call__(self, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
+        x = (x - jax.lax.stop_gradient(self.center)) / jax.lax.stop_gradient(self.scale)
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            x = jnp.tanh(x @ weight + bias)
+        return x @ self.weights[-1] + self.biases[-1]

@@ -1,0 +1,226 @@
+"""Policies: Gaussian for boxes (squashed or clipped), categorical for discrete actions, deterministic, mode-of.
+
+Every policy is Markov in the state and acts on one state; rollouts map it over a batch. Calling a policy on
+observations of any leading shape gives the action of its mode as NumPy, for use anywhere.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import log_ndtr
+from jaxtyping import Float, Key
+
+from paracosm.core.mdp import Box, Discrete, Spec
+from paracosm.core.networks import MLP
+from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
+
+_LOG_STD_RANGE = (-5.0, 1.0)
+_INTERIOR = 1 - 1e-6  # a squashed action nearer to its bound than this is read as this: 32 bits cannot tell
+
+
+class Policy(eqx.Module):
+    """A Markov policy on one state."""
+
+    @abc.abstractmethod
+    def sample(self, state: State, key: PRNGKey) -> Action:
+        """An action drawn at `state`."""
+
+    @abc.abstractmethod
+    def mode(self, state: State) -> Action:
+        """The most likely action at `state`: the one that is evaluated and audited."""
+
+    def __call__(self, observation: np.ndarray) -> np.ndarray:
+        """The mode's action for observations `[*batch, state]`, as NumPy `[*batch, action]` or `[*batch]`."""
+        observation = np.asarray(observation, np.float32)
+        flat = observation.reshape(-1, observation.shape[-1])
+        action = np.asarray(modes(self, flat))
+        return action.reshape(observation.shape[:-1] + action.shape[1:])
+
+
+@eqx.filter_jit
+def modes(policy: Policy, states: Float[Array, "batch state"]) -> Array:
+    """The policy's mode at a batch of states, `[batch, …]`."""
+    return jax.vmap(policy.mode)(states)
+
+
+@eqx.filter_jit
+def samples(policy: Policy, states: Float[Array, "batch state"], keys: Key[jax.Array, " batch"]) -> Array:
+    """One sampled action per state and key, `[batch, …]`."""
+    return jax.vmap(policy.sample)(states, keys)
+
+
+class StochasticPolicy(Policy):
+    """A policy with a density: what REINFORCE can train."""
+
+    @abc.abstractmethod
+    def log_prob(self, state: State, action: Action) -> Scalar:
+        """Log-density (or log-mass) of `action` at `state`, up to a constant that no parameter moves."""
+
+    @abc.abstractmethod
+    def entropy(self, state: State) -> Scalar:
+        """Entropy at `state` in nats; of the underlying Gaussian for boxes."""
+
+
+class Mode(Policy):
+    """The deterministic policy that plays another policy's mode."""
+
+    policy: Policy
+
+    def sample(self, state: State, key: PRNGKey) -> Action:
+        return self.policy.mode(state)
+
+    def mode(self, state: State) -> Action:
+        return self.policy.mode(state)
+
+
+class Deterministic(Policy):
+    """A function `state -> action` as a policy."""
+
+    function: Callable[[State], Action]
+
+    def sample(self, state: State, key: PRNGKey) -> Action:
+        return self.function(state)
+
+    def mode(self, state: State) -> Action:
+        return self.function(state)
+
+
+class Uniform(Policy):
+    """Uniformly random actions; its mode is the centre of the box, or action 0."""
+
+    space: Box | Discrete
+
+    def sample(self, state: State, key: PRNGKey) -> Action:
+        if isinstance(self.space, Discrete):
+            return jax.random.randint(key, (), 0, self.space.n)
+        low, high = jnp.asarray(self.space.low), jnp.asarray(self.space.high)
+        return jax.random.uniform(key, low.shape, low.dtype, low, high)
+
+    def mode(self, state: State) -> Action:
+        if isinstance(self.space, Discrete):
+            return jnp.zeros((), int)
+        return (jnp.asarray(self.space.low) + jnp.asarray(self.space.high)) / 2
+
+
+class Gaussian(StochasticPolicy):
+    """A Gaussian with learned state-independent spread, brought into the box by `tanh` or by clipping.
+
+    The density of a clipped action is the censored one: at a bound it is the mass beyond it (Fujita & Maeda
+    2018), so REINFORCE stays exact where samples pile up.
+    """
+
+    network: MLP
+    log_std: Float[Array, " action"]
+    space: Box
+    squash: bool = eqx.field(static=True)
+
+    def _moments(self, state: State) -> tuple[Array, Array]:
+        mean = self.network(state)
+        if self.squash:
+            mean = 4 * jnp.tanh(mean / 4)  # beyond ±4 tanh is flat and its gradient gone
+        return mean, jnp.exp(jnp.clip(self.log_std, *_LOG_STD_RANGE))
+
+    def _to_box(self, latent: Array) -> Array:
+        unit = jnp.tanh(latent) if self.squash else jnp.clip(latent, -1, 1)
+        return (self.space.high + self.space.low) / 2 + unit * (self.space.high - self.space.low) / 2
+
+    def sample(self, state: State, key: PRNGKey) -> Action:
+        mean, std = self._moments(state)
+        return self._to_box(mean + std * jax.random.normal(key, mean.shape, mean.dtype))
+
+    def mode(self, state: State) -> Action:
+        return self._to_box(self._moments(state)[0])
+
+    def log_prob(self, state: State, action: Action) -> Scalar:
+        mean, std = self._moments(state)
+        unit = self.space.encode(action)
+        latent = jnp.arctanh(jnp.clip(unit, -_INTERIOR, _INTERIOR)) if self.squash else unit
+        z = (latent - mean) / std
+        density = -0.5 * z**2 - jnp.log(std)
+        if not self.squash:
+            beyond = log_ndtr(jnp.where(unit > 0, -z, z)) + 0.5 * math.log(2 * math.pi)
+            density = jnp.where(jnp.abs(unit) >= _INTERIOR, beyond, density)
+        return jnp.sum(density)
+
+    def entropy(self, state: State) -> Scalar:
+        log_std = jnp.clip(self.log_std, *_LOG_STD_RANGE)
+        return jnp.sum(log_std + 0.5 * math.log(2 * math.pi * math.e))
+
+
+class Categorical(StochasticPolicy):
+    """A softmax over discrete actions."""
+
+    network: MLP
+
+    def sample(self, state: State, key: PRNGKey) -> Action:
+        return jax.random.categorical(key, self.network(state))
+
+    def mode(self, state: State) -> Action:
+        return jnp.argmax(self.network(state))
+
+    def log_prob(self, state: State, action: Action) -> Scalar:
+        return jax.nn.log_softmax(self.network(state))[action]
+
+    def entropy(self, state: State) -> Scalar:
+        log_p = jax.nn.log_softmax(self.network(state))
+        return -jnp.sum(jnp.exp(log_p) * log_p)
+
+
+def initial_policy(
+    spec: Spec,
+    key: PRNGKey,
+    *,
+    width: int = 64,
+    depth: int = 2,
+    squash: bool = True,
+    std: float = 0.5,
+    center: Array | None = None,
+    scale: Array | None = None,
+) -> Gaussian | Categorical:
+    """An untrained policy for `spec`: near-zero mean, spread `std` of half the box, or near-uniform choice.
+
+    Observations enter its network as `(observation - center) / scale`, both `[state]`.
+    """
+    network = MLP(
+        spec.state_size,
+        spec.action.size,
+        width,
+        depth,
+        key,
+        center=center,
+        scale=spec.state_scale if scale is None else scale,
+        last=0.01,
+    )
+    if isinstance(spec.action, Discrete):
+        return Categorical(network)
+    return Gaussian(network, jnp.full(spec.action.size, math.log(std)), spec.action, squash)
+
+
+class Noisy(Policy):
+    """A policy with exploration noise: Gaussian of `noise` half-boxes, or a random action with probability `noise`."""
+
+    policy: Policy
+    space: Box | Discrete
+    noise: float = eqx.field(static=True)
+
+    def sample(self, state: State, key: PRNGKey) -> Action:
+        first, second = jax.random.split(key)
+        if isinstance(self.space, Discrete):
+            uniform = jax.random.bernoulli(first, self.noise)
+            return jnp.where(
+                uniform, jax.random.randint(second, (), 0, self.space.n), self.policy.sample(state, second)
+            )
+        action = self.policy.sample(state, first)
+        half = (self.space.high - self.space.low) / 2
+        noisy = action + self.noise * half * jax.random.normal(second, action.shape, action.dtype)
+        return jnp.clip(noisy, self.space.low, self.space.high)
+
+    def mode(self, state: State) -> Action:
+        return self.policy.mode(state)

@@ -1,0 +1,279 @@
+"""Frozen results that rooms hand each other. They go to JSON and come back equal; no JAX in here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from typing import Any, Literal, Self, Union
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A frozen result that goes to JSON and comes back equal.
+
+    Fields are numbers, strings, booleans, records, or tuples and string-keyed dictionaries of these.
+    Infinities and NaN are written as the strings `"inf"`, `"-inf"`, `"nan"`, so that the file is strict JSON.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """A tree of plain values, ready for any JSON writer."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    def to_json(self) -> str:
+        """Strict JSON."""
+        return json.dumps(self.to_dict(), allow_nan=False, indent=1)
+
+    @classmethod
+    def from_dict(cls, tree: dict[str, Any]) -> Self:
+        """The record that `to_dict` wrote."""
+        kinds = typing.get_type_hints(cls)
+        return cls(**{name: _typed(value, kinds[name]) for name, value in tree.items()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The record that `to_json` wrote."""
+        return cls.from_dict(json.loads(text))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        return None if value is None else _typed(value, next(a for a in arguments if a is not type(None)))
+    if origin is tuple:
+        return tuple(_typed(item, arguments[0]) for item in value)
+    if origin is dict:
+        return {key: _typed(item, arguments[1]) for key, item in value.items()}
+    if isinstance(kind, type) and issubclass(kind, Record):
+        return kind.from_dict(value)
+    return float(value) if kind is float else value
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate(Record):
+    """A number with chance in it: mean, 95% interval, number of independent samples, how it was made."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    method: str
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.mean:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+
+Part = Literal["dynamics", "reward", "termination"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PartFit(Record):
+    """How one part of the world was learned.
+
+    `error` is held out: for dynamics the root mean square norm of the error in scaled states, for the reward
+    its root mean square error, for the end rule the share of rows called wrongly. `members` holds each ensemble
+    member's own, `baseline` that of a constant predictor on the same rows. `curve` holds the validation loss
+    by epoch, the mean over members.
+    """
+
+    part: Part
+    origin: Literal["learned", "known", "constant"]
+    rows: int
+    held_out: int
+    error: Estimate | None
+    members: tuple[float, ...]
+    baseline: float | None
+    unit: str
+    epochs: tuple[int, ...]
+    curve: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Training(Record):
+    """How a policy was trained in imagination.
+
+    `step` counts gradient steps; `imagined_return` (undiscounted, of the mode, full episode, fixed initial
+    states) and `entropy` were measured there. `real_return`, if any, was measured after training on the final
+    policy. `stop` says why training ended.
+    """
+
+    step: tuple[int, ...]
+    imagined_return: tuple[float, ...]
+    entropy: tuple[float, ...]
+    imagined_steps: int
+    edge_share: float
+    horizon: int
+    weighting: str
+    baseline: str
+    stop: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Gap(Record):
+    """Discounted real return minus what training believed, and its four causes, which sum to it.
+
+    `imagined` is what training believed: the return of `training_horizon` imagined steps plus the bootstrapped
+    value. `real - imagined = total = reward + termination + dynamics + horizon` (theory, section 2).
+    """
+
+    real: Estimate
+    imagined: Estimate
+    total: Estimate
+    reward: Estimate
+    termination: Estimate
+    dynamics: Estimate
+    horizon: Estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class CauseByStep(Record):
+    """A cause's mean discounted contribution at each time step, signed and absolute, `[time]`."""
+
+    signed: tuple[float, ...]
+    absolute: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Baselines(Record):
+    """One-step errors on the audited real steps beside those of the simplest predictors.
+
+    Dynamics in scaled states (root mean square norm) against the mean next state; reward (root mean square)
+    against zero.
+    """
+
+    dynamics: float
+    mean_next_state: float
+    reward: float
+    zero_reward: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Overlay(Record):
+    """One real episode and the imagined one from the same first state, `[time][state]` in the environment's units.
+
+    Both have `steps + 1` states of their own, as long as each was alive.
+    """
+
+    real: tuple[tuple[float, ...], ...]
+    imagined: tuple[tuple[float, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis(Record):
+    """What an audit found.
+
+    `closure` is the largest over episodes of |sum of the terms - gap|, relative to the largest of the returns
+    and the sum of absolute terms, with the imagined return computed apart; `precision` says what bounds it.
+    `audited_steps` of `real_steps` were attributed, at a cost of `imagined_steps`. `informative_horizon` is the
+    largest h such that at every k ≤ h the rolled-out state beats the mean state.
+    """
+
+    gap: Gap
+    discount: float
+    horizon: int
+    training_horizon: int
+    causes: dict[str, CauseByStep]
+    real_return: Estimate
+    imagined_return: Estimate
+    mode_versus_sampled: Estimate
+    baselines: Baselines
+    informative_horizon: int
+    data_edge_share: float
+    closure: float
+    precision: str
+    real_steps: int
+    audited_steps: int
+    imagined_steps: int
+    overlays: tuple[Overlay, ...]
+    verdict: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Purchases(Record):
+    """What was bought of the real world, and at which unit prices."""
+
+    transitions: int
+    reward_labels: int
+    real_steps: int
+    price_transition: float
+    price_reward_label: float
+
+    @property
+    def spent(self) -> float:
+        """Total price."""
+        return self.transitions * self.price_transition + self.reward_labels * self.price_reward_label
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult(Record):
+    """A whole run: what was bought, learned, trained, evaluated and found.
+
+    `seconds` holds the time spent in `collect, learn, imagine, audit`; `configuration` is what was asked for
+    and, under `machine`, the versions and the device count that rounding depends on; both as printable text.
+    """
+
+    env: str
+    seed: int
+    purchases: Purchases
+    fits: dict[str, PartFit]
+    trainings: tuple[Training, ...]
+    diagnosis: Diagnosis
+    real_steps_during_imagination: int
+    seconds: dict[str, float]
+    configuration: dict[str, str]
+    machine: dict[str, str]
+    warnings: tuple[str, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """The document that `paracosm run --json` prints."""
+        found, bought = self.diagnosis, self.purchases
+        interval = {"mean", "low", "high"}
+
+        def three(estimate: Estimate) -> dict[str, Any]:
+            return {key: value for key, value in estimate.to_dict().items() if key in interval}
+
+        gap = {field.name: three(getattr(found.gap, field.name)) for field in dataclasses.fields(found.gap)}
+        return {
+            "env": self.env,
+            "seed": self.seed,
+            "data": {
+                "transitions": bought.transitions,
+                "reward_labels": bought.reward_labels,
+                "real_steps": bought.real_steps,
+                "spent": bought.spent,
+            },
+            "real_return": {**three(found.real_return), "episodes": found.real_return.n},
+            "imagined_return": three(found.imagined_return),
+            "gap": gap,
+            "discount": found.discount,
+            "horizon": found.horizon,
+            "training_horizon": found.training_horizon,
+            "mode_versus_sampled": three(found.mode_versus_sampled),
+            "informative_horizon": found.informative_horizon,
+            "closure": found.closure,
+            "real_steps_during_imagination": self.real_steps_during_imagination,
+            "data_edge_share": found.data_edge_share,
+            "audited_steps": found.audited_steps,
+            "seconds": self.seconds,
+            "warnings": list(self.warnings),
+            "verdict": found.verdict,
+        }

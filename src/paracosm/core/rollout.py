@@ -1,0 +1,72 @@
+"""One rollout for real JAX-native and imagined MDPs alike, and the returns of what it recorded."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, Key
+
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import Policy
+from paracosm.core.types import Array
+
+
+def unroll(
+    mdp: MDP, policy: Policy, initial: Float[Array, "episode state"], keys: Key[jax.Array, " episode"], horizon: int
+) -> Trajectory:
+    """`horizon` steps of `policy` in `mdp` from each initial state, to be traced into a larger program.
+
+    Termination is absorbing: afterwards the state stays, rewards are 0 and `alive` is false. A step at the
+    horizon that did not terminate is truncated. Randomness belongs to the episode's key, so an episode does
+    not depend on its neighbours.
+    """
+
+    def step(state: Array, key: Array) -> tuple[Array, ...]:
+        for_action, for_dynamics = jax.random.split(key)
+        action = policy.sample(state, for_action)
+        next_state = mdp.dynamics(state, action, for_dynamics)
+        return action, next_state, mdp.reward(state, action, next_state), mdp.termination(state, action, next_state)
+
+    def scan_step(carry: tuple[Array, Array], keys: Array) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
+        state, alive = carry
+        action, next_state, reward, ended = jax.vmap(step)(state, keys)
+        next_state = jnp.where(alive[:, None], next_state, state)
+        reward = jnp.where(alive, reward, 0)
+        ended = ended & alive
+        return (next_state, alive & ~ended), (state, action, next_state, reward, ended, alive)
+
+    by_time = jax.vmap(lambda key: jax.random.split(key, horizon), out_axes=1)(keys)
+    initial = jnp.asarray(initial)
+    start = (initial, jnp.ones(len(initial), bool))
+    columns = jax.lax.scan(scan_step, start, by_time)[1]
+    state, action, next_state, reward, terminated, alive = (jnp.moveaxis(column, 0, 1) for column in columns)
+    truncated = (alive & ~terminated).at[:, :-1].set(False)
+    return Trajectory(state, action, next_state, reward, terminated, truncated, alive)
+
+
+@eqx.filter_jit
+def rollout(
+    mdp: MDP, policy: Policy, initial: Float[Array, "episode state"], keys: Key[jax.Array, " episode"], horizon: int
+) -> Trajectory:
+    """`unroll`, compiled."""
+    return unroll(mdp, policy, initial, keys, horizon)
+
+
+def returns(reward: Float[Array, "episode time"], discount: float) -> Float[Array, " episode"]:
+    """`Σ_t γ^t r_t`, `[episode]`; `discount=1` gives the undiscounted return."""
+    return reward @ discount ** jnp.arange(reward.shape[1], dtype=reward.dtype)
+
+
+def returns_to_go(
+    reward: Float[Array, "episode time"], discount: float, final: Float[Array, " episode"] | float = 0.0
+) -> Float[Array, "episode time"]:
+    """`G_t = r_t + γ G_{t+1}` with `G_T = final`, `[episode, time]`."""
+
+    def back(later: Array, reward: Array) -> tuple[Array, Array]:
+        now = reward + discount * later
+        return now, now
+
+    final = jnp.broadcast_to(jnp.asarray(final, reward.dtype), reward.shape[:1])
+    return jax.lax.scan(back, final, reward.T, reverse=True)[1].T

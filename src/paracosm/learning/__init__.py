@@ -1,0 +1,1 @@
+"""From data to a learned world: networks, supervised fits, one part at a time."""

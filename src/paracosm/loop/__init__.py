@@ -1,0 +1,1 @@
+"""The whole job: stages, rounds, purchases, the run directory, resume."""

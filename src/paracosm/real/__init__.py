@@ -1,0 +1,1 @@
+"""Where real data comes from: Gymnasium environments, data sets, JAX-native systems."""
