@@ -1,0 +1,73 @@
+# make demo        the main job on Pendulum-v1, from nothing but Python >= 3.11
+# make test        what one change needs: linters, types, import contracts, tests
+# make test-full   the same with every test, at the sizes that claims are made at
+# make format      sort imports and format
+#
+# PYTHON=…       the interpreter that .venv is made from, if the search below should not choose
+# PYTEST_ARGS=…  more arguments for pytest, such as PYTEST_ARGS="-n 2" or PYTEST_ARGS="tests/core -x"
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?=
+CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
+PYTEST_ARGS ?=
+FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo test test-full check format clean
+
+help:
+	@sed -n -e '/^$$/q' -e 's/^# \{0,1\}//p' Makefile
+
+demo: $(VENV)/.installed
+	$(BIN)/paracosm run Pendulum-v1 --transitions 5000 --out runs/demo --force
+	@echo "The report is runs/demo/report.html: open it in a browser."
+
+test: check
+	$(BIN)/python -m pytest -m "not full" $(PYTEST_ARGS)
+
+test-full: check
+	$(BIN)/python -m pytest --hypothesis-profile=full $(PYTEST_ARGS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix --select I
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# A name on the path may be a shim that does not run, or lack the venv module: each candidate is tried.
+$(VENV)/.made:
+	@if $(BIN)/python -c '$(FITS)' 2>/dev/null && $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  touch $@; exit 0; \
+	fi; \
+	for candidate in $(CANDIDATES); do \
+	  if "$$candidate" -c '$(FITS)' >/dev/null 2>&1; then \
+	    echo "Making $(VENV) with $$candidate ($$("$$candidate" --version))"; \
+	    "$$candidate" -m venv --clear $(VENV) && touch $@; exit;  \
+	  fi; \
+	done; \
+	echo "No Python >= 3.11 with its venv module was found (tried $(CANDIDATES));" \
+	  "install one, or name it: make $(MAKECMDGOALS) PYTHON=..." >&2; \
+	exit 1
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing Paracosm into $(VENV)"
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing Paracosm and what its tests need into $(VENV)"
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
