@@ -6,7 +6,6 @@ A *terminated* step ended the MDP; a *truncated* one was only where the record s
 from __future__ import annotations
 
 import dataclasses
-from typing import Self
 
 import equinox as eqx
 import numpy as np
@@ -14,8 +13,6 @@ from jaxtyping import Bool, Float, Int
 
 from paracosm.core import checks
 from paracosm.core.types import Array
-
-Actions = Float[Array, "*rows action"] | Int[Array, "*rows"]
 
 
 class Trajectory(eqx.Module):
@@ -37,9 +34,9 @@ class Transitions(eqx.Module):
     """Bought transitions `(s, a, s', ended)`, one a row; `ended` means terminated."""
 
     state: Float[Array, "rows state"]
-    action: Float[Array, "rows action"] | Int[Array, rows]
+    action: Float[Array, "rows action"] | Int[Array, " rows"]
     next_state: Float[Array, "rows state"]
-    ended: Bool[Array, rows]
+    ended: Bool[Array, " rows"]
 
     def __len__(self) -> int:
         return len(self.state)
@@ -49,9 +46,9 @@ class RewardLabels(eqx.Module):
     """Bought reward labels `(s, a, s', r)`, one a row; they own their states and never enter the dynamics fit."""
 
     state: Float[Array, "rows state"]
-    action: Float[Array, "rows action"] | Int[Array, rows]
+    action: Float[Array, "rows action"] | Int[Array, " rows"]
     next_state: Float[Array, "rows state"]
-    reward: Float[Array, rows]
+    reward: Float[Array, " rows"]
 
     def __len__(self) -> int:
         return len(self.state)
@@ -122,7 +119,7 @@ class Dataset:
         """States in which episodes started, `[episodes, state]`."""
         return self.state[self.time == 0]
 
-    def join(self, other: Self) -> Dataset:
+    def join(self, other: Dataset) -> Dataset:
         """Both data sets as one; `other`'s episodes are numbered after ours."""
         if not len(self.episode):
             return other

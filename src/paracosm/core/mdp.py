@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -101,7 +101,7 @@ class MDP(eqx.Module):
     def __check_init__(self) -> None:
         checks.in_unit_interval("discount", self.discount, open_right=True)
 
-    def replace(self, **parts: Any) -> Self:
+    def replace(self, **parts: Any) -> MDP:
         """The same MDP with some parts swapped."""
         return dataclasses.replace(self, **parts)
 

@@ -7,7 +7,9 @@ import json
 import math
 import types
 import typing
-from typing import Any, Literal, Self, Union
+from typing import Any, Literal, TypeVar, Union
+
+R = TypeVar("R", bound="Record")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +29,13 @@ class Record:
         return json.dumps(self.to_dict(), allow_nan=False, indent=1)
 
     @classmethod
-    def from_dict(cls, tree: dict[str, Any]) -> Self:
+    def from_dict(cls: type[R], tree: dict[str, Any]) -> R:
         """The record that `to_dict` wrote."""
         kinds = typing.get_type_hints(cls)
         return cls(**{name: _typed(value, kinds[name]) for name, value in tree.items()})
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls: type[R], text: str) -> R:
         """The record that `to_json` wrote."""
         return cls.from_dict(json.loads(text))
 
@@ -277,3 +279,10 @@ class RunResult(Record):
             "warnings": list(self.warnings),
             "verdict": found.verdict,
         }
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison(Record):
+    """Several runs side by side, by name, in the order in which they were given."""
+
+    runs: dict[str, RunResult]
