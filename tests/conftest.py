@@ -5,7 +5,7 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-from hypothesis import HealthCheck, settings  # noqa: E402 - after the environment is set
+from hypothesis import HealthCheck, settings
 
 _ALWAYS = {"deadline": None, "derandomize": True, "database": None}
 settings.register_profile("small", max_examples=25, suppress_health_check=[HealthCheck.too_slow], **_ALWAYS)

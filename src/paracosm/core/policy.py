@@ -129,7 +129,9 @@ class Gaussian(StochasticPolicy):
 
     def _to_box(self, latent: Array) -> Array:
         unit = jnp.tanh(latent) if self.squash else jnp.clip(latent, -1, 1)
-        return (self.space.high + self.space.low) / 2 + unit * (self.space.high - self.space.low) / 2
+        low, high = self.space.low, self.space.high
+        action = jnp.clip((high + low) / 2 + unit * (high - low) / 2, low, high)  # rounding may step over a bound
+        return action if self.squash else jnp.where(unit >= 1, high, jnp.where(unit <= -1, low, action))
 
     def sample(self, state: State, key: PRNGKey) -> Action:
         mean, std = self._moments(state)
@@ -145,8 +147,9 @@ class Gaussian(StochasticPolicy):
         z = (latent - mean) / std
         density = -0.5 * z**2 - jnp.log(std)
         if not self.squash:
-            beyond = log_ndtr(jnp.where(unit > 0, -z, z)) + 0.5 * math.log(2 * math.pi)
-            density = jnp.where(jnp.abs(unit) >= _INTERIOR, beyond, density)
+            above, below = action >= self.space.high, action <= self.space.low
+            beyond = log_ndtr(jnp.where(above, -z, z)) + 0.5 * math.log(2 * math.pi)
+            density = jnp.where(above | below, beyond, density)
         return jnp.sum(density)
 
     def entropy(self, state: State) -> Scalar:
