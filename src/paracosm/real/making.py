@@ -1,0 +1,131 @@
+"""Building an environment from its name. No JAX in here: worker processes import this file."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import functools
+import importlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import gymnasium
+
+from paracosm.core import checks
+
+_log = logging.getLogger("paracosm.mujoco")
+
+
+@dataclasses.dataclass(frozen=True)
+class Factory:
+    """Builds a new copy of a named environment at each call, in this process or in another."""
+
+    env: str
+    kwargs: Mapping[str, Any]
+
+    def __call__(self) -> Any:
+        """A new `gymnasium.Env`, or the JAX-native `MDP` that the named function returns.
+
+        Raises:
+            Missing: a package that the environment needs is not installed.
+            BadArgument: the environment does not take these keyword arguments.
+        """
+        with quiet():
+            build = _builder(self.env)
+            _silence_mujoco(self.env)
+            try:
+                return build(**self.kwargs)
+            except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
+                raise checks.Missing(_dependency(self.env, str(error))) from error
+            except TypeError as error:
+                if "argument" not in str(error):
+                    raise
+                raise checks.BadArgument(f"{self.env} cannot be built with {dict(self.kwargs)}: {error}.") from error
+
+
+def make(env: str, kwargs: Mapping[str, Any] | None = None) -> Factory:
+    """A factory of the environment called `env`.
+
+    Args:
+        env: a Gymnasium id such as `Pendulum-v1`, or `module:function`; the function is imported with the current
+            directory on `sys.path` and returns a `gymnasium.Env` or a JAX-native `MDP`. `module:id` names an id
+            that importing the module registers.
+        kwargs: keyword arguments of the environment or of the function.
+
+    Raises:
+        Missing: no such id, module or function, or a package that it needs is not installed.
+    """
+    with quiet():
+        _builder(env)
+    return Factory(env, dict(kwargs or {}))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without Gymnasium's remarks on versions and spaces."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*WARN: ")
+        yield
+
+
+def _builder(env: str) -> Callable[..., Any]:
+    module_name, colon, name = env.partition(":")
+    if not colon:
+        return _registered(env)
+    module = _imported(module_name)
+    if callable(getattr(module, name, None)):
+        return getattr(module, name)
+    if name in gymnasium.registry:
+        return _registered(name)
+    public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+    raise checks.Missing(f"The module {module_name!r} has no function {name!r}{_suggest(name, public)}.")
+
+
+def _registered(env: str) -> Callable[..., Any]:
+    try:
+        gymnasium.spec(env)
+    except (gymnasium.error.Error, ImportError) as error:
+        hint = _suggest(env, list(gymnasium.registry))
+        raise checks.Missing(f"There is no Gymnasium environment {env!r}{hint}.") from error
+    return functools.partial(gymnasium.make, env, disable_env_checker=True)
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3)
+    return f" (close: {', '.join(close)})" if close else ""
+
+
+def _imported(module: str) -> Any:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise checks.Missing(f"The module {module!r} cannot be imported: {error}.") from error
+
+
+def _dependency(env: str, message: str) -> str:
+    if "mujoco is not installed" in message.lower():
+        return f"{env} needs MuJoCo, which is not installed: pip install 'paracosm[mujoco]'."
+    return f"{env} needs what is not installed: {message.rstrip('.')}."
+
+
+def _silence_mujoco(env: str) -> None:
+    """MuJoCo's warnings go to logging: left alone, it writes MUJOCO_LOG.TXT into the current directory."""
+    spec = gymnasium.registry.get(env)
+    if "mujoco" not in sys.modules and not (spec and "mujoco" in str(spec.entry_point)):
+        return
+    with contextlib.suppress(ImportError):
+        mujoco: Any = importlib.import_module("mujoco")
+        if mujoco.get_mju_user_warning() is None:
+            mujoco.set_mju_user_warning(_on_mujoco_warning)
+
+
+def _on_mujoco_warning(message: str) -> None:
+    if "deprecated" not in message:
+        _log.warning(message)

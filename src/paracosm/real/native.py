@@ -1,0 +1,123 @@
+"""JAX-native systems as a source of real steps."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Key, UInt
+
+from paracosm.core import checks
+from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.mdp import MDP, Spec
+from paracosm.core.policy import Mode, Policy, Uniform
+from paracosm.core.rollout import unroll
+from paracosm.core.types import Array
+from paracosm.real.source import BadStep, Progress, Source, check_collection, check_evaluation, shares, stack
+
+
+class SystemSource(Source):
+    """A JAX-native MDP that plays the real environment; its own spec, state scale included, is the task's."""
+
+    def __init__(self, mdp: MDP, name: str, horizon: int | None = None) -> None:
+        """Take `mdp` as the real world, with episodes of `horizon` steps (its spec's if None)."""
+        self.name, self.steps, self.mdp = name, 0, mdp
+        self.state_size, self.action = mdp.spec.state_size, mdp.spec.action
+        self.horizon = mdp.spec.horizon if horizon is None else horizon
+        checks.at_least("horizon", self.horizon, 1)
+
+    def spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+        return dataclasses.replace(self.mdp.spec, horizon=self.horizon)
+
+    def collect(
+        self,
+        steps: int,
+        *,
+        seed: int,
+        policy: Policy | None = None,
+        first_episode: int = 0,
+        workers: int = 1,
+        progress: Progress | None = None,
+    ) -> Dataset:
+        check_collection(steps, seed, first_episode, workers)
+        policy = Uniform(self.action) if policy is None else policy
+        left, parts, key = shares(steps), [], jax.random.key(seed)
+        lanes = np.arange(len(left))
+        while left.any():
+            episodes = first_episode + len(left) * len(parts) + lanes
+            keys = jax.vmap(jax.random.fold_in, (None, 0))(key, episodes)
+            lived = _play(self.mdp, policy, keys, 0, self.horizon)
+            alive = np.asarray(lived.alive)
+            wanted = alive & (np.cumsum(alive, axis=1) <= left[:, None])
+            sound = np.logical_and.accumulate(~wanted | _finite(lived), axis=1)
+            self.steps += int((wanted & sound).sum())
+            if (wanted & sound).any():
+                parts.append(_rows(lived, wanted & sound, episodes))
+            if not sound.all():
+                raise BadStep(self._complaint(lived, sound, episodes), stack(parts) if parts else None)
+            left = left - wanted.sum(axis=1)
+            if progress is not None:
+                progress(steps - int(left.sum()), steps)
+        return stack(parts)
+
+    def evaluate(
+        self,
+        policy: Policy,
+        *,
+        episodes: int = 20,
+        first_seed: int = 10_000,
+        horizon: int | None = None,
+        sampled: bool = False,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Trajectory:
+        horizon = self.horizon if horizon is None else horizon
+        check_evaluation(episodes, first_seed, horizon, seed)
+        seeds = first_seed + np.arange(episodes)
+        keys = jax.vmap(jax.random.key)(seeds.astype(np.uint32))
+        lived = _play(self.mdp, policy if sampled else Mode(policy), keys, seed, horizon)
+        self.steps += int(lived.alive.sum())
+        sound = np.logical_and.accumulate(_finite(lived), axis=1)
+        if not sound.all():
+            raise checks.BadData(self._complaint(lived, sound, seeds))
+        if progress is not None:
+            progress(horizon, horizon)
+        return dataclasses.replace(lived, reward=lived.reward.astype(np.float64))
+
+    def _complaint(self, lived: Trajectory, sound: np.ndarray, episodes: np.ndarray) -> str:
+        lane = int(np.argmin(sound.all(axis=1)))
+        time = int(np.argmin(sound[lane]))
+        state, reward = lived.next_state[lane, time], lived.reward[lane, time]
+        return (
+            f"{self.name} gave the state {state} and the reward {reward} at step {time} of episode {episodes[lane]}; "
+            "every entry must be finite."
+        )
+
+
+def _play(mdp: MDP, policy: Policy, keys: Key[jax.Array, " episode"], salt: int, horizon: int) -> Trajectory:
+    """Whole episodes as NumPy; the start hangs on an episode's key alone, what follows on `salt` too."""
+    return jax.tree.map(np.asarray, _compiled(mdp, policy, keys, jnp.uint32(salt), horizon))
+
+
+@eqx.filter_jit
+def _compiled(
+    mdp: MDP, policy: Policy, keys: Key[jax.Array, " episode"], salt: UInt[Array, ""], horizon: int
+) -> Trajectory:
+    starts, noise = jax.vmap(jax.random.split, out_axes=1)(keys)
+    noise = jax.vmap(jax.random.fold_in, (0, None))(noise, salt)
+    return unroll(mdp, policy, jax.vmap(mdp.initial)(starts), noise, horizon)
+
+
+def _finite(lived: Trajectory) -> np.ndarray:
+    """Which steps hold no NaN or infinity, `[episode, time]`."""
+    return np.isfinite(lived.state).all(-1) & np.isfinite(lived.next_state).all(-1) & np.isfinite(lived.reward)
+
+
+def _rows(lived: Trajectory, kept: np.ndarray, episodes: np.ndarray) -> Dataset:
+    """The steps that were kept, the first ones of each episode; where the record stops it is truncated."""
+    stops = kept & ~np.append(kept[:, 1:], np.zeros((len(kept), 1), bool), axis=1)
+    rows = Dataset.from_trajectory(dataclasses.replace(lived, alive=kept, truncated=stops & ~lived.terminated))
+    return dataclasses.replace(rows, episode=episodes[rows.episode])

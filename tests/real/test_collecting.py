@@ -1,0 +1,196 @@
+"""Collection and evaluation: what a seed means, what workers do not change, where episodes stop."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnasium import spaces
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paracosm.core import checks
+from paracosm.core.mdp import Discrete
+from paracosm.core.policy import Deterministic, Noisy, initial_policy
+from paracosm.real.source import BadStep, shares, state_scale
+from paracosm.real.verbs import collect, connect, evaluate
+from tests.real.worlds import counter, walk
+
+ENVIRONMENTS = {"host": counter, "system": walk()}
+
+
+def assert_equal(one, two):
+    for field in dataclasses.fields(one):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(two, field.name), err_msg=field.name)
+        assert getattr(one, field.name).dtype == getattr(two, field.name).dtype
+
+
+def lived(data):
+    return dict(zip(zip(data.episode, data.time, strict=True), data.next_state.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+@settings(max_examples=12, deadline=None)
+@given(steps=st.integers(1, 90), seed=st.integers(0, 2**32 - 1), first=st.integers(0, 50))
+def test_rows_are_whole_episodes_in_order_and_exactly_as_many_as_asked(env, steps, seed, first):
+    source = connect(env)
+    data = source.collect(steps, seed=seed, first_episode=first)
+    assert data.real_steps == source.steps == steps
+    assert data.episode.min() == first
+    following = data.episode[1:] == data.episode[:-1]
+    np.testing.assert_array_equal(np.where(following, data.time[:-1] + 1, 0), data.time[1:])
+    assert (np.diff(data.episode) >= 0).all()
+    np.testing.assert_array_equal(data.state[1:][following], data.next_state[:-1][following])
+    np.testing.assert_array_equal((data.terminated | data.truncated), np.append(~following, True))
+    assert not (data.terminated & data.truncated).any()
+    assert data.time.max() < source.horizon
+    assert (data.state.dtype, data.reward.dtype, data.action.dtype) == (np.float32, np.float64, np.float32)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+def test_an_episode_depends_on_its_seed_and_number_only(env):
+    long, short = lived(collect(env, 80, seed=3)), lived(collect(env, 40, seed=3))
+    later, other = lived(collect(env, 40, seed=3, first_episode=8)), lived(collect(env, 40, seed=4))
+    for rows in (short, later):
+        shared = rows.keys() & long.keys()
+        assert len(shared) > 10
+        assert all(rows[place] == long[place] for place in shared)
+    assert other != short
+
+
+def test_counting_environment_is_recorded_as_it_was_lived():
+    data = collect(counter, 60, seed=1)
+    np.testing.assert_array_equal(data.next_state[:, 0], data.time + 1)
+    np.testing.assert_array_equal(data.next_state[:, 1], data.action[:, 0])
+    np.testing.assert_allclose(data.reward, 10 * (data.time + 1) + data.action[:, 0], rtol=1e-7)
+    assert data.terminated.any()
+    assert (data.time[data.truncated] == 5).any()
+    assert -1 <= data.action.min() < -0.8 < 1.8 < data.action.max() <= 2
+
+
+def test_discrete_actions_count_from_zero_whatever_the_start():
+    source = connect(lambda: counter(action_space=spaces.Discrete(3, start=5)))
+    data = source.collect(60, seed=0)
+    assert source.action == Discrete(3)
+    assert data.action.dtype == np.int32
+    assert set(data.action) == {0, 1, 2}
+    np.testing.assert_array_equal(data.next_state[:, 1], data.action + 5)
+
+
+@pytest.mark.parametrize("acting", ["random", "policy"])
+def test_workers_change_nothing(acting):
+    source = connect("CartPole-v1")
+    spec = source.spec(source.collect(16, seed=0).state)
+    policy = Noisy(initial_policy(spec, jax.random.key(0)), spec.action, 0.1) if acting == "policy" else None
+    alone = source.collect(203, seed=5, policy=policy)
+    for workers in (2, 3) if acting == "policy" else (2,):
+        assert_equal(alone, source.collect(203, seed=5, policy=policy, workers=workers))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("env", ["Pendulum-v1", "InvertedPendulum-v5", "HalfCheetah-v5"])
+def test_workers_change_nothing_at_size(env):
+    source = connect(env)
+    policy = initial_policy(source.spec(source.collect(500, seed=0).state), jax.random.key(0))
+    alone = source.collect(5003, seed=5, policy=policy)
+    for workers in (2, 3):
+        assert_equal(alone, source.collect(5003, seed=5, policy=policy, workers=workers))
+
+
+@pytest.mark.parametrize("kind", ["observation", "reward"])
+def test_a_bad_number_stops_the_collection_and_keeps_what_was_paid_for(kind):
+    with pytest.raises(BadStep, match=rf"gave the {kind} .* at step \d+ of episode \d+; every entry") as caught:
+        collect(lambda: counter(poison=(kind, 5)), 100, seed=0)
+    whole, partial = lived(collect(counter, 100, seed=0)), lived(caught.value.partial)
+    assert len(partial) == 8 * 4
+    assert partial.items() <= whole.items()
+
+
+def test_a_bad_number_in_a_system_stops_the_collection_and_keeps_what_was_paid_for():
+    with pytest.raises(BadStep, match=r"the reward nan at step \d+ of episode \d+") as caught:
+        collect(walk(poison=2.0), 200, seed=0)
+    assert 0 < caught.value.partial.real_steps < 200
+    assert (caught.value.partial.reward <= 2).all()
+    with pytest.raises(checks.BadData, match="the reward nan at step 0 of episode 10000"):
+        evaluate(walk(poison=-5.0), Deterministic(lambda s: jnp.zeros(2)))
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+def test_evaluation_pads_after_the_end_as_rollouts_do(env):
+    source = connect(env)
+    policy = Deterministic(lambda s: jnp.full(source.action.low.shape, 0.9))
+    seen = source.evaluate(policy, episodes=6, first_seed=50)
+    episodes, horizon = seen.alive.shape
+    assert (episodes, horizon) == (6, source.horizon)
+    assert source.steps == seen.alive.sum()
+    lengths = seen.alive.sum(1)
+    assert 0 < lengths.min() < horizon
+    last = np.arange(6), lengths - 1
+    assert (seen.terminated | seen.truncated).sum() == (seen.terminated | seen.truncated)[last].sum() == 6
+    assert seen.truncated[last].any() or seen.terminated[last].all()
+    assert (seen.reward[~seen.alive] == 0).all()
+    np.testing.assert_array_equal(seen.state[~seen.alive], seen.next_state[~seen.alive])
+    np.testing.assert_array_equal(seen.state[:, 1:], seen.next_state[:, :-1])
+    assert (seen.state.dtype, seen.reward.dtype) == (np.float32, np.float64)
+    assert isinstance(seen.state, np.ndarray)
+
+
+@pytest.mark.parametrize("env", [counter, walk(), "Pendulum-v1"])
+def test_evaluation_starts_from_its_seeds_and_samples_only_when_asked(env):
+    source = connect(env, horizon=5)
+    policy = initial_policy(source.spec(source.collect(16, seed=0).state), jax.random.key(0))
+    mode, again = source.evaluate(policy, episodes=3), source.evaluate(policy, episodes=3)
+    shifted = source.evaluate(policy, episodes=2, first_seed=10_001)
+    sampled, other = (source.evaluate(policy, episodes=3, sampled=True, seed=seed) for seed in (0, 1))
+    np.testing.assert_array_equal(mode.next_state, again.next_state)
+    np.testing.assert_array_equal(mode.state[1:, 0], shifted.state[:, 0])
+    np.testing.assert_array_equal(mode.state[:, 0], sampled.state[:, 0])
+    assert not np.array_equal(sampled.action, mode.action)
+    assert not np.array_equal(sampled.action, other.action)
+
+
+def test_host_evaluation_is_gymnasiums_own_loop():
+    import gymnasium
+
+    policy = Deterministic(lambda s: jnp.clip(-s[2:3], -2.0, 2.0))
+    seen = evaluate("Pendulum-v1", policy, episodes=2, first_seed=7)
+    env = gymnasium.make("Pendulum-v1")
+    observation, _ = env.reset(seed=8)
+    rewards = []
+    for _ in range(200):
+        observation, reward, *_ = env.step(policy(observation))
+        rewards.append(reward)
+    np.testing.assert_allclose(seen.reward[1], rewards, rtol=1e-5)
+    assert seen.truncated[:, -1].all()
+
+
+def test_state_scale_is_the_standard_deviation_and_1_where_nothing_varies():
+    states = np.stack([np.arange(5), np.full(5, 1e5), np.zeros(5), np.arange(5) * 1e-9], axis=1).astype(np.float32)
+    states[0, 1] = np.nextafter(np.float32(1e5), np.float32(2e5))
+    np.testing.assert_allclose(state_scale(states), [np.sqrt(2), 1, 1, np.sqrt(2) * 1e-9], rtol=1e-6)
+
+
+@given(st.integers(1, 10_000))
+def test_shares_are_even_and_complete(steps):
+    share = shares(steps)
+    assert share.sum() == steps
+    assert np.ptp(share) <= 1
+    assert len(share) == min(8, steps)
+
+
+def test_progress_counts_up_to_the_total():
+    for env in ENVIRONMENTS.values():
+        calls = []
+        collect(env, 50, seed=0, progress=lambda done, total, calls=calls: calls.append((done, total)))
+        assert calls[-1] == (50, 50)
+        assert calls == sorted(calls)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"steps": 0}, {"workers": 0}, {"first_episode": -1}, {"seed": -1}, {"seed": 2**32}], ids=str
+)
+def test_counts_that_cannot_be_meant_are_refused(arguments):
+    for env in ENVIRONMENTS.values():
+        with pytest.raises(checks.BadArgument, match=f"^{next(iter(arguments))} is"):
+            collect(env, **{"steps": 10, "seed": 0, **arguments})
