@@ -1,0 +1,21 @@
+"""One file per plot; every plot is `plot_name(record) -> Figure`, drawn at 72 dots an inch: a unit is a pixel."""
+
+from paracosm.reporting.figures.comparison_causes import plot_comparison_causes
+from paracosm.reporting.figures.comparison_returns import plot_comparison_returns
+from paracosm.reporting.figures.gap import plot_gap
+from paracosm.reporting.figures.learning import plot_learning
+from paracosm.reporting.figures.overlay import plot_overlay
+from paracosm.reporting.figures.returns import plot_returns
+from paracosm.reporting.figures.steps import plot_steps
+from paracosm.reporting.figures.training import plot_training
+
+__all__ = [
+    "plot_comparison_causes",
+    "plot_comparison_returns",
+    "plot_gap",
+    "plot_learning",
+    "plot_overlay",
+    "plot_returns",
+    "plot_steps",
+    "plot_training",
+]

@@ -1,0 +1,41 @@
+"""Means with their intervals, drawn the same way everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from matplotlib.axes import Axes
+
+from paracosm.core.records import Estimate
+from paracosm.reporting.figures.series import finite_interval
+from paracosm.reporting.figures.theme import INK
+
+
+def interval(axes: Axes, estimate: Estimate, height: float, color: str, *, size: int = 7) -> None:
+    """A dot at the mean on a line over the interval; without a finite interval the dot is hollow."""
+    if finite_interval(estimate):
+        axes.plot([estimate.low, estimate.high], [height, height], color=color, linewidth=2.2, alpha=0.55, zorder=3)
+    face = color if finite_interval(estimate) else "none"
+    axes.plot([estimate.mean], [height], "o", markersize=size, color=color, markerfacecolor=face, zorder=4)
+
+
+def bar(axes: Axes, estimate: Estimate, height: float, color: str) -> None:
+    """A bar from zero to the mean with a thin line over the interval."""
+    axes.barh(height, estimate.mean, height=0.56, color=color, alpha=0.85, zorder=2)
+    if finite_interval(estimate):
+        axes.plot([estimate.low, estimate.high], [height, height], color=INK, linewidth=1.3, zorder=4)
+        for end in (estimate.low, estimate.high):
+            axes.plot([end, end], [height - 0.12, height + 0.12], color=INK, linewidth=1.3, zorder=4)
+
+
+def rows(axes: Axes, labels: list[str]) -> None:
+    """Name the rows from the top down, without an axis line."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.spines["left"].set_visible(False)
+
+
+def short(names: Iterable[str]) -> list[str]:
+    """Names that fit beside an axis: the end of a long one."""
+    return [name if len(name) <= 18 else f"…{name[-17:]}" for name in names]

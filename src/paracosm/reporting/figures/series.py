@@ -1,0 +1,42 @@
+"""The few numerics that drawing needs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from paracosm.core.records import Estimate
+
+Line = tuple[np.ndarray, np.ndarray]
+
+
+def finite_interval(estimate: Estimate) -> bool:
+    """Whether the interval can be drawn."""
+    return math.isfinite(estimate.low) and math.isfinite(estimate.high)
+
+
+def thin(values: Sequence[float], buckets: int = 160) -> Line:
+    """At most two points per bucket, its smallest and its largest value: the outline that the eye would see."""
+    y = np.asarray(values, np.float64)
+    if len(y) <= 2 * buckets:
+        return np.arange(len(y)), y
+    edges = np.linspace(0, len(y), buckets + 1).astype(int)
+    ends = itertools.pairwise(edges)
+    kept = sorted({0, len(y) - 1} | {a + int(f(y[a:b])) for a, b in ends for f in (np.argmin, np.argmax)})
+    return np.asarray(kept), y[kept]
+
+
+def running_sum(values: Sequence[float]) -> Line:
+    """Running sum that starts at zero, thinned."""
+    return thin([0.0, *np.cumsum(values)])
+
+
+def outer_limits(values: Sequence[float], margin: float = 0.06) -> tuple[float, float]:
+    """Axis limits that hold all finite values, with a margin."""
+    finite = [value for value in values if math.isfinite(value)] or [0.0]
+    low, high = min(finite), max(finite)
+    pad = margin * (high - low) or 0.05 * abs(high) or 1.0
+    return low - pad, high + pad

@@ -1,0 +1,187 @@
+"""Records as rows of text, for the page and for the terminal alike."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple
+
+from paracosm.core.records import Comparison, Diagnosis, Estimate, PartFit, Purchases, RunResult, Training
+from paracosm.reporting import words
+
+NOTES = {
+    "real": "discounted return in the real world",
+    "believed": "what training believed: imagined steps plus the value it added at their end",
+    "total": "real minus believed",
+    "reward": "learned reward wrong",
+    "termination": "learned end of episode wrong",
+    "dynamics": "learned next state wrong",
+    "horizon": "rollouts cut short in training",
+}
+
+
+class Row(NamedTuple):
+    """A named number with its interval and a note; `name` is a cause's where it is one."""
+
+    name: str
+    value: str
+    interval: str
+    note: str
+
+
+class Cell(NamedTuple):
+    """A run's value; `apart` if its interval shares no point with the first run's."""
+
+    value: str
+    interval: str = ""
+    apart: bool = False
+
+
+class Compared(NamedTuple):
+    """A quantity across runs."""
+
+    name: str
+    cells: tuple[Cell, ...]
+
+
+def row(name: str, estimate: Estimate, note: str = "", decimals: int | None = None) -> Row:
+    """A row of an estimate."""
+    return Row(name, words.mean(estimate, decimals), words.interval(estimate, decimals), note)
+
+
+def gap_rows(found: Diagnosis) -> list[Row]:
+    """Real and believed return, their difference, its causes, all to the decimals of the difference."""
+    decimals = words.estimate_decimals(found.gap.total)
+    terms = found.gap.__dict__ | {"believed": found.gap.imagined}
+    return [row(name, terms[name], note, decimals) for name, note in NOTES.items()]
+
+
+def return_rows(found: Diagnosis) -> list[Row]:
+    """The undiscounted returns of whole episodes."""
+    return [
+        row("real", found.real_return, f"{found.real_return.n} episodes"),
+        row("imagined", found.imagined_return, "same first states"),
+        row("mode − sampled", found.mode_versus_sampled, "best-guess actions against drawn ones"),
+    ]
+
+
+def absolute_rows(found: Diagnosis) -> list[Row]:
+    """Per cause, the sizes of its contributions summed over the episode, whatever their signs."""
+    decimals = words.estimate_decimals(found.gap.total)
+    return [Row(name, words.number(sum(cause.absolute), decimals), "", "") for name, cause in found.causes.items()]
+
+
+def fit_rows(fit: PartFit) -> list[tuple[str, str]]:
+    """What is to say about the learning of a part, without what is not known."""
+    members = f"{words.number(min(fit.members))} to {words.number(max(fit.members))}" if fit.members else ""
+    rows = {
+        "held-out error": words.estimate(fit.error) if fit.error else "",
+        "each member's own": members,
+        "constant predictor": words.number(fit.baseline) if fit.baseline is not None else "",
+        "unit": fit.unit if fit.error else "",
+        "rows used": f"{fit.rows:,}, of them {fit.held_out:,} held out" if fit.rows else "",
+        "stopped at epoch": ", ".join(map(str, fit.epochs)),
+    }
+    return [(name, text) for name, text in rows.items() if text]
+
+
+def training_rows(training: Training) -> list[tuple[str, str]]:
+    """How a policy was trained."""
+    return [
+        ("imagined return at the end", last_imagined(training)),
+        ("imagined steps", f"{training.imagined_steps:,}"),
+        ("rollout length", f"{training.horizon:,} steps"),
+        ("at the data's edge", f"{words.percent(training.edge_share)} of imagined steps"),
+        ("time weighting", training.weighting),
+        ("variance baseline", training.baseline),
+        ("why it stopped", training.stop),
+    ]
+
+
+def last_imagined(training: Training) -> str:
+    """The last measured imagined return of a training."""
+    return words.number(training.imagined_return[-1]) if training.imagined_return else "not measured"
+
+
+def purchase_rows(bought: Purchases) -> list[tuple[str, str, str, str]]:
+    """What, how many, at which price, for how much in total."""
+    lines = [
+        ("transitions", bought.transitions, bought.price_transition),
+        ("reward labels", bought.reward_labels, bought.price_reward_label),
+    ]
+    return [(name, f"{n:,}", words.price(price), words.price(n * price)) for name, n, price in lines]
+
+
+def compared_rows(comparison: Comparison) -> list[tuple[str, list[Compared]]]:
+    """Groups of quantities across runs."""
+    return [
+        ("Return of a whole episode", _returns(comparison)),
+        ("Gap, discounted, and its causes", _gaps(comparison)),
+        ("World model", _models(comparison)),
+        ("Data, price and time", _costs(comparison)),
+    ]
+
+
+def differing_settings(comparison: Comparison) -> list[Compared]:
+    """The settings in which the runs differ."""
+    asked = [{"env": run.env, "seed": str(run.seed), **run.configuration} for run in comparison.runs.values()]
+    names = dict.fromkeys(itertools.chain.from_iterable(asked))
+    rows = [Compared(name, tuple(Cell(each.get(name, "–")) for each in asked)) for name in names]
+    return [each for each in rows if len({cell.value for cell in each.cells}) > 1]
+
+
+def _returns(comparison: Comparison) -> list[Compared]:
+    return [
+        _estimates("real", comparison, lambda run: run.diagnosis.real_return),
+        _estimates("imagined", comparison, lambda run: run.diagnosis.imagined_return),
+    ]
+
+
+def _gaps(comparison: Comparison) -> list[Compared]:
+    terms = {name: "imagined" if name == "believed" else name for name in NOTES}
+    gaps = [_estimates(name, comparison, _term(field)) for name, field in terms.items()]
+    discounts = _texts("discount, steps", comparison, lambda r: f"{r.diagnosis.discount:g}, {r.diagnosis.horizon:,}")
+    return [*gaps, discounts]
+
+
+def _term(field: str) -> Callable[[RunResult], Estimate]:
+    return lambda run: getattr(run.diagnosis.gap, field)
+
+
+def _models(comparison: Comparison) -> list[Compared]:
+    parts = dict.fromkeys(itertools.chain.from_iterable(run.fits for run in comparison.runs.values()))
+    errors = [_estimates(f"{part} error", comparison, _error(part)) for part in parts]
+    return [
+        *errors,
+        _texts("informative horizon", comparison, lambda run: f"{run.diagnosis.informative_horizon:,}"),
+        _texts("data edge share", comparison, lambda run: words.percent(run.diagnosis.data_edge_share)),
+    ]
+
+
+def _error(part: str) -> Callable[[RunResult], Estimate | None]:
+    return lambda run: run.fits[part].error if part in run.fits else None
+
+
+def _costs(comparison: Comparison) -> list[Compared]:
+    return [
+        _texts("transitions", comparison, lambda run: f"{run.purchases.transitions:,}"),
+        _texts("reward labels", comparison, lambda run: f"{run.purchases.reward_labels:,}"),
+        _texts("price", comparison, lambda run: words.price(run.purchases.spent)),
+        _texts("time", comparison, words.total_time),
+    ]
+
+
+def _texts(name: str, comparison: Comparison, text: Callable[[RunResult], str]) -> Compared:
+    return Compared(name, tuple(Cell(text(run)) for run in comparison.runs.values()))
+
+
+def _estimates(name: str, comparison: Comparison, of: Callable[[RunResult], Estimate | None]) -> Compared:
+    estimates = [of(run) for run in comparison.runs.values()]
+    return Compared(name, tuple(_cell(each, estimates[0]) for each in estimates))
+
+
+def _cell(estimate: Estimate | None, first: Estimate | None) -> Cell:
+    if estimate is None:
+        return Cell("–")
+    apart = first is not None and not words.overlap(estimate, first)
+    return Cell(words.mean(estimate), words.interval(estimate), apart)

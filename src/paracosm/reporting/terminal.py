@@ -1,0 +1,121 @@
+"""Tables for the terminal, readable in 80 columns; the verdict comes last, next to the prompt."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from paracosm.core.records import Comparison, Diagnosis, Estimate, RunResult
+from paracosm.reporting import tables, words
+
+COLORS = {"reward": "dark_orange", "termination": "green", "dynamics": "blue", "horizon": "yellow"}
+RUNS_ABREAST = 3
+HALF_BAR = 9
+
+
+def summary(record: RunResult | Diagnosis | Comparison) -> RenderableType:
+    """What a record says, in 80 columns, for any rich console."""
+    if isinstance(record, Comparison):
+        return _comparison(record)
+    if isinstance(record, Diagnosis):
+        return Group(*_diagnosis(record), _verdict(record.verdict))
+    return Group(_bought(record), *_diagnosis(record.diagnosis), *_warnings(record), _verdict(record.diagnosis.verdict))
+
+
+def _diagnosis(found: Diagnosis) -> list[RenderableType]:
+    return [_estimates("Whole episode", tables.return_rows(found)), _gap(found), _trust(found)]
+
+
+def _bought(run: RunResult) -> Text:
+    bought = run.purchases
+    parts = [
+        f"{run.env}, seed {run.seed}",
+        f"{bought.transitions:,} transitions",
+        f"{bought.reward_labels:,} reward labels",
+        f"price {words.price(bought.spent)}",
+        words.total_time(run),
+    ]
+    return Text(" · ".join(parts), style="bold")
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table.add_column(heads[0], no_wrap=True)
+    table.add_column(heads[1], justify="right", no_wrap=True)
+    table.add_column(heads[2], justify="right", no_wrap=True, style="dim")
+    table.add_column(heads[3], style="dim")
+    return table
+
+
+def _estimates(head: str, rows: list[tables.Row]) -> Table:
+    table = _table(head, "mean", "95% interval", "")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _gap(found: Diagnosis) -> Table:
+    table = _table("Gap (discounted)", "mean", "95% interval", "")
+    table.columns[3].header = Text("hopeful ← → gloomy")
+    terms = {name: getattr(found.gap, name) for name in ("total", *COLORS)}
+    scale = max((abs(term.mean) for term in terms.values() if math.isfinite(term.mean)), default=0.0)
+    for row in tables.gap_rows(found):
+        term = terms.get(row.name)
+        drawn = _bar(term, scale, COLORS.get(row.name, "")) if term else Text(row.note if row.name == "real" else "")
+        table.add_row(Text(row.name), Text(row.value), Text(row.interval), drawn, end_section=row.name == "total")
+    return table
+
+
+def _bar(term: Estimate, scale: float, style: str) -> Text:
+    length = round(HALF_BAR * abs(term.mean) / scale) if scale and math.isfinite(term.mean) else 0
+    left, right = ("█" * length, "") if term.mean < 0 else ("", "█" * length)
+    return Text(f"{left:>{HALF_BAR}}│{right:<{HALF_BAR}}", style=style)
+
+
+def _trust(found: Diagnosis) -> Text:
+    lines = [
+        words.steps_audited(found),
+        words.closure(found),
+        words.informative_horizon(found),
+        words.data_edge(found),
+    ]
+    return Text("\n".join(lines) + "\n", style="dim")
+
+
+def _warnings(run: RunResult) -> list[Text]:
+    return [Text(f"Warning: {warning}", style="yellow") for warning in run.warnings]
+
+
+def _verdict(verdict: str) -> Text:
+    return Text(verdict, style="bold")
+
+
+def _comparison(comparison: Comparison) -> Group:
+    names = list(comparison.runs)
+    starts = range(0, len(names), RUNS_ABREAST)
+    blocks = [_side_by_side(comparison, slice(start, start + RUNS_ABREAST)) for start in starts]
+    note = Text(f"≠: the interval does not overlap that of {names[0]}.\n", style="dim")
+    return Group(*blocks, note, _verdict(words.comparison(comparison)))
+
+
+def _side_by_side(comparison: Comparison, which: slice) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for name in itertools.islice(comparison.runs, which.start, which.stop):
+        table.add_column(Text(name, overflow="fold"), justify="right", overflow="fold")
+    settings = ("Set differently", tables.differing_settings(comparison))
+    for title, rows in [*tables.compared_rows(comparison), settings]:
+        table.add_row(Text(title, style="dim"))
+        for row in rows:
+            table.add_row(Text(f" {row.name}"), *map(_cell, row.cells[which]))
+    return table
+
+
+def _cell(cell: tables.Cell) -> Text:
+    text = Text(f"{cell.value}{' ≠' if cell.apart else ''}")
+    return text.append(f"\n{cell.interval}", style="dim") if cell.interval else text

@@ -1,0 +1,154 @@
+"""Numbers and findings in words: the digits that the interval supports, one sentence a finding."""
+
+from __future__ import annotations
+
+import math
+
+from paracosm.core.records import Baselines, Comparison, Diagnosis, Estimate, RunResult
+
+MINUS = "\u2212"
+
+
+def number(value: float, decimals: int | None = None) -> str:
+    """A number for reading: three significant digits unless told, a real minus sign, thousands separated."""
+    if math.isnan(value):
+        return "undefined"
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
+    if abs(value) >= 1e9 or (decimals is None and 0 < abs(value) < 1e-4) or (decimals or 0) > 7:
+        return f"{value:.2e}".replace("-", MINUS)
+    decimals = _decimals(abs(value)) if decimals is None else decimals
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", MINUS)
+
+
+def _decimals(scale: float, digits: int = 3) -> int:
+    return max(0, digits - 1 - math.floor(math.log10(scale))) if scale > 0 else 0
+
+
+def estimate_decimals(estimate: Estimate) -> int:
+    """Decimals that show two significant digits of the half width, at most five of the mean."""
+    half = (estimate.high - estimate.low) / 2
+    mean = abs(estimate.mean) if math.isfinite(estimate.mean) else 0.0
+    if not (math.isfinite(half) and half > 0):
+        return _decimals(mean, 4)
+    return min(_decimals(half, 2), max(_decimals(mean, 5), _decimals(half, 1)))
+
+
+def mean(estimate: Estimate, decimals: int | None = None) -> str:
+    """The mean, to the digits that its interval supports unless told."""
+    return number(estimate.mean, estimate_decimals(estimate) if decimals is None else decimals)
+
+
+def interval(estimate: Estimate, decimals: int | None = None) -> str:
+    """The interval as `[low, high]`, to the digits of the mean."""
+    decimals = estimate_decimals(estimate) if decimals is None else decimals
+    return f"[{number(estimate.low, decimals)}, {number(estimate.high, decimals)}]"
+
+
+def estimate(value: Estimate) -> str:
+    """Mean and interval."""
+    return f"{mean(value)} {interval(value)}"
+
+
+def total_time(run: RunResult) -> str:
+    """The time of all stages together."""
+    return seconds(math.fsum(run.seconds.values()))
+
+
+def price(amount: float) -> str:
+    """An amount of money, or whatever prices count in."""
+    return f"{amount:,.2f}".removesuffix(".00")
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with two significant digits."""
+    return f"{number(100 * share, _decimals(100 * abs(share), 2))}%"
+
+
+def seconds(duration: float) -> str:
+    """A duration for reading."""
+    if duration < 60:
+        return f"{duration:.1f}\u00a0s"
+    minutes, rest = divmod(round(duration), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def steps_audited(found: Diagnosis) -> str:
+    """Whether every real step was audited or a subset."""
+    cost = f"which took {found.imagined_steps:,} imagined steps"
+    if found.audited_steps >= found.real_steps:
+        return f"Every one of the {found.real_steps:,} real steps was audited, {cost}."
+    return (
+        f"A random subset was audited: {found.audited_steps:,} of the {found.real_steps:,} real steps, {cost}. "
+        "The terms are reweighted and their intervals include the sampling."
+    )
+
+
+def closure(found: Diagnosis) -> str:
+    """How well the four terms sum to the gap, and what bounds that."""
+    return (
+        f"In the worst episode the four terms miss the gap by {percent(found.closure)} of the largest quantity "
+        f"involved. What bounds this: {found.precision.rstrip('.')}."
+    )
+
+
+def informative_horizon(found: Diagnosis) -> str:
+    """How long an imagined rollout says more than the mean state."""
+    if found.informative_horizon == 0:
+        return "Already after one step an imagined rollout is no better a guess of the state than the mean state."
+    return (
+        f"For its first {found.informative_horizon:,} of {found.horizon:,} steps an imagined rollout is a better guess "
+        "of the state than the mean state."
+    )
+
+
+def data_edge(found: Diagnosis) -> str:
+    """How much of imagination was spent where data ends."""
+    return (
+        f"{percent(found.data_edge_share)} of the imagined steps touched the edge of the collected data, "
+        "beyond which the model is not allowed to go."
+    )
+
+
+def baselines(found: Baselines) -> list[tuple[str, str, str]]:
+    """What, the model's one-step error, that of the simplest predictor."""
+    return [
+        ("next state", number(found.dynamics), f"{number(found.mean_next_state)} for always the mean next state"),
+        ("reward", number(found.reward), f"{number(found.zero_reward)} for always zero"),
+    ]
+
+
+def direction(total: Estimate) -> str:
+    """What the sign of the gap means."""
+    if not total.excludes_zero:
+        return "The interval of the total gap holds zero: imagination was neither clearly too hopeful nor too gloomy."
+    if total.mean < 0:
+        return "Imagination was too hopeful: it believed in more return than the real world paid."
+    return "Imagination was too gloomy: the real world paid more return than it believed in."
+
+
+def real_steps_during_imagination(result: RunResult) -> str:
+    """Whether imagination stayed imagination."""
+    steps = result.real_steps_during_imagination
+    return "no real steps" if steps == 0 else f"{steps:,} real steps"
+
+
+def comparison(runs: Comparison) -> str:
+    """Which run did best in the real world, and whether the intervals can tell."""
+    results = runs.runs
+    if len({run.env for run in results.values()}) > 1:
+        return "These runs are of different environments: their returns are listed beside each other, not compared."
+    returns = {name: run.diagnosis.real_return for name, run in results.items()}
+    best = max(returns, key=lambda name: returns[name].mean)
+    rivals = [name for name in returns if name != best and overlap(returns[name], returns[best])]
+    lead = f"{best} has the highest real return, {estimate(returns[best])}"
+    if len(returns) == 1:
+        return f"{best} has the real return {estimate(returns[best])}."
+    if rivals:
+        return f"{lead}, but its interval overlaps that of {', '.join(rivals)}."
+    return f"{lead}, and its interval overlaps no other."
+
+
+def overlap(one: Estimate, other: Estimate) -> bool:
+    """Whether two intervals share a point."""
+    return one.low <= other.high and other.low <= one.high

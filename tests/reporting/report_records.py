@@ -1,0 +1,158 @@
+"""Realistic records: a pendulum whose learned reward is wrong, and variations of it."""
+
+import dataclasses
+
+import numpy as np
+
+from paracosm.core.estimators import mean
+from paracosm.core.records import (
+    Baselines,
+    CauseByStep,
+    Comparison,
+    Diagnosis,
+    Estimate,
+    Gap,
+    Overlay,
+    PartFit,
+    Purchases,
+    RunResult,
+    Training,
+)
+
+STEPS = 200
+CAUSES = ("reward", "termination", "dynamics", "horizon")
+VERDICT = (
+    "The policy earns −134 in the real world; imagination believed in 6.8 less (discounted), "
+    "and the reward model is to blame."
+)
+
+
+def estimate(center: float, spread: float, n: int = 20, seed: int = 0) -> Estimate:
+    draws = np.random.default_rng([seed, n]).normal(size=n)
+    return mean(center + spread * (draws - draws.mean()))
+
+
+def overlay(seed: int, dimensions: int = 3, steps: int = STEPS, stop: int | None = None) -> Overlay:
+    rng, time = np.random.default_rng(seed), np.arange(steps + 1)[:, None]
+    phase = rng.uniform(0, 6, dimensions)
+    real = np.cos(0.08 * time * (1 + 0.3 * np.arange(dimensions)) + phase) * np.exp(-time / 90)
+    drift = np.cumsum(rng.normal(0, 0.006, real.shape), 0) * np.linspace(0.2, 1.6, dimensions)
+    rows = [tuple(map(tuple, values.tolist())) for values in (real, (real + drift)[:stop])]
+    return Overlay(*rows)
+
+
+def causes(terms: dict[str, float]) -> dict[str, CauseByStep]:
+    rng, shape = np.random.default_rng(3), np.exp(-np.arange(STEPS) / 45)
+    signed = {name: term * shape / shape.sum() for name, term in terms.items()}
+    noise = {name: np.abs(rng.normal(0, abs(term) / 150 + 0.002, STEPS)) * shape for name, term in terms.items()}
+    return {name: CauseByStep(tuple(signed[name]), tuple(np.abs(signed[name]) + noise[name])) for name in terms}
+
+
+def diagnosis(**changes) -> Diagnosis:
+    gap = Gap(
+        real=estimate(-86.4, 40),
+        imagined=estimate(-93.27, 43),
+        total=estimate(6.84, 4.1),
+        reward=estimate(6.72, 3.9),
+        termination=estimate(0, 0),
+        dynamics=estimate(0.51, 1.9),
+        horizon=estimate(-0.39, 0.6),
+    )
+    found = Diagnosis(
+        gap=gap,
+        discount=0.98,
+        horizon=STEPS,
+        training_horizon=50,
+        causes=causes({name: getattr(gap, name).mean for name in CAUSES}),
+        real_return=estimate(-134.2, 71),
+        imagined_return=estimate(-143.9, 74),
+        mode_versus_sampled=estimate(4.31, 9.1),
+        baselines=Baselines(dynamics=0.0121, mean_next_state=1.04, reward=0.131, zero_reward=1.92),
+        informative_horizon=87,
+        data_edge_share=0.0213,
+        closure=2.3e-5,
+        precision="observations in 32 bits",
+        real_steps=4000,
+        audited_steps=4000,
+        imagined_steps=804_000,
+        overlays=tuple(overlay(seed) for seed in range(3)),
+        verdict=VERDICT,
+    )
+    return dataclasses.replace(found, **changes)
+
+
+def part(name: str, epochs: tuple[int, ...] = (118, 131, 97, 140, 122), **changes) -> PartFit:
+    rng, count = np.random.default_rng(len(name)), max(epochs)
+    curve = 0.4 * np.exp(-np.arange(count) / 14) + 0.0021 + np.abs(rng.normal(0, 2e-4, count))
+    fit = PartFit(
+        part=name,
+        origin="learned",
+        rows=5000,
+        held_out=500,
+        error=estimate(0.0135, 0.02, n=500),
+        members=(0.0151, 0.0148, 0.0163, 0.0142, 0.0155),
+        baseline=1.03,
+        unit="scaled states, root mean square",
+        epochs=epochs,
+        curve=tuple(curve),
+    )
+    return dataclasses.replace(fit, **changes)
+
+
+def known(name: str) -> PartFit:
+    return PartFit(name, "known", 0, 0, None, (), None, "share of rows", (), ())
+
+
+def training(final: float = -143.9, points: int = 60, **changes) -> Training:
+    step = np.arange(points) * 10
+    returns = (
+        -1250 * np.exp(-step / 90)
+        + final
+        + 25 * np.random.default_rng(points).normal(size=points) * np.exp(-step / 200)
+    )
+    done = Training(
+        step=tuple(step.tolist()),
+        imagined_return=tuple(returns.tolist()),
+        entropy=tuple((1.4 * np.exp(-step / 300) - 0.2).tolist()),
+        imagined_steps=30_720_000,
+        edge_share=0.018,
+        horizon=50,
+        weighting="without the discount before each term",
+        baseline="learned value",
+        stop="the imagined return was on a plateau for 100 steps",
+    )
+    return dataclasses.replace(done, **changes)
+
+
+def run(**changes) -> RunResult:
+    result = RunResult(
+        env="Pendulum-v1",
+        seed=0,
+        purchases=Purchases(5000, 1000, 9000, 1.0, 0.25),
+        fits={
+            "dynamics": part("dynamics"),
+            "reward": part("reward", unit="reward, root mean square", rows=1000, held_out=100, baseline=1.94),
+            "termination": known("termination"),
+        },
+        trainings=(training(),),
+        diagnosis=diagnosis(),
+        real_steps_during_imagination=0,
+        seconds={"collect": 1.9, "learn": 14.2, "imagine": 11.4, "audit": 2.1},
+        configuration={
+            "transitions": "5000",
+            "reward_labels": "1000",
+            "rounds": "1",
+            "hidden": "200, 200",
+            "members": "5",
+        },
+        machine={"python": "3.12.4", "jax": "0.10.2", "devices": "2 × cpu"},
+        warnings=("Only 1,000 of 5,000 transitions carry a reward label.",),
+    )
+    return dataclasses.replace(result, **changes)
+
+
+def comparison() -> Comparison:
+    better = dataclasses.replace(diagnosis(), real_return=estimate(-121, 12), imagined_return=estimate(-122, 11))
+    worse = dataclasses.replace(diagnosis(), real_return=estimate(-612, 71), verdict="The dynamics are to blame.")
+    few = run(diagnosis=worse, purchases=Purchases(300, 5000, 5300, 1.0, 0.25), configuration={"transitions": "300"})
+    return Comparison({"runs/pendulum": run(), "runs/labels": run(diagnosis=better, seed=1), "runs/few": few})

@@ -1,0 +1,66 @@
+"""The figures: one colour per cause, thinned without losing the outline, independent of the user's settings."""
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paracosm.core.records import Overlay
+from paracosm.reporting import figures
+from paracosm.reporting.figures.overlay import parted_most
+from paracosm.reporting.figures.series import outer_limits, running_sum, thin
+from paracosm.reporting.figures.svg import inline
+from paracosm.reporting.figures.theme import CAUSES
+from tests.reporting import report_records as records
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=2000))
+def test_thinning_keeps_ends_extremes_and_order(values):
+    times, kept = thin(values, buckets=50)
+    assert len(kept) <= max(102, min(len(values), 100))
+    assert (np.diff(times) > 0).all()
+    assert (kept == np.asarray(values)[times]).all()
+    assert (kept[0], kept[-1], kept.min(), kept.max()) == (values[0], values[-1], min(values), max(values))
+
+
+def test_running_sum_ends_at_the_cause():
+    found = records.diagnosis()
+    for name, series in found.causes.items():
+        assert running_sum(series.signed)[1][-1] == pytest.approx(getattr(found.gap, name).mean)
+
+
+@given(st.lists(st.floats(), max_size=20))
+def test_limits_are_an_interval_around_every_finite_value(values):
+    low, high = outer_limits([value for value in values if abs(value) < 1e300 or not np.isfinite(value)])
+    assert low < high
+
+
+def test_dimensions_that_part_the_most_are_chosen_in_order():
+    real = np.tile(np.linspace(0, 1, 5)[:, None], 9)
+    imagined = real + np.arange(9) * np.linspace(0, 1, 5)[:, None]
+    overlay = Overlay(*(tuple(map(tuple, rows.tolist())) for rows in (real, imagined)))
+    assert parted_most([overlay]) == [3, 4, 5, 6, 7, 8]
+
+
+def test_causes_keep_their_colour_in_every_figure():
+    found = records.diagnosis()
+    lines = {line.get_label(): line.get_color() for line in figures.plot_steps(found).axes[0].lines}
+    assert CAUSES.items() <= lines.items()
+    bars = [matplotlib.colors.to_hex(bar.get_facecolor()) for bar in figures.plot_gap(found).axes[0].patches]
+    assert bars[1:] == list(CAUSES.values())
+
+
+def test_figures_ignore_the_users_settings_and_leave_them_alone():
+    plain = inline(figures.plot_gap(records.diagnosis()), "gap", "")
+    with matplotlib.rc_context({"font.size": 30, "axes.grid": True, "svg.fonttype": "path"}):
+        assert inline(figures.plot_gap(records.diagnosis()), "gap", "") == plain
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+def test_same_figure_under_two_names_shares_no_id():
+    found = records.diagnosis()
+    one, two = (inline(figures.plot_returns(found), name, "") for name in ("one", "two"))
+    assert one.replace("one-", "") != one
+    assert 'id="one-' in one
+    assert 'id="one-' not in two

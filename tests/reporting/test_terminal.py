@@ -1,0 +1,54 @@
+"""The terminal summaries: 80 columns, every number, the verdict last."""
+
+import pytest
+from rich.console import Console
+
+from paracosm.core.records import Comparison
+from paracosm.reporting import summary, tables
+from tests.reporting import report_records as records
+
+
+def shown(record, width=80):
+    console = Console(width=width, no_color=True, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(summary(record))
+    return capture.get()
+
+
+@pytest.mark.parametrize("make", [records.run, records.diagnosis])
+def test_summary_fits_says_every_number_and_ends_with_the_verdict(make):
+    text = shown(make())
+    assert max(map(len, text.splitlines())) <= 80
+    found = records.diagnosis()
+    for row in tables.gap_rows(found) + tables.return_rows(found):
+        assert all(value in text for value in (row.name, row.value, row.interval))
+    assert " ".join(text.split()).endswith(records.VERDICT)
+
+
+def test_run_summary_says_what_was_bought_and_warns():
+    text = shown(records.run())
+    assert "Pendulum-v1" in text
+    assert "5,000 transitions" in text
+    assert "Warning: Only 1,000" in text
+
+
+def test_markup_in_names_is_text():
+    assert "[bold]x[/bold]" in shown(records.run(env="[bold]x[/bold]", warnings=("[red]",)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_any_number_of_runs_compares_in_80_columns(count):
+    runs = {f"runs/a-rather-long-name-of-a-run-{n}": records.run(seed=n) for n in range(count)}
+    text = shown(Comparison(runs))
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("horizon  ") >= -(-count // 3)
+
+
+def test_comparison_marks_intervals_apart():
+    text = shown(records.comparison())
+    assert "−612 ≠" in text
+    assert "runs/labels has the highest real return" in " ".join(text.split())
+
+
+def test_records_of_comparisons_survive_json():
+    assert Comparison.from_json(records.comparison().to_json()) == records.comparison()
