@@ -28,19 +28,25 @@ class Missing(ParacosmError, LookupError):
     """Something named by the user does not exist, or needs an extra that is not installed."""
 
 
-def positive(name: str, value: float) -> None:
+def positive(name: str, value: float | int) -> None:
     """Require `value > 0`."""
     if not value > 0 or not np.isfinite(value):
         raise BadArgument(f"{name} is {value:g}; it must be a positive number.")
 
 
-def at_least(name: str, value: float, least: float) -> None:
+def at_least(name: str, value: float | int, least: float | int) -> None:
     """Require `value >= least`."""
     if not value >= least:
         raise BadArgument(f"{name} is {value:g}; it must be at least {least:g}.")
 
 
-def in_unit_interval(name: str, value: float, *, open_right: bool = False) -> None:
+def between(name: str, value: float | int, least: float | int, most: float | int) -> None:
+    """Require `least <= value <= most`."""
+    if not least <= value <= most:
+        raise BadArgument(f"{name} is {value:g}; it must be at least {least:g} and at most {most:g}.")
+
+
+def in_unit_interval(name: str, value: float | int, *, open_right: bool = False) -> None:
     """Require `0 <= value <= 1`, or `< 1` with `open_right`."""
     if not (0 <= value <= 1) or (open_right and value == 1):
         raise BadArgument(f"{name} is {value:g}; it must lie in [0, 1{')' if open_right else ']'}.")
@@ -59,12 +65,10 @@ def finite(what: str, values: Any) -> None:
         BadData: naming the first row that holds NaN or infinity.
     """
     values = np.asarray(values)
-    bad = ~np.isfinite(values).reshape(len(values) if values.ndim else 1, -1).all(axis=1)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise BadData(
-            f"{what} holds {values[row] if values.ndim else values} at step {row}; every entry must be finite."
-        )
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        found, where = values[tuple(bad[0])], f" at step {bad[0][0]}" if values.ndim else ""
+        raise BadData(f"{what} holds {found}{where}; every entry must be finite.")
 
 
 def shape(what: str, values: Any, expected: tuple[int, ...]) -> None:

@@ -155,7 +155,14 @@ class Dataset:
 
         The smaller purchase is a subset of the larger (a joint sample owns both); steps of which nothing is
         bought keep their place but tell nothing, so `real_steps` still counts them.
+
+        Raises:
+            BadArgument: for fewer than 0 or more than there are, or if part of a step was left unbought before.
         """
+        checks.between("transitions", transitions, 0, self.real_steps)
+        checks.between("labels", labels, 0, self.real_steps)
+        if not (self.has_transition.all() and self.has_label.all()):
+            raise checks.BadArgument("the data set was bought from before; buy from the fully observed one.")
         order = np.random.default_rng([seed, 0xB0]).permutation(self.real_steps)
         has_transition, has_label = np.zeros((2, self.real_steps), bool)
         has_transition[order[:transitions]] = True

@@ -6,12 +6,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from paracosm.core import checks
 from paracosm.core.records import Estimate
 
 
 def mean(samples: ArrayLike, level: float = 0.95) -> Estimate:
-    """Mean of independent samples `[n]` with Student's t interval; one sample gets an infinite interval."""
+    """Mean of independent samples `[n]` with Student's t interval; one sample gets an infinite interval.
+
+    Raises:
+        BadData: if there is no sample or one is not finite.
+    """
     samples = np.asarray(samples, np.float64)
+    if not len(samples):
+        raise checks.BadData("the samples to average are none; at least one is needed.")
+    checks.finite("the samples to average", samples)
     n, center = len(samples), float(np.mean(samples))
     if n == 1:
         return Estimate(center, -np.inf, np.inf, 1, "one sample: no interval")

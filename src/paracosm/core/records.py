@@ -9,6 +9,8 @@ import types
 import typing
 from typing import Any, Literal, TypeVar, Union
 
+from paracosm.core import checks
+
 R = TypeVar("R", bound="Record")
 
 
@@ -29,9 +31,16 @@ class Record:
         return json.dumps(self.to_dict(), allow_nan=False, indent=1)
 
     @classmethod
-    def from_dict(cls: type[R], tree: dict[str, Any]) -> R:
-        """The record that `to_dict` wrote."""
+    def from_dict(cls: type[R], tree: Any) -> R:
+        """The record that `to_dict` wrote.
+
+        Raises:
+            BadData: if its fields are not those of this record.
+        """
         kinds = typing.get_type_hints(cls)
+        if not isinstance(tree, dict) or set(tree) != set(kinds):
+            found = ", ".join(sorted(tree)) if isinstance(tree, dict) else repr(tree)
+            raise checks.BadData(f"a {cls.__name__} was read from {found}; its fields are {', '.join(sorted(kinds))}.")
         return cls(**{name: _typed(value, kinds[name]) for name, value in tree.items()})
 
     @classmethod
