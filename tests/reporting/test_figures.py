@@ -1,5 +1,8 @@
 """The figures: one colour per cause, thinned without losing the outline, independent of the user's settings."""
 
+import subprocess
+import sys
+
 import matplotlib
 import numpy as np
 import pytest
@@ -64,3 +67,8 @@ def test_same_figure_under_two_names_shares_no_id():
     assert one.replace("one-", "") != one
     assert 'id="one-' in one
     assert 'id="one-' not in two
+
+
+def test_reporting_needs_neither_jax_nor_pyplot():
+    code = "import sys, paracosm.reporting; sys.exit(bool({'jax', 'matplotlib.pyplot'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

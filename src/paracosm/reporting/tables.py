@@ -59,7 +59,7 @@ def gap_rows(found: Diagnosis) -> list[Row]:
 def return_rows(found: Diagnosis) -> list[Row]:
     """The undiscounted returns of whole episodes."""
     return [
-        row("real", found.real_return, f"{found.real_return.n} episodes"),
+        row("real", found.real_return, words.episodes(found.real_return.n)),
         row("imagined", found.imagined_return, "same first states"),
         row("mode − sampled", found.mode_versus_sampled, "best-guess actions against drawn ones"),
     ]
@@ -79,7 +79,7 @@ def fit_rows(fit: PartFit) -> list[tuple[str, str]]:
         "each member's own": members,
         "constant predictor": words.number(fit.baseline) if fit.baseline is not None else "",
         "unit": fit.unit if fit.error else "",
-        "rows used": f"{fit.rows:,}, of them {fit.held_out:,} held out" if fit.rows else "",
+        "rows used": f"{fit.rows:,}, of them {fit.held_out:,} held out" if fit.held_out else "",
         "stopped at epoch": ", ".join(map(str, fit.epochs)),
     }
     return [(name, text) for name, text in rows.items() if text]

@@ -118,6 +118,11 @@ def baselines(found: Baselines) -> list[tuple[str, str, str]]:
     ]
 
 
+def episodes(count: int) -> str:
+    """How many episodes."""
+    return "1 episode" if count == 1 else f"{count:,} episodes"
+
+
 def direction(total: Estimate) -> str:
     """What the sign of the gap means."""
     if not total.excludes_zero:

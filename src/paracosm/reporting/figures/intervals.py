@@ -20,8 +20,10 @@ def interval(axes: Axes, estimate: Estimate, height: float, color: str, *, size:
 
 
 def bar(axes: Axes, estimate: Estimate, height: float, color: str) -> None:
-    """A bar from zero to the mean with a thin line over the interval."""
-    axes.barh(height, estimate.mean, height=0.56, color=color, alpha=0.85, zorder=2)
+    """A bar from zero to the mean with a thin line over the interval; pale without a finite interval."""
+    axes.barh(
+        height, estimate.mean, height=0.56, color=color, alpha=0.85 if finite_interval(estimate) else 0.3, zorder=2
+    )
     if finite_interval(estimate):
         axes.plot([estimate.low, estimate.high], [height, height], color=INK, linewidth=1.3, zorder=4)
         for end in (estimate.low, estimate.high):
