@@ -17,11 +17,10 @@ def test_the_network_is_its_formula(depth):
     network = MLP(3, 2, 5, depth, KEY, center=center, scale=scale)
     x = np.array([0.3, -2.1, 4.0])
     h = (x - np.asarray(center)) / np.asarray(scale)
-    layers = [
-        (np.asarray(w, float), np.asarray(b, float)) for w, b in zip(network.weights, network.biases, strict=True)
-    ]
+    layers = list(zip(network.weights, network.biases, strict=True))
     for weight, bias in layers[:-1]:
-        h = np.tanh(h @ weight + bias)
+        h = np.tanh(h @ np.asarray(weight, float) + np.asarray(bias))
+    h = h @ np.asarray(layers[-1][0], float) + np.asarray(layers[-1][1])
     np.testing.assert_allclose(network(jnp.asarray(x, jnp.float32)), h, rtol=1e-4, atol=1e-5)
     assert len(layers) == depth + 1
 
