@@ -1,5 +1,7 @@
 """Small environments and systems of known behaviour, for the tests of this room."""
 
+import functools
+
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -38,6 +40,7 @@ def counter(limit=6, **kwargs):
     return gymnasium.wrappers.TimeLimit(Counter(**kwargs), limit)
 
 
+@functools.cache  # one object, so that it is compiled once
 def walk(poison=jnp.inf):
     """A walk in the plane that ends beyond 3 and whose reward, the first component of s', is NaN beyond `poison`."""
     return MDP(

@@ -1,0 +1,187 @@
+"""Loading and saving data sets: npz, HDF5 (our layout, and D4RL's to load), Minari."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.data import Dataset
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(Dataset))
+
+_FORMAT = "paracosm data set 1"
+_HDF5 = (".h5", ".hdf5")
+
+
+def load(where: str | Path) -> Dataset:
+    """The data set at `where`.
+
+    Args:
+        where: a file ending in `.npz`, `.h5` or `.hdf5`, or `minari:NAME` for a data set that Minari keeps
+            (`MINARI_DATASETS_PATH` says where). An HDF5 file may have D4RL's flat layout: `observations`, `actions`,
+            `rewards`, `terminals`, and if there are any `timeouts` and `next_observations`. Where the latter are
+            missing, the last step of each episode is left out: its next state is not known.
+
+    Returns:
+        The rows as they were saved; what others recorded counts as bought whole.
+
+    Raises:
+        Missing: there is no such file or data set, or an extra is not installed.
+        BadData: columns are missing, do not fit together or hold NaN or infinity.
+        Unsupported: the kind of file or of observations is not handled.
+    """
+    where = str(where)
+    if where.startswith("minari:"):
+        return _minari(where).load(where.removeprefix("minari:"))
+    kind, path = _kind(where), Path(where)
+    if not path.is_file():
+        raise checks.Missing(f"There is no file {where}.")
+    return _load_npz(path) if kind == ".npz" else _load_hdf5(path)
+
+
+def save(dataset: Dataset, where: str | Path) -> None:
+    """Write `dataset` to `where` (see `load`) so that loading gives it back equal; a file appears whole or not at all.
+
+    Raises:
+        Missing: an extra or the folder does not exist.
+        BadArgument: the file cannot be written, or Minari has a data set of this name already.
+    """
+    where = str(where)
+    if where.startswith("minari:"):
+        _minari(where).save(dataset, where.removeprefix("minari:"))
+        return
+    columns = {name: getattr(dataset, name) for name in COLUMNS}
+    if _kind(where) == ".npz":
+        with _whole(where) as part, open(part, "wb") as file:
+            np.savez(file, allow_pickle=False, **columns)
+        return
+    h5py = extra("h5py", "hdf5", where)
+    with _whole(where) as part, h5py.File(part, "w") as file:
+        file.attrs["format"] = _FORMAT
+        for name, values in columns.items():
+            file[name] = values
+
+
+def extra(module: str, name: str, where: str) -> ModuleType:
+    """Import an optional dependency of the extra `name`, or say how to install it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise checks.Missing(f"{where} needs {module}: pip install 'paracosm[{name}]' ({error}).") from error
+
+
+def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
+    """A data set from its columns, each brought to its type.
+
+    Raises:
+        BadData: a column is missing or has the wrong number of dimensions.
+    """
+    if lacking := [name for name in COLUMNS if name not in columns]:
+        raise checks.BadData(f"{where} lacks the columns {', '.join(lacking)}; a data set has {', '.join(COLUMNS)}.")
+    discrete = np.issubdtype(columns["action"].dtype, np.integer)
+    kinds = {"state": np.float32, "next_state": np.float32, "reward": np.float64, "episode": np.int64, "time": np.int64}
+    kinds["action"] = np.int32 if discrete else np.float32
+    typed = {name: columns[name].astype(kinds.get(name, bool)) for name in COLUMNS}
+    for name, values in typed.items():
+        wanted = 2 if name in ("state", "next_state") or (name == "action" and not discrete) else 1
+        if values.ndim != wanted:
+            raise checks.BadData(f"{where}: {name} has {values.ndim} dimensions; {wanted} are needed.")
+    return Dataset(**typed)
+
+
+def _kind(where: str) -> str:
+    suffix = Path(where).suffix.lower()
+    if suffix not in (".npz", *_HDF5):
+        raise checks.Unsupported(f"{where} is not a data set: .npz, .h5, .hdf5 and minari:NAME are supported.")
+    return suffix
+
+
+def _minari(where: str) -> ModuleType:
+    extra("minari", "minari", where)
+    return importlib.import_module("paracosm.real.minari")
+
+
+def _load_npz(path: Path) -> Dataset:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            columns = dict(file)
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise checks.BadData(f"{path} is not an npz file of plain arrays: {error}.") from error
+    return from_columns(columns, str(path))
+
+
+def _load_hdf5(path: Path) -> Dataset:
+    h5py = extra("h5py", "hdf5", str(path))
+    try:
+        with h5py.File(path, "r") as file:
+            columns = {name: values[()] for name, values in file.items() if isinstance(values, h5py.Dataset)}
+    except OSError as error:
+        raise checks.BadData(f"{path} is not an HDF5 file: {error}.") from error
+    return _from_d4rl(columns, str(path)) if "observations" in columns else from_columns(columns, str(path))
+
+
+def _from_d4rl(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
+    if lacking := [name for name in ("actions", "rewards", "terminals") if name not in columns]:
+        raise checks.BadData(f"{where} has observations, as D4RL's files do, but lacks {', '.join(lacking)}.")
+    state, rows = columns["observations"], len(columns["observations"])
+    for name in ("actions", "rewards", "terminals", "timeouts", "next_observations"):
+        if name in columns and len(columns[name]) != rows:
+            raise checks.BadData(f"{where} has {len(columns[name])} {name} and {rows} observations.")
+    terminated = columns["terminals"].astype(bool)
+    stops = terminated | columns.get("timeouts", np.zeros(rows)).astype(bool)
+    stops[-1:] = True
+    next_state = columns.get("next_observations")
+    if next_state is None:
+        next_state, known = np.roll(state, -1, axis=0), ~stops
+    else:
+        stops[:-1] |= (next_state[:-1] != state[1:]).any(axis=-1)
+        known = np.ones(rows, bool)
+    starts = np.flatnonzero(np.append(True, stops[:-1]))
+    episode = np.cumsum(np.append(True, stops[:-1])) - 1
+    lived = {
+        "state": state,
+        "action": columns["actions"],
+        "next_state": next_state,
+        "reward": columns["rewards"],
+        "terminated": terminated,
+        "episode": episode,
+        "time": np.arange(rows) - starts[episode],
+    }
+    return _bought_whole({name: values[known] for name, values in lived.items()}, where)
+
+
+def _bought_whole(columns: dict[str, np.ndarray], where: str) -> Dataset:
+    """Steps in order, all of which are owned; an episode that did not terminate is truncated where it stops."""
+    episode, bought = columns["episode"], np.ones(len(columns["episode"]), bool)
+    truncated = np.append(episode[1:] != episode[:-1], bought[:1]) & ~columns["terminated"]
+    marks = {"truncated": truncated, "has_transition": bought, "has_label": bought.copy()}
+    return from_columns({**columns, **marks}, where)
+
+
+@contextlib.contextmanager
+def _whole(where: str) -> Iterator[str]:
+    """A path to write to, which replaces `where` if all goes well and leaves nothing if not."""
+    folder = Path(where).resolve().parent
+    if not folder.is_dir():
+        raise checks.Missing(f"There is no folder {folder} to write {Path(where).name} to.")
+    try:
+        descriptor, part = tempfile.mkstemp(suffix=".part", dir=folder)
+    except OSError as error:
+        raise checks.BadArgument(f"{where} cannot be written: {error.strerror}.") from error
+    os.close(descriptor)
+    try:
+        yield part
+        os.replace(part, where)
+    except BaseException:
+        os.unlink(part)
+        raise

@@ -1,0 +1,118 @@
+"""Minari's data sets: one of its episodes for each stretch of consecutive steps, what was bought in its infos."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import minari
+import numpy as np
+from gymnasium import spaces
+from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_dataset import parse_dataset_id
+
+from paracosm.core import checks
+from paracosm.core.data import Dataset
+from paracosm.real.datasets import from_columns
+
+_MARKS = ("truncated", "episode", "time", "has_transition", "has_label")  # what Minari has no place for
+_PREFIX = "paracosm_"
+
+
+def load(name: str) -> Dataset:
+    """Minari's data set `name`, every step bought unless we saved it and marked otherwise.
+
+    Raises:
+        Missing: Minari does not have it on this machine.
+        Unsupported: its observations or actions are not arrays of one dimension a step.
+    """
+    try:
+        recorded = minari.load_dataset(name)
+    except FileNotFoundError as error:
+        raise checks.Missing(f"Minari has no data set {name!r} on this machine: minari download {name}.") from error
+    first = int(getattr(recorded.action_space, "start", 0))
+    parts = [_steps(episode, first, name) for episode in recorded.iterate_episodes()]
+    if not parts:
+        raise checks.BadData(f"minari:{name} holds no episodes.")
+    return from_columns({key: np.concatenate([part[key] for part in parts]) for key in parts[0]}, f"minari:{name}")
+
+
+def save(dataset: Dataset, name: str) -> None:
+    """Record `dataset` as Minari's data set `name`, such as `pendulum/bought-v0`.
+
+    Raises:
+        BadArgument: the name is not one that Minari takes, or is taken.
+        Missing: Minari's `create` and `hdf5` extras are not installed.
+    """
+    try:
+        parse_dataset_id(name)
+    except (TypeError, ValueError) as error:
+        raise checks.BadArgument(f"minari:{name} is not a name such as minari:pendulum/bought-v0.") from error
+    if name in minari.list_local_datasets():
+        raise checks.BadArgument(f"minari:{name} exists already; choose another name or version.")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="(?s).*(is set to None|env_spec is None)")
+        try:
+            minari.create_dataset_from_buffers(
+                name,
+                [_buffer(dataset, rows) for rows in _stretches(dataset)],
+                observation_space=spaces.Box(-np.inf, np.inf, dataset.state.shape[1:], np.float32),
+                action_space=_action_space(dataset.action),
+            )
+        except ImportError as error:
+            raise checks.Missing(f"Recording minari:{name} needs pip install 'paracosm[minari]' ({error}).") from error
+
+
+def _steps(episode: Any, first: int, name: str) -> dict[str, np.ndarray]:
+    observations, actions = episode.observations, episode.actions
+    if not isinstance(observations, np.ndarray) or observations.ndim != 2 or not isinstance(actions, np.ndarray):
+        raise checks.Unsupported(
+            f"minari:{name} holds other things than one-dimensional arrays; only they are supported."
+        )
+    return {
+        "state": observations[:-1],
+        "action": actions - first if np.issubdtype(actions.dtype, np.integer) else actions,
+        "next_state": observations[1:],
+        "reward": episode.rewards,
+        "terminated": episode.terminations,
+        **_marks(episode),
+    }
+
+
+def _marks(episode: Any) -> dict[str, np.ndarray]:
+    steps, infos = len(episode.rewards), episode.infos or {}
+    if _PREFIX + "time" in infos:
+        return {mark: infos[_PREFIX + mark][:steps] for mark in _MARKS}
+    last, bought = np.arange(steps) == steps - 1, np.ones(steps, bool)
+    return {
+        "truncated": last & ~episode.terminations,
+        "episode": np.full(steps, episode.id),
+        "time": np.arange(steps),
+        "has_transition": bought,
+        "has_label": bought,
+    }
+
+
+def _stretches(dataset: Dataset) -> list[np.ndarray]:
+    """Rows of consecutive steps: each next state is the state of the row after it."""
+    follows = (np.diff(dataset.episode) == 0) & (np.diff(dataset.time) == 1)
+    follows &= (dataset.next_state[:-1] == dataset.state[1:]).all(axis=1)
+    return np.split(np.arange(len(dataset.state)), np.flatnonzero(~follows) + 1)
+
+
+def _buffer(dataset: Dataset, rows: np.ndarray) -> EpisodeBuffer:
+    padded = np.append(rows, rows[-1])  # Minari keeps infos beside observations, of which there is one more
+    return EpisodeBuffer(
+        observations=[*dataset.state[rows], dataset.next_state[rows[-1]]],
+        actions=list(dataset.action[rows]),
+        rewards=list(dataset.reward[rows]),
+        terminations=list(dataset.terminated[rows]),
+        truncations=list(dataset.truncated[rows]),
+        infos={_PREFIX + mark: getattr(dataset, mark)[padded] for mark in _MARKS},
+    )
+
+
+def _action_space(action: np.ndarray) -> spaces.Space[Any]:
+    if np.issubdtype(action.dtype, np.integer):
+        return spaces.Discrete(int(action.max()) + 1)
+    return spaces.Box(-np.inf, np.inf, action.shape[1:], np.float32)
