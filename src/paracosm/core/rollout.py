@@ -5,12 +5,31 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Key
+from jaxtyping import Bool, Float, Key
 
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.types import Array
+
+
+def advance(
+    mdp: MDP,
+    policy: Policy,
+    state: Float[Array, "episode state"],
+    alive: Bool[Array, " episode"],
+    keys: Key[jax.Array, " episode"],
+) -> tuple[Array, Array, Array, Array]:
+    """One step of every episode: action, next state, reward and whether it ended; nothing moves once not alive."""
+
+    def step(state: Array, key: Array) -> tuple[Array, ...]:
+        for_action, for_dynamics = jax.random.split(key)
+        action = policy.sample(state, for_action)
+        next_state = mdp.dynamics(state, action, for_dynamics)
+        return action, next_state, mdp.reward(state, action, next_state), mdp.termination(state, action, next_state)
+
+    action, next_state, reward, ended = jax.vmap(step)(state, keys)
+    return action, jnp.where(alive[:, None], next_state, state), jnp.where(alive, reward, 0), ended & alive
 
 
 def unroll(
@@ -23,18 +42,9 @@ def unroll(
     not depend on its neighbours.
     """
 
-    def step(state: Array, key: Array) -> tuple[Array, ...]:
-        for_action, for_dynamics = jax.random.split(key)
-        action = policy.sample(state, for_action)
-        next_state = mdp.dynamics(state, action, for_dynamics)
-        return action, next_state, mdp.reward(state, action, next_state), mdp.termination(state, action, next_state)
-
     def scan_step(carry: tuple[Array, Array], keys: Array) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
         state, alive = carry
-        action, next_state, reward, ended = jax.vmap(step)(state, keys)
-        next_state = jnp.where(alive[:, None], next_state, state)
-        reward = jnp.where(alive, reward, 0)
-        ended = ended & alive
+        action, next_state, reward, ended = advance(mdp, policy, state, alive, keys)
         return (next_state, alive & ~ended), (state, action, next_state, reward, ended, alive)
 
     by_time = jax.vmap(lambda key: jax.random.split(key, horizon), out_axes=1)(keys)
@@ -63,10 +73,27 @@ def returns_to_go(
     reward: Float[Array, "episode time"], discount: float, final: Float[Array, " episode"] | float = 0.0
 ) -> Float[Array, "episode time"]:
     """`G_t = r_t + γ G_{t+1}` with `G_T = final`, `[episode, time]`."""
+    later = jnp.zeros_like(reward)
+    return lambda_returns(reward, later, discount, 1.0, final)
 
-    def back(later: Array, reward: Array) -> tuple[Array, Array]:
-        now = reward + discount * later
-        return now, now
+
+def lambda_returns(
+    reward: Float[Array, "episode time"],
+    next_value: Float[Array, "episode time"],
+    discount: float,
+    trace: float,
+    final: Float[Array, " episode"] | float = 0.0,
+) -> Float[Array, "episode time"]:
+    """`G_t = r_t + γ ((1-λ) v_{t+1} + λ G_{t+1})` with `G_T = final`, `[episode, time]` (Sutton 1988).
+
+    `next_value` holds `v_{t+1}`, 0 after an end. `trace` is λ: 1 is the return itself, less trades its noise
+    for the value's bias.
+    """
+
+    def back(later: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        reward, value = now
+        to_go = reward + discount * ((1 - trace) * value + trace * later)
+        return to_go, to_go
 
     final = jnp.broadcast_to(jnp.asarray(final, reward.dtype), reward.shape[:1])
-    return jax.lax.scan(back, final, reward.T, reverse=True)[1].T
+    return jax.lax.scan(back, final, (reward.T, next_value.T), reverse=True)[1].T

@@ -1,0 +1,113 @@
+"""The REINFORCE gradient of imagined rollouts (theory, section 6).
+
+With `w_t = ∇ log π(a_t|s_t)` and `G_t = Σ_{t'≥t} γ^{t'-t} r_{t'}`, the gradient of K rollouts is
+`(1/K) Σ_i Σ_t c_t w_t (G_t - b_t)`. Two time weightings are in use and both are offered by name: `"discounted"`,
+`c_t = γ^t`, the gradient of the discounted return `J_H`; and `"plain"`, `c_t = 1`, the common one, which for
+γ < 1 is the gradient of no function.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, Key
+
+from paracosm.core import checks
+from paracosm.core.data import Trajectory
+from paracosm.core.devices import AXIS, spread
+from paracosm.core.mdp import MDP
+from paracosm.core.networks import MLP
+from paracosm.core.policy import StochasticPolicy
+from paracosm.core.rollout import returns_to_go, unroll
+from paracosm.core.types import Array, Scalar
+
+Weighting = Literal["discounted", "plain"]
+Baseline = Literal["leave-one-out", "value", "none"]
+
+
+class Value(eqx.Module):
+    """A learned value of a state, `t` of `horizon` steps into a rollout.
+
+    `network` maps `[state + 1]` to one number in units of `scale` about `center`.
+    """
+
+    network: MLP
+    center: Scalar
+    scale: Scalar
+
+    def __call__(self, state: Float[Array, " state"], progress: Array) -> Scalar:
+        """Expected return-to-go at `state` when the share `progress` of the rollout is over."""
+        return self.center + self.scale * self.network(jnp.append(state, progress))[0]
+
+
+def leave_one_out(to_go: Float[Array, "episode time"], total: Array, count: Array) -> Float[Array, "episode time"]:
+    """Mean return-to-go of the other rollouts at the same step: `(total - own)/(count - 1)`, an unbiased baseline.
+
+    `total` `[time]` and `count` are over all rollouts, on whichever device.
+    """
+    return (total - to_go) / (count - 1)
+
+
+def surrogate(
+    policy: StochasticPolicy, episodes: Trajectory, advantage: Float[Array, "episode time"], weight: Float[Array, " time"]
+) -> Scalar:
+    """`Σ_i Σ_t c_t A_t log π(a_t|s_t)` over the steps taken: its gradient, over K, is REINFORCE's."""
+    log_prob = jax.vmap(jax.vmap(policy.log_prob))(episodes.state, episodes.action)
+    return jnp.sum(jnp.where(episodes.alive, weight * advantage * log_prob, 0))
+
+
+def time_weights(weighting: Weighting, discount: float, horizon: int) -> Float[Array, " time"]:
+    """`c_t`, `[time]`."""
+    base = discount if weighting == "discounted" else 1.0
+    return base ** jnp.arange(horizon, dtype=float)
+
+
+def advantages(
+    to_go: Float[Array, "episode time"], episodes: Trajectory, baseline: Baseline, value: Value | None
+) -> Float[Array, "episode time"]:
+    """Return-to-go less the baseline; to be called under `spread`."""
+    if baseline == "leave-one-out":
+        total, count = jax.lax.psum((jnp.sum(to_go, axis=0), jnp.asarray(len(to_go))), AXIS)
+        return to_go - leave_one_out(to_go, total, count)
+    if baseline == "value":
+        horizon = to_go.shape[1]
+        progress = jnp.arange(horizon) / horizon
+        return to_go - jax.vmap(jax.vmap(value), (0, None))(episodes.state, progress)
+    return to_go
+
+
+@eqx.filter_jit
+def policy_gradient(
+    world: MDP,
+    policy: StochasticPolicy,
+    states: Float[Array, "episode state"],
+    keys: Key[jax.Array, " episode"],
+    *,
+    horizon: int,
+    weighting: Weighting = "discounted",
+    baseline: Baseline = "leave-one-out",
+    value: Value | None = None,
+) -> Any:
+    """REINFORCE's gradient of the return of `horizon` steps in `world`, a pytree like `policy`'s floating arrays.
+
+    Rollouts start in `states` and are spread over the host's devices.
+
+    Raises:
+        BadArgument: leave-one-out with a single rollout, or the value baseline without a value.
+    """
+    if baseline == "leave-one-out":
+        checks.at_least("the number of rollouts for the leave-one-out baseline", len(states), 2)
+    if baseline == "value" and value is None:
+        raise checks.BadArgument("baseline is 'value' but no value was given; pass value=.")
+    weight = time_weights(weighting, world.discount, horizon)
+
+    def local(world: MDP, policy: StochasticPolicy, value: Value | None, states: Array, keys: Array) -> Any:
+        episodes = unroll(world, policy, states, keys, horizon)
+        advantage = advantages(returns_to_go(episodes.reward, world.discount), episodes, baseline, value)
+        return jax.lax.psum(eqx.filter_grad(surrogate)(policy, episodes, advantage, weight), AXIS)
+
+    summed = spread(local, len(states), shared=3, total=True)(world, policy, value, states, keys)
+    return jax.tree.map(lambda leaf: leaf / len(states), summed)
