@@ -28,6 +28,11 @@ demo: $(VENV)/.installed
 	$(BIN)/paracosm run Pendulum-v1 --transitions 5000 --out runs/demo --force
 	@echo "The report is runs/demo/report.html: open it in a browser."
 
+# Compiled programs are kept between runs of the tests, which spend most of their time on compiling. A damaged entry
+# is only warned about and compiled again; `make clean` forgets them.
+test test-full: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.pytest_cache/jax
+test test-full: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+
 test: check
 	$(BIN)/python -m pytest -m "not full" $(PYTEST_ARGS)
 

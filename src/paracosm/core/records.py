@@ -263,7 +263,7 @@ class RunResult(Record):
             return {key: value for key, value in estimate.to_dict().items() if key in interval}
 
         gap = {field.name: three(getattr(found.gap, field.name)) for field in dataclasses.fields(found.gap)}
-        return {
+        document = {
             "env": self.env,
             "seed": self.seed,
             "data": {
@@ -288,6 +288,7 @@ class RunResult(Record):
             "warnings": list(self.warnings),
             "verdict": found.verdict,
         }
+        return _plain(document)
 
 
 @dataclasses.dataclass(frozen=True)
