@@ -31,7 +31,7 @@ def lived(data):
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8)
 @given(steps=st.integers(1, 90), seed=st.integers(0, 2**32 - 1), first=st.integers(0, 50))
 def test_rows_are_whole_episodes_in_order_and_exactly_as_many_as_asked(env, steps, seed, first):
     source = connect(env)

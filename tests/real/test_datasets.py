@@ -67,7 +67,7 @@ def test_a_failed_write_leaves_the_old_file(dataset, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(np, "savez", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(checks.BadArgument, match=r"a.npz cannot be written: disk full\."):
         save(dataset.join(dataset), "a.npz")
     assert os.listdir() == ["a.npz"]
     assert_equal(load("a.npz"), dataset)
@@ -149,6 +149,7 @@ def test_files_that_cannot_be_used_are_refused_with_a_reason(dataset):
     np.savez("flat.npz", **{**columns, "reward": dataset.reward[:, None]})
     np.savez("objects.npz", **{**columns, "episode": np.array([{}] * 60, object)})
     np.savez("nan.npz", **{**columns, "state": dataset.state * np.nan})
+    np.savez("words.npz", **{**columns, "time": np.array(["now"] * 60)})
     for name in ("text.npz", "text.h5"):
         with open(name, "w") as file:
             file.write("not a data set")
@@ -164,6 +165,7 @@ def test_files_that_cannot_be_used_are_refused_with_a_reason(dataset):
         "flat.npz": (checks.BadData, "flat.npz: reward has 2 dimensions; 1 are needed"),
         "objects.npz": (checks.BadData, "objects.npz is not an npz file of plain arrays"),
         "nan.npz": (checks.BadData, "states holds .* every entry must be finite"),
+        "words.npz": (checks.BadData, "words.npz has columns that are not numbers"),
         "text.npz": (checks.BadData, "text.npz is not an npz file of plain arrays"),
         "text.h5": (checks.BadData, "text.h5 is not an HDF5 file"),
         "half.h5": (checks.BadData, "lacks rewards, terminals"),
@@ -179,6 +181,8 @@ def test_files_that_cannot_be_used_are_refused_with_a_reason(dataset):
         save(dataset, "away/a.npz")
     with pytest.raises(checks.BadArgument, match="minari:a b is not a name"):
         save(dataset, "minari:a b")
+    with pytest.raises(checks.BadArgument, match="has no steps"):
+        save(dataclasses.replace(dataset, **{name: column[:0] for name, column in columns.items()}), "minari:a-v0")
 
 
 @pytest.mark.parametrize(("where", "module"), [("a.h5", "h5py"), ("minari:a/b-v0", "minari")])

@@ -156,3 +156,8 @@ class Failing(gymnasium.Wrapper):
 
     def step(self, action):
         raise ZeroDivisionError
+
+
+def test_workers_do_not_pay_for_jax():
+    code = "import sys, paracosm.real.workers, paracosm.real.making; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -40,6 +40,7 @@ def value_matrix(mdp, policy, horizon):
     return P, infinite
 
 
+@settings(max_examples=8)
 @given(seed=st.integers(0, 100))
 def test_linear_quadratic_returns_are_the_closed_form(seed):
     with jax.enable_x64(True):
@@ -104,7 +105,7 @@ def jacobians(map, states, actions):
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sin"])
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 50), sizes=st.sampled_from([(4, 2), (1, 3)]))
 def test_lipschitz_constants_bound_every_jacobian_and_are_attained(activation, seed, sizes):
     key = jax.random.key(seed)

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import importlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,6 @@ from paracosm.core.data import Dataset
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Dataset))
 
-_FORMAT = "paracosm data set 1"
 _HDF5 = (".h5", ".hdf5")
 
 
@@ -67,7 +65,6 @@ def save(dataset: Dataset, where: str | Path) -> None:
         return
     h5py = extra("h5py", "hdf5", where)
     with _whole(where) as part, h5py.File(part, "w") as file:
-        file.attrs["format"] = _FORMAT
         for name, values in columns.items():
             file[name] = values
 
@@ -91,7 +88,10 @@ def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
     discrete = np.issubdtype(columns["action"].dtype, np.integer)
     kinds = {"state": np.float32, "next_state": np.float32, "reward": np.float64, "episode": np.int64, "time": np.int64}
     kinds["action"] = np.int32 if discrete else np.float32
-    typed = {name: columns[name].astype(kinds.get(name, bool)) for name in COLUMNS}
+    try:
+        typed = {name: columns[name].astype(kinds.get(name, bool)) for name in COLUMNS}
+    except (TypeError, ValueError) as error:
+        raise checks.BadData(f"{where} has columns that are not numbers: {error}.") from error
     for name, values in typed.items():
         wanted = 2 if name in ("state", "next_state") or (name == "action" and not discrete) else 1
         if values.ndim != wanted:
@@ -174,14 +174,11 @@ def _whole(where: str) -> Iterator[str]:
     folder = Path(where).resolve().parent
     if not folder.is_dir():
         raise checks.Missing(f"There is no folder {folder} to write {Path(where).name} to.")
-    try:
-        descriptor, part = tempfile.mkstemp(suffix=".part", dir=folder)
-    except OSError as error:
-        raise checks.BadArgument(f"{where} cannot be written: {error.strerror}.") from error
-    os.close(descriptor)
+    part = f"{where}.{os.getpid()}.part"
     try:
         yield part
         os.replace(part, where)
-    except BaseException:
-        os.unlink(part)
-        raise
+    except OSError as error:
+        raise checks.BadArgument(f"{where} cannot be written: {error}.") from error
+    finally:
+        Path(part).unlink(missing_ok=True)

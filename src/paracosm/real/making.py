@@ -118,7 +118,7 @@ def _dependency(env: str, message: str) -> str:
 def _silence_mujoco(env: str) -> None:
     """MuJoCo's warnings go to logging: left alone, it writes MUJOCO_LOG.TXT into the current directory."""
     spec = gymnasium.registry.get(env)
-    if "mujoco" not in sys.modules and not (spec and "mujoco" in str(spec.entry_point)):
+    if spec is not None and "mujoco" not in str(spec.entry_point):
         return
     with contextlib.suppress(ImportError):
         mujoco: Any = importlib.import_module("mujoco")

@@ -41,13 +41,15 @@ def save(dataset: Dataset, name: str) -> None:
     """Record `dataset` as Minari's data set `name`, such as `pendulum/bought-v0`.
 
     Raises:
-        BadArgument: the name is not one that Minari takes, or is taken.
+        BadArgument: the name is not one that Minari takes, or is taken, or there are no steps.
         Missing: Minari's `create` and `hdf5` extras are not installed.
     """
     try:
         parse_dataset_id(name)
     except (TypeError, ValueError) as error:
         raise checks.BadArgument(f"minari:{name} is not a name such as minari:pendulum/bought-v0.") from error
+    if not dataset.real_steps:
+        raise checks.BadArgument(f"The data set for minari:{name} has no steps; at least one is needed.")
     if name in minari.list_local_datasets():
         raise checks.BadArgument(f"minari:{name} exists already; choose another name or version.")
     with warnings.catch_warnings():
