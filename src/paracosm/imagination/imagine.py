@@ -168,7 +168,9 @@ def imagine(
     best, best_score, stale, looks, rates = learner, -np.inf, 0, [], list(settings.rates)
     stop = f"{settings.most_steps} gradient steps, the most allowed"
     for number in range(settings.most_steps // settings.check):
-        learner, look = _improve(learner, world, trained_in, starts, jax.random.fold_in(key, number), rates[0], horizon, settings)
+        learner, look = _improve(
+            learner, world, trained_in, starts, jax.random.fold_in(key, number), rates[0], horizon, settings
+        )
         looks.append(_Look(*map(float, look)))
         if not np.isfinite(looks[-1].score):
             raise checks.BadData(
@@ -188,8 +190,14 @@ def imagine(
             break
     steps = tuple((i + 1) * settings.check for i in range(len(looks)))
     training = Training(
-        steps, tuple(look.imagined_return for look in looks), tuple(look.entropy for look in looks),
-        steps[-1] * settings.rollouts * horizon, looks[-1].edge_share, horizon, settings.weighting, settings.baseline,
+        steps,
+        tuple(look.imagined_return for look in looks),
+        tuple(look.entropy for look in looks),
+        steps[-1] * settings.rollouts * horizon,
+        looks[-1].edge_share,
+        horizon,
+        settings.weighting,
+        settings.baseline,
         stop,
     )
     return Imagined(best.policy, best.value, trained_in, training)
@@ -207,7 +215,12 @@ def _adam(settings: ImagineSettings) -> optax.GradientTransformation:
 
 @eqx.filter_jit
 def _start(
-    world: MDP, trained_in: MDP, starts: _Starts, policy: StochasticPolicy | None, key: PRNGKey, horizon: int,
+    world: MDP,
+    trained_in: MDP,
+    starts: _Starts,
+    policy: StochasticPolicy | None,
+    key: PRNGKey,
+    horizon: int,
     settings: ImagineSettings,
 ) -> _Learner:
     """An untrained value whose units are the returns of the first policy."""
@@ -216,14 +229,27 @@ def _start(
     scale = jnp.where(scale > 1e-6, scale, 1.0)
     if policy is None:
         policy = initial_policy(
-            world.spec, for_policy, width=settings.width, depth=settings.depth, squash=settings.squash, center=center,
+            world.spec,
+            for_policy,
+            width=settings.width,
+            depth=settings.depth,
+            squash=settings.squash,
+            center=center,
             scale=scale,
         )
-    episodes = unroll(trained_in, policy, starts.visited[:64], jax.random.split(for_returns, len(starts.visited[:64])), horizon)
+    episodes = unroll(
+        trained_in, policy, starts.visited[:64], jax.random.split(for_returns, len(starts.visited[:64])), horizon
+    )
     to_go = returns_to_go(episodes.reward, world.discount)
     network = MLP(
-        world.spec.state_size + 1, 1, settings.width, settings.depth, for_value,
-        center=jnp.append(center, 0.5), scale=jnp.append(scale, 0.3), last=0.01,
+        world.spec.state_size + 1,
+        1,
+        settings.width,
+        settings.depth,
+        for_value,
+        center=jnp.append(center, 0.5),
+        scale=jnp.append(scale, 0.3),
+        last=0.01,
     )
     value = Value(network, jnp.mean(to_go), jnp.maximum(jnp.std(to_go), 1e-3))
     adam = _adam(settings)
@@ -233,7 +259,13 @@ def _start(
 
 @eqx.filter_jit
 def _improve(
-    learner: _Learner, world: MDP, trained_in: MDP, starts: _Starts, key: PRNGKey, rate: float, horizon: int,
+    learner: _Learner,
+    world: MDP,
+    trained_in: MDP,
+    starts: _Starts,
+    key: PRNGKey,
+    rate: float,
+    horizon: int,
     settings: ImagineSettings,
 ) -> tuple[_Learner, _Look]:
     """`settings.check` gradient steps and a look at where they led; one compiled program over all devices."""
@@ -276,7 +308,14 @@ def _draw_starts(starts: _Starts, keys: Array, settings: ImagineSettings) -> Flo
 
 
 def _gradient_step(
-    learner: _Learner, world: MDP, starts: _Starts, key: PRNGKey, rate: Array, lanes: Array, horizon: int, settings: ImagineSettings
+    learner: _Learner,
+    world: MDP,
+    starts: _Starts,
+    key: PRNGKey,
+    rate: Array,
+    lanes: Array,
+    horizon: int,
+    settings: ImagineSettings,
 ) -> tuple[_Learner, Array]:
     """One REINFORCE step and the value's regression on this device's rollouts, numbered `lanes`; sums over devices."""
     keys = jax.vmap(lambda lane: jax.random.fold_in(key, lane))(lanes)

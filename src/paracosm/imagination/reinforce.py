@@ -52,7 +52,10 @@ def leave_one_out(to_go: Float[Array, "episode time"], total: Array, count: Arra
 
 
 def surrogate(
-    policy: StochasticPolicy, episodes: Trajectory, advantage: Float[Array, "episode time"], weight: Float[Array, " time"]
+    policy: StochasticPolicy,
+    episodes: Trajectory,
+    advantage: Float[Array, "episode time"],
+    weight: Float[Array, " time"],
 ) -> Scalar:
     """`Σ_i Σ_t c_t A_t log π(a_t|s_t)` over the steps taken: its gradient, over K, is REINFORCE's."""
     log_prob = jax.vmap(jax.vmap(policy.log_prob))(episodes.state, episodes.action)

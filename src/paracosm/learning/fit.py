@@ -113,7 +113,9 @@ def _fit_one(network: MLP, train: Rows, validation: Rows, key: Array, loss: Loss
         return jnp.sum(jnp.where(real, each, 0)) / validation.count
 
     def epoch(state: _State) -> _State:
-        network, optimiser = _pass(state, adam, train, jax.random.fold_in(key, state.epoch), rates, steps, loss, settings)
+        network, optimiser = _pass(
+            state, adam, train, jax.random.fold_in(key, state.epoch), rates, steps, loss, settings
+        )
         found = validate(network)
         better = found < state.best_loss
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), network, state.best)
@@ -121,8 +123,14 @@ def _fit_one(network: MLP, train: Rows, validation: Rows, key: Array, loss: Loss
         stalled = stale >= settings.patience
         network = jax.tree.map(lambda new, old: jnp.where(stalled, new, old), best, network)
         return _State(
-            network, optimiser, best, jnp.minimum(found, state.best_loss), jnp.where(stalled, 0, stale),
-            state.rate + stalled, state.epoch + 1, state.losses.at[state.epoch].set(found),
+            network,
+            optimiser,
+            best,
+            jnp.minimum(found, state.best_loss),
+            jnp.where(stalled, 0, stale),
+            state.rate + stalled,
+            state.epoch + 1,
+            state.losses.at[state.epoch].set(found),
         )
 
     def unfinished(state: _State) -> Array:
@@ -136,7 +144,13 @@ def _fit_one(network: MLP, train: Rows, validation: Rows, key: Array, loss: Loss
 
 
 def _pass(
-    state: _State, adam: optax.GradientTransformation, train: Rows, key: Array, rates: Array, steps: Array, loss: Loss,
+    state: _State,
+    adam: optax.GradientTransformation,
+    train: Rows,
+    key: Array,
+    rates: Array,
+    steps: Array,
+    loss: Loss,
     settings: FitSettings,
 ) -> tuple[MLP, optax.OptState]:
     """`steps` optimiser steps over the shuffled real rows."""

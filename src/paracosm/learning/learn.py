@@ -18,7 +18,7 @@ from paracosm.core.mdp import MDP, Discrete, Domain, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.records import Estimate, PartFit
 from paracosm.core.types import Array, PRNGKey
-from paracosm.learning.fit import Fitted, FitSettings, Loss, fit, pad
+from paracosm.learning.fit import FitSettings, Fitted, Loss, fit, pad
 from paracosm.learning.parts import Constant, LearnedDynamics, LearnedReward, LearnedTermination, Starts
 
 _LEAST_ROWS = 10
@@ -110,7 +110,12 @@ def _inputs(spec: Spec, rows: Transitions | RewardLabels, with_next: bool) -> np
 
 
 def _fit_ensemble(
-    inputs: np.ndarray, targets: np.ndarray, actions: slice, split: _Split, key: PRNGKey, loss: Loss,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    actions: slice,
+    split: _Split,
+    key: PRNGKey,
+    loss: Loss,
     settings: FitSettings,
 ) -> Fitted:
     center, scale = _scale(inputs[split.train])
@@ -143,7 +148,9 @@ def _learn_dynamics(
     change = np.asarray(rows.next_state, np.float64) - rows.state
     center, scale = _scale(change[split.train])
     inputs = _inputs(spec, rows, with_next=False)
-    fitted = _fit_ensemble(inputs, (change - center) / scale, _action_columns(spec), split, key, "squared", settings.fit)
+    fitted = _fit_ensemble(
+        inputs, (change - center) / scale, _action_columns(spec), split, key, "squared", settings.fit
+    )
     seen = np.concatenate([rows.state, rows.next_state])
     low, high = seen.min(axis=0), seen.max(axis=0)
     reach = settings.margin * (high - low) + 1e-6
@@ -176,7 +183,9 @@ def _learn_reward(
         return Constant(jnp.asarray(targets[0, 0], jnp.float32)), _given("reward", "constant", len(rows), unit)
     center, scale = _scale(targets[split.train])
     inputs = _inputs(spec, rows, with_next=True)
-    fitted = _fit_ensemble(inputs, (targets - center) / scale, _action_columns(spec), split, key, "squared", settings.fit)
+    fitted = _fit_ensemble(
+        inputs, (targets - center) / scale, _action_columns(spec), split, key, "squared", settings.fit
+    )
     part = LearnedReward(fitted.networks, spec.action, jnp.asarray(center[0]), jnp.asarray(scale[0]))
 
     held = jax.tree.map(lambda column: column[split.held_out], rows)
@@ -225,6 +234,14 @@ def _part_fit(
     epochs = tuple(int(n) for n in fitted.epochs)
     curve = np.nanmean(np.asarray(fitted.losses)[:, : min(epochs)], axis=0)
     return PartFit(
-        part, "learned", rows, len(losses), error, tuple(map(float, members)), baseline, unit, epochs,
+        part,
+        "learned",
+        rows,
+        len(losses),
+        error,
+        tuple(map(float, members)),
+        baseline,
+        unit,
+        epochs,
         tuple(map(float, curve)),
     )
