@@ -1,0 +1,30 @@
+"""What the README and the documents show exists, and its Python runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_refers_to_exist(page):
+    text = page.read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    assert all((page.parent / link).is_file() for link in links), links
+    named = re.findall(r"`(docs/[\w./-]+)`", text)
+    assert all((ROOT / name).is_file() for name in named), named
+
+
+@pytest.mark.full
+def test_the_readmes_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = next(
+        block
+        for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+        if "collect" in block
+    )
+    exec(compile(code, "README.md", "exec"), {})
+    assert (tmp_path / "report.html").is_file()
