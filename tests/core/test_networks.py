@@ -11,7 +11,7 @@ from paracosm.core.networks import MLP
 KEY = jax.random.key(0)
 
 
-@pytest.mark.parametrize("depth", [0, 1, 3])
+@pytest.mark.parametrize("depth", [0, 2])
 def test_the_network_is_its_formula(depth):
     center, scale = jnp.array([1.0, -2.0, 0.5]), jnp.array([2.0, 0.1, 7.0])
     network = MLP(3, 2, 5, depth, KEY, center=center, scale=scale)

