@@ -1,1 +1,90 @@
-"""Paracosm: train policies in learned world models, and find out what the imagined return is wrong about."""
+"""Paracosm: train policies in learned world models, and find out what the imagined return is wrong about.
+
+The verbs `collect, learn, imagine, evaluate, audit, run, load, compare, report` and the types that they pass are
+loaded when first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from paracosm.auditing.audit import audit
+    from paracosm.core.checks import ParacosmError
+    from paracosm.core.data import Dataset, RewardLabels, Trajectory, Transitions
+    from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec
+    from paracosm.core.policy import Categorical, Deterministic, Gaussian, Mode, Policy
+    from paracosm.core.records import Comparison, Diagnosis, Estimate, Gap, RunResult
+    from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
+    from paracosm.learning.learn import Learned, LearnSettings, learn
+    from paracosm.loop.load import Run, compare, load
+    from paracosm.loop.run import run
+    from paracosm.real.verbs import collect, connect, evaluate
+    from paracosm.reporting import write as report
+
+_HOMES = {
+    "auditing.audit": ("audit",),
+    "core.checks": ("ParacosmError",),
+    "core.data": ("Dataset", "RewardLabels", "Trajectory", "Transitions"),
+    "core.mdp": ("MDP", "Box", "Discrete", "Domain", "Spec"),
+    "core.policy": ("Categorical", "Deterministic", "Gaussian", "Mode", "Policy"),
+    "core.records": ("Comparison", "Diagnosis", "Estimate", "Gap", "RunResult"),
+    "imagination.imagine": ("Imagined", "ImagineSettings", "imagine"),
+    "learning.learn": ("Learned", "LearnSettings", "learn"),
+    "loop.load": ("Run", "compare", "load"),
+    "loop.run": ("run",),
+    "real.verbs": ("collect", "connect", "evaluate"),
+}
+_WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {"report": ("reporting", "write")}
+
+__all__ = [
+    "MDP",
+    "Box",
+    "Categorical",
+    "Comparison",
+    "Dataset",
+    "Deterministic",
+    "Diagnosis",
+    "Discrete",
+    "Domain",
+    "Estimate",
+    "Gap",
+    "Gaussian",
+    "ImagineSettings",
+    "Imagined",
+    "LearnSettings",
+    "Learned",
+    "Mode",
+    "ParacosmError",
+    "Policy",
+    "RewardLabels",
+    "Run",
+    "RunResult",
+    "Spec",
+    "Trajectory",
+    "Transitions",
+    "audit",
+    "collect",
+    "compare",
+    "connect",
+    "evaluate",
+    "imagine",
+    "learn",
+    "load",
+    "report",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'paracosm' has no attribute {name!r}")
+    home, attribute = _WHERE[name]
+    found = getattr(importlib.import_module(f"paracosm.{home}"), attribute)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

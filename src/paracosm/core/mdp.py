@@ -31,8 +31,9 @@ class Box(eqx.Module):
         return self.low.shape[0]
 
     def encode(self, action: Float[Array, " action"]) -> Float[Array, " action"]:
-        """The action as a network sees it: each component mapped from its bounds to [-1, 1]."""
-        return (2 * action - (self.high + self.low)) / (self.high - self.low)
+        """The action as a network sees it: each component mapped from its bounds, constants, to [-1, 1]."""
+        low, high = jax.lax.stop_gradient((self.low, self.high))
+        return (2 * action - (high + low)) / (high - low)
 
 
 class Discrete(eqx.Module):

@@ -6,18 +6,11 @@ from typing import TypeVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 Tree = TypeVar("Tree")
 
 
 def in_double(tree: Tree) -> Tree:
-    """A copy whose floating arrays are 64-bit JAX arrays; call it where 64 bits are enabled."""
-    return jax.tree.map(
-        lambda leaf: (
-            jnp.asarray(leaf, jnp.float64)
-            if eqx.is_inexact_array_like(leaf) and eqx.is_array_like(leaf) and not isinstance(leaf, float)
-            else leaf
-        ),
-        tree,
-    )
+    """A copy whose floating arrays are 64-bit NumPy arrays, for use where JAX's 64 bits are enabled."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64) if eqx.is_inexact_array(leaf) else leaf, tree)

@@ -123,8 +123,8 @@ class Training(Record):
     """How a policy was trained in imagination.
 
     `step` counts gradient steps; `imagined_return` (undiscounted, of the mode, full episode, fixed initial
-    states) and `entropy` were measured there. `real_return`, if any, was measured after training on the final
-    policy. `stop` says why training ended.
+    states) and `entropy` were measured there. `edge_share` is the share of imagined steps that left the domain of
+    the data. `stop` says why training ended.
     """
 
     step: tuple[int, ...]

@@ -74,16 +74,29 @@ def quiet() -> Iterator[None]:
 
 
 def _builder(env: str) -> Callable[..., Any]:
-    module_name, colon, name = env.partition(":")
+    module, colon, name = env.partition(":")
     if not colon:
         return _registered(env)
-    module = _imported(module_name)
-    if callable(getattr(module, name, None)):
-        return getattr(module, name)
-    if name in gymnasium.registry:
+    if not hasattr(_imported(module), name) and name in gymnasium.registry:
         return _registered(name)
-    public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-    raise checks.Missing(f"The module {module_name!r} has no function {name!r}{_suggest(name, public)}.")
+    return function(env)
+
+
+def function(where: str) -> Callable[..., Any]:
+    """The function `module:function`, imported with the current directory on `sys.path`.
+
+    Raises:
+        Missing: there is no such module, or no such function in it.
+    """
+    name_of_module, colon, name = where.partition(":")
+    if not colon:
+        raise checks.Missing(f"{where!r} names no function; write module:function.")
+    module = _imported(name_of_module)
+    found = getattr(module, name, None)
+    if not callable(found):
+        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise checks.Missing(f"The module {name_of_module!r} has no function {name!r}{_suggest(name, public)}.")
+    return found
 
 
 def _registered(env: str) -> Callable[..., Any]:

@@ -1,0 +1,38 @@
+"""`paracosm compare RUN RUN …`: results side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from paracosm import reporting
+from paracosm.cli import output
+from paracosm.loop.load import compare
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """Put the results of finished runs side by side: returns, the gap and its causes, data, prices, time.
+
+    Attributes:
+        runs: Two or more run directories.
+        out: Write the comparison as a page here.
+        json: Print one JSON document on stdout instead of the table.
+    """
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    out: Path | None = None
+    json: bool = False
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run it."""
+    flags = output.parse(Flags, arguments, "compare")
+    comparison = compare(*flags.runs)
+    if flags.out is not None:
+        reporting.write(comparison, flags.out)
+    document = {"runs": {name: result.summary() for name, result in comparison.runs.items()}}
+    output.show(reporting.summary(comparison), document, as_json=flags.json)

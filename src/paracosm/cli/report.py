@@ -1,0 +1,36 @@
+"""`paracosm report RUN`: the page written again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from paracosm import reporting
+from paracosm.cli import output
+from paracosm.loop.load import load
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """Write the report of a finished run again, from its result.json; nothing is computed.
+
+    Attributes:
+        run: The run directory.
+        out: Where to write the page; report.html in the run directory if not given.
+        json: Print one JSON document on stdout instead of the summary.
+    """
+
+    run: tyro.conf.Positional[Path]
+    out: Path | None = None
+    json: bool = False
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run it."""
+    flags = output.parse(Flags, arguments, "report")
+    result = load(flags.run).result
+    page = reporting.write(result, flags.out or flags.run / "report.html")
+    output.show(f"The report is {page}", {**result.summary(), "report": str(page)}, as_json=flags.json)

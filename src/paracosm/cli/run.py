@@ -1,0 +1,83 @@
+"""`paracosm run ENV`: the whole job."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from paracosm import reporting
+from paracosm.cli import output
+from paracosm.imagination.imagine import ImagineSettings
+from paracosm.learning.learn import LearnSettings
+from paracosm.loop.config import RunConfig
+from paracosm.loop.run import default_out, run
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags(RunConfig):
+    """Collect real data, learn a world from it, train a policy in imagination, evaluate it, explain the gap.
+
+    The result is a run directory with the data, the models, the policy and report.html. Data are bought: a transition
+    (s, a, s', ended) trains the dynamics and the end rule, a reward label (s, a, s', r) the reward, and each has its
+    own count and price. The policy is trained on imagined rollouts only; the real environment is asked again just to
+    evaluate the result.
+
+    Examples:
+      paracosm run Pendulum-v1
+      paracosm run CartPole-v1 --transitions 5000 --reward-labels 1000 --seed 3 --out runs/cart --json
+      paracosm run Hopper-v5 --transitions 30000 --rounds 5
+      paracosm run my_package:make_env --env-kwargs '{"difficulty": 2}'
+      paracosm run --data minari:my/dataset --env Pendulum-v1
+
+    Attributes:
+        env: A Gymnasium id, or module:function giving a gymnasium.Env or a JAX-native MDP (your module is imported).
+            Also --env ENV.
+        out: The run directory; runs/ENV-seedN if not given.
+        resume: Go on with the unfinished run in --out; gives the same result as one that was not stopped.
+        force: Start again, removing the run that is in --out.
+        json: Print one JSON document on stdout instead of the summary.
+        learn: How the parts of the world are fitted.
+        imagine: How the policy is trained in imagination.
+    """
+
+    env: tyro.conf.Positional[str] = ""
+    out: Path | None = None
+    resume: bool = False
+    force: bool = False
+    json: bool = False
+    learn: LearnSettings = dataclasses.field(default_factory=LearnSettings)
+    imagine: ImagineSettings = dataclasses.field(default_factory=ImagineSettings)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run it."""
+    flags = output.parse(Flags, _env_first(list(arguments)), "run")
+    options = {field.name: getattr(flags, field.name) for field in dataclasses.fields(RunConfig)}
+    out = flags.out or default_out(flags.env, flags.seed)
+    with output.progress() as tell:
+        result = run(
+            **options,
+            out=out,
+            resume=flags.resume,
+            force=flags.force,
+            learn_settings=flags.learn,
+            imagine_settings=flags.imagine,
+            progress=tell,
+        )
+    page = str(out / "report.html")
+    output.show(reporting.summary(result), {**result.summary(), "report": page}, as_json=flags.json)
+    if not flags.json:
+        output.show(f"\nThe report is {page}", {}, as_json=False)
+
+
+def _env_first(arguments: list[str]) -> list[str]:
+    """`--env ENV` as the positional argument that it names."""
+    for at, word in enumerate(arguments):
+        if word == "--env" and at + 1 < len(arguments):
+            return [arguments[at + 1], *arguments[:at], *arguments[at + 2 :]]
+        if word.startswith("--env="):
+            return [word.removeprefix("--env="), *arguments[:at], *arguments[at + 1 :]]
+    return arguments

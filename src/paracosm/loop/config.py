@@ -1,0 +1,89 @@
+"""What a run is asked to do: one record, from the command line's flags or from Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from paracosm.core import checks
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """What a run is asked to do.
+
+    Attributes:
+        env: A Gymnasium id or `module:function` (an environment or a JAX-native MDP; the module is imported).
+        env_kwargs: The environment's keyword arguments as a JSON object.
+        data: Data already owned (`file.npz`, `file.h5`, `minari:name`); the environment then only evaluates.
+        transitions: Transitions to buy in all; 5,000, or every one that `data` owns.
+        reward_labels: Reward labels to buy in all; as many as transitions, or every one that `data` owns.
+        rounds: Rounds of collecting, learning and training; the first collects at random, later ones with the policy.
+        noise: Exploration noise of the later rounds, in half-ranges of the action (discrete: chance of a random one).
+        discount: γ of training and of the gap.
+        episodes: Real episodes of the evaluation and the audit, seeded from 10000.
+        cost_dynamics: Price of a transition.
+        cost_reward: Price of a reward label.
+        reward: Known reward `module:function` of (s, a, s'), in place of a learned one (JAX; the module is imported).
+        termination: Known end rule `module:function` of (s, a, s'), in place of a learned one.
+        seed: The seed of everything.
+        workers: Processes that step the environment while collecting; changes the time, never the numbers.
+    """
+
+    env: str
+    env_kwargs: str = "{}"
+    data: str | None = None
+    transitions: int | None = None
+    reward_labels: int | None = None
+    rounds: int = 1
+    noise: float = 0.1
+    discount: float = 0.97
+    episodes: int = 20
+    cost_dynamics: float = 1.0
+    cost_reward: float = 1.0
+    reward: str | None = None
+    termination: str | None = None
+    seed: int = 0
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("transitions", "reward_labels"):
+            if getattr(self, name) is not None:
+                checks.at_least(flag(name), getattr(self, name), 1)
+        for name in ("rounds", "workers"):
+            checks.at_least(flag(name), getattr(self, name), 1)
+        checks.at_least("--episodes", self.episodes, 2)
+        for name in ("seed", "cost_dynamics", "cost_reward", "noise"):
+            checks.at_least(flag(name), getattr(self, name), 0)
+        checks.in_unit_interval("--discount", self.discount, open_right=True)
+        if self.data is not None and self.rounds > 1:
+            raise checks.BadArgument("--rounds is more than 1 with --data; owned data cannot be collected in rounds.")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The environment's keyword arguments."""
+        try:
+            found = json.loads(self.env_kwargs)
+        except json.JSONDecodeError as error:
+            raise checks.BadArgument(f"--env-kwargs is not JSON ({error}); it must be like '{{\"key\": 1}}'.") from None
+        if not isinstance(found, dict):
+            raise checks.BadArgument(
+                f"--env-kwargs is {self.env_kwargs}; it must be a JSON object like '{{\"key\": 1}}'."
+            )
+        return found
+
+    def shares(self) -> list[tuple[int, int]]:
+        """Transitions and reward labels to buy in each round."""
+        transitions = 5000 if self.transitions is None else self.transitions
+        labels = transitions if self.reward_labels is None else self.reward_labels
+        return [(_share(transitions, self.rounds, i), _share(labels, self.rounds, i)) for i in range(self.rounds)]
+
+
+def flag(field: str) -> str:
+    """The command line's name of a field."""
+    return f"--{field.replace('_', '-')}"
+
+
+def _share(total: int, rounds: int, index: int) -> int:
+    return total // rounds + (index < total % rounds)

@@ -1,0 +1,112 @@
+"""A finished run, read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from paracosm.auditing.audit import audit
+from paracosm.core import checks
+from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import StochasticPolicy
+from paracosm.core.records import Comparison, Diagnosis, RunResult
+from paracosm.imagination.imagine import Imagined
+from paracosm.loop import store, trajectories
+from paracosm.real import datasets, making
+from paracosm.real.source import Source
+from paracosm.real.verbs import connect
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run directory; every part is read when it is asked for."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not (self.path / "config.json").is_file():
+            raise checks.Missing(f"{self.path} is no run directory; it has no config.json.")
+
+    @functools.cached_property
+    def config(self) -> dict[str, Any]:
+        """What the run was asked to do."""
+        return json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+
+    @functools.cached_property
+    def result(self) -> RunResult:
+        """What the run found."""
+        file = self.path / "result.json"
+        if not file.is_file():
+            raise checks.Missing(f"the run in {self.path} is not finished; go on with paracosm run … --resume.")
+        return RunResult.from_json(file.read_text(encoding="utf-8"))
+
+    @functools.cached_property
+    def policy(self) -> StochasticPolicy:
+        """The policy: `policy(observation) -> action` plays its mode, on NumPy arrays."""
+        return store.load_policy(self.path / "policy")
+
+    @functools.cached_property
+    def world(self) -> MDP:
+        """The learned world of the last round."""
+        known = {
+            part: None if self.config[part] is None else making.function(self.config[part])
+            for part in ("reward", "termination")
+        }
+        return store.load_world(self.path / f"models/world-{self._last}", **known).world
+
+    @functools.cached_property
+    def imagined(self) -> Imagined:
+        """The last round's training: policy, value and what was believed."""
+        return store.load_imagined(self.path / f"models/policy-{self._last}", self.world)
+
+    @functools.cached_property
+    def data(self) -> Dataset:
+        """Everything bought, all rounds joined."""
+        rounds = [datasets.load(self.path / f"data/round-{i}.npz") for i in range(self.config["rounds"])]
+        return functools.reduce(Dataset.join, rounds)
+
+    @functools.cached_property
+    def episodes(self) -> Trajectory:
+        """The real evaluation episodes."""
+        file = self.path / "data/evaluation.npz"
+        if not file.is_file():
+            raise checks.Missing(f"the run in {self.path} was not evaluated yet; go on with paracosm run … --resume.")
+        return trajectories.load(file)
+
+    def source(self) -> Source:
+        """The real environment again."""
+        return connect(self.config["env"], json.loads(self.config["env_kwargs"]))
+
+    @property
+    def _last(self) -> int:
+        return self.config["rounds"] - 1
+
+
+def load(path: str | Path) -> Run:
+    """The run in the directory `path`.
+
+    Raises:
+        Missing: it is no run directory.
+    """
+    return Run(Path(path))
+
+
+def audit_run(run: Run, episodes: Trajectory | None = None) -> Diagnosis:
+    """Audit a run again, on its own evaluation episodes or on others of the same policy."""
+    recorded = run.episodes if episodes is None else episodes
+    return audit(run.world, run.policy, recorded, run.imagined, seed=run.config["seed"])
+
+
+def compare(*runs: str | Path) -> Comparison:
+    """The results of several runs side by side, named by their directories.
+
+    Raises:
+        BadArgument: fewer than two runs.
+    """
+    if len(runs) < 2:
+        raise checks.BadArgument(f"{len(runs)} run is given; a comparison needs at least two.")
+    return Comparison({str(path): load(path).result for path in runs})

@@ -1,0 +1,273 @@
+"""The whole job: rounds of collect, learn, imagine; then evaluate, audit, report. Every stage can be resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from paracosm import reporting
+from paracosm.auditing.audit import audit
+from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.mdp import Spec
+from paracosm.core.policy import Noisy, StochasticPolicy
+from paracosm.core.records import Diagnosis, Purchases, RunResult
+from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
+from paracosm.learning.learn import Learned, LearnSettings, learn
+from paracosm.loop import machine, store, trajectories
+from paracosm.loop.config import RunConfig
+from paracosm.loop.directory import RunDirectory
+from paracosm.loop.warnings import warnings_of
+from paracosm.real import datasets, making
+from paracosm.real.source import BadStep, Source
+from paracosm.real.verbs import connect
+
+
+class Progress(Protocol):
+    """What a run tells while it works: the stage, how much of it is done, and a word on how it goes."""
+
+    def __call__(self, stage: str, done: int, total: int, word: str = "") -> None:
+        """Called often; must be quick."""
+
+
+def silent(stage: str, done: int, total: int, word: str = "") -> None:
+    """Tell nothing."""
+
+
+def default_out(env: str, seed: int) -> Path:
+    """Where a run is written if nobody says: `runs/ENV-seedN`."""
+    return Path("runs") / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', env)}-seed{seed}"
+
+
+def run(
+    env: str,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    force: bool = False,
+    learn_settings: LearnSettings | None = None,
+    imagine_settings: ImagineSettings | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> RunResult:
+    """From a real environment to a policy trained in imagination, with the gap explained.
+
+    Args:
+        env: A Gymnasium id or `module:function`.
+        out: The run directory; `runs/ENV-seedN` if none.
+        resume: Go on with the run that is in `out`; finished stages are kept.
+        force: Start again, removing the run that is in `out`.
+        learn_settings, imagine_settings: How parts are fitted and how the policy is trained.
+        progress: Told how each stage goes.
+        options: Fields of `RunConfig`.
+
+    Raises:
+        ParacosmError: bad input; the message is one sentence.
+    """
+    config = RunConfig(env, **options)
+    learn_settings, imagine_settings = learn_settings or LearnSettings(), imagine_settings or ImagineSettings()
+    source = connect(env, config.arguments)
+    asked = {
+        **dataclasses.asdict(config),
+        "learn": dataclasses.asdict(learn_settings),
+        "imagine": dataclasses.asdict(imagine_settings),
+    }
+    asked = {**_jsonable(asked), "machine": machine.facts()}
+    directory = RunDirectory.create(Path(out or default_out(env, config.seed)), asked, resume=resume, force=force)
+    return _Run(config, source, directory, learn_settings, imagine_settings, progress).whole()
+
+
+def _jsonable(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _jsonable(value) for key, value in tree.items()}
+    return list(tree) if isinstance(tree, tuple) else tree
+
+
+class _Round(NamedTuple):
+    """Where a round ends: all data so far, what was learned and imagined, real steps taken while imagining."""
+
+    data: Dataset
+    spec: Spec
+    learned: Learned
+    imagined: Imagined
+    stepped: int
+
+
+@dataclasses.dataclass
+class _Run:
+    config: RunConfig
+    source: Source
+    directory: RunDirectory
+    learn_settings: LearnSettings
+    imagine_settings: ImagineSettings
+    progress: Progress
+
+    def whole(self) -> RunResult:
+        rounds = [self._round(0, None)]
+        for number in range(1, self.config.rounds):
+            rounds.append(self._round(number, rounds[-1]))
+        last = rounds[-1]
+        store.save_policy(self.directory.file("policy"), last.imagined.policy)
+        episodes = self._evaluate(last.imagined.policy)
+        diagnosis = self._audit(last, episodes)
+        return self._report(rounds, diagnosis)
+
+    def _round(self, number: int, before: _Round | None) -> _Round:
+        policy = None if before is None else before.imagined.policy
+        bought = self._collect(number, before)
+        data = bought if before is None else before.data.join(bought)
+        spec = self.source.spec(data.state) if before is None else before.spec
+        learned = self._learn(number, data, spec)
+        stepped = self.source.steps
+        imagined = self._imagine(number, data, learned, policy)
+        return _Round(data, spec, learned, imagined, self.source.steps - stepped)
+
+    def _collect(self, round: int, before: _Round | None) -> Dataset:
+        file = self.directory.file(f"data/round-{round}.npz")
+        return self.directory.stage(
+            f"collect-{round}",
+            lambda: self._buy(round, before) if self.config.data is None else self._owned(self.config.data),
+            lambda bought: datasets.save(bought, file),
+            lambda: datasets.load(file),
+        )
+
+    def _buy(self, round: int, before: _Round | None) -> Dataset:
+        transitions, labels = self.config.shares()[round]
+        steps, first, explorer = max(transitions, labels), 0, None
+        if before is not None:
+            first = int(before.data.episode.max()) + 1
+            explorer = Noisy(before.imagined.policy, self.source.action, self.config.noise)
+        try:
+            taken = self.source.collect(
+                steps,
+                seed=self.config.seed,
+                policy=explorer,
+                first_episode=first,
+                workers=self.config.workers,
+                progress=self._tell("collect", round),
+            )
+        except BadStep as error:
+            if error.partial is not None:
+                kept = self.directory.file("data/partial.npz")
+                datasets.save(error.partial, kept)
+                raise BadStep(
+                    f"{error} The {error.partial.real_steps} steps before it are kept in {kept}.", None
+                ) from error
+            raise
+        return taken.buy(transitions, labels, self.config.seed + round)
+
+    def _owned(self, where: str) -> Dataset:
+        data = datasets.load(where)
+        transitions, labels = self.config.transitions, self.config.reward_labels
+        if transitions is None and labels is None:
+            return data
+        transitions = len(data.transitions) if transitions is None else transitions
+        return data.buy(transitions, len(data.labels) if labels is None else labels, self.config.seed)
+
+    def _learn(self, round: int, data: Dataset, spec: Spec) -> Learned:
+        file = self.directory.file(f"models/world-{round}")
+        known = {
+            part: None if where is None else making.function(where)
+            for part, where in (("reward", self.config.reward), ("termination", self.config.termination))
+        }
+        self.progress("learn" + self._of(round), 0, 1)
+        return self.directory.stage(
+            f"learn-{round}",
+            lambda: learn(
+                data,
+                spec,
+                discount=self.config.discount,
+                seed=self.config.seed,
+                round=round,
+                settings=self.learn_settings,
+                **known,
+            ),
+            lambda learned: store.save_world(file, learned),
+            lambda: store.load_world(file, **known),
+        )
+
+    def _imagine(self, round: int, data: Dataset, learned: Learned, policy: StochasticPolicy | None) -> Imagined:
+        file = self.directory.file(f"models/policy-{round}")
+        worst = float(np.min(data.labels.reward)) if len(data.labels) else 0.0
+        tell = self._tell("imagine", round)
+        return self.directory.stage(
+            f"imagine-{round}",
+            lambda: imagine(
+                learned.world,
+                data.initial,
+                np.asarray(data.transitions.state),
+                worst_reward=worst,
+                seed=self.config.seed,
+                round=round,
+                policy=policy,
+                settings=self.imagine_settings,
+                progress=lambda done, most, found: tell(done, most, f"imagined return {found:.1f}"),
+            ),
+            lambda imagined: store.save_imagined(file, imagined, worst),
+            lambda: store.load_imagined(file, learned.world),
+        )
+
+    def _evaluate(self, policy: StochasticPolicy) -> Trajectory:
+        file = self.directory.file("data/evaluation.npz")
+        return self.directory.stage(
+            "evaluate",
+            lambda: self.source.evaluate(policy, episodes=self.config.episodes, progress=self._tell("evaluate", 0)),
+            lambda episodes: trajectories.save(file, episodes),
+            lambda: trajectories.load(file),
+        )
+
+    def _audit(self, last: _Round, episodes: Trajectory) -> Diagnosis:
+        self.progress("audit", 0, 1)
+        world, imagined = last.learned.world, last.imagined
+        return self.directory.stage(
+            "audit",
+            lambda: audit(world, imagined.policy, episodes, imagined, seed=self.config.seed),
+            lambda diagnosis: self.directory.write("audit.json", diagnosis.to_json()),
+            lambda: Diagnosis.from_json(self.directory.file("audit.json").read_text(encoding="utf-8")),
+        )
+
+    def _report(self, rounds: list[_Round], diagnosis: Diagnosis) -> RunResult:
+        data, fits = rounds[-1].data, rounds[-1].learned.fits
+        trainings = tuple(round.imagined.training for round in rounds)
+        purchases = Purchases(
+            len(data.transitions),
+            len(data.labels),
+            data.real_steps,
+            float(self.config.cost_dynamics),
+            float(self.config.cost_reward),
+        )
+        seconds = self.directory.seconds()
+        result = RunResult(
+            env=self.config.env,
+            seed=self.config.seed,
+            purchases=purchases,
+            fits=fits,
+            trainings=trainings,
+            diagnosis=diagnosis,
+            real_steps_during_imagination=sum(round.stepped for round in rounds),
+            seconds={stage: seconds[stage] for stage in ("collect", "learn", "imagine", "evaluate", "audit")},
+            configuration=self._configuration(),
+            machine=machine.facts(),
+            warnings=warnings_of(fits, trainings, diagnosis),
+        )
+        self.directory.write("result.json", result.to_json())
+        reporting.write(result, self.directory.file("report.html"))
+        return result
+
+    def _configuration(self) -> dict[str, str]:
+        settings = {"learn": self.learn_settings, "imagine": self.imagine_settings}
+        flat = {name: str(value) for name, value in dataclasses.asdict(self.config).items()}
+        for head, record in settings.items():
+            flat |= {f"{head}.{name}": str(value) for name, value in dataclasses.asdict(record).items()}
+        return flat
+
+    def _tell(self, stage: str, round: int) -> Callable[..., None]:
+        name = stage + self._of(round)
+        return lambda done, total, word="": self.progress(name, done, total, word)
+
+    def _of(self, round: int) -> str:
+        return f" (round {round + 1} of {self.config.rounds})" if self.config.rounds > 1 else ""
