@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -32,9 +33,9 @@ class Flags:
     """
 
     run: tyro.conf.Positional[Path]
-    episodes: int | None = None
+    episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     first_seed: int = 10_000
-    out: Path | None = None
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
 
 

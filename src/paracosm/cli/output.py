@@ -40,17 +40,21 @@ def progress() -> Iterator[Progress]:
         rich.progress.TimeElapsedColumn(),
         rich.progress.TextColumn("{task.fields[word]}"),
     )
-    with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bars:
-        tasks: dict[str, rich.progress.TaskID] = {}
+    bars = rich.progress.Progress(*columns, console=rich.console.Console(stderr=True))
+    tasks: dict[str, rich.progress.TaskID] = {}
 
-        def tell(stage: str, done: int, total: int, word: str = "") -> None:
-            if stage not in tasks:
-                _finish(bars)
-                tasks[stage] = bars.add_task(stage, total=total, word=word)
-            bars.update(tasks[stage], completed=done, total=total, word=word)
+    def tell(stage: str, done: int, total: int, word: str = "") -> None:
+        bars.start()
+        if stage not in tasks:
+            _finish(bars)
+            tasks[stage] = bars.add_task(stage, total=total, word=word)
+        bars.update(tasks[stage], completed=done, total=total, word=word)
 
+    try:
         yield tell
         _finish(bars)
+    finally:
+        bars.stop()
 
 
 def _finish(bars: rich.progress.Progress) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from paracosm import reporting
 from paracosm.cli import output
+from paracosm.core.checks import BadArgument
 from paracosm.imagination.imagine import ImagineSettings
 from paracosm.learning.learn import LearnSettings
 from paracosm.loop.config import RunConfig
@@ -43,18 +45,28 @@ class Flags(RunConfig):
         imagine: How the policy is trained in imagination.
     """
 
-    env: tyro.conf.Positional[str] = ""
-    out: Path | None = None
+    env: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")] = ""
+    data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
+    transitions: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    reward_labels: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    reward: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
+    termination: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     resume: bool = False
     force: bool = False
     json: bool = False
     learn: LearnSettings = dataclasses.field(default_factory=LearnSettings)
     imagine: ImagineSettings = dataclasses.field(default_factory=ImagineSettings)
 
+    def __post_init__(self) -> None:
+        """Values are checked when the run begins, where a bad one is one sentence."""
+
 
 def main(arguments: Sequence[str]) -> None:
     """Run it."""
     flags = output.parse(Flags, _env_first(list(arguments)), "run")
+    if not flags.env:
+        raise BadArgument("no environment is named; write paracosm run ENV, for example paracosm run Pendulum-v1.")
     options = {field.name: getattr(flags, field.name) for field in dataclasses.fields(RunConfig)}
     out = flags.out or default_out(flags.env, flags.seed)
     with output.progress() as tell:

@@ -71,20 +71,22 @@ def run(
     config = RunConfig(env, **options)
     learn_settings, imagine_settings = learn_settings or LearnSettings(), imagine_settings or ImagineSettings()
     source = connect(env, config.arguments)
-    asked = {
-        **dataclasses.asdict(config),
-        "learn": dataclasses.asdict(learn_settings),
-        "imagine": dataclasses.asdict(imagine_settings),
-    }
-    asked = {**_jsonable(asked), "machine": machine.facts()}
-    directory = RunDirectory.create(Path(out or default_out(env, config.seed)), asked, resume=resume, force=force)
+    asked = flat({**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings})
+    place = Path(out or default_out(env, config.seed))
+    directory = RunDirectory.create(place, asked | flat({"machine": machine.facts()}), resume=resume, force=force)
     return _Run(config, source, directory, learn_settings, imagine_settings, progress).whole()
 
 
-def _jsonable(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {key: _jsonable(value) for key, value in tree.items()}
-    return list(tree) if isinstance(tree, tuple) else tree
+def flat(tree: Any, head: str = "") -> dict[str, Any]:
+    """Nested settings as `{"learn.fit.width": 64, …}` of plain JSON values."""
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        tree = dataclasses.asdict(tree)
+    if not isinstance(tree, dict):
+        return {head: list(tree) if isinstance(tree, tuple) else tree}
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= flat(value, f"{head}.{name}" if head else name)
+    return found
 
 
 class _Round(NamedTuple):
@@ -241,6 +243,8 @@ class _Run:
             float(self.config.cost_reward),
         )
         seconds = self.directory.seconds()
+        parts = {"learn": self.learn_settings, "imagine": self.imagine_settings}
+        settings = flat({**dataclasses.asdict(self.config), **parts})
         result = RunResult(
             env=self.config.env,
             seed=self.config.seed,
@@ -250,20 +254,13 @@ class _Run:
             diagnosis=diagnosis,
             real_steps_during_imagination=sum(round.stepped for round in rounds),
             seconds={stage: seconds[stage] for stage in ("collect", "learn", "imagine", "evaluate", "audit")},
-            configuration=self._configuration(),
+            configuration={name: str(value) for name, value in settings.items()},
             machine=machine.facts(),
             warnings=warnings_of(fits, trainings, diagnosis),
         )
         self.directory.write("result.json", result.to_json())
         reporting.write(result, self.directory.file("report.html"))
         return result
-
-    def _configuration(self) -> dict[str, str]:
-        settings = {"learn": self.learn_settings, "imagine": self.imagine_settings}
-        flat = {name: str(value) for name, value in dataclasses.asdict(self.config).items()}
-        for head, record in settings.items():
-            flat |= {f"{head}.{name}": str(value) for name, value in dataclasses.asdict(record).items()}
-        return flat
 
     def _tell(self, stage: str, round: int) -> Callable[..., None]:
         name = stage + self._of(round)
