@@ -33,10 +33,10 @@ HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 STATE = jnp.array([0.3, -0.7])
 SQUASH = pytest.mark.parametrize("squash", [True, False], ids=["squashed", "clipped"])
 
-means = st.floats(-2, 2, width=32)
-spreads = st.floats(0.125, 0.75, width=32)
-lows = st.floats(-8, 8, width=32)
-widths = st.floats(0.25, 16, width=32)
+means = st.floats(-2, 2, width=32, allow_subnormal=False)
+spreads = st.floats(0.125, 0.75, width=32, allow_subnormal=False)
+lows = st.floats(-8, 8, width=32, allow_subnormal=False)
+widths = st.floats(0.25, 16, width=32, allow_subnormal=False)
 
 
 @functools.cache
@@ -123,7 +123,7 @@ def test_components_are_independent(squash, mean, std):
     np.testing.assert_allclose(log_probs(joint, actions), sum(parts), rtol=1e-4, atol=1e-3)
 
 
-@given(st.lists(st.floats(-5, 5, width=32), min_size=4, max_size=4))
+@given(st.lists(st.floats(-5, 5, width=32, allow_subnormal=False), min_size=4, max_size=4))
 def test_categorical_masses_add_to_one_and_entropy_is_theirs(logits):
     policy = categorical(logits)
     masses = np.exp(log_probs(policy, jnp.arange(4)))
@@ -200,7 +200,7 @@ def test_categorical_samples_follow_their_masses():
     assert_frequencies(np.bincount(draw(policy), minlength=4), masses)
 
 
-@given(means.map(lambda m: m * 50), st.floats(0.015625, 2, width=32), lows, widths)
+@given(means.map(lambda m: m * 50), st.floats(0.015625, 2, width=32, allow_subnormal=False), lows, widths)
 def test_modes_and_samples_stay_in_the_box_to_the_last_bit(mean, std, low, width):
     low, high = np.float32(low), np.float32(low) + np.float32(width)
     for squash in (True, False):
