@@ -42,7 +42,7 @@ def unroll(
     not depend on its neighbours.
     """
 
-    def scan_step(carry: tuple[Array, Array], keys: Array) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
+    def scan_step(carry: tuple[Array, Array], keys: jax.Array) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
         state, alive = carry
         action, next_state, reward, ended = advance(mdp, policy, state, alive, keys)
         return (next_state, alive & ~ended), (state, action, next_state, reward, ended, alive)
