@@ -15,15 +15,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import numpy as np
+from scipy import optimize
 
+from paracosm.auditing.onestep import OneStep
 from paracosm.auditing.values import values
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
-from paracosm.core.types import Array, PRNGKey
+from paracosm.core.types import PRNGKey
 
 MOST_IMAGINED_STEPS = 20_000_000
 
@@ -42,33 +43,14 @@ class Terms(NamedTuple):
     imagined_steps: int
 
 
-class _Step(NamedTuple):
-    """The learned parts at every real step, `[episode, time, …]`."""
-
-    imagined_state: np.ndarray
-    reward_at_real: np.ndarray
-    reward_at_imagined: np.ndarray
-    end_at_real: np.ndarray
-    end_at_imagined: np.ndarray
-
-
-@eqx.filter_jit
-def _ask(world: MDP, state: Array, action: Array, next_state: Array, keys: Array) -> tuple[Array, ...]:
-    def ask(state: Array, action: Array, next_state: Array, key: Array) -> tuple[Array, ...]:
-        imagined = world.dynamics(state, action, key)
-        return (
-            imagined,
-            world.reward(state, action, next_state),
-            world.reward(state, action, imagined),
-            world.termination(state, action, next_state),
-            world.termination(state, action, imagined),
-        )
-
-    return jax.vmap(jax.vmap(ask))(state, action, next_state, keys)
-
-
 def attribute(
-    world: MDP, policy: Policy, episodes: Trajectory, *, key: PRNGKey, most_imagined_steps: int = MOST_IMAGINED_STEPS
+    world: MDP,
+    policy: Policy,
+    episodes: Trajectory,
+    asked: OneStep,
+    *,
+    key: PRNGKey,
+    most_imagined_steps: int = MOST_IMAGINED_STEPS,
 ) -> Terms:
     """Split each real episode's gap into its causes.
 
@@ -76,70 +58,96 @@ def attribute(
         world: The learned world, deterministic, in the precision wanted.
         policy: The deterministic policy that recorded `episodes`.
         episodes: Real on-policy episodes, NumPy arrays `[episode, time, …]`.
+        asked: The world asked at each of their steps.
         key: For the random subset of steps.
         most_imagined_steps: Every step is audited up to this cost; beyond, a random subset, reweighted.
     """
-    alive = np.asarray(episodes.alive)
-    lengths = alive.sum(axis=1)
-    # An episode whose record stops before it ended is one of that horizon.
-    ended = np.any(episodes.terminated & alive, axis=1)
-    horizons = np.where(ended, alive.shape[1], lengths)
-    remaining = np.maximum(horizons[:, None] - 1 - np.arange(alive.shape[1]), 0)
+    alive, discount = np.asarray(episodes.alive), world.discount
+    audited, weight = _choose(episodes, discount, most_imagined_steps, key)
+    at_dreamt, at_last, cost = _continue(world, policy, episodes, asked, audited, key=key)
 
-    keys = jax.random.split(key, alive.shape)
-    step = _Step(*map(np.asarray, _ask(world, episodes.state, episodes.action, episodes.next_state, keys)))
-    audited, weight = _choose(alive, remaining, most_imagined_steps, key)
-    at_imagined, at_real, cost = _continuations(world, policy, episodes, step, audited, remaining, key)
-
-    discount = world.discount ** np.arange(alive.shape[1])
-    discounted, weighted = np.where(alive, discount, 0.0), np.where(audited, discount * weight, 0.0)
-    kept_real, kept_imagined = 1.0 - step.end_at_real, 1.0 - step.end_at_imagined
-    dynamics = step.reward_at_real - step.reward_at_imagined
-    dynamics = dynamics + world.discount * (kept_real * at_real - kept_imagined * at_imagined)
-    termination = world.discount * (step.end_at_real * 1.0 - episodes.terminated) * at_real
+    dreamt = asked.dreamt._replace(value=at_dreamt)
+    real = asked.real._replace(value=np.where(_followed(alive), _next(dreamt.worth(discount)), at_last))
+    discounts = np.where(alive, discount ** np.arange(alive.shape[1]), 0.0)
+    weights = np.where(audited, weight * discounts, 0.0)
     return Terms(
-        discounted * (episodes.reward - step.reward_at_real), weighted * termination, weighted * dynamics, audited, cost
+        reward=discounts * (episodes.reward - real.reward),
+        termination=weights * discount * (real.ended * 1.0 - episodes.terminated) * real.value,
+        dynamics=weights * (real.worth(discount) - dreamt.worth(discount)),
+        audited=audited,
+        imagined_steps=cost,
     )
 
 
-def _choose(alive: np.ndarray, remaining: np.ndarray, most: int, key: PRNGKey) -> tuple[np.ndarray, np.ndarray]:
-    """Which steps to audit, `[episode, time]`, and what each stands for, `[episode, 1]`."""
-    cost = np.where(alive, remaining, 0).sum()
-    if cost <= most:
-        return alive, np.ones((len(alive), 1))
-    lengths = alive.sum(axis=1)
-    share = most / (2 * cost)  # a step alone needs two rollouts
-    take = np.maximum(1, np.floor(share * lengths)).astype(int)
-    rank = np.asarray(jax.random.uniform(jax.random.fold_in(key, 1), alive.shape))
-    rank = np.argsort(np.argsort(np.where(alive, rank, 2.0), axis=1), axis=1)
-    return rank < take[:, None], (lengths / take)[:, None]
+def steps_of(episodes: Trajectory) -> np.ndarray:
+    """The horizon H of each episode, `[episode]`; where a record stops without an end, H is its length."""
+    ended = np.any(episodes.terminated & episodes.alive, axis=1)
+    return np.where(ended, episodes.alive.shape[1], episodes.alive.sum(axis=1))
 
 
-def _continuations(
+def _remaining(episodes: Trajectory) -> np.ndarray:
+    """Steps `H - t - 1` that follow step t, `[episode, time]`."""
+    return np.maximum(steps_of(episodes)[:, None] - 1 - np.arange(episodes.alive.shape[1]), 0)
+
+
+def _next(column: np.ndarray) -> np.ndarray:
+    """The column one step later, `[episode, time]`; zero after the last."""
+    return np.concatenate([column[:, 1:], np.zeros_like(column[:, :1])], axis=1)
+
+
+def _followed(alive: np.ndarray) -> np.ndarray:
+    """Whether a step's next state is where another recorded step starts."""
+    return alive & _next(alive)
+
+
+def _choose(episodes: Trajectory, discount: float, most: int, key: PRNGKey) -> tuple[np.ndarray, np.ndarray]:
+    """Which steps to audit and how many each stands for, `[episode, time]` both.
+
+    Where all cost more than `most` imagined steps, step t is taken with probability `p_t = min(1, c γ^t)`, apart from
+    the others, and stands for `1/p_t` (Horvitz & Thompson 1952); c is such that the expected cost is `most`. Below
+    γ = ½ it is ½, so that every step can be taken.
+    """
+    alive, remaining = np.asarray(episodes.alive), _remaining(episodes)
+    if np.where(alive, remaining, 0).sum() <= most:
+        return alive, np.ones(alive.shape)
+
+    fall = np.log(max(discount, 0.5)) * np.arange(alive.shape[1])
+
+    def probability(log_c: float) -> np.ndarray:
+        return np.where(alive, np.exp(np.minimum(0, log_c + fall)), 0.0)
+
+    def excess(log_c: float) -> float:
+        p = probability(log_c)
+        before = np.concatenate([np.zeros((len(p), 1)), p[:, :-1]], axis=1)  # a step needs the value at the next too
+        return float(np.sum(remaining * (p + before * (1 - p))) - most)
+
+    p = probability(float(optimize.bisect(excess, -50.0, -fall[-1])))
+    drawn = np.asarray(jax.random.uniform(jax.random.fold_in(key, 1), alive.shape)) < p
+    return drawn, 1 / np.where(drawn, p, 1.0)
+
+
+def _continue(
     world: MDP,
     policy: Policy,
     episodes: Trajectory,
-    step: _Step,
+    asked: OneStep,
     audited: np.ndarray,
-    remaining: np.ndarray,
+    *,
     key: PRNGKey,
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """`V̂_{H-t-1}` at the imagined and at the real next state of every audited step, and the imagined steps paid."""
-    alive = np.asarray(episodes.alive)
-    follows = np.zeros_like(alive)  # the next state is where the next recorded step starts
-    follows[:, :-1] = alive[:, 1:]
-    needed = audited.copy()
-    needed[:, 1:] |= audited[:, :-1] & follows[:, :-1]
-    outside = audited & ~follows & (remaining > 0)  # real ends: their continuation exists in imagination only
+    """`V̂_{H-t-1}` at ŝ' and, where no recorded step follows, at s', `[episode, time]`; and the imagined steps paid.
 
-    states = np.concatenate([step.imagined_state[needed], np.asarray(episodes.next_state)[outside]])
-    steps = np.concatenate([remaining[needed], remaining[outside]])
+    Elsewhere `V̂(s')` follows from the value at the next step's ŝ', which is computed for it.
+    """
+    followed, remaining = _followed(np.asarray(episodes.alive)), _remaining(episodes)
+    needed = audited.copy()
+    needed[:, 1:] |= (audited & followed)[:, :-1]
+    last = audited & ~followed & (remaining > 0)
+
+    states = np.concatenate([asked.imagined_state[needed], episodes.next_state[last]])
+    steps = np.concatenate([remaining[needed], remaining[last]])
     found = values(world, policy, states, steps, jax.random.fold_in(key, 2))
 
-    at_imagined = np.zeros(alive.shape)
-    at_imagined[needed] = found[: needed.sum()]
-    through_action = step.reward_at_imagined + world.discount * (1 - step.end_at_imagined) * at_imagined
-    at_real = np.zeros(alive.shape)
-    at_real[:, :-1] = np.where(follows[:, :-1], through_action[:, 1:], 0)
-    at_real[outside] = found[needed.sum() :]
-    return at_imagined, at_real, int(steps.sum())
+    at_imagined, at_last = np.zeros(audited.shape), np.zeros(audited.shape)
+    at_imagined[needed], at_last[last] = np.split(found, [needed.sum()])
+    return at_imagined, at_last, int(steps.sum())

@@ -10,12 +10,15 @@ CAUSES = {
     "dynamics": "the dynamics model",
     "horizon": "the training horizon (the bootstrapped value and the edge of the data)",
 }
+_ROUNDING = 1e-6  # of the returns: what observations in 32 bits cannot tell from zero
 
 
 def culprit(gap: Gap) -> str | None:
-    """The cause with the largest signed term whose interval excludes zero, if any."""
-    clear = [cause for cause in CAUSES if getattr(gap, cause).excludes_zero]
-    return max(clear, key=lambda cause: abs(getattr(gap, cause).mean), default=None)
+    """The cause with the largest signed term whose interval excludes zero, if any; rounding is no cause."""
+    least = _ROUNDING * max(abs(gap.real.mean), abs(gap.imagined.mean))
+    terms = {cause: getattr(gap, cause) for cause in CAUSES}
+    clear = [cause for cause, term in terms.items() if term.excludes_zero and abs(term.mean) > least]
+    return max(clear, key=lambda cause: abs(terms[cause].mean), default=None)
 
 
 def verdict(found: Diagnosis) -> str:

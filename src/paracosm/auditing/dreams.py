@@ -1,0 +1,125 @@
+"""What imagination says of the starts of real episodes: whole episodes, and what training believed of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, Key
+
+from paracosm.auditing.attribution import steps_of
+from paracosm.core import checks
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import Mode, Policy
+from paracosm.core.records import Overlay
+from paracosm.core.rollout import returns, unroll
+from paracosm.core.types import Array, PRNGKey
+from paracosm.imagination.imagine import Imagined
+
+_SAMPLED = 16  # rollouts a start
+
+
+class Dreams(NamedTuple):
+    """Imagined episodes of the mode from the real starts, and discounted returns `[episode]` beside them.
+
+    `full` is the return of `episodes`, `sampled` that of the policy as it samples, `believed` what training took
+    for it; `edge_share` is the share of steps of `episodes` at the edge of the world's domain.
+    """
+
+    episodes: Trajectory
+    full: np.ndarray
+    sampled: np.ndarray
+    believed: np.ndarray
+    edge_share: np.ndarray
+
+
+def dream(world: MDP, policy: Policy, imagined: Imagined | None, episodes: Trajectory, key: PRNGKey) -> Dreams:
+    """Imagine from the start of each of the real `episodes`, for as many steps as its record could have.
+
+    Raises:
+        BadData: if the world leaves the finite numbers.
+    """
+    start, horizon = episodes.state[:, 0], episodes.alive.shape[1]
+    found = _dreamt(world, policy, imagined, start, steps_of(episodes), horizon=horizon, key=key)
+    found = Dreams(*jax.tree.map(np.asarray, found))
+    for what in ("full", "sampled", "believed"):
+        _check_finite(what, getattr(found, what))
+    return found
+
+
+def _check_finite(what: str, returns: np.ndarray) -> None:
+    bad = np.flatnonzero(~np.isfinite(returns))
+    if len(bad):
+        raise checks.BadData(
+            f"the imagined return ({what}) from the start of real episode {bad[0]} is {returns[bad[0]]};"
+            " the learned world must give finite states and rewards."
+        )
+
+
+@eqx.filter_jit
+def _dreamt(
+    world: MDP,
+    policy: Policy,
+    imagined: Imagined | None,
+    start: Float[Array, "episode state"],
+    steps: Int[Array, " episode"],
+    *,
+    horizon: int,
+    key: PRNGKey,
+) -> tuple[Trajectory, Array, Array, Array, Array]:
+    """`Dreams`, as one compiled program."""
+    keys = jax.random.split(key, len(start))
+
+    def play(policy: Policy, times: int, keys: Key[jax.Array, " episode"]) -> Trajectory:
+        whole = unroll(world, policy, jnp.repeat(start, times, axis=0), keys, horizon)
+        kept = jnp.arange(horizon) < jnp.repeat(steps, times)[:, None]
+        cut = jnp.where(kept, whole.reward, 0), kept & whole.alive
+        return eqx.tree_at(lambda each: (each.reward, each.alive), whole, cut)
+
+    episodes = play(Mode(policy), 1, keys)
+    sampled = play(policy, _SAMPLED, jax.random.split(jax.random.fold_in(key, 1), _SAMPLED * len(start)))
+    full = returns(episodes.reward, world.discount)
+    by_start = returns(sampled.reward, world.discount).reshape(len(start), _SAMPLED)
+    believed = full if imagined is None else _believed(imagined, start, keys)
+    edge = jnp.zeros_like(episodes.alive) if world.domain is None else world.domain.at_edge(episodes.next_state)
+    return episodes, full, by_start.mean(axis=1), believed, jnp.mean(edge, where=episodes.alive)
+
+
+def _believed(imagined: Imagined, start: Array, keys: Key[jax.Array, " episode"]) -> Float[Array, " episode"]:
+    """What training believed of each start: imagined steps as it took them, then the bootstrapped value."""
+    world, horizon = imagined.trained_in, imagined.training.horizon
+    seen = unroll(world, Mode(imagined.policy), start, keys, horizon)
+    short = returns(seen.reward, world.discount)
+    if horizon >= world.spec.horizon:
+        return short
+    lives = seen.alive[:, -1] & ~seen.terminated[:, -1]
+    value = jax.vmap(imagined.value, (0, None))(seen.next_state[:, -1], jnp.zeros(()))
+    return short + world.discount**horizon * jnp.where(lives, value, 0.0)
+
+
+def informative_horizon(world: MDP, episodes: Trajectory, dreamt: Trajectory) -> int:
+    """The largest h such that at every k ≤ h the imagined state k steps on is nearer than the mean real state."""
+    both, scale = episodes.alive & dreamt.alive, np.asarray(world.spec.state_scale)
+    mean = episodes.next_state[episodes.alive].mean(axis=0)
+
+    def by_step(difference: Array) -> np.ndarray:
+        return np.where(both, np.sum((difference / scale) ** 2, axis=-1), 0).sum(axis=0)
+
+    off, baseline = by_step(dreamt.next_state - episodes.next_state), by_step(mean - episodes.next_state)
+    beaten = ~both.any(axis=0) | (off >= baseline)
+    return int(np.argmax(beaten)) if beaten.any() else both.shape[1]
+
+
+def overlay(episodes: Trajectory, dreamt: Trajectory, index: int) -> Overlay:
+    """One real episode and the imagined one from the same start."""
+
+    def path(each: Trajectory) -> tuple[tuple[float, ...], ...]:
+        taken = each.alive[index]
+        states = np.concatenate([each.state[index, :1], each.next_state[index][taken]])
+        return tuple(tuple(state) for state in states.astype(np.float32).tolist())
+
+    return Overlay(path(episodes), path(dreamt))

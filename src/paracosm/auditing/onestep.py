@@ -1,0 +1,101 @@
+"""The learned parts asked once at every real step, and how far off they are there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP, Box, Discrete
+from paracosm.core.policy import Policy
+from paracosm.core.records import Baselines
+from paracosm.core.types import Array, PRNGKey
+
+_SAME_ACTION = 1e-3  # of the box: more than 32 bits can be off
+_OTHER_ACTIONS = 0.05  # share of steps: a policy that jumps may fall to the other side in 64 bits
+
+
+class After(NamedTuple):
+    """What the learned parts say of a step to one next state: r̂, d̂ and V̂, `[episode, time]` each."""
+
+    reward: Array
+    ended: Array
+    value: Array
+
+    def worth(self, discount: float) -> np.ndarray:
+        """`r̂ + γ (1 - d̂) V̂`."""
+        return np.asarray(self.reward) + discount * np.where(self.ended, 0.0, self.value)
+
+
+class OneStep(NamedTuple):
+    """The learned parts at every real step: ŝ' `[episode, time, state]`, and what they say of s' and of ŝ'.
+
+    V̂ is not known yet: 0. `other_action` says where the recorded action is not the policy's mode.
+    """
+
+    imagined_state: Array
+    real: After
+    dreamt: After
+    other_action: Array
+
+
+def ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneStep:
+    """Ask the learned `world` at every step of real `episodes`; the answer is in NumPy.
+
+    Raises:
+        BadData: the recorded actions are not those of the policy's mode.
+    """
+    asked = jax.tree.map(np.asarray, _ask(world, policy, episodes, key))
+    alive = np.asarray(episodes.alive)
+    others, taken = int(np.sum(asked.other_action & alive)), int(alive.sum())
+    if others > _OTHER_ACTIONS * taken:
+        raise checks.BadData(
+            f"{others} of the episodes' {taken} actions are not the policy's mode;"
+            " an audit needs episodes that the mode of the same policy recorded."
+        )
+    return asked
+
+
+@eqx.filter_jit
+def _ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneStep:
+    def at(state: Array, action: Array, next_state: Array) -> OneStep:
+        imagined = world.dynamics(state, action, key)
+
+        def after(next_state: Array) -> After:
+            reward = world.reward(state, action, next_state)
+            return After(reward, world.termination(state, action, next_state), jnp.zeros_like(reward))
+
+        other = _differ(world.spec.action, action, policy.mode(state))
+        return OneStep(imagined, after(next_state), after(imagined), other)
+
+    return jax.vmap(jax.vmap(at))(episodes.state, episodes.action, episodes.next_state)
+
+
+def _differ(space: Box | Discrete, recorded: Array, now: Array) -> Array:
+    if isinstance(space, Discrete):
+        return jnp.asarray(recorded != now)
+    return jnp.any(jnp.abs(recorded - now) > _SAME_ACTION * (space.high - space.low))
+
+
+def baselines(world: MDP, episodes: Trajectory, asked: OneStep) -> Baselines:
+    """One-step errors of the learned parts on the real steps beside those of the simplest predictors."""
+    alive, scale = np.asarray(episodes.alive), np.asarray(world.spec.state_scale)
+    state, after, reward, expected = (
+        np.asarray(column)[alive]
+        for column in (asked.imagined_state, episodes.next_state, episodes.reward, asked.real.reward)
+    )
+
+    def root_mean_square(errors: np.ndarray) -> float:
+        return float(np.sqrt(np.sum(errors**2) / len(errors)))
+
+    return Baselines(
+        dynamics=root_mean_square((state - after) / scale),
+        mean_next_state=root_mean_square((after - after.mean(axis=0)) / scale),
+        reward=root_mean_square(expected - reward),
+        zero_reward=root_mean_square(reward),
+    )

@@ -1,0 +1,227 @@
+"""The whole audit: closure, the horizon term, what it reports beside the gap, and what it refuses."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from paracosm.auditing.attribution import attribute
+from paracosm.auditing.audit import audit
+from paracosm.auditing.onestep import ask
+from paracosm.core import checks, estimators
+from paracosm.core.mdp import Domain
+from paracosm.core.networks import MLP
+from paracosm.core.policy import Deterministic, Noisy, initial_policy
+from paracosm.core.precision import in_double
+from paracosm.core.records import Diagnosis, Training
+from paracosm.core.rollout import returns
+from paracosm.imagination.imagine import Imagined
+from paracosm.imagination.reinforce import Value
+from paracosm.real.systems import pendulum
+from paracosm.real.verbs import evaluate
+from tests.auditing.worlds import KINDS, Case, Shifted, SwingUp, cut
+from tests.statistical import FALSE_ALARM
+
+
+def audited(case, **options):
+    return audit(case.world, case.policy, case.episodes, **options)
+
+
+def case_of(kind, seed, **sizes):
+    with jax.enable_x64(True):
+        return Case(kind, seed, **sizes)
+
+
+def total_of(gap):
+    return gap.reward.mean + gap.termination.mean + gap.dynamics.mean + gap.horizon.mean
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@given(seed=st.integers(0, 2**31 - 1))
+def test_the_terms_sum_to_the_gap(kind, seed):
+    case = case_of(kind, seed)
+    found = audited(case)
+    with jax.enable_x64(True):
+        believed = case.returns(case.world)
+        real = case.returns(case.real)
+    assert found.closure < 1e-9
+    np.testing.assert_allclose(found.gap.imagined.mean, believed.mean(), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.gap.real.mean, real.mean(), rtol=1e-9, atol=1e-12)
+    size = max(abs(real).max(), abs(believed).max()) + sum(sum(cause.absolute) for cause in found.causes.values())
+    assert abs(total_of(found.gap) - (real - believed).mean()) <= 1e-9 * size
+    assert found.gap.horizon.mean == 0
+    for name, cause in found.causes.items():
+        assert sum(cause.signed) == pytest.approx(getattr(found.gap, name).mean, rel=1e-9, abs=1e-12)
+
+
+def swing_up():
+    return Deterministic(SwingUp(jnp.array(0.3)))
+
+
+def biased():
+    system = pendulum(0.97)
+    return system.replace(
+        dynamics=Shifted(system.dynamics, jnp.array([0.0, 0.02, 0.05])),
+        reward=Shifted(system.reward, jnp.array([0.01, 0.0, 0.1])),
+    )
+
+
+def test_on_gymnasium_closure_is_what_32_bit_actions_allow():
+    episodes = evaluate("Pendulum-v1", swing_up(), episodes=5)
+    found = audit(biased(), swing_up(), episodes)
+    assert found.closure < 1e-5
+    assert found.audited_steps == found.real_steps == 1000
+    assert found.imagined_steps == 5 * 200 * 199 // 2
+    assert Diagnosis.from_json(found.to_json()) == found
+
+
+def bootstrapped(case, horizon):
+    """A policy as if trained on `horizon` steps completed by some value."""
+    size = case.world.spec.state_size
+    network = MLP(size + 1, 1, 8, 1, jax.random.key(1))
+    training = Training((), (), (), 0, 0.0, horizon, "plain", "value", "made up")
+    return Imagined(case.policy, Value(network, jnp.array(0.3), jnp.array(2.0)), case.world, training)
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_the_horizon_term_is_the_rest_of_the_episode_less_the_bootstrap(horizon):
+    case = case_of("ending", 1)
+    world = dataclasses.replace(case.world.spec, horizon=case.horizon)
+    case.world = case.world.replace(spec=world)
+    imagined = bootstrapped(case, horizon)
+    found = audited(case, imagined=imagined)
+    with jax.enable_x64(True):
+        whole = case.play(case.world)
+        value = jax.vmap(in_double(imagined.value), (0, None))(whole.next_state[:, horizon - 1], jnp.zeros(()))
+        lives = whole.alive[:, horizon]
+        rest = returns(np.where(np.arange(case.horizon) < horizon, 0, whole.reward), case.world.discount)
+        expected = np.asarray(rest) - case.world.discount**horizon * np.where(lives, value, 0)
+    assert found.training_horizon == horizon
+    assert found.gap.horizon.mean == pytest.approx(expected.mean(), rel=1e-9)
+    assert found.closure < 1e-9
+    assert total_of(found.gap) == pytest.approx(found.gap.real.mean - found.gap.imagined.mean, rel=1e-9)
+
+
+def test_a_policy_trained_on_the_whole_episode_has_no_horizon_term():
+    case = case_of("linear", 1)
+    case.world = case.world.replace(spec=dataclasses.replace(case.world.spec, horizon=case.horizon))
+    assert abs(audited(case, imagined=bootstrapped(case, case.horizon)).gap.horizon.mean) < 1e-12
+
+
+def test_a_record_that_stops_is_compared_with_as_many_imagined_steps():
+    case = case_of("linear", 3)
+    short = audit(case.world, case.policy, cut(case.episodes, 5))
+    with jax.enable_x64(True):
+        expected = float(returns(case.play(case.world).reward[:, :5], case.world.discount).mean())
+    assert short.gap.imagined.mean == pytest.approx(expected, rel=1e-9)
+    assert short.closure < 1e-9
+    assert len(short.overlays[0].imagined) == 6
+
+
+def test_the_real_system_as_its_own_model_has_no_gap_and_no_culprit():
+    case = case_of("smooth", 2)
+    found = audit(case.real, case.policy, case.episodes)
+    assert abs(found.gap.total.mean) < 1e-12
+    assert "undetermined" in found.verdict
+    assert found.baselines.dynamics < 1e-12 < found.baselines.mean_next_state
+    assert found.baselines.reward < 1e-12 < found.baselines.zero_reward
+    assert found.informative_horizon == case.horizon
+    assert found.overlays[0].real == found.overlays[0].imagined
+    assert abs(found.mode_versus_sampled.mean) < 1e-12
+
+
+def test_a_model_that_goes_the_wrong_way_informs_of_nothing():
+    case = case_of("linear", 2)
+    backwards = case.real.replace(dynamics=lambda s, a, key: -10 * s)
+    assert audit(backwards, case.policy, case.episodes).informative_horizon == 0
+
+
+def test_the_share_of_imagined_steps_at_the_edge():
+    case = case_of("smooth", 2)
+    everywhere = Domain(np.full(4, -np.inf), np.full(4, np.inf))
+    assert audit(case.world.replace(domain=everywhere), case.policy, case.episodes).data_edge_share == 0
+    nowhere = Domain(np.full(4, np.inf), np.full(4, np.inf))
+    assert audit(case.world.replace(domain=nowhere), case.policy, case.episodes).data_edge_share == 1
+
+
+def test_mode_against_sampled():
+    case = case_of("linear", 5, episodes=32)
+    noisy = Noisy(case.policy, case.world.spec.action, 0.5)
+    with jax.enable_x64(True):
+        drawn = [returns(case.play(case.world, noisy).reward, case.world.discount)]
+        expected = np.mean(case.returns(case.world) - np.asarray(drawn[0]))
+    found = audit(case.world, noisy, case.episodes).mode_versus_sampled
+    assert found.low > 0 or found.high > 0
+    assert found.mean == pytest.approx(expected, abs=4 * (found.high - found.low) + 0.5 * abs(expected))
+
+
+def test_the_same_seed_finds_the_same():
+    case = case_of("ending", 1)
+    first, again, other = (audited(case, seed=seed, most_imagined_steps=60) for seed in (1, 1, 2))
+    assert first == again != other
+    assert first.audited_steps < first.real_steps
+    assert "random subset" in first.precision
+
+
+def test_the_interval_of_a_random_subset_covers():
+    """200 audits of 8 episodes, a tenth of a whole audit's cost each; for skewed terms the nominal 95% may be 92%."""
+    with jax.enable_x64(True):
+        case = Case("smooth", 4, horizon=40, episodes=1600)
+        key = jax.random.key(3)
+        asked = ask(case.world, case.policy, case.episodes, key)
+        exact, drawn = (
+            attribute(case.world, case.policy, case.episodes, asked, key=key, most_imagined_steps=most).dynamics
+            for most in (10**9, 1600 * 78)
+        )
+    truth, samples = exact.sum(axis=1).mean(), drawn.sum(axis=1).reshape(200, 8)
+    found = [estimators.mean(each) for each in samples]
+    hits = sum(each.low <= truth <= each.high for each in found)
+    assert np.std(samples) > 2 * np.std(exact.sum(axis=1))
+    assert hits >= stats.binom.ppf(FALSE_ALARM, 200, 0.92)
+
+
+def poisoned(case, **columns):
+    return dataclasses.replace(
+        case.episodes, **{name: fill(getattr(case.episodes, name)) for name, fill in columns.items()}
+    )
+
+
+def nan_at(*where):
+    def fill(column):
+        column = column.copy()
+        column[where] = np.nan
+        return column
+
+    return fill
+
+
+def test_refusals_name_what_was_found():
+    case = case_of("linear", 1)
+
+    def refused(message, episodes=case.episodes, world=case.world, policy=case.policy):
+        with pytest.raises(checks.BadData, match=message) as raised:
+            audit(world, policy, episodes)
+        assert "\n" not in str(raised.value)
+
+    refused("the reward of step 3 of real episode 1 is not finite", poisoned(case, reward=nan_at(1, 3)))
+    refused("the next state of step 0 of real episode 2", poisoned(case, next_state=nan_at(2, 0, 1)))
+    refused("an episode has no steps", poisoned(case, alive=np.zeros_like))
+    refused("are not the policy's mode", poisoned(case, action=lambda action: action + 0.1))
+    wide = dataclasses.replace(case.world.spec, state_size=5)
+    refused("states have 4 components; the world's have 5", world=case.world.replace(spec=wide))
+    refused(
+        "the imagined return .* is nan", world=case.world.replace(reward=lambda s, a, n: jnp.log(-jnp.abs(s[0]) - 1))
+    )
+
+
+def test_a_policy_of_32_bits_is_audited_in_64():
+    system = pendulum(0.97)
+    policy = initial_policy(system.spec, jax.random.key(0))
+    found = audit(biased(), policy, evaluate(system, policy, episodes=3, horizon=40))
+    assert found.closure < 1e-5
+    assert found.gap.reward.n == 3

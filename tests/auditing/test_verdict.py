@@ -1,0 +1,49 @@
+"""The verdict names the largest signed term whose interval excludes zero, or none."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paracosm.auditing.verdict import CAUSES, culprit
+from paracosm.core.records import Estimate, Gap
+
+
+def estimate(mean: float, half: float) -> Estimate:
+    return Estimate(mean, mean - half, mean + half, 20, "made up")
+
+
+def gap(terms: dict[str, tuple[float, float]], real: float = -100.0) -> Gap:
+    found = {cause: estimate(*terms.get(cause, (0.0, 0.0))) for cause in CAUSES}
+    total = sum(term.mean for term in found.values())
+    return Gap(estimate(real, 1), estimate(real - total, 1), estimate(total, 1), **found)
+
+
+def test_the_largest_clear_term_is_named_whatever_its_sign():
+    terms = {"reward": (2.0, 1.0), "dynamics": (-5.0, 4.0), "horizon": (9.0, 10.0)}
+    assert culprit(gap(terms)) == "dynamics"
+    assert culprit(gap({**terms, "dynamics": (-5.0, 5.5)})) == "reward"
+
+
+@pytest.mark.parametrize("unclear", [{}, {"reward": (1.0, 1.0)}, {"dynamics": (50.0, float("inf"))}])
+def test_no_cause_is_named_where_every_interval_includes_zero(unclear):
+    assert culprit(gap(unclear)) is None
+
+
+def test_rounding_is_no_cause():
+    assert culprit(gap({"reward": (1e-7, 1e-9)})) is None
+    assert culprit(gap({"reward": (1e-7, 1e-9)}, real=1e-3)) == "reward"
+
+
+terms = st.tuples(st.floats(-10, 10), st.floats(0, 10))
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(CAUSES, terms)))
+def test_nothing_clear_is_larger_than_what_is_named(drawn):
+    found = gap(drawn, real=1.0)
+    clear = {cause for cause in CAUSES if abs(drawn[cause][0]) > max(drawn[cause][1], 1e-4)}
+    blamed = culprit(found)
+    if blamed is None:
+        assert not clear
+    else:
+        assert getattr(found, blamed).excludes_zero
+        assert all(abs(drawn[cause][0]) <= abs(drawn[blamed][0]) for cause in clear)
