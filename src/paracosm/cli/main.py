@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from paracosm.core.checks import ParacosmError
@@ -77,3 +78,5 @@ def _prepare_jax() -> None:
 
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", platformdirs.user_cache_dir("paracosm"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+    # A command killed while it wrote there leaves a damaged entry, which is compiled again.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")

@@ -54,7 +54,8 @@ def progress() -> Iterator[Progress]:
         yield tell
         _finish(bars)
     finally:
-        bars.stop()
+        if tasks:
+            bars.stop()
 
 
 def _finish(bars: rich.progress.Progress) -> None:

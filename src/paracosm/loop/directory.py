@@ -79,9 +79,12 @@ class RunDirectory:
             part.write_text(text, encoding="utf-8")
 
     def log(self, event: str, **facts: Any) -> None:
-        """Append one line to the log of events."""
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps({"event": event, "at": round(time.time(), 3), **facts}) + "\n")
+        """Append one line to the log of events, after ending one that a kill cut off."""
+        with (self.path / "events.jsonl").open("a+b") as log:
+            if log.tell() and os.pread(log.fileno(), 1, log.tell() - 1) != b"\n":
+                log.write(b"\n")
+            line = json.dumps({"event": event, "at": round(time.time(), 3), **facts})
+            log.write(f"{line}\n".encode())
             log.flush()
             os.fsync(log.fileno())
 

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from paracosm.real.source import BadStep, Source
 from paracosm.real.verbs import connect
 
 
+@runtime_checkable
 class Progress(Protocol):
     """What a run tells while it works: the stage, how much of it is done, and a word on how it goes."""
 

@@ -1,0 +1,213 @@
+"""The command line: one sentence and status 2 for bad input, JSON alone on stdout, help that teaches."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import paracosm
+from paracosm.cli import main as command_line
+from paracosm.cli.main import COMMANDS, main
+from paracosm.core.records import Diagnosis, RunResult
+from tests.loop.small import numbers, small_run
+
+SMALL = [
+    "--transitions=200",
+    "--episodes=2",
+    "--learn.fit.members=2",
+    "--learn.fit.width=16",
+    "--learn.fit.most-epochs=10",
+    "--imagine.rollouts=16",
+    "--imagine.horizon=10",
+    "--imagine.most-steps=20",
+    "--imagine.check=10",
+    "--imagine.width=16",
+]
+
+
+@pytest.fixture(autouse=True)
+def _environment_as_it_was(monkeypatch):
+    for name in ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setattr(command_line, "_prepare_jax", lambda: None)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return folder / "a", small_run(folder / "a"), folder / "b", small_run(folder / "b", seed=1)
+
+
+def spoken(capsys) -> str:
+    """The one sentence on stderr."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("paracosm: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_help_teaches(capsys):
+    assert main(["--help"]) == 0
+    page = capsys.readouterr().out
+    assert all(command in page for command in COMMANDS)
+    assert "paracosm run Pendulum-v1" in page
+    assert "--json" in page
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_run_prints_json_alone(runs, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["run", "Pendulum-v1", "--out", str(out), "--json", *SMALL]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found.pop("report") == str(out / "report.html")
+    expected = numbers(runs[1]).summary()
+    assert {**found, "seconds": {}} == expected
+    gap = {"real", "imagined", "total", "reward", "termination", "dynamics", "horizon"}
+    assert gap <= found["gap"].keys()
+    assert all(set(found["gap"][name]) == {"mean", "low", "high"} for name in gap)
+
+
+def test_the_environment_can_be_named_by_a_flag(tmp_path, capsys):
+    assert main(["run", *SMALL, "--env", "NoSuch-v1", "--out", str(tmp_path / "run")]) == 2
+    assert "NoSuch-v1" in spoken(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["frobnicate"], "no command 'frobnicate'"),
+        (["run"], "no environment is named"),
+        (["run", "Pendulum-v9"], "Pendulum-v1"),
+        (["run", "Pendulum-v1", "--transitions", "0"], "--transitions is 0"),
+        (["run", "Pendulum-v1", "--reward-labels", "-1"], "--reward-labels is -1"),
+        (["run", "FrozenLake-v1"], "Box"),
+        (["run", "nowhere:make"], "nowhere"),
+        (["run", "Pendulum-v1", "--data", "missing.npz"], "missing.npz"),
+        (["run", "Pendulum-v1", "--env-kwargs", "nonsense"], "--env-kwargs"),
+        (["audit", "nowhere"], "nowhere is no run"),
+        (["report", "nowhere"], "nowhere is no run"),
+        (["compare", "nowhere"], "at least two"),
+        (["compare", "nowhere", "here"], "nowhere is no run"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(arguments, what, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert what in spoken(capsys)
+
+
+def test_an_unwritable_out_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["run", "Pendulum-v1", "--out", str(tmp_path / "file" / "run")]) == 2
+    assert "cannot be used" in spoken(capsys)
+
+
+def test_an_existing_run_is_refused(runs, capsys):
+    assert main(["run", "Pendulum-v1", "--out", str(runs[0])]) == 2
+    assert "--resume" in spoken(capsys)
+
+
+def test_interrupt_is_status_130(monkeypatch, capsys, tmp_path):
+    import paracosm.cli.run as command
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run", interrupted)
+    assert main(["run", "Pendulum-v1", "--out", str(tmp_path / "run")]) == 130
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_audit_again_finds_the_same(runs, capsys, tmp_path):
+    assert main(["audit", str(runs[0]), "--json", "--out", str(tmp_path / "audit.html")]) == 0
+    assert Diagnosis.from_json(capsys.readouterr().out) == runs[1].diagnosis
+    assert "verdict" in (tmp_path / "audit.html").read_text()
+
+
+def test_audit_on_new_episodes(runs, capsys):
+    assert main(["audit", str(runs[0]), "--episodes", "3", "--first-seed", "7", "--json"]) == 0
+    assert Diagnosis.from_json(capsys.readouterr().out).real_return.n == 3
+
+
+def test_report_again(runs, capsys, tmp_path):
+    assert main(["report", str(runs[0]), "--out", str(tmp_path / "page.html")]) == 0
+    assert (tmp_path / "page.html").read_text() == (runs[0] / "report.html").read_text()
+
+
+def test_compare(runs, capsys, tmp_path):
+    arguments = ["compare", str(runs[0]), str(runs[2])]
+    assert main([*arguments, "--json", "--out", str(tmp_path / "page.html")]) == 0
+    assert list(json.loads(capsys.readouterr().out)["runs"]) == [str(runs[0]), str(runs[2])]
+    assert main(arguments) == 0
+    assert "dynamics" in capsys.readouterr().out
+
+
+def test_a_page_for_people_ends_with_the_report(runs, capsys):
+    assert main(["audit", str(runs[0])]) == 0
+    assert runs[1].diagnosis.verdict[:30] in capsys.readouterr().out
+
+
+def test_the_verbs_are_there():
+    assert {"collect", "learn", "imagine", "evaluate", "audit", "run", "load", "compare", "report"} <= set(
+        dir(paracosm)
+    )
+    for name in paracosm.__all__:
+        assert getattr(paracosm, name) is not None
+    with pytest.raises(AttributeError, match="no attribute"):
+        paracosm.nonsense  # noqa: B018 - reading it is the test
+
+
+def _process(*arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "paracosm", *arguments]
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.full
+def test_ctrl_c_keeps_what_is_finished(tmp_path):
+    arguments = ["run", "Pendulum-v1", "--out", str(tmp_path / "run"), *SMALL, "--imagine.most-steps=100000"]
+    running = _process(*arguments)
+    log = tmp_path / "run/events.jsonl"
+    while not (log.is_file() and "imagine-0" in log.read_text()):
+        assert running.poll() is None, running.stderr.read().decode()
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 130
+    assert b"--resume" in running.stderr.read()
+    assert (tmp_path / "run/models/world-0.eqx").is_file()
+
+
+@pytest.mark.full
+def test_a_run_killed_at_random_moments_resumes_to_the_same_result(tmp_path):
+    arguments = ["run", "CartPole-v1", *SMALL, "--rounds=2", "--out"]
+    assert _process(*arguments, str(tmp_path / "whole")).wait(600) == 0
+    delays, kills = random.Random(0), 0
+    while not (tmp_path / "killed/result.json").is_file():
+        more = ["--resume"] if (tmp_path / "killed/config.json").is_file() else []
+        running = _process(*arguments, str(tmp_path / "killed"), *more)
+        try:
+            assert running.wait(delays.uniform(2, 9) + kills / 4) == 0, running.stderr.read().decode()
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+            kills += 1
+    assert kills > 0
+    whole, killed = (
+        RunResult.from_json((tmp_path / f"{name}/result.json").read_text()) for name in ("whole", "killed")
+    )
+    assert numbers(killed) == numbers(whole)

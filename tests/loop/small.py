@@ -1,0 +1,55 @@
+"""Runs small enough for tests, and environments that misbehave."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import gymnasium
+import numpy as np
+
+import paracosm
+from paracosm.core.records import RunResult
+from paracosm.learning.fit import FitSettings
+from paracosm.learning.learn import LearnSettings
+
+LEARN = LearnSettings(fit=FitSettings(members=2, width=16, most_epochs=10))
+IMAGINE = paracosm.ImagineSettings(rollouts=16, horizon=10, most_steps=20, check=10, width=16)
+
+
+def small_run(out, env="Pendulum-v1", **options) -> RunResult:
+    """A run of a few seconds."""
+    options = {"transitions": 200, "episodes": 2, **options}
+    return paracosm.run(env, out=out, learn_settings=LEARN, imagine_settings=IMAGINE, **options)
+
+
+def numbers(result: RunResult) -> RunResult:
+    """A result without what differs between two runs of the same seed: the time they took."""
+    return dataclasses.replace(result, seconds={})
+
+
+class Faulty(gymnasium.Env):
+    """One state, one action; the reward of step 50 is NaN."""
+
+    observation_space = gymnasium.spaces.Box(-10, 10, (1,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.time += 1
+        reward = np.nan if self.time == 50 else float(-(action[0] ** 2))
+        return np.float32(action), reward, False, self.time == 100, {}
+
+
+def faulty() -> gymnasium.Env:
+    return gymnasium.wrappers.TimeLimit(Faulty(), 100)
+
+
+def known_reward(state, action, next_state):
+    """Pendulum's own reward."""
+    from paracosm.real.systems import pendulum
+
+    return pendulum().reward(state, action, next_state)

@@ -1,0 +1,250 @@
+"""The whole job: same numbers twice, resumable anywhere, refusals, files that come back equal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+import paracosm
+from paracosm.core import checks
+from paracosm.core.records import Diagnosis, RunResult
+from paracosm.loop.config import RunConfig
+from paracosm.loop.directory import RunDirectory
+from paracosm.real import datasets
+from tests.loop.small import numbers, small_run
+
+SMALL = "tests.loop.small"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "pendulum"
+    return out, small_run(out)
+
+
+@pytest.fixture(scope="module")
+def cart(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "cart"
+    return out, small_run(out, "CartPole-v1", reward_labels=100)
+
+
+def test_same_seed_gives_the_same_numbers_twice(finished, tmp_path):
+    assert numbers(small_run(tmp_path / "again")) == numbers(finished[1])
+
+
+def test_another_seed_gives_other_numbers(finished, tmp_path):
+    assert small_run(tmp_path / "other", seed=1).diagnosis.gap.real != finished[1].diagnosis.gap.real
+
+
+@pytest.mark.parametrize("stage", ["collect", "learn", "imagine", "evaluate", "audit"])
+def test_a_run_stopped_in_any_stage_resumes_to_the_same_result(finished, tmp_path, stage):
+    def stop(name, done, total, word=""):
+        if name == stage:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        small_run(tmp_path / "run", progress=stop)
+    assert not (tmp_path / "run/result.json").exists()
+    assert numbers(small_run(tmp_path / "run", resume=True)) == numbers(finished[1])
+
+
+def test_resuming_a_finished_run_computes_nothing_again(finished):
+    out, result = finished
+    before = (out / "events.jsonl").read_text()
+    assert small_run(out, resume=True) == result
+    assert (out / "events.jsonl").read_text() == before
+
+
+def test_an_existing_run_is_refused_and_force_starts_again(finished, tmp_path):
+    out, result = shutil.copytree(finished[0], tmp_path / "run"), finished[1]
+    with pytest.raises(checks.BadArgument, match="already holds a run"):
+        small_run(out)
+    (out / "notes.txt").write_text("mine")
+    assert numbers(small_run(out, force=True)) == numbers(result)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_resume_names_the_setting_that_differs(finished):
+    with pytest.raises(checks.BadArgument, match=r"had transitions = 200, not 100"):
+        small_run(finished[0], resume=True, transitions=100)
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(checks.BadArgument, match="holds no run"):
+        small_run(tmp_path, force=True)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_the_files_of_a_run(finished):
+    out, result = finished
+    names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert names == {
+        "config.json",
+        "events.jsonl",
+        "data/round-0.npz",
+        "data/evaluation.npz",
+        "models/world-0.eqx",
+        "models/world-0.json",
+        "models/policy-0.eqx",
+        "models/policy-0.json",
+        "policy.eqx",
+        "policy.json",
+        "audit.json",
+        "result.json",
+        "report.html",
+    }
+    assert RunResult.from_json((out / "result.json").read_text()) == result
+    assert Diagnosis.from_json((out / "audit.json").read_text()) == result.diagnosis
+    assert result.diagnosis.verdict.split(":")[0] in (out / "report.html").read_text()
+    config = json.loads((out / "config.json").read_text())
+    assert config["seed"] == 0
+    assert config["machine.devices"].endswith("cpu")
+
+
+def test_the_summary_sums_and_counts(finished, cart):
+    for _, result in (finished, cart):
+        found = result.summary()
+        gap = {name: value["mean"] for name, value in found["gap"].items()}
+        scale = max(abs(gap["real"]), abs(gap["imagined"]))
+        assert gap["total"] == pytest.approx(gap["real"] - gap["imagined"], abs=1e-9 * scale)
+        causes = gap["reward"] + gap["termination"] + gap["dynamics"] + gap["horizon"]
+        assert causes == pytest.approx(gap["total"], abs=1e-5 * scale)
+        assert found["real_steps_during_imagination"] == 0
+        assert set(found["seconds"]) >= {"collect", "learn", "imagine", "audit"}
+    assert cart[1].summary()["data"] == {
+        "transitions": 200,
+        "reward_labels": 100,
+        "real_steps": 200,
+        "spent": 300.0,
+    }
+
+
+def test_a_loaded_run_is_the_run(finished):
+    out, result = finished
+    run = paracosm.load(out)
+    assert run.result == result
+    observation = np.array([1.0, 0.0, 0.1])
+    action = run.policy(observation)
+    assert isinstance(action, np.ndarray)
+    assert action.shape == (1,)
+    assert np.allclose(run.policy(np.stack([observation] * 5)), action, rtol=1e-5)
+    from paracosm.loop.load import audit_run
+
+    assert audit_run(run) == result.diagnosis
+
+
+def test_a_discrete_policy_answers_with_an_action_of_the_environment(cart):
+    action = paracosm.load(cart[0]).policy(np.zeros(4, np.float32))
+    assert action.shape == ()
+    assert int(action) in (0, 1)
+
+
+def test_stored_models_come_back_bit_for_bit(cart):
+    out, _ = cart
+    run = paracosm.load(out)
+    from paracosm.loop.store import save_policy
+
+    save_policy(out / "copy", run.policy)
+    assert (out / "copy.eqx").read_bytes() == (out / "policy.eqx").read_bytes()
+    for name in ("copy.eqx", "copy.json"):
+        (out / name).unlink()
+    keys = jax.random.key(0)
+    state = run.data.transitions.state[0]
+    predicted = run.world.dynamics(state, run.data.transitions.action[0], keys)
+    assert run.world.domain is not None
+    assert np.all(np.isfinite(predicted))
+
+
+def test_rounds_collect_with_the_policy_and_go_on_counting_episodes(tmp_path):
+    result = small_run(tmp_path / "run", rounds=2, transitions=301)
+    data = paracosm.load(tmp_path / "run").data
+    assert result.purchases.transitions == data.real_steps == 301
+    first, second = (datasets.load(tmp_path / f"run/data/round-{i}.npz") for i in range(2))
+    assert (first.real_steps, second.real_steps) == (151, 150)
+    assert second.episode.min() > first.episode.max()
+    assert len(result.trainings) == 2
+
+
+def test_rounds_resume_too(tmp_path):
+    whole = small_run(tmp_path / "whole", rounds=2)
+
+    def stop(name, done, total, word=""):
+        if name.startswith("learn (round 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        small_run(tmp_path / "run", rounds=2, progress=stop)
+    assert numbers(small_run(tmp_path / "run", rounds=2, resume=True)) == numbers(whole)
+
+
+def test_owned_data_take_no_real_steps_but_the_evaluation(finished, tmp_path):
+    datasets.save(paracosm.load(finished[0]).data, tmp_path / "owned.npz")
+    result = small_run(tmp_path / "run", transitions=None, data=str(tmp_path / "owned.npz"))
+    assert numbers(result).diagnosis == finished[1].diagnosis
+
+
+def test_owned_data_can_be_used_in_part(finished, tmp_path):
+    datasets.save(paracosm.load(finished[0]).data, tmp_path / "owned.h5")
+    result = small_run(tmp_path / "run", transitions=None, reward_labels=50, data=str(tmp_path / "owned.h5"))
+    assert (result.purchases.transitions, result.purchases.reward_labels) == (200, 50)
+
+
+def test_a_known_reward_is_used_and_costs_no_label(tmp_path):
+    result = small_run(tmp_path / "run", reward=f"{SMALL}:known_reward", reward_labels=1)
+    assert result.fits["reward"].origin == "known"
+    assert abs(result.diagnosis.gap.reward.mean) < 1e-4
+    assert paracosm.load(tmp_path / "run").world.reward(*np.zeros((3, 3))).shape == ()
+
+
+def test_a_nan_reward_names_the_step_and_keeps_what_was_collected(tmp_path):
+    with pytest.raises(checks.BadData, match=r"step.*kept in") as error:
+        small_run(tmp_path / "run", f"{SMALL}:faulty", transitions=800)
+    assert "\n" not in str(error.value)
+    assert datasets.load(tmp_path / "run/data/partial.npz").real_steps > 0
+
+
+def test_compare_puts_runs_side_by_side(finished, cart, tmp_path):
+    comparison = paracosm.compare(finished[0], cart[0])
+    assert list(comparison.runs.values()) == [paracosm.load(finished[0]).result, cart[1]]
+    paracosm.report(comparison, tmp_path / "page.html")
+    with pytest.raises(checks.BadArgument, match="at least two"):
+        paracosm.compare(finished[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"transitions": 0}, "--transitions is 0"),
+        ({"reward_labels": -5}, "--reward-labels is -5"),
+        ({"discount": 1.0}, "--discount is 1"),
+        ({"env_kwargs": "{x"}, "--env-kwargs is not JSON"),
+        ({"env_kwargs": "[1]"}, "must be a JSON object"),
+        ({"rounds": 2, "data": "x.npz"}, "--rounds"),
+        ({"episodes": 1}, "--episodes is 1"),
+        ({"cost_reward": -1.0}, "--cost-reward is -1"),
+    ],
+)
+def test_bad_settings_are_one_sentence(options, message):
+    with pytest.raises(checks.ParacosmError, match=message) as error:
+        RunConfig("Pendulum-v1", **options).arguments  # noqa: B018 - reading it checks it
+    assert str(error.value).count("\n") == 0
+
+
+def test_shares_add_up_over_rounds():
+    shares = RunConfig("x", transitions=10, reward_labels=4, rounds=3).shares()
+    assert shares == [(4, 2), (3, 1), (3, 1)]
+
+
+def test_a_log_line_cut_off_by_a_kill_is_left_out(tmp_path):
+    directory = RunDirectory.create(tmp_path / "run", {}, resume=False, force=False)
+    directory.log("finished", stage="collect-0", seconds=1.0)
+    with (tmp_path / "run/events.jsonl").open("a") as log:
+        log.write('{"event": "fini')
+    assert [event["stage"] for event in directory.events()] == ["collect-0"]
+    directory.log("finished", stage="learn-0", seconds=2.0)
+    assert directory.seconds() == {"collect": 1.0, "learn": 2.0}
