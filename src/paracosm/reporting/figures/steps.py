@@ -31,5 +31,13 @@ def _sums(axes: Axes, found: Diagnosis, kind: str) -> None:
     for name, series in found.causes.items():
         axes.plot(*running_sum(getattr(series, kind)), color=CAUSES[name], linestyle=DASHES[name], label=name)
     zero_line(axes)
+    _not_below_rounding(axes, found)
     grid(axes, "y")
     axes.margins(x=0.01)
+
+
+def _not_below_rounding(axes: Axes, found: Diagnosis) -> None:
+    """Keep the scale at a millionth of the returns at least, where sums are rounding."""
+    least = 1e-6 * max(abs(found.gap.real.mean), abs(found.gap.imagined.mean))
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -least), max(high, least))
