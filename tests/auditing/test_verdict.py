@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paracosm.auditing.verdict import CAUSES, culprit
+from paracosm.auditing.verdict import CAUSES, culprit, verdict
 from paracosm.core.records import Estimate, Gap
 
 
@@ -32,6 +32,21 @@ def test_no_cause_is_named_where_every_interval_includes_zero(unclear):
 def test_rounding_is_no_cause():
     assert culprit(gap({"reward": (1e-7, 1e-9)})) is None
     assert culprit(gap({"reward": (1e-7, 1e-9)}, real=1e-3)) == "reward"
+
+
+def test_the_sentence_does_not_claim_most_of_the_gap_for_a_lesser_term():
+    clear = verdict(gap({"reward": (2.0, 1.0), "dynamics": (-1.0, 4.0)}))
+    assert "comes most from the reward model, +2 [+1, +3]" in clear
+    hidden = verdict(gap({"reward": (2.0, 1.0), "dynamics": (-9.0, 10.0)}))
+    assert "clearly due to the reward model, +2 [+1, +3]; the dynamics model may weigh more" in hidden
+    assert "undetermined" in verdict(gap({"reward": (2.0, 3.0)}))
+    for sentence in (clear, hidden):
+        assert "\n" not in sentence
+        assert sentence.endswith(".")
+
+
+def test_the_sentence_says_how_much_of_the_return_the_gap_is():
+    assert "the gap of +2 (2.0% of the return)" in verdict(gap({"reward": (2.0, 1.0)}))
 
 
 terms = st.tuples(st.floats(-10, 10), st.floats(0, 10))

@@ -59,10 +59,8 @@ def audit(
         dreams = dream(world, policy, imagined, episodes, key)
         asked = ask(world, mode, episodes, key)
         terms = attribute(world, mode, episodes, asked, key=key, most_imagined_steps=most_imagined_steps)
-    found = _diagnosis(world, episodes, dreams, asked, terms)
-    if imagined is not None:
-        found = dataclasses.replace(found, training_horizon=imagined.training.horizon)
-    return dataclasses.replace(found, verdict=verdict(found))
+    training_horizon = episodes.alive.shape[1] if imagined is None else imagined.training.horizon
+    return dataclasses.replace(_diagnosis(world, episodes, dreams, asked, terms), training_horizon=training_horizon)
 
 
 def _check(world: MDP, episodes: Trajectory) -> None:
@@ -81,17 +79,17 @@ def _check(world: MDP, episodes: Trajectory) -> None:
 
 
 def _diagnosis(world: MDP, episodes: Trajectory, dreams: Dreams, asked: OneStep, terms: Terms) -> Diagnosis:
-    """All but the verdict; the training horizon is the episode's."""
+    """The training horizon is taken to be the episode's."""
     real = np.asarray(episodes.reward) @ world.discount ** np.arange(episodes.alive.shape[1])
     by_cause = {name: getattr(terms, name) for name in ("reward", "termination", "dynamics")}
     causes = {name: term.sum(axis=1) for name, term in by_cause.items()} | {"horizon": dreams.full - dreams.believed}
     total = real - dreams.believed
     absolute = [np.abs(term).sum(axis=1) for term in by_cause.values()] + [np.abs(causes["horizon"])]
+    terms_of_gap = {cause: mean(term) for cause, term in causes.items()}
+    gap = Gap(mean(real), mean(dreams.believed), mean(total), **terms_of_gap)
     horizon = episodes.alive.shape[1]
     return Diagnosis(
-        gap=Gap(
-            mean(real), mean(dreams.believed), mean(total), **{cause: mean(term) for cause, term in causes.items()}
-        ),
+        gap=gap,
         discount=world.discount,
         horizon=horizon,
         training_horizon=horizon,
@@ -108,7 +106,7 @@ def _diagnosis(world: MDP, episodes: Trajectory, dreams: Dreams, asked: OneStep,
         audited_steps=int(terms.audited.sum()),
         imagined_steps=terms.imagined_steps,
         overlays=tuple(overlay(episodes, dreams.episodes, i) for i in range(min(_OVERLAYS, len(real)))),
-        verdict="",
+        verdict=verdict(gap),
     )
 
 

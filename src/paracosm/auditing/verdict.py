@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paracosm.core.records import Diagnosis, Gap
+from paracosm.core.records import Gap
 
 CAUSES = {
     "reward": "the reward model",
@@ -21,18 +21,31 @@ def culprit(gap: Gap) -> str | None:
     return max(clear, key=lambda cause: abs(terms[cause].mean), default=None)
 
 
-def verdict(found: Diagnosis) -> str:
-    """Size of the gap, its main cause with the interval, or that it is undetermined and what would settle it."""
-    gap = found.gap
-    size = f"Training believed {gap.imagined.mean:.4g} (discounted), the real return is {gap.real.mean:.4g}"
+def verdict(gap: Gap) -> str:
+    """Size of the gap, its main cause with the interval, or that it is undetermined and what would settle it.
+
+    A cause is said to make most of the gap only if no other term is larger; one whose interval includes zero may be.
+    """
+    size = (
+        f"Training believed {gap.imagined.mean:.4g} (discounted), the real return is {gap.real.mean:.4g}:"
+        f" the gap of {gap.total.mean:+.3g}{_share(gap)}"
+    )
     blamed = culprit(gap)
     if blamed is None:
         return (
-            f"{size}: the cause of the gap of {gap.total.mean:+.3g} is undetermined, since the interval of every cause"
-            f" includes zero; more evaluation episodes than {gap.total.n} would narrow them."
+            f"{size} has an undetermined cause, since the interval of every cause includes zero;"
+            f" more evaluation episodes than {gap.total.n} would narrow them."
         )
-    term = getattr(gap, blamed)
+    largest = max(CAUSES, key=lambda cause: abs(getattr(gap, cause).mean))
+    if largest == blamed:
+        return f"{size} comes most from {CAUSES[blamed]}, {getattr(gap, blamed):+.3g}."
     return (
-        f"{size}: the gap of {gap.total.mean:+.3g} comes most from {CAUSES[blamed]},"
-        f" {term.mean:+.3g} [{term.low:+.3g}, {term.high:+.3g}]."
+        f"{size} is clearly due to {CAUSES[blamed]}, {getattr(gap, blamed):+.3g}; {CAUSES[largest]} may weigh more,"
+        f" {getattr(gap, largest):+.3g}, which more evaluation episodes than {gap.total.n} would settle."
     )
+
+
+def _share(gap: Gap) -> str:
+    """The gap as a share of the larger return, in brackets."""
+    scale = max(abs(gap.real.mean), abs(gap.imagined.mean))
+    return f" ({abs(gap.total.mean) / scale:.1%} of the return)" if scale > 0 else ""
