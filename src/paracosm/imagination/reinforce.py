@@ -8,7 +8,7 @@ With `w_t = ∇ log π(a_t|s_t)` and `G_t = Σ_{t'≥t} γ^{t'-t} r_{t'}`, the g
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax
@@ -26,6 +26,8 @@ from paracosm.core.types import Array, Scalar
 
 Weighting = Literal["discounted", "plain"]
 Baseline = Literal["leave-one-out", "value", "none"]
+WEIGHTINGS: tuple[str, ...] = get_args(Weighting)
+BASELINES: tuple[str, ...] = get_args(Baseline)
 
 
 class Value(eqx.Module):
@@ -68,18 +70,14 @@ def time_weights(weighting: Weighting, discount: float, horizon: int) -> Float[A
     return base ** jnp.arange(horizon, dtype=float)
 
 
-def advantages(
-    to_go: Float[Array, "episode time"], episodes: Trajectory, baseline: Baseline, value: Value | None
+def without_baseline(
+    to_go: Float[Array, "episode time"], baseline: Baseline, value: Float[Array, "episode time"] | None = None
 ) -> Float[Array, "episode time"]:
-    """Return-to-go less the baseline; to be called under `spread`."""
+    """Returns-to-go less the baseline, `value` being a learned value of each state; to be called under `spread`."""
     if baseline == "leave-one-out":
         total, count = jax.lax.psum((jnp.sum(to_go, axis=0), jnp.asarray(len(to_go))), AXIS)
         return to_go - leave_one_out(to_go, total, count)
-    if baseline == "value":
-        horizon = to_go.shape[1]
-        progress = jnp.arange(horizon) / horizon
-        return to_go - jax.vmap(jax.vmap(value), (0, None))(episodes.state, progress)
-    return to_go
+    return to_go if baseline == "none" or value is None else to_go - value
 
 
 @eqx.filter_jit
@@ -106,10 +104,12 @@ def policy_gradient(
     if baseline == "value" and value is None:
         raise checks.BadArgument("baseline is 'value' but no value was given; pass value=.")
     weight = time_weights(weighting, world.discount, horizon)
+    progress = jnp.arange(horizon) / horizon
 
-    def local(world: MDP, policy: StochasticPolicy, value: Value | None, states: Array, keys: Array) -> Any:
+    def local(world: MDP, policy: StochasticPolicy, value: Value | None, states: Array, keys: Any) -> Any:
         episodes = unroll(world, policy, states, keys, horizon)
-        advantage = advantages(returns_to_go(episodes.reward, world.discount), episodes, baseline, value)
+        here = None if value is None else jax.vmap(jax.vmap(value), (0, None))(episodes.state, progress)
+        advantage = without_baseline(returns_to_go(episodes.reward, world.discount), baseline, here)
         return jax.lax.psum(eqx.filter_grad(surrogate)(policy, episodes, advantage, weight), AXIS)
 
     summed = spread(local, len(states), shared=3, total=True)(world, policy, value, states, keys)

@@ -1,0 +1,63 @@
+"""How a policy is trained in imagination."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from paracosm.core import checks
+from paracosm.imagination.reinforce import BASELINES, WEIGHTINGS, Baseline, Weighting
+
+
+@dataclasses.dataclass(frozen=True)
+class ImagineSettings:
+    """How a policy is trained in imagination.
+
+    Attributes:
+        rollouts: Imagined rollouts a gradient step.
+        horizon: Steps of a rollout; shorter than an episode, it ends in a bootstrapped value.
+        visited: Share of rollouts that start in visited states, the rest in initial ones.
+        weighting: Time weighting of REINFORCE, `plain` or `discounted` (theory, section 6).
+        baseline: `value`, `leave-one-out` or `none`.
+        trace: λ of the returns that the learned value completes, whatever the baseline; 1 for plain returns.
+        rates: Adam's learning rates, used one after the other, each until the imagined return stalls.
+        entropy: Weight of the entropy bonus beside advantages of unit spread.
+        clip: Largest global norm of the gradient per step taken.
+        value_steps: Steps of the value's regression a gradient step, each on an interleaved share of the time steps.
+        check: Gradient steps between two looks at the imagined return.
+        patience: Looks without progress before the next rate, or after the last one the end.
+        least_gain: Gain of imagined return that counts as progress, as a share of the range seen so far.
+        most_steps: Gradient steps at the most.
+        width, depth: Hidden layers of policy and value.
+        squash: Gaussian policies are squashed by tanh, else clipped.
+    """
+
+    rollouts: int = 256
+    horizon: int = 50
+    visited: float = 0.5
+    weighting: Weighting = "plain"
+    baseline: Baseline = "value"
+    trace: float = 0.95
+    rates: tuple[float, ...] = (5e-3, 1e-3)
+    entropy: float = 1e-3
+    clip: float = 0.5
+    value_steps: int = 4
+    check: int = 10
+    patience: int = 10
+    least_gain: float = 0.01
+    most_steps: int = 1000
+    width: int = 64
+    depth: int = 2
+    squash: bool = False
+
+    def __post_init__(self) -> None:
+        checks.one_of("weighting", self.weighting, WEIGHTINGS)
+        checks.one_of("baseline", self.baseline, BASELINES)
+        checks.at_least("rollouts", self.rollouts, 2 if self.baseline == "leave-one-out" else 1)
+        for name in ("horizon", "value_steps", "check", "patience", "width"):
+            checks.at_least(name, getattr(self, name), 1)
+        checks.at_least("most_steps", self.most_steps, self.check)
+        for name in ("visited", "trace"):
+            checks.in_unit_interval(name, getattr(self, name))
+        checks.at_least("the number of rates", len(self.rates), 1)
+        for rate in self.rates:
+            checks.positive("a rate", rate)
