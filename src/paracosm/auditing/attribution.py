@@ -121,7 +121,7 @@ def _choose(episodes: Trajectory, discount: float, most: int, key: PRNGKey) -> t
         before = np.concatenate([np.zeros((len(p), 1)), p[:, :-1]], axis=1)  # a step needs the value at the next too
         return float(np.sum(remaining * (p + before * (1 - p))) - most)
 
-    p = probability(float(optimize.bisect(excess, -50.0, -fall[-1])))
+    p = probability(optimize.root_scalar(excess, bracket=(-50.0, -fall[-1])).root)
     drawn = np.asarray(jax.random.uniform(jax.random.fold_in(key, 1), alive.shape)) < p
     return drawn, 1 / np.where(drawn, p, 1.0)
 

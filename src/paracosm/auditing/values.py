@@ -14,7 +14,7 @@ from paracosm.core.policy import Policy
 from paracosm.core.rollout import advance
 from paracosm.core.types import Array, PRNGKey
 
-_ROWS = 2048
+_ROWS = 512
 
 
 def values(world: MDP, policy: Policy, states: np.ndarray, steps: np.ndarray, key: PRNGKey) -> np.ndarray:

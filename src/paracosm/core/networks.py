@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from paracosm.core.types import Array, PRNGKey
@@ -36,9 +40,10 @@ class MLP(eqx.Module):
     ) -> None:
         """Glorot-normal weights, zero biases; the last layer's weights are multiplied by `last`."""
         sizes = (inputs, *(width,) * depth, outputs)
-        keys = jax.random.split(key, len(sizes) - 1)
-        layers = zip(keys, sizes[:-1], sizes[1:], strict=True)
-        weights = [jax.random.normal(k, (m, n)) * jnp.sqrt(2 / (m + n)) for k, m, n in layers]
+        layers = tuple(itertools.pairwise(sizes))
+        ends = np.cumsum([m * n for m, n in layers])
+        drawn = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])  # one draw: one to compile
+        weights = [z.reshape(m, n) * math.sqrt(2 / (m + n)) for z, (m, n) in zip(drawn, layers, strict=True)]
         self.weights = (*weights[:-1], weights[-1] * last)
         self.biases = tuple(jnp.zeros(n) for n in sizes[1:])
         self.center = jnp.zeros(inputs) if center is None else jnp.asarray(center)

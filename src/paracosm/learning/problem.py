@@ -1,0 +1,184 @@
+"""One part of the world as a supervised problem: its rows, its split, its fit and its held-out error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from paracosm.core import checks, estimators
+from paracosm.core.data import RewardLabels, Transitions
+from paracosm.core.mdp import Discrete, Spec
+from paracosm.core.networks import MLP
+from paracosm.core.records import Part, PartFit
+from paracosm.core.types import Array, PRNGKey
+from paracosm.learning.fit import Fitted, Loss, fit, pad
+from paracosm.learning.settings import FitSettings, LearnSettings
+
+UNITS: dict[Part, str] = {
+    "dynamics": "root mean square norm of the error in scaled states",
+    "reward": "root mean square error of the reward",
+    "termination": "share of steps called wrongly",
+}
+
+
+class Problem(NamedTuple):
+    """What a part is learned from, and how its networks become the part.
+
+    `targets` and `plain` are `[rows, outputs]`: what the part predicts, and what the baseline takes for a constant.
+    Errors are divided by `unit` (`[outputs]`). `build` gets the networks, and the centre and scale of their outputs.
+    """
+
+    part: Part
+    rows: Transitions | RewardLabels
+    targets: np.ndarray
+    plain: np.ndarray
+    unit: np.ndarray
+    build: Callable[[MLP, Array, Array], Any]
+
+    @property
+    def loss(self) -> Loss:
+        """What the networks minimise."""
+        return "logistic" if self.part == "termination" else "squared"
+
+    def error(self, predicted: np.ndarray, actual: np.ndarray) -> Float[np.ndarray, "*member rows"]:
+        """Squared error of each row, or 1 where an end is called wrongly (a prediction is a logit)."""
+        if self.loss == "logistic":
+            return np.mean((predicted > 0) != (actual > 0), axis=-1)
+        return np.sum(((predicted - actual) / self.unit) ** 2, axis=-1)
+
+
+class Split(NamedTuple):
+    """Row numbers."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    held_out: np.ndarray
+
+
+def split(rows: int, key: PRNGKey, settings: LearnSettings) -> Split:
+    """Rows at random into training, validation and held out."""
+    order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(rows)
+    held, validation = (max(1, round(share * rows)) for share in (settings.held_out, settings.validation))
+    return Split(order[held + validation :], order[held : held + validation], order[:held])
+
+
+def solve(problem: Problem, spec: Spec, key: PRNGKey, settings: LearnSettings) -> tuple[Any, PartFit]:
+    """The learned part, and how it was learned.
+
+    Raises:
+        BadData: if the fit does not stay finite.
+    """
+    rows = split(len(problem.targets), key, settings)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
+        inputs, outward = _inputs(problem, spec), _outward(problem, rows.train)
+        fitted = _fit(problem, inputs, outward, rows, spec, key=key, settings=settings.fit)
+        predicted = outward.center + outward.scale * _predict(fitted.networks, inputs[rows.held_out])
+    if not (np.isfinite(predicted).all() and np.isfinite(fitted.losses).any(axis=1).all()):
+        raise checks.BadData(
+            f"the fit of the {problem.part} diverged; its targets reach from {problem.targets.min():.3g} to"
+            f" {problem.targets.max():.3g}, which 32 bits must be able to hold."
+        )
+    part = problem.build(fitted.networks, jnp.asarray(outward.center), jnp.asarray(outward.scale))
+    return part, _measured(problem, rows, predicted, fitted)
+
+
+class Scaling(NamedTuple):
+    """Centre and scale of columns, in 32 bits."""
+
+    center: np.ndarray
+    scale: np.ndarray
+
+
+def standard(values: Float[np.ndarray, "rows column"]) -> Scaling:
+    """Mean and standard deviation by column; scale 0 where a column varies no more than rounding."""
+    center, spread = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    flat = spread <= 1e-6 * np.maximum(np.abs(center), 1e-6)
+    return Scaling(center.astype(np.float32), np.where(flat, 0, spread).astype(np.float32))
+
+
+def _not_zero(scale: np.ndarray) -> np.ndarray:
+    return np.where(scale == 0, 1, scale)
+
+
+def _outward(problem: Problem, train: np.ndarray) -> Scaling:
+    found = standard(problem.targets[train])
+    return Scaling(0 * found.center, 0 * found.scale + 1) if problem.loss == "logistic" else found
+
+
+def _inputs(problem: Problem, spec: Spec) -> Float[np.ndarray, "rows inputs"]:
+    """State, encoded action and, except for the dynamics, the next state, as `inputs_of` gives them to a network."""
+    rows, space = problem.rows, spec.action
+    if isinstance(space, Discrete):
+        action = np.eye(space.n)[rows.action]
+    else:
+        low, high = np.asarray(space.low), np.asarray(space.high)
+        action = (2 * np.asarray(rows.action) - (high + low)) / (high - low)
+    after = [] if problem.part == "dynamics" else [rows.next_state]
+    return np.concatenate([rows.state, action, *after], axis=1, dtype=np.float32)
+
+
+def _fit(
+    problem: Problem,
+    inputs: np.ndarray,
+    outward: Scaling,
+    rows: Split,
+    spec: Spec,
+    *,
+    key: PRNGKey,
+    settings: FitSettings,
+) -> Fitted:
+    """Networks on standardised states and targets; actions are encoded already."""
+    center, scale = standard(inputs[rows.train])
+    actions = slice(spec.state_size, spec.state_size + spec.action.size)
+    center[actions], scale[actions] = 0, 1
+    targets = (problem.targets - outward.center) / _not_zero(outward.scale)
+    networks, keys = _start(key, Scaling(center, _not_zero(scale)), targets.shape[1], settings)
+    train, validation = (pad(inputs[part], targets[part]) for part in (rows.train, rows.validation))
+    return jax.tree.map(np.asarray, fit(networks, train, validation, keys, loss=problem.loss, settings=settings))
+
+
+@eqx.filter_jit
+def _start(key: PRNGKey, inward: Scaling, outputs: int, settings: FitSettings) -> tuple[MLP, jax.Array]:
+    """Untrained networks and the keys of their fits."""
+    for_weights, for_rows = jax.random.split(key)
+
+    def one(key: PRNGKey) -> MLP:
+        return MLP(len(inward.center), outputs, settings.width, settings.depth, key, **inward._asdict())
+
+    networks = eqx.filter_vmap(one)(jax.random.split(for_weights, settings.members))
+    return networks, jax.random.split(for_rows, settings.members)
+
+
+def _predict(networks: MLP, inputs: np.ndarray) -> Float[np.ndarray, "member rows outputs"]:
+    rows = pad(inputs, np.zeros((len(inputs), 1)))
+    return np.asarray(_predicted(networks, rows.inputs))[:, : len(inputs)]
+
+
+@eqx.filter_jit
+def _predicted(networks: MLP, inputs: Array) -> Array:
+    return eqx.filter_vmap(lambda network: jax.vmap(network)(inputs))(networks)
+
+
+def _measured(problem: Problem, rows: Split, predicted: np.ndarray, fitted: Fitted) -> PartFit:
+    held = problem.targets[rows.held_out]
+    constant = problem.plain[rows.train].mean(axis=0)
+    summary = estimators.mean if problem.loss == "logistic" else estimators.root_mean_square
+    epochs = tuple(map(int, fitted.epochs))
+    return PartFit(
+        problem.part,
+        "learned",
+        len(problem.targets),
+        len(held),
+        error=summary(problem.error(predicted.mean(axis=0), held)),
+        members=tuple(summary(errors).mean for errors in problem.error(predicted, held)),
+        baseline=summary(problem.error(constant, problem.plain[rows.held_out])).mean,
+        unit=UNITS[problem.part],
+        epochs=epochs,
+        curve=tuple(np.nanmean(np.asarray(fitted.losses)[:, : min(epochs)], axis=0).tolist()),
+    )
