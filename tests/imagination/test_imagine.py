@@ -1,0 +1,248 @@
+"""Training in imagination: what it improves, when it stops, what it never does."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paracosm.core import checks
+from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
+from paracosm.core.policy import Deterministic, Mode
+from paracosm.core.rollout import returns, rollout
+from paracosm.imagination.guard import guarded
+from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
+from paracosm.imagination.improve import LOOKS, _rewards_in
+from paracosm.imagination.learner import UNIT_ROLLOUTS
+from paracosm.learning.fit import FitSettings
+from paracosm.learning.learn import LearnSettings, learn
+from paracosm.real.verbs import connect
+
+HORIZON = 12
+SMALL = ImagineSettings(
+    rollouts=64, horizon=6, rates=(2e-2, 5e-3), check=5, patience=3, most_steps=200, width=8, depth=1
+)
+SPEC = Spec(1, Box(jnp.array([-1.0]), jnp.array([1.0])), jnp.ones(1), HORIZON)
+
+
+def integrator(**parts) -> MDP:
+    """`s' = s + 0.5 a`, rewarded for being near 0 and for acting little: the best policy is nearly linear."""
+    world = MDP(
+        spec=SPEC,
+        dynamics=lambda s, a, key: s + 0.5 * a,
+        reward=lambda s, a, t: -(s[0] ** 2) - 0.01 * a[0] ** 2,
+        termination=never,
+        initial=lambda key: jax.random.uniform(key, (1,), minval=-1.0),
+        discount=0.9,
+    )
+    return world.replace(**parts)
+
+
+RANDOM = np.random.default_rng(0)
+INITIAL, VISITED = (RANDOM.uniform(-1, 1, (n, 1)).astype(np.float32) for n in (20, 100))
+KEYS = jax.random.split(jax.random.key(0), len(INITIAL))
+
+
+def mean_return(world: MDP, policy) -> float:
+    return float(np.mean(returns(rollout(world, policy, INITIAL, KEYS, HORIZON).reward, 1.0)))
+
+
+@pytest.fixture(scope="module")
+def trained() -> Imagined:
+    return imagine(integrator(), INITIAL, VISITED, settings=SMALL)
+
+
+def test_training_finds_a_policy_nearly_as_good_as_the_best_linear_one(trained):
+    linear = [mean_return(integrator(), Deterministic(lambda s, k=k: jnp.clip(-k * s, -1, 1))) for k in (1.0, 1.5, 2.0)]
+    nothing = mean_return(integrator(), Deterministic(lambda s: 0 * s))
+    found = mean_return(integrator(), Mode(trained.policy))
+    assert found > max(linear) + 0.1 * (nothing - max(linear))
+
+
+def test_training_stops_on_a_plateau_and_says_so(trained):
+    training = trained.training
+    assert training.step[-1] < SMALL.most_steps
+    assert training.stop == "no better imagined return in 15 gradient steps at the lowest rate"
+    assert training.step == tuple(range(5, training.step[-1] + 1, 5))
+    assert len(training.imagined_return) == len(training.entropy) == len(training.step)
+
+
+def test_every_imagined_step_is_counted(trained):
+    steps = trained.training.step
+    expected = steps[-1] * 64 * 6 + len(steps) * 2 * LOOKS * HORIZON + UNIT_ROLLOUTS * 6
+    assert trained.training.imagined_steps == expected
+    assert (trained.training.horizon, trained.training.weighting, trained.training.baseline) == (6, "plain", "value")
+
+
+def test_the_same_seed_trains_the_same_policy_and_another_round_another(trained):
+    again = imagine(integrator(), INITIAL, VISITED, settings=SMALL)
+    other = imagine(integrator(), INITIAL, VISITED, settings=SMALL, round=1)
+    assert again.training == trained.training
+    for a, b in zip(jax.tree.leaves(again.policy), jax.tree.leaves(trained.policy), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert other.training.imagined_return != trained.training.imagined_return
+
+
+def test_training_goes_on_from_a_policy_and_keeps_the_best(trained):
+    seen: list[tuple[int, int, float]] = []
+    settings = dataclasses.replace(SMALL, most_steps=5)
+    further = imagine(
+        integrator(), INITIAL, VISITED, policy=trained.policy, settings=settings, progress=lambda *a: seen.append(a)
+    )
+    assert mean_return(integrator(), Mode(further.policy)) > mean_return(integrator(), Mode(trained.policy)) - 0.3
+    assert further.training.stop == "5 gradient steps, the most allowed"
+    assert [(steps, most) for steps, most, _ in seen] == [(5, 5)]
+    assert seen[0][2] == further.training.imagined_return[0]
+
+
+def test_the_value_knows_what_is_to_come(trained):
+    """Of an endless episode, which is what rollouts completed by a value are windows onto."""
+    long = rollout(integrator(), Mode(trained.policy), INITIAL, KEYS, 60)
+    truth = np.asarray(returns(long.reward, 0.9))
+    found = np.asarray(jax.vmap(trained.value, (0, None))(jnp.asarray(INITIAL), jnp.zeros(())))
+    assert np.corrcoef(truth, found)[0, 1] > 0.9
+
+
+def assert_trains(world: MDP, idle, settings: ImagineSettings) -> None:
+    """From the return of doing nothing, most of the way to 0, which no return exceeds."""
+    found = imagine(world, INITIAL, VISITED, settings=settings)
+    assert mean_return(world, Mode(found.policy)) > 0.6 * mean_return(world, Deterministic(idle))
+
+
+def test_leave_one_out_trains_too():
+    """With the returns that the learned value completes; whole episodes, in the weighting of the true gradient."""
+    choice = {"baseline": "leave-one-out", "horizon": HORIZON, "weighting": "discounted", "squash": True}
+    assert_trains(integrator(), lambda s: 0 * s, dataclasses.replace(SMALL, most_steps=50, **choice))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("baseline", ["leave-one-out", "value", "none"])
+@pytest.mark.parametrize("weighting", ["discounted", "plain"])
+@pytest.mark.parametrize("horizon", [6, HORIZON])
+def test_every_combination_trains(baseline, weighting, horizon):
+    settings = dataclasses.replace(SMALL, baseline=baseline, weighting=weighting, horizon=horizon)
+    assert_trains(integrator(), lambda s: 0 * s, settings)
+
+
+def test_discrete_actions():
+    world = integrator(
+        spec=Spec(1, Discrete(3), jnp.ones(1), HORIZON),
+        dynamics=lambda s, a, key: s + 0.25 * (a - 1),
+        reward=lambda s, a, t: -(s[0] ** 2),
+    )
+    assert_trains(world, lambda s: jnp.ones((), int), dataclasses.replace(SMALL, most_steps=50))
+
+
+def test_more_data_do_not_compile_anything_again():
+    traced = []
+
+    def dynamics(s, a, key):
+        traced.append(1)
+        return s + 0.5 * a
+
+    world, settings = integrator(dynamics=dynamics), dataclasses.replace(SMALL, most_steps=5)
+    imagine(world, INITIAL, VISITED, settings=settings)
+    before = len(traced)
+    more = RANDOM.uniform(-1, 1, (7000, 1)).astype(np.float32)
+    imagine(world, more[:300], more, settings=settings, round=1)
+    assert before
+    assert len(traced) == before
+
+
+def test_the_real_environment_is_never_stepped():
+    """Its source counts every step, and imagination is given nothing that could reach it."""
+    source = connect("CartPole-v1")
+    data = source.collect(300, seed=0)
+    quick = LearnSettings(FitSettings(members=1, width=8, depth=1, most_epochs=1))
+    learned = learn(data, source.spec(data.state), seed=0, settings=quick)
+    taken = source.steps
+    assert taken == 300
+    imagine(learned.world, data.initial, data.transitions.state, settings=dataclasses.replace(SMALL, most_steps=10))
+    assert source.steps == taken
+
+
+def test_a_world_that_is_not_finite_is_refused_in_one_sentence():
+    broken = integrator(reward=lambda s, a, t: jnp.full((), jnp.nan))
+    with pytest.raises(checks.BadData, match=r"^the imagined return is nan after 5 gradient steps; [^.]*\.$"):
+        imagine(broken, INITIAL, VISITED, settings=SMALL)
+
+
+def test_a_world_without_states_to_start_in_is_refused():
+    with pytest.raises(checks.BadData, match="no visited states"):
+        imagine(integrator(), INITIAL, VISITED[:0], settings=SMALL)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rollouts": 1, "baseline": "leave-one-out"}, {"rates": ()}, {"rates": (0.0,)}, {"horizon": 0}, {"trace": 1.5}],
+)
+def test_settings_that_mean_nothing_are_refused(wrong):
+    with pytest.raises(checks.BadArgument):
+        ImagineSettings(**wrong)
+
+
+# The guard.
+
+EDGE = Domain(jnp.array([-1.5]), jnp.array([1.5]))
+
+
+@given(st.floats(-1, 1, width=32), st.floats(0, 3, width=32))
+def test_leaving_the_domain_never_pays(push, extra):
+    """It is worth no more than staying at the edge, where every reward is at least the worst."""
+    world = integrator(dynamics=lambda s, a, key: EDGE.clip(s + 0.5 * a), domain=EDGE)
+    worst = -(1.5**2) - 0.01 - extra
+    policy = Deterministic(lambda s: jnp.full(1, push))
+    free = rollout(world, policy, INITIAL, KEYS, HORIZON)
+    caught = rollout(guarded(world, worst), policy, INITIAL, KEYS, HORIZON)
+    left = np.asarray(caught.terminated).any(axis=1)
+    free_return, caught_return = (np.asarray(returns(each.reward, world.discount)) for each in (free, caught))
+    assert (caught_return[left] <= free_return[left] + 1e-4).all()
+    np.testing.assert_allclose(caught_return[~left], free_return[~left], rtol=1e-5)
+    np.testing.assert_array_equal(left, np.asarray(EDGE.at_edge(free.next_state)).any(axis=1))
+
+
+@pytest.mark.parametrize("worst", [-3.0, 2.0])
+def test_a_look_scores_episodes_of_the_world_as_its_guarded_copy_would(worst):
+    world = integrator(dynamics=lambda s, a, key: EDGE.clip(s + 0.5 * a), domain=EDGE)
+    policy = Deterministic(lambda s: 0.4 * jnp.sign(s))
+    free = rollout(world, policy, INITIAL, KEYS, HORIZON)
+    caught = rollout(guarded(world, worst), policy, INITIAL, KEYS, HORIZON)
+    assert np.asarray(caught.terminated).any()
+    np.testing.assert_allclose(_rewards_in(guarded(world, worst), free), caught.reward, rtol=1e-5)
+
+
+def test_a_world_without_a_domain_needs_no_guard():
+    world = integrator()
+    assert guarded(world, -1.0) is world
+
+
+# Devices.
+
+TRAIN = """
+import dataclasses, json, jax, numpy as np
+from tests.imagination.test_imagine import INITIAL, VISITED, SMALL, integrator, imagine
+from tests.imagination.test_reinforce import STARTS, chain, flat, keys_of, policy_gradient
+gradient = policy_gradient(chain.CHAIN, chain.POLICY, STARTS, keys_of(0), horizon=3)
+training = imagine(integrator(), INITIAL, VISITED, settings=dataclasses.replace(SMALL, most_steps=5)).training
+print(json.dumps([jax.local_device_count(), flat(gradient).tolist(), training.imagined_return]))
+"""
+
+
+def test_the_number_of_devices_changes_rounding_only():
+    one, two = (_on_devices(count) for count in (1, 2))
+    assert (one[0], two[0]) == (1, 2)
+    np.testing.assert_allclose(one[1], two[1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(one[2], two[2], rtol=1e-3)
+
+
+def _on_devices(count: int) -> list:
+    environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
+    said = subprocess.run([sys.executable, "-c", TRAIN], check=True, env=environment, capture_output=True, text=True)
+    return json.loads(said.stdout)
