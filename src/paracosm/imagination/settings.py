@@ -31,8 +31,8 @@ class ImagineSettings:
         squash: Gaussian policies are squashed by tanh, else clipped.
     """
 
-    rollouts: int = 256
-    horizon: int = 50
+    rollouts: int = 512
+    horizon: int = 30
     visited: float = 0.5
     weighting: Weighting = "plain"
     baseline: Baseline = "value"
@@ -42,7 +42,7 @@ class ImagineSettings:
     clip: float = 0.5
     value_steps: int = 4
     check: int = 10
-    patience: int = 10
+    patience: int = 15
     least_gain: float = 0.01
     most_steps: int = 1000
     width: int = 64
