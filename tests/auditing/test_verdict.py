@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paracosm.auditing.verdict import CAUSES, culprit, verdict
+from paracosm.auditing.verdict import CAUSES, LEARNED, culprit, verdict
 from paracosm.core.records import Estimate, Gap
 
 
@@ -43,6 +43,14 @@ def test_the_sentence_does_not_claim_most_of_the_gap_for_a_lesser_term():
     for sentence in (clear, hidden):
         assert "\n" not in sentence
         assert sentence.endswith(".")
+
+
+def test_where_training_is_to_blame_the_worst_learned_part_is_named_too():
+    both = gap({"horizon": (3.0, 1.0), "reward": (0.2, 0.1), "dynamics": (-0.4, 0.1)})
+    assert culprit(both) == "horizon"
+    assert culprit(both, LEARNED) == "dynamics"
+    assert verdict(both).endswith("of the learned parts the dynamics model weighs most, -0.4 [-0.5, -0.3].")
+    assert "learned parts" not in verdict(gap({"horizon": (3.0, 1.0), "dynamics": (-0.4, 1.0)}))
 
 
 def test_the_sentence_says_how_much_of_the_return_the_gap_is():

@@ -120,7 +120,7 @@ def test_what_is_said_of_a_fit():
     new_states = new.next_state / np.array([1.0, 2.0])
     spread = np.sqrt(np.sum(new_states.var(axis=0)))
     assert fits["dynamics"].baseline == pytest.approx(spread, rel=0.15)
-    assert fits["termination"].baseline == pytest.approx(np.mean(new.terminated), abs=0.08)
+    assert fits["termination"].baseline == pytest.approx(np.mean(new.terminated), abs=0.15)
 
 
 def test_labels_never_enter_the_dynamics_and_transitions_never_the_reward():

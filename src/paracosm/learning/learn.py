@@ -36,7 +36,7 @@ def learn(
     data: Dataset,
     spec: Spec,
     *,
-    discount: float = 0.99,
+    discount: float = 0.95,
     seed: int = 0,
     round: int = 0,
     reward: Callable | None = None,

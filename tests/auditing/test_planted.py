@@ -1,0 +1,45 @@
+"""Where the truth is known: scarce labels make the reward model the culprit, scarce transitions the dynamics model."""
+
+import jax.numpy as jnp
+import pytest
+
+from paracosm.auditing.audit import audit
+from paracosm.auditing.verdict import CAUSES, LEARNED, culprit
+from paracosm.core.policy import Deterministic
+from paracosm.imagination.imagine import imagine
+from paracosm.learning.learn import learn
+from paracosm.real.systems import pendulum
+from paracosm.real.verbs import collect, evaluate
+
+SYSTEM = pendulum(0.97)
+each = pytest.mark.parametrize(("transitions", "labels", "part"), [(5000, 100, "reward"), (300, 5000, "dynamics")])
+
+
+def damp(state):
+    """Brake the swing."""
+    return 2 * jnp.tanh(-state[2:] / 2)
+
+
+def world_of(transitions, labels):
+    data = collect(SYSTEM, 5000, seed=0).buy(transitions, labels, seed=0)
+    return data, learn(data, SYSTEM.spec, seed=0, discount=SYSTEM.discount).world
+
+
+@each
+def test_the_scarce_part_is_named_for_a_fixed_policy(transitions, labels, part):
+    world = world_of(transitions, labels)[1]
+    found = audit(world, Deterministic(damp), evaluate(SYSTEM, Deterministic(damp), episodes=30, horizon=100))
+    assert culprit(found.gap) == part
+    assert CAUSES[part] in found.verdict
+
+
+@pytest.mark.full
+@each
+def test_the_scarce_part_is_named_for_a_policy_trained_in_imagination(transitions, labels, part):
+    """Of the learned parts: the bootstrapped value, a matter of training and not of data, may weigh more."""
+    data, world = world_of(transitions, labels)
+    rewards = data.labels.reward
+    imagined = imagine(world, data.initial, data.transitions.state, worst_reward=float(rewards.min()), seed=0)
+    found = audit(world, imagined.policy, evaluate(SYSTEM, imagined.policy, episodes=50), imagined)
+    assert culprit(found.gap, LEARNED) == part
+    assert CAUSES[part] in found.verdict
