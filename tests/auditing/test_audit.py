@@ -24,7 +24,7 @@ from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.reinforce import Value
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import evaluate
-from tests.auditing.worlds import KINDS, Case, Shifted, SwingUp, cut
+from tests.auditing.worlds import Case, Shifted, SwingUp, cut
 from tests.statistical import FALSE_ALARM
 
 
@@ -41,7 +41,7 @@ def total_of(gap):
     return gap.reward.mean + gap.termination.mean + gap.dynamics.mean + gap.horizon.mean
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", ["linear", "ending", "discrete"])
 @given(seed=st.integers(0, 2**31 - 1))
 def test_the_terms_sum_to_the_gap(kind, seed):
     case = case_of(kind, seed)

@@ -42,7 +42,7 @@ class ImagineSettings:
     clip: float = 0.5
     value_steps: int = 4
     check: int = 10
-    patience: int = 15
+    patience: int = 25
     least_gain: float = 0.01
     most_steps: int = 1000
     width: int = 64

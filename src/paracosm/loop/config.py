@@ -38,7 +38,7 @@ class RunConfig:
     reward_labels: int | None = None
     rounds: int = 1
     noise: float = 0.1
-    discount: float = 0.97
+    discount: float = 0.95
     episodes: int = 20
     cost_dynamics: float = 1.0
     cost_reward: float = 1.0
