@@ -28,6 +28,7 @@ class Flags:
         run: The run directory.
         episodes: Record this many new real episodes, instead of the run's own.
         first_seed: The first new episode's seed.
+        trust: Import the code that the run names (its environment or known parts), if the run is your own.
         out: Write the diagnosis as a page here.
         json: Print one JSON document on stdout instead of the summary.
     """
@@ -35,6 +36,7 @@ class Flags:
     run: tyro.conf.Positional[Path]
     episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     first_seed: int = 10_000
+    trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
 
@@ -42,7 +44,7 @@ class Flags:
 def main(arguments: Sequence[str]) -> None:
     """Run it."""
     flags = output.parse(Flags, arguments, "audit")
-    run, episodes = load(flags.run), None
+    run, episodes = load(flags.run, trust=flags.trust), None
     with output.progress() as tell:
         if flags.episodes is not None:
             episodes = run.source().evaluate(

@@ -56,7 +56,8 @@ def _run(command: str, *arguments: str) -> int:
     except ParacosmError as error:
         return _say(str(error))
     except KeyboardInterrupt:
-        sys.stderr.write("\nStopped; what was finished is kept, and the same command with --resume goes on.\n")
+        again = "; what was finished is kept, and the same command with --resume goes on" if command == "run" else ""
+        sys.stderr.write(f"\nStopped{again}.\n")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from rich.text import Text
 
 from paracosm import reporting
 from paracosm.cli import output
@@ -34,4 +35,4 @@ def main(arguments: Sequence[str]) -> None:
     flags = output.parse(Flags, arguments, "report")
     result = load(flags.run).result
     page = reporting.write(result, flags.out or flags.run / "report.html")
-    output.show(f"The report is {page}", {**result.summary(), "report": str(page)}, as_json=flags.json)
+    output.show(Text(f"The report is {page}"), {**result.summary(), "report": str(page)}, as_json=flags.json)

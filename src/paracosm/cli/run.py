@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from rich.text import Text
 
 from paracosm import reporting
 from paracosm.cli import output
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str]) -> None:
     page = str(out / "report.html")
     output.show(reporting.summary(result), {**result.summary(), "report": page}, as_json=flags.json)
     if not flags.json:
-        output.show(f"\nThe report is {page}", {}, as_json=False)
+        output.show(Text(f"\nThe report is {page}"), {}, as_json=False)
 
 
 def _env_first(arguments: list[str]) -> list[str]:

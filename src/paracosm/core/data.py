@@ -116,8 +116,13 @@ class Dataset:
 
     @property
     def initial(self) -> np.ndarray:
-        """States in which episodes started, `[episodes, state]`."""
-        return self.state[self.time == 0]
+        """States in which episodes started, of the bought rows, `[episodes, state]`."""
+        return self.state[(self.time == 0) & (self.has_transition | self.has_label)]
+
+    @property
+    def bought_states(self) -> np.ndarray:
+        """States of the rows of which anything was bought, `[rows, state]`."""
+        return self.state[self.has_transition | self.has_label]
 
     def join(self, other: Dataset) -> Dataset:
         """Both data sets as one; `other`'s episodes are numbered after ours."""

@@ -123,8 +123,9 @@ class Gaussian(StochasticPolicy):
 
     def _moments(self, state: State) -> tuple[Array, Array]:
         mean = self.network(state)
-        if self.squash:
-            mean = 4 * jnp.tanh(mean / 4)  # beyond ±4 tanh is flat and its gradient gone
+        # Farther out every sample would be the bound itself: nothing left to compare, no gradient to come back by.
+        reach = 4.0 if self.squash else 1.25
+        mean = reach * jnp.tanh(mean / reach)
         return mean, jnp.exp(jnp.clip(self.log_std, *_LOG_STD_RANGE))
 
     def _to_box(self, latent: Array) -> Array:

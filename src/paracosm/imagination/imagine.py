@@ -56,10 +56,11 @@ def imagine(
     What is optimised is the discounted return in `guarded(world, worst_reward)`: of the whole episode if
     `settings.horizon` reaches it, else of that many steps completed by a learned value.
 
-    When it stops: every `check` gradient steps the policy's mode plays full episodes in the guarded world from 32
-    fixed real initial states; the score is their mean undiscounted return. When `patience` such looks pass
-    without a gain, training goes back to the best policy seen and on with the next learning rate; after the last
-    rate it ends. The policy with the highest score is returned. The real environment is never asked.
+    When it stops: every `check` gradient steps the policy's mode plays full imagined episodes from a fixed number of
+    real initial and visited states; the score is their mean discounted return with the guard's price. When
+    `patience` such looks pass without a gain, training goes back to the best policy seen and on with the next learning
+    rate; after the last rate it ends. The policy with the highest score is returned. The real environment is never
+    asked.
 
     Args:
         world: A learned (or any) MDP.
@@ -111,7 +112,7 @@ class _Search:
 
     def add(self, learner: Learner, look: Look) -> None:
         self.looks.append(look)
-        if not np.isfinite(look.score):
+        if not np.isfinite(look).all():
             _refuse(look, self.steps)
         self.learner = learner
         if look.score > self._best_score:

@@ -44,7 +44,7 @@ class ImagineSettings:
     check: int = 10
     patience: int = 25
     least_gain: float = 0.01
-    most_steps: int = 1000
+    most_steps: int = 800
     width: int = 64
     depth: int = 2
     squash: bool = False

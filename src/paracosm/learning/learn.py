@@ -11,7 +11,7 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.data import Dataset, RewardLabels, Transitions
 from paracosm.core.keys import stage_key
-from paracosm.core.mdp import MDP, Domain, Spec, never
+from paracosm.core.mdp import MDP, Discrete, Domain, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.records import Part, PartFit
 from paracosm.core.types import Array, PRNGKey
@@ -22,7 +22,7 @@ from paracosm.learning.settings import LearnSettings
 __all__ = ["LearnSettings", "Learned", "learn"]
 
 _DEFAULT = LearnSettings()
-_LEAST_ROWS = 10
+LEAST_ROWS = 10
 
 
 class Learned(NamedTuple):
@@ -57,12 +57,14 @@ def learn(
         settings: See `LearnSettings`.
 
     Raises:
-        BadData: with fewer than 10 transitions, or fewer than 10 labels and no known reward; if a fit diverges.
+        BadData: data of another task; fewer than 10 transitions, or fewer than 10 labels and no known reward; no bought
+            row that starts an episode; a fit that diverges.
     """
     transitions, labels = data.transitions, data.labels
     _require_rows("transitions", len(transitions))
     if reward is None:
         _require_rows("reward labels", len(labels))
+    _require_task(data, spec)
     keys = {part: stage_key(seed, part, round) for part in UNITS}
     dynamics, dynamics_fit = _dynamics(transitions, spec, keys["dynamics"], settings)
     ends, end_fit = _termination(transitions, spec, keys["termination"], settings, termination)
@@ -119,9 +121,25 @@ def _termination(
     return solve(Problem("termination", rows, ended, ended - 0.5, np.ones(1), build), spec, key, settings)
 
 
+def _require_task(data: Dataset, spec: Spec) -> None:
+    """States and actions of the data are the task's."""
+    if data.state.shape[1] != spec.state_size:
+        found = data.state.shape[1]
+        raise checks.BadData(f"the data's states have {found} components; the environment's have {spec.state_size}.")
+    if isinstance(spec.action, Discrete):
+        fits = data.action.ndim == 1 and bool(np.all((data.action >= 0) & (data.action < spec.action.n)))
+        needed = f"whole numbers from 0 to {spec.action.n - 1}"
+    else:
+        fits, needed = data.action.shape[1:] == (spec.action.size,), f"rows of {spec.action.size} numbers"
+    if not fits:
+        raise checks.BadData(f"the data's actions are not the environment's; {needed} are needed.")
+    if not len(data.initial):
+        raise checks.BadData("no bought row starts an episode; imagination needs at least one initial state.")
+
+
 def _require_rows(what: str, rows: int) -> None:
-    if rows < _LEAST_ROWS:
-        raise checks.BadData(f"the data hold {rows} {what}; at least {_LEAST_ROWS} are needed to learn from them.")
+    if rows < LEAST_ROWS:
+        raise checks.BadData(f"the data hold {rows} {what}; at least {LEAST_ROWS} are needed to learn from them.")
 
 
 def _not_learned(part: Part, origin: Literal["known", "constant"], rows: int) -> PartFit:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from paracosm.core import checks
+
 
 @dataclasses.dataclass(frozen=True)
 class FitSettings:
@@ -28,6 +30,13 @@ class FitSettings:
     least_steps: int = 50
     most_epochs: int = 400
 
+    def __post_init__(self) -> None:
+        for name in ("members", "width", "depth", "batch", "patience", "least_steps", "most_epochs"):
+            checks.at_least(name, getattr(self, name), 1)
+        checks.at_least("the number of rates", len(self.rates), 1)
+        for rate in self.rates:
+            checks.positive("a rate", rate)
+
 
 @dataclasses.dataclass(frozen=True)
 class LearnSettings:
@@ -43,3 +52,12 @@ class LearnSettings:
     validation: float = 0.1
     held_out: float = 0.1
     margin: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("validation", "held_out"):
+            checks.in_unit_interval(name, getattr(self, name), open_right=True)
+        if self.validation + self.held_out >= 1:
+            raise checks.BadArgument(
+                f"validation and held_out are {self.validation:g} and {self.held_out:g}; their sum must be below 1."
+            )
+        checks.at_least("margin", self.margin, 0)

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from paracosm.core import checks
+from paracosm.learning.learn import LEAST_ROWS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +57,21 @@ class RunConfig:
         checks.at_least("--episodes", self.episodes, 2)
         for name in ("seed", "cost_dynamics", "cost_reward", "noise"):
             checks.at_least(flag(name), getattr(self, name), 0)
+        if self.seed >= 2**32:
+            raise checks.BadArgument(f"--seed is {self.seed}; it must be below 2^32.")
+        if self.data is None:
+            self._enough_to_learn()
         checks.in_unit_interval("--discount", self.discount, open_right=True)
         if self.data is not None and self.rounds > 1:
             raise checks.BadArgument("--rounds is more than 1 with --data; owned data cannot be collected in rounds.")
+
+    def _enough_to_learn(self) -> None:
+        transitions, labels = (min(counts) for counts in zip(*self.shares(), strict=True))
+        checks.at_least("--transitions in each round", transitions, LEAST_ROWS)
+        if self.reward is None:
+            checks.at_least("--reward-labels in each round", labels, LEAST_ROWS)
+        else:
+            checks.at_least("--reward-labels in each round", labels, 1)
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class RunDirectory:
         return run
 
     def _same(self, config: dict[str, Any]) -> None:
-        before = json.loads((self.path / "config.json").read_text())
+        before = read_json(self.path / "config.json")
         for name in {*before, *config} - {"workers"}:
             if before.get(name) != config.get(name):
                 raise checks.BadArgument(
@@ -64,8 +64,8 @@ class RunDirectory:
 
     def _clear(self) -> None:
         """Remove the files of the run that is there, and nothing else."""
-        ours = ("config.json", "events.jsonl", "*.eqx", "policy.json", "audit.json", "result.json", "report.html")
-        for pattern in (*ours, "data/*.npz", "models/*.eqx", "models/*.json"):
+        ours = ("events.jsonl", "*.eqx", "policy.json", "audit.json", "result.json", "report.html")
+        for pattern in (*ours, "data/*.npz*", "models/*.eqx", "models/*.json", "config.json"):
             for file in self.path.glob(pattern):
                 file.unlink()
 
@@ -118,6 +118,18 @@ class RunDirectory:
                 kind = event["stage"].split("-")[0]
                 spent[kind] = round(spent.get(kind, 0.0) + event["seconds"], 3)
         return spent
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of ours.
+
+    Raises:
+        BadData: the file is damaged.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise checks.BadData(f"{path} is damaged ({error}); a JSON object is needed.") from None
 
 
 @contextmanager

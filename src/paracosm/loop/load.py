@@ -16,6 +16,7 @@ from paracosm.core.policy import StochasticPolicy
 from paracosm.core.records import Comparison, Diagnosis, RunResult
 from paracosm.imagination.imagine import Imagined
 from paracosm.loop import store, trajectories
+from paracosm.loop.directory import read_json
 from paracosm.real import datasets, making
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
@@ -23,9 +24,14 @@ from paracosm.real.verbs import connect
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run directory; every part is read when it is asked for."""
+    """A run directory; every part is read when it is asked for.
+
+    A run may name code of its user's: an environment, a known reward or end rule `module:function`. A directory from
+    elsewhere must not run code, so these are imported only with `trust`.
+    """
 
     path: Path
+    trust: bool = False
 
     def __post_init__(self) -> None:
         if not (self.path / "config.json").is_file():
@@ -34,7 +40,7 @@ class Run:
     @functools.cached_property
     def config(self) -> dict[str, Any]:
         """What the run was asked to do."""
-        return json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+        return read_json(self.path / "config.json")
 
     @functools.cached_property
     def result(self) -> RunResult:
@@ -42,7 +48,7 @@ class Run:
         file = self.path / "result.json"
         if not file.is_file():
             raise checks.Missing(f"the run in {self.path} is not finished; go on with paracosm run … --resume.")
-        return RunResult.from_json(file.read_text(encoding="utf-8"))
+        return RunResult.from_dict(read_json(file))
 
     @functools.cached_property
     def policy(self) -> StochasticPolicy:
@@ -53,7 +59,7 @@ class Run:
     def world(self) -> MDP:
         """The learned world of the last round."""
         known = {
-            part: None if self.config[part] is None else making.function(self.config[part])
+            part: None if self.config[part] is None else making.function(self._trusted(self.config[part]))
             for part in ("reward", "termination")
         }
         return store.load_world(self.path / f"models/world-{self._last}", **known).world
@@ -79,20 +85,27 @@ class Run:
 
     def source(self) -> Source:
         """The real environment again."""
-        return connect(self.config["env"], json.loads(self.config["env_kwargs"]))
+        return connect(self._trusted(self.config["env"]), json.loads(self.config["env_kwargs"]))
+
+    def _trusted(self, where: str) -> str:
+        if ":" in where and not self.trust:
+            raise checks.BadArgument(
+                f"the run in {self.path} names code to import, {where}; trust it (--trust) if it is yours."
+            )
+        return where
 
     @property
     def _last(self) -> int:
         return self.config["rounds"] - 1
 
 
-def load(path: str | Path) -> Run:
-    """The run in the directory `path`.
+def load(path: str | Path, *, trust: bool = False) -> Run:
+    """The run in the directory `path`; with `trust` the code that it names may be imported.
 
     Raises:
         Missing: it is no run directory.
     """
-    return Run(Path(path))
+    return Run(Path(path), trust)
 
 
 def audit_run(run: Run, episodes: Trajectory | None = None) -> Diagnosis:
@@ -107,6 +120,7 @@ def compare(*runs: str | Path) -> Comparison:
     Raises:
         BadArgument: fewer than two runs.
     """
-    if len(runs) < 2:
-        raise checks.BadArgument(f"{len(runs)} run is given; a comparison needs at least two.")
+    different = {Path(path).resolve() for path in runs}
+    if len(different) < 2:
+        raise checks.BadArgument(f"{len(different)} run is given; a comparison needs at least two different ones.")
     return Comparison({str(path): load(path).result for path in runs})

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax
 import numpy as np
 
 from paracosm import reporting
@@ -72,10 +73,23 @@ def run(
     config = RunConfig(env, **options)
     learn_settings, imagine_settings = learn_settings or LearnSettings(), imagine_settings or ImagineSettings()
     source = connect(env, config.arguments)
+    owned = None if config.data is None else datasets.load(config.data)
+    known = {
+        part: None if where is None else making.function(where)
+        for part, where in (("reward", config.reward), ("termination", config.termination))
+    }
     asked = flat({**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings})
     place = Path(out or default_out(env, config.seed))
     directory = RunDirectory.create(place, asked | flat({"machine": machine.facts()}), resume=resume, force=force)
-    return _Run(config, source, directory, learn_settings, imagine_settings, progress).whole()
+    return _Run(config, source, owned, known, directory, learn_settings, imagine_settings, progress).whole()
+
+
+def _worst_reward(data: Dataset, learned: Learned) -> float:
+    """The lowest reward label, or of a known reward the lowest on the bought transitions."""
+    if learned.fits["reward"].origin != "known":
+        return float(np.min(data.labels.reward))
+    rows = data.transitions
+    return float(np.min(jax.vmap(learned.world.reward)(rows.state, rows.action, rows.next_state)))
 
 
 def flat(tree: Any, head: str = "") -> dict[str, Any]:
@@ -104,6 +118,8 @@ class _Round(NamedTuple):
 class _Run:
     config: RunConfig
     source: Source
+    owned: Dataset | None
+    known: dict[str, Callable | None]
     directory: RunDirectory
     learn_settings: LearnSettings
     imagine_settings: ImagineSettings
@@ -123,7 +139,7 @@ class _Run:
         policy = None if before is None else before.imagined.policy
         bought = self._collect(number, before)
         data = bought if before is None else before.data.join(bought)
-        spec = self.source.spec(data.state) if before is None else before.spec
+        spec = self.source.spec(data.bought_states) if before is None else before.spec
         learned = self._learn(number, data, spec)
         stepped = self.source.steps
         imagined = self._imagine(number, data, learned, policy)
@@ -133,7 +149,7 @@ class _Run:
         file = self.directory.file(f"data/round-{round}.npz")
         return self.directory.stage(
             f"collect-{round}",
-            lambda: self._buy(round, before) if self.config.data is None else self._owned(self.config.data),
+            lambda: self._buy(round, before) if self.owned is None else self._use(self.owned),
             lambda bought: datasets.save(bought, file),
             lambda: datasets.load(file),
         )
@@ -163,20 +179,15 @@ class _Run:
             raise
         return taken.buy(transitions, labels, self.config.seed + round)
 
-    def _owned(self, where: str) -> Dataset:
-        data = datasets.load(where)
+    def _use(self, owned: Dataset) -> Dataset:
         transitions, labels = self.config.transitions, self.config.reward_labels
         if transitions is None and labels is None:
-            return data
-        transitions = len(data.transitions) if transitions is None else transitions
-        return data.buy(transitions, len(data.labels) if labels is None else labels, self.config.seed)
+            return owned
+        transitions = len(owned.transitions) if transitions is None else transitions
+        return owned.buy(transitions, len(owned.labels) if labels is None else labels, self.config.seed)
 
     def _learn(self, round: int, data: Dataset, spec: Spec) -> Learned:
         file = self.directory.file(f"models/world-{round}")
-        known = {
-            part: None if where is None else making.function(where)
-            for part, where in (("reward", self.config.reward), ("termination", self.config.termination))
-        }
         self.progress("learn" + self._of(round), 0, 1)
         return self.directory.stage(
             f"learn-{round}",
@@ -187,15 +198,15 @@ class _Run:
                 seed=self.config.seed,
                 round=round,
                 settings=self.learn_settings,
-                **known,
+                **self.known,
             ),
             lambda learned: store.save_world(file, learned),
-            lambda: store.load_world(file, **known),
+            lambda: store.load_world(file, **self.known),
         )
 
     def _imagine(self, round: int, data: Dataset, learned: Learned, policy: StochasticPolicy | None) -> Imagined:
         file = self.directory.file(f"models/policy-{round}")
-        worst = float(np.min(data.labels.reward)) if len(data.labels) else 0.0
+        worst = _worst_reward(data, learned)
         tell = self._tell("imagine", round)
         return self.directory.stage(
             f"imagine-{round}",

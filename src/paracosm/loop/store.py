@@ -20,7 +20,7 @@ from paracosm.imagination.imagine import Imagined, guarded
 from paracosm.imagination.reinforce import Value
 from paracosm.learning.learn import Learned
 from paracosm.learning.parts import Constant, LearnedDynamics, LearnedReward, LearnedTermination, Starts
-from paracosm.loop.directory import whole
+from paracosm.loop.directory import read_json, whole
 
 FORMAT = 1
 
@@ -43,7 +43,7 @@ def header(path: Path) -> dict[str, Any]:
     file = path.with_suffix(".json")
     if not file.is_file():
         raise checks.Missing(f"There is no model {file}; the run has not got that far.")
-    found = json.loads(file.read_text(encoding="utf-8"))
+    found = read_json(file)
     if found.get("format") != FORMAT:
         raise checks.BadData(
             f"{file} has format {found.get('format')}; this version of Paracosm reads format {FORMAT}."
@@ -53,7 +53,11 @@ def header(path: Path) -> dict[str, Any]:
 
 def _fill(path: Path, build: Callable[[], Any]) -> Any:
     """The model that `build` makes, with its arrays from `path`.eqx."""
-    return eqx.tree_deserialise_leaves(path.with_suffix(".eqx"), eqx.filter_eval_shape(build))
+    file = path.with_suffix(".eqx")
+    try:
+        return eqx.tree_deserialise_leaves(file, eqx.filter_eval_shape(build))
+    except (OSError, ValueError, RuntimeError, EOFError) as error:
+        raise checks.BadData(f"{file} is damaged or does not fit its header ({type(error).__name__}).") from error
 
 
 def _describe_network(network: MLP) -> dict[str, Any]:

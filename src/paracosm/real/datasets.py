@@ -177,6 +177,8 @@ def _whole(where: str) -> Iterator[str]:
     part = f"{where}.{os.getpid()}.part"
     try:
         yield part
+        with open(part, "rb") as written:
+            os.fsync(written.fileno())
         os.replace(part, where)
     except OSError as error:
         raise checks.BadArgument(f"{where} cannot be written: {error}.") from error

@@ -118,7 +118,7 @@ def _imported(module: str) -> Any:
         sys.path.insert(0, os.getcwd())
     try:
         return importlib.import_module(module)
-    except ImportError as error:
+    except (ImportError, ValueError, TypeError, SyntaxError) as error:
         raise checks.Missing(f"The module {module!r} cannot be imported: {error}.") from error
 
 
