@@ -77,7 +77,8 @@ def log_probs(policy, actions):
 
 def latent_mean(policy: Gaussian) -> np.ndarray:
     bias = np.asarray(policy.network.biases[-1])
-    return 4 * np.tanh(bias / 4) if policy.squash else bias
+    reach = 4.0 if policy.squash else 1.25
+    return reach * np.tanh(bias / reach)
 
 
 # densities
@@ -102,7 +103,7 @@ def test_a_clipped_density_and_its_two_atoms_add_to_one(mean, std, low, width):
     inside = (low + width / 2 + unit * width / 2).astype(np.float32)
     actions = np.concatenate([[np.float32(low)], inside, [high]])[:, None]
     density = np.exp(np.asarray(log_probs(policy, actions), np.float64) - HALF_LOG_2PI)
-    std = float(std)
+    mean, std = latent_mean(policy)[0], float(std)
     edge = [stats.norm.pdf(x, mean, std) for x in (-1, 1)]
     interior = np.trapezoid([edge[0], *density[1:-1], edge[1]], np.linspace(-1, 1, 2001))
     assert abs(interior + density[0] + density[-1] - 1) < 1e-3
@@ -153,15 +154,16 @@ def test_samples_at_a_bound_are_read_as_the_atom_wherever_the_box_lies(low, widt
     """With all mass beyond a bound, the log-mass there is 0."""
     low, high = np.float32(low), np.float32(low) + np.float32(width)
     for mean, bound in ((3.0, high), (-3.0, low)):
-        policy = constant_gaussian(mean, 0.125, low, high, squash=False)
+        policy = constant_gaussian(mean, 0.03, low, high, squash=False)
         actions = draw(policy, 8)
         assert (actions == bound).all()
         np.testing.assert_allclose(log_probs(policy, actions) - HALF_LOG_2PI, 0, atol=1e-5)
 
 
 def test_clipped_samples_follow_the_density_and_its_atoms():
-    mean, std = 0.4, 0.75
-    policy = constant_gaussian(mean, std, 2, 6, squash=False)
+    std = 0.75
+    policy = constant_gaussian(0.4, std, 2, 6, squash=False)
+    mean = latent_mean(policy)[0]
     unit = (draw(policy)[:, 0] - 4) / 2
     edges = np.linspace(-1, 1, 9)
     inside = np.diff(stats.norm.cdf(edges, mean, std))
@@ -290,8 +292,10 @@ def test_without_noise_a_noisy_policy_is_the_policy():
 
 def test_exploration_noise_has_the_size_asked_for():
     box = Box(jnp.array([-2.0]), jnp.array([6.0]))
-    for mean, centre in ((0.0, 2.0), (0.9, 5.6)):
-        noisy = draw(Noisy(Mode(constant_gaussian(mean, 1.0, -2, 6, squash=False)), box, 0.1))[:, 0]
+    for mean in (0.0, 0.9):
+        policy = constant_gaussian(mean, 1.0, -2, 6, squash=False)
+        centre = 2 + 4 * latent_mean(policy)[0]
+        noisy = draw(Noisy(Mode(policy), box, 0.1))[:, 0]
         assert_distribution(noisy[noisy < 6], stats.truncnorm(-np.inf, (6 - centre) / 0.4, centre, 0.4).cdf)
         assert_share(int((noisy == 6).sum()), DRAWS, stats.norm.sf(6, centre, 0.4))  # a tenth of a half-box of 4
     choice = draw(Noisy(Mode(categorical([0.0, 9.0, 0.0, 0.0])), Discrete(4), 0.2))

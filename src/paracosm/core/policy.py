@@ -113,7 +113,8 @@ class Gaussian(StochasticPolicy):
     """A Gaussian with learned state-independent spread, brought into the box by `tanh` or by clipping.
 
     The density of a clipped action is the censored one: at a bound it is the mass beyond it (Fujita & Maeda
-    2018), so REINFORCE stays exact where samples pile up.
+    2018), so REINFORCE stays exact where samples pile up. The mean is kept within ±4 (squashed) or ±1.25 half-boxes
+    (clipped) of the centre.
     """
 
     network: MLP
