@@ -201,8 +201,9 @@ def test_a_known_reward_is_used_and_costs_no_label(tmp_path):
     result = small_run(tmp_path / "run", reward=f"{SMALL}:known_reward", reward_labels=1)
     assert result.fits["reward"].origin == "known"
     assert abs(result.diagnosis.gap.reward.mean) < 1e-4
-    loaded = paracosm.load(tmp_path / "run").world.reward
-    assert loaded is small.known_reward
+    assert paracosm.load(tmp_path / "run", trust=True).world.reward is small.known_reward
+    with pytest.raises(checks.BadArgument, match="names code to import"):
+        paracosm.load(tmp_path / "run").world  # noqa: B018 - reading it imports
 
 
 def test_a_nan_reward_names_the_step_and_keeps_what_was_collected(tmp_path):
@@ -240,8 +241,8 @@ def test_bad_settings_are_one_sentence(options, message):
 
 
 def test_shares_add_up_over_rounds():
-    shares = RunConfig("x", transitions=10, reward_labels=4, rounds=3).shares()
-    assert shares == [(4, 2), (3, 1), (3, 1)]
+    shares = RunConfig("x", transitions=100, reward_labels=40, rounds=3).shares()
+    assert shares == [(34, 14), (33, 13), (33, 13)]
 
 
 def test_a_log_line_cut_off_by_a_kill_is_left_out(tmp_path):
@@ -252,3 +253,23 @@ def test_a_log_line_cut_off_by_a_kill_is_left_out(tmp_path):
     assert [event["stage"] for event in directory.events()] == ["collect-0"]
     directory.log("finished", stage="learn-0", seconds=2.0)
     assert directory.seconds() == {"collect": 1.0, "learn": 2.0}
+
+
+def test_a_missing_data_file_removes_nothing(finished, tmp_path):
+    out = shutil.copytree(finished[0], tmp_path / "run")
+    with pytest.raises(checks.Missing, match="nothing.npz"):
+        small_run(out, data=str(tmp_path / "nothing.npz"), force=True)
+    assert paracosm.load(out).result == paracosm.load(finished[0]).result
+
+
+def test_owned_data_of_another_task_are_refused(finished, tmp_path):
+    datasets.save(paracosm.load(finished[0]).data, tmp_path / "owned.npz")
+    with pytest.raises(checks.BadData, match="states have 3 components; the environment's have 4"):
+        small_run(tmp_path / "run", "CartPole-v1", transitions=None, data=str(tmp_path / "owned.npz"))
+
+
+def test_a_damaged_result_is_one_sentence(finished, tmp_path):
+    out = shutil.copytree(finished[0], tmp_path / "run")
+    (out / "result.json").write_text("{")
+    with pytest.raises(checks.BadData, match="is damaged"):
+        paracosm.load(out).result  # noqa: B018 - reading it is the test

@@ -20,7 +20,7 @@ def warnings_of(fits: dict[str, PartFit], trainings: tuple[Training, ...], found
     if found.data_edge_share > _MUCH_EDGE:
         said.append(f"{found.data_edge_share:.0%} of the audited imagined steps lie at the edge of the data.")
     if "most allowed" in trainings[-1].stop:
-        said.append("Training in imagination was still improving when it reached its most gradient steps.")
+        said.append("Training in imagination reached its most gradient steps before the imagined return stalled.")
     if found.audited_steps < found.real_steps:
         said.append(
             f"The audit attributed a random {found.audited_steps} of {found.real_steps} real steps, reweighted."
