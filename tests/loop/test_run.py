@@ -257,7 +257,7 @@ def test_a_log_line_cut_off_by_a_kill_is_left_out(tmp_path):
 
 def test_a_missing_data_file_removes_nothing(finished, tmp_path):
     out = shutil.copytree(finished[0], tmp_path / "run")
-    with pytest.raises(checks.Missing, match="nothing.npz"):
+    with pytest.raises(checks.Missing, match=r"nothing\.npz"):
         small_run(out, data=str(tmp_path / "nothing.npz"), force=True)
     assert paracosm.load(out).result == paracosm.load(finished[0]).result
 
