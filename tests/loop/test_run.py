@@ -273,3 +273,17 @@ def test_a_damaged_result_is_one_sentence(finished, tmp_path):
     (out / "result.json").write_text("{")
     with pytest.raises(checks.BadData, match="is damaged"):
         paracosm.load(out).result  # noqa: B018 - reading it is the test
+
+
+def test_damaged_episodes_are_one_sentence(finished, tmp_path):
+    copy = shutil.copytree(finished[0], tmp_path / "run")
+    (copy / "data/evaluation.npz").write_bytes(b"PK not a zip")
+    with pytest.raises(checks.BadData, match="recorded episodes are needed"):
+        _ = paracosm.load(copy).episodes
+
+
+def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path):
+    directory = RunDirectory(tmp_path)
+    (tmp_path / "events.jsonl").mkdir()
+    with pytest.raises(checks.BadArgument, match=r"events\.jsonl cannot be written"):
+        directory.log("started")

@@ -212,5 +212,5 @@ def test_write_is_whole_or_nothing(tmp_path, monkeypatch):
 
 def test_write_names_an_unusable_path(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(BadArgument, match=r"path is .*the page cannot be written there"):
+    with pytest.raises(BadArgument, match=r"file/report\.html cannot be written: "):
         write(records.diagnosis(overlays=()), tmp_path / "file" / "report.html")

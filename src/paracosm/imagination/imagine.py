@@ -44,7 +44,7 @@ def imagine(
     initial: Float[np.ndarray, "starts state"],
     visited: Float[np.ndarray, "rows state"],
     *,
-    worst_reward: float = 0.0,
+    worst_reward: float,
     seed: int = 0,
     round: int = 0,
     policy: StochasticPolicy | None = None,
@@ -147,7 +147,7 @@ def _refuse(look: Look, steps: int) -> NoReturn:
 
 def _not_drawn(key: PRNGKey) -> State:
     """Stands for initial states in compiled programs, which then need not be compiled again when data come in."""
-    raise NotImplementedError("imagined rollouts start in given states")
+    raise LookupError("imagined rollouts start in given states")
 
 
 def _starts(initial: np.ndarray, visited: np.ndarray, key: PRNGKey) -> Starts:

@@ -6,12 +6,12 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from paracosm.core import checks
+from paracosm.core.files import read_json, whole, writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,8 @@ class RunDirectory:
 
     def log(self, event: str, **facts: Any) -> None:
         """Append one line to the log of events, after ending one that a kill cut off."""
-        with (self.path / "events.jsonl").open("a+b") as log:
+        file = self.path / "events.jsonl"
+        with writing(file), file.open("a+b") as log:
             if log.tell() and os.pread(log.fileno(), 1, log.tell() - 1) != b"\n":
                 log.write(b"\n")
             line = json.dumps({"event": event, "at": round(time.time(), 3), **facts})
@@ -118,28 +119,3 @@ class RunDirectory:
                 kind = event["stage"].split("-")[0]
                 spent[kind] = round(spent.get(kind, 0.0) + event["seconds"], 3)
         return spent
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of ours.
-
-    Raises:
-        BadData: the file is damaged.
-    """
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise checks.BadData(f"{path} is damaged ({error}); a JSON object is needed.") from None
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A file to write in place of `path`; it takes its name only when finished."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -11,12 +11,12 @@ from typing import Any
 from paracosm.auditing.audit import audit
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.files import read_json
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.records import Comparison, Diagnosis, RunResult
 from paracosm.imagination.imagine import Imagined
 from paracosm.loop import store, trajectories
-from paracosm.loop.directory import read_json
 from paracosm.real import datasets, making
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from paracosm.core import checks
+from paracosm.core.files import read_json, whole
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Categorical, Gaussian, StochasticPolicy
@@ -20,7 +21,6 @@ from paracosm.imagination.imagine import Imagined, guarded
 from paracosm.imagination.reinforce import Value
 from paracosm.learning.learn import Learned
 from paracosm.learning.parts import Constant, LearnedDynamics, LearnedReward, LearnedTermination, Starts
-from paracosm.loop.directory import read_json, whole
 
 FORMAT = 1
 

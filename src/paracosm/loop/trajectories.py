@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.loop.directory import whole
+from paracosm.core.files import whole
 
 
 def save(path: Path, episodes: Trajectory) -> None:
@@ -19,6 +21,13 @@ def save(path: Path, episodes: Trajectory) -> None:
 
 
 def load(path: Path) -> Trajectory:
-    """Read episodes back, NumPy arrays."""
-    with np.load(path, allow_pickle=False) as columns:
-        return Trajectory(**columns)
+    """Read episodes back, NumPy arrays.
+
+    Raises:
+        BadData: the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as columns:
+            return Trajectory(**columns)
+    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise checks.BadData(f"{path} is damaged ({error}); recorded episodes are needed.") from error

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
-import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +13,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
+from paracosm.core.files import whole
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Dataset))
 
@@ -51,7 +50,7 @@ def save(dataset: Dataset, where: str | Path) -> None:
     """Write `dataset` to `where` (see `load`) so that loading gives it back equal; a file appears whole or not at all.
 
     Raises:
-        Missing: an extra or the folder does not exist.
+        Missing: an extra is not installed.
         BadArgument: the file cannot be written, or Minari has a data set of this name already.
     """
     where = str(where)
@@ -60,11 +59,11 @@ def save(dataset: Dataset, where: str | Path) -> None:
         return
     columns = {name: getattr(dataset, name) for name in COLUMNS}
     if _kind(where) == ".npz":
-        with _whole(where) as part, open(part, "wb") as file:
+        with whole(where) as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, **columns)
         return
     h5py = extra("h5py", "hdf5", where)
-    with _whole(where) as part, h5py.File(part, "w") as file:
+    with whole(where) as part, h5py.File(part, "w") as file:
         for name, values in columns.items():
             file[name] = values
 
@@ -166,21 +165,3 @@ def _bought_whole(columns: dict[str, np.ndarray], where: str) -> Dataset:
     truncated = np.append(episode[1:] != episode[:-1], bought[:1]) & ~columns["terminated"]
     marks = {"truncated": truncated, "has_transition": bought, "has_label": bought.copy()}
     return from_columns({**columns, **marks}, where)
-
-
-@contextlib.contextmanager
-def _whole(where: str) -> Iterator[str]:
-    """A path to write to, which replaces `where` if all goes well and leaves nothing if not."""
-    folder = Path(where).resolve().parent
-    if not folder.is_dir():
-        raise checks.Missing(f"There is no folder {folder} to write {Path(where).name} to.")
-    part = f"{where}.{os.getpid()}.part"
-    try:
-        yield part
-        with open(part, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(part, where)
-    except OSError as error:
-        raise checks.BadArgument(f"{where} cannot be written: {error}.") from error
-    finally:
-        Path(part).unlink(missing_ok=True)

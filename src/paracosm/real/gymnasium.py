@@ -17,7 +17,7 @@ from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy, modes, samples
 from paracosm.core.types import Array, PRNGKey
 from paracosm.real import spaces
-from paracosm.real.source import BadStep, Progress, Source, check_collection, check_evaluation, shares, state_scale
+from paracosm.real.source import BadStep, Collection, Evaluation, Progress, Source, shares, state_scale
 from paracosm.real.workers import Lanes, Rows, open_lanes
 
 Act = Callable[[np.ndarray, np.ndarray, np.ndarray], Any]  # (states, episodes, times) -> actions, a lane a row
@@ -56,42 +56,20 @@ class HostSource(Source):
     def spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
         return Spec(self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon)
 
-    def collect(
-        self,
-        steps: int,
-        *,
-        seed: int,
-        policy: Policy | None = None,
-        first_episode: int = 0,
-        workers: int = 1,
-        progress: Progress | None = None,
-    ) -> Dataset:
-        check_collection(steps, seed, first_episode, workers)
-        share = shares(steps)
-        act = _Random(self.action, self.horizon, seed) if policy is None else _sampling(policy, seed)
-        with open_lanes(self._factory, len(share), workers) as lanes:
-            collection = _Collection(self, lanes, seed, share, first_episode)
-            while collection.taken.sum() < steps:
-                collection.tick(act)
-                if progress is not None:
-                    progress(int(collection.taken.sum()), steps)
-        return collection.dataset()
+    def _collect(self, asked: Collection, progress: Progress) -> Dataset:
+        share, seed = shares(asked.steps), asked.seed
+        act = _Random(self.action, self.horizon, seed) if asked.policy is None else _sampling(asked.policy, seed)
+        with open_lanes(self._factory, len(share), asked.workers) as lanes:
+            working = _Working(self, lanes, seed, share, asked.first_episode)
+            while working.taken.sum() < asked.steps:
+                working.tick(act)
+                progress(int(working.taken.sum()), asked.steps)
+        return working.dataset()
 
-    def evaluate(
-        self,
-        policy: Policy,
-        *,
-        episodes: int = 20,
-        first_seed: int = 10_000,
-        horizon: int | None = None,
-        sampled: bool = False,
-        seed: int = 0,
-        progress: Progress | None = None,
-    ) -> Trajectory:
-        horizon = self.horizon if horizon is None else horizon
-        check_evaluation(episodes, first_seed, horizon, seed)
-        act = _sampling(policy, seed) if sampled else lambda states, *_: modes(policy, states)
-        seeds, alive, columns = first_seed + np.arange(episodes), np.ones(episodes, bool), []
+    def _evaluate(self, asked: Evaluation, progress: Progress) -> Trajectory:
+        policy, episodes, horizon = asked.policy, asked.episodes, asked.horizon
+        act = _sampling(policy, asked.seed) if asked.sampled else lambda states, *_: modes(policy, states)
+        seeds, alive, columns = asked.first_seed + np.arange(episodes), np.ones(episodes, bool), []
         with open_lanes(self._factory, episodes, 1) as lanes:
             state = self.start(lanes, np.arange(episodes), seeds)
             self._demand_finite(state, np.zeros(episodes), 0)
@@ -101,8 +79,7 @@ class HostSource(Source):
                 truncated = alive & ~terminated & (truncated | (time == horizon - 1))
                 columns.append((state, action, next_state, reward, terminated, truncated, alive))
                 state, alive = next_state, alive & ~terminated & ~truncated
-                if progress is not None:
-                    progress(time + 1, horizon)
+                progress(time + 1, horizon)
         return Trajectory(*(np.stack(column, axis=1) for column in zip(*columns, strict=True)))
 
     def start(self, lanes: Lanes, which: np.ndarray, seeds: np.ndarray) -> Float[np.ndarray, "lane state"]:
@@ -144,7 +121,7 @@ class HostSource(Source):
             raise checks.BadData(self.complaint(state[lane], reward[lane], time, f"evaluation episode {lane}"))
 
 
-class _Collection:
+class _Working:
     """Lanes at work: each lives through its episodes until its share of the steps is taken."""
 
     def __init__(self, source: HostSource, lanes: Lanes, seed: int, share: np.ndarray, first_episode: int) -> None:

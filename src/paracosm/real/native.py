@@ -16,7 +16,7 @@ from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Mode, Policy, Uniform
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Array
-from paracosm.real.source import BadStep, Progress, Source, check_collection, check_evaluation, shares, stack
+from paracosm.real.source import BadStep, Collection, Evaluation, Progress, Source, shares, stack
 
 
 class SystemSource(Source):
@@ -35,19 +35,10 @@ class SystemSource(Source):
     def spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
         return dataclasses.replace(self.mdp.spec, horizon=self.horizon)
 
-    def collect(
-        self,
-        steps: int,
-        *,
-        seed: int,
-        policy: Policy | None = None,
-        first_episode: int = 0,
-        workers: int = 1,
-        progress: Progress | None = None,
-    ) -> Dataset:
-        check_collection(steps, seed, first_episode, workers)
-        policy = Uniform(self.action) if policy is None else policy
-        left, parts, key = shares(steps), [], jax.random.key(seed)
+    def _collect(self, asked: Collection, progress: Progress) -> Dataset:
+        steps, first_episode = asked.steps, asked.first_episode
+        policy = Uniform(self.action) if asked.policy is None else asked.policy
+        left, parts, key = shares(steps), [], jax.random.key(asked.seed)
         lanes = np.arange(len(left))
         while left.any():
             episodes = first_episode + len(left) * len(parts) + lanes
@@ -62,32 +53,19 @@ class SystemSource(Source):
             if not sound.all():
                 raise BadStep(self._complaint(lived, sound, episodes), stack(parts) if parts else None)
             left = left - wanted.sum(axis=1)
-            if progress is not None:
-                progress(steps - int(left.sum()), steps)
+            progress(steps - int(left.sum()), steps)
         return stack(parts)
 
-    def evaluate(
-        self,
-        policy: Policy,
-        *,
-        episodes: int = 20,
-        first_seed: int = 10_000,
-        horizon: int | None = None,
-        sampled: bool = False,
-        seed: int = 0,
-        progress: Progress | None = None,
-    ) -> Trajectory:
-        horizon = self.horizon if horizon is None else horizon
-        check_evaluation(episodes, first_seed, horizon, seed)
-        seeds = first_seed + np.arange(episodes)
+    def _evaluate(self, asked: Evaluation, progress: Progress) -> Trajectory:
+        policy = asked.policy if asked.sampled else Mode(asked.policy)
+        seeds = asked.first_seed + np.arange(asked.episodes)
         keys = jax.vmap(jax.random.key)(seeds.astype(np.uint32))
-        lived = _play(self.mdp, policy if sampled else Mode(policy), keys, seed, horizon)
+        lived = _play(self.mdp, policy, keys, asked.seed, asked.horizon)
         self.steps += int(lived.alive.sum())
         sound = np.logical_and.accumulate(_finite(lived), axis=1)
         if not sound.all():
             raise checks.BadData(self._complaint(lived, sound, seeds))
-        if progress is not None:
-            progress(horizon, horizon)
+        progress(asked.horizon, asked.horizon)
         return dataclasses.replace(lived, reward=lived.reward.astype(np.float64))
 
     def _complaint(self, lived: Trajectory, sound: np.ndarray, episodes: np.ndarray) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -29,6 +30,27 @@ class BadStep(checks.BadData):
         self.partial = partial
 
 
+class Collection(NamedTuple):
+    """What is to be collected: see `Source.collect`."""
+
+    steps: int
+    seed: int
+    policy: Policy | None
+    first_episode: int
+    workers: int
+
+
+class Evaluation(NamedTuple):
+    """What is to be played: see `Source.evaluate`."""
+
+    policy: Policy
+    episodes: int
+    first_seed: int
+    horizon: int
+    sampled: bool
+    seed: int
+
+
 class Source(abc.ABC):
     """A real environment: collected from, evaluated on, and counting every step that it takes.
 
@@ -50,7 +72,6 @@ class Source(abc.ABC):
     def spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
         """What is fixed about the task, with the state scale of the first collection's `states`."""
 
-    @abc.abstractmethod
     def collect(
         self,
         steps: int,
@@ -81,8 +102,11 @@ class Source(abc.ABC):
         Raises:
             BadStep: an observation or reward is NaN or infinite.
         """
+        for name, value, least in (("steps", steps, 1), ("first_episode", first_episode, 0), ("workers", workers, 1)):
+            checks.at_least(name, value, least)
+        _check_seed("seed", seed)
+        return self._collect(Collection(steps, seed, policy, first_episode, workers), progress or _silent)
 
-    @abc.abstractmethod
     def evaluate(
         self,
         policy: Policy,
@@ -111,6 +135,24 @@ class Source(abc.ABC):
         Raises:
             BadData: an observation or reward is NaN or infinite.
         """
+        horizon = self.horizon if horizon is None else horizon
+        checks.at_least("episodes", episodes, 1)
+        checks.at_least("horizon", horizon, 1)
+        _check_seed("first_seed", first_seed)
+        _check_seed("seed", seed)
+        return self._evaluate(Evaluation(policy, episodes, first_seed, horizon, sampled, seed), progress or _silent)
+
+    @abc.abstractmethod
+    def _collect(self, asked: Collection, progress: Progress) -> Dataset:
+        """`collect`, of what was checked."""
+
+    @abc.abstractmethod
+    def _evaluate(self, asked: Evaluation, progress: Progress) -> Trajectory:
+        """`evaluate`, of what was checked."""
+
+
+def _silent(done: int, total: int) -> None:
+    """Tell nothing."""
 
 
 def state_scale(states: Float[np.ndarray, "rows state"]) -> Float[np.ndarray, " state"]:
@@ -130,22 +172,7 @@ def shares(steps: int) -> Int[np.ndarray, " lanes"]:
     return steps // lanes + (np.arange(lanes) < steps % lanes)
 
 
-def check_collection(steps: int, seed: int, first_episode: int, workers: int) -> None:
-    """Refuse counts that cannot be meant."""
-    for name, value, least in (("steps", steps, 1), ("first_episode", first_episode, 0), ("workers", workers, 1)):
-        checks.at_least(name, value, least)
-    check_seed("seed", seed)
-
-
-def check_evaluation(episodes: int, first_seed: int, horizon: int, seed: int) -> None:
-    """Refuse counts that cannot be meant."""
-    checks.at_least("episodes", episodes, 1)
-    checks.at_least("horizon", horizon, 1)
-    check_seed("first_seed", first_seed)
-    check_seed("seed", seed)
-
-
-def check_seed(name: str, seed: int) -> None:
+def _check_seed(name: str, seed: int) -> None:
     """Refuse seeds outside 0 … 2³² - 1: JAX keys tell no others apart."""
     checks.at_least(name, seed, 0)
     if seed >= 2**32:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from paracosm.core.checks import BadArgument
+from paracosm.core.files import whole
 from paracosm.core.records import Comparison, Diagnosis, RunResult
 from paracosm.reporting import figures, tables, words
 from paracosm.reporting.figures.overlay import MOST_DIMENSIONS
@@ -37,18 +35,10 @@ def write(record: Renderable, path: str | Path) -> Path:
     Raises:
         BadArgument: the path cannot be written.
     """
-    path = Path(path)
-    text, temporary = render(record), path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise BadArgument(f"path is {path}; the page cannot be written there: {error.strerror}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-    return path
+    text = render(record)
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return Path(path)
 
 
 def _fill(template: str, **values: Any) -> str:
