@@ -177,6 +177,61 @@ class Baselines(Record):
     zero_reward: float
 
 
+Kind = Literal["certificate", "estimate"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Bracket(Record):
+    """A Lipschitz constant between two numbers.
+
+    `lower` was seen. `upper` is proven if `kind` is `certificate`; else it is the best guess, and `why` says what
+    is missing.
+    """
+
+    lower: float
+    upper: float
+    kind: Kind
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Certificate(Record):
+    """A rung of the ladder: how far imagined and real return can be apart (theory, section 1).
+
+    `slack` is the bound over the measured gap. `why` says what makes it a certificate, or what it lacks.
+    """
+
+    rung: str
+    kind: Kind
+    value: float
+    slack: float
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights(Record):
+    """What one unit of each part's error costs in return, in absolute value (theory, sections 3 and 4).
+
+    `norm` names the unit of the errors, that of the learning curves they are multiplied with; `origin` says how the
+    weights were found.
+    """
+
+    dynamics: float
+    reward: float
+    norm: str
+    discount: float
+    horizon: int
+    origin: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding(Record):
+    """Something that looks wrong with how a world was made, in one sentence with its evidence."""
+
+    kind: str
+    sentence: str
+
+
 @dataclasses.dataclass(frozen=True)
 class Overlay(Record):
     """One real episode and the imagined one from the same first state, `[time][state]` in the environment's units.
