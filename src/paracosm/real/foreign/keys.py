@@ -1,0 +1,52 @@
+"""TorchRL and tensordict modules, which read and write tensors by key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from paracosm.core import checks
+from paracosm.real.foreign.torch import Adapted
+
+Key = str | tuple[str, ...]
+
+
+def by_keys(module: Any, *, reads: Sequence[Key], writes: Sequence[Key]) -> Adapted:
+    """A `TensorDictModule` as a function of tensors `[batch, …]` that gives tensors.
+
+    Probabilistic modules are asked for their deterministic answer.
+
+    Args:
+        module: takes a `TensorDict` and gives one.
+        reads: the keys of the arguments, in order, such as `("observation", "action")`.
+        writes: the keys of the results, in order, such as `(("next", "observation"), ("next", "reward"))`.
+
+    Raises:
+        Missing: tensordict is not installed.
+    """
+    try:
+        from tensordict import TensorDict
+        from tensordict.nn import InteractionType, set_interaction_type
+    except ImportError as error:
+        raise checks.Missing(f"by_keys needs tensordict: pip install 'paracosm[torchrl]' ({error}).") from error
+
+    def use(module: Any) -> Callable[..., Any]:
+        def call(*arguments: Any) -> list[Any]:
+            given = TensorDict(batch_size=[len(arguments[0])])
+            for key, argument in zip(reads, arguments, strict=True):
+                given[key] = argument
+            with set_interaction_type(InteractionType.DETERMINISTIC):
+                found = module(given)
+            return [_read(found, key) for key in writes]
+
+        return call
+
+    return Adapted(module, use)
+
+
+def _read(found: Any, key: Key) -> Any:
+    answer = found.get(key, None)
+    if answer is None:
+        there = ", ".join(map(repr, found.keys(include_nested=True, leaves_only=True)))
+        raise checks.BadData(f"the module writes no {key!r}; it writes {there}.")
+    return answer

@@ -1,0 +1,163 @@
+"""World models that live in a latent space, with the methods that TD-MPC2 has: encode, next, reward, pi.
+
+Nobody needs a decoder: real episodes are encoded, and from there on the latent space is the state space.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP, Spec
+from paracosm.core.policy import Policy
+from paracosm.real.foreign.host import Slot
+from paracosm.real.foreign.parts import arguments
+from paracosm.real.foreign.policies import policy
+from paracosm.real.foreign.torch import Adapted, TorchHost
+from paracosm.real.foreign.worlds import world
+from paracosm.real.source import state_scale
+
+_METHODS = ("encode", "next", "reward", "pi")
+
+
+class InLatentSpace(NamedTuple):
+    """What an audit takes, with latent states for states; `note` says so in words."""
+
+    world: MDP
+    policy: Policy
+    episodes: Trajectory
+    note: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Latent:
+    """A latent world model of a task: see `latent`."""
+
+    model: Any
+    spec: Spec
+    task: Any
+    reward_from: Callable[[Any], Any] | None
+    ended: Callable[[Any], Any] | None
+    discount: float
+
+    @property
+    def policy(self) -> Policy:
+        """`pi` of the encoded observation: what acts in the environment."""
+        return policy(self._adapted(lambda call: lambda s: _action(call("pi", call("encode", s)))), self.spec)
+
+    def on(self, episodes: Trajectory) -> InLatentSpace:
+        """The world, its policy and real `episodes` of `Latent.policy`, all in latent space.
+
+        The latent state scale is the standard deviation of the encoded states.
+
+        Raises:
+            BadData: the encoder does not take the episodes' observations or gives NaN.
+        """
+        encoded = self._encoded(episodes)
+        states = np.asarray(encoded.state)[np.asarray(encoded.alive)]
+        spec = Spec(states.shape[1], self.spec.action, jnp.asarray(state_scale(states)), self.spec.horizon)
+        return InLatentSpace(self._world(spec), self._policy(spec), encoded, _note(spec))
+
+    def _world(self, spec: Spec) -> MDP:
+        decode = self.reward_from or (lambda reward: reward)
+        return world(
+            spec,
+            dynamics=self._adapted(lambda call: lambda z, a: call("next", z, a)),
+            reward=self._adapted(lambda call: lambda z, a: decode(call("reward", z, a))),
+            reward_of="s,a",
+            termination=self.ended,
+            termination_of="s'",
+            functions="torch",
+            discount=self.discount,
+        )
+
+    def _policy(self, spec: Spec) -> Policy:
+        return policy(self._adapted(lambda call: lambda z: _action(call("pi", z))), spec)
+
+    def _adapted(self, use: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Adapted:
+        return Adapted(self.model, lambda model: use(_Caller(model, self.task)))
+
+    def _encoded(self, episodes: Trajectory) -> Trajectory:
+        encode = self._adapted(lambda call: lambda s: call("encode", s))
+        size = self._size(np.asarray(episodes.state)[0, :1])
+        host = TorchHost(encode, "encoder", arguments("s", self.spec), [Slot("latent state", size)])
+
+        def encoded(states: np.ndarray) -> np.ndarray:
+            rows = np.asarray(states, np.float64).reshape(-1, states.shape[-1])
+            return host.value(rows).reshape(*states.shape[:-1], size)
+
+        state, after = encoded(np.asarray(episodes.state)), encoded(np.asarray(episodes.next_state))
+        return dataclasses.replace(episodes, state=state, next_state=after)
+
+    def _size(self, observation: np.ndarray) -> int:
+        import torch
+
+        kind = next((parameter for parameter in self.model.parameters()), torch.zeros(0))
+        with torch.no_grad():
+            return _Caller(self.model, self.task)("encode", torch.as_tensor(observation).to(kind)).shape[-1]
+
+
+class _Caller:
+    """Calls methods of a model by name, with the task where they take one."""
+
+    def __init__(self, model: Any, task: Any) -> None:
+        self._model, self._task = model, task
+
+    def __call__(self, method: str, *arguments: Any) -> Any:
+        function = getattr(self._model, method)
+        takes_task = "task" in inspect.signature(function).parameters
+        return function(*arguments, task=self._task) if takes_task else function(*arguments)
+
+
+def latent(
+    model: Any,
+    spec: Spec,
+    *,
+    task: Any = None,
+    reward_from: Callable[[Any], Any] | None = None,
+    ended: Callable[[Any], Any] | None = None,
+    discount: float = 0.99,
+) -> Latent:
+    """A torch world model with TD-MPC2's methods, to be audited in its latent space.
+
+    Args:
+        model: a `torch.nn.Module` with `encode(obs)`, `next(z, a)`, `reward(z, a)`, `pi(z)`, each of batches; `task`
+            is passed where they take it. `pi` gives the action of the mode, or first of several results, or, as TD-MPC2
+            does, `(action, info)` with it in `info["mean"]`.
+        spec: the task in observations.
+        task: TD-MPC2's task.
+        reward_from: brings what `reward` gives to numbers `[batch]`, such as TD-MPC2's `two_hot_inv`.
+        ended: a flag or logit of ending, of latent next states; None means never.
+        discount: γ.
+
+    Raises:
+        BadArgument: the model lacks one of these methods.
+    """
+    lacking = [method for method in _METHODS if not callable(getattr(model, method, None))]
+    if lacking:
+        raise checks.BadArgument(
+            f"the latent model {type(model).__name__} has no {', '.join(lacking)}; {', '.join(_METHODS)} are needed."
+        )
+    return Latent(model, spec, task, reward_from, ended, discount)
+
+
+def _action(answer: Any) -> Any:
+    """The deterministic action among what `pi` gives."""
+    if not isinstance(answer, tuple):
+        return answer
+    mean = answer[1].get("mean", None) if len(answer) == 2 and hasattr(answer[1], "get") else None
+    return answer[0] if mean is None else mean
+
+
+def _note(spec: Spec) -> str:
+    return (
+        f"In the model's latent space of {spec.state_size} numbers: states, their errors and their scale are latent;"
+        " what the encoder loses shows as dynamics or reward error."
+    )

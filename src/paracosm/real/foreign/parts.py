@@ -1,0 +1,127 @@
+"""Foreign functions as the parts of an MDP: a row's arguments side by side in, some of the answer's columns out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.mdp import Box, Discrete, Spec
+from paracosm.core.policy import Policy
+from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
+from paracosm.real.foreign.arrays import NumpyHost
+from paracosm.real.foreign.call import ask
+from paracosm.real.foreign.host import Host, Slot
+from paracosm.real.foreign.torch import TorchHost, is_torch
+
+KINDS = ("numpy", "torch")
+
+
+class Part(eqx.Module):
+    """A part whose answers come from a foreign function; `first` is the first of the answer's columns it uses."""
+
+    host: Host = eqx.field(static=True)
+    first: int = eqx.field(static=True, default=0)
+
+    @property
+    def derivatives(self) -> str:
+        """How its derivatives are found: `torch autograd` or `finite differences`."""
+        return self.host.derivatives
+
+    def _columns(self, **given: Array) -> Array:
+        kind = next(iter(given.values())).dtype
+        named = {"s": given["state"], "a": given.get("action"), "s'": given.get("next_state")}
+        parts = [jnp.atleast_1d(jnp.asarray(named[slot.name])).astype(kind) for slot in self.host.takes]
+        return ask(self.host, jnp.concatenate(parts))[self.first :]
+
+
+class ForeignDynamics(Part):
+    """Dynamics from a foreign function, deterministic."""
+
+    def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
+        return self._columns(state=state, action=action)[: state.shape[0]]
+
+
+class ForeignReward(Part):
+    """A reward from a foreign function."""
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
+        return self._columns(state=state, action=action, next_state=next_state)[0]
+
+
+class ForeignTermination(Part):
+    """An end rule from a foreign function: a flag, or a logit of ending, above 0."""
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Flag:
+        state, action, next_state = jax.lax.stop_gradient((state, action, next_state))
+        return self._columns(state=state, action=action, next_state=next_state)[0] > 0
+
+
+class ForeignPolicy(Policy):
+    """A deterministic policy from a foreign function."""
+
+    host: Host = eqx.field(static=True)
+    discrete: bool = eqx.field(static=True)
+
+    @property
+    def derivatives(self) -> str:
+        """How its derivatives are found: `torch autograd` or `finite differences`."""
+        return self.host.derivatives
+
+    def sample(self, state: State, key: PRNGKey) -> Action:
+        return self.mode(state)
+
+    def mode(self, state: State) -> Action:
+        state = jnp.asarray(state)
+        if self.discrete:
+            return jnp.rint(ask(self.host, jax.lax.stop_gradient(state))[0]).astype(int)
+        return ask(self.host, state)
+
+
+def host_of(
+    function: Callable[..., Any],
+    name: str,
+    takes: list[Slot],
+    gives: list[Slot],
+    *,
+    functions: str = "numpy",
+    shared: bool = False,
+) -> Host:
+    """The host's side of `function`; a plain one, neither module nor method of one, is of the kind `functions`.
+
+    Raises:
+        BadArgument: it cannot be called, or there is no such kind.
+    """
+    checks.one_of("functions", functions, KINDS)
+    if not callable(function):
+        raise checks.BadArgument(f"the {name} is a {type(function).__name__}; a module or a function is needed.")
+    kind = TorchHost if is_torch(function) or functions == "torch" else NumpyHost
+    return kind(function, name, takes, gives, shared=shared)
+
+
+def arguments(of: str, spec: Spec) -> list[Slot]:
+    """The arguments that `of` names, such as `s,a,s'`, in its order.
+
+    Raises:
+        BadArgument: one of them is none of s, a, s'.
+    """
+    state = Slot("s", spec.state_size, scale=np.asarray(spec.state_scale, np.float64))
+    known = {"s": state, "a": action_slot("a", spec.action), "s'": state._replace(name="s'")}
+    names = [name.strip() for name in of.split(",")]
+    for name in names:
+        if name not in known:
+            raise checks.BadArgument(f"{of!r} names the argument {name!r}; s, a and s' are the ones there are.")
+    return [known[name] for name in names]
+
+
+def action_slot(name: str, space: Box | Discrete) -> Slot:
+    """An action as argument or result."""
+    if isinstance(space, Discrete):
+        return Slot(name, None, integer=True)
+    half = (np.asarray(space.high, np.float64) - np.asarray(space.low, np.float64)) / 2
+    return Slot(name, space.size, scale=half)

@@ -1,0 +1,119 @@
+"""An MDP from somebody's model: its parts in PyTorch or NumPy, apart or joined in one step function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import jax.numpy as jnp
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
+from paracosm.core.types import PRNGKey, State
+from paracosm.real.foreign.host import Slot
+from paracosm.real.foreign.parts import (
+    ForeignDynamics,
+    ForeignReward,
+    ForeignTermination,
+    arguments,
+    host_of,
+)
+from paracosm.real.source import state_scale
+
+Function = Callable[..., Any]
+
+_STEP_GIVES = ("s',r", "s',r,ended")
+
+
+def world(
+    spec: Spec,
+    *,
+    dynamics: Function | None = None,
+    reward: Function | None = None,
+    reward_of: str = "s,a,s'",
+    termination: Function | None = None,
+    termination_of: str = "s,a,s'",
+    step: Function | None = None,
+    step_gives: str = "s',r",
+    functions: str = "numpy",
+    discount: float = 0.99,
+    initial: Callable[[PRNGKey], State] | None = None,
+) -> MDP:
+    """A learned world made of somebody's functions, each of batches in the environment's units.
+
+    Give `dynamics` and `reward`, or the joint `step`. Arguments are `[batch, state]`, `[batch, action]` (`[batch]`
+    whole numbers for discrete actions); next states are `[batch, state]`, rewards and ends `[batch]` or `[batch, 1]`.
+    A JAX part needs none of this: put it in with `world.replace(reward=…)`.
+
+    Args:
+        spec: what is fixed about the task: see `spec`.
+        dynamics: `(s, a) -> s'`.
+        reward: of the arguments that `reward_of` names, in its order: `s,a`, `s,a,s'`, `s'`.
+        reward_of: see `reward`.
+        termination: of the arguments that `termination_of` names: a flag, or a logit, above 0 where the episode
+            ends. None means never.
+        termination_of: see `termination`.
+        step: `(s, a) -> (s', r)` or `(s', r, ended)`, as `step_gives` says; asked once where its parts are asked the
+            same. A reward or end rule given beside it is used instead of its own.
+        step_gives: `s',r` or `s',r,ended`.
+        functions: what functions that are neither torch modules nor their methods take: `numpy` or `torch`.
+        discount: γ, in [0, 1).
+        initial: `key -> s`; only for rollouts from the world's own starts, which an audit does not make.
+
+    Raises:
+        BadArgument: a part is missing, or an argument is not one of those named above.
+    """
+    checks.one_of("step_gives", step_gives, _STEP_GIVES)
+    inputs = arguments("s,a", spec)
+    scalar = [Slot("reward", None), Slot("end", None)]
+    next_state = Slot("next state", spec.state_size)
+    parts: dict[str, Any] = {"termination": never}
+    if step is not None:
+        ends = step_gives == _STEP_GIVES[1]
+        host = host_of(step, "step", inputs, [next_state, *scalar[: 1 + ends]], functions=functions, shared=True)
+        size = spec.state_size
+        parts |= {"dynamics": ForeignDynamics(host), "reward": ForeignReward(host, size)}
+        parts |= {"termination": ForeignTermination(host, size + 1)} if ends else {}
+    if dynamics is not None:
+        host = host_of(dynamics, "dynamics", inputs, [next_state], functions=functions)
+        parts["dynamics"] = ForeignDynamics(host)
+    if reward is not None:
+        host = host_of(reward, "reward", arguments(reward_of, spec), scalar[:1], functions=functions)
+        parts["reward"] = ForeignReward(host)
+    if termination is not None:
+        host = host_of(termination, "termination", arguments(termination_of, spec), scalar[1:], functions=functions)
+        parts["termination"] = ForeignTermination(host)
+    for part in ("dynamics", "reward"):
+        if part not in parts:
+            raise checks.BadArgument(f"the world has no {part}; give {part}=… or a joint step=….")
+    return MDP(spec, initial=initial or _no_start, discount=discount, **parts)
+
+
+def spec(recorded: Dataset | Trajectory, *, action: Box | Discrete | None = None, horizon: int | None = None) -> Spec:
+    """What is fixed about a task, read off recorded steps.
+
+    The state scale is the standard deviation of the states. Without `action` the box is that of the recorded actions,
+    or there are as many discrete ones as the largest recorded; without `horizon` it is the longest episode.
+    """
+    if isinstance(recorded, Dataset):
+        states, actions, longest = recorded.state, recorded.action, int(recorded.time.max()) + 1
+    else:
+        alive = np.asarray(recorded.alive)
+        states, actions = np.asarray(recorded.state)[alive], np.asarray(recorded.action)[alive]
+        longest = alive.shape[1]
+    space = _space(actions) if action is None else action
+    return Spec(states.shape[1], space, jnp.asarray(state_scale(states)), longest if horizon is None else horizon)
+
+
+def _space(actions: np.ndarray) -> Box | Discrete:
+    if np.issubdtype(actions.dtype, np.integer):
+        return Discrete(int(actions.max()) + 1)
+    low, high = actions.min(axis=0), actions.max(axis=0)
+    room = np.where(high > low, 0, np.maximum(np.abs(high), 1))  # an action that never varies still needs a range
+    return Box(jnp.asarray(low - room, jnp.float32), jnp.asarray(high + room, jnp.float32))
+
+
+def _no_start(key: PRNGKey) -> NoReturn:
+    raise checks.BadArgument("this world has no starts of its own; give initial=… to foreign.world.")
