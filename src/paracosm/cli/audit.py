@@ -1,41 +1,66 @@
-"""`paracosm audit RUN`: the gap explained again."""
+"""`paracosm audit`: the gap of a finished run, or of anybody's world model, explained."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from paracosm import reporting
 from paracosm.cli import output
+from paracosm.core.checks import BadArgument
+from paracosm.core.records import Diagnosis
+from paracosm.loop.foreign import audit_foreign
 from paracosm.loop.load import audit_run, load
+from paracosm.loop.run import Progress
+
+_EPISODES = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    """Explain the gap between the imagined and the real return of a finished run's policy.
+    """Explain the gap between the imagined and the real return of a policy.
 
     The gap is split exactly into the parts to blame: reward, termination, dynamics, and the horizon of training.
+    Of a finished run, or with --world and --policy of your own PyTorch, JAX or NumPy model: these two import your own
+    file, from the current directory or wherever Python finds it, and run its code. docs/foreign has a complete
+    example for each kind of model.
 
     Examples:
       paracosm audit runs/pendulum
       paracosm audit runs/pendulum --episodes 100 --first-seed 50000 --out audit.html
+      paracosm audit --world my_model:make_world --policy my_model:make_policy --env Hopper-v5 --episodes 20
+      paracosm audit --world my_model:make_world --policy my_model:make_policy --data minari:my/dataset
 
     Attributes:
         run: The run directory.
-        episodes: Record this many new real episodes, instead of the run's own.
+        world: Your world model: your file's function make_world(), or make_world(spec) that is told sizes and scales.
+            Your module is imported.
+        policy: Your policy: your file's function make_policy(). Your module is imported.
+        env: With --world: a Gymnasium id, or module:function giving one, in which to record real episodes.
+        env_kwargs: With --env: its keyword arguments, as JSON.
+        data: With --world: recorded on-policy episodes instead of --env: file.npz, file.h5 or minari:NAME.
+        episodes: Record this many new real episodes; a run's own if not given, 20 with --env.
         first_seed: The first new episode's seed.
+        seed: With --world: the audit's own seed.
         trust: Import the code that the run names (its environment or known parts), if the run is your own.
         out: Write the diagnosis as a page here.
         json: Print one JSON document on stdout instead of the summary.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[RUN]")] = None
+    world: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
+    policy: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
+    env: Annotated[str | None, tyro.conf.arg(metavar="ENV")] = None
+    env_kwargs: Annotated[str, tyro.conf.arg(metavar="JSON")] = "{}"
+    data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
     episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     first_seed: int = 10_000
+    seed: int = 0
     trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
@@ -44,17 +69,58 @@ class Flags:
 def main(arguments: Sequence[str]) -> None:
     """Run it."""
     flags = output.parse(Flags, arguments, "audit")
-    run, episodes = load(flags.run, trust=flags.trust), None
+    _demand_one_subject(flags)
     with output.progress() as tell:
-        if flags.episodes is not None:
-            episodes = run.source().evaluate(
-                run.policy,
-                episodes=flags.episodes,
-                first_seed=flags.first_seed,
-                progress=lambda done, total: tell("evaluate", done, total, ""),
-            )
-        tell("audit", 0, 1, "")
-        diagnosis = audit_run(run, episodes)
+        diagnosis = _of_run(flags.run, flags, tell) if flags.run is not None else _of_model(flags, tell)
     if flags.out is not None:
         reporting.write(diagnosis, flags.out)
     output.show(reporting.summary(diagnosis), diagnosis.to_dict(), as_json=flags.json)
+
+
+def _demand_one_subject(flags: Flags) -> None:
+    named = [f"--{name}" for name in ("world", "policy", "env", "data") if getattr(flags, name) is not None]
+    if flags.run is not None and named:
+        raise BadArgument(f"both a run directory and {named[0]} are given; an audit is of a run or of --world.")
+    if flags.run is None and (flags.world is None or flags.policy is None):
+        lacking = "--policy" if flags.world else "--world" if flags.policy else "what to audit"
+        raise BadArgument(
+            f"{lacking} is not named; write paracosm audit RUN, or paracosm audit --world MODULE:FUNCTION"
+            " --policy MODULE:FUNCTION --env ENV."
+        )
+
+
+def _of_run(path: Path, flags: Flags, tell: Progress) -> Diagnosis:
+    run, episodes = load(path, trust=flags.trust), None
+    if flags.episodes is not None:
+        episodes = run.source().evaluate(
+            run.policy,
+            episodes=flags.episodes,
+            first_seed=flags.first_seed,
+            progress=lambda done, total: tell("evaluate", done, total, ""),
+        )
+    tell("audit", 0, 1, "")
+    return audit_run(run, episodes)
+
+
+def _of_model(flags: Flags, tell: Progress) -> Diagnosis:
+    return audit_foreign(
+        str(flags.world),
+        str(flags.policy),
+        env=flags.env,
+        env_kwargs=_keywords(flags.env_kwargs),
+        data=flags.data,
+        episodes=_EPISODES if flags.episodes is None else flags.episodes,
+        first_seed=flags.first_seed,
+        seed=flags.seed,
+        progress=tell,
+    )
+
+
+def _keywords(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BadArgument(f"--env-kwargs is {text!r}; a JSON object is needed ({error}).") from error
+    if not isinstance(found, dict):
+        raise BadArgument(f"--env-kwargs is {text!r}; a JSON object is needed.")
+    return found

@@ -1,0 +1,215 @@
+"""The audit of somebody's own world model and policy: `paracosm audit --world … --policy …`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from paracosm.auditing.audit import audit
+from paracosm.core import checks
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP, Box, Discrete, Spec
+from paracosm.core.policy import Mode, Policy, modes
+from paracosm.core.precision import in_double
+from paracosm.core.records import Diagnosis
+from paracosm.core.rollout import advance
+from paracosm.loop.run import Progress, silent
+from paracosm.real import datasets, foreign, making
+from paracosm.real.source import Source
+from paracosm.real.verbs import connect
+
+_SAME_ACTION = 1e-3  # of the action's range, as in the audit
+_OTHER_ACTIONS = 0.05  # share of steps
+
+
+def audit_foreign(
+    world: str | Callable[..., Any],
+    policy: str | Callable[[], Any],
+    *,
+    env: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    data: str | None = None,
+    episodes: int = 20,
+    first_seed: int = 10_000,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Diagnosis:
+    """Explain the gap between somebody's world model and the real world, for their policy.
+
+    Args:
+        world: `module:function`, or the function: `make_world()` or `make_world(spec)`, which gives an `MDP`
+            (`foreign.world`) or a `foreign.Latent`. The spec's state scale is that of the real episodes.
+        policy: `module:function`, or the function: `make_policy()` gives what `foreign.policy` takes.
+        env: the environment to record episodes in, by name.
+        env_kwargs: its keyword arguments.
+        data: recorded on-policy episodes instead: `file.npz`, `file.h5`, `minari:NAME`.
+        episodes: how many to record.
+        first_seed: of the first one recorded.
+        seed: of the audit.
+        progress: told of each stage.
+
+    Raises:
+        ParacosmError: one sentence about whatever does not fit; a foreign function's own message is part of it.
+    """
+    if (env is None) == (data is None):
+        found = "neither" if env is None else "both"
+        raise checks.BadArgument(f"of --env and --data {found} is given; one says where real episodes come from.")
+    made = _called(policy, "policy")
+    with foreign.plainly():
+        if data is None:
+            source = connect(str(env), env_kwargs)
+            recorded, acting, spec = _played(made, source, episodes, first_seed, progress)
+        else:
+            recorded, acting, spec = _read(made, data)
+        _demand_steps(recorded)
+        case = _case(_called(world, "world", spec), acting, recorded)
+        _demand_same_policy(case)
+    progress("audit", 0, 1, "")
+    found = _audited(case, seed)
+    return dataclasses.replace(found, verdict=f"{case.note} {found.verdict}".strip())
+
+
+@dataclasses.dataclass(frozen=True)
+class _Case:
+    world: MDP
+    policy: Policy
+    episodes: Trajectory
+    note: str
+
+
+def _called(factory: str | Callable[..., Any], what: str, *spec: Spec) -> Any:
+    """What the user's function builds; the spec is given to one that takes an argument."""
+    function = making.function(factory) if isinstance(factory, str) else factory
+    name = factory if isinstance(factory, str) else getattr(factory, "__name__", what)
+    arguments = spec[: sum(p.default is p.empty for p in inspect.signature(function).parameters.values())]
+    try:
+        return function(*arguments)
+    except checks.ParacosmError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise checks.BadArgument(f"building the {what} by {name} failed with {type(error).__name__}: {said}") from error
+
+
+def _played(
+    made: Any, source: Source, episodes: int, first_seed: int, progress: Progress
+) -> tuple[Trajectory, Policy, Spec]:
+    blank = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
+    recorded = source.evaluate(
+        foreign.policy(made, blank),
+        episodes=episodes,
+        first_seed=first_seed,
+        progress=lambda done, total: progress("evaluate", done, total, ""),
+    )
+    spec = foreign.spec(recorded, action=source.action, horizon=source.horizon)
+    return recorded, foreign.policy(made, spec), spec
+
+
+def _read(made: Any, data: str) -> tuple[Trajectory, Policy, Spec]:
+    recorded = foreign.trajectory(datasets.load(data), data)
+    spec = foreign.spec(recorded)
+    return recorded, foreign.policy(made, spec), spec
+
+
+def _demand_steps(recorded: Trajectory) -> None:
+    steps = np.asarray(recorded.alive).sum(axis=1)
+    if (steps < 2).any():
+        short = int(np.argmax(steps < 2))
+        raise checks.BadData(
+            f"real episode {short} has {steps[short]} step{'s' * (steps[short] != 1)}; at least 2 are needed, since a"
+            " single step has no later one in which an error of the dynamics could show."
+        )
+
+
+def _case(made: Any, policy: Policy, recorded: Trajectory) -> _Case:
+    if isinstance(made, foreign.Latent):
+        return _Case(*made.on(recorded))
+    if not isinstance(made, MDP):
+        raise checks.Unsupported(
+            f"--world gave a {type(made).__name__}; an MDP (paracosm.foreign.world) or a latent model is needed."
+        )
+    found, needed = np.shape(recorded.state)[-1], made.spec.state_size
+    if found != needed:
+        raise checks.BadData(f"the episodes' states have {found} components; the world's have {needed}.")
+    return _Case(made, policy, recorded, "")
+
+
+def _demand_same_policy(case: _Case) -> None:
+    """Refuse episodes of another policy, and say what they are still good for."""
+    alive = np.asarray(case.episodes.alive)
+    taken, space = np.asarray(case.episodes.action)[alive], case.world.spec.action
+    now = np.asarray(modes(case.policy, np.asarray(case.episodes.state)[alive]))
+    if isinstance(space, Discrete):
+        others = int((taken != now).sum())
+    else:
+        others = int((np.abs(taken - now) > _SAME_ACTION * _range(space)).any(axis=1).sum())
+    if others > _OTHER_ACTIONS * len(taken):
+        raise checks.BadData(
+            f"{others} of the {len(taken)} recorded actions are not those of the policy to be audited: attribution"
+            " needs on-policy episodes, or a stochastic policy of known density to reweight others by; still valid are"
+            f" the one-step errors: {_one_step(case)}."
+        )
+
+
+def _range(space: Box) -> np.ndarray:
+    return np.asarray(space.high) - np.asarray(space.low)
+
+
+def _one_step(case: _Case) -> str:
+    alive, scale = np.asarray(case.episodes.alive), np.asarray(case.world.spec.state_scale)
+    state, action, after, reward = (
+        np.asarray(column)[alive]
+        for column in (case.episodes.state, case.episodes.action, case.episodes.next_state, case.episodes.reward)
+    )
+    imagined, expected = map(np.asarray, _asked(case.world, state, action, after))
+
+    def size(errors: np.ndarray) -> str:
+        return f"{np.sqrt(np.sum(errors**2) / len(errors)):.3g}"
+
+    return (
+        f"dynamics {size((imagined - after) / scale)} scaled states (the mean next state"
+        f" {size((after - after.mean(axis=0)) / scale)}), reward {size(expected - reward)} (zero {size(reward)})"
+    )
+
+
+@eqx.filter_jit
+def _asked(world: MDP, state: Any, action: Any, after: Any) -> tuple[Any, Any]:
+    key = jax.random.key(0)
+    return jax.vmap(lambda s, a: world.dynamics(s, a, key))(state, action), jax.vmap(world.reward)(state, action, after)
+
+
+def _audited(case: _Case, seed: int) -> Diagnosis:
+    """The audit; a foreign function's failure in imagination is told with the step."""
+    try:
+        with foreign.plainly():
+            return audit(case.world, case.policy, case.episodes, seed=seed)
+    except checks.ParacosmError as error:
+        step = _failing_step(case)
+        if step is None:
+            raise
+        raise type(error)(f"at imagined step {step} {error}") from error
+
+
+def _failing_step(case: _Case) -> int | None:
+    """The first step of the imagined episodes at which a foreign function fails, found by playing them step by step."""
+    start = np.asarray(case.episodes.state)[:, 0]
+    with jax.enable_x64(True):
+        world, policy, state = in_double((case.world, Mode(case.policy), start))
+        keys, alive = jax.random.split(jax.random.key(0), len(start)), np.ones(len(start), bool)
+        for step in range(case.episodes.alive.shape[1]):
+            try:
+                _, state, _, ended = jax.block_until_ready(_advance(world, policy, state, alive, keys))
+            except jax.errors.JaxRuntimeError:
+                return step
+            alive = alive & ~np.asarray(ended)
+    return None
+
+
+_advance = eqx.filter_jit(advance)

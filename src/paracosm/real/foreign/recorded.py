@@ -1,0 +1,55 @@
+"""Recorded episodes of somebody's policy, from a data set."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.data import Dataset, Trajectory
+
+
+def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
+    """A data set's episodes side by side, padded to the longest: states stay, rewards are 0, `alive` is false.
+
+    Raises:
+        BadData: there are none, an episode does not hold every step from its first one, or it jumps.
+    """
+    whole = data.has_transition & data.has_label
+    if not len(whole) or not whole.all():
+        raise checks.BadData(
+            f"{name} holds {int(whole.sum())} whole steps of {len(whole)}; an audit needs all of them."
+        )
+    order = np.lexsort((data.time, data.episode))
+    _, first, lengths = np.unique(data.episode[order], return_index=True, return_counts=True)
+    expected = np.concatenate([np.arange(length) for length in lengths])
+    if (wrong := np.flatnonzero(data.time[order] != expected)).size:
+        at, number = data.time[order][wrong[0]], data.episode[order][wrong[0]]
+        raise checks.BadData(
+            f"episode {number} of {name} has step {at} where its step {expected[wrong[0]]} should be;"
+            " whole episodes are needed."
+        )
+    _demand_continuity(data, order, name)
+    time = np.arange(lengths.max())
+    row = order[first[:, None] + np.minimum(time, lengths[:, None] - 1)]
+    alive = time < lengths[:, None]
+    return Trajectory(
+        state=np.where(alive[:, :, None], data.state[row], data.next_state[row]),
+        action=data.action[row],
+        next_state=data.next_state[row],
+        reward=np.where(alive, data.reward[row], 0.0),
+        terminated=data.terminated[row] & alive,
+        truncated=(alive & (time == lengths[:, None] - 1)) & ~data.terminated[row],
+        alive=alive,
+    )
+
+
+def _demand_continuity(data: Dataset, order: np.ndarray, name: str) -> None:
+    """Each step starts in the state in which the one before it ended."""
+    follows = np.diff(data.episode[order]) == 0
+    jumps = follows & (data.next_state[order][:-1] != data.state[order][1:]).any(axis=1)
+    if jumps.any():
+        at = order[int(np.argmax(jumps))]
+        raise checks.BadData(
+            f"step {data.time[at]} of episode {data.episode[at]} of {name} does not end where the next one starts;"
+            " the audit needs steps that follow each other."
+        )
