@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -33,10 +32,10 @@ class Part(eqx.Module):
         """How its derivatives are found: `torch autograd` or `finite differences`."""
         return self.host.derivatives
 
-    def _columns(self, **given: Array) -> Array:
-        kind = next(iter(given.values())).dtype
-        named = {"s": given["state"], "a": given.get("action"), "s'": given.get("next_state")}
-        parts = [jnp.atleast_1d(jnp.asarray(named[slot.name])).astype(kind) for slot in self.host.takes]
+    def _columns(self, state: Array, action: Array, next_state: Array | None = None) -> Array:
+        state = jnp.asarray(state)
+        given = {"s": state, "a": action, "s'": next_state}
+        parts = [jnp.atleast_1d(jnp.asarray(given[slot.name])).astype(state.dtype) for slot in self.host.takes]
         return ask(self.host, jnp.concatenate(parts))[self.first :]
 
 
@@ -44,14 +43,14 @@ class ForeignDynamics(Part):
     """Dynamics from a foreign function, deterministic."""
 
     def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
-        return self._columns(state=state, action=action)[: state.shape[0]]
+        return self._columns(state, action)[: state.shape[0]]
 
 
 class ForeignReward(Part):
     """A reward from a foreign function."""
 
     def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
-        return self._columns(state=state, action=action, next_state=next_state)[0]
+        return self._columns(state, action, next_state)[0]
 
 
 class ForeignTermination(Part):
@@ -59,7 +58,7 @@ class ForeignTermination(Part):
 
     def __call__(self, state: State, action: Action, next_state: State) -> Flag:
         state, action, next_state = jax.lax.stop_gradient((state, action, next_state))
-        return self._columns(state=state, action=action, next_state=next_state)[0] > 0
+        return self._columns(state, action, next_state)[0] > 0
 
 
 class ForeignPolicy(Policy):
@@ -84,7 +83,7 @@ class ForeignPolicy(Policy):
 
 
 def host_of(
-    function: Callable[..., Any],
+    function: Any,
     name: str,
     takes: list[Slot],
     gives: list[Slot],

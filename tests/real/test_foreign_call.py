@@ -1,0 +1,220 @@
+"""Values and derivatives of foreign functions inside compiled programs: forward, reverse, batched, on two devices."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from paracosm.core import checks
+from paracosm.real.foreign.arrays import NumpyHost
+from paracosm.real.foreign.call import MOST_DENSE, ask, plainly
+from paracosm.real.foreign.host import Slot
+from paracosm.real.foreign.torch import TorchHost
+
+torch = pytest.importorskip("torch")
+
+INPUTS = 5
+
+
+class Net(torch.nn.Module):
+    """Two inputs, two results of which one is a scalar and one does not depend on the second input."""
+
+    def __init__(self, inputs=INPUTS):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.first = torch.nn.Parameter(torch.randn(inputs, 8, generator=generator) / 2)
+        self.second = torch.nn.Parameter(torch.randn(8, 3, generator=generator))
+
+    def forward(self, s, a):
+        return torch.tanh(torch.cat([s, a], 1) @ self.first) @ self.second, torch.sin(s).sum(1) * s[:, 0]
+
+    def blind(self, s, a):
+        with torch.no_grad():
+            return self(s, a)
+
+
+def in_jax(x):
+    """The same in JAX."""
+    net, s = Net(), x[:3]
+    first, second = (jnp.asarray(w.detach().numpy(), x.dtype) for w in (net.first, net.second))
+    return jnp.concatenate([jnp.tanh(x @ first) @ second, (jnp.sin(s).sum() * s[0])[None]])
+
+
+def in_numpy(s, a):
+    net = Net()
+    first, second = (w.detach().numpy().astype(np.float64) for w in (net.first, net.second))
+    return np.tanh(np.concatenate([s, a], 1) @ first) @ second, np.sin(s).sum(1) * s[:, 0]
+
+
+TAKES = [Slot("s", 3), Slot("a", INPUTS - 3, scale=np.array([1.0, 2.0]))]
+GIVES = [Slot("next state", 3), Slot("reward", None)]
+HOSTS = {
+    "module": lambda: TorchHost(Net(), "step", TAKES, GIVES),
+    "method": lambda: TorchHost(Net().blind, "step", TAKES, GIVES),
+    "function": lambda: NumpyHost(in_numpy, "step", TAKES, GIVES),
+}
+
+
+def points(rows=4):
+    return np.random.default_rng(0).normal(size=(rows, INPUTS))
+
+
+@pytest.mark.parametrize("kind", HOSTS)
+def test_in_64_bits_value_and_both_modes_equal_the_same_function_in_jax(kind):
+    """Finite differences are good to the square of their step, 4e-11 here, and rounding over it."""
+    error = 1e-12 if kind == "module" else 1e-8
+    host = HOSTS[kind]()
+    with jax.enable_x64(True):
+        x = jnp.asarray(points())
+        apply = jax.vmap(lambda x: ask(host, x))
+        np.testing.assert_allclose(jax.jit(apply)(x), jax.vmap(in_jax)(x), rtol=1e-12)
+        expected = jax.vmap(jax.jacrev(in_jax))(x)
+        for mode in (jax.jacfwd, jax.jacrev):
+            found = jax.jit(jax.vmap(mode(lambda x: ask(host, x))))(x)
+            np.testing.assert_allclose(found, expected, atol=error)
+
+
+@pytest.mark.parametrize("kind", HOSTS)
+def test_in_32_bits_too(kind):
+    host = HOSTS[kind]()
+    x = jnp.asarray(points(), jnp.float32)
+    apply = jax.vmap(lambda x: ask(host, x))
+    assert apply(x).dtype == jnp.float32
+    np.testing.assert_allclose(apply(x), jax.vmap(in_jax)(x), rtol=1e-5, atol=1e-6)
+    found = jax.vmap(jax.jacfwd(lambda x: ask(host, x)))(x)
+    np.testing.assert_allclose(found, jax.vmap(jax.jacfwd(in_jax))(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", HOSTS)
+def test_through_a_rollout_tangents_and_cotangents_agree_with_differences_and_with_each_other(kind):
+    host = HOSTS[kind]()
+
+    def rollout(start):
+        def step(state, _):
+            after = jax.vmap(lambda s: ask(host, jnp.concatenate([s, jnp.sin(s[:2])])))(state)
+            return after[:, :3] / 2, after[:, 3]
+
+        return jax.lax.scan(step, start, length=4)[1].sum()
+
+    with jax.enable_x64(True):
+        start, along = jnp.asarray(points()[:, :3]), jnp.asarray(points()[:, 2:])
+        forward = jax.jit(lambda x, v: jax.jvp(rollout, (x,), (v,))[1])(start, along)
+        backward = jnp.vdot(jax.jit(jax.grad(rollout))(start), along)
+        step = 1e-5
+        difference = (rollout(start + step * along) - rollout(start - step * along)) / (2 * step)
+    assert forward == pytest.approx(float(backward), rel=1e-10)
+    assert forward == pytest.approx(float(difference), rel=1e-6)
+
+
+def test_a_function_that_shows_torch_nothing_says_how_its_derivatives_were_found():
+    whole, blind = HOSTS["module"](), HOSTS["method"]()
+    for host in (whole, blind):
+        host.value_and_jacobian(points())
+    assert whole.derivatives == "torch autograd"
+    assert blind.derivatives == HOSTS["function"]().derivatives == "finite differences"
+
+
+def counting(calls):
+    def function(s, a):
+        calls.append(s.shape)
+        return in_numpy(s, a)
+
+    return NumpyHost(function, "step", TAKES, GIVES)
+
+
+def test_a_batch_is_one_call_a_step():
+    calls = []
+    host = counting(calls)
+    host._unsure = 0
+    apply = jax.jit(jax.vmap(jax.vmap(lambda x: ask(host, x))))
+    found = apply(jnp.asarray(points(6).reshape(2, 3, INPUTS), jnp.float32))
+    assert found.shape == (2, 3, 4)
+    assert calls == [(6, 3)]
+
+
+def test_values_alone_ask_for_no_jacobian_and_stopped_gradients_neither():
+    calls = []
+    host = counting(calls)
+    host._unsure = 0
+    jax.jvp(lambda x: ask(host, jax.lax.stop_gradient(x)), (jnp.ones(INPUTS),), (jnp.ones(INPUTS),))
+    assert calls == [(1, 3)]
+
+
+def test_second_derivatives_are_refused():
+    host = HOSTS["module"]()
+    with pytest.raises(checks.Unsupported, match="PyTorch step has first derivatives only"):
+        jax.hessian(lambda x: ask(host, x).sum())(jnp.ones(INPUTS))
+
+
+def test_beyond_the_dense_limit_there_is_reverse_mode():
+    inputs = MOST_DENSE + 1
+    weights = np.random.default_rng(0).normal(size=(inputs, 2))
+    host = TorchHost(lambda x: torch.tanh(x) @ torch.tensor(weights).to(x), "map", [Slot("x", inputs)], [Slot("y", 2)])
+    x = jnp.linspace(-1, 1, inputs)
+    found = jax.jit(jax.grad(lambda x: ask(host, x).sum()))(x)
+    np.testing.assert_allclose(found, jax.grad(lambda x: (jnp.tanh(x) @ weights).sum())(x), rtol=1e-4, atol=1e-6)
+    with pytest.raises(TypeError):
+        jax.jvp(lambda x: ask(host, x), (x,), (x,))
+
+
+def test_a_complaint_in_a_compiled_program_is_raised_as_itself():
+    def broken(s, a):
+        raise RuntimeError("the tank\nis empty")
+
+    host = NumpyHost(broken, "dynamics", TAKES, GIVES[:1])
+    with pytest.raises(checks.BadData) as raised, plainly():
+        jax.block_until_ready(jax.jit(lambda x: ask(host, x))(jnp.ones(INPUTS)))
+    assert str(raised.value) == "the NumPy dynamics failed with RuntimeError: the tank is empty"
+
+
+TWO_DEVICES = """
+import jax, jax.numpy as jnp, numpy as np, torch
+from paracosm.core import checks
+from paracosm.core.devices import spread
+from paracosm.real.foreign.call import ask, plainly
+from paracosm.real.foreign.host import Slot
+from paracosm.real.foreign.torch import TorchHost
+
+assert jax.local_device_count() == 2
+torch.manual_seed(0)
+net = torch.nn.Sequential(torch.nn.Linear(4, 32), torch.nn.Tanh(), torch.nn.Linear(32, 4), torch.nn.Tanh())
+host = TorchHost(net, "dynamics", [Slot("s", 4)], [Slot("next state", 4)])
+
+
+def play(states):
+    step = lambda s, _: (jax.vmap(lambda s: ask(host, s))(s), None)
+    return jax.lax.scan(step, states, length=30)[0]
+
+
+for rows in (2, 512, 20_000):
+    with jax.enable_x64(True):
+        states = np.random.default_rng(0).normal(size=(rows, 4))
+        found = jax.jit(spread(play, rows, 0))(states)
+        tangent = jax.jit(lambda s: jax.jvp(spread(play, rows, 0), (s,), (s,))[1])(states)
+        expected = torch.tensor(states)
+        with torch.no_grad():
+            for _ in range(30):
+                expected = net.double()(expected)
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-12)
+        assert len(found.sharding.device_set) == 2 and np.isfinite(tangent).all()
+
+host = TorchHost(lambda s: s / 0, "dynamics", [Slot("s", 4)], [Slot("next state", 4)])
+try:
+    with plainly():
+        jax.block_until_ready(jax.jit(spread(play, 8, 0))(np.ones((8, 4), np.float32)))
+except checks.BadData as error:
+    assert "PyTorch dynamics gives inf" in str(error)
+    print("done")
+"""
+
+
+def test_two_devices_run_a_sharded_batch_without_waiting_for_each_other():
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    ran = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES], check=True, env=environment, timeout=120, capture_output=True, text=True
+    )
+    assert ran.stdout == "done\n"
