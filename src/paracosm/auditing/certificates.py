@@ -1,0 +1,278 @@
+"""How far the imagined return of recorded episodes can be off, rung by rung (theory, section 1).
+
+Errors are those of one system at the states of the other's episodes, constants are of that same system: since one
+argument gives both, the unsound mixed pairing cannot be asked for. A learned world on real episodes is theory's
+pairing R; a real system that can be asked anywhere, on imagined episodes, is pairing I.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from paracosm.auditing import ladder
+from paracosm.auditing.attribution import steps_of
+from paracosm.auditing.ladder import UNCUT, Clip, Constants, Loop, Residuals, Steps, Stopped
+from paracosm.core import checks
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP, never
+from paracosm.core.policy import Policy
+from paracosm.core.precision import in_double
+from paracosm.core.records import Bracket, Certificate, Kind
+from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
+
+_FRESH = 16  # steps over which the value's slope is followed from its own segment
+_OF_LOOP = ("closed_loop", "closed_loop_reward")
+_OF_LAWS = ("global", "split", "closed_loop")  # all that holds where noise is not shared
+_NEEDS = {
+    "global": Constants._fields[:6],
+    "split": Constants._fields[:6],
+    "closed_loop": (*_OF_LOOP, "reward_next"),
+    "mean_error": (*_OF_LOOP, "reward_next"),
+    "trajectory": _OF_LOOP,
+    "value": _OF_LOOP,
+}
+
+
+class Local(eqx.Module):
+    """Constants of the closed loop over a ball, and whether they are proven.
+
+    `at(state, radius)` gives those of `s ↦ f(s, π(s))` and of `s ↦ r(s, π(s), f(s, π(s)))` over all states within
+    `radius`, in scaled units, of `state`, in the environment's; it is evaluated inside a compiled scan.
+    """
+
+    at: Callable[[State, Scalar], tuple[Scalar, Scalar]]
+    kind: Kind = eqx.field(static=True)
+    why: str = eqx.field(static=True)
+
+
+class Margin(eqx.Module):
+    """An end rule by its signed margin: an episode ends where `function(s, a, s') > 0`.
+
+    `state` and `next_state` bound the slopes of `(s, s') ↦ function(s, π(s), s')` in scaled units.
+    """
+
+    function: Callable[[State, Action, State], Scalar]
+    state: float
+    next_state: float
+
+
+class _Asked(NamedTuple):
+    """The system at each step of the episodes, `[episode, time]`: errors, and its own next states.
+
+    `composed` has the reward's error at the system's own next state: what the rungs that own the reward's
+    composed constant need, with nothing to add for the next state.
+    """
+
+    plain: Residuals
+    composed: Residuals
+    after: Array
+    noisy: Array
+
+
+def certificates(
+    world: MDP,
+    policy: Policy,
+    episodes: Trajectory,
+    gap: Float[np.ndarray, " episode"],
+    brackets: dict[str, Bracket],
+    *,
+    local: Local | None = None,
+    end: Margin | None = None,
+    reward_span: float = float("inf"),
+    clip: Clip = UNCUT,
+) -> tuple[Certificate, ...]:
+    """Every rung's bound on the mean gap of the recorded `episodes`, and whether it is proven.
+
+    Each bounds `|return - return in world|` of each episode from its own start, so it is a certificate for these
+    episodes if its constants are; a statement about other starts would need a concentration term on top.
+    Errors are taken at the policy's own action, so that an action recorded in 32 bits is part of the error.
+
+    Args:
+        world: The system that owns the constants: the learned world.
+        policy: Its mode recorded `episodes`.
+        episodes: Of the other system: real ones.
+        gap: Each episode's measured discounted return minus that in `world`, without the training horizon's term.
+        brackets: Of `world` and `policy`, under the names of `ladder.Constants`.
+        local: Constants over balls; without it those of the whole closed loop serve.
+        end: The margin of the world's end rule; without it a rule other than `never` may differ at every step.
+        reward_span: Largest minus smallest reward of both systems, 0 included: all that is known where ends can differ.
+        clip: As in `ladder.Clip`.
+
+    Raises:
+        BadArgument: a bracket is missing.
+    """
+    missing = [name for name in Constants._fields if name not in brackets]
+    if missing:
+        raise checks.BadArgument(f"the brackets lack {', '.join(missing)}; every constant of the ladder is needed.")
+    constants = Constants(*(_number(brackets[name].upper) for name in Constants._fields))
+    limits = _number(reward_span), Clip(*map(_number, clip))
+    episodes = in_double(jax.tree.map(np.asarray, episodes))
+    with jax.enable_x64(True):
+        system = in_double(_System(world, policy, constants, local, end, *limits))
+        bounds, noisy = _bounds(system, episodes, steps_of(episodes))
+    found = {rung: float(np.mean(bound)) for rung, bound in bounds.items() if not noisy or rung in _OF_LAWS}
+    standing = functools.partial(_standing, brackets=brackets, local=local, noisy=bool(noisy), episodes=len(gap))
+    size = float(np.abs(np.mean(gap)))
+    ranked = tuple(_certificate(rung, value, size, *standing(rung)) for rung, value in found.items())
+    return ranked + _smallest(ranked)
+
+
+def _number(value: Any) -> np.ndarray:
+    """An array, so that another value is not another program."""
+    return np.asarray(value, np.float64)
+
+
+def _certificate(rung: str, value: float, size: float, kind: Kind, why: str) -> Certificate:
+    return Certificate(rung, kind, value, value / size if size > 0 else float("inf"), why)
+
+
+def _standing(
+    rung: str, brackets: dict[str, Bracket], local: Local | None, noisy: bool, episodes: int
+) -> tuple[Kind, str]:
+    """Whether a rung is proven, and why."""
+    if noisy:
+        return "estimate", "the learned dynamics draw noise, and one draw a step stands for the distance of the laws"
+    used: dict[str, Bracket | Local] = {name: brackets[name] for name in _NEEDS[rung]}
+    if local is not None and rung in ("trajectory", "value"):
+        used = {"local": local}
+    guessed = [(name, each.why) for name, each in used.items() if each.kind == "estimate"]
+    if guessed:
+        name, why = guessed[0]
+        return "estimate", f"the {name.replace('_', ' ')} constant is not proven: {why}"
+    return "certificate", (
+        f"it bounds the gap of these {episodes} episodes, with proven constants and every step asked;"
+        " other starts would need a concentration term"
+    )
+
+
+def _smallest(ranked: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
+    """The running minimum, where a rung exceeds one above it: the smallest that is proven, if any is."""
+    values = [each.value for each in ranked]
+    if all(lower <= upper * (1 + 1e-9) for upper, lower in itertools.pairwise(values)):
+        return ()
+    proven = [each for each in ranked if each.kind == "certificate"]
+    least = min(proven or ranked, key=lambda each: each.value)
+    why = f"the smallest, {least.rung.replace('_', ' ')}; constants that are not exact turn the order of rungs around"
+    return (dataclasses.replace(least, rung="minimum", why=why),)
+
+
+class _System(eqx.Module):
+    """The owner of the constants, and all that is known of it."""
+
+    world: MDP
+    policy: Policy
+    constants: Constants
+    local: Local | None
+    end: Margin | None
+    span: Scalar
+    clip: Clip
+
+    def at(self, state: Array, radius: Array) -> Loop:
+        """Closed-loop constants over a ball."""
+        if self.local is None:
+            return Loop(self.constants.closed_loop, self.constants.closed_loop_reward, 0.0)
+        return Loop(*self.local.at(state, radius), 0.0)
+
+    def move(self, state: Array, key: PRNGKey) -> Array:
+        """The next state under the policy's mode."""
+        return self.world.dynamics(state, self.policy.mode(state), key)
+
+    def ask(self, state: Array, next_state: Array, reward: Array) -> _Asked:
+        """One step's errors; whether the next state depends on the key."""
+        first, second = jax.random.split(jax.random.key(0))
+        action, after = self.policy.mode(state), self.move(state, first)
+        off = self.world.spec.norm(after - next_state)
+        errors = [jnp.abs(self.world.reward(state, action, each) - reward) for each in (next_state, after)]
+        plain, composed = (Residuals(off, error) for error in errors)
+        return _Asked(plain, composed, after, jnp.any(after != self.move(state, second)))
+
+    def doubtful(self, episode: Trajectory, radius: Array) -> Bool[Array, " time"]:
+        """Whether this system's end flag after each step could be another than the recorded one."""
+        if self.end is None:
+            return episode.terminated if self.world.termination is never else episode.alive
+        end = self.end
+        margin = jax.vmap(lambda s, after: end.function(s, self.policy.mode(s), after))
+        value = margin(episode.state, episode.next_state)
+        reach = end.state * radius[:-1] + end.next_state * radius[1:]
+        return episode.alive & ((jnp.abs(value) <= reach) | ((value > 0) != episode.terminated))
+
+    def stop(self, episode: Trajectory, horizon: Array, steps: Steps) -> Stopped:
+        """The rung of one episode, as far as both systems are known to go on together."""
+        steps = steps._replace(cost=jnp.where(episode.alive, steps.cost, 0.0))
+        return ladder.stop(steps, self.doubtful(episode, steps.radius), horizon, self.world.discount, self.span)
+
+
+@eqx.filter_jit
+def _bounds(
+    system: _System, episodes: Trajectory, horizons: Int[Array, " episode"]
+) -> tuple[dict[str, Float[Array, " episode"]], Bool[Array, ""]]:
+    """Each rung for each episode, and whether the system draws noise."""
+    asked = jax.vmap(jax.vmap(system.ask))(episodes.state, episodes.next_state, episodes.reward)
+    asked = jax.tree.map(lambda column: _where_alive(episodes, column), asked)
+    largest = Residuals(*(jnp.max(each) for each in asked.plain))
+    worst = Residuals(*(_where_alive(episodes, jnp.full(episodes.alive.shape, each)) for each in largest))
+    of_episode = jax.vmap(functools.partial(_rungs, system))
+    return of_episode(episodes, horizons, asked, worst), jnp.any(asked.noisy)
+
+
+def _where_alive(episodes: Trajectory, column: Array) -> Array:
+    taken = jnp.reshape(episodes.alive, episodes.alive.shape + (1,) * (column.ndim - 2))
+    return jnp.where(taken, column, jnp.zeros_like(column))
+
+
+def _rungs(system: _System, episode: Trajectory, horizon: Array, asked: _Asked, worst: Residuals) -> dict[str, Scalar]:
+    """The ladder of one episode, from the top."""
+    stop = functools.partial(system.stop, episode, horizon)
+    found = {}
+    for rung in ("global", "split", "closed_loop"):
+        found[rung] = stop(ladder.uniform(worst, ladder.closed(system.constants, rung), system.clip)).bound
+    loop = ladder.closed(system.constants, "closed_loop")
+    found["mean_error"] = stop(ladder.uniform(asked.plain, loop, system.clip)).bound
+    steps = ladder.along(asked.composed, episode.state, system.at, system.clip)
+    stopped = stop(steps)
+    found["trajectory"] = stopped.bound
+    found["value"] = _value(system, episode, asked, steps, stopped)
+    return found
+
+
+def _value(system: _System, episode: Trajectory, asked: _Asked, steps: Steps, stopped: Stopped) -> Scalar:
+    """The rung through the value, of as many steps as the rung above sums.
+
+    The slope on a segment is the smaller of two bounds: by the balls of the rung above, and by balls of its own.
+    """
+    discount, time = system.world.discount, jnp.arange(len(episode.alive))
+    count = jnp.minimum(stopped.steps, jnp.sum(episode.alive))
+    later = ladder.slopes(steps.loop, discount, count)
+    segments = (asked.after + episode.next_state) / 2, asked.composed.dynamics / 2
+    fresh = jax.vmap(functools.partial(_own_slope, system, later, count))(segments, time)
+    counted = time < count
+    slope = jnp.where(counted, jnp.fmin(fresh, later[1:]), 0.0)
+    residuals = Residuals(*(jnp.where(counted, each, 0.0) for each in asked.composed))
+    return ladder.through_value(residuals, slope, 0.0, discount, system.clip) + stopped.tail
+
+
+def _own_slope(system: _System, later: Array, count: Array, segment: tuple[Array, Array], time: Array) -> Scalar:
+    """Bounds `V̂_{count-t-1}`'s slope on a segment (middle, half length): by balls of its own, then by `later`."""
+    left, discount = count - time - 1, system.world.discount
+
+    def step(carry: tuple[Array, ...], k: Array) -> tuple[tuple[Array, ...], None]:
+        state, radius, weight, slope = carry
+        loop = system.at(state, radius)
+        slope = slope + jnp.where(k < left, weight * loop.reward, 0.0)
+        moved = system.move(state, jax.random.key(0))
+        return (moved, radius * loop.dynamics, weight * discount * loop.dynamics, slope), None
+
+    start = (*segment, jnp.ones_like(segment[1]), jnp.zeros_like(segment[1]))
+    _, _, weight, slope = jax.lax.scan(step, start, jnp.arange(_FRESH))[0]
+    rest = later[jnp.minimum(time + 1 + _FRESH, len(later) - 1)]
+    return slope + jnp.where(left > _FRESH, weight * rest, 0.0)
