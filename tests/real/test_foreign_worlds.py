@@ -157,8 +157,11 @@ def asked(made):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda s, a: s[:, :1], r"NumPy dynamics gives a next state of shape \(3, 1\) for a batch of 3; \(3, 2\) is"),
-        (lambda s, a: s[0], r"of shape \(2,\) for a batch of 3"),
+        (
+            lambda s, a: s[:, :1],
+            r"NumPy dynamics gives the shape \(3, 1\) for the next state of a batch of 3; \(3, 2",
+        ),
+        (lambda s, a: s[0], r"gives the shape \(2,\) for the next state of a batch of 3"),
         (lambda s, a: (s, a), "gives 2 results; 1 .next state. are needed"),
         (lambda s, a: np.log(-np.abs(s)), r"NumPy dynamics gives nan at s = \[0.3, -1.2\], a = \[0.5\]"),
         (lambda s, a: np.random.default_rng().normal(size=s.shape), "answers the same question twice"),

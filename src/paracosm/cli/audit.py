@@ -40,7 +40,7 @@ class Flags:
         run: The run directory.
         world: Your world model: your file's function make_world(), or make_world(spec) that is told sizes and scales.
             Your module is imported.
-        policy: Your policy: your file's function make_policy(). Your module is imported.
+        policy: Your policy: your file's function make_policy(), or make_policy(spec). Your module is imported.
         env: With --world: a Gymnasium id, or module:function giving one, in which to record real episodes.
         env_kwargs: With --env: its keyword arguments, as JSON.
         data: With --world: recorded on-policy episodes instead of --env: file.npz, file.h5 or minari:NAME.

@@ -31,7 +31,7 @@ _OTHER_ACTIONS = 0.05  # share of steps
 
 def audit_foreign(
     world: str | Callable[..., Any],
-    policy: str | Callable[[], Any],
+    policy: str | Callable[..., Any],
     *,
     env: str | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
@@ -46,7 +46,8 @@ def audit_foreign(
     Args:
         world: `module:function`, or the function: `make_world()` or `make_world(spec)`, which gives an `MDP`
             (`foreign.world`) or a `foreign.Latent`. The spec's state scale is that of the real episodes.
-        policy: `module:function`, or the function: `make_policy()` gives what `foreign.policy` takes.
+        policy: `module:function`, or the function: `make_policy()` or `make_policy(spec)` gives what `foreign.policy`
+            takes. With `env` its spec has the state scale 1, since nothing was recorded yet.
         env: the environment to record episodes in, by name.
         env_kwargs: its keyword arguments.
         data: recorded on-policy episodes instead: `file.npz`, `file.h5`, `minari:NAME`.
@@ -61,13 +62,12 @@ def audit_foreign(
     if (env is None) == (data is None):
         found = "neither" if env is None else "both"
         raise checks.BadArgument(f"of --env and --data {found} is given; one says where real episodes come from.")
-    made = _called(policy, "policy")
     with foreign.plainly():
         if data is None:
             source = connect(str(env), env_kwargs)
-            recorded, acting, spec = _played(made, source, episodes, first_seed, progress)
+            recorded, acting, spec = _played(policy, source, episodes, first_seed, progress)
         else:
-            recorded, acting, spec = _read(made, data)
+            recorded, acting, spec = _read(policy, data)
         _demand_steps(recorded)
         case = _case(_called(world, "world", spec), acting, recorded)
         _demand_same_policy(case)
@@ -99,9 +99,10 @@ def _called(factory: str | Callable[..., Any], what: str, *spec: Spec) -> Any:
 
 
 def _played(
-    made: Any, source: Source, episodes: int, first_seed: int, progress: Progress
+    policy: str | Callable[..., Any], source: Source, episodes: int, first_seed: int, progress: Progress
 ) -> tuple[Trajectory, Policy, Spec]:
     blank = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
+    made = _called(policy, "policy", blank)
     recorded = source.evaluate(
         foreign.policy(made, blank),
         episodes=episodes,
@@ -112,18 +113,19 @@ def _played(
     return recorded, foreign.policy(made, spec), spec
 
 
-def _read(made: Any, data: str) -> tuple[Trajectory, Policy, Spec]:
+def _read(policy: str | Callable[..., Any], data: str) -> tuple[Trajectory, Policy, Spec]:
     recorded = foreign.trajectory(datasets.load(data), data)
     spec = foreign.spec(recorded)
-    return recorded, foreign.policy(made, spec), spec
+    return recorded, foreign.policy(_called(policy, "policy", spec), spec), spec
 
 
 def _demand_steps(recorded: Trajectory) -> None:
     steps = np.asarray(recorded.alive).sum(axis=1)
     if (steps < 2).any():
         short = int(np.argmax(steps < 2))
+        found = "1 step" if steps[short] else "no steps"
         raise checks.BadData(
-            f"real episode {short} has {steps[short]} step{'s' * (steps[short] != 1)}; at least 2 are needed, since a"
+            f"real episode {short} has {found}; at least 2 are needed, since a"
             " single step has no later one in which an error of the dynamics could show."
         )
 
@@ -133,7 +135,7 @@ def _case(made: Any, policy: Policy, recorded: Trajectory) -> _Case:
         return _Case(*made.on(recorded))
     if not isinstance(made, MDP):
         raise checks.Unsupported(
-            f"--world gave a {type(made).__name__}; an MDP (paracosm.foreign.world) or a latent model is needed."
+            f"--world gave a {type(made).__name__}; an MDP (foreign.world) or a latent model is needed."
         )
     found, needed = np.shape(recorded.state)[-1], made.spec.state_size
     if found != needed:

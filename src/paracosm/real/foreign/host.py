@@ -114,7 +114,7 @@ class Host(abc.ABC):
         found, needed = tuple(answer.shape), (rows,) if slot.size is None else (rows, slot.size)
         if found != needed and not (slot.size is None and found == (rows, 1)):
             raise checks.BadData(
-                f"the {self.name} gives a {slot.name} of shape {found} for a batch of {rows}; {needed} is needed."
+                f"the {self.name} gives the shape {found} for the {slot.name} of a batch of {rows}; {needed} is needed."
             )
         return answer.reshape(rows, slot.width)
 

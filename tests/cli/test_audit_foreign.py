@@ -1,0 +1,295 @@
+"""`paracosm audit --world`: the pages of docs/foreign as they are, and one sentence for all that does not fit."""
+
+import dataclasses
+import importlib
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from paracosm.cli import main as command_line
+from paracosm.core.data import Dataset
+from paracosm.core.records import Diagnosis
+from paracosm.core.rollout import rollout
+from paracosm.loop.foreign import audit_foreign
+from paracosm.real import datasets, foreign
+from paracosm.real.verbs import connect
+
+DOCS = Path(__file__).parents[2] / "docs/foreign"
+PAGES = {page.stem: page.read_text() for page in sorted(DOCS.glob("*.md"))}
+NEEDS = {
+    "pytorch": ["torch"],
+    "joint": ["torch"],
+    "latent": ["torch"],
+    "stable-baselines3": ["torch", "stable_baselines3"],
+    "torchrl": ["torch", "tensordict"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_environment_change(monkeypatch):
+    monkeypatch.setattr(command_line, "_prepare_jax", lambda: None)
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Writes the user's file `my_model.py` into the current directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(text):
+        (tmp_path / "my_model.py").write_text(text)
+        importlib.invalidate_caches()
+        sys.modules.pop("my_model", None)
+
+    yield write
+    sys.modules.pop("my_model", None)
+
+
+def code_of(page):
+    for package in NEEDS.get(page, ()):
+        pytest.importorskip(package)
+    return re.search(r"```python\n(.*?)```", PAGES[page], re.DOTALL)[1]
+
+
+def command_of(page):
+    return shlex.split(re.search(r"```\n(paracosm audit .*?)\n```", PAGES[page], re.DOTALL)[1])[1:]
+
+
+def audited(capsys, *arguments):
+    assert command_line.main([*arguments, "--json"]) == 0
+    return Diagnosis.from_json(capsys.readouterr().out)
+
+
+def spoken(capsys, *arguments):
+    """The one sentence on stderr."""
+    assert command_line.main(["audit", *arguments]) == 2
+    captured = capsys.readouterr()
+    sentence = captured.err.splitlines()[-1]
+    assert captured.out == ""
+    assert sentence.startswith("paracosm: ")
+    assert "Traceback" not in captured.err
+    return sentence
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_each_pages_world_and_policy_run(page, write):
+    write(code_of(page))
+    import my_model
+
+    source = connect(command_of(page)[command_of(page).index("--env") + 1])
+    blank = foreign.spec(_some(source), action=source.action, horizon=20)
+    takes_spec = my_model.make_policy.__code__.co_argcount
+    policy = foreign.policy(my_model.make_policy(*[blank][:takes_spec]), blank)
+    episodes = source.evaluate(policy, episodes=3, horizon=20)
+    world = my_model.make_world(blank)
+    if isinstance(world, foreign.Latent):
+        world, policy, episodes, note = world.on(episodes)
+        assert "latent space of 3 numbers" in note
+    keys = jax.random.split(jax.random.key(0), 3)
+    found = rollout(world, policy, episodes.state[:, 0], keys, 20)
+    near = np.abs(found.next_state[:, 0] - episodes.next_state[:, 0])
+    assert (near < 0.2 * np.abs(episodes.state).max()).all()
+    assert np.isfinite(found.reward).all()
+    same = [np.allclose(getattr(found, each), getattr(episodes, each), atol=1e-4) for each in ("next_state", "reward")]
+    assert not all(same)
+
+
+def _some(source):
+    return source.collect(100, seed=0)
+
+
+BLAMED = {"numpy": "reward", "joint": "reward"}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_each_pages_command_blames_the_part_that_is_wrong(page, write, capsys):
+    write(code_of(page))
+    found = audited(capsys, *command_of(page))
+    assert found.closure < 1e-4
+    blamed = BLAMED.get(page, "dynamics")
+    sizes = {name: abs(getattr(found.gap, name).mean) for name in ("reward", "termination", "dynamics")}
+    assert max(sizes, key=sizes.get) == blamed
+    assert found.verdict.startswith("In the model's latent space") == (page == "latent")
+
+
+SMALL = """
+import jax
+import jax.numpy as jnp
+import numpy as np
+from paracosm import MDP, Box, Spec
+from paracosm.real import foreign
+
+def env():
+    return MDP(
+        Spec(2, Box(jnp.array([-1.0]), jnp.array([1.0])), jnp.ones(2), {horizon}),
+        lambda s, a, key: 0.9 * s + a,
+        lambda s, a, n: n[0],
+        lambda s, a, n: {ends},
+        lambda key: jax.random.uniform(key, (2,)),
+        0.9,
+    )
+
+def dynamics(s, a):
+    {dynamics}
+    return 0.8 * s + a
+
+def reward(n):
+    return n[:, 0]
+
+def make_world(spec):
+    return foreign.world(spec, dynamics=dynamics, reward=reward, reward_of="s'", discount=0.9)
+
+def make_policy():
+    return policy
+
+def policy(s):
+    {policy}
+"""
+
+
+def small(dynamics="pass", policy="return -0.5 * s[:, :1]", ends="jnp.zeros((), bool)", horizon=8):
+    return SMALL.format(dynamics=dynamics, policy=policy, ends=ends, horizon=horizon)
+
+
+HERE = ["--world", "my_model:make_world", "--policy", "my_model:make_policy"]
+ENV = [*HERE, "--env", "my_model:env", "--episodes", "4"]
+
+
+def recorded(path):
+    """The small policy's episodes as a file."""
+    import my_model
+
+    source = connect("my_model:env")
+    spec = foreign.spec(source.collect(20, seed=0), action=source.action)
+    episodes = source.evaluate(foreign.policy(my_model.policy, spec), episodes=4)
+    data = Dataset.from_trajectory(episodes)
+    datasets.save(data, path)
+    return data
+
+
+def test_an_environment_and_its_record_get_the_same_causes(write, tmp_path, capsys):
+    write(small())
+    played = audited(capsys, "audit", *ENV, "--out", str(tmp_path / "audit.html"))
+    assert "verdict" in (tmp_path / "audit.html").read_text()
+    assert abs(played.gap.dynamics.mean) > 10 * abs(played.gap.reward.mean)
+    assert played.closure < 1e-9
+    recorded(tmp_path / "own.npz")
+    read = audited(capsys, "audit", *HERE, "--data", "own.npz")
+    for cause in ("real", "reward", "dynamics", "termination"):
+        assert getattr(read.gap, cause).mean == pytest.approx(getattr(played.gap, cause).mean, rel=1e-5, abs=1e-12)
+
+
+def test_data_of_another_policy_are_refused_with_what_they_are_good_for(write, tmp_path, capsys):
+    write(small())
+    data = recorded(tmp_path / "own.npz")
+    write(small(policy="return 0.5 * s[:, :1]"))
+    said = spoken(capsys, *HERE, "--data", "own.npz")
+    assert re.search(r"3\d of the 32 recorded actions are not those of the policy", said)
+    assert "attribution needs on-policy episodes, or a stochastic policy of known density" in said
+    error = np.sqrt(np.mean(np.sum((0.1 * data.state / data.state.std(axis=0)) ** 2, axis=1)))
+    assert f"one-step errors: dynamics {error:.3g} scaled states" in said
+    assert "reward 0 " in said
+
+
+def stored(columns, path):
+    """A data set of 3 episodes of 4 steps, with some columns replaced."""
+    state = np.zeros((12, 2), np.float32)
+    bought = np.ones(12, bool)
+    whole = Dataset(
+        state=state,
+        action=np.zeros((12, 1), np.float32),
+        next_state=state.copy(),
+        reward=np.zeros(12),
+        terminated=np.zeros(12, bool),
+        truncated=np.zeros(12, bool),
+        episode=np.repeat(np.arange(3), 4),
+        time=np.tile(np.arange(4), 3),
+        has_transition=bought,
+        has_label=bought.copy(),
+    )
+    datasets.save(dataclasses.replace(whole, **columns), path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"time": np.r_[np.arange(4), 0, 0, 1, 2, np.arange(4)], "episode": np.r_[[0] * 4, [1], [2] * 3, [3] * 4]},
+         "real episode 1 has 1 step; at least 2 are needed, since"),
+        ({"time": np.tile([0, 1, 3, 4], 3)}, "episode 0 of own.npz has step 3 where its step 2 should be"),
+        ({"has_label": np.arange(12) != 5}, "holds 11 whole steps of 12; an audit needs all of them"),
+        ({"state": np.linspace(0, 1, 24, dtype=np.float32).reshape(12, 2)}, "step 0 of episode 0 of own.npz does not"),
+    ],
+)  # fmt: skip
+def test_records_that_are_not_whole_episodes_are_refused(columns, message, write, tmp_path, capsys):
+    write(small())
+    stored(columns, tmp_path / "own.npz")
+    assert message in spoken(capsys, *HERE, "--data", "own.npz")
+
+
+def test_an_environment_whose_episodes_have_one_step_is_refused(write, capsys):
+    write(small(ends="jnp.ones((), bool)"))
+    assert "real episode 0 has 1 step; at least 2 are needed" in spoken(capsys, *ENV)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"dynamics": "return s[:, :1]"}, r"NumPy dynamics gives the shape \(\d+, 1\) for the next state"),
+        ({"dynamics": "raise RuntimeError('no\\n oil')"}, "step 0 .*NumPy dynamics failed with RuntimeError: no oil"),
+        ({"dynamics": "assert (s[:, 0] > 0.2).all(), 'cold'"}, r"at imagined step [1-7] .* AssertionError: cold"),
+        ({"dynamics": "s = np.where(s > 0.2, s, np.nan)"}, r"at imagined step [1-7] the .* gives nan at s ="),
+        ({"policy": "return np.random.default_rng().normal(size=(len(s), 1))"}, "NumPy policy answers .* twice"),
+        ({"policy": "return s"}, r"NumPy policy gives the shape \(4, 2\) for the action"),
+        ({"policy": "return missing"}, "NumPy policy failed with NameError: name 'missing'"),
+    ],
+)  # fmt: skip
+def test_a_model_that_fails_says_which_part_and_when(parts, message, write, capsys):
+    write(small(**parts))
+    assert re.search(message, spoken(capsys, *ENV))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "what to audit is not named"),
+        (["--world", "my_model:make_world"], "--policy is not named"),
+        (["--policy", "my_model:make_policy"], "--world is not named"),
+        (["runs/one", *HERE], "both a run directory and --world are given"),
+        (HERE, "of --env and --data neither is given"),
+        ([*ENV, "--data", "own.npz"], "of --env and --data both is given"),
+        ([*ENV[:2], "--policy", "my_model:nothing", *ENV[4:]], "has no function 'nothing'"),
+        (["--world", "my_model:policy", *ENV[2:]], "building the world by my_model:policy failed with "),
+        (["--world", "my_model:env_name", *ENV[2:]], "--world gave a str; an MDP"),
+        ([*HERE, "--data", "missing.npz"], "missing.npz"),
+        ([*ENV, "--env-kwargs", "nonsense"], "--env-kwargs is 'nonsense'"),
+    ],
+)
+def test_flags_that_do_not_fit(arguments, message, write, capsys):
+    write(small() + "\ndef env_name():\n    return 'Pendulum-v1'\n")
+    assert message in spoken(capsys, *arguments)
+
+
+def test_help_says_that_the_users_file_is_imported(capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(["audit", "--help"])
+    page = "".join(capsys.readouterr().out.replace("│", "").split())
+    assert "importyourownfile" in page
+    assert "my_model:make_world" in page
+
+
+def test_the_verb_takes_functions(write):
+    write(small())
+    import my_model
+
+    found = audit_foreign(my_model.make_world, my_model.make_policy, env="my_model:env", episodes=2)
+    assert found.gap.total.n == 2
+    assert json.loads(found.to_json())["horizon"] == 8
