@@ -42,7 +42,7 @@ def with_norm(matrix, size):
 
 
 class Side(eqx.Module):
-    """`f = U φ(Ws + Va + b)`, φ identity, tanh or sin; `r = g(p·s + q·a + u·s' + v)`, g too; the end is a half-space."""
+    """`f = U φ(Ws + Va + b)`, φ identity, tanh or sin; `r = g(p·s + q·a + u·s' + v)`, g too; half-space ends."""
 
     W: jax.Array
     V: jax.Array

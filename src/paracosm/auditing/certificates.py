@@ -119,8 +119,8 @@ def certificates(
     episodes = in_double(jax.tree.map(np.asarray, episodes))
     with jax.enable_x64(True):
         system = in_double(_System(world, policy, constants, local, end, *limits))
-        bounds, noisy = _bounds(system, episodes, steps_of(episodes))
-    found = {rung: float(np.mean(bound)) for rung, bound in bounds.items() if not noisy or rung in _OF_LAWS}
+        bounds, noisy = jax.tree.map(np.asarray, _bounds(system, episodes, steps_of(episodes)))
+    found = {rung: float(np.mean(bounds[rung])) for rung in (_OF_LAWS if noisy else _NEEDS)}
     standing = functools.partial(_standing, brackets=brackets, local=local, noisy=bool(noisy), episodes=len(gap))
     size = float(np.abs(np.mean(gap)))
     ranked = tuple(_certificate(rung, value, size, *standing(rung)) for rung, value in found.items())
