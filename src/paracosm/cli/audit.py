@@ -26,15 +26,11 @@ class Flags:
     """Explain the gap between the imagined and the real return of a policy.
 
     The gap is split exactly into the parts to blame: reward, termination, dynamics, and the horizon of training.
-    Of a finished run, or with --world and --policy of your own PyTorch, JAX or NumPy model: these two import your own
-    file, from the current directory or wherever Python finds it, and run its code. docs/foreign has a complete
-    example for each kind of model.
+    Of a finished run, such as: paracosm audit runs/pendulum --episodes 100 --out audit.html
 
-    Examples:
-      paracosm audit runs/pendulum
-      paracosm audit runs/pendulum --episodes 100 --first-seed 50000 --out audit.html
-      paracosm audit --world my_model:make_world --policy my_model:make_policy --env Hopper-v5 --episodes 20
-      paracosm audit --world my_model:make_world --policy my_model:make_policy --data minari:my/dataset
+    Or of your own PyTorch, JAX or NumPy model; --world and --policy import your own file, from the current directory
+    or wherever Python finds it, and run its code. docs/foreign has a complete example for each kind of model:
+    paracosm audit --world my_model:make_world --policy my_model:make_policy --env Hopper-v5 --episodes 20
 
     Attributes:
         run: The run directory.

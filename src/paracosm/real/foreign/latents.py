@@ -101,7 +101,7 @@ class Latent:
 
         kind = next((parameter for parameter in self.model.parameters()), torch.zeros(0))
         with torch.no_grad():
-            return _Caller(self.model, self.task)("encode", torch.as_tensor(observation).to(kind)).shape[-1]
+            return _Caller(self.model, self.task)("encode", torch.tensor(observation).to(kind)).shape[-1]
 
 
 class _Caller:
