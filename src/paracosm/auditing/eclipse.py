@@ -1,0 +1,222 @@
+"""Upper Lipschitz bounds of `Layered` networks: LipSDP by the ECLipsE recursion (theory, section 1).
+
+The semidefinite program is Fazlyab et al. 2019, the recursion Xu & Sivaranjani 2024. Every function works in the
+precision of its arrays and proves its bound in exact arithmetic; what rounding can do is added to first order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.scipy.linalg import solve_triangular
+from jaxtyping import Float
+
+from paracosm.auditing.layers import Layered, activate, slope_range
+from paracosm.core.types import Array, Scalar
+
+_FAR = 1e30  # as good as infinite, and its square is still finite
+_STIFF = 1e-3  # a neuron whose slopes differ by less is treated as if they differed by this
+_POWER_STEPS = 12
+_RATE = 0.1
+
+Slopes = tuple[tuple[Float[Array, " width"], Float[Array, " width"]], ...]
+Logs = tuple[Float[Array, " width"], ...]
+
+
+class Region(NamedTuple):
+    """The convex set of inputs `x` with `‖x - centre‖ ≤ radius` and `|x - centre| ≤ half` in each component."""
+
+    centre: Float[Array, " inputs"]
+    radius: Float[Array, ""]
+    half: Float[Array, " inputs"]
+
+
+def everywhere(inputs: int) -> Region:
+    """All inputs."""
+    return Region(np.zeros(inputs), np.asarray(_FAR), np.full(inputs, _FAR))
+
+
+def ball(centre: Float[Array, " inputs"], radius: Float[Array, ""] | float) -> Region:
+    """The ball around `centre`; both may be traced."""
+    return Region(centre, jnp.asarray(radius, centre.dtype), jnp.full_like(centre, _FAR))
+
+
+def box(low: Float[Array, " inputs"], high: Float[Array, " inputs"]) -> Region:
+    """The inputs between `low` and `high`."""
+    half = (high - low) / 2
+    return Region((high + low) / 2, jnp.linalg.norm(half), half)
+
+
+def local(network: Layered, region: Region) -> Scalar:
+    """A certified Lipschitz constant over the region, cheap: the recursion's start, or the product of norms.
+
+    Can be traced, mapped and scanned over regions. A few Cholesky factors a layer; `upper` is tighter.
+    """
+    slopes, logs = _walk(network, region)
+    return jnp.fmin(_certified(network.weights, slopes, logs), _product(network.weights, slopes, _norm_above))
+
+
+def upper(
+    network: Layered, region: Region | None = None, columns: tuple[int, int] | None = None, steps: int = 100
+) -> float:
+    """A certified Lipschitz constant over the region, improved by `steps` steps of gradient.
+
+    Args:
+        network: in 64 bits.
+        region: of the inputs; everywhere if not given.
+        columns: the first and the end of the inputs that move while the others stay; all if not given.
+        steps: of Adam on the logarithms of the multipliers.
+    """
+    with jax.enable_x64(True):
+        region = everywhere(network.inputs) if region is None else region
+        return float(_upper(network, region, (0, network.inputs) if columns is None else columns, steps))
+
+
+@eqx.filter_jit
+def _upper(network: Layered, region: Region, columns: tuple[int, int], steps: int) -> Scalar:
+    slopes, _ = _walk(network, region)
+    weights = (jnp.asarray(network.weights[0])[:, slice(*columns)], *network.weights[1:])
+    found = _product(weights, slopes, lambda matrix: jnp.linalg.norm(matrix, 2))
+    if slopes:
+        found = jnp.fmin(found, _improved(weights, slopes, _start(weights, slopes), steps))
+    return jnp.asarray(found)
+
+
+def _walk(network: Layered, region: Region) -> tuple[Slopes, Logs]:
+    """Each neuron's slopes over the region, and multipliers to start from.
+
+    A neuron's input is off its value at the centre by at most what the boxes of the layer before allow, and by at
+    most `radius · sqrt(w X⁻¹ wᵀ)`, since `δxᵀ X δx ≤ ‖δx₀‖²` holds for each layer already passed.
+    """
+    x, reach = jnp.asarray(region.centre), jnp.asarray(region.half)
+    form, radius = jnp.eye(len(x), dtype=x.dtype), jnp.minimum(region.radius, jnp.linalg.norm(region.half))
+    slopes, logs = [], []
+    for weight, bias, neurons in zip(network.weights[:-1], network.biases[:-1], network.hidden, strict=True):
+        root = _root(form, weight)
+        middle = weight @ x + bias
+        by_form = radius * jnp.linalg.norm(root, axis=0)
+        off = jnp.fmin(jnp.abs(weight) @ reach, by_form) * (1 + 1e3 * jnp.finfo(x.dtype).eps)
+        off = off + 1e3 * jnp.finfo(x.dtype).eps * (1 + jnp.abs(weight) @ jnp.abs(x) + jnp.abs(bias))
+        slopes.append(slope_range(neurons, middle - off, middle + off))
+        logs.append(_first_guess(root, slopes[-1]))
+        form = _next_form(form, jnp.asarray(weight), slopes[-1], jnp.exp(logs[-1]))
+        x = activate(neurons, middle)
+        reach = jnp.maximum(*map(jnp.abs, slopes[-1])) * off
+    return tuple(slopes), tuple(logs)
+
+
+def _start(weights: tuple[Array, ...], slopes: Slopes) -> Logs:
+    """Multipliers to start from: in the middle of what is feasible, layer by layer."""
+    form, logs = jnp.eye(weights[0].shape[1], dtype=weights[0].dtype), []
+    for weight, ranges in zip(weights[:-1], slopes, strict=True):
+        logs.append(_first_guess(_root(form, weight), ranges))
+        form = _next_form(form, jnp.asarray(weight), ranges, jnp.exp(logs[-1]))
+    return tuple(logs)
+
+
+def _first_guess(root: Array, slopes: tuple[Array, Array]) -> Array:
+    """`log Λ`, half of the largest multiple of `1/(R max|slope|)` that keeps the form positive, `R = (β-α)/2`.
+
+    For one neuron that shape is the optimum. The form stays positive iff `λ_max(R Λ^½ W X⁻¹ Wᵀ Λ^½ R) < 1`; with
+    slopes in [0, 1] this is theory's `Λ = 2/λ_max(W X⁻¹ Wᵀ) I`. The power iteration may be off by less than the half.
+    """
+    least, most = slopes
+    steepest = jnp.maximum(jnp.abs(least), jnp.abs(most))
+    steepest = jnp.maximum(steepest, jnp.maximum(1e-2 * jnp.max(steepest), 1e-12))
+    spread = (most - least) / 2
+    shape = 1 / (jnp.maximum(spread, _STIFF * steepest) * steepest)
+    scaled = root * jnp.sqrt(jnp.maximum(spread**2 * shape, 1e-2))
+
+    def power(_: Array, v: Array) -> Array:
+        v = scaled.T @ (scaled @ v)
+        return v / jnp.maximum(jnp.linalg.norm(v), 1e-30)
+
+    v = jax.lax.fori_loop(0, _POWER_STEPS, power, jnp.linalg.norm(scaled, axis=0))
+    return jnp.log(shape / (2 * jnp.maximum(jnp.sum((scaled @ v) ** 2), 1e-30)))
+
+
+def _root(form: Array, weight: Array) -> Float[Array, "inputs outputs"]:
+    """`C` with `CᵀC = W X⁻¹ Wᵀ`; NaN where the form `X` is not positive."""
+    return solve_triangular(jnp.linalg.cholesky(form), jnp.asarray(weight).T, lower=True)
+
+
+def _rounding(*matrices: Array) -> float:
+    """Relative rounding error of a product or a Cholesky factor of matrices of these sizes."""
+    return 8 * max(max(matrix.shape) for matrix in matrices) * float(jnp.finfo(matrices[0].dtype).eps)
+
+
+def _next_form(form: Array, weight: Array, slopes: tuple[Array, Array], multiplier: Array) -> Array:
+    """`X' = Λ - ΛM W Y⁻¹ Wᵀ MΛ`, `Y = X + Wᵀ Λ P W`, `M = (α+β)/2`, `P = αβ`, less what rounding can add.
+
+    The factor of `Y` is exact for a matrix off by `rounding · diag(Y)`, which moves `X'` by at most
+    `rounding · ‖diag(Y)^½ Y⁻¹ WᵀMΛ^½‖² Λ`.
+    """
+    middle, product = (slopes[0] + slopes[1]) / 2, slopes[0] * slopes[1]
+    inner = form + weight.T @ ((multiplier * product)[:, None] * weight)
+    size = jnp.diag(form) + jnp.sum((multiplier * jnp.abs(product))[:, None] * weight**2, axis=0)
+    factor = jnp.linalg.cholesky(inner)
+    half = solve_triangular(factor, weight.T * (middle * multiplier), lower=True)
+    whole = solve_triangular(factor, half, lower=True, trans=1)
+    growth = jnp.sum(size[:, None] * whole**2 / multiplier)
+    return jnp.diag(multiplier * (1 - _rounding(weight) * (1 + growth))) - half.T @ half
+
+
+def _certified(weights: tuple[Array, ...], slopes: Slopes, logs: Logs) -> Scalar:
+    """`L` with `L² = λ_max(W_l X⁻¹ W_lᵀ)`; NaN if the multipliers are not feasible."""
+    form = jnp.eye(weights[0].shape[1], dtype=weights[0].dtype)
+    for weight, ranges, log in zip(weights[:-1], slopes, logs, strict=True):
+        form = _next_form(form, jnp.asarray(weight), ranges, jnp.exp(log))
+    factor, last = jnp.linalg.cholesky(form), jnp.asarray(weights[-1])
+    half = solve_triangular(factor, last.T, lower=True)
+    whole = solve_triangular(factor, half, lower=True, trans=1)
+    growth = jnp.sum(jnp.diag(form)[:, None] * whole**2)
+    gram = half.T @ half if half.shape[0] > half.shape[1] else half @ half.T
+    rounding = _rounding(form, last)
+    return jnp.sqrt(jnp.linalg.eigvalsh(gram)[-1] * (1 + rounding) + rounding * growth)
+
+
+def _improved(weights: tuple[Array, ...], slopes: Slopes, start: Logs, steps: int) -> Scalar:
+    """The least bound that Adam meets; a step out of what is feasible goes back to the best with half the rate."""
+    adam = optax.scale_by_adam(b1=0.9, b2=0.99)
+    objective = jax.value_and_grad(lambda logs: jnp.log(_certified(weights, slopes, logs)))
+
+    def step(carry: tuple, left: Array) -> tuple[tuple, None]:
+        logs, moments, best, least, rate = carry
+        value, slope = objective(logs)
+        feasible = jnp.isfinite(value) & jnp.all(jnp.stack([jnp.all(jnp.isfinite(s)) for s in slope]))
+        better = feasible & (value < least)
+        best, least = _where(better, logs, best), jnp.where(better, value, least)
+        direction, moved = adam.update(slope, moments)
+        onward = jax.tree.map(lambda log, d: log - rate * left * d, logs, direction)
+        logs, moments = _where(feasible, onward, best), _where(feasible, moved, adam.init(best))
+        return (logs, moments, best, least, jnp.where(feasible, rate, rate / 2)), None
+
+    first = jnp.log(_certified(weights, slopes, start))
+    least = jnp.where(jnp.isfinite(first), first, jnp.inf)
+    carry = (start, adam.init(start), start, least, jnp.asarray(_RATE, first.dtype))
+    return jnp.exp(jax.lax.scan(step, carry, jnp.linspace(1, 0.02, steps, dtype=first.dtype))[0][3])
+
+
+def _where(condition: Array, yes: Any, no: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+def _product(weights: tuple[Array, ...], slopes: Slopes, norm: Callable[[Array], Array]) -> Scalar:
+    """The product of the norms of the weights, each row times its neuron's steepest slope."""
+    steepest = [jnp.maximum(jnp.abs(least), jnp.abs(most)) for least, most in slopes]
+    rows = [s[:, None] * w for s, w in zip(steepest, weights[:-1], strict=True)]
+    norms = [norm(jnp.asarray(matrix)) * (1 + _rounding(matrix)) for matrix in [*rows, weights[-1]]]
+    return jnp.prod(jnp.stack(norms))
+
+
+def _norm_above(matrix: Array) -> Scalar:
+    """At least the spectral norm: the least of Frobenius and `sqrt(‖·‖₁ ‖·‖_∞)`."""
+    size = jnp.abs(matrix)
+    mixed = jnp.sqrt(jnp.max(jnp.sum(size, axis=0)) * jnp.max(jnp.sum(size, axis=1)))
+    return jnp.minimum(jnp.linalg.norm(matrix), mixed)

@@ -1,0 +1,271 @@
+"""Lipschitz constants as brackets: what was seen below, what is proven above (theory, section 1).
+
+States are in scaled units (divided by `spec.state_scale`), actions and rewards in the environment's. A pair is
+measured by `‖s‖ + ‖a‖`, so the constant of a function of several arguments is the largest of those by argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from paracosm.auditing import eclipse, readers
+from paracosm.auditing.eclipse import Region
+from paracosm.auditing.layers import Layered
+from paracosm.auditing.steepest import Function, lower
+from paracosm.core.mdp import MDP, Box, Discrete
+from paracosm.core.policy import Policy
+from paracosm.core.precision import in_double
+from paracosm.core.records import Bracket
+from paracosm.core.types import Array, PRNGKey, Scalar, State
+
+_ARGMAX = "the policy chooses by argmax, which has no Lipschitz constant"
+
+
+class Loops(eqx.Module):
+    """The closed loop of a world and a policy, in scaled states: `s ↦ f(s, π(s))` and `s ↦ r(s, π(s), f(s, π(s)))`.
+
+    The reward asks the imagined next state: a bound on `r(s, π(s), s')` with another `s'` adds the constant in `s'`
+    times the one-step error.
+    """
+
+    dynamics: Layered
+    reward: Layered
+    scale: Float[Array, " state"]
+
+    def at(self, state: State, radius: Scalar) -> tuple[Scalar, Scalar]:
+        """Certified constants of both over the ball of `radius`, scaled, around `state`, in the environment's units.
+
+        Can be traced, mapped and scanned over.
+        """
+        around = eclipse.ball(state / self.scale, radius)
+        return eclipse.local(self.dynamics, around), eclipse.local(self.reward, around)
+
+
+def closed_dynamics(world: MDP, policy: Policy) -> Layered:
+    """`s ↦ f(s, π(s))` as a network, in 64 bits and scaled states; raises as `loops` does."""
+    if isinstance(world.spec.action, Discrete):
+        raise readers.Unreadable(_ARGMAX)
+    return readers.closed_loop(readers.scaled_dynamics(world), readers.scaled_policy(policy, world.spec))
+
+
+def loops(world: MDP, policy: Policy) -> Loops:
+    """The closed loop as networks, in 64 bits.
+
+    Raises:
+        Unreadable: a part holds a layer of a type that is not known.
+    """
+    closed = closed_dynamics(world, policy)
+    dynamics, acting = readers.scaled_dynamics(world), readers.scaled_policy(policy, world.spec)
+    reward = readers.closed_loop_reward(readers.scaled_reward(world), dynamics, acting)
+    scale = np.asarray(world.spec.state_scale, np.float64)
+    return Loops(closed, reward, scale)
+
+
+def bracket(
+    function: Function,
+    layered: Layered | str,
+    inputs: Float[Array, "rows inputs"],
+    *,
+    columns: tuple[int, int] | None = None,
+    bounds: tuple[Array, Array] | None = None,
+    region: Region | None = None,
+) -> Bracket:
+    """The Lipschitz constant of a function between what was seen and what is proven.
+
+    Args:
+        function: `[inputs] -> [outputs]`, in 64 bits.
+        layered: the same function as a network, or the clause that says why it is none.
+        inputs: where to look for the lower end, inside the region.
+        columns: first and end of the inputs that move while the others stay; all if not given.
+        bounds: the box that the search for the lower end stays in.
+        region: where the constant is to hold; everywhere if not given.
+    """
+    seen = lower(function, inputs, columns, bounds)
+    if isinstance(layered, str):
+        return Bracket(seen, seen, "estimate", f"the largest seen: {layered}")
+    proven = eclipse.upper(layered, region, columns)
+    where = "everywhere" if region is None else "over the region"
+    return Bracket(min(seen, proven), proven, "certificate", f"semidefinite bound from the layers' slopes, {where}")
+
+
+def brackets(world: MDP, policy: Policy, states: Float[Array, "rows state"], key: PRNGKey) -> dict[str, Bracket]:
+    """Brackets of a world's and a policy's constants, each to hold everywhere.
+
+    Args:
+        world: whose dynamics and reward are bounded; a stochastic part is held at one draw.
+        policy: whose mode acts.
+        states: visited, in the environment's units; where the lower ends are looked for.
+        key: of the actions that are tried beside the policy's.
+
+    Returns:
+        `dynamics`, `reward` (the largest by argument), `policy`, `closed_loop` (`s ↦ f(s, π(s))`),
+        `closed_loop_reward` (see `Loops`), and by argument `dynamics_state`, `dynamics_action`, `reward_state`,
+        `reward_action`, `reward_next`. With discrete actions the constants in the action are the largest change
+        between two actions.
+    """
+    with jax.enable_x64(True):
+        scale = np.asarray(world.spec.state_scale, np.float64)
+        return _Subject(*in_double((world, policy)), scale, np.asarray(states, np.float64) / scale, key).brackets()
+
+
+class _Subject(eqx.Module):
+    """A world and a policy in 64 bits, asked in scaled states; its methods are functions that compile once a shape."""
+
+    world: MDP
+    policy: Policy
+    scale: Float[Array, " state"]
+    states: Float[Array, "rows state"]
+    key: PRNGKey
+
+    def act(self, state: Array) -> Array:
+        """The policy's mode."""
+        return self.policy.mode(state * self.scale)
+
+    def move(self, row: Array) -> Array:
+        """The next state after `(s, a)`."""
+        state, action = self.pair(row)
+        return self.world.dynamics(state * self.scale, action, self.key) / self.scale
+
+    def reward(self, row: Array) -> Scalar:
+        """The reward of `(s, a, s')`."""
+        (state, action), after = self.pair(row), row[self.size + self.space.size :]
+        return self.world.reward(state * self.scale, action, after * self.scale)
+
+    def closed_loop(self, state: Array) -> Array:
+        """The next state under the policy."""
+        return self.move(jnp.concatenate([state, self.encoded(self.act(state))]))
+
+    def closed_loop_reward(self, state: Array) -> Scalar:
+        """The reward of the policy's action and what follows."""
+        pair = jnp.concatenate([state, self.encoded(self.act(state))])
+        return self.reward(jnp.concatenate([pair, self.move(pair)]))
+
+    @property
+    def size(self) -> int:
+        """Number of state components."""
+        return self.world.spec.state_size
+
+    @property
+    def space(self) -> Box | Discrete:
+        """Of the actions."""
+        return self.world.spec.action
+
+    def pair(self, row: Array) -> tuple[Array, Array]:
+        """State and action at the head of a row."""
+        action = row[self.size : self.size + self.space.size]
+        return row[: self.size], jnp.argmax(action) if isinstance(self.space, Discrete) else action
+
+    def encoded(self, action: Array) -> Array:
+        """An action as part of a row: one-hot where actions are discrete."""
+        return jax.nn.one_hot(action, self.space.size) if isinstance(self.space, Discrete) else action
+
+    @eqx.filter_jit
+    def rows(self) -> tuple[Array, Array]:
+        """`(s, a)` and `(s, a, s')`, each state once with the policy's action and once with a random one."""
+        random = _random_actions(self.space, self.key, len(self.states))
+        actions = jnp.concatenate([jax.vmap(self.act)(self.states), random])
+        states = jnp.concatenate([self.states] * 2)
+        pairs = jnp.concatenate([states, jax.vmap(self.encoded)(actions)], axis=1)
+        return pairs, jnp.concatenate([pairs, jax.vmap(self.move)(pairs)], axis=1)
+
+    def brackets(self) -> dict[str, Bracket]:
+        """All of them by name."""
+        found = {**self.of_parts(), "policy": self.of_policy()}
+        for part in ("dynamics", "reward"):
+            found[part] = _largest([value for name, value in found.items() if name.startswith(f"{part}_")])
+        return {**found, **self.of_loops()}
+
+    def limits(self, *parts: str) -> tuple[np.ndarray, np.ndarray]:
+        """The box that climbers stay in, for a row of these arguments."""
+        far = np.full(self.size, np.inf)
+        domain = self.world.domain
+        state = (-far, far) if domain is None else (domain.low / self.scale, domain.high / self.scale)
+        space, ones = self.space, np.ones(self.space.size)
+        box = (space.low, space.high) if isinstance(space, Box) else (0 * ones, ones)
+        chosen = [box if part == "action" else state for part in parts]
+        low, high = (
+            np.concatenate([np.asarray(side, np.float64) for side in sides]) for sides in zip(*chosen, strict=True)
+        )
+        return low, high
+
+    def of_parts(self) -> dict[str, Bracket]:
+        """Of dynamics and reward, by argument."""
+        pairs, triples = map(np.asarray, self.rows())
+        dynamics = _attempt(lambda: readers.scaled_dynamics(self.world))
+        reward = _attempt(lambda: readers.scaled_reward(self.world))
+        return {
+            **self.by_argument("dynamics", self.move, dynamics, pairs, ("state", "action")),
+            **self.by_argument("reward", self.reward, reward, triples, ("state", "action", "next")),
+        }
+
+    def by_argument(
+        self, part: str, function: Function, layered: Layered | str, rows: np.ndarray, arguments: tuple[str, ...]
+    ) -> dict[str, Bracket]:
+        """A bracket for each argument, the others anywhere."""
+        found, first, limits = {}, 0, self.limits(*arguments)
+        for argument in arguments:
+            end = first + (self.space.size if argument == "action" else self.size)
+            if argument == "action" and isinstance(self.space, Discrete):
+                found[f"{part}_{argument}"] = _between_actions(function, rows, (first, end))
+            else:
+                columns = (first, end)
+                found[f"{part}_{argument}"] = bracket(function, layered, rows, columns=columns, bounds=limits)
+            first = end
+        return found
+
+    def of_policy(self) -> Bracket:
+        """Infinite above for discrete actions."""
+        if isinstance(self.space, Discrete):
+            return Bracket(0.0, float("inf"), "estimate", _ARGMAX)
+        network = _attempt(lambda: readers.scaled_policy(self.policy, self.world.spec))
+        return bracket(self.act, network, self.states, bounds=self.limits("state"))
+
+    def of_loops(self) -> dict[str, Bracket]:
+        """Of the closed loops: the dynamics certified even where the reward is not readable."""
+        both, limits = _attempt(lambda: loops(self.world, self.policy)), self.limits("state")
+        alone = _attempt(lambda: closed_dynamics(self.world, self.policy))
+        return {
+            "closed_loop": bracket(self.closed_loop, alone, self.states, bounds=limits),
+            "closed_loop_reward": bracket(
+                self.closed_loop_reward, both if isinstance(both, str) else both.reward, self.states, bounds=limits
+            ),
+        }
+
+
+def _attempt(reading: Callable[[], Any]) -> Any:
+    """What is read, or the clause that says why it cannot be."""
+    try:
+        return reading()
+    except readers.Unreadable as why:
+        return str(why)
+
+
+def _largest(parts: list[Bracket]) -> Bracket:
+    """The constant of a function of several arguments in the sum of their norms."""
+    weakest = max(parts, key=lambda part: (part.kind == "estimate", part.upper))
+    return Bracket(max(p.lower for p in parts), max(p.upper for p in parts), weakest.kind, weakest.why)
+
+
+def _random_actions(space: Box | Discrete, key: PRNGKey, rows: int) -> Array:
+    if isinstance(space, Discrete):
+        return jax.random.randint(key, (rows,), 0, space.n)
+    return jax.random.uniform(key, (rows, space.size), np.float64, space.low, space.high)
+
+
+def _between_actions(function: Function, rows: np.ndarray, columns: tuple[int, int]) -> Bracket:
+    """The largest change seen between two actions of a finite set."""
+    rows = rows[: len(rows) // 2]
+    asked = []
+    for action in range(columns[1] - columns[0]):
+        one_hot = np.array(rows)
+        one_hot[:, slice(*columns)] = np.eye(columns[1] - columns[0])[action]
+        asked.append(np.asarray(eqx.filter_jit(jax.vmap(function))(one_hot)).reshape(len(rows), -1))
+    change = np.linalg.norm(np.stack(asked)[:, None] - np.stack(asked)[None], axis=-1).max(initial=0.0)
+    return Bracket(float(change), float(change), "estimate", "the largest change seen between two actions")

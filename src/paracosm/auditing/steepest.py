@@ -1,0 +1,93 @@
+"""Lipschitz constants from below: the largest Jacobian norm that can be found (theory, section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from paracosm.core import checks
+from paracosm.core.types import Array, Scalar
+
+Function = Callable[[Array], Array]
+
+_CLIMBERS = 8  # the steepest of the sampled inputs go on by gradient
+_CLIMB_STEPS = 40
+_CLIMB_RATE = 0.03  # of the inputs' spread
+_MOST_ROWS = 512  # inputs at which the Jacobian is asked
+
+
+def lower(
+    function: Function,
+    inputs: Float[Array, "rows inputs"],
+    columns: tuple[int, int] | None = None,
+    bounds: tuple[Array, Array] | None = None,
+) -> float:
+    """The largest Jacobian norm seen at `inputs` and, from the steepest of them, climbing by its gradient.
+
+    Args:
+        function: `[inputs] -> [outputs]`, in 64 bits.
+        inputs: where to look; 512 of them at even distances are asked if there are more.
+        columns: first and end of the inputs that move; all if not given.
+        bounds: the box that climbers stay in, `[inputs]` each; nothing holds them if not given.
+
+    A function that calls back to the host is sampled only: it has no second derivative.
+    """
+    with jax.enable_x64(True):
+        inputs = np.asarray(inputs, np.float64)
+        checks.at_least("the number of states", len(inputs), 1)
+        inputs = inputs[np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), _MOST_ROWS)).astype(int))]
+        columns = (0, inputs.shape[1]) if columns is None else columns
+        far = np.full(inputs.shape[1], np.inf)
+        norms = np.asarray(_norms(function, inputs, columns))
+        best = float(np.max(norms, initial=0.0, where=np.isfinite(norms)))
+        if "callback" in str(jax.make_jaxpr(function)(inputs[0])):
+            return best
+        start = inputs[np.argsort(-np.nan_to_num(norms))[:_CLIMBERS]]
+        return max(best, float(_climb(function, start, inputs.std(axis=0), columns, bounds or (-far, far))))
+
+
+def _norm(function: Function, x: Array, columns: tuple[int, int]) -> Scalar:
+    """Spectral norm of the Jacobian in some columns, at one input."""
+    x = jnp.asarray(x)
+    chosen = x[slice(*columns)]
+
+    def moved(part: Array) -> Array:
+        return jnp.atleast_1d(function(x.at[slice(*columns)].set(part)))
+
+    jacobian = jax.jacfwd(moved)(chosen)
+    return jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh(_smaller_gram(jacobian))[-1], 0))
+
+
+def _smaller_gram(matrix: Array) -> Array:
+    return matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+
+
+@eqx.filter_jit
+def _norms(function: Function, inputs: Array, columns: tuple[int, int]) -> Array:
+    return jax.lax.map(lambda x: _norm(function, x, columns), inputs, batch_size=64)
+
+
+@eqx.filter_jit
+def _climb(
+    function: Function, start: Array, spread: Array, columns: tuple[int, int], bounds: tuple[Array, Array]
+) -> Scalar:
+    """Normalised gradient ascent from each start; the largest norm on the way."""
+    unit = jnp.where(spread > 0, spread, jnp.maximum(jnp.max(spread), 1.0))
+    objective = jax.value_and_grad(lambda x: _norm(function, x, columns))
+
+    def step(x: Array, rate: Array) -> tuple[Array, Array]:
+        value, slope = objective(x)
+        direction = jnp.nan_to_num(slope * unit)
+        direction = direction / jnp.maximum(jnp.linalg.norm(direction), 1e-30)
+        return jnp.clip(x + rate * unit * direction * jnp.sqrt(x.size), *bounds), value
+
+    def climb(x: Array) -> Array:
+        values = jax.lax.scan(step, x, jnp.linspace(2, 0.1, _CLIMB_STEPS) * _CLIMB_RATE)[1]
+        return jnp.max(jnp.where(jnp.isfinite(values), values, 0.0))
+
+    return jnp.max(jax.lax.map(climb, start))
