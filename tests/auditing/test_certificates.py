@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from paracosm.auditing.certificates import Local, Margin, certificates
+from paracosm.auditing.certificates import Local, certificates
+from paracosm.auditing.ends import Margin
 from paracosm.auditing.ladder import Clip, Constants
 from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Spec, never

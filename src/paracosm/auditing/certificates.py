@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 
 from paracosm.auditing import ladder
 from paracosm.auditing.attribution import steps_of
+from paracosm.auditing.ends import Margin
 from paracosm.auditing.ladder import UNCUT, Clip, Constants, Loop, Residuals, Steps, Stopped
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -28,7 +29,7 @@ from paracosm.core.mdp import MDP, never
 from paracosm.core.policy import Policy
 from paracosm.core.precision import in_double
 from paracosm.core.records import Bracket, Certificate, Kind
-from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
+from paracosm.core.types import Array, PRNGKey, Scalar, State
 
 _FRESH = 16  # steps over which the value's slope is followed from its own segment
 _OF_LOOP = ("closed_loop", "closed_loop_reward")
@@ -53,17 +54,6 @@ class Local(eqx.Module):
     at: Callable[[State, Scalar], tuple[Scalar, Scalar]]
     kind: Kind = eqx.field(static=True)
     why: str = eqx.field(static=True)
-
-
-class Margin(eqx.Module):
-    """An end rule by its signed margin: an episode ends where `function(s, a, s') > 0`.
-
-    `state` and `next_state` bound the slopes of `(s, s') ↦ function(s, π(s), s')` in scaled units.
-    """
-
-    function: Callable[[State, Action, State], Scalar]
-    state: float
-    next_state: float
 
 
 class _Asked(NamedTuple):
@@ -115,6 +105,7 @@ def certificates(
     if missing:
         raise checks.BadArgument(f"the brackets lack {', '.join(missing)}; every constant of the ladder is needed.")
     constants = Constants(*(_number(brackets[name].upper) for name in Constants._fields))
+    end = end and Margin(end.function, _number(end.state), _number(end.next_state))
     limits = _number(reward_span), Clip(*map(_number, clip))
     episodes = in_double(jax.tree.map(np.asarray, episodes))
     with jax.enable_x64(True):
@@ -204,7 +195,8 @@ class _System(eqx.Module):
         margin = jax.vmap(lambda s, after: end.function(s, self.policy.mode(s), after))
         value = margin(episode.state, episode.next_state)
         reach = end.state * radius[:-1] + end.next_state * radius[1:]
-        return episode.alive & ((jnp.abs(value) <= reach) | ((value > 0) != episode.terminated))
+        sure = (jnp.abs(value) > reach) & ((value > 0) == episode.terminated)  # not a number: not sure
+        return episode.alive & ~sure
 
     def stop(self, episode: Trajectory, horizon: Array, steps: Steps) -> Stopped:
         """The rung of one episode, as far as both systems are known to go on together."""
