@@ -25,8 +25,8 @@ _STIFF = 1e-3  # a neuron whose slopes differ by less is treated as if they diff
 _POWER_STEPS = 12
 _RATE = 0.1
 
-Slopes = tuple[tuple[Float[Array, " width"], Float[Array, " width"]], ...]
-Logs = tuple[Float[Array, " width"], ...]
+Slopes = tuple[tuple[Float[Array, " _"], Float[Array, " _"]], ...]
+Logs = tuple[Float[Array, " _"], ...]
 
 
 class Region(NamedTuple):

@@ -17,7 +17,7 @@ Function = Callable[[Array], Array]
 
 _CLIMBERS = 8  # the steepest of the sampled inputs go on by gradient
 _CLIMB_STEPS = 40
-_CLIMB_RATE = 0.03  # of the inputs' spread
+_CLIMB_RATE = 0.1  # of the inputs' spread
 _MOST_ROWS = 512  # inputs at which the Jacobian is asked
 
 
@@ -43,12 +43,8 @@ def lower(
         inputs = inputs[np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), _MOST_ROWS)).astype(int))]
         columns = (0, inputs.shape[1]) if columns is None else columns
         far = np.full(inputs.shape[1], np.inf)
-        norms = np.asarray(_norms(function, inputs, columns))
-        best = float(np.max(norms, initial=0.0, where=np.isfinite(norms)))
-        if "callback" in str(jax.make_jaxpr(function)(inputs[0])):
-            return best
-        start = inputs[np.argsort(-np.nan_to_num(norms))[:_CLIMBERS]]
-        return max(best, float(_climb(function, start, inputs.std(axis=0), columns, bounds or (-far, far))))
+        differentiable = "callback" not in str(jax.make_jaxpr(function)(inputs[0]))
+        return float(_seen(function, inputs, columns, bounds or (-far, far), differentiable))
 
 
 def _norm(function: Function, x: Array, columns: tuple[int, int]) -> Scalar:
@@ -68,23 +64,27 @@ def _smaller_gram(matrix: Array) -> Array:
 
 
 @eqx.filter_jit
-def _norms(function: Function, inputs: Array, columns: tuple[int, int]) -> Array:
-    return jax.lax.map(lambda x: _norm(function, x, columns), inputs, batch_size=64)
-
-
-@eqx.filter_jit
-def _climb(
-    function: Function, start: Array, spread: Array, columns: tuple[int, int], bounds: tuple[Array, Array]
+def _seen(
+    function: Function, inputs: Array, columns: tuple[int, int], bounds: tuple[Array, Array], differentiable: bool
 ) -> Scalar:
-    """Normalised gradient ascent from each start; the largest norm on the way."""
+    norms = jnp.nan_to_num(jax.lax.map(lambda x: _norm(function, x, columns), inputs, batch_size=64), posinf=0.0)
+    if not differentiable:
+        return jnp.max(norms)
+    start = jnp.asarray(inputs)[jnp.argsort(-norms)[:_CLIMBERS]]
+    spread = jnp.std(inputs, axis=0)
     unit = jnp.where(spread > 0, spread, jnp.maximum(jnp.max(spread), 1.0))
-    objective = jax.value_and_grad(lambda x: _norm(function, x, columns))
+    return jnp.maximum(jnp.max(norms), _climb(lambda x: _norm(function, x, columns), start, unit, bounds))
+
+
+def _climb(norm: Callable[[Array], Scalar], start: Array, unit: Array, bounds: tuple[Array, Array]) -> Scalar:
+    """Normalised gradient ascent from each start, in inputs divided by `unit`; the largest norm on the way."""
+    objective = jax.value_and_grad(norm)
 
     def step(x: Array, rate: Array) -> tuple[Array, Array]:
         value, slope = objective(x)
         direction = jnp.nan_to_num(slope * unit)
         direction = direction / jnp.maximum(jnp.linalg.norm(direction), 1e-30)
-        return jnp.clip(x + rate * unit * direction * jnp.sqrt(x.size), *bounds), value
+        return jnp.clip(x + rate * unit * direction * np.sqrt(x.size), *bounds), value
 
     def climb(x: Array) -> Array:
         values = jax.lax.scan(step, x, jnp.linspace(2, 0.1, _CLIMB_STEPS) * _CLIMB_RATE)[1]
