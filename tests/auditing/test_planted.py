@@ -1,5 +1,6 @@
 """Where the truth is known: scarce labels make the reward model the culprit, scarce transitions the dynamics model."""
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -8,10 +9,12 @@ from paracosm.auditing.verdict import CAUSES, LEARNED, culprit
 from paracosm.core.policy import Deterministic
 from paracosm.imagination.imagine import imagine
 from paracosm.learning.learn import learn
-from paracosm.real.systems import pendulum
+from paracosm.real.systems import lipschitz_synthetic, pendulum
 from paracosm.real.verbs import collect, evaluate
 
-SYSTEM = pendulum(0.97)
+PENDULUM = pendulum(0.97)
+# For a trained policy the pendulum will not do: 300 transitions teach it so well that the gap is 0.1% of the return.
+SMOOTH = lipschitz_synthetic(jax.random.key(0), dynamics=0.95, discount=0.95)[0]
 each = pytest.mark.parametrize(("transitions", "labels", "part"), [(5000, 100, "reward"), (300, 5000, "dynamics")])
 
 
@@ -20,15 +23,17 @@ def damp(state):
     return 2 * jnp.tanh(-state[2:] / 2)
 
 
-def world_of(transitions, labels):
-    data = collect(SYSTEM, 5000, seed=0).buy(transitions, labels, seed=0)
-    return data, learn(data, SYSTEM.spec, seed=0, discount=SYSTEM.discount).world
+def world_of(system, transitions, labels):
+    data = collect(system, 5000, seed=0).buy(transitions, labels, seed=0)
+    return data, learn(data, system.spec, seed=0, discount=system.discount).world
 
 
 @each
 def test_the_scarce_part_is_named_for_a_fixed_policy(transitions, labels, part):
-    world = world_of(transitions, labels)[1]
-    found = audit(world, Deterministic(damp), evaluate(SYSTEM, Deterministic(damp), episodes=30, horizon=100))
+    world = world_of(PENDULUM, transitions, labels)[1]
+    found = audit(
+        world, Deterministic(damp), evaluate(PENDULUM, Deterministic(damp), episodes=30, horizon=100), certify=False
+    )
     assert culprit(found.gap) == part
     assert CAUSES[part] in found.verdict
 
@@ -36,10 +41,10 @@ def test_the_scarce_part_is_named_for_a_fixed_policy(transitions, labels, part):
 @pytest.mark.full
 @each
 def test_the_scarce_part_is_named_for_a_policy_trained_in_imagination(transitions, labels, part):
-    """Of the learned parts: the bootstrapped value, a matter of training and not of data, may weigh more."""
-    data, world = world_of(transitions, labels)
+    """Of the learned parts: the edge of the data, a matter of training, may weigh more."""
+    data, world = world_of(SMOOTH, transitions, labels)
     rewards = data.labels.reward
     imagined = imagine(world, data.initial, data.transitions.state, worst_reward=float(rewards.min()), seed=0)
-    found = audit(world, imagined.policy, evaluate(SYSTEM, imagined.policy, episodes=50), imagined)
+    found = audit(world, imagined.policy, evaluate(SMOOTH, imagined.policy, episodes=50), imagined, certify=False)
     assert culprit(found.gap, LEARNED) == part
     assert CAUSES[part] in found.verdict

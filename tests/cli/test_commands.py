@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -172,40 +174,45 @@ def test_the_verbs_are_there():
         paracosm.nonsense  # noqa: B018 - reading it is the test
 
 
-def _process(*arguments: str) -> subprocess.Popen:
+@contextlib.contextmanager
+def _process(*arguments: str) -> Iterator[subprocess.Popen]:
+    """The command in a process of its own, which does not outlive the block."""
     command = [sys.executable, "-m", "paracosm", *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 @pytest.mark.full
 def test_ctrl_c_keeps_what_is_finished(tmp_path):
     arguments = ["run", "Pendulum-v1", "--out", str(tmp_path / "run"), *SMALL, "--imagine.most-steps=100000"]
-    running = _process(*arguments)
     log = tmp_path / "run/events.jsonl"
-    while not (log.is_file() and "imagine-0" in log.read_text()):
-        assert running.poll() is None, running.stderr.read().decode()
-        time.sleep(0.05)
-    running.send_signal(signal.SIGINT)
-    assert running.wait(60) == 130
-    assert b"--resume" in running.stderr.read()
+    with _process(*arguments) as running:
+        while not (log.is_file() and "imagine-0" in log.read_text()):
+            assert running.poll() is None, running.stderr.read().decode()
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 130
+        assert b"--resume" in running.stderr.read()
     assert (tmp_path / "run/models/world-0.eqx").is_file()
 
 
 @pytest.mark.full
 def test_a_run_killed_at_random_moments_resumes_to_the_same_result(tmp_path):
     arguments = ["run", "CartPole-v1", *SMALL, "--rounds=2", "--out"]
-    assert _process(*arguments, str(tmp_path / "whole")).wait(600) == 0
+    with _process(*arguments, str(tmp_path / "whole")) as running:
+        assert running.wait(600) == 0
     delays, kills = random.Random(0), 0
     while not (tmp_path / "killed/result.json").is_file():
         more = ["--resume"] if (tmp_path / "killed/config.json").is_file() else []
-        running = _process(*arguments, str(tmp_path / "killed"), *more)
-        try:
-            assert running.wait(delays.uniform(2, 9) + kills / 4) == 0, running.stderr.read().decode()
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
-            kills += 1
+        with _process(*arguments, str(tmp_path / "killed"), *more) as running:
+            try:
+                assert running.wait(delays.uniform(2, 9) + kills / 4) == 0, running.stderr.read().decode()
+            except subprocess.TimeoutExpired:
+                kills += 1
     assert kills > 0
     whole, killed = (
         RunResult.from_json((tmp_path / f"{name}/result.json").read_text()) for name in ("whole", "killed")

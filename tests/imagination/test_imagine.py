@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -203,14 +204,23 @@ def test_settings_that_mean_nothing_are_refused(wrong):
 # The guard.
 
 EDGE = Domain(jnp.array([-1.5]), jnp.array([1.5]))
+BOUNDED = integrator(dynamics=lambda s, a, key: EDGE.clip(s + 0.5 * a), domain=EDGE)
+
+
+class Push(eqx.Module):
+    """The same action everywhere."""
+
+    action: jax.Array
+
+    def __call__(self, state):
+        return self.action
 
 
 @given(st.floats(-1, 1, width=32), st.floats(0, 3, width=32))
 def test_leaving_the_domain_never_pays(push, extra):
     """It is worth no more than staying at the edge, where every reward is at least the worst."""
-    world = integrator(dynamics=lambda s, a, key: EDGE.clip(s + 0.5 * a), domain=EDGE)
-    worst = -(1.5**2) - 0.01 - extra
-    policy = Deterministic(lambda s: jnp.full(1, push))
+    world, worst = BOUNDED, -(1.5**2) - 0.01 - extra
+    policy = Deterministic(Push(jnp.full(1, push)))
     free = rollout(world, policy, INITIAL, KEYS, HORIZON)
     caught = rollout(guarded(world, worst), policy, INITIAL, KEYS, HORIZON)
     left = np.asarray(caught.terminated).any(axis=1)
@@ -222,7 +232,7 @@ def test_leaving_the_domain_never_pays(push, extra):
 
 @pytest.mark.parametrize("worst", [-3.0, 2.0])
 def test_a_look_scores_episodes_of_the_world_as_its_guarded_copy_would(worst):
-    world = integrator(dynamics=lambda s, a, key: EDGE.clip(s + 0.5 * a), domain=EDGE)
+    world = BOUNDED
     policy = Deterministic(lambda s: 0.4 * jnp.sign(s))
     free = rollout(world, policy, INITIAL, KEYS, HORIZON)
     caught = rollout(guarded(world, worst), policy, INITIAL, KEYS, HORIZON)

@@ -1,4 +1,4 @@
-"""The terminal summaries: 80 columns, every number, the verdict last."""
+"""The terminal summaries: 80 columns, every number, the verdict last, with what follows from it."""
 
 import pytest
 from rich.console import Console
@@ -22,7 +22,7 @@ def test_summary_fits_says_every_number_and_ends_with_the_verdict(make):
     found = records.diagnosis()
     for row in tables.gap_rows(found) + tables.return_rows(found):
         assert all(value in text for value in (row.name, row.value, row.interval))
-    assert " ".join(text.split()).endswith(records.VERDICT)
+    assert " ".join(text.split()).endswith(f"{records.VERDICT} {found.explanation}")
 
 
 def test_run_summary_says_what_was_bought_and_warns():

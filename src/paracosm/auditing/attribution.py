@@ -8,7 +8,11 @@ With real and imagined end flags d, d̂ and `V̂ = V̂_{H-t-1}` the return of th
     dynamics_t    = r̂(s, a, s') - r̂(s, a, ŝ') + γ [(1 - d̂(s, a, s')) V̂(s') - (1 - d̂(s, a, ŝ')) V̂(ŝ')],  ŝ' = f̂(s, a).
 
 The value at a real state is taken through the action recorded there, `V̂_k(s) = r̂(s, a, ŝ') + γ (1 - d̂) V̂_{k-1}(ŝ')`,
-so that one imagined rollout a step suffices and the sum telescopes to rounding even in chaotic worlds.
+so that one imagined rollout a step suffices and the sum telescopes to rounding even in chaotic worlds. Where the world
+or the policy is stochastic, ŝ' and the rollouts are draws, and every term is unbiased.
+
+Episodes of another policy μ stand for those of π by the importance weights `w_{0:t} = Π_{k≤t} π(a_k|s_k)/μ(a_k|s_k)`
+on every term; their actions say nothing of π's value, which is then taken by a rollout from each real next state.
 """
 
 from __future__ import annotations
@@ -50,25 +54,28 @@ def attribute(
     asked: OneStep,
     *,
     key: PRNGKey,
-    most_imagined_steps: int = MOST_IMAGINED_STEPS,
+    most_imagined_steps: float = MOST_IMAGINED_STEPS,
+    importance: np.ndarray | None = None,
 ) -> Terms:
     """Split each real episode's gap into its causes.
 
     Args:
-        world: The learned world, deterministic, in the precision wanted.
-        policy: The deterministic policy that recorded `episodes`.
-        episodes: Real on-policy episodes, NumPy arrays `[episode, time, …]`.
+        world: The learned world, in the precision wanted.
+        policy: The policy whose gap it is; without `importance` it recorded `episodes`.
+        episodes: Real episodes, NumPy arrays `[episode, time, …]`.
         asked: The world asked at each of their steps.
-        key: For the random subset of steps.
+        key: For the random subset of steps, and the noise of stochastic worlds and policies.
         most_imagined_steps: Every step is audited up to this cost; beyond, a random subset, reweighted.
+        importance: Weights `w_{0:t}`, `[episode, time]`, of episodes that another policy recorded.
     """
     alive, discount = np.asarray(episodes.alive), world.discount
-    audited, weight = _choose(episodes, discount, most_imagined_steps, key)
-    at_dreamt, at_last, cost = _continue(world, policy, episodes, asked, audited, key=key)
+    followed = _followed(alive) & (importance is None)
+    audited, weight, cost = choose(episodes, discount, most_imagined_steps, key, followed)
+    at_dreamt, at_last = _continue(world, policy, episodes, asked, audited, followed=followed, key=key)
 
     dreamt = asked.dreamt._replace(value=at_dreamt)
-    real = asked.real._replace(value=np.where(_followed(alive), _next(dreamt.worth(discount)), at_last))
-    discounts = np.where(alive, discount ** np.arange(alive.shape[1]), 0.0)
+    real = asked.real._replace(value=np.where(followed, _next(dreamt.worth(discount)), at_last))
+    discounts = np.where(alive, discount ** np.arange(alive.shape[1]), 0.0) * (1 if importance is None else importance)
     weights = np.where(audited, weight * discounts, 0.0)
     return Terms(
         reward=discounts * (episodes.reward - real.reward),
@@ -85,7 +92,7 @@ def steps_of(episodes: Trajectory) -> np.ndarray:
     return np.where(ended, episodes.alive.shape[1], episodes.alive.sum(axis=1))
 
 
-def _remaining(episodes: Trajectory) -> np.ndarray:
+def remaining_steps(episodes: Trajectory) -> np.ndarray:
     """Steps `H - t - 1` that follow step t, `[episode, time]`."""
     return np.maximum(steps_of(episodes)[:, None] - 1 - np.arange(episodes.alive.shape[1]), 0)
 
@@ -100,30 +107,35 @@ def _followed(alive: np.ndarray) -> np.ndarray:
     return alive & _next(alive)
 
 
-def _choose(episodes: Trajectory, discount: float, most: int, key: PRNGKey) -> tuple[np.ndarray, np.ndarray]:
-    """Which steps to audit and how many each stands for, `[episode, time]` both.
+def choose(
+    episodes: Trajectory, discount: float, most: float, key: PRNGKey, followed: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Which steps to audit and how many each stands for, `[episode, time]` both, and the imagined steps that takes.
 
-    Where all cost more than `most` imagined steps, step t is taken with probability `p_t = min(1, c γ^t)`, apart from
-    the others, and stands for `1/p_t` (Horvitz & Thompson 1952); c is such that the expected cost is `most`. Below
-    γ = ½ it is ½, so that every step can be taken.
+    An audited step takes a rollout from ŝ'; for the value at s' it takes one from there or, where it is `followed`, the
+    next step's. Without `followed` the first is all. Where all steps take more than `most` imagined steps, step t is
+    taken with probability `p_t = min(1, c γ^t)`, apart from the others, and stands for `1/p_t` (Horvitz & Thompson
+    1952); c is such that the expected cost is `most`. Below γ = ½ it is ½, so that every step can be taken.
     """
-    alive, remaining = np.asarray(episodes.alive), _remaining(episodes)
-    if np.where(alive, remaining, 0).sum() <= most:
-        return alive, np.ones(alive.shape)
+    alive, remaining = np.asarray(episodes.alive), remaining_steps(episodes)
+    alone = np.zeros(alive.shape, bool) if followed is None else alive & ~followed
+    shared = np.zeros(alive.shape, bool) if followed is None else followed
+
+    def cost(p: np.ndarray) -> float:
+        before = np.concatenate([np.zeros((len(p), 1)), (p * shared)[:, :-1]], axis=1)
+        return float(np.sum(remaining * (p + alone * p + before * (1 - p))))
+
+    if cost(alive * 1.0) <= most:
+        return alive, np.ones(alive.shape), int(cost(alive * 1.0))
 
     fall = np.log(max(discount, 0.5)) * np.arange(alive.shape[1])
 
     def probability(log_c: float) -> np.ndarray:
         return np.where(alive, np.exp(np.minimum(0, log_c + fall)), 0.0)
 
-    def excess(log_c: float) -> float:
-        p = probability(log_c)
-        before = np.concatenate([np.zeros((len(p), 1)), p[:, :-1]], axis=1)  # a step needs the value at the next too
-        return float(np.sum(remaining * (p + before * (1 - p))) - most)
-
-    p = probability(optimize.root_scalar(excess, bracket=(-50.0, -fall[-1])).root)
+    p = probability(optimize.root_scalar(lambda c: cost(probability(c)) - most, bracket=(-50.0, -fall[-1])).root)
     drawn = np.asarray(jax.random.uniform(jax.random.fold_in(key, 1), alive.shape)) < p
-    return drawn, 1 / np.where(drawn, p, 1.0)
+    return drawn, 1 / np.where(drawn, p, 1.0), int(cost(drawn * 1.0))
 
 
 def _continue(
@@ -133,13 +145,14 @@ def _continue(
     asked: OneStep,
     audited: np.ndarray,
     *,
+    followed: np.ndarray,
     key: PRNGKey,
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """`V̂_{H-t-1}` at ŝ' and, where no recorded step follows, at s', `[episode, time]`; and the imagined steps paid.
+) -> tuple[np.ndarray, np.ndarray]:
+    """`V̂_{H-t-1}` at ŝ' and, where a step is not `followed`, at s', `[episode, time]`.
 
     Elsewhere `V̂(s')` follows from the value at the next step's ŝ', which is computed for it.
     """
-    followed, remaining = _followed(np.asarray(episodes.alive)), _remaining(episodes)
+    remaining = remaining_steps(episodes)
     needed = audited.copy()
     needed[:, 1:] |= (audited & followed)[:, :-1]
     last = audited & ~followed & (remaining > 0)
@@ -150,4 +163,4 @@ def _continue(
 
     at_imagined, at_last = np.zeros(audited.shape), np.zeros(audited.shape)
     at_imagined[needed], at_last[last] = np.split(found, [needed.sum()])
-    return at_imagined, at_last, int(steps.sum())
+    return at_imagined, at_last

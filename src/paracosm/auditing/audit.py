@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable
 
 import jax
 import numpy as np
 
-from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, Terms, attribute
-from paracosm.auditing.dreams import Dreams, dream, informative_horizon, overlay
-from paracosm.auditing.onestep import OneStep, ask, baselines
-from paracosm.auditing.verdict import verdict
+from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, attribute
+from paracosm.auditing.bounds import UNBOUNDED, bounds
+from paracosm.auditing.diagnosis import Measured, diagnosis_of
+from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension
+from paracosm.auditing.dreams import dream
+from paracosm.auditing.importance import importance
+from paracosm.auditing.linter import lint
+from paracosm.auditing.onestep import ask
+from paracosm.auditing.orders import both_orders
+from paracosm.auditing.sensitivities import weights
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.estimators import mean
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Mode, Policy
+from paracosm.core.policy import Mode, Policy, StochasticPolicy
 from paracosm.core.precision import in_double
-from paracosm.core.records import CauseByStep, Diagnosis, Gap
+from paracosm.core.records import Diagnosis
+from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
-
-_OVERLAYS = 3
 
 
 def audit(
@@ -31,36 +35,80 @@ def audit(
     imagined: Imagined | None = None,
     *,
     seed: int = 0,
-    most_imagined_steps: int = MOST_IMAGINED_STEPS,
+    most_imagined_steps: float = MOST_IMAGINED_STEPS,
+    sampled: bool = False,
+    recorded_by: StochasticPolicy | None = None,
+    reward: Callable[[State, Action, State], Scalar] | None = None,
+    certify: bool = True,
 ) -> Diagnosis:
     """Explain the gap between the real return of `policy` and the return it was believed to have.
 
     Everything is computed in 64 bits on a copy of the world, from the recorded states and actions.
 
     Args:
-        world: The learned world.
+        world: The learned world, deterministic or stochastic.
         policy: The policy; its mode recorded `episodes`.
-        episodes: Real episodes of the policy's mode, from `evaluate`.
+        episodes: Real episodes of the policy, from `evaluate`.
         imagined: How the policy was trained; it says what training believed. Without it training is taken to
             have believed the imagined return of the full episode.
-        seed: For sampled actions and for the random subset of steps.
-        most_imagined_steps: Every step is audited up to this cost; beyond, a random subset, reweighted.
+        seed: For sampled actions, the noise of a stochastic world and the random subset of steps.
+        most_imagined_steps: Every step is audited up to this cost; beyond, a random subset, reweighted. The split by
+            state dimension may cost in proportion; `math.inf` audits and splits every step.
+        sampled: Samples of the policy recorded the episodes, and are audited, instead of its mode.
+        recorded_by: Samples of this policy recorded the episodes; they are reweighted to stand for samples of `policy`.
+        reward: The real reward function, if it can be asked at imagined states: gives the terms in both orders.
+        certify: Whether to bound the gap too, which takes the longest.
 
     Raises:
+        BadArgument: off-policy episodes for a policy without a density.
         BadData: episodes of no steps, of another state size than the world's, of rewards that are not finite or of
-            other actions than the policy's mode; a world that gives states or rewards that are not finite.
+            other actions than the policy's mode; a world that gives states or rewards that are not finite; off-policy
+            episodes that are worth too few of the policy's own.
     """
     episodes = in_double(jax.tree.map(np.asarray, episodes))
     _check(world, episodes)
     key = stage_key(seed, "audit")
     with jax.enable_x64(True):
-        world, policy, imagined = in_double((world, policy, imagined))
-        mode = Mode(policy)
-        dreams = dream(world, policy, imagined, episodes, key)
-        asked = ask(world, mode, episodes, key)
-        terms = attribute(world, mode, episodes, asked, key=key, most_imagined_steps=most_imagined_steps)
-    training_horizon = episodes.alive.shape[1] if imagined is None else imagined.training.horizon
-    return dataclasses.replace(_diagnosis(world, episodes, dreams, asked, terms), training_horizon=training_horizon)
+        world, policy, imagined, recorded_by = in_double((world, policy, imagined, recorded_by))
+        worth = None if recorded_by is None else importance(_dense(policy), recorded_by, episodes, world.discount)
+        mode = not (sampled or worth)
+        played = Mode(policy) if mode else policy
+        dreams = dream(world, policy, imagined, episodes, key=key, mode=mode)
+        asked = ask(world, played, episodes, key, mode=mode)
+        terms = attribute(
+            world,
+            played,
+            episodes,
+            asked,
+            key=key,
+            most_imagined_steps=most_imagined_steps,
+            importance=None if worth is None else worth.weights,
+        )
+        orders = None
+        if reward is not None:
+            orders = both_orders(world, played, episodes, terms, dreams, reward=reward, key=key)
+        most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
+        measured = Measured(
+            dreams=dreams,
+            asked=asked,
+            terms=terms,
+            dimensions=by_dimension(world, played, episodes, asked, terms, key=key, most=most),
+            weights=weights(world, played, episodes, asked, key),
+            bounds=bounds(world, policy, episodes, terms, key) if certify and mode else UNBOUNDED,
+            orders=orders,
+            findings=lint(world, episodes, asked, key),
+            worth=worth,
+        )
+    return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.training.horizon)
+
+
+def _dense(policy: Policy) -> StochasticPolicy:
+    if not isinstance(policy, StochasticPolicy):
+        raise checks.BadArgument(
+            f"the policy is a {type(policy).__name__}, which has no density; episodes of another policy can only be"
+            " reweighted for a stochastic one."
+        )
+    return policy
 
 
 def _check(world: MDP, episodes: Trajectory) -> None:
@@ -76,53 +124,3 @@ def _check(world: MDP, episodes: Trajectory) -> None:
             raise checks.BadData(
                 f"the {what.replace('_', ' ')} of step {time} of real episode {episode} is not finite; it must be."
             )
-
-
-def _diagnosis(world: MDP, episodes: Trajectory, dreams: Dreams, asked: OneStep, terms: Terms) -> Diagnosis:
-    """The training horizon is taken to be the episode's."""
-    real = np.asarray(episodes.reward) @ world.discount ** np.arange(episodes.alive.shape[1])
-    by_cause = {name: getattr(terms, name) for name in ("reward", "termination", "dynamics")}
-    causes = {name: term.sum(axis=1) for name, term in by_cause.items()} | {"horizon": dreams.full - dreams.believed}
-    total = real - dreams.believed
-    absolute = [np.abs(term).sum(axis=1) for term in by_cause.values()] + [np.abs(causes["horizon"])]
-    terms_of_gap = {cause: mean(term) for cause, term in causes.items()}
-    gap = Gap(mean(real), mean(dreams.believed), mean(total), **terms_of_gap)
-    horizon = episodes.alive.shape[1]
-    return Diagnosis(
-        gap=gap,
-        discount=world.discount,
-        horizon=horizon,
-        training_horizon=horizon,
-        causes={name: _by_step(term) for name, term in by_cause.items()},
-        real_return=mean(episodes.reward.sum(axis=1)),
-        imagined_return=mean(dreams.episodes.reward.sum(axis=1)),
-        mode_versus_sampled=mean(dreams.full - dreams.sampled),
-        baselines=baselines(world, episodes, asked),
-        informative_horizon=informative_horizon(world, episodes, dreams.episodes),
-        data_edge_share=float(dreams.edge_share),
-        closure=_closure(np.sum([*causes.values(), -total], axis=0), real, dreams.believed, np.sum(absolute, axis=0)),
-        precision=_precision(terms, episodes),
-        real_steps=int(episodes.alive.sum()),
-        audited_steps=int(terms.audited.sum()),
-        imagined_steps=terms.imagined_steps,
-        overlays=tuple(overlay(episodes, dreams.episodes, i) for i in range(min(_OVERLAYS, len(real)))),
-        verdict=verdict(gap),
-    )
-
-
-def _closure(off: np.ndarray, *sizes: np.ndarray) -> float:
-    size = np.max(np.abs(sizes), axis=0)
-    return float(np.max(np.abs(off) / np.maximum(size, np.finfo(float).tiny)))
-
-
-def _precision(terms: Terms, episodes: Trajectory) -> str:
-    if terms.audited.sum() < episodes.alive.sum():
-        return "a random subset of steps was audited: the terms sum to the gap on average, not exactly"
-    return (
-        "the terms sum exactly through the recorded actions; what remains is the policy's arithmetic: an action"
-        " recorded in 32 bits differs from its 64-bit copy by about 1e-7 of its range, as far as the world amplifies it"
-    )
-
-
-def _by_step(term: np.ndarray) -> CauseByStep:
-    return CauseByStep(tuple(map(float, term.mean(axis=0))), tuple(map(float, np.abs(term).mean(axis=0))))

@@ -26,25 +26,38 @@ _SAMPLED = 16  # rollouts a start
 class Dreams(NamedTuple):
     """Imagined episodes of the mode from the real starts, and discounted returns `[episode]` beside them.
 
-    `full` is the return of `episodes`, `sampled` that of the policy as it samples, `believed` what training took
-    for it; `edge_share` is the share of steps of `episodes` at the edge of the world's domain.
+    `full` is the return of `episodes`, `mode` and `sampled` those of the policy's mode and of the policy as it samples,
+    `believed` what training took for it, `guarded` that of whole episodes in the world that training took place in;
+    `edge_share` is the share of steps of `episodes` at the edge of the world's domain.
     """
 
     episodes: Trajectory
-    full: np.ndarray
-    sampled: np.ndarray
-    believed: np.ndarray
-    edge_share: np.ndarray
+    full: Array
+    mode: Array
+    sampled: Array
+    believed: Array
+    guarded: Array
+    edge_share: Array
 
 
-def dream(world: MDP, policy: Policy, imagined: Imagined | None, episodes: Trajectory, key: PRNGKey) -> Dreams:
+def dream(
+    world: MDP,
+    policy: Policy,
+    imagined: Imagined | None,
+    episodes: Trajectory,
+    *,
+    key: PRNGKey,
+    mode: bool = True,
+) -> Dreams:
     """Imagine from the start of each of the real `episodes`, for as many steps as its record could have.
+
+    With `mode` the policy's mode plays, else its samples.
 
     Raises:
         BadData: if the world leaves the finite numbers.
     """
     start, horizon = episodes.state[:, 0], episodes.alive.shape[1]
-    found = _dreamt(world, policy, imagined, start, steps_of(episodes), horizon=horizon, key=key)
+    found = _dreamt(world, policy, imagined, start, steps_of(episodes), horizon=horizon, key=key, mode=mode)
     found = Dreams(*jax.tree.map(np.asarray, found))
     for what in ("full", "sampled", "believed"):
         _check_finite(what, getattr(found, what))
@@ -70,23 +83,29 @@ def _dreamt(
     *,
     horizon: int,
     key: PRNGKey,
-) -> tuple[Trajectory, Array, Array, Array, Array]:
-    """`Dreams`, as one compiled program."""
+    mode: bool,
+) -> Dreams:
+    """One compiled program."""
     keys = jax.random.split(key, len(start))
 
-    def play(policy: Policy, times: int, keys: Key[jax.Array, " episode"]) -> Trajectory:
+    def play(world: MDP, policy: Policy, times: int, keys: Key[jax.Array, " episode"]) -> Trajectory:
         whole = unroll(world, policy, jnp.repeat(start, times, axis=0), keys, horizon)
         kept = jnp.arange(horizon) < jnp.repeat(steps, times)[:, None]
         cut = jnp.where(kept, whole.reward, 0), kept & whole.alive
         return eqx.tree_at(lambda each: (each.reward, each.alive), whole, cut)
 
-    episodes = play(Mode(policy), 1, keys)
-    sampled = play(policy, _SAMPLED, jax.random.split(jax.random.fold_in(key, 1), _SAMPLED * len(start)))
-    full = returns(episodes.reward, world.discount)
+    of_mode = play(world, Mode(policy), 1, keys)
+    sampled = play(world, policy, _SAMPLED, jax.random.split(jax.random.fold_in(key, 1), _SAMPLED * len(start)))
+    episodes = of_mode if mode else jax.tree.map(lambda column: column[::_SAMPLED], sampled)
+    by_mode, full = returns(of_mode.reward, world.discount), returns(episodes.reward, world.discount)
     by_start = returns(sampled.reward, world.discount).reshape(len(start), _SAMPLED)
-    believed = full if imagined is None else _believed(imagined, start, keys)
+    believed = guarded = full
+    if imagined is not None:
+        believed = _believed(imagined, start, keys)
+        guarded = returns(play(imagined.trained_in, Mode(imagined.policy), 1, keys).reward, world.discount)
     edge = jnp.zeros_like(episodes.alive) if world.domain is None else world.domain.at_edge(episodes.next_state)
-    return episodes, full, by_start.mean(axis=1), believed, jnp.mean(edge, where=episodes.alive)
+    share = jnp.mean(edge, where=episodes.alive)
+    return Dreams(episodes, full, by_mode, by_start.mean(axis=1), believed, guarded, share)
 
 
 def _believed(imagined: Imagined, start: Array, keys: Key[jax.Array, " episode"]) -> Float[Array, " episode"]:

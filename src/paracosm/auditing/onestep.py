@@ -44,26 +44,30 @@ class OneStep(NamedTuple):
     other_action: Array
 
 
-def ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneStep:
+def ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey, *, mode: bool = True) -> OneStep:
     """Ask the learned `world` at every step of real `episodes`; the answer is in NumPy.
+
+    With `mode` the episodes must be of the policy's mode.
 
     Raises:
         BadData: the recorded actions are not those of the policy's mode.
     """
     asked = jax.tree.map(np.asarray, _ask(world, policy, episodes, key))
+    if not mode:
+        return asked
     alive = np.asarray(episodes.alive)
     others, taken = int(np.sum(asked.other_action & alive)), int(alive.sum())
     if others > _OTHER_ACTIONS * taken:
         raise checks.BadData(
-            f"{others} of the episodes' {taken} actions are not the policy's mode;"
-            " an audit needs episodes that the mode of the same policy recorded."
+            f"{others} of the episodes' {taken} actions are not the policy's mode; attribution needs episodes that"
+            " the same policy recorded, or the log-probabilities of the recorded actions to reweight them by."
         )
     return asked
 
 
 @eqx.filter_jit
 def _ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneStep:
-    def at(state: Array, action: Array, next_state: Array) -> OneStep:
+    def at(state: Array, action: Array, next_state: Array, key: PRNGKey) -> OneStep:
         imagined = world.dynamics(state, action, key)
 
         def after(next_state: Array) -> After:
@@ -73,7 +77,8 @@ def _ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneS
         other = _differ(world.spec.action, action, policy.mode(state))
         return OneStep(imagined, after(next_state), after(imagined), other)
 
-    return jax.vmap(jax.vmap(at))(episodes.state, episodes.action, episodes.next_state)
+    keys = jax.random.split(key, episodes.alive.shape)
+    return jax.vmap(jax.vmap(at))(episodes.state, episodes.action, episodes.next_state, keys)
 
 
 def _differ(space: Box | Discrete, recorded: Array, now: Array) -> Array:

@@ -1,10 +1,12 @@
-"""The verdict: one sentence that never claims more than its intervals."""
+"""The verdict: plain words that never claim more than their intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from paracosm.core.records import Gap
+import numpy as np
+
+from paracosm.core.records import CauseByStep, DynamicsByDimension, Gap, HorizonParts
 
 CAUSES = {
     "reward": "the reward model",
@@ -14,6 +16,13 @@ CAUSES = {
 }
 LEARNED = ("reward", "termination", "dynamics")
 _ROUNDING = 1e-6  # of the returns: what observations in 32 bits cannot tell from zero
+_ADVICE = {
+    "reward": "First buy reward labels where the policy goes, or look at how rewards are recorded",
+    "termination": "First check how terminations and time limits are recorded, and buy episodes that end",
+    "dynamics": "First buy transitions where the policy goes",
+    "bootstrap": "First train with longer imagined rollouts, or fit the value better: more data cannot mend this",
+    "edge": "First buy data where the policy wants to go, or widen the learn margin: training was stopped there",
+}
 
 
 def culprit(gap: Gap, among: Iterable[str] = tuple(CAUSES)) -> str | None:
@@ -46,6 +55,55 @@ def verdict(gap: Gap) -> str:
     return (
         f"{size} is clearly due to {CAUSES[blamed]}, {getattr(gap, blamed):+.3g}; {CAUSES[largest]} may weigh more,"
         f" {getattr(gap, largest):+.3g}, which more evaluation episodes than {gap.total.n} would settle."
+    )
+
+
+def explanation(
+    gap: Gap, causes: dict[str, CauseByStep], dimensions: DynamicsByDimension, parts: HorizonParts | None
+) -> str:
+    """Where in the episode and in which state components, what to do first, and how sure: what follows the verdict."""
+    blamed = culprit(gap)
+    if blamed is None:
+        return f"How sure: these are {gap.total.n} episodes; no part is clearly wrong on average."
+    advice = blamed
+    said = []
+    if blamed in causes:
+        said.append(_when(causes[blamed]))
+    if blamed == "dynamics":
+        said.append(_which(dimensions))
+    if blamed == "horizon" and parts is not None:
+        advice = "edge" if abs(parts.edge.mean) > abs(parts.bootstrap.mean) else "bootstrap"
+        said.append(
+            f"Of it {parts.bootstrap:+.3g} is the value that ended its rollouts and {parts.edge:+.3g} the price of"
+            " leaving the data."
+        )
+    first = _ADVICE.get(advice, _ADVICE["bootstrap"])
+    return " ".join([*said, f"{first}.", _how_sure(gap, blamed)])
+
+
+def _when(cause: CauseByStep) -> str:
+    """The steps by which half and nine tenths of the absolute term have come."""
+    share = np.cumsum(cause.absolute) / max(np.sum(cause.absolute), np.finfo(float).tiny)
+    half, most = (int(np.searchsorted(share, part)) + 1 for part in (0.5, 0.9))
+    return f"Half of its size comes in the first {half} of {len(share)} steps, nine tenths in the first {most}."
+
+
+def _which(found: DynamicsByDimension) -> str:
+    """The state components that are clearly wrong, the largest first, or that none is."""
+    clear = [i for i, term in enumerate(found.dimensions) if term.excludes_zero]
+    if not clear:
+        return "No single state component is clearly to blame."
+    ranked = sorted(clear, key=lambda i: -abs(found.dimensions[i].mean))[:3]
+    named = ", ".join(f"{i} ({found.dimensions[i].mean:+.3g})" for i in ranked)
+    return f"State component{'s' if len(ranked) > 1 else ''} to look at: {named}."
+
+
+def _how_sure(gap: Gap, blamed: str) -> str:
+    term = getattr(gap, blamed)
+    half = (term.high - term.low) / 2
+    return (
+        f"How sure: over {term.n} episodes this term is {abs(term.mean) / half if half else np.inf:.1f} times the half"
+        " width of its 95% interval."
     )
 
 

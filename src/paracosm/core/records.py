@@ -233,6 +233,45 @@ class Finding(Record):
 
 
 @dataclasses.dataclass(frozen=True)
+class Orders(Record):
+    """The gap with its errors put right in either order, undone of the training horizon.
+
+    `reward` is the learned reward's share, `model` that of dynamics and end rule together; each where the other part is
+    asked at real states, at imagined ones, and the mean of both (Shapley). Reward at real and model at imagined states
+    sum to the gap, as do the other two and the two means.
+    """
+
+    reward_at_real: Estimate
+    reward_at_imagined: Estimate
+    reward_shapley: Estimate
+    model_at_real: Estimate
+    model_at_imagined: Estimate
+    model_shapley: Estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class DynamicsByDimension(Record):
+    """The dynamics term by state dimension, discounted; `dimensions` and `remainder` sum to it in every episode.
+
+    The remainder is what integrated gradients leave: jumps that no gradient sees and, where only `steps` of the real
+    steps were integrated, the sampling.
+    """
+
+    dimensions: tuple[Estimate, ...]
+    by_step: tuple[CauseByStep, ...]
+    remainder: Estimate
+    steps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class HorizonParts(Record):
+    """The horizon term's two parts: the value that ended short rollouts, and the price of leaving the data."""
+
+    bootstrap: Estimate
+    edge: Estimate
+
+
+@dataclasses.dataclass(frozen=True)
 class Overlay(Record):
     """One real episode and the imagined one from the same first state, `[time][state]` in the environment's units.
 
@@ -250,7 +289,10 @@ class Diagnosis(Record):
     `closure` is the largest over episodes of |sum of the terms - gap|, relative to the largest of the returns
     and the sum of absolute terms, with the imagined return computed apart; `precision` says what bounds it.
     `audited_steps` of `real_steps` were attributed, at a cost of `imagined_steps`. `informative_horizon` is the
-    largest h such that at every k ≤ h the rolled-out state beats the mean state.
+    largest h such that at every k ≤ h the rolled-out state beats the mean state. `effective_episodes` is how many
+    episodes of the policy itself the record is worth, if another policy recorded it. `contraction` is the discount
+    times the closed loop's Lipschitz constant: below 1 errors die out, from 1 on they may grow with the horizon.
+    `explanation` goes on where the `verdict` ends: where, what to do first, how sure.
     """
 
     gap: Gap
@@ -270,7 +312,28 @@ class Diagnosis(Record):
     audited_steps: int
     imagined_steps: int
     overlays: tuple[Overlay, ...]
+    dynamics_by_dimension: DynamicsByDimension
+    horizon_parts: HorizonParts | None
+    orders: Orders | None
+    effective_episodes: float | None
+    weights: tuple[Weights, ...]
+    lipschitz: dict[str, Bracket]
+    contraction: Bracket | None
+    certificates: tuple[Certificate, ...]
+    findings: tuple[Finding, ...]
     verdict: str
+    explanation: str
+
+    def __str__(self) -> str:
+        rows = {"real": self.gap.real, "believed": self.gap.imagined, "gap": self.gap.total}
+        rows |= {f"  {cause}": getattr(self.gap, cause) for cause in ("reward", "termination", "dynamics", "horizon")}
+        rows |= {f"    component {i}": term for i, term in enumerate(self.dynamics_by_dimension.dimensions)}
+        rows["    remainder"] = self.dynamics_by_dimension.remainder
+        lines = [f"discounted by {self.discount:g} over {self.horizon:,} steps {'mean':>12}  95% interval"]
+        lines += [f"{name:37} {value.mean:>10.4g}  [{value.low:.4g}, {value.high:.4g}]" for name, value in rows.items()]
+        bounds = [f"{each.rung:37} {each.value:>10.4g}  {each.kind}" for each in self.certificates]
+        findings = [f"Finding: {each.sentence}" for each in self.findings]
+        return "\n".join([*lines, *bounds, *findings, self.verdict, self.explanation])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -239,7 +239,7 @@ class _Run:
         world, imagined = last.learned.world, last.imagined
         return self.directory.stage(
             "audit",
-            lambda: audit(world, imagined.policy, episodes, imagined, seed=self.config.seed),
+            lambda: audit(world, imagined.policy, episodes, imagined, seed=self.config.seed, certify=False),
             lambda diagnosis: self.directory.write("audit.json", diagnosis.to_json()),
             lambda: Diagnosis.from_json(self.directory.file("audit.json").read_text(encoding="utf-8")),
         )

@@ -62,6 +62,7 @@ def _diagnosis_figures(found: Diagnosis) -> dict[str, Any]:
         "returns": _inline(figures.plot_returns(found), "returns", "Real and imagined return with intervals"),
         "gap": _inline(figures.plot_gap(found), "gap", "The total gap and its four causes with intervals"),
         "steps": _inline(figures.plot_steps(found), "steps", "Running sums of the causes over the episode"),
+        "dimensions": _inline(figures.plot_dimensions(found), "dimensions", "The dynamics term by state component"),
         "overlays": _all(overlays, "overlay", "Imagined rollout over real episode"),
     }
 

@@ -20,6 +20,16 @@ NOTES = {
 }
 
 
+_RUNGS = {
+    "global": "global constants (Lemma 1)",
+    "split": "split by state and action",
+    "closed_loop": "closed loop",
+    "trajectory": "along the trajectory",
+    "value": "through the value",
+    "mean_error": "mean error",
+}
+
+
 class Row(NamedTuple):
     """A named number with its interval and a note; `name` is a cause's where it is one."""
 
@@ -69,6 +79,43 @@ def absolute_rows(found: Diagnosis) -> list[Row]:
     """Per cause, the sizes of its contributions summed over the episode, whatever their signs."""
     decimals = words.estimate_decimals(found.gap.total)
     return [Row(name, words.number(sum(cause.absolute), decimals), "", "") for name, cause in found.causes.items()]
+
+
+def certificate_rows(found: Diagnosis) -> list[tuple[str, str, str, str, str]]:
+    """Rung, certificate or estimate, bound, times the measured gap, why."""
+    return [
+        (_RUNGS.get(each.rung, each.rung), each.kind, words.number(each.value), words.number(each.slack), each.why)
+        for each in found.certificates
+    ]
+
+
+def bracket_rows(found: Diagnosis) -> list[tuple[str, str, str, str]]:
+    """What, the constant's lower and upper end, certificate or estimate."""
+    brackets = found.lipschitz | ({"discount × closed loop": found.contraction} if found.contraction else {})
+    return [
+        (name.replace("_", " "), words.number(each.lower), words.number(each.upper), each.kind)
+        for name, each in brackets.items()
+    ]
+
+
+def weight_rows(found: Diagnosis) -> list[tuple[str, str, str]]:
+    """How weights were found, that of the dynamics and that of the reward."""
+    return [(each.origin, words.number(each.dynamics), words.number(each.reward)) for each in found.weights]
+
+
+def order_rows(found: Diagnosis) -> list[tuple[str, str, str, str]]:
+    """Part, its share at real states, at imagined states, and the mean of both."""
+    if found.orders is None:
+        return []
+    terms = found.orders.__dict__
+
+    def share(part: str, where: str) -> str:
+        return words.estimate(terms[f"{part}_{where}"])
+
+    return [
+        (part, share(part, "at_real"), share(part, "at_imagined"), share(part, "shapley"))
+        for part in ("reward", "model")
+    ]
 
 
 def fit_rows(fit: PartFit) -> list[tuple[str, str]]:

@@ -23,8 +23,9 @@ def summary(record: RunResult | Diagnosis | Comparison) -> RenderableType:
     if isinstance(record, Comparison):
         return _comparison(record)
     if isinstance(record, Diagnosis):
-        return Group(*_diagnosis(record), _verdict(record.verdict))
-    return Group(_bought(record), *_diagnosis(record.diagnosis), *_warnings(record), _verdict(record.diagnosis.verdict))
+        return Group(*_diagnosis(record), *_bounds(record), *_verdict(record))
+    found = record.diagnosis
+    return Group(_bought(record), *_diagnosis(found), *_warnings(record), *_verdict(found))
 
 
 def _diagnosis(found: Diagnosis) -> list[RenderableType]:
@@ -91,8 +92,22 @@ def _warnings(run: RunResult) -> list[Text]:
     return [Text(f"Warning: {warning}", style="yellow") for warning in run.warnings]
 
 
-def _verdict(verdict: str) -> Text:
-    return Text(verdict, style="bold")
+def _verdict(found: Diagnosis) -> list[Text]:
+    findings = [Text(f"Finding: {finding.sentence}", style="yellow") for finding in found.findings]
+    rest = " ".join(filter(None, [found.explanation, words.off_policy(found)]))
+    return [*findings, Text(found.verdict, style="bold"), Text(rest)]
+
+
+def _bounds(found: Diagnosis) -> list[RenderableType]:
+    """Certificates and Lipschitz brackets: what only `audit` prints."""
+    ladder = _table("Bound on the gap", "at most", "times the gap", "")
+    for rung, kind, value, slack, _ in tables.certificate_rows(found):
+        ladder.add_row(rung, value, slack, kind)
+    constants = _table("Lipschitz constant", "at least", "at most", "")
+    for row in tables.bracket_rows(found):
+        constants.add_row(*row)
+    shown = [table for table in (ladder, constants) if table.row_count]
+    return [*shown, Text(words.contraction(found) + "\n", style="dim")] if shown else []
 
 
 def _comparison(comparison: Comparison) -> Group:
@@ -100,7 +115,7 @@ def _comparison(comparison: Comparison) -> Group:
     starts = range(0, len(names), RUNS_ABREAST)
     blocks = [_side_by_side(comparison, slice(start, start + RUNS_ABREAST)) for start in starts]
     note = Text(f"≠: the interval does not overlap that of {names[0]}.\n", style="dim")
-    return Group(*blocks, note, _verdict(words.comparison(comparison)))
+    return Group(*blocks, note, Text(words.comparison(comparison), style="bold"))
 
 
 def _side_by_side(comparison: Comparison, which: slice) -> Table:

@@ -92,6 +92,42 @@ def closure(found: Diagnosis) -> str:
     )
 
 
+def contraction(found: Diagnosis) -> str:
+    """What the contraction factor means for the growth of errors."""
+    if found.contraction is None:
+        return ""
+    factor = found.contraction
+    said = (
+        f"Discounted, a state error multiplies by {number(factor.lower)} to {number(factor.upper)} a step at the most"
+    )
+    if factor.upper < 1:
+        return f"{said}: below 1, errors die out and every bound stays finite however long the episode."
+    if factor.lower >= 1:
+        return f"{said}: 1 or more, errors may grow with the episode, and bounds from worst constants mean little."
+    return f"{said}: whether errors die out (below 1) or may grow with the episode is open."
+
+
+def dimensions(found: Diagnosis) -> str:
+    """On how many steps the split by state component rests."""
+    steps = found.dynamics_by_dimension.steps
+    if steps >= found.real_steps:
+        return "Every real step was split."
+    return (
+        f"Split on {steps:,} of the {found.real_steps:,} real steps, chosen at random and reweighted; the remainder"
+        " includes that sampling."
+    )
+
+
+def off_policy(found: Diagnosis) -> str:
+    """That the episodes are another policy's, and what they are worth."""
+    if found.effective_episodes is None:
+        return ""
+    return (
+        f"Another policy recorded these episodes; reweighted they are worth {number(found.effective_episodes)}"
+        f" of the {found.gap.total.n}."
+    )
+
+
 def informative_horizon(found: Diagnosis) -> str:
     """How long an imagined rollout says more than the mean state."""
     if found.informative_horizon == 0:

@@ -2,6 +2,7 @@
 
 from paracosm.reporting.figures.comparison_causes import plot_comparison_causes
 from paracosm.reporting.figures.comparison_returns import plot_comparison_returns
+from paracosm.reporting.figures.dimensions import plot_dimensions
 from paracosm.reporting.figures.gap import plot_gap
 from paracosm.reporting.figures.learning import plot_learning
 from paracosm.reporting.figures.overlay import plot_overlay
@@ -12,6 +13,7 @@ from paracosm.reporting.figures.training import plot_training
 __all__ = [
     "plot_comparison_causes",
     "plot_comparison_returns",
+    "plot_dimensions",
     "plot_gap",
     "plot_learning",
     "plot_overlay",

@@ -1,0 +1,150 @@
+"""Which state dimensions make the dynamics term (theory, section 2).
+
+With `h(x) = r̂(s, a, x) + γ (1 - d̂(s, a, x)) V̂(x)` the dynamics term of a step is `h(s') - h(ŝ')`. Dimension i gets
+`(s'_i - ŝ'_i) ∫₀¹ ∂_i h(ŝ' + u (s' - ŝ')) du` (integrated gradients, Sundararajan et al. 2017), so that the dimensions
+sum to the term wherever `h` is absolutely continuous along the way. Each interval of the path is known to be integrated
+well by what its ends say, `h(b) - h(a)`; where they disagree it is halved. What then remains, such as a jump at a
+hard end, which no gradient sees, is a row of its own.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from paracosm.auditing.attribution import Terms, choose, remaining_steps
+from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.values import gradients
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import Policy
+from paracosm.core.types import Array, PRNGKey
+
+MOST_GRADIENT_STEPS = 400_000
+
+# Gauss-Lobatto on [0, 1] with four nodes, exact to degree 5; its ends check completeness.
+_NODES = np.array([0, (1 - 1 / np.sqrt(5)) / 2, (1 + 1 / np.sqrt(5)) / 2, 1])
+_WEIGHTS = np.array([1, 5, 5, 1]) / 12
+_HALVINGS = 10
+_TOLERANCE = 1e-8  # of the mean absolute term
+
+
+class Dimensions(NamedTuple):
+    """Discounted contributions of each state dimension, `[episode, time, state]`, and what they leave, `[episode]`.
+
+    Where only a random subset of steps was integrated, `terms` stand for the whole episode and are zero elsewhere, and
+    the remainder holds what the subset misses. `steps` counts the steps that were integrated.
+    """
+
+    terms: np.ndarray
+    remainder: np.ndarray
+    steps: int
+
+
+class _Paths(NamedTuple):
+    """Straight ways from ŝ' to s', one a row."""
+
+    state: np.ndarray
+    action: np.ndarray
+    start: np.ndarray
+    difference: np.ndarray
+    steps: np.ndarray
+    keys: jax.Array
+
+
+def by_dimension(
+    world: MDP,
+    policy: Policy,
+    episodes: Trajectory,
+    asked: OneStep,
+    terms: Terms,
+    *,
+    key: PRNGKey,
+    most: float = MOST_GRADIENT_STEPS,
+) -> Dimensions:
+    """Split the dynamics term of `terms` by state dimension.
+
+    Args:
+        world, policy, episodes, asked: As for `attribute`.
+        terms: What it found.
+        key: For the random subset of steps and for the noise of stochastic worlds.
+        most: Every step is integrated if the values' rollouts from one point of each path take at most so many imagined
+            steps; beyond, a random subset, reweighted.
+    """
+    key = jax.random.fold_in(key, 3)
+    chosen, weight, _ = choose(episodes, world.discount, most, key)
+    paths = _paths(episodes, asked, chosen, key)
+    discounts = (weight * world.discount ** np.arange(chosen.shape[1]))[chosen]
+    found = np.zeros(episodes.state.shape)
+    found[chosen] = discounts[:, None] * _integrate(world, policy, paths)
+    return Dimensions(found, terms.dynamics.sum(axis=1) - found.sum(axis=(1, 2)), int(chosen.sum()))
+
+
+def _paths(episodes: Trajectory, asked: OneStep, chosen: np.ndarray, key: PRNGKey) -> _Paths:
+    start = np.asarray(asked.imagined_state)[chosen]
+    return _Paths(
+        state=np.asarray(episodes.state)[chosen],
+        action=np.asarray(episodes.action)[chosen],
+        start=start,
+        difference=np.asarray(episodes.next_state)[chosen] - start,
+        steps=remaining_steps(episodes)[chosen],
+        keys=jax.random.split(key, int(chosen.sum())),
+    )
+
+
+def _integrate(world: MDP, policy: Policy, paths: _Paths) -> Float[np.ndarray, "rows state"]:
+    """`∫ ∂_i h dx_i` along each path, `[rows, state]`; every round halves the intervals that do not close."""
+    total = np.zeros(paths.start.shape)
+    rows, first, width = np.arange(len(total)), np.zeros(len(total)), 1.0
+    rows = rows[np.any(paths.difference != 0, axis=1)]
+    first, allowed = first[rows], None
+    for halving in range(_HALVINGS + 1):
+        if not len(rows):
+            break
+        inside, residual, size = _interval(world, policy, paths, rows, first, width=width)
+        allowed = _TOLERANCE * np.mean(np.abs(size)) if allowed is None else allowed
+        open_ = (np.abs(residual) > allowed * width) & (halving < _HALVINGS)
+        np.add.at(total, rows[~open_], inside[~open_])
+        width /= 2
+        rows, first = np.repeat(rows[open_], 2), (first[open_, None] + np.array([0, width])).ravel()
+    return total
+
+
+def _interval(
+    world: MDP, policy: Policy, paths: _Paths, rows: np.ndarray, first: np.ndarray, *, width: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The integral over one interval of each row's path, how far its sum is from `h(b) - h(a)`, and that."""
+    at = first[:, None] + width * _NODES
+    points = paths.start[rows, None] + at[..., None] * paths.difference[rows, None]
+    each = np.repeat(rows, len(_NODES))
+    flat = points.reshape(-1, points.shape[-1])
+    after = gradients(world, policy, flat, paths.steps[each], paths.keys[each])
+    found = _worth(world, paths.state[each], paths.action[each], flat, after)
+    worth, gradient = (np.asarray(column) for column in found)
+    worth, gradient = worth.reshape(at.shape), gradient.reshape(points.shape)
+    inside = width * paths.difference[rows] * np.einsum("n,rns->rs", _WEIGHTS, gradient)
+    change = worth[:, -1] - worth[:, 0]
+    return inside, change - inside.sum(axis=1), change
+
+
+@eqx.filter_jit
+def _worth(
+    world: MDP,
+    state: Float[Array, "rows state"],
+    action: Array,
+    point: Float[Array, "rows state"],
+    after: tuple[Float[Array, " rows"], Float[Array, "rows state"]],
+) -> tuple[Float[Array, " rows"], Float[Array, "rows state"]]:
+    """`h` and its gradient, from `V̂` and its own, `after`."""
+
+    def one(state: Array, action: Array, point: Array, value: Array, slope: Array) -> tuple[Array, Array]:
+        reward, gradient = jax.value_and_grad(lambda x: jnp.asarray(world.reward(state, action, x)))(point)
+        goes_on = world.discount * jnp.where(world.termination(state, action, point), 0.0, 1.0)
+        return reward + goes_on * value, gradient + goes_on * slope
+
+    return jax.vmap(one)(state, action, point, *after)

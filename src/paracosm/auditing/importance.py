@@ -1,0 +1,58 @@
+"""Episodes that another policy recorded, weighted to stand for ours (theory, section 2)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from paracosm.core import checks
+from paracosm.core.data import Trajectory
+from paracosm.core.policy import StochasticPolicy
+from paracosm.core.types import Array
+
+LEAST_EFFECTIVE = 10
+
+
+class Importance(NamedTuple):
+    """Weights `w_{0:t} = Π_{k≤t} π(a_k|s_k)/μ(a_k|s_k)`, `[episode, time]`, and how many episodes they are worth."""
+
+    weights: np.ndarray
+    effective: float
+
+
+def importance(
+    policy: StochasticPolicy, recorded_by: StochasticPolicy, episodes: Trajectory, discount: float
+) -> Importance:
+    """Weights of `episodes`, which samples of `recorded_by` recorded, for samples of `policy`.
+
+    The effective number of episodes is `(Σ w)² / Σ w²` (Kish 1965) at each step, averaged with the weight `γ^t` that
+    the step has in the return.
+
+    Raises:
+        BadData: fewer than ten episodes' worth: the weights are carried by a few of them.
+    """
+    ratio = np.where(episodes.alive, np.asarray(_log_ratio(policy, recorded_by, episodes)), 0.0)
+    weights = np.exp(np.cumsum(ratio, axis=1))
+    by_step = weights.sum(axis=0) ** 2 / np.maximum((weights**2).sum(axis=0), np.finfo(float).tiny)
+    effective = float(np.average(by_step, weights=discount ** np.arange(weights.shape[1])))
+    if not effective >= LEAST_EFFECTIVE:
+        raise checks.BadData(
+            f"the {len(weights)} episodes of the other policy are worth {effective:.3g} of the audited one's; at least"
+            f" {LEAST_EFFECTIVE} are needed, so record more of them, or some with the policy itself."
+        )
+    return Importance(weights, effective)
+
+
+@eqx.filter_jit
+def _log_ratio(
+    policy: StochasticPolicy, recorded_by: StochasticPolicy, episodes: Trajectory
+) -> Float[Array, "episode time"]:
+    def at(state: Array, action: Array) -> Array:
+        return jnp.asarray(policy.log_prob(state, action) - recorded_by.log_prob(state, action))
+
+    return jax.vmap(jax.vmap(at))(episodes.state, episodes.action)

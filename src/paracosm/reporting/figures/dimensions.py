@@ -1,0 +1,31 @@
+"""The dynamics term by state component."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from paracosm.core.records import Diagnosis
+from paracosm.reporting.figures import intervals
+from paracosm.reporting.figures.series import outer_limits
+from paracosm.reporting.figures.theme import CAUSES, MUTED, canvas, grid, house_style, zero_line
+
+MOST_COMPONENTS = 12
+
+
+@house_style()
+def plot_dimensions(found: Diagnosis) -> Figure:
+    """Signed bars of the components with the largest shares, and of what no gradient sees, with intervals."""
+    by = found.dynamics_by_dimension
+    largest = sorted(range(len(by.dimensions)), key=lambda i: -abs(by.dimensions[i].mean))[:MOST_COMPONENTS]
+    rows = {f"component {i}": (by.dimensions[i], CAUSES["dynamics"]) for i in sorted(largest)}
+    rows["remainder"] = (by.remainder, MUTED)
+    figure = canvas(400, 70 + 22 * len(rows))
+    axes = figure.subplots()
+    for row, (term, color) in enumerate(rows.values()):
+        intervals.bar(axes, term, float(row), color)
+    intervals.rows(axes, list(rows))
+    axes.set_xlim(*outer_limits([0.0, *(x for term, _ in rows.values() for x in (term.mean, term.low, term.high))]))
+    zero_line(axes, vertical=True)
+    grid(axes, "x")
+    axes.set_xlabel("discounted return, share of the dynamics term")
+    return figure

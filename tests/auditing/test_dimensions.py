@@ -1,0 +1,118 @@
+"""The dynamics term by state dimension: it sums, it is what each dimension did, and what a gradient misses is said."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from paracosm.auditing.attribution import attribute
+from paracosm.auditing.dimensions import by_dimension
+from paracosm.auditing.onestep import ask
+from paracosm.auditing.values import gradients, values
+from paracosm.core.mdp import never
+from tests.auditing.worlds import Case, Shifted
+from tests.statistical import assert_mean
+
+
+@pytest.fixture(autouse=True)
+def sixty_four_bits():
+    with jax.enable_x64(True):
+        yield
+
+
+def split(case, world=None, most=10**9, seed=0):
+    world, key = world or case.world, jax.random.key(seed)
+    asked = ask(world, case.policy, case.episodes, key)
+    terms = attribute(world, case.policy, case.episodes, asked, key=key)
+    return terms, by_dimension(world, case.policy, case.episodes, asked, terms, key=key, most=most)
+
+
+@pytest.mark.parametrize("kind", ["linear", "smooth"])
+def test_gradients_are_those_of_the_values(kind):
+    case, step = Case(kind, 3, episodes=6), 1e-5
+    start, steps = np.asarray(case.start), np.array([0, 1, 2, 5, 11, 12])
+    keys = jax.random.split(case.key, len(start))
+    value, gradient = gradients(case.world, case.policy, start, steps, keys)
+    np.testing.assert_allclose(value, values(case.world, case.policy, start, steps, case.key), rtol=1e-12, atol=1e-14)
+    for i in range(start.shape[1]):
+        above, below = (
+            values(case.world, case.policy, start + sign * step * np.eye(4)[i], steps, case.key) for sign in (1, -1)
+        )
+        np.testing.assert_allclose(gradient[:, i], (above - below) / (2 * step), rtol=1e-6, atol=1e-8)
+
+
+def test_gradients_stop_at_an_end():
+    case = Case("ending", 3, episodes=64)
+    lived = case.play(case.world)
+    ended = lived.terminated.any(axis=1)
+    assert 0.1 < ended.mean() < 0.9
+    whole = np.full(64, lived.alive.shape[1])
+    keys = jax.random.split(case.key, 64)
+    start = np.asarray(case.start)
+    cut = gradients(case.world.replace(termination=never), case.policy, start, lived.alive.sum(axis=1), keys)
+    for found, expected in zip(gradients(case.world, case.policy, start, whole, keys), cut, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["linear", "smooth"])
+@pytest.mark.parametrize("seed", range(4))
+def test_dimensions_sum_to_the_dynamics_term_in_smooth_worlds(kind, seed):
+    case = Case(kind, seed)
+    terms, found = split(case)
+    size = np.abs(terms.dynamics).sum(axis=1)
+    assert (np.abs(found.remainder) <= 1e-6 * size).all()
+    np.testing.assert_allclose(found.terms.sum(axis=2), terms.dynamics, rtol=1e-4, atol=1e-6 * size.max())
+
+
+def test_a_dimension_gets_what_its_error_does_where_dimensions_do_not_interact():
+    """With `V̂ = Σ_i v_i(s_i)` the share of dimension i is the change of `v_i` alone."""
+    case = Case("linear", 0)
+    decay = jnp.diag(jnp.array([0.9, 0.7, 0.5, 0.3]))
+
+    def alone(wrong):
+        dynamics = lambda s, a, key: decay @ (s + wrong)  # noqa: E731
+        return case.real.replace(dynamics=dynamics, reward=lambda s, a, t: -jnp.sum(t**2))
+
+    case.episodes = Case.play(case, alone(jnp.zeros(4)))
+    wrong = jnp.array([0.3, 0.0, -0.2, 0.1])
+    _, found = split(case, alone(wrong))
+    for i in range(4):
+        _, single = split(case, alone(jnp.where(jnp.arange(4) == i, wrong, 0)))
+        np.testing.assert_allclose(found.terms[..., i], single.terms[..., i], rtol=1e-6, atol=1e-9)
+        others = np.delete(single.terms, i, axis=-1)
+        assert not others.any()
+
+
+def test_a_kink_is_closed_by_halving():
+    """The reward |s'_0| has a kink inside most paths; a fixed quadrature leaves percents there."""
+    case = Case("linear", 1)
+    world = case.world.replace(reward=lambda s, a, t: jnp.abs(t[0]) + jax.nn.relu(t[1] - 0.1))
+    terms, found = split(case, world)
+    size = np.abs(terms.dynamics).sum(axis=1)
+    assert (np.abs(found.remainder) <= 1e-2 * size).all()
+    assert (np.abs(found.remainder) > 0).all()
+
+
+def test_what_a_gradient_cannot_see_is_the_remainder():
+    """Dynamics that step over an end which the real state does not reach: all of it is a jump."""
+    case = Case("ending", 3, episodes=64)
+    world = case.real.replace(dynamics=Shifted(case.real.dynamics, jnp.array([0.05, 0, 0, 0])))
+    terms, found = split(case, world)
+    np.testing.assert_allclose(
+        found.terms.sum(axis=(1, 2)) + found.remainder, terms.dynamics.sum(axis=1), rtol=1e-9, atol=1e-12
+    )
+    size = np.abs(terms.dynamics).sum(axis=1)
+    assert (np.abs(found.remainder) > 0.01 * size).any()
+
+
+def test_a_random_subset_is_unbiased_and_sums_with_its_remainder():
+    case, most = Case("smooth", 1, horizon=20, episodes=6), 300
+    _, exact = split(case)
+    assert exact.steps == 120
+    draws = [split(case, most=most, seed=seed) for seed in range(60)]
+    assert all(found.steps < 120 for _, found in draws)
+    assert_mean([found.terms.sum(axis=1) for _, found in draws], exact.terms.sum(axis=1))
+    for terms, found in draws[:3]:
+        np.testing.assert_allclose(
+            found.terms.sum(axis=(1, 2)) + found.remainder, terms.dynamics.sum(axis=1), rtol=1e-9, atol=1e-12
+        )

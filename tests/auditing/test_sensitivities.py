@@ -1,0 +1,106 @@
+"""Directional derivatives and gradients of imagined return: by two routes each, and the weights they give."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from paracosm.auditing.onestep import ask
+from paracosm.auditing.sensitivities import along, by_step, weights
+from tests.auditing.worlds import HORIZON, Case, Shifted
+
+STEP = 1e-5
+
+
+@pytest.fixture(autouse=True)
+def sixty_four_bits():
+    with jax.enable_x64(True):
+        yield
+
+
+def error(state, action):
+    return jnp.sin(state) + 0.3 * jnp.sum(action)
+
+
+def missed(state, action, after):
+    return jnp.cos(after[0]) - state[1]
+
+
+def moved(world, dynamics, reward):
+    return world.replace(
+        dynamics=lambda s, a, key: world.dynamics(s, a, key) + dynamics * error(s, a),
+        reward=lambda s, a, t: world.reward(s, a, t) + reward * missed(s, a, t),
+    )
+
+
+@pytest.mark.parametrize("kind", ["linear", "smooth", "ending"])
+def test_a_directional_derivative_is_the_finite_difference(kind):
+    case = Case(kind, 2)
+    found = along(
+        case.world,
+        case.policy,
+        case.start,
+        case.keys,
+        dynamics_error=error,
+        reward_error=missed,
+        horizon=HORIZON,
+    )
+    for each, (by_dynamics, by_reward) in zip(found, [(STEP, 0.0), (0.0, STEP)], strict=True):
+        above = case.returns(moved(case.world, by_dynamics, by_reward))
+        below = case.returns(moved(case.world, -by_dynamics, -by_reward))
+        np.testing.assert_allclose(each, (above - below) / (2 * STEP), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["linear", "smooth", "ending"])
+def test_one_reverse_pass_gives_every_step_and_sums_to_the_direction(kind):
+    """An error that is the same at every step costs what the steps' gradients sum to: reverse against forward mode."""
+    case = Case(kind, 4)
+    steps = np.full(len(case.start), HORIZON)
+    found = by_step(case.world, case.policy, np.asarray(case.start), steps, case.key, horizon=HORIZON)
+    push = jnp.array([0.3, -0.1, 0.2, 0.5])
+    by_dynamics, by_reward = along(
+        case.world,
+        case.policy,
+        case.start,
+        case.keys,
+        dynamics_error=lambda s, a: push,
+        reward_error=lambda s, a, t: jnp.ones(()),
+        horizon=HORIZON,
+    )
+    np.testing.assert_allclose(found.dynamics.sum(axis=1) @ np.asarray(push), by_dynamics, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.reward.sum(axis=1), by_reward, rtol=1e-12)
+
+
+def test_a_step_after_the_end_of_its_episode_weighs_nothing():
+    case = Case("smooth", 4)
+    steps = np.array([1, 3, 7, 12])
+    found = by_step(case.world, case.policy, np.asarray(case.start), steps, case.key, horizon=HORIZON)
+    later = np.arange(HORIZON) >= steps[:, None]
+    assert not found.reward[later].any()
+    assert not found.dynamics[later].any()
+    np.testing.assert_allclose(found.reward[~later], (case.world.discount ** np.arange(HORIZON))[np.nonzero(~later)[1]])
+
+
+def test_realised_weights_times_the_errors_are_the_gap_to_first_order():
+    """On small errors of one part the weight times its root mean square error is that part's term."""
+    case = Case("linear", 1, episodes=64)
+    by = 1e-4 * jnp.array([1.0, 0.5, -0.5, 1.0])
+    for part in ("dynamics", "reward"):
+        world = case.real.replace(**{part: Shifted(getattr(case.real, part), by)})
+        asked = ask(world, case.policy, case.episodes, case.key)
+        realised, steepest = weights(world, case.policy, case.episodes, asked, case.key)
+        gap = abs(np.mean(case.returns(case.real) - case.returns(world)))
+        off = asked.imagined_state - case.episodes.next_state
+        size = {
+            "dynamics": np.sqrt(np.mean(np.sum(off**2, axis=-1))),
+            "reward": np.sqrt(np.mean((asked.real.reward - case.episodes.reward) ** 2)),
+        }[part]
+        np.testing.assert_allclose(getattr(realised, part) * size, gap, rtol=0.02)
+        assert getattr(realised, part) <= getattr(steepest, part) * np.sqrt(HORIZON)
+
+
+def test_the_steepest_weight_of_the_reward_is_the_sum_of_discounts():
+    case = Case("smooth", 1)
+    asked = ask(case.world, case.policy, case.episodes, case.key)
+    steepest = weights(case.world, case.policy, case.episodes, asked, case.key)[1]
+    assert steepest.reward == pytest.approx(np.sum(case.real.discount ** np.arange(HORIZON)))
