@@ -31,7 +31,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.records import Bracket, Certificate, Kind
 from paracosm.core.types import Array, PRNGKey, Scalar, State
 
-_FRESH = 16  # steps over which the value's slope is followed from its own segment
+_FRESH = 4  # steps over which the slope of the value is followed from its own segment: the costly part of the ladder
 _OF_LOOP = ("closed_loop", "closed_loop_reward")
 _OF_LAWS = ("global", "split", "closed_loop")  # all that holds where noise is not shared
 _NEEDS = {
