@@ -266,6 +266,6 @@ def _between_actions(function: Function, rows: np.ndarray, columns: tuple[int, i
     for action in range(columns[1] - columns[0]):
         one_hot = np.array(rows)
         one_hot[:, slice(*columns)] = np.eye(columns[1] - columns[0])[action]
-        asked.append(np.asarray(eqx.filter_jit(jax.vmap(function))(one_hot)).reshape(len(rows), -1))
+        asked.append(np.asarray(eqx.filter_jit(eqx.filter_vmap(function))(one_hot)).reshape(len(rows), -1))
     change = np.linalg.norm(np.stack(asked)[:, None] - np.stack(asked)[None], axis=-1).max(initial=0.0)
     return Bracket(float(change), float(change), "estimate", "the largest change seen between two actions")
