@@ -10,7 +10,7 @@ from paracosm.auditing.dimensions import by_dimension
 from paracosm.auditing.onestep import ask
 from paracosm.auditing.values import gradients, values
 from paracosm.core.mdp import never
-from tests.auditing.worlds import Case, Shifted
+from tests.auditing.worlds import HORIZON, Case, Shifted
 from tests.statistical import assert_mean
 
 
@@ -32,7 +32,7 @@ def test_gradients_are_those_of_the_values(kind):
     case, step = Case(kind, 3, episodes=6), 1e-5
     start, steps = np.asarray(case.start), np.array([0, 1, 2, 5, 11, 12])
     keys = jax.random.split(case.key, len(start))
-    value, gradient = gradients(case.world, case.policy, start, steps, keys)
+    value, gradient = gradients(case.world, case.policy, start, steps, keys, most=HORIZON)
     np.testing.assert_allclose(value, values(case.world, case.policy, start, steps, case.key), rtol=1e-12, atol=1e-14)
     for i in range(start.shape[1]):
         above, below = (
@@ -49,8 +49,10 @@ def test_gradients_stop_at_an_end():
     whole = np.full(64, lived.alive.shape[1])
     keys = jax.random.split(case.key, 64)
     start = np.asarray(case.start)
-    cut = gradients(case.world.replace(termination=never), case.policy, start, lived.alive.sum(axis=1), keys)
-    for found, expected in zip(gradients(case.world, case.policy, start, whole, keys), cut, strict=True):
+    cut = gradients(
+        case.world.replace(termination=never), case.policy, start, lived.alive.sum(axis=1), keys, most=HORIZON
+    )
+    for found, expected in zip(gradients(case.world, case.policy, start, whole, keys, most=HORIZON), cut, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 

@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from paracosm.auditing import layers, readers
 from paracosm.auditing.layers import activated, affine, beside, compose
@@ -167,7 +168,6 @@ def test_readings_of_equinox_networks_compute_the_same(activation):
 
 
 def test_readings_of_torch_networks_compute_the_same():
-    torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     nn = torch.nn
     acting = [nn.Tanh(), nn.ReLU(), nn.SiLU(), nn.GELU(), nn.GELU("tanh"), nn.Sigmoid(), nn.LeakyReLU(0.2)]

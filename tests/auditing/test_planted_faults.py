@@ -1,7 +1,7 @@
 """Worlds with a planted fault, three times as large as any other: the verdict finds it, or does not claim to.
 
 Each world is wrong in every part; the guilty one's error is doubled until its term, over many episodes, is at least
-three times the largest other. What is then judged is an audit of a hundred episodes that were not used for that.
+three times the largest other. What is then judged is an audit of 400 episodes that were not used for that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.reinforce import Value
 from tests.auditing.worlds import Shifted, ending
 
-HORIZON, SHORT, MANY, FEW, THRESHOLD = 20, 10, 1000, 100, 0.6
+HORIZON, SHORT, MANY, FEW, THRESHOLD = 20, 10, 2000, 400, 0.6
 FAULTS = tuple(CAUSES)
 
 

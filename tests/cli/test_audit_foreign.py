@@ -22,13 +22,6 @@ from paracosm.real.verbs import connect
 
 DOCS = Path(__file__).parents[2] / "docs/foreign"
 PAGES = {page.stem: page.read_text() for page in sorted(DOCS.glob("*.md"))}
-NEEDS = {
-    "pytorch": ["torch"],
-    "joint": ["torch"],
-    "latent": ["torch"],
-    "stable-baselines3": ["torch", "stable_baselines3"],
-    "torchrl": ["torch", "tensordict"],
-}
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +45,6 @@ def write(tmp_path, monkeypatch):
 
 
 def code_of(page):
-    for package in NEEDS.get(page, ()):
-        pytest.importorskip(package)
     return re.search(r"```python\n(.*?)```", PAGES[page], re.DOTALL)[1]
 
 

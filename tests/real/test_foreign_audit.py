@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from paracosm.auditing.audit import audit
 from paracosm.core.data import Dataset, Trajectory
@@ -18,8 +19,6 @@ from paracosm.learning.parts import LearnedDynamics, LearnedReward, LearnedTermi
 from paracosm.real import foreign
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import evaluate
-
-torch = pytest.importorskip("torch")
 
 MEMBERS = 3
 

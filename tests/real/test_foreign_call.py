@@ -8,14 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from paracosm.core import checks
 from paracosm.real.foreign.arrays import NumpyHost
 from paracosm.real.foreign.call import MOST_DENSE, ask, plainly
 from paracosm.real.foreign.host import Slot
 from paracosm.real.foreign.torch import TorchHost
-
-torch = pytest.importorskip("torch")
 
 INPUTS = 5
 

@@ -1,17 +1,18 @@
 """Models and policies of other libraries: Stable-Baselines3, TensorDict, latent worlds as TD-MPC2's."""
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import modes
 from paracosm.core.rollout import rollout
 from paracosm.real import foreign
-
-torch = pytest.importorskip("torch")
 
 SPEC = Spec(3, Box(-2 * jnp.ones(2), jnp.ones(2)), jnp.ones(3), 5)
 STATES = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
@@ -50,7 +51,7 @@ def test_an_agent_that_draws_all_the_same_is_refused():
 @pytest.mark.parametrize(("algorithm", "env"), [("PPO", "CartPole-v1"), ("DQN", "CartPole-v1"), ("SAC", "Pendulum-v1")])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_agents_of_stable_baselines3(algorithm, env):
-    library = pytest.importorskip("stable_baselines3")
+    library = importlib.import_module("stable_baselines3")
     agent = getattr(library, algorithm)("MlpPolicy", env, seed=0, device="cpu")
     size = agent.observation_space.shape[0]
     space = Discrete(2) if env == "CartPole-v1" else Box(jnp.array([-2.0]), jnp.array([2.0]))
@@ -60,7 +61,7 @@ def test_agents_of_stable_baselines3(algorithm, env):
 
 
 def test_tensordict_modules_by_their_keys():
-    nn = pytest.importorskip("tensordict.nn")
+    nn = importlib.import_module("tensordict.nn")
     net = torch.nn.Linear(5, 4)
 
     def both(observation, action):
@@ -98,7 +99,7 @@ def test_tensordict_modules_by_their_keys():
 
 
 def test_probabilistic_actors_play_their_mode():
-    nn = pytest.importorskip("tensordict.nn")
+    nn = importlib.import_module("tensordict.nn")
     spread = nn.TensorDictModule(lambda s: (s[:, :2], torch.ones_like(s[:, :2])), ["observation"], ["loc", "scale"])
     actor = nn.ProbabilisticTensorDictSequential(
         spread,

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete, Spec
@@ -11,8 +12,6 @@ from paracosm.core.policy import Deterministic, modes
 from paracosm.core.rollout import rollout
 from paracosm.real import foreign
 from paracosm.real.systems import pendulum
-
-torch = pytest.importorskip("torch")
 
 SPEC = Spec(2, Box(jnp.array([-1.0]), jnp.array([2.0])), jnp.array([1.0, 4.0]), 6)
 SWITCHED = Spec(2, Discrete(3), jnp.ones(2), 6)

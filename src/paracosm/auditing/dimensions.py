@@ -31,6 +31,7 @@ MOST_GRADIENT_STEPS = 400_000
 _NODES = np.array([0, (1 - 1 / np.sqrt(5)) / 2, (1 + 1 / np.sqrt(5)) / 2, 1])
 _WEIGHTS = np.array([1, 5, 5, 1]) / 12
 _HALVINGS = 10
+_LEAST_ROWS = 512
 _TOLERANCE = 1e-8  # of the mean absolute term
 
 
@@ -54,6 +55,7 @@ class _Paths(NamedTuple):
     start: np.ndarray
     difference: np.ndarray
     steps: np.ndarray
+    most: int
     keys: jax.Array
 
 
@@ -93,6 +95,7 @@ def _paths(episodes: Trajectory, asked: OneStep, chosen: np.ndarray, key: PRNGKe
         start=start,
         difference=np.asarray(episodes.next_state)[chosen] - start,
         steps=remaining_steps(episodes)[chosen],
+        most=episodes.alive.shape[1],
         keys=jax.random.split(key, int(chosen.sum())),
     )
 
@@ -122,10 +125,13 @@ def _interval(
     at = first[:, None] + width * _NODES
     points = paths.start[rows, None] + at[..., None] * paths.difference[rows, None]
     each = np.repeat(rows, len(_NODES))
-    flat = points.reshape(-1, points.shape[-1])
-    after = gradients(world, policy, flat, paths.steps[each], paths.keys[each])
+    padding = (0, max(_LEAST_ROWS, 1 << (len(each) - 1).bit_length()) - len(each))  # few sizes: few programs
+    each = np.pad(each, padding)
+    flat = np.pad(points.reshape(-1, points.shape[-1]), (padding, (0, 0)))
+    steps = np.where(np.arange(len(each)) < at.size, paths.steps[each], 0)
+    after = gradients(world, policy, flat, steps, paths.keys[each], most=paths.most)
     found = _worth(world, paths.state[each], paths.action[each], flat, after)
-    worth, gradient = (np.asarray(column) for column in found)
+    worth, gradient = (np.asarray(column)[: at.size] for column in found)
     worth, gradient = worth.reshape(at.shape), gradient.reshape(points.shape)
     inside = width * paths.difference[rows] * np.einsum("n,rns->rs", _WEIGHTS, gradient)
     change = worth[:, -1] - worth[:, 0]

@@ -6,7 +6,6 @@ precision of its arrays and proves its bound in exact arithmetic; what rounding 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -54,12 +53,15 @@ def box(low: Float[Array, " inputs"], high: Float[Array, " inputs"]) -> Region:
 
 
 def local(network: Layered, region: Region) -> Scalar:
-    """A certified Lipschitz constant over the region, cheap: the recursion's start, or the product of norms.
+    """A certified Lipschitz constant over the region, cheap and for small regions close: that of interval Jacobians.
 
-    Can be traced, mapped and scanned over regions. A few Cholesky factors a layer; `upper` is tighter.
+    At a single point it is the Jacobian's norm. Can be traced, mapped and scanned over regions.
     """
-    slopes, logs = _walk(network, region)
-    return jnp.fmin(_certified(network.weights, slopes, logs), _product(network.weights, slopes, _norm_above))
+    _, jacobian = _walk(network, region)
+    weight = network.weights[-1]
+    middle, spread = weight @ jacobian.middle, jnp.abs(weight) @ jacobian.spread
+    size = jnp.linalg.norm(middle, 2) + jnp.linalg.norm(spread)
+    return size + _rounding(*network.weights) * jnp.linalg.norm(jnp.abs(weight) @ jacobian.size)
 
 
 def upper(
@@ -75,40 +77,54 @@ def upper(
     """
     with jax.enable_x64(True):
         region = everywhere(network.inputs) if region is None else region
-        return float(_upper(network, region, (0, network.inputs) if columns is None else columns, steps))
+        first, end = (0, network.inputs) if columns is None else columns
+        moves = np.zeros(network.inputs)
+        moves[first:end] = 1
+        return float(_upper(network, region, moves, steps))
 
 
 @eqx.filter_jit
-def _upper(network: Layered, region: Region, columns: tuple[int, int], steps: int) -> Scalar:
+def _upper(network: Layered, region: Region, moves: Array, steps: int) -> Scalar:
+    """`moves` `[inputs]` is 1 for the inputs that move, else 0: a number, so that any choice is one program."""
     slopes, _ = _walk(network, region)
-    weights = (jnp.asarray(network.weights[0])[:, slice(*columns)], *network.weights[1:])
-    found = _product(weights, slopes, lambda matrix: jnp.linalg.norm(matrix, 2))
+    weights = (jnp.asarray(network.weights[0]) * moves, *network.weights[1:])
+    found = _product(weights, slopes)
     if slopes:
         found = jnp.fmin(found, _improved(weights, slopes, _start(weights, slopes), steps))
     return jnp.asarray(found)
 
 
-def _walk(network: Layered, region: Region) -> tuple[Slopes, Logs]:
-    """Each neuron's slopes over the region, and multipliers to start from.
+class _Jacobian(NamedTuple):
+    """A matrix over a region, somewhere in `middle ± spread`, `[width, inputs]`."""
 
-    A neuron's input is off its value at the centre by at most what the boxes of the layer before allow, and by at
-    most `radius · sqrt(w X⁻¹ wᵀ)`, since `δxᵀ X δx ≤ ‖δx₀‖²` holds for each layer already passed.
+    middle: Array
+    spread: Array
+
+    @property
+    def size(self) -> Array:
+        """How large each entry can be."""
+        return jnp.abs(self.middle) + self.spread
+
+
+def _walk(network: Layered, region: Region) -> tuple[Slopes, _Jacobian]:
+    """Each neuron's slopes over the region, and the Jacobian of the last hidden layer.
+
+    By the mean value theorem a neuron's input is off its value at the centre by at most its largest gradient times the
+    radius, or times the half widths; its slopes there then bound the next layer's gradients.
     """
-    x, reach = jnp.asarray(region.centre), jnp.asarray(region.half)
-    form, radius = jnp.eye(len(x), dtype=x.dtype), jnp.minimum(region.radius, jnp.linalg.norm(region.half))
-    slopes, logs = [], []
+    x, radius = jnp.asarray(region.centre), jnp.minimum(region.radius, jnp.linalg.norm(region.half))
+    jacobian, slopes = _Jacobian(jnp.eye(len(x), dtype=x.dtype), jnp.zeros((len(x), len(x)), x.dtype)), []
     for weight, bias, neurons in zip(network.weights[:-1], network.biases[:-1], network.hidden, strict=True):
-        root = _root(form, weight)
         middle = weight @ x + bias
-        by_form = radius * jnp.linalg.norm(root, axis=0)
-        off = jnp.fmin(jnp.abs(weight) @ reach, by_form) * (1 + 1e3 * jnp.finfo(x.dtype).eps)
-        off = off + 1e3 * jnp.finfo(x.dtype).eps * (1 + jnp.abs(weight) @ jnp.abs(x) + jnp.abs(bias))
+        entering = _Jacobian(weight @ jacobian.middle, jnp.abs(weight) @ jacobian.spread)
+        off = jnp.minimum(radius * jnp.linalg.norm(entering.size, axis=1), entering.size @ region.half)
+        off = off + 1e3 * jnp.finfo(x.dtype).eps * (1 + off + jnp.abs(weight) @ jnp.abs(x) + jnp.abs(bias))
         slopes.append(slope_range(neurons, middle - off, middle + off))
-        logs.append(_first_guess(root, slopes[-1]))
-        form = _next_form(form, jnp.asarray(weight), slopes[-1], jnp.exp(logs[-1]))
+        least, most = slopes[-1]
+        center, half = (most + least)[:, None] / 2, (most - least)[:, None] / 2
+        jacobian = _Jacobian(center * entering.middle, jnp.abs(center) * entering.spread + half * entering.size)
         x = activate(neurons, middle)
-        reach = jnp.maximum(*map(jnp.abs, slopes[-1])) * off
-    return tuple(slopes), tuple(logs)
+    return tuple(slopes), jacobian
 
 
 def _start(weights: tuple[Array, ...], slopes: Slopes) -> Logs:
@@ -207,16 +223,9 @@ def _where(condition: Array, yes: Any, no: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 
-def _product(weights: tuple[Array, ...], slopes: Slopes, norm: Callable[[Array], Array]) -> Scalar:
+def _product(weights: tuple[Array, ...], slopes: Slopes) -> Scalar:
     """The product of the norms of the weights, each row times its neuron's steepest slope."""
     steepest = [jnp.maximum(jnp.abs(least), jnp.abs(most)) for least, most in slopes]
     rows = [s[:, None] * w for s, w in zip(steepest, weights[:-1], strict=True)]
-    norms = [norm(jnp.asarray(matrix)) * (1 + _rounding(matrix)) for matrix in [*rows, weights[-1]]]
+    norms = [jnp.linalg.norm(jnp.asarray(matrix), 2) * (1 + _rounding(matrix)) for matrix in [*rows, weights[-1]]]
     return jnp.prod(jnp.stack(norms))
-
-
-def _norm_above(matrix: Array) -> Scalar:
-    """At least the spectral norm: the least of Frobenius and `sqrt(‖·‖₁ ‖·‖_∞)`."""
-    size = jnp.abs(matrix)
-    mixed = jnp.sqrt(jnp.max(jnp.sum(size, axis=0)) * jnp.max(jnp.sum(size, axis=1)))
-    return jnp.minimum(jnp.linalg.norm(matrix), mixed)

@@ -25,6 +25,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.records import Bracket
 from paracosm.core.types import Array, PRNGKey, Scalar, State
 
+_WIDE = 128
 _ARGMAX = "the policy chooses by argmax, which has no Lipschitz constant"
 
 
@@ -90,9 +91,14 @@ def bracket(
     seen = lower(function, inputs, columns, bounds)
     if isinstance(layered, str):
         return Bracket(seen, seen, "estimate", f"the largest seen: {layered}")
-    proven = eclipse.upper(layered, region, columns)
+    proven = eclipse.upper(layered, region, columns, steps=_steps(layered))
     where = "everywhere" if region is None else "over the region"
     return Bracket(min(seen, proven), proven, "certificate", f"semidefinite bound from the layers' slopes, {where}")
+
+
+def _steps(layered: Layered) -> int:
+    """Of gradient on the multipliers: each costs the cube of the width."""
+    return 100 if max(len(bias) for bias in layered.biases) <= _WIDE else 30
 
 
 def brackets(world: MDP, policy: Policy, states: Float[Array, "rows state"], key: PRNGKey) -> dict[str, Bracket]:

@@ -27,27 +27,27 @@ def values(world: MDP, policy: Policy, states: np.ndarray, steps: np.ndarray, ke
     Rows of like length run together, so the cost is about `sum(steps)` imagined steps. Rows of no steps are 0.
     """
     keys = jax.random.split(key, len(states))
-    return _in_blocks(partial(_values, world, policy), (states, keys), steps)[0]
+    size = min(_ROWS, 1 << max(int(np.sum(steps > 0)) - 1, 1).bit_length())
+    return _in_blocks(partial(_values, world, policy), (states, keys), steps, size)[0]
 
 
 def gradients(
-    world: MDP, policy: Policy, states: np.ndarray, steps: np.ndarray, keys: Key[jax.Array, " rows"]
+    world: MDP, policy: Policy, states: np.ndarray, steps: np.ndarray, keys: Key[jax.Array, " rows"], *, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """`values`, and their gradients by the state, `[rows, state]`, which do not see that an end moves.
 
-    Rows with equal keys share their noise. The cost is about five times that of `values`.
+    Rows with equal keys share their noise. No row has more than `most` steps: one program serves any number of rows of
+    any such length. The cost is about five times that of `values`.
     """
-    most = 1 << max(int(np.max(steps, initial=1)) - 1, 0).bit_length()
-    value, gradient = _in_blocks(partial(_gradients, world, policy, most=most), (states, keys), steps)
+    value, gradient = _in_blocks(partial(_gradients, world, policy, most=most), (states, keys), steps, _ROWS)
     return value, gradient
 
 
-def _in_blocks(run: Callable[..., Any], rows: tuple[Any, Any], steps: np.ndarray) -> list[np.ndarray]:
-    """`run(states, steps, keys)` on blocks of rows of like length; its results, 0 for rows of no steps."""
+def _in_blocks(run: Callable[..., Any], rows: tuple[Any, Any], steps: np.ndarray, size: int) -> list[np.ndarray]:
+    """`run(states, steps, keys)` on blocks of `size` rows of like length; its results, 0 for rows of no steps."""
     states, keys = rows
     order = np.argsort(-steps, kind="stable")
     order = order[steps[order] > 0]
-    size = min(_ROWS, 1 << max(len(order) - 1, 1).bit_length())
     # Neighbours in length go to different devices, so that these finish together.
     dealt = np.arange(size).reshape(-1, 2).T.ravel()
     found: list[np.ndarray] | None = None
