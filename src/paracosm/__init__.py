@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from paracosm.core.records import Comparison, Diagnosis, Estimate, Gap, RunResult
     from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
     from paracosm.learning.learn import Learned, LearnSettings, learn
+    from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.load import Run, compare, load
     from paracosm.loop.run import run
+    from paracosm.real import foreign
     from paracosm.real.verbs import collect, connect, evaluate
     from paracosm.reporting import write as report
 
@@ -32,11 +34,13 @@ _HOMES = {
     "core.records": ("Comparison", "Diagnosis", "Estimate", "Gap", "RunResult"),
     "imagination.imagine": ("Imagined", "ImagineSettings", "imagine"),
     "learning.learn": ("Learned", "LearnSettings", "learn"),
+    "loop.foreign": ("audit_foreign",),
     "loop.load": ("Run", "compare", "load"),
     "loop.run": ("run",),
     "real.verbs": ("collect", "connect", "evaluate"),
 }
 _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {"report": ("reporting", "write")}
+_MODULES = {"foreign": "real.foreign"}
 
 __all__ = [
     "MDP",
@@ -65,10 +69,12 @@ __all__ = [
     "Trajectory",
     "Transitions",
     "audit",
+    "audit_foreign",
     "collect",
     "compare",
     "connect",
     "evaluate",
+    "foreign",
     "imagine",
     "learn",
     "load",
@@ -78,10 +84,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+    if name in _MODULES:
+        found = importlib.import_module(f"paracosm.{_MODULES[name]}")
+    elif name in _WHERE:
+        home, attribute = _WHERE[name]
+        found = getattr(importlib.import_module(f"paracosm.{home}"), attribute)
+    else:
         raise AttributeError(f"module 'paracosm' has no attribute {name!r}")
-    home, attribute = _WHERE[name]
-    found = getattr(importlib.import_module(f"paracosm.{home}"), attribute)
     globals()[name] = found
     return found
 

@@ -26,6 +26,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.records import Diagnosis
 from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
+from paracosm.real.foreign import plainly
 
 
 def audit(
@@ -68,7 +69,7 @@ def audit(
     episodes = in_double(jax.tree.map(np.asarray, episodes))
     _check(world, episodes)
     key = stage_key(seed, "audit")
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), plainly():
         world, policy, imagined, recorded_by = in_double((world, policy, imagined, recorded_by))
         worth = None if recorded_by is None else importance(_dense(policy), recorded_by, episodes, world.discount)
         mode = not (sampled or worth)

@@ -83,7 +83,7 @@ def diagnosis_of(world: MDP, episodes: Trajectory, found: Measured, training_hor
         informative_horizon=informative_horizon(world, episodes, dreams.episodes),
         data_edge_share=float(dreams.edge_share),
         closure=_closure(causes),
-        precision=_precision(terms, episodes),
+        precision=_precision(world, terms, episodes),
         real_steps=int(episodes.alive.sum()),
         audited_steps=int(terms.audited.sum()),
         imagined_steps=terms.imagined_steps,
@@ -119,7 +119,15 @@ def _closure(causes: _Causes) -> float:
     return float(np.max(np.abs(off) / np.maximum(size, np.finfo(float).tiny)))
 
 
-def _precision(terms: Terms, episodes: Trajectory) -> str:
+def _precision(world: MDP, terms: Terms, episodes: Trajectory) -> str:
+    parts = (world.dynamics, world.reward, world.termination)
+    said = _of_terms(terms, episodes)
+    if any(getattr(part, "derivatives", "") == "finite differences" for part in parts):
+        return f"{said}; derivatives of the world's NumPy functions are finite differences"
+    return said
+
+
+def _of_terms(terms: Terms, episodes: Trajectory) -> str:
     if terms.audited.sum() < episodes.alive.sum():
         return "a random subset of steps was audited: the terms sum to the gap on average, not exactly"
     return (

@@ -25,14 +25,15 @@ from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.types import Array, PRNGKey
 
-MOST_GRADIENT_STEPS = 400_000
+MOST_GRADIENT_STEPS = 1_000_000
 
 # Gauss-Lobatto on [0, 1] with four nodes, exact to degree 5; its ends check completeness.
 _NODES = np.array([0, (1 - 1 / np.sqrt(5)) / 2, (1 + 1 / np.sqrt(5)) / 2, 1])
 _WEIGHTS = np.array([1, 5, 5, 1]) / 12
 _HALVINGS = 10
 _LEAST_ROWS = 512
-_TOLERANCE = 1e-8  # of the mean absolute term
+_TOLERANCE = 1e-7  # of the sum of absolute terms
+_FIRST_ROUND = 0.25  # of the cost: the rest is for halving
 
 
 class Dimensions(NamedTuple):
@@ -75,15 +76,15 @@ def by_dimension(
         world, policy, episodes, asked: As for `attribute`.
         terms: What it found.
         key: For the random subset of steps and for the noise of stochastic worlds.
-        most: Every step is integrated if the values' rollouts from one point of each path take at most so many imagined
-            steps; beyond, a random subset, reweighted.
+        most: Imagined steps that may be spent on gradients. Every step is integrated if a first round over all takes a
+            quarter of them at most; else a random subset, reweighted.
     """
     key = jax.random.fold_in(key, 3)
-    chosen, weight, _ = choose(episodes, world.discount, most, key)
+    chosen, weight, _ = choose(episodes, world.discount, _FIRST_ROUND * most / len(_NODES), key)
     paths = _paths(episodes, asked, chosen, key)
     discounts = (weight * world.discount ** np.arange(chosen.shape[1]))[chosen]
     found = np.zeros(episodes.state.shape)
-    found[chosen] = discounts[:, None] * _integrate(world, policy, paths)
+    found[chosen] = discounts[:, None] * _integrate(world, policy, paths, most)
     return Dimensions(found, terms.dynamics.sum(axis=1) - found.sum(axis=(1, 2)), int(chosen.sum()))
 
 
@@ -100,22 +101,36 @@ def _paths(episodes: Trajectory, asked: OneStep, chosen: np.ndarray, key: PRNGKe
     )
 
 
-def _integrate(world: MDP, policy: Policy, paths: _Paths) -> Float[np.ndarray, "rows state"]:
-    """`∫ ∂_i h dx_i` along each path, `[rows, state]`; every round halves the intervals that do not close."""
-    total = np.zeros(paths.start.shape)
-    rows, first, width = np.arange(len(total)), np.zeros(len(total)), 1.0
-    rows = rows[np.any(paths.difference != 0, axis=1)]
-    first, allowed = first[rows], None
+def _integrate(world: MDP, policy: Policy, paths: _Paths, most: float) -> Float[np.ndarray, "rows state"]:
+    """`∫ ∂_i h dx_i` along each path, `[rows, state]`; every round halves the intervals that do not close.
+
+    It ends when what does not close is small beside the terms, or when `most` imagined steps are spent: those that are
+    off the most go first.
+    """
+    total, left, allowed = np.zeros(paths.start.shape), most, np.inf
+    rows = np.flatnonzero(np.any(paths.difference != 0, axis=1))
+    first, width = np.zeros(len(rows)), 1.0
     for halving in range(_HALVINGS + 1):
         if not len(rows):
             break
-        inside, residual, size = _interval(world, policy, paths, rows, first, width=width)
-        allowed = _TOLERANCE * np.mean(np.abs(size)) if allowed is None else allowed
-        open_ = (np.abs(residual) > allowed * width) & (halving < _HALVINGS)
-        np.add.at(total, rows[~open_], inside[~open_])
+        inside, residual, change = _interval(world, policy, paths, rows, first, width=width)
+        left -= len(_NODES) * paths.steps[rows].sum()
+        allowed = _TOLERANCE * np.abs(change).sum() if halving == 0 else allowed
+        again = _worst(np.abs(residual), 2 * len(_NODES) * paths.steps[rows], allowed, left)
+        again &= halving < _HALVINGS
+        np.add.at(total, rows[~again], inside[~again])
         width /= 2
-        rows, first = np.repeat(rows[open_], 2), (first[open_, None] + np.array([0, width])).ravel()
+        rows, first = np.repeat(rows[again], 2), (first[again, None] + np.array([0, width])).ravel()
     return total
+
+
+def _worst(off: np.ndarray, cost: np.ndarray, allowed: float, budget: float) -> np.ndarray:
+    """Which to go on with: all but the least, which together are off by no more than `allowed`; the worst first."""
+    order = np.argsort(-off)
+    rest = np.cumsum(off[order][::-1])[::-1]
+    chosen = np.zeros(len(off), bool)
+    chosen[order] = (rest > allowed) & (np.cumsum(cost[order]) <= budget)
+    return chosen
 
 
 def _interval(
