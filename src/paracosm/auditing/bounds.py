@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
 import equinox as eqx
@@ -11,13 +12,17 @@ import numpy as np
 from paracosm.auditing import lipschitz
 from paracosm.auditing.attribution import Terms
 from paracosm.auditing.certificates import Local, certificates
+from paracosm.auditing.ends import learned_margin
+from paracosm.auditing.ladder import UNCUT, Clip
 from paracosm.auditing.readers import Unreadable
 from paracosm.core.data import Trajectory
-from paracosm.core.mdp import MDP
+from paracosm.core.mdp import MDP, never
 from paracosm.core.policy import Policy
 from paracosm.core.records import Bracket, Certificate
 from paracosm.core.types import PRNGKey, Scalar, State
+from paracosm.learning.parts import LearnedReward
 
+_OF_SPAN = "where an end can differ, rewards are taken to stay within the range that was recorded"
 _LOOKED_AT = 512  # states in which the lower ends are looked for
 
 
@@ -38,8 +43,46 @@ def bounds(world: MDP, policy: Policy, episodes: Trajectory, terms: Terms, key: 
     states = seen[:: max(1, len(seen) // _LOOKED_AT)][:_LOOKED_AT]
     brackets = lipschitz.brackets(world, policy, states, key)
     gap = (terms.reward + terms.termination + terms.dynamics).sum(axis=1)
-    ladder = certificates(world, policy, episodes, gap, brackets, local=_local(world, policy, brackets))
+    ends = world.termination is not never or bool(episodes.terminated.any())
+    ladder = certificates(
+        world,
+        policy,
+        episodes,
+        gap,
+        brackets,
+        local=_local(world, policy, brackets),
+        end=learned_margin(world, brackets["policy"].upper) if ends else None,
+        reward_span=_span(episodes, terms, world.discount) if ends else float("inf"),
+        clip=_clip(world, episodes),
+    )
+    if ends:
+        ladder = tuple(dataclasses.replace(each, kind="estimate", why=_OF_SPAN) for each in ladder)
     return Bounds(brackets, _contraction(world.discount, brackets["closed_loop"]), ladder)
+
+
+def _clip(world: MDP, episodes: Trajectory) -> Clip:
+    """What no difference can exceed: imagined states stay in the domain, the real ones are recorded.
+
+    Members of a learned reward end in a linear map of numbers in [-1, 1].
+    """
+    if world.domain is None:
+        return UNCUT
+    alive = np.asarray(episodes.alive)
+    seen = np.concatenate([np.asarray(column)[alive] for column in (episodes.state, episodes.next_state)])
+    low, high = np.minimum(seen.min(axis=0), world.domain.low), np.maximum(seen.max(axis=0), world.domain.high)
+    diameter = float(np.linalg.norm((high - low) / np.asarray(world.spec.state_scale)))
+    if not isinstance(world.reward, LearnedReward):
+        return Clip(diameter)
+    last = np.abs(np.asarray(world.reward.networks.weights[-1]))
+    return Clip(diameter, float(2 * np.abs(world.reward.scale) * last.sum(axis=1).mean()))
+
+
+def _span(episodes: Trajectory, terms: Terms, discount: float) -> float:
+    """Largest minus smallest reward seen, real or learned, 0 among them."""
+    alive = np.asarray(episodes.alive)
+    real = np.where(alive, episodes.reward, 0.0)
+    learned = np.where(alive, real - terms.reward / discount ** np.arange(alive.shape[1]), 0.0)
+    return float(max(real.max(), learned.max(), 0.0) - min(real.min(), learned.min(), 0.0))
 
 
 class _AtMost(eqx.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 import tyro
 
 from paracosm import reporting
+from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument
 from paracosm.core.records import Diagnosis
@@ -43,6 +45,8 @@ class Flags:
         episodes: Record this many new real episodes; a run's own if not given, 20 with --env.
         first_seed: The first new episode's seed.
         seed: With --world: the audit's own seed.
+        all_steps: Audit every real step, however many imagined steps that takes; else a random subset where it would
+            be more than 20 million.
         trust: Import the code that the run names (its environment or known parts), if the run is your own.
         out: Write the diagnosis as a page here.
         json: Print one JSON document on stdout instead of the summary.
@@ -57,6 +61,7 @@ class Flags:
     episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     first_seed: int = 10_000
     seed: int = 0
+    all_steps: bool = False
     trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
@@ -95,7 +100,7 @@ def _of_run(path: Path, flags: Flags, tell: Progress) -> Diagnosis:
             progress=lambda done, total: tell("evaluate", done, total, ""),
         )
     tell("audit", 0, 1, "")
-    return audit_run(run, episodes)
+    return audit_run(run, episodes, most_imagined_steps=_most(flags))
 
 
 def _of_model(flags: Flags, tell: Progress) -> Diagnosis:
@@ -108,8 +113,13 @@ def _of_model(flags: Flags, tell: Progress) -> Diagnosis:
         episodes=_EPISODES if flags.episodes is None else flags.episodes,
         first_seed=flags.first_seed,
         seed=flags.seed,
+        most_imagined_steps=_most(flags),
         progress=tell,
     )
+
+
+def _most(flags: Flags) -> float:
+    return math.inf if flags.all_steps else MOST_IMAGINED_STEPS
 
 
 def _keywords(text: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import audit
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -39,6 +40,7 @@ def audit_foreign(
     episodes: int = 20,
     first_seed: int = 10_000,
     seed: int = 0,
+    most_imagined_steps: float = MOST_IMAGINED_STEPS,
     progress: Progress = silent,
 ) -> Diagnosis:
     """Explain the gap between somebody's world model and the real world, for their policy.
@@ -54,6 +56,7 @@ def audit_foreign(
         episodes: how many to record.
         first_seed: of the first one recorded.
         seed: of the audit.
+        most_imagined_steps: every step is audited up to this cost; beyond, a random subset, reweighted.
         progress: told of each stage.
 
     Raises:
@@ -72,7 +75,7 @@ def audit_foreign(
         case = _case(_called(world, "world", spec), acting, recorded)
         _demand_same_policy(case)
     progress("audit", 0, 1, "")
-    found = _audited(case, seed)
+    found = _audited(case, seed, most_imagined_steps)
     return dataclasses.replace(found, verdict=f"{case.note} {found.verdict}".strip())
 
 
@@ -187,11 +190,11 @@ def _asked(world: MDP, state: Any, action: Any, after: Any) -> tuple[Any, Any]:
     return jax.vmap(lambda s, a: world.dynamics(s, a, key))(state, action), jax.vmap(world.reward)(state, action, after)
 
 
-def _audited(case: _Case, seed: int) -> Diagnosis:
+def _audited(case: _Case, seed: int, most: float) -> Diagnosis:
     """The audit; a foreign function's failure in imagination is told with the step."""
     try:
         with foreign.plainly():
-            return audit(case.world, case.policy, case.episodes, seed=seed)
+            return audit(case.world, case.policy, case.episodes, seed=seed, most_imagined_steps=most)
     except checks.ParacosmError as error:
         step = _failing_step(case)
         if step is None:

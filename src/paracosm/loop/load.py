@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import audit
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
@@ -108,10 +109,18 @@ def load(path: str | Path, *, trust: bool = False) -> Run:
     return Run(Path(path), trust)
 
 
-def audit_run(run: Run, episodes: Trajectory | None = None) -> Diagnosis:
-    """Audit a run again, on its own evaluation episodes or on others of the same policy."""
-    recorded = run.episodes if episodes is None else episodes
-    return audit(run.world, run.policy, recorded, run.imagined, seed=run.config["seed"])
+def audit_run(
+    run: Run, episodes: Trajectory | None = None, *, most_imagined_steps: float = MOST_IMAGINED_STEPS
+) -> Diagnosis:
+    """Audit a run again, on its own evaluation episodes or on others of the same policy: see `audit`."""
+    return audit(
+        run.world,
+        run.policy,
+        run.episodes if episodes is None else episodes,
+        run.imagined,
+        seed=run.config["seed"],
+        most_imagined_steps=most_imagined_steps,
+    )
 
 
 def compare(*runs: str | Path) -> Comparison:
