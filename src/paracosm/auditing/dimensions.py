@@ -114,7 +114,7 @@ def _integrate(world: MDP, policy: Policy, paths: _Paths, most: float) -> Float[
         if not len(rows):
             break
         inside, residual, change = _interval(world, policy, paths, rows, first, width=width)
-        left -= len(_NODES) * paths.steps[rows].sum()
+        left -= float(len(_NODES) * paths.steps[rows].sum())
         allowed = _TOLERANCE * np.abs(change).sum() if halving == 0 else allowed
         again = _worst(np.abs(residual), 2 * len(_NODES) * paths.steps[rows], allowed, left)
         again &= halving < _HALVINGS

@@ -57,7 +57,11 @@ def local(network: Layered, region: Region) -> Scalar:
 
     At a single point it is the Jacobian's norm. Can be traced, mapped and scanned over regions.
     """
-    _, jacobian = _walk(network, region)
+    return _largest_norm(network, _walk(network, region)[1])
+
+
+def _largest_norm(network: Layered, jacobian: _Jacobian) -> Scalar:
+    """No matrix that the interval holds, after the last layer, has a larger norm."""
     weight = network.weights[-1]
     middle, spread = weight @ jacobian.middle, jnp.abs(weight) @ jacobian.spread
     size = jnp.linalg.norm(middle, 2) + jnp.linalg.norm(spread)
@@ -86,9 +90,10 @@ def upper(
 @eqx.filter_jit
 def _upper(network: Layered, region: Region, moves: Array, steps: int) -> Scalar:
     """`moves` `[inputs]` is 1 for the inputs that move, else 0: a number, so that any choice is one program."""
-    slopes, _ = _walk(network, region)
+    slopes, jacobian = _walk(network, region)
     weights = (jnp.asarray(network.weights[0]) * moves, *network.weights[1:])
-    found = _product(weights, slopes)
+    moved = _Jacobian(jacobian.middle * moves, jacobian.spread * moves)
+    found = jnp.fmin(_product(weights, slopes), _largest_norm(network, moved))
     if slopes:
         found = jnp.fmin(found, _improved(weights, slopes, _start(weights, slopes), steps))
     return jnp.asarray(found)
