@@ -193,3 +193,16 @@ def test_what_cannot_be_read_is_named():
     ):
         with pytest.raises(readers.Unreadable, match=word):
             readers.read(part, SPEC)
+
+
+def test_a_subclass_may_compute_something_else_and_is_not_read():
+    class Tenfold(eqx.nn.MLP):
+        def __call__(self, x, *, key=None):
+            return 10 * super().__call__(x)
+
+    spec = Spec(2, Box(-np.ones(1), np.ones(1)), np.ones(2), 5)
+    with pytest.raises(readers.Unreadable, match="Tenfold is of a type whose slopes are not known"):
+        readers.read(Tenfold(2, 1, 4, 1, key=jax.random.key(0)), spec)
+    bent = eqx.nn.MLP(2, 1, 4, 1, activation=eqx.nn.PReLU(), key=jax.random.key(0))
+    with pytest.raises(readers.Unreadable, match="slopes that are not known"):
+        readers.read(bent, spec)

@@ -35,6 +35,16 @@ def test_an_imperfect_but_honest_world_has_no_finding(kind, seed):
     assert kinds_of(case, case.real) == []
 
 
+def test_a_model_that_fails_at_other_inputs_is_only_asked_at_real_ones():
+    case = Case("smooth", 2, horizon=20, episodes=8)
+
+    def careful(s, a, key):
+        after = case.real.dynamics(s, a, key)
+        return jnp.where(jnp.max(jnp.abs(s)) > 1.2, jnp.nan, after + 0.01)
+
+    assert kinds_of(case, case.real.replace(dynamics=careful)) == []
+
+
 @pytest.mark.parametrize("shift", [-2, -1, 1])
 def test_rewards_recorded_some_steps_off(shift):
     """What a reward model learns from a log whose rewards are moved against its states."""

@@ -126,6 +126,7 @@ def test_the_audit_of_a_stochastic_policy_covers_the_truth():
     for cause, truth in TRUTH.items():
         term = getattr(found.gap, cause)
         assert abs(term.mean - truth) <= 2.5 * (term.high - term.low) / 2 + 1e-9, cause  # 4.9 standard errors
+    assert "on average" in found.precision
     with pytest.raises(checks.BadData, match="are not the policy's mode"):
         audit(world, policy, lived)
 
@@ -145,8 +146,25 @@ def test_episodes_of_another_policy_stand_for_ours():
     for cause, truth in TRUTH.items():
         term = getattr(found.gap, cause)
         assert abs(term.mean - truth) <= 2.5 * (term.high - term.low) / 2 + 1e-9, cause
+    share = found.dynamics_by_dimension.dimensions[0]
+    assert abs(share.mean - TRUTH["dynamics"]) <= 2.5 * (share.high - share.low) / 2
+    assert found.informative_horizon is None
+    assert found.closure == 0
+    assert "their sum says nothing" in found.precision
     unweighted = audit(world, other, lived, sampled=True)
     assert unweighted.gap.real.mean < found.gap.real.mean
+
+
+def test_the_effective_number_sees_late_steps_that_are_worthless():
+    """Log-ratios of spread 0.3 a step: at step t about `N e^{-0.09 t}` episodes are left."""
+    with jax.enable_x64(True):
+        policy, other = Spread(np.full(1, 0.0)), Spread(np.full(1, 0.15))
+        real = task(*REAL)
+        starts = jax.vmap(real.initial)(jax.random.split(jax.random.key(0), 400))
+        keys = jax.random.split(jax.random.key(1), 400)
+        lived = jax.tree.map(np.asarray, rollout(real, other, starts, keys, 100))
+        with pytest.raises(checks.BadData, match="are worth"):
+            importance(policy, other, lived, 0.99)
 
 
 def test_too_few_episodes_worth_are_refused():

@@ -135,9 +135,12 @@ def test_interrupt_is_status_130(monkeypatch, capsys, tmp_path):
     assert "--resume" in capsys.readouterr().err
 
 
-def test_audit_again_finds_the_same(runs, capsys, tmp_path):
-    assert main(["audit", str(runs[0]), "--json", "--out", str(tmp_path / "audit.html")]) == 0
-    assert Diagnosis.from_json(capsys.readouterr().out) == runs[1].diagnosis
+def test_audit_again_finds_the_same_and_bounds_besides(runs, capsys, tmp_path):
+    assert main(["audit", str(runs[0]), "--all-steps", "--json", "--out", str(tmp_path / "audit.html")]) == 0
+    found = Diagnosis.from_json(capsys.readouterr().out)
+    assert found.gap == runs[1].diagnosis.gap
+    assert {"dynamics", "reward", "policy", "closed_loop"} <= set(found.lipschitz)
+    assert found.certificates
     assert "verdict" in (tmp_path / "audit.html").read_text()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, attribute
@@ -68,10 +69,12 @@ def audit(
     """
     episodes = in_double(jax.tree.map(np.asarray, episodes))
     _check(world, episodes)
+    _check_parts(world, policy, episodes)
     key = stage_key(seed, "audit")
     with jax.enable_x64(True), plainly():
         world, policy, imagined, recorded_by = in_double((world, policy, imagined, recorded_by))
         worth = None if recorded_by is None else importance(_dense(policy), recorded_by, episodes, world.discount)
+        weighted = None if worth is None else worth.weights
         mode = not (sampled or worth)
         played = Mode(policy) if mode else policy
         dreams = dream(world, policy, imagined, episodes, key=key, mode=mode)
@@ -83,7 +86,7 @@ def audit(
             asked,
             key=key,
             most_imagined_steps=most_imagined_steps,
-            importance=None if worth is None else worth.weights,
+            importance=weighted,
         )
         orders = None
         if reward is not None:
@@ -93,12 +96,15 @@ def audit(
             dreams=dreams,
             asked=asked,
             terms=terms,
-            dimensions=by_dimension(world, played, episodes, asked, terms, key=key, most=most),
-            weights=weights(world, played, episodes, asked, key),
-            bounds=bounds(world, policy, episodes, terms, key) if certify and mode else UNBOUNDED,
+            dimensions=by_dimension(world, played, episodes, asked, terms, key=key, most=most, importance=weighted),
+            weights=weights(world, played, episodes, asked, key) if worth is None else (),
+            bounds=bounds(world, policy, episodes, asked, np.asarray(dreams.full), key=key)
+            if certify and mode
+            else UNBOUNDED,
             orders=orders,
             findings=lint(world, episodes, asked, key),
             worth=worth,
+            noisy=not mode or bool(asked.noisy.any()),
         )
     return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.training.horizon)
 
@@ -110,6 +116,25 @@ def _dense(policy: Policy) -> StochasticPolicy:
             " reweighted for a stochastic one."
         )
     return policy
+
+
+def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:
+    """Every part answers one step in the right shape."""
+    if not isinstance(policy, Policy):
+        raise checks.BadArgument(
+            f"the policy is a {type(policy).__name__}; a paracosm Policy is needed: see paracosm.foreign.policy."
+        )
+    state, action = (jnp.asarray(column[0, 0]) for column in (episodes.state, episodes.action))
+    answers = {
+        "the world's dynamics": (lambda: world.dynamics(state, action, jax.random.key(0)), state.shape),
+        "the world's reward": (lambda: world.reward(state, action, state), ()),
+        "the world's termination": (lambda: world.termination(state, action, state), ()),
+        "the policy's action": (lambda: policy.mode(state), action.shape),
+    }
+    for name, (answer, needed) in answers.items():
+        found = jax.eval_shape(lambda answer=answer: jnp.asarray(answer())).shape
+        if found != needed:
+            raise checks.BadData(f"{name} has the shape {found} for one step; {needed} is needed.")
 
 
 def _check(world: MDP, episodes: Trajectory) -> None:

@@ -10,17 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm.auditing import lipschitz
-from paracosm.auditing.attribution import Terms
 from paracosm.auditing.certificates import Local, certificates
 from paracosm.auditing.ends import learned_margin
 from paracosm.auditing.ladder import UNCUT, Clip
+from paracosm.auditing.onestep import OneStep
 from paracosm.auditing.readers import Unreadable
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, never
 from paracosm.core.policy import Policy
 from paracosm.core.records import Bracket, Certificate
 from paracosm.core.types import PRNGKey, Scalar, State
-from paracosm.learning.parts import LearnedReward
+from paracosm.learning.parts import LearnedDynamics, LearnedReward
 
 _OF_SPAN = "where an end can differ, rewards are taken to stay within the range that was recorded"
 _LOOKED_AT = 512  # states in which the lower ends are looked for
@@ -37,12 +37,14 @@ class Bounds(NamedTuple):
 UNBOUNDED = Bounds({}, None, ())
 
 
-def bounds(world: MDP, policy: Policy, episodes: Trajectory, terms: Terms, key: PRNGKey) -> Bounds:
-    """Of a learned `world` on real `episodes` of the policy's mode, whose attribution is `terms`."""
+def bounds(
+    world: MDP, policy: Policy, episodes: Trajectory, asked: OneStep, full: np.ndarray, *, key: PRNGKey
+) -> Bounds:
+    """Of a learned `world` on real `episodes` of the policy's mode, whose imagined returns are `full`, `[episode]`."""
     seen = episodes.state[episodes.alive]
     states = seen[:: max(1, len(seen) // _LOOKED_AT)][:_LOOKED_AT]
     brackets = lipschitz.brackets(world, policy, states, key)
-    gap = (terms.reward + terms.termination + terms.dynamics).sum(axis=1)
+    gap = np.asarray(episodes.reward) @ world.discount ** np.arange(episodes.alive.shape[1]) - full
     ends = world.termination is not never or bool(episodes.terminated.any())
     ladder = certificates(
         world,
@@ -52,11 +54,11 @@ def bounds(world: MDP, policy: Policy, episodes: Trajectory, terms: Terms, key: 
         brackets,
         local=_local(world, policy, brackets),
         end=learned_margin(world, brackets["policy"].upper) if ends else None,
-        reward_span=_span(episodes, terms, world.discount) if ends else float("inf"),
+        reward_span=_span(episodes, asked) if ends else float("inf"),
         clip=_clip(world, episodes),
     )
     if ends:
-        ladder = tuple(dataclasses.replace(each, kind="estimate", why=_OF_SPAN) for each in ladder)
+        ladder = tuple(dataclasses.replace(each, kind="estimate", why=f"{_OF_SPAN}; {each.why}") for each in ladder)
     return Bounds(brackets, _contraction(world.discount, brackets["closed_loop"]), ladder)
 
 
@@ -65,24 +67,24 @@ def _clip(world: MDP, episodes: Trajectory) -> Clip:
 
     Members of a learned reward end in a linear map of numbers in [-1, 1].
     """
-    if world.domain is None:
+    if not isinstance(world.dynamics, LearnedDynamics):
         return UNCUT
+    domain = world.dynamics.domain
     alive = np.asarray(episodes.alive)
     seen = np.concatenate([np.asarray(column)[alive] for column in (episodes.state, episodes.next_state)])
-    low, high = np.minimum(seen.min(axis=0), world.domain.low), np.maximum(seen.max(axis=0), world.domain.high)
+    low, high = np.minimum(seen.min(axis=0), domain.low), np.maximum(seen.max(axis=0), domain.high)
     diameter = float(np.linalg.norm((high - low) / np.asarray(world.spec.state_scale)))
-    if not isinstance(world.reward, LearnedReward):
+    if not isinstance(world.reward, LearnedReward) or len(world.reward.networks.weights) == 1:
         return Clip(diameter)
     last = np.abs(np.asarray(world.reward.networks.weights[-1]))
     return Clip(diameter, float(2 * np.abs(world.reward.scale) * last.sum(axis=1).mean()))
 
 
-def _span(episodes: Trajectory, terms: Terms, discount: float) -> float:
+def _span(episodes: Trajectory, asked: OneStep) -> float:
     """Largest minus smallest reward seen, real or learned, 0 among them."""
     alive = np.asarray(episodes.alive)
-    real = np.where(alive, episodes.reward, 0.0)
-    learned = np.where(alive, real - terms.reward / discount ** np.arange(alive.shape[1]), 0.0)
-    return float(max(real.max(), learned.max(), 0.0) - min(real.min(), learned.min(), 0.0))
+    seen = np.concatenate([[0.0], *(np.asarray(column)[alive] for column in (episodes.reward, asked.real.reward))])
+    return float(np.ptp(seen))
 
 
 class _AtMost(eqx.Module):

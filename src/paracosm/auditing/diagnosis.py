@@ -42,6 +42,7 @@ class Measured(NamedTuple):
     orders: Orders | None
     findings: tuple[Finding, ...]
     worth: Importance | None
+    noisy: bool
 
 
 class _Causes(NamedTuple):
@@ -69,6 +70,8 @@ def diagnosis_of(world: MDP, episodes: Trajectory, found: Measured, training_hor
     dimensions = _dimensions(found.dimensions)
     parts = None if training_horizon is None else _horizon_parts(dreams)
     horizon = episodes.alive.shape[1]
+    apart = found.noisy or found.worth is not None  # then real and imagined episodes are not each other's copies
+    shown = 0 if found.worth is not None else min(_OVERLAYS, len(causes.real))
     weight = 1 if found.worth is None else found.worth.weights
     return Diagnosis(
         gap=gap,
@@ -80,14 +83,14 @@ def diagnosis_of(world: MDP, episodes: Trajectory, found: Measured, training_hor
         imagined_return=mean(dreams.episodes.reward.sum(axis=1)),
         mode_versus_sampled=mean(dreams.mode - dreams.sampled),
         baselines=baselines(world, episodes, found.asked),
-        informative_horizon=informative_horizon(world, episodes, dreams.episodes),
+        informative_horizon=None if apart else informative_horizon(world, episodes, dreams.episodes),
         data_edge_share=float(dreams.edge_share),
         closure=_closure(causes),
-        precision=_precision(world, terms, episodes),
+        precision=_precision(world, found, episodes),
         real_steps=int(episodes.alive.sum()),
         audited_steps=int(terms.audited.sum()),
         imagined_steps=terms.imagined_steps,
-        overlays=tuple(overlay(episodes, dreams.episodes, i) for i in range(min(_OVERLAYS, len(causes.real)))),
+        overlays=tuple(overlay(episodes, dreams.episodes, i) for i in range(shown)),
         dynamics_by_dimension=dimensions,
         horizon_parts=parts,
         orders=found.orders,
@@ -119,16 +122,20 @@ def _closure(causes: _Causes) -> float:
     return float(np.max(np.abs(off) / np.maximum(size, np.finfo(float).tiny)))
 
 
-def _precision(world: MDP, terms: Terms, episodes: Trajectory) -> str:
+def _precision(world: MDP, found: Measured, episodes: Trajectory) -> str:
     parts = (world.dynamics, world.reward, world.termination)
-    said = _of_terms(terms, episodes)
+    said = _of_terms(found, episodes)
     if any(getattr(part, "derivatives", "") == "finite differences" for part in parts):
-        return f"{said}; derivatives of the world's NumPy functions are finite differences"
+        return f"{said}; derivatives of the world's functions are finite differences"
     return said
 
 
-def _of_terms(terms: Terms, episodes: Trajectory) -> str:
-    if terms.audited.sum() < episodes.alive.sum():
+def _of_terms(found: Measured, episodes: Trajectory) -> str:
+    if found.worth is not None:
+        return "the real return is taken from the terms themselves, so that their sum says nothing"
+    if found.noisy:
+        return "the world or the policy is stochastic: the terms sum to the gap on average, not exactly"
+    if found.terms.audited.sum() < episodes.alive.sum():
         return "a random subset of steps was audited: the terms sum to the gap on average, not exactly"
     return (
         "the terms sum exactly through the recorded actions; what remains is the policy's arithmetic: an action"

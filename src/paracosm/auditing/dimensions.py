@@ -69,6 +69,7 @@ def by_dimension(
     *,
     key: PRNGKey,
     most: float = MOST_GRADIENT_STEPS,
+    importance: np.ndarray | None = None,
 ) -> Dimensions:
     """Split the dynamics term of `terms` by state dimension.
 
@@ -78,13 +79,14 @@ def by_dimension(
         key: For the random subset of steps and for the noise of stochastic worlds.
         most: Imagined steps that may be spent on gradients. Every step is integrated if a first round over all takes a
             quarter of them at most; else a random subset, reweighted.
+        importance: As for `attribute`.
     """
     key = jax.random.fold_in(key, 3)
     chosen, weight, _ = choose(episodes, world.discount, _FIRST_ROUND * most / len(_NODES), key)
     paths = _paths(episodes, asked, chosen, key)
-    discounts = (weight * world.discount ** np.arange(chosen.shape[1]))[chosen]
+    discounts = weight * world.discount ** np.arange(chosen.shape[1]) * (1 if importance is None else importance)
     found = np.zeros(episodes.state.shape)
-    found[chosen] = discounts[:, None] * _integrate(world, policy, paths, most)
+    found[chosen] = discounts[chosen][:, None] * _integrate(world, policy, paths, most)
     return Dimensions(found, terms.dynamics.sum(axis=1) - found.sum(axis=(1, 2)), int(chosen.sum()))
 
 

@@ -101,17 +101,20 @@ def _dreamt(
     by_start = returns(sampled.reward, world.discount).reshape(len(start), _SAMPLED)
     believed = guarded = full
     if imagined is not None:
-        believed = _believed(imagined, start, keys)
-        guarded = returns(play(imagined.trained_in, Mode(imagined.policy), 1, keys).reward, world.discount)
+        trained = Mode(imagined.policy) if mode else imagined.policy
+        believed = _believed(imagined, trained, start, keys)
+        guarded = returns(play(imagined.trained_in, trained, 1, keys).reward, world.discount)
     edge = jnp.zeros_like(episodes.alive) if world.domain is None else world.domain.at_edge(episodes.next_state)
     share = jnp.mean(edge, where=episodes.alive)
     return Dreams(episodes, full, by_mode, by_start.mean(axis=1), believed, guarded, share)
 
 
-def _believed(imagined: Imagined, start: Array, keys: Key[jax.Array, " episode"]) -> Float[Array, " episode"]:
+def _believed(
+    imagined: Imagined, policy: Policy, start: Array, keys: Key[jax.Array, " episode"]
+) -> Float[Array, " episode"]:
     """What training believed of each start: imagined steps as it took them, then the bootstrapped value."""
     world, horizon = imagined.trained_in, imagined.training.horizon
-    seen = unroll(world, Mode(imagined.policy), start, keys, horizon)
+    seen = unroll(world, policy, start, keys, horizon)
     short = returns(seen.reward, world.discount)
     if horizon >= world.spec.horizon:
         return short

@@ -30,16 +30,22 @@ def importance(
 ) -> Importance:
     """Weights of `episodes`, which samples of `recorded_by` recorded, for samples of `policy`.
 
-    The effective number of episodes is `(Σ w)² / Σ w²` (Kish 1965) at each step, averaged with the weight `γ^t` that
-    the step has in the return.
+    The effective number of episodes is `(Σ w)² / Σ w²` (Kish 1965) at each step; its harmonic mean, since variances add
+    up, with the weight `γ^t` that the step has in the return.
 
     Raises:
+        BadArgument: the policies are of different kinds, whose densities are in different units.
         BadData: fewer than ten episodes' worth: the weights are carried by a few of them.
     """
+    if jax.tree.structure(policy) != jax.tree.structure(recorded_by):
+        raise checks.BadArgument(
+            f"the policy is a {type(policy).__name__} and the episodes are of a {type(recorded_by).__name__} of another"
+            " form; their densities can only be compared where both are built alike."
+        )
     ratio = np.where(episodes.alive, np.asarray(_log_ratio(policy, recorded_by, episodes)), 0.0)
     weights = np.exp(np.cumsum(ratio, axis=1))
     by_step = weights.sum(axis=0) ** 2 / np.maximum((weights**2).sum(axis=0), np.finfo(float).tiny)
-    effective = float(np.average(by_step, weights=discount ** np.arange(weights.shape[1])))
+    effective = float(1 / np.average(1 / by_step, weights=discount ** np.arange(weights.shape[1])))
     if not effective >= LEAST_EFFECTIVE:
         raise checks.BadData(
             f"the {len(weights)} episodes of the other policy are worth {effective:.3g} of the audited one's; at least"

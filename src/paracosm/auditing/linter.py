@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import equinox as eqx
 import jax
@@ -11,11 +11,13 @@ import numpy as np
 from jaxtyping import Float
 
 from paracosm.auditing.onestep import OneStep
+from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.estimators import mean
 from paracosm.core.mdp import MDP, Box
 from paracosm.core.records import Finding
 from paracosm.core.types import Array, PRNGKey
+from paracosm.real.foreign import plainly
 
 _SHIFTS = (-2, -1, 1, 2)
 _BETTER = 0.1  # of the mean squared error: another reading must leave no more than that, and clearly so
@@ -99,7 +101,7 @@ def _scales(world: MDP, episodes: Trajectory, asked: OneStep, key: PRNGKey) -> I
     own = _by_episode(episodes, (np.asarray(asked.imagined_state) - episodes.next_state) / scale)
     seen = episodes.state[episodes.alive]
     center, spread = seen.mean(axis=0), np.where(seen.std(axis=0) > 0, seen.std(axis=0), 1)
-    standard = np.asarray(_next_states(world, _same, (episodes.state - center) / spread, episodes.action, key))
+    standard = _asked(world, _Times(jnp.ones(())), (episodes.state - center) / spread, episodes.action, key)
     off = _by_episode(episodes, (center + spread * standard - episodes.next_state) / scale)
     if _clearly_better(off, own):
         yield Finding(
@@ -117,9 +119,9 @@ def _action_scale(world: MDP, episodes: Trajectory, own: np.ndarray, key: PRNGKe
     half = float(np.max(np.asarray(space.high) - np.asarray(space.low))) / 2 if isinstance(space, Box) else 1.0
     factors = {-1.0, 0.0, 2.0, 0.5, *((half, 1 / half) if np.isfinite(half) and half > 0 else ())} - {1.0}
     off = {
-        factor: _by_episode(episodes, (np.asarray(found) - episodes.next_state) / scale)
+        factor: _by_episode(episodes, (found - episodes.next_state) / scale)
         for factor in sorted(factors)
-        for found in [_next_states(world, _times(jnp.asarray(factor)), episodes.state, episodes.action, key)]
+        for found in [_asked(world, _Times(jnp.asarray(factor)), episodes.state, episodes.action, key)]
     }
     best = min(off, key=lambda factor: off[factor].mean())
     if _clearly_better(off[best], own):
@@ -132,23 +134,27 @@ def _action_scale(world: MDP, episodes: Trajectory, own: np.ndarray, key: PRNGKe
 
 
 class _Times(eqx.Module):
+    """Actions in another unit."""
+
     factor: Array
 
     def __call__(self, action: Array) -> Array:
         return self.factor * action
 
 
-def _times(factor: Array) -> _Times:
-    return _Times(factor)
-
-
-def _same(action: Array) -> Array:
-    return action
+def _asked(world: MDP, change: _Times, state: Array, action: Array, key: PRNGKey) -> np.ndarray:
+    """Next states `[episode, time, state]`; infinite from somebody's model that fails at inputs it was not made for."""
+    try:
+        with plainly():
+            found = np.asarray(_next_states(world, change, state, action, key))
+    except checks.ParacosmError:
+        return np.full(state.shape, np.inf)
+    return np.where(np.isfinite(found), found, np.inf)
 
 
 @eqx.filter_jit
 def _next_states(
-    world: MDP, change: Callable[[Array], Array], state: Array, action: Array, key: PRNGKey
+    world: MDP, change: _Times, state: Array, action: Array, key: PRNGKey
 ) -> Float[Array, "episode time state"]:
     def at(state: Array, action: Array) -> Array:
         return world.dynamics(state, change(action), key)

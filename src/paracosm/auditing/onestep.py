@@ -35,13 +35,15 @@ class After(NamedTuple):
 class OneStep(NamedTuple):
     """The learned parts at every real step: ŝ' `[episode, time, state]`, and what they say of s' and of ŝ'.
 
-    V̂ is not known yet: 0. `other_action` says where the recorded action is not the policy's mode.
+    V̂ is not known yet: 0. `other_action` says where the recorded action is not the policy's mode, `noisy` where another
+    draw of the dynamics is another state.
     """
 
     imagined_state: Array
     real: After
     dreamt: After
     other_action: Array
+    noisy: Array
 
 
 def ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey, *, mode: bool = True) -> OneStep:
@@ -60,7 +62,7 @@ def ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey, *, mode:
     if others > _OTHER_ACTIONS * taken:
         raise checks.BadData(
             f"{others} of the episodes' {taken} actions are not the policy's mode; attribution needs episodes that"
-            " the same policy recorded, or the log-probabilities of the recorded actions to reweight them by."
+            " the same policy recorded, or, of stochastic policies, the one that recorded them: recorded_by=."
         )
     return asked
 
@@ -68,14 +70,16 @@ def ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey, *, mode:
 @eqx.filter_jit
 def _ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneStep:
     def at(state: Array, action: Array, next_state: Array, key: PRNGKey) -> OneStep:
-        imagined = world.dynamics(state, action, key)
+        first, second = jax.random.split(key)
+        imagined = world.dynamics(state, action, first)
 
         def after(next_state: Array) -> After:
             reward = world.reward(state, action, next_state)
             return After(reward, world.termination(state, action, next_state), jnp.zeros_like(reward))
 
         other = _differ(world.spec.action, action, policy.mode(state))
-        return OneStep(imagined, after(next_state), after(imagined), other)
+        noisy = jnp.any(world.dynamics(state, action, second) != imagined)
+        return OneStep(imagined, after(next_state), after(imagined), other, noisy)
 
     keys = jax.random.split(key, episodes.alive.shape)
     return jax.vmap(jax.vmap(at))(episodes.state, episodes.action, episodes.next_state, keys)

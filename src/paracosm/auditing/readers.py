@@ -7,7 +7,7 @@ environment's units, actions of a finite set one-hot. What it gives computes the
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import equinox as eqx
@@ -51,13 +51,20 @@ class Unreadable(checks.Unsupported):
     """A part is not made of layers whose slopes are known; the message is the clause that says what it is."""
 
 
-@functools.singledispatch
 def read(part: Any, spec: Spec) -> Layered:
     """The part as a `Layered` network.
 
     Raises:
-        Unreadable: a layer or activation is of a type that is not known here.
+        Unreadable: a layer or activation is of a type that is not known here. A subclass of a known type is not known:
+            it may compute something else.
     """
+    if _read.dispatch(type(part)) is not _read.dispatch(object) and type(part) not in _read.registry:
+        raise Unreadable(f"{type(part).__name__} is of a type whose slopes are not known")
+    return _read(part, spec)
+
+
+@functools.singledispatch
+def _read(part: Any, spec: Spec) -> Layered:
     if type(part).__module__.startswith("torch.nn"):
         return _torch(part, spec)
     name = getattr(part, "__name__", type(part).__name__)
@@ -133,12 +140,12 @@ def _mlp(network: MLP) -> Layered:
     return found
 
 
-@read.register
+@_read.register
 def _(part: MLP, spec: Spec) -> Layered:
     return _mlp(part)
 
 
-@read.register
+@_read.register
 def _(part: LearnedDynamics, spec: Spec) -> Layered:
     size = spec.state_size
     network = compose(_ensemble(part.networks), _encoding(part.space, size, 0))
@@ -148,18 +155,18 @@ def _(part: LearnedDynamics, spec: Spec) -> Layered:
     return compose(_clip(domain.low, domain.high), affine(change, part.center), beside(carried, network))
 
 
-@read.register
+@_read.register
 def _(part: LearnedReward, spec: Spec) -> Layered:
     network = compose(_ensemble(part.networks), _encoding(part.space, spec.state_size, spec.state_size))
     return compose(affine(np.asarray(part.scale).reshape(1, 1), float(part.center)), network)
 
 
-@read.register
+@_read.register
 def _(part: Constant, spec: Spec) -> Layered:
     return affine(np.zeros((1, 2 * spec.state_size + spec.action.size)), float(part.value))
 
 
-@read.register
+@_read.register
 def _(part: Gaussian, spec: Spec) -> Layered:
     reach = 4.0 if part.squash else 1.25
     low, high = np.asarray(part.space.low, np.float64), np.asarray(part.space.high, np.float64)
@@ -169,18 +176,18 @@ def _(part: Gaussian, spec: Spec) -> Layered:
     return compose(affine(np.diag((high - low) / 2), (high + low) / 2), squash, held, _mlp(part.network))
 
 
-@read.register(Mode)
-@read.register(Noisy)
+@_read.register(Mode)
+@_read.register(Noisy)
 def _(part: Mode | Noisy, spec: Spec) -> Layered:
     return read(part.policy, spec)
 
 
-@read.register
+@_read.register
 def _(part: Deterministic, spec: Spec) -> Layered:
     return read(part.function, spec)
 
 
-@read.register
+@_read.register
 def _(part: Uniform, spec: Spec) -> Layered:
     if isinstance(part.space, Discrete):
         raise Unreadable("actions are discrete")
@@ -188,12 +195,12 @@ def _(part: Uniform, spec: Spec) -> Layered:
     return affine(np.zeros((len(centre), spec.state_size)), centre)
 
 
-@read.register
+@_read.register
 def _(part: systems.Linear, spec: Spec) -> Layered:
     return affine(np.concatenate([part.A, part.B], axis=1), part.b)
 
 
-@read.register
+@_read.register
 def _(part: systems.Gain, spec: Spec) -> Layered:
     return affine(-np.asarray(part.K))
 
@@ -204,28 +211,28 @@ def _smooth(part: systems.Smooth, weight: Array) -> Layered:
     return compose(last, activated(activation, len(part.b)), affine(weight, part.b))
 
 
-@read.register
+@_read.register
 def _(part: systems.SmoothDynamics, spec: Spec) -> Layered:
     return _smooth(part.map, np.concatenate([part.map.W, part.map.V], axis=1))
 
 
-@read.register
+@_read.register
 def _(part: systems.SmoothReward, spec: Spec) -> Layered:
     unused = np.zeros((len(part.map.b), spec.state_size))
     return _smooth(part.map, np.concatenate([part.map.W, part.map.V, unused], axis=1))
 
 
-@read.register
+@_read.register
 def _(part: systems.SmoothPolicy, spec: Spec) -> Layered:
     return _smooth(part.map, part.map.W)
 
 
-@read.register
+@_read.register
 def _(part: eqx.nn.Linear, spec: Spec) -> Layered:
     return affine(part.weight, 0.0 if part.bias is None else part.bias)
 
 
-@read.register
+@_read.register
 def _(part: eqx.nn.MLP, spec: Spec) -> Layered:
     found = read(part.layers[0], spec)
     for layer in part.layers[1:]:
@@ -233,7 +240,7 @@ def _(part: eqx.nn.MLP, spec: Spec) -> Layered:
     return compose(activated(_of_jax(part.final_activation), found.outputs), found)
 
 
-@read.register
+@_read.register
 def _(part: eqx.nn.Sequential, spec: Spec) -> Layered:
     return _in_a_row(part.layers, lambda layer: _of_jax(layer.fn) if isinstance(layer, eqx.nn.Lambda) else None, spec)
 
@@ -270,6 +277,6 @@ def _of_jax(function: Any) -> Activation:
         return layers.GELU_TANH if function.keywords.get("approximate", True) else layers.GELU
     if getattr(function, "__module__", "") == "equinox.nn._mlp":  # the default last activation: none
         return layers.IDENTITY
-    if function not in _JAX:
+    if not isinstance(function, Hashable) or function not in _JAX:
         raise Unreadable(f"the activation {getattr(function, '__name__', function)} has slopes that are not known")
     return _JAX[function]

@@ -47,15 +47,15 @@ def lower(
         return float(_seen(function, inputs, columns, bounds or (-far, far), differentiable))
 
 
-def _norm(function: Function, x: Array, columns: tuple[int, int]) -> Scalar:
-    """Spectral norm of the Jacobian in some columns, at one input."""
+def _norm(function: Function, x: Array, columns: tuple[int, int], differentiable: bool) -> Scalar:
+    """Spectral norm of the Jacobian in some columns, at one input; of host functions by reverse mode."""
     x = jnp.asarray(x)
     chosen = x[slice(*columns)]
 
     def moved(part: Array) -> Array:
         return jnp.atleast_1d(function(x.at[slice(*columns)].set(part)))
 
-    jacobian = jax.jacfwd(moved)(chosen)
+    jacobian = (jax.jacfwd if differentiable else jax.jacrev)(moved)(chosen)
     return jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh(_smaller_gram(jacobian))[-1], 0))
 
 
@@ -67,13 +67,16 @@ def _smaller_gram(matrix: Array) -> Array:
 def _seen(
     function: Function, inputs: Array, columns: tuple[int, int], bounds: tuple[Array, Array], differentiable: bool
 ) -> Scalar:
-    norms = jnp.nan_to_num(jax.lax.map(lambda x: _norm(function, x, columns), inputs, batch_size=64), posinf=0.0)
+    def norm(x: Array) -> Scalar:
+        return _norm(function, x, columns, differentiable)
+
+    norms = jnp.nan_to_num(jax.lax.map(norm, inputs, batch_size=64), posinf=0.0)
     if not differentiable:
         return jnp.max(norms)
     start = jnp.asarray(inputs)[jnp.argsort(-norms)[:_CLIMBERS]]
     spread = jnp.std(inputs, axis=0)
     unit = jnp.where(spread > 0, spread, jnp.maximum(jnp.max(spread), 1.0))
-    return jnp.maximum(jnp.max(norms), _climb(lambda x: _norm(function, x, columns), start, unit, bounds))
+    return jnp.maximum(jnp.max(norms), _climb(norm, start, unit, bounds))
 
 
 def _climb(norm: Callable[[Array], Scalar], start: Array, unit: Array, bounds: tuple[Array, Array]) -> Scalar:

@@ -13,7 +13,7 @@ from paracosm.core.checks import ParacosmError
 
 COMMANDS = {
     "run": "collect real data, learn a world, train a policy in imagination, evaluate it, explain the gap",
-    "audit": "explain again the gap between imagined and real return of a finished run",
+    "audit": "explain the gap between imagined and real return, of a finished run or of your own world model",
     "report": "write the report of a finished run again",
     "compare": "put the results of several runs side by side",
 }

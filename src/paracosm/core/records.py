@@ -236,9 +236,9 @@ class Finding(Record):
 class Orders(Record):
     """The gap with its errors put right in either order, undone of the training horizon.
 
-    `reward` is the learned reward's share, `model` that of dynamics and end rule together; each where the other part is
-    asked at real states, at imagined ones, and the mean of both (Shapley). Reward at real and model at imagined states
-    sum to the gap, as do the other two and the two means.
+    `reward` is the learned reward's share, asked at real states or at imagined ones; `model` that of dynamics and end
+    rule together, paid by the real reward (`at_real`) or by the learned one (`at_imagined`); and the means of both
+    (Shapley). Reward at real and model at imagined sum to the gap, as do the other two and the two means.
     """
 
     reward_at_real: Estimate
@@ -289,9 +289,10 @@ class Diagnosis(Record):
     `closure` is the largest over episodes of |sum of the terms - gap|, relative to the largest of the returns
     and the sum of absolute terms, with the imagined return computed apart; `precision` says what bounds it.
     `audited_steps` of `real_steps` were attributed, at a cost of `imagined_steps`. `informative_horizon` is the
-    largest h such that at every k ≤ h the rolled-out state beats the mean state. `effective_episodes` is how many
-    episodes of the policy itself the record is worth, if another policy recorded it. `contraction` is the discount
-    times the closed loop's Lipschitz constant: below 1 errors die out, from 1 on they may grow with the horizon.
+    largest h such that at every k ≤ h the rolled-out state beats the mean state, not known where noise parts them.
+    `effective_episodes` is how many episodes of the policy itself the record is worth, if another policy recorded it.
+    `contraction` is the discount times the closed loop's Lipschitz constant: below 1 errors die out, from 1 on they may
+    grow with the horizon.
     `explanation` goes on where the `verdict` ends: where, what to do first, how sure.
     """
 
@@ -304,7 +305,7 @@ class Diagnosis(Record):
     imagined_return: Estimate
     mode_versus_sampled: Estimate
     baselines: Baselines
-    informative_horizon: int
+    informative_horizon: int | None
     data_edge_share: float
     closure: float
     precision: str

@@ -14,7 +14,6 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
-from paracosm.real.foreign.call import plainly
 
 Progress = Callable[[int, int], None]
 
@@ -141,9 +140,7 @@ class Source(abc.ABC):
         checks.at_least("horizon", horizon, 1)
         _check_seed("first_seed", first_seed)
         _check_seed("seed", seed)
-        asked = Evaluation(policy, episodes, first_seed, horizon, sampled, seed)
-        with plainly():
-            return self._evaluate(asked, progress or _silent)
+        return self._evaluate(Evaluation(policy, episodes, first_seed, horizon, sampled, seed), progress or _silent)
 
     @abc.abstractmethod
     def _collect(self, asked: Collection, progress: Progress) -> Dataset:

@@ -11,6 +11,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
+from paracosm.real.foreign import plainly
 from paracosm.real.gymnasium import HostSource
 from paracosm.real.making import make
 from paracosm.real.native import SystemSource
@@ -68,15 +69,16 @@ def evaluate(
     progress: Progress | None = None,
 ) -> Trajectory:
     """Play whole real episodes of the policy's mode from seeded starts: see `Source.evaluate`."""
-    return connect(env, horizon=horizon).evaluate(
-        policy,
-        episodes=episodes,
-        first_seed=first_seed,
-        horizon=horizon,
-        sampled=sampled,
-        seed=seed,
-        progress=progress,
-    )
+    with plainly():
+        return connect(env, horizon=horizon).evaluate(
+            policy,
+            episodes=episodes,
+            first_seed=first_seed,
+            horizon=horizon,
+            sampled=sampled,
+            seed=seed,
+            progress=progress,
+        )
 
 
 def _opened(factory: Callable[[], Any], name: str, horizon: int | None) -> Source:

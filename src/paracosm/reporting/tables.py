@@ -200,7 +200,7 @@ def _models(comparison: Comparison) -> list[Compared]:
     errors = [_estimates(f"{part} error", comparison, _error(part)) for part in parts]
     return [
         *errors,
-        _texts("informative horizon", comparison, lambda run: f"{run.diagnosis.informative_horizon:,}"),
+        _texts("informative horizon", comparison, lambda run: words.steps(run.diagnosis.informative_horizon)),
         _texts("data edge share", comparison, lambda run: words.percent(run.diagnosis.data_edge_share)),
     ]
 

@@ -97,11 +97,15 @@ def contraction(found: Diagnosis) -> str:
     if found.contraction is None:
         return ""
     factor = found.contraction
+    if factor.kind == "estimate":
+        return (
+            f"Discounted, a state error was seen to multiply by up to {number(factor.upper)} a step; more is possible."
+        )
     said = (
         f"Discounted, a state error multiplies by {number(factor.lower)} to {number(factor.upper)} a step at the most"
     )
     if factor.upper < 1:
-        return f"{said}: below 1, errors die out and every bound stays finite however long the episode."
+        return f"{said}: below 1, errors die out, and from the closed loop on bounds stay finite in any episode."
     if factor.lower >= 1:
         return f"{said}: 1 or more, errors may grow with the episode, and bounds from worst constants mean little."
     return f"{said}: whether errors die out (below 1) or may grow with the episode is open."
@@ -130,12 +134,19 @@ def off_policy(found: Diagnosis) -> str:
 
 def informative_horizon(found: Diagnosis) -> str:
     """How long an imagined rollout says more than the mean state."""
+    if found.informative_horizon is None:
+        return "Noise parts real and imagined episodes, so that no informative horizon is known."
     if found.informative_horizon == 0:
         return "Already after one step an imagined rollout is no better a guess of the state than the mean state."
     return (
         f"For its first {found.informative_horizon:,} of {found.horizon:,} steps an imagined rollout is a better guess "
         "of the state than the mean state."
     )
+
+
+def steps(count: int | None) -> str:
+    """A number of steps, if it is known."""
+    return "–" if count is None else f"{count:,}"
 
 
 def data_edge(found: Diagnosis) -> str:
