@@ -69,10 +69,10 @@ def audit(
     """
     episodes = in_double(jax.tree.map(np.asarray, episodes))
     _check(world, episodes)
-    _check_parts(world, policy, episodes)
     key = stage_key(seed, "audit")
     with jax.enable_x64(True), plainly():
         world, policy, imagined, recorded_by = in_double((world, policy, imagined, recorded_by))
+        _check_parts(world, policy, episodes)
         worth = None if recorded_by is None else importance(_dense(policy), recorded_by, episodes, world.discount)
         weighted = None if worth is None else worth.weights
         mode = not (sampled or worth)

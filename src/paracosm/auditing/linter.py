@@ -101,7 +101,7 @@ def _scales(world: MDP, episodes: Trajectory, asked: OneStep, key: PRNGKey) -> I
     own = _by_episode(episodes, (np.asarray(asked.imagined_state) - episodes.next_state) / scale)
     seen = episodes.state[episodes.alive]
     center, spread = seen.mean(axis=0), np.where(seen.std(axis=0) > 0, seen.std(axis=0), 1)
-    standard = _asked(world, _Times(jnp.ones(())), (episodes.state - center) / spread, episodes.action, key)
+    standard = _asked(world, None, (episodes.state - center) / spread, episodes.action, key)
     off = _by_episode(episodes, (center + spread * standard - episodes.next_state) / scale)
     if _clearly_better(off, own):
         yield Finding(
@@ -142,7 +142,7 @@ class _Times(eqx.Module):
         return self.factor * action
 
 
-def _asked(world: MDP, change: _Times, state: Array, action: Array, key: PRNGKey) -> np.ndarray:
+def _asked(world: MDP, change: _Times | None, state: Array, action: Array, key: PRNGKey) -> np.ndarray:
     """Next states `[episode, time, state]`; infinite from somebody's model that fails at inputs it was not made for."""
     try:
         with plainly():
@@ -154,10 +154,10 @@ def _asked(world: MDP, change: _Times, state: Array, action: Array, key: PRNGKey
 
 @eqx.filter_jit
 def _next_states(
-    world: MDP, change: _Times, state: Array, action: Array, key: PRNGKey
+    world: MDP, change: _Times | None, state: Array, action: Array, key: PRNGKey
 ) -> Float[Array, "episode time state"]:
     def at(state: Array, action: Array) -> Array:
-        return world.dynamics(state, change(action), key)
+        return world.dynamics(state, action if change is None else change(action), key)
 
     return jax.vmap(jax.vmap(at))(state, action)
 

@@ -7,7 +7,7 @@ environment's units, actions of a finite set one-hot. What it gives computes the
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import equinox as eqx
@@ -277,6 +277,8 @@ def _of_jax(function: Any) -> Activation:
         return layers.GELU_TANH if function.keywords.get("approximate", True) else layers.GELU
     if getattr(function, "__module__", "") == "equinox.nn._mlp":  # the default last activation: none
         return layers.IDENTITY
-    if not isinstance(function, Hashable) or function not in _JAX:
-        raise Unreadable(f"the activation {getattr(function, '__name__', function)} has slopes that are not known")
-    return _JAX[function]
+    try:
+        return _JAX[function]
+    except (KeyError, TypeError):  # a module's hash is that of its arrays, which have none
+        name = getattr(function, "__name__", type(function).__name__)
+        raise Unreadable(f"the activation {name} has slopes that are not known") from None
