@@ -25,7 +25,7 @@ from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.types import Array, PRNGKey
 
-MOST_GRADIENT_STEPS = 1_000_000
+MOST_GRADIENT_STEPS = 300_000
 
 # Gauss-Lobatto on [0, 1] with four nodes, exact to degree 5; its ends check completeness.
 _NODES = np.array([0, (1 - 1 / np.sqrt(5)) / 2, (1 + 1 / np.sqrt(5)) / 2, 1])

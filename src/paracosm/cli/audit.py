@@ -82,7 +82,7 @@ def _demand_one_subject(flags: Flags) -> None:
     named = [f"--{name}" for name in ("world", "policy", "env", "data") if getattr(flags, name) is not None]
     if flags.run is not None and named:
         raise BadArgument(f"both a run directory and {named[0]} are given; an audit is of a run or of --world.")
-    if flags.data is not None and (flags.episodes is not None or flags.env_kwargs != "{}"):
+    if flags.data is not None and flags.env is None and (flags.episodes is not None or flags.env_kwargs != "{}"):
         raise BadArgument("--episodes and --env-kwargs are of --env; all episodes of --data are used.")
     if flags.run is None and flags.trust:
         raise BadArgument("--trust is for a run directory; --world and --policy import your own module anyway.")
