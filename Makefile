@@ -26,7 +26,6 @@ help:
 
 demo: $(VENV)/.installed
 	$(BIN)/paracosm run Pendulum-v1 --transitions 5000 --out runs/demo --force
-	@echo "The report is runs/demo/report.html: open it in a browser."
 
 # Compiled programs are kept between runs of the tests, which spend most of their time on compiling. A damaged entry
 # is only warned about and compiled again; `make clean` forgets them.
