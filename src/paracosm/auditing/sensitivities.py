@@ -7,7 +7,7 @@ forward pass through the rollout gives it for one error `Δf`, a reverse pass th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -21,7 +21,7 @@ from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.records import Weights
-from paracosm.core.rollout import unroll
+from paracosm.core.rollout import advance, unroll
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 
 _NORM = "root mean square: of the dynamics in scaled states, of the reward in its own unit"
@@ -110,23 +110,19 @@ def _by_step(
     *,
     horizon: int,
 ) -> tuple[Float[Array, "episode time state"], Float[Array, "episode time"]]:
-    def one(start: Array, steps: Array, key: Array) -> tuple[Array, Array]:
+    def one(start: Array, steps: Array, key: jax.Array) -> tuple[Array, Array]:
         def returned(added: Array, paid: Array) -> Scalar:
-            def step(carry: tuple[Array, ...], now: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
+            def step(carry: tuple[Array, ...], now: tuple[Any, ...]) -> tuple[tuple[Array, ...], None]:
                 state, alive, total = carry
                 t, key, offset, bonus = now
-                for_action, for_dynamics = jax.random.split(key)
-                action = policy.sample(state, for_action)
-                after = world.dynamics(state, action, for_dynamics) + offset
-                alive = alive & (t < steps)
-                reward = world.reward(state, action, after) + bonus
-                total = total + jnp.where(alive, world.discount**t * reward, 0)
-                goes_on = alive & ~world.termination(state, action, after)
-                return (jnp.where(alive, after, state), goes_on, total), None
+                alive, one = alive & (t < steps), jnp.ones((), start.dtype)
+                moved = _Perturbed(world, lambda s, a: offset, lambda s, a, after: bonus).at(one, one)
+                _, after, reward, ended = advance(moved, policy, state, alive, key[None])
+                return (after, alive & ~ended, total + world.discount**t * reward[0]), None
 
-            times = jnp.arange(horizon)
-            begin = (start, jnp.ones((), bool), jnp.zeros((), start.dtype))
-            return jax.lax.scan(step, begin, (times, jax.random.split(key, horizon), added, paid))[0][2]
+            begin = (start[None], jnp.ones(1, bool), jnp.zeros((), start.dtype))
+            each = (jnp.arange(horizon), jax.random.split(key, horizon), added, paid)
+            return jax.lax.scan(step, begin, each)[0][2]
 
         nothing = jnp.zeros((horizon, *start.shape), start.dtype), jnp.zeros(horizon, start.dtype)
         return jax.grad(returned, argnums=(0, 1))(*nothing)
