@@ -4,7 +4,7 @@
 # make format      sort imports and format
 #
 # PYTHON=…       the interpreter that .venv is made from, if the search below should not choose
-# PYTEST_ARGS=…  more arguments for pytest, such as PYTEST_ARGS="-n 2" or PYTEST_ARGS="tests/core -x"
+# PYTEST_ARGS=…  more arguments for pytest, such as PYTEST_ARGS="-n 0" or PYTEST_ARGS="tests/core -x"
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -16,6 +16,7 @@ BIN := $(VENV)/bin
 PYTHON ?=
 CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 PYTEST_ARGS ?=
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -33,10 +34,10 @@ test test-full: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.pytest_cache/jax
 test test-full: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 
 test: check
-	$(BIN)/python -m pytest -m "not full" $(PYTEST_ARGS)
+	$(PYTEST) -m "not full" $(PYTEST_ARGS)
 
 test-full: check
-	$(BIN)/python -m pytest --hypothesis-profile=full $(PYTEST_ARGS)
+	$(PYTEST) --hypothesis-profile=full $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check

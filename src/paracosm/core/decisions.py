@@ -1,0 +1,203 @@
+"""Frozen records of planning: learning curves and gradient noise in, plans for transitions and labels out."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from paracosm.core.records import Estimate, Record, Weights
+
+Unit = Literal["rms", "mse"]
+Bought = Literal["dynamics", "reward"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Anchor(Record):
+    """One measured point of a learning curve: the error of a model fitted to `samples` samples with this seed."""
+
+    samples: int
+    error: float
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve(Record):
+    """Error of one part against its number of samples.
+
+    `unit` says whether errors are root mean squares (`rms`) or mean squares (`mse`); `states` on which states they
+    were measured, such as "held out".
+    """
+
+    part: Bought
+    anchors: tuple[Anchor, ...]
+    unit: Unit
+    states: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CurveFit(Record):
+    """The law `error = prefactor · N^-exponent + floor`, errors as root mean squares, that a curve supports.
+
+    Medians of the posterior; `low` and `high` bound the exponent with 95%. `r2` is the share of the log error's
+    variance that the law explains. `extrapolation` is the largest count the plan reaches over the largest measured.
+    `band` holds forecasts `(samples, low, median, high)` of 90%.
+    """
+
+    prefactor: float
+    exponent: float
+    low: float
+    high: float
+    floor: float
+    r2: float
+    extrapolation: float
+    anchors: tuple[Anchor, ...]
+    band: tuple[tuple[float, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Purchase(Record):
+    """Counts of one way to spend a budget, what it costs, and what it is expected to lose against the best way.
+
+    `units` are bought by what is for sale, in whole lots. `dynamics` and `reward` are the transitions and labels
+    they yield. `error` is the predicted error in return, `regret` the expected relative excess of it over that of
+    the best split under the true law.
+    """
+
+    name: str
+    units: dict[str, int]
+    dynamics: float
+    reward: float
+    spend: float
+    error: Estimate
+    regret: Estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class Pilot(Record):
+    """A point of a learning curve worth measuring next, and the expected regret without it and with it."""
+
+    part: Bought
+    samples: int
+    cost: float
+    regret_now: float
+    regret_then: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan(Record):
+    """What to buy next (theory, section 4).
+
+    `dynamics` and `reward` are how many transitions and reward labels to buy now, `owned` what is there already.
+    `ratio` is transitions owned then over labels owned then; `interval` its 90% interval over what the curves leave
+    open. `predicted_error` is the error in return `before` buying and `after`. `expected_regret` is relative.
+    `marginal` is how much the predicted error falls per unit of money spent more on a part. `alternatives` are the
+    simple rules at the same price, `frontier` the best splits at other budgets, half and double among them, and
+    `across` splits of this budget by share. `disagreement` says how far the routes to the weights part.
+    """
+
+    dynamics: int
+    reward: int
+    owned: dict[str, int]
+    budget: float
+    spend: float
+    prices: dict[str, float]
+    ratio: float
+    interval: tuple[float, ...]
+    predicted_error: dict[str, Estimate]
+    expected_regret: float
+    marginal: dict[str, float]
+    curves: dict[str, CurveFit]
+    weights: tuple[Weights, ...]
+    best: Purchase
+    alternatives: tuple[Purchase, ...]
+    frontier: tuple[Purchase, ...]
+    across: tuple[Purchase, ...]
+    next_pilot: Pilot | None
+    disagreement: str
+    warnings: tuple[str, ...]
+    verdict: str
+
+    def summary(self) -> dict[str, object]:
+        """The document that `paracosm plan --json` prints."""
+        return self.to_dict()
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientNoise(Record):
+    """What reward noise does to a policy gradient (theory, section 6).
+
+    `intrinsic` is the variance of one noiseless rollout's gradient (trace of the covariance), `coefficient` the exact
+    Q by which independent noise of variance σ² adds `σ² Q`, `shared` the same for one error shared by a whole rollout,
+    `bound` the coefficient of Theorem 2.
+    """
+
+    intrinsic: Estimate
+    coefficient: Estimate
+    shared: Estimate
+    bound: float
+    weighting: str
+    horizon: int
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelChoice(Record):
+    """One way to spend a budget on labelled rollouts: `repeats` labels of `cost` on each of `rollouts` rollouts."""
+
+    cost: float
+    rollouts: int
+    repeats: int
+    variance: float
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelPlan(Record):
+    """Which labels to buy (theory, section 7).
+
+    `variance` is that of the gradient at the best choice; `regime` says what decides; `attained` is false where the
+    best is a limit that no choice reaches. `table` holds `(cost, variance of the label, variance of the gradient at the
+    whole budget)` along the allowed costs.
+    """
+
+    cost: float
+    rollouts: int
+    repeats: int
+    variance: float
+    regime: str
+    attained: bool
+    alternatives: tuple[LabelChoice, ...]
+    table: tuple[tuple[float, ...], ...]
+    budget: float
+    noise: GradientNoise | None
+    warnings: tuple[str, ...]
+    verdict: str
+
+
+@dataclasses.dataclass(frozen=True)
+class MixtureChoice(Record):
+    """Squared error of one way to label: rollouts with cheap labels, of them with gold ones, bias, and the sum."""
+
+    name: str
+    rollouts: int
+    gold: int
+    variance: float
+    squared_bias: float
+    error: float
+
+
+@dataclasses.dataclass(frozen=True)
+class MixturePlan(Record):
+    """Cheap labels, gold labels or the debiased mixture (theory, section 7).
+
+    `winner` names the choice of least squared error, `changes` the budgets at which another starts to win;
+    `coefficient` is λ of the mixture and `least_correlation` the one from which the mixture beats gold alone.
+    """
+
+    winner: str
+    choices: tuple[MixtureChoice, ...]
+    changes: dict[str, float]
+    coefficient: float
+    least_correlation: float
+    budget: float
+    warnings: tuple[str, ...]
+    verdict: str

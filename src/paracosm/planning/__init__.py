@@ -1,0 +1,1 @@
+"""From measurements to decisions: numbers in, numbers out; needs no JAX."""

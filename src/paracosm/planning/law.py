@@ -1,0 +1,28 @@
+"""The law of a learning curve: a power of the number of samples above a floor (theory, section 5)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Law(NamedTuple):
+    """`error(N) = floor + scale · N^{-exponent}`; each a number, or arrays `[draws]` for draws of an unsure law.
+
+    Errors are root mean squares.
+    """
+
+    scale: np.ndarray | float
+    exponent: np.ndarray | float
+    floor: np.ndarray | float = 0.0
+
+    def error(self, samples: np.ndarray | float) -> np.ndarray:
+        """The error after so many samples, which broadcast against the draws; infinite for none."""
+        with np.errstate(divide="ignore"):
+            return self.floor + self.scale * np.asarray(samples, float) ** -np.asarray(self.exponent)
+
+    def slope(self, samples: np.ndarray | float) -> np.ndarray:
+        """The derivative of the error by the samples, negative."""
+        with np.errstate(divide="ignore"):
+            return -self.exponent * self.scale * np.asarray(samples, float) ** (-np.asarray(self.exponent) - 1)
