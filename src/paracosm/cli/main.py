@@ -14,6 +14,8 @@ from paracosm.core.checks import ParacosmError
 COMMANDS = {
     "run": "collect real data, learn a world, train a policy in imagination, evaluate it, explain the gap",
     "audit": "explain the gap between imagined and real return, of a finished run or of your own world model",
+    "plan": "what to buy next with a budget: transitions, reward labels, or both",
+    "labels": "cheap noisy labels or expensive clean ones, and how to remove the bias of cheap ones",
     "report": "write the report of a finished run again",
     "compare": "put the results of several runs side by side",
 }
