@@ -1,10 +1,10 @@
 """Simulated pilots of learning curves whose true law is known; fixed keys.
 
-Written before any prior of the fit, and unlike one on purpose. The true error is `floor + A (N + shift)^-exponent`: a shift
-bends the curve away from every law that the fit knows, by up to a tenth of the smallest anchor. The floor is where the
-falling part arrives after a random number of samples, from well inside the pilot to eight times beyond it. Noise in the
-logarithm has heavy tails (Student t with 5 degrees of freedom) of a random size: one draw per seed and, where there is
-anchor noise, one that all seeds of an anchor share (the subset of data that they were given).
+Written before any prior of the fit, and unlike one on purpose. The true error is `floor + A (N + shift)^-exponent`:
+the shift bends the curve away from every law that the fit knows, by up to a tenth of the smallest anchor. The floor is
+where the falling part arrives after a random number of samples, from well inside the pilot to eight times beyond it.
+Noise in the logarithm has heavy tails (Student t with 5 degrees of freedom) of a random size: one draw per seed and,
+where there is anchor noise, one that all seeds of an anchor share (the subset of data that they were given).
 """
 
 from __future__ import annotations
