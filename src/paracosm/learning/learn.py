@@ -66,22 +66,33 @@ def learn(
         _require_rows("reward labels", len(labels))
     _require_task(data, spec)
     keys = {part: stage_key(seed, part, round) for part in UNITS}
-    dynamics, dynamics_fit = _dynamics(transitions, spec, keys["dynamics"], settings)
+    change = dynamics_problem(transitions, spec, settings.margin)
+    dynamics, dynamics_fit = solve(change, spec, keys["dynamics"], settings)
     ends, end_fit = _termination(transitions, spec, keys["termination"], settings, termination)
     rewards, reward_fit = _reward(labels, spec, keys["reward"], settings, reward)
     world = MDP(spec, dynamics, rewards, ends, Starts(jnp.asarray(data.initial)), discount, dynamics.domain)
     return Learned(world, {"dynamics": dynamics_fit, "reward": reward_fit, "termination": end_fit})
 
 
-def _dynamics(rows: Transitions, spec: Spec, key: PRNGKey, settings: LearnSettings) -> tuple[LearnedDynamics, PartFit]:
-    domain = _domain(np.concatenate([rows.state, rows.next_state]), settings.margin)
+def dynamics_problem(rows: Transitions, spec: Spec, margin: float) -> Problem:
+    """The change of state, to be learned from `rows`; `margin` as in `LearnSettings`."""
+    domain = _domain(np.concatenate([rows.state, rows.next_state]), margin)
 
     def build(networks: MLP, center: Array, scale: Array) -> LearnedDynamics:
         return LearnedDynamics(networks, spec.action, center, scale, domain)
 
     after = np.asarray(rows.next_state, np.float64)
-    change = Problem("dynamics", rows, after - rows.state, after, np.asarray(spec.state_scale), build)
-    return solve(change, spec, key, settings)
+    return Problem("dynamics", rows, after - rows.state, after, np.asarray(spec.state_scale), build)
+
+
+def reward_problem(rows: RewardLabels, spec: Spec) -> Problem:
+    """The reward, to be learned from `rows`."""
+    reward = np.asarray(rows.reward, np.float64)[:, None]
+
+    def build(networks: MLP, center: Array, scale: Array) -> LearnedReward:
+        return LearnedReward(networks, spec.action, center[0], scale[0])
+
+    return Problem("reward", rows, reward, reward, np.ones(1), build)
 
 
 def _domain(states: np.ndarray, margin: float) -> Domain:
@@ -96,14 +107,10 @@ def _reward(
 ) -> tuple[Callable, PartFit]:
     if known is not None:
         return known, _not_learned("reward", "known", len(rows))
-    reward = np.asarray(rows.reward, np.float64)[:, None]
-    if np.ptp(reward) == 0:
-        return Constant(jnp.asarray(reward[0, 0], jnp.float32)), _not_learned("reward", "constant", len(rows))
-
-    def build(networks: MLP, center: Array, scale: Array) -> LearnedReward:
-        return LearnedReward(networks, spec.action, center[0], scale[0])
-
-    return solve(Problem("reward", rows, reward, reward, np.ones(1), build), spec, key, settings)
+    if np.ptp(np.asarray(rows.reward)) == 0:
+        only = jnp.asarray(rows.reward[0], jnp.float32)
+        return Constant(only), _not_learned("reward", "constant", len(rows))
+    return solve(reward_problem(rows, spec), spec, key, settings)
 
 
 def _termination(
