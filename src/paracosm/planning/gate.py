@@ -53,8 +53,8 @@ def falls(part: Bought, pilot: Pilot) -> None:
     if bend < -critical * spread:
         first, last = (np.diff(pilot.mean) / np.diff(np.log(pilot.sizes)))[[0, -1]]
         raise checks.BadData(
-            f"the {part} curve bends against the law: its error falls steeper with more samples, as the power {first:.2g} "
-            f"first and {last:.2g} last; a power law only flattens, so measure larger sizes, where the curve has settled."
+            f"the {part} curve bends against the law: its error falls as the power {first:.2g} of the samples at first "
+            f"and as {last:.2g} at last; a power law only flattens, so measure larger sizes, where it has settled."
         )
 
 

@@ -1,0 +1,121 @@
+"""How often nominal 90% forecasts at 16 times the largest size hold the true error, beside other methods.
+
+    python -m benchmarks.coverage [PILOTS]
+
+1,000 simulated pilots a cell (`tests/planning/simulator.py`), two processes; prints the tables of
+docs/learning-curves.md. Pilots that the gate refuses are left out for every method. The other priors are the same grid,
+reweighted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import sys
+import time
+
+import numpy as np
+
+from paracosm.core.checks import BadData
+from paracosm.core.decisions import Curve
+from paracosm.planning import grid
+from paracosm.planning.curves import Posterior, posterior
+from tests.planning.simulator import CELLS, EXTRAPOLATION, LARGEST, Cell, pilots
+
+TARGET = np.array([EXTRAPOLATION * LARGEST])
+BOOTSTRAPS = 200
+METHODS = ("grid posterior", "power law, bootstrap", "saturating, bootstrap")
+PRIORS = ("no anchor error", "never a floor", "always a floor", "uniform exponent")
+
+
+def resampled(curve: Curve, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes `[anchors]` and mean log errors `[bootstraps, anchors]`, seeds drawn again within each anchor."""
+    sizes = np.unique([anchor.samples for anchor in curve.anchors])
+    errors = np.log([anchor.error for anchor in curve.anchors]).reshape(len(sizes), -1)
+    again = rng.integers(errors.shape[1], size=(BOOTSTRAPS, *errors.shape))
+    return sizes.astype(float), np.take_along_axis(errors[None], again, axis=2).mean(axis=2)
+
+
+def power_law(curve: Curve, rng: np.random.Generator) -> np.ndarray:
+    """Error at the target `[bootstraps]` of straight lines in logarithms."""
+    sizes, means = resampled(curve, rng)
+    line = np.polyfit(np.log(sizes / TARGET), means.T, 1)
+    return np.exp(line[1])
+
+
+def saturating(curve: Curve, rng: np.random.Generator) -> np.ndarray:
+    """Error at the target `[bootstraps]` of least squares fits of a power law with a floor, on an exhaustive grid."""
+    sizes, means = resampled(curve, rng)
+    exponent = np.exp(np.linspace(np.log(grid.LEAST_EXPONENT), np.log(grid.MOST_EXPONENT), 96))[:, None, None]
+    share = np.linspace(0, 0.99, 48)[:, None]
+    shape = np.log((np.append(sizes, TARGET) / sizes[-1]) ** -exponent + share / (1 - share)).reshape(
+        -1, len(sizes) + 1
+    )
+    middle = shape[:, :-1].mean(axis=1)
+    centred = shape[:, :-1] - middle[:, None]
+    best = np.argmin((centred**2).sum(axis=1) - 2 * means @ centred.T, axis=1)
+    return np.exp(means.mean(axis=1) + shape[best, -1] - middle[best])
+
+
+def other_priors(found: Posterior) -> list[np.ndarray]:
+    """Forecasts under other priors, in the order of `PRIORS`."""
+    cells = found.cells
+    factors = (cells.ratio == cells.ratio.min(), cells.floor == 0, cells.floor > 0, cells.exponent)
+    tilted = [cells._replace(probability=cells.probability * factor) for factor in factors]
+    return [dataclasses.replace(found, cells=each).forecast(TARGET)[0] for each in tilted]
+
+
+def intervals(curve: Curve, rng: np.random.Generator) -> np.ndarray:
+    """Low, median, high `[methods and priors, 3]`."""
+    found = posterior(curve)
+    bootstraps = [np.quantile(fit(curve, rng), [0.05, 0.5, 0.95]) for fit in (power_law, saturating)]
+    return np.array([found.forecast(TARGET)[0], *bootstraps, *other_priors(found)])
+
+
+def measure(cell: Cell, number: int) -> tuple[np.ndarray, np.ndarray, int, float]:
+    """Share covered and median of high/low, each `[methods and priors]`; how many were refused; seconds a fit."""
+    rng, hits, widths, refused, began = np.random.default_rng(7), [], [], 0, time.perf_counter()
+    for curve, law in pilots(cell, number):
+        try:
+            low, _, high = intervals(curve, rng).T
+        except BadData:
+            refused += 1
+            continue
+        hits.append((low <= law.error(TARGET)) & (law.error(TARGET) <= high))
+        widths.append(high / low)
+    return np.mean(hits, axis=0), np.median(widths, axis=0), refused, (time.perf_counter() - began) / number
+
+
+def row(*entries: object) -> str:
+    """A row of a table in Markdown."""
+    return f"| {' | '.join(map(str, entries))} |"
+
+
+def main(number: int) -> None:
+    """Measure and print."""
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        results = pool.starmap(measure, [(cell, number) for cell in CELLS], chunksize=1)
+    shares, widths = (np.array([each[i] for each in results]) for i in (0, 1))
+    refused = [each[2] for each in results]
+    print(row("exponent", "floor", "anchor noise", "refused", "grid: high/low", *METHODS))
+    print(row(*["---"] * (5 + len(METHODS))))
+    for cell, share, width, out in zip(CELLS, shares, widths, refused, strict=True):
+        named = ("yes" if each else "no" for each in (cell.floor, cell.anchor_noise))
+        print(row(cell.exponent, *named, out, f"{width[0]:.2f}", *(f"{each:.1%}" for each in share[: len(METHODS)])))
+    for floor in (False, True):
+        chosen = [cell.floor == floor for cell in CELLS]
+        pooled = (f"{each:.1%}" for each in shares[chosen].mean(axis=0)[: len(METHODS)])
+        print(row("all", "yes" if floor else "no", "both", "", f"{np.median(widths[chosen, 0]):.2f}", *pooled))
+    print(row("**pooled**", "", "", sum(refused), "", *(f"**{each:.1%}**" for each in shares.mean(0)[: len(METHODS)])))
+    print()
+    print(row("prior or method", "pooled", "floor", "no floor", "worst cell", "median high/low"))
+    print(row(*["---"] * 6))
+    floors = np.array([cell.floor for cell in CELLS])
+    for i, name in enumerate((*METHODS, *PRIORS)):
+        parts = (shares[:, i].mean(), shares[floors, i].mean(), shares[~floors, i].mean(), shares[:, i].min())
+        print(row(name, *(f"{each:.1%}" for each in parts), f"{np.median(widths[:, i]):.2f}"))
+    print(f"\nMedian over cells: {np.median([each[3] for each in results]):.3f} s a pilot, all methods.")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
