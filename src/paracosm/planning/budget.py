@@ -1,0 +1,204 @@
+"""How to split a budget between transitions and reward labels (theory, section 4; Timor et al. 2026, Theorem 1).
+
+With errors `ε_i(N) = φ_i + A_i N^{-a_i}` of dynamics and reward, and weights κ_i of them in the return, minimise
+
+    κ_d ε_d(N_d) + κ_r ε_r(N_r)    subject to    Σ_k c_k n_k = B,   N_i = owned_i + Σ_k y_ik n_k,
+
+over the amounts `n_k ≥ 0` of what is for sale; `y_ik` is how many samples of part i a unit of offer k yields. The loss
+is convex and falls in both counts, and the counts that a budget can reach are a polygon: the best point lies on an
+edge, between two offers. There the last unit of money is worth as much on either offer: one equation in the log-odds of
+the share, solved to machine precision for any number of problems at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+from scipy.optimize import elementwise
+
+from paracosm.core import checks
+from paracosm.planning.law import Law
+
+Number = np.ndarray | float | int
+
+_WIDEST = 300.0  # log-odds of a share; one beyond is 0 or 1 to any precision
+_ROOT = {"xatol": 4e-16, "xrtol": 4e-16}
+
+
+class Offer(NamedTuple):
+    """Something for sale: a unit costs `cost`, a number or `[problems]`, and yields transitions, labels or both.
+
+    A label with twice the noise variance of another counts as half a label. Units are sold in whole `lot`s.
+    """
+
+    name: str
+    cost: Number
+    transitions: float | int = 0.0
+    labels: float | int = 0.0
+    lot: int = 1
+
+    @property
+    def yields(self) -> tuple[float | int, float | int]:
+        """Samples a unit: dynamics, reward."""
+        return self.transitions, self.labels
+
+
+class Task(NamedTuple):
+    """Laws of the two errors, their weights in the return, and the samples owned already: dynamics, reward.
+
+    Weights and owned counts are numbers or `[problems]`. A law's arrays are `[draws]` for one unsure law or
+    `[problems, draws]`: many problems with one sure law each have `[problems, 1]`.
+    """
+
+    laws: tuple[Law, Law]
+    weights: tuple[Number, Number]
+    owned: tuple[Number, Number] = (0.0, 0.0)
+
+    def losses(self, counts: np.ndarray) -> np.ndarray:
+        """Predicted error in return `κ_d ε_d + κ_r ε_r` of counts `[…, 2]`, for each draw: `[…, draws]`."""
+        return self._weighed(0, counts) + self._weighed(1, counts)
+
+    def expected(self, counts: np.ndarray) -> np.ndarray:
+        """Its mean over the draws, `[…]`."""
+        return self.losses(counts).mean(axis=-1)
+
+    def log_slopes(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logarithms of how fast the expected error falls with either count, `log(-∂/∂N_i)`, each `[…]`."""
+        return self._log_slope(0, counts), self._log_slope(1, counts)
+
+    def _weighed(self, part: int, counts: np.ndarray) -> np.ndarray:
+        weight = np.asarray(self.weights[part], float)[..., None]
+        with np.errstate(invalid="ignore"):
+            return np.where(weight > 0, weight * self.laws[part].error(counts[..., part, None]), 0.0)
+
+    def _log_slope(self, part: int, counts: np.ndarray) -> np.ndarray:
+        law, weight = self.laws[part], np.asarray(self.weights[part], float)[..., None]
+        exponent = np.atleast_1d(law.exponent)
+        with np.errstate(divide="ignore"):
+            level = np.log(weight * law.scale * exponent)
+            return _log_mean(level - (exponent + 1) * np.log(counts[..., part, None]))
+
+
+class Split(NamedTuple):
+    """Units to buy `[…, offers]`, the counts owned then `[…, 2]`, and the expected error in return `[…]`."""
+
+    amounts: np.ndarray
+    counts: np.ndarray
+    loss: np.ndarray
+
+
+def best_split(task: Task, offers: Sequence[Offer], budget: Number) -> Split:
+    """The amounts that minimise the expected error in return, to machine precision, lots left aside.
+
+    Problems are solved side by side along the axes that costs, weights, owned counts and the budget share, and the
+    leading axes of the laws' arrays.
+
+    Raises:
+        BadArgument: a cost or the budget is not positive, weights are negative or both zero, or a part that counts is
+            neither owned nor for sale.
+    """
+    check(task, offers, budget)
+    flat, offers, money, shape = _flattened(task, offers, budget)
+    pairs = [*itertools.combinations(range(len(offers)), 2)] or [(0, 0)]
+    amounts = np.stack([_along_edge(flat, offers, money, pair) for pair in pairs])
+    splits = at(flat, offers, amounts)
+    best = np.argmin(splits.loss, axis=0), np.arange(len(money))
+    return Split(*(found[best].reshape((*shape, *found.shape[2:])) for found in splits))
+
+
+def at(task: Task, offers: Sequence[Offer], amounts: np.ndarray) -> Split:
+    """The split that buys these amounts `[…, offers]`."""
+    yields = np.array([offer.yields for offer in offers], float)
+    owned = np.stack(np.broadcast_arrays(*(np.asarray(count, float) for count in task.owned)), axis=-1)
+    counts = owned + amounts @ yields
+    return Split(amounts, counts, task.expected(counts))
+
+
+def log_values(task: Task, offers: Sequence[Offer], counts: np.ndarray) -> list[np.ndarray]:
+    """Logarithm of how much the expected error falls per unit of money spent on each offer, each `[…]`."""
+    slopes = task.log_slopes(counts)
+    found = []
+    for offer in offers:
+        yielded = [np.log(count) + slope for count, slope in zip(offer.yields, slopes, strict=True) if count > 0]
+        found.append(np.logaddexp.reduce(yielded) - np.log(np.asarray(offer.cost, float)))
+    return found
+
+
+def check(task: Task, offers: Sequence[Offer], budget: Number) -> None:
+    """Refuse prices, weights and budgets that describe no problem; `best_split` says what it raises."""
+    checks.positive("the budget", float(np.min(budget)))
+    for offer in offers:
+        checks.positive(f"the cost of {offer.name}", float(np.min(offer.cost)))
+        checks.at_least(f"the lot of {offer.name}", offer.lot, 1)
+    for weight in task.weights:
+        checks.at_least("a weight", float(np.min(weight)), 0)
+    checks.positive("the sum of the weights", float(np.min(np.add(*task.weights))))
+    for part, what in enumerate(("transitions", "reward labels")):
+        for_sale = any(offer.yields[part] > 0 for offer in offers)
+        if not for_sale and np.any((np.asarray(task.weights[part]) > 0) & (np.asarray(task.owned[part]) <= 0)):
+            raise checks.BadArgument(f"no {what} are owned and nothing for sale yields any; one of the two is needed.")
+
+
+def _flattened(task: Task, offers: Sequence[Offer], budget: Number) -> tuple[Task, list[Offer], np.ndarray, tuple]:
+    """The same problems along one axis: every number of them as an array `[problems]`; and their shape before."""
+    laws = [np.broadcast_arrays(*(np.atleast_1d(np.asarray(field, float)) for field in law)) for law in task.laws]
+    numbers = [np.asarray(x, float) for x in (budget, *task.weights, *task.owned, *(offer.cost for offer in offers))]
+    shape = np.broadcast_shapes(*(law[0].shape[:-1] for law in laws), *(number.shape for number in numbers))
+
+    def rows(field: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(field, (*shape, field.shape[-1])).reshape(-1, field.shape[-1])
+
+    money, *rest = (np.broadcast_to(number, shape).reshape(-1) for number in numbers)
+    costs = [offer._replace(cost=cost) for offer, cost in zip(offers, rest[4:], strict=True)]
+    dynamics, reward = (Law(*map(rows, law)) for law in laws)
+    return Task((dynamics, reward), (rest[0], rest[1]), (rest[2], rest[3])), costs, money, shape
+
+
+def _chosen(task: Task, offers: Sequence[Offer], which: np.ndarray) -> tuple[Task, list[Offer]]:
+    """Some of many flattened problems."""
+    dynamics, reward = (Law(*(np.asarray(field)[which] for field in law)) for law in task.laws)
+    numbers = [np.asarray(number)[which] for number in (*task.weights, *task.owned)]
+    offers = [offer._replace(cost=np.asarray(offer.cost)[which]) for offer in offers]
+    return Task((dynamics, reward), (numbers[0], numbers[1]), (numbers[2], numbers[3])), offers
+
+
+def _along_edge(task: Task, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
+    """The best amounts `[problems, offers]` between two offers: equal worth of money at the margin, or one end."""
+    first, second = pair
+
+    def gain(odds: np.ndarray, which: np.ndarray) -> np.ndarray:
+        some, for_sale = _chosen(task, offers, which)
+        counts = at(some, for_sale, _spent(odds, for_sale, money[which], pair)).counts
+        values = log_values(some, [for_sale[first], for_sale[second]], counts)
+        return values[0] - values[1]
+
+    which = np.arange(len(money))
+    if first == second:
+        return _spent(np.full(len(money), np.inf), offers, money, pair)
+    with np.errstate(invalid="ignore"):
+        root = elementwise.find_root(gain, (-_WIDEST, _WIDEST), args=(which,), tolerances=_ROOT)
+        last = gain(np.full(len(money), _WIDEST), which)
+    odds = np.where(root.success, root.x, np.where(last > 0, np.inf, -np.inf))
+    return _spent(odds, offers, money, pair)
+
+
+def _spent(odds: np.ndarray, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
+    """Amounts `[problems, offers]` when the budget is split between two offers with these log-odds of the first."""
+    found = np.zeros((*odds.shape, len(offers)))
+    for offer, share in zip(pair, (special.expit(odds), special.expit(-odds)), strict=True):
+        found[..., offer] += money * share / offers[offer].cost
+    return found
+
+
+def _log_mean(terms: np.ndarray) -> np.ndarray:
+    """`log mean exp` over the last axis; exact for one term, and infinite where a term is."""
+    if terms.shape[-1] == 1:
+        return terms[..., 0]
+    top = terms.max(axis=-1, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):
+        return np.log(np.mean(np.exp(terms - top), axis=-1)) + top[..., 0]

@@ -1,0 +1,113 @@
+"""Which point of a learning curve is worth measuring before the rest of the budget is spent (theory, section 4).
+
+Preposterior analysis: a draw of the laws is taken for true, the pilot's outcome is simulated from it with its noise,
+the other draws are reweighted by how well they foretell that outcome, the split is decided again, and its regret is
+counted under the draw that was true. A pilot's samples stay owned, so its price is that no split can buy fewer.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from paracosm.core.decisions import Bought, Pilot
+from paracosm.planning.budget import at
+from paracosm.planning.law import Law
+from paracosm.planning.rules import Market, cheapest, unit_price
+
+_OUTCOMES = 500  # simulated outcomes of a pilot
+_SHARES = 201  # splits considered between each two offers
+_GROWTH = 2.0  # candidates are the owned count times powers of this
+
+
+class Belief(NamedTuple):
+    """Draws of a part's law, standard deviations `[draws]` of the log error from seed to seed and from anchor to
+    anchor, and how many seeds an anchor is measured with."""
+
+    law: Law
+    seed_noise: np.ndarray
+    anchor_noise: np.ndarray
+    seeds: int
+
+    def noise(self) -> np.ndarray:
+        """Standard deviation of an anchor's mean log error around the law, `[draws]`."""
+        return np.sqrt(self.anchor_noise**2 + self.seed_noise**2 / self.seeds)
+
+
+def next_pilot(market: Market, beliefs: tuple[Belief, Belief], seed: int) -> Pilot | None:
+    """The pilot with the lowest expected regret of the split decided after it, its price counted.
+
+    None where no pilot lowers the expected regret by more than chance: twice the standard error of its simulation.
+    """
+    found = [_judged(market, beliefs[part], part, samples, seed) for part, samples in _candidates(market)]
+    worth = [pilot for pilot, certain in found if certain]
+    return min(worth, key=lambda pilot: pilot.regret_then) if worth else None
+
+
+def _candidates(market: Market) -> list[tuple[int, int]]:
+    """Counts of either part beyond the owned one that the budget pays for."""
+    found = []
+    for part in (0, 1):
+        owned = float(market.task.owned[part])
+        most = owned + market.budget / unit_price(market, part)
+        sizes = itertools.takewhile(lambda n, most=most: n <= most, (owned * _GROWTH**k for k in range(1, 60)))
+        found += [(part, int(samples)) for samples in sizes if owned > 0]
+    return found
+
+
+def _judged(market: Market, belief: Belief, part: int, samples: int, seed: int) -> tuple[Pilot, bool]:
+    """The pilot, and whether the simulation is certain that it helps."""
+    amounts = _actions(market)
+    cost = (samples - float(market.task.owned[part])) * unit_price(market, part)
+    least = _least(market, part, cost)
+    counts = at(market.task, market.offers, np.concatenate([amounts, least])).counts
+    losses = market.task.losses(counts).T  # [draws, actions]
+    allowed = counts[:, part] >= samples * (1 - 1e-9)
+    outcomes = np.arange(min(_OUTCOMES, len(losses)))
+    weights = _reweighted(belief, samples, outcomes, seed)
+    after = np.argmin(np.where(allowed, weights @ losses, np.inf), axis=1)
+    now = int(np.argmin(losses.mean(axis=0)))
+    best = market.best[outcomes]
+    regrets = np.stack([losses[outcomes, now], losses[outcomes, after]]) / best - 1
+    saved = regrets[0] - regrets[1]
+    certain = float(saved.mean()) > 2 * float(saved.std(ddof=1)) / np.sqrt(len(saved))
+    name: Bought = "reward" if part else "dynamics"
+    return Pilot(name, samples, float(cost), float(regrets[0].mean()), float(regrets[1].mean())), certain
+
+
+def _reweighted(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -> np.ndarray:
+    """Weights of the draws `[outcomes, draws]` after the simulated outcome of each, whose own draw counts for nothing.
+
+    Left in, the true draw would always be among those that its outcome is compared with.
+    """
+    noise = belief.noise()
+    foretold = np.log(belief.law.error(samples))
+    chance = np.random.default_rng([seed, samples]).standard_normal(len(outcomes))
+    seen = foretold[outcomes] + noise[outcomes] * chance
+    likelihood = -0.5 * ((seen[:, None] - foretold) / noise) ** 2 - np.log(noise)
+    likelihood[outcomes, outcomes] = -np.inf
+    weights = np.exp(likelihood - likelihood.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _actions(market: Market) -> np.ndarray:
+    """Splits of the whole budget between each two offers, `[actions, offers]`, close in log-odds."""
+    shares = np.concatenate([[0.0], 1 / (1 + np.exp(-np.linspace(-7, 7, _SHARES))), [1.0]])
+    found = []
+    for first, second in itertools.combinations(range(len(market.offers)), 2):
+        amounts = np.zeros((len(shares), len(market.offers)))
+        amounts[:, first] = shares * market.budget / float(market.offers[first].cost)
+        amounts[:, second] = (1 - shares) * market.budget / float(market.offers[second].cost)
+        found.append(amounts)
+    return np.concatenate(found)
+
+
+def _least(market: Market, part: int, cost: float) -> np.ndarray:
+    """The split `[1, offers]` that buys the pilot and spends the rest on the other part."""
+    amounts = np.zeros((1, len(market.offers)))
+    bought, other = cheapest(market.offers, part), cheapest(market.offers, 1 - part)
+    amounts[0, bought] = cost / float(market.offers[bought].cost)
+    amounts[0, other] = (market.budget - cost) / float(market.offers[other].cost)
+    return amounts

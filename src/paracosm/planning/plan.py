@@ -1,0 +1,210 @@
+"""What to buy next: the split of least expected error over what the learning curves leave open (theory, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.decisions import Bought, Curve, Plan, Purchase
+from paracosm.core.records import Weights
+from paracosm.planning import verdict
+from paracosm.planning.budget import Offer, Task, best_split, log_values
+from paracosm.planning.curves import Posterior, posterior
+from paracosm.planning.lots import in_lots
+from paracosm.planning.pilots import Belief, next_pilot
+from paracosm.planning.rules import (
+    Market,
+    across,
+    apart,
+    by_weights,
+    cheapest,
+    market,
+    markets,
+    over_draws,
+    purchase,
+    simple,
+)
+
+PARTS: tuple[Bought, Bought] = ("dynamics", "reward")
+_DRAWS = 2000
+_BUDGETS = 2.0 ** np.linspace(-2, 2, 9)  # relative ones of the frontier; half and double are among them
+
+
+def plan(
+    curves: Mapping[Bought, Curve],
+    weights: Weights | Sequence[Weights],
+    *,
+    budget: float,
+    cost_dynamics: float,
+    cost_reward: float,
+    owned: Mapping[str, int] | None = None,
+    cost_joint: float | None = None,
+    sources: Sequence[Offer] = (),
+    lots: tuple[int, int] = (1, 1),
+    spent: float = 0.0,
+    seed: int = 0,
+) -> Plan:
+    """Split a budget between transitions and reward labels.
+
+    Args:
+        curves: Learning curves of the two parts.
+        weights: What a unit of each error costs in return; of several routes to them the first is used.
+        budget: Money.
+        cost_dynamics: Price of a transition.
+        cost_reward: Price of a reward label.
+        owned: Samples of each part owned already; the largest anchor of each curve if not given.
+        cost_joint: Price of a transition that comes with its label, if that is for sale.
+        sources: Other sources of labels: an `Offer` each, whose `labels` say how many labels one is worth.
+        lots: Transitions and labels are sold in lots of so many.
+        spent: How much of the budget was spent before.
+        seed: Of the draws from what the curves leave open.
+
+    Raises:
+        BadArgument: prices, weights, counts or the budget describe no purchase.
+        BadData: a curve cannot support a plan, in one sentence that says why.
+    """
+    routes = (weights,) if isinstance(weights, Weights) else tuple(weights)
+    fits = _fits(curves, routes)
+    held = _owned(curves, owned)
+    offers = _offers(cost_dynamics, cost_reward, cost_joint, sources, lots)
+    money = _left(budget, spent, offers)
+    beliefs = _beliefs(fits, curves, seed)
+    task = Task(
+        (beliefs[0].law, beliefs[1].law), (routes[0].dynamics, routes[0].reward), (held["dynamics"], held["reward"])
+    )
+    place = market(task, offers, money)
+    best = purchase("planned", place, in_lots(task, offers, money).amounts)
+    after = held["dynamics"] + best.dynamics, held["reward"] + best.reward
+    rules = simple(place)
+    rivals = tuple(by_weights(place, other) for other in routes[1:])
+    told = verdict.Facts(place, best, rules, rivals, held)
+    return Plan(
+        dynamics=int(best.dynamics + 1e-9),
+        reward=int(best.reward + 1e-9),
+        owned=held,
+        budget=float(budget),
+        spend=best.spend,
+        prices={offer.name: float(offer.cost) for offer in offers},
+        ratio=_ratio(*after),
+        interval=_interval(place),
+        predicted_error={"before": over_draws(task.losses(np.array(task.owned, float))), "after": best.error},
+        expected_regret=best.regret.mean,
+        marginal=_marginal(place, np.array(after)),
+        curves={part: fit.record(float(count)) for part, fit, count in zip(PARTS, fits, after, strict=True)},
+        weights=routes,
+        best=best,
+        alternatives=(*rules, *rivals),
+        frontier=_frontier(task, offers, money),
+        across=across(place),
+        next_pilot=next_pilot(place, beliefs, seed),
+        disagreement=verdict.disagreement(told, routes),
+        warnings=(*_fit_warnings(fits, curves, after), *verdict.warnings(told, money)),
+        verdict=verdict.sentence(told),
+    )
+
+
+def _fits(curves: Mapping[Bought, Curve], routes: Sequence[Weights]) -> tuple[Posterior, Posterior]:
+    if not routes:
+        raise checks.BadArgument("no weights are given; what a unit of each error costs in return is needed.")
+    for part in PARTS:
+        if part not in curves:
+            raise checks.BadData(f"there is no learning curve of {part}; one of dynamics and one of reward are needed.")
+    return posterior(curves["dynamics"]), posterior(curves["reward"])
+
+
+def _owned(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None) -> dict[str, int]:
+    largest = {part: max(anchor.samples for anchor in curves[part].anchors) for part in PARTS}
+    held = {part: int((owned or largest).get(part, largest[part])) for part in PARTS}
+    for part, count in held.items():
+        checks.at_least(f"the count of {part} samples owned", count, 0)
+    return held
+
+
+def _offers(
+    cost_dynamics: float, cost_reward: float, cost_joint: float | None, sources: Sequence[Offer], lots: tuple[int, int]
+) -> tuple[Offer, ...]:
+    found = [
+        Offer("dynamics", cost_dynamics, transitions=1, lot=lots[0]),
+        Offer("reward", cost_reward, labels=1, lot=lots[1]),
+    ]
+    if cost_joint is not None:
+        found.append(Offer("joint", cost_joint, transitions=1, labels=1))
+    found += sources
+    for offer in found:
+        checks.positive(f"the cost of {offer.name}", float(offer.cost))
+        checks.at_least(f"the lot of {offer.name}", offer.lot, 1)
+        checks.positive(f"the worth of a unit of {offer.name}", float(sum(offer.yields)))
+    names = [offer.name for offer in found]
+    if len(set(names)) < len(names):
+        raise checks.BadArgument(f"the names for sale are {', '.join(names)}; each may be there once.")
+    return tuple(found)
+
+
+def _left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
+    """The money that can still be spent."""
+    checks.positive("the budget", budget)
+    checks.at_least("the money spent", spent, 0)
+    if budget < spent:
+        raise checks.BadArgument(
+            f"the budget is {budget:g}; what is owned already cost {spent:g}, at least that is needed."
+        )
+    least = min(float(offer.cost) * offer.lot for offer in offers)
+    if budget - spent < least:
+        raise checks.BadArgument(
+            f"the budget leaves {budget - spent:g} to spend; the cheapest lot costs {least:g}, at least that is needed."
+        )
+    return float(budget - spent)
+
+
+def _beliefs(fits: tuple[Posterior, Posterior], curves: Mapping[Bought, Curve], seed: int) -> tuple[Belief, Belief]:
+    found = []
+    for place, (part, fit) in enumerate(zip(PARTS, fits, strict=True)):
+        draws = fit.draws(_DRAWS, 2 * seed + place)
+        anchors = curves[part].anchors
+        seeds = max(1, round(len(anchors) / len({anchor.samples for anchor in anchors})))
+        found.append(Belief(draws.law, draws.seed_noise, draws.anchor_noise, seeds))
+    return found[0], found[1]
+
+
+def _ratio(dynamics: float, reward: float) -> float:
+    return float(dynamics / reward) if reward > 0 else float("inf")
+
+
+def _interval(place: Market) -> tuple[float, float]:
+    """The 90% interval over the draws of the ratio that would be best if a draw were true."""
+    counts = best_split(apart(place.task), place.offers, place.budget).counts
+    with np.errstate(divide="ignore"):
+        low, high = np.quantile(counts[..., 0] / counts[..., 1], (0.05, 0.95))
+    return float(low), float(high)
+
+
+def _marginal(place: Market, counts: np.ndarray) -> dict[str, float]:
+    """How much the expected error falls per unit of money spent more on a part, where that is cheapest."""
+    alone = [place.offers[cheapest(place.offers, part)] for part in (0, 1)]
+    values = log_values(place.task, alone, counts)
+    return {part: float(np.exp(value)) for part, value in zip(PARTS, values, strict=True)}
+
+
+def _frontier(task: Task, offers: Sequence[Offer], money: float) -> tuple[Purchase, ...]:
+    """The best splits of a quarter of the budget to four times it."""
+    cheapest = min(float(offer.cost) * offer.lot for offer in offers)
+    budgets = [money * float(factor) for factor in _BUDGETS if money * factor >= cheapest]
+    return tuple(
+        purchase(f"budget {place.budget:g}", place, in_lots(task, offers, place.budget).amounts)
+        for place in markets(task, offers, budgets)
+    )
+
+
+def _fit_warnings(
+    fits: tuple[Posterior, Posterior], curves: Mapping[Bought, Curve], after: tuple[float, float]
+) -> tuple[str, ...]:
+    squared = [part for part in PARTS if curves[part].unit == "mse"]
+    said = [warning for fit, count in zip(fits, after, strict=True) for warning in fit.warnings(float(count))]
+    if squared:
+        said.append(
+            f"mean squared errors of {' and '.join(squared)} were turned into root mean squares, the unit of the "
+            "weights: this halves their exponents."
+        )
+    return tuple(said)
