@@ -12,7 +12,7 @@ import rich.console
 import rich.progress
 import tyro
 
-from paracosm.loop.run import Progress
+from paracosm.core.progress import Progress
 
 Flags = TypeVar("Flags")
 

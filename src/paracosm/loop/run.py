@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,6 +16,7 @@ from paracosm.auditing.audit import audit
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import Spec
 from paracosm.core.policy import Noisy, StochasticPolicy
+from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis, Purchases, RunResult
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
 from paracosm.learning.learn import Learned, LearnSettings, learn
@@ -26,18 +27,6 @@ from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets, making
 from paracosm.real.source import BadStep, Source
 from paracosm.real.verbs import connect
-
-
-@runtime_checkable
-class Progress(Protocol):
-    """What a run tells while it works: the stage, how much of it is done, and a word on how it goes."""
-
-    def __call__(self, stage: str, done: int, total: int, word: str = "") -> None:
-        """Called often; must be quick."""
-
-
-def silent(stage: str, done: int, total: int, word: str = "") -> None:
-    """Tell nothing."""
 
 
 def default_out(env: str, seed: int) -> Path:

@@ -66,8 +66,8 @@ def plan(
         BadData: a curve cannot support a plan, in one sentence that says why.
     """
     routes = (weights,) if isinstance(weights, Weights) else tuple(weights)
+    held = owned_counts(curves, owned)
     fits = _fits(curves, routes)
-    held = _owned(curves, owned)
     offers = _offers(cost_dynamics, cost_reward, cost_joint, sources, lots)
     money = _left(budget, spent, offers)
     beliefs = _beliefs(fits, curves, seed)
@@ -108,13 +108,18 @@ def plan(
 def _fits(curves: Mapping[Bought, Curve], routes: Sequence[Weights]) -> tuple[Posterior, Posterior]:
     if not routes:
         raise checks.BadArgument("no weights are given; what a unit of each error costs in return is needed.")
-    for part in PARTS:
-        if part not in curves:
-            raise checks.BadData(f"there is no learning curve of {part}; one of dynamics and one of reward are needed.")
     return posterior(curves["dynamics"]), posterior(curves["reward"])
 
 
-def _owned(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None) -> dict[str, int]:
+def owned_counts(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Samples of each part owned already: as given, else the largest anchor of its curve.
+
+    Raises:
+        BadData: if a part has no curve.
+    """
+    for part in PARTS:
+        if part not in curves:
+            raise checks.BadData(f"there is no learning curve of {part}; one of dynamics and one of reward are needed.")
     largest = {part: max(anchor.samples for anchor in curves[part].anchors) for part in PARTS}
     held = {part: int((owned or largest).get(part, largest[part])) for part in PARTS}
     for part, count in held.items():

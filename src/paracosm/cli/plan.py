@@ -1,0 +1,149 @@
+"""`paracosm plan`: what to buy next with a budget, from learning curves or from a finished run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import tyro
+
+from paracosm import reporting
+from paracosm.cli import output
+from paracosm.core.checks import BadArgument, Missing, positive
+from paracosm.core.decisions import Plan
+from paracosm.core.records import Weights
+from paracosm.planning.budget import Offer
+from paracosm.planning.curves import read_curves
+from paracosm.planning.plan import PARTS, owned_counts, plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """What to buy next with a budget: transitions, reward labels, or both.
+
+    From learning curves, a CSV file with columns part,samples,error[,seed] where part is dynamics or reward:
+    paracosm plan curves.csv --error rms --budget 20000 --cost-dynamics 1 --cost-reward 10 --weight-dynamics 3.2
+    --weight-reward 1
+
+    Or from a run directory, whose curves and weights are measured first:
+    paracosm plan runs/pendulum --budget 20000 --cost-dynamics 1 --cost-reward 10
+
+    Attributes:
+        source: The CSV file or the run directory.
+        budget: The money to spend now, in the unit of the prices.
+        cost_dynamics: Price of one transition.
+        cost_reward: Price of one reward label.
+        error: Of a CSV file: whether its errors are root mean squares or mean squares.
+        weight_dynamics: Of a CSV file: what a unit of dynamics error costs in return.
+        weight_reward: Of a CSV file: what a unit of reward error costs in return.
+        owned_dynamics: Transitions owned already; the largest in the curve if not given.
+        owned_reward: Reward labels owned already; the largest in the curve if not given.
+        include_owned: The budget also paid for what is owned already, at these prices.
+        cost_joint: Price of a transition that comes with its reward label, if that is for sale.
+        label_source: Another source of labels: its name, a label's price, and how many of the plain labels one of
+            its labels is worth: 0.5 with twice their noise variance. May be given several times.
+        lot_dynamics: Transitions are sold in lots of so many.
+        lot_reward: Reward labels are sold in lots of so many.
+        seed: Of the draws from what the curves leave open.
+        out: Write the plan as a page here.
+        json: Print one JSON document on stdout instead of the summary.
+    """
+
+    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CURVES|RUN")]
+    budget: Annotated[float, tyro.conf.arg(metavar="MONEY")]
+    cost_dynamics: Annotated[float | None, tyro.conf.arg(metavar="PRICE")] = None
+    cost_reward: Annotated[float | None, tyro.conf.arg(metavar="PRICE")] = None
+    error: Annotated[Literal["rms", "mse"] | None, tyro.conf.arg(metavar="{rms,mse}")] = None
+    weight_dynamics: Annotated[float | None, tyro.conf.arg(metavar="WEIGHT")] = None
+    weight_reward: Annotated[float | None, tyro.conf.arg(metavar="WEIGHT")] = None
+    owned_dynamics: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    owned_reward: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    include_owned: bool = False
+    cost_joint: Annotated[float | None, tyro.conf.arg(metavar="PRICE")] = None
+    label_source: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME:PRICE:WORTH")] = ()
+    lot_dynamics: int = 1
+    lot_reward: int = 1
+    seed: int = 0
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    json: bool = False
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run it."""
+    flags = output.parse(Flags, arguments, "plan")
+    found = _of_run(flags) if flags.source.is_dir() else _of_table(flags)
+    if flags.out is not None:
+        reporting.write(found, flags.out)
+    output.show(reporting.summary(found), found.summary(), as_json=flags.json)
+
+
+def _of_table(flags: Flags) -> Plan:
+    if not flags.source.is_file():
+        raise Missing(f"{flags.source} does not exist; a CSV file of learning curves or a run directory is needed.")
+    if flags.error is None:
+        raise BadArgument("--error is not given; say whether the errors are root mean squares (rms) or squares (mse).")
+    dynamics, reward = _needed(flags, "weight_dynamics"), _needed(flags, "weight_reward")
+    weights = Weights(dynamics, reward, "as given", 0.0, 0, "the command line")
+    prices = _needed(flags, "cost_dynamics"), _needed(flags, "cost_reward")
+    return _planned(flags, read_curves(flags.source, flags.error), (weights,), {}, prices)
+
+
+def _of_run(flags: Flags) -> Plan:
+    given = [name for name in ("error", "weight_dynamics", "weight_reward") if getattr(flags, name) is not None]
+    if given:
+        raise BadArgument(f"{_flag(given[0])} is for a CSV file; the curves and weights of a run are measured.")
+    from paracosm.loop.measuring import measured  # imports JAX, which a CSV file does not need
+
+    with output.progress() as tell:
+        found = measured(flags.source, progress=tell)
+    paid = (
+        found.cost_dynamics if flags.cost_dynamics is None else flags.cost_dynamics,
+        found.cost_reward if flags.cost_reward is None else flags.cost_reward,
+    )
+    return _planned(flags, found.curves, found.weights, found.owned, paid)
+
+
+def _planned(
+    flags: Flags, curves: dict, weights: tuple[Weights, ...], owned: dict[str, int], prices: tuple[float, float]
+) -> Plan:
+    asked = {part: getattr(flags, f"owned_{part}") for part in PARTS}
+    held = owned_counts(curves, {**owned, **{part: count for part, count in asked.items() if count is not None}})
+    spent = sum(price * held[part] for part, price in zip(PARTS, prices, strict=True)) if flags.include_owned else 0.0
+    return plan(
+        curves,
+        weights,
+        budget=flags.budget,
+        cost_dynamics=prices[0],
+        cost_reward=prices[1],
+        owned=held,
+        cost_joint=flags.cost_joint,
+        sources=tuple(map(_source, flags.label_source)),
+        lots=(flags.lot_dynamics, flags.lot_reward),
+        spent=spent,
+        seed=flags.seed,
+    )
+
+
+def _needed(flags: Flags, name: str) -> float:
+    value = getattr(flags, name)
+    if value is None:
+        raise BadArgument(f"{_flag(name)} is not given; it is needed to plan from a CSV file.")
+    return cast(float, value)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _source(text: str) -> Offer:
+    """The source of labels that `NAME:PRICE:WORTH` describes."""
+    try:
+        name, price, worth = text.rsplit(":", 2)
+        found = Offer(name, float(price), labels=float(worth))
+    except ValueError:
+        raise BadArgument(f"--label-source is {text!r}; NAME:PRICE:WORTH is needed, such as crowd:2:0.5.") from None
+    positive(f"the price of a label from {name}", float(price))
+    positive(f"the worth of a label from {name}", float(worth))
+    return found
