@@ -35,6 +35,22 @@ class Curve(Record):
 
 
 @dataclasses.dataclass(frozen=True)
+class Measurements(Record):
+    """What a run knows that a plan needs: curves on the states that count, routes to the weights, what is owned, prices.
+
+    The first of `weights` is the one to use. `collected` holds the curves on the collected data's own states.
+    """
+
+    curves: dict[str, Curve]
+    collected: dict[str, Curve]
+    weights: tuple[Weights, ...]
+    owned: dict[str, int]
+    cost_dynamics: float
+    cost_reward: float
+    warnings: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class CurveFit(Record):
     """The law `error = prefactor · N^-exponent + floor`, errors as root mean squares, that a curve supports.
 

@@ -37,10 +37,13 @@ class Fitted(NamedTuple):
     losses: Float[Array, "member most_epochs"]
 
 
-def pad(inputs: np.ndarray, targets: np.ndarray) -> Rows:
-    """Rows padded to the next quarter power of two, so that a growing data set does not compile anew each time."""
+def pad(inputs: np.ndarray, targets: np.ndarray, least: int = 16) -> Rows:
+    """Rows padded to the next quarter power of two, so that a growing data set does not compile anew each time.
+
+    Sets of up to `least` rows get the same capacity.
+    """
     count = len(inputs)
-    capacity = math.ceil(2 ** (math.ceil(4 * math.log2(max(count, 16))) / 4))
+    capacity = math.ceil(2 ** (math.ceil(4 * math.log2(max(count, least))) / 4))
     fill = ((0, capacity - count), (0, 0))
     return Rows(np.pad(inputs, fill).astype(np.float32), np.pad(targets, fill).astype(np.float32), np.asarray(count))
 
@@ -69,6 +72,26 @@ def fit(
         return jax.lax.map(lambda member: one(*member), (networks, keys))
 
     return spread(members, settings.members, shared=2)(train, validation, networks, keys)
+
+
+@eqx.filter_jit
+def fit_each(
+    networks: MLP,
+    train: Rows,
+    validation: Rows,
+    keys: Key[jax.Array, " network"],
+    *,
+    loss: Loss,
+    settings: FitSettings,
+) -> Fitted:
+    """Fit every one of `networks` (`[network, …]`) to rows of its own, `[network, …]` too: see `fit`."""
+
+    def each(networks: MLP, train: Rows, validation: Rows, keys: Array) -> Fitted:
+        return jax.lax.map(
+            lambda own: _Fit(own[1], own[2], loss, settings)(own[0], own[3]), (networks, train, validation, keys)
+        )
+
+    return spread(each, len(keys), shared=0)(networks, train, validation, keys)
 
 
 class _State(NamedTuple):

@@ -17,7 +17,7 @@ from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.networks import MLP
 from paracosm.core.records import Part, PartFit
 from paracosm.core.types import Array, PRNGKey
-from paracosm.learning.fit import Fitted, Loss, fit, pad
+from paracosm.learning.fit import Fitted, Loss, Rows, fit, pad
 from paracosm.learning.settings import FitSettings, LearnSettings
 
 UNITS: dict[Part, str] = {
@@ -76,9 +76,11 @@ def solve(problem: Problem, spec: Spec, key: PRNGKey, settings: LearnSettings) -
     """
     rows = split(len(problem.targets), key, settings)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
-        inputs, outward = _inputs(problem, spec), _outward(problem, rows.train)
-        fitted = _fit(problem, inputs, outward, rows, spec, key=key, settings=settings.fit)
-        predicted = outward.center + outward.scale * _predict(fitted.networks, inputs[rows.held_out])
+        inputs = inputs_of_rows(problem, spec)
+        networks, train, validation, keys, outward = start(problem, inputs, rows, spec, key=key, settings=settings.fit)
+        found = fit(networks, train, validation, keys, loss=problem.loss, settings=settings.fit)
+        fitted = jax.tree.map(np.asarray, found)
+        predicted = outward.center + outward.scale * predict(fitted.networks, inputs[rows.held_out])
     if not (np.isfinite(predicted).all() and np.isfinite(fitted.losses).any(axis=1).all()):
         raise checks.BadData(
             f"the fit of the {problem.part} diverged; its targets reach from {problem.targets.min():.3g} to"
@@ -111,7 +113,7 @@ def _outward(problem: Problem, train: np.ndarray) -> Scaling:
     return Scaling(0 * found.center, 0 * found.scale + 1) if problem.loss == "logistic" else found
 
 
-def _inputs(problem: Problem, spec: Spec) -> Float[np.ndarray, "rows inputs"]:
+def inputs_of_rows(problem: Problem, spec: Spec) -> Float[np.ndarray, "rows inputs"]:
     """State, encoded action and, except for the dynamics, the next state, as `inputs_of` gives them to a network."""
     rows, space = problem.rows, spec.action
     if isinstance(space, Discrete):
@@ -123,24 +125,35 @@ def _inputs(problem: Problem, spec: Spec) -> Float[np.ndarray, "rows inputs"]:
     return np.concatenate([rows.state, action, *after], axis=1, dtype=np.float32)
 
 
-def _fit(
+class Start(NamedTuple):
+    """An ensemble about to be fitted: untrained networks, rows, the keys of the fits, and the scale of its outputs."""
+
+    networks: MLP
+    train: Rows
+    validation: Rows
+    keys: jax.Array
+    outward: Scaling
+
+
+def start(
     problem: Problem,
     inputs: np.ndarray,
-    outward: Scaling,
     rows: Split,
     spec: Spec,
     *,
     key: PRNGKey,
     settings: FitSettings,
-) -> Fitted:
-    """Networks on standardised states and targets; actions are encoded already."""
+    least: int = 16,
+) -> Start:
+    """Networks on standardised states and targets; actions are encoded already. `least` as in `pad`."""
+    outward = _outward(problem, rows.train)
     center, scale = standard(inputs[rows.train])
     actions = slice(spec.state_size, spec.state_size + spec.action.size)
     center[actions], scale[actions] = 0, 1
     targets = (problem.targets - outward.center) / _not_zero(outward.scale)
     networks, keys = _start(key, Scaling(center, _not_zero(scale)), targets.shape[1], settings)
-    train, validation = (pad(inputs[part], targets[part]) for part in (rows.train, rows.validation))
-    return jax.tree.map(np.asarray, fit(networks, train, validation, keys, loss=problem.loss, settings=settings))
+    train, validation = (pad(inputs[part], targets[part], least) for part in (rows.train, rows.validation))
+    return Start(networks, train, validation, keys, outward)
 
 
 @eqx.filter_jit
@@ -155,7 +168,8 @@ def _start(key: PRNGKey, inward: Scaling, outputs: int, settings: FitSettings) -
     return networks, jax.random.split(for_rows, settings.members)
 
 
-def _predict(networks: MLP, inputs: np.ndarray) -> Float[np.ndarray, "member rows outputs"]:
+def predict(networks: MLP, inputs: np.ndarray) -> Float[np.ndarray, "member rows outputs"]:
+    """What each of `networks` gives for `inputs`, in its own units."""
     rows = pad(inputs, np.zeros((len(inputs), 1)))
     return np.asarray(_predicted(networks, rows.inputs))[:, : len(inputs)]
 

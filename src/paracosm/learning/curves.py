@@ -1,0 +1,186 @@
+"""Learning curves of dynamics and reward, measured on nested subsets of one's own data (theory, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.data import Dataset
+from paracosm.core.decisions import Anchor, Bought, Curve
+from paracosm.core.keys import stage_key
+from paracosm.core.mdp import Spec
+from paracosm.core.networks import MLP
+from paracosm.core.types import PRNGKey
+from paracosm.learning.fit import fit_each
+from paracosm.learning.learn import LEAST_ROWS, dynamics_problem, reward_problem
+from paracosm.learning.parts import LearnedDynamics, LearnedReward
+from paracosm.learning.problem import Problem, Split, Start, inputs_of_rows, predict, split, start
+from paracosm.learning.settings import LearnSettings
+
+_DEFAULT = LearnSettings()
+_ANCHORS, _SPAN = 6, 16  # counts of samples, and the largest over the smallest
+_HELD_OUT = 0.2
+
+Progress = Callable[[int, int], None]
+
+
+class Refit(NamedTuple):
+    """One point of a learning curve: the part learned from `samples` rows with this seed, and its errors by states."""
+
+    samples: int
+    seed: int
+    part: LearnedDynamics | LearnedReward
+    errors: dict[str, float]
+
+
+class Measured(NamedTuple):
+    """The curve of a part on the states that count, the curves on each kind of states, and the refits behind them."""
+
+    curve: Curve
+    others: dict[str, Curve]
+    refits: tuple[Refit, ...]
+
+
+def learning_curve(
+    part: Bought,
+    data: Dataset,
+    spec: Spec,
+    *,
+    visited: Dataset | None = None,
+    sizes: Sequence[int] | None = None,
+    seeds: int = 3,
+    seed: int = 0,
+    settings: LearnSettings = _DEFAULT,
+    progress: Progress | None = None,
+) -> Measured:
+    """Refit a part on nested subsets of its rows, as `learn` would on so many, and measure it on rows never fitted.
+
+    A fifth of the rows is held out for good; of the rest each seed draws an order, whose beginnings are the subsets.
+    The refits of one seed are one compiled program.
+
+    Args:
+        part: Which.
+        data: What was bought.
+        spec: The task; errors of the dynamics are in its scaled states.
+        visited: Real steps of the policy that the world is for: the error there is the one that counts.
+        sizes: Counts of samples; if none, six from a sixteenth of what there is, evenly on a logarithmic scale.
+        seeds: Refits at each count.
+        seed: Randomness.
+        settings: As `learn` gets them.
+        progress: Told of seeds done, of how many.
+
+    Raises:
+        BadData: too few rows; a reward that is always the same; a fit that diverges.
+    """
+    problem = _problem(part, data, spec, settings)
+    rows = len(problem.targets)
+    order = _permutation(rows, stage_key(seed, f"held out of the curve of {part}"))
+    held, pool = np.split(order, [round(_HELD_OUT * rows)])
+    sizes = _sizes(part, len(pool)) if sizes is None else tuple(sizes)
+    _check(part, sizes, len(pool))
+    tests = {"held out": _Test(problem, inputs_of_rows(problem, spec)[held], held)}
+    if visited is not None:
+        own = _problem(part, visited, spec, settings)
+        tests["visited by the policy"] = _Test(own, inputs_of_rows(own, spec), np.arange(len(own.targets)))
+    refits = []
+    for number in range(seeds):
+        key = stage_key(seed, f"curve of {part}", number)
+        refits += _refits(
+            problem, spec, sizes, pool[_permutation(len(pool), key)], tests, number=number, key=key, settings=settings
+        )
+        if progress is not None:
+            progress(number + 1, seeds)
+    curves = {states: _curve(part, refits, states) for states in tests}
+    return Measured(curves[[*tests][-1]], curves, tuple(refits))
+
+
+class _Test(NamedTuple):
+    """Rows `[row]` of a problem on which refits are measured, and what networks see of them."""
+
+    problem: Problem
+    inputs: np.ndarray
+    rows: np.ndarray
+
+    def error(self, networks: MLP, begun: Start) -> float:
+        """Root mean square error of the ensemble's mean."""
+        predicted = begun.outward.center + begun.outward.scale * predict(networks, self.inputs)
+        return float(np.sqrt(np.mean(self.problem.error(predicted.mean(axis=0), self.problem.targets[self.rows]))))
+
+
+def _problem(part: Bought, data: Dataset, spec: Spec, settings: LearnSettings) -> Problem:
+    if part == "dynamics":
+        return dynamics_problem(data.transitions, spec, settings.margin)
+    return reward_problem(data.labels, spec)
+
+
+def _permutation(rows: int, key: PRNGKey) -> np.ndarray:
+    return np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(rows)
+
+
+def _sizes(part: Bought, most: int) -> tuple[int, ...]:
+    checks.at_least(f"the number of {part} rows that a curve can be measured on", most, _SPAN * LEAST_ROWS)
+    return tuple(int(size) for size in np.geomspace(most / _SPAN, most, _ANCHORS).round())
+
+
+def _check(part: Bought, sizes: Sequence[int], most: int) -> None:
+    for size in sizes:
+        checks.between(f"a number of samples of the {part} curve", size, LEAST_ROWS, most)
+
+
+def _refits(
+    problem: Problem,
+    spec: Spec,
+    sizes: Sequence[int],
+    order: np.ndarray,
+    tests: dict[str, _Test],
+    *,
+    number: int,
+    key: PRNGKey,
+    settings: LearnSettings,
+) -> list[Refit]:
+    """The refits of one seed, whose subsets are the beginnings of `order`."""
+    inputs, largest = inputs_of_rows(problem, spec), max(sizes)
+    begun = []
+    for i, size in enumerate(sizes):
+        own = jax.random.fold_in(key, i)
+        rows = Split(*(order[each] for each in split(size, own, settings)))
+        begun.append(start(problem, inputs, rows, spec, key=own, settings=settings.fit, least=largest))
+    found = []
+    for size, networks, one in zip(sizes, _fitted(problem, begun, settings), begun, strict=True):
+        errors = {states: test.error(networks, one) for states, test in tests.items()}
+        if not np.isfinite([*errors.values()]).all():
+            raise checks.BadData(f"the fit of the {problem.part} on {size} samples diverged; its data must be finite.")
+        part = problem.build(networks, *(jnp.asarray(each) for each in one.outward))
+        found.append(Refit(size, number, part, errors))
+    return found
+
+
+def _fitted(problem: Problem, begun: Sequence[Start], settings: LearnSettings) -> list[MLP]:
+    """The fitted ensemble of each start. Members come first, so that every device gets subsets of all sizes."""
+    members, cells = settings.fit.members, len(begun)
+
+    def by_member(*leaves: Any) -> Any:
+        return jnp.stack(leaves, axis=1).reshape(members * cells, *leaves[0].shape[1:])
+
+    def for_all(*leaves: Any) -> Any:
+        stacked = np.stack(leaves)
+        return np.broadcast_to(stacked, (members, *stacked.shape)).reshape(members * cells, *stacked.shape[1:])
+
+    networks, keys = (
+        jax.tree.map(by_member, *each) for each in zip(*((b.networks, b.keys) for b in begun), strict=True)
+    )
+    train, validation = (
+        jax.tree.map(for_all, *each) for each in zip(*((b.train, b.validation) for b in begun), strict=True)
+    )
+    fitted = fit_each(networks, train, validation, keys, loss=problem.loss, settings=settings.fit).networks
+    apart = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(members, cells, *leaf.shape[1:]), fitted)
+    return [jax.tree.map(lambda leaf, i=i: leaf[:, i], apart) for i in range(cells)]
+
+
+def _curve(part: Bought, refits: Sequence[Refit], states: str) -> Curve:
+    return Curve(part, tuple(Anchor(r.samples, r.errors[states], r.seed) for r in refits), "rms", states)

@@ -1,0 +1,189 @@
+"""What a finished run says about what to buy next: learning curves, weights and gradient noise, from its own data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from paracosm.auditing import ladder
+from paracosm.auditing.attribution import attribute
+from paracosm.auditing.lipschitz import constants
+from paracosm.auditing.onestep import ask
+from paracosm.core import checks
+from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.decisions import Bought, Curve, GradientNoise, Measurements
+from paracosm.core.files import read_json, whole
+from paracosm.core.keys import stage_key
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import Mode, Policy
+from paracosm.core.precision import in_double
+from paracosm.core.records import Weights
+from paracosm.imagination.gradient_noise import gradient_noise
+from paracosm.imagination.reinforce import Weighting
+from paracosm.learning.curves import Measured, Refit, learning_curve
+from paracosm.loop.load import Run, load
+from paracosm.loop.run import Progress, silent
+
+FILE = "measured.json"
+ROUTES = ("realised", "steepest", "fitted", "global")
+_PARTS: tuple[Bought, Bought] = ("dynamics", "reward")
+_SEEDS = 3
+_MOST_IMAGINED_STEPS = 100_000  # for each refit's dynamics term
+_APART = 2.0
+
+
+def measured(
+    path: str | Path, *, weights: str = "realised", trust: bool = False, progress: Progress = silent
+) -> Measurements:
+    """What a plan needs to know, measured from a run once and kept in its directory.
+
+    Curves are refits on nested subsets of the run's data, their error taken on the run's evaluation episodes: on the
+    states that the policy visits. The weights are those that the audit realised; beside them the steepest, those
+    fitted to the audit's own terms of the refits, and on request the ones of global Lipschitz constants.
+
+    Args:
+        path: The run directory.
+        weights: Which route to the weights goes first: `realised`, `steepest`, `fitted` or `global`.
+        trust: Whether code that the run names may be imported.
+        progress: Told of each stage.
+
+    Raises:
+        BadData: a part of the run was given, not learned; too little data; constants that bound nothing.
+    """
+    checks.one_of("weights", weights, ROUTES)
+    run = load(path, trust=trust)
+    file = run.path / FILE
+    if file.is_file():
+        found = Measurements.from_dict(read_json(file))
+    else:
+        found = _measured(run, progress)
+        with whole(file) as part:
+            part.write_text(found.to_json(), encoding="utf-8")
+    if weights == "global":
+        found = dataclasses.replace(found, weights=(_global(run), *found.weights))
+    first = [each for each in found.weights if each.origin.startswith(weights)]
+    return dataclasses.replace(found, weights=(*first, *(each for each in found.weights if each not in first)))
+
+
+def gradient_noise_of_run(
+    path: str | Path, *, weighting: Weighting | None = None, progress: Progress = silent
+) -> GradientNoise:
+    """`Var₁` and Q of the gradient that trained a run's policy, on imagined rollouts of its training's length."""
+    run = load(path)
+    imagined, settings = run.imagined, run.result.trainings[-1]
+    progress("gradient noise", 0, 1)
+    return gradient_noise(
+        imagined.trained_in,
+        imagined.policy,
+        jnp.asarray(run.data.initial),
+        stage_key(run.config["seed"], "gradient noise"),
+        horizon=settings.horizon,
+        weighting=weighting or ("discounted" if settings.weighting == "discounted" else "plain"),
+    )
+
+
+def _measured(run: Run, progress: Progress) -> Measurements:
+    for part in _PARTS:
+        origin = run.result.fits[part].origin
+        if origin != "learned":
+            raise checks.BadData(f"the run's {part} is {origin}, not learned; a budget is split between two that are.")
+    visited = Dataset.from_trajectory(run.episodes)
+    curves = {part: _curve(part, run, visited, progress) for part in _PARTS}
+    progress("weights", 0, 1)
+    refits = {part: each.refits for part, each in curves.items()}
+    routes = (*run.result.diagnosis.weights, fitted_weights(run.world, run.policy, run.episodes, refits))
+    return Measurements(
+        curves={part: each.curve for part, each in curves.items()},
+        collected={part: each.others["held out"] for part, each in curves.items()},
+        weights=routes,
+        owned={"dynamics": len(run.data.transitions), "reward": len(run.data.labels)},
+        cost_dynamics=run.result.purchases.price_transition,
+        cost_reward=run.result.purchases.price_reward_label,
+        warnings=tuple(said for part in _PARTS if (said := _parted(part, curves[part]))),
+    )
+
+
+def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> Measured:
+    name = f"curve of {part}"
+    progress(name, 0, _SEEDS)
+    return learning_curve(
+        part,
+        run.data,
+        run.world.spec,
+        visited=visited,
+        seeds=_SEEDS,
+        seed=run.config["seed"],
+        progress=lambda done, total: progress(name, done, total),
+    )
+
+
+def _parted(part: Bought, found: Measured) -> str:
+    """A sentence where the error on visited states is another than on collected ones, at the largest count."""
+    visited, collected = (_at_largest(curve) for curve in (found.curve, found.others["held out"]))
+    ratio = visited / collected
+    if 1 / _APART < ratio < _APART:
+        return ""
+    return (
+        f"The {part} error is {visited:.3g} on the states that the policy visits and {collected:.3g} on those"
+        " collected: the plan goes by the former."
+    )
+
+
+def _at_largest(curve: Curve) -> float:
+    most = max(anchor.samples for anchor in curve.anchors)
+    return float(np.mean([anchor.error for anchor in curve.anchors if anchor.samples == most]))
+
+
+def fitted_weights(world: MDP, policy: Policy, episodes: Trajectory, refits: Mapping[str, Sequence[Refit]]) -> Weights:
+    """Weights from the audit's own terms: of each refit in place of its part, `|mean term| = κ error` in least squares.
+
+    The errors are those on the policy's states. Terms of single refits scatter, so all are pooled.
+    """
+    found = {}
+    for part, each in refits.items():
+        errors = np.array([[*refit.errors.values()][-1] for refit in each])
+        terms = np.array([abs(_term(world.replace(**{part: refit.part}), policy, episodes, part)) for refit in each])
+        found[part] = float(np.sum(terms * errors) / np.sum(errors**2))
+    about = ("root mean square: of the dynamics in scaled states, of the reward in its own unit", world.discount)
+    origin = "fitted: the audit's terms of refits against their errors"
+    return Weights(found["dynamics"], found["reward"], *about, episodes.alive.shape[1], origin)
+
+
+def _term(world: MDP, policy: Policy, episodes: Trajectory, part: str) -> float:
+    """The part's mean term of the gap, discounted."""
+    key = stage_key(0, "terms of refits")
+    with jax.enable_x64(True):
+        world, played, episodes = in_double((world, Mode(policy), jax.tree.map(np.asarray, episodes)))
+        asked = ask(world, played, episodes, key)
+        if part == "reward":
+            missed = np.where(episodes.alive, episodes.reward - np.asarray(asked.real.reward), 0.0)
+            return float(np.mean(missed @ world.discount ** np.arange(missed.shape[1])))
+        terms = attribute(world, played, episodes, asked, key=key, most_imagined_steps=_MOST_IMAGINED_STEPS)
+    return float(np.mean(terms.dynamics.sum(axis=1)))
+
+
+def _global(run: Run) -> Weights:
+    """The weights of rung 1 (theory, section 1) over the horizon, which is finite where `γ c ≥ 1` too."""
+    world, horizon = run.world, run.episodes.alive.shape[1]
+    states = np.asarray(run.episodes.state)[np.asarray(run.episodes.alive)]
+    with jax.enable_x64(True):
+        wide = in_double((world, run.policy))
+        found = constants.brackets(*wide, states, stage_key(run.config["seed"], "weights"))
+        uppers = ladder.Constants(*(float(found[name].upper) for name in ladder.Constants._fields))
+        loop = ladder.closed(uppers, "global")
+        cost = [
+            float(ladder.total(ladder.uniform(ladder.worst(*unit, horizon), loop), world.discount))
+            for unit in ((1.0, 0.0), (0.0, 1.0))
+        ]
+    if not np.isfinite(cost).all():
+        raise checks.BadData(
+            f"the global constants let a unit of dynamics error cost {cost[0]:.3g} over {horizon} steps; such weights"
+            " split nothing, and realised ones are needed."
+        )
+    about = (run.result.diagnosis.weights[0].norm, world.discount, horizon)
+    return Weights(cost[0], cost[1], *about, "global: Lipschitz constants over all states (rung 1)")
