@@ -12,14 +12,17 @@ from rich.text import Text
 
 from paracosm.core.records import Comparison, Diagnosis, Estimate, RunResult
 from paracosm.reporting import tables, words
+from paracosm.reporting.decision_terminal import Decision, decision
 
 COLORS = {"reward": "dark_orange", "termination": "green", "dynamics": "blue", "horizon": "yellow"}
 RUNS_ABREAST = 3
 HALF_BAR = 9
 
 
-def summary(record: RunResult | Diagnosis | Comparison) -> RenderableType:
+def summary(record: RunResult | Diagnosis | Comparison | Decision) -> RenderableType:
     """What a record says, in 80 columns, for any rich console."""
+    if isinstance(record, Decision):
+        return decision(record)
     if isinstance(record, Comparison):
         return _comparison(record)
     if isinstance(record, Diagnosis):

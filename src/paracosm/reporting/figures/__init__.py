@@ -4,8 +4,14 @@ from paracosm.reporting.figures.comparison_causes import plot_comparison_causes
 from paracosm.reporting.figures.comparison_returns import plot_comparison_returns
 from paracosm.reporting.figures.dimensions import plot_dimensions
 from paracosm.reporting.figures.gap import plot_gap
+from paracosm.reporting.figures.gradient_noise import plot_gradient_noise
+from paracosm.reporting.figures.label_cost import plot_label_cost
 from paracosm.reporting.figures.learning import plot_learning
+from paracosm.reporting.figures.mixture import plot_mixture
 from paracosm.reporting.figures.overlay import plot_overlay
+from paracosm.reporting.figures.plan_curve import plot_plan_curve
+from paracosm.reporting.figures.plan_frontier import plot_plan_frontier
+from paracosm.reporting.figures.plan_splits import plot_plan_splits
 from paracosm.reporting.figures.returns import plot_returns
 from paracosm.reporting.figures.steps import plot_steps
 from paracosm.reporting.figures.training import plot_training
@@ -15,8 +21,14 @@ __all__ = [
     "plot_comparison_returns",
     "plot_dimensions",
     "plot_gap",
+    "plot_gradient_noise",
+    "plot_label_cost",
     "plot_learning",
+    "plot_mixture",
     "plot_overlay",
+    "plot_plan_curve",
+    "plot_plan_frontier",
+    "plot_plan_splits",
     "plot_returns",
     "plot_steps",
     "plot_training",

@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 INK = "#1f2328"
 MUTED = "#656d77"
@@ -78,13 +78,22 @@ def grid(axes: Axes, which: str) -> None:
     axes.grid(axis=which, color=BAND, linewidth=1)  # pyright: ignore[reportArgumentType]
 
 
-def logarithmic(axis: XAxis | YAxis) -> None:
-    """A logarithmic axis with plain numbers at the powers of ten, or at 1, 2, 5 if there are few."""
+def logarithmic(axis: XAxis | YAxis, *, percent: bool = False) -> None:
+    """A logarithmic axis with plain numbers at the powers of ten, at 1, 2, 5 if there are few, evenly if fewer."""
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    powers = LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,), numticks=12)
+    axis.set_major_locator(powers if high > 4 * low else MaxNLocator(4))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{short(100 * value)}%" if percent else short(value)))
     axis.set_minor_locator(NullLocator())
+
+
+def short(value: float) -> str:
+    """A tick's number in few characters."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
 
 
 def key(axes: Axes) -> None:

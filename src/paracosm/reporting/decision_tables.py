@@ -1,0 +1,176 @@
+"""Plans as rows of text, for the page and for the terminal alike."""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from paracosm.core.decisions import CurveFit, LabelChoice, LabelPlan, MixturePlan, Plan, Purchase
+from paracosm.reporting import decision_words, words
+
+Texts = tuple[str, ...]
+NEAR = 1.1
+
+
+class Lettered(NamedTuple):
+    """A row that a figure marks with its letter; the plan's own has none."""
+
+    letter: str
+    cells: Texts
+
+
+def purchase_rows(plan: Plan) -> list[Texts]:
+    """What is for sale, how many units to buy, at which price, for how much in total."""
+    return [
+        (
+            decision_words.bought(unit),
+            f"{number:,}",
+            words.price(plan.prices[unit]) if unit in plan.prices else "–",
+            words.price(number * plan.prices[unit]) if unit in plan.prices else "–",
+        )
+        for unit, number in plan.best.units.items()
+    ]
+
+
+def owned_rows(plan: Plan) -> list[Texts]:
+    """What, how many are owned, bought and owned then."""
+    return [
+        (
+            decision_words.bought(part),
+            f"{plan.owned.get(part, 0):,}",
+            f"{getattr(plan, part):,}",
+            f"{plan.owned.get(part, 0) + getattr(plan, part):,}",
+        )
+        for part in ("dynamics", "reward")
+    ]
+
+
+def error_rows(plan: Plan) -> list[Texts]:
+    """When, the predicted error in return and its interval."""
+    return [(f"{when} buying", words.mean(each), words.interval(each)) for when, each in plan.predicted_error.items()]
+
+
+def marginal_rows(plan: Plan) -> list[Texts]:
+    """What, by how much the predicted error falls per lot of money, and per lot of pieces bought."""
+    lot = decision_words.marginal_lot(plan)
+    return [
+        (
+            decision_words.bought(part),
+            words.number(lot * plan.marginal[part]),
+            words.number(lot * plan.marginal[part] * plan.prices[part]) if part in plan.prices else "–",
+        )
+        for part in plan.marginal
+    ]
+
+
+def split_rows(plan: Plan) -> list[Lettered]:
+    """The plan and the simple rules: counts, predicted error, regret."""
+    return lettered([_split("this plan", plan.best), *(_split(each.name, each) for each in plan.alternatives)])
+
+
+def _split(name: str, way: Purchase) -> Texts:
+    counts = (decision_words.count(way.dynamics), decision_words.count(way.reward))
+    return (name, *counts, words.number(way.error.mean), decision_words.share(way.regret.mean))
+
+
+def lettered(rows: Iterable[Texts]) -> list[Lettered]:
+    """Rows with the letters that figures mark them with: none for the first, then A, B, C."""
+    return [Lettered(letter, cells) for letter, cells in zip(("", *string.ascii_uppercase), rows, strict=False)]
+
+
+def budget_rows(plan: Plan) -> list[Texts]:
+    """Half, the same and double the budget: counts and predicted error."""
+    named = {"half": 0.5, "this budget": 1.0, "double": 2.0}
+    found = [(name, at_budget(plan, factor)) for name, factor in named.items()]
+    return [
+        (
+            name,
+            words.price(way.spend),
+            decision_words.count(way.dynamics),
+            decision_words.count(way.reward),
+            words.number(way.error.mean),
+        )
+        for name, way in found
+        if way
+    ]
+
+
+def at_budget(plan: Plan, factor: float) -> Purchase | None:
+    """The frontier's point nearest to a multiple of the budget, if there is one within a tenth of it."""
+    if plan.budget <= 0:
+        return None
+
+    def apart(way: Purchase) -> float:
+        return abs(math.log(way.spend / (factor * plan.budget))) if way.spend > 0 else math.inf
+
+    nearest = min(plan.frontier, key=apart, default=None)
+    return nearest if nearest and apart(nearest) <= math.log(NEAR) else None
+
+
+def curve_rows(plan: Plan) -> list[Texts]:
+    """What is said of the fitted laws, then that of each part's."""
+    said = [_law(fit) for fit in plan.curves.values()]
+    return [(name, *(each[name] for each in said)) for name in said[0]] if said else []
+
+
+def _law(fit: CurveFit) -> dict[str, str]:
+    return {
+        "prefactor": words.number(fit.prefactor),
+        "exponent": words.number(fit.exponent, 3),
+        "exponent, 95% interval": f"[{words.number(fit.low, 3)}, {words.number(fit.high, 3)}]",
+        "floor": decision_words.amount(fit.floor),
+        "R²": words.number(fit.r2, 3),
+        "reach": f"{decision_words.amount(fit.extrapolation)}×",
+    }
+
+
+def weight_rows(plan: Plan) -> list[Texts]:
+    """How weights were found, that of the dynamics and that of the reward; the first are used."""
+    return [(each.origin, words.number(each.dynamics), words.number(each.reward)) for each in plan.weights]
+
+
+def label_rows(plan: LabelPlan) -> list[Lettered]:
+    """The choice and its alternatives: cost, rollouts, repeats, variance, why."""
+    chosen = LabelChoice(plan.cost, plan.rollouts, plan.repeats, plan.variance, "this plan")
+    return lettered([_label(each) for each in (chosen, *plan.alternatives)])
+
+
+def _label(choice: LabelChoice) -> Texts:
+    numbers = (
+        decision_words.amount(choice.cost),
+        f"{choice.rollouts:,}",
+        f"{choice.repeats:,}",
+        words.number(choice.variance),
+    )
+    return (choice.why, *numbers)
+
+
+def noise_rows(plan: LabelPlan) -> list[Texts]:
+    """What reward noise does to the gradient: what, number, interval."""
+    if plan.noise is None:
+        return []
+    noise = plan.noise
+    measured = {
+        "without noise": noise.intrinsic,
+        "added by independent errors": noise.coefficient,
+        "added by one error per rollout": noise.shared,
+    }
+    bound = ("Theorem 2’s bound on the second", words.number(noise.bound), "")
+    return [*((name, words.mean(each), words.interval(each)) for name, each in measured.items()), bound]
+
+
+def mixture_rows(plan: MixturePlan) -> list[Texts]:
+    """What, rollouts, of them with gold labels, variance, squared bias, squared error."""
+    return [
+        (
+            decision_words.LABELS.get(each.name, each.name),
+            f"{each.rollouts:,}",
+            f"{each.gold:,}",
+            words.number(each.variance),
+            words.number(each.squared_bias),
+            words.number(each.error),
+        )
+        for each in plan.choices
+    ]

@@ -1,0 +1,74 @@
+"""Plans for the terminal, readable in 80 columns; the verdict comes last, next to the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from paracosm.core.decisions import LabelPlan, MixturePlan, Plan
+from paracosm.reporting import decision_tables, decision_words, words
+
+Decision = Plan | LabelPlan | MixturePlan
+
+
+def decision(record: Decision) -> RenderableType:
+    """What a plan says, in 80 columns, for any rich console."""
+    return Group(*_body(record), *_end(record))
+
+
+def _body(record: Decision) -> list[RenderableType]:
+    if isinstance(record, Plan):
+        return _plan(record)
+    return _labels(record) if isinstance(record, LabelPlan) else _mixture(record)
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table.add_column(heads[0], overflow="fold")
+    for head in heads[1:]:
+        table.add_column(head, justify="right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _plan(plan: Plan) -> list[RenderableType]:
+    splits = [row.cells for row in decision_tables.split_rows(plan)]
+    said = [decision_words.ratio(plan), decision_words.regret(plan), decision_words.marginal(plan), plan.disagreement]
+    return [
+        _table(("Buy", "units", "price each", "total"), decision_tables.purchase_rows(plan)),
+        _table(("Owned", "now", "bought", "then"), decision_tables.owned_rows(plan)),
+        _table(("Predicted error in return", "mean", "95% interval"), decision_tables.error_rows(plan)),
+        _table(("Splits", "transitions", "labels", "error", "regret"), splits),
+        _table(("Budgets", "spend", "transitions", "labels", "error"), decision_tables.budget_rows(plan)),
+        _table(("Curve", *plan.curves), decision_tables.curve_rows(plan)),
+        _notes([*said, decision_words.pilot(plan.next_pilot)]),
+    ]
+
+
+def _labels(plan: LabelPlan) -> list[RenderableType]:
+    choices = [row.cells for row in decision_tables.label_rows(plan)]
+    heads = ("Choice", "cost a label", "rollouts", "repeats", "gradient variance")
+    measured = _table(("Gradient’s variance", "mean", "95% interval"), decision_tables.noise_rows(plan))
+    noise = [measured] if plan.noise else []
+    return [_table(heads, choices), *noise, _notes([decision_words.attained(plan)])]
+
+
+def _mixture(plan: MixturePlan) -> list[RenderableType]:
+    heads = ("Labels", "rollouts", "gold", "variance", "bias²", "error²")
+    starts = [f"From a budget of {budget} on: {name}." for name, budget in decision_words.changes(plan)]
+    return [_table(heads, decision_tables.mixture_rows(plan)), _notes([decision_words.correlation(plan), *starts])]
+
+
+def _notes(sentences: list[str]) -> Text:
+    return Text("\n".join(filter(None, sentences)) + "\n", style="dim")
+
+
+def _end(record: Decision) -> list[Text]:
+    budget = Text(f"Budget {words.price(record.budget)}", style="dim")
+    warnings = [Text(f"Warning: {warning}", style="yellow") for warning in record.warnings]
+    return [budget, *warnings, Text(record.verdict, style="bold")]

@@ -1,0 +1,114 @@
+"""Plans in words: what is bought, what it promises and what it would cost to be wrong, one sentence each."""
+
+from __future__ import annotations
+
+from paracosm.core.decisions import CurveFit, GradientNoise, LabelPlan, MixturePlan, Pilot, Plan
+from paracosm.reporting import words
+
+BOUGHT = {"dynamics": "transitions", "reward": "reward labels", "joint": "labelled transitions"}
+LEAST_READ = 0.001
+SAME = 0.95
+LABELS = {"cheap": "cheap labels alone", "gold": "gold labels alone", "mixture": "the mixture of both"}
+
+
+def bought(unit: str) -> str:
+    """What a unit for sale is called; a label source goes by its own name."""
+    return BOUGHT.get(unit, unit)
+
+
+def count(amount: float) -> str:
+    """A whole number of things."""
+    return words.number(amount, 0)
+
+
+def amount(value: float) -> str:
+    """A quantity that may be given rather than measured: no zeros at its end."""
+    said = words.number(value)
+    return said.rstrip("0").rstrip(".") if "." in said and "e" not in said else said
+
+
+def share(part: float) -> str:
+    """A share in per cent where rounding to zero is said as such."""
+    return f"below {words.percent(1e-5)}" if 0 < part < 1e-5 else words.percent(part)
+
+
+def ratio(plan: Plan) -> str:
+    """How transitions and labels will stand to each other, and what the curves leave open."""
+    said = f"There will then be {words.number(plan.ratio)} transitions for each reward label"
+    if len(plan.interval) != 2:
+        return f"{said}."
+    low, high = plan.interval
+    return (
+        f"{said}. The measured curves leave open what is best: with 90% probability the best ratio lies between "
+        f"{words.number(low)} and {words.number(high)}."
+    )
+
+
+def regret(plan: Plan) -> str:
+    """What acting on the plan is expected to lose."""
+    return (
+        f"Someone who knew the true curves would split better; not knowing them is expected to cost "
+        f"{share(plan.expected_regret)} more error."
+    )
+
+
+def marginal_lot(plan: Plan) -> int:
+    """A round amount of money that lowers the predicted error by a number worth reading, within the budget."""
+    most = max(plan.marginal.values(), default=0.0)
+    lots = [10**power for power in range(10) if 10**power <= max(1.0, plan.budget / 10)]
+    return next((lot for lot in lots if lot * most >= LEAST_READ), lots[-1])
+
+
+def marginal(plan: Plan) -> str:
+    """Which part more money should go to, if it makes a difference."""
+    if min(plan.marginal.values(), default=0.0) > SAME * max(plan.marginal.values(), default=0.0):
+        return "More money is worth about the same on either part, as it is at the best split."
+    best = max(plan.marginal, key=lambda part: plan.marginal[part])
+    return f"The next unit of money does most on {bought(best)}."
+
+
+def pilot(found: Pilot | None) -> str:
+    """Which measurement to make before buying, if any."""
+    if found is None:
+        return "No further measurement is worth its price: buy now."
+    return (
+        f"Before buying, measure the error of the {found.part} model with {count(found.samples)} {bought(found.part)}, "
+        f"for {words.price(found.cost)}: expected regret then falls from {share(found.regret_now)} to "
+        f"{share(found.regret_then)}."
+    )
+
+
+def halving(fit: CurveFit) -> str:
+    """What the exponent means."""
+    return (
+        f"Twice the samples leave {words.percent(2**-fit.exponent)} of the error"
+        f"{' above its floor' if fit.floor > 0 else ''}."
+    )
+
+
+def attained(plan: LabelPlan) -> str:
+    """Whether the best is a choice or a limit."""
+    if plan.attained:
+        return f"What decides: {plan.regime}."
+    return f"What decides: {plan.regime}. The best is a limit that no label reaches; this is the nearest allowed."
+
+
+def looseness(noise: GradientNoise) -> str:
+    """How the gradient's noise was measured."""
+    return (
+        f"Measured on imagined rollouts of {noise.horizon:,} steps, {noise.weighting}. Theorem 2’s bound holds for any "
+        "policy, the exact coefficient is this policy’s own; decisions use the exact one."
+    )
+
+
+def changes(plan: MixturePlan) -> list[tuple[str, str]]:
+    """Who starts to win at which budget."""
+    return [(LABELS.get(name, name), words.price(budget)) for name, budget in plan.changes.items()]
+
+
+def correlation(plan: MixturePlan) -> str:
+    """When the mixture is worth it."""
+    return (
+        f"Cheap labels enter with weight {words.number(plan.coefficient)}. The mixture beats gold labels alone once "
+        f"gradients from cheap and gold labels correlate by more than {words.number(plan.least_correlation)}."
+    )

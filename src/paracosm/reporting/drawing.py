@@ -1,0 +1,84 @@
+"""The figures of every kind of page as inline SVG; the one way from a page to Matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from paracosm.core.decisions import LabelPlan, MixturePlan, Plan
+from paracosm.core.records import Comparison, Diagnosis, RunResult
+from paracosm.reporting import figures
+from paracosm.reporting.figures.overlay import MOST_DIMENSIONS
+from paracosm.reporting.figures.svg import inline
+
+
+def diagnosis(found: Diagnosis) -> dict[str, Any]:
+    """The figures of an audit; `most` is how many state dimensions its overlays show."""
+    overlays = [figures.plot_overlay(found, episode) for episode in range(len(found.overlays))]
+    return {
+        "returns": _inline(figures.plot_returns(found), "returns", "Real and imagined return with intervals"),
+        "gap": _inline(figures.plot_gap(found), "gap", "The total gap and its four causes with intervals"),
+        "steps": _inline(figures.plot_steps(found), "steps", "Running sums of the causes over the episode"),
+        "dimensions": _inline(figures.plot_dimensions(found), "dimensions", "The dynamics term by state component"),
+        "overlays": _all(overlays, "overlay", "Imagined rollout over real episode"),
+        "most": MOST_DIMENSIONS,
+    }
+
+
+def run(result: RunResult) -> dict[str, Any]:
+    """The figures that a run has beside those of its audit."""
+    learned = {name: figures.plot_learning(fit) for name, fit in result.fits.items() if fit.curve}
+    trained = any(training.step for training in result.trainings)
+    drawn = _inline(figures.plot_training(result), "training", "Imagined return over training") if trained else ""
+    return {
+        "training": drawn,
+        "learning": {
+            name: _inline(figure, f"learning-{number}", f"Learning of the {result.fits[name].part}")
+            for number, (name, figure) in enumerate(learned.items())
+        },
+    }
+
+
+def comparison(runs: Comparison) -> list[Markup]:
+    """The figures of a comparison."""
+    return [
+        _inline(figures.plot_comparison_returns(runs), "returns", "Real and imagined return of every run"),
+        _inline(figures.plot_comparison_causes(runs), "causes", "The causes of the gap of every run"),
+    ]
+
+
+def plan(found: Plan, name: str = "plan") -> dict[str, Any]:
+    """The figures of a plan; `name` keeps several plans in one page apart."""
+    curves = {part: figures.plot_plan_curve(found, part) for part in found.curves}
+    return {
+        "splits": _inline(figures.plot_plan_splits(found), f"{name}-splits", "Predicted error and regret by split"),
+        "frontier": _inline(figures.plot_plan_frontier(found), f"{name}-frontier", "Predicted error by money spent"),
+        "curves": {
+            part: _inline(figure, f"{name}-{part}", f"Learning curve of the {part} model")
+            for part, figure in curves.items()
+        },
+    }
+
+
+def label_plan(found: LabelPlan) -> dict[str, Any]:
+    """The figures of a label plan."""
+    noise = figures.plot_gradient_noise(found.noise) if found.noise else None
+    return {
+        "cost": _inline(figures.plot_label_cost(found), "cost", "What labels of each cost are worth"),
+        "noise": _inline(noise, "noise", "What label noise adds to the gradient’s variance") if noise else "",
+    }
+
+
+def mixture_plan(found: MixturePlan) -> dict[str, Any]:
+    """The figures of a mixture plan."""
+    return {"errors": _inline(figures.plot_mixture(found), "errors", "Squared error of each way to label")}
+
+
+def _all(drawn: Sequence[Any], name: str, description: str) -> list[Markup]:
+    return [_inline(figure, f"{name}-{n}", f"{description} {n + 1}") for n, figure in enumerate(drawn)]
+
+
+def _inline(figure: Any, name: str, description: str) -> Markup:
+    return Markup(inline(figure, name, description))
