@@ -36,7 +36,7 @@ class Curve(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Measurements(Record):
-    """What a run knows that a plan needs: curves on the states that count, routes to the weights, what is owned, prices.
+    """What a run knows that a plan needs: curves on the states that count, weights, what is owned, and prices.
 
     The first of `weights` is the one to use. `collected` holds the curves on the collected data's own states.
     """
