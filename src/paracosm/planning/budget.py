@@ -64,7 +64,7 @@ class Task(NamedTuple):
 
     def expected(self, counts: np.ndarray) -> np.ndarray:
         """Its mean over the draws, `[…]`."""
-        return self.losses(counts).mean(axis=-1)
+        return np.asarray(self.losses(counts).mean(axis=-1))
 
     def log_slopes(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logarithms of how fast the expected error falls with either count, `log(-∂/∂N_i)`, each `[…]`."""
@@ -124,7 +124,7 @@ def log_values(task: Task, offers: Sequence[Offer], counts: np.ndarray) -> list[
     found = []
     for offer in offers:
         yielded = [np.log(count) + slope for count, slope in zip(offer.yields, slopes, strict=True) if count > 0]
-        found.append(np.logaddexp.reduce(yielded) - np.log(np.asarray(offer.cost, float)))
+        found.append(np.asarray(np.logaddexp.reduce(yielded) - np.log(np.asarray(offer.cost, float))))
     return found
 
 
@@ -197,8 +197,8 @@ def _spent(odds: np.ndarray, offers: list[Offer], money: np.ndarray, pair: tuple
 def _log_mean(terms: np.ndarray) -> np.ndarray:
     """`log mean exp` over the last axis; exact for one term, and infinite where a term is."""
     if terms.shape[-1] == 1:
-        return terms[..., 0]
+        return np.asarray(terms[..., 0])
     top = terms.max(axis=-1, keepdims=True)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):
-        return np.log(np.mean(np.exp(terms - top), axis=-1)) + top[..., 0]
+        return np.asarray(np.log(np.mean(np.exp(terms - top), axis=-1)) + top[..., 0])
