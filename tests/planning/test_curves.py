@@ -1,0 +1,281 @@
+"""The posterior of a learning curve: its density against brute force, its calibration, its symmetries; the gate."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from paracosm.core.checks import BadData
+from paracosm.core.decisions import Anchor, Curve, CurveFit
+from paracosm.planning import curves, gate, grid
+from paracosm.planning.curves import Posterior, posterior
+from paracosm.planning.law import Law
+from tests.planning.simulator import CELLS, pilots
+from tests.statistical import assert_distribution, assert_mean, assert_share
+
+SIZES = (500, 1000, 2000, 4000, 8000)
+FAR = np.array([1000.0, 8000.0, 128_000.0])
+
+
+def curve(errors, sizes=SIZES, unit="rms") -> Curve:
+    """Errors `[sizes]` or `[sizes, seeds]`."""
+    errors = np.asarray(errors, float).reshape(len(sizes), -1)
+    anchors = [Anchor(n, float(e), s) for n, row in zip(sizes, errors, strict=True) for s, e in enumerate(row)]
+    return Curve("reward", tuple(anchors), unit, "simulated")
+
+
+def noisy(law, sizes=SIZES, seeds=4, noise=0.1, seed=0) -> Curve:
+    rng = np.random.default_rng(seed)
+    return curve(law.error(np.array(sizes))[:, None] * np.exp(noise * rng.standard_normal((len(sizes), seeds))), sizes)
+
+
+POWER, FLOORED = Law(30.0, 0.5), Law(30.0, 0.5, 0.5)
+
+
+# The density
+
+
+def integrated(found: Curve, exponent: float, floor: float, ratio: float) -> float:
+    """The data's density with level and σ summed out on a fine grid, every row of the table in one normal vector."""
+    sizes = np.array([anchor.samples for anchor in found.anchors])
+    left = np.log([anchor.error for anchor in found.anchors]) - np.log((sizes / sizes.max()) ** -exponent + floor)
+    shape = np.eye(len(sizes)) + ratio**2 * (sizes[:, None] == sizes)
+    inverse = np.linalg.inv(shape)
+    noise, step = np.exp(np.linspace(np.log(1e-3), np.log(1e3), 401))[:, None], np.linspace(-12, 12, 401)
+    off = left - (inverse.sum(axis=0) @ left / inverse.sum() + step * noise)[..., None]
+    fit = np.exp(-np.sum(off @ inverse * off, axis=-1) / 2 / noise**2) / noise ** len(sizes)
+    prior = stats.invgamma(grid.NOISE_ROWS / 2, scale=grid.NOISE_ROWS * grid.NOISE**2 / 2).pdf(noise**2)
+    return float(np.sum(fit * prior * noise**2 * noise)) / np.sqrt(np.linalg.det(shape))
+
+
+def test_the_density_is_the_integral_over_level_and_noise():
+    """Unequal numbers of seeds, and cells that differ in exponent, floor and shared noise."""
+    found = curve([1.0, 0.7, 0.52], (100, 200, 400))
+    found = dataclasses.replace(found, anchors=(*found.anchors, Anchor(100, 1.15, 1), Anchor(400, 0.45, 1)))
+    share = np.array([0.0, 0.3])
+    density = grid._log_density(posterior(found).pilot, np.array([0.2, 0.9]), share)[0]
+    where = [(0, 0, 0), (1, 1, 3), (0, 1, 12)]
+    values = [integrated(found, (0.2, 0.9)[i], share[j] / (1 - share[j]), grid.RATIOS[k]) for i, j, k in where]
+    closed = np.exp([density[each] for each in where])
+    np.testing.assert_allclose(closed / closed[0], np.array(values) / values[0], rtol=2e-4)
+
+
+@pytest.mark.parametrize("law", [POWER, FLOORED])
+def test_refining_the_grid_changes_nothing_but_its_step(law, monkeypatch):
+    found = noisy(law)
+    refined = posterior(found).forecast(FAR)
+    monkeypatch.setattr(grid, "ROUNDS", 1)
+    monkeypatch.setattr(grid, "EXPONENTS", 600)
+    monkeypatch.setattr(grid, "SHARES", 300)
+    np.testing.assert_allclose(refined, posterior(found).forecast(FAR), rtol=0.015)
+
+
+def from_prior(rng) -> tuple[Curve, Law, float]:
+    """A law and its noise drawn from the prior, and a pilot of it."""
+    share = rng.uniform() * (rng.uniform() < 0.5)
+    exponent = np.exp(rng.uniform(np.log(grid.LEAST_EXPONENT), np.log(grid.MOST_EXPONENT)))
+    law = Law(2.0 * SIZES[-1] ** exponent, exponent, 2.0 * share / (1 - share))
+    noise = grid.NOISE / np.sqrt(rng.chisquare(grid.NOISE_ROWS))
+    shared = rng.choice(grid.RATIOS) * noise * rng.standard_normal((len(SIZES), 1))
+    scatter = np.clip(shared + noise * rng.standard_normal((len(SIZES), 3)), -100, 100)
+    return curve(law.error(np.array(SIZES))[:, None] * np.exp(scatter)), law, noise
+
+
+def judged(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """The truth's rank among draws of error near, error far and seed noise `[pilots, 3]`; floor there, and its odds."""
+    rng, near_and_far, ranks, floors = np.random.default_rng(5), np.array([SIZES[0], 16 * SIZES[-1]]), [], []
+    for index in range(number):
+        each, law, noise = from_prior(rng)
+        pilot = curves._summary(each.anchors)
+        found = Posterior(each, pilot, grid.cells(pilot))
+        draws = found.draws(400, index)
+        drawn = draws.law.error(near_and_far[:, None])
+        stands = np.mean(drawn < law.error(near_and_far)[:, None], axis=1)
+        ranks.append([*stands, np.mean(draws.seed_noise < noise)])
+        floors.append([law.floor > 0, found.cells.probability[found.cells.floor > 0].sum()])
+    return np.array(ranks), np.array(floors)
+
+
+@pytest.mark.parametrize("number", [150, pytest.param(4000, marks=pytest.mark.full)])
+def test_under_its_own_prior_the_posterior_is_calibrated(number):
+    """Simulation-based calibration: true laws drawn from the prior rank uniformly, floors are as often as said."""
+    ranks, floors = judged(number)
+    floor, said = floors.T
+    jitter = np.random.default_rng(6).uniform(0, 1 / 401, (number, 3))
+    for column in (ranks * 400 / 401 + jitter).T:
+        assert_distribution(column, stats.uniform.cdf)
+    assert_mean(np.column_stack([floor - said, (floor - said) * said]), 0.0)
+
+
+def test_draws_follow_the_mixture_of_the_grid():
+    """The law's log error is a mixture of Student t distributions, one for each cell."""
+    found = posterior(noisy(FLOORED))
+    cells, samples, number = found.cells, 128_000.0, 4000
+    shape = np.log((samples / SIZES[-1]) ** -cells.exponent + cells.floor)
+    width = np.sqrt(cells.squares / cells.rows * cells.variance)
+    errors = found.draws(number, 1).law.error(samples)
+    for level, cut in zip((0.05, 0.5, 0.95), np.log(found.forecast(np.array([samples]))[0]), strict=True):
+        expected = np.sum(cells.probability * stats.t.cdf((cut - cells.level - shape) / width, cells.rows))
+        assert abs(expected - level) < 0.01
+        assert_share(int(np.sum(np.log(errors) < cut)), number, float(expected))
+
+
+# Symmetries and limits
+
+
+@given(st.integers(0, 50), st.floats(1e-6, 1e6))
+def test_a_factor_on_the_errors_is_a_factor_on_the_forecast(pilot, factor):
+    found = noisy(FLOORED, seed=pilot)
+    scaled = [dataclasses.replace(anchor, error=anchor.error * factor) for anchor in found.anchors]
+    forecast = posterior(dataclasses.replace(found, anchors=tuple(scaled))).forecast(FAR)
+    np.testing.assert_allclose(forecast, factor * posterior(found).forecast(FAR), rtol=1e-6)
+
+
+@given(st.permutations(range(20)))
+def test_the_order_of_rows_says_nothing(order):
+    found = noisy(POWER)
+    shuffled = dataclasses.replace(found, anchors=tuple(found.anchors[i] for i in order))
+    np.testing.assert_array_equal(posterior(shuffled).forecast(FAR), posterior(found).forecast(FAR))
+
+
+def test_mean_squares_are_the_same_curve_as_their_roots():
+    found = noisy(POWER)
+    squares = [dataclasses.replace(anchor, error=anchor.error**2) for anchor in found.anchors]
+    squared = posterior(dataclasses.replace(found, anchors=tuple(squares), unit="mse"))
+    np.testing.assert_allclose(squared.forecast(FAR), posterior(found).forecast(FAR), rtol=1e-9)
+    assert "mean squares" in " ".join(squared.warnings(8000))
+    assert "mean squares" not in " ".join(posterior(found).warnings(8000))
+    np.testing.assert_allclose(squared.record(8000).anchors[0].error, found.anchors[0].error)
+
+
+@pytest.mark.parametrize("exponent", [0.1, 0.3, 0.5, 1.0, 1.5])
+def test_a_power_law_without_noise_is_found(exponent):
+    law = Law(3.0, exponent)
+    found = posterior(noisy(law, seeds=5, noise=0.0))
+    fit = found.record(8000)
+    assert fit.low < exponent < fit.high
+    assert fit.exponent == pytest.approx(exponent, abs=0.02)
+    assert fit.floor == 0
+    assert fit.r2 > 0.999
+    np.testing.assert_allclose(found.forecast(FAR[:2])[:, 1], law.error(FAR[:2]), rtol=0.02)
+
+
+def test_a_floor_is_found_where_there_is_one():
+    sizes = (500, 800, 1250, 2000, 3200, 5000, 8000)
+    floored, power = (posterior(noisy(law, sizes, noise=0.03)) for law in (Law(300.0, 1.0, 0.5), POWER))
+    assert floored.cells.probability[floored.cells.floor > 0].sum() > 0.95
+    assert power.cells.probability[power.cells.floor > 0].sum() < 0.5
+    assert floored.record(8000).floor == pytest.approx(0.5, rel=0.1)
+
+
+def test_more_sizes_narrow_the_interval():
+    sizes = (250, 500, 1000, 2000, 4000, 8000, 16_000)
+    widths = []
+    for number in (3, 5, 7):
+        found = [posterior(noisy(POWER, sizes[:number], seed=seed)).forecast(FAR[2:])[0] for seed in range(10)]
+        widths.append(np.median([high / low for low, _, high in found]))
+    assert widths[0] > 1.5 * widths[1] > 1.5 * widths[2]
+
+
+def test_more_seeds_do_not_buy_away_what_seeds_share():
+    """Each size is off by a number of its own, the same for all its seeds: 50 seeds know it hardly better than 5."""
+    shared = np.array([0.1, -0.1, 0.1, -0.1, 0.1])[:, None]
+    widths = []
+    for seeds in (5, 50):
+        noise = shared + 0.02 * np.random.default_rng(0).standard_normal((5, seeds))
+        low, _, high = posterior(curve(POWER.error(np.array(SIZES))[:, None] * np.exp(noise))).forecast(FAR[2:])[0]
+        widths.append(np.log(high / low))
+    assert 0.7 < widths[1] / widths[0] < 1.1
+
+
+def test_a_wider_level_gives_a_wider_interval():
+    found = posterior(noisy(POWER))
+    wide, narrow = found.forecast(FAR, 0.9), found.forecast(FAR, 0.5)
+    assert (wide[:, 0] < narrow[:, 0]).all()
+    assert (narrow[:, 2] < wide[:, 2]).all()
+
+
+# The record and its warnings
+
+
+def test_the_record_says_what_was_fitted_and_how_far_it_goes():
+    found = posterior(noisy(POWER))
+    fit = found.record(40_000)
+    assert fit.extrapolation == 5
+    assert fit.anchors == found.curve.anchors
+    assert fit.band[0][0] == pytest.approx(500)
+    assert fit.band[-1][0] == pytest.approx(40_000)
+    assert all(low < median < high for _, low, median, high in fit.band)
+    assert CurveFit.from_json(fit.to_json()) == fit
+
+
+def test_warnings_come_when_they_are_due():
+    found = posterior(noisy(POWER))
+    assert found.warnings(80_000) == ()
+    assert "10 times" in found.warnings(80_001)[0]
+    assert "one seed" in posterior(noisy(POWER, seeds=1)).warnings(8000)[0]
+    assert "an edge of the grid" in posterior(noisy(Law(1e8, 2.5))).warnings(8000)[0]
+    assert "0.03" in posterior(noisy(Law(1.0, 0.0), noise=0.005)).warnings(8000)[0]
+
+
+# The gate
+
+
+@pytest.mark.parametrize(
+    ("errors", "sizes", "said"),
+    [
+        ([1, 0.5], (100, 200), "measured at 2 sizes"),
+        ([[1, 0.9, 0.8, 0.7]], (100,), "measured at 1 size;"),
+        ([1, 0, 0.5], (100, 200, 400), "an error of 0 at 200 samples"),
+        ([1, -1, 0.5], (100, 200, 400), "an error of -1"),
+        ([1, np.nan, 0.5], (100, 200, 400), "an error of nan"),
+        ([1, np.inf, 0.5], (100, 200, 400), "an error of inf"),
+        ([1, 0.7, 0.5], (0, 200, 400), "at 0 samples"),
+        ([0.1, 0.2, 0.3], (100, 1000, 10_000), "rises with more samples, from 0.1 at 100 to 0.3 at 10,000"),
+        ([1, 1.1, 1.2], (100, 200, 400), "rises with more samples"),
+        ([1, 0.95, 0.8, 0.5, 0.1], SIZES, "bends against the law"),
+        ([1.0, 0.99, 0.93, 0.8, 0.5, 0.2], (500, 1000, 2000, 4000, 8000, 16_000), "bends against the law"),
+    ],
+)
+def test_a_curve_that_supports_no_forecast_is_refused(errors, sizes, said):
+    with pytest.raises(BadData, match=said):
+        posterior(curve(errors, sizes))
+
+
+def test_no_curve_at_all_is_refused():
+    with pytest.raises(BadData, match="measured at 0 sizes"):
+        posterior(Curve("dynamics", (), "rms", "nowhere"))
+
+
+def refusals(law: Law, number: int) -> int:
+    """How many of `number` pilots of seven sizes the gate refuses; anchors and seeds with normal noise."""
+    rng, sizes, refused = np.random.default_rng(3), np.geomspace(500, 8000, 7), 0
+    for _ in range(number):
+        mean = np.log(law.error(sizes)) + 0.1 * rng.standard_normal(7)
+        try:
+            gate.falls("reward", grid.Pilot(sizes, mean, np.full(7, 4), 0.1))
+        except BadData:
+            refused += 1
+    return refused
+
+
+def test_the_gate_refuses_by_chance_as_often_as_it_says():
+    """With noise well above its prior the tests are near t tests: 1% on a straight curve, 11% at most on a flat one."""
+    number = 1500
+    assert stats.binomtest(refusals(POWER, number), number, 0.01, "greater").pvalue > 1e-5
+    flat = refusals(Law(1.0, 0.0), number)
+    assert stats.binomtest(flat, number, 0.11, "greater").pvalue > 1e-5
+    assert flat > 0.04 * number
+
+
+def test_flattening_is_not_refused():
+    found = posterior(curve([2, 1.354, 1.125, 1.044, 1.016]))
+    assert found.cells.probability[found.cells.floor > 0].sum() > 0.5
+
+
+def test_the_same_pilot_gives_the_same_forecast():
+    (first, _), (again, _) = next(pilots(CELLS[0], 1)), next(pilots(CELLS[0], 1))
+    np.testing.assert_array_equal(posterior(first).forecast(FAR), posterior(again).forecast(FAR))

@@ -1,0 +1,59 @@
+"""Learning curves from a table: what is read, and the sentence for everything that cannot be."""
+
+import pytest
+
+from paracosm.core.checks import BadData, Missing
+from paracosm.core.decisions import Anchor
+from paracosm.planning.curves import read_curves
+
+
+def table(folder, text):
+    path = folder / "curves.csv"
+    path.write_text(text)
+    return path
+
+
+def test_a_table_gives_a_curve_for_each_part(tmp_path):
+    text = "part,samples,error,seed\ndynamics,100,0.5,3\nreward,200,0.25,0\ndynamics,100,0.4,4\n"
+    found = read_curves(table(tmp_path, text), "mse")
+    assert found["dynamics"].anchors == (Anchor(100, 0.5, 3), Anchor(100, 0.4, 4))
+    assert found["reward"].anchors == (Anchor(200, 0.25, 0),)
+    assert {each.unit for each in found.values()} == {"mse"}
+    assert {part: each.part for part, each in found.items()} == {"dynamics": "dynamics", "reward": "reward"}
+
+
+def test_without_seeds_rows_of_a_size_are_numbered(tmp_path):
+    text = "error, samples, part\n0.5, 1e2, dynamics\n0.4, 100, dynamics\n0.3, 200, dynamics\n"
+    found = read_curves(table(tmp_path, text), "rms")["dynamics"]
+    assert found.anchors == (Anchor(100, 0.5, 0), Anchor(100, 0.4, 1), Anchor(200, 0.3, 0))
+
+
+def test_a_byte_order_mark_and_more_columns_are_no_matter(tmp_path):
+    text = "\ufeffpart,samples,error,note\nreward,100,0.5,first\n"
+    assert read_curves(table(tmp_path, text), "rms")["reward"].anchors == (Anchor(100, 0.5, 0),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("part,samples\n", "has columns part, samples; part, samples and error are needed"),
+        ("", "has columns none"),
+        ("part,samples,error\n", "holds no rows"),
+        ("part,samples,error\ndynamic,100,1\n", "line 2: part is 'dynamic'"),
+        ("part,samples,error\n,100,1\n", "line 2: part is ''"),
+        ("part,samples,error\ndynamics,many,1\n", "line 2: samples is 'many'; a number is needed"),
+        ("part,samples,error\ndynamics,100\n", "line 2: error is None; a number is needed"),
+        ("part,samples,error\ndynamics,100,nan\n", "line 2: error is nan; a finite number is needed"),
+        ("part,samples,error\ndynamics,10.5,1\n", "line 2: samples is 10.5; a whole number is needed"),
+        ("part,samples,error,seed\ndynamics,10,1,a\n", "line 2: seed is 'a'"),
+        ("part,samples,error,seed\ndynamics,10,1,0\ndynamics,10,2,0\n", "dynamics at 10 samples with seed 0 twice"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(tmp_path, text, said):
+    with pytest.raises(BadData, match=said):
+        read_curves(table(tmp_path, text), "rms")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(Missing, match=r"curves\.csv does not exist"):
+        read_curves(tmp_path / "curves.csv", "rms")
