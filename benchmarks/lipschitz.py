@@ -12,9 +12,9 @@ import time
 
 import numpy as np
 
-from paracosm.auditing import eclipse, layers
-from paracosm.auditing.layers import Layered, activated, affine, compose
-from paracosm.auditing.steepest import lower
+from paracosm.auditing.lipschitz import eclipse, layers
+from paracosm.auditing.lipschitz.layers import Layered, activated, affine, compose
+from paracosm.auditing.lipschitz.steepest import lower
 
 INPUTS, OUTPUTS, REPEATS = 16, 12, 3
 

@@ -215,15 +215,28 @@ def test_refusals_name_what_was_found():
             audit(world, policy, episodes, certify=False)
         assert "\n" not in str(raised.value)
 
-    refused("the reward of step 3 of real episode 1 is not finite", poisoned(case, reward=nan_at(1, 3)))
-    refused("the next state of step 0 of real episode 2", poisoned(case, next_state=nan_at(2, 0, 1)))
+    refused("the recorded reward is nan at step 3 of real episode 1", poisoned(case, reward=nan_at(1, 3)))
+    refused("the recorded next state is nan at step 0 of real episode 2", poisoned(case, next_state=nan_at(2, 0, 1)))
     refused("an episode has no steps", poisoned(case, alive=np.zeros_like))
-    refused("are not the policy's mode", poisoned(case, action=lambda action: action + 0.1))
+    refused("are not those of the policy to be audited", poisoned(case, action=lambda action: action + 0.1))
     wide = dataclasses.replace(case.world.spec, state_size=5)
     refused("states have 4 components; the world's have 5", world=case.world.replace(spec=wide))
-    refused(
-        "the imagined return .* is nan", world=case.world.replace(reward=lambda s, a, n: jnp.log(-jnp.abs(s[0]) - 1))
-    )
+    nan = case.world.replace(reward=lambda s, a, n: jnp.log(-jnp.abs(s[0]) - 1))
+    refused("the world's reward is nan at step 0 of real episode 0; it must be finite", world=nan)
+
+
+def test_a_world_that_loses_the_finite_numbers_in_imagination_says_where():
+    """It moves away from the recorded states, on which it is finite, one unit a step; past 3 it knows no next state."""
+    case = case_of("linear", 1)
+    start = case.episodes.state[:, 0, 0]
+    far = float(np.abs(case.episodes.state).max()) + 100
+
+    def dynamics(state, action, key):
+        moved = jnp.where(jnp.abs(state) < far, state + far, state + 1)
+        return jnp.where(moved < far + 3 + jnp.max(start), moved, jnp.nan)
+
+    with pytest.raises(checks.BadData, match=r"next state is nan at step \d of the imagined episode from the start of"):
+        audit(case.world.replace(dynamics=dynamics), case.policy, case.episodes, certify=False)
 
 
 def test_a_policy_of_32_bits_is_audited_in_64():

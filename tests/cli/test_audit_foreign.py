@@ -262,6 +262,9 @@ def test_a_model_that_fails_says_which_part_and_when(parts, message, write, caps
         (["--world", "my_model:env_name", *ENV[2:]], "--world gave a str; an MDP"),
         ([*HERE, "--data", "missing.npz"], "missing.npz"),
         ([*ENV, "--env-kwargs", "nonsense"], "--env-kwargs is 'nonsense'"),
+        (["runs/one", "--seed", "1"], "--seed and --env-kwargs are of --world"),
+        (["runs/one", "--first-seed", "1"], "--first-seed is of new episodes"),
+        ([*HERE, "--data", "own.npz", "--first-seed", "1"], "all episodes of --data are used"),
     ],
 )
 def test_flags_that_do_not_fit(arguments, message, write, capsys):

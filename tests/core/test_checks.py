@@ -83,6 +83,18 @@ def test_the_first_bad_step_is_named(values, data):
         checks.finite("x", values)
 
 
+def test_the_earliest_bad_step_of_all_episodes_is_named_if_it_was_taken():
+    taken = np.array([[True, True, False], [True, True, True]])
+    state, reward = np.zeros((2, 3, 4)), np.zeros((2, 3))
+    state[0, 2, 1] = reward[0, 2] = np.nan
+    assert checks.finite_steps("episode", {"the state": state, "the reward": reward}, taken) is None
+    state[1, 2, 3], reward[0, 1] = np.inf, -np.inf
+    with pytest.raises(checks.BadData, match=r"^the reward is -inf at step 1 of episode 0; it must be finite.$"):
+        checks.finite_steps("episode", {"the state": state, "the reward": reward}, taken)
+    with pytest.raises(checks.BadData, match="^the state is inf at step 2 of episode 1"):
+        checks.finite_steps("episode", {"the state": state}, taken)
+
+
 def test_every_refusal_is_a_paracosm_error_and_a_builtin_one():
     """So that `except ValueError` in a user's code works, and the command line catches all of them at once."""
     pairs = [

@@ -11,9 +11,9 @@ import torch
 
 from paracosm.auditing.audit import audit
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.mdp import MDP, Domain
+from paracosm.core.mdp import MDP, Box, Domain, Spec, never
 from paracosm.core.networks import MLP
-from paracosm.core.policy import initial_policy
+from paracosm.core.policy import Deterministic, initial_policy
 from paracosm.core.rollout import rollout
 from paracosm.learning.parts import LearnedDynamics, LearnedReward, LearnedTermination
 from paracosm.real import foreign
@@ -162,3 +162,34 @@ def test_recorded_episodes_come_back_from_a_data_set():
         if field.name in ("action", "next_state"):  # after the end they are nothing
             one, other = one[found.alive], other[found.alive]
         np.testing.assert_array_equal(one, other, err_msg=field.name)
+
+
+def test_a_world_too_wide_for_dense_derivatives_is_audited_by_reverse_mode():
+    """150 components that decay, and an action moves the first; the model believes in another decay of that one."""
+    size = 150
+    spec = Spec(size, Box(-jnp.ones(1), jnp.ones(1)), jnp.ones(size), 5)
+    push = np.eye(1, size)[0]
+
+    def world_of(decay, make):
+        return make(spec, dynamics=lambda s, a: decay * s + a * push, reward=lambda n: n.mean(axis=1))
+
+    def real(spec, *, dynamics, reward):
+        def step(state, action, key):
+            return jnp.asarray(0.9 * state + action * push)
+
+        def paid(state, action, after):
+            return jnp.mean(after)
+
+        return MDP(spec, step, paid, never, lambda key: jax.random.normal(key, (size,)), 0.9)
+
+    system, policy = world_of(0.9, real), Deterministic(lambda s: -0.1 * s[:1])
+    episodes = evaluate(system, policy, episodes=3)
+    decay = np.full(size, 0.9)
+    decay[0] = 0.5
+    world = world_of(decay, lambda spec, **parts: foreign.world(spec, **parts, reward_of="s'", discount=0.9))
+    found = audit(world, policy, episodes)
+    terms = found.dynamics_by_dimension.dimensions
+    assert terms[0].mean == pytest.approx(found.gap.dynamics.mean, rel=1e-5)
+    assert max(abs(term.mean) for term in terms[1:]) < 1e-6 * abs(terms[0].mean)
+    assert found.lipschitz["dynamics"].lower == pytest.approx(1, rel=1e-4)
+    assert {weights.origin.split(":")[0] for weights in found.weights} == {"realised", "steepest"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -77,8 +78,8 @@ def audit(
         weighted = None if worth is None else worth.weights
         mode = not (sampled or worth)
         played = Mode(policy) if mode else policy
-        dreams = dream(world, policy, imagined, episodes, key=key, mode=mode)
         asked = ask(world, played, episodes, key, mode=mode)
+        dreams = dream(world, policy, imagined, episodes, key=key, mode=mode)
         terms = attribute(
             world,
             played,
@@ -105,8 +106,14 @@ def audit(
             findings=lint(world, episodes, asked, key),
             worth=worth,
             noisy=not mode or bool(asked.noisy.any()),
+            differences=_by_differences(world.dynamics, world.reward, world.termination, policy),
         )
     return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.training.horizon)
+
+
+def _by_differences(*parts: Any) -> bool:
+    """Whether a part has no derivatives but those by finite differences."""
+    return any(getattr(part, "derivatives", "") == "finite differences" for part in parts)
 
 
 def _dense(policy: Policy) -> StochasticPolicy:
@@ -143,10 +150,6 @@ def _check(world: MDP, episodes: Trajectory) -> None:
     found, needed = episodes.state.shape[-1], world.spec.state_size
     if found != needed:
         raise checks.BadData(f"the episodes' states have {found} components; the world's have {needed}.")
-    for what in ("state", "next_state", "action", "reward"):
-        bad = ~np.isfinite(getattr(episodes, what)).reshape(*episodes.alive.shape, -1).all(axis=-1) & episodes.alive
-        if bad.any():
-            episode, time = np.argwhere(bad)[0]
-            raise checks.BadData(
-                f"the {what.replace('_', ' ')} of step {time} of real episode {episode} is not finite; it must be."
-            )
+    recorded = ("state", "next_state", "action", "reward")
+    columns = {f"the recorded {name.replace('_', ' ')}": getattr(episodes, name) for name in recorded}
+    checks.finite_steps("real episode", columns, episodes.alive)

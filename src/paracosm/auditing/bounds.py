@@ -9,12 +9,12 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.auditing import lipschitz
 from paracosm.auditing.certificates import Local, certificates
 from paracosm.auditing.ends import learned_margin
 from paracosm.auditing.ladder import UNCUT, Clip
+from paracosm.auditing.lipschitz import constants
+from paracosm.auditing.lipschitz.readers import Unreadable
 from paracosm.auditing.onestep import OneStep
-from paracosm.auditing.readers import Unreadable
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, never
 from paracosm.core.policy import Policy
@@ -43,7 +43,7 @@ def bounds(
     """Of a learned `world` on real `episodes` of the policy's mode, whose imagined returns are `full`, `[episode]`."""
     seen = episodes.state[episodes.alive]
     states = seen[:: max(1, len(seen) // _LOOKED_AT)][:_LOOKED_AT]
-    brackets = lipschitz.brackets(world, policy, states, key)
+    brackets = constants.brackets(world, policy, states, key)
     gap = np.asarray(episodes.reward) @ world.discount ** np.arange(episodes.alive.shape[1]) - full
     ends = world.termination is not never or bool(episodes.terminated.any())
     ladder = certificates(
@@ -90,7 +90,7 @@ def _span(episodes: Trajectory, asked: OneStep) -> float:
 class _AtMost(eqx.Module):
     """The closed loop's constants over a ball, never above those of the whole space."""
 
-    loops: lipschitz.Loops
+    loops: constants.Loops
     most: tuple[float, float]
 
     def __call__(self, state: State, radius: Scalar) -> tuple[Scalar, Scalar]:
@@ -101,7 +101,7 @@ class _AtMost(eqx.Module):
 def _local(world: MDP, policy: Policy, brackets: dict[str, Bracket]) -> Local | None:
     """Constants over balls, where every layer is known."""
     try:
-        loops = lipschitz.loops(world, policy)
+        loops = constants.loops(world, policy)
     except Unreadable:
         return None
     most = brackets["closed_loop"].upper, brackets["closed_loop_reward"].upper

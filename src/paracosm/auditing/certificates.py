@@ -178,9 +178,9 @@ class _System(eqx.Module):
         """The next state under the policy's mode."""
         return self.world.dynamics(state, self.policy.mode(state), key)
 
-    def ask(self, state: Array, next_state: Array, reward: Array) -> _Asked:
+    def ask(self, state: Array, next_state: Array, reward: Array, key: PRNGKey) -> _Asked:
         """One step's errors; whether the next state depends on the key."""
-        first, second = jax.random.split(jax.random.key(0))
+        first, second = jax.random.split(key)
         action, after = self.policy.mode(state), self.move(state, first)
         off = self.world.spec.norm(after - next_state)
         errors = [jnp.abs(self.world.reward(state, action, each) - reward) for each in (next_state, after)]
@@ -209,7 +209,8 @@ def _bounds(
     system: _System, episodes: Trajectory, horizons: Int[Array, " episode"]
 ) -> tuple[dict[str, Float[Array, " episode"]], Bool[Array, ""]]:
     """Each rung for each episode, and whether the system draws noise."""
-    asked = jax.vmap(jax.vmap(system.ask))(episodes.state, episodes.next_state, episodes.reward)
+    keys = jax.random.split(jax.random.key(0), episodes.alive.shape)
+    asked = jax.vmap(jax.vmap(system.ask))(episodes.state, episodes.next_state, episodes.reward, keys)
     asked = jax.tree.map(lambda column: _where_alive(episodes, column), asked)
     largest = Residuals(*(jnp.max(each) for each in asked.plain))
     worst = Residuals(*(_where_alive(episodes, jnp.full(episodes.alive.shape, each)) for each in largest))

@@ -31,7 +31,10 @@ _OVERLAYS = 3
 
 
 class Measured(NamedTuple):
-    """All that an audit measured; `worth` only of episodes of another policy, `orders` only with the real reward."""
+    """All that an audit measured; `worth` only of episodes of another policy, `orders` only with the real reward.
+
+    `noisy` says whether chance is left in the terms, `differences` whether a part's derivatives are finite differences.
+    """
 
     dreams: Dreams
     asked: OneStep
@@ -43,6 +46,7 @@ class Measured(NamedTuple):
     findings: tuple[Finding, ...]
     worth: Importance | None
     noisy: bool
+    differences: bool
 
 
 class _Causes(NamedTuple):
@@ -86,7 +90,7 @@ def diagnosis_of(world: MDP, episodes: Trajectory, found: Measured, training_hor
         informative_horizon=None if apart else informative_horizon(world, episodes, dreams.episodes),
         data_edge_share=float(dreams.edge_share),
         closure=_closure(causes),
-        precision=_precision(world, found, episodes),
+        precision=_precision(found, episodes),
         real_steps=int(episodes.alive.sum()),
         audited_steps=int(terms.audited.sum()),
         imagined_steps=terms.imagined_steps,
@@ -122,12 +126,9 @@ def _closure(causes: _Causes) -> float:
     return float(np.max(np.abs(off) / np.maximum(size, np.finfo(float).tiny)))
 
 
-def _precision(world: MDP, found: Measured, episodes: Trajectory) -> str:
-    parts = (world.dynamics, world.reward, world.termination)
+def _precision(found: Measured, episodes: Trajectory) -> str:
     said = _of_terms(found, episodes)
-    if any(getattr(part, "derivatives", "") == "finite differences" for part in parts):
-        return f"{said}; derivatives of the world's functions are finite differences"
-    return said
+    return f"{said}; derivatives of plain functions are finite differences" if found.differences else said
 
 
 def _of_terms(found: Measured, episodes: Trajectory) -> str:

@@ -59,6 +59,9 @@ def dream(
     start, horizon = episodes.state[:, 0], episodes.alive.shape[1]
     found = _dreamt(world, policy, imagined, start, steps_of(episodes), horizon=horizon, key=key, mode=mode)
     found = Dreams(*jax.tree.map(np.asarray, found))
+    answers = {"the policy's action": "action", "the world's next state": "next_state", "the world's reward": "reward"}
+    columns = {said: getattr(found.episodes, name) for said, name in answers.items()}
+    checks.finite_steps("the imagined episode from the start of real episode", columns, found.episodes.alive)
     for what in ("full", "sampled", "believed"):
         _check_finite(what, getattr(found, what))
     return found

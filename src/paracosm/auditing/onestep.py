@@ -52,17 +52,24 @@ def ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey, *, mode:
     With `mode` the episodes must be of the policy's mode.
 
     Raises:
-        BadData: the recorded actions are not those of the policy's mode.
+        BadData: the world gives numbers that are not finite; the recorded actions are not those of the policy's mode.
     """
     asked = jax.tree.map(np.asarray, _ask(world, policy, episodes, key))
+    answers = {
+        "the world's next state": asked.imagined_state,
+        "the world's reward": asked.real.reward,
+        "the world's reward to its own next state": asked.dreamt.reward,
+    }
+    checks.finite_steps("real episode", answers, np.asarray(episodes.alive))
     if not mode:
         return asked
     alive = np.asarray(episodes.alive)
     others, taken = int(np.sum(asked.other_action & alive)), int(alive.sum())
     if others > _OTHER_ACTIONS * taken:
         raise checks.BadData(
-            f"{others} of the episodes' {taken} actions are not the policy's mode; attribution needs episodes that"
-            " the same policy recorded, or, of stochastic policies, the one that recorded them: recorded_by=."
+            f"{others} of the {taken} recorded actions are not those of the policy to be audited, its mode: attribution"
+            " needs on-policy episodes, or a stochastic policy of known density to reweight others by (recorded_by=);"
+            f" still valid are the one-step errors: {_in_words(baselines(world, episodes, asked))}."
         )
     return asked
 
@@ -89,6 +96,13 @@ def _differ(space: Box | Discrete, recorded: Array, now: Array) -> Array:
     if isinstance(space, Discrete):
         return jnp.asarray(recorded != now)
     return jnp.any(jnp.abs(recorded - now) > _SAME_ACTION * (space.high - space.low))
+
+
+def _in_words(errors: Baselines) -> str:
+    return (
+        f"dynamics {errors.dynamics:.3g} scaled states (the mean next state {errors.mean_next_state:.3g}),"
+        f" reward {errors.reward:.3g} (zero {errors.zero_reward:.3g})"
+    )
 
 
 def baselines(world: MDP, episodes: Trajectory, asked: OneStep) -> Baselines:

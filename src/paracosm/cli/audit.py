@@ -21,6 +21,7 @@ from paracosm.loop.load import audit_run, load
 from paracosm.loop.run import Progress
 
 _EPISODES = 20
+_FIRST_SEED = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Flags:
         env_kwargs: With --env: its keyword arguments, as JSON.
         data: With --world: recorded on-policy episodes instead of --env: file.npz, file.h5 or minari:NAME.
         episodes: Record this many new real episodes; a run's own if not given, 20 with --env.
-        first_seed: The first new episode's seed.
-        seed: With --world: the audit's own seed.
+        first_seed: The first new episode's seed; 10000 if not given.
+        seed: With --world: the audit's own seed; 0 if not given. A run has its own.
         all_steps: Audit every real step, however many imagined steps that takes; else a random subset where it would
             be more than 20 million.
         trust: Import the code that the run names (its environment or known parts), if the run is your own.
@@ -59,8 +60,8 @@ class Flags:
     env_kwargs: Annotated[str, tyro.conf.arg(metavar="JSON")] = "{}"
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
     episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    first_seed: int = 10_000
-    seed: int = 0
+    first_seed: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    seed: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     all_steps: bool = False
     trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -82,8 +83,13 @@ def _demand_one_subject(flags: Flags) -> None:
     named = [f"--{name}" for name in ("world", "policy", "env", "data") if getattr(flags, name) is not None]
     if flags.run is not None and named:
         raise BadArgument(f"both a run directory and {named[0]} are given; an audit is of a run or of --world.")
-    if flags.data is not None and flags.env is None and (flags.episodes is not None or flags.env_kwargs != "{}"):
-        raise BadArgument("--episodes and --env-kwargs are of --env; all episodes of --data are used.")
+    if flags.run is not None and (flags.seed is not None or flags.env_kwargs != "{}"):
+        raise BadArgument("--seed and --env-kwargs are of --world; a run is audited with its own.")
+    if flags.run is not None and flags.episodes is None and flags.first_seed is not None:
+        raise BadArgument("--first-seed is of new episodes; give --episodes too, or neither for the run's own.")
+    played = flags.episodes is not None or flags.first_seed is not None or flags.env_kwargs != "{}"
+    if flags.data is not None and flags.env is None and played:
+        raise BadArgument("--episodes, --first-seed and --env-kwargs are of --env; all episodes of --data are used.")
     if flags.run is None and flags.trust:
         raise BadArgument("--trust is for a run directory; --world and --policy import your own module anyway.")
     if flags.run is None and (flags.world is None or flags.policy is None):
@@ -100,7 +106,7 @@ def _of_run(path: Path, flags: Flags, tell: Progress) -> Diagnosis:
         episodes = run.source().evaluate(
             run.policy,
             episodes=flags.episodes,
-            first_seed=flags.first_seed,
+            first_seed=_first(flags),
             progress=lambda done, total: tell("evaluate", done, total, ""),
         )
     tell("audit", 0, 1, "")
@@ -115,11 +121,15 @@ def _of_model(flags: Flags, tell: Progress) -> Diagnosis:
         env_kwargs=_keywords(flags.env_kwargs),
         data=flags.data,
         episodes=_EPISODES if flags.episodes is None else flags.episodes,
-        first_seed=flags.first_seed,
-        seed=flags.seed,
+        first_seed=_first(flags),
+        seed=flags.seed or 0,
         most_imagined_steps=_most(flags),
         progress=tell,
     )
+
+
+def _first(flags: Flags) -> int:
+    return _FIRST_SEED if flags.first_seed is None else flags.first_seed
 
 
 def _most(flags: Flags) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,23 @@ def finite(what: str, values: Any) -> None:
     if len(bad):
         found, where = values[tuple(bad[0])], f" at step {bad[0][0]}" if values.ndim else ""
         raise BadData(f"{what} holds {found}{where}; every entry must be finite.")
+
+
+def finite_steps(of: str, columns: Mapping[str, Any], taken: Any) -> None:
+    """Require columns `[episode, time, …]` to be finite at the steps `taken`, `[episode, time]`.
+
+    Raises:
+        BadData: naming the column and the earliest step at which one is not; `of` says what kind of episode it is in.
+    """
+    found = []
+    for name, column in columns.items():
+        values = np.asarray(column).reshape(*np.shape(taken), -1)
+        for episode, time in np.argwhere(~np.isfinite(values).all(axis=-1) & taken):
+            row = values[episode, time]
+            found.append((int(time), int(episode), name, row[~np.isfinite(row)][0]))
+    if found:
+        time, episode, name, value = min(found, key=lambda each: each[:2])
+        raise BadData(f"{name} is {value} at step {time} of {of} {episode}; it must be finite.")
 
 
 def shape(what: str, values: Any, expected: tuple[int, ...]) -> None:

@@ -16,8 +16,8 @@ from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import audit
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.mdp import MDP, Box, Discrete, Spec
-from paracosm.core.policy import Mode, Policy, modes
+from paracosm.core.mdp import MDP, Spec
+from paracosm.core.policy import Mode, Policy
 from paracosm.core.precision import in_double
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import advance
@@ -25,9 +25,6 @@ from paracosm.loop.run import Progress, silent
 from paracosm.real import datasets, foreign, making
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
-
-_SAME_ACTION = 1e-3  # of the action's range, as in the audit
-_OTHER_ACTIONS = 0.05  # share of steps
 
 
 def audit_foreign(
@@ -73,7 +70,6 @@ def audit_foreign(
             recorded, acting, spec = _read(policy, data)
         _demand_steps(recorded)
         case = _case(_called(world, "world", spec), acting, recorded)
-        _demand_same_policy(case)
     progress("audit", 0, 1, "")
     found = _audited(case, seed, most_imagined_steps)
     return dataclasses.replace(found, verdict=f"{case.note} {found.verdict}".strip())
@@ -91,7 +87,7 @@ def _called(factory: str | Callable[..., Any], what: str, *spec: Spec) -> Any:
     """What the user's function builds; the spec is given to one that takes an argument."""
     function = making.function(factory) if isinstance(factory, str) else factory
     name = factory if isinstance(factory, str) else getattr(factory, "__name__", what)
-    arguments = spec[: sum(p.default is p.empty for p in inspect.signature(function).parameters.values())]
+    arguments = spec[: sum(map(_is_needed, inspect.signature(function).parameters.values()))]
     try:
         return function(*arguments)
     except checks.ParacosmError:
@@ -99,6 +95,11 @@ def _called(factory: str | Callable[..., Any], what: str, *spec: Spec) -> Any:
     except Exception as error:
         said = " ".join(str(error).split())
         raise checks.BadArgument(f"building the {what} by {name} failed with {type(error).__name__}: {said}") from error
+
+
+def _is_needed(parameter: inspect.Parameter) -> bool:
+    positional = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    return positional and parameter.default is parameter.empty
 
 
 def _played(
@@ -144,50 +145,6 @@ def _case(made: Any, policy: Policy, recorded: Trajectory) -> _Case:
     if found != needed:
         raise checks.BadData(f"the episodes' states have {found} components; the world's have {needed}.")
     return _Case(made, policy, recorded, "")
-
-
-def _demand_same_policy(case: _Case) -> None:
-    """Refuse episodes of another policy, and say what they are still good for."""
-    alive = np.asarray(case.episodes.alive)
-    taken, space = np.asarray(case.episodes.action)[alive], case.world.spec.action
-    now = np.asarray(modes(case.policy, np.asarray(case.episodes.state)[alive]))
-    if isinstance(space, Discrete):
-        others = int((taken != now).sum())
-    else:
-        others = int((np.abs(taken - now) > _SAME_ACTION * _range(space)).any(axis=1).sum())
-    if others > _OTHER_ACTIONS * len(taken):
-        raise checks.BadData(
-            f"{others} of the {len(taken)} recorded actions are not those of the policy to be audited: attribution"
-            " needs on-policy episodes, or a stochastic policy of known density to reweight others by; still valid are"
-            f" the one-step errors: {_one_step(case)}."
-        )
-
-
-def _range(space: Box) -> np.ndarray:
-    return np.asarray(space.high) - np.asarray(space.low)
-
-
-def _one_step(case: _Case) -> str:
-    alive, scale = np.asarray(case.episodes.alive), np.asarray(case.world.spec.state_scale)
-    state, action, after, reward = (
-        np.asarray(column)[alive]
-        for column in (case.episodes.state, case.episodes.action, case.episodes.next_state, case.episodes.reward)
-    )
-    imagined, expected = map(np.asarray, _asked(case.world, state, action, after))
-
-    def size(errors: np.ndarray) -> str:
-        return f"{np.sqrt(np.sum(errors**2) / len(errors)):.3g}"
-
-    return (
-        f"dynamics {size((imagined - after) / scale)} scaled states (the mean next state"
-        f" {size((after - after.mean(axis=0)) / scale)}), reward {size(expected - reward)} (zero {size(reward)})"
-    )
-
-
-@eqx.filter_jit
-def _asked(world: MDP, state: Any, action: Any, after: Any) -> tuple[Any, Any]:
-    key = jax.random.key(0)
-    return jax.vmap(lambda s, a: world.dynamics(s, a, key))(state, action), jax.vmap(world.reward)(state, action, after)
 
 
 def _audited(case: _Case, seed: int, most: float) -> Diagnosis:

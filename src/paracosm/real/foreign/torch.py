@@ -77,6 +77,11 @@ class TorchHost(Host):
         self._differences = NumpyHost(self._on_arrays, name, takes, gives, precision=precision)
         self.derivatives = "torch autograd"
 
+    @property
+    def module(self) -> Any:
+        """The module that is the function, as it was copied; None of a method, an adapted module or a function."""
+        return self._original if isinstance(self.function, self._torch.nn.Module) else None
+
     def _in(self, dtype: Any) -> Callable[..., Any]:
         """The function with its parameters in `dtype`."""
         if self._original is None:

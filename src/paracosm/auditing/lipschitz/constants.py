@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from paracosm.auditing import eclipse, readers
-from paracosm.auditing.eclipse import Region
-from paracosm.auditing.layers import Layered
-from paracosm.auditing.steepest import Function, lower
+from paracosm.auditing.lipschitz import eclipse, readers
+from paracosm.auditing.lipschitz.eclipse import Region
+from paracosm.auditing.lipschitz.layers import Layered
+from paracosm.auditing.lipschitz.steepest import Function, lower
 from paracosm.core.mdp import MDP, Box, Discrete
 from paracosm.core.policy import Policy
 from paracosm.core.precision import in_double

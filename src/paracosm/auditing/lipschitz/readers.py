@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.auditing import layers
-from paracosm.auditing.layers import Activation, Layered, activated, affine, beside, compose
+from paracosm.auditing.lipschitz import layers
+from paracosm.auditing.lipschitz.layers import Activation, Layered, activated, affine, beside, compose
 from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec
 from paracosm.core.networks import MLP
@@ -24,6 +24,7 @@ from paracosm.core.policy import Deterministic, Gaussian, Mode, Noisy, Policy, U
 from paracosm.core.types import Array
 from paracosm.learning.parts import Constant, LearnedDynamics, LearnedReward
 from paracosm.real import systems
+from paracosm.real.foreign.parts import ForeignPolicy
 
 _JAX: dict[Any, Activation] = {
     jnp.tanh: layers.TANH,
@@ -185,6 +186,16 @@ def _(part: Mode | Noisy, spec: Spec) -> Layered:
 @_read.register
 def _(part: Deterministic, spec: Spec) -> Layered:
     return read(part.function, spec)
+
+
+@_read.register
+def _(part: ForeignPolicy, spec: Spec) -> Layered:
+    if part.discrete:
+        raise Unreadable("actions are discrete")
+    module = getattr(part.host, "module", None)
+    if module is None:
+        raise Unreadable(f"the {part.host.name} is a function, of which only answers are known")
+    return read(module, spec)
 
 
 @_read.register

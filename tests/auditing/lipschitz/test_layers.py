@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from paracosm.auditing import layers, readers
-from paracosm.auditing.layers import activated, affine, beside, compose
+from paracosm.auditing.lipschitz import layers, readers
+from paracosm.auditing.lipschitz.layers import activated, affine, beside, compose
 from paracosm.core.mdp import Box, Discrete, Domain, Spec
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Categorical, Deterministic, Mode, Noisy, Uniform, initial_policy

@@ -16,7 +16,7 @@ import optax
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
-from paracosm.auditing.layers import Layered, activate, slope_range
+from paracosm.auditing.lipschitz.layers import Layered, activate, slope_range
 from paracosm.core.types import Array, Scalar
 
 _FAR = 1e30  # as good as infinite, and its square is still finite
@@ -44,12 +44,6 @@ def everywhere(inputs: int) -> Region:
 def ball(centre: Float[Array, " inputs"], radius: Float[Array, ""] | float) -> Region:
     """The ball around `centre`; both may be traced."""
     return Region(centre, jnp.asarray(radius, centre.dtype), jnp.full_like(centre, _FAR))
-
-
-def box(low: Float[Array, " inputs"], high: Float[Array, " inputs"]) -> Region:
-    """The inputs between `low` and `high`."""
-    half = (high - low) / 2
-    return Region((high + low) / 2, jnp.linalg.norm(half), half)
 
 
 def local(network: Layered, region: Region) -> Scalar:

@@ -6,17 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
-from paracosm.auditing import eclipse, layers, readers
-from paracosm.auditing.layers import activated, affine, compose
-from paracosm.auditing.lipschitz import bracket, brackets, loops
-from paracosm.auditing.steepest import lower
+from paracosm.auditing.lipschitz import eclipse, layers, readers
+from paracosm.auditing.lipschitz.constants import bracket, brackets, loops
+from paracosm.auditing.lipschitz.layers import activated, affine, compose
+from paracosm.auditing.lipschitz.steepest import lower
 from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Categorical, Deterministic, initial_policy
 from paracosm.core.precision import in_double
+from paracosm.real import foreign
 from paracosm.real.systems import Cube, linear_quadratic, lipschitz_synthetic
-from tests.auditing.test_layers import ACTIVATIONS, learned
+from tests.auditing.lipschitz.test_layers import ACTIVATIONS, learned
 
 BENT = [name for name in ACTIVATIONS if name != "identity"]
 
@@ -127,7 +129,7 @@ def test_constants_over_balls_and_boxes_hold_there(name):
             boxed = centre + half * rng.uniform(-1, 1, size=(300, 3))
             improved = eclipse.upper(network, eclipse.ball(centre, radius))
             assert seen <= improved <= float(over(network, centre, radius)) * (1 + 1e-9)
-            in_box = eclipse.upper(network, eclipse.box(centre - half, centre + half))
+            in_box = eclipse.upper(network, eclipse.Region(centre, np.linalg.norm(half), half))
             assert jacobian_norms(network, boxed).max() <= in_box
 
 
@@ -307,6 +309,21 @@ def test_discrete_actions_have_estimates_only():
     assert found["dynamics_state"].kind == "certificate"
     with pytest.raises(readers.Unreadable, match="argmax"):
         loops(world, policy)
+
+
+def test_a_torch_policy_is_read_layer_by_layer_and_its_function_is_not():
+    torch.manual_seed(0)
+    world, _ = lipschitz_synthetic(jax.random.key(0))
+    network = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+    read, asked = (
+        brackets(world, foreign.policy(each, world.spec), STATES, jax.random.key(0))
+        for each in (network, network.forward)
+    )
+    product = np.prod([np.linalg.norm(layer.weight.detach().numpy(), 2) for layer in (network[0], network[2])])
+    assert {read[name].kind for name in ("policy", "closed_loop")} == {"certificate"}
+    assert asked["policy"].lower <= read["policy"].upper <= product * (1 + 1e-6)
+    assert {asked[name].kind for name in ("policy", "closed_loop")} == {"estimate"}
+    assert "a function, of which only answers are known" in asked["policy"].why
 
 
 def test_an_unknown_layer_is_named_in_the_bracket():
