@@ -72,7 +72,7 @@ def _judged(market: Market, belief: Belief, part: int, samples: int, seed: int) 
     best = market.best[outcomes]
     regrets = np.stack([losses[outcomes, now], losses[outcomes, after]]) / best - 1
     saved = regrets[0] - regrets[1]
-    certain = float(saved.mean()) > 2 * float(saved.std(ddof=1)) / np.sqrt(len(saved))
+    certain = bool(saved.mean() > 2 * saved.std(ddof=1) / np.sqrt(len(saved)))
     name: Bought = "reward" if part else "dynamics"
     return Pilot(name, samples, float(cost), float(regrets[0].mean()), float(regrets[1].mean())), certain
 

@@ -1,0 +1,189 @@
+"""`paracosm plan` from a table: what it prints, its JSON, and one sentence for bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from paracosm.cli import main as command_line
+from paracosm.cli.main import main
+
+SIZES = (250, 500, 1000, 2000, 4000)
+
+
+@pytest.fixture(autouse=True)
+def _environment_as_it_was(monkeypatch):
+    monkeypatch.setattr(command_line, "_prepare_jax", lambda: None)
+
+
+def write(path, *, parts=("dynamics", "reward"), sizes=SIZES, change=None):
+    """A table of learning curves `4 N^-0.3` and `20 N^-0.45` with noise; `change(part, size, error)` alters errors."""
+    rng, lines = np.random.default_rng(3), ["part,samples,error,seed"]
+    for part in parts:
+        scale, exponent = (20, 0.45) if part == "reward" else (4, 0.3)
+        for size in sizes:
+            for seed in range(3):
+                error = scale * size**-exponent * np.exp(0.05 * rng.normal())
+                lines.append(f"{part},{size},{change(part, size, error) if change else error:.6g},{seed}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("curves") / "curves.csv")
+
+
+def asked(table, **flags) -> list[str]:
+    given = {
+        "error": "rms",
+        "budget": 40000,
+        "cost-dynamics": 1,
+        "cost-reward": 10,
+        "weight-dynamics": 3.2,
+        "weight-reward": 6,
+        **flags,
+    }
+    return ["plan", str(table), *(f"--{name}={value}" for name, value in given.items() if value is not None)]
+
+
+def document(capsys, arguments) -> dict:
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_document_holds_the_plan(table, capsys):
+    found = document(capsys, asked(table))
+    counts, numbers = {"dynamics", "reward", "owned"}, {"spend", "ratio", "interval", "expected_regret", "marginal"}
+    assert counts | numbers | {"predicted_error", "curves", "warnings"} <= set(found)
+    for part in ("dynamics", "reward"):
+        assert {"prefactor", "exponent", "low", "high", "floor", "r2", "extrapolation"} <= set(found["curves"][part])
+    assert found["owned"] == {"dynamics": 4000, "reward": 4000}
+    assert found["spend"] == found["dynamics"] + 10 * found["reward"] <= 40000
+    assert found["ratio"] == pytest.approx((4000 + found["dynamics"]) / (4000 + found["reward"]))
+    assert found["predicted_error"]["after"]["mean"] < found["predicted_error"]["before"]["mean"]
+
+
+def test_the_same_seed_prints_the_same_numbers(table, capsys):
+    assert document(capsys, asked(table)) == document(capsys, asked(table))
+    assert document(capsys, asked(table)) != document(capsys, asked(table, seed=1))
+
+
+def test_the_summary_says_what_to_buy_and_a_page_is_written(table, capsys, tmp_path):
+    page = tmp_path / "plan.html"
+    assert main(asked(table, out=page)) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Buy " in said
+    assert "equal spending" in said
+    assert page.read_text().startswith("<!")
+
+
+def test_owned_counts_may_be_given_and_paid_from_the_budget(table, capsys):
+    more = document(capsys, asked(table, **{"owned-dynamics": 20000, "owned-reward": 2000}))
+    assert more["owned"] == {"dynamics": 20000, "reward": 2000}
+    found = document(capsys, [*asked(table, budget=84000), "--include-owned"])
+    assert found["spend"] <= 40000
+    assert (found["dynamics"], found["reward"]) == tuple(
+        document(capsys, asked(table))[k] for k in ("dynamics", "reward")
+    )
+
+
+def test_mean_squares_are_converted_and_said(table, tmp_path, capsys):
+    squared = write(tmp_path / "squared.csv", change=lambda part, size, error: error**2)
+    found, plain = document(capsys, asked(squared, error="mse")), document(capsys, asked(table))
+    assert any("squared" in warning for warning in found["warnings"])
+    assert found["curves"]["reward"]["exponent"] == pytest.approx(plain["curves"]["reward"]["exponent"], abs=1e-3)
+    assert found["dynamics"] == pytest.approx(plain["dynamics"], rel=0.01)
+
+
+def test_joint_samples_sources_and_lots(table, capsys):
+    flags = {"cost-joint": 10.2, "lot-dynamics": 300, "lot-reward": 50, "label-source": "crowd:0.5:0.5"}
+    found = document(capsys, asked(table, **flags))
+    assert set(found["best"]["units"]) == {"dynamics", "reward", "joint", "crowd"}
+    assert found["best"]["units"]["dynamics"] % 300 == 0
+    assert found["best"]["units"]["crowd"] > 0 == found["best"]["units"]["reward"], "half a label for a twentieth"
+    assert found["spend"] <= 40000
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"error": None}, "--error is not given"),
+        ({"weight-reward": None}, "--weight-reward is not given"),
+        ({"cost-reward": None}, "--cost-reward is not given"),
+        ({"cost-dynamics": 0}, "the cost of dynamics is 0"),
+        ({"cost-reward": -1}, "the cost of reward is -1"),
+        ({"cost-joint": 0}, "the cost of joint is 0"),
+        ({"budget": 0}, "the budget is 0"),
+        ({"budget": 0.5}, "the cheapest lot costs 1"),
+        ({"budget": 30, "lot-dynamics": 100, "lot-reward": 10}, "the cheapest lot costs 100"),
+        ({"lot-reward": 0}, "the lot of reward is 0"),
+        ({"weight-dynamics": -1}, "a weight is -1"),
+        ({"weight-dynamics": 0, "weight-reward": 0}, "the sum of the weights is 0"),
+        ({"owned-dynamics": -5}, "the count of dynamics samples owned is -5"),
+        ({"label-source": "crowd:2"}, "NAME:PRICE:WORTH"),
+        ({"label-source": "crowd:2:0"}, "the worth of a label from crowd is 0"),
+        ({"label-source": "reward:2:1"}, "each may be there once"),
+    ],
+)
+def test_bad_flags_get_one_sentence(table, capsys, flags, words):
+    assert main(asked(table, **flags)) == 2
+    assert words in sentence(capsys)
+
+
+def test_a_budget_below_what_is_owned_is_refused(table, capsys):
+    assert main([*asked(table, budget=20000), "--include-owned"]) == 2
+    assert "the budget is 20000; what is owned already cost 44000" in sentence(capsys)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"sizes": (250, 500)}, "3"),
+        ({"parts": ("dynamics",)}, "no learning curve of reward"),
+        ({"parts": ("dynamics", "value")}, "'value'"),
+        ({"change": lambda part, size, error: -error}, "error"),
+        ({"sizes": (0, *SIZES), "change": lambda part, size, error: 1.0}, "samples"),
+        ({"change": lambda part, size, error: error * size}, "rises"),
+    ],
+)
+def test_curves_that_support_no_plan_get_one_sentence(tmp_path, capsys, how, words):
+    sizes = how.get("sizes", SIZES)
+    if 0 in sizes:
+        path = write(tmp_path / "curves.csv")
+        path.write_text(path.read_text() + "dynamics,0,1.0,0\n")
+    else:
+        path = write(tmp_path / "curves.csv", **how)
+    assert main(asked(path)) == 2
+    assert words in sentence(capsys)
+
+
+def test_what_is_not_there_is_named(tmp_path, capsys):
+    assert main(asked(tmp_path / "nothing.csv")) == 2
+    assert "does not exist" in sentence(capsys)
+
+
+def test_flags_of_a_table_are_refused_for_a_run(tmp_path, capsys):
+    assert main(asked(tmp_path)) == 2
+    assert "--error is for a CSV file" in sentence(capsys)
+
+
+def test_a_table_needs_no_jax(table):
+    code = (
+        "import sys, paracosm.cli.main as m; m.main(sys.argv[1:]); "
+        "assert not {'jax', 'matplotlib'} & set(sys.modules), 'slow imports'"
+    )
+    subprocess.run([sys.executable, "-c", code, *asked(table), "--json"], check=True, stdout=subprocess.DEVNULL)
+
+
+def sentence(capsys) -> str:
+    """The one sentence on stderr."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("paracosm: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
