@@ -163,3 +163,11 @@ def mixture_plan(**changes) -> MixturePlan:
         verdict=MIXTURE_VERDICT,
     )
     return dataclasses.replace(made, **changes)
+
+
+def plan_with_sources(**changes) -> Plan:
+    """Four offers, of which two are bought, one of them labels of half the worth."""
+    prices = {**PRICES, "joint": 10.5, "crowd": 3.0}
+    units = {"dynamics": 0, "reward": 0, "joint": 1000, "crowd": 3166}
+    chosen = Purchase("planned", units, 1000.0, 2583.0, 19_998.0, around(0.31, 0.2), around(0.002, 0.9))
+    return plan(**{"best": chosen, "prices": prices, "dynamics": 1000, "reward": 2583, **changes})

@@ -10,7 +10,6 @@ from paracosm.core.records import (
     Bracket,
     CauseByStep,
     Certificate,
-    Comparison,
     Diagnosis,
     DynamicsByDimension,
     Estimate,
@@ -19,11 +18,10 @@ from paracosm.core.records import (
     HorizonParts,
     Overlay,
     PartFit,
-    Purchases,
-    RunResult,
     Training,
     Weights,
 )
+from paracosm.core.results import Comparison, Purchases, RunResult
 
 STEPS = 200
 CAUSES = ("reward", "termination", "dynamics", "horizon")

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from paracosm.reporting import render
+from tests.reporting import decision_records as decisions
 from tests.reporting import report_records as records
 
 pytestmark = pytest.mark.full
@@ -39,6 +40,12 @@ WIDE = {
     "long strings": records.run(configuration={LONG: LONG}, warnings=(LONG,), env=LONG),
     "diagnosis": records.diagnosis(),
     "comparison": records.comparison(),
+    "plan": decisions.plan(),
+    "plan with several sources": decisions.plan_with_sources(),
+    "label plan": decisions.label_plan(),
+    "mixture plan": decisions.mixture_plan(),
+    "long strings in a plan": decisions.plan(warnings=(LONG,), disagreement=LONG),
+    "long strings in labels": decisions.label_plan(regime=LONG, warnings=(LONG,)),
 }
 
 

@@ -14,7 +14,7 @@ from paracosm.reporting import figures
 from paracosm.reporting.figures.overlay import parted_most
 from paracosm.reporting.figures.series import outer_limits, running_sum, thin
 from paracosm.reporting.figures.svg import inline
-from paracosm.reporting.figures.theme import CAUSES
+from paracosm.reporting.figures.theme import CAUSES, canvas, logarithmic, short
 from tests.reporting import report_records as records
 
 
@@ -69,6 +69,27 @@ def test_same_figure_under_two_names_shares_no_id():
     assert 'id="one-' not in two
 
 
-def test_reporting_needs_neither_jax_nor_pyplot():
-    code = "import sys, paracosm.reporting; sys.exit(bool({'jax', 'matplotlib.pyplot'} & set(sys.modules)))"
+def test_reporting_needs_neither_jax_nor_matplotlib_before_it_draws():
+    code = "import sys, paracosm.reporting; sys.exit(bool({'jax', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_drawing_needs_neither_jax_nor_pyplot():
+    code = "import sys, paracosm.reporting.drawing; sys.exit(bool({'jax', 'matplotlib.pyplot'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.05, "0.05"), (200.0, "200"), (1000.0, "1k"), (2.5e4, "25k"), (1e6, "1M"), (3e9, "3G")]
+)
+def test_ticks_are_short(value, text):
+    assert short(value) == text
+
+
+@pytest.mark.parametrize("high", [1.05, 3.0, 20.0, 1e4])
+def test_logarithmic_axes_have_ticks_whatever_their_range(high):
+    axes = canvas(300, 200).subplots()
+    axes.plot([1.3, 1.3 * high], [0, 1])
+    logarithmic(axes.xaxis)
+    low, top = axes.get_xlim()
+    assert 2 <= sum(low <= tick <= top for tick in axes.get_xticks()) <= 12

@@ -9,8 +9,10 @@ from html.parser import HTMLParser
 import pytest
 
 from paracosm.core.checks import BadArgument
-from paracosm.core.records import Comparison, Estimate
+from paracosm.core.records import Estimate
+from paracosm.core.results import Comparison
 from paracosm.reporting import render, tables, words, write
+from tests.reporting import decision_records as decisions
 from tests.reporting import report_records as records
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -45,7 +47,14 @@ class Balanced(HTMLParser):
         self.text.append(data)
 
 
-RECORDS = {"run": records.run, "diagnosis": records.diagnosis, "comparison": records.comparison}
+RECORDS = {
+    "run": records.run,
+    "diagnosis": records.diagnosis,
+    "comparison": records.comparison,
+    "plan": decisions.plan,
+    "label plan": decisions.label_plan,
+    "mixture plan": decisions.mixture_plan,
+}
 
 
 @pytest.fixture(scope="module")

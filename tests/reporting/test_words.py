@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paracosm.core.records import Comparison, Estimate
+from paracosm.core.records import Estimate
+from paracosm.core.results import Comparison
 from paracosm.reporting import words
 from tests.reporting import report_records as records
 

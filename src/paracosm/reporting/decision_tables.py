@@ -34,6 +34,12 @@ def purchase_rows(plan: Plan) -> list[Texts]:
     ]
 
 
+def headline_rows(plan: Plan) -> list[Texts]:
+    """The purchase rows worth a headline: both of two, or those of several of which something is bought."""
+    rows = zip(purchase_rows(plan), plan.best.units.values(), strict=True)
+    return [row for row, number in rows if number or len(plan.best.units) <= 2]
+
+
 def owned_rows(plan: Plan) -> list[Texts]:
     """What, how many are owned, bought and owned then."""
     return [

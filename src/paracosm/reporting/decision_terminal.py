@@ -38,7 +38,8 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
 
 def _plan(plan: Plan) -> list[RenderableType]:
     splits = [row.cells for row in decision_tables.split_rows(plan)]
-    said = [decision_words.ratio(plan), decision_words.regret(plan), decision_words.marginal(plan), plan.disagreement]
+    sentences = (decision_words.ratio, decision_words.regret, decision_words.marginal, decision_words.worth)
+    said = [sentence(plan) for sentence in sentences]
     return [
         _table(("Buy", "units", "price each", "total"), decision_tables.purchase_rows(plan)),
         _table(("Owned", "now", "bought", "then"), decision_tables.owned_rows(plan)),
@@ -46,7 +47,7 @@ def _plan(plan: Plan) -> list[RenderableType]:
         _table(("Splits", "transitions", "labels", "error", "regret"), splits),
         _table(("Budgets", "spend", "transitions", "labels", "error"), decision_tables.budget_rows(plan)),
         _table(("Curve", *plan.curves), decision_tables.curve_rows(plan)),
-        _notes([*said, decision_words.pilot(plan.next_pilot)]),
+        _notes([*said, plan.disagreement, decision_words.pilot(plan.next_pilot)]),
     ]
 
 

@@ -12,8 +12,8 @@ LABELS = {"cheap": "cheap labels alone", "gold": "gold labels alone", "mixture":
 
 
 def bought(unit: str) -> str:
-    """What a unit for sale is called; a label source goes by its own name."""
-    return BOUGHT.get(unit, unit)
+    """What a unit for sale is called; other units are labels of a source with that name."""
+    return BOUGHT.get(unit, f"labels from {unit}")
 
 
 def count(amount: float) -> str:
@@ -44,6 +44,13 @@ def ratio(plan: Plan) -> str:
     )
 
 
+def worth(plan: Plan) -> str:
+    """That labels of other sources are counted by their worth, if any are for sale."""
+    if set(plan.best.units) <= set(BOUGHT):
+        return ""
+    return "Labels of other sources are counted as the plain labels that they are worth."
+
+
 def regret(plan: Plan) -> str:
     """What acting on the plan is expected to lose."""
     return (
@@ -61,7 +68,7 @@ def marginal_lot(plan: Plan) -> int:
 
 def marginal(plan: Plan) -> str:
     """Which part more money should go to, if it makes a difference."""
-    if min(plan.marginal.values(), default=0.0) > SAME * max(plan.marginal.values(), default=0.0):
+    if min(plan.marginal.values(), default=0.0) >= SAME * max(plan.marginal.values(), default=0.0):
         return "More money is worth about the same on either part, as it is at the best split."
     best = max(plan.marginal, key=lambda part: plan.marginal[part])
     return f"The next unit of money does most on {bought(best)}."

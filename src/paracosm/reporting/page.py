@@ -10,7 +10,8 @@ import jinja2
 
 from paracosm.core.decisions import LabelPlan, Plan
 from paracosm.core.files import whole
-from paracosm.core.records import Comparison, Diagnosis, RunResult
+from paracosm.core.records import Diagnosis
+from paracosm.core.results import Comparison, RunResult
 from paracosm.reporting import decision_tables, decision_words, tables, words
 from paracosm.reporting.decision_terminal import Decision
 

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from paracosm.core.records import Comparison, Diagnosis, Estimate, PartFit, Purchases, RunResult, Training
+from paracosm.core.records import Diagnosis, Estimate, PartFit, Training
+from paracosm.core.results import Comparison, Purchases, RunResult
 from paracosm.reporting import words
 
 NOTES = {

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from paracosm.core.records import Comparison, Diagnosis, Estimate, RunResult
+from paracosm.core.records import Diagnosis, Estimate
+from paracosm.core.results import Comparison, RunResult
 from paracosm.reporting import tables, words
 from paracosm.reporting.decision_terminal import Decision, decision
 

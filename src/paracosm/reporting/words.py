@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from paracosm.core.records import Baselines, Comparison, Diagnosis, Estimate, RunResult
+from paracosm.core.records import Baselines, Diagnosis, Estimate
+from paracosm.core.results import Comparison, RunResult
 
 MINUS = "\u2212"
 

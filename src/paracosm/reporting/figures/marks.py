@@ -28,7 +28,7 @@ def letters(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
     drawn = [(letter, x, y) for letter, x, y in points if math.isfinite(x) and math.isfinite(y)]
     axes.plot([x for _, x, _ in drawn], [y for *_, y in drawn], "o", color=INK, markersize=5, zorder=5, linestyle="")
     for names, x, y in _together(axes, drawn):
-        axes.annotate(names, (x, y), (0, 6), textcoords="offset points", ha="center", color=MUTED, zorder=7)
+        axes.annotate(names, (x, y), (0, 8), textcoords="offset points", ha="center", color=MUTED, zorder=7)
 
 
 def _together(axes: Axes, points: Sequence[tuple[str, float, float]]) -> list[tuple[str, float, float]]:

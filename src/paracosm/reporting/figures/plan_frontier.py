@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from paracosm.core.decisions import Plan
 from paracosm.reporting.decision_tables import at_budget
 from paracosm.reporting.figures import marks
+from paracosm.reporting.figures.series import finite_interval
 from paracosm.reporting.figures.theme import BAND, INK, MUTED, canvas, grid, house_style, key, logarithmic
 
 
@@ -18,7 +19,7 @@ def plot_plan_frontier(plan: Plan) -> Figure:
     """Predicted error of the best split against what is spent, with intervals; half, this and double marked."""
     figure = canvas(400, 260)
     axes = figure.subplots()
-    ways = [way for way in plan.frontier if way.spend > 0 and math.isfinite(way.error.mean)]
+    ways = [way for way in plan.frontier if way.spend > 0 and finite_interval(way.error)]
     spend = [way.spend for way in ways]
     axes.fill_between(spend, [w.error.low for w in ways], [w.error.high for w in ways], color=BAND, linewidth=0)
     axes.plot(spend, [way.error.mean for way in ways], "o-", color=INK, markersize=3, label="best split")

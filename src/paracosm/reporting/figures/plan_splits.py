@@ -40,9 +40,8 @@ def _draw(axes: Axes, plan: Plan, what: str) -> None:
     marks.planned_line(axes, money_share(plan.best, plan))
     marks.planned(axes, money_share(plan.best, plan), chosen.mean)
     axes.set_xlim(-0.03, 1.03)
-    if what == "regret" and terms:
-        axes.set_ylim(0.5 * min(t.mean for t in terms), 2 * max(t.mean for t in terms))
-        logarithmic(axes.yaxis, percent=True)
+    if what == "regret":
+        _limit_regret(axes, [way.regret.mean for way in (*ways, plan.best, *plan.alternatives)])
     else:
         _limit(axes, terms)
     grid(axes, "both")
@@ -63,7 +62,18 @@ def _limit(axes: Axes, terms: list[Estimate]) -> None:
         axes.set_ylim(0, 1.05 * highest)
 
 
+def _limit_regret(axes: Axes, regrets: list[float]) -> None:
+    """Regret at the best split is tiny and elsewhere large: a logarithmic axis where it is not zero."""
+    seen = [regret for regret in regrets if regret > 0 and math.isfinite(regret)]
+    if seen:
+        axes.set_ylim(0.5 * min(seen), 2 * max(seen))
+        logarithmic(axes.yaxis, percent=True)
+
+
 def money_share(way: Purchase, plan: Plan) -> float:
-    """The share of the money that transitions take, at the prices of a transition and a label alone."""
-    transitions, labels = (getattr(way, part) * plan.prices.get(part, 1.0) for part in ("dynamics", "reward"))
-    return transitions / (transitions + labels) if transitions + labels > 0 else math.nan
+    """The share of the money that goes to transitions; a labelled one's price is shared out by the single prices."""
+    transition, label = (plan.prices.get(part, 1.0) for part in ("dynamics", "reward"))
+    counted = {"dynamics": 1.0, "joint": transition / (transition + label)}
+    spent = {unit: number * plan.prices.get(unit, 1.0) for unit, number in way.units.items()}
+    total = sum(spent.values())
+    return sum(counted.get(unit, 0.0) * money for unit, money in spent.items()) / total if total > 0 else math.nan

@@ -5,7 +5,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paracosm.core.records import Estimate, RunResult
+from paracosm.core.records import Estimate
+from paracosm.core.results import RunResult
 from paracosm.reporting.figures.series import finite_interval, outer_limits
 from paracosm.reporting.figures.theme import IMAGINED, INK, LINE, MUTED, canvas, grid, house_style, key
 

@@ -1,0 +1,67 @@
+"""Plans in words: no more said than the record holds."""
+
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paracosm.reporting import decision_words, words
+from tests.reporting import decision_records as records
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.05, "0.05"), (20.0, "20"), (1.4, "1.4"), (0.0, "0"), (1200.0, "1,200"), (2e-9, "2.00e−09")]
+)
+def test_amounts_have_no_zeros_at_their_end(value, text):
+    assert decision_words.amount(value) == text
+
+
+@given(st.floats(1e-3, 1e8))
+def test_amounts_are_the_number(value):
+    read = decision_words.amount(value).replace(",", "").replace(words.MINUS, "-")
+    assert float(read) == pytest.approx(value, rel=0.006)
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.0, "0%"), (0.0012, "0.12%"), (1e-9, "below 0.0010%"), (0.24, "24%")])
+def test_tiny_shares_are_not_rounded_to_nothing(share, text):
+    assert decision_words.share(share) == text
+
+
+def test_marginal_names_a_part_only_where_it_makes_a_difference():
+    assert "about the same" in decision_words.marginal(records.plan())
+    apart = records.plan(marginal={"dynamics": 1e-6, "reward": 3e-6})
+    assert decision_words.marginal(apart) == "The next unit of money does most on reward labels."
+    assert "about the same" in decision_words.marginal(records.plan(marginal={}))
+
+
+@pytest.mark.parametrize(
+    ("budget", "marginal", "lot"), [(20_000.0, 2.6e-6, 1000), (20.0, 0.1, 1), (500.0, 1e-9, 10), (0.5, 1.0, 1)]
+)
+def test_marginal_lot_is_round_and_within_a_tenth_of_the_budget(budget, marginal, lot):
+    plan = records.plan(budget=budget, marginal={"dynamics": marginal, "reward": marginal})
+    assert decision_words.marginal_lot(plan) == lot
+
+
+def test_pilot_says_what_to_measure_or_that_nothing_is_worth_it():
+    assert "1,600 reward labels, for 8,000" in decision_words.pilot(records.plan().next_pilot)
+    assert "buy now" in decision_words.pilot(None)
+
+
+def test_ratio_without_an_interval_claims_no_interval():
+    assert "90%" not in decision_words.ratio(records.plan(interval=()))
+    assert "∞" in decision_words.ratio(records.plan(ratio=math.inf))
+
+
+def test_limits_and_sources_are_said():
+    assert "no label reaches" in decision_words.attained(records.label_plan(attained=False))
+    assert "no label reaches" not in decision_words.attained(records.label_plan())
+    assert decision_words.worth(records.plan()) == ""
+    assert decision_words.worth(records.plan_with_sources())
+
+
+def test_halving_mentions_a_floor_only_if_there_is_one():
+    fit = records.fit("dynamics")
+    assert decision_words.halving(fit) == "Twice the samples leave 86% of the error above its floor."
+    assert decision_words.halving(dataclasses.replace(fit, floor=0.0)) == "Twice the samples leave 86% of the error."
