@@ -1,0 +1,211 @@
+"""How noisy a label is at a price: three laws and a measured table (theory, section 7)."""
+
+from __future__ import annotations
+
+import abc
+import csv
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from paracosm.core import checks
+
+Numbers = np.ndarray | float
+"""An array, or one number."""
+
+FORMS = "power:A,p or bounded:V,most or floor:V,A or a CSV file with the columns cost,variance"
+_STEEPEST = 10.0
+
+
+class Fidelity(abc.ABC):
+    """The variance of a reward label's noise, in squared units of reward, when labelling one rollout costs so much."""
+
+    @abc.abstractmethod
+    def variance(self, cost: Numbers) -> Numbers:
+        """The label's variance at each cost, which is positive."""
+
+
+class Law(Fidelity):
+    """A law that holds at every cost up to `dearest`; the variance never rises with the cost.
+
+    In all three laws `cost · variance(cost)` is monotone or concave, so that among labels of equal total price the
+    cheapest or the dearest is best.
+    """
+
+    dearest: float = np.inf
+
+    @abc.abstractmethod
+    def best_cost(
+        self, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float, least: float, most: float
+    ) -> Numbers:
+        """The cost in `[least, most]` of least `total`, in closed form or as a root; arguments broadcast."""
+
+    def total(self, cost: Numbers, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float) -> Numbers:
+        """Price times variance of one rollout, `(c₀ + c)(V₀ + Q σ²(c))`: the gradient's variance times the budget."""
+        price = np.asarray(cost_rollout, float) + np.asarray(cost, float)
+        return price * (np.asarray(intrinsic, float) + coefficient * self.variance(cost))
+
+
+@dataclasses.dataclass(frozen=True)
+class Power(Law):
+    """`σ²(c) = scale · c^{-exponent}`; `scale` is the variance at cost 1."""
+
+    scale: float
+    exponent: float
+
+    def __post_init__(self) -> None:
+        checks.positive("A in --fidelity power:A,p", self.scale)
+        checks.positive("p in --fidelity power:A,p", self.exponent)
+        checks.between("p in --fidelity power:A,p", self.exponent, 0, _STEEPEST)
+
+    def variance(self, cost: Numbers) -> Numbers:
+        return self.scale * np.asarray(cost, float) ** -self.exponent
+
+    def best_cost(
+        self, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float, least: float, most: float
+    ) -> Numbers:
+        """The root of `V₀ c^{p+1} + (1−p) Q A c − p c₀ Q A`, which is negative before it and positive after."""
+        from scipy.optimize import elementwise
+
+        p = self.exponent
+
+        def slope(log_cost: np.ndarray, c0: np.ndarray, v0: np.ndarray) -> Numbers:
+            cost = np.exp(log_cost)
+            return v0 * cost + coefficient * self.variance(cost) * ((1 - p) * cost - p * c0)
+
+        c0, v0 = np.broadcast_arrays(np.asarray(cost_rollout, float), np.asarray(intrinsic, float))
+        ends = np.full(c0.shape, np.log(least)), np.full(c0.shape, np.log(most))
+        root = elementwise.find_root(slope, ends, args=(c0, v0)).x
+        falls = slope(ends[1], c0, v0) <= 0
+        return np.where(slope(ends[0], c0, v0) >= 0, least, np.where(falls, most, np.exp(root)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounded(Law):
+    """`σ²(c) = noisiest · (1 − c/dearest)`; `noisiest` is the variance of a label that costs nothing."""
+
+    noisiest: float
+    dearest: float
+
+    def __post_init__(self) -> None:
+        checks.positive("V in --fidelity bounded:V,most", self.noisiest)
+        checks.positive("most in --fidelity bounded:V,most", self.dearest)
+
+    def variance(self, cost: Numbers) -> Numbers:
+        return self.noisiest * np.maximum(1 - np.asarray(cost, float) / self.dearest, 0.0)
+
+    def best_cost(
+        self, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float, least: float, most: float
+    ) -> Numbers:
+        """One of the two ends: the total is concave in the cost."""
+        low, high = (self.total(end, cost_rollout, intrinsic, coefficient) for end in (least, most))
+        return np.where(high < low, most, least)
+
+
+@dataclasses.dataclass(frozen=True)
+class Floor(Law):
+    """`σ²(c) = lowest + scale / c`; `lowest` is the variance that no money removes."""
+
+    lowest: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        checks.at_least("V in --fidelity floor:V,A", self.lowest, 0)
+        checks.positive("A in --fidelity floor:V,A", self.scale)
+        checks.finite("V in --fidelity floor:V,A", self.lowest)
+
+    def variance(self, cost: Numbers) -> Numbers:
+        return self.lowest + self.scale / np.asarray(cost, float)
+
+    def best_cost(
+        self, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float, least: float, most: float
+    ) -> Numbers:
+        """`sqrt(c₀ Q A / (V₀ + Q σ_f²))`, or the nearest allowed cost."""
+        gain = np.asarray(cost_rollout, float) * coefficient * self.scale
+        price = np.asarray(intrinsic, float) + coefficient * self.lowest
+        gain, price = np.broadcast_arrays(gain, price)
+        square = np.divide(gain, price, out=np.where(gain > 0, np.inf, 0.0), where=price > 0)
+        return np.clip(np.sqrt(square), least, most)
+
+
+@dataclasses.dataclass(frozen=True)
+class Table(Fidelity):
+    """Measured labels, by rising cost. Only these costs are for sale: nothing is read between two rows."""
+
+    costs: tuple[float, ...]
+    variances: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        costs, variances = np.asarray(self.costs), np.asarray(self.variances)
+        if len(costs) < 2:
+            raise checks.BadData(f"a fidelity table has {len(costs)} row(s); at least 2 are needed.")
+        for name, found, bad in (("cost", costs, ~(costs > 0)), ("variance", variances, ~(variances >= 0))):
+            if (bad | ~np.isfinite(found)).any():
+                wrong = found[bad | ~np.isfinite(found)][0]
+                least = "positive number" if name == "cost" else "number of at least 0"
+                raise checks.BadData(f"a fidelity table holds a {name} of {wrong:g}; a {least} is needed.")
+        if (np.diff(costs) <= 0).any():
+            twice = costs[1:][np.diff(costs) <= 0][0]
+            raise checks.BadData(
+                f"a fidelity table holds cost {twice:g} twice or out of order; one row each is needed."
+            )
+
+    def variance(self, cost: Numbers) -> Numbers:
+        return np.asarray(self.variances)[np.searchsorted(self.costs, cost)]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence if a dearer label is noisier than a cheaper one."""
+        worse = np.flatnonzero(np.diff(self.variances) > 0)
+        if not len(worse):
+            return ()
+        i = int(worse[0])
+        return (
+            f"In the fidelity table a label of {self.costs[i + 1]:g} is noisier than one of {self.costs[i]:g} "
+            f"(variance {self.variances[i + 1]:g} against {self.variances[i]:g}); the table is used as it is.",
+        )
+
+
+_LAWS: dict[str, Callable[[float, float], Law]] = {"power": Power, "bounded": Bounded, "floor": Floor}
+
+
+def parse(text: str) -> Fidelity:
+    """The fidelity that a flag names: a law with its two numbers, or a CSV file.
+
+    `power:A,p` is A c^{-p}; `bounded:V,most` is V (1 − c/most); `floor:V,A` is V + A/c. A and V are variances, never
+    standard deviations.
+
+    Raises:
+        BadArgument: the text is neither.
+        BadData: the file cannot be used.
+    """
+    kind, colon, numbers = text.partition(":")
+    if not colon or kind not in _LAWS:
+        return read_table(Path(text))
+    try:
+        first, second = (float(number) for number in numbers.split(","))
+    except ValueError:
+        raise checks.BadArgument(f"--fidelity is {text!r}; {FORMS} is needed.") from None
+    return _LAWS[kind](first, second)
+
+
+def read_table(path: Path) -> Table:
+    """The table in a CSV file with the columns `cost` and `variance`, in any order of rows.
+
+    Raises:
+        BadArgument: there is no such file.
+        BadData: the file is not such a table.
+    """
+    if not path.is_file():
+        raise checks.BadArgument(f"--fidelity is {str(path)!r}, and there is no such file; {FORMS} is needed.")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = sorted((float(row["cost"]), float(row["variance"])) for row in csv.DictReader(file))
+    except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
+        raise checks.BadData(
+            f"{path} cannot be read as a fidelity table ({type(error).__name__}: {error}); the columns cost,variance "
+            "with a number in each row are needed."
+        ) from None
+    return Table(tuple(cost for cost, _ in rows), tuple(variance for _, variance in rows))

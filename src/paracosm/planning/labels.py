@@ -1,0 +1,199 @@
+"""Cheap noisy labels or expensive clean ones: how many rollouts to label, how dearly, how often (theory, section 7)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.decisions import GradientNoise, LabelChoice, LabelPlan
+from paracosm.planning import label_words
+from paracosm.planning.fidelity import Fidelity, Law, Table
+from paracosm.planning.label_search import Choice, Problem, own_costs, search
+
+_UNBOUNDED = 1e-6
+"""Without a least cost, that share of the budget stands for "as cheap as can be"."""
+
+_AROUND = 100.0
+_MOST_LABELS = 1e10
+_POINTS = 81
+
+
+def plan_labels(
+    fidelity: Fidelity,
+    *,
+    budget: float,
+    cost_rollout: float = 0.0,
+    gradient_variance: float = 0.0,
+    noise_coefficient: float = 1.0,
+    least_cost: float | None = None,
+    most_cost: float | None = None,
+    noise: GradientNoise | None = None,
+) -> LabelPlan:
+    """The labels of least gradient variance that a budget buys, in whole rollouts and whole labels.
+
+    Args:
+        fidelity: The variance of a label's noise by the cost of labelling one rollout.
+        budget: What may be spent, in the unit of the costs.
+        cost_rollout: The price of one rollout before it is labelled.
+        gradient_variance: V₀, the variance of one noiseless rollout's gradient.
+        noise_coefficient: Q, by which noise of variance σ² adds `Q σ²` to it.
+        least_cost: The cheapest label that can be bought. Several independent labels of one rollout are considered only
+            where it is known, here or from a table: a law that holds however cheap the labels would favour ever more
+            of ever cheaper ones.
+        most_cost: The dearest label that can be bought.
+        noise: Measured variance and coefficient, in place of the two numbers.
+
+    Raises:
+        BadArgument: a number cannot be used, or the budget buys not one rollout.
+    """
+    if noise is not None:
+        gradient_variance, noise_coefficient = noise.intrinsic.mean, noise.coefficient.mean
+    _check(budget, cost_rollout, gradient_variance, noise_coefficient)
+    problem = Problem(fidelity, budget, cost_rollout, gradient_variance, noise_coefficient, 0.0, np.inf)
+    problem = _limited(problem, least_cost, most_cost)
+    repeated = least_cost is not None or isinstance(fidelity, Table)
+    _check_labels(problem, repeated)
+    best = search(problem, repeated=repeated)
+    attained = _attained(problem, best, repeated=repeated)
+    choice = _choice(problem, best, "the best")
+    alternatives = _alternatives(problem, choice)
+    regime = label_words.regime(problem, choice, attained=attained)
+    doubts = _doubts(problem, best, noise, repeated=repeated)
+    return LabelPlan(
+        cost=choice.cost,
+        rollouts=choice.rollouts,
+        repeats=choice.repeats,
+        variance=choice.variance,
+        regime=regime,
+        attained=attained,
+        alternatives=alternatives,
+        table=_table(problem, choice.cost, repeated=repeated),
+        budget=float(budget),
+        noise=noise,
+        warnings=label_words.warnings(problem, choice, repeated=repeated) + doubts,
+        verdict=label_words.verdict(problem, choice, alternatives, attained=attained),
+    )
+
+
+def _check(budget: float, cost_rollout: float, gradient_variance: float, noise_coefficient: float) -> None:
+    checks.positive("the budget", budget)
+    named = {
+        "the cost of a rollout": cost_rollout,
+        "the gradient variance": gradient_variance,
+        "the noise coefficient": noise_coefficient,
+    }
+    for name, value in named.items():
+        checks.at_least(name, value, 0)
+        checks.finite(name, value)
+
+
+def _check_labels(problem: Problem, repeated: bool) -> None:
+    labels = problem.budget / problem.least
+    if repeated and labels > _MOST_LABELS:
+        raise checks.BadArgument(
+            f"the budget of {problem.budget:g} buys {labels:.2g} labels at the least cost of {problem.least:g}; at "
+            f"most {_MOST_LABELS:g} are searched: name a higher least cost."
+        )
+
+
+def _limited(problem: Problem, least: float | None, most: float | None) -> Problem:
+    """The problem within the costs allowed; where none are named, within a factor of 100 of the best of all."""
+    for name, limit in (("the least cost of a label", least), ("the most cost of a label", most)):
+        if limit is not None:
+            checks.positive(name, limit)
+    law = problem.fidelity
+    if not isinstance(law, Law):
+        return _limited_to_table(problem, least, most)
+    spare = problem.budget - problem.cost_rollout
+    lowest = problem.budget * _UNBOUNDED if least is None else least
+    highest = min(spare, law.dearest, np.inf if most is None else most)
+    if spare < lowest:
+        raise checks.BadArgument(
+            f"the budget of {problem.budget:g} buys not one rollout: with the cheapest label one costs "
+            f"{problem.price(lowest):g}."
+        )
+    checks.at_least("the most cost of a label", highest, lowest)
+    free = problem._replace(least=lowest, most=highest)
+    best = search(free, repeated=False).cost
+    return problem._replace(
+        least=max(lowest, best / _AROUND) if least is None else least,
+        most=min(highest, best * _AROUND) if most is None else highest,
+    )
+
+
+def _limited_to_table(problem: Problem, least: float | None, most: float | None) -> Problem:
+    limited = problem._replace(least=0.0 if least is None else least, most=np.inf if most is None else most)
+    costs = own_costs(limited)
+    if not len(costs):
+        raise checks.BadArgument(
+            f"no label of the fidelity table costs between {limited.least:g} and {limited.most:g}; name other limits."
+        )
+    return limited._replace(least=float(costs[0]), most=float(costs[-1]))
+
+
+def _attained(problem: Problem, best: Choice, *, repeated: bool) -> bool:
+    """Whether labels ten times cheaper than the cheapest allowed would not be better still."""
+    if isinstance(problem.fidelity, Table):
+        return True
+    cheaper = problem._replace(least=problem.least / 10)
+    least = float(problem.variance(*search(cheaper, repeated=repeated)))
+    return least >= float(problem.variance(*best)) * (1 - 1e-9)
+
+
+def _choice(problem: Problem, one: Choice, why: str) -> LabelChoice:
+    return LabelChoice(*one, float(problem.variance(*one)), why)
+
+
+def _alternatives(problem: Problem, best: LabelChoice) -> tuple[LabelChoice, ...]:
+    """Simple rules, one label on each rollout, that the budget affords and that are not the best choice itself."""
+    costs = own_costs(problem)
+    named = {"the cheapest": problem.least}
+    if len(costs):
+        named |= {"the middle": float(costs[len(costs) // 2])}
+    else:
+        named |= {"half the price": best.cost / 2, "twice the price": best.cost * 2}
+        named |= {"the middle": (problem.least + problem.most) / 2}
+    named |= {"the dearest": problem.most}
+    rules = [
+        _choice(problem, Choice(cost, rollouts, 1), why)
+        for why, cost in named.items()
+        if problem.least <= cost <= problem.most and (rollouts := problem.affordable(cost))
+    ]
+    if best.repeats > 1:
+        rules.insert(0, _choice(problem, search(problem, repeated=False), "the best without repeats"))
+    same = best.cost, best.rollouts, best.repeats
+    return tuple(rule for rule in rules if (rule.cost, rule.rollouts, rule.repeats) != same)
+
+
+def _table(problem: Problem, best: float, *, repeated: bool) -> tuple[tuple[float, ...], ...]:
+    """For a picture: the variance at the whole budget in real numbers, with the best real number of repeats."""
+    costs = own_costs(problem)
+    if not len(costs):
+        inside = np.geomspace(problem.least, problem.most, _POINTS)[1:-1]
+        costs = np.unique([problem.least, *inside, best, problem.most])
+    label = problem.fidelity.variance(costs)
+    noise, repeats = problem.coefficient * label, np.ones_like(costs)
+    if repeated:
+        affordable = np.maximum((problem.budget - problem.cost_rollout) / costs, 1.0)
+        gain, price = problem.cost_rollout * noise, problem.intrinsic * costs
+        square = np.divide(gain, price, out=np.where(gain > 0, np.inf, 0.0), where=price > 0)
+        repeats = np.clip(np.sqrt(square), 1.0, affordable)
+    total = (problem.cost_rollout + repeats * costs) * (problem.intrinsic + noise / repeats)
+    return tuple(map(tuple, np.stack([costs, label, total / problem.budget], axis=1).tolist()))
+
+
+def _doubts(problem: Problem, best: Choice, noise: GradientNoise | None, *, repeated: bool) -> tuple[str, ...]:
+    """A warning if other values within the measurement's intervals would choose otherwise and gain more than 1%."""
+    if noise is None:
+        return ()
+    v0, q = noise.intrinsic, noise.coefficient
+    corners = [(max(v0.low, 0.0), q.high), (v0.high, max(q.low, 0.0))]
+    if not np.isfinite(corners).all():
+        return ("Variance and coefficient of the gradient have no interval; measure them on more rollouts.",)
+    others = [problem._replace(intrinsic=v, coefficient=w) for v, w in corners]
+    rivals = [search(other, repeated=repeated) for other in others]
+    losses = [
+        float(other.variance(*best) / max(float(other.variance(*rival)), np.finfo(float).tiny)) - 1
+        for other, rival in zip(others, rivals, strict=True)
+    ]
+    return label_words.doubt([rival.cost * rival.repeats for rival in rivals], max(losses))

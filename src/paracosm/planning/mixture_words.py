@@ -1,0 +1,61 @@
+"""What a plan for cheap and gold labels says: its warnings and its verdict, in plain words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paracosm.core.decisions import MixtureChoice
+from paracosm.planning.label_words import number
+
+if TYPE_CHECKING:
+    from paracosm.planning.mixture import Prices
+
+_WAYS = {"cheap": "cheap labels alone", "gold": "gold labels alone", "mixture": "the mixture"}
+_MATTERS = 0.01
+
+
+def verdict(choices: tuple[MixtureChoice, ...], changes: dict[str, float], first: str) -> str:
+    """What to buy, what the other ways would lose, and from which budget on another way wins."""
+    ranked = sorted(choices, key=lambda choice: choice.error)
+    best, others = ranked[0], ranked[1:]
+    error = f"the policy gradient then has squared error {number(best.error)}"
+    return " ".join([f"Buy {_bought(best)}: {error}.", *_stakes(best, others), *_budgets(changes, first)])
+
+
+def _bought(best: MixtureChoice) -> str:
+    if best.name == "mixture":
+        return f"the mixture, {best.rollouts:,} rollouts with cheap labels and gold labels on {best.gold:,} of them"
+    return f"{_WAYS[best.name]}, on {best.rollouts:,} rollouts"
+
+
+def _stakes(best: MixtureChoice, others: list[MixtureChoice]) -> list[str]:
+    if others and others[0].error < (1 + _MATTERS) * best.error:
+        return [f"It hardly matters: {_WAYS[others[0].name]} would be within 1% of that."]
+    said = [
+        f"{_WAYS[other.name].capitalize()} would have {number(other.error / best.error)} times that" for other in others
+    ]
+    biased = [other for other in others if other.squared_bias > other.variance]
+    tail = ", most of it bias, which no money removes" if biased else ""
+    return [f"{sentence}{tail if sentence.startswith('Cheap') else ''}." for sentence in said]
+
+
+def _budgets(changes: dict[str, float], first: str) -> list[str]:
+    if not changes:
+        return [f"At any other budget {_WAYS[first]} would win, too."]
+    starts = [f"from about {number(start)} on {_WAYS[name]}" for name, start in changes.items()]
+    return [f"With a small budget {_WAYS[first]} would win; {', '.join(starts)}."]
+
+
+def warnings(prices: Prices, choices: tuple[MixtureChoice, ...]) -> tuple[str, ...]:
+    """What the reader should know before acting on the plan."""
+    said = []
+    if prices.correlation == 0:
+        said.append("Cheap and gold gradients do not correlate: cheap labels can correct nothing, there is no mixture.")
+    elif all(choice.name != "mixture" for choice in choices):
+        said.append(
+            f"The mixture is left out: at a correlation of {prices.correlation:g} its coefficient cannot be told from "
+            f"noise with fewer than {prices.fewest_gold:,} gold labels, which this budget does not buy."
+        )
+    if prices.bias == 0:
+        said.append("The cheap labels were said to have no bias at all; cheap labels alone are only as good as that.")
+    return tuple(said)

@@ -1,0 +1,195 @@
+"""Labels: the whole-number search against brute force, Corollary 2's regimes, limits, and what the plan says."""
+
+import numpy as np
+import pytest
+
+from paracosm.core.checks import BadArgument
+from paracosm.core.decisions import GradientNoise, LabelPlan
+from paracosm.core.records import Estimate
+from paracosm.planning.fidelity import Bounded, Floor, Power, Table
+from paracosm.planning.label_search import Problem, search
+from paracosm.planning.labels import plan_labels
+
+ISSUE = {"budget": 5000.0, "cost_rollout": 1.0, "gradient_variance": 40.0, "noise_coefficient": 6.0}
+
+
+def brute(problem, repeated):
+    """The least variance over every number of rollouts and repeats, a law's labels as dear as the money allows."""
+    most = int(problem.budget / (problem.cost_rollout + problem.least) * (1 + 1e-12)) + 1
+    k = np.arange(1.0, most + 1)[:, None]
+    r = np.arange(1.0, problem.budget / problem.least + 2)[None] if repeated else np.ones((1, 1))
+    if isinstance(problem.fidelity, Table):
+        costs = np.asarray(problem.fidelity.costs)[:, None, None]
+    else:
+        costs = np.minimum((problem.budget / k - problem.cost_rollout) / r, problem.most)
+    spent = k * (problem.cost_rollout + r * costs)
+    allowed = (costs >= problem.least * (1 - 1e-12)) & (spent <= problem.budget * (1 + 1e-12))
+    costs = np.maximum(costs, problem.least)
+    variance = (problem.intrinsic + problem.coefficient * problem.fidelity.variance(costs) / r) / k
+    return np.where(allowed, variance, np.inf).min()
+
+
+def random_problems(number, seed):
+    rng = np.random.default_rng(seed)
+    for i in range(number):
+        a, b = 10 ** rng.uniform(-1, 1, 2)
+        costs = tuple(np.unique(np.round(10 ** rng.uniform(-0.5, 1, 4), 2)).tolist())
+        table = Table(costs, tuple(rng.uniform(0, 4, len(costs)).tolist()))
+        law = [Power(a, rng.uniform(0.1, 2.5)), Power(a, 1.0), Bounded(a, b + 0.5), Floor(a, b), table][i % 5]
+        c0, v0 = 10 ** rng.uniform(-1, 1, 2) * (rng.random(2) < 0.7)
+        least, most = 10 ** rng.uniform(-1, -0.3), 10 ** rng.uniform(0, 1.5)
+        if isinstance(law, Table):
+            least, most = costs[0], costs[-1]
+        most = min(most, getattr(law, "dearest", np.inf))
+        budget = c0 + least * 10 ** rng.uniform(0.01, 2)
+        yield Problem(law, budget, c0, v0, 10 ** rng.uniform(-1, 1), least, most)
+
+
+@pytest.mark.parametrize("number", [200, pytest.param(5000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("repeated", [False, True])
+def test_search_equals_brute_force_over_all_whole_numbers_and_stays_in_budget(number, repeated):
+    several = 0
+    for problem in random_problems(number, seed=repeated):
+        best = search(problem, repeated=repeated)
+        assert problem.variance(*best) == pytest.approx(brute(problem, repeated), rel=1e-9, abs=1e-14)
+        assert best.rollouts * (problem.cost_rollout + best.repeats * best.cost) <= problem.budget * (1 + 1e-12)
+        assert problem.least <= best.cost <= problem.most * (1 + 1e-12)
+        assert best.rollouts == int(best.rollouts) >= 1
+        assert best.repeats == int(best.repeats) >= 1
+        several += best.repeats > 1
+    assert (several > number / 10) == repeated
+
+
+@pytest.mark.parametrize("law", [Power(2.0, 0.7), Power(2.0, 1.6), Floor(0.5, 4.0), Bounded(30.0, 3.0)])
+def test_whole_numbers_reach_the_real_optimum_as_the_budget_grows(law):
+    problem = Problem(law, 1e7, 1.0, 40.0, 6.0, 1e-3, min(1e3, law.dearest))
+    real = law.total(law.best_cost(1.0, 40.0, 6.0, problem.least, problem.most), 1.0, 40.0, 6.0)
+    assert float(problem.variance(*search(problem, repeated=False))) * 1e7 == pytest.approx(real, rel=1e-6)
+
+
+def test_repeats_bring_back_the_papers_rule():
+    """With r free, min over r of (c₀ + r c)(V₀ + Q σ²/r) is (sqrt(c₀V₀) + sqrt(Q c σ²))²: only c σ²(c) counts."""
+    law = Power(2.0, 0.7)
+    problem = Problem(law, 1e7, 1.0, 40.0, 6.0, 0.01, 10.0)
+    best = search(problem, repeated=True)
+    real = (np.sqrt(40.0) + np.sqrt(6.0 * 0.01 * law.variance(0.01))) ** 2
+    assert best.cost == pytest.approx(0.01, rel=0.05)
+    assert best.repeats == pytest.approx(np.sqrt(6.0 * law.variance(0.01) / (0.01 * 40.0)), abs=1)
+    assert float(problem.variance(*best)) * 1e7 == pytest.approx(real, rel=1e-3)
+
+
+LIMITS = {"least_cost": 0.5, "most_cost": 8.0}
+
+
+@pytest.mark.parametrize(
+    ("law", "cost", "regime", "attained"),
+    [
+        (Power(2.0, 0.5), 0.5, "the cheapest label wins: noise falls more slowly", False),
+        (Power(2.0, 2.0), 8.0, "the dearest label wins: noise falls faster", True),
+        (Power(2.0, 1.0), 0.5, "every price is as good", True),
+        (Bounded(2.0, 8.0), 8.0, "the two ends win", True),
+        (Bounded(2.0, 9.0), 0.5, "the two ends win", False),
+        (Floor(2.0, 1.0), 0.5, "the cheapest label wins: noise falls more slowly", False),
+    ],
+)
+def test_three_regimes_of_corollary_2(law, cost, regime, attained):
+    plan = plan_labels(law, budget=800.0, **LIMITS)
+    assert plan.cost == pytest.approx(cost, rel=1e-9)
+    assert plan.regime.startswith(regime)
+    assert plan.attained == attained
+    assert plan.variance == pytest.approx(cost * law.variance(cost) / 800, abs=1e-15)
+    assert ("Cheaper labels would be better still" in plan.verdict) != attained
+
+
+def test_the_middle_of_a_bounded_law_is_worst():
+    plan = plan_labels(Bounded(2.0, 8.0), budget=800.0, least_cost=1e-3)
+    middle = next(rule for rule in plan.alternatives if rule.why == "the middle")
+    assert middle.variance == max(rule.variance for rule in plan.alternatives)
+    assert max(plan.table, key=lambda row: row[2])[0] == pytest.approx(4.0, rel=0.1)
+
+
+def test_issue_example_balances_and_says_what_other_prices_lose():
+    plan = plan_labels(Power(2.0, 0.7), **ISSUE)
+    c = plan.cost
+    assert abs(40 * c**1.7 + 0.3 * 12 * c - 0.7 * 12) < 0.01
+    assert plan.repeats == 1
+    assert plan.attained
+    assert plan.regime.startswith("a balance")
+    assert plan.rollouts * (1 + c) == pytest.approx(5000, rel=1e-12)
+    assert plan.variance == pytest.approx((40 + 6 * 2 * c**-0.7) / plan.rollouts, rel=1e-12)
+    losses = {rule.why: rule.variance / plan.variance - 1 for rule in plan.alternatives}
+    assert set(losses) == {"the cheapest", "half the price", "twice the price", "the middle", "the dearest"}
+    assert min(losses.values()) > 0
+    assert "Half the price (labels at 0.181) would give 7.28% more variance." in plan.verdict
+    assert any(sentence.startswith("Several labels on one rollout were not considered") for sentence in plan.warnings)
+
+
+def test_repeats_are_considered_where_the_cheapest_label_is_known():
+    plan = plan_labels(Power(2.0, 0.7), **ISSUE, least_cost=0.05)
+    assert plan.repeats == 7
+    assert not plan.attained
+    assert plan.alternatives[0].why == "the best without repeats"
+    assert plan.alternatives[0].variance > 1.2 * plan.variance
+    assert any("only if their errors are independent" in sentence for sentence in plan.warnings)
+
+
+def test_table_of_the_plan_is_the_real_total_cost_and_holds_the_choice():
+    plan = plan_labels(Power(2.0, 0.7), **ISSUE)
+    cost, label, gradient = np.asarray(plan.table).T
+    np.testing.assert_allclose(label, 2 * cost**-0.7)
+    np.testing.assert_allclose(gradient, (1 + cost) * (40 + 6 * label) / 5000)
+    assert plan.cost in cost
+    assert (np.diff(cost) > 0).all()
+
+
+def test_measured_table_is_searched_row_by_row():
+    table = Table((1.0, 2.0, 20.0), (3.0, 4.0, 0.0))
+    plan = plan_labels(table, **ISSUE)
+    assert (plan.cost, plan.rollouts, plan.repeats, plan.attained) == (1.0, 2500, 1, True)
+    assert [row[0] for row in plan.table] == [1.0, 2.0, 20.0]
+    assert any("noisier" in sentence for sentence in plan.warnings)
+    assert plan_labels(table, **ISSUE, least_cost=1.5).cost == 2.0
+
+
+def measured(spread):
+    around = [Estimate(x, x * (1 - spread), x * (1 + spread), 100, "test") for x in (40.0, 6.0, 30.0)]
+    return GradientNoise(around[0], around[1], around[2], 100.0, "plain", 50)
+
+
+def test_measured_noise_gives_the_same_plan_and_a_warning_only_where_its_interval_matters():
+    given = plan_labels(Power(2.0, 0.7), **ISSUE)
+    budget = {"budget": 5000.0, "cost_rollout": 1.0}
+    sure = plan_labels(Power(2.0, 0.7), **budget, noise=measured(0.02))
+    assert (sure.cost, sure.rollouts, sure.variance) == (given.cost, given.rollouts, given.variance)
+    assert sure.warnings == given.warnings
+    unsure = plan_labels(Power(2.0, 0.7), **budget, noise=measured(0.9))
+    assert unsure.cost == given.cost
+    assert any("another plan would have had" in sentence for sentence in unsure.warnings)
+    assert LabelPlan.from_json(unsure.to_json()) == unsure
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"budget": 0.0}, "the budget is 0; it must be a positive number."),
+        ({"budget": np.nan}, "the budget is nan; it must be a positive number."),
+        ({"cost_rollout": -1.0}, "the cost of a rollout is -1; it must be at least 0."),
+        ({"least_cost": 0.0}, "the least cost of a label is 0; it must be a positive number."),
+        ({"least_cost": 3.0, "most_cost": 2.0}, "the most cost of a label is 2; it must be at least 3."),
+        ({"budget": 0.5}, "the budget of 0.5 buys not one rollout: with the cheapest label one costs 1."),
+        ({"least_cost": 1e-8}, "at most 1e+10 are searched: name a higher least cost."),
+        ({"gradient_variance": -1.0}, "the gradient variance is -1; it must be at least 0."),
+    ],
+)
+def test_bad_numbers_are_a_sentence(changes, sentence):
+    with pytest.raises(BadArgument) as found:
+        plan_labels(Power(2.0, 0.7), **{**ISSUE, **changes})
+    assert sentence in str(found.value)
+    assert str(found.value).count(".") >= 1
+
+
+def test_table_beyond_the_budget_is_a_sentence():
+    with pytest.raises(BadArgument, match=r"buys not one rollout: with the cheapest label one costs 11\."):
+        plan_labels(Table((10.0, 20.0), (1.0, 0.5)), budget=9.0, cost_rollout=1.0)
+    with pytest.raises(BadArgument, match="no label of the fidelity table costs between 11 and 12"):
+        plan_labels(Table((10.0, 20.0), (1.0, 0.5)), budget=90.0, least_cost=11.0, most_cost=12.0)
