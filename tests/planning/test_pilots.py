@@ -1,0 +1,85 @@
+"""Preposterior analysis: the update against its closed form, and limits where the answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from paracosm.planning import pilots
+from paracosm.planning.budget import Offer, Task
+from paracosm.planning.law import Law
+from paracosm.planning.pilots import Belief, next_pilot
+from paracosm.planning.rules import Market, market
+
+OFFERS = (Offer("dynamics", 1.0, transitions=1), Offer("reward", 10.0, labels=1))
+
+
+def belief(spread: float, noise: float, seed: int, draws: int = 1000) -> Belief:
+    """An unsure exponent around 0.5; error 1 at 1,000 samples is certain."""
+    exponent = np.exp(np.log(0.5) + spread * np.random.default_rng(seed).standard_normal(draws))
+    law = Law(1000**exponent, exponent, np.zeros(draws))
+    return Belief(law, np.full(draws, noise), np.full(draws, noise / 2), 4)
+
+
+def place(
+    beliefs: tuple[Belief, Belief], weights: tuple[float, float] = (1.0, 1.0), budget: float = 50_000.0
+) -> Market:
+    return market(Task((beliefs[0].law, beliefs[1].law), weights, (1000, 1000)), OFFERS, budget)
+
+
+def test_reweighting_is_the_update_of_a_normal_law():
+    """Log scale normal around 0, sd 0.5; a pilot's log error has sd 0.2: posterior mean 0.25/0.29 of what is seen."""
+    rng, draws, sd, noise = np.random.default_rng(0), 20_000, 0.5, 0.2
+    law = Law(np.exp(sd * rng.standard_normal(draws)), np.full(draws, 0.4), np.zeros(draws))
+    unsure = Belief(law, np.full(draws, noise), np.zeros(draws), 1)
+    outcomes = np.arange(200)
+    weights = pilots._reweighted(unsure, 1, outcomes, seed=1)
+    seen = np.log(law.scale)[outcomes] + noise * np.random.default_rng([1, 1]).standard_normal(200)
+    expected = seen * sd**2 / (sd**2 + noise**2)
+    inside = np.abs(seen) < 1, "where there are draws enough"
+    np.testing.assert_allclose((weights @ np.log(law.scale))[inside[0]], expected[inside[0]], atol=0.03)
+    assert np.all(weights[outcomes, outcomes] == 0)
+
+
+def test_the_noise_of_an_anchor_is_shared_by_its_seeds():
+    np.testing.assert_allclose(belief(0.1, 0.2, 0).noise(), np.sqrt(0.1**2 + 0.2**2 / 4))
+
+
+def test_a_pilot_that_tells_everything_leaves_no_regret():
+    """Only the dynamics law is unsure, and a pilot that is bought anyway shows it without noise."""
+    beliefs = belief(0.5, 1e-3, 0), belief(0.0, 1e-3, 1)
+    found = next_pilot(place(beliefs), beliefs, seed=0)
+    assert found is not None
+    assert found.part == "dynamics"
+    assert found.regret_now > 0.003
+    assert found.regret_then < 0.02 * found.regret_now
+
+
+def test_its_price_is_that_of_the_samples_beyond_the_owned_ones():
+    beliefs = belief(0.0, 0.05, 0), belief(0.5, 0.05, 1)
+    found = next_pilot(place(beliefs), beliefs, seed=0)
+    assert found is not None
+    assert (found.part, found.cost) == ("reward", 10.0 * (found.samples - 1000))
+    assert found.cost <= 50_000
+
+
+@pytest.mark.parametrize(
+    ("beliefs", "why"),
+    [
+        ((belief(0.0, 0.1, 0), belief(0.0, 0.1, 1)), "nothing is unsure"),
+        ((belief(0.3, 50.0, 0), belief(0.3, 50.0, 1)), "the outcome would be noise"),
+    ],
+)
+def test_no_pilot_where_nothing_can_be_learned(beliefs, why):
+    assert next_pilot(place(beliefs), beliefs, seed=0) is None, why
+
+
+def test_no_pilot_of_a_part_that_is_not_worth_its_price():
+    """Labels are unsure but count for nearly nothing: every pilot of them spends money that transitions need."""
+    beliefs = belief(0.0, 0.01, 0), belief(0.3, 0.01, 1)
+    assert next_pilot(place(beliefs, weights=(1.0, 1e-4)), beliefs, seed=0) is None
+
+
+def test_no_pilot_where_the_budget_does_not_pay_for_one():
+    beliefs = belief(0.5, 0.01, 0), belief(0.5, 0.01, 1)
+    assert next_pilot(place(beliefs, budget=500.0), beliefs, seed=0) is None

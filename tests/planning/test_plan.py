@@ -1,0 +1,162 @@
+"""Plans: best of what can be bought, equal under changes of units, honest about stakes and about weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from paracosm.core.checks import BadArgument, BadData
+from paracosm.core.decisions import Anchor, Curve, Plan
+from paracosm.core.records import Weights
+from paracosm.planning.budget import Offer, Task, at, best_split
+from paracosm.planning.curves import posterior
+from paracosm.planning.law import Law
+from paracosm.planning.plan import plan
+
+SIZES = (500, 1000, 2000, 4000, 8000)
+WEIGHTS = Weights(3.2, 6.0, "scaled states", 0.99, 200, "realised sensitivities")
+PRICES = {"cost_dynamics": 1.0, "cost_reward": 10.0}
+
+
+def curve(part, scale, exponent, noise=0.05, seed=0) -> Curve:
+    rng = np.random.default_rng(seed)
+    rows = itertools.product(SIZES, range(3))
+    errors = [Anchor(n, scale * n**-exponent * float(np.exp(noise * rng.standard_normal())), s) for n, s in rows]
+    return Curve(part, tuple(errors), "rms", "simulated")
+
+
+CURVES = {"dynamics": curve("dynamics", 4.0, 0.3), "reward": curve("reward", 20.0, 0.45, seed=1)}
+
+
+@pytest.fixture(scope="module")
+def planned() -> Plan:
+    return plan(CURVES, WEIGHTS, budget=60_000, **PRICES)
+
+
+def bought(found: Plan) -> tuple[int, int]:
+    return found.dynamics, found.reward
+
+
+def test_nothing_else_on_the_page_is_expected_to_be_better(planned):
+    others = (*planned.alternatives, *planned.across)
+    assert min(other.error.mean for other in others) >= planned.best.error.mean * (1 - 1e-12)
+    assert planned.expected_regret == planned.best.regret.mean >= 0
+    assert all(purchase.spend <= 60_000 * (1 + 1e-12) for purchase in (planned.best, *others))
+
+
+def test_the_plan_is_the_best_split_over_the_draws_of_the_curves(planned):
+    laws = [posterior(CURVES[part]).draws(2000, k).law for k, part in enumerate(("dynamics", "reward"))]
+    task = Task((laws[0], laws[1]), (3.2, 6.0), (8000.0, 8000.0))
+    offers = [Offer("d", 1.0, transitions=1), Offer("r", 10.0, labels=1)]
+    exact = best_split(task, offers, 60_000.0)
+    np.testing.assert_allclose(bought(planned), exact.amounts, atol=20)
+    assert planned.best.error.mean == pytest.approx(float(exact.loss), rel=1e-6)
+    more = at(
+        task, offers, np.array([[planned.dynamics + 50.0, planned.reward], [planned.dynamics, planned.reward + 5.0]])
+    )
+    gained = (planned.best.error.mean - more.loss) / 50
+    np.testing.assert_allclose(list(planned.marginal.values()), gained, rtol=0.01)
+    assert planned.marginal["dynamics"] == pytest.approx(planned.marginal["reward"], rel=1e-3)
+
+
+def test_sharp_curves_give_the_split_of_the_true_laws():
+    sharp = {"dynamics": curve("dynamics", 4.0, 0.3, 1e-4), "reward": curve("reward", 20.0, 0.45, 1e-4, seed=1)}
+    found = plan(sharp, WEIGHTS, budget=60_000, **PRICES)
+    true = Task((Law(4.0, 0.3), Law(20.0, 0.45)), (3.2, 6.0), (8000, 8000))
+    exact = best_split(true, [Offer("d", 1.0, transitions=1), Offer("r", 10.0, labels=1)], 60_000.0)
+    assert found.ratio == pytest.approx(float(exact.counts[0] / exact.counts[1]), rel=0.02)
+    assert found.best.error.mean == pytest.approx(float(exact.loss), rel=0.005), "to the step of the fit's grid"
+    assert found.expected_regret < 1e-4
+    assert found.interval[0] < found.ratio < found.interval[1] < 1.1 * found.interval[0]
+
+
+def test_money_has_no_unit_and_weights_only_a_ratio(planned):
+    dearer = plan(CURVES, WEIGHTS, budget=420_000, cost_dynamics=7.0, cost_reward=70.0)
+    louder = plan(CURVES, dataclasses.replace(WEIGHTS, dynamics=32.0, reward=60.0), budget=60_000, **PRICES)
+    assert bought(dearer) == bought(louder) == bought(planned)
+    assert louder.best.error.mean == pytest.approx(10 * planned.best.error.mean)
+    assert louder.expected_regret == pytest.approx(planned.expected_regret)
+
+
+def test_money_spent_before_is_not_there_to_spend(planned):
+    assert bought(plan(CURVES, WEIGHTS, budget=148_000, spent=88_000, **PRICES)) == bought(planned)
+
+
+def test_the_frontier_holds_half_and_double_the_budget(planned):
+    spend = np.array([purchase.spend for purchase in planned.frontier])
+    assert len(spend) == 9
+    np.testing.assert_allclose(spend[[2, 4, 6]], [30_000, 60_000, 120_000], atol=10)
+    assert np.all(np.diff([purchase.error.mean for purchase in planned.frontier]) < 0)
+    half = plan(CURVES, WEIGHTS, budget=30_000, **PRICES)
+    assert planned.frontier[2].units == half.best.units
+
+
+def test_across_goes_from_little_to_nearly_all_on_transitions(planned):
+    shares = [purchase.dynamics / purchase.spend for purchase in planned.across]
+    assert len(shares) == 41
+    np.testing.assert_allclose(np.diff(shares), 1 / 41, atol=1e-3)
+
+
+def test_it_goes_to_json_and_comes_back(planned):
+    assert Plan.from_json(planned.to_json()) == planned
+
+
+def test_where_the_split_hardly_matters_it_says_exactly_that():
+    same = {"dynamics": curve("dynamics", 4.0, 0.3), "reward": curve("reward", 4.0, 0.35, seed=1)}
+    even = dataclasses.replace(WEIGHTS, dynamics=1.0, reward=1.0)
+    found = plan(same, even, budget=100_000, cost_dynamics=1.0, cost_reward=1.0)
+    assert "The split hardly matters: equal " in found.verdict
+    rule = min(found.alternatives[:2], key=lambda purchase: purchase.error.mean)
+    assert 0 <= rule.error.mean / found.best.error.mean - 1 < 0.01
+
+
+def test_where_it_matters_it_says_what_a_simple_rule_would_lose(planned):
+    uneven = dataclasses.replace(WEIGHTS, dynamics=100.0)
+    found = plan(CURVES, uneven, budget=60_000, **PRICES)
+    assert "The split matters: equal spending, the best simple rule, would lose " in found.verdict
+    rule = next(each for each in found.alternatives if each.name == "equal spending")
+    assert rule.error.mean > 1.01 * found.best.error.mean
+
+
+def test_routes_to_the_weights_that_agree_lose_nothing_and_others_are_judged_both_ways():
+    again = dataclasses.replace(WEIGHTS, origin="the audit's terms")
+    far = dataclasses.replace(WEIGHTS, dynamics=3200.0, origin="global constants")
+    found = plan(CURVES, (WEIGHTS, again, far), budget=60_000, **PRICES)
+    agreeing, parting = found.disagreement.split("Weights from global constants")
+    assert agreeing.count("loses 0.00%") == 2
+    assert "loses 0.00%" not in parting
+    rivals = {purchase.name: purchase for purchase in found.alternatives}
+    assert rivals["weights from the audit's terms"].units == found.best.units
+    assert rivals["weights from global constants"].regret.mean > found.expected_regret
+    assert "one route" in plan(CURVES, WEIGHTS, budget=60_000, **PRICES).disagreement
+
+
+def test_mean_squares_are_converted_and_that_is_said(planned):
+    squared = {
+        part: dataclasses.replace(
+            each, unit="mse", anchors=tuple(dataclasses.replace(a, error=a.error**2) for a in each.anchors)
+        )
+        for part, each in CURVES.items()
+    }
+    found = plan(squared, WEIGHTS, budget=60_000, **PRICES)
+    assert bought(found) == pytest.approx(bought(planned), rel=1e-6)
+    assert any("mean squared errors of dynamics and reward" in warning for warning in found.warnings)
+
+
+def test_what_is_not_bought_and_what_is_left_over_is_said():
+    found = plan(CURVES, dataclasses.replace(WEIGHTS, reward=0.0), budget=1_500, lots=(1000, 1000), **PRICES)
+    assert (bought(found), found.spend) == ((1000, 0), 1000)
+    said = " ".join(found.warnings)
+    assert "buys no reward labels" in said
+    assert "leave 500 of the 1,500 unspent" in said
+    assert "one weight is zero" in said
+
+
+def test_without_weights_or_a_curve_there_is_no_plan():
+    with pytest.raises(BadArgument, match="no weights are given"):
+        plan(CURVES, (), budget=60_000, **PRICES)
+    with pytest.raises(BadData, match="no learning curve of reward"):
+        plan({"dynamics": CURVES["dynamics"]}, WEIGHTS, budget=60_000, **PRICES)
