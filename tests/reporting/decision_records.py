@@ -7,6 +7,7 @@ import numpy as np
 from paracosm.core.decisions import (
     Anchor,
     CurveFit,
+    Decision,
     GradientNoise,
     LabelChoice,
     LabelPlan,
@@ -17,6 +18,8 @@ from paracosm.core.decisions import (
     Purchase,
 )
 from paracosm.core.records import Estimate, Weights
+from paracosm.core.results import RunResult
+from tests.reporting import report_records
 
 PLAN_VERDICT = (
     "Buy 3,500 transitions and 1,650 reward labels: the predicted error in return falls from 0.42 to 0.34, "
@@ -171,3 +174,15 @@ def plan_with_sources(**changes) -> Plan:
     units = {"dynamics": 0, "reward": 0, "joint": 1000, "crowd": 3166}
     chosen = Purchase("planned", units, 1000.0, 2583.0, 19_998.0, around(0.31, 0.2), around(0.002, 0.9))
     return plan(**{"best": chosen, "prices": prices, "dynamics": 1000, "reward": 2583, **changes})
+
+
+def run_with_a_budget(**changes) -> RunResult:
+    """Three rounds: a pilot, a plan, a round whose data could not support one; then what would be bought next."""
+    refused = "as much money on each part, since the reward curve rises."
+    decisions = (
+        Decision(0, 1_900, 1_900, None, "a pilot: as many transitions as labels, for a fifth of the budget"),
+        Decision(1, 1_750, 825, plan(), ""),
+        Decision(2, 4_000, 400, None, refused),
+        Decision(3, 3_500, 1_650, plan(), ""),
+    )
+    return report_records.run(trainings=(report_records.training(),) * 3, decisions=decisions, **changes)

@@ -175,6 +175,7 @@ def run(**changes) -> RunResult:
             "members": "5",
         },
         machine={"python": "3.12.4", "jax": "0.10.2", "devices": "2 × cpu"},
+        decisions=(),
         warnings=("Only 1,000 of 5,000 transitions carry a reward label.",),
     )
     return dataclasses.replace(result, **changes)

@@ -40,6 +40,7 @@ WIDE = {
     "long strings": records.run(configuration={LONG: LONG}, warnings=(LONG,), env=LONG),
     "diagnosis": records.diagnosis(),
     "comparison": records.comparison(),
+    "run with a budget": decisions.run_with_a_budget(),
     "plan": decisions.plan(),
     "plan with several sources": decisions.plan_with_sources(),
     "label plan": decisions.label_plan(),
@@ -65,7 +66,7 @@ def opened(page, folder, width, height):
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
 @pytest.mark.parametrize("name", WIDE)
 def test_page_opens_without_errors_or_sideways_scrolling(tmp_path, name, width, height):
-    page = render(WIDE[name]).replace("</body>", MEASURE + "</body>")
+    page = render(WIDE[name]).replace("</body>", MEASURE + "</body>").replace("<details>", "<details open>")
     dom, console = opened(page, tmp_path, width, height)
     title = re.search(r"<title>([\d ]+)</title>", dom)
     assert title, "the page did not load"

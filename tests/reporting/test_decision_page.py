@@ -9,7 +9,7 @@ import pytest
 
 from paracosm.core.decisions import Anchor, CurveFit, LabelChoice
 from paracosm.core.records import Estimate, Weights
-from paracosm.reporting import decision_tables, decision_words, drawing, page, render, words
+from paracosm.reporting import decision_tables, decision_words, render, words
 from tests.reporting import decision_records as records
 from tests.reporting.test_page import HOSTILE, Balanced
 
@@ -140,14 +140,23 @@ def test_only_what_is_bought_of_several_offers_is_a_headline():
     assert "as the plain labels that they are worth" in said
 
 
-def test_several_plans_in_one_page_share_no_id():
-    parts = page._templates().get_template("plan_parts.html").module
-    names = ("round-1", "round-2")
-    found = [str(parts.plan_parts(records.plan(), drawing.plan(records.plan(), name), name, "h3")) for name in names]
-    together = Balanced("".join(found))
-    assert len(together.ids) == len(set(together.ids))
-    assert {"round-1-buy", "round-2-buy"} <= set(together.ids)
-    assert "h2" not in together.tags
+def test_run_page_says_what_each_round_bought_and_why():
+    run = records.run_with_a_budget()
+    shown, said = render(run), text_of(run)
+    for row in decision_tables.round_rows(run):
+        assert all(cell in said for cell in row)
+    assert shown.count("<details>") == 2
+    assert "Round 2: Buy" in said
+    assert "Next: Buy" in said
+
+
+def test_several_plans_in_one_page_share_no_id_and_no_heading_of_the_page():
+    shown = render(records.run_with_a_budget())
+    ids = Balanced(shown).ids
+    assert len(ids) == len(set(ids))
+    assert {"round-1-buy", "round-3-buy"} <= set(ids)
+    for details in re.findall(r"<details>.*?</details>", shown, flags=re.S):
+        assert "<h2" not in details
 
 
 def test_half_and_double_are_read_off_the_frontier_and_nothing_else():

@@ -38,6 +38,13 @@ def test_labels_and_mixtures_say_their_choices():
         assert all(cell in text for cell in row)
 
 
+def test_run_summary_says_what_each_round_bought():
+    text = shown(records.run_with_a_budget())
+    assert max(map(len, text.splitlines())) <= 80
+    assert "1,750" in text
+    assert "a pilot: as many" in " ".join(text.split())
+
+
 def test_markup_in_plans_is_text():
     assert "[bold]x[/bold]" in shown(records.plan(verdict="[bold]x[/bold]", warnings=("[red]",)))
     assert "[red]" in shown(records.label_plan(warnings=("[red]",)))

@@ -51,6 +51,7 @@ RECORDS = {
     "run": records.run,
     "diagnosis": records.diagnosis,
     "comparison": records.comparison,
+    "run with a budget": decisions.run_with_a_budget,
     "plan": decisions.plan,
     "label plan": decisions.label_plan,
     "mixture plan": decisions.mixture_plan,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from paracosm.core.decisions import CurveFit, LabelChoice, LabelPlan, MixturePlan, Plan, Purchase
+from paracosm.core.results import RunResult
 from paracosm.reporting import decision_words, words
 
 Texts = tuple[str, ...]
@@ -38,6 +39,19 @@ def headline_rows(plan: Plan) -> list[Texts]:
     """The purchase rows worth a headline: both of two, or those of several of which something is bought."""
     rows = zip(purchase_rows(plan), plan.best.units.values(), strict=True)
     return [row for row, number in rows if number or len(plan.best.units) <= 2]
+
+
+def round_rows(run: RunResult) -> list[Texts]:
+    """Round, transitions and labels that it bought, and why; what would be bought next comes last."""
+    return [
+        (
+            decision_words.round_name(run, each),
+            f"{each.transitions:,}",
+            f"{each.labels:,}",
+            each.plan.verdict if each.plan else each.why,
+        )
+        for each in run.decisions
+    ]
 
 
 def owned_rows(plan: Plan) -> list[Texts]:

@@ -10,27 +10,33 @@ from rich.table import Table
 from rich.text import Text
 
 from paracosm.core.decisions import LabelPlan, MixturePlan, Plan
+from paracosm.core.results import RunResult
 from paracosm.reporting import decision_tables, decision_words, words
 
-Decision = Plan | LabelPlan | MixturePlan
+AnyPlan = Plan | LabelPlan | MixturePlan
 
 
-def decision(record: Decision) -> RenderableType:
+def planned(record: AnyPlan) -> RenderableType:
     """What a plan says, in 80 columns, for any rich console."""
     return Group(*_body(record), *_end(record))
 
 
-def _body(record: Decision) -> list[RenderableType]:
+def rounds(run: RunResult) -> Table:
+    """What each round of a run bought, and why."""
+    heads = ("Round", "transitions", "labels", "why")
+    return _table(heads, decision_tables.round_rows(run), words_from=3)
+
+
+def _body(record: AnyPlan) -> list[RenderableType]:
     if isinstance(record, Plan):
         return _plan(record)
     return _labels(record) if isinstance(record, LabelPlan) else _mixture(record)
 
 
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], words_from: int = 99) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    table.add_column(heads[0], overflow="fold")
-    for head in heads[1:]:
-        table.add_column(head, justify="right", overflow="fold")
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if 0 < number < words_from else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     return table
@@ -69,7 +75,7 @@ def _notes(sentences: list[str]) -> Text:
     return Text("\n".join(filter(None, sentences)) + "\n", style="dim")
 
 
-def _end(record: Decision) -> list[Text]:
+def _end(record: AnyPlan) -> list[Text]:
     budget = Text(f"Budget {words.price(record.budget)}", style="dim")
     warnings = [Text(f"Warning: {warning}", style="yellow") for warning in record.warnings]
     return [budget, *warnings, Text(record.verdict, style="bold")]

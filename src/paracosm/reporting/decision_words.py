@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from paracosm.core.decisions import CurveFit, GradientNoise, LabelPlan, MixturePlan, Pilot, Plan
+from paracosm.core.decisions import CurveFit, Decision, GradientNoise, LabelPlan, MixturePlan, Pilot, Plan
+from paracosm.core.results import RunResult
 from paracosm.reporting import words
 
 BOUGHT = {"dynamics": "transitions", "reward": "reward labels", "joint": "labelled transitions"}
@@ -42,6 +43,11 @@ def ratio(plan: Plan) -> str:
         f"{said}. The measured curves leave open what is best: with 90% probability the best ratio lies between "
         f"{words.number(low)} and {words.number(high)}."
     )
+
+
+def round_name(run: RunResult, decision: Decision) -> str:
+    """The number of the round that a decision was made for, from 1; "next" after the last."""
+    return str(decision.round + 1) if decision.round < len(run.trainings) else "next"
 
 
 def worth(plan: Plan) -> str:

@@ -35,6 +35,7 @@ def run(result: RunResult) -> dict[str, Any]:
     drawn = _inline(figures.plot_training(result), "training", "Imagined return over training") if trained else ""
     return {
         "training": drawn,
+        "plans": {each.round: plan(each.plan, f"round-{each.round}") for each in result.decisions if each.plan},
         "learning": {
             name: _inline(figure, f"learning-{number}", f"Learning of the {result.fits[name].part}")
             for number, (name, figure) in enumerate(learned.items())

@@ -13,9 +13,9 @@ from paracosm.core.files import whole
 from paracosm.core.records import Diagnosis
 from paracosm.core.results import Comparison, RunResult
 from paracosm.reporting import decision_tables, decision_words, tables, words
-from paracosm.reporting.decision_terminal import Decision
+from paracosm.reporting.decision_terminal import AnyPlan
 
-Renderable = RunResult | Diagnosis | Comparison | Decision
+Renderable = RunResult | Diagnosis | Comparison | AnyPlan
 
 
 def render(record: Renderable) -> str:

@@ -13,23 +13,24 @@ from rich.text import Text
 from paracosm.core.records import Diagnosis, Estimate
 from paracosm.core.results import Comparison, RunResult
 from paracosm.reporting import tables, words
-from paracosm.reporting.decision_terminal import Decision, decision
+from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
 
 COLORS = {"reward": "dark_orange", "termination": "green", "dynamics": "blue", "horizon": "yellow"}
 RUNS_ABREAST = 3
 HALF_BAR = 9
 
 
-def summary(record: RunResult | Diagnosis | Comparison | Decision) -> RenderableType:
+def summary(record: RunResult | Diagnosis | Comparison | AnyPlan) -> RenderableType:
     """What a record says, in 80 columns, for any rich console."""
-    if isinstance(record, Decision):
-        return decision(record)
+    if isinstance(record, AnyPlan):
+        return planned(record)
     if isinstance(record, Comparison):
         return _comparison(record)
     if isinstance(record, Diagnosis):
         return Group(*_diagnosis(record), *_bounds(record), *_verdict(record))
     found = record.diagnosis
-    return Group(_bought(record), *_diagnosis(found), *_warnings(record), *_verdict(found))
+    bought = [rounds(record)] if record.decisions else []
+    return Group(_bought(record), *bought, *_diagnosis(found), *_warnings(record), *_verdict(found))
 
 
 def _diagnosis(found: Diagnosis) -> list[RenderableType]:
