@@ -9,6 +9,7 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.decisions import MixtureChoice, MixturePlan
 from paracosm.planning import mixture_words
+from paracosm.planning.fidelity import Numbers
 from paracosm.planning.label_search import ROUNDING
 
 NAMES = ("cheap", "gold", "mixture")
@@ -42,9 +43,10 @@ class Prices(NamedTuple):
         return self.cost_rollout + self.gold_cost
 
     @property
-    def fewest_gold(self) -> int:
+    def fewest_gold(self) -> float:
         """The gold labels from which the coefficient, left one out, passes its gate `|ρ| > 1/sqrt(n−3)`."""
-        return int(np.floor(3 + 1 / self.correlation**2)) + 1
+        square = self.correlation**2
+        return float(np.floor(3 + (1 + ROUNDING) / square)) + 1 if square > 0 else np.inf
 
     @property
     def ratio(self) -> float:
@@ -52,7 +54,7 @@ class Prices(NamedTuple):
         square, q = self.correlation**2, self.cheap_rollout / self.gold_cost
         return float(np.sqrt(max(square / (q * (1 - square)), 1.0))) if square < 1 else np.inf
 
-    def mixture_variance(self, rollouts: np.ndarray, gold: np.ndarray) -> np.ndarray:
+    def mixture_variance(self, rollouts: Numbers, gold: Numbers) -> Numbers:
         """`σ_g² ((1−ρ²)/n + ρ²/N)` at the best coefficient."""
         square = self.correlation**2
         return self.gold_variance * ((1 - square) / gold + square / rollouts)
@@ -138,7 +140,7 @@ def _choices(prices: Prices, budget: float) -> tuple[MixtureChoice, ...]:
         found.append(MixtureChoice("gold", gold, gold, variance, 0.0, variance))
     counts = allocate(prices, budget)
     if counts is not None:
-        variance = float(prices.mixture_variance(*map(np.asarray, counts)))
+        variance = float(prices.mixture_variance(*counts))
         found.append(MixtureChoice("mixture", *counts, variance, 0.0, variance))
     return tuple(found)
 
@@ -153,8 +155,6 @@ def allocate(prices: Prices, budget: float) -> tuple[int, int] | None:
     For each number of gold labels, all else goes into rollouts. Rounding these down costs at most 1/N of the variance,
     which n may not leave its real optimum by more than about sqrt(w₂n/w₁) to win back.
     """
-    if prices.correlation == 0:
-        return None
     least, most = prices.fewest_gold, _whole(budget / (prices.cheap_rollout + prices.gold_cost))
     if most < least:
         return None
@@ -174,8 +174,6 @@ def errors(prices: Prices, budgets: np.ndarray) -> np.ndarray:
             np.where(cheap >= 1, prices.cheap_variance / cheap + prices.bias**2, np.inf),
             np.where(gold >= 1, prices.gold_variance / gold, np.inf),
         ]
-    if prices.correlation == 0:
-        return np.stack([*alone, np.full_like(budgets, np.inf)])
     most = budgets / (prices.cheap_rollout + prices.gold_cost)
     labels = np.maximum(budgets / (prices.gold_cost + prices.cheap_rollout * prices.ratio), prices.fewest_gold)
     labels = np.minimum(labels, most)

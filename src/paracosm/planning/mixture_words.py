@@ -54,7 +54,7 @@ def warnings(prices: Prices, choices: tuple[MixtureChoice, ...]) -> tuple[str, .
     elif all(choice.name != "mixture" for choice in choices):
         said.append(
             f"The mixture is left out: at a correlation of {prices.correlation:g} its coefficient cannot be told from "
-            f"noise with fewer than {prices.fewest_gold:,} gold labels, which this budget does not buy."
+            f"noise with fewer than {prices.fewest_gold:,.0f} gold labels, which this budget does not buy."
         )
     if prices.bias == 0:
         said.append("The cheap labels were said to have no bias at all; cheap labels alone are only as good as that.")

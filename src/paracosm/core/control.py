@@ -1,0 +1,115 @@
+"""Cheap biased values put right by a few gold ones: an unbiased mean by control variates (theory, section 7)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from paracosm.core import checks
+
+Tuning = Literal["leave-one-out", "cross-fit"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Debiased:
+    """A mean without the cheap values' bias.
+
+    `value` has the shape of one sample. `coefficient` is λ, the mean of those used; `correlation` that of gold and
+    cheap over the gold rows; `variance` the estimated variance of `value`, summed over its components.
+    """
+
+    value: np.ndarray
+    coefficient: float
+    correlation: float
+    variance: float
+
+
+class _Moments(NamedTuple):
+    """Sums of squares and products about the mean, over components; arrays where one row each was left out."""
+
+    gold: np.ndarray
+    cheap: np.ndarray
+    both: np.ndarray
+
+    def coefficient(self, rows: int) -> np.ndarray:
+        """`tr Cov(g, c) / tr Cov(c)`, or 0 unless `|ρ| > 1/sqrt(rows − 2)`: with fewer it cannot be told from noise."""
+        product = self.gold * self.cheap
+        clear = (self.both**2 * max(rows - 2, 0) > product) & (product > 0)
+        return np.divide(self.both, self.cheap, out=np.zeros_like(self.both), where=clear)
+
+
+def debiased_mean(gold: np.ndarray, cheap: np.ndarray, *, tuning: Tuning = "leave-one-out") -> Debiased:
+    """The mean of gold values, sharpened by many cheap ones that may be biased.
+
+    `λ mean_N(cheap) + mean_n(gold − λ cheap)` with each gold row's λ from other gold rows only: all others, or the
+    other half. The cheap mean is taken over the rows without gold and λ shrunk by (N−n)/N, which for one λ is the same
+    estimate, and which keeps it exactly unbiased for a λ that was estimated.
+
+    Args:
+        gold: `[n, *shape]`, at least 2 rows: returns, gradients or traces under gold labels.
+        cheap: `[N, *shape]`, N ≥ n: the same under cheap labels; its first n rows are those of `gold`.
+        tuning: Which rows a gold row's coefficient comes from. Leave-one-out has less variance.
+
+    Raises:
+        BadData: shapes do not fit, a value is not finite, or there are fewer than 2 gold rows.
+    """
+    n, rows = len(gold), len(cheap)
+    _check(gold, cheap)
+    g, c = (np.asarray(each, np.float64).reshape(len(each), -1) for each in (gold, cheap))
+    paired, rest, share = c[:n], c[n:], (rows - n) / rows
+    coefficient = share * (_left_out(g, paired) if tuning == "leave-one-out" else _halves(g, paired))
+    target = rest.mean(axis=0) if rows > n else paired.mean(axis=0)
+    corrected = g - coefficient[:, None] * (paired - target)
+    whole = _moments(g, paired)
+    product = float(whole.gold * whole.cheap)
+    return Debiased(
+        value=corrected.mean(axis=0).reshape(np.shape(gold)[1:]),
+        coefficient=float(coefficient.mean() / share) if share else 0.0,
+        correlation=float(whole.both / np.sqrt(product)) if product > 0 else 0.0,
+        variance=_variance(corrected, c, float(coefficient.mean()), rows - n),
+    )
+
+
+def _check(gold: np.ndarray, cheap: np.ndarray) -> None:
+    if len(gold) < 2:
+        raise checks.BadData(f"there are {len(gold)} gold rows; at least 2 are needed.")
+    if len(cheap) < len(gold) or np.shape(cheap)[1:] != np.shape(gold)[1:]:
+        raise checks.BadData(
+            f"cheap values have shape {np.shape(cheap)} and gold ones {np.shape(gold)}; the same shape per row and a "
+            "cheap row for each gold one, in front, are needed."
+        )
+    checks.finite("the column of gold values", gold)
+    checks.finite("the column of cheap values", cheap)
+
+
+def _moments(gold: np.ndarray, cheap: np.ndarray) -> _Moments:
+    g, c = gold - gold.mean(axis=0), cheap - cheap.mean(axis=0)
+    return _Moments(*(np.asarray(np.sum(left * right)) for left, right in ((g, g), (c, c), (g, c))))
+
+
+def _left_out(gold: np.ndarray, cheap: np.ndarray) -> np.ndarray:
+    """Each row's coefficient from all other rows: leaving row i out lowers a sum of products by `n/(n−1) · g_i c_i`."""
+    n, whole = len(gold), _moments(gold, cheap)
+    g, c = gold - gold.mean(axis=0), cheap - cheap.mean(axis=0)
+    without = [
+        total - n / (n - 1) * np.sum(left * right, axis=1)
+        for total, (left, right) in zip(whole, ((g, g), (c, c), (g, c)), strict=True)
+    ]
+    return _Moments(*without).coefficient(n - 1)
+
+
+def _halves(gold: np.ndarray, cheap: np.ndarray) -> np.ndarray:
+    """Each row's coefficient from the half that it is not in."""
+    n, half = len(gold), len(gold) // 2
+    first, second = slice(0, half), slice(half, n)
+    of_first = _moments(gold[second], cheap[second]).coefficient(n - half)
+    of_second = _moments(gold[first], cheap[first]).coefficient(half)
+    return np.repeat([of_first, of_second], [half, n - half])
+
+
+def _variance(corrected: np.ndarray, cheap: np.ndarray, coefficient: float, rest: int) -> float:
+    """`tr Var(g − λ c)/n + λ² tr Var(c)/(N − n)`, λ shrunk: the parts are independent."""
+    own = corrected.var(axis=0, ddof=1).sum() / len(corrected)
+    return float(own + (coefficient**2 * cheap.var(axis=0, ddof=1).sum() / rest if rest else 0.0))
