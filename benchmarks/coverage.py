@@ -73,8 +73,8 @@ def intervals(curve: Curve, rng: np.random.Generator) -> np.ndarray:
 
 
 def measure(cell: Cell, number: int) -> tuple[np.ndarray, np.ndarray, int, float]:
-    """Share covered and median of high/low, each `[methods and priors]`; how many were refused; seconds a fit."""
-    rng, hits, widths, refused, began = np.random.default_rng(7), [], [], 0, time.perf_counter()
+    """Share covered and median of high/low, each `[methods and priors]`; how many were refused; CPU seconds a pilot."""
+    rng, hits, widths, refused, began = np.random.default_rng(7), [], [], 0, time.process_time()
     for curve, law in pilots(cell, number):
         try:
             low, _, high = intervals(curve, rng).T
@@ -83,7 +83,7 @@ def measure(cell: Cell, number: int) -> tuple[np.ndarray, np.ndarray, int, float
             continue
         hits.append((low <= law.error(TARGET)) & (law.error(TARGET) <= high))
         widths.append(high / low)
-    return np.mean(hits, axis=0), np.median(widths, axis=0), refused, (time.perf_counter() - began) / number
+    return np.mean(hits, axis=0), np.median(widths, axis=0), refused, (time.process_time() - began) / number
 
 
 def row(*entries: object) -> str:
@@ -108,13 +108,14 @@ def main(number: int) -> None:
         print(row("all", "yes" if floor else "no", "both", "", f"{np.median(widths[chosen, 0]):.2f}", *pooled))
     print(row("**pooled**", "", "", sum(refused), "", *(f"**{each:.1%}**" for each in shares.mean(0)[: len(METHODS)])))
     print()
-    print(row("prior or method", "pooled", "floor", "no floor", "worst cell", "median high/low"))
-    print(row(*["---"] * 6))
-    floors = np.array([cell.floor for cell in CELLS])
+    print(row("prior or method", "pooled", "floor", "no floor", "anchor noise", "worst cell", "high/low"))
+    print(row(*["---"] * 7))
+    floors, noisy = np.array([cell.floor for cell in CELLS]), np.array([cell.anchor_noise for cell in CELLS])
     for i, name in enumerate((*METHODS, *PRIORS)):
-        parts = (shares[:, i].mean(), shares[floors, i].mean(), shares[~floors, i].mean(), shares[:, i].min())
-        print(row(name, *(f"{each:.1%}" for each in parts), f"{np.median(widths[:, i]):.2f}"))
-    print(f"\nMedian over cells: {np.median([each[3] for each in results]):.3f} s a pilot, all methods.")
+        pools = [shares[chosen, i].mean() for chosen in (slice(None), floors, ~floors, noisy)]
+        covered = (f"{each:.1%}" for each in (*pools, shares[:, i].min()))
+        print(row(name, *covered, f"{np.median(widths[:, i]):.2f}"))
+    print(f"\nCPU seconds a pilot, all methods: {np.median([each[3] for each in results]):.3f}.")
 
 
 if __name__ == "__main__":
