@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from paracosm.auditing.audit import audit
     from paracosm.core.checks import ParacosmError
     from paracosm.core.data import Dataset, RewardLabels, Trajectory, Transitions
+    from paracosm.core.decisions import Curve, GradientNoise, LabelPlan, MixturePlan, Plan
     from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec
     from paracosm.core.policy import Categorical, Deterministic, Gaussian, Mode, Policy
-    from paracosm.core.records import Comparison, Diagnosis, Estimate, Gap, RunResult
+    from paracosm.core.records import Diagnosis, Estimate, Gap, Weights
+    from paracosm.core.results import Comparison, RunResult
     from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
     from paracosm.learning.learn import Learned, LearnSettings, learn
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.load import Run, compare, load
     from paracosm.loop.run import run
+    from paracosm.planning.plan import plan
     from paracosm.real import foreign
     from paracosm.real.verbs import collect, connect, evaluate
     from paracosm.reporting import write as report
@@ -31,12 +34,15 @@ _HOMES = {
     "core.data": ("Dataset", "RewardLabels", "Trajectory", "Transitions"),
     "core.mdp": ("MDP", "Box", "Discrete", "Domain", "Spec"),
     "core.policy": ("Categorical", "Deterministic", "Gaussian", "Mode", "Policy"),
-    "core.records": ("Comparison", "Diagnosis", "Estimate", "Gap", "RunResult"),
+    "core.decisions": ("Curve", "GradientNoise", "LabelPlan", "MixturePlan", "Plan"),
+    "core.records": ("Diagnosis", "Estimate", "Gap", "Weights"),
+    "core.results": ("Comparison", "RunResult"),
     "imagination.imagine": ("Imagined", "ImagineSettings", "imagine"),
     "learning.learn": ("Learned", "LearnSettings", "learn"),
     "loop.foreign": ("audit_foreign",),
     "loop.load": ("Run", "compare", "load"),
     "loop.run": ("run",),
+    "planning.plan": ("plan",),
     "real.verbs": ("collect", "connect", "evaluate"),
 }
 _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {"report": ("reporting", "write")}
@@ -47,6 +53,7 @@ __all__ = [
     "Box",
     "Categorical",
     "Comparison",
+    "Curve",
     "Dataset",
     "Deterministic",
     "Diagnosis",
@@ -55,12 +62,16 @@ __all__ = [
     "Estimate",
     "Gap",
     "Gaussian",
+    "GradientNoise",
     "ImagineSettings",
     "Imagined",
+    "LabelPlan",
     "LearnSettings",
     "Learned",
+    "MixturePlan",
     "Mode",
     "ParacosmError",
+    "Plan",
     "Policy",
     "RewardLabels",
     "Run",
@@ -68,6 +79,7 @@ __all__ = [
     "Spec",
     "Trajectory",
     "Transitions",
+    "Weights",
     "audit",
     "audit_foreign",
     "collect",
@@ -78,6 +90,7 @@ __all__ = [
     "imagine",
     "learn",
     "load",
+    "plan",
     "report",
     "run",
 ]

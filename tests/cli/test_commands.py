@@ -17,7 +17,8 @@ import pytest
 import paracosm
 from paracosm.cli import main as command_line
 from paracosm.cli.main import COMMANDS, main
-from paracosm.core.records import Diagnosis, RunResult
+from paracosm.core.records import Diagnosis
+from paracosm.core.results import RunResult
 from tests.loop.small import numbers, small_run
 
 SMALL = [

@@ -91,7 +91,7 @@ def test_the_earliest_bad_step_of_all_episodes_is_named_if_it_was_taken():
     state[1, 2, 3], reward[0, 1] = np.inf, -np.inf
     with pytest.raises(checks.BadData, match=r"^the reward is -inf at step 1 of episode 0; it must be finite.$"):
         checks.finite_steps("episode", {"the state": state, "the reward": reward}, taken)
-    with pytest.raises(checks.BadData, match="^the state is inf at step 2 of episode 1"):
+    with pytest.raises(checks.BadData, match=r"^the state is inf at step 2 of episode 1"):
         checks.finite_steps("episode", {"the state": state}, taken)
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from paracosm.core import records
 from paracosm.core.checks import BadData
-from paracosm.core.records import Estimate, PartFit, Purchases, Record, RunResult
+from paracosm.core.records import Estimate, PartFit, Record
+from paracosm.core.results import Purchases, RunResult
 
 # Checking annotations looks at a random item of each tuple; Hypothesis minds where records are drawn.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 
 import paracosm
-from paracosm.core.records import RunResult
+from paracosm.core.results import RunResult
 from paracosm.learning.fit import FitSettings
 from paracosm.learning.learn import LearnSettings
 

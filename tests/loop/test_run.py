@@ -11,7 +11,8 @@ import pytest
 
 import paracosm
 from paracosm.core import checks
-from paracosm.core.records import Diagnosis, RunResult
+from paracosm.core.records import Diagnosis
+from paracosm.core.results import RunResult
 from paracosm.loop import store
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory

@@ -150,12 +150,21 @@ def weights(world: MDP, policy: Policy, episodes: Trajectory, asked: OneStep, ke
         abs(np.mean(np.sum(gradient.reward * miss, axis=1))),
     )
     realised = [float(c / s) if s > 0 else 0.0 for c, s in zip(cost, size, strict=True)]
-    steepest = [
-        float(np.mean(np.sum(np.linalg.norm(slope, axis=-1), axis=1))),
-        float(np.mean(gradient.reward.sum(axis=1))),
-    ]
     about = (_NORM, world.discount, horizon)
     return (
         Weights(realised[0], realised[1], *about, "realised: along the errors measured on the real episodes"),
-        Weights(steepest[0], steepest[1], *about, "steepest: for errors that never cancel"),
+        _steepest(world, gradient, horizon),
     )
+
+
+def steepest(world: MDP, policy: Policy, start: np.ndarray, key: PRNGKey) -> Weights:
+    """The steepest weights of imagined episodes from `start`, `[episode, state]`: no real step is needed."""
+    horizon = world.spec.horizon
+    steps = np.full(len(start), horizon)
+    return _steepest(world, by_step(world, policy, start, steps, key, horizon=horizon), horizon)
+
+
+def _steepest(world: MDP, gradient: ByStep, horizon: int) -> Weights:
+    slope = np.linalg.norm(gradient.dynamics * np.asarray(world.spec.state_scale), axis=-1)
+    cost = (float(np.mean(slope.sum(axis=1))), float(np.mean(gradient.reward.sum(axis=1))))
+    return Weights(*cost, _NORM, world.discount, horizon, "steepest: for errors that never cancel")

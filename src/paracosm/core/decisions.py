@@ -139,6 +139,21 @@ class Plan(Record):
 
 
 @dataclasses.dataclass(frozen=True)
+class Decision(Record):
+    """What a run that spends a budget decided to buy before a round; after the last one, what it would buy next.
+
+    `plan` splits all the money left at that time, of which the round buys `transitions` and `labels`; without one
+    `why` says what stood against it and how the money was split instead.
+    """
+
+    round: int
+    transitions: int
+    labels: int
+    plan: Plan | None
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
 class GradientNoise(Record):
     """What reward noise does to a policy gradient (theory, section 6).
 

@@ -24,7 +24,7 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """A tree of plain values, ready for any JSON writer."""
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def to_json(self) -> str:
         """Strict JSON."""
@@ -49,13 +49,14 @@ class Record:
         return cls.from_dict(json.loads(text))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A tree of plain values of records, tuples and dictionaries."""
     if isinstance(value, Record):
         return value.to_dict()
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
@@ -124,7 +125,7 @@ class Training(Record):
 
     `step` counts gradient steps; `imagined_return` (undiscounted, of the mode, full episode, fixed initial
     states) and `entropy` were measured there. `edge_share` is the share of imagined steps that left the domain of
-    the data. `stop` says why training ended.
+    the data. `stop` says why training ended. `labels_during_imagination` counts true rewards bought at imagined steps.
     """
 
     step: tuple[int, ...]
@@ -136,6 +137,7 @@ class Training(Record):
     weighting: str
     baseline: str
     stop: str
+    labels_during_imagination: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -335,83 +337,3 @@ class Diagnosis(Record):
         bounds = [f"{each.rung:37} {each.value:>10.4g}  {each.kind}" for each in self.certificates]
         findings = [f"Finding: {each.sentence}" for each in self.findings]
         return "\n".join([*lines, *bounds, *findings, self.verdict, self.explanation])
-
-
-@dataclasses.dataclass(frozen=True)
-class Purchases(Record):
-    """What was bought of the real world, and at which unit prices."""
-
-    transitions: int
-    reward_labels: int
-    real_steps: int
-    price_transition: float
-    price_reward_label: float
-
-    @property
-    def spent(self) -> float:
-        """Total price."""
-        return self.transitions * self.price_transition + self.reward_labels * self.price_reward_label
-
-
-@dataclasses.dataclass(frozen=True)
-class RunResult(Record):
-    """A whole run: what was bought, learned, trained, evaluated and found.
-
-    `seconds` holds the time spent in `collect, learn, imagine, audit`; `configuration` is what was asked for
-    and, under `machine`, the versions and the device count that rounding depends on; both as printable text.
-    """
-
-    env: str
-    seed: int
-    purchases: Purchases
-    fits: dict[str, PartFit]
-    trainings: tuple[Training, ...]
-    diagnosis: Diagnosis
-    real_steps_during_imagination: int
-    seconds: dict[str, float]
-    configuration: dict[str, str]
-    machine: dict[str, str]
-    warnings: tuple[str, ...]
-
-    def summary(self) -> dict[str, Any]:
-        """The document that `paracosm run --json` prints."""
-        found, bought = self.diagnosis, self.purchases
-        interval = {"mean", "low", "high"}
-
-        def three(estimate: Estimate) -> dict[str, Any]:
-            return {key: value for key, value in estimate.to_dict().items() if key in interval}
-
-        gap = {field.name: three(getattr(found.gap, field.name)) for field in dataclasses.fields(found.gap)}
-        document = {
-            "env": self.env,
-            "seed": self.seed,
-            "data": {
-                "transitions": bought.transitions,
-                "reward_labels": bought.reward_labels,
-                "real_steps": bought.real_steps,
-                "spent": bought.spent,
-            },
-            "real_return": {**three(found.real_return), "episodes": found.real_return.n},
-            "imagined_return": three(found.imagined_return),
-            "gap": gap,
-            "discount": found.discount,
-            "horizon": found.horizon,
-            "training_horizon": found.training_horizon,
-            "mode_versus_sampled": three(found.mode_versus_sampled),
-            "informative_horizon": found.informative_horizon,
-            "closure": found.closure,
-            "real_steps_during_imagination": self.real_steps_during_imagination,
-            "data_edge_share": found.data_edge_share,
-            "audited_steps": found.audited_steps,
-            "seconds": self.seconds,
-            "warnings": list(self.warnings),
-            "verdict": found.verdict,
-        }
-        return _plain(document)
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison(Record):
-    """Several runs side by side, by name, in the order in which they were given."""
-
-    runs: dict[str, RunResult]

@@ -25,6 +25,7 @@ from paracosm.learning.settings import LearnSettings
 _DEFAULT = LearnSettings()
 _ANCHORS, _SPAN = 6, 16  # counts of samples, and the largest over the smallest
 _HELD_OUT = 0.2
+LEAST_ROWS_OF_CURVE = 200  # sixteen times ten in the smallest subset, and the fifth held out
 
 Progress = Callable[[int, int], None]
 
@@ -79,10 +80,13 @@ def learning_curve(
     """
     problem = _problem(part, data, spec, settings)
     rows = len(problem.targets)
+    if sizes is None and rows < LEAST_ROWS_OF_CURVE:
+        raise checks.BadData(f"there are {rows} {part} rows; a learning curve needs {LEAST_ROWS_OF_CURVE} of them.")
     order = _permutation(rows, stage_key(seed, f"held out of the curve of {part}"))
     held, pool = np.split(order, [round(_HELD_OUT * rows)])
-    sizes = _sizes(part, len(pool)) if sizes is None else tuple(sizes)
-    _check(part, sizes, len(pool))
+    sizes = tuple(sizes or (int(n) for n in np.geomspace(len(pool) / _SPAN, len(pool), _ANCHORS).round()))
+    for size in sizes:
+        checks.between(f"a number of samples of the {part} curve", size, LEAST_ROWS, len(pool))
     tests = {"held out": _Test(problem, inputs_of_rows(problem, spec)[held], held)}
     if visited is not None:
         own = _problem(part, visited, spec, settings)
@@ -120,16 +124,6 @@ def _problem(part: Bought, data: Dataset, spec: Spec, settings: LearnSettings) -
 
 def _permutation(rows: int, key: PRNGKey) -> np.ndarray:
     return np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(rows)
-
-
-def _sizes(part: Bought, most: int) -> tuple[int, ...]:
-    checks.at_least(f"the number of {part} rows that a curve can be measured on", most, _SPAN * LEAST_ROWS)
-    return tuple(int(size) for size in np.geomspace(most / _SPAN, most, _ANCHORS).round())
-
-
-def _check(part: Bought, sizes: Sequence[int], most: int) -> None:
-    for size in sizes:
-        checks.between(f"a number of samples of the {part} curve", size, LEAST_ROWS, most)
 
 
 def _refits(

@@ -8,6 +8,7 @@ from typing import Any
 
 from paracosm.core import checks
 from paracosm.learning.learn import LEAST_ROWS
+from paracosm.loop.spending import Purse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,7 @@ class RunConfig:
         noise: Exploration noise of the later rounds, in half-ranges of the action (discrete: chance of a random one).
         discount: γ of training and of the gap.
         episodes: Real episodes of the evaluation and the audit, seeded from 10000.
+        budget: Money for all rounds, at least two, in place of counts: a fifth for a pilot, then what a plan says.
         cost_dynamics: Price of a transition.
         cost_reward: Price of a reward label.
         reward: Known reward `module:function` of (s, a, s'), in place of a learned one (JAX; the module is imported).
@@ -41,6 +43,7 @@ class RunConfig:
     noise: float = 0.1
     discount: float = 0.95
     episodes: int = 20
+    budget: float | None = None
     cost_dynamics: float = 1.0
     cost_reward: float = 1.0
     reward: str | None = None
@@ -59,11 +62,25 @@ class RunConfig:
             checks.at_least(flag(name), getattr(self, name), 0)
         if self.seed >= 2**32:
             raise checks.BadArgument(f"--seed is {self.seed}; it must be below 2^32.")
-        if self.data is None:
+        if self.budget is not None:
+            self._budget_alone()
+        elif self.data is None:
             self._enough_to_learn()
         checks.in_unit_interval("--discount", self.discount, open_right=True)
         if self.data is not None and self.rounds > 1:
             raise checks.BadArgument("--rounds is more than 1 with --data; owned data cannot be collected in rounds.")
+
+    def _budget_alone(self) -> None:
+        for name in ("data", "transitions", "reward_labels", "reward"):
+            if getattr(self, name) is not None:
+                raise checks.BadArgument(f"both --budget and {flag(name)} are given; a budget buys what a plan says.")
+        self.purse()
+
+    def purse(self) -> Purse | None:
+        """The budget to spend, if there is one."""
+        if self.budget is None:
+            return None
+        return Purse(self.budget, self.cost_dynamics, self.cost_reward, self.rounds)
 
     def _enough_to_learn(self) -> None:
         transitions, labels = (min(counts) for counts in zip(*self.shares(), strict=True))

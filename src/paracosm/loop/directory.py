@@ -65,6 +65,7 @@ class RunDirectory:
     def _clear(self) -> None:
         """Remove the files of the run that is there, and nothing else."""
         ours = ("events.jsonl", "*.eqx", "policy.json", "audit.json", "result.json", "report.html")
+        ours += ("plan-*.json", "measured.json")
         for pattern in (*ours, "data/*.npz*", "models/*.eqx", "models/*.json", "config.json"):
             for file in self.path.glob(pattern):
                 file.unlink()

@@ -15,7 +15,8 @@ from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import read_json
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import StochasticPolicy
-from paracosm.core.records import Comparison, Diagnosis, RunResult
+from paracosm.core.records import Diagnosis
+from paracosm.core.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined
 from paracosm.loop import store, trajectories
 from paracosm.real import datasets, making

@@ -14,19 +14,25 @@ import numpy as np
 from paracosm import reporting
 from paracosm.auditing.audit import audit
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.decisions import Decision
+from paracosm.core.files import read_json
 from paracosm.core.mdp import Spec
 from paracosm.core.policy import Noisy, StochasticPolicy
 from paracosm.core.progress import Progress, silent
-from paracosm.core.records import Diagnosis, Purchases, RunResult
+from paracosm.core.records import Diagnosis, Weights
+from paracosm.core.results import Purchases, RunResult
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
 from paracosm.learning.learn import Learned, LearnSettings, learn
 from paracosm.loop import machine, store, trajectories
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory
+from paracosm.loop.spending import Purse, measure
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets, making
 from paracosm.real.source import BadStep, Source
 from paracosm.real.verbs import connect
+
+_STAGES = ("collect", "plan", "learn", "imagine", "evaluate", "audit")
 
 
 def default_out(env: str, seed: int) -> Path:
@@ -94,8 +100,9 @@ def flat(tree: Any, head: str = "") -> dict[str, Any]:
 
 
 class _Round(NamedTuple):
-    """Where a round ends: all data so far, what was learned and imagined, real steps taken while imagining."""
+    """Where a round ends: what it bought, all data so far, what was learned and imagined, real steps on the way."""
 
+    decision: Decision
     data: Dataset
     spec: Spec
     learned: Learned
@@ -122,30 +129,57 @@ class _Run:
         store.save_policy(self.directory.file("policy"), last.imagined.policy)
         episodes = self._evaluate(last.imagined.policy)
         diagnosis = self._audit(last, episodes)
-        return self._report(rounds, diagnosis)
+        purse, decisions = self.config.purse(), [each.decision for each in rounds]
+        if purse is not None:
+            decisions.append(self._plan(self.config.rounds, purse, last, diagnosis.weights))
+        return self._report(rounds, diagnosis, () if purse is None else tuple(decisions))
 
     def _round(self, number: int, before: _Round | None) -> _Round:
         policy = None if before is None else before.imagined.policy
-        bought = self._collect(number, before)
+        decision = self._decide(number, before)
+        bought = self._collect(number, before, decision)
         data = bought if before is None else before.data.join(bought)
         spec = self.source.spec(data.bought_states) if before is None else before.spec
         learned = self._learn(number, data, spec)
         stepped = self.source.steps
         imagined = self._imagine(number, data, learned, policy)
-        return _Round(data, spec, learned, imagined, self.source.steps - stepped)
+        return _Round(decision, data, spec, learned, imagined, self.source.steps - stepped)
 
-    def _collect(self, round: int, before: _Round | None) -> Dataset:
+    def _decide(self, round: int, before: _Round | None) -> Decision:
+        """What to buy in a round."""
+        purse = self.config.purse()
+        if purse is None:
+            return Decision(round, *self.config.shares()[round], None, "")
+        return purse.pilot() if before is None else self._plan(round, purse, before, ())
+
+    def _plan(self, round: int, purse: Purse, before: _Round, realised: tuple[Weights, ...]) -> Decision:
+        file = f"plan-{round}.json"
+        self.progress("plan" + self._of(round), 0, 1)
+
+        def decide() -> Decision:
+            world, policy = before.learned.world, before.imagined.policy
+            about = {"seed": self.config.seed, "round": round, "settings": self.learn_settings}
+            curves, steepest = measure(before.data, world, policy, **about)
+            return purse.decide(round, before.data, curves, (*realised, steepest))
+
+        return self.directory.stage(
+            f"plan-{round}",
+            decide,
+            lambda decision: self.directory.write(file, decision.to_json()),
+            lambda: Decision.from_dict(read_json(self.directory.file(file))),
+        )
+
+    def _collect(self, round: int, before: _Round | None, decision: Decision) -> Dataset:
         file = self.directory.file(f"data/round-{round}.npz")
         return self.directory.stage(
             f"collect-{round}",
-            lambda: self._buy(round, before) if self.owned is None else self._use(self.owned),
+            lambda: self._buy(decision, before) if self.owned is None else self._use(self.owned),
             lambda bought: datasets.save(bought, file),
             lambda: datasets.load(file),
         )
 
-    def _buy(self, round: int, before: _Round | None) -> Dataset:
-        transitions, labels = self.config.shares()[round]
-        steps, first, explorer = max(transitions, labels), 0, None
+    def _buy(self, decision: Decision, before: _Round | None) -> Dataset:
+        steps, first, explorer = max(decision.transitions, decision.labels), 0, None
         if before is not None:
             first = int(before.data.episode.max()) + 1
             explorer = Noisy(before.imagined.policy, self.source.action, self.config.noise)
@@ -156,7 +190,7 @@ class _Run:
                 policy=explorer,
                 first_episode=first,
                 workers=self.config.workers,
-                progress=self._tell("collect", round),
+                progress=self._tell("collect", decision.round),
             )
         except BadStep as error:
             if error.partial is not None:
@@ -166,7 +200,7 @@ class _Run:
                     f"{error} The {error.partial.real_steps} steps before it are kept in {kept}.", None
                 ) from error
             raise
-        return taken.buy(transitions, labels, self.config.seed + round)
+        return taken.buy(decision.transitions, decision.labels, self.config.seed + decision.round)
 
     def _use(self, owned: Dataset) -> Dataset:
         transitions, labels = self.config.transitions, self.config.reward_labels
@@ -233,7 +267,7 @@ class _Run:
             lambda: Diagnosis.from_json(self.directory.file("audit.json").read_text(encoding="utf-8")),
         )
 
-    def _report(self, rounds: list[_Round], diagnosis: Diagnosis) -> RunResult:
+    def _report(self, rounds: list[_Round], diagnosis: Diagnosis, decisions: tuple[Decision, ...]) -> RunResult:
         data, fits = rounds[-1].data, rounds[-1].learned.fits
         trainings = tuple(round.imagined.training for round in rounds)
         purchases = Purchases(
@@ -254,9 +288,10 @@ class _Run:
             trainings=trainings,
             diagnosis=diagnosis,
             real_steps_during_imagination=sum(round.stepped for round in rounds),
-            seconds={stage: seconds[stage] for stage in ("collect", "learn", "imagine", "evaluate", "audit")},
+            seconds={stage: seconds[stage] for stage in _STAGES if stage in seconds},
             configuration={name: str(value) for name, value in settings.items()},
             machine=machine.facts(),
+            decisions=decisions,
             warnings=warnings_of(fits, trainings, diagnosis),
         )
         self.directory.write("result.json", result.to_json())

@@ -59,7 +59,7 @@ def _plan(plan: Plan) -> list[RenderableType]:
 
 def _labels(plan: LabelPlan) -> list[RenderableType]:
     choices = [row.cells for row in decision_tables.label_rows(plan)]
-    heads = ("Choice", "cost a label", "rollouts", "repeats", "gradient variance")
+    heads = ("Choice", "cost a rollout", "rollouts", "repeats", "gradient variance")
     measured = _table(("Gradient’s variance", "mean", "95% interval"), decision_tables.noise_rows(plan))
     noise = [measured] if plan.noise else []
     return [_table(heads, choices), *noise, _notes([decision_words.attained(plan)])]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from paracosm.core.decisions import CurveFit, Decision, GradientNoise, LabelPlan, MixturePlan, Pilot, Plan
 from paracosm.core.results import RunResult
 from paracosm.reporting import words
@@ -15,6 +17,12 @@ LABELS = {"cheap": "cheap labels alone", "gold": "gold labels alone", "mixture":
 def bought(unit: str) -> str:
     """What a unit for sale is called; other units are labels of a source with that name."""
     return BOUGHT.get(unit, f"labels from {unit}")
+
+
+def headline(verdict: str) -> tuple[str, str]:
+    """A verdict's first sentence and the rest of it."""
+    first, *rest = re.split(r"(?<=[.!?])\s+(?=[A-Z])", verdict, maxsplit=1)
+    return first, "".join(rest)
 
 
 def count(amount: float) -> str:
@@ -116,7 +124,7 @@ def looseness(noise: GradientNoise) -> str:
 
 def changes(plan: MixturePlan) -> list[tuple[str, str]]:
     """Who starts to win at which budget."""
-    return [(LABELS.get(name, name), words.price(budget)) for name, budget in plan.changes.items()]
+    return [(LABELS.get(name, name), amount(budget)) for name, budget in plan.changes.items()]
 
 
 def correlation(plan: MixturePlan) -> str:

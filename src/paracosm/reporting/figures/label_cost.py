@@ -22,15 +22,15 @@ def plot_label_cost(plan: LabelPlan) -> Figure:
     _line(product, costs, [cost * variance for cost, variance, _ in plan.table], plan)
     _line(total, costs, [gradient for *_, gradient in plan.table], plan)
     marks.planned(total, plan.cost, plan.variance)
-    letters = [row.letter for row in label_rows(plan)][1:]
-    others = zip(letters, plan.alternatives, strict=False)
-    marks.letters(total, [(letter, each.cost, each.variance) for letter, each in others])
     if costs and min(costs) > 0:
         product.set_xlim(min(costs) / 1.3, max(costs) * 1.3)
         logarithmic(product.xaxis)
     for axes in (product, total):
         if min(axes.dataLim.intervaly) > 0:
             logarithmic(axes.yaxis)
+    letters = [row.letter for row in label_rows(plan)][1:]
+    others = zip(letters, plan.alternatives, strict=False)
+    marks.letters(total, [(letter, each.cost, each.variance) for letter, each in others])
     product.set_ylabel("cost × label variance")
     total.set_ylabel("gradient variance")
     total.set_xlabel("cost of the labels of one rollout")

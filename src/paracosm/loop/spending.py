@@ -1,0 +1,96 @@
+"""A budget spent round by round: a pilot, then what the plan of each round says (theory, section 4)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import jax
+import numpy as np
+
+from paracosm.auditing.sensitivities import steepest
+from paracosm.core import checks
+from paracosm.core.data import Dataset
+from paracosm.core.decisions import Bought, Curve, Decision
+from paracosm.core.keys import stage_key
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import Mode, Policy
+from paracosm.core.precision import in_double
+from paracosm.core.records import Weights
+from paracosm.learning.curves import LEAST_ROWS_OF_CURVE, learning_curve
+from paracosm.learning.learn import LearnSettings
+from paracosm.planning.plan import PARTS, plan
+
+PILOT = 0.2
+_STARTS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Purse:
+    """A budget, the prices of a transition and of a reward label, and the number of rounds to spend it in."""
+
+    budget: float
+    cost_dynamics: float
+    cost_reward: float
+    rounds: int
+
+    def __post_init__(self) -> None:
+        checks.positive("--budget", self.budget)
+        checks.positive("--cost-dynamics", self.cost_dynamics)
+        checks.positive("--cost-reward", self.cost_reward)
+        checks.at_least("--rounds with --budget", self.rounds, 2)
+        least = LEAST_ROWS_OF_CURVE * (self.cost_dynamics + self.cost_reward) / PILOT
+        if self.budget < least:
+            raise checks.BadArgument(
+                f"--budget is {self.budget:g}; at these prices a pilot of {LEAST_ROWS_OF_CURVE} transitions and as many"
+                f" labels, a fifth of the budget, needs {least:g}."
+            )
+
+    def pilot(self) -> Decision:
+        """As many transitions as labels, for a fifth of the budget: nothing is known yet."""
+        count = int(PILOT * self.budget / (self.cost_dynamics + self.cost_reward))
+        return Decision(0, count, count, None, "a pilot: as many transitions as labels, for a fifth of the budget")
+
+    def left(self, data: Dataset) -> float:
+        """What is left after what was bought."""
+        return self.budget - self.cost_dynamics * len(data.transitions) - self.cost_reward * len(data.labels)
+
+    def decide(self, round: int, data: Dataset, curves: dict[Bought, Curve], weights: tuple[Weights, ...]) -> Decision:
+        """Plan all the money left, and buy this round's share of that: all of it in the last.
+
+        After the last round plan what another budget of the same size would buy.
+        """
+        after = round == self.rounds
+        left, share = (self.budget, 0.0) if after else (self.left(data), 1 / (self.rounds - round))
+        try:
+            found = plan(
+                curves,
+                weights,
+                budget=left,
+                cost_dynamics=self.cost_dynamics,
+                cost_reward=self.cost_reward,
+                owned={"dynamics": len(data.transitions), "reward": len(data.labels)},
+            )
+        except checks.BadData as error:
+            each = share * left / 2
+            counts = int(each / self.cost_dynamics), int(each / self.cost_reward)
+            return Decision(round, *counts, None, f"as much money on each part, since {error}")
+        counts = math.ceil(share * found.dynamics), math.ceil(share * found.reward)
+        return Decision(round, *counts, found, "what another budget of this size would buy" if after else "")
+
+
+def measure(
+    data: Dataset, world: MDP, policy: Policy, *, seed: int, round: int, settings: LearnSettings
+) -> tuple[dict[Bought, Curve], Weights]:
+    """Learning curves on held out bought data, and the steepest weights of the policy's imagined episodes.
+
+    Nothing is asked of the real environment: realised weights would need real episodes, which nobody paid for yet.
+    """
+    curves: dict[Bought, Curve] = {}
+    for part in PARTS:
+        curves[part] = learning_curve(part, data, world.spec, seed=seed, settings=settings).curve
+    key = stage_key(seed, "weights", round)
+    starts = np.asarray(data.initial)[:_STARTS]
+    with jax.enable_x64(True):
+        wide, played = in_double((world, Mode(policy)))
+        return curves, steepest(wide, played, starts.astype(np.float64), key)
