@@ -92,6 +92,14 @@ def test_owned_counts_may_be_given_and_paid_from_the_budget(table, capsys):
     )
 
 
+def test_with_nothing_owned_both_parts_are_bought(table, capsys):
+    arguments = asked(table, **{"owned-dynamics": 0, "owned-reward": 0})
+    found = document(capsys, arguments)
+    assert min(found["dynamics"], found["reward"]) > 0
+    assert found["predicted_error"]["before"]["mean"] == "inf"
+    assert main(arguments) == 0
+
+
 def test_mean_squares_are_converted_and_said(table, tmp_path, capsys):
     squared = write(tmp_path / "squared.csv", change=lambda part, size, error: error**2)
     found, plain = document(capsys, asked(squared, error="mse")), document(capsys, asked(table))
@@ -125,6 +133,8 @@ def test_joint_samples_sources_and_lots(table, capsys):
         ({"weight-dynamics": -1}, "a weight is -1"),
         ({"weight-dynamics": 0, "weight-reward": 0}, "the sum of the weights is 0"),
         ({"owned-dynamics": -5}, "the count of dynamics samples owned is -5"),
+        ({"seed": -1}, "the seed is -1"),
+        ({"owned-reward": 0, "lot-reward": 10000}, "does not buy a lot of both parts"),
         ({"label-source": "crowd:2"}, "NAME:PRICE:WORTH"),
         ({"label-source": "crowd:2:0"}, "the worth of a label from crowd is 0"),
         ({"label-source": "reward:2:1"}, "each may be there once"),

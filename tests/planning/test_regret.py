@@ -20,7 +20,8 @@ from paracosm.core.decisions import Anchor, Bought, Curve
 from paracosm.planning.budget import Offer, Task
 from paracosm.planning.curves import posterior
 from paracosm.planning.lots import in_lots
-from paracosm.planning.plan import PARTS
+from paracosm.planning.plan import PARTS, ratio_interval
+from paracosm.planning.rules import market
 from tests.planning.simulator import TrueLaw, heavy
 
 BUDGET, PILOT_SHARE, SIZES, SPAN, SEEDS = 100_000.0, 0.1, 6, 16, 4
@@ -31,6 +32,7 @@ CELLS = tuple(
     itertools.product((0.1, 10.0), (0.1, 10.0))
 )  # price of a label in transitions; weight of dynamics in reward
 RULES = ("planned", "equal spending", "equal counts", "global constants")
+COVERED = "interval holds the best ratio"
 
 
 class World(NamedTuple):
@@ -43,10 +45,14 @@ class World(NamedTuple):
     def loss(self, counts):
         return sum(w * law.error(n) for w, law, n in zip(self.weights, self.laws, counts, strict=True))
 
-    def best(self) -> float:
-        """The least true error that the whole budget could have bought, from a fine grid of shares."""
+    def best(self, money: float, owned: tuple[float, float]) -> tuple[float, float]:
+        """The least true error that the money can reach, and the ratio of counts there; from a fine grid of shares."""
         shares = 1 / (1 + np.exp(-np.linspace(-15, 15, 6001)))
-        return float(np.min(self.loss([shares * BUDGET / self.prices[0], (1 - shares) * BUDGET / self.prices[1]])))
+        spent = (shares * money, (1 - shares) * money)
+        counts = [n + m / price for n, m, price in zip(owned, spent, self.prices, strict=True)]
+        losses = self.loss(counts)
+        least = int(np.argmin(losses))
+        return float(losses[least]), float(counts[0][least] / counts[1][least])
 
 
 def worlds(cell: tuple[float, float], number: int, seed: int = 0):
@@ -77,7 +83,11 @@ def pilot(part: Bought, law: TrueLaw, largest: float, rng: np.random.Generator) 
 
 
 def regrets(world: World, rng: np.random.Generator) -> dict[str, float]:
-    """Relative regret of each way to spend the budget; planning is refused where a curve cannot support it."""
+    """Relative regret of each way to spend the budget, and whether the plan's interval holds the ratio that is best.
+
+    Raises:
+        BadData: the gate refuses a curve.
+    """
     largest = [round(PILOT_SHARE * BUDGET / price) for price in world.prices]
     curves = [pilot(part, law, n, rng) for part, law, n in zip(PARTS, world.laws, largest, strict=True)]
     laws = [posterior(curve).draws(DRAWS, k).law for k, curve in enumerate(curves)]
@@ -91,13 +101,16 @@ def regrets(world: World, rng: np.random.Generator) -> dict[str, float]:
         "equal counts": [BUDGET / sum(world.prices)] * 2,
         "global constants": in_lots(misled, offers, left).counts,
     }
-    best = world.best()
-    return {name: float(world.loss(count)) / best - 1 for name, count in counts.items()}
+    best, _ = world.best(BUDGET, (0, 0))
+    found = {name: float(world.loss(count)) / best - 1 for name, count in counts.items()}
+    low, high = ratio_interval(market(task, offers, left))
+    _, ratio = world.best(left, (largest[0], largest[1]))
+    return {**found, COVERED: float(low * (1 - 1e-3) <= ratio <= high * (1 + 1e-3))}
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Regrets of one cell `[worlds]` by rule, and how many pilots the gate refused."""
+    """Regrets of one cell `[worlds]` by rule, whether the interval held `[worlds]`, and how many the gate refused."""
 
     cell: tuple[float, float]
     found: dict[str, np.ndarray]
@@ -112,7 +125,7 @@ def row(cell: tuple[float, float], number: int) -> Row:
             found.append(regrets(world, rng))
         except BadData:
             refused += 1
-    return Row(cell, {name: np.array([each[name] for each in found]) for name in RULES}, refused)
+    return Row(cell, {name: np.array([each[name] for each in found]) for name in (*RULES, COVERED)}, refused)
 
 
 def test_planning_beats_simple_rules_where_there_is_something_to_win():
@@ -130,3 +143,4 @@ def test_regret_of_the_planned_split(cell):
     assert found.refused < 25
     assert found.found["planned"].mean() <= 0.005
     assert np.quantile(found.found["planned"], 0.95) <= 0.02
+    assert 0.8 <= found.found[COVERED].mean() <= 1.0

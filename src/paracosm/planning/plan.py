@@ -24,6 +24,7 @@ from paracosm.planning.rules import (
     markets,
     over_draws,
     purchase,
+    quantiles,
     simple,
 )
 
@@ -51,7 +52,7 @@ def plan(
     Args:
         curves: Learning curves of the two parts.
         weights: What a unit of each error costs in return; of several routes to them the first is used.
-        budget: Money.
+        budget: Money, what was `spent` of it before included; the plan's own budget is what that leaves.
         cost_dynamics: Price of a transition.
         cost_reward: Price of a reward label.
         owned: Samples of each part owned already; the largest anchor of each curve if not given.
@@ -65,6 +66,7 @@ def plan(
         BadArgument: prices, weights, counts or the budget describe no purchase.
         BadData: a curve cannot support a plan, in one sentence that says why.
     """
+    checks.at_least("the seed", seed, 0)
     routes = (weights,) if isinstance(weights, Weights) else tuple(weights)
     held = owned_counts(curves, owned)
     fits = _fits(curves, routes)
@@ -75,7 +77,7 @@ def plan(
         (beliefs[0].law, beliefs[1].law), (routes[0].dynamics, routes[0].reward), (held["dynamics"], held["reward"])
     )
     place = market(task, offers, money)
-    best = purchase("planned", place, in_lots(task, offers, money).amounts)
+    best = _reachable(purchase("planned", place, in_lots(task, offers, money).amounts), money)
     after = held["dynamics"] + best.dynamics, held["reward"] + best.reward
     rules = simple(place)
     rivals = tuple(by_weights(place, other) for other in routes[1:])
@@ -84,11 +86,11 @@ def plan(
         dynamics=int(best.dynamics + 1e-9),
         reward=int(best.reward + 1e-9),
         owned=held,
-        budget=float(budget),
+        budget=money,
         spend=best.spend,
         prices={offer.name: float(offer.cost) for offer in offers},
         ratio=_ratio(*after),
-        interval=_interval(place),
+        interval=ratio_interval(place),
         predicted_error={"before": over_draws(task.losses(np.array(task.owned, float))), "after": best.error},
         expected_regret=best.regret.mean,
         marginal=_marginal(place, np.array(after)),
@@ -163,6 +165,15 @@ def _left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
     return float(budget - spent)
 
 
+def _reachable(best: Purchase, money: float) -> Purchase:
+    """The purchase, if it leaves no part that counts without a sample."""
+    if not np.isfinite(best.error.mean):
+        raise checks.BadArgument(
+            f"{money:g} does not buy a lot of both parts, and of one of them nothing is owned; more money is needed."
+        )
+    return best
+
+
 def _beliefs(fits: tuple[Posterior, Posterior], curves: Mapping[Bought, Curve], seed: int) -> tuple[Belief, Belief]:
     found = []
     for place, (part, fit) in enumerate(zip(PARTS, fits, strict=True)):
@@ -177,12 +188,11 @@ def _ratio(dynamics: float, reward: float) -> float:
     return float(dynamics / reward) if reward > 0 else float("inf")
 
 
-def _interval(place: Market) -> tuple[float, float]:
+def ratio_interval(place: Market) -> tuple[float, float]:
     """The 90% interval over the draws of the ratio that would be best if a draw were true."""
     counts = best_split(apart(place.task), place.offers, place.budget).counts
     with np.errstate(divide="ignore"):
-        low, high = np.quantile(counts[..., 0] / counts[..., 1], (0.05, 0.95))
-    return float(low), float(high)
+        return quantiles(counts[..., 0] / counts[..., 1], 0.9)
 
 
 def _marginal(place: Market, counts: np.ndarray) -> dict[str, float]:
@@ -196,10 +206,11 @@ def _frontier(task: Task, offers: Sequence[Offer], money: float) -> tuple[Purcha
     """The best splits of a quarter of the budget to four times it."""
     cheapest = min(float(offer.cost) * offer.lot for offer in offers)
     budgets = [money * float(factor) for factor in _BUDGETS if money * factor >= cheapest]
-    return tuple(
+    found = (
         purchase(f"budget {place.budget:g}", place, in_lots(task, offers, place.budget).amounts)
         for place in markets(task, offers, budgets)
     )
+    return tuple(each for each in found if np.isfinite(each.error.mean))
 
 
 def _fit_warnings(

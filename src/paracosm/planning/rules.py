@@ -53,8 +53,14 @@ def purchase(name: str, market: Market, amounts: np.ndarray) -> Purchase:
 
 def over_draws(values: np.ndarray) -> Estimate:
     """Mean over draws of the laws, with the interval that holds 95% of them."""
-    low, high = np.quantile(values, (0.025, 0.975))
-    return Estimate(float(np.mean(values)), float(low), float(high), len(values), "draws of the laws, 95% interval")
+    low, high = quantiles(values, 0.95)
+    return Estimate(float(np.mean(values)), low, high, len(values), "draws of the laws, 95% interval")
+
+
+def quantiles(values: np.ndarray, level: float) -> tuple[float, float]:
+    """Draws between which a share `level` of them lies; draws may be infinite."""
+    low, high = np.quantile(values, ((1 - level) / 2, (1 + level) / 2), method="closest_observation")
+    return float(low), float(high)
 
 
 def simple(market: Market) -> tuple[Purchase, ...]:
@@ -69,7 +75,7 @@ def simple(market: Market) -> tuple[Purchase, ...]:
         _rule("all on labels", market, {label: 1.0}),
     ]
     joint = [k for k, offer in enumerate(market.offers) if min(offer.yields) > 0]
-    return (*found, *(_rule("every transition labelled", market, {k: 1.0}) for k in joint))
+    return _usable([*found, *(_rule("every transition labelled", market, {k: 1.0}) for k in joint)])
 
 
 def by_weights(market: Market, weights: Weights) -> Purchase:
@@ -86,6 +92,11 @@ def across(market: Market, number: int = 41) -> tuple[Purchase, ...]:
     return tuple(
         _rule(f"{share:.1%} on transitions", market, {transition: share, label: 1 - share}) for share in shares
     )
+
+
+def _usable(found: list[Purchase]) -> tuple[Purchase, ...]:
+    """Those after which no part that counts is left without a sample."""
+    return tuple(each for each in found if np.isfinite(each.error.mean))
 
 
 def cheapest(offers: Sequence[Offer], part: int) -> int:

@@ -42,13 +42,17 @@ def stakes(facts: Facts) -> str:
     "All on transitions" is no such rule: that transitions are the part to buy, the curves and the weights say.
     """
     neutral = [rule for rule in facts.rules if not rule.name.startswith("all on")]
-    rule = min(neutral, key=lambda purchase: purchase.error.mean)
-    lost = loss_against(facts.place, rule, facts.best)
-    about = f"{rule.name}, the best simple rule, would lose {lost.mean:.2%} ({lost.low:.2%} to {lost.high:.2%})"
-    if lost.mean < HARDLY:
-        return f"The split hardly matters: {about}."
-    doubt = ", though the curves do not exclude that it is as good" if lost.low <= 0 else ""
-    return f"The split matters: {about}{doubt}."
+    if not neutral:
+        return "The split matters: no simple rule buys whole lots of both parts."
+    ranked = sorted(neutral, key=lambda rule: rule.error.mean)
+    losses = [loss_against(facts.place, rule, facts.best) for rule in ranked]
+    lost = losses[0]
+    about = f"{ranked[0].name}, the best simple rule, would lose {lost.mean:.2%} ({lost.low:.2%} to {lost.high:.2%})"
+    if lost.mean >= HARDLY:
+        doubt = ", though the curves do not exclude that it is as good" if lost.low <= 0 else ""
+        return f"The split matters: {about}{doubt}."
+    worse = [f"{rule.name} {loss.mean:.2%}" for rule, loss in zip(ranked, losses, strict=True) if loss.mean >= HARDLY]
+    return f"The split hardly matters: {about}{', but ' + ' and '.join(worse) if worse else ''}."
 
 
 def loss_against(place: Market, rule: Purchase, planned: Purchase) -> Estimate:
