@@ -212,6 +212,17 @@ def test_the_record_says_what_was_fitted_and_how_far_it_goes():
     assert CurveFit.from_json(fit.to_json()) == fit
 
 
+def test_r2_is_the_share_of_the_means_variance_that_the_law_explains():
+    assert posterior(curve([1, 1, 1], (100, 1000, 10_000))).record(1e4).r2 == 0
+    assert posterior(curve([1, 0.9999999, 0.9999998], (100, 1000, 10_000))).record(1e4).r2 == 0
+    found = posterior(noisy(POWER, noise=0.3, seed=2))
+    mean, forecast = found.pilot.mean, np.log(found.forecast(np.array(SIZES))[:, 1])
+    assert found.record(8000).r2 == pytest.approx(
+        1 - np.sum((mean - forecast) ** 2) / np.sum((mean - mean.mean()) ** 2)
+    )
+    assert 0.5 < found.record(8000).r2 < 0.99
+
+
 def test_warnings_come_when_they_are_due():
     found = posterior(noisy(POWER))
     assert found.warnings(80_000) == ()

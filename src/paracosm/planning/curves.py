@@ -83,11 +83,14 @@ class Posterior:
         )
 
     def _r2(self) -> float:
-        """Share of the variance of anchors' mean log errors, weighted by seeds, that the median forecast explains."""
+        """Share of the variance of anchors' mean log errors, weighted by seeds, that the median forecast explains.
+
+        Zero where it explains none, as of a flat curve.
+        """
         mean, weight = self.pilot.mean, self.pilot.seeds
         left = np.sum(weight * (mean - np.log(self.forecast(self.pilot.sizes)[:, 1])) ** 2)
         there = np.sum(weight * (mean - np.average(mean, weights=weight)) ** 2)
-        return float(1 - left / there) if there else 0.0
+        return float(max(0, 1 - left / there)) if there else 0.0
 
     def warnings(self, reach: float) -> tuple[str, ...]:
         """What to know before trusting a plan that goes to `reach` samples, a sentence each."""

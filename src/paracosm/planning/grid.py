@@ -70,7 +70,7 @@ class Box(NamedTuple):
 
 
 def cells(pilot: Pilot) -> Cells:
-    """The posterior over the whole grid, refined to where probability is: each round keeps all but a ten-millionth."""
+    """The posterior over the whole grid, refined twice to where its density is above a ten-millionth of the highest."""
     box = Box((np.log(LEAST_EXPONENT), np.log(MOST_EXPONENT)), (0.0, 1.0))
     for _ in range(ROUNDS - 1):
         box = _narrowed(box, _log_density(pilot, *_points(box))[0])
