@@ -9,7 +9,7 @@ import pytest
 from paracosm.core.decisions import Plan
 from paracosm.reporting import figures
 from paracosm.reporting.figures import marks
-from paracosm.reporting.figures.plan_splits import money_share
+from paracosm.reporting.figures.series import money_share
 from paracosm.reporting.figures.theme import CAUSES, IMAGINED, canvas
 from tests.reporting import decision_records as records
 
@@ -67,10 +67,13 @@ def test_share_of_the_money_counts_what_was_paid(units, share):
 
 
 def test_frontier_names_half_and_double():
-    axes = figures.plot_plan_frontier(records.plan()).axes[0]
+    axes, shares = figures.plot_plan_frontier(records.plan()).axes
     named = {text.get_text(): text.xy[0] for text in axes.texts}
     assert named == {"half": records.BUDGET / 2, "double": records.BUDGET * 2}
-    assert points(axes, "D") == [(records.plan().best.spend, records.plan().best.error.mean)]
+    plan = records.plan()
+    assert points(axes, "D") == [(plan.best.spend, plan.best.error.mean)]
+    assert points(shares, "o") == [(way.spend, money_share(way, plan)) for way in plan.frontier]
+    assert points(shares, "D") == [(plan.best.spend, money_share(plan.best, plan))]
 
 
 def test_labels_show_what_each_cost_is_worth_and_where_the_plan_is():

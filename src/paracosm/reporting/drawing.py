@@ -56,7 +56,7 @@ def plan(found: Plan, name: str = "plan") -> dict[str, Any]:
     curves = {part: figures.plot_plan_curve(found, part) for part in found.curves}
     return {
         "splits": _inline(figures.plot_plan_splits(found), f"{name}-splits", "Predicted error and regret by split"),
-        "frontier": _inline(figures.plot_plan_frontier(found), f"{name}-frontier", "Predicted error by money spent"),
+        "frontier": _inline(figures.plot_plan_frontier(found), f"{name}-frontier", "Error and split by money spent"),
         "curves": {
             part: _inline(figure, f"{name}-{part}", f"Learning curve of the {part} model")
             for part, figure in curves.items()

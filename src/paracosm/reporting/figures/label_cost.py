@@ -42,7 +42,7 @@ def plot_label_cost(plan: LabelPlan) -> Figure:
 def _line(axes: Axes, costs: list[float], values: list[float], plan: LabelPlan) -> None:
     marker = "o" if len(costs) <= FEW else ""
     if costs:
-        axes.axvspan(min(costs), max(costs), color=BAND, alpha=0.6, linewidth=0, label="allowed", zorder=0)
+        axes.axvspan(min(costs), max(costs), color=BAND, linewidth=0, label="allowed", zorder=0)
     axes.plot(costs, values, color=INK, marker=marker, markersize=3, label="labels of this cost")
     marks.planned_line(axes, plan.cost)
     grid(axes, "y")

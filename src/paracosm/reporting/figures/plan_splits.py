@@ -7,10 +7,11 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paracosm.core.decisions import Plan, Purchase
+from paracosm.core.decisions import Plan
 from paracosm.core.records import Estimate
 from paracosm.reporting.decision_tables import split_rows
 from paracosm.reporting.figures import marks
+from paracosm.reporting.figures.series import money_share
 from paracosm.reporting.figures.theme import BAND, INK, canvas, grid, house_style, key, logarithmic
 
 
@@ -68,12 +69,3 @@ def _limit_regret(axes: Axes, regrets: list[float]) -> None:
     if seen:
         axes.set_ylim(0.5 * min(seen), 2 * max(seen))
         logarithmic(axes.yaxis, percent=True)
-
-
-def money_share(way: Purchase, plan: Plan) -> float:
-    """The share of the money that goes to transitions; a labelled one's price is shared out by the single prices."""
-    transition, label = (plan.prices.get(part, 1.0) for part in ("dynamics", "reward"))
-    counted = {"dynamics": 1.0, "joint": transition / (transition + label)}
-    spent = {unit: number * plan.prices.get(unit, 1.0) for unit, number in way.units.items()}
-    total = sum(spent.values())
-    return sum(counted.get(unit, 0.0) * money for unit, money in spent.items()) / total if total > 0 else math.nan

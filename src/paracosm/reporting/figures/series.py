@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from paracosm.core.decisions import Plan, Purchase
 from paracosm.core.records import Estimate
 
 Line = tuple[np.ndarray, np.ndarray]
@@ -40,3 +41,12 @@ def outer_limits(values: Sequence[float], margin: float = 0.06) -> tuple[float, 
     low, high = min(finite), max(finite)
     pad = margin * (high - low) or 0.05 * abs(high) or 1.0
     return low - pad, high + pad
+
+
+def money_share(way: Purchase, plan: Plan) -> float:
+    """The share of the money that goes to transitions; a labelled one's price is shared out by the single prices."""
+    transition, label = (plan.prices.get(part, 1.0) for part in ("dynamics", "reward"))
+    counted = {"dynamics": 1.0, "joint": transition / (transition + label)}
+    spent = {unit: number * plan.prices.get(unit, 1.0) for unit, number in way.units.items()}
+    total = sum(spent.values())
+    return sum(counted.get(unit, 0.0) * money for unit, money in spent.items()) / total if total > 0 else math.nan
