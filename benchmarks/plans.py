@@ -19,7 +19,7 @@ from paracosm.core.records import Weights
 from paracosm.planning.budget import Offer, Task, best_split
 from paracosm.planning.law import Law
 from paracosm.planning.plan import plan
-from tests.planning.test_regret import CELLS, COVERED, RULES, Row, row
+from tests.planning.test_regret import AFTER_PILOT, CELLS, COVERED, RULES, SAID, Row, row
 
 PLANS, DRAWS = 10_000, 100
 
@@ -64,11 +64,11 @@ def seconds(work, *arguments) -> float:
 
 
 def line(found: Row) -> str:
-    """A row of the table: mean and 95th percentile of each rule."""
+    """A row of the table: mean and 95th percentile of each rule, then how honest the plan is about itself."""
+    regrets = [found.found[name] for name in RULES]
+    cells = [f"{regret.mean():.2%} / {np.quantile(regret, 0.95):.2%}" for regret in regrets]
+    cells += [f"{found.found[name].mean():.2%}" for name in (SAID, AFTER_PILOT)]
     price, weight = found.cell
-    cells = [
-        f"{regret.mean():.2%} / {np.quantile(regret, 0.95):.2%}" for regret in (found.found[name] for name in RULES)
-    ]
     return f"| {price:g} | {weight:g} | {' | '.join(cells)} | {found.found[COVERED].mean():.0%} | {found.refused} |"
 
 
@@ -79,8 +79,8 @@ def main() -> None:
         print(f"{PLANS} splits, {draws} draws of each law: {took:.2f} s")
     print(f"one whole plan: {seconds(one_plan):.2f} s")
     if sys.argv[1:]:
-        print(f"| label's price | dynamics' weight | {' | '.join(RULES)} | interval | refused |")
-        print("| ---" * (len(RULES) + 4) + " |")
+        names = ("label's price", "dynamics' weight", *RULES, SAID, AFTER_PILOT, COVERED, "refused")
+        print(f"| {' | '.join(names)} |\n{'| --- ' * len(names)}|")
         for cell in CELLS:
             print(line(row(cell, int(sys.argv[1]))), flush=True)
 

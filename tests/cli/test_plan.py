@@ -11,6 +11,10 @@ import pytest
 
 from paracosm.cli import main as command_line
 from paracosm.cli.main import main
+from paracosm.core.decisions import Measurements
+from paracosm.core.records import Weights
+from paracosm.loop import measuring
+from paracosm.planning.curves import read_curves
 
 SIZES = (250, 500, 1000, 2000, 4000)
 
@@ -177,9 +181,30 @@ def test_what_is_not_there_is_named(tmp_path, capsys):
     assert "does not exist" in sentence(capsys)
 
 
+def test_a_run_is_measured(table, tmp_path, capsys, monkeypatch):
+    """The run's own prices, counts and warnings; flags come before them."""
+    curves = read_curves(table, "rms")
+    routes = tuple(Weights(3.2, 6.0, "scaled", 0.99, 200, origin) for origin in ("the audit", "its terms"))
+    known = Measurements(curves, curves, routes, {"dynamics": 4000, "reward": 4000}, 1.0, 5.0, ("few episodes.",))
+    asked_for = {}
+    monkeypatch.setattr(measuring, "measured", lambda path, **about: asked_for.update(about) or known)
+    found = document(capsys, ["plan", str(tmp_path), "--budget=40000", "--cost-reward=10", "--weights=fitted"])
+    same = document(capsys, asked(table))
+    assert (found["dynamics"], found["reward"]) == (same["dynamics"], same["reward"])
+    assert found["warnings"][0] == "few episodes."
+    assert "Weights from its terms" in found["disagreement"]
+    assert asked_for["weights"] == "fitted"
+    assert document(capsys, ["plan", str(tmp_path), "--budget=40000"])["prices"] == {"dynamics": 1.0, "reward": 5.0}
+
+
 def test_flags_of_a_table_are_refused_for_a_run(tmp_path, capsys):
     assert main(asked(tmp_path)) == 2
     assert "--error is for a CSV file" in sentence(capsys)
+
+
+def test_flags_of_a_run_are_refused_for_a_table(table, capsys):
+    assert main(asked(table, weights="global")) == 2
+    assert "--weights is for a run directory" in sentence(capsys)
 
 
 def test_a_table_needs_no_jax(table):

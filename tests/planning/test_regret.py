@@ -21,7 +21,7 @@ from paracosm.planning.budget import Offer, Task
 from paracosm.planning.curves import posterior
 from paracosm.planning.lots import in_lots
 from paracosm.planning.plan import PARTS, ratio_interval
-from paracosm.planning.rules import market
+from paracosm.planning.rules import Market, market
 from tests.planning.simulator import TrueLaw, heavy
 
 BUDGET, PILOT_SHARE, SIZES, SPAN, SEEDS = 100_000.0, 0.1, 6, 16, 4
@@ -32,7 +32,7 @@ CELLS = tuple(
     itertools.product((0.1, 10.0), (0.1, 10.0))
 )  # price of a label in transitions; weight of dynamics in reward
 RULES = ("planned", "equal spending", "equal counts", "global constants")
-COVERED = "interval holds the best ratio"
+COVERED, SAID, AFTER_PILOT = "interval holds the best ratio", "regret as planned", "regret after the pilot"
 
 
 class World(NamedTuple):
@@ -83,7 +83,7 @@ def pilot(part: Bought, law: TrueLaw, largest: float, rng: np.random.Generator) 
 
 
 def regrets(world: World, rng: np.random.Generator) -> dict[str, float]:
-    """Relative regret of each way to spend the budget, and whether the plan's interval holds the ratio that is best.
+    """Relative regret of each way to spend the budget, and how honest the plan is about its own.
 
     Raises:
         BadData: the gate refuses a curve.
@@ -103,14 +103,24 @@ def regrets(world: World, rng: np.random.Generator) -> dict[str, float]:
     }
     best, _ = world.best(BUDGET, (0, 0))
     found = {name: float(world.loss(count)) / best - 1 for name, count in counts.items()}
-    low, high = ratio_interval(market(task, offers, left))
-    _, ratio = world.best(left, (largest[0], largest[1]))
-    return {**found, COVERED: float(low * (1 - 1e-3) <= ratio <= high * (1 + 1e-3))}
+    return {**found, **_honest(world, market(task, offers, left), counts["planned"])}
+
+
+def _honest(world: World, place: Market, counts: np.ndarray) -> dict[str, float]:
+    """Whether the plan's interval holds the best ratio, and its regret from what the pilot left: as said, as it is."""
+    low, high = ratio_interval(place)
+    best, ratio = world.best(place.budget, place.task.owned)
+    said = place.task.losses(counts) / place.best - 1
+    return {
+        COVERED: float(low * (1 - 1e-3) <= ratio <= high * (1 + 1e-3)),
+        SAID: float(np.mean(said)),
+        AFTER_PILOT: float(world.loss(counts)) / best - 1,
+    }
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Regrets of one cell `[worlds]` by rule, whether the interval held `[worlds]`, and how many the gate refused."""
+    """What `regrets` found in one cell, `[worlds]` each, and how many pilots the gate refused."""
 
     cell: tuple[float, float]
     found: dict[str, np.ndarray]
@@ -125,7 +135,9 @@ def row(cell: tuple[float, float], number: int) -> Row:
             found.append(regrets(world, rng))
         except BadData:
             refused += 1
-    return Row(cell, {name: np.array([each[name] for each in found]) for name in (*RULES, COVERED)}, refused)
+    return Row(
+        cell, {name: np.array([each[name] for each in found]) for name in (*RULES, COVERED, SAID, AFTER_PILOT)}, refused
+    )
 
 
 def test_planning_beats_simple_rules_where_there_is_something_to_win():
@@ -144,3 +156,4 @@ def test_regret_of_the_planned_split(cell):
     assert found.found["planned"].mean() <= 0.005
     assert np.quantile(found.found["planned"], 0.95) <= 0.02
     assert 0.8 <= found.found[COVERED].mean() <= 1.0
+    assert 0.5 <= found.found[SAID].mean() / found.found[AFTER_PILOT].mean() <= 2

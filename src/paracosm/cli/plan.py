@@ -46,6 +46,10 @@ class Flags:
             its labels is worth: 0.5 with twice their noise variance. May be given several times.
         lot_dynamics: Transitions are sold in lots of so many.
         lot_reward: Reward labels are sold in lots of so many.
+        weights: Of a run: what a unit of each error costs in return, as the audit realised it (the default), at its
+            steepest, fitted to the audit's own terms, or from global Lipschitz constants. The other routes that were
+            measured are compared with it.
+        trust: Import the code that the run names (its environment or known parts), if the run is your own.
         seed: Of the draws from what the curves leave open.
         out: Write the plan as a page here.
         json: Print one JSON document on stdout instead of the summary.
@@ -65,6 +69,11 @@ class Flags:
     label_source: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME:PRICE:WORTH")] = ()
     lot_dynamics: int = 1
     lot_reward: int = 1
+    weights: Annotated[
+        Literal["realised", "steepest", "fitted", "global"] | None,
+        tyro.conf.arg(metavar="{realised,steepest,fitted,global}"),
+    ] = None
+    trust: bool = False
     seed: int = 0
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
@@ -82,6 +91,8 @@ def main(arguments: Sequence[str]) -> None:
 def _of_table(flags: Flags) -> Plan:
     if not flags.source.is_file():
         raise Missing(f"{flags.source} does not exist; a CSV file of learning curves or a run directory is needed.")
+    if flags.weights is not None or flags.trust:
+        raise BadArgument(f"{'--trust' if flags.trust else '--weights'} is for a run directory, not for a CSV file.")
     if flags.error is None:
         raise BadArgument("--error is not given; say whether the errors are root mean squares (rms) or squares (mse).")
     dynamics, reward = _needed(flags, "weight_dynamics"), _needed(flags, "weight_reward")
@@ -97,12 +108,13 @@ def _of_run(flags: Flags) -> Plan:
     from paracosm.loop.measuring import measured  # imports JAX, which a CSV file does not need
 
     with output.progress() as tell:
-        found = measured(flags.source, progress=tell)
-    paid = (
+        found = measured(flags.source, weights=flags.weights or "realised", trust=flags.trust, progress=tell)
+    prices = (
         found.cost_dynamics if flags.cost_dynamics is None else flags.cost_dynamics,
         found.cost_reward if flags.cost_reward is None else flags.cost_reward,
     )
-    return _planned(flags, found.curves, found.weights, found.owned, paid)
+    made = _planned(flags, found.curves, found.weights, found.owned, prices)
+    return dataclasses.replace(made, warnings=(*found.warnings, *made.warnings))
 
 
 def _planned(
