@@ -265,7 +265,7 @@ def test_the_number_of_devices_changes_rounding_only():
     np.testing.assert_allclose(one[2], two[2], rtol=1e-3)
 
 
-def _on_devices(count: int) -> list:
+def _on_devices(count: int, program: str = TRAIN) -> list:
     environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
-    said = subprocess.run([sys.executable, "-c", TRAIN], check=True, env=environment, capture_output=True, text=True)
+    said = subprocess.run([sys.executable, "-c", program], check=True, env=environment, capture_output=True, text=True)
     return json.loads(said.stdout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,11 @@ from jaxtyping import Float
 from paracosm.core import checks
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
+from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.records import Training
-from paracosm.core.types import PRNGKey, State
+from paracosm.core.types import Action, PRNGKey, Scalar, State
+from paracosm.imagination.debias import GoldLabels
 from paracosm.imagination.guard import guarded
 from paracosm.imagination.improve import LOOKS, Look, improve, start
 from paracosm.imagination.learner import UNIT_ROLLOUTS, Learner, Starts, Task
@@ -28,6 +30,7 @@ _DEFAULT = ImagineSettings()
 _INITIAL, _VISITED = 256, 4096
 
 Progress = Callable[[int, int, float], None]
+LabelSource = Callable[[State, Action, State], Scalar]
 
 
 class Imagined(NamedTuple):
@@ -49,6 +52,9 @@ def imagine(
     round: int = 0,
     policy: StochasticPolicy | None = None,
     settings: ImagineSettings = _DEFAULT,
+    label_noise: LabelNoise | None = None,
+    label_source: LabelSource | None = None,
+    gold_share: float = 0.1,
     progress: Progress | None = None,
 ) -> Imagined:
     """Train a policy by REINFORCE on imagined rollouts of `world` from real initial and visited states.
@@ -62,6 +68,11 @@ def imagine(
     rate; after the last rate it ends. The policy with the highest score is returned. The real environment is never
     asked.
 
+    With a `label_source` the world's rewards count as cheap labels and true ones are bought for `gold_share` of the
+    rollouts: of the gradient steps, whose policy gradient becomes the debiased mixture (see `debias`) while the value
+    learns from the gold rollouts alone, and of the looks, whose score is corrected by the mean difference that gold
+    labels make. `Training.labels_during_imagination` counts every label bought.
+
     Args:
         world: A learned (or any) MDP.
         initial, visited: Real states, `[n, state]`; subsets of fixed size are drawn if there are many.
@@ -69,9 +80,14 @@ def imagine(
         seed, round: Randomness.
         policy: Where to start; a new policy if none.
         settings: See `ImagineSettings`.
+        label_noise: Put on every reward of the world that gradients and values are made from, anew each step; never on
+            what looks see, on gold labels, or on the guard's price.
+        label_source: True rewards `(s, a, s') -> r`, a JAX function: a priced oracle.
+        gold_share: Share of the rollouts with gold labels, at least 3 of them.
         progress: Called with gradient steps done, at the most, and the imagined return.
 
     Raises:
+        BadArgument: a `gold_share` outside (0, 1], or too small to have 3 gold rollouts.
         BadData: if there is no state to start from, or the imagined return stops being finite.
     """
     key = stage_key(seed, "imagine", round)
@@ -79,12 +95,16 @@ def imagine(
     starts = _starts(initial, visited, jax.random.fold_in(key, 0))
     horizon = min(settings.horizon, world.spec.horizon)
     bare = [each.replace(initial=_not_drawn) for each in (world, trained_in)]
-    task = Task(bare[0], bare[1], starts, horizon, settings)
-    search = _Search(settings, start(task, policy, jax.random.fold_in(key, 1)))
+    gold = None
+    if label_source is not None:
+        gold = GoldLabels(guarded(bare[0].replace(reward=label_source), worst_reward), gold_share)
+    task = Task(bare[0], bare[1], starts, horizon, settings, label_noise, gold)
+    learner, asked = start(task, policy, jax.random.fold_in(key, 1))
+    search = _Search(settings, learner, _total(asked))
     while search.stop is None:
         of_look = jax.random.fold_in(key, 2 + len(search.looks))
-        learner, found = improve(search.learner, task, of_look, jnp.asarray(search.rate))
-        search.add(learner, Look(*np.asarray(found).tolist()))
+        learner, found, asked = improve(search.learner, task, of_look, jnp.asarray(search.rate))
+        search.add(learner, Look(*np.asarray(found).tolist()), _total(asked))
         if progress is not None:
             progress(search.steps, settings.most_steps, search.looks[-1].imagined_return)
     return Imagined(search.best.policy, search.best.value, trained_in, _training(search, task))
@@ -93,8 +113,9 @@ def imagine(
 class _Search:
     """The stop rule: which rate, which policy is the best seen, and whether to stop."""
 
-    def __init__(self, settings: ImagineSettings, learner: Learner) -> None:
+    def __init__(self, settings: ImagineSettings, learner: Learner, labels: int) -> None:
         self.settings = settings
+        self.labels = labels
         self.learner = self.best = learner
         self.looks: list[Look] = []
         self.stop: str | None = None
@@ -110,8 +131,9 @@ class _Search:
     def steps(self) -> int:
         return len(self.looks) * self.settings.check
 
-    def add(self, learner: Learner, look: Look) -> None:
+    def add(self, learner: Learner, look: Look, labels: int) -> None:
         self.looks.append(look)
+        self.labels += labels
         if not np.isfinite(look).all():
             _refuse(look, self.steps)
         self.learner = learner
@@ -136,6 +158,11 @@ class _Search:
             self.stop = f"no better imagined return in {idle} gradient steps at the lowest rate"
         else:
             self._rates.pop(0)
+
+
+def _total(asked: Any) -> int:
+    """Gold labels asked for, of a tree of counts."""
+    return sum(int(count) for count in jax.tree.leaves(asked))
 
 
 def _refuse(look: Look, steps: int) -> NoReturn:
@@ -179,4 +206,5 @@ def _training(search: _Search, task: Task) -> Training:
         weighting=settings.weighting,
         baseline=settings.baseline,
         stop=search.stop or "",
+        labels_during_imagination=search.labels,
     )

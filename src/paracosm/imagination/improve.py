@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from paracosm.core.data import Trajectory
 from paracosm.core.devices import spread
@@ -15,6 +15,7 @@ from paracosm.core.mdp import MDP
 from paracosm.core.policy import Mode, StochasticPolicy
 from paracosm.core.rollout import returns, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
+from paracosm.imagination.debias import Count, GoldLabels, pick
 from paracosm.imagination.learner import Learner, Task, gradient_step, new_learner, new_policy
 
 LOOKS = 32
@@ -35,49 +36,76 @@ class Look(NamedTuple):
 
 
 @eqx.filter_jit
-def start(task: Task, policy: StochasticPolicy | None, key: PRNGKey) -> Learner:
-    """A learner about to start from `policy`, or from an untrained one."""
+def start(task: Task, policy: StochasticPolicy | None, key: PRNGKey) -> tuple[Learner, Count | None]:
+    """A learner about to start from `policy`, or from an untrained one, and the gold labels it asked for."""
     for_policy, for_value = jax.random.split(key)
     return new_learner(task, new_policy(task, for_policy) if policy is None else policy, for_value)
 
 
 @eqx.filter_jit
-def improve(learner: Learner, task: Task, key: PRNGKey, rate: Scalar) -> tuple[Learner, Float[Array, 4]]:
-    """`settings.check` gradient steps, and the numbers of a `Look`."""
+def improve(
+    learner: Learner, task: Task, key: PRNGKey, rate: Scalar
+) -> tuple[Learner, Float[Array, 4], tuple[Count | None, Count | None]]:
+    """`settings.check` gradient steps, the numbers of a `Look`, and the gold labels asked for by steps and look."""
     arrays, rest = eqx.partition(learner, eqx.is_array)
 
     def local(arrays: Any, task: Task, key: PRNGKey, rate: Array, lanes: Array) -> Any:
-        def step(arrays: Any, number: Array) -> tuple[Any, Array]:
+        def step(arrays: Any, number: Array) -> tuple[Any, tuple[Array, Array | None]]:
             learner = eqx.combine(arrays, rest)
-            learner, edge = gradient_step(learner, task, jax.random.fold_in(key, number), rate, lanes)
-            return eqx.filter(learner, eqx.is_array), edge
+            learner, told = gradient_step(learner, task, jax.random.fold_in(key, number), rate, lanes)
+            return eqx.filter(learner, eqx.is_array), told
 
-        arrays, edge = jax.lax.scan(step, arrays, jnp.arange(task.settings.check))
-        return arrays, jnp.mean(edge)
+        arrays, (edge, asked) = jax.lax.scan(step, arrays, jnp.arange(task.settings.check))
+        return arrays, jnp.mean(edge), None if asked is None else jnp.sum(asked)
 
     rollouts = task.settings.rollouts
-    arrays, edge = spread(local, rollouts, shared=4, total=True)(arrays, task, key, rate, jnp.arange(rollouts))
+    arrays, edge, asked = spread(local, rollouts, shared=4, total=True)(arrays, task, key, rate, jnp.arange(rollouts))
     learner = eqx.combine(arrays, rest)
-    return learner, jnp.stack([*_look(learner.policy, task, key), edge])
+    *look, by_look = _look(learner.policy, task, key)
+    return learner, jnp.stack([*look, edge]), (asked, by_look)
 
 
-def _look(policy: StochasticPolicy, task: Task, key: PRNGKey) -> tuple[Scalar, Scalar, Scalar]:
-    """Score, imagined return and entropy."""
+def _look(policy: StochasticPolicy, task: Task, key: PRNGKey) -> tuple[Scalar, Scalar, Scalar, Count | None]:
+    """Score, imagined return, entropy, and the gold labels asked for.
 
-    def local(policy: StochasticPolicy, task: Task, states: Array, keys: Any) -> Any:
+    With gold labels the score is that of the world's rewards plus the mean correction on the share of episodes that
+    have them, always the same ones.
+    """
+
+    def local(policy: StochasticPolicy, task: Task, states: Array, keys: Any, lanes: Array) -> Any:
         episodes = unroll(task.world, Mode(policy), states, keys, task.world.spec.horizon)
         score = returns(_rewards_in(task.guarded, episodes), task.world.discount)
-        return score, returns(episodes.reward, 1.0), jax.vmap(policy.entropy)(states)
+        corrected = None if task.gold is None else _correction(task, task.gold, episodes, score, lanes)
+        return score, returns(episodes.reward, 1.0), jax.vmap(policy.entropy)(states), corrected
 
     states = jnp.concatenate([task.starts.initial[:LOOKS], task.starts.visited[:LOOKS]])
-    keys = jax.random.split(key, len(states))
-    score, full, entropy = spread(local, len(states), shared=2)(policy, task, states, keys)
-    return jnp.mean(score), jnp.mean(full[:LOOKS]), jnp.mean(entropy)
+    keys, lanes = jax.random.split(key, len(states)), jnp.arange(len(states))
+    score, full, entropy, corrected = spread(local, len(states), shared=2)(policy, task, states, keys, lanes)
+    told = (jnp.mean(full[:LOOKS]), jnp.mean(entropy))
+    if task.gold is None or corrected is None:
+        return jnp.mean(score), *told, None
+    correction, asked = corrected
+    return jnp.mean(score) + jnp.sum(correction) / task.gold.count(len(states)), *told, jnp.sum(asked)
+
+
+def _correction(
+    task: Task, gold: GoldLabels, episodes: Trajectory, score: Array, lanes: Array
+) -> tuple[Float[Array, " gold"], Int[Array, " gold"]]:
+    """Of the episodes that have gold labels: their discounted return less that of the world's rewards, and how many."""
+    rows, some = pick(gold, episodes, lanes, 2 * LOOKS)
+    counts = some.alive & _before_end(gold.world, some)
+    by_gold = returns(jnp.where(counts, some.reward, 0), task.world.discount)
+    real = jnp.any(some.alive, axis=1)
+    return jnp.where(real, by_gold - score[rows], 0), jnp.sum(counts, axis=1)
 
 
 def _rewards_in(guarded: MDP, episodes: Trajectory) -> Float[Array, "episode time"]:
     """The rewards `[episode, time]` that episodes of the world would have had in its guarded copy."""
-    steps = (episodes.state, episodes.action, episodes.next_state)
-    reward, ended = (jax.vmap(jax.vmap(part))(*steps) for part in (guarded.reward, guarded.termination))
-    before = jnp.cumsum(ended & episodes.alive, axis=1) - (ended & episodes.alive)
-    return jnp.where(episodes.alive & (before == 0), reward, 0)
+    reward = jax.vmap(jax.vmap(guarded.reward))(episodes.state, episodes.action, episodes.next_state)
+    return jnp.where(episodes.alive & _before_end(guarded, episodes), reward, 0)
+
+
+def _before_end(guarded: MDP, episodes: Trajectory) -> Bool[Array, "episode time"]:
+    """Whether a step comes no later than the first one that ends the episode in the guarded world."""
+    ended = jax.vmap(jax.vmap(guarded.termination))(episodes.state, episodes.action, episodes.next_state)
+    return jnp.cumsum(ended & episodes.alive, axis=1) - (ended & episodes.alive) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,9 +15,11 @@ from paracosm.core.data import Trajectory
 from paracosm.core.devices import AXIS
 from paracosm.core.mdp import MDP
 from paracosm.core.networks import MLP
+from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import StochasticPolicy, initial_policy
 from paracosm.core.rollout import lambda_returns, returns_to_go, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
+from paracosm.imagination.debias import Count, GoldLabels, best_coefficient, mixed, pick
 from paracosm.imagination.reinforce import Value, surrogate, time_weights, without_baseline
 from paracosm.imagination.settings import ImagineSettings
 
@@ -31,13 +34,18 @@ class Starts(NamedTuple):
 
 
 class Task(eqx.Module):
-    """What is trained for: the world, its guarded copy that rollouts run in, their starts and their length."""
+    """What is trained for: the world, its guarded copy that rollouts run in, their starts and their length.
+
+    `noise` is on the world's rewards in gradient steps; `gold` says where gold labels can be had.
+    """
 
     world: MDP
     guarded: MDP
     starts: Starts
     horizon: int = eqx.field(static=True)
     settings: ImagineSettings = eqx.field(static=True)
+    noise: LabelNoise | None = None
+    gold: GoldLabels | None = None
 
     @property
     def bootstrap(self) -> bool:
@@ -54,12 +62,30 @@ class Task(eqx.Module):
 
 
 class Learner(NamedTuple):
-    """What training changes: a policy, its value, and the state of their optimisers."""
+    """What training changes: a policy, its value, and the state of their optimisers.
+
+    `coefficient` is λ of the next debiased gradient, from the rollouts of the step before.
+    """
 
     policy: StochasticPolicy
     value: Value
     policy_state: optax.OptState
     value_state: optax.OptState
+    coefficient: Scalar | None = None
+
+
+class Lesson(NamedTuple):
+    """What rollouts teach: the policy `advantage` over all of them, the value `to_go` on the `taught` ones.
+
+    `unit` is the size of advantages, `coefficient` λ for the step after, `asked` the gold labels that were asked for.
+    """
+
+    advantage: Float[Array, "episode time"]
+    unit: Scalar
+    taught: Trajectory
+    to_go: Float[Array, "taught time"]
+    coefficient: Scalar | None
+    asked: Count | None
 
 
 class Along(NamedTuple):
@@ -88,18 +114,23 @@ def new_policy(task: Task, key: PRNGKey) -> StochasticPolicy:
     )
 
 
-def new_learner(task: Task, policy: StochasticPolicy, key: PRNGKey) -> Learner:
-    """`policy` beside an untrained value whose units are that policy's returns."""
-    for_value, for_returns = jax.random.split(key)
+def new_learner(task: Task, policy: StochasticPolicy, key: PRNGKey) -> tuple[Learner, Count | None]:
+    """`policy` beside an untrained value whose units are that policy's returns, and the gold labels asked for them."""
+    for_network, for_returns = jax.random.split(key)
     first = task.starts.visited[:UNIT_ROLLOUTS]
     episodes = unroll(task.guarded, policy, first, jax.random.split(for_returns, len(first)), task.horizon)
+    asked = None
+    if task.gold is not None:
+        episodes = pick(task.gold, episodes, jnp.arange(len(first)), len(first)).episodes
+        asked = jnp.sum(episodes.alive)
     to_go = returns_to_go(episodes.reward, task.world.discount)
     settings = task.settings
     center, scale = (jnp.append(a, b) for a, b in zip(_units(task.starts), (0.5, 0.3), strict=True))
-    network = MLP(len(center), 1, settings.width, settings.depth, for_value, center=center, scale=scale, last=0.01)
+    network = MLP(len(center), 1, settings.width, settings.depth, for_network, center=center, scale=scale, last=0.01)
     value = Value(network, jnp.mean(to_go), jnp.maximum(jnp.std(to_go), 1e-3))
     trained: tuple[Any, Any] = eqx.filter((policy, network), eqx.is_inexact_array)
-    return Learner(policy, value, _adam(settings).init(trained[0]), _adam(settings).init(trained[1]))
+    for_policy, for_value = (_adam(settings).init(each) for each in trained)
+    return Learner(policy, value, for_policy, for_value, None if asked is None else jnp.zeros(())), asked
 
 
 def _units(starts: Starts) -> tuple[Array, Array]:
@@ -110,21 +141,69 @@ def _units(starts: Starts) -> tuple[Array, Array]:
 
 def gradient_step(
     learner: Learner, task: Task, key: PRNGKey, rate: Scalar, lanes: Int[Array, " episode"]
-) -> tuple[Learner, Scalar]:
+) -> tuple[Learner, tuple[Scalar, Count | None]]:
     """One step of policy and value on this device's rollouts, numbered `lanes`; gradients are summed over devices.
 
-    Returns the learner and the share of imagined steps that reached the edge of the world's domain.
+    Returns the learner, the share of imagined steps that reached the edge of the world's domain, and the number of gold
+    labels asked for.
     """
     world, settings = task.guarded, task.settings
     keys = jax.vmap(lambda lane: jax.random.fold_in(key, lane))(lanes)
     episodes = unroll(world, learner.policy, _draw_starts(task.starts, keys, settings.visited), keys, task.horizon)
-    along = _along(learner.value, episodes, task)
-    to_go = lambda_returns(episodes.reward, along.after, world.discount, settings.trace, along.after[:, -1])
-    advantage = without_baseline(to_go, settings.baseline, along.here)
-    policy, policy_state = _step_policy(learner, episodes, advantage, task, rate)
-    value, value_state = _step_value(learner, episodes, to_go, task, rate)
+    if task.noise is not None:
+        episodes = with_noise(task.noise, task.world, episodes, keys)
+    found = lesson(learner, episodes, task, lanes)
+    policy, policy_state = _step_policy(learner, episodes, found, task, rate)
+    value, value_state = _step_value(learner, found.taught, found.to_go, task, rate)
     edge = jnp.zeros(()) if world.domain is None else _mean_alive(world.domain.at_edge(episodes.next_state), episodes)
-    return Learner(policy, value, policy_state, value_state), edge
+    return Learner(policy, value, policy_state, value_state, found.coefficient), (edge, found.asked)
+
+
+def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array) -> Trajectory:
+    """The episodes of a guarded `world` with noise on the world's own rewards, the guard's price left as it is."""
+
+    def shift(state: Array, action: Array, next_state: Array, key: PRNGKey) -> Scalar:
+        reward = world.reward(state, action, next_state)
+        return noise.apply(reward, state, action, next_state, key) - reward
+
+    by_step = jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, 2), episodes.reward.shape[1]))(keys)
+    found = jax.vmap(jax.vmap(shift))(episodes.state, episodes.action, episodes.next_state, by_step)
+    return dataclasses.replace(episodes, reward=jnp.where(episodes.alive, episodes.reward + found, 0))
+
+
+def lesson(learner: Learner, episodes: Trajectory, task: Task, lanes: Int[Array, " episode"]) -> Lesson:
+    """What this device's rollouts teach.
+
+    With gold labels the policy learns from the mixture, and the value from the gold rollouts alone: a value fitted to
+    cheap rewards would bring their bias back through the returns that it completes.
+    """
+    to_go, advantage = _to_go(learner, episodes, task, task.settings.rollouts)
+    if task.gold is None:
+        return Lesson(advantage, _unit(advantage, episodes), episodes, to_go, None, None)
+    rollouts, weight = task.settings.rollouts, _weight(task)
+    picked = pick(task.gold, episodes, lanes, rollouts)
+    count = task.gold.count(rollouts)
+    gold_to_go, gold = _to_go(learner, picked.episodes, task, count)
+    coefficient = jnp.asarray(learner.coefficient)
+    both = mixed(advantage, gold, picked, coefficient, rollouts / count)
+    best = best_coefficient(learner.policy, picked, advantage[picked.rows], gold, weight)
+    asked = jax.lax.psum(jnp.sum(picked.episodes.alive), AXIS)
+    return Lesson(both, _unit(gold, picked.episodes), picked.episodes, gold_to_go, best, asked)
+
+
+def _to_go(learner: Learner, episodes: Trajectory, task: Task, count: int) -> tuple[Array, Array]:
+    """Returns-to-go that the value completes, and advantages, of `count` rollouts on all devices; `[episode, time]`."""
+    along, settings = _along(learner.value, episodes, task), task.settings
+    to_go = lambda_returns(episodes.reward, along.after, task.world.discount, settings.trace, along.after[:, -1])
+    return to_go, without_baseline(to_go, settings.baseline, along.here, count)
+
+
+def _unit(advantage: Float[Array, "episode time"], episodes: Trajectory) -> Scalar:
+    return jnp.sqrt(_mean_alive(advantage**2, episodes)) + 1e-8
+
+
+def _weight(task: Task) -> Float[Array, " time"]:
+    return time_weights(task.settings.weighting, task.world.discount, task.horizon)
 
 
 def _draw_starts(starts: Starts, keys: Array, share: float) -> Float[Array, "episode state"]:
@@ -153,19 +232,18 @@ def _mean_alive(values: Array, episodes: Trajectory) -> Scalar:
 def _step_policy(
     learner: Learner,
     episodes: Trajectory,
-    advantage: Float[Array, "episode time"],
+    found: Lesson,
     task: Task,
     rate: Scalar,
 ) -> tuple[StochasticPolicy, optax.OptState]:
     """A step up `Σ c_t A_t log π(a_t|s_t) / unit + entropy bonus`, per step taken; `unit` is the size of `A`."""
     settings = task.settings
-    unit = jnp.sqrt(_mean_alive(advantage**2, episodes)) + 1e-8
-    weight = time_weights(settings.weighting, task.world.discount, task.horizon)
+    weight = _weight(task)
     taken = jax.lax.psum(jnp.sum(episodes.alive), AXIS)
 
     def loss(policy: StochasticPolicy) -> Scalar:
         entropy = jnp.sum(jnp.where(episodes.alive, jax.vmap(jax.vmap(policy.entropy))(episodes.state), 0))
-        return -(surrogate(policy, episodes, advantage / unit, weight) + settings.entropy * entropy) / taken
+        return -(surrogate(policy, episodes, found.advantage / found.unit, weight) + settings.entropy * entropy) / taken
 
     gradient = jax.lax.psum(eqx.filter_grad(loss)(learner.policy), AXIS)
     update, state = _adam(settings).update(gradient, learner.policy_state)

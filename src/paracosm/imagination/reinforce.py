@@ -71,12 +71,18 @@ def time_weights(weighting: Weighting, discount: float, horizon: int) -> Float[A
 
 
 def without_baseline(
-    to_go: Float[Array, "episode time"], baseline: Baseline, value: Float[Array, "episode time"] | None = None
+    to_go: Float[Array, "episode time"],
+    baseline: Baseline,
+    value: Float[Array, "episode time"] | None,
+    count: int,
 ) -> Float[Array, "episode time"]:
-    """Returns-to-go less the baseline, `value` being a learned value of each state; to be called under `spread`."""
+    """Returns-to-go less the baseline, `value` being a learned value of each state; to be called under `spread`.
+
+    `count` is the number of rollouts on all devices; there may be more rows, of zeros.
+    """
     if baseline == "leave-one-out":
-        total, count = jax.lax.psum((jnp.sum(to_go, axis=0), jnp.asarray(len(to_go))), AXIS)
-        return to_go - leave_one_out(to_go, total, count)
+        total = jax.lax.psum(jnp.sum(to_go, axis=0), AXIS)
+        return to_go - leave_one_out(to_go, total, jnp.asarray(count))
     return to_go if baseline == "none" or value is None else to_go - value
 
 
@@ -106,11 +112,13 @@ def policy_gradient(
     weight = time_weights(weighting, world.discount, horizon)
     progress = jnp.arange(horizon) / horizon
 
+    count = len(states)
+
     def local(world: MDP, policy: StochasticPolicy, value: Value | None, states: Array, keys: Any) -> Any:
         episodes = unroll(world, policy, states, keys, horizon)
         here = None if value is None else jax.vmap(jax.vmap(value), (0, None))(episodes.state, progress)
-        advantage = without_baseline(returns_to_go(episodes.reward, world.discount), baseline, here)
+        advantage = without_baseline(returns_to_go(episodes.reward, world.discount), baseline, here, count)
         return jax.lax.psum(eqx.filter_grad(surrogate)(policy, episodes, advantage, weight), AXIS)
 
-    summed = spread(local, len(states), shared=3, total=True)(world, policy, value, states, keys)
-    return jax.tree.map(lambda leaf: leaf / len(states), summed)
+    summed = spread(local, count, shared=3, total=True)(world, policy, value, states, keys)
+    return jax.tree.map(lambda leaf: leaf / count, summed)

@@ -1,0 +1,333 @@
+"""Gold labels inside imagination: the mixture's mean and variance against enumeration, its training, its count."""
+
+import dataclasses
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.flatten_util import ravel_pytree
+
+from paracosm.core import checks
+from paracosm.core.data import Trajectory
+from paracosm.core.devices import AXIS, spread
+from paracosm.core.noise import Flips, GaussianNoise
+from paracosm.core.policy import Mode
+from paracosm.core.records import Training
+from paracosm.core.rollout import returns, rollout, unroll
+from paracosm.imagination.debias import GoldLabels, pick
+from paracosm.imagination.guard import guarded
+from paracosm.imagination.imagine import ImagineSettings, imagine
+from paracosm.imagination.improve import LOOKS
+from paracosm.imagination.learner import UNIT_ROLLOUTS, Learner, Starts, Task, lesson, with_noise
+from paracosm.imagination.reinforce import surrogate, time_weights
+from paracosm.real.systems import pendulum
+from tests.imagination import chain
+from tests.imagination.test_gradient_noise import exact, exact_variance
+from tests.imagination.test_imagine import (
+    BOUNDED,
+    HORIZON,
+    INITIAL,
+    KEYS,
+    SMALL,
+    VISITED,
+    _on_devices,
+    integrator,
+    mean_return,
+)
+from tests.imagination.test_reinforce import VALUE
+
+H, GAMMA = chain.HORIZON, chain.DISCOUNT
+SIZE, TILT = 0.7, 0.5  # the cheap label is 0.7 r + 0.5 s - 0.4 a
+
+
+def cheap_reward(s, a, t):
+    return SIZE * chain.CHAIN.reward(s, a, t) + TILT * jnp.argmax(s) - 0.4 * a
+
+
+CHEAP = chain.CHAIN.replace(reward=cheap_reward)
+
+
+# The gradient at a fixed policy.
+
+
+def gradients(steps: int, rollouts: int, share: float, *, baseline="none", coefficient=None, noise=None) -> tuple:
+    """Mixture gradients of `steps` steps `[step, parameters]` and their λ, that of the step before unless given."""
+    settings = ImagineSettings(rollouts=rollouts, horizon=H, weighting="discounted", baseline=baseline, trace=1.0)
+    starts = Starts(jnp.asarray(chain.START)[None], jnp.asarray(chain.START)[None])
+    task = Task(CHEAP, CHEAP, starts, H, settings, noise, GoldLabels(chain.CHAIN, share))
+    found = _gradients(task, steps, None if coefficient is None else jnp.asarray(coefficient))
+    return tuple(np.asarray(each, np.float64) for each in found)
+
+
+@eqx.filter_jit
+def _gradients(task, steps, coefficient):
+    rollouts, weight = task.settings.rollouts, time_weights("discounted", GAMMA, H)
+
+    def local(task, fixed, lanes):
+        def step(before, number):
+            keys = jax.vmap(lambda lane: jax.random.fold_in(jax.random.fold_in(jax.random.key(1), number), lane))(lanes)
+            episodes = unroll(task.world, chain.POLICY, jnp.tile(chain.START, (len(lanes), 1)), keys, H)
+            if task.noise is not None:
+                episodes = with_noise(task.noise, task.world, episodes, keys)
+            used = before if fixed is None else fixed
+            found = lesson(Learner(chain.POLICY, VALUE, (), (), used), episodes, task, lanes)
+            gradient = eqx.filter_grad(surrogate)(chain.POLICY, episodes, found.advantage, weight)
+            flat = ravel_pytree(eqx.filter(gradient, eqx.is_inexact_array))[0]
+            return found.coefficient, (jax.lax.psum(flat, AXIS) / rollouts, used)
+
+        return jax.lax.scan(step, jnp.zeros(()), jnp.arange(steps))[1]
+
+    return spread(local, rollouts, shared=2, total=True)(task, coefficient, jnp.arange(rollouts))
+
+
+def off_in_errors(samples: np.ndarray) -> np.ndarray:
+    """By how many standard errors each component's mean is off the true gradient of `J_H`."""
+    truth = exact("discounted")
+    error = samples.std(axis=0) / np.sqrt(len(samples))
+    return np.abs(samples.mean(axis=0) - truth.probability @ truth.gradient) / np.maximum(error, 1e-7)
+
+
+@pytest.mark.parametrize(
+    ("choices", "steps"),
+    [
+        ({}, 1000),
+        ({"baseline": "leave-one-out"}, 1000),
+        pytest.param({"baseline": "value"}, 1000, marks=pytest.mark.full),
+        pytest.param({"noise": GaussianNoise(0.5)}, 1000, marks=pytest.mark.full),
+        pytest.param({"coefficient": 3.0}, 20_000, marks=pytest.mark.full),
+        pytest.param({}, 20_000, marks=pytest.mark.full),
+    ],
+)
+def test_the_mixture_is_unbiased_whatever_the_bias(choices, steps):
+    """Within 4 standard errors in every one of 26 components (P(false alarm) < 0.2%), λ from the step before."""
+    found, coefficient = gradients(steps, 32, 0.25, **choices)
+    assert (off_in_errors(found) <= 4).all()
+    assert coefficient[0] == choices.get("coefficient", 0)
+    assert (coefficient[1:] != 0).mean() > 0.7
+
+
+def moments() -> tuple[float, float, float, np.ndarray]:
+    """`tr Cov` of one rollout's gradient by gold labels, by cheap ones, between them; and the cheap gradient's bias."""
+    paths, truth = chain.every_path(), exact("discounted")
+    cheap_rewards = (SIZE * paths.reward + TILT * paths.state - 0.4 * paths.action) * paths.alive
+    cheap = np.einsum("pt,ptd->pd", cheap_rewards, truth.v)
+    both = exact_variance(truth._replace(gradient=truth.gradient + cheap))
+    gold_alone, cheap_alone = exact_variance(truth), exact_variance(truth._replace(gradient=cheap))
+    between = (both - gold_alone - cheap_alone) / 2
+    return gold_alone, cheap_alone, between, truth.probability @ (cheap - truth.gradient)
+
+
+def test_cheap_labels_alone_are_off_by_more_than_the_test_could_miss():
+    gold, cheap, between, bias = moments()
+    assert np.abs(bias).max() > 4 * 4 * math.sqrt(gold / 32 / 1000)
+    assert 0.5 < between / math.sqrt(gold * cheap) < 0.95
+
+
+@pytest.mark.parametrize(("steps", "relative"), [(1500, 0.2), pytest.param(20_000, 0.05, marks=pytest.mark.full)])
+def test_the_mixtures_variance_is_the_formulas(steps, relative):
+    """`σ_g² ((1-ρ²)/n + ρ²/N)` at λ*; λ of the step before costs a little."""
+    rollouts, share = 40, 0.3
+    gold, cheap, between, _ = moments()
+    squared = between**2 / (gold * cheap)
+    formula = gold * ((1 - squared) / 12 + squared / 40)
+    at_best = gradients(steps, rollouts, share, coefficient=between / cheap)[0].var(axis=0).sum()
+    np.testing.assert_allclose(at_best, formula, rtol=relative)
+    learned = gradients(steps, rollouts, share)[0].var(axis=0).sum()
+    assert learned < (1.1 + relative) * formula
+    assert learned < 0.8 * gold / 12, "no better than gold alone on the same labels"
+
+
+@pytest.mark.full
+def test_at_equal_cost_the_mixture_halves_the_variance_where_the_formula_says_so():
+    """A gold label of price 100, rollouts of 1 and cheap labels for nothing: 12 gold rollouts of 300 against 15."""
+    rollouts, n, alone = 300, 12, 15
+    gold, cheap, between, _ = moments()
+    squared = between**2 / (gold * cheap)
+    assert rollouts * 1 + n * 100 <= alone * 101
+    assert (gold * ((1 - squared) / n + squared / rollouts)) * 2 < gold / alone
+    mixture = gradients(4000, rollouts, n / rollouts)[0].var(axis=0).sum()
+    by_gold = gradients(8000, alone, 1.0)[0].var(axis=0).sum()
+    np.testing.assert_allclose(by_gold, gold / alone, rtol=0.05)
+    assert 2 * mixture < by_gold
+
+
+# Which rollouts are asked.
+
+
+@given(st.integers(1, 4), st.integers(3, 40), st.floats(0.05, 1.0))
+def test_as_many_rollouts_as_said_have_gold_labels_on_however_many_devices(devices, each, share):
+    rollouts = devices * each
+    if round(share * rollouts) < 3:
+        return
+    gold = GoldLabels(integrator(reward=lambda s, a, t: s[0] + 100.0), share)
+    numbers = np.arange(rollouts)
+    taken = []
+    for lanes in numbers.reshape(devices, each):
+        picked = pick(gold, _episodes(lanes), jnp.asarray(lanes), rollouts)
+        real = np.asarray(picked.episodes.alive[:, 0])
+        np.testing.assert_array_equal(picked.episodes.reward[:, 0], np.where(real, lanes[picked.rows] + 100, 0))
+        taken += lanes[np.asarray(picked.rows)[real]].tolist()
+    assert len(taken) == len(set(taken)) == gold.count(rollouts)
+    assert np.diff(taken, prepend=-1, append=rollouts).max() <= math.ceil(rollouts / len(taken)) + 1
+
+
+def _episodes(lanes: np.ndarray) -> Trajectory:
+    """Two steps, the second not taken; the state is the number."""
+    state = np.repeat(lanes.astype(np.float32), 2).reshape(-1, 2, 1)
+    alive = np.tile([True, False], (len(lanes), 1))
+    return Trajectory(state, 0 * state, state, np.zeros(alive.shape, np.float32), ~alive, ~alive, alive)
+
+
+def test_the_source_is_asked_at_no_other_rollout():
+    asked = []
+
+    def source(s, a, t):
+        jax.debug.callback(lambda state: asked.append(float(state[0])), s)
+        return s[0]
+
+    pick(GoldLabels(integrator(reward=source), 0.25), _episodes(np.arange(16)), jnp.arange(16), 16)
+    jax.effects_barrier()
+    assert set(asked) == {3.0, 7.0, 11.0, 15.0}
+
+
+# Training.
+
+TRUE = integrator()
+TILTED = integrator(reward=lambda s, a, t: TRUE.reward(s, a, t) - 2.0 * s[0])
+QUICK = dataclasses.replace(SMALL, most_steps=60)
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    return imagine(TILTED, INITIAL, VISITED, worst_reward=0.0, settings=QUICK, label_source=TRUE.reward)
+
+
+def test_nine_tenths_biased_labels_and_a_tenth_gold_beat_biased_labels_alone(mixture):
+    biased = imagine(TILTED, INITIAL, VISITED, worst_reward=0.0, settings=QUICK)
+    idle = mean_return(TRUE, Mode(biased.policy))
+    found = mean_return(TRUE, Mode(mixture.policy))
+    assert idle < -5, "the bias does no harm"
+    assert found > -1
+    assert biased.training.labels_during_imagination == 0
+
+
+def test_the_value_is_that_of_the_true_reward(mixture):
+    truth, cheap = (
+        np.asarray(returns(rollout(world, Mode(mixture.policy), INITIAL, KEYS, 60).reward, 0.9))
+        for world in (TRUE, TILTED)
+    )
+    found = np.asarray(jax.vmap(mixture.value, (0, None))(jnp.asarray(INITIAL), jnp.zeros(())))
+    assert np.mean((found - truth) ** 2) < 0.2 * np.mean((found - cheap) ** 2)
+
+
+def test_every_label_is_counted_and_no_more_than_a_tenth_asked(mixture):
+    training = mixture.training
+    steps, looks = training.step[-1], len(training.step)
+    assert training.labels_during_imagination == 6 * (steps * 6 + looks * HORIZON + 6)
+    assert round(0.1 * SMALL.rollouts) == round(0.1 * 2 * LOOKS) == round(0.1 * UNIT_ROLLOUTS) == 6
+    assert training.labels_during_imagination < 0.1 * training.imagined_steps
+    assert Training.from_json(training.to_json()) == training
+
+
+def test_labels_after_an_end_are_neither_asked_nor_counted():
+    """Episodes end at the edge of the domain: fewer labels than steps."""
+    settings = dataclasses.replace(QUICK, most_steps=5, horizon=HORIZON)
+    found = imagine(BOUNDED, INITIAL, VISITED, worst_reward=0.0, settings=settings, label_source=BOUNDED.reward)
+    assert 0 < found.training.labels_during_imagination < 6 * HORIZON * (5 + 1 + 1)
+
+
+def test_gold_labels_on_everything_are_training_on_the_true_reward():
+    settings = dataclasses.replace(QUICK, most_steps=5)
+    plain = imagine(TRUE, INITIAL, VISITED, worst_reward=0.0, settings=settings)
+    found = imagine(
+        TILTED, INITIAL, VISITED, worst_reward=0.0, settings=settings, label_source=TRUE.reward, gold_share=1.0
+    )
+    for a, b in zip(jax.tree.leaves(plain.policy), jax.tree.leaves(found.policy), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.full
+def test_on_the_pendulum_too():
+    """Cheap labels that pay for speed make a policy spin; with a tenth of gold ones it learns the task."""
+    world = pendulum(0.95)
+    random = np.random.default_rng(0)
+    angle, speed = random.uniform(-np.pi, np.pi, 2000), random.uniform(-8, 8, 2000)
+    states = np.stack([np.cos(angle), np.sin(angle), speed], axis=1).astype(np.float32)
+    initial = np.where(np.abs(speed)[:, None] <= 1, states, states[np.argmin(np.abs(speed))])
+    cheap = world.replace(reward=lambda s, a, t: world.reward(s, a, t) + 0.3 * t[2] ** 2)
+    settings = ImagineSettings(rollouts=256, most_steps=300, patience=10)
+    keys = jax.random.split(jax.random.key(1), 100)
+
+    def score(trained, source=None):
+        found = imagine(trained, initial, states, worst_reward=-17.0, settings=settings, label_source=source)
+        episodes = rollout(world, Mode(found.policy), initial[:100], keys, 200)
+        return float(np.mean(returns(episodes.reward, 1.0)))
+
+    biased, mixture = score(cheap), score(cheap, world.reward)
+    assert mixture > biased + 300
+
+
+# Noise.
+
+
+def test_label_noise_moves_gradients_and_not_what_looks_see():
+    still = dataclasses.replace(QUICK, most_steps=5, rates=(1e-12,))
+    moving = dataclasses.replace(still, rates=QUICK.rates)
+    seen = {
+        (name, noisy): imagine(
+            TRUE, INITIAL, VISITED, worst_reward=0.0, settings=s, label_noise=GaussianNoise(2.0) if noisy else None
+        ).training.imagined_return
+        for name, s in (("still", still), ("moving", moving))
+        for noisy in (False, True)
+    }
+    assert seen["still", True] == seen["still", False]
+    assert seen["moving", True] != seen["moving", False]
+
+
+def test_noise_is_on_the_worlds_reward_and_not_on_the_guards_price():
+    """Flips of a reward of two values: with a price on top a label is one of the two, plus the price."""
+    world = BOUNDED.replace(reward=lambda s, a, t: (t[0] > 0).astype(float), dynamics=BOUNDED.dynamics)
+    keys = jax.random.split(jax.random.key(4), 64)
+    caught = guarded(world, -3.0)
+    policy = Mode(
+        imagine(TRUE, INITIAL, VISITED, worst_reward=0.0, settings=dataclasses.replace(QUICK, most_steps=5)).policy
+    )
+    starts = jnp.asarray(np.random.default_rng(1).uniform(-1.4, 1.4, (64, 1)).astype(np.float32))
+    episodes = unroll(caught, policy, starts, keys, HORIZON)
+    noisy = with_noise(Flips(0.0, 1.0, 0.4), world, episodes, keys)
+    moved = np.asarray(noisy.reward - episodes.reward)
+    alive = np.asarray(episodes.alive)
+    paid = np.asarray(jax.vmap(jax.vmap(world.reward))(episodes.state, episodes.action, episodes.next_state))
+    assert (moved[~alive] == 0).all()
+    np.testing.assert_allclose(moved[alive] * (moved[alive] - (1 - 2 * paid[alive])), 0, atol=1e-4)
+    assert 0.3 < (moved[alive] != 0).mean() < 0.5
+
+
+# Refused, and devices.
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.5, 0.02])
+def test_shares_that_cannot_be_had_are_refused(share):
+    with pytest.raises(checks.BadArgument, match="gold"):
+        imagine(TRUE, INITIAL, VISITED, worst_reward=0.0, settings=QUICK, label_source=TRUE.reward, gold_share=share)
+
+
+TRAIN = """
+import dataclasses, json, jax
+from tests.imagination.test_debias import INITIAL, QUICK, TILTED, TRUE, VISITED, imagine
+settings = dataclasses.replace(QUICK, most_steps=5, rollouts=50)
+found = imagine(TILTED, INITIAL, VISITED, worst_reward=0.0, settings=settings, label_source=TRUE.reward).training
+print(json.dumps([jax.local_device_count(), found.labels_during_imagination, found.imagined_return]))
+"""
+
+
+@pytest.mark.full
+def test_the_number_of_devices_changes_neither_labels_nor_returns():
+    one, two = (_on_devices(count, TRAIN) for count in (1, 2))
+    assert (one[0], two[0], one[1]) == (1, 2, two[1])
+    np.testing.assert_allclose(one[2], two[2], rtol=1e-3)
