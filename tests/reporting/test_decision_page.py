@@ -143,6 +143,8 @@ def test_run_page_says_what_each_round_bought_and_why():
     shown, said = render(run), text_of(run)
     for row in decision_tables.round_rows(run):
         assert all(cell in said for cell in row)
+    assert "a plan for 20,000: predicted error in return 0.458 → 0.340" in said
+    assert records.PLAN_VERDICT in said
     assert shown.count("<details>") == 2
     assert "Round 2: Buy" in said
     assert "Next: Buy" in said

@@ -48,7 +48,7 @@ def round_rows(run: RunResult) -> list[Texts]:
             decision_words.round_name(run, each),
             f"{each.transitions:,}",
             f"{each.labels:,}",
-            each.plan.verdict if each.plan else each.why,
+            decision_words.why(each),
         )
         for each in run.decisions
     ]

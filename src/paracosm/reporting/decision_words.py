@@ -58,6 +58,14 @@ def round_name(run: RunResult, decision: Decision) -> str:
     return str(decision.round + 1) if decision.round < len(run.trainings) else "next"
 
 
+def why(decision: Decision) -> str:
+    """What a round's purchase rests on."""
+    if decision.plan is None:
+        return decision.why
+    errors = " → ".join(words.mean(decision.plan.predicted_error[when]) for when in ("before", "after"))
+    return f"a plan for {words.price(decision.plan.budget)}: predicted error in return {errors}"
+
+
 def worth(plan: Plan) -> str:
     """That labels of other sources are counted by their worth, if any are for sale."""
     if set(plan.best.units) <= set(BOUGHT):
