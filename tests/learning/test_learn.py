@@ -12,6 +12,7 @@ import pytest
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
+from paracosm.core.noise import Bias, GaussianNoise
 from paracosm.core.records import PartFit
 from paracosm.learning.learn import learn
 from paracosm.learning.parts import Constant
@@ -231,6 +232,23 @@ def test_more_data_of_about_the_same_size_compile_nothing_anew(caplog):
 def test_too_few_rows_are_refused(transitions, labels, message):
     with pytest.raises(checks.BadData, match=message):
         learn(steps().buy(transitions, labels, seed=0), spec(), settings=QUICK)
+
+
+def test_label_noise_is_in_the_reward_and_in_nothing_else():
+    """As if labels had been bought so; of the same seed it is the same."""
+    shifted, clean = (
+        learn(steps(), spec(), termination=known_end, settings=QUICK, label_noise=noise) for noise in (Bias(3.0), None)
+    )
+    (after, reward, _), (clean_after, clean_reward, _) = (answers(each.world, steps()) for each in (shifted, clean))
+    np.testing.assert_array_equal(after, clean_after)
+    np.testing.assert_allclose(reward, clean_reward + 3, atol=1e-3)
+    once, again = (
+        learn(steps(), spec(), termination=known_end, settings=QUICK, label_noise=GaussianNoise(0.5), round=r)
+        for r in (0, 0)
+    )
+    assert once.fits == again.fits
+    assert 0.4 < once.fits["reward"].error.mean < 0.7
+    assert clean.fits["reward"].error.mean < 0.1
 
 
 def test_ten_rows_are_enough():

@@ -13,6 +13,7 @@ from paracosm.core.data import Dataset, RewardLabels, Transitions
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP, Discrete, Domain, Spec, never
 from paracosm.core.networks import MLP
+from paracosm.core.noise import LabelNoise, mislabelled
 from paracosm.core.records import Part, PartFit
 from paracosm.core.types import Array, PRNGKey
 from paracosm.learning.parts import Constant, LearnedDynamics, LearnedReward, LearnedTermination, Starts
@@ -42,6 +43,7 @@ def learn(
     reward: Callable | None = None,
     termination: Callable | None = None,
     settings: LearnSettings = _DEFAULT,
+    label_noise: LabelNoise | None = None,
 ) -> Learned:
     """Learn a world from bought transitions and reward labels.
 
@@ -55,6 +57,8 @@ def learn(
         seed, round: Randomness; each part has its own, so that one does not hang on another's data.
         reward, termination: Known `reward(s, a, s')` or `termination(s, a, s')`, used as they are instead of learned.
         settings: See `LearnSettings`.
+        label_noise: Put on the bought labels before the reward is fitted, the same on a label in every round; its
+            held-out error is then measured on noisy labels too.
 
     Raises:
         BadData: data of another task; fewer than 10 transitions, or fewer than 10 labels and no known reward; no bought
@@ -65,6 +69,8 @@ def learn(
     if reward is None:
         _require_rows("reward labels", len(labels))
     _require_task(data, spec)
+    if label_noise is not None:
+        labels = mislabelled(labels, label_noise, stage_key(seed, "label noise"))
     keys = {part: stage_key(seed, part, round) for part in UNITS}
     change = dynamics_problem(transitions, spec, settings.margin)
     dynamics, dynamics_fit = solve(change, spec, keys["dynamics"], settings)
