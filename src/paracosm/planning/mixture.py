@@ -169,11 +169,10 @@ def allocate(prices: Prices, budget: float) -> tuple[int, int] | None:
 def errors(prices: Prices, budgets: np.ndarray) -> np.ndarray:
     """Squared errors `[3, budget]` of cheap, gold and mixture in real numbers; infinite where money is too short."""
     cheap, gold = budgets / prices.cheap_rollout, budgets / prices.gold_rollout
-    with np.errstate(divide="ignore"):
-        alone = [
-            np.where(cheap >= 1, prices.cheap_variance / cheap + prices.bias**2, np.inf),
-            np.where(gold >= 1, prices.gold_variance / gold, np.inf),
-        ]
+    alone = [
+        np.where(cheap >= 1, prices.cheap_variance / cheap + prices.bias**2, np.inf),
+        np.where(gold >= 1, prices.gold_variance / gold, np.inf),
+    ]
     most = budgets / (prices.cheap_rollout + prices.gold_cost)
     labels = np.maximum(budgets / (prices.gold_cost + prices.cheap_rollout * prices.ratio), prices.fewest_gold)
     labels = np.minimum(labels, most)
