@@ -144,6 +144,7 @@ def test_run_page_says_what_each_round_bought_and_why():
     for row in decision_tables.round_rows(run):
         assert all(cell in said for cell in row)
     assert "a plan for 20,000: predicted error in return 0.458 → 0.340" in said
+    assert "next 3,500 1,650 what another budget of this size would buy: predicted error" in said
     assert records.PLAN_VERDICT in said
     assert shown.count("<details>") == 2
     assert "Round 2: Buy" in said

@@ -7,7 +7,7 @@ import string
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from paracosm.core.decisions import CurveFit, LabelChoice, LabelPlan, MixturePlan, Plan, Purchase
+from paracosm.core.decisions import CurveFit, Decision, LabelChoice, LabelPlan, MixturePlan, Plan, Purchase
 from paracosm.core.results import RunResult
 from paracosm.reporting import decision_words, words
 
@@ -43,15 +43,13 @@ def headline_rows(plan: Plan) -> list[Texts]:
 
 def round_rows(run: RunResult) -> list[Texts]:
     """Round, transitions and labels that it bought, and why; what would be bought next comes last."""
-    return [
-        (
-            decision_words.round_name(run, each),
-            f"{each.transitions:,}",
-            f"{each.labels:,}",
-            decision_words.why(each),
-        )
-        for each in run.decisions
-    ]
+    return [_round(decision_words.round_name(run, each), each) for each in run.decisions]
+
+
+def _round(name: str, decision: Decision) -> Texts:
+    plan = decision.plan if name == "next" else None
+    counts = (plan.dynamics, plan.reward) if plan else (decision.transitions, decision.labels)
+    return (name, *(f"{count:,}" for count in counts), decision_words.why(decision))
 
 
 def owned_rows(plan: Plan) -> list[Texts]:

@@ -63,7 +63,8 @@ def why(decision: Decision) -> str:
     if decision.plan is None:
         return decision.why
     errors = " → ".join(words.mean(decision.plan.predicted_error[when]) for when in ("before", "after"))
-    return f"a plan for {words.price(decision.plan.budget)}: predicted error in return {errors}"
+    plan = decision.why or f"a plan for {words.price(decision.plan.budget)}"
+    return f"{plan}: predicted error in return {errors}"
 
 
 def worth(plan: Plan) -> str:
