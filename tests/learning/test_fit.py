@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from paracosm.core.networks import MLP
-from paracosm.learning.fit import fit, pad, row_losses
+from paracosm.learning.fit import fit, fit_each, pad, row_losses
 from paracosm.learning.settings import FitSettings
 
 SETTINGS = FitSettings(members=2, width=8, batch=32, rates=(1e-2, 1e-3), patience=3, least_steps=10, most_epochs=40)
@@ -83,6 +83,23 @@ def test_padding_is_never_seen():
     other = fit(networks(), *poisoned, keys, loss="squared", settings=SETTINGS)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_networks_with_rows_of_their_own_are_fitted_as_if_alone():
+    cells = [(pad(*rows(30), 40), pad(*rows(50, 1))), (pad(*rows(40, 2)), pad(*rows(50, 3)))]
+    keys = jax.random.split(jax.random.key(1), 2)
+    together = fit_each(
+        networks(),
+        *(jax.tree.map(lambda *leaves: np.stack(leaves), *part) for part in zip(*cells, strict=True)),
+        keys,
+        loss="squared",
+        settings=SETTINGS,
+    )
+    for i, cell in enumerate(cells):
+        alone = fit(networks(), *cell, keys, loss="squared", settings=SETTINGS)
+        assert int(alone.epochs[i]) == int(together.epochs[i])
+        for a, b in zip(jax.tree.leaves(alone.networks), jax.tree.leaves(together.networks), strict=True):
+            np.testing.assert_allclose(a[i], b[i], rtol=1e-4, atol=1e-5)
 
 
 def test_capacities_grow_by_quarter_powers_of_two():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from paracosm.core import checks
+from paracosm.core.data import Dataset
 from paracosm.core.decisions import Anchor, Curve
 from paracosm.core.records import Weights
 from paracosm.loop.spending import Purse
@@ -62,17 +64,16 @@ def curve(part, errors):
 WEIGHTS = (Weights(1.0, 1.0, "rms", 0.95, 10, "realised"),)
 
 
-class Owned:
-    """Counts as a data set has them."""
-
-    transitions = range(1000)
-    labels = range(1000)
+def owned(rows):
+    """So many joint samples of nothing."""
+    zeros, ones, numbers = np.zeros((rows, 1)), np.ones(rows, bool), np.arange(rows)
+    return Dataset(zeros, zeros, zeros, np.zeros(rows), ~ones, ~ones, numbers, 0 * numbers, ones, ones)
 
 
 def test_each_round_buys_its_share_of_the_plan_and_the_last_one_all():
     curves = {"dynamics": curve("dynamics", [1, 0.7, 0.5, 0.35]), "reward": curve("reward", [1, 0.8, 0.64, 0.51])}
     purse = Purse(10_000.0, 1.0, 1.0, 4)
-    first, last = (purse.decide(number, Owned(), curves, WEIGHTS) for number in (1, 3))
+    first, last = (purse.decide(number, owned(1000), curves, WEIGHTS) for number in (1, 3))
     assert first.plan == last.plan
     assert (last.transitions, last.labels) == (last.plan.dynamics, last.plan.reward)
     assert first.transitions == pytest.approx(last.transitions / 3, abs=1)
@@ -81,7 +82,7 @@ def test_each_round_buys_its_share_of_the_plan_and_the_last_one_all():
 
 def test_a_curve_that_supports_no_plan_means_equal_money():
     curves = {"dynamics": curve("dynamics", [0.3, 0.5, 0.8, 1.3]), "reward": curve("reward", [1, 0.8, 0.64, 0.51])}
-    found = Purse(10_000.0, 1.0, 4.0, 2).decide(1, Owned(), curves, WEIGHTS)
+    found = Purse(10_000.0, 1.0, 4.0, 2).decide(1, owned(1000), curves, WEIGHTS)
     assert found.plan is None
     assert "as much money on each part, since" in found.why
     assert (found.transitions, found.labels) == (2500, 625)
