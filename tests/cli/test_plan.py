@@ -107,7 +107,7 @@ def test_with_nothing_owned_both_parts_are_bought(table, capsys):
 def test_mean_squares_are_converted_and_said(table, tmp_path, capsys):
     squared = write(tmp_path / "squared.csv", change=lambda part, size, error: error**2)
     found, plain = document(capsys, asked(squared, error="mse")), document(capsys, asked(table))
-    assert any("squared" in warning for warning in found["warnings"])
+    assert any("mean squares" in warning for warning in found["warnings"])
     assert found["curves"]["reward"]["exponent"] == pytest.approx(plain["curves"]["reward"]["exponent"], abs=1e-3)
     assert found["dynamics"] == pytest.approx(plain["dynamics"], rel=0.01)
 

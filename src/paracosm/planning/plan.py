@@ -102,7 +102,7 @@ def plan(
         across=across(place),
         next_pilot=next_pilot(place, beliefs, seed),
         disagreement=verdict.disagreement(told, routes),
-        warnings=(*_fit_warnings(fits, curves, after), *verdict.warnings(told, money)),
+        warnings=(*_foretold(fits, after), *verdict.warnings(told, money)),
         verdict=verdict.sentence(told),
     )
 
@@ -213,14 +213,6 @@ def _frontier(task: Task, offers: Sequence[Offer], money: float) -> tuple[Purcha
     return tuple(each for each in found if np.isfinite(each.error.mean))
 
 
-def _fit_warnings(
-    fits: tuple[Posterior, Posterior], curves: Mapping[Bought, Curve], after: tuple[float, float]
-) -> tuple[str, ...]:
-    squared = [part for part in PARTS if curves[part].unit == "mse"]
-    said = [warning for fit, count in zip(fits, after, strict=True) for warning in fit.warnings(float(count))]
-    if squared:
-        said.append(
-            f"mean squared errors of {' and '.join(squared)} were turned into root mean squares, the unit of the "
-            "weights: this halves their exponents."
-        )
-    return tuple(said)
+def _foretold(fits: tuple[Posterior, Posterior], after: tuple[float, float]) -> tuple[str, ...]:
+    """What to know of the curves at the counts that the plan reaches."""
+    return tuple(warning for fit, count in zip(fits, after, strict=True) for warning in fit.warnings(float(count)))

@@ -84,11 +84,11 @@ def warnings(facts: Facts, money: float) -> tuple[str, ...]:
     said = []
     for part, count in (("transitions", facts.best.dynamics), ("reward labels", facts.best.reward)):
         if count == 0:
-            said.append(f"the plan buys no {part}: money is worth more on the other part down to the last unit.")
+            said.append(f"The plan buys no {part}: money is worth more on the other part down to the last unit.")
     if facts.best.spend < 0.99 * money:
-        said.append(f"whole lots leave {money - facts.best.spend:,.6g} of the {money:,.10g} unspent.")
+        said.append(f"Whole lots leave {money - facts.best.spend:,.6g} of the {money:,.10g} unspent.")
     if min(facts.place.task.weights) == 0:
-        said.append("one weight is zero: that part's error counts for nothing in this plan.")
+        said.append("One weight is zero: that part's error counts for nothing in this plan.")
     return tuple(said)
 
 
