@@ -31,12 +31,13 @@ def _bought(best: MixtureChoice) -> str:
 def _stakes(best: MixtureChoice, others: list[MixtureChoice]) -> list[str]:
     if others and others[0].error < (1 + _MATTERS) * best.error:
         return [f"It hardly matters: {_WAYS[others[0].name]} would be within 1% of that."]
-    said = [
-        f"{_WAYS[other.name].capitalize()} would have {number(other.error / best.error)} times that" for other in others
-    ]
-    biased = [other for other in others if other.squared_bias > other.variance]
-    tail = ", most of it bias, which no money removes" if biased else ""
-    return [f"{sentence}{tail if sentence.startswith('Cheap') else ''}." for sentence in said]
+    return [_loss(other, other.error / best.error - 1) for other in others]
+
+
+def _loss(other: MixtureChoice, loss: float) -> str:
+    more = f"{number(100 * loss)}% more" if loss < 1 else f"{number(1 + loss)} times that"
+    tail = ", most of it bias, which no money removes" if other.squared_bias > other.variance else ""
+    return f"{_WAYS[other.name].capitalize()} would have {more}{tail}."
 
 
 def _budgets(changes: dict[str, float], first: str) -> list[str]:
