@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from paracosm.planning import pilots
-from paracosm.planning.budget import Offer, Task
+from paracosm.planning.budget import Offer, Task, at
 from paracosm.planning.law import Law
 from paracosm.planning.pilots import Belief, next_pilot
 from paracosm.planning.rules import Market, market
@@ -83,3 +83,15 @@ def test_no_pilot_of_a_part_that_is_not_worth_its_price():
 def test_no_pilot_where_the_budget_does_not_pay_for_one():
     beliefs = belief(0.5, 0.01, 0), belief(0.5, 0.01, 1)
     assert next_pilot(place(beliefs, budget=500.0), beliefs, seed=0) is None
+
+
+def test_splits_that_another_beats_on_both_parts_are_left_out():
+    beliefs = belief(0.3, 0.1, 0), belief(0.3, 0.1, 1)
+    with_joint = place(beliefs)._replace(offers=(*OFFERS, Offer("joint", 10.5, transitions=1, labels=1)))
+    amounts = pilots._actions(with_joint)
+    counts = at(with_joint.task, with_joint.offers, amounts).counts
+    beaten = np.all(counts[:, None] <= counts, axis=-1) & np.any(counts[:, None] < counts, axis=-1)
+    assert not beaten.any()
+    shares = np.random.default_rng(0).dirichlet(np.ones(3), 200)
+    others = at(with_joint.task, with_joint.offers, shares * 50_000 / np.array([1.0, 10.0, 10.5])).counts
+    assert np.all(with_joint.task.expected(others) >= with_joint.task.expected(counts).min() * (1 - 1e-3))

@@ -101,7 +101,15 @@ def _actions(market: Market) -> np.ndarray:
         amounts[:, first] = shares * market.budget / float(market.offers[first].cost)
         amounts[:, second] = (1 - shares) * market.budget / float(market.offers[second].cost)
         found.append(amounts)
-    return np.concatenate(found)
+    return _unbeaten(market, np.concatenate(found))
+
+
+def _unbeaten(market: Market, amounts: np.ndarray) -> np.ndarray:
+    """Those than which no other yields more of one part and as much of the other."""
+    dynamics, reward = at(market.task, market.offers, amounts).counts.T
+    order = np.lexsort((-reward, -dynamics))
+    most = np.maximum.accumulate(reward[order])
+    return amounts[order[np.concatenate([[True], reward[order][1:] > most[:-1]])]]
 
 
 def _least(market: Market, part: int, cost: float) -> np.ndarray:
