@@ -101,6 +101,12 @@ def test_three_regimes_of_corollary_2(law, cost, regime, attained):
     assert ("Cheaper labels would be better still" in plan.verdict) != attained
 
 
+def test_a_gradient_that_was_said_not_to_vary_is_warned_of():
+    said = plan_labels(Power(2.0, 2.0), budget=800.0).warnings
+    assert said[0].startswith("The gradient was taken not to vary without label noise")
+    assert not any("taken not to vary" in sentence for sentence in plan_labels(Power(2.0, 2.0), **ISSUE).warnings)
+
+
 def test_the_middle_of_a_bounded_law_is_worst():
     plan = plan_labels(Bounded(2.0, 8.0), budget=800.0, least_cost=1e-3)
     middle = next(rule for rule in plan.alternatives if rule.why == "the middle")
@@ -120,6 +126,7 @@ def test_issue_example_balances_and_says_what_other_prices_lose():
     losses = {rule.why: rule.variance / plan.variance - 1 for rule in plan.alternatives}
     assert set(losses) == {"the cheapest", "half the price", "twice the price", "the middle", "the dearest"}
     assert min(losses.values()) > 0
+    assert "Label noise makes up 37.9% of that." in plan.verdict
     assert "Half the price (labels at 0.181) would give 7.28% more variance." in plan.verdict
     assert any(sentence.startswith("Several labels on one rollout were not considered") for sentence in plan.warnings)
 
@@ -175,7 +182,7 @@ def test_measured_noise_gives_the_same_plan_and_a_warning_only_where_its_interva
         ({"budget": np.nan}, "the budget is nan; it must be a positive number."),
         ({"cost_rollout": -1.0}, "the cost of a rollout is -1; it must be at least 0."),
         ({"least_cost": 0.0}, "the least cost of a label is 0; it must be a positive number."),
-        ({"least_cost": 3.0, "most_cost": 2.0}, "the most cost of a label is 2; it must be at least 3."),
+        ({"least_cost": 3.0, "most_cost": 2.0}, "the highest cost of a label is 2; it must be at least 3."),
         ({"budget": 0.5}, "the budget of 0.5 buys not one rollout: with the cheapest label one costs 1."),
         ({"least_cost": 1e-8}, "at most 1e+10 are searched: name a higher least cost."),
         ({"gradient_variance": -1.0}, "the gradient variance is -1; it must be at least 0."),

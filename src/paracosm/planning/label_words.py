@@ -51,6 +51,7 @@ def verdict(problem: Problem, best: LabelChoice, alternatives: tuple[LabelChoice
     said = [
         f"Buy {rollouts} and {how} {number(best.cost)} a rollout: the policy gradient then has variance "
         f"{number(best.variance)}, the least that {number(problem.budget)} can buy.",
+        *_noise(problem, best),
         *_stakes(best, alternatives),
     ]
     if not attained:
@@ -59,6 +60,14 @@ def verdict(problem: Problem, best: LabelChoice, alternatives: tuple[LabelChoice
             "there is no best price above zero."
         )
     return " ".join(said)
+
+
+def _noise(problem: Problem, best: LabelChoice) -> list[str]:
+    """How much of the variance is the labels' doing."""
+    if problem.intrinsic == 0:
+        return []
+    share = 1 - problem.intrinsic / (best.variance * best.rollouts)
+    return [f"Label noise makes up {number(100 * max(share, 0.0))}% of that."]
 
 
 def _stakes(best: LabelChoice, alternatives: tuple[LabelChoice, ...]) -> list[str]:
@@ -80,6 +89,11 @@ def warnings(problem: Problem, best: LabelChoice, *, repeated: bool) -> tuple[st
     """What the reader should know before acting on the plan."""
     law = problem.fidelity
     said = list(law.warnings) if isinstance(law, Table) else []
+    if problem.intrinsic == 0:
+        said.append(
+            "The gradient was taken not to vary without label noise; rollouts do differ, and with their variance the "
+            "plan could buy more rollouts and cheaper labels."
+        )
     if not repeated and problem.cost_rollout > 0 and law.variance(best.cost / 2) / 2 < law.variance(best.cost):
         said.append(
             "Several labels on one rollout were not considered: they need the cost of the cheapest label that can be "
@@ -89,8 +103,6 @@ def warnings(problem: Problem, best: LabelChoice, *, repeated: bool) -> tuple[st
         said.append(
             f"Averaging {best.repeats:,} labels helps only if their errors are independent; shared errors stay."
         )
-    if best.rollouts == 1:
-        said.append("All the money goes into one rollout: the gradient's own variance must really be as small as said.")
     return tuple(said)
 
 

@@ -98,7 +98,7 @@ def _check_labels(problem: Problem, repeated: bool) -> None:
 
 def _limited(problem: Problem, least: float | None, most: float | None) -> Problem:
     """The problem within the costs allowed; where none are named, within a factor of 100 of the best of all."""
-    for name, limit in (("the least cost of a label", least), ("the most cost of a label", most)):
+    for name, limit in (("the least cost of a label", least), ("the highest cost of a label", most)):
         if limit is not None:
             checks.positive(name, limit)
     law = problem.fidelity
@@ -112,7 +112,7 @@ def _limited(problem: Problem, least: float | None, most: float | None) -> Probl
             f"the budget of {problem.budget:g} buys not one rollout: with the cheapest label one costs "
             f"{problem.price(lowest):g}."
         )
-    checks.at_least("the most cost of a label", highest, lowest)
+    checks.at_least("the highest cost of a label", highest, lowest)
     free = problem._replace(least=lowest, most=highest)
     best = search(free, repeated=False).cost
     return problem._replace(
