@@ -18,6 +18,7 @@ from paracosm.core.policy import StochasticPolicy
 from paracosm.core.records import Diagnosis
 from paracosm.core.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined
+from paracosm.learning.settings import FitSettings, LearnSettings
 from paracosm.loop import store, trajectories
 from paracosm.real import datasets, making
 from paracosm.real.source import Source
@@ -84,6 +85,16 @@ class Run:
         if not file.is_file():
             raise checks.Missing(f"the run in {self.path} was not evaluated yet; go on with paracosm run … --resume.")
         return trajectories.load(file)
+
+    @property
+    def learn_settings(self) -> LearnSettings:
+        """How the run's parts were fitted."""
+
+        def of(kind: type, head: str) -> dict[str, Any]:
+            found = {field.name: self.config.get(f"{head}.{field.name}") for field in dataclasses.fields(kind)}
+            return {name: tuple(each) if isinstance(each, list) else each for name, each in found.items()}
+
+        return LearnSettings(**{**of(LearnSettings, "learn"), "fit": FitSettings(**of(FitSettings, "learn.fit"))})
 
     def source(self) -> Source:
         """The real environment again."""

@@ -118,6 +118,7 @@ def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> Meas
         visited=visited,
         seeds=_SEEDS,
         seed=run.config["seed"],
+        settings=run.learn_settings,
         progress=lambda done, total: progress(name, done, total),
     )
 
@@ -169,11 +170,10 @@ def _term(world: MDP, policy: Policy, episodes: Trajectory, part: str) -> float:
 
 def _global(run: Run) -> Weights:
     """The weights of rung 1 (theory, section 1) over the horizon, which is finite where `γ c ≥ 1` too."""
-    world, horizon = run.world, run.episodes.alive.shape[1]
+    world, policy, horizon = run.world, run.policy, run.episodes.alive.shape[1]
     states = np.asarray(run.episodes.state)[np.asarray(run.episodes.alive)]
     with jax.enable_x64(True):
-        wide = in_double((world, run.policy))
-        found = constants.brackets(*wide, states, stage_key(run.config["seed"], "weights"))
+        found = constants.brackets(*in_double((world, policy)), states, stage_key(run.config["seed"], "weights"))
         uppers = ladder.Constants(*(float(found[name].upper) for name in ladder.Constants._fields))
         loop = ladder.closed(uppers, "global")
         cost = [

@@ -1,0 +1,96 @@
+"""What a finished run knows that a plan needs: measured once, kept, and the routes to the weights told apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import equinox as eqx
+import pytest
+
+import paracosm
+from paracosm.core import checks
+from paracosm.learning.curves import Refit
+from paracosm.loop import measuring
+from paracosm.loop.measuring import gradient_noise_of_run, measured
+from tests.loop.small import LEARN, small_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "pendulum"
+    small_run(out, cost_reward=3.0, reward_labels=210, transitions=220, discount=0.5)
+    return out
+
+
+@pytest.fixture(scope="module")
+def found(run):
+    return measured(run)
+
+
+def test_curves_are_of_the_policys_states_with_those_of_the_collected_ones_beside(found):
+    for part, most in (("dynamics", 176), ("reward", 168)):
+        for curve, states in ((found.curves[part], "visited by the policy"), (found.collected[part], "held out")):
+            assert (curve.part, curve.states) == (part, states)
+            assert max(anchor.samples for anchor in curve.anchors) == most
+    assert found.owned == {"dynamics": 220, "reward": 210}
+    assert (found.cost_dynamics, found.cost_reward) == (1.0, 3.0)
+
+
+def test_the_runs_own_settings_are_used(run):
+    assert paracosm.load(run).learn_settings == LEARN
+
+
+def test_every_route_can_go_first_and_none_is_lost(run, found):
+    origins = [each.origin.split(":")[0] for each in found.weights]
+    assert origins == ["realised", "steepest", "fitted"]
+    assert measured(run, weights="fitted").weights[0] == found.weights[2]
+    routes = measured(run, weights="global").weights
+    assert [each.origin.split(":")[0] for each in routes] == ["global", *origins]
+    horizon = paracosm.load(run).episodes.alive.shape[1]
+    assert routes[0].reward == pytest.approx((1 - 0.5**horizon) / 0.5)
+    assert routes[0].dynamics > routes[2].dynamics  # a bound is above what no direction of error exceeds
+
+
+def test_it_is_measured_once(run, found, monkeypatch):
+    monkeypatch.setattr(measuring, "learning_curve", lambda *arguments, **options: pytest.fail("measured again"))
+    assert measured(run) == found
+
+
+def test_fitted_weights_are_terms_over_errors(run, found):
+    """Of a reward that misses by a constant everywhere, the term is that constant's discounted sum."""
+    loaded = paracosm.load(run)
+    world, horizon = loaded.world, loaded.episodes.alive.shape[1]
+
+    def off(by):
+        part = eqx.tree_at(lambda part: part.center, world.reward, world.reward.center + by)
+        return Refit(1, 0, part, {"held out": 0.0, "visited by the policy": abs(by)})
+
+    refits = {
+        "reward": [off(1e6), off(-1e6)],
+        "dynamics": [Refit(1, 0, world.dynamics, {"visited by the policy": 1.0})],
+    }
+    weights = measuring.fitted_weights(world, loaded.policy, loaded.episodes, refits)
+    assert weights.reward == pytest.approx((1 - 0.5**horizon) / 0.5, rel=1e-4)
+
+
+def test_gradient_noise_is_of_the_policys_training(run):
+    noise = gradient_noise_of_run(run)
+    assert (noise.weighting, noise.horizon) == ("plain", 10)
+    assert 0 < noise.coefficient.mean < noise.bound
+    assert noise.intrinsic.low > 0
+
+
+def test_a_part_that_was_not_learned_is_refused(run, tmp_path):
+    out = tmp_path / "known"
+    small_run(out, reward="tests.loop.small:known_reward")
+    with pytest.raises(checks.BadData, match="the run's reward is known, not learned"):
+        measured(out, trust=True)
+
+
+def test_a_damaged_record_is_one_sentence(run, found):
+    file = run / measuring.FILE
+    file.write_text(json.dumps({**dataclasses.asdict(found), "weights": 1, "more": 2}, default=str))
+    with pytest.raises(checks.BadData, match="a Measurements was read from"):
+        measured(run)
+    file.write_text(found.to_json())
