@@ -1,6 +1,6 @@
 """Paracosm: train policies in learned world models, and find out what the imagined return is wrong about.
 
-The verbs `collect, learn, imagine, evaluate, audit, run, load, compare, report` and the types that they pass are
+The verbs `collect, learn, imagine, evaluate, audit, plan, plan_labels, run, load, compare, report` and the types that they pass are
 loaded when first used, so that importing the package costs nothing.
 """
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.load import Run, compare, load
     from paracosm.loop.run import run
+    from paracosm.planning.fidelity import Fidelity
+    from paracosm.planning.labels import plan_labels
+    from paracosm.planning.mixture import plan_mixture
     from paracosm.planning.plan import plan
     from paracosm.real import foreign
     from paracosm.real.verbs import collect, connect, evaluate
@@ -42,6 +45,9 @@ _HOMES = {
     "loop.foreign": ("audit_foreign",),
     "loop.load": ("Run", "compare", "load"),
     "loop.run": ("run",),
+    "planning.fidelity": ("Fidelity",),
+    "planning.labels": ("plan_labels",),
+    "planning.mixture": ("plan_mixture",),
     "planning.plan": ("plan",),
     "real.verbs": ("collect", "connect", "evaluate"),
 }
@@ -60,6 +66,7 @@ __all__ = [
     "Discrete",
     "Domain",
     "Estimate",
+    "Fidelity",
     "Gap",
     "Gaussian",
     "GradientNoise",
@@ -91,6 +98,8 @@ __all__ = [
     "learn",
     "load",
     "plan",
+    "plan_labels",
+    "plan_mixture",
     "report",
     "run",
 ]
