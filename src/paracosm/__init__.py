@@ -1,7 +1,7 @@
 """Paracosm: train policies in learned world models, and find out what the imagined return is wrong about.
 
-The verbs `collect, learn, imagine, evaluate, audit, plan, plan_labels, run, load, compare, report` and the types that they
-pass are loaded when first used, so that importing the package costs nothing.
+The verbs `collect, learn, imagine, evaluate, audit, plan, plan_labels, run, load, compare, report` and the types that
+they pass are loaded when first used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
