@@ -41,6 +41,7 @@ NOISES = {
     "proportional": ProportionalNoise(0.3, 1.2),
     "local": LocalNoise(local_sd),
 }
+FEW = [("Gaussian", "discounted"), ("heavy-tailed", "plain"), ("proportional", "discounted"), ("local", "plain")]
 
 
 # By enumeration: every path, its probability, and its v.
@@ -111,8 +112,7 @@ def test_every_number_is_the_enumerated_one(weighting):
     assert found.intrinsic.n == found.coefficient.n == 20_032  # whole chunks of 64
 
 
-@pytest.mark.parametrize("weighting", WEIGHTINGS)
-@pytest.mark.parametrize("name", NOISES)
+@pytest.mark.parametrize(("name", "weighting"), FEW)
 def test_the_variance_a_model_adds_is_the_enumerated_one(name, weighting):
     found = added_variance(
         NOISES[name], chain.CHAIN, chain.POLICY, STARTS, jax.random.key(2), horizon=H, weighting=weighting
@@ -201,20 +201,22 @@ def assert_adds(found: Simulated, expected: float, relative: float | None) -> No
         np.testing.assert_allclose(found.added, expected, rtol=relative)
 
 
-SIZES = [pytest.param(SMALL, None, id="small"), pytest.param(ISSUE, 0.02, id="issue", marks=pytest.mark.full)]
+ISSUE_SIZE = pytest.mark.full
+CASES = [(*few, SMALL, None) for few in FEW]
+CASES += [pytest.param(name, w, ISSUE, 0.02, marks=ISSUE_SIZE) for name in NOISES for w in WEIGHTINGS]
 
 
-@pytest.mark.parametrize(("rollouts", "relative"), SIZES)
-@pytest.mark.parametrize("weighting", WEIGHTINGS)
-@pytest.mark.parametrize("name", NOISES)
+@pytest.mark.parametrize(("name", "weighting", "rollouts", "relative"), CASES)
 def test_noise_of_mean_zero_adds_the_exact_variance_and_no_shift(name, weighting, rollouts, relative):
     found = simulate(NOISES[name], weighting, rollouts)
     assert_shift(found, 0.0)
     assert_adds(found, exact_added(exact(weighting), NOISES[name]), relative)
 
 
-@pytest.mark.parametrize(("rollouts", "relative"), SIZES)
-@pytest.mark.parametrize("weighting", WEIGHTINGS)
+@pytest.mark.parametrize(
+    ("weighting", "rollouts", "relative"),
+    [("plain", SMALL, None), *(pytest.param(w, ISSUE, 0.02, marks=ISSUE_SIZE) for w in WEIGHTINGS)],
+)
 def test_one_error_for_a_whole_rollout_adds_its_own_form(weighting, rollouts, relative):
     found, truth = simulate(GaussianNoise(SD), weighting, rollouts, shared=True), exact(weighting)
     assert_shift(found, 0.0)

@@ -66,8 +66,8 @@ def gradient_noise(
         horizon: Steps of a rollout.
         weighting: Time weighting of REINFORCE.
         rollouts: How many; rounded up to whole chunks of 64.
-        baseline: A value that is subtracted from the returns-to-go; it lowers `Var₁` and leaves the rest. None unless
-            given.
+        baseline: A value that is subtracted from the returns-to-go; it changes `Var₁` and leaves the rest. It is told
+            the time only if rollouts are whole episodes, as in training. None unless given.
 
     Raises:
         BadArgument: fewer than 2 rollouts, a horizon below 1, an unknown weighting.
@@ -145,7 +145,9 @@ class _Chunk(eqx.Module):
         """The baseline at each step."""
         if self.baseline is None:
             return jnp.zeros(self.horizon)
-        return jax.vmap(self.baseline)(state, jnp.arange(self.horizon) / self.horizon)
+        whole = self.horizon >= self.world.spec.horizon
+        over = jnp.arange(self.horizon) / self.horizon if whole else jnp.zeros(self.horizon)
+        return jax.vmap(self.baseline)(state, over)
 
     def variance(self, episode: Trajectory) -> Float[Array, " time"]:
         """The variance of each step's label."""
