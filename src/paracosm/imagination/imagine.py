@@ -20,7 +20,8 @@ from paracosm.core.types import Action, PRNGKey, Scalar, State
 from paracosm.imagination.debias import GoldLabels
 from paracosm.imagination.guard import guarded
 from paracosm.imagination.improve import LOOKS, Look, improve, start
-from paracosm.imagination.learner import UNIT_ROLLOUTS, Learner, Starts, Task
+from paracosm.imagination.learner import UNIT_ROLLOUTS
+from paracosm.imagination.lesson import Learner, Starts, Task
 from paracosm.imagination.reinforce import Value, policy_gradient
 from paracosm.imagination.settings import ImagineSettings
 

@@ -16,7 +16,8 @@ from paracosm.core.policy import Mode, StochasticPolicy
 from paracosm.core.rollout import returns, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.imagination.debias import Count, GoldLabels, pick
-from paracosm.imagination.learner import Learner, Task, gradient_step, new_learner, new_policy
+from paracosm.imagination.learner import gradient_step, new_learner, new_policy
+from paracosm.imagination.lesson import Learner, Task
 
 LOOKS = 32
 
