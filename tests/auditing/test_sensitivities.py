@@ -7,6 +7,9 @@ import pytest
 
 from paracosm.auditing.onestep import ask
 from paracosm.auditing.sensitivities import along, by_step, weights
+from paracosm.core.mdp import MDP, Box, Spec, never
+from paracosm.core.policy import Deterministic
+from paracosm.core.rollout import rollout
 from tests.auditing.worlds import HORIZON, Case, Shifted
 
 STEP = 1e-5
@@ -97,6 +100,34 @@ def test_realised_weights_times_the_errors_are_the_gap_to_first_order():
         }[part]
         np.testing.assert_allclose(getattr(realised, part) * size, gap, rtol=0.02)
         assert getattr(realised, part) <= getattr(steepest, part) * np.sqrt(HORIZON)
+
+
+def test_where_rollouts_fork_no_error_costs_more_than_the_rewards_allow():
+    """`s' = sin 4s` is chaotic: derivatives grow without limit, returns do not."""
+    horizon, discount = 100, 0.9
+    spec = Spec(1, Box(-np.ones(1), np.ones(1)), np.ones(1), horizon)
+
+    def world_of(push):
+        return MDP(
+            spec,
+            lambda s, a, key: jnp.sin(4 * s) + push,
+            lambda s, a, after: after[0],
+            never,
+            lambda key: jnp.ones(1),
+            discount,
+        )
+
+    policy, key = Deterministic(lambda s: jnp.zeros(1)), jax.random.key(0)
+    start = np.linspace(0.1, 0.9, 8)[:, None]
+    episodes = rollout(world_of(0.0), policy, jnp.asarray(start), jax.random.split(key, 8), horizon)
+    episodes = jax.tree.map(np.asarray, episodes)
+    asked = ask(world_of(1e-4), policy, episodes, key)
+    slopes = by_step(world_of(1e-4), policy, start, np.full(8, horizon), key, horizon=horizon)
+    found = weights(world_of(1e-4), policy, episodes, asked, key)
+    most = 2 * np.sum(discount ** np.arange(horizon))
+    assert np.abs(slopes.dynamics).max() * 1e-4 > 1e6 * most
+    assert found[0].dynamics * 1e-4 <= found[1].dynamics * 1e-4 <= most
+    assert found[1].dynamics * 1e-4 > most / 10
 
 
 def test_the_steepest_weight_of_the_reward_is_the_sum_of_discounts():

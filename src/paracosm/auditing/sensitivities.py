@@ -131,40 +131,57 @@ def _by_step(
 
 
 def weights(world: MDP, policy: Policy, episodes: Trajectory, asked: OneStep, key: PRNGKey) -> tuple[Weights, Weights]:
-    """What a unit of root mean square error of each part costs in return.
+    """What a unit of root mean square error of each part costs in return, at errors of the size that was measured.
 
     The first weights are *realised*: along the errors that were measured on the real episodes, step by step, with
     signs, so that errors which cancel cost little; the second are the *steepest*, for errors of the same size that
-    never cancel: `E Σ ‖gradient‖`.
+    never cancel. In rollouts that fork, derivatives grow without limit and returns do not: no step's error is taken to
+    cost more than what the rewards' range leaves of the return, nor all of them more than that range allows at all.
     """
     horizon = episodes.alive.shape[1]
     gradient = by_step(world, policy, np.asarray(episodes.state)[:, 0], steps_of(episodes), key, horizon=horizon)
     alive, scale = np.asarray(episodes.alive), np.asarray(world.spec.state_scale)
     off = np.where(alive[..., None], (np.asarray(asked.imagined_state) - episodes.next_state) / scale, 0)
-    miss = np.where(alive, np.asarray(asked.real.reward) - episodes.reward, 0)
-    slope = gradient.dynamics * scale
-    taken = alive.sum()
-    size = np.sqrt(np.sum(off**2) / taken), np.sqrt(np.sum(miss**2) / taken)
-    cost = (
-        abs(np.mean(np.sum(slope * off, axis=(1, 2)))),
-        abs(np.mean(np.sum(gradient.reward * miss, axis=1))),
-    )
+    learned = np.asarray(asked.real.reward)
+    miss = np.where(alive, learned - episodes.reward, 0)
+    size = [float(np.sqrt(np.sum(each**2) / alive.sum())) for each in (off, miss)]
+    cut = _Cut(float(np.ptp(np.concatenate([[0.0], episodes.reward[alive], learned[alive]]))), world.discount, horizon)
+    along_errors = np.sum(gradient.dynamics * scale * off, axis=-1)
+    cost = abs(np.mean(cut(along_errors))), abs(np.mean(np.sum(gradient.reward * miss, axis=1)))
     realised = [float(c / s) if s > 0 else 0.0 for c, s in zip(cost, size, strict=True)]
     about = (_NORM, world.discount, horizon)
     return (
         Weights(realised[0], realised[1], *about, "realised: along the errors measured on the real episodes"),
-        _steepest(world, gradient, horizon),
+        _steepest(world, gradient, size[0], cut),
     )
 
 
-def steepest(world: MDP, policy: Policy, start: np.ndarray, key: PRNGKey) -> Weights:
-    """The steepest weights of imagined episodes from `start`, `[episode, state]`: no real step is needed."""
+def steepest(world: MDP, policy: Policy, start: np.ndarray, key: PRNGKey, *, error: float, span: float) -> Weights:
+    """The steepest weights of whole imagined episodes from `start`, `[episode, state]`: no real step is needed.
+
+    `error` is the size of the dynamics' root mean square error, `span` the range of the rewards, 0 included.
+    """
     horizon = world.spec.horizon
-    steps = np.full(len(start), horizon)
-    return _steepest(world, by_step(world, policy, start, steps, key, horizon=horizon), horizon)
+    gradient = by_step(world, policy, start, np.full(len(start), horizon), key, horizon=horizon)
+    return _steepest(world, gradient, error, _Cut(span, world.discount, horizon))
 
 
-def _steepest(world: MDP, gradient: ByStep, horizon: int) -> Weights:
+class _Cut(NamedTuple):
+    """What rewards of this range leave of a return: the most that an error can cost."""
+
+    span: float
+    discount: float
+    horizon: int
+
+    def __call__(self, costs: np.ndarray) -> np.ndarray:
+        """The cost of an episode `[episode]` whose steps cost `[episode, time]`, cut by step and in all."""
+        costs = np.where(np.isnan(costs), np.inf, costs)  # derivatives beyond the floating numbers
+        left = self.span * np.cumsum((self.discount ** np.arange(self.horizon))[::-1])[::-1]
+        return np.clip(np.clip(costs, -left, left).sum(axis=1), -left[0], left[0])
+
+
+def _steepest(world: MDP, gradient: ByStep, error: float, cut: _Cut) -> Weights:
     slope = np.linalg.norm(gradient.dynamics * np.asarray(world.spec.state_scale), axis=-1)
-    cost = (float(np.mean(slope.sum(axis=1))), float(np.mean(gradient.reward.sum(axis=1))))
-    return Weights(*cost, _NORM, world.discount, horizon, "steepest: for errors that never cancel")
+    dynamics = float(np.mean(cut(slope * error)) / error) if error > 0 else float(np.mean(slope.sum(axis=1)))
+    about = (_NORM, world.discount, cut.horizon, "steepest: for errors that never cancel")
+    return Weights(dynamics, float(np.mean(gradient.reward.sum(axis=1))), *about)

@@ -26,7 +26,7 @@ from paracosm.learning.learn import Learned, LearnSettings, learn
 from paracosm.loop import machine, store, trajectories
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory
-from paracosm.loop.spending import Purse, measure
+from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets, making
 from paracosm.real.source import BadStep, Source
@@ -157,10 +157,11 @@ class _Run:
         self.progress("plan" + self._of(round), 0, 1)
 
         def decide() -> Decision:
-            world, policy = before.learned.world, before.imagined.policy
-            about = {"seed": self.config.seed, "round": round, "settings": self.learn_settings}
-            curves, steepest = measure(before.data, world, policy, **about)
-            return purse.decide(round, before.data, curves, (*realised, steepest))
+            data, seed = before.data, self.config.seed
+            curves = curves_of(data, before.spec, seed=seed, settings=self.learn_settings)
+            policy = before.imagined.policy
+            weights = realised or imagined_weights(data, before.learned, policy, seed=seed, round=round)
+            return purse.decide(round, data, curves, weights)
 
         return self.directory.stage(
             f"plan-{round}",
@@ -304,4 +305,6 @@ class _Run:
         return lambda done, total, word="": self.progress(name, done, total, word)
 
     def _of(self, round: int) -> str:
+        if round == self.config.rounds:
+            return " of what to buy next"
         return f" (round {round + 1} of {self.config.rounds})" if self.config.rounds > 1 else ""

@@ -13,12 +13,12 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.decisions import Bought, Curve, Decision
 from paracosm.core.keys import stage_key
-from paracosm.core.mdp import MDP
+from paracosm.core.mdp import Spec
 from paracosm.core.policy import Mode, Policy
 from paracosm.core.precision import in_double
 from paracosm.core.records import Weights
 from paracosm.learning.curves import LEAST_ROWS_OF_CURVE, learning_curve
-from paracosm.learning.learn import LearnSettings
+from paracosm.learning.learn import Learned, LearnSettings
 from paracosm.planning.plan import PARTS, plan
 
 PILOT = 0.2
@@ -79,18 +79,27 @@ class Purse:
         return Decision(round, *counts, found, "what another budget of this size would buy" if after else "")
 
 
-def measure(
-    data: Dataset, world: MDP, policy: Policy, *, seed: int, round: int, settings: LearnSettings
-) -> tuple[dict[Bought, Curve], Weights]:
-    """Learning curves on held out bought data, and the steepest weights of the policy's imagined episodes.
+def curves_of(data: Dataset, spec: Spec, *, seed: int, settings: LearnSettings) -> dict[Bought, Curve]:
+    """The learning curves on bought rows held out."""
+    return {part: learning_curve(part, data, spec, seed=seed, settings=settings).curve for part in PARTS}
+
+
+def imagined_weights(data: Dataset, learned: Learned, policy: Policy, *, seed: int, round: int) -> tuple[Weights]:
+    """The steepest weights of the policy's imagined episodes.
 
     Nothing is asked of the real environment: realised weights would need real episodes, which nobody paid for yet.
     """
-    curves: dict[Bought, Curve] = {}
-    for part in PARTS:
-        curves[part] = learning_curve(part, data, world.spec, seed=seed, settings=settings).curve
-    key = stage_key(seed, "weights", round)
-    starts = np.asarray(data.initial)[:_STARTS]
+    starts, rewards = np.asarray(data.initial)[:_STARTS], np.append(np.asarray(data.labels.reward), 0.0)
+    error = learned.fits["dynamics"].error
     with jax.enable_x64(True):
-        wide, played = in_double((world, Mode(policy)))
-        return curves, steepest(wide, played, starts.astype(np.float64), key)
+        world, played = in_double((learned.world, Mode(policy)))
+        return (
+            steepest(
+                world,
+                played,
+                starts.astype(np.float64),
+                stage_key(seed, "weights", round),
+                error=0.0 if error is None else error.mean,
+                span=float(np.ptp(rewards)),
+            ),
+        )
