@@ -20,9 +20,10 @@ class Law(NamedTuple):
     def error(self, samples: np.ndarray | float) -> np.ndarray:
         """The error after so many samples, which broadcast against the draws; infinite for none."""
         with np.errstate(divide="ignore"):
-            return self.floor + self.scale * np.asarray(samples, float) ** -np.asarray(self.exponent)
+            return np.asarray(self.floor + self.scale * np.asarray(samples, float) ** -np.asarray(self.exponent))
 
     def slope(self, samples: np.ndarray | float) -> np.ndarray:
         """The derivative of the error by the samples, negative."""
         with np.errstate(divide="ignore"):
-            return -self.exponent * self.scale * np.asarray(samples, float) ** (-np.asarray(self.exponent) - 1)
+            power = np.asarray(samples, float) ** (-np.asarray(self.exponent) - 1)
+            return np.asarray(-self.exponent * self.scale * power)
