@@ -107,7 +107,9 @@ def plan_mixture(
         coefficient=float(correlation * np.sqrt(gold_variance / cheap_variance)),
         least_correlation=least_correlation(prices),
         budget=float(budget),
-        warnings=mixture_words.warnings(prices, choices),
+        warnings=mixture_words.warnings(
+            choices, correlation=prices.correlation, fewest_gold=prices.fewest_gold, bias=prices.bias
+        ),
         verdict=mixture_words.verdict(choices, changes, first),
     )
 

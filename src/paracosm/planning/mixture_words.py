@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from paracosm.core.decisions import MixtureChoice
 from paracosm.planning.label_words import number
-
-if TYPE_CHECKING:
-    from paracosm.planning.mixture import Prices
 
 _WAYS = {"cheap": "cheap labels alone", "gold": "gold labels alone", "mixture": "the mixture"}
 _MATTERS = 0.01
@@ -47,16 +42,18 @@ def _budgets(changes: dict[str, float], first: str) -> list[str]:
     return [f"With a small budget {_WAYS[first]} would win; {', '.join(starts)}."]
 
 
-def warnings(prices: Prices, choices: tuple[MixtureChoice, ...]) -> tuple[str, ...]:
+def warnings(
+    choices: tuple[MixtureChoice, ...], *, correlation: float, fewest_gold: float, bias: float
+) -> tuple[str, ...]:
     """What the reader should know before acting on the plan."""
     said = []
-    if prices.correlation == 0:
+    if correlation == 0:
         said.append("Cheap and gold gradients do not correlate: cheap labels can correct nothing, there is no mixture.")
     elif all(choice.name != "mixture" for choice in choices):
         said.append(
-            f"The mixture is left out: at a correlation of {prices.correlation:g} its coefficient cannot be told from "
-            f"noise with fewer than {prices.fewest_gold:,.0f} gold labels, which this budget does not buy."
+            f"The mixture is left out: at a correlation of {correlation:g} its coefficient cannot be told from "
+            f"noise with fewer than {fewest_gold:,.0f} gold labels, which this budget does not buy."
         )
-    if prices.bias == 0:
+    if bias == 0:
         said.append("The cheap labels were said to have no bias at all; cheap labels alone are only as good as that.")
     return tuple(said)
