@@ -17,7 +17,7 @@ from paracosm.core.noise import Flips, GaussianNoise
 from paracosm.core.policy import Deterministic, Mode
 from paracosm.core.records import Training
 from paracosm.core.rollout import returns, rollout, unroll
-from paracosm.imagination.debias import GoldLabels, pick
+from paracosm.imagination.debias import GoldLabels, best_coefficient, pick
 from paracosm.imagination.guard import guarded
 from paracosm.imagination.imagine import ImagineSettings, imagine
 from paracosm.imagination.improve import LOOKS
@@ -62,7 +62,7 @@ CHEAP = cheap_world(0.5)
 def gradients(
     steps: int, rollouts: int, share: float, *, baseline="none", coefficient=None, noise=None, cheap=CHEAP
 ) -> tuple:
-    """Mixture gradients of `steps` steps `[step, parameters]` and their λ, that of the step before unless given."""
+    """Mixture gradients of `steps` steps `[step, parameters]` and their λ, that of earlier steps unless given."""
     settings = ImagineSettings(rollouts=rollouts, horizon=H, weighting="discounted", baseline=baseline, trace=1.0)
     starts = Starts(jnp.asarray(chain.START)[None], jnp.asarray(chain.START)[None])
     task = Task(cheap, cheap, starts, H, settings, noise, GoldLabels(chain.CHAIN, share))
@@ -80,13 +80,13 @@ def _gradients(task, steps, coefficient):
             episodes = unroll(task.world, chain.POLICY, jnp.tile(chain.START, (len(lanes), 1)), keys, H)
             if task.noise is not None:
                 episodes = with_noise(task.noise, task.world, episodes, keys)
-            used = before if fixed is None else fixed
+            used = before if fixed is None else jnp.stack([0.0, fixed, 1.0, 3.0])
             found = lesson(Learner(chain.POLICY, VALUE, (), (), used), episodes, task, lanes)
             gradient = eqx.filter_grad(surrogate)(chain.POLICY, episodes, found.advantage, weight)
             flat = ravel_pytree(eqx.filter(gradient, eqx.is_inexact_array))[0]
-            return found.coefficient, (jax.lax.psum(flat, AXIS) / rollouts, used)
+            return found.agreement, (jax.lax.psum(flat, AXIS) / rollouts, best_coefficient(used))
 
-        return jax.lax.scan(step, jnp.zeros(()), jnp.arange(steps))[1]
+        return jax.lax.scan(step, jnp.zeros(4), jnp.arange(steps))[1]
 
     return spread(local, rollouts, shared=2, total=True)(task, coefficient, jnp.arange(rollouts))
 
@@ -110,11 +110,11 @@ def off_in_errors(samples: np.ndarray) -> np.ndarray:
     ],
 )
 def test_the_mixture_is_unbiased_whatever_the_bias(choices, steps):
-    """Within 4 standard errors in every one of 26 components (P(false alarm) < 0.2%), λ from the step before."""
+    """Within 4 standard errors in every one of 26 components (P(false alarm) < 0.2%), λ from earlier steps."""
     found, coefficient = gradients(steps, 32, 0.25, **choices)
     assert (off_in_errors(found) <= 4).all()
     assert coefficient[0] == choices.get("coefficient", 0)
-    assert (coefficient[1:] != 0).mean() > 0.7
+    assert (coefficient[1:] != 0).mean() > 0.9
 
 
 def moments(tilt: float = 0.5) -> tuple[float, float, float, np.ndarray]:
@@ -136,7 +136,7 @@ def test_cheap_labels_alone_are_off_by_more_than_the_test_could_miss():
 
 @pytest.mark.parametrize(("steps", "relative"), [(1500, 0.2), pytest.param(20_000, 0.05, marks=pytest.mark.full)])
 def test_the_mixtures_variance_is_the_formulas(steps, relative):
-    """`σ_g² ((1-ρ²)/n + ρ²/N)` at λ*; λ of the step before costs a little."""
+    """`σ_g² ((1-ρ²)/n + ρ²/N)` at λ*; λ of earlier steps costs a little."""
     rollouts, share = 40, 0.3
     gold, cheap, between, _ = moments()
     squared = between**2 / (gold * cheap)
@@ -144,7 +144,7 @@ def test_the_mixtures_variance_is_the_formulas(steps, relative):
     at_best = gradients(steps, rollouts, share, coefficient=between / cheap)[0].var(axis=0).sum()
     np.testing.assert_allclose(at_best, formula, rtol=relative)
     learned = gradients(steps, rollouts, share)[0].var(axis=0).sum()
-    assert learned < (1.1 + relative) * formula
+    np.testing.assert_allclose(learned, formula, rtol=relative)
     assert learned < 0.8 * gold / 12, "no better than gold alone on the same labels"
 
 

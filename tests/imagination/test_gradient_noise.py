@@ -1,5 +1,6 @@
 """Noise and bias of reward labels in a policy gradient: theory, section 6, against enumeration and simulation."""
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -133,6 +134,14 @@ def test_a_value_lowers_the_variance_and_leaves_the_rest():
     value = Known(VALUE.network, VALUE.center, VALUE.scale)
     nothing_left = gradient_noise(known, chain.POLICY, STARTS, key, baseline=value, **choices)
     assert nothing_left.intrinsic.mean < 1e-9
+    longer = known.replace(spec=dataclasses.replace(known.spec, horizon=H + 1))
+
+    class Endless(type(VALUE)):
+        def __call__(self, state, progress):
+            return 1 / (1 - GAMMA) + progress  # told no time, it completes the returns of rollouts that are cut off
+
+    value = Endless(VALUE.network, VALUE.center, VALUE.scale)
+    assert gradient_noise(longer, chain.POLICY, STARTS, key, baseline=value, **choices).intrinsic.mean < 1e-9
     some = gradient_noise(chain.CHAIN, chain.POLICY, STARTS, key, baseline=VALUE, **choices)
     assert (some.coefficient, some.shared, some.bound) == (without.coefficient, without.shared, without.bound)
     assert some.intrinsic != without.intrinsic

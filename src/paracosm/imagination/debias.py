@@ -2,7 +2,7 @@
 
 Of a step's N rollouts all have the world's cheap, possibly biased rewards and n have gold labels too. The gradient
 `λ mean_N(g_cheap) + mean_n(g_gold - λ g_cheap)` has the mean of gold alone for every λ that does not depend on these
-rollouts, whatever the bias; λ is taken from the rollouts of the step before. This is multi-fidelity Monte Carlo.
+rollouts, whatever the bias; λ is taken from the rollouts of earlier steps. This is multi-fidelity Monte Carlo.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from paracosm.core.types import Array, Scalar
 
 LEAST_GOLD = 3  # what a correlation needs
 Count = Int[Array, ""]
+
+# Of gold and cheap gradients: sums of squares, of products and of squares about their means, and degrees of freedom.
+Agreement = Float[Array, "4"]
 
 
 class GoldLabels(eqx.Module):
@@ -80,29 +83,32 @@ def mixed(
     return jnp.asarray(coefficient * cheap).at[picked.rows].add(times * off)
 
 
-def best_coefficient(
+def best_coefficient(agreement: Agreement) -> Scalar:
+    """`λ* = tr Cov(g_gold, g_cheap) / tr Cov(g_cheap)`; 0 unless `|ρ| > 1/sqrt(m - 2)`, m rollouts behind it."""
+    gold, both, cheap, freedom = agreement
+    known = both**2 * (freedom - 1) > gold * cheap
+    return jnp.where(known, both / jnp.where(known, cheap, 1), 0)
+
+
+def agreement(
     policy: StochasticPolicy,
     picked: Picked,
     cheap: Float[Array, "gold time"],
     gold: Float[Array, "gold time"],
     weight: Float[Array, " time"],
-) -> Scalar:
-    """`λ* = tr Cov(g_gold, g_cheap) / tr Cov(g_cheap)` over the gold rollouts; 0 unless `|ρ| > 1/sqrt(n - 2)`.
+) -> Agreement:
+    """How cheap and gold gradients of the same rollouts agree; `cheap` and `gold` are advantages.
 
-    To be called under `spread`; `cheap` and `gold` are advantages, `weight` the time weights.
+    To be called under `spread`.
     """
-    of_gold, of_cheap = _gradients(policy, picked.episodes, weight * gold, weight * cheap)
-    rows = jnp.sum(jnp.any(picked.episodes.alive, axis=1))
-    sums = (jnp.sum(of_gold, axis=0), jnp.sum(of_cheap, axis=0), rows)
-    gold_sum, cheap_sum, n = jax.lax.psum(sums, AXIS)
-    real = jnp.any(picked.episodes.alive, axis=1)[:, None]
+    gradients = _gradients(policy, picked.episodes, weight * gold, weight * cheap)
+    real = jnp.any(picked.episodes.alive, axis=1)
+    *totals, n = jax.lax.psum((*(jnp.sum(each, axis=0) for each in gradients), jnp.sum(real)), AXIS)
     off_gold, off_cheap = (
-        jnp.where(real, each - total / n, 0) for each, total in ((of_gold, gold_sum), (of_cheap, cheap_sum))
+        jnp.where(real[:, None], each - total / n, 0) for each, total in zip(gradients, totals, strict=True)
     )
-    squares = (jnp.sum(off_gold**2), jnp.sum(off_gold * off_cheap), jnp.sum(off_cheap**2))
-    gg, gc, cc = jax.lax.psum(squares, AXIS)
-    known = gc**2 * (n - 2) > gg * cc
-    return jnp.where(known, gc / jnp.where(known, cc, 1), 0)
+    squares = jnp.stack([jnp.sum(off_gold**2), jnp.sum(off_gold * off_cheap), jnp.sum(off_cheap**2)])
+    return jnp.append(jax.lax.psum(squares, AXIS), n - 1.0)
 
 
 def _gradients(

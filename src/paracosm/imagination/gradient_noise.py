@@ -66,8 +66,9 @@ def gradient_noise(
         horizon: Steps of a rollout.
         weighting: Time weighting of REINFORCE.
         rollouts: How many; rounded up to whole chunks of 64.
-        baseline: A value that is subtracted from the returns-to-go; it changes `Var₁` and leaves the rest. It is told
-            the time only if rollouts are whole episodes, as in training. None unless given.
+        baseline: A value that is subtracted from the returns-to-go; it changes `Var₁` and leaves the rest. As in
+            training it is told the time if rollouts are whole episodes; if they are shorter it also completes their
+            returns. None unless given.
 
     Raises:
         BadArgument: fewer than 2 rollouts, a horizon below 1, an unknown weighting.
@@ -139,15 +140,26 @@ class _Chunk(eqx.Module):
         none, zero = jnp.zeros_like(flat), jnp.zeros(())
         columns = (episode, weights, self.below(episode.state), self.variance(episode))
         end = jax.lax.scan(step, (none, none, none, zero, zero, zero), columns)[0]
-        return end[2], end[3], jnp.sum(end[1] ** 2), end[4], end[5]
+        return end[2] + self.rest(episode) * end[0], end[3], jnp.sum(end[1] ** 2), end[4], end[5]
 
     def below(self, state: Float[Array, "time state"]) -> Float[Array, " time"]:
         """The baseline at each step."""
         if self.baseline is None:
             return jnp.zeros(self.horizon)
-        whole = self.horizon >= self.world.spec.horizon
-        over = jnp.arange(self.horizon) / self.horizon if whole else jnp.zeros(self.horizon)
+        over = jnp.arange(self.horizon) / self.horizon if self.whole else jnp.zeros(self.horizon)
         return jax.vmap(self.baseline)(state, over)
+
+    @property
+    def whole(self) -> bool:
+        """Whether rollouts are whole episodes."""
+        return self.horizon >= self.world.spec.horizon
+
+    def rest(self, episode: Trajectory) -> Scalar:
+        """What a rollout that the horizon cut off is worth from there on, as of its last step."""
+        if self.baseline is None or self.whole:
+            return jnp.zeros(())
+        lives = episode.alive[-1] & ~episode.terminated[-1]
+        return self.world.discount * jnp.where(lives, self.baseline(episode.next_state[-1], jnp.zeros(())), 0.0)
 
     def variance(self, episode: Trajectory) -> Float[Array, " time"]:
         """The variance of each step's label."""

@@ -59,7 +59,7 @@ def new_learner(task: Task, policy: StochasticPolicy, key: PRNGKey) -> tuple[Lea
     value = Value(network, jnp.mean(to_go), jnp.maximum(jnp.std(to_go), 1e-3))
     trained: tuple[Any, Any] = eqx.filter((policy, network), eqx.is_inexact_array)
     for_policy, for_value = (_adam(settings).init(each) for each in trained)
-    return Learner(policy, value, for_policy, for_value, None if asked is None else jnp.zeros(())), asked
+    return Learner(policy, value, for_policy, for_value, None if asked is None else jnp.zeros(4)), asked
 
 
 def _units(starts: Starts) -> tuple[Array, Array]:
@@ -85,7 +85,7 @@ def gradient_step(
     policy, policy_state = _step_policy(learner, episodes, found, task, rate)
     value, value_state = _step_value(learner, found.taught, found.to_go, task, rate)
     edge = jnp.zeros(()) if world.domain is None else mean_alive(world.domain.at_edge(episodes.next_state), episodes)
-    return Learner(policy, value, policy_state, value_state, found.coefficient), (edge, found.asked)
+    return Learner(policy, value, policy_state, value_state, found.agreement), (edge, found.asked)
 
 
 def _draw_starts(starts: Starts, keys: Array, share: float) -> Float[Array, "episode state"]:

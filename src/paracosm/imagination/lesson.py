@@ -18,9 +18,11 @@ from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.rollout import lambda_returns
 from paracosm.core.types import Array, PRNGKey, Scalar
-from paracosm.imagination.debias import Count, GoldLabels, best_coefficient, mixed, pick
+from paracosm.imagination.debias import Agreement, Count, GoldLabels, agreement, best_coefficient, mixed, pick
 from paracosm.imagination.reinforce import Value, time_weights, without_baseline
 from paracosm.imagination.settings import ImagineSettings
+
+MEMORY = 0.9  # of how gold and cheap labels agree, a step: some ten steps, in which the policy moves little
 
 
 class Starts(NamedTuple):
@@ -66,27 +68,27 @@ class Task(eqx.Module):
 class Learner(NamedTuple):
     """What training changes: a policy, its value, and the state of their optimisers.
 
-    `coefficient` is λ of the next debiased gradient, from the rollouts of the step before.
+    `agreement` of cheap and gold labels on the rollouts of earlier steps sets λ of the next debiased gradient.
     """
 
     policy: StochasticPolicy
     value: Value
     policy_state: optax.OptState
     value_state: optax.OptState
-    coefficient: Scalar | None = None
+    agreement: Agreement | None = None
 
 
 class Lesson(NamedTuple):
     """What rollouts teach: the policy `advantage` over all of them, the value `to_go` on the `taught` ones.
 
-    `unit` is the size of advantages, `coefficient` λ for the step after, `asked` the gold labels that were asked for.
+    `unit` is the size of advantages, `agreement` is for the step after, `asked` the gold labels that were asked for.
     """
 
     advantage: Float[Array, "episode time"]
     unit: Scalar
     taught: Trajectory
     to_go: Float[Array, "taught time"]
-    coefficient: Scalar | None
+    agreement: Agreement | None
     asked: Count | None
 
 
@@ -122,11 +124,11 @@ def lesson(learner: Learner, episodes: Trajectory, task: Task, lanes: Int[Array,
     picked = pick(task.gold, episodes, lanes, rollouts)
     count = task.gold.count(rollouts)
     gold_to_go, gold = _to_go(learner, picked.episodes, task, count)
-    coefficient = jnp.asarray(learner.coefficient)
-    both = mixed(advantage, gold, picked, coefficient, rollouts / count)
-    best = best_coefficient(learner.policy, picked, advantage[picked.rows], gold, weight)
+    before = jnp.asarray(learner.agreement)
+    both = mixed(advantage, gold, picked, best_coefficient(before), rollouts / count)
+    after = MEMORY * before + agreement(learner.policy, picked, advantage[picked.rows], gold, weight)
     asked = jax.lax.psum(jnp.sum(picked.episodes.alive), AXIS)
-    return Lesson(both, _unit(gold, picked.episodes), picked.episodes, gold_to_go, best, asked)
+    return Lesson(both, _unit(gold, picked.episodes), picked.episodes, gold_to_go, after, asked)
 
 
 def _to_go(learner: Learner, episodes: Trajectory, task: Task, count: int) -> tuple[Array, Array]:
