@@ -73,17 +73,18 @@ def measured(
 def gradient_noise_of_run(
     path: str | Path, *, weighting: Weighting | None = None, progress: Progress = silent
 ) -> GradientNoise:
-    """`Var₁` and Q of the gradient that trained a run's policy, on imagined rollouts of its training's length."""
+    """`Var₁` and Q of the gradient that trained a run's policy: of rollouts of that length, with that baseline."""
     run = load(path)
-    imagined, settings = run.imagined, run.result.trainings[-1]
+    imagined, training = run.imagined, run.result.trainings[-1]
     progress("gradient noise", 0, 1)
     return gradient_noise(
         imagined.trained_in,
         imagined.policy,
         jnp.asarray(run.data.initial),
         stage_key(run.config["seed"], "gradient noise"),
-        horizon=settings.horizon,
-        weighting=weighting or ("discounted" if settings.weighting == "discounted" else "plain"),
+        horizon=training.horizon,
+        weighting=weighting or ("discounted" if training.weighting == "discounted" else "plain"),
+        baseline=imagined.value if training.baseline == "value" else None,
     )
 
 
