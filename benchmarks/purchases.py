@@ -58,18 +58,21 @@ class Case(NamedTuple):
 
 
 def case_of(name: str, out: Path) -> Case:
-    """The same every time; Gymnasium's reference policy is that of a run with 5,000 transitions."""
+    """The same every time; Gymnasium's reference policy is that of a run with 5,000 transitions.
+
+    The linear-quadratic system is slower than the library's own, whose states are at rest after three steps: there is
+    something to learn on the way.
+    """
     env = ENVIRONMENTS[name]
     if env is None:
-        system, policy = linear_quadratic(jax.random.key(0), discount=DISCOUNT)
+        system, policy = linear_quadratic(jax.random.key(0), norms=(0.9, 0.3, 0.4), discount=DISCOUNT, horizon=50)
         source = connect(system)
-        explorer = paracosm.Deterministic(lambda s: -2 * policy.function(s))
     else:
         place = out / f"{name}-reference"
         if not (place / "result.json").is_file():
             paracosm.run(env, out=place, transitions=5000, seed=100, force=True)
         policy, source = paracosm.load(place).policy, connect(env)
-        explorer = Noisy(policy, source.action, NOISE)
+    explorer = Noisy(policy, source.action, NOISE)
     half = POOL // 2
     pool = source.collect(half, seed=1).join(source.collect(half, seed=2, policy=explorer, first_episode=100_000))
     return Case(policy, source.evaluate(policy, episodes=EPISODES), pool, source.spec(pool.bought_states))
