@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from paracosm.auditing.audit import audit
+    from paracosm.core import noise
     from paracosm.core.checks import ParacosmError
     from paracosm.core.data import Dataset, RewardLabels, Trajectory, Transitions
     from paracosm.core.decisions import Curve, GradientNoise, LabelPlan, MixturePlan, Plan
@@ -52,7 +53,7 @@ _HOMES = {
     "real.verbs": ("collect", "connect", "evaluate"),
 }
 _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {"report": ("reporting", "write")}
-_MODULES = {"foreign": "real.foreign"}
+_MODULES = {"foreign": "real.foreign", "noise": "core.noise"}
 
 __all__ = [
     "MDP",
@@ -97,6 +98,7 @@ __all__ = [
     "imagine",
     "learn",
     "load",
+    "noise",
     "plan",
     "plan_labels",
     "plan_mixture",
