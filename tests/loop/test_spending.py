@@ -73,7 +73,7 @@ def owned(rows):
 def test_each_round_buys_its_share_of_the_plan_and_the_last_one_all():
     curves = {"dynamics": curve("dynamics", [1, 0.7, 0.5, 0.35]), "reward": curve("reward", [1, 0.8, 0.64, 0.51])}
     purse = Purse(10_000.0, 1.0, 1.0, 4)
-    first, last = (purse.decide(number, owned(1000), curves, WEIGHTS) for number in (1, 3))
+    first, last = (purse.decide(number, owned(1000), lambda: (curves, WEIGHTS), 0) for number in (1, 3))
     assert first.plan == last.plan
     assert (last.transitions, last.labels) == (last.plan.dynamics, last.plan.reward)
     assert first.transitions == pytest.approx(last.transitions / 3, abs=1)
@@ -82,16 +82,36 @@ def test_each_round_buys_its_share_of_the_plan_and_the_last_one_all():
 
 def test_a_curve_that_supports_no_plan_means_equal_money():
     curves = {"dynamics": curve("dynamics", [0.3, 0.5, 0.8, 1.3]), "reward": curve("reward", [1, 0.8, 0.64, 0.51])}
-    found = Purse(10_000.0, 1.0, 4.0, 2).decide(1, owned(1000), curves, WEIGHTS)
+    found = Purse(10_000.0, 1.0, 4.0, 2).decide(1, owned(1000), lambda: (curves, WEIGHTS), 0)
     assert found.plan is None
     assert "as much money on each part, since" in found.why
     assert (found.transitions, found.labels) == (2500, 625)
 
 
+def test_what_cannot_be_measured_means_equal_money_and_loses_nothing():
+    def known():
+        raise checks.BadData("the fit of the reward on 10 samples diverged; its data must be finite.")
+
+    purse = Purse(10_000.0, 1.0, 4.0, 2)
+    found = purse.decide(1, owned(1000), known, 0)
+    assert (found.transitions, found.labels) == (2500, 625)
+    assert "diverged" in found.why
+    after = purse.decide(2, owned(1000), known, 0)
+    assert (after.transitions, after.labels) == (0, 0)
+
+
+def test_a_reward_that_is_always_the_same_needs_no_more_labels(tmp_path):
+    result = small_run(tmp_path / "run", "CartPole-v1", **BUDGET)
+    _, planned, following = result.decisions
+    assert "every reward label said the same" in planned.why
+    assert (planned.transitions, planned.labels) == (2400, 0)
+    assert (following.transitions, following.labels) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rounds": 1}, "--rounds with --budget is 1; it must be at least 2"),
+        ({"rounds": 1}, "--rounds with --budget is 1; it must be at least 2 and at most 20"),
         ({"budget": 100.0}, "--budget is 100; at these prices a pilot of 200 transitions"),
         ({"budget": -1.0}, "--budget is -1; it must be a positive number"),
         ({"cost_reward": 0.0}, "--cost-reward is 0; it must be a positive number"),

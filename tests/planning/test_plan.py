@@ -116,7 +116,7 @@ def test_where_the_split_hardly_matters_it_says_exactly_that():
 def test_where_it_matters_it_says_what_a_simple_rule_would_lose(planned):
     uneven = dataclasses.replace(WEIGHTS, dynamics=100.0)
     found = plan(CURVES, uneven, budget=60_000, **PRICES)
-    assert "The split matters: equal spending, the best simple rule, would lose " in found.verdict
+    assert "The split matters: equal spending, the best rule that favours neither part, would lose " in found.verdict
     rule = next(each for each in found.alternatives if each.name == "equal spending")
     assert rule.error.mean > 1.01 * found.best.error.mean
 
@@ -160,3 +160,15 @@ def test_without_weights_or_a_curve_there_is_no_plan():
         plan(CURVES, (), budget=60_000, **PRICES)
     with pytest.raises(BadData, match="no learning curve of reward"):
         plan({"dynamics": CURVES["dynamics"]}, WEIGHTS, budget=60_000, **PRICES)
+
+
+def test_weights_that_are_unsure_widen_the_answer_and_are_told(planned):
+    unsure = dataclasses.replace(WEIGHTS, unsure={"dynamics": 2.0, "reward": 0.1})
+    wide = plan(CURVES, unsure, budget=60_000, **PRICES)
+    assert wide.interval[0] < planned.interval[0] < planned.interval[1] < wide.interval[1]
+    assert wide.expected_regret > planned.expected_regret
+    told = "The weight of the dynamics error, 3.2 with a standard error of 2, could be zero"
+    assert any(told in said for said in wide.warnings)
+    assert not any("The weight of the reward" in said for said in wide.warnings)
+    sure = plan(CURVES, dataclasses.replace(WEIGHTS, unsure={"dynamics": 0.0}), budget=60_000, **PRICES)
+    assert sure.best == planned.best

@@ -146,14 +146,19 @@ def weights(world: MDP, policy: Policy, episodes: Trajectory, asked: OneStep, ke
     miss = np.where(alive, learned - episodes.reward, 0)
     size = [float(np.sqrt(np.sum(each**2) / alive.sum())) for each in (off, miss)]
     cut = _Cut(float(np.ptp(np.concatenate([[0.0], episodes.reward[alive], learned[alive]]))), world.discount, horizon)
-    along_errors = np.sum(gradient.dynamics * scale * off, axis=-1)
-    cost = abs(np.mean(cut(along_errors))), abs(np.mean(np.sum(gradient.reward * miss, axis=1)))
-    realised = [float(c / s) if s > 0 else 0.0 for c, s in zip(cost, size, strict=True)]
-    about = (_NORM, world.discount, horizon)
+    costs = cut(np.sum(gradient.dynamics * scale * off, axis=-1)), np.sum(gradient.reward * miss, axis=1)
+    realised = [abs(float(np.mean(c))) / s if s > 0 else 0.0 for c, s in zip(costs, size, strict=True)]
+    unsure = [_standard_error(c) / s if s > 0 else 0.0 for c, s in zip(costs, size, strict=True)]
+    origin = "realised: along the errors measured on the real episodes"
+    by_part = {"dynamics": unsure[0], "reward": unsure[1]}
     return (
-        Weights(realised[0], realised[1], *about, "realised: along the errors measured on the real episodes"),
+        Weights(realised[0], realised[1], _NORM, world.discount, horizon, origin, by_part),
         _steepest(world, gradient, size[0], cut),
     )
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 def steepest(world: MDP, policy: Policy, start: np.ndarray, key: PRNGKey, *, error: float, span: float) -> Weights:
@@ -182,6 +187,7 @@ class _Cut(NamedTuple):
 
 def _steepest(world: MDP, gradient: ByStep, error: float, cut: _Cut) -> Weights:
     slope = np.linalg.norm(gradient.dynamics * np.asarray(world.spec.state_scale), axis=-1)
-    dynamics = float(np.mean(cut(slope * error)) / error) if error > 0 else float(np.mean(slope.sum(axis=1)))
+    costs = cut(slope * error) / error if error > 0 else slope.sum(axis=1)
     about = (_NORM, world.discount, cut.horizon, "steepest: for errors that never cancel")
-    return Weights(dynamics, float(np.mean(gradient.reward.sum(axis=1))), *about)
+    unsure = {"dynamics": _standard_error(costs), "reward": _standard_error(gradient.reward.sum(axis=1))}
+    return Weights(float(np.mean(costs)), float(np.mean(gradient.reward.sum(axis=1))), *about, unsure)

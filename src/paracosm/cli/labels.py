@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -54,6 +54,8 @@ class Flags:
         gold_variance: Variance of one rollout's gradient under gold labels.
         correlation: Correlation of the two gradients of one rollout.
         bias: Length of the gradient's bias under cheap labels.
+        weighting: Of a run: the time weighting of the gradient, plain or discounted; its training's if not given.
+        trust: Import the code that the run names (its known parts), if the run is your own.
         out: Write the plan as a page here.
         json: Print one JSON document on stdout instead of the summary.
     """
@@ -72,6 +74,8 @@ class Flags:
     gold_variance: Annotated[float | None, tyro.conf.arg(metavar="X")] = None
     correlation: Annotated[float | None, tyro.conf.arg(metavar="X")] = None
     bias: Annotated[float | None, tyro.conf.arg(metavar="X")] = None
+    weighting: Annotated[Literal["plain", "discounted"] | None, tyro.conf.arg(metavar="{plain,discounted}")] = None
+    trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
 
@@ -114,6 +118,8 @@ def _mixture(flags: Flags) -> MixturePlan:
 
 def _labels(flags: Flags) -> LabelPlan:
     """One price of labels, the gradient's numbers given or measured."""
+    if flags.run is None and (flags.trust or flags.weighting is not None):
+        raise BadArgument("--trust and --weighting are of a run directory; none is given.")
     if flags.run is not None and _given(flags, _NOISE):
         raise BadArgument(
             f"both a run directory and {_flag(_given(flags, _NOISE)[0])} are given; it is measured from the run."
@@ -129,12 +135,12 @@ def _labels(flags: Flags) -> LabelPlan:
         least_cost=flags.least_cost,
         most_cost=flags.most_cost,
         **{name: getattr(flags, name) for name in _given(flags, _NOISE)},
-        noise=None if flags.run is None else _measured(flags.run),
+        noise=None if flags.run is None else _measured(flags.run, flags),
     )
 
 
-def _measured(run: Path) -> GradientNoise:
+def _measured(run: Path, flags: Flags) -> GradientNoise:
     from paracosm.loop.measuring import gradient_noise_of_run
 
     with output.progress() as tell:
-        return gradient_noise_of_run(run, progress=tell)
+        return gradient_noise_of_run(run, weighting=flags.weighting, trust=flags.trust, progress=tell)

@@ -103,7 +103,8 @@ class Pilot(Record):
 class Plan(Record):
     """What to buy next (theory, section 4).
 
-    `dynamics` and `reward` are how many transitions and reward labels to buy now, `owned` what is there already.
+    `dynamics` and `reward` are how many transitions and reward labels to buy now, `owned` what is there already. With
+    several sources of labels `reward` is how many plain labels all are worth, and `best.units` what to order of each.
     `ratio` is transitions owned then over labels owned then; `interval` its 90% interval over what the curves leave
     open. `predicted_error` is the error in return `before` buying and `after`. `expected_regret` is relative.
     `marginal` is how much the predicted error falls per unit of money spent more on a part. `alternatives` are the

@@ -215,7 +215,7 @@ class Weights(Record):
     """What one unit of each part's error costs in return, in absolute value (theory, sections 3 and 4).
 
     `norm` names the unit of the errors, that of the learning curves they are multiplied with; `origin` says how the
-    weights were found.
+    weights were found. `unsure` holds their standard errors by part; a part that is not there is taken as exact.
     """
 
     dynamics: float
@@ -224,6 +224,7 @@ class Weights(Record):
     discount: float
     horizon: int
     origin: str
+    unsure: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

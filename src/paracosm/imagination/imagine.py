@@ -83,7 +83,8 @@ def imagine(
         settings: See `ImagineSettings`.
         label_noise: Put on every reward of the world that gradients and values are made from, anew each step; never on
             what looks see, on gold labels, or on the guard's price.
-        label_source: True rewards `(s, a, s') -> r`, a JAX function: a priced oracle.
+        label_source: True rewards `(s, a, s') -> r`, a JAX function; what they cost is for the user to multiply by
+            their count.
         gold_share: Share of the rollouts with gold labels, at least 3 of them.
         progress: Called with gradient steps done, at the most, and the imagined return.
 

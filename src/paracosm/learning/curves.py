@@ -79,6 +79,8 @@ def learning_curve(
         BadData: too few rows; a reward that is always the same; a fit that diverges.
     """
     problem = _problem(part, data, spec, settings)
+    if np.ptp(problem.targets, axis=0).max() == 0:
+        raise checks.BadData(f"the {part} of all rows is the same; there is no learning curve of a constant.")
     rows = len(problem.targets)
     if sizes is None and rows < LEAST_ROWS_OF_CURVE:
         raise checks.BadData(f"there are {rows} {part} rows; a learning curve needs {LEAST_ROWS_OF_CURVE} of them.")

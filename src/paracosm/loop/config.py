@@ -25,7 +25,8 @@ class RunConfig:
         noise: Exploration noise of the later rounds, in half-ranges of the action (discrete: chance of a random one).
         discount: γ of training and of the gap.
         episodes: Real episodes of the evaluation and the audit, seeded from 10000.
-        budget: Money for all rounds, at least two, in place of counts: a fifth for a pilot, then what a plan says.
+        budget: Money for all rounds, at least two, in place of counts: a fifth for a pilot, then what a plan says. It
+            pays for every transition and label that anything is learned from, not for the evaluation afterwards.
         cost_dynamics: Price of a transition.
         cost_reward: Price of a reward label.
         reward: Known reward `module:function` of (s, a, s'), in place of a learned one (JAX; the module is imported).

@@ -35,6 +35,7 @@ _PARTS: tuple[Bought, Bought] = ("dynamics", "reward")
 _SEEDS = 3
 _MOST_IMAGINED_STEPS = 100_000  # for each refit's dynamics term
 _APART = 2.0
+_STARTS = 4096
 
 
 def measured(
@@ -67,25 +68,40 @@ def measured(
     if weights == "global":
         found = dataclasses.replace(found, weights=(_global(run), *found.weights))
     first = [each for each in found.weights if each.origin.startswith(weights)]
+    if not first:
+        raise checks.BadData(f"the run's audit has no {weights} weights; there are {_names(found.weights)}.")
     return dataclasses.replace(found, weights=(*first, *(each for each in found.weights if each not in first)))
 
 
+def _names(routes: Sequence[Weights]) -> str:
+    return ", ".join(each.origin.split(":")[0] for each in routes)
+
+
 def gradient_noise_of_run(
-    path: str | Path, *, weighting: Weighting | None = None, progress: Progress = silent
+    path: str | Path, *, weighting: Weighting | None = None, trust: bool = False, progress: Progress = silent
 ) -> GradientNoise:
     """`Var₁` and Q of the gradient that trained a run's policy: of rollouts of that length, with that baseline."""
-    run = load(path)
+    run = load(path, trust=trust)
     imagined, training = run.imagined, run.result.trainings[-1]
     progress("gradient noise", 0, 1)
     return gradient_noise(
         imagined.trained_in,
         imagined.policy,
-        jnp.asarray(run.data.initial),
+        _starts(run),
         stage_key(run.config["seed"], "gradient noise"),
         horizon=training.horizon,
         weighting=weighting or ("discounted" if training.weighting == "discounted" else "plain"),
         baseline=imagined.value if training.baseline == "value" else None,
     )
+
+
+def _starts(run: Run) -> jax.Array:
+    """Initial and visited states, as often as training starts in either."""
+    share, rows = run.config["imagine.visited"], np.random.default_rng(run.config["seed"])
+    initial, visited = run.data.initial, np.asarray(run.data.transitions.state)
+    later = round(share * _STARTS)
+    drawn = [rows.choice(each, number) for each, number in ((initial, _STARTS - later), (visited, later))]
+    return jnp.asarray(np.concatenate(drawn))
 
 
 def _measured(run: Run, progress: Progress) -> Measurements:

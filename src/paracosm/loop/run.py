@@ -14,7 +14,7 @@ import numpy as np
 from paracosm import reporting
 from paracosm.auditing.audit import audit
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.decisions import Decision
+from paracosm.core.decisions import Bought, Curve, Decision
 from paracosm.core.files import read_json
 from paracosm.core.mdp import Spec
 from paracosm.core.policy import Noisy, StochasticPolicy
@@ -156,12 +156,17 @@ class _Run:
         file = f"plan-{round}.json"
         self.progress("plan" + self._of(round), 0, 1)
 
-        def decide() -> Decision:
-            data, seed = before.data, self.config.seed
-            curves = curves_of(data, before.spec, seed=seed, settings=self.learn_settings)
+        data, seed = before.data, self.config.seed
+
+        def known() -> tuple[dict[Bought, Curve], tuple[Weights, ...]]:
             policy = before.imagined.policy
             weights = realised or imagined_weights(data, before.learned, policy, seed=seed, round=round)
-            return purse.decide(round, data, curves, weights)
+            return curves_of(data, before.spec, seed=seed, settings=self.learn_settings), weights
+
+        def decide() -> Decision:
+            if before.learned.fits["reward"].origin == "constant":
+                return purse.transitions_only(round, data, "every reward label said the same: no more are needed")
+            return purse.decide(round, data, known, seed)
 
         return self.directory.stage(
             f"plan-{round}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -22,7 +22,8 @@ from paracosm.learning.learn import Learned, LearnSettings
 from paracosm.planning.plan import PARTS, plan
 
 PILOT = 0.2
-_STARTS = 64
+_STARTS, _MOST_ROUNDS = 64, 20
+_UP = 1 + 1e-12  # a whole number that rounding left below itself
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Purse:
         checks.positive("--budget", self.budget)
         checks.positive("--cost-dynamics", self.cost_dynamics)
         checks.positive("--cost-reward", self.cost_reward)
-        checks.at_least("--rounds with --budget", self.rounds, 2)
+        checks.between("--rounds with --budget", self.rounds, 2, _MOST_ROUNDS)
         least = LEAST_ROWS_OF_CURVE * (self.cost_dynamics + self.cost_reward) / PILOT
         if self.budget < least:
             raise checks.BadArgument(
@@ -55,28 +56,38 @@ class Purse:
         """What is left after what was bought."""
         return self.budget - self.cost_dynamics * len(data.transitions) - self.cost_reward * len(data.labels)
 
-    def decide(self, round: int, data: Dataset, curves: dict[Bought, Curve], weights: tuple[Weights, ...]) -> Decision:
+    def decide(
+        self, round: int, data: Dataset, known: Callable[[], tuple[dict[Bought, Curve], tuple[Weights, ...]]], seed: int
+    ) -> Decision:
         """Plan all the money left, and buy this round's share of that: all of it in the last.
 
-        After the last round plan what another budget of the same size would buy.
+        After the last round plan what another budget of the same size would buy. `known` measures learning curves and
+        weights; where they cannot be measured or support no plan, each part gets as much money.
         """
-        after = round == self.rounds
-        left, share = (self.budget, 0.0) if after else (self.left(data), 1 / (self.rounds - round))
+        left, share = (self.budget, 0.0) if round == self.rounds else (self.left(data), 1 / (self.rounds - round))
         try:
             found = plan(
-                curves,
-                weights,
+                *known(),
                 budget=left,
                 cost_dynamics=self.cost_dynamics,
                 cost_reward=self.cost_reward,
                 owned={"dynamics": len(data.transitions), "reward": len(data.labels)},
+                seed=seed,
             )
-        except checks.BadData as error:
-            each = share * left / 2
-            counts = int(each / self.cost_dynamics), int(each / self.cost_reward)
+        except checks.ParacosmError as error:
+            counts = self._units(share * left / 2, share * left / 2)
             return Decision(round, *counts, None, f"as much money on each part, since {error}")
-        counts = math.ceil(share * found.dynamics), math.ceil(share * found.reward)
-        return Decision(round, *counts, found, "what another budget of this size would buy" if after else "")
+        why = "what another budget of this size would buy" if round == self.rounds else ""
+        return Decision(round, int(share * found.dynamics), int(share * found.reward), found, why)
+
+    def transitions_only(self, round: int, data: Dataset, why: str) -> Decision:
+        """This round's share of the money on transitions."""
+        share = 0.0 if round == self.rounds else 1 / (self.rounds - round)
+        return Decision(round, *self._units(share * self.left(data), 0.0), None, why)
+
+    def _units(self, dynamics: float, reward: float) -> tuple[int, int]:
+        """What so much money on each part buys."""
+        return int(dynamics / self.cost_dynamics * _UP), int(reward / self.cost_reward * _UP)
 
 
 def curves_of(data: Dataset, spec: Spec, *, seed: int, settings: LearnSettings) -> dict[Bought, Curve]:

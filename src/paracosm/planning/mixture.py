@@ -15,6 +15,7 @@ from paracosm.planning.label_search import ROUNDING
 NAMES = ("cheap", "gold", "mixture")
 _REACH = 1e3
 _BUDGETS = 4001
+_MOST_ROLLOUTS = 1e10
 
 
 class Prices(NamedTuple):
@@ -126,6 +127,8 @@ def _check(budget: float, prices: Prices) -> None:
     checks.at_least("the bias of cheap labels", prices.bias, 0)
     checks.finite("the bias of cheap labels", prices.bias)
     least = min(prices.cheap_rollout, prices.gold_rollout)
+    if budget > _MOST_ROLLOUTS * least:
+        raise checks.BadArgument(f"the budget of {budget:g} buys over {_MOST_ROLLOUTS:g} rollouts; that is no plan.")
     if budget < least:
         raise checks.BadArgument(f"the budget of {budget:g} buys not one rollout: a labelled one costs {least:g}.")
 

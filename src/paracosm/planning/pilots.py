@@ -19,7 +19,7 @@ from paracosm.planning.rules import Market, cheapest, unit_price
 
 _OUTCOMES = 500  # simulated outcomes of a pilot
 _SHARES = 201  # splits considered between each two offers
-_GROWTH = 2.0  # candidates are the owned count times powers of this
+_GROWTH, _DOUBLINGS = 2.0, 13  # candidates are the owned count times powers of this
 
 
 class Belief(NamedTuple):
@@ -52,7 +52,7 @@ def _candidates(market: Market) -> list[tuple[int, int]]:
     for part in (0, 1):
         owned = float(market.task.owned[part])
         most = owned + market.budget / unit_price(market, part)
-        sizes = itertools.takewhile(lambda n, most=most: n <= most, (owned * _GROWTH**k for k in range(1, 60)))
+        sizes = itertools.takewhile(lambda n, most=most: n <= most, (owned * _GROWTH**k for k in range(1, _DOUBLINGS)))
         found += [(part, int(samples)) for samples in sizes if owned > 0]
     return found
 

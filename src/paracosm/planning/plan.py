@@ -12,6 +12,7 @@ from paracosm.core.records import Weights
 from paracosm.planning import verdict
 from paracosm.planning.budget import Offer, Task, best_split, log_values
 from paracosm.planning.curves import Posterior, posterior
+from paracosm.planning.law import Law
 from paracosm.planning.lots import in_lots
 from paracosm.planning.pilots import Belief, next_pilot
 from paracosm.planning.rules import (
@@ -73,15 +74,14 @@ def plan(
     offers = _offers(cost_dynamics, cost_reward, cost_joint, sources, lots)
     money = _left(budget, spent, offers)
     beliefs = _beliefs(fits, curves, seed)
-    task = Task(
-        (beliefs[0].law, beliefs[1].law), (routes[0].dynamics, routes[0].reward), (held["dynamics"], held["reward"])
-    )
+    laws = _weighted(beliefs[0].law, beliefs[1].law, routes[0], seed)
+    task = Task(laws, (routes[0].dynamics, routes[0].reward), (held["dynamics"], held["reward"]))
     place = market(task, offers, money)
     best = _reachable(purchase("planned", place, in_lots(task, offers, money).amounts), money)
     after = held["dynamics"] + best.dynamics, held["reward"] + best.reward
     rules = simple(place)
     rivals = tuple(by_weights(place, other) for other in routes[1:])
-    told = verdict.Facts(place, best, rules, rivals, held)
+    told = verdict.Facts(place, best, rules, rivals, held, routes[0].unsure)
     return Plan(
         dynamics=int(best.dynamics + 1e-9),
         reward=int(best.reward + 1e-9),
@@ -181,6 +181,20 @@ def _beliefs(fits: tuple[Posterior, Posterior], curves: Mapping[Bought, Curve], 
         anchors = curves[part].anchors
         seeds = max(1, round(len(anchors) / len({anchor.samples for anchor in anchors})))
         found.append(Belief(draws.law, draws.seed_noise, draws.anchor_noise, seeds))
+    return found[0], found[1]
+
+
+def _weighted(dynamics: Law, reward: Law, route: Weights, seed: int) -> tuple[Law, Law]:
+    """The draws of the laws, each times what a draw of its weight is of the weight: unsure weights count like laws.
+
+    A realised weight is the size of a mean over episodes, so that a draw is `|weight + its standard error · z|`.
+    """
+    found = []
+    for place, (part, law) in enumerate(zip(PARTS, (dynamics, reward), strict=True)):
+        weight, unsure = getattr(route, part), route.unsure.get(part, 0.0)
+        chance = np.random.default_rng([seed, 1 + place]).standard_normal(np.shape(law.scale))
+        factor = np.abs(1 + unsure / weight * chance) if weight > 0 else 1.0
+        found.append(Law(law.scale * factor, law.exponent, law.floor * factor))
     return found[0], found[1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from pathlib import Path
 from typing import cast, get_args
@@ -24,7 +25,11 @@ def read_curves(path: Path, unit: Unit) -> dict[Bought, Curve]:
     """
     if not path.is_file():
         raise checks.Missing(f"{path} does not exist; a CSV file with columns part,samples,error[,seed] is needed.")
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise checks.BadData(f"{path} cannot be read as text ({type(error).__name__}); a CSV file is needed.") from None
+    with io.StringIO(text, newline="") as file:
         table = csv.DictReader(file, skipinitialspace=True)
         missing = [name for name in NEEDED if name not in (table.fieldnames or ())]
         if missing:

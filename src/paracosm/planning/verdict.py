@@ -16,13 +16,15 @@ HARDLY = 0.01  # the split hardly matters where a simple rule loses less
 
 
 class Facts(NamedTuple):
-    """What a verdict speaks of: the planned purchase, the simple rules, other routes to the weights, what is owned."""
+    """What a verdict speaks of: the planned purchase, the simple rules, other routes to the weights, what is owned, and
+    the standard errors of the weights."""
 
     place: Market
     best: Purchase
     rules: tuple[Purchase, ...]
     rivals: tuple[Purchase, ...]
     owned: dict[str, int]
+    unsure: dict[str, float]
 
 
 def sentence(facts: Facts) -> str:
@@ -47,12 +49,24 @@ def stakes(facts: Facts) -> str:
     ranked = sorted(neutral, key=lambda rule: rule.error.mean)
     losses = [loss_against(facts.place, rule, facts.best) for rule in ranked]
     lost = losses[0]
-    about = f"{ranked[0].name}, the best simple rule, would lose {lost.mean:.2%} ({lost.low:.2%} to {lost.high:.2%})"
+    about = (
+        f"{ranked[0].name}, the best rule that favours neither part, would lose {lost.mean:.2%}"
+        f" ({lost.low:.2%} to {lost.high:.2%})"
+    )
     if lost.mean >= HARDLY:
         doubt = ", though the curves do not exclude that it is as good" if lost.low <= 0 else ""
-        return f"The split matters: {about}{doubt}."
+        return f"The split matters: {about}{doubt}.{_one_sided(facts)}"
     worse = [f"{rule.name} {loss.mean:.2%}" for rule, loss in zip(ranked, losses, strict=True) if loss.mean >= HARDLY]
     return f"The split hardly matters: {about}{', but ' + ' and '.join(worse) if worse else ''}."
+
+
+def _one_sided(facts: Facts) -> str:
+    """Where all the money on one part is as good as the plan."""
+    for rule in facts.rules:
+        lost = loss_against(facts.place, rule, facts.best).mean
+        if rule.name.startswith("all on") and lost < HARDLY:
+            return f" It is the part that matters: {rule.name} would lose {max(lost, 0):.2%}."
+    return ""
 
 
 def loss_against(place: Market, rule: Purchase, planned: Purchase) -> Estimate:
@@ -87,6 +101,13 @@ def warnings(facts: Facts, money: float) -> tuple[str, ...]:
             said.append(f"The plan buys no {part}: money is worth more on the other part down to the last unit.")
     if facts.best.spend < 0.99 * money:
         said.append(f"Whole lots leave {money - facts.best.spend:,.6g} of the {money:,.10g} unspent.")
+    for part, unsure in facts.unsure.items():
+        weight = facts.place.task.weights[0 if part == "dynamics" else 1]
+        if weight < 2 * unsure:
+            said.append(
+                f"The weight of the {part} error, {weight:.3g} with a standard error of {unsure:.3g}, could be zero:"
+                " more real episodes would settle it."
+            )
     if min(facts.place.task.weights) == 0:
         said.append("One weight is zero: that part's error counts for nothing in this plan.")
     return tuple(said)
