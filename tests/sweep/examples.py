@@ -65,9 +65,9 @@ def chatter():
     return {}
 
 
-def with_jax(seed):
+def with_jax(seed, copy):
     import jax
 
     key = jax.random.key(seed)
     values = jax.jit(lambda k: jax.numpy.tanh(jax.random.normal(k, (64, 64)) @ jax.random.normal(k, (64, 64))))(key)
-    return {"sum": float(values.sum()), "devices": jax.local_device_count()}
+    return {"sum": float(values.sum()), "devices": jax.local_device_count(), "worker": os.getpid()}

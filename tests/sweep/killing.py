@@ -25,7 +25,8 @@ def cells(total):
 def begin(path, total, backend="local"):
     """A process that sweeps `cells(total)` in two workers."""
     command = f"from tests.sweep.killing import main; main({json.dumps([str(path), total, backend])})"
-    return subprocess.Popen([sys.executable, "-c", command], cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", command], cwd=ROOT, start_new_session=True, **pipes)
 
 
 def main(arguments):
@@ -55,13 +56,18 @@ def finished(path):
         return set()
 
 
-def wait_for(log, count, process):
-    """Wait until so many cells were begun in all."""
+def until(so):
+    """Wait for something to be so."""
     end = time.monotonic() + PATIENCE
-    while len(lines(log)) < count:
-        assert process.poll() is None, process.communicate()
+    while not so():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def wait_for(log, count, process):
+    """Wait until so many cells were begun in all."""
+    until(lambda: len(lines(log)) >= count or process.poll() is not None)
+    assert process.poll() is None, process.communicate()
 
 
 def kill(path, log, total, more, pause):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -26,18 +30,14 @@ def outcomes(cells: Sequence[Cell], address: str, workers: int | None = None) ->
         Missing: Ray is not installed, or no cluster answers.
     """
     ray, ours = _connected(address)
-    crew = _Cluster(ray, cells)
-    try:
-        crew.fill(workers or _MOST)
-        while crew.running:
-            (ready, *_), _ = ray.wait(list(crew.running), num_returns=1)
-            found = crew.hear(ready)
-            crew.fill(workers or _MOST)
-            yield from found
-    finally:
-        crew.cancel()
-        if ours:
-            ray.shutdown()
+    with redirect_stdout(sys.stderr):  # Ray prints what happens to its workers, which is no part of a command's answer
+        crew = _Cluster(ray, cells)
+        try:
+            yield from crew.outcomes(workers or _MOST)
+        finally:
+            crew.cancel()
+            if ours:
+                ray.shutdown()
 
 
 class _Cluster:
@@ -49,12 +49,20 @@ class _Cluster:
         own = {"env_vars": environment()}
         self._perform = ray.remote(num_cpus=1, max_retries=0, runtime_env=own)(perform)
 
-    def fill(self, most: int) -> None:
+    def outcomes(self, most: int) -> Iterator[Outcome]:
+        self._fill(most)
+        while self.running:
+            (ready, *_), _ = self._ray.wait(list(self.running), num_returns=1)
+            found = self._hear(ready)
+            self._fill(most)
+            yield from found
+
+    def _fill(self, most: int) -> None:
         while self._waiting and len(self.running) < most:
             cell = self._waiting.popleft()
             self.running[self._perform.remote(cell.name, cell.function, cell.text)] = cell
 
-    def hear(self, reference: Any) -> list[Outcome]:
+    def _hear(self, reference: Any) -> list[Outcome]:
         cell = self.running.pop(reference)
         try:
             return [self._ray.get(reference)]
@@ -72,7 +80,10 @@ class _Cluster:
 
 def _connected(address: str) -> tuple[ModuleType, bool]:
     """Ray, connected to the cluster; and whether it was we who connected."""
+    address = _found(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if _host(address)[0] in ("127.0.0.1", "localhost"):  # else Ray looks for it at the machine's outer address
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
     except ImportError:
@@ -80,10 +91,41 @@ def _connected(address: str) -> tuple[ModuleType, bool]:
     if ray.is_initialized():
         return ray, False
     try:
+        _answers(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        why = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
         raise checks.Missing(
-            f"no Ray cluster answers at {address!r} ({first}); start one with: ray start --head."
+            f"no Ray cluster answers at {address!r} ({why}); start one with `ray start --head`, or give its host:port."
         ) from None
     return ray, True
+
+
+def _found(address: str) -> str:
+    """The address that `auto` stands for, if this machine's last cluster left it in its usual place."""
+    if address != "auto":
+        return address
+    current = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+    left = current.read_text(encoding="utf-8").strip() if current.is_file() else ""
+    return os.environ.get("RAY_ADDRESS") or left or address
+
+
+def _host(address: str) -> tuple[str, str]:
+    """The host and port of `host:port` or `ray://host:port`, empty if it is neither."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    return host, port
+
+
+def _answers(address: str) -> None:
+    """Try the port: Ray itself would try for minutes.
+
+    Raises:
+        OSError: nothing listens.
+        ValueError: the address is neither `auto` nor a host and a port.
+    """
+    host, port = _host(address)
+    if address == "auto":
+        return
+    if not host or not port.isdecimal():
+        raise ValueError("'auto', host:port or ray://host:port is needed")
+    socket.create_connection((host, int(port)), timeout=10).close()

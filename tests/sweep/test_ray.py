@@ -1,0 +1,129 @@
+"""Sweeps on a Ray cluster give what sweeps on this machine give."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from paracosm.core.checks import Missing
+from paracosm.sweep.cells import Cell
+from paracosm.sweep.ray import _found
+from paracosm.sweep.run import sweep
+from tests.sweep import killing
+
+CELLS = [Cell("tests.sweep.examples:square", {"index": index}) for index in range(2)]
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "sweep.sqlite"
+
+
+def test_without_ray_it_says_how_to_install_it(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(Missing, match=r"install it with: pip install 'paracosm\[ray\]'"):
+        sweep(CELLS, path, backend="auto")
+    assert len(sweep(CELLS, path)) == 2
+
+
+def test_auto_is_the_last_cluster_of_this_machine_or_the_one_that_the_environment_names(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert _found("auto") == "auto"
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:6399\n")
+    assert _found("auto") == "127.0.0.1:6399"
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert _found("auto") == "head:6379"
+    assert _found("other:1") == "other:1"
+
+
+def refused(address, path):
+    """What a sweep at this address is answered, in a process of its own: Ray's warnings are not ours to mend."""
+    command = (
+        "import sys; from tests.sweep.test_ray import CELLS; from paracosm.sweep.run import sweep\n"
+        "try: sweep(CELLS, sys.argv[1], backend=sys.argv[2])\n"
+        "except LookupError as error: sys.stdout.write(str(error))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", command, path, address], cwd=killing.ROOT, capture_output=True, text=True, check=True
+    )
+    return ran.stdout
+
+
+@pytest.mark.full
+def test_an_address_without_a_cluster_is_refused_at_once(path):
+    pytest.importorskip("ray")
+    nobody = f"127.0.0.1:{free_port()}"
+    said = refused(nobody, path)
+    assert said.startswith(f"no Ray cluster answers at '{nobody}' (")
+    assert "ray start --head" in said
+    assert "host:port or ray://host:port is needed" in refused("nonsense", path)
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    """Where cells say that they were run."""
+    monkeypatch.setenv("SWEEP_LOG", str(tmp_path / "log"))
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def cluster(log):
+    """The address of a cluster of two worker processes on this machine that nobody else reaches."""
+    pytest.importorskip("ray")
+    folder = tempfile.mkdtemp(prefix="ray")  # short: Ray puts sockets there
+    address = f"127.0.0.1:{(port := free_port())}"
+    environment = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--num-cpus=2", f"--port={port}"]
+    head = subprocess.Popen(
+        [*command, "--include-dashboard=false", f"--temp-dir={folder}"],
+        env={**os.environ, **environment},
+        cwd=killing.ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        killing.until(lambda: head.poll() is not None or (Path(folder) / "ray_current_cluster").exists())
+        yield address
+    finally:
+        head.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            head.wait(30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(head.pid, signal.SIGKILL)
+        head.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.full
+def test_a_sweep_on_a_cluster_that_loses_a_worker_ends_like_one_here(path, log, tmp_path, cluster):
+    total = 200
+    process = killing.begin(path, total, cluster)
+    killing.wait_for(log, total // 2, process)
+    os.kill(killing.processes(log)[-1], signal.SIGKILL)
+    output, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert not output
+    runs = Counter(killing.executed(log))
+    assert set(runs) == set(range(total))
+    assert sum(runs.values()) <= total + 1
+    assert len(set(killing.processes(log))) >= 3
+    found = sweep(killing.cells(total), path)
+    assert len(found) == total
+    assert found == sweep(killing.cells(total), tmp_path / "here.sqlite", workers=2)
