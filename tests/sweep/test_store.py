@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from paracosm.core.checks import BadArgument, BadData, Missing
 from paracosm.sweep.cells import Cell, Outcome
 from paracosm.sweep.store import failures, results, writer
 
+ROOT = Path(__file__).parents[2]
 CELLS = [Cell("tests.sweep.examples:square", {"index": index}) for index in range(5)]
 
 
@@ -212,10 +214,29 @@ def fill(path):
         sys.stdout.write(json.dumps([count, str(error)]))
 
 
+def read(path):
+    """Read where not a byte can be written; print how many results there are."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    os.write(1, json.dumps(len(results(path))).encode())
+
+
+def elsewhere(function, path):
+    """What a function of this file prints in a process of its own."""
+    command = f"import sys, pathlib; from tests.sweep import test_store as t; t.{function}(pathlib.Path(sys.argv[1]))"
+    ran = subprocess.run([sys.executable, "-c", command, path], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_a_finished_store_is_readable_where_nothing_can_be_written(path):
+    with writer(path, named(), resume=False) as store:
+        store.record(done(CELLS[0]))
+    assert elsewhere("read", path) == 1
+
+
 def test_on_a_full_disk_what_is_recorded_stays_readable(path):
-    command = "import sys; from pathlib import Path; from tests.sweep.test_store import fill; fill(Path(sys.argv[1]))"
-    ran = subprocess.run([sys.executable, "-c", command, path], capture_output=True, text=True, check=True)
-    count, said = json.loads(ran.stdout)
+    count, said = elsewhere("fill", path)
     assert 1 <= count < 5
     assert "sweep.sqlite cannot be written (" in said
     assert "what is recorded stays" in said

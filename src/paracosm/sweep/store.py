@@ -88,11 +88,28 @@ def writer(path: Path, cells: Mapping[str, Cell], *, resume: bool) -> Iterator[S
 def _reader(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise checks.Missing(f"there is no store {path}.")
-    address = f"{path.resolve().as_uri()}?mode=ro"
-    with _spoken(path, "read"), closing(sqlite3.connect(address, timeout=60, uri=True)) as connection:
+    with _spoken(path, "read"), closing(_opened(path)) as connection:
         if _fresh(path, connection):
             raise checks.BadData(f"{path} holds no sweep yet.")
         yield connection
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection that reads only.
+
+    SQLite makes an index of its log beside the store, which a full disk refuses, as does a folder that is not ours. A
+    store without a log is read as it is.
+    """
+    address, log = f"{path.resolve().as_uri()}?mode=ro", path.with_name(f"{path.name}-wal")
+    connection = sqlite3.connect(address, timeout=60, uri=True)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        connection.close()
+        if not isinstance(error, sqlite3.OperationalError) or (log.exists() and log.stat().st_size):
+            raise
+        connection = sqlite3.connect(f"{address}&immutable=1", uri=True)
+    return connection
 
 
 def results(path: str | Path) -> dict[str, dict[str, Any]]:
