@@ -17,21 +17,21 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0  # seconds, far more than a loaded machine needs
 
 
-def cells(total):
-    """Cells of 0.05 s each."""
-    return [Cell("tests.sweep.examples:square", {"index": index, "seconds": 0.05}) for index in range(total)]
+def cells(total, seconds=0.05):
+    """Cells that take so long each."""
+    return [Cell("tests.sweep.examples:square", {"index": index, "seconds": seconds}) for index in range(total)]
 
 
-def begin(path, total, backend="local"):
-    """A process that sweeps `cells(total)` in two workers."""
-    command = f"from tests.sweep.killing import main; main({json.dumps([str(path), total, backend])})"
+def begin(path, total, seconds=0.05, backend="local"):
+    """A process that sweeps `cells(total, seconds)` in two workers."""
+    command = f"from tests.sweep.killing import main; main({json.dumps([str(path), total, seconds, backend])})"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen([sys.executable, "-c", command], cwd=ROOT, start_new_session=True, **pipes)
 
 
 def main(arguments):
-    path, total, backend = arguments
-    sweep(cells(total), path, workers=2, backend=backend)
+    path, total, seconds, backend = arguments
+    sweep(cells(total, seconds), path, workers=2, backend=backend)
 
 
 def lines(log):
@@ -70,17 +70,18 @@ def wait_for(log, count, process):
     assert process.poll() is None, process.communicate()
 
 
-def kill(path, log, total, more, pause):
+def kill(path, log, total, *, more, pause=0.0, seconds=0.05):
     """Begin, or go on with, a sweep; kill it once `more` cells were begun and `pause` seconds went by.
 
     Returns:
         The cells that were recorded then, and how often each had been run.
     """
-    process = begin(path, total)
+    process = begin(path, total, seconds)
     wait_for(log, len(lines(log)) + more, process)
     time.sleep(pause)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.kill()
+    with process:
+        process.wait()
     assert process.returncode == -signal.SIGKILL
     recorded, runs = finished(path), Counter(executed(log))
     return {index: runs[index] for index in recorded}
@@ -91,7 +92,7 @@ def killed(path, log, total, kills, random):
     seen = []
     for _ in range(kills):
         more = int(random.integers(0, 5))
-        seen.append(kill(path, log, total, more, float(random.uniform(0, 0.04 if more else 0.6))))
+        seen.append(kill(path, log, total, more=more, pause=float(random.uniform(0, 0.04 if more else 0.6))))
     return seen
 
 

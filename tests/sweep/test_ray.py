@@ -114,7 +114,7 @@ def cluster(log):
 @pytest.mark.full
 def test_a_sweep_on_a_cluster_that_loses_a_worker_ends_like_one_here(path, log, tmp_path, cluster):
     total = 200
-    process = killing.begin(path, total, cluster)
+    process = killing.begin(path, total, backend=cluster)
     killing.wait_for(log, total // 2, process)
     os.kill(killing.processes(log)[-1], signal.SIGKILL)
     output, said = process.communicate(timeout=120)

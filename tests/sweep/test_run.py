@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from paracosm.core.checks import BadArgument
+from paracosm.sweep import local
 from paracosm.sweep import store as stores
 from paracosm.sweep.cells import Cell
 from paracosm.sweep.run import _word, sweep
@@ -135,8 +136,16 @@ def test_ctrl_c_leaves_a_store_that_is_gone_on_with_and_no_workers(path, log):
     assert {index: before[index] for index in recorded} == dict.fromkeys(recorded, 1)
 
 
-def test_workers_end_with_a_sweep_that_is_killed(path, log):
-    killing.kill(path, log, total=9, more=2, pause=0.0)
+def test_workers_end_with_a_sweep_that_is_killed_in_the_middle_of_their_cells(path, log):
+    killing.kill(path, log, total=2, more=2, seconds=60.0)
+    assert all(killing.gone(pid) for pid in killing.processes(log))
+
+
+def test_workers_end_when_nobody_wants_to_hear_of_them_any_more(log):
+    outcomes = local.outcomes([*squares(1), *killing.cells(2, seconds=60.0)], workers=2)
+    assert next(outcomes).error is None
+    killing.until(lambda: len(killing.processes(log)) == 3)
+    outcomes.close()
     assert all(killing.gone(pid) for pid in killing.processes(log))
 
 

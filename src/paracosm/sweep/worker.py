@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 from multiprocessing.connection import Connection
@@ -30,7 +29,6 @@ def environment() -> dict[str, str]:
 
 def main() -> None:
     """Serve the socket whose file descriptor is the first argument, on the core that is the second (-1: any)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     descriptor, core = map(int, sys.argv[1:])
     if core >= 0:
         os.sched_setaffinity(0, {core})
