@@ -1,6 +1,7 @@
 """Sweeps on a Ray cluster give what sweeps on this machine give."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -17,8 +18,10 @@ from paracosm.core.checks import Missing
 from paracosm.sweep.cells import Cell
 from paracosm.sweep.ray import _found
 from paracosm.sweep.run import sweep
+from paracosm.sweep.store import failures
 from tests.sweep import killing
 
+FAILING = [Cell("tests.sweep.examples:broken", {"index": 1}), Cell("tests.sweep.examples:always_dies", {})]
 CELLS = [Cell("tests.sweep.examples:square", {"index": index}) for index in range(2)]
 
 
@@ -37,7 +40,7 @@ def test_without_ray_it_says_how_to_install_it(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(Missing, match=r"install it with: pip install 'paracosm\[ray\]'"):
         sweep(CELLS, path, backend="auto")
-    assert len(sweep(CELLS, path)) == 2
+    assert not path.exists()
 
 
 def test_auto_is_the_last_cluster_of_this_machine_or_the_one_that_the_environment_names(tmp_path, monkeypatch):
@@ -52,27 +55,34 @@ def test_auto_is_the_last_cluster_of_this_machine_or_the_one_that_the_environmen
     assert _found("other:1") == "other:1"
 
 
-def refused(address, path):
-    """What a sweep at this address is answered, in a process of its own: Ray's warnings are not ours to mend."""
-    command = (
-        "import sys; from tests.sweep.test_ray import CELLS; from paracosm.sweep.run import sweep\n"
-        "try: sweep(CELLS, sys.argv[1], backend=sys.argv[2])\n"
-        "except LookupError as error: sys.stdout.write(str(error))"
-    )
+def try_it(path, address):
+    """Sweep these cells and others that fail; print the results, or why there is no sweep."""
+    try:
+        said = list(sweep([*FAILING, *CELLS], path, backend=address).values())
+    except Missing as error:
+        said = str(error)
+    sys.stdout.write(json.dumps(said))
+
+
+def tried(path, address):
+    """What `try_it` prints, in a process of its own: Ray's warnings are not ours to mend."""
+    command = "import sys; from tests.sweep.test_ray import try_it; try_it(*sys.argv[1:])"
     ran = subprocess.run(
-        [sys.executable, "-c", command, path, address], cwd=killing.ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", command, path, address], cwd=killing.ROOT, capture_output=True, text=True, check=False
     )
-    return ran.stdout
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
 
 
 @pytest.mark.full
 def test_an_address_without_a_cluster_is_refused_at_once(path):
     pytest.importorskip("ray")
     nobody = f"127.0.0.1:{free_port()}"
-    said = refused(nobody, path)
+    said = tried(path, nobody)
     assert said.startswith(f"no Ray cluster answers at '{nobody}' (")
     assert "ray start --head" in said
-    assert "host:port or ray://host:port is needed" in refused("nonsense", path)
+    assert "host:port or ray://host:port is needed" in tried(path, "nonsense")
+    assert not path.exists()
 
 
 @pytest.fixture
@@ -127,3 +137,14 @@ def test_a_sweep_on_a_cluster_that_loses_a_worker_ends_like_one_here(path, log, 
     found = sweep(killing.cells(total), path)
     assert len(found) == total
     assert found == sweep(killing.cells(total), tmp_path / "here.sqlite", workers=2)
+
+
+@pytest.mark.full
+def test_cells_that_fail_on_a_cluster_are_recorded_as_they_are_here(path, cluster):
+    """Also keeps what Ray prints of its workers' deaths apart from what a command answers."""
+    assert [result["square"] for result in tried(path, cluster)] == [0, 1]
+    broken, dead = failures(path).values()
+    assert broken.error == "ValueError: cell 1 cannot be"
+    assert broken.traceback is not None
+    assert "in broken" in broken.traceback
+    assert dead.error == "the process that ran it died, twice (WorkerCrashedError)."

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
@@ -17,7 +17,7 @@ from paracosm.sweep import worker
 from paracosm.sweep.cells import Cell, Outcome, died
 
 
-def outcomes(cells: Sequence[Cell], workers: int | None = None) -> Iterator[Outcome]:
+def outcomes(cells: Sequence[Cell], workers: int | None = None) -> Generator[Outcome, None, None]:
     """What comes of the cells, as they finish; they are begun in the order given.
 
     `workers` is the number of processes, by default one per core, and then each keeps to a core of its own. A worker

@@ -7,8 +7,8 @@ import os
 import socket
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +20,7 @@ from paracosm.sweep.worker import environment
 _MOST = 1000
 
 
-def outcomes(cells: Sequence[Cell], address: str, workers: int | None = None) -> Iterator[Outcome]:
+def outcomes(cells: Sequence[Cell], address: str, workers: int | None = None) -> Generator[Outcome, None, None]:
     """What comes of the cells, as they finish on the cluster at `address`; `workers` is the most it is given at once.
 
     Each runs on one core with the environment of a local worker. One whose process or node dies is run once more
@@ -49,7 +49,7 @@ class _Cluster:
         own = {"env_vars": environment()}
         self._perform = ray.remote(num_cpus=1, max_retries=0, runtime_env=own)(perform)
 
-    def outcomes(self, most: int) -> Iterator[Outcome]:
+    def outcomes(self, most: int) -> Generator[Outcome, None, None]:
         self._fill(most)
         while self.running:
             (ready, *_), _ = self._ray.wait(list(self.running), num_returns=1)
@@ -78,27 +78,49 @@ class _Cluster:
             self._ray.cancel(reference, force=True)
 
 
+def reachable(address: str) -> None:
+    """See that there is a cluster, without joining it.
+
+    Raises:
+        Missing: Ray is not installed, or nothing listens at the address.
+    """
+    _ray(address)
+    with _said(address):
+        _answers(_found(address))
+
+
 def _connected(address: str) -> tuple[ModuleType, bool]:
     """Ray, connected to the cluster; and whether it was we who connected."""
-    address = _found(address)
+    ray = _ray(address)
+    if ray.is_initialized():
+        return ray, False
+    with _said(address):
+        ray.init(_found(address), log_to_driver=False, logging_level=logging.ERROR)
+    return ray, True
+
+
+def _ray(address: str) -> ModuleType:
+    """Ray, which reads these settings when it is loaded."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if _host(address)[0] in ("127.0.0.1", "localhost"):  # else Ray looks for it at the machine's outer address
+    if _host(_found(address))[0] in ("127.0.0.1", "localhost"):  # else it looks there at the machine's outer address
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
     except ImportError:
         raise checks.Missing("Ray is not installed; install it with: pip install 'paracosm[ray]'.") from None
-    if ray.is_initialized():
-        return ray, False
+    return ray
+
+
+@contextmanager
+def _said(address: str) -> Iterator[None]:
+    """Turns what stands in the way of a cluster into one sentence."""
     try:
-        _answers(address)
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        yield
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         why = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
         raise checks.Missing(
             f"no Ray cluster answers at {address!r} ({why}); start one with `ray start --head`, or give its host:port."
         ) from None
-    return ray, True
 
 
 def _found(address: str) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from paracosm.core import checks
 from paracosm.core.progress import Progress, silent
-from paracosm.sweep import local
+from paracosm.sweep import local, ray
 from paracosm.sweep.cells import Cell, Outcome
 from paracosm.sweep.store import Store, writer
 
@@ -49,6 +49,8 @@ def sweep(
     if workers is not None:
         checks.at_least("workers", workers, 1)
     named = {cell.name: cell for cell in cells}
+    if backend != "local":
+        ray.reachable(backend)
     with writer(Path(store), named, resume=resume) as book:
         if retry_failed:
             book.retry_failed()
@@ -59,12 +61,8 @@ def sweep(
         return book.results()
 
 
-def _outcomes(backend: str, cells: Sequence[Cell], workers: int | None) -> Any:
-    if backend == "local":
-        return local.outcomes(cells, workers)
-    from paracosm.sweep import ray
-
-    return ray.outcomes(cells, backend, workers)
+def _outcomes(backend: str, cells: Sequence[Cell], workers: int | None) -> Generator[Outcome, None, None]:
+    return local.outcomes(cells, workers) if backend == "local" else ray.outcomes(cells, backend, workers)
 
 
 def _record(book: Store, outcomes: Iterator[Outcome], before: int, total: int, progress: Progress) -> None:

@@ -173,8 +173,14 @@ def _make(connection: sqlite3.Connection, cells: Mapping[str, Cell]) -> None:
 
 def _versions() -> dict[str, str]:
     """What rounding depends on, and our own version."""
-    found = {each.metadata["Name"]: each.version for each in importlib.metadata.distributions()}
-    return {"python": platform.python_version()} | {name: found.get(name, "none") for name in _PACKAGES}
+    return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
 
 
 def _same_versions(path: Path, connection: sqlite3.Connection) -> None:
