@@ -79,7 +79,9 @@ def test_a_measured_run_with_a_table(capsys, tmp_path, monkeypatch):
         Estimate(30.0, 25.0, 35.0, 64, "test"), 900.0, "plain", 50,
     )  # fmt: skip
     told = []
-    monkeypatch.setattr(measuring, "gradient_noise_of_run", lambda path, *, weighting, trust, progress: told.append(path) or noise)
+    monkeypatch.setattr(
+        measuring, "gradient_noise_of_run", lambda path, *, weighting, trust, progress: told.append(path) or noise
+    )
     (tmp_path / "measured.csv").write_text("cost,variance\n0.5,8\n2,3\n20,0.1\n")
     found = asked(capsys, tmp_path, "--budget 5000 --cost-rollout 1 --fidelity", tmp_path / "measured.csv")
     assert told == [tmp_path]
