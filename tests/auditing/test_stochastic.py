@@ -127,7 +127,7 @@ def test_the_audit_of_a_stochastic_policy_covers_the_truth():
         term = getattr(found.gap, cause)
         assert abs(term.mean - truth) <= 2.5 * (term.high - term.low) / 2 + 1e-9, cause  # 4.9 standard errors
     assert "on average" in found.precision
-    with pytest.raises(checks.BadData, match="are not the policy's mode"):
+    with pytest.raises(checks.BadData, match="are not those of the policy to be audited"):
         audit(world, policy, lived)
 
 
