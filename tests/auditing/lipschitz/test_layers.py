@@ -179,6 +179,19 @@ def test_readings_of_torch_networks_compute_the_same():
         np.testing.assert_allclose(jax.vmap(readers.read(network, SPEC))(STATES), expected, rtol=1e-10, atol=1e-10)
 
 
+def test_torch_layers_that_compute_something_else_are_not_read():
+    class Tanh(torch.nn.Module):
+        def forward(self, x):
+            return 3 * torch.tanh(x)
+
+    with pytest.raises(readers.Unreadable, match="Tanh is of a type whose slopes are not known"):
+        readers.read(torch.nn.Sequential(torch.nn.Linear(3, 2), Tanh()), SPEC)
+    hooked = torch.nn.Sequential(torch.nn.Linear(3, 2))
+    hooked[0].register_forward_hook(lambda module, given, found: 3 * found)
+    with pytest.raises(readers.Unreadable, match="Linear has hooks"):
+        readers.read(hooked, SPEC)
+
+
 def test_what_cannot_be_read_is_named():
     for part, word in (
         (eqx.nn.LayerNorm(3), "LayerNorm"),

@@ -258,13 +258,23 @@ def _(part: eqx.nn.Sequential, spec: Spec) -> Layered:
 
 def _torch(part: Any, spec: Spec) -> Layered:
     """A `torch.nn` module, known by its name so that torch need not be there."""
-    name = type(part).__name__
+    name = _torch_name(part)
     if name == "Sequential":
-        return _in_a_row(part, lambda layer: _TORCH.get(type(layer).__name__, lambda layer: None)(layer), spec)
+        return _in_a_row(part, lambda layer: _TORCH.get(_torch_name(layer), lambda layer: None)(layer), spec)
     if name != "Linear":
         raise Unreadable(f"torch.nn.{name} is of a type whose slopes are not known")
     weight = part.weight.detach().cpu().numpy()
     return affine(weight, 0.0 if part.bias is None else part.bias.detach().cpu().numpy())
+
+
+def _torch_name(part: Any) -> str:
+    """The class of a module that is torch's own and does nothing besides."""
+    name = type(part).__name__
+    if not type(part).__module__.startswith("torch.nn.modules."):
+        raise Unreadable(f"{name} is of a type whose slopes are not known")
+    if part._forward_hooks or part._forward_pre_hooks:
+        raise Unreadable(f"torch.nn.{name} has hooks, which may compute something else")
+    return name
 
 
 def _in_a_row(row: Iterable[Any], activation: Callable[[Any], Activation | None], spec: Spec) -> Layered:
