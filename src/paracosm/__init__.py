@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from paracosm.core.checks import ParacosmError
     from paracosm.core.data import Dataset, RewardLabels, Trajectory, Transitions
     from paracosm.core.decisions import Curve, GradientNoise, LabelPlan, MixturePlan, Plan
-    from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec
+    from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
     from paracosm.core.policy import Categorical, Deterministic, Gaussian, Mode, Policy
     from paracosm.core.records import Diagnosis, Estimate, Gap, Weights
     from paracosm.core.results import Comparison, RunResult
@@ -36,7 +36,7 @@ _HOMES = {
     "auditing.audit": ("audit",),
     "core.checks": ("ParacosmError",),
     "core.data": ("Dataset", "RewardLabels", "Trajectory", "Transitions"),
-    "core.mdp": ("MDP", "Box", "Discrete", "Domain", "Spec"),
+    "core.mdp": ("MDP", "Box", "Discrete", "Domain", "Spec", "never"),
     "core.policy": ("Categorical", "Deterministic", "Gaussian", "Mode", "Policy"),
     "core.decisions": ("Curve", "GradientNoise", "LabelPlan", "MixturePlan", "Plan"),
     "core.records": ("Diagnosis", "Estimate", "Gap", "Weights"),
@@ -98,6 +98,7 @@ __all__ = [
     "imagine",
     "learn",
     "load",
+    "never",
     "noise",
     "plan",
     "plan_labels",

@@ -43,7 +43,7 @@ def found(request, case):
 def test_errors_fall_with_samples_and_every_point_is_there(found):
     part, measured = found
     assert [(a.samples, a.seed) for a in measured.curve.anchors] == [(n, s) for s in range(2) for n in SIZES]
-    for curve in measured.others.values():
+    for curve in measured.by_states.values():
         error = np.array([a.error for a in curve.anchors]).reshape(2, 3).mean(axis=0)
         assert error[2] < error[0]
         assert (curve.part, curve.unit) == (part, "rms")

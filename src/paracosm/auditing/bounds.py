@@ -13,7 +13,6 @@ from paracosm.auditing.certificates import Local, certificates
 from paracosm.auditing.ends import learned_margin
 from paracosm.auditing.ladder import UNCUT, Clip
 from paracosm.auditing.lipschitz import constants
-from paracosm.auditing.lipschitz.readers import Unreadable
 from paracosm.auditing.onestep import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, never
@@ -100,12 +99,11 @@ class _AtMost(eqx.Module):
 
 def _local(world: MDP, policy: Policy, brackets: dict[str, Bracket]) -> Local | None:
     """Constants over balls, where every layer is known."""
-    try:
-        loops = constants.loops(world, policy)
-    except Unreadable:
+    whole = brackets["closed_loop"], brackets["closed_loop_reward"]
+    if any(each.kind == "estimate" for each in whole):
         return None
-    most = brackets["closed_loop"].upper, brackets["closed_loop_reward"].upper
-    return Local(_AtMost(loops, most), "certificate", "bounds from the layers' slopes over each ball")
+    bounded = _AtMost(constants.loops(world, policy), (whole[0].upper, whole[1].upper))
+    return Local(bounded, "certificate", "bounds from the layers' slopes over each ball")
 
 
 def _contraction(discount: float, closed_loop: Bracket) -> Bracket:

@@ -24,7 +24,7 @@ from paracosm.core.records import Weights
 from paracosm.core.rollout import advance, unroll
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 
-_NORM = "root mean square: of the dynamics in scaled states, of the reward in its own unit"
+NORM = "root mean square: of the dynamics in scaled states, of the reward in its own unit"
 
 
 class ByStep(NamedTuple):
@@ -152,7 +152,7 @@ def weights(world: MDP, policy: Policy, episodes: Trajectory, asked: OneStep, ke
     origin = "realised: along the errors measured on the real episodes"
     by_part = {"dynamics": unsure[0], "reward": unsure[1]}
     return (
-        Weights(realised[0], realised[1], _NORM, world.discount, horizon, origin, by_part),
+        Weights(realised[0], realised[1], NORM, world.discount, horizon, origin, by_part),
         _steepest(world, gradient, size[0], cut),
     )
 
@@ -187,7 +187,7 @@ class _Cut(NamedTuple):
 
 def _steepest(world: MDP, gradient: ByStep, error: float, cut: _Cut) -> Weights:
     slope = np.linalg.norm(gradient.dynamics * np.asarray(world.spec.state_scale), axis=-1)
-    costs = cut(slope * error) / error if error > 0 else slope.sum(axis=1)
-    about = (_NORM, world.discount, cut.horizon, "steepest: for errors that never cancel")
-    unsure = {"dynamics": _standard_error(costs), "reward": _standard_error(gradient.reward.sum(axis=1))}
-    return Weights(float(np.mean(costs)), float(np.mean(gradient.reward.sum(axis=1))), *about, unsure)
+    costs = cut(slope * error) / error if error > 0 else slope.sum(axis=1), gradient.reward.sum(axis=1)
+    mean, unsure = ([float(each(c)) for c in costs] for each in (np.mean, _standard_error))
+    about = (NORM, world.discount, cut.horizon, "steepest: for errors that never cancel")
+    return Weights(mean[0], mean[1], *about, {"dynamics": unsure[0], "reward": unsure[1]})

@@ -15,10 +15,10 @@ from paracosm import reporting
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument
+from paracosm.core.progress import Progress
 from paracosm.core.records import Diagnosis
 from paracosm.loop.foreign import audit_foreign
 from paracosm.loop.load import audit_run, load
-from paracosm.loop.run import Progress
 
 _EPISODES = 20
 _FIRST_SEED = 10_000

@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> None:
     found = _of_run(flags) if flags.source.is_dir() else _of_table(flags)
     if flags.out is not None:
         reporting.write(found, flags.out)
-    output.show(reporting.summary(found), found.summary(), as_json=flags.json)
+    output.show(reporting.summary(found), found.to_dict(), as_json=flags.json)
 
 
 def _of_table(flags: Flags) -> Plan:

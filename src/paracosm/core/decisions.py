@@ -134,10 +134,6 @@ class Plan(Record):
     warnings: tuple[str, ...]
     verdict: str
 
-    def summary(self) -> dict[str, object]:
-        """The document that `paracosm plan --json` prints."""
-        return self.to_dict()
-
 
 @dataclasses.dataclass(frozen=True)
 class Decision(Record):

@@ -40,10 +40,10 @@ class Refit(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The curve of a part on the states that count, the curves on each kind of states, and the refits behind them."""
+    """The curve of a part on the states that count, its curves on each kind of states, and the refits behind them."""
 
     curve: Curve
-    others: dict[str, Curve]
+    by_states: dict[str, Curve]
     refits: tuple[Refit, ...]
 
 

@@ -19,9 +19,9 @@ from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Mode, Policy
 from paracosm.core.precision import in_double
+from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import advance
-from paracosm.loop.run import Progress, silent
 from paracosm.real import datasets, foreign, making
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect

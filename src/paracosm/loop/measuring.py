@@ -14,6 +14,7 @@ from paracosm.auditing import ladder
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.lipschitz import constants
 from paracosm.auditing.onestep import ask
+from paracosm.auditing.sensitivities import NORM
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.decisions import Bought, Curve, GradientNoise, Measurements
@@ -22,16 +23,16 @@ from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Mode, Policy
 from paracosm.core.precision import in_double
+from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Weights
 from paracosm.imagination.gradient_noise import gradient_noise
 from paracosm.imagination.reinforce import Weighting
 from paracosm.learning.curves import Measured, Refit, learning_curve
 from paracosm.loop.load import Run, load
-from paracosm.loop.run import Progress, silent
+from paracosm.planning.plan import PARTS
 
 FILE = "measured.json"
 ROUTES = ("realised", "steepest", "fitted", "global")
-_PARTS: tuple[Bought, Bought] = ("dynamics", "reward")
 _SEEDS = 3
 _MOST_IMAGINED_STEPS = 100_000  # for each refit's dynamics term
 _APART = 2.0
@@ -105,23 +106,23 @@ def _starts(run: Run) -> jax.Array:
 
 
 def _measured(run: Run, progress: Progress) -> Measurements:
-    for part in _PARTS:
+    for part in PARTS:
         origin = run.result.fits[part].origin
         if origin != "learned":
             raise checks.BadData(f"the run's {part} is {origin}, not learned; a budget is split between two that are.")
     visited = Dataset.from_trajectory(run.episodes)
-    curves = {part: _curve(part, run, visited, progress) for part in _PARTS}
+    curves = {part: _curve(part, run, visited, progress) for part in PARTS}
     progress("weights", 0, 1)
     refits = {part: each.refits for part, each in curves.items()}
     routes = (*run.result.diagnosis.weights, fitted_weights(run.world, run.policy, run.episodes, refits))
     return Measurements(
         curves={part: each.curve for part, each in curves.items()},
-        collected={part: each.others["held out"] for part, each in curves.items()},
+        collected={part: each.by_states["held out"] for part, each in curves.items()},
         weights=routes,
         owned={"dynamics": len(run.data.transitions), "reward": len(run.data.labels)},
         cost_dynamics=run.result.purchases.price_transition,
         cost_reward=run.result.purchases.price_reward_label,
-        warnings=tuple(said for part in _PARTS if (said := _parted(part, curves[part]))),
+        warnings=tuple(said for part in PARTS if (said := _parted(part, curves[part]))),
     )
 
 
@@ -142,7 +143,7 @@ def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> Meas
 
 def _parted(part: Bought, found: Measured) -> str:
     """A sentence where the error on visited states is another than on collected ones, at the largest count."""
-    visited, collected = (_at_largest(curve) for curve in (found.curve, found.others["held out"]))
+    visited, collected = (_at_largest(curve) for curve in (found.curve, found.by_states["held out"]))
     ratio = visited / collected
     if 1 / _APART < ratio < _APART:
         return ""
@@ -167,9 +168,8 @@ def fitted_weights(world: MDP, policy: Policy, episodes: Trajectory, refits: Map
         errors = np.array([[*refit.errors.values()][-1] for refit in each])
         terms = np.array([abs(_term(world.replace(**{part: refit.part}), policy, episodes, part)) for refit in each])
         found[part] = float(np.sum(terms * errors) / np.sum(errors**2))
-    about = ("root mean square: of the dynamics in scaled states, of the reward in its own unit", world.discount)
     origin = "fitted: the audit's terms of refits against their errors"
-    return Weights(found["dynamics"], found["reward"], *about, episodes.alive.shape[1], origin)
+    return Weights(found["dynamics"], found["reward"], NORM, world.discount, episodes.alive.shape[1], origin)
 
 
 def _term(world: MDP, policy: Policy, episodes: Trajectory, part: str) -> float:
@@ -202,5 +202,5 @@ def _global(run: Run) -> Weights:
             f"the global constants let a unit of dynamics error cost {cost[0]:.3g} over {horizon} steps; such weights"
             " split nothing, and realised ones are needed."
         )
-    about = (run.result.diagnosis.weights[0].norm, world.discount, horizon)
-    return Weights(cost[0], cost[1], *about, "global: Lipschitz constants over all states (rung 1)")
+    origin = "global: Lipschitz constants over all states (rung 1)"
+    return Weights(cost[0], cost[1], NORM, world.discount, horizon, origin)

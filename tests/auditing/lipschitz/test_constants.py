@@ -185,6 +185,12 @@ def test_the_search_from_below_survives_a_host_callback():
     assert lower(foreign, points) == pytest.approx(np.cos(0.5))
 
 
+def test_a_slope_that_the_layers_do_not_account_for_disproves_them():
+    found = bracket(lambda x: 3 * x, affine(np.eye(2)), np.ones((3, 2)))
+    assert (found.kind, found.lower, found.upper) == ("estimate", 3, 3)
+    assert "do not account for the slope" in found.why
+
+
 def test_a_bracket_of_an_unknown_function_is_what_was_seen():
     found = bracket(jnp.sin, "sine is of a type whose slopes are not known", np.zeros((3, 1)))
     assert found.kind == "estimate"

@@ -26,6 +26,7 @@ from paracosm.core.records import Bracket
 from paracosm.core.types import Array, PRNGKey, Scalar, State
 
 _WIDE = 128
+_ROUNDING = 1e-6  # a slope that was seen may exceed a proven one by so much
 _ARGMAX = "the policy chooses by argmax, which has no Lipschitz constant"
 
 
@@ -92,6 +93,8 @@ def bracket(
     if isinstance(layered, str):
         return Bracket(seen, seen, "estimate", f"the largest seen: {layered}")
     proven = eclipse.upper(layered, region, columns, steps=_steps(layered))
+    if seen > proven * (1 + _ROUNDING):
+        return Bracket(seen, seen, "estimate", "the layers as read do not account for the slope that was seen")
     where = "everywhere" if region is None else "over the region"
     return Bracket(min(seen, proven), proven, "certificate", f"semidefinite bound from the layers' slopes, {where}")
 

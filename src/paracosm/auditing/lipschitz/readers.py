@@ -263,8 +263,8 @@ def _torch(part: Any, spec: Spec) -> Layered:
         return _in_a_row(part, lambda layer: _TORCH.get(_torch_name(layer), lambda layer: None)(layer), spec)
     if name != "Linear":
         raise Unreadable(f"torch.nn.{name} is of a type whose slopes are not known")
-    weight = part.weight.detach().cpu().numpy()
-    return affine(weight, 0.0 if part.bias is None else part.bias.detach().cpu().numpy())
+    weight = part.weight.detach().cpu().double().numpy()
+    return affine(weight, 0.0 if part.bias is None else part.bias.detach().cpu().double().numpy())
 
 
 def _torch_name(part: Any) -> str:
