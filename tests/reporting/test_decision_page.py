@@ -9,7 +9,7 @@ import pytest
 
 from paracosm.core.decisions import Anchor, CurveFit, LabelChoice
 from paracosm.core.records import Estimate, Weights
-from paracosm.reporting import decision_tables, decision_words, render, words
+from paracosm.reporting import decision_tables, decision_words, render, tables, words
 from tests.reporting import decision_records as records
 from tests.reporting.test_page import HOSTILE, Balanced
 
@@ -32,7 +32,7 @@ def test_plan_page_says_every_number():
         *(row.cells for row in decision_tables.split_rows(plan)),
         *decision_tables.budget_rows(plan),
         *decision_tables.curve_rows(plan),
-        *decision_tables.weight_rows(plan),
+        *tables.weight_rows(plan),
     ]
     expected = [cell for row in rows for cell in row]
     expected += [decision_words.ratio(plan), decision_words.regret(plan), decision_words.pilot(plan.next_pilot)]

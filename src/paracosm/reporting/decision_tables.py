@@ -144,11 +144,6 @@ def _law(fit: CurveFit) -> dict[str, str]:
     }
 
 
-def weight_rows(plan: Plan) -> list[Texts]:
-    """How weights were found, that of the dynamics and that of the reward; the first are used."""
-    return [(each.origin, words.number(each.dynamics), words.number(each.reward)) for each in plan.weights]
-
-
 def label_rows(plan: LabelPlan) -> list[Lettered]:
     """The choice and its alternatives: cost, rollouts, repeats, variance, why."""
     chosen = LabelChoice(plan.cost, plan.rollouts, plan.repeats, plan.variance, "this plan")

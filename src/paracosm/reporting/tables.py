@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from paracosm.core.records import Diagnosis, Estimate, PartFit, Training
+from paracosm.core.decisions import Plan
+from paracosm.core.records import Diagnosis, Estimate, PartFit, Training, Weights
 from paracosm.core.results import Comparison, Purchases, RunResult
 from paracosm.reporting import words
 
@@ -99,9 +100,14 @@ def bracket_rows(found: Diagnosis) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def weight_rows(found: Diagnosis) -> list[tuple[str, str, str]]:
-    """How weights were found, that of the dynamics and that of the reward."""
-    return [(each.origin, words.number(each.dynamics), words.number(each.reward)) for each in found.weights]
+def weight_rows(found: Diagnosis | Plan) -> list[tuple[str, str, str]]:
+    """How weights were found, that of the dynamics and that of the reward, with their standard errors."""
+    return [(each.origin, _weight(each, "dynamics"), _weight(each, "reward")) for each in found.weights]
+
+
+def _weight(weights: Weights, part: str) -> str:
+    value, unsure = words.number(getattr(weights, part)), weights.unsure.get(part, 0.0)
+    return f"{value} ± {words.number(unsure)}" if unsure > 0 else value
 
 
 def order_rows(found: Diagnosis) -> list[tuple[str, str, str, str]]:
