@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from paracosm.core import estimators
-from paracosm.core.checks import BadData
+from paracosm.core.checks import BadArgument, BadData
 from tests.statistical import assert_share
 
 samples = hnp.arrays(np.float64, st.integers(2, 30), elements=st.floats(-1e3, 1e3))
@@ -60,3 +60,32 @@ def test_a_root_mean_square_is_the_root_of_the_mean(squares):
     assert found.mean == pytest.approx(np.sqrt(squares.mean()))
     assert 0 <= found.low <= found.mean <= found.high
     assert found.high == pytest.approx(np.sqrt(squared.high))
+
+
+@pytest.mark.parametrize("n", [6, 7, 30, 101])
+def test_the_interval_of_a_median_covers_at_least_as_often_as_it_says_and_is_the_narrowest(n):
+    draws = np.random.default_rng(n).exponential(size=(4000, n))
+    found = [estimators.median(row) for row in draws]
+    inside = np.arange(n + 1)
+    ranks = [int(np.searchsorted(np.sort(draws[0]), x)) for x in (found[0].low, found[0].high)]
+    covers = stats.binom.pmf(inside[(inside > ranks[0]) & (inside <= ranks[1])], n, 0.5).sum()
+    narrower = stats.binom.pmf(inside[(inside > ranks[0] + 1) & (inside <= ranks[1] - 1)], n, 0.5).sum()
+    assert narrower < 0.95 <= covers
+    assert_share(sum(e.low <= np.log(2) <= e.high for e in found), len(found), covers)
+
+
+def test_five_samples_have_no_interval_of_the_median():
+    found = estimators.median([5.0, 1, 3, 2, 4])
+    assert (found.mean, found.low, found.high) == (3, -np.inf, np.inf)
+    with pytest.raises(BadData, match="at least one"):
+        estimators.median([])
+
+
+def test_a_share_has_the_exact_interval():
+    none, half = estimators.share(0, 525), estimators.share(30, 60)
+    assert (none.mean, none.low) == (0, 0)
+    assert none.high == pytest.approx(1 - 0.025 ** (1 / 525))
+    assert stats.binom.cdf(30, 60, half.high) == pytest.approx(0.025)
+    assert stats.binom.sf(29, 60, half.low) == pytest.approx(0.025)
+    with pytest.raises(BadArgument, match="hits"):
+        estimators.share(3, 2)

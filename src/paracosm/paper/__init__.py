@@ -1,0 +1,1 @@
+"""The experiments of the paper, ours beside theirs: one readable file each."""
