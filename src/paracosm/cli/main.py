@@ -16,6 +16,7 @@ COMMANDS = {
     "audit": "explain the gap between imagined and real return, of a finished run or of your own world model",
     "plan": "what to buy next with a budget: transitions, reward labels, or both",
     "labels": "cheap noisy labels or expensive clean ones, and how to remove the bias of cheap ones",
+    "paper": "the experiments of the paper, ours beside theirs",
     "report": "write the report of a finished run again",
     "compare": "put the results of several runs side by side",
 }
@@ -58,7 +59,11 @@ def _run(command: str, *arguments: str) -> int:
     except ParacosmError as error:
         return _say(str(error))
     except KeyboardInterrupt:
-        again = "; what was finished is kept, and the same command with --resume goes on" if command == "run" else ""
+        again = (
+            "; what was finished is kept, and the same command with --resume goes on"
+            if command in ("run", "paper")
+            else ""
+        )
         sys.stderr.write(f"\nStopped{again}.\n")
         return 130
     except BrokenPipeError:

@@ -8,11 +8,12 @@ from typing import Any
 from markupsafe import Markup
 
 from paracosm.core.decisions import LabelPlan, MixturePlan, Plan
+from paracosm.core.experiments import Experiment
 from paracosm.core.records import Diagnosis
 from paracosm.core.results import Comparison, RunResult
 from paracosm.reporting import figures
 from paracosm.reporting.figures.overlay import MOST_DIMENSIONS
-from paracosm.reporting.figures.svg import inline
+from paracosm.reporting.figures.svg import alone, inline
 
 
 def diagnosis(found: Diagnosis) -> dict[str, Any]:
@@ -76,6 +77,17 @@ def label_plan(found: LabelPlan) -> dict[str, Any]:
 def mixture_plan(found: MixturePlan) -> dict[str, Any]:
     """The figures of a mixture plan."""
     return {"errors": _inline(figures.plot_mixture(found), "errors", "Squared error of each way to label")}
+
+
+def charts(found: Experiment) -> dict[str, Markup]:
+    """The charts of an experiment by name."""
+    drawn = found.findings.charts
+    return {chart.name: _inline(figures.plot_chart(chart), f"chart-{chart.name}", chart.title) for chart in drawn}
+
+
+def chart_files(found: Experiment) -> dict[str, str]:
+    """The charts of an experiment as SVG files, by the ends of their names."""
+    return {f"{chart.name}.svg": alone(figures.plot_chart(chart), chart.name) for chart in found.findings.charts}
 
 
 def _all(drawn: Sequence[Any], name: str, description: str) -> list[Markup]:

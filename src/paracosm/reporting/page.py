@@ -8,14 +8,15 @@ from typing import Any
 
 import jinja2
 
-from paracosm.core.decisions import LabelPlan, Plan
+from paracosm.core.decisions import LabelPlan, MixturePlan, Plan
+from paracosm.core.experiments import Experiment
 from paracosm.core.files import whole
 from paracosm.core.records import Diagnosis
 from paracosm.core.results import Comparison, RunResult
-from paracosm.reporting import decision_tables, decision_words, tables, words
+from paracosm.reporting import decision_tables, decision_words, experiment_words, tables, words
 from paracosm.reporting.decision_terminal import AnyPlan
 
-Renderable = RunResult | Diagnosis | Comparison | AnyPlan
+Renderable = RunResult | Diagnosis | Comparison | AnyPlan | Experiment
 
 
 def render(record: Renderable) -> str:
@@ -28,13 +29,14 @@ def render(record: Renderable) -> str:
         return _fill("report.html", run=record, found=found, figures=drawn)
     if isinstance(record, Diagnosis):
         return _fill("report.html", run=None, found=record, figures=drawing.diagnosis(record))
-    if isinstance(record, Comparison):
-        return _fill("comparison.html", runs=record, figures=drawing.comparison(record))
-    if isinstance(record, Plan):
-        return _fill("plan.html", plan=record, figures=drawing.plan(record))
-    if isinstance(record, LabelPlan):
-        return _fill("labels.html", plan=record, figures=drawing.label_plan(record))
-    return _fill("mixture.html", plan=record, figures=drawing.mixture_plan(record))
+    template, name, draw = {
+        Comparison: ("comparison.html", "runs", drawing.comparison),
+        Experiment: ("experiment.html", "record", drawing.charts),
+        LabelPlan: ("labels.html", "plan", drawing.label_plan),
+        MixturePlan: ("mixture.html", "plan", drawing.mixture_plan),
+        Plan: ("plan.html", "plan", drawing.plan),
+    }[type(record)]
+    return _fill(template, **{name: record, "figures": draw(record)})
 
 
 def write(record: Renderable, path: str | Path) -> Path:
@@ -49,6 +51,27 @@ def write(record: Renderable, path: str | Path) -> Path:
     return Path(path)
 
 
+def publish(record: Experiment, folder: str | Path) -> tuple[Path, ...]:
+    """Write an experiment as a page, as Markdown with a picture file for each chart, and as JSON; returns the paths.
+
+    Raises:
+        BadArgument: the folder cannot be written.
+    """
+    from paracosm.reporting import drawing
+
+    stem = record.name.lower()
+    written = {
+        f"{stem}.json": f"{record.to_json()}\n",
+        f"{stem}.md": _fill("experiment.md", record=record),
+        f"{stem}.html": render(record),
+        **{f"{stem}-{end}": text for end, text in drawing.chart_files(record).items()},
+    }
+    for name, text in written.items():
+        with whole(Path(folder) / name) as part:
+            part.write_text(text, encoding="utf-8")
+    return tuple(Path(folder) / name for name in written)
+
+
 def _fill(template: str, **values: Any) -> str:
     return _templates().get_template(template).render(**values)
 
@@ -57,7 +80,7 @@ def _fill(template: str, **values: Any) -> str:
 def _templates() -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("paracosm.reporting"),
-        autoescape=True,
+        autoescape=lambda name: name is None or not name.endswith(".md"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -67,5 +90,6 @@ def _templates() -> jinja2.Environment:
         "tables": tables,
         "decision_words": decision_words,
         "decision_tables": decision_tables,
+        "experiment_words": experiment_words,
     }
     return made

@@ -10,20 +10,24 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from paracosm.core.experiments import Experiment
 from paracosm.core.records import Diagnosis, Estimate
 from paracosm.core.results import Comparison, RunResult
 from paracosm.reporting import tables, words
 from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
+from paracosm.reporting.experiment_terminal import experiment
 
 COLORS = {"reward": "dark_orange", "termination": "green", "dynamics": "blue", "horizon": "yellow"}
 RUNS_ABREAST = 3
 HALF_BAR = 9
 
 
-def summary(record: RunResult | Diagnosis | Comparison | AnyPlan) -> RenderableType:
+def summary(record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment) -> RenderableType:
     """What a record says, in 80 columns, for any rich console."""
     if isinstance(record, AnyPlan):
         return planned(record)
+    if isinstance(record, Experiment):
+        return experiment(record)
     if isinstance(record, Comparison):
         return _comparison(record)
     if isinstance(record, Diagnosis):

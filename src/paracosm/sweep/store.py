@@ -132,6 +132,14 @@ def failures(path: str | Path) -> dict[str, Outcome]:
         return {row[0]: Outcome(*row) for row in rows}
 
 
+def provenance(path: str | Path) -> tuple[dict[str, str], float]:
+    """The versions that a store was written with, and the seconds that its cells took; raises as `results` does."""
+    with _reader(Path(path)) as connection:
+        versions = dict(connection.execute("SELECT name, version FROM versions"))
+        (seconds,) = connection.execute("SELECT total(seconds) FROM cells").fetchone()
+        return versions, seconds
+
+
 def _results(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
     rows = connection.execute("SELECT name, result FROM cells WHERE state = 'done' ORDER BY place")
     return {name: json.loads(result) for name, result in rows}

@@ -1,5 +1,6 @@
 """One file per plot; every plot is `plot_name(record) -> Figure`, drawn at 72 dots an inch: a unit is a pixel."""
 
+from paracosm.reporting.figures.chart import plot_chart
 from paracosm.reporting.figures.comparison_causes import plot_comparison_causes
 from paracosm.reporting.figures.comparison_returns import plot_comparison_returns
 from paracosm.reporting.figures.dimensions import plot_dimensions
@@ -17,6 +18,7 @@ from paracosm.reporting.figures.steps import plot_steps
 from paracosm.reporting.figures.training import plot_training
 
 __all__ = [
+    "plot_chart",
     "plot_comparison_causes",
     "plot_comparison_returns",
     "plot_dimensions",

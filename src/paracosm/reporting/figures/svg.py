@@ -14,6 +14,14 @@ from paracosm.reporting.figures.theme import ROLES, house_style
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 
 
+def alone(figure: Figure, name: str) -> str:
+    """A whole SVG file on white, the same every time, for a page that cannot hold it inline."""
+    buffer = io.StringIO()
+    with house_style(), matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata=_NO_METADATA, facecolor="white")
+    return re.sub(r"[ \t]+$", "", buffer.getvalue(), flags=re.M)
+
+
 def inline(figure: Figure, name: str, description: str) -> str:
     """An `<svg>` element: ids made unique by `name`, colours left to the page, text as text, the same every time."""
     buffer = io.StringIO()

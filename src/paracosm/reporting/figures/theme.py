@@ -96,15 +96,15 @@ def short(value: float) -> str:
     return f"{value:g}"
 
 
-def key(axes: Axes) -> None:
-    """A frameless legend of the axes' lines in one row above the figure."""
+def key(axes: Axes, columns: int | None = None) -> None:
+    """A frameless legend of the axes' lines above the figure, in one row unless told."""
     handles, labels = axes.get_legend_handles_labels()
     figure = axes.get_figure(root=True)
     figure.legend(  # pyright: ignore[reportOptionalMemberAccess]
         handles,
         labels,
         loc="outside upper left",
-        ncols=len(labels),
+        ncols=columns or len(labels),
         frameon=False,
         fontsize=10.5,
         handlelength=1.5,

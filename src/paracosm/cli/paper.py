@@ -1,0 +1,124 @@
+"""`paracosm paper`: the experiments of the paper, ours beside theirs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import rich.console
+import tyro
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from paracosm import reporting
+from paracosm.cli import output
+from paracosm.core.checks import BadArgument, BadData
+from paracosm.core.experiments import Experiment
+from paracosm.core.progress import Progress
+from paracosm.paper.contents import CONTENTS
+from paracosm.paper.reproduce import How, reproduce
+from paracosm.paper.study import Scale
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """The experiments of "On Training in Imagination" (Timor et al. 2026), ours beside theirs.
+
+    Without an experiment: the list of them, and the time that each takes.
+
+    Examples:
+      paracosm paper E1 --out results/e1
+      paracosm paper all --scale quick
+      paracosm paper E2 --scale full --out results/e2 --resume
+
+    Attributes:
+        experiment: E1 to E7, or all.
+        out: The folder for the tables, figures, pages and the store of finished cells.
+        scale: Sizes that take minutes, or the paper's.
+        ray: Run the cells on the Ray cluster at this address (auto, host:port, ray://host:port) rather than here.
+        workers: Processes here, by default one per core; on a cluster, cells at a time.
+        resume: Go on with the cells that are in --out; a finished one is never run again.
+        force: Throw the cells in --out away and begin anew.
+        retry_failed: With the cells in --out, run those again that failed.
+        json: Print one JSON document on stdout instead of the tables.
+    """
+
+    experiment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="EXPERIMENT")] = ""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
+    scale: Scale = "quick"
+    ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    resume: bool = False
+    force: bool = False
+    retry_failed: bool = False
+    json: bool = False
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run it."""
+    flags = output.parse(Flags, arguments, "paper")
+    if not flags.experiment:
+        return output.show(_contents(), {name: each._asdict() for name, each in CONTENTS.items()}, as_json=flags.json)
+    if flags.resume and flags.force:
+        raise BadArgument(
+            "--resume and --force are both given; one goes on with the cells in --out, the other begins anew."
+        )
+    if flags.experiment == "all":
+        return _all(flags)
+    with output.progress() as tell:
+        record, files = _one(flags.experiment, flags, tell)
+    output.show(reporting.summary(record), _document(record, files), as_json=flags.json)
+    if not flags.json:
+        output.show(Text(f"\nThe page is {_page(files)}"), {}, as_json=False)
+    return None
+
+
+def _one(name: str, flags: Flags, tell: Progress) -> tuple[Experiment, tuple[Path, ...]]:
+    how = How(flags.ray or "local", flags.workers, flags.resume, flags.force, flags.retry_failed)
+    return reproduce(name, flags.out, flags.scale, how, tell)
+
+
+def _all(flags: Flags) -> None:
+    """One after the other; cells that fail in one do not stop the next, and are told of in the end."""
+    documents, problems = [], []
+    console = rich.console.Console()
+    for name in CONTENTS:
+        try:
+            with output.progress() as tell:
+                record, files = _one(name, flags, tell)
+        except BadData as problem:
+            problems.append(str(problem))
+            continue
+        documents.append(_document(record, files))
+        if not flags.json:
+            console.print(reporting.summary(record), Text(f"\nThe page is {_page(files)}\n"))
+    if flags.json:
+        sys.stdout.write(json.dumps(documents, indent=1, allow_nan=False) + "\n")
+    if problems:
+        raise BadData(" ".join(problems))
+
+
+def _document(record: Experiment, files: tuple[Path, ...]) -> dict:
+    return record.summary(tuple(map(str, files)))
+
+
+def _page(files: tuple[Path, ...]) -> Path:
+    return next(path for path in files if path.suffix == ".html")
+
+
+def _contents() -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for name in ("", "experiment", "quick", "full, on two cores"):
+        table.add_column(name)
+    for name, each in CONTENTS.items():
+        table.add_row(name, each.title, _minutes(each.quick), _minutes(each.full))
+    return table
+
+
+def _minutes(minutes: float) -> str:
+    return f"{60 * minutes:.0f} s" if minutes < 1.5 else f"{minutes:.0f} min"

@@ -1,0 +1,90 @@
+"""Run an experiment of the paper: its cells in a sweep, its findings in files."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from paracosm import reporting
+from paracosm.core import checks
+from paracosm.core.experiments import Experiment
+from paracosm.core.progress import Progress, silent
+from paracosm.paper.contents import CONTENTS, study
+from paracosm.paper.study import Answer, Scale
+from paracosm.sweep.cells import Cell
+from paracosm.sweep.run import sweep
+from paracosm.sweep.store import failures, provenance
+
+
+@dataclasses.dataclass(frozen=True)
+class How:
+    """How the cells are run: see `sweep.run.sweep`. `force` throws away a sweep that is in the folder."""
+
+    backend: str = "local"
+    workers: int | None = None
+    resume: bool = False
+    force: bool = False
+    retry_failed: bool = False
+
+
+def reproduce(
+    name: str, out: str | Path, scale: Scale = "quick", how: How = How(), progress: Progress = silent
+) -> tuple[Experiment, tuple[Path, ...]]:
+    """The experiment with all that it shows, and the files it was written to: JSON, two pages, charts, the store.
+
+    Args:
+        name: `E1` to `E7`.
+        out: the folder; the experiment's files begin with its name, so that several can share it.
+        scale: `quick` takes minutes, `full` has the paper's sizes.
+        how: where and how the cells run.
+        progress: told after each cell.
+
+    Raises:
+        BadArgument: no such experiment, or the folder holds its sweep already and neither `resume` nor `force` is set.
+        BadData: cells failed; the others are kept.
+        Missing: the back end is not there.
+    """
+    asked = study(name)
+    cells = asked.cells(scale)
+    store = Path(out) / f"{name.lower()}.sqlite"
+    if how.force:
+        _remove(store)
+    answered = _swept(name, cells, store, how, progress)
+    versions, seconds = provenance(store)
+    record = Experiment(
+        name=name,
+        title=CONTENTS[name].title,
+        question=asked.question,
+        scale=scale,
+        command=f"paracosm paper {name} --scale {scale}",
+        cells=len(cells),
+        seconds=seconds,
+        versions=versions,
+        findings=asked.read(answered),
+    )
+    return record, (*reporting.publish(record, out), store)
+
+
+def _swept(name: str, cells: list[Cell], store: Path, how: How, progress: Progress) -> list[Answer]:
+    if store.exists() and not (how.resume or how.retry_failed):
+        raise checks.BadArgument(
+            f"{store} holds a sweep of {name}; give --resume to go on with it, --force to begin anew."
+        )
+
+    def named(stage: str, done: int, total: int, word: str = "") -> None:
+        progress(name if stage == "sweep" else stage, done, total, word)
+
+    found = sweep(cells, store, backend=how.backend, workers=how.workers, retry_failed=how.retry_failed, progress=named)
+    failed = failures(store)
+    if failed:
+        first = next(iter(failed.values()))
+        raise checks.BadData(
+            f"{len(failed)} of the {len(cells)} cells of {name} failed, the first with {first.error!r}; the others are"
+            f" kept in {store}: give --retry-failed to run these again."
+        )
+    return [Answer(cell.function, cell.arguments, found[cell.name]) for cell in cells]
+
+
+def _remove(store: Path) -> None:
+    for end in ("", "-wal", "-shm", ".lock"):
+        store.with_name(store.name + end).unlink(missing_ok=True)

@@ -1,0 +1,47 @@
+"""An experiment's numbers in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from paracosm.core.experiments import Claim, Experiment
+from paracosm.core.records import Estimate
+from paracosm.reporting import words
+
+
+def ours(claim: Claim) -> str:
+    """Our number and its interval, if it has more than one point."""
+    found = Estimate(claim.ours, claim.low, claim.high, 0, claim.method)
+    return words.number(claim.ours) if claim.low == claim.high else words.estimate(found)
+
+
+def paper(claim: Claim) -> str:
+    """The paper's number in its words."""
+    return claim.paper_says or ("no number" if claim.paper is None else words.number(claim.paper))
+
+
+def verdicts(record: Experiment) -> str:
+    """How many claims agree, differ, and cannot be compared."""
+    counts = Counter(claim.verdict for claim in record.findings.claims)
+    said = {
+        "agrees": "{} of {} claims agree with the paper",
+        "differs": "{} differ" if counts["differs"] != 1 else "{} differs",
+        "cannot be compared": "{} cannot be compared",
+    }
+    total = len(record.findings.claims)
+    return ", ".join(said[name].format(counts[name], total) for name in said if counts[name] or name == "agrees") + "."
+
+
+def cost(record: Experiment) -> str:
+    """Cells and the time they took."""
+    return f"{record.cells:,} cells, {words.seconds(record.seconds)} of work"
+
+
+def versions(record: Experiment) -> str:
+    """What the numbers depend on."""
+    return ", ".join(f"{name} {version}" for name, version in record.versions.items())
+
+
+def markdown(text: str) -> str:
+    """A table's cell in Markdown."""
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,109 @@
+"""An experiment from its cells to its files: stopped, resumed, begun anew, with cells that fail."""
+
+import json
+import sys
+
+import pytest
+
+from paracosm.cli.main import main
+from paracosm.core.checks import BadArgument, BadData
+from paracosm.core.experiments import Experiment, Findings
+from paracosm.core.records import Estimate
+from paracosm.paper import contents
+from paracosm.paper.reproduce import How, reproduce
+from paracosm.paper.study import Study, beyond
+from paracosm.sweep.cells import Cell
+
+
+def square(number, broken):
+    if broken and number == 2:
+        raise ValueError("no room")
+    return {"square": number * number}
+
+
+def read(answers):
+    total = sum(answer.result["square"] for answer in answers)
+    found = Estimate(total, total, total, len(answers), "exact")
+    claim = beyond("total", "The squares add up.", found, why="the paper does not add.")
+    return Findings(("Squares.",), (), (claim,), (), (), f"They add up to {total}.")
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """E1 made of a few cells of this file."""
+
+    def of(broken=False):
+        def cells(scale):
+            count = 3 if scale == "quick" else 5
+            return [Cell(f"{__name__}:square", {"number": n, "broken": broken}) for n in range(count)]
+
+        monkeypatch.setitem(sys.modules, "paracosm.paper.e1", type("E1", (), {"STUDY": Study("Add up?", cells, read)}))
+
+    of()
+    return of
+
+
+def test_an_experiment_is_written_and_read_back(small, tmp_path):
+    record, files = reproduce("E1", tmp_path, "full")
+    assert (record.cells, record.findings.claims[0].ours) == (5, 30)
+    assert record.versions["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert record.seconds > 0
+    assert Experiment.from_json((tmp_path / "e1.json").read_text()) == record
+    assert all(path.exists() for path in files)
+
+
+def test_what_is_there_is_neither_lost_nor_done_again_unasked(small, tmp_path):
+    reproduce("E1", tmp_path)
+    with pytest.raises(BadArgument, match=r"e1\.sqlite holds a sweep of E1.*--resume.*--force"):
+        reproduce("E1", tmp_path)
+    again, _ = reproduce("E1", tmp_path, how=How(resume=True))
+    assert again == reproduce("E1", tmp_path, how=How(resume=True))[0]
+    with pytest.raises(BadArgument, match="another sweep"):
+        reproduce("E1", tmp_path, "full", How(resume=True))
+    assert reproduce("E1", tmp_path, "full", How(force=True))[0].cells == 5
+
+
+def test_failed_cells_are_told_and_the_others_kept(small, tmp_path):
+    small(broken=True)
+    with pytest.raises(BadData, match=r"1 of the 3 cells of E1 failed.*no room.*--retry-failed"):
+        reproduce("E1", tmp_path)
+    with pytest.raises(BadData, match="1 of the 3"):
+        reproduce("E1", tmp_path, how=How(retry_failed=True))
+
+
+def test_the_command_prints_one_document(small, tmp_path, capsys):
+    assert main(["paper", "E1", "--out", str(tmp_path), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["experiment"], printed["scale"], len(printed["claims"])) == ("E1", "quick", 1)
+    assert str(tmp_path / "e1.html") in printed["files"]
+
+
+def test_all_goes_on_after_one_that_fails(small, tmp_path, capsys, monkeypatch):
+    small(broken=True)
+    monkeypatch.setattr(contents, "CONTENTS", {"E1": contents.CONTENTS["E1"]})
+    monkeypatch.setattr("paracosm.cli.paper.CONTENTS", contents.CONTENTS)
+    assert main(["paper", "all", "--out", str(tmp_path), "--json"]) == 2
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == []
+    assert "1 of the 3 cells of E1 failed" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["E8"], "there is no experiment 'E8'; there are E1, E2"),
+        (["E1", "--resume", "--force"], "both given"),
+        (["E1", "--ray", "nowhere:1"], "nowhere:1"),
+    ],
+)
+def test_bad_input_is_one_sentence(small, tmp_path, capsys, arguments, said):
+    assert main(["paper", *arguments, "--out", str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_the_list_needs_no_experiment(capsys):
+    assert main(["paper"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in contents.CONTENTS)
