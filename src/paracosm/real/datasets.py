@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import zipfile
 from collections.abc import Mapping
@@ -14,8 +13,7 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.files import whole
-
-COLUMNS = tuple(field.name for field in dataclasses.fields(Dataset))
+from paracosm.real.columns import COLUMNS, from_columns
 
 _HDF5 = (".h5", ".hdf5")
 
@@ -74,28 +72,6 @@ def extra(module: str, name: str, where: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise checks.Missing(f"{where} needs {module}: pip install 'paracosm[{name}]' ({error}).") from error
-
-
-def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
-    """A data set from its columns, each brought to its type.
-
-    Raises:
-        BadData: a column is missing or has the wrong number of dimensions.
-    """
-    if lacking := [name for name in COLUMNS if name not in columns]:
-        raise checks.BadData(f"{where} lacks the columns {', '.join(lacking)}; a data set has {', '.join(COLUMNS)}.")
-    discrete = np.issubdtype(columns["action"].dtype, np.integer)
-    kinds = {"state": np.float32, "next_state": np.float32, "reward": np.float64, "episode": np.int64, "time": np.int64}
-    kinds["action"] = np.int32 if discrete else np.float32
-    try:
-        typed = {name: columns[name].astype(kinds.get(name, bool)) for name in COLUMNS}
-    except (TypeError, ValueError) as error:
-        raise checks.BadData(f"{where} has columns that are not numbers: {error}.") from error
-    for name, values in typed.items():
-        wanted = 2 if name in ("state", "next_state") or (name == "action" and not discrete) else 1
-        if values.ndim != wanted:
-            raise checks.BadData(f"{where}: {name} has {values.ndim} dimensions; {wanted} are needed.")
-    return Dataset(**typed)
 
 
 def _kind(where: str) -> str:

@@ -13,7 +13,7 @@ from minari.dataset.minari_dataset import parse_dataset_id
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.real.datasets import from_columns
+from paracosm.real.columns import from_columns
 
 _MARKS = ("truncated", "episode", "time", "has_transition", "has_label")  # what Minari has no place for
 _PREFIX = "paracosm_"
