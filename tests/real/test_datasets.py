@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paracosm.core import checks
-from paracosm.real.datasets import COLUMNS, load, save
+from paracosm.real.columns import COLUMNS
+from paracosm.real.datasets import load, save
 from paracosm.real.verbs import collect
 from tests.real.test_collecting import assert_equal
 from tests.real.worlds import counter, walk
