@@ -1,0 +1,184 @@
+"""The two small worlds of E4 to E6, and REINFORCE gradients of their rollouts under labels that are wrong.
+
+`linear` is linear-quadratic under a linear Gaussian policy, so that every expected gradient has a closed form. `tanh` has
+smooth random dynamics and reward, and the library's own Gaussian policy on a small network.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Float
+
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP
+from paracosm.core.networks import MLP
+from paracosm.core.noise import LabelNoise
+from paracosm.core.policy import Gaussian, StochasticPolicy
+from paracosm.core.rollout import returns_to_go, unroll
+from paracosm.core.types import Array, PRNGKey, Scalar
+from paracosm.imagination.reinforce import Weighting, leave_one_out, surrogate, time_weights
+from paracosm.real.systems import Gain, Linear, Quadratic, linear_quadratic, lipschitz_synthetic
+
+WORLDS = ("linear", "tanh")
+HORIZON, DISCOUNT = 10, 0.9
+_CHUNK = 4096  # rollouts side by side
+
+Over = Literal["none", "leave-one-out", "batch mean"]
+
+
+class LinearGaussian(StochasticPolicy):
+    """Actions `-Ks + exp(log_std) ε`, without bounds."""
+
+    K: Float[Array, "action state"]
+    log_std: Float[Array, " action"]
+
+    def mode(self, state: Array) -> Array:
+        return -self.K @ state
+
+    def sample(self, state: Array, key: PRNGKey) -> Array:
+        return self.mode(state) + jnp.exp(self.log_std) * jax.random.normal(key, self.log_std.shape)
+
+    def log_prob(self, state: Array, action: Array) -> Scalar:
+        z = (action - self.mode(state)) / jnp.exp(self.log_std)
+        return jnp.sum(-0.5 * z**2 - self.log_std)
+
+    def entropy(self, state: Array) -> Scalar:
+        return jnp.sum(self.log_std + 0.5 * math.log(2 * math.pi * math.e))
+
+
+class Small(NamedTuple):
+    """A world and the policy whose gradient is estimated in it."""
+
+    world: MDP
+    policy: StochasticPolicy
+
+
+@functools.cache
+def small(name: str) -> Small:
+    """The world of this name: three states, two actions, ten steps, discount 0.9."""
+    sizes: dict[str, Any] = {"state_size": 3, "action_size": 2, "discount": DISCOUNT, "horizon": HORIZON}
+    if name == "linear":
+        world, policy = linear_quadratic(jax.random.key(4), norms=(0.8, 0.5, 0.4), **sizes)
+        assert isinstance(policy.function, Gain)
+        return Small(world, LinearGaussian(policy.function.K, jnp.full(2, math.log(0.5))))
+    world, _ = lipschitz_synthetic(jax.random.key(4), dynamics=0.9, **sizes)
+    network = MLP(3, 2, 4, 1, jax.random.key(5))
+    return Small(world, Gaussian(network, jnp.full(2, math.log(0.5)), world.spec.action, True))
+
+
+@functools.cache
+def tilt(name: str) -> Callable[[Array, Array, Array], Scalar]:
+    """What biased labels add to the reward, a function of state and action: in either world of the reward's own kind."""
+    if name == "linear":
+        return Quadratic(jnp.diag(jnp.array([-0.6, 0.2, 0.4])), 0.3 * jnp.eye(2), jnp.zeros(3))
+    other = lipschitz_synthetic(jax.random.key(6), state_size=3, action_size=2)[0].reward
+    return lambda s, a, t: 0.5 * other(s, a, t)
+
+
+def expected(name: str, reward: Quadratic, weighting: Weighting = "discounted") -> np.ndarray:
+    """The expected gradient `[parameters]` in the linear world if labels are `reward`, in closed form.
+
+    Of `J(θ_0, …, θ_{H-1})`, a parameter for each step, it is `Σ_t ∂J/∂θ_t` with the weight γ^t and
+    `Σ_t γ^{-t} ∂J/∂θ_t` without. `J` follows from `E s sᵀ`, `I/3` at first.
+    """
+    world, policy = small(name)
+    f = world.dynamics
+    assert isinstance(f, Linear)
+    assert isinstance(policy, LinearGaussian)
+
+    def total(policies: LinearGaussian) -> Scalar:
+        def step(second: Array, at: tuple[LinearGaussian, Array]) -> tuple[Array, Array]:
+            one, weight = at
+            noise = jnp.diag(jnp.exp(2 * one.log_std))
+            actions = one.K @ second @ one.K.T + noise
+            paid = -jnp.trace(reward.Q @ second) - jnp.trace(reward.R @ actions)
+            closed = f.A - f.B @ one.K
+            return closed @ second @ closed.T + f.B @ noise @ f.B.T, weight * paid
+
+        weights = time_weights("discounted", world.discount, HORIZON)
+        return jnp.sum(jax.lax.scan(step, jnp.eye(3) / 3, (policies, weights))[1])
+
+    stacked = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (HORIZON, *leaf.shape)), policy)
+    by_step = jax.vmap(lambda one: ravel_pytree(one)[0])(jax.grad(total)(stacked))
+    again = time_weights(weighting, world.discount, HORIZON) / time_weights("discounted", world.discount, HORIZON)
+    return np.asarray(again @ by_step, np.float64)
+
+
+def gradients(
+    name: str,
+    noise: LabelNoise,
+    seed: int,
+    *,
+    groups: int,
+    size: int = 1,
+    weighting: Weighting = "discounted",
+    baseline: Over = "none",
+    shared: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """REINFORCE gradients `[groups, parameters]` of groups of rollouts, under true and under wrong labels.
+
+    Args:
+        name: the world.
+        noise: what is wrong with a label.
+        seed: of the rollouts and the labels.
+        groups: how many gradients; rounded up to whole chunks of 4,096 rollouts.
+        size: rollouts behind each.
+        weighting: time weighting of REINFORCE.
+        baseline: of returns-to-go, over the group; `batch mean` is the one that includes the rollout itself.
+        shared: whether all labels of a rollout have the same error.
+    """
+    chunks = -(-groups * size // _CHUNK)
+    plan = _Plan(weighting, baseline, shared, size)
+    found = _gradients(small(name), noise, jax.random.key(seed), jnp.arange(chunks), plan)
+    true, noisy = (np.asarray(each, np.float64).reshape(-1, each.shape[-1]) for each in found)
+    return true, noisy
+
+
+class _Plan(NamedTuple):
+    weighting: Weighting
+    baseline: Over
+    shared: bool
+    size: int
+
+
+@eqx.filter_jit
+def _gradients(one: Small, noise: LabelNoise, key: PRNGKey, numbers: Array, plan: _Plan) -> tuple[Array, Array]:
+    weight = time_weights(plan.weighting, one.world.discount, HORIZON)
+
+    def of_group(episodes: Trajectory, reward: Array) -> Array:
+        to_go = returns_to_go(reward, one.world.discount)
+        advantage = _less_baseline(to_go, plan.baseline)
+        found = eqx.filter_grad(surrogate)(one.policy, episodes, advantage, weight)
+        return ravel_pytree(eqx.filter(found, eqx.is_inexact_array))[0] / plan.size
+
+    def chunk(number: Array) -> tuple[Array, Array]:
+        keys = jax.random.split(jax.random.fold_in(key, number), _CHUNK)
+        first = jax.vmap(lambda key: one.world.initial(jax.random.fold_in(key, 1)))(keys)
+        episodes = unroll(one.world, one.policy, first, keys, HORIZON)
+        wrong = jax.vmap(lambda episode, key: _labels(episode, noise, key, plan.shared))(episodes, keys)
+        episodes, wrong = jax.tree.map(lambda leaf: leaf.reshape(-1, plan.size, *leaf.shape[1:]), (episodes, wrong))
+        return jax.vmap(of_group)(episodes, episodes.reward), jax.vmap(of_group)(episodes, wrong)
+
+    return jax.lax.map(chunk, numbers)
+
+
+def _less_baseline(to_go: Float[Array, "episode time"], baseline: Over) -> Float[Array, "episode time"]:
+    if baseline == "leave-one-out":
+        return to_go - leave_one_out(to_go, jnp.sum(to_go, axis=0), jnp.asarray(len(to_go)))
+    return to_go if baseline == "none" else to_go - jnp.mean(to_go, axis=0)
+
+
+def _labels(episode: Trajectory, noise: LabelNoise, key: PRNGKey, shared: bool) -> Float[Array, " time"]:
+    """Labels of one rollout."""
+    key = jax.random.fold_in(key, 2)
+    keys = jnp.broadcast_to(key, (HORIZON,)) if shared else jax.random.split(key, HORIZON)
+    return jax.vmap(noise.apply)(episode.reward, episode.state, episode.action, episode.next_state, keys)

@@ -1,0 +1,91 @@
+"""What is read off samples of gradients: means in blocks, squared lengths without bias, ratios and slopes; no JAX.
+
+Cells keep the means of equal blocks of their samples, so that intervals can be made of their answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from paracosm.core import estimators
+from paracosm.core.records import Estimate
+
+BLOCKS = 40
+_WIDE = float(stats.norm.isf(0.025))
+
+Blocks = Sequence[float]
+"""Means of blocks of independent samples."""
+
+
+def block_means(values: ArrayLike, blocks: int = BLOCKS) -> list[float]:
+    """Means of equal consecutive blocks of independent values `[n]`; what is left over at the end is dropped."""
+    values = np.asarray(values, np.float64)
+    return _cut(values, blocks).mean(axis=1).tolist()
+
+
+def squared_length(samples: np.ndarray, blocks: int = 2 * BLOCKS) -> list[float]:
+    """Unbiased estimates of `‖E x‖²` from vectors `[n, size]`, one for each pair of blocks: products of their means."""
+    means = _cut(samples, blocks).mean(axis=1)
+    return np.sum(means[::2] * means[1::2], axis=1).tolist()
+
+
+def total_variance(samples: np.ndarray, blocks: int = BLOCKS) -> list[float]:
+    """The trace of the covariance of vectors `[n, size]`, estimated in each block without bias."""
+    return _cut(samples, blocks).var(axis=1, ddof=1).sum(axis=-1).tolist()
+
+
+def _cut(values: np.ndarray, blocks: int) -> np.ndarray:
+    each = len(values) // blocks
+    return values[: each * blocks].reshape(blocks, each, *values.shape[1:])
+
+
+def grouped(samples: np.ndarray, size: int) -> np.ndarray:
+    """Means of groups of `size` vectors `[n, …]`; what is left over is dropped."""
+    return _cut(samples, len(samples) // size).mean(axis=1)
+
+
+def ratio(over: Blocks, under: Blocks) -> Estimate:
+    """The ratio of two means measured on different samples; normal interval of its logarithm."""
+    (a, da), (b, db) = _known(over), _known(under)
+    half = _WIDE * np.hypot(da / a, db / b)
+    n = min(len(over), len(under))
+    return Estimate(a / b, a / b * np.exp(-half), a / b * np.exp(half), n, "ratio of means, 95% normal, of its log")
+
+
+def _known(values: Blocks) -> tuple[float, float]:
+    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def log_slope(x: Sequence[float], y: Sequence[Blocks]) -> Estimate:
+    """The slope of `log mean(y)` over `log x` by least squares, weighted with each point's error; normal interval."""
+    means, errors = np.array([_known(each) for each in y]).T
+    weight = (means / errors) ** 2
+    log_x, log_y = np.log(x), np.log(means)
+    off = log_x - np.average(log_x, weights=weight)
+    denominator = np.sum(weight * off**2)
+    slope, half = float(np.sum(weight * off * log_y) / denominator), float(_WIDE / np.sqrt(denominator))
+    return Estimate(slope, slope - half, slope + half, len(means), "weighted least squares of logs, 95% normal")
+
+
+def pooled(groups: Sequence[Blocks]) -> Estimate:
+    """The mean that several sets of samples have in common, weighted with their errors; normal interval."""
+    means, errors = np.array([_known(each) for each in groups]).T
+    weight = errors**-2.0
+    mean, half = float(np.average(means, weights=weight)), float(_WIDE / np.sqrt(weight.sum()))
+    n = sum(map(len, groups))
+    return Estimate(mean, mean - half, mean + half, n, "means weighted with their errors, 95% normal")
+
+
+def scaled(estimate: Estimate, factor: float) -> Estimate:
+    """An estimate in another unit."""
+    return Estimate(estimate.mean * factor, estimate.low * factor, estimate.high * factor, estimate.n, estimate.method)
+
+
+def covering(groups: Sequence[Blocks], value: float) -> tuple[int, int]:
+    """How many of the 95% intervals hold the value, and of how many."""
+    found = [estimators.mean(each) for each in groups]
+    return sum(each.low <= value <= each.high for each in found), len(found)
