@@ -1,18 +1,21 @@
 """The whole audit: closure, the horizon term, what it reports beside the gap, and what it refuses."""
 
 import dataclasses
+import inspect
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+import paracosm
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.audit import audit
-from paracosm.auditing.onestep import ask
+from paracosm.auditing.onestep import _differ, ask
 from paracosm.core import checks, estimators
 from paracosm.core.mdp import Domain
 from paracosm.core.networks import MLP
@@ -22,6 +25,7 @@ from paracosm.core.records import Diagnosis, Training
 from paracosm.core.rollout import returns
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.reinforce import Value
+from paracosm.real import foreign
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import evaluate
 from tests.auditing.worlds import Case, Shifted, SwingUp, cut
@@ -223,6 +227,41 @@ def test_refusals_name_what_was_found():
     refused("states have 4 components; the world's have 5", world=case.world.replace(spec=wide))
     nan = case.world.replace(reward=lambda s, a, n: jnp.log(-jnp.abs(s[0]) - 1))
     refused("the world's reward is nan at step 0 of real episode 0; it must be finite", world=nan)
+
+
+def test_a_world_or_policy_of_another_kind_is_refused_with_the_way_to_make_one():
+    case, module = case_of("linear", 1), torch.nn.Linear(4, 4)
+    latent = foreign.latent(WithoutParts(), case.world.spec)
+    for world, policy, message in (
+        (
+            module,
+            case.policy,
+            r"the world is a Linear; an MDP is needed: paracosm\.foreign\.world\(…\) makes one of PyT",
+        ),
+        (latent, case.policy, r"the world is a latent model, .*: inside = world\.on\(episodes\) gives"),
+        (case.world, module, r"the policy is a Linear; a paracosm Policy is needed: paracosm\.foreign\.policy\(…\)"),
+    ):
+        with pytest.raises(checks.BadArgument, match=message):
+            inspect.unwrap(audit)(world, policy, case.episodes)  # as users have it: unchecked by the test run
+    assert all(hasattr(paracosm.foreign, name) for name in ("world", "latent", "policy"))
+
+
+class WithoutParts(torch.nn.Module):
+    encode = next = reward = pi = torch.nn.Module.forward
+
+
+def test_a_policy_that_is_not_a_number_at_a_recorded_step_is_not_taken_for_the_recorded_action():
+    case = case_of("linear", 1)
+    lost = case.episodes.state[2, 3]
+
+    def policy(state):
+        return jnp.where(jnp.all(state == lost), jnp.nan, case.policy.mode(state))
+
+    with pytest.raises(checks.BadData, match="the policy's action is nan at step 3 of real episode 2"):
+        audit(case.world, Deterministic(policy), case.episodes, certify=False)
+    assert _differ(
+        case.world.spec.action, case.episodes.action[2, 3], jnp.full_like(case.episodes.action[2, 3], jnp.nan)
+    )
 
 
 def test_a_world_that_loses_the_finite_numbers_in_imagination_says_where():

@@ -35,14 +35,48 @@ def test_rounding_is_no_cause():
 
 
 def test_the_sentence_does_not_claim_most_of_the_gap_for_a_lesser_term():
-    clear = verdict(gap({"reward": (2.0, 1.0), "dynamics": (-1.0, 4.0)}))
+    clear = verdict(gap({"reward": (2.0, 1.0), "dynamics": (-0.5, 1.0)}))
     assert "comes most from the reward model, +2 [+1, +3]" in clear
-    hidden = verdict(gap({"reward": (2.0, 1.0), "dynamics": (-9.0, 10.0)}))
-    assert "clearly due to the reward model, +2 [+1, +3]; the dynamics model may weigh more" in hidden
+    hidden = verdict(gap({"reward": (2.0, 1.0), "dynamics": (9.0, 10.0)}))
+    assert "clearly due to the reward model, +2 [+1, +3]; the dynamics model, +9 [-1, +19], may weigh more" in hidden
     assert "undetermined" in verdict(gap({"reward": (2.0, 3.0)}))
     for sentence in (clear, hidden):
         assert "\n" not in sentence
         assert sentence.endswith(".")
+
+
+def test_a_cause_of_the_other_sign_does_not_make_the_gap():
+    cancelling = verdict(gap({"reward": (-5.0, 1.0), "dynamics": (4.0, 1.0)}))
+    assert "-1 (1.0% of the return) is what remains of errors that largely cancel: the reward model, -5 [-6, -4]," in (
+        cancelling
+    )
+    assert "against the dynamics model, +4 [+3, +5]." in cancelling
+    opposite = verdict(gap({"reward": (3.0, 1.0), "dynamics": (-2.0, 1.0), "termination": (-2.0, 1.0)}))
+    assert "largely cancel: the reward model, +3 [+2, +4], against the end rule" in opposite
+    unsure = verdict(gap({"reward": (5.0, 1.0), "dynamics": (-9.0, 10.0)}))
+    assert "undetermined cause: the reward model, +5 [+4, +6], is clearly wrong but works the other way" in unsure
+    assert "the dynamics model, -9 [-19, +1], is unsure" in unsure
+    mild = verdict(gap({"reward": (5.0, 1.0), "dynamics": (-1.0, 0.5)}))
+    assert "comes most from the reward model" in mild
+    for sentence in (cancelling, opposite, unsure):
+        assert "most from" not in sentence
+
+
+def test_causes_whose_intervals_overlap_are_named_together():
+    both = verdict(gap({"reward": (5.0, 1.0), "dynamics": (4.0, 1.0)}))
+    assert "comes from the reward model, +5 [+4, +6], and the dynamics model, +4 [+3, +5]; their intervals overlap" in (
+        both
+    )
+    assert "comes most from" in verdict(gap({"reward": (5.0, 1.0), "dynamics": (2.0, 1.0)}))
+    below = verdict(gap({"reward": (-5.0, 1.0), "dynamics": (-1.0, 4.0)}))
+    assert "clearly due to the reward model, -5 [-6, -4]; the dynamics model, -1 [-5, +3], may weigh more" in below
+
+
+def test_a_model_that_is_exact_up_to_rounding_is_not_called_undetermined():
+    exact = verdict(gap({"reward": (2e-6, 1e-6), "dynamics": (-3e-7, 4e-7)}))
+    assert exact.endswith("is no more than rounding, and so is every cause.")
+    assert "no more than rounding" in verdict(gap({}))
+    assert "undetermined" in verdict(gap({"reward": (2e-6, 1e-6), "dynamics": (0.0, 0.1)}))
 
 
 def test_where_training_is_to_blame_the_worst_learned_part_is_named_too():

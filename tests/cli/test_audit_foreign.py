@@ -213,8 +213,7 @@ def stored(columns, path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"time": np.r_[np.arange(4), 0, 0, 1, 2, np.arange(4)], "episode": np.r_[[0] * 4, [1], [2] * 3, [3] * 4]},
-         "real episode 1 has 1 step; at least 2 are needed, since"),
+        ({"time": np.zeros(12, int), "episode": np.arange(12)}, "none of the 12 real episodes has more than 1 step"),
         ({"time": np.tile([0, 1, 3, 4], 3)}, "episode 0 of own.npz has step 3 where its step 2 should be"),
         ({"has_label": np.arange(12) != 5}, "holds 11 whole steps of 12; an audit needs all of them"),
         ({"state": np.linspace(0, 1, 24, dtype=np.float32).reshape(12, 2)}, "step 0 of episode 0 of own.npz does not"),
@@ -228,16 +227,46 @@ def test_records_that_are_not_whole_episodes_are_refused(columns, message, write
 
 def test_an_environment_whose_episodes_have_one_step_is_refused(write, capsys):
     write(small(ends="jnp.ones((), bool)"))
-    assert "real episode 0 has 1 step; at least 2 are needed" in spoken(capsys, *ENV)
+    said = spoken(capsys, *ENV)
+    assert (
+        "none of the 4 real episodes has more than 1 step; one of at least 2 is needed, since nothing would be" in said
+    )
+
+
+FURTHER = """
+    assert (s < 6).all(), 'far'
+    return s % 1 + np.where(s < 2, 2, np.floor(s) + 1)
+"""
+
+
+def test_a_model_that_fails_only_in_imagination_says_at_which_step(write, capsys):
+    """Recorded states lie in [0, 1]; imagined ones are 2 to 3 after the first step and one more after each other."""
+    write(small(dynamics=FURTHER, horizon=8))
+    said = spoken(capsys, *ENV)
+    assert said == "paracosm: at imagined step 5 the NumPy dynamics failed with AssertionError: far"
+
+
+def test_no_step_is_named_where_it_has_nothing_to_do_with_the_message(write, tmp_path, capsys):
+    """The episodes are off policy; played in imagination, the model would fail too."""
+    write(small())
+    recorded(tmp_path / "own.npz")
+    write(small(policy="return 0.5 * s[:, :1]", dynamics="assert (s < 1.5).all(), 'far'; return s + 1 + 0 * a"))
+    assert re.match(r"paracosm: 3\d of the 32 recorded actions", spoken(capsys, *HERE, "--data", "own.npz"))
 
 
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
         ({"dynamics": "return s[:, :1]"}, r"NumPy dynamics gives the shape \(\d+, 1\) for the next state"),
-        ({"dynamics": "raise RuntimeError('no\\n oil')"}, "step 0 .*NumPy dynamics failed with RuntimeError: no oil"),
-        ({"dynamics": "assert (s[:, 0] > 0.2).all(), 'cold'"}, r"at imagined step [1-7] .* AssertionError: cold"),
-        ({"dynamics": "s = np.where(s > 0.2, s, np.nan)"}, r"at imagined step [1-7] the .* gives nan at s ="),
+        (
+            {"dynamics": "raise RuntimeError('no\\n oil')"},
+            "at step 0 of real episode 0 the NumPy dynamics failed with RuntimeError: no oil",
+        ),
+        (
+            {"dynamics": "assert (s[:, 0] > 0.2).all(), 'cold'"},
+            r"at step [1-7] of real episode 0 the .* AssertionError: cold",
+        ),
+        ({"dynamics": "s = np.where(s > 0.2, s, np.nan)"}, r"at step [0-7] of real episode 0 the .* gives nan at s ="),
         ({"policy": "return np.random.default_rng().normal(size=(len(s), 1))"}, "NumPy policy answers .* twice"),
         ({"policy": "return s"}, r"NumPy policy gives the shape \(4, 2\) for the action"),
         ({"policy": "return missing"}, "NumPy policy failed with NameError: name 'missing'"),
@@ -280,10 +309,14 @@ def test_help_says_that_the_users_file_is_imported(capsys):
     assert "my_model:make_world" in page
 
 
-def test_the_verb_takes_functions(write):
-    write(small())
+def test_the_verb_takes_functions_and_episodes_of_one_step_beside_longer_ones(write):
+    write(small(ends="n[0] < 0.2"))
     import my_model
 
-    found = audit_foreign(my_model.make_world, my_model.make_policy, env="my_model:env", episodes=2)
-    assert found.gap.total.n == 2
+    found = audit_foreign(my_model.make_world, my_model.make_policy, env="my_model:env", episodes=4)
+    steps = [len(overlay.real) - 1 for overlay in found.overlays]
+    assert min(steps) == 1 < max(steps)
+    assert found.gap.total.n == 4
+    assert found.closure < 1e-9
+    assert "no derivatives are available of dynamics, reward, policy: finite" in found.precision
     assert json.loads(found.to_json())["horizon"] == 8

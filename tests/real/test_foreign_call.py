@@ -170,6 +170,26 @@ def test_a_complaint_in_a_compiled_program_is_raised_as_itself():
     assert str(raised.value) == "the NumPy dynamics failed with RuntimeError: the tank is empty"
 
 
+def test_a_complaint_of_a_later_call_of_the_same_program_is_raised_as_itself_too():
+    def brittle(s, a):
+        assert (s < 2).all(), "too far"
+        return s
+
+    host = NumpyHost(brittle, "dynamics", TAKES, GIVES[:1])
+    program = jax.jit(lambda x: ask(host, x))
+    program(jnp.ones(INPUTS)), program(jnp.zeros(INPUTS))
+    for _ in range(2):
+        with pytest.raises(checks.BadData, match="NumPy dynamics failed with AssertionError: too far"), plainly():
+            jax.block_until_ready(program(3 * jnp.ones(INPUTS)))
+
+
+def test_other_errors_are_left_as_they_are():
+    for error in (ValueError("of numbers"), checks.BadArgument("of ours")):
+        with pytest.raises(type(error)) as raised, plainly():
+            raise error
+        assert raised.value is error
+
+
 TWO_DEVICES = """
 import jax, jax.numpy as jnp, numpy as np, torch
 from paracosm.core import checks

@@ -28,7 +28,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.records import Diagnosis
 from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
-from paracosm.real.foreign import plainly
+from paracosm.real.foreign import Latent, plainly
 
 
 def audit(
@@ -49,8 +49,9 @@ def audit(
     Everything is computed in 64 bits on a copy of the world, from the recorded states and actions.
 
     Args:
-        world: The learned world, deterministic or stochastic.
-        policy: The policy; its mode recorded `episodes`.
+        world: The learned world, deterministic or stochastic; somebody's modules and functions become one by
+            `paracosm.foreign.world`.
+        policy: The policy; its mode recorded `episodes`. Somebody's becomes one by `paracosm.foreign.policy`.
         episodes: Real episodes of the policy, from `evaluate`.
         imagined: How the policy was trained; it says what training believed. Without it training is taken to
             have believed the imagined return of the full episode.
@@ -63,11 +64,13 @@ def audit(
         certify: Whether to bound the gap too, which takes the longest.
 
     Raises:
-        BadArgument: off-policy episodes for a policy without a density.
+        BadArgument: a world that is no `MDP`, a policy that is no `Policy`; off-policy episodes for a policy without a
+            density.
         BadData: episodes of no steps, of another state size than the world's, of rewards that are not finite or of
             other actions than the policy's mode; a world that gives states or rewards that are not finite; off-policy
             episodes that are worth too few of the policy's own.
     """
+    _check_kinds(world, policy)
     episodes = in_double(jax.tree.map(np.asarray, episodes))
     _check(world, episodes)
     key = stage_key(seed, "audit")
@@ -106,14 +109,14 @@ def audit(
             findings=lint(world, episodes, asked, key),
             worth=worth,
             noisy=not mode or bool(asked.noisy.any()),
-            differences=_by_differences(world.dynamics, world.reward, world.termination, policy),
+            differences=_by_differences(dynamics=world.dynamics, reward=world.reward, policy=policy),
         )
     return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.training.horizon)
 
 
-def _by_differences(*parts: Any) -> bool:
-    """Whether a part has no derivatives but those by finite differences."""
-    return any(getattr(part, "derivatives", "") == "finite differences" for part in parts)
+def _by_differences(**parts: Any) -> tuple[str, ...]:
+    """The parts that have no derivatives but those by finite differences; nothing asks for those of an end rule."""
+    return tuple(name for name, part in parts.items() if getattr(part, "derivatives", "") == "finite differences")
 
 
 def _dense(policy: Policy) -> StochasticPolicy:
@@ -125,12 +128,26 @@ def _dense(policy: Policy) -> StochasticPolicy:
     return policy
 
 
-def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:
-    """Every part answers one step in the right shape."""
+def _check_kinds(world: Any, policy: Any) -> None:
+    if isinstance(world, Latent):
+        raise checks.BadArgument(
+            "the world is a latent model, which is audited in its latent space: inside = world.on(episodes) gives the"
+            " inside.world, inside.policy and inside.episodes to audit."
+        )
+    if not isinstance(world, MDP):
+        raise checks.BadArgument(
+            f"the world is a {type(world).__name__}; an MDP is needed: paracosm.foreign.world(…) makes one of PyTorch"
+            " modules and plain functions, paracosm.foreign.latent(…) is for a latent model."
+        )
     if not isinstance(policy, Policy):
         raise checks.BadArgument(
-            f"the policy is a {type(policy).__name__}; a paracosm Policy is needed: see paracosm.foreign.policy."
+            f"the policy is a {type(policy).__name__}; a paracosm Policy is needed: paracosm.foreign.policy(…) makes"
+            " one of a PyTorch module, a plain function or a Stable-Baselines3 model."
         )
+
+
+def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:
+    """Every part answers one step in the right shape."""
     state, action = (jnp.asarray(column[0, 0]) for column in (episodes.state, episodes.action))
     answers = {
         "the world's dynamics": (lambda: world.dynamics(state, action, jax.random.key(0)), state.shape),

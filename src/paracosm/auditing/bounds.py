@@ -57,8 +57,14 @@ def bounds(
         clip=_clip(world, episodes),
     )
     if ends:
-        ladder = tuple(dataclasses.replace(each, kind="estimate", why=f"{_OF_SPAN}; {each.why}") for each in ladder)
+        ladder = tuple(map(_unproven, ladder))
     return Bounds(brackets, _contraction(world.discount, brackets["closed_loop"]), ladder)
+
+
+def _unproven(rung: Certificate) -> Certificate:
+    """The same bound as an estimate; what made it a certificate is said no more."""
+    proven = rung.kind == "certificate" and rung.rung != "minimum"
+    return dataclasses.replace(rung, kind="estimate", why=_OF_SPAN if proven else f"{_OF_SPAN}; {rung.why}")
 
 
 def _clip(world: MDP, episodes: Trajectory) -> Clip:

@@ -33,7 +33,7 @@ _OVERLAYS = 3
 class Measured(NamedTuple):
     """All that an audit measured; `worth` only of episodes of another policy, `orders` only with the real reward.
 
-    `noisy` says whether chance is left in the terms, `differences` whether a part's derivatives are finite differences.
+    `noisy` says whether chance is left in the terms, `differences` the parts whose derivatives are finite differences.
     """
 
     dreams: Dreams
@@ -46,7 +46,7 @@ class Measured(NamedTuple):
     findings: tuple[Finding, ...]
     worth: Importance | None
     noisy: bool
-    differences: bool
+    differences: tuple[str, ...]
 
 
 class _Causes(NamedTuple):
@@ -128,7 +128,10 @@ def _closure(causes: _Causes) -> float:
 
 def _precision(found: Measured, episodes: Trajectory) -> str:
     said = _of_terms(found, episodes)
-    return f"{said}; derivatives of plain functions are finite differences" if found.differences else said
+    if not found.differences:
+        return said
+    parts = ", ".join(found.differences)
+    return f"{said}; no derivatives are available of {parts}: finite differences stand for them"
 
 
 def _of_terms(found: Measured, episodes: Trajectory) -> str:

@@ -35,13 +35,14 @@ class After(NamedTuple):
 class OneStep(NamedTuple):
     """The learned parts at every real step: ŝ' `[episode, time, state]`, and what they say of s' and of ŝ'.
 
-    V̂ is not known yet: 0. `other_action` says where the recorded action is not the policy's mode, `noisy` where another
-    draw of the dynamics is another state.
+    V̂ is not known yet: 0. `action` is the policy's mode; `other_action` says where the recorded action is another,
+    `noisy` where another draw of the dynamics is another state.
     """
 
     imagined_state: Array
     real: After
     dreamt: After
+    action: Array
     other_action: Array
     noisy: Array
 
@@ -52,13 +53,15 @@ def ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey, *, mode:
     With `mode` the episodes must be of the policy's mode.
 
     Raises:
-        BadData: the world gives numbers that are not finite; the recorded actions are not those of the policy's mode.
+        BadData: the world or the policy gives numbers that are not finite; the recorded actions are not
+            those of the policy's mode.
     """
     asked = jax.tree.map(np.asarray, _ask(world, policy, episodes, key))
     answers = {
         "the world's next state": asked.imagined_state,
         "the world's reward": asked.real.reward,
         "the world's reward to its own next state": asked.dreamt.reward,
+        "the policy's action": asked.action,
     }
     checks.finite_steps("real episode", answers, np.asarray(episodes.alive))
     if not mode:
@@ -84,9 +87,10 @@ def _ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneS
             reward = world.reward(state, action, next_state)
             return After(reward, world.termination(state, action, next_state), jnp.zeros_like(reward))
 
-        other = _differ(world.spec.action, action, policy.mode(state))
+        chosen = policy.mode(state)
+        other = _differ(world.spec.action, action, chosen)
         noisy = jnp.any(world.dynamics(state, action, second) != imagined)
-        return OneStep(imagined, after(next_state), after(imagined), other, noisy)
+        return OneStep(imagined, after(next_state), after(imagined), chosen, other, noisy)
 
     keys = jax.random.split(key, episodes.alive.shape)
     return jax.vmap(jax.vmap(at))(episodes.state, episodes.action, episodes.next_state, keys)
@@ -95,7 +99,8 @@ def _ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneS
 def _differ(space: Box | Discrete, recorded: Array, now: Array) -> Array:
     if isinstance(space, Discrete):
         return jnp.asarray(recorded != now)
-    return jnp.any(jnp.abs(recorded - now) > _SAME_ACTION * (space.high - space.low))
+    same = jnp.abs(recorded - now) <= _SAME_ACTION * (space.high - space.low)  # not a number: not the same
+    return ~jnp.all(same)
 
 
 def _in_words(errors: Baselines) -> str:

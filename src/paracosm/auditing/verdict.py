@@ -27,35 +27,79 @@ _ADVICE = {
 
 def culprit(gap: Gap, among: Iterable[str] = tuple(CAUSES)) -> str | None:
     """The cause with the largest signed term whose interval excludes zero, if any; rounding is no cause."""
-    least = _ROUNDING * max(abs(gap.real.mean), abs(gap.imagined.mean))
+    return max(_clear(gap, among), key=lambda cause: abs(getattr(gap, cause).mean), default=None)
+
+
+def _rounding(gap: Gap) -> float:
+    return _ROUNDING * max(abs(gap.real.mean), abs(gap.imagined.mean))
+
+
+def _clear(gap: Gap, among: Iterable[str] = tuple(CAUSES)) -> list[str]:
+    """The causes whose interval excludes zero, by more than rounding."""
     terms = {cause: getattr(gap, cause) for cause in among}
-    clear = [cause for cause, term in terms.items() if term.excludes_zero and abs(term.mean) > least]
-    return max(clear, key=lambda cause: abs(terms[cause].mean), default=None)
+    return [cause for cause, term in terms.items() if term.excludes_zero and abs(term.mean) > _rounding(gap)]
 
 
 def verdict(gap: Gap) -> str:
     """Size of the gap, its main cause with the interval, or that it is undetermined and what would settle it.
 
-    A cause is said to make most of the gap only if no other term is larger; one whose interval includes zero may be.
+    A cause is said to make most of the gap only if it has the gap's sign and no interval of another reaches its own on
+    that side. Where errors largely cancel, the gap is the cause of neither, and the largest of each sign are named.
     The horizon is a matter of training, not of data: where it is to blame, the worst learned part is named beside it.
     """
     size = (
         f"Training believed {gap.imagined.mean:.4g} (discounted), the real return is {gap.real.mean:.4g}:"
         f" the gap of {gap.total.mean:+.3g}{_share(gap)}"
     )
+    terms = [getattr(gap, cause) for cause in CAUSES]
+    if all(max(abs(term.low), abs(term.high)) <= _rounding(gap) for term in terms):
+        return f"{size} is no more than rounding, and so is every cause."
     blamed = culprit(gap)
     if blamed is None:
         return (
-            f"{size} has an undetermined cause, since the interval of every cause includes zero;"
+            f"{size} has an undetermined cause, since every interval that is beyond rounding includes zero;"
             f" more evaluation episodes than {gap.total.n} would narrow them."
         )
-    largest = max(CAUSES, key=lambda cause: abs(getattr(gap, cause).mean))
-    if largest == blamed:
-        return f"{size} comes most from {CAUSES[blamed]}, {getattr(gap, blamed):+.3g}{_worst_part(gap, blamed)}."
+    return f"{size} {_against(gap, blamed) or _along(gap, blamed)}."
+
+
+def _against(gap: Gap, blamed: str) -> str:
+    """What is said where the largest clear cause does not explain the gap, since another sign works against it."""
+    sign = np.sign(getattr(gap, blamed).mean)
+    same = sign == np.sign(gap.total.mean)
+    others = [cause for cause in CAUSES if sign * getattr(gap, cause).mean < 0]
+    other = min(others, key=lambda cause: sign * getattr(gap, cause).mean, default=None)
+    if other in _clear(gap) and not (same and abs(gap.total.mean) >= abs(getattr(gap, blamed).mean) / 2):
+        return f"is what remains of errors that largely cancel: {_said(gap, blamed)}, against {_said(gap, other)}"
+    if same:
+        return ""
+    unsure = f"; {_said(gap, other)}, is unsure" if other else ""
     return (
-        f"{size} is clearly due to {CAUSES[blamed]}, {getattr(gap, blamed):+.3g}; {CAUSES[largest]} may weigh more,"
-        f" {getattr(gap, largest):+.3g}, which more evaluation episodes than {gap.total.n} would settle."
+        f"has an undetermined cause: {_said(gap, blamed)}, is clearly wrong but works the other way{unsure};"
+        f" more evaluation episodes than {gap.total.n} would settle it"
     )
+
+
+def _along(gap: Gap, blamed: str) -> str:
+    """What is said of the largest clear cause where it has the sign of the gap."""
+    sign, term = np.sign(getattr(gap, blamed).mean), getattr(gap, blamed)
+    reach = {cause: max(sign * getattr(gap, cause).low, sign * getattr(gap, cause).high) for cause in CAUSES}
+    rivals = [cause for cause in CAUSES if cause != blamed and reach[cause] >= min(sign * term.low, sign * term.high)]
+    if not rivals:
+        return f"comes most from {_said(gap, blamed)}{_worst_part(gap, blamed)}"
+    unsure = [cause for cause in rivals if cause not in _clear(gap)]
+    if not unsure:
+        named = ", and ".join(_said(gap, cause) for cause in (blamed, *rivals))
+        return f"comes from {named}; their intervals overlap"
+    rival = max(unsure, key=lambda cause: reach[cause])
+    return (
+        f"is clearly due to {_said(gap, blamed)}; {_said(gap, rival)}, may weigh more,"
+        f" which more evaluation episodes than {gap.total.n} would settle"
+    )
+
+
+def _said(gap: Gap, cause: str) -> str:
+    return f"{CAUSES[cause]}, {getattr(gap, cause):+.3g}"
 
 
 def explanation(
@@ -68,24 +112,27 @@ def explanation(
     advice = blamed
     said = []
     if blamed in causes:
-        said.append(_when(causes[blamed]))
+        said.append(_when(blamed, causes[blamed]))
     if blamed == "dynamics":
         said.append(_which(dimensions))
     if blamed == "horizon" and parts is not None:
         advice = "edge" if abs(parts.edge.mean) > abs(parts.bootstrap.mean) else "bootstrap"
         said.append(
-            f"Of it {parts.bootstrap:+.3g} is the value that ended its rollouts and {parts.edge:+.3g} the price of"
-            " leaving the data."
+            f"Of the horizon term {parts.bootstrap:+.3g} is the value that ended its rollouts and {parts.edge:+.3g}"
+            " the price of leaving the data."
         )
     first = _ADVICE.get(advice, _ADVICE["bootstrap"])
     return " ".join([*said, f"{first}.", _how_sure(gap, blamed)])
 
 
-def _when(cause: CauseByStep) -> str:
+def _when(blamed: str, cause: CauseByStep) -> str:
     """The steps by which half and nine tenths of the absolute term have come."""
     share = np.cumsum(cause.absolute) / max(np.sum(cause.absolute), np.finfo(float).tiny)
     half, most = (int(np.searchsorted(share, part)) + 1 for part in (0.5, 0.9))
-    return f"Half of its size comes in the first {half} of {len(share)} steps, nine tenths in the first {most}."
+    return (
+        f"Half of the {blamed} term's size comes in the first {half} of {len(share)} steps, nine tenths in the first"
+        f" {most}."
+    )
 
 
 def _which(found: DynamicsByDimension) -> str:
@@ -102,8 +149,8 @@ def _how_sure(gap: Gap, blamed: str) -> str:
     term = getattr(gap, blamed)
     half = (term.high - term.low) / 2
     return (
-        f"How sure: over {term.n} episodes this term is {abs(term.mean) / half if half else np.inf:.1f} times the half"
-        " width of its 95% interval."
+        f"How sure: over {term.n} episodes the {blamed} term is {abs(term.mean) / half if half else np.inf:.1f} times"
+        " the half width of its 95% interval."
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import audit
+from paracosm.auditing.onestep import ask
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Spec
@@ -125,12 +126,10 @@ def _read(policy: str | Callable[..., Any], data: str) -> tuple[Trajectory, Poli
 
 def _demand_steps(recorded: Trajectory) -> None:
     steps = np.asarray(recorded.alive).sum(axis=1)
-    if (steps < 2).any():
-        short = int(np.argmax(steps < 2))
-        found = "1 step" if steps[short] else "no steps"
+    if steps.max(initial=0) < 2:
         raise checks.BadData(
-            f"real episode {short} has {found}; at least 2 are needed, since a"
-            " single step has no later one in which an error of the dynamics could show."
+            f"none of the {len(steps)} real episodes has more than 1 step; one of at least 2 is needed, since nothing"
+            " would be imagined from an imagined state, and an audit explains how errors add up from there."
         )
 
 
@@ -148,29 +147,66 @@ def _case(made: Any, policy: Policy, recorded: Trajectory) -> _Case:
 
 
 def _audited(case: _Case, seed: int, most: float) -> Diagnosis:
-    """The audit; a foreign function's failure in imagination is told with the step."""
+    """The audit; a foreign function's failure is told with the step, where playing the steps again finds it."""
     try:
         with foreign.plainly():
             return audit(case.world, case.policy, case.episodes, seed=seed, most_imagined_steps=most)
     except checks.ParacosmError as error:
-        step = _failing_step(case)
-        if step is None:
+        with jax.enable_x64(True):
+            parts = in_double((case.world, case.policy, jax.tree.map(np.asarray, case.episodes)))
+            case = _Case(*parts, case.note)
+            where = _failing_recorded_step(case, str(error)) or _failing_imagined_step(case, str(error))
+        if where is None:
             raise
-        raise type(error)(f"at imagined step {step} {error}") from error
+        raise type(error)(f"{where} {error}") from error
 
 
-def _failing_step(case: _Case) -> int | None:
-    """The first step of the imagined episodes at which a foreign function fails, found by playing them step by step."""
-    start = np.asarray(case.episodes.state)[:, 0]
-    with jax.enable_x64(True):
-        world, policy, state = in_double((case.world, Mode(case.policy), start))
-        keys, alive = jax.random.split(jax.random.key(0), len(start)), np.ones(len(start), bool)
-        for step in range(case.episodes.alive.shape[1]):
-            try:
-                _, state, _, ended = jax.block_until_ready(_advance(world, policy, state, alive, keys))
-            except jax.errors.JaxRuntimeError:
-                return step
-            alive = alive & ~np.asarray(ended)
+def _failing_recorded_step(case: _Case, message: str) -> str | None:
+    """The first recorded step at which a part fails with `message`, found by episode and then by step."""
+    episodes = case.episodes
+    for episode in range(len(episodes.alive)):
+        whole = _part(episodes, episode, slice(None))
+        if _complaint(lambda whole=whole: _asked(case, whole)) != message:
+            continue
+        for step in np.flatnonzero(episodes.alive[episode]):
+            one = _part(episodes, episode, slice(step, step + 1))
+            if _complaint(lambda one=one: _asked(case, one)) == message:
+                return f"at step {step} of real episode {episode}"
+    return None
+
+
+def _part(episodes: Trajectory, episode: int, steps: slice) -> Trajectory:
+    return jax.tree.map(lambda column: column[episode : episode + 1, steps], episodes)
+
+
+def _asked(case: _Case, episodes: Trajectory) -> None:
+    ask(case.world, Mode(case.policy), episodes, jax.random.key(0), mode=False)
+
+
+def _failing_imagined_step(case: _Case, message: str) -> str | None:
+    """The first step of the imagined episodes at which a part fails with `message`, found by playing them."""
+    policy, count = Mode(case.policy), len(case.episodes.alive)
+    keys = jax.random.split(jax.random.key(0), count)
+    now: list[Any] = [case.episodes.state[:, 0], np.ones(count, bool)]
+
+    def play() -> None:
+        _, state, _, ended = jax.block_until_ready(_advance(case.world, policy, *now, keys))
+        now[:] = np.asarray(state), now[1] & ~np.asarray(ended)
+
+    for step in range(case.episodes.alive.shape[1]):
+        said = _complaint(play)
+        if said is not None:
+            return f"at imagined step {step}" if said == message else None
+    return None
+
+
+def _complaint(ask: Callable[[], None]) -> str | None:
+    """What is raised, if anything is."""
+    try:
+        with foreign.plainly():
+            ask()
+    except (checks.ParacosmError, jax.errors.JaxRuntimeError, ValueError) as error:
+        return str(error)
     return None
 
 

@@ -40,7 +40,9 @@ def plainly() -> Iterator[None]:
     _failures.clear()
     try:
         yield
-    except jax.errors.JaxRuntimeError:
+    except checks.ParacosmError:
+        raise
+    except (jax.errors.JaxRuntimeError, ValueError):  # a program that was compiled before raises the latter
         if _failures:
             raise _failures.pop() from None
         raise
