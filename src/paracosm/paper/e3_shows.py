@@ -1,0 +1,194 @@
+"""What E3 shows of its answers: tables, charts, and what is left open; loads no JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from paracosm.core.estimators import median
+from paracosm.core.experiments import Chart, Choice, Series, Table
+from paracosm.core.records import Estimate
+
+FACTOR = float(np.log(3))
+_PAPER = {"linear": "0", "tanh and sin": "0.054", "quadratic": "0.684", "lqg": "in log 3; global 7.585"}
+_WORDS = {
+    "main": "as chosen",
+    "norms": "the paper's laws, as root mean squares",
+    "norms, secant": "the same, sensitivities by steps as large as a pilot's error",
+    "printed": "the paper's laws, as printed",
+    "secant": "sensitivities by steps as large as a pilot's error",
+    "learned": "sensitivities in a pilot's world",
+    "waves": "errors that are waves over states",
+    "starts": "mean over 16 starts",
+    "signed": "signs as drawn",
+    "rms": "root mean square over 16 directions",
+}
+
+
+class Group(NamedTuple):
+    """What came of a group's systems under one change: arrays `[system]` by name."""
+
+    of: dict[str, np.ndarray]
+
+    def off(self, weights: str) -> np.ndarray:
+        """ℓ, `[system]`."""
+        return self.of["best"] - self.of[weights]
+
+    def error(self, weights: str = "realised") -> Estimate:
+        """Median |ℓ|."""
+        return median(np.abs(self.off(weights)))
+
+
+Found = Mapping[str, Mapping[str, Group]]
+"""Groups by name, then by what was changed."""
+
+Timed = Mapping[int, Mapping[str, list[float]]]
+"""Seconds of rollouts and passes by the number of state components."""
+
+
+def together(*groups: Group) -> Group:
+    """Several groups as one."""
+    return Group({name: np.concatenate([group.of[name] for group in groups]) for name in groups[0].of})
+
+
+def times(timed: Mapping[str, list[float]]) -> Estimate:
+    """Median cost of a pass over that of the rollout before it."""
+    return median(np.divide(timed["pass"], timed["rollout"]))
+
+
+def groups(main: Mapping[str, Group]) -> Table:
+    """The groups beside the paper."""
+    rows = [
+        (
+            name,
+            str(len(main[name].of["best"])),
+            f"{main[name].error():.3g}",
+            f"{main[name].error('global'):.3g}",
+            paper,
+            f"{np.mean(np.abs(main[name].off('realised')) <= FACTOR):.0%}",
+            *(f"{max(0.0, float(np.median(main[name].of[f'regret_{w}']))):.2g}" for w in ("realised", "global")),
+        )
+        for name, paper in _PAPER.items()
+    ]
+    columns = (
+        "group",
+        "systems",
+        "|ℓ| realised",
+        "|ℓ| global",
+        "paper",
+        "within a factor 3",
+        "regret",
+        "regret global",
+    )
+    note = "Medians with 95% intervals. Regret: excess of the return error over that of the best split."
+    return Table("Best against predicted ratio", columns, tuple(rows), note)
+
+
+def variations(found: Found) -> Table:
+    """Every group under every change."""
+    names = [name for name in found if "main" in found[name] and "norms" in found[name]]
+
+    def row(change: str, words: str) -> tuple[str, ...]:
+        each = [found[name][change] for name in names]
+        return words, *(f"{group.error().mean:.2g} | {group.error('global').mean:.2g}" for group in each)
+
+    rows = tuple(row(*change) for change in _WORDS.items())
+    return Table("Median |ℓ| when one choice is changed", ("choice", *names), rows, "Realised | global constants.")
+
+
+def prices(passes: Timed) -> Table:
+    """What sensitivities cost."""
+    rows = [
+        (str(size), f"{1e3 * np.median(timed['rollout']):.3g}", f"{times(timed):.3g}")
+        for size, timed in sorted(passes.items())
+    ]
+    columns = ("state components", "rollout, ms", "both sensitivities, rollouts")
+    note = "64 episodes of 100 steps, processor time on one thread; the median ratio of runs in turn and its interval."
+    return Table("What the forward pass costs", columns, tuple(rows), note)
+
+
+def by_budget(found: Found, budgets: Mapping[float, str]) -> Chart:
+    """|ℓ| against the budget."""
+    amounts = tuple(sorted(budgets))
+
+    def series(name: str, group: str, weights: str) -> Series:
+        errors = tuple(found[group][budgets[amount]].error(weights).mean for amount in amounts)
+        return Series(name, amounts, errors, "line" if weights == "realised" else "dashed")
+
+    return Chart(
+        "budget",
+        "A derivative is right once errors are small",
+        "budget, samples",
+        "median |ℓ|",
+        (
+            *(series(group, group, "realised") for group in ("tanh", "sin", "quadratic", "lqg")),
+            series("lqg, global", "lqg", "global"),
+        ),
+        "With realised sensitivities ℓ falls as the budget grows; with global constants it settles elsewhere.",
+        log_x=True,
+        log_y=True,
+    )
+
+
+def scatter(group: Group) -> Chart:
+    """Predicted against best ratios."""
+    best, ours, theirs = (np.exp(group.of[name])[:100] for name in ("best", "realised", "global"))
+    ends = (float(best.min()), float(best.max()))
+    return Chart(
+        "ratios",
+        "Predicted against best ratio, linear-quadratic systems",
+        "best ratio",
+        "predicted ratio",
+        (
+            Series("realised", tuple(best.tolist()), tuple(ours.tolist()), "points"),
+            Series("global", tuple(best.tolist()), tuple(theirs.tolist()), "points"),
+            Series("equal", ends, ends, "dashed"),
+        ),
+        "On the line the prediction is right; above it too many transitions are bought for each label.",
+        log_x=True,
+        log_y=True,
+    )
+
+
+def choices(found: Found) -> tuple[Choice, ...]:
+    """What the paper leaves open."""
+
+    def moved(group: str, change: str, weights: str = "realised") -> str:
+        return f"{found[group][change].error(weights).mean:.2g}"
+
+    return (
+        Choice(
+            "the laws by which parts learn, and with them the size of errors",
+            "N^(-1/2) for both, in the unit of states and rewards",
+            f"by the paper's fitted laws as norms the median |ℓ| on LQG is {moved('lqg', 'norms')} realised and"
+            f" {moved('lqg', 'norms', 'global')} global; steps of a pilot's size bring the first to"
+            f" {moved('lqg', 'norms, secant')}",
+        ),
+        Choice(
+            "what the best ratio makes least",
+            "the error in return of the worst signs, which for errors that are the same everywhere is the sum of both"
+            " parts' own",
+            f"of the root mean square over directions Theorem 1's ratio is {moved('linear', 'rms')} off on linear"
+            f" systems, and {moved('linear', 'rms', 'squares')} with squared weights and doubled exponents;"
+            " with signs as drawn errors may cancel, and the best ratio is then where they do"
+            f" ({moved('linear', 'signed')})",
+        ),
+        Choice(
+            "the errors' directions",
+            "a constant, which makes ℓ exactly 0 on linear systems",
+            f"waves over states give {moved('linear', 'waves')} on linear and {moved('lqg', 'waves')} on LQG",
+        ),
+        Choice(
+            "starts",
+            "one a system",
+            f"over 16 starts around the origin first derivatives nearly cancel: {moved('lqg', 'starts')} on LQG",
+        ),
+        Choice(
+            "where and how sensitivities are taken",
+            "at the real system, as derivatives",
+            f"in the world of a pilot with 1,000 samples {moved('lqg', 'learned')} on LQG, by steps as large as"
+            f" the pilot's error {moved('lqg', 'secant')}",
+        ),
+    )

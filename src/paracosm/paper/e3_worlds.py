@@ -1,0 +1,285 @@
+"""The systems of E3: random ones in groups, errors of given size in them, and what the return makes of these."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Key
+from scipy import special
+
+from paracosm.auditing import ladder
+from paracosm.auditing.sensitivities import along
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import Policy
+from paracosm.core.rollout import unroll
+from paracosm.core.types import Array, PRNGKey, Scalar
+from paracosm.planning.law import Law
+from paracosm.real.systems import Linear, Quadratic, SmoothDynamics, linear_quadratic, lipschitz_synthetic
+
+HORIZON = 100
+_POINTS, _ROUNDS = 33, 6
+
+Losses = Callable[[np.ndarray], np.ndarray]
+
+
+class Plain(eqx.Module):
+    """The reward `q·s + p·a`."""
+
+    q: Float[Array, " state"]
+    p: Float[Array, " action"]
+
+    def __call__(self, state: Array, action: Array, next_state: Array) -> Scalar:
+        return self.q @ state + self.p @ action
+
+
+class Bent(eqx.Module):
+    """Dynamics with a square in them, `s' = As + Ba + bend (u·s)² v` with unit vectors u and v."""
+
+    straight: Linear
+    u: Float[Array, " state"]
+    v: Float[Array, " state"]
+    bend: float = eqx.field(static=True)
+
+    def __call__(self, state: Array, action: Array, key: PRNGKey) -> Float[Array, " state"]:
+        return self.straight(state, action, key) + self.bend * (self.u @ state) ** 2 * self.v
+
+
+class Wave(eqx.Module):
+    """An error of sup-norm 1, `d cos(w·s + v·a + b)`; without waves the same everywhere."""
+
+    d: Float[Array, " *output"]
+    w: Float[Array, " state"]
+    v: Float[Array, " action"]
+    b: Scalar
+
+    def __call__(self, state: Array, action: Array, next_state: Array | None = None) -> Float[Array, " *output"]:
+        return self.d * jnp.cos(self.w @ state + self.v @ action + self.b)
+
+
+class Case(eqx.Module):
+    """Systems side by side, `[system, …]`: first states `[episode, state]` and directions of error `[direction, …]`."""
+
+    mdp: MDP
+    policy: Policy
+    start: Float[Array, "*system episode state"]
+    push: Wave
+    miss: Wave
+
+
+def case(group: str, key: PRNGKey, *, starts: int, directions: int, waves: bool) -> Case:
+    """A random system of a group with errors of unit size in random directions."""
+    for_system, for_start, for_push, for_miss = jax.random.split(key, 4)
+    mdp, policy = _system(group, for_system)
+    size = mdp.spec.state_size, mdp.spec.action.size
+
+    def push(key: PRNGKey) -> Wave:
+        return _wave(key, _unit(key, size[0]), size, waves)
+
+    def miss(key: PRNGKey) -> Wave:
+        return _wave(key, jnp.where(jax.random.bernoulli(key), 1.0, -1.0), size, waves)
+
+    return Case(
+        mdp,
+        policy,
+        jax.vmap(mdp.initial)(jax.random.split(for_start, starts)),
+        jax.vmap(push)(jax.random.split(for_push, directions)),
+        jax.vmap(miss)(jax.random.split(for_miss, directions)),
+    )
+
+
+def cases(group: str, count: int, seed: int, *, starts: int = 1, directions: int = 1, waves: bool = False) -> Case:
+    """So many random systems of a group, side by side."""
+    return _cases(group, jax.random.split(jax.random.key(seed), count), starts, directions, waves)
+
+
+@eqx.filter_jit
+def _cases(group: str, keys: Key[jax.Array, " system"], starts: int, directions: int, waves: bool) -> Case:
+    return eqx.filter_vmap(partial(case, group, starts=starts, directions=directions, waves=waves))(keys)
+
+
+def _system(group: str, key: PRNGKey) -> tuple[MDP, Policy]:
+    if group in ("tanh", "sin"):
+        return lipschitz_synthetic(key, activation=group, horizon=HORIZON)
+    if group == "lqg":
+        return linear_quadratic(key, norms=(0.205, 0.205, 0.38), horizon=HORIZON)
+    if group == "scalar":
+        return _tight(key)
+    norms = (0.5, 0.5, 0.5) if group == "linear" else (0.3, 0.3, 0.3)
+    mdp, policy = linear_quadratic(key, norms=norms, discount=0.9, horizon=HORIZON)
+    first, second = (jax.random.fold_in(key, n) for n in (1, 2))
+    if group == "linear":
+        return mdp.replace(reward=Plain(_unit(first, 4), _unit(second, 2))), policy
+    return mdp.replace(dynamics=Bent(mdp.dynamics, _unit(first, 4), _unit(second, 4), 0.1)), policy  # pyright: ignore[reportArgumentType]
+
+
+def _tight(key: PRNGKey) -> tuple[MDP, Policy]:
+    """One state and one action, every sign the same and `a = b`: here Lemma 1 is an equality."""
+    mdp, policy = linear_quadratic(key, state_size=1, action_size=1, discount=0.9, horizon=HORIZON)
+    slope, gain = jax.random.uniform(key, (2, 1, 1), minval=0.1, maxval=0.5)
+    policy = eqx.tree_at(lambda p: p.function.K, policy, -gain)
+    return mdp.replace(dynamics=Linear(slope, slope, jnp.zeros(1)), reward=Plain(jnp.ones(1), jnp.ones(1))), policy
+
+
+def _unit(key: PRNGKey, size: int) -> Array:
+    direction = jax.random.normal(key, (size,))
+    return direction / jnp.linalg.norm(direction)
+
+
+def _wave(key: PRNGKey, direction: Array, size: tuple[int, int], waves: bool) -> Wave:
+    w, v, b = (
+        jax.random.normal(jax.random.fold_in(key, n), shape) for n, shape in enumerate(((size[0],), (size[1],), ()))
+    )
+    return Wave(direction, *(waves * each for each in (w, v, math.pi * b)))
+
+
+def respond(cases: Case, by: Float[np.ndarray, "system point"]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean return with `by` times the push added to the dynamics, and that of the miss alone as a reward.
+
+    Both `[system, point, direction]`. The return is linear in the reward: with the miss added k times to it, the
+    return is the first plus k times the second.
+    """
+    points = by.shape[1]
+    filled = np.pad(by, ((0, 0), (0, 1 + 2 * _POINTS - points)))  # always the same shape: one program to compile
+    returned, missed = _respond(cases, filled)
+    return np.asarray(returned)[:, :points], np.asarray(missed)[:, :points]
+
+
+@eqx.filter_jit
+def _respond(cases: Case, by: Float[Array, "system point"]) -> tuple[Array, Array]:
+
+    def one(case: Case, push: Wave, miss: Wave, by: Array) -> tuple[Array, Array]:
+        wrong = _wrong(case.mdp, push, by)
+        seen = unroll(
+            wrong, case.policy, case.start, jax.random.split(jax.random.key(0), len(case.start)), wrong.spec.horizon
+        )
+        paid = jax.vmap(jax.vmap(miss))(seen.state, seen.action)
+        late = wrong.discount ** jnp.arange(wrong.spec.horizon, dtype=paid.dtype)
+        return jnp.mean(seen.reward @ late), jnp.mean(paid @ late)
+
+    def every(case: Case, bys: Array) -> tuple[Array, Array]:
+        def at(by: Array) -> tuple[Array, Array]:
+            return jax.vmap(lambda push, miss: one(case, push, miss, by))(case.push, case.miss)
+
+        return jax.vmap(at)(bys)
+
+    return eqx.filter_vmap(every)(cases, by)
+
+
+def _wrong(mdp: MDP, push: Wave, by: Array) -> MDP:
+    return mdp.replace(dynamics=lambda s, a, key: mdp.dynamics(s, a, key) + by * push(s, a))
+
+
+def sensitivities(cases: Case, by: float) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives of the return along push and miss, `[system, direction]`, in worlds wrong by so much already."""
+    by_push, by_miss = _sensitivities(cases, np.asarray(by))
+    return np.asarray(by_push), np.asarray(by_miss)
+
+
+@eqx.filter_jit
+def _sensitivities(cases: Case, by: Float[Array, ""]) -> tuple[Array, Array]:
+    def one(case: Case) -> tuple[Array, Array]:
+        keys = jax.random.split(jax.random.key(0), len(case.start))
+
+        def by_direction(push: Wave, miss: Wave) -> tuple[Array, Array]:
+            world = _wrong(case.mdp, push, by)
+            errors = {"dynamics_error": push, "reward_error": miss}
+            slopes = along(world, case.policy, case.start, keys, **errors, horizon=world.spec.horizon)
+            return jnp.mean(slopes[0]), jnp.mean(slopes[1])
+
+        return jax.vmap(by_direction)(case.push, case.miss)
+
+    return eqx.filter_vmap(one)(cases)
+
+
+@eqx.filter_jit
+def global_weights(cases: Case, radius: float) -> Float[Array, "system part"]:
+    """Lemma 1's weights of the two errors over the ball of this radius."""
+    return eqx.filter_vmap(partial(_global_weights, radius=radius))(cases)
+
+
+def _global_weights(case: Case, radius: float) -> Float[Array, " part"]:
+    gain = _gain(case.policy)
+    f = _slopes_of_dynamics(case.mdp.dynamics, radius)
+    g = _slopes_of_reward(case.mdp.reward, radius, gain)
+    constants = ladder.Constants(*f, *g, 0.0, gain, jnp.inf, jnp.inf)
+    loop = ladder.closed(constants, "global")
+    return jnp.stack([ladder.infinite(loop, *error, case.mdp.discount) for error in ((1.0, 0.0), (0.0, 1.0))])
+
+
+def _slopes_of_dynamics(f: Any, radius: float) -> tuple[Any, Any]:
+    if isinstance(f, SmoothDynamics):
+        return f.map.lipschitz, f.map.lipschitz
+    if isinstance(f, Bent):
+        state, action = _slopes_of_dynamics(f.straight, radius)
+        return state + 2 * f.bend * radius, action
+    return jnp.linalg.norm(f.A, 2), jnp.linalg.norm(f.B, 2)
+
+
+def _slopes_of_reward(r: Any, radius: float, gain: Any) -> tuple[Any, Any]:
+    if isinstance(r, Plain):
+        return jnp.linalg.norm(r.q), jnp.linalg.norm(r.p)
+    if isinstance(r, Quadratic):
+        return 2 * jnp.linalg.norm(r.Q, 2) * radius, 2 * jnp.linalg.norm(r.R, 2) * gain * radius
+    return r.map.lipschitz, r.map.lipschitz
+
+
+def _gain(policy: Any) -> Any:
+    function = policy.function
+    return function.map.lipschitz if hasattr(function, "map") else jnp.linalg.norm(function.K, 2)
+
+
+def constant(mdp: MDP, direction: Array) -> Wave:
+    """An error that is the same everywhere."""
+    size = mdp.spec.state_size, mdp.spec.action.size
+    return Wave(jnp.asarray(direction), jnp.zeros(size[0]), jnp.zeros(size[1]), jnp.zeros(()))
+
+
+def losses(cases: Case, criterion: str, laws: tuple[Law, Law], budget: float) -> Losses:
+    """What a split costs: the error in return by the logarithm of its ratio, both `[system, point]`."""
+
+    def cost(odds: np.ndarray) -> np.ndarray:
+        odds = np.clip(odds, -np.log(budget - 1), np.log(budget - 1))
+        dynamics, reward = (law.error(budget * special.expit(s * odds)) for law, s in zip(laws, (1, -1), strict=True))
+        by = np.concatenate([np.zeros((len(odds), 1)), dynamics, -dynamics], axis=1)
+        returned, missed = respond(cases, by)
+        moved = np.stack(np.split(returned[:, 1:] - returned[:, :1], 2, axis=1))
+        paid = np.stack(np.split(missed[:, 1:], 2, axis=1)) * reward[..., None]
+        return np.nan_to_num(_gap(criterion, moved, paid), nan=np.inf)
+
+    return cost
+
+
+def _gap(criterion: str, moved: np.ndarray, paid: np.ndarray) -> np.ndarray:
+    """Error in return of what the two errors do, `[sign of the dynamics error, system, point, direction]`."""
+    if criterion == "rms":
+        return np.sqrt(np.mean(moved**2 + paid**2, axis=(0, -1)))
+    if criterion == "signed":
+        return np.abs(moved + paid)[0, ..., 0]
+    return np.max(np.abs(moved) + np.abs(paid), axis=0)[..., 0]
+
+
+def lowest(cost: Losses, systems: int, reach: float) -> np.ndarray:
+    """Where each system's loss is least within `±reach`: the best of a grid, and of finer ones around it."""
+    center, half = np.zeros(systems), reach
+    for _ in range(_ROUNDS):
+        odds = np.clip(center[:, None] + half * np.linspace(-1, 1, _POINTS), -reach, reach)
+        center = odds[np.arange(systems), np.argmin(cost(odds), axis=1)]
+        half *= 2 / (_POINTS - 1)
+    return center
+
+
+def secants(cases: Case, by: float) -> tuple[np.ndarray, np.ndarray]:
+    """The paper's `|V(f + hΔf, r) - V(f, r)| / h` for `h = ±by`, the larger, and the reward's, `[system, direction]`.
+
+    The return is linear in the reward, so that its finite difference does not depend on the step.
+    """
+    steps = np.tile([0.0, by, -by], (len(cases.start), 1))
+    returned, missed = respond(cases, steps)
+    return np.abs(returned[:, 1:] - returned[:, :1]).max(axis=1) / by, np.abs(missed[:, 0])

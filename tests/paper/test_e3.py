@@ -1,0 +1,162 @@
+"""E3: best ratios and both predictions where they are known, and what the findings say of made-up answers."""
+
+import jax
+import numpy as np
+import pytest
+
+from paracosm.paper import e3, e3_worlds
+from paracosm.paper.study import Answer
+from paracosm.planning.law import Law
+
+SEED = 5
+
+
+def returns_by_hand(cases, system, by):
+    """Mean discounted return of a linear system pushed by `by` times its direction, one step after the other."""
+    one = jax.tree.map(lambda leaf: np.asarray(leaf[system]) if hasattr(leaf, "shape") else leaf, cases)
+    f, r, K = one.mdp.dynamics, one.mdp.reward, one.policy.function.K
+    state, total = one.start[0], 0.0
+    for time in range(one.mdp.spec.horizon):
+        action = -K @ state
+        total += one.mdp.discount**time * (r.q @ state + r.p @ action)
+        state = f.A @ state + f.B @ action + by * one.push.d[0]
+    return total
+
+
+def test_returns_are_those_of_the_loop_and_move_by_the_sensitivity_times_the_error():
+    by = np.array([[0.0, 0.3, -0.1]] * 6)
+    with jax.enable_x64(True):
+        cases = e3_worlds.cases("linear", 6, SEED)
+        returned, missed = e3_worlds.respond(cases, by)
+        slopes = e3_worlds.sensitivities(cases, 0.0)
+    np.testing.assert_allclose(returned[2, 1, 0], returns_by_hand(cases, 2, 0.3), rtol=1e-10)
+    np.testing.assert_allclose(returned[:, 1:, 0] - returned[:, :1, 0], slopes[0] * by[:, 1:], rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(np.abs(missed), (1 - 0.9**100) / (1 - 0.9), rtol=1e-12)
+    np.testing.assert_allclose(slopes[1], missed[:, 0], rtol=1e-12)
+
+
+def test_on_linear_systems_the_search_ends_where_theorem_1_says():
+    found = {name: np.asarray(values) for name, values in e3.ratios("linear", 6, SEED).items()}
+    np.testing.assert_allclose(found["best"], found["realised"], atol=1e-5)
+    assert np.abs(found["regret_realised"]).max() < 1e-9
+    assert (found["regret_global"] > 1e-4).all()
+    assert (found["global"] > found["best"]).all()
+
+
+def test_where_lemma_1_is_an_equality_global_constants_are_the_sensitivities():
+    with jax.enable_x64(True):
+        cases = e3_worlds.cases("scalar", 6, SEED, directions=16)
+        slopes = np.abs(e3_worlds.sensitivities(cases, 0.0))
+        constants = e3_worlds.global_weights(cases, 1.0)
+    np.testing.assert_allclose(slopes, np.broadcast_to(np.asarray(constants).T[..., None], slopes.shape), rtol=2e-3)
+    assert np.asarray(constants)[:, 0].std() > 0.1
+
+
+def test_of_the_root_mean_square_the_best_ratio_is_theorem_1s_in_squares():
+    """By Theorem 1 itself ℓ is `log(κ) / ((1 + α)(1 + 2α))`, κ the weights' ratio: both have closed forms."""
+    found = {name: np.asarray(values) for name, values in e3.ratios("scalar", 6, SEED, criterion="rms").items()}
+    np.testing.assert_allclose(found["best"], found["squares"], atol=1e-5)
+    weights = np.exp(1.5 * found["realised"])
+    np.testing.assert_allclose(found["best"] - found["realised"], np.log(weights) / (1.5 * 2), atol=1e-5)
+
+
+def test_the_search_finds_a_least_value_that_lies_between_its_points_or_at_an_end():
+    at = np.array([0.123456, -7.7, 30.0])
+    found = e3_worlds.lowest(lambda odds: np.cosh(odds - at[:, None]), 3, 9.0)
+    np.testing.assert_allclose(found, [0.123456, -7.7, 9.0], atol=1e-5)
+
+
+def test_the_prediction_has_theory_s_closed_form_for_equal_exponents():
+    laws = Law(2.0, 0.3), Law(5.0, 0.3)
+    found = e3.predicted(laws, np.array([[1.0, 4.0], [3.0, 0.1]]), 1000.0)
+    np.testing.assert_allclose(found, np.log(np.array([2 / 15, 8 / 0.5])) / 1.3, rtol=1e-9)
+
+
+def test_a_pass_is_timed_beside_a_rollout():
+    found = e3.cost(2, 3)
+    assert [len(found[name]) for name in ("rollout", "pass")] == [3, 3]
+    assert min(found["rollout"] + found["pass"]) > 0
+
+
+def answers(realised=0.1, constants=3.0, systems=12):
+    """Answers in which every ℓ of a group has the same size."""
+    offsets = np.tile([1.0, -1.0], systems // 2)
+    best = np.linspace(-2, 0, systems)
+
+    def result(group):
+        off = 1e-9 if group in {"linear", "scalar"} else realised
+        far = 0.0 if group == "scalar" else constants
+        arrays = {
+            "best": best,
+            "realised": best - off * offsets,
+            "global": best + far + (0.01 if far else 0.0) * offsets,
+            "squares": best,
+        }
+        arrays |= {f"regret_{name}": np.full(systems, 0.01) for name in ("realised", "global", "squares")}
+        return {name: values.tolist() for name, values in (arrays | {"error": np.full(systems, 0.02)}).items()}
+
+    def answer(cell):
+        kind, given = cell.function.split(":")[1], cell.arguments
+        if kind == "under":
+            return Answer(cell.function, given, {name: result(given["group"]) for name in given["changes"]})
+        if kind == "routes":
+            return Answer(cell.function, given, {"difference": [1e-7] * systems})
+        return Answer(cell.function, given, {"rollout": [1.0] * systems, "pass": [3.0] * systems})
+
+    return [answer(cell) for cell in e3.cells("quick")]
+
+
+def claims(**given):
+    return {claim.id: claim for claim in e3.read(answers(**given)).claims}
+
+
+def test_claims_are_those_asked_for_and_all_have_intervals():
+    found = claims()
+    asked = {f"median_log_error_{group}" for group in ("linear", "smooth", "quadratic", "lqg")}
+    asked |= {"global_overshoot_lqg", "global_overshoot_count_lqg", "jvp_cost", "regret_realised", "regret_global"}
+    assert asked <= set(found)
+    assert all(np.isfinite([claim.low, claim.high]).all() for claim in found.values())
+    assert found["jvp_cost"].ours == pytest.approx(3)
+    assert found["global_overshoot_lqg"].ours == pytest.approx(np.exp(3), rel=0.02)
+
+
+def test_verdicts_turn_with_the_numbers():
+    near, far = claims(realised=0.054), claims(realised=1.2, constants=-1.0)
+    assert near["median_log_error_linear"].verdict == "agrees"
+    assert (near["median_log_error_smooth"].verdict, far["median_log_error_smooth"].verdict) == ("agrees", "differs")
+    assert (near["worst_median_log_error"].verdict, far["worst_median_log_error"].verdict) == ("agrees", "differs")
+    assert near["global_overshoot_count_lqg"].ours == 1
+    assert (far["global_overshoot_count_lqg"].ours, far["global_overshoot_count_lqg"].verdict) == (0, "differs")
+    assert claims(constants=np.log(1968.0))["global_overshoot_lqg"].verdict == "agrees"
+
+
+def test_what_was_found_follows_the_numbers():
+    assert "in every group" in e3.read(answers()).found
+    assert "not in every group" in e3.read(answers(realised=1.2)).found
+
+
+@pytest.mark.full
+def test_sensitivities_are_within_a_factor_of_three_and_global_constants_overshoot():
+    for group, systems in e3.GROUPS.items():
+        found = {name: np.asarray(values) for name, values in e3.ratios(group, systems, 0).items()}
+        assert np.median(np.abs(found["best"] - found["realised"])) <= np.log(3)
+        assert (found["global"] > found["best"]).all()
+        assert np.median(found["regret_realised"]) < np.median(found["regret_global"])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("group", list(e3.GROUPS))
+def test_lemma_1_bounds_what_errors_do_to_the_return(group):
+    by = np.array([[0.0, 0.02, -0.02, 0.1, -0.1]] * 9)
+    with jax.enable_x64(True):
+        cases = e3_worlds.cases(group, 9, SEED)
+        moved, missed = e3_worlds.respond(cases, by)
+        constants = np.asarray(e3_worlds.global_weights(cases, e3.RADIUS))
+    assert (np.abs(moved - moved[:, :1])[..., 0] <= constants[:, :1] * np.abs(by)).all()
+    assert (np.abs(missed[..., 0]) <= constants[:, 1:] + 1e-9).all()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("group", list(e3.GROUPS))
+def test_the_forward_pass_is_the_finite_difference(group):
+    assert max(e3.routes(group, 9, SEED)["difference"]) < 1e-2
