@@ -50,7 +50,8 @@ class Flags:
             be more than 20 million.
         trust: Import the code that the run names (its environment or known parts), if the run is your own.
         out: Write the diagnosis as a page here.
-        json: Print one JSON document on stdout instead of the summary.
+        json: Print one JSON document on stdout instead of the summary; causes holds the terms by step,
+            dynamics_by_dimension those of the dynamics by state component and step.
     """
 
     run: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[RUN]")] = None

@@ -187,10 +187,10 @@ def _failing_imagined_step(case: _Case, message: str) -> str | None:
     """The first step of the imagined episodes at which a part fails with `message`, found by playing them."""
     policy, count = Mode(case.policy), len(case.episodes.alive)
     keys = jax.random.split(jax.random.key(0), count)
-    now: list[Any] = [case.episodes.state[:, 0], np.ones(count, bool)]
+    now = [case.episodes.state[:, 0], np.ones(count, bool)]
 
     def play() -> None:
-        _, state, _, ended = jax.block_until_ready(_advance(case.world, policy, *now, keys))
+        _, state, _, ended = jax.block_until_ready(_advance(case.world, policy, now[0], now[1], keys))
         now[:] = np.asarray(state), now[1] & ~np.asarray(ended)
 
     for step in range(case.episodes.alive.shape[1]):
