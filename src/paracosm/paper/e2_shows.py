@@ -1,0 +1,123 @@
+"""What E2 shows beside its claims: set-up, choices, tables and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from paracosm.core import estimators
+from paracosm.core.experiments import Chart, Choice, Series, Table
+from paracosm.core.records import Estimate
+from paracosm.paper.e2_curves import ABLATION, EPOCHS, MAIN, PAPER, Measured, curves
+from paracosm.paper.power_laws import Curves, exponent, refits
+from paracosm.paper.study import Answer
+
+
+def setup(found: Measured) -> tuple[str, ...]:
+    """What was done, in sentences."""
+    sizes, seeds = ", ".join(f"{n:,.0f}" for n in found.dynamics.sizes), len(found.dynamics.errors)
+    return (
+        "Teachers: 12 state components, 4 actions, 64 ReLUs, standard normal weights, no biases; next states through"
+        " tanh, reward divided by sqrt(64); episodes of 500.",
+        f"Students: 64 ReLUs with biases, Adam 1e-3, batch 256, {EPOCHS} epochs, mean squared error; {sizes} samples,"
+        f" {seeds} seeds each, 5,000 held-out transitions.",
+        "A seed keeps its teacher from size to size; both students of a seed see the same batches.",
+        "Ablation: same samples and students, with one thing changed: the first component only; the twelve outputs"
+        " before the tanh, divided by sqrt(64) as the reward is; a tanh in the student; or teachers with weights"
+        " divided by sqrt(fan in).",
+    )
+
+
+def choices(found: Measured, varied: Mapping[str, tuple[Estimate, Estimate]]) -> tuple[Choice, ...]:
+    """What the paper leaves open, and how the exponents move with it."""
+    ours = varied["ours"]
+
+    def moved(name: str) -> str:
+        now = varied[name]
+        return (
+            f"exponents {now[0].mean:.2f} and {now[1].mean:.2f} instead of {ours[0].mean:.2f} and {ours[1].mean:.2f} "
+            f"(dynamics, reward; 2,000 to 20,000 samples, {ours[0].n} seeds)"
+        )
+
+    head = exponent(found.ablation["tanh student"])
+    return (
+        Choice("where episodes start", "uniform in [-1, 1]", f"all at the origin: {moved('starts')}"),
+        Choice("the actions", "uniform in [-1, 1]", f"standard normal: {moved('actions')}"),
+        Choice("whether seeds share a teacher", "each has its own", f"one for all: {moved('teachers')}"),
+        Choice("the student's head", "linear", f"tanh for the dynamics: exponent {_shown(head)}, see the ablation"),
+        Choice(
+            "the error",
+            "mean square: only it meets the paper's reward curve",
+            "norm: exponents are halved, see the claims",
+        ),
+        Choice("rows that fill no batch", "left out, others in each epoch", "not varied"),
+    )
+
+
+def _shown(value: Estimate) -> str:
+    return f"{value.mean:.2f} ({value.low:.2f} to {value.high:.2f})"
+
+
+def tables(answers: Sequence[Answer], found: Measured) -> tuple[Table, ...]:
+    """The ablation, and errors by number of samples."""
+    rows = []
+    for name, curve in found.ablation.items():
+        law = refits(curve)
+        first, last = (f"{curve.errors[:, n].mean():.3g}" for n in (0, -1))
+        rows.append((name, first, last, _shown(exponent(curve)), _shown(exponent(curve.norm())), f"{law.r2[0]:.3f}"))
+    sizes = found.ablation["dynamics"].sizes
+    columns = ("what is learned", *(f"error at {sizes[n]:,.0f}" for n in (0, -1)), "exponent", "of the norm", "R²")
+    note = (
+        "Mean squared errors on held-out transitions; 95% bootstrap over seeds. All rows have the same seeds and sizes."
+    )
+    return (Table("The ablation", columns, tuple(rows), note), _by_size(answers, found))
+
+
+def _by_size(answers: Sequence[Answer], found: Measured) -> Table:
+    """Errors on held-out and on trained transitions, and what predicting the mean leaves."""
+    held = dict(zip(MAIN, found[:2], strict=True))
+    trained_on = {name: curves(answers, name, "error on its data").errors.mean(axis=0) for name in MAIN}
+    variance = {name: curves(answers, name, "variance").errors.mean() for name in MAIN}
+    rows = tuple(
+        (
+            f"{size:,.0f}",
+            *(f"{each:.3g}" for name in MAIN for each in (held[name].errors[:, n].mean(), trained_on[name][n])),
+        )
+        for n, size in enumerate(found.dynamics.sizes)
+    )
+    columns = ("samples", *(f"{name}, {where}" for name in MAIN for where in ("held out", "its data")))
+    note = (
+        "Mean squared errors; predicting the mean leaves " + ", ".join(f"{variance[n]:.3g} ({n})" for n in MAIN) + "."
+    )
+    return Table("Errors by number of samples", columns, rows, note)
+
+
+def _points(name: str, curve: Curves, scale: float = 1.0) -> Series:
+    each = [estimators.mean(column * scale) for column in curve.errors.T]
+    low, high = (tuple(getattr(one, end) for one in each) for end in ("low", "high"))
+    return Series(name, tuple(curve.sizes), tuple(one.mean for one in each), "points", low, high)
+
+
+def _line(name: str, law: tuple[float, float], sizes: np.ndarray) -> Series:
+    x = np.geomspace(sizes[0], sizes[-1], 20)
+    return Series(name, tuple(x), tuple(law[0] * x ** -law[1]), "dashed")
+
+
+def charts(answers: Sequence[Answer], found: Measured) -> tuple[Chart, ...]:
+    """The curves beside the paper's, and the ablation's."""
+    sizes, axes = found.dynamics.sizes, ("samples", "mean squared error")
+    ours = [_points(name, curve) for name, curve in zip(MAIN, found[:2], strict=True)]
+    theirs = [_line(f"{name}, the paper", PAPER[name][:2], sizes) for name in MAIN]
+    caption = "Held-out error, mean over seeds with its 95% interval, beside the paper's fits."
+    first = Chart("curves", "Learning curves", *axes, (*ours, *theirs), caption, True, True)
+    shown = [
+        _points(name, found.ablation[name], 1 / curves(answers, name, "variance").errors.mean())
+        for name in ("dynamics", *ABLATION, "reward")
+    ]
+    caption = (
+        "Error over the variance of what is learned. Without the tanh twelve outputs are learned as fast as the reward."
+    )
+    return first, Chart(
+        "ablation", "One thing changed at a time", axes[0], "error / variance", tuple(shown), caption, True, True
+    )

@@ -1,0 +1,87 @@
+"""Power laws through learning curves of many seeds, as papers fit them and as plans do; no JAX in here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.decisions import Anchor, Bought, Curve
+from paracosm.core.records import Estimate
+from paracosm.planning.curves import posterior
+
+RESAMPLES = 2000
+
+
+class Curves(NamedTuple):
+    """Mean squared errors `[seed, size]` of one task at the given sizes."""
+
+    sizes: np.ndarray
+    errors: np.ndarray
+
+    def only(self, seeds: int, sizes: int) -> Curves:
+        return Curves(self.sizes[:sizes], self.errors[:seeds, :sizes])
+
+    def norm(self) -> Curves:
+        return Curves(self.sizes, np.sqrt(self.errors))
+
+
+class Fit(NamedTuple):
+    """`prefactor N^-exponent` by least squares of logarithms; arrays `[fits]`."""
+
+    prefactor: np.ndarray
+    exponent: np.ndarray
+    r2: np.ndarray
+
+
+def fit(sizes: np.ndarray, errors: np.ndarray) -> Fit:
+    """Straight lines through `log errors`, `[fits, size]`, against `log sizes`."""
+    x, y = np.log(sizes) - np.log(sizes).mean(), np.log(errors)
+    exponent = -(y @ x) / (x @ x)
+    level = y.mean(axis=1)
+    left = y - level[:, None] + exponent[:, None] * x
+    r2 = 1 - np.sum(left**2, axis=1) / np.sum((y - level[:, None]) ** 2, axis=1)
+    return Fit(np.exp(level + exponent * np.log(sizes).mean()), exponent, r2)
+
+
+def refits(curve: Curves) -> Fit:
+    """The fit to the means over seeds, first, and then to those over seeds drawn with replacement.
+
+    A seed keeps its teacher from size to size, so it is drawn with its whole curve; curves with the same seeds are
+    drawn alike, so that differences between them are differences on the same teachers.
+    """
+    seeds = len(curve.errors)
+    drawn = np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
+    return fit(curve.sizes, np.vstack([np.full(seeds, 1 / seeds), drawn]) @ curve.errors)
+
+
+def resampled(values: np.ndarray, seeds: int) -> Estimate:
+    """The first value, between the quantiles of the others."""
+    low, high = np.quantile(values[1:], [0.025, 0.975])
+    return Estimate(float(values[0]), float(low), float(high), seeds, f"95% bootstrap over {seeds} seeds")
+
+
+def exponent(curve: Curves) -> Estimate:
+    """The exponent of the curve with its bootstrap interval."""
+    return resampled(refits(curve).exponent, len(curve.errors))
+
+
+def share_removed(changed: Curves, dynamics: Curves, reward: Curves) -> Estimate:
+    """The share of the way from the dynamics' exponent to the reward's that a change makes."""
+    new, slow, fast = (refits(curve).exponent for curve in (changed, dynamics, reward))
+    return resampled((new - slow) / (fast - slow), len(changed.errors))
+
+
+def by_library(part: Bought, curve: Curves) -> Estimate | str:
+    """The exponent of the norm by the posterior that plans are made with, or why it refuses the curve."""
+    anchors = tuple(
+        Anchor(int(size), float(error), seed)
+        for seed, row in enumerate(curve.errors)
+        for size, error in zip(curve.sizes, row, strict=True)
+    )
+    try:
+        found = posterior(Curve(part, anchors, "mse", "held out")).record(curve.sizes[-1])
+    except checks.BadData as refused:
+        return str(refused)
+    return Estimate(found.exponent, found.low, found.high, len(anchors), "95% posterior of a power law with a floor")

@@ -1,0 +1,167 @@
+"""E2: what the students are taught, and verdicts that follow the curves."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from paracosm.core.checks import BadArgument
+from paracosm.core.policy import Uniform
+from paracosm.core.records import Estimate
+from paracosm.paper import e2, e2_worlds
+from paracosm.paper.e2_curves import ABLATION, MAIN, VARIANTS, measured
+from paracosm.paper.e2_worlds import Explorer, Varied
+from paracosm.paper.study import Answer
+
+SLOW, FAST = 0.11, 0.96
+
+
+@functools.cache
+def _gather(rows):
+    def gather(varied):
+        mdp = e2_worlds.teacher(jax.random.key(0), varied)
+        policy = Explorer(Uniform(mdp.spec.action), varied.normal_actions)
+        seen = e2_worlds.transitions(mdp, policy, jax.random.key(1), rows)
+        tasks = {name: e2_worlds.targets(name, mdp, seen).targets for name in e2_worlds.TASKS}
+        return [mdp.dynamics.first, mdp.dynamics.second, mdp.reward.first, mdp.reward.second], seen, tasks
+
+    return jax.jit(gather)
+
+
+def gathered(scaled=False, starts=1.0, normal=False, rows=900):
+    """Weights, rows and what students are taught, as NumPy arrays."""
+    return jax.tree.map(
+        np.asarray, _gather(rows)(Varied(jnp.asarray(scaled), jnp.asarray(starts), jnp.asarray(normal)))
+    )
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_students_are_taught_what_the_teacher_does(scaled):
+    weights, rows, taught = gathered(scaled)
+    plain = gathered()[0]
+    first, second = (plain[0] / 4, plain[1] / 8) if scaled else plain[:2]
+    assert rows.inputs.shape == (900, 16)
+    inside = np.maximum(rows.inputs @ first, 0) @ second
+    np.testing.assert_allclose(rows.after, np.tanh(inside), atol=1e-4)
+    np.testing.assert_allclose(taught["before tanh"], inside / 8, rtol=1e-3, atol=1e-4)
+    reward = np.maximum(rows.inputs @ weights[2], 0) @ weights[3] / 8
+    np.testing.assert_allclose(taught["reward"][:, 0], reward, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(taught["one component"], rows.after[:, :1])
+    np.testing.assert_array_equal(taught["tanh student"], taught["dynamics"])
+    assert (np.abs(rows.after) > 0.99).mean() == pytest.approx(0 if scaled else 0.89, abs=0.03)
+
+
+def test_episodes_follow_on_and_begin_where_they_are_told():
+    _, rows, _ = gathered(starts=0.0, normal=True)
+    states, actions = rows.inputs[:, :12], rows.inputs[:, 12:]
+    np.testing.assert_array_equal(states[1:500], rows.after[:499])
+    assert not states[0].any()
+    assert not states[500].any()
+    assert np.abs(actions).max() > 2
+    _, rows, _ = gathered()
+    assert np.abs(rows.inputs[500, :12]).max() <= 1
+    assert 0.9 < np.abs(rows.inputs[:, 12:]).max() <= 1
+
+
+def test_a_cell_is_a_function_of_its_arguments():
+    def ask(seed):
+        return e2.trained(samples=300, seed=seed, tasks=["dynamics", "reward"], epochs=2)
+
+    one = ask(0)
+    assert one == ask(0) != ask(1)
+    assert set(one["error"]) == set(MAIN)
+    assert 0 < one["error"]["reward"] < 20 * one["variance"]["reward"]
+    with pytest.raises(BadArgument, match="'gaussian'"):
+        e2.trained(samples=300, seed=0, tasks=["reward"], actions="gaussian")
+
+
+def test_the_longest_cells_come_first_and_all_sizes_are_there():
+    full, quick = e2.cells("full"), e2.cells("quick")
+    assert len({cell.name for cell in full}) == len(full)
+    assert full[0].arguments["samples"] == 200_000
+    plain = [cell.arguments for cell in full if set(cell.arguments) == {"samples", "seed", "tasks"}]
+    assert sum(2 for each in plain if each["tasks"] == list(MAIN)) == 1400
+    assert max(cell.arguments["samples"] for cell in quick) == 20_000
+
+
+def made(**powers):
+    """Answers as if errors were powers of the samples; `powers` by task, with `_` for a blank."""
+    powers = {"dynamics": SLOW, "reward": FAST, **{name.replace("_", " "): p for name, p in powers.items()}}
+    answers = []
+    for cell in e2.cells("quick"):
+        given = cell.arguments
+        rng = np.random.default_rng(given["seed"])
+        level = np.exp(0.1 * rng.normal() + 0.01 * rng.normal(size=len(given["tasks"])) * given["samples"] / 1e4)
+        scaled = given.get("weights") == "scaled"
+        power = [powers.get("scaled", FAST) if scaled else powers[task] for task in given["tasks"]]
+        error = {task: 90 * e * given["samples"] ** -p for task, p, e in zip(given["tasks"], power, level, strict=True)}
+        result = {"error": error, "error on its data": error, "variance": dict.fromkeys(error, 1.0)}
+        answers.append(Answer(cell.function, given, {**result, "saturated": {"share": 0.89 + 0.001 * given["seed"]}}))
+    return answers
+
+
+SATURATED = {"one component": 0.2, "before tanh": 0.9, "tanh student": 0.3}
+SCALAR = {"one component": 0.9, "before tanh": 0.15, "tanh student": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("powers", "sentence"),
+    [
+        (SATURATED, "saturation, not scalar against vector"),
+        (SCALAR, "scalar against vector, as the paper says"),
+    ],
+)
+def test_the_ablation_says_what_the_curves_say(powers, sentence):
+    found = e2.read(made(**{name.replace(" ", "_"): power for name, power in powers.items()}))
+    by = {claim.id: claim for claim in found.claims}
+    assert sentence in by["cause_of_slow_dynamics"].why
+    assert sentence in found.found
+    expected = (powers["before tanh"] - SLOW) / (FAST - SLOW)
+    assert by["cause_of_slow_dynamics"].ours == pytest.approx(expected, abs=0.03)
+    assert by["exponent_dynamics"].verdict == by["exponent_reward"].verdict == "agrees"
+    assert by["exponent_reward_norm"].ours == pytest.approx(0.48, abs=0.02)
+    assert by["saturated_share"].ours == pytest.approx(0.8925)
+
+
+def estimate(low, high):
+    return Estimate((low + high) / 2, low, high, 10, "bootstrap")
+
+
+@pytest.mark.parametrize(
+    ("unsaturated", "one_output", "sentence"),
+    [
+        ((0.8, 1.1), (0.1, 0.4), "saturation, not scalar"),
+        ((0.1, 0.4), (0.8, 1.1), "scalar against vector, as the paper says"),
+        ((0.5, 0.7), (0.1, 0.4), "saturation more than"),
+        ((0.1, 0.4), (0.45, 0.7), "scalar against vector more than"),
+        ((0.1, 0.6), (0.4, 0.9), "undecided"),
+    ],
+)
+def test_the_answer_follows_the_intervals(unsaturated, one_output, sentence):
+    assert sentence in e2.cause(estimate(*unsaturated), estimate(*one_output))
+
+
+def test_verdicts_flip_with_the_curves():
+    found = e2.read(made(dynamics=0.5, reward=0.6, **{name.replace(" ", "_"): p for name, p in SATURATED.items()}))
+    by = {claim.id: claim for claim in found.claims}
+    for name in ("exponent_dynamics", "exponent_reward", "ratio_of_exponents"):
+        assert by[name].verdict == "differs"
+        assert by[name].low <= by[name].ours <= by[name].high
+    assert by["ratio_of_exponents"].ours == pytest.approx(1.2, abs=0.05)
+    assert {"r2_dynamics", "r2_reward", "reward_curve_at_2000", "exponent_dynamics_norm_posterior"} <= set(by)
+    assert len(found.choices) == 6
+    assert len(found.charts) == 2
+    assert len(found.tables[0].rows) == 2 + len(ABLATION) + 2
+
+
+@pytest.mark.full
+def test_un_saturating_makes_dynamics_as_fast_as_rewards():
+    """At 2,000 and 10,000 samples of 2 teachers."""
+    asked = [cell for cell in e2.cells("quick") if cell.arguments["samples"] in (2_000, 10_000)]
+    asked = [cell for cell in asked if cell.arguments["seed"] < 2 and not set(VARIANTS) & set(cell.arguments)]
+    found = measured([Answer(cell.function, cell.arguments, e2.trained(**cell.arguments)) for cell in asked]).ablation
+    powers = {name: e2.exponent(curve).mean for name, curve in found.items()}
+    assert max(powers["dynamics"], powers["one component"]) < 0.5
+    assert min(powers["reward"], powers["before tanh"], powers["scaled weights: dynamics"]) > 0.65
