@@ -13,7 +13,7 @@ from paracosm.paper.study import Answer
 
 MAIN = ("dynamics", "reward")
 ABLATION = ("one component", "before tanh", "tanh student")
-VARIANTS = {"starts": "origin", "actions": "normal", "teachers": "one"}
+VARIANTS = {"starts": "origin", "actions": "normal", "teachers": "one", "steps": "equal"}
 PAPER = {"dynamics": (0.34, 0.11, 0.954, (0.09, 0.13)), "reward": (90.4, 0.96, 0.997, (0.93, 0.99))}
 EPOCHS = 200
 
@@ -22,7 +22,7 @@ def curves(answers: Sequence[Answer], task: str, quantity: str = "error", **vari
     """What was measured of a task where these choices were varied and no other."""
     found = {}
     for answer in answers:
-        given = {k: v for k, v in answer.arguments.items() if k not in ("samples", "seed", "tasks", "epochs")}
+        given = {k: v for k, v in answer.arguments.items() if k not in ("samples", "seed", "tasks")}
         if given == varied and task in answer.result[quantity]:
             found[answer.arguments["seed"], answer.arguments["samples"]] = answer.result[quantity][task]
     seeds, sizes = (sorted({key[n] for key in found}) for n in (0, 1))

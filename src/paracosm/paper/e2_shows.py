@@ -51,6 +51,9 @@ def choices(found: Measured, varied: Mapping[str, tuple[Estimate, Estimate]]) ->
             "mean square: only it meets the paper's reward curve",
             "norm: exponents are halved, see the claims",
         ),
+        Choice(
+            "steps of students with few samples", "200 epochs, as the paper", f"about equal steps: {moved('steps')}"
+        ),
         Choice("rows that fill no batch", "left out, others in each epoch", "not varied"),
     )
 

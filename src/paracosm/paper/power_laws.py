@@ -45,15 +45,20 @@ def fit(sizes: np.ndarray, errors: np.ndarray) -> Fit:
     return Fit(np.exp(level + exponent * np.log(sizes).mean()), exponent, r2)
 
 
-def refits(curve: Curves) -> Fit:
-    """The fit to the means over seeds, first, and then to those over seeds drawn with replacement.
+def means_of(curve: Curves) -> np.ndarray:
+    """The means over seeds, first, and then those over seeds drawn with replacement, `[1 + RESAMPLES, size]`.
 
     A seed keeps its teacher from size to size, so it is drawn with its whole curve; curves with the same seeds are
     drawn alike, so that differences between them are differences on the same teachers.
     """
     seeds = len(curve.errors)
     drawn = np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
-    return fit(curve.sizes, np.vstack([np.full(seeds, 1 / seeds), drawn]) @ curve.errors)
+    return np.vstack([np.full(seeds, 1 / seeds), drawn]) @ curve.errors
+
+
+def refits(curve: Curves) -> Fit:
+    """The fit to the means over seeds, first, and then to those over seeds drawn with replacement."""
+    return fit(curve.sizes, means_of(curve))
 
 
 def resampled(values: np.ndarray, seeds: int) -> Estimate:
