@@ -1,7 +1,7 @@
 """The two small worlds of E4 to E6, and REINFORCE gradients of their rollouts under labels that are wrong.
 
-`linear` is linear-quadratic under a linear Gaussian policy, so that every expected gradient has a closed form. `tanh` has
-smooth random dynamics and reward, and the library's own Gaussian policy on a small network.
+`linear` is linear-quadratic under a linear Gaussian policy, so that every expected gradient has a closed form. `tanh`
+has smooth random dynamics and reward, and the library's own Gaussian policy on a small network.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
 from paracosm.core.data import Trajectory
-from paracosm.core.mdp import MDP
+from paracosm.core.mdp import MDP, Box
 from paracosm.core.networks import MLP
-from paracosm.core.noise import LabelNoise
+from paracosm.core.noise import GaussianNoise, LabelNoise
 from paracosm.core.policy import Gaussian, StochasticPolicy
 from paracosm.core.rollout import returns_to_go, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
@@ -55,6 +55,22 @@ class LinearGaussian(StochasticPolicy):
         return jnp.sum(self.log_std + 0.5 * math.log(2 * math.pi * math.e))
 
 
+class Cheap(LabelNoise):
+    """Labels off by `shift(s, a, s')`, and by normal noise of standard deviation `sd`."""
+
+    shift: Callable[[Array, Array, Array], Scalar]
+    sd: float
+
+    def apply(self, reward: Scalar, state: Array, action: Array, next_state: Array, key: PRNGKey) -> Scalar:
+        return reward + self.shift(state, action, next_state) + self.sd * jax.random.normal(key)
+
+    def mean_shift(self, reward: Scalar, state: Array, action: Array, next_state: Array) -> Scalar:
+        return self.shift(state, action, next_state)
+
+    def variance(self, reward: Scalar, state: Array, action: Array, next_state: Array) -> Scalar:
+        return jnp.asarray(self.sd**2, float)
+
+
 class Small(NamedTuple):
     """A world and the policy whose gradient is estimated in it."""
 
@@ -71,21 +87,21 @@ def small(name: str) -> Small:
         assert isinstance(policy.function, Gain)
         return Small(world, LinearGaussian(policy.function.K, jnp.full(2, math.log(0.5))))
     world, _ = lipschitz_synthetic(jax.random.key(4), dynamics=0.9, **sizes)
-    network = MLP(3, 2, 4, 1, jax.random.key(5))
-    return Small(world, Gaussian(network, jnp.full(2, math.log(0.5)), world.spec.action, True))
+    box = Box(-jnp.ones(2), jnp.ones(2))
+    return Small(world, Gaussian(MLP(3, 2, 4, 1, jax.random.key(5)), jnp.full(2, math.log(0.5)), box, True))
 
 
 @functools.cache
 def tilt(name: str) -> Callable[[Array, Array, Array], Scalar]:
-    """What biased labels add to the reward, a function of state and action: in either world of the reward's own kind."""
+    """What biased labels add to the reward, a function of state and action: in either world of the rewards' kind."""
     if name == "linear":
         return Quadratic(jnp.diag(jnp.array([-0.6, 0.2, 0.4])), 0.3 * jnp.eye(2), jnp.zeros(3))
     other = lipschitz_synthetic(jax.random.key(6), state_size=3, action_size=2)[0].reward
     return lambda s, a, t: 0.5 * other(s, a, t)
 
 
-def expected(name: str, reward: Quadratic, weighting: Weighting = "discounted") -> np.ndarray:
-    """The expected gradient `[parameters]` in the linear world if labels are `reward`, in closed form.
+def expected(name: str, reward: object, weighting: Weighting = "discounted") -> np.ndarray:
+    """The expected gradient `[parameters]` in the linear world if labels are `reward`, quadratic, in closed form.
 
     Of `J(θ_0, …, θ_{H-1})`, a parameter for each step, it is `Σ_t ∂J/∂θ_t` with the weight γ^t and
     `Σ_t γ^{-t} ∂J/∂θ_t` without. `J` follows from `E s sᵀ`, `I/3` at first.
@@ -93,6 +109,7 @@ def expected(name: str, reward: Quadratic, weighting: Weighting = "discounted") 
     world, policy = small(name)
     f = world.dynamics
     assert isinstance(f, Linear)
+    assert isinstance(reward, Quadratic)
     assert isinstance(policy, LinearGaussian)
 
     def total(policies: LinearGaussian) -> Scalar:
@@ -111,6 +128,18 @@ def expected(name: str, reward: Quadratic, weighting: Weighting = "discounted") 
     by_step = jax.vmap(lambda one: ravel_pytree(one)[0])(jax.grad(total)(stacked))
     again = time_weights(weighting, world.discount, HORIZON) / time_weights("discounted", world.discount, HORIZON)
     return np.asarray(again @ by_step, np.float64)
+
+
+@functools.cache
+def truth(name: str, rollouts: int = 2**20) -> tuple[np.ndarray, float]:
+    """The expected gradient under true labels and its own squared error, which is 0 for a closed form.
+
+    Where there is none it is the mean of so many rollouts.
+    """
+    if name == "linear":
+        return expected(name, small(name).world.reward), 0.0
+    true, _ = gradients(name, GaussianNoise(0.0), 2**31 - 1, groups=rollouts // 64, size=64)
+    return true.mean(axis=0), float(true.var(axis=0, ddof=1).sum() / len(true))
 
 
 def gradients(

@@ -56,6 +56,14 @@ def ratio(over: Blocks, under: Blocks) -> Estimate:
     return Estimate(a / b, a / b * np.exp(-half), a / b * np.exp(half), n, "ratio of means, 95% normal, of its log")
 
 
+def paired_ratio(over: Blocks, under: Blocks) -> Estimate:
+    """The ratio of two means measured on the same samples, block by block; normal interval."""
+    a, b = np.asarray(over, np.float64), np.asarray(under, np.float64)
+    value = float(a.mean() / b.mean())
+    half = float(_WIDE * np.std(a - value * b, ddof=1) / np.sqrt(len(a)) / abs(b.mean()))
+    return Estimate(value, value - half, value + half, len(a), "ratio of means on the same samples, 95% normal")
+
+
 def _known(values: Blocks) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
 

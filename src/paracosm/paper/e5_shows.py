@@ -1,0 +1,350 @@
+"""What E5 shows: claims, tables and charts, read off the answers of its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from paracosm.core import estimators
+from paracosm.core.experiments import Chart, Choice, Claim, Findings, Series, Table
+from paracosm.core.records import Estimate
+from paracosm.paper import statistics as found_by
+from paracosm.paper.e5 import ALONE, BUDGET, CHEAPEST_FIRST, DEAREST, NAMED, PAPER_BUYS, WHOLE, WORLDS
+from paracosm.paper.study import Answer, beside, beyond, judged
+
+
+class _Bought:
+    """What a `whole` cell measured: the costs of the grid, the plan without and with repeats, and the paper's rule."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.law, self.world = answer.arguments["law"], answer.arguments["world"]
+        result = answer.result
+        self.bought, self.errors, self.predicted = result["bought"], result["errors"], result["predicted"]
+        self.planned, self.repeated = len(self.bought) - 2, len(self.bought) - 1
+        self.grid = range(self.planned)
+        self.half = len(self.errors[0]) // 2
+        self.best = int(np.argmin([np.mean(self.errors[i][: self.half]) for i in self.grid]))
+
+    def over_best(self, which: int) -> Estimate:
+        """The error of a purchase over that of the grid's best, which half of the blocks chose and the others tell."""
+        return found_by.paired_ratio(self.errors[which][self.half :], self.errors[self.best][self.half :])
+
+    @property
+    def paper(self) -> int | None:
+        """What the paper's rule buys within the prices of the grid; it has none to give where p = 1."""
+        rollouts = PAPER_BUYS.get(self.law)
+        return None if rollouts is None else 1 + CHEAPEST_FIRST.index(rollouts)
+
+    @property
+    def lost(self) -> Estimate | None:
+        """The error under the paper's rule over that of the plan."""
+        return None if self.paper is None else found_by.paired_ratio(self.errors[self.paper], self.errors[self.planned])
+
+
+def findings(answers: Sequence[Answer]) -> Findings:
+    """Claims, tables and charts from the answers."""
+    labels = {
+        (each.arguments["world"], each.arguments["law"]): each.result["errors"]
+        for each in answers
+        if each.function.endswith(":alone")
+    }
+    bought = [_Bought(each) for each in answers if each.function.endswith(":whole")]
+    claims = (*_paper_claims(labels), *_whole_claims(bought))
+    return Findings(
+        setup=_setup(),
+        choices=_choices(labels, bought),
+        claims=claims,
+        tables=(_alone_table(labels), _whole_table(bought)),
+        charts=(_alone_chart(labels), _whole_chart(bought)),
+        found=_found(claims, bought),
+    )
+
+
+def _slope(labels: dict[tuple[str, str], Any], world: str, law: str) -> Estimate:
+    costs = [BUDGET / rollouts for rollouts in ALONE[law]]
+    return found_by.log_slope(costs, labels[world, law])
+
+
+def _worst(errors: list[list[float]]) -> Estimate:
+    """Where `c σ²(c)` is largest under the bounded law, as a share of its dearest cost: the top of a fitted parabola.
+
+    The error is `a c − b c²`; the interval is a bootstrap of the blocks with a fixed seed.
+    """
+    costs = BUDGET / np.array(ALONE[f"bounded:1,{DEAREST}"], float)
+    blocks = np.asarray(errors)[costs < DEAREST]
+    costs = costs[costs < DEAREST]
+    weight = 1 / blocks.std(axis=1)
+    design = np.stack([costs, -(costs**2)], axis=1) * weight[:, None]
+
+    def top(means: np.ndarray) -> float:
+        a, b = np.linalg.lstsq(design, weight * means, rcond=None)[0]
+        return float(a / (2 * b) / DEAREST)
+
+    random = np.random.default_rng(0)
+    again = [
+        top(np.take_along_axis(blocks, random.integers(0, blocks.shape[1], blocks.shape), axis=1).mean(axis=1))
+        for _ in range(500)
+    ]
+    low, high = np.quantile(again, [0.025, 0.975])
+    return Estimate(top(blocks.mean(axis=1)), float(low), float(high), blocks.size, "parabola, 95% bootstrap of blocks")
+
+
+def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
+    bounded, floor = labels["linear", f"bounded:1,{DEAREST}"], labels["linear", "floor:1,8"]
+    clean = float(np.mean(bounded[0]) / max(np.mean(each) for each in bounded))
+    dear = found_by.ratio(floor[0], floor[-1])
+    named = {2.0: "steep", 1.0: "even", 0.5: "flat"}
+    says = {"steep": "p > 1: buy the best", "even": "p = 1: indifferent", "flat": "p < 1: buy the cheapest"}
+    slopes = tuple(
+        beside(
+            f"{name}_slope",
+            f"Slope of the log error that labels cause over log cost at an equal budget, σ²(c) = c^-{p:g}.",
+            _slope(labels, "linear", f"power:1,{p:g}"),
+            1 - p,
+            says=f"{says[name]} (c σ² grows as c^{1 - p:g})",
+            differs="the interval does not hold the exponent of c σ²(c).",
+        )
+        for p, name in named.items()
+    )
+    return (
+        *slopes,
+        beside(
+            "bounded_worst_cost",
+            "The cost at which the error is largest under σ²(c) = 1 − c/c_max, as a share of c_max.",
+            _worst(bounded),
+            0.5,
+            says="half of c_max is worst",
+            differs="the interval does not hold one half.",
+        ),
+        judged(
+            "bounded_clean",
+            "The error at c_max over the largest, under the bounded law.",
+            Estimate(clean, clean, clean, found_by.BLOCKS, "exact"),
+            0.0,
+            holds=clean == 0,
+            why="labels at c_max have no noise, and no other cost attains that.",
+            says="only c_max attains the optimum",
+        ),
+        judged(
+            "floor_dearest_over_cheapest",
+            f"The error with labels of {BUDGET} over that with labels of 1, σ²(c) = 1 + 8/c.",
+            dear,
+            (BUDGET + 8) / 9,
+            holds=dear.low > 1,
+            why=f"c σ²(c) predicts {(BUDGET + 8) / 9:.3g}; above 1 the cheapest is best.",
+            says="buy the cheapest",
+        ),
+    )
+
+
+def _whole_claims(bought: list[_Bought]) -> tuple[Claim, ...]:
+    regrets = [each.over_best(each.planned) for each in bought]
+    worst = max(each.mean - 1 for each in regrets)
+    mean = estimators.mean([each.mean - 1 for each in regrets])
+    losses = [(each, each.lost) for each in bought if each.world == "linear" and each.lost is not None]
+    of_law = tuple(
+        beyond(
+            f"paper_rule_{NAMED[each.law]}",
+            f"The whole squared error under the paper's rule over that of the plan, {each.law}, linear world.",
+            lost,
+            why="the paper's rule leaves out the rollout's own price and variance.",
+        )
+        for each, lost in losses
+    )
+    return (
+        beyond(
+            "regret_total_cost",
+            f"The plan's squared error over that of the best of {len(bought[0].grid)} measured costs, less 1: mean "
+            f"of {len(bought)} plans.",
+            mean,
+            why=(
+                "the paper has no price and no variance of the rollout itself; 0 is the grid's best, the worst "
+                f"plan has {worst:.1%}."
+            ),
+        ),
+        beyond(
+            "measured_over_predicted",
+            "Measured squared error over (V₀ + Q σ²(c))/K, all costs, laws and worlds together.",
+            _agreement(bought),
+            why="the paper gives a bound only; the exact form must give 1.",
+        ),
+        *of_law,
+    )
+
+
+def _agreement(bought: list[_Bought]) -> Estimate:
+    """Of every cell the mean over its purchases, which share their rollouts; then over the cells."""
+    return found_by.pooled(
+        [np.mean(np.asarray(each.errors) / np.array(each.predicted)[:, None], axis=0).tolist() for each in bought]
+    )
+
+
+def _alone_table(labels: dict[tuple[str, str], Any]) -> Table:
+    rows = []
+    for world in WORLDS:
+        for law, counts in ALONE.items():
+            means = [float(np.mean(each)) for each in labels[world, law]]
+            best, worst = BUDGET / counts[int(np.argmin(means))], BUDGET / counts[int(np.argmax(means))]
+            slope = f"{_slope(labels, world, law):.3f}" if law.startswith("power") else ""
+            rows.append(
+                (
+                    f"{world}, {law}",
+                    f"{best:g}",
+                    f"{worst:g}",
+                    f"{max(means) / max(min(means), 1e-300):.3g}" if min(means) else "no limit",
+                    slope,
+                )
+            )
+    columns = ("world, law", "best cost", "worst cost", "worst over best", "slope over cost")
+    note = f"The budget is {BUDGET}; costs are {BUDGET}/K. For p = 1 which cost is best or worst is chance."
+    return Table("The part of the error that labels cause", columns, tuple(rows), note)
+
+
+def _whole_table(bought: list[_Bought]) -> Table:
+    rows = []
+    for each in sorted(bought, key=lambda one: (one.world, WHOLE.index(one.law))):
+        again = each.bought[each.repeated]
+        rows.append(
+            (
+                f"{each.world}, {each.law}",
+                f"{each.bought[each.planned][0]:.3g}",
+                f"{each.bought[each.best][0]:.3g}",
+                f"{each.over_best(each.planned).mean - 1:.1%}",
+                "" if each.lost is None else f"{each.bought[each.paper or 0][0]:.3g}",
+                "" if each.lost is None else f"{each.lost.mean:.2f}",
+                f"{again[2]:.0f} of {again[0]:.3g}",
+                f"{each.over_best(each.repeated).mean - 1:.1%}",
+            )
+        )
+    columns = (
+        "world, law",
+        "planned cost",
+        "best measured",
+        "regret",
+        "paper's rule",
+        "its error over the plan's",
+        "with repeats",
+        "regret with repeats",
+    )
+    note = (
+        "A rollout costs 1 before it is labelled, the budget is 256. Regret is against the best of one label a "
+        "rollout, so that "
+        "several labels a rollout can have a negative one. The paper's rule is taken within costs of 1/15 to 15."
+    )
+    return Table("Rollouts with a price and a variance of their own", columns, tuple(rows), note)
+
+
+def _alone_chart(labels: dict[tuple[str, str], Any]) -> Chart:
+    series = []
+    for law, counts in ALONE.items():
+        keep = [i for i, errors in enumerate(labels["linear", law]) if np.mean(errors) > 0]
+        x = tuple(BUDGET / counts[i] for i in keep)
+        series.append(Series(law, x, tuple(float(np.mean(labels["linear", law][i])) for i in keep)))
+    caption = (
+        "The error goes as c σ²(c): down for p = 2, level for p = 1, up for p = 1/2 and a floor, and a hill for the "
+        "bounded law."
+    )
+    return Chart(
+        "labels-alone",
+        "Error by labels at one budget",
+        "cost of a label",
+        "squared error",
+        tuple(series),
+        caption,
+        True,
+        True,
+    )
+
+
+def _whole_chart(bought: list[_Bought]) -> Chart:
+    series = []
+    for each in bought:
+        if each.world == "linear" and each.law in ("power:1,0.5", "power:1,2", "floor:1,8", "bounded:4,15"):
+            order = sorted(each.grid, key=lambda i: each.bought[i][0])[1:]
+            x, y = (
+                tuple(float(v) for v in column)
+                for column in ([each.bought[i][0] for i in order], [np.mean(each.errors[i]) for i in order])
+            )
+            series.append(Series(each.law, x, y))
+    some = [each for each in bought if each.world == "linear" and each.law in ("power:1,0.5", "power:1,2", "floor:1,8")]
+    planned = tuple(float(each.bought[each.planned][0]) for each in some)
+    series.append(
+        Series("planned", planned, tuple(float(np.mean(each.errors[each.planned])) for each in some), "points")
+    )
+    caption = "With a price and a variance of the rollout itself, power laws and the floor have a best cost in between."
+    return Chart(
+        "whole-error",
+        "Whole error at one budget",
+        "cost of a label",
+        "squared error",
+        tuple(series),
+        caption,
+        True,
+        True,
+    )
+
+
+def _setup() -> tuple[str, ...]:
+    return (
+        "The two worlds of E4, with the weight γ^t and no baseline.",
+        f"First the paper's case: a rollout costs only its labels, so that {BUDGET} buys K = {BUDGET}/c rollouts, "
+        "and only the error that "
+        "labels cause is counted: the squared distance from the gradient of the same rollouts with true labels.",
+        "Then a rollout costs 1 before it is labelled and the whole squared distance from the true gradient "
+        "counts. V₀ and Q are measured "
+        "by gradient_noise, plan_labels plans with them, and the plan is measured beside a grid of costs from "
+        "1/255 to 15.",
+    )
+
+
+def _choices(labels: dict[tuple[str, str], Any], bought: list[_Bought]) -> tuple[Choice, ...]:
+    slopes = ", ".join(f"{_slope(labels, 'tanh', law).mean:.2f}" for law in ("power:1,2", "power:1,1", "power:1,0.5"))
+    worst = {
+        world: max(each.over_best(each.planned).mean - 1 for each in bought if each.world == world) for world in WORLDS
+    }
+    repeats = [each.over_best(each.repeated).mean - 1 for each in bought if each.law == "power:1,0.5"]
+    return (
+        Choice(
+            "the world",
+            "linear-quadratic",
+            f"In the tanh world the slopes are {slopes} for p = 2, 1 and 1/2; the worst regret is "
+            f"{worst['tanh']:.1%}, here {worst['linear']:.1%}.",
+        ),
+        Choice(
+            "whether a rollout costs anything",
+            "nothing, then as much as a label of 1",
+            "It decides: see the second table.",
+        ),
+        Choice(
+            "whether one rollout can have several labels",
+            "no",
+            "If their errors are independent, several cheap labels bring the paper's rule back: at p = 1/2 the "
+            f"error changes by {np.mean(repeats):.0%}.",
+        ),
+        Choice(
+            "how noisy bounded labels are",
+            "variance 4 at no cost",
+            "With 40 the dearest label is best again, as c₀ Q σ₀² > c_max V₀ says.",
+        ),
+    )
+
+
+def _found(claims: tuple[Claim, ...], bought: list[_Bought]) -> str:
+    ours = {each.id: each for each in claims}
+    agree = sum(each.verdict == "agrees" for each in claims[:6])
+    lost = [each.lost.mean for each in bought if each.lost is not None]
+    regret = ours["regret_total_cost"]
+    return (
+        f"Where a rollout costs only its labels and only their errors count, {agree} of 6 statements of Corollary 2 "
+        "hold: the error goes "
+        f"with the cost to the power {ours['steep_slope'].ours:.2f}, {ours['even_slope'].ours:.2f} and "
+        f"{ours['flat_slope'].ours:.2f} for p = 2, 1 and 1/2, "
+        f"and half-clean labels are the worst ({ours['bounded_worst_cost'].ours:.2f} of c_max). A rollout has a "
+        "price and a variance of its own, however, and then "
+        f"following the rules costs up to {max(lost):.1f} times the squared error of a plan that counts both (and "
+        f"as little as {min(lost):.2f} times). "
+        f"The plans' own errors were {regret.ours:.1%} [{regret.low:.1%}, {regret.high:.1%}] above those of the "
+        "best costs of a measured grid. Plan with both, unless rollouts are free."
+    )
