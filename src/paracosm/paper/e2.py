@@ -224,14 +224,14 @@ def _words(claims: tuple[Claim, ...]) -> str:
     return (
         f"The dynamics' squared error falls with exponent {power['exponent_dynamics']} (the paper: 0.11), the reward's"
         f" with {power['exponent_reward']} (the paper: 0.96). What makes the dynamics slow is, in one sentence,"
-        f" {by['cause_of_slow_dynamics'].why} {share['saturated_share']} of the components of next states are saturated."
-        f" Scaling the teacher's weights down removes {share['removed_by_scaled_weights']} of the difference, a tanh in"
-        f" the student {share['removed_by_tanh_student']}. At the largest number of samples {share['misfit_dynamics']}"
-        f" of the dynamics' held-out error is there on the training rows too (reward: {share['misfit_reward']}): that"
-        " part is what such students cannot express or were not trained to, not a lack of samples. In norm, which"
-        f" bounds and plans need, the exponents are {power['exponent_dynamics_norm']} and"
-        f" {power['exponent_reward_norm']}. A user should not carry a ratio of 9 to another system: measure both"
-        " curves on it."
+        f" {by['cause_of_slow_dynamics'].why} {share['saturated_share']} of the components of next states are"
+        f" saturated. Scaling the teacher's weights down removes {share['removed_by_scaled_weights']} of the"
+        f" difference, a tanh in the student {share['removed_by_tanh_student']}. At the largest number of samples"
+        f" {share['misfit_dynamics']} of the dynamics' held-out error is there on the training rows too (reward:"
+        f" {share['misfit_reward']}): that part is what such students cannot express or were not trained to, not a lack"
+        " of samples. In norm, which bounds and plans need, the exponents are"
+        f" {power['exponent_dynamics_norm']} and {power['exponent_reward_norm']}. A user should not carry a ratio of 9"
+        " to another system: measure both curves on it."
     )
 
 
