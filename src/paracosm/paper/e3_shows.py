@@ -17,6 +17,7 @@ _WORDS = {
     "main": "as chosen",
     "norms": "the paper's laws, as root mean squares",
     "norms, secant": "the same, sensitivities by steps as large as a pilot's error",
+    "norms, learned": "the same, sensitivities in a pilot's world",
     "printed": "the paper's laws, as printed",
     "secant": "sensitivities by steps as large as a pilot's error",
     "learned": "sensitivities in a pilot's world",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Key
+from jaxtyping import Float
 from scipy import special
 
 from paracosm.auditing import ladder
@@ -94,14 +94,13 @@ def case(group: str, key: PRNGKey, *, starts: int, directions: int, waves: bool)
     )
 
 
+@lru_cache(maxsize=2)
 def cases(group: str, count: int, seed: int, *, starts: int = 1, directions: int = 1, waves: bool = False) -> Case:
-    """So many random systems of a group, side by side."""
-    return _cases(group, jax.random.split(jax.random.key(seed), count), starts, directions, waves)
-
-
-@eqx.filter_jit
-def _cases(group: str, keys: Key[jax.Array, " system"], starts: int, directions: int, waves: bool) -> Case:
-    return eqx.filter_vmap(partial(case, group, starts=starts, directions=directions, waves=waves))(keys)
+    """So many random systems of a group, side by side, in 64 bits."""
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.key(seed), count)
+        each = [case(group, key, starts=starts, directions=directions, waves=waves) for key in keys]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *each)
 
 
 def _system(group: str, key: PRNGKey) -> tuple[MDP, Policy]:
