@@ -51,7 +51,7 @@ def noisy(
     """
     from paracosm.paper import labelled
 
-    size = rollouts if baseline != "none" else min(rollouts, _TOGETHER)
+    size = rollouts if baseline != "none" else _TOGETHER if rollouts >= _TOGETHER else 1
     choices: dict[str, Any] = {"weighting": weighting, "baseline": baseline, "shared": noise == "shared"}
     drawn = labelled.gradients(world, _noise(noise), seed, groups=total // size, size=size, **choices)
     true, wrong = (found_by.grouped(each, rollouts // size) for each in drawn)

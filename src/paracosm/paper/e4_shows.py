@@ -56,13 +56,10 @@ def _common_ratio(answers: Sequence[Answer], under: Callable[[Answer], Blocks]) 
     """What measured inflation is over another, the same for all answers: each is brought to one rollout first."""
     per_rollout = [np.asarray(each.result["added"]) * each.arguments["rollouts"] for each in answers]
     measured = found_by.pooled([each.tolist() for each in per_rollout])
-    reference = np.asarray(under(answers[0])) * answers[0].arguments["rollouts"]
-    error = np.hypot(
-        (measured.high - measured.low) / 2 / measured.mean,
-        1.96 * reference.std(ddof=1) / np.sqrt(len(reference)) / reference.mean(),
-    )
-    value = measured.mean / reference.mean()
-    return Estimate(value, value * np.exp(-error), value * np.exp(error), measured.n, "ratio, 95% normal, of its log")
+    reference = (np.asarray(under(answers[0])) * answers[0].arguments["rollouts"]).tolist()
+    own = (measured.high - measured.low) / 2 / measured.mean
+    half = np.hypot(own, 1.96 * found_by.relative_error(reference))
+    return found_by.around(measured.mean / np.mean(reference), float(half), measured.n)
 
 
 def findings(answers: Sequence[Answer]) -> Findings:

@@ -132,7 +132,7 @@ def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
             f"The error with labels of {BUDGET} over that with labels of 1, σ²(c) = 1 + 8/c.",
             dear,
             (BUDGET + 8) / 9,
-            holds=dear.low > 1,
+            holds=bool(dear.low > 1),
             why=f"c σ²(c) predicts {(BUDGET + 8) / 9:.3g}; above 1 the cheapest is best.",
             says="buy the cheapest",
         ),

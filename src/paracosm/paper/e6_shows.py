@@ -71,9 +71,15 @@ class _Read:
         return float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0])
 
     def of_prediction(self, world: str) -> Estimate:
-        """Measured squared error over the predicted one, all K together."""
-        some = self.floors(world)
-        return found_by.pooled([(np.asarray(each.result["errors"]) / self.predicted(each)).tolist() for each in some])
+        """Measured squared error over the predicted one, all K together; the prediction's own error is counted."""
+        some, known = self.floors(world), self.moments[world]
+        found = found_by.pooled([(np.asarray(e.result["errors"]) / self.predicted(e)).tolist() for e in some])
+        weights = [found_by.relative_error(each.result["errors"]) ** -2 for each in some]
+        floor_share = float(np.average([self.floor(world) / self.predicted(each) for each in some], weights=weights))
+        of_floor = floor_share * found_by.relative_error(known.get("closed", known["paired"]))
+        of_variance = (1 - floor_share) * found_by.relative_error(known["cheap"])
+        half = np.hypot((found.high - found.low) / 2 / found.mean, 1.96 * np.hypot(of_floor, of_variance))
+        return found_by.around(found.mean, float(half), found.n)
 
 
 def _won(have: _Read) -> tuple[int, int, list[float], list[float]]:

@@ -31,6 +31,7 @@ from paracosm.real.systems import Gain, Linear, Quadratic, linear_quadratic, lip
 WORLDS = ("linear", "tanh")
 HORIZON, DISCOUNT = 10, 0.9
 _CHUNK = 4096  # rollouts side by side
+_AT_ONCE = 8  # chunks of one call, so that one program serves any number of rollouts
 
 Over = Literal["none", "leave-one-out", "batch mean"]
 
@@ -159,16 +160,20 @@ def gradients(
         name: the world.
         noise: what is wrong with a label.
         seed: of the rollouts and the labels.
-        groups: how many gradients; rounded up to whole chunks of 4,096 rollouts.
+        groups: how many gradients; rounded up to whole chunks of 4,096 rollouts, or to eights of these.
         size: rollouts behind each.
         weighting: time weighting of REINFORCE.
         baseline: of returns-to-go, over the group; `batch mean` is the one that includes the rollout itself.
         shared: whether all labels of a rollout have the same error.
     """
     chunks = -(-groups * size // _CHUNK)
-    plan = _Plan(weighting, baseline, shared, size)
-    found = _gradients(small(name), noise, jax.random.key(seed), jnp.arange(chunks), plan)
-    true, noisy = (np.asarray(each, np.float64).reshape(-1, each.shape[-1]) for each in found)
+    at_once = min(chunks, _AT_ONCE)
+    plan, key = _Plan(weighting, baseline, shared, size), jax.random.key(seed)
+    found = [
+        _gradients(small(name), noise, key, jnp.arange(first, first + at_once), plan)
+        for first in range(0, chunks, at_once)
+    ]
+    true, noisy = (np.concatenate(each).astype(np.float64) for each in zip(*found, strict=True))
     return true, noisy
 
 
@@ -180,7 +185,7 @@ class _Plan(NamedTuple):
 
 
 @eqx.filter_jit
-def _gradients(one: Small, noise: LabelNoise, key: PRNGKey, numbers: Array, plan: _Plan) -> tuple[Array, Array]:
+def _gradients(one: Small, noise: LabelNoise, key: PRNGKey, numbers: Array, plan: _Plan) -> tuple[Array, ...]:
     weight = time_weights(plan.weighting, one.world.discount, HORIZON)
 
     def of_group(episodes: Trajectory, reward: Array) -> Array:
@@ -197,7 +202,8 @@ def _gradients(one: Small, noise: LabelNoise, key: PRNGKey, numbers: Array, plan
         episodes, wrong = jax.tree.map(lambda leaf: leaf.reshape(-1, plan.size, *leaf.shape[1:]), (episodes, wrong))
         return jax.vmap(of_group)(episodes, episodes.reward), jax.vmap(of_group)(episodes, wrong)
 
-    return jax.lax.map(chunk, numbers)
+    found = jax.lax.map(chunk, numbers)
+    return tuple(each.reshape(-1, each.shape[-1]) for each in found)
 
 
 def _less_baseline(to_go: Float[Array, "episode time"], baseline: Over) -> Float[Array, "episode time"]:

@@ -51,9 +51,18 @@ def grouped(samples: np.ndarray, size: int) -> np.ndarray:
 def ratio(over: Blocks, under: Blocks) -> Estimate:
     """The ratio of two means measured on different samples; normal interval of its logarithm."""
     (a, da), (b, db) = _known(over), _known(under)
-    half = _WIDE * np.hypot(da / a, db / b)
-    n = min(len(over), len(under))
-    return Estimate(a / b, a / b * np.exp(-half), a / b * np.exp(half), n, "ratio of means, 95% normal, of its log")
+    return around(a / b, _WIDE * float(np.hypot(da / a, db / b)), min(len(over), len(under)))
+
+
+def around(value: float, half: float, n: int) -> Estimate:
+    """A ratio with the half-width of its logarithm's interval."""
+    low, high = float(value * np.exp(-half)), float(value * np.exp(half))
+    return Estimate(float(value), low, high, n, "ratio of means, 95% normal, of its log")
+
+
+def relative_error(values: Blocks) -> float:
+    """The standard error of a mean as a share of it; 0 for a number without chance in it."""
+    return 0.0 if len(values) == 1 else _known(values)[1] / abs(_known(values)[0])
 
 
 def paired_ratio(over: Blocks, under: Blocks) -> Estimate:

@@ -1,0 +1,110 @@
+"""E4: its cells against exact values, and its verdicts on answers made by hand."""
+
+import numpy as np
+import pytest
+
+from paracosm.core import estimators
+from paracosm.paper import e4
+from paracosm.paper.study import Answer
+
+COEFFICIENT, SHARED, UNEVEN, BOUND, LENGTH = 100.0, 700.0, 150.0, 20_000.0, 2.0
+Q = 130.5  # of the linear world with the weight γ^t, by 2**17 rollouts of `gradient_noise`
+
+
+def ask(**given):
+    asked = {"world": "linear", "weighting": "discounted", "baseline": "none", "noise": "normal", "rollouts": 4}
+    return e4.noisy(**{**asked, "total": 2**13, "seed": 3, **given})
+
+
+def test_a_cell_measures_what_noise_adds():
+    found = ask()
+    np.testing.assert_allclose(np.mean(found["added"]) * 4, Q, rtol=0.2)
+    for name in ("bias", "off"):
+        left = estimators.mean(found[name])
+        assert abs(left.mean) < 2 * (left.high - left.low)
+
+
+@pytest.mark.full
+def test_a_cell_of_exact_coefficients():
+    exact = e4.exact(world="linear", weighting="discounted", rollouts=2**13, seed=7)
+    assert {len(each) for each in exact.values()} == {e4.REPEATS}
+    np.testing.assert_allclose(np.mean(exact["coefficient"]), Q, rtol=0.02)
+    assert exact["coefficient"] < exact["shared"] < exact["bound"]
+
+
+def test_the_leave_one_out_baseline_carries_the_others_noise():
+    two = ask(baseline="leave-one-out", rollouts=2)
+    np.testing.assert_allclose(np.mean(two["added"]), Q, rtol=0.2)  # σ²Q/(K−1), where without a baseline it is half
+
+
+def answers(change=lambda asked, result: result):
+    """Answers as theory has them, a little noise on each; `change` makes some wrong."""
+    random = np.random.default_rng(0)
+
+    def near(value, n=40):
+        return (value * (1 + 0.02 * random.normal(size=n))).tolist()
+
+    def result(asked):
+        if "rollouts" in asked and "noise" not in asked:
+            values = {"intrinsic": 90.0, "coefficient": COEFFICIENT, "shared": SHARED, "bound": BOUND, "uneven": UNEVEN}
+            return {name: near(value, e4.REPEATS) for name, value in values.items()}
+        k, per = asked["rollouts"], {"shared": SHARED, "uneven": UNEVEN}.get(asked["noise"], COEFFICIENT)
+        k_added = k - 1 if asked["baseline"] == "leave-one-out" else k
+        found = {"added": near(per / k_added), "bias": (1e-3 * random.normal(size=40)).tolist(), "length": [LENGTH]}
+        if asked["world"] == "linear":
+            shift = LENGTH / k**2 if asked["baseline"] == "batch mean" else 0.0
+            found["off"] = (shift + 1e-3 * random.normal(size=40)).tolist()
+        return change(asked, found)
+
+    return [Answer(each.function, each.arguments, result(each.arguments)) for each in e4.cells("quick")]
+
+
+def claims(change=lambda asked, result: result):
+    return {each.id: each for each in e4.read(answers(change)).claims}
+
+
+def test_the_claims_are_read_off_the_answers():
+    found = claims()
+    for name in ("bias_squared", "bias_squared_closed_form", "slope_in_rollouts", "within_bound"):
+        assert found[name].verdict == "agrees", found[name]
+    near = {"exact_over_measured": 1, "bound_over_exact": 200, "shared_error_factor": 7, "leave_one_out_at_two": 2}
+    near |= {"shared_measured_over_exact": 1, "uneven_measured_over_exact": 1}
+    for name, value in near.items():
+        np.testing.assert_allclose(found[name].ours, value, rtol=0.04)
+        assert found[name].low < found[name].ours < found[name].high
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("bias_squared", lambda asked, r: r | {"bias": [each + 0.1 for each in r["bias"]]}),
+        ("bias_squared_closed_form", lambda asked, r: r | {"off": [each + 0.1 for each in r.get("off", [])]}),
+        ("slope_in_rollouts", lambda asked, r: r | {"added": [v * asked["rollouts"] ** 0.2 for v in r["added"]]}),
+        ("within_bound", lambda asked, r: r | {"added": [v * 1000 for v in r["added"]]}),
+    ],
+)
+def test_a_verdict_turns_when_the_numbers_do(name, change):
+    def only_linear(asked, result):
+        return change(asked, result) if asked["world"] == "linear" else result
+
+    assert claims(only_linear)[name].verdict == "differs"
+
+
+def test_tables_and_choices_have_a_row_for_everything_asked():
+    found = e4.read(answers())
+    assert [len(each.rows) for each in found.tables] == [4, 9, 14]
+    assert len(found.choices) == 4
+    assert {each.name for each in found.charts} == {"inflation"}
+    assert "unbiased" not in found.found
+    assert "does not move" in found.found
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("world", e4.WORLDS)
+def test_added_variance_falls_as_one_over_the_rollouts(world):
+    exact = e4.exact(world=world, weighting="plain", rollouts=2**14, seed=7)
+    for k in (1, 16, 256):
+        found = ask(world=world, weighting="plain", rollouts=k, total=2**19, seed=k)
+        np.testing.assert_allclose(np.mean(found["added"]) * k, np.mean(exact["coefficient"]), rtol=0.06)
+        bias = estimators.mean(found["bias"])
+        assert abs(bias.mean) < 2.5 * (bias.high - bias.low)

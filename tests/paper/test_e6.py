@@ -1,0 +1,123 @@
+"""E6: its cells against the closed form, and its verdicts on answers made by hand."""
+
+import numpy as np
+import pytest
+
+from paracosm.core import estimators
+from paracosm.paper import e6, labelled
+from paracosm.paper.study import Answer
+
+FLOOR, CHEAP, GOLD, BETWEEN = 2.0, 300.0, 100.0, 150.0
+SQUARE = BETWEEN**2 / (CHEAP * GOLD)
+
+
+def test_the_squared_error_is_variance_and_floor():
+    bias = labelled.expected("linear", labelled.tilt("linear"))
+    found = estimators.mean(e6.floor(world="linear", rollouts=16, total=2**13, seed=2)["errors"])
+    assert found.low - 2 < 329 / 16 + bias @ bias < found.high + 2
+
+
+def test_a_few_gold_labels_leave_no_bias_and_the_formulas_variance():
+    found = e6.debiased(world="linear", gold=32, tuning="leave-one-out", total=2**15, seed=3)
+    left = estimators.mean(found["bias"])
+    assert left.high < 0.5
+    assert abs(left.mean) < 2 * (left.high - left.low)
+    np.testing.assert_allclose(np.mean(found["variance"]), 0.77, rtol=0.25)
+
+
+def test_who_wins_is_measured_where_the_budget_buys():
+    plan = e6._asked((1.0, 1.0, 20.0), {"cheap": CHEAP, "gold": GOLD, "between": BETWEEN, "paired": FLOOR})
+    np.testing.assert_allclose(plan["correlation"] ** 2, SQUARE)
+    np.testing.assert_allclose(plan["bias"] ** 2, FLOOR)
+    random = np.random.default_rng(0)
+    gold = labelled.truth("linear")[0] + random.normal(size=(4096, 8))
+    cheap = gold + 0.5 + 0.1 * random.normal(size=gold.shape)
+    found = {name: e6._error("linear", (gold, cheap), name, 64, 16) for name in e6.NAMES}
+    np.testing.assert_allclose(found["gold"], 8 / 64, rtol=0.3)
+    np.testing.assert_allclose(found["cheap"], 8 * (1.01 / 64 + 0.25), rtol=0.2)
+    np.testing.assert_allclose(found["mixture"], 8 / 64 + 8 * 0.01 / 16, rtol=0.3)
+
+
+def answers(change=lambda name, result: result):
+    """Answers as theory has them, with a little noise; `change` makes some wrong."""
+    random = np.random.default_rng(0)
+
+    def near(value, n=40):
+        return (value * (1 + 0.02 * random.normal(size=n))).tolist()
+
+    def result(name, asked):
+        if name == "floor":
+            return {"errors": near(CHEAP / asked["rollouts"] + FLOOR)}
+        if name == "moments":
+            known = {"cheap": near(CHEAP), "gold": near(GOLD), "between": near(BETWEEN), "paired": near(FLOOR)}
+            return known | ({"closed": [FLOOR]} if asked["world"] == "linear" else {})
+        if name == "debiased":
+            variance = GOLD * ((1 - SQUARE) / asked["gold"] + SQUARE / e6.MIXED)
+            return {"bias": (0.01 * random.normal(size=40)).tolist(), "variance": near(1.03 * variance)}
+        errors = [[3.0, 9.0, -1.0]] + [[2.0 + 8 / k, 9.0 / k, 4.0 / k] for k in range(1, len(e6.BUDGETS))]
+        return {"predicted": errors, "measured": errors}
+
+    made = []
+    for each in e6.cells("quick"):
+        name = each.function.split(":")[1]
+        made.append(Answer(each.function, each.arguments, change(name, result(name, each.arguments))))
+    return made
+
+
+def claims(change=lambda name, result: result):
+    return {each.id: each for each in e6.read(answers(change)).claims}
+
+
+def test_the_claims_are_read_off_the_answers():
+    found = claims()
+    for name in ("floor_ratio", "error_over_prediction", "slope_at_large_k", "debiased_squared_bias"):
+        assert found[name].verdict == "agrees", found[name]
+    np.testing.assert_allclose(found["mixture_variance_ratio"].ours, 1.03, atol=0.02)
+    assert found["winner_agreement"].ours == 1
+    assert found["cost_of_following"].ours == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "change"),
+    [
+        ("floor_ratio", "moments", lambda r: r | {"paired": [1.5 * v for v in r["paired"]]}),
+        ("error_over_prediction", "floor", lambda r: {"errors": [1.2 * v for v in r["errors"]]}),
+        (
+            "slope_at_large_k",
+            "floor",
+            lambda r: {
+                "errors": [v - FLOOR for v in r["errors"]] if r["errors"][0] > 100 else [v**4 for v in r["errors"]]
+            },
+        ),
+        ("debiased_squared_bias", "debiased", lambda r: r | {"bias": [v + 0.3 for v in r["bias"]]}),
+    ],
+)
+def test_a_verdict_turns_when_the_numbers_do(name, of, change):
+    assert claims(lambda kind, result: change(result) if kind == of else result)[name].verdict == "differs"
+
+
+def test_a_wrong_winner_costs():
+    def turned(kind, result):
+        return result if kind != "winners" else result | {"measured": [each[::-1] for each in result["measured"]]}
+
+    def worse(kind, result):
+        if kind != "winners":
+            return result
+        return result | {"measured": [[e if e < 0 else 10 / e for e in each] for each in result["measured"]]}
+
+    found = claims(worse)
+    assert found["winner_agreement"].ours < 0.5
+    assert found["cost_of_following"].low > 0
+    whole = e6.read(answers())
+    assert [len(each.rows) for each in whole.tables] == [16, 10, 16]
+    assert {each.name for each in whole.charts} == {"floor", "budgets"}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("world", e6.WORLDS)
+def test_debiased_gradients_go_below_the_floor_by_ten(world):
+    floor = estimators.mean(e6.moments(world=world, total=2**16, seed=1)["paired"])
+    left = estimators.mean(e6.debiased(world=world, gold=64, tuning="leave-one-out", total=2**19, seed=5)["bias"])
+    assert left.high < floor.low / 10
+    error = estimators.mean(e6.floor(world=world, rollouts=16_384, total=40 * 16_384, seed=6)["errors"])
+    assert error.low > 0.8 * floor.mean
