@@ -1,0 +1,105 @@
+"""E5: its cells against `c σ²(c)` and exact variances, and its verdicts on answers made by hand."""
+
+import numpy as np
+import pytest
+
+from paracosm.paper import e5
+from paracosm.paper.study import Answer
+from paracosm.planning.fidelity import parse
+
+V0, Q = 100.0, 130.0
+
+
+def test_the_error_that_labels_cause_is_cost_times_variance():
+    law = f"bounded:1,{e5.DEAREST}"
+    found = e5.alone(world="linear", law=law, total=2**15, seed=1)["errors"]
+    costs = e5.BUDGET / np.array(e5.ALONE[law], float)
+    product = costs * parse(law).variance(costs) / e5.BUDGET
+    means = np.mean(found, axis=1)
+    assert means[0] == 0
+    np.testing.assert_allclose(means[1:] / product[1:], Q, rtol=0.25)
+
+
+def answers(change=lambda asked, result: result):
+    """Answers as theory has them, with a little noise; `change` makes some wrong."""
+
+    def near(value, n):
+        """Values about this one, whose mean it is."""
+        return (value * (1 + 0.02 * (-1.0) ** np.arange(n))).tolist()
+
+    def alone(law):
+        costs = e5.BUDGET / np.array(e5.ALONE[law], float)
+        return {"errors": [near(Q * value, 40) for value in costs * parse(law).variance(costs) / e5.BUDGET]}
+
+    def whole(law):
+        bought = [[e5.BUDGET / k - 1, k, 1] for k in (e5.ALMOST_FREE, *e5.CHEAPEST_FIRST)]
+        errors = [(V0 + Q * parse(law).variance(c)) / k for c, k, _ in bought]
+        best = int(np.argmin(errors))
+        bought, errors = bought + 2 * [bought[best]], errors + 2 * [errors[best]]
+        measured = [near(value, 20) for value in errors]
+        return {"bought": bought, "errors": measured, "predicted": errors, "intrinsic": V0, "coefficient": Q}
+
+    return [
+        Answer(
+            each.function,
+            each.arguments,
+            change(each.arguments, (whole if "whole" in each.function else alone)(each.arguments["law"])),
+        )
+        for each in e5.cells("quick")
+    ]
+
+
+def claims(change=lambda asked, result: result):
+    return {each.id: each for each in e5.read(answers(change)).claims}
+
+
+def test_the_claims_are_read_off_the_answers():
+    found = claims()
+    for name in ("steep_slope", "even_slope", "flat_slope", "bounded_worst_cost", "bounded_clean"):
+        assert found[name].verdict == "agrees", found[name]
+    assert found["floor_dearest_over_cheapest"].low > 25
+    assert abs(found["regret_total_cost"].ours) < 0.02
+    np.testing.assert_allclose(found["measured_over_predicted"].ours, 1, atol=0.01)
+    assert found["paper_rule_steep"].low > 3
+    np.testing.assert_allclose(found["paper_rule_noisier_bounded"].ours, 1, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "law", "change"),
+    [
+        ("steep_slope", "power:1,2", lambda errors: errors[::-1]),
+        ("even_slope", "power:1,1", lambda errors: [[v * (i + 1) for v in each] for i, each in enumerate(errors)]),
+        ("flat_slope", "power:1,0.5", lambda errors: errors[::-1]),
+        ("floor_dearest_over_cheapest", "floor:1,8", lambda errors: errors[::-1]),
+        ("bounded_clean", "bounded:1,32", lambda errors: [errors[1], *errors[1:]]),
+        ("bounded_worst_cost", "bounded:1,32", lambda errors: errors[:1] + [errors[1]] * 3 + errors[4:]),
+    ],
+)
+def test_a_verdict_turns_when_the_numbers_do(name, law, change):
+    def of_law(asked, result):
+        wrong = asked["law"] == law and "bought" not in result
+        return {"errors": change(result["errors"])} if wrong else result
+
+    assert claims(of_law)[name].verdict == "differs"
+
+
+def test_a_bad_plan_shows_as_regret_and_the_tables_are_whole():
+    def worse(asked, result):
+        if "bought" in result:
+            result["errors"][-2] = [3 * value for value in result["errors"][-2]]
+        return result
+
+    assert claims(worse)["regret_total_cost"].low > 1
+    found = e5.read(answers())
+    assert [len(each.rows) for each in found.tables] == [10, 12]
+    assert {each.name for each in found.charts} == {"labels-alone", "whole-error"}
+
+
+@pytest.mark.full
+def test_the_whole_error_is_the_exact_one_and_the_plan_is_near_the_best():
+    given = {"world": "linear", "law": "power:1,2", "total": 2**19, "seed": 4}
+    found = e5.whole(**given)
+    ratios = np.mean(found["errors"], axis=1) / found["predicted"]
+    np.testing.assert_allclose(ratios, 1, atol=0.06)
+    least = min(found["predicted"][:-2])
+    assert found["predicted"][-2] <= 1.001 * least
