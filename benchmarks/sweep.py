@@ -218,6 +218,11 @@ class Team:
             connection.recv()
         return sum(self.steps) / (time.perf_counter() - began)
 
+    def dismiss(self) -> None:
+        """End the processes."""
+        for connection in self.connections:
+            connection.send(False)
+
 
 def serve(which: int, core: int, connection: Connection) -> None:
     """One process of a contestant: warm up, say how many steps a call takes, and then do as asked."""
@@ -260,6 +265,8 @@ def main() -> None:
     whose, before = matrix_rate()
     rates = [[team.rate() for team in teams] for _ in range(rounds)]
     best = max(before, matrix_rate()[1])
+    for team in teams:
+        team.dismiss()
     print(f"{'':18}{'steps/s':>10}{'µs a step':>11}{'Paracosm is':>13}{'of the best matrix rate':>25}")
     for n, team in enumerate(teams):
         rate, ratio = (statistics.median(each) for each in zip(*((r[n], r[0] / r[n]) for r in rates), strict=True))
