@@ -160,3 +160,23 @@ def test_lemma_1_bounds_what_errors_do_to_the_return(group):
 @pytest.mark.parametrize("group", list(e3.GROUPS))
 def test_the_forward_pass_is_the_finite_difference(group):
     assert max(e3.routes(group, 9, SEED)["difference"]) < 1e-2
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("group", ["quadratic", "lqg"])
+def test_the_right_weight_is_the_slope_at_the_error_that_there_is(group):
+    """The best ratio's own condition: Theorem 1 with the slope at the best split's error gives that split again."""
+    found = {name: np.asarray(values) for name, values in e3.ratios(group, 1, SEED).items()}
+    with jax.enable_x64(True):
+        cases = e3_worlds.cases(group, 1, SEED)
+        each = [e3_worlds.sensitivities(cases, sign * float(found["error"][0])) for sign in (1, -1)]
+    slopes = np.abs(each).max(axis=0)[..., 0]
+    np.testing.assert_allclose(e3.predicted(e3.LAWS["root"], slopes, e3.BUDGET), found["best"], atol=1e-4)
+
+
+@pytest.mark.full
+def test_by_the_papers_laws_derivatives_at_the_real_system_miss_and_those_of_a_pilot_do_not():
+    """Errors of a third of the first state: a counter-example to sensitivities in the limit of no error."""
+    found = e3.under("lqg", 30, 0, ["norms", "norms, learned"])
+    off = {name: np.median(np.abs(np.subtract(each["best"], each["realised"]))) for name, each in found.items()}
+    assert off["norms"] > np.log(3) > off["norms, learned"]

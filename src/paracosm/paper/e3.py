@@ -188,7 +188,7 @@ def read(answers: Sequence[Answer]) -> Findings:
         choices=shows.choices(found),
         claims=(*_errors(main, found), *_large(found), *_globals(found), *_others(main, passes, apart)),
         tables=(shows.groups(main), shows.variations(found), shows.prices(passes)),
-        charts=(shows.by_budget(found, BUDGETS), shows.scatter(main["lqg"])),
+        charts=(shows.by_budget(found, BUDGETS), shows.scatter(main["lqg"], found["lqg"]["learned"])),
         found=_found(found),
     )
 

@@ -133,20 +133,25 @@ def by_budget(found: Found, budgets: Mapping[float, str]) -> Chart:
     )
 
 
-def scatter(group: Group) -> Chart:
-    """Predicted against best ratios."""
-    best, ours, theirs = (np.exp(group.of[name])[:100] for name in ("best", "realised", "global"))
+def scatter(at_real: Group, at_pilot: Group) -> Chart:
+    """Predicted against best ratios; the two groups are the same systems."""
+    best = np.exp(at_real.of["best"])[:100]
+    predicted = {
+        "realised": at_real.of["realised"],
+        "realised, in a pilot's world": at_pilot.of["realised"],
+        "global": at_real.of["global"],
+    }
     ends = (float(best.min()), float(best.max()))
+    points = [
+        Series(name, tuple(best.tolist()), tuple(np.exp(ratio)[:100].tolist()), "points")
+        for name, ratio in predicted.items()
+    ]
     return Chart(
         "ratios",
         "Predicted against best ratio, linear-quadratic systems",
         "best ratio",
         "predicted ratio",
-        (
-            Series("realised", tuple(best.tolist()), tuple(ours.tolist()), "points"),
-            Series("global", tuple(best.tolist()), tuple(theirs.tolist()), "points"),
-            Series("equal", ends, ends, "dashed"),
-        ),
+        (*points, Series("equal", ends, ends, "dashed")),
         "On the line the prediction is right; above it too many transitions are bought for each label.",
         log_x=True,
         log_y=True,
