@@ -198,7 +198,7 @@ class Team:
         self.connections: list[Connection] = []
         for core in range(contestant.processes):
             here, there = context.Pipe()
-            arguments = (CONTESTANTS.index(contestant), core if single else -1, there)
+            arguments = (contestant, core if single else -1, there)
             context.Process(target=serve, args=arguments, daemon=True).start()
             there.close()
             self.connections.append(here)
@@ -224,11 +224,10 @@ class Team:
             connection.send(False)
 
 
-def serve(which: int, core: int, connection: Connection) -> None:
+def serve(contestant: Contestant, core: int, connection: Connection) -> None:
     """One process of a contestant: warm up, say how many steps a call takes, and then do as asked."""
     if core >= 0:
         os.sched_setaffinity(0, {core})
-    contestant = CONTESTANTS[which]
     call, steps = contestant.job(contestant.threads)
     call()
     connection.send(steps)

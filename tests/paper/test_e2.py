@@ -155,6 +155,17 @@ def test_verdicts_flip_with_the_curves():
     assert len(found.choices) == 7
     assert len(found.charts) == 2
     assert len(found.tables[0].rows) == 2 + len(ABLATION) + 2
+    assert len(found.tables[2].rows) == 2
+
+
+def test_a_curve_that_the_library_refuses_is_told():
+    answers = made(**{name.replace(" ", "_"): power for name, power in SATURATED.items()})
+    for answer in answers:
+        steeper = np.exp(-1.5 * np.log(answer.arguments["samples"] / 2000) ** 2)
+        answer.result["error"] = {task: error * steeper for task, error in answer.result["error"].items()}
+    found = e2.read(answers)
+    assert "bends against the law" in found.tables[2].rows[0][1]
+    assert "exponent_dynamics_norm_posterior" not in {claim.id for claim in found.claims}
 
 
 @pytest.mark.full

@@ -10,7 +10,7 @@ from paracosm.core import estimators
 from paracosm.core.experiments import Chart, Choice, Series, Table
 from paracosm.core.records import Estimate
 from paracosm.paper.e2_curves import ABLATION, EPOCHS, MAIN, PAPER, Measured, curves
-from paracosm.paper.power_laws import Curves, exponent, refits
+from paracosm.paper.power_laws import Curves, by_library, exponent, refits
 from paracosm.paper.study import Answer
 
 
@@ -63,7 +63,7 @@ def _shown(value: Estimate) -> str:
 
 
 def tables(answers: Sequence[Answer], found: Measured) -> tuple[Table, ...]:
-    """The ablation, and errors by number of samples."""
+    """The ablation, errors by number of samples, and how plans read the curves."""
     rows = []
     for name, curve in found.ablation.items():
         law = refits(curve)
@@ -74,7 +74,15 @@ def tables(answers: Sequence[Answer], found: Measured) -> tuple[Table, ...]:
     note = (
         "Mean squared errors on held-out transitions; 95% bootstrap over seeds. All rows have the same seeds and sizes."
     )
-    return (Table("The ablation", columns, tuple(rows), note), _by_size(answers, found))
+    return Table("The ablation", columns, tuple(rows), note), _by_size(answers, found), _as_plans_read_them(found)
+
+
+def _as_plans_read_them(found: Measured) -> Table:
+    """The exponents of the norm by the library's posterior, or the sentence that refuses a curve."""
+    read = {"dynamics": by_library("dynamics", found.dynamics), "reward": by_library("reward", found.reward)}
+    rows = tuple((name, _shown(each) if isinstance(each, Estimate) else each) for name, each in read.items())
+    note = "Posterior of a power law above a floor, with noise between seeds; the fits above have neither."
+    return Table("As plans read the curves", ("part", "exponent of the norm"), rows, note)
 
 
 def _by_size(answers: Sequence[Answer], found: Measured) -> Table:

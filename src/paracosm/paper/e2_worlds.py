@@ -95,7 +95,7 @@ def targets(name: str, mdp: MDP, rows: Rows) -> Task:
     return Task(rows.after, "tanh" if name == "tanh student" else "linear")
 
 
-@functools.cache
+@functools.lru_cache(2)  # the cells of a sweep come ordered; a worker must not keep every program
 def program(samples: int, tasks: tuple[str, ...], epochs: int) -> Callable[..., Errors]:
     """Teacher, data, training and test in one compiled function of the keys and of what is varied."""
 
