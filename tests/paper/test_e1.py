@@ -1,0 +1,65 @@
+"""E1: its rungs bound gaps in the right order, and verdicts turn with the answers."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from paracosm.paper import e1, e1_systems
+from paracosm.paper.study import Answer
+
+ORDERED = ("global", "split", "closed_loop", "mean_error", "trajectory", "value")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["synthetic", "lqg"])
+def test_every_rung_bounds_the_gap_in_order(kind):
+    if kind == "lqg":
+        found = e1_systems.quadratic_rungs(0, 40, norms=e1.THEORY, discount=0.8, factor=1.0, state_size=4)
+        assert np.median(found["trajectory"] / found["gap"]) < 4
+        assert np.median(found["value"] / found["gap"]) < 2.5
+    else:
+        found = e1_systems.lipschitz_rungs(0, 25, dynamics=0.5, discount=0.9, factor=1.0)
+    for rung in e1.RUNGS:
+        assert np.all(found["gap"] <= found[rung] * (1 + e1.ROUNDING)), rung
+    for upper, lower in itertools.pairwise(ORDERED):
+        assert np.all(found[lower] <= found[upper] * (1 + e1.ROUNDING)), (upper, lower)
+
+
+def claims(**changed):
+    def result(asked):
+        n = asked["systems"]
+        one = {"gap": 1.0, "growth": 0.5, **dict.fromkeys(e1.RUNGS, 4.0)} | changed
+        if asked["group"] == "not contracting":
+            one |= {"infinite": -1.0, "growth": 1.15}
+        return {name: [value] * n for name, value in one.items()}
+
+    answers = [Answer(each.function, each.arguments, result(each.arguments)) for each in e1.cells("quick")]
+    return {each.id: each for each in e1.read(answers).claims}
+
+
+def test_claims():
+    found = claims()
+    assert found["violations"].verdict == "agrees"
+    assert found["median_ratio_lqg"].ours == 0.25
+    assert found["median_ratio_lqg"].verdict == "differs"
+    assert found["median_slack_value_theory_generator"].ours == 4
+    assert found["finite_share_when_not_contracting"].ours == 1
+    assert claims(infinite=0.5)["violations"].verdict == "differs"
+    assert claims(infinite=1 / 0.034)["median_ratio_lqg"].verdict == "agrees"
+    assert claims(value=0.5)["violations_every_rung"].ours > 0
+
+
+def test_the_cells_are_the_papers_number_of_systems():
+    def count(group):
+        return sum(cell.arguments["systems"] for cell in e1.cells("full") if cell.arguments["group"] == group)
+
+    assert (count("synthetic"), count("lqg")) == (150, 375)
+
+
+def test_one_small_system_of_each_kind_keeps_every_bound():
+    found = e1.lqg(group="x", norms=[0.8, 0.3, 0.6], discount=0.9, factor=0.3, state_size=4, systems=2, seed=1)
+    assert found["infinite"] == [-1, -1]
+    assert np.allclose(found["growth"], 0.9 * 0.8 * 1.6)
+    for rung in list(e1.RUNGS)[1:]:
+        assert np.all(np.array(found["gap"]) <= found[rung]), rung
