@@ -69,7 +69,7 @@ def test_the_terminal_fits_80_columns_and_ends_with_the_verdicts():
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[-1] == "1 of 3 claims agree with the paper, 1 differs, 1 cannot be compared."
-    assert "Why: norms" in " ".join(" ".join(lines).split())
+    assert "why: norms" in " ".join(" ".join(lines).split())
 
 
 def test_the_document_has_the_claims_and_files():
