@@ -35,3 +35,13 @@ def test_the_sharp_bound_is_the_worst_direction_in_a_ball():
 
 def test_a_change_of_action_adds_to_smoothness():
     assert straightness.with_actions(0.1, 2.0, jnp.array(0.3), jnp.array(3.0)) == pytest.approx(0.3)
+    standing = straightness.with_actions(0.1, 2.0, jnp.array([0.0, 0.3]), jnp.zeros(2))
+    assert standing[0] == pytest.approx(0.1)
+    assert np.isinf(standing[1])
+
+
+def test_least_smoothness_inverts_the_sharp_bound():
+    for smoothness in (0.1, 0.5, 0.9):
+        least = straightness.least_smoothness(straightness.sharp_bound(smoothness))
+        assert least == pytest.approx(smoothness, rel=1e-5)
+    assert straightness.least_smoothness(1.7) == 1

@@ -37,6 +37,16 @@ def sharp_bound(smoothness: float | Array) -> Array:
     return jnp.where(below, square / (1 + jnp.sqrt(jnp.where(below, 1 - square, 1.0))), 2.0)
 
 
+def least_smoothness(curvature: float | Array) -> Array:
+    """The least ε that allows this curvature, `sqrt(c(2-c))`: the inverse of `sharp_bound`; 1 from a right angle on."""
+    kept = jnp.clip(jnp.asarray(curvature, float), 0, 1)
+    return jnp.sqrt(kept * (2 - kept))
+
+
 def with_actions(smoothness: float | Array, by_action: float | Array, change: Array, speed: Array) -> Array:
-    """`η = ε + L_a ‖a_{t+1} - a_t‖ / ‖v_t‖`, which takes the place of ε where the velocity depends on actions."""
-    return smoothness + by_action * change / speed
+    """`η = ε + L_a ‖a_{t+1} - a_t‖ / ‖v_t‖`, which takes the place of ε where the velocity depends on actions.
+
+    Infinite where the action moves on from a standstill. The bounds say something only where `η < 1`.
+    """
+    moved = by_action * change
+    return smoothness + jnp.where(moved > 0, moved / speed, 0.0)
