@@ -104,14 +104,18 @@ def read(answers: Sequence[Answer]) -> Findings:
 
 def _exponents(found: Measured, moved: Mapping[str, tuple[Estimate, Estimate]]) -> list[Claim]:
     sizes = found.dynamics.sizes
-    largest, claims = f"{sizes[-1]:,.0f}", []
+    claims = []
     for n, (name, curve) in enumerate(zip(MAIN, found[:2], strict=True)):
         _, value, _, interval = PAPER[name]
         means = [pair[n].mean for pair in moved.values()]
         local = -np.diff(np.log(curve.errors.mean(axis=0))) / np.diff(np.log(sizes))
+        same = len(sizes) == len(SIZES)
+        where = (
+            "the paper's sizes" if same else f"{sizes[0]:,.0f} to {sizes[-1]:,.0f} samples, the smaller of the paper's"
+        )
         differs = (
-            f"ours is measured on {sizes[0]:,.0f} to {largest} samples, along which it goes from {local[0]:.2g} to"
-            f" {local[-1]:.2g}, and the paper's on 2,000 to 200,000; varying what the paper leaves open moves ours"
+            f"on {where} the curve is no straight line, its slope between neighbouring sizes lies between"
+            f" {local.min():.2g} and {local.max():.2g}; and varying what the paper leaves open moves our exponent"
             f" between {min(means):.2g} and {max(means):.2g} on the smaller sizes."
         )
         sentence = f"The mean squared error of the {name} falls as the power of the samples with this exponent."
@@ -134,7 +138,7 @@ def _qualities(answers: Sequence[Answer], found: Measured) -> list[Claim]:
         r2 = resampled(refits(curve).r2, len(curve.errors))
         side = "closer to" if r2.mean > PAPER[name][2] else "farther from"
         why = f"our points, from {curve.sizes[0]:,.0f} to {curve.sizes[-1]:,.0f} samples, lie {side} a straight line."
-        sentence = f"The share of the variance of the {name}'s mean log errors that the power law explains."
+        sentence = f"The share of the variance of the mean log errors of the {name} that the power law explains."
         claims.append(beside(f"r2_{name}", sentence, r2, PAPER[name][2], differs=why))
     at_first = estimators.mean(found.reward.errors[:, 0])
     formula = 90.4 * found.reward.sizes[0] ** -0.96
@@ -153,7 +157,7 @@ def _qualities(answers: Sequence[Answer], found: Measured) -> list[Claim]:
         "the paper does not report it; what is there on the training rows too, more samples of the kind do not remove."
     )
     for name, curve in zip(MAIN, found[:2], strict=True):
-        sentence = f"The {name}'s error on training rows over that on held-out ones, at the largest number of samples."
+        sentence = f"Error of the {name} on training rows over that on held-out ones, at the largest number of samples."
         fitted = curves(answers, name, "error on its data")
         ratio = means_of(fitted)[:, -1] / means_of(curve)[:, -1]
         claims.append(beyond(f"misfit_{name}", sentence, resampled(ratio, len(curve.errors)), why=why))
@@ -205,7 +209,7 @@ def _norms(found: Measured) -> list[Claim]:
     why = "the paper has squares; theory's errors are norms, and a square root halves an exponent."
     claims = []
     for name, curve in zip(MAIN, found[:2], strict=True):
-        sentence = f"The exponent of the {name}'s root mean squared error"
+        sentence = f"The exponent of the root mean squared error of the {name}"
         claims.append(beyond(f"exponent_{name}_norm", f"{sentence}.", exponent(curve.norm()), why=why))
         ours = by_library("reward" if name == "reward" else "dynamics", curve)
         if isinstance(ours, Estimate):
