@@ -8,6 +8,7 @@ import pytest
 
 from paracosm.reporting import render
 from tests.reporting import decision_records as decisions
+from tests.reporting import experiment_records as experiments
 from tests.reporting import report_records as records
 
 pytestmark = pytest.mark.full
@@ -42,6 +43,8 @@ WIDE = {
     "comparison": records.comparison(),
     "run with a budget": decisions.run_with_a_budget(),
     "plan": decisions.plan(),
+    "experiment": experiments.experiment(),
+    "long strings in an experiment": experiments.experiment(title=LONG, question=LONG, versions={LONG: LONG}),
     "plan with several sources": decisions.plan_with_sources(),
     "label plan": decisions.label_plan(),
     "mixture plan": decisions.mixture_plan(),
