@@ -307,8 +307,9 @@ def _found(have: _Read, n: dict[str, Estimate]) -> str:
         (
             f"{broken} of the {n['violations'].n:,} random systems without actions exceeded the paper's bound.",
             f"That bound is {small['paper'] / small['sharp']:.3g} times the sharp bound 1 − sqrt(1−ε²) at"
-            f" ε = {min(SMOOTHNESS)} and {large['paper'] / large['sharp']:.3g} times at ε = {max(SMOOTHNESS)}, where it is"
-            f" {large['paper']:.3g}" + (", more than the 2 that no curvature exceeds." if large["paper"] > 2 else "."),
+            f" ε = {min(SMOOTHNESS)} and {large['paper'] / large['sharp']:.3g} times at ε = {max(SMOOTHNESS)}, where"
+            f" it is {large['paper']:.3g}"
+            + (", more than the 2 that no curvature exceeds." if large["paper"] > 2 else "."),
             f"The sharpest turn of a random system took {most:.1%} of the sharp bound, {near}; the median step takes"
             f" {min(typical):.2g} to {max(typical):.2g} of it, depending on ε and dimension.",
             f"Read backwards, a curvature c proves that ε is at least sqrt(c(2−c)): the sharpest of {STEPS - 1} turns"
