@@ -320,11 +320,11 @@ def _found(have: _Read, n: dict[str, Estimate]) -> str:
             f"The bound in η speaks on {n['covered_slow'].mean:.0%} of the steps with slow actions and on"
             f" {n['covered_anew'].mean:.0%} with actions drawn anew; there {holds} exceeds it.",
             "For a world model: a sharp turn of the latent path under an unchanged action proves that the velocity is"
-            " not smooth;"
+            " at least so steep;"
             + (
-                " a straight path is no certificate that it is."
+                " a straight path is no certificate that it is not."
                 if straight
-                else " whether a straight path is was not seen."
+                else " whether a straight path certifies more was not seen."
             ),
             "A curvature loss on paths under changing actions also punishes what the actions do: take it between steps"
             " of like actions, or only beyond 1 − sqrt(1−η²)."
