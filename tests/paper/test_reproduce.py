@@ -1,12 +1,14 @@
 """An experiment from its cells to its files: stopped, resumed, begun anew, with cells that fail."""
 
+import fcntl
 import json
 import sys
+from contextlib import contextmanager
 
 import pytest
 
 from paracosm.cli.main import main
-from paracosm.core.checks import BadArgument, BadData
+from paracosm.core.checks import BadArgument, BadData, Missing, ParacosmError
 from paracosm.core.experiments import Experiment, Findings
 from paracosm.core.records import Estimate
 from paracosm.paper import contents
@@ -19,6 +21,14 @@ def square(number, broken):
     if broken and number == 2:
         raise ValueError("no room")
     return {"square": number * number}
+
+
+@contextmanager
+def locked(store):
+    """As by a sweep that is still at it."""
+    with store.with_name(f"{store.name}.lock").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def read(answers):
@@ -54,13 +64,23 @@ def test_an_experiment_is_written_and_read_back(small, tmp_path):
 
 def test_what_is_there_is_neither_lost_nor_done_again_unasked(small, tmp_path):
     reproduce("E1", tmp_path)
-    with pytest.raises(BadArgument, match=r"e1\.sqlite holds a sweep of E1.*--resume.*--force"):
+    with pytest.raises(BadArgument, match=r"e1-quick\.sqlite holds a sweep of E1.*--resume.*--force"):
         reproduce("E1", tmp_path)
     again, _ = reproduce("E1", tmp_path, how=How(resume=True))
     assert again == reproduce("E1", tmp_path, how=How(resume=True))[0]
-    with pytest.raises(BadArgument, match="another sweep"):
-        reproduce("E1", tmp_path, "full", How(resume=True))
-    assert reproduce("E1", tmp_path, "full", How(force=True))[0].cells == 5
+    assert reproduce("E1", tmp_path, "full")[0].cells == 5
+    assert reproduce("E1", tmp_path, how=How(force=True))[0].cells == 3
+
+
+def test_force_throws_nothing_away_before_everything_else_is_right(small, tmp_path):
+    _, files = reproduce("E1", tmp_path)
+    before = files[-1].read_bytes()
+    for how in (How(force=True, workers=0), How(force=True, backend="nowhere:1"), How(force=True, resume=True)):
+        with pytest.raises(ParacosmError):
+            reproduce("E1", tmp_path, how=how)
+    with locked(files[-1]), pytest.raises(BadArgument, match="being written"):
+        reproduce("E1", tmp_path, how=How(force=True))
+    assert files[-1].read_bytes() == before
 
 
 def test_failed_cells_are_told_and_the_others_kept(small, tmp_path):
@@ -92,8 +112,11 @@ def test_all_goes_on_after_one_that_fails(small, tmp_path, capsys, monkeypatch):
     ("arguments", "said"),
     [
         (["E8"], "there is no experiment 'E8'; there are E1, E2"),
-        (["E1", "--resume", "--force"], "both given"),
+        (["E1", "--resume", "--force"], "--force is given with --resume"),
+        (["E1", "--retry-failed"], "there is no sweep"),
         (["E1", "--ray", "nowhere:1"], "nowhere:1"),
+        (["E1", "--ray", "local"], "'local'"),
+        (["E1", "--workers", "0"], "workers is 0"),
     ],
 )
 def test_bad_input_is_one_sentence(small, tmp_path, capsys, arguments, said):
@@ -101,6 +124,20 @@ def test_bad_input_is_one_sentence(small, tmp_path, capsys, arguments, said):
     printed = capsys.readouterr()
     assert said in printed.err
     assert printed.err.count("\n") == 1
+
+
+def test_no_cluster_is_no_store(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(Missing, match="none was started on this machine"):
+        reproduce("E1", tmp_path / "out", how=How(backend="auto"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_where_a_folder_is_needed_is_named(small, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadArgument, match="file is a file; a folder is needed"):
+        reproduce("E1", tmp_path / "file")
 
 
 def test_the_list_needs_no_experiment(capsys):

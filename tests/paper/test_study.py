@@ -1,5 +1,7 @@
 """Verdicts: whether our interval meets the paper's number decides, and every one has a reason."""
 
+import math
+
 import pytest
 
 from paracosm.core.checks import BadArgument
@@ -33,6 +35,11 @@ def test_a_bound_that_holds_agrees_and_what_the_paper_lacks_is_not_compared():
     assert study.judged("x", "x.", OURS, 9.0, holds=False, why="it is above.").verdict == "differs"
     found = study.beyond("x", "x.", OURS, why="the paper has no such number.")
     assert (found.verdict, found.paper) == ("cannot be compared", None)
+
+
+def test_no_interval_is_no_verdict():
+    alone = Estimate(2.0, -math.inf, math.inf, 1, "one sample")
+    assert study.beside("x", "x.", alone, 2.0, differs="another.").verdict == "cannot be compared"
 
 
 def test_a_verdict_without_a_reason_is_refused():

@@ -60,7 +60,7 @@ def _run(command: str, *arguments: str) -> int:
         return _say(str(error))
     except KeyboardInterrupt:
         again = (
-            "; what was finished is kept, and the same command with --resume goes on"
+            "; what was finished is kept, and the same command with --resume and without --force goes on"
             if command in ("run", "paper")
             else ""
         )

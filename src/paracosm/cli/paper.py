@@ -64,10 +64,8 @@ def main(arguments: Sequence[str]) -> None:
     flags = output.parse(Flags, arguments, "paper")
     if not flags.experiment:
         return output.show(_contents(), {name: each._asdict() for name, each in CONTENTS.items()}, as_json=flags.json)
-    if flags.resume and flags.force:
-        raise BadArgument(
-            "--resume and --force are both given; one goes on with the cells in --out, the other begins anew."
-        )
+    if flags.ray == "local":
+        raise BadArgument("--ray is 'local'; leave it out to run here, or give auto, host:port or ray://host:port.")
     if flags.experiment == "all":
         return _all(flags)
     with output.progress() as tell:
@@ -79,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _one(name: str, flags: Flags, tell: Progress) -> tuple[Experiment, tuple[Path, ...]]:
-    how = How(flags.ray or "local", flags.workers, flags.resume, flags.force, flags.retry_failed)
+    how = How("local" if flags.ray is None else flags.ray, flags.workers, flags.resume, flags.force, flags.retry_failed)
     return reproduce(name, flags.out, flags.scale, how, tell)
 
 

@@ -18,7 +18,7 @@ from paracosm.sweep.store import failures, provenance
 
 @dataclasses.dataclass(frozen=True)
 class How:
-    """How the cells are run: see `sweep.run.sweep`. `force` throws away a sweep that is in the folder."""
+    """How the cells are run: see `sweep.run.sweep`. With neither `resume` nor `force` nothing that is there is used."""
 
     backend: str = "local"
     workers: int | None = None
@@ -34,21 +34,22 @@ def reproduce(
 
     Args:
         name: `E1` to `E7`.
-        out: the folder; the experiment's files begin with its name, so that several can share it.
+        out: the folder; the experiment's files begin with its name, so that several can share it, and each scale has a
+            store of its own.
         scale: `quick` takes minutes, `full` has the paper's sizes.
         how: where and how the cells run.
         progress: told after each cell.
 
     Raises:
-        BadArgument: no such experiment, or the folder holds its sweep already and neither `resume` nor `force` is set.
+        BadArgument: no such experiment, `out` is a file, or the folder holds the sweep already and nothing says whether
+            to go on with it.
         BadData: cells failed; the others are kept.
-        Missing: the back end is not there.
+        Missing: the back end is not there, or there is no sweep whose failed cells could be run again.
     """
     asked = study(name)
     cells = asked.cells(scale)
-    store = Path(out) / f"{name.lower()}.sqlite"
-    if how.force:
-        _remove(store)
+    store = Path(out) / f"{name.lower()}-{scale}.sqlite"
+    _check(name, store, how)
     answered = _swept(name, cells, store, how, progress)
     versions, seconds = provenance(store)
     record = Experiment(
@@ -65,16 +66,27 @@ def reproduce(
     return record, (*reporting.publish(record, out), store)
 
 
-def _swept(name: str, cells: list[Cell], store: Path, how: How, progress: Progress) -> list[Answer]:
-    if store.exists() and not (how.resume or how.retry_failed):
+def _check(name: str, store: Path, how: How) -> None:
+    if store.parent.exists() and not store.parent.is_dir():
+        raise checks.BadArgument(f"{store.parent} is a file; a folder is needed.")
+    if how.force and (how.resume or how.retry_failed):
+        raise checks.BadArgument(
+            "--force is given with --resume or --retry-failed; one begins anew, the others go on with what there is."
+        )
+    if how.retry_failed and not store.exists():
+        raise checks.Missing(f"there is no sweep {store} with cells that failed.")
+    if store.exists() and not (how.resume or how.retry_failed or how.force):
         raise checks.BadArgument(
             f"{store} holds a sweep of {name}; give --resume to go on with it, --force to begin anew."
         )
 
+
+def _swept(name: str, cells: list[Cell], store: Path, how: How, progress: Progress) -> list[Answer]:
     def named(stage: str, done: int, total: int, word: str = "") -> None:
         progress(name if stage == "sweep" else stage, done, total, word)
 
-    found = sweep(cells, store, backend=how.backend, workers=how.workers, retry_failed=how.retry_failed, progress=named)
+    asked = {"backend": how.backend, "workers": how.workers, "retry_failed": how.retry_failed, "force": how.force}
+    found = sweep(cells, store, **asked, progress=named)
     failed = failures(store)
     if failed:
         first = next(iter(failed.values()))
@@ -83,8 +95,3 @@ def _swept(name: str, cells: list[Cell], store: Path, how: How, progress: Progre
             f" kept in {store}: give --retry-failed to run these again."
         )
     return [Answer(cell.function, cell.arguments, found[cell.name]) for cell in cells]
-
-
-def _remove(store: Path) -> None:
-    for end in ("", "-wal", "-shm", ".lock"):
-        store.with_name(store.name + end).unlink(missing_ok=True)

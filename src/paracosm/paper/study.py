@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -43,6 +44,8 @@ def beside(
 ) -> Claim:
     """A claim with a number of the paper's: it agrees if our interval meets the paper's number or interval.
 
+    Without an interval there is no verdict: too few samples to compare.
+
     Args:
         name: what machines know the claim by.
         claim: one sentence.
@@ -55,9 +58,12 @@ def beside(
     """
     low, high = interval or (paper, paper)
     meets = ours.low <= high and low <= ours.high
-    why = agrees or f"our interval holds the paper's {'interval' if interval else 'number'} or meets it."
+    why = agrees or ("our interval and the paper's overlap." if interval else "our interval holds the paper's number.")
     words = says or (f"{paper:g} ({low:g} to {high:g})" if interval else f"{paper:g}")
-    return Claim(name, claim, *_interval(ours), paper, words, *(("agrees", why) if meets else ("differs", differs)))
+    verdict, why = ("agrees", why) if meets else ("differs", differs)
+    if not (math.isfinite(ours.low) and math.isfinite(ours.high)):
+        verdict, why = "cannot be compared", "too few samples for an interval."
+    return Claim(name, claim, *_interval(ours), paper, words, verdict, why)
 
 
 def judged(name: str, claim: str, ours: Estimate, paper: float, *, holds: bool, why: str, says: str = "") -> Claim:

@@ -143,11 +143,11 @@ def _answers(address: str) -> None:
 
     Raises:
         OSError: nothing listens.
-        ValueError: the address is neither `auto` nor a host and a port.
+        ValueError: the address is that of no cluster of this machine, or not a host and a port.
     """
     host, port = _host(address)
     if address == "auto":
-        return
+        raise ValueError("none was started on this machine")
     if not host or not port.isdecimal():
         raise ValueError("'auto', host:port or ray://host:port is needed")
     socket.create_connection((host, int(port)), timeout=10).close()

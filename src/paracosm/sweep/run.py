@@ -23,6 +23,7 @@ def sweep(
     workers: int | None = None,
     retry_failed: bool = False,
     resume: bool = True,
+    force: bool = False,
     progress: Progress = silent,
 ) -> dict[str, dict[str, Any]]:
     """The results of the cells by name, in their order; cells that failed are missing, and `store.failures` has them.
@@ -38,6 +39,7 @@ def sweep(
             default as many as it takes).
         retry_failed: run the cells again that have failed.
         resume: go on with the sweep that the store holds, if it does.
+        force: throw away whatever sweep the store holds, and begin anew.
         progress: told after each cell how many are finished, the rate, and the time left.
 
     Raises:
@@ -51,7 +53,7 @@ def sweep(
     named = {cell.name: cell for cell in cells}
     if backend != "local":
         ray.reachable(backend)
-    with writer(Path(store), named, resume=resume) as book:
+    with writer(Path(store), named, resume=resume, force=force) as book:
         if retry_failed:
             book.retry_failed()
         waiting = [named[name] for name in book.names("waiting")]

@@ -63,15 +63,15 @@ class Store:
 
 
 @contextmanager
-def writer(path: Path, cells: Mapping[str, Cell], *, resume: bool) -> Iterator[Store]:
-    """The store of this sweep: made, or with `resume` found again. No other process writes it meanwhile.
+def writer(path: Path, cells: Mapping[str, Cell], *, resume: bool, force: bool = False) -> Iterator[Store]:
+    """The store of this sweep: made, with `resume` found again, with `force` made anew. It has no other writer.
 
     Raises:
         BadArgument: the store is in use, cannot be written, is there already (without `resume`), or was made for other
             cells or by other versions.
         BadData: the file is damaged or no store.
     """
-    with _locked(path), _spoken(path), closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
+    with _locked(path), _spoken(path), closing(_connection(path, anew=force)) as connection:
         fresh = _fresh(path, connection)
         if not fresh and not resume:
             raise checks.BadArgument(f"{path} already holds a sweep; resume it, or choose another store.")
@@ -82,6 +82,14 @@ def writer(path: Path, cells: Mapping[str, Cell], *, resume: bool) -> Iterator[S
         _same_versions(path, connection)
         _same_cells(path, connection, cells)
         yield Store(connection)
+
+
+def _connection(path: Path, *, anew: bool) -> sqlite3.Connection:
+    if anew:
+        with writing(path):
+            for end in ("-wal", "-shm", ""):
+                path.with_name(path.name + end).unlink(missing_ok=True)
+    return sqlite3.connect(path, timeout=60, isolation_level=None)
 
 
 @contextmanager
