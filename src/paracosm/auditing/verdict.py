@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,13 +41,33 @@ def _clear(gap: Gap, among: Iterable[str] = tuple(CAUSES)) -> list[str]:
     return [cause for cause, term in terms.items() if term.excludes_zero and abs(term.mean) > _rounding(gap)]
 
 
+class _Standing(NamedTuple):
+    """The largest clear cause that explains the gap, if one does, and whether errors cancel."""
+
+    lead: str | None
+    cancels: bool
+
+
+def _standing(gap: Gap) -> _Standing:
+    """Errors cancel if less than half of the larger side is left; else clear causes of the gap's sign explain it."""
+    terms = [getattr(gap, cause).mean for cause in CAUSES]
+    sides = [sum(max(sign * term, 0.0) for term in terms) for sign in (1, -1)]
+    if min(sides) > 0 and abs(gap.total.mean) < max(sides) / 2:
+        return _Standing(None, cancels=True)
+    along = [cause for cause in CAUSES if getattr(gap, cause).mean * gap.total.mean > 0]
+    return _Standing(culprit(gap, along), cancels=False)
+
+
 def verdict(gap: Gap) -> str:
     """Size of the gap, its main cause with the interval, or that it is undetermined and what would settle it.
 
-    A cause is said to make most of the gap only if it has the gap's sign and no interval of another reaches its own on
-    that side. Where errors largely cancel, the gap is the cause of neither, and the largest of each sign are named.
-    The horizon is a matter of training, not of data: where it is to blame, the worst learned part is named beside it.
+    A cause is said to make most of the gap only if it has the gap's sign, is half of it, and no interval of another
+    reaches its own on that side. Where errors cancel, the gap is the cause of neither, and the largest of each sign
+    are named. The horizon is a matter of training, not of data: where it leads, the worst learned part is named too.
     """
+    doubt = (
+        "" if gap.total.excludes_zero or abs(gap.total.mean) <= _rounding(gap) else ", not clearly different from zero,"
+    )
     size = (
         f"Training believed {gap.imagined.mean:.4g} (discounted), the real return is {gap.real.mean:.4g}:"
         f" the gap of {gap.total.mean:+.3g}{_share(gap)}"
@@ -58,44 +79,65 @@ def verdict(gap: Gap) -> str:
     if blamed is None:
         return (
             f"{size} has an undetermined cause, since every interval that is beyond rounding includes zero;"
-            f" more evaluation episodes than {gap.total.n} would narrow them."
+            f" {_more(gap)} would narrow them."
         )
-    return f"{size} {_against(gap, blamed) or _along(gap, blamed)}."
+    lead, cancels = _standing(gap)
+    if cancels:
+        return f"{size}{doubt} {_cancelling(gap)}."
+    if lead is None:
+        return f"{size}{doubt} {_unexplained(gap, blamed)}."
+    against = f"; {_said(gap, blamed)}, is clearly wrong too, and works against it" if not _along(gap, blamed) else ""
+    return f"{size}{doubt} {_explained(gap, lead)}{against}."
 
 
-def _against(gap: Gap, blamed: str) -> str:
-    """What is said where the largest clear cause does not explain the gap, since another sign works against it."""
-    sign = np.sign(getattr(gap, blamed).mean)
-    same = sign == np.sign(gap.total.mean)
-    others = [cause for cause in CAUSES if sign * getattr(gap, cause).mean < 0]
-    other = min(others, key=lambda cause: sign * getattr(gap, cause).mean, default=None)
-    if other in _clear(gap) and not (same and abs(gap.total.mean) >= abs(getattr(gap, blamed).mean) / 2):
-        return f"is what remains of errors that largely cancel: {_said(gap, blamed)}, against {_said(gap, other)}"
-    if same:
-        return ""
-    unsure = f"; {_said(gap, other)}, is unsure" if other else ""
+def _along(gap: Gap, cause: str) -> bool:
+    return getattr(gap, cause).mean * gap.total.mean > 0
+
+
+def _more(gap: Gap) -> str:
+    return f"more evaluation episodes than {gap.total.n}"
+
+
+def _cancelling(gap: Gap) -> str:
+    """The largest cause of either sign, and which of the two is unsure."""
+    ranked = sorted(CAUSES, key=lambda cause: getattr(gap, cause).mean)
+    pair = sorted((ranked[0], ranked[-1]), key=lambda cause: -abs(getattr(gap, cause).mean))
+    unsure = [cause for cause in pair if cause not in _clear(gap)]
+    doubt = (
+        f"; {' and '.join(CAUSES[cause] for cause in unsure)} unsure, which {_more(gap)} would settle" if unsure else ""
+    )
+    return f"is what remains of errors that cancel: {_said(gap, pair[0])}, against {_said(gap, pair[1])}{doubt}"
+
+
+def _unexplained(gap: Gap, blamed: str) -> str:
+    """No clear cause has the gap's sign: what is clear works against it, what makes it is unsure."""
+    along = [cause for cause in CAUSES if _along(gap, cause)]
+    unsure = max(along, key=lambda cause: abs(getattr(gap, cause).mean), default=None)
+    named = f"{_said(gap, unsure)}, is unsure; " if unsure else ""
     return (
-        f"has an undetermined cause: {_said(gap, blamed)}, is clearly wrong but works the other way{unsure};"
-        f" more evaluation episodes than {gap.total.n} would settle it"
+        f"has an undetermined cause: {_said(gap, blamed)}, is clearly wrong but works the other way; {named}"
+        f"{_more(gap)} would settle it"
     )
 
 
-def _along(gap: Gap, blamed: str) -> str:
-    """What is said of the largest clear cause where it has the sign of the gap."""
-    sign, term = np.sign(getattr(gap, blamed).mean), getattr(gap, blamed)
+def _explained(gap: Gap, lead: str) -> str:
+    """The largest clear cause with the gap's sign, and those that may be as large."""
+    sign, term = np.sign(gap.total.mean), getattr(gap, lead)
     reach = {cause: max(sign * getattr(gap, cause).low, sign * getattr(gap, cause).high) for cause in CAUSES}
-    rivals = [cause for cause in CAUSES if cause != blamed and reach[cause] >= min(sign * term.low, sign * term.high)]
-    if not rivals:
-        return f"comes most from {_said(gap, blamed)}{_worst_part(gap, blamed)}"
+    rivals = [cause for cause in CAUSES if cause != lead and reach[cause] >= min(sign * term.low, sign * term.high)]
     unsure = [cause for cause in rivals if cause not in _clear(gap)]
-    if not unsure:
-        named = ", and ".join(_said(gap, cause) for cause in (blamed, *rivals))
-        return f"comes from {named}; their intervals overlap"
-    rival = max(unsure, key=lambda cause: reach[cause])
-    return (
-        f"is clearly due to {_said(gap, blamed)}; {_said(gap, rival)}, may weigh more,"
-        f" which more evaluation episodes than {gap.total.n} would settle"
-    )
+    clear = ", and ".join(_said(gap, cause) for cause in (lead, *(cause for cause in rivals if cause not in unsure)))
+    worst = _worst_part(gap, lead)
+    if unsure:
+        rival = max(unsure, key=lambda cause: reach[cause])
+        return (
+            f"comes in part from {clear}; {_said(gap, rival)}, may weigh more, which {_more(gap)} would settle{worst}"
+        )
+    if rivals:
+        return f"comes from {clear}; their intervals overlap{worst}"
+    if abs(term.mean) >= abs(gap.total.mean) / 2:
+        return f"comes most from {clear}{worst}"
+    return f"comes from several causes, more from {clear}, than from any other{worst}"
 
 
 def _said(gap: Gap, cause: str) -> str:
@@ -106,11 +148,12 @@ def explanation(
     gap: Gap, causes: dict[str, CauseByStep], dimensions: DynamicsByDimension, parts: HorizonParts | None
 ) -> str:
     """Where in the episode and in which state components, what to do first, and how sure: what follows the verdict."""
-    blamed = culprit(gap)
+    lead = _standing(gap).lead
+    blamed = lead or culprit(gap)
     if blamed is None:
         return f"How sure: these are {gap.total.n} episodes; no part is clearly wrong on average."
     advice = blamed
-    said = []
+    said = [] if lead else ["To mend one part alone may widen the gap, since others work against it."]
     if blamed in causes:
         said.append(_when(blamed, causes[blamed]))
     if blamed == "dynamics":
@@ -155,11 +198,11 @@ def _how_sure(gap: Gap, blamed: str) -> str:
 
 
 def _worst_part(gap: Gap, blamed: str) -> str:
-    """The learned part that weighs most, where something else is blamed."""
+    """The learned part that is the most wrong of those clearly so, where something else is blamed."""
     part = culprit(gap, LEARNED)
-    if part is None or part == blamed:
+    if part is None or blamed in LEARNED:
         return ""
-    return f"; of the learned parts {CAUSES[part]} weighs most, {getattr(gap, part):+.3g}"
+    return f"; the learned part that is most clearly wrong is {_said(gap, part)}"
 
 
 def _share(gap: Gap) -> str:

@@ -152,6 +152,8 @@ def _audited(case: _Case, seed: int, most: float) -> Diagnosis:
         with foreign.plainly():
             return audit(case.world, case.policy, case.episodes, seed=seed, most_imagined_steps=most)
     except checks.ParacosmError as error:
+        if not foreign.complained(error):
+            raise
         with jax.enable_x64(True):
             parts = in_double((case.world, case.policy, jax.tree.map(np.asarray, case.episodes)))
             case = _Case(*parts, case.note)
@@ -205,7 +207,7 @@ def _complaint(ask: Callable[[], None]) -> str | None:
     try:
         with foreign.plainly():
             ask()
-    except (checks.ParacosmError, jax.errors.JaxRuntimeError, ValueError) as error:
+    except Exception as error:
         return str(error)
     return None
 

@@ -1,10 +1,21 @@
 """Anybody's model and policy as the parts of an MDP: PyTorch, NumPy, Stable-Baselines3, TorchRL, latent models."""
 
-from paracosm.real.foreign.call import plainly
+from paracosm.real.foreign.call import complained, plainly
 from paracosm.real.foreign.keys import by_keys
 from paracosm.real.foreign.latents import InLatentSpace, Latent, latent
 from paracosm.real.foreign.policies import policy
 from paracosm.real.foreign.recorded import trajectory
 from paracosm.real.foreign.worlds import spec, world
 
-__all__ = ["InLatentSpace", "Latent", "by_keys", "latent", "plainly", "policy", "spec", "trajectory", "world"]
+__all__ = [
+    "InLatentSpace",
+    "Latent",
+    "by_keys",
+    "complained",
+    "latent",
+    "plainly",
+    "policy",
+    "spec",
+    "trajectory",
+    "world",
+]

@@ -26,6 +26,7 @@ from paracosm.real.foreign.host import Host
 
 MOST_DENSE = 128  # inputs; beyond, a dense Jacobian costs more than it is worth and there is reverse mode only
 
+_NOTE = "A foreign function said so."
 _failures: collections.deque[checks.ParacosmError] = collections.deque(maxlen=1)
 
 
@@ -36,7 +37,10 @@ def ask(host: Host, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
 
 @contextlib.contextmanager
 def plainly() -> Iterator[None]:
-    """Around compiled programs: a foreign function's complaint is raised as itself, not as JAX's account of it."""
+    """Around compiled programs: a foreign function's complaint is raised as itself, not as JAX's account of it.
+
+    It carries a note, by which `complained` tells it from what our own checks refuse.
+    """
     _failures.clear()
     try:
         yield
@@ -44,8 +48,15 @@ def plainly() -> Iterator[None]:
         raise
     except (jax.errors.JaxRuntimeError, ValueError):  # a program that was compiled before raises the latter
         if _failures:
-            raise _failures.pop() from None
+            failure = _failures.pop()
+            failure.add_note(_NOTE)
+            raise failure from None
         raise
+
+
+def complained(error: Exception) -> bool:
+    """Whether this is a foreign function's own complaint, raised within `plainly`."""
+    return _NOTE in getattr(error, "__notes__", ())
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
