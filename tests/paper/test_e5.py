@@ -37,7 +37,8 @@ def answers(change=lambda asked, result: result):
         best = int(np.argmin(errors))
         bought, errors = bought + 2 * [bought[best]], errors + 2 * [errors[best]]
         measured = [near(value, 20) for value in errors]
-        return {"bought": bought, "errors": measured, "predicted": errors, "intrinsic": V0, "coefficient": Q}
+        known = {"intrinsic": V0, "coefficient": Q, "intrinsic_half": 0.1 * V0, "coefficient_half": 0.1 * Q}
+        return {"bought": bought, "errors": measured, "predicted": errors} | known
 
     return [
         Answer(
@@ -59,7 +60,9 @@ def test_the_claims_are_read_off_the_answers():
         assert found[name].verdict == "agrees", found[name]
     assert found["floor_dearest_over_cheapest"].low > 25
     assert abs(found["regret_total_cost"].ours) < 0.02
-    np.testing.assert_allclose(found["measured_over_predicted"].ours, 1, atol=0.01)
+    agreement = found["measured_over_predicted"]
+    np.testing.assert_allclose(agreement.ours, 1, atol=0.01)
+    np.testing.assert_allclose(np.log(agreement.high), 0.1 / np.sqrt(2), rtol=0.02)  # once for each world
     assert found["paper_rule_steep"].low > 3
     np.testing.assert_allclose(found["paper_rule_noisier_bounded"].ours, 1, atol=0.05)
 

@@ -25,6 +25,7 @@ def test_a_total_variance_and_block_means():
     assert_mean(found_by.total_variance(samples), 5.0)
     np.testing.assert_allclose(found_by.block_means(np.arange(9.0), 4), [0.5, 2.5, 4.5, 6.5])
     np.testing.assert_allclose(found_by.grouped(np.arange(7.0)[:, None], 3), [[1], [4]])
+    np.testing.assert_allclose(found_by.groups_of(np.arange(11.0), 4), [[0, 1, 2, 3], [4, 5, 6, 7]])
 
 
 def test_a_power_law_has_its_exponent():
@@ -42,13 +43,23 @@ def intervals(kind: str):
             yield found_by.ratio(a.tolist(), b.tolist()), 2.0
         elif kind == "paired ratio":
             yield found_by.paired_ratio((a + b).tolist(), b.tolist()), 3.0
+        elif kind == "few":
+            yield found_by.ratio(a[:8].tolist(), [1.0]), 2.0
+        elif kind == "few paired":
+            yield found_by.paired_ratio((a + b)[:8].tolist(), b[:8].tolist()), 3.0
         elif kind == "pooled":
-            yield found_by.pooled([a.tolist(), (2 * b).tolist()]), 2.0
+            yield found_by.pooled([a.tolist(), (2 * b).tolist()], [1, 3]), 2.0
+        elif kind == "skewed":
+            yield found_by.pooled(random.exponential(size=(9, 40)).tolist()), 1.0
+        elif kind == "averaged":
+            yield found_by.averaged([estimators.mean(a), estimators.mean(b)]), 1.5
         else:
             yield found_by.log_slope([1, 2], [a.tolist(), b.tolist()]), -1.0
 
 
-@pytest.mark.parametrize("kind", ["ratio", "paired ratio", "pooled", "slope"])
+@pytest.mark.parametrize(
+    "kind", ["ratio", "paired ratio", "few", "few paired", "pooled", "skewed", "averaged", "slope"]
+)
 def test_intervals_cover(kind):
     """As often as the nominal 95% makes likely, of 400."""
     hits = sum(found.low <= truth <= found.high for found, truth in intervals(kind))

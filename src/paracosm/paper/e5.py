@@ -15,6 +15,7 @@ import numpy as np
 
 from paracosm.core.decisions import GradientNoise
 from paracosm.core.experiments import Findings
+from paracosm.core.records import Estimate
 from paracosm.paper import statistics as found_by
 from paracosm.paper.study import Answer, Scale, Study
 from paracosm.planning.fidelity import Law, parse
@@ -63,7 +64,8 @@ def alone(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
 def whole(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
     """The mean squared error of the gradient along the costs, and of the planned purchases, in blocks.
 
-    A purchase is `[cost, rollouts, repeats]`; `predicted` is its variance by the measured V₀ and Q.
+    A purchase is `[cost, rollouts, repeats]`; `predicted` is its variance by the measured V₀ and Q, whose intervals
+    are `…_half` wide to either side.
     """
     fidelity, measured = _law(law), _noise_of(world)
     bought = [[BUDGET / k - ROLLOUT_PRICE, k, 1] for k in (ALMOST_FREE, *CHEAPEST_FIRST)]
@@ -79,7 +81,13 @@ def whole(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
             errors[i] += _errors(world, true + np.sqrt(variances[i]) * (noisy - true), int(rollouts))
     v0, q = measured.intrinsic.mean, measured.coefficient.mean
     predicted = [(v0 + q * v) / k for v, (_, k, _) in zip(variances, bought, strict=True)]
-    return {"bought": bought, "errors": errors, "predicted": predicted, "intrinsic": v0, "coefficient": q}
+    known = {"intrinsic": v0, "coefficient": q}
+    known |= {"intrinsic_half": _half(measured.intrinsic), "coefficient_half": _half(measured.coefficient)}
+    return {"bought": bought, "errors": errors, "predicted": predicted} | known
+
+
+def _half(estimate: Estimate) -> float:
+    return (estimate.high - estimate.low) / 2
 
 
 def _law(text: str) -> Law:
@@ -130,7 +138,8 @@ def cells(scale: Scale) -> list[Cell]:
         for whole_cost, laws in ((True, WHOLE), (False, tuple(ALONE)))
         for i, (world, law) in enumerate((world, law) for world in reversed(WORLDS) for law in laws)
     ]
-    return [Cell(f"paracosm.paper.e5:{name}", given) for name, given in arguments]
+    version = {"whole": 2, "alone": 1}
+    return [Cell(f"paracosm.paper.e5:{name}", given, version=version[name]) for name, given in arguments]
 
 
 def read(answers: Sequence[Answer]) -> Findings:

@@ -80,7 +80,7 @@ def debiased(*, world: str, gold: int, tuning: str, total: int, seed: int) -> di
     from paracosm.paper import labelled
 
     values, whole = [], []
-    for true, cheap in zip(*(_cut(each, MIXED) for each in _pairs(world, seed, total)), strict=True):
+    for true, cheap in zip(*(found_by.groups_of(each, MIXED) for each in _pairs(world, seed, total)), strict=True):
         values.append(control.debiased_mean(true[:gold], cheap, tuning=_tuning(tuning)).value)
         whole.append(true.mean(axis=0))
     found = np.array(values)
@@ -97,23 +97,22 @@ def winners(*, world: str, prices: Sequence[float], total: int, seed: int) -> di
     """What `plan_mixture` predicts of cheap, gold and both at each budget, and the squared errors measured.
 
     The plan knows variances, correlation and bias from other rollouts. A way that the budget does not buy has −1.
+    `again` is measured on fresh rollouts, so that what was best by `measured` can be scored without favour.
     """
     known = moments(world=world, total=_MOMENTS, seed=7)
     given = {name: float(np.mean(each)) for name, each in known.items()}
-    pairs, asked = _pairs(world, seed, total), _asked(prices, given)
-    measured, predicted = [], []
+    draws, asked = [_pairs(world, each, total) for each in (seed, seed + 1)], _asked(prices, given)
+    measured: tuple[list[list[float]], ...] = ([], [])
+    predicted = []
     for budget in BUDGETS:
         plan = plan_mixture(budget=float(budget), **asked)
         choices = {choice.name: choice for choice in plan.choices}
         counts = [(choices[name].rollouts, choices[name].gold) if name in choices else None for name in NAMES]
         predicted.append([choices[name].error if name in choices else -1.0 for name in NAMES])
-        measured.append(
-            [
-                -1.0 if count is None else _error(world, pairs, name, *count)
-                for name, count in zip(NAMES, counts, strict=True)
-            ]
-        )
-    return {"predicted": predicted, "measured": measured}
+        for pairs, errors in zip(draws, measured, strict=True):
+            ways = zip(NAMES, counts, strict=True)
+            errors.append([-1.0 if count is None else _error(world, pairs, name, *count) for name, count in ways])
+    return {"predicted": predicted, "measured": measured[0], "again": measured[1]}
 
 
 def _asked(prices: Sequence[float], given: dict[str, float]) -> dict[str, float]:
@@ -133,7 +132,7 @@ def _error(world: str, pairs: tuple[np.ndarray, np.ndarray], name: str, rollouts
     """Mean squared error of one way to label, over groups of rollouts."""
     from paracosm.paper import labelled
 
-    true, cheap = (_cut(each, rollouts) for each in pairs)
+    true, cheap = (found_by.groups_of(each, rollouts) for each in pairs)
     if name == "mixture":
         groups = range(min(len(true), _MOST_GROUPS))
         found = np.array([control.debiased_mean(true[i, :gold], cheap[i]).value for i in groups])
@@ -156,11 +155,6 @@ def _cheap(world: str) -> Any:
     return labelled.Cheap(labelled.tilt(world), SD)
 
 
-def _cut(gradients: np.ndarray, size: int) -> np.ndarray:
-    groups = len(gradients) // size
-    return gradients[: groups * size].reshape(groups, size, -1)
-
-
 def _tuning(name: str) -> control.Tuning:
     return "cross-fit" if name == "cross-fit" else "leave-one-out"
 
@@ -179,7 +173,10 @@ def cells(scale: Scale) -> list[Cell]:
         kinds += [
             ("floor", {"world": world, "rollouts": k, "total": max(each, largest * k)}) for k in reversed(ROLLOUTS)
         ]
-    return [Cell(f"paracosm.paper.e6:{name}", given | {"seed": 10 * i}) for i, (name, given) in enumerate(kinds)]
+    return [
+        Cell(f"paracosm.paper.e6:{name}", given | {"seed": 10 * i}, version=2 if name == "winners" else 1)
+        for i, (name, given) in enumerate(kinds)
+    ]
 
 
 def read(answers: Sequence[Answer]) -> Findings:

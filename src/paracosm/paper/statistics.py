@@ -15,7 +15,6 @@ from paracosm.core import estimators
 from paracosm.core.records import Estimate
 
 BLOCKS = 40
-_WIDE = float(stats.norm.isf(0.025))
 
 Blocks = Sequence[float]
 """Means of blocks of independent samples."""
@@ -39,38 +38,47 @@ def total_variance(samples: np.ndarray, blocks: int = BLOCKS) -> list[float]:
 
 
 def _cut(values: np.ndarray, blocks: int) -> np.ndarray:
-    each = len(values) // blocks
-    return values[: each * blocks].reshape(blocks, each, *values.shape[1:])
+    return groups_of(values, len(values) // blocks)[:blocks]
+
+
+def groups_of(samples: np.ndarray, size: int) -> np.ndarray:
+    """Consecutive groups `[groups, size, …]` of samples `[n, …]`; what is left over is dropped."""
+    groups = len(samples) // size
+    return samples[: groups * size].reshape(groups, size, *samples.shape[1:])
 
 
 def grouped(samples: np.ndarray, size: int) -> np.ndarray:
     """Means of groups of `size` vectors `[n, …]`; what is left over is dropped."""
-    return _cut(samples, len(samples) // size).mean(axis=1)
+    return groups_of(samples, size).mean(axis=1)
 
 
 def ratio(over: Blocks, under: Blocks) -> Estimate:
-    """The ratio of two means measured on different samples; normal interval of its logarithm."""
-    (a, da), (b, db) = _known(over), _known(under)
-    return around(a / b, _WIDE * float(np.hypot(da / a, db / b)), min(len(over), len(under)))
+    """The ratio of two means measured on different samples; Student's t interval of its logarithm."""
+    half = float(np.hypot(relative_half(over), relative_half(under)))
+    return around(float(np.mean(over) / np.mean(under)), half, min(len(over), len(under)))
 
 
 def around(value: float, half: float, n: int) -> Estimate:
     """A ratio with the half-width of its logarithm's interval."""
     low, high = float(value * np.exp(-half)), float(value * np.exp(half))
-    return Estimate(float(value), low, high, n, "ratio of means, 95% normal, of its log")
+    return Estimate(float(value), low, high, n, "ratio of means, 95% Student t, of its log")
 
 
-def relative_error(values: Blocks) -> float:
-    """The standard error of a mean as a share of it; 0 for a number without chance in it."""
-    return 0.0 if len(values) == 1 else _known(values)[1] / abs(_known(values)[0])
+def relative_half(values: Blocks) -> float:
+    """Half of a mean's 95% Student t interval as a share of it; 0 for a number without chance in it."""
+    return 0.0 if len(values) == 1 else _wide(len(values)) * _known(values)[1] / abs(_known(values)[0])
+
+
+def _wide(n: int) -> float:
+    return float(stats.t.isf(0.025, n - 1))
 
 
 def paired_ratio(over: Blocks, under: Blocks) -> Estimate:
-    """The ratio of two means measured on the same samples, block by block; normal interval."""
+    """The ratio of two means measured on the same samples, block by block; Student's t interval."""
     a, b = np.asarray(over, np.float64), np.asarray(under, np.float64)
     value = float(a.mean() / b.mean())
-    half = float(_WIDE * np.std(a - value * b, ddof=1) / np.sqrt(len(a)) / abs(b.mean()))
-    return Estimate(value, value - half, value + half, len(a), "ratio of means on the same samples, 95% normal")
+    half = float(_wide(len(a)) * np.std(a - value * b, ddof=1) / np.sqrt(len(a)) / abs(b.mean()))
+    return Estimate(value, value - half, value + half, len(a), "ratio of means on the same samples, 95% Student t")
 
 
 def _known(values: Blocks) -> tuple[float, float]:
@@ -84,17 +92,32 @@ def log_slope(x: Sequence[float], y: Sequence[Blocks]) -> Estimate:
     log_x, log_y = np.log(x), np.log(means)
     off = log_x - np.average(log_x, weights=weight)
     denominator = np.sum(weight * off**2)
-    slope, half = float(np.sum(weight * off * log_y) / denominator), float(_WIDE / np.sqrt(denominator))
+    slope, half = float(np.sum(weight * off * log_y) / denominator), float(stats.norm.isf(0.025) / np.sqrt(denominator))
     return Estimate(slope, slope - half, slope + half, len(means), "weighted least squares of logs, 95% normal")
 
 
-def pooled(groups: Sequence[Blocks]) -> Estimate:
-    """The mean that several sets of samples have in common, weighted with their errors; normal interval."""
+def pooled(groups: Sequence[Blocks], weights: Sequence[float] | None = None) -> Estimate:
+    """The mean that several sets of samples have in common; Student's t interval by the smallest set.
+
+    The weights, equal unless given, must not depend on the samples: the errors of skewed samples go up and down with
+    their means, and weights made of them would pull the mean down.
+    """
     means, errors = np.array([_known(each) for each in groups]).T
-    weight = errors**-2.0
-    mean, half = float(np.average(means, weights=weight)), float(_WIDE / np.sqrt(weight.sum()))
-    n = sum(map(len, groups))
-    return Estimate(mean, mean - half, mean + half, n, "means weighted with their errors, 95% normal")
+    weight = np.full(len(groups), 1 / len(groups)) if weights is None else np.array(weights) / np.sum(weights)
+    mean, half = float(weight @ means), float(_wide(min(map(len, groups))) * np.linalg.norm(weight * errors))
+    return Estimate(mean, mean - half, mean + half, sum(map(len, groups)), "mean of several means, 95% Student t")
+
+
+def averaged(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of numbers that were measured apart, in chosen settings: its interval is made of theirs alone."""
+    mean = float(np.mean([each.mean for each in estimates]))
+    half = float(np.linalg.norm([(each.high - each.low) / 2 for each in estimates]) / len(estimates))
+    return Estimate(mean, mean - half, mean + half, len(estimates), "mean of these settings, 95% by their own errors")
+
+
+def of_settings(value: float, n: int) -> Estimate:
+    """A number that is counted or averaged over chosen settings, with no interval for other ones."""
+    return Estimate(value, value, value, n, "these settings, no sampling")
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:
