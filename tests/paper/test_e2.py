@@ -134,13 +134,19 @@ def estimate(low, high):
     [
         ((0.8, 1.1), (0.1, 0.4), "saturation, not scalar"),
         ((0.1, 0.4), (0.8, 1.1), "scalar against vector, as the paper says"),
-        ((0.5, 0.7), (0.1, 0.4), "saturation more than"),
+        ((0.5, 0.7), (0.1, 0.4), "the tanh more than"),
         ((0.1, 0.4), (0.45, 0.7), "scalar against vector more than"),
         ((0.1, 0.6), (0.4, 0.9), "undecided"),
     ],
 )
 def test_the_answer_follows_the_intervals(unsaturated, one_output, sentence):
-    assert sentence in e2.cause(estimate(*unsaturated), estimate(*one_output))
+    weak = estimate(0.1, 0.3)
+    assert sentence in e2.cause(estimate(*unsaturated), estimate(0.55, 0.7), estimate(*one_output), weak)
+
+
+def test_saturation_is_not_said_if_un_saturating_does_not_show_it():
+    strong, weak = estimate(0.8, 1.1), estimate(0.1, 0.3)
+    assert e2.cause(strong, weak, weak, weak).startswith("the tanh around the outputs, saturated and out of")
 
 
 def test_verdicts_flip_with_the_curves():

@@ -23,7 +23,7 @@ def setup(found: Measured) -> tuple[str, ...]:
         f"Students: 64 ReLUs with biases, Adam 1e-3, batch 256, {EPOCHS} epochs, mean squared error; {sizes} samples,"
         f" {seeds} seeds each, 5,000 held-out transitions.",
         "A seed keeps its teacher from size to size; both students of a seed see the same batches.",
-        "Ablation: same samples and students, with one thing changed: the first component only; the twelve outputs"
+        "Ablation: same samples and batches, with one thing changed: the first component only; the twelve outputs"
         " before the tanh, divided by sqrt(64) as the reward is; a tanh in the student; or teachers with weights"
         " divided by sqrt(fan in).",
     )
@@ -127,7 +127,8 @@ def charts(answers: Sequence[Answer], found: Measured) -> tuple[Chart, ...]:
         for name in ("dynamics", *ABLATION, "reward")
     ]
     caption = (
-        "Error over the variance of what is learned. Without the tanh twelve outputs are learned as fast as the reward."
+        "Error over the variance of what is learned. Compare the slope before the tanh, of twelve outputs, with the"
+        " reward's and with that of one component."
     )
     return first, Chart(
         "ablation", "One thing changed at a time", axes[0], "error / variance", tuple(shown), caption, True, True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from paracosm.core import checks
 from paracosm.core.decisions import Anchor, Bought, Curve
@@ -62,9 +63,11 @@ def refits(curve: Curves) -> Fit:
 
 
 def resampled(values: np.ndarray, seeds: int) -> Estimate:
-    """The first value, between the quantiles of the others."""
-    low, high = np.quantile(values[1:], [0.025, 0.975])
-    return Estimate(float(values[0]), float(low), float(high), seeds, f"95% bootstrap over {seeds} seeds")
+    """The first value, between the quantiles of the others as wide as Student's t asks for so few seeds."""
+    value, ends = values[0], np.quantile(values[1:], [0.025, 0.975])
+    wider = stats.t.ppf(0.975, seeds - 1) / stats.norm.ppf(0.975) * np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 1.0
+    low, high = value + wider * (ends - value)
+    return Estimate(float(value), float(low), float(high), seeds, f"95% bootstrap over {seeds} seeds, widened by t")
 
 
 def exponent(curve: Curves) -> Estimate:
