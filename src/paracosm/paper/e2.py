@@ -207,7 +207,7 @@ def cause(before_tanh: Estimate, scaled: Estimate, one_output: Estimate, tanh_st
     """
     numbers = (
         f"learning the twelve outputs before the tanh removes {before_tanh.mean:.0%} of the difference, scaled weights,"
-        f" which un-saturate it, {scaled.mean:.0%}, a student with a tanh {tanh_student.mean:.0%}, one output instead of"
+        f" which un-saturate it, {scaled.mean:.0%}, a tanh student {tanh_student.mean:.0%}, one output instead of"
         f" twelve {one_output.mean:.0%}"
     )
     if before_tanh.low > 0.5 > one_output.high:

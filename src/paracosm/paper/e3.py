@@ -175,7 +175,7 @@ def cells(scale: Scale) -> list[Cell]:
 
 
 def _cell(function: str, group: str, systems: int, seed: int, **more: Any) -> Cell:
-    return Cell(f"{_HERE}:{function}", {"group": group, "systems": systems, "seed": seed, **more})
+    return Cell(f"{_HERE}:{function}", {"group": group, "systems": systems, "seed": seed, **more}, version=2)
 
 
 def read(answers: Sequence[Answer]) -> Findings:
@@ -244,7 +244,7 @@ def _errors(main: dict[str, Group], found: Found) -> list[Claim]:
         ),
         judged(
             "median_log_error_lqg",
-            f"{what}, linear-quadratic systems.",
+            f"{what} and errors N^(−1/2), linear-quadratic systems.",
             lqg,
             FACTOR,
             says="within a factor of 3 (log 3 = 1.10)",
@@ -253,7 +253,7 @@ def _errors(main: dict[str, Group], found: Found) -> list[Claim]:
         ),
         judged(
             "worst_median_log_error",
-            f"{what}, in the group where it is largest.",
+            f"{what} and errors N^(−1/2), in the group where it is largest.",
             worst,
             FACTOR,
             says="within a factor of 3 (log 3 = 1.10)",
@@ -266,8 +266,9 @@ def _errors(main: dict[str, Group], found: Found) -> list[Claim]:
 def _within(error: Estimate) -> str:
     if error.high <= FACTOR:
         return "the whole interval is within log 3 = 1.10."
-    if error.mean <= FACTOR:
-        return "the median is within log 3 = 1.10, though the interval reaches beyond: many systems are farther off."
+    if error.low <= FACTOR <= error.high:
+        side = "within" if error.mean <= FACTOR else "beyond"
+        return f"the median is {side} log 3 = 1.10, but the interval holds it: not decided on so few systems."
     return "the median is beyond log 3 = 1.10: returns bend too much over errors of this size for a derivative."
 
 
@@ -306,9 +307,8 @@ def _globals(found: Found) -> list[Claim]:
             "Median factor by which global constants overshoot the best ratio, linear-quadratic systems.",
             median(over),
             1968.0,
-            differs="the direction is the same; the factor is set by the generator: it grows as the region's radius"
-            f" to the power 1/(1+α) (ours is {RADIUS:g}), as starts average sensitivities away, and as errors shrink"
-            f" ({finer:.2g}× with a budget of 2,000,000).",
+            differs="the factor is set by the generator: by its formula it grows as the region's radius to the power"
+            f" 1/(1+α) (ours is {RADIUS:g}); with a budget of 2,000,000 it is {finer:.2g}×.",
         ),
         judged(
             "global_overshoot_count_lqg",
@@ -319,13 +319,12 @@ def _globals(found: Found) -> list[Claim]:
             holds=hits == len(over),
             why="every one is overshot." if hits == len(over) else "some are undershot.",
         ),
-        judged(
+        beyond(
             "median_log_error_global_tight",
             "Median |ℓ| with global constants where Lemma 1 is an equality: one state, one action, all signs alike.",
             tight,
-            0.0,
-            holds=tight.high < 1e-3,
-            why="the other reading of the paper's 0 on linear systems: there global constants are the sensitivities.",
+            why="made by us: the other way to read the paper's 0 on linear systems, for there global constants are the"
+            " sensitivities.",
         ),
     ]
 
@@ -366,6 +365,8 @@ _SETUP = (
     " budget is 20,000 samples and both kinds cost the same.",
     "The return error is that of the worst signs of both errors. Its least over the split is searched for on a grid of"
     " 33 points, refined six times. Lipschitz constants hold on a ball of radius 1.2 around the origin.",
+    "What a pass costs is measured in processor time: the one number here that another machine, or another run, will"
+    " not give again.",
     "The noise of a linear-quadratic Gaussian system adds the same constant to every return and is left out.",
 )
 
@@ -376,11 +377,15 @@ def _found(found: Found) -> str:
     lqg, large = found["lqg"]["main"], found["lqg"]["norms"]
     over = np.exp(-lqg.off("global"))
     regrets = [float(np.median(lqg.of[f"regret_{weights}"])) for weights in ("realised", "global")]
-    secant, learned = (found["lqg"][f"norms, {how}"].error().mean for how in ("secant", "learned"))
+    secant, learned = (found["lqg"][f"norms, {how}"].error() for how in ("secant", "learned"))
+    clearly = learned.high < large.error("realised").low
+    advice = "there, measure weights in a learned world, as audits do" if clearly else "neither is clearly better"
+    linear = found["linear"]["main"].error()
+    exactly = "exactly on linear systems" if linear.high < 1e-4 else f"to {linear.mean:.2g} on linear systems"
     realised, constants = (large.error(weights).mean for weights in ("realised", "global"))
     return (
         f"While errors are small, realised sensitivities predict the best ratio within a factor of 3 {holds} at the"
-        f" median: exactly on linear systems, with a median |ℓ| of {worst.mean:.2g} where they are worst."
+        f" median: {exactly}, with a median |ℓ| of {worst.mean:.2g} where they are worst."
         f" Global constants overshoot on {int(np.sum(over > 1))} of {len(over)} linear-quadratic systems, by"
         f" {np.median(over):.3g}× at the median; how much is a matter of the generator."
         f" What this costs there is {regrets[0]:.1%} more return error with sensitivities and {regrets[1]:.0%} with"
@@ -388,9 +393,9 @@ def _found(found: Found) -> str:
         " Sensitivities are derivatives, and errors by the paper's own laws are not small: with them ℓ on"
         f" linear-quadratic systems is {realised:.2g}, and global constants, at {constants:.2g}, are"
         f" {'nearer' if constants < realised else 'no nearer'}."
-        f" Taken in the wrong world of a pilot they give {learned:.2g}, and by steps as large as its error"
-        f" {secant:.2g}. What one more sample is worth is the slope of the return at the error that there is, so"
-        f" {'measure weights in a learned world, as audits do' if learned < realised else 'either way they miss it'}."
+        f" Taken in the wrong world of a pilot they give {learned.mean:.2g}, and by steps as large as its error"
+        f" {secant.mean:.2g}. What one more sample is worth is the slope of the return at the error that there is, so"
+        f" {advice}."
     )
 
 

@@ -16,6 +16,7 @@ from scipy import special
 
 from paracosm.auditing import ladder
 from paracosm.auditing.sensitivities import along
+from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.rollout import unroll
@@ -98,7 +99,7 @@ def case(group: str, key: PRNGKey, *, starts: int, directions: int, waves: bool)
 def cases(group: str, count: int, seed: int, *, starts: int = 1, directions: int = 1, waves: bool = False) -> Case:
     """So many random systems of a group, side by side, in 64 bits."""
     with jax.enable_x64(True):
-        keys = jax.random.split(jax.random.key(seed), count)
+        keys = jax.random.split(stage_key(seed, group), count)
         each = [case(group, key, starts=starts, directions=directions, waves=waves) for key in keys]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *each)
 
