@@ -122,15 +122,16 @@ class _Closed(NamedTuple):
 
 
 def _quadratic_pair(key: PRNGKey, norms: Array, discount: Scalar, factor: Scalar, state_size: int) -> Pair:
-    unit, policy = linear_quadratic(key, norms=(1.0, 1.0, 1.0), state_size=state_size)
-    wrong = perturbed(unit, jax.random.fold_in(key, 1))
+    for_system, for_errors, for_start = jax.random.split(key, 3)
+    unit, policy = linear_quadratic(for_system, norms=(1.0, 1.0, 1.0), state_size=state_size)
+    wrong = perturbed(unit, for_errors)
     f, g = cast(Linear, unit.dynamics), cast(Linear, wrong.dynamics)
     paid, missed = cast(Quadratic, unit.reward), factor * cast(Quadratic, wrong.reward).q
     A, B, K = norms[0] * f.A, norms[1] * f.B, norms[2] * cast(Any, policy.function).K
     wrong_A, wrong_b = A + factor * (g.A - f.A), factor * g.b
     Q = paid.Q + K.T @ paid.R @ K
     real, model = _Closed(A - B @ K, 0 * wrong_b, Q, 0 * missed), _Closed(wrong_A - B @ K, wrong_b, Q, missed)
-    start = unit.initial(jax.random.fold_in(key, 2))
+    start = unit.initial(for_start)
     path, dream = real.walk(start), model.walk(start)
     region = MARGIN * jnp.max(jnp.linalg.norm(jnp.concatenate([path, dream]), axis=1))
 
@@ -194,12 +195,13 @@ class _Loop(NamedTuple):
 
 
 def _lipschitz_pair(key: PRNGKey, discount: Scalar, factor: Scalar, dynamics: float) -> Pair:
-    unit, decided = lipschitz_synthetic(key, dynamics=dynamics)
-    keys = jax.random.split(jax.random.fold_in(key, 1), 5)
+    for_system, for_errors, for_start = jax.random.split(key, 3)
+    unit, decided = lipschitz_synthetic(for_system, dynamics=dynamics)
+    keys = jax.random.split(for_errors, 4)
     f, r, policy = (cast(Any, part).map for part in (unit.dynamics, unit.reward, decided.function))
     g, h = _shifted(f, factor, keys[0], keys[1]), _shifted(r, factor, keys[2], keys[3])
     real, paid, model, believed = (_Loop(each, policy) for each in (f, r, g, h))
-    start = unit.initial(keys[4])
+    start = unit.initial(for_start)
     path, dream = _walk(real, start), _walk(model, start)
     constants = Constants(
         *(f.lipschitz, f.lipschitz, r.lipschitz, r.lipschitz, 0.0, policy.lipschitz),

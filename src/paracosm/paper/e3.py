@@ -175,7 +175,7 @@ def cells(scale: Scale) -> list[Cell]:
 
 
 def _cell(function: str, group: str, systems: int, seed: int, **more: Any) -> Cell:
-    return Cell(f"{_HERE}:{function}", {"group": group, "systems": systems, "seed": seed, **more}, version=2)
+    return Cell(f"{_HERE}:{function}", {"group": group, "systems": systems, "seed": seed, **more})
 
 
 def read(answers: Sequence[Answer]) -> Findings:

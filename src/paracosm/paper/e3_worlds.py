@@ -112,8 +112,8 @@ def _system(group: str, key: PRNGKey) -> tuple[MDP, Policy]:
     if group == "scalar":
         return _tight(key)
     norms = (0.5, 0.5, 0.5) if group == "linear" else (0.3, 0.3, 0.3)
-    mdp, policy = linear_quadratic(key, norms=norms, discount=0.9, horizon=HORIZON)
-    first, second = (jax.random.fold_in(key, n) for n in (1, 2))
+    for_both, first, second = jax.random.split(key, 3)  # a folded key can be one that the system is drawn by
+    mdp, policy = linear_quadratic(for_both, norms=norms, discount=0.9, horizon=HORIZON)
     if group == "linear":
         return mdp.replace(reward=Plain(_unit(first, 4), _unit(second, 2))), policy
     return mdp.replace(dynamics=Bent(mdp.dynamics, _unit(first, 4), _unit(second, 4), 0.1)), policy  # pyright: ignore[reportArgumentType]

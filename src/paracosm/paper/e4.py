@@ -105,7 +105,7 @@ def cells(scale: Scale) -> list[Cell]:
         for i, kind in enumerate(kinds)
     ]
     exact_cells = [
-        Cell("paracosm.paper.e4:exact", {"world": world, "weighting": w, "rollouts": total // 32, "seed": 7}, version=2)
+        Cell("paracosm.paper.e4:exact", {"world": world, "weighting": w, "rollouts": total // 32, "seed": 7})
         for world in WORLDS
         for w in WEIGHTINGS
     ]

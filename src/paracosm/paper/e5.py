@@ -138,8 +138,7 @@ def cells(scale: Scale) -> list[Cell]:
         for whole_cost, laws in ((True, WHOLE), (False, tuple(ALONE)))
         for i, (world, law) in enumerate((world, law) for world in reversed(WORLDS) for law in laws)
     ]
-    version = {"whole": 2, "alone": 1}
-    return [Cell(f"paracosm.paper.e5:{name}", given, version=version[name]) for name, given in arguments]
+    return [Cell(f"paracosm.paper.e5:{name}", given) for name, given in arguments]
 
 
 def read(answers: Sequence[Answer]) -> Findings:

@@ -196,7 +196,7 @@ def _gradients(one: Small, noise: LabelNoise, key: PRNGKey, numbers: Array, plan
 
     def chunk(number: Array) -> tuple[Array, Array]:
         keys = jax.random.split(jax.random.fold_in(key, number), _CHUNK)
-        first = jax.vmap(lambda key: one.world.initial(jax.random.fold_in(key, 1)))(keys)
+        first = jax.vmap(lambda key: one.world.initial(jax.random.fold_in(key, HORIZON)))(keys)
         episodes = unroll(one.world, one.policy, first, keys, HORIZON)
         wrong = jax.vmap(lambda episode, key: _labels(episode, noise, key, plan.shared))(episodes, keys)
         episodes, wrong = jax.tree.map(lambda leaf: leaf.reshape(-1, plan.size, *leaf.shape[1:]), (episodes, wrong))
@@ -214,6 +214,6 @@ def _less_baseline(to_go: Float[Array, "episode time"], baseline: Over) -> Float
 
 def _labels(episode: Trajectory, noise: LabelNoise, key: PRNGKey, shared: bool) -> Float[Array, " time"]:
     """Labels of one rollout."""
-    key = jax.random.fold_in(key, 2)
+    key = jax.random.fold_in(key, HORIZON + 1)  # beyond those of the rollout's steps
     keys = jnp.broadcast_to(key, (HORIZON,)) if shared else jax.random.split(key, HORIZON)
     return jax.vmap(noise.apply)(episode.reward, episode.state, episode.action, episode.next_state, keys)
