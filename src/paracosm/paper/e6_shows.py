@@ -134,10 +134,11 @@ def _claims(have: _Read) -> tuple[Claim, ...]:
             f"Slope of log squared error over log K, K from {ROLLOUTS[-3]:,} to {ROLLOUTS[-1]:,}.",
             slope,
             0.0,
-            holds=slope.low > -0.1,
+            holds=slope.low <= have.predicted_slope("linear") <= slope.high,
             why=(
-                f"the interval is {'above' if slope.low > -0.1 else 'not above'} -0.1; without bias it would be -1, "
-                f"and what is left of Var₁/K makes {have.predicted_slope('linear'):.3f}."
+                "the floor has none, what is left of Var₁/K over these K makes the slope"
+                f" {have.predicted_slope('linear'):.3f}, and without the floor it would be -1; the interval"
+                f" {'holds' if slope.low <= have.predicted_slope('linear') <= slope.high else 'does not hold'} that."
             ),
             says="more rollouts never remove the floor",
         ),
