@@ -147,8 +147,8 @@ def beginning(
 def shuffled(key: PRNGKey, rows: int) -> UInt32[Array, " rows"]:
     """A random order of `rows` rows by the swap-or-not shuffle (Hoang, Morris and Rogaway 2012), without a sort.
 
-    Each round reflects the numbers about a random pivot, and a hash of the pair says which pairs change places. Two
-    rows keep together with probability `2^-ROUNDS` more than they would by chance.
+    Each round reflects the numbers about a random pivot, and a hash of the pair says which pairs change places: what is
+    left of the old order shrinks by a factor with every round.
     """
     pivots, salts = jax.random.bits(key, (2, ROUNDS))
     order = jnp.arange(rows, dtype=jnp.uint32)

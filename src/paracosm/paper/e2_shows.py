@@ -72,7 +72,8 @@ def tables(answers: Sequence[Answer], found: Measured) -> tuple[Table, ...]:
     sizes = found.ablation["dynamics"].sizes
     columns = ("what is learned", *(f"error at {sizes[n]:,.0f}" for n in (0, -1)), "exponent", "of the norm", "R²")
     note = (
-        "Mean squared errors on held-out transitions; 95% bootstrap over seeds. All rows have the same seeds and sizes."
+        "Mean squared errors on held-out transitions; 95% bootstrap over seeds, widened by t. All rows have the"
+        " same seeds and sizes."
     )
     return Table("The ablation", columns, tuple(rows), note), _by_size(answers, found), _as_plans_read_them(found)
 

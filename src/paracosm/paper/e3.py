@@ -242,23 +242,20 @@ def _errors(main: dict[str, Group], found: Found) -> list[Claim]:
             differs="what is left in ℓ is the curvature of the return times the size of the errors, and the paper"
             " gives neither its systems nor its errors.",
         ),
-        judged(
-            "median_log_error_lqg",
-            f"{what} and errors N^(−1/2), linear-quadratic systems.",
-            lqg,
-            FACTOR,
-            says="within a factor of 3 (log 3 = 1.10)",
-            holds=lqg.mean <= FACTOR,
-            why=_within(lqg),
-        ),
-        judged(
-            "worst_median_log_error",
-            f"{what} and errors N^(−1/2), in the group where it is largest.",
-            worst,
-            FACTOR,
-            says="within a factor of 3 (log 3 = 1.10)",
-            holds=worst.mean <= FACTOR,
-            why=_within(worst),
+        *(
+            judged(
+                name,
+                f"{what} and errors N^(−1/2), {where}.",
+                error,
+                FACTOR,
+                says="within a factor of 3 (log 3 = 1.10)",
+                holds=error.mean <= FACTOR,
+                why=_within(error),
+            )
+            for name, where, error in (
+                ("median_log_error_lqg", "linear-quadratic systems", lqg),
+                ("worst_median_log_error", "in the group where it is largest", worst),
+            )
         ),
     ]
 

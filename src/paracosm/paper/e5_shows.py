@@ -275,16 +275,7 @@ def _alone_chart(labels: dict[tuple[str, str], Any]) -> Chart:
         "To look for: whether the error goes as c σ²(c), which is down for p = 2, level for p = 1, up for p = 1/2 "
         "and a floor, and a hill for the bounded law."
     )
-    return Chart(
-        "labels-alone",
-        "Error by labels at one budget",
-        "cost of a label",
-        "squared error",
-        tuple(series),
-        caption,
-        True,
-        True,
-    )
+    return _by_cost("labels-alone", "Error by labels at one budget", series, caption)
 
 
 def _whole_chart(bought: list[_Bought]) -> Chart:
@@ -303,16 +294,11 @@ def _whole_chart(bought: list[_Bought]) -> Chart:
         Series("planned", planned, tuple(float(np.mean(each.errors[each.planned])) for each in some), "points")
     )
     caption = "To look for: whether a best cost lies in between, now that a rollout has a price and a variance itself."
-    return Chart(
-        "whole-error",
-        "Whole error at one budget",
-        "cost of a label",
-        "squared error",
-        tuple(series),
-        caption,
-        True,
-        True,
-    )
+    return _by_cost("whole-error", "Whole error at one budget", series, caption)
+
+
+def _by_cost(name: str, title: str, series: list[Series], caption: str) -> Chart:
+    return Chart(name, title, "cost of a label", "squared error", tuple(series), caption, log_x=True, log_y=True)
 
 
 def _setup() -> tuple[str, ...]:
