@@ -495,10 +495,11 @@ def test_bounds_cut_at_the_diameter_are_not_violated():
 
 def linear_quadratic_rungs(key):
     """Gap and rungs in pairing R on theory's linear-quadratic generator; the value's slopes exact, of a quadratic."""
-    real, policy = linear_quadratic(key)
-    learned = perturbed(real, jax.random.fold_in(key, 1))
-    start, horizon, discount = real.initial(jax.random.fold_in(key, 2)), real.spec.horizon, real.discount
-    keys = jax.random.split(key, 1)
+    for_system, for_error, for_start, for_noise = jax.random.split(key, 4)
+    real, policy = linear_quadratic(for_system)
+    learned = perturbed(real, for_error)
+    start, horizon, discount = real.initial(for_start), real.spec.horizon, real.discount
+    keys = for_noise[None]
     paths = [
         jax.tree.map(lambda column: column[0], unroll(mdp, policy, start[None], keys, horizon))
         for mdp in (real, learned)

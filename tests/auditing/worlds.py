@@ -85,11 +85,12 @@ def smooth(key):
 
 def ending(key):
     """A slow decaying rotation that ends where one component is large, which the model sees a little elsewhere."""
-    real, policy = linear_quadratic(key, norms=(0.9, 0.1, 0.4), discount=0.9)
-    rotation = 0.98 * jnp.linalg.qr(jnp.eye(4) + jax.random.normal(jax.random.fold_in(key, 2), (4, 4)))[0]
+    for_system, for_rotation, for_end, for_error = jax.random.split(key, 4)
+    real, policy = linear_quadratic(for_system, norms=(0.9, 0.1, 0.4), discount=0.9)
+    rotation = 0.98 * jnp.linalg.qr(jnp.eye(4) + jax.random.normal(for_rotation, (4, 4)))[0]
     real = real.replace(dynamics=eqx.tree_at(lambda f: f.A, real.dynamics, rotation))
-    normal = jnp.array([1.0, 0, 0, 0]) + 0.2 * jax.random.normal(jax.random.fold_in(key, 4), (4,))
-    world = perturbed(real, jax.random.fold_in(key, 1)).replace(termination=HalfSpace(normal, 0.6))
+    normal = jnp.array([1.0, 0, 0, 0]) + 0.2 * jax.random.normal(for_end, (4,))
+    world = perturbed(real, for_error).replace(termination=HalfSpace(normal, 0.6))
     return real.replace(termination=HalfSpace(jnp.array([1.0, 0, 0, 0]), 0.6)), world, policy
 
 
@@ -128,10 +129,10 @@ class Case:
     """One random system, model and policy in 64 bits; to be used where 64 bits are enabled."""
 
     def __init__(self, kind: str, seed: int, horizon: int = HORIZON, episodes: int = EPISODES):
-        self.key = jax.random.key(seed)
-        self.real, self.world, self.policy = in_double(KINDS[kind](self.key))
+        for_system, for_episodes, self.key = jax.random.split(jax.random.key(seed), 3)
+        self.real, self.world, self.policy = in_double(KINDS[kind](for_system))
         self.horizon = horizon
-        self.keys = jax.random.split(jax.random.fold_in(self.key, 3), episodes)
+        self.keys = jax.random.split(for_episodes, episodes)
         self.start = jax.vmap(self.real.initial)(self.keys)
         self.episodes = self.play(self.real)
 

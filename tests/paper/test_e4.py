@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from paracosm.core import estimators
-from paracosm.paper import e4
+from paracosm.paper import e4, e4_cells
 from paracosm.paper.study import Answer
 
 COEFFICIENT, SHARED, UNEVEN, BOUND, LENGTH = 100.0, 700.0, 150.0, 20_000.0, 2.0
@@ -13,7 +13,7 @@ Q = 130.5  # of the linear world with the weight γ^t, by 2**17 rollouts of `gra
 
 def ask(**given):
     asked = {"world": "linear", "weighting": "discounted", "baseline": "none", "noise": "normal", "rollouts": 4}
-    return e4.noisy(**{**asked, "total": 2**15, "seed": 3, **given})
+    return e4_cells.noisy(**{**asked, "total": 2**15, "seed": 3, **given})
 
 
 def test_a_cell_measures_what_noise_adds():
@@ -26,8 +26,8 @@ def test_a_cell_measures_what_noise_adds():
 
 @pytest.mark.full
 def test_a_cell_of_exact_coefficients():
-    exact = e4.exact(world="linear", weighting="discounted", rollouts=2**13, seed=7)
-    assert {len(each) for each in exact.values()} == {e4.REPEATS}
+    exact = e4_cells.exact(world="linear", weighting="discounted", rollouts=2**13, seed=7)
+    assert {len(each) for each in exact.values()} == {e4_cells.REPEATS}
     np.testing.assert_allclose(np.mean(exact["coefficient"]), Q, rtol=0.02)
     assert exact["coefficient"] < exact["shared"] < exact["bound"]
 
@@ -48,7 +48,7 @@ def answers(change=lambda asked, result: result):
     def result(asked):
         if "rollouts" in asked and "noise" not in asked:
             values = {"intrinsic": 90.0, "coefficient": COEFFICIENT, "shared": SHARED, "bound": BOUND, "uneven": UNEVEN}
-            return {name: near(value, e4.REPEATS) for name, value in values.items()}
+            return {name: near(value, e4_cells.REPEATS) for name, value in values.items()}
         k, per = asked["rollouts"], {"shared": SHARED, "uneven": UNEVEN}.get(asked["noise"], COEFFICIENT)
         k_added = k - 1 if asked["baseline"] == "leave-one-out" else k
         small = 1e-3 * (-1.0) ** np.arange(40)
@@ -58,7 +58,7 @@ def answers(change=lambda asked, result: result):
             found["off"] = (shift + small).tolist()
         return change(asked, found)
 
-    return [Answer(each.function, each.arguments, result(each.arguments)) for each in e4.cells("quick")]
+    return [Answer(each.function, each.arguments, result(each.arguments)) for each in e4_cells.cells("quick")]
 
 
 def claims(change=lambda asked, result: result):
@@ -105,9 +105,9 @@ def test_tables_and_choices_have_a_row_for_everything_asked():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("world", e4.WORLDS)
+@pytest.mark.parametrize("world", e4_cells.WORLDS)
 def test_added_variance_falls_as_one_over_the_rollouts(world):
-    exact = e4.exact(world=world, weighting="plain", rollouts=2**14, seed=7)
+    exact = e4_cells.exact(world=world, weighting="plain", rollouts=2**14, seed=7)
     for k in (1, 16, 256):
         found = ask(world=world, weighting="plain", rollouts=k, total=2**19, seed=k)
         np.testing.assert_allclose(np.mean(found["added"]) * k, np.mean(exact["coefficient"]), rtol=0.06)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from paracosm.core import estimators
-from paracosm.paper import e6, labelled
+from paracosm.paper import e6, e6_cells, labelled
 from paracosm.paper.study import Answer
 
 FLOOR, CHEAP, GOLD, BETWEEN = 2.0, 300.0, 100.0, 150.0
@@ -13,12 +13,12 @@ SQUARE = BETWEEN**2 / (CHEAP * GOLD)
 
 def test_the_squared_error_is_variance_and_floor():
     bias = labelled.expected("linear", labelled.tilt("linear"))
-    found = estimators.mean(e6.floor(world="linear", rollouts=16, total=2**15, seed=2)["errors"])
+    found = estimators.mean(e6_cells.floor(world="linear", rollouts=16, total=2**15, seed=2)["errors"])
     assert found.low - 2 < 329 / 16 + bias @ bias < found.high + 2
 
 
 def test_a_few_gold_labels_leave_no_bias_and_the_formulas_variance():
-    found = e6.debiased(world="linear", gold=32, tuning="leave-one-out", total=2**15, seed=3)
+    found = e6_cells.debiased(world="linear", gold=32, tuning="leave-one-out", total=2**15, seed=3)
     left = estimators.mean(found["bias"])
     assert left.high < 0.5
     assert abs(left.mean) < 2 * (left.high - left.low)
@@ -26,13 +26,13 @@ def test_a_few_gold_labels_leave_no_bias_and_the_formulas_variance():
 
 
 def test_who_wins_is_measured_where_the_budget_buys():
-    plan = e6._asked((1.0, 1.0, 20.0), {"cheap": CHEAP, "gold": GOLD, "between": BETWEEN, "paired": FLOOR})
+    plan = e6_cells._asked((1.0, 1.0, 20.0), {"cheap": CHEAP, "gold": GOLD, "between": BETWEEN, "paired": FLOOR})
     np.testing.assert_allclose(plan["correlation"] ** 2, SQUARE)
     np.testing.assert_allclose(plan["bias"] ** 2, FLOOR)
     random = np.random.default_rng(0)
     gold = labelled.truth("linear")[0] + random.normal(size=(4096, 8))
     cheap = gold + 0.5 + 0.1 * random.normal(size=gold.shape)
-    found = {name: e6._error("linear", (gold, cheap), name, 64, 16) for name in e6.NAMES}
+    found = {name: e6_cells._error("linear", (gold, cheap), name, 64, 16) for name in e6_cells.NAMES}
     np.testing.assert_allclose(found["gold"], 8 / 64, rtol=0.3)
     np.testing.assert_allclose(found["cheap"], 8 * (1.01 / 64 + 0.25), rtol=0.2)
     np.testing.assert_allclose(found["mixture"], 8 / 64 + 8 * 0.01 / 16, rtol=0.3)
@@ -52,13 +52,13 @@ def answers(change=lambda name, result: result):
             known = {"cheap": near(CHEAP), "gold": near(GOLD), "between": near(BETWEEN), "paired": near(FLOOR)}
             return known | ({"closed": [FLOOR]} if asked["world"] == "linear" else {})
         if name == "debiased":
-            variance = GOLD * ((1 - SQUARE) / asked["gold"] + SQUARE / e6.MIXED)
+            variance = GOLD * ((1 - SQUARE) / asked["gold"] + SQUARE / e6_cells.MIXED)
             return {"bias": (0.01 * (-1.0) ** np.arange(40)).tolist(), "variance": near(1.03 * variance)}
-        errors = [[3.0, 9.0, -1.0]] + [[2.0 + 8 / k, 9.0 / k, 4.0 / k] for k in range(1, len(e6.BUDGETS))]
+        errors = [[3.0, 9.0, -1.0]] + [[2.0 + 8 / k, 9.0 / k, 4.0 / k] for k in range(1, len(e6_cells.AFFORDED))]
         return {"predicted": errors, "measured": errors, "again": errors}
 
     made = []
-    for each in e6.cells("quick"):
+    for each in e6_cells.cells("quick"):
         name = each.function.split(":")[1]
         made.append(Answer(each.function, each.arguments, change(name, result(name, each.arguments))))
     return made
@@ -112,7 +112,7 @@ def test_the_best_is_scored_on_other_rollouts():
     def chance(kind, result):
         if kind != "winners":
             return result
-        draws = 1 + 0.1 * random.normal(size=(3, len(e6.BUDGETS), len(e6.NAMES)))
+        draws = 1 + 0.1 * random.normal(size=(3, len(e6_cells.AFFORDED), len(e6_cells.NAMES)))
         return dict(zip(("predicted", "measured", "again"), draws.tolist(), strict=True))
 
     assert abs(claims(chance)["cost_of_following"].ours) < 0.07
@@ -134,10 +134,10 @@ def test_a_wrong_winner_costs():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("world", e6.WORLDS)
+@pytest.mark.parametrize("world", e6_cells.WORLDS)
 def test_debiased_gradients_go_below_the_floor_by_ten(world):
-    floor = estimators.mean(e6.moments(world=world, total=2**16, seed=1)["paired"])
-    left = estimators.mean(e6.debiased(world=world, gold=64, tuning="leave-one-out", total=2**19, seed=5)["bias"])
+    floor = estimators.mean(e6_cells.moments(world=world, total=2**16, seed=1)["paired"])
+    left = estimators.mean(e6_cells.debiased(world=world, gold=64, tuning="leave-one-out", total=2**19, seed=5)["bias"])
     assert left.high < floor.low / 10
-    error = estimators.mean(e6.floor(world=world, rollouts=16_384, total=40 * 16_384, seed=6)["errors"])
+    error = estimators.mean(e6_cells.floor(world=world, rollouts=16_384, total=40 * 16_384, seed=6)["errors"])
     assert error.low > 0.8 * floor.mean

@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 
-from paracosm.paper import e7
+from paracosm.paper import e7, e7_cells
 from paracosm.paper.study import Answer
 
 
 def test_a_rotation_attains_the_sharp_bound_below_the_papers():
     for smoothness in (0.02, 0.5, 0.9):
-        found = e7.examples(smoothness=smoothness)
+        found = e7_cells.examples(smoothness=smoothness)
         assert found["rotation"] == pytest.approx(1 - math.sqrt(1 - smoothness**2), rel=1e-9)
         assert found["rotation"] == pytest.approx(found["sharp"], rel=1e-12)
         assert found["sharp"] < found["paper"] == pytest.approx(smoothness**2 / (2 * (1 - smoothness)))
@@ -22,11 +22,13 @@ def test_a_rotation_attains_the_sharp_bound_below_the_papers():
 
 @functools.cache
 def curved(actions, systems=40):
-    return e7.curved(size=2, actions=actions, by_action=0.1, drift=1.0, smoothness=[0.1, 0.9], systems=systems, seed=0)
+    return e7_cells.curved(
+        size=2, actions=actions, by_action=0.1, drift=1.0, smoothness=[0.1, 0.9], systems=systems, seed=0
+    )
 
 
 def test_random_systems_keep_the_bounds_where_they_speak():
-    for actions in e7.MEMORY:
+    for actions in e7_cells.MEMORY:
         found = curved(actions)
         assert found["paper"] == found["sharp"] == [0, 0]
         assert max(found["filled"]) <= 1 + 1e-9
@@ -67,7 +69,7 @@ def read(growth=0.0, **changed):
     example, result = EXAMPLE | {"growth": growth}, RESULT | changed
     answers = [
         Answer(each.function, each.arguments, example if each.function.endswith("examples") else result)
-        for each in e7.cells("quick")
+        for each in e7_cells.cells("quick")
     ]
     return e7.read(answers)
 
@@ -101,14 +103,14 @@ def test_words_follow_the_numbers():
 
 @pytest.mark.full
 def test_no_violation_at_the_issues_size():
-    for size in e7.SIZES:
-        for actions in e7.MEMORY:
-            found = e7.curved(
+    for size in e7_cells.SIZES:
+        for actions in e7_cells.MEMORY:
+            found = e7_cells.curved(
                 size=size,
                 actions=actions,
                 by_action=0.1,
                 drift=1.0,
-                smoothness=list(e7.SMOOTHNESS),
+                smoothness=list(e7_cells.SMOOTHNESS),
                 systems=1000,
                 seed=1,
             )

@@ -30,7 +30,7 @@ def test_a_total_variance_and_block_means():
 
 def test_a_power_law_has_its_exponent():
     rows = [[3.0 / k, 3.0 / k + 1e-6, 3.0 / k - 1e-6] for k in (1, 2, 8)]
-    found = found_by.log_slope([1, 2, 8], rows)
+    found = found_by.log_slope([1, 2, 8], rows, [1, 1, 2])
     assert found.low < -1 < found.high
     assert found.high - found.low < 1e-5
 
@@ -54,7 +54,8 @@ def intervals(kind: str):
         elif kind == "averaged":
             yield found_by.averaged([estimators.mean(a), estimators.mean(b)]), 1.5
         else:
-            yield found_by.log_slope([1, 2], [a.tolist(), b.tolist()]), -1.0
+            half = 0.5 + 0.1 * random.normal(size=40)
+            yield found_by.log_slope([1, 2, 4], [a.tolist(), b.tolist(), half.tolist()], [3, 2, 1]), -1.0
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,9 @@ def test_a_store_of_another_format_is_refused_and_named(path):
         pass
     with pytest.raises(BadData, match="format 7"):
         results(path)
+    with writer(path, named(), resume=False, force=True):
+        pass
+    assert results(path) == {}
 
 
 def test_files_that_are_no_store_are_refused_and_left_alone(tmp_path):
@@ -159,8 +162,12 @@ def test_files_that_are_no_store_are_refused_and_left_alone(tmp_path):
     text.write_text("not a database, but long enough for the header of one " * 9)
     change(other, "CREATE TABLE someone (x)")
     before = text.read_bytes(), other.read_bytes()
+
+    def opened(force):
+        return lambda path: writer(path, named(), resume=True, force=force).__enter__()
+
     for path in (text, other):
-        for use in (lambda path: writer(path, named(), resume=True).__enter__(), results):
+        for use in (opened(False), opened(True), results):
             with pytest.raises(BadData, match="not the store of a sweep"):
                 use(path)
     assert (text.read_bytes(), other.read_bytes()) == before

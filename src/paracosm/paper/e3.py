@@ -8,174 +8,18 @@ pass through the rollout, or Lemma 1's global constants. ℓ = log(best ratio) -
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from paracosm.core.estimators import median, share
 from paracosm.core.experiments import Claim, Findings
 from paracosm.core.records import Estimate
 from paracosm.paper import e3_shows as shows
+from paracosm.paper.e3_cells import BUDGETS, GROUPS, RADIUS, STEP, cells
 from paracosm.paper.e3_shows import FACTOR, Found, Group, together
-from paracosm.paper.study import Answer, Scale, Study, beside, beyond, judged
-from paracosm.planning.budget import Offer, Task, best_split
-from paracosm.planning.law import Law
-from paracosm.sweep.cells import Cell
-
-GROUPS = {"linear": 30, "lqg": 30, "tanh": 9, "sin": 9, "quadratic": 9}
-LAWS = {
-    "root": (Law(1.0, 0.5), Law(1.0, 0.5)),
-    "norms": (Law(0.34**0.5, 0.11 / 2), Law(90.4**0.5, 0.96 / 2)),
-    "printed": (Law(0.34, 0.11), Law(90.4, 0.96)),
-}
-BUDGET, PILOT, RADIUS = 20_000.0, 1_000.0, 1.2
-BUDGETS = {200.0: "200", 2e3: "2000", BUDGET: "main", 2e5: "200000", 2e6: "2000000"}
-CHANGES = {
-    "main": {},
-    "norms": {"laws": "norms"},
-    "norms, secant": {"laws": "norms", "weights": "secant"},
-    "norms, learned": {"laws": "norms", "weights": "learned"},
-    "printed": {"laws": "printed"},
-    "secant": {"weights": "secant"},
-    "learned": {"weights": "learned"},
-    "waves": {"waves": True},
-    "starts": {"starts": 16},
-    "signed": {"criterion": "signed"},
-    "rms": {"criterion": "rms"},
-    **{name: {"budget": budget} for budget, name in BUDGETS.items() if budget != BUDGET},
-}
-_OFFERS = (Offer("transitions", 1.0, transitions=1), Offer("reward labels", 1.0, labels=1))
-_STEP, _HERE = 1e-6, "paracosm.paper.e3"
-
-
-def under(group: str, systems: int, seed: int, changes: list[str]) -> dict[str, dict[str, list[float]]]:
-    """`ratios` of a group under several of `CHANGES`: one cell, since compiling takes longer than all that is run."""
-    return {name: ratios(group, systems, seed, **CHANGES[name]) for name in changes}
-
-
-def ratios(
-    group: str,
-    systems: int,
-    seed: int,
-    *,
-    criterion: str = "worst",
-    laws: str = "root",
-    budget: float = BUDGET,
-    starts: int = 1,
-    waves: bool = False,
-    weights: str = "forward",
-) -> dict[str, list[float]]:
-    """Logarithms of the best and the predicted ratios of a group's systems, and the regret of each prediction.
-
-    Args:
-        group: of `GROUPS`, or `scalar`, where Lemma 1 is an equality.
-        systems: how many.
-        seed: of systems, starts and directions.
-        criterion: the return error that the best ratio makes least: of the `worst` signs of both errors, of the two as
-            `signed` as they were drawn, or the root mean square (`rms`) over 16 directions.
-        laws: of `LAWS`.
-        budget: samples in all; both kinds cost the same.
-        starts: over how many first states a return is averaged.
-        waves: whether the errors are waves over states and actions, rather than the same everywhere.
-        weights: realised sensitivities by a `forward` pass through the real system or a pilot's `learned` one, or by
-            steps as large as the pilot's error (`secant`).
-    """
-    import jax
-
-    from paracosm.paper import e3_worlds as worlds
-
-    law, size = LAWS[laws], {"forward": 0.0}.get(weights, float(LAWS[laws][0].error(PILOT)))
-    with jax.enable_x64(True):
-        directions = 16 if criterion == "rms" else 1
-        cases = worlds.cases(group, systems, seed, starts=starts, directions=directions, waves=waves)
-        sensitive = worlds.secants if weights == "secant" else worlds.sensitivities
-        slopes = np.sqrt([np.mean(np.square(each), axis=-1) for each in sensitive(cases, size)])
-        constants = np.asarray(worlds.global_weights(cases, RADIUS)).T
-        cost = worlds.losses(cases, criterion, law, budget)
-        best = worlds.lowest(cost, systems, np.log(budget - 1))
-        squares = Law(law[0].scale ** 2, 2 * law[0].exponent), Law(law[1].scale ** 2, 2 * law[1].exponent)
-        planned = {
-            "realised": predicted(law, slopes, budget),
-            "global": predicted(law, constants, budget),
-            "squares": predicted(squares, slopes**2, budget),
-        }
-        reached = cost(np.stack([best, *planned.values()], axis=1))
-    least = np.maximum(reached[:, :1], np.finfo(float).tiny)  # errors that were drawn may cancel altogether
-    regrets = dict(zip(planned, (reached[:, 1:] / least - 1).T, strict=True))
-    found = {"best": best, **planned, **{f"regret_{name}": regret for name, regret in regrets.items()}}
-    found["error"] = law[0].error(budget * special.expit(best))
-    return {name: np.asarray(values).tolist() for name, values in found.items()}
-
-
-def predicted(laws: tuple[Law, Law], weights: np.ndarray, budget: float) -> np.ndarray:
-    """Logarithm of Theorem 1's ratio for weights `[2, system]` of dynamics and reward, `[system]`."""
-    split = best_split(Task(laws, (weights[0], weights[1])), _OFFERS, budget)
-    return np.log(split.counts[:, 0] / split.counts[:, 1])
-
-
-def routes(group: str, systems: int, seed: int) -> dict[str, list[float]]:
-    """Relative difference of the dynamics' sensitivities by the forward pass and by the paper's finite differences."""
-    import jax
-
-    from paracosm.paper import e3_worlds as worlds
-
-    with jax.enable_x64(True):
-        cases = worlds.cases(group, systems, seed)
-        passed = np.abs(worlds.sensitivities(cases, 0.0)[0])
-        differences = worlds.secants(cases, _STEP)[0]
-    return {"difference": np.abs(differences / passed - 1)[:, 0].tolist()}
-
-
-def cost(size: int, repeats: int) -> dict[str, list[float]]:
-    """Processor seconds of an imagined rollout of 64 episodes and of the passes for both sensitivities, in turn."""
-    import jax
-
-    from paracosm.auditing.sensitivities import along
-    from paracosm.core.rollout import rollout
-    from paracosm.paper.e3_worlds import constant
-    from paracosm.real.systems import lipschitz_synthetic
-
-    mdp, policy = lipschitz_synthetic(jax.random.key(0), state_size=size, action_size=max(1, size // 4))
-    keys, horizon = jax.random.split(jax.random.key(1), 64), mdp.spec.horizon
-    start = jax.vmap(mdp.initial)(keys)
-    push, miss = constant(mdp, np.full(size, size**-0.5, np.float32)), constant(mdp, np.ones((), np.float32))
-
-    def imagined() -> Any:
-        return rollout(mdp, policy, start, keys, horizon)
-
-    def differentiated() -> Any:
-        return along(mdp, policy, start, keys, dynamics_error=push, reward_error=miss, horizon=horizon)
-
-    jax.block_until_ready((imagined(), differentiated()))
-    spent = [[_spent(jax.block_until_ready, run) for run in (imagined, differentiated)] for _ in range(repeats)]
-    return dict(zip(("rollout", "pass"), np.transpose(spent).tolist(), strict=True))
-
-
-def _spent(wait: Callable[[Any], Any], run: Callable[[], Any]) -> float:
-    start = time.process_time()
-    wait(run())
-    return time.process_time() - start
-
-
-def cells(scale: Scale) -> list[Cell]:
-    """The paper's numbers of systems, or ten times as many by more seeds; what compiles anew is a cell of its own."""
-    seeds, repeats = (1, 15) if scale == "quick" else (10, 60)
-    found = [Cell(f"{_HERE}:cost", {"size": size, "repeats": repeats}) for size in (256, 64, 16, 4)]
-    alone = ("starts", "rms")
-    for changes in ([name for name in CHANGES if name not in alone], ["starts"], ["rms"]):
-        given = {"changes": changes}
-        found += [
-            _cell("under", group, count, seed, **given) for group, count in GROUPS.items() for seed in range(seeds)
-        ]
-    found += [_cell("under", "scalar", 9, seed, changes=["main"]) for seed in range(seeds)]
-    return found + [_cell("routes", group, count, seed) for group, count in GROUPS.items() for seed in range(seeds)]
-
-
-def _cell(function: str, group: str, systems: int, seed: int, **more: Any) -> Cell:
-    return Cell(f"{_HERE}:{function}", {"group": group, "systems": systems, "seed": seed, **more})
+from paracosm.paper.study import Answer, Study, beside, beyond, judged
 
 
 def read(answers: Sequence[Answer]) -> Findings:
@@ -198,11 +42,11 @@ def _sorted(answers: Sequence[Answer]) -> tuple[Found, dict[int, Any], np.ndarra
     seeds: dict[str, dict[str, list[Group]]] = {}
     passes, apart = {}, []
     for function, arguments, result in answers:
-        if function == f"{_HERE}:under":
+        if function.endswith(":under"):
             for change, arrays in result.items():
                 group = Group({name: np.asarray(values) for name, values in arrays.items()})
                 seeds.setdefault(arguments["group"], {}).setdefault(change, []).append(group)
-        elif function == f"{_HERE}:cost":
+        elif function.endswith(":cost"):
             passes[arguments["size"]] = result
         else:
             apart += result["difference"]
@@ -224,23 +68,25 @@ def _errors(main: dict[str, Group], found: Found) -> list[Claim]:
             0.0,
             holds=linear.high < 1e-4,
             why="errors that are the same everywhere move a linear return by exactly weight times size, so nothing is"
-            " left but the search for the best ratio.",
+            " left but the search for the best ratio."
+            if linear.high < 1e-4
+            else "errors that are the same everywhere should move a linear return by exactly weight times size.",
         ),
         beside(
             "median_log_error_smooth",
             f"{what}, tanh and sin.",
             smooth,
             0.054,
-            differs=f"only the curvature of the return is left in ℓ, which grows with the errors: {at:.2g} at our best"
-            f" ratio; with the paper's printed laws the median is {printed:.2g}.",
+            differs=f"ℓ hangs on the size of the errors, which the paper does not give: {at:.2g} at our best ratio; by"
+            f" the laws that it prints for E2 the median is {printed:.2g}.",
         ),
         beside(
             "median_log_error_quadratic",
             f"{what}, quadratic systems.",
             bent,
             0.684,
-            differs="what is left in ℓ is the curvature of the return times the size of the errors, and the paper"
-            " gives neither its systems nor its errors.",
+            differs="ℓ hangs on how far returns bend and on the size of the errors, and the paper gives neither its"
+            " systems nor its errors.",
         ),
         *(
             judged(
@@ -266,7 +112,7 @@ def _within(error: Estimate) -> str:
     if error.low <= FACTOR <= error.high:
         side = "within" if error.mean <= FACTOR else "beyond"
         return f"the median is {side} log 3 = 1.10, but the interval holds it: not decided on so few systems."
-    return "the median is beyond log 3 = 1.10: returns bend too much over errors of this size for a derivative."
+    return "the whole interval is beyond log 3 = 1.10: a derivative does not tell what errors of this size do."
 
 
 def _large(found: Found) -> list[Claim]:
@@ -275,23 +121,27 @@ def _large(found: Found) -> list[Claim]:
         "norms, learned": ("_learned", "derivatives in a pilot's world"),
         "norms, secant": ("_secant", "steps as large as a pilot's error"),
     }
-    why = {
-        "norms": "the paper does not say by which laws its systems learn; errors by its own are a third of the first"
-        " state, where a quadratic return has left its tangent.",
-        "norms, learned": "the paper takes sensitivities at the real system; a pilot's world, which is what a user has,"
-        " is already wrong by as much, and its derivatives see the bend.",
-        "norms, secant": "nothing in the paper says how large its finite steps were; steps as large as a pilot's error"
-        " see the bend that a derivative does not.",
+    unknown = {
+        "norms": "the paper does not say by which laws its systems learn; by these errors are"
+        f" {_size(found):.2g} at the best ratio",
+        "norms, learned": "the paper takes sensitivities at the real system, a user has a pilot's world",
+        "norms, secant": "the paper does not say how large its finite steps were",
     }
+    errors = {change: found["lqg"][change].error() for change in words}
     return [
         beyond(
             f"median_log_error_lqg_paper_laws{end}",
             f"Median |ℓ| on linear-quadratic systems that learn by the paper's own laws, sensitivities by {how}.",
-            found["lqg"][change].error(),
-            why=why[change],
+            errors[change],
+            why=f"{unknown[change]}; {_within(errors[change])}",
         )
         for change, (end, how) in words.items()
     ]
+
+
+def _size(found: Found) -> float:
+    """Of the dynamics' error at the best ratio by the paper's laws."""
+    return float(np.median(found["lqg"]["norms"].of["error"]))
 
 
 def _globals(found: Found) -> list[Claim]:
@@ -333,7 +183,7 @@ def _others(main: dict[str, Group], passes: shows.Timed, apart: np.ndarray) -> l
             f"regret_{weights}",
             f"Median excess of the return error over the best split's at that from {words}, linear-quadratic systems.",
             median(main["lqg"].of[f"regret_{weights}"]),
-            why="the paper gives no regrets; the optimum is flat, so that a wrong ratio costs less than ℓ suggests.",
+            why="the paper gives no regrets; this is what a ratio that is wrong by ℓ costs.",
         )
         for weights, words in (("realised", "realised sensitivities"), ("global", "global constants"))
     ]
@@ -342,7 +192,7 @@ def _others(main: dict[str, Group], passes: shows.Timed, apart: np.ndarray) -> l
         "Digits to which sensitivities by the forward pass and by finite differences agree, at the median.",
         median(digits),
         why=f"the paper has one route only; the largest relative difference over {len(apart)} systems is"
-        f" {apart.max():.1g}, where a sensitivity is so small that a step of {_STEP:g} bends.",
+        f" {apart.max():.1g}, by steps of {STEP:g}.",
     )
     price = beyond(
         "jvp_cost",
@@ -376,7 +226,7 @@ def _found(found: Found) -> str:
     regrets = [float(np.median(lqg.of[f"regret_{weights}"])) for weights in ("realised", "global")]
     secant, learned = (found["lqg"][f"norms, {how}"].error() for how in ("secant", "learned"))
     clearly = learned.high < large.error("realised").low
-    advice = "there, measure weights in a learned world, as audits do" if clearly else "neither is clearly better"
+    advice = "with such errors, measure weights in a learned world, as audits do" if clearly else "neither is better"
     linear = found["linear"]["main"].error()
     exactly = "exactly on linear systems" if linear.high < 1e-4 else f"to {linear.mean:.2g} on linear systems"
     realised, constants = (large.error(weights).mean for weights in ("realised", "global"))
@@ -387,11 +237,11 @@ def _found(found: Found) -> str:
         f" {np.median(over):.3g}× at the median; how much is a matter of the generator."
         f" What this costs there is {regrets[0]:.1%} more return error with sensitivities and {regrets[1]:.0%} with"
         " global constants."
-        " Sensitivities are derivatives, and errors by the paper's own laws are not small: with them ℓ on"
-        f" linear-quadratic systems is {realised:.2g}, and global constants, at {constants:.2g}, are"
-        f" {'nearer' if constants < realised else 'no nearer'}."
+        f" Sensitivities are derivatives. By the paper's own laws errors are {_size(found):.2g} at the best ratio"
+        f" instead of {np.median(lqg.of['error']):.2g}; then ℓ on linear-quadratic systems is {realised:.2g}, and"
+        f" global constants, at {constants:.2g}, are {'nearer' if constants < realised else 'no nearer'}."
         f" Taken in the wrong world of a pilot they give {learned.mean:.2g}, and by steps as large as its error"
-        f" {secant.mean:.2g}. What one more sample is worth is the slope of the return at the error that there is, so"
+        f" {secant.mean:.2g}. What one more sample is worth is the slope of the return at the error that there is:"
         f" {advice}."
     )
 

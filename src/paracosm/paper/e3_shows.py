@@ -118,16 +118,21 @@ def by_budget(found: Found, budgets: Mapping[float, str]) -> Chart:
         errors = tuple(found[group][budgets[amount]].error(weights).mean for amount in amounts)
         return Series(name, amounts, errors, "line" if weights == "realised" else "dashed")
 
+    def ends(weights: str) -> str:
+        first, last = (found["lqg"][budgets[amount]].error(weights).mean for amount in (amounts[0], amounts[-1]))
+        return f"{first:.2g} to {last:.2g}"
+
     return Chart(
         "budget",
-        "A derivative is right once errors are small",
+        "ℓ against the budget",
         "budget, samples",
         "median |ℓ|",
         (
             *(series(group, group, "realised") for group in ("tanh", "sin", "quadratic", "lqg")),
             series("lqg, global", "lqg", "global"),
         ),
-        "With realised sensitivities ℓ falls as the budget grows; with global constants it settles elsewhere.",
+        f"On linear-quadratic systems, from the least budget to the largest: {ends('realised')} with realised"
+        f" sensitivities, {ends('global')} with global constants.",
         log_x=True,
         log_y=True,
     )
@@ -189,12 +194,14 @@ def choices(found: Found) -> tuple[Choice, ...]:
         Choice(
             "starts",
             "one a system",
-            f"over 16 starts around the origin first derivatives nearly cancel: {moved('lqg', 'starts')} on LQG",
+            f"over 16 starts on all sides of the origin, where derivatives have all signs: {moved('lqg', 'starts')} on"
+            " LQG",
         ),
         Choice(
             "where and how sensitivities are taken",
             "at the real system, as derivatives",
-            f"in the world of a pilot with 1,000 samples {moved('lqg', 'learned')} on LQG, by steps as large as"
-            f" the pilot's error {moved('lqg', 'secant')}",
+            f"in the world of a pilot with 1,000 samples {moved('lqg', 'learned')} instead of {moved('lqg', 'main')} on"
+            f" LQG, {moved('tanh', 'learned')} instead of {moved('tanh', 'main')} on tanh; by steps as large as the"
+            f" pilot's error {moved('lqg', 'secant')} and {moved('tanh', 'secant')}",
         ),
     )

@@ -7,116 +7,350 @@ with and without a baseline; and beside the bound stands the exact inflation `(�
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from paracosm.core.experiments import Findings
+from paracosm.core import estimators
+from paracosm.core.experiments import Chart, Choice, Findings, Series, Table
+from paracosm.core.records import Estimate
 from paracosm.paper import statistics as found_by
-from paracosm.paper.study import Answer, Scale, Study
-from paracosm.sweep.cells import Cell
-
-QUESTION = "What does noise in reward labels do to REINFORCE: is it unbiased, and how much variance does it add?"
-WORLDS = ("linear", "tanh")
-WEIGHTINGS = ("discounted", "plain")
-ROLLOUTS = tuple(2**k for k in range(9))
-WITH_BASELINE = (2, 4, 16, 64)
-NOISES = ("normal", "heavy-tailed", "uneven", "shared")
-SD = 1.0
-REPEATS = 8
-MAIN = ("linear", "discounted")
-_TOGETHER = 16  # from this many rollouts on they are averaged while they are drawn, to save memory
-_SIZES: dict[Scale, int] = {"quick": 2**16, "full": 2**18}
+from paracosm.paper.e4_cells import MAIN, NOISES, SD, WORLDS, cells
+from paracosm.paper.statistics import Blocks
+from paracosm.paper.study import Answer, Study, beside, beyond, judged
 
 
-def _noise(name: str) -> Any:
-    from paracosm.core.noise import GaussianNoise, HeavyTailedNoise, ProportionalNoise
+class _Read:
+    """The answers, by what they were asked."""
 
-    return {
-        "normal": GaussianNoise(SD),
-        "shared": GaussianNoise(SD),
-        "heavy-tailed": HeavyTailedNoise(SD, 5.0),
-        "uneven": ProportionalNoise(0.3, 1.0),
-    }[name]
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        self.noisy = [each for each in answers if each.function.endswith(":noisy")]
+        self.exact = {
+            (each.arguments["world"], each.arguments["weighting"]): each.result
+            for each in answers
+            if each.function.endswith(":exact")
+        }
+
+    def some(self, **wanted: Any) -> list[Answer]:
+        """Noisy cells with these arguments, by the number of rollouts."""
+        found = [each for each in self.noisy if wanted.items() <= each.arguments.items()]
+        return sorted(found, key=lambda each: each.arguments["rollouts"])
+
+    def plain_noise(self, world: str, weighting: str) -> list[Answer]:
+        """Those of the main question: normal noise, no baseline."""
+        return self.some(world=world, weighting=weighting, baseline="none", noise="normal")
+
+    def predicted(self, answer: Answer, kind: str = "coefficient") -> list[float]:
+        """The exact inflation `σ² Q/K`, or of another kind, by repeat."""
+        asked = answer.arguments
+        return [value / asked["rollouts"] for value in self.exact[asked["world"], asked["weighting"]][kind]]
 
 
-def noisy(
-    *, world: str, weighting: str, baseline: str, noise: str, rollouts: int, total: int, seed: int
-) -> dict[str, Any]:
-    """Gradients of K rollouts each with true and with noisy labels: the variance added, and squared biases.
+def _rows_over(answers: Iterable[Answer], name: str) -> list[Blocks]:
+    return [each.result[name] for each in answers]
 
-    `added` is the difference of the traces of covariance; `bias` estimates `‖E(g̃ − g)‖²` and `length` `‖E g‖²`, both
-    without bias; `off` estimates `‖E g̃ − ∇J‖²` against the closed form, where there is one. All in blocks.
+
+def _gradients(answers: Sequence[Answer]) -> list[float]:
+    """How many were measured in each setting."""
+    return [each.arguments["total"] / each.arguments["rollouts"] for each in answers]
+
+
+def _slope(answers: Sequence[Answer]) -> Estimate:
+    """Of the log added variance over log K."""
+    rollouts, rows = [each.arguments["rollouts"] for each in answers], _rows_over(answers, "added")
+    return found_by.log_slope(rollouts, rows, _gradients(answers))
+
+
+def _relative_bias(answers: Sequence[Answer], name: str) -> Estimate:
+    """A squared bias over all the answers, as a share of the squared length of the gradient."""
+    shares = [np.asarray(each.result[name]) / np.mean(each.result["length"]) for each in answers]
+    return found_by.pooled([each.tolist() for each in shares])
+
+
+def _common_ratio(answers: Sequence[Answer], under: Callable[[Answer], Blocks]) -> Estimate:
+    """What measured inflation is over another, the same for all answers: each is brought to one rollout first.
+
+    They are weighted with their numbers of gradients.
     """
-    from paracosm.paper import labelled
-
-    size = rollouts if baseline != "none" else _TOGETHER if rollouts >= _TOGETHER else 1
-    choices: dict[str, Any] = {"weighting": weighting, "baseline": baseline, "shared": noise == "shared"}
-    drawn = labelled.gradients(world, _noise(noise), seed, groups=total // size, size=size, **choices)
-    true, wrong = (found_by.grouped(each, rollouts // size) for each in drawn)
-    added = np.subtract(found_by.total_variance(wrong), found_by.total_variance(true))
-    answer = {"added": added.tolist(), "bias": found_by.squared_length(wrong - true)}
-    if world == "linear":
-        exact = labelled.expected(world, labelled.small(world).world.reward, choices["weighting"])
-        return answer | {"off": found_by.squared_length(wrong - exact), "length": [float(exact @ exact)]}
-    return answer | {"length": found_by.squared_length(true)}
-
-
-def exact(*, world: str, weighting: str, rollouts: int, seed: int) -> dict[str, Any]:
-    """The exact coefficients as `gradient_noise` measures them, on other rollouts from other states, in each repeat."""
-    import jax
-
-    from paracosm.imagination.gradient_noise import added_variance, gradient_noise
-    from paracosm.paper import labelled
-
-    one = labelled.small(world)
-    starts = jax.vmap(jax.vmap(one.world.initial))(jax.random.split(jax.random.key(seed), (REPEATS, 4096)))
-    choices: dict[str, Any] = {"horizon": labelled.HORIZON, "weighting": weighting, "rollouts": rollouts}
-    keys = jax.random.split(jax.random.key(seed + 1), REPEATS)
-    repeats = list(zip(starts, keys, strict=True))
-    found = [gradient_noise(*one, *repeat, **choices) for repeat in repeats]
-    uneven = [added_variance(_noise("uneven"), *one, *repeat, **choices) for repeat in repeats]
-    return {
-        "intrinsic": [each.intrinsic.mean for each in found],
-        "coefficient": [each.coefficient.mean for each in found],
-        "shared": [each.shared.mean for each in found],
-        "bound": [each.bound for each in found],
-        "uneven": [each.mean for each in uneven],
-    }
-
-
-def cells(scale: Scale) -> list[Cell]:
-    """For both worlds: K from 1 to 256 without a baseline, some K with one, other noise, and the exact coefficients."""
-    total = _SIZES[scale]
-    kinds: list[tuple[Any, ...]] = []
-    for world in WORLDS:
-        kinds += [(world, w, "none", "normal", k) for w in WEIGHTINGS for k in ROLLOUTS]
-        kinds += [(world, "discounted", "none", noise, 8) for noise in NOISES[1:]]
-        kinds += [(world, "discounted", "leave-one-out", "normal", k) for k in WITH_BASELINE]
-    kinds.append((*MAIN, "batch mean", "normal", 4))
-    names = ("world", "weighting", "baseline", "noise", "rollouts")
-    noisy_cells = [
-        Cell(
-            "paracosm.paper.e4:noisy",
-            dict(zip(names, kind, strict=True))
-            | {"total": total * (4 if kind[4] >= _TOGETHER else 1), "seed": 100 + i},
-        )
-        for i, kind in enumerate(kinds)
-    ]
-    exact_cells = [
-        Cell("paracosm.paper.e4:exact", {"world": world, "weighting": w, "rollouts": total // 32, "seed": 7})
-        for world in WORLDS
-        for w in WEIGHTINGS
-    ]
-    return exact_cells + sorted(noisy_cells, key=lambda cell: -cell.arguments["total"])
+    per_rollout = [np.asarray(each.result["added"]) * each.arguments["rollouts"] for each in answers]
+    measured = found_by.pooled([each.tolist() for each in per_rollout], _gradients(answers))
+    reference = (np.asarray(under(answers[0])) * answers[0].arguments["rollouts"]).tolist()
+    own = (measured.high - measured.low) / 2 / measured.mean
+    half = np.hypot(own, found_by.relative_half(reference))
+    return found_by.around(measured.mean / np.mean(reference), float(half), measured.n)
 
 
 def read(answers: Sequence[Answer]) -> Findings:
     """Claims, tables and charts from the answers."""
-    from paracosm.paper.e4_shows import findings
+    have = _Read(answers)
+    main = have.plain_noise(*MAIN)
+    unbiased = [each for each in have.noisy if each.arguments["baseline"] != "batch mean"]
+    with_form = [each for each in unbiased if "off" in each.result]
+    tables = (_by_setting(have), _by_rollouts(have), _other_noise(have))
+    numbers = {
+        "bias": _relative_bias(unbiased, "bias"),
+        "off": _relative_bias(with_form, "off"),
+        "slope": _slope(main),
+        "exact": _common_ratio(main, have.predicted),
+        "loose": found_by.paired_ratio(have.exact[MAIN]["bound"], have.exact[MAIN]["coefficient"]),
+        "shared": found_by.paired_ratio(have.exact[MAIN]["shared"], have.exact[MAIN]["coefficient"]),
+        "uneven": _common_ratio(have.some(world=MAIN[0], noise="uneven"), lambda each: have.predicted(each, "uneven")),
+        "shared_measured": _common_ratio(
+            have.some(world=MAIN[0], noise="shared"), lambda each: have.predicted(each, "shared")
+        ),
+        "with_baseline": _common_ratio(have.some(world=MAIN[0], baseline="leave-one-out", rollouts=2), have.predicted),
+        "batch_mean": _relative_bias(have.some(baseline="batch mean"), "off"),
+    }
+    return Findings(
+        _setup(have), _choices(have, numbers), _claims(have, numbers, unbiased), tables, _charts(have), _found(numbers)
+    )
 
-    return findings(answers)
+
+def _claims(have: _Read, n: dict[str, Estimate], unbiased: list[Answer]) -> tuple[Any, ...]:
+    kept, trials = _within_bound(have)
+    held, of = found_by.covering(_rows_over(unbiased, "bias"), 0.0)
+    return (
+        beside(
+            "bias_squared",
+            "Squared bias that label noise gives the gradient, as a share of the gradient's squared length, over "
+            "all settings.",
+            n["bias"],
+            0.0,
+            agrees=f"the interval holds 0; of the settings one by one {held} of {of} intervals do, at 95%.",
+            differs="the interval does not hold 0.",
+            says="no bias",
+        ),
+        beside(
+            "bias_squared_closed_form",
+            "The same of the noisy gradient against the closed form of the gradient in the linear world.",
+            n["off"],
+            0.0,
+            differs="the interval does not hold 0.",
+            says="no bias",
+        ),
+        beside(
+            "slope_in_rollouts",
+            "Slope of log added variance over log K, K from 1 to 256.",
+            n["slope"],
+            -1.0,
+            differs="the interval does not hold -1.",
+            says="falls as 1/K",
+        ),
+        judged(
+            "within_bound",
+            "Share of settings with independent noise whose added variance is within Theorem 2's bound.",
+            found_by.of_settings(kept / trials, trials),
+            1.0,
+            holds=kept == trials,
+            why=f"{kept} of {trials} are within it.",
+        ),
+        beyond(
+            "measured_over_exact",
+            "Measured inflation over the exact one, (σ²/K) E Σ‖v‖², all K together.",
+            n["exact"],
+            why="the paper has a bound only; the exact form must give 1.",
+            says="",
+        ),
+        beyond(
+            "bound_over_exact",
+            "Theorem 2's bound over the exact inflation.",
+            n["loose"],
+            why="the paper does not say how loose its bound is; theory found 130 on another small system.",
+        ),
+        beyond(
+            "shared_error_factor",
+            "What one error shared by a whole rollout adds over what independent errors add.",
+            n["shared"],
+            why="the paper has independent errors only; theory found 6 to 7 on another small system.",
+        ),
+        beyond(
+            "shared_measured_over_exact",
+            "Measured inflation by shared errors over its exact form.",
+            n["shared_measured"],
+            why="the paper has independent errors only; the exact form must give 1.",
+        ),
+        beyond(
+            "uneven_measured_over_exact",
+            "Measured inflation by noise of deviation 0.3 + |r| over its exact form.",
+            n["uneven"],
+            why="the paper has one variance for all labels; the exact form must give 1.",
+        ),
+        beyond(
+            "leave_one_out_at_two",
+            "Inflation with the leave-one-out baseline and two rollouts over σ²Q/K.",
+            n["with_baseline"],
+            why="the paper has no baseline; the others' labels are noisy too, which gives K/(K−1) = 2.",
+        ),
+    )
 
 
-STUDY = Study(QUESTION, cells, read)
+def _within_bound(have: _Read) -> tuple[int, int]:
+    cases = [each for each in have.noisy if each.arguments["noise"] in ("normal", "heavy-tailed")]
+    kept = [np.mean(each.result["added"]) <= SD**2 * np.mean(have.predicted(each, "bound")) for each in cases]
+    return int(np.sum(kept)), len(kept)
+
+
+def _by_setting(have: _Read) -> Table:
+    rows = []
+    for (world, weighting), result in sorted(have.exact.items()):
+        some = have.plain_noise(world, weighting)
+        slope = _slope(some)
+        measured = _common_ratio(some, have.predicted)
+        coefficient = np.mean(result["coefficient"])
+        rows.append(
+            (
+                f"{world}, {weighting}",
+                f"{slope:.3f}",
+                f"{measured.mean * coefficient:.4g}",
+                f"{coefficient:.4g}",
+                f"{np.mean(result['bound']):,.0f}",
+                f"{np.mean(result['bound']) / coefficient:.4g}",
+                f"{np.mean(result['shared']) / coefficient:.3g}",
+            )
+        )
+    columns = (
+        "setting",
+        "slope in K (paper −1)",
+        "added, measured",
+        "exact",
+        "bound",
+        "bound/exact",
+        "shared/independent",
+    )
+    return Table("What independent noise of variance 1 adds, for one rollout", columns, tuple(rows))
+
+
+def _by_rollouts(have: _Read) -> Table:
+    rows = []
+    for each in have.plain_noise(*MAIN):
+        share = np.asarray(each.result["bias"]) / np.mean(each.result["length"])
+        bias, added = estimators.mean(share.tolist()), estimators.mean(each.result["added"])
+        rows.append(
+            (f"{each.arguments['rollouts']}", f"{bias:.1e}", f"{added:.4g}", f"{np.mean(have.predicted(each)):.4g}")
+        )
+    columns = ("rollouts", "squared bias / squared length", "added variance", "exact")
+    return Table("By the number of rollouts, linear world, weight γ^t", columns, tuple(rows))
+
+
+def _other_noise(have: _Read) -> Table:
+    rows = []
+    for world in WORLDS:
+        for noise in NOISES[1:]:
+            kind = noise if noise in ("shared", "uneven") else "coefficient"
+            found = _common_ratio(
+                have.some(world=world, noise=noise), lambda each, kind=kind: have.predicted(each, kind)
+            )
+            rows.append((f"{world}, {noise}", "8", f"{found:.3f}", "1"))
+        for each in have.some(world=world, baseline="leave-one-out"):
+            k = each.arguments["rollouts"]
+            rows.append(
+                (
+                    f"{world}, leave-one-out",
+                    f"{k}",
+                    f"{_common_ratio([each], have.predicted):.3f}",
+                    f"{k / (k - 1):.3f}",
+                )
+            )
+    columns = ("setting", "rollouts", "measured over exact form", "predicted")
+    note = "For leave-one-out the form is σ²Q/K, of no baseline; the others' noisy labels raise it to σ²Q/(K−1)."
+    return Table("Other noise, and a baseline", columns, tuple(rows), note)
+
+
+def _charts(have: _Read) -> tuple[Chart, ...]:
+    series = []
+    for world in WORLDS:
+        some = have.plain_noise(world, "discounted")
+        k = tuple(float(each.arguments["rollouts"]) for each in some)
+        found = [estimators.mean(each.result["added"]) for each in some]
+        columns = (tuple(getattr(each, end) for each in found) for end in ("mean", "low", "high"))
+        y, low, high = columns
+        series.append(Series(f"{world}: measured", k, y, "points", low, high))
+        series.append(Series(f"{world}: exact", k, tuple(float(np.mean(have.predicted(each))) for each in some)))
+    some = have.plain_noise(*MAIN)
+    k = tuple(float(each.arguments["rollouts"]) for each in some)
+    bound = tuple(float(np.mean(have.predicted(each, "bound"))) for each in some)
+    series.append(Series("linear: bound", k, bound, "dashed"))
+    caption = "To look for: whether the points lie on the exact form, which falls as 1/K, and how far off the bound is."
+    return (
+        Chart("inflation", "What label noise adds", "rollouts", "added variance", tuple(series), caption, True, True),
+    )
+
+
+def _setup(have: _Read) -> tuple[str, ...]:
+    return (
+        "Two worlds with three states, two actions, ten steps and discount 0.9: a linear-quadratic one under a "
+        "linear Gaussian "
+        "policy, whose expected gradient has a closed form, and a smooth random one under a Gaussian policy on a "
+        "tanh network.",
+        f"Labels are rewards plus noise of standard deviation {SD:g}; the same rollouts are taken with true and "
+        "with noisy labels.",
+        "The added variance is the difference of the two traces of covariance of gradients of K rollouts; K goes "
+        "from 1 to 256, "
+        "with fresh rollouts for each K. The exact form and the bound come from gradient_noise on other rollouts.",
+        "A squared bias is the product of the mean differences of two independent blocks of gradients: it has no "
+        "bias itself.",
+    )
+
+
+def _choices(have: _Read, n: dict[str, Estimate]) -> tuple[Choice, ...]:
+    tanh = np.mean(have.exact["tanh", "discounted"]["bound"]) / np.mean(have.exact["tanh", "discounted"]["coefficient"])
+    heavy = _common_ratio(have.some(world=MAIN[0], noise="heavy-tailed"), have.predicted)
+    plain = np.mean(have.exact["linear", "plain"]["coefficient"]) / np.mean(have.exact[MAIN]["coefficient"])
+    slope = _slope(have.plain_noise("linear", "plain"))
+    return (
+        Choice(
+            "the world",
+            "linear-quadratic",
+            f"In the tanh world the bound is {tanh:.3g}× loose, here {n['loose'].mean:.3g}×.",
+        ),
+        Choice(
+            "which REINFORCE",
+            "the weight γ^t, the gradient of the discounted return",
+            f"Without the weight the exact coefficient is {plain:.3g} times as large; the slope is {slope:.3f}.",
+        ),
+        Choice(
+            "the law of the noise",
+            "normal",
+            f"With Student's t of 5 degrees of freedom measured over exact is {heavy:.3f}.",
+        ),
+        Choice(
+            "the baseline",
+            "none",
+            f"Leave-one-out stays unbiased, and adds {n['with_baseline'].mean:.3g} times σ²Q/K with two rollouts; a "
+            "batch mean that "
+            f"holds the rollout itself has a squared bias of {n['batch_mean']:.3f} of the squared length with four "
+            "(predicted 1/16).",
+        ),
+    )
+
+
+def _found(n: dict[str, Estimate]) -> str:
+    bias = (
+        "does not move the expected gradient" if n["bias"].low <= 0 <= n["bias"].high else "moved the expected gradient"
+    )
+    right = (
+        "which the measurement confirms"
+        if n["exact"].low <= 1 <= n["exact"].high
+        else "from which the measurement departs"
+    )
+    return (
+        f"Label noise {bias}: the squared bias is {n['bias']:.1e} of the gradient's squared length. What it adds to "
+        "the variance "
+        f"falls with the number of rollouts to the power {n['slope']:.3f}. The exact inflation is (σ²/K) E Σ‖v‖², "
+        f"{right} "
+        f"({n['exact']:.3f}); Theorem 2's bound is {n['loose'].mean:.0f} times the exact form. One "
+        "error shared by "
+        f"a whole rollout adds {n['shared'].mean:.1f} times as much as independent errors of the same size: who "
+        "labels a rollout "
+        "in one go should count on that. The leave-one-out baseline carries the noise of the others' labels: "
+        "σ²Q/(K−1) instead of "
+        "σ²Q/K, which matters for few rollouts only."
+    )
+
+
+STUDY = Study(
+    "What does noise in reward labels do to REINFORCE: is it unbiased, and how much variance does it add?",
+    cells,
+    read,
+)

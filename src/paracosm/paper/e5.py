@@ -8,144 +8,384 @@ own and the rules change (theory, section 7).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from paracosm.core.decisions import GradientNoise
-from paracosm.core.experiments import Findings
+from paracosm.core.experiments import Chart, Choice, Claim, Findings, Series, Table
 from paracosm.core.records import Estimate
 from paracosm.paper import statistics as found_by
-from paracosm.paper.study import Answer, Scale, Study
-from paracosm.planning.fidelity import Law, parse
-from paracosm.planning.labels import plan_labels
-from paracosm.sweep.cells import Cell
+from paracosm.paper.e5_cells import ALONE, BUDGET, CHEAPEST_FIRST, DEAREST, NAMED, PAPER_BUYS, WHOLE, WORLDS, cells
+from paracosm.paper.power_laws import resampled
+from paracosm.paper.study import Answer, Study, beside, beyond, judged
 
-QUESTION = "At an equal budget, is a policy gradient better from many cheap noisy labels or from few clean ones?"
-WORLDS = ("linear", "tanh")
-BUDGET = 256
-DEAREST = 32  # of the bounded law: labels without noise
-ALONE = {
-    "power:1,2": tuple(2**k for k in range(9)),
-    "power:1,1": tuple(2**k for k in range(9)),
-    "power:1,0.5": tuple(2**k for k in range(9)),
-    f"bounded:1,{DEAREST}": (8, 9, 10, 12, 14, 16, 20, 24, 32, 64, 128, 256),
-    "floor:1,8": tuple(2**k for k in range(9)),
-}
-ROLLOUT_PRICE = 1.0
-WHOLE = ("power:1,0.5", "power:1,1", "power:1,2", "floor:1,8", "bounded:4,15", "bounded:40,15")
-CHEAPEST_FIRST = (240, 191, 153, 122, 97, 78, 62, 49, 39, 31, 25, 20, 16)
-"""Rollouts at the budget of 256 when labels cost 1/15, …, 15 times a rollout."""
-ALMOST_FREE = 255
-PAPER_BUYS = {"power:1,0.5": 240, "power:1,2": 16, "floor:1,8": 240, "bounded:4,15": 16, "bounded:40,15": 16}
-NAMED = {"power:1,0.5": "flat", "power:1,2": "steep", "floor:1,8": "floor", "bounded:4,15": "bounded"}
-NAMED |= {"bounded:40,15": "noisier_bounded"}
-_SIZES: dict[Scale, tuple[int, int]] = {"quick": (2**15, 2**18), "full": (2**18, 2**21)}
-"""Rollouts for each point without a price of rollouts, and for all points with one."""
-_POOL = 2**17
-_BLOCKS = 10  # of each pool
+_KNOWN = ("intrinsic", "intrinsic_half", "coefficient", "coefficient_half")
 
 
-def alone(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
-    """The mean squared error that labels cause, at the same budget for each number of rollouts, in blocks.
+class _Bought:
+    """What a `whole` cell measured: the costs of the grid, the plan without and with repeats, and the paper's rule."""
 
-    It is the squared distance of the noisy gradient from that of the same rollouts with true labels.
-    """
-    fidelity, errors = _law(law), []
-    for i, rollouts in enumerate(ALONE[law]):
-        unit = np.subtract(*_both(world, seed + i, total))
-        deviation = np.sqrt(fidelity.variance(BUDGET / rollouts))
-        off = deviation * found_by.grouped(unit, rollouts)
-        errors.append(found_by.block_means((off**2).sum(axis=1)))
-    return {"errors": errors}
+    def __init__(self, answer: Answer) -> None:
+        self.law, self.world = answer.arguments["law"], answer.arguments["world"]
+        result = answer.result
+        self.bought, self.errors, self.predicted = result["bought"], result["errors"], result["predicted"]
+        self.known = {name: result[name] for name in _KNOWN}
+        self.planned, self.repeated = len(self.bought) - 2, len(self.bought) - 1
+        self.grid = range(self.planned)
+        self.half = len(self.errors[0]) // 2
+        self.best = int(np.argmin([np.mean(self.errors[i][: self.half]) for i in self.grid]))
 
+    def over_best(self, which: int) -> Estimate:
+        """The error of a purchase over that of the grid's best, which half of the blocks chose and the others tell."""
+        return found_by.paired_ratio(self.errors[which][self.half :], self.errors[self.best][self.half :])
 
-def whole(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
-    """The mean squared error of the gradient along the costs, and of the planned purchases, in blocks.
+    @property
+    def prediction_half(self) -> float:
+        """Half of the interval of the predictions, as a share of them, as V₀ and Q are known: their mean.
 
-    A purchase is `[cost, rollouts, repeats]`; `predicted` is its variance by the measured V₀ and Q, whose intervals
-    are `…_half` wide to either side.
-    """
-    fidelity, measured = _law(law), _noise_of(world)
-    bought = [[BUDGET / k - ROLLOUT_PRICE, k, 1] for k in (ALMOST_FREE, *CHEAPEST_FIRST)]
-    prices: dict[str, Any] = {"budget": BUDGET, "cost_rollout": ROLLOUT_PRICE, "noise": measured, "most_cost": 15.0}
-    single = plan_labels(fidelity, **prices)
-    repeated = plan_labels(fidelity, least_cost=BUDGET / CHEAPEST_FIRST[0] - ROLLOUT_PRICE, **prices)
-    bought += [[each.cost, each.rollouts, each.repeats] for each in (single, repeated)]
-    variances = [float(fidelity.variance(cost)) / repeats for cost, _, repeats in bought]
-    errors: list[list[float]] = [[] for _ in bought]
-    for pool in range(total // _POOL):
-        noisy, true = _both(world, seed + pool, _POOL)
-        for i, (_, rollouts, _) in enumerate(bought):
-            errors[i] += _errors(world, true + np.sqrt(variances[i]) * (noisy - true), int(rollouts))
-    v0, q = measured.intrinsic.mean, measured.coefficient.mean
-    predicted = [(v0 + q * v) / k for v, (_, k, _) in zip(variances, bought, strict=True)]
-    known = {"intrinsic": v0, "coefficient": q}
-    known |= {"intrinsic_half": _half(measured.intrinsic), "coefficient_half": _half(measured.coefficient)}
-    return {"bought": bought, "errors": errors, "predicted": predicted} | known
+        V₀ and Q come from the same rollouts; their errors are added as if they always went the same way.
+        """
+        v0, half_v0, q, half_q = self.known.values()
+        variances = np.array(self.predicted) * [k for _, k, _ in self.bought]
+        of_v0 = v0 / variances
+        return float(np.mean(of_v0 * half_v0 / v0 + (1 - of_v0) * half_q / q))
 
+    @property
+    def paper(self) -> int | None:
+        """What the paper's rule buys within the prices of the grid; it has none to give where p = 1."""
+        rollouts = PAPER_BUYS.get(self.law)
+        return None if rollouts is None else 1 + CHEAPEST_FIRST.index(rollouts)
 
-def _half(estimate: Estimate) -> float:
-    return (estimate.high - estimate.low) / 2
-
-
-def _law(text: str) -> Law:
-    law = parse(text)
-    assert isinstance(law, Law)
-    return law
-
-
-def _both(world: str, seed: int, total: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gradients of single rollouts under labels with noise of variance 1, and under true ones.
-
-    They are linear in the labels: noise of another variance moves them by another multiple.
-    """
-    from paracosm.core.noise import GaussianNoise
-    from paracosm.paper import labelled
-
-    true, noisy = labelled.gradients(world, GaussianNoise(1.0), seed, groups=total)
-    return noisy, true
-
-
-def _errors(world: str, gradients: np.ndarray, rollouts: int) -> list[float]:
-    """Mean squared distance to the true gradient of the means of so many gradients, in blocks."""
-    from paracosm.paper import labelled
-
-    expected, own = labelled.truth(world)
-    off = found_by.grouped(gradients, rollouts) - expected
-    return found_by.block_means((off**2).sum(axis=1) - own, _BLOCKS)
-
-
-def _noise_of(world: str) -> GradientNoise:
-    import jax
-
-    from paracosm.imagination.gradient_noise import gradient_noise
-    from paracosm.paper import labelled
-
-    one = labelled.small(world)
-    starts = jax.vmap(one.world.initial)(jax.random.split(jax.random.key(3), 4096))
-    return gradient_noise(*one, starts, jax.random.key(5), horizon=labelled.HORIZON, rollouts=2**15)
-
-
-def cells(scale: Scale) -> list[Cell]:
-    """A cell for each law in each world, with and without a price of rollouts."""
-    arguments = [
-        (
-            "whole" if whole_cost else "alone",
-            {"world": world, "law": law, "total": _SIZES[scale][whole_cost], "seed": 1000 * i},
-        )
-        for whole_cost, laws in ((True, WHOLE), (False, tuple(ALONE)))
-        for i, (world, law) in enumerate((world, law) for world in reversed(WORLDS) for law in laws)
-    ]
-    return [Cell(f"paracosm.paper.e5:{name}", given) for name, given in arguments]
+    @property
+    def lost(self) -> Estimate | None:
+        """The error under the paper's rule over that of the plan."""
+        return None if self.paper is None else found_by.paired_ratio(self.errors[self.paper], self.errors[self.planned])
 
 
 def read(answers: Sequence[Answer]) -> Findings:
     """Claims, tables and charts from the answers."""
-    from paracosm.paper.e5_shows import findings
+    labels = {
+        (each.arguments["world"], each.arguments["law"]): each.result["errors"]
+        for each in answers
+        if each.function.endswith(":alone")
+    }
+    bought = [_Bought(each) for each in answers if each.function.endswith(":whole")]
+    claims = (*_paper_claims(labels), *_whole_claims(bought))
+    return Findings(
+        setup=_setup(),
+        choices=_choices(labels, bought),
+        claims=claims,
+        tables=(_alone_table(labels), _whole_table(bought)),
+        charts=(_alone_chart(labels), _whole_chart(bought)),
+        found=_found(claims, bought),
+    )
 
-    return findings(answers)
+
+def _slope(labels: dict[tuple[str, str], Any], world: str, law: str) -> Estimate:
+    costs = [BUDGET / rollouts for rollouts in ALONE[law]]  # and in proportion to them the number of gradients
+    return found_by.log_slope(costs, labels[world, law], costs)
 
 
-STUDY = Study(QUESTION, cells, read)
+def _worst(errors: list[list[float]]) -> Estimate:
+    """Where `c σ²(c)` is largest under the bounded law, as a share of its dearest cost: the top of a fitted parabola.
+
+    The error is `a c − b c²`; the interval is a bootstrap of the blocks with a fixed seed. A point is weighted by the
+    deviation that it would have if `c σ²(c)` were right, since K rollouts leave 1/K as many gradients.
+    """
+    costs = BUDGET / np.array(ALONE[f"bounded:1,{DEAREST}"], float)
+    blocks = np.asarray(errors)[costs < DEAREST]
+    costs = costs[costs < DEAREST]
+    weight = np.sqrt(costs) / (costs * (1 - costs / DEAREST))
+    design = np.stack([costs, -(costs**2)], axis=1) * weight[:, None]
+
+    def top(means: np.ndarray) -> float:
+        a, b = np.linalg.lstsq(design, weight * means, rcond=None)[0]
+        return float(a / (2 * b) / DEAREST)
+
+    random = np.random.default_rng(0)
+    again = [
+        top(np.take_along_axis(blocks, random.integers(0, blocks.shape[1], blocks.shape), axis=1).mean(axis=1))
+        for _ in range(500)
+    ]
+    found = resampled(np.array([top(blocks.mean(axis=1)), *again]), blocks.size)
+    return dataclasses.replace(found, method="parabola, 95% bootstrap of blocks")
+
+
+def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
+    bounded, floor = labels["linear", f"bounded:1,{DEAREST}"], labels["linear", "floor:1,8"]
+    clean = float(np.mean(bounded[0]) / max(np.mean(each) for each in bounded))
+    dear = found_by.ratio(floor[0], floor[-1])
+    named = {2.0: "steep", 1.0: "even", 0.5: "flat"}
+    says = {"steep": "p > 1: buy the best", "even": "p = 1: indifferent", "flat": "p < 1: buy the cheapest"}
+    slopes = tuple(
+        beside(
+            f"{name}_slope",
+            f"Slope of the log error that labels cause over log cost at an equal budget, σ²(c) = c^-{p:g}.",
+            _slope(labels, "linear", f"power:1,{p:g}"),
+            1 - p,
+            says=f"{says[name]} (c σ² grows as c^{1 - p:g})",
+            differs="the interval does not hold the exponent of c σ²(c).",
+        )
+        for p, name in named.items()
+    )
+    return (
+        *slopes,
+        beside(
+            "bounded_worst_cost",
+            "The cost at which the error is largest under σ²(c) = 1 − c/c_max, as a share of c_max.",
+            _worst(bounded),
+            0.5,
+            says="half of c_max is worst",
+            differs="the interval does not hold one half.",
+        ),
+        judged(
+            "bounded_clean",
+            "The error at c_max over the largest, under the bounded law.",
+            Estimate(clean, clean, clean, found_by.BLOCKS, "exact"),
+            0.0,
+            holds=clean == 0,
+            why=(
+                "by construction, not by measurement: labels at c_max have no noise"
+                + (", and all others have." if clean == 0 else "; yet an error was found.")
+            ),
+            says="only c_max attains the optimum",
+        ),
+        judged(
+            "floor_dearest_over_cheapest",
+            f"The error with labels of {BUDGET} over that with labels of 1, σ²(c) = 1 + 8/c.",
+            dear,
+            (BUDGET + 8) / 9,
+            holds=bool(dear.low > 1),
+            why=(
+                f"c σ²(c) predicts {(BUDGET + 8) / 9:.3g}; the interval is "
+                f"{'above 1: the cheapest is best' if dear.low > 1 else 'not above 1'}."
+            ),
+            says="buy the cheapest",
+        ),
+    )
+
+
+def _whole_claims(bought: list[_Bought]) -> tuple[Claim, ...]:
+    regrets = [each.over_best(each.planned) for each in bought]
+    worst = max(each.mean - 1 for each in regrets)
+    over = found_by.averaged(regrets)
+    mean = dataclasses.replace(over, mean=over.mean - 1, low=over.low - 1, high=over.high - 1)
+    losses = [(each, each.lost) for each in bought if each.world == "linear" and each.lost is not None]
+    of_law = tuple(
+        beyond(
+            f"paper_rule_{NAMED[each.law]}",
+            f"The whole squared error under the paper's rule over that of the plan, {each.law}, linear world.",
+            lost,
+            why="the paper's rule leaves out the rollout's own price and variance.",
+        )
+        for each, lost in losses
+    )
+    return (
+        beyond(
+            "regret_total_cost",
+            f"The plan's squared error over that of the best of {len(bought[0].grid)} measured costs, less 1: mean "
+            f"of {len(bought)} plans.",
+            mean,
+            why=(
+                "the paper has no price and no variance of the rollout itself; 0 is the grid's best, the worst "
+                f"plan has {worst:.1%}."
+            ),
+        ),
+        beyond(
+            "measured_over_predicted",
+            "Measured squared error over (V₀ + Q σ²(c))/K, all costs, laws and worlds together.",
+            _agreement(bought),
+            why="the paper gives a bound only; the exact form must give 1.",
+        ),
+        *of_law,
+    )
+
+
+def _agreement(bought: list[_Bought]) -> Estimate:
+    """Of every cell the mean over its purchases, which share their rollouts; then over the cells.
+
+    The cells of a world share V₀ and Q, whose error is counted once for each world.
+    """
+    found = found_by.pooled(
+        [np.mean(np.asarray(each.errors) / np.array(each.predicted)[:, None], axis=0).tolist() for each in bought]
+    )
+    halves = [sum(each.prediction_half for each in bought if each.world == world) / len(bought) for world in WORLDS]
+    return found_by.around(
+        found.mean, float(np.linalg.norm([*halves, (found.high - found.low) / 2 / found.mean])), found.n
+    )
+
+
+def _alone_table(labels: dict[tuple[str, str], Any]) -> Table:
+    rows = []
+    for world in WORLDS:
+        for law, counts in ALONE.items():
+            means = [float(np.mean(each)) for each in labels[world, law]]
+            best, worst = BUDGET / counts[int(np.argmin(means))], BUDGET / counts[int(np.argmax(means))]
+            slope = f"{_slope(labels, world, law):.3f}" if law.startswith("power") else ""
+            rows.append(
+                (
+                    f"{world}, {law}",
+                    f"{best:g}",
+                    f"{worst:g}",
+                    f"{max(means) / max(min(means), 1e-300):.3g}" if min(means) else "no limit",
+                    slope,
+                )
+            )
+    columns = ("world, law", "best cost", "worst cost", "worst over best", "slope over cost")
+    note = f"The budget is {BUDGET}; costs are {BUDGET}/K. For p = 1 which cost is best or worst is chance."
+    return Table("The part of the error that labels cause", columns, tuple(rows), note)
+
+
+def _whole_table(bought: list[_Bought]) -> Table:
+    rows = []
+    for each in sorted(bought, key=lambda one: (one.world, WHOLE.index(one.law))):
+        again = each.bought[each.repeated]
+        rows.append(
+            (
+                f"{each.world}, {each.law}",
+                f"{each.bought[each.planned][0]:.3g}",
+                f"{each.bought[each.best][0]:.3g}",
+                f"{each.over_best(each.planned).mean - 1:.1%}",
+                "" if each.lost is None else f"{each.bought[each.paper or 0][0]:.3g}",
+                "" if each.lost is None else f"{each.lost.mean:.2f}",
+                f"{again[2]:.0f} of {again[0]:.3g}",
+                f"{each.over_best(each.repeated).mean - 1:.1%}",
+            )
+        )
+    columns = (
+        "world, law",
+        "planned cost",
+        "best measured",
+        "regret",
+        "paper's rule",
+        "its error over the plan's",
+        "with repeats",
+        "regret with repeats",
+    )
+    note = (
+        "A rollout costs 1 before it is labelled, the budget is 256. Regret is against the best of one label a "
+        "rollout, so that "
+        "several labels a rollout can have a negative one. The paper's rule is taken within costs of 1/15 to 15."
+    )
+    return Table("Rollouts with a price and a variance of their own", columns, tuple(rows), note)
+
+
+def _alone_chart(labels: dict[tuple[str, str], Any]) -> Chart:
+    series = []
+    for law, counts in ALONE.items():
+        keep = [i for i, errors in enumerate(labels["linear", law]) if np.mean(errors) > 0]
+        x = tuple(BUDGET / counts[i] for i in keep)
+        series.append(Series(law, x, tuple(float(np.mean(labels["linear", law][i])) for i in keep)))
+    caption = (
+        "To look for: whether the error goes as c σ²(c), which is down for p = 2, level for p = 1, up for p = 1/2 "
+        "and a floor, and a hill for the bounded law."
+    )
+    return _by_cost("labels-alone", "Error by labels at one budget", series, caption)
+
+
+def _whole_chart(bought: list[_Bought]) -> Chart:
+    series = []
+    for each in bought:
+        if each.world == "linear" and each.law in ("power:1,0.5", "power:1,2", "floor:1,8", "bounded:4,15"):
+            order = sorted(each.grid, key=lambda i: each.bought[i][0])[1:]
+            x, y = (
+                tuple(float(v) for v in column)
+                for column in ([each.bought[i][0] for i in order], [np.mean(each.errors[i]) for i in order])
+            )
+            series.append(Series(each.law, x, y))
+    some = [each for each in bought if each.world == "linear" and each.law in ("power:1,0.5", "power:1,2", "floor:1,8")]
+    planned = tuple(float(each.bought[each.planned][0]) for each in some)
+    series.append(
+        Series("planned", planned, tuple(float(np.mean(each.errors[each.planned])) for each in some), "points")
+    )
+    caption = "To look for: whether a best cost lies in between, now that a rollout has a price and a variance itself."
+    return _by_cost("whole-error", "Whole error at one budget", series, caption)
+
+
+def _by_cost(name: str, title: str, series: list[Series], caption: str) -> Chart:
+    return Chart(name, title, "cost of a label", "squared error", tuple(series), caption, log_x=True, log_y=True)
+
+
+def _setup() -> tuple[str, ...]:
+    return (
+        "The two worlds of E4, with the weight γ^t and no baseline.",
+        f"First the paper's case: a rollout costs only its labels, so that {BUDGET} buys K = {BUDGET}/c rollouts, "
+        "and only the error that "
+        "labels cause is counted: the squared distance from the gradient of the same rollouts with true labels.",
+        "Then a rollout costs 1 before it is labelled and the whole squared distance from the true gradient "
+        "counts. V₀ and Q are measured "
+        "by gradient_noise, plan_labels plans with them, and the plan is measured beside a grid of costs from "
+        "1/255 to 15.",
+    )
+
+
+def _choices(labels: dict[tuple[str, str], Any], bought: list[_Bought]) -> tuple[Choice, ...]:
+    slopes = ", ".join(f"{_slope(labels, 'tanh', law).mean:.2f}" for law in ("power:1,2", "power:1,1", "power:1,0.5"))
+    worst = {
+        world: max(each.over_best(each.planned).mean - 1 for each in bought if each.world == world) for world in WORLDS
+    }
+    repeats = [each.over_best(each.repeated).mean - 1 for each in bought if each.law == "power:1,0.5"]
+    return (
+        Choice(
+            "the world",
+            "linear-quadratic",
+            f"In the tanh world the slopes are {slopes} for p = 2, 1 and 1/2; the worst regret is "
+            f"{worst['tanh']:.1%}, here {worst['linear']:.1%}.",
+        ),
+        Choice(
+            "whether a rollout costs anything",
+            "nothing, then as much as a label of 1",
+            "It decides: see the second table.",
+        ),
+        Choice(
+            "whether one rollout can have several labels",
+            "no",
+            "If their errors are independent, several cheap labels bring the paper's rule back: at p = 1/2 the "
+            f"error changes by {np.mean(repeats):.0%}.",
+        ),
+        Choice(
+            "how noisy bounded labels are",
+            "variance 4 at no cost",
+            _noisier(bought),
+        ),
+    )
+
+
+def _noisier(bought: list[_Bought]) -> str:
+    """What was best where bounded labels are noisier, and what theory says to that."""
+    one = next(each for each in bought if each.world == "linear" and each.law == "bounded:40,15")
+    predicted = int(np.argmin(one.predicted[: one.planned]))
+    return (
+        f"With 40 the best of the measured costs is {one.bought[one.best][0]:.3g}; (V₀ + Q σ²)/K has its least at "
+        f"{one.bought[predicted][0]:.3g}, of 15 at most."
+    )
+
+
+def _found(claims: tuple[Claim, ...], bought: list[_Bought]) -> str:
+    ours = {each.id: each for each in claims}
+    measured = [each for each in claims[:6] if each.id != "bounded_clean"]
+    agree = sum(each.verdict == "agrees" for each in measured)
+    lost = [each.lost.mean for each in bought if each.lost is not None]
+    regret = ours["regret_total_cost"]
+    return (
+        f"Where a rollout costs only its labels and only their errors count, {agree} of the {len(measured)} "
+        "statements of Corollary 2 that can be measured hold (a sixth, that clean labels leave no error, holds by "
+        "construction): the error goes "
+        f"with the cost to the power {ours['steep_slope'].ours:.2f}, {ours['even_slope'].ours:.2f} and "
+        f"{ours['flat_slope'].ours:.2f} for p = 2, 1 and 1/2, "
+        f"and of bounded labels the worst cost {ours['bounded_worst_cost'].ours:.2f} of c_max. A rollout has a "
+        "price and a variance of its own, however, and then "
+        f"following the rules costs up to {max(lost):.1f} times the squared error of a plan that counts both (and "
+        f"as little as {min(lost):.2f} times). "
+        f"The plans' own errors were {regret.ours:.1%} [{regret.low:.1%}, {regret.high:.1%}] above those of the "
+        "best costs of a measured grid. Plan with both, unless rollouts are free."
+    )
+
+
+STUDY = Study(
+    "At an equal budget, is a policy gradient better from many cheap noisy labels or from few clean ones?",
+    cells,
+    read,
+)

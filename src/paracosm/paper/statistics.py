@@ -85,15 +85,17 @@ def _known(values: Blocks) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def log_slope(x: Sequence[float], y: Sequence[Blocks]) -> Estimate:
-    """The slope of `log mean(y)` over `log x` by least squares, weighted with each point's error; normal interval."""
+def log_slope(x: Sequence[float], y: Sequence[Blocks], weights: Sequence[float]) -> Estimate:
+    """The slope of `log mean(y)` over `log x` by least squares; Student's t interval by the smallest set.
+
+    The weights, best in proportion to how many samples each mean is of, must not depend on the samples (see `pooled`).
+    """
     means, errors = np.array([_known(each) for each in y]).T
-    weight = (means / errors) ** 2
-    log_x, log_y = np.log(x), np.log(means)
-    off = log_x - np.average(log_x, weights=weight)
-    denominator = np.sum(weight * off**2)
-    slope, half = float(np.sum(weight * off * log_y) / denominator), float(stats.norm.isf(0.025) / np.sqrt(denominator))
-    return Estimate(slope, slope - half, slope + half, len(means), "weighted least squares of logs, 95% normal")
+    weight, log_x = np.array(weights, float), np.log(x)
+    off = weight * (log_x - np.average(log_x, weights=weight))
+    part = off / np.sum(off * log_x)
+    slope, half = float(part @ np.log(means)), float(_wide(min(map(len, y))) * np.linalg.norm(part * errors / means))
+    return Estimate(slope, slope - half, slope + half, len(means), "weighted least squares of logs, 95% Student t")
 
 
 def pooled(groups: Sequence[Blocks], weights: Sequence[float] | None = None) -> Estimate:

@@ -86,6 +86,8 @@ def writer(path: Path, cells: Mapping[str, Cell], *, resume: bool, force: bool =
 
 def _connection(path: Path, *, anew: bool) -> sqlite3.Connection:
     if anew:
+        with closing(sqlite3.connect(path, timeout=60)) as there:
+            _is_sweep(path, there)
         with writing(path):
             for end in ("-wal", "-shm", ""):
                 path.with_name(path.name + end).unlink(missing_ok=True)
@@ -155,16 +157,21 @@ def _results(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
 
 def _fresh(path: Path, connection: sqlite3.Connection) -> bool:
     """Whether the file is new; one that is there must be a store of our format."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if not tables and not application:
+    if not _is_sweep(path, connection):
         return True
-    if application != _APPLICATION:
-        raise checks.BadData(f"{path} is not the store of a sweep; choose another.")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != FORMAT:
         raise checks.BadData(f"{path} is a store of format {version}; this version of Paracosm needs format {FORMAT}.")
     return False
+
+
+def _is_sweep(path: Path, connection: sqlite3.Connection) -> bool:
+    """Whether the file is the store of a sweep, of any format; a new one is not, and another is refused."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != _APPLICATION and (tables or application):
+        raise checks.BadData(f"{path} is not the store of a sweep; choose another.")
+    return bool(application)
 
 
 def _make(connection: sqlite3.Connection, cells: Mapping[str, Cell]) -> None:
