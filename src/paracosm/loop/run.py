@@ -135,14 +135,13 @@ class _Run:
         return self._report(rounds, diagnosis, () if purse is None else tuple(decisions))
 
     def _round(self, number: int, before: _Round | None) -> _Round:
-        policy = None if before is None else before.imagined.policy
         decision = self._decide(number, before)
         bought = self._collect(number, before, decision)
         data = bought if before is None else before.data.join(bought)
         spec = self.source.spec(data.bought_states) if before is None else before.spec
         learned = self._learn(number, data, spec)
         stepped = self.source.steps
-        imagined = self._imagine(number, data, learned, policy)
+        imagined = self._imagine(number, data, learned)
         return _Round(decision, data, spec, learned, imagined, self.source.steps - stepped)
 
     def _decide(self, round: int, before: _Round | None) -> Decision:
@@ -234,7 +233,8 @@ class _Run:
             lambda: store.load_world(file, **self.known),
         )
 
-    def _imagine(self, round: int, data: Dataset, learned: Learned, policy: StochasticPolicy | None) -> Imagined:
+    def _imagine(self, round: int, data: Dataset, learned: Learned) -> Imagined:
+        """A new policy: one that an early, bad world led astray can be a trap."""
         file = self.directory.file(f"models/policy-{round}")
         worst = _worst_reward(data, learned)
         tell = self._tell("imagine", round)
@@ -247,7 +247,6 @@ class _Run:
                 worst_reward=worst,
                 seed=self.config.seed,
                 round=round,
-                policy=policy,
                 settings=self.imagine_settings,
                 progress=lambda done, most, found: tell(done, most, f"imagined return {found:.1f}"),
             ),

@@ -156,13 +156,13 @@ def _claims(have: _Read, n: dict[str, Estimate], unbiased: list[Answer]) -> tupl
             "bound_over_exact",
             "Theorem 2's bound over the exact inflation.",
             n["loose"],
-            why="the paper does not say how loose its bound is; theory found 130 on another small system.",
+            why="the paper does not say how loose its bound is.",
         ),
         beyond(
             "shared_error_factor",
             "What one error shared by a whole rollout adds over what independent errors add.",
             n["shared"],
-            why="the paper has independent errors only; theory found 6 to 7 on another small system.",
+            why="the paper has independent errors only.",
         ),
         beyond(
             "shared_measured_over_exact",
