@@ -20,11 +20,11 @@ class Entry(NamedTuple):
 CONTENTS = {
     "E1": Entry("Lemma 1: is the bound kept, and how loose is it?", 0.6, 0.8),
     "E2": Entry("Learning curves: why do dynamics learn slower than rewards?", 2, 25),
-    "E3": Entry("Theorem 1: which weights predict the best ratio of samples?", 0.5, 4),
-    "E4": Entry("Theorem 2: what does label noise do to REINFORCE?", 1.4, 2),
-    "E5": Entry("Corollary 2: cheap noisy labels or dear clean ones?", 0.7, 5),
-    "E6": Entry("Proposition 2: the bias floor, and how to go below it", 1.2, 5),
-    "E7": Entry("Proposition 1: smooth latent dynamics are nearly straight", 0.3, 0.7),
+    "E3": Entry("Theorem 1: which weights predict the best ratio of samples?", 0.5, 3),
+    "E4": Entry("Theorem 2: what does label noise do to REINFORCE?", 1, 1.5),
+    "E5": Entry("Corollary 2: cheap noisy labels or dear clean ones?", 0.7, 3.5),
+    "E6": Entry("Proposition 2: the bias floor, and how to go below it", 1.2, 2.5),
+    "E7": Entry("Proposition 1: smooth latent dynamics are nearly straight", 0.3, 0.3),
 }
 
 
