@@ -33,6 +33,8 @@ demo: $(VENV)/.installed
 test test-full: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.pytest_cache/jax
 test test-full: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 
+# Here programs are compiled in less time and run slower; `make test-full` compiles as users do.
+test: export XLA_FLAGS ?= --xla_backend_optimization_level=0
 test: check
 	$(PYTEST) -m "not full" $(PYTEST_ARGS)
 

@@ -21,7 +21,7 @@ STATES, ACTIONS, HORIZON = 3, 2, 15
 
 
 def stacked(inputs, outputs, key):
-    return jax.vmap(lambda key: MLP(inputs, outputs, 8, 2, key, last=0.3))(jax.random.split(key, 2))
+    return jax.vmap(lambda key: MLP(inputs, outputs, 8, 1, key, last=0.3))(jax.random.split(key, 2))
 
 
 @pytest.fixture(scope="module")

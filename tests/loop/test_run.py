@@ -16,6 +16,7 @@ from paracosm.core.results import RunResult
 from paracosm.loop import store
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory
+from paracosm.loop.load import audit_run
 from paracosm.real import datasets
 from tests.loop import small
 from tests.loop.small import numbers, small_run
@@ -136,9 +137,12 @@ def test_a_loaded_run_is_the_run(finished):
     assert isinstance(action, np.ndarray)
     assert action.shape == (1,)
     assert np.allclose(run.policy(np.stack([observation] * 5)), action, rtol=1e-5)
-    from paracosm.loop.load import audit_run
 
-    again = audit_run(run)
+
+@pytest.mark.full
+def test_a_loaded_run_is_audited_again_with_bounds_besides(finished):
+    out, result = finished
+    again = audit_run(paracosm.load(out))
     assert again.certificates
     assert dataclasses.replace(again, lipschitz={}, contraction=None, certificates=()) == result.diagnosis
 
@@ -177,6 +181,7 @@ def test_rounds_collect_with_the_policy_and_go_on_counting_episodes(tmp_path):
     assert len(result.trainings) == 2
 
 
+@pytest.mark.full
 def test_rounds_resume_too(tmp_path):
     whole = small_run(tmp_path / "whole", rounds=2)
 

@@ -112,11 +112,12 @@ def _tree(value):
     return [_tree(item) for item in plain] if isinstance(plain, (tuple, list)) else plain
 
 
-def test_a_pytorch_copy_of_a_learned_world_gets_the_same_audit():
+@pytest.mark.parametrize("certify", [False, pytest.param(True, marks=pytest.mark.full)])
+def test_a_pytorch_copy_of_a_learned_world_gets_the_same_audit(certify):
     world, policy = learned()
     episodes = evaluate(pendulum(), policy, episodes=6, horizon=25)
-    expected = audit(world, policy, episodes)
-    found = audit(copied(world), policy, episodes)
+    expected = audit(world, policy, episodes, certify=certify)
+    found = audit(copied(world), policy, episodes, certify=certify)
     assert any(abs(getattr(expected.gap, name).mean) > 0.1 for name in ("reward", "dynamics", "termination"))
     same(found, expected, 1e-5)
     assert found.closure < 1e-9

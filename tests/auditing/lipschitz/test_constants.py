@@ -20,7 +20,10 @@ from paracosm.real import foreign
 from paracosm.real.systems import Cube, linear_quadratic, lipschitz_synthetic
 from tests.auditing.lipschitz.test_layers import ACTIVATIONS, learned
 
-BENT = [name for name in ACTIVATIONS if name != "identity"]
+_FIRST = ("tanh", "relu", "gelu", "sin")
+BENT = [
+    name if name in _FIRST else pytest.param(name, marks=pytest.mark.full) for name in ACTIVATIONS if name != "identity"
+]
 
 
 def random_network(seed, sizes=(3, 8, 8, 2), activation=layers.TANH, gain=1.5):
@@ -218,7 +221,7 @@ def test_brackets_of_a_linear_quadratic_system_are_exact_but_for_its_reward():
     assert "Quadratic" in found["reward_state"].why
 
 
-@pytest.mark.parametrize("activation", ["tanh", "sin"])
+@pytest.mark.parametrize("activation", ["tanh", pytest.param("sin", marks=pytest.mark.full)])
 def test_brackets_of_globally_lipschitz_systems_find_their_constants(activation):
     world, policy = lipschitz_synthetic(jax.random.key(1), dynamics=0.7, reward=2.0, policy=0.3, activation=activation)
     found = brackets(world, policy, STATES, jax.random.key(0))
@@ -240,6 +243,7 @@ def learned_world(space=None):
     return MDP(spec, dynamics, reward, never, start, 0.9, dynamics.domain)
 
 
+@pytest.mark.full
 def test_brackets_of_learned_parts_hold_in_scaled_units():
     world = learned_world()
     policy = initial_policy(world.spec, jax.random.key(2), width=6)

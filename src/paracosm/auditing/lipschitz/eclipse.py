@@ -212,10 +212,9 @@ def _improved(weights: tuple[Array, ...], slopes: Slopes, start: Logs, steps: in
         logs, moments = _where(feasible, onward, best), _where(feasible, moved, adam.init(best))
         return (logs, moments, best, least, jnp.where(feasible, rate, rate / 2)), None
 
-    first = jnp.log(_certified(weights, slopes, start))
-    least = jnp.where(jnp.isfinite(first), first, jnp.inf)
-    carry = (start, adam.init(start), start, least, jnp.asarray(_RATE, first.dtype))
-    return jnp.exp(jax.lax.scan(step, carry, jnp.linspace(1, 0.02, steps, dtype=first.dtype))[0][3])
+    number = start[0].dtype
+    carry = (start, adam.init(start), start, jnp.asarray(jnp.inf, number), jnp.asarray(_RATE, number))
+    return jnp.exp(jax.lax.scan(step, carry, jnp.linspace(1, 0.02, steps, dtype=number))[0][3])
 
 
 def _where(condition: Array, yes: Any, no: Any) -> Any:
