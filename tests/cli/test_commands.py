@@ -136,6 +136,7 @@ def test_interrupt_is_status_130(monkeypatch, capsys, tmp_path):
     assert "--resume" in capsys.readouterr().err
 
 
+@pytest.mark.full
 def test_audit_again_finds_the_same_and_bounds_besides(runs, capsys, tmp_path):
     assert main(["audit", str(runs[0]), "--all-steps", "--json", "--out", str(tmp_path / "audit.html")]) == 0
     found = Diagnosis.from_json(capsys.readouterr().out)
