@@ -58,6 +58,7 @@ RESULT = {
     "alone": [0] * 8,
     "covered": [[0.4, 0.6]] * 8,
     "revealed": [[0.2, 0.4]] * 8,
+    "blurred": [[0.0, 0.0]] * 8,
     "largest": [0.001] * 8,
     "filled": [0.5] * 8,
     "median": [0.0001] * 8,

@@ -21,8 +21,8 @@ class RunConfig:
         data: Data already owned (`file.npz`, `file.h5`, `minari:name`); the environment then only evaluates.
         transitions: Transitions to buy in all; 5,000, or every one that `data` owns.
         reward_labels: Reward labels to buy in all; as many as transitions, or every one that `data` owns.
-        rounds: Rounds of collecting, learning and training; the first collects at random, later ones with the policy of the one
-            before; each trains a new one.
+        rounds: Rounds of collecting, learning and training; the first collects at random, later ones with the
+            policy of the round before; each trains a new one.
         noise: Exploration noise of the later rounds, in half-ranges of the action (discrete: chance of a random one).
         discount: γ of training and of the gap.
         episodes: Real episodes of the evaluation and the audit, seeded from 10000.

@@ -17,7 +17,7 @@ from paracosm.core.estimators import median, share
 from paracosm.core.experiments import Claim, Findings
 from paracosm.core.records import Estimate
 from paracosm.paper import e3_shows as shows
-from paracosm.paper.e3_cells import BUDGETS, GROUPS, RADIUS, STEP, cells
+from paracosm.paper.e3_cells import BUDGETS, GROUPS, STEP, cells
 from paracosm.paper.e3_shows import FACTOR, Found, Group, together
 from paracosm.paper.study import Answer, Study, beside, beyond, judged
 
@@ -88,22 +88,17 @@ def _errors(main: dict[str, Group], found: Found) -> list[Claim]:
             differs="ℓ hangs on how far returns bend and on the size of the errors, and the paper gives neither its"
             " systems nor its errors.",
         ),
-        *(
-            judged(
-                name,
-                f"{what} and errors N^(−1/2), {where}.",
-                error,
-                FACTOR,
-                says="within a factor of 3 (log 3 = 1.10)",
-                holds=error.mean <= FACTOR,
-                why=_within(error),
-            )
-            for name, where, error in (
-                ("median_log_error_lqg", "linear-quadratic systems", lqg),
-                ("worst_median_log_error", "in the group where it is largest", worst),
-            )
-        ),
+        _factor("median_log_error_lqg", f"{what} and errors N^(−1/2), linear-quadratic systems.", lqg),
+        _factor("worst_median_log_error", f"{what} and errors N^(−1/2), in the group where it is largest.", worst),
     ]
+
+
+def _factor(name: str, claim: str, error: Estimate) -> Claim:
+    """Whether a median is within a factor of 3, if its interval decides that."""
+    says, why = "within a factor of 3 (log 3 = 1.10)", _within(error)
+    if error.low <= FACTOR < error.high:
+        return beyond(name, claim, error, why=why, says=says)
+    return judged(name, claim, error, FACTOR, says=says, holds=error.high <= FACTOR, why=why)
 
 
 def _within(error: Estimate) -> str:
@@ -118,13 +113,15 @@ def _within(error: Estimate) -> str:
 def _large(found: Found) -> list[Claim]:
     words = {
         "norms": ("", "derivatives at the real system"),
-        "norms, learned": ("_learned", "derivatives in a pilot's world"),
+        "norms, learned": ("_learned", "derivatives in the world of a pilot that errs in the same direction"),
+        "norms, aside": ("_aside", "derivatives in the world of a pilot that errs in another direction"),
         "norms, secant": ("_secant", "steps as large as a pilot's error"),
     }
     unknown = {
         "norms": "the paper does not say by which laws its systems learn; by these errors are"
         f" {_size(found):.2g} at the best ratio",
         "norms, learned": "the paper takes sensitivities at the real system, a user has a pilot's world",
+        "norms, aside": "the paper takes sensitivities at the real system, a user has a pilot's world",
         "norms, secant": "the paper does not say how large its finite steps were",
     }
     errors = {change: found["lqg"][change].error() for change in words}
@@ -146,7 +143,13 @@ def _size(found: Found) -> float:
 
 def _globals(found: Found) -> list[Claim]:
     over = np.exp(-found["lqg"]["main"].off("global"))
+    overshoot = {
+        change: float(np.median(np.exp(-group.off("global"))))
+        for change, group in found["lqg"].items()
+        if change in shows.WORDS
+    }
     finer = float(np.median(np.exp(-found["lqg"]["2000000"].off("global"))))
+    most = max(overshoot, key=lambda change: overshoot[change])
     hits, tight = int(np.sum(over > 1)), found["scalar"]["main"].error("global")
     return [
         beside(
@@ -154,8 +157,8 @@ def _globals(found: Found) -> list[Claim]:
             "Median factor by which global constants overshoot the best ratio, linear-quadratic systems.",
             median(over),
             1968.0,
-            differs="the factor is set by the generator: by its formula it grows as the region's radius to the power"
-            f" 1/(1+α) (ours is {RADIUS:g}); with a budget of 2,000,000 it is {finer:.2g}×.",
+            differs="the paper names neither its generator nor its region. The largest factor of what we varied is"
+            f" {overshoot[most]:.3g}× ({shows.WORDS[most]}); with a budget of 2,000,000 it is {finer:.2g}×.",
         ),
         judged(
             "global_overshoot_count_lqg",
@@ -220,19 +223,23 @@ _SETUP = (
 
 def _found(found: Found) -> str:
     worst = max((found[group]["main"].error() for group in GROUPS), key=lambda error: error.mean)
-    holds = "in every group" if worst.mean <= FACTOR else "not in every group"
+    holds = "in every group" if worst.high <= FACTOR else "not in every group"
+    holds = "not surely in every group" if worst.low <= FACTOR < worst.high else holds
+    starts, signed = (found["lqg"][change].error().mean for change in ("starts", "signed"))
     lqg, large = found["lqg"]["main"], found["lqg"]["norms"]
     over = np.exp(-lqg.off("global"))
     regrets = [float(np.median(lqg.of[f"regret_{weights}"])) for weights in ("realised", "global")]
-    secant, learned = (found["lqg"][f"norms, {how}"].error() for how in ("secant", "learned"))
-    clearly = learned.high < large.error("realised").low
+    secant, learned, aside = (found["lqg"][f"norms, {how}"].error() for how in ("secant", "learned", "aside"))
+    clearly = max(learned.high, aside.high) < large.error("realised").low
     advice = "with such errors, measure weights in a learned world, as audits do" if clearly else "neither is better"
     linear = found["linear"]["main"].error()
     exactly = "exactly on linear systems" if linear.high < 1e-4 else f"to {linear.mean:.2g} on linear systems"
     realised, constants = (large.error(weights).mean for weights in ("realised", "global"))
     return (
         f"While errors are small, realised sensitivities predict the best ratio within a factor of 3 {holds} at the"
-        f" median: {exactly}, with a median |ℓ| of {worst.mean:.2g} where they are worst."
+        f" median: {exactly}, with a median |ℓ| of {worst.mean:.2g} where they are worst. That hangs"
+        f" on one start and the worst signs: on linear-quadratic systems it is {starts:.2g} over 16 starts, and"
+        f" {signed:.2g} with the signs as drawn."
         f" Global constants overshoot on {int(np.sum(over > 1))} of {len(over)} linear-quadratic systems, by"
         f" {np.median(over):.3g}× at the median; how much is a matter of the generator."
         f" What this costs there is {regrets[0]:.1%} more return error with sensitivities and {regrets[1]:.0%} with"
@@ -240,9 +247,10 @@ def _found(found: Found) -> str:
         f" Sensitivities are derivatives. By the paper's own laws errors are {_size(found):.2g} at the best ratio"
         f" instead of {np.median(lqg.of['error']):.2g}; then ℓ on linear-quadratic systems is {realised:.2g}, and"
         f" global constants, at {constants:.2g}, are {'nearer' if constants < realised else 'no nearer'}."
-        f" Taken in the wrong world of a pilot they give {learned.mean:.2g}, and by steps as large as its error"
-        f" {secant.mean:.2g}. What one more sample is worth is the slope of the return at the error that there is:"
-        f" {advice}."
+        f" Taken in the wrong world of a pilot they give {learned.mean:.2g} if it errs in the direction of the errors"
+        f" to come, as errors in fixed directions do, {aside.mean:.2g} if in another, and by steps as large as its"
+        f" error {secant.mean:.2g}. What one more sample is worth is the slope of the return at the error that there"
+        f" is: {advice}."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,11 @@ CHANGES = {
     "norms": {"laws": "norms"},
     "norms, secant": {"laws": "norms", "weights": "secant"},
     "norms, learned": {"laws": "norms", "weights": "learned"},
+    "norms, aside": {"laws": "norms", "weights": "aside"},
     "printed": {"laws": "printed"},
     "secant": {"weights": "secant"},
     "learned": {"weights": "learned"},
+    "aside": {"weights": "aside"},
     "waves": {"waves": True},
     "starts": {"starts": 16},
     "signed": {"criterion": "signed"},
@@ -69,8 +72,8 @@ def ratios(
         budget: samples in all; both kinds cost the same.
         starts: over how many first states a return is averaged.
         waves: whether the errors are waves over states and actions, rather than the same everywhere.
-        weights: realised sensitivities by a `forward` pass through the real system or a pilot's `learned` one, or by
-            steps as large as the pilot's error (`secant`).
+        weights: realised sensitivities by a `forward` pass through the real system or a pilot's `learned` one, which is
+            wrong along the same direction or another one (`aside`), or by steps as large as its error (`secant`).
     """
     import jax
 
@@ -80,8 +83,8 @@ def ratios(
     with jax.enable_x64(True):
         directions = 16 if criterion == "rms" else 1
         cases = worlds.cases(group, systems, seed, starts=starts, directions=directions, waves=waves)
-        sensitive = worlds.secants if weights == "secant" else worlds.sensitivities
-        slopes = np.sqrt([np.mean(np.square(each), axis=-1) for each in sensitive(cases, size)])
+        found_by = worlds.secants if weights == "secant" else partial(worlds.sensitivities, aside=weights == "aside")
+        slopes = np.sqrt([np.mean(np.square(each), axis=-1) for each in found_by(cases, size)])
         constants = np.asarray(worlds.global_weights(cases, RADIUS)).T
         cost = worlds.losses(cases, criterion, law, budget)
         best = worlds.lowest(cost, systems, np.log(budget - 1))

@@ -72,11 +72,12 @@ class Case(eqx.Module):
     start: Float[Array, "*system episode state"]
     push: Wave
     miss: Wave
+    aside: Wave
 
 
 def case(group: str, key: PRNGKey, *, starts: int, directions: int, waves: bool) -> Case:
-    """A random system of a group with errors of unit size in random directions."""
-    for_system, for_start, for_push, for_miss = jax.random.split(key, 4)
+    """A random system of a group with errors of unit size in random directions; `aside` is another of the dynamics."""
+    for_system, for_start, for_push, for_miss, for_aside = jax.random.split(key, 5)
     mdp, policy = _system(group, for_system)
     size = mdp.spec.state_size, mdp.spec.action.size
 
@@ -92,6 +93,7 @@ def case(group: str, key: PRNGKey, *, starts: int, directions: int, waves: bool)
         jax.vmap(mdp.initial)(jax.random.split(for_start, starts)),
         jax.vmap(push)(jax.random.split(for_push, directions)),
         jax.vmap(miss)(jax.random.split(for_miss, directions)),
+        jax.vmap(push)(jax.random.split(for_aside, directions)),
     )
 
 
@@ -176,24 +178,27 @@ def _wrong(mdp: MDP, push: Wave, by: Array) -> MDP:
     return mdp.replace(dynamics=lambda s, a, key: mdp.dynamics(s, a, key) + by * push(s, a))
 
 
-def sensitivities(cases: Case, by: float) -> tuple[np.ndarray, np.ndarray]:
-    """Derivatives of the return along push and miss, `[system, direction]`, in worlds wrong by so much already."""
-    by_push, by_miss = _sensitivities(cases, np.asarray(by))
+def sensitivities(cases: Case, by: float, aside: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives of the return along push and miss, `[system, direction]`, in worlds wrong by so much already.
+
+    These are wrong along the push itself, or along another random direction.
+    """
+    by_push, by_miss = _sensitivities(cases, np.asarray(by), np.asarray(float(aside)))
     return np.asarray(by_push), np.asarray(by_miss)
 
 
 @eqx.filter_jit
-def _sensitivities(cases: Case, by: Float[Array, ""]) -> tuple[Array, Array]:
+def _sensitivities(cases: Case, by: Float[Array, ""], aside: Float[Array, ""]) -> tuple[Array, Array]:
     def one(case: Case) -> tuple[Array, Array]:
         keys = jax.random.split(jax.random.key(0), len(case.start))
 
-        def by_direction(push: Wave, miss: Wave) -> tuple[Array, Array]:
-            world = _wrong(case.mdp, push, by)
+        def by_direction(push: Wave, miss: Wave, other: Wave) -> tuple[Array, Array]:
+            world = _wrong(_wrong(case.mdp, push, (1 - aside) * by), other, aside * by)
             errors = {"dynamics_error": push, "reward_error": miss}
             slopes = along(world, case.policy, case.start, keys, **errors, horizon=world.spec.horizon)
             return jnp.mean(slopes[0]), jnp.mean(slopes[1])
 
-        return jax.vmap(by_direction)(case.push, case.miss)
+        return jax.vmap(by_direction)(case.push, case.miss, case.aside)
 
     return eqx.filter_vmap(one)(cases)
 

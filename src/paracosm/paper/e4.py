@@ -100,6 +100,7 @@ def read(answers: Sequence[Answer]) -> Findings:
             have.some(world=MAIN[0], noise="shared"), lambda each: have.predicted(each, "shared")
         ),
         "with_baseline": _common_ratio(have.some(world=MAIN[0], baseline="leave-one-out", rollouts=2), have.predicted),
+        "leave_one_out": _relative_bias(have.some(world=MAIN[0], baseline="leave-one-out"), "off"),
         "batch_mean": _relative_bias(have.some(baseline="batch mean"), "off"),
     }
     return Findings(
@@ -317,7 +318,8 @@ def _choices(have: _Read, n: dict[str, Estimate]) -> tuple[Choice, ...]:
         Choice(
             "the baseline",
             "none",
-            f"Leave-one-out stays unbiased, and adds {n['with_baseline'].mean:.3g} times σ²Q/K with two rollouts; a "
+            f"With leave-one-out the squared bias is {n['leave_one_out']:.4f} of the squared length, and it adds "
+            f"{n['with_baseline'].mean:.3g} times σ²Q/K with two rollouts; a "
             "batch mean that "
             f"holds the rollout itself has a squared bias of {n['batch_mean']:.3f} of the squared length with four "
             "(predicted 1/16).",

@@ -67,23 +67,17 @@ def moments(*, world: str, total: int, seed: int) -> dict[str, Any]:
 def debiased(*, world: str, gold: int, tuning: str, total: int, seed: int) -> dict[str, Any]:
     """The debiased gradient of `MIXED` rollouts of which some have gold labels: squared bias and variance, in blocks.
 
-    The bias is that against the same rollouts with gold labels on all, whose mean has none; `off` is the same against
-    the closed form, where there is one.
+    The bias is that against the same rollouts with gold labels on all, whose mean has none.
     """
-    from paracosm.paper import labelled
-
     values, whole = [], []
     for true, cheap in zip(*(found_by.groups_of(each, MIXED) for each in _pairs(world, seed, total)), strict=True):
         values.append(control.debiased_mean(true[:gold], cheap, tuning=_tuning(tuning)).value)
         whole.append(true.mean(axis=0))
     found = np.array(values)
-    answer = {
+    return {
         "bias": found_by.squared_length(found - np.array(whole)),
         "variance": found_by.total_variance(found),
     }
-    if world == "linear":
-        answer["off"] = found_by.squared_length(found - labelled.truth(world)[0])
-    return answer
 
 
 def budgets(prices: Sequence[float]) -> tuple[float, ...]:

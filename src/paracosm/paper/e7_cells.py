@@ -19,13 +19,18 @@ STEPS = 50
 BY_ACTION = 0.1
 MEMORY = {"none": 0.0, "anew": 0.0, "slow": 0.999}
 ROUNDING = 1e-12
+BLURRED = 1e-6  # the share of a velocity from which rounding may turn it
 _SYSTEMS: dict[Scale, int] = {"quick": 200, "full": 2000}
 VARIED = 8
 
 
 @functools.cache
 def _program(size: int) -> Callable[..., Any]:
-    """Curvature and η `[smoothness, systems, STEPS - 1]` of random systems; smoothness and actions are not static."""
+    """Curvature and η `[smoothness, systems, STEPS - 1]` of random systems; smoothness and actions are not static.
+
+    What rounding can add to a velocity's direction is added to η; where it is as much as `BLURRED`, near a fixed point,
+    the curvature is NaN.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -41,13 +46,17 @@ def _program(size: int) -> Callable[..., Any]:
         def step(carried: Any, fresh: Any) -> tuple[Any, Any]:
             state, action = carried
             velocity = smoothness * smooth(state, jnp.zeros(size), keys[3]) + always + by_action * action
-            return (state + velocity, memory * action + jnp.sqrt(1 - memory**2) * fresh), (velocity, action)
+            onward = state + velocity, memory * action + jnp.sqrt(1 - memory**2) * fresh
+            return onward, (velocity, action, 1 + jnp.linalg.norm(state))
 
         start = jax.random.normal(keys[3], (size,)), drawn[0]
-        velocity, action = jax.lax.scan(step, start, jnp.roll(drawn, -1, axis=0))[1]
-        change, speed = (jnp.linalg.norm(each, axis=1) for each in (jnp.diff(action, axis=0), velocity[:-1]))
+        velocity, action, reach = jax.lax.scan(step, start, jnp.roll(drawn, -1, axis=0))[1]
+        change, speed = (jnp.linalg.norm(each, axis=1) for each in (jnp.diff(action, axis=0), velocity))
+        off = 64 * size * jnp.finfo(speed.dtype).eps * reach / speed
+        blurred = off[:-1] + off[1:]
         turned = jax.vmap(straightness.curvature)(velocity[:-1], velocity[1:])
-        return turned, straightness.with_actions(smoothness, by_action, change, speed)
+        eta = straightness.with_actions(smoothness, by_action, change, speed[:-1]) + blurred
+        return jnp.where(blurred < BLURRED, turned, jnp.nan), eta
 
     many = jax.vmap(path, (0, None, None, None, None))
     return jax.jit(lambda keys, smoothness, *law: jax.lax.map(lambda each: many(*each, *law), (keys, smoothness)))
@@ -58,6 +67,7 @@ def curved(
 ) -> dict[str, list[Any]]:
     """Paths of random systems `v = ε (U tanh(Wz + b) + d) + L_a a`, `‖W‖ = 1`, beside the bounds; a list over ε.
 
+    Steps so small that rounding decides where they go are `blurred` and count in nothing else.
     Actions are standard normal, drawn anew at each step or slow: each is `0.999` times the last plus noise. A step is
     `covered` if its η is below 1; `paper` and `sharp` count the systems one of whose covered steps exceeds that bound
     in η by more than rounding, of `trials` that have one; `alone` those that exceed the paper's bound in ε.
@@ -72,8 +82,8 @@ def curved(
         turned, eta = _program(size)(keys, np.array(smoothness), *map(np.float64, law))
         bounds = {"paper": straightness.paper_bound(eta), "sharp": straightness.sharp_bound(eta)}
         alone = np.asarray(straightness.paper_bound(np.array(smoothness)))[:, None, None]
-        revealed = np.asarray(straightness.least_smoothness(turned.max(axis=2)))
-    turned, covered = np.asarray(turned), np.asarray(eta) < 1
+        revealed = np.asarray(straightness.least_smoothness(np.nanmax(turned, axis=2)))
+    turned, covered = np.asarray(turned), (np.asarray(eta) < 1) & np.isfinite(turned)
     paper, sharp = (np.asarray(bounds[name]) for name in ("paper", "sharp"))
     filled = np.where(covered, turned / sharp, 0.0)
     over = lambda steps: np.any(steps, axis=2).sum(axis=1).tolist()  # noqa: E731
@@ -85,9 +95,10 @@ def curved(
         "alone": over(turned > alone + ROUNDING),
         "covered": blocks(covered.mean(axis=2)),
         "revealed": blocks(revealed / np.array(smoothness)[:, None]),
-        "largest": turned.max(axis=(1, 2)).tolist(),
+        "blurred": blocks(np.isnan(turned).mean(axis=2)),
+        "largest": np.nanmax(turned, axis=(1, 2)).tolist(),
         "filled": filled.max(axis=(1, 2)).tolist(),
-        "median": np.median(turned, axis=(1, 2)).tolist(),
+        "median": np.nanmedian(turned, axis=(1, 2)).tolist(),
     }
 
 

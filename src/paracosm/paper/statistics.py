@@ -66,10 +66,11 @@ def around(value: float, half: float, n: int) -> Estimate:
 
 def relative_half(values: Blocks) -> float:
     """Half of a mean's 95% Student t interval as a share of it; 0 for a number without chance in it."""
-    return 0.0 if len(values) == 1 else _wide(len(values)) * _known(values)[1] / abs(_known(values)[0])
+    return 0.0 if len(values) == 1 else wide(len(values)) * _known(values)[1] / abs(_known(values)[0])
 
 
-def _wide(n: int) -> float:
+def wide(n: int) -> float:
+    """Student's t for a 95% interval of a mean of n."""
     return float(stats.t.isf(0.025, n - 1))
 
 
@@ -77,7 +78,7 @@ def paired_ratio(over: Blocks, under: Blocks) -> Estimate:
     """The ratio of two means measured on the same samples, block by block; Student's t interval."""
     a, b = np.asarray(over, np.float64), np.asarray(under, np.float64)
     value = float(a.mean() / b.mean())
-    half = float(_wide(len(a)) * np.std(a - value * b, ddof=1) / np.sqrt(len(a)) / abs(b.mean()))
+    half = float(wide(len(a)) * np.std(a - value * b, ddof=1) / np.sqrt(len(a)) / abs(b.mean()))
     return Estimate(value, value - half, value + half, len(a), "ratio of means on the same samples, 95% Student t")
 
 
@@ -94,7 +95,7 @@ def log_slope(x: Sequence[float], y: Sequence[Blocks], weights: Sequence[float])
     weight, log_x = np.array(weights, float), np.log(x)
     off = weight * (log_x - np.average(log_x, weights=weight))
     part = off / np.sum(off * log_x)
-    slope, half = float(part @ np.log(means)), float(_wide(min(map(len, y))) * np.linalg.norm(part * errors / means))
+    slope, half = float(part @ np.log(means)), float(wide(min(map(len, y))) * np.linalg.norm(part * errors / means))
     return Estimate(slope, slope - half, slope + half, len(means), "weighted least squares of logs, 95% Student t")
 
 
@@ -106,7 +107,7 @@ def pooled(groups: Sequence[Blocks], weights: Sequence[float] | None = None) -> 
     """
     means, errors = np.array([_known(each) for each in groups]).T
     weight = np.full(len(groups), 1 / len(groups)) if weights is None else np.array(weights) / np.sum(weights)
-    mean, half = float(weight @ means), float(_wide(min(map(len, groups))) * np.linalg.norm(weight * errors))
+    mean, half = float(weight @ means), float(wide(min(map(len, groups))) * np.linalg.norm(weight * errors))
     return Estimate(mean, mean - half, mean + half, sum(map(len, groups)), "mean of several means, 95% Student t")
 
 
