@@ -273,7 +273,7 @@ def test_a_missing_data_file_removes_nothing(finished, tmp_path):
 
 def test_owned_data_of_another_task_are_refused(finished, tmp_path):
     datasets.save(paracosm.load(finished[0]).data, tmp_path / "owned.npz")
-    with pytest.raises(checks.BadData, match="states have 3 components; the environment's have 4"):
+    with pytest.raises(checks.BadData, match="state has 3 components; those of CartPole-v1 have 4"):
         small_run(tmp_path / "run", "CartPole-v1", transitions=None, data=str(tmp_path / "owned.npz"))
 
 

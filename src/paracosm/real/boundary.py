@@ -59,7 +59,7 @@ def reset(env: Any, seed: int, size: int) -> np.ndarray:
     Raises:
         Misbehaved: it raised, or its answer is not of Gymnasium's form, or holds no finite array of this shape.
     """
-    return _started(_called(lambda: env.reset(seed=seed)), size)
+    return _started(_called(lambda: env.reset(seed=seed), _RESET_FORM), size)
 
 
 def step(env: Any, action: Any, size: int) -> Step:
@@ -68,7 +68,7 @@ def step(env: Any, action: Any, size: int) -> Step:
     Raises:
         Misbehaved: it raised, or its answer is not of Gymnasium's form, or an entry is not what it must be.
     """
-    return _stepped(_called(lambda: env.step(action)), size)
+    return _stepped(_called(lambda: env.step(action), _STEP_FORM), size)
 
 
 def built(factory: Callable[[], Any], name: str) -> Any:
@@ -117,7 +117,7 @@ def _text(error: BaseException) -> str:
         return ""
 
 
-def _called(call: Callable[[], Any]) -> Any:
+def _called(call: Callable[[], Any], form: str) -> Any:
     try:
         return call()
     except KeyboardInterrupt:
@@ -125,8 +125,9 @@ def _called(call: Callable[[], Any]) -> Any:
     except BaseException as error:
         _log.debug("the environment failed", exc_info=True)
         if isinstance(error, TypeError) and "unexpected keyword argument 'seed'" in _text(error):
-            raise Misbehaved(Fault("has a reset that takes no seed, as the old API's,", _RESET_FORM)) from error
-        raise Misbehaved(Fault(happened(error))) from error
+            raise Misbehaved(Fault("has a reset that takes no seed, as the old API's,", form)) from error
+        wrapped = isinstance(error, (TypeError, ValueError)) and "unpack" in _text(error)  # a wrapper got another form
+        raise Misbehaved(Fault(happened(error), form if wrapped else "")) from error
 
 
 def _started(answer: Any, size: int) -> np.ndarray:

@@ -107,7 +107,7 @@ def jumps(state: np.ndarray, next_state: np.ndarray, relative: float) -> np.ndar
     before, after = next_state[:-1].astype(np.float64), state[1:].astype(np.float64)
     own = np.maximum(np.abs(before), np.abs(after))
     typical = np.abs(state.astype(np.float64)).mean(axis=0)
-    return ~(np.abs(before - after) <= relative * np.maximum(own, typical)).all(axis=1)
+    return np.any(~(np.abs(before - after) <= relative * np.maximum(own, typical)), axis=1)
 
 
 def _flat(name: str, values: np.ndarray, where: str) -> np.ndarray:
@@ -121,7 +121,7 @@ def _flat(name: str, values: np.ndarray, where: str) -> np.ndarray:
 def _places(values: np.ndarray, name: str, where: str) -> np.ndarray:
     _demand_kind(name, values, "iuf", where)
     with np.errstate(invalid="ignore"):
-        sound = (values >= 0) & (values < 2**53) & (values == np.floor(values))
+        sound = np.asarray((values >= 0) & (values < 2**53) & (values == np.floor(values)))
     _demand(name, values, sound, "a whole number of at least 0 is needed", where)
     return values.astype(np.int64)
 
@@ -133,9 +133,9 @@ def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) ->
         return values.astype(np.int32)
     with np.errstate(over="ignore", invalid="ignore"):
         typed = values.astype(np.float64 if name == "reward" else np.float32)
-    sound = np.isfinite(typed) if typed.ndim == 1 else np.isfinite(typed).all(axis=1)
+    sound = np.isfinite(typed).reshape(len(typed), -1).all(axis=1)
     if name == "reward":
-        sound |= ~labelled
+        sound = sound | ~labelled
     _demand(name, values, sound, "every entry must be finite (of a state or an action in 32 bits)", where)
     return typed
 

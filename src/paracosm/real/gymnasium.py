@@ -125,6 +125,8 @@ class HostSource(Source):
         values = spaces.numeric("A batch of the policy's actions", action)
         if isinstance(self.action, Discrete):
             return spaces.discrete(self.name, values, count, self.action, self._first)
+        if self.action.size == 1 and values.shape == (count,):
+            values = values[:, None]
         checks.shape("A batch of the policy's actions", values, (count, self.action.size))
         return values.astype(np.float32)
 

@@ -32,11 +32,9 @@ def demand_match(data: Dataset, source: Source, where: str) -> None:
 
 
 def _demand_actions(action: np.ndarray, source: Source, where: str) -> None:
-    discrete = isinstance(source.action, Discrete)
+    space, discrete = source.action, isinstance(source.action, Discrete)
     if discrete != (action.ndim == 1):
         kind, needed = ("vectors", "whole numbers") if discrete else ("whole numbers", "vectors")
         raise checks.BadData(f"{where}: action holds {kind}; {source.name} takes {needed}.")
-    if discrete:
-        demand_within(action, 0, source.action.n - 1, "action", where)
-    else:
-        demand_within(action, np.asarray(source.action.low), np.asarray(source.action.high), "action", where)
+    low, high = (0, space.n - 1) if isinstance(space, Discrete) else (np.asarray(space.low), np.asarray(space.high))
+    demand_within(action, low, high, "action", where)

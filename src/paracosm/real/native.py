@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -79,7 +79,7 @@ class SystemSource(Source):
         state = jax.ShapeDtypeStruct((self.state_size,), jnp.float32)
         expected = () if isinstance(self.action, Discrete) else (self.action.size,)
         _demand_shape(f"the policy of {self.name}", lambda: jax.eval_shape(policy, state), expected)
-        return Deterministic(policy)
+        return Deterministic(cast("Callable[[Array], Array]", policy))
 
     def _complaint(self, lived: Trajectory, sound: np.ndarray, episodes: np.ndarray) -> str:
         lane = int(np.argmin(sound.all(axis=1)))

@@ -43,7 +43,7 @@ def _played(env: Any, actions: np.ndarray, size: int) -> np.ndarray:
     """Observation, reward and end of each step until the episode ends, `[step, ...]`."""
     rows = [[*boundary.reset(env, 0, size), 0.0, 0.0]]
     for action in actions:
-        taken = boundary.step(env, action, size)
+        taken = boundary.step(env, action.copy(), size)  # some change their action
         rows.append([*taken.observation, taken.reward, taken.terminated])
         if taken.terminated or taken.truncated:
             break

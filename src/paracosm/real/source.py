@@ -211,7 +211,7 @@ def ordered(rows: Dataset) -> Dataset:
     return Dataset(**{field.name: getattr(rows, field.name)[order] for field in dataclasses.fields(Dataset)})
 
 
-def _demand_acting(policy: Acting, *, sampled: bool) -> None:
+def _demand_acting(policy: Any, *, sampled: bool) -> None:
     """Refuse what gives no action, and samples of a function, which has none."""
     if isinstance(policy, type) or not callable(policy):
         raise checks.BadArgument(

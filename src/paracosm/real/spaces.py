@@ -37,12 +37,11 @@ def action_space(name: str, space: spaces.Space[Any]) -> Box | Discrete:
     """
     if isinstance(space, spaces.Discrete):
         return Discrete(int(space.n))
-    flat = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.shape[0]
-    if flat and np.issubdtype(space.dtype, np.floating):
+    if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
             low, high = space.low.astype(np.float32), space.high.astype(np.float32)
             width = high - low
-        if np.isfinite(width).all() and (width > 0).all():
+        if len(width) and np.isfinite(width).all() and (width > 0).all():
             return Box(jnp.asarray(low), jnp.asarray(high))
     raise checks.Unsupported(f"{name} acts on {_described(space)}; {_SUPPORTED}.")
 
@@ -74,7 +73,7 @@ def limit(env: Any) -> Any:
         layer = getattr(layer, "env", None)
     stated = [value for value in limits if value is not None]
     wrong = [value for value in stated if playable(value) is None]
-    return wrong[0] if wrong else min(map(playable, stated), default=None)
+    return wrong[0] if wrong else min((int(value) for value in stated), default=None)
 
 
 def horizon(name: str, limit: Any, wanted: int | None) -> int:
@@ -143,10 +142,10 @@ def _spec_limit(env: Any) -> Any:
 
 def playable(limit: Any) -> int | None:
     """A time limit as a number of steps that can be played, or None."""
-    number = isinstance(limit, numbers.Real) and not isinstance(limit, bool)
-    if not number or not 1 <= limit <= MOST_STEPS or limit != int(limit):
+    if not isinstance(limit, numbers.Real) or isinstance(limit, bool):
         return None
-    return int(limit)
+    steps = float(limit)
+    return int(steps) if 1 <= steps <= MOST_STEPS and steps.is_integer() else None
 
 
 def _described(space: spaces.Space[Any]) -> str:
