@@ -109,7 +109,7 @@ def reading(call: Callable[[], T], where: str, needed: str) -> T:
 
 def _load_npz(path: Path) -> Dataset:
     def read() -> dict[str, np.ndarray]:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # np.load leaves damaged files open
             return dict(file)
 
     with warnings.catch_warnings():
