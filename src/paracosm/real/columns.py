@@ -40,7 +40,8 @@ def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
         state, after = typed["state"].shape[1], typed["next_state"].shape[1]
         raise checks.BadData(f"{where}: state has {state} components and next_state {after}; they must be as many.")
     _demand_order(typed["episode"], typed["time"], where)
-    _demand_following(typed, rounding(raw["state"], raw["next_state"]), where)
+    follows = _following(typed, rounding(raw["state"], raw["next_state"]), where)
+    typed["next_state"][:-1][follows] = typed["state"][1:][follows]  # one state, which two columns rounded
     return Dataset(**typed)
 
 
@@ -89,7 +90,8 @@ def demand_within(values: np.ndarray, low: Any, high: Any, name: str, where: str
     if values.shape[1:] != np.shape(low):
         raise checks.BadData(f"{where}: {name} has the shape {values.shape}; the space's is {np.shape(low)} a row.")
     slack = 1e-5 * np.maximum(np.abs(low), np.abs(high)) if values.dtype.kind == "f" else 0
-    sound = ((values >= low - slack) & (values <= high + slack)).reshape(len(values), -1).all(axis=1)
+    inside = np.asarray((values >= low - slack) & (values <= high + slack))
+    sound = np.asarray(inside.reshape(len(values), -1).all(axis=1))
     _demand(name, values, sound, f"at least {low} and at most {high} is needed", where)
 
 
@@ -135,7 +137,7 @@ def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) ->
         typed = values.astype(np.float64 if name == "reward" else np.float32)
     sound = np.isfinite(typed).reshape(len(typed), -1).all(axis=1)
     if name == "reward":
-        sound = sound | ~labelled
+        sound = np.asarray(sound | ~labelled)
     _demand(name, values, sound, "every entry must be finite (of a state or an action in 32 bits)", where)
     return typed
 
@@ -170,17 +172,18 @@ def _demand_order(episode: np.ndarray, time: np.ndarray, where: str) -> None:
         )
 
 
-def _demand_following(typed: Mapping[str, Any], relative: float, where: str) -> None:
-    """Within an episode a step starts where the one before it led, which did not end the episode."""
+def _following(typed: Mapping[str, Any], relative: float, where: str) -> np.ndarray:
+    """Whether each row's next step is the row after it, `[rows - 1]`; it starts where the row led, which is no end."""
     episode, time = typed["episode"], typed["time"]
     follows = (np.diff(episode) == 0) & (np.diff(time) == 1)
-    within = np.diff(episode) == 0
     for name in ("terminated", "truncated"):
-        sound = ~(within & typed[name][:-1])
-        needed = f"episode {{}} goes on after it, and {name} marks an episode's last row"
-        if not sound.all():
-            row = int(np.argmin(sound))
-            raise checks.BadData(f"{where}: {name} is true in row {row}; {needed.format(episode[row])}.")
+        early = (np.diff(episode) == 0) & typed[name][:-1]
+        if early.any():
+            row = int(np.argmax(early))
+            raise checks.BadData(
+                f"{where}: {name} is true in row {row}; episode {episode[row]} goes on after it, and {name} marks an"
+                " episode's last row."
+            )
     torn = follows & jumps(typed["state"], typed["next_state"], relative)
     if torn.any():
         row = int(np.argmax(torn))
@@ -188,3 +191,4 @@ def _demand_following(typed: Mapping[str, Any], relative: float, where: str) -> 
             f"{where}: next_state of row {row} is {typed['next_state'][row]} and state of row {row + 1}, the next step"
             f" of episode {episode[row]}, is {typed['state'][row + 1]}; they must be equal up to rounding."
         )
+    return follows
