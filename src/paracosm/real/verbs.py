@@ -140,5 +140,7 @@ def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:
 
 
 def _named(env: gymnasium.Env) -> str:
-    spec = getattr(env, "spec", None)
-    return spec.id if spec is not None else type(env.unwrapped).__name__
+    try:
+        return env.spec.id
+    except Exception:  # no spec, or one that cannot be had
+        return type(env.unwrapped).__name__
