@@ -332,7 +332,8 @@ class Diagnosis(Record):
     `causes`, `dynamics_by_dimension`, `orders`, `certificates`, `verdict` and `explanation` are of `gap`;
     `horizon_parts`, `verdict_training`, which says how and why its verdict differs, and
     `explanation_training` are of `gap_training`, and `weights` are at the training discount:
-    derivatives of undiscounted returns grow without limit where imagination is chaotic. `real_return` and `imagined_return` are never discounted.
+    derivatives of undiscounted returns grow without limit where imagination is chaotic.
+    `real_return` and `imagined_return` are never discounted.
 
     `closure` is the largest over episodes of |sum of the terms - gap|, relative to the largest of the
     returns and the sum of absolute terms, with the imagined return computed apart; `missed` is their
