@@ -311,10 +311,10 @@ def _words(groups: dict[str, Rungs], claims: dict[str, Claim]) -> str:
         f" systems the median slack is {slack['infinite']}× for the paper's bound, {slack['closed_loop']}×"
         f" with constants of the closed loop, {slack['mean_error']}× with mean errors, {slack['trajectory']}× along"
         f" the trajectory and {slack['value']}× through the value. Where γc ≥ 1 the paper's bound is infinite; the"
-        f" others, of finitely many steps, are finite in {finite:.0%} of those systems. Over the rows that were varied"
-        f" here the first rung's median slack goes from {min(first):.3g}× to {max(first):.3g}× where it is finite, that"
-        f" through the value from {min(last):.3g}× to {max(last):.3g}×: so no number of these is one of Lemma 1"
-        f" alone. The rung through the value has the least median slack of all rungs in {tightest} of {len(last)}"
+        f" others, of finitely many steps, are finite in {finite:.0%} of those systems. Over the"
+        f" columns of the table the first rung's median slack goes from {min(first):.3g}× to {max(first):.3g}× where it"
+        f" is finite, that through the value from {min(last):.3g}× to {max(last):.3g}×: they are these generators'. The"
+        f" rung through the value has the least median slack of all rungs in {tightest} of {len(last)}"
         " columns of the table; every rung that an audit certifies is a bound, so a user should read the smallest."
     )
 

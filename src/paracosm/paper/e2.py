@@ -22,7 +22,7 @@ from paracosm.paper.power_laws import by_library, exponent, means_of, refits, re
 from paracosm.paper.study import Answer, Scale, Study, beside, beyond, bounded
 from paracosm.sweep.cells import Cell
 
-QUESTION = "Why do dynamics learn so much slower than rewards: a vector against a scalar, or a saturated teacher?"
+QUESTION = "Why do dynamics learn so much slower than rewards: a vector against a scalar, or the tanh around it?"
 SIZES = (2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
 
 
@@ -109,6 +109,21 @@ def read(answers: Sequence[Answer]) -> Findings:
     )
 
 
+OF_THE_RATIO = "it is made of the two exponents above, and is no measurement of its own."
+MISFIT = (
+    "the paper does not report it; at 1 what is left is not overfitting. More samples can still lower it, since with"
+    " fixed epochs they are more steps, too."
+)
+
+
+def of_the_formula(times: float) -> str:
+    """How far the reward's first error is from the paper's formula, and what may make it so."""
+    return (
+        f"ours is {times:.3g} times the paper's formula; teachers differ, and students and optimiser in what the paper"
+        " leaves open."
+    )
+
+
 def _exponents(found: Measured, moved: Mapping[str, tuple[Estimate, Estimate]]) -> list[Claim]:
     sizes = found.dynamics.sizes
     claims = []
@@ -140,19 +155,8 @@ def _exponents(found: Measured, moved: Mapping[str, tuple[Estimate, Estimate]]) 
         )
     fits = [refits(curve).exponent for curve in found[:2]]
     ratio = resampled(fits[1] / fits[0], len(found.dynamics.errors))
-    both = [PAPER[name][3] for name in MAIN]
-    span = (both[1][0] / both[0][1], both[1][1] / both[0][0])
-    why = (
-        "it is made of the two exponents above and no measurement of its own; the paper's interval is made here of the"
-        " ends of its two, which is wider than that of a ratio."
-    )
     sentence = "The reward's exponent over the dynamics'."
-    return [
-        *claims,
-        beside(
-            "ratio_of_exponents", sentence, ratio, 0.96 / 0.11, differs=why, agrees=why, says="about 9", interval=span
-        ),
-    ]
+    return [*claims, beyond("ratio_of_exponents", sentence, ratio, says="about 9", why=OF_THE_RATIO)]
 
 
 def _qualities(answers: Sequence[Answer], found: Measured) -> list[Claim]:
@@ -165,10 +169,7 @@ def _qualities(answers: Sequence[Answer], found: Measured) -> list[Claim]:
         claims.append(beside(f"r2_{name}", sentence, r2, PAPER[name][2], differs=why))
     at_first = estimators.mean(found.reward.errors[:, 0])
     formula = 90.4 * found.reward.sizes[0] ** -0.96
-    why = (
-        f"ours is {at_first.mean / formula:.3g} times the paper's formula; teachers differ, and students and optimiser"
-        " in what the paper leaves open."
-    )
+    why = of_the_formula(at_first.mean / formula)
     sentence = "The reward's mean squared error at 2,000 samples, beside the paper's formula."
     claims.append(
         beside("reward_curve_at_2000", sentence, at_first, formula, differs=why, says=f"90.4 N^-0.96 = {formula:.3g}")
@@ -177,15 +178,11 @@ def _qualities(answers: Sequence[Answer], found: Measured) -> list[Claim]:
     why = "the paper does not report it; with standard normal weights it follows from the set-up."
     sentence = "The share of components of next states above 0.99 in size."
     claims.append(beyond("saturated_share", sentence, estimators.mean(shares), why=why))
-    why = (
-        "the paper does not report it; at 1 what is left is not overfitting. More samples can still lower it, since"
-        " with fixed epochs they are more steps, too."
-    )
     for name, curve in zip(MAIN, found[:2], strict=True):
         sentence = f"Error of the {name} on training rows over that on held-out ones, at the largest number of samples."
         fitted = curves(answers, name, "error on its data")
         ratio = means_of(fitted)[:, -1] / means_of(curve)[:, -1]
-        claims.append(beyond(f"misfit_{name}", sentence, resampled(ratio, len(curve.errors)), why=why))
+        claims.append(beyond(f"misfit_{name}", sentence, resampled(ratio, len(curve.errors)), why=MISFIT))
     return claims
 
 

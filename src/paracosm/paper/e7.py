@@ -84,7 +84,7 @@ def _hits(found: Estimate) -> str:
 
 def _claims(have: _Read, n: dict[str, Estimate]) -> tuple[Claim, ...]:
     empty = [one for one in have.exact.values() if one["paper"] >= 2]
-    bound = lambda found: f"it is proved here, and checked on random ones: {_hits(found)}."  # noqa: E731
+    bound = lambda found: f"it is proved, and was checked on random ones: {_hits(found)}."  # noqa: E731
     rounding = "attained to rounding" if n["rotation_off_sharp"].mean < 1e-9 else "not attained"
     ignored = lambda x: "fails" if x.mean else "was not seen to fail"  # noqa: E731
     said = {
