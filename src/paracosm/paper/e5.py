@@ -376,7 +376,7 @@ def _choices(labels: dict[tuple[str, str], Any], bought: list[_Bought]) -> tuple
             "whether one rollout can have several labels",
             "no",
             "If their errors are independent, several cheap labels are a purchase, too: at p = 1/2 the plan with them "
-            f"has {np.mean(repeats):+.0%} of the error of the best single label.",
+            f"changes the error of the best single labels by {np.mean(repeats):+.0%}.",
         ),
         Choice(
             "how noisy bounded labels are",
@@ -416,8 +416,8 @@ def _found(claims: tuple[Claim, ...], bought: list[_Bought]) -> str:
         f"p = {_ps()}, and of bounded labels the worst cost is {ours['bounded_worst_cost'].ours:.2f} of c_max. A "
         "rollout has a price and a variance of its own, however: then the rules, with labels of "
         f"{_limits()} rollouts, a limit of ours, leave {min(lost):.1f} to {max(lost):.1f} times the squared error of a "
-        f"plan that counts both. The plans' own errors were {regret.ours:.1%} [{regret.low:.1%}, {regret.high:.1%}] "
-        "above those of the best costs of a measured grid."
+        f"plan that counts both. The plans' own errors differed by {regret.ours:+.1%} [{regret.low:+.1%}, "
+        f"{regret.high:+.1%}] from those of the best costs of a measured grid."
         + (" Plan with both, unless rollouts are free." if max(lost) > 1.1 else "")
     )
 
