@@ -102,7 +102,8 @@ def test_tables_and_choices_have_a_row_for_everything_asked():
     assert len(found.choices) == 4
     assert {each.name for each in found.charts} == {"inflation"}
     assert "unbiased" not in found.found
-    assert "does not move" in found.found
+    assert "was not seen to move" in found.found
+    assert "which holds 1" in found.found
 
 
 @pytest.mark.full

@@ -332,26 +332,17 @@ def _choices(have: _Read, n: dict[str, Estimate]) -> tuple[Choice, ...]:
 
 
 def _found(n: dict[str, Estimate]) -> str:
-    bias = (
-        "does not move the expected gradient" if n["bias"].low <= 0 <= n["bias"].high else "moved the expected gradient"
-    )
-    right = (
-        "which the measurement's interval holds"
-        if n["exact"].low <= 1 <= n["exact"].high
-        else "from which the measurement departs"
-    )
+    bias = "was not seen to move" if n["bias"].low <= 0 <= n["bias"].high else "moved"
+    right = "holds 1" if n["exact"].low <= 1 <= n["exact"].high else "does not hold 1"
     return (
-        f"Label noise {bias}: the squared bias is {n['bias']:.1e} of the gradient's squared length. What it adds to "
-        "the variance "
-        f"falls with the number of rollouts to the power {n['slope']:.3f}. The exact inflation is (σ²/K) E Σ‖v‖², "
-        f"{right} "
-        f"({n['exact']:.3f}); Theorem 2's bound is {n['loose'].mean:.0f} times the exact form. One "
-        "error shared by "
-        f"a whole rollout adds {n['shared'].mean:.1f} times as much as independent errors of the same size: who "
-        "labels a rollout "
-        "in one go should count on that. The leave-one-out baseline carries the noise of the others' labels, in theory "
-        "σ²Q/(K−1) instead of "
-        f"σ²Q/K: with two rollouts it measured {n['with_baseline']:.3f} times the latter."
+        f"Label noise {bias} the expected gradient, which theory says that it leaves as it is: the squared bias is"
+        f" {n['bias']:.1e} of the gradient's squared length. What it adds to the variance goes with the number of"
+        f" rollouts to the power {n['slope']:.3f}. The exact inflation is (σ²/K) E Σ‖v‖²; what was measured over it is"
+        f" {n['exact']:.3f}, which {right}. Theorem 2's bound is {n['loose'].mean:.0f} times the exact form. One error"
+        f" shared by a whole rollout adds {n['shared'].mean:.1f} times as much as independent errors of the same size:"
+        " who labels a rollout in one go should count on that. The leave-one-out baseline carries the noise of the"
+        " others' labels, in theory σ²Q/(K−1) instead of σ²Q/K: with two rollouts it measured"
+        f" {n['with_baseline']:.3f} times the latter."
     )
 
 
