@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from paracosm.core import estimators
-from paracosm.paper import e6, e6_cells, labelled
+from paracosm.paper import e6, e6_cells, e6_winners, labelled
 from paracosm.paper.study import Answer
 from tests.statistical import FALSE_ALARM
 
@@ -159,7 +159,7 @@ def test_the_cost_of_following_has_an_interval_that_covers():
         again = np.array([1.1, 1.0, 2.0])[:, None] * (1 + 0.3 * random.normal(size=(*shape, e6_cells.WINNER_BLOCKS)))
         predicted, measured = (np.tile(each, (shape[0], 1)).tolist() for each in ([1.0, 2.0, 3.0], [2.0, 1.0, 3.0]))
         result = {"predicted": predicted, "measured": measured, "again": again.tolist()}
-        cost = e6._winners(e6._Read([Answer("x:winners", {}, result)]))[1]
+        cost = e6_winners.followed([Answer("x:winners", {}, result)])[1]
         hits += cost.low <= 0.1 <= cost.high
     assert stats.binom.cdf(hits, 200, 0.95) > FALSE_ALARM
 
