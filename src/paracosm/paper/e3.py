@@ -215,9 +215,9 @@ def _globals(found: Found) -> list[Claim]:
             paper=1.0,
             says="30 of 30",
             holds=hits == len(over),
-            why="Lemma 1's constant of the dynamics is at least the return's slope, and errors that are the same"
-            " everywhere attain that of the reward, so no best ratio can be larger than the one by constants: only how"
-            " much larger it is was measured.",
+            why="where Lemma 1's constants hold, that of the dynamics is at least the return's slope, and errors that are"
+            " the same everywhere attain that of the reward: the ratio by constants is never below the best one, and"
+            " only how far above it lies was measured.",
         ),
         must_hold(
             "median_log_error_global_tight",
@@ -253,7 +253,7 @@ def _others(main: dict[str, Group], passes: shows.Timed, apart: np.ndarray) -> l
         f"Cost of the pass for both sensitivities over that of a rollout, {largest} state components.",
         shows.times(passes[largest]),
         why="the paper calls sensitivities impractical at scale and times nothing; finite differences of both take"
-        " three rollouts.",
+        " three rollouts. The interval is of repeats in one run; another run or machine can lie outside of it.",
     )
     return [*regrets, agreement, price]
 
