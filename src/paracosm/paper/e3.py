@@ -216,8 +216,8 @@ def _globals(found: Found) -> list[Claim]:
             says="30 of 30",
             holds=hits == len(over),
             why="where Lemma 1's constants hold, that of the dynamics is at least the return's slope, and errors that"
-            " are the same everywhere attain that of the reward: the ratio by constants is never below the best one, and"
-            " only how far above it lies was measured.",
+            " are the same everywhere attain that of the reward: the ratio by constants is never below the best one,"
+            " and only how far above it lies was measured.",
         ),
         must_hold(
             "median_log_error_global_tight",
