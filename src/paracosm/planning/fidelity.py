@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import csv
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from paracosm.core import checks
+from paracosm.planning.reading import read_number, read_rows
 
 Numbers = np.ndarray | float
 """An array, or one number."""
@@ -277,12 +277,9 @@ def read_table(path: Path) -> Table:
     """
     if not path.is_file():
         raise checks.BadArgument(f"--fidelity is {str(path)!r}, and there is no such file; {FORMS} is needed.")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = sorted((float(row["cost"]), float(row["variance"])) for row in csv.DictReader(file))
-    except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
-        raise checks.BadData(
-            f"{path} cannot be read as a fidelity table ({type(error).__name__}: {error}); the columns cost,variance "
-            "with a number in each row are needed."
-        ) from None
-    return Table(tuple(cost for cost, _ in rows), tuple(variance for _, variance in rows))
+    rows = read_rows(path, ("cost", "variance"), "cost and variance are needed in a fidelity table")
+    found = sorted(
+        (read_number(path, line, "cost", row["cost"]), read_number(path, line, "variance", row["variance"]))
+        for line, row in rows
+    )
+    return Table(tuple(cost for cost, _ in found), tuple(variance for _, variance in found))
