@@ -33,4 +33,5 @@ def main(arguments: Sequence[str]) -> None:
     flags = output.parse(Flags, arguments, "compare")
     comparison = compare(*flags.runs)
     document = {"runs": {name: result.summary() for name, result in comparison.runs.items()}}
-    output.deliver(comparison, document, flags.out, as_json=flags.json)
+    with output.of_files(*flags.runs):
+        output.deliver(comparison, document, flags.out, as_json=flags.json)

@@ -14,10 +14,11 @@ import rich.progress
 from paracosm import reporting
 from paracosm.cli import streams
 from paracosm.cli.parsing import parse
-from paracosm.core.files import Unwritten
+from paracosm.core.checks import BadData, ParacosmError
+from paracosm.core.files import Unwritten, shown
 from paracosm.core.progress import Progress
 
-__all__ = ["deliver", "parse", "progress", "show", "shown_anyway"]
+__all__ = ["deliver", "of_files", "parse", "progress", "show", "shown_anyway"]
 
 
 def show(page: Any, document: Any, *, as_json: bool) -> None:
@@ -61,6 +62,22 @@ def shown_anyway(document: Callable[[Any], dict[str, Any]], *, as_json: bool) ->
     except Unwritten as error:
         show(reporting.summary(error.result), document(error.result), as_json=as_json)
         raise
+
+
+@contextmanager
+def of_files(*runs: Path) -> Iterator[None]:
+    """Where results that were read cannot be shown, they do not fit together: somebody changed the files.
+
+    Raises:
+        BadData: it is so.
+    """
+    try:
+        yield
+    except ParacosmError:
+        raise
+    except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
+        files = " or ".join(shown(run / "result.json") for run in runs)
+        raise BadData(f"{files} is damaged: its parts do not fit together ({error}).") from error
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def _aside(*, for_good: bool) -> Iterator[TextIO]:
             os.close(saved)
 
 
-def _stream(stdout: TextIO, descriptor: int) -> TextIO:
+def _stream(stdout: Any, descriptor: int) -> Any:
     """A stream to where `stdout` led; one that does not lead to descriptor 1 (a notebook's, a test's) stays itself."""
     try:
         if stdout.fileno() != 1:
@@ -140,7 +140,7 @@ def discard(descriptor: int) -> None:
 class _Forgiving:
     """A stderr that may be full: what it cannot show is lost, and nothing else."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def __getattr__(self, name: str) -> Any:
@@ -177,7 +177,7 @@ def _fill_closed() -> set[int]:
     return closed
 
 
-def _flush_all(stdout: TextIO) -> None:
+def _flush_all(stdout: Any) -> None:
     """What Python and C still hold for descriptor 1, while it leads to stderr."""
     with contextlib.suppress(OSError, ValueError):
         stdout.flush()

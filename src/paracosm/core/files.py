@@ -169,10 +169,22 @@ def _folders(path: Path) -> Iterator[None]:
 
 
 def make_folders(path: Path) -> tuple[Path, ...]:
-    """Makes the missing folders of `path`; returns those that were made, the innermost first."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    return tuple(missing)
+    """Makes the missing folders of `path`; returns those that were made, the innermost first.
+
+    Raises:
+        OSError: one cannot be made; then none is.
+    """
+    missing = [folder for folder in (path, *path.parents) if not os.path.exists(folder)]
+    made: list[Path] = []
+    try:
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            made.insert(0, folder)
+        os.listdir(path)  # refuses a file in place of a folder
+    except OSError:
+        remove_folders(tuple(made))
+        raise
+    return tuple(made)
 
 
 def remove_folders(folders: tuple[Path, ...]) -> None:
@@ -243,7 +255,7 @@ def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
             raise ValueError(f"{others[0]} in it is no array")
         return arrays
     except (OSError, MemoryError, *_DAMAGE) as error:
-        raise BadData(f"{shown(path)} is no npz file of plain arrays ({_reason(error)}); {what}.") from None
+        raise BadData(f"{shown(path)} is not an npz file of plain arrays ({_reason(error)}); {what}.") from None
 
 
 # What NumPy, zipfile and zlib raise on damaged bytes, encryption and unknown compression included.

@@ -35,6 +35,7 @@ _RUN_FILES = re.compile(
     r"|plan-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz|models/(world|policy)-\d+\.(eqx|json)"
     r"|(data/|models/)?\.[0-9a-f]{8}\.\d+\.part"
 )
+_MOST_SECONDS = 1e12  # a number that a damaged log can hold and no stage takes
 _CUT_OFF = b'{"event": "'  # how every line of the log begins
 
 
@@ -207,11 +208,12 @@ def _event(line: bytes, place: str) -> dict[str, Any] | None:
         if begun or not line.strip():
             return None
         raise checks.BadData(f"{place} is damaged ({error}); an event is needed.") from None
-    needed = {"event": str} if event.get("event") != "finished" else {"stage": str, "seconds": (int, float)}
-    for name, kind in needed.items():
-        value = event.get(name)
-        if not isinstance(value, kind) or isinstance(value, bool) or (name == "seconds" and not 0 <= value < 1e12):
-            raise checks.BadData(f"{place} is damaged; the {name} of an event is missing or of a wrong kind.")
+    finished = event.get("event") == "finished"
+    seconds = event.get("seconds") if finished else 0
+    texts = [event.get(name) for name in ("event", *(("stage",) if finished else ()))]
+    timed = isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < _MOST_SECONDS
+    if not timed or not all(isinstance(text, str) for text in texts):
+        raise checks.BadData(f"{place} is damaged; an event has a name, and a finished stage its name and its seconds.")
     return event
 
 

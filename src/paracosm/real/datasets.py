@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +11,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.files import whole
+from paracosm.core.files import read_arrays, whole
 from paracosm.real.columns import COLUMNS, from_columns
 
 _HDF5 = (".h5", ".hdf5")
@@ -87,12 +86,7 @@ def _minari(where: str) -> ModuleType:
 
 
 def _load_npz(path: Path) -> Dataset:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            columns = dict(file)
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise checks.BadData(f"{path} is not an npz file of plain arrays: {error}.") from error
-    return from_columns(columns, str(path))
+    return from_columns(read_arrays(path, "a data set is needed"), str(path))
 
 
 def _load_hdf5(path: Path) -> Dataset:
