@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import audit
+from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import as_path, read_json, read_record, shown
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import StochasticPolicy
-from paracosm.core.records import Diagnosis, typed
+from paracosm.core.records import Diagnosis, Reference, typed
 from paracosm.core.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined
 from paracosm.learning.settings import FitSettings, LearnSettings
@@ -100,6 +101,12 @@ class Run:
             )
         return trajectories.load(file)
 
+    @functools.cached_property
+    def reference(self) -> Reference:
+        """What the first purchase says without the policy."""
+        first = datasets.load(self.path / "data/round-0.npz")
+        return reference(first, RANDOM if self.config["data"] is None else RECORDED)
+
     @property
     def learn_settings(self) -> LearnSettings:
         """How the run's parts were fitted."""
@@ -151,7 +158,11 @@ def _read(kind: type[S], config: dict[str, Any], head: str, file: Path, **given:
 
 
 def audit_run(
-    run: Run, episodes: Trajectory | None = None, *, most_imagined_steps: float = MOST_IMAGINED_STEPS
+    run: Run,
+    episodes: Trajectory | None = None,
+    *,
+    discount: float = 1.0,
+    most_imagined_steps: float = MOST_IMAGINED_STEPS,
 ) -> Diagnosis:
     """Audit a run again, on its own evaluation episodes or on others of the same policy: see `audit`."""
     return audit(
@@ -159,6 +170,8 @@ def audit_run(
         run.policy,
         run.episodes if episodes is None else episodes,
         run.imagined,
+        discount=discount,
+        known=run.reference,
         seed=run.config["seed"],
         most_imagined_steps=most_imagined_steps,
     )
