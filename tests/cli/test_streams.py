@@ -21,7 +21,9 @@ COMMANDS = {"help": "--help", "version": "--version", "command help": "labels --
 COMMANDS |= {"page": PLAN, "refused": "labels --budget abc"}
 
 
-def paracosm(arguments: str, redirections: str = "", encoding: str = "utf-8", **environment: str) -> subprocess.CompletedProcess[str]:
+def paracosm(
+    arguments: str, redirections: str = "", encoding: str = "utf-8", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """The command in a shell that redirects its streams."""
     return subprocess.run(
         f"exec {sys.executable} -m paracosm {arguments} {redirections}",
@@ -131,10 +133,11 @@ def test_what_other_code_prints_reaches_stderr(tmp_path):
 
 def test_in_a_process_that_goes_on_stdout_is_given_back(capfd):
     with streams.own_output(for_good=False):
-        print("other")
+        sys.stdout.write("other\n")
         os.write(1, b"low\n")
         streams.write("own\n")
-    print("after")
+    sys.stdout.write("after\n")
+    sys.stdout.flush()
     os.write(1, b"after too\n")
     out, err = capfd.readouterr()
     assert set(out.split("\n")) == {"own", "after", "after too", ""}

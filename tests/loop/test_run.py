@@ -160,7 +160,9 @@ def test_stored_models_come_back_bit_for_bit(finished, cart, tmp_path):
         learned = store.load_world(out / "models/world-0")
         imagined = store.load_imagined(out / "models/policy-0", learned.world)
         store.save_world(tmp_path / "world-0", learned)
-        store.save_imagined(tmp_path / "policy-0", imagined, store.header(store.ImaginedHeader, out / "models/policy-0").worst_reward)
+        store.save_imagined(
+            tmp_path / "policy-0", imagined, store.header(store.ImaginedHeader, out / "models/policy-0").worst_reward
+        )
         for name in ("world-0.eqx", "world-0.json", "policy-0.eqx", "policy-0.json"):
             assert (tmp_path / name).read_bytes() == (out / "models" / name).read_bytes()
 
