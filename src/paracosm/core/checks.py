@@ -32,6 +32,7 @@ class Missing(ParacosmError, LookupError):
 
 
 MOST = 2**31 - 1  # a count indexes arrays somewhere, and JAX indexes in 32 bits
+_LARGEST_32 = 3e38  # what compiled programs compute with has 32 bits
 _LONGEST = 60  # characters of a wrong value that are shown
 
 
@@ -74,10 +75,11 @@ class Range:
         """What the sentence says: the kind where that is wrong, and the bounds."""
         if (self.least, self.most, self.integer) == (0, 1, False):
             return f"lie in {'(' if self.open_left else '['}0, 1{')' if self.open_right else ']'}"
-        if (self.least, self.most, self.open_left) == (0, math.inf, True):
-            return "be a positive number"
+        if self.least == 0 and self.open_left:
+            large = number is not None and math.inf > number > self.most
+            return "be a positive number" + (f" of at most {described(self.most)}" if large else "")
         bounds = [] if self.least == -math.inf else [f"at least {described(self.least)}"]
-        if self.most < MOST or (number is not None and number > self.most):
+        if self.most < MOST or (number is not None and math.inf > number > self.most):
             bounds.append(f"{'below' if self.open_right else 'at most'} {described(self.most)}")
         kind = ""
         if self.integer and not isinstance(number, int):
@@ -94,6 +96,8 @@ COUNT_OR_NONE = Range(0, MOST, integer=True)
 SEED = Range(0, 2**32, open_right=True, integer=True)  # JAX keys tell no others apart
 POSITIVE = Range(0, open_left=True)
 NON_NEGATIVE = Range(0)
+POSITIVE_32 = Range(0, _LARGEST_32, open_left=True)
+NON_NEGATIVE_32 = Range(0, _LARGEST_32)
 SHARE = Range(0, 1)
 BELOW_ONE = Range(0, 1, open_right=True)
 
@@ -114,7 +118,7 @@ def rates(name: str, values: Any) -> tuple[float, ...]:
     """`values` as a tuple, if they are positive numbers, at least one."""
     if not isinstance(values, (tuple, list)) or not values:
         raise BadArgument(f"{name} is {described(values)}; a tuple of positive numbers, at least one, is needed.")
-    return tuple(POSITIVE.check(f"{name}[{i}]", value) for i, value in enumerate(values))
+    return tuple(POSITIVE_32.check(f"{name}[{i}]", value) for i, value in enumerate(values))
 
 
 def count(name: str, value: Any, least: int = 1) -> int:

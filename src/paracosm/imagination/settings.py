@@ -11,8 +11,8 @@ _RANGES = {
     **dict.fromkeys(("rollouts", "horizon", "value_steps", "check", "patience", "most_steps", "width"), checks.COUNT),
     "depth": checks.COUNT_OR_NONE,
     **dict.fromkeys(("visited", "trace"), checks.SHARE),
-    **dict.fromkeys(("entropy", "least_gain"), checks.NON_NEGATIVE),
-    "clip": checks.POSITIVE,
+    **dict.fromkeys(("entropy", "least_gain"), checks.NON_NEGATIVE_32),
+    "clip": checks.POSITIVE_32,
 }
 
 

@@ -54,7 +54,7 @@ class LearnSettings:
     def __post_init__(self) -> None:
         checks.of_kind("fit", self.fit, FitSettings, "a FitSettings")
         shares = dict.fromkeys(("validation", "held_out"), checks.BELOW_ONE)
-        checks.fields(self, {**shares, "margin": checks.NON_NEGATIVE})
+        checks.fields(self, {**shares, "margin": checks.NON_NEGATIVE_32})
         if self.validation + self.held_out >= 1:
             raise checks.BadArgument(
                 f"validation and held_out are {self.validation:g} and {self.held_out:g}; their sum must be below 1."

@@ -15,7 +15,8 @@ _RANGES = {
     **dict.fromkeys(("transitions", "reward_labels", "rounds", "workers"), checks.COUNT),
     "episodes": checks.Range(2, checks.MOST, integer=True),
     "seed": checks.SEED,
-    **dict.fromkeys(("cost_dynamics", "cost_reward", "noise"), checks.NON_NEGATIVE),
+    **dict.fromkeys(("cost_dynamics", "cost_reward"), checks.NON_NEGATIVE),
+    "noise": checks.NON_NEGATIVE_32,
     "discount": checks.BELOW_ONE,
     "budget": checks.POSITIVE,
 }

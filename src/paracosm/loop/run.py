@@ -8,9 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-
 from paracosm import reporting
 from paracosm.auditing.audit import audit
 from paracosm.core.data import Dataset, Trajectory
@@ -79,14 +76,6 @@ def run(
     return _Run(config, source, owned, known, directory, learn_settings, imagine_settings, progress).whole()
 
 
-def _worst_reward(data: Dataset, learned: Learned) -> float:
-    """The lowest reward label, or of a known reward the lowest on the bought transitions."""
-    if learned.fits["reward"].origin != "known":
-        return float(np.min(data.labels.reward))
-    rows = data.transitions
-    return float(np.min(jax.vmap(learned.world.reward)(rows.state, rows.action, rows.next_state)))
-
-
 def flat(tree: Any, head: str = "") -> dict[str, Any]:
     """Nested settings as `{"learn.fit.width": 64, …}` of plain JSON values."""
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
@@ -138,7 +127,7 @@ class _Run:
         decision = self._decide(number, before)
         bought = self._collect(number, before, decision)
         data = bought if before is None else before.data.join(bought)
-        spec = self.source.spec(data.bought_states) if before is None else before.spec
+        spec = self.source.spec(data) if before is None else before.spec
         learned = self._learn(number, data, spec)
         stepped = self.source.steps
         imagined = self._imagine(number, data, learned)
@@ -236,21 +225,18 @@ class _Run:
     def _imagine(self, round: int, data: Dataset, learned: Learned) -> Imagined:
         """A new policy: one that an early, bad world led astray can be a trap."""
         file = self.directory.file(f"models/policy-{round}")
-        worst = _worst_reward(data, learned)
         tell = self._tell("imagine", round)
         return self.directory.stage(
             f"imagine-{round}",
             lambda: imagine(
-                learned.world,
-                data.initial,
-                np.asarray(data.transitions.state),
-                worst_reward=worst,
+                learned,
+                data,
                 seed=self.config.seed,
                 round=round,
                 settings=self.imagine_settings,
                 progress=lambda done, most, found: tell(done, most, f"imagined return {found:.1f}"),
             ),
-            lambda imagined: store.save_imagined(file, imagined, worst),
+            lambda imagined: store.save_imagined(file, imagined, learned.worst_reward(data)),
             lambda: store.load_imagined(file, learned.world),
         )
 

@@ -32,7 +32,7 @@ class SystemSource(Source):
         self.horizon = mdp.spec.horizon if horizon is None else horizon
         checks.at_least("horizon", self.horizon, 1)
 
-    def spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+    def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
         return dataclasses.replace(self.mdp.spec, horizon=self.horizon)
 
     def _collect(self, asked: Collection, progress: Progress) -> Dataset:

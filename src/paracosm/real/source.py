@@ -68,9 +68,25 @@ class Source(abc.ABC):
     horizon: int
     steps: int
 
+    def spec(self, data: Dataset) -> Spec:
+        """What is fixed about the task; its state scale is that of the bought rows of the first collection, `data`.
+
+        Raises:
+            BadData: nothing was bought, or of states of another size than the task's.
+        """
+        checks.of_kind("data", data, Dataset, "a Dataset, which collect gives,")
+        states = data.bought_states
+        if not len(states):
+            raise checks.BadData("no row of the data was bought; the scale of the states is taken from bought rows.")
+        if states.shape[1] != self.state_size:
+            raise checks.BadData(
+                f"the data's states have {states.shape[1]} components; those of {self.name} have {self.state_size}."
+            )
+        return self._spec(states)
+
     @abc.abstractmethod
-    def spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
-        """What is fixed about the task, with the state scale of the first collection's `states`."""
+    def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+        """`spec`, of the bought states."""
 
     def collect(
         self,
