@@ -23,7 +23,7 @@ _FORM = "of (state, action, next_state)"
 
 
 def check_kinds(
-    learned: Any, data: Any, policy: Any, settings: Any, label_noise: Any, label_source: Any, progress: Any
+    learned: Any, data: Any, *, policy: Any, settings: Any, label_noise: Any, label_source: Any, progress: Any
 ) -> None:
     """Every argument is of its kind, and states have the size that the world's have.
 

@@ -93,7 +93,9 @@ def _look_at_gold(task: Task, episodes: Trajectory, of: str) -> None:
     if task.gold is not None:
         count = len(episodes.alive)
         gold = _pick(task.gold, episodes, jnp.arange(count), count).episodes
-        checks.finite_steps(f"gold {of}", {"the label source's reward": gold.reward}, gold.alive)
+        checks.finite_steps(
+            of.replace("rollout", "gold rollout"), {"the label source's reward": gold.reward}, gold.alive
+        )
 
 
 def _look_at_learner(learner: Learner, name: str, rate: float) -> None:
@@ -109,8 +111,8 @@ def _look_at_learner(learner: Learner, name: str, rate: float) -> None:
             )
         if not is_finite(parameters):
             raise checks.BadData(
-                f"the optimiser's {name} at the rate {rate:g} makes parameters of the {part} infinite; a smaller rate is"
-                " needed."
+                f"the optimiser's {name} at the rate {rate:g} makes parameters of the {part} infinite; a smaller rate"
+                " is needed."
             )
 
 

@@ -96,7 +96,15 @@ def imagine(
             answers in another form or holds NaN, or numbers that stop being finite: the sentence names the part and
             the step.
     """
-    check_kinds(learned, data, policy, settings, label_noise, label_source, progress)
+    check_kinds(
+        learned,
+        data,
+        policy=policy,
+        settings=settings,
+        label_noise=label_noise,
+        label_source=label_source,
+        progress=progress,
+    )
     checks.seed("seed", seed)
     checks.count("round", round, 0)
     world, worst_reward = learned.world, learned.worst_reward(data)
