@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import rich.console
 import rich.progress
 import tyro
 
-from paracosm.core.checks import ParacosmError
 from paracosm.core.progress import Progress
 
 Flags = TypeVar("Flags")
 
 
 def parse(flags: Callable[..., Flags], arguments: Sequence[str], command: str) -> Flags:
-    """The command's flags from its arguments; wrong ones print what is needed and exit with status 2.
-
-    Raises:
-        ParacosmError: a setting's own check refuses a value.
-    """
-    printed = io.StringIO()  # the parser puts the sentence of a setting's check into a box of its own
-    try:
-        with contextlib.redirect_stderr(printed):
-            config = (tyro.conf.FlagCreatePairsOff,)
-            return tyro.cli(flags, args=list(arguments), prog=f"paracosm {command}", config=config)
-    except SystemExit as stop:
-        if (refusal := _refusal(stop)) is not None:
-            raise refusal from None
-        sys.stderr.write(printed.getvalue())
-        raise
-
-
-def _refusal(error: BaseException | None) -> ParacosmError | None:
-    """The refusal of ours that an error of the parser stands for, if it does."""
-    while error is not None and not isinstance(error, ParacosmError):
-        error = error.__context__
-    return error
+    """The command's flags from its arguments; wrong ones print what is needed and exit with status 2."""
+    return tyro.cli(flags, args=list(arguments), prog=f"paracosm {command}", config=(tyro.conf.FlagCreatePairsOff,))
 
 
 def show(page: Any, document: dict[str, Any], *, as_json: bool) -> None:
@@ -52,7 +30,7 @@ def show(page: Any, document: dict[str, Any], *, as_json: bool) -> None:
     rich.console.Console().print(page)
 
 
-@contextlib.contextmanager
+@contextmanager
 def progress() -> Iterator[Progress]:
     """A bar per stage on stderr; a stage that begins ends the one before."""
     columns = (
