@@ -184,7 +184,8 @@ def described(value: Any) -> str:
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     kind, shape = type(value).__name__, getattr(value, "shape", None)
     kind = "array" if kind in ("ndarray", "ArrayImpl") else kind
-    article = "an" if kind[0] in "AEIOUaeiou" else "a"
+    spelt = kind[:2].isupper() and kind[0] in "AEFHILMNORSX"  # an MDP
+    article = "an" if spelt or kind[0] in "AEIOUaeiou" else "a"
     return f"{article} {kind}" + (f" of shape {tuple(shape)}" if isinstance(shape, tuple) else "")
 
 

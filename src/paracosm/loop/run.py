@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from paracosm import reporting
 from paracosm.auditing.audit import audit
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
+from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.decisions import Bought, Curve, Decision
 from paracosm.core.files import read_json
@@ -63,8 +64,14 @@ def run(
     Raises:
         ParacosmError: bad input; the message is one sentence.
     """
+    learn_settings = LearnSettings() if learn_settings is None else learn_settings
+    imagine_settings = ImagineSettings() if imagine_settings is None else imagine_settings
+    checks.of_kind("learn_settings", learn_settings, LearnSettings, "a LearnSettings, or None,")
+    checks.of_kind("imagine_settings", imagine_settings, ImagineSettings, "an ImagineSettings, or None,")
+    known_options = [field.name for field in dataclasses.fields(RunConfig)]
+    for name in options:
+        checks.one_of("an option", name, known_options)
     config = RunConfig(env, **options)
-    learn_settings, imagine_settings = learn_settings or LearnSettings(), imagine_settings or ImagineSettings()
     source = connect(env, config.arguments)
     owned = None if config.data is None else datasets.load(config.data)
     known = {
