@@ -47,6 +47,7 @@ class Flags(RunConfig):
     """
 
     env: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")] = ""
+    horizon: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
     transitions: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     reward_labels: Annotated[int | None, tyro.conf.arg(metavar="N")] = None

@@ -12,7 +12,7 @@ from paracosm.loop.spending import Purse
 
 _TEXTS = ("env", "env_kwargs", "data", "reward", "termination")
 _RANGES = {
-    **dict.fromkeys(("transitions", "reward_labels", "rounds", "workers"), checks.COUNT),
+    **dict.fromkeys(("transitions", "reward_labels", "rounds", "workers", "horizon"), checks.COUNT),
     "episodes": checks.Range(2, checks.MOST, integer=True),
     "seed": checks.SEED,
     **dict.fromkeys(("cost_dynamics", "cost_reward"), checks.NON_NEGATIVE),
@@ -29,6 +29,7 @@ class RunConfig:
     Attributes:
         env: A Gymnasium id or `module:function` (an environment or a JAX-native MDP; the module is imported).
         env_kwargs: The environment's keyword arguments as a JSON object.
+        horizon: Steps of a full episode, for an environment without a time limit or to play shorter episodes.
         data: Data already owned (`file.npz`, `file.h5`, `minari:name`); the environment then only evaluates.
         transitions: Transitions to buy in all; 5,000, or every one that `data` owns.
         reward_labels: Reward labels to buy in all; as many as transitions, or every one that `data` owns.
@@ -49,6 +50,7 @@ class RunConfig:
 
     env: str
     env_kwargs: str = "{}"
+    horizon: int | None = None
     data: str | None = None
     transitions: int | None = None
     reward_labels: int | None = None

@@ -34,6 +34,7 @@ def audit_foreign(
     *,
     env: str | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    horizon: int | None = None,
     data: str | None = None,
     episodes: int = 20,
     first_seed: int = 10_000,
@@ -51,6 +52,7 @@ def audit_foreign(
             takes. With `env` its spec has the state scale 1, since nothing was recorded yet.
         env: the environment to record episodes in, by name.
         env_kwargs: its keyword arguments.
+        horizon: steps of a full episode, where it has no time limit or shorter episodes are wanted.
         data: recorded on-policy episodes instead: `file.npz`, `file.h5`, `minari:NAME`.
         episodes: how many to record.
         first_seed: of the first one recorded.
@@ -72,7 +74,7 @@ def audit_foreign(
         raise checks.BadArgument(f"of --env and --data {found} is given; one says where real episodes come from.")
     with foreign.plainly():
         if data is None:
-            source = connect(str(env), env_kwargs)
+            source = connect(str(env), env_kwargs, horizon)
             recorded, acting, spec = _played(policy, source, episodes, first_seed, progress)
         else:
             recorded, acting, spec = _read(policy, data)
