@@ -14,7 +14,6 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
-from paracosm.real import boundary
 
 Progress = Callable[[int, int], None]
 Acting = Policy | Callable[[np.ndarray], Any]  # a policy, or a function of one observation `[state]`
