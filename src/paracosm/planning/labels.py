@@ -45,7 +45,9 @@ def plan_labels(
     Raises:
         BadArgument: a number cannot be used, or the budget buys not one rollout.
     """
+    checks.of_kind("fidelity", fidelity, Fidelity, "a Fidelity, such as paracosm.planning.fidelity.Power,")
     if noise is not None:
+        checks.of_kind("noise", noise, GradientNoise, "a GradientNoise, or None,")
         gradient_variance, noise_coefficient = noise.intrinsic.mean, noise.coefficient.mean
     _check(budget, cost_rollout, gradient_variance, noise_coefficient)
     problem = Problem(fidelity, budget, cost_rollout, gradient_variance, noise_coefficient, 0.0, np.inf)
