@@ -128,7 +128,7 @@ def counting(calls):
 def test_a_batch_is_one_call_a_step():
     calls = []
     host = counting(calls)
-    host._unsure = 0
+    host.rows_alone.tries = 0
     apply = jax.jit(jax.vmap(jax.vmap(lambda x: ask(host, x))))
     found = apply(jnp.asarray(points(6).reshape(2, 3, INPUTS), jnp.float32))
     assert found.shape == (2, 3, 4)
@@ -138,7 +138,7 @@ def test_a_batch_is_one_call_a_step():
 def test_values_alone_ask_for_no_jacobian_and_stopped_gradients_neither():
     calls = []
     host = counting(calls)
-    host._unsure = 0
+    host.rows_alone.tries = 0
     jax.jvp(lambda x: ask(host, jax.lax.stop_gradient(x)), (jnp.ones(INPUTS),), (jnp.ones(INPUTS),))
     assert calls == [(1, 3)]
 

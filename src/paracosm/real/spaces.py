@@ -33,7 +33,7 @@ def action_space(name: str, space: spaces.Space[Any]) -> Box | Discrete:
         Unsupported: the actions are neither Discrete nor a one-dimensional Box with finite bounds.
     """
     if isinstance(space, spaces.Discrete):
-        return Discrete(int(space.n))
+        return Discrete(int(space.n), int(space.start))
     if isinstance(space, spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating):
         low, high = space.low.astype(np.float32), space.high.astype(np.float32)
         if np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all():

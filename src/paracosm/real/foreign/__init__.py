@@ -1,5 +1,6 @@
 """Anybody's model and policy as the parts of an MDP: PyTorch, NumPy, Stable-Baselines3, TorchRL, latent models."""
 
+from paracosm.real.foreign.answers import BadAnswer
 from paracosm.real.foreign.call import complained, plainly
 from paracosm.real.foreign.keys import by_keys
 from paracosm.real.foreign.latents import InLatentSpace, Latent, latent
@@ -8,6 +9,7 @@ from paracosm.real.foreign.recorded import trajectory
 from paracosm.real.foreign.worlds import spec, world
 
 __all__ = [
+    "BadAnswer",
     "InLatentSpace",
     "Latent",
     "by_keys",
