@@ -1,5 +1,6 @@
 """Values and derivatives of foreign functions inside compiled programs: forward, reverse, batched, on two devices."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -183,6 +184,21 @@ def test_a_complaint_of_a_later_call_of_the_same_program_is_raised_as_itself_too
             jax.block_until_ready(program(3 * jnp.ones(INPUTS)))
 
 
+def test_a_complaint_that_was_dealt_with_does_not_stand_for_a_later_error():
+    def broken(s, a):
+        raise OSError("no oil")
+
+    host = NumpyHost(broken, "dynamics", TAKES, GIVES[:1])
+
+    def recovering():
+        with contextlib.suppress(Exception):
+            jax.block_until_ready(jax.jit(lambda x: ask(host, x))(jnp.ones(INPUTS)))
+        raise ValueError("of numbers")
+
+    with pytest.raises(ValueError, match="of numbers"), plainly():
+        recovering()
+
+
 def test_other_errors_are_left_as_they_are():
     for error in (ValueError("of numbers"), checks.BadArgument("of ours")):
         with pytest.raises(type(error)) as raised, plainly():
@@ -237,3 +253,4 @@ def test_two_devices_run_a_sharded_batch_without_waiting_for_each_other():
         [sys.executable, "-c", TWO_DEVICES], check=True, env=environment, timeout=120, capture_output=True, text=True
     )
     assert ran.stdout == "done\n"
+    assert "Traceback" not in ran.stderr  # JAX waits at exit for the program that failed

@@ -193,10 +193,15 @@ def _imagined_step(case: _Case, question: Mapping[str, np.ndarray]) -> str | Non
     for step in range(case.episodes.alive.shape[1]):
         failed, at = _question_of_failure(play)
         if failed:
-            same = at is not None and at.keys() == question.keys()
-            close = same and all(np.allclose(at[name], question[name], rtol=_SAME, atol=_SAME) for name in question)
-            return f"at imagined step {step}" if close else None
+            return f"at imagined step {step}" if at is not None and _same(at, question) else None
     return None
+
+
+def _same(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
+    close = {
+        name: np.allclose(first[name], second[name], rtol=_SAME, atol=_SAME) for name in first.keys() & second.keys()
+    }
+    return first.keys() == second.keys() and all(close.values())
 
 
 def _question_of_failure(play: Callable[[], None]) -> tuple[bool, Mapping[str, np.ndarray] | None]:

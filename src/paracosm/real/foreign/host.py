@@ -235,8 +235,8 @@ class Host(abc.ABC):
         words = []
         for name, numbers in self._question(row).items():
             more = ", …" if len(numbers) > _SHOWN else ""
-            numbers = numbers[:_SHOWN] + starts[name]
-            words.append(f"{name} = [{', '.join(f'{number:.4g}' for number in numbers)}{more}]")
+            shown = ", ".join(f"{number:.4g}" for number in numbers[:_SHOWN] + starts[name])
+            words.append(f"{name} = [{shown}{more}]")
         return ", ".join(words)
 
     def _remembered(self, kind: str, ask: Callable[[np.ndarray], Any], x: np.ndarray) -> Any:

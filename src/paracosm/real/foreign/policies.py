@@ -66,14 +66,13 @@ def _predicting(model: Any) -> Callable[[np.ndarray], Any]:
 
 
 def _without_memory(answer: Any) -> Any:
-    if not isinstance(answer, tuple):
-        return answer
-    if len(answer) > 1 and isinstance(answer[1], (tuple, list, np.ndarray)) and len(answer[1]):
+    action, *beside = answer if isinstance(answer, tuple) else (answer,)
+    if beside and isinstance(beside[0], (tuple, list, np.ndarray)) and len(beside[0]):
         raise checks.BadArgument(
             "the policy's predict gives a memory beside the action (a recurrent policy); one that acts on the"
             " observation alone is needed."
         )
-    return answer[0]
+    return action
 
 
 def _normaliser(model: Any) -> Any:
