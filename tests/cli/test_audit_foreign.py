@@ -341,6 +341,20 @@ def test_what_a_policy_may_lack_stands_at_the_end_of_the_verdict(write, monkeypa
     monkeypatch.setattr(loop, "_audited", lambda *arguments: report_records.diagnosis(verdict="All is well."))
     found = audit_foreign(my_model.make_world, Agent, env="my_model:env", episodes=2)
     assert found.verdict.startswith("All is well. The policy was loaded without an environment")
+    assert "fewer bits" not in found.precision
+
+
+def test_parts_that_answer_in_32_bits_are_named(write, monkeypatch):
+    write(small(dynamics="s, a = s.astype(np.float32), a.astype(np.float32)"))
+    import my_model
+
+    def asked_once(case, *arguments):
+        case.world.dynamics.host.value(np.random.default_rng(0).normal(size=(9, 3)))
+        return report_records.diagnosis(precision="Summed.")
+
+    monkeypatch.setattr(loop, "_audited", asked_once)
+    found = audit_foreign(my_model.make_world, my_model.make_policy, env="my_model:env", episodes=2)
+    assert found.precision == "Summed.; answers are of fewer bits: dynamics in 32 bits"
 
 
 @pytest.mark.parametrize("made", ["exit(3)", "[].pop()"])

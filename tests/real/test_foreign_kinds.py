@@ -62,6 +62,26 @@ def test_agents_of_stable_baselines3(algorithm, env):
     np.testing.assert_array_equal(asked(policy, states), agent.predict(states, deterministic=True)[0])
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_normalised_agent_of_stable_baselines3_and_the_same_loaded_without_its_environment(tmp_path):
+    library = importlib.import_module("stable_baselines3")
+    environments = importlib.import_module("stable_baselines3.common.vec_env")
+    venv = environments.VecNormalize(environments.DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")]))
+    venv.obs_rms.mean, venv.obs_rms.var = np.array([0.1, 0.2, 1.0]), np.array([0.5, 0.4, 16.0])
+    agent = library.PPO("MlpPolicy", venv, seed=0, device="cpu")
+    spec = Spec(3, Box(jnp.array([-2.0]), jnp.array([2.0])), jnp.ones(3), 5)
+    policy = foreign.policy(agent, spec)
+    expected = agent.predict(venv.normalize_obs(STATES), deterministic=True)[0]
+    np.testing.assert_allclose(policy.host.value(STATES), expected, rtol=1e-6)
+    assert policy.note == ""
+    agent.save(tmp_path / "agent.zip")
+    venv.save(tmp_path / "normalise.pkl")
+    assert "VecNormalize" in foreign.policy(library.PPO.load(tmp_path / "agent.zip"), spec).note
+    again = environments.VecNormalize.load(str(tmp_path / "normalise.pkl"), venv.venv)
+    restored = foreign.policy(library.PPO.load(tmp_path / "agent.zip", env=again), spec)
+    np.testing.assert_allclose(restored.host.value(STATES), expected, rtol=1e-6)
+
+
 def test_tensordict_modules_by_their_keys():
     nn = importlib.import_module("tensordict.nn")
     net = torch.nn.Linear(5, 4)

@@ -462,7 +462,11 @@ PROBABLE = LOGITS > 0
         (SIGMOID, "probability", PROBABLE),
         (1 - SIGMOID, "continue", PROBABLE),
         (~PROBABLE, "continue", PROBABLE),
-        (SIGMOID, None, "gives 0.04743 for the end at s = .* between 0 and 1: a probability. say termination_gives="),
+        (
+            SIGMOID,
+            None,
+            r"gives numbers from 0.04743 to 0.9933 for the end; .* 0 and 1: a probability. say termination_gives=",
+        ),
         (1 - SIGMOID, None, "lie between 0 and 1: a probability"),
         (np.full(7, 0.997), None, "lie between 0 and 1: a probability"),
         (SIGMOID, "end", "gives 0.04743 for the end at .* declared termination_gives='end': 0 or 1 are needed"),

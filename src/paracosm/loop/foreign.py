@@ -72,8 +72,17 @@ def audit_foreign(
         case = _case(_called(world, "world", spec), acting, recorded)
     progress("audit", 0, 1, "")
     found = _audited(case, seed, most_imagined_steps)
-    lacking = getattr(acting, "note", "")
-    return dataclasses.replace(found, verdict=f"{case.note} {found.verdict} {lacking}".strip())
+    return _annotated(found, case, getattr(acting, "note", ""))
+
+
+def _annotated(found: Diagnosis, case: _Case, lacking: str) -> Diagnosis:
+    """The diagnosis with what is special about these models: latent states, 32 bits, what the policy may lack."""
+    world, verdict = case.world, f"{case.note} {found.verdict} {lacking}".strip()
+    rounded = foreign.rounded(
+        dynamics=world.dynamics, reward=world.reward, termination=world.termination, policy=case.policy
+    )
+    precision = f"{found.precision}; answers are of fewer bits: {rounded}" if rounded else found.precision
+    return dataclasses.replace(found, verdict=verdict, precision=precision)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,10 +26,17 @@ class FunctionFailed(BadAnswer):
     """The function itself raised something."""
 
 
-class Reading(Protocol):
-    """A result's column as we mean it, and the first row that has no meaning, with the sentence (`{at}` its place)."""
+class Fault(NamedTuple):
+    """Why a column has no meaning: a sentence, in which `{at}` is the place of `row`, unless no row is to blame."""
 
-    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, tuple[int, str] | None]: ...
+    sentence: str
+    row: int | None
+
+
+class Reading(Protocol):
+    """A result's column as we mean it, and what is wrong with it."""
+
+    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]: ...
 
 
 def failed(name: str, error: BaseException) -> FunctionFailed:
@@ -111,7 +118,7 @@ class Actions:
     def __init__(self, n: int, start: int) -> None:
         self.n, self.start = n, start
 
-    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, tuple[int, str] | None]:
+    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]:
         index = column - self.start
         known = (column == np.rint(column)) & (index >= 0) & (index < self.n)
         if known.all():
@@ -119,7 +126,7 @@ class Actions:
         row = int(np.argmin(known))
         last = self.start + self.n - 1
         words = f"{what} gives the action {column[row]:g} at {{at}}; the actions are whole numbers from {self.start}"
-        return index, (row, f"{words} to {last}.")
+        return index, Fault(f"{words} to {last}.", row)
 
 
 class Ends:
@@ -130,7 +137,7 @@ class Ends:
             checks.one_of("termination_gives", gives, TERMINATION_GIVES)
         self.gives, self._logits = gives, gives == "logit"
 
-    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, tuple[int, str] | None]:
+    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]:
         outside = (column < 0) | (column > 1)
         between = (column > 0) & (column < 1)
         if self.gives in ("probability", "continue"):
@@ -142,15 +149,15 @@ class Ends:
         self._logits |= bool(outside.any())  # neither a flag nor a probability, hence of all answers of this function
         if self._logits or not between.any():
             return column > 0, None
-        row = int(np.argmax(between))
-        words = (
-            f"{what} gives {column[row]:.4g} for the end at {{at}}, and all its answers lie between 0 and 1: a"
-            " probability? say termination_gives='probability' (of the end), 'continue' (of going on) or 'logit'."
+        least, most = column.min(), column.max()
+        return column > 0, Fault(
+            f"{what} gives numbers from {least:.4g} to {most:.4g} for the end; its answers lie between 0 and 1: a"
+            " probability? say termination_gives='probability' (of the end), 'continue' (of going on) or 'logit'.",
+            None,
         )
-        return column > 0, (row, words)
 
-    def _bad(self, what: str, column: np.ndarray, wrong: np.ndarray, words: str) -> tuple[int, str] | None:
+    def _bad(self, what: str, column: np.ndarray, wrong: np.ndarray, words: str) -> Fault | None:
         if not wrong.any():
             return None
         row = int(np.argmax(wrong))
-        return row, f"{what} gives {column[row]:.4g} for the end at {{at}}; it is declared {words} are needed."
+        return Fault(f"{what} gives {column[row]:.4g} for the end at {{at}}; it is declared {words} are needed.", row)

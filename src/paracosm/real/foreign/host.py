@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.real.foreign.answers import BadAnswer, FunctionFailed, Reading, coarseness, failed, fitted
+from paracosm.real.foreign.answers import BadAnswer, Fault, FunctionFailed, Reading, coarseness, failed, fitted
 from paracosm.real.foreign.batches import RowsAlone
 
 AUTOGRAD, DIFFERENCES = "torch autograd", "finite differences"
@@ -215,14 +215,19 @@ class Host(abc.ABC):
         first, columns = 0, answer
         for slot in self.gives:
             if slot.reading is not None:
-                column, bad = slot.reading(f"the {self.name}", answer[:, first])
-                if bad is not None:
-                    row, words = bad
-                    raise BadAnswer(words.format(at=self._shown(x[row])), self._question(x[row]))
+                column, fault = slot.reading(f"the {self.name}", answer[:, first])
+                if fault is not None:
+                    raise self._complaint(x, fault)
                 columns = columns.copy()
                 columns[:, first] = column
             first += slot.width
         return columns
+
+    def _complaint(self, x: np.ndarray, fault: Fault) -> BadAnswer:
+        if fault.row is None:
+            return BadAnswer(fault.sentence)
+        row = x[fault.row]
+        return BadAnswer(fault.sentence.format(at=self._shown(row)), self._question(row))
 
     def _question(self, row: np.ndarray) -> dict[str, np.ndarray]:
         """One row's arguments by name."""

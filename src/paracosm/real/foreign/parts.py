@@ -102,6 +102,12 @@ class ForeignPolicy(Policy):
         return ask(self.host, state)
 
 
+def rounded(**parts: Any) -> str:
+    """Which of the parts, by name, answer in fewer bits than they are asked in, in words; empty if none does."""
+    bits = {name: getattr(part, "precision", "64 bits") for name, part in parts.items()}
+    return ", ".join(f"{name} in {bits}" for name, bits in bits.items() if bits != "64 bits")
+
+
 def host_of(
     function: Any,
     name: str,
