@@ -26,15 +26,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from paracosm.auditing.audit import audit
+from paracosm.auditing.verdict import LEARNED, culprit
 from paracosm.core.data import Dataset
-from paracosm.core.mdp import MDP, Spec, never
+from paracosm.core.files import whole
+from paracosm.core.mdp import MDP, never
 from paracosm.core.policy import Deterministic, Noisy
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.settings import FitSettings
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
 
-STEPS, EPISODES, DISCOUNT, NOISE = 5_000, 20, 0.99, 0.5
+STEPS, EPISODES, DISCOUNT, NOISE, MOST_STEPS = 5_000, 20, 0.99, 0.5, 200_000
 SETTINGS = LearnSettings(fit=FitSettings(members=5))
 HORIZONS = {"pendulum": 200, "cartpole": 200, "mountain-car": 300, "reacher": 50}
 
@@ -116,20 +119,150 @@ def late(data: Dataset) -> Dataset:
     return dataclasses.replace(data, reward=reward, has_label=~first)
 
 
-def learned(name: str, seed: int, out: Path) -> tuple[MDP, Callable]:
-    """The clean world and the late reward, stored."""
-    task = TASKS[name]
-    source = connect(task.env)
+class Worlds(NamedTuple):
+    """What a seed's data teach: the world, the reward learned from late labels, the fixed policy."""
+
+    world: MDP
+    late: Callable
+    policy: Deterministic
+
+
+def learned(name: str, seed: int, out: Path) -> Worlds:
+    """Both fits, stored."""
+    task, source = TASKS[name], connect(TASKS[name].env)
     data = collected(task, source, seed)
     spec = source.spec(data.bought_states)
     file = out / f"{name}_{seed}.eqx"
-    settings = SETTINGS
-    if file.is_file():  # the same structure, quickly
-        settings = LearnSettings(fit=FitSettings(members=5, most_epochs=1))
+    # The stored leaves need a tree of the same structure, which one epoch gives.
+    settings = LearnSettings(fit=FitSettings(members=5, most_epochs=1)) if file.is_file() else SETTINGS
     world = learn(data, spec, discount=DISCOUNT, seed=seed, settings=settings).world
     tardy = learn(late(data), spec, discount=DISCOUNT, seed=seed, settings=settings).world.reward
     if file.is_file():
-        return eqx.tree_deserialise_leaves(file, (world, tardy))
-    eqx.tree_serialise_leaves(file, (world, tardy))
-    return world, tardy
+        world, tardy = eqx.tree_deserialise_leaves(file, (world, tardy))
+    else:
+        eqx.tree_serialise_leaves(file, (world, tardy))
+    return Worlds(world, tardy, Deterministic(task.policy))
 
+
+class Stronger(eqx.Module):
+    """Dynamics asked with 1.2 times the action."""
+
+    part: Callable
+
+    def __call__(self, state: jax.Array, action: jax.Array, key: jax.Array) -> jax.Array:
+        return self.part(state, 1.2 * action, key)
+
+
+class Richer(eqx.Module):
+    """A reward and 0.1 on top."""
+
+    part: Callable
+
+    def __call__(self, state: jax.Array, action: jax.Array, next_state: jax.Array) -> jax.Array:
+        return self.part(state, action, next_state) + 0.1
+
+
+PARTS = {
+    "late reward": "reward",
+    "reward + 0.1": "reward",
+    "actions × 1.2": "dynamics",
+    "gravity × 1.1": "dynamics",
+    "no end rule": "termination",
+}
+KINDS = {
+    "late reward": ("reward timing",),
+    "reward + 0.1": ("reward offset",),
+    "actions × 1.2": ("action scale",),
+    "gravity × 1.1": (),
+    "no end rule": ("missed terminations",),
+}
+
+
+def part_of(kind: str) -> str:
+    """The part that a finding is about."""
+    if "reward" in kind:
+        return "reward"
+    return "termination" if "terminations" in kind or kind == "termination timing" else "dynamics"
+
+
+def faulty(name: str, fault: str | None, worlds: Worlds) -> MDP | None:
+    """The world with the fault; none where it would change nothing, or is no fault of this environment."""
+    world = worlds.world
+    if fault in (None, "gravity × 1.1"):
+        return None if fault and TASKS[name].heavy is None else world
+    if fault == "late reward":  # a pole's reward is always 1
+        return None if name == "cartpole" else world.replace(reward=worlds.late)
+    if fault == "reward + 0.1":
+        return world.replace(reward=Richer(world.reward))
+    if fault == "no end rule":
+        return world.replace(termination=never) if name in ("cartpole", "mountain-car") else None
+    return None if name == "cartpole" else world.replace(dynamics=Stronger(world.dynamics))
+
+
+def judged(name: str, fault: str | None, worlds: Worlds, seed: int) -> dict[str, Any] | None:
+    """What an audit of 20 episodes says."""
+    world = faulty(name, fault, worlds)
+    if world is None:
+        return None
+    heavy = TASKS[name].heavy if fault == "gravity × 1.1" else None
+    source = connect(heavy or TASKS[name].env)
+    episodes = source.evaluate(worlds.policy, episodes=EPISODES, first_seed=10_000 + 100 * seed, horizon=HORIZONS[name])
+    found = audit(world, worlds.policy, episodes, certify=False, most_imagined_steps=MOST_STEPS)
+    return {
+        "blamed": culprit(found.gap, LEARNED),
+        "findings": [[each.kind, each.sentence] for each in found.findings],
+        "verdict": found.verdict,
+    }
+
+
+def measure(out: Path, seeds: int, names: list[str]) -> None:
+    """Every audit that is not in `out` yet."""
+    for seed in range(seeds):
+        for name in names:
+            worlds = None
+            for fault in (None, *PARTS):
+                label = "clean" if fault is None else fault.replace(" ", "-").replace("×", "x")
+                file = out / f"{name}_{seed}_{label}.json"
+                if file.is_file():
+                    continue
+                worlds = worlds or learned(name, seed, out)
+                said = judged(name, fault, worlds, seed)
+                with whole(file) as part:
+                    part.write_text(json.dumps(said), encoding="utf-8")
+                kinds = said and [kind for kind, _ in said["findings"]]
+                print(file.stem, said and said["blamed"], kinds, flush=True)
+
+
+def table(out: Path, seeds: int, names: list[str]) -> str:
+    """Of each fault and environment: named by verdict or finding, by finding, by the finding of that fault."""
+    head = ["fault", *names]
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for fault in (None, *PARTS):
+        label = "clean" if fault is None else fault.replace(" ", "-").replace("×", "x")
+        cells = []
+        for name in names:
+            said = [json.loads((out / f"{name}_{seed}_{label}.json").read_text()) for seed in range(seeds)]
+            cells.append(_cell(fault, [each for each in said if each is not None]))
+        lines.append(f"| {fault or 'none: findings'} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(fault: str | None, said: list[dict[str, Any]]) -> str:
+    if not said:
+        return "–"
+    n = len(said)
+    kinds = [[kind for kind, _ in each["findings"]] for each in said]
+    if fault is None:
+        return f"{sum(map(bool, kinds))} of {n}"
+    part = PARTS[fault]
+    by_finding = [any(part_of(kind) == part for kind in listed) for listed in kinds]
+    named = [found or each["blamed"] == part for found, each in zip(by_finding, said, strict=True)]
+    exact = [any(kind in KINDS[fault] for kind in listed) for listed in kinds]
+    return f"{sum(named)} of {n} ({sum(by_finding)} by finding, {sum(exact)} by this one)"
+
+
+if __name__ == "__main__":
+    where, count, chosen = Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 7, sys.argv[3:] or [*TASKS]
+    where.mkdir(parents=True, exist_ok=True)
+    measure(where, count, chosen)
+    print(table(where, count, chosen))

@@ -17,6 +17,8 @@ from paracosm.core.types import PRNGKey
 _NO_LARGER = 1.02  # times the error with the recorded actions
 _MATTERS = 0.1  # of the error of standing still, root mean square: with smaller ones actions may not matter
 _WITH_ACTION = 0.9  # what the action must leave of the errors that the state alone explains
+_USED = 0.3  # of what the errors make of the action: a world that makes so much of it looks at it
+_ROUNDING = 1e-9
 _SHUFFLE = 0xAC7104
 
 
@@ -26,17 +28,18 @@ def blind(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[
     order = np.random.default_rng(_SHUFFLE).permutation(len(steps.action))
     if not np.any(steps.action[order] != steps.action):
         return
-    answer = asking.next_states(world, steps.state, steps.action[order], key, len(order))
-    if not np.isfinite(answer).all():
+    plain, answer = (
+        asking.next_states(world, steps.state, action, key, len(order))
+        for action in (steps.action, steps.action[order])
+    )
+    if not np.isfinite(answer).all() or not _matters(judge, unit):
         return
+    same = bool(np.all(np.abs(answer - plain) <= _ROUNDING * np.abs(plain).max(axis=0)))
     permuted = Reading("", "", "", ((answer - steps.next_state) / unit) ** 2)
-    larger = judge.overall(permuted, judge.own)[-1]
-    if larger.high > np.log(_NO_LARGER) or not _matters(judge, unit):
-        return
-    own, other = (np.sqrt(np.mean(np.sum(each.squares, axis=1))) for each in (judge.own, permuted))
-    same = bool(np.all(answer == _plain(world, judge, key)))
-    if same or _goes_with_action(judge, unit, _plain(world, judge, key)):
-        how = "the same" if same else f"no worse ({other / own:.3g} times the error)"
+    larger = judge.overall(permuted, judge.own)[-1].high > np.log(_NO_LARGER)
+    if same or (not larger and _goes_with_action(judge, unit, plain, answer)):
+        error = np.exp(judge.overall(permuted, judge.own)[-1].mean / 2)
+        how = "the same" if same else f"no worse ({error:.3g} times the error)"
         yield Finding(
             "action blindness",
             f"The world's next states are {how} when it is given the actions of other steps: it does not use the"
@@ -44,26 +47,26 @@ def blind(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[
         )
 
 
-def _plain(world: MDP, judge: Judge, key: PRNGKey) -> np.ndarray:
-    steps = judge.steps
-    return asking.next_states(world, steps.state, steps.action, key, len(steps.state))
-
-
 def _matters(judge: Judge, unit: np.ndarray) -> bool:
     still = ((judge.steps.next_state - judge.steps.state) / unit) ** 2
     return bool(np.any(judge.own.squares.mean(axis=0) > _MATTERS**2 * still.mean(axis=0)))
 
 
-def _goes_with_action(judge: Judge, unit: np.ndarray, answer: np.ndarray) -> bool:
-    """Whether state and action together explain the errors of the other blocks better than the state alone."""
+def _goes_with_action(judge: Judge, unit: np.ndarray, plain: np.ndarray, permuted: np.ndarray) -> bool:
+    """Whether errors are explained by the action, beyond the state, and are larger than what the world makes of it."""
     steps = judge.steps
-    error = (steps.next_state - answer) / unit
+    error = (steps.next_state - plain) / unit
     action = steps.action if steps.action.ndim > 1 else np.eye(int(steps.action.max()) + 1)[steps.action.astype(int)]
     state, action = standardised(steps.state), standardised(np.asarray(action, float))
     alone = np.concatenate([np.ones((len(state), 1)), state, state**2], axis=1)
     both = np.concatenate([alone, action], axis=1)
-    left = [Reading("", "", "", _crossed(design, error, steps.block % 2 == 0) ** 2) for design in (both, alone)]
-    return min(part.high for part in judge.overall(*left)[:-1]) < np.log(_WITH_ACTION)
+    off, off_alone = (_crossed(design, error, steps.block % 2 == 0) for design in (both, alone))
+    readings = [Reading("", "", "", values**2) for values in (off, off_alone)]
+    if min(part.high for part in judge.overall(*readings)[:-1]) > np.log(_WITH_ACTION):
+        return False
+    by_action = np.mean(np.sum((off - off_alone) ** 2, axis=1))
+    used = np.mean(np.sum(((permuted - plain) / unit) ** 2, axis=1)) / 2
+    return bool(used < _USED**2 * by_action)
 
 
 def _crossed(

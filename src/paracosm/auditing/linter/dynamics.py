@@ -11,7 +11,7 @@ from paracosm.auditing.linter import asking
 from paracosm.auditing.linter.baselines import blind, standing_still
 from paracosm.auditing.linter.fitting import Fit, linear
 from paracosm.auditing.linter.inputs import Change
-from paracosm.auditing.linter.readings import Choice, Judge, Reading
+from paracosm.auditing.linter.readings import HALF, NEARLY_ALL, Choice, Judge, Reading
 from paracosm.auditing.linter.steps import Steps
 from paracosm.core.mdp import MDP, Box, Discrete
 from paracosm.core.records import Finding
@@ -96,8 +96,8 @@ def _affine(change: Change, starts: list[np.ndarray], what: str, varies: np.ndar
         fit = change.fitted(start, mask)
         if fit is not None and np.any(_beyond(change, fit)):
             phrase, parameters = _said(change, fit, what), int(mask.sum())
-            strict = change.of == "state"  # many parameters
-            yield Reading(f"{what[:-1]} {name}", what, phrase, fit.residual**2, parameters, strict=strict)
+            leaves = NEARLY_ALL if change.of == "state" else HALF  # of many parameters
+            yield Reading(f"{what[:-1]} {name}", what, phrase, fit.residual**2, parameters, leaves=leaves)
 
 
 def _beyond(change: Change, fit: Fit) -> np.ndarray:

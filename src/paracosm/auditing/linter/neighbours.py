@@ -13,9 +13,9 @@ from paracosm.core.records import Finding
 
 _MOST_DIMENSIONS, _VARIANCE = 10, 0.999  # beyond so many no step has near neighbours
 _SHARE = 0.1  # of the rewards' deviation: smaller errors are a matter of fit
-_FLOOR = (0.6, 1.3)  # of the learned reward's squared error: a floor cannot lie above it, nor matters far below
-_PREDICTED = 0.85  # neighbours' errors may not explain more of a step's own than leaves so much of it
-_DENSER = 1.25  # a floor does not fall so far when the neighbours are twice as many
+_FLOOR = (0.5, 1.6)  # of the learned reward's squared error; above 1 by the chance of few episodes
+_PREDICTED = 0.6  # neighbours' errors may not explain more of a step's own than leaves so much of it
+_DENSER = 1.5  # a floor does not fall so far when the neighbours are twice as many
 _FEW, _MOST = 0.05, 0.6  # an error that so few steps hold most of is an event that was missed
 
 
@@ -75,7 +75,7 @@ def _neighbours(points: np.ndarray, steps: Steps, allowed: np.ndarray) -> _Near 
     squared = np.sum(points**2, axis=1)
     distance = squared[:, None] + squared[None] - 2 * points @ points.T
     distance[(steps.block[:, None] == steps.block[None]) | ~allowed[None]] = np.inf
-    if np.isfinite(distance).sum(axis=1).min(initial=0) < 2 * count:
+    if np.isfinite(distance).sum(axis=1).min() < 2 * count:
         return None
     return _Near(points, np.argpartition(distance, count, axis=1)[:, :count])
 

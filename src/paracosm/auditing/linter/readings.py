@@ -29,7 +29,7 @@ class Reading(NamedTuple):
     """Squared errors `[n, output]`, not a number where the reading says nothing, and what it is.
 
     `phrase` goes on after "The world …, ". Two readings of the same `family` are special cases of each other and no
-    rivals. `silent` readings only compete; `strict` ones, of many parameters, must explain nearly all.
+    rivals. `silent` readings only compete. Those that can bend to much may leave less of the error than half.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Reading(NamedTuple):
     squares: Float[np.ndarray, "n output"]
     parameters: int = 0
     silent: bool = False
-    strict: bool = False
+    leaves: float = HALF
 
 
 class Interval(NamedTuple):
@@ -89,16 +89,24 @@ class Judge(NamedTuple):
     def explains(self, reading: Reading) -> bool:
         """Whether `reading` mends half of some output's error in every region, or nearly all of its sum.
 
-        In either case no other output may pay for it.
+        In either case no other output may pay for it, and over the steps as they come it does as well.
         """
-        if not len(self.steps.cell) or np.isinf(reading.squares).any():
+        if np.isinf(reading.squares).any():
             return False
         every, total = self.everywhere(reading, self.own), self.overall(reading, self.own)
-        nearly = min(part.high for part in total[:-1]) < np.log(NEARLY_ALL) and every[-1].mean < 0
-        if reading.strict:
-            return bool(nearly and total[-1].high < np.log(NEARLY_ALL))
+        share = min(reading.leaves, NEARLY_ALL)
+        nearly = min(part.high for part in total[:-1]) < np.log(share) and every[-1].mean < 0
+        if reading.leaves < HALF:
+            return bool(nearly and total[-1].high < np.log(share) and self._plain(reading)[-1] < np.log(share))
         mends = all(min(part.high for part in parts[:-1]) < np.log(HALF) for parts in (every, total))
-        return bool(nearly or (mends and every[-1].high < np.log(HALF)))
+        everywhere = mends and every[-1].high < np.log(HALF)
+        return bool((nearly or everywhere) and self._plain(reading)[:-1].min() < np.log(HALF))
+
+    def _plain(self, reading: Reading) -> np.ndarray:
+        """`log` of the ratio of the errors' sums over steps: by output, and last of their sums."""
+        inside = np.isfinite(reading.squares).all(axis=1)
+        ours, theirs = (np.mean(each.squares[inside], axis=0) + self.floor for each in (reading, self.own))
+        return np.log(np.append(ours / theirs, (ours @ self.weight) / (theirs @ self.weight)))
 
     def choose(self, readings: Sequence[Reading]) -> Choice | None:
         """The best of the readings that explain the errors, the simplest of its family that is about as good."""

@@ -20,6 +20,7 @@ from paracosm.core.records import Finding
 _SHIFTS = (-3, -2, -1, 1, 2, 3)
 _FACTOR = 0.05  # models of ordinary quality shrink towards the mean by a few hundredths
 _OFFSET = 0.003  # of the rewards' spread
+_CURVE = 0.02  # of the squared error: what any rising curve may leave, since it can bend to much
 _FLAT = 0.1  # of the real spread: rewards that vary less stand still
 _ROUNDING = 1e-6  # of the largest reward
 _FINEST = 1e-3  # of the mean squared error
@@ -67,14 +68,13 @@ def _timing(episodes: Trajectory, judge: Judge) -> Iterator[Reading]:
 
 
 def informative(judge: Judge, reading: Reading, target: Float[np.ndarray, " n"]) -> Iterator[Reading]:
-    """The reading, if it fits the `target` better than the target's mean does, or that does not vary.
+    """The reading, if it fits the `target` better than the target's mean does.
 
     Where the only payment of an episode is its last, no earlier step's reward is one: any constant would fit.
     """
     inside = np.isfinite(target)
     mean = Reading("", "", "", (target - target[inside].mean())[:, None] ** 2)
-    varies = mean.squares[inside].mean() > judge.floor[0]
-    if not varies or judge.overall(reading, mean)[0].high < np.log(HALF):
+    if mean.squares[inside].mean() > judge.floor[0] and judge.overall(reading, mean)[0].high < np.log(HALF):
         yield reading
 
 
@@ -99,7 +99,10 @@ def _units(judge: Judge) -> Iterator[Reading]:
 
 
 def _unit(judge: Judge, kind: str, change: str, fit: Fit) -> Iterator[Reading]:
+    """Of rewards that do not vary an offset is all that can be told."""
     reading = Reading(kind, "unit", f"it is read {change}", fit.residual**2, len(fit.parameters))
+    if kind == "reward offset" and np.var(judge.steps.reward) <= judge.floor[0]:
+        yield reading
     yield from informative(judge, reading, judge.steps.reward)
 
 
@@ -118,14 +121,15 @@ def _curves(judge: Judge) -> Iterator[Reading]:
     steps = judge.steps
     with np.errstate(over="ignore"):
         symexp = np.sign(steps.predicted) * np.expm1(np.abs(steps.predicted))
-    curves = {"it is read as symlog of the reward, sign(r) log(1 + |r|)": (symexp, 0)}
+    curves = {"it is read as symlog of the reward, sign(r) log(1 + |r|)": (symexp, 0, HALF)}
     monotone = _monotone(steps)
     if monotone is not None:
         words = "it is read as a rising curve of the reward (a logarithm, a root, a squashing, a clipping)"
-        curves[words] = (monotone, 4)
-    for words, (values, parameters) in curves.items():
+        curves[words] = (monotone, 4, _CURVE)
+    for words, (values, parameters, leaves) in curves.items():
         if np.isfinite(values).all():
-            reading = Reading("reward curve", "unit", words, (values - steps.reward)[:, None] ** 2, parameters)
+            off = (values - steps.reward)[:, None] ** 2
+            reading = Reading("reward curve", "unit", words, off, parameters, leaves=leaves)
             yield from informative(judge, reading, steps.reward)
 
 
@@ -173,10 +177,13 @@ def _constant(episodes: Trajectory, asked: OneStep) -> Iterator[Finding]:
     """A reward model that predicts the mean where real rewards vary."""
     alive = np.asarray(episodes.alive)
     real, predicted = np.asarray(episodes.reward)[alive], np.asarray(asked.real.reward)[alive]
-    if np.std(real) > 1e-9 * np.max(np.abs(real), initial=0) and np.std(predicted) < _FLAT * np.std(real):
+    spread = np.std(real)
+    if spread <= 1e-9 * np.max(np.abs(real), initial=0) or np.std(predicted) >= _FLAT * spread:
+        return
+    follows = np.std(predicted) > 0 and np.corrcoef(real, predicted)[0, 1] ** 2 > HALF
+    if not follows:
         yield Finding(
             "constant reward",
             f"The learned reward varies by {np.std(predicted):.3g} (standard deviation) where the real reward varies by"
-            f" {np.std(real):.3g}, and no other unit, curve or step explains that: it predicts little more than a"
-            " mean.",
+            f" {spread:.3g}, and no other unit, curve or step explains that: it predicts little more than a mean.",
         )
