@@ -1,7 +1,7 @@
 """Every rule finds what it is for in models of ordinary quality, names the right cause, and is silent of honest fits.
 
-The fits are ridge regressions on random features (`fits.py`), from hopeless to nearly exact; a few worlds of other kinds
-are beside them. Declared false alarms: none on these 100 fits, whose seeds are fixed.
+The fits are ridge regressions on random features (`fits.py`), from hopeless to nearly exact; a few other worlds are
+beside them. Declared false alarms: none on these 100 fits, whose seeds are fixed.
 """
 
 import dataclasses

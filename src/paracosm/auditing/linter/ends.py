@@ -87,7 +87,7 @@ def _limits(world: MDP, episodes: Trajectory, ends: _Ends) -> Iterator[Finding]:
     step = int(times[0])
     recorded = int(ends.terminated[:, step].sum())
     longer = step + 1 < ends.alive.shape[1] and ends.alive[:, step + 1].any()
-    if longer or count < _MISSED * recorded or not (step + 1 == world.spec.horizon or _wide(episodes, ends.missed)):
+    if longer or count < recorded / 2 or not (step + 1 == world.spec.horizon or _wide(episodes, ends.missed)):
         return
     yield Finding(
         "time limits as terminations",
