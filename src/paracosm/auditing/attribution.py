@@ -13,10 +13,12 @@ or the policy is stochastic, ŝ' and the rollouts are draws, and every term is u
 
 Episodes of another policy μ stand for those of π by the importance weights `w_{0:t} = Π_{k≤t} π(a_k|s_k)/μ(a_k|s_k)`
 on every term; their actions say nothing of π's value, which is then taken by a rollout from each real next state.
+The horizon is finite, so γ may be 1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -24,7 +26,7 @@ import numpy as np
 from scipy import optimize
 
 from paracosm.auditing.onestep import OneStep
-from paracosm.auditing.values import values
+from paracosm.auditing.values import values_at
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
@@ -57,33 +59,56 @@ def attribute(
     most_imagined_steps: float = MOST_IMAGINED_STEPS,
     importance: np.ndarray | None = None,
 ) -> Terms:
-    """Split each real episode's gap into its causes.
+    """Split each real episode's gap into its causes, at the world's discount: see `attribute_at`."""
+    options = {"key": key, "most_imagined_steps": most_imagined_steps, "importance": importance}
+    return attribute_at(world, policy, episodes, asked, discounts=(world.discount,), **options)[0]
+
+
+def attribute_at(
+    world: MDP,
+    policy: Policy,
+    episodes: Trajectory,
+    asked: OneStep,
+    *,
+    discounts: Sequence[float],
+    key: PRNGKey,
+    most_imagined_steps: float = MOST_IMAGINED_STEPS,
+    importance: np.ndarray | None = None,
+) -> tuple[Terms, ...]:
+    """Split each real episode's gap into its causes at several discounts, from the same rollouts.
+
+    With a finite horizon the identity holds for every `γ ∈ [0, 1]`, 1 included.
 
     Args:
         world: The learned world, in the precision wanted.
         policy: The policy whose gap it is; without `importance` it recorded `episodes`.
         episodes: Real episodes, NumPy arrays `[episode, time, …]`.
         asked: The world asked at each of their steps.
+        discounts: γ of each gap; a random subset of steps is chosen for the first. The world's is not used.
         key: For the random subset of steps, and the noise of stochastic worlds and policies.
         most_imagined_steps: Every step is audited up to this cost; beyond, a random subset, reweighted.
         importance: Weights `w_{0:t}`, `[episode, time]`, of episodes that another policy recorded.
     """
-    alive, discount = np.asarray(episodes.alive), world.discount
+    alive = np.asarray(episodes.alive)
     followed = _followed(alive) & (importance is None)
-    audited, weight, cost = choose(episodes, discount, most_imagined_steps, key, followed)
-    at_dreamt, at_last = _continue(world, policy, episodes, asked, audited, followed=followed, key=key)
+    audited, weight, cost = choose(episodes, discounts[0], most_imagined_steps, key, followed)
+    rollouts = _continue(world, policy, episodes, asked, audited, discounts=discounts, followed=followed, key=key)
 
-    dreamt = asked.dreamt._replace(value=at_dreamt)
-    real = asked.real._replace(value=np.where(followed, _next(dreamt.worth(discount)), at_last))
-    discounts = np.where(alive, discount ** np.arange(alive.shape[1]), 0.0) * (1 if importance is None else importance)
-    weights = np.where(audited, weight * discounts, 0.0)
-    return Terms(
-        reward=discounts * (episodes.reward - real.reward),
-        termination=weights * discount * (real.ended * 1.0 - episodes.terminated) * real.value,
-        dynamics=weights * (real.worth(discount) - dreamt.worth(discount)),
-        audited=audited,
-        imagined_steps=cost,
-    )
+    def at(discount: float, at_dreamt: np.ndarray, at_last: np.ndarray) -> Terms:
+        dreamt = asked.dreamt._replace(value=at_dreamt)
+        real = asked.real._replace(value=np.where(followed, _next(dreamt.worth(discount)), at_last))
+        powers = np.where(alive, discount ** np.arange(alive.shape[1]), 0.0)
+        powers = powers * (1 if importance is None else importance)
+        weights = np.where(audited, weight * powers, 0.0)
+        return Terms(
+            reward=powers * (episodes.reward - real.reward),
+            termination=weights * discount * (real.ended * 1.0 - episodes.terminated) * real.value,
+            dynamics=weights * (real.worth(discount) - dreamt.worth(discount)),
+            audited=audited,
+            imagined_steps=cost,
+        )
+
+    return tuple(at(discount, *of) for discount, *of in zip(discounts, *rollouts, strict=True))
 
 
 def steps_of(episodes: Trajectory) -> np.ndarray:
@@ -145,10 +170,11 @@ def _continue(
     asked: OneStep,
     audited: np.ndarray,
     *,
+    discounts: Sequence[float],
     followed: np.ndarray,
     key: PRNGKey,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`V̂_{H-t-1}` at ŝ' and, where a step is not `followed`, at s', `[episode, time]`.
+    """`V̂_{H-t-1}` at ŝ' and, where a step is not `followed`, at s', `[discount, episode, time]`.
 
     Elsewhere `V̂(s')` follows from the value at the next step's ŝ', which is computed for it.
     """
@@ -159,8 +185,8 @@ def _continue(
 
     states = np.concatenate([asked.imagined_state[needed], episodes.next_state[last]])
     steps = np.concatenate([remaining[needed], remaining[last]])
-    found = values(world, policy, states, steps, jax.random.fold_in(key, 2))
+    worth = values_at(world, policy, states, steps, jax.random.fold_in(key, 2), discounts=discounts)
 
-    at_imagined, at_last = np.zeros(audited.shape), np.zeros(audited.shape)
-    at_imagined[needed], at_last[last] = np.split(found, [needed.sum()])
+    at_imagined, at_last = np.zeros((2, len(discounts), *audited.shape))
+    at_imagined[:, needed], at_last[:, last] = np.split(worth, [needed.sum()], axis=1)
     return at_imagined, at_last

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, attribute
+from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, attribute_at
 from paracosm.auditing.bounds import UNBOUNDED, bounds
 from paracosm.auditing.diagnosis import Measured, diagnosis_of
 from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension
@@ -18,6 +18,7 @@ from paracosm.auditing.importance import importance
 from paracosm.auditing.linter import lint
 from paracosm.auditing.onestep import ask
 from paracosm.auditing.orders import both_orders
+from paracosm.auditing.plausibility import plausibility
 from paracosm.auditing.sensitivities import weights
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -25,7 +26,7 @@ from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Mode, Policy, StochasticPolicy
 from paracosm.core.precision import in_double
-from paracosm.core.records import Diagnosis
+from paracosm.core.records import Diagnosis, Reference
 from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
 from paracosm.real.foreign import Latent, plainly
@@ -37,6 +38,8 @@ def audit(
     episodes: Trajectory,
     imagined: Imagined | None = None,
     *,
+    discount: float = 1.0,
+    known: Reference | None = None,
     seed: int = 0,
     most_imagined_steps: float = MOST_IMAGINED_STEPS,
     sampled: bool = False,
@@ -44,9 +47,11 @@ def audit(
     reward: Callable[[State, Action, State], Scalar] | None = None,
     certify: bool = True,
 ) -> Diagnosis:
-    """Explain the gap between the real return of `policy` and the return it was believed to have.
+    """Explain the gap between the real and the imagined return of `policy`, and what training believed beside it.
 
-    Everything is computed in 64 bits on a copy of the world, from the recorded states and actions.
+    The gap is that of whole episodes, not discounted unless `discount` says so; the gap at the training
+    discount, that of `world`, stands beside it. Everything is computed in 64 bits on a copy of the
+    world, from the recorded states and actions.
 
     Args:
         world: The learned world, deterministic or stochastic; somebody's modules and functions become one by
@@ -55,6 +60,9 @@ def audit(
         episodes: Real episodes of the policy, from `evaluate`.
         imagined: How the policy was trained; it says what training believed. Without it training is taken to
             have believed the imagined return of the full episode.
+        discount: The reporting discount, in [0, 1]: of the gap that is explained.
+        known: What the purchased data say without the policy, from `reference`: its return is held
+            against that of random actions, imagined returns against the recorded rewards.
         seed: For sampled actions, the noise of a stochastic world and the random subset of steps.
         most_imagined_steps: Every step is audited up to this cost; beyond, a random subset, reweighted. The split by
             state dimension may cost in proportion; `math.inf` audits and splits every step.
@@ -71,38 +79,46 @@ def audit(
             episodes that are worth too few of the policy's own.
     """
     _check_kinds(world, policy)
+    checks.in_unit_interval("discount", discount)
+    as_played = policy
     episodes = in_double(jax.tree.map(np.asarray, episodes))
     _check(world, episodes)
     key = stage_key(seed, "audit")
     with jax.enable_x64(True), plainly():
         world, policy, imagined, recorded_by = in_double((world, policy, imagined, recorded_by))
         _check_parts(world, policy, episodes)
-        worth = None if recorded_by is None else importance(_dense(policy), recorded_by, episodes, world.discount)
+        worth = None if recorded_by is None else importance(_dense(policy), recorded_by, episodes, discount)
         weighted = None if worth is None else worth.weights
         mode = not (sampled or worth)
         played = Mode(policy) if mode else policy
-        asked = ask(world, played, episodes, key, mode=mode)
-        dreams = dream(world, policy, imagined, episodes, key=key, mode=mode)
-        terms = attribute(
+        asked = ask(world, played, episodes, key, mode=mode, as_played=as_played)
+        dreams = dream(world, policy, imagined, episodes, discount=discount, key=key, mode=mode)
+        terms, terms_training = attribute_at(
             world,
             played,
             episodes,
             asked,
+            discounts=(discount, world.discount),
             key=key,
             most_imagined_steps=most_imagined_steps,
             importance=weighted,
         )
+        reported = world.replace(discount=discount)
         orders = None
         if reward is not None:
-            orders = both_orders(world, played, episodes, terms, dreams, reward=reward, key=key)
+            orders = both_orders(reported, played, episodes, terms, dreams, reward=reward, key=key)
         most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
         measured = Measured(
+            discount=discount,
             dreams=dreams,
             asked=asked,
             terms=terms,
-            dimensions=by_dimension(world, played, episodes, asked, terms, key=key, most=most, importance=weighted),
-            weights=weights(world, played, episodes, asked, key) if worth is None else (),
-            bounds=bounds(world, policy, episodes, asked, np.asarray(dreams.full), key=key)
+            terms_training=terms_training,
+            plausibility=plausibility(world, episodes, dreams.episodes, known),
+            known=known,
+            dimensions=by_dimension(reported, played, episodes, asked, terms, key=key, most=most, importance=weighted),
+            weights=weights(reported, played, episodes, asked, key) if worth is None else (),
+            bounds=bounds(reported, policy, episodes, asked, np.asarray(dreams.full), key=key)
             if certify and mode
             else UNBOUNDED,
             orders=orders,

@@ -8,11 +8,21 @@ import numpy as np
 
 from paracosm.auditing.attribution import Terms
 from paracosm.auditing.bounds import Bounds
+from paracosm.auditing.conditions import Check, implausible, standing_of_policy, unfit
 from paracosm.auditing.dimensions import Dimensions
 from paracosm.auditing.dreams import Dreams, informative_horizon, overlay
 from paracosm.auditing.importance import Importance
 from paracosm.auditing.onestep import OneStep, baselines
-from paracosm.auditing.verdict import LEARNED, explanation, verdict
+from paracosm.auditing.verdict import (
+    LEARNED,
+    Explanation,
+    culprit,
+    explanation,
+    horizon_advice,
+    one_step_errors,
+    verdict,
+    verdict_training,
+)
 from paracosm.core.data import Trajectory
 from paracosm.core.estimators import mean
 from paracosm.core.mdp import MDP
@@ -20,10 +30,13 @@ from paracosm.core.records import (
     CauseByStep,
     Diagnosis,
     DynamicsByDimension,
+    Estimate,
     Finding,
     Gap,
     HorizonParts,
     Orders,
+    Plausibility,
+    Reference,
     Weights,
 )
 
@@ -33,12 +46,18 @@ _OVERLAYS = 3
 class Measured(NamedTuple):
     """All that an audit measured; `worth` only of episodes of another policy, `orders` only with the real reward.
 
-    `noisy` says whether chance is left in the terms, `differences` the parts whose derivatives are finite differences.
+    `terms` and all that follows from them are at the reporting `discount`, `terms_training` at the
+    world's. `noisy` says whether chance is left in the terms, `differences` the parts whose derivatives
+    are finite differences.
     """
 
+    discount: float
     dreams: Dreams
     asked: OneStep
     terms: Terms
+    terms_training: Terms
+    plausibility: Plausibility
+    known: Reference | None
     dimensions: Dimensions
     weights: tuple[Weights, ...]
     bounds: Bounds
@@ -50,80 +69,162 @@ class Measured(NamedTuple):
 
 
 class _Causes(NamedTuple):
-    """Discounted, `[episode]`: what imagination was believed to return, and why that is not the real return."""
+    """At one discount, `[episode]`: the predicted return, and why that is not the real return."""
 
     real: np.ndarray
-    believed: np.ndarray
+    predicted: np.ndarray
     by_cause: dict[str, np.ndarray]
 
     @property
     def total(self) -> np.ndarray:
-        return self.real - self.believed
+        return self.real - self.predicted
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Sum of the causes' absolute values."""
+        return np.sum([np.abs(term) for term in self.by_cause.values()], axis=0)
+
+    @property
+    def missed(self) -> np.ndarray:
+        """Sum of the causes minus the gap."""
+        return np.sum([*self.by_cause.values()], axis=0) - self.total
+
+    def gap(self) -> Gap:
+        """Means with intervals; whole episodes have no horizon term."""
+        exact = Estimate(0.0, 0.0, 0.0, len(self.real), "0 by definition: whole episodes are imagined")
+        terms = {cause: mean(term) for cause, term in self.by_cause.items()}
+        return Gap(mean(self.real), mean(self.predicted), mean(self.total), **{"horizon": exact, **terms})
 
 
-def diagnosis_of(world: MDP, episodes: Trajectory, found: Measured, training_horizon: int | None) -> Diagnosis:
+def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_horizon: int | None) -> Diagnosis:
     """The record; without a training horizon training is taken to have imagined whole episodes."""
-    causes, dreams, terms = _causes(world, episodes, found), found.dreams, found.terms
-    gap = Gap(
-        mean(causes.real),
-        mean(causes.believed),
-        mean(causes.total),
-        **{cause: mean(term) for cause, term in causes.by_cause.items()},
-    )
+    dreams, terms, worth = measured.dreams, measured.terms, measured.worth
+    causes = _causes(measured.discount, np.asarray(dreams.full), terms, episodes, worth)
+    gap, gap_training = causes.gap(), _gap_training(world, episodes, measured, training_horizon)
     by_step = {cause: _by_step(getattr(terms, cause)) for cause in LEARNED}
-    dimensions = _dimensions(found.dimensions)
+    dimensions = _dimensions(measured.dimensions)
     parts = None if training_horizon is None else _horizon_parts(dreams)
     horizon = episodes.alive.shape[1]
-    apart = found.noisy or found.worth is not None  # then real and imagined episodes are not each other's copies
-    shown = 0 if found.worth is not None else min(_OVERLAYS, len(causes.real))
-    weight = 1 if found.worth is None else found.worth.weights
+    apart = measured.noisy or worth is not None  # then real and imagined episodes are not each other's copies
+    shown = 0 if worth is not None else min(_OVERLAYS, len(causes.real))
+    weight = 1 if worth is None else worth.weights
+    real_return = mean((weight * episodes.reward).sum(axis=1))
+    errors = baselines(world, episodes, measured.asked)
+    check = _check(causes, measured, episodes)
+    evidence = Explanation(by_step, dimensions, measured.findings, errors)
+    horizons = horizon, training_horizon or horizon
+    discounts = measured.discount, world.discount
+    words = _words(gap, check, measured, real_return, evidence)
     return Diagnosis(
         gap=gap,
-        discount=world.discount,
+        gap_training=gap_training,
+        discount=measured.discount,
+        training_discount=world.discount,
         horizon=horizon,
-        training_horizon=horizon if training_horizon is None else training_horizon,
+        training_horizon=horizons[1],
         causes=by_step,
-        real_return=mean((weight * episodes.reward).sum(axis=1)),
+        real_return=real_return,
         imagined_return=mean(dreams.episodes.reward.sum(axis=1)),
+        reference=measured.known,
+        plausibility=measured.plausibility,
         mode_versus_sampled=mean(dreams.mode - dreams.sampled),
-        baselines=baselines(world, episodes, found.asked),
+        baselines=errors,
         informative_horizon=None if apart else informative_horizon(world, episodes, dreams.episodes),
-        data_edge_share=float(dreams.edge_share),
+        data_edge_share=None if dreams.edge_share is None else float(dreams.edge_share),
         closure=_closure(causes),
-        precision=_precision(found, episodes),
-        real_steps=int(episodes.alive.sum()),
+        missed=check.missed,
+        precision=_precision(measured, episodes),
+        other_actions=check.other_actions,
+        real_steps=check.steps,
         audited_steps=int(terms.audited.sum()),
         imagined_steps=terms.imagined_steps,
         overlays=tuple(overlay(episodes, dreams.episodes, i) for i in range(shown)),
         dynamics_by_dimension=dimensions,
         horizon_parts=parts,
-        orders=found.orders,
-        effective_episodes=None if found.worth is None else found.worth.effective,
-        weights=found.weights,
-        lipschitz=found.bounds.lipschitz,
-        contraction=found.bounds.contraction,
-        certificates=found.bounds.certificates,
-        findings=found.findings,
-        verdict=verdict(gap),
-        explanation=explanation(gap, by_step, dimensions, parts),
+        orders=measured.orders,
+        effective_episodes=None if worth is None else worth.effective,
+        weights=measured.weights,
+        lipschitz=measured.bounds.lipschitz,
+        contraction=measured.bounds.contraction,
+        certificates=measured.bounds.certificates,
+        findings=measured.findings,
+        verdict=words[0],
+        verdict_training="" if words.unfit else _words_training(gap, gap_training, discounts, horizons, parts),
+        explanation=words[1],
     )
 
 
-def _causes(world: MDP, episodes: Trajectory, found: Measured) -> _Causes:
+class _Words(NamedTuple):
+    """The verdict, what explains it, and whether no cause may be named."""
+
+    verdict: str
+    explanation: str
+    unfit: bool
+
+
+def _words(gap: Gap, check: Check, measured: Measured, real_return: Estimate, evidence: Explanation) -> _Words:
+    """The conditions first: of numbers that explain nothing no cause is named."""
+    plausible = measured.plausibility
+    broken = unfit(check, plausible, gap)
+    if broken:
+        return _Words(broken, f"Still valid: {one_step_errors(evidence.baselines)}.", unfit=True)
+    first = [standing_of_policy(real_return, measured.known), verdict(gap, measured.discount)]
+    then = [implausible(plausible), explanation(gap, evidence)]
+    return _Words(" ".join(filter(None, first)), " ".join(filter(None, then)), unfit=False)
+
+
+def _words_training(
+    gap: Gap,
+    training: Gap | None,
+    discounts: tuple[float, float],
+    horizons: tuple[int, int],
+    parts: HorizonParts | None,
+) -> str:
+    sentence = verdict_training(gap, training, discounts, horizons)
+    blamed = training is not None and culprit(training) == "horizon"
+    return f"{sentence} {horizon_advice(parts)}" if sentence and blamed else sentence
+
+
+def _causes(
+    discount: float, predicted: np.ndarray, terms: Terms, episodes: Trajectory, worth: Importance | None
+) -> _Causes:
     """Of another policy's episodes the real return is what imagination and its causes say: the terms are weighted."""
-    by_cause = {cause: getattr(found.terms, cause).sum(axis=1) for cause in LEARNED}
-    by_cause["horizon"] = found.dreams.full - found.dreams.believed
-    real = np.asarray(episodes.reward) @ world.discount ** np.arange(episodes.alive.shape[1])
-    if found.worth is not None:
-        real = found.dreams.believed + np.sum([*by_cause.values()], axis=0)
-    return _Causes(real, np.asarray(found.dreams.believed), by_cause)
+    by_cause = {cause: getattr(terms, cause).sum(axis=1) for cause in LEARNED}
+    real = np.asarray(episodes.reward) @ discount ** np.arange(episodes.alive.shape[1])
+    if worth is not None:
+        real = predicted + np.sum([*by_cause.values()], axis=0)
+    return _Causes(real, predicted, by_cause)
+
+
+def _gap_training(world: MDP, episodes: Trajectory, measured: Measured, training_horizon: int | None) -> Gap | None:
+    """The gap of what training believed; none where nothing tells it from that of whole episodes."""
+    if training_horizon is None and world.discount == measured.discount:
+        return None
+    dreams, terms = measured.dreams, measured.terms_training
+    causes = _causes(world.discount, np.asarray(dreams.full_training), terms, episodes, measured.worth)
+    if training_horizon is None:
+        return causes.gap()
+    believed = np.asarray(dreams.believed)
+    horizon = np.asarray(dreams.full_training) - believed
+    return causes._replace(predicted=believed, by_cause=causes.by_cause | {"horizon": horizon}).gap()
+
+
+def _check(causes: _Causes, measured: Measured, episodes: Trajectory) -> Check:
+    alive = np.asarray(episodes.alive)
+    partial = measured.terms.audited.sum() < alive.sum()
+    size = np.maximum(np.abs(causes.total), causes.sizes)
+    return Check(
+        exact=not (measured.noisy or partial or measured.worth is not None),
+        missed=float(np.mean(np.abs(causes.missed))),
+        size=float(np.mean(size)),
+        other_actions=int(measured.asked.other_action.sum()),
+        steps=int(alive.sum()),
+    )
 
 
 def _closure(causes: _Causes) -> float:
-    terms = np.array([*causes.by_cause.values()])
-    off, absolute = terms.sum(axis=0) - causes.total, np.abs(terms).sum(axis=0)
-    size = np.max([np.abs(causes.real), np.abs(causes.believed), absolute], axis=0)
-    return float(np.max(np.abs(off) / np.maximum(size, np.finfo(float).tiny)))
+    size = np.max([np.abs(causes.real), np.abs(causes.predicted), causes.sizes], axis=0)
+    return float(np.max(np.abs(causes.missed) / np.maximum(size, np.finfo(float).tiny)))
 
 
 def _precision(found: Measured, episodes: Trajectory) -> str:
@@ -158,7 +259,9 @@ def _dimensions(found: Dimensions) -> DynamicsByDimension:
 
 
 def _horizon_parts(dreams: Dreams) -> HorizonParts:
-    return HorizonParts(bootstrap=mean(dreams.guarded - dreams.believed), edge=mean(dreams.full - dreams.guarded))
+    return HorizonParts(
+        bootstrap=mean(dreams.guarded - dreams.believed), edge=mean(dreams.full_training - dreams.guarded)
+    )
 
 
 def _by_step(term: np.ndarray) -> CauseByStep:

@@ -24,20 +24,23 @@ _SAMPLED = 16  # rollouts a start
 
 
 class Dreams(NamedTuple):
-    """Imagined episodes of the mode from the real starts, and discounted returns `[episode]` beside them.
+    """Imagined episodes of the mode from the real starts, and returns `[episode]` beside them.
 
-    `full` is the return of `episodes`, `mode` and `sampled` those of the policy's mode and of the policy as it samples,
-    `believed` what training took for it, `guarded` that of whole episodes in the world that training took place in;
-    `edge_share` is the share of steps of `episodes` at the edge of the world's domain.
+    At the reporting discount: `full` is the return of `episodes`, `mode` and `sampled` those of the
+    policy's mode and of the policy as it samples. At the training discount: `full_training` is the
+    return of `episodes`, `believed` what training took for it, `guarded` that of whole episodes in the
+    world that training took place in. `edge_share` is the share of steps of `episodes` at the edge of
+    the world's domain, if it has one.
     """
 
     episodes: Trajectory
     full: Array
     mode: Array
     sampled: Array
+    full_training: Array
     believed: Array
     guarded: Array
-    edge_share: Array
+    edge_share: Array | None
 
 
 def dream(
@@ -46,24 +49,33 @@ def dream(
     imagined: Imagined | None,
     episodes: Trajectory,
     *,
+    discount: float,
     key: PRNGKey,
     mode: bool = True,
 ) -> Dreams:
     """Imagine from the start of each of the real `episodes`, for as many steps as its record could have.
 
-    With `mode` the policy's mode plays, else its samples.
+    Args:
+        world: The learned world; its discount is that of training.
+        policy: The audited policy.
+        imagined: How it was trained, if it is known.
+        episodes: Real episodes, NumPy arrays `[episode, time, …]`.
+        discount: The reporting discount.
+        key: Of the noise.
+        mode: Whether the policy's mode plays, else its samples.
 
     Raises:
         BadData: if the world leaves the finite numbers.
     """
     start, horizon = episodes.state[:, 0], episodes.alive.shape[1]
-    found = _dreamt(world, policy, imagined, start, steps_of(episodes), horizon=horizon, key=key, mode=mode)
+    options = {"horizon": horizon, "discount": discount, "key": key, "mode": mode}
+    found = _dreamt(world, policy, imagined, start, steps_of(episodes), **options)
     found = Dreams(*jax.tree.map(np.asarray, found))
     answers = {"the policy's action": "action", "the world's next state": "next_state", "the world's reward": "reward"}
     columns = {said: getattr(found.episodes, name) for said, name in answers.items()}
     checks.finite_steps("the imagined episode from the start of real episode", columns, found.episodes.alive)
-    for what in ("full", "sampled", "believed"):
-        _check_finite(what, getattr(found, what))
+    for what in ("full", "sampled", "full_training", "believed"):
+        _check_finite(what.replace("_", ", "), getattr(found, what))
     return found
 
 
@@ -85,6 +97,7 @@ def _dreamt(
     steps: Int[Array, " episode"],
     *,
     horizon: int,
+    discount: float,
     key: PRNGKey,
     mode: bool,
 ) -> Dreams:
@@ -100,16 +113,18 @@ def _dreamt(
     of_mode = play(world, Mode(policy), 1, keys)
     sampled = play(world, policy, _SAMPLED, jax.random.split(jax.random.fold_in(key, 1), _SAMPLED * len(start)))
     episodes = of_mode if mode else jax.tree.map(lambda column: column[::_SAMPLED], sampled)
-    by_mode, full = returns(of_mode.reward, world.discount), returns(episodes.reward, world.discount)
-    by_start = returns(sampled.reward, world.discount).reshape(len(start), _SAMPLED)
-    believed = guarded = full
+    by_mode, full = returns(of_mode.reward, discount), returns(episodes.reward, discount)
+    by_start = returns(sampled.reward, discount).reshape(len(start), _SAMPLED)
+    believed = guarded = full_training = returns(episodes.reward, world.discount)
     if imagined is not None:
         trained = Mode(imagined.policy) if mode else imagined.policy
         believed = _believed(imagined, trained, start, keys)
         guarded = returns(play(imagined.trained_in, trained, 1, keys).reward, world.discount)
-    edge = jnp.zeros_like(episodes.alive) if world.domain is None else world.domain.at_edge(episodes.next_state)
-    share = jnp.mean(edge, where=episodes.alive)
-    return Dreams(episodes, full, by_mode, by_start.mean(axis=1), believed, guarded, share)
+    domain, share = world.domain, None
+    if domain is not None:
+        share = jnp.mean(domain.at_edge(episodes.next_state), where=episodes.alive)
+    sampled_mean = by_start.mean(axis=1)
+    return Dreams(episodes, full, by_mode, sampled_mean, full_training, believed, guarded, share)
 
 
 def _believed(

@@ -17,7 +17,7 @@ from paracosm.core.records import Baselines
 from paracosm.core.types import Array, PRNGKey
 
 _SAME_ACTION = 1e-3  # of the box: more than 32 bits can be off
-_OTHER_ACTIONS = 0.05  # share of steps: a policy that jumps may fall to the other side in 64 bits
+_OTHER_ACTIONS = 0.05  # share of steps: beyond, the episodes are another policy's
 
 
 class After(NamedTuple):
@@ -35,8 +35,8 @@ class After(NamedTuple):
 class OneStep(NamedTuple):
     """The learned parts at every real step: ŝ' `[episode, time, state]`, and what they say of s' and of ŝ'.
 
-    V̂ is not known yet: 0. `action` is the policy's mode; `other_action` says where the recorded action is another,
-    `noisy` where another draw of the dynamics is another state.
+    V̂ is not known yet: 0. `action` is the policy's mode; `other_action` says where the recorded action is another
+    beyond rounding, `noisy` where another draw of the dynamics is another state.
     """
 
     imagined_state: Array
@@ -47,10 +47,24 @@ class OneStep(NamedTuple):
     noisy: Array
 
 
-def ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey, *, mode: bool = True) -> OneStep:
+def ask(
+    world: MDP,
+    policy: Policy,
+    episodes: Trajectory,
+    key: PRNGKey,
+    *,
+    mode: bool = True,
+    as_played: Policy | None = None,
+) -> OneStep:
     """Ask the learned `world` at every step of real `episodes`; the answer is in NumPy.
 
-    With `mode` the episodes must be of the policy's mode.
+    Args:
+        world, policy: In the precision of the analysis.
+        episodes: Real episodes, NumPy arrays `[episode, time, …]`.
+        key: Of the noise.
+        mode: Whether the episodes must be of the policy's mode.
+        as_played: The policy in the precision in which it played; where it repeats the recorded action
+            in 32 bits, a policy that jumps fell to the other side by rounding.
 
     Raises:
         BadData: the world or the policy gives numbers that are not finite; the recorded actions are not
@@ -64,10 +78,14 @@ def ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey, *, mode:
         "the policy's action": asked.action,
     }
     checks.finite_steps("real episode", answers, np.asarray(episodes.alive))
+    alive = np.asarray(episodes.alive)
+    other = asked.other_action & alive & mode
+    if other.any() and as_played is not None:
+        other[other] = _not_as_played(world, as_played, episodes, other)
+    asked = asked._replace(other_action=other)
     if not mode:
         return asked
-    alive = np.asarray(episodes.alive)
-    others, taken = int(np.sum(asked.other_action & alive)), int(alive.sum())
+    others, taken = int(other.sum()), int(alive.sum())
     if others > _OTHER_ACTIONS * taken:
         raise checks.BadData(
             f"{others} of the {taken} recorded actions are not those of the policy to be audited, its mode: attribution"
@@ -101,6 +119,15 @@ def _differ(space: Box | Discrete, recorded: Array, now: Array) -> Array:
         return jnp.asarray(recorded != now)
     same = jnp.abs(recorded - now) <= _SAME_ACTION * (space.high - space.low)  # not a number: not the same
     return ~jnp.all(same)
+
+
+def _not_as_played(world: MDP, policy: Policy, episodes: Trajectory, where: np.ndarray) -> np.ndarray:
+    """Whether the policy in 32 bits, too, acts otherwise than recorded, at the steps `where`, `[rows]`."""
+    with jax.enable_x64(False):
+        states = jnp.asarray(np.asarray(episodes.state)[where], jnp.float32)
+        chosen = np.asarray(jax.vmap(policy.mode)(states))
+    recorded = np.asarray(episodes.action)[where]
+    return np.array([bool(_differ(world.spec.action, *pair)) for pair in zip(recorded, chosen, strict=True)])
 
 
 def _in_words(errors: Baselines) -> str:

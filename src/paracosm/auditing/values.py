@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,13 +22,34 @@ _ROWS = 512
 
 
 def values(world: MDP, policy: Policy, states: np.ndarray, steps: np.ndarray, key: PRNGKey) -> np.ndarray:
-    """Discounted return of `steps[i]` steps of `policy` in `world` from `states[i]`, `[rows]`.
+    """Discounted return of `steps[i]` steps of `policy` in `world` from `states[i]`, `[rows]`."""
+    return values_at(world, policy, states, steps, key, discounts=(world.discount,))[0]
 
-    Rows of like length run together, so the cost is about `sum(steps)` imagined steps. Rows of no steps are 0.
+
+def values_at(
+    world: MDP,
+    policy: Policy,
+    states: np.ndarray,
+    steps: np.ndarray,
+    key: PRNGKey,
+    *,
+    discounts: Sequence[float],
+) -> Float[np.ndarray, "discount rows"]:
+    """Returns of the same imagined rollouts at several discounts, `[discount, rows]`.
+
+    Rows of like length run together, so the cost is about `sum(steps)` imagined steps.
+
+    Args:
+        world, policy: What is imagined.
+        states: First states, `[rows, state]`.
+        steps: Length of each rollout, `[rows]`; rows of no steps are 0.
+        key: Of the noise.
+        discounts: γ of each return, in [0, 1]; that of `world` is not used.
     """
     keys = jax.random.split(key, len(states))
     size = min(_ROWS, 1 << max(int(np.sum(steps > 0)) - 1, 1).bit_length())
-    return _in_blocks(partial(_values, world, policy), (states, keys), steps, size)[0]
+    run = partial(_values, np.asarray(discounts, states.dtype), (world, policy))
+    return _in_blocks(run, (states, keys), steps, size, (len(discounts),))[0].T
 
 
 def gradients(
@@ -39,50 +60,55 @@ def gradients(
     Rows with equal keys share their noise. No row has more than `most` steps: one program serves any number of rows of
     any such length. The cost is about five times that of `values`.
     """
-    value, gradient = _in_blocks(partial(_gradients, world, policy, most=most), (states, keys), steps, _ROWS)
+    run = partial(_gradients, world, policy, most=most)
+    value, gradient = _in_blocks(run, (states, keys), steps, _ROWS, (), states.shape[1:])
     return value, gradient
 
 
-def _in_blocks(run: Callable[..., Any], rows: tuple[Any, Any], steps: np.ndarray, size: int) -> list[np.ndarray]:
-    """`run(states, steps, keys)` on blocks of `size` rows of like length; its results, 0 for rows of no steps."""
+def _in_blocks(
+    run: Callable[..., Any], rows: tuple[Any, Any], steps: np.ndarray, size: int, *shapes: tuple[int, ...]
+) -> list[np.ndarray]:
+    """`run(states, steps, keys)` on blocks of `size` rows of like length; 0 for rows of no steps.
+
+    Its results have the `shapes`, by row.
+    """
     states, keys = rows
     order = np.argsort(-steps, kind="stable")
     order = order[steps[order] > 0]
     # Neighbours in length go to different devices, so that these finish together.
     dealt = np.arange(size).reshape(-1, 2).T.ravel()
-    found: list[np.ndarray] | None = None
+    results = [np.zeros((len(steps), *shape)) for shape in shapes]
     for first in range(0, len(order), size):
         block = order[first : first + size]
         padded = np.resize(block, size)[dealt]
         of_block = np.where(dealt < len(block), steps[padded], 0)
-        results = [np.asarray(each) for each in run(states[padded], of_block, keys[padded])]
-        found = found or [np.zeros((len(steps), *each.shape[1:])) for each in results]
-        for all_rows, result in zip(found, results, strict=True):
-            all_rows[block] = result[np.argsort(dealt)][: len(block)]
-    return found or [np.zeros(len(steps)), np.zeros(states.shape)]
+        for all_rows, result in zip(results, run(states[padded], of_block, keys[padded]), strict=True):
+            all_rows[block] = np.asarray(result)[np.argsort(dealt)][: len(block)]
+    return results
 
 
 @eqx.filter_jit
 def _values(
-    world: MDP,
-    policy: Policy,
+    discounts: Float[Array, " discount"],
+    played: tuple[MDP, Policy],
     states: Float[Array, "rows state"],
     steps: Int[Array, " rows"],
     keys: Key[jax.Array, " rows"],
-) -> tuple[Float[Array, " rows"]]:
+) -> tuple[Float[Array, "rows discount"]]:
     """One compiled program that runs as long as its longest row needs."""
 
-    def local(world: MDP, policy: Policy, states: Array, steps: Array, keys: Array) -> Array:
+    def local(discounts: Array, played: tuple[MDP, Policy], states: Array, steps: Array, keys: Array) -> Array:
         def step(t: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             state, alive, total = carry
             at = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
-            _, next_state, reward, ended = advance(world, policy, state, alive & (t < steps), at)
-            return next_state, alive & ~ended, total + world.discount**t * reward
+            _, next_state, reward, ended = advance(*played, state, alive & (t < steps), at)
+            return next_state, alive & ~ended, total + discounts**t * reward[:, None]
 
-        start = (states, jnp.ones(len(states), bool), jnp.zeros(len(states), states.dtype))
+        total = jnp.zeros((len(states), len(discounts)), states.dtype)
+        start = (states, jnp.ones(len(states), bool), total)
         return jax.lax.fori_loop(0, jnp.max(steps), step, start)[2]
 
-    return (spread(local, len(states), shared=2)(world, policy, states, steps, keys),)
+    return (spread(local, len(states), shared=2)(discounts, played, states, steps, keys),)
 
 
 @eqx.filter_jit

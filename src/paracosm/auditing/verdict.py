@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from paracosm.core.records import CauseByStep, DynamicsByDimension, Gap, HorizonParts
+from paracosm.core.records import (
+    Baselines,
+    CauseByStep,
+    DynamicsByDimension,
+    Finding,
+    Gap,
+    HorizonParts,
+    discounted,
+)
 
 CAUSES = {
     "reward": "the reward model",
@@ -16,7 +25,11 @@ CAUSES = {
     "horizon": "the training horizon (the bootstrapped value and the edge of the data)",
 }
 LEARNED = ("reward", "termination", "dynamics")
+UNEXPLAINED_REWARD = "unexplained reward"  # the finding that makes more reward labels useless
 _ROUNDING = 1e-6  # of the returns: what observations in 32 bits cannot tell from zero
+_TEN_TIMES = 10.0  # an unsure term this much larger than the clear one decides what to do first
+_SURE = 100.0  # half widths: beyond, a larger ratio says nothing more
+_MOST_WEIGHT = 0.95  # of all discount weights: the steps that a discounted gap is about
 _ADVICE = {
     "reward": "First buy reward labels where the policy goes, or look at how rewards are recorded",
     "termination": "First check how terminations and time limits are recorded, and buy episodes that end",
@@ -24,6 +37,19 @@ _ADVICE = {
     "bootstrap": "First train with longer imagined rollouts, or fit the value better: more data cannot mend this",
     "edge": "First buy data where the policy wants to go, or widen the learn margin: training was stopped there",
 }
+_UNEXPLAINED = (
+    "More reward labels cannot mend this: the reward depends on something that the state does not show,"
+    " so first add it to the observation"
+)
+
+
+class Explanation(NamedTuple):
+    """What the explanation goes by beside the gap; every field is at the reporting discount."""
+
+    causes: dict[str, CauseByStep]
+    dimensions: DynamicsByDimension
+    findings: tuple[Finding, ...]
+    baselines: Baselines
 
 
 def culprit(gap: Gap, among: Iterable[str] = tuple(CAUSES)) -> str | None:
@@ -31,63 +57,80 @@ def culprit(gap: Gap, among: Iterable[str] = tuple(CAUSES)) -> str | None:
     return max(_clear(gap, among), key=lambda cause: abs(getattr(gap, cause).mean), default=None)
 
 
-def _rounding(gap: Gap) -> float:
-    return _ROUNDING * max(abs(gap.real.mean), abs(gap.imagined.mean))
+def rounding(gap: Gap) -> float:
+    """The size of a term, in units of return, that observations in 32 bits cannot tell from zero."""
+    return _ROUNDING * max(abs(gap.real.mean), abs(gap.predicted.mean))
 
 
 def _clear(gap: Gap, among: Iterable[str] = tuple(CAUSES)) -> list[str]:
     """The causes whose interval excludes zero, by more than rounding."""
     terms = {cause: getattr(gap, cause) for cause in among}
-    return [cause for cause, term in terms.items() if term.excludes_zero and abs(term.mean) > _rounding(gap)]
+    return [cause for cause, term in terms.items() if term.excludes_zero and abs(term.mean) > rounding(gap)]
+
+
+Kind = Literal["rounding", "undetermined", "cancels", "unexplained", "explained"]
 
 
 class _Standing(NamedTuple):
-    """The largest clear cause that explains the gap, if one does, and whether errors cancel."""
+    """What kind of verdict the intervals allow, and the largest clear cause that explains the gap."""
 
+    kind: Kind
     lead: str | None
-    cancels: bool
 
 
 def _standing(gap: Gap) -> _Standing:
     """Errors cancel if less than half of the larger side is left; else clear causes of the gap's sign explain it."""
-    terms = [getattr(gap, cause).mean for cause in CAUSES]
-    sides = [sum(max(sign * term, 0.0) for term in terms) for sign in (1, -1)]
+    terms = [getattr(gap, cause) for cause in CAUSES]
+    if all(max(abs(term.low), abs(term.high)) <= rounding(gap) for term in terms):
+        return _Standing("rounding", None)
+    if culprit(gap) is None:
+        return _Standing("undetermined", None)
+    sides = [sum(max(sign * term.mean, 0.0) for term in terms) for sign in (1, -1)]
     if min(sides) > 0 and abs(gap.total.mean) < max(sides) / 2:
-        return _Standing(None, cancels=True)
-    along = [cause for cause in CAUSES if getattr(gap, cause).mean * gap.total.mean > 0]
-    return _Standing(culprit(gap, along), cancels=False)
+        return _Standing("cancels", None)
+    lead = culprit(gap, [cause for cause in CAUSES if _along(gap, cause)])
+    return _Standing("unexplained" if lead is None else "explained", lead)
 
 
-def verdict(gap: Gap) -> str:
-    """Size of the gap, its main cause with the interval, or that it is undetermined and what would settle it.
+def verdict(gap: Gap, discount: float = 1.0) -> str:
+    """Size of the whole-episode gap, its main cause with the interval, or what would settle it.
 
     A cause is said to make most of the gap only if it has the gap's sign, is half of it, and no interval of another
     reaches its own on that side. Where errors cancel, the gap is the cause of neither, and the largest of each sign
     are named. The horizon is a matter of training, not of data: where it leads, the worst learned part is named too.
     """
-    doubt = (
-        "" if gap.total.excludes_zero or abs(gap.total.mean) <= _rounding(gap) else ", not clearly different from zero,"
-    )
-    size = (
-        f"Training believed {gap.imagined.mean:.4g} (discounted), the real return is {gap.real.mean:.4g}:"
-        f" the gap of {gap.total.mean:+.3g}{_share(gap)}"
-    )
-    terms = [getattr(gap, cause) for cause in CAUSES]
-    if all(max(abs(term.low), abs(term.high)) <= _rounding(gap) for term in terms):
-        return f"{size} is no more than rounding, and so is every cause."
-    blamed = culprit(gap)
-    if blamed is None:
+    unit = "" if discount == 1 else f" ({discounted(discount)})"
+    returns = f"The imagined return is {gap.predicted.mean:.4g}{unit}, the real return is {gap.real.mean:.4g}"
+    return f"{returns}: the gap of {_size(gap)} {_clause(gap)}."
+
+
+def _size(gap: Gap) -> str:
+    """The gap as a number and as a share of the larger return, and whether it may be none."""
+    scale = max(abs(gap.real.mean), abs(gap.predicted.mean))
+    share = f" ({abs(gap.total.mean) / scale:.1%} of the return)" if scale > 0 else ""
+    sure = gap.total.excludes_zero or abs(gap.total.mean) <= rounding(gap)
+    kind = _standing(gap).kind
+    doubt = "" if sure or kind in ("rounding", "undetermined") else ", not clearly different from zero,"
+    return f"{gap.total.mean:+.3g}{share}{doubt}"
+
+
+def _clause(gap: Gap) -> str:
+    """The rest of a sentence that begins with the gap: what it comes from."""
+    kind, lead = _standing(gap)
+    if kind == "rounding":
+        return "is no more than rounding, and so is every cause"
+    if kind == "undetermined":
         return (
-            f"{size} has an undetermined cause, since every interval that is beyond rounding includes zero;"
-            f" {_more(gap)} would narrow them."
+            "has an undetermined cause, since every interval that is beyond rounding includes zero;"
+            f" {_more(gap)} would narrow them"
         )
-    lead, cancels = _standing(gap)
-    if cancels:
-        return f"{size}{doubt} {_cancelling(gap)}."
-    if lead is None:
-        return f"{size}{doubt} {_unexplained(gap, blamed)}."
-    against = f"; {_said(gap, blamed)}, is clearly wrong too, and works against it" if not _along(gap, blamed) else ""
-    return f"{size}{doubt} {_explained(gap, lead)}{against}."
+    if kind == "cancels":
+        return _cancelling(gap)
+    largest = culprit(gap)
+    if lead is None or largest is None:
+        return _unexplained(gap, largest or "")
+    against = "" if _along(gap, largest) else f"; {_named(gap, largest)}, is clearly wrong too, and works against it"
+    return f"{_explained(gap, lead)}{against}"
 
 
 def _along(gap: Gap, cause: str) -> bool:
@@ -106,16 +149,16 @@ def _cancelling(gap: Gap) -> str:
     doubt = (
         f"; {' and '.join(CAUSES[cause] for cause in unsure)} unsure, which {_more(gap)} would settle" if unsure else ""
     )
-    return f"is what remains of errors that cancel: {_said(gap, pair[0])}, against {_said(gap, pair[1])}{doubt}"
+    return f"is what remains of errors that cancel: {_named(gap, pair[0])}, against {_named(gap, pair[1])}{doubt}"
 
 
-def _unexplained(gap: Gap, blamed: str) -> str:
+def _unexplained(gap: Gap, largest: str) -> str:
     """No clear cause has the gap's sign: what is clear works against it, what makes it is unsure."""
     along = [cause for cause in CAUSES if _along(gap, cause)]
     unsure = max(along, key=lambda cause: abs(getattr(gap, cause).mean), default=None)
-    named = f"{_said(gap, unsure)}, is unsure; " if unsure else ""
+    doubt = f"{_named(gap, unsure)}, is unsure; " if unsure else ""
     return (
-        f"has an undetermined cause: {_said(gap, blamed)}, is clearly wrong but works the other way; {named}"
+        f"has an undetermined cause: {_named(gap, largest)}, is clearly wrong but works the other way; {doubt}"
         f"{_more(gap)} would settle it"
     )
 
@@ -126,12 +169,12 @@ def _explained(gap: Gap, lead: str) -> str:
     reach = {cause: max(sign * getattr(gap, cause).low, sign * getattr(gap, cause).high) for cause in CAUSES}
     rivals = [cause for cause in CAUSES if cause != lead and reach[cause] >= min(sign * term.low, sign * term.high)]
     unsure = [cause for cause in rivals if cause not in _clear(gap)]
-    clear = ", and ".join(_said(gap, cause) for cause in (lead, *(cause for cause in rivals if cause not in unsure)))
+    clear = ", and ".join(_named(gap, cause) for cause in (lead, *(cause for cause in rivals if cause not in unsure)))
     worst = _worst_part(gap, lead)
     if unsure:
         rival = max(unsure, key=lambda cause: reach[cause])
         return (
-            f"comes in part from {clear}; {_said(gap, rival)}, may weigh more, which {_more(gap)} would settle{worst}"
+            f"comes in part from {clear}; {_named(gap, rival)}, may weigh more, which {_more(gap)} would settle{worst}"
         )
     if rivals:
         return f"comes from {clear}; their intervals overlap{worst}"
@@ -140,32 +183,100 @@ def _explained(gap: Gap, lead: str) -> str:
     return f"comes from several causes, more from {clear}, than from any other{worst}"
 
 
-def _said(gap: Gap, cause: str) -> str:
+def _named(gap: Gap, cause: str) -> str:
     return f"{CAUSES[cause]}, {getattr(gap, cause):+.3g}"
 
 
-def explanation(
-    gap: Gap, causes: dict[str, CauseByStep], dimensions: DynamicsByDimension, parts: HorizonParts | None
-) -> str:
-    """Where in the episode and in which state components, what to do first, and how sure: what follows the verdict."""
-    lead = _standing(gap).lead
+def _worst_part(gap: Gap, blamed: str) -> str:
+    """The learned part that is the most wrong of those clearly so, where something else is blamed."""
+    part = culprit(gap, LEARNED)
+    if part is None or blamed in LEARNED:
+        return ""
+    return f"; the learned part that is most clearly wrong is {_named(gap, part)}"
+
+
+def verdict_training(gap: Gap, training: Gap | None, discounts: tuple[float, float], horizons: tuple[int, int]) -> str:
+    """How and why the verdict on what training believed differs from that on whole episodes; empty where it does not.
+
+    Args:
+        gap: Of whole episodes, at the reporting discount.
+        training: Of what training believed, at the training discount.
+        discounts: The reporting and the training discount.
+        horizons: Steps of a whole episode and of a rollout in training.
+    """
+    if training is None or _standing(training) == _standing(gap):
+        return ""
+    reported, trained = discounts
+    steps, rollout = horizons
+    counted = np.cumsum(trained ** np.arange(steps))
+    first = int(np.searchsorted(counted, _MOST_WEIGHT * counted[-1])) + 1
+    reasons = []
+    if trained != reported:
+        weighs = "all steps alike" if reported == 1 else f"step t by {reported:g}^t"
+        reasons.append(
+            f"the training discount of {trained:g} puts {_MOST_WEIGHT:.0%} of the weight on the first {first} of"
+            f" {steps} steps, while the gap above weighs {weighs}"
+        )
+    if rollout < steps:
+        reasons.append(f"training imagined {rollout} steps and added a value for the rest")
+    why = f", because {', and '.join(reasons)}" if reasons else ""
+    return (
+        f"The verdict on what training believed is another{why}: there the real return is {training.real.mean:.4g},"
+        f" training believed {training.predicted.mean:.4g}, and the gap of {_size(training)} {_clause(training)}."
+    )
+
+
+def explanation(gap: Gap, evidence: Explanation) -> str:
+    """Where in the episode and in which state components, what to do first, and how sure."""
+    kind, lead = _standing(gap)
+    if kind == "rounding":
+        return f"A world can be wrong and cost nothing: {one_step_errors(evidence.baselines)}."
     blamed = lead or culprit(gap)
     if blamed is None:
         return f"How sure: these are {gap.total.n} episodes; no part is clearly wrong on average."
-    advice = blamed
-    said = [] if lead else ["To mend one part alone may widen the gap, since others work against it."]
-    if blamed in causes:
-        said.append(_when(blamed, causes[blamed]))
+    sentences = [] if lead else ["To mend one part alone may widen the gap, since others work against it."]
+    if blamed in evidence.causes:
+        sentences.append(_when(blamed, evidence.causes[blamed]))
     if blamed == "dynamics":
-        said.append(_which(dimensions))
-    if blamed == "horizon" and parts is not None:
-        advice = "edge" if abs(parts.edge.mean) > abs(parts.bootstrap.mean) else "bootstrap"
-        said.append(
-            f"Of the horizon term {parts.bootstrap:+.3g} is the value that ended its rollouts and {parts.edge:+.3g}"
-            " the price of leaving the data."
+        sentences.append(_which(evidence.dimensions))
+    return " ".join([*sentences, _advice(gap, blamed, evidence.findings), _how_sure(gap, blamed)])
+
+
+def one_step_errors(errors: Baselines) -> str:
+    """The one-step errors beside those of the simplest predictors, as a clause."""
+    return (
+        f"its one-step errors are, in scaled states, {errors.dynamics:.3g} of the dynamics (the mean next state"
+        f" {errors.mean_next_state:.3g}), and {errors.reward:.3g} of the reward (zero {errors.zero_reward:.3g})"
+    )
+
+
+def horizon_advice(parts: HorizonParts | None) -> str:
+    """What the horizon term is made of and what to do first about it; empty where nothing was trained."""
+    if parts is None:
+        return ""
+    advice = "edge" if abs(parts.edge.mean) > abs(parts.bootstrap.mean) else "bootstrap"
+    return (
+        f"Of the horizon term {parts.bootstrap:+.3g} is the value that ended its rollouts and {parts.edge:+.3g}"
+        f" the price of leaving the data. {_ADVICE[advice]}."
+    )
+
+
+def _advice(gap: Gap, blamed: str, findings: tuple[Finding, ...]) -> str:
+    """What to do first: about the clear cause, or about an unsure one that is ten times as large."""
+    sizes = {cause: abs(getattr(gap, cause).mean) for cause in LEARNED}
+    largest = max(sizes, key=lambda cause: sizes[cause])
+    if sizes[largest] >= _TEN_TIMES * abs(getattr(gap, blamed).mean):
+        return (
+            f"{_first(largest, findings)}: its term is {_named(gap, largest)}, unsure but"
+            f" {sizes[largest] / abs(getattr(gap, blamed).mean):.0f} times as large; {_more(gap)} would settle it."
         )
-    first = _ADVICE.get(advice, _ADVICE["bootstrap"])
-    return " ".join([*said, f"{first}.", _how_sure(gap, blamed)])
+    return f"{_first(blamed, findings)}."
+
+
+def _first(cause: str, findings: tuple[Finding, ...]) -> str:
+    if cause == "reward" and any(finding.kind == UNEXPLAINED_REWARD for finding in findings):
+        return _UNEXPLAINED
+    return _ADVICE.get(cause, _ADVICE["bootstrap"])
 
 
 def _when(blamed: str, cause: CauseByStep) -> str:
@@ -178,34 +289,19 @@ def _when(blamed: str, cause: CauseByStep) -> str:
     )
 
 
-def _which(found: DynamicsByDimension) -> str:
+def _which(dimensions: DynamicsByDimension) -> str:
     """The state components that are clearly wrong, the largest first, or that none is."""
-    clear = [i for i, term in enumerate(found.dimensions) if term.excludes_zero]
+    clear = [i for i, term in enumerate(dimensions.dimensions) if term.excludes_zero]
     if not clear:
         return "No single state component is clearly to blame."
-    ranked = sorted(clear, key=lambda i: -abs(found.dimensions[i].mean))[:3]
-    named = ", ".join(f"{i} ({found.dimensions[i].mean:+.3g})" for i in ranked)
+    ranked = sorted(clear, key=lambda i: -abs(dimensions.dimensions[i].mean))[:3]
+    named = ", ".join(f"{i} ({dimensions.dimensions[i].mean:+.3g})" for i in ranked)
     return f"State component{'s' if len(ranked) > 1 else ''} to look at: {named}."
 
 
 def _how_sure(gap: Gap, blamed: str) -> str:
     term = getattr(gap, blamed)
     half = (term.high - term.low) / 2
-    return (
-        f"How sure: over {term.n} episodes the {blamed} term is {abs(term.mean) / half if half else np.inf:.1f} times"
-        " the half width of its 95% interval."
-    )
-
-
-def _worst_part(gap: Gap, blamed: str) -> str:
-    """The learned part that is the most wrong of those clearly so, where something else is blamed."""
-    part = culprit(gap, LEARNED)
-    if part is None or blamed in LEARNED:
-        return ""
-    return f"; the learned part that is most clearly wrong is {_said(gap, part)}"
-
-
-def _share(gap: Gap) -> str:
-    """The gap as a share of the larger return, in brackets."""
-    scale = max(abs(gap.real.mean), abs(gap.imagined.mean))
-    return f" ({abs(gap.total.mean) / scale:.1%} of the return)" if scale > 0 else ""
+    ratio = abs(term.mean) / half if half else math.inf
+    times = f"{ratio:.1f} times" if ratio < _SURE else f"more than {_SURE:.0f} times"
+    return f"How sure: over {term.n} episodes the {blamed} term is {times} the half width of its 95% interval."

@@ -28,7 +28,8 @@ _FIRST_SEED = 10_000
 class Flags:
     """Explain the gap between the imagined and the real return of a policy.
 
-    The gap is split exactly into the parts to blame: reward, termination, dynamics, and the horizon of training.
+    The gap of whole episodes is split exactly into the parts to blame: reward, termination, dynamics; and beside it
+    that of what training believed, with the horizon of training as a fourth.
     Of a finished run, such as: paracosm audit runs/pendulum --episodes 100 --out audit.html
 
     Or of your own PyTorch, JAX or NumPy model; --world and --policy import your own file, from the current directory
@@ -46,6 +47,8 @@ class Flags:
         episodes: Record this many new real episodes; a run's own if not given, 20 with --env.
         first_seed: The first new episode's seed; 10000 if not given.
         seed: With --world: the audit's own seed; 0 if not given. A run has its own.
+        discount: Explain the gap of returns discounted by this a step; whole episodes are not discounted if not given.
+            The gap at the training discount stands beside it.
         all_steps: Audit every real step, however many imagined steps that takes; else a random subset where it would
             be more than 20 million.
         trust: Import the code that the run names (its environment or known parts), if the run is your own.
@@ -63,6 +66,7 @@ class Flags:
     episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     first_seed: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     seed: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    discount: Annotated[float, tyro.conf.arg(metavar="GAMMA")] = 1.0
     all_steps: bool = False
     trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -111,7 +115,7 @@ def _of_run(path: Path, flags: Flags, tell: Progress) -> Diagnosis:
             progress=lambda done, total: tell("evaluate", done, total, ""),
         )
     tell("audit", 0, 1, "")
-    return audit_run(run, episodes, most_imagined_steps=_most(flags))
+    return audit_run(run, episodes, discount=flags.discount, most_imagined_steps=_most(flags))
 
 
 def _of_model(flags: Flags, tell: Progress) -> Diagnosis:
@@ -124,6 +128,7 @@ def _of_model(flags: Flags, tell: Progress) -> Diagnosis:
         episodes=_EPISODES if flags.episodes is None else flags.episodes,
         first_seed=_first(flags),
         seed=flags.seed or 0,
+        discount=flags.discount,
         most_imagined_steps=_most(flags),
         progress=tell,
     )

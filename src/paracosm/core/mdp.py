@@ -88,7 +88,7 @@ class MDP(eqx.Module):
 
     Parts act on one state and one action: `dynamics(s, a, key) -> s'`, `reward(s, a, s') -> scalar`,
     `termination(s, a, s') -> bool`, `initial(key) -> s`. A terminated state is absorbing with reward 0; the
-    terminal step's own reward counts.
+    terminal step's own reward counts. The horizon is finite, so the discount may be 1.
     """
 
     spec: Spec
@@ -100,7 +100,7 @@ class MDP(eqx.Module):
     domain: Domain | None = None
 
     def __check_init__(self) -> None:
-        checks.in_unit_interval("discount", self.discount, open_right=True)
+        checks.in_unit_interval("discount", self.discount)
 
     def replace(self, **parts: Any) -> MDP:
         """The same MDP with some parts swapped."""

@@ -142,14 +142,16 @@ class Training(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Gap(Record):
-    """Discounted real return minus what training believed, and its four causes, which sum to it.
+    """Real return minus predicted return at one discount, and the causes, which sum to it.
 
-    `imagined` is what training believed: the return of `training_horizon` imagined steps plus the bootstrapped
-    value. `real - imagined = total = reward + termination + dynamics + horizon` (theory, section 2).
+    `real - predicted = total = reward + termination + dynamics + horizon` (theory, section 2). Two
+    predictions are audited. The imagined return of the whole episode, at the reporting discount: its
+    horizon term is 0. What training believed, at the training discount: the return of
+    `training_horizon` imagined steps plus the bootstrapped value.
     """
 
     real: Estimate
-    imagined: Estimate
+    predicted: Estimate
     total: Estimate
     reward: Estimate
     termination: Estimate
@@ -275,6 +277,42 @@ class HorizonParts(Record):
 
 
 @dataclasses.dataclass(frozen=True)
+class Reference(Record):
+    """What real data say without the audited policy.
+
+    `policy` names what acted in them, such as "random actions", and `returns` is its undiscounted
+    return (none where no whole episode holds a label). Rewards lie in `reward`, `(low, high)`,
+    components of the state in `state_low` to `state_high`, `[state]`.
+    """
+
+    policy: str
+    returns: Estimate | None
+    reward: tuple[float, ...]
+    state_low: tuple[float, ...]
+    state_high: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plausibility(Record):
+    """Whether imagination stays among the returns and states that real data know.
+
+    An undiscounted return outside `allowed`, `(low, high)`, is more than the recorded rewards allow in
+    as many steps; `impossible` of `episodes` imagined episodes have one. `left` of them leave the range
+    of the recorded states by more than a quarter of its width, the first at `first_step`; `farthest` is
+    how many times that range's half width an imagined state lies from its middle, at `farthest_step`.
+    Steps are counted from 1.
+    """
+
+    episodes: int
+    allowed: tuple[float, ...]
+    impossible: int
+    left: int
+    first_step: int | None
+    farthest: float
+    farthest_step: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Overlay(Record):
     """One real episode and the imagined one from the same first state, `[time][state]` in the environment's units.
 
@@ -289,29 +327,44 @@ class Overlay(Record):
 class Diagnosis(Record):
     """What an audit found.
 
-    `closure` is the largest over episodes of |sum of the terms - gap|, relative to the largest of the returns
-    and the sum of absolute terms, with the imagined return computed apart; `precision` says what bounds it.
-    `audited_steps` of `real_steps` were attributed, at a cost of `imagined_steps`. `informative_horizon` is the
-    largest h such that at every k ≤ h the rolled-out state beats the mean state, not known where noise parts them.
-    `effective_episodes` is how many episodes of the policy itself the record is worth, if another policy recorded it.
-    `contraction` is the discount times the closed loop's Lipschitz constant: below 1 errors die out, from 1 on they may
-    grow with the horizon.
-    `explanation` goes on where the `verdict` ends: where, what to do first, how sure.
+    `gap` is that of whole episodes at the reporting `discount`, `gap_training` what training believed
+    at `training_discount` (none where nothing was trained and the world has the reporting discount).
+    `causes`, `dynamics_by_dimension`, `orders`, `weights`, `certificates`, `verdict` and `explanation`
+    are of `gap`; `horizon_parts` and `verdict_training`, which says how and why its verdict differs, are
+    of `gap_training`. `real_return` and `imagined_return` are never discounted.
+
+    `closure` is the largest over episodes of |sum of the terms - gap|, relative to the largest of the
+    returns and the sum of absolute terms, with the imagined return computed apart; `missed` is their
+    mean difference in units of return; `precision` says what bounds it. `other_actions` counts the
+    recorded actions that are not the policy's beyond rounding. `audited_steps` of `real_steps` were
+    attributed, at a cost of `imagined_steps`. `informative_horizon` is the largest h such that at every
+    k ≤ h the rolled-out state beats the mean state, not known where noise parts them. `data_edge_share`
+    is the share of imagined steps at the edge of the world's domain, if it has one.
+    `effective_episodes` is how many episodes of the policy itself the record is worth, if another
+    policy recorded it. `contraction` is the discount times the closed loop's Lipschitz constant: below
+    1 errors die out, from 1 on they may grow with the horizon. `explanation` goes on where the
+    `verdict` ends: where, what to do first, how sure.
     """
 
     gap: Gap
+    gap_training: Gap | None
     discount: float
+    training_discount: float
     horizon: int
     training_horizon: int
     causes: dict[str, CauseByStep]
     real_return: Estimate
     imagined_return: Estimate
+    reference: Reference | None
+    plausibility: Plausibility
     mode_versus_sampled: Estimate
     baselines: Baselines
     informative_horizon: int | None
-    data_edge_share: float
+    data_edge_share: float | None
     closure: float
+    missed: float
     precision: str
+    other_actions: int
     real_steps: int
     audited_steps: int
     imagined_steps: int
@@ -326,15 +379,34 @@ class Diagnosis(Record):
     certificates: tuple[Certificate, ...]
     findings: tuple[Finding, ...]
     verdict: str
+    verdict_training: str
     explanation: str
 
     def __str__(self) -> str:
-        rows = {"real": self.gap.real, "believed": self.gap.imagined, "gap": self.gap.total}
-        rows |= {f"  {cause}": getattr(self.gap, cause) for cause in ("reward", "termination", "dynamics", "horizon")}
-        rows |= {f"    component {i}": term for i, term in enumerate(self.dynamics_by_dimension.dimensions)}
-        rows["    remainder"] = self.dynamics_by_dimension.remainder
-        lines = [f"discounted by {self.discount:g} over {self.horizon:,} steps {'mean':>12}  95% interval"]
-        lines += [f"{name:37} {value.mean:>10.4g}  [{value.low:.4g}, {value.high:.4g}]" for name, value in rows.items()]
-        bounds = [f"{each.rung:37} {each.value:>10.4g}  {each.kind}" for each in self.certificates]
-        findings = [f"Finding: {each.sentence}" for each in self.findings]
-        return "\n".join([*lines, *bounds, *findings, self.verdict, self.explanation])
+        gaps = {f"whole episodes, {discounted(self.discount)}": self.gap}
+        if self.gap_training is not None:
+            gaps[f"training, {discounted(self.training_discount)}"] = self.gap_training
+        lines = [line for head, gap in gaps.items() for line in _lines(head, gap)]
+        parts = self.dynamics_by_dimension
+        rows = {f"  component {i}": term for i, term in enumerate(parts.dimensions)}
+        lines += [_line(name, value) for name, value in {**rows, "  remainder": parts.remainder}.items()]
+        bounds = [f"{rung.rung:37} {rung.value:>10.4g}  {rung.kind}" for rung in self.certificates]
+        findings = [f"Finding: {finding.sentence}" for finding in self.findings]
+        words = [self.verdict, self.explanation, self.verdict_training]
+        return "\n".join([*lines, *bounds, *findings, *filter(None, words)])
+
+
+def discounted(discount: float) -> str:
+    """How returns are added up, in words."""
+    return "not discounted" if discount == 1 else f"discounted by {discount:g} a step"
+
+
+def _lines(head: str, gap: Gap) -> list[str]:
+    rows = {"real": gap.real, "predicted": gap.predicted, "gap": gap.total}
+    causes = ("reward", "termination", "dynamics", "horizon")
+    rows |= {f"  {cause}": getattr(gap, cause) for cause in causes}
+    return [f"{head:37} {'mean':>10}  95% interval", *(_line(*row) for row in rows.items())]
+
+
+def _line(name: str, value: Estimate) -> str:
+    return f"{name:37} {value.mean:>10.4g}  [{value.low:.4g}, {value.high:.4g}]"

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from paracosm.core.decisions import Decision
-from paracosm.core.records import Diagnosis, Estimate, PartFit, Record, Training, plain
+from paracosm.core.records import Diagnosis, Estimate, Gap, PartFit, Record, Training, plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,10 @@ class RunResult(Record):
         def three(estimate: Estimate) -> dict[str, Any]:
             return {key: value for key, value in estimate.to_dict().items() if key in interval}
 
-        gap = {field.name: three(getattr(found.gap, field.name)) for field in dataclasses.fields(found.gap)}
+        def split(gap: Gap) -> dict[str, Any]:
+            terms = {field.name: three(getattr(gap, field.name)) for field in dataclasses.fields(gap)}
+            return {**terms, "imagined": terms["predicted"]}  # the name of the versions before 0.2
+
         document = {
             "env": self.env,
             "seed": self.seed,
@@ -66,8 +69,12 @@ class RunResult(Record):
             },
             "real_return": {**three(found.real_return), "episodes": found.real_return.n},
             "imagined_return": three(found.imagined_return),
-            "gap": gap,
+            "reference": None if found.reference is None else found.reference.to_dict(),
+            "plausibility": found.plausibility.to_dict(),
+            "gap": split(found.gap),
+            "gap_training": None if found.gap_training is None else split(found.gap_training),
             "discount": found.discount,
+            "training_discount": found.training_discount,
             "horizon": found.horizon,
             "training_horizon": found.training_horizon,
             "mode_versus_sampled": three(found.mode_versus_sampled),
@@ -79,6 +86,7 @@ class RunResult(Record):
             "seconds": self.seconds,
             "warnings": list(self.warnings),
             "verdict": found.verdict,
+            "verdict_training": found.verdict_training,
         }
         return plain(document)
 

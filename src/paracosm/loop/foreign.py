@@ -38,6 +38,7 @@ def audit_foreign(
     episodes: int = 20,
     first_seed: int = 10_000,
     seed: int = 0,
+    discount: float = 1.0,
     most_imagined_steps: float = MOST_IMAGINED_STEPS,
     progress: Progress = silent,
 ) -> Diagnosis:
@@ -54,6 +55,7 @@ def audit_foreign(
         episodes: how many to record.
         first_seed: of the first one recorded.
         seed: of the audit.
+        discount: the reporting discount.
         most_imagined_steps: every step is audited up to this cost; beyond, a random subset, reweighted.
         progress: told of each stage.
 
@@ -72,7 +74,8 @@ def audit_foreign(
         _demand_steps(recorded)
         case = _case(_called(world, "world", spec), acting, recorded)
     progress("audit", 0, 1, "")
-    found = _audited(case, seed, most_imagined_steps)
+    options = {"seed": seed, "discount": discount, "most_imagined_steps": most_imagined_steps}
+    found = _audited(case, options)
     return dataclasses.replace(found, verdict=f"{case.note} {found.verdict}".strip())
 
 
@@ -146,11 +149,11 @@ def _case(made: Any, policy: Policy, recorded: Trajectory) -> _Case:
     return _Case(made, policy, recorded, "")
 
 
-def _audited(case: _Case, seed: int, most: float) -> Diagnosis:
+def _audited(case: _Case, options: Mapping[str, Any]) -> Diagnosis:
     """The audit; a foreign function's failure is told with the step, where playing the steps again finds it."""
     try:
         with foreign.plainly():
-            return audit(case.world, case.policy, case.episodes, seed=seed, most_imagined_steps=most)
+            return audit(case.world, case.policy, case.episodes, **options)
     except checks.ParacosmError as error:
         if not foreign.complained(error):
             raise

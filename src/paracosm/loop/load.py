@@ -10,12 +10,13 @@ from typing import Any
 
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import audit
+from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import read_json
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import StochasticPolicy
-from paracosm.core.records import Diagnosis
+from paracosm.core.records import Diagnosis, Reference
 from paracosm.core.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined
 from paracosm.learning.settings import FitSettings, LearnSettings
@@ -86,6 +87,12 @@ class Run:
             raise checks.Missing(f"the run in {self.path} was not evaluated yet; go on with paracosm run … --resume.")
         return trajectories.load(file)
 
+    @functools.cached_property
+    def reference(self) -> Reference:
+        """What the first purchase says without the policy."""
+        first = datasets.load(self.path / "data/round-0.npz")
+        return reference(first, RANDOM if self.config["data"] is None else RECORDED)
+
     @property
     def learn_settings(self) -> LearnSettings:
         """How the run's parts were fitted."""
@@ -122,7 +129,11 @@ def load(path: str | Path, *, trust: bool = False) -> Run:
 
 
 def audit_run(
-    run: Run, episodes: Trajectory | None = None, *, most_imagined_steps: float = MOST_IMAGINED_STEPS
+    run: Run,
+    episodes: Trajectory | None = None,
+    *,
+    discount: float = 1.0,
+    most_imagined_steps: float = MOST_IMAGINED_STEPS,
 ) -> Diagnosis:
     """Audit a run again, on its own evaluation episodes or on others of the same policy: see `audit`."""
     return audit(
@@ -130,6 +141,8 @@ def audit_run(
         run.policy,
         run.episodes if episodes is None else episodes,
         run.imagined,
+        discount=discount,
+        known=run.reference,
         seed=run.config["seed"],
         most_imagined_steps=most_imagined_steps,
     )

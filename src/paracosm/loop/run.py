@@ -13,6 +13,7 @@ import numpy as np
 
 from paracosm import reporting
 from paracosm.auditing.audit import audit
+from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.decisions import Bought, Curve, Decision
 from paracosm.core.files import read_json
@@ -128,7 +129,7 @@ class _Run:
         last = rounds[-1]
         store.save_policy(self.directory.file("policy"), last.imagined.policy)
         episodes = self._evaluate(last.imagined.policy)
-        diagnosis = self._audit(last, episodes)
+        diagnosis = self._audit(rounds[0], last, episodes)
         purse, decisions = self.config.purse(), [each.decision for each in rounds]
         if purse is not None:
             decisions.append(self._plan(self.config.rounds, purse, last, diagnosis.weights))
@@ -263,12 +264,14 @@ class _Run:
             lambda: trajectories.load(file),
         )
 
-    def _audit(self, last: _Round, episodes: Trajectory) -> Diagnosis:
+    def _audit(self, first: _Round, last: _Round, episodes: Trajectory) -> Diagnosis:
         self.progress("audit", 0, 1)
         world, imagined = last.learned.world, last.imagined
+        known = reference(first.data, RANDOM if self.owned is None else RECORDED)
+        options = {"known": known, "seed": self.config.seed, "certify": False}
         return self.directory.stage(
             "audit",
-            lambda: audit(world, imagined.policy, episodes, imagined, seed=self.config.seed, certify=False),
+            lambda: audit(world, imagined.policy, episodes, imagined, **options),
             lambda diagnosis: self.directory.write("audit.json", diagnosis.to_json()),
             lambda: Diagnosis.from_json(self.directory.file("audit.json").read_text(encoding="utf-8")),
         )

@@ -17,7 +17,7 @@ def warnings_of(fits: dict[str, PartFit], trainings: tuple[Training, ...], found
             said.append(
                 f"The learned {name} errs {share:.0%} as much as a constant would: {fit.rows} rows may be too few."
             )
-    if found.data_edge_share > _MUCH_EDGE:
+    if found.data_edge_share is not None and found.data_edge_share > _MUCH_EDGE:
         said.append(f"{found.data_edge_share:.0%} of the audited imagined steps lie at the edge of the data.")
     if "most allowed" in trainings[-1].stop:
         said.append("Training in imagination reached its most gradient steps before the imagined return stalled.")

@@ -19,9 +19,14 @@ from paracosm.reporting.figures.svg import alone, inline
 def diagnosis(found: Diagnosis) -> dict[str, Any]:
     """The figures of an audit; `most` is how many state dimensions its overlays show."""
     overlays = [figures.plot_overlay(found, episode) for episode in range(len(found.overlays))]
+    training = found.gap_training and figures.plot_gap(found.gap_training, "predicted")
+    of_training = "The gap of what training believed and its four causes with intervals"
     return {
         "returns": _inline(figures.plot_returns(found), "returns", "Real and imagined return with intervals"),
-        "gap": _inline(figures.plot_gap(found), "gap", "The total gap and its four causes with intervals"),
+        "gap": _inline(
+            figures.plot_gap(found.gap, "imagined"), "gap", "The gap of whole episodes and its causes with intervals"
+        ),
+        "gap_training": _inline(training, "gap-training", of_training) if training else "",
         "steps": _inline(figures.plot_steps(found), "steps", "Running sums of the causes over the episode"),
         "dimensions": _inline(figures.plot_dimensions(found), "dimensions", "The dynamics term by state component"),
         "overlays": _all(overlays, "overlay", "Imagined rollout over real episode"),

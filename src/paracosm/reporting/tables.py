@@ -7,20 +7,25 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from paracosm.core.decisions import Plan
-from paracosm.core.records import Diagnosis, Estimate, PartFit, Training, Weights
+from paracosm.core.records import Diagnosis, Estimate, Gap, PartFit, Training, Weights
 from paracosm.core.results import Comparison, Purchases, RunResult
 from paracosm.reporting import words
 
-NOTES = {
-    "real": "discounted return in the real world",
-    "believed": "what training believed: imagined steps plus the value it added at their end",
-    "total": "real minus believed",
+WHOLE = {
+    "real": "in the real world",
+    "imagined": "in the learned world, same first states",
+    "total": "real minus imagined",
     "reward": "learned reward wrong",
     "termination": "learned end of episode wrong",
     "dynamics": "learned next state wrong",
+}
+TRAINING = {
+    "real": "in the real world",
+    "predicted": "what training believed: its imagined steps and the value at their end",
+    "total": "real minus predicted",
+    **{cause: WHOLE[cause] for cause in ("reward", "termination", "dynamics")},
     "horizon": "rollouts cut short in training",
 }
-
 
 _RUNGS = {
     "global": "global constants (Lemma 1)",
@@ -62,19 +67,29 @@ def row(name: str, estimate: Estimate, note: str = "", decimals: int | None = No
 
 
 def gap_rows(found: Diagnosis) -> list[Row]:
-    """Real and believed return, their difference, its causes, all to the decimals of the difference."""
-    decimals = words.estimate_decimals(found.gap.total)
-    terms = found.gap.__dict__ | {"believed": found.gap.imagined}
-    return [row(name, terms[name], note, decimals) for name, note in NOTES.items()]
+    """Real and imagined return of whole episodes, the gap and its causes, to the decimals of the gap."""
+    return _gap(found.gap, WHOLE, "imagined")
 
 
-def return_rows(found: Diagnosis) -> list[Row]:
-    """The undiscounted returns of whole episodes."""
-    return [
-        row("real", found.real_return, words.episodes(found.real_return.n)),
-        row("imagined", found.imagined_return, "same first states"),
-        row("mode − sampled", found.mode_versus_sampled, "best-guess actions against drawn ones"),
-    ]
+def training_rows_of_gap(found: Diagnosis) -> list[Row]:
+    """The same of what training believed; none where nothing was trained."""
+    return [] if found.gap_training is None else _gap(found.gap_training, TRAINING, "predicted")
+
+
+def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:
+    decimals = words.estimate_decimals(gap.total)
+    terms = gap.__dict__ | {prediction: gap.predicted}
+    return [row(name, terms[name], note, decimals) for name, note in notes.items()]
+
+
+def beside_rows(found: Diagnosis) -> list[Row]:
+    """What stands beside the gap: the return of what acted in the data, and that of best-guess actions."""
+    rows, known = [], found.reference
+    if known is not None and known.returns is not None:
+        note = f"not discounted, {words.episodes(known.returns.n)}"
+        rows.append(row(words.reference(known), known.returns, note))
+    note = "imagined: best-guess actions against drawn ones"
+    return [*rows, row("mode − sampled", found.mode_versus_sampled, note)]
 
 
 def absolute_rows(found: Diagnosis) -> list[Row]:
@@ -170,7 +185,8 @@ def compared_rows(comparison: Comparison) -> list[tuple[str, list[Compared]]]:
     """Groups of quantities across runs."""
     return [
         ("Return of a whole episode", _returns(comparison)),
-        ("Gap, discounted, and its causes", _gaps(comparison)),
+        ("Gap of whole episodes, and its causes", _gaps(comparison, "gap", WHOLE, "discount")),
+        ("Gap of what training believed", _gaps(comparison, "gap_training", TRAINING, "training_discount")),
         ("World model", _models(comparison)),
         ("Data, price and time", _costs(comparison)),
     ]
@@ -188,18 +204,34 @@ def _returns(comparison: Comparison) -> list[Compared]:
     return [
         _estimates("real", comparison, lambda run: run.diagnosis.real_return),
         _estimates("imagined", comparison, lambda run: run.diagnosis.imagined_return),
+        _estimates("random or recorded", comparison, _reference),
     ]
 
 
-def _gaps(comparison: Comparison) -> list[Compared]:
-    terms = {name: "imagined" if name == "believed" else name for name in NOTES}
-    gaps = [_estimates(name, comparison, _term(field)) for name, field in terms.items()]
-    discounts = _texts("discount, steps", comparison, lambda r: f"{r.diagnosis.discount:g}, {r.diagnosis.horizon:,}")
-    return [*gaps, discounts]
+def _reference(run: RunResult) -> Estimate | None:
+    return None if run.diagnosis.reference is None else run.diagnosis.reference.returns
 
 
-def _term(field: str) -> Callable[[RunResult], Estimate]:
-    return lambda run: getattr(run.diagnosis.gap, field)
+def _gaps(comparison: Comparison, which: str, notes: dict[str, str], discount: str) -> list[Compared]:
+    """One kind of gap of every run.
+
+    Args:
+        comparison: The runs.
+        which: The diagnosis' field that holds the gap.
+        notes: Its rows, by name.
+        discount: The diagnosis' field that holds its discount.
+    """
+    fields = {name: "predicted" if name == "imagined" else name for name in notes}
+    gaps = [_estimates(name, comparison, _term(which, field)) for name, field in fields.items()]
+    return [*gaps, _texts("discount", comparison, lambda run: f"{getattr(run.diagnosis, discount):g}")]
+
+
+def _term(which: str, field: str) -> Callable[[RunResult], Estimate | None]:
+    def term(run: RunResult) -> Estimate | None:
+        gap = getattr(run.diagnosis, which)
+        return None if gap is None else getattr(gap, field)
+
+    return term
 
 
 def _models(comparison: Comparison) -> list[Compared]:
@@ -208,7 +240,7 @@ def _models(comparison: Comparison) -> list[Compared]:
     return [
         *errors,
         _texts("informative horizon", comparison, lambda run: words.steps(run.diagnosis.informative_horizon)),
-        _texts("data edge share", comparison, lambda run: words.percent(run.diagnosis.data_edge_share)),
+        _texts("data edge share", comparison, lambda run: words.edge_share(run.diagnosis)),
     ]
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paracosm.core.experiments import Experiment
-from paracosm.core.records import Diagnosis, Estimate
+from paracosm.core.records import Diagnosis, Estimate, Gap
 from paracosm.core.results import Comparison, RunResult
 from paracosm.reporting import tables, words
 from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
@@ -38,7 +38,13 @@ def summary(record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment) -
 
 
 def _diagnosis(found: Diagnosis) -> list[RenderableType]:
-    return [_estimates("Whole episode", tables.return_rows(found)), _gap(found), _trust(found)]
+    head = f"Whole episode ({words.discounted(found.discount)})"
+    shown: list[RenderableType] = [_gap(head, found.gap, tables.gap_rows(found))]
+    shown.append(_estimates("Beside it", tables.beside_rows(found)))
+    if found.gap_training is not None:
+        head = f"Training ({words.discounted(found.training_discount)})"
+        shown.append(_gap(head, found.gap_training, tables.training_rows_of_gap(found)))
+    return [*shown, _trust(found)]
 
 
 def _bought(run: RunResult) -> Text:
@@ -69,15 +75,16 @@ def _estimates(head: str, rows: list[tables.Row]) -> Table:
     return table
 
 
-def _gap(found: Diagnosis) -> Table:
-    table = _table("Gap (discounted)", "mean", "95% interval", "")
+def _gap(head: str, gap: Gap, rows: list[tables.Row]) -> Table:
+    table = _table(head, "mean", "95% interval", "")
     table.columns[3].header = Text("hopeful ← → gloomy")
-    terms = {name: getattr(found.gap, name) for name in ("total", *COLORS)}
+    terms = {name: getattr(gap, name) for name in ("total", *COLORS)}
     scale = max((abs(term.mean) for term in terms.values() if math.isfinite(term.mean)), default=0.0)
-    for row in tables.gap_rows(found):
+    for row in rows:
         term = terms.get(row.name)
-        drawn = _bar(term, scale, COLORS.get(row.name, "")) if term else Text(row.note if row.name == "real" else "")
-        table.add_row(Text(row.name), Text(row.value), Text(row.interval), drawn, end_section=row.name == "total")
+        drawn = _bar(term, scale, COLORS.get(row.name, "")) if term else Text("")
+        name = "gap" if row.name == "total" else row.name
+        table.add_row(Text(name), Text(row.value), Text(row.interval), drawn, end_section=row.name == "total")
     return table
 
 
@@ -94,7 +101,7 @@ def _trust(found: Diagnosis) -> Text:
         words.informative_horizon(found),
         words.data_edge(found),
     ]
-    return Text("\n".join(lines) + "\n", style="dim")
+    return Text("\n".join(filter(None, lines)) + "\n", style="dim")
 
 
 def _warnings(run: RunResult) -> list[Text]:
@@ -104,7 +111,8 @@ def _warnings(run: RunResult) -> list[Text]:
 def _verdict(found: Diagnosis) -> list[Text]:
     findings = [Text(f"Finding: {finding.sentence}", style="yellow") for finding in found.findings]
     rest = " ".join(filter(None, [found.explanation, words.off_policy(found)]))
-    return [*findings, Text(found.verdict, style="bold"), Text(rest)]
+    beside = [Text(found.verdict_training)] if found.verdict_training else []
+    return [*findings, Text(found.verdict, style="bold"), Text(rest), *beside]
 
 
 def _bounds(found: Diagnosis) -> list[RenderableType]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from paracosm.core.records import Baselines, Diagnosis, Estimate
+from paracosm.core.records import Baselines, Diagnosis, Estimate, Reference, discounted
 from paracosm.core.results import Comparison, RunResult
 
 MINUS = "\u2212"
@@ -86,9 +86,9 @@ def steps_audited(found: Diagnosis) -> str:
 
 
 def closure(found: Diagnosis) -> str:
-    """How well the four terms sum to the gap, and what bounds that."""
+    """How well the terms sum to the gap, and what bounds that."""
     return (
-        f"In the worst episode the four terms miss the gap by {percent(found.closure)} of the largest quantity "
+        f"In the worst episode the terms miss the gap by {percent(found.closure)} of the largest quantity "
         f"involved. What bounds this: {found.precision.rstrip('.')}."
     )
 
@@ -98,13 +98,12 @@ def contraction(found: Diagnosis) -> str:
     if found.contraction is None:
         return ""
     factor = found.contraction
+    times = "" if found.discount == 1 else "Discounted, "
     if factor.kind == "estimate":
-        return (
-            f"Discounted, a state error was seen to multiply by up to {number(factor.upper)} a step; more is possible."
-        )
-    said = (
-        f"Discounted, a state error multiplies by {number(factor.lower)} to {number(factor.upper)} a step at the most"
-    )
+        seen = f"{times}a state error was seen to multiply by up to {number(factor.upper)} a step; more is possible."
+        return seen[0].upper() + seen[1:]
+    said = f"{times}a state error multiplies by {number(factor.lower)} to {number(factor.upper)} a step at the most"
+    said = said[0].upper() + said[1:]
     if factor.upper < 1:
         return f"{said}: below 1, errors die out, and from the closed loop on bounds stay finite in any episode."
     if factor.lower >= 1:
@@ -151,11 +150,23 @@ def steps(count: int | None) -> str:
 
 
 def data_edge(found: Diagnosis) -> str:
-    """How much of imagination was spent where data ends."""
+    """How much of imagination was spent where data ends; empty for a world that has no edge."""
+    if found.data_edge_share is None:
+        return ""
     return (
         f"{percent(found.data_edge_share)} of the imagined steps touched the edge of the collected data, "
         "beyond which the model is not allowed to go."
     )
+
+
+def edge_share(found: Diagnosis) -> str:
+    """The share of imagined steps at the edge of the data, if the world has one."""
+    return "–" if found.data_edge_share is None else percent(found.data_edge_share)
+
+
+def reference(found: Reference) -> str:
+    """What acted in the data, as the name of a row."""
+    return "random actions" if found.policy == "random actions" else "recorded data"
 
 
 def baselines(found: Baselines) -> list[tuple[str, str, str]]:
@@ -176,8 +187,8 @@ def direction(total: Estimate) -> str:
     if not total.excludes_zero:
         return "The interval of the total gap holds zero: imagination was neither clearly too hopeful nor too gloomy."
     if total.mean < 0:
-        return "Imagination was too hopeful: it believed in more return than the real world paid."
-    return "Imagination was too gloomy: the real world paid more return than it believed in."
+        return "Imagination was too hopeful: it promised more return than the real world paid."
+    return "Imagination was too gloomy: the real world paid more return than it promised."
 
 
 def real_steps_during_imagination(result: RunResult) -> str:

@@ -10,25 +10,27 @@ from paracosm.core.results import Comparison
 from paracosm.reporting.figures import intervals
 from paracosm.reporting.figures.theme import CAUSES, canvas, grid, house_style, key, zero_line
 
+LEARNED = {cause: color for cause, color in CAUSES.items() if cause != "horizon"}
+
 
 @house_style()
 def plot_comparison_causes(comparison: Comparison) -> Figure:
-    """A row per run: the four causes of its gap, with intervals."""
+    """A row per run: the causes of its whole-episode gap, with intervals."""
     figure = canvas(400, 70 + 62 * len(comparison.runs))
     axes = figure.subplots()
     for row, run in enumerate(comparison.runs.values()):
         _causes(axes, run.diagnosis.gap, row)
-    for name, color in CAUSES.items():
+    for name, color in LEARNED.items():
         axes.plot([], [], "o", color=color, label=name)
     intervals.rows(axes, intervals.short(comparison.runs))
     key(axes)
     zero_line(axes, vertical=True)
     axes.margins(x=0.08)
     grid(axes, "x")
-    axes.set_xlabel("discounted return, real minus believed")
+    axes.set_xlabel("return of whole episodes, real minus imagined")
     return figure
 
 
 def _causes(axes: Axes, gap: Gap, row: int) -> None:
-    for place, (name, color) in enumerate(CAUSES.items()):
-        intervals.interval(axes, getattr(gap, name), row + 0.18 * (place - 1.5), color, size=5)
+    for place, (name, color) in enumerate(LEARNED.items()):
+        intervals.interval(axes, getattr(gap, name), row + 0.18 * (place - 1), color, size=5)

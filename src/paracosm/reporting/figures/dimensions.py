@@ -27,5 +27,5 @@ def plot_dimensions(found: Diagnosis) -> Figure:
     axes.set_xlim(*outer_limits([0.0, *(x for term, _ in rows.values() for x in (term.mean, term.low, term.high))]))
     zero_line(axes, vertical=True)
     grid(axes, "x")
-    axes.set_xlabel("discounted return, share of the dynamics term")
+    axes.set_xlabel("return, share of the dynamics term")
     return figure

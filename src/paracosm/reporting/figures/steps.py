@@ -38,6 +38,6 @@ def _sums(axes: Axes, found: Diagnosis, kind: str) -> None:
 
 def _not_below_rounding(axes: Axes, found: Diagnosis) -> None:
     """Keep the scale at a millionth of the returns at least, where sums are rounding."""
-    least = 1e-6 * max(abs(found.gap.real.mean), abs(found.gap.imagined.mean))
+    least = 1e-6 * max(abs(found.gap.real.mean), abs(found.gap.predicted.mean))
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, -least), max(high, least))

@@ -1,0 +1,94 @@
+"""What real data say without the policy, and whether imagination stays among it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from paracosm.auditing.attribution import steps_of
+from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.estimators import mean
+from paracosm.core.mdp import MDP, never
+from paracosm.core.records import Estimate, Plausibility, Reference
+
+RANDOM = "random actions"
+RECORDED = "the policy that recorded the data"
+_BEYOND = 1.5  # half widths from the middle: a quarter of the range outside of it
+_TOLERANCE = 0.01  # of the width of what is allowed: a reward model errs a little at its best states
+
+
+def reference(data: Dataset, policy: str = RANDOM) -> Reference:
+    """What bought data say: the ranges of rewards and states, and the return of what acted in them.
+
+    Args:
+        data: Bought real steps; where only some rewards are labelled, an episode's return is the mean
+            of its labels times its number of steps.
+        policy: What acted: `RANDOM` or `RECORDED`.
+    """
+    rewards, states = data.labels.reward, np.concatenate([data.state, data.next_state])
+    span = (float(rewards.min()), float(rewards.max())) if len(rewards) else (0.0, 0.0)
+    low, high = (tuple(map(float, end(states, axis=0))) for end in (np.min, np.max))
+    return Reference(policy, _returns(data), span, low, high)
+
+
+def _returns(data: Dataset) -> Estimate | None:
+    """Mean undiscounted return of the whole episodes: those that terminated or are as long as any.
+
+    Where no record holds a whole episode, since purchases end before the time limit, there is none.
+    """
+    rows = np.unique(data.episode, return_inverse=True)[1]
+    steps, labels = np.bincount(rows), np.bincount(rows, data.has_label)
+    paid = np.bincount(rows, np.where(data.has_label, data.reward, 0.0))
+    ended = np.bincount(rows, data.terminated) > 0
+    complete = (labels > 0) & (ended | (steps == steps.max(initial=0)))
+    repeated = ended.any() or np.sum(steps == steps.max(initial=0)) > 1  # a limit is seen more than once
+    if not complete.any() or not repeated:
+        return None
+    return mean((paid[complete] / labels[complete]) * steps[complete])
+
+
+def plausibility(world: MDP, episodes: Trajectory, imagined: Trajectory, known: Reference | None) -> Plausibility:
+    """Hold imagined episodes against the rewards and states that were recorded.
+
+    Args:
+        world: The learned world.
+        episodes: Real episodes of the policy.
+        imagined: Imagined ones from the same starts, `[episode, time, …]`.
+        known: What the purchased data say, if there are any; `episodes` add to it.
+    """
+    low, high = _allowed(world, episodes, known)
+    returns = np.asarray(imagined.reward).sum(axis=1)
+    beyond = _TOLERANCE * (high - low)
+    distance = _distance(world, episodes, imagined, known)
+    outside = distance > _BEYOND
+    farthest = np.unravel_index(int(np.argmax(distance)), distance.shape)
+    return Plausibility(
+        episodes=len(returns),
+        allowed=(float(low), float(high)),
+        impossible=int(np.sum((returns > high + beyond) | (returns < low - beyond))),
+        left=int(outside.any(axis=1).sum()),
+        first_step=int(np.argmax(outside.any(axis=0))) + 1 if outside.any() else None,
+        farthest=float(distance[farthest]),
+        farthest_step=int(farthest[1]) + 1,
+    )
+
+
+def _allowed(world: MDP, episodes: Trajectory, known: Reference | None) -> tuple[float, float]:
+    """The least and the most return that the recorded rewards allow in the steps of an episode."""
+    rewards = np.concatenate([episodes.reward[episodes.alive], known.reward if known else ()])
+    steps = int(steps_of(episodes).max())
+    ends = world.termination is not never or bool(episodes.terminated.any())
+    low, high = rewards.min() * steps, rewards.max() * steps
+    return (min(low, rewards.min()), max(high, rewards.max())) if ends else (low, high)
+
+
+def _distance(world: MDP, episodes: Trajectory, imagined: Trajectory, known: Reference | None) -> np.ndarray:
+    """How far imagined next states lie from the middle of the recorded range, in its half widths, `[episode, time]`."""
+    seen = [episodes.state[episodes.alive], episodes.next_state[episodes.alive]]
+    if known is not None:
+        seen += [np.array([known.state_low]), np.array([known.state_high])]
+    states = np.concatenate(seen)
+    low, high = states.min(axis=0), states.max(axis=0)
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2, np.asarray(world.spec.state_scale))
+    with np.errstate(over="ignore"):
+        distance = np.max(np.abs(np.asarray(imagined.next_state) - middle) / half, axis=-1)
+    return np.where(np.asarray(imagined.alive), distance, 0.0)
