@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, attribute_at
+from paracosm.auditing.averages import averages
 from paracosm.auditing.bounds import UNBOUNDED, bounds
 from paracosm.auditing.diagnosis import Measured, diagnosis_of
 from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension
@@ -106,7 +107,8 @@ def audit(
         reported = world.replace(discount=discount)
         orders = None
         if reward is not None:
-            orders = both_orders(reported, played, episodes, terms, dreams, reward=reward, key=key)
+            average = averages(world, episodes, asked, dreams.episodes, discount=discount, reweighted=worth is not None)
+            orders = both_orders(reported, played, episodes, terms, dreams, reward=reward, average=average, key=key)
         most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
         measured = Measured(
             discount=discount,

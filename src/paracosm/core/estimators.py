@@ -35,7 +35,7 @@ def mean(samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | 
     samples = _samples(samples)
     n, center = len(samples), float(np.mean(samples))
     low, high = _limits(samples, bounds)
-    if low == high:
+    if high - low <= _EQUAL * abs(center):
         return Estimate(center, center, center, n, "constant: the bounds are equal")
     ends, method = _interval(samples, level, low, high)
     return Estimate(center, min(ends[0], center), max(ends[1], center), n, f"mean, {level:.0%} {method}")
@@ -74,6 +74,14 @@ def student_mean(samples: ArrayLike, level: float = 0.95) -> Estimate:
     return Estimate(float(np.mean(samples)), low, high, len(samples), f"mean, {level:.0%} Student t")
 
 
+def most_equal(samples: np.ndarray) -> int:
+    """How many of the samples `[n]` are one value, to rounding, at the most."""
+    ordered = np.sort(samples)
+    steps = np.diff(ordered) > _EQUAL * np.abs(ordered[1:])
+    edges = np.concatenate([[-1], np.flatnonzero(steps), [len(ordered) - 1]])
+    return int(np.max(np.diff(edges)))
+
+
 def _samples(samples: ArrayLike) -> np.ndarray:
     samples = np.asarray(samples, np.float64)
     if not len(samples):
@@ -98,7 +106,7 @@ def _limits(samples: np.ndarray, bounds: tuple[float, float] | None) -> tuple[fl
 
 def _interval(samples: np.ndarray, level: float, low: float, high: float) -> tuple[tuple[float, float], str]:
     """The ends, and in words how they were made."""
-    n, tied = len(samples), _most_equal(samples)
+    n, tied = len(samples), most_equal(samples)
     known = np.isfinite(low) and np.isfinite(high)
     if tied == n and not known:
         return (low, high), f"{_nothing_varies(n, level)}: no interval without bounds"
@@ -112,14 +120,6 @@ def _interval(samples: np.ndarray, level: float, low: float, high: float) -> tup
     else:
         ends, method = skewed_interval(samples, level), "allowing for skew"
     return (max(ends[0], low), min(ends[1], high)), f"{method}; {_largest(samples)}"
-
-
-def _most_equal(samples: np.ndarray) -> int:
-    """How many samples are one value, to rounding."""
-    ordered = np.sort(samples)
-    steps = np.diff(ordered) > _EQUAL * np.abs(ordered[1:])
-    edges = np.concatenate([[-1], np.flatnonzero(steps), [len(ordered) - 1]])
-    return int(np.max(np.diff(edges)))
 
 
 def _betting(low: float, high: float) -> str:
