@@ -101,7 +101,7 @@ class Rollouts(NamedTuple):
     `at_last` the value V̂ at s' where the step is not `followed` by another; `cost` is in imagined steps.
     """
 
-    discounts: Sequence[float]
+    discounts: tuple[float, ...]
     audited: np.ndarray
     weight: np.ndarray
     counts: np.ndarray
@@ -128,11 +128,14 @@ def roll(
     audited, weight, cost = choose(episodes, discounts[0], most_imagined_steps, key, followed)
     values = _continue(world, policy, episodes, asked, audited, discounts=discounts, followed=followed, key=key)
     worth = np.stack(
-        [asked.dreamt._replace(value=value).worth(discount) for discount, value in zip(discounts, values[0], strict=True)]
+        [
+            asked.dreamt._replace(value=value).worth(discount)
+            for discount, value in zip(discounts, values[0], strict=True)
+        ]
     )
     counts = alive * (1.0 if importance is None else importance)
     weight = np.where(audited, weight * counts, 0.0)
-    return Rollouts(discounts, audited, weight, counts, followed, worth, values[1], cost)
+    return Rollouts(tuple(discounts), audited, weight, counts, followed, worth, values[1], cost)
 
 
 def terms_of(episodes: Trajectory, asked: OneStep, rollouts: Rollouts) -> tuple[Terms, ...]:

@@ -130,7 +130,7 @@ def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_
         training_horizon=horizons[1],
         causes=by_step,
         real_return=real_return,
-        imagined_return=of_sums.value(dreams.episodes.reward.sum(axis=1)),
+        imagined_return=of_sums.value(dreams.undiscounted),
         reference=measured.known,
         plausibility=measured.plausibility,
         mode_versus_sampled=causes.average.term(dreams.mode - dreams.sampled),

@@ -95,10 +95,9 @@ def _values(
     played: tuple[MDP, Policy],
     steps: Int[Array, " rows"],
     states: Float[Array, "rows state"],
-    keys: Key[jax.Array, " rows"],
-    since: Int[Array, " rows"],
+    *noise: Array,
 ) -> tuple[Float[Array, "rows discount"]]:
-    """One compiled program that runs as long as its longest row needs."""
+    """One compiled program that runs as long as its longest row needs; of the noise the keys and first times."""
 
     def local(discounts: Array, played: tuple[MDP, Policy], *rows: Array) -> Array:
         steps, states, keys, since = rows
@@ -113,7 +112,7 @@ def _values(
         start = (states, jnp.ones(len(states), bool), total)
         return jax.lax.fori_loop(0, jnp.max(steps), step, start)[2]
 
-    return (spread(local, len(states), shared=2)(discounts, played, steps, states, keys, since),)
+    return (spread(local, len(states), shared=2)(discounts, played, steps, states, *noise),)
 
 
 @eqx.filter_jit
