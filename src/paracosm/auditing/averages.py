@@ -3,8 +3,8 @@
 Most returns vary from episode to episode, and what they vary by says how sure a mean is. Where half of the real
 returns or more are one value (nothing was paid, every step was survived), they do not, and the rare other episode
 decides. There a return is taken to lie in the range of those seen, real and imagined, 0 included, and a term, the
-difference of two returns, in the range of their differences; where nothing but 0 was seen, in what the recorded
-rewards allow. What is nearly the same in most episodes then gets a betting interval in that range.
+difference of two returns, in the range of their differences; a return may be one of the known rewards, whether or not
+an episode with it was seen. What is nearly the same in most episodes then gets a betting interval in that range.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from paracosm.core.estimators import bounded_mean, mean, most_equal
 from paracosm.core.mdp import MDP, never
 from paracosm.core.records import Estimate
 
-_NEAR = 0.01  # of the range: samples this near their median do not tell how far others may be
+_NEAR = 0.01  # of the range of returns: samples this near their median do not tell how far others may be
 
 
 class Averages(NamedTuple):
     """How returns and terms of one set of episodes are averaged, at one discount.
 
-    `sparse` says that half of the real returns or more are one value. Then `returns` is the range of a return, none
-    where nothing is known, and `reward_error` the most that one-step reward errors sum to. `ends` says whether an
-    episode can end in either world.
+    `sparse` says that half of the real returns or more are one value. `low` to `high` is the range of a return, of no
+    width where nothing is known, and `reward_error` the most that one-step reward errors sum to. `ends` says whether
+    an episode can end in either world.
     """
 
     sparse: bool
-    returns: tuple[float, float] | None
+    low: float
+    high: float
     reward_error: float
     ends: bool
 
     def value(self, returns: ArrayLike) -> Estimate:
         """The mean of returns `[episode]`."""
-        returns = np.asarray(returns, np.float64)
-        return _mean(returns, self.returns) if self.sparse else mean(returns)
+        return self._mean(np.asarray(returns, np.float64), self.low, self.high)
 
     def term(self, differences: ArrayLike, cause: str = "") -> Estimate:
         """The mean of differences of returns `[episode]`, those that `cause` makes where it is named.
@@ -50,14 +50,19 @@ class Averages(NamedTuple):
         differences = np.asarray(differences, np.float64)
         if (not self.sparse or (cause == "termination" and not self.ends)) and _constant(differences):
             return _certain(differences)
-        return _mean(differences, self._range(cause)) if self.sparse else mean(differences)
-
-    def _range(self, cause: str) -> tuple[float, float] | None:
-        if self.returns is None:
-            return None
-        width = self.returns[1] - self.returns[0]
+        width = self.high - self.low
         width = min(width, self.reward_error) if cause == "reward" else width
-        return -width, width
+        return self._mean(differences, -width, width)
+
+    def _mean(self, samples: np.ndarray, low: float, high: float) -> Estimate:
+        """Betting in the range where most samples are alike; else what they vary by says enough."""
+        if not self.sparse or self.low == self.high:
+            return mean(samples)
+        low, high = min(low, float(np.min(samples))), max(high, float(np.max(samples)))
+        if low == high:
+            return _certain(samples)
+        near = np.abs(samples - np.median(samples)) <= _NEAR * (self.high - self.low)
+        return bounded_mean(samples, (low, high)) if 2 * near.sum() >= len(samples) else mean(samples)
 
 
 def averages(
@@ -84,35 +89,21 @@ def averages(
     discounts = discount ** np.arange(episodes.alive.shape[1])
     real, dreamt = (np.asarray(each.reward) @ discounts for each in (episodes, imagined))
     alive = np.asarray(episodes.alive)
-    paid = [np.asarray(each)[alive] for each in (episodes.reward, asked.real.reward)]
+    paid = [np.asarray(column)[alive] for column in (episodes.reward, asked.real.reward)]
     paid = np.concatenate([*paid, np.asarray(imagined.reward)[np.asarray(imagined.alive)], rewards])
-    ends = world.termination is not never or bool(episodes.terminated.any())
-    low, high = _including((0.0, 0.0), np.concatenate([real, dreamt]))
-    if low == high:
-        low, high = (float(end) * discounts.sum() for end in _including((0.0, 0.0), paid))
-    sparse = not reweighted and 2 * most_equal(real) >= len(real) > 1
-    error = float(np.ptp(paid)) * float(discounts.sum())
-    return Averages(sparse, (low, high) if low < high else None, error, ends)
-
-
-def _mean(samples: np.ndarray, bounds: tuple[float, float] | None) -> Estimate:
-    """Betting in the range where most samples are alike, else what they vary by says enough."""
-    if bounds is None:
-        return mean(samples)
-    low, high = _including(bounds, samples)
-    if low == high:
-        return _certain(samples)
-    near = np.abs(samples - np.median(samples)) <= _NEAR * (high - low)
-    return bounded_mean(samples, (low, high)) if 2 * near.sum() >= len(samples) else mean(samples)
+    possible = np.concatenate([[0.0], real, dreamt, paid])
+    return Averages(
+        sparse=not reweighted and 2 * most_equal(real) >= len(real) > 1,
+        low=float(np.min(possible)),
+        high=float(np.max(possible)),
+        reward_error=float(np.ptp(paid)) * float(discounts.sum()),
+        ends=world.termination is not never or bool(np.any(episodes.terminated)),
+    )
 
 
 def _certain(samples: np.ndarray) -> Estimate:
     center, n = float(np.mean(samples)), len(samples)
     return Estimate(center, center, center, n, f"the same in all {n} episodes: taken for a constant")
-
-
-def _including(bounds: tuple[float, float], samples: np.ndarray) -> tuple[float, float]:
-    return min(bounds[0], float(np.min(samples))), max(bounds[1], float(np.max(samples)))
 
 
 def _constant(samples: np.ndarray) -> bool:

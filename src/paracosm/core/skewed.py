@@ -13,16 +13,16 @@ Samples need not be of that family. So the interval always holds Student's, and 
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 _SHAPES = np.linspace(0.05, 3, 25)
 _SHAPE_PRIOR = -np.log1p((_SHAPES / 0.5) ** 2)
 _THRESHOLDS = np.linspace(-8, 4, 49)  # logarithm of the distance below the smallest sample, in standard deviations
 _LEAST_WEIGHT = 1e-8
-_HALVINGS = 45
 _MOST_ROWS = 240
 
 
@@ -52,6 +52,7 @@ def skewed_interval(samples: np.ndarray, level: float = 0.95) -> tuple[float, fl
     return float(center + low * deviation), float(center + high * deviation)
 
 
+@functools.cache
 def _student(n: int, level: float) -> float:
     """Half the width of Student's interval, in standard deviations of the samples."""
     return float(stats.t.ppf((1 + level) / 2, n - 1) / np.sqrt(n))
@@ -90,9 +91,16 @@ def _side(ordered: np.ndarray, sign: float) -> _Cells:
     weight = (
         (_THRESHOLDS - total)[:, None] + _SHAPE_PRIOR - (n - 1) * np.log(_SHAPES) - squares[:, None] / (2 * _SHAPES**2)
     )
+    weight[gap < _least_gap(ordered)] = -np.inf
     shape = np.broadcast_to(_SHAPES, weight.shape)
     columns = (ordered[0] - gap)[:, None], center[:, None] + shape**2 / 2, shape / np.sqrt(n), sign
     return _Cells(weight.ravel(), *(np.broadcast_to(column, weight.shape).ravel() for column in columns))
+
+
+def _least_gap(ordered: np.ndarray) -> float:
+    """Where the smallest samples are equal they say nothing of a threshold nearer than the next: half its distance."""
+    other = ordered[ordered > ordered[0]][0]
+    return float(other - ordered[0]) / 2 if ordered[1] == ordered[0] else 0.0
 
 
 def _thinned(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,13 +114,14 @@ def _thinned(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _quantile(cells: _Cells, level: float, reach: float) -> float:
-    """Of the mean's posterior, by bisection within `reach` of the sample mean."""
-    below, above = -reach, reach
-    for _ in range(_HALVINGS):
-        middle = (below + above) / 2
-        over = cells.sign * middle - cells.threshold
+    """Of the mean's posterior, within `reach` of the sample mean."""
+
+    def excess(mean: float) -> float:
+        over = cells.sign * mean - cells.threshold
         with np.errstate(divide="ignore"):
             at = (np.log(np.maximum(over, 0)) - cells.center) / cells.spread
-        below_middle = cells.weight @ special.ndtr(cells.sign * at)
-        below, above = (middle, above) if below_middle < level else (below, middle)
-    return (below + above) / 2
+        return float(cells.weight @ special.ndtr(cells.sign * at)) - level
+
+    if excess(-reach) >= 0:
+        return -reach
+    return reach if excess(reach) <= 0 else float(optimize.brentq(excess, -reach, reach, xtol=1e-9))
