@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, attribute_at
+from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, roll, terms_of
+from paracosm.auditing.averages import averages
 from paracosm.auditing.bounds import UNBOUNDED, bounds
 from paracosm.auditing.diagnosis import Measured, diagnosis_of
 from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension
+from paracosm.auditing.draws import Audited, Drawn, draw
 from paracosm.auditing.dreams import dream
 from paracosm.auditing.importance import importance
 from paracosm.auditing.linter import lint
@@ -78,7 +80,8 @@ def audit(
             other actions than the policy's mode; a world that gives states or rewards that are not finite; off-policy
             episodes that are worth too few of the policy's own.
     """
-    _check_kinds(world, policy)
+    _check_kinds(world, policy, episodes, imagined)
+    checks.seed("seed", seed)
     checks.in_unit_interval("discount", discount)
     as_played = policy
     episodes = in_double(jax.tree.map(np.asarray, episodes))
@@ -93,7 +96,7 @@ def audit(
         played = Mode(policy) if mode else policy
         asked = ask(world, played, episodes, key, mode=mode, as_played=as_played)
         dreams = dream(world, policy, imagined, episodes, discount=discount, key=key, mode=mode)
-        terms, terms_training = attribute_at(
+        rollouts = roll(
             world,
             played,
             episodes,
@@ -103,10 +106,17 @@ def audit(
             most_imagined_steps=most_imagined_steps,
             importance=weighted,
         )
+        noisy = not mode or bool(asked.noisy.any())
+        drawn = Drawn(terms_of(episodes, asked, rollouts), dreams, 1, {}, capped=False)
+        if noisy and worth is None:
+            audited = Audited(world, played, imagined, episodes, asked, rollouts.discounts, mode)
+            drawn = draw(audited, rollouts, dreams, most_imagined_steps=most_imagined_steps, key=key)
+        dreams, (terms, terms_training) = drawn.dreams, drawn.terms
         reported = world.replace(discount=discount)
         orders = None
         if reward is not None:
-            orders = both_orders(reported, played, episodes, terms, dreams, reward=reward, key=key)
+            average = averages(world, episodes, asked, dreams.episodes, discount=discount, reweighted=worth is not None)
+            orders = both_orders(reported, played, episodes, terms, dreams, reward=reward, average=average, key=key)
         most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
         measured = Measured(
             discount=discount,
@@ -117,14 +127,14 @@ def audit(
             plausibility=plausibility(world, episodes, dreams.episodes, known),
             known=known,
             dimensions=by_dimension(reported, played, episodes, asked, terms, key=key, most=most, importance=weighted),
-            weights=weights(reported, played, episodes, asked, key) if worth is None else (),
+            weights=weights(world, played, episodes, asked, key) if worth is None else (),
             bounds=bounds(reported, policy, episodes, asked, np.asarray(dreams.full), key=key)
             if certify and mode
             else UNBOUNDED,
             orders=orders,
             findings=lint(world, episodes, asked, key),
             worth=worth,
-            noisy=not mode or bool(asked.noisy.any()),
+            noisy=noisy,
             differences=_by_differences(dynamics=world.dynamics, reward=world.reward, policy=policy),
         )
     return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.training.horizon)
@@ -144,7 +154,7 @@ def _dense(policy: Policy) -> StochasticPolicy:
     return policy
 
 
-def _check_kinds(world: Any, policy: Any) -> None:
+def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
     if isinstance(world, Latent):
         raise checks.BadArgument(
             "the world is a latent model, which is audited in its latent space: inside = world.on(episodes) gives the"
@@ -160,6 +170,9 @@ def _check_kinds(world: Any, policy: Any) -> None:
             f"the policy is a {type(policy).__name__}; a paracosm Policy is needed: paracosm.foreign.policy(…) makes"
             " one of a PyTorch module, a plain function or a Stable-Baselines3 model."
         )
+    checks.of_kind("episodes", episodes, Trajectory, "a Trajectory of real episodes, which evaluate gives,")
+    if imagined is not None:
+        checks.of_kind("imagined", imagined, Imagined, "an Imagined, which imagine gives, or None,")
 
 
 def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:
