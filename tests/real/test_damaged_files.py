@@ -15,6 +15,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.real.columns import COLUMNS
 from paracosm.real.datasets import load, save
+from paracosm.real.foreign import trajectory
 from paracosm.real.verbs import collect, connect
 from tests.real.test_datasets import d4rl
 from tests.real.test_misbehaving import world
@@ -137,6 +138,15 @@ def at(column, row, value, kind=None):
     return rewritten(changes)
 
 
+def claiming(data):
+    """A column of a size that nothing in the file stands for."""
+    shutil.copy("own.h5", "case.h5")
+    with h5py.File("case.h5", "a") as file:
+        del file["reward"]
+        file.create_dataset("reward", (10**11,), float)
+    return "case.h5"
+
+
 def as_d4rl(changes, drop=()):
     def write(data):
         d4rl(data, "case.hdf5", leave_out=[*drop, *changes])
@@ -216,8 +226,9 @@ REFUSED = {
     "uneven": (rewritten(lambda d: {"time": d.time[1:]}), "time has 39 rows and state 40"),
     "no rows": (rewritten(lambda d: {name: getattr(d, name)[:0] for name in COLUMNS}), "holds no rows"),
     "columns lacking": (rewritten(lambda d: {}, drop=["next_state", "time"]), "lacks the columns next_state, time"),
+    "a size that is not there": (claiming, "reward claims 800000000000 bytes, more than compression explains"),
     "npy renamed": (npy, "is not an npz file of plain arrays"),
-    "encrypted": (encrypted, "is not an npz file of plain arrays: .*encrypted"),
+    "encrypted": (encrypted, "is not an npz file of plain arrays.*encrypted"),
     "a header nested deep": (deep_header, "is not an npz file of plain arrays"),
     "d4rl glued": (
         as_d4rl({"terminals": lambda d: np.zeros(40)}, drop=["timeouts", "next_observations"]),
@@ -347,3 +358,16 @@ def test_minari_episodes_longer_than_their_environments_limit_are_refused(folder
     assert max(lengths) > 3
     with pytest.raises(checks.BadData, match=r"has \d steps, and its environment ends episodes at 3; several were"):
         load("minari:tests/own-v0")
+
+
+def test_recorded_episodes_are_joined_up_to_rounding_and_not_past_an_end(sound):
+    data = sound[1]
+    rounded = dataclasses.replace(data, next_state=data.next_state * np.float32(1 + 1e-7))
+    assert trajectory(rounded).alive.sum() == data.real_steps
+    ends = data.terminated.copy()
+    ends[0] = True
+    with pytest.raises(checks.BadData, match="step 0 of episode 0 of mine is terminated and a step follows it"):
+        trajectory(dataclasses.replace(data, terminated=ends), "mine")
+    torn = dataclasses.replace(data, next_state=data.next_state + np.float32(0.01))
+    with pytest.raises(checks.BadData, match="step 0 of episode 0 of mine does not end where the next one starts"):
+        trajectory(torn, "mine")

@@ -19,7 +19,7 @@ from paracosm.real.d4rl import from_d4rl
 T = TypeVar("T")
 
 _HDF5 = (".h5", ".hdf5")
-_MOST_BYTES = 2**36  # of one column: a damaged size would otherwise be allocated
+_MOST_PACKED = 1100  # bytes for each of the file's: a damaged size would otherwise be allocated
 
 
 def load(where: str | Path) -> Dataset:
@@ -115,13 +115,14 @@ def _load_hdf5(path: Path) -> Dataset:
 
     def read() -> dict[str, np.ndarray]:
         with h5py.File(path, "r") as file:
-            return {name: _column(values) for name, values in file.items() if isinstance(values, h5py.Dataset)}
+            most = _MOST_PACKED * path.stat().st_size
+            return {name: _column(values, most) for name, values in file.items() if isinstance(values, h5py.Dataset)}
 
     columns = reading(read, str(path), "an HDF5 file that can be read")
     return from_d4rl(columns, str(path)) if "observations" in columns else from_columns(columns, str(path))
 
 
-def _column(values: Any) -> np.ndarray:
-    if values.nbytes > _MOST_BYTES:
-        raise ValueError(f"{values.name} claims {values.nbytes} bytes")
+def _column(values: Any, most: int) -> np.ndarray:
+    if values.nbytes > most:
+        raise ValueError(f"{values.name} claims {values.nbytes} bytes, more than compression explains")
     return np.asarray(values[()])

@@ -6,6 +6,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.real.columns import jumps, rounding
 
 
 def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
@@ -44,11 +45,18 @@ def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
 
 
 def _demand_continuity(data: Dataset, order: np.ndarray, name: str) -> None:
-    """Each step starts in the state in which the one before it ended."""
-    follows = np.diff(data.episode[order]) == 0
-    jumps = follows & (data.next_state[order][:-1] != data.state[order][1:]).any(axis=1)
-    if jumps.any():
-        at = order[int(np.argmax(jumps))]
+    """Each step starts in the state in which the one before it ended, up to rounding, and that one was no end."""
+    follows, state, next_state = np.diff(data.episode[order]) == 0, data.state[order], data.next_state[order]
+    early = follows & data.terminated[order][:-1]
+    if early.any():
+        at = order[int(np.argmax(early))]
+        raise checks.BadData(
+            f"step {data.time[at]} of episode {data.episode[at]} of {name} is terminated and a step follows it;"
+            " only an episode's last step can end it."
+        )
+    torn = follows & jumps(state, next_state, rounding(state, next_state))
+    if torn.any():
+        at = order[int(np.argmax(torn))]
         raise checks.BadData(
             f"step {data.time[at]} of episode {data.episode[at]} of {name} does not end where the next one starts;"
             " the audit needs steps that follow each other."
