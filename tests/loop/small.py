@@ -48,6 +48,21 @@ def faulty() -> gymnasium.Env:
     return gymnasium.wrappers.TimeLimit(Faulty(), 100)
 
 
+def fails_in_constructor() -> gymnasium.Env:
+    raise RuntimeError("broken")
+
+
+def fails_in_reset() -> gymnasium.Env:
+    return gymnasium.wrappers.TimeLimit(FailsInReset(), 100)
+
+
+class FailsInReset(Faulty):
+    """Nothing can be done with it."""
+
+    def reset(self, *, seed=None, options=None):
+        raise RuntimeError("broken")
+
+
 def known_reward(state, action, next_state):
     """Pendulum's own reward."""
     from paracosm.real.systems import pendulum
