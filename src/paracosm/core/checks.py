@@ -58,6 +58,20 @@ def one_of(name: str, value: str, choices: Collection[str]) -> None:
         raise BadArgument(f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}.")
 
 
+def count(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int, if it is an integer of at least `least`; 2.0, True and "2" are none."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or not least <= value < 2**31:
+        raise BadArgument(f"{name} is {value!r}; it must be a whole number of at least {least} and below 2**31.")
+    return int(value)
+
+
+def seed(name: str, value: Any) -> int:
+    """`value` as an int, if it is an integer from 0 to 2**32 - 1: JAX keys tell no others apart."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
+        raise BadArgument(f"{name} is {value!r}; it must be a whole number of at least 0 and below 2**32.")
+    return int(value)
+
+
 def finite(what: str, values: Any) -> None:
     """Require every entry of an array to be finite; `what` names it and names its first axis.
 

@@ -54,6 +54,14 @@ class RewardLabels(eqx.Module):
         return len(self.state)
 
 
+def _flags(name: str, values: np.ndarray) -> np.ndarray:
+    """A column of booleans, or of numbers that are all 0 or 1, as booleans: `~` of an int is another thing."""
+    if values.dtype != bool and (wrong := ~np.isin(values, (0, 1))).any():
+        row = int(np.argmax(wrong))
+        raise checks.BadData(f"the data set's {name} is {values[row]} in row {row}; 0 or 1 (false or true) is needed.")
+    return values.astype(bool, copy=False)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """Real steps, each of which says what was bought of it: the transition, the reward label, or both.
@@ -88,6 +96,8 @@ class Dataset:
             values = getattr(self, field.name)
             if len(values) != rows:
                 raise checks.BadData(f"the data set's {field.name} has {len(values)} rows; its states have {rows}.")
+        for name in ("terminated", "truncated", "has_transition", "has_label"):
+            object.__setattr__(self, name, _flags(name, getattr(self, name)))
         checks.shape("the data set's next states", self.next_state, self.state.shape)
         checks.finite("the data set's states", self.state)
         checks.finite("the data set's next states", self.next_state)

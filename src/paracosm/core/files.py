@@ -8,6 +8,7 @@ import os
 import stat
 import struct
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -247,10 +248,13 @@ def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
         BadData: the file is no npz file of plain arrays, is damaged, encrypted, or would inflate beyond measure.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            _require_modest(archive, path)
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        with path.open("rb") as raw, warnings.catch_warnings():  # a path np.load leaves open, where it is damaged
+            warnings.simplefilter("ignore")  # NumPy warns of a damaged header before it fails
+            with zipfile.ZipFile(raw) as archive:
+                _require_modest(archive, path)
+            raw.seek(0)
+            with np.load(raw, allow_pickle=False) as file:
+                arrays = dict(file)
         if others := [name for name, values in arrays.items() if not isinstance(values, np.ndarray)]:
             raise ValueError(f"{others[0]} in it is no array")
         return arrays

@@ -18,6 +18,7 @@ class RunConfig:
     Attributes:
         env: A Gymnasium id or `module:function` (an environment or a JAX-native MDP; the module is imported).
         env_kwargs: The environment's keyword arguments as a JSON object.
+        horizon: Steps of a full episode, for an environment without a time limit or to play shorter episodes.
         data: Data already owned (`file.npz`, `file.h5`, `minari:name`); the environment then only evaluates.
         transitions: Transitions to buy in all; 5,000, or every one that `data` owns.
         reward_labels: Reward labels to buy in all; as many as transitions, or every one that `data` owns.
@@ -38,6 +39,7 @@ class RunConfig:
 
     env: str
     env_kwargs: str = "{}"
+    horizon: int | None = None
     data: str | None = None
     transitions: int | None = None
     reward_labels: int | None = None
@@ -54,7 +56,7 @@ class RunConfig:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("transitions", "reward_labels"):
+        for name in ("transitions", "reward_labels", "horizon"):
             if getattr(self, name) is not None:
                 checks.at_least(flag(name), getattr(self, name), 1)
         for name in ("rounds", "workers"):

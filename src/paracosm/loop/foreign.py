@@ -34,6 +34,7 @@ def audit_foreign(
     *,
     env: str | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    horizon: int | None = None,
     data: str | None = None,
     episodes: int = 20,
     first_seed: int = 10_000,
@@ -51,6 +52,7 @@ def audit_foreign(
             takes. With `env` its spec has the state scale 1, since nothing was recorded yet.
         env: the environment to record episodes in, by name.
         env_kwargs: its keyword arguments.
+        horizon: steps of a full episode, where it has no time limit or shorter episodes are wanted.
         data: recorded on-policy episodes instead: `file.npz`, `file.h5`, `minari:NAME`.
         episodes: how many to record.
         first_seed: of the first one recorded.
@@ -65,9 +67,11 @@ def audit_foreign(
     if (env is None) == (data is None):
         found = "neither" if env is None else "both"
         raise checks.BadArgument(f"of --env and --data {found} is given; one says where real episodes come from.")
+    remarks = ()
     with foreign.plainly():
         if data is None:
-            source = connect(str(env), env_kwargs)
+            source = connect(str(env), env_kwargs, horizon)
+            remarks = source.remarks
             recorded, acting, spec = _played(policy, source, episodes, first_seed, progress)
         else:
             recorded, acting, spec = _read(policy, data)
@@ -76,7 +80,7 @@ def audit_foreign(
     progress("audit", 0, 1, "")
     options = {"seed": seed, "discount": discount, "most_imagined_steps": most_imagined_steps}
     found = _audited(case, options)
-    return dataclasses.replace(found, verdict=f"{case.note} {found.verdict}".strip())
+    return dataclasses.replace(found, verdict=" ".join(filter(None, (case.note, found.verdict, *remarks))))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -117,7 +117,8 @@ class Run:
 
     def source(self) -> Source:
         """The real environment again."""
-        return connect(self._trusted(self.config["env"]), json.loads(self.config["env_kwargs"]))
+        kwargs = json.loads(self.config["env_kwargs"])
+        return connect(self._trusted(self.config["env"]), kwargs, self.config.get("horizon"))
 
     def _trusted(self, where: str) -> str:
         if ":" in where and not self.trust:

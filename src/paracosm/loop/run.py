@@ -30,6 +30,7 @@ from paracosm.loop.directory import RunDirectory, refuse_data_inside
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets, making
+from paracosm.real.matching import demand_match
 from paracosm.real.source import BadStep, Source
 from paracosm.real.verbs import connect
 
@@ -73,7 +74,7 @@ def run(
         refuse_data_inside(Path(config.data), place)
     files.try_folder("--out", place)
     learn_settings, imagine_settings = learn_settings or LearnSettings(), imagine_settings or ImagineSettings()
-    source = connect(env, config.arguments)
+    source = connect(env, config.arguments, config.horizon)
     known = {
         part: None if where is None else making.function(where)
         for part, where in (("reward", config.reward), ("termination", config.termination))
@@ -93,6 +94,7 @@ def run(
 def _owned(config: RunConfig, source: Source) -> Dataset:
     """The owned data, of this task and enough to learn from: checked before a folder is made or one is cleared."""
     owned = datasets.load(str(config.data))
+    demand_match(owned, source, str(config.data))
     bought = _used(owned, config)
     require_learnable(bought, source.state_size, source.action, known_reward=config.reward is not None)
     return owned
@@ -205,18 +207,30 @@ class _Run:
 
     def _collect(self, round: int, before: _Round | None, decision: Decision) -> Dataset:
         file = self.directory.file(f"data/round-{round}.npz")
+
+        def save(bought: Dataset) -> None:
+            datasets.save(bought, file)
+            self._partial.unlink(missing_ok=True)
+
         return self.directory.stage(
             f"collect-{round}",
             lambda: self._buy(decision, before) if self.owned is None else _used(self.owned, self.config),
-            lambda bought: datasets.save(bought, file),
+            save,
             lambda: datasets.load(file),
         )
 
+    @property
+    def _partial(self) -> Path:
+        """Where the steps of a collection that stopped are kept for the resumed run."""
+        return self.directory.file("data/partial.npz")
+
     def _buy(self, decision: Decision, before: _Round | None) -> Dataset:
+        """Collect a round's steps, after those that an environment that failed had given already."""
         steps, first, explorer = max(decision.transitions, decision.labels), 0, None
         if before is not None:
             first = int(before.data.episode.max()) + 1
             explorer = Noisy(before.imagined.policy, self.source.action, self.config.noise)
+        kept = self._partial
         try:
             taken = self.source.collect(
                 steps,
@@ -224,14 +238,16 @@ class _Run:
                 policy=explorer,
                 first_episode=first,
                 workers=self.config.workers,
+                before=datasets.load(kept) if kept.is_file() else None,
                 progress=self._tell("collect", decision.round),
             )
         except BadStep as error:
             if error.partial is not None:
-                kept = self.directory.file("data/partial.npz")
                 datasets.save(error.partial, kept)
                 raise BadStep(
-                    f"{error} The {error.partial.real_steps} steps before it are kept in {kept}.", None
+                    f"{str(error).rstrip('.')}; the {error.partial.real_steps} steps before it are kept in {kept}, and"
+                    " the same command with --resume goes on from them.",
+                    None,
                 ) from error
             raise
         return taken.buy(decision.transitions, decision.labels, self.config.seed + decision.round)
@@ -322,7 +338,7 @@ class _Run:
             configuration={name: str(value) for name, value in settings.items()},
             machine=machine.facts(),
             decisions=decisions,
-            warnings=warnings_of(fits, trainings, diagnosis),
+            warnings=(*self.source.remarks, *warnings_of(fits, trainings, diagnosis)),
         )
         return self._written(result)
 
