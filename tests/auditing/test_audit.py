@@ -45,20 +45,28 @@ def total_of(gap):
     return gap.reward.mean + gap.termination.mean + gap.dynamics.mean + gap.horizon.mean
 
 
-@pytest.mark.parametrize("kind", ["linear", "ending", "discrete"])
-@given(seed=st.integers(0, 2**31 - 1))
-def test_the_terms_sum_to_the_gap(kind, seed):
-    case = case_of(kind, seed)
-    found = audited(case)
+def returned(case, mdp, discount):
+    """Return of the policy in `mdp` at any discount, `[episode]`."""
     with jax.enable_x64(True):
-        believed = case.returns(case.world)
-        real = case.returns(case.real)
+        return np.asarray(returns(case.play(mdp).reward, discount))
+
+
+@pytest.mark.parametrize("kind", ["linear", "ending", "discrete"])
+@given(seed=st.integers(0, 2**31 - 1), discount=st.sampled_from([1.0, 0.97, 0.0]))
+def test_the_terms_sum_to_both_gaps(kind, seed, discount):
+    case = case_of(kind, seed)
+    found = audited(case, discount=discount)
+    assert (found.discount, found.training_discount) == (discount, case.world.discount)
     assert found.closure < 1e-9
-    np.testing.assert_allclose(found.gap.imagined.mean, believed.mean(), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(found.gap.real.mean, real.mean(), rtol=1e-9, atol=1e-12)
-    size = max(abs(real).max(), abs(believed).max()) + sum(sum(cause.absolute) for cause in found.causes.values())
-    assert abs(total_of(found.gap) - (real - believed).mean()) <= 1e-9 * size
-    assert found.gap.horizon.mean == 0
+    for gap, at in ((found.gap, discount), (found.gap_training, case.world.discount)):
+        predicted, real = returned(case, case.world, at), returned(case, case.real, at)
+        np.testing.assert_allclose(gap.predicted.mean, predicted.mean(), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(gap.real.mean, real.mean(), rtol=1e-9, atol=1e-12)
+        terms = [gap.reward, gap.termination, gap.dynamics]
+        size = max(abs(real).max(), abs(predicted).max()) + sum(abs(term.mean) for term in terms)
+        absolute = sum(sum(cause.absolute) for cause in found.causes.values())
+        assert abs(total_of(gap) - (real - predicted).mean()) <= 1e-9 * (size + absolute)
+        assert gap.horizon.mean == 0
     for name, cause in found.causes.items():
         assert sum(cause.signed) == pytest.approx(getattr(found.gap, name).mean, rel=1e-9, abs=1e-12)
 
@@ -105,24 +113,25 @@ def test_the_horizon_term_is_the_rest_of_the_episode_less_the_bootstrap(horizon)
         lives = whole.alive[:, horizon]
         rest = returns(np.where(np.arange(case.horizon) < horizon, 0, whole.reward), case.world.discount)
         expected = np.asarray(rest) - case.world.discount**horizon * np.where(lives, value, 0)
+    gap = found.gap_training
     assert found.training_horizon == horizon
-    assert found.gap.horizon.mean == pytest.approx(expected.mean(), rel=1e-9)
+    assert gap.horizon.mean == pytest.approx(expected.mean(), rel=1e-9)
     assert found.closure < 1e-9
-    assert total_of(found.gap) == pytest.approx(found.gap.real.mean - found.gap.imagined.mean, rel=1e-9)
+    assert total_of(gap) == pytest.approx(gap.real.mean - gap.predicted.mean, rel=1e-9)
 
 
 def test_a_policy_trained_on_the_whole_episode_has_no_horizon_term():
     case = case_of("linear", 1)
     case.world = case.world.replace(spec=dataclasses.replace(case.world.spec, horizon=case.horizon))
-    assert abs(audited(case, imagined=bootstrapped(case, case.horizon)).gap.horizon.mean) < 1e-12
+    assert abs(audited(case, imagined=bootstrapped(case, case.horizon)).gap_training.horizon.mean) < 1e-12
 
 
 def test_a_record_that_stops_is_compared_with_as_many_imagined_steps():
     case = case_of("linear", 3)
     short = audit(case.world, case.policy, cut(case.episodes, 5), certify=False)
     with jax.enable_x64(True):
-        expected = float(returns(case.play(case.world).reward[:, :5], case.world.discount).mean())
-    assert short.gap.imagined.mean == pytest.approx(expected, rel=1e-9)
+        expected = float(returns(case.play(case.world).reward[:, :5], 1.0).mean())
+    assert short.gap.predicted.mean == pytest.approx(expected, rel=1e-9)
     assert short.closure < 1e-9
     assert len(short.overlays[0].imagined) == 6
 
@@ -139,6 +148,7 @@ def test_the_real_system_as_its_own_model_has_no_gap_and_no_culprit():
     found = audit(case.real, case.policy, case.episodes, certify=False)
     assert abs(found.gap.total.mean) < 1e-12
     assert "no more than rounding" in found.verdict
+    assert found.explanation.startswith("A world can be wrong and cost nothing: its one-step errors are")
     assert found.baselines.dynamics < 1e-12 < found.baselines.mean_next_state
     assert found.baselines.reward < 1e-12 < found.baselines.zero_reward
     assert found.informative_horizon == case.horizon
@@ -158,14 +168,15 @@ def test_the_share_of_imagined_steps_at_the_edge():
     assert audit(case.world.replace(domain=everywhere), case.policy, case.episodes, certify=False).data_edge_share == 0
     nowhere = Domain(np.full(4, np.inf), np.full(4, np.inf))
     assert audit(case.world.replace(domain=nowhere), case.policy, case.episodes, certify=False).data_edge_share == 1
+    assert audited(case).data_edge_share is None
 
 
 def test_mode_against_sampled():
     case = case_of("linear", 5, episodes=32)
     noisy = Noisy(case.policy, case.world.spec.action, 0.5)
     with jax.enable_x64(True):
-        drawn = [returns(case.play(case.world, noisy).reward, case.world.discount)]
-        expected = np.mean(case.returns(case.world) - np.asarray(drawn[0]))
+        drawn = returns(case.play(case.world, noisy).reward, 1.0)
+        expected = np.mean(returned(case, case.world, 1.0) - np.asarray(drawn))
     found = audit(case.world, noisy, case.episodes, certify=False).mode_versus_sampled
     assert found.low > 0 or found.high > 0
     assert found.mean == pytest.approx(expected, abs=4 * (found.high - found.low) + 0.5 * abs(expected))

@@ -34,7 +34,7 @@ def test_the_scarce_part_is_named_for_a_fixed_policy(transitions, labels, part):
     found = audit(
         world, Deterministic(damp), evaluate(PENDULUM, Deterministic(damp), episodes=30, horizon=100), certify=False
     )
-    assert culprit(found.gap) == part
+    assert culprit(found.gap_training) == part
     assert CAUSES[part] in found.verdict
 
 
@@ -47,5 +47,5 @@ def test_the_scarce_part_is_named_for_a_policy_trained_in_imagination(transition
     found = audit(
         learned.world, imagined.policy, evaluate(SMOOTH, imagined.policy, episodes=50), imagined, certify=False
     )
-    assert culprit(found.gap, LEARNED) == part
+    assert culprit(found.gap_training, LEARNED) == part
     assert CAUSES[part] in found.verdict

@@ -95,7 +95,7 @@ class Fault:
         """Over many episodes, by cause."""
         with jax.enable_x64(True):
             world, episodes, imagined = self.case(MANY, 1)
-            dreams = dream(world, self.policy, imagined, episodes, key=self.key)
+            dreams = dream(world, self.policy, imagined, episodes, discount=world.discount, key=self.key)
             asked = ask(world, self.policy, episodes, self.key)
             terms = attribute(world, self.policy, episodes, asked, key=self.key)
         horizon = abs(np.mean(dreams.full - dreams.believed))
@@ -114,7 +114,7 @@ class Fault:
         """What an audit of some other episodes finds."""
         with jax.enable_x64(True):
             world, episodes, imagined = self.case(FEW, 2)
-        return audit(world, self.policy, episodes, imagined, certify=False).gap
+        return audit(world, self.policy, episodes, imagined, certify=False).gap_training
 
 
 def judged(seeds):

@@ -1,11 +1,30 @@
 """The verdict names the largest signed term whose interval excludes zero, or none."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paracosm.auditing.verdict import CAUSES, LEARNED, culprit, verdict
-from paracosm.core.records import Estimate, Gap
+from paracosm.auditing.verdict import (
+    CAUSES,
+    LEARNED,
+    UNEXPLAINED_REWARD,
+    Explanation,
+    culprit,
+    explanation,
+    horizon_advice,
+    verdict,
+    verdict_training,
+)
+from paracosm.core.records import (
+    Baselines,
+    CauseByStep,
+    DynamicsByDimension,
+    Estimate,
+    Finding,
+    Gap,
+    HorizonParts,
+)
 
 
 def estimate(mean: float, half: float) -> Estimate:
@@ -133,3 +152,70 @@ def test_no_verdict_says_most_of_a_cause_that_is_not_half_of_the_gap_with_its_si
     assert getattr(found, named).mean / found.total.mean >= 0.5
     others = sum(getattr(found, cause).mean for cause in CAUSES if cause != named) / found.total.mean
     assert others >= -2
+
+
+def evidence(*findings: Finding) -> Explanation:
+    by_step = CauseByStep((1.0, 0.5), (1.0, 0.5))
+    dimensions = DynamicsByDimension((estimate(1, 0.1),), (by_step,), estimate(0, 0.1), 2)
+    errors = Baselines(dynamics=0.4, mean_next_state=1.0, reward=0.2, zero_reward=2.0)
+    return Explanation(dict.fromkeys(LEARNED, by_step), dimensions, findings, errors)
+
+
+def test_the_verdict_is_of_the_numbers_that_stand_above_it():
+    whole = gap({"dynamics": (217.0, 70.0)}, real=-140.0)
+    assert verdict(whole).startswith("The imagined return is -357, the real return is -140: the gap of +217")
+    assert "is -357 (discounted by 0.9 a step)" in verdict(whole, 0.9)
+
+
+def test_a_training_gap_of_another_cause_is_one_sentence_with_the_reason():
+    whole = gap({"dynamics": (217.0, 70.0)}, real=-140.0)
+    training = gap({"horizon": (-0.9, 0.3)}, real=-58.0)
+    sentence = verdict_training(whole, training, (1.0, 0.95), (200, 30))
+    assert "0.95 puts 95% of the weight on the first 59 of 200 steps" in sentence
+    assert "weighs all steps alike, and training imagined 30 steps and added a value for the rest" in sentence
+    assert "the gap of -0.9 (1.6% of the return), not clearly different from zero," in sentence
+    assert "comes most from the training horizon" in sentence
+    assert sentence.count(". ") == 0
+    weight = 0.95 ** np.arange(200)
+    assert weight[:58].sum() < 0.95 * weight.sum() <= weight[:59].sum()
+
+
+def test_two_gaps_of_one_cause_need_no_sentence():
+    whole, training = gap({"dynamics": (217.0, 70.0)}), gap({"dynamics": (2.0, 0.5)})
+    assert verdict_training(whole, training, (1.0, 0.95), (200, 30)) == ""
+    assert verdict_training(whole, None, (1.0, 1.0), (200, 200)) == ""
+
+
+def test_the_advice_about_the_horizon_is_for_its_own_gap_only():
+    training = gap({"horizon": (-0.75, 0.3)})
+    parts = HorizonParts(bootstrap=estimate(-0.8, 0.2), edge=estimate(0.05, 0.1))
+    advice = horizon_advice(training, parts)
+    assert "narrows that gap is longer imagined rollouts or a better value, not more data" in advice
+    assert "a wider learn margin" in horizon_advice(training, HorizonParts(parts.edge, parts.bootstrap))
+    assert horizon_advice(training, None) == horizon_advice(None, parts) == ""
+    assert horizon_advice(gap({"dynamics": (5.0, 1.0)}), parts) == ""
+
+
+def test_advice_follows_an_unsure_term_that_is_ten_times_as_large():
+    clear = gap({"reward": (1.0, 0.2), "dynamics": (12.0, 14.0)})
+    assert (
+        "First buy transitions where the policy goes: its term is the dynamics model, +12 [-2, +26], unsure but 12"
+        in (explanation(clear, evidence()))
+    )
+    nine = gap({"reward": (1.0, 0.2), "dynamics": (9.0, 14.0)})
+    assert "First buy reward labels" in explanation(nine, evidence())
+
+
+def test_no_labels_are_advised_where_no_label_can_help():
+    found = explanation(gap({"reward": (5.0, 1.0)}), evidence(Finding(UNEXPLAINED_REWARD, "made up")))
+    assert "More reward labels cannot mend this" in found
+    assert "buy reward labels" not in found
+
+
+def test_a_world_that_is_wrong_and_costs_nothing_shows_its_errors():
+    assert "0.4 of the dynamics (the mean next state 1)" in explanation(gap({}), evidence())
+
+
+def test_no_ratio_is_said_that_rounding_makes():
+    assert "more than 100 times the half width" in explanation(gap({"reward": (5.0, 1e-15)}), evidence())
+    assert "5.0 times the half width" in explanation(gap({"reward": (5.0, 1.0)}), evidence())

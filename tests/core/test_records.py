@@ -144,12 +144,16 @@ ESTIMATED = ("mode_versus_sampled", "imagined_return")
 def test_the_summary_says_what_the_command_prints(result):
     """The fields that `paracosm run --json` promises; `report` and nothing else is added by the command."""
     summary = result.summary()
-    assert set(summary["gap"]) == {"real", "imagined", "total", "reward", "termination", "dynamics", "horizon"}
+    terms = {"real", "predicted", "total", "reward", "termination", "dynamics", "horizon"}
+    assert set(summary["gap"]) == terms | {"imagined"}
+    assert summary["gap"]["imagined"] == summary["gap"]["predicted"]
+    assert summary["gap_training"] is None or set(summary["gap_training"]) == set(summary["gap"])
     for estimate in (*summary["gap"].values(), *(summary[name] for name in ESTIMATED)):
         assert set(estimate) == {"mean", "low", "high"}
     assert set(summary["real_return"]) == {"mean", "low", "high", "episodes"}
     assert {"transitions", "reward_labels", "real_steps"} <= set(summary["data"])
     promised = "env seed real_steps_during_imagination data_edge_share seconds verdict discount horizon"
+    promised += " verdict_training training_discount reference plausibility"
     assert set(promised.split()) <= set(summary)
     json.dumps(summary, allow_nan=False)
 

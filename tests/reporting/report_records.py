@@ -18,17 +18,16 @@ from paracosm.core.records import (
     HorizonParts,
     Overlay,
     PartFit,
+    Plausibility,
+    Reference,
     Training,
     Weights,
 )
 from paracosm.core.results import Comparison, Purchases, RunResult
 
 STEPS = 200
-CAUSES = ("reward", "termination", "dynamics", "horizon")
-VERDICT = (
-    "The policy earns −134 in the real world; imagination believed in 6.8 less (discounted), "
-    "and the reward model is to blame."
-)
+CAUSES = ("reward", "termination", "dynamics")
+VERDICT = "The policy earns −134 in the real world; imagination promised 9.7 less, and the reward model is to blame."
 
 
 def estimate(center: float, spread: float, n: int = 20, seed: int = 0) -> Estimate:
@@ -60,8 +59,17 @@ def dimensions(means: tuple[float, ...], total: float) -> DynamicsByDimension:
 
 def diagnosis(**changes) -> Diagnosis:
     gap = Gap(
+        real=estimate(-134.2, 71),
+        predicted=estimate(-143.9, 74),
+        total=estimate(9.7, 4.1),
+        reward=estimate(9.1, 3.9),
+        termination=estimate(0, 0),
+        dynamics=estimate(0.6, 1.9),
+        horizon=Estimate(0.0, 0.0, 0.0, 20, "0 by definition"),
+    )
+    training = Gap(
         real=estimate(-86.4, 40),
-        imagined=estimate(-93.27, 43),
+        predicted=estimate(-93.27, 43),
         total=estimate(6.84, 4.1),
         reward=estimate(6.72, 3.9),
         termination=estimate(0, 0),
@@ -70,23 +78,29 @@ def diagnosis(**changes) -> Diagnosis:
     )
     found = Diagnosis(
         gap=gap,
-        discount=0.98,
+        gap_training=training,
+        discount=1.0,
+        training_discount=0.98,
         horizon=STEPS,
         training_horizon=50,
         causes=causes({name: getattr(gap, name).mean for name in CAUSES}),
         real_return=estimate(-134.2, 71),
         imagined_return=estimate(-143.9, 74),
+        reference=Reference("random actions", estimate(-1204, 310), (-16.2, 0.0), (-1.0, -1.0, -8.0), (1.0, 1.0, 8.0)),
+        plausibility=Plausibility(20, (-3240.0, 0.0), 0, 0, None, 1.1, 31),
         mode_versus_sampled=estimate(4.31, 9.1),
         baselines=Baselines(dynamics=0.0121, mean_next_state=1.04, reward=0.131, zero_reward=1.92),
         informative_horizon=87,
         data_edge_share=0.0213,
         closure=2.3e-5,
+        missed=1.4e-4,
         precision="observations in 32 bits",
+        other_actions=0,
         real_steps=4000,
         audited_steps=4000,
         imagined_steps=804_000,
         overlays=tuple(overlay(seed) for seed in range(3)),
-        dynamics_by_dimension=dimensions((0.31, 0.02, 0.18), 0.51),
+        dynamics_by_dimension=dimensions((0.34, 0.05, 0.21), 0.6),
         horizon_parts=HorizonParts(bootstrap=estimate(-0.35, 0.5), edge=estimate(-0.04, 0.2)),
         orders=None,
         effective_episodes=None,
@@ -105,7 +119,9 @@ def diagnosis(**changes) -> Diagnosis:
         ),
         findings=(Finding("reward timing", "Rewards are recorded 1 step off."),),
         verdict=VERDICT,
+        verdict_training="The verdict on what training believed is another: there the training horizon is to blame.",
         explanation="Half of its size comes in the first 31 steps. First buy reward labels where the policy goes.",
+        explanation_training="Of its horizon term -0.35 is the value that ended its rollouts.",
     )
     return dataclasses.replace(found, **changes)
 

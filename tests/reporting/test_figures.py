@@ -49,15 +49,17 @@ def test_dimensions_that_part_the_most_are_chosen_in_order():
 def test_causes_keep_their_colour_in_every_figure():
     found = records.diagnosis()
     lines = {line.get_label(): line.get_color() for line in figures.plot_steps(found).axes[0].lines}
-    assert CAUSES.items() <= lines.items()
-    bars = [matplotlib.colors.to_hex(bar.get_facecolor()) for bar in figures.plot_gap(found).axes[0].patches]
-    assert bars[1:] == list(CAUSES.values())
+    learned = {cause: color for cause, color in CAUSES.items() if cause != "horizon"}
+    assert learned.items() <= lines.items()
+    for gap, prediction, colors in ((found.gap, "imagined", learned), (found.gap_training, "predicted", CAUSES)):
+        drawn = figures.plot_gap(gap, prediction).axes[0].patches
+        assert [matplotlib.colors.to_hex(bar.get_facecolor()) for bar in drawn][1:] == list(colors.values())
 
 
 def test_figures_ignore_the_users_settings_and_leave_them_alone():
-    plain = inline(figures.plot_gap(records.diagnosis()), "gap", "")
+    plain = inline(figures.plot_gap(records.diagnosis().gap, "imagined"), "gap", "")
     with matplotlib.rc_context({"font.size": 30, "axes.grid": True, "svg.fonttype": "path"}):
-        assert inline(figures.plot_gap(records.diagnosis()), "gap", "") == plain
+        assert inline(figures.plot_gap(records.diagnosis().gap, "imagined"), "gap", "") == plain
         assert matplotlib.rcParams["font.size"] == 30
 
 

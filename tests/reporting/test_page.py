@@ -103,11 +103,17 @@ def test_run_page_says_every_number(pages):
     result = records.run()
     text = html.unescape(" ".join(Balanced(pages["run"]).text))
     found = result.diagnosis
-    rows = tables.gap_rows(found) + tables.return_rows(found)
+    rows = tables.gap_rows(found) + tables.training_rows_of_gap(found) + tables.beside_rows(found)
     expected = [value for row in rows for value in (row.name, row.value, row.interval)]
     expected += [text for fit in result.fits.values() for pair in tables.fit_rows(fit) for text in pair]
     expected += [text for pair in tables.training_rows(result.trainings[0]) for text in pair]
-    expected += [*result.configuration.values(), *result.machine.values(), *result.warnings, found.verdict]
+    expected += [
+        *result.configuration.values(),
+        *result.machine.values(),
+        *result.warnings,
+        found.verdict,
+        found.verdict_training,
+    ]
     expected += [words.closure(found), words.steps_audited(found), words.data_edge(found)]
     expected += [words.informative_horizon(found), words.seconds(14.2), "5,250", "no real steps", "20 episodes"]
     expected += ["0.0121", "1.04 for always the mean next state", "0.131", "1.92 for always zero"]
@@ -153,7 +159,7 @@ def bare(**changes):
     return records.run(**{"fits": {}, "diagnosis": records.diagnosis(overlays=()), **changes})
 
 
-NO_GAP = dict.fromkeys(("real", "imagined", "total", "reward", "termination", "dynamics", "horizon"), UNKNOWN)
+NO_GAP = dict.fromkeys(("real", "predicted", "total", "reward", "termination", "dynamics", "horizon"), UNKNOWN)
 SPARSE = {
     "nothing learned": bare(),
     "all known": bare(fits={name: records.known(name) for name in ("dynamics", "reward", "termination")}),

@@ -20,7 +20,9 @@ def test_summary_fits_says_every_number_and_ends_with_the_verdict(make):
     text = shown(make())
     assert max(map(len, text.splitlines())) <= 80
     found = records.diagnosis()
-    for row in tables.gap_rows(found) + tables.return_rows(found):
+    rows = tables.gap_rows(found) + tables.training_rows_of_gap(found) + tables.beside_rows(found)
+    assert found.verdict_training in " ".join(text.split())
+    for row in rows:
         assert all(value in text for value in (row.name, row.value, row.interval))
     assert " ".join(text.split()).endswith(f"{records.VERDICT} {found.explanation}")
 

@@ -118,7 +118,7 @@ def audit(
             plausibility=plausibility(world, episodes, dreams.episodes, known),
             known=known,
             dimensions=by_dimension(reported, played, episodes, asked, terms, key=key, most=most, importance=weighted),
-            weights=weights(reported, played, episodes, asked, key) if worth is None else (),
+            weights=weights(world, played, episodes, asked, key) if worth is None else (),
             bounds=bounds(reported, policy, episodes, asked, np.asarray(dreams.full), key=key)
             if certify and mode
             else UNBOUNDED,

@@ -34,8 +34,10 @@ _ADVICE = {
     "reward": "First buy reward labels where the policy goes, or look at how rewards are recorded",
     "termination": "First check how terminations and time limits are recorded, and buy episodes that end",
     "dynamics": "First buy transitions where the policy goes",
-    "bootstrap": "First train with longer imagined rollouts, or fit the value better: more data cannot mend this",
-    "edge": "First buy data where the policy wants to go, or widen the learn margin: training was stopped there",
+}
+_HORIZON_ADVICE = {
+    "bootstrap": "What narrows that gap is longer imagined rollouts or a better value, not more data",
+    "edge": "What narrows that gap is data where the policy wants to go, or a wider learn margin",
 }
 _UNEXPLAINED = (
     "More reward labels cannot mend this: the reward depends on something that the state does not show,"
@@ -215,7 +217,7 @@ def verdict_training(gap: Gap, training: Gap | None, discounts: tuple[float, flo
         weighs = "all steps alike" if reported == 1 else f"step t by {reported:g}^t"
         reasons.append(
             f"the training discount of {trained:g} puts {_MOST_WEIGHT:.0%} of the weight on the first {first} of"
-            f" {steps} steps, while the gap above weighs {weighs}"
+            f" {steps} steps, while the gap of whole episodes weighs {weighs}"
         )
     if rollout < steps:
         reasons.append(f"training imagined {rollout} steps and added a value for the rest")
@@ -231,7 +233,7 @@ def explanation(gap: Gap, evidence: Explanation) -> str:
     kind, lead = _standing(gap)
     if kind == "rounding":
         return f"A world can be wrong and cost nothing: {one_step_errors(evidence.baselines)}."
-    blamed = lead or culprit(gap)
+    blamed = lead if lead in LEARNED else culprit(gap, LEARNED)
     if blamed is None:
         return f"How sure: these are {gap.total.n} episodes; no part is clearly wrong on average."
     sentences = [] if lead else ["To mend one part alone may widen the gap, since others work against it."]
@@ -250,14 +252,14 @@ def one_step_errors(errors: Baselines) -> str:
     )
 
 
-def horizon_advice(parts: HorizonParts | None) -> str:
-    """What the horizon term is made of and what to do first about it; empty where nothing was trained."""
-    if parts is None:
+def horizon_advice(training: Gap | None, parts: HorizonParts | None) -> str:
+    """What the horizon term of the training gap is made of, and what narrows it where it leads; else empty."""
+    if training is None or parts is None or culprit(training) != "horizon":
         return ""
     advice = "edge" if abs(parts.edge.mean) > abs(parts.bootstrap.mean) else "bootstrap"
     return (
-        f"Of the horizon term {parts.bootstrap:+.3g} is the value that ended its rollouts and {parts.edge:+.3g}"
-        f" the price of leaving the data. {_ADVICE[advice]}."
+        f"Of its horizon term {parts.bootstrap:+.3g} is the value that ended its rollouts and {parts.edge:+.3g}"
+        f" the price of leaving the data. {_HORIZON_ADVICE[advice]}."
     )
 
 
@@ -276,7 +278,7 @@ def _advice(gap: Gap, blamed: str, findings: tuple[Finding, ...]) -> str:
 def _first(cause: str, findings: tuple[Finding, ...]) -> str:
     if cause == "reward" and any(finding.kind == UNEXPLAINED_REWARD for finding in findings):
         return _UNEXPLAINED
-    return _ADVICE.get(cause, _ADVICE["bootstrap"])
+    return _ADVICE[cause]
 
 
 def _when(blamed: str, cause: CauseByStep) -> str:

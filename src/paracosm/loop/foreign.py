@@ -72,9 +72,11 @@ def audit_foreign(
     if (env is None) == (data is None):
         found = "neither" if env is None else "both"
         raise checks.BadArgument(f"of --env and --data {found} is given; one says where real episodes come from.")
+    remarks = ()
     with foreign.plainly():
         if data is None:
             source = connect(str(env), env_kwargs, horizon)
+            remarks = source.remarks
             recorded, acting, spec = _played(policy, source, episodes, first_seed, progress)
         else:
             recorded, acting, spec = _read(policy, data)
@@ -83,7 +85,7 @@ def audit_foreign(
     progress("audit", 0, 1, "")
     options = {"seed": seed, "discount": discount, "most_imagined_steps": most_imagined_steps}
     found = _audited(case, options)
-    return dataclasses.replace(found, verdict=f"{case.note} {found.verdict}".strip())
+    return dataclasses.replace(found, verdict=" ".join(filter(None, (case.note, found.verdict, *remarks))))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -131,13 +131,13 @@ def _places(values: np.ndarray, name: str, where: str) -> np.ndarray:
 def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) -> np.ndarray:
     _demand_kind(name, values, "biuf", where)
     if name == "action" and values.ndim == 1:
-        _demand(name, values, (values >= 0) & (values < 2**31), "a whole number from 0 on is needed", where)
+        _demand(name, values, np.asarray((values >= 0) & (values < 2**31)), "a whole number from 0 on is needed", where)
         return values.astype(np.int32)
     with np.errstate(over="ignore", invalid="ignore"):
         typed = values.astype(np.float64 if name == "reward" else np.float32)
-    sound = np.isfinite(typed).reshape(len(typed), -1).all(axis=1)
+    sound = np.asarray(np.isfinite(typed).reshape(len(typed), -1).all(axis=1))
     if name == "reward":
-        sound = np.asarray(sound | ~labelled)
+        sound = sound | ~labelled
     _demand(name, values, sound, "every entry must be finite (of a state or an action in 32 bits)", where)
     return typed
 

@@ -11,7 +11,7 @@ import jinja2
 from paracosm.core.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.experiments import Experiment
 from paracosm.core.files import whole
-from paracosm.core.records import Diagnosis
+from paracosm.core.records import Diagnosis, discounted
 from paracosm.core.results import Comparison, RunResult
 from paracosm.reporting import decision_tables, decision_words, experiment_words, tables, words
 from paracosm.reporting.decision_terminal import AnyPlan
@@ -86,6 +86,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.globals |= {
+        "discounted": discounted,
         "words": words,
         "tables": tables,
         "decision_words": decision_words,

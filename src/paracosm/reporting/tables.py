@@ -14,7 +14,7 @@ from paracosm.reporting import words
 WHOLE = {
     "real": "in the real world",
     "imagined": "in the learned world, same first states",
-    "total": "real minus imagined",
+    "gap": "real minus imagined",
     "reward": "learned reward wrong",
     "termination": "learned end of episode wrong",
     "dynamics": "learned next state wrong",
@@ -22,7 +22,7 @@ WHOLE = {
 TRAINING = {
     "real": "in the real world",
     "predicted": "what training believed: its imagined steps and the value at their end",
-    "total": "real minus predicted",
+    "gap": "real minus predicted",
     **{cause: WHOLE[cause] for cause in ("reward", "termination", "dynamics")},
     "horizon": "rollouts cut short in training",
 }
@@ -78,7 +78,7 @@ def training_rows_of_gap(found: Diagnosis) -> list[Row]:
 
 def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:
     decimals = words.estimate_decimals(gap.total)
-    terms = gap.__dict__ | {prediction: gap.predicted}
+    terms = gap.__dict__ | {prediction: gap.predicted, "gap": gap.total}
     return [row(name, terms[name], note, decimals) for name, note in notes.items()]
 
 
@@ -221,7 +221,7 @@ def _gaps(comparison: Comparison, which: str, notes: dict[str, str], discount: s
         notes: Its rows, by name.
         discount: The diagnosis' field that holds its discount.
     """
-    fields = {name: "predicted" if name == "imagined" else name for name in notes}
+    fields = {name: {"imagined": "predicted", "gap": "total"}.get(name, name) for name in notes}
     gaps = [_estimates(name, comparison, _term(which, field)) for name, field in fields.items()]
     return [*gaps, _texts("discount", comparison, lambda run: f"{getattr(run.diagnosis, discount):g}")]
 

@@ -38,13 +38,20 @@ def summary(record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment) -
 
 
 def _diagnosis(found: Diagnosis) -> list[RenderableType]:
-    head = f"Whole episode ({words.discounted(found.discount)})"
+    head = "Whole episode" + _at(found.discount)
     shown: list[RenderableType] = [_gap(head, found.gap, tables.gap_rows(found))]
     shown.append(_estimates("Beside it", tables.beside_rows(found)))
     if found.gap_training is not None:
-        head = f"Training ({words.discounted(found.training_discount)})"
+        head = "Training" + _at(found.training_discount)
         shown.append(_gap(head, found.gap_training, tables.training_rows_of_gap(found)))
+    sentences = " ".join(filter(None, [found.verdict_training, found.explanation_training]))
+    if sentences:
+        shown.append(Text(sentences + "\n"))
     return [*shown, _trust(found)]
+
+
+def _at(discount: float) -> str:
+    return "" if discount == 1 else f", discount {discount:g}"
 
 
 def _bought(run: RunResult) -> Text:
@@ -78,13 +85,12 @@ def _estimates(head: str, rows: list[tables.Row]) -> Table:
 def _gap(head: str, gap: Gap, rows: list[tables.Row]) -> Table:
     table = _table(head, "mean", "95% interval", "")
     table.columns[3].header = Text("hopeful ← → gloomy")
-    terms = {name: getattr(gap, name) for name in ("total", *COLORS)}
+    terms = {"gap": gap.total, **{name: getattr(gap, name) for name in COLORS}}
     scale = max((abs(term.mean) for term in terms.values() if math.isfinite(term.mean)), default=0.0)
     for row in rows:
         term = terms.get(row.name)
         drawn = _bar(term, scale, COLORS.get(row.name, "")) if term else Text("")
-        name = "gap" if row.name == "total" else row.name
-        table.add_row(Text(name), Text(row.value), Text(row.interval), drawn, end_section=row.name == "total")
+        table.add_row(Text(row.name), Text(row.value), Text(row.interval), drawn, end_section=row.name == "gap")
     return table
 
 
@@ -111,8 +117,7 @@ def _warnings(run: RunResult) -> list[Text]:
 def _verdict(found: Diagnosis) -> list[Text]:
     findings = [Text(f"Finding: {finding.sentence}", style="yellow") for finding in found.findings]
     rest = " ".join(filter(None, [found.explanation, words.off_policy(found)]))
-    beside = [Text(found.verdict_training)] if found.verdict_training else []
-    return [*findings, Text(found.verdict, style="bold"), Text(rest), *beside]
+    return [*findings, Text(found.verdict, style="bold"), Text(rest)]
 
 
 def _bounds(found: Diagnosis) -> list[RenderableType]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from paracosm.core.records import Baselines, Diagnosis, Estimate, Reference, discounted
+from paracosm.core.records import Baselines, Diagnosis, Estimate, Reference
 from paracosm.core.results import Comparison, RunResult
 
 MINUS = "\u2212"

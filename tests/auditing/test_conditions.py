@@ -1,0 +1,163 @@
+"""What must hold before a cause is named: each condition is seen to fail, and to stay silent where nothing is wrong."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from paracosm.auditing.conditions import Check, implausible, standing_of_policy, unfit
+from paracosm.auditing.plausibility import RANDOM, plausibility, reference
+from paracosm.auditing.verdict import CAUSES
+from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.mdp import MDP, Discrete, Spec, never
+from paracosm.core.records import Estimate, Gap, Plausibility, Reference
+
+SOUND = Check(exact=True, missed=1e-5, size=100.0, other_actions=0, steps=4000)
+PLAUSIBLE = Plausibility(20, (-3200.0, 0.0), 0, 0, None, 1.1, 3)
+
+
+def estimate(mean: float, half: float) -> Estimate:
+    return Estimate(mean, mean - half, mean + half, 20, "made up")
+
+
+def gap(predicted: float = -150.0) -> Gap:
+    terms = {cause: estimate(0.0, 1.0) for cause in CAUSES}
+    return Gap(estimate(-140, 9), estimate(predicted, 9), estimate(-140 - predicted, 9), **terms)
+
+
+@pytest.mark.parametrize("check", [SOUND, SOUND._replace(other_actions=4), SOUND._replace(missed=0.9)])
+def test_rounding_stops_no_verdict(check):
+    assert unfit(check, PLAUSIBLE, gap()) == ""
+
+
+@pytest.mark.parametrize("missed", [11.0, 47.0, 59.0])
+def test_terms_that_miss_the_gap_are_the_first_sentence(missed):
+    sentence = unfit(SOUND._replace(missed=missed), PLAUSIBLE, gap())
+    assert sentence.startswith("No verdict: the terms should sum to the gap")
+    assert f"{missed:.0f}% of their size" in sentence
+    inexact = SOUND._replace(missed=missed, exact=False)  # a stochastic world's terms sum on average only
+    assert unfit(inexact, PLAUSIBLE, gap()) == ""
+
+
+def test_actions_of_another_policy_are_counted_first():
+    sentence = unfit(SOUND._replace(other_actions=160, missed=47.0), PLAUSIBLE, gap())
+    assert sentence.startswith("No verdict: 160 of the 4,000 recorded actions are not the policy's")
+    assert "47% of their size" in sentence
+
+
+FAR = dataclasses.replace(PLAUSIBLE, first_step=9, farthest=2e30, farthest_step=100)
+
+
+@pytest.mark.parametrize(
+    ("plausible", "words"),
+    [
+        (FAR, "leave the recorded range at step 9 and are 1e30 times it at step 100"),
+        (PLAUSIBLE, "-2.3e+115 is beyond anything that the recorded rewards allow (-3200 to 0)"),
+    ],
+)
+def test_absurd_numbers_are_broken_and_no_estimates(plausible, words):
+    sentence = unfit(SOUND, plausible, gap(-2.3e115))
+    assert words in sentence
+    assert sentence.endswith("No term is an estimate of anything.")
+
+
+def random_actions(mean: float, half: float) -> Reference:
+    return Reference(RANDOM, estimate(mean, half), (-1.0, 0.0), (-1.0,), (1.0,))
+
+
+@pytest.mark.parametrize(
+    ("returned", "random", "words"),
+    [
+        ((-500, 0), (-500, 0), "is no better than random actions: its real return is -500"),
+        ((-510, 5), (-500, 5), "is no better than random actions"),
+        ((20, 15), (10, 8), "is not clearly better than random actions"),
+        ((-140, 40), (-1200, 150), ""),
+        ((5, math.inf), (1, 0.5), ""),  # one episode says nothing of its spread
+    ],
+)
+def test_a_policy_that_learned_nothing_is_said_to_have(returned, random, words):
+    sentence = standing_of_policy(estimate(*returned), random_actions(*random))
+    assert words in sentence if words else not sentence
+
+
+def test_without_data_nothing_is_said_of_them():
+    assert standing_of_policy(estimate(1, 1), None) == ""
+    silent = dataclasses.replace(random_actions(0, 0), returns=None)
+    assert standing_of_policy(estimate(-1, 1), silent) == ""
+
+
+def trajectory(states: np.ndarray, rewards: np.ndarray, ended: bool = False) -> Trajectory:
+    """Episodes of one-dimensional states `[episode, time + 1]`, all alive."""
+    shape = rewards.shape
+    terminated = np.zeros(shape, bool)
+    terminated[:, -1] = ended
+    columns = states[:, :-1, None], np.zeros(shape, np.int32), states[:, 1:, None], rewards
+    return Trajectory(*columns, terminated, ~terminated & (np.arange(shape[1]) == shape[1] - 1), np.ones(shape, bool))
+
+
+SPEC = Spec(1, Discrete(2), np.ones(1), 50)
+WORLD = MDP(SPEC, lambda s, a, key: s, lambda s, a, t: 0.0, never, lambda key: np.zeros(1), 1.0)
+
+
+def wander(seed: int, episodes: int = 8, steps: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    states = np.clip(np.cumsum(rng.normal(0, 0.3, (episodes, steps + 1)), axis=1), -3, 3)
+    return states, -np.abs(states[:, 1:])
+
+
+def test_imagination_inside_what_was_recorded_is_plausible():
+    for seed in range(20):
+        real, imagined = trajectory(*wander(seed)), trajectory(*wander(seed + 1000))
+        judged = plausibility(WORLD, real, imagined, None)
+        assert judged.impossible == 0
+        assert implausible(judged) == ""
+
+
+def test_impossible_returns_and_the_step_that_leaves_the_data_are_said():
+    states, rewards = wander(0)
+    real = trajectory(states, rewards)
+    doubling = np.minimum(np.abs(states[:, :1]) + 0.1, 3) * 2.0 ** np.arange(51)
+    judged = plausibility(WORLD, real, trajectory(doubling, rewards + 4.0), None)
+    assert judged.allowed == (50 * rewards.min(), 50 * rewards.max())
+    assert judged.impossible == judged.episodes == 8
+    low, high = states.min(), states.max()
+    outside = np.abs(doubling[:, 1:] - (low + high) / 2) > 1.5 * (high - low) / 2
+    assert judged.first_step == int(np.argmax(outside.any(axis=0))) + 1
+    assert judged.farthest == pytest.approx((doubling.max() - (low + high) / 2) / ((high - low) / 2))
+    assert judged.farthest_step == 50
+    sentence = implausible(judged)
+    assert sentence.startswith("8 of 8 imagined returns are impossible: the recorded rewards allow")
+    assert f"from step {judged.first_step} on" in sentence
+
+
+def test_rewards_that_data_hold_allow_more():
+    states, rewards = wander(0)
+    real, hopeful = trajectory(states, rewards), trajectory(states, np.full(rewards.shape, 5.0))
+    known = Reference(RANDOM, None, (-3.0, 5.0), (-3.0,), (3.0,))
+    assert plausibility(WORLD, real, hopeful, None).impossible == 8
+    assert plausibility(WORLD, real, hopeful, known).impossible == 0
+
+
+def test_episodes_that_end_may_be_paid_once():
+    states, rewards = wander(0)
+    judged = plausibility(WORLD, trajectory(states, rewards, ended=True), trajectory(states, rewards), None)
+    assert judged.allowed == (50 * rewards.min(), rewards.max())
+
+
+def test_the_return_of_random_actions_is_the_mean_over_their_whole_episodes():
+    states, rewards = wander(3, episodes=6)
+    data = Dataset.from_trajectory(trajectory(states, rewards))
+    known = reference(data)
+    assert known.policy == RANDOM
+    assert known.returns is not None
+    assert known.returns.mean == pytest.approx(rewards.sum(axis=1).mean())
+    assert known.reward == (rewards.min(), rewards.max())
+    some = [reference(data.buy(300, 150, seed)).returns.mean for seed in range(200)]
+    error = np.std(some) / np.sqrt(200)  # labels bought at random estimate it without bias: 5 standard errors, 1e-6
+    assert abs(np.mean(some) - rewards.sum(axis=1).mean()) < 5 * error
+
+
+def test_records_that_hold_no_whole_episode_have_no_return():
+    states, rewards = wander(3, episodes=1)
+    assert reference(Dataset.from_trajectory(trajectory(states, rewards))).returns is None
