@@ -135,7 +135,17 @@ class Dataset:
         return self.state[self.has_transition | self.has_label]
 
     def join(self, other: Dataset) -> Dataset:
-        """Both data sets as one; `other`'s episodes are numbered after ours."""
+        """Both data sets as one; `other`'s episodes are numbered after ours.
+
+        Raises:
+            BadData: states or actions of another size.
+        """
+        checks.of_kind("other", other, Dataset, "a Dataset")
+        for name, ours, theirs in (("states", self.state, other.state), ("actions", self.action, other.action)):
+            if ours.shape[1:] != theirs.shape[1:]:
+                raise checks.BadData(
+                    f"the {name} of the data to join have the shape {theirs.shape[1:]}; {ours.shape[1:]} is needed."
+                )
         if not len(self.episode):
             return other
         columns = {
@@ -148,6 +158,7 @@ class Dataset:
     @classmethod
     def from_trajectory(cls, episodes: Trajectory) -> Dataset:
         """Every step that was taken, transition and label both bought."""
+        checks.of_kind("episodes", episodes, Trajectory, "a Trajectory, which evaluate gives,")
         alive = np.asarray(episodes.alive)
         episode, time = np.nonzero(alive)
         action = np.asarray(episodes.action)[alive]
@@ -174,8 +185,9 @@ class Dataset:
         Raises:
             BadArgument: for fewer than 0 or more than there are, or if part of a step was left unbought before.
         """
-        checks.between("transitions", transitions, 0, self.real_steps)
-        checks.between("labels", labels, 0, self.real_steps)
+        for name, value in (("transitions", transitions), ("labels", labels)):
+            checks.Range(0, self.real_steps, integer=True).check(name, value)
+        checks.seed("seed", seed)
         if not (self.has_transition.all() and self.has_label.all()):
             raise checks.BadArgument("the data set was bought from before; buy from the fully observed one.")
         order = np.random.default_rng([seed, 0xB0]).permutation(self.real_steps)

@@ -402,9 +402,11 @@ class Diagnosis(Record):
 
     `gap` is that of whole episodes at the reporting `discount`, `gap_training` what training believed
     at `training_discount` (none where nothing was trained and the world has the reporting discount).
-    `causes`, `dynamics_by_dimension`, `orders`, `weights`, `certificates`, `verdict` and `explanation`
-    are of `gap`; `horizon_parts` and `verdict_training`, which says how and why its verdict differs, are
-    of `gap_training`. `real_return` and `imagined_return` are never discounted.
+    `causes`, `dynamics_by_dimension`, `orders`, `certificates`, `verdict` and `explanation` are of `gap`;
+    `horizon_parts`, `verdict_training`, which says how and why its verdict differs, and
+    `explanation_training` are of `gap_training`, and `weights` are at the training discount:
+    derivatives of undiscounted returns grow without limit where imagination is chaotic.
+    `real_return` and `imagined_return` are never discounted.
 
     `closure` is the largest over episodes of |sum of the terms - gap|, relative to the largest of the
     returns and the sum of absolute terms, with the imagined return computed apart; `missed` is their
@@ -454,6 +456,7 @@ class Diagnosis(Record):
     verdict: str
     verdict_training: str
     explanation: str
+    explanation_training: str
 
     def __str__(self) -> str:
         gaps = {f"whole episodes, {discounted(self.discount)}": self.gap}
@@ -465,7 +468,7 @@ class Diagnosis(Record):
         lines += [_line(name, value) for name, value in {**rows, "  remainder": parts.remainder}.items()]
         bounds = [f"{rung.rung:37} {rung.value:>10.4g}  {rung.kind}" for rung in self.certificates]
         findings = [f"Finding: {finding.sentence}" for finding in self.findings]
-        words = [self.verdict, self.explanation, self.verdict_training]
+        words = [self.verdict, self.explanation, self.verdict_training, self.explanation_training]
         return "\n".join([*lines, *bounds, *findings, *filter(None, words)])
 
 

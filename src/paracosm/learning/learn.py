@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -27,10 +28,26 @@ LEAST_ROWS = 10
 
 
 class Learned(NamedTuple):
-    """A learned world and how each of its parts was learned."""
+    """A learned world and how each of its parts was learned; a part without a fit is known, not learned."""
 
     world: MDP
     fits: dict[str, PartFit]
+
+    def worst_reward(self, data: Dataset) -> float:
+        """The lowest reward label of `data`, or of a known reward the lowest on its bought transitions.
+
+        Raises:
+            BadData: nothing that tells was bought, or a known reward is not finite on a bought transition.
+        """
+        if "reward" in self.fits and self.fits["reward"].origin != "known":
+            rewards, of = np.asarray(data.labels.reward), "reward labels"
+        else:
+            rows, of = data.transitions, "transitions"
+            rewards = np.asarray(jax.vmap(self.world.reward)(rows.state, rows.action, rows.next_state))
+            checks.finite("the known reward on the bought transitions", rewards)
+        if not len(rewards):
+            raise checks.BadData(f"the data hold no {of}; the lowest of their rewards is needed.")
+        return float(np.min(rewards))
 
 
 def learn(
@@ -61,9 +78,14 @@ def learn(
             held-out error is then measured on noisy labels too.
 
     Raises:
+        BadArgument: an argument of another kind.
         BadData: data of another task; fewer than 10 transitions, or fewer than 10 labels and no known reward; no bought
             row that starts an episode; a fit that diverges.
     """
+    _check_kinds(data, spec, reward=reward, termination=termination, settings=settings, label_noise=label_noise)
+    checks.in_unit_interval("discount", discount, open_right=True)
+    checks.seed("seed", seed)
+    checks.count("round", round, 0)
     transitions, labels = data.transitions, data.labels
     require_learnable(data, spec.state_size, spec.action, known_reward=reward is not None)
     if label_noise is not None:
@@ -75,6 +97,17 @@ def learn(
     rewards, reward_fit = _reward(labels, spec, keys["reward"], settings, reward)
     world = MDP(spec, dynamics, rewards, ends, Starts(jnp.asarray(data.initial)), discount, dynamics.domain)
     return Learned(world, {"dynamics": dynamics_fit, "reward": reward_fit, "termination": end_fit})
+
+
+def _check_kinds(data: Any, spec: Any, *, reward: Any, termination: Any, settings: Any, label_noise: Any) -> None:
+    checks.of_kind("data", data, Dataset, "a Dataset, which collect gives,")
+    checks.of_kind("spec", spec, Spec, "a Spec, which connect(env).spec(data) gives,")
+    checks.of_kind("settings", settings, LearnSettings, "a LearnSettings")
+    for name, part in (("reward", reward), ("termination", termination)):
+        if part is not None:
+            checks.function(name, part, "of (state, action, next_state), or None,")
+    if label_noise is not None:
+        checks.of_kind("label_noise", label_noise, LabelNoise, "a LabelNoise of paracosm.noise, or None,")
 
 
 def dynamics_problem(rows: Transitions, spec: Spec, margin: float) -> Problem:

@@ -64,6 +64,11 @@ def audit_foreign(
     Raises:
         ParacosmError: one sentence about whatever does not fit; a foreign function's own message is part of it.
     """
+    for name, factory in (("world", world), ("policy", policy)):
+        if not (isinstance(factory, str) or callable(factory)):
+            raise checks.BadArgument(
+                f"{name} is {checks.described(factory)}; module:function, or the function, is needed."
+            )
     if (env is None) == (data is None):
         found = "neither" if env is None else "both"
         raise checks.BadArgument(f"of --env and --data {found} is given; one says where real episodes come from.")

@@ -8,13 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-
 from paracosm import reporting
 from paracosm.auditing.audit import audit
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
-from paracosm.core import files
+from paracosm.core import checks, files
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.decisions import Bought, Curve, Decision
 from paracosm.core.mdp import Spec
@@ -68,12 +65,18 @@ def run(
         ParacosmError: bad input; the message is one sentence.
         Unwritten: the run is done, but not all of it could be written; the error's `result` holds what it found.
     """
+    learn_settings = LearnSettings() if learn_settings is None else learn_settings
+    imagine_settings = ImagineSettings() if imagine_settings is None else imagine_settings
+    checks.of_kind("learn_settings", learn_settings, LearnSettings, "a LearnSettings, or None,")
+    checks.of_kind("imagine_settings", imagine_settings, ImagineSettings, "an ImagineSettings, or None,")
+    known_options = [field.name for field in dataclasses.fields(RunConfig)]
+    for name in options:
+        checks.one_of("an option", name, known_options)
     config = RunConfig(env, **options)
     place = files.as_path("--out", default_out(env, config.seed) if out is None else out)
     if config.data is not None:
         refuse_data_inside(Path(config.data), place)
     files.try_folder("--out", place)
-    learn_settings, imagine_settings = learn_settings or LearnSettings(), imagine_settings or ImagineSettings()
     source = connect(env, config.arguments, config.horizon)
     known = {
         part: None if where is None else making.function(where)
@@ -107,14 +110,6 @@ def _used(owned: Dataset, config: RunConfig) -> Dataset:
         return owned
     transitions = len(owned.transitions) if transitions is None else transitions
     return owned.buy(transitions, len(owned.labels) if labels is None else labels, config.seed)
-
-
-def _worst_reward(data: Dataset, learned: Learned) -> float:
-    """The lowest reward label, or of a known reward the lowest on the bought transitions."""
-    if learned.fits["reward"].origin != "known":
-        return float(np.min(data.labels.reward))
-    rows = data.transitions
-    return float(np.min(jax.vmap(learned.world.reward)(rows.state, rows.action, rows.next_state)))
 
 
 def flat(tree: Any, head: str = "") -> dict[str, Any]:
@@ -169,7 +164,7 @@ class _Run:
         decision = self._decide(number, before)
         bought = self._collect(number, before, decision)
         data = bought if before is None else before.data.join(bought)
-        spec = self.source.spec(data.bought_states) if before is None else before.spec
+        spec = self.source.spec(data) if before is None else before.spec
         learned = self._learn(number, data, spec)
         stepped = self.source.steps
         imagined = self._imagine(number, data, learned)
@@ -274,21 +269,18 @@ class _Run:
     def _imagine(self, round: int, data: Dataset, learned: Learned) -> Imagined:
         """A new policy: one that an early, bad world led astray can be a trap."""
         file = self.directory.file(f"models/policy-{round}")
-        worst = _worst_reward(data, learned)
         tell = self._tell("imagine", round)
         return self.directory.stage(
             f"imagine-{round}",
             lambda: imagine(
-                learned.world,
-                data.initial,
-                np.asarray(data.transitions.state),
-                worst_reward=worst,
+                learned,
+                data,
                 seed=self.config.seed,
                 round=round,
                 settings=self.imagine_settings,
                 progress=lambda done, most, found: tell(done, most, f"imagined return {found:.1f}"),
             ),
-            lambda imagined: store.save_imagined(file, imagined, worst),
+            lambda imagined: store.save_imagined(file, imagined, learned.worst_reward(data)),
             lambda: store.load_imagined(file, learned.world),
         )
 

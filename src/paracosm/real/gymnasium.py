@@ -81,7 +81,7 @@ class HostSource(Source):
             with contextlib.suppress(Exception, SystemExit):
                 env.close()
 
-    def spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+    def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
         return Spec(self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon)
 
     def _collect(self, asked: Collection, progress: Progress) -> Dataset:

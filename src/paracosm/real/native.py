@@ -36,7 +36,7 @@ class SystemSource(Source):
         self.horizon = spaces.horizon(name, None, mdp.spec.horizon if horizon is None else horizon)
         _demand_parts(mdp, name)
 
-    def spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+    def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
         return dataclasses.replace(self.mdp.spec, horizon=self.horizon)
 
     def _collect(self, asked: Collection, progress: Progress) -> Dataset:

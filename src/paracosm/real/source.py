@@ -14,7 +14,6 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
-from paracosm.real import boundary
 
 Progress = Callable[[int, int], None]
 Acting = Policy | Callable[[np.ndarray], Any]  # a policy, or a function of one observation `[state]`
@@ -78,9 +77,25 @@ class Source(abc.ABC):
     steps: int
     remarks: tuple[str, ...] = ()
 
+    def spec(self, data: Dataset) -> Spec:
+        """What is fixed about the task; its state scale is that of the bought rows of the first collection, `data`.
+
+        Raises:
+            BadData: nothing was bought, or of states of another size than the task's.
+        """
+        checks.of_kind("data", data, Dataset, "a Dataset, which collect gives,")
+        states = data.bought_states
+        if not len(states):
+            raise checks.BadData("no row of the data was bought; the scale of the states is taken from bought rows.")
+        if states.shape[1] != self.state_size:
+            raise checks.BadData(
+                f"the data's states have {states.shape[1]} components; those of {self.name} have {self.state_size}."
+            )
+        return self._spec(states)
+
     @abc.abstractmethod
-    def spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
-        """What is fixed about the task, with the state scale of the first collection's `states`."""
+    def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+        """`spec`, of the bought states."""
 
     def collect(
         self,
@@ -215,7 +230,7 @@ def _demand_acting(policy: Any, *, sampled: bool) -> None:
     """Refuse what gives no action, and samples of a function, which has none."""
     if isinstance(policy, type) or not callable(policy):
         raise checks.BadArgument(
-            f"policy is {boundary.described(policy)}; a Policy or a function of one observation is needed."
+            f"policy is {checks.described(policy)}; a Policy or a function of one observation is needed."
         )
     if sampled and not isinstance(policy, Policy):
         raise checks.BadArgument("sampled is True and policy is a plain function; only a Policy can be sampled.")

@@ -13,6 +13,7 @@ import gymnasium
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import MDP
+from paracosm.core.policy import Policy
 from paracosm.real import boundary
 from paracosm.real.foreign import plainly
 from paracosm.real.gymnasium import HostSource
@@ -42,9 +43,11 @@ def connect(env: Environment, kwargs: Mapping[str, Any] | None = None, horizon: 
         return SystemSource(env, "the system", horizon)
     if isinstance(env, gymnasium.Env):
         return HostSource(_copying(env), _named(env), horizon)
-    if not isinstance(env, str) and not callable(env):
+    if kwargs is not None:
+        checks.of_kind("kwargs", kwargs, Mapping, "a mapping of keyword arguments, or None,")
+    if not isinstance(env, str) and (not callable(env) or isinstance(env, Policy)):
         raise checks.BadArgument(
-            f"env is {boundary.described(env)}; a Gymnasium id, module:function, an environment or a function that"
+            f"env is {checks.described(env)}; a Gymnasium id, module:function, an environment or a function that"
             " builds one is needed."
         )
     name = env if isinstance(env, str) else getattr(env, "__name__", "<")
