@@ -87,3 +87,18 @@ def known_reward(state, action, next_state):
     from paracosm.real.systems import pendulum
 
     return pendulum().reward(state, action, next_state)
+
+
+def reward_of_two(state, action):
+    """Not of (s, a, s')."""
+    return state[0] + action[0]
+
+
+def reward_vector(state, action, next_state):
+    """One number for each component."""
+    return next_state - state
+
+
+def reward_of_host(state, action, next_state):
+    """Needs numbers, which a traced array has not."""
+    return float(state[0])

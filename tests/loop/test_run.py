@@ -375,6 +375,23 @@ def test_data_inside_the_run_directory_are_refused_and_stay(finished, tmp_path):
     assert (out / "data/mine.npz").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("reward_of_two", "cannot be called with arrays"),
+        ("reward_of_host", "cannot be called with arrays"),
+        ("reward_vector", r"answers with .* one number"),
+        ("nothing", "no function 'nothing'"),
+    ],
+)
+@pytest.mark.parametrize("part", ["reward", "termination"])
+def test_a_known_part_that_cannot_be_used_is_refused_before_anything_is_made(tmp_path, part, name, why):
+    with pytest.raises(checks.ParacosmError, match=why) as refusal:
+        small_run(tmp_path / "run", **{part: f"{SMALL}:{name}"})
+    assert "\n" not in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("where", ["reset", "constructor"])
 def test_an_environment_that_fails_before_its_first_step_blocks_nothing(tmp_path, where):
     with pytest.raises(Exception, match="broken"):
