@@ -297,7 +297,7 @@ def test_an_array_that_claims_to_be_huge_is_refused(tmp_path):
 def test_results_whose_parts_do_not_fit_together_are_one_sentence(run, tmp_path, capfd):
     content = (run / "result.json").read_bytes()
     tree = json.loads(content)
-    tree["diagnosis"]["causes"] = {}
+    tree["diagnosis"]["overlays"] = [{"real": [], "imagined": []}]
     (run / "result.json").write_text(json.dumps(tree))
     try:
         assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 2
@@ -309,9 +309,9 @@ def test_results_whose_parts_do_not_fit_together_are_one_sentence(run, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-WRONG_CALLS = """
+WRONG_CALLS = r"""
 import paracosm
-for wrong in (5, None, b"x", ["x"], "", "a\\0b", 2.5, {}, "x" * 300, "\ud800"):
+for wrong in (5, None, b"x", ["x"], "", "a\0b", 2.5, {}, "x" * 300, "\ud800"):
     calls = [lambda: paracosm.load(wrong), lambda: paracosm.compare(wrong, "x"), lambda: paracosm.report(wrong)]
     calls += [lambda: paracosm.report(wrong, "page.html")]
     calls += [lambda: paracosm.run("Pendulum-v1", out=wrong)] * (wrong is not None)
