@@ -170,7 +170,7 @@ def test_the_verdict_is_of_the_numbers_that_stand_above_it():
 def test_a_training_gap_of_another_cause_is_one_sentence_with_the_reason():
     whole = gap({"dynamics": (217.0, 70.0)}, real=-140.0)
     training = gap({"horizon": (-0.9, 0.3)}, real=-58.0)
-    sentence = verdict_training(whole, training, (1.0, 0.95), (200, 30))
+    sentence = verdict_training(whole, training, (1.0, 0.95), (200, 30), trained=True)
     assert "0.95 puts 95% of the weight on the first 59 of 200 steps" in sentence
     assert "weighs all steps alike, and training imagined 30 steps and added a value for the rest" in sentence
     assert "the gap of -0.9 (1.6% of the return), not clearly different from zero," in sentence
@@ -180,10 +180,17 @@ def test_a_training_gap_of_another_cause_is_one_sentence_with_the_reason():
     assert weight[:58].sum() < 0.95 * weight.sum() <= weight[:59].sum()
 
 
+def test_of_a_world_whose_training_is_unknown_only_its_discount_is_said():
+    whole, other = gap({"dynamics": (217.0, 70.0)}), gap({"reward": (-9.0, 0.3)})
+    sentence = verdict_training(whole, other, (1.0, 0.97), (200, 200), trained=False)
+    assert sentence.startswith("The verdict at the world's discount of 0.97 is another, because a discount of 0.97")
+    assert "training" not in sentence
+
+
 def test_two_gaps_of_one_cause_need_no_sentence():
     whole, training = gap({"dynamics": (217.0, 70.0)}), gap({"dynamics": (2.0, 0.5)})
-    assert verdict_training(whole, training, (1.0, 0.95), (200, 30)) == ""
-    assert verdict_training(whole, None, (1.0, 1.0), (200, 200)) == ""
+    assert verdict_training(whole, training, (1.0, 0.95), (200, 30), trained=True) == ""
+    assert verdict_training(whole, None, (1.0, 1.0), (200, 200), trained=False) == ""
 
 
 def test_the_advice_about_the_horizon_is_for_its_own_gap_only():

@@ -15,7 +15,7 @@ from paracosm.core.records import Diagnosis
 from paracosm.core.results import RunResult
 from paracosm.loop import store
 from paracosm.loop.config import RunConfig
-from paracosm.loop.directory import RunDirectory
+from paracosm.loop.directory import RunDirectory, files_of_run
 from paracosm.loop.load import audit_run
 from paracosm.real import datasets
 from tests.loop import small
@@ -87,9 +87,11 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
 def test_the_files_of_a_run(finished):
     out, result = finished
     names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert {str(path.relative_to(out)) for path in files_of_run(out)} == names
     assert names == {
         "config.json",
         "events.jsonl",
+        "run.lock",
         "data/round-0.npz",
         "data/evaluation.npz",
         "models/world-0.eqx",
@@ -158,7 +160,9 @@ def test_stored_models_come_back_bit_for_bit(finished, cart, tmp_path):
         learned = store.load_world(out / "models/world-0")
         imagined = store.load_imagined(out / "models/policy-0", learned.world)
         store.save_world(tmp_path / "world-0", learned)
-        store.save_imagined(tmp_path / "policy-0", imagined, store.header(out / "models/policy-0")["worst_reward"])
+        store.save_imagined(
+            tmp_path / "policy-0", imagined, store.header(store.ImaginedHeader, out / "models/policy-0").worst_reward
+        )
         for name in ("world-0.eqx", "world-0.json", "policy-0.eqx", "policy-0.json"):
             assert (tmp_path / name).read_bytes() == (out / "models" / name).read_bytes()
 

@@ -72,7 +72,7 @@ def test_counting_environment_is_recorded_as_it_was_lived():
 def test_discrete_actions_count_from_zero_whatever_the_start():
     source = connect(lambda: counter(action_space=spaces.Discrete(3, start=5)))
     data = source.collect(60, seed=0)
-    assert source.action == Discrete(3)
+    assert source.action == Discrete(3, start=5)
     assert data.action.dtype == np.int32
     assert set(data.action) == {0, 1, 2}
     np.testing.assert_array_equal(data.next_state[:, 1], data.action + 5)

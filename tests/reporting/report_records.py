@@ -32,7 +32,8 @@ VERDICT = "The policy earns −134 in the real world; imagination promised 9.7 l
 
 def estimate(center: float, spread: float, n: int = 20, seed: int = 0) -> Estimate:
     draws = np.random.default_rng([seed, n]).normal(size=n)
-    return mean(center + spread * (draws - draws.mean()))
+    bounds = None if spread else (center, center)  # nothing is left to chance
+    return mean(center + spread * (draws - draws.mean()), bounds=bounds)
 
 
 def overlay(seed: int, dimensions: int = 3, steps: int = STEPS, stop: int | None = None) -> Overlay:

@@ -89,26 +89,71 @@ def attribute_at(
         most_imagined_steps: Every step is audited up to this cost; beyond, a random subset, reweighted.
         importance: Weights `w_{0:t}`, `[episode, time]`, of episodes that another policy recorded.
     """
+    options = {"key": key, "most_imagined_steps": most_imagined_steps, "importance": importance}
+    return terms_of(episodes, asked, roll(world, policy, episodes, asked, discounts=discounts, **options))
+
+
+class Rollouts(NamedTuple):
+    """The imagined rollouts of an audit at each of `discounts`, and what makes terms of them.
+
+    Steps that are `audited`, `[episode, time]`, stand for `weight` steps each and count by the episode's importance,
+    which is in `weight` and `counts` both. `worth` is `r̂ + γ (1 − d̂) V̂` of ŝ', `[discount, episode, time]`, and
+    `at_last` the value V̂ at s' where the step is not `followed` by another; `cost` is in imagined steps.
+    """
+
+    discounts: tuple[float, ...]
+    audited: np.ndarray
+    weight: np.ndarray
+    counts: np.ndarray
+    followed: np.ndarray
+    worth: np.ndarray
+    at_last: np.ndarray
+    cost: int
+
+
+def roll(
+    world: MDP,
+    policy: Policy,
+    episodes: Trajectory,
+    asked: OneStep,
+    *,
+    discounts: Sequence[float],
+    key: PRNGKey,
+    most_imagined_steps: float = MOST_IMAGINED_STEPS,
+    importance: np.ndarray | None = None,
+) -> Rollouts:
+    """Imagine the rest of every audited step; arguments as for `attribute_at`."""
     alive = np.asarray(episodes.alive)
     followed = _followed(alive) & (importance is None)
     audited, weight, cost = choose(episodes, discounts[0], most_imagined_steps, key, followed)
-    rollouts = _continue(world, policy, episodes, asked, audited, discounts=discounts, followed=followed, key=key)
+    values = _continue(world, policy, episodes, asked, audited, discounts=discounts, followed=followed, key=key)
+    worth = np.stack(
+        [
+            asked.dreamt._replace(value=value).worth(discount)
+            for discount, value in zip(discounts, values[0], strict=True)
+        ]
+    )
+    counts = alive * (1.0 if importance is None else importance)
+    weight = np.where(audited, weight * counts, 0.0)
+    return Rollouts(tuple(discounts), audited, weight, counts, followed, worth, values[1], cost)
 
-    def at(discount: float, at_dreamt: np.ndarray, at_last: np.ndarray) -> Terms:
-        dreamt = asked.dreamt._replace(value=at_dreamt)
-        real = asked.real._replace(value=np.where(followed, _next(dreamt.worth(discount)), at_last))
-        powers = np.where(alive, discount ** np.arange(alive.shape[1]), 0.0)
-        powers = powers * (1 if importance is None else importance)
-        weights = np.where(audited, weight * powers, 0.0)
+
+def terms_of(episodes: Trajectory, asked: OneStep, rollouts: Rollouts) -> tuple[Terms, ...]:
+    """The terms at each of the discounts."""
+
+    def at(discount: float, worth: np.ndarray, at_last: np.ndarray) -> Terms:
+        real = asked.real._replace(value=np.where(rollouts.followed, _next(worth), at_last))
+        powers = discount ** np.arange(worth.shape[1])
+        weights = rollouts.weight * powers
         return Terms(
-            reward=powers * (episodes.reward - real.reward),
+            reward=rollouts.counts * powers * (episodes.reward - real.reward),
             termination=weights * discount * (real.ended * 1.0 - episodes.terminated) * real.value,
-            dynamics=weights * (real.worth(discount) - dreamt.worth(discount)),
-            audited=audited,
-            imagined_steps=cost,
+            dynamics=weights * (real.worth(discount) - worth),
+            audited=rollouts.audited,
+            imagined_steps=rollouts.cost,
         )
 
-    return tuple(at(discount, *of) for discount, *of in zip(discounts, *rollouts, strict=True))
+    return tuple(at(*of) for of in zip(rollouts.discounts, rollouts.worth, rollouts.at_last, strict=True))
 
 
 def steps_of(episodes: Trajectory) -> np.ndarray:
@@ -185,7 +230,9 @@ def _continue(
 
     states = np.concatenate([asked.imagined_state[needed], episodes.next_state[last]])
     steps = np.concatenate([remaining[needed], remaining[last]])
-    worth = values_at(world, policy, states, steps, jax.random.fold_in(key, 2), discounts=discounts)
+    episode, time = (np.concatenate(pair) for pair in zip(np.nonzero(needed), np.nonzero(last), strict=True))
+    keys = jax.random.split(key, len(audited))[episode]
+    worth = values_at(world, policy, states, steps, keys, discounts=discounts, since=time + 1)
 
     at_imagined, at_last = np.zeros((2, len(discounts), *audited.shape))
     at_imagined[:, needed], at_last[:, last] = np.split(worth, [needed.sum()], axis=1)

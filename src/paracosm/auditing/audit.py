@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, attribute_at
+from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, roll, terms_of
+from paracosm.auditing.averages import averages
 from paracosm.auditing.bounds import UNBOUNDED, bounds
 from paracosm.auditing.diagnosis import Measured, diagnosis_of
 from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension
+from paracosm.auditing.draws import Audited, Drawn, draw
 from paracosm.auditing.dreams import dream
 from paracosm.auditing.importance import importance
 from paracosm.auditing.linter import lint
@@ -95,7 +97,7 @@ def audit(
         played = Mode(policy) if mode else policy
         asked = ask(world, played, episodes, key, mode=mode, as_played=as_played)
         dreams = dream(world, policy, imagined, episodes, discount=discount, key=key, mode=mode)
-        terms, terms_training = attribute_at(
+        rollouts = roll(
             world,
             played,
             episodes,
@@ -105,10 +107,17 @@ def audit(
             most_imagined_steps=most_imagined_steps,
             importance=weighted,
         )
+        noisy = not mode or bool(asked.noisy.any())
+        drawn = Drawn(terms_of(episodes, asked, rollouts), dreams, 1, {}, capped=False)
+        if noisy and worth is None:
+            audited = Audited(world, played, imagined, episodes, asked, rollouts.discounts, mode)
+            drawn = draw(audited, rollouts, dreams, most_imagined_steps=most_imagined_steps, key=key)
+        dreams, (terms, terms_training) = drawn.dreams, drawn.terms
         reported = world.replace(discount=discount)
         orders = None
         if reward is not None:
-            orders = both_orders(reported, played, episodes, terms, dreams, reward=reward, key=key)
+            average = averages(world, episodes, asked, dreams.episodes, discount=discount, reweighted=worth is not None)
+            orders = both_orders(reported, played, episodes, terms, dreams, reward=reward, average=average, key=key)
         most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
         measured = Measured(
             discount=discount,
@@ -126,7 +135,7 @@ def audit(
             orders=orders,
             findings=lint(world, episodes, asked, key),
             worth=worth,
-            noisy=not mode or bool(asked.noisy.any()),
+            noisy=noisy,
             differences=_by_differences(dynamics=world.dynamics, reward=world.reward, policy=policy),
         )
     return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.training.horizon)

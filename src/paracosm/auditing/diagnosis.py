@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from paracosm.auditing.attribution import Terms
+from paracosm.auditing.averages import Averages, averages
 from paracosm.auditing.bounds import Bounds
 from paracosm.auditing.conditions import Check, implausible, standing_of_policy, unfit
 from paracosm.auditing.dimensions import Dimensions
@@ -23,7 +24,6 @@ from paracosm.auditing.verdict import (
     verdict_training,
 )
 from paracosm.core.data import Trajectory
-from paracosm.core.estimators import mean
 from paracosm.core.mdp import MDP
 from paracosm.core.records import (
     CauseByStep,
@@ -73,6 +73,7 @@ class _Causes(NamedTuple):
     real: np.ndarray
     predicted: np.ndarray
     by_cause: dict[str, np.ndarray]
+    average: Averages
 
     @property
     def total(self) -> np.ndarray:
@@ -91,23 +92,28 @@ class _Causes(NamedTuple):
     def gap(self) -> Gap:
         """Means with intervals; whole episodes have no horizon term."""
         exact = Estimate(0.0, 0.0, 0.0, len(self.real), "0 by definition: whole episodes are imagined")
-        terms = {cause: mean(term) for cause, term in self.by_cause.items()}
-        return Gap(mean(self.real), mean(self.predicted), mean(self.total), **{"horizon": exact, **terms})
+        terms = {cause: self.average.term(term, cause) for cause, term in self.by_cause.items()}
+        real, predicted = self.average.value(self.real), self.average.value(self.predicted)
+        return Gap(real, predicted, self.average.term(self.total), **{"horizon": exact, **terms})
 
 
 def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_horizon: int | None) -> Diagnosis:
     """The record; without a training horizon training is taken to have imagined whole episodes."""
     dreams, terms, worth = measured.dreams, measured.terms, measured.worth
-    causes = _causes(measured.discount, np.asarray(dreams.full), terms, episodes, worth)
+    causes = _causes(
+        world, episodes, measured, discount=measured.discount, predicted=np.asarray(dreams.full), terms=terms
+    )
+    of_sums = _averages(world, 1.0, episodes, measured)
     gap, gap_training = causes.gap(), _gap_training(world, episodes, measured, training_horizon)
     by_step = {cause: _by_step(getattr(terms, cause)) for cause in LEARNED}
-    dimensions = _dimensions(measured.dimensions)
-    parts = None if training_horizon is None else _horizon_parts(dreams)
+    dimensions = _dimensions(measured.dimensions, causes.average)
+    of_training = _averages(world, world.discount, episodes, measured)
+    parts = None if training_horizon is None else _horizon_parts(dreams, of_training)
     horizon = episodes.alive.shape[1]
     apart = measured.noisy or worth is not None  # then real and imagined episodes are not each other's copies
     shown = 0 if worth is not None else min(_OVERLAYS, len(causes.real))
     weight = 1 if worth is None else worth.weights
-    real_return = mean((weight * episodes.reward).sum(axis=1))
+    real_return = of_sums.value((weight * episodes.reward).sum(axis=1))
     errors = baselines(world, episodes, measured.asked)
     check = _check(causes, measured, episodes)
     evidence = Explanation(by_step, dimensions, measured.findings, errors)
@@ -123,10 +129,10 @@ def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_
         training_horizon=horizons[1],
         causes=by_step,
         real_return=real_return,
-        imagined_return=mean(dreams.episodes.reward.sum(axis=1)),
+        imagined_return=of_sums.value(dreams.undiscounted),
         reference=measured.known,
         plausibility=measured.plausibility,
-        mode_versus_sampled=mean(dreams.mode - dreams.sampled),
+        mode_versus_sampled=causes.average.term(dreams.mode - dreams.sampled),
         baselines=errors,
         informative_horizon=None if apart else informative_horizon(world, episodes, dreams.episodes),
         data_edge_share=None if dreams.edge_share is None else float(dreams.edge_share),
@@ -148,7 +154,9 @@ def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_
         certificates=measured.bounds.certificates,
         findings=measured.findings,
         verdict=words.verdict,
-        verdict_training="" if words.unfit else verdict_training(gap, gap_training, discounts, horizons),
+        verdict_training=""
+        if words.unfit
+        else verdict_training(gap, gap_training, discounts, horizons, trained=parts is not None),
         explanation=words.explanation,
         explanation_training="" if words.unfit else horizon_advice(gap_training, parts),
     )
@@ -173,15 +181,27 @@ def _words(gap: Gap, check: Check, measured: Measured, real_return: Estimate, ev
     return _Words(" ".join(filter(None, first)), " ".join(filter(None, then)), unfit=False)
 
 
+def _averages(world: MDP, discount: float, episodes: Trajectory, measured: Measured) -> Averages:
+    return averages(
+        world,
+        episodes,
+        measured.asked,
+        measured.dreams.episodes,
+        discount=discount,
+        rewards=measured.known.reward if measured.known else (),
+        reweighted=measured.worth is not None,
+    )
+
+
 def _causes(
-    discount: float, predicted: np.ndarray, terms: Terms, episodes: Trajectory, worth: Importance | None
+    world: MDP, episodes: Trajectory, measured: Measured, *, discount: float, predicted: np.ndarray, terms: Terms
 ) -> _Causes:
     """Of another policy's episodes the real return is what imagination and its causes say: the terms are weighted."""
     by_cause = {cause: getattr(terms, cause).sum(axis=1) for cause in LEARNED}
     real = np.asarray(episodes.reward) @ discount ** np.arange(episodes.alive.shape[1])
-    if worth is not None:
+    if measured.worth is not None:
         real = predicted + np.sum([*by_cause.values()], axis=0)
-    return _Causes(real, predicted, by_cause)
+    return _Causes(real, predicted, by_cause, _averages(world, discount, episodes, measured))
 
 
 def _gap_training(world: MDP, episodes: Trajectory, measured: Measured, training_horizon: int | None) -> Gap | None:
@@ -189,7 +209,9 @@ def _gap_training(world: MDP, episodes: Trajectory, measured: Measured, training
     if training_horizon is None and world.discount == measured.discount:
         return None
     dreams, terms = measured.dreams, measured.terms_training
-    causes = _causes(world.discount, np.asarray(dreams.full_training), terms, episodes, measured.worth)
+    causes = _causes(
+        world, episodes, measured, discount=world.discount, predicted=np.asarray(dreams.full_training), terms=terms
+    )
     if training_horizon is None:
         return causes.gap()
     believed = np.asarray(dreams.believed)
@@ -236,19 +258,20 @@ def _of_terms(found: Measured, episodes: Trajectory) -> str:
     )
 
 
-def _dimensions(found: Dimensions) -> DynamicsByDimension:
+def _dimensions(found: Dimensions, average: Averages) -> DynamicsByDimension:
     by_episode = found.terms.sum(axis=1)
     return DynamicsByDimension(
-        dimensions=tuple(mean(column) for column in by_episode.T),
+        dimensions=tuple(average.term(column) for column in by_episode.T),
         by_step=tuple(_by_step(found.terms[..., i]) for i in range(found.terms.shape[-1])),
-        remainder=mean(found.remainder),
+        remainder=average.term(found.remainder),
         steps=found.steps,
     )
 
 
-def _horizon_parts(dreams: Dreams) -> HorizonParts:
+def _horizon_parts(dreams: Dreams, average: Averages) -> HorizonParts:
     return HorizonParts(
-        bootstrap=mean(dreams.guarded - dreams.believed), edge=mean(dreams.full_training - dreams.guarded)
+        bootstrap=average.term(dreams.guarded - dreams.believed),
+        edge=average.term(dreams.full_training - dreams.guarded),
     )
 
 

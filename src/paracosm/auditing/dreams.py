@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -29,8 +30,8 @@ class Dreams(NamedTuple):
     At the reporting discount: `full` is the return of `episodes`, `mode` and `sampled` those of the
     policy's mode and of the policy as it samples. At the training discount: `full_training` is the
     return of `episodes`, `believed` what training took for it, `guarded` that of whole episodes in the
-    world that training took place in. `edge_share` is the share of steps of `episodes` at the edge of
-    the world's domain, if it has one.
+    world that training took place in. `undiscounted` is the return of
+    `episodes` at 1. `edge_share` is the share of steps of `episodes` at the edge of the world's domain, if it has one.
     """
 
     episodes: Trajectory
@@ -40,7 +41,18 @@ class Dreams(NamedTuple):
     full_training: Array
     believed: Array
     guarded: Array
+    undiscounted: Array
     edge_share: Array | None
+
+
+class Returns(NamedTuple):
+    """The returns of `Dreams` that the gap is made of, of several draws of the noise: `[draw, episode]`."""
+
+    full: Array
+    full_training: Array
+    believed: Array
+    guarded: Array
+    undiscounted: Array
 
 
 def dream(
@@ -79,6 +91,23 @@ def dream(
     return found
 
 
+def redream(
+    world: MDP,
+    policy: Policy,
+    imagined: Imagined | None,
+    episodes: Trajectory,
+    *,
+    discount: float,
+    keys: Sequence[PRNGKey],
+    mode: bool = True,
+) -> Returns:
+    """Imagine the same starts again, once with each of `keys`; the rest is as for `dream`."""
+    start, horizon = episodes.state[:, 0], episodes.alive.shape[1]
+    options = {"horizon": horizon, "discount": discount, "mode": mode}
+    draws = [_returns(world, policy, imagined, start, steps_of(episodes), key=key, **options) for key in keys]
+    return Returns(*(np.stack([np.asarray(draw[i]) for draw in draws]) for i in range(len(Returns._fields))))
+
+
 def _check_finite(what: str, returns: np.ndarray) -> None:
     bad = np.flatnonzero(~np.isfinite(returns))
     if len(bad):
@@ -103,28 +132,78 @@ def _dreamt(
 ) -> Dreams:
     """One compiled program."""
     keys = jax.random.split(key, len(start))
-
-    def play(world: MDP, policy: Policy, times: int, keys: Key[jax.Array, " episode"]) -> Trajectory:
-        whole = unroll(world, policy, jnp.repeat(start, times, axis=0), keys, horizon)
-        kept = jnp.arange(horizon) < jnp.repeat(steps, times)[:, None]
-        cut = jnp.where(kept, whole.reward, 0), kept & whole.alive
-        return eqx.tree_at(lambda each: (each.reward, each.alive), whole, cut)
-
-    of_mode = play(world, Mode(policy), 1, keys)
-    sampled = play(world, policy, _SAMPLED, jax.random.split(jax.random.fold_in(key, 1), _SAMPLED * len(start)))
+    of_mode = _play(world, Mode(policy), start, steps, keys, horizon=horizon)
+    again, steps_again = (jnp.repeat(each, _SAMPLED, axis=0) for each in (start, steps))
+    for_samples = jax.random.split(jax.random.fold_in(key, 1), _SAMPLED * len(start))
+    sampled = _play(world, policy, again, steps_again, for_samples, horizon=horizon)
     episodes = of_mode if mode else jax.tree.map(lambda column: column[::_SAMPLED], sampled)
-    by_mode, full = returns(of_mode.reward, discount), returns(episodes.reward, discount)
     by_start = returns(sampled.reward, discount).reshape(len(start), _SAMPLED)
-    believed = guarded = full_training = returns(episodes.reward, world.discount)
-    if imagined is not None:
-        trained = Mode(imagined.policy) if mode else imagined.policy
-        believed = _believed(imagined, trained, start, keys)
-        guarded = returns(play(imagined.trained_in, trained, 1, keys).reward, world.discount)
     domain, share = world.domain, None
     if domain is not None:
         share = jnp.mean(domain.at_edge(episodes.next_state), where=episodes.alive)
-    sampled_mean = by_start.mean(axis=1)
-    return Dreams(episodes, full, by_mode, sampled_mean, full_training, believed, guarded, share)
+    main = _of(episodes, world, imagined, start, steps, discount=discount, keys=keys, mode=mode)
+    return Dreams(
+        episodes,
+        main.full,
+        returns(of_mode.reward, discount),
+        by_start.mean(axis=1),
+        main.full_training,
+        main.believed,
+        main.guarded,
+        main.undiscounted,
+        share,
+    )
+
+
+@eqx.filter_jit
+def _returns(
+    world: MDP,
+    policy: Policy,
+    imagined: Imagined | None,
+    start: Float[Array, "episode state"],
+    steps: Int[Array, " episode"],
+    *,
+    horizon: int,
+    discount: float,
+    key: PRNGKey,
+    mode: bool,
+) -> Returns:
+    """One draw of them."""
+    keys = jax.random.split(key, len(start))
+    episodes = _play(world, Mode(policy) if mode else policy, start, steps, keys, horizon=horizon)
+    return _of(episodes, world, imagined, start, steps, discount=discount, keys=keys, mode=mode)
+
+
+def _of(
+    episodes: Trajectory,
+    world: MDP,
+    imagined: Imagined | None,
+    start: Array,
+    steps: Array,
+    *,
+    discount: float,
+    keys: Key[jax.Array, " episode"],
+    mode: bool,
+) -> Returns:
+    """The returns of imagined `episodes`, and what training believed of their starts, by the same noise."""
+    full, training = returns(episodes.reward, discount), returns(episodes.reward, world.discount)
+    believed = guarded = training
+    if imagined is not None:
+        trained, guard = Mode(imagined.policy) if mode else imagined.policy, imagined.trained_in
+        believed = _believed(imagined, trained, start, keys)
+        whole = _play(guard, trained, start, steps, keys, horizon=episodes.alive.shape[1])
+        guarded = returns(whole.reward, world.discount)
+    return Returns(full, training, believed, guarded, episodes.reward.sum(axis=1))
+
+
+def _play(
+    world: MDP, policy: Policy, start: Array, steps: Array, keys: Key[jax.Array, " episode"], *, horizon: int
+) -> Trajectory:
+    """Episodes from `start`, each cut after its number of `steps`."""
+    whole = unroll(world, policy, start, keys, horizon)
+    within = jnp.arange(horizon) < steps[:, None]
+    cut = jnp.where(within, whole.reward, 0), within & whole.alive
+    return eqx.tree_at(lambda each: (each.reward, each.alive), whole, cut)
 
 
 def _believed(

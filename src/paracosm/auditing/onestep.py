@@ -98,8 +98,7 @@ def ask(
 @eqx.filter_jit
 def _ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneStep:
     def at(state: Array, action: Array, next_state: Array, key: PRNGKey) -> OneStep:
-        first, second = jax.random.split(key)
-        imagined = world.dynamics(state, action, first)
+        imagined = world.dynamics(state, action, jax.random.split(key)[1])  # the noise of a rollout at that time
 
         def after(next_state: Array) -> After:
             reward = world.reward(state, action, next_state)
@@ -107,10 +106,11 @@ def _ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneS
 
         chosen = policy.mode(state)
         other = _differ(world.spec.action, action, chosen)
-        noisy = jnp.any(world.dynamics(state, action, second) != imagined)
+        noisy = jnp.any(world.dynamics(state, action, jax.random.fold_in(key, 2)) != imagined)
         return OneStep(imagined, after(next_state), after(imagined), chosen, other, noisy)
 
-    keys = jax.random.split(key, episodes.alive.shape)
+    count, times = episodes.alive.shape
+    keys = jax.vmap(lambda key: jax.random.split(key, times))(jax.random.split(key, count))
     return jax.vmap(jax.vmap(at))(episodes.state, episodes.action, episodes.next_state, keys)
 
 

@@ -12,10 +12,10 @@ import jax
 import numpy as np
 
 from paracosm.auditing.attribution import Terms, steps_of
+from paracosm.auditing.averages import Averages
 from paracosm.auditing.dreams import Dreams
 from paracosm.auditing.values import values
 from paracosm.core.data import Trajectory
-from paracosm.core.estimators import mean
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.records import Orders
@@ -30,6 +30,7 @@ def both_orders(
     dreams: Dreams,
     *,
     reward: Callable[[State, Action, State], Scalar],
+    average: Averages,
     key: PRNGKey,
 ) -> Orders:
     """The reward's and the model's (dynamics and end rule) share of the gap, each at real and at imagined states.
@@ -39,6 +40,7 @@ def both_orders(
         terms: The attribution, which asks the learned reward at real states.
         dreams: The imagined episodes.
         reward: The real reward, which is asked at imagined states.
+        average: How terms are averaged over episodes.
         key: Of the rollouts' noise.
     """
     corrected = world.replace(reward=reward)
@@ -48,10 +50,10 @@ def both_orders(
     at_imagined = {"reward": paid - dreams.full}
     at_imagined["model"] = at_real["reward"] + at_real["model"] - at_imagined["reward"]
     return Orders(
-        reward_at_real=mean(at_real["reward"]),
-        reward_at_imagined=mean(at_imagined["reward"]),
-        reward_shapley=mean((at_real["reward"] + at_imagined["reward"]) / 2),
-        model_at_real=mean(at_imagined["model"]),
-        model_at_imagined=mean(at_real["model"]),
-        model_shapley=mean((at_real["model"] + at_imagined["model"]) / 2),
+        reward_at_real=average.term(at_real["reward"]),
+        reward_at_imagined=average.term(at_imagined["reward"]),
+        reward_shapley=average.term((at_real["reward"] + at_imagined["reward"]) / 2),
+        model_at_real=average.term(at_imagined["model"]),
+        model_at_imagined=average.term(at_real["model"]),
+        model_shapley=average.term((at_real["model"] + at_imagined["model"]) / 2),
     )

@@ -31,9 +31,10 @@ def values_at(
     policy: Policy,
     states: np.ndarray,
     steps: np.ndarray,
-    key: PRNGKey,
+    keys: Key[jax.Array, " *rows"],
     *,
     discounts: Sequence[float],
+    since: np.ndarray | int = 0,
 ) -> Float[np.ndarray, "discount rows"]:
     """Returns of the same imagined rollouts at several discounts, `[discount, rows]`.
 
@@ -43,13 +44,15 @@ def values_at(
         world, policy: What is imagined.
         states: First states, `[rows, state]`.
         steps: Length of each rollout, `[rows]`; rows of no steps are 0.
-        key: Of the noise.
+        keys: Of the noise: one for all rows to be apart, or one by row.
         discounts: γ of each return, in [0, 1]; that of `world` is not used.
+        since: The time at which each rollout starts, `[rows]`: rows of equal keys have the same noise at the same time.
     """
-    keys = jax.random.split(key, len(states))
+    keys = jax.random.split(keys, len(states)) if keys.ndim == 0 else keys
     size = min(_ROWS, 1 << max(int(np.sum(steps > 0)) - 1, 1).bit_length())
     run = partial(_values, np.asarray(discounts, states.dtype), (world, policy))
-    return _in_blocks(run, (states, keys), steps, size, (len(discounts),))[0].T
+    rows = states, keys, np.broadcast_to(since, len(states))
+    return _in_blocks(run, rows, steps, size, (len(discounts),))[0].T
 
 
 def gradients(
@@ -66,13 +69,12 @@ def gradients(
 
 
 def _in_blocks(
-    run: Callable[..., Any], rows: tuple[Any, Any], steps: np.ndarray, size: int, *shapes: tuple[int, ...]
+    run: Callable[..., Any], rows: tuple[Any, ...], steps: np.ndarray, size: int, *shapes: tuple[int, ...]
 ) -> list[np.ndarray]:
-    """`run(states, steps, keys)` on blocks of `size` rows of like length; 0 for rows of no steps.
+    """`run(steps, *rows)` on blocks of `size` rows of like length; 0 for rows of no steps.
 
     Its results have the `shapes`, by row.
     """
-    states, keys = rows
     order = np.argsort(-steps, kind="stable")
     order = order[steps[order] > 0]
     # Neighbours in length go to different devices, so that these finish together.
@@ -82,7 +84,7 @@ def _in_blocks(
         block = order[first : first + size]
         padded = np.resize(block, size)[dealt]
         of_block = np.where(dealt < len(block), steps[padded], 0)
-        for all_rows, result in zip(results, run(states[padded], of_block, keys[padded]), strict=True):
+        for all_rows, result in zip(results, run(of_block, *(column[padded] for column in rows)), strict=True):
             all_rows[block] = np.asarray(result)[np.argsort(dealt)][: len(block)]
     return results
 
@@ -91,16 +93,18 @@ def _in_blocks(
 def _values(
     discounts: Float[Array, " discount"],
     played: tuple[MDP, Policy],
-    states: Float[Array, "rows state"],
     steps: Int[Array, " rows"],
-    keys: Key[jax.Array, " rows"],
+    states: Float[Array, "rows state"],
+    *noise: Array,
 ) -> tuple[Float[Array, "rows discount"]]:
-    """One compiled program that runs as long as its longest row needs."""
+    """One compiled program that runs as long as its longest row needs; of the noise the keys and first times."""
 
-    def local(discounts: Array, played: tuple[MDP, Policy], states: Array, steps: Array, keys: Array) -> Array:
+    def local(discounts: Array, played: tuple[MDP, Policy], *rows: Array) -> Array:
+        steps, states, keys, since = rows
+
         def step(t: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             state, alive, total = carry
-            at = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
+            at = jax.vmap(jax.random.fold_in)(keys, since + t)
             _, next_state, reward, ended = advance(*played, state, alive & (t < steps), at)
             return next_state, alive & ~ended, total + discounts**t * reward[:, None]
 
@@ -108,15 +112,15 @@ def _values(
         start = (states, jnp.ones(len(states), bool), total)
         return jax.lax.fori_loop(0, jnp.max(steps), step, start)[2]
 
-    return (spread(local, len(states), shared=2)(discounts, played, states, steps, keys),)
+    return (spread(local, len(states), shared=2)(discounts, played, steps, states, *noise),)
 
 
 @eqx.filter_jit
 def _gradients(
     world: MDP,
     policy: Policy,
-    states: Float[Array, "rows state"],
     steps: Int[Array, " rows"],
+    states: Float[Array, "rows state"],
     keys: Key[jax.Array, " rows"],
     *,
     most: int,

@@ -197,7 +197,14 @@ def _worst_part(gap: Gap, blamed: str) -> str:
     return f"; the learned part that is most clearly wrong is {_named(gap, part)}"
 
 
-def verdict_training(gap: Gap, training: Gap | None, discounts: tuple[float, float], horizons: tuple[int, int]) -> str:
+def verdict_training(
+    gap: Gap,
+    training: Gap | None,
+    discounts: tuple[float, float],
+    horizons: tuple[int, int],
+    *,
+    trained: bool,
+) -> str:
     """How and why the verdict on what training believed differs from that on whole episodes; empty where it does not.
 
     Args:
@@ -205,27 +212,33 @@ def verdict_training(gap: Gap, training: Gap | None, discounts: tuple[float, flo
         training: Of what training believed, at the training discount.
         discounts: The reporting and the training discount.
         horizons: Steps of a whole episode and of a rollout in training.
+        trained: Whether the training is known; else the second discount is only the world's.
     """
     if training is None or _standing(training) == _standing(gap):
         return ""
-    reported, trained = discounts
+    reported, other = discounts
     steps, rollout = horizons
-    counted = np.cumsum(trained ** np.arange(steps))
-    first = int(np.searchsorted(counted, _MOST_WEIGHT * counted[-1])) + 1
     reasons = []
-    if trained != reported:
+    if other != reported:
         weighs = "all steps alike" if reported == 1 else f"step t by {reported:g}^t"
         reasons.append(
-            f"the training discount of {trained:g} puts {_MOST_WEIGHT:.0%} of the weight on the first {first} of"
+            f"a discount of {other:g} puts {_MOST_WEIGHT:.0%} of the weight on the first {_weighty(other, steps)} of"
             f" {steps} steps, while the gap of whole episodes weighs {weighs}"
         )
     if rollout < steps:
         reasons.append(f"training imagined {rollout} steps and added a value for the rest")
+    subject = "on what training believed" if trained else f"at the world's discount of {other:g}"
     why = f", because {', and '.join(reasons)}" if reasons else ""
     return (
-        f"The verdict on what training believed is another{why}: there the real return is {training.real.mean:.4g},"
-        f" training believed {training.predicted.mean:.4g}, and the gap of {_size(training)} {_clause(training)}."
+        f"The verdict {subject} is another{why}: there the real return is {training.real.mean:.4g}, the predicted one"
+        f" {training.predicted.mean:.4g}, and the gap of {_size(training)} {_clause(training)}."
     )
+
+
+def _weighty(discount: float, steps: int) -> int:
+    """How many first steps have nearly all of the weight."""
+    counted = np.cumsum(discount ** np.arange(steps))
+    return int(np.searchsorted(counted, _MOST_WEIGHT * counted[-1])) + 1
 
 
 def explanation(gap: Gap, evidence: Explanation) -> str:

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import tyro
 
-from paracosm import reporting
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument
@@ -81,9 +80,7 @@ def main(arguments: Sequence[str]) -> None:
     _demand_one_subject(flags)
     with output.progress() as tell:
         diagnosis = _of_run(flags.run, flags, tell) if flags.run is not None else _of_model(flags, tell)
-    if flags.out is not None:
-        reporting.write(diagnosis, flags.out)
-    output.show(reporting.summary(diagnosis), diagnosis.to_dict(), as_json=flags.json)
+    output.deliver(diagnosis, diagnosis.to_dict(), flags.out, as_json=flags.json)
 
 
 def _demand_one_subject(flags: Flags) -> None:

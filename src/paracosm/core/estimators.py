@@ -7,31 +7,142 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from paracosm.core import checks
+from paracosm.core.betting import betting_interval
 from paracosm.core.records import Estimate
+from paracosm.core.skewed import skewed_interval, student_interval
+
+_EQUAL = 1e-12  # relative: samples that differ by less are one value
 
 
-def mean(samples: ArrayLike, level: float = 0.95) -> Estimate:
-    """Mean of independent samples `[n]` with Student's t interval; one sample gets an infinite interval.
+def mean(samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None) -> Estimate:
+    """Mean of independent samples `[n]` with an interval that holds on skewed and on sparse ones (docs/intervals.md).
+
+    Where one value is at least half of the samples, what matters is how often the others come: a betting interval
+    within `bounds`, or within what was seen, widened to Student's. Else an interval for skewed samples, cut at
+    `bounds`. Equal samples never give an interval of width zero: within bounds it says what n of them exclude, without
+    bounds it is infinite. `method` says which it was, and the share of the variance that the largest sample makes.
+
+    Args:
+        samples: What to average, in any unit.
+        level: Of the interval, two-sided.
+        bounds: The least and the most that a sample can be, where known; either may be infinite. If they are equal,
+            nothing is left to chance.
+
+    Raises:
+        BadArgument: bounds that are not ordered.
+        BadData: if there is no sample or one is not finite, or outside the bounds.
+    """
+    samples = _samples(samples)
+    n, center = len(samples), float(np.mean(samples))
+    low, high = _limits(samples, bounds)
+    if high - low <= _EQUAL * abs(center):
+        return Estimate(center, center, center, n, "constant: the bounds are equal")
+    ends, method = _interval(samples, level, low, high)
+    return Estimate(center, min(ends[0], center), max(ends[1], center), n, f"mean, {level:.0%} {method}")
+
+
+def bounded_mean(samples: ArrayLike, bounds: tuple[float, float], level: float = 0.95) -> Estimate:
+    """Mean of independent samples `[n]` with a betting interval, for samples of which rare ones may matter most.
+
+    It covers at every n, whatever the distribution within `bounds`, which are finite and not equal. Where samples
+    are near each other and the bounds far apart, it is much wider than that of `mean`: it allows for what n samples
+    cannot exclude.
+
+    Raises:
+        BadArgument: bounds that are not ordered or not finite.
+        BadData: if there is no sample or one is not finite, or outside the bounds.
+    """
+    samples = _samples(samples)
+    low, high = _limits(samples, bounds)
+    if not -np.inf < low < high < np.inf:
+        raise checks.BadArgument(f"the bounds are {low:g} and {high:g}; two finite numbers in order are needed.")
+    ends = betting_interval(samples, low, high, level)
+    method = f"mean, {level:.0%} {_betting(low, high)}"
+    return Estimate(float(np.mean(samples)), *ends, len(samples), method)
+
+
+def student_mean(samples: ArrayLike, level: float = 0.95) -> Estimate:
+    """Mean of independent samples `[n]` with Student's t interval, for samples known to be near normal.
 
     Raises:
         BadData: if there is no sample or one is not finite.
     """
+    samples = _samples(samples)
+    if len(samples) == 1:
+        return Estimate(float(samples[0]), -np.inf, np.inf, 1, "one sample: no interval")
+    low, high = student_interval(samples, level)
+    return Estimate(float(np.mean(samples)), low, high, len(samples), f"mean, {level:.0%} Student t")
+
+
+def most_equal(samples: np.ndarray) -> int:
+    """How many of the samples `[n]` are one value, to rounding, at the most."""
+    ordered = np.sort(samples)
+    steps = np.diff(ordered) > _EQUAL * np.abs(ordered[1:])
+    edges = np.concatenate([[-1], np.flatnonzero(steps), [len(ordered) - 1]])
+    return int(np.max(np.diff(edges)))
+
+
+def _samples(samples: ArrayLike) -> np.ndarray:
     samples = np.asarray(samples, np.float64)
     if not len(samples):
         raise checks.BadData("the samples to average are none; at least one is needed.")
     checks.finite("the samples to average", samples)
-    n, center = len(samples), float(np.mean(samples))
-    if n == 1:
-        return Estimate(center, -np.inf, np.inf, 1, "one sample: no interval")
-    half = float(stats.t.ppf((1 + level) / 2, n - 1) * np.std(samples, ddof=1) / np.sqrt(n))
-    return Estimate(center, center - half, center + half, n, f"mean, {level:.0%} Student t")
+    return samples
+
+
+def _limits(samples: np.ndarray, bounds: tuple[float, float] | None) -> tuple[float, float]:
+    """The bounds, moved to samples that are beyond them by rounding."""
+    if bounds is None:
+        return -np.inf, np.inf
+    low, high = map(float, bounds)
+    if not low <= high:
+        raise checks.BadArgument(f"the bounds are {low:g} and {high:g}; two numbers in order are needed.")
+    least, most = float(np.min(samples)), float(np.max(samples))
+    slack = _EQUAL * max(abs(least), abs(most))
+    if least < low - slack or most > high + slack:
+        raise checks.BadData(f"the samples to average reach from {least:g} to {most:g}, beyond [{low:g}, {high:g}].")
+    return min(low, least), max(high, most)
+
+
+def _interval(samples: np.ndarray, level: float, low: float, high: float) -> tuple[tuple[float, float], str]:
+    """The ends, and in words how they were made."""
+    n, tied = len(samples), most_equal(samples)
+    known = np.isfinite(low) and np.isfinite(high)
+    if tied == n and not known:
+        return (low, high), f"{_nothing_varies(n, level)}: no interval without bounds"
+    if known and 2 * tied >= n:
+        return betting_interval(samples, low, high, level), _betting(low, high)
+    if 2 * tied >= n:
+        seen = betting_interval(samples, float(samples.min()), float(samples.max()), level)
+        student = student_interval(samples, level)
+        ends = min(seen[0], student[0]), max(seen[1], student[1])
+        method = "betting in the range seen"
+    else:
+        ends, method = skewed_interval(samples, level), "allowing for skew"
+    return (max(ends[0], low), min(ends[1], high)), f"{method}; {_largest(samples)}"
+
+
+def _betting(low: float, high: float) -> str:
+    return f"betting in [{low:.4g}, {high:.4g}]"
+
+
+def _nothing_varies(n: int, level: float) -> str:
+    """What equal samples say without a range: how many others may differ from them, at the most."""
+    rest = 1 - ((1 - level) / 2) ** (1 / n)
+    return "one sample" if n == 1 else f"{n} equal samples, which up to {rest:.0%} of others may differ from"
+
+
+def _largest(samples: np.ndarray) -> str:
+    off = samples - np.mean(samples)
+    squares = (off / np.max(np.abs(off))) ** 2
+    return f"the sample furthest off makes {np.max(squares) / np.sum(squares):.0%} of the variance"
 
 
 def root_mean_square(squares: ArrayLike, level: float = 0.95) -> Estimate:
     """Square root of the mean of independent squared errors `[n]`, the interval carried through the root."""
-    squared = mean(squares, level)
+    squared = mean(squares, level, bounds=(0, np.inf))
     low, center, high = np.sqrt(np.maximum([squared.low, squared.mean, squared.high], 0))
-    return Estimate(float(center), float(low), float(high), squared.n, f"root mean square, {level:.0%} Student t")
+    return Estimate(float(center), float(low), float(high), squared.n, f"root of the {squared.method}")
 
 
 def median(samples: ArrayLike, level: float = 0.95) -> Estimate:

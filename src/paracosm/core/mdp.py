@@ -47,9 +47,13 @@ class Box(eqx.Module):
 
 
 class Discrete(eqx.Module):
-    """Actions `0 … n-1`: int32 outside, one-hot inside networks."""
+    """Actions `0 … n-1`: int32 outside, one-hot inside networks.
+
+    The environment, and models of others, number the same actions from `start`.
+    """
 
     n: int = eqx.field(static=True)
+    start: int = eqx.field(static=True, default=0)
 
     @property
     def size(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.data import Dataset, RewardLabels, Transitions
 from paracosm.core.keys import stage_key
-from paracosm.core.mdp import MDP, Discrete, Domain, Spec, never
+from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.noise import LabelNoise, mislabelled
 from paracosm.core.records import Part, PartFit
@@ -87,10 +87,7 @@ def learn(
     checks.seed("seed", seed)
     checks.count("round", round, 0)
     transitions, labels = data.transitions, data.labels
-    _require_rows("transitions", len(transitions))
-    if reward is None:
-        _require_rows("reward labels", len(labels))
-    _require_task(data, spec)
+    require_learnable(data, spec.state_size, spec.action, known_reward=reward is not None)
     if label_noise is not None:
         labels = mislabelled(labels, label_noise, stage_key(seed, "label noise"))
     keys = {part: stage_key(seed, part, round) for part in UNITS}
@@ -167,16 +164,28 @@ def _termination(
     return solve(Problem("termination", rows, ended, ended - 0.5, np.ones(1), build), spec, key, settings)
 
 
-def _require_task(data: Dataset, spec: Spec) -> None:
+def require_learnable(data: Dataset, state_size: int, action: Box | Discrete, *, known_reward: bool) -> None:
+    """Require data of this task, and enough of them to learn a world from.
+
+    Raises:
+        BadData: fewer rows than `LEAST_ROWS`, data of another task, or no bought row that starts an episode.
+    """
+    _require_rows("transitions", len(data.transitions))
+    if not known_reward:
+        _require_rows("reward labels", len(data.labels))
+    _require_task(data, state_size, action)
+
+
+def _require_task(data: Dataset, state_size: int, action: Box | Discrete) -> None:
     """States and actions of the data are the task's."""
-    if data.state.shape[1] != spec.state_size:
+    if data.state.shape[1] != state_size:
         found = data.state.shape[1]
-        raise checks.BadData(f"the data's states have {found} components; the environment's have {spec.state_size}.")
-    if isinstance(spec.action, Discrete):
-        fits = data.action.ndim == 1 and bool(np.all((data.action >= 0) & (data.action < spec.action.n)))
-        needed = f"whole numbers from 0 to {spec.action.n - 1}"
+        raise checks.BadData(f"the data's states have {found} components; the environment's have {state_size}.")
+    if isinstance(action, Discrete):
+        fits = data.action.ndim == 1 and bool(np.all((data.action >= 0) & (data.action < action.n)))
+        needed = f"whole numbers from 0 to {action.n - 1}"
     else:
-        fits, needed = data.action.shape[1:] == (spec.action.size,), f"rows of {spec.action.size} numbers"
+        fits, needed = data.action.shape[1:] == (action.size,), f"rows of {action.size} numbers"
     if not fits:
         raise checks.BadData(f"the data's actions are not the environment's; {needed} are needed.")
     if not len(data.initial):

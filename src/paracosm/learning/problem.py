@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -182,7 +183,8 @@ def _predicted(networks: MLP, inputs: Array) -> Array:
 def _measured(problem: Problem, rows: Split, predicted: np.ndarray, fitted: Fitted) -> PartFit:
     held = problem.targets[rows.held_out]
     constant = problem.plain[rows.train].mean(axis=0)
-    summary = estimators.mean if problem.loss == "logistic" else estimators.root_mean_square
+    wrong = partial(estimators.mean, bounds=(0, 1))  # 1 for a row called wrongly, else 0
+    summary = wrong if problem.loss == "logistic" else estimators.root_mean_square
     epochs = tuple(map(int, fitted.epochs))
     return PartFit(
         problem.part,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +12,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.files import whole
+from paracosm.core.files import read_arrays, whole
 from paracosm.real.columns import COLUMNS, from_columns
 from paracosm.real.d4rl import from_d4rl
 
@@ -108,14 +107,7 @@ def reading(call: Callable[[], T], where: str, needed: str) -> T:
 
 
 def _load_npz(path: Path) -> Dataset:
-    def read() -> dict[str, np.ndarray]:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # np.load leaves damaged files open
-            return dict(file)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on a damaged header NumPy warns before it fails
-        columns = reading(read, str(path), "an npz file of plain arrays")
-    return from_columns(columns, str(path))
+    return from_columns(read_arrays(path, "a data set is needed"), str(path))
 
 
 def _load_hdf5(path: Path) -> Dataset:

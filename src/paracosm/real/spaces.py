@@ -36,7 +36,7 @@ def action_space(name: str, space: spaces.Space[Any]) -> Box | Discrete:
         Unsupported: the actions are neither Discrete nor a one-dimensional Box with finite bounds.
     """
     if isinstance(space, spaces.Discrete):
-        return Discrete(int(space.n))
+        return Discrete(int(space.n), int(space.start))
     if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
             low, high = space.low.astype(np.float32), space.high.astype(np.float32)

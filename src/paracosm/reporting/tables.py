@@ -21,7 +21,7 @@ WHOLE = {
 }
 TRAINING = {
     "real": "in the real world",
-    "predicted": "what training believed: its imagined steps and the value at their end",
+    "predicted": "imagined, with the value that training put at the end of its rollouts",
     "gap": "real minus predicted",
     **{cause: WHOLE[cause] for cause in ("reward", "termination", "dynamics")},
     "horizon": "rollouts cut short in training",
@@ -73,7 +73,10 @@ def gap_rows(found: Diagnosis) -> list[Row]:
 
 def training_rows_of_gap(found: Diagnosis) -> list[Row]:
     """The same of what training believed; none where nothing was trained."""
-    return [] if found.gap_training is None else _gap(found.gap_training, TRAINING, "predicted")
+    if found.gap_training is None:
+        return []
+    notes = {name: note for name, note in TRAINING.items() if found.horizon_parts or name != "horizon"}
+    return _gap(found.gap_training, notes, "predicted")
 
 
 def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:

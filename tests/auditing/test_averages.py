@@ -1,0 +1,115 @@
+"""Intervals of an audit's returns and terms: sparse episodes, constants, worlds that cannot end."""
+
+import numpy as np
+import pytest
+
+from paracosm.auditing.averages import averages
+from paracosm.auditing.onestep import After, OneStep
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP, Box, Spec, never
+
+STEPS = 10
+
+
+def ends_sometimes(state, action, next_state):
+    return next_state[0] > 1
+
+
+def of(real, imagined=None, *, termination=ends_sometimes, steps=STEPS, **options):
+    """Averages of episodes `[episode]` that are paid once, at their last step."""
+    real, imagined = (recorded(returns, steps) for returns in (real, real if imagined is None else imagined))
+    return averages(world(termination, steps), real, asked(real), imagined, discount=1.0, **options)
+
+
+def world(termination, steps):
+    spec = Spec(1, Box(-np.ones(1), np.ones(1)), np.ones(1), steps)
+    return MDP(spec, lambda s, a, k: s, lambda s, a, after: s[0], termination, lambda key: np.zeros(1), 1.0)
+
+
+def recorded(returns, steps):
+    reward = np.zeros((len(returns), steps))
+    reward[:, -1] = returns
+    return trajectory(reward)
+
+
+def trajectory(reward):
+    states, no = np.zeros((*reward.shape, 1)), np.zeros(reward.shape, bool)
+    return Trajectory(states, states, states, reward, no, no, ~no)
+
+
+def asked(real):
+    """An exact reward model."""
+    no = np.zeros(real.reward.shape, bool)
+    after = After(real.reward, no, np.zeros(real.reward.shape))
+    return OneStep(real.state, after, after, real.action, no, no)
+
+
+PAID = np.repeat([0.0, 1.0], [19, 1])
+VARIED = np.random.default_rng(0).normal(-150, 40, 20)
+
+
+def test_unpaid_episodes_say_what_they_can_exclude():
+    """The row of the trials: 5% of episodes are paid, none of 20 was; imagination paid one."""
+    found = of(np.zeros(20), PAID)
+    assert found.sparse
+    real, term = found.value(np.zeros(20)), found.term(np.zeros(20), "dynamics")
+    assert (real.mean, real.low) == (0, 0)
+    assert 0.13 <= real.high <= 0.22
+    assert (term.low, term.high) == pytest.approx((-real.high, real.high), abs=1e-6)
+    assert found.term(-PAID, "dynamics").low < -0.05 < 0 <= found.term(-PAID, "dynamics").high
+
+
+def test_where_nothing_was_ever_paid_rewards_known_from_elsewhere_are_the_range():
+    nothing, known = of(np.zeros(20)), of(np.zeros(20), rewards=(0.0, 10.0))
+    assert nothing.value(np.zeros(20)).high == np.inf
+    assert "17% of others" in nothing.term(np.zeros(20), "dynamics").method
+    assert 1.3 <= known.value(np.zeros(20)).high <= 2.2
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.002])
+def test_sparse_terms_cover_also_where_a_learned_reward_trembles(spread):
+    """800 audits of 20 episodes, 5% paid, by a world that pays none; at a coverage of 95% 730 or fewer have 1e-5."""
+    rng, covered = np.random.default_rng(1), 0
+    for _ in range(800):
+        real, trembles = (rng.random(20) < 0.05) * 1.0, spread * rng.normal(size=20)
+        term = of(real, trembles, rewards=(0.0, 1.0), steps=1).term(real - trembles, "dynamics")
+        covered += term.low <= 0.05 <= term.high
+    assert covered > 730
+
+
+def test_an_exact_part_has_the_term_zero_where_returns_vary():
+    found = of(VARIED)
+    assert not found.sparse
+    exact = found.term(np.zeros(20), "reward")
+    assert (exact.low, exact.high) == (0, 0)
+    assert "constant" in exact.method
+    assert "skew" in found.value(VARIED).method
+
+
+def test_an_end_rule_has_no_term_where_nothing_can_end():
+    ends, endless = of(np.zeros(20), PAID), of(np.zeros(20), PAID, termination=never)
+    assert ends.term(np.zeros(20), "termination").high > 0
+    assert endless.term(np.zeros(20), "termination").high == 0
+    assert endless.term(np.zeros(20), "dynamics").high > 0
+
+
+def test_episodes_that_all_survive_do_not_prove_that_all_do():
+    """CartPole at its limit: rewards are 1 at every step, so the reward model is known where episodes are shorter."""
+    real = trajectory(np.ones((20, 500)))
+    found = averages(world(ends_sometimes, 500), real, asked(real), real, discount=1.0)
+    survived = found.value(np.full(20, 500.0))
+    assert 390 <= survived.low <= 420
+    assert survived.high == 500
+    reward = found.term(np.zeros(20), "reward")
+    assert (reward.low, reward.high) == (0, 0)
+    assert found.term(np.zeros(20), "dynamics").high > 75
+    varied = found.term(20 + 20 * np.random.default_rng(2).normal(size=20), "dynamics")
+    assert "skew" in varied.method  # what varies says how sure it is
+
+
+def test_reweighted_returns_have_no_known_range():
+    assert not of(np.zeros(20), PAID, reweighted=True).sparse
+
+
+def test_one_episode_has_no_interval():
+    assert of(np.ones(1)).term(np.zeros(1), "dynamics").high == np.inf
