@@ -353,7 +353,8 @@ class Diagnosis(Record):
     recorded actions that are not the policy's beyond rounding. `audited_steps` of `real_steps` were
     attributed, at a cost of `imagined_steps`; `imagination` says how a stochastic world was drawn.
     `informative_horizon` is the largest h such that at every k ≤ h the rolled-out state beats the mean
-    state, not known where noise parts them. `data_edge_share` is the share of imagined steps at the edge of the world's domain, if it has one.
+    state, not known where noise parts them. `data_edge_share` is the share of imagined steps at the edge
+    of the world's domain, if it has one.
     `effective_episodes` is how many episodes of the policy itself the record is worth, if another
     policy recorded it. `contraction` is the discount times the closed loop's Lipschitz constant: below
     1 errors die out, from 1 on they may grow with the horizon. `explanation` goes on where the
