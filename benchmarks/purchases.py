@@ -75,7 +75,7 @@ def case_of(name: str, out: Path) -> Case:
     explorer = Noisy(policy, source.action, NOISE)
     half = POOL // 2
     pool = source.collect(half, seed=1).join(source.collect(half, seed=2, policy=explorer, first_episode=100_000))
-    return Case(policy, source.evaluate(policy, episodes=EPISODES), pool, source.spec(pool.bought_states))
+    return Case(policy, source.evaluate(policy, episodes=EPISODES), pool, source.spec(pool))
 
 
 def learned(case: Case, transitions: int, labels: int, seed: int) -> MDP:

@@ -25,12 +25,12 @@ def damp(state):
 
 def world_of(system, transitions, labels):
     data = collect(system, 5000, seed=0).buy(transitions, labels, seed=0)
-    return data, learn(data, system.spec, seed=0, discount=system.discount).world
+    return data, learn(data, system.spec, seed=0, discount=system.discount)
 
 
 @each
 def test_the_scarce_part_is_named_for_a_fixed_policy(transitions, labels, part):
-    world = world_of(PENDULUM, transitions, labels)[1]
+    world = world_of(PENDULUM, transitions, labels)[1].world
     found = audit(
         world, Deterministic(damp), evaluate(PENDULUM, Deterministic(damp), episodes=30, horizon=100), certify=False
     )
@@ -42,9 +42,10 @@ def test_the_scarce_part_is_named_for_a_fixed_policy(transitions, labels, part):
 @each
 def test_the_scarce_part_is_named_for_a_policy_trained_in_imagination(transitions, labels, part):
     """Of the learned parts: the edge of the data, a matter of training, may weigh more."""
-    data, world = world_of(SMOOTH, transitions, labels)
-    rewards = data.labels.reward
-    imagined = imagine(world, data.initial, data.transitions.state, worst_reward=float(rewards.min()), seed=0)
-    found = audit(world, imagined.policy, evaluate(SMOOTH, imagined.policy, episodes=50), imagined, certify=False)
+    data, learned = world_of(SMOOTH, transitions, labels)
+    imagined = imagine(learned, data, seed=0)
+    found = audit(
+        learned.world, imagined.policy, evaluate(SMOOTH, imagined.policy, episodes=50), imagined, certify=False
+    )
     assert culprit(found.gap_training, LEARNED) == part
     assert CAUSES[part] in found.verdict

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from paracosm.cli import main as command_line
-from paracosm.core.data import Dataset
+from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import rollout
+from paracosm.loop import foreign as loop
 from paracosm.loop.foreign import audit_foreign
 from paracosm.real import datasets, foreign
 from paracosm.real.verbs import connect
+from tests.reporting import report_records
 
 DOCS = Path(__file__).parents[2] / "docs/foreign"
 PAGES = {page.stem: page.read_text() for page in sorted(DOCS.glob("*.md"))}
@@ -299,6 +301,67 @@ def test_a_model_that_fails_says_which_part_and_when(parts, message, write, caps
 def test_flags_that_do_not_fit(arguments, message, write, capsys):
     write(small() + "\ndef env_name():\n    return 'Pendulum-v1'\n")
     assert message in spoken(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("question", "where"),
+    [
+        ({"s": [2.0, 2.0], "a": [2.0]}, "at step 2 of real episode 0"),
+        ({"s": [4.0, 4.0]}, "at step 1 of real episode 1"),
+        ({"s": [4.0, 4.0], "a": [4.0], "s'": [99.0, 0.0]}, "at step 1 of real episode 1"),
+        ({"s'": [4.0, 4.0]}, "at step 0 of real episode 1"),
+        ({"s'": [99.0, 0.0]}, None),
+        ({"s": [2.0, 2.0], "a": [0.0]}, None),
+        ({"s": [5.0, 5.0], "a": [5.0]}, None),  # after the end of its episode
+    ],
+)
+def test_a_recorded_step_is_named_where_its_question_was_put(question, where):
+    number = np.arange(6.0).reshape(2, 3)
+    states, alive = np.stack([number] * 2, axis=-1), np.array([[True] * 3, [True, True, False]])
+    none = np.zeros((2, 3))
+    episodes = Trajectory(states, number[..., None], states + 1, none, none > 0, none > 0, alive)
+    question = {name: np.array(row) for name, row in question.items()}
+    assert loop._recorded_step(episodes, question) == where
+
+
+def test_what_a_policy_may_lack_stands_at_the_end_of_the_verdict(write, monkeypatch):
+    class Agent:
+        def predict(self, observation, deterministic=False):
+            return -0.5 * observation[:, :1], None
+
+        def get_vec_normalize_env(self):
+            return None
+
+        def get_env(self):
+            return None
+
+    write(small())
+    import my_model
+
+    monkeypatch.setattr(loop, "_audited", lambda *arguments: report_records.diagnosis(verdict="All is well."))
+    found = audit_foreign(my_model.make_world, Agent, env="my_model:env", episodes=2)
+    assert found.verdict.startswith("All is well. The policy was loaded without an environment")
+    assert "fewer bits" not in found.precision
+
+
+def test_parts_that_answer_in_32_bits_are_named(write, monkeypatch):
+    write(small(dynamics="s, a = s.astype(np.float32), a.astype(np.float32)"))
+    import my_model
+
+    def asked_once(case, *arguments):
+        case.world.dynamics.host.value(np.random.default_rng(0).normal(size=(9, 3)))
+        return report_records.diagnosis(precision="Summed.")
+
+    monkeypatch.setattr(loop, "_audited", asked_once)
+    found = audit_foreign(my_model.make_world, my_model.make_policy, env="my_model:env", episodes=2)
+    assert found.precision == "Summed.; answers are of fewer bits: dynamics in 32 bits"
+
+
+@pytest.mark.parametrize("made", ["exit(3)", "[].pop()"])
+def test_a_world_that_cannot_be_built_says_why(made, write, capsys):
+    write(small() + f"\ndef broken(spec):\n    {made}\n")
+    said = spoken(capsys, "--world", "my_model:broken", *ENV[2:])
+    assert re.search("building the world by my_model:broken failed with (SystemExit: 3|IndexError: pop from)", said)
 
 
 def test_help_says_that_the_users_file_is_imported(capsys):

@@ -120,8 +120,9 @@ def test_what_does_not_fit_is_one_sentence(arguments, sentence, capsys):
     [
         ("cost,variance\n1,2\n", "a fidelity table has 1 row(s); at least 2 are needed."),
         ("cost,variance\n-1,2\n2,3\n", "a fidelity table holds a cost of -1; a positive number is needed."),
-        ("a,b\n1,2\n", "cannot be read as a fidelity table"),
-        ("cost,variance\n1,2\0\n", "cannot be read as a fidelity table"),
+        ("a,b\n1,2\n", "has columns a, b; cost and variance are needed in a fidelity table."),
+        ("cost,variance\n1,2\0\n", "line 2: variance is '2\\x00'; a number is needed."),
+        ("cost,variance\n1,2\n2,1,5\n", "line 3: 3 cells where there are 2 columns"),
     ],
 )
 def test_bad_tables_are_one_sentence(rows, sentence, capsys, tmp_path):

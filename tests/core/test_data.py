@@ -189,3 +189,15 @@ def test_the_tables_count_their_rows():
     data = dataset()
     assert len(Transitions(data.state, data.action, data.next_state, data.terminated)) == 10
     assert len(RewardLabels(data.state, data.action, data.next_state, data.reward)) == 10
+
+
+@pytest.mark.parametrize("name", ["terminated", "truncated", "has_transition", "has_label"])
+@pytest.mark.parametrize("kind", [int, np.uint8, float])
+def test_flags_that_are_numbers_are_booleans(name, kind):
+    data = dataset()
+    assert_same(dataclasses.replace(data, **{name: getattr(data, name).astype(kind)}), data)
+    for wrong in (2, np.nan, 0.5):
+        values = getattr(data, name).astype(float)
+        values[3] = wrong
+        with pytest.raises(BadData, match=rf"the data set's {name} is {float(wrong)} in row 3; 0 or 1"):
+            dataclasses.replace(data, **{name: values})

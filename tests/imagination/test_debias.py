@@ -19,13 +19,14 @@ from paracosm.core.records import Training
 from paracosm.core.rollout import returns, rollout, unroll
 from paracosm.imagination.debias import GoldLabels, best_coefficient, pick
 from paracosm.imagination.guard import guarded
-from paracosm.imagination.imagine import ImagineSettings, imagine
+from paracosm.imagination.imagine import ImagineSettings
 from paracosm.imagination.improve import LOOKS
 from paracosm.imagination.learner import UNIT_ROLLOUTS
 from paracosm.imagination.lesson import Learner, Starts, Task, lesson, with_noise
 from paracosm.imagination.reinforce import surrogate, time_weights
 from paracosm.real.systems import pendulum
 from tests.imagination import chain
+from tests.imagination.imagining import imagine_in
 from tests.imagination.test_gradient_noise import exact, exact_variance
 from tests.imagination.test_imagine import (
     BOUNDED,
@@ -212,11 +213,11 @@ QUICK = dataclasses.replace(SMALL, most_steps=60)
 
 @pytest.fixture(scope="module")
 def mixture():
-    return imagine(TILTED, INITIAL, VISITED, worst_reward=0.0, settings=QUICK, label_source=TRUE.reward)
+    return imagine_in(TILTED, INITIAL, VISITED, settings=QUICK, label_source=TRUE.reward)
 
 
 def test_nine_tenths_biased_labels_and_a_tenth_gold_beat_biased_labels_alone(mixture):
-    biased = imagine(TILTED, INITIAL, VISITED, worst_reward=0.0, settings=QUICK)
+    biased = imagine_in(TILTED, INITIAL, VISITED, settings=QUICK)
     idle = mean_return(TRUE, Mode(biased.policy))
     found = mean_return(TRUE, Mode(mixture.policy))
     assert idle < -5, "the bias does no harm"
@@ -246,16 +247,14 @@ def test_every_label_is_counted_and_no_more_than_a_tenth_asked(mixture):
 def test_labels_after_an_end_are_neither_asked_nor_counted():
     """Episodes end at the edge of the domain: fewer labels than steps."""
     settings = dataclasses.replace(QUICK, most_steps=5, horizon=HORIZON)
-    found = imagine(BOUNDED, INITIAL, VISITED, worst_reward=0.0, settings=settings, label_source=BOUNDED.reward)
+    found = imagine_in(BOUNDED, INITIAL, VISITED, settings=settings, label_source=BOUNDED.reward)
     assert 0 < found.training.labels_during_imagination < 6 * HORIZON * (5 + 1 + 1)
 
 
 def test_gold_labels_on_everything_are_training_on_the_true_reward():
     settings = dataclasses.replace(QUICK, most_steps=5)
-    plain = imagine(TRUE, INITIAL, VISITED, worst_reward=0.0, settings=settings)
-    found = imagine(
-        TILTED, INITIAL, VISITED, worst_reward=0.0, settings=settings, label_source=TRUE.reward, gold_share=1.0
-    )
+    plain = imagine_in(TRUE, INITIAL, VISITED, settings=settings)
+    found = imagine_in(TILTED, INITIAL, VISITED, settings=settings, label_source=TRUE.reward, gold_share=1.0)
     for a, b in zip(jax.tree.leaves(plain.policy), jax.tree.leaves(found.policy), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
@@ -273,7 +272,7 @@ def test_on_the_pendulum_too():
     keys = jax.random.split(jax.random.key(1), 100)
 
     def score(trained, source=None):
-        found = imagine(trained, initial, states, worst_reward=-17.0, settings=settings, label_source=source)
+        found = imagine_in(trained, initial, states, worst_reward=-17.0, settings=settings, label_source=source)
         episodes = rollout(world, Mode(found.policy), initial[:100], keys, 200)
         return float(np.mean(returns(episodes.reward, 1.0)))
 
@@ -288,8 +287,7 @@ def test_label_noise_moves_gradients_and_not_what_looks_see():
     """At a rate that moves nothing but biases that start at 0."""
     still = dataclasses.replace(QUICK, most_steps=5, rates=(1e-12,))
     clean, noisy = (
-        imagine(TRUE, INITIAL, VISITED, worst_reward=0.0, settings=still, label_noise=noise)
-        for noise in (None, GaussianNoise(2.0))
+        imagine_in(TRUE, INITIAL, VISITED, settings=still, label_noise=noise) for noise in (None, GaussianNoise(2.0))
     )
     assert noisy.training == clean.training
     assert not np.array_equal(noisy.policy.network.biases[0], clean.policy.network.biases[0])
@@ -318,14 +316,14 @@ def test_noise_is_on_the_worlds_reward_and_not_on_the_guards_price():
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.5, 0.02])
 def test_shares_that_cannot_be_had_are_refused(share):
     with pytest.raises(checks.BadArgument, match="gold"):
-        imagine(TRUE, INITIAL, VISITED, worst_reward=0.0, settings=QUICK, label_source=TRUE.reward, gold_share=share)
+        imagine_in(TRUE, INITIAL, VISITED, settings=QUICK, label_source=TRUE.reward, gold_share=share)
 
 
 TRAIN = """
 import dataclasses, json, jax
-from tests.imagination.test_debias import INITIAL, QUICK, TILTED, TRUE, VISITED, imagine
+from tests.imagination.test_debias import INITIAL, QUICK, TILTED, TRUE, VISITED, imagine_in
 settings = dataclasses.replace(QUICK, most_steps=5, rollouts=50)
-found = imagine(TILTED, INITIAL, VISITED, worst_reward=0.0, settings=settings, label_source=TRUE.reward).training
+found = imagine_in(TILTED, INITIAL, VISITED, settings=settings, label_source=TRUE.reward).training
 print(json.dumps([jax.local_device_count(), found.labels_during_imagination, found.imagined_return]))
 """
 

@@ -25,6 +25,7 @@ from paracosm.imagination.learner import UNIT_ROLLOUTS
 from paracosm.learning.fit import FitSettings
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.real.verbs import connect
+from tests.imagination.imagining import imagine_in
 
 HORIZON = 12
 SMALL = ImagineSettings(
@@ -57,7 +58,7 @@ def mean_return(world: MDP, policy) -> float:
 
 @pytest.fixture(scope="module")
 def trained() -> Imagined:
-    return imagine(integrator(), INITIAL, VISITED, worst_reward=0.0, settings=SMALL)
+    return imagine_in(integrator(), INITIAL, VISITED, settings=SMALL)
 
 
 def test_training_finds_a_policy_nearly_as_good_as_the_best_linear_one(trained):
@@ -83,8 +84,8 @@ def test_every_imagined_step_is_counted(trained):
 
 
 def test_the_same_seed_trains_the_same_policy_and_another_round_another(trained):
-    again = imagine(integrator(), INITIAL, VISITED, worst_reward=0.0, settings=SMALL)
-    other = imagine(integrator(), INITIAL, VISITED, worst_reward=0.0, settings=SMALL, round=1)
+    again = imagine_in(integrator(), INITIAL, VISITED, settings=SMALL)
+    other = imagine_in(integrator(), INITIAL, VISITED, settings=SMALL, round=1)
     assert again.training == trained.training
     for a, b in zip(jax.tree.leaves(again.policy), jax.tree.leaves(trained.policy), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -94,11 +95,10 @@ def test_the_same_seed_trains_the_same_policy_and_another_round_another(trained)
 def test_training_goes_on_from_a_policy_and_keeps_the_best(trained):
     seen: list[tuple[int, int, float]] = []
     settings = dataclasses.replace(SMALL, most_steps=5)
-    further = imagine(
+    further = imagine_in(
         integrator(),
         INITIAL,
         VISITED,
-        worst_reward=0.0,
         policy=trained.policy,
         settings=settings,
         progress=lambda *a: seen.append(a),
@@ -119,7 +119,7 @@ def test_the_value_knows_what_is_to_come(trained):
 
 def assert_trains(world: MDP, idle, settings: ImagineSettings) -> None:
     """From the return of doing nothing, most of the way to 0, which no return exceeds."""
-    found = imagine(world, INITIAL, VISITED, worst_reward=0.0, settings=settings)
+    found = imagine_in(world, INITIAL, VISITED, settings=settings)
     assert mean_return(world, Mode(found.policy)) > 0.6 * mean_return(world, Deterministic(idle))
 
 
@@ -155,10 +155,10 @@ def test_more_data_do_not_compile_anything_again():
         return s + 0.5 * a
 
     world, settings = integrator(dynamics=dynamics), dataclasses.replace(SMALL, most_steps=5)
-    imagine(world, INITIAL, VISITED, worst_reward=0.0, settings=settings)
+    imagine_in(world, INITIAL, VISITED, settings=settings)
     before = len(traced)
     more = RANDOM.uniform(-1, 1, (7000, 1)).astype(np.float32)
-    imagine(world, more[:300], more, worst_reward=0.0, settings=settings, round=1)
+    imagine_in(world, more[:300], more, settings=settings, round=1)
     assert before
     assert len(traced) == before
 
@@ -168,37 +168,16 @@ def test_the_real_environment_is_never_stepped():
     source = connect("CartPole-v1")
     data = source.collect(300, seed=0)
     quick = LearnSettings(FitSettings(members=1, width=8, depth=1, most_epochs=1))
-    learned = learn(data, source.spec(data.state), seed=0, settings=quick)
+    learned = learn(data, source.spec(data), seed=0, settings=quick)
     taken = source.steps
     assert taken == 300
-    imagine(
-        learned.world,
-        data.initial,
-        data.transitions.state,
-        worst_reward=0.0,
-        settings=dataclasses.replace(SMALL, most_steps=10),
-    )
+    imagine(learned, data, settings=dataclasses.replace(SMALL, most_steps=10))
     assert source.steps == taken
-
-
-def test_a_world_that_is_not_finite_is_refused_in_one_sentence():
-    broken = integrator(reward=lambda s, a, t: jnp.full((), jnp.nan))
-    with pytest.raises(checks.BadData, match=r"^the imagined return is nan after 5 gradient steps; [^.]*\.$"):
-        imagine(broken, INITIAL, VISITED, worst_reward=0.0, settings=SMALL)
 
 
 def test_a_world_without_states_to_start_in_is_refused():
     with pytest.raises(checks.BadData, match="no visited states"):
-        imagine(integrator(), INITIAL, VISITED[:0], worst_reward=0.0, settings=SMALL)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"rollouts": 1, "baseline": "leave-one-out"}, {"rates": ()}, {"rates": (0.0,)}, {"horizon": 0}, {"trace": 1.5}],
-)
-def test_settings_that_mean_nothing_are_refused(wrong):
-    with pytest.raises(checks.BadArgument):
-        ImagineSettings(**wrong)
+        imagine_in(integrator(), INITIAL, VISITED[:0], settings=SMALL)
 
 
 # The guard.
@@ -249,11 +228,11 @@ def test_a_world_without_a_domain_needs_no_guard():
 
 TRAIN = """
 import dataclasses, json, jax, numpy as np
-from tests.imagination.test_imagine import INITIAL, VISITED, SMALL, integrator, imagine
+from tests.imagination.test_imagine import INITIAL, VISITED, SMALL, integrator, imagine_in
 from tests.imagination.test_reinforce import STARTS, chain, flat, keys_of, policy_gradient
 gradient = policy_gradient(chain.CHAIN, chain.POLICY, STARTS, keys_of(0), horizon=3)
 settings = dataclasses.replace(SMALL, most_steps=5)
-training = imagine(integrator(), INITIAL, VISITED, worst_reward=0.0, settings=settings).training
+training = imagine_in(integrator(), INITIAL, VISITED, settings=settings).training
 print(json.dumps([jax.local_device_count(), flat(gradient).tolist(), training.imagined_return]))
 """
 

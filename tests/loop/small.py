@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import gymnasium
 import numpy as np
@@ -46,6 +47,24 @@ class Faulty(gymnasium.Env):
 
 def faulty() -> gymnasium.Env:
     return gymnasium.wrappers.TimeLimit(Faulty(), 100)
+
+
+class Interrupted(Faulty):
+    """No time limit, starts that ignore the seed, and a failure at the 15th step of each copy while a file is there."""
+
+    observation_space = gymnasium.spaces.Box(-10, 10, (1,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+    taken = 0
+
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return np.random.default_rng().normal(size=1).astype(np.float32), {}
+
+    def step(self, action):
+        self.taken += 1
+        if self.taken >= 15 and os.path.exists(os.environ["FAILING_WHILE"]):
+            raise OSError("the arm is unplugged")
+        return np.float32(action), float(-(action[0] ** 2)), False, False, {}
 
 
 def known_reward(state, action, next_state):

@@ -15,7 +15,7 @@ from paracosm.core.records import Diagnosis
 from paracosm.core.results import RunResult
 from paracosm.loop import store
 from paracosm.loop.config import RunConfig
-from paracosm.loop.directory import RunDirectory
+from paracosm.loop.directory import RunDirectory, files_of_run
 from paracosm.loop.load import audit_run
 from paracosm.real import datasets
 from tests.loop import small
@@ -87,9 +87,11 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
 def test_the_files_of_a_run(finished):
     out, result = finished
     names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert {str(path.relative_to(out)) for path in files_of_run(out)} == names
     assert names == {
         "config.json",
         "events.jsonl",
+        "run.lock",
         "data/round-0.npz",
         "data/evaluation.npz",
         "models/world-0.eqx",
@@ -158,7 +160,9 @@ def test_stored_models_come_back_bit_for_bit(finished, cart, tmp_path):
         learned = store.load_world(out / "models/world-0")
         imagined = store.load_imagined(out / "models/policy-0", learned.world)
         store.save_world(tmp_path / "world-0", learned)
-        store.save_imagined(tmp_path / "policy-0", imagined, store.header(out / "models/policy-0")["worst_reward"])
+        store.save_imagined(
+            tmp_path / "policy-0", imagined, store.header(store.ImaginedHeader, out / "models/policy-0").worst_reward
+        )
         for name in ("world-0.eqx", "world-0.json", "policy-0.eqx", "policy-0.json"):
             assert (tmp_path / name).read_bytes() == (out / "models" / name).read_bytes()
 
@@ -222,6 +226,72 @@ def test_a_nan_reward_names_the_step_and_keeps_what_was_collected(tmp_path):
     assert datasets.load(tmp_path / "run/data/partial.npz").real_steps > 0
 
 
+def interrupted(tmp_path, monkeypatch):
+    """A run whose environment failed, and can be used again."""
+    plug, out, env = tmp_path / "unplugged", tmp_path / "run", f"{SMALL}:Interrupted"
+    monkeypatch.setenv("FAILING_WHILE", str(plug))
+    with pytest.raises(checks.BadArgument, match=r"Interrupted has no time limit; give --horizon N"):
+        small_run(out, env)
+    assert not out.exists()
+    plug.touch()
+    failure = r"raised OSError: the arm is unplugged \(small\.py:\d+\) at step \d+ of episode \d+"
+    kept = r"the 112 steps before it are kept in .*partial\.npz, and the same command with --resume goes on"
+    with pytest.raises(checks.BadData, match=f"{failure}; {kept}") as error:
+        small_run(out, env, horizon=20)
+    assert "\n" not in str(error.value)
+    plug.unlink()
+    return out, env, datasets.load(out / "data/partial.npz")
+
+
+def test_a_run_goes_on_from_the_steps_before_its_environment_failed(tmp_path, monkeypatch):
+    out, env, partial = interrupted(tmp_path, monkeypatch)
+
+    def stop(name, done, total, word=""):
+        if name == "learn":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        small_run(out, env, horizon=20, resume=True, progress=stop)
+    bought = datasets.load(out / "data/round-0.npz")
+    places = zip(partial.episode, partial.time, partial.state[:, 0], strict=True)
+    assert set(zip(bought.episode, bought.time, bought.state[:, 0], strict=True)).issuperset(places)
+    assert bought.real_steps == 200
+    assert not (out / "data/partial.npz").exists()
+    assert paracosm.load(out, trust=True).source().horizon == 20
+
+
+@pytest.mark.full
+def test_a_run_warns_of_an_environment_that_ignores_its_seed(tmp_path, monkeypatch):
+    out, env, _ = interrupted(tmp_path, monkeypatch)
+    result = small_run(out, env, horizon=20, resume=True)
+    assert result.purchases.real_steps == 200
+    assert "does not repeat an episode from the same seed" in result.warnings[0]
+
+
+def test_owned_data_that_the_environment_could_not_have_given_are_refused(finished, tmp_path):
+    data, file = paracosm.load(finished[0]).data, tmp_path / "owned.npz"
+    action, time = data.action.copy(), np.arange(data.real_steps)
+    action[7] = 3
+    never = np.zeros(data.real_steps, bool)
+    glued = {"time": time, "episode": 0 * time, "truncated": never, "terminated": never}
+    glued["next_state"] = np.append(data.state[1:], data.next_state[-1:], axis=0)
+    cases = {
+        r"owned\.npz: action is \[3\.\] in row 7; at least \[-2\.\] and at most \[2\.\]": {"action": action},
+        "action holds whole numbers; Pendulum-v1 takes vectors": {"action": np.zeros(data.real_steps, np.int32)},
+        r"episode 0 has 400 steps and goes on at row 200, and Pendulum-v1 ends its episodes at 200; several": glued,
+    }
+    for sentence, changes in cases.items():
+        rows = dataclasses.replace(data, **changes)
+        if "400" in sentence:
+            ends = {"time": np.arange(400), "episode": np.zeros(400, int)}
+            rows = dataclasses.replace(rows.join(rows), **ends)
+            rows.next_state[:-1] = rows.state[1:]
+        datasets.save(rows, file)
+        with pytest.raises(checks.BadData, match=sentence):
+            small_run(tmp_path / "run", transitions=None, data=str(file))
+        assert not (tmp_path / "run").exists()
+
+
 def test_compare_puts_runs_side_by_side(finished, cart, tmp_path):
     comparison = paracosm.compare(finished[0], cart[0])
     assert list(comparison.runs.values()) == [paracosm.load(finished[0]).result, cart[1]]
@@ -273,7 +343,7 @@ def test_a_missing_data_file_removes_nothing(finished, tmp_path):
 
 def test_owned_data_of_another_task_are_refused(finished, tmp_path):
     datasets.save(paracosm.load(finished[0]).data, tmp_path / "owned.npz")
-    with pytest.raises(checks.BadData, match="states have 3 components; the environment's have 4"):
+    with pytest.raises(checks.BadData, match="state has 3 components; those of CartPole-v1 have 4"):
         small_run(tmp_path / "run", "CartPole-v1", transitions=None, data=str(tmp_path / "owned.npz"))
 
 

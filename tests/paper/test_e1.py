@@ -26,7 +26,7 @@ def test_every_rung_bounds_the_gap_in_order(kind):
         assert np.all(found[lower] <= found[upper] * (1 + e1.ROUNDING)), (upper, lower)
 
 
-def claims(**changed):
+def read(**changed):
     def result(asked):
         n = asked["systems"]
         one = {"gap": 1.0, "growth": 0.5, **dict.fromkeys(e1.RUNGS, 4.0)} | changed
@@ -35,19 +35,41 @@ def claims(**changed):
         return {name: [value] * n for name, value in one.items()}
 
     answers = [Answer(each.function, each.arguments, result(each.arguments)) for each in e1.cells("quick")]
-    return {each.id: each for each in e1.read(answers).claims}
+    return e1.read(answers)
+
+
+def claims(**changed):
+    return {each.id: each for each in read(**changed).claims}
 
 
 def test_claims():
     found = claims()
-    assert found["violations"].verdict == "agrees"
+    assert {name for name, each in found.items() if each.verdict == "must hold"} == {
+        "violations",
+        "violations_every_rung",
+        "finite_share_when_not_contracting",
+    }
+    assert "0 of 525 exceed it" in found["violations"].why
+    assert "a gap 4 times as large" in found["violations"].why
+    assert found["max_ratio_lqg"].verdict == "cannot be compared"
+    assert not [each for each in found.values() if each.verdict == "agrees"]
     assert found["median_ratio_lqg"].ours == 0.25
     assert found["median_ratio_lqg"].verdict == "differs"
     assert found["median_slack_value_theory_generator"].ours == 4
     assert found["finite_share_when_not_contracting"].ours == 1
     assert claims(infinite=0.5)["violations"].verdict == "differs"
     assert claims(infinite=1 / 0.034)["median_ratio_lqg"].verdict == "agrees"
-    assert claims(value=0.5)["violations_every_rung"].ours > 0
+    broken = claims(value=0.5)["violations_every_rung"]
+    assert broken.ours > 0
+    assert broken.verdict == "differs"
+
+
+def test_words_follow_the_numbers():
+    assert "holds, as is proved, in every one of the 525" in read().found
+    assert "is broken by 100.0% of the 525" in read(infinite=0.5).found
+    assert "least median slack of all rungs in 8 of 8 columns" in read(value=2.0).found
+    assert "least median slack of all rungs in 0 of 8 columns" in read(value=9.0).found
+    assert "from 6× to 6× where it is finite" in read(infinite=6.0).found
 
 
 def test_the_cells_are_the_papers_number_of_systems():

@@ -56,8 +56,10 @@ def claims(change=lambda asked, result: result):
 
 def test_the_claims_are_read_off_the_answers():
     found = claims()
-    for name in ("steep_slope", "even_slope", "flat_slope", "bounded_worst_cost", "bounded_clean"):
+    for name in ("steep_slope", "even_slope", "flat_slope", "bounded_worst_cost", "floor_dearest_over_cheapest"):
         assert found[name].verdict == "agrees", found[name]
+        assert "1/K" in found[name].why
+    assert found["bounded_clean"].verdict == "must hold"
     assert found["floor_dearest_over_cheapest"].low > 25
     assert abs(found["regret_total_cost"].ours) < 0.02
     agreement = found["measured_over_predicted"]
@@ -96,6 +98,23 @@ def test_a_bad_plan_shows_as_regret_and_the_tables_are_whole():
     found = e5.read(answers())
     assert [len(each.rows) for each in found.tables] == [10, 12]
     assert {each.name for each in found.charts} == {"labels-alone", "whole-error"}
+    assert "5 of 5 statements of Corollary 2 agree" in found.found
+
+
+def test_set_up_constants_are_read_from_the_set_up(monkeypatch):
+    monkeypatch.setattr(e5, "BUDGET", 512)
+    monkeypatch.setattr(e5, "ROLLOUT_PRICE", 2.0)
+    monkeypatch.setattr(e5, "MOST_COST", 30.0)
+    setup = " ".join(e5._setup())
+    assert "512 buys K = 512/c" in setup
+    assert "costs 2 before it is labelled" in setup
+    assert "from 0.0078 to 30" in setup
+    assert e5._limits() == "0.13 to 30"
+
+
+def test_the_papers_rule_buys_an_end_of_the_grid():
+    expected = {"power:1,0.5": 240, "power:1,2": 16, "floor:1,8": 240, "bounded:4,15": 16, "bounded:40,15": 16}
+    assert expected == e5_cells.PAPER_BUYS
 
 
 @pytest.mark.full

@@ -80,7 +80,12 @@ def claims(**changed):
 
 
 def test_claims():
-    assert claims()["violations"].verdict == "agrees"
+    proved = {name for name, each in claims().items() if each.verdict == "must hold"}
+    assert proved == {"violations", *e7._PROVED}
+    assert not [each for each in claims().values() if each.verdict == "agrees"]
+    assert "0 of 4,800 systems exceed it" in claims()["violations"].why
+    assert claims(sharp=[3] * 8)["violations_eta"].verdict == "differs"
+    assert claims(growth=0.5)["curvature_of_growth"].verdict == "differs"
     assert claims(paper=[1] * 8)["violations"].verdict == "differs"
     assert claims()["loosest_ratio"].ours == pytest.approx(2)
     assert claims(alone=[5] * 8)["violations_ignoring_slow"].ours == pytest.approx(5 / 200)
@@ -91,7 +96,7 @@ def test_claims():
 
 def test_words_follow_the_numbers():
     calm = read().found
-    assert "None of the 4,800" in calm
+    assert "As is proved, none of the 4,800" in calm
     assert "had a margin" in calm
     assert "mattered little" in calm
     wild = read(paper=[1] * 8, alone=[5] * 8, filled=[0.99] * 8, sharp=[1] * 8).found

@@ -30,9 +30,30 @@ def test_a_claim_agrees_if_the_intervals_meet(paper, interval, verdict):
     assert (found.ours, found.low, found.high, found.paper) == (2, 1, 3, paper)
 
 
-def test_a_bound_that_holds_agrees_and_what_the_paper_lacks_is_not_compared():
-    assert study.judged("x", "x.", OURS, 9.0, holds=True, why="it is below.").verdict == "agrees"
-    assert study.judged("x", "x.", OURS, 9.0, holds=False, why="it is above.").verdict == "differs"
+@pytest.mark.parametrize(
+    ("limit", "side", "verdict", "reason"),
+    [
+        (3.0, "below", "agrees", "lies below 3"),
+        (2.5, "below", "cannot be compared", "holds 2.5"),
+        (0.5, "below", "differs", "lies above 0.5"),
+        (0.5, "above", "agrees", "lies above 0.5"),
+        (1.5, "above", "cannot be compared", "holds 1.5"),
+        (3.5, "above", "differs", "lies below 3.5"),
+    ],
+)
+def test_a_limit_is_decided_by_the_interval(limit, side, verdict, reason):
+    found = study.bounded("x", "x.", OURS, limit, side=side, why="measured", says="less")
+    assert (found.verdict, found.paper) == (verdict, None)
+    assert found.why.startswith("measured; the interval ")
+    assert reason in found.why
+
+
+def test_what_must_hold_never_agrees_and_differs_where_the_check_fails():
+    held, broken = (study.must_hold("x", "x.", OURS, holds=holds, why="proved.", paper=0.0) for holds in (True, False))
+    assert (held.verdict, broken.verdict, held.paper_says) == ("must hold", "differs", "0")
+
+
+def test_what_the_paper_lacks_is_not_compared():
     found = study.beyond("x", "x.", OURS, why="the paper has no such number.")
     assert (found.verdict, found.paper) == ("cannot be compared", None)
 

@@ -90,8 +90,8 @@ def judged(number: int) -> tuple[np.ndarray, np.ndarray]:
     for index in range(number):
         each, law, noise = from_prior(rng)
         pilot = curves._summary(each.anchors)
-        found = Posterior(each, pilot, grid.cells(pilot))
-        draws = found.draws(400, index)
+        found = Posterior(each, pilot, grid.cells(pilot), grid.steepening(pilot), 0.0)
+        draws = found.believed(400, index)
         drawn = draws.law.error(near_and_far[:, None])
         stands = np.mean(drawn < law.error(near_and_far)[:, None], axis=1)
         ranks.append([*stands, np.mean(draws.seed_noise < noise)])
@@ -116,8 +116,9 @@ def test_draws_follow_the_mixture_of_the_grid():
     cells, samples, number = found.cells, 128_000.0, 4000
     shape = np.log((samples / SIZES[-1]) ** -cells.exponent + cells.floor)
     width = np.sqrt(cells.squares / cells.rows * cells.variance)
-    errors = found.draws(number, 1).law.error(samples)
-    for level, cut in zip((0.05, 0.5, 0.95), np.log(found.forecast(np.array([samples]))[0]), strict=True):
+    errors = found.believed(number, 1).law.error(samples)
+    cuts = np.log(np.quantile(found.believed(curves.DRAWS, 0).law.error(samples), [0.05, 0.5, 0.95]))
+    for level, cut in zip((0.05, 0.5, 0.95), cuts, strict=True):
         expected = np.sum(cells.probability * stats.t.cdf((cut - cells.level - shape) / width, cells.rows))
         assert abs(expected - level) < 0.01
         assert_share(int(np.sum(np.log(errors) < cut)), number, float(expected))

@@ -108,12 +108,14 @@ def test_bad_text_is_a_sentence(text, sentence):
     [
         ("cost,variance\n1,2\n", "has 1 row(s); at least 2 are needed"),
         ("cost,variance\n", "has 0 row(s); at least 2 are needed"),
-        ("price,variance\n1,2\n", "cannot be read as a fidelity table (KeyError: 'cost')"),
-        ("cost,variance\n1,2\n3\n", "cannot be read as a fidelity table"),
-        ("cost,variance\n1,2\nx,3\n", "cannot be read as a fidelity table (ValueError"),
+        ("price,variance\n1,2\n", "has columns price, variance; cost and variance are needed"),
+        ("cost,variance\n1,2\n3\n", "line 3: 1 cells where there are 2 columns"),
+        ("cost,variance\n1,2,3\n3,4\n", "line 2: 3 cells where there are 2 columns"),
+        ("cost,variance,cost\n1,2,3\n3,4,5\n", "line 1: the column 'cost' is given twice"),
+        ("cost,variance\n1,2\nx,3\n", "line 3: cost is 'x'; a number is needed"),
         ("cost,variance\n0,2\n1,3\n", "holds a cost of 0; a positive number is needed"),
         ("cost,variance\n1,-2\n2,3\n", "holds a variance of -2; a number of at least 0 is needed"),
-        ("cost,variance\n1,nan\n2,3\n", "holds a variance of nan"),
+        ("cost,variance\n1,nan\n2,3\n", "line 2: variance is nan; a finite number is needed"),
         ("cost,variance\n1,2\n1,3\n", "holds cost 1 twice"),
     ],
 )

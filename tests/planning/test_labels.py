@@ -78,6 +78,104 @@ def test_repeats_bring_back_the_papers_rule():
     assert float(problem.variance(*best)) * 1e7 == pytest.approx(real, rel=1e-3)
 
 
+# Without limits: an answer never hangs on the budget's unit.
+
+
+def unlimited(number, seed):
+    """Random laws, rollout prices and variances, zeros among them, no least cost named."""
+    rng = np.random.default_rng(seed)
+    for i in range(number):
+        a, b = 10 ** rng.uniform(-6, 6, 2)
+        law = [Power(a, rng.uniform(0.1, 3.0)), Power(a, 1.0), Bounded(a, b), Floor(a * rng.integers(2), b)][i % 4]
+        c0, v0 = 10 ** rng.uniform(-4, 4, 2) * (rng.random(2) < 0.75)
+        q = 10 ** rng.uniform(-3, 3)
+        yield law, {"cost_rollout": c0, "gradient_variance": v0, "noise_coefficient": q}
+
+
+def endless(law, cost_rollout, gradient_variance, noise_coefficient):
+    """Section 7: whether the cheaper a label the better, without end."""
+    if isinstance(law, Bounded):
+        return not (
+            cost_rollout * noise_coefficient * law.noisiest > law.dearest * gradient_variance
+            or cost_rollout == gradient_variance == 0
+        )
+    if cost_rollout > 0:
+        return False
+    if isinstance(law, Floor):
+        return gradient_variance + noise_coefficient * law.lowest > 0
+    return law.exponent < 1 or (law.exponent == 1 and gradient_variance > 0)
+
+
+def dearer(law, factor):
+    """The law in another unit of money."""
+    if isinstance(law, Power):
+        return Power(law.scale * factor**law.exponent, law.exponent)
+    return (
+        Bounded(law.noisiest, law.dearest * factor)
+        if isinstance(law, Bounded)
+        else Floor(law.lowest, law.scale * factor)
+    )
+
+
+@pytest.mark.parametrize("number", [120, pytest.param(1000, marks=pytest.mark.full)])
+def test_a_unit_of_money_changes_the_unit_of_the_answer_only(number):
+    for law, numbers in unlimited(number, 1):
+        budget = 1e3 * (numbers["cost_rollout"] + 1)
+        one = plan_labels(law, budget=budget, **numbers)
+        for factor in (1e-9, 1e7):
+            scaled = {**numbers, "cost_rollout": numbers["cost_rollout"] * factor}
+            other = plan_labels(dearer(law, factor), budget=budget * factor, **scaled)
+            assert other.cost == pytest.approx(one.cost * factor, rel=1e-6), (law, numbers)
+            assert other.variance == pytest.approx(one.variance, rel=1e-9)
+            assert other.rollouts == pytest.approx(one.rollouts, rel=1e-9)
+            assert other.attained == one.attained
+
+
+@pytest.mark.parametrize("number", [120, pytest.param(1000, marks=pytest.mark.full)])
+def test_a_larger_budget_buys_more_labels_at_the_same_price(number):
+    """Where a best price exists in real numbers it is met by every large budget; the whole rest is whole numbers."""
+    seen = 0
+    for law, numbers in unlimited(number, 2):
+        c0, v0, q = numbers.values()
+        grid = np.geomspace(1e-14, 1e14, 4001)
+        grid = grid[grid <= law.dearest]
+        totals = law.total(grid, c0, v0, q)
+        interior = totals.min() < 0.99 * min(totals[0], totals[-1]) and not isinstance(law, Bounded)
+        for money in (1e3, 1e6, 1e9):
+            budget = money * (c0 + (law.dearest if isinstance(law, Bounded) else grid[totals.argmin()]))
+            found = plan_labels(law, budget=budget, **numbers)
+            assert found.attained != endless(law, c0, v0, q), (law, numbers)
+            assert ("no best price above zero" in found.verdict) <= (not found.attained)
+            if interior:
+                seen += 1
+                best = law.best_cost(c0, v0, q, 1e-14, 1e14)
+                assert c0 + found.cost == pytest.approx(c0 + best, rel=3 / money, abs=0)
+                assert found.variance * budget <= totals.min() * (1 + 3 / money)
+    assert seen > number / 2
+
+
+@pytest.mark.parametrize("budget", [1e2, 1e4, 1e6, 1e9, 1e12])
+def test_the_best_price_is_found_at_any_budget(budget):
+    """The root of V₀ c² − c₀ Q A: 0.5477."""
+    plan = plan_labels(Power(2.0, 1.0), **{**ISSUE, "budget": budget})
+    assert plan.cost == pytest.approx(np.sqrt(12 / 40), rel=0.02 + 3 / budget)
+    assert plan.attained
+    assert "Cheaper labels" not in plan.verdict
+    assert plan.regime.startswith("a balance")
+
+
+def test_a_least_cost_above_the_best_price_is_said_and_is_no_limit_at_zero():
+    plan = plan_labels(Power(2.0, 1.0), **ISSUE, least_cost=2.0)
+    assert plan.attained
+    assert "Cheaper labels would be better still, down to 0.548: 2 is the least cost allowed." in plan.verdict
+
+
+def test_free_labels_are_no_price_either():
+    plan = plan_labels(Bounded(2.0, 8.0), **ISSUE)
+    assert not plan.attained
+    assert "free ones are best" in plan.verdict
+
+
 LIMITS = {"least_cost": 0.5, "most_cost": 8.0}
 
 

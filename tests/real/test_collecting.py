@@ -72,7 +72,7 @@ def test_counting_environment_is_recorded_as_it_was_lived():
 def test_discrete_actions_count_from_zero_whatever_the_start():
     source = connect(lambda: counter(action_space=spaces.Discrete(3, start=5)))
     data = source.collect(60, seed=0)
-    assert source.action == Discrete(3)
+    assert source.action == Discrete(3, start=5)
     assert data.action.dtype == np.int32
     assert set(data.action) == {0, 1, 2}
     np.testing.assert_array_equal(data.next_state[:, 1], data.action + 5)
@@ -81,7 +81,7 @@ def test_discrete_actions_count_from_zero_whatever_the_start():
 @pytest.mark.parametrize("acting", ["random", "policy"])
 def test_workers_change_nothing(acting):
     source = connect("CartPole-v1")
-    spec = source.spec(source.collect(16, seed=0).state)
+    spec = source.spec(source.collect(16, seed=0))
     policy = Noisy(initial_policy(spec, jax.random.key(0)), spec.action, 0.1) if acting == "policy" else None
     alone = source.collect(203, seed=5, policy=policy)
     for workers in (2, 3) if acting == "policy" else (2,):
@@ -92,7 +92,7 @@ def test_workers_change_nothing(acting):
 @pytest.mark.parametrize("env", ["Pendulum-v1", "InvertedPendulum-v5", "HalfCheetah-v5"])
 def test_workers_change_nothing_at_size(env):
     source = connect(env)
-    policy = initial_policy(source.spec(source.collect(500, seed=0).state), jax.random.key(0))
+    policy = initial_policy(source.spec(source.collect(500, seed=0)), jax.random.key(0))
     alone = source.collect(5003, seed=5, policy=policy)
     for workers in (2, 3):
         assert_equal(alone, source.collect(5003, seed=5, policy=policy, workers=workers))
@@ -139,7 +139,7 @@ def test_evaluation_pads_after_the_end_as_rollouts_do(env):
 @pytest.mark.parametrize("env", [counter, walk(), "Pendulum-v1"])
 def test_evaluation_starts_from_its_seeds_and_samples_only_when_asked(env):
     source = connect(env, horizon=5)
-    policy = initial_policy(source.spec(source.collect(16, seed=0).state), jax.random.key(0))
+    policy = initial_policy(source.spec(source.collect(16, seed=0)), jax.random.key(0))
     mode, again = source.evaluate(policy, episodes=3), source.evaluate(policy, episodes=3)
     shifted = source.evaluate(policy, episodes=2, first_seed=10_001)
     sampled, other = (source.evaluate(policy, episodes=3, sampled=True, seed=seed) for seed in (0, 1))

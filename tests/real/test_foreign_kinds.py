@@ -2,6 +2,7 @@
 
 import importlib
 
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +11,10 @@ import torch
 
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete, Spec
-from paracosm.core.policy import modes
+from paracosm.core.policy import Deterministic, modes
 from paracosm.core.rollout import rollout
 from paracosm.real import foreign
+from paracosm.real.verbs import connect
 
 SPEC = Spec(3, Box(-2 * jnp.ones(2), jnp.ones(2)), jnp.ones(3), 5)
 STATES = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
@@ -58,6 +60,26 @@ def test_agents_of_stable_baselines3(algorithm, env):
     states = np.random.default_rng(1).normal(size=(6, size)).astype(np.float32)
     policy = foreign.policy(agent, Spec(size, space, jnp.ones(size), 5))
     np.testing.assert_array_equal(asked(policy, states), agent.predict(states, deterministic=True)[0])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_normalised_agent_of_stable_baselines3_and_the_same_loaded_without_its_environment(tmp_path):
+    library = importlib.import_module("stable_baselines3")
+    environments = importlib.import_module("stable_baselines3.common.vec_env")
+    venv = environments.VecNormalize(environments.DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")]))
+    venv.obs_rms.mean, venv.obs_rms.var = np.array([0.1, 0.2, 1.0]), np.array([0.5, 0.4, 16.0])
+    agent = library.PPO("MlpPolicy", venv, seed=0, device="cpu")
+    spec = Spec(3, Box(jnp.array([-2.0]), jnp.array([2.0])), jnp.ones(3), 5)
+    policy = foreign.policy(agent, spec)
+    expected = agent.predict(venv.normalize_obs(STATES), deterministic=True)[0]
+    np.testing.assert_allclose(policy.host.value(STATES), expected, rtol=1e-6)
+    assert policy.note == ""
+    agent.save(tmp_path / "agent.zip")
+    venv.save(tmp_path / "normalise.pkl")
+    assert "VecNormalize" in foreign.policy(library.PPO.load(tmp_path / "agent.zip"), spec).note
+    again = environments.VecNormalize.load(str(tmp_path / "normalise.pkl"), venv.venv)
+    restored = foreign.policy(library.PPO.load(tmp_path / "agent.zip", env=again), spec)
+    np.testing.assert_allclose(restored.host.value(STATES), expected, rtol=1e-6)
 
 
 def test_tensordict_modules_by_their_keys():
@@ -184,3 +206,98 @@ def test_a_latent_end():
 def test_a_model_without_the_methods_is_refused():
     with pytest.raises(checks.BadArgument, match="the latent model Linear has no encode, next, reward, pi; "):
         foreign.latent(torch.nn.Linear(2, 2), SPEC)
+
+
+@pytest.mark.parametrize(("gives", "rule"), [("continue", torch.sigmoid), ("probability", lambda x: torch.sigmoid(-x))])
+def test_a_latent_end_that_is_a_probability(gives, rule):
+    made = latent(ended=lambda z: rule(z[:, 0]), termination_gives=gives)[1]
+    inside = made.on(episodes_of(made.policy))
+    states = np.asarray(inside.episodes.state[:, 0])
+    np.testing.assert_array_equal(
+        jax.vmap(inside.world.termination)(states, np.zeros((7, 2)), states), states[:, 0] < 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("encode", "message"),
+    [
+        (lambda obs, task: (obs, obs), "PyTorch encoder gives a tuple; latent states .batch, latent. are needed"),
+        (lambda obs, task: obs @ torch.ones(7, 2), "PyTorch encoder failed with RuntimeError: "),
+    ],
+)
+def test_an_encoder_that_does_not_fit_is_named(encode, message):
+    model = WorldModel("alone")
+    model.encode = encode
+    made = foreign.latent(model, SPEC, task="walk")
+    with pytest.raises(checks.BadData, match=message):
+        made.on(episodes_of(Deterministic(lambda s: s[:2] / 9)))
+
+
+def test_a_latent_model_that_is_no_module_is_refused():
+    with pytest.raises(checks.BadArgument, match=r"the latent model is a Agent; a torch\.nn.Module is needed"):
+        foreign.latent(Agent(), SPEC)
+
+
+class Recurrent(torch.nn.Module):
+    """A policy after Dreamer's habit: its encoding is normalised in place, and its mode is kept for the next call."""
+
+    def __init__(self):
+        super().__init__()
+        self.enc = torch.nn.Linear(3, 2)
+
+    def forward(self, s):
+        z = self.enc(s)
+        torch.tanh_(z)
+        norm = torch.exp(z)
+        norm += 1
+        self.last = z / norm
+        return self.last
+
+
+def test_a_policy_with_operations_in_place_has_its_slopes_in_compiled_programs():
+    torch.manual_seed(0)
+    model = Recurrent()
+    policy = foreign.policy(model, SPEC)
+    with torch.no_grad():
+        expected = model(torch.tensor(STATES)).numpy()
+    np.testing.assert_allclose(asked(policy), expected, rtol=1e-5, atol=1e-6)
+    slopes = jax.jit(jax.jacrev(policy.mode))(STATES[0])
+    moved = np.concatenate([STATES[0] + 1e-3 * np.eye(3), STATES[0] - 1e-3 * np.eye(3)]).astype(np.float32)
+    with torch.no_grad():
+        above, below = np.split(model(torch.tensor(moved)).numpy(), 2)
+    np.testing.assert_allclose(slopes, ((above - below) / 2e-3).T, atol=1e-3)
+    assert policy.derivatives == "finite differences"
+
+
+class Numbered(gymnasium.Env):
+    """The actions 1 and 2 push left and right."""
+
+    observation_space = gymnasium.spaces.Box(-9, 9, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2, start=1)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state = self.np_random.uniform(-1, 1, 2).astype(np.float32)
+        return self.state, {}
+
+    def step(self, action):
+        assert action in (1, 2)
+        self.state = (0.9 * self.state + [0.1, 2 * action - 3]).astype(np.float32)
+        return self.state, float(action), False, False, {}
+
+
+def test_a_space_that_starts_at_1_is_exact_in_policy_and_world():
+    source = connect(Numbered, horizon=9)
+    spec = Spec(2, source.action, jnp.ones(2), 9)
+    policy = foreign.policy(lambda s: np.where(s[:, 1] > 0, 1, 2), spec)
+    episodes = source.evaluate(policy, episodes=3)
+    assert set(np.unique(episodes.action)) == {0, 1}
+    world = foreign.world(
+        foreign.spec(episodes, action=source.action),
+        dynamics=lambda s, a: 0.9 * s + np.stack([0.1 + 0 * a, 2 * a - 3], axis=1),
+        reward=lambda a: a.astype(float),
+        reward_of="a",
+    )
+    found = rollout(world, policy, episodes.state[:, 0], jax.random.split(jax.random.key(0), 3), 9)
+    np.testing.assert_allclose(found.next_state, episodes.next_state, atol=1e-5)
+    np.testing.assert_array_equal(found.reward, episodes.reward)

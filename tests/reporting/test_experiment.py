@@ -1,5 +1,6 @@
 """Experiments as a page, as Markdown, in the terminal and as JSON: every number, every verdict, nothing but text."""
 
+import dataclasses
 import html
 import io
 import re
@@ -86,3 +87,18 @@ def test_no_claims_that_agree_are_said_so():
         **{**vars(alone), "findings": type(findings)(**{**vars(findings), "claims": findings.claims[1:]})}
     )
     assert experiment_words.verdicts(other) == "0 of 2 claims agree with the paper, 1 differs, 1 cannot be compared."
+
+
+def test_what_must_hold_is_counted_apart_and_says_what_was_checked():
+    alone = experiment()
+    claims = [dataclasses.replace(each, verdict="must hold") for each in alone.findings.claims]
+    made = dataclasses.replace(alone, findings=dataclasses.replace(alone.findings, claims=tuple(claims)))
+    assert experiment_words.verdicts(made) == (
+        "0 of 3 claims agree with the paper, 3 must hold by proof or construction and were only checked."
+    )
+    console = rich.console.Console(width=80, file=io.StringIO())
+    console.print(summary(made))
+    said = " ".join(console.file.getvalue().split())
+    assert "why: no one breaks it." in said
+    assert "paper 0 of 525" in said
+    assert "paper no number" not in said

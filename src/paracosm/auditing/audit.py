@@ -80,7 +80,8 @@ def audit(
             other actions than the policy's mode; a world that gives states or rewards that are not finite; off-policy
             episodes that are worth too few of the policy's own.
     """
-    _check_kinds(world, policy)
+    _check_kinds(world, policy, episodes, imagined)
+    checks.seed("seed", seed)
     checks.in_unit_interval("discount", discount)
     as_played = policy
     episodes = in_double(jax.tree.map(np.asarray, episodes))
@@ -126,7 +127,7 @@ def audit(
             plausibility=plausibility(world, episodes, dreams.episodes, known),
             known=known,
             dimensions=by_dimension(reported, played, episodes, asked, terms, key=key, most=most, importance=weighted),
-            weights=weights(reported, played, episodes, asked, key) if worth is None else (),
+            weights=weights(world, played, episodes, asked, key) if worth is None else (),
             bounds=bounds(reported, policy, episodes, asked, np.asarray(dreams.full), key=key)
             if certify and mode
             else UNBOUNDED,
@@ -154,7 +155,7 @@ def _dense(policy: Policy) -> StochasticPolicy:
     return policy
 
 
-def _check_kinds(world: Any, policy: Any) -> None:
+def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
     if isinstance(world, Latent):
         raise checks.BadArgument(
             "the world is a latent model, which is audited in its latent space: inside = world.on(episodes) gives the"
@@ -170,6 +171,9 @@ def _check_kinds(world: Any, policy: Any) -> None:
             f"the policy is a {type(policy).__name__}; a paracosm Policy is needed: paracosm.foreign.policy(…) makes"
             " one of a PyTorch module, a plain function or a Stable-Baselines3 model."
         )
+    checks.of_kind("episodes", episodes, Trajectory, "a Trajectory of real episodes, which evaluate gives,")
+    if imagined is not None:
+        checks.of_kind("imagined", imagined, Imagined, "an Imagined, which imagine gives, or None,")
 
 
 def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:

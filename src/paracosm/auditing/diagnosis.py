@@ -17,7 +17,6 @@ from paracosm.auditing.onestep import OneStep, baselines
 from paracosm.auditing.verdict import (
     LEARNED,
     Explanation,
-    culprit,
     explanation,
     horizon_advice,
     one_step_errors,
@@ -157,9 +156,10 @@ def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_
         contraction=measured.bounds.contraction,
         certificates=measured.bounds.certificates,
         findings=measured.findings,
-        verdict=words[0],
-        verdict_training="" if words.unfit else _words_training(gap, gap_training, discounts, horizons, parts),
-        explanation=words[1],
+        verdict=words.verdict,
+        verdict_training="" if words.unfit else verdict_training(gap, gap_training, discounts, horizons),
+        explanation=words.explanation,
+        explanation_training="" if words.unfit else horizon_advice(gap_training, parts),
     )
 
 
@@ -180,18 +180,6 @@ def _words(gap: Gap, check: Check, measured: Measured, real_return: Estimate, ev
     first = [standing_of_policy(real_return, measured.known), verdict(gap, measured.discount)]
     then = [implausible(plausible), explanation(gap, evidence), noise_left(measured.imagination)]
     return _Words(" ".join(filter(None, first)), " ".join(filter(None, then)), unfit=False)
-
-
-def _words_training(
-    gap: Gap,
-    training: Gap | None,
-    discounts: tuple[float, float],
-    horizons: tuple[int, int],
-    parts: HorizonParts | None,
-) -> str:
-    sentence = verdict_training(gap, training, discounts, horizons)
-    blamed = training is not None and culprit(training) == "horizon"
-    return f"{sentence} {horizon_advice(parts)}" if sentence and blamed else sentence
 
 
 def _averages(world: MDP, discount: float, episodes: Trajectory, measured: Measured) -> Averages:

@@ -252,9 +252,9 @@ def one_step_errors(errors: Baselines) -> str:
     )
 
 
-def horizon_advice(parts: HorizonParts | None) -> str:
-    """What the training gap's horizon term is made of and what narrows it; empty where nothing was trained."""
-    if parts is None:
+def horizon_advice(training: Gap | None, parts: HorizonParts | None) -> str:
+    """What the horizon term of the training gap is made of, and what narrows it where it leads; else empty."""
+    if training is None or parts is None or culprit(training) != "horizon":
         return ""
     advice = "edge" if abs(parts.edge.mean) > abs(parts.bootstrap.mean) else "bootstrap"
     return (

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import tyro
 
-from paracosm import reporting
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument
@@ -43,6 +42,7 @@ class Flags:
         policy: Your policy: your file's function make_policy(), or make_policy(spec). Your module is imported.
         env: With --world: a Gymnasium id, or module:function giving one, in which to record real episodes.
         env_kwargs: With --env: its keyword arguments, as JSON.
+        horizon: With --env: the steps of a full episode, where it has no time limit or to play shorter ones.
         data: With --world: recorded on-policy episodes instead of --env: file.npz, file.h5 or minari:NAME.
         episodes: Record this many new real episodes; a run's own if not given, 20 with --env.
         first_seed: The first new episode's seed; 10000 if not given.
@@ -62,6 +62,7 @@ class Flags:
     policy: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
     env: Annotated[str | None, tyro.conf.arg(metavar="ENV")] = None
     env_kwargs: Annotated[str, tyro.conf.arg(metavar="JSON")] = "{}"
+    horizon: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
     episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     first_seed: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
@@ -79,9 +80,7 @@ def main(arguments: Sequence[str]) -> None:
     _demand_one_subject(flags)
     with output.progress() as tell:
         diagnosis = _of_run(flags.run, flags, tell) if flags.run is not None else _of_model(flags, tell)
-    if flags.out is not None:
-        reporting.write(diagnosis, flags.out)
-    output.show(reporting.summary(diagnosis), diagnosis.to_dict(), as_json=flags.json)
+    output.deliver(diagnosis, diagnosis.to_dict(), flags.out, as_json=flags.json)
 
 
 def _demand_one_subject(flags: Flags) -> None:
@@ -93,6 +92,8 @@ def _demand_one_subject(flags: Flags) -> None:
     if flags.run is not None and flags.episodes is None and flags.first_seed is not None:
         raise BadArgument("--first-seed is of new episodes; give --episodes too, or neither for the run's own.")
     played = flags.episodes is not None or flags.first_seed is not None or flags.env_kwargs != "{}"
+    if flags.horizon is not None and flags.env is None:
+        raise BadArgument("--horizon is of --env; a run and --data have their own.")
     if flags.data is not None and flags.env is None and played:
         raise BadArgument("--episodes, --first-seed and --env-kwargs are of --env; all episodes of --data are used.")
     if flags.run is None and flags.trust:
@@ -124,6 +125,7 @@ def _of_model(flags: Flags, tell: Progress) -> Diagnosis:
         str(flags.policy),
         env=flags.env,
         env_kwargs=_keywords(flags.env_kwargs),
+        horizon=flags.horizon,
         data=flags.data,
         episodes=_EPISODES if flags.episodes is None else flags.episodes,
         first_seed=_first(flags),

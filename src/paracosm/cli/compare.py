@@ -9,7 +9,6 @@ from typing import Annotated
 
 import tyro
 
-from paracosm import reporting
 from paracosm.cli import output
 from paracosm.loop.load import compare
 
@@ -33,7 +32,6 @@ def main(arguments: Sequence[str]) -> None:
     """Run it."""
     flags = output.parse(Flags, arguments, "compare")
     comparison = compare(*flags.runs)
-    if flags.out is not None:
-        reporting.write(comparison, flags.out)
     document = {"runs": {name: result.summary() for name, result in comparison.runs.items()}}
-    output.show(reporting.summary(comparison), document, as_json=flags.json)
+    with output.of_files(*flags.runs):
+        output.deliver(comparison, document, flags.out, as_json=flags.json)

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from paracosm import reporting
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument
 from paracosm.core.decisions import GradientNoise, LabelPlan, MixturePlan
@@ -84,9 +83,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run it."""
     flags = output.parse(Flags, arguments, "labels")
     plan = _mixture(flags) if _given(flags, _MIXTURE) else _labels(flags)
-    if flags.out is not None:
-        reporting.write(plan, flags.out)
-    output.show(reporting.summary(plan), plan.to_dict(), as_json=flags.json)
+    output.deliver(plan, plan.to_dict(), flags.out, as_json=flags.json)
 
 
 def _given(flags: Flags, names: Sequence[str]) -> list[str]:

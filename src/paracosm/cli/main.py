@@ -7,9 +7,11 @@ import importlib.metadata
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from paracosm.core.checks import ParacosmError
+from paracosm.cli import streams
+from paracosm.core.checks import BadArgument, ParacosmError
+from paracosm.core.files import shown
 
 COMMANDS = {
     "run": "collect real data, learn a world, train a policy in imagination, evaluate it, explain the gap",
@@ -39,41 +41,66 @@ says what is wrong and what is needed), 130 stopped with Ctrl-C (finished stages
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command; returns the exit status. Without `arguments` those of the process, which ends afterwards."""
+    for_good = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        sys.stdout.write(_HELP.format(commands="\n".join(f"  {name:9}{what}" for name, what in COMMANDS.items())))
-        return 0
-    if arguments[0] == "--version":
-        sys.stdout.write(f"paracosm {importlib.metadata.version('paracosm')}\n")
-        return 0
-    if arguments[0] not in COMMANDS:
-        return _say(f"There is no command {arguments[0]!r}; the commands are {', '.join(COMMANDS)}.")
-    _prepare_jax()
-    return _run(*arguments)
+    status = _spoken(lambda: _guarded(arguments, for_good=for_good), arguments[0] if arguments else "")
+    if for_good and status:
+        streams.silence()
+    return status
 
 
-def _run(command: str, *arguments: str) -> int:
+def _guarded(arguments: list[str], *, for_good: bool) -> None:
+    with streams.own_output(for_good=for_good):
+        if not arguments or arguments[0] in ("-h", "--help", "help"):
+            commands = "\n".join(f"  {name:9}{what}" for name, what in COMMANDS.items())
+            return streams.write(_HELP.format(commands=commands))
+        if arguments[0] == "--version":
+            return streams.write(f"paracosm {importlib.metadata.version('paracosm')}\n")
+        if arguments[0] not in COMMANDS:
+            found = ascii(arguments[0])[:60]
+            raise BadArgument(f"There is no command {found}; the commands are {', '.join(COMMANDS)}.")
+        _prepare_jax()
+        return importlib.import_module(f"paracosm.cli.{arguments[0]}").main(arguments[1:])
+
+
+def _spoken(command: Callable[[], None], name: str) -> int:
+    """The exit status of a command; what stops it is one sentence on stderr."""
     try:
-        importlib.import_module(f"paracosm.cli.{command}").main(arguments)
-    except ParacosmError as error:
-        return _say(str(error))
+        command()
     except KeyboardInterrupt:
         again = (
             "; what was finished is kept, and the same command with --resume and without --force goes on"
-            if command in ("run", "paper")
+            if name in ("run", "paper")
             else ""
         )
         sys.stderr.write(f"\nStopped{again}.\n")
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except streams.Helped:
+        raise
+    except (Exception, SystemExit) as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        sys.stderr.write(f"paracosm: {' '.join(sentence.split())}\n")
+        return 2
     return 0
 
 
-def _say(sentence: str) -> int:
-    sys.stderr.write(f"paracosm: {sentence}\n")
-    return 2
+def _sentence(error: BaseException) -> str | None:
+    """What is wrong, in one sentence; None of what is an error of ours."""
+    if isinstance(error, ParacosmError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"code that the command ran wanted to exit with {ascii(error.code)[:60]}; nothing was found."
+    if isinstance(error, OSError):
+        what = f"{shown(error.filename)} cannot be used" if error.filename else "the system refused"
+        return f"{what}: {error.strerror or error}."
+    if isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED"):
+        return "this needs more memory than there is; smaller counts, widths or batches are needed."
+    return None
 
 
 def _prepare_jax() -> None:

@@ -1,33 +1,83 @@
-"""What every command shares: parsing, progress on stderr, and either a page for people or JSON on stdout."""
+"""What every command shares: progress on stderr, and either a page for people or JSON on stdout."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import rich.console
 import rich.progress
-import tyro
 
+from paracosm import reporting
+from paracosm.cli import streams
+from paracosm.cli.parsing import parse
+from paracosm.core.checks import BadData, ParacosmError
+from paracosm.core.files import Unwritten, shown
 from paracosm.core.progress import Progress
 
-Flags = TypeVar("Flags")
+__all__ = ["deliver", "of_files", "parse", "progress", "show", "shown_anyway"]
 
 
-def parse(flags: Callable[..., Flags], arguments: Sequence[str], command: str) -> Flags:
-    """The command's flags from its arguments; wrong ones print what is needed and exit with status 2."""
-    return tyro.cli(flags, args=list(arguments), prog=f"paracosm {command}", config=(tyro.conf.FlagCreatePairsOff,))
+def show(page: Any, document: Any, *, as_json: bool) -> None:
+    """Print the JSON document alone, or the page.
+
+    Raises:
+        Unwritable: stdout cannot be written.
+    """
+    with streams.written() as stream:
+        if as_json:
+            stream.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
+            return
+        console = rich.console.Console(file=stream)
+        with console.capture() as drawn:  # Rich ends the process where it cannot write
+            console.print(page)
+        stream.write(drawn.get())
 
 
-def show(page: Any, document: dict[str, Any], *, as_json: bool) -> None:
-    """Print the JSON document alone, or the page."""
-    if as_json:
-        sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
-        return
-    rich.console.Console().print(page)
+def deliver(record: Any, document: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
+    """Show a result, and write its page to `out`; that one of the two fails costs not the other.
+
+    Raises:
+        Unwritable: stdout or `out` cannot be written.
+    """
+    try:
+        show(reporting.summary(record), document, as_json=as_json)
+    finally:
+        if out is not None:
+            reporting.write(record, out)
+
+
+@contextmanager
+def shown_anyway(document: Callable[[Any], dict[str, Any]], *, as_json: bool) -> Iterator[None]:
+    """Shows a result that could not be written, or its `document`, before the refusal.
+
+    Raises:
+        Unwritten: as the body did.
+    """
+    try:
+        yield
+    except Unwritten as error:
+        show(reporting.summary(error.result), document(error.result), as_json=as_json)
+        raise
+
+
+@contextmanager
+def of_files(*runs: Path) -> Iterator[None]:
+    """Where results that were read cannot be shown, they do not fit together: somebody changed the files.
+
+    Raises:
+        BadData: it is so.
+    """
+    try:
+        yield
+    except ParacosmError:
+        raise
+    except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
+        files = " or ".join(shown(run / "result.json") for run in runs)
+        raise BadData(f"{files} is damaged: its parts do not fit together ({error}).") from error
 
 
 @contextmanager

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import rich.console
 import tyro
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +17,7 @@ from paracosm import reporting
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument, BadData
 from paracosm.core.experiments import Experiment
+from paracosm.core.files import try_folder
 from paracosm.core.progress import Progress
 from paracosm.paper.contents import CONTENTS
 from paracosm.paper.reproduce import How, reproduce
@@ -66,6 +65,7 @@ def main(arguments: Sequence[str]) -> None:
         return output.show(_contents(), {name: each._asdict() for name, each in CONTENTS.items()}, as_json=flags.json)
     if flags.ray == "local":
         raise BadArgument("--ray is 'local'; leave it out to run here, or give auto, host:port or ray://host:port.")
+    try_folder("--out", flags.out)
     if flags.experiment == "all":
         return _all(flags)
     with output.progress() as tell:
@@ -78,13 +78,13 @@ def main(arguments: Sequence[str]) -> None:
 
 def _one(name: str, flags: Flags, tell: Progress) -> tuple[Experiment, tuple[Path, ...]]:
     how = How("local" if flags.ray is None else flags.ray, flags.workers, flags.resume, flags.force, flags.retry_failed)
-    return reproduce(name, flags.out, flags.scale, how, tell)
+    with output.shown_anyway(lambda record: record.summary(()), as_json=flags.json):
+        return reproduce(name, flags.out, flags.scale, how, tell)
 
 
 def _all(flags: Flags) -> None:
     """One after the other; cells that fail in one do not stop the next, and are told of in the end."""
     documents, problems = [], []
-    console = rich.console.Console()
     for name in CONTENTS:
         try:
             with output.progress() as tell:
@@ -94,9 +94,10 @@ def _all(flags: Flags) -> None:
             continue
         documents.append(_document(record, files))
         if not flags.json:
-            console.print(reporting.summary(record), Text(f"\nThe page is {_page(files)}\n"))
+            page = Text(f"\nThe page is {_page(files)}\n")
+            output.show(Group(reporting.summary(record), page), {}, as_json=False)
     if flags.json:
-        sys.stdout.write(json.dumps(documents, indent=1, allow_nan=False) + "\n")
+        output.show("", documents, as_json=True)
     if problems:
         raise BadData(" ".join(problems))
 

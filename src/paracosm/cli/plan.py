@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import tyro
 
-from paracosm import reporting
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument, Missing, positive
 from paracosm.core.decisions import Plan
+from paracosm.core.files import shown
 from paracosm.core.records import Weights
 from paracosm.planning.budget import Offer
 from paracosm.planning.curves import read_curves
@@ -82,15 +83,15 @@ class Flags:
 def main(arguments: Sequence[str]) -> None:
     """Run it."""
     flags = output.parse(Flags, arguments, "plan")
-    found = _of_run(flags) if flags.source.is_dir() else _of_table(flags)
-    if flags.out is not None:
-        reporting.write(found, flags.out)
-    output.show(reporting.summary(found), found.to_dict(), as_json=flags.json)
+    found = _of_run(flags) if os.path.isdir(flags.source) else _of_table(flags)
+    output.deliver(found, found.to_dict(), flags.out, as_json=flags.json)
 
 
 def _of_table(flags: Flags) -> Plan:
-    if not flags.source.is_file():
-        raise Missing(f"{flags.source} does not exist; a CSV file of learning curves or a run directory is needed.")
+    if not os.path.isfile(flags.source):
+        raise Missing(
+            f"{shown(flags.source)} does not exist; a CSV file of learning curves or a run directory is needed."
+        )
     if flags.weights is not None or flags.trust:
         raise BadArgument(f"{'--trust' if flags.trust else '--weights'} is for a run directory, not for a CSV file.")
     if flags.error is None:

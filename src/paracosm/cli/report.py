@@ -34,5 +34,6 @@ def main(arguments: Sequence[str]) -> None:
     """Run it."""
     flags = output.parse(Flags, arguments, "report")
     result = load(flags.run).result
-    page = reporting.write(result, flags.out or flags.run / "report.html")
+    with output.of_files(flags.run):
+        page = reporting.write(result, flags.run / "report.html" if flags.out is None else flags.out)
     output.show(Text(f"The report is {page}"), {**result.summary(), "report": str(page)}, as_json=flags.json)

@@ -13,6 +13,7 @@ from rich.text import Text
 from paracosm import reporting
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument
+from paracosm.core.results import RunResult
 from paracosm.imagination.imagine import ImagineSettings
 from paracosm.learning.learn import LearnSettings
 from paracosm.loop.config import RunConfig
@@ -47,6 +48,7 @@ class Flags(RunConfig):
     """
 
     env: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")] = ""
+    horizon: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
     transitions: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     reward_labels: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
@@ -69,8 +71,8 @@ def main(arguments: Sequence[str]) -> None:
     if not flags.env:
         raise BadArgument("no environment is named; write paracosm run ENV, for example paracosm run Pendulum-v1.")
     options = {field.name: getattr(flags, field.name) for field in dataclasses.fields(RunConfig)}
-    out = flags.out or default_out(flags.env, flags.seed)
-    with output.progress() as tell:
+    out = default_out(flags.env, flags.seed) if flags.out is None else flags.out
+    with output.shown_anyway(RunResult.summary, as_json=flags.json), output.progress() as tell:
         result = run(
             **options,
             out=out,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import dataclasses
+import math
+import numbers
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,34 +31,181 @@ class Missing(ParacosmError, LookupError):
     """Something named by the user does not exist, or needs an extra that is not installed."""
 
 
+MOST = 2**31 - 1  # a count indexes arrays somewhere, and JAX indexes in 32 bits
+_LARGEST_32 = 3e38  # what compiled programs compute with has 32 bits
+_LONGEST = 60  # characters of a wrong value that are shown
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The numbers that an argument may be; infinity and NaN are in no range.
+
+    Attributes:
+        least, most: The bounds.
+        open_left, open_right: Whether a bound itself is outside.
+        integer: Whether it is a count: an integer, neither a float of the same value nor a boolean.
+    """
+
+    least: float = -math.inf
+    most: float = math.inf
+    open_left: bool = False
+    open_right: bool = False
+    integer: bool = False
+
+    def check(self, name: str, value: Any) -> Any:
+        """`value` as a plain Python number.
+
+        Raises:
+            BadArgument: it is no number, or not one of the range.
+        """
+        number = _number(value)
+        if number is None or not self._holds(number):
+            raise BadArgument(f"{name} is {described(value)}; it must {self._needed(number)}.")
+        return number if self.integer else _as_float(number)
+
+    def _holds(self, number: int | float) -> bool:
+        if isinstance(number, float) and self.integer:
+            return False
+        if not math.isfinite(_as_float(number)):
+            return False
+        above = number > self.least if self.open_left else number >= self.least
+        return above and (number < self.most if self.open_right else number <= self.most)
+
+    def _needed(self, number: int | float | None) -> str:
+        """What the sentence says: the kind where that is wrong, and the bounds."""
+        if (self.least, self.most, self.integer) == (0, 1, False):
+            return f"lie in {'(' if self.open_left else '['}0, 1{')' if self.open_right else ']'}"
+        if self.least == 0 and self.open_left:
+            large = number is not None and math.inf > number > self.most
+            return "be a positive number" + (f" of at most {described(self.most)}" if large else "")
+        bounds = [] if self.least == -math.inf else [f"at least {described(self.least)}"]
+        if self.most < MOST or (number is not None and math.inf > number > self.most):
+            bounds.append(f"{'below' if self.open_right else 'at most'} {described(self.most)}")
+        kind = ""
+        if self.integer and not isinstance(number, int):
+            kind = "a whole number of "
+        elif number is None:
+            kind = "a number of "
+        elif number in (math.inf, -math.inf):
+            kind = "finite and "
+        return f"be {kind}{' and '.join(bounds)}" if bounds else "be a finite number"
+
+
+COUNT = Range(1, MOST, integer=True)
+COUNT_OR_NONE = Range(0, MOST, integer=True)
+SEED = Range(0, 2**32, open_right=True, integer=True)  # JAX keys tell no others apart
+POSITIVE = Range(0, open_left=True)
+NON_NEGATIVE = Range(0)
+POSITIVE_32 = Range(0, _LARGEST_32, open_left=True)
+NON_NEGATIVE_32 = Range(0, _LARGEST_32)
+SHARE = Range(0, 1)
+BELOW_ONE = Range(0, 1, open_right=True)
+
+
+def fields(record: Any, ranges: Mapping[str, Range], called: Callable[[str], str] = str) -> None:
+    """Require fields of a frozen record to lie in their ranges, and store them as plain Python numbers.
+
+    A field whose default is None may be None. `called` gives the name of a field in sentences.
+    """
+    optional = {field.name for field in dataclasses.fields(record) if field.default is None}
+    for name, allowed in ranges.items():
+        value = getattr(record, name)
+        if value is not None or name not in optional:
+            object.__setattr__(record, name, allowed.check(called(name), value))
+
+
+def rates(name: str, values: Any) -> tuple[float, ...]:
+    """`values` as a tuple, if they are positive numbers, at least one."""
+    if not isinstance(values, (tuple, list)) or not values:
+        raise BadArgument(f"{name} is {described(values)}; a tuple of positive numbers, at least one, is needed.")
+    return tuple(POSITIVE_32.check(f"{name}[{i}]", value) for i, value in enumerate(values))
+
+
+def count(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int, if it is an integer of at least `least`; 2.0, True and "2" are none."""
+    return Range(least, MOST, integer=True).check(name, value)
+
+
+def seed(name: str, value: Any) -> int:
+    """`value` as an int, if it is an integer from 0 to 2**32 - 1."""
+    return SEED.check(name, value)
+
+
 def positive(name: str, value: float | int) -> None:
-    """Require `value > 0`."""
-    if not value > 0 or not np.isfinite(value):
-        raise BadArgument(f"{name} is {value:g}; it must be a positive number.")
+    """Require a finite `value > 0`."""
+    POSITIVE.check(name, value)
 
 
 def at_least(name: str, value: float | int, least: float | int) -> None:
-    """Require `value >= least`."""
-    if not value >= least:
-        raise BadArgument(f"{name} is {value:g}; it must be at least {least:g}.")
+    """Require a finite `value >= least`."""
+    Range(least).check(name, value)
 
 
 def between(name: str, value: float | int, least: float | int, most: float | int) -> None:
     """Require `least <= value <= most`."""
-    if not least <= value <= most:
-        raise BadArgument(f"{name} is {value:g}; it must be at least {least:g} and at most {most:g}.")
+    Range(least, most).check(name, value)
 
 
 def in_unit_interval(name: str, value: float | int, *, open_right: bool = False) -> None:
     """Require `0 <= value <= 1`, or `< 1` with `open_right`."""
-    if not (0 <= value <= 1) or (open_right and value == 1):
-        raise BadArgument(f"{name} is {value:g}; it must lie in [0, 1{')' if open_right else ']'}.")
+    (BELOW_ONE if open_right else SHARE).check(name, value)
 
 
-def one_of(name: str, value: str, choices: Collection[str]) -> None:
+def one_of(name: str, value: Any, choices: Collection[str]) -> None:
     """Require `value` to be one of `choices`."""
-    if value not in choices:
-        raise BadArgument(f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}.")
+    if not isinstance(value, str) or value not in choices:
+        raise BadArgument(f"{name} is {described(value)}; it must be one of {', '.join(map(repr, choices))}.")
+
+
+def of_kind(name: str, value: Any, kinds: type | tuple[type, ...], needed: str) -> None:
+    """Require an instance of one of `kinds`; `needed` says in words which, and where one comes from."""
+    if not isinstance(value, kinds):
+        raise BadArgument(f"{name} is {described(value)}; {needed} is needed.")
+
+
+def function(name: str, value: Any, form: str) -> None:
+    """Require something that can be called, and no class; `form` is how it will be called."""
+    if not callable(value) or isinstance(value, type):
+        raise BadArgument(f"{name} is {described(value)}; a function {form} is needed.")
+
+
+def described(value: Any) -> str:
+    """A value in a few words: a number or a short text itself, of anything else its kind and shape."""
+    number = _number(value)
+    if isinstance(number, float):
+        return f"{number:g}"
+    if number is not None:
+        digits = len(str(number)) if number.bit_length() < 10_000 else "thousands of"
+        return str(number) if abs(number) < 10**15 else f"an integer of {digits} digits"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if value is None or isinstance(value, (bool, str, bytes, tuple, list, dict, set)):
+        text = " ".join(repr(value).split())
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    kind, shape = type(value).__name__, getattr(value, "shape", None)
+    kind = "array" if kind in ("ndarray", "ArrayImpl") else kind
+    spelt = kind[:2].isupper() and kind[0] in "AEFHILMNORSX"  # an MDP
+    article = "an" if spelt or kind[0] in "AEIOUaeiou" else "a"
+    return f"{article} {kind}" + (f" of shape {tuple(shape)}" if isinstance(shape, tuple) else "")
+
+
+def _number(value: Any) -> int | float | None:
+    """A plain Python number of a Python or NumPy one, or of an array of shape (); None of anything else."""
+    if not isinstance(value, type) and getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else None
+
+
+def _as_float(number: int | float) -> float:
+    """The number in 64 bits; an integer beyond them is infinite."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def finite(what: str, values: Any) -> None:

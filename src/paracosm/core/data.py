@@ -54,6 +54,14 @@ class RewardLabels(eqx.Module):
         return len(self.state)
 
 
+def _flags(name: str, values: np.ndarray) -> np.ndarray:
+    """A column of booleans, or of numbers that are all 0 or 1, as booleans: `~` of an int is another thing."""
+    if values.dtype != bool and (wrong := ~np.isin(values, (0, 1))).any():
+        row = int(np.argmax(wrong))
+        raise checks.BadData(f"the data set's {name} is {values[row]} in row {row}; 0 or 1 (false or true) is needed.")
+    return values.astype(bool, copy=False)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """Real steps, each of which says what was bought of it: the transition, the reward label, or both.
@@ -88,6 +96,8 @@ class Dataset:
             values = getattr(self, field.name)
             if len(values) != rows:
                 raise checks.BadData(f"the data set's {field.name} has {len(values)} rows; its states have {rows}.")
+        for name in ("terminated", "truncated", "has_transition", "has_label"):
+            object.__setattr__(self, name, _flags(name, getattr(self, name)))
         checks.shape("the data set's next states", self.next_state, self.state.shape)
         checks.finite("the data set's states", self.state)
         checks.finite("the data set's next states", self.next_state)
@@ -125,7 +135,17 @@ class Dataset:
         return self.state[self.has_transition | self.has_label]
 
     def join(self, other: Dataset) -> Dataset:
-        """Both data sets as one; `other`'s episodes are numbered after ours."""
+        """Both data sets as one; `other`'s episodes are numbered after ours.
+
+        Raises:
+            BadData: states or actions of another size.
+        """
+        checks.of_kind("other", other, Dataset, "a Dataset")
+        for name, ours, theirs in (("states", self.state, other.state), ("actions", self.action, other.action)):
+            if ours.shape[1:] != theirs.shape[1:]:
+                raise checks.BadData(
+                    f"the {name} of the data to join have the shape {theirs.shape[1:]}; {ours.shape[1:]} is needed."
+                )
         if not len(self.episode):
             return other
         columns = {
@@ -138,6 +158,7 @@ class Dataset:
     @classmethod
     def from_trajectory(cls, episodes: Trajectory) -> Dataset:
         """Every step that was taken, transition and label both bought."""
+        checks.of_kind("episodes", episodes, Trajectory, "a Trajectory, which evaluate gives,")
         alive = np.asarray(episodes.alive)
         episode, time = np.nonzero(alive)
         action = np.asarray(episodes.action)[alive]
@@ -164,8 +185,9 @@ class Dataset:
         Raises:
             BadArgument: for fewer than 0 or more than there are, or if part of a step was left unbought before.
         """
-        checks.between("transitions", transitions, 0, self.real_steps)
-        checks.between("labels", labels, 0, self.real_steps)
+        for name, value in (("transitions", transitions), ("labels", labels)):
+            checks.Range(0, self.real_steps, integer=True).check(name, value)
+        checks.seed("seed", seed)
         if not (self.has_transition.all() and self.has_label.all()):
             raise checks.BadArgument("the data set was bought from before; buy from the fully observed one.")
         order = np.random.default_rng([seed, 0xB0]).permutation(self.real_steps)

@@ -8,7 +8,12 @@ from typing import Any, Literal
 from paracosm.core import checks
 from paracosm.core.records import Record, plain
 
-Verdict = Literal["agrees", "differs", "cannot be compared"]
+Verdict = Literal["agrees", "differs", "must hold", "cannot be compared"]
+"""Beside the paper's number a measurement `agrees` or `differs`.
+
+What `must hold` follows from a proof or from how the case was made: no measurement of it could have come out otherwise,
+save by an error, so it counts as no agreement; where the check fails, it `differs`.
+"""
 Mark = Literal["line", "dashed", "points"]
 
 

@@ -1,28 +1,60 @@
-"""Files that are there whole or not at all, and JSON that may be damaged."""
+"""Files that are there whole or not at all, paths that are tried before work begins, and files that may be damaged."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import stat
+import struct
+import tokenize
+import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from paracosm.core.checks import BadArgument, BadData
+from paracosm.core.records import Record
+
+R = TypeVar("R", bound=Record)
+
+# Arrays of data sets compress tenfold, constant columns some hundredfold; an archive made to fill memory, more.
+_MOST_INFLATED = 1 << 30
+_MOST_RATIO = 200
+
+
+class Unwritable(BadArgument):
+    """A file or a stream that cannot be written."""
+
+
+class Unwritten(Unwritable):
+    """A file could not be written after the work was done; `result` holds what would have been written."""
+
+    def __init__(self, message: str, result: Any) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """A file to write in place of `path`, which it replaces only when finished; missing folders are made.
 
+    A symbolic link stays and its target is replaced.
+
     Raises:
-        BadArgument: `path` cannot be written.
+        Unwritable: `path` cannot be written.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path = as_path("the file to write", path)
     with writing(path):
+        path = Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
+        _require_replaceable("the file to write", path)
+        part = _part(path)
         try:
             yield part
             with part.open("rb") as written:
@@ -32,17 +64,137 @@ def whole(path: str | Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def _part(path: Path) -> Path:
+    """Beside `path`, of a short name of its own: one that holds the whole name can be too long."""
+    return path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turns the operating system's refusal to write `path` into one sentence.
 
     Raises:
-        BadArgument: `path` cannot be written.
+        Unwritable: `path` cannot be written.
     """
     try:
         yield
     except OSError as error:
-        raise BadArgument(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise Unwritable(f"{shown(path)} cannot be written: {error.strerror or error}.") from error
+
+
+def as_path(name: str, value: Any) -> Path:
+    """The path that an argument gives.
+
+    Raises:
+        BadArgument: it is no path, or one that no file can have.
+    """
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise BadArgument(f"{name} is a {type(value).__name__}; a path is needed.")
+    text = os.fspath(value)
+    if not text or "\0" in text or not _encodable(text):
+        raise BadArgument(f"{name} is {text!r}; a path is needed.")
+    return Path(text)
+
+
+def _encodable(text: str) -> bool:
+    with contextlib.suppress(UnicodeEncodeError):
+        return bool(os.fsencode(text))
+    return False
+
+
+def shown(path: str | Path) -> str:
+    """A path as a sentence shows it: its end, where it is long."""
+    text = str(path)
+    return text if len(text) <= 200 else f"…{text[-80:]}"
+
+
+def try_file(name: str, path: Path) -> None:
+    """Require that a file can be written at `path`, by making one there; nothing stays.
+
+    Raises:
+        BadArgument: it is a folder or a device, or cannot be written; `name` is the argument's.
+    """
+    path = as_path(name, path)
+    with writing(path), _folders(path.parent):
+        target = Path(os.path.realpath(path))
+        _require_replaceable(name, target)
+        _try_part(target)
+
+
+def try_folder(name: str, path: Path) -> None:
+    """Require that files can be written in the folder `path`, by making one there; nothing stays.
+
+    Raises:
+        BadArgument: it is a file, the current folder or one above it, or cannot be written; `name` is the argument's.
+    """
+    path = as_path(name, path)
+    with writing(path):
+        if Path.cwd().is_relative_to(os.path.realpath(path)):
+            raise BadArgument(
+                f"{name} is '{shown(path)}', which is or holds the current folder; a folder of its own is needed."
+            )
+        if path.exists() and not path.is_dir():
+            raise BadArgument(f"{name} is '{shown(path)}', which is a file; a folder is needed.")
+        with _folders(path):
+            _try_part(path / "x")
+
+
+def _require_replaceable(name: str, path: Path) -> None:
+    """A new file or a regular one that may be written: a device would be replaced by a file."""
+    if not path.exists():
+        return
+    if path.is_dir():
+        raise BadArgument(f"{name} is '{shown(path)}', which is a folder; a file is needed.")
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise BadArgument(f"{name} is '{shown(path)}', which is a device or a pipe; a file is needed.")
+    if not os.access(path, os.W_OK):
+        raise PermissionError(13, "Permission denied")
+
+
+def _try_part(path: Path) -> None:
+    part = _part(path)
+    try:
+        part.write_bytes(b"\0")
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _folders(path: Path) -> Iterator[None]:
+    """Makes the missing folders of `path`, and removes them again."""
+    made = make_folders(path)
+    try:
+        yield
+    finally:
+        remove_folders(made)
+
+
+def make_folders(path: Path) -> tuple[Path, ...]:
+    """Makes the missing folders of `path`; returns those that were made, the innermost first.
+
+    Raises:
+        OSError: one cannot be made; then none is.
+    """
+    missing = [folder for folder in (path, *path.parents) if not os.path.exists(folder)]
+    made: list[Path] = []
+    try:
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            made.insert(0, folder)
+        os.listdir(path)  # refuses a file in place of a folder
+    except OSError:
+        remove_folders(tuple(made))
+        raise
+    return tuple(made)
+
+
+def remove_folders(folders: tuple[Path, ...]) -> None:
+    """Removes folders that are empty, the innermost first; stops at one that is not."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -52,6 +204,87 @@ def read_json(path: Path) -> dict[str, Any]:
         BadData: the file is damaged.
     """
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise BadData(f"{path} is damaged ({error}); a JSON object is needed.") from None
+        return json_object(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadData(f"{shown(path)} is damaged ({_reason(error)}); a JSON object is needed.") from None
+
+
+def json_object(text: bytes | str) -> dict[str, Any]:
+    """The object that strict JSON holds.
+
+    Raises:
+        ValueError: it is damaged, nested too deeply, or no object.
+    """
+    try:
+        tree = json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(tree, dict):
+        raise ValueError(f"it holds a {type(tree).__name__}")
+    return tree
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not strict JSON")
+
+
+def read_record(kind: type[R], path: Path) -> R:
+    """The record of this kind in a JSON file of ours.
+
+    Raises:
+        BadData: the file is damaged; the sentence names file and field.
+    """
+    tree = read_json(path)
+    try:
+        return kind.from_dict(tree)
+    except BadData as error:
+        raise BadData(f"{shown(path)} is damaged or of another version: {error}") from None
+
+
+def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
+    """The named arrays in an npz file; `what` says in the sentence of a refusal what is needed.
+
+    Raises:
+        BadData: the file is no npz file of plain arrays, is damaged, encrypted, or would inflate beyond measure.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _require_modest(archive, path)
+        with warnings.catch_warnings(), path.open("rb") as raw:  # np.load leaves damaged files open
+            warnings.simplefilter("ignore")  # on a damaged header NumPy warns before it fails
+            with np.load(raw, allow_pickle=False) as file:
+                arrays = dict(file)
+        if others := [name for name, values in arrays.items() if not isinstance(values, np.ndarray)]:
+            raise ValueError(f"{others[0]} in it is no array")
+        return arrays
+    except (OSError, MemoryError, *_DAMAGE) as error:
+        raise BadData(f"{shown(path)} is not an npz file of plain arrays ({_reason(error)}); {what}.") from None
+
+
+# What NumPy, zipfile and zlib raise on damaged bytes, encryption and unknown compression included.
+_DAMAGE = (
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    ArithmeticError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+)
+
+
+def _require_modest(archive: zipfile.ZipFile, path: Path) -> None:
+    inflated = sum(entry.file_size for entry in archive.infolist())
+    if inflated > max(_MOST_INFLATED, _MOST_RATIO * path.stat().st_size):
+        raise ValueError(f"it would inflate to {inflated:.3g} bytes")
+
+
+def _reason(error: BaseException) -> str:
+    """Why a file could not be read, in one line."""
+    text = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+    return " ".join(text.split()).rstrip(".")[:200]

@@ -13,6 +13,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from paracosm.core import checks
@@ -24,6 +25,14 @@ class Box(eqx.Module):
 
     low: Float[Array, " action"]
     high: Float[Array, " action"]
+
+    def __check_init__(self) -> None:
+        low = _vector("low", self.low, "action")
+        high = _vector("high", self.high, "action", np.shape(self.low))
+        if low is not None and high is not None:
+            checks.finite("the lower bound of a Box of actions", low)
+            checks.finite("the upper bound of a Box of actions", high)
+            _ordered("a Box of actions", low, high)
 
     @property
     def size(self) -> int:
@@ -37,14 +46,21 @@ class Box(eqx.Module):
 
 
 class Discrete(eqx.Module):
-    """Actions `0 … n-1`: int32 outside, one-hot inside networks."""
+    """Actions `0 … n-1`: int32 outside, one-hot inside networks.
+
+    The environment, and models of others, number the same actions from `start`.
+    """
 
     n: int = eqx.field(static=True)
+    start: int = eqx.field(static=True, default=0)
 
     @property
     def size(self) -> int:
         """Number of actions."""
         return self.n
+
+    def __check_init__(self) -> None:
+        checks.count("n", self.n)
 
     def encode(self, action: Array) -> Float[Array, " action"]:
         """The action as a network sees it: one-hot."""
@@ -63,6 +79,14 @@ class Spec(eqx.Module):
     state_scale: Float[Array, " state"]
     horizon: int = eqx.field(static=True)
 
+    def __check_init__(self) -> None:
+        checks.count("state_size", self.state_size)
+        checks.count("horizon", self.horizon)
+        checks.of_kind("action", self.action, (Box, Discrete), "a Box or a Discrete")
+        scale = _vector("state_scale", self.state_scale, "state", (self.state_size,))
+        if scale is not None and not (np.isfinite(scale) & (scale > 0)).all():
+            raise checks.BadArgument(f"state_scale is {scale.tolist()}; every entry must be a positive number.")
+
     def norm(self, difference: Float[Array, "*batch state"]) -> Float[Array, "*batch"]:
         """Euclidean norm of a difference of states in scaled units."""
         return jnp.linalg.norm(difference / self.state_scale, axis=-1)
@@ -74,6 +98,16 @@ class Domain(eqx.Module):
     low: Float[Array, " state"]
     high: Float[Array, " state"]
 
+    def __check_init__(self) -> None:
+        low = _vector("low", self.low, "state")
+        high = _vector("high", self.high, "state", np.shape(self.low))
+        if low is not None and high is not None:
+            if np.isnan(low).any() or np.isnan(high).any():
+                raise checks.BadArgument(
+                    f"a Domain from {low.tolist()} to {high.tolist()} holds NaN; its bounds must be numbers."
+                )
+            _ordered("a Domain", low, high)
+
     def clip(self, state: State) -> State:
         """The nearest state inside (1-Lipschitz)."""
         return jnp.clip(state, self.low, self.high)
@@ -81,6 +115,14 @@ class Domain(eqx.Module):
     def at_edge(self, state: Float[Array, "*batch state"]) -> Array:
         """Whether a state lies on or outside the boundary, `[*batch]`."""
         return jnp.any((state <= self.low) | (state >= self.high), axis=-1)
+
+
+_FORMS = {
+    "dynamics": "of (state, action, key)",
+    "reward": "of (state, action, next_state)",
+    "termination": "of (state, action, next_state)",
+    "initial": "of (key)",
+}
 
 
 class MDP(eqx.Module):
@@ -100,13 +142,45 @@ class MDP(eqx.Module):
     domain: Domain | None = None
 
     def __check_init__(self) -> None:
+        checks.of_kind("spec", self.spec, Spec, "a Spec")
+        for name, form in _FORMS.items():
+            checks.function(name, getattr(self, name), form)
         checks.in_unit_interval("discount", self.discount)
+        if self.domain is not None:
+            checks.of_kind("domain", self.domain, Domain, "a Domain, or None,")
+            checks.shape("the domain's bounds", self.domain.low, (self.spec.state_size,))
 
     def replace(self, **parts: Any) -> MDP:
-        """The same MDP with some parts swapped."""
+        """The same MDP with some parts swapped.
+
+        Raises:
+            BadArgument: there is no such part, or it is of another kind.
+        """
+        for name in parts:
+            checks.one_of("a part to swap", name, [field.name for field in dataclasses.fields(self)])
         return dataclasses.replace(self, **parts)
 
 
 def never(state: Array, action: Array, next_state: Array) -> Flag:
     """The termination rule of a task that never ends."""
     return jnp.zeros((), bool)
+
+
+def _vector(name: str, value: Any, axis: str, shape: tuple[int, ...] | None = None) -> np.ndarray | None:
+    """Require an array of real numbers `[axis]`, of a given shape; its values, or None while they are being traced."""
+    needed = f"({axis},)" if shape is None else str(shape)
+    real = isinstance(value, jax.Array | np.ndarray) and (
+        jnp.issubdtype(value.dtype, jnp.floating) or jnp.issubdtype(value.dtype, jnp.integer)
+    )
+    if not real or value.ndim != 1 or not len(value) or (shape is not None and value.shape != shape):
+        raise checks.BadArgument(
+            f"{name} is {checks.described(value)}; an array of numbers of shape {needed} is needed."
+        )
+    return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
+
+
+def _ordered(what: str, low: np.ndarray, high: np.ndarray) -> None:
+    if not (low <= high).all():
+        raise checks.BadArgument(
+            f"{what} goes from {low.tolist()} to {high.tolist()}; no lower bound may be above the upper one."
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,6 +18,7 @@ import numpy as np
 from jax.scipy.special import log_ndtr
 from jaxtyping import Float, Key
 
+from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.networks import MLP
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
@@ -37,11 +39,31 @@ class Policy(eqx.Module):
         """The most likely action at `state`: the one that is evaluated and audited."""
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:
-        """The mode's action for observations `[*batch, state]`, as NumPy `[*batch, action]` or `[*batch]`."""
-        observation = np.asarray(observation, np.float32)
+        """The mode's action for observations `[*batch, state]`, as NumPy `[*batch, action]` or `[*batch]`.
+
+        Raises:
+            BadArgument: an observation that is no array of numbers, or of another size than the policy's.
+            BadData: an observation that is not finite.
+        """
+        observation = _observed(observation, getattr(self, "network", None))
         flat = observation.reshape(-1, observation.shape[-1])
         action = np.asarray(modes(self, flat))
         return action.reshape(observation.shape[:-1] + action.shape[1:])
+
+
+def _observed(observation: Any, network: Any) -> np.ndarray:
+    """The observation as float32, if it is one that the network takes."""
+    size = network.center.shape[0] if isinstance(network, MLP) else None
+    needed = f"an array of numbers [..., {size or 'state'}]"
+    checks.of_kind("observation", observation, (np.ndarray, jax.Array, list, tuple, np.number), needed)
+    try:
+        values = np.asarray(observation, np.float32)
+    except (TypeError, ValueError):
+        raise checks.BadArgument(f"observation is {checks.described(observation)}; {needed} is needed.") from None
+    if not values.ndim or values.shape[-1] != (size or values.shape[-1]):
+        raise checks.BadArgument(f"observation has shape {values.shape}; {needed} is needed.")
+    checks.finite("the observation", values)
+    return values
 
 
 @eqx.filter_jit
@@ -73,6 +95,9 @@ class Mode(Policy):
 
     policy: Policy
 
+    def __check_init__(self) -> None:
+        checks.of_kind("policy", self.policy, Policy, "a Policy")
+
     def sample(self, state: State, key: PRNGKey) -> Action:
         return self.policy.mode(state)
 
@@ -84,6 +109,9 @@ class Deterministic(Policy):
     """A function `state -> action` as a policy."""
 
     function: Callable[[State], Action]
+
+    def __check_init__(self) -> None:
+        checks.function("function", self.function, "of one state")
 
     def sample(self, state: State, key: PRNGKey) -> Action:
         return self.function(state)
@@ -121,6 +149,14 @@ class Gaussian(StochasticPolicy):
     log_std: Float[Array, " action"]
     space: Box
     squash: bool = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        checks.function("network", self.network, "of one state, such as an MLP,")
+        checks.of_kind("space", self.space, Box, "a Box")
+        checks.of_kind("squash", self.squash, bool, "True or False")
+        if np.shape(self.log_std) != (self.space.size,):
+            found = checks.described(self.log_std)
+            raise checks.BadArgument(f"log_std is {found}; an array of shape ({self.space.size},) is needed.")
 
     def _moments(self, state: State) -> tuple[Array, Array]:
         mean = self.network(state)
@@ -163,6 +199,9 @@ class Categorical(StochasticPolicy):
     """A softmax over discrete actions."""
 
     network: MLP
+
+    def __check_init__(self) -> None:
+        checks.function("network", self.network, "of one state, such as an MLP,")
 
     def sample(self, state: State, key: PRNGKey) -> Action:
         return jax.random.categorical(key, self.network(state))
@@ -214,6 +253,11 @@ class Noisy(Policy):
     policy: Policy
     space: Box | Discrete
     noise: float = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        checks.of_kind("policy", self.policy, Policy, "a Policy")
+        checks.of_kind("space", self.space, (Box, Discrete), "a Box or a Discrete")
+        (checks.SHARE if isinstance(self.space, Discrete) else checks.NON_NEGATIVE_32).check("noise", self.noise)
 
     def sample(self, state: State, key: PRNGKey) -> Action:
         first, second = jax.random.split(key)

@@ -35,18 +35,18 @@ class Record:
         """The record that `to_dict` wrote.
 
         Raises:
-            BadData: if its fields are not those of this record.
+            BadData: if its fields are not those of this record, or hold values of other types; names the field.
         """
-        kinds = typing.get_type_hints(cls)
-        if not isinstance(tree, dict) or set(tree) != set(kinds):
-            found = ", ".join(sorted(tree)) if isinstance(tree, dict) else repr(tree)
-            raise checks.BadData(f"a {cls.__name__} was read from {found}; its fields are {', '.join(sorted(kinds))}.")
-        return cls(**{name: _typed(value, kinds[name]) for name, value in tree.items()})
+        return typed(tree, cls, "")
 
     @classmethod
     def from_json(cls: type[R], text: str) -> R:
-        """The record that `to_json` wrote."""
-        return cls.from_dict(json.loads(text))
+        """The record that `to_json` wrote; raises as `from_dict` does."""
+        try:
+            tree = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise checks.BadData(f"a {cls.__name__} is read from JSON, and this is none ({error}).") from None
+        return cls.from_dict(tree)
 
 
 def plain(value: Any) -> Any:
@@ -62,17 +62,90 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _typed(value: Any, kind: Any) -> Any:
+def typed(value: Any, kind: Any, place: str) -> Any:
+    """A value of the annotated type `kind` from a tree of plain values; `place` says where in the tree it is.
+
+    Raises:
+        BadData: the value is of another type; the sentence names the place.
+    """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
-        return None if value is None else _typed(value, next(a for a in arguments if a is not type(None)))
+        return None if value is None else typed(value, next(a for a in arguments if a is not type(None)), place)
     if origin is tuple:
-        return tuple(_typed(item, arguments[0]) for item in value)
+        items = _of(value, (list, tuple), place, "a list")
+        return tuple(typed(item, arguments[0], f"{place}[{i}]") for i, item in enumerate(items))
     if origin is dict:
-        return {key: _typed(item, arguments[1]) for key, item in value.items()}
+        table = _of(value, dict, place, "an object")
+        return {_text(key, place): typed(item, arguments[1], _inside(place, key)) for key, item in table.items()}
+    if origin is Literal:
+        return value if value in arguments else _refuse(value, place, f"one of {', '.join(map(repr, arguments))}")
     if isinstance(kind, type) and issubclass(kind, Record):
-        return kind.from_dict(value)
-    return float(value) if kind is float else value
+        return _record(value, kind, place)
+    return _plain_typed(value, kind, place)
+
+
+def _record(value: Any, kind: type[R], place: str) -> R:
+    kinds = typing.get_type_hints(kind)
+    if not isinstance(value, dict) or set(value) != set(kinds):
+        raise checks.BadData(
+            f"{place or 'it'} is {_described(value)}; the fields of a {kind.__name__} are {', '.join(sorted(kinds))}."
+        )
+    return kind(**{name: typed(item, kinds[name], _inside(place, name)) for name, item in value.items()})
+
+
+def _plain_typed(value: Any, kind: type, place: str) -> Any:
+    if kind is str:
+        return _text(value, place)
+    if kind is float:
+        return _number(value, place)
+    if kind is int:
+        return value if type(value) is int else _refuse(value, place, "a whole number")
+    return _of(value, kind, place, "true or false" if kind is bool else f"a {kind.__name__}")
+
+
+def _of(value: Any, kind: type | tuple[type, ...], place: str, needed: str) -> Any:
+    return value if isinstance(value, kind) else _refuse(value, place, needed)
+
+
+def _text(value: Any, place: str) -> str:
+    """A text that can be written: JSON can hold halves of characters."""
+    text = _of(value, str, place, "a text")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        _refuse(value, place, "a text of undivided characters")
+    return text
+
+
+def _number(value: Any, place: str) -> float:
+    if isinstance(value, str) and value in _NOT_FINITE:
+        return float(value)
+    try:
+        return float(value) if type(value) in (int, float) else _refuse(value, place, "a number")
+    except OverflowError:
+        return _refuse(value, place, "a number of 64 bits")
+
+
+_NOT_FINITE = ("inf", "-inf", "nan")
+
+
+def _inside(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def _refuse(value: Any, place: str, needed: str) -> Any:
+    raise checks.BadData(f"{place or 'it'} is {_described(value)}; {needed} is needed.")
+
+
+def _described(value: Any) -> str:
+    """A value of a JSON tree in a few words; never all of a long or deep one."""
+    if isinstance(value, dict):
+        return f"an object of {', '.join(sorted(map(ascii, value))[:40]) or 'nothing'}"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    if isinstance(value, int) and abs(value) >= 10**60:  # Python prints no integer of thousands of digits
+        return "an integer of more than 60 digits"
+    return ascii(value)[:60]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -343,9 +416,11 @@ class Diagnosis(Record):
 
     `gap` is that of whole episodes at the reporting `discount`, `gap_training` what training believed
     at `training_discount` (none where nothing was trained and the world has the reporting discount).
-    `causes`, `dynamics_by_dimension`, `orders`, `weights`, `certificates`, `verdict` and `explanation`
-    are of `gap`; `horizon_parts` and `verdict_training`, which says how and why its verdict differs, are
-    of `gap_training`. `real_return` and `imagined_return` are never discounted.
+    `causes`, `dynamics_by_dimension`, `orders`, `certificates`, `verdict` and `explanation` are of `gap`;
+    `horizon_parts`, `verdict_training`, which says how and why its verdict differs, and
+    `explanation_training` are of `gap_training`, and `weights` are at the training discount:
+    derivatives of undiscounted returns grow without limit where imagination is chaotic.
+    `real_return` and `imagined_return` are never discounted.
 
     `closure` is the largest over episodes of |sum of the terms - gap|, relative to the largest of the
     returns and the sum of absolute terms, with the imagined return computed apart; `missed` is their
@@ -397,6 +472,7 @@ class Diagnosis(Record):
     verdict: str
     verdict_training: str
     explanation: str
+    explanation_training: str
 
     def __str__(self) -> str:
         gaps = {f"whole episodes, {discounted(self.discount)}": self.gap}
@@ -408,7 +484,7 @@ class Diagnosis(Record):
         lines += [_line(name, value) for name, value in {**rows, "  remainder": parts.remainder}.items()]
         bounds = [f"{rung.rung:37} {rung.value:>10.4g}  {rung.kind}" for rung in self.certificates]
         findings = [f"Finding: {finding.sentence}" for finding in self.findings]
-        words = [self.verdict, self.explanation, self.verdict_training]
+        words = [self.verdict, self.explanation, self.verdict_training, self.explanation_training]
         return "\n".join([*lines, *bounds, *findings, *filter(None, words)])
 
 

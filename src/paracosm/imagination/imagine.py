@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from paracosm.core import checks
+from paracosm.core.data import Dataset
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.records import Training
 from paracosm.core.types import Action, PRNGKey, Scalar, State
+from paracosm.imagination import failure
+from paracosm.imagination.arguments import check_kinds
 from paracosm.imagination.debias import GoldLabels
 from paracosm.imagination.guard import guarded
 from paracosm.imagination.improve import LOOKS, Look, improve, start
@@ -24,6 +26,7 @@ from paracosm.imagination.learner import UNIT_ROLLOUTS
 from paracosm.imagination.lesson import Learner, Starts, Task
 from paracosm.imagination.reinforce import Value, policy_gradient
 from paracosm.imagination.settings import ImagineSettings
+from paracosm.learning.learn import Learned
 
 __all__ = ["ImagineSettings", "Imagined", "Value", "guarded", "imagine", "policy_gradient"]
 
@@ -44,11 +47,9 @@ class Imagined(NamedTuple):
 
 
 def imagine(
-    world: MDP,
-    initial: Float[np.ndarray, "starts state"],
-    visited: Float[np.ndarray, "rows state"],
+    learned: Learned,
+    data: Dataset,
     *,
-    worst_reward: float,
     seed: int = 0,
     round: int = 0,
     policy: StochasticPolicy | None = None,
@@ -58,10 +59,11 @@ def imagine(
     gold_share: float = 0.1,
     progress: Progress | None = None,
 ) -> Imagined:
-    """Train a policy by REINFORCE on imagined rollouts of `world` from real initial and visited states.
+    """Train a policy by REINFORCE on imagined rollouts of a learned world from the states of its data.
 
-    What is optimised is the discounted return in `guarded(world, worst_reward)`: of the whole episode if
-    `settings.horizon` reaches it, else of that many steps completed by a learned value.
+    What is optimised is the discounted return in `guarded(learned.world, learned.worst_reward(data))`: of the whole
+    episode if `settings.horizon` reaches it, else of that many steps completed by a learned value. Rollouts start in
+    the initial states of bought rows and in the states of bought transitions; of many a subset of fixed size is drawn.
 
     When it stops: every `check` gradient steps the policy's mode plays full imagined episodes from a fixed number of
     real initial and visited states; the score is their mean discounted return with the guard's price. When
@@ -75,9 +77,8 @@ def imagine(
     labels make. `Training.labels_during_imagination` counts every label bought.
 
     Args:
-        world: A learned (or any) MDP.
-        initial, visited: Real states, `[n, state]`; subsets of fixed size are drawn if there are many.
-        worst_reward: Lowest reward label, the price of leaving the domain of the data (see `guarded`).
+        learned: What `learn` gave; of any other MDP `Learned(world, {})`, a world whose parts are known.
+        data: The data that it was learned from.
         seed, round: Randomness.
         policy: Where to start; a new policy if none.
         settings: See `ImagineSettings`.
@@ -89,12 +90,27 @@ def imagine(
         progress: Called with gradient steps done, at the most, and the imagined return.
 
     Raises:
-        BadArgument: a `gold_share` outside (0, 1], or too small to have 3 gold rollouts.
-        BadData: if there is no state to start from, or the imagined return stops being finite.
+        BadArgument: an argument of another kind; a policy that does not act in the world; a `gold_share` outside
+            (0, 1], or too small to have 3 gold rollouts.
+        BadData: if there is no state to start from, states of another size than the world's, a part of the world that
+            answers in another form or holds NaN, or numbers that stop being finite: the sentence names the part and
+            the step.
     """
+    check_kinds(
+        learned,
+        data,
+        policy=policy,
+        settings=settings,
+        label_noise=label_noise,
+        label_source=label_source,
+        progress=progress,
+    )
+    checks.seed("seed", seed)
+    checks.count("round", round, 0)
+    world, worst_reward = learned.world, learned.worst_reward(data)
     key = stage_key(seed, "imagine", round)
     trained_in = guarded(world, worst_reward)
-    starts = _starts(initial, visited, jax.random.fold_in(key, 0))
+    starts = _starts(data.initial, data.transitions.state, jax.random.fold_in(key, 0))
     horizon = min(settings.horizon, world.spec.horizon)
     bare = [each.replace(initial=_not_drawn) for each in (world, trained_in)]
     gold = None
@@ -102,11 +118,15 @@ def imagine(
         gold = GoldLabels(guarded(bare[0].replace(reward=label_source), worst_reward), gold_share)
     task = Task(bare[0], bare[1], starts, horizon, settings, label_noise, gold)
     learner, asked = start(task, policy, jax.random.fold_in(key, 1))
+    failure.demand_finite_start(task, learner, jax.random.fold_in(key, 1))
     search = _Search(settings, learner, _total(asked))
     while search.stop is None:
         of_look = jax.random.fold_in(key, 2 + len(search.looks))
         learner, found, asked = improve(search.learner, task, of_look, jnp.asarray(search.rate))
-        search.add(learner, Look(*np.asarray(found).tolist()), _total(asked))
+        look = Look(*np.asarray(found).tolist())
+        if not (np.isfinite(look).all() and failure.is_finite(learner)):
+            failure.refuse(task, search.learner, of_look, search.rate, search.steps)
+        search.add(learner, look, _total(asked))
         if progress is not None:
             progress(search.steps, settings.most_steps, search.looks[-1].imagined_return)
     return Imagined(search.best.policy, search.best.value, trained_in, _training(search, task))
@@ -136,8 +156,6 @@ class _Search:
     def add(self, learner: Learner, look: Look, labels: int) -> None:
         self.looks.append(look)
         self.labels += labels
-        if not np.isfinite(look).all():
-            _refuse(look, self.steps)
         self.learner = learner
         if look.score > self._best_score:
             self.best, self._best_score = learner, look.score
@@ -165,13 +183,6 @@ class _Search:
 def _total(asked: Any) -> int:
     """Gold labels asked for, of a tree of counts."""
     return sum(int(count) for count in jax.tree.leaves(asked))
-
-
-def _refuse(look: Look, steps: int) -> NoReturn:
-    raise checks.BadData(
-        f"the imagined return is {look.score} after {steps} gradient steps; the learned world must give finite"
-        " states and rewards."
-    )
 
 
 def _not_drawn(key: PRNGKey) -> State:

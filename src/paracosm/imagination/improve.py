@@ -15,6 +15,7 @@ from paracosm.core.mdp import MDP
 from paracosm.core.policy import Mode, StochasticPolicy
 from paracosm.core.rollout import returns, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
+from paracosm.imagination.arguments import check_forms
 from paracosm.imagination.debias import Count, GoldLabels, pick
 from paracosm.imagination.learner import gradient_step, new_learner, new_policy
 from paracosm.imagination.lesson import Learner, Task
@@ -40,7 +41,9 @@ class Look(NamedTuple):
 def start(task: Task, policy: StochasticPolicy | None, key: PRNGKey) -> tuple[Learner, Count | None]:
     """A learner about to start from `policy`, or from an untrained one, and the gold labels it asked for."""
     for_policy, for_value = jax.random.split(key)
-    return new_learner(task, new_policy(task, for_policy) if policy is None else policy, for_value)
+    policy = new_policy(task, for_policy) if policy is None else policy
+    check_forms(task.world, policy, None if task.gold is None else task.gold.world.reward)
+    return new_learner(task, policy, for_value)
 
 
 @eqx.filter_jit
@@ -48,6 +51,21 @@ def improve(
     learner: Learner, task: Task, key: PRNGKey, rate: Scalar
 ) -> tuple[Learner, Float[Array, 4], tuple[Count | None, Count | None]]:
     """`settings.check` gradient steps, the numbers of a `Look`, and the gold labels asked for by steps and look."""
+    learner, edge, by_steps = _steps(learner, task, key, rate, jnp.arange(task.settings.check))
+    *look, by_look = _look(learner.policy, task, key)
+    return learner, jnp.stack([*look, edge]), (by_steps, by_look)
+
+
+@eqx.filter_jit
+def again(learner: Learner, task: Task, key: PRNGKey, rate: Scalar, number: Int[Array, ""]) -> Learner:
+    """The gradient step `number` of `improve`, alone."""
+    return _steps(learner, task, key, rate, number[None])[0]
+
+
+def _steps(
+    learner: Learner, task: Task, key: PRNGKey, rate: Scalar, numbers: Int[Array, " step"]
+) -> tuple[Learner, Scalar, Count | None]:
+    """The gradient steps `numbers`, the share of steps at the edge of the domain, and the gold labels asked for."""
     arrays, rest = eqx.partition(learner, eqx.is_array)
 
     def local(arrays: Any, task: Task, key: PRNGKey, rate: Array, lanes: Array) -> Any:
@@ -56,14 +74,12 @@ def improve(
             learner, told = gradient_step(learner, task, jax.random.fold_in(key, number), rate, lanes)
             return eqx.filter(learner, eqx.is_array), told
 
-        arrays, (edge, asked) = jax.lax.scan(step, arrays, jnp.arange(task.settings.check))
+        arrays, (edge, asked) = jax.lax.scan(step, arrays, numbers)
         return arrays, jnp.mean(edge), None if asked is None else jnp.sum(asked)
 
     rollouts = task.settings.rollouts
     arrays, edge, asked = spread(local, rollouts, shared=4, total=True)(arrays, task, key, rate, jnp.arange(rollouts))
-    learner = eqx.combine(arrays, rest)
-    *look, by_look = _look(learner.policy, task, key)
-    return learner, jnp.stack([*look, edge]), (asked, by_look)
+    return eqx.combine(arrays, rest), edge, asked
 
 
 def _look(policy: StochasticPolicy, task: Task, key: PRNGKey) -> tuple[Scalar, Scalar, Scalar, Count | None]:
@@ -79,14 +95,20 @@ def _look(policy: StochasticPolicy, task: Task, key: PRNGKey) -> tuple[Scalar, S
         corrected = None if task.gold is None else _correction(task, task.gold, episodes, score, lanes)
         return score, returns(episodes.reward, 1.0), jax.vmap(policy.entropy)(states), corrected
 
-    states = jnp.concatenate([task.starts.initial[:LOOKS], task.starts.visited[:LOOKS]])
-    keys, lanes = jax.random.split(key, len(states)), jnp.arange(len(states))
+    states, keys = look_starts(task, key)
+    lanes = jnp.arange(len(states))
     score, full, entropy, corrected = spread(local, len(states), shared=2)(policy, task, states, keys, lanes)
     told = (jnp.mean(full[:LOOKS]), jnp.mean(entropy))
     if task.gold is None or corrected is None:
         return jnp.mean(score), *told, None
     correction, asked = corrected
     return jnp.mean(score) + jnp.sum(correction) / task.gold.count(len(states)), *told, jnp.sum(asked)
+
+
+def look_starts(task: Task, key: PRNGKey) -> tuple[Float[Array, "episode state"], Array]:
+    """Where a look's episodes start, and their keys."""
+    states = jnp.concatenate([task.starts.initial[:LOOKS], task.starts.visited[:LOOKS]])
+    return states, jax.random.split(key, len(states))
 
 
 def _correction(

@@ -46,11 +46,10 @@ def new_policy(task: Task, key: PRNGKey) -> StochasticPolicy:
 def new_learner(task: Task, policy: StochasticPolicy, key: PRNGKey) -> tuple[Learner, Count | None]:
     """`policy` beside an untrained value whose units are that policy's returns, and the gold labels asked for them."""
     for_network, for_returns = jax.random.split(key)
-    first = task.starts.visited[:UNIT_ROLLOUTS]
-    episodes = unroll(task.guarded, policy, first, jax.random.split(for_returns, len(first)), task.horizon)
+    episodes = first_rollouts(task, policy, for_returns)
     asked = None
     if task.gold is not None:
-        episodes = pick(task.gold, episodes, jnp.arange(len(first)), len(first)).episodes
+        episodes = pick(task.gold, episodes, jnp.arange(UNIT_ROLLOUTS), UNIT_ROLLOUTS).episodes
         asked = jnp.sum(episodes.alive)
     to_go = returns_to_go(episodes.reward, task.world.discount)
     settings = task.settings
@@ -60,6 +59,19 @@ def new_learner(task: Task, policy: StochasticPolicy, key: PRNGKey) -> tuple[Lea
     trained: tuple[Any, Any] = eqx.filter((policy, network), eqx.is_inexact_array)
     for_policy, for_value = (_adam(settings).init(each) for each in trained)
     return Learner(policy, value, for_policy, for_value, None if asked is None else jnp.zeros(4)), asked
+
+
+def first_rollouts(task: Task, policy: StochasticPolicy, key: PRNGKey) -> Trajectory:
+    """The rollouts whose returns are the units of the value."""
+    states = task.starts.visited[:UNIT_ROLLOUTS]
+    return unroll(task.guarded, policy, states, jax.random.split(key, len(states)), task.horizon)
+
+
+def play(task: Task, policy: StochasticPolicy, key: PRNGKey, lanes: Int[Array, " episode"]) -> tuple[Trajectory, Array]:
+    """A gradient step's rollouts, numbered `lanes`, without label noise; and the key of each."""
+    keys = jax.vmap(lambda lane: jax.random.fold_in(key, lane))(lanes)
+    states = _draw_starts(task.starts, keys, task.settings.visited)
+    return unroll(task.guarded, policy, states, keys, task.horizon), keys
 
 
 def _units(starts: Starts) -> tuple[Array, Array]:
@@ -76,9 +88,8 @@ def gradient_step(
     Returns the learner, the share of imagined steps that reached the edge of the world's domain, and the number of gold
     labels asked for.
     """
-    world, settings = task.guarded, task.settings
-    keys = jax.vmap(lambda lane: jax.random.fold_in(key, lane))(lanes)
-    episodes = unroll(world, learner.policy, _draw_starts(task.starts, keys, settings.visited), keys, task.horizon)
+    world = task.guarded
+    episodes, keys = play(task, learner.policy, key, lanes)
     if task.noise is not None:
         episodes = with_noise(task.noise, task.world, episodes, keys)
     found = lesson(learner, episodes, task, lanes)

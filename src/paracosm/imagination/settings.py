@@ -7,6 +7,14 @@ import dataclasses
 from paracosm.core import checks
 from paracosm.imagination.reinforce import BASELINES, WEIGHTINGS, Baseline, Weighting
 
+_RANGES = {
+    **dict.fromkeys(("rollouts", "horizon", "value_steps", "check", "patience", "most_steps", "width"), checks.COUNT),
+    "depth": checks.COUNT_OR_NONE,
+    **dict.fromkeys(("visited", "trace"), checks.SHARE),
+    **dict.fromkeys(("entropy", "least_gain"), checks.NON_NEGATIVE_32),
+    "clip": checks.POSITIVE_32,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class ImagineSettings:
@@ -52,12 +60,8 @@ class ImagineSettings:
     def __post_init__(self) -> None:
         checks.one_of("weighting", self.weighting, WEIGHTINGS)
         checks.one_of("baseline", self.baseline, BASELINES)
-        checks.at_least("rollouts", self.rollouts, 2 if self.baseline == "leave-one-out" else 1)
-        for name in ("horizon", "value_steps", "check", "patience", "width"):
-            checks.at_least(name, getattr(self, name), 1)
-        checks.at_least("most_steps", self.most_steps, self.check)
-        for name in ("visited", "trace"):
-            checks.in_unit_interval(name, getattr(self, name))
-        checks.at_least("the number of rates", len(self.rates), 1)
-        for rate in self.rates:
-            checks.positive("a rate", rate)
+        checks.of_kind("squash", self.squash, bool, "True or False")
+        checks.fields(self, _RANGES)
+        checks.count("rollouts", self.rollouts, 2 if self.baseline == "leave-one-out" else 1)
+        checks.count("most_steps", self.most_steps, self.check)
+        object.__setattr__(self, "rates", checks.rates("rates", self.rates))

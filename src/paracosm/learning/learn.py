@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, RewardLabels, Transitions
 from paracosm.core.keys import stage_key
-from paracosm.core.mdp import MDP, Discrete, Domain, Spec, never
+from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.noise import LabelNoise, mislabelled
 from paracosm.core.records import Part, PartFit
@@ -27,10 +28,26 @@ LEAST_ROWS = 10
 
 
 class Learned(NamedTuple):
-    """A learned world and how each of its parts was learned."""
+    """A learned world and how each of its parts was learned; a part without a fit is known, not learned."""
 
     world: MDP
     fits: dict[str, PartFit]
+
+    def worst_reward(self, data: Dataset) -> float:
+        """The lowest reward label of `data`, or of a known reward the lowest on its bought transitions.
+
+        Raises:
+            BadData: nothing that tells was bought, or a known reward is not finite on a bought transition.
+        """
+        if "reward" in self.fits and self.fits["reward"].origin != "known":
+            rewards, of = np.asarray(data.labels.reward), "reward labels"
+        else:
+            rows, of = data.transitions, "transitions"
+            rewards = np.asarray(jax.vmap(self.world.reward)(rows.state, rows.action, rows.next_state))
+            checks.finite("the known reward on the bought transitions", rewards)
+        if not len(rewards):
+            raise checks.BadData(f"the data hold no {of}; the lowest of their rewards is needed.")
+        return float(np.min(rewards))
 
 
 def learn(
@@ -61,14 +78,16 @@ def learn(
             held-out error is then measured on noisy labels too.
 
     Raises:
+        BadArgument: an argument of another kind.
         BadData: data of another task; fewer than 10 transitions, or fewer than 10 labels and no known reward; no bought
             row that starts an episode; a fit that diverges.
     """
+    _check_kinds(data, spec, reward=reward, termination=termination, settings=settings, label_noise=label_noise)
+    checks.in_unit_interval("discount", discount, open_right=True)
+    checks.seed("seed", seed)
+    checks.count("round", round, 0)
     transitions, labels = data.transitions, data.labels
-    _require_rows("transitions", len(transitions))
-    if reward is None:
-        _require_rows("reward labels", len(labels))
-    _require_task(data, spec)
+    require_learnable(data, spec.state_size, spec.action, known_reward=reward is not None)
     if label_noise is not None:
         labels = mislabelled(labels, label_noise, stage_key(seed, "label noise"))
     keys = {part: stage_key(seed, part, round) for part in UNITS}
@@ -78,6 +97,17 @@ def learn(
     rewards, reward_fit = _reward(labels, spec, keys["reward"], settings, reward)
     world = MDP(spec, dynamics, rewards, ends, Starts(jnp.asarray(data.initial)), discount, dynamics.domain)
     return Learned(world, {"dynamics": dynamics_fit, "reward": reward_fit, "termination": end_fit})
+
+
+def _check_kinds(data: Any, spec: Any, *, reward: Any, termination: Any, settings: Any, label_noise: Any) -> None:
+    checks.of_kind("data", data, Dataset, "a Dataset, which collect gives,")
+    checks.of_kind("spec", spec, Spec, "a Spec, which connect(env).spec(data) gives,")
+    checks.of_kind("settings", settings, LearnSettings, "a LearnSettings")
+    for name, part in (("reward", reward), ("termination", termination)):
+        if part is not None:
+            checks.function(name, part, "of (state, action, next_state), or None,")
+    if label_noise is not None:
+        checks.of_kind("label_noise", label_noise, LabelNoise, "a LabelNoise of paracosm.noise, or None,")
 
 
 def dynamics_problem(rows: Transitions, spec: Spec, margin: float) -> Problem:
@@ -134,16 +164,28 @@ def _termination(
     return solve(Problem("termination", rows, ended, ended - 0.5, np.ones(1), build), spec, key, settings)
 
 
-def _require_task(data: Dataset, spec: Spec) -> None:
+def require_learnable(data: Dataset, state_size: int, action: Box | Discrete, *, known_reward: bool) -> None:
+    """Require data of this task, and enough of them to learn a world from.
+
+    Raises:
+        BadData: fewer rows than `LEAST_ROWS`, data of another task, or no bought row that starts an episode.
+    """
+    _require_rows("transitions", len(data.transitions))
+    if not known_reward:
+        _require_rows("reward labels", len(data.labels))
+    _require_task(data, state_size, action)
+
+
+def _require_task(data: Dataset, state_size: int, action: Box | Discrete) -> None:
     """States and actions of the data are the task's."""
-    if data.state.shape[1] != spec.state_size:
+    if data.state.shape[1] != state_size:
         found = data.state.shape[1]
-        raise checks.BadData(f"the data's states have {found} components; the environment's have {spec.state_size}.")
-    if isinstance(spec.action, Discrete):
-        fits = data.action.ndim == 1 and bool(np.all((data.action >= 0) & (data.action < spec.action.n)))
-        needed = f"whole numbers from 0 to {spec.action.n - 1}"
+        raise checks.BadData(f"the data's states have {found} components; the environment's have {state_size}.")
+    if isinstance(action, Discrete):
+        fits = data.action.ndim == 1 and bool(np.all((data.action >= 0) & (data.action < action.n)))
+        needed = f"whole numbers from 0 to {action.n - 1}"
     else:
-        fits, needed = data.action.shape[1:] == (spec.action.size,), f"rows of {spec.action.size} numbers"
+        fits, needed = data.action.shape[1:] == (action.size,), f"rows of {action.size} numbers"
     if not fits:
         raise checks.BadData(f"the data's actions are not the environment's; {needed} are needed.")
     if not len(data.initial):

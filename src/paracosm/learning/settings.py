@@ -31,11 +31,9 @@ class FitSettings:
     most_epochs: int = 400
 
     def __post_init__(self) -> None:
-        for name in ("members", "width", "depth", "batch", "patience", "least_steps", "most_epochs"):
-            checks.at_least(name, getattr(self, name), 1)
-        checks.at_least("the number of rates", len(self.rates), 1)
-        for rate in self.rates:
-            checks.positive("a rate", rate)
+        counts = ("members", "width", "depth", "batch", "patience", "least_steps", "most_epochs")
+        checks.fields(self, dict.fromkeys(counts, checks.COUNT))
+        object.__setattr__(self, "rates", checks.rates("rates", self.rates))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +52,10 @@ class LearnSettings:
     margin: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("validation", "held_out"):
-            checks.in_unit_interval(name, getattr(self, name), open_right=True)
+        checks.of_kind("fit", self.fit, FitSettings, "a FitSettings")
+        shares = dict.fromkeys(("validation", "held_out"), checks.BELOW_ONE)
+        checks.fields(self, {**shares, "margin": checks.NON_NEGATIVE_32})
         if self.validation + self.held_out >= 1:
             raise checks.BadArgument(
                 f"validation and held_out are {self.validation:g} and {self.held_out:g}; their sum must be below 1."
             )
-        checks.at_least("margin", self.margin, 0)

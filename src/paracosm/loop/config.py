@@ -10,6 +10,17 @@ from paracosm.core import checks
 from paracosm.learning.learn import LEAST_ROWS
 from paracosm.loop.spending import Purse
 
+_TEXTS = ("env", "env_kwargs", "data", "reward", "termination")
+_RANGES = {
+    **dict.fromkeys(("transitions", "reward_labels", "rounds", "workers", "horizon"), checks.COUNT),
+    "episodes": checks.Range(2, checks.MOST, integer=True),
+    "seed": checks.SEED,
+    **dict.fromkeys(("cost_dynamics", "cost_reward"), checks.NON_NEGATIVE),
+    "noise": checks.NON_NEGATIVE_32,
+    "discount": checks.BELOW_ONE,
+    "budget": checks.POSITIVE,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
@@ -18,6 +29,7 @@ class RunConfig:
     Attributes:
         env: A Gymnasium id or `module:function` (an environment or a JAX-native MDP; the module is imported).
         env_kwargs: The environment's keyword arguments as a JSON object.
+        horizon: Steps of a full episode, for an environment without a time limit or to play shorter episodes.
         data: Data already owned (`file.npz`, `file.h5`, `minari:name`); the environment then only evaluates.
         transitions: Transitions to buy in all; 5,000, or every one that `data` owns.
         reward_labels: Reward labels to buy in all; as many as transitions, or every one that `data` owns.
@@ -38,6 +50,7 @@ class RunConfig:
 
     env: str
     env_kwargs: str = "{}"
+    horizon: int | None = None
     data: str | None = None
     transitions: int | None = None
     reward_labels: int | None = None
@@ -54,21 +67,14 @@ class RunConfig:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("transitions", "reward_labels"):
-            if getattr(self, name) is not None:
-                checks.at_least(flag(name), getattr(self, name), 1)
-        for name in ("rounds", "workers"):
-            checks.at_least(flag(name), getattr(self, name), 1)
-        checks.at_least("--episodes", self.episodes, 2)
-        for name in ("seed", "cost_dynamics", "cost_reward", "noise"):
-            checks.at_least(flag(name), getattr(self, name), 0)
-        if self.seed >= 2**32:
-            raise checks.BadArgument(f"--seed is {self.seed}; it must be below 2^32.")
+        for name in _TEXTS:
+            optional = name not in ("env", "env_kwargs")
+            checks.of_kind(flag(name), getattr(self, name), (str, type(None)) if optional else str, "a string")
+        checks.fields(self, _RANGES, flag)
         if self.budget is not None:
             self._budget_alone()
         elif self.data is None:
             self._enough_to_learn()
-        checks.in_unit_interval("--discount", self.discount, open_right=True)
         if self.data is not None and self.rounds > 1:
             raise checks.BadArgument("--rounds is more than 1 with --data; owned data cannot be collected in rounds.")
 

@@ -1,61 +1,110 @@
-"""The run directory: whole files only, a log of events, and which stages are finished."""
+"""The run directory: our own mark, one writer, whole files only, a log of events, and which stages are finished."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from paracosm.core import checks
-from paracosm.core.files import read_json, whole, writing
+from paracosm.core.files import (
+    Unwritable,
+    json_object,
+    make_folders,
+    read_json,
+    remove_folders,
+    shown,
+    try_folder,
+    whole,
+    writing,
+)
+from paracosm.core.records import plain
+
+CONFIG, EVENTS, LOCK = "config.json", "events.jsonl", "run.lock"
+MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
+_FOLDERS = ("data", "models")
+_RUN_FILES = re.compile(
+    r"events\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured)\.json|report\.html"
+    r"|plan-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz|models/(world|policy)-\d+\.(eqx|json)"
+    r"|(data/|models/)?\.[0-9a-f]{8}\.\d+\.part"
+)
+_MOST_SECONDS = 1e12  # a number that a damaged log can hold and no stage takes
+_CUT_OFF = b'{"event": "'  # how every line of the log begins
 
 
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
-    """A run's files. A stage is finished when the log says so, after its files are whole."""
+    """A run's files. A stage is finished when the log says so, after its files are whole.
+
+    Attributes:
+        path: The folder.
+        lock: Held open by the one process that writes the run; the system lets go of it when that process ends.
+        made: The folders that were made for this run, the innermost first.
+        begun: Whether the run was begun, not gone on with.
+        unwritten: What could not be written, a sentence each; the run goes on with what it has in memory.
+    """
 
     path: Path
+    lock: IO[str] | None = None
+    made: tuple[Path, ...] = ()
+    begun: bool = False
+    unwritten: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
     def create(cls, path: Path, config: dict[str, Any], *, resume: bool, force: bool) -> RunDirectory:
-        """Start a run in `path`, or go on with the one that is there.
+        """Start a run in `path`, or go on with the one that is there. It is locked until `close`.
 
         Raises:
             BadArgument: `path` holds a run (and neither `resume` nor `force`), another run than the one to resume,
-                something that is no run, or cannot be written.
+                something that is no run, is being written by another process, or cannot be written.
         """
         if resume and force:
             raise checks.BadArgument("both --resume and --force are given; choose whether to go on or to start again.")
-        run = cls(Path(path))
+        try_folder("--out", path)
+        if _holds_run(path) and not (resume or force):
+            _refuse_second(path)
+        made = make_folders(path)
+        run = cls(path, _locked(path), made)
         try:
-            found = run.path.exists() and any(run.path.iterdir())
-            if found and not (run.path / "config.json").is_file():
-                raise checks.BadArgument(f"{path} exists and holds no run; choose another --out.")
-            if found and not (resume or force):
-                raise checks.BadArgument(
-                    f"{path} already holds a run; give --resume to go on, --force to start again, or another --out."
-                )
-            if found and resume:
-                run._same(config)
-                return run
-            if found:
-                run._clear()
-            for folder in ("data", "models"):
-                (run.path / folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise checks.BadArgument(
-                f"--out {path} cannot be used ({error.strerror}); a writable folder is needed."
-            ) from None
-        run.write("config.json", json.dumps(config, indent=1))
-        return run
+            return run._begun({"format": MARK, **plain(config)}, resume=resume, force=force)
+        except BaseException:
+            run.close()
+            raise
+
+    def _begun(self, config: dict[str, Any], *, resume: bool, force: bool) -> RunDirectory:
+        """The run begun or gone on with, now that nobody else writes it."""
+        if _holds_run(self.path):
+            if resume:
+                self._same(config)
+                return self
+            if not force:  # it came while the lock was waited for
+                _refuse_second(self.path)
+            self._clear()
+        self.write(CONFIG, json.dumps(config, indent=1, allow_nan=False))
+        made = [folder for name in _FOLDERS for folder in make_folders(self.path / name)]
+        return dataclasses.replace(self, made=(*made, *self.made), begun=True)
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process write the run."""
+        if self.lock is not None:
+            self.lock.close()
 
     def _same(self, config: dict[str, Any]) -> None:
-        before = read_json(self.path / "config.json")
-        for name in {*before, *config} - {"workers"}:
+        before = read_json(self.path / CONFIG)
+        for name in sorted({*before, *config} - {"workers"}):
             if before.get(name) != config.get(name):
                 raise checks.BadArgument(
                     f"the run in {self.path} had {name} = {before.get(name)!r}, not {config.get(name)!r};"
@@ -63,12 +112,25 @@ class RunDirectory:
                 )
 
     def _clear(self) -> None:
-        """Remove the files of the run that is there, and nothing else."""
-        ours = ("events.jsonl", "*.eqx", "policy.json", "audit.json", "result.json", "report.html")
-        ours += ("plan-*.json", "measured.json")
-        for pattern in (*ours, "data/*.npz*", "models/*.eqx", "models/*.json", "config.json"):
-            for file in self.path.glob(pattern):
-                file.unlink()
+        """Remove the files that the run wrote, and nothing else; the log first, without which no stage is finished."""
+        with writing(self.path):
+            files = files_of_run(self.path)
+            for file in sorted(files, key=lambda file: file.name != EVENTS):
+                if file.name not in (LOCK, CONFIG):
+                    file.unlink()
+
+    def discard_if_empty_handed(self, *, real_steps: int) -> None:
+        """Remove a run that was refused before it took a real step: it must not block the corrected one.
+
+        The folders made for it go too. A run that was gone on with, or kept steps of an environment that failed, stays.
+        """
+        if not self.begun or real_steps or any((self.path / "data").glob("partial*")):
+            return
+        with contextlib.suppress(OSError, checks.ParacosmError):  # the refusal itself is what the user must hear
+            self._clear()
+            (self.path / CONFIG).unlink(missing_ok=True)
+            (self.path / LOCK).unlink(missing_ok=True)
+            remove_folders(self.made)
 
     def file(self, name: str) -> Path:
         """The path of a file of the run."""
@@ -79,9 +141,17 @@ class RunDirectory:
         with whole(self.path / name) as part:
             part.write_text(text, encoding="utf-8")
 
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Remembers in `unwritten` what cannot be written: a full disk is no reason to lose what is in memory."""
+        try:
+            yield
+        except Unwritable as error:
+            self.unwritten.append(str(error))
+
     def log(self, event: str, **facts: Any) -> None:
         """Append one line to the log of events, after ending one that a kill cut off."""
-        file = self.path / "events.jsonl"
+        file = self.path / EVENTS
         with writing(file), file.open("a+b") as log:
             if log.tell() and os.pread(log.fileno(), 1, log.tell() - 1) != b"\n":
                 log.write(b"\n")
@@ -91,25 +161,32 @@ class RunDirectory:
             os.fsync(log.fileno())
 
     def events(self) -> list[dict[str, Any]]:
-        """The log; a line that was cut off by a kill is left out."""
-        file = self.path / "events.jsonl"
-        found = []
-        for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
-            try:
-                found.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-        return found
+        """The log; a line that was cut off by a kill is left out.
+
+        Raises:
+            BadData: a line is no event; the sentence names it.
+        """
+        file = self.path / EVENTS
+        if not file.exists():
+            return []
+        try:
+            lines = file.read_bytes().splitlines()
+        except OSError as error:
+            raise checks.BadData(f"{shown(file)} cannot be read: {error.strerror}.") from error
+        found = (_event(line, f"{shown(file)}, line {number}") for number, line in enumerate(lines, 1))
+        return [event for event in found if event is not None]
 
     def stage(self, name: str, make: Callable[[], Any], save: Callable[[Any], None], load: Callable[[], Any]) -> Any:
         """The result of a stage: loaded if it finished before, else made, saved and logged with the time it took."""
         if any(event["event"] == "finished" and event["stage"] == name for event in self.events()):
             return load()
-        self.log("started", stage=name)
+        with self.attempt():
+            self.log("started", stage=name)
         before = time.perf_counter()
         result = make()
-        save(result)
-        self.log("finished", stage=name, seconds=round(time.perf_counter() - before, 3))
+        with self.attempt():
+            save(result)
+            self.log("finished", stage=name, seconds=round(time.perf_counter() - before, 3))
         return result
 
     def seconds(self) -> dict[str, float]:
@@ -120,3 +197,114 @@ class RunDirectory:
                 kind = event["stage"].split("-")[0]
                 spent[kind] = round(spent.get(kind, 0.0) + event["seconds"], 3)
         return spent
+
+
+def _event(line: bytes, place: str) -> dict[str, Any] | None:
+    """The event that a line of the log holds; None for one that a kill cut off."""
+    try:
+        event = json_object(line)
+    except ValueError as error:
+        begun = line.startswith(_CUT_OFF[: len(line)]) and not line.rstrip().endswith(b"}")
+        if begun or not line.strip():
+            return None
+        raise checks.BadData(f"{place} is damaged ({error}); an event is needed.") from None
+    finished = event.get("event") == "finished"
+    seconds = event.get("seconds") if finished else 0
+    texts = [event.get(name) for name in ("event", *(("stage",) if finished else ()))]
+    timed = isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < _MOST_SECONDS
+    if not timed or not all(isinstance(text, str) for text in texts):
+        raise checks.BadData(f"{place} is damaged; an event has a name, and a finished stage its name and its seconds.")
+    return event
+
+
+def is_run(path: Path) -> bool:
+    """Whether the folder carries our own mark: a config.json that a run wrote."""
+    with contextlib.suppress(OSError, checks.BadData):
+        return read_json(path / CONFIG).get("format") == MARK
+    return False
+
+
+def refuse_data_inside(data: Path, out: Path) -> None:
+    """Require that a data set lies outside the run directory, whose files are overwritten and removed.
+
+    Raises:
+        BadArgument: it lies inside, symbolic links followed.
+    """
+    where = Path(os.path.realpath(data))
+    for folder in (out, *(out / name for name in _FOLDERS)):
+        if where.is_relative_to(os.path.realpath(folder)):
+            raise checks.BadArgument(
+                f"--data {shown(data)} lies inside --out {shown(out)}, whose files a run overwrites; choose another"
+                " --out, or move the data."
+            )
+
+
+def _holds_run(path: Path) -> bool:
+    """Whether a run is there; a folder of other things is refused, an empty one or a missing one is not a run.
+
+    Raises:
+        BadArgument: there are files and no run.
+    """
+    with writing(path):
+        names = {file.name for file in path.iterdir()} if path.is_dir() else set()
+    if is_run(path):
+        return True
+    if names - {LOCK}:
+        why = f"; its {CONFIG} is damaged or not a run's of this version" if CONFIG in names else ""
+        raise checks.BadArgument(f"{shown(path)} exists and holds no run{why}; choose another --out.")
+    return False
+
+
+def _refuse_second(path: Path) -> None:
+    """A run is there, finished, stopped, or being written: which of these, a lock that nobody holds says."""
+    if (path / LOCK).exists():
+        _locked(path).close()
+    raise checks.BadArgument(
+        f"{shown(path)} already holds a run; give --resume to go on, --force to start again, or another --out."
+    )
+
+
+def files_of_run(path: Path) -> list[Path]:
+    """The files in the folder that its run writes, by their names and its number of rounds; others are not ours."""
+    rounds, found = _rounds(path), []
+    for folder in (path, *(path / name for name in _FOLDERS)):
+        for file in folder.iterdir() if folder.is_dir() else ():
+            name = file.relative_to(path).as_posix()
+            number = re.search(r"-(\d+)\.", name)
+            of_a_round = number is None or int(number[1]) < rounds + name.startswith("plan")
+            if _RUN_FILES.fullmatch(name) and of_a_round and (file.is_symlink() or not file.is_dir()):
+                found.append(file)
+    return found
+
+
+def _rounds(path: Path) -> int:
+    rounds = read_json(path / CONFIG).get("rounds")
+    return rounds if isinstance(rounds, int) else 0
+
+
+def _locked(path: Path) -> IO[str]:
+    """The lock of the run directory, held until the file is closed or the process ends, however it ends.
+
+    Raises:
+        BadArgument: another process holds it; the sentence names that.
+    """
+    place = path / LOCK
+    with writing(place):
+        lock = place.open("a+", encoding="utf-8", errors="replace")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read(20).strip() or "unknown"
+            lock.close()
+            raise checks.BadArgument(
+                f"{shown(path)} is being written by another run (process {holder}); wait for it, or choose another"
+                " --out."
+            ) from None
+        if not place.exists() or not os.path.samestat(os.fstat(lock.fileno()), place.stat()):
+            lock.close()  # the run that held it was discarded
+            return _locked(path)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+    return lock

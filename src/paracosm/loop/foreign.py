@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +14,6 @@ import numpy as np
 
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import audit
-from paracosm.auditing.onestep import ask
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Spec
@@ -34,6 +33,7 @@ def audit_foreign(
     *,
     env: str | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    horizon: int | None = None,
     data: str | None = None,
     episodes: int = 20,
     first_seed: int = 10_000,
@@ -51,6 +51,7 @@ def audit_foreign(
             takes. With `env` its spec has the state scale 1, since nothing was recorded yet.
         env: the environment to record episodes in, by name.
         env_kwargs: its keyword arguments.
+        horizon: steps of a full episode, where it has no time limit or shorter episodes are wanted.
         data: recorded on-policy episodes instead: `file.npz`, `file.h5`, `minari:NAME`.
         episodes: how many to record.
         first_seed: of the first one recorded.
@@ -62,12 +63,19 @@ def audit_foreign(
     Raises:
         ParacosmError: one sentence about whatever does not fit; a foreign function's own message is part of it.
     """
+    for name, factory in (("world", world), ("policy", policy)):
+        if not (isinstance(factory, str) or callable(factory)):
+            raise checks.BadArgument(
+                f"{name} is {checks.described(factory)}; module:function, or the function, is needed."
+            )
     if (env is None) == (data is None):
         found = "neither" if env is None else "both"
         raise checks.BadArgument(f"of --env and --data {found} is given; one says where real episodes come from.")
+    remarks = ()
     with foreign.plainly():
         if data is None:
-            source = connect(str(env), env_kwargs)
+            source = connect(str(env), env_kwargs, horizon)
+            remarks = source.remarks
             recorded, acting, spec = _played(policy, source, episodes, first_seed, progress)
         else:
             recorded, acting, spec = _read(policy, data)
@@ -76,7 +84,17 @@ def audit_foreign(
     progress("audit", 0, 1, "")
     options = {"seed": seed, "discount": discount, "most_imagined_steps": most_imagined_steps}
     found = _audited(case, options)
-    return dataclasses.replace(found, verdict=f"{case.note} {found.verdict}".strip())
+    return _annotated(found, case, (getattr(acting, "note", ""), *remarks))
+
+
+def _annotated(found: Diagnosis, case: _Case, remarks: Sequence[str]) -> Diagnosis:
+    """The diagnosis with what is special about these models: latent states, 32 bits, what the policy may lack."""
+    world, verdict = case.world, " ".join(filter(None, (case.note, found.verdict, *remarks)))
+    rounded = foreign.rounded(
+        dynamics=world.dynamics, reward=world.reward, termination=world.termination, policy=case.policy
+    )
+    precision = f"{found.precision}; answers are of fewer bits: {rounded}" if rounded else found.precision
+    return dataclasses.replace(found, verdict=verdict, precision=precision)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +109,12 @@ def _called(factory: str | Callable[..., Any], what: str, *spec: Spec) -> Any:
     """What the user's function builds; the spec is given to one that takes an argument."""
     function = making.function(factory) if isinstance(factory, str) else factory
     name = factory if isinstance(factory, str) else getattr(factory, "__name__", what)
-    arguments = spec[: sum(map(_is_needed, inspect.signature(function).parameters.values()))]
     try:
+        arguments = spec[: sum(map(_is_needed, inspect.signature(function).parameters.values()))]
         return function(*arguments)
     except checks.ParacosmError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         said = " ".join(str(error).split())
         raise checks.BadArgument(f"building the {what} by {name} failed with {type(error).__name__}: {said}") from error
 
@@ -155,41 +173,36 @@ def _audited(case: _Case, options: Mapping[str, Any]) -> Diagnosis:
         with foreign.plainly():
             return audit(case.world, case.policy, case.episodes, **options)
     except checks.ParacosmError as error:
-        if not foreign.complained(error):
+        question = getattr(error, "question", None)
+        if question is None:
             raise
         with jax.enable_x64(True):
             parts = in_double((case.world, case.policy, jax.tree.map(np.asarray, case.episodes)))
             case = _Case(*parts, case.note)
-            where = _failing_recorded_step(case, str(error)) or _failing_imagined_step(case, str(error))
+            where = _recorded_step(case.episodes, question) or _imagined_step(case, question)
         if where is None:
             raise
-        raise type(error)(f"{where} {error}") from error
+        raise checks.BadData(f"{where} {error}") from error
 
 
-def _failing_recorded_step(case: _Case, message: str) -> str | None:
-    """The first recorded step at which a part fails with `message`, found by episode and then by step."""
-    episodes = case.episodes
-    for episode in range(len(episodes.alive)):
-        whole = _part(episodes, episode, slice(None))
-        if _complaint(lambda whole=whole: _asked(case, whole)) != message:
-            continue
-        for step in np.flatnonzero(episodes.alive[episode]):
-            one = _part(episodes, episode, slice(step, step + 1))
-            if _complaint(lambda one=one: _asked(case, one)) == message:
-                return f"at step {step} of real episode {episode}"
-    return None
+_SAME = 1e-6  # of a number: the same question put from another compiled program
 
 
-def _part(episodes: Trajectory, episode: int, steps: slice) -> Trajectory:
-    return jax.tree.map(lambda column: column[episode : episode + 1, steps], episodes)
+def _recorded_step(episodes: Trajectory, question: Mapping[str, np.ndarray]) -> str | None:
+    """The first recorded step at which `question`, a part's arguments by name, is put."""
+    same = np.array(episodes.alive)
+    columns = {"s": episodes.state, "a": episodes.action, "s'": episodes.next_state}
+    for name in question.keys() - ({"s'"} if "s" in question else set()):  # a reward is asked at imagined s' too
+        column = np.asarray(columns[name]).reshape(*same.shape, -1)
+        same &= np.isclose(column, question[name], rtol=_SAME, atol=_SAME).all(axis=-1)
+    if not same.any():
+        return None
+    episode, step = np.argwhere(same)[0]
+    return f"at step {step} of real episode {episode}"
 
 
-def _asked(case: _Case, episodes: Trajectory) -> None:
-    ask(case.world, Mode(case.policy), episodes, jax.random.key(0), mode=False)
-
-
-def _failing_imagined_step(case: _Case, message: str) -> str | None:
-    """The first step of the imagined episodes at which a part fails with `message`, found by playing them."""
+def _imagined_step(case: _Case, question: Mapping[str, np.ndarray]) -> str | None:
+    """The step of the imagined episodes at which a part fails at `question`, found by playing them."""
     policy, count = Mode(case.policy), len(case.episodes.alive)
     keys = jax.random.split(jax.random.key(0), count)
     now = [case.episodes.state[:, 0], np.ones(count, bool)]
@@ -199,20 +212,27 @@ def _failing_imagined_step(case: _Case, message: str) -> str | None:
         now[:] = np.asarray(state), now[1] & ~np.asarray(ended)
 
     for step in range(case.episodes.alive.shape[1]):
-        said = _complaint(play)
-        if said is not None:
-            return f"at imagined step {step}" if said == message else None
+        failed, at = _question_of_failure(play)
+        if failed:
+            return f"at imagined step {step}" if at is not None and _same(at, question) else None
     return None
 
 
-def _complaint(ask: Callable[[], None]) -> str | None:
-    """What is raised, if anything is."""
+def _same(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
+    close = {
+        name: np.allclose(first[name], second[name], rtol=_SAME, atol=_SAME) for name in first.keys() & second.keys()
+    }
+    return first.keys() == second.keys() and all(close.values())
+
+
+def _question_of_failure(play: Callable[[], None]) -> tuple[bool, Mapping[str, np.ndarray] | None]:
+    """Whether `play` fails, and at which question."""
     try:
         with foreign.plainly():
-            ask()
+            play()
     except Exception as error:
-        return str(error)
-    return None
+        return True, getattr(error, "question", None)
+    return False, None
 
 
 _advance = eqx.filter_jit(advance)

@@ -5,25 +5,31 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
+import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import audit
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.files import read_json
+from paracosm.core.files import as_path, read_json, read_record, shown
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import StochasticPolicy
-from paracosm.core.records import Diagnosis, Reference
+from paracosm.core.records import Diagnosis, Reference, typed
 from paracosm.core.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined
 from paracosm.learning.settings import FitSettings, LearnSettings
 from paracosm.loop import store, trajectories
+from paracosm.loop.config import RunConfig
+from paracosm.loop.directory import CONFIG, MARK
 from paracosm.real import datasets, making
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
+
+S = TypeVar("S")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,21 +44,27 @@ class Run:
     trust: bool = False
 
     def __post_init__(self) -> None:
-        if not (self.path / "config.json").is_file():
-            raise checks.Missing(f"{self.path} is no run directory; it has no config.json.")
+        path = as_path("the run directory", self.path)
+        if not os.path.isfile(path / CONFIG):
+            raise checks.Missing(f"{shown(path)} is no run directory; it has no {CONFIG}.")
+        if read_json(path / CONFIG).get("format") != MARK:
+            raise checks.BadData(f"{shown(path / CONFIG)} is not of a run, or of one that another version made.")
 
     @functools.cached_property
     def config(self) -> dict[str, Any]:
-        """What the run was asked to do."""
-        return read_json(self.path / "config.json")
+        """What the run was asked to do, checked as it was when the run began."""
+        file = self.path / CONFIG
+        found = read_json(file)
+        _read(RunConfig, found, "", file)
+        return found
 
     @functools.cached_property
     def result(self) -> RunResult:
         """What the run found."""
         file = self.path / "result.json"
-        if not file.is_file():
-            raise checks.Missing(f"the run in {self.path} is not finished; go on with paracosm run … --resume.")
-        return RunResult.from_dict(read_json(file))
+        if not os.path.isfile(file):
+            raise checks.Missing(f"the run in {shown(self.path)} is not finished; go on with paracosm run … --resume.")
+        return read_record(RunResult, file)
 
     @functools.cached_property
     def policy(self) -> StochasticPolicy:
@@ -83,8 +95,10 @@ class Run:
     def episodes(self) -> Trajectory:
         """The real evaluation episodes."""
         file = self.path / "data/evaluation.npz"
-        if not file.is_file():
-            raise checks.Missing(f"the run in {self.path} was not evaluated yet; go on with paracosm run … --resume.")
+        if not os.path.isfile(file):
+            raise checks.Missing(
+                f"the run in {shown(self.path)} was not evaluated yet; go on with paracosm run … --resume."
+            )
         return trajectories.load(file)
 
     @functools.cached_property
@@ -97,15 +111,14 @@ class Run:
     def learn_settings(self) -> LearnSettings:
         """How the run's parts were fitted."""
 
-        def of(kind: type, head: str) -> dict[str, Any]:
-            found = {field.name: self.config.get(f"{head}.{field.name}") for field in dataclasses.fields(kind)}
-            return {name: tuple(each) if isinstance(each, list) else each for name, each in found.items()}
-
-        return LearnSettings(**{**of(LearnSettings, "learn"), "fit": FitSettings(**of(FitSettings, "learn.fit"))})
+        file = self.path / CONFIG
+        fit = _read(FitSettings, self.config, "learn.fit.", file)
+        return _read(LearnSettings, self.config, "learn.", file, fit=fit)
 
     def source(self) -> Source:
         """The real environment again."""
-        return connect(self._trusted(self.config["env"]), json.loads(self.config["env_kwargs"]))
+        kwargs = json.loads(self.config["env_kwargs"])
+        return connect(self._trusted(self.config["env"]), kwargs, self.config.get("horizon"))
 
     def _trusted(self, where: str) -> str:
         if ":" in where and not self.trust:
@@ -123,9 +136,26 @@ def load(path: str | Path, *, trust: bool = False) -> Run:
     """The run in the directory `path`; with `trust` the code that it names may be imported.
 
     Raises:
+        BadArgument: `path` is no path.
         Missing: it is no run directory.
+        BadData: its config.json is damaged.
     """
-    return Run(Path(path), trust)
+    return Run(as_path("the run directory", path), trust)
+
+
+def _read(kind: type[S], config: dict[str, Any], head: str, file: Path, **given: Any) -> S:
+    """The settings of this kind in config.json, whose names begin with `head`; those `given` are not in it.
+
+    Raises:
+        BadData: one is missing, of another type or out of range; the sentence names file and setting.
+    """
+    kinds = {name: hint for name, hint in typing.get_type_hints(kind).items() if name not in given}
+    if lacking := [head + name for name in kinds if head + name not in config]:
+        raise checks.BadData(f"{shown(file)} is damaged: it lacks {', '.join(lacking)}.")
+    try:
+        return kind(**{name: typed(config[head + name], hint, head + name) for name, hint in kinds.items()}, **given)
+    except checks.ParacosmError as error:
+        raise checks.BadData(f"{shown(file)} is damaged: {error}") from None
 
 
 def audit_run(
@@ -152,9 +182,9 @@ def compare(*runs: str | Path) -> Comparison:
     """The results of several runs side by side, named by their directories.
 
     Raises:
-        BadArgument: fewer than two runs.
+        BadArgument: fewer than two runs, or one that is no path.
     """
-    different = {Path(path).resolve() for path in runs}
+    different = {os.path.realpath(as_path("a run directory", path)) for path in runs}
     if len(different) < 2:
         raise checks.BadArgument(f"{len(different)} run is given; a comparison needs at least two different ones.")
-    return Comparison({str(path): load(path).result for path in runs})
+    return Comparison({os.fspath(path): load(path).result for path in runs})

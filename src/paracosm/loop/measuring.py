@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from paracosm.auditing.sensitivities import NORM
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.decisions import Bought, Curve, GradientNoise, Measurements
-from paracosm.core.files import read_json, whole
+from paracosm.core.files import Unwritable, read_record, whole
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Mode, Policy
@@ -61,10 +62,10 @@ def measured(
     run = load(path, trust=trust)
     file = run.path / FILE
     if file.is_file():
-        found = Measurements.from_dict(read_json(file))
+        found = read_record(Measurements, file)
     else:
         found = _measured(run, progress)
-        with whole(file) as part:
+        with contextlib.suppress(Unwritable), whole(file) as part:  # it only spares the next plan the measuring
             part.write_text(found.to_json(), encoding="utf-8")
     if weights == "global":
         found = dataclasses.replace(found, weights=(_global(run), *found.weights))

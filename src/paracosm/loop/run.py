@@ -8,28 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-
 from paracosm import reporting
 from paracosm.auditing.audit import audit
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
+from paracosm.core import checks, files
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.decisions import Bought, Curve, Decision
-from paracosm.core.files import read_json
 from paracosm.core.mdp import Spec
 from paracosm.core.policy import Noisy, StochasticPolicy
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis, Weights
 from paracosm.core.results import Purchases, RunResult
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
-from paracosm.learning.learn import Learned, LearnSettings, learn
+from paracosm.learning.learn import Learned, LearnSettings, learn, require_learnable
 from paracosm.loop import machine, store, trajectories
 from paracosm.loop.config import RunConfig
-from paracosm.loop.directory import RunDirectory
+from paracosm.loop.directory import RunDirectory, refuse_data_inside
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets, making
+from paracosm.real.matching import demand_match
 from paracosm.real.source import BadStep, Source
 from paracosm.real.verbs import connect
 
@@ -37,8 +35,8 @@ _STAGES = ("collect", "plan", "learn", "imagine", "evaluate", "audit")
 
 
 def default_out(env: str, seed: int) -> Path:
-    """Where a run is written if nobody says: `runs/ENV-seedN`."""
-    return Path("runs") / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', env)}-seed{seed}"
+    """Where a run is written if nobody says: `runs/ENV-seedN`, of a long name its end."""
+    return Path("runs") / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', env)[-100:]}-seed{seed}"
 
 
 def run(
@@ -65,27 +63,53 @@ def run(
 
     Raises:
         ParacosmError: bad input; the message is one sentence.
+        Unwritten: the run is done, but not all of it could be written; the error's `result` holds what it found.
     """
+    learn_settings = LearnSettings() if learn_settings is None else learn_settings
+    imagine_settings = ImagineSettings() if imagine_settings is None else imagine_settings
+    checks.of_kind("learn_settings", learn_settings, LearnSettings, "a LearnSettings, or None,")
+    checks.of_kind("imagine_settings", imagine_settings, ImagineSettings, "an ImagineSettings, or None,")
+    known_options = [field.name for field in dataclasses.fields(RunConfig)]
+    for name in options:
+        checks.one_of("an option", name, known_options)
     config = RunConfig(env, **options)
-    learn_settings, imagine_settings = learn_settings or LearnSettings(), imagine_settings or ImagineSettings()
-    source = connect(env, config.arguments)
-    owned = None if config.data is None else datasets.load(config.data)
+    place = files.as_path("--out", default_out(env, config.seed) if out is None else out)
+    if config.data is not None:
+        refuse_data_inside(Path(config.data), place)
+    files.try_folder("--out", place)
+    source = connect(env, config.arguments, config.horizon)
     known = {
         part: None if where is None else making.function(where)
         for part, where in (("reward", config.reward), ("termination", config.termination))
     }
+    owned = None if config.data is None else _owned(config, source)
     asked = flat({**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings})
-    place = Path(out or default_out(env, config.seed))
-    directory = RunDirectory.create(place, asked | flat({"machine": machine.facts()}), resume=resume, force=force)
-    return _Run(config, source, owned, known, directory, learn_settings, imagine_settings, progress).whole()
+    asked |= flat({"machine": machine.facts()})
+    with RunDirectory.create(place, asked, resume=resume, force=force) as directory:
+        job = _Run(config, source, owned, known, directory, learn_settings, imagine_settings, progress)
+        try:
+            return job.whole()
+        except Exception:
+            directory.discard_if_empty_handed(real_steps=source.steps)
+            raise
 
 
-def _worst_reward(data: Dataset, learned: Learned) -> float:
-    """The lowest reward label, or of a known reward the lowest on the bought transitions."""
-    if learned.fits["reward"].origin != "known":
-        return float(np.min(data.labels.reward))
-    rows = data.transitions
-    return float(np.min(jax.vmap(learned.world.reward)(rows.state, rows.action, rows.next_state)))
+def _owned(config: RunConfig, source: Source) -> Dataset:
+    """The owned data, of this task and enough to learn from: checked before a folder is made or one is cleared."""
+    owned = datasets.load(str(config.data))
+    demand_match(owned, source, str(config.data))
+    bought = _used(owned, config)
+    require_learnable(bought, source.state_size, source.action, known_reward=config.reward is not None)
+    return owned
+
+
+def _used(owned: Dataset, config: RunConfig) -> Dataset:
+    """What of the owned data is used: all, or the counts that are given."""
+    transitions, labels = config.transitions, config.reward_labels
+    if transitions is None and labels is None:
+        return owned
+    transitions = len(owned.transitions) if transitions is None else transitions
+    return owned.buy(transitions, len(owned.labels) if labels is None else labels, config.seed)
 
 
 def flat(tree: Any, head: str = "") -> dict[str, Any]:
@@ -127,7 +151,8 @@ class _Run:
         for number in range(1, self.config.rounds):
             rounds.append(self._round(number, rounds[-1]))
         last = rounds[-1]
-        store.save_policy(self.directory.file("policy"), last.imagined.policy)
+        with self.directory.attempt():
+            store.save_policy(self.directory.file("policy"), last.imagined.policy)
         episodes = self._evaluate(last.imagined.policy)
         diagnosis = self._audit(rounds[0], last, episodes)
         purse, decisions = self.config.purse(), [each.decision for each in rounds]
@@ -139,7 +164,7 @@ class _Run:
         decision = self._decide(number, before)
         bought = self._collect(number, before, decision)
         data = bought if before is None else before.data.join(bought)
-        spec = self.source.spec(data.bought_states) if before is None else before.spec
+        spec = self.source.spec(data) if before is None else before.spec
         learned = self._learn(number, data, spec)
         stepped = self.source.steps
         imagined = self._imagine(number, data, learned)
@@ -172,23 +197,35 @@ class _Run:
             f"plan-{round}",
             decide,
             lambda decision: self.directory.write(file, decision.to_json()),
-            lambda: Decision.from_dict(read_json(self.directory.file(file))),
+            lambda: files.read_record(Decision, self.directory.file(file)),
         )
 
     def _collect(self, round: int, before: _Round | None, decision: Decision) -> Dataset:
         file = self.directory.file(f"data/round-{round}.npz")
+
+        def save(bought: Dataset) -> None:
+            datasets.save(bought, file)
+            self._partial.unlink(missing_ok=True)
+
         return self.directory.stage(
             f"collect-{round}",
-            lambda: self._buy(decision, before) if self.owned is None else self._use(self.owned),
-            lambda bought: datasets.save(bought, file),
+            lambda: self._buy(decision, before) if self.owned is None else _used(self.owned, self.config),
+            save,
             lambda: datasets.load(file),
         )
 
+    @property
+    def _partial(self) -> Path:
+        """Where the steps of a collection that stopped are kept for the resumed run."""
+        return self.directory.file("data/partial.npz")
+
     def _buy(self, decision: Decision, before: _Round | None) -> Dataset:
+        """Collect a round's steps, after those that an environment that failed had given already."""
         steps, first, explorer = max(decision.transitions, decision.labels), 0, None
         if before is not None:
             first = int(before.data.episode.max()) + 1
             explorer = Noisy(before.imagined.policy, self.source.action, self.config.noise)
+        kept = self._partial
         try:
             taken = self.source.collect(
                 steps,
@@ -196,24 +233,19 @@ class _Run:
                 policy=explorer,
                 first_episode=first,
                 workers=self.config.workers,
+                before=datasets.load(kept) if kept.is_file() else None,
                 progress=self._tell("collect", decision.round),
             )
         except BadStep as error:
             if error.partial is not None:
-                kept = self.directory.file("data/partial.npz")
                 datasets.save(error.partial, kept)
                 raise BadStep(
-                    f"{error} The {error.partial.real_steps} steps before it are kept in {kept}.", None
+                    f"{str(error).rstrip('.')}; the {error.partial.real_steps} steps before it are kept in {kept}, and"
+                    " the same command with --resume goes on from them.",
+                    None,
                 ) from error
             raise
         return taken.buy(decision.transitions, decision.labels, self.config.seed + decision.round)
-
-    def _use(self, owned: Dataset) -> Dataset:
-        transitions, labels = self.config.transitions, self.config.reward_labels
-        if transitions is None and labels is None:
-            return owned
-        transitions = len(owned.transitions) if transitions is None else transitions
-        return owned.buy(transitions, len(owned.labels) if labels is None else labels, self.config.seed)
 
     def _learn(self, round: int, data: Dataset, spec: Spec) -> Learned:
         file = self.directory.file(f"models/world-{round}")
@@ -237,21 +269,18 @@ class _Run:
     def _imagine(self, round: int, data: Dataset, learned: Learned) -> Imagined:
         """A new policy: one that an early, bad world led astray can be a trap."""
         file = self.directory.file(f"models/policy-{round}")
-        worst = _worst_reward(data, learned)
         tell = self._tell("imagine", round)
         return self.directory.stage(
             f"imagine-{round}",
             lambda: imagine(
-                learned.world,
-                data.initial,
-                np.asarray(data.transitions.state),
-                worst_reward=worst,
+                learned,
+                data,
                 seed=self.config.seed,
                 round=round,
                 settings=self.imagine_settings,
                 progress=lambda done, most, found: tell(done, most, f"imagined return {found:.1f}"),
             ),
-            lambda imagined: store.save_imagined(file, imagined, worst),
+            lambda imagined: store.save_imagined(file, imagined, learned.worst_reward(data)),
             lambda: store.load_imagined(file, learned.world),
         )
 
@@ -273,7 +302,7 @@ class _Run:
             "audit",
             lambda: audit(world, imagined.policy, episodes, imagined, **options),
             lambda diagnosis: self.directory.write("audit.json", diagnosis.to_json()),
-            lambda: Diagnosis.from_json(self.directory.file("audit.json").read_text(encoding="utf-8")),
+            lambda: files.read_record(Diagnosis, self.directory.file("audit.json")),
         )
 
     def _report(self, rounds: list[_Round], diagnosis: Diagnosis, decisions: tuple[Decision, ...]) -> RunResult:
@@ -301,10 +330,26 @@ class _Run:
             configuration={name: str(value) for name, value in settings.items()},
             machine=machine.facts(),
             decisions=decisions,
-            warnings=warnings_of(fits, trainings, diagnosis),
+            warnings=(*self.source.remarks, *warnings_of(fits, trainings, diagnosis)),
         )
-        self.directory.write("result.json", result.to_json())
-        reporting.write(result, self.directory.file("report.html"))
+        return self._written(result)
+
+    def _written(self, result: RunResult) -> RunResult:
+        """The result, once it is on the disk; where anything is not, it comes with the refusal.
+
+        Raises:
+            Unwritten: a file of the run could not be written.
+        """
+        with self.directory.attempt():
+            self.directory.write("result.json", result.to_json())
+        with self.directory.attempt():
+            reporting.write(result, self.directory.file("report.html"))
+        if failed := self.directory.unwritten:
+            raise files.Unwritten(
+                f"{failed[0]} The result is complete, but {len(failed)} such failures left the run directory without"
+                " all of it: make room and give --resume, which does again only what is not there.",
+                result,
+            )
         return result
 
     def _tell(self, stage: str, round: int) -> Callable[..., None]:

@@ -2,92 +2,192 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from paracosm.core import checks
-from paracosm.core.files import read_json, whole
+from paracosm.core.files import read_json, shown, whole
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Categorical, Gaussian, StochasticPolicy
-from paracosm.core.records import PartFit, Training
+from paracosm.core.records import PartFit, Record, Training, typed
 from paracosm.imagination.imagine import Imagined, guarded
 from paracosm.imagination.reinforce import Value
 from paracosm.learning.learn import Learned
 from paracosm.learning.parts import Constant, LearnedDynamics, LearnedReward, LearnedTermination, Starts
 
-FORMAT = 1
+FORMAT = 2
+_PARTS = ("dynamics", "reward", "termination")
 
 
-def save(path: Path, model: Any, header: dict[str, Any]) -> None:
-    """Write `path`.eqx and, last, `path`.json."""
+@dataclasses.dataclass(frozen=True)
+class NetworkHeader(Record):
+    """The sizes of a network, or of an ensemble of `members` of them."""
+
+    members: int | None
+    inputs: int
+    outputs: int
+    width: int
+    depth: int
+
+    def bytes(self) -> int:
+        """What its weights and biases take, in 32 bits."""
+        ends, hidden = self.inputs + self.outputs, max(self.depth - 1, 0) * self.width
+        weights = self.width * (ends + hidden + self.depth) if self.depth else self.inputs * self.outputs
+        return 4 * (weights + self.outputs) * (1 if self.members is None else self.members)
+
+
+@dataclasses.dataclass(frozen=True)
+class SpaceHeader(Record):
+    """The kind of an action space and its number of components, or of actions."""
+
+    kind: Literal["box", "discrete"]
+    size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class PartHeader(Record):
+    """How a part of a world is stored: its network if it was learned; one that was given is the run's to name."""
+
+    kind: Literal["learned", "constant", "given"]
+    network: NetworkHeader | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class WorldHeader(Record):
+    """What rebuilds a learned world, and how it was learned."""
+
+    state_size: int
+    horizon: int
+    action: SpaceHeader
+    discount: float
+    starts: int
+    parts: dict[str, PartHeader]
+    fits: dict[str, PartFit]
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyHeader(Record):
+    """What rebuilds a policy."""
+
+    kind: Literal["gaussian", "categorical"]
+    squash: bool
+    network: NetworkHeader
+
+
+@dataclasses.dataclass(frozen=True)
+class ImaginedHeader(Record):
+    """What rebuilds a trained policy with its value, and how training went."""
+
+    policy: PolicyHeader
+    value: NetworkHeader
+    training: Training
+    worst_reward: float
+
+
+H = TypeVar("H", bound=Record)
+
+
+def save(path: Path, model: Any, header: Record) -> None:
+    """Write `path`.eqx and, last, `path`.json, which holds the header and a checksum of the arrays."""
     with whole(path.with_suffix(".eqx")) as part:
         eqx.tree_serialise_leaves(part, model)
+        arrays = part.read_bytes()
+    tree = header.to_dict()
+    text = json.dumps({"format": FORMAT, "checksum": _checksum(tree, arrays), "model": tree}, indent=1, allow_nan=False)
     with whole(path.with_suffix(".json")) as part:
-        part.write_text(json.dumps({"format": FORMAT, **header}, indent=1, allow_nan=False), encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
 
 
-def header(path: Path) -> dict[str, Any]:
-    """The header of the model `path`.
+def header(kind: type[H], path: Path) -> H:
+    """The header of the model `path`, whose arrays are those that were written with it.
 
     Raises:
         Missing: there is no such model.
-        BadData: another version wrote it.
+        BadData: it is damaged, or another version wrote it.
     """
     file = path.with_suffix(".json")
     if not file.is_file():
-        raise checks.Missing(f"There is no model {file}; the run has not got that far.")
-    found = read_json(file)
-    if found.get("format") != FORMAT:
-        raise checks.BadData(
-            f"{file} has format {found.get('format')}; this version of Paracosm reads format {FORMAT}."
-        )
-    return found
+        raise checks.Missing(f"There is no model {shown(file)}; the run has not got that far.")
+    tree = read_json(file)
+    if tree.get("format") != FORMAT:
+        found = ascii(tree.get("format"))[:20]
+        raise checks.BadData(f"{shown(file)} has format {found}; this version of Paracosm reads format {FORMAT}.")
+    _require_checksum(path.with_suffix(".eqx"), tree)
+    try:
+        return typed(tree.get("model"), kind, "model")
+    except checks.BadData as error:
+        raise checks.BadData(f"{shown(file)} is damaged: {error}") from None
 
 
-def _fill(path: Path, build: Callable[[], Any]) -> Any:
-    """The model that `build` makes, with its arrays from `path`.eqx."""
+def _checksum(tree: Any, arrays: bytes) -> int:
+    """Of header and arrays together: a damaged weight is a number like any other, and so is a damaged size."""
+    return zlib.crc32(json.dumps(tree, sort_keys=True).encode(), zlib.crc32(arrays))
+
+
+def _require_checksum(arrays: Path, tree: dict[str, Any]) -> None:
+    try:
+        same = _checksum(tree.get("model"), arrays.read_bytes()) == tree.get("checksum")
+    except OSError as error:
+        raise checks.BadData(f"{shown(arrays)} cannot be read: {error.strerror}.") from None
+    if not same:
+        raise checks.BadData(f"{shown(arrays)} or its header is damaged: their checksum is not the one written.")
+
+
+def _fill(path: Path, build: Callable[[], Any], *networks: NetworkHeader) -> Any:
+    """The model that `build` makes of these networks, with its arrays from `path`.eqx."""
     file = path.with_suffix(".eqx")
+    damaged = checks.BadData(f"{shown(file)} is damaged or does not fit its header.")
+    if any(min(_sizes(sizes)) < 1 or sizes.bytes() > file.stat().st_size for sizes in networks):
+        raise damaged
     try:
         return eqx.tree_deserialise_leaves(file, eqx.filter_eval_shape(build))
-    except (OSError, ValueError, RuntimeError, EOFError) as error:
-        raise checks.BadData(f"{file} is damaged or does not fit its header ({type(error).__name__}).") from error
+    except (OSError, ValueError, RuntimeError, EOFError, TypeError, LookupError, ArithmeticError) as error:
+        raise damaged from error
 
 
-def _describe_network(network: MLP) -> dict[str, Any]:
+def _sizes(network: NetworkHeader) -> tuple[int, ...]:
+    members = 1 if network.members is None else network.members
+    return members, network.inputs, network.outputs, network.width, network.depth + 1
+
+
+def _describe_network(network: MLP) -> NetworkHeader:
     stacked = network.weights[0].ndim == 3
-    return {
-        "members": network.weights[0].shape[0] if stacked else None,
-        "inputs": network.weights[0].shape[-2],
-        "outputs": network.weights[-1].shape[-1],
-        "width": network.weights[0].shape[-1],
-        "depth": len(network.weights) - 1,
-    }
-
-
-def _network(inputs: int, outputs: int, width: int, depth: int, members: int | None) -> MLP:
-    def one(key: Any) -> MLP:
-        return MLP(inputs, outputs, width, depth, key)
-
-    return (
-        one(jax.random.key(0))
-        if members is None
-        else eqx.filter_vmap(one)(jax.random.split(jax.random.key(0), members))
+    return NetworkHeader(
+        members=network.weights[0].shape[0] if stacked else None,
+        inputs=network.weights[0].shape[-2],
+        outputs=network.weights[-1].shape[-1],
+        width=network.weights[0].shape[-1],
+        depth=len(network.weights) - 1,
     )
 
 
-def _describe_space(space: Box | Discrete) -> dict[str, Any]:
-    return {"kind": "discrete" if isinstance(space, Discrete) else "box", "size": space.size}
+def _network(sizes: NetworkHeader | None) -> MLP:
+    if sizes is None:
+        raise ValueError("a learned part needs the sizes of its network")
+
+    def member(key: Any) -> MLP:
+        return MLP(sizes.inputs, sizes.outputs, sizes.width, sizes.depth, key)
+
+    if sizes.members is None:
+        return member(jax.random.key(0))
+    return eqx.filter_vmap(member)(jax.random.split(jax.random.key(0), sizes.members))
 
 
-def _space(kind: str, size: int) -> Box | Discrete:
-    return Discrete(size) if kind == "discrete" else Box(jnp.zeros(size), jnp.zeros(size))
+def _describe_space(space: Box | Discrete) -> SpaceHeader:
+    return SpaceHeader("discrete" if isinstance(space, Discrete) else "box", space.size)
+
+
+def _space(about: SpaceHeader) -> Box | Discrete:
+    return Discrete(about.size) if about.kind == "discrete" else Box(jnp.zeros(about.size), jnp.zeros(about.size))
 
 
 def save_world(path: Path, learned: Learned) -> None:
@@ -96,15 +196,15 @@ def save_world(path: Path, learned: Learned) -> None:
     save(
         path,
         _learned_parts(world),
-        {
-            "state_size": spec.state_size,
-            "horizon": spec.horizon,
-            "action": _describe_space(spec.action),
-            "discount": world.discount,
-            "starts": _starts(world),
-            "parts": {name: _describe_part(getattr(world, name)) for name in ("dynamics", "reward", "termination")},
-            "fits": {name: fit.to_dict() for name, fit in learned.fits.items()},
-        },
+        WorldHeader(
+            state_size=spec.state_size,
+            horizon=spec.horizon,
+            action=_describe_space(spec.action),
+            discount=world.discount,
+            starts=_starts(world),
+            parts={name: _describe_part(getattr(world, name)) for name in _PARTS},
+            fits=learned.fits,
+        ),
     )
 
 
@@ -116,28 +216,26 @@ def _starts(world: MDP) -> int:
 
 def _learned_parts(world: MDP) -> tuple[Any, ...]:
     parts = (world.dynamics, world.reward, world.termination)
-    stored = tuple(part if _describe_part(part)["kind"] != "given" else None for part in parts)
+    stored = tuple(part if _describe_part(part).kind != "given" else None for part in parts)
     return world.spec, world.initial, world.domain, *stored
 
 
-def _describe_part(part: Any) -> dict[str, Any]:
+def _describe_part(part: Any) -> PartHeader:
     if isinstance(part, LearnedDynamics | LearnedReward | LearnedTermination):
-        return {"kind": "learned", **_describe_network(part.networks)}
-    if part is never or isinstance(part, Constant):
-        return {"kind": "constant"}
-    return {"kind": "given"}
+        return PartHeader("learned", _describe_network(part.networks))
+    return PartHeader("constant" if part is never or isinstance(part, Constant) else "given")
 
 
 def load_world(path: Path, *, reward: Callable | None = None, termination: Callable | None = None) -> Learned:
     """Read a learned world; the parts that were given when it was learned must be given again."""
-    about = header(path)
-    size, parts = about["state_size"], about["parts"]
+    about = header(WorldHeader, path)
+    size, parts = about.state_size, about.parts
 
     def network(part: str) -> MLP:
-        return _network(**{key: value for key, value in parts[part].items() if key != "kind"})
+        return _network(parts[part].network)
 
     def build() -> tuple[Any, ...]:
-        space, state, number = _space(**about["action"]), jnp.zeros(size), jnp.zeros(())
+        space, state, number = _space(about.action), jnp.zeros(size), jnp.zeros(())
         domain = Domain(state, state)
         dynamics = LearnedDynamics(network("dynamics"), space, state, state, domain)
         of_kind = {
@@ -150,18 +248,19 @@ def load_world(path: Path, *, reward: Callable | None = None, termination: Calla
                 "constant": lambda: never,
             },
         }
-        rest = (of_kind[name].get(parts[name]["kind"], lambda: None)() for name in of_kind)
+        rest = (of_kind[name].get(parts[name].kind, lambda: None)() for name in of_kind)
         return (
-            Spec(size, space, state, about["horizon"]),
-            Starts(jnp.zeros((about["starts"], size))),
+            Spec(size, space, state, about.horizon),
+            Starts(jnp.zeros((about.starts, size))),
             domain,
             dynamics,
             *rest,
         )
 
-    spec, starts, domain, dynamics, learned_reward, learned_end = _fill(path, build)
-    world = MDP(spec, dynamics, reward or learned_reward, termination or learned_end, starts, about["discount"], domain)
-    return Learned(world, {name: PartFit.from_dict(fit) for name, fit in about["fits"].items()})
+    networks = [part.network for part in parts.values() if part.network is not None]
+    spec, starts, domain, dynamics, learned_reward, learned_end = _fill(path, build, *networks)
+    world = MDP(spec, dynamics, reward or learned_reward, termination or learned_end, starts, about.discount, domain)
+    return Learned(world, about.fits)
 
 
 def save_policy(path: Path, policy: StochasticPolicy) -> None:
@@ -169,42 +268,43 @@ def save_policy(path: Path, policy: StochasticPolicy) -> None:
     save(path, policy, _describe_policy(policy))
 
 
-def _describe_policy(policy: StochasticPolicy) -> dict[str, Any]:
+def _describe_policy(policy: StochasticPolicy) -> PolicyHeader:
     if isinstance(policy, Gaussian):
-        return {"kind": "gaussian", "squash": policy.squash, "network": _describe_network(policy.network)}
+        return PolicyHeader("gaussian", policy.squash, _describe_network(policy.network))
     if isinstance(policy, Categorical):
-        return {"kind": "categorical", "network": _describe_network(policy.network)}
+        return PolicyHeader("categorical", False, _describe_network(policy.network))
     raise checks.Unsupported(f"a {type(policy).__name__} cannot be stored; a Gaussian or Categorical policy is needed.")
 
 
-def _policy(about: dict[str, Any]) -> StochasticPolicy:
-    network = _network(**about["network"])
-    if about["kind"] == "categorical":
+def _policy(about: PolicyHeader) -> StochasticPolicy:
+    network = _network(about.network)
+    if about.kind == "categorical":
         return Categorical(network)
-    zeros = jnp.zeros(about["network"]["outputs"])
-    return Gaussian(network, zeros, Box(zeros, zeros), about["squash"])
+    zeros = jnp.zeros(about.network.outputs)
+    return Gaussian(network, zeros, Box(zeros, zeros), about.squash)
 
 
 def load_policy(path: Path) -> StochasticPolicy:
     """Read a policy."""
-    about = header(path)
-    return _fill(path, lambda: _policy(about))
+    about = header(PolicyHeader, path)
+    return _fill(path, lambda: _policy(about), about.network)
 
 
 def save_imagined(path: Path, imagined: Imagined, worst_reward: float) -> None:
     """Write what imagination found: policy, value and how training went."""
-    about = {
-        "policy": _describe_policy(imagined.policy),
-        "value": _describe_network(imagined.value.network),
-        "training": imagined.training.to_dict(),
-        "worst_reward": worst_reward,
-    }
+    about = ImaginedHeader(
+        _describe_policy(imagined.policy), _describe_network(imagined.value.network), imagined.training, worst_reward
+    )
     save(path, (imagined.policy, imagined.value), about)
 
 
 def load_imagined(path: Path, world: MDP) -> Imagined:
     """Read what imagination found in `world`."""
-    about = header(path)
+    about = header(ImaginedHeader, path)
     number = jnp.zeros(())
-    policy, value = _fill(path, lambda: (_policy(about["policy"]), Value(_network(**about["value"]), number, number)))
-    return Imagined(policy, value, guarded(world, about["worst_reward"]), Training.from_dict(about["training"]))
+
+    def build() -> tuple[StochasticPolicy, Value]:
+        return _policy(about.policy), Value(_network(about.value), number, number)
+
+    policy, value = _fill(path, build, about.policy.network, about.value)
+    return Imagined(policy, value, guarded(world, about.worst_reward), about.training)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.files import whole
+from paracosm.core.files import read_arrays, shown, whole
+
+_NAMES = tuple(field.name for field in dataclasses.fields(Trajectory))
+_FLAGS = ("terminated", "truncated", "alive")
+_NUMBERS = ("state", "action", "next_state", "reward")
 
 
 def save(path: Path, episodes: Trajectory) -> None:
     """Write episodes as npz, whole or not at all."""
-    columns = {field.name: np.asarray(getattr(episodes, field.name)) for field in dataclasses.fields(episodes)}
+    columns = {name: np.asarray(getattr(episodes, name)) for name in _NAMES}
     with whole(path) as part, part.open("wb") as file:
         np.savez(file, allow_pickle=False, **columns)
 
@@ -24,10 +27,29 @@ def load(path: Path) -> Trajectory:
     """Read episodes back, NumPy arrays.
 
     Raises:
-        BadData: the file is damaged.
+        BadData: the file is damaged, or its columns are not those of episodes.
     """
-    try:
-        with np.load(path, allow_pickle=False) as columns:
-            return Trajectory(**columns)
-    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise checks.BadData(f"{path} is damaged ({error}); recorded episodes are needed.") from error
+    columns = read_arrays(path, "recorded episodes are needed")
+    if lacking := [name for name in _NAMES if name not in columns]:
+        raise checks.BadData(f"{shown(path)} lacks {', '.join(lacking)}; recorded episodes are needed.")
+    columns = {name: columns[name] for name in _NAMES}
+    _require_columns(path, columns)
+    checks.finite_steps(f"{shown(path)}, episode", {name: columns[name] for name in _NUMBERS}, columns["alive"])
+    return Trajectory(**columns)
+
+
+def _require_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
+    """Flags that are flags, numbers that are numbers, and `[episode, time]` first in every column."""
+    steps = columns["alive"].shape
+    for name, values in columns.items():
+        kinds = "b" if name in _FLAGS else "fiu" if name == "action" else "f"
+        if values.dtype.kind not in kinds:
+            raise checks.BadData(f"{shown(path)}: {name} has entries of type {values.dtype}; episodes are needed.")
+        most = 3 if name in ("state", "action", "next_state") else 2
+        if values.shape[:2] != steps or len(steps) != 2 or not values.size or values.ndim > most:
+            raise checks.BadData(f"{shown(path)}: {name} has shape {values.shape}; episodes of {steps} are needed.")
+    if columns["state"].ndim != 3 or columns["state"].shape != columns["next_state"].shape:
+        shapes = columns["state"].shape, columns["next_state"].shape
+        raise checks.BadData(f"{shown(path)}: states and next states have the shapes {shapes[0]} and {shapes[1]}.")
+    if not columns["alive"].any(axis=1).all():
+        raise checks.BadData(f"{shown(path)}: an episode has no step; episodes are needed.")

@@ -21,7 +21,19 @@ LAWS = {
     "norms": (Law(0.34**0.5, 0.11 / 2), Law(90.4**0.5, 0.96 / 2)),
     "printed": (Law(0.34, 0.11), Law(90.4, 0.96)),
 }
+SYSTEMS: dict[str, dict[str, Any]] = {
+    "linear": {"norms": (0.5, 0.5, 0.5), "discount": 0.9},
+    "quadratic": {"norms": (0.3, 0.3, 0.3), "discount": 0.9},
+    "lqg": {"norms": (0.205, 0.205, 0.38), "discount": 0.8},
+    "lipschitz": {"dynamics": 0.5, "reward": 1.0, "policy": 0.5, "discount": 0.9},
+}
+"""Spectral norms of A, B and K, or Lipschitz constants; `lipschitz` are those of tanh and sin."""
+BEND = 0.1  # of the quadratic group's dynamics
+STATES, ACTIONS, HORIZON = 4, 2, 100
+POINTS, ROUNDS = 33, 6  # of the search for the best ratio
+TIMED_EPISODES = 64
 BUDGET, PILOT, RADIUS = 20_000.0, 1_000.0, 1.2
+STARTS = DIRECTIONS = 16
 BUDGETS = {200.0: "200", 2e3: "2000", BUDGET: "main", 2e5: "200000", 2e6: "2000000"}
 CHANGES = {
     "main": {},
@@ -34,7 +46,7 @@ CHANGES = {
     "learned": {"weights": "learned"},
     "aside": {"weights": "aside"},
     "waves": {"waves": True},
-    "starts": {"starts": 16},
+    "starts": {"starts": STARTS},
     "signed": {"criterion": "signed"},
     "rms": {"criterion": "rms"},
     **{name: {"budget": budget} for budget, name in BUDGETS.items() if budget != BUDGET},
@@ -67,7 +79,7 @@ def ratios(
         systems: how many.
         seed: of systems, starts and directions.
         criterion: the return error that the best ratio makes least: of the `worst` signs of both errors, of the two as
-            `signed` as they were drawn, or the root mean square (`rms`) over 16 directions.
+            `signed` as they were drawn, or the root mean square (`rms`) over `DIRECTIONS`.
         laws: of `LAWS`.
         budget: samples in all; both kinds cost the same.
         starts: over how many first states a return is averaged.
@@ -81,7 +93,7 @@ def ratios(
 
     law, size = LAWS[laws], {"forward": 0.0}.get(weights, float(LAWS[laws][0].error(PILOT)))
     with jax.enable_x64(True):
-        directions = 16 if criterion == "rms" else 1
+        directions = DIRECTIONS if criterion == "rms" else 1
         cases = worlds.cases(group, systems, seed, starts=starts, directions=directions, waves=waves)
         found_by = worlds.secants if weights == "secant" else partial(worlds.sensitivities, aside=weights == "aside")
         slopes = np.sqrt([np.mean(np.square(each), axis=-1) for each in found_by(cases, size)])
@@ -122,7 +134,7 @@ def routes(group: str, systems: int, seed: int) -> dict[str, list[float]]:
 
 
 def cost(size: int, repeats: int) -> dict[str, list[float]]:
-    """Processor seconds of an imagined rollout of 64 episodes and of the passes for both sensitivities, in turn."""
+    """Processor seconds of an imagined rollout of some episodes and of the passes for both sensitivities, in turn."""
     import jax
 
     from paracosm.auditing.sensitivities import along
@@ -130,8 +142,10 @@ def cost(size: int, repeats: int) -> dict[str, list[float]]:
     from paracosm.paper.e3_worlds import constant
     from paracosm.real.systems import lipschitz_synthetic
 
-    mdp, policy = lipschitz_synthetic(jax.random.key(0), state_size=size, action_size=max(1, size // 4))
-    keys, horizon = jax.random.split(jax.random.key(1), 64), mdp.spec.horizon
+    mdp, policy = lipschitz_synthetic(
+        jax.random.key(0), state_size=size, action_size=max(1, size // 4), horizon=HORIZON
+    )
+    keys, horizon = jax.random.split(jax.random.key(1), TIMED_EPISODES), mdp.spec.horizon
     start = jax.vmap(mdp.initial)(keys)
     push, miss = constant(mdp, np.full(size, size**-0.5, np.float32)), constant(mdp, np.ones((), np.float32))
 

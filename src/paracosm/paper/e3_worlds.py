@@ -21,11 +21,9 @@ from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
+from paracosm.paper.e3_cells import ACTIONS, BEND, HORIZON, POINTS, ROUNDS, STATES, SYSTEMS
 from paracosm.planning.law import Law
 from paracosm.real.systems import Linear, Quadratic, SmoothDynamics, linear_quadratic, lipschitz_synthetic
-
-HORIZON = 100
-_POINTS, _ROUNDS = 33, 6
 
 Losses = Callable[[np.ndarray], np.ndarray]
 
@@ -107,18 +105,19 @@ def cases(group: str, count: int, seed: int, *, starts: int = 1, directions: int
 
 
 def _system(group: str, key: PRNGKey) -> tuple[MDP, Policy]:
+    sizes: dict[str, Any] = {"state_size": STATES, "action_size": ACTIONS, "horizon": HORIZON}
     if group in ("tanh", "sin"):
-        return lipschitz_synthetic(key, activation=group, horizon=HORIZON)
-    if group == "lqg":
-        return linear_quadratic(key, norms=(0.205, 0.205, 0.38), horizon=HORIZON)
+        return lipschitz_synthetic(key, activation=group, **SYSTEMS["lipschitz"], **sizes)
     if group == "scalar":
         return _tight(key)
-    norms = (0.5, 0.5, 0.5) if group == "linear" else (0.3, 0.3, 0.3)
+    if group == "lqg":
+        return linear_quadratic(key, **SYSTEMS[group], **sizes)
     for_both, first, second = jax.random.split(key, 3)  # a folded key can be one that the system is drawn by
-    mdp, policy = linear_quadratic(for_both, norms=norms, discount=0.9, horizon=HORIZON)
+    mdp, policy = linear_quadratic(for_both, **SYSTEMS[group], **sizes)
+    by_state = _unit(first, STATES)
     if group == "linear":
-        return mdp.replace(reward=Plain(_unit(first, 4), _unit(second, 2))), policy
-    return mdp.replace(dynamics=Bent(mdp.dynamics, _unit(first, 4), _unit(second, 4), 0.1)), policy  # pyright: ignore[reportArgumentType]
+        return mdp.replace(reward=Plain(by_state, _unit(second, ACTIONS))), policy
+    return mdp.replace(dynamics=Bent(mdp.dynamics, by_state, _unit(second, STATES), BEND)), policy  # pyright: ignore[reportArgumentType]
 
 
 def _tight(key: PRNGKey) -> tuple[MDP, Policy]:
@@ -148,7 +147,7 @@ def respond(cases: Case, by: Float[np.ndarray, "system point"]) -> tuple[np.ndar
     return is the first plus k times the second.
     """
     points = by.shape[1]
-    filled = np.pad(by, ((0, 0), (0, 1 + 2 * _POINTS - points)))  # always the same shape: one program to compile
+    filled = np.pad(by, ((0, 0), (0, 1 + 2 * POINTS - points)))  # always the same shape: one program to compile
     returned, missed = _respond(cases, filled)
     return np.asarray(returned)[:, :points], np.asarray(missed)[:, :points]
 
@@ -273,10 +272,10 @@ def _gap(criterion: str, moved: np.ndarray, paid: np.ndarray) -> np.ndarray:
 def lowest(cost: Losses, systems: int, reach: float) -> np.ndarray:
     """Where each system's loss is least within `±reach`: the best of a grid, and of finer ones around it."""
     center, half = np.zeros(systems), reach
-    for _ in range(_ROUNDS):
-        odds = np.clip(center[:, None] + half * np.linspace(-1, 1, _POINTS), -reach, reach)
+    for _ in range(ROUNDS):
+        odds = np.clip(center[:, None] + half * np.linspace(-1, 1, POINTS), -reach, reach)
         center = odds[np.arange(systems), np.argmin(cost(odds), axis=1)]
-        half *= 2 / (_POINTS - 1)
+        half *= 2 / (POINTS - 1)
     return center
 
 

@@ -17,9 +17,24 @@ import numpy as np
 from paracosm.core.experiments import Chart, Choice, Claim, Findings, Series, Table
 from paracosm.core.records import Estimate
 from paracosm.paper import statistics as found_by
-from paracosm.paper.e5_cells import ALONE, BUDGET, CHEAPEST_FIRST, DEAREST, NAMED, PAPER_BUYS, WHOLE, WORLDS, cells
+from paracosm.paper.e5_cells import (
+    ALMOST_FREE,
+    ALONE,
+    BOUNDED,
+    BUDGET,
+    CHEAPEST_FIRST,
+    DEAREST,
+    MOST_COST,
+    NAMED,
+    NOISIER,
+    PAPER_BUYS,
+    ROLLOUT_PRICE,
+    WHOLE,
+    WORLDS,
+    cells,
+)
 from paracosm.paper.power_laws import resampled
-from paracosm.paper.study import Answer, Study, beside, beyond, judged
+from paracosm.paper.study import Answer, Study, beside, beyond, bounded, must_hold
 
 _KNOWN = ("intrinsic", "intrinsic_half", "coefficient", "coefficient_half")
 
@@ -113,38 +128,44 @@ def _worst(errors: list[list[float]]) -> Estimate:
     return dataclasses.replace(found, method="parabola, 95% bootstrap of blocks")
 
 
+_EXPONENTS = {"power:1,2": 2.0, "power:1,1": 1.0, "power:1,0.5": 0.5}
+_PUT_IN = "σ²(c) is put in exactly, so what was measured is that the error falls as 1/K"
+
+
 def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
-    bounded, floor = labels["linear", f"bounded:1,{DEAREST}"], labels["linear", "floor:1,8"]
-    clean = float(np.mean(bounded[0]) / max(np.mean(each) for each in bounded))
+    limited, floor = labels["linear", f"bounded:1,{DEAREST}"], labels["linear", "floor:1,8"]
+    clean = float(np.mean(limited[0]) / max(np.mean(each) for each in limited))
     dear = found_by.ratio(floor[0], floor[-1])
-    named = {2.0: "steep", 1.0: "even", 0.5: "flat"}
+    named = dict(zip(_EXPONENTS, ("steep", "even", "flat"), strict=True))
     says = {"steep": "p > 1: buy the best", "even": "p = 1: indifferent", "flat": "p < 1: buy the cheapest"}
     slopes = tuple(
         beside(
             f"{name}_slope",
             f"Slope of the log error that labels cause over log cost at an equal budget, σ²(c) = c^-{p:g}.",
-            _slope(labels, "linear", f"power:1,{p:g}"),
+            _slope(labels, "linear", law),
             1 - p,
             says=f"{says[name]} (c σ² grows as c^{1 - p:g})",
             differs="the interval does not hold the exponent of c σ²(c).",
+            agrees=f"our interval holds the paper's number; {_PUT_IN}.",
         )
-        for p, name in named.items()
+        for (law, name), p in zip(named.items(), _EXPONENTS.values(), strict=True)
     )
     return (
         *slopes,
         beside(
             "bounded_worst_cost",
             "The cost at which the error is largest under σ²(c) = 1 − c/c_max, as a share of c_max.",
-            _worst(bounded),
+            _worst(limited),
             0.5,
             says="half of c_max is worst",
             differs="the interval does not hold one half.",
+            agrees=f"our interval holds the paper's number; {_PUT_IN}.",
         ),
-        judged(
+        must_hold(
             "bounded_clean",
             "The error at c_max over the largest, under the bounded law.",
             Estimate(clean, clean, clean, found_by.BLOCKS, "exact"),
-            0.0,
+            paper=0.0,
             holds=clean == 0,
             why=(
                 "by construction, not by measurement: labels at c_max have no noise"
@@ -152,17 +173,14 @@ def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
             ),
             says="only c_max attains the optimum",
         ),
-        judged(
+        bounded(
             "floor_dearest_over_cheapest",
             f"The error with labels of {BUDGET} over that with labels of 1, σ²(c) = 1 + 8/c.",
             dear,
-            (BUDGET + 8) / 9,
-            holds=bool(dear.low > 1),
-            why=(
-                f"c σ²(c) predicts {(BUDGET + 8) / 9:.3g}; the interval is "
-                f"{'above 1: the cheapest is best' if dear.low > 1 else 'not above 1'}."
-            ),
+            1.0,
+            side="above",
             says="buy the cheapest",
+            why=f"c σ²(c) predicts {(BUDGET + 8) / 9:.3g}, and {_PUT_IN}",
         ),
     )
 
@@ -265,9 +283,9 @@ def _whole_table(bought: list[_Bought]) -> Table:
         "regret with repeats",
     )
     note = (
-        "A rollout costs 1 before it is labelled, the budget is 256. Regret is against the best of one label a "
-        "rollout, so that "
-        "several labels a rollout can have a negative one. The paper's rule is taken within costs of 1/15 to 15."
+        f"A rollout costs {ROLLOUT_PRICE:g} before it is labelled, the budget is {BUDGET}. Regret is against the "
+        "best of one label a rollout, so that "
+        f"several labels a rollout can have a negative one. The paper's rule is taken within costs of {_limits()}."
     )
     return Table("Rollouts with a price and a variance of their own", columns, tuple(rows), note)
 
@@ -279,28 +297,31 @@ def _alone_chart(labels: dict[tuple[str, str], Any]) -> Chart:
         x = tuple(BUDGET / counts[i] for i in keep)
         series.append(Series(law, x, tuple(float(np.mean(labels["linear", law][i])) for i in keep)))
     caption = (
-        "To look for: whether the error goes as c σ²(c), which is down for p = 2, level for p = 1, up for p = 1/2 "
-        "and a floor, and a hill for the bounded law."
+        "Under laws of one part c σ²(c) makes slopes of 1 − p, here "
+        + ", ".join(f"{1 - p:g} ({_slope(labels, 'linear', law).mean:.3f} measured)" for law, p in _EXPONENTS.items())
+        + "; where labels have no noise, at the largest cost of the bounded law, there is no error to show."
     )
     return _by_cost("labels-alone", "Error by labels at one budget", series, caption)
 
 
 def _whole_chart(bought: list[_Bought]) -> Chart:
+    shown = [
+        each for each in bought if each.world == "linear" and NAMED[each.law] in ("flat", "steep", "floor", "bounded")
+    ]
     series = []
-    for each in bought:
-        if each.world == "linear" and each.law in ("power:1,0.5", "power:1,2", "floor:1,8", "bounded:4,15"):
-            order = sorted(each.grid, key=lambda i: each.bought[i][0])[1:]
-            x, y = (
-                tuple(float(v) for v in column)
-                for column in ([each.bought[i][0] for i in order], [np.mean(each.errors[i]) for i in order])
-            )
-            series.append(Series(each.law, x, y))
-    some = [each for each in bought if each.world == "linear" and each.law in ("power:1,0.5", "power:1,2", "floor:1,8")]
+    for each in shown:
+        x = tuple(float(each.bought[i][0]) for i in each.grid[1:])
+        series.append(Series(each.law, x, tuple(float(np.mean(each.errors[i])) for i in each.grid[1:])))
+    some = [each for each in shown if NAMED[each.law] != "bounded"]
     planned = tuple(float(each.bought[each.planned][0]) for each in some)
     series.append(
         Series("planned", planned, tuple(float(np.mean(each.errors[each.planned])) for each in some), "points")
     )
-    caption = "To look for: whether a best cost lies in between, now that a rollout has a price and a variance itself."
+    inside = [each for each in shown if 1 < each.best < len(each.grid) - 1]
+    caption = (
+        f"The best of the measured costs lies between the least and the largest shown for {len(inside)} of these"
+        f" {len(shown)} laws, now that a rollout has a price and a variance itself."
+    )
     return _by_cost("whole-error", "Whole error at one budget", series, caption)
 
 
@@ -316,40 +337,50 @@ def _setup() -> tuple[str, ...]:
         "labels cause is counted: the squared distance from the gradient of the same rollouts with true labels.",
         "Noise of variance 1 is drawn; gradients are linear in the labels, so σ²(c) and the mean of several labels are "
         "put in exactly.",
-        "Then a rollout costs 1 before it is labelled and the whole squared distance from the true gradient "
-        "counts. V₀ and Q are measured "
-        "by gradient_noise, plan_labels plans with them, and the plan is measured beside a grid of costs from "
-        "1/255 to 15.",
+        f"Then a rollout costs {ROLLOUT_PRICE:g} before it is labelled and the whole squared distance from the true "
+        "gradient counts. V₀ and Q are measured by gradient_noise, plan_labels plans with them, and the plan is "
+        f"measured beside a grid of costs from {_cost(ALMOST_FREE):.2g} to {MOST_COST:g}.",
     )
 
 
+def _cost(rollouts: int) -> float:
+    """Of the labels of one of so many rollouts, where a rollout has a price."""
+    return BUDGET / rollouts - ROLLOUT_PRICE
+
+
+def _limits() -> str:
+    return f"{_cost(CHEAPEST_FIRST[0]):.2g} to {_cost(CHEAPEST_FIRST[-1]):g}"
+
+
 def _choices(labels: dict[tuple[str, str], Any], bought: list[_Bought]) -> tuple[Choice, ...]:
-    slopes = ", ".join(f"{_slope(labels, 'tanh', law).mean:.2f}" for law in ("power:1,2", "power:1,1", "power:1,0.5"))
+    slopes = ", ".join(f"{_slope(labels, 'tanh', law).mean:.2f}" for law in _EXPONENTS)
     worst = {
         world: max(each.over_best(each.planned).mean - 1 for each in bought if each.world == world) for world in WORLDS
     }
-    repeats = [each.over_best(each.repeated).mean - 1 for each in bought if each.law == "power:1,0.5"]
+    repeats = [each.over_best(each.repeated).mean - 1 for each in bought if NAMED[each.law] == "flat"]
+    lost = [each.lost.mean for each in bought if each.lost is not None]
     return (
         Choice(
             "the world",
             "linear-quadratic",
-            f"In the tanh world the slopes are {slopes} for p = 2, 1 and 1/2; the worst regret is "
+            f"In the tanh world the slopes are {slopes} for p = {_ps()}; the worst regret is "
             f"{worst['tanh']:.1%}, here {worst['linear']:.1%}.",
         ),
         Choice(
             "whether a rollout costs anything",
-            "nothing, then as much as a label of 1",
-            "It decides: see the second table.",
+            f"nothing, then {ROLLOUT_PRICE:g}",
+            f"With a price and a variance of the rollout the paper's rules leave {min(lost):.1f} to {max(lost):.1f} "
+            "times the squared error of the plans; see the second table.",
         ),
         Choice(
             "whether one rollout can have several labels",
             "no",
-            "If their errors are independent, several cheap labels bring the paper's rule back: at p = 1/2 the "
-            f"error changes by {np.mean(repeats):.0%}.",
+            "If their errors are independent, several cheap labels are a purchase, too: at p = 1/2 the plan with them "
+            f"changes the error of the best single labels by {np.mean(repeats):+.0%}.",
         ),
         Choice(
             "how noisy bounded labels are",
-            "variance 4 at no cost",
+            f"variance {BOUNDED} at no cost",
             _noisier(bought),
         ),
     )
@@ -357,32 +388,37 @@ def _choices(labels: dict[tuple[str, str], Any], bought: list[_Bought]) -> tuple
 
 def _noisier(bought: list[_Bought]) -> str:
     """What was best where bounded labels are noisier, and what theory says to that."""
-    one = next(each for each in bought if each.world == "linear" and each.law == "bounded:40,15")
+    one = next(each for each in bought if each.world == "linear" and NAMED[each.law] == "noisier_bounded")
     predicted = int(np.argmin(one.predicted[: one.planned]))
     return (
-        f"With 40 the best of the measured costs is {one.bought[one.best][0]:.3g}; (V₀ + Q σ²)/K has its least at "
-        f"{one.bought[predicted][0]:.3g}, of 15 at most."
+        f"With {NOISIER} the best of the measured costs is {one.bought[one.best][0]:.3g}; (V₀ + Q σ²)/K has its least "
+        f"at {one.bought[predicted][0]:.3g}, of {MOST_COST:g} at most."
     )
+
+
+def _ps() -> str:
+    return ", ".join(f"{p:g}" for p in _EXPONENTS.values())
 
 
 def _found(claims: tuple[Claim, ...], bought: list[_Bought]) -> str:
     ours = {each.id: each for each in claims}
-    measured = [each for each in claims[:6] if each.id != "bounded_clean"]
+    rules = [each for each in claims if each.paper_says]
+    measured = [each for each in rules if each.id != "bounded_clean"]
     agree = sum(each.verdict == "agrees" for each in measured)
+    clean = "holds by construction" if ours["bounded_clean"].verdict == "must hold" else "fails"
+    slopes = ", ".join(f"{ours[f'{name}_slope'].ours:.2f}" for name in ("steep", "even", "flat"))
     lost = [each.lost.mean for each in bought if each.lost is not None]
     regret = ours["regret_total_cost"]
     return (
-        f"Where a rollout costs only its labels and only their errors count, {agree} of {len(measured)} "
-        "statements of Corollary 2 hold, which is to say that the error falls as 1/K, since σ²(c) is put in exactly (a "
-        "sixth, that clean labels leave no error, holds by construction): the error goes "
-        f"with the cost to the power {ours['steep_slope'].ours:.2f}, {ours['even_slope'].ours:.2f} and "
-        f"{ours['flat_slope'].ours:.2f} for p = 2, 1 and 1/2, "
-        f"and of bounded labels the worst cost {ours['bounded_worst_cost'].ours:.2f} of c_max. A rollout has a "
-        "price and a variance of its own, however, and then "
-        "following the rules, with labels of 1/15 to 15 rollouts, a limit of ours, costs up to "
-        f"{max(lost):.1f} times the squared error of a plan that counts both (and as little as {min(lost):.2f} times). "
-        f"The plans' own errors were {regret.ours:.1%} [{regret.low:.1%}, {regret.high:.1%}] above those of the "
-        "best costs of a measured grid. Plan with both, unless rollouts are free."
+        f"Where a rollout costs only its labels and only their errors count, {agree} of {len(measured)} statements of "
+        f"Corollary 2 agree with what was measured: {_PUT_IN}. One "
+        f"more, that clean labels leave no error, {clean}. The error goes with the cost to the powers {slopes} for "
+        f"p = {_ps()}, and of bounded labels the worst cost is {ours['bounded_worst_cost'].ours:.2f} of c_max. A "
+        "rollout has a price and a variance of its own, however: then the rules, with labels of "
+        f"{_limits()} rollouts, a limit of ours, leave {min(lost):.1f} to {max(lost):.1f} times the squared error of a "
+        f"plan that counts both. The plans' own errors differed by {regret.ours:+.1%} [{regret.low:+.1%}, "
+        f"{regret.high:+.1%}] from those of the best costs of a measured grid."
+        + (" Plan with both, unless rollouts are free." if max(lost) > 1.1 else "")
     )
 
 

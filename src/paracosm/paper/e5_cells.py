@@ -25,13 +25,25 @@ ALONE = {
     "floor:1,8": tuple(2**k for k in range(9)),
 }
 ROLLOUT_PRICE = 1.0
-WHOLE = ("power:1,0.5", "power:1,1", "power:1,2", "floor:1,8", "bounded:4,15", "bounded:40,15")
+MOST_COST = 15.0  # of a label, where a rollout has a price
+BOUNDED, NOISIER = 4, 40
+"""Variances of bounded labels that cost nothing."""
+WHOLE = (
+    "power:1,0.5",
+    "power:1,1",
+    "power:1,2",
+    "floor:1,8",
+    f"bounded:{BOUNDED},{MOST_COST:g}",
+    f"bounded:{NOISIER},{MOST_COST:g}",
+)
 CHEAPEST_FIRST = (240, 191, 153, 122, 97, 78, 62, 49, 39, 31, 25, 20, 16)
 """Rollouts at the budget of 256 when labels cost 1/15, …, 15 times a rollout."""
 ALMOST_FREE = 255
-PAPER_BUYS = {"power:1,0.5": 240, "power:1,2": 16, "floor:1,8": 240, "bounded:4,15": 16, "bounded:40,15": 16}
-NAMED = {"power:1,0.5": "flat", "power:1,2": "steep", "floor:1,8": "floor", "bounded:4,15": "bounded"}
-NAMED |= {"bounded:40,15": "noisier_bounded"}
+NAMED = dict(zip(WHOLE, ("flat", "even", "steep", "floor", "bounded", "noisier_bounded"), strict=True))
+PAPER_BUYS = {
+    law: {"flat": max, "floor": max}.get(name, min)(CHEAPEST_FIRST) for law, name in NAMED.items() if name != "even"
+}
+"""How many rollouts the paper's rule buys within the prices of the grid; where p = 1 it has no preference."""
 _SIZES: dict[Scale, tuple[int, int]] = {"quick": (2**15, 2**18), "full": (2**18, 2**21)}
 """Rollouts for each point without a price of rollouts, and for all points with one."""
 _POOL = 2**17
@@ -60,7 +72,12 @@ def whole(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
     """
     fidelity, measured = _law(law), _noise_of(world)
     bought = [[BUDGET / k - ROLLOUT_PRICE, k, 1] for k in (ALMOST_FREE, *CHEAPEST_FIRST)]
-    prices: dict[str, Any] = {"budget": BUDGET, "cost_rollout": ROLLOUT_PRICE, "noise": measured, "most_cost": 15.0}
+    prices: dict[str, Any] = {
+        "budget": BUDGET,
+        "cost_rollout": ROLLOUT_PRICE,
+        "noise": measured,
+        "most_cost": MOST_COST,
+    }
     single = plan_labels(fidelity, **prices)
     repeated = plan_labels(fidelity, least_cost=BUDGET / CHEAPEST_FIRST[0] - ROLLOUT_PRICE, **prices)
     bought += [[each.cost, each.rollouts, each.repeats] for each in (single, repeated)]

@@ -25,6 +25,8 @@ AFFORDED = tuple(32 * 2**k for k in range(8))
 """Budgets, as the numbers of rollouts with cheap labels that they buy."""
 _TOGETHER = 64  # from this many rollouts on they are averaged while they are drawn, to save memory
 _MOST_GROUPS = 2000
+WINNER_BLOCKS = 8
+"""Of the fresh rollouts that ways to label are scored on."""
 _MOMENTS = 2**16
 _BIAS = 2**20  # rollouts behind an estimate of the squared bias
 _SIZES: dict[Scale, tuple[int, int, int]] = {"quick": (2**16, 40, 2**16), "full": (2**18, 80, 2**18)}
@@ -89,22 +91,22 @@ def winners(*, world: str, prices: Sequence[float], total: int, seed: int) -> di
     """What `plan_mixture` predicts of cheap, gold and both at each budget, and the squared errors measured.
 
     The plan knows variances, correlation and bias from other rollouts. A way that the budget does not buy has −1.
-    `again` is measured on fresh rollouts, so that what was best by `measured` can be scored without favour.
+    `again` is measured on fresh rollouts, in blocks, so that what was best by `measured` can be scored without favour
+    and with an interval; it is empty for a way that the budget does not buy.
     """
     known = moments(world=world, total=_MOMENTS, seed=7)
     given = {name: float(np.mean(each)) for name, each in known.items()}
     draws, asked = [_pairs(world, each, total) for each in (seed, seed + 1)], _asked(prices, given)
-    measured: tuple[list[list[float]], ...] = ([], [])
-    predicted = []
+    predicted, measured, again = [], [], []
     for budget in budgets(prices):
         plan = plan_mixture(budget=budget, **asked)
         choices = {choice.name: choice for choice in plan.choices}
         counts = [(choices[name].rollouts, choices[name].gold) if name in choices else None for name in NAMES]
         predicted.append([choices[name].error if name in choices else -1.0 for name in NAMES])
-        for pairs, errors in zip(draws, measured, strict=True):
-            ways = zip(NAMES, counts, strict=True)
-            errors.append([-1.0 if count is None else _error(world, pairs, name, *count) for name, count in ways])
-    return {"predicted": predicted, "measured": measured[0], "again": measured[1]}
+        first, fresh = ([_errors(world, pairs, *way) for way in zip(NAMES, counts, strict=True)] for pairs in draws)
+        measured.append([float(np.mean(errors)) if len(errors) else -1.0 for errors in first])
+        again.append([found_by.block_means(errors, WINNER_BLOCKS) if len(errors) else [] for errors in fresh])
+    return {"predicted": predicted, "measured": measured, "again": again}
 
 
 def _asked(prices: Sequence[float], given: dict[str, float]) -> dict[str, float]:
@@ -120,18 +122,21 @@ def _asked(prices: Sequence[float], given: dict[str, float]) -> dict[str, float]
     }
 
 
-def _error(world: str, pairs: tuple[np.ndarray, np.ndarray], name: str, rollouts: int, gold: int) -> float:
-    """Mean squared error of one way to label, over groups of rollouts."""
+def _errors(world: str, pairs: tuple[np.ndarray, np.ndarray], name: str, bought: tuple[int, int] | None) -> np.ndarray:
+    """Squared errors of one way to label, by groups of rollouts in their order; none if the budget buys none."""
     from paracosm.paper import labelled
 
+    if bought is None:
+        return np.empty(0)
+    rollouts, gold = bought
     true, cheap = (found_by.groups_of(each, rollouts) for each in pairs)
     if name == "mixture":
-        groups = range(min(len(true), _MOST_GROUPS))
+        groups = range(0, len(true), -(-len(true) // _MOST_GROUPS))
         found = np.array([control.debiased_mean(true[i, :gold], cheap[i]).value for i in groups])
     else:
         found = (true if name == "gold" else cheap).mean(axis=1)
     expected, own = labelled.truth(world)
-    return float(np.mean(np.sum((found - expected) ** 2, axis=1)) - own)
+    return np.sum((found - expected) ** 2, axis=1) - own
 
 
 def _pairs(world: str, seed: int, total: int) -> tuple[np.ndarray, np.ndarray]:

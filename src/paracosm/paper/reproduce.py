@@ -8,6 +8,7 @@ from pathlib import Path
 from paracosm import reporting
 from paracosm.core import checks
 from paracosm.core.experiments import Experiment
+from paracosm.core.files import Unwritable, Unwritten
 from paracosm.core.progress import Progress, silent
 from paracosm.paper.contents import CONTENTS, study
 from paracosm.paper.study import Answer, Scale
@@ -63,7 +64,10 @@ def reproduce(
         versions=versions,
         findings=asked.read(answered),
     )
-    return record, (*reporting.publish(record, out), store)
+    try:
+        return record, (*reporting.publish(record, out), store)
+    except Unwritable as error:
+        raise Unwritten(f"{error} The cells are kept: make room and give --resume.", record) from error
 
 
 def _check(name: str, store: Path, how: How) -> None:

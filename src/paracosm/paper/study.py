@@ -66,9 +66,57 @@ def beside(
     return Claim(name, claim, *_interval(ours), paper, words, verdict, why)
 
 
-def judged(name: str, claim: str, ours: Estimate, paper: float, *, holds: bool, why: str, says: str = "") -> Claim:
-    """A claim whose verdict is not whether intervals meet: a bound that holds or not, an order of magnitude."""
-    return Claim(name, claim, *_interval(ours), paper, says or f"{paper:g}", "agrees" if holds else "differs", why)
+def bounded(
+    name: str,
+    claim: str,
+    ours: Estimate,
+    limit: float,
+    *,
+    side: Literal["below", "above"],
+    why: str,
+    says: str,
+    paper: float | None = None,
+) -> Claim:
+    """A claim that a number lies on one side of a limit: it agrees or differs if the interval lies on one side.
+
+    Args:
+        name: what machines know the claim by.
+        claim: one sentence.
+        ours: our number and its interval.
+        limit: where the paper's statement begins or ends to hold.
+        side: where the statement holds; the limit itself belongs to it.
+        why: what was measured; what the interval decides is added.
+        says: the paper's words.
+        paper: the paper's number, if it has one.
+    """
+    low, high = (ours.low, ours.high) if side == "below" else (-ours.high, -ours.low)
+    edge = limit if side == "below" else -limit
+    other = {"below": "above", "above": "below"}[side]
+    verdict, decides = "cannot be compared", f"holds {limit:.3g}, which leaves it undecided on so few samples"
+    if high <= edge:
+        verdict, decides = "agrees", f"lies {side} {limit:.3g}"
+    elif low > edge:
+        verdict, decides = "differs", f"lies {other} {limit:.3g}"
+    reason = f"{why}; the interval {decides}."
+    return Claim(name, claim, *_interval(ours), paper, says, verdict, reason)
+
+
+def must_hold(
+    name: str, claim: str, ours: Estimate, *, holds: bool, why: str, says: str = "", paper: float | None = None
+) -> Claim:
+    """A claim that follows from a proof or from how the case was made: that it holds is a check and no agreement.
+
+    Args:
+        name: what machines know the claim by.
+        claim: one sentence.
+        ours: what the check gave.
+        holds: whether it came out as it must; where it did not, the claim differs.
+        why: what it follows from, and what was checked.
+        says: the paper's words, if it makes the statement.
+        paper: the paper's number, if it has one.
+    """
+    words = says or ("" if paper is None else f"{paper:g}")
+    return Claim(name, claim, *_interval(ours), paper, words, "must hold" if holds else "differs", why)
 
 
 def beyond(name: str, claim: str, ours: Estimate, *, why: str, says: str = "") -> Claim:

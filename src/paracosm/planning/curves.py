@@ -20,6 +20,8 @@ DRAWS = 4096
 FAR = 10
 BAND_POINTS = 33
 EDGE, EDGE_SHARE = 1.1, 0.1
+FLATTENS, STEEPENS = 0.3, 0.05  # prior shares of curves that leave the law after the pilot; set by the coverage table
+DOUBT = 2.0  # odds against the law from which a warning is given and forecasts allow for the alternative
 
 
 class Draws(NamedTuple):
@@ -34,39 +36,65 @@ class Draws(NamedTuple):
 class Posterior:
     """The laws that a curve supports, with their probabilities on a grid; errors as root mean squares.
 
-    Scale-free: errors times a constant give forecasts times that constant. Rows may come in any order.
+    Scale-free: errors times a constant give forecasts times that constant. Rows may come in any order. `cells` are the
+    law's; `steep` are curves that steepen, which no law describes; `rise` is the log of the odds that the pilot gives
+    to a curve that rises at its end, against the law.
     """
 
     curve: Curve
     pilot: grid.Pilot
     cells: grid.Cells
+    steep: grid.Cells
+    rise: float
+
+    def believed(self, number: int, seed: int) -> Draws:
+        """Equally probable draws of the law itself, stratified over the grid's cells, in random order."""
+        return _drawn(self.pilot, self.cells, number, np.random.default_rng(seed))
 
     def draws(self, number: int, seed: int) -> Draws:
-        """Equally probable draws, stratified over the grid's cells, in random order."""
-        cells, rng = self.cells, np.random.default_rng(seed)
-        strata = rng.permutation((np.arange(number) + rng.random(number)) / number)
-        reached = np.cumsum(cells.probability)
-        chosen = np.minimum(np.searchsorted(reached, strata * reached[-1]), len(reached) - 1)
-        noise = np.sqrt(cells.squares[chosen] / rng.chisquare(cells.rows, number))
-        level = cells.level[chosen] + noise * np.sqrt(cells.variance[chosen]) * rng.standard_normal(number)
-        exponent = cells.exponent[chosen]
-        scale = np.exp(level + exponent * np.log(self.pilot.sizes[-1]))
-        law = Law(scale, exponent, np.exp(level) * cells.floor[chosen])
-        return Draws(law, noise, noise * cells.ratio[chosen])
+        """Equally probable laws beyond the largest size: the law's own draws, but for what a pilot cannot know.
+
+        All meet the believed ones there. A share `FLATTENS` of them flattens from there on: part of the error that
+        falls, uniform from none to all, becomes floor. A share goes on as curves that steepen. The band therefore
+        widens with how far it reaches.
+        """
+        own, rng = self.believed(number, seed), np.random.default_rng([seed, 1])
+        steep, chance = _drawn(self.pilot, self.steep, number, rng), rng.random((3, number))
+        steepens = chance[0] < self._steepens
+        chosen = Draws(
+            Law(*(np.where(steepens, other, one) for one, other in zip(own.law, steep.law, strict=True))),
+            np.where(steepens, steep.seed_noise, own.seed_noise),
+            np.where(steepens, steep.anchor_noise, own.anchor_noise),
+        )
+        flattens = FLATTENS if self.rise < np.log(DOUBT) else 2 * FLATTENS
+        becomes = np.where(~steepens & (chance[1] < flattens), chance[2], 0.0)
+        return chosen._replace(law=_flattened(chosen.law, float(self.pilot.sizes[-1]), becomes))
+
+    @property
+    def _steepens(self) -> float:
+        """Probability that the curve steepens; at least a half where the pilot itself gives reason to doubt the law."""
+        odds = np.exp(min(self.steep.evidence - self.cells.evidence, 100.0))
+        share = STEEPENS * odds / (STEEPENS * odds + 1 - STEEPENS)
+        return float(max(share, 0.5) if odds > DOUBT else share)
 
     def forecast(self, samples: np.ndarray, level: float = 0.9) -> np.ndarray:
         """Low, median and high `[samples, 3]` of the error of the law; a model trained there scatters around it."""
         checks.between("level", level, 0, 1)
-        error = self._law.error(np.asarray(samples, float)[:, None])
+        samples = np.asarray(samples, float)[:, None]
+        error = np.where(samples <= self.pilot.sizes[-1], self._believed.error(samples), self._law.error(samples))
         return np.quantile(error, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=1).T
 
     @functools.cached_property
     def _law(self) -> Law:
         return self.draws(DRAWS, 0).law
 
+    @functools.cached_property
+    def _believed(self) -> Law:
+        return self.believed(DRAWS, 0).law
+
     def record(self, reach: float) -> CurveFit:
         """The fit as a record; `reach` is the largest number of samples that a plan goes to."""
-        law, sizes = self._law, self.pilot.sizes
+        law, sizes = self._believed, self.pilot.sizes
         low, exponent, high = np.quantile(law.exponent, [0.025, 0.5, 0.975])
         points = np.geomspace(sizes[0], max(reach, sizes[-1]), BAND_POINTS)
         band = np.column_stack([points, self.forecast(points)])
@@ -110,6 +138,16 @@ class Posterior:
                 found.append(
                     f"The {part} exponent lies at {edge:g}, an edge of the grid, with {share:.0%} probability."
                 )
+        if self.steep.evidence - self.cells.evidence > np.log(DOUBT):
+            found.append(
+                f"The {part} error seems to fall steeper and steeper, as no power law does; forecasts allow for either, "
+                "and larger sizes would settle it."
+            )
+        if self.rise > np.log(DOUBT):
+            found.append(
+                f"The {part} error seems to have stopped falling, or to rise, at the largest sizes; forecasts allow for "
+                "little gain, and more seeds there would settle it."
+            )
         if self.pilot.seeds.max() == 1:
             found.append(f"The {part} curve has one seed at each size, so noise that seeds share passes for their own.")
         return tuple(found)
@@ -136,7 +174,27 @@ def posterior(curve: Curve) -> Posterior:
     gate.usable(curve)
     pilot = _summary(_as_rms(curve))
     gate.falls(curve.part, pilot)
-    return Posterior(curve, pilot, grid.cells(pilot))
+    found = Posterior(curve, pilot, grid.cells(pilot), grid.steepening(pilot), 0.0)
+    found = dataclasses.replace(found, rise=grid.rising(pilot) - found.cells.evidence)
+    gate.follows(curve.part, pilot, steepens=found.steep.evidence - found.cells.evidence, rises=found.rise)
+    return found
+
+
+def _drawn(pilot: grid.Pilot, cells: grid.Cells, number: int, rng: np.random.Generator) -> Draws:
+    strata = rng.permutation((np.arange(number) + rng.random(number)) / number)
+    reached = np.cumsum(cells.probability)
+    chosen = np.minimum(np.searchsorted(reached, strata * reached[-1]), len(reached) - 1)
+    noise = np.sqrt(cells.squares[chosen] / rng.chisquare(cells.rows, number))
+    level = cells.level[chosen] + noise * np.sqrt(cells.variance[chosen]) * rng.standard_normal(number)
+    exponent = cells.exponent[chosen]
+    scale = np.exp(level + exponent * np.log(pilot.sizes[-1]))
+    return Draws(Law(scale, exponent, np.exp(level) * cells.floor[chosen]), noise, noise * cells.ratio[chosen])
+
+
+def _flattened(law: Law, size: float, share: np.ndarray) -> Law:
+    """Laws `[draws]` in which a share of what falls at this size is floor instead; the error there is the same."""
+    falls = law.scale * size ** -np.asarray(law.exponent)
+    return Law(law.scale * (1 - share), law.exponent, law.floor + share * falls)
 
 
 def _as_rms(curve: Curve) -> tuple[Anchor, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import csv
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from paracosm.core import checks
+from paracosm.planning.reading import read_number, read_rows
 
 Numbers = np.ndarray | float
 """An array, or one number."""
@@ -35,6 +35,23 @@ class Law(Fidelity):
     """
 
     dearest: float = np.inf
+
+    @property
+    @abc.abstractmethod
+    def at_zero(self) -> tuple[float, float]:
+        """Limits of the variance and of `cost · variance(cost)` as the cost falls to zero."""
+
+    @abc.abstractmethod
+    def falls_below(self, cost_rollout: float, intrinsic: float, coefficient: float) -> float:
+        """A cost below which `total` only falls as the cost rises: a lower bound of the best cost.
+
+        Infinite where `total` falls or stays level at all costs, 0 where it rises from zero on: then there is no best
+        cost above zero.
+        """
+
+    @abc.abstractmethod
+    def cost_of_noise(self, intrinsic: float, coefficient: float) -> float:
+        """The cost at which what falls of the label noise adds as much variance as a gradient has without it."""
 
     @abc.abstractmethod
     def best_cost(
@@ -62,6 +79,30 @@ class Power(Law):
 
     def variance(self, cost: Numbers) -> Numbers:
         return self.scale * np.asarray(cost, float) ** -self.exponent
+
+    @property
+    def at_zero(self) -> tuple[float, float]:
+        product = self.scale if self.exponent == 1 else np.inf if self.exponent > 1 else 0.0
+        return np.inf, product
+
+    def falls_below(self, cost_rollout: float, intrinsic: float, coefficient: float) -> float:
+        """Where a falling term of `V₀ c^{p+1} + (1−p) Q A c − p c₀ Q A` is as large as all that rise.
+
+        In logarithms, so that no product of the numbers leaves the floating range.
+        """
+        p, own, noise = self.exponent, _log(intrinsic), _log(coefficient) + _log(self.scale)
+        if coefficient == 0:
+            return 0.0 if intrinsic > 0 else np.inf
+        by_noise = _exp((_log(p - 1) + noise - own) / p) if p > 1 else 0.0
+        if cost_rollout == 0:
+            return np.inf if p == 1 and intrinsic == 0 else by_noise
+        if p >= 1:
+            return max(by_noise, _exp((_log(p * cost_rollout) + noise - own) / (p + 1)))
+        half = _exp((_log(p * cost_rollout / 2) + noise - own) / (p + 1))
+        return min(half, p * cost_rollout / (2 * (1 - p)))
+
+    def cost_of_noise(self, intrinsic: float, coefficient: float) -> float:
+        return _exp((_log(coefficient) + _log(self.scale) - _log(intrinsic)) / self.exponent)
 
     def best_cost(
         self, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float, least: float, most: float
@@ -96,6 +137,18 @@ class Bounded(Law):
     def variance(self, cost: Numbers) -> Numbers:
         return self.noisiest * np.maximum(1 - np.asarray(cost, float) / self.dearest, 0.0)
 
+    @property
+    def at_zero(self) -> tuple[float, float]:
+        return self.noisiest, 0.0
+
+    def falls_below(self, cost_rollout: float, intrinsic: float, coefficient: float) -> float:
+        """All costs or none: the total is concave, so that one of its ends is best."""
+        low, high = (self.total(end, cost_rollout, intrinsic, coefficient) for end in (0.0, self.dearest))
+        return np.inf if high <= low else 0.0
+
+    def cost_of_noise(self, intrinsic: float, coefficient: float) -> float:
+        return self.dearest
+
     def best_cost(
         self, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float, least: float, most: float
     ) -> Numbers:
@@ -118,6 +171,20 @@ class Floor(Law):
 
     def variance(self, cost: Numbers) -> Numbers:
         return self.lowest + self.scale / np.asarray(cost, float)
+
+    @property
+    def at_zero(self) -> tuple[float, float]:
+        return np.inf, self.scale
+
+    def falls_below(self, cost_rollout: float, intrinsic: float, coefficient: float) -> float:
+        """The best cost itself, which has a closed form."""
+        price = intrinsic + coefficient * self.lowest
+        if price == 0 and coefficient > 0:
+            return np.inf
+        return float(self.best_cost(cost_rollout, intrinsic, coefficient, 0.0, np.inf))
+
+    def cost_of_noise(self, intrinsic: float, coefficient: float) -> float:
+        return _exp(_log(coefficient) + _log(self.scale) - _log(intrinsic + coefficient * self.lowest))
 
     def best_cost(
         self, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float, least: float, most: float
@@ -168,6 +235,16 @@ class Table(Fidelity):
         )
 
 
+def _log(value: float) -> float:
+    with np.errstate(divide="ignore"):
+        return float(np.log(value))
+
+
+def _exp(value: float) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.exp(value))
+
+
 _LAWS: dict[str, Callable[[float, float], Law]] = {"power": Power, "bounded": Bounded, "floor": Floor}
 
 
@@ -200,12 +277,9 @@ def read_table(path: Path) -> Table:
     """
     if not path.is_file():
         raise checks.BadArgument(f"--fidelity is {str(path)!r}, and there is no such file; {FORMS} is needed.")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = sorted((float(row["cost"]), float(row["variance"])) for row in csv.DictReader(file))
-    except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
-        raise checks.BadData(
-            f"{path} cannot be read as a fidelity table ({type(error).__name__}: {error}); the columns cost,variance "
-            "with a number in each row are needed."
-        ) from None
-    return Table(tuple(cost for cost, _ in rows), tuple(variance for _, variance in rows))
+    rows = read_rows(path, ("cost", "variance"), "cost and variance are needed in a fidelity table")
+    found = sorted(
+        (read_number(path, line, "cost", row["cost"]), read_number(path, line, "variance", row["variance"]))
+        for line, row in rows
+    )
+    return Table(tuple(cost for cost, _ in found), tuple(variance for _, variance in found))

@@ -10,7 +10,8 @@ from paracosm.core.decisions import Bought, Curve
 from paracosm.planning.grid import NOISE, NOISE_ROWS, Pilot
 
 LEAST_SIZES = 3
-RISING, BENDING = 0.1, 0.01
+RISING, BENDING, RISING_END = 0.1, 0.01, 0.02
+AGAINST = 10.0  # odds against the law from which a curve is refused
 
 
 def usable(curve: Curve) -> None:
@@ -51,19 +52,71 @@ def falls(part: Bought, pilot: Pilot) -> None:
         )
     bend, spread, critical = _last_coefficient(pilot, 2, BENDING)
     if bend < -critical * spread:
-        first, last = (np.diff(pilot.mean) / np.diff(np.log(pilot.sizes)))[[0, -1]]
+        _refuse_bend(part, pilot)
+
+
+def follows(part: Bought, pilot: Pilot, *, steepens: float, rises: float) -> None:
+    """Require a curve whose end a law explains.
+
+    `steepens` and `rises` are the log odds that the pilot gives to curves that steepen, or rise after a fall, against
+    the law (Bayes factors; under the law one exceeds 10 in at most a tenth of pilots, in simulation in a hundredth). Beside
+    the latter the slopes of the last sizes, each against the noise that a parabola leaves: t tests that all together
+    fail with 2% where nothing rises.
+
+    Raises:
+        BadData: saying which.
+    """
+    first = _rises_from(pilot, RISING_END)
+    if first is None and rises > np.log(AGAINST):
+        first = int(np.argmin(pilot.mean[:-1]))
+    if first is not None:
         raise checks.BadData(
-            f"the {part} curve bends against the law: its error falls as the power {first:.2g} of the samples at first "
-            f"and as {last:.2g} at last; a power law only flattens, so measure larger sizes, where it has settled."
+            f"the {part} error rises from its {_ordinal(first + 1)} size on, from {np.exp(pilot.mean[first]):.3g} at "
+            f"{pilot.sizes[first]:,.0f} samples to {np.exp(pilot.mean[-1]):.3g} at {pilot.sizes[-1]:,.0f}; a curve that "
+            "falls to its end is needed to plan from it."
         )
+    if steepens > np.log(AGAINST):
+        _refuse_bend(part, pilot)
+
+
+def _rises_from(pilot: Pilot, alarm: float) -> int | None:
+    """The size from which the error rises to the end by more than chance; none if it does not."""
+    x, number = np.log(pilot.sizes), len(pilot.sizes)
+    noise, rows = _noise(pilot, min(2, number - 1))
+    critical = stdtrit(rows, 1 - alarm / max(number - 2, 1))
+    for first in range(1, number - 1):
+        off = x[first:] - x[first:].mean()
+        if off @ pilot.mean[first:] > critical * noise * np.sqrt(off @ off):
+            return first + int(np.argmin(pilot.mean[first:-1]))
+    return None
+
+
+def _ordinal(number: int) -> str:
+    names = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+    return names[number - 1] if number <= len(names) else f"{number}th"
+
+
+def _refuse_bend(part: Bought, pilot: Pilot) -> None:
+    line = np.polynomial.Polynomial.fit(np.log(pilot.sizes), pilot.mean, 2).deriv()
+    first, last = -line(np.log(pilot.sizes[[0, -1]]))
+    raise checks.BadData(
+        f"the {part} curve bends against the law: its error falls as the power {first:.2g} of the samples at first "
+        f"and as {last:.2g} at last; a power law only flattens, so measure larger sizes, where it has settled."
+    )
+
+
+def _noise(pilot: Pilot, degree: int) -> tuple[float, int]:
+    """Standard deviation of mean log errors, from what a polynomial leaves and the noise's prior, and its freedom."""
+    x = np.log(pilot.sizes / pilot.sizes[-1])
+    q, _ = np.linalg.qr(np.vander(x, degree + 1, increasing=True))
+    left = np.sum((pilot.mean - q @ (q.T @ pilot.mean)) ** 2)
+    rows = NOISE_ROWS + len(x) - degree - 1
+    return float(np.sqrt((NOISE_ROWS * NOISE**2 + left) / rows)), rows
 
 
 def _last_coefficient(pilot: Pilot, degree: int, alarm: float) -> tuple[float, float, float]:
     """Of a polynomial's last coefficient: its value, its standard error, and how many of them chance allows."""
     x = np.log(pilot.sizes / pilot.sizes[-1])
     q, r = np.linalg.qr(np.vander(x, degree + 1, increasing=True))
-    along = q.T @ pilot.mean
-    left = np.sum((pilot.mean - q @ along) ** 2)
-    rows = NOISE_ROWS + len(x) - degree - 1
-    spread = np.sqrt((NOISE_ROWS * NOISE**2 + left) / rows) / abs(r[-1, -1])
-    return float(along[-1] / r[-1, -1]), float(spread), float(stdtrit(rows, 1 - alarm))
+    noise, rows = _noise(pilot, degree)
+    return float(q[:, -1] @ pilot.mean / r[-1, -1]), noise / abs(r[-1, -1]), float(stdtrit(rows, 1 - alarm))

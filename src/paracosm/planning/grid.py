@@ -30,6 +30,7 @@ LEAST_EXPONENT, MOST_EXPONENT = 0.03, 2.0
 NOISE, NOISE_ROWS = 0.05, 1
 RATIOS = 2.0 ** np.linspace(-4, 2, 13)
 EXPONENTS, SHARES, ROUNDS = 64, 32, 3
+BENDS = 24
 NEGLIGIBLE = np.log(1e-7)
 
 
@@ -49,7 +50,7 @@ class Cells(NamedTuple):
     """Cells of the grid `[cells]`: a law up to its level, the probability of it, and the level's distribution.
 
     Given the cell, `squares/σ²` is χ² with `rows` degrees of freedom, and given σ too, `a` is normal with mean `level`
-    and variance `σ² · variance`.
+    and variance `σ² · variance`. `evidence` is the logarithm of the pilot's prior density, up to a constant.
     """
 
     exponent: np.ndarray
@@ -60,6 +61,7 @@ class Cells(NamedTuple):
     variance: np.ndarray
     squares: np.ndarray
     rows: float
+    evidence: float
 
 
 class Box(NamedTuple):
@@ -69,22 +71,77 @@ class Box(NamedTuple):
     share: tuple[float, float]
 
 
+_ALL = Box((float(np.log(LEAST_EXPONENT)), float(np.log(MOST_EXPONENT))), (0.0, 1.0))
+_REACH = _ALL.exponent[1] - _ALL.exponent[0]
+
+
 def cells(pilot: Pilot) -> Cells:
     """The posterior over the whole grid, refined twice to where its density is above a ten-millionth of the highest."""
-    box = Box((np.log(LEAST_EXPONENT), np.log(MOST_EXPONENT)), (0.0, 1.0))
+    box = _ALL
     for _ in range(ROUNDS - 1):
         box = _narrowed(box, _log_density(pilot, *_points(box))[0])
     exponent, share = _points(box)
     density, level, variance, squares = _log_density(pilot, exponent, share)
     density[:, 1:] += np.log((box.share[1] - box.share[0]) / SHARES)
-    probability = np.exp(density - density.max())
-    grid = np.broadcast_arrays(
-        exponent[:, None, None], (share / (1 - share))[:, None], RATIOS, probability, level, variance
+    evidence = _log_sum(density) + np.log((box.exponent[1] - box.exponent[0]) / _REACH / density.shape[0] / 2)
+    return _cells(
+        pilot, exponent[:, None, None], (share / (1 - share))[:, None], density, level, variance, squares, evidence
     )
+
+
+def steepening(pilot: Pilot) -> Cells:
+    """Curves that no law describes: the local exponent grows evenly in log size, up to the law's prior at the largest.
+
+    The smallest size's is a share of it, uniform from 0 to 3/4. Beyond the largest size the cells go on as a power, whose
+    exponent has grown by a quarter as much again: the mean of a further quarter of the pilot's way on either side.
+    """
+    exponent, ratio = _points(_ALL)[0], _middles(0.0, 0.75, BENDS)
+    x = np.log(pilot.sizes / pilot.sizes[-1])
+    half = (1 - ratio) / np.maximum(-x[0], 1e-300) / 2
+    shape = -exponent[:, None, None] * (x + half[:, None] * x**2)
+    later = exponent[:, None, None] * (1 + (1 - ratio[:, None]) / 4)
+    return _alternative(pilot, later, shape)
+
+
+def rising(pilot: Pilot) -> float:
+    """Evidence of curves that no law describes: they fall as a power up to a size in between, and rise as one from there.
+
+    Every size in between is as probable; both exponents have the prior of the law's.
+    """
+    exponent = np.exp(_middles(*_ALL.exponent, BENDS))
+    past = np.log(pilot.sizes / pilot.sizes[1:-1, None])
+    falls, rises = np.minimum(past, 0), np.maximum(past, 0)
+    shape = -exponent[:, None, None, None] * falls + exponent[:, None, None] * rises
+    density = _log_density_of(pilot, shape)[0]
+    return _log_sum(density) - float(np.log(density.size / len(RATIOS)))
+
+
+def _alternative(pilot: Pilot, exponent: np.ndarray, shape: np.ndarray) -> Cells:
+    density, level, variance, squares = _log_density_of(pilot, shape)
+    evidence = _log_sum(density) - np.log(density.size / len(RATIOS))
+    return _cells(pilot, exponent, np.zeros(1), density, level, variance, squares, evidence)
+
+
+def _cells(
+    pilot: Pilot,
+    exponent: np.ndarray,
+    floor: np.ndarray,
+    density: np.ndarray,
+    level: np.ndarray,
+    variance: np.ndarray,
+    squares: np.ndarray,
+    evidence: float,
+) -> Cells:
+    """Flat cells from their columns, which broadcast against the density `[…, ratio]`."""
+    probability = np.exp(density - density.max())
+    columns = np.broadcast_arrays(exponent, floor, RATIOS, probability / probability.sum(), level, variance, squares)
     rows = float(NOISE_ROWS + pilot.seeds.sum() - 1)
-    exponents, floors, ratios, probabilities, levels, variances = (each.ravel() for each in grid)
-    probabilities = probabilities / probabilities.sum()
-    return Cells(exponents, floors, ratios, probabilities, levels, variances, squares.ravel(), rows)
+    return Cells(*(column.ravel() for column in columns), rows, evidence)
+
+
+def _log_sum(density: np.ndarray) -> float:
+    top = density.max()
+    return float(top + np.log(np.exp(density - top).sum()))
 
 
 def _points(box: Box) -> tuple[np.ndarray, np.ndarray]:
@@ -98,13 +155,18 @@ def _middles(low: float, high: float, number: int) -> np.ndarray:
 
 
 def _log_density(pilot: Pilot, exponent: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Log posterior density, level, its variance over σ², and squares: `[exponent, share, ratio]`; the prior is flat.
+    """Log posterior density, level, its variance over σ², and squares: `[exponent, share, ratio]`; the prior is flat."""
+    falling = np.exp(-exponent[:, None] * np.log(pilot.sizes / pilot.sizes[-1]))
+    return _log_density_of(pilot, np.log(falling[:, None] + (share / (1 - share))[:, None]))
+
+
+def _log_density_of(pilot: Pilot, shape: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The same for log errors `[…, anchors]` up to their level, `[…, ratio]`.
 
     With `w = 1/d`, `â = Σ w (y - g) / Σ w` and `S = Σ w (y - g - â)²`, integrating `a` and `σ²` leaves
     `Π w^½ (Σ w)^-½ (scale + within + S)^{-(rows)/2}`.
     """
-    falling = np.exp(-exponent[:, None] * np.log(pilot.sizes / pilot.sizes[-1]))
-    residual = pilot.mean - np.log(falling[:, None] + (share / (1 - share))[:, None])
+    residual = pilot.mean - shape
     weight = 1 / (RATIOS[:, None] ** 2 + 1 / pilot.seeds)
     total = weight.sum(axis=1)
     level = residual @ weight.T / total

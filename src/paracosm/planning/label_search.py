@@ -28,6 +28,10 @@ class Problem(NamedTuple):
         """Variance of the gradient, `(V₀ + Q σ²(c)/r)/K`."""
         return (self.intrinsic + self.coefficient * self.fidelity.variance(cost) / repeats) / rollouts
 
+    def total(self, cost: Numbers) -> Numbers:
+        """Variance times budget in real numbers, one label of this cost on each rollout."""
+        return (self.cost_rollout + cost) * (self.intrinsic + self.coefficient * self.fidelity.variance(cost))
+
     def price(self, cost: float, repeats: float = 1) -> float:
         """What one labelled rollout costs."""
         return self.cost_rollout + repeats * cost

@@ -44,7 +44,7 @@ def _of_corollary(law: object) -> str:
     return "the dearest label wins: noise falls faster than the price rises"
 
 
-def verdict(problem: Problem, best: LabelChoice, alternatives: tuple[LabelChoice, ...], *, attained: bool) -> str:
+def verdict(problem: Problem, best: LabelChoice, alternatives: tuple[LabelChoice, ...], *, cheaper: str) -> str:
     """What to buy, what it gives, what the simple rules would lose, and what would be better still."""
     rollouts = "1 rollout" if best.rollouts == 1 else f"{best.rollouts:,} rollouts"
     how = "label each once, at" if best.repeats == 1 else f"label each {best.repeats:,} times, each time at"
@@ -54,12 +54,25 @@ def verdict(problem: Problem, best: LabelChoice, alternatives: tuple[LabelChoice
         *_noise(problem, best),
         *_stakes(best, alternatives),
     ]
+    return " ".join([*said, cheaper] if cheaper else said)
+
+
+def cheaper(problem: Problem, unlimited: float, *, attained: bool) -> str:
+    """Whether labels that cost less than the least allowed would be better still, and how far down.
+
+    `unlimited` is the best cost of one label on each rollout were all costs allowed; 0 if there is none above zero.
+    """
+    least, law = number(problem.least), problem.fidelity
+    if not attained and isinstance(law, Bounded) and problem.cost_rollout > 0:
+        return f"Cheaper labels would be better still: {least} is only the least cost considered; free ones are best."
     if not attained:
-        said.append(
-            f"Cheaper labels would be better still: {number(problem.least)} is only the least cost considered, and "
-            "there is no best price above zero."
+        return (
+            f"Cheaper labels would be better still: {least} is only the least cost considered, and there is no best "
+            "price above zero."
         )
-    return " ".join(said)
+    if unlimited < problem.least * (1 - _NEAR):
+        return f"Cheaper labels would be better still, down to {number(unlimited)}: {least} is the least cost allowed."
+    return ""
 
 
 def _noise(problem: Problem, best: LabelChoice) -> list[str]:

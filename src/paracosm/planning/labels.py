@@ -10,9 +10,8 @@ from paracosm.planning import label_words
 from paracosm.planning.fidelity import Fidelity, Law, Table
 from paracosm.planning.label_search import Choice, Problem, own_costs, search
 
-_UNBOUNDED = 1e-6
-"""Without a least cost, that share of the budget stands for "as cheap as can be"."""
-
+_BELOW = 1e-6  # labels are searched from so much of a cost that no best one lies below
+_STAND_IN = 1e-2  # and where there is no best cost above zero, that share of a price stands for "as cheap as can be"
 _AROUND = 100.0
 _MOST_LABELS = 1e10
 _POINTS = 81
@@ -46,7 +45,9 @@ def plan_labels(
     Raises:
         BadArgument: a number cannot be used, or the budget buys not one rollout.
     """
+    checks.of_kind("fidelity", fidelity, Fidelity, "a Fidelity, such as paracosm.planning.fidelity.Power,")
     if noise is not None:
+        checks.of_kind("noise", noise, GradientNoise, "a GradientNoise, or None,")
         gradient_variance, noise_coefficient = noise.intrinsic.mean, noise.coefficient.mean
     _check(budget, cost_rollout, gradient_variance, noise_coefficient)
     problem = Problem(fidelity, budget, cost_rollout, gradient_variance, noise_coefficient, 0.0, np.inf)
@@ -54,8 +55,9 @@ def plan_labels(
     repeated = least_cost is not None or isinstance(fidelity, Table)
     _check_labels(problem, repeated)
     best = search(problem, repeated=repeated)
-    attained = _attained(problem, best, repeated=repeated)
     choice = _choice(problem, best, "the best")
+    table = _table(problem, choice.cost, repeated=repeated)
+    attained = _attained(problem, table, repeated=repeated)
     alternatives = _alternatives(problem, choice)
     regime = label_words.regime(problem, choice, attained=attained)
     doubts = _doubts(problem, best, noise, repeated=repeated)
@@ -67,11 +69,16 @@ def plan_labels(
         regime=regime,
         attained=attained,
         alternatives=alternatives,
-        table=_table(problem, choice.cost, repeated=repeated),
+        table=table,
         budget=float(budget),
         noise=noise,
         warnings=label_words.warnings(problem, choice, repeated=repeated) + doubts,
-        verdict=label_words.verdict(problem, choice, alternatives, attained=attained),
+        verdict=label_words.verdict(
+            problem,
+            choice,
+            alternatives,
+            cheaper=label_words.cheaper(problem, _down_to(problem, choice), attained=attained),
+        ),
     )
 
 
@@ -105,9 +112,9 @@ def _limited(problem: Problem, least: float | None, most: float | None) -> Probl
     if not isinstance(law, Law):
         return _limited_to_table(problem, least, most)
     spare = problem.budget - problem.cost_rollout
-    lowest = problem.budget * _UNBOUNDED if least is None else least
     highest = min(spare, law.dearest, np.inf if most is None else most)
-    if spare < lowest:
+    lowest = _lowest(problem, law, highest) if least is None else least
+    if spare < lowest or spare <= 0:
         raise checks.BadArgument(
             f"the budget of {problem.budget:g} buys not one rollout: with the cheapest label one costs "
             f"{problem.price(lowest):g}."
@@ -121,6 +128,21 @@ def _limited(problem: Problem, least: float | None, most: float | None) -> Probl
     )
 
 
+def _lowest(problem: Problem, law: Law, highest: float) -> float:
+    """Where to search from if no least cost is named: below it no cost can be best.
+
+    It hangs on the law and on what a rollout costs and varies, never on the budget, but where labels are the better
+    the cheaper they are: then a hundredth of the rollout's price, else of the price at which label noise is as large
+    as the gradient's own variance, stands for the cheapest; without either the budget is the only price there is.
+    """
+    below = law.falls_below(problem.cost_rollout, problem.intrinsic, problem.coefficient)
+    if below > 0:
+        return max(_BELOW * min(below, max(highest, 0.0)), np.finfo(float).tiny)
+    prices = (problem.cost_rollout, law.cost_of_noise(problem.intrinsic, problem.coefficient))
+    price = next((price for price in prices if 0 < price < np.inf), _BELOW / _STAND_IN * problem.budget)
+    return min(_STAND_IN * min(price, law.dearest), max(highest, np.finfo(float).tiny))
+
+
 def _limited_to_table(problem: Problem, least: float | None, most: float | None) -> Problem:
     limited = problem._replace(least=0.0 if least is None else least, most=np.inf if most is None else most)
     costs = own_costs(limited)
@@ -131,13 +153,57 @@ def _limited_to_table(problem: Problem, least: float | None, most: float | None)
     return limited._replace(least=float(costs[0]), most=float(costs[-1]))
 
 
-def _attained(problem: Problem, best: Choice, *, repeated: bool) -> bool:
-    """Whether labels ten times cheaper than the cheapest allowed would not be better still."""
-    if isinstance(problem.fidelity, Table):
+def _attained(problem: Problem, table: tuple[tuple[float, ...], ...], *, repeated: bool) -> bool:
+    """Whether some price above zero is as good as the limit of labels that cost ever less, in real numbers."""
+    law = problem.fidelity
+    if not isinstance(law, Law):
         return True
-    cheaper = problem._replace(least=problem.least / 10)
-    least = float(problem.variance(*search(cheaper, repeated=repeated)))
-    return least >= float(problem.variance(*best)) * (1 - 1e-9)
+    limit, averaged = _limit_at_zero(problem, law, repeated), repeated and problem.cost_rollout > 0
+    if averaged and np.isclose(problem.least * law.variance(problem.least), law.at_zero[1], rtol=1e-12, atol=0):
+        return True  # the product counts alone, and is the same at every price
+    totals = [row[2] * problem.budget for row in table]
+    if not averaged:
+        if law.falls_below(problem.cost_rollout, problem.intrinsic, problem.coefficient) == 0:
+            return False
+        totals.append(float(problem.total(_unlimited(problem, law))))
+    return bool(min(totals) <= limit * (1 + 1e-9))
+
+
+def _unlimited(problem: Problem, law: Law) -> float:
+    """The best cost of one label on each rollout if labels could be had at any price; the least if there is none."""
+    numbers = problem.cost_rollout, problem.intrinsic, problem.coefficient
+    below = law.falls_below(*numbers)
+    if below == 0:
+        return problem.least
+    least = max(_BELOW * min(below, problem.least), np.finfo(float).tiny)
+    return float(law.best_cost(*numbers, least, problem.most))
+
+
+def _down_to(problem: Problem, best: LabelChoice) -> float:
+    """How far below the least cost allowed labels would become better still; that cost where they would not."""
+    law = problem.fidelity
+    if not isinstance(law, Law) or best.repeats > 1 or best.cost > problem.least * (1 + 1 / best.rollouts):
+        return problem.least
+    cost = _unlimited(problem, law)
+    gains = problem.total(cost) < problem.total(problem.least) * (1 - 1e-9)
+    return cost if gains else problem.least
+
+
+def _limit_at_zero(problem: Problem, law: Law, repeated: bool) -> float:
+    """The limit of price times variance of one rollout as labels cost ever less.
+
+    With repeats, `m = r c` is what the labels of a rollout cost, and `(c₀ + m)(V₀ + Q c σ²(c)/m)` is least at
+    `m = sqrt(c₀ Q c σ²/V₀)`, or at all that the budget leaves.
+    """
+    variance, product = (problem.coefficient * value if problem.coefficient else 0.0 for value in law.at_zero)
+    rollout, own = problem.cost_rollout, problem.intrinsic
+    if rollout == 0:
+        return product
+    if not repeated or not np.isfinite(product):
+        return rollout * (own + variance)
+    spare = problem.budget - rollout
+    money = min(np.sqrt(rollout * product / own), spare) if own > 0 else spare
+    return float((rollout + money) * (own + product / money)) if money > 0 else rollout * own
 
 
 def _choice(problem: Problem, one: Choice, why: str) -> LabelChoice:
@@ -161,8 +227,13 @@ def _alternatives(problem: Problem, best: LabelChoice) -> tuple[LabelChoice, ...
     ]
     if best.repeats > 1:
         rules.insert(0, _choice(problem, search(problem, repeated=False), "the best without repeats"))
-    same = best.cost, best.rollouts, best.repeats
-    return tuple(rule for rule in rules if (rule.cost, rule.rollouts, rule.repeats) != same)
+    return tuple(rule for rule in rules if not _same(rule, best))
+
+
+def _same(rule: LabelChoice, best: LabelChoice) -> bool:
+    """Whether they are one choice, but for money that is left over."""
+    counts = rule.rollouts == best.rollouts and rule.repeats == best.repeats
+    return counts and bool(abs(best.cost - rule.cost) < 1e-3 * best.cost)
 
 
 def _table(problem: Problem, best: float, *, repeated: bool) -> tuple[tuple[float, ...], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -67,8 +68,9 @@ def plan(
         BadArgument: prices, weights, counts or the budget describe no purchase.
         BadData: a curve cannot support a plan, in one sentence that says why.
     """
-    checks.at_least("the seed", seed, 0)
-    routes = (weights,) if isinstance(weights, Weights) else tuple(weights)
+    checks.count("the seed", seed, 0)
+    routes = _routes(weights)
+    checks.of_kind("curves", curves, Mapping, "a mapping of 'dynamics' and 'reward' to a Curve each")
     held = owned_counts(curves, owned)
     fits = _fits(curves, routes)
     offers = _offers(cost_dynamics, cost_reward, cost_joint, sources, lots)
@@ -107,6 +109,14 @@ def plan(
     )
 
 
+def _routes(weights: Any) -> tuple[Weights, ...]:
+    checks.of_kind("weights", weights, (Weights, list, tuple), "a Weights or a sequence of them")
+    routes = (weights,) if isinstance(weights, Weights) else tuple(weights)
+    for i, route in enumerate(routes):
+        checks.of_kind(f"weights[{i}]", route, Weights, "a Weights")
+    return routes
+
+
 def _fits(curves: Mapping[Bought, Curve], routes: Sequence[Weights]) -> tuple[Posterior, Posterior]:
     if not routes:
         raise checks.BadArgument("no weights are given; what a unit of each error costs in return is needed.")
@@ -122,6 +132,7 @@ def owned_counts(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None
     for part in PARTS:
         if part not in curves:
             raise checks.BadData(f"there is no learning curve of {part}; one of dynamics and one of reward are needed.")
+        checks.of_kind(f"curves[{part!r}]", curves[part], Curve, "a Curve")
     largest = {part: max(anchor.samples for anchor in curves[part].anchors) for part in PARTS}
     held = {part: int((owned or largest).get(part, largest[part])) for part in PARTS}
     for part, count in held.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
 
@@ -12,6 +13,7 @@ from paracosm.core import checks
 from paracosm.core.decisions import Anchor, Bought, Curve, Unit
 
 NEEDED = ("part", "samples", "error")
+MOST_SAMPLES = 1e15  # counts beyond it are not exact in floating point once they are multiplied
 
 
 def read_curves(path: Path, unit: Unit) -> dict[Bought, Curve]:
@@ -25,37 +27,74 @@ def read_curves(path: Path, unit: Unit) -> dict[Bought, Curve]:
     """
     if not path.is_file():
         raise checks.Missing(f"{path} does not exist; a CSV file with columns part,samples,error[,seed] is needed.")
+    rows = read_rows(path, NEEDED, "part, samples and error are needed")
+    found = [_row(path, line, row) for line, row in rows]
+    return _by_part(path, found, seeded=any("seed" in row for _, row in rows), unit=unit)
+
+
+def read_rows(path: Path, needed: Sequence[str], what: str) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file by column, each with its number of a line; empty lines are left out.
+
+    Args:
+        path: The file.
+        needed: Columns that it must have.
+        what: The end of the sentence for a file without them.
+
+    Raises:
+        BadData: if it is no text, lacks a column, gives one twice, or has a row with more or fewer cells than columns.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise checks.BadData(f"{path} cannot be read as text ({type(error).__name__}); a CSV file is needed.") from None
-    with io.StringIO(text, newline="") as file:
-        table = csv.DictReader(file, skipinitialspace=True)
-        missing = [name for name in NEEDED if name not in (table.fieldnames or ())]
-        if missing:
-            found = ", ".join(table.fieldnames or ()) or "none"
-            raise checks.BadData(f"{path} has columns {found}; part, samples and error are needed.")
-        rows = [_row(path, table.line_num, row) for row in table]
-    return _by_part(path, rows, seeded="seed" in (table.fieldnames or ()), unit=unit)
+        table = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+        lines = [(table.line_num, cells) for cells in table if cells]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise checks.BadData(f"{path} cannot be read as a CSV file ({type(error).__name__}: {error}).") from None
+    heads = [name.strip() for name in lines[0][1]] if lines else []
+    missing = [name for name in needed if name not in heads]
+    if missing:
+        raise checks.BadData(f"{path} has columns {', '.join(heads) or 'none'}; {what}.")
+    twice = [name for name in dict.fromkeys(heads) if heads.count(name) > 1]
+    if twice:
+        raise checks.BadData(
+            f"{path}, line {lines[0][0]}: the column {twice[0]!r} is given twice; one of each is needed."
+        )
+    for line, cells in lines[1:]:
+        if len(cells) != len(heads):
+            raise checks.BadData(
+                f"{path}, line {line}: {len(cells)} cells where there are {len(heads)} columns; as many are needed, and "
+                "numbers have decimal points, no commas."
+            )
+    return [(line, dict(zip(heads, cells, strict=True))) for line, cells in lines[1:]]
 
 
-def _row(path: Path, line: int, row: dict[str, str | None]) -> tuple[Bought, Anchor]:
-    part = (row["part"] or "").strip()
+def _row(path: Path, line: int, row: dict[str, str]) -> tuple[Bought, Anchor]:
+    part = row["part"].strip()
     if part not in get_args(Bought):
         raise checks.BadData(f"{path}, line {line}: part is {part!r}; it must be 'dynamics' or 'reward'.")
-    samples, error = (_number(path, line, name, row[name]) for name in ("samples", "error"))
-    seed = _number(path, line, "seed", row["seed"]) if "seed" in row else 0
+    samples, error = (read_number(path, line, name, row[name]) for name in ("samples", "error"))
+    seed = read_number(path, line, "seed", row["seed"]) if "seed" in row else 0
     for name, value in (("samples", samples), ("seed", seed)):
         if value != int(value):
             raise checks.BadData(f"{path}, line {line}: {name} is {value:g}; a whole number is needed.")
+    for name, value, most in (("samples", samples, MOST_SAMPLES), ("seed", seed, MOST_SAMPLES)):
+        if abs(value) > most:
+            raise checks.BadData(f"{path}, line {line}: {name} is {value:g}; it must be at most {most:g}.")
     return cast(Bought, part), Anchor(int(samples), error, int(seed))
 
 
-def _number(path: Path, line: int, name: str, text: str | None) -> float:
+def read_number(path: Path, line: int, name: str, text: str) -> float:
+    """The finite number in a cell.
+
+    Raises:
+        BadData: naming the line.
+    """
     try:
-        value = float(text or "")
+        value = float(text)
+        if "_" in text:
+            raise ValueError
     except ValueError:
-        raise checks.BadData(f"{path}, line {line}: {name} is {text!r}; a number is needed.") from None
+        hint = " with a decimal point" if "," in text else ""
+        raise checks.BadData(f"{path}, line {line}: {name} is {text!r}; a number{hint} is needed.") from None
     if not abs(value) < float("inf"):
         raise checks.BadData(f"{path}, line {line}: {name} is {value:g}; a finite number is needed.")
     return value

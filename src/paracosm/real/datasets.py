@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import importlib
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeVar
 
 import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.files import whole
+from paracosm.core.files import read_arrays, whole
 from paracosm.real.columns import COLUMNS, from_columns
+from paracosm.real.d4rl import from_d4rl
+
+T = TypeVar("T")
 
 _HDF5 = (".h5", ".hdf5")
+_MOST_BYTES = 2**36  # of one column: a damaged size would otherwise be allocated
 
 
 def load(where: str | Path) -> Dataset:
@@ -24,15 +28,15 @@ def load(where: str | Path) -> Dataset:
     Args:
         where: a file ending in `.npz`, `.h5` or `.hdf5`, or `minari:NAME` for a data set that Minari keeps
             (`MINARI_DATASETS_PATH` says where). An HDF5 file may have D4RL's flat layout: `observations`, `actions`,
-            `rewards`, `terminals`, and if there are any `timeouts` and `next_observations`. Where the latter are
-            missing, the last step of each episode is left out: its next state is not known.
+            `rewards`, `terminals`, and `timeouts`, `next_observations` or both: see `from_d4rl`.
 
     Returns:
         The rows as they were saved; what others recorded counts as bought whole.
 
     Raises:
         Missing: there is no such file or data set, or an extra is not installed.
-        BadData: columns are missing, do not fit together or hold NaN or infinity.
+        BadData: the file is damaged, or columns are missing, do not fit together or hold what cannot be used; the
+            sentence names column and row.
         Unsupported: the kind of file or of observations is not handled.
     """
     where = str(where)
@@ -86,58 +90,38 @@ def _minari(where: str) -> ModuleType:
     return importlib.import_module("paracosm.real.minari")
 
 
-def _load_npz(path: Path) -> Dataset:
+def reading(call: Callable[[], T], where: str, needed: str) -> T:
+    """What a library reads from a file.
+
+    Raises:
+        BadData: it cannot; damaged files make such libraries fail with nearly anything.
+        ParacosmError: whatever of ours was raised, unchanged.
+    """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            columns = dict(file)
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise checks.BadData(f"{path} is not an npz file of plain arrays: {error}.") from error
-    return from_columns(columns, str(path))
+        return call()
+    except checks.ParacosmError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        raise checks.BadData(f"{where} is not {needed}: {reason}.") from error
+
+
+def _load_npz(path: Path) -> Dataset:
+    return from_columns(read_arrays(path, "a data set is needed"), str(path))
 
 
 def _load_hdf5(path: Path) -> Dataset:
     h5py = extra("h5py", "hdf5", str(path))
-    try:
+
+    def read() -> dict[str, np.ndarray]:
         with h5py.File(path, "r") as file:
-            columns = {name: values[()] for name, values in file.items() if isinstance(values, h5py.Dataset)}
-    except OSError as error:
-        raise checks.BadData(f"{path} is not an HDF5 file: {error}.") from error
-    return _from_d4rl(columns, str(path)) if "observations" in columns else from_columns(columns, str(path))
+            return {name: _column(values) for name, values in file.items() if isinstance(values, h5py.Dataset)}
+
+    columns = reading(read, str(path), "an HDF5 file that can be read")
+    return from_d4rl(columns, str(path)) if "observations" in columns else from_columns(columns, str(path))
 
 
-def _from_d4rl(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
-    if lacking := [name for name in ("actions", "rewards", "terminals") if name not in columns]:
-        raise checks.BadData(f"{where} has observations, as D4RL's files do, but lacks {', '.join(lacking)}.")
-    state, rows = columns["observations"], len(columns["observations"])
-    for name in ("actions", "rewards", "terminals", "timeouts", "next_observations"):
-        if name in columns and len(columns[name]) != rows:
-            raise checks.BadData(f"{where} has {len(columns[name])} {name} and {rows} observations.")
-    terminated = columns["terminals"].astype(bool)
-    stops = terminated | columns.get("timeouts", np.zeros(rows)).astype(bool)
-    stops[-1:] = True
-    next_state = columns.get("next_observations")
-    if next_state is None:
-        next_state, known = np.roll(state, -1, axis=0), ~stops
-    else:
-        stops[:-1] |= (next_state[:-1] != state[1:]).any(axis=-1)
-        known = np.ones(rows, bool)
-    starts = np.flatnonzero(np.append(True, stops[:-1]))
-    episode = np.cumsum(np.append(True, stops[:-1])) - 1
-    lived = {
-        "state": state,
-        "action": columns["actions"],
-        "next_state": next_state,
-        "reward": columns["rewards"],
-        "terminated": terminated,
-        "episode": episode,
-        "time": np.arange(rows) - starts[episode],
-    }
-    return _bought_whole({name: values[known] for name, values in lived.items()}, where)
-
-
-def _bought_whole(columns: dict[str, np.ndarray], where: str) -> Dataset:
-    """Steps in order, all of which are owned; an episode that did not terminate is truncated where it stops."""
-    episode, bought = columns["episode"], np.ones(len(columns["episode"]), bool)
-    truncated = np.append(episode[1:] != episode[:-1], bought[:1]) & ~columns["terminated"]
-    marks = {"truncated": truncated, "has_transition": bought, "has_label": bought.copy()}
-    return from_columns({**columns, **marks}, where)
+def _column(values: Any) -> np.ndarray:
+    if values.nbytes > _MOST_BYTES:
+        raise ValueError(f"{values.name} claims {values.nbytes} bytes")
+    return np.asarray(values[()])

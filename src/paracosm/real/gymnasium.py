@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +18,27 @@ from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy, modes, samples
 from paracosm.core.types import Array, PRNGKey
-from paracosm.real import spaces
-from paracosm.real.source import BadStep, Collection, Evaluation, Progress, Source, shares, state_scale
-from paracosm.real.workers import Lanes, Rows, open_lanes
+from paracosm.real import boundary, spaces
+from paracosm.real.boundary import Fault
+from paracosm.real.seeding import demand_working, ignores_seed
+from paracosm.real.source import (
+    Acting,
+    BadStep,
+    Collection,
+    Evaluation,
+    Progress,
+    Source,
+    ordered,
+    remaining,
+    shares,
+    stack,
+    state_scale,
+)
+from paracosm.real.workers import Answers, Lanes, Rows, open_lanes
 
 Act = Callable[[np.ndarray, np.ndarray, np.ndarray], Any]  # (states, episodes, times) -> actions, a lane a row
+
+_LOOK = 10  # steps of the first look
 
 _START, _ACTIONS = 0, 1  # what an episode's random numbers are for
 
@@ -43,38 +61,49 @@ class HostSource(Source):
             Unsupported: its spaces are not a one-dimensional Box observed and a bounded Box or Discrete acted on.
             BadArgument: it has no time limit and no horizon is given, or its limit is below the horizon.
         """
-        self.name, self.steps, self._factory = name, 0, factory
-        env = factory()
+        self.name, self.steps, self._factory = name, 0, functools.partial(boundary.built, factory, name)
+        env = self._factory()
         try:
-            self.state_size = spaces.state_size(name, env.observation_space)
-            self.action = spaces.action_space(name, env.action_space)
-            self.horizon = spaces.horizon(name, env, horizon)
-            self._type, self._first = env.action_space.dtype, getattr(env.action_space, "start", 0)
+            observed, acted = spaces.of(name, env)
+            self.state_size = spaces.state_size(name, observed)
+            self.action = spaces.action_space(name, acted)
+            limit = spaces.limit(env)
+            self.limit, self.horizon = spaces.playable(limit), spaces.horizon(name, limit, horizon)
+            self._type, self._first = acted.dtype, int(getattr(acted, "start", 0))
+            actions = self._typed(_Random(self.action, _LOOK, 0).draw(0))
+            demand_working(name, env, actions[0], self.state_size)
+            if ignores_seed(env, actions, self.state_size):
+                self.remarks = (
+                    f"{name} does not repeat an episode from the same seed and actions; its numbers cannot be had"
+                    " again, and --workers may change them.",
+                )
         finally:
-            env.close()
+            with contextlib.suppress(Exception, SystemExit):
+                env.close()
 
-    def spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+    def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
         return Spec(self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon)
 
     def _collect(self, asked: Collection, progress: Progress) -> Dataset:
-        share, seed = shares(asked.steps), asked.seed
+        seed = asked.seed
         act = _Random(self.action, self.horizon, seed) if asked.policy is None else _sampling(asked.policy, seed)
-        with open_lanes(self._factory, len(share), asked.workers) as lanes:
-            working = _Working(self, lanes, seed, share, asked.first_episode)
-            while working.taken.sum() < asked.steps:
+        count = len(shares(asked.steps))
+        with open_lanes(self._factory, count, self.state_size, asked.workers) as lanes:
+            working = _Working(self, lanes, asked)
+            while working.left:
                 working.tick(act)
-                progress(int(working.taken.sum()), asked.steps)
+                progress(asked.steps - working.left, asked.steps)
         return working.dataset()
 
     def _evaluate(self, asked: Evaluation, progress: Progress) -> Trajectory:
         policy, episodes, horizon = asked.policy, asked.episodes, asked.horizon
-        act = _sampling(policy, asked.seed) if asked.sampled else lambda states, *_: modes(policy, states)
+        act = _sampling(policy, asked.seed) if asked.sampled else _mode(policy)
         seeds, alive, columns = asked.first_seed + np.arange(episodes), np.ones(episodes, bool), []
-        with open_lanes(self._factory, episodes, 1) as lanes:
-            state = self.start(lanes, np.arange(episodes), seeds)
-            self._demand_finite(state, np.zeros(episodes), 0)
+        with open_lanes(self._factory, episodes, self.state_size, 1) as lanes:
+            everyone = np.arange(episodes)
+            state = self._demand(lanes.reset(everyone, seeds), everyone, "at the start of").rows[0]
             for time in range(horizon):
-                action = self.recorded(act(state, seeds, np.full(episodes, time)))
+                action = self.recorded(act(state, seeds, np.full(episodes, time)), episodes)
                 next_state, reward, terminated, truncated = self._advance(lanes, state, action, alive, time)
                 truncated = alive & ~terminated & (truncated | (time == horizon - 1))
                 columns.append((state, action, next_state, reward, terminated, truncated, alive))
@@ -82,75 +111,77 @@ class HostSource(Source):
                 progress(time + 1, horizon)
         return Trajectory(*(np.stack(column, axis=1) for column in zip(*columns, strict=True)))
 
-    def start(self, lanes: Lanes, which: np.ndarray, seeds: np.ndarray) -> Float[np.ndarray, "lane state"]:
-        """Start episodes in the lanes `which`."""
-        states = lanes.reset(which, seeds)
-        checks.shape(f"A batch of first observations of {self.name}", states, (len(which), self.state_size))
-        return states
-
-    def step(self, lanes: Lanes, which: np.ndarray, action: np.ndarray) -> Rows:
+    def step(self, lanes: Lanes, which: np.ndarray, action: np.ndarray) -> Answers:
         """Step the lanes `which` with their rows of `action`, and count them."""
         self.steps += len(which)
-        after = lanes.step(which, action[which].astype(self._type) + self._first)
-        checks.shape(f"A batch of observations of {self.name}", after[0], (len(which), self.state_size))
-        return after
+        return lanes.step(which, self._typed(action[which]))
 
-    def recorded(self, action: Any) -> np.ndarray:
-        """Actions as they are recorded: finite float32, or int32."""
-        checks.finite("A batch of the policy's actions", action)
-        return np.asarray(action, np.int32 if isinstance(self.action, Discrete) else np.float32)
+    def recorded(self, action: Any, count: int) -> np.ndarray:
+        """`count` actions as they are recorded: finite float32 `[count, action]`, or int32 `[count]` from 0.
 
-    def complaint(self, next_state: np.ndarray, reward: np.float64, time: int, episode: str) -> str:
-        """The sentence about a step that gave NaN or infinity."""
-        what, value = ("reward", reward) if np.isfinite(next_state).all() else ("observation", next_state)
-        return f"{self.name} gave the {what} {value} at step {time} of {episode}; every entry must be finite."
+        Raises:
+            BadData: they have another shape or kind, or a discrete one is not in the space.
+        """
+        values = spaces.numeric("A batch of the policy's actions", action)
+        if isinstance(self.action, Discrete):
+            return spaces.discrete(self.name, values, count, self.action, self._first)
+        if self.action.size == 1 and values.shape == (count,):
+            values = values[:, None]
+        checks.shape("A batch of the policy's actions", values, (count, self.action.size))
+        return values.astype(np.float32)
+
+    def _typed(self, action: Any) -> Any:
+        """Actions as the environment takes them."""
+        return np.asarray(action).astype(self._type) + self._first
 
     def _advance(self, lanes: Lanes, state: np.ndarray, action: np.ndarray, alive: np.ndarray, time: int) -> Rows:
         """Step the living; the others' state stays and their reward is 0."""
         next_state, reward = state.copy(), np.zeros(len(state))
         terminated, truncated = np.zeros((2, len(state)), bool)
         if (which := np.flatnonzero(alive)).size:
-            after = self.step(lanes, which, action)
-            next_state[which], reward[which], terminated[which], truncated[which] = after
-            self._demand_finite(next_state, reward, time)
+            after = self._demand(self.step(lanes, which, action), which, f"at step {time} of")
+            next_state[which], reward[which], terminated[which], truncated[which] = after.rows
         return next_state, reward, terminated, truncated
 
-    def _demand_finite(self, state: np.ndarray, reward: np.ndarray, time: int) -> None:
-        if not (sound := _sound(state, reward)).all():
-            lane = int(np.argmin(sound))
-            raise checks.BadData(self.complaint(state[lane], reward[lane], time, f"evaluation episode {lane}"))
+    def _demand(self, answers: Answers, which: np.ndarray, place: str) -> Answers:
+        for row, fault in answers.faults.items():
+            raise checks.BadData(fault.sentence(self.name, f"{place} evaluation episode {which[row]}"))
+        return answers
 
 
 class _Working:
     """Lanes at work: each lives through its episodes until its share of the steps is taken."""
 
-    def __init__(self, source: HostSource, lanes: Lanes, seed: int, share: np.ndarray, first_episode: int) -> None:
-        everyone = np.arange(len(share))
-        self._source, self._lanes, self._seed, self._share = source, lanes, seed, share
-        self.taken, self._time = np.zeros((2, len(share)), np.int64)
-        self._episode = first_episode + everyone
-        self._state = np.zeros((len(share), source.state_size), np.float32)
-        self._rows: list[Rows] = []
-        self._begin(everyone)
+    def __init__(self, source: HostSource, lanes: Lanes, asked: Collection) -> None:
+        self._source, self._lanes, self._seed = source, lanes, asked.seed
+        self._share, self._episode = remaining(asked)  # steps that a lane has yet to take, and its present episode
+        self._time = np.zeros(len(self._share), np.int64)
+        self._state = np.zeros((len(self._share), source.state_size), np.float32)
+        self._before, self._rows = asked.before, list[Rows]()
+        self._begin(np.flatnonzero(self._share))
+
+    @property
+    def left(self) -> int:
+        """Steps that all lanes have yet to take."""
+        return int(self._share.sum())
 
     def tick(self, act: Act) -> None:
         """Take one step in every lane that has steps left."""
-        live = np.flatnonzero(self.taken < self._share)
-        action = self._source.recorded(act(self._state, self._episode, self._time))
-        next_state, reward, terminated, truncated = self._source.step(self._lanes, live, action)
+        live = np.flatnonzero(self._share)
+        action = self._source.recorded(act(self._state, self._episode, self._time), len(self._share))
+        rows, faults = self._source.step(self._lanes, live, action)
         before = self._episode[live], self._time[live], self._state[live], action[live]
-        sound = _sound(next_state, reward)
+        sound = ~np.isin(np.arange(len(live)), list(faults))
+        next_state, reward, terminated, truncated = rows
         self._rows.append(tuple(column[sound] for column in (*before, next_state, reward, terminated)))
-        if not sound.all():
-            bad = int(np.argmin(sound))
-            self._stop(int(live[bad]), next_state[bad], reward[bad])
+        self._stop_at(faults, live, "at step {time} of episode {episode}")
         self._state[live] = next_state
         self._time[live] += 1
-        self.taken[live] += 1
+        self._share[live] -= 1
         over = terminated | truncated | (self._time[live] == self._source.horizon)
-        live = live[over & (self.taken < self._share)[live]]
-        self._episode[live] += len(self._share)
-        self._begin(live)
+        ready = live[over & (self._share[live] > 0)]
+        self._episode[ready] += len(self._share)
+        self._begin(ready)
 
     def dataset(self) -> Dataset:
         """What was recorded, in the order of (episode, time); an episode that did not terminate is truncated."""
@@ -159,8 +190,9 @@ class _Working:
         episode, time, state, action, next_state, reward, terminated = (column[order] for column in columns)
         last = np.append(episode[1:] != episode[:-1], True)
         bought = np.ones(len(episode), bool)
-        truncated = last & ~terminated
-        return Dataset(state, action, next_state, reward, terminated, truncated, episode, time, bought, bought.copy())
+        ends = terminated, last & ~terminated
+        rows = Dataset(state, action, next_state, reward, *ends, episode, time, bought, bought.copy())
+        return rows if self._before is None else ordered(stack([self._before, rows]))
 
     def _begin(self, lanes: np.ndarray) -> None:
         if not lanes.size:
@@ -168,19 +200,18 @@ class _Working:
         sequences = [_seed(self._seed, episode, _START) for episode in self._episode[lanes].tolist()]
         seeds = np.array([sequence.generate_state(1)[0] for sequence in sequences])
         self._time[lanes] = 0
-        self._state[lanes] = self._source.start(self._lanes, lanes, seeds)
-        nothing = np.zeros(len(lanes))
-        if not (sound := _sound(self._state[lanes], nothing)).all():
-            bad = int(lanes[np.argmin(sound)])
-            self._stop(bad, self._state[bad], nothing[0])
+        (state,), faults = self._lanes.reset(lanes, seeds)
+        self._stop_at(faults, lanes, "at the start of episode {episode}")
+        self._state[lanes] = state
 
-    def _stop(self, lane: int, observation: np.ndarray, reward: np.float64) -> None:
-        message = self._source.complaint(observation, reward, int(self._time[lane]), f"episode {self._episode[lane]}")
-        raise BadStep(message, self.dataset() if sum(len(row[0]) for row in self._rows) else None)
+    def _stop_at(self, faults: dict[int, Fault], lanes: np.ndarray, place: str) -> None:
+        """Stop at the first fault, if there is one, with what was recorded until then."""
+        for row, fault in faults.items():
+            where = place.format(time=self._time[lanes[row]], episode=self._episode[lanes[row]])
+            raise BadStep(fault.sentence(self._source.name, where), self._partial())
 
-
-def _sound(state: np.ndarray, reward: np.ndarray) -> np.ndarray:
-    return np.isfinite(state).all(axis=1) & np.isfinite(reward)
+    def _partial(self) -> Dataset | None:
+        return self.dataset() if any(len(rows[0]) for rows in self._rows) else self._before
 
 
 class _Random:
@@ -192,11 +223,12 @@ class _Random:
 
     def __call__(self, states: np.ndarray, episodes: np.ndarray, times: np.ndarray) -> np.ndarray:
         for lane in np.flatnonzero(times == 0).tolist():
-            self._episodes[lane] = self._draw(int(episodes[lane]))
+            self._episodes[lane] = self.draw(int(episodes[lane]))
         within = times % self._horizon  # a lane that has spent its share may stand one step past the end
         return np.stack([self._episodes[lane][time] for lane, time in enumerate(within)])
 
-    def _draw(self, episode: int) -> np.ndarray:
+    def draw(self, episode: int) -> np.ndarray:
+        """The actions of a whole episode, `[horizon, ...]`."""
         generator = np.random.default_rng(_seed(self._seed, episode, _ACTIONS))
         if isinstance(self._space, Discrete):
             return generator.integers(self._space.n, size=self._horizon)
@@ -204,9 +236,18 @@ class _Random:
         return low + (high - low) * generator.random((self._horizon, len(low)), np.float32)
 
 
-def _sampling(policy: Policy, seed: int) -> Act:
+def _sampling(policy: Acting, seed: int) -> Act:
+    if not isinstance(policy, Policy):
+        return _mode(policy)
     key = jax.random.key(seed)
     return lambda states, episodes, times: _sample(policy, states, key, episodes, times)
+
+
+def _mode(policy: Acting) -> Act:
+    """A policy's mode; a plain function takes one observation after the other, each its own copy."""
+    if isinstance(policy, Policy):
+        return lambda states, *_: modes(policy, states)
+    return lambda states, *_: [boundary.acted(policy, state.copy()) for state in states]
 
 
 @eqx.filter_jit

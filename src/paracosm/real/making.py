@@ -17,6 +17,7 @@ from typing import Any
 import gymnasium
 
 from paracosm.core import checks
+from paracosm.real import boundary
 
 _log = logging.getLogger("paracosm.mujoco")
 
@@ -118,8 +119,12 @@ def _imported(module: str) -> Any:
         sys.path.insert(0, os.getcwd())
     try:
         return importlib.import_module(module)
-    except (ImportError, ValueError, TypeError, SyntaxError) as error:
+    except (ImportError, ValueError, SyntaxError) as error:
         raise checks.Missing(f"The module {module!r} cannot be imported: {error}.") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # importing runs the module's code
+        raise checks.Missing(f"The module {module!r} cannot be imported: it {boundary.happened(error)}.") from error
 
 
 def _dependency(env: str, message: str) -> str:

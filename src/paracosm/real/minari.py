@@ -13,7 +13,9 @@ from minari.dataset.minari_dataset import parse_dataset_id
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.real.columns import from_columns
+from paracosm.real.columns import demand_within, flags, from_columns, single
+from paracosm.real.datasets import reading
+from paracosm.real.spaces import playable
 
 _MARKS = ("truncated", "episode", "time", "has_transition", "has_label")  # what Minari has no place for
 _PREFIX = "paracosm_"
@@ -26,15 +28,23 @@ def load(name: str) -> Dataset:
         Missing: Minari does not have it on this machine.
         Unsupported: its observations or actions are not arrays of one dimension a step.
     """
+    where = f"minari:{name}"
     try:
-        recorded = minari.load_dataset(name)
-    except FileNotFoundError as error:
-        raise checks.Missing(f"Minari has no data set {name!r} on this machine: minari download {name}.") from error
-    first = int(getattr(recorded.action_space, "start", 0))
-    parts = [_steps(episode, first, name) for episode in recorded.iterate_episodes()]
+        recorded = reading(lambda: minari.load_dataset(name), where, "a data set that Minari can read")
+    except checks.BadData as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise checks.Missing(f"Minari has no data set {name!r} on this machine: minari download {name}.") from error
+        raise
+    space, limit = recorded.action_space, _time_limit(recorded)
+    episodes = reading(lambda: list(recorded.iterate_episodes()), where, "a data set that Minari can read")
+    parts = [_steps(episode, space, limit, f"{where}, episode {episode.id},") for episode in episodes]
     if not parts:
-        raise checks.BadData(f"minari:{name} holds no episodes.")
-    return from_columns({key: np.concatenate([part[key] for part in parts]) for key in parts[0]}, f"minari:{name}")
+        raise checks.BadData(f"{where} holds no episodes.")
+
+    def joined() -> dict[str, np.ndarray]:
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+    return from_columns(reading(joined, where, "a data set of episodes of one shape"), where)
 
 
 def save(dataset: Dataset, name: str) -> None:
@@ -65,20 +75,57 @@ def save(dataset: Dataset, name: str) -> None:
             raise checks.Missing(f"Recording minari:{name} needs pip install 'paracosm[minari]' ({error}).") from error
 
 
-def _steps(episode: Any, first: int, name: str) -> dict[str, np.ndarray]:
+def _steps(episode: Any, space: Any, limit: int | None, where: str) -> dict[str, np.ndarray]:
     observations, actions = episode.observations, episode.actions
     if not isinstance(observations, np.ndarray) or observations.ndim != 2 or not isinstance(actions, np.ndarray):
-        raise checks.Unsupported(
-            f"minari:{name} holds other things than one-dimensional arrays; only they are supported."
+        raise checks.Unsupported(f"{where} holds other things than one-dimensional arrays; only they are supported.")
+    rewards = single(np.asarray(episode.rewards), "rewards", where)
+    steps = len(rewards)
+    lengths = {
+        "observations": len(observations) - 1,
+        "actions": len(actions),
+        "terminations": np.size(episode.terminations),
+        "truncations": np.size(episode.truncations),
+    }
+    for name, length in lengths.items():
+        if length != steps:
+            extra = " (one more than steps)" if name == "observations" else ""
+            found = length + 1 if extra else length
+            needed = steps + 1 if extra else steps
+            raise checks.BadData(f"{where} has {found} {name} and {steps} rewards; {needed} are needed{extra}.")
+    if limit is not None and steps > limit:
+        raise checks.BadData(
+            f"{where} has {steps} steps, and its environment ends episodes at {limit}; several were recorded as one."
         )
+    _demand_actions(actions, space, where)
+    first = int(getattr(space, "start", 0))
     return {
         "state": observations[:-1],
         "action": actions - first if np.issubdtype(actions.dtype, np.integer) else actions,
         "next_state": observations[1:],
-        "reward": episode.rewards,
-        "terminated": episode.terminations,
+        "reward": rewards,
+        "terminated": flags(np.asarray(episode.terminations), "terminations", where),
         **_marks(episode),
     }
+
+
+def _demand_actions(actions: np.ndarray, space: Any, where: str) -> None:
+    """Actions lie in the data set's own action space."""
+    if isinstance(space, spaces.Discrete):
+        low, high = int(space.start), int(space.start + space.n - 1)
+    elif isinstance(space, spaces.Box):
+        low, high = space.low, space.high
+    else:
+        return
+    demand_within(actions, low, high, "actions", where)
+
+
+def _time_limit(recorded: Any) -> int | None:
+    """The time limit of the environment that was recorded, where the data set names it."""
+    try:
+        return playable(recorded.spec.env_spec.max_episode_steps)
+    except AttributeError:
+        return None
 
 
 def _marks(episode: Any) -> dict[str, np.ndarray]:

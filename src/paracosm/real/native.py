@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -12,11 +14,12 @@ from jaxtyping import Float, Key, UInt
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.mdp import MDP, Spec
-from paracosm.core.policy import Mode, Policy, Uniform
+from paracosm.core.mdp import MDP, Discrete, Spec
+from paracosm.core.policy import Deterministic, Mode, Policy, Uniform
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Array
-from paracosm.real.source import BadStep, Collection, Evaluation, Progress, Source, shares, stack
+from paracosm.real import boundary, spaces
+from paracosm.real.source import Acting, BadStep, Collection, Evaluation, Progress, Source, ordered, remaining, stack
 
 
 class SystemSource(Source):
@@ -29,19 +32,18 @@ class SystemSource(Source):
         """Take `mdp` as the real world, with episodes of `horizon` steps (its spec's if None)."""
         self.name, self.steps, self.mdp = name, 0, mdp
         self.state_size, self.action = mdp.spec.state_size, mdp.spec.action
-        self.horizon = mdp.spec.horizon if horizon is None else horizon
-        checks.at_least("horizon", self.horizon, 1)
+        self.limit = None  # of an MDP the horizon is a matter of choice
+        self.horizon = spaces.horizon(name, None, mdp.spec.horizon if horizon is None else horizon)
+        _demand_parts(mdp, name)
 
-    def spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+    def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
         return dataclasses.replace(self.mdp.spec, horizon=self.horizon)
 
     def _collect(self, asked: Collection, progress: Progress) -> Dataset:
-        steps, first_episode = asked.steps, asked.first_episode
-        policy = Uniform(self.action) if asked.policy is None else asked.policy
-        left, parts, key = shares(steps), [], jax.random.key(asked.seed)
-        lanes = np.arange(len(left))
+        policy = Uniform(self.action) if asked.policy is None else self._traced(asked.policy)
+        left, episodes = remaining(asked)
+        parts, key = [] if asked.before is None else [asked.before], jax.random.key(asked.seed)
         while left.any():
-            episodes = first_episode + len(left) * len(parts) + lanes
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, episodes)
             lived = _play(self.mdp, policy, keys, 0, self.horizon)
             alive = np.asarray(lived.alive)
@@ -51,13 +53,15 @@ class SystemSource(Source):
             if (wanted & sound).any():
                 parts.append(_rows(lived, wanted & sound, episodes))
             if not sound.all():
-                raise BadStep(self._complaint(lived, sound, episodes), stack(parts) if parts else None)
+                raise BadStep(self._complaint(lived, sound, episodes), ordered(stack(parts)) if parts else None)
             left = left - wanted.sum(axis=1)
-            progress(steps - int(left.sum()), steps)
-        return stack(parts)
+            episodes = episodes + len(left)
+            progress(asked.steps - int(left.sum()), asked.steps)
+        return ordered(stack(parts))
 
     def _evaluate(self, asked: Evaluation, progress: Progress) -> Trajectory:
-        policy = asked.policy if asked.sampled else Mode(asked.policy)
+        policy = self._traced(asked.policy)
+        policy = policy if asked.sampled else Mode(policy)
         seeds = asked.first_seed + np.arange(asked.episodes)
         keys = jax.vmap(jax.random.key)(seeds.astype(np.uint32))
         lived = _play(self.mdp, policy, keys, asked.seed, asked.horizon)
@@ -68,6 +72,15 @@ class SystemSource(Source):
         progress(asked.horizon, asked.horizon)
         return dataclasses.replace(lived, reward=lived.reward.astype(np.float64))
 
+    def _traced(self, policy: Acting) -> Policy:
+        """A plain function as a policy, if JAX can trace it."""
+        if isinstance(policy, Policy):
+            return policy
+        state = jax.ShapeDtypeStruct((self.state_size,), jnp.float32)
+        expected = () if isinstance(self.action, Discrete) else (self.action.size,)
+        _demand_shape(f"the policy of {self.name}", lambda: jax.eval_shape(policy, state), expected)
+        return Deterministic(cast("Callable[[Array], Array]", policy))
+
     def _complaint(self, lived: Trajectory, sound: np.ndarray, episodes: np.ndarray) -> str:
         lane = int(np.argmin(sound.all(axis=1)))
         time = int(np.argmin(sound[lane]))
@@ -76,6 +89,33 @@ class SystemSource(Source):
             f"{self.name} gave the state {state} and the reward {reward} at step {time} of episode {episodes[lane]}; "
             "every entry must be finite."
         )
+
+
+def _demand_parts(mdp: MDP, name: str) -> None:
+    """Require that every part can be traced and answers in its shape, before anything is compiled."""
+    size, key = mdp.spec.state_size, jax.random.key(0)
+    state = jax.ShapeDtypeStruct((size,), jnp.float32)
+    space = mdp.spec.action
+    action = jax.ShapeDtypeStruct((), jnp.int32) if isinstance(space, Discrete) else space.low
+    parts = {
+        "initial": (lambda: jax.eval_shape(mdp.initial, key), (size,)),
+        "dynamics": (lambda: jax.eval_shape(mdp.dynamics, state, action, key), (size,)),
+        "reward": (lambda: jax.eval_shape(mdp.reward, state, action, state), ()),
+        "termination": (lambda: jax.eval_shape(mdp.termination, state, action, state), ()),
+    }
+    for part, (traced, expected) in parts.items():
+        _demand_shape(f"the {part} of {name}", traced, expected)
+
+
+def _demand_shape(what: str, traced: Callable[[], Any], expected: tuple[int, ...]) -> None:
+    try:
+        shape = getattr(traced(), "shape", None)
+    except checks.ParacosmError:
+        raise
+    except Exception as error:  # tracing runs the user's code
+        raise checks.BadArgument(f"{what} cannot be traced by JAX: it {boundary.happened(error)}.") from error
+    if shape != expected:
+        raise checks.BadArgument(f"{what} answers with the shape {shape}; {expected} is needed.")
 
 
 def _play(mdp: MDP, policy: Policy, keys: Key[jax.Array, " episode"], salt: int, horizon: int) -> Trajectory:

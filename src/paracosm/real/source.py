@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,6 +16,7 @@ from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
 
 Progress = Callable[[int, int], None]
+Acting = Policy | Callable[[np.ndarray], Any]  # a policy, or a function of one observation `[state]`
 
 LANES = 8  # part of what a seed means: another number is another data set
 
@@ -23,7 +24,10 @@ _CONSTANT = 1e-6  # a spread below this share of the largest magnitude is float3
 
 
 class BadStep(checks.BadData):
-    """The real environment gave NaN or infinity; `partial` holds the steps before it (None if there are none)."""
+    """The real environment cannot go on: it raised, exited, or gave what cannot be used, such as NaN.
+
+    `partial` holds the steps before it (None if there are none); `Source.collect` goes on from them.
+    """
 
     def __init__(self, message: str, partial: Dataset | None) -> None:
         super().__init__(message)
@@ -35,15 +39,16 @@ class Collection(NamedTuple):
 
     steps: int
     seed: int
-    policy: Policy | None
+    policy: Acting | None
     first_episode: int
     workers: int
+    before: Dataset | None
 
 
 class Evaluation(NamedTuple):
     """What is to be played: see `Source.evaluate`."""
 
-    policy: Policy
+    policy: Acting
     episodes: int
     first_seed: int
     horizon: int
@@ -59,27 +64,48 @@ class Source(abc.ABC):
         state_size: number of state components.
         action: the action space, in the environment's units.
         horizon: steps in a full episode.
+        limit: the environment's own time limit in steps, None if it has none.
         steps: real steps taken since this object was made, evaluation included.
+        remarks: sentences on what its user must know, such as that it ignores its seed.
     """
 
     name: str
     state_size: int
     action: Box | Discrete
     horizon: int
+    limit: int | None
     steps: int
+    remarks: tuple[str, ...] = ()
+
+    def spec(self, data: Dataset) -> Spec:
+        """What is fixed about the task; its state scale is that of the bought rows of the first collection, `data`.
+
+        Raises:
+            BadData: nothing was bought, or of states of another size than the task's.
+        """
+        checks.of_kind("data", data, Dataset, "a Dataset, which collect gives,")
+        states = data.bought_states
+        if not len(states):
+            raise checks.BadData("no row of the data was bought; the scale of the states is taken from bought rows.")
+        if states.shape[1] != self.state_size:
+            raise checks.BadData(
+                f"the data's states have {states.shape[1]} components; those of {self.name} have {self.state_size}."
+            )
+        return self._spec(states)
 
     @abc.abstractmethod
-    def spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
-        """What is fixed about the task, with the state scale of the first collection's `states`."""
+    def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+        """`spec`, of the bought states."""
 
     def collect(
         self,
         steps: int,
         *,
         seed: int,
-        policy: Policy | None = None,
+        policy: Acting | None = None,
         first_episode: int = 0,
         workers: int = 1,
+        before: Dataset | None = None,
         progress: Progress | None = None,
     ) -> Dataset:
         """Take exactly `steps` real steps; every transition and reward label is observed.
@@ -91,25 +117,32 @@ class Source(abc.ABC):
         Args:
             steps: number of real steps.
             seed: non-negative; with the episode's number it fixes the start, the actions and the noise.
-            policy: whose samples act; uniformly random actions if None.
+            policy: whose samples act, or a function of one observation; uniformly random actions if None.
             first_episode: the number of the first episode; later rounds go on where the last one ended.
             workers: processes that host environments; 1 stays in this one.
+            before: what an earlier call with the same arguments took before it stopped (`BadStep.partial`). Its
+                episodes stay as they are, the last one of each lane cut where it stopped, and the next ones follow:
+                no step is taken twice, and an environment that always fails at the same step is still got past.
             progress: called with the number of steps taken and `steps`.
 
         Returns:
             Rows in the order of (episode, time).
 
         Raises:
-            BadStep: an observation or reward is NaN or infinite.
+            BadStep: the environment raised, exited, or gave what cannot be used, such as NaN.
         """
         for name, value, least in (("steps", steps, 1), ("first_episode", first_episode, 0), ("workers", workers, 1)):
-            checks.at_least(name, value, least)
-        _check_seed("seed", seed)
-        return self._collect(Collection(steps, seed, policy, first_episode, workers), progress or _silent)
+            checks.count(name, value, least)
+        checks.seed("seed", seed)
+        if policy is not None:
+            _demand_acting(policy, sampled=False)
+        if before is not None and before.real_steps >= steps:
+            raise checks.BadArgument(f"before holds {before.real_steps} steps; it must hold fewer than {steps}.")
+        return self._collect(Collection(steps, seed, policy, first_episode, workers, before), progress or _silent)
 
     def evaluate(
         self,
-        policy: Policy,
+        policy: Acting,
         *,
         episodes: int = 20,
         first_seed: int = 10_000,
@@ -121,7 +154,7 @@ class Source(abc.ABC):
         """Play whole episodes, episode i started from the seed `first_seed + i`.
 
         Args:
-            policy: its mode acts, or its samples with `sampled`.
+            policy: its mode acts, or its samples with `sampled`; or a function of one observation `[state]`.
             episodes: number of episodes, played side by side.
             first_seed: the first episode's seed.
             horizon: steps after which an episode is cut; the environment's own limit if None.
@@ -133,13 +166,14 @@ class Source(abc.ABC):
             NumPy arrays `[episodes, horizon, …]`; after its end an episode's state stays and its rewards are 0.
 
         Raises:
-            BadData: an observation or reward is NaN or infinite.
+            BadData: the environment raised, exited, or gave what cannot be used, such as NaN.
         """
         horizon = self.horizon if horizon is None else horizon
-        checks.at_least("episodes", episodes, 1)
-        checks.at_least("horizon", horizon, 1)
-        _check_seed("first_seed", first_seed)
-        _check_seed("seed", seed)
+        checks.count("episodes", episodes)
+        checks.count("horizon", horizon)
+        checks.seed("first_seed", first_seed)
+        checks.seed("seed", seed)
+        _demand_acting(policy, sampled=sampled)
         return self._evaluate(Evaluation(policy, episodes, first_seed, horizon, sampled, seed), progress or _silent)
 
     @abc.abstractmethod
@@ -172,11 +206,34 @@ def shares(steps: int) -> Int[np.ndarray, " lanes"]:
     return steps // lanes + (np.arange(lanes) < steps % lanes)
 
 
-def _check_seed(name: str, seed: int) -> None:
-    """Refuse seeds outside 0 … 2³² - 1: JAX keys tell no others apart."""
-    checks.at_least(name, seed, 0)
-    if seed >= 2**32:
-        raise checks.BadArgument(f"{name} is {seed}; it must be below 2**32.")
+def remaining(collection: Collection) -> tuple[Int[np.ndarray, " lanes"], Int[np.ndarray, " lanes"]]:
+    """How many steps each lane has yet to take, and the number of its next episode."""
+    share = shares(collection.steps)
+    lanes, first = len(share), collection.first_episode
+    episode = first + np.arange(lanes)
+    if collection.before is None:
+        return share, episode
+    lane = (collection.before.episode - first) % lanes
+    if (collection.before.episode < first).any() or (np.bincount(lane, minlength=lanes) > share).any():
+        raise checks.BadArgument("before is not what this collection took; its episodes or counts are others.")
+    np.maximum.at(episode, lane, collection.before.episode + lanes)
+    return share - np.bincount(lane, minlength=lanes), episode
+
+
+def ordered(rows: Dataset) -> Dataset:
+    """The rows in the order of (episode, time)."""
+    order = np.lexsort((rows.time, rows.episode))
+    return Dataset(**{field.name: getattr(rows, field.name)[order] for field in dataclasses.fields(Dataset)})
+
+
+def _demand_acting(policy: Any, *, sampled: bool) -> None:
+    """Refuse what gives no action, and samples of a function, which has none."""
+    if isinstance(policy, type) or not callable(policy):
+        raise checks.BadArgument(
+            f"policy is {checks.described(policy)}; a Policy or a function of one observation is needed."
+        )
+    if sampled and not isinstance(policy, Policy):
+        raise checks.BadArgument("sampled is True and policy is a plain function; only a Policy can be sampled.")
 
 
 def stack(parts: Sequence[Dataset]) -> Dataset:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
-import gymnasium
 import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
 
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete
+from paracosm.real import boundary
+
+MOST_STEPS = 1_000_000  # of an episode: it is drawn, rolled out and stacked as a whole
 
 _SUPPORTED = "one-dimensional Box observations, and one-dimensional bounded Box or Discrete actions, are supported"
 
@@ -21,7 +24,7 @@ def state_size(name: str, space: spaces.Space[Any]) -> int:
     Raises:
         Unsupported: the observation is not a one-dimensional Box.
     """
-    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+    if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.shape[0]:
         return space.shape[0]
     raise checks.Unsupported(f"{name} observes {_described(space)}; {_SUPPORTED}.")
 
@@ -33,31 +36,116 @@ def action_space(name: str, space: spaces.Space[Any]) -> Box | Discrete:
         Unsupported: the actions are neither Discrete nor a one-dimensional Box with finite bounds.
     """
     if isinstance(space, spaces.Discrete):
-        return Discrete(int(space.n))
-    if isinstance(space, spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating):
-        low, high = space.low.astype(np.float32), space.high.astype(np.float32)
-        if np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all():
+        return Discrete(int(space.n), int(space.start))
+    if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f":
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, high = space.low.astype(np.float32), space.high.astype(np.float32)
+            width = high - low
+        if len(width) and np.isfinite(width).all() and (width > 0).all():
             return Box(jnp.asarray(low), jnp.asarray(high))
     raise checks.Unsupported(f"{name} acts on {_described(space)}; {_SUPPORTED}.")
 
 
-def horizon(name: str, env: gymnasium.Env[Any, Any], wanted: int | None) -> int:
+def of(name: str, env: Any) -> tuple[Any, Any]:
+    """The environment's spaces, of observations and of actions.
+
+    Raises:
+        Unsupported: it has none.
+    """
+    found = []
+    for kind in ("observation_space", "action_space"):
+        try:
+            found.append(getattr(env, kind))
+        except Exception as error:  # a property of an environment may fail with anything
+            raise checks.Unsupported(f"{name} has no {kind}, or {boundary.happened(error)}.") from error
+    return found[0], found[1]
+
+
+def limit(env: Any) -> Any:
+    """The environment's own time limit as it says it; of nested ones the shortest, None if it has none.
+
+    What is no number of steps that can be played (0, NaN, a text) comes before all others.
+    """
+    limits, layer = [_spec_limit(env)], env
+    while layer is not None:
+        limits.append(vars(layer).get("_max_episode_steps") if hasattr(layer, "__dict__") else None)
+        limits.append(_spec_limit(layer) if not hasattr(layer, "env") else None)
+        layer = getattr(layer, "env", None)
+    stated = [value for value in limits if value is not None]
+    wrong = [value for value in stated if playable(value) is None]
+    return wrong[0] if wrong else min((int(value) for value in stated), default=None)
+
+
+def horizon(name: str, limit: Any, wanted: int | None) -> int:
     """Steps in a full episode: `wanted`, or else the environment's time limit.
 
     Raises:
-        BadArgument: there is neither, or the limit is below `wanted`.
+        BadArgument: there is neither, or the limit is below `wanted`, or neither can be played.
     """
-    limit = env.spec.max_episode_steps if env.spec is not None else None
-    if limit is None and env.has_wrapper_attr("_max_episode_steps"):
-        limit = env.get_wrapper_attr("_max_episode_steps")
-    if wanted is None:
-        if limit is None:
-            raise checks.BadArgument(f"{name} has no time limit; a horizon, in steps, is needed.")
-        return limit
-    checks.at_least("horizon", wanted, 1)
-    if limit is not None and wanted > limit:
-        raise checks.BadArgument(f"horizon is {wanted}; {name} ends its episodes at {limit} steps.")
-    return wanted
+    if wanted is not None:
+        wanted = checks.count("horizon", wanted)
+        if wanted > MOST_STEPS:
+            raise checks.BadArgument(f"horizon is {wanted}; it must be at most {MOST_STEPS}.")
+        if playable(limit) is not None and wanted > limit:
+            raise checks.BadArgument(f"horizon is {wanted}; {name} ends its episodes at {limit} steps.")
+        return wanted
+    needed = "give --horizon N (in Python horizon=N), the number of steps of a full episode"
+    if limit is None:
+        raise checks.BadArgument(f"{name} has no time limit; {needed}.")
+    if playable(limit) is None:
+        raise checks.BadArgument(
+            f"{name} has a time limit of {limit!r}, and 1 to {MOST_STEPS} can be played; {needed}."
+        )
+    return limit
+
+
+def numeric(what: str, values: Any) -> np.ndarray:
+    """The values as an array of finite real numbers.
+
+    Raises:
+        BadData: they are not.
+    """
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise checks.BadData(f"{what} has rows of different shapes; equal ones are needed.") from error
+    if array.dtype.kind not in "biuf":
+        raise checks.BadData(f"{what} is {boundary.described(values)}; real numbers are needed.")
+    checks.finite(what, array)
+    return array
+
+
+def discrete(name: str, values: np.ndarray, count: int, space: Discrete, first: int) -> np.ndarray:
+    """`count` actions as int32, counted from 0.
+
+    Raises:
+        BadData: another shape, a fraction, or an action that the space does not have.
+    """
+    if values.shape == (count, 1):
+        values = values[:, 0]
+    checks.shape("A batch of the policy's actions", values, (count,))
+    wrong = values[(values != np.floor(values)) | (values < 0) | (values >= space.n)]
+    if wrong.size:
+        counted = f", counted from 0 although the environment's own start at {first}" if first else ""
+        raise checks.BadData(
+            f"the policy's actions hold {wrong[0]}; {name} takes the whole numbers 0 to {space.n - 1}{counted}."
+        )
+    return values.astype(np.int32)
+
+
+def _spec_limit(env: Any) -> Any:
+    try:
+        return env.spec.max_episode_steps
+    except Exception:  # no spec, or one that cannot be had of this wrapper
+        return None
+
+
+def playable(limit: Any) -> int | None:
+    """A time limit as a number of steps that can be played, or None."""
+    if not isinstance(limit, numbers.Real) or isinstance(limit, bool):
+        return None
+    steps = float(limit)
+    return int(steps) if 1 <= steps <= MOST_STEPS and steps.is_integer() else None
 
 
 def _described(space: spaces.Space[Any]) -> str:

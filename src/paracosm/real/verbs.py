@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,13 +14,14 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
+from paracosm.real import boundary
 from paracosm.real.foreign import plainly
 from paracosm.real.gymnasium import HostSource
 from paracosm.real.making import make
 from paracosm.real.native import SystemSource
-from paracosm.real.source import Progress, Source
+from paracosm.real.source import Acting, Progress, Source
 
-Environment = str | Callable[[], Any] | MDP | Source
+Environment = str | Callable[[], Any] | gymnasium.Env | MDP | Source
 
 
 def connect(env: Environment, kwargs: Mapping[str, Any] | None = None, horizon: int | None = None) -> Source:
@@ -25,7 +29,8 @@ def connect(env: Environment, kwargs: Mapping[str, Any] | None = None, horizon: 
 
     Args:
         env: a Gymnasium id or `module:function` (see `make`), a callable that builds a `gymnasium.Env` or an `MDP`,
-            an `MDP`, or a source, which is returned as it is.
+            an environment or an `MDP` itself, or a source, which is returned as it is. Of an environment copies are
+            played (`copy.deepcopy`); it stays as it is.
         kwargs: keyword arguments of a named environment.
         horizon: steps in a full episode, where the environment has no time limit or a shorter episode is wanted.
 
@@ -36,7 +41,17 @@ def connect(env: Environment, kwargs: Mapping[str, Any] | None = None, horizon: 
         return env
     if isinstance(env, MDP):
         return SystemSource(env, "the system", horizon)
-    name = env if isinstance(env, str) else getattr(env, "__name__", "the environment")
+    if isinstance(env, gymnasium.Env):
+        return HostSource(_copying(env), _named(env), horizon)
+    if kwargs is not None:
+        checks.of_kind("kwargs", kwargs, Mapping, "a mapping of keyword arguments, or None,")
+    if not isinstance(env, str) and (not callable(env) or isinstance(env, Policy)):
+        raise checks.BadArgument(
+            f"env is {checks.described(env)}; a Gymnasium id, module:function, an environment or a function that"
+            " builds one is needed."
+        )
+    name = env if isinstance(env, str) else getattr(env, "__name__", "<")
+    name = "the environment" if name.startswith("<") else name  # lambdas and partials have no name of their own
     factory = make(env, kwargs) if isinstance(env, str) else env
     return _opened(factory, name, horizon)
 
@@ -46,20 +61,31 @@ def collect(
     steps: int,
     *,
     seed: int,
-    policy: Policy | None = None,
+    policy: Acting | None = None,
     first_episode: int = 0,
     workers: int = 1,
+    horizon: int | None = None,
+    before: Dataset | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Take exactly `steps` real steps in `env`, every transition and reward label observed: see `Source.collect`."""
-    return connect(env).collect(
-        steps, seed=seed, policy=policy, first_episode=first_episode, workers=workers, progress=progress
+    """Take exactly `steps` real steps in `env`, every transition and reward label observed: see `Source.collect`.
+
+    `horizon` is the number of steps in a full episode, where `env` has no time limit or a shorter one is wanted.
+    """
+    return _remarked(connect(env, horizon=horizon)).collect(
+        steps,
+        seed=seed,
+        policy=policy,
+        first_episode=first_episode,
+        workers=workers,
+        before=before,
+        progress=progress,
     )
 
 
 def evaluate(
     env: Environment,
-    policy: Policy,
+    policy: Acting,
     *,
     episodes: int = 20,
     first_seed: int = 10_000,
@@ -70,7 +96,7 @@ def evaluate(
 ) -> Trajectory:
     """Play whole real episodes of the policy's mode from seeded starts: see `Source.evaluate`."""
     with plainly():
-        return connect(env, horizon=horizon).evaluate(
+        return _remarked(connect(env, horizon=horizon)).evaluate(
             policy,
             episodes=episodes,
             first_seed=first_seed,
@@ -81,11 +107,41 @@ def evaluate(
         )
 
 
+def _remarked(source: Source) -> Source:
+    """The source, after a Python warning for each of its remarks."""
+    for remark in source.remarks:
+        warnings.warn(remark, stacklevel=3)
+    return source
+
+
 def _opened(factory: Callable[[], Any], name: str, horizon: int | None) -> Source:
-    built = factory()
+    built = boundary.built(factory, name)
     if isinstance(built, MDP):
         return SystemSource(built, name, horizon)
     if not isinstance(built, gymnasium.Env):
-        raise checks.Unsupported(f"{name} gave a {type(built).__name__}; a gymnasium.Env or a paracosm MDP is needed.")
-    built.close()
+        raise checks.Unsupported(
+            f"{name} gave {boundary.described(built)}; a gymnasium.Env or a paracosm MDP is needed."
+        )
+    with contextlib.suppress(Exception, SystemExit):
+        built.close()
     return HostSource(factory, name, horizon)
+
+
+def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:
+    """A factory of copies of an environment, each with generators of its own."""
+    name = _named(env)
+
+    def factory() -> gymnasium.Env:
+        try:
+            return copy.deepcopy(env)
+        except Exception as error:  # what it holds may refuse with anything
+            raise checks.BadArgument(
+                f"{name} cannot be copied: it {boundary.happened(error)}; give a function that builds it instead."
+            ) from error
+
+    return factory
+
+
+def _named(env: gymnasium.Env) -> str:
+    spec = getattr(env, "spec", None)
+    return spec.id if spec is not None else type(env.unwrapped).__name__

@@ -6,31 +6,46 @@ import abc
 import contextlib
 import functools
 import multiprocessing
+import pickle
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.vector.utils import CloudpickleWrapper
 
 from paracosm.core import checks
+from paracosm.real import boundary
+from paracosm.real.boundary import Fault, Misbehaved, Step
 
 Rows = tuple[np.ndarray, ...]
+
+
+class Answers(NamedTuple):
+    """What lanes answered, a row each in the order in which they were named.
+
+    Attributes:
+        rows: of a reset the observations `[lane, state]`, float32; of a step also reward (float64), terminated and
+            truncated (bool) `[lane]`. A faulty row holds zeros.
+        faults: by row, why an environment cannot go on.
+    """
+
+    rows: Rows
+    faults: dict[int, Fault]
 
 
 class Lanes(abc.ABC):
     """Environments numbered from 0; only those that are asked move."""
 
     @abc.abstractmethod
-    def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        """Start an episode in each of `lanes`: observations `[lane, state]`, float32."""
+    def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
+        """Start an episode in each of `lanes`."""
 
     @abc.abstractmethod
-    def step(self, lanes: np.ndarray, actions: np.ndarray) -> Rows:
-        """Step `lanes`: observation `[lane, state]`, reward (float64), terminated and truncated `[lane]`."""
+    def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
+        """Step `lanes`."""
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -40,44 +55,59 @@ class Lanes(abc.ABC):
 class Here(Lanes):
     """Lanes in this process."""
 
-    def __init__(self, factory: Callable[[], Any], count: int) -> None:
-        self._envs = [factory() for _ in range(count)]
+    def __init__(self, factory: Callable[[], Any], count: int, size: int) -> None:
+        """Build `count` environments whose observations have `size` components; on failure close what was built."""
+        self._size, self._envs = size, []
+        try:
+            for _ in range(count):
+                self._envs.append(factory())
+        except BaseException:
+            self.close()
+            raise
 
-    def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        starts = [self._envs[lane].reset(seed=int(seed))[0] for lane, seed in zip(lanes, seeds, strict=True)]
-        return _float32(starts)
+    def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
+        calls = zip(lanes, seeds, strict=True)
+        blank = Step(np.zeros(self._size, np.float32), 0.0, False, False)
+        steps, faults = _answers([functools.partial(self._reset, int(lane), int(seed)) for lane, seed in calls], blank)
+        return Answers((np.stack([row.observation for row in steps]),), faults)
 
-    def step(self, lanes: np.ndarray, actions: np.ndarray) -> Rows:
-        taken = [self._envs[lane].step(action)[:4] for lane, action in zip(lanes, actions, strict=True)]
-        observation, reward, terminated, truncated = zip(*taken, strict=True)
-        return _float32(observation), np.asarray(reward, np.float64), np.asarray(terminated), np.asarray(truncated)
+    def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
+        calls = zip(lanes, actions, strict=True)
+        blank = Step(np.zeros(self._size, np.float32), 0.0, False, False)
+        steps, faults = _answers([functools.partial(self._step, int(lane), action) for lane, action in calls], blank)
+        observation, reward, terminated, truncated = zip(*steps, strict=True)
+        flags = np.array([terminated, truncated], bool)
+        return Answers((np.stack(observation), np.array(reward, np.float64), *flags), faults)
 
     def close(self) -> None:
         for env in self._envs:
-            env.close()
+            with contextlib.suppress(Exception, SystemExit):  # the steps are safe: how it ends changes nothing
+                env.close()
+
+    def _reset(self, lane: int, seed: int) -> Step:
+        return Step(boundary.reset(self._envs[lane], seed, self._size), 0.0, False, False)
+
+    def _step(self, lane: int, action: Any) -> Step:
+        return boundary.step(self._envs[lane], action, self._size)
 
 
 class Processes(Lanes):
     """Lanes in `workers` spawned processes, dealt out in turn. Never forked: JAX's threads do not survive it."""
 
-    def __init__(self, factory: Callable[[], Any], count: int, workers: int) -> None:
-        context = multiprocessing.get_context("spawn")
+    def __init__(self, factory: Callable[[], Any], count: int, size: int, workers: int) -> None:
+        self._size = size
         self._connections: list[Any] = []
-        self._processes = []
+        self._processes: list[Any] = []
+        self._working: set[int] = set()  # the workers that answered before
         with _interrupts_ignored():
             for worker in range(workers):
-                ours, theirs = context.Pipe()
-                arguments = (theirs, CloudpickleWrapper(factory), len(range(worker, count, workers)))
-                process = context.Process(target=_serve, args=arguments, daemon=True)
-                process.start()
-                theirs.close()
-                self._connections.append(ours)
-                self._processes.append(process)
+                self._start(factory, len(range(worker, count, workers)))
 
-    def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        return self._ask("reset", lanes, seeds)[0]
+    def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
+        answers = self._ask("reset", lanes, seeds)
+        return Answers(answers.rows[:1], answers.faults)
 
-    def step(self, lanes: np.ndarray, actions: np.ndarray) -> Rows:
+    def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
         return self._ask("step", lanes, actions)
 
     def close(self) -> None:
@@ -88,68 +118,112 @@ class Processes(Lanes):
             process.kill()
             process.join()
 
-    def _ask(self, method: str, lanes: np.ndarray, values: np.ndarray) -> Rows:
+    def _start(self, factory: Callable[[], Any], count: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        arguments = (theirs, CloudpickleWrapper(factory), count, self._size)
+        process = context.Process(target=_serve, args=arguments, daemon=True)
+        try:
+            process.start()
+        except (TypeError, AttributeError, ValueError, pickle.PicklingError) as error:
+            self.close()
+            raise checks.BadArgument(
+                f"the environment cannot be sent to worker processes ({error}); workers=1 steps it in this one."
+            ) from error
+        theirs.close()
+        self._connections.append(ours)
+        self._processes.append(process)
+
+    def _ask(self, method: str, lanes: np.ndarray, values: np.ndarray) -> Answers:
         workers = len(self._connections)
         own = [np.flatnonzero(lanes % workers == worker) for worker in range(workers)]
-        asked = [(self._connections[worker], rows) for worker, rows in enumerate(own) if rows.size]
+        called = [(worker, rows) for worker, rows in enumerate(own) if rows.size]
+        for worker, rows in called:
+            with contextlib.suppress(OSError):  # of a worker that died; receiving says so
+                self._connections[worker].send((method, lanes[rows] // workers, values[rows]))
+        answers = [self._receive(worker, len(rows)) for worker, rows in called]
+        order = np.concatenate([rows for _, rows in called])
+        back = np.argsort(order)
+        columns = zip(*(answer.rows for answer in answers), strict=True)
+        joined = tuple(np.concatenate(column)[back] for column in columns)
+        faults = {
+            int(rows[row]): fault
+            for (_, rows), answer in zip(called, answers, strict=True)
+            for row, fault in answer.faults.items()
+        }
+        return Answers(joined, dict(sorted(faults.items())))
+
+    def _receive(self, worker: int, rows: int) -> Answers:
+        """A worker's answer; of one that died after it had worked, the same fault in every row."""
         try:
-            for connection, rows in asked:
-                connection.send((method, lanes[rows] // workers, values[rows]))
-            answers = [_answer(connection.recv()) for connection, _ in asked]
+            message = self._connections[worker].recv()
         except (EOFError, OSError) as error:
-            raise checks.ParacosmError(
-                "A collection worker stopped: either it was killed, or the script that uses workers lacks "
-                'if __name__ == "__main__": around its calls.'
-            ) from error
-        back = np.argsort(np.concatenate([rows for _, rows in asked]))
-        return tuple(np.concatenate(column)[back] for column in zip(*answers, strict=True))
+            if worker not in self._working:
+                raise checks.ParacosmError(
+                    "A collection worker stopped: either it was killed, or the script that uses workers lacks "
+                    'if __name__ == "__main__": around its calls.'
+                ) from error
+            self._processes[worker].join(timeout=2)
+            code = self._processes[worker].exitcode
+            fault = Fault(f"ended its worker process (exit code {code})")
+            return Answers(_blank(rows, self._size), dict.fromkeys(range(rows), fault))
+        if isinstance(message, checks.ParacosmError):
+            raise message
+        self._working.add(worker)
+        return message
 
 
 @contextlib.contextmanager
-def open_lanes(factory: Callable[[], Any], count: int, workers: int) -> Iterator[Lanes]:
-    """`count` lanes hosted by `workers` processes (1: this one), closed on the way out, whatever happens."""
+def open_lanes(factory: Callable[[], Any], count: int, size: int, workers: int) -> Iterator[Lanes]:
+    """`count` lanes hosted by `workers` processes (1: this one), closed on the way out, whatever happens.
+
+    `size` is the number of components of an observation.
+    """
     workers = min(workers, count)
-    lanes = Here(factory, count) if workers == 1 else Processes(factory, count, workers)
+    lanes = Here(factory, count, size) if workers == 1 else Processes(factory, count, size, workers)
     try:
         yield lanes
     finally:
         lanes.close()
 
 
-def _float32(values: Any) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return np.stack(values).astype(np.float32)
+def _answers(calls: list[Callable[[], Step]], blank: Step) -> tuple[list[Step], dict[int, Fault]]:
+    """What every call gives, and the faults of those that give nothing."""
+    steps, faults = [], {}
+    for row, call in enumerate(calls):
+        try:
+            steps.append(call())
+        except Misbehaved as error:
+            steps.append(blank)
+            faults[row] = error.fault
+    return steps, faults
 
 
-def _answer(message: Any) -> Rows:
-    if isinstance(message, str):
-        raise RuntimeError(f"The environment failed in a worker process:\n{message}")
-    return message
+def _blank(rows: int, size: int) -> Rows:
+    flags = np.zeros((2, rows), bool)
+    return np.zeros((rows, size), np.float32), np.zeros(rows), *flags
 
 
-def _serve(connection: Connection, factory: Callable[[], Any], count: int) -> None:
+def _serve(connection: Connection, factory: Callable[[], Any], count: int, size: int) -> None:
     """A worker's life: build, answer, and leave when the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
-        lanes = _attempt(Here, factory, count)
-        if isinstance(lanes, str):
-            connection.send(lanes)
+        try:
+            lanes = Here(factory, count, size)
+        except checks.ParacosmError as error:
+            connection.send(type(error)(str(error)))
             return
         with contextlib.closing(lanes):
             while True:
                 method, which, values = connection.recv()
-                connection.send(_attempt(_call, lanes, method, which, values))
+                connection.send(_call(lanes, method, which, values))
 
 
-def _call(lanes: Here, method: str, which: np.ndarray, values: np.ndarray) -> Rows:
-    return (lanes.reset(which, values),) if method == "reset" else lanes.step(which, values)
-
-
-def _attempt(function: Callable[..., Any], *arguments: Any) -> Any:
-    try:
-        return function(*arguments)
-    except Exception:
-        return traceback.format_exc()
+def _call(lanes: Here, method: str, which: np.ndarray, values: np.ndarray) -> Answers:
+    if method == "step":
+        return lanes.step(which, values)
+    answers = lanes.reset(which, values)
+    return Answers((*answers.rows, *_blank(len(which), 1)[1:]), answers.faults)
 
 
 @contextlib.contextmanager

@@ -9,8 +9,8 @@ from rich.text import Text
 from paracosm.core.experiments import Claim, Experiment
 from paracosm.reporting import experiment_words
 
-STYLES = {"agrees": "green", "differs": "dark_orange", "cannot be compared": "dim"}
-SHORT = {"agrees": "agrees", "differs": "differs", "cannot be compared": "beyond"}
+STYLES = {"agrees": "green", "differs": "dark_orange", "must hold": "cyan", "cannot be compared": "dim"}
+SHORT = {"agrees": "agrees", "differs": "differs", "must hold": "must", "cannot be compared": "beyond"}
 
 
 def experiment(record: Experiment) -> Group:
@@ -27,8 +27,8 @@ def experiment(record: Experiment) -> Group:
 
 def _said(claim: Claim) -> Text:
     said = Text(f"{claim.claim}\n").append(f"ours {experiment_words.ours(claim)}", style="bold")
-    if claim.verdict != "cannot be compared":
+    if claim.paper_says or claim.paper is not None:
         said.append(f", paper {experiment_words.paper(claim)}")
-    if claim.verdict == "differs":
+    if claim.verdict in ("differs", "must hold"):
         said.append(f"\nwhy: {claim.why}", style="dim")
     return said

@@ -21,11 +21,14 @@ def paper(claim: Claim) -> str:
 
 
 def verdicts(record: Experiment) -> str:
-    """How many claims agree, differ, and cannot be compared."""
+    """How many claims agree, differ, must hold whatever is measured, and cannot be compared."""
     counts = Counter(claim.verdict for claim in record.findings.claims)
     said = {
         "agrees": "{} of {} claims agree with the paper",
         "differs": "{} differ" if counts["differs"] != 1 else "{} differs",
+        "must hold": "{} must hold by proof or construction and "
+        + ("was" if counts["must hold"] == 1 else "were")
+        + " only checked",
         "cannot be compared": "{} cannot be compared",
     }
     total = len(record.findings.claims)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 
+from paracosm.core.checks import Unsupported
 from paracosm.core.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.experiments import Experiment
 from paracosm.core.files import whole
@@ -39,12 +40,18 @@ def render(record: Renderable) -> str:
     return _fill(template, **{name: record, "figures": draw(record)})
 
 
-def write(record: Renderable, path: str | Path) -> Path:
+def write(record: Renderable, path: str | Path = "report.html") -> Path:
     """Write the record's page to `path`, whole or not at all; returns the path.
 
     Raises:
+        Unsupported: no page shows such a thing.
         BadArgument: the path cannot be written.
     """
+    if not isinstance(record, Renderable):
+        raise Unsupported(
+            f"a page shows a result, a diagnosis, a comparison, a plan or an experiment, and this is a"
+            f" {type(record).__name__}; of a run directory, paracosm.load(path).result is needed."
+        )
     text = render(record)
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")

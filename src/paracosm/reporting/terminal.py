@@ -44,8 +44,9 @@ def _diagnosis(found: Diagnosis) -> list[RenderableType]:
     if found.gap_training is not None:
         head = "Training" + _at(found.training_discount)
         shown.append(_gap(head, found.gap_training, tables.training_rows_of_gap(found)))
-    if found.verdict_training:
-        shown.append(Text(found.verdict_training + "\n"))
+    sentences = " ".join(filter(None, [found.verdict_training, found.explanation_training]))
+    if sentences:
+        shown.append(Text(sentences + "\n"))
     return [*shown, _trust(found)]
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from paracosm.real.foreign.host import Both, Host, Slot
+from paracosm.real.foreign.answers import array
+from paracosm.real.foreign.host import DIFFERENCES, Both, Host, Slot, Way
 
 
 class NumpyHost(Host):
-    """A function of NumPy arrays `[rows, …]`, asked in double precision."""
+    """A function of NumPy arrays `[rows, …]`, asked in double precision, or in single where it fails otherwise."""
 
-    derivatives = "finite differences"
+    derivatives = DIFFERENCES
 
     def __init__(
         self,
@@ -23,31 +24,24 @@ class NumpyHost(Host):
         gives: Sequence[Slot],
         *,
         shared: bool = False,
-        precision: type[np.floating[Any]] = np.float64,
     ) -> None:
-        """Take `function`, whose answers are good to `precision`."""
+        """Take `function`."""
         super().__init__(function, f"NumPy {name}", takes, gives, shared=shared)
-        self._step = np.cbrt(np.finfo(precision).eps)
 
-    def _value(self, x: np.ndarray) -> np.ndarray:
-        return self._settled(x, self._asked)
+    def _ways(self, dtype: Any) -> Sequence[Way]:
+        return [self._in_double, self._in_single]
 
-    def _asked(self, x: np.ndarray) -> np.ndarray:
-        return np.concatenate(self._answers(self.function, x.astype(np.float64)), axis=1, dtype=np.float64)
+    def _in_double(self, x: np.ndarray) -> list[Any]:
+        return self._answers(self.function, x.astype(np.float64))
+
+    def _in_single(self, x: np.ndarray) -> list[Any]:
+        return self._answers(self.function, x.astype(np.float32))
+
+    def _array(self, what: str, answer: Any) -> np.ndarray:
+        return array(self.name, what, answer)
 
     def _value_and_jacobian(self, x: np.ndarray) -> Both:
-        """`(f(x + h) - f(x - h)) / 2h`, `h` the cube root of the rounding error: error `O(h²)`; one call for all."""
-        moved = np.flatnonzero(self._continuous)
-        step = self._step * self._scale[moved]
-        shifts = np.zeros((len(moved), 1, self.inputs))
-        shifts[np.arange(len(moved)), 0, moved] = step
-        wide = x.astype(np.float64)
-        asked = np.concatenate([wide[None], wide + shifts, wide - shifts]).reshape(-1, self.inputs)
-        found = self._sound(asked, self._asked(asked)).reshape(-1, len(x), self.outputs)
-        value, above, below = found[0], *np.split(found[1:], 2)
-        jacobian = np.zeros((len(x), self.outputs, self.inputs))
-        jacobian[:, :, moved] = np.moveaxis((above - below) / (2 * step[:, None, None]), 0, -1)
-        return value, jacobian
+        return self._differenced(x)
 
     def _integers(self, column: np.ndarray) -> np.ndarray:
         return np.rint(column).astype(np.int64)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
+import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,8 +27,9 @@ from paracosm.real.foreign.host import Host
 
 MOST_DENSE = 128  # inputs; beyond, a dense Jacobian costs more than it is worth and there is reverse mode only
 
+_MOST_FAILURES = 8  # of one program: each device may fail
 _NOTE = "A foreign function said so."
-_failures: collections.deque[checks.ParacosmError] = collections.deque(maxlen=1)
+_failures: collections.deque[checks.ParacosmError] = collections.deque(maxlen=_MOST_FAILURES)
 
 
 def ask(host: Host, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
@@ -39,19 +41,28 @@ def ask(host: Host, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
 def plainly() -> Iterator[None]:
     """Around compiled programs: a foreign function's complaint is raised as itself, not as JAX's account of it.
 
-    It carries a note, by which `complained` tells it from what our own checks refuse.
+    That account is a JaxRuntimeError, or from later calls of a program a ValueError, and holds the complaint's words.
+    The complaint carries a note, by which `complained` tells it from what our own checks refuse.
     """
     _failures.clear()
     try:
         yield
     except checks.ParacosmError:
         raise
-    except (jax.errors.JaxRuntimeError, ValueError):  # a program that was compiled before raises the latter
-        if _failures:
-            failure = _failures.pop()
-            failure.add_note(_NOTE)
-            raise failure from None
-        raise
+    except Exception as error:
+        failure = next((failure for failure in _failures if str(failure) in str(error)), None)
+        if failure is None:
+            raise
+        _forget()
+        failure.add_note(_NOTE)
+        raise failure from None
+
+
+def _forget() -> None:
+    """Let JAX forget programs that failed: it waits for them when Python exits, and would print a second traceback."""
+    _failures.clear()
+    with contextlib.suppress(ImportError, AttributeError):
+        importlib.import_module("jax._src.dispatch").runtime_tokens.clear()
 
 
 def complained(error: Exception) -> bool:

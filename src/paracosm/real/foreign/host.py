@@ -14,25 +14,31 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paracosm.core import checks
+from paracosm.real.foreign.answers import BadAnswer, Fault, FunctionFailed, Reading, coarseness, failed, fitted
+from paracosm.real.foreign.batches import RowsAlone
 
-_ASKED_TWICE = 8  # first calls that are repeated: a sample may fall on the same value once
-_SAME = 1e-5
+AUTOGRAD, DIFFERENCES = "torch autograd", "finite differences"
+
 _REMEMBERED = 4
 _SHOWN = 6
 
 Both = tuple[np.ndarray, np.ndarray]
+Way = Callable[[np.ndarray], list[Any]]  # rows in the precision that this way wants -> results
 
 
 class Slot(NamedTuple):
     """One argument or result: `size` columns, or one number a row if `size` is None.
 
-    `integer` marks a discrete action. `scale` (`[size]`) is the unit of a finite difference.
+    `integer` marks a discrete action, which counts from `start` outside and from 0 on our side. `scale` (`[size]`) is
+    the unit of a finite difference. `reading` brings a result's column to what we mean by it.
     """
 
     name: str
     size: int | None
     integer: bool = False
     scale: np.ndarray | float = 1.0
+    start: int = 0
+    reading: Reading | None = None
 
     @property
     def width(self) -> int:
@@ -60,94 +66,183 @@ class Host(abc.ABC):
         self._continuous = np.concatenate([np.full(slot.width, not slot.integer) for slot in takes])
         self._scale = np.concatenate([np.broadcast_to(slot.scale, slot.width) for slot in takes])
         self._memory: dict[str, collections.deque[Any]] = {}
-        self._shared, self._unsure, self._lock = shared, _ASKED_TWICE, threading.Lock()
+        self._shared, self._lock = shared, threading.Lock()
+        self._way: dict[Any, int] = {}  # by the precision of the question: which way answers it
+        self._eps = float(np.finfo(np.float64).eps)  # rounding of answers to questions in double precision
+        self.rows_alone = RowsAlone(name)
+
+    @property
+    def precision(self) -> str:
+        """What questions in double precision are answered in: `64 bits`, `32 bits` or `16 bits`."""
+        return "64 bits" if self._eps < 1e-12 else "32 bits" if self._eps < 1e-5 else "16 bits"
 
     def value(self, x: np.ndarray) -> np.ndarray:
         """Answers `[rows, outputs]` to `x` `[rows, inputs]`.
 
         Raises:
-            BadData: the function fails, does not fit its shape, gives NaN or differs when asked twice.
+            BadData: the function fails, does not fit its shape, gives what is no finite number or no answer of
+                its kind.
+            BadArgument: it differs when asked twice, or hangs on the batch.
         """
         return self._remembered("value", self._value, x)
 
     def value_and_jacobian(self, x: np.ndarray) -> Both:
         """Answers and their derivatives `[rows, outputs, inputs]`; zero for integer inputs."""
-        return self._remembered("jacobian", self._value_and_jacobian, x)
-
-    @abc.abstractmethod
-    def _value(self, x: np.ndarray) -> np.ndarray: ...
+        return self._remembered("jacobian", self._checked_jacobian, x)
 
     @abc.abstractmethod
     def _value_and_jacobian(self, x: np.ndarray) -> Both: ...
 
     @abc.abstractmethod
+    def _ways(self, dtype: Any) -> Sequence[Way]:
+        """The ways in which questions of a precision can be put, the best first; the first that works is used."""
+
+    @abc.abstractmethod
     def _integers(self, column: Any) -> Any:
         """A column of whole numbers as the function wants it."""
+
+    @abc.abstractmethod
+    def _array(self, what: str, answer: Any) -> Any:
+        """A result as an array of numbers of the host's kind."""
+
+    def _value(self, x: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            answer = self._located(self._ask, x).astype(x.dtype)
+        self._sound(x, answer)
+        self.rows_alone.demand(self._ask, x, answer, [slot.width for slot in self.gives], coarse=self._coarse(x.dtype))
+        return self._read(x, answer)
+
+    def _checked_jacobian(self, x: np.ndarray) -> Both:
+        value, jacobian = self._located(self._value_and_jacobian, x)
+        self._sound(x, jacobian.reshape(len(x), -1), "the derivative ")
+        return self._read(x, self._sound(x, value)), jacobian
+
+    def _ask(self, x: np.ndarray) -> np.ndarray:
+        """The function's answers in double precision, by the first way that works."""
+        ways = self._ways(x.dtype)
+        chosen = self._way.get(x.dtype)
+        results = self._first_way(ways, x) if chosen is None else ways[chosen](x)
+        if x.dtype == np.float64:
+            self._eps = max(self._eps, coarseness(results))
+        return np.concatenate([np.asarray(result, np.float64) for result in results], axis=1)
+
+    def _first_way(self, ways: Sequence[Way], x: np.ndarray) -> list[Any]:
+        failure = None
+        for number, way in enumerate(ways):
+            try:
+                results = way(x)
+            except FunctionFailed as error:
+                failure = failure or error
+                continue
+            self._way[x.dtype] = number
+            return results
+        assert failure is not None
+        raise failure
+
+    def _coarse(self, dtype: Any) -> bool:
+        return dtype != np.float64 or self._eps > 1e-12
 
     def _answers(self, function: Callable[..., Any], x: Any) -> list[Any]:
         """Call `function` with the arguments cut from `x`; its results, each `[rows, width]`."""
         arguments, first = [], 0
         for slot in self.takes:
             columns = x[:, first : first + slot.width]
-            arguments.append(self._integers(columns[:, 0]) if slot.size is None else columns)
+            arguments.append(self._integers(columns[:, 0]) + slot.start if slot.integer else columns)
             first += slot.width
         try:
             answers = function(*arguments)
         except checks.ParacosmError:
             raise
-        except Exception as error:
-            said = " ".join(str(error).split())
-            raise checks.BadData(f"the {self.name} failed with {type(error).__name__}: {said}") from error
-        return self._fitted(answers if isinstance(answers, (tuple, list)) else [answers], len(x))
+        except (Exception, SystemExit) as error:
+            raise failed(self.name, error) from error
+        return self._fitted(answers, len(x))
 
-    def _fitted(self, answers: Sequence[Any], rows: int) -> list[Any]:
+    def _fitted(self, answers: Any, rows: int) -> list[Any]:
+        single = len(self.gives) == 1
+        if single and isinstance(answers, (tuple, list)) and len(answers) == 1 and np.ndim(answers[0]) > 0:
+            answers = answers[0]
+        if single and not isinstance(answers, tuple):
+            answers = (answers,)
+        if not isinstance(answers, (tuple, list)):
+            answers = (answers,)
         if len(answers) != len(self.gives):
             needed = ", ".join(slot.name for slot in self.gives)
             raise checks.BadData(
                 f"the {self.name} gives {len(answers)} results; {len(self.gives)} ({needed}) are needed."
             )
-        return [self._columns(slot, answer, rows) for slot, answer in zip(self.gives, answers, strict=True)]
+        return [
+            fitted(self.name, slot.name, self._array(slot.name, answer), rows, slot.size)
+            for slot, answer in zip(self.gives, answers, strict=True)
+        ]
 
-    def _columns(self, slot: Slot, answer: Any, rows: int) -> Any:
-        """A result as `[rows, width]`."""
-        answer = answer if hasattr(answer, "shape") else np.asarray(answer)
-        found, needed = tuple(answer.shape), (rows,) if slot.size is None else (rows, slot.size)
-        if found != needed and not (slot.size is None and found == (rows, 1)):
-            raise checks.BadData(
-                f"the {self.name} gives the shape {found} for the {slot.name} of a batch of {rows}; {needed} is needed."
-            )
-        return answer.reshape(rows, slot.width)
+    def _located(self, ask: Callable[[np.ndarray], Any], x: np.ndarray) -> Any:
+        """`ask(x)`; a failure names the first row at which the function fails alone, where there is one."""
+        try:
+            return ask(x)
+        except FunctionFailed as error:
+            row = self._first_failing(x)
+            if row is not None:
+                error.question = self._question(x[row])
+            raise
 
-    def _sound(self, x: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    def _first_failing(self, x: np.ndarray) -> int | None:
+        answered, fails = 0, len(x)  # x[:answered] is answered, x[:fails] fails
+        while fails - answered > 1:
+            middle = (answered + fails) // 2
+            answered, fails = (answered, middle) if self._fails(x[:middle]) else (middle, fails)
+        return fails - 1 if self._fails(x[fails - 1 : fails]) else None
+
+    def _fails(self, x: np.ndarray) -> bool:
+        try:
+            self._ask(x)
+        except FunctionFailed:
+            return True
+        return False
+
+    def _sound(self, x: np.ndarray, answer: np.ndarray, what: str = "") -> np.ndarray:
         finite = np.isfinite(answer).all(axis=1)
         if not finite.all():
             row = int(np.argmin(finite))
             bad = answer[row][~np.isfinite(answer[row])][0]
-            raise checks.BadData(f"the {self.name} gives {bad} at {self._shown(x[row])}; it must give finite numbers.")
+            raise BadAnswer(
+                f"the {self.name} gives {what}{bad} at {self._shown(x[row])}; it must give finite numbers.",
+                self._question(x[row]),
+            )
         return answer
+
+    def _read(self, x: np.ndarray, answer: np.ndarray) -> np.ndarray:
+        """The answer with the columns that stand for something, actions and ends, as we mean them."""
+        first, columns = 0, answer
+        for slot in self.gives:
+            if slot.reading is not None:
+                column, fault = slot.reading(f"the {self.name}", answer[:, first])
+                if fault is not None:
+                    raise self._complaint(x, fault)
+                columns = columns.copy()
+                columns[:, first] = column
+            first += slot.width
+        return columns
+
+    def _complaint(self, x: np.ndarray, fault: Fault) -> BadAnswer:
+        if fault.row is None:
+            return BadAnswer(fault.sentence)
+        row = x[fault.row]
+        return BadAnswer(fault.sentence.format(at=self._shown(row)), self._question(row))
+
+    def _question(self, row: np.ndarray) -> dict[str, np.ndarray]:
+        """One row's arguments by name."""
+        stops = np.cumsum([slot.width for slot in self.takes])[:-1]
+        return {slot.name: part.copy() for slot, part in zip(self.takes, np.split(row, stops), strict=True)}
 
     def _shown(self, row: np.ndarray) -> str:
         """One row's arguments, for a person."""
-        words, first = [], 0
-        for slot in self.takes:
-            numbers = row[first : first + slot.width]
+        starts = {slot.name: slot.start for slot in self.takes}
+        words = []
+        for name, numbers in self._question(row).items():
             more = ", …" if len(numbers) > _SHOWN else ""
-            words.append(f"{slot.name} = [{', '.join(f'{number:.4g}' for number in numbers[:_SHOWN])}{more}]")
-            first += slot.width
+            shown = ", ".join(f"{number:.4g}" for number in numbers[:_SHOWN] + starts[name])
+            words.append(f"{name} = [{shown}{more}]")
         return ", ".join(words)
-
-    def _settled(self, x: np.ndarray, ask: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """The answer, asked twice while the function is not yet known to be deterministic."""
-        answer = self._sound(x, ask(x))
-        if self._unsure > 0:
-            self._unsure -= 1
-            again = ask(x)
-            if not np.allclose(answer, again, rtol=_SAME, atol=_SAME):
-                raise checks.BadArgument(
-                    f"the {self.name} answers the same question twice with different numbers; a deterministic one is"
-                    " needed (the mode of a policy, the mean of an ensemble)."
-                )
-        return answer
 
     def _remembered(self, kind: str, ask: Callable[[np.ndarray], Any], x: np.ndarray) -> Any:
         if not self._shared:
@@ -159,3 +254,41 @@ class Host(abc.ABC):
         answer = ask(x)
         memory.append((x.copy(), answer))  # x lives in a buffer that is reused
         return answer
+
+    def _differenced(self, x: np.ndarray) -> Both:
+        """`(f(x + h) - f(x - h)) / 2h`, `h` the cube root of the rounding error: error `O(h²)`; one call for all.
+
+        A function that answers in fewer bits than it is asked in gets the step of its own rounding.
+        """
+        before = self._eps
+        value, jacobian, answers = self._central(x)
+        if self._eps == before and before < 1e-12:
+            self._eps = max(before, _hidden_rounding(answers))
+        return (value, jacobian) if self._eps == before else self._central(x)[:2]
+
+    def _central(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Value, derivatives and all answers that they were made of."""
+        moved = np.flatnonzero(self._continuous)
+        step = np.cbrt(self._eps) * self._scale[moved]
+        shifts = np.zeros((len(moved), 1, self.inputs))
+        shifts[np.arange(len(moved)), 0, moved] = step
+        wide = x.astype(np.float64)
+        questions = np.concatenate([wide[None], wide + shifts, wide - shifts]).reshape(-1, self.inputs)
+        answers = self._sound(questions, self._ask(questions)).reshape(-1, len(x), self.outputs)
+        value, above, below = answers[0], *np.split(answers[1:], 2)
+        jacobian = np.zeros((len(x), self.outputs, self.inputs))
+        jacobian[:, :, moved] = np.moveaxis((above - below) / (2 * step[:, None, None]), 0, -1)
+        return value, jacobian, answers
+
+
+def _hidden_rounding(answers: np.ndarray) -> float:
+    """The rounding of answers `[shift, row, output]` of which a column holds 32-bit numbers although questions do not.
+
+    Columns that never vary and those of few levels say nothing: 0.5 is a number of 16 bits.
+    """
+    columns = answers.reshape(-1, answers.shape[-1])
+    varying = columns[:, (columns != columns[0]).any(axis=0)]
+    with np.errstate(over="ignore"):
+        single, half = (varying == varying.astype(kind) for kind in (np.float32, np.float16))
+    hidden = (single.all(axis=0) & ~half.all(axis=0)).any()
+    return float(np.finfo(np.float32).eps) if hidden else 0.0

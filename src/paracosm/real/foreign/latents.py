@@ -17,6 +17,7 @@ from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Policy
+from paracosm.real.foreign.answers import failed
 from paracosm.real.foreign.host import Slot
 from paracosm.real.foreign.parts import arguments
 from paracosm.real.foreign.policies import policy
@@ -45,6 +46,7 @@ class Latent:
     task: Any
     reward_from: Callable[[Any], Any] | None
     ended: Callable[[Any], Any] | None
+    termination_gives: str | None
     discount: float
 
     @property
@@ -74,6 +76,7 @@ class Latent:
             reward_of="s,a",
             termination=self.ended,
             termination_of="s'",
+            termination_gives=self.termination_gives,
             functions="torch",
             discount=self.discount,
         )
@@ -100,8 +103,16 @@ class Latent:
         import torch
 
         kind = next((parameter for parameter in self.model.parameters()), torch.zeros(0))
-        with torch.no_grad():
-            return _Caller(self.model, self.task)("encode", torch.tensor(observation).to(kind)).shape[-1]
+        try:
+            with torch.no_grad():
+                encoded = _Caller(self.model, self.task)("encode", torch.tensor(observation).to(kind))
+        except Exception as error:
+            raise failed("PyTorch encoder", error) from error
+        if not torch.is_tensor(encoded) or encoded.ndim != 2:
+            raise checks.BadData(
+                f"the PyTorch encoder gives a {type(encoded).__name__}; latent states [batch, latent] are needed."
+            )
+        return encoded.shape[-1]
 
 
 class _Caller:
@@ -123,6 +134,7 @@ def latent(
     task: Any = None,
     reward_from: Callable[[Any], Any] | None = None,
     ended: Callable[[Any], Any] | None = None,
+    termination_gives: str | None = None,
     discount: float = 0.99,
 ) -> Latent:
     """A torch world model with TD-MPC2's methods, to be audited in its latent space.
@@ -134,18 +146,21 @@ def latent(
         spec: the task in observations.
         task: TD-MPC2's task.
         reward_from: brings what `reward` gives to numbers `[batch]`, such as TD-MPC2's `two_hot_inv`.
-        ended: a flag or logit of ending, of latent next states; None means never.
+        ended: whether it ends, of latent next states; None means never.
+        termination_gives: what `ended` gives: see `world`.
         discount: γ.
 
     Raises:
-        BadArgument: the model lacks one of these methods.
+        BadArgument: the model is no torch module, or lacks one of these methods.
     """
+    if not hasattr(model, "parameters"):
+        raise checks.BadArgument(f"the latent model is a {type(model).__name__}; a torch.nn.Module is needed.")
     lacking = [method for method in _METHODS if not callable(getattr(model, method, None))]
     if lacking:
         raise checks.BadArgument(
             f"the latent model {type(model).__name__} has no {', '.join(lacking)}; {', '.join(_METHODS)} are needed."
         )
-    return Latent(model, spec, task, reward_from, ended, discount)
+    return Latent(model, spec, task, reward_from, ended, termination_gives, discount)
 
 
 def _action(answer: Any) -> Any:

@@ -13,8 +13,9 @@ from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
+from paracosm.real.foreign.answers import Actions
 from paracosm.real.foreign.arrays import NumpyHost
-from paracosm.real.foreign.call import ask
+from paracosm.real.foreign.call import ask, plainly
 from paracosm.real.foreign.host import Host, Slot
 from paracosm.real.foreign.torch import TorchHost, is_torch
 
@@ -31,6 +32,11 @@ class Part(eqx.Module):
     def derivatives(self) -> str:
         """How its derivatives are found: `torch autograd` or `finite differences`."""
         return self.host.derivatives
+
+    @property
+    def precision(self) -> str:
+        """What the function answers in where it is asked in 64 bits: `64 bits`, `32 bits` or `16 bits`."""
+        return self.host.precision
 
     def _columns(self, state: Array, action: Array, next_state: Array | None = None) -> Array:
         state = jnp.asarray(state)
@@ -54,7 +60,7 @@ class ForeignReward(Part):
 
 
 class ForeignTermination(Part):
-    """An end rule from a foreign function: a flag, or a logit of ending, above 0."""
+    """An end rule from a foreign function, whose answers the host brings to 0 and 1."""
 
     def __call__(self, state: State, action: Action, next_state: State) -> Flag:
         state, action, next_state = jax.lax.stop_gradient((state, action, next_state))
@@ -62,15 +68,29 @@ class ForeignTermination(Part):
 
 
 class ForeignPolicy(Policy):
-    """A deterministic policy from a foreign function."""
+    """A deterministic policy from a foreign function.
+
+    `note` is a sentence about what it may lack, for whoever reads what is made with it.
+    """
 
     host: Host = eqx.field(static=True)
     discrete: bool = eqx.field(static=True)
+    note: str = eqx.field(static=True, default="")
 
     @property
     def derivatives(self) -> str:
         """How its derivatives are found: `torch autograd` or `finite differences`."""
         return self.host.derivatives
+
+    @property
+    def precision(self) -> str:
+        """What the function answers in where it is asked in 64 bits: `64 bits`, `32 bits` or `16 bits`."""
+        return self.host.precision
+
+    def __call__(self, observation: np.ndarray) -> np.ndarray:
+        """The action for observations `[*batch, state]`; what the function complains of is raised as itself."""
+        with plainly():
+            return super().__call__(observation)
 
     def sample(self, state: State, key: PRNGKey) -> Action:
         return self.mode(state)
@@ -80,6 +100,12 @@ class ForeignPolicy(Policy):
         if self.discrete:
             return jnp.rint(ask(self.host, jax.lax.stop_gradient(state))[0]).astype(int)
         return ask(self.host, state)
+
+
+def rounded(**parts: Any) -> str:
+    """Which of the parts, by name, answer in fewer bits than they are asked in, in words; empty if none does."""
+    bits = {name: getattr(part, "precision", "64 bits") for name, part in parts.items()}
+    return ", ".join(f"{name} in {bits}" for name, bits in bits.items() if bits != "64 bits")
 
 
 def host_of(
@@ -110,7 +136,7 @@ def arguments(of: str, spec: Spec) -> list[Slot]:
         BadArgument: one of them is none of s, a, s'.
     """
     state = Slot("s", spec.state_size, scale=np.asarray(spec.state_scale, np.float64))
-    known = {"s": state, "a": action_slot("a", spec.action), "s'": state._replace(name="s'")}
+    known = {"s": state, "a": _action("a", spec.action), "s'": state._replace(name="s'")}
     names = [name.strip() for name in of.split(",")]
     for name in names:
         if name not in known:
@@ -118,9 +144,14 @@ def arguments(of: str, spec: Spec) -> list[Slot]:
     return [known[name] for name in names]
 
 
-def action_slot(name: str, space: Box | Discrete) -> Slot:
-    """An action as argument or result."""
+def chosen_action(space: Box | Discrete) -> Slot:
+    """An action as a policy's result."""
+    slot = _action("action", space)
+    return slot._replace(reading=Actions(space.n, space.start)) if isinstance(space, Discrete) else slot
+
+
+def _action(name: str, space: Box | Discrete) -> Slot:
     if isinstance(space, Discrete):
-        return Slot(name, None, integer=True)
+        return Slot(name, None, integer=True, start=space.start)
     half = (np.asarray(space.high, np.float64) - np.asarray(space.low, np.float64)) / 2
     return Slot(name, space.size, scale=half)

@@ -2,39 +2,91 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from paracosm.core import checks
 from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.policy import Policy
 from paracosm.real.foreign.arrays import NumpyHost
-from paracosm.real.foreign.parts import ForeignPolicy, action_slot, arguments, host_of
+from paracosm.real.foreign.parts import ForeignPolicy, arguments, chosen_action, host_of
+from paracosm.real.foreign.torch import is_torch
 
 
 def policy(function: Any, spec: Spec, *, functions: str = "numpy") -> Policy:
     """A deterministic policy from a function of observations `[batch, state]`.
 
-    Actions are `[batch, action]` in the environment's units, or `[batch]` whole numbers. One that draws its actions is
-    refused when it is asked: it is asked twice.
+    Actions are `[batch, action]` in the environment's units, or `[batch]` whole numbers of the space. One that draws
+    its actions is refused when it is asked: it is asked twice.
 
     Args:
         function: a torch module or a method of one, a plain function, a Stable-Baselines3 model (its
-            `predict(observation, deterministic=True)` is asked), or a `Policy`, which is returned as it is.
+            `predict(observation, deterministic=True)` is asked, behind its own `VecNormalize` where it has one), or a
+            `Policy`, which is returned as it is.
         spec: what is fixed about the task.
         functions: what plain functions take: `numpy` or `torch`.
     """
     if isinstance(function, Policy):
         return function
-    takes, gives = arguments("s", spec), [action_slot("action", spec.action)]
-    if hasattr(function, "predict"):
-        host = NumpyHost(_predicting(function), "policy", takes, gives, precision=np.float32)
+    takes, gives = arguments("s", spec), [chosen_action(spec.action)]
+    if _predicts(function):
+        host = NumpyHost(_predicting(function), "policy", takes, gives)
     else:
         host = host_of(function, "policy", takes, gives, functions=functions)
-    return ForeignPolicy(host, isinstance(spec.action, Discrete))
+    return ForeignPolicy(host, isinstance(spec.action, Discrete), _note(function))
 
 
-def _predicting(model: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Stable-Baselines3's `predict`, which answers in 32 bits."""
-    return lambda observations: model.predict(observations.astype(np.float32), deterministic=True)[0]
+def _predicts(model: Any) -> bool:
+    """Whether it is asked by `predict`: always as Stable-Baselines3 has it, of a torch module not otherwise."""
+    return callable(getattr(model, "predict", None)) and (_takes_mode(model) or not is_torch(model))
+
+
+def _takes_mode(model: Any) -> bool:
+    try:
+        return "deterministic" in inspect.signature(model.predict).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _predicting(model: Any) -> Callable[[np.ndarray], Any]:
+    """The action that `predict` gives; Stable-Baselines3's is of 32 bits, and of normalised observations."""
+    if not _takes_mode(model):
+        return lambda observations: _without_memory(model.predict(observations))
+    normaliser = _normaliser(model)
+
+    def predict(observations: np.ndarray) -> Any:
+        rows = observations.astype(np.float32)
+        rows = rows if normaliser is None else normaliser.normalize_obs(rows)
+        return _without_memory(model.predict(rows, deterministic=True))
+
+    return predict
+
+
+def _without_memory(answer: Any) -> Any:
+    action, *beside = answer if isinstance(answer, tuple) else (answer,)
+    if beside and isinstance(beside[0], (tuple, list, np.ndarray)) and len(beside[0]):
+        raise checks.BadArgument(
+            "the policy's predict gives a memory beside the action (a recurrent policy); one that acts on the"
+            " observation alone is needed."
+        )
+    return action
+
+
+def _normaliser(model: Any) -> Any:
+    return model.get_vec_normalize_env() if callable(getattr(model, "get_vec_normalize_env", None)) else None
+
+
+def _note(model: Any) -> str:
+    """Whether the normaliser of a model's observations may be missing: one loaded without its environment has none."""
+    getter = getattr(model, "get_env", None)
+    if not callable(getattr(model, "get_vec_normalize_env", None)) or not callable(getter):
+        return ""
+    if _normaliser(model) is not None or getter() is not None:
+        return ""
+    return (
+        "The policy was loaded without an environment: if it was trained behind a VecNormalize, its observations lack"
+        " their normaliser, which load(…, env=VecNormalize.load(…)) gives back."
+    )

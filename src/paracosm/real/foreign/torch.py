@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import sys
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.real.foreign.arrays import NumpyHost
-from paracosm.real.foreign.host import Both, Host, Slot
+from paracosm.real.foreign.answers import FunctionFailed, array, failed, in_words, real
+from paracosm.real.foreign.host import AUTOGRAD, DIFFERENCES, Both, Host, Slot, Way
+
+_NUDGE = 1e-3  # of a scale: away from the bounds that recorded actions and clipped states lie on exactly
+_ROWS_COMPARED = 32
+_SLOPES_AGREE, _COARSE_SLOPES_AGREE = 1e-2, 0.2  # of the larger: 32 bits need a step that crosses kinks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,15 +45,18 @@ def _adapted(function: Any) -> Adapted | None:
         return None
     if isinstance(function, torch.nn.Module):
         return Adapted(function, lambda module: module)
-    owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
-    return Adapted(owner, lambda module: getattr(module, name)) if isinstance(owner, torch.nn.Module) else None
+    owner, method = getattr(function, "__self__", None), getattr(function, "__func__", None)
+    if method is None or not isinstance(owner, torch.nn.Module):
+        return None
+    return Adapted(owner, lambda module: types.MethodType(method, module))
 
 
 class TorchHost(Host):
     """A function of tensors `[rows, …]`.
 
     A module, or the module whose method it is, is copied as it is now, to the CPU and in evaluation mode, and again
-    in each precision that is asked for. Other functions are asked in torch's default precision.
+    in each precision that is asked for; one that fails in 64 bits, because it casts for itself, is asked in 32. Other
+    functions are asked in torch's default precision.
     """
 
     def __init__(
@@ -63,6 +72,7 @@ class TorchHost(Host):
 
         Raises:
             Missing: torch is not installed.
+            BadArgument: the module cannot be copied, or its parameters are not made yet.
         """
         super().__init__(function, f"PyTorch {name}", takes, gives, shared=shared)
         try:
@@ -71,11 +81,10 @@ class TorchHost(Host):
             raise checks.Missing(f"a PyTorch {name} needs torch: pip install 'paracosm[torch]' ({error}).") from error
         self._torch, adapted = torch, _adapted(function)
         self._use: Callable[[Any], Callable[..., Any]] = (lambda module: module) if adapted is None else adapted.use
-        self._original: Any = None if adapted is None else _frozen(adapted.module)
+        self._original: Any = None if adapted is None else _frozen(adapted.module, self.name, torch)
         self._modules: dict[Any, Any] = {}
-        precision = np.float32 if adapted is None else np.float64
-        self._differences = NumpyHost(self._on_arrays, name, takes, gives, precision=precision)
-        self.derivatives = "torch autograd"
+        self.derivatives = AUTOGRAD
+        self._compared = False
 
     @property
     def module(self) -> Any:
@@ -91,40 +100,79 @@ class TorchHost(Host):
                 self._modules[dtype] = copy.deepcopy(self._original).to(dtype)
         return self._use(self._modules[dtype])
 
-    def _precision(self, x: np.ndarray) -> Any:
+    def _forms(self, dtype: Any) -> list[tuple[Any, bool]]:
+        """Precisions in which it may be asked, and whether gradients are on: a few modules need them to answer."""
+        double, single = self._torch.float64, self._torch.float32
         if self._original is None:
-            return self._torch.get_default_dtype()
-        return self._torch.float64 if x.dtype == np.float64 else self._torch.float32
+            default = self._torch.get_default_dtype()
+            precisions = [default, *(other for other in (double, single) if other != default)]
+        else:
+            precisions = [double, single] if dtype == np.float64 else [single]
+        return [(precision, grad) for precision in precisions for grad in (False, True)]
 
-    def _value(self, x: np.ndarray) -> np.ndarray:
-        return self._settled(x, self._asked)
+    def _ways(self, dtype: Any) -> Sequence[Way]:
+        return [functools.partial(self._by, form) for form in self._forms(dtype)]
 
-    def _asked(self, x: np.ndarray) -> np.ndarray:
-        dtype = self._precision(x)
-        with self._torch.no_grad():
-            return self._joined(self._in(dtype), self._torch.tensor(x, dtype=dtype)).numpy()
+    def _by(self, form: tuple[Any, bool], x: np.ndarray) -> list[Any]:
+        precision, grad = form
+        with self._torch.set_grad_enabled(grad):
+            results = self._called(precision, self._torch.tensor(x, dtype=precision))
+        return [self._as_numpy(result.detach()) for result in results]
 
-    def _joined(self, function: Callable[..., Any], x: Any) -> Any:
-        return self._torch.cat([self._as_tensor(answer, x) for answer in self._answers(function, x)], dim=1)
+    def _called(self, precision: Any, x: Any) -> list[Any]:
+        try:
+            function = self._in(precision)
+        except Exception as error:
+            raise failed(self.name, error) from error
+        return self._answers(function, x)
 
-    def _as_tensor(self, answer: Any, like: Any) -> Any:
-        return self._torch.as_tensor(answer).to(like)
+    def _as_numpy(self, tensor: Any) -> np.ndarray:
+        return (tensor.float() if tensor.dtype == self._torch.bfloat16 else tensor).numpy()
+
+    def _array(self, what: str, answer: Any) -> Any:
+        """A tensor on the CPU, still part of torch's graph."""
+        torch = self._torch
+        if not torch.is_tensor(answer):
+            return torch.as_tensor(array(self.name, what, answer))
+        real(self.name, what, answer, not (answer.is_complex() or answer.is_quantized), str(answer.dtype))
+        try:
+            return answer.to_dense().cpu() if answer.layout != torch.strided else answer.cpu()
+        except Exception as error:
+            raise failed(self.name, error) from error
 
     def _value_and_jacobian(self, x: np.ndarray) -> Both:
-        """One backward pass an output for the whole batch, whose rows do not depend on each other.
+        """Torch's derivatives; finite differences where it has none, or others than the function has.
 
-        A function that runs under `no_grad` shows torch nothing to differentiate: finite differences then.
+        Operations in place, those without a derivative, `detach` and `no_grad` are what it comes to.
         """
-        torch, dtype = self._torch, self._precision(x)
-        with torch.enable_grad():
-            given = torch.tensor(x, dtype=dtype, requires_grad=True)
-            value = self._joined(self._in(dtype), given)
-            if not value.requires_grad:
-                self.derivatives = "finite differences"
-                return self._differences.value_and_jacobian(x)
-            rows = [self._row(value[:, i], given) for i in range(self.outputs)]
-        jacobian = torch.stack(rows, dim=1).numpy() * self._continuous
-        return self._sound(x, value.detach().numpy()), jacobian
+        if self.derivatives == AUTOGRAD and not self._compared and x.dtype == np.float64:
+            self._compared = True
+            self.derivatives = AUTOGRAD if self._slopes_agree(x) else DIFFERENCES
+        both = self._by_autograd(x) if self.derivatives == AUTOGRAD else None
+        if both is not None and np.isfinite(both[1]).all():
+            return both
+        if both is None:
+            self.derivatives = DIFFERENCES
+        return self._differenced(x)
+
+    def _by_autograd(self, x: np.ndarray) -> Both | None:
+        """One backward pass an output for the whole batch, whose rows do not depend on each other; None if it fails."""
+        torch = self._torch
+        if x.dtype not in self._way:
+            self._ask(x)
+        precision = self._forms(x.dtype)[self._way[x.dtype]][0]
+        try:
+            with torch.enable_grad():
+                leaf = torch.tensor(x, dtype=precision, requires_grad=True)
+                results = self._called(precision, leaf.clone())  # a leaf itself cannot be changed in place
+                value = torch.cat([result.to(torch.float64) for result in results], dim=1)
+                if not value.requires_grad:
+                    return None
+                rows = [self._row(value[:, i], leaf) for i in range(self.outputs)]
+        except (FunctionFailed, RuntimeError, NotImplementedError, TypeError, ValueError):
+            return None
+        jacobian = torch.stack(rows, dim=1).numpy().astype(np.float64) * self._continuous
+        return value.detach().numpy(), jacobian
 
     def _row(self, output: Any, given: Any) -> Any:
         if not output.requires_grad:
@@ -132,18 +180,44 @@ class TorchHost(Host):
         found = self._torch.autograd.grad(output.sum(), given, retain_graph=True, allow_unused=True)[0]
         return self._torch.zeros_like(given) if found is None else found
 
-    def _on_arrays(self, *arguments: np.ndarray) -> list[np.ndarray]:
-        x = np.concatenate([argument.reshape(len(argument), -1) for argument in arguments], axis=1)
-        found, first = self._asked(x), 0
-        results = []
-        for slot in self.gives:
-            results.append(found[:, first : first + slot.width])
-            first += slot.width
-        return results
+    def _slopes_agree(self, x: np.ndarray) -> bool:
+        """Whether torch's derivatives are those of the answers, in every column at most of the rows.
+
+        A part that was detached has none for torch, and what is rounded with the gradient passed straight through
+        has another than its answers.
+        """
+        rows = np.random.default_rng(0).normal(size=(len(x), self.inputs))[:_ROWS_COMPARED]
+        near = x[:_ROWS_COMPARED] + _NUDGE * self._scale * self._continuous * rows
+        try:
+            both, (_, expected) = self._by_autograd(near), self._differenced(near)
+        except checks.ParacosmError:
+            return True  # outside of where it answers: nothing is known
+        if both is None or not np.isfinite(both[1]).all():
+            return both is not None
+        slopes, expected = both[1] * self._scale, expected * self._scale
+        off = np.abs(slopes - expected).max(axis=2)
+        size = np.maximum(np.abs(slopes), np.abs(expected)).max(axis=2)
+        noise = 100 * np.cbrt(self._eps) ** 2 * np.abs(both[0]).max(axis=0, initial=1)
+        agree = _COARSE_SLOPES_AGREE if self._coarse(x.dtype) else _SLOPES_AGREE
+        return bool(((off > agree * size + noise).mean(axis=0) <= 0.5).all())
 
     def _integers(self, column: Any) -> Any:
         return column.round().long()
 
 
-def _frozen(module: Any) -> Any:
-    return copy.deepcopy(module).cpu().eval().requires_grad_(False)
+def _frozen(module: Any, name: str, torch: Any) -> Any:
+    if not isinstance(module, torch.nn.Module):
+        raise checks.BadArgument(f"the {name} is of a {type(module).__name__}; a torch.nn.Module is needed.")
+    if any(torch.nn.parameter.is_lazy(parameter) for parameter in module.parameters()):
+        raise checks.BadArgument(f"the {name} has parameters that are not made yet; call it once on a batch first.")
+    try:
+        frozen = copy.deepcopy(module)
+        frozen.cpu()
+        frozen.eval()
+        frozen.requires_grad_(False)
+    except Exception as error:
+        raise checks.BadArgument(
+            f"the {name} is a {type(module).__name__} that cannot be copied ({in_words(error)}): give the sub-modules"
+            " that answer, without what else it carries (an optimiser, a lock, a generator, a connection)."
+        ) from error
+    return frozen

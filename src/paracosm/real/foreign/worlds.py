@@ -12,6 +12,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
 from paracosm.core.types import PRNGKey, State
+from paracosm.real.foreign.answers import Ends
 from paracosm.real.foreign.host import Slot
 from paracosm.real.foreign.parts import (
     ForeignDynamics,
@@ -37,6 +38,7 @@ def world(
     termination_of: str = "s,a,s'",
     step: Function | None = None,
     step_gives: str = "s',r",
+    termination_gives: str | None = None,
     functions: str = "numpy",
     discount: float = 0.99,
     initial: Callable[[PRNGKey], State] | None = None,
@@ -52,12 +54,14 @@ def world(
         dynamics: `(s, a) -> s'`.
         reward: of the arguments that `reward_of` names, in its order: `s,a`, `s,a,s'`, `s'`.
         reward_of: see `reward`.
-        termination: of the arguments that `termination_of` names: a flag, or a logit, above 0 where the episode
-            ends. None means never.
+        termination: of the arguments that `termination_of` names; None means never.
         termination_of: see `termination`.
         step: `(s, a) -> (s', r)` or `(s', r, ended)`, as `step_gives` says; asked once where its parts are asked the
             same. A reward or end rule given beside it is used instead of its own.
         step_gives: `s',r` or `s',r,ended`.
+        termination_gives: what an end rule, the step's own included, gives: `end` (flags, or 0 and 1), `probability`
+            (of ending; the episode ends above 1/2), `continue` (the probability or flag of going on; it ends below 1/2)
+            or `logit` (above 0 it ends). None tells flags from logits, and refuses numbers between 0 and 1.
         functions: what functions that are neither torch modules nor their methods take: `numpy` or `torch`.
         discount: γ, in [0, 1).
         initial: `key -> s`; only for rollouts from the world's own starts, which an audit does not make.
@@ -67,7 +71,7 @@ def world(
     """
     checks.one_of("step_gives", step_gives, _STEP_GIVES)
     inputs = arguments("s,a", spec)
-    scalar = [Slot("reward", None), Slot("end", None)]
+    scalar = [Slot("reward", None), Slot("end", None, reading=Ends(termination_gives))]
     next_state = Slot("next state", spec.state_size)
     parts: dict[str, Any] = {"termination": never}
     if step is not None:
@@ -96,6 +100,9 @@ def spec(recorded: Dataset | Trajectory, *, action: Box | Discrete | None = None
 
     The state scale is the standard deviation of the states. Without `action` the box is that of the recorded actions,
     or there are as many discrete ones as the largest recorded; without `horizon` it is the longest episode.
+
+    Raises:
+        BadData: a recorded discrete action is below 0.
     """
     if isinstance(recorded, Dataset):
         states, actions, longest = recorded.state, recorded.action, int(recorded.time.max()) + 1
@@ -109,6 +116,8 @@ def spec(recorded: Dataset | Trajectory, *, action: Box | Discrete | None = None
 
 def _space(actions: np.ndarray) -> Box | Discrete:
     if np.issubdtype(actions.dtype, np.integer):
+        if actions.min(initial=0) < 0:
+            raise checks.BadData(f"the recorded action {actions.min()} is below 0; discrete actions count from 0.")
         return Discrete(int(actions.max()) + 1)
     low, high = actions.min(axis=0), actions.max(axis=0)
     room = np.where(high > low, 0, np.maximum(np.abs(high), 1))  # an action that never varies still needs a range

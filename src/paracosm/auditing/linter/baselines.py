@@ -1,0 +1,95 @@
+"""Worlds that do not look at the action, or predict worse than a state that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+
+from paracosm.auditing.linter import asking
+from paracosm.auditing.linter.readings import Judge, Reading
+from paracosm.auditing.linter.steps import standardised
+from paracosm.core.mdp import MDP
+from paracosm.core.records import Finding
+from paracosm.core.types import PRNGKey
+
+_NO_LARGER = 1.02  # times the error with the recorded actions
+_MATTERS = 0.1  # of the error of standing still, root mean square: with smaller ones actions may not matter
+_WITH_ACTION = 0.9  # what the action must leave of the errors that the state alone explains
+_USED = 0.3  # of what the errors make of the action: a world that makes so much of it looks at it
+_ROUNDING = 1e-9
+_SHUFFLE = 0xAC7104
+
+
+def blind(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Finding]:
+    """Next states that are no worse with the actions of other steps, though the errors go with the action."""
+    steps = judge.steps
+    order = np.random.default_rng(_SHUFFLE).permutation(len(steps.action))
+    if not np.any(steps.action[order] != steps.action):
+        return
+    plain, answer = (
+        asking.next_states(world, steps.state, action, key, len(order))
+        for action in (steps.action, steps.action[order])
+    )
+    if not np.isfinite(answer).all() or not _matters(judge, unit):
+        return
+    same = bool(np.all(np.abs(answer - plain) <= _ROUNDING * np.abs(plain).max(axis=0)))
+    permuted = Reading("", "", "", ((answer - steps.next_state) / unit) ** 2)
+    larger = judge.overall(permuted, judge.own)[-1].high > np.log(_NO_LARGER)
+    if same or (not larger and _goes_with_action(judge, unit, plain, answer)):
+        error = np.exp(judge.overall(permuted, judge.own)[-1].mean / 2)
+        how = "the same" if same else f"no worse ({error:.3g} times the error)"
+        yield Finding(
+            "action blindness",
+            f"The world's next states are {how} when it is given the actions of other steps: it does not use the"
+            " action.",
+        )
+
+
+def _matters(judge: Judge, unit: np.ndarray) -> bool:
+    still = ((judge.steps.next_state - judge.steps.state) / unit) ** 2
+    return bool(np.any(judge.own.squares.mean(axis=0) > _MATTERS**2 * still.mean(axis=0)))
+
+
+def _goes_with_action(judge: Judge, unit: np.ndarray, plain: np.ndarray, permuted: np.ndarray) -> bool:
+    """Whether errors are explained by the action, beyond the state, and are larger than what the world makes of it."""
+    steps = judge.steps
+    error = (steps.next_state - plain) / unit
+    action = steps.action if steps.action.ndim > 1 else np.eye(int(steps.action.max()) + 1)[steps.action.astype(int)]
+    state, action = standardised(steps.state), standardised(np.asarray(action, float))
+    alone = np.concatenate([np.ones((len(state), 1)), state, state**2], axis=1)
+    both = np.concatenate([alone, action], axis=1)
+    off, off_alone = (_crossed(design, error, steps.block % 2 == 0) for design in (both, alone))
+    readings = [Reading("", "", "", values**2) for values in (off, off_alone)]
+    if min(part.high for part in judge.overall(*readings)[:-1]) > np.log(_WITH_ACTION):
+        return False
+    by_action = np.mean(np.sum((off - off_alone) ** 2, axis=1))
+    used = np.mean(np.sum(((permuted - plain) / unit) ** 2, axis=1)) / 2
+    return bool(used < _USED**2 * by_action)
+
+
+def _crossed(
+    design: Float[np.ndarray, "n p"], target: Float[np.ndarray, "n k"], half: np.ndarray
+) -> Float[np.ndarray, "n k"]:
+    """Residuals of each half of the rows by a ridge fit to the other half."""
+    residual = np.empty_like(target)
+    for inside in (half, ~half):
+        matrix = design[inside].T @ design[inside] + 1e-3 * inside.sum() * np.eye(design.shape[1])
+        fit = np.linalg.solve(matrix, design[inside].T @ target[inside])
+        residual[~inside] = target[~inside] - design[~inside] @ fit
+    return residual
+
+
+def standing_still(world: MDP, judge: Judge, unit: np.ndarray) -> Iterator[Finding]:
+    """A world that is clearly worse than the prediction that nothing moves."""
+    steps, scale = judge.steps, np.asarray(world.spec.state_scale)
+    still = Reading("", "", "", np.sum(((steps.next_state - steps.state) / scale) ** 2, axis=1, keepdims=True))
+    own = Reading("", "", "", np.sum(judge.own.squares * (unit / scale) ** 2, axis=1, keepdims=True))
+    whole = judge._replace(own=own, floor=np.full(1, 1e-12), weight=np.ones(1))
+    if whole.overall(still, own)[0].high < 0 and whole.everywhere(still, own)[0].mean < 0:
+        yield Finding(
+            "persistence",
+            "The world predicts next states worse than one in which nothing moves (root mean square error"
+            f" {np.sqrt(own.squares.mean()):.3g} against {np.sqrt(still.squares.mean()):.3g} in scaled states).",
+        )

@@ -1,0 +1,177 @@
+"""Rival readings of the learned dynamics: other actions, other observations, changes in place of states."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from paracosm.auditing.linter import asking
+from paracosm.auditing.linter.baselines import blind, standing_still
+from paracosm.auditing.linter.fitting import Fit, linear
+from paracosm.auditing.linter.inputs import Change
+from paracosm.auditing.linter.readings import HALF, NEARLY_ALL, Choice, Judge, Reading
+from paracosm.auditing.linter.steps import Steps
+from paracosm.core.mdp import MDP, Box, Discrete
+from paracosm.core.records import Finding
+from paracosm.core.types import PRNGKey
+
+_ACTION_FACTORS = (-1.0, 0.0, 0.5, 2.0)
+_STATE_FACTORS = (-1.0, 180 / np.pi, np.pi / 180)
+_MARGIN = {"action": 0.05, "state": 0.2}  # of a factor, or of the spread: models of ordinary quality are as far off
+_LEFT_OUT = 0.05  # a factor of actions that is as good as none
+_MOST_STATES = 32  # components whose units are fitted
+_MOST_ORDERS = 4  # choices all of whose orders are tried
+_FINEST, _ROUNDING = 1e-3, 1e-6
+
+
+def dynamics_findings(world: MDP, steps: Steps, key: PRNGKey) -> tuple[Finding, ...]:
+    """The reading of the learned dynamics that explains its errors, if one does."""
+    judge, unit = _judge(world, steps, key)
+    if judge is None:
+        return ()
+    space = world.spec.action
+    readings = (
+        [*_orders(world, judge, unit, key)] if isinstance(space, Discrete) else [*_actions(world, judge, unit, key)]
+    )
+    readings += [*_observations(world, judge, unit, key), *_changes(world, judge, unit, key)]
+    choice = judge.choose(readings)
+    if choice is not None and not choice.reading.silent:
+        return (_finding(world, judge, choice, unit),)
+    return (*blind(world, judge, unit, key), *standing_still(world, judge, unit))
+
+
+def _judge(world: MDP, steps: Steps, key: PRNGKey) -> tuple[Judge | None, np.ndarray]:
+    """Errors by component, each in units of its own root mean square; nothing where all are rounding."""
+    answer = asking.next_states(world, steps.state, steps.action, key, len(steps.state))
+    off = answer - steps.next_state
+    size = np.abs(steps.next_state).max(axis=0)
+    unit = np.maximum(np.sqrt((off**2).mean(axis=0)), _ROUNDING * size + 1e-12)
+    own = Reading("", "", "", (off / unit) ** 2)
+    if not np.isfinite(off).all() or (own.squares.mean(axis=0) < 1 - 1e-9).all():
+        return None, unit
+    weight = (unit / np.asarray(world.spec.state_scale)) ** 2
+    return Judge(steps, own, np.full(len(unit), _FINEST), weight), unit
+
+
+def _actions(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
+    space = world.spec.action
+    assert isinstance(space, Box)
+    low, high = np.asarray(space.low, float), np.asarray(space.high, float)
+    half, center = (high - low) / 2, (high + low) / 2
+    boxes = (
+        [np.concatenate([1 / half, -center / half]), np.concatenate([half, center])] if np.isfinite(half).all() else []
+    )
+    spread = np.where(np.isfinite(half), half, judge.steps.action.std(axis=0) + 1e-9)
+    change = Change(world, judge, key, "action", spread, unit)
+    yield from _affine(change, change.starts(_ACTION_FACTORS, boxes), "actions", np.ones_like(spread))
+
+
+def _observations(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
+    state = judge.steps.state
+    deviation = state.std(axis=0)
+    spread = np.where(deviation > 1e-9 * np.abs(state).max(axis=0), deviation, 1.0)
+    standard = np.concatenate([1 / spread, -state.mean(axis=0) / spread])
+    change = Change(world, judge, key, "state", spread, unit)
+    if change.size > _MOST_STATES:
+        residual = change.residuals(standard[None])[0]
+        yield Reading("observation scale", "observation", "it is given standardised observations", residual**2)
+        return
+    yield from _affine(change, change.starts(_STATE_FACTORS, [standard]), "observations", deviation)
+
+
+def _affine(change: Change, starts: list[np.ndarray], what: str, varies: np.ndarray) -> Iterator[Reading]:
+    """Scales, offsets or both, from each start; components that do not vary keep their scale."""
+    size = change.size
+    moves = np.arange(2 * size) >= size
+    free = {
+        "scale": ~moves & np.tile(varies > 0, 2),
+        "offset": moves,
+        "offset and scale": moves | np.tile(varies > 0, 2),
+    }
+    for start, (name, mask) in itertools.product(starts, free.items()):
+        if name != "offset and scale" and np.any(start[~mask] != change.faultless[~mask]):
+            continue
+        fit = change.fitted(start, mask)
+        if fit is not None and np.any(_beyond(change, fit)):
+            phrase, parameters = _said(change, fit, what), int(mask.sum())
+            leaves = NEARLY_ALL if change.of == "state" else HALF  # of many parameters
+            yield Reading(f"{what[:-1]} {name}", what, phrase, fit.residual**2, parameters, leaves=leaves)
+
+
+def _beyond(change: Change, fit: Fit) -> np.ndarray:
+    """Which parameters' intervals leave out everything near their faultless values."""
+    margin = _MARGIN[change.of] * np.concatenate([np.ones(change.size), change.spread])
+    return (fit.low > change.faultless + margin) | (fit.high < change.faultless - margin)
+
+
+def _said(change: Change, fit: Fit, what: str) -> str:
+    """`scale * x + offset`, component by component where they differ from no change."""
+    scale, offset = np.split(fit.parameters, 2)
+    beyond = _beyond(change, fit).reshape(2, -1).any(axis=0)
+    letter = "a" if what == "actions" else "s"
+    parts = []
+    for i in np.flatnonzero(beyond):
+        name = letter if change.size == 1 else f"{letter}[{i}]"
+        if abs(scale[i]) < _LEFT_OUT and what == "actions":
+            parts.append(f"{name} is left out")
+            continue
+        times = f"{scale[i]:.3g} {name}" if fit.parameters[i] != 1 else name
+        plus = "" if offset[i] == 0 else f" {'+' if offset[i] > 0 else '-'} {abs(offset[i]):.3g}"
+        parts.append(f"{times}{plus} in place of {name}")
+    return f"it is given other {what}: {', '.join(parts[:6])}{' and so on' if len(parts) > 6 else ''}"
+
+
+def _orders(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
+    """Discrete actions under other numbers."""
+    space = world.spec.action
+    assert isinstance(space, Discrete)
+    n, steps = space.n, judge.steps
+    orders = (
+        [*itertools.permutations(range(n))][1:]
+        if n <= _MOST_ORDERS
+        else [tuple((np.arange(n) + by) % n) for by in (1, -1)] + [tuple(range(n))[::-1]]
+    )
+    for order in orders:
+        action = np.asarray(order, steps.action.dtype)[steps.action]
+        answer = asking.next_states(world, steps.state, action, key, len(action))
+        listed = ", ".join(f"{new} in place of {old}" for old, new in enumerate(order) if new != old)
+        phrase = f"its actions are numbered otherwise: {listed}"
+        yield Reading("action order", "actions", phrase, ((answer - steps.next_state) / unit) ** 2)
+
+
+def _changes(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
+    """Answers that are changes of the state; and, silent, changes that are too small or too large by a factor each.
+
+    A model that was fitted too little shrinks all it predicts; no change of what it is given explains that better.
+    """
+    steps = judge.steps
+    answer = asking.next_states(world, steps.state, steps.action, key, len(steps.state))
+    summed = (steps.state + answer - steps.next_state) / unit
+    yield Reading("state change", "output", "its answer is added to the state: it gives changes", summed**2)
+    fits = [
+        linear(
+            judge._replace(floor=judge.floor[:1], weight=judge.weight[:1]),
+            np.stack([answer[:, i] - steps.state[:, i], np.ones(len(answer))], axis=1) / unit[i],
+            (steps.next_state - steps.state)[:, i] / unit[i],
+            np.array([1.0, 0.0]),
+        )
+        for i in range(len(unit))
+    ]
+    residual = np.concatenate([fit.residual for fit in fits], axis=1)
+    yield Reading("changes", "shrunk", "", residual**2, 2 * len(unit), silent=True)
+
+
+def _finding(world: MDP, judge: Judge, choice: Choice, unit: np.ndarray) -> Finding:
+    scale = np.asarray(world.spec.state_scale)
+    own, left = (
+        np.sqrt(np.mean(np.sum(reading.squares * (unit / scale) ** 2, axis=1)))
+        for reading in (judge.own, choice.reading)
+    )
+    rivals = "".join(f", or when {rival.phrase} (these steps cannot tell which)" for rival in choice.rivals)
+    return Finding(
+        choice.reading.kind,
+        f"The world predicts next states better when {choice.reading.phrase}{rivals} (root mean square error {left:.3g}"
+        f" so, {own:.3g} as it is, in scaled states).",
+    )

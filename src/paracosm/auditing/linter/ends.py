@@ -1,0 +1,161 @@
+"""Terminations that the world does not share: time limits, resets, a missing rule, answers of another kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool
+
+from paracosm.auditing.onestep import OneStep
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP
+from paracosm.core.records import Finding
+
+_LEAST_ENDS, _MISSED, _FALSE = 3, 0.9, 0.2  # a rule that is only inaccurate is no finding
+_WIDE = 0.3  # of the states' spread: end states that vary so much share nothing but the clock
+_FAR, _USUAL = 5.0, 99.0  # times that percentile of the one-step errors: a recorded next state that no step reached
+_SAME = 1e-5  # scaled states: equal but for rounding
+
+
+class _Ends(NamedTuple):
+    """Where steps `[episode, time]` were recorded as terminated or cut, and where the world ends."""
+
+    alive: Bool[np.ndarray, "episode time"]
+    terminated: Bool[np.ndarray, "episode time"]
+    cut: Bool[np.ndarray, "episode time"]
+    predicted: Bool[np.ndarray, "episode time"]
+
+    @property
+    def missed(self) -> Bool[np.ndarray, "episode time"]:
+        """Terminations at which the world goes on."""
+        return self.terminated & ~self.predicted
+
+    @property
+    def elsewhere(self) -> Bool[np.ndarray, "episode time"]:
+        """Steps after which the episode went on."""
+        return self.alive & ~self.terminated & ~self.cut
+
+
+def end_findings(world: MDP, episodes: Trajectory, asked: OneStep) -> Iterator[Finding]:
+    """What is wrong with ends: each cause is said where its own signature holds and none that explains it better."""
+    alive = np.asarray(episodes.alive)
+    flags = (episodes.terminated, episodes.truncated, asked.real.ended)
+    ends = _Ends(alive, *(np.asarray(flag, bool) & alive for flag in flags))
+    resets = list(_resets(world, episodes, asked, ends))
+    limits = list(_limits(world, episodes, ends))
+    yield from resets
+    yield from limits
+    if not (resets or limits):
+        yield from _missing(ends)
+    yield from _cuts(ends)
+    yield from _false(ends)
+
+
+def _resets(world: MDP, episodes: Trajectory, asked: OneStep, ends: _Ends) -> Iterator[Finding]:
+    """Next states of last steps that are the first states of other episodes."""
+    last = ends.terminated | ends.cut
+    if last.sum() < _LEAST_ENDS:
+        return
+    scale = np.asarray(world.spec.state_scale)
+    starts = np.asarray(episodes.state)[:, 0] / scale
+    after, imagined = (np.asarray(states) / scale for states in (episodes.next_state, asked.imagined_state))
+    error = np.linalg.norm(imagined - after, axis=-1)
+    usual = np.percentile(error[ends.elsewhere], _USUAL) if ends.elsewhere.any() else np.inf
+    arrived = after[last]
+    equal = np.array([np.abs(starts - state).max(axis=1).min() <= _SAME for state in arrived])
+    stayed = np.abs(arrived - (np.asarray(episodes.state) / scale)[last]).max(axis=1) <= _SAME
+    inside = np.all((arrived >= starts.min(axis=0)) & (arrived <= starts.max(axis=0)), axis=1)
+    reset = ~stayed & (equal | inside) & (error[last] > _FAR * max(usual, _SAME))
+    if reset.sum() >= max(_MISSED * last.sum(), _LEAST_ENDS):
+        yield Finding(
+            "auto-reset observations",
+            f"At {reset.sum()} of the {last.sum()} last steps the recorded next state lies among the episodes' first"
+            f" states, {np.median(error[last][reset]) / max(usual, _SAME):.3g} times as far from the world's as 99% of"
+            " the other steps' are: an environment that resets itself gave the next episode's first observation. The"
+            " observation before the reset belongs there.",
+        )
+
+
+def _limits(world: MDP, episodes: Trajectory, ends: _Ends) -> Iterator[Finding]:
+    """Terminations that the world misses and that all fall on one step, where no state could say so."""
+    count = int(ends.missed.sum())
+    times = np.nonzero(ends.missed)[1]
+    if count < _LEAST_ENDS or len(set(times.tolist())) > 1:
+        return
+    step = int(times[0])
+    recorded = int(ends.terminated[:, step].sum())
+    longer = step + 1 < ends.alive.shape[1] and ends.alive[:, step + 1].any()
+    if longer or count < recorded / 2 or not (step + 1 == world.spec.horizon or _wide(episodes, ends.missed)):
+        return
+    yield Finding(
+        "time limits as terminations",
+        f"All {count} recorded terminations that the world does not share fall on step {step + 1}, the last of the"
+        " longest episodes: these look like time limits, which are truncations and no ends.",
+    )
+
+
+def _wide(episodes: Trajectory, missed: np.ndarray) -> bool:
+    """Whether the states in which episodes end are spread about as widely as all states."""
+    state = np.asarray(episodes.next_state)
+    everywhere = state[np.asarray(episodes.alive)].std(axis=0)
+    varies = everywhere > 0
+    return bool(np.any(varies)) and float(np.median(state[missed].std(axis=0)[varies] / everywhere[varies])) > _WIDE
+
+
+def _missing(ends: _Ends) -> Iterator[Finding]:
+    """Terminations at many steps at which the world goes on."""
+    count, recorded = int(ends.missed.sum()), int(ends.terminated.sum())
+    if count < max(_MISSED * recorded, _LEAST_ENDS) or ends.predicted[ends.elsewhere].mean() > _MISSED:
+        return
+    times = np.nonzero(ends.terminated)[1] + 1
+    early = np.zeros_like(ends.predicted)
+    early[:, 1:] = ends.predicted[:, :-1] & ends.alive[:, 1:]
+    if (early & ends.terminated).sum() >= _MISSED * recorded:
+        yield Finding(
+            "termination timing",
+            f"The world ends one step before {int((early & ends.terminated).sum())} of the {recorded} real steps that"
+            " terminated, and at none of these itself: its ends are recorded one step off.",
+        )
+        return
+    never = "never ends" if not ends.predicted.any() else "goes on"
+    yield Finding(
+        "missed terminations",
+        f"The world {never} where {count} of the {recorded} real episodes terminated, at steps {times.min()} to"
+        f" {times.max()}: its end rule is missing, or it was learned from terminations recorded as truncations.",
+    )
+
+
+def _cuts(ends: _Ends) -> Iterator[Finding]:
+    """Truncations at which the world ends, though it does not end everywhere."""
+    taken, cut = int((ends.cut & ends.predicted).sum()), int(ends.cut.sum())
+    if taken < max(_MISSED * cut, _LEAST_ENDS) or ends.predicted[ends.elsewhere].mean() > _FALSE:
+        return
+    where = "time limit" if ends.alive[ends.cut.any(axis=1)].all() else "cut"
+    yield Finding(
+        "truncations as terminations",
+        f"The world ends at {taken} of the {cut} real steps that were only truncated: a {where} was learned"
+        " as a termination, or the record calls terminations truncations.",
+    )
+
+
+def _false(ends: _Ends) -> Iterator[Finding]:
+    """Ends where the episode went on; nearly everywhere, an answer of another kind is the likelier cause."""
+    false, elsewhere = int(ends.predicted[ends.elsewhere].sum()), int(ends.elsewhere.sum())
+    if false <= _FALSE * elsewhere:
+        return
+    cause = ""
+    if false >= _MISSED * elsewhere:
+        recorded = ends.terminated.sum()
+        kept = recorded and ends.missed.sum() >= _MISSED * recorded
+        cause = (
+            " and goes on where it terminated: its answers look reversed, those of a probability to go on"
+            if kept
+            else ": answers between 0 and 1, a probability to end or to go on, taken for yes or no look like this"
+        )
+        cause += " (foreign.world takes termination_gives=)"
+    yield Finding(
+        "false terminations",
+        f"The world ends at {false} of the {elsewhere} real steps after which the episode went on{cause}.",
+    )

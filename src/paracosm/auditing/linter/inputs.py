@@ -1,0 +1,105 @@
+"""Changes of what a world is given and gives: other actions, other observations; and their fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from paracosm.auditing.linter import asking
+from paracosm.auditing.linter.fitting import Fit, Local, fit, objective
+from paracosm.auditing.linter.readings import Judge
+from paracosm.core.mdp import MDP
+from paracosm.core.types import PRNGKey
+
+_STEP = 1e-4  # of the differences, in half boxes and deviations
+
+
+class Change(NamedTuple):
+    """The world in other units: it is given `scale * x + offset` in place of x.
+
+    x are actions, or states; a world of other states gives other states too, which are brought back. The parameters are
+    the scales and then the offsets. `spread` `[x]` is the unit of the offsets.
+    """
+
+    world: MDP
+    judge: Judge
+    key: PRNGKey
+    of: str
+    spread: Float[np.ndarray, " x"]
+    output: Float[np.ndarray, " state"]
+
+    @property
+    def size(self) -> int:
+        """Components of x."""
+        return len(self.spread)
+
+    @property
+    def faultless(self) -> Float[np.ndarray, " p"]:
+        """The parameters of no change."""
+        return np.concatenate([np.ones(self.size), np.zeros(self.size)])
+
+    def residuals(self, parameters: Float[np.ndarray, "m p"]) -> Float[np.ndarray, "m n state"]:
+        """Errors of the next states in the judge's units at `m` parameters."""
+        steps, m = self.judge.steps, len(parameters)
+        n = len(steps.state)
+        scale, offset = (part[:, None, :] for part in np.split(parameters, 2, axis=1))
+        state, action = (np.broadcast_to(x, (m, *x.shape)) for x in (steps.state, steps.action))
+        if self.of == "action":
+            action = scale * action + offset
+        else:
+            state = scale * state + offset
+        rows = (x.reshape(m * n, *x.shape[2:]) for x in (state, action))
+        answer = asking.next_states(self.world, *rows, self.key, n).reshape(m, n, -1)
+        if self.of == "state":
+            answer = (answer - offset) / np.where(scale == 0, np.nan, scale)
+        return np.nan_to_num((answer - steps.next_state) / self.output, nan=np.inf, posinf=np.inf, neginf=np.inf)
+
+    def fitted(self, start: np.ndarray, free: Bool[np.ndarray, " p"]) -> Fit | None:
+        """The best parameters near `start`, of which only the `free` ones move."""
+        which = np.flatnonzero(free)
+        small = _STEP * np.concatenate([np.ones(self.size), self.spread])
+
+        def at(parameters: np.ndarray) -> Local:
+            moves = np.concatenate([np.zeros((1, len(which))), np.diag(small[which])])
+            points = np.tile(start, (len(moves), 1))
+            points[:, which] = parameters + moves
+            residual = self.residuals(points)
+            if not np.isfinite(residual).all():
+                return Local(np.full(residual.shape[1:], np.inf), np.zeros((*residual.shape[1:], len(which))))
+            return Local(residual[0], np.moveaxis((residual[1:] - residual[0]) / small[which][:, None, None], 0, -1))
+
+        found = fit(self.judge, start[which], at)
+        if found is None:
+            return None
+        full = [np.array(start, float) for _ in range(3)]
+        for values, part in zip(full, (found.parameters, found.low, found.high), strict=True):
+            values[which] = part
+        return Fit(*full, found.residual)
+
+    def starts(self, factors: Sequence[float], others: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """No change, the best of `others` and of a common factor, and the best factor for each component."""
+        plain = self.faultless
+        single = []
+        for i in range(self.size):
+            for factor in factors:
+                point = plain.copy()
+                point[i] = factor
+                single.append(point)
+        common = [np.concatenate([np.full(self.size, factor), np.zeros(self.size)]) for factor in factors]
+        points = [plain, *common, *others, *single]
+        value = self._objectives(np.array(points))
+        combined = plain.copy()
+        by_component = value[len(points) - len(single) :].reshape(self.size, -1)
+        for i, values in enumerate(by_component):
+            if values.min(initial=np.inf) < value[0]:
+                combined[i] = factors[int(np.argmin(values))]
+        best = points[int(np.argmin(value))]
+        distinct = {tuple(point): point for point in (plain, best, combined)}
+        return list(distinct.values())
+
+    def _objectives(self, points: np.ndarray) -> np.ndarray:
+        """Sum over outputs of the mean over cells of `log mse`, `[m]`."""
+        return np.array([objective(self.judge, residual) for residual in self.residuals(points)])

@@ -1,0 +1,90 @@
+"""Whether a function of (s, a, s') can explain the real reward at all: what nearly equal steps were paid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from paracosm.auditing.linter.steps import Steps, standardised
+from paracosm.core.records import Finding
+
+_MOST_DIMENSIONS, _VARIANCE = 10, 0.999  # beyond so many no step has near neighbours
+_SHARE = 0.1  # of the rewards' deviation: smaller errors are a matter of fit
+_FLOOR = (0.5, 1.6)  # of the learned reward's squared error; above 1 by the chance of few episodes
+_PREDICTED = 0.6  # neighbours' errors may not explain more of a step's own than leaves so much of it
+_DENSER = 1.5  # a floor does not fall so far when the neighbours are twice as many
+_FEW, _MOST = 0.05, 0.6  # an error that so few steps hold most of is an event that was missed
+
+
+class _Near(NamedTuple):
+    """For each step its neighbours from other episodes `[n, k]`, and the steps' coordinates `[n, d]`."""
+
+    points: Float[np.ndarray, "n d"]
+    index: Int[np.ndarray, "n k"]
+
+
+def unexplained(steps: Steps) -> Iterator[Finding]:
+    """The floor under the error of any reward r(s, a, s'), where the learned reward stands on it.
+
+    A local linear fit to each step's neighbours of other episodes predicts its reward; what it misses is the floor and
+    its own bias. It is no bias if it does not fall when the neighbours come nearer, if no step's error can be told from
+    its neighbours', and if it is not above what the learned function of (s, a, s') misses itself.
+    """
+    error = steps.predicted - steps.reward
+    own = float(np.mean(error**2))
+    ordered = np.sort(error**2)[::-1]
+    few = ordered[: max(int(_FEW * len(ordered)), 1)].sum()
+    if own <= (_SHARE * np.std(steps.reward)) ** 2 or few > _MOST * ordered.sum():
+        return
+    points = _coordinates(steps)
+    if points is None:
+        return
+    near = _neighbours(points, steps, np.ones(len(points), bool))
+    half = _neighbours(points, steps, np.arange(len(points)) % 2 == 0)
+    if near is None or half is None:
+        return
+    floor, sparser = (_missed(each, steps.reward) for each in (near, half))
+    left = float(np.mean((error - error[near.index].mean(axis=1)) ** 2)) / (1 + 1 / near.index.shape[1])
+    low, high = _FLOOR
+    if low * own < floor < high * own and sparser < _DENSER * floor and left > _PREDICTED * own:
+        yield Finding(
+            "unexplained reward",
+            "The reward needs what the state does not show: steps of different episodes with nearly the same (s, a, s')"
+            f" were paid differently, so that no model of (s, a, s') gets below an error of about {np.sqrt(floor):.3g};"
+            f" the learned reward's is {np.sqrt(own):.3g} (root mean square), and more labels cannot mend that.",
+        )
+
+
+def _coordinates(steps: Steps) -> Float[np.ndarray, "n d"] | None:
+    """(s, a, s' - s), the directions that hold nearly all of its variance, each in its own unit."""
+    action = steps.action if steps.action.ndim > 1 else np.eye(int(steps.action.max()) + 1)[steps.action.astype(int)]
+    columns = (steps.state, action, steps.next_state - steps.state)
+    values = np.concatenate([standardised(column.astype(float)) for column in columns], axis=1)
+    left, sizes, _ = np.linalg.svd(values, full_matrices=False)
+    share = np.cumsum(sizes**2) / max(np.sum(sizes**2), np.finfo(float).tiny)
+    count = int(np.searchsorted(share, _VARIANCE)) + 1
+    return left[:, :count] * sizes[:count] if count <= _MOST_DIMENSIONS else None
+
+
+def _neighbours(points: np.ndarray, steps: Steps, allowed: np.ndarray) -> _Near | None:
+    """The nearest steps among those `allowed` and of another block, enough for a local linear fit."""
+    count = 3 * (points.shape[1] + 1)
+    squared = np.sum(points**2, axis=1)
+    distance = squared[:, None] + squared[None] - 2 * points @ points.T
+    distance[(steps.block[:, None] == steps.block[None]) | ~allowed[None]] = np.inf
+    if np.isfinite(distance).sum(axis=1).min() < 2 * count:
+        return None
+    return _Near(points, np.argpartition(distance, count, axis=1)[:, :count])
+
+
+def _missed(near: _Near, values: Float[np.ndarray, " n"]) -> float:
+    """Mean squared error of local linear predictions, less what the fit's own variance adds."""
+    inputs = near.points[near.index] - near.points[:, None]
+    design = np.concatenate([np.ones((*inputs.shape[:2], 1)), inputs], axis=2)
+    inverse = np.linalg.pinv(design, rcond=1e-6)  # [n, d + 1, k]
+    weights = inverse[:, 0]
+    predicted = np.sum(weights * values[near.index], axis=1)
+    return float(np.mean((values - predicted) ** 2 / (1 + np.sum(weights**2, axis=1))))

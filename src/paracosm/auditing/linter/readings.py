@@ -1,0 +1,177 @@
+"""Rival readings of a world's answers, and which of them explains its errors.
+
+A reading says "asked so, or read so, the world is right": it leaves errors of its own at the same real steps. Readings
+are compared cell by cell, by the mean over cells of the logarithm of the ratio of their mean squared errors, so that
+every region that the policy visits has one voice. A planted fault makes the errors of all regions at once; the errors
+that a model of ordinary quality has of its own differ from region to region: a reading that mends one spoils another.
+Intervals are the jackknife's, by blocks (episodes) and by cells; the wider one counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from paracosm.auditing.linter.steps import Steps
+
+LEVEL = 0.99  # of the intervals: a dozen readings are tried
+HALF, NEARLY_ALL = 0.5, 0.1  # what a reading may leave: of the error in every region, or of the sum
+_SIMPLER = 0.25  # of the logarithm: what a reading with fewer parameters may be worse by and still be preferred
+_CLOSE = 0.1  # of the logarithm: rivals that near are not told apart
+_FINEST = 1e-3  # of the error: smaller errors count as this one
+
+
+class Reading(NamedTuple):
+    """Squared errors `[n, output]`, not a number where the reading says nothing, and what it is.
+
+    `phrase` goes on after "The world …, ". Two readings of the same `family` are special cases of each other and no
+    rivals. `silent` readings only compete. Those that can bend to much may leave less of the error than half.
+    """
+
+    kind: str
+    family: str
+    phrase: str
+    squares: Float[np.ndarray, "n output"]
+    parameters: int = 0
+    silent: bool = False
+    leaves: float = HALF
+
+
+class Interval(NamedTuple):
+    """A number and the interval that holds it at `LEVEL`."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Choice(NamedTuple):
+    """The reading that explains the errors best, and rivals of other families that explain them as well."""
+
+    reading: Reading
+    rivals: tuple[Reading, ...]
+
+
+class Judge(NamedTuple):
+    """Compares readings on the same steps; mean squared errors below `floor` `[output]` are no errors.
+
+    `weight` `[output]` brings the outputs' squared errors to one unit.
+    """
+
+    steps: Steps
+    own: Reading
+    floor: Float[np.ndarray, " output"]
+    weight: Float[np.ndarray, " output"]
+
+    def everywhere(self, reading: Reading, rival: Reading) -> tuple[Interval, ...]:
+        """Mean over cells of `log(mse / rival's mse)`: by output, and last the sum over outputs."""
+
+        def statistic(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+            logs = np.log((ours + self.floor) / (theirs + self.floor))
+            by_output = np.mean(logs, axis=0)
+            return np.append(by_output, by_output.sum())
+
+        return self._compared(reading, rival, statistic, by_cell=True)
+
+    def overall(self, reading: Reading, rival: Reading) -> tuple[Interval, ...]:
+        """`log` of the ratio of the mean over cells of the mean squared errors: by output, and last of their sums."""
+
+        def statistic(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+            ours, theirs = (np.mean(errors, axis=0) + self.floor for errors in (ours, theirs))
+            return np.log(np.append(ours / theirs, (ours @ self.weight) / (theirs @ self.weight)))
+
+        return self._compared(reading, rival, statistic, by_cell=False)
+
+    def explains(self, reading: Reading) -> bool:
+        """Whether `reading` mends half of some output's error in every region, or nearly all of its sum.
+
+        In either case no other output may pay for it, and over the steps as they come it does as well.
+        """
+        if np.isinf(reading.squares).any():
+            return False
+        every, total = self.everywhere(reading, self.own), self.overall(reading, self.own)
+        share = min(reading.leaves, NEARLY_ALL)
+        nearly = min(part.high for part in total[:-1]) < np.log(share) and every[-1].mean < 0
+        if reading.leaves < HALF:
+            return bool(nearly and total[-1].high < np.log(share) and self._plain(reading)[-1] < np.log(share))
+        mends = all(min(part.high for part in parts[:-1]) < np.log(HALF) for parts in (every, total))
+        everywhere = mends and every[-1].high < np.log(HALF)
+        return bool((nearly or everywhere) and self._plain(reading)[:-1].min() < np.log(HALF))
+
+    def _plain(self, reading: Reading) -> np.ndarray:
+        """`log` of the ratio of the errors' sums over steps: by output, and last of their sums."""
+        inside = np.isfinite(reading.squares).all(axis=1)
+        ours, theirs = (np.mean(each.squares[inside], axis=0) + self.floor for each in (reading, self.own))
+        return np.log(np.append(ours / theirs, (ours @ self.weight) / (theirs @ self.weight)))
+
+    def choose(self, readings: Sequence[Reading]) -> Choice | None:
+        """The best of the readings that explain the errors, the simplest of its family that is about as good."""
+        able = [reading for reading in readings if self.explains(reading)]
+        if not able:
+            return None
+        score = {id(reading): self._sum(reading, self.own).mean for reading in able}
+        best = min(able, key=lambda reading: score[id(reading)])
+        simpler = [r for r in able if r.parameters < best.parameters and self._sum(r, best).mean < _SIMPLER]
+        best = min(simpler, key=lambda r: (r.parameters, score[id(r)]), default=best)
+        rivals = [r for r in able if r.family != best.family and not r.silent and self._close(r, best)]
+        return Choice(best, tuple(rivals))
+
+    def _sum(self, reading: Reading, rival: Reading) -> Interval:
+        """Of sparse errors the summed ones are the evidence, since most regions have none."""
+        return self.everywhere(reading, rival)[-1]
+
+    def _close(self, reading: Reading, best: Reading) -> bool:
+        against = self._sum(reading, best)
+        return bool(min(against.low, against.mean - _CLOSE) < 0)
+
+    def _compared(
+        self, reading: Reading, rival: Reading, statistic: Callable[..., np.ndarray], *, by_cell: bool
+    ) -> tuple[Interval, ...]:
+        sums = _Sums.of(self.steps, reading.squares, rival.squares)
+        center = statistic(*sums.means())
+        half = _half_width([statistic(*sums.means(block=b)) for b in range(sums.count.shape[0])])
+        if by_cell:
+            cells = np.flatnonzero(sums.count.sum(axis=0))
+            half = np.maximum(half, _half_width([statistic(*sums.means(cell=c)) for c in cells.tolist()]))
+        return tuple(Interval(*map(float, each)) for each in zip(center, center - half, center + half, strict=True))
+
+
+class _Sums(NamedTuple):
+    """Steps `[block, cell]` and sums of squared errors `[block, cell, output]` of two readings."""
+
+    count: np.ndarray
+    ours: np.ndarray
+    theirs: np.ndarray
+
+    @classmethod
+    def of(cls, steps: Steps, ours: np.ndarray, theirs: np.ndarray) -> _Sums:
+        valid = np.isfinite(ours).all(axis=1) & np.isfinite(theirs).all(axis=1)
+        where = (steps.block[valid], steps.cell[valid])
+        shape = (steps.block.max() + 1, steps.cell.max() + 1)
+        tables = [np.zeros(shape), np.zeros((*shape, ours.shape[1])), np.zeros((*shape, ours.shape[1]))]
+        for table, values in zip(tables, (1.0, ours[valid], theirs[valid]), strict=True):
+            np.add.at(table, where, values)
+        return cls(*tables)
+
+    def means(self, block: int | None = None, cell: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean squared errors `[cell, output]` without a block or a cell; not a number for a cell without steps."""
+        tables = [table.sum(axis=0) - (0 if block is None else table[block]) for table in self]
+        if cell is not None:
+            tables = [np.delete(table, cell, axis=0) for table in tables]
+        count = tables[0][:, None]
+        taken = count[:, 0] > 0.5
+        return tuple(np.maximum(table[taken], 0) / count[taken] for table in tables[1:])
+
+
+def _half_width(leave_one_out: Sequence[np.ndarray]) -> np.ndarray:
+    """Half the jackknife's interval `[k]` from the statistics without each group."""
+    values = np.asarray(leave_one_out)
+    n = len(values)
+    if n < 2:
+        return np.full(values.shape[1:], np.inf)
+    error = np.sqrt((n - 1) / n * np.sum((values - values.mean(axis=0)) ** 2, axis=0))
+    return stats.t.ppf((1 + LEVEL) / 2, n - 1) * error

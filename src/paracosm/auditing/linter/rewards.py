@@ -1,0 +1,189 @@
+"""Rival readings of the learned reward: another step, another unit, another zero, another curve, another state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import isotonic_regression
+
+from paracosm.auditing.linter import asking
+from paracosm.auditing.linter.fitting import Fit, linear
+from paracosm.auditing.linter.readings import HALF, Choice, Judge, Reading
+from paracosm.auditing.linter.steps import Steps, moved
+from paracosm.auditing.onestep import OneStep
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP
+from paracosm.core.records import Finding
+
+_SHIFTS = (-3, -2, -1, 1, 2, 3)
+_FACTOR = 0.05  # models of ordinary quality shrink towards the mean by a few hundredths
+_OFFSET = 0.003  # of the rewards' spread
+_CURVE = 0.02  # of the squared error: what any rising curve may leave, since it can bend to much
+_FLAT = 0.1  # of the real spread: rewards that vary less stand still
+_ROUNDING = 1e-6  # of the largest reward
+_FINEST = 1e-3  # of the mean squared error
+
+
+def reward_findings(world: MDP, episodes: Trajectory, asked: OneStep, steps: Steps) -> tuple[Finding, ...]:
+    """The reading of the learned reward that explains its errors, if one does."""
+    judge = _judge(steps)
+    if judge is None:
+        return ()
+    readings = [*_timing(episodes, judge), *_units(judge), *_curves(judge), *_arguments(world, judge)]
+    choice = judge.choose(readings)
+    if choice is not None:
+        return (_finding(judge, choice),)
+    return tuple(_constant(episodes, asked))
+
+
+def _judge(steps: Steps) -> Judge | None:
+    """Nothing where the learned reward is right to rounding."""
+    off = (steps.predicted - steps.reward)[:, None] ** 2
+    floor = np.maximum(_FINEST * off.mean(axis=0), (_ROUNDING * np.abs(steps.reward).max()) ** 2 + 1e-18)
+    if off.mean() <= floor[0]:
+        return None
+    return Judge(steps, Reading("", "", "", off), floor, np.ones(1))
+
+
+def _timing(episodes: Trajectory, judge: Judge) -> Iterator[Reading]:
+    """Rewards of earlier and later steps, as they are and up to an offset."""
+    steps = judge.steps
+    for shift in _SHIFTS:
+        paid = moved(np.asarray(episodes.reward), np.asarray(episodes.alive), steps, shift)
+        off = steps.predicted - paid
+        inside = np.isfinite(off)
+        if inside.sum() < len(off) / 2:
+            continue
+        count = f"{abs(shift)} step{'s' if abs(shift) > 1 else ''}"
+        phrase = (
+            f"it is compared with the reward paid {count} {'earlier' if shift < 0 else 'later'}"
+            f" (rewards are recorded {count} off)"
+        )
+        zero = np.median(off[inside])
+        yield from informative(judge, Reading("reward timing", "timing", phrase, off[:, None] ** 2), paid)
+        shifted = Reading("reward timing", "timing", f"{phrase} {plus(zero)}", (off - zero)[:, None] ** 2, 1)
+        yield from informative(judge, shifted, paid)
+
+
+def informative(judge: Judge, reading: Reading, target: Float[np.ndarray, " n"]) -> Iterator[Reading]:
+    """The reading, if it fits the `target` better than the target's mean does.
+
+    Where the only payment of an episode is its last, no earlier step's reward is one: any constant would fit.
+    """
+    inside = np.isfinite(target)
+    mean = Reading("", "", "", (target - target[inside].mean())[:, None] ** 2)
+    if mean.squares[inside].mean() > judge.floor[0] and judge.overall(reading, mean)[0].high < np.log(HALF):
+        yield reading
+
+
+def _units(judge: Judge) -> Iterator[Reading]:
+    """A factor, an offset, or both; only those that are not close to the faultless ones."""
+    steps = judge.steps
+    predicted, ones = steps.predicted, np.ones(len(steps.predicted))
+    offset = linear(judge, ones[:, None], steps.reward - predicted, np.zeros(1))
+    if _beyond(offset, 0.0, _OFFSET * np.std(steps.reward)):
+        (b,) = offset.parameters
+        yield from _unit(judge, "reward offset", f"{plus(b)} (it was trained on rewards {plus(-b)})", offset)
+    if np.ptp(predicted) <= 1e-9 * np.abs(predicted).max():
+        return
+    factor = linear(judge, predicted[:, None], steps.reward, np.ones(1))
+    both = linear(judge, np.stack([predicted, ones], axis=1), steps.reward, np.array([1.0, 0.0]))
+    if _beyond(factor, 1.0, _FACTOR):
+        (c,) = factor.parameters
+        yield from _unit(judge, "reward scale", f"times {c:.4g} (it was trained on rewards divided by that)", factor)
+    if _beyond(both, 1.0, _FACTOR):
+        c, b = both.parameters
+        yield from _unit(judge, "reward scale and offset", f"times {c:.4g} {plus(b)}", both)
+
+
+def _unit(judge: Judge, kind: str, change: str, fit: Fit) -> Iterator[Reading]:
+    """Of rewards that do not vary an offset is all that can be told."""
+    reading = Reading(kind, "unit", f"it is read {change}", fit.residual**2, len(fit.parameters))
+    if kind == "reward offset" and np.var(judge.steps.reward) <= judge.floor[0]:
+        yield reading
+    yield from informative(judge, reading, judge.steps.reward)
+
+
+def plus(number: float) -> str:
+    """`+ 1.5` or `- 1.5`."""
+    return f"{'+' if number >= 0 else '-'} {abs(number):.4g}"
+
+
+def _beyond(fit: Fit, faultless: float, margin: float) -> bool:
+    """Whether the interval of the first parameter leaves out all within the margin of its faultless value."""
+    return bool(fit.low[0] > faultless + margin or fit.high[0] < faultless - margin)
+
+
+def _curves(judge: Judge) -> Iterator[Reading]:
+    """Monotone readings: symlog by name, and any other, fitted to the other half of the episodes."""
+    steps = judge.steps
+    with np.errstate(over="ignore"):
+        symexp = np.sign(steps.predicted) * np.expm1(np.abs(steps.predicted))
+    curves = {"it is read as symlog of the reward, sign(r) log(1 + |r|)": (symexp, 0, HALF)}
+    monotone = _monotone(steps)
+    if monotone is not None:
+        words = "it is read as a rising curve of the reward (a logarithm, a root, a squashing, a clipping)"
+        curves[words] = (monotone, 4, _CURVE)
+    for words, (values, parameters, leaves) in curves.items():
+        if np.isfinite(values).all():
+            off = (values - steps.reward)[:, None] ** 2
+            reading = Reading("reward curve", "unit", words, off, parameters, leaves=leaves)
+            yield from informative(judge, reading, steps.reward)
+
+
+def _monotone(steps: Steps) -> Float[np.ndarray, " n"] | None:
+    """An increasing function of the learned reward, for each half of the blocks fitted to the other half."""
+    half = steps.block % 2 == 0
+    if min(half.sum(), (~half).sum()) < 20:
+        return None
+    answer = np.empty(len(half))
+    for inside in (half, ~half):
+        order = np.argsort(steps.predicted[inside], kind="stable")
+        at, value = steps.predicted[inside][order], steps.reward[inside][order]
+        answer[~inside] = np.interp(steps.predicted[~inside], at, isotonic_regression(value).x)
+    return answer
+
+
+def _arguments(world: MDP, judge: Judge) -> Iterator[Reading]:
+    """The learned reward asked with another state in the place of the state or the next state."""
+    steps = judge.steps
+    s, a, after = steps.state, steps.action, steps.next_state
+    places = {"(s, a, s)": (s, s), "(s', a, s')": (after, after), "(s', a, s)": (after, s)}
+    now, later = (np.concatenate([pair[i] for pair in places.values()]) for i in (0, 1))
+    answers = asking.rewards(world, now, np.concatenate([a] * len(places)), later).reshape(len(places), len(s))
+    for place, answer in zip(places, answers, strict=True):
+        if not np.isfinite(answer).all():
+            continue
+        phrase = f"it is asked at {place} in place of (s, a, s') (it reads another state than it is given)"
+        reading = Reading("reward argument", "argument", phrase, (answer - steps.reward)[:, None] ** 2)
+        yield from informative(judge, reading, steps.reward)
+
+
+def _finding(judge: Judge, choice: Choice) -> Finding:
+    own, left = (
+        np.sqrt(reading.squares[np.isfinite(reading.squares)].mean()) for reading in (judge.own, choice.reading)
+    )
+    rivals = "".join(f", or when {rival.phrase}, which these steps cannot tell apart" for rival in choice.rivals)
+    return Finding(
+        choice.reading.kind,
+        f"The learned reward fits the real one better when {choice.reading.phrase}{rivals}: root mean square error"
+        f" {left:.3g} so, {own:.3g} as it is.",
+    )
+
+
+def _constant(episodes: Trajectory, asked: OneStep) -> Iterator[Finding]:
+    """A reward model that predicts the mean where real rewards vary."""
+    alive = np.asarray(episodes.alive)
+    real, predicted = np.asarray(episodes.reward)[alive], np.asarray(asked.real.reward)[alive]
+    spread = np.std(real)
+    if spread <= 1e-9 * np.max(np.abs(real), initial=0) or np.std(predicted) >= _FLAT * spread:
+        return
+    follows = np.std(predicted) > 0 and np.corrcoef(real, predicted)[0, 1] ** 2 > HALF
+    if not follows:
+        yield Finding(
+            "constant reward",
+            f"The learned reward varies by {np.std(predicted):.3g} (standard deviation) where the real reward varies by"
+            f" {spread:.3g}, and no other unit, curve or step explains that: it predicts little more than a mean.",
+        )

@@ -1,0 +1,94 @@
+"""D4RL's flat layout of recorded steps, one row each, episodes after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.data import Dataset
+from paracosm.real.columns import demand_equal_lengths, flags, from_columns, jumps, rounding, single
+
+_NEEDED = ("observations", "actions", "rewards", "terminals")
+_OPTIONAL = ("timeouts", "next_observations")
+
+
+def from_d4rl(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
+    """A data set of D4RL's columns, every step bought.
+
+    Episodes end at `terminals`, at `timeouts`, and where a next observation is not the observation of the next row.
+    Without `next_observations` the last step of each episode is left out: its next state is not known. Without these
+    and `timeouts` nothing says where a time limit cut an episode, and steps across the cut would be learned from.
+
+    Raises:
+        BadData: columns are missing, do not fit together, or hold what cannot be used.
+    """
+    if lacking := [name for name in _NEEDED if name not in columns]:
+        raise checks.BadData(f"{where} has observations, as D4RL's files do, but lacks {', '.join(lacking)}.")
+    known = {name: np.asarray(columns[name]) for name in (*_NEEDED, *_OPTIONAL) if name in columns}
+    for name, values in known.items():
+        if values.ndim == 0:
+            raise checks.BadData(f"{where}: {name} is a single value; a row for each step is needed.")
+    demand_equal_lengths(known, where)
+    state = known["observations"]
+    for name in ("observations", "next_observations"):
+        _demand_table(known, name, where)
+    terminated = flags(known["terminals"], "terminals", where)
+    stops = terminated.copy()
+    if "timeouts" in known:
+        stops |= flags(known["timeouts"], "timeouts", where)
+    stops[-1:] = True
+    next_state = known.get("next_observations")
+    if next_state is not None:
+        stops[:-1] |= jumps(state, next_state, rounding(state, next_state))
+    elif "timeouts" not in known:
+        _refuse_unknown_cuts(state, terminated, where)
+    complete = np.ones(len(state), bool) if next_state is not None else ~stops
+    starts = np.flatnonzero(np.append(True, stops[:-1]))[: len(state)]
+    episode = np.cumsum(np.append(True, stops[:-1])[: len(state)]) - 1
+    lived = {
+        "state": state,
+        "action": known["actions"],
+        "next_state": np.roll(state, -1, axis=0) if next_state is None else next_state,
+        "reward": single(known["rewards"], "rewards", where),
+        "terminated": terminated,
+        "episode": episode,
+        "time": np.arange(len(state)) - starts[episode],
+    }
+    return _bought_whole({name: values[complete] for name, values in lived.items()}, where)
+
+
+def _demand_table(known: Mapping[str, np.ndarray], name: str, where: str) -> None:
+    if name not in known:
+        return
+    values, shape = known[name], known["observations"].shape
+    if values.ndim != 2 or values.shape != shape:
+        raise checks.BadData(f"{where}: {name} has the shape {values.shape}; (rows, components) is needed.")
+    if values.dtype.kind not in "biuf":
+        raise checks.BadData(f"{where}: {name} holds the type {values.dtype}; real numbers are needed.")
+
+
+def _refuse_unknown_cuts(state: np.ndarray, terminated: np.ndarray, where: str) -> None:
+    """Say where the widest jump of observations is that no terminal explains: most likely a cut."""
+    wide = state.astype(np.float64)
+    scale = wide.std(axis=0)
+    moves = np.linalg.norm(np.diff(wide, axis=0) / np.where(scale > 0, scale, 1), axis=1)
+    moves = np.where(terminated[:-1], 0, np.nan_to_num(moves))
+    if not moves.size or not moves.max():
+        widest = ""
+    else:
+        row = int(np.argmax(moves))
+        widest = f" (the widest jump, {moves[row]:.1f} standard deviations, is from row {row} to row {row + 1})"
+    raise checks.BadData(
+        f"{where} has neither timeouts nor next_observations, so nothing says where a time limit cut an"
+        f" episode{widest}; add a column timeouts, all 0 if none was cut."
+    )
+
+
+def _bought_whole(columns: dict[str, np.ndarray], where: str) -> Dataset:
+    """Steps in order, all of which are owned; an episode that did not terminate is truncated where it stops."""
+    episode, bought = columns["episode"], np.ones(len(columns["episode"]), bool)
+    truncated = np.append(episode[1:] != episode[:-1], bought[:1]) & ~columns["terminated"]
+    marks = {"truncated": truncated, "has_transition": bought, "has_label": bought.copy()}
+    return from_columns({**columns, **marks}, where)

@@ -1,0 +1,163 @@
+"""What foreign functions give, at the door: numbers of a shape, actions of the space, ends in one of four forms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from paracosm.core import checks
+
+TERMINATION_GIVES = ("end", "probability", "continue", "logit")
+
+_MOST_WORDS = 400
+
+
+class BadAnswer(checks.BadData):
+    """A foreign function's answer cannot be used; `question` holds the arguments by name if one row is to blame."""
+
+    def __init__(self, message: str, question: dict[str, np.ndarray] | None = None) -> None:
+        super().__init__(message)
+        self.question = question
+
+
+class FunctionFailed(BadAnswer):
+    """The function itself raised something."""
+
+
+class Fault(NamedTuple):
+    """Why a column has no meaning: a sentence, in which `{at}` is the place of `row`, unless no row is to blame."""
+
+    sentence: str
+    row: int | None
+
+
+class Reading(Protocol):
+    """A result's column as we mean it, and what is wrong with it."""
+
+    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]: ...
+
+
+def failed(name: str, error: BaseException) -> FunctionFailed:
+    """The sentence about what a function raised, in its own words."""
+    return FunctionFailed(f"the {name} failed with {in_words(error)}{_remedy(str(error))}")
+
+
+def in_words(error: BaseException) -> str:
+    """An exception's type and message, on one line."""
+    try:
+        message = " ".join(str(error).split())
+    except Exception:
+        message = ""
+    short = message if len(message) <= _MOST_WORDS else message[:_MOST_WORDS] + " …"
+    return f"{type(error).__name__}: {short}" if short else f"{type(error).__name__}."
+
+
+def _remedy(message: str) -> str:
+    if "must be Tensor, not numpy.ndarray" in message:
+        return '; functions="torch" hands it tensors.'
+    return ""
+
+
+def array(name: str, what: str, answer: Any) -> np.ndarray:
+    """A result of any library as a NumPy array of real numbers.
+
+    Raises:
+        BadAnswer: it is none.
+    """
+    if type(answer).__module__.partition(".")[0] in ("jax", "jaxlib"):
+        raise BadAnswer(
+            f"the {name} gives a JAX array for the {what}: a function in JAX, of one state and one action, is a part of"
+            " an MDP as it is (world.replace(…)), or a policy by paracosm.Deterministic."
+        )
+    try:
+        numbers = np.asarray(answer.detach().cpu() if hasattr(answer, "detach") else answer)
+    except Exception as error:
+        raise BadAnswer(
+            f"the {name} gives a {type(answer).__name__} for the {what} that is no array ({in_words(error)})"
+        ) from error
+    real(name, what, answer, numbers.dtype.kind in "biuf", str(numbers.dtype))
+    if np.ma.is_masked(answer):
+        raise BadAnswer(f"the {name} gives masked numbers for the {what}; each needs a number.")
+    return numbers
+
+
+def real(name: str, what: str, answer: Any, is_real: bool, dtype: str) -> None:
+    """Refuse what is no array of real numbers."""
+    if not is_real:
+        kind = type(answer).__name__ if dtype == "object" else f"{type(answer).__name__} of {dtype}"
+        raise BadAnswer(f"the {name} gives a {kind} for the {what}; real numbers are needed.")
+
+
+def fitted(name: str, what: str, numbers: Any, rows: int, size: int | None) -> Any:
+    """A result as `[rows, width]`; `size` None is one number a row.
+
+    A trailing axis of one may be missing, and so may the batch's where there is one row.
+
+    Raises:
+        BadAnswer: it has another shape.
+    """
+    shape, width = tuple(numbers.shape), 1 if size is None else size
+    fits = shape == (rows, width) or (width == 1 and shape == (rows,)) or (rows == 1 and shape in ((), (width,)))
+    if not fits or (shape == () and width != 1):
+        needed = (rows,) if size is None else (rows, size)
+        raise BadAnswer(f"the {name} gives the shape {shape} for the {what} of a batch of {rows}; {needed} is needed.")
+    return numbers.reshape(rows, width)
+
+
+def coarseness(results: Sequence[Any]) -> float:
+    """The largest rounding error among results in floating point; 0 if there are none."""
+    kinds = [result.dtype for result in results if result.dtype.kind == "f"]
+    return max((float(np.finfo(kind).eps) for kind in kinds), default=0.0)
+
+
+class Actions:
+    """Discrete actions, which foreign policies number from `start`; ours are 0 … n-1."""
+
+    def __init__(self, n: int, start: int) -> None:
+        self.n, self.start = n, start
+
+    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]:
+        index = column - self.start
+        known = (column == np.rint(column)) & (index >= 0) & (index < self.n)
+        if known.all():
+            return index, None
+        row = int(np.argmin(known))
+        last = self.start + self.n - 1
+        words = f"{what} gives the action {column[row]:g} at {{at}}; the actions are whole numbers from {self.start}"
+        return index, Fault(f"{words} to {last}.", row)
+
+
+class Ends:
+    """Ends as flags, logits, P(end) or P(continue), as `gives` says; None tells flags from logits by their range."""
+
+    def __init__(self, gives: str | None) -> None:
+        if gives is not None:
+            checks.one_of("termination_gives", gives, TERMINATION_GIVES)
+        self.gives, self._logits = gives, gives == "logit"
+
+    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]:
+        outside = (column < 0) | (column > 1)
+        between = (column > 0) & (column < 1)
+        if self.gives in ("probability", "continue"):
+            ended = column > 0.5 if self.gives == "probability" else column < 0.5
+            words = f"termination_gives={self.gives!r}: answers between 0 and 1"
+            return ended, self._bad(what, column, outside, words)
+        if self.gives == "end":
+            return column > 0, self._bad(what, column, outside | between, "termination_gives='end': 0 or 1")
+        self._logits |= bool(outside.any())  # neither a flag nor a probability, hence of all answers of this function
+        if self._logits or not between.any():
+            return column > 0, None
+        least, most = column.min(), column.max()
+        return column > 0, Fault(
+            f"{what} gives numbers from {least:.4g} to {most:.4g} for the end; its answers lie between 0 and 1: a"
+            " probability? say termination_gives='probability' (of the end), 'continue' (of going on) or 'logit'.",
+            None,
+        )
+
+    def _bad(self, what: str, column: np.ndarray, wrong: np.ndarray, words: str) -> Fault | None:
+        if not wrong.any():
+            return None
+        row = int(np.argmax(wrong))
+        return Fault(f"{what} gives {column[row]:.4g} for the end at {{at}}; it is declared {words} are needed.", row)

@@ -1,0 +1,87 @@
+"""Whether a function's answer to a row hangs on that row alone: asked in other batches, and asked again."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.real.foreign.answers import FunctionFailed, in_words
+
+_TRIED = 8  # first calls in each precision that are asked again: a draw may fall on the same value once
+_MOST_ROWS = 64  # of a batch, asked again
+_POOL = 5  # rows of earlier batches that go with a row which came alone
+_DOUBLE, _COARSE = 1e-6, 1e-3  # of the largest answer: what rounding in batches of other sizes may change
+_TINY = 1e-9
+
+Ask = Callable[[np.ndarray], np.ndarray]
+
+
+class RowsAlone:
+    """The first batches of a function, asked again in other orders, sizes and company."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.tries = _TRIED
+        self._tried: collections.Counter[np.dtype] = collections.Counter()
+        self._pool: dict[np.dtype, np.ndarray] = {}
+
+    def demand(self, ask: Ask, x: np.ndarray, answer: np.ndarray, widths: Sequence[int], *, coarse: bool) -> None:
+        """Refuse a function whose `answer` `[rows, outputs]` to `x` `[rows, inputs]` is another in another batch.
+
+        `widths` are the columns of each result, which are compared on one scale; `coarse` says that answers are
+        rounded to 32 bits or fewer.
+
+        Raises:
+            BadArgument: it differs when asked twice, or hangs on the batch or on the place in it.
+        """
+        if self._tried[x.dtype] >= self.tries:
+            return
+        self._tried[x.dtype] += 1
+        some = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_ROWS)).astype(int))
+        allowed = (_COARSE if coarse else _DOUBLE) * _sizes(answer, widths) + _TINY
+        for batch, rows in self._batches(x, some):
+            found = self._again(ask, batch, len(x))[-len(rows) :]
+            wrong = np.abs(found - answer[rows]) > allowed
+            if wrong.any():
+                self._refuse(ask, x, answer, allowed, len(batch))
+        self._pool[x.dtype] = x[some][:_POOL].copy()
+
+    def _batches(self, x: np.ndarray, some: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Batches whose last rows are the rows of `x` that are given beside them."""
+        pool = self._pool.get(x.dtype, x[some][:0])
+        turned = some[::-1][: max(len(some) - 1, 1)]
+        yield np.concatenate([pool, x[turned]]), turned
+        alone = some[[self._tried[x.dtype] % len(some)]]
+        yield x[alone], alone
+        yield x[np.repeat(alone, 2)], np.repeat(alone, 2)
+
+    def _again(self, ask: Ask, batch: np.ndarray, rows: int) -> np.ndarray:
+        try:
+            return ask(batch)
+        except FunctionFailed as error:
+            cause = error.__cause__ or error
+            raise checks.BadArgument(
+                f"the {self._name} answers a batch of {rows} and fails for a batch of {len(batch)} of the same rows"
+                f" with {in_words(cause)}; each row must be answered by itself."
+            ) from error
+
+    def _refuse(self, ask: Ask, x: np.ndarray, answer: np.ndarray, allowed: np.ndarray, size: int) -> None:
+        if (np.abs(ask(x) - answer) > allowed).any():
+            raise checks.BadArgument(
+                f"the {self._name} answers the same question twice with different numbers; a deterministic one is"
+                " needed (the mode of a policy, the mean of an ensemble, no memory between calls)."
+            )
+        raise checks.BadArgument(
+            f"the {self._name} answers a row differently in a batch of {len(x)} and in a batch of {size}: its answers"
+            " hang on the batch or on the place in it (statistics of the batch, a member by the row's number or by"
+            " the batch's size); each row must be answered by itself."
+        )
+
+
+def _sizes(answer: np.ndarray, widths: Sequence[int]) -> np.ndarray:
+    """The largest magnitude of each result, in each of its columns."""
+    columns = np.split(np.abs(answer), np.cumsum(widths)[:-1], axis=1)
+    return np.concatenate([np.full(width, part.max(initial=0)) for width, part in zip(widths, columns, strict=True)])

@@ -1,0 +1,200 @@
+"""A hundred bad calls: one sentence on stderr, nothing on stdout, status 2, and nothing made on the disk."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+
+from paracosm.cli import main as command_line
+from paracosm.cli.main import COMMANDS, main
+
+LONG = "n" * 300
+DIGITS = "9" * 20
+NOISE = "--gradient-variance 40 --noise-coefficient 6"
+LABELS = f"labels --budget 5000 --cost-rollout 1 {NOISE} --fidelity power:2.0,0.7"
+MIXTURE = "labels --budget 5000 --cheap-cost 1 --gold-cost 20 --cheap-variance 50 --gold-variance 40 --correlation 0.8"
+PLAN = "plan $HERE/curves.csv --error rms --budget 20000 --weight-dynamics 3 --weight-reward 1 --cost-dynamics 1"
+
+# The call, and words that its sentence must hold. $HERE is a folder with files to trip over.
+CALLS = {
+    # Commands.
+    "frobnicate": "no command 'frobnicate'",
+    "''": "no command ''",
+    "--frobnicate": "no command '--frobnicate'",
+    LONG: "no command",
+    # What the parser refuses.
+    "run Pendulum-v1 --transitions abc": "--transitions is 'abc'; a whole number",
+    "run Pendulum-v1 --transitions 1.5": "--transitions is '1.5'; a whole number",
+    "run Pendulum-v1 --transitions": "--transitions is given without a value",
+    f"run Pendulum-v1 --episodes {'9' * 5000}": "--episodes has thousands of digits",
+    "run Pendulum-v1 --episodes x": "--episodes is 'x'",
+    "run Pendulum-v1 --seed 1e5": "--seed is '1e5'; a whole number",
+    "run Pendulum-v1 --budget lots": "--budget is 'lots'; a number",
+    "run Pendulum-v1 --nonsense 3": "--nonsense, 3 is not known to paracosm run",
+    "run Pendulum-v1 --transition 400": "--transition, 400 is not known",
+    "run Pendulum-v1 CartPole-v1": "CartPole-v1 is not known",
+    "run Pendulum-v1 --imagine.baseline both": "--imagine.baseline is 'both'; it must be one of 'leave-one-out'",
+    "run Pendulum-v1 --imagine.horizon 0": "--imagine.horizon is 0; it must be at least 1",
+    "run Pendulum-v1 --imagine.rollouts 1 --imagine.baseline leave-one-out": "rollouts is 1",
+    "run Pendulum-v1 --imagine.visited 2": "--imagine.visited is 2",
+    "run Pendulum-v1 --learn.fit.members 0": "--learn.fit.members is 0",
+    "run Pendulum-v1 --learn.fit.rates x": "--learn.fit.rates",
+    "run Pendulum-v1 --learn.validation 2": "--learn.validation is 2",
+    "run Pendulum-v1 --learn.margin -1": "--learn.margin is -1",
+    "audit --episodes ten": "--episodes is 'ten'",
+    "audit a b": "b is not known to paracosm audit",
+    "plan": "CURVES|RUN and --budget MONEY",
+    "plan curves.csv": "paracosm plan needs --budget MONEY",
+    "plan curves.csv --budget x": "--budget is 'x'; a number",
+    "plan curves.csv --budget 1 --error mean": "--error is 'mean'; it must be one of 'mse', 'rms'",
+    "plan curves.csv --budget 1 --weights best": "--weights is 'best'",
+    "plan curves.csv --budget 1 --lot-dynamics 1.5": "--lot-dynamics is '1.5'",
+    "labels --budget x": "--budget is 'x'",
+    "labels --weighting heavy": "--weighting is 'heavy'",
+    "paper E1 --scale huge": "--scale is 'huge'; it must be one of 'full', 'quick'",
+    "paper E1 --workers two": "--workers is 'two'",
+    "report": "paracosm report needs PATH",
+    "report a b": "b is not known",
+    # Where to write.
+    "run Pendulum-v1 --out ''": "--out is empty",
+    "run Pendulum-v1 --out=": "--out is empty",
+    "run Pendulum-v1 --out .": "is or holds the current folder",
+    "run Pendulum-v1 --out ..": "is or holds the current folder",
+    "run Pendulum-v1 --out /": "is or holds the current folder",
+    "run Pendulum-v1 --out x/..": "is or holds the current folder",
+    f"run Pendulum-v1 --out {LONG}": "cannot be written: File name too long",
+    f"run Pendulum-v1 --out new/{LONG}/run": "cannot be written: File name too long",
+    f"run Pendulum-v1 --out {'d/' * 2100}run": "File name too long",
+    "run Pendulum-v1 --out $HERE/file": "which is a file; a folder",
+    "run Pendulum-v1 --out $HERE/file/run": "cannot be written: Not a directory",
+    "run Pendulum-v1 --out /dev/null": "which is a file; a folder",
+    "run Pendulum-v1 --out /proc/run": "cannot be written",
+    "run Pendulum-v1 --out $HERE/thesis": "exists and holds no run; choose another --out",
+    "run Pendulum-v1 --out $HERE/thesis --force": "exists and holds no run",
+    "run Pendulum-v1 --out $HERE/thesis --resume": "exists and holds no run",
+    "run Pendulum-v1 --out $HERE/configured": "its config.json is damaged or not a run's",
+    "run Pendulum-v1 --out $HERE/configured --force": "its config.json is damaged or not a run's",
+    "run Pendulum-v1 --out $HERE/configured --resume": "its config.json is damaged or not a run's",
+    "run Pendulum-v1 --out $HERE/loop": "cannot be written",
+    "run Pendulum-v1 --resume --force": "both --resume and --force",
+    "run Pendulum-v1 --data $HERE/mine.npz --out $HERE": "lies inside --out",
+    "run Pendulum-v1 --data $HERE/mine.npz --out $HERE --force": "lies inside --out",
+    "run Pendulum-v1 --data $HERE/link.npz --out $HERE/thesis": "lies inside --out",
+    f"{LABELS} --out .": "which is a folder; a file",
+    f"{LABELS} --out /": "which is a folder; a file",
+    f"{LABELS} --out ''": "--out is empty",
+    f"{LABELS} --out {LONG}": "File name too long",
+    f"{LABELS} --out new/{LONG}": "File name too long",
+    f"{LABELS} --out /dev/full": "a device or a pipe; a file",
+    f"{LABELS} --out $HERE/file/page.html": "Not a directory",
+    f"{LABELS} --out /proc/page.html": "cannot be written",
+    f"{PLAN} --cost-reward 1 --out $HERE": "which is a folder; a file",
+    "audit nowhere --out $HERE": "which is a folder; a file",
+    "report nowhere --out $HERE": "which is a folder; a file",
+    "compare nowhere here --out $HERE": "which is a folder; a file",
+    "paper E1 --out ''": "--out is empty",
+    "paper E1 --out /": "is or holds the current folder",
+    "paper E1 --out $HERE/file": "which is a file; a folder",
+    f"paper all --out {LONG}": "File name too long",
+    # What to read.
+    "run": "no environment is named",
+    "run --env ''": "an argument is empty",
+    "run Pendulum-v9": "no Gymnasium environment 'Pendulum-v9'",
+    "run Pendulum-v1 --data nothing.npz": "no file nothing.npz",
+    "run Pendulum-v1 --data $HERE/file": "is not a data set",
+    "run Pendulum-v1 --data $HERE/mine.npz": "is not an npz file of plain arrays",
+    "run Pendulum-v1 --env-kwargs nonsense": "--env-kwargs",
+    "run nowhere:make": "nowhere",
+    "run Pendulum-v1 --reward nowhere:reward": "nowhere",
+    "audit": "what to audit is not named",
+    "audit nowhere": "nowhere is no run directory",
+    "audit nowhere --world a:b": "both a run directory and --world",
+    "audit ''": "is empty",
+    f"audit {LONG}": "is no run directory",
+    "audit $HERE/thesis": "is no run directory",
+    "audit $HERE/configured": "is not of a run",
+    "audit $HERE/file": "is no run directory",
+    "report nowhere": "nowhere is no run directory",
+    f"report {LONG}": "is no run directory",
+    "report $HERE/configured": "is not of a run",
+    "compare": "a comparison needs at least two",
+    "compare nowhere": "a comparison needs at least two",
+    "compare nowhere ./nowhere": "a comparison needs at least two",
+    "compare nowhere here": "nowhere is no run directory",
+    f"compare {LONG} here": "is no run directory",
+    "plan nowhere.csv --budget 100": "nowhere.csv does not exist",
+    f"plan {LONG} --budget 100": "does not exist",
+    "plan $HERE/configured --budget 100": "is not of a run",
+    "plan $HERE/curves.csv --budget 100": "--error is not given",
+    PLAN: "--cost-reward is not given",
+    "labels": "--budget is not given",
+    "labels nowhere --budget 100 --fidelity power:2,1": "nowhere is no run directory",
+    "labels --budget 100": "--fidelity is not given",
+    MIXTURE: "--bias is not given",
+    "paper E9": "E9",
+    "paper E1 --ray local": "--ray is 'local'",
+    # Numbers.
+    "run Pendulum-v1 --transitions 0": "--transitions is 0",
+    "run Pendulum-v1 --rounds 0": "--rounds is 0",
+    "run Pendulum-v1 --discount 2": "--discount is 2",
+    f"run Pendulum-v1 --seed {DIGITS}": "--seed is",
+    "run Pendulum-v1 --seed -1": "--seed is -1",
+    "run Pendulum-v1 --budget nan --rounds 2": "--budget is nan",
+    "run Pendulum-v1 --budget 1 --rounds 2": "needs",
+    "run Pendulum-v1 --budget 1000 --transitions 100": "both --budget and --transitions",
+}
+
+
+@pytest.fixture(autouse=True)
+def _environment_as_it_was(monkeypatch):
+    for name in ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setattr(command_line, "_prepare_jax", lambda: None)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory) -> Path:
+    """A folder with what one may trip over."""
+    folder = tmp_path_factory.mktemp("here")
+    (folder / "file").write_text("a file")
+    (folder / "mine.npz").write_bytes(b"years of work")
+    (folder / "curves.csv").write_text("part,samples,error\ndynamics,100,1.0\n")
+    (folder / "thesis").mkdir()
+    (folder / "thesis" / "thesis.tex").write_text("years of work")
+    (folder / "thesis" / "own.npz").write_bytes(b"data")
+    (folder / "link.npz").symlink_to(folder / "thesis" / "own.npz")
+    (folder / "loop").symlink_to(folder / "loop")
+    (folder / "configured" / "data").mkdir(parents=True)
+    (folder / "configured" / "config.json").write_text("{}")
+    (folder / "configured" / "data" / "x.npz").write_bytes(b"of another program")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Every path below a folder and what it holds."""
+    paths = sorted(folder.rglob("*"))
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in paths}
+
+
+def test_there_are_a_hundred_calls_and_every_command_is_among_them():
+    assert len(CALLS) >= 100
+    assert {shlex.split(call)[0] for call in CALLS} >= set(COMMANDS)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call[:70])
+def test_a_bad_call_is_one_sentence_and_makes_nothing(call, here, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    before = contents(here)
+    assert main([word.replace("$HERE", str(here)) for word in shlex.split(call)]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("paracosm: ")
+    assert err.endswith(".\n")
+    assert err.count("\n") == 1, err
+    assert CALLS[call] in err
+    assert len(err) < 600, err
+    assert contents(tmp_path) == {}
+    assert contents(here) == before
