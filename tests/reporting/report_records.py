@@ -102,6 +102,7 @@ def diagnosis(**changes) -> Diagnosis:
         real_steps=4000,
         audited_steps=4000,
         imagined_steps=804_000,
+        imagination=None,
         overlays=tuple(overlay(seed) for seed in range(3)),
         dynamics_by_dimension=dimensions((0.34, 0.05, 0.21), 0.6),
         horizon_parts=HorizonParts(bootstrap=estimate(-0.35, 0.5), edge=estimate(-0.04, 0.2)),

@@ -29,7 +29,7 @@ from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Mode, Policy, StochasticPolicy
 from paracosm.core.precision import in_double
-from paracosm.core.records import Diagnosis, Reference
+from paracosm.core.records import Diagnosis, Imagination, Reference
 from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
 from paracosm.real.foreign import Latent, plainly
@@ -136,6 +136,7 @@ def audit(
             findings=lint(world, episodes, asked, key),
             worth=worth,
             noisy=noisy,
+            imagination=Imagination(drawn.draws, drawn.imagined_share, drawn.capped) if noisy else None,
             differences=_by_differences(dynamics=world.dynamics, reward=world.reward, policy=policy),
         )
     return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.training.horizon)
