@@ -159,9 +159,14 @@ def data_edge(found: Diagnosis) -> str:
 
 
 def baselines(found: Baselines) -> list[tuple[str, str, str]]:
-    """What, the model's one-step error, that of the simplest predictor."""
+    """What, the model's one-step error, that of the simplest predictors."""
+    still = f"{number(found.persistence)} for no change"
     return [
-        ("next state", number(found.dynamics), f"{number(found.mean_next_state)} for always the mean next state"),
+        (
+            "next state",
+            number(found.dynamics),
+            f"{number(found.mean_next_state)} for always the mean next state, {still}",
+        ),
         ("reward", number(found.reward), f"{number(found.zero_reward)} for always zero"),
     ]
 
