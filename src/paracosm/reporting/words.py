@@ -170,7 +170,7 @@ def reference(found: Reference) -> str:
 
 
 def baselines(found: Baselines) -> list[tuple[str, str, str]]:
-    """What, the model's one-step error, that of the simplest predictor."""
+    """What, the model's one-step error, that of the simplest predictors."""
     return [
         (
             "next state, in scaled states",
