@@ -2,16 +2,17 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
 
-from paracosm.auditing.conditions import Check, implausible, standing_of_policy, unfit
+from paracosm.auditing.conditions import Check, implausible, noise_left, standing_of_policy, unfit
 from paracosm.auditing.plausibility import RANDOM, plausibility, reference
 from paracosm.auditing.verdict import CAUSES
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import MDP, Discrete, Spec, never
-from paracosm.core.records import Estimate, Gap, Plausibility, Reference
+from paracosm.core.records import Estimate, Gap, Imagination, Plausibility, Reference
 
 SOUND = Check(exact=True, missed=1e-5, size=100.0, other_actions=0, steps=4000)
 PLAUSIBLE = Plausibility(20, (-3200.0, 0.0), 0, 0, None, 1.1, 3)
@@ -161,3 +162,31 @@ def test_the_return_of_random_actions_is_the_mean_over_their_whole_episodes():
 def test_records_that_hold_no_whole_episode_have_no_return():
     states, rewards = wander(3, episodes=1)
     assert reference(Dataset.from_trajectory(trajectory(states, rewards))).returns is None
+
+
+def test_random_returns_that_are_all_equal_are_sure_only_as_far_as_so_many_show():
+    """Acrobot: 20 episodes of 500 steps at −1 each say that no more than some of others are shorter."""
+    data = Dataset.from_trajectory(trajectory(np.zeros((20, 51)), np.full((20, 50), -1.0)))
+    returns = reference(data).returns
+    assert (returns.mean, returns.low) == (-50, -50)
+    assert -50 + 0.168 * 50 <= returns.high <= -50 + 0.22 * 50
+
+
+@pytest.mark.parametrize(
+    ("imagination", "sentence"),
+    [
+        (None, ""),
+        (Imagination(9, {"dynamics": 0.05, "total": 0.09}, capped=False), ""),
+        (
+            Imagination(65, {"dynamics": 0.4, "horizon": 0.1}, capped=True),
+            "With 65 imagined draws.* 40% .* dynamics term",
+        ),
+        (Imagination(65, {"dynamics": 0.2, "total": 0.5}, capped=True), "still makes 50% of the variance of the gap"),
+        (Imagination(1, {"dynamics": np.nan}, capped=True), "With 1 imagined draw, where .* in every interval"),
+    ],
+)
+def test_noise_that_was_not_drawn_away_is_told(imagination, sentence):
+    found = noise_left(imagination)
+    assert bool(found) == bool(sentence)
+    assert re.search(sentence, found)
+    assert not found or "real episodes narrow only the rest" in found

@@ -24,11 +24,12 @@ from paracosm.auditing.plausibility import plausibility
 from paracosm.auditing.sensitivities import weights
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
+from paracosm.core.forms import demand_shape
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Mode, Policy, StochasticPolicy
 from paracosm.core.precision import in_double
-from paracosm.core.records import Diagnosis, Reference
+from paracosm.core.records import Diagnosis, Imagination, Reference
 from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
 from paracosm.real.foreign import Latent, plainly
@@ -135,6 +136,7 @@ def audit(
             findings=lint(world, episodes, asked, key),
             worth=worth,
             noisy=noisy,
+            imagination=Imagination(drawn.draws, drawn.imagined_share, drawn.capped) if noisy else None,
             differences=_by_differences(dynamics=world.dynamics, reward=world.reward, policy=policy),
         )
     return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.training.horizon)
@@ -185,9 +187,7 @@ def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:
         "the policy's action": (lambda: policy.mode(state), action.shape),
     }
     for name, (answer, needed) in answers.items():
-        found = jax.eval_shape(lambda answer=answer: jnp.asarray(answer())).shape
-        if found != needed:
-            raise checks.BadData(f"{name} has the shape {found} for one step; {needed} is needed.")
+        demand_shape(name, answer, needed)
 
 
 def _check(world: MDP, episodes: Trajectory) -> None:

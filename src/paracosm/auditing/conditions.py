@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from paracosm.auditing.verdict import rounding
-from paracosm.core.records import Estimate, Gap, Plausibility, Reference
+from paracosm.core.records import Estimate, Gap, Imagination, Plausibility, Reference
 
 _MISSED = 0.01  # of an episode's terms: what they may miss of its gap before they explain nothing
 _OTHER_ACTIONS = 1e-3  # of the steps: so many actions of another policy leave the terms another gap
@@ -99,4 +99,20 @@ def implausible(plausibility: Plausibility) -> str:
     return (
         f"{plausibility.impossible} of {plausibility.episodes} imagined returns are impossible: the recorded rewards"
         f" allow {low:.4g} to {high:.4g} in so many steps{left}."
+    )
+
+
+def noise_left(imagination: Imagination | None) -> str:
+    """That imagined draws, which cost no real episode, were stopped too early; empty where they were not."""
+    if imagination is None or not imagination.capped:
+        return ""
+    draws = f"{imagination.draws} imagined draw{'s' if imagination.draws > 1 else ''}, where the audit stops"
+    shares = {name: share for name, share in imagination.share.items() if share > 0}
+    if not shares:
+        return f"With {draws}, the noise of imagination is in every interval: real episodes narrow only the rest."
+    largest = max(shares, key=lambda name: shares[name])
+    named = "gap" if largest.startswith("total") else f"{largest} term"
+    return (
+        f"With {draws}, imagination still makes {shares[largest]:.0%} of the variance of the {named}:"
+        " real episodes narrow only the rest."
     )

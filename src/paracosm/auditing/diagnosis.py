@@ -9,7 +9,7 @@ import numpy as np
 from paracosm.auditing.attribution import Terms
 from paracosm.auditing.averages import Averages, averages
 from paracosm.auditing.bounds import Bounds
-from paracosm.auditing.conditions import Check, implausible, standing_of_policy, unfit
+from paracosm.auditing.conditions import Check, implausible, noise_left, standing_of_policy, unfit
 from paracosm.auditing.dimensions import Dimensions
 from paracosm.auditing.dreams import Dreams, informative_horizon, overlay
 from paracosm.auditing.importance import Importance
@@ -33,6 +33,7 @@ from paracosm.core.records import (
     Finding,
     Gap,
     HorizonParts,
+    Imagination,
     Orders,
     Plausibility,
     Reference,
@@ -64,6 +65,7 @@ class Measured(NamedTuple):
     findings: tuple[Finding, ...]
     worth: Importance | None
     noisy: bool
+    imagination: Imagination | None
     differences: tuple[str, ...]
 
 
@@ -143,6 +145,7 @@ def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_
         real_steps=check.steps,
         audited_steps=int(terms.audited.sum()),
         imagined_steps=terms.imagined_steps,
+        imagination=measured.imagination,
         overlays=tuple(overlay(episodes, dreams.episodes, i) for i in range(shown)),
         dynamics_by_dimension=dimensions,
         horizon_parts=parts,
@@ -177,7 +180,7 @@ def _words(gap: Gap, check: Check, measured: Measured, real_return: Estimate, ev
     if broken:
         return _Words(broken, f"Still valid: {one_step_errors(evidence.baselines)}.", unfit=True)
     first = [standing_of_policy(real_return, measured.known), verdict(gap, measured.discount)]
-    then = [implausible(plausible), explanation(gap, evidence)]
+    then = [implausible(plausible), explanation(gap, evidence), noise_left(measured.imagination)]
     return _Words(" ".join(filter(None, first)), " ".join(filter(None, then)), unfit=False)
 
 
@@ -249,12 +252,22 @@ def _of_terms(found: Measured, episodes: Trajectory) -> str:
     if found.worth is not None:
         return "the real return is taken from the terms themselves, so that their sum says nothing"
     if found.noisy:
-        return "the world or the policy is stochastic: the terms sum to the gap on average, not exactly"
+        return f"the world or the policy is stochastic: {_drawn(found.imagination)}"
     if found.terms.audited.sum() < episodes.alive.sum():
         return "a random subset of steps was audited: the terms sum to the gap on average, not exactly"
     return (
         "the terms sum exactly through the recorded actions; what remains is the policy's arithmetic: an action"
         " recorded in 32 bits differs from its 64-bit copy by about 1e-7 of its range, as far as the world amplifies it"
+    )
+
+
+def _drawn(imagination: Imagination | None) -> str:
+    if imagination is None or imagination.draws == 1:
+        return "the terms sum to the gap on average, not exactly"
+    largest = max(imagination.share.values())
+    return (
+        f"the terms are means over {imagination.draws} imagined draws, which make at most {largest:.0%} of the variance"
+        " of any; they sum to the gap exactly where the policy's mode plays, else on average"
     )
 
 

@@ -43,7 +43,8 @@ def _returns(data: Dataset) -> Estimate | None:
     repeated = ended.any() or np.sum(steps == steps.max(initial=0)) > 1  # a limit is seen more than once
     if not complete.any() or not repeated:
         return None
-    return mean((paid[complete] / labels[complete]) * steps[complete])
+    span = np.concatenate([[0.0], data.labels.reward]) * steps.max()
+    return mean((paid[complete] / labels[complete]) * steps[complete], bounds=(span.min(), span.max()))
 
 
 def plausibility(world: MDP, episodes: Trajectory, imagined: Trajectory, known: Reference | None) -> Plausibility:

@@ -244,14 +244,16 @@ class CauseByStep(Record):
 class Baselines(Record):
     """One-step errors on the audited real steps beside those of the simplest predictors.
 
-    Dynamics in scaled states (root mean square norm) against the mean next state; reward (root mean square)
-    against zero.
+    Dynamics in scaled states (root mean square norm) against the mean next state and against no change
+    (persistence); reward (root mean square) against zero and against the mean reward.
     """
 
     dynamics: float
     mean_next_state: float
+    persistence: float
     reward: float
     zero_reward: float
+    mean_reward: float
 
 
 Kind = Literal["certificate", "estimate"]
@@ -386,6 +388,20 @@ class Plausibility(Record):
 
 
 @dataclasses.dataclass(frozen=True)
+class Imagination(Record):
+    """How often a stochastic world or policy was drawn, and what is left of that noise.
+
+    Terms are means over `draws`. `share` is the part of the variance of their means over episodes that more draws
+    would remove, by cause and of the `total`, at the reporting and at the training discount; unknown (NaN) after one
+    draw. It is above a tenth of the rest only where draws are `capped`, by their number or by what they may cost.
+    """
+
+    draws: int
+    share: dict[str, float]
+    capped: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Overlay(Record):
     """One real episode and the imagined one from the same first state, `[time][state]` in the environment's units.
 
@@ -412,9 +428,10 @@ class Diagnosis(Record):
     returns and the sum of absolute terms, with the imagined return computed apart; `missed` is their
     mean difference in units of return; `precision` says what bounds it. `other_actions` counts the
     recorded actions that are not the policy's beyond rounding. `audited_steps` of `real_steps` were
-    attributed, at a cost of `imagined_steps`. `informative_horizon` is the largest h such that at every
-    k ≤ h the rolled-out state beats the mean state, not known where noise parts them. `data_edge_share`
-    is the share of imagined steps at the edge of the world's domain, if it has one.
+    attributed, at a cost of `imagined_steps`; `imagination` says how a stochastic world was drawn.
+    `informative_horizon` is the largest h such that at every k ≤ h the rolled-out state beats the mean
+    state, not known where noise parts them. `data_edge_share` is the share of imagined steps at the edge
+    of the world's domain, if it has one.
     `effective_episodes` is how many episodes of the policy itself the record is worth, if another
     policy recorded it. `contraction` is the discount times the closed loop's Lipschitz constant: below
     1 errors die out, from 1 on they may grow with the horizon. `explanation` goes on where the
@@ -443,6 +460,7 @@ class Diagnosis(Record):
     real_steps: int
     audited_steps: int
     imagined_steps: int
+    imagination: Imagination | None
     overlays: tuple[Overlay, ...]
     dynamics_by_dimension: DynamicsByDimension
     horizon_parts: HorizonParts | None

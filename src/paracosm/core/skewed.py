@@ -124,4 +124,6 @@ def _quantile(cells: _Cells, level: float, reach: float) -> float:
 
     if excess(-reach) >= 0:
         return -reach
-    return reach if excess(reach) <= 0 else float(optimize.brentq(excess, -reach, reach, xtol=1e-9))
+    if excess(reach) <= 0:
+        return reach
+    return float(optimize.root_scalar(excess, bracket=(-reach, reach), xtol=1e-9).root)

@@ -144,6 +144,7 @@ def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:
 
 def _named(env: gymnasium.Env) -> str:
     try:
-        return env.spec.id
-    except Exception:  # no spec, or one that cannot be had
-        return type(env.unwrapped).__name__
+        spec = env.spec
+    except Exception:  # a property of an environment may fail with anything
+        spec = None
+    return type(env.unwrapped).__name__ if spec is None else spec.id
