@@ -116,6 +116,40 @@ def test_a_record_read_from_something_else_is_refused_by_name(tree):
         Estimate.from_json(json.dumps(tree))
 
 
+GOOD = Everything(
+    "x", True, 1, 1.0, None, ((1.0,),), Estimate(0.0, 0.0, 0.0, 1, ""), (), {"k": (1,)}, {}, "a"
+).to_dict()
+ODD = {
+    "text": (3, None, [], "\ud800"),
+    "flag": (1, 0, "true", None),
+    "count": (True, 1.0, "1", None, [1]),
+    "number": ("1", "NaN", None, True, [1.0], {}, 10**400),
+    "absent": ("x", [], True),
+    "nested": (1.0, [1.0], [["x"]], {}, "ab", [[None]]),
+    "inner": ({}, [], None, "x", {"mean": 1.0}, 3),
+    "inners": ({}, [1], [None], "x"),
+    "table": ([], {"k": 1}, {"k": [1.5]}, {"k": [True]}, None),
+    "named": ([], {"k": None}, {"k": []}),
+    "choice": ("b", None, 1, []),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in ODD.items() for value in values])
+def test_a_value_of_another_type_is_refused_with_its_place(name, value):
+    with pytest.raises(BadData, match=rf"^{name}(\[\d+\]|\.k)* is .*\.$") as refusal:
+        Everything.from_dict({**GOOD, name: value})
+    sentence = str(refusal.value)
+    assert "\n" not in sentence
+    assert len(sentence) < 300
+    sentence.encode()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 200_000, "nonsense", "3", '"x"', "null", "[[]]", "1" * 5000])
+def test_what_is_no_json_of_a_record_is_refused(text):
+    with pytest.raises(BadData, match="Estimate"):
+        Estimate.from_json(text)
+
+
 def test_records_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Estimate(0.0, 0.0, 0.0, 1, "").mean = 1.0  # type: ignore[misc]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
@@ -108,7 +109,7 @@ def shown(path: str | Path) -> str:
     return text if len(text) <= 200 else f"…{text[-80:]}"
 
 
-def try_file(name: str, path: Path) -> None:
+def try_file(name: str, path: str | Path) -> None:
     """Require that a file can be written at `path`, by making one there; nothing stays.
 
     Raises:
@@ -121,7 +122,7 @@ def try_file(name: str, path: Path) -> None:
         _try_part(target)
 
 
-def try_folder(name: str, path: Path) -> None:
+def try_folder(name: str, path: str | Path) -> None:
     """Require that files can be written in the folder `path`, by making one there; nothing stays.
 
     Raises:
@@ -141,6 +142,8 @@ def try_folder(name: str, path: Path) -> None:
 
 def _require_replaceable(name: str, path: Path) -> None:
     """A new file or a regular one that may be written: a device would be replaced by a file."""
+    if path.is_symlink():  # it was followed already
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if not path.exists():
         return
     if path.is_dir():
@@ -148,7 +151,7 @@ def _require_replaceable(name: str, path: Path) -> None:
     if not stat.S_ISREG(path.stat().st_mode):
         raise BadArgument(f"{name} is '{shown(path)}', which is a device or a pipe; a file is needed.")
     if not os.access(path, os.W_OK):
-        raise PermissionError(13, "Permission denied")
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _try_part(path: Path) -> None:
