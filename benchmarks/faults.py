@@ -51,9 +51,9 @@ class HeavyCar(gymnasium.Wrapper):
         return self.env.step(action)
 
 
-def damp(state: jax.Array) -> jax.Array:
-    """Brake the swing: it goes where random actions go."""
-    return 2 * jnp.tanh(-state[2:] / 2)
+def swing(state: jax.Array) -> jax.Array:
+    """Swing to and fro, as fast as random actions do at times."""
+    return 2 * jnp.clip(jnp.tanh(state[2:]) * (1 - (state[2:] / 4) ** 2), -1, 1)
 
 
 def balance(state: jax.Array) -> jax.Array:
@@ -91,7 +91,7 @@ def _heavy_cart() -> gymnasium.Env:
 
 
 TASKS = {
-    "pendulum": Task("Pendulum-v1", lambda: gymnasium.make("Pendulum-v1", g=11.0), damp),
+    "pendulum": Task("Pendulum-v1", lambda: gymnasium.make("Pendulum-v1", g=11.0), swing),
     "cartpole": Task("CartPole-v1", _heavy_cart, balance),
     "mountain-car": Task(
         "MountainCarContinuous-v0",

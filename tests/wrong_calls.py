@@ -93,6 +93,14 @@ MIXTURE = {
     "bias": 0.1,
 }
 
+OTHER = paracosm.Gaussian(MLP(3, 1, 4, 1, jax.random.key(0)), jnp.zeros(1), BOX, True)
+CHOICE = paracosm.Categorical(MLP(2, 3, 4, 1, jax.random.key(0)))
+
+
+def learned_of(**parts) -> paracosm.Learned:
+    """The tiny world with some parts swapped, as learned."""
+    return LEARNED._replace(world=WORLD.replace(**parts))
+
 
 def source() -> paracosm.MDP:
     """The tiny world as a real environment."""
@@ -169,6 +177,15 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
         ARGUMENT,
         "episodes is a Dataset; a Trajectory, which evaluate gives, is needed",
     ),
+    (lambda: episodes_of(state=np.zeros((3, 5, 3))), DATA, "one shape is needed"),
+    (lambda: episodes_of(reward=np.zeros((3, 4))), DATA, "the reward of a Trajectory is an array of shape (3, 4)"),
+    (lambda: episodes_of(alive=None), DATA, "is None; an array of 2 axes is needed"),
+    (lambda: episodes_of(action="x"), DATA, "the action of a Trajectory is 'x'"),
+    (
+        lambda: paracosm.RewardLabels(np.zeros((3, 2)), np.zeros((3, 1)), np.zeros((3, 2)), np.zeros(2)),
+        DATA,
+        "the state of a RewardLabels is an array of shape (3, 2)",
+    ),
     # connect, collect, evaluate
     (lambda: paracosm.connect(5), ARGUMENT, "env is 5"),
     (lambda: paracosm.connect(None), ARGUMENT, "env is None"),
@@ -186,6 +203,7 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: paracosm.collect(WORLD, 5, seed=0, policy="x"), ARGUMENT, "policy is 'x'"),
     (lambda: paracosm.collect(WORLD, 5, seed=0, policy=paracosm.Gaussian), ARGUMENT, "policy is the class Gaussian"),
     (lambda: paracosm.evaluate(WORLD, None), ARGUMENT, "policy is None"),
+    (lambda: paracosm.evaluate(WORLD, OTHER), DATA, "the policy's action cannot be had"),
     (lambda: paracosm.evaluate(WORLD, POLICY, episodes=0), ARGUMENT, "episodes is 0"),
     (lambda: paracosm.evaluate(WORLD, POLICY, first_seed=2**32), ARGUMENT, "first_seed is 4294967296"),
     (lambda: paracosm.evaluate(POLICY, WORLD), ARGUMENT, "env is a Gaussian"),
@@ -215,6 +233,10 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: paracosm.imagine(LEARNED, DATA_SET, label_source="x"), ARGUMENT, "label_source is 'x'"),
     (lambda: paracosm.imagine(LEARNED, DATA_SET, settings=5), ARGUMENT, "settings is 5; an ImagineSettings"),
     (lambda: paracosm.imagine(LEARNED, DATA_SET, seed="x"), ARGUMENT, "seed is 'x'"),
+    (lambda: paracosm.imagine(LEARNED, DATA_SET, policy=OTHER), DATA, "the policy's action cannot be had"),
+    (lambda: paracosm.imagine(LEARNED, DATA_SET, policy=CHOICE), DATA, "the policy's action has the shape ()"),
+    (lambda: paracosm.imagine(learned_of(reward=lambda s, a: s[0]), DATA_SET), DATA, "the world's reward cannot"),
+    (lambda: paracosm.imagine(learned_of(termination=lambda s, a, t: s[0]), DATA_SET), DATA, "bool is needed"),
     # audit
     (lambda: paracosm.audit(5, POLICY, EPISODES), ARGUMENT, "the world is a int"),
     (lambda: paracosm.audit(WORLD, 5, EPISODES), ARGUMENT, "the policy is a int"),
@@ -224,6 +246,10 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: paracosm.audit(WORLD, POLICY, episodes_of(3)), DATA, "have 3 components"),
     (lambda: paracosm.audit(WORLD, POLICY, episodes_of(episodes=0)), DATA, "no steps"),
     (lambda: paracosm.audit(WORLD, POLICY, EPISODES, seed=-1), ARGUMENT, "seed is -1"),
+    (lambda: paracosm.audit(WORLD, OTHER, EPISODES), DATA, "the policy's action"),
+    (lambda: paracosm.audit(WORLD, CHOICE, EPISODES), DATA, "the policy's action has the shape ()"),
+    (lambda: paracosm.audit(WORLD.replace(reward=lambda s, a: s[0]), POLICY, EPISODES), DATA, "the world's reward"),
+    (lambda: paracosm.audit(WORLD, POLICY, episodes_of(reward=np.full((3, 5), NAN))), DATA, "the recorded reward"),
     # plans
     (lambda: paracosm.plan(None, WEIGHTS, **PRICES), ARGUMENT, "curves is None"),
     (lambda: paracosm.plan(CURVES, 5, **PRICES), ARGUMENT, "weights is 5"),

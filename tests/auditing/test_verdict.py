@@ -1,5 +1,7 @@
 """The verdict names the largest signed term whose interval excludes zero, or none."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -62,7 +64,7 @@ def test_the_sentence_does_not_claim_most_of_the_gap_for_a_lesser_term():
     )
     assert "undetermined" in verdict(gap({"reward": (2.0, 3.0)}))
     minority = verdict(gap({"reward": (1.0, 0.05)} | dict.fromkeys(list(CAUSES)[1:], (0.85, 0.04))))
-    assert "comes from several causes, more from the reward model, +1 [+0.95, +1.05], than from any other" in minority
+    assert "comes from several causes, more from the reward model, +1 [+0.95, +1.05] than from any other" in minority
     for sentence in (clear, hidden, minority):
         assert "\n" not in sentence
         assert sentence.endswith(".")
@@ -70,7 +72,10 @@ def test_the_sentence_does_not_claim_most_of_the_gap_for_a_lesser_term():
 
 def test_errors_that_cancel_are_said_to():
     cancelling = verdict(gap({"reward": (-5.0, 1.0), "dynamics": (3.0, 1.0)}))
-    assert "-2 (2.0% of the return) is what remains of errors that cancel: the reward model, -5 [-6, -4]," in cancelling
+    assert (
+        "-2 (2.0% of the larger return) is what remains of errors that cancel: the reward model, -5 [-6, -4],"
+        in cancelling
+    )
     assert "against the dynamics model, +3 [+2, +4]." in cancelling
     doubtful = verdict(gap({"dynamics": (1.0, 0.5), "reward": (-0.9, 1.4)}))
     assert "not clearly different from zero, is what remains of errors that cancel: the dynamics model" in doubtful
@@ -109,6 +114,8 @@ def test_a_model_that_is_exact_up_to_rounding_is_not_called_undetermined():
     exact = verdict(gap({"reward": (2e-6, 1e-6), "dynamics": (-3e-7, 4e-7)}))
     assert exact.endswith("is no more than rounding, and so is every cause.")
     assert "no more than rounding" in verdict(gap({}))
+    unpaid = dataclasses.replace(gap({}), real=estimate(0, 0), predicted=estimate(0, 0), total=estimate(0, 0))
+    assert "no reward was seen in either" in verdict(unpaid)
     assert "undetermined" in verdict(gap({"reward": (2e-6, 1e-6), "dynamics": (0.0, 0.1)}))
 
 
@@ -123,7 +130,7 @@ def test_where_training_is_to_blame_the_worst_learned_part_is_named_too():
 
 
 def test_the_sentence_says_how_much_of_the_return_the_gap_is():
-    assert "the gap of +2 (2.0% of the return)" in verdict(gap({"reward": (2.0, 1.0)}))
+    assert "the gap of +2 (2.0% of the larger return)" in verdict(gap({"reward": (2.0, 1.0)}))
 
 
 terms = st.tuples(st.floats(-10, 10), st.floats(0, 10))
@@ -157,7 +164,7 @@ def test_no_verdict_says_most_of_a_cause_that_is_not_half_of_the_gap_with_its_si
 def evidence(*findings: Finding) -> Explanation:
     by_step = CauseByStep((1.0, 0.5), (1.0, 0.5))
     dimensions = DynamicsByDimension((estimate(1, 0.1),), (by_step,), estimate(0, 0.1), 2)
-    errors = Baselines(dynamics=0.4, mean_next_state=1.0, reward=0.2, zero_reward=2.0)
+    errors = Baselines(dynamics=0.4, mean_next_state=1.0, persistence=0.1, reward=0.2, zero_reward=2.0, mean_reward=1.0)
     return Explanation(dict.fromkeys(LEARNED, by_step), dimensions, findings, errors)
 
 
@@ -170,20 +177,27 @@ def test_the_verdict_is_of_the_numbers_that_stand_above_it():
 def test_a_training_gap_of_another_cause_is_one_sentence_with_the_reason():
     whole = gap({"dynamics": (217.0, 70.0)}, real=-140.0)
     training = gap({"horizon": (-0.9, 0.3)}, real=-58.0)
-    sentence = verdict_training(whole, training, (1.0, 0.95), (200, 30))
+    sentence = verdict_training(whole, training, (1.0, 0.95), (200, 30), trained=True)
     assert "0.95 puts 95% of the weight on the first 59 of 200 steps" in sentence
     assert "weighs all steps alike, and training imagined 30 steps and added a value for the rest" in sentence
-    assert "the gap of -0.9 (1.6% of the return), not clearly different from zero," in sentence
+    assert "the gap of -0.9 (1.6% of the larger return), not clearly different from zero," in sentence
     assert "comes most from the training horizon" in sentence
     assert sentence.count(". ") == 0
     weight = 0.95 ** np.arange(200)
     assert weight[:58].sum() < 0.95 * weight.sum() <= weight[:59].sum()
 
 
+def test_of_a_world_whose_training_is_unknown_only_its_discount_is_said():
+    whole, other = gap({"dynamics": (217.0, 70.0)}), gap({"reward": (-9.0, 0.3)})
+    sentence = verdict_training(whole, other, (1.0, 0.97), (200, 200), trained=False)
+    assert sentence.startswith("The verdict at the world's discount of 0.97 is another, because a discount of 0.97")
+    assert "training" not in sentence
+
+
 def test_two_gaps_of_one_cause_need_no_sentence():
     whole, training = gap({"dynamics": (217.0, 70.0)}), gap({"dynamics": (2.0, 0.5)})
-    assert verdict_training(whole, training, (1.0, 0.95), (200, 30)) == ""
-    assert verdict_training(whole, None, (1.0, 1.0), (200, 200)) == ""
+    assert verdict_training(whole, training, (1.0, 0.95), (200, 30), trained=True) == ""
+    assert verdict_training(whole, None, (1.0, 1.0), (200, 200), trained=False) == ""
 
 
 def test_the_advice_about_the_horizon_is_for_its_own_gap_only():
@@ -213,9 +227,16 @@ def test_no_labels_are_advised_where_no_label_can_help():
 
 
 def test_a_world_that_is_wrong_and_costs_nothing_shows_its_errors():
-    assert "0.4 of the dynamics (the mean next state 1)" in explanation(gap({}), evidence())
+    assert "0.4 of the dynamics (the mean next state 1, no change 0.1)" in explanation(gap({}), evidence())
 
 
 def test_no_ratio_is_said_that_rounding_makes():
     assert "more than 100 times the half width" in explanation(gap({"reward": (5.0, 1e-15)}), evidence())
     assert "5.0 times the half width" in explanation(gap({"reward": (5.0, 1.0)}), evidence())
+
+
+def test_a_cause_larger_than_the_gap_is_not_all_that_is_said():
+    sentence = verdict(gap({"reward": (-0.75, 0.1), "dynamics": (0.2, 0.1)}))
+    assert "comes most from the reward model, -0.75 [-0.85, -0.65], of which the dynamics model, +0.2" in sentence
+    assert "takes part back" in sentence
+    assert "takes part back" not in verdict(gap({"reward": (-0.75, 0.1), "dynamics": (0.1, 0.05)}))

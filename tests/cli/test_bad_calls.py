@@ -142,6 +142,16 @@ CALLS = {
     "run Pendulum-v1 --discount 2": "--discount is 2",
     f"run Pendulum-v1 --seed {DIGITS}": "--seed is",
     "run Pendulum-v1 --seed -1": "--seed is -1",
+    **{
+        f"run Pendulum-v1 --{name} {DIGITS}": f"--{name} is an integer of 20 digits"
+        for name in ("transitions", "reward-labels", "rounds", "episodes", "workers", "imagine.rollouts")
+    },
+    "run Pendulum-v1 --imagine.clip -1": "--imagine.clip is -1",
+    "run Pendulum-v1 --imagine.entropy nan": "--imagine.entropy is nan",
+    "run Pendulum-v1 --learn.margin inf": "--learn.margin is inf",
+    "run Pendulum-v1 --noise inf": "--noise is inf",
+    "run Pendulum-v1 --noise nan": "--noise is nan",
+    "run Pendulum-v1 --cost-reward inf": "--cost-reward is inf",
     "run Pendulum-v1 --budget nan --rounds 2": "--budget is nan",
     "run Pendulum-v1 --budget 1 --rounds 2": "needs",
     "run Pendulum-v1 --budget 1000 --transitions 100": "both --budget and --transitions",

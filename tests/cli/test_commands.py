@@ -17,6 +17,7 @@ import pytest
 import paracosm
 from paracosm.cli import main as command_line
 from paracosm.cli.main import COMMANDS, main
+from paracosm.core.files import Unwritten
 from paracosm.core.records import Diagnosis
 from paracosm.core.results import RunResult
 from tests.loop.small import numbers, small_run
@@ -117,12 +118,25 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, what, tmp_path, monke
 def test_an_unwritable_out_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["run", "Pendulum-v1", "--out", str(tmp_path / "file" / "run")]) == 2
-    assert "cannot be used" in spoken(capsys)
+    assert "cannot be written: Not a directory" in spoken(capsys)
 
 
 def test_an_existing_run_is_refused(runs, capsys):
     assert main(["run", "Pendulum-v1", "--out", str(runs[0])]) == 2
     assert "--resume" in spoken(capsys)
+
+
+def test_a_result_that_cannot_be_written_is_shown(runs, monkeypatch, capsys, tmp_path):
+    import paracosm.cli.run as command
+
+    def full(*_, **__):
+        raise Unwritten("the disk is full.", runs[1])
+
+    monkeypatch.setattr(command, "run", full)
+    assert main(["run", "Pendulum-v1", "--out", str(tmp_path / "run"), "--json"]) == 2
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == runs[1].summary()
+    assert captured.err == "paracosm: the disk is full.\n"
 
 
 def test_interrupt_is_status_130(monkeypatch, capsys, tmp_path):

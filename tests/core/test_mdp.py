@@ -101,7 +101,7 @@ def test_a_swapped_part_is_swapped_and_no_other(s, a):
     assert other.reward(state, action, after) == -world.reward(state, action, after)
     for part in ("spec", "dynamics", "termination", "initial", "discount", "domain"):
         assert getattr(other, part) is getattr(world, part)
-    with pytest.raises(TypeError):
+    with pytest.raises(BadArgument, match="'rewards'"):
         world.replace(rewards=None)
 
 

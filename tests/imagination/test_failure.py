@@ -153,8 +153,8 @@ FORMS = {
         "the world's dynamics has the shape (2,)",
     ),
     "a reward of shape (1,)": ({"reward": lambda s, a, t: s}, "the world's reward has the shape (1,)"),
-    "a whole reward": ({"reward": lambda s, a, t: jnp.ones((), int)}, "the kind int32 for one step"),
-    "an end rule that answers floats": ({"termination": lambda s, a, t: s[0]}, "() and bool are needed"),
+    "a whole reward": ({"reward": lambda s, a, t: jnp.ones((), int)}, "of the type int32 for one step"),
+    "an end rule that answers floats": ({"termination": lambda s, a, t: s[0]}, "bool is needed"),
     "a reward of two arguments": (
         {"reward": lambda s, a: s[0]},
         "the world's reward cannot be had for one step: TypeError",

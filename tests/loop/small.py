@@ -49,6 +49,21 @@ def faulty() -> gymnasium.Env:
     return gymnasium.wrappers.TimeLimit(Faulty(), 100)
 
 
+def fails_in_constructor() -> gymnasium.Env:
+    raise RuntimeError("broken")
+
+
+def fails_in_reset() -> gymnasium.Env:
+    return gymnasium.wrappers.TimeLimit(FailsInReset(), 100)
+
+
+class FailsInReset(Faulty):
+    """Nothing can be done with it."""
+
+    def reset(self, *, seed=None, options=None):
+        raise RuntimeError("broken")
+
+
 class Interrupted(Faulty):
     """No time limit, starts that ignore the seed, and a failure at the 15th step of each copy while a file is there."""
 
@@ -72,3 +87,18 @@ def known_reward(state, action, next_state):
     from paracosm.real.systems import pendulum
 
     return pendulum().reward(state, action, next_state)
+
+
+def reward_of_two(state, action):
+    """Not of (s, a, s')."""
+    return state[0] + action[0]
+
+
+def reward_vector(state, action, next_state):
+    """One number for each component."""
+    return next_state - state
+
+
+def reward_of_host(state, action, next_state):
+    """Needs numbers, which a traced array has not."""
+    return float(state[0])

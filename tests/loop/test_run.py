@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import paracosm
 from paracosm.core import checks
+from paracosm.core.files import Unwritten
 from paracosm.core.records import Diagnosis
 from paracosm.core.results import RunResult
 from paracosm.loop import store
@@ -325,13 +329,13 @@ def test_shares_add_up_over_rounds():
 
 
 def test_a_log_line_cut_off_by_a_kill_is_left_out(tmp_path):
-    directory = RunDirectory.create(tmp_path / "run", {}, resume=False, force=False)
-    directory.log("finished", stage="collect-0", seconds=1.0)
-    with (tmp_path / "run/events.jsonl").open("a") as log:
-        log.write('{"event": "fini')
-    assert [event["stage"] for event in directory.events()] == ["collect-0"]
-    directory.log("finished", stage="learn-0", seconds=2.0)
-    assert directory.seconds() == {"collect": 1.0, "learn": 2.0}
+    with RunDirectory.create(tmp_path / "run", {}, resume=False, force=False) as directory:
+        directory.log("finished", stage="collect-0", seconds=1.0)
+        with (tmp_path / "run/events.jsonl").open("a") as log:
+            log.write('{"event": "fini')
+        assert [event["stage"] for event in directory.events()] == ["collect-0"]
+        directory.log("finished", stage="learn-0", seconds=2.0)
+        assert directory.seconds() == {"collect": 1.0, "learn": 2.0}
 
 
 def test_a_missing_data_file_removes_nothing(finished, tmp_path):
@@ -341,10 +345,92 @@ def test_a_missing_data_file_removes_nothing(finished, tmp_path):
     assert paracosm.load(out).result == paracosm.load(finished[0]).result
 
 
-def test_owned_data_of_another_task_are_refused(finished, tmp_path):
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"env": "CartPole-v1"}, "state has 3 components; those of CartPole-v1 have 4"),
+        ({"transitions": 5}, "hold 5 transitions; at least 10 are needed"),
+        ({"reward_labels": 201}, "labels is 201; it must be at least 0 and at most 200"),
+    ],
+)
+@pytest.mark.parametrize("force", [False, True])
+def test_owned_data_that_do_not_fit_are_refused_before_anything_is_made_or_removed(
+    finished, tmp_path, options, why, force
+):
     datasets.save(paracosm.load(finished[0]).data, tmp_path / "owned.npz")
-    with pytest.raises(checks.BadData, match="state has 3 components; those of CartPole-v1 have 4"):
-        small_run(tmp_path / "run", "CartPole-v1", transitions=None, data=str(tmp_path / "owned.npz"))
+    out = shutil.copytree(finished[0], tmp_path / "run") if force else tmp_path / "run"
+    owned = {"transitions": None, "data": str(tmp_path / "owned.npz"), **options}
+    with pytest.raises(checks.ParacosmError, match=why):
+        small_run(out, force=force, **owned)
+    assert paracosm.load(out).result == finished[1] if force else not out.exists()
+
+
+def test_data_inside_the_run_directory_are_refused_and_stay(finished, tmp_path):
+    out = shutil.copytree(finished[0], tmp_path / "run")
+    mine = shutil.copy(out / "data/round-0.npz", out / "data/mine.npz")
+    for data in (mine, out / "data/round-0.npz"):
+        with pytest.raises(checks.BadArgument, match="lies inside --out"):
+            small_run(out, transitions=None, data=str(data), force=True)
+    assert paracosm.load(out).result == finished[1]
+    assert (out / "data/mine.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("reward_of_two", "cannot be called with arrays"),
+        ("reward_of_host", "cannot be called with arrays"),
+        ("reward_vector", r"answers with .* one number"),
+        ("nothing", "no function 'nothing'"),
+    ],
+)
+@pytest.mark.parametrize("part", ["reward", "termination"])
+def test_a_known_part_that_cannot_be_used_is_refused_before_anything_is_made(tmp_path, part, name, why):
+    with pytest.raises(checks.ParacosmError, match=why) as refusal:
+        small_run(tmp_path / "run", **{part: f"{SMALL}:{name}"})
+    assert "\n" not in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["reset", "constructor"])
+def test_an_environment_that_fails_before_its_first_step_blocks_nothing(tmp_path, where):
+    with pytest.raises(Exception, match="broken"):
+        small_run(tmp_path / "new/run", f"{SMALL}:fails_in_{where}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_written_is_refused_to_a_second_one(finished, tmp_path):
+    out = shutil.copytree(finished[0], tmp_path / "run")
+    config = json.loads((out / "config.json").read_text())
+    with RunDirectory.create(out, config, resume=True, force=False):
+        for options in ({}, {"force": True, "seed": 1}, {"resume": True}):
+            with pytest.raises(checks.BadArgument, match=rf"another run \(process {os.getpid()}\)"):
+                small_run(out, **options)
+    assert small_run(out, resume=True) == finished[1]
+
+
+@pytest.mark.parametrize("fails", ["result.json", "report.html", "policy.json", "audit.json"])
+def test_a_full_disk_costs_no_result(finished, tmp_path, monkeypatch, fails):
+    """The stages are loaded, what is `fails` cannot be written: the result comes with the refusal."""
+    out = shutil.copytree(finished[0], tmp_path / "run")
+    (out / fails).unlink()
+    if fails == "audit.json":
+        log = (out / "events.jsonl").read_text().splitlines(keepends=True)
+        (out / "events.jsonl").write_text("".join(line for line in log if '"audit"' not in line))
+    replaced = Path.replace
+
+    def full(path: Path, target: Path) -> Path:
+        if target.name == fails:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replaced(path, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(Unwritten, match=rf"{fails} cannot be written: No space left on device\.") as refusal:
+        small_run(out, resume=True)
+    assert numbers(refusal.value.result) == numbers(finished[1])
+    monkeypatch.undo()
+    assert numbers(small_run(out, resume=True)) == numbers(finished[1])
+    assert (out / fails).exists()
 
 
 def test_a_damaged_result_is_one_sentence(finished, tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.real.columns import COLUMNS
 from paracosm.real.datasets import load, save
-from paracosm.real.verbs import collect
+from paracosm.real.verbs import collect, connect
 from tests.real.test_datasets import d4rl
 from tests.real.test_misbehaving import world
 
@@ -243,6 +244,25 @@ def test_columns_that_cannot_be_used_are_refused_by_column_and_row(folder, sound
         load(where)
     assert where in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_episodes_joined_without_their_cuts_are_refused_and_a_long_one_is_not(folder):
+    data = collect("Pendulum-v1", 4000, seed=0)
+    none = {name: lambda d: np.zeros(len(d.state)) for name in ("terminals", "timeouts")}
+    with pytest.raises(
+        checks.BadData, match=r"the widest jump, .* from row (\d+) to row \d+\), .* times as far"
+    ) as caught:
+        load(as_d4rl(none, drop=["next_observations"])(data))
+    row = int(re.search(r"from row (\d+)", str(caught.value)).group(1))
+    assert data.episode[row] != data.episode[row + 1]
+    for number in (0, 8):
+        Path("case.hdf5").unlink()
+        rows = dataclasses.replace(data, **{name: getattr(data, name)[data.episode == number] for name in COLUMNS})
+        assert load(as_d4rl(none, drop=["next_observations"])(rows)).real_steps == 199
+    long = collect(connect("HalfCheetah-v5"), 8000, seed=0)
+    rows = dataclasses.replace(long, **{name: getattr(long, name)[long.episode == 0] for name in COLUMNS})
+    Path("case.hdf5").unlink()
+    assert load(as_d4rl(none, drop=["next_observations"])(rows)).real_steps == 999
 
 
 def column(*names, kind=None):

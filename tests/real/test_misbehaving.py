@@ -5,6 +5,7 @@ import inspect
 import os
 import random
 import sys
+import time
 from fractions import Fraction
 
 import gymnasium
@@ -14,6 +15,7 @@ from gymnasium import spaces
 
 from paracosm.core import checks
 from paracosm.core.policy import Deterministic
+from paracosm.real import workers
 from paracosm.real.source import BadStep
 from paracosm.real.verbs import collect, connect, evaluate
 from tests.real.test_collecting import assert_equal
@@ -102,6 +104,17 @@ class Exiting(World):
         sys.exit(3)
 
 
+class Specless(World):
+    @property
+    def spec(self):
+        raise RuntimeError("no spec")
+
+
+def itself(env):
+    env.unwrapped.env = env
+    return env
+
+
 def old_seedless():
     class Old(World):
         def reset(self):
@@ -165,6 +178,8 @@ WORKS = {
     "close raises": lambda: gymnasium.wrappers.TimeLimit(Closing(), 6),
     "close exits": lambda: gymnasium.wrappers.TimeLimit(Exiting(), 6),
     "changes its action": lambda: gymnasium.wrappers.TimeLimit(Mutating(), 6),
+    "an attribute env that is itself": lambda: itself(world()),
+    "a spec that fails": lambda: gymnasium.wrappers.TimeLimit(Specless(), 6),
     "nested limits, the inner shorter": lambda: gymnasium.wrappers.TimeLimit(world(), 200),
     "nested limits, the outer shorter": lambda: gymnasium.wrappers.TimeLimit(world(limit=300), 6),
 }
@@ -305,14 +320,14 @@ def test_collecting_goes_on_from_the_steps_before_a_failure_and_takes_none_of_th
 
 
 def test_a_failure_in_a_worker_is_the_same_as_one_here():
-    here, there = (failure(workers) for workers in (1, 2))
+    here, there = failure(1), failure(2)
     assert str(here) == str(there)
     assert_equal(here.partial, there.partial)
 
 
-def failure(workers):
+def failure(processes):
     with pytest.raises(BadStep, match="raised ValueError: here") as caught:
-        collect(stepping(raising(ValueError("here")), at=5), STEPS, seed=0, workers=workers)
+        collect(stepping(raising(ValueError("here")), at=5), STEPS, seed=0, workers=processes)
     return caught.value
 
 
@@ -321,6 +336,13 @@ def test_a_worker_that_dies_keeps_the_steps_before_it():
     with pytest.raises(BadStep, match=died) as caught:  # beyond the first look, which is taken in this process
         collect(stepping(lambda env, answer: os._exit(7), at=20), 200, seed=0, workers=2)
     assert 8 * 19 <= caught.value.partial.real_steps < 200
+
+
+@pytest.mark.full
+def test_a_worker_that_hangs_keeps_the_steps_before_it(monkeypatch):
+    monkeypatch.setattr(workers, "_PATIENCE", 2.0)
+    with pytest.raises(BadStep, match=r"gave no answer for 2 seconds in its worker process at step \d+ of episode"):
+        collect(stepping(lambda env, answer: time.sleep(300), at=20), 200, seed=0, workers=2)
 
 
 def test_an_environment_that_cannot_be_sent_to_workers_is_one_sentence():

@@ -90,7 +90,9 @@ def diagnosis(**changes) -> Diagnosis:
         reference=Reference("random actions", estimate(-1204, 310), (-16.2, 0.0), (-1.0, -1.0, -8.0), (1.0, 1.0, 8.0)),
         plausibility=Plausibility(20, (-3240.0, 0.0), 0, 0, None, 1.1, 31),
         mode_versus_sampled=estimate(4.31, 9.1),
-        baselines=Baselines(dynamics=0.0121, mean_next_state=1.04, reward=0.131, zero_reward=1.92),
+        baselines=Baselines(
+            dynamics=0.0121, mean_next_state=1.04, persistence=0.21, reward=0.131, zero_reward=1.92, mean_reward=0.98
+        ),
         informative_horizon=87,
         data_edge_share=0.0213,
         closure=2.3e-5,

@@ -52,14 +52,14 @@ def test_causes_keep_their_colour_in_every_figure():
     learned = {cause: color for cause, color in CAUSES.items() if cause != "horizon"}
     assert learned.items() <= lines.items()
     for gap, prediction, colors in ((found.gap, "imagined", learned), (found.gap_training, "predicted", CAUSES)):
-        drawn = figures.plot_gap(gap, prediction).axes[0].patches
+        drawn = figures.plot_gap(gap, prediction, horizon="horizon" in colors).axes[0].patches
         assert [matplotlib.colors.to_hex(bar.get_facecolor()) for bar in drawn][1:] == list(colors.values())
 
 
 def test_figures_ignore_the_users_settings_and_leave_them_alone():
-    plain = inline(figures.plot_gap(records.diagnosis().gap, "imagined"), "gap", "")
+    plain = inline(figures.plot_gap(records.diagnosis().gap, "imagined", horizon=False), "gap", "")
     with matplotlib.rc_context({"font.size": 30, "axes.grid": True, "svg.fonttype": "path"}):
-        assert inline(figures.plot_gap(records.diagnosis().gap, "imagined"), "gap", "") == plain
+        assert inline(figures.plot_gap(records.diagnosis().gap, "imagined", horizon=False), "gap", "") == plain
         assert matplotlib.rcParams["font.size"] == 30
 
 

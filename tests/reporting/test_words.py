@@ -19,7 +19,7 @@ def of(mean, half):
 @pytest.mark.parametrize(
     ("estimate", "text"),
     [
-        (of(-134.23, 26.1), "−134 [−160, −108]"),
+        (of(-134.23, 26.1), "−134 [−166, −107]"),
         (of(6.8412, 1.5), "6.8 [5.3, 8.3]"),
         (of(0.01352, 0.0017), "0.0135 [0.0118, 0.0152]"),
         (of(-0.001, 1.2), "0.0 [−1.2, 1.2]"),
@@ -70,6 +70,6 @@ def test_direction_follows_the_sign_and_only_outside_zero():
 def test_comparison_never_claims_more_than_the_intervals():
     runs = records.comparison().runs
     assert "overlaps no other" in words.comparison(Comparison({n: runs[n] for n in ("runs/labels", "runs/few")}))
-    assert words.comparison(Comparison({"only": records.run()})) == "only has the real return −134 [−160, −108]."
+    assert words.comparison(Comparison({"only": records.run()})) == "only has the real return −134 [−166, −107]."
     other = Comparison({"a": records.run(), "b": records.run(env="Hopper-v5")})
     assert "different environments" in words.comparison(other)

@@ -24,6 +24,7 @@ from paracosm.auditing.plausibility import plausibility
 from paracosm.auditing.sensitivities import weights
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
+from paracosm.core.forms import demand_shape
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Mode, Policy, StochasticPolicy
@@ -186,9 +187,7 @@ def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:
         "the policy's action": (lambda: policy.mode(state), action.shape),
     }
     for name, (answer, needed) in answers.items():
-        found = jax.eval_shape(lambda answer=answer: jnp.asarray(answer())).shape
-        if found != needed:
-            raise checks.BadData(f"{name} has the shape {found} for one step; {needed} is needed.")
+        demand_shape(name, answer, needed)
 
 
 def _check(world: MDP, episodes: Trajectory) -> None:

@@ -157,7 +157,9 @@ def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_
         certificates=measured.bounds.certificates,
         findings=measured.findings,
         verdict=words.verdict,
-        verdict_training="" if words.unfit else verdict_training(gap, gap_training, discounts, horizons),
+        verdict_training=""
+        if words.unfit
+        else verdict_training(gap, gap_training, discounts, horizons, trained=parts is not None),
         explanation=words.explanation,
         explanation_training="" if words.unfit else horizon_advice(gap_training, parts),
     )

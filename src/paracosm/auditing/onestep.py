@@ -133,16 +133,16 @@ def _not_as_played(world: MDP, policy: Policy, episodes: Trajectory, where: np.n
 def _in_words(errors: Baselines) -> str:
     return (
         f"dynamics {errors.dynamics:.3g} scaled states (the mean next state {errors.mean_next_state:.3g}),"
-        f" reward {errors.reward:.3g} (zero {errors.zero_reward:.3g})"
+        f" reward {errors.reward:.3g} (the mean reward {errors.mean_reward:.3g})"
     )
 
 
 def baselines(world: MDP, episodes: Trajectory, asked: OneStep) -> Baselines:
     """One-step errors of the learned parts on the real steps beside those of the simplest predictors."""
     alive, scale = np.asarray(episodes.alive), np.asarray(world.spec.state_scale)
-    state, after, reward, expected = (
+    before, state, after, reward, expected = (
         np.asarray(column)[alive]
-        for column in (asked.imagined_state, episodes.next_state, episodes.reward, asked.real.reward)
+        for column in (episodes.state, asked.imagined_state, episodes.next_state, episodes.reward, asked.real.reward)
     )
 
     def root_mean_square(errors: np.ndarray) -> float:
@@ -151,6 +151,8 @@ def baselines(world: MDP, episodes: Trajectory, asked: OneStep) -> Baselines:
     return Baselines(
         dynamics=root_mean_square((state - after) / scale),
         mean_next_state=root_mean_square((after - after.mean(axis=0)) / scale),
+        persistence=root_mean_square((after - before) / scale),
         reward=root_mean_square(expected - reward),
         zero_reward=root_mean_square(reward),
+        mean_reward=root_mean_square(reward - reward.mean()),
     )

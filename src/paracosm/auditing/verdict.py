@@ -28,6 +28,7 @@ LEARNED = ("reward", "termination", "dynamics")
 UNEXPLAINED_REWARD = "unexplained reward"  # the finding that makes more reward labels useless
 _ROUNDING = 1e-6  # of the returns: what observations in 32 bits cannot tell from zero
 _TEN_TIMES = 10.0  # an unsure term this much larger than the clear one decides what to do first
+_LARGER = 1.25  # times the gap: a cause that much larger is not all that there is
 _SURE = 100.0  # half widths: beyond, a larger ratio says nothing more
 _MOST_WEIGHT = 0.95  # of all discount weights: the steps that a discounted gap is about
 _ADVICE = {
@@ -109,7 +110,7 @@ def verdict(gap: Gap, discount: float = 1.0) -> str:
 def _size(gap: Gap) -> str:
     """The gap as a number and as a share of the larger return, and whether it may be none."""
     scale = max(abs(gap.real.mean), abs(gap.predicted.mean))
-    share = f" ({abs(gap.total.mean) / scale:.1%} of the return)" if scale > 0 else ""
+    share = f" ({abs(gap.total.mean) / scale:.1%} of the larger return)" if scale > 0 else ""
     sure = gap.total.excludes_zero or abs(gap.total.mean) <= rounding(gap)
     kind = _standing(gap).kind
     doubt = "" if sure or kind in ("rounding", "undetermined") else ", not clearly different from zero,"
@@ -120,7 +121,7 @@ def _clause(gap: Gap) -> str:
     """The rest of a sentence that begins with the gap: what it comes from."""
     kind, lead = _standing(gap)
     if kind == "rounding":
-        return "is no more than rounding, and so is every cause"
+        return "is no more than rounding, and so is every cause" + _unpaid(gap)
     if kind == "undetermined":
         return (
             "has an undetermined cause, since every interval that is beyond rounding includes zero;"
@@ -133,6 +134,11 @@ def _clause(gap: Gap) -> str:
         return _unexplained(gap, largest or "")
     against = "" if _along(gap, largest) else f"; {_named(gap, largest)}, is clearly wrong too, and works against it"
     return f"{_explained(gap, lead)}{against}"
+
+
+def _unpaid(gap: Gap) -> str:
+    nothing = all(term.low == term.high == 0 for term in (gap.real, gap.predicted))
+    return "; no reward was seen in either, so that nothing tells one model from another" if nothing else ""
 
 
 def _along(gap: Gap, cause: str) -> bool:
@@ -181,8 +187,17 @@ def _explained(gap: Gap, lead: str) -> str:
     if rivals:
         return f"comes from {clear}; their intervals overlap{worst}"
     if abs(term.mean) >= abs(gap.total.mean) / 2:
-        return f"comes most from {clear}{worst}"
-    return f"comes from several causes, more from {clear}, than from any other{worst}"
+        return f"comes most from {clear}{_taken_back(gap, lead)}{worst}"
+    return f"comes from several causes, more from {clear} than from any other{worst}"
+
+
+def _taken_back(gap: Gap, lead: str) -> str:
+    """What works against a cause that is larger than the gap itself."""
+    against = [cause for cause in CAUSES if getattr(gap, cause).mean * getattr(gap, lead).mean < 0]
+    if not against or abs(getattr(gap, lead).mean) < _LARGER * abs(gap.total.mean):
+        return ""
+    largest = max(against, key=lambda cause: abs(getattr(gap, cause).mean))
+    return f", of which {_named(gap, largest)}, takes part back"
 
 
 def _named(gap: Gap, cause: str) -> str:
@@ -197,7 +212,14 @@ def _worst_part(gap: Gap, blamed: str) -> str:
     return f"; the learned part that is most clearly wrong is {_named(gap, part)}"
 
 
-def verdict_training(gap: Gap, training: Gap | None, discounts: tuple[float, float], horizons: tuple[int, int]) -> str:
+def verdict_training(
+    gap: Gap,
+    training: Gap | None,
+    discounts: tuple[float, float],
+    horizons: tuple[int, int],
+    *,
+    trained: bool,
+) -> str:
     """How and why the verdict on what training believed differs from that on whole episodes; empty where it does not.
 
     Args:
@@ -205,27 +227,33 @@ def verdict_training(gap: Gap, training: Gap | None, discounts: tuple[float, flo
         training: Of what training believed, at the training discount.
         discounts: The reporting and the training discount.
         horizons: Steps of a whole episode and of a rollout in training.
+        trained: Whether the training is known; else the second discount is only the world's.
     """
     if training is None or _standing(training) == _standing(gap):
         return ""
-    reported, trained = discounts
+    reported, other = discounts
     steps, rollout = horizons
-    counted = np.cumsum(trained ** np.arange(steps))
-    first = int(np.searchsorted(counted, _MOST_WEIGHT * counted[-1])) + 1
     reasons = []
-    if trained != reported:
+    if other != reported:
         weighs = "all steps alike" if reported == 1 else f"step t by {reported:g}^t"
         reasons.append(
-            f"the training discount of {trained:g} puts {_MOST_WEIGHT:.0%} of the weight on the first {first} of"
+            f"a discount of {other:g} puts {_MOST_WEIGHT:.0%} of the weight on the first {_weighty(other, steps)} of"
             f" {steps} steps, while the gap of whole episodes weighs {weighs}"
         )
     if rollout < steps:
         reasons.append(f"training imagined {rollout} steps and added a value for the rest")
+    subject = "on what training believed" if trained else f"at the world's discount of {other:g}"
     why = f", because {', and '.join(reasons)}" if reasons else ""
     return (
-        f"The verdict on what training believed is another{why}: there the real return is {training.real.mean:.4g},"
-        f" training believed {training.predicted.mean:.4g}, and the gap of {_size(training)} {_clause(training)}."
+        f"The verdict {subject} is another{why}: there the real return is {training.real.mean:.4g}, the predicted one"
+        f" {training.predicted.mean:.4g}, and the gap of {_size(training)} {_clause(training)}."
     )
+
+
+def _weighty(discount: float, steps: int) -> int:
+    """How many first steps have nearly all of the weight."""
+    counted = np.cumsum(discount ** np.arange(steps))
+    return int(np.searchsorted(counted, _MOST_WEIGHT * counted[-1])) + 1
 
 
 def explanation(gap: Gap, evidence: Explanation) -> str:
@@ -235,7 +263,7 @@ def explanation(gap: Gap, evidence: Explanation) -> str:
         return f"A world can be wrong and cost nothing: {one_step_errors(evidence.baselines)}."
     blamed = lead if lead in LEARNED else culprit(gap, LEARNED)
     if blamed is None:
-        return f"How sure: these are {gap.total.n} episodes; no part is clearly wrong on average."
+        return f"How sure: these are {gap.total.n} episodes; no part's share of this gap is clear."
     sentences = [] if lead else ["To mend one part alone may widen the gap, since others work against it."]
     if blamed in evidence.causes:
         sentences.append(_when(blamed, evidence.causes[blamed]))
@@ -248,7 +276,8 @@ def one_step_errors(errors: Baselines) -> str:
     """The one-step errors beside those of the simplest predictors, as a clause."""
     return (
         f"its one-step errors are, in scaled states, {errors.dynamics:.3g} of the dynamics (the mean next state"
-        f" {errors.mean_next_state:.3g}), and {errors.reward:.3g} of the reward (zero {errors.zero_reward:.3g})"
+        f" {errors.mean_next_state:.3g}, no change {errors.persistence:.3g}), and {errors.reward:.3g} of the reward"
+        f" (the mean reward {errors.mean_reward:.3g})"
     )
 
 

@@ -40,7 +40,8 @@ class Flags(RunConfig):
         env: A Gymnasium id, or module:function giving a gymnasium.Env or a JAX-native MDP (your module is imported).
             Also --env ENV.
         out: The run directory; runs/ENV-seedN if not given.
-        resume: Go on with the unfinished run in --out; gives the same result as one that was not stopped.
+        resume: Go on with the unfinished run in --out; gives the same result as one that was not stopped. Where its
+            environment had failed, it goes on from the steps before that, with new episodes.
         force: Start again, removing the run that is in --out.
         json: Print one JSON document on stdout instead of the summary.
         learn: How the parts of the world are fitted.

@@ -6,6 +6,7 @@ A *terminated* step ended the MDP; a *truncated* one was only where the record s
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -29,6 +30,9 @@ class Trajectory(eqx.Module):
     truncated: Bool[Array, "episode time"]
     alive: Bool[Array, "episode time"]
 
+    def __check_init__(self) -> None:
+        _columns(self, self.alive, 2)
+
 
 class Transitions(eqx.Module):
     """Bought transitions `(s, a, s', ended)`, one a row; `ended` means terminated."""
@@ -37,6 +41,9 @@ class Transitions(eqx.Module):
     action: Float[Array, "rows action"] | Int[Array, " rows"]
     next_state: Float[Array, "rows state"]
     ended: Bool[Array, " rows"]
+
+    def __check_init__(self) -> None:
+        _columns(self, self.ended, 1)
 
     def __len__(self) -> int:
         return len(self.state)
@@ -49,6 +56,9 @@ class RewardLabels(eqx.Module):
     action: Float[Array, "rows action"] | Int[Array, " rows"]
     next_state: Float[Array, "rows state"]
     reward: Float[Array, " rows"]
+
+    def __check_init__(self) -> None:
+        _columns(self, self.reward, 1)
 
     def __len__(self) -> int:
         return len(self.state)
@@ -200,4 +210,25 @@ class Dataset:
             terminated=self.terminated & has_transition,
             has_transition=has_transition,
             has_label=has_label,
+        )
+
+
+def _columns(record: Trajectory | Transitions | RewardLabels, plain: Any, axes: int) -> None:
+    """Require columns that are arrays with the axes of `plain`, states with one more and both states of one shape."""
+    kind = type(record).__name__
+    if len(np.shape(plain)) != axes or not hasattr(plain, "shape"):
+        raise checks.BadData(f"a column of a {kind} is {checks.described(plain)}; an array of {axes} axes is needed.")
+    for field in dataclasses.fields(record):
+        column = getattr(record, field.name)
+        wide = field.name in ("state", "next_state")
+        rest = getattr(column, "shape", (None,))[axes:]
+        if getattr(column, "shape", ())[:axes] != plain.shape or len(rest) not in ((1,) if wide else (0, 1)):
+            raise checks.BadData(
+                f"the {field.name} of a {kind} is {checks.described(column)}; an array of shape"
+                f" {plain.shape}{' and one more axis' if wide else ''} is needed."
+            )
+    if record.state.shape != record.next_state.shape:
+        raise checks.BadData(
+            f"the states of a {kind} have shape {record.state.shape}, its next states {record.next_state.shape}; one"
+            " shape is needed."
         )

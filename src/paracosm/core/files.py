@@ -248,10 +248,11 @@ def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
         BadData: the file is no npz file of plain arrays, is damaged, encrypted, or would inflate beyond measure.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            _require_modest(archive, path)
-        with warnings.catch_warnings(), path.open("rb") as raw:  # np.load leaves damaged files open
-            warnings.simplefilter("ignore")  # on a damaged header NumPy warns before it fails
+        with path.open("rb") as raw, warnings.catch_warnings():  # a path np.load leaves open, where it is damaged
+            warnings.simplefilter("ignore")  # NumPy warns of a damaged header before it fails
+            with zipfile.ZipFile(raw) as archive:
+                _require_modest(archive, path)
+            raw.seek(0)
             with np.load(raw, allow_pickle=False) as file:
                 arrays = dict(file)
         if others := [name for name, values in arrays.items() if not isinstance(values, np.ndarray)]:

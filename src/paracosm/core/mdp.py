@@ -14,6 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Float
 
 from paracosm.core import checks
@@ -176,7 +177,7 @@ def _vector(name: str, value: Any, axis: str, shape: tuple[int, ...] | None = No
         raise checks.BadArgument(
             f"{name} is {checks.described(value)}; an array of numbers of shape {needed} is needed."
         )
-    return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
+    return None if isinstance(value, Tracer) else np.asarray(value)
 
 
 def _ordered(what: str, low: np.ndarray, high: np.ndarray) -> None:

@@ -244,14 +244,16 @@ class CauseByStep(Record):
 class Baselines(Record):
     """One-step errors on the audited real steps beside those of the simplest predictors.
 
-    Dynamics in scaled states (root mean square norm) against the mean next state; reward (root mean square)
-    against zero.
+    Dynamics in scaled states (root mean square norm) against the mean next state and against no change
+    (persistence); reward (root mean square) against zero and against the mean reward.
     """
 
     dynamics: float
     mean_next_state: float
+    persistence: float
     reward: float
     zero_reward: float
+    mean_reward: float
 
 
 Kind = Literal["certificate", "estimate"]

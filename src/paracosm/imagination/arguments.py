@@ -12,6 +12,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
+from paracosm.core.forms import demand_shape
 from paracosm.core.mdp import MDP, Discrete
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import StochasticPolicy
@@ -19,6 +20,7 @@ from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import Learned
 
 _LEARNED = "what learn gives, or Learned(world, {}) of an MDP whose parts are known,"
+_KINDS = (jnp.bool_, jnp.integer, jnp.floating)
 _FORM = "of (state, action, next_state)"
 
 
@@ -72,19 +74,7 @@ def check_forms(world: MDP, policy: StochasticPolicy, label_source: Callable | N
 
 
 def _demand(name: str, answer: Callable[[], Any], like: jax.Array) -> None:
-    """Require an answer of the shape and the kind of `like`."""
-    try:
-        found = jax.eval_shape(lambda: jnp.asarray(answer()))
-    except checks.ParacosmError:
-        raise
-    except Exception as error:
-        said = " ".join(str(error).split())
-        raise checks.BadData(f"{name} cannot be had for one step: {type(error).__name__}, {said}") from error
-    for kind in (jnp.bool_, jnp.integer, jnp.floating):
-        if jnp.issubdtype(like.dtype, kind):
-            fits = jnp.issubdtype(found.dtype, kind)
-    if found.shape != like.shape or not fits:
-        raise checks.BadData(
-            f"{name} has the shape {found.shape} and the kind {found.dtype} for one step; {like.shape} and"
-            f" {like.dtype} are needed."
-        )
+    """Require an answer of the shape and the kind of `like`: a number, an integer or a flag, of any precision."""
+    found = demand_shape(name, answer, like.shape)
+    if not any(jnp.issubdtype(found.dtype, kind) and jnp.issubdtype(like.dtype, kind) for kind in _KINDS):
+        raise checks.BadData(f"{name} is of the type {found.dtype} for one step; {like.dtype} is needed.")

@@ -121,7 +121,8 @@ def _densities(policy: StochasticPolicy, episodes: Trajectory) -> Float[Array, "
     return jax.vmap(jax.vmap(policy.log_prob))(episodes.state, episodes.action)
 
 
-_first, _play, _noisy, _pick = map(eqx.filter_jit, (first_rollouts, play, with_noise, pick))
+_first, _play = eqx.filter_jit(first_rollouts), eqx.filter_jit(play)
+_noisy, _pick = eqx.filter_jit(with_noise), eqx.filter_jit(pick)
 
 
 @eqx.filter_jit

@@ -35,14 +35,15 @@ class _PayAtEdge(eqx.Module):
 def guarded(world: MDP, worst_reward: float) -> MDP:
     """`world`, except that a rollout that leaves its domain ends there as if it earned the worst reward for ever.
 
-    The step that leaves pays `γ min(worst_reward, 0)/(1-γ)` besides its own reward, so no rollout that leaves is
-    worth more than if it had gone on under the worst reward. A policy that is rewarded by imagination beyond the
-    data exploits the model's mistakes (compare MOReL, Kidambi et al. 2020). `worst_reward` counts only if
+    The step that leaves pays `γ min(worst_reward, 0) min(1/(1-γ), H)` besides its own reward, so no rollout that
+    leaves is worth more than if it had gone on under the worst reward. A policy that is rewarded by imagination
+    beyond the data exploits the model's mistakes (compare MOReL, Kidambi et al. 2020). `worst_reward` counts only if
     negative: ending is worth 0. A world without a domain is returned as it is.
     """
     if world.domain is None:
         return world
-    worst = jnp.asarray(world.discount * min(worst_reward, 0.0) / (1 - world.discount))
+    lasting = 1 / (1 - world.discount) if world.discount < 1 else float("inf")
+    worst = jnp.asarray(world.discount * min(worst_reward, 0.0) * min(lasting, world.spec.horizon))
     return world.replace(
         reward=_PayAtEdge(world.reward, world.domain, worst), termination=_EndAtEdge(world.termination, world.domain)
     )

@@ -110,7 +110,7 @@ def imagine(
     world, worst_reward = learned.world, learned.worst_reward(data)
     key = stage_key(seed, "imagine", round)
     trained_in = guarded(world, worst_reward)
-    starts = _starts(data.initial, data.transitions.state, jax.random.fold_in(key, 0))
+    starts = _starts(data.initial, np.asarray(data.transitions.state), jax.random.fold_in(key, 0))
     horizon = min(settings.horizon, world.spec.horizon)
     bare = [each.replace(initial=_not_drawn) for each in (world, trained_in)]
     gold = None

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Key
 
 from paracosm.core.data import Trajectory
 from paracosm.core.devices import spread
@@ -105,7 +105,7 @@ def _look(policy: StochasticPolicy, task: Task, key: PRNGKey) -> tuple[Scalar, S
     return jnp.mean(score) + jnp.sum(correction) / task.gold.count(len(states)), *told, jnp.sum(asked)
 
 
-def look_starts(task: Task, key: PRNGKey) -> tuple[Float[Array, "episode state"], Array]:
+def look_starts(task: Task, key: PRNGKey) -> tuple[Array, Key[jax.Array, " episode"]]:
     """Where a look's episodes start, and their keys."""
     states = jnp.concatenate([task.starts.initial[:LOOKS], task.starts.visited[:LOOKS]])
     return states, jax.random.split(key, len(states))

@@ -76,6 +76,9 @@ class RunDirectory:
             return run._begun({"format": MARK, **plain(config)}, resume=resume, force=force)
         except BaseException:
             run.close()
+            if made and not (path / CONFIG).exists():
+                (path / LOCK).unlink(missing_ok=True)
+                remove_folders(made)
             raise
 
     def _begun(self, config: dict[str, Any], *, resume: bool, force: bool) -> RunDirectory:

@@ -8,13 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
+
 from paracosm import reporting
 from paracosm.auditing.audit import audit
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks, files
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.decisions import Bought, Curve, Decision
-from paracosm.core.mdp import Spec
+from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.policy import Noisy, StochasticPolicy
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis, Weights
@@ -78,10 +81,7 @@ def run(
         refuse_data_inside(Path(config.data), place)
     files.try_folder("--out", place)
     source = connect(env, config.arguments, config.horizon)
-    known = {
-        part: None if where is None else making.function(where)
-        for part, where in (("reward", config.reward), ("termination", config.termination))
-    }
+    known = {part: _known(part, getattr(config, part), source) for part in ("reward", "termination")}
     owned = None if config.data is None else _owned(config, source)
     asked = flat({**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings})
     asked |= flat({"machine": machine.facts()})
@@ -92,6 +92,30 @@ def run(
         except Exception:
             directory.discard_if_empty_handed(real_steps=source.steps)
             raise
+
+
+def _known(part: str, where: str | None, source: Source) -> Callable | None:
+    """A part that is given, traced once: what fails now would fail after the real steps are paid for.
+
+    Raises:
+        Missing: there is no such function.
+        BadArgument: it cannot be called with (s, a, s'), or does not answer with one number.
+    """
+    if where is None:
+        return None
+    function = making.function(where)
+    state = jax.ShapeDtypeStruct((source.state_size,), np.float32)
+    discrete = isinstance(source.action, Discrete)
+    action = jax.ShapeDtypeStruct((), np.int32) if discrete else jax.ShapeDtypeStruct((source.action.size,), np.float32)
+    try:
+        answer = jax.eval_shape(function, state, action, state)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        raise checks.BadArgument(f"--{part} {where} cannot be called with arrays (s, a, s'): {reason}.") from error
+    if getattr(answer, "shape", None) != ():
+        found = checks.described(answer)
+        raise checks.BadArgument(f"--{part} {where} answers with {found}; one number for one (s, a, s') is needed.")
+    return function
 
 
 def _owned(config: RunConfig, source: Source) -> Dataset:

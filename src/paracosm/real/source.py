@@ -7,11 +7,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.forms import demand_shape
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
 
@@ -136,6 +138,7 @@ class Source(abc.ABC):
         checks.seed("seed", seed)
         if policy is not None:
             _demand_acting(policy, sampled=False)
+            self._demand_form(policy)
         if before is not None and before.real_steps >= steps:
             raise checks.BadArgument(f"before holds {before.real_steps} steps; it must hold fewer than {steps}.")
         return self._collect(Collection(steps, seed, policy, first_episode, workers, before), progress or _silent)
@@ -174,7 +177,14 @@ class Source(abc.ABC):
         checks.seed("first_seed", first_seed)
         checks.seed("seed", seed)
         _demand_acting(policy, sampled=sampled)
+        self._demand_form(policy)
         return self._evaluate(Evaluation(policy, episodes, first_seed, horizon, sampled, seed), progress or _silent)
+
+    def _demand_form(self, policy: Acting) -> None:
+        """Refuse a policy of another state or action size."""
+        if isinstance(policy, Policy):
+            needed = () if isinstance(self.action, Discrete) else (self.action.size,)
+            demand_shape("the policy's action", lambda: policy.mode(jnp.zeros(self.state_size)), needed)
 
     @abc.abstractmethod
     def _collect(self, asked: Collection, progress: Progress) -> Dataset:

@@ -66,11 +66,11 @@ def limit(env: Any) -> Any:
 
     What is no number of steps that can be played (0, NaN, a text) comes before all others.
     """
-    limits, layer = [_spec_limit(env)], env
-    while layer is not None:
-        limits.append(vars(layer).get("_max_episode_steps") if hasattr(layer, "__dict__") else None)
-        limits.append(_spec_limit(layer) if not hasattr(layer, "env") else None)
-        layer = getattr(layer, "env", None)
+    layers = [env]
+    while (inner := _attributes(layers[-1]).get("env")) is not None and all(inner is not layer for layer in layers):
+        layers.append(inner)
+    limits = [_spec_limit(layers[0]), *(_attributes(layer).get("_max_episode_steps") for layer in layers)]
+    limits.append(_spec_limit(layers[-1]))
     stated = [value for value in limits if value is not None]
     wrong = [value for value in stated if playable(value) is None]
     return wrong[0] if wrong else min((int(value) for value in stated), default=None)
@@ -131,6 +131,11 @@ def discrete(name: str, values: np.ndarray, count: int, space: Discrete, first: 
             f"the policy's actions hold {wrong[0]}; {name} takes the whole numbers 0 to {space.n - 1}{counted}."
         )
     return values.astype(np.int32)
+
+
+def _attributes(layer: Any) -> dict[str, Any]:
+    """What an object itself holds: properties of an environment may fail with anything."""
+    return getattr(layer, "__dict__", {})
 
 
 def _spec_limit(env: Any) -> Any:

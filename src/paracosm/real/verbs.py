@@ -143,5 +143,8 @@ def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:
 
 
 def _named(env: gymnasium.Env) -> str:
-    spec = getattr(env, "spec", None)
-    return spec.id if spec is not None else type(env.unwrapped).__name__
+    try:
+        spec = env.spec
+    except Exception:  # a property of an environment may fail with anything
+        spec = None
+    return type(env.unwrapped).__name__ if spec is None else spec.id

@@ -22,6 +22,8 @@ from paracosm.real.boundary import Fault, Misbehaved, Step
 
 Rows = tuple[np.ndarray, ...]
 
+_PATIENCE = 600.0  # seconds after which a worker that had answered before is taken to hang
+
 
 class Answers(NamedTuple):
     """What lanes answered, a row each in the order in which they were named.
@@ -154,7 +156,10 @@ class Processes(Lanes):
         return Answers(joined, dict(sorted(faults.items())))
 
     def _receive(self, worker: int, rows: int) -> Answers:
-        """A worker's answer; of one that died after it had worked, the same fault in every row."""
+        """A worker's answer; of one that died or hangs after it had worked, the same fault in every row."""
+        if worker in self._working and not self._connections[worker].poll(_PATIENCE):
+            fault = Fault(f"gave no answer for {_PATIENCE:g} seconds in its worker process")
+            return Answers(_blank(rows, self._size), dict.fromkeys(range(rows), fault))
         try:
             message = self._connections[worker].recv()
         except (EOFError, OSError) as error:

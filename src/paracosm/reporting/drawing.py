@@ -19,13 +19,15 @@ from paracosm.reporting.figures.svg import alone, inline
 def diagnosis(found: Diagnosis) -> dict[str, Any]:
     """The figures of an audit; `most` is how many state dimensions its overlays show."""
     overlays = [figures.plot_overlay(found, episode) for episode in range(len(found.overlays))]
-    training = found.gap_training and figures.plot_gap(found.gap_training, "predicted")
-    of_training = "The gap of what training believed and its four causes with intervals"
+    training = found.gap_training and figures.plot_gap(
+        found.gap_training, "predicted", horizon=found.horizon_parts is not None
+    )
+    whole = figures.plot_gap(found.gap, "imagined", horizon=False)
+    of_whole = "The gap of whole episodes and its causes with intervals"
+    of_training = "The gap of what training believed and its causes with intervals"
     return {
         "returns": _inline(figures.plot_returns(found), "returns", "Real and imagined return with intervals"),
-        "gap": _inline(
-            figures.plot_gap(found.gap, "imagined"), "gap", "The gap of whole episodes and its causes with intervals"
-        ),
+        "gap": _inline(whole, "gap", of_whole),
         "gap_training": _inline(training, "gap-training", of_training) if training else "",
         "steps": _inline(figures.plot_steps(found), "steps", "Running sums of the causes over the episode"),
         "dimensions": _inline(figures.plot_dimensions(found), "dimensions", "The dynamics term by state component"),

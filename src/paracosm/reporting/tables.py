@@ -21,7 +21,7 @@ WHOLE = {
 }
 TRAINING = {
     "real": "in the real world",
-    "predicted": "what training believed: its imagined steps and the value at their end",
+    "predicted": "imagined, with the value that training put at the end of its rollouts",
     "gap": "real minus predicted",
     **{cause: WHOLE[cause] for cause in ("reward", "termination", "dynamics")},
     "horizon": "rollouts cut short in training",
@@ -73,7 +73,10 @@ def gap_rows(found: Diagnosis) -> list[Row]:
 
 def training_rows_of_gap(found: Diagnosis) -> list[Row]:
     """The same of what training believed; none where nothing was trained."""
-    return [] if found.gap_training is None else _gap(found.gap_training, TRAINING, "predicted")
+    if found.gap_training is None:
+        return []
+    notes = {name: note for name, note in TRAINING.items() if found.horizon_parts or name != "horizon"}
+    return _gap(found.gap_training, notes, "predicted")
 
 
 def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:
@@ -122,7 +125,7 @@ def weight_rows(found: Diagnosis | Plan) -> list[tuple[str, str, str]]:
 
 def _weight(weights: Weights, part: str) -> str:
     value, unsure = words.number(getattr(weights, part)), weights.unsure.get(part, 0.0)
-    return f"{value} ± {words.number(unsure)}" if unsure > 0 else value
+    return f"{value} ± {words.number(unsure)}" if unsure > 1e-9 * abs(getattr(weights, part)) else value
 
 
 def order_rows(found: Diagnosis) -> list[tuple[str, str, str, str]]:
@@ -157,10 +160,10 @@ def fit_rows(fit: PartFit) -> list[tuple[str, str]]:
 def training_rows(training: Training) -> list[tuple[str, str]]:
     """How a policy was trained."""
     return [
-        ("imagined return at the end", last_imagined(training)),
+        ("imagined return at the end, from its own starts", last_imagined(training)),
         ("imagined steps", f"{training.imagined_steps:,}"),
         ("rollout length", f"{training.horizon:,} steps"),
-        ("at the data's edge", f"{words.percent(training.edge_share)} of imagined steps"),
+        ("at the data's edge", f"{words.percent(training.edge_share)} of training's imagined steps"),
         ("time weighting", training.weighting),
         ("variance baseline", training.baseline),
         ("why it stopped", training.stop),

@@ -42,7 +42,7 @@ def _diagnosis(found: Diagnosis) -> list[RenderableType]:
     shown: list[RenderableType] = [_gap(head, found.gap, tables.gap_rows(found))]
     shown.append(_estimates("Beside it", tables.beside_rows(found)))
     if found.gap_training is not None:
-        head = "Training" + _at(found.training_discount)
+        head = ("Training" if found.horizon_parts else "The world's own") + _at(found.training_discount)
         shown.append(_gap(head, found.gap_training, tables.training_rows_of_gap(found)))
     sentences = " ".join(filter(None, [found.verdict_training, found.explanation_training]))
     if sentences:

@@ -135,7 +135,7 @@ def off_policy(found: Diagnosis) -> str:
 def informative_horizon(found: Diagnosis) -> str:
     """How long an imagined rollout says more than the mean state."""
     if found.informative_horizon is None:
-        return "Noise parts real and imagined episodes, so that no informative horizon is known."
+        return "Chance parts these real and imagined episodes, so that no informative horizon is known."
     if found.informative_horizon == 0:
         return "Already after one step an imagined rollout is no better a guess of the state than the mean state."
     return (
@@ -170,10 +170,19 @@ def reference(found: Reference) -> str:
 
 
 def baselines(found: Baselines) -> list[tuple[str, str, str]]:
-    """What, the model's one-step error, that of the simplest predictor."""
+    """What, the model's one-step error, that of the simplest predictors."""
     return [
-        ("next state", number(found.dynamics), f"{number(found.mean_next_state)} for always the mean next state"),
-        ("reward", number(found.reward), f"{number(found.zero_reward)} for always zero"),
+        (
+            "next state, in scaled states",
+            number(found.dynamics),
+            f"{number(found.mean_next_state)} for always the mean next state,"
+            f" {number(found.persistence)} for no change",
+        ),
+        (
+            "reward, in its own unit",
+            number(found.reward),
+            f"{number(found.mean_reward)} for always the mean reward, {number(found.zero_reward)} for always zero",
+        ),
     ]
 
 

@@ -86,8 +86,8 @@ def standing_still(world: MDP, judge: Judge, unit: np.ndarray) -> Iterator[Findi
     steps, scale = judge.steps, np.asarray(world.spec.state_scale)
     still = Reading("", "", "", np.sum(((steps.next_state - steps.state) / scale) ** 2, axis=1, keepdims=True))
     own = Reading("", "", "", np.sum(judge.own.squares * (unit / scale) ** 2, axis=1, keepdims=True))
-    whole = judge._replace(own=own, floor=np.full(1, 1e-12), weight=np.ones(1))
-    if whole.overall(still, own)[0].high < 0 and whole.everywhere(still, own)[0].mean < 0:
+    summed = judge._replace(own=own, floor=np.full(1, 1e-12), weight=np.ones(1))
+    if summed.overall(still, own)[0].high < 0 and summed.everywhere(still, own)[0].mean < 0:
         yield Finding(
             "persistence",
             "The world predicts next states worse than one in which nothing moves (root mean square error"

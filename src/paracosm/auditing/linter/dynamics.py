@@ -95,7 +95,7 @@ def _affine(change: Change, starts: list[np.ndarray], what: str, varies: np.ndar
             continue
         fit = change.fitted(start, mask)
         if fit is not None and np.any(_beyond(change, fit)):
-            phrase, parameters = _said(change, fit, what), int(mask.sum())
+            phrase, parameters = _in_words(change, fit, what), int(mask.sum())
             leaves = NEARLY_ALL if change.of == "state" else HALF  # of many parameters
             yield Reading(f"{what[:-1]} {name}", what, phrase, fit.residual**2, parameters, leaves=leaves)
 
@@ -106,7 +106,7 @@ def _beyond(change: Change, fit: Fit) -> np.ndarray:
     return (fit.low > change.faultless + margin) | (fit.high < change.faultless - margin)
 
 
-def _said(change: Change, fit: Fit, what: str) -> str:
+def _in_words(change: Change, fit: Fit, what: str) -> str:
     """`scale * x + offset`, component by component where they differ from no change."""
     scale, offset = np.split(fit.parameters, 2)
     beyond = _beyond(change, fit).reshape(2, -1).any(axis=0)

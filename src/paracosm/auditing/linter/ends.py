@@ -148,10 +148,10 @@ def _false(ends: _Ends) -> Iterator[Finding]:
     cause = ""
     if false >= _MISSED * elsewhere:
         recorded = ends.terminated.sum()
-        kept = recorded and ends.missed.sum() >= _MISSED * recorded
+        reversed_ = recorded and ends.missed.sum() >= _MISSED * recorded
         cause = (
             " and goes on where it terminated: its answers look reversed, those of a probability to go on"
-            if kept
+            if reversed_
             else ": answers between 0 and 1, a probability to end or to go on, taken for yes or no look like this"
         )
         cause += " (foreign.world takes termination_gives=)"

@@ -40,10 +40,10 @@ def fit(judge: Judge, start: np.ndarray, at: Callable[[np.ndarray], Local]) -> F
     best, value, damping = np.asarray(start, float), np.inf, 1e-3
     local, tried = None, best
     for count in range(_ROUNDS):
-        there, gain = at(tried), 0.0
-        now = objective(judge, there.residual)
+        here, gain = at(tried), 0.0
+        now = objective(judge, here.residual)
         if now < value:
-            gain, best, value, local, damping = value - now, tried, now, there, damping / 10
+            gain, best, value, local, damping = value - now, tried, now, here, damping / 10
         else:
             damping *= 30
         if local is None or 0 < gain < _GAIN or damping > _MOST_DAMPING:

@@ -51,8 +51,8 @@ class Change(NamedTuple):
             action = scale * action + offset
         else:
             state = scale * state + offset
-        rows = (x.reshape(m * n, *x.shape[2:]) for x in (state, action))
-        answer = asking.next_states(self.world, *rows, self.key, n).reshape(m, n, -1)
+        state, action = (x.reshape(m * n, *x.shape[2:]) for x in (state, action))
+        answer = asking.next_states(self.world, state, action, self.key, n).reshape(m, n, -1)
         if self.of == "state":
             answer = (answer - offset) / np.where(scale == 0, np.nan, scale)
         return np.nan_to_num((answer - steps.next_state) / self.output, nan=np.inf, posinf=np.inf, neginf=np.inf)
@@ -71,13 +71,13 @@ class Change(NamedTuple):
                 return Local(np.full(residual.shape[1:], np.inf), np.zeros((*residual.shape[1:], len(which))))
             return Local(residual[0], np.moveaxis((residual[1:] - residual[0]) / small[which][:, None, None], 0, -1))
 
-        found = fit(self.judge, start[which], at)
-        if found is None:
+        result = fit(self.judge, start[which], at)
+        if result is None:
             return None
         full = [np.array(start, float) for _ in range(3)]
-        for values, part in zip(full, (found.parameters, found.low, found.high), strict=True):
+        for values, part in zip(full, (result.parameters, result.low, result.high), strict=True):
             values[which] = part
-        return Fit(*full, found.residual)
+        return Fit(full[0], full[1], full[2], result.residual)
 
     def starts(self, factors: Sequence[float], others: Sequence[np.ndarray]) -> list[np.ndarray]:
         """No change, the best of `others` and of a common factor, and the best factor for each component."""

@@ -23,7 +23,7 @@ class _Near(NamedTuple):
     """For each step its neighbours from other episodes `[n, k]`, and the steps' coordinates `[n, d]`."""
 
     points: Float[np.ndarray, "n d"]
-    index: Int[np.ndarray, "n k"]
+    rows: Int[np.ndarray, "n k"]
 
 
 def unexplained(steps: Steps) -> Iterator[Finding]:
@@ -46,8 +46,8 @@ def unexplained(steps: Steps) -> Iterator[Finding]:
     half = _neighbours(points, steps, np.arange(len(points)) % 2 == 0)
     if near is None or half is None:
         return
-    floor, sparser = (_missed(each, steps.reward) for each in (near, half))
-    left = float(np.mean((error - error[near.index].mean(axis=1)) ** 2)) / (1 + 1 / near.index.shape[1])
+    floor, sparser = (_missed(neighbours, steps.reward) for neighbours in (near, half))
+    left = float(np.mean((error - error[near.rows].mean(axis=1)) ** 2)) / (1 + 1 / near.rows.shape[1])
     low, high = _FLOOR
     if low * own < floor < high * own and sparser < _DENSER * floor and left > _PREDICTED * own:
         yield Finding(
@@ -82,9 +82,9 @@ def _neighbours(points: np.ndarray, steps: Steps, allowed: np.ndarray) -> _Near 
 
 def _missed(near: _Near, values: Float[np.ndarray, " n"]) -> float:
     """Mean squared error of local linear predictions, less what the fit's own variance adds."""
-    inputs = near.points[near.index] - near.points[:, None]
+    inputs = near.points[near.rows] - near.points[:, None]
     design = np.concatenate([np.ones((*inputs.shape[:2], 1)), inputs], axis=2)
     inverse = np.linalg.pinv(design, rcond=1e-6)  # [n, d + 1, k]
     weights = inverse[:, 0]
-    predicted = np.sum(weights * values[near.index], axis=1)
+    predicted = np.sum(weights * values[near.rows], axis=1)
     return float(np.mean((values - predicted) ** 2 / (1 + np.sum(weights**2, axis=1))))

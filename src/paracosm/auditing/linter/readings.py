@@ -105,7 +105,7 @@ class Judge(NamedTuple):
     def _plain(self, reading: Reading) -> np.ndarray:
         """`log` of the ratio of the errors' sums over steps: by output, and last of their sums."""
         inside = np.isfinite(reading.squares).all(axis=1)
-        ours, theirs = (np.mean(each.squares[inside], axis=0) + self.floor for each in (reading, self.own))
+        ours, theirs = (np.mean(r.squares[inside], axis=0) + self.floor for r in (reading, self.own))
         return np.log(np.append(ours / theirs, (ours @ self.weight) / (theirs @ self.weight)))
 
     def choose(self, readings: Sequence[Reading]) -> Choice | None:
@@ -133,17 +133,16 @@ class Judge(NamedTuple):
     ) -> tuple[Interval, ...]:
         sums = _Sums.of(self.steps, reading.squares, rival.squares)
         center = statistic(*sums.means())
-        half = _half_width([statistic(*sums.means(block=b)) for b in range(sums.count.shape[0])])
+        half = _half_width([statistic(*sums.means(block=b)) for b in _taken(sums.number, 1)])
         if by_cell:
-            cells = np.flatnonzero(sums.count.sum(axis=0))
-            half = np.maximum(half, _half_width([statistic(*sums.means(cell=c)) for c in cells.tolist()]))
-        return tuple(Interval(*map(float, each)) for each in zip(center, center - half, center + half, strict=True))
+            half = np.maximum(half, _half_width([statistic(*sums.means(cell=c)) for c in _taken(sums.number, 0)]))
+        return tuple(Interval(*map(float, ends)) for ends in zip(center, center - half, center + half, strict=True))
 
 
 class _Sums(NamedTuple):
     """Steps `[block, cell]` and sums of squared errors `[block, cell, output]` of two readings."""
 
-    count: np.ndarray
+    number: np.ndarray
     ours: np.ndarray
     theirs: np.ndarray
 
@@ -165,6 +164,11 @@ class _Sums(NamedTuple):
         count = tables[0][:, None]
         taken = count[:, 0] > 0.5
         return tuple(np.maximum(table[taken], 0) / count[taken] for table in tables[1:])
+
+
+def _taken(number: np.ndarray, axis: int) -> list[int]:
+    """The groups that have steps."""
+    return np.flatnonzero(number.sum(axis=axis)).tolist()
 
 
 def _half_width(leave_one_out: Sequence[np.ndarray]) -> np.ndarray:

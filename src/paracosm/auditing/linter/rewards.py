@@ -83,7 +83,7 @@ def _units(judge: Judge) -> Iterator[Reading]:
     steps = judge.steps
     predicted, ones = steps.predicted, np.ones(len(steps.predicted))
     offset = linear(judge, ones[:, None], steps.reward - predicted, np.zeros(1))
-    if _beyond(offset, 0.0, _OFFSET * np.std(steps.reward)):
+    if _beyond(offset, 0.0, _OFFSET * float(np.std(steps.reward))):
         (b,) = offset.parameters
         yield from _unit(judge, "reward offset", f"{plus(b)} (it was trained on rewards {plus(-b)})", offset)
     if np.ptp(predicted) <= 1e-9 * np.abs(predicted).max():
@@ -130,7 +130,8 @@ def _curves(judge: Judge) -> Iterator[Reading]:
         if np.isfinite(values).all():
             off = (values - steps.reward)[:, None] ** 2
             reading = Reading("reward curve", "unit", words, off, parameters, leaves=leaves)
-            yield from informative(judge, reading, steps.reward)
+            if judge.everywhere(reading, judge.own)[0].high < np.log(HALF):  # no curve of two values
+                yield from informative(judge, reading, steps.reward)
 
 
 def _monotone(steps: Steps) -> Float[np.ndarray, " n"] | None:

@@ -55,7 +55,7 @@ def in_words(error: BaseException) -> str:
 
 
 def _remedy(message: str) -> str:
-    if "must be Tensor, not numpy.ndarray" in message:
+    if "Tensor" in message and "numpy" in message:
         return '; functions="torch" hands it tensors.'
     return ""
 
@@ -113,20 +113,20 @@ def coarseness(results: Sequence[Any]) -> float:
 
 
 class Actions:
-    """Discrete actions, which foreign policies number from `start`; ours are 0 … n-1."""
+    """Discrete actions, which foreign policies number from `start`; ours are 0 … n-1; `n` may be unknown."""
 
-    def __init__(self, n: int, start: int) -> None:
+    def __init__(self, n: int | None, start: int) -> None:
         self.n, self.start = n, start
 
     def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]:
         index = column - self.start
-        known = (column == np.rint(column)) & (index >= 0) & (index < self.n)
+        known = (column == np.rint(column)) & (index >= 0) & (index < (np.inf if self.n is None else self.n))
         if known.all():
             return index, None
         row = int(np.argmin(known))
-        last = self.start + self.n - 1
+        upwards = " upwards" if self.n is None else f" to {self.start + self.n - 1}"
         words = f"{what} gives the action {column[row]:g} at {{at}}; the actions are whole numbers from {self.start}"
-        return index, Fault(f"{words} to {last}.", row)
+        return index, Fault(f"{words}{upwards}.", row)
 
 
 class Ends:

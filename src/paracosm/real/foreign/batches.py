@@ -13,7 +13,8 @@ from paracosm.real.foreign.answers import FunctionFailed, in_words
 _TRIED = 8  # first calls in each precision that are asked again: a draw may fall on the same value once
 _MOST_ROWS = 64  # of a batch, asked again
 _POOL = 5  # rows of earlier batches that go with a row which came alone
-_DOUBLE, _COARSE = 1e-6, 1e-3  # of the largest answer: what rounding in batches of other sizes may change
+_DOUBLE, _COARSE = 1e-6, 1e-3  # of the largest answer: what rounding in batches of other sizes may change …
+_ROUNDINGS = 8  # … and roundings of answers in 16 bits
 _TINY = 1e-9
 
 Ask = Callable[[np.ndarray], np.ndarray]
@@ -28,11 +29,10 @@ class RowsAlone:
         self._tried: collections.Counter[np.dtype] = collections.Counter()
         self._pool: dict[np.dtype, np.ndarray] = {}
 
-    def demand(self, ask: Ask, x: np.ndarray, answer: np.ndarray, widths: Sequence[int], *, coarse: bool) -> None:
+    def demand(self, ask: Ask, x: np.ndarray, answer: np.ndarray, widths: Sequence[int], *, eps: float) -> None:
         """Refuse a function whose `answer` `[rows, outputs]` to `x` `[rows, inputs]` is another in another batch.
 
-        `widths` are the columns of each result, which are compared on one scale; `coarse` says that answers are
-        rounded to 32 bits or fewer.
+        `widths` are the columns of each result, which are compared on one scale; `eps` is the answers' rounding.
 
         Raises:
             BadArgument: it differs when asked twice, or hangs on the batch or on the place in it.
@@ -41,12 +41,22 @@ class RowsAlone:
             return
         self._tried[x.dtype] += 1
         some = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_ROWS)).astype(int))
-        allowed = (_COARSE if coarse else _DOUBLE) * _sizes(answer, widths) + _TINY
+        rounding = _DOUBLE if eps < _DOUBLE**2 else max(_COARSE, _ROUNDINGS * eps)
+        allowed = rounding * _sizes(answer, widths) + _TINY
+        if (np.abs(ask(x) - answer) > allowed).any():
+            raise checks.BadArgument(
+                f"the {self._name} answers the same question twice with different numbers; a deterministic one is"
+                " needed (the mode of a policy, the mean of an ensemble, no memory between calls)."
+            )
         for batch, rows in self._batches(x, some):
             found = self._again(ask, batch, len(x))[-len(rows) :]
             wrong = np.abs(found - answer[rows]) > allowed
             if wrong.any():
-                self._refuse(ask, x, answer, allowed, len(batch))
+                raise checks.BadArgument(
+                    f"the {self._name} answers a row differently in a batch of {len(x)} and in a batch of"
+                    f" {len(batch)}: its answers hang on the batch or on the place in it (statistics of the batch, a"
+                    " member by the row's number or by the batch's size); each row must be answered by itself."
+                )
         self._pool[x.dtype] = x[some][:_POOL].copy()
 
     def _batches(self, x: np.ndarray, some: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -67,18 +77,6 @@ class RowsAlone:
                 f"the {self._name} answers a batch of {rows} and fails for a batch of {len(batch)} of the same rows"
                 f" with {in_words(cause)}; each row must be answered by itself."
             ) from error
-
-    def _refuse(self, ask: Ask, x: np.ndarray, answer: np.ndarray, allowed: np.ndarray, size: int) -> None:
-        if (np.abs(ask(x) - answer) > allowed).any():
-            raise checks.BadArgument(
-                f"the {self._name} answers the same question twice with different numbers; a deterministic one is"
-                " needed (the mode of a policy, the mean of an ensemble, no memory between calls)."
-            )
-        raise checks.BadArgument(
-            f"the {self._name} answers a row differently in a batch of {len(x)} and in a batch of {size}: its answers"
-            " hang on the batch or on the place in it (statistics of the batch, a member by the row's number or by"
-            " the batch's size); each row must be answered by itself."
-        )
 
 
 def _sizes(answer: np.ndarray, widths: Sequence[int]) -> np.ndarray:

@@ -109,7 +109,8 @@ class Host(abc.ABC):
         with np.errstate(over="ignore"):
             answer = self._located(self._ask, x).astype(x.dtype)
         self._sound(x, answer)
-        self.rows_alone.demand(self._ask, x, answer, [slot.width for slot in self.gives], coarse=self._coarse(x.dtype))
+        eps = max(self._eps, float(np.finfo(x.dtype).eps))
+        self.rows_alone.demand(self._ask, x, answer, [slot.width for slot in self.gives], eps=eps)
         return self._read(x, answer)
 
     def _checked_jacobian(self, x: np.ndarray) -> Both:

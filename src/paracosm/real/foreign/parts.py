@@ -125,6 +125,8 @@ def host_of(
     checks.one_of("functions", functions, KINDS)
     if not callable(function):
         raise checks.BadArgument(f"the {name} is a {type(function).__name__}; a module or a function is needed.")
+    if isinstance(function, type):
+        raise checks.BadArgument(f"the {name} is the class {function.__name__}; an instance or a function is needed.")
     kind = TorchHost if is_torch(function) or functions == "torch" else NumpyHost
     return kind(function, name, takes, gives, shared=shared)
 
@@ -144,10 +146,16 @@ def arguments(of: str, spec: Spec) -> list[Slot]:
     return [known[name] for name in names]
 
 
+class RecordedActions(Discrete):
+    """As many discrete actions as were recorded; a policy may know more."""
+
+
 def chosen_action(space: Box | Discrete) -> Slot:
     """An action as a policy's result."""
     slot = _action("action", space)
-    return slot._replace(reading=Actions(space.n, space.start)) if isinstance(space, Discrete) else slot
+    if not isinstance(space, Discrete):
+        return slot
+    return slot._replace(reading=Actions(None if isinstance(space, RecordedActions) else space.n, space.start))
 
 
 def _action(name: str, space: Box | Discrete) -> Slot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import io
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -45,6 +46,11 @@ def _adapted(function: Any) -> Adapted | None:
         return None
     if isinstance(function, torch.nn.Module):
         return Adapted(function, lambda module: module)
+    if isinstance(function, functools.partial):
+        inner, given = _adapted(function.func), (function.args, function.keywords)
+        return inner and Adapted(
+            inner.module, lambda module: functools.partial(inner.use(module), *given[0], **given[1])
+        )
     owner, method = getattr(function, "__self__", None), getattr(function, "__func__", None)
     if method is None or not isinstance(owner, torch.nn.Module):
         return None
@@ -97,7 +103,7 @@ class TorchHost(Host):
             return self.function
         with self._lock:
             if dtype not in self._modules:
-                self._modules[dtype] = copy.deepcopy(self._original).to(dtype)
+                self._modules[dtype] = _copied(self._original, self._torch).to(dtype)
         return self._use(self._modules[dtype])
 
     def _forms(self, dtype: Any) -> list[tuple[Any, bool]]:
@@ -117,7 +123,10 @@ class TorchHost(Host):
         precision, grad = form
         with self._torch.set_grad_enabled(grad):
             results = self._called(precision, self._torch.tensor(x, dtype=precision))
-        return [self._as_numpy(result.detach()) for result in results]
+        half = self._torch.bfloat16  # which NumPy does not have
+        if any(result.dtype == half for result in results):
+            self._eps = max(self._eps, float(self._torch.finfo(half).eps))
+        return [(result.float() if result.dtype == half else result).detach().numpy() for result in results]
 
     def _called(self, precision: Any, x: Any) -> list[Any]:
         try:
@@ -125,9 +134,6 @@ class TorchHost(Host):
         except Exception as error:
             raise failed(self.name, error) from error
         return self._answers(function, x)
-
-    def _as_numpy(self, tensor: Any) -> np.ndarray:
-        return (tensor.float() if tensor.dtype == self._torch.bfloat16 else tensor).numpy()
 
     def _array(self, what: str, answer: Any) -> Any:
         """A tensor on the CPU, still part of torch's graph."""
@@ -211,13 +217,28 @@ def _frozen(module: Any, name: str, torch: Any) -> Any:
     if any(torch.nn.parameter.is_lazy(parameter) for parameter in module.parameters()):
         raise checks.BadArgument(f"the {name} has parameters that are not made yet; call it once on a batch first.")
     try:
-        frozen = copy.deepcopy(module)
+        frozen = _copied(module, torch)
         frozen.cpu()
         frozen.eval()
-        frozen.requires_grad_(False)
+        for parameter in frozen.parameters():
+            parameter.requires_grad_(False)
     except Exception as error:
         raise checks.BadArgument(
             f"the {name} is a {type(module).__name__} that cannot be copied ({in_words(error)}): give the sub-modules"
             " that answer, without what else it carries (an optimiser, a lock, a generator, a connection)."
         ) from error
     return frozen
+
+
+def _copied(module: Any, torch: Any) -> Any:
+    """A deep copy; tensors that a call left behind, which torch does not copy, are taken out of their graph.
+
+    A compiled module's own deep copy has parameters that are no leaves of a graph: it goes through a file in memory.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        file = io.BytesIO()
+        torch.jit.save(module, file)
+        file.seek(0)
+        return torch.jit.load(file)
+    left = [value for part in module.modules() for value in vars(part).values() if torch.is_tensor(value)]
+    return copy.deepcopy(module, {id(value): value.detach().clone() for value in left if not value.is_leaf})

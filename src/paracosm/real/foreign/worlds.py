@@ -18,6 +18,7 @@ from paracosm.real.foreign.parts import (
     ForeignDynamics,
     ForeignReward,
     ForeignTermination,
+    RecordedActions,
     arguments,
     host_of,
 )
@@ -118,7 +119,7 @@ def _space(actions: np.ndarray) -> Box | Discrete:
     if np.issubdtype(actions.dtype, np.integer):
         if actions.min(initial=0) < 0:
             raise checks.BadData(f"the recorded action {actions.min()} is below 0; discrete actions count from 0.")
-        return Discrete(int(actions.max()) + 1)
+        return RecordedActions(int(actions.max()) + 1)
     low, high = actions.min(axis=0), actions.max(axis=0)
     room = np.where(high > low, 0, np.maximum(np.abs(high), 1))  # an action that never varies still needs a range
     return Box(jnp.asarray(low - room, jnp.float32), jnp.asarray(high + room, jnp.float32))

@@ -11,15 +11,15 @@ from paracosm.reporting.figures.theme import CAUSES, MUTED, canvas, grid, house_
 
 
 @house_style()
-def plot_gap(gap: Gap, prediction: str) -> Figure:
+def plot_gap(gap: Gap, prediction: str, *, horizon: bool) -> Figure:
     """Signed bars of the total gap and of its causes, with intervals.
 
     Args:
         gap: Of whole episodes or of what training believed.
-        prediction: What was subtracted from the real return: "imagined" or "predicted". Only what
-            training predicted has a horizon term.
+        prediction: What was subtracted from the real return: "imagined" or "predicted".
+        horizon: Whether there is a horizon term: only of what a known training predicted.
     """
-    names = ["total", *(cause for cause in CAUSES if cause != "horizon" or prediction == "predicted")]
+    names = ["total", *(cause for cause in CAUSES if cause != "horizon" or horizon)]
     figure = canvas(400, 30 + 40 * len(names))
     axes = figure.subplots()
     terms = [getattr(gap, name) for name in names]

@@ -1,0 +1,38 @@
+"""In which form a part of a world or a policy answers one step: asked by tracing, nothing is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from paracosm.core import checks
+
+
+def form(name: str, answer: Callable[[], Any]) -> jax.ShapeDtypeStruct:
+    """Shape and type of what `answer()` gives.
+
+    Raises:
+        BadData: it raises an error of its own; `name` says what was asked.
+    """
+    try:
+        return jax.eval_shape(lambda: jnp.asarray(answer()))
+    except checks.ParacosmError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()).split(". ")[0].rstrip(".")
+        raise checks.BadData(f"{name} cannot be had for one step: {type(error).__name__}, {reason}.") from error
+
+
+def demand_shape(name: str, answer: Callable[[], Any], shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+    """Require an answer of this shape; returns its form.
+
+    Raises:
+        BadData: it has another, or cannot be had.
+    """
+    found = form(name, answer)
+    if found.shape != shape:
+        raise checks.BadData(f"{name} has the shape {found.shape} for one step; {shape} is needed.")
+    return found
