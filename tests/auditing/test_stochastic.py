@@ -122,7 +122,7 @@ def test_the_audit_of_a_stochastic_policy_covers_the_truth():
     with jax.enable_x64(True):
         real, world, policy = task(*REAL), task(*WORLD), Spread(np.full(1, POLICY))
         lived = episodes_of(real, policy, jax.random.key(4), 400)
-    found = audit(world, policy, lived, sampled=True)
+    found = audit(world, policy, lived, discount=DISCOUNT, sampled=True)
     for cause, truth in TRUTH.items():
         term = getattr(found.gap, cause)
         assert abs(term.mean - truth) <= 2.5 * (term.high - term.low) / 2 + 1e-9, cause  # 4.9 standard errors
@@ -141,7 +141,7 @@ def test_episodes_of_another_policy_stand_for_ours():
         assert 200 < worth.effective < 2000
         same = importance(other, other, lived, DISCOUNT)
         assert same.effective == pytest.approx(2000)
-    found = audit(world, policy, lived, recorded_by=other)
+    found = audit(world, policy, lived, discount=DISCOUNT, recorded_by=other)
     assert found.effective_episodes == pytest.approx(worth.effective)
     for cause, truth in TRUTH.items():
         term = getattr(found.gap, cause)
@@ -151,7 +151,7 @@ def test_episodes_of_another_policy_stand_for_ours():
     assert found.informative_horizon is None
     assert found.closure < 1e-12
     assert "their sum says nothing" in found.precision
-    unweighted = audit(world, other, lived, sampled=True)
+    unweighted = audit(world, other, lived, discount=DISCOUNT, sampled=True)
     assert unweighted.gap.real.mean < found.gap.real.mean
 
 
@@ -185,7 +185,7 @@ def test_both_orders_are_the_swaps_and_their_mean(kind):
     with jax.enable_x64(True):
         case = Case(kind, 2, episodes=12)
         real, world = case.real, case.world
-        found = audit(world, case.policy, case.episodes, reward=real.reward, certify=False)
+        found = audit(world, case.policy, case.episodes, discount=world.discount, reward=real.reward, certify=False)
         corners = {
             name: case.returns(mdp).mean()
             for name, mdp in {

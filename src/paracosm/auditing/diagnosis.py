@@ -262,12 +262,12 @@ def _of_terms(found: Measured, episodes: Trajectory) -> str:
 
 
 def _drawn(imagination: Imagination | None) -> str:
-    if imagination is None or imagination.draws == 1:
+    shares = [] if imagination is None else [share for share in imagination.share.values() if share >= 0]
+    if imagination is None or not shares:
         return "the terms sum to the gap on average, not exactly"
-    largest = max(imagination.share.values())
     return (
-        f"the terms are means over {imagination.draws} imagined draws, which make at most {largest:.0%} of the variance"
-        " of any; they sum to the gap exactly where the policy's mode plays, else on average"
+        f"the terms are means over {imagination.draws} imagined draws, which make at most {max(shares):.0%} of the"
+        " variance of any; they sum to the gap exactly where the policy's mode plays, else on average"
     )
 
 
