@@ -19,7 +19,7 @@ from scipy import stats
 from paracosm.auditing.linter.steps import Steps
 
 LEVEL = 0.99  # of the intervals: a dozen readings are tried
-HALF, NEARLY_ALL = 0.5, 0.1  # what a reading may leave: of the error in every region, or of the sum
+HALF, NEARLY_ALL = 0.5, 0.1  # what a reading may leave at the most: of the error in every region, or of the sum
 _SIMPLER = 0.25  # of the logarithm: what a reading with fewer parameters may be worse by and still be preferred
 _CLOSE = 0.1  # of the logarithm: rivals that near are not told apart
 _FINEST = 1e-3  # of the error: smaller errors count as this one
@@ -49,6 +49,13 @@ class Interval(NamedTuple):
     high: float
 
 
+class Most(NamedTuple):
+    """What share of the squared error a reading may leave at the most, in every region and of the sum."""
+
+    regions: float
+    total: float
+
+
 class Choice(NamedTuple):
     """The reading that explains the errors best, and rivals of other families that explain them as well."""
 
@@ -59,13 +66,14 @@ class Choice(NamedTuple):
 class Judge(NamedTuple):
     """Compares readings on the same steps; mean squared errors below `floor` `[output]` are no errors.
 
-    `weight` `[output]` brings the outputs' squared errors to one unit.
+    `weight` `[output]` brings the outputs' squared errors to one unit; `most` is what a reading may leave.
     """
 
     steps: Steps
     own: Reading
     floor: Float[np.ndarray, " output"]
     weight: Float[np.ndarray, " output"]
+    most: Most = Most(HALF, HALF)
 
     def everywhere(self, reading: Reading, rival: Reading) -> tuple[Interval, ...]:
         """Mean over cells of `log(mse / rival's mse)`: by output, and last the sum over outputs."""
@@ -87,7 +95,7 @@ class Judge(NamedTuple):
         return self._compared(reading, rival, statistic, by_cell=False)
 
     def explains(self, reading: Reading) -> bool:
-        """Whether `reading` mends half of some output's error in every region, or nearly all of its sum.
+        """Whether `reading` mends about half of some output's error in every region, or nearly all of its sum.
 
         In either case no other output may pay for it, and over the steps as they come it does as well.
         """
@@ -98,9 +106,9 @@ class Judge(NamedTuple):
         nearly = min(part.high for part in total[:-1]) < np.log(share) and every[-1].mean < 0
         if reading.leaves < HALF:
             return bool(nearly and total[-1].high < np.log(share) and self._plain(reading)[-1] < np.log(share))
-        mends = all(min(part.high for part in parts[:-1]) < np.log(HALF) for parts in (every, total))
-        everywhere = mends and every[-1].high < np.log(HALF)
-        return bool((nearly or everywhere) and self._plain(reading)[:-1].min() < np.log(HALF))
+        mends = max(min(part.high for part in every[:-1]), every[-1].high) < np.log(self.most.regions)
+        pays = min(part.high for part in total[:-1]) < np.log(self.most.total)
+        return bool((nearly or (mends and pays)) and self._plain(reading)[:-1].min() < np.log(self.most.total))
 
     def _plain(self, reading: Reading) -> np.ndarray:
         """`log` of the ratio of the errors' sums over steps: by output, and last of their sums."""
