@@ -15,6 +15,7 @@ from paracosm.planning.label_search import ROUNDING
 NAMES = ("cheap", "gold", "mixture")
 _REACH = 1e3
 _BUDGETS = 4001
+_FARTHEST = 1e200  # no budget beyond it is looked at: a bias that small costs nothing that can be paid for
 _MOST_ROLLOUTS = 1e10
 
 
@@ -194,7 +195,7 @@ def _changes(prices: Prices, budget: float) -> tuple[dict[str, float], str]:
     """
     least = min(prices.cheap_rollout, prices.gold_rollout)
     unbiased = prices.gold_variance * prices.gold_rollout
-    reach = unbiased / prices.bias**2 if prices.bias > 0 else 0.0
+    reach = min(unbiased / prices.bias / prices.bias, _FARTHEST) if prices.bias > 0 else 0.0
     grid = np.geomspace(least, _REACH * max(least, budget, reach), _BUDGETS)
     winners = errors(prices, grid).argmin(axis=0)
     at = np.flatnonzero(np.diff(winners))

@@ -15,6 +15,7 @@ from paracosm.planning.curves import Posterior, posterior
 from paracosm.planning.law import Law
 from paracosm.planning.lots import in_lots
 from paracosm.planning.pilots import Belief, next_pilot
+from paracosm.planning.reading import MOST_SAMPLES
 from paracosm.planning.rules import (
     Market,
     across,
@@ -69,6 +70,8 @@ def plan(
     """
     checks.at_least("the seed", seed, 0)
     routes = (weights,) if isinstance(weights, Weights) else tuple(weights)
+    for route in routes:
+        _check_weights(route)
     held = owned_counts(curves, owned)
     fits = _fits(curves, routes)
     offers = _offers(cost_dynamics, cost_reward, cost_joint, sources, lots)
@@ -113,6 +116,14 @@ def _fits(curves: Mapping[Bought, Curve], routes: Sequence[Weights]) -> tuple[Po
     return posterior(curves["dynamics"]), posterior(curves["reward"])
 
 
+def _check_weights(route: Weights) -> None:
+    for part in PARTS:
+        for name, value in ((f"the weight of the {part} error", getattr(route, part)), ("its standard error", 0.0)):
+            value = route.unsure.get(part, 0.0) if name.startswith("its") else value
+            if not 0 <= value < np.inf:
+                raise checks.BadArgument(f"{name} ({route.origin}) is {value:g}; a number of at least 0 is needed.")
+
+
 def owned_counts(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None = None) -> dict[str, int]:
     """Samples of each part owned already: as given, else the largest anchor of its curve.
 
@@ -125,7 +136,7 @@ def owned_counts(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None
     largest = {part: max(anchor.samples for anchor in curves[part].anchors) for part in PARTS}
     held = {part: int((owned or largest).get(part, largest[part])) for part in PARTS}
     for part, count in held.items():
-        checks.at_least(f"the count of {part} samples owned", count, 0)
+        checks.between(f"the count of {part} samples owned", count, 0, MOST_SAMPLES)
     return held
 
 
@@ -153,6 +164,7 @@ def _left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
     """The money that can still be spent."""
     checks.positive("the budget", budget)
     checks.at_least("the money spent", spent, 0)
+    checks.finite("the money spent", spent)
     if budget < spent:
         raise checks.BadArgument(
             f"the budget is {budget:g}; what is owned already cost {spent:g}, at least that is needed."
@@ -161,6 +173,11 @@ def _left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
     if budget - spent < least:
         raise checks.BadArgument(
             f"the budget leaves {budget - spent:g} to spend; the cheapest lot costs {least:g}, at least that is needed."
+        )
+    if (budget - spent) / least > MOST_SAMPLES:
+        raise checks.BadArgument(
+            f"the budget leaves {budget - spent:g} to spend, which buys {(budget - spent) / least:.2g} of the cheapest "
+            f"lot; at most {MOST_SAMPLES:g} can be counted exactly."
         )
     return float(budget - spent)
 
