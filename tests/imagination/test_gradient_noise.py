@@ -155,7 +155,8 @@ def test_a_value_lowers_the_variance_and_leaves_the_rest():
 
 
 TRAINED = [
-    ("value", 0.8, False), ("none", 0.95, True), ("leave-one-out", 0.9, True), ("value", 0.95, True), ("value", 1.0, True)
+    ("value", 0.8, False), ("none", 0.95, True), ("leave-one-out", 0.9, True),
+    ("value", 0.95, True), ("value", 1.0, True),
 ]  # fmt: skip
 
 
@@ -189,8 +190,8 @@ def test_the_variance_is_that_of_trainings_own_gradient(baseline, trace, cut, ba
     rollouts = 64
     task, gradients = trained(baseline, trace, cut, rollouts, batches)
     found = gradient_noise(
-        task.world, chain.POLICY, STARTS, jax.random.key(12), horizon=H, weighting="plain", rollouts=40_000, value=VALUE,
-        baseline=baseline, trace=trace,
+        task.world, chain.POLICY, STARTS, jax.random.key(12), horizon=H, weighting="plain", rollouts=40_000,
+        value=VALUE, baseline=baseline, trace=trace,
     )  # fmt: skip
     squares = ((gradients - gradients.mean(axis=0)) ** 2).sum(axis=1) * batches / (batches - 1)
     predicted = found.intrinsic.mean / rollouts

@@ -118,10 +118,12 @@ def _fits(curves: Mapping[Bought, Curve], routes: Sequence[Weights]) -> tuple[Po
 
 def _check_weights(route: Weights) -> None:
     for part in PARTS:
-        for name, value in ((f"the weight of the {part} error", getattr(route, part)), ("its standard error", 0.0)):
-            value = route.unsure.get(part, 0.0) if name.startswith("its") else value
+        numbers = {"": getattr(route, part), "standard error of the ": route.unsure.get(part, 0.0)}
+        for name, value in numbers.items():
             if not 0 <= value < np.inf:
-                raise checks.BadArgument(f"{name} ({route.origin}) is {value:g}; a number of at least 0 is needed.")
+                raise checks.BadArgument(
+                    f"the {name}weight of the {part} error ({route.origin}) is {value:g}; it must be finite and at least 0."
+                )
 
 
 def owned_counts(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None = None) -> dict[str, int]:

@@ -56,7 +56,7 @@ def stakes(facts: Facts) -> str:
     lost = losses[0]
     about = (
         f"{ranked[0].name}, the best rule that favours neither part, would lose {lost.mean:.2%}"
-        f" ({lost.low:.2%} to {lost.high:.2%})"
+        f" ({lost.low + 0.0:.2%} to {lost.high:.2%})"
     )
     if lost.mean >= HARDLY:
         doubt = ", though the curves do not exclude that it is as good" if lost.low <= 0 else ""
