@@ -58,7 +58,7 @@ def saturating(curve: Curve, rng: np.random.Generator) -> np.ndarray:
 
 
 def other_priors(found: Posterior) -> list[np.ndarray]:
-    """Forecasts of the law alone, which do not allow for curves that leave it, under this prior and others (`PRIORS`)."""
+    """Forecasts of the law alone, before the band widens, under its prior and others, in the order of `PRIORS`."""
     cells = found.cells
     factors = (cells.ratio == cells.ratio.min(), cells.floor == 0, cells.floor > 0, cells.exponent)
     tilted = [cells._replace(probability=cells.probability * factor) for factor in factors]

@@ -370,9 +370,7 @@ def test_a_batch_mean_with_the_rollout_itself_scales_the_noisy_gradient():
 # What is refused.
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"rollouts": 1}, {"horizon": 0}, {"trace": 1.5}, {"trace": 0.5}]
-)
+@pytest.mark.parametrize("wrong", [{"rollouts": 1}, {"horizon": 0}, {"trace": 1.5}, {"trace": 0.5}])
 def test_what_cannot_be_measured_is_refused(wrong):
     choices = {"horizon": H, **wrong}
     with pytest.raises(checks.BadArgument):

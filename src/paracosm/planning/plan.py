@@ -21,6 +21,7 @@ from paracosm.planning.rules import (
     across,
     apart,
     by_weights,
+    cautious,
     cheapest,
     market,
     markets,
@@ -95,7 +96,7 @@ def plan(
         ratio=_ratio(*after),
         interval=ratio_interval(place),
         predicted_error={"before": over_draws(task.losses(np.array(task.owned, float))), "after": best.error},
-        expected_regret=best.regret.mean,
+        expected_regret=cautious(task.losses(np.array(after, float)) / place.best - 1),
         marginal=_marginal(place, np.array(after)),
         curves={part: fit.record(float(count)) for part, fit, count in zip(PARTS, fits, after, strict=True)},
         weights=routes,
@@ -118,12 +119,11 @@ def _fits(curves: Mapping[Bought, Curve], routes: Sequence[Weights]) -> tuple[Po
 
 def _check_weights(route: Weights) -> None:
     for part in PARTS:
-        numbers = {"": getattr(route, part), "standard error of the ": route.unsure.get(part, 0.0)}
+        numbers = {"weight": getattr(route, part), "standard error of the weight": route.unsure.get(part, 0.0)}
         for name, value in numbers.items():
             if not 0 <= value < np.inf:
-                raise checks.BadArgument(
-                    f"the {name}weight of the {part} error ({route.origin}) is {value:g}; it must be finite and at least 0."
-                )
+                where = f"the {name} of the {part} error ({route.origin})"
+                raise checks.BadArgument(f"{where} is {value:g}; it must be finite and at least 0.")
 
 
 def owned_counts(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None = None) -> dict[str, int]:

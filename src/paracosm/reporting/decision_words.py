@@ -77,8 +77,8 @@ def worth(plan: Plan) -> str:
 def regret(plan: Plan) -> str:
     """What acting on the plan is expected to lose."""
     return (
-        f"Someone who knew the true curves would split better; not knowing them is expected to cost "
-        f"{share(plan.expected_regret)} more error."
+        f"Someone who knew the true curves would split better; not knowing them costs {share(plan.best.regret.mean)} more "
+        f"error where curves go on as measured, and {share(plan.expected_regret)} where they do not (the worst quarter)."
     )
 
 
@@ -103,7 +103,7 @@ def pilot(found: Pilot | None) -> str:
         return "No further measurement is worth its price: buy now."
     return (
         f"Before buying, measure the error of the {found.part} model with {count(found.samples)} {bought(found.part)}, "
-        f"for {words.price(found.cost)}: expected regret then falls from {share(found.regret_now)} to "
+        f"for {words.price(found.cost)}: regret, on average, then falls from {share(found.regret_now)} to "
         f"{share(found.regret_then)}."
     )
 
