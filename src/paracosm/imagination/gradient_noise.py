@@ -144,7 +144,7 @@ class _Chunk(eqx.Module):
     def rewards(self, episodes: Trajectory) -> tuple[Array, Array]:
         """What a return sums of each step, and the baseline there, both `[rollout, time]`."""
         here, after = (jnp.zeros_like(episodes.reward),) * 2 if self.value is None else self.values(episodes)
-        paid = episodes.reward + self.world.discount * (1 - self.trace) * after
+        paid = jnp.asarray(episodes.reward + self.world.discount * (1 - self.trace) * after)
         paid = paid.at[:, -1].add(self.world.discount * self.trace * after[:, -1])
         if self.baseline == "leave-one-out":
             to_go = returns_to_go(paid, self.world.discount * self.trace)

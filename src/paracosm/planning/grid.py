@@ -125,9 +125,10 @@ def _cells(pilot: Pilot, laws: tuple[np.ndarray, np.ndarray], fitted: tuple[np.n
     """Flat cells from exponents and floors, and the density `[…, ratio]` and what comes with it."""
     density, *rest = fitted
     probability = np.exp(density - density.max())
-    columns = np.broadcast_arrays(*laws, RATIOS, probability / probability.sum(), *rest)
+    shares = probability / probability.sum()
+    columns = [column.ravel() for column in np.broadcast_arrays(*laws, RATIOS, shares, *rest)]
     rows = float(NOISE_ROWS + pilot.seeds.sum() - 1)
-    return Cells(*(column.ravel() for column in columns), rows, evidence)
+    return Cells._make([*columns, rows, evidence])
 
 
 def _log_sum(density: np.ndarray) -> float:

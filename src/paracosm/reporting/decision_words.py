@@ -77,8 +77,9 @@ def worth(plan: Plan) -> str:
 def regret(plan: Plan) -> str:
     """What acting on the plan is expected to lose."""
     return (
-        f"Someone who knew the true curves would split better; not knowing them costs {share(plan.best.regret.mean)} more "
-        f"error where curves go on as measured, and {share(plan.expected_regret)} where they do not (the worst quarter)."
+        f"Someone who knew the true curves would split better; not knowing them costs "
+        f"{share(plan.best.regret.mean)} more error on average over what the curves leave open, and "
+        f"{share(plan.expected_regret)} in its worst quarter: about what is lost where curves do not go on as measured."
     )
 
 
