@@ -19,13 +19,13 @@ import numpy as np
 from paracosm.core.checks import BadData
 from paracosm.core.decisions import Curve
 from paracosm.planning import grid
-from paracosm.planning.curves import Posterior, posterior
-from tests.planning.simulator import CELLS, EXTRAPOLATION, LARGEST, Cell, pilots
+from paracosm.planning.curves import DRAWS, Posterior, posterior
+from tests.planning.simulator import CELLS, EXTRAPOLATION, LARGEST, OFF_PRIOR, Cell, off_prior, pilots
 
 TARGET = np.array([EXTRAPOLATION * LARGEST])
 BOOTSTRAPS = 200
 METHODS = ("grid posterior", "power law, bootstrap", "saturating, bootstrap")
-PRIORS = ("no anchor error", "never a floor", "always a floor", "uniform exponent")
+PRIORS = ("law alone", "no anchor error", "never a floor", "always a floor", "uniform exponent")
 
 
 def resampled(curve: Curve, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -58,11 +58,12 @@ def saturating(curve: Curve, rng: np.random.Generator) -> np.ndarray:
 
 
 def other_priors(found: Posterior) -> list[np.ndarray]:
-    """Forecasts under other priors, in the order of `PRIORS`."""
+    """Forecasts of the law alone, before the band widens, under its prior and others, in the order of `PRIORS`."""
     cells = found.cells
     factors = (cells.ratio == cells.ratio.min(), cells.floor == 0, cells.floor > 0, cells.exponent)
     tilted = [cells._replace(probability=cells.probability * factor) for factor in factors]
-    return [dataclasses.replace(found, cells=each).forecast(TARGET)[0] for each in tilted]
+    own = [found, *(dataclasses.replace(found, cells=each) for each in tilted)]
+    return [np.quantile(each.believed(DRAWS, 0).law.error(TARGET[0]), [0.05, 0.5, 0.95]) for each in own]
 
 
 def intervals(curve: Curve, rng: np.random.Generator) -> np.ndarray:
@@ -72,10 +73,10 @@ def intervals(curve: Curve, rng: np.random.Generator) -> np.ndarray:
     return np.array([found.forecast(TARGET)[0], *bootstraps, *other_priors(found)])
 
 
-def measure(cell: Cell, number: int) -> tuple[np.ndarray, np.ndarray, int, float]:
+def measure(cell: Cell | str, number: int) -> tuple[np.ndarray, np.ndarray, int, float]:
     """Share covered and median of high/low, each `[methods and priors]`; how many were refused; CPU seconds a pilot."""
     rng, hits, widths, refused, began = np.random.default_rng(7), [], [], 0, time.process_time()
-    for curve, law in pilots(cell, number):
+    for curve, law in off_prior(cell, number) if isinstance(cell, str) else pilots(cell, number):
         try:
             low, _, high = intervals(curve, rng).T
         except BadData:
@@ -95,6 +96,7 @@ def main(number: int) -> None:
     """Measure and print."""
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         results = pool.starmap(measure, [(cell, number) for cell in CELLS], chunksize=1)
+        others = pool.starmap(measure, [(kind, number) for kind in OFF_PRIOR], chunksize=1)
     shares, widths = (np.array([each[i] for each in results]) for i in (0, 1))
     refused = [each[2] for each in results]
     print(row("exponent", "floor", "anchor noise", "refused", "grid: high/low", *METHODS))
@@ -115,6 +117,12 @@ def main(number: int) -> None:
         pools = [shares[chosen, i].mean() for chosen in (slice(None), floors, ~floors, noisy)]
         covered = (f"{each:.1%}" for each in (*pools, shares[:, i].min()))
         print(row(name, *covered, f"{np.median(widths[:, i]):.2f}"))
+    print()
+    print(row("off the prior", "refused", "high/low", "covered", "by the law alone", *METHODS[1:]))
+    print(row(*["---"] * (5 + len(METHODS[1:]))))
+    for kind, (share, width, out, _) in zip(OFF_PRIOR, others, strict=True):
+        alone = len(METHODS)
+        print(row(kind, out, f"{width[0]:.2f}", *(f"{share[i]:.1%}" for i in (0, alone, *range(1, alone)))))
     print(f"\nCPU seconds a pilot, all methods: {np.median([each[3] for each in results]):.3f}.")
 
 

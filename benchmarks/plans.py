@@ -19,7 +19,7 @@ from paracosm.core.records import Weights
 from paracosm.planning.budget import Offer, Task, best_split
 from paracosm.planning.law import Law
 from paracosm.planning.plan import plan
-from tests.planning.test_regret import AFTER_PILOT, CELLS, COVERED, RULES, SAID, Row, row
+from tests.planning.test_regret import AFTER_PILOT, CAUTIOUS, CELLS, COVERED, RULES, SAID, Row, row
 
 PLANS, DRAWS = 10_000, 100
 
@@ -67,7 +67,7 @@ def line(found: Row) -> str:
     """A row of the table: mean and 95th percentile of each rule, then how honest the plan is about itself."""
     regrets = [found.found[name] for name in RULES]
     cells = [f"{regret.mean():.2%} / {np.quantile(regret, 0.95):.2%}" for regret in regrets]
-    cells += [f"{found.found[name].mean():.2%}" for name in (SAID, AFTER_PILOT)]
+    cells += [f"{found.found[name].mean():.2%}" for name in (SAID, CAUTIOUS, AFTER_PILOT)]
     price, weight = found.cell
     return f"| {price:g} | {weight:g} | {' | '.join(cells)} | {found.found[COVERED].mean():.0%} | {found.refused} |"
 
@@ -79,7 +79,7 @@ def main() -> None:
         print(f"{PLANS} splits, {draws} draws of each law: {took:.2f} s")
     print(f"one whole plan: {seconds(one_plan):.2f} s")
     if sys.argv[1:]:
-        names = ("label's price", "dynamics' weight", *RULES, SAID, AFTER_PILOT, COVERED, "refused")
+        names = ("label's price", "dynamics' weight", *RULES, SAID, CAUTIOUS, AFTER_PILOT, COVERED, "refused")
         print(f"| {' | '.join(names)} |\n{'| --- ' * len(names)}|")
         for cell in CELLS:
             print(line(row(cell, int(sys.argv[1]))), flush=True)

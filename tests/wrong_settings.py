@@ -55,7 +55,7 @@ FIELDS = {
         **dict.fromkeys(("transitions", "reward_labels"), OPTIONAL_COUNT),
         **dict.fromkeys(("noise", "cost_dynamics", "cost_reward"), NOT_NEGATIVE),
         "seed": SEED,
-        "discount": BELOW_ONE,
+        "discount": SHARE,
         "budget": OPTIONAL_PRICE,
         "env_kwargs": TEXT,
     },

@@ -19,7 +19,7 @@ REFUSED = {
     "negative labels": (lambda: checks.between("labels", -1, 0, 5), ("labels", "-1", "at least 0")),
     "above one": (lambda: checks.in_unit_interval("share", 1.5), ("share", "1.5", "[0, 1]")),
     "one where it is not": (
-        lambda: checks.in_unit_interval("discount", 1, open_right=True),
+        lambda: checks.BELOW_ONE.check("discount", 1),
         ("discount", "1", "[0, 1)"),
     ),
     "unknown choice": (

@@ -13,10 +13,14 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 
 from paracosm.core import checks
+from paracosm.core.devices import spread
 from paracosm.core.noise import Bias, Flips, GaussianNoise, HeavyTailedNoise, LocalNoise, ProportionalNoise
 from paracosm.core.rollout import returns_to_go, unroll
 from paracosm.imagination.gradient_noise import added_variance, gradient_noise
+from paracosm.imagination.lesson import Learner, Task, lesson
+from paracosm.imagination.lesson import Starts as TrainingStarts
 from paracosm.imagination.reinforce import leave_one_out, surrogate, time_weights
+from paracosm.imagination.settings import ImagineSettings
 from tests.imagination import chain
 from tests.imagination.test_reinforce import VALUE, flat
 from tests.statistical import FALSE_ALARM, assert_mean
@@ -132,7 +136,7 @@ def test_a_value_lowers_the_variance_and_leaves_the_rest():
             return (1 - GAMMA ** (H * (1 - progress))) / (1 - GAMMA)
 
     value = Known(VALUE.network, VALUE.center, VALUE.scale)
-    nothing_left = gradient_noise(known, chain.POLICY, STARTS, key, baseline=value, **choices)
+    nothing_left = gradient_noise(known, chain.POLICY, STARTS, key, value=value, **choices)
     assert nothing_left.intrinsic.mean < 1e-9
     longer = known.replace(spec=dataclasses.replace(known.spec, horizon=H + 1))
 
@@ -141,10 +145,74 @@ def test_a_value_lowers_the_variance_and_leaves_the_rest():
             return 1 / (1 - GAMMA) + progress  # told no time, it completes the returns of rollouts that are cut off
 
     value = Endless(VALUE.network, VALUE.center, VALUE.scale)
-    assert gradient_noise(longer, chain.POLICY, STARTS, key, baseline=value, **choices).intrinsic.mean < 1e-9
-    some = gradient_noise(chain.CHAIN, chain.POLICY, STARTS, key, baseline=VALUE, **choices)
+    assert gradient_noise(longer, chain.POLICY, STARTS, key, value=value, **choices).intrinsic.mean < 1e-9
+    some = gradient_noise(chain.CHAIN, chain.POLICY, STARTS, key, value=VALUE, **choices)
     assert (some.coefficient, some.shared, some.bound) == (without.coefficient, without.shared, without.bound)
     assert some.intrinsic != without.intrinsic
+
+
+# Training's own gradient, as its gradient step takes it: λ-returns that a value completes, less a baseline.
+
+
+TRAINED = [
+    ("value", 0.8, False), ("none", 0.95, True), ("leave-one-out", 0.9, True),
+    ("value", 0.95, True), ("value", 1.0, True),
+]  # fmt: skip
+
+
+def trained(baseline: str, trace: float, cut: bool, rollouts: int, batches: int) -> tuple[Task, np.ndarray]:
+    """A training task and its policy gradients `[batch, parameters]`, of so many rollouts each."""
+    spec = dataclasses.replace(chain.CHAIN.spec, horizon=H + cut)
+    world = chain.CHAIN.replace(spec=spec)
+    settings = ImagineSettings(rollouts=rollouts, horizon=H, baseline=baseline, trace=trace, weighting="plain")
+    task = Task(world, world, TrainingStarts(STARTS, STARTS), H, settings)
+    learner = Learner(chain.POLICY, VALUE, (), ())
+
+    def batch(key):
+        episodes = unroll(world, chain.POLICY, jnp.tile(chain.START, (rollouts, 1)), jax.random.split(key, rollouts), H)
+        advantage = lesson(learner, episodes, task, jnp.arange(rollouts)).advantage
+        found = eqx.filter_grad(surrogate)(chain.POLICY, episodes, advantage / rollouts, task.weight)
+        return ravel_pytree(eqx.filter(found, eqx.is_inexact_array))[0]
+
+    def local(keys):
+        return jax.lax.map(batch, keys)
+
+    found = eqx.filter_jit(spread(local, 1, shared=1, total=True))(jax.random.split(jax.random.key(11), batches))
+    return task, np.asarray(found, np.float64)
+
+
+@pytest.mark.parametrize(("batches", "relative"), [(1500, None), pytest.param(20_000, 0.05, marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    ("baseline", "trace", "cut"), [*TRAINED[:3], *(pytest.param(*case, marks=pytest.mark.full) for case in TRAINED[3:])]
+)
+def test_the_variance_is_that_of_trainings_own_gradient(baseline, trace, cut, batches, relative):
+    """Over independent batches `‖g - E g‖²` has mean `Var₁/K`; at full size within 5%."""
+    rollouts = 64
+    task, gradients = trained(baseline, trace, cut, rollouts, batches)
+    found = gradient_noise(
+        task.world, chain.POLICY, STARTS, jax.random.key(12), horizon=H, weighting="plain", rollouts=40_000,
+        value=VALUE, baseline=baseline, trace=trace,
+    )  # fmt: skip
+    squares = ((gradients - gradients.mean(axis=0)) ** 2).sum(axis=1) * batches / (batches - 1)
+    predicted = found.intrinsic.mean / rollouts
+    assert_mean(
+        squares, predicted, rounding=3 * (found.intrinsic.high - found.intrinsic.low) / rollouts + 2e-2 * predicted
+    )
+    if relative is not None:
+        np.testing.assert_allclose(squares.mean(), predicted, rtol=relative)
+
+
+def test_a_shorter_trace_counts_less_label_noise():
+    """With λ = 0 only a step's own label moves its score: Q = E Σ ‖w_t‖²."""
+    choices = {"horizon": H, "weighting": "plain", "rollouts": 20_000, "value": VALUE}
+    plain, own = (
+        gradient_noise(chain.CHAIN, chain.POLICY, STARTS, jax.random.key(13), trace=trace, **choices).coefficient
+        for trace in (1.0, 0.0)
+    )
+    truth, paths = exact("plain"), chain.every_path()
+    score = _scores()[paths.state, paths.action] * paths.alive[..., None]
+    assert_estimate(own, truth.mean((score**2).sum(axis=(1, 2))))
+    assert own.high < plain.low
 
 
 # By simulation: the same rollouts with true and with noisy labels, through returns and automatic differentiation.
@@ -302,7 +370,7 @@ def test_a_batch_mean_with_the_rollout_itself_scales_the_noisy_gradient():
 # What is refused.
 
 
-@pytest.mark.parametrize("wrong", [{"rollouts": 1}, {"horizon": 0}])
+@pytest.mark.parametrize("wrong", [{"rollouts": 1}, {"horizon": 0}, {"trace": 1.5}, {"trace": 0.5}])
 def test_what_cannot_be_measured_is_refused(wrong):
     choices = {"horizon": H, **wrong}
     with pytest.raises(checks.BadArgument):

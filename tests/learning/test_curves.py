@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ from paracosm.core.policy import Deterministic, Uniform
 from paracosm.core.rollout import rollout
 from paracosm.learning.curves import learning_curve
 from paracosm.learning.learn import LearnSettings
+from paracosm.learning.problem import held_out_rows
 from paracosm.learning.settings import FitSettings
 from paracosm.real.systems import lipschitz_synthetic
 
@@ -101,3 +104,39 @@ def test_a_policy_that_is_not_the_collectors_has_its_own_error(case):
         for rows in (visited, still)
     ]
     assert errors[0].anchors[0].error != errors[1].anchors[0].error
+
+
+@pytest.mark.parametrize("number", [60, pytest.param(1000, marks=pytest.mark.full)])
+def test_held_out_rows_are_whole_episodes(number):
+    """Or stretches of an episode longer than the share; about that share of all rows; always the same."""
+    rng = np.random.default_rng(0)
+    for _ in range(number):
+        lengths = rng.integers(1, rng.choice([3, 30, 400]), rng.integers(1, 40))
+        episode, share = np.repeat(np.arange(len(lengths)) * 3, lengths), rng.uniform(0.05, 0.3)
+        if len(episode) < 10:
+            continue
+        seed = int(rng.integers(1000))
+        held, again = (held_out_rows(episode, share, np.random.default_rng(seed)) for _ in range(2))
+        np.testing.assert_array_equal(held, again)
+        assert len(np.unique(held)) == len(held)
+        most = max(1, round(share * len(episode)))
+        assert 1 <= len(held) <= 1.5 * most
+        for one in np.unique(episode[held]):
+            own = np.flatnonzero(episode == one)
+            if len(own) <= most:
+                assert np.isin(own, held).all()
+            else:
+                edges = np.diff(np.isin(own, held).astype(int))
+                assert np.abs(edges).sum() <= 2 * np.ceil(np.isin(own, held).sum() / most) + 1
+
+
+def test_what_an_episode_shares_does_not_leak_into_the_held_out_error(case):
+    """A reward that is an episode's own number can be read off its neighbours in time, and off no other episode."""
+    world, data, _ = case
+    own = np.random.default_rng(0).standard_normal(int(data.episode.max()) + 1)[data.episode]
+    still = dataclasses.replace(data, reward=own)
+    held = held_out_rows(still.episode, 0.2, np.random.default_rng(1))
+    rest = np.setdiff1d(np.arange(still.real_steps), held)
+    assert not set(still.episode[held]) & set(still.episode[rest])
+    error = learning_curve("reward", still, world.spec, sizes=(400,), seeds=1, settings=SETTINGS).curve.anchors[0].error
+    assert error > 0.5 * own.std()

@@ -32,7 +32,8 @@ def test_curves_are_of_the_policys_states_with_those_of_the_collected_ones_besid
     for part, most in (("dynamics", 176), ("reward", 168)):
         for curve, states in ((found.curves[part], "visited by the policy"), (found.collected[part], "held out")):
             assert (curve.part, curve.states) == (part, states)
-            assert max(anchor.samples for anchor in curve.anchors) == most
+            largest = max(anchor.samples for anchor in curve.anchors)
+            assert largest == pytest.approx(most, rel=0.15)  # whole stretches are held out, about a fifth of the rows
     assert found.owned == {"dynamics": 220, "reward": 210}
     assert (found.cost_dynamics, found.cost_reward) == (1.0, 3.0)
 

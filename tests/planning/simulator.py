@@ -63,7 +63,45 @@ def true_law(cell: Cell, rng: np.random.Generator) -> TrueLaw:
     return TrueLaw(scale, cell.exponent, shift, cell.floor * scale * (met + shift) ** -cell.exponent)
 
 
-def measured(law: TrueLaw, anchor_noise: bool, rng: np.random.Generator) -> Curve:
+@dataclasses.dataclass(frozen=True)
+class Flattening:
+    """A power law whose exponent drops to `later` at size `at`."""
+
+    scale: float
+    exponent: float
+    at: float
+    later: float
+
+    def error(self, samples):
+        samples = np.asarray(samples, float)
+        on = self.at**-self.exponent * (samples / self.at) ** -self.later
+        return self.scale * np.where(samples <= self.at, samples**-self.exponent, on)
+
+
+OFF_PRIOR = ("exponent 0.03 with a floor", "flattens beyond the pilot", "floor under half of the error")
+
+
+def off_prior(kind: str, number: int, seed: int = 9) -> Iterator[tuple[Curve, TrueLaw | Flattening]]:
+    """Pilots as `pilots` makes them, half with noise of sizes, of laws that the prior was not made for."""
+    for index in range(number):
+        rng = np.random.default_rng((seed, OFF_PRIOR.index(kind), index))
+        law = _off_prior_law(kind, rng)
+        yield measured(law, bool(rng.integers(2)), rng), law
+
+
+def _off_prior_law(kind: str, rng: np.random.Generator) -> TrueLaw | Flattening:
+    """The slowest law that the fit knows, above a floor; one that stops falling at 1 to 4 times the largest size; one
+    whose floor is up to half of the error at the largest size."""
+    if kind == OFF_PRIOR[0]:
+        return true_law(Cell(0.03, floor=True, anchor_noise=False), rng)
+    scale = np.exp(rng.uniform(-2, 5))
+    if kind == OFF_PRIOR[1]:
+        return Flattening(scale, rng.choice([0.2, 0.35, 0.5, 0.75]), LARGEST * np.exp(rng.uniform(0, np.log(4))), 0.0)
+    exponent, share = rng.uniform(0.1, 1.0), rng.uniform(0, 0.5)
+    return TrueLaw(scale, exponent, 0.0, scale * LARGEST**-exponent * share / (1 - share))
+
+
+def measured(law: TrueLaw | Flattening, anchor_noise: bool, rng: np.random.Generator) -> Curve:
     """6 to 8 nested sizes, evenly spaced in logarithm over 16 times, and 3 to 5 seeds at each."""
     sizes = np.rint(np.geomspace(SMALLEST, LARGEST, rng.integers(6, 9))).astype(int)
     seeds = int(rng.integers(3, 6))

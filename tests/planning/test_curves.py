@@ -283,6 +283,94 @@ def test_the_gate_refuses_by_chance_as_often_as_it_says():
     assert flat > 0.04 * number
 
 
+U_SHAPED = (1.83, 1.19, 0.99, 1.15, 1.77)
+
+
+def steepening(samples):
+    """Local exponent 0.1 at 500 samples, 0.7 at 8,000, and growing on."""
+    x = np.log(np.asarray(samples, float) / 500)
+    return 3 * np.exp(-(0.1 * x + 0.3 * x**2 / np.log(16)))
+
+
+def refused(shape, sizes, seeds, noise, *, number) -> tuple[dict[str, int], list[Posterior]]:
+    """How often pilots of an error `shape(samples)` are refused, by reason, and those that pass."""
+    sizes, reasons, passed = np.rint(sizes).astype(int), {"rises": 0, "bends": 0}, []
+    for seed in range(number):
+        rng = np.random.default_rng((8, seed))
+        own, shared = rng.standard_normal((len(sizes), seeds)), rng.standard_normal((len(sizes), 1))
+        scatter = noise[0] * own + noise[1] * shared
+        try:
+            passed.append(posterior(curve(shape(sizes)[:, None] * np.exp(scatter), tuple(sizes.tolist()))))
+        except BadData as error:
+            reasons["rises" if "rises" in str(error) else "bends"] += 1
+    return reasons, passed
+
+
+def evenly(number):
+    return np.geomspace(500, 8000, number)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_u_shaped_curve_rises_from_its_third_size_on(seeds):
+    with pytest.raises(BadData, match=r"rises from its third size on, from 0\.99 at 2,000 samples to 1\.77 at 8,000"):
+        posterior(curve(np.repeat(np.array(U_SHAPED)[:, None], seeds, axis=1)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "seeds", "noise", "shared", "share"),
+    [(3, 3, 0.03, 0.0, 0.9), (4, 3, 0.05, 0.0, 0.9), (5, 1, 0.05, 0.0, 0.7), (5, 3, 0.05, 0.0, 0.9),
+     (5, 3, 0.1, 0.03, 0.7), (7, 5, 0.1, 0.05, 0.9)],
+)  # fmt: skip
+def test_u_shaped_curves_are_refused_under_noise(sizes, seeds, noise, shared, share):
+    def shape(samples):
+        return np.exp(np.interp(np.log(samples), np.log(SIZES), np.log(U_SHAPED)))
+
+    reasons, _ = refused(shape, evenly(sizes), seeds, (noise, shared), number=24)
+    assert reasons["rises"] >= share * 24
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.1])
+def test_steepening_curves_are_refused_or_warned_of_with_intervals_that_hold(noise):
+    """Under small noise nearly all are refused; of those that pass most are warned of and hold the truth at 4 times."""
+    reasons, passed = refused(steepening, evenly(5), 3, (noise, 0.0), number=40)
+    assert reasons["bends"] >= (36 if noise < 0.1 else 24)
+    truth = steepening(32_000)
+    held = [low <= truth <= high for low, _, high in (each.forecast(np.array([32_000.0]))[0] for each in passed)]
+    warned = ["steeper and steeper" in " ".join(each.warnings(8000)) for each in passed]
+    assert sum(held) >= 0.6 * len(passed)
+    assert sum(warned) >= 0.6 * len(passed)
+
+
+@pytest.mark.parametrize("shape", [POWER.error, FLOORED.error, Law(1.0, 0.05).error])
+@pytest.mark.parametrize(("sizes", "seeds"), [(3, 1), (3, 4), (5, 1), (5, 3), (7, 5)])
+def test_curves_that_follow_the_law_pass(shape, sizes, seeds):
+    """At most 4 of 40: the tests of the whole line alone may refuse a tenth of flat curves."""
+    reasons, passed = refused(shape, evenly(sizes), seeds, (0.1, 0.05), number=40)
+    assert len(passed) >= 34, reasons
+
+
+@pytest.mark.parametrize("number", [200, pytest.param(3000, marks=pytest.mark.full)])
+def test_pilots_from_the_prior_pass_as_often_as_odds_allow(number):
+    """Markov: the odds against the law exceed 10 in at most a tenth of pilots drawn from it; mostly in far fewer."""
+    rng, over = np.random.default_rng(4), np.zeros(2, int)
+    for _ in range(number):
+        pilot = curves._summary(from_prior(rng)[0].anchors)
+        own = grid.cells(pilot).evidence
+        over += np.array([grid.steepening(pilot).evidence, grid.rising(pilot)]) - own > np.log(gate.AGAINST)
+    assert stats.binomtest(int(over.max()), number, 0.1, "greater").pvalue > 1e-5
+    assert over.sum() < 0.06 * number
+
+
+def test_forecasts_widen_with_how_far_they_reach_and_meet_the_law_where_the_pilot_ends():
+    found = posterior(noisy(POWER, seeds=5, noise=0.02))
+    sizes = 8000.0 * 2.0 ** np.arange(6)
+    low, _, high = np.log(found.forecast(sizes)).T
+    own = np.log(np.quantile(found.believed(curves.DRAWS, 0).law.error(sizes[:, None]), [0.05, 0.95], axis=1))
+    assert (np.diff(high - low) > 0).all()
+    assert (np.diff((high - low) - (own[1] - own[0])) > 0).all()
+    assert high[0] - low[0] == pytest.approx(own[1, 0] - own[0, 0])
+
+
 def test_flattening_is_not_refused():
     found = posterior(curve([2, 1.354, 1.125, 1.044, 1.016]))
     assert found.cells.probability[found.cells.floor > 0].sum() > 0.5

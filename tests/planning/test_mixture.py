@@ -141,6 +141,13 @@ def test_changes_part_the_budgets_as_a_fine_grid_does(number):
             assert last in ([winner], []), (found, budget)
 
 
+@pytest.mark.parametrize("bias", [1e-300, 1e-160, 5e-324, 1e-9, 1e150])
+def test_a_bias_of_any_size_makes_a_plan(bias):
+    plan = plan_mixture(**(ISSUE | {"bias": bias}))
+    assert plan.winner == ("cheap" if bias < 1 else "mixture")
+    assert np.isfinite([*plan.changes.values(), *(choice.error for choice in plan.choices)]).all()
+
+
 def test_what_cannot_win_is_said():
     weak = plan_mixture(**(ISSUE | {"correlation": 0.3, "bias": 2.0}))
     assert weak.winner == "gold"
@@ -194,7 +201,11 @@ def test_simulated_mixture_has_its_formulas_variance_and_half_of_golds(number):
         ({"correlation": 1.2}, "the correlation is 1.2; it must be at least -1 and at most 1."),
         ({"correlation": np.nan}, "the correlation is nan; it must be at least -1 and at most 1."),
         ({"cheap_variance": 0.0}, "the variance under cheap labels is 0; it must be a positive number."),
-        ({"bias": -0.1}, "the bias of cheap labels is -0.1; it must be at least 0."),
+        ({"bias": -0.1}, "the bias of cheap labels is -0.1; it must be at least 0 and at most 1e+150."),
+        ({"bias": 1e200}, "the bias of cheap labels is 1e+200; it must be at least 0 and at most 1e+150."),
+        ({"bias": np.inf}, "the bias of cheap labels is inf; it must be at least 0 and at most 1e+150."),
+        ({"cost_rollout": np.inf}, "the cost of a rollout is inf; it must be finite."),
+        ({"gold_variance": np.inf}, "the variance under gold labels is inf; it must be a positive number."),
         ({"budget": 1.5}, "the budget of 1.5 buys not one rollout: a labelled one costs 2."),
     ],
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from paracosm.core.checks import BadArgument, BadData
+from paracosm.core.checks import BadArgument, BadData, ParacosmError
 from paracosm.core.decisions import Anchor, Curve, Plan
 from paracosm.core.records import Weights
 from paracosm.planning.budget import Offer, Task, at, best_split
@@ -43,7 +44,7 @@ def bought(found: Plan) -> tuple[int, int]:
 def test_nothing_else_on_the_page_is_expected_to_be_better(planned):
     others = (*planned.alternatives, *planned.across)
     assert min(other.error.mean for other in others) >= planned.best.error.mean * (1 - 1e-12)
-    assert planned.expected_regret == planned.best.regret.mean >= 0
+    assert planned.expected_regret > planned.best.regret.mean >= 0
     assert all(purchase.spend <= 60_000 * (1 + 1e-12) for purchase in (planned.best, *others))
 
 
@@ -69,7 +70,7 @@ def test_sharp_curves_give_the_split_of_the_true_laws():
     exact = best_split(true, [Offer("d", 1.0, transitions=1), Offer("r", 10.0, labels=1)], 60_000.0)
     assert found.ratio == pytest.approx(float(exact.counts[0] / exact.counts[1]), rel=0.02)
     assert 1 < found.best.error.mean / float(exact.loss) < 1.06, "a pilot cannot know that curves go on as laws"
-    assert found.expected_regret < 0.01, "what is left is that either curve may flatten from here on"
+    assert found.expected_regret < 0.03, "what is left is that either curve may flatten from here on"
     assert found.interval[0] < found.ratio < found.interval[1]
 
 
@@ -172,3 +173,57 @@ def test_weights_that_are_unsure_widen_the_answer_and_are_told(planned):
     assert not any("The weight of the reward" in said for said in wide.warnings)
     sure = plan(CURVES, dataclasses.replace(WEIGHTS, unsure={"dynamics": 0.0}), budget=60_000, **PRICES)
     assert sure.best == planned.best
+
+
+@pytest.mark.parametrize(
+    ("sizes", "budget", "prices"),
+    [
+        ((10**13, 10**14, 10**15), 1e12, (1.0, 10.0)),
+        ((10**3, 10**4, 10**5), 1e15, (1.0, 10.0)),
+        ((10**3, 10**4, 10**5), 0.3, (0.1, 0.1)),
+        ((10**3, 10**4, 10**5), 1e3, (1e-11, 3e-11)),
+        ((10**3, 10**4, 10**5), 1e12 / 3, (0.7, 1.1)),
+    ],
+)
+def test_extreme_plans_agree_with_their_own_sentence(sizes, budget, prices):
+    """Never above the budget, not by one sample of 1e15; the sentence names the counts and the spending."""
+    curves = {
+        part: Curve(
+            part, tuple(Anchor(n, 0.7**i, s) for i, n in enumerate(sizes) for s in range(3)), "rms", "simulated"
+        )
+        for part in ("dynamics", "reward")
+    }
+    found = plan(curves, WEIGHTS, budget=budget, cost_dynamics=prices[0], cost_reward=prices[1])
+    exact = sum(Fraction(repr(price)) * count for price, count in zip(prices, bought(found), strict=True))
+    assert exact <= Fraction(repr(budget))
+    assert exact > Fraction(repr(budget)) - 2 * Fraction(repr(max(prices)))
+    assert found.best.units == {"dynamics": found.dynamics, "reward": found.reward}
+    assert found.spend == pytest.approx(float(exact), rel=1e-15)
+    for count in filter(None, bought(found)):
+        assert f"{count:,} " in found.verdict
+    if budget >= 1e12:
+        assert f"for {found.spend:,.2f}".removesuffix(".00") in found.verdict
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"budget": 1e25}, "at most 1e.15 can be counted exactly"),
+        ({"budget": np.inf}, "the budget is inf"),
+        ({"budget": np.nan}, "the budget is nan"),
+        ({"cost_dynamics": np.inf}, "the cost of dynamics is inf"),
+        ({"cost_reward": -1.0}, "the cost of reward is -1"),
+        ({"cost_joint": np.nan}, "the cost of joint is nan"),
+        ({"spent": np.inf}, "the money spent"),
+        ({"spent": -1.0}, "the money spent is -1"),
+        ({"owned": {"dynamics": 10**16}}, "the count of dynamics samples owned is 1e.16; .* at most 1e.15"),
+        ({"weights": dataclasses.replace(WEIGHTS, dynamics=np.inf)}, "the weight of the dynamics error .* is inf"),
+        ({"weights": dataclasses.replace(WEIGHTS, reward=-1.0)}, "the weight of the reward error .* is -1"),
+        ({"weights": dataclasses.replace(WEIGHTS, unsure={"reward": np.nan})}, "the standard error of the weight"),
+        ({"lots": (0, 1)}, "the lot of dynamics is 0"),
+    ],
+)
+def test_numbers_that_describe_no_purchase_are_one_sentence(change, sentence):
+    options = {"weights": WEIGHTS, "budget": 60_000, **PRICES, **change}
+    with pytest.raises(ParacosmError, match=sentence):
+        plan(CURVES, options.pop("weights"), **options)

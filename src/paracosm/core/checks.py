@@ -146,9 +146,9 @@ def between(name: str, value: float | int, least: float | int, most: float | int
     Range(least, most).check(name, value)
 
 
-def in_unit_interval(name: str, value: float | int, *, open_right: bool = False) -> None:
-    """Require `0 <= value <= 1`, or `< 1` with `open_right`."""
-    (BELOW_ONE if open_right else SHARE).check(name, value)
+def in_unit_interval(name: str, value: float | int) -> None:
+    """Require `0 <= value <= 1`."""
+    SHARE.check(name, value)
 
 
 def one_of(name: str, value: Any, choices: Collection[str]) -> None:

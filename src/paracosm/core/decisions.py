@@ -106,7 +106,8 @@ class Plan(Record):
     `dynamics` and `reward` are how many transitions and reward labels to buy now, `owned` what is there already. With
     several sources of labels `reward` is how many plain labels all are worth, and `best.units` what to order of each.
     `ratio` is transitions owned then over labels owned then; `interval` its 90% interval over what the curves leave
-    open. `predicted_error` is the error in return `before` buying and `after`. `expected_regret` is relative.
+    open. `predicted_error` is the error in return `before` buying and `after`. `expected_regret` is relative,
+    the mean over the quarter of the draws in which it is largest.
     `marginal` is how much the predicted error falls per unit of money spent more on a part. `alternatives` are the
     simple rules at the same price, `frontier` the best splits at other budgets, half and double among them, and
     `across` splits of this budget by share. `disagreement` says how far the routes to the weights part.

@@ -4,11 +4,14 @@ One rollout's REINFORCE gradient is linear in its rewards: `g = Σ_t r_t v_t` wi
 `w_t = ∇ log π(a_t|s_t)` and `c_t` the time weight. Independent errors of variance `σ_t²` in the rewards therefore add
 exactly `E Σ_t σ_t² ‖v_t‖²` to the trace of its covariance, and one error shared by the whole rollout adds
 `σ² E ‖Σ_t v_t‖²`. K independent rollouts divide everything by K.
+
+λ-returns, which training uses, are linear in the rewards too: `G_t = Σ_{k≥t} (γλ)^{k-t} (r_k + γ (1-λ) V(s_{k+1}))`. So
+the same holds with `v_t = γ λ v_{t-1} + c_t w_t` and `r_k + γ (1-λ) V(s_{k+1})` in place of the reward.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -25,9 +28,17 @@ from paracosm.core.mdp import MDP
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.records import Estimate
-from paracosm.core.rollout import unroll
+from paracosm.core.rollout import returns_to_go, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
-from paracosm.imagination.reinforce import WEIGHTINGS, Value, Weighting, time_weights
+from paracosm.imagination.reinforce import (
+    BASELINES,
+    WEIGHTINGS,
+    Baseline,
+    Value,
+    Weighting,
+    leave_one_out,
+    time_weights,
+)
 
 _CHUNK = 64  # rollouts side by side: what bounds the memory, at four times the parameters each
 
@@ -51,7 +62,9 @@ def gradient_noise(
     horizon: int,
     weighting: Weighting = "discounted",
     rollouts: int = 2048,
-    baseline: Value | None = None,
+    value: Value | None = None,
+    baseline: Baseline = "value",
+    trace: float = 1.0,
 ) -> GradientNoise:
     """Measure `Var₁`, the exact coefficient `Q`, its shared form and Theorem 2's bound on imagined rollouts.
 
@@ -66,15 +79,23 @@ def gradient_noise(
         horizon: Steps of a rollout.
         weighting: Time weighting of REINFORCE.
         rollouts: How many; rounded up to whole chunks of 64.
-        baseline: A value that is subtracted from the returns-to-go; it changes `Var₁` and leaves the rest. As in
-            training it is told the time if rollouts are whole episodes; if they are shorter it also completes their
-            returns. None unless given.
+        value: The learned value that training has: it completes the returns of rollouts shorter than an episode, and
+            λ-returns at every step. As in training it is told the time if rollouts are whole episodes. None unless
+            given: returns are then those of the rollout alone.
+        baseline: What is subtracted from the returns: `value` if one is given, `leave-one-out` the mean of the chunk's
+            other rollouts, or `none`. It changes `Var₁` and leaves the rest.
+        trace: λ of the returns; 1 for plain ones.
 
     Raises:
-        BadArgument: fewer than 2 rollouts, a horizon below 1, an unknown weighting.
+        BadArgument: fewer than 2 rollouts, a horizon below 1, an unknown weighting or baseline, a trace outside [0, 1]
+            or below 1 without a value.
         BadData: rewards or gradients that are not finite.
     """
-    found = _measure(_Chunk(world, policy, baseline, None, horizon, weighting), states, key, rollouts)
+    checks.one_of("baseline", baseline, BASELINES)
+    checks.in_unit_interval("trace", trace)
+    if value is None and trace < 1:
+        raise checks.BadArgument(f"trace is {trace:g} and no value is given; λ-returns need one.")
+    found = _measure(_Chunk(world, policy, value, None, horizon, weighting, baseline, trace), states, key, rollouts)
     bound = horizon * float(np.mean(found.largest)) / (1 - world.discount) ** 2
     intrinsic, coefficient, shared = map(estimators.mean, (found.intrinsic, found.coefficient, found.shared))
     return GradientNoise(intrinsic, coefficient, shared, bound, weighting, horizon)
@@ -96,7 +117,7 @@ def added_variance(
     For noise of mean zero that is all it does; a mean shift moves the gradient besides. Arguments and errors are those
     of `gradient_noise`.
     """
-    found = _measure(_Chunk(world, policy, None, noise, horizon, weighting), states, key, rollouts)
+    found = _measure(_Chunk(world, policy, None, noise, horizon, weighting, "none", 1.0), states, key, rollouts)
     return estimators.mean(found.added)
 
 
@@ -105,20 +126,41 @@ class _Chunk(eqx.Module):
 
     world: MDP
     policy: StochasticPolicy
-    baseline: Value | None
+    value: Value | None
     noise: LabelNoise | None
     horizon: int = eqx.field(static=True)
     weighting: Weighting = eqx.field(static=True)
+    baseline: Baseline = eqx.field(static=True)
+    trace: float = eqx.field(static=True)
 
     def __call__(self, states: Array, key: Array, numbers: Int[Array, " width"]) -> _Measured:
         keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(numbers)
         first = jax.vmap(lambda key: jax.random.randint(jax.random.fold_in(key, 1), (), 0, len(states)))(keys)
         episodes = unroll(self.world, self.policy, states[first], keys, self.horizon)
-        gradient, *rest = jax.vmap(self.along)(episodes)
+        gradient, *rest = jax.vmap(self.along)(episodes, *self.rewards(episodes))
         off = gradient - jnp.mean(gradient, axis=0)  # its square has the mean (1 - 1/width) Var₁
         return _Measured(jnp.sum(off**2, axis=1) * len(off) / (len(off) - 1), *rest)
 
-    def along(self, episode: Trajectory) -> tuple[Array, Scalar, Scalar, Scalar, Scalar]:
+    def rewards(self, episodes: Trajectory) -> tuple[Array, Array]:
+        """What a return sums of each step, and the baseline there, both `[rollout, time]`."""
+        here, after = (jnp.zeros_like(episodes.reward),) * 2 if self.value is None else self.values(episodes)
+        paid = jnp.asarray(episodes.reward + self.world.discount * (1 - self.trace) * after)
+        paid = paid.at[:, -1].add(self.world.discount * self.trace * after[:, -1])
+        if self.baseline == "leave-one-out":
+            to_go = returns_to_go(paid, self.world.discount * self.trace)
+            return paid, leave_one_out(to_go, jnp.sum(to_go, axis=0), jnp.asarray(len(to_go)))
+        return paid, here if self.baseline == "value" else jnp.zeros_like(here)
+
+    def values(self, episodes: Trajectory) -> tuple[Array, Array]:
+        """The value at each state, and at each next one, 0 after an end, `[rollout, time]`."""
+        steps = jnp.arange(self.horizon + 1)
+        over = steps / self.horizon if self.whole else jnp.zeros(self.horizon + 1)
+        states = jnp.concatenate([episodes.state, episodes.next_state[:, -1:]], axis=1)
+        found = jax.vmap(jax.vmap(cast(Value, self.value)), (0, None))(states, over)
+        after = jnp.where(episodes.alive & ~episodes.terminated, found[:, 1:], 0.0)
+        return found[:, :-1], after.at[:, -1].set(0) if self.whole else after
+
+    def along(self, episode: Trajectory, paid: Array, below: Array) -> tuple[Array, Scalar, Scalar, Scalar, Scalar]:
         """Of one rollout `[time, …]`: its gradient `[parameters]`, `Σ‖v‖²`, `‖Σv‖²`, `max‖w‖²`, `Σσ²‖v‖²`."""
         parameters, still = eqx.partition(self.policy, eqx.is_inexact_array)
         flat, back = ravel_pytree(parameters)
@@ -126,40 +168,26 @@ class _Chunk(eqx.Module):
         def log_prob(flat: jax.Array, state: Array, action: Array) -> Scalar:
             return eqx.combine(back(flat), still).log_prob(state, action)
 
-        def step(carry: tuple[Array, ...], now: tuple[Trajectory, Array, Array, Array]) -> tuple[Any, None]:
+        def step(carry: tuple[Array, ...], now: tuple[Trajectory, Array, Array, Array, Array]) -> tuple[Any, None]:
             v, total, gradient, coefficient, largest, added = carry
-            row, weight, below, variance = now
+            row, weight, reward, baseline, variance = now
             w = jnp.where(row.alive, jax.grad(log_prob)(flat, row.state, row.action), 0)
-            v = jnp.where(row.alive, self.world.discount * v + weight * w, 0)
-            gradient = gradient + row.reward * v - weight * below * w
+            v = jnp.where(row.alive, self.world.discount * self.trace * v + weight * w, 0)
+            gradient = gradient + reward * v - weight * baseline * w
             size = jnp.sum(v**2)
             largest = jnp.maximum(largest, jnp.sum(w**2))
             return (v, total + v, gradient, coefficient + size, largest, added + variance * size), None
 
         weights = time_weights(self.weighting, self.world.discount, self.horizon)
         none, zero = jnp.zeros_like(flat), jnp.zeros(())
-        columns = (episode, weights, self.below(episode.state), self.variance(episode))
+        columns = (episode, weights, paid, below, self.variance(episode))
         end = jax.lax.scan(step, (none, none, none, zero, zero, zero), columns)[0]
-        return end[2] + self.rest(episode) * end[0], end[3], jnp.sum(end[1] ** 2), end[4], end[5]
-
-    def below(self, state: Float[Array, "time state"]) -> Float[Array, " time"]:
-        """The baseline at each step."""
-        if self.baseline is None:
-            return jnp.zeros(self.horizon)
-        over = jnp.arange(self.horizon) / self.horizon if self.whole else jnp.zeros(self.horizon)
-        return jax.vmap(self.baseline)(state, over)
+        return end[2], end[3], jnp.sum(end[1] ** 2), end[4], end[5]
 
     @property
     def whole(self) -> bool:
         """Whether rollouts are whole episodes."""
         return self.horizon >= self.world.spec.horizon
-
-    def rest(self, episode: Trajectory) -> Scalar:
-        """What a rollout that the horizon cut off is worth from there on, as of its last step."""
-        if self.baseline is None or self.whole:
-            return jnp.zeros(())
-        lives = episode.alive[-1] & ~episode.terminated[-1]
-        return self.world.discount * jnp.where(lives, self.baseline(episode.next_state[-1], jnp.zeros(())), 0.0)
 
     def variance(self, episode: Trajectory) -> Float[Array, " time"]:
         """The variance of each step's label."""

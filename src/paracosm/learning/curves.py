@@ -19,7 +19,7 @@ from paracosm.core.types import PRNGKey
 from paracosm.learning.fit import fit_each
 from paracosm.learning.learn import LEAST_ROWS, dynamics_problem, reward_problem
 from paracosm.learning.parts import LearnedDynamics, LearnedReward
-from paracosm.learning.problem import Problem, Split, Start, inputs_of_rows, predict, split, start
+from paracosm.learning.problem import Problem, Split, Start, held_out_rows, inputs_of_rows, predict, split, start
 from paracosm.learning.settings import LearnSettings
 
 _DEFAULT = LearnSettings()
@@ -61,7 +61,8 @@ def learning_curve(
 ) -> Measured:
     """Refit a part on nested subsets of its rows, as `learn` would on so many, and measure it on rows never fitted.
 
-    A fifth of the rows is held out for good; of the rest each seed draws an order, whose beginnings are the subsets.
+    A fifth of the rows is held out for good, by whole episodes; of the rest each seed draws an order, whose beginnings
+    are the subsets.
     The refits of one seed are one compiled program.
 
     Args:
@@ -84,8 +85,8 @@ def learning_curve(
     rows = len(problem.targets)
     if sizes is None and rows < LEAST_ROWS_OF_CURVE:
         raise checks.BadData(f"there are {rows} {part} rows; a learning curve needs {LEAST_ROWS_OF_CURVE} of them.")
-    order = _permutation(rows, stage_key(seed, f"held out of the curve of {part}"))
-    held, pool = np.split(order, [round(_HELD_OUT * rows)])
+    held = held_out_rows(problem.episode, _HELD_OUT, _random(stage_key(seed, f"held out of the curve of {part}")))
+    pool = np.setdiff1d(np.arange(rows), held)
     sizes = tuple(sizes or (int(n) for n in np.geomspace(len(pool) / _SPAN, len(pool), _ANCHORS).round()))
     for size in sizes:
         checks.between(f"a number of samples of the {part} curve", size, LEAST_ROWS, len(pool))
@@ -96,9 +97,8 @@ def learning_curve(
     refits = []
     for number in range(seeds):
         key = stage_key(seed, f"curve of {part}", number)
-        refits += _refits(
-            problem, spec, sizes, pool[_permutation(len(pool), key)], tests, number=number, key=key, settings=settings
-        )
+        order = pool[_random(key).permutation(len(pool))]
+        refits += _refits(problem, spec, sizes, order, tests, number=number, key=key, settings=settings)
         if progress is not None:
             progress(number + 1, seeds)
     curves = {states: _curve(part, refits, states) for states in tests}
@@ -120,12 +120,12 @@ class _Test(NamedTuple):
 
 def _problem(part: Bought, data: Dataset, spec: Spec, settings: LearnSettings) -> Problem:
     if part == "dynamics":
-        return dynamics_problem(data.transitions, spec, settings.margin)
-    return reward_problem(data.labels, spec)
+        return dynamics_problem(data, spec, settings.margin)
+    return reward_problem(data.labels, data.episode[data.has_label], spec)
 
 
-def _permutation(rows: int, key: PRNGKey) -> np.ndarray:
-    return np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(rows)
+def _random(key: PRNGKey) -> np.random.Generator:
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
 
 
 def _refits(
@@ -144,7 +144,7 @@ def _refits(
     begun = []
     for i, size in enumerate(sizes):
         own = jax.random.fold_in(key, i)
-        rows = Split(*(order[each] for each in split(size, own, settings)))
+        rows = Split(*(order[each] for each in split(np.arange(size), own, settings)))
         begun.append(start(problem, inputs, rows, spec, key=own, settings=settings.fit, least=largest))
     found = []
     for size, networks, one in zip(sizes, _fitted(problem, begun, settings), begun, strict=True):

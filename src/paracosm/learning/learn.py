@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.core.data import Dataset, RewardLabels, Transitions
+from paracosm.core.data import Dataset, RewardLabels
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.networks import MLP
@@ -83,18 +83,19 @@ def learn(
             row that starts an episode; a fit that diverges.
     """
     _check_kinds(data, spec, reward=reward, termination=termination, settings=settings, label_noise=label_noise)
-    checks.in_unit_interval("discount", discount, open_right=True)
+    checks.in_unit_interval("discount", discount)
     checks.seed("seed", seed)
     checks.count("round", round, 0)
-    transitions, labels = data.transitions, data.labels
+    labels = data.labels
     require_learnable(data, spec.state_size, spec.action, known_reward=reward is not None)
     if label_noise is not None:
         labels = mislabelled(labels, label_noise, stage_key(seed, "label noise"))
     keys = {part: stage_key(seed, part, round) for part in UNITS}
-    change = dynamics_problem(transitions, spec, settings.margin)
+    change = dynamics_problem(data, spec, settings.margin)
     dynamics, dynamics_fit = solve(change, spec, keys["dynamics"], settings)
-    ends, end_fit = _termination(transitions, spec, keys["termination"], settings, termination)
-    rewards, reward_fit = _reward(labels, spec, keys["reward"], settings, reward)
+    ends, end_fit = _termination(data, spec, keys["termination"], settings, termination)
+    paid = reward_problem(labels, data.episode[data.has_label], spec)
+    rewards, reward_fit = _reward(paid, spec, keys["reward"], settings, reward)
     world = MDP(spec, dynamics, rewards, ends, Starts(jnp.asarray(data.initial)), discount, dynamics.domain)
     return Learned(world, {"dynamics": dynamics_fit, "reward": reward_fit, "termination": end_fit})
 
@@ -110,25 +111,27 @@ def _check_kinds(data: Any, spec: Any, *, reward: Any, termination: Any, setting
         checks.of_kind("label_noise", label_noise, LabelNoise, "a LabelNoise of paracosm.noise, or None,")
 
 
-def dynamics_problem(rows: Transitions, spec: Spec, margin: float) -> Problem:
-    """The change of state, to be learned from `rows`; `margin` as in `LearnSettings`."""
+def dynamics_problem(data: Dataset, spec: Spec, margin: float) -> Problem:
+    """The change of state, to be learned from the transitions of `data`; `margin` as in `LearnSettings`."""
+    rows = data.transitions
     domain = _domain(np.concatenate([rows.state, rows.next_state]), margin)
 
     def build(networks: MLP, center: Array, scale: Array) -> LearnedDynamics:
         return LearnedDynamics(networks, spec.action, center, scale, domain)
 
     after = np.asarray(rows.next_state, np.float64)
-    return Problem("dynamics", rows, after - rows.state, after, np.asarray(spec.state_scale), build)
+    episode = data.episode[data.has_transition]
+    return Problem("dynamics", rows, after - rows.state, after, np.asarray(spec.state_scale), build, episode)
 
 
-def reward_problem(rows: RewardLabels, spec: Spec) -> Problem:
-    """The reward, to be learned from `rows`."""
+def reward_problem(rows: RewardLabels, episode: np.ndarray, spec: Spec) -> Problem:
+    """The reward, to be learned from `rows`, which are of these episodes."""
     reward = np.asarray(rows.reward, np.float64)[:, None]
 
     def build(networks: MLP, center: Array, scale: Array) -> LearnedReward:
         return LearnedReward(networks, spec.action, center[0], scale[0])
 
-    return Problem("reward", rows, reward, reward, np.ones(1), build)
+    return Problem("reward", rows, reward, reward, np.ones(1), build, episode)
 
 
 def _domain(states: np.ndarray, margin: float) -> Domain:
@@ -139,19 +142,20 @@ def _domain(states: np.ndarray, margin: float) -> Domain:
 
 
 def _reward(
-    rows: RewardLabels, spec: Spec, key: PRNGKey, settings: LearnSettings, known: Callable | None
+    problem: Problem, spec: Spec, key: PRNGKey, settings: LearnSettings, known: Callable | None
 ) -> tuple[Callable, PartFit]:
+    reward = problem.targets[:, 0]
     if known is not None:
-        return known, _not_learned("reward", "known", len(rows))
-    if np.ptp(np.asarray(rows.reward)) == 0:
-        only = jnp.asarray(rows.reward[0], jnp.float32)
-        return Constant(only), _not_learned("reward", "constant", len(rows))
-    return solve(reward_problem(rows, spec), spec, key, settings)
+        return known, _not_learned("reward", "known", len(reward))
+    if np.ptp(reward) == 0:
+        return Constant(jnp.asarray(reward[0], jnp.float32)), _not_learned("reward", "constant", len(reward))
+    return solve(problem, spec, key, settings)
 
 
 def _termination(
-    rows: Transitions, spec: Spec, key: PRNGKey, settings: LearnSettings, known: Callable | None
+    data: Dataset, spec: Spec, key: PRNGKey, settings: LearnSettings, known: Callable | None
 ) -> tuple[Callable, PartFit]:
+    rows = data.transitions
     if known is not None:
         return known, _not_learned("termination", "known", len(rows))
     if not rows.ended.any():
@@ -161,7 +165,9 @@ def _termination(
     def build(networks: MLP, center: Array, scale: Array) -> LearnedTermination:
         return LearnedTermination(networks, spec.action)
 
-    return solve(Problem("termination", rows, ended, ended - 0.5, np.ones(1), build), spec, key, settings)
+    episode = data.episode[data.has_transition]
+    problem = Problem("termination", rows, ended, ended - 0.5, np.ones(1), build, episode)
+    return solve(problem, spec, key, settings)
 
 
 def require_learnable(data: Dataset, state_size: int, action: Box | Discrete, *, known_reward: bool) -> None:

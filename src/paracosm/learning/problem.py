@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from paracosm.core import checks, estimators
 from paracosm.core.data import RewardLabels, Transitions
@@ -33,6 +33,7 @@ class Problem(NamedTuple):
 
     `targets` and `plain` are `[rows, outputs]`: what the part predicts, and what the baseline takes for a constant.
     Errors are divided by `unit` (`[outputs]`). `build` gets the networks, and the centre and scale of their outputs.
+    `episode` `[rows]` numbers the episode that a row is of.
     """
 
     part: Part
@@ -41,6 +42,7 @@ class Problem(NamedTuple):
     plain: np.ndarray
     unit: np.ndarray
     build: Callable[[MLP, Array, Array], Any]
+    episode: np.ndarray
 
     @property
     def loss(self) -> Loss:
@@ -62,11 +64,40 @@ class Split(NamedTuple):
     held_out: np.ndarray
 
 
-def split(rows: int, key: PRNGKey, settings: LearnSettings) -> Split:
-    """Rows at random into training, validation and held out."""
-    order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(rows)
-    held, validation = (max(1, round(share * rows)) for share in (settings.held_out, settings.validation))
-    return Split(order[held + validation :], order[held : held + validation], order[:held])
+def split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
+    """Rows into training, validation and held out: whole episodes held out, the rest at random.
+
+    Args:
+        episode: `[rows]`, the episode of each; rows of the same one stand together.
+        key: Randomness.
+        settings: The shares.
+    """
+    random, rows = np.random.default_rng(np.asarray(jax.random.key_data(key))), len(episode)
+    held = held_out_rows(episode, settings.held_out, random)
+    rest = random.permutation(np.setdiff1d(np.arange(rows), held))
+    validation = max(1, round(settings.validation * rows))
+    return Split(rest[validation:], rest[:validation], held)
+
+
+def held_out_rows(episode: np.ndarray, share: float, random: np.random.Generator) -> Int[np.ndarray, " held"]:
+    """Rows of whole episodes drawn at random, about a `share` of all: a row's neighbours in time tell what it holds.
+
+    An episode longer than that share is cut into stretches no longer than it, which stand for episodes: so a single one
+    can be split too, with no more than a stretch's two ends beside rows that are fitted.
+    """
+    number = max(1, round(share * len(episode)))
+    starts = np.flatnonzero(np.diff(episode, prepend=episode[:1] - 1))
+    lengths = np.diff(np.append(starts, len(episode)))
+    along = np.arange(len(episode)) - np.repeat(starts, lengths)
+    first = np.flatnonzero(along % number == 0)
+    stretches = np.split(np.arange(len(episode)), first[1:])
+    held: list[np.ndarray] = []
+    missing = number
+    for i in random.permutation(len(stretches)):
+        if abs(missing - len(stretches[i])) < abs(missing):
+            held.append(stretches[i])
+            missing -= len(stretches[i])
+    return np.concatenate(held)
 
 
 def solve(problem: Problem, spec: Spec, key: PRNGKey, settings: LearnSettings) -> tuple[Any, PartFit]:
@@ -75,7 +106,7 @@ def solve(problem: Problem, spec: Spec, key: PRNGKey, settings: LearnSettings) -
     Raises:
         BadData: if the fit does not stay finite.
     """
-    rows = split(len(problem.targets), key, settings)
+    rows = split(problem.episode, key, settings)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
         inputs = inputs_of_rows(problem, spec)
         networks, train, validation, keys, outward = start(problem, inputs, rows, spec, key=key, settings=settings.fit)

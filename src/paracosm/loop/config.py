@@ -17,7 +17,7 @@ _RANGES = {
     "seed": checks.SEED,
     **dict.fromkeys(("cost_dynamics", "cost_reward"), checks.NON_NEGATIVE),
     "noise": checks.NON_NEGATIVE_32,
-    "discount": checks.BELOW_ONE,
+    "discount": checks.SHARE,
     "budget": checks.POSITIVE,
 }
 
@@ -36,7 +36,7 @@ class RunConfig:
         rounds: Rounds of collecting, learning and training; the first collects at random, later ones with the
             policy of the round before; each trains a new one.
         noise: Exploration noise of the later rounds, in half-ranges of the action (discrete: chance of a random one).
-        discount: γ of training and of the gap.
+        discount: γ of training; the gap that is reported first is of whole episodes, not discounted.
         episodes: Real episodes of the evaluation and the audit, seeded from 10000.
         budget: Money for all rounds, at least two, in place of counts: a fifth for a pilot, then what a plan says. It
             pays for every transition and label that anything is learned from, not for the evaluation afterwards.

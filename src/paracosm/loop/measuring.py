@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Weights
 from paracosm.imagination.gradient_noise import gradient_noise
-from paracosm.imagination.reinforce import Weighting
+from paracosm.imagination.reinforce import Baseline, Weighting
 from paracosm.learning.curves import Measured, Refit, learning_curve
 from paracosm.loop.load import Run, load
 from paracosm.planning.plan import PARTS
@@ -82,7 +83,7 @@ def _names(routes: Sequence[Weights]) -> str:
 def gradient_noise_of_run(
     path: str | Path, *, weighting: Weighting | None = None, trust: bool = False, progress: Progress = silent
 ) -> GradientNoise:
-    """`Var₁` and Q of the gradient that trained a run's policy: of rollouts of that length, with that baseline."""
+    """`Var₁` and Q of the gradient that trained a run's policy: of rollouts, baseline and λ-returns as they were."""
     run = load(path, trust=trust)
     imagined, training = run.imagined, run.result.trainings[-1]
     progress("gradient noise", 0, 1)
@@ -93,7 +94,9 @@ def gradient_noise_of_run(
         stage_key(run.config["seed"], "gradient noise"),
         horizon=training.horizon,
         weighting=weighting or ("discounted" if training.weighting == "discounted" else "plain"),
-        baseline=imagined.value if training.baseline == "value" else None,
+        value=imagined.value,
+        baseline=cast(Baseline, training.baseline),
+        trace=run.config["imagine.trace"],
     )
 
 

@@ -140,13 +140,13 @@ class Posterior:
                 )
         if self.steep.evidence - self.cells.evidence > np.log(DOUBT):
             found.append(
-                f"The {part} error seems to fall steeper and steeper, as no power law does; forecasts allow for either, "
-                "and larger sizes would settle it."
+                f"The {part} error seems to fall steeper and steeper, as no power law does; forecasts allow for "
+                "either, and larger sizes would settle it."
             )
         if self.rise > np.log(DOUBT):
             found.append(
-                f"The {part} error seems to have stopped falling, or to rise, at the largest sizes; forecasts allow for "
-                "little gain, and more seeds there would settle it."
+                f"The {part} error seems to have stopped falling, or to rise, at the largest sizes; forecasts allow "
+                "for little gain, and more seeds there would settle it."
             )
         if self.pilot.seeds.max() == 1:
             found.append(f"The {part} curve has one seed at each size, so noise that seeds share passes for their own.")

@@ -59,9 +59,9 @@ def follows(part: Bought, pilot: Pilot, *, steepens: float, rises: float) -> Non
     """Require a curve whose end a law explains.
 
     `steepens` and `rises` are the log odds that the pilot gives to curves that steepen, or rise after a fall, against
-    the law (Bayes factors; under the law one exceeds 10 in at most a tenth of pilots, in simulation in a hundredth). Beside
-    the latter the slopes of the last sizes, each against the noise that a parabola leaves: t tests that all together
-    fail with 2% where nothing rises.
+    the law (Bayes factors; under the law one exceeds 10 in at most a tenth of pilots, in simulation in a hundredth).
+    Beside the latter stand the slopes of the last sizes, each against the noise that a parabola leaves: t tests of
+    which some one fails with at most 2% where nothing rises.
 
     Raises:
         BadData: saying which.
@@ -72,8 +72,8 @@ def follows(part: Bought, pilot: Pilot, *, steepens: float, rises: float) -> Non
     if first is not None:
         raise checks.BadData(
             f"the {part} error rises from its {_ordinal(first + 1)} size on, from {np.exp(pilot.mean[first]):.3g} at "
-            f"{pilot.sizes[first]:,.0f} samples to {np.exp(pilot.mean[-1]):.3g} at {pilot.sizes[-1]:,.0f}; a curve that "
-            "falls to its end is needed to plan from it."
+            f"{pilot.sizes[first]:,.0f} samples to {np.exp(pilot.mean[-1]):.3g} at {pilot.sizes[-1]:,.0f}; a curve "
+            "that falls to its end is needed to plan from it."
         )
     if steepens > np.log(AGAINST):
         _refuse_bend(part, pilot)

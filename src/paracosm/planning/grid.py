@@ -84,16 +84,15 @@ def cells(pilot: Pilot) -> Cells:
     density, level, variance, squares = _log_density(pilot, exponent, share)
     density[:, 1:] += np.log((box.share[1] - box.share[0]) / SHARES)
     evidence = _log_sum(density) + np.log((box.exponent[1] - box.exponent[0]) / _REACH / density.shape[0] / 2)
-    return _cells(
-        pilot, exponent[:, None, None], (share / (1 - share))[:, None], density, level, variance, squares, evidence
-    )
+    laws = exponent[:, None, None], (share / (1 - share))[:, None]
+    return _cells(pilot, laws, (density, level, variance, squares), evidence)
 
 
 def steepening(pilot: Pilot) -> Cells:
-    """Curves that no law describes: the local exponent grows evenly in log size, up to the law's prior at the largest.
+    """Curves that no law describes: the local exponent grows evenly in log size.
 
-    The smallest size's is a share of it, uniform from 0 to 3/4. Beyond the largest size the cells go on as a power, whose
-    exponent has grown by a quarter as much again: the mean of a further quarter of the pilot's way on either side.
+    At the largest size it has the law's prior, at the smallest it is a share of that, uniform from 0 to 3/4. Beyond the
+    largest size the cells go on as a power whose exponent has grown by a quarter as much again.
     """
     exponent, ratio = _points(_ALL)[0], _middles(0.0, 0.75, BENDS)
     x = np.log(pilot.sizes / pilot.sizes[-1])
@@ -104,7 +103,7 @@ def steepening(pilot: Pilot) -> Cells:
 
 
 def rising(pilot: Pilot) -> float:
-    """Evidence of curves that no law describes: they fall as a power up to a size in between, and rise as one from there.
+    """Evidence of curves that no law describes: they fall as a power up to a size in between, then rise as one.
 
     Every size in between is as probable; both exponents have the prior of the law's.
     """
@@ -117,26 +116,19 @@ def rising(pilot: Pilot) -> float:
 
 
 def _alternative(pilot: Pilot, exponent: np.ndarray, shape: np.ndarray) -> Cells:
-    density, level, variance, squares = _log_density_of(pilot, shape)
-    evidence = _log_sum(density) - np.log(density.size / len(RATIOS))
-    return _cells(pilot, exponent, np.zeros(1), density, level, variance, squares, evidence)
+    fitted = _log_density_of(pilot, shape)
+    evidence = _log_sum(fitted[0]) - float(np.log(fitted[0].size / len(RATIOS)))
+    return _cells(pilot, (exponent, np.zeros(1)), fitted, evidence)
 
 
-def _cells(
-    pilot: Pilot,
-    exponent: np.ndarray,
-    floor: np.ndarray,
-    density: np.ndarray,
-    level: np.ndarray,
-    variance: np.ndarray,
-    squares: np.ndarray,
-    evidence: float,
-) -> Cells:
-    """Flat cells from their columns, which broadcast against the density `[…, ratio]`."""
+def _cells(pilot: Pilot, laws: tuple[np.ndarray, np.ndarray], fitted: tuple[np.ndarray, ...], evidence: float) -> Cells:
+    """Flat cells from exponents and floors, and the density `[…, ratio]` and what comes with it."""
+    density, *rest = fitted
     probability = np.exp(density - density.max())
-    columns = np.broadcast_arrays(exponent, floor, RATIOS, probability / probability.sum(), level, variance, squares)
+    shares = probability / probability.sum()
+    columns = [column.ravel() for column in np.broadcast_arrays(*laws, RATIOS, shares, *rest)]
     rows = float(NOISE_ROWS + pilot.seeds.sum() - 1)
-    return Cells(*(column.ravel() for column in columns), rows, evidence)
+    return Cells._make([*columns, rows, evidence])
 
 
 def _log_sum(density: np.ndarray) -> float:
@@ -155,7 +147,7 @@ def _middles(low: float, high: float, number: int) -> np.ndarray:
 
 
 def _log_density(pilot: Pilot, exponent: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Log posterior density, level, its variance over σ², and squares: `[exponent, share, ratio]`; the prior is flat."""
+    """Log posterior density, level, its variance over σ², and squares: `[exponent, share, ratio]`; flat prior."""
     falling = np.exp(-exponent[:, None] * np.log(pilot.sizes / pilot.sizes[-1]))
     return _log_density_of(pilot, np.log(falling[:, None] + (share / (1 - share))[:, None]))
 

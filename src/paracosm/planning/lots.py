@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -42,7 +43,25 @@ def filled(offers: Sequence[Offer], amounts: np.ndarray, budget: float, order: S
         more = np.maximum(np.floor(left / prices[offer]), 0)
         bought[..., offer] += more
         left = left - more * prices[offer]
-    return bought * lots
+    return _within(bought, offers, budget, order[-1]) * lots
+
+
+def _within(bought: np.ndarray, offers: Sequence[Offer], budget: float, last: int) -> np.ndarray:
+    """Lots `[…, offers]` that cost no more than the budget, exactly: prices are the decimals that they print as.
+
+    So 0.1 three times is 0.3, and the last of 1e12 lots is not one too many.
+    """
+    money = Fraction(repr(float(budget)))
+    prices = [Fraction(repr(float(offer.cost))) * offer.lot for offer in offers]
+    for row in np.ndindex(bought.shape[:-1]):
+        if bought[row] @ lot_prices(offers) <= budget:
+            continue
+        over = sum(int(count) * price for count, price in zip(bought[row], prices, strict=True)) - money
+        for offer in (last, *range(len(offers))):
+            less = min(max(-(-over // prices[offer]), 0), int(bought[(*row, offer)]))
+            bought[(*row, offer)] -= less
+            over -= less * prices[offer]
+    return bought
 
 
 def lot_prices(offers: Sequence[Offer]) -> np.ndarray:

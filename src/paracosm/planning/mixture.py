@@ -15,7 +15,9 @@ from paracosm.planning.label_search import ROUNDING
 NAMES = ("cheap", "gold", "mixture")
 _REACH = 1e3
 _BUDGETS = 4001
+_FARTHEST = 1e200  # no budget beyond it is looked at: a bias that small costs nothing that can be paid for
 _MOST_ROLLOUTS = 1e10
+_MOST_BIAS = 1e150  # its square is still a number
 
 
 class Prices(NamedTuple):
@@ -118,14 +120,14 @@ def plan_mixture(
 def _check(budget: float, prices: Prices) -> None:
     checks.positive("the budget", budget)
     checks.at_least("the cost of a rollout", prices.cost_rollout, 0)
-    checks.finite("the cost of a rollout", prices.cost_rollout)
+    if not np.isfinite(prices.cost_rollout):
+        raise checks.BadArgument(f"the cost of a rollout is {prices.cost_rollout:g}; it must be finite.")
     checks.positive("the cost of cheap labels", prices.cheap_cost)
     checks.positive("the cost of gold labels", prices.gold_cost)
     checks.positive("the variance under cheap labels", prices.cheap_variance)
     checks.positive("the variance under gold labels", prices.gold_variance)
     checks.between("the correlation", prices.correlation, -1, 1)
-    checks.at_least("the bias of cheap labels", prices.bias, 0)
-    checks.finite("the bias of cheap labels", prices.bias)
+    checks.between("the bias of cheap labels", prices.bias, 0, _MOST_BIAS)
     least = min(prices.cheap_rollout, prices.gold_rollout)
     if budget > _MOST_ROLLOUTS * least:
         raise checks.BadArgument(f"the budget of {budget:g} buys over {_MOST_ROLLOUTS:g} rollouts; that is no plan.")
@@ -194,7 +196,7 @@ def _changes(prices: Prices, budget: float) -> tuple[dict[str, float], str]:
     """
     least = min(prices.cheap_rollout, prices.gold_rollout)
     unbiased = prices.gold_variance * prices.gold_rollout
-    reach = unbiased / prices.bias**2 if prices.bias > 0 else 0.0
+    reach = min(unbiased / prices.bias / prices.bias, _FARTHEST) if prices.bias > 0 else 0.0
     grid = np.geomspace(least, _REACH * max(least, budget, reach), _BUDGETS)
     winners = errors(prices, grid).argmin(axis=0)
     at = np.flatnonzero(np.diff(winners))

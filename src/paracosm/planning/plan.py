@@ -16,11 +16,13 @@ from paracosm.planning.curves import Posterior, posterior
 from paracosm.planning.law import Law
 from paracosm.planning.lots import in_lots
 from paracosm.planning.pilots import Belief, next_pilot
+from paracosm.planning.reading import MOST_SAMPLES
 from paracosm.planning.rules import (
     Market,
     across,
     apart,
     by_weights,
+    cautious,
     cheapest,
     market,
     markets,
@@ -94,7 +96,7 @@ def plan(
         ratio=_ratio(*after),
         interval=ratio_interval(place),
         predicted_error={"before": over_draws(task.losses(np.array(task.owned, float))), "after": best.error},
-        expected_regret=best.regret.mean,
+        expected_regret=cautious(task.losses(np.array(after, float)) / place.best - 1),
         marginal=_marginal(place, np.array(after)),
         curves={part: fit.record(float(count)) for part, fit, count in zip(PARTS, fits, after, strict=True)},
         weights=routes,
@@ -114,6 +116,7 @@ def _routes(weights: Any) -> tuple[Weights, ...]:
     routes = (weights,) if isinstance(weights, Weights) else tuple(weights)
     for i, route in enumerate(routes):
         checks.of_kind(f"weights[{i}]", route, Weights, "a Weights")
+        _check_weights(route)
     return routes
 
 
@@ -121,6 +124,15 @@ def _fits(curves: Mapping[Bought, Curve], routes: Sequence[Weights]) -> tuple[Po
     if not routes:
         raise checks.BadArgument("no weights are given; what a unit of each error costs in return is needed.")
     return posterior(curves["dynamics"]), posterior(curves["reward"])
+
+
+def _check_weights(route: Weights) -> None:
+    for part in PARTS:
+        numbers = {"weight": getattr(route, part), "standard error of the weight": route.unsure.get(part, 0.0)}
+        for name, value in numbers.items():
+            if not 0 <= value < np.inf:
+                where = f"the {name} of the {part} error ({route.origin})"
+                raise checks.BadArgument(f"{where} is {value:g}; it must be finite and at least 0.")
 
 
 def owned_counts(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None = None) -> dict[str, int]:
@@ -136,7 +148,7 @@ def owned_counts(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None
     largest = {part: max(anchor.samples for anchor in curves[part].anchors) for part in PARTS}
     held = {part: int((owned or largest).get(part, largest[part])) for part in PARTS}
     for part, count in held.items():
-        checks.at_least(f"the count of {part} samples owned", count, 0)
+        checks.between(f"the count of {part} samples owned", count, 0, MOST_SAMPLES)
     return held
 
 
@@ -164,6 +176,7 @@ def _left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
     """The money that can still be spent."""
     checks.positive("the budget", budget)
     checks.at_least("the money spent", spent, 0)
+    checks.finite("the money spent", spent)
     if budget < spent:
         raise checks.BadArgument(
             f"the budget is {budget:g}; what is owned already cost {spent:g}, at least that is needed."
@@ -172,6 +185,11 @@ def _left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
     if budget - spent < least:
         raise checks.BadArgument(
             f"the budget leaves {budget - spent:g} to spend; the cheapest lot costs {least:g}, at least that is needed."
+        )
+    if (budget - spent) / least > MOST_SAMPLES:
+        raise checks.BadArgument(
+            f"the budget leaves {budget - spent:g} to spend, which buys {(budget - spent) / least:.2g} of the cheapest "
+            f"lot; at most {MOST_SAMPLES:g} can be counted exactly."
         )
     return float(budget - spent)
 

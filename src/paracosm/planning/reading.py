@@ -61,8 +61,8 @@ def read_rows(path: Path, needed: Sequence[str], what: str) -> list[tuple[int, d
     for line, cells in lines[1:]:
         if len(cells) != len(heads):
             raise checks.BadData(
-                f"{path}, line {line}: {len(cells)} cells where there are {len(heads)} columns; as many are needed, and "
-                "numbers have decimal points, no commas."
+                f"{path}, line {line}: {len(cells)} cells where there are {len(heads)} columns; as many are needed, "
+                "and numbers have decimal points, no commas."
             )
     return [(line, dict(zip(heads, cells, strict=True))) for line, cells in lines[1:]]
 

@@ -57,6 +57,15 @@ def over_draws(values: np.ndarray) -> Estimate:
     return Estimate(float(np.mean(values)), low, high, len(values), "draws of the laws, 95% interval")
 
 
+def cautious(regrets: np.ndarray) -> float:
+    """Mean regret in the worst quarter of the draws, `[draws]`.
+
+    The mean over all of them is what plans lose where curves follow a law; where they leave it plans lose more than
+    twice that, and this much (docs/splitting.md).
+    """
+    return float(np.mean(np.sort(regrets)[-max(1, len(regrets) // 4) :]))
+
+
 def quantiles(values: np.ndarray, level: float) -> tuple[float, float]:
     """Draws between which a share `level` of them lies; draws may be infinite."""
     low, high = np.quantile(values, ((1 - level) / 2, (1 + level) / 2), method="closest_observation")

@@ -35,7 +35,12 @@ def sentence(facts: Facts) -> str:
         f"The predicted error in return is then {after.mean:.3g} ({after.low:.3g} to {after.high:.3g}); "
         f"it is {float(before):.3g} now."
     )
-    return f"Buy {bought} for {facts.best.spend:,.10g}. {change} {stakes(facts)}"
+    return f"Buy {bought} for {money(facts.best.spend)}. {change} {stakes(facts)}"
+
+
+def money(amount: float) -> str:
+    """An amount with thousands separated, every digit of a large one shown: no power of ten hides what is bought."""
+    return f"{amount:,.10g}" if amount < 1e9 else f"{amount:,.2f}".removesuffix(".00")
 
 
 def stakes(facts: Facts) -> str:
@@ -51,7 +56,7 @@ def stakes(facts: Facts) -> str:
     lost = losses[0]
     about = (
         f"{ranked[0].name}, the best rule that favours neither part, would lose {lost.mean:.2%}"
-        f" ({lost.low:.2%} to {lost.high:.2%})"
+        f" ({lost.low + 0.0:.2%} to {lost.high:.2%})"
     )
     if lost.mean >= HARDLY:
         doubt = ", though the curves do not exclude that it is as good" if lost.low <= 0 else ""
@@ -93,14 +98,14 @@ def _parted(facts: Facts, rival: Purchase, other: Weights) -> str:
     )
 
 
-def warnings(facts: Facts, money: float) -> tuple[str, ...]:
+def warnings(facts: Facts, budget: float) -> tuple[str, ...]:
     """What a reader should know before buying."""
     said = []
     for part, count in (("transitions", facts.best.dynamics), ("reward labels", facts.best.reward)):
         if count == 0:
             said.append(f"The plan buys no {part}: money is worth more on the other part down to the last unit.")
-    if facts.best.spend < 0.99 * money:
-        said.append(f"Whole lots leave {money - facts.best.spend:,.6g} of the {money:,.10g} unspent.")
+    if facts.best.spend < 0.99 * budget:
+        said.append(f"Whole lots leave {money(budget - facts.best.spend)} of the {money(budget)} unspent.")
     for part, unsure in facts.unsure.items():
         weight = facts.place.task.weights[0 if part == "dynamics" else 1]
         if weight < 2 * unsure:

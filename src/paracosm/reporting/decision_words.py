@@ -77,8 +77,9 @@ def worth(plan: Plan) -> str:
 def regret(plan: Plan) -> str:
     """What acting on the plan is expected to lose."""
     return (
-        f"Someone who knew the true curves would split better; not knowing them is expected to cost "
-        f"{share(plan.expected_regret)} more error."
+        f"Someone who knew the true curves would split better; not knowing them costs "
+        f"{share(plan.best.regret.mean)} more error on average over what the curves leave open, and "
+        f"{share(plan.expected_regret)} in its worst quarter: about what is lost where curves do not go on as measured."
     )
 
 
@@ -103,7 +104,7 @@ def pilot(found: Pilot | None) -> str:
         return "No further measurement is worth its price: buy now."
     return (
         f"Before buying, measure the error of the {found.part} model with {count(found.samples)} {bought(found.part)}, "
-        f"for {words.price(found.cost)}: expected regret then falls from {share(found.regret_now)} to "
+        f"for {words.price(found.cost)}: regret, on average, then falls from {share(found.regret_now)} to "
         f"{share(found.regret_then)}."
     )
 
