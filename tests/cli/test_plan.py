@@ -134,7 +134,7 @@ def test_joint_samples_sources_and_lots(table, capsys):
         ({"budget": 0.5}, "the cheapest lot costs 1"),
         ({"budget": 30, "lot-dynamics": 100, "lot-reward": 10}, "the cheapest lot costs 100"),
         ({"lot-reward": 0}, "the lot of reward is 0"),
-        ({"weight-dynamics": -1}, "a weight is -1"),
+        ({"weight-dynamics": -1}, "the weight of the dynamics error (the command line) is -1"),
         ({"weight-dynamics": 0, "weight-reward": 0}, "the sum of the weights is 0"),
         ({"owned-dynamics": -5}, "the count of dynamics samples owned is -5"),
         ({"seed": -1}, "the seed is -1"),
