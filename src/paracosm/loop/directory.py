@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from paracosm.core import checks
 from paracosm.core.files import (
@@ -65,11 +65,7 @@ class RunDirectory:
             BadArgument: `path` holds a run (and neither `resume` nor `force`), another run than the one to resume,
                 something that is no run, is being written by another process, or cannot be written.
         """
-        if resume and force:
-            raise checks.BadArgument("both --resume and --force are given; choose whether to go on or to start again.")
-        try_folder("--out", path)
-        if _holds_run(path) and not (resume or force):
-            _refuse_second(path)
+        require_free(path, resume=resume, force=force)
         made = make_folders(path)
         run = cls(path, _locked(path), made)
         try:
@@ -220,6 +216,22 @@ def _event(line: bytes, place: str) -> dict[str, Any] | None:
     return event
 
 
+def require_free(path: Path, *, resume: bool, force: bool) -> None:
+    """Require a folder that a run can be begun or gone on with in; nothing is made.
+
+    Raises:
+        BadArgument: as `RunDirectory.create` does.
+    """
+    if resume and force:
+        raise checks.BadArgument("both --resume and --force are given; choose whether to go on or to start again.")
+    try_folder("--out", path)
+    if _holds_run(path):
+        if (path / LOCK).exists():
+            _locked(path).close()
+        if not (resume or force):
+            _refuse_second(path)
+
+
 def is_run(path: Path) -> bool:
     """Whether the folder carries our own mark: a config.json that a run wrote."""
     with contextlib.suppress(OSError, checks.BadData):
@@ -258,10 +270,7 @@ def _holds_run(path: Path) -> bool:
     return False
 
 
-def _refuse_second(path: Path) -> None:
-    """A run is there, finished, stopped, or being written: which of these, a lock that nobody holds says."""
-    if (path / LOCK).exists():
-        _locked(path).close()
+def _refuse_second(path: Path) -> NoReturn:
     raise checks.BadArgument(
         f"{shown(path)} already holds a run; give --resume to go on, --force to start again, or another --out."
     )

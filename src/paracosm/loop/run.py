@@ -26,7 +26,7 @@ from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
 from paracosm.learning.learn import Learned, LearnSettings, learn, require_learnable
 from paracosm.loop import machine, store, trajectories
 from paracosm.loop.config import RunConfig
-from paracosm.loop.directory import RunDirectory, refuse_data_inside
+from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets, making
@@ -79,7 +79,7 @@ def run(
     place = files.as_path("--out", default_out(env, config.seed) if out is None else out)
     if config.data is not None:
         refuse_data_inside(Path(config.data), place)
-    files.try_folder("--out", place)
+    require_free(place, resume=resume, force=force)
     source = connect(env, config.arguments, config.horizon)
     known = {part: _known(part, getattr(config, part), source) for part in ("reward", "termination")}
     owned = None if config.data is None else _owned(config, source)
