@@ -110,7 +110,7 @@ def test_run_page_says_every_number(pages):
     expected += [*result.configuration.values(), *result.machine.values(), *result.warnings, found.verdict]
     expected += [words.closure(found), words.steps_audited(found), words.data_edge(found)]
     expected += [words.informative_horizon(found), words.seconds(14.2), "5,250", "no real steps", "20 episodes"]
-    expected += ["0.0121", "1.04 for always the mean next state, 0.31 for no change", "0.131", "1.92 for always zero"]
+    expected += ["0.0121", "1.04 for always the mean next state, 0.312 for no change", "0.131", "1.92 for always zero"]
     for each in expected:
         assert each in text
 
