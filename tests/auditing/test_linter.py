@@ -16,6 +16,12 @@ import pytest
 from paracosm.auditing.linter import lint
 from paracosm.auditing.linter.steps import clusters, sampled
 from paracosm.auditing.onestep import ask
+from paracosm.core.policy import Deterministic
+from paracosm.core.precision import in_double
+from paracosm.learning.learn import LearnSettings, learn
+from paracosm.learning.settings import FitSettings
+from paracosm.real.systems import pendulum
+from paracosm.real.verbs import collect, evaluate
 from tests.auditing.fits import Fit
 from tests.auditing.worlds import Case
 
@@ -325,3 +331,24 @@ def test_cells_share_the_sample_evenly():
     counts = np.bincount(steps.cell)
     assert len(steps.cell) <= 200
     assert counts.max() <= 3 * np.median(counts)
+
+
+@pytest.mark.full
+def test_faults_in_a_learned_ensemble_are_named():
+    """5,000 random transitions, five members; rates over environments and seeds are in benchmarks/faults.md."""
+    with jax.enable_x64(False):
+        system, data = pendulum(0.97), collect(pendulum(0.97), 5000, seed=0)
+        settings = LearnSettings(fit=FitSettings(members=5))
+        world = learn(data, system.spec, seed=0, settings=settings).world
+    policy = Deterministic(lambda s: 2 * jnp.clip(jnp.tanh(s[2:]) * (1 - (s[2:] / 4) ** 2), -1, 1))
+    episodes = in_double(evaluate(system, policy, episodes=20))
+    world, key = in_double(world), jax.random.key(0)
+    stronger = Otherwise(world.dynamics, jnp.asarray(1.2), jnp.zeros(()))
+    faults = {
+        (): world,
+        ("action scale",): world.replace(dynamics=stronger),
+        ("reward offset",): world.replace(reward=lambda s, a, t: world.reward(s, a, t) + 0.1),
+    }
+    for expected, faulty in faults.items():
+        asked = ask(faulty, policy, episodes, key, mode=False)
+        assert tuple(kinds(lint(faulty, episodes, asked, key))) == expected
