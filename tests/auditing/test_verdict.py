@@ -240,3 +240,12 @@ def test_a_cause_larger_than_the_gap_is_not_all_that_is_said():
     assert "comes most from the reward model, -0.75 [-0.85, -0.65], of which the dynamics model, +0.2" in sentence
     assert "takes part back" in sentence
     assert "takes part back" not in verdict(gap({"reward": (-0.75, 0.1), "dynamics": (0.1, 0.05)}))
+
+
+def test_episodes_in_which_nothing_happened_say_what_they_cannot_exclude():
+    survived = dict.fromkeys(LEARNED, (0.0, 40.0))
+    equal = dataclasses.replace(gap(survived, real=500.0), total=estimate(0, 80))
+    sentence = verdict(equal)
+    assert "the gap of +0 (0.0% of the larger return) is no more than rounding in these 20 episodes" in sentence
+    assert sentence.endswith("so few cannot exclude that rarer ones make it up to 80 on average.")
+    assert explanation(equal, evidence()).startswith("A world can be wrong and cost nothing")

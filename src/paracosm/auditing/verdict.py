@@ -71,7 +71,7 @@ def _clear(gap: Gap, among: Iterable[str] = tuple(CAUSES)) -> list[str]:
     return [cause for cause, term in terms.items() if term.excludes_zero and abs(term.mean) > rounding(gap)]
 
 
-Kind = Literal["rounding", "undetermined", "cancels", "unexplained", "explained"]
+Kind = Literal["rounding", "unseen", "undetermined", "cancels", "unexplained", "explained"]
 
 
 class _Standing(NamedTuple):
@@ -87,7 +87,8 @@ def _standing(gap: Gap) -> _Standing:
     if all(max(abs(term.low), abs(term.high)) <= rounding(gap) for term in terms):
         return _Standing("rounding", None)
     if culprit(gap) is None:
-        return _Standing("undetermined", None)
+        unseen = all(abs(term.mean) <= rounding(gap) for term in terms)
+        return _Standing("unseen" if unseen else "undetermined", None)
     sides = [sum(max(sign * term.mean, 0.0) for term in terms) for sign in (1, -1)]
     if min(sides) > 0 and abs(gap.total.mean) < max(sides) / 2:
         return _Standing("cancels", None)
@@ -113,7 +114,7 @@ def _size(gap: Gap) -> str:
     share = f" ({abs(gap.total.mean) / scale:.1%} of the larger return)" if scale > 0 else ""
     sure = gap.total.excludes_zero or abs(gap.total.mean) <= rounding(gap)
     kind = _standing(gap).kind
-    doubt = "" if sure or kind in ("rounding", "undetermined") else ", not clearly different from zero,"
+    doubt = "" if sure or kind in ("rounding", "unseen", "undetermined") else ", not clearly different from zero,"
     return f"{gap.total.mean:+.3g}{share}{doubt}"
 
 
@@ -122,6 +123,11 @@ def _clause(gap: Gap) -> str:
     kind, lead = _standing(gap)
     if kind == "rounding":
         return "is no more than rounding, and so is every cause" + _unpaid(gap)
+    if kind == "unseen":
+        return (
+            f"is no more than rounding in these {gap.total.n} episodes, and so is every cause; so few cannot exclude"
+            f" that rarer ones make it {_reach(gap)} on average"
+        )
     if kind == "undetermined":
         return (
             "has an undetermined cause, since every interval that is beyond rounding includes zero;"
@@ -134,6 +140,11 @@ def _clause(gap: Gap) -> str:
         return _unexplained(gap, largest or "")
     against = "" if _along(gap, largest) else f"; {_named(gap, largest)}, is clearly wrong too, and works against it"
     return f"{_explained(gap, lead)}{against}"
+
+
+def _reach(gap: Gap) -> str:
+    """How large the gap may be by its interval, on either side."""
+    return f"up to {max(abs(gap.total.low), abs(gap.total.high)):.3g}"
 
 
 def _unpaid(gap: Gap) -> str:
@@ -259,7 +270,7 @@ def _weighty(discount: float, steps: int) -> int:
 def explanation(gap: Gap, evidence: Explanation) -> str:
     """Where in the episode and in which state components, what to do first, and how sure."""
     kind, lead = _standing(gap)
-    if kind == "rounding":
+    if kind in ("rounding", "unseen"):
         return f"A world can be wrong and cost nothing: {one_step_errors(evidence.baselines)}."
     blamed = lead if lead in LEARNED else culprit(gap, LEARNED)
     if blamed is None:
