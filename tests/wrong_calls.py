@@ -215,7 +215,7 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: paracosm.learn(DATA_SET, 5), ARGUMENT, "spec is 5; a Spec"),
     (lambda: paracosm.learn(EMPTY, SPEC), DATA, "the data hold 0 transitions"),
     (lambda: paracosm.learn(paracosm.Dataset.from_trajectory(episodes_of(3)), SPEC), DATA, "have 3 components"),
-    (lambda: paracosm.learn(DATA_SET, SPEC, discount=1.0), ARGUMENT, "discount is 1; it must lie in [0, 1)"),
+    (lambda: paracosm.learn(DATA_SET, SPEC, discount=1.5), ARGUMENT, "discount is 1.5; it must lie in [0, 1]"),
     (lambda: paracosm.learn(DATA_SET, SPEC, reward=5), ARGUMENT, "reward is 5; a function"),
     (lambda: paracosm.learn(DATA_SET, SPEC, settings=paracosm.LearnSettings), ARGUMENT, "the class LearnSettings"),
     (lambda: paracosm.learn(DATA_SET, SPEC, seed=1.5), ARGUMENT, "seed is 1.5"),

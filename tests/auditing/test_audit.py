@@ -234,7 +234,7 @@ def test_refusals_name_what_was_found():
     refused("the recorded next state is nan at step 0 of real episode 2", poisoned(case, next_state=nan_at(2, 0, 1)))
     refused("an episode has no steps", poisoned(case, alive=np.zeros_like))
     refused("are not those of the policy to be audited", poisoned(case, action=lambda action: action + 0.1))
-    wide = dataclasses.replace(case.world.spec, state_size=5)
+    wide = dataclasses.replace(case.world.spec, state_size=5, state_scale=np.ones(5))
     refused("states have 4 components; the world's have 5", world=case.world.replace(spec=wide))
     nan = case.world.replace(reward=lambda s, a, n: jnp.log(-jnp.abs(s[0]) - 1))
     refused("the world's reward is nan at step 0 of real episode 0; it must be finite", world=nan)

@@ -55,7 +55,7 @@ def test_a_learned_world_gets_certificates_that_hold(networks):
         assert each.slack == pytest.approx(each.value / gap)
     assert all(bracket.kind == "certificate" for bracket in found.lipschitz.values())
     assert all(bracket.lower <= bracket.upper for bracket in found.lipschitz.values())
-    expected = 0.9 * found.lipschitz["closed_loop"].upper
+    expected = found.discount * found.lipschitz["closed_loop"].upper
     assert found.contraction.upper == pytest.approx(expected)
     assert Diagnosis.from_json(found.to_json()) == found
 

@@ -116,7 +116,8 @@ def test_a_model_that_is_exact_up_to_rounding_is_not_called_undetermined():
     assert "no more than rounding" in verdict(gap({}))
     unpaid = dataclasses.replace(gap({}), real=estimate(0, 0), predicted=estimate(0, 0), total=estimate(0, 0))
     assert "no reward was seen in either" in verdict(unpaid)
-    assert "undetermined" in verdict(gap({"reward": (2e-6, 1e-6), "dynamics": (0.0, 0.1)}))
+    assert "undetermined" in verdict(gap({"reward": (2e-3, 3e-3), "dynamics": (0.0, 0.1)}))
+    assert "cannot exclude that rarer ones" in verdict(gap({"reward": (2e-6, 1e-6), "dynamics": (0.0, 0.1)}))
 
 
 def test_where_training_is_to_blame_the_worst_learned_part_is_named_too():

@@ -218,7 +218,7 @@ def stored(columns, path):
         ({"time": np.zeros(12, int), "episode": np.arange(12)}, "none of the 12 real episodes has more than 1 step"),
         ({"time": np.tile([0, 1, 3, 4], 3)}, "episode 0 of own.npz has step 3 where its step 2 should be"),
         ({"has_label": np.arange(12) != 5}, "holds 11 whole steps of 12; an audit needs all of them"),
-        ({"state": np.linspace(0, 1, 24, dtype=np.float32).reshape(12, 2)}, "step 0 of episode 0 of own.npz does not"),
+        ({"state": np.linspace(0, 1, 24, dtype=np.float32).reshape(12, 2)}, "the next step of episode 0, is"),
     ],
 )  # fmt: skip
 def test_records_that_are_not_whole_episodes_are_refused(columns, message, write, tmp_path, capsys):

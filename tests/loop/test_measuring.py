@@ -92,6 +92,6 @@ def test_a_part_that_was_not_learned_is_refused(run, tmp_path):
 def test_a_damaged_record_is_one_sentence(run, found):
     file = run / measuring.FILE
     file.write_text(json.dumps({**dataclasses.asdict(found), "weights": 1, "more": 2}, default=str))
-    with pytest.raises(checks.BadData, match="a Measurements was read from"):
+    with pytest.raises(checks.BadData, match=r"measured\.json is damaged or .* the fields of a Measurements are"):
         measured(run)
     file.write_text(found.to_json())

@@ -39,7 +39,9 @@ def test_the_recipe_and_a_run_of_the_same_seed_give_the_same_policy(env, transit
     by_run = store.load_imagined(tmp_path / "run/models/policy-0", learned.world).policy
     for ours, theirs in zip(jax.tree.leaves(imagined.policy), jax.tree.leaves(by_run), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert learned.worst_reward(data) == store.header(tmp_path / "run/models/policy-0")["worst_reward"]
+    assert (
+        learned.worst_reward(data) == store.header(store.ImaginedHeader, tmp_path / "run/models/policy-0").worst_reward
+    )
 
 
 def test_what_was_not_bought_does_not_count():

@@ -141,9 +141,12 @@ class Judge(NamedTuple):
     ) -> tuple[Interval, ...]:
         sums = _Sums.of(self.steps, reading.squares, rival.squares)
         center = statistic(*sums.means())
-        half = _half_width([statistic(*sums.means(block=b)) for b in _taken(sums.number, 1)])
+        blocks, cells = (_taken(sums.number, axis) for axis in (1, 0))
+        if len(blocks) < 2 or len(cells) < 2:  # one group alone has no interval
+            return tuple(Interval(float(value), -np.inf, np.inf) for value in center)
+        half = _half_width([statistic(*sums.means(block=b)) for b in blocks])
         if by_cell:
-            half = np.maximum(half, _half_width([statistic(*sums.means(cell=c)) for c in _taken(sums.number, 0)]))
+            half = np.maximum(half, _half_width([statistic(*sums.means(cell=c)) for c in cells]))
         return tuple(Interval(*map(float, ends)) for ends in zip(center, center - half, center + half, strict=True))
 
 
