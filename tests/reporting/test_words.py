@@ -73,3 +73,8 @@ def test_comparison_never_claims_more_than_the_intervals():
     assert words.comparison(Comparison({"only": records.run()})) == "only has the real return −134 [−166, −107]."
     other = Comparison({"a": records.run(), "b": records.run(env="Hopper-v5")})
     assert "different environments" in words.comparison(other)
+
+
+def test_a_closure_of_rounding_is_no_number():
+    assert "by less than a millionth of the largest quantity" in words.closure(records.diagnosis(closure=3e-9))
+    assert "by 47% of the largest quantity" in words.closure(records.diagnosis(closure=0.47))

@@ -87,8 +87,9 @@ def steps_audited(found: Diagnosis) -> str:
 
 def closure(found: Diagnosis) -> str:
     """How well the terms sum to the gap, and what bounds that."""
+    missed = "less than a millionth" if found.closure < 1e-6 else percent(found.closure)
     return (
-        f"In the worst episode the terms miss the gap by {percent(found.closure)} of the largest quantity "
+        f"In the worst episode the terms miss the gap by {missed} of the largest quantity "
         f"involved. What bounds this: {found.precision.rstrip('.')}."
     )
 
