@@ -149,25 +149,35 @@ def test_episodes_that_end_may_be_paid_once():
 def test_the_return_of_random_actions_is_the_mean_over_their_whole_episodes():
     states, rewards = wander(3, episodes=6)
     data = Dataset.from_trajectory(trajectory(states, rewards))
-    known = reference(data)
+    known = reference(data, 50)
     assert known.policy == RANDOM
     assert known.returns is not None
     assert known.returns.mean == pytest.approx(rewards.sum(axis=1).mean())
     assert known.reward == (rewards.min(), rewards.max())
-    some = [reference(data.buy(300, 150, seed)).returns.mean for seed in range(200)]
+    some = [reference(data.buy(300, 150, seed), 50).returns.mean for seed in range(200)]
     error = np.std(some) / np.sqrt(200)  # labels bought at random estimate it without bias: 5 standard errors, 1e-6
     assert abs(np.mean(some) - rewards.sum(axis=1).mean()) < 5 * error
 
 
-def test_records_that_hold_no_whole_episode_have_no_return():
-    states, rewards = wander(3, episodes=1)
-    assert reference(Dataset.from_trajectory(trajectory(states, rewards))).returns is None
+def test_episodes_that_a_purchase_cut_are_carried_on_where_nothing_ends():
+    states, rewards = wander(3, episodes=4)
+    data = Dataset.from_trajectory(trajectory(states, rewards))
+    assert reference(data, 100).returns.mean == pytest.approx(2 * rewards.sum(axis=1).mean())
+
+
+def test_most_episodes_cut_and_some_ended_say_nothing_of_a_return():
+    states, rewards = wander(3, episodes=4)
+    episodes = trajectory(states, rewards)
+    episodes.terminated[0, -1] = True
+    assert reference(Dataset.from_trajectory(episodes), 100).returns is None
+    episodes.terminated[:3, -1] = True
+    assert reference(Dataset.from_trajectory(episodes), 100).returns.n == 3
 
 
 def test_random_returns_that_are_all_equal_are_sure_only_as_far_as_so_many_show():
     """Acrobot: 20 episodes of 500 steps at −1 each say that no more than some of others are shorter."""
     data = Dataset.from_trajectory(trajectory(np.zeros((20, 51)), np.full((20, 50), -1.0)))
-    returns = reference(data).returns
+    returns = reference(data, 50).returns
     assert (returns.mean, returns.low) == (-50, -50)
     assert -50 + 0.168 * 50 <= returns.high <= -50 + 0.22 * 50
 

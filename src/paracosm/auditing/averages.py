@@ -38,8 +38,12 @@ class Averages(NamedTuple):
     ends: bool
 
     def value(self, returns: ArrayLike) -> Estimate:
-        """The mean of returns `[episode]`."""
-        return self._mean(np.asarray(returns, np.float64), self.low, self.high)
+        """The mean of returns `[episode]`; where all are one value, what so few cannot exclude of the range."""
+        returns = np.asarray(returns, np.float64)
+        if _constant(returns) and self.low < self.high:
+            low, high = min(self.low, returns[0]), max(self.high, returns[0])
+            return bounded_mean(returns, (float(low), float(high)))
+        return self._mean(returns, self.low, self.high)
 
     def term(self, differences: ArrayLike, cause: str = "") -> Estimate:
         """The mean of differences of returns `[episode]`, those that `cause` makes where it is named.

@@ -16,35 +16,40 @@ _BEYOND = 1.5  # half widths from the middle: a quarter of the range outside of 
 _TOLERANCE = 0.01  # of the width of what is allowed: a reward model errs a little at its best states
 
 
-def reference(data: Dataset, policy: str = RANDOM) -> Reference:
+def reference(data: Dataset, horizon: int, policy: str = RANDOM) -> Reference:
     """What bought data say: the ranges of rewards and states, and the return of what acted in them.
 
     Args:
         data: Bought real steps; where only some rewards are labelled, an episode's return is the mean
             of its labels times its number of steps.
+        horizon: Steps of a full episode.
         policy: What acted: `RANDOM` or `RECORDED`.
     """
     rewards, states = data.labels.reward, np.concatenate([data.state, data.next_state])
     span = (float(rewards.min()), float(rewards.max())) if len(rewards) else (0.0, 0.0)
     low, high = (tuple(map(float, end(states, axis=0))) for end in (np.min, np.max))
-    return Reference(policy, _returns(data), span, low, high)
+    return Reference(policy, _returns(data, horizon), span, low, high)
 
 
-def _returns(data: Dataset) -> Estimate | None:
-    """Mean undiscounted return of the whole episodes: those that terminated or are as long as any.
+def _returns(data: Dataset, horizon: int) -> Estimate | None:
+    """Mean undiscounted return of the episodes that terminated or reached the horizon.
 
-    Where no record holds a whole episode, since purchases end before the time limit, there is none.
+    Purchases cut the last episodes short. Where nothing else was recorded and nothing ever terminated,
+    these are carried on to the horizon at their mean reward; where most episodes were cut though others
+    terminated, the return is not known: those that are whole are the ones that end early.
     """
     rows = np.unique(data.episode, return_inverse=True)[1]
     steps, labels = np.bincount(rows), np.bincount(rows, data.has_label)
     paid = np.bincount(rows, np.where(data.has_label, data.reward, 0.0))
     ended = np.bincount(rows, data.terminated) > 0
-    complete = (labels > 0) & (ended | (steps == steps.max(initial=0)))
-    repeated = ended.any() or np.sum(steps == steps.max(initial=0)) > 1  # a limit is seen more than once
-    if not complete.any() or not repeated:
+    usable, whole = labels > 0, ended | (steps >= horizon)
+    if not ended.any() and not (whole & usable).any():
+        whole, steps = usable, np.full(len(steps), horizon)
+    counted = whole & usable
+    if not counted.any() or 2 * counted.sum() < usable.sum():
         return None
-    span = np.concatenate([[0.0], data.labels.reward]) * steps.max()
-    return mean((paid[complete] / labels[complete]) * steps[complete], bounds=(span.min(), span.max()))
+    span = np.concatenate([[0.0], data.labels.reward]) * horizon
+    return mean(paid[counted] / labels[counted] * steps[counted], bounds=(span.min(), span.max()))
 
 
 def plausibility(world: MDP, episodes: Trajectory, imagined: Trajectory, known: Reference | None) -> Plausibility:

@@ -105,7 +105,7 @@ class Run:
     def reference(self) -> Reference:
         """What the first purchase says without the policy."""
         first = datasets.load(self.path / "data/round-0.npz")
-        return reference(first, RANDOM if self.config["data"] is None else RECORDED)
+        return reference(first, self.world.spec.horizon, RANDOM if self.config["data"] is None else RECORDED)
 
     @property
     def learn_settings(self) -> LearnSettings:

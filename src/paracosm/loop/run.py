@@ -320,7 +320,7 @@ class _Run:
     def _audit(self, first: _Round, last: _Round, episodes: Trajectory) -> Diagnosis:
         self.progress("audit", 0, 1)
         world, imagined = last.learned.world, last.imagined
-        known = reference(first.data, RANDOM if self.owned is None else RECORDED)
+        known = reference(first.data, first.spec.horizon, RANDOM if self.owned is None else RECORDED)
         options = {"known": known, "seed": self.config.seed, "certify": False}
         return self.directory.stage(
             "audit",
