@@ -111,7 +111,9 @@ def certificate_rows(found: Diagnosis) -> list[tuple[str, str, str, str, str]]:
 
 def bracket_rows(found: Diagnosis) -> list[tuple[str, str, str, str]]:
     """What, the constant's lower and upper end, certificate or estimate."""
-    brackets = found.lipschitz | ({"discount × closed loop": found.contraction} if found.contraction else {})
+    brackets = dict(found.lipschitz)
+    if found.contraction is not None and found.discount != 1:
+        brackets["discount × closed loop"] = found.contraction
     return [
         (name.replace("_", " "), words.number(each.lower), words.number(each.upper), each.kind)
         for name, each in brackets.items()
