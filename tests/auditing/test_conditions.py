@@ -200,3 +200,16 @@ def test_noise_that_was_not_drawn_away_is_told(imagination, sentence):
     assert bool(found) == bool(sentence)
     assert re.search(sentence, found)
     assert not found or "real episodes narrow only the rest" in found
+
+
+def test_actions_a_little_off_are_the_reason_that_is_said():
+    sentence = unfit(SOUND._replace(missed=47.0, action_difference=9e-4), PLAUSIBLE, gap())
+    assert "Recorded actions differ from the policy's by up to 0.09% of their range" in sentence
+    assert "same answer twice" in unfit(SOUND._replace(missed=47.0, action_difference=1e-7), PLAUSIBLE, gap())
+
+
+def test_undiscounted_returns_beside_discounted_ones_are_said_to_be_so():
+    policy = standing_of_policy(estimate(-500, 0), random_actions(-500, 0), ", not discounted")
+    assert "its real return is -500 [-500, -500], not discounted, that of" in policy
+    impossible = dataclasses.replace(PLAUSIBLE, impossible=3)
+    assert "3 of 20 imagined returns, not discounted, are impossible" in implausible(impossible, ", not discounted")

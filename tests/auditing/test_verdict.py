@@ -250,3 +250,22 @@ def test_episodes_in_which_nothing_happened_say_what_they_cannot_exclude():
     assert "the gap of +0 (0.0% of the larger return) is no more than rounding in these 20 episodes" in sentence
     assert sentence.endswith("so few cannot exclude that rarer ones make it up to 80 on average.")
     assert explanation(equal, evidence()).startswith("A world can be wrong and cost nothing")
+
+
+def test_two_gaps_of_one_cause_and_opposite_signs_are_told_apart():
+    whole, training = gap({"dynamics": (217.0, 70.0)}), gap({"dynamics": (-0.93, 0.2)})
+    assert "the gap of -0.93" in verdict_training(whole, training, (1.0, 0.95), (200, 30), trained=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause", "advice"),
+    [
+        ("reward scale", "reward", "First mend what the finding on reward scale says, which more data cannot."),
+        ("action offset and scale", "dynamics", "First mend what the finding on action offset and scale says"),
+        ("missed terminations", "termination", "First mend what the finding on missed terminations says"),
+        ("action offset and scale", "reward", "First buy reward labels"),
+        ("constant reward", "reward", "First buy reward labels"),
+    ],
+)
+def test_a_finding_about_the_part_goes_before_more_data(kind, cause, advice):
+    assert advice in explanation(gap({cause: (5.0, 1.0)}), evidence(Finding(kind, "made up")))

@@ -122,6 +122,7 @@ def diagnosis(**changes) -> Diagnosis:
             Certificate("trajectory", "estimate", 61.0, 8.9, "the constants are sampled"),
         ),
         findings=(Finding("reward timing", "Rewards are recorded 1 step off."),),
+        valid=True,
         verdict=VERDICT,
         verdict_training="The verdict on what training believed is another: there the training horizon is to blame.",
         explanation="Half of its size comes in the first 31 steps. First buy reward labels where the policy goes.",

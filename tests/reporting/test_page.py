@@ -230,3 +230,12 @@ def test_write_names_an_unusable_path(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(BadArgument, match=r"file/report\.html cannot be written: "):
         write(records.diagnosis(overlays=()), tmp_path / "file" / "report.html")
+
+
+def test_a_page_without_a_verdict_shows_no_term_and_no_bound():
+    page = render(records.diagnosis(valid=False, verdict="No verdict: the world is broken."))
+    text = html.unescape(" ".join(Balanced(page).text))
+    for absent in ("Where the gap comes from", "Imagination was too", "How bad it can get", "What training believed"):
+        assert absent not in text
+    for present in ("No verdict: the world is broken.", "−134", "1.04 for always the mean next state"):
+        assert present in text

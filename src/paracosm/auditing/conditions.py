@@ -10,6 +10,7 @@ from paracosm.core.records import Estimate, Gap, Imagination, Plausibility, Refe
 
 _MISSED = 0.01  # of an episode's terms: what they may miss of its gap before they explain nothing
 _OTHER_ACTIONS = 1e-3  # of the steps: so many actions of another policy leave the terms another gap
+_ROUNDED_ACTION = 1e-5  # of the box: an action in 32 bits is off by about 1e-7, as far as the policy amplifies it
 _ABSURD = 1000.0  # times the recorded range: no arithmetic on such numbers is an estimate
 
 
@@ -18,7 +19,8 @@ class Check(NamedTuple):
 
     `exact` says that the terms should sum to each episode's gap but for rounding. `missed` is the mean
     over episodes of the absolute difference, `size` that of the episode's gap or its terms, in units of
-    return. `other_actions` of `steps` recorded actions are not the policy's.
+    return. `other_actions` of `steps` recorded actions are not the policy's; `action_difference` is the
+    largest that is left of the others, in ranges of the action box.
     """
 
     exact: bool
@@ -26,6 +28,7 @@ class Check(NamedTuple):
     size: float
     other_actions: int
     steps: int
+    action_difference: float = 0.0
 
 
 def unfit(check: Check, plausibility: Plausibility, gap: Gap) -> str:
@@ -38,10 +41,14 @@ def unfit(check: Check, plausibility: Plausibility, gap: Gap) -> str:
             f" that the terms explain another gap{_by(check) if misses else ''}; record episodes of the policy itself."
         )
     if misses:
-        return (
-            f"No verdict: the terms should sum to the gap{_by(check)}, more than rounding explains. Either the world"
-            " or the policy does not give the same answer twice, or imagination is chaotic over so many steps."
+        why = (
+            f"Recorded actions differ from the policy's by up to {check.action_difference:.2%} of their range, far more"
+            " than 32 bits do: record episodes of the policy itself."
+            if check.action_difference > _ROUNDED_ACTION
+            else "Either the world or the policy does not give the same answer twice, or imagination is chaotic over so"
+            " many steps."
         )
+        return f"No verdict: the terms should sum to the gap{_by(check)}, more than rounding explains. {why}"
     return _broken(plausibility, gap)
 
 
@@ -67,11 +74,19 @@ def _broken(plausibility: Plausibility, gap: Gap) -> str:
 
 
 def _magnitude(value: float) -> str:
+    if not math.isfinite(value):
+        return "infinitely many"
     return f"{value:.0f}" if value < 1e6 else f"1e{math.floor(math.log10(value))}"
 
 
-def standing_of_policy(returns: Estimate, reference: Reference | None) -> str:
-    """That the policy is no better than what acted in the data; empty where it is, or nothing is known of those."""
+def standing_of_policy(returns: Estimate, reference: Reference | None, unit: str = "") -> str:
+    """That the policy is no better than what acted in the data; empty where it is, or nothing is known of those.
+
+    Args:
+        returns: The policy's real returns, not discounted.
+        reference: What the data say of random actions, or of the policy that recorded them.
+        unit: Words that tell these returns from discounted ones beside them.
+    """
     if reference is None or reference.returns is None:
         return ""
     other = reference.returns
@@ -81,13 +96,13 @@ def standing_of_policy(returns: Estimate, reference: Reference | None) -> str:
         return ""
     how = "no better" if better <= 0 else "not clearly better"
     return (
-        f"The policy is {how} than {reference.policy}: its real return is {returns:.4g}, that of"
+        f"The policy is {how} than {reference.policy}: its real return is {returns:.4g}{unit}, that of"
         f" {reference.policy} {other:.4g}."
     )
 
 
-def implausible(plausibility: Plausibility) -> str:
-    """That imagined returns are impossible by the recorded rewards; empty where they are not."""
+def implausible(plausibility: Plausibility, unit: str = "") -> str:
+    """That imagined returns are impossible by the recorded rewards; empty where they are not. `unit` as above."""
     if not plausibility.impossible:
         return ""
     low, high = plausibility.allowed
@@ -96,10 +111,8 @@ def implausible(plausibility: Plausibility) -> str:
         if plausibility.first_step is not None
         else "; imagined states stay in the range of the recorded ones, so the rewards are wrong"
     )
-    return (
-        f"{plausibility.impossible} of {plausibility.episodes} imagined returns are impossible: the recorded rewards"
-        f" allow {low:.4g} to {high:.4g} in so many steps{left}."
-    )
+    subject = f"{plausibility.impossible} of {plausibility.episodes} imagined returns{unit and unit + ','}"
+    return f"{subject} are impossible: the recorded rewards allow {low:.4g} to {high:.4g} in so many steps{left}."
 
 
 def noise_left(imagination: Imagination | None) -> str:

@@ -24,7 +24,7 @@ from paracosm.auditing.verdict import (
     verdict_training,
 )
 from paracosm.core.data import Trajectory
-from paracosm.core.mdp import MDP
+from paracosm.core.mdp import MDP, Box
 from paracosm.core.records import (
     CauseByStep,
     Diagnosis,
@@ -117,7 +117,7 @@ def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_
     weight = 1 if worth is None else worth.weights
     real_return = of_sums.value((weight * episodes.reward).sum(axis=1))
     errors = baselines(world, episodes, measured.asked)
-    check = _check(causes, measured, episodes)
+    check = _check(world, causes, measured, episodes)
     evidence = Explanation(by_step, dimensions, measured.findings, errors)
     horizons = horizon, training_horizon or horizon
     discounts = measured.discount, world.discount
@@ -156,6 +156,7 @@ def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_
         contraction=measured.bounds.contraction,
         certificates=measured.bounds.certificates,
         findings=measured.findings,
+        valid=not words.unfit,
         verdict=words.verdict,
         verdict_training=""
         if words.unfit
@@ -179,8 +180,9 @@ def _words(gap: Gap, check: Check, measured: Measured, real_return: Estimate, ev
     broken = unfit(check, plausible, gap)
     if broken:
         return _Words(broken, f"Still valid: {one_step_errors(evidence.baselines)}.", unfit=True)
-    first = [standing_of_policy(real_return, measured.known), verdict(gap, measured.discount)]
-    then = [implausible(plausible), explanation(gap, evidence), noise_left(measured.imagination)]
+    unit = "" if measured.discount == 1 else ", not discounted"
+    first = [standing_of_policy(real_return, measured.known, unit), verdict(gap, measured.discount)]
+    then = [implausible(plausible, unit), explanation(gap, evidence), noise_left(measured.imagination)]
     return _Words(" ".join(filter(None, first)), " ".join(filter(None, then)), unfit=False)
 
 
@@ -222,7 +224,7 @@ def _gap_training(world: MDP, episodes: Trajectory, measured: Measured, training
     return causes._replace(predicted=believed, by_cause=causes.by_cause | {"horizon": horizon}).gap()
 
 
-def _check(causes: _Causes, measured: Measured, episodes: Trajectory) -> Check:
+def _check(world: MDP, causes: _Causes, measured: Measured, episodes: Trajectory) -> Check:
     alive = np.asarray(episodes.alive)
     partial = measured.terms.audited.sum() < alive.sum()
     size = np.maximum(np.abs(causes.total), causes.sizes)
@@ -232,7 +234,17 @@ def _check(causes: _Causes, measured: Measured, episodes: Trajectory) -> Check:
         size=float(np.mean(size)),
         other_actions=int(measured.asked.other_action.sum()),
         steps=int(alive.sum()),
+        action_difference=_action_difference(world, episodes, measured.asked),
     )
+
+
+def _action_difference(world: MDP, episodes: Trajectory, asked: OneStep) -> float:
+    """The largest difference of recorded actions that count as the policy's from its own, in ranges of the box."""
+    space, own = world.spec.action, np.asarray(episodes.alive) & ~asked.other_action
+    if not isinstance(space, Box) or not own.any():
+        return 0.0
+    difference = np.abs(np.asarray(episodes.action) - asked.action) / np.asarray(space.high - space.low)
+    return float(difference[own].max())
 
 
 def _closure(causes: _Causes) -> float:

@@ -25,6 +25,7 @@ CAUSES = {
     "horizon": "the training horizon (the bootstrapped value and the edge of the data)",
 }
 LEARNED = ("reward", "termination", "dynamics")
+CONSTANT_REWARD = "constant reward"  # the finding that more reward labels where rewards differ do mend
 UNEXPLAINED_REWARD = "unexplained reward"  # the finding that makes more reward labels useless
 _ROUNDING = 1e-6  # of the returns: what observations in 32 bits cannot tell from zero
 _TEN_TIMES = 10.0  # an unsure term this much larger than the clear one decides what to do first
@@ -79,6 +80,7 @@ class _Standing(NamedTuple):
 
     kind: Kind
     lead: str | None
+    sign: int = 0  # of the gap, where a lead explains it
 
 
 def _standing(gap: Gap) -> _Standing:
@@ -93,7 +95,8 @@ def _standing(gap: Gap) -> _Standing:
     if min(sides) > 0 and abs(gap.total.mean) < max(sides) / 2:
         return _Standing("cancels", None)
     lead = culprit(gap, [cause for cause in CAUSES if _along(gap, cause)])
-    return _Standing("unexplained" if lead is None else "explained", lead)
+    sign = int(np.sign(gap.total.mean))
+    return _Standing("unexplained", None) if lead is None else _Standing("explained", lead, sign)
 
 
 def verdict(gap: Gap, discount: float = 1.0) -> str:
@@ -120,7 +123,7 @@ def _size(gap: Gap) -> str:
 
 def _clause(gap: Gap) -> str:
     """The rest of a sentence that begins with the gap: what it comes from."""
-    kind, lead = _standing(gap)
+    kind, lead, _ = _standing(gap)
     if kind == "rounding":
         return "is no more than rounding, and so is every cause" + _unpaid(gap)
     if kind == "unseen":
@@ -269,7 +272,7 @@ def _weighty(discount: float, steps: int) -> int:
 
 def explanation(gap: Gap, evidence: Explanation) -> str:
     """Where in the episode and in which state components, what to do first, and how sure."""
-    kind, lead = _standing(gap)
+    kind, lead, _ = _standing(gap)
     if kind in ("rounding", "unseen"):
         return f"A world can be wrong and cost nothing: {one_step_errors(evidence.baselines)}."
     blamed = lead if lead in LEARNED else culprit(gap, LEARNED)
@@ -316,9 +319,19 @@ def _advice(gap: Gap, blamed: str, findings: tuple[Finding, ...]) -> str:
 
 
 def _first(cause: str, findings: tuple[Finding, ...]) -> str:
-    if cause == "reward" and any(finding.kind == UNEXPLAINED_REWARD for finding in findings):
+    """What to do first about a cause: what a finding about that part says goes before more data."""
+    kinds = [finding.kind for finding in findings if finding.kind != CONSTANT_REWARD]
+    if cause == "reward" and UNEXPLAINED_REWARD in kinds:
         return _UNEXPLAINED
+    about = [kind for kind in kinds if _part_of(kind) == cause]
+    if about:
+        return f"First mend what the finding on {about[0]} says, which more data cannot"
     return _ADVICE[cause]
+
+
+def _part_of(kind: str) -> str:
+    """The learned part that a kind of finding is about."""
+    return next((part for part in ("reward", "termination") if part in kind), "dynamics")
 
 
 def _when(blamed: str, cause: CauseByStep) -> str:

@@ -434,8 +434,9 @@ class Diagnosis(Record):
     of the world's domain, if it has one.
     `effective_episodes` is how many episodes of the policy itself the record is worth, if another
     policy recorded it. `contraction` is the discount times the closed loop's Lipschitz constant: below
-    1 errors die out, from 1 on they may grow with the horizon. `explanation` goes on where the
-    `verdict` ends: where, what to do first, how sure.
+    1 errors die out, from 1 on they may grow with the horizon. `valid` says whether the conditions of a
+    verdict hold; where they do not, terms explain nothing. `explanation` goes on where the `verdict` ends:
+    where, what to do first, how sure.
     """
 
     gap: Gap
@@ -471,6 +472,7 @@ class Diagnosis(Record):
     contraction: Bracket | None
     certificates: tuple[Certificate, ...]
     findings: tuple[Finding, ...]
+    valid: bool
     verdict: str
     verdict_training: str
     explanation: str

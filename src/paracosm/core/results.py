@@ -85,6 +85,7 @@ class RunResult(Record):
             "audited_steps": found.audited_steps,
             "seconds": self.seconds,
             "warnings": list(self.warnings),
+            "valid": found.valid,
             "verdict": found.verdict,
             "verdict_training": found.verdict_training,
         }

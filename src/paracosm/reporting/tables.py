@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from paracosm.core.decisions import Plan
-from paracosm.core.records import Diagnosis, Estimate, Gap, PartFit, Training, Weights
+from paracosm.core.records import Diagnosis, Estimate, Gap, PartFit, Training, Weights, discounted
 from paracosm.core.results import Comparison, Purchases, RunResult
 from paracosm.reporting import words
 
@@ -68,12 +68,13 @@ def row(name: str, estimate: Estimate, note: str = "", decimals: int | None = No
 
 def gap_rows(found: Diagnosis) -> list[Row]:
     """Real and imagined return of whole episodes, the gap and its causes, to the decimals of the gap."""
-    return _gap(found.gap, WHOLE, "imagined")
+    notes = WHOLE if found.valid else {name: WHOLE[name] for name in ("real", "imagined", "gap")}
+    return _gap(found.gap, notes, "imagined")
 
 
 def training_rows_of_gap(found: Diagnosis) -> list[Row]:
-    """The same of what training believed; none where nothing was trained."""
-    if found.gap_training is None:
+    """The same of what training believed; none where nothing was trained, or terms explain nothing."""
+    if found.gap_training is None or not found.valid:
         return []
     notes = {name: note for name, note in TRAINING.items() if found.horizon_parts or name != "horizon"}
     return _gap(found.gap_training, notes, "predicted")
@@ -91,7 +92,7 @@ def beside_rows(found: Diagnosis) -> list[Row]:
     if known is not None and known.returns is not None:
         note = f"not discounted, {words.episodes(known.returns.n)}"
         rows.append(row(words.reference(known), known.returns, note))
-    note = "imagined: best-guess actions against drawn ones"
+    note = f"imagined, {discounted(found.discount)}: best-guess actions against drawn ones"
     return [*rows, row("mode − sampled", found.mode_versus_sampled, note)]
 
 

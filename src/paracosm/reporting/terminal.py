@@ -31,7 +31,7 @@ def summary(record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment) -
     if isinstance(record, Comparison):
         return _comparison(record)
     if isinstance(record, Diagnosis):
-        return Group(*_diagnosis(record), *_bounds(record), *_verdict(record))
+        return Group(*_diagnosis(record), *(_bounds(record) if record.valid else ()), *_verdict(record))
     found = record.diagnosis
     bought = [rounds(record)] if record.decisions else []
     return Group(_bought(record), *bought, *_diagnosis(found), *_warnings(record), *_verdict(found))
@@ -41,7 +41,7 @@ def _diagnosis(found: Diagnosis) -> list[RenderableType]:
     head = "Whole episode" + _at(found.discount)
     shown: list[RenderableType] = [_gap(head, found.gap, tables.gap_rows(found))]
     shown.append(_estimates("Beside it", tables.beside_rows(found)))
-    if found.gap_training is not None:
+    if found.gap_training is not None and found.valid:
         head = ("Training" if found.horizon_parts else "The world's own") + _at(found.training_discount)
         shown.append(_gap(head, found.gap_training, tables.training_rows_of_gap(found)))
     sentences = " ".join(filter(None, [found.verdict_training, found.explanation_training]))

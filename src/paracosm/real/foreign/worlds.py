@@ -64,7 +64,7 @@ def world(
             (of ending; the episode ends above 1/2), `continue` (the probability or flag of going on; it ends below 1/2)
             or `logit` (above 0 it ends). None tells flags from logits, and refuses numbers between 0 and 1.
         functions: what functions that are neither torch modules nor their methods take: `numpy` or `torch`.
-        discount: γ, in [0, 1).
+        discount: γ, in [0, 1].
         initial: `key -> s`; only for rollouts from the world's own starts, which an audit does not make.
 
     Raises:
