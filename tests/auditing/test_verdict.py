@@ -269,3 +269,11 @@ def test_two_gaps_of_one_cause_and_opposite_signs_are_told_apart():
 )
 def test_a_finding_about_the_part_goes_before_more_data(kind, cause, advice):
     assert advice in explanation(gap({cause: (5.0, 1.0)}), evidence(Finding(kind, "made up")))
+
+
+def test_where_nothing_is_clear_a_finding_comes_first():
+    unclear = gap({"reward": (1.0, 2.0)})
+    assert explanation(unclear, evidence(Finding("false terminations", "made up"))).startswith(
+        "First look at the finding on false terminations. How sure"
+    )
+    assert explanation(unclear, evidence()).startswith("How sure")

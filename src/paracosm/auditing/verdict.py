@@ -277,7 +277,8 @@ def explanation(gap: Gap, evidence: Explanation) -> str:
         return f"A world can be wrong and cost nothing: {one_step_errors(evidence.baselines)}."
     blamed = lead if lead in LEARNED else culprit(gap, LEARNED)
     if blamed is None:
-        return f"How sure: these are {gap.total.n} episodes; no part's share of this gap is clear."
+        first = [f"First look at the finding on {evidence.findings[0].kind}."] if evidence.findings else []
+        return " ".join([*first, f"How sure: these are {gap.total.n} episodes; no part's share of this gap is clear."])
     sentences = [] if lead else ["To mend one part alone may widen the gap, since others work against it."]
     if blamed in evidence.causes:
         sentences.append(_when(blamed, evidence.causes[blamed]))
