@@ -1,12 +1,13 @@
 """Means over episodes with intervals that know what a return, and so a term of the gap, can be.
 
-Most returns vary from episode to episode, and what they vary by says how sure a mean is. Where half of the real
-returns are near one another (nothing was paid but a control cost, every step was survived), they do not, and the rare
-other episode decides. How far such an episode's return may be is taken from those seen: the usual return and one more of
-the known rewards, those seen and, where episodes can end, the return of one that ends at its first step. Half of the returns
-within a tenth of that range are near one another (`concentrated`), and get a betting interval in it; so does what is
-nearly the same in most episodes of a term, the difference of two returns, in the range of their differences. Where
-returns vary more, their interval is cut at what the known rewards allow in as many steps.
+Most returns vary from episode to episode, and what they vary by says how sure a mean is. Where half of the
+real returns are near one another (nothing was paid but a control cost, every step was survived), they do not, and
+the rare other episode decides. How far one rare event takes a return is known from those seen, from the usual return
+and one more of the known rewards, and, where episodes can end, from one that ends at its first step. Half of the
+returns within 4% of that range are near one another and get a betting interval: in that range, or, where no episode
+ends, so that a payment may be repeated at every step, in all that the rewards allow. So does what is nearly the same
+in most episodes of a term, the difference of two returns, in the range of their differences. Where returns vary more,
+their interval is cut at what the known rewards allow in as many steps.
 """
 
 from __future__ import annotations
@@ -22,13 +23,19 @@ from paracosm.core.estimators import bounded_mean, concentrated, mean, most_equa
 from paracosm.core.mdp import MDP, never
 from paracosm.core.records import Estimate
 
-_NEAR = 0.03  # of the range of returns: half of a term's samples nearer to one another do not tell of others
+_NEAR = 0.04  # of the range that one rare event reaches: half of the samples nearer to one another hide others
+_NEAR_TERM = 0.02  # of the same range, for terms: those of a world that is nearly right are all small
 
 
 class Span(NamedTuple):
-    """Where returns lie: those that one rare event makes of what was seen, and all that the rewards allow."""
+    """Where returns lie: those that one rare reward or end makes of what was seen, and all that the rewards allow.
+
+    `reach` is how far rare episodes go: to what one event makes, or, where no payment ends an episode so that it may
+    be repeated at every step, to what the rewards allow.
+    """
 
     rare: tuple[float, float]
+    reach: tuple[float, float]
     outer: tuple[float, float]
 
     @property
@@ -59,9 +66,9 @@ class Averages(NamedTuple):
         if self.reweighted:
             return mean(returns)
         span = self.both if imagined or not self.real.width else self.real
-        rare = _around(span.rare, returns)
-        if len(returns) > 1 and rare[0] < rare[1] and concentrated(returns, *rare):
-            return bounded_mean(returns, rare)
+        reach = _around(span.reach, returns)
+        if len(returns) > 1 and reach[0] < reach[1] and concentrated(returns, *_around(span.rare, returns), _NEAR):
+            return bounded_mean(returns, reach)
         return varied_mean(returns, bounds=_around(span.outer, returns) if span.width else None)
 
     def term(self, differences: ArrayLike, cause: str = "") -> Estimate:
@@ -76,12 +83,12 @@ class Averages(NamedTuple):
             return _as_constant(differences)
         if self.reweighted:
             return mean(differences)
-        width = self.both.width
+        width = self.both.reach[1] - self.both.reach[0]
         width = min(width, self.reward_error) if cause == "reward" else width
         low, high = _around((-width, width), differences)
         if low == high:
             return mean(differences) if not self.both.width else _as_constant(differences)
-        if _constant(differences) or (self.sparse and concentrated(differences, 0, self.both.width, _NEAR)):
+        if _constant(differences) or (self.sparse and concentrated(differences, 0, self.both.width, _NEAR_TERM)):
             return bounded_mean(differences, (low, high)) if len(differences) > 1 else mean(differences)
         return varied_mean(differences, bounds=self._of_total(differences) if cause == "total" else None)
 
@@ -129,7 +136,7 @@ def averages(
     of_both = _span(np.concatenate([real, dreamt]), every, steps, can_end=not never_ends)
     where = of_real if of_real.width else of_both
     return Averages(
-        sparse=not reweighted and len(real) > 1 and (not where.width or concentrated(real, *where.rare)),
+        sparse=not reweighted and len(real) > 1 and (not where.width or concentrated(real, *where.rare, _NEAR)),
         real=of_real,
         both=of_both,
         reward_error=float(np.ptp(every)) * steps,
@@ -148,7 +155,8 @@ def _span(returns: np.ndarray, paid: np.ndarray, steps: float, *, can_end: bool)
     high = max(float(np.max(returns)), usual + max(most, 0.0))
     if can_end:
         low, high = min(low, least, 0.0), max(high, most, 0.0)
-    return Span((max(low, outer[0]), min(high, outer[1])), outer)
+    rare = max(low, outer[0]), min(high, outer[1])
+    return Span(rare, outer if rare[0] < rare[1] and not can_end else rare, outer)
 
 
 def _around(span: tuple[float, float], samples: np.ndarray) -> tuple[float, float]:
