@@ -250,3 +250,7 @@ def test_episodes_in_which_nothing_happened_say_what_they_cannot_exclude():
     assert "the gap of +0 (0.0% of the larger return) is no more than rounding in these 20 episodes" in sentence
     assert sentence.endswith("so few cannot exclude that rarer ones make it up to 80 on average.")
     assert explanation(equal, evidence()).startswith("A world can be wrong and cost nothing")
+    unpaid = gap(dict.fromkeys(LEARNED, (0.0, np.inf)), real=0.0)
+    unpaid = dataclasses.replace(unpaid, total=estimate(0, np.inf))
+    assert "inf" not in verdict(unpaid)
+    assert "no range of returns is known, so that no size can be given" in verdict(unpaid)

@@ -153,7 +153,7 @@ def test_samples_near_one_another_in_a_known_range_do_not_exclude_rare_ones():
     values = 0.01 * np.random.default_rng(0).normal(size=20)
     assert estimators.mean(values, bounds=(-0.1, 1.1)).high > 0.17
     assert estimators.mean(values).high < 0.02
-    filling = np.random.default_rng(0).normal(0, 0.2, size=20)
+    filling = np.random.default_rng(0).normal(0, 0.3, size=20)
     found, student = estimators.mean(filling, bounds=(-1.0, 1.0)), estimators.student_mean(filling)
     assert _width(found) <= 1.6 * _width(student)
 

@@ -4,9 +4,9 @@ Most returns vary from episode to episode, and what they vary by says how sure a
 real returns are near one another (nothing was paid but a control cost, every step was survived), they do not, and
 the rare other episode decides. How far one rare event takes a return is known from those seen, from the usual return
 and one more of the known rewards, and, where episodes can end, from one that ends at its first step. Half of the
-returns within 4% of that range are near one another and get a betting interval: in that range, or, where no episode
-ends, so that a payment may be repeated at every step, in all that the rewards allow. So does what is nearly the same
-in most episodes of a term, the difference of two returns, in the range of their differences. Where returns vary more,
+returns within 5% of that range are near one another and get a betting interval: in that range, or, where no episode
+ends, so that a payment may be repeated at every step, in all that the rewards allow. So does
+a term, the difference of two returns, of which half are within 2%, in the range of their differences. Where returns vary more,
 their interval is cut at what the known rewards allow in as many steps.
 """
 
@@ -23,8 +23,7 @@ from paracosm.core.estimators import bounded_mean, concentrated, mean, most_equa
 from paracosm.core.mdp import MDP, never
 from paracosm.core.records import Estimate
 
-_NEAR = 0.04  # of the range that one rare event reaches: half of the samples nearer to one another hide others
-_NEAR_TERM = 0.02  # of the same range, for terms: those of a world that is nearly right are all small
+_NEAR_TERM = 0.02  # of the range of returns; less than for returns, since all terms of a world nearly right are small
 
 
 class Span(NamedTuple):
@@ -67,7 +66,7 @@ class Averages(NamedTuple):
             return mean(returns)
         span = self.both if imagined or not self.real.width else self.real
         reach = _around(span.reach, returns)
-        if len(returns) > 1 and reach[0] < reach[1] and concentrated(returns, *_around(span.rare, returns), _NEAR):
+        if len(returns) > 1 and reach[0] < reach[1] and concentrated(returns, *_around(span.rare, returns)):
             return bounded_mean(returns, reach)
         return varied_mean(returns, bounds=_around(span.outer, returns) if span.width else None)
 
@@ -136,7 +135,7 @@ def averages(
     of_both = _span(np.concatenate([real, dreamt]), every, steps, can_end=not never_ends)
     where = of_real if of_real.width else of_both
     return Averages(
-        sparse=not reweighted and len(real) > 1 and (not where.width or concentrated(real, *where.rare, _NEAR)),
+        sparse=not reweighted and len(real) > 1 and (not where.width or concentrated(real, *where.rare)),
         real=of_real,
         both=of_both,
         reward_error=float(np.ptp(every)) * steps,

@@ -12,7 +12,7 @@ from paracosm.core.records import Estimate
 from paracosm.core.skewed import skewed_interval, student_interval
 
 _EQUAL = 1e-12  # relative: samples that differ by less are one value
-_NEAR = 0.1  # of the range: half of the samples nearer to one another say nothing of rare others
+_NEAR = 0.05  # of the range: half of the samples nearer to one another say nothing of rare others
 
 
 def mean(samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None) -> Estimate:
