@@ -50,7 +50,7 @@ def test_the_interval_of_a_mean_is_never_narrower_than_students_nor_of_width_zer
 
 @given(samples, st.floats(-9, 9), st.sampled_from([0.125, 0.7, 8.0, -1.0, -3.0]))
 def test_the_interval_moves_with_shift_scale_and_sign(values, shift, factor):
-    if 0 < np.ptp(values) < 1e-6 or len(np.unique(values)) < len(values):
+    if np.min(np.diff(np.sort(values))) < 1e-6:
         return  # rounding decides how many are equal
     before, after = estimators.mean(values), estimators.mean(shift + factor * values)
     ends = [before.low, before.high] if factor > 0 else [before.high, before.low]

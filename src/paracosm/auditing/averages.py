@@ -5,9 +5,9 @@ real returns are near one another (nothing was paid but a control cost, every st
 the rare other episode decides. How far one rare event takes a return is known from those seen, from the usual return
 and one more of the known rewards, and, where episodes can end, from one that ends at its first step. Half of the
 returns within 5% of that range are near one another and get a betting interval: in that range, or, where no episode
-ends, so that a payment may be repeated at every step, in all that the rewards allow. So does
-a term, the difference of two returns, of which half are within 2%, in the range of their differences. Where returns vary more,
-their interval is cut at what the known rewards allow in as many steps.
+ends, so that a payment may be repeated at every step, in all that the rewards allow. So does a term, the difference of
+two returns, of which half are within 2%, in the range of their differences. Where returns vary more, their interval
+is cut at what the known rewards allow in as many steps.
 """
 
 from __future__ import annotations

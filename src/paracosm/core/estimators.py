@@ -11,7 +11,7 @@ from paracosm.core.betting import betting_interval
 from paracosm.core.records import Estimate
 from paracosm.core.skewed import skewed_interval, student_interval
 
-_EQUAL = 1e-12  # relative: samples that differ by less are one value
+_EQUAL = 1e-12  # of the largest: samples that differ by less are one value
 _NEAR = 0.05  # of the range: half of the samples nearer to one another say nothing of rare others
 
 
@@ -106,7 +106,7 @@ def student_mean(samples: ArrayLike, level: float = 0.95) -> Estimate:
 def most_equal(samples: np.ndarray) -> int:
     """How many of the samples `[n]` are one value, to rounding, at the most."""
     ordered = np.sort(samples)
-    steps = np.diff(ordered) > _EQUAL * np.abs(ordered[1:])
+    steps = np.diff(ordered) > _EQUAL * np.max(np.abs(ordered))
     edges = np.concatenate([[-1], np.flatnonzero(steps), [len(ordered) - 1]])
     return int(np.max(np.diff(edges)))
 
