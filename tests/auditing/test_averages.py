@@ -154,7 +154,10 @@ def test_a_world_that_left_all_bounds_does_not_widen_the_real_return():
 
 
 def test_reweighted_returns_have_no_known_range():
-    assert not of(np.zeros(20), PAID, reweighted=True).sparse
+    found = of(np.zeros(20), PAID, reweighted=True)
+    assert not found.sparse
+    assert found.value(PAID).high > 0.15
+    assert found.term(np.zeros(20), "termination").high == 0
 
 
 def test_one_episode_has_no_interval():

@@ -92,6 +92,8 @@ class Averages(NamedTuple):
         return varied_mean(differences, bounds=self._of_total(differences) if cause == "total" else None)
 
     def _certain(self, cause: str) -> bool:
+        if self.reweighted:
+            return True
         if cause in ("termination", "total") and not self.ends_known:
             return False
         return (cause == "termination" and self.never_ends) or not self.sparse
