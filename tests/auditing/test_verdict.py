@@ -277,3 +277,8 @@ def test_where_nothing_is_clear_a_finding_comes_first():
         "First look at the finding on false terminations. How sure"
     )
     assert explanation(unclear, evidence()).startswith("How sure")
+
+    unpaid = gap(dict.fromkeys(LEARNED, (0.0, np.inf)), real=0.0)
+    unpaid = dataclasses.replace(unpaid, total=estimate(0, np.inf))
+    assert "inf" not in verdict(unpaid)
+    assert "no range of returns is known, so that no size can be given" in verdict(unpaid)

@@ -38,6 +38,16 @@ def sparse(share: float) -> Cell:
     return Cell(f"sparse, {share:.0%} paid", lambda rng, n: (rng.random(n) < share) * 1.0, share, (0, 1))
 
 
+def trembling(share: float, spread: float) -> Cell:
+    """Paid 1 with a small probability, less a control cost that varies by `spread`, no more than four times."""
+    reach = 4 * spread
+
+    def draw(rng: np.random.Generator, n: int) -> np.ndarray:
+        return (rng.random(n) < share) + spread * np.clip(rng.normal(size=n), -4, 4)
+
+    return Cell(f"sparse, {share:.0%} paid, varying by {spread:.0%}", draw, share, (-reach, 1 + reach))
+
+
 def pole(lasts: int) -> Cell:
     """Falls at every step with probability `1 / lasts`."""
     mean = (1 - (1 - 1 / lasts) ** LIMIT) * lasts
@@ -85,6 +95,8 @@ CELLS = (
     pole(30),
     pole(100),
     pole(300),
+    trembling(0.05, 0.01),
+    trembling(0.16, 0.01),
 )
 NEIGHBOURS = (
     NORMAL,
@@ -99,6 +111,7 @@ NEIGHBOURS = (
     Cell("uniform", lambda rng, n: rng.random(n), 0.5),
     Cell("Student t, 3 degrees", lambda rng, n: rng.standard_t(3, n), 0.0),
     Cell("Poisson, mean 1", lambda rng, n: rng.poisson(1, n) * 1.0, 1.0),
+    trembling(0.05, 0.05),
     bump(0.2, 8),
     bump(0.1, 8),
 )

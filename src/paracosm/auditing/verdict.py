@@ -127,10 +127,7 @@ def _clause(gap: Gap) -> str:
     if kind == "rounding":
         return "is no more than rounding, and so is every cause" + _unpaid(gap)
     if kind == "unseen":
-        return (
-            f"is no more than rounding in these {gap.total.n} episodes, and so is every cause; so few cannot exclude"
-            f" that rarer ones make it {_reach(gap)} on average"
-        )
+        return f"is no more than rounding in these {gap.total.n} episodes, and so is every cause; {_reach(gap)}"
     if kind == "undetermined":
         return (
             "has an undetermined cause, since every interval that is beyond rounding includes zero;"
@@ -146,8 +143,11 @@ def _clause(gap: Gap) -> str:
 
 
 def _reach(gap: Gap) -> str:
-    """How large the gap may be by its interval, on either side."""
-    return f"up to {max(abs(gap.total.low), abs(gap.total.high)):.3g}"
+    """How large rarer episodes may make the gap by its interval, on either side, where a range is known."""
+    most = max(abs(gap.total.low), abs(gap.total.high))
+    if math.isinf(most):
+        return "no other return was ever seen and no range of returns is known, so that no size can be given"
+    return f"so few cannot exclude that rarer ones make it up to {most:.3g} on average"
 
 
 def _unpaid(gap: Gap) -> str:

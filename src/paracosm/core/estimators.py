@@ -11,16 +11,18 @@ from paracosm.core.betting import betting_interval
 from paracosm.core.records import Estimate
 from paracosm.core.skewed import skewed_interval, student_interval
 
-_EQUAL = 1e-12  # relative: samples that differ by less are one value
+_EQUAL = 1e-12  # of the largest: samples that differ by less are one value
+_NEAR = 0.05  # of the range: half of the samples nearer to one another say nothing of rare others
 
 
 def mean(samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None) -> Estimate:
     """Mean of independent samples `[n]` with an interval that holds on skewed and on sparse ones (docs/intervals.md).
 
-    Where one value is at least half of the samples, what matters is how often the others come: a betting interval
-    within `bounds`, or within what was seen, widened to Student's. Else an interval for skewed samples, cut at
-    `bounds`. Equal samples never give an interval of width zero: within bounds it says what n of them exclude, without
-    bounds it is infinite. `method` says which it was, and the share of the variance that the largest sample makes.
+    Within finite `bounds` rare samples decide where half of them are near one another (`concentrated`): a betting
+    interval, which holds whatever the distribution. So `bounds` should be no further than one rare event reaches.
+    Else, and where no range is known, the interval is that of `varied_mean`. Equal samples never give an interval of
+    width zero: within bounds it says what n of them exclude, without bounds it is infinite. `method` says which it
+    was, and the share of the variance that the largest sample makes.
 
     Args:
         samples: What to average, in any unit.
@@ -37,8 +39,35 @@ def mean(samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | 
     low, high = _limits(samples, bounds)
     if high - low <= _EQUAL * abs(center):
         return Estimate(center, center, center, n, "constant: the bounds are equal")
-    ends, method = _interval(samples, level, low, high)
-    return Estimate(center, min(ends[0], center), max(ends[1], center), n, f"mean, {level:.0%} {method}")
+    if concentrated(samples, low, high):
+        return bounded_mean(samples, (low, high), level)
+    return varied_mean(samples, level, bounds)
+
+
+def varied_mean(samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None) -> Estimate:
+    """Mean of independent samples `[n]` whose own spread says how sure it is: rare samples of another kind are not met.
+
+    Where one value is half of the samples, betting within what was seen, widened to Student's. Else an interval for
+    skewed samples. Either is cut at `bounds`, and a betting interval in them is taken where it is narrower.
+
+    Raises:
+        BadArgument: bounds that are not ordered.
+        BadData: if there is no sample or one is not finite, or outside the bounds.
+    """
+    samples = _samples(samples)
+    center = float(np.mean(samples))
+    (low, high), method = _interval(samples, level, *_limits(samples, bounds))
+    return Estimate(center, min(low, center), max(high, center), len(samples), f"mean, {level:.0%} {method}")
+
+
+def concentrated(samples: np.ndarray, low: float, high: float, near: float = _NEAR) -> bool:
+    """Whether half of the samples `[n]`, two at least, lie within a share `near` of a finite range `low` to `high`."""
+    if not np.isfinite(high - low):
+        return False
+    ordered, half = np.sort(samples), max(2, (len(samples) + 1) // 2)
+    if len(ordered) < half:
+        return True
+    return bool(np.min(ordered[half - 1 :] - ordered[: len(ordered) - half + 1]) <= near * (high - low))
 
 
 def bounded_mean(samples: ArrayLike, bounds: tuple[float, float], level: float = 0.95) -> Estimate:
@@ -77,7 +106,7 @@ def student_mean(samples: ArrayLike, level: float = 0.95) -> Estimate:
 def most_equal(samples: np.ndarray) -> int:
     """How many of the samples `[n]` are one value, to rounding, at the most."""
     ordered = np.sort(samples)
-    steps = np.diff(ordered) > _EQUAL * np.abs(ordered[1:])
+    steps = np.diff(ordered) > _EQUAL * np.max(np.abs(ordered))
     edges = np.concatenate([[-1], np.flatnonzero(steps), [len(ordered) - 1]])
     return int(np.max(np.diff(edges)))
 
@@ -107,19 +136,21 @@ def _limits(samples: np.ndarray, bounds: tuple[float, float] | None) -> tuple[fl
 def _interval(samples: np.ndarray, level: float, low: float, high: float) -> tuple[tuple[float, float], str]:
     """The ends, and in words how they were made."""
     n, tied = len(samples), most_equal(samples)
-    known = np.isfinite(low) and np.isfinite(high)
-    if tied == n and not known:
+    if tied == n:
         return (low, high), f"{_nothing_varies(n, level)}: no interval without bounds"
-    if known and 2 * tied >= n:
-        return betting_interval(samples, low, high, level), _betting(low, high)
-    if 2 * tied >= n:
+    if 2 * tied >= n > 2:
         seen = betting_interval(samples, float(samples.min()), float(samples.max()), level)
         student = student_interval(samples, level)
         ends = min(seen[0], student[0]), max(seen[1], student[1])
         method = "betting in the range seen"
     else:
         ends, method = skewed_interval(samples, level), "allowing for skew"
-    return (max(ends[0], low), min(ends[1], high)), f"{method}; {_largest(samples)}"
+    ends = max(ends[0], low), min(ends[1], high)
+    if np.isfinite(high - low):
+        bets = betting_interval(samples, low, high, level)
+        if bets[1] - bets[0] < ends[1] - ends[0]:
+            return bets, _betting(low, high)
+    return ends, f"{method}; {_largest(samples)}"
 
 
 def _betting(low: float, high: float) -> str:
