@@ -53,7 +53,7 @@ def unexplained(steps: Steps) -> Iterator[Finding]:
         yield Finding(
             "unexplained reward",
             "The reward needs what the state does not show: steps of different episodes with nearly the same (s, a, s')"
-            f" were paid differently, so that no model of (s, a, s') gets below an error of about {np.sqrt(floor):.3g};"
+            f" were paid differently, so that no model of (s, a, s') gets below an error of about {np.sqrt(min(floor, own)):.3g};"
             f" the learned reward's is {np.sqrt(own):.3g} (root mean square), and more labels cannot mend that.",
         )
 

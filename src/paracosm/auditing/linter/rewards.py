@@ -10,6 +10,7 @@ from scipy.optimize import isotonic_regression
 
 from paracosm.auditing.linter import asking
 from paracosm.auditing.linter.fitting import Fit, linear
+from paracosm.auditing.linter.neighbours import unexplained
 from paracosm.auditing.linter.readings import HALF, Choice, Judge, Reading
 from paracosm.auditing.linter.steps import Steps, moved
 from paracosm.auditing.onestep import OneStep
@@ -21,13 +22,14 @@ _SHIFTS = (-3, -2, -1, 1, 2, 3)
 _FACTOR = 0.05  # models of ordinary quality shrink towards the mean by a few hundredths
 _OFFSET = 0.003  # of the rewards' spread
 _CURVE = 0.02  # of the squared error: what any rising curve may leave, since it can bend to much
+_NOTHING = 0.01  # of the squared error: what a cause may leave that is named as the only one
 _FLAT = 0.1  # of the real spread: rewards that vary less stand still
 _ROUNDING = 1e-6  # of the largest reward
 _FINEST = 1e-3  # of the mean squared error
 
 
 def reward_findings(world: MDP, episodes: Trajectory, asked: OneStep, steps: Steps) -> tuple[Finding, ...]:
-    """The reading of the learned reward that explains its errors, if one does."""
+    """The reading of the learned reward that explains its errors; or that nothing can; or that it is a mean."""
     judge = _judge(steps)
     if judge is None:
         return ()
@@ -35,7 +37,7 @@ def reward_findings(world: MDP, episodes: Trajectory, asked: OneStep, steps: Ste
     choice = judge.choose(readings)
     if choice is not None:
         return (_finding(judge, choice),)
-    return tuple(_constant(episodes, asked))
+    return tuple(unexplained(steps)) or tuple(_constant(episodes, asked))  # a mean of what is hidden is no poor fit
 
 
 def _judge(steps: Steps) -> Judge | None:
@@ -63,8 +65,9 @@ def _timing(episodes: Trajectory, judge: Judge) -> Iterator[Reading]:
         )
         zero = np.median(off[inside])
         yield from informative(judge, Reading("reward timing", "timing", phrase, off[:, None] ** 2), paid)
-        shifted = Reading("reward timing", "timing", f"{phrase} {plus(zero)}", (off - zero)[:, None] ** 2, 1)
-        yield from informative(judge, shifted, paid)
+        if abs(zero) > _OFFSET * np.std(steps.reward):
+            shifted = Reading("reward timing", "timing", f"{phrase} {plus(zero)}", (off - zero)[:, None] ** 2, 1)
+            yield from informative(judge, shifted, paid)
 
 
 def informative(judge: Judge, reading: Reading, target: Float[np.ndarray, " n"]) -> Iterator[Reading]:
@@ -85,17 +88,24 @@ def _units(judge: Judge) -> Iterator[Reading]:
     offset = linear(judge, ones[:, None], steps.reward - predicted, np.zeros(1))
     if _beyond(offset, 0.0, _OFFSET * float(np.std(steps.reward))):
         (b,) = offset.parameters
-        yield from _unit(judge, "reward offset", f"{plus(b)} (it was trained on rewards {plus(-b)})", offset)
+        trained = f" (it was trained on rewards {plus(-b)})" if _all(judge, offset) else ""
+        yield from _unit(judge, "reward offset", f"{plus(b)}{trained}", offset)
     if np.ptp(predicted) <= 1e-9 * np.abs(predicted).max():
         return
     factor = linear(judge, predicted[:, None], steps.reward, np.ones(1))
     both = linear(judge, np.stack([predicted, ones], axis=1), steps.reward, np.array([1.0, 0.0]))
     if _beyond(factor, 1.0, _FACTOR):
         (c,) = factor.parameters
-        yield from _unit(judge, "reward scale", f"times {c:.4g} (it was trained on rewards divided by that)", factor)
+        trained = " (it was trained on rewards divided by that)" if _all(judge, factor) else ""
+        yield from _unit(judge, "reward scale", f"times {c:.4g}{trained}", factor)
     if _beyond(both, 1.0, _FACTOR):
         c, b = both.parameters
         yield from _unit(judge, "reward scale and offset", f"times {c:.4g} {plus(b)}", both)
+
+
+def _all(judge: Judge, fit: Fit) -> bool:
+    """Whether next to nothing is left: another weight of one term is in part a factor, too."""
+    return bool(np.mean(fit.residual**2) < _NOTHING * np.mean(judge.own.squares) + judge.floor[0])
 
 
 def _unit(judge: Judge, kind: str, change: str, fit: Fit) -> Iterator[Reading]:
