@@ -120,7 +120,8 @@ def _in_words(change: Change, fit: Fit, what: str) -> str:
             parts.append(f"{name} is left out")
             continue
         times = f"{scale[i]:.3g} {name}" if abs(scale[i] - 1) > _SAME else name
-        plus = "" if abs(offset[i]) <= _SAME * change.spread[i] else f" {'+' if offset[i] > 0 else '-'} {abs(offset[i]):.3g}"
+        sign, moved = "+" if offset[i] > 0 else "-", abs(offset[i])
+        plus = "" if moved <= _SAME * change.spread[i] else f" {sign} {moved:.3g}"
         parts.append(f"{times}{plus} in place of {name}")
     return f"it is given other {what}: {', '.join(parts[:6])}{' and so on' if len(parts) > 6 else ''}"
 

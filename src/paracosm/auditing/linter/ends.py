@@ -96,10 +96,10 @@ def _limits(world: MDP, episodes: Trajectory, ends: _Ends) -> Bool[np.ndarray, "
     at[:, step] = ends.missed[:, step]
     count, recorded = int(at.sum()), int(ends.terminated[:, step].sum())
     before = ends.terminated[:, max(step - max(step // 10, _SHORTLY), 0) : step].sum()
-    unknown = before > _SELDOM * count or not _wide(episodes, at)
-    if count < max(_LEAST_ENDS, recorded / 2) or ends.cut[:, step].any() or (step + 1 != world.spec.horizon and unknown):
+    if count < max(_LEAST_ENDS, recorded / 2) or ends.cut[:, step].any():
         return np.zeros_like(at)
-    return at
+    known = step + 1 == world.spec.horizon
+    return at & (known or (before <= _SELDOM * count and _wide(episodes, at)))
 
 
 def _as_terminations(ends: _Ends, limits: np.ndarray) -> Finding:
@@ -115,8 +115,6 @@ def _as_terminations(ends: _Ends, limits: np.ndarray) -> Finding:
 def _wide(episodes: Trajectory, missed: np.ndarray) -> bool:
     """Whether the states in which episodes end are spread about as widely as all states."""
     state = np.asarray(episodes.next_state)
-    if not missed.any():
-        return False
     everywhere = state[np.asarray(episodes.alive)].std(axis=0)
     varies = everywhere > 0
     return bool(np.any(varies)) and float(np.median(state[missed].std(axis=0)[varies] / everywhere[varies])) > _WIDE
