@@ -1,6 +1,7 @@
 """Records too short, too few or too constant to say anything: no error, no warning, and no finding by chance."""
 
 import dataclasses
+import functools
 import warnings
 
 import jax
@@ -36,8 +37,15 @@ def short(fit, count, steps, constant=""):
     return dataclasses.replace(cut, **columns)
 
 
-def worlds(fit):
+@functools.cache
+def small(kind):
+    return Fit(kind, 1, rows=300, features=20)
+
+
+@functools.cache
+def worlds(kind):
     """An honest fit, one that hardly looks at the action, and one that is far off in both parts."""
+    fit = small(kind)
     part, pay = fit.world.dynamics, fit.world.reward
     return (
         fit.world,
@@ -50,8 +58,8 @@ def worlds(fit):
 @pytest.mark.parametrize("constant", ["", "action", "state"])
 @pytest.mark.parametrize("count", [1, 2, 3, 6])
 def test_records_of_any_size_are_linted_without_an_error_or_a_warning(kind, constant, count):
-    fit = Fit(kind, 1, rows=300, features=20)
-    for world in worlds(fit):
+    fit = small(kind)
+    for world in worlds(kind):
         for steps in (1, 2, 5, 40):
             episodes = short(fit, count, steps, constant)
             asked = fit.asked(world, episodes)
@@ -66,7 +74,7 @@ def test_records_of_any_size_are_linted_without_an_error_or_a_warning(kind, cons
 @pytest.mark.parametrize(("count", "steps"), [(6, 40), (3, 60), (1, 20), (1, 2), (6, 1), (12, 5)])
 def test_blocks_are_parts_of_the_length_lived(count, steps):
     """Numbered without a gap; at least two wherever there are two steps."""
-    fit = Fit("pendulum", 1, rows=300, features=20)
+    fit = small("pendulum")
     episodes = short(fit, count, steps)
     sample = sampled(fit.world, episodes, fit.asked(fit.world, episodes))
     blocks = np.unique(sample.block)

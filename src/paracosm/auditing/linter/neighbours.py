@@ -14,14 +14,15 @@ from paracosm.core.records import Finding
 
 _MOST_DIMENSIONS, _VARIANCE = 10, 0.999  # beyond so many no step has near neighbours
 _SHARE = 0.1  # of the rewards' deviation: smaller errors are a matter of fit
-_FLOOR = (0.5, 1.6)  # of the learned reward's squared error; above 1 by the chance of few episodes
+_FLOOR = (0.5, 2.5)  # of the learned reward's squared error; above 1 by the chance of few episodes
 _PREDICTED = 0.6  # neighbours' errors may not explain more of a step's own than leaves so much of it
 _DENSER = 1.5  # a floor does not fall so far when the neighbours are twice as many
 _CLOSEST, _WRONG = (
     0.1,
     0.1,
-)  # of an episode's steps that err: those with the nearest neighbour; of the mean squared error
-_STILL = 0.4  # of the squared error: what the closest pairs differ by, unless they are paid by what they share
+)  # of a block's steps that err: those with the nearest neighbour; of the mean squared error
+_NEAREST = 0.3  # of the pairs of blocks
+_STILL = 0.3  # of the squared error: what the closest pairs differ by, unless they are paid by what they share
 _MANY = 4000  # steps among which pairs are sought
 _FEW, _MOST = 0.05, 0.6  # an error that so few steps hold most of is an event that was missed
 
@@ -70,20 +71,28 @@ def unexplained(steps: Steps, all_steps: Callable[[int], Steps]) -> Iterator[Fin
 
 
 def _closest(steps: Steps) -> float:
-    """Half the squared difference of the closest pairs' rewards, as a share of the squared error; 0 without pairs."""
+    """Half the squared difference of the closest pairs' rewards, as a share of the squared error; 0 without pairs.
+
+    The closest steps of two blocks, of the pairs of blocks that come closest: no two episodes that run alike are all.
+    """
     points, square = _coordinates(steps), (steps.predicted - steps.reward) ** 2
     errs = square > _WRONG * square.mean()
-    if points is None or len(np.unique(steps.block)) < 2 or not errs.any():
+    blocks = np.unique(steps.block)
+    if points is None or len(blocks) < 2 or not errs.any():
         return 0.0
-    first, second = [], []
-    for block in np.unique(steps.block[errs]):  # so that no two episodes that run alike are all the pairs
-        inside, outside = np.flatnonzero(errs & (steps.block == block)), np.flatnonzero(steps.block != block)
-        distance, nearest = KDTree(points[outside]).query(points[inside])
-        close = distance <= np.quantile(distance, _CLOSEST)
-        first.append(inside[close])
-        second.append(outside[nearest[close]])
-    rows, pair = np.concatenate(first), np.concatenate(second)
-    return float(np.mean((steps.reward[rows] - steps.reward[pair]) ** 2) / 2 / np.mean(square[rows]))
+    pairs = []
+    for block in blocks:
+        inside = np.flatnonzero(steps.block == block)
+        tree = KDTree(points[inside])
+        for rival in np.setdiff1d(steps.block[errs], [block]):
+            rows = np.flatnonzero(errs & (steps.block == rival))
+            distance, nearest = tree.query(points[rows])
+            close = distance <= np.quantile(distance, _CLOSEST)
+            apart = steps.reward[rows[close]] - steps.reward[inside[np.asarray(nearest)[close]]]
+            pairs.append((distance[close].mean(), np.mean(apart**2) / 2, square[rows[close]].mean()))
+    away, apart, wrong = np.array(pairs).T
+    near = away <= np.quantile(away, _NEAREST)
+    return float(apart[near].mean() / wrong[near].mean())
 
 
 def _coordinates(steps: Steps) -> Float[np.ndarray, "n d"] | None:

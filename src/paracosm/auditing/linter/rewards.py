@@ -35,8 +35,8 @@ def reward_findings(world: MDP, episodes: Trajectory, asked: OneStep, steps: Ste
     judge = _judge(steps)
     if judge is None:
         return ()
-    readings = [*_timing(episodes, judge), *_units(judge), *_curves(judge), *_lossy(judge), *_arguments(world, judge)]
-    choice = judge.choose(readings)
+    readings = [*_timing(episodes, judge), *_units(judge), *_curves(judge), *_arguments(world, judge)]
+    choice = judge.choose(readings) or judge.choose([*_lossy(judge)])  # in the learned reward's unit, so no rivals
     if choice is not None:
         return (_finding(judge, choice),)
     hidden = unexplained(steps, lambda most: sampled(world, episodes, asked, most))

@@ -49,7 +49,7 @@ def sampled(world: MDP, episodes: Trajectory, asked: OneStep, most: int = MOST_S
     row = _even(cell, most)
     block = np.unique(_blocks(episode, time)[row], return_inverse=True)[1]
     sample = (state, action, after, reward, predicted, episode, time, cell)
-    return Steps(*(column[row] for column in sample), block)
+    return Steps(*[column[row] for column in sample], block=block)
 
 
 def standardised(values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
