@@ -54,8 +54,17 @@ def worlds(kind):
     )
 
 
-@pytest.mark.parametrize("kind", ["pendulum", "discrete"])
-@pytest.mark.parametrize("constant", ["", "action", "state"])
+@pytest.mark.parametrize(
+    ("kind", "constant"),
+    [
+        ("pendulum", ""),
+        ("pendulum", "state"),
+        ("discrete", "action"),
+        pytest.param("pendulum", "action", marks=pytest.mark.full),
+        pytest.param("discrete", "", marks=pytest.mark.full),
+        pytest.param("discrete", "state", marks=pytest.mark.full),
+    ],
+)
 @pytest.mark.parametrize("count", [1, 2, 3, 6])
 def test_records_of_any_size_are_linted_without_an_error_or_a_warning(kind, constant, count):
     fit = small(kind)

@@ -17,10 +17,8 @@ _SHARE = 0.1  # of the rewards' deviation: smaller errors are a matter of fit
 _FLOOR = (0.5, 2.5)  # of the learned reward's squared error; above 1 by the chance of few episodes
 _PREDICTED = 0.6  # neighbours' errors may not explain more of a step's own than leaves so much of it
 _DENSER = 1.5  # a floor does not fall so far when the neighbours are twice as many
-_CLOSEST, _WRONG = (
-    0.1,
-    0.1,
-)  # of a block's steps that err: those with the nearest neighbour; of the mean squared error
+_CLOSEST = 0.02  # of a block's steps that err: those with the nearest neighbour in another block
+_WRONG = 0.1  # of the mean squared error: steps that err less say nothing
 _NEAREST = 0.3  # of the pairs of blocks
 _STILL = 0.3  # of the squared error: what the closest pairs differ by, unless they are paid by what they share
 _MANY = 4000  # steps among which pairs are sought
