@@ -88,6 +88,45 @@ def test_time_limits_beside_real_ends_that_the_world_knows():
     assert record.kinds(record.episodes.terminated, terminated=flags, truncated=NONE) == ["time limits as terminations"]
 
 
+@pytest.mark.parametrize("horizon", [HORIZON, 10 * HORIZON])
+@pytest.mark.parametrize("falls", [1, 2, 4, 12])
+def test_time_limits_beside_falls_for_which_there_is_no_rule(falls, horizon):
+    """Some episodes fall on the way, the others reach the limit: two causes, the second from three falls on."""
+    record = Record(time_limit)
+    over, alive = record.episodes.terminated.copy(), record.episodes.alive.copy()
+    for episode in range(falls):
+        alive[episode, 30 + episode :] = over[episode] = False
+        over[episode, 29 + episode] = True
+    world = dataclasses.replace(WORLD, spec=dataclasses.replace(SPEC, horizon=horizon))
+    kinds = record.kinds(NONE, world, terminated=over, truncated=NONE, alive=alive)
+    assert kinds == ["time limits as terminations"] + (["missed terminations"] if falls >= 3 else [])
+    assert record.findings[0].sentence.startswith(f"{EPISODES - falls} of the {EPISODES} recorded")
+    if falls >= 3:
+        assert f"where {falls} of the {falls} real" in record.findings[1].sentence
+        assert f"at steps 30 to {29 + falls}:" in record.findings[1].sentence
+
+
+def test_falls_that_pile_up_at_the_latest_step_are_no_time_limit():
+    """All fall within a few steps, on both sides, and a third at the last of these."""
+    record = Record(time_limit)
+    last = 17 + np.arange(EPISODES) % 3
+    over = np.arange(HORIZON) == last[:, None]
+    alive = np.arange(HORIZON) <= last[:, None]
+    assert record.kinds(NONE, terminated=over, truncated=NONE, alive=alive) == ["missed terminations"]
+
+
+def test_real_ends_at_the_horizon_beside_cuts_are_no_time_limit():
+    record = Record(time_limit)
+    over = record.episodes.terminated.copy()
+    over[4:] = False
+    over[12:, 20] = True
+    alive = record.episodes.alive.copy()
+    alive[12:, 21:] = False
+    cut = np.zeros_like(over)
+    cut[4:12, -1] = True
+    assert record.kinds(NONE, terminated=over, truncated=cut, alive=alive) == ["missed terminations"]
+
+
 def test_an_end_after_a_number_of_steps_that_the_world_knows_has_no_finding():
     record = Record(time_limit)
     assert record.kinds(record.episodes.terminated) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from paracosm.auditing.linter.dynamics import dynamics_findings
 from paracosm.auditing.linter.ends import end_findings
-from paracosm.auditing.linter.neighbours import unexplained
 from paracosm.auditing.linter.rewards import reward_findings
 from paracosm.auditing.linter.steps import sampled
 from paracosm.auditing.onestep import OneStep
@@ -17,10 +16,8 @@ from paracosm.core.types import PRNGKey
 def lint(world: MDP, episodes: Trajectory, asked: OneStep, key: PRNGKey) -> tuple[Finding, ...]:
     """Findings about `world` from its answers at the steps of real `episodes`."""
     steps = sampled(world, episodes, asked)
-    rewards = reward_findings(world, episodes, asked, steps)
     return (
-        *rewards,
-        *(() if rewards else unexplained(steps)),
+        *reward_findings(world, episodes, asked, steps),
         *end_findings(world, episodes, asked),
         *dynamics_findings(world, steps, key),
     )

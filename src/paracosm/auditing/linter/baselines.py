@@ -26,7 +26,7 @@ def blind(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[
     """Next states that are no worse with the actions of other steps, though the errors go with the action."""
     steps = judge.steps
     order = np.random.default_rng(_SHUFFLE).permutation(len(steps.action))
-    if not np.any(steps.action[order] != steps.action):
+    if len(np.unique(steps.block)) < 2 or not np.any(steps.action[order] != steps.action):
         return
     plain, answer = (
         asking.next_states(world, steps.state, action, key, len(order))

@@ -21,6 +21,7 @@ _ACTION_FACTORS = (-1.0, 0.0, 0.5, 2.0)
 _STATE_FACTORS = (-1.0, 180 / np.pi, np.pi / 180)
 _LEFT = Most(0.6, 1.0)  # of the sum nothing is asked: walls and contacts make outliers that no reading mends
 _MARGIN = {"action": 0.05, "state": 0.2}  # of a factor, or of the spread: models of ordinary quality are as far off
+_SAME = 5e-3  # of a factor, or of the spread: too little to be worth a word
 _LEFT_OUT = 0.05  # a factor of actions that is as good as none
 _MOST_STATES = 32  # components whose units are fitted
 _MOST_ORDERS = 4  # choices all of whose orders are tried
@@ -118,8 +119,9 @@ def _in_words(change: Change, fit: Fit, what: str) -> str:
         if abs(scale[i]) < _LEFT_OUT and what == "actions":
             parts.append(f"{name} is left out")
             continue
-        times = f"{scale[i]:.3g} {name}" if fit.parameters[i] != 1 else name
-        plus = "" if offset[i] == 0 else f" {'+' if offset[i] > 0 else '-'} {abs(offset[i]):.3g}"
+        times = f"{scale[i]:.3g} {name}" if abs(scale[i] - 1) > _SAME else name
+        sign, moved = "+" if offset[i] > 0 else "-", abs(offset[i])
+        plus = "" if moved <= _SAME * change.spread[i] else f" {sign} {moved:.3g}"
         parts.append(f"{times}{plus} in place of {name}")
     return f"it is given other {what}: {', '.join(parts[:6])}{' and so on' if len(parts) > 6 else ''}"
 

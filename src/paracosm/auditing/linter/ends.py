@@ -14,6 +14,7 @@ from paracosm.core.mdp import MDP
 from paracosm.core.records import Finding
 
 _LEAST_ENDS, _MISSED, _FALSE = 3, 0.9, 0.2  # a rule that is only inaccurate is no finding
+_SHORTLY, _SELDOM = 3, 0.1  # steps before a limit, at the least; ends there for one at the limit
 _WIDE = 0.3  # of the states' spread: end states that vary so much share nothing but the clock
 _FAR, _USUAL = 5.0, 99.0  # times that percentile of the one-step errors: a recorded next state that no step reached
 _SAME = 1e-5  # scaled states: equal but for rounding
@@ -37,6 +38,11 @@ class _Ends(NamedTuple):
         """Steps after which the episode went on."""
         return self.alive & ~self.terminated & ~self.cut
 
+    @property
+    def false_share(self) -> float:
+        """Share of the steps after which the episode went on at which the world ends; 0 if there are none."""
+        return float(self.predicted[self.elsewhere].mean()) if self.elsewhere.any() else 0.0
+
 
 def end_findings(world: MDP, episodes: Trajectory, asked: OneStep) -> Iterator[Finding]:
     """What is wrong with ends: each cause is said where its own signature holds and none that explains it better."""
@@ -44,11 +50,12 @@ def end_findings(world: MDP, episodes: Trajectory, asked: OneStep) -> Iterator[F
     flags = (episodes.terminated, episodes.truncated, asked.real.ended)
     ends = _Ends(alive, *(np.asarray(flag, bool) & alive for flag in flags))
     resets = list(_resets(world, episodes, asked, ends))
-    limits = list(_limits(world, episodes, ends))
+    limits = _limits(world, episodes, ends)
     yield from resets
-    yield from limits
-    if not (resets or limits):
-        yield from _missing(ends)
+    if limits.any():
+        yield _as_terminations(ends, limits)
+    if not resets:
+        yield from _missing(ends._replace(terminated=ends.terminated & ~limits, cut=ends.cut | limits))
     yield from _cuts(ends)
     yield from _false(ends)
 
@@ -78,20 +85,29 @@ def _resets(world: MDP, episodes: Trajectory, asked: OneStep, ends: _Ends) -> It
         )
 
 
-def _limits(world: MDP, episodes: Trajectory, ends: _Ends) -> Iterator[Finding]:
-    """Terminations that the world misses and that all fall on one step, where no state could say so."""
-    count = int(ends.missed.sum())
-    times = np.nonzero(ends.missed)[1]
-    if count < _LEAST_ENDS or len(set(times.tolist())) > 1:
-        return
-    step = int(times[0])
-    recorded = int(ends.terminated[:, step].sum())
-    longer = step + 1 < ends.alive.shape[1] and ends.alive[:, step + 1].any()
-    if longer or count < recorded / 2 or not (step + 1 == world.spec.horizon or _wide(episodes, ends.missed)):
-        return
-    yield Finding(
+def _limits(world: MDP, episodes: Trajectory, ends: _Ends) -> Bool[np.ndarray, "episode time"]:
+    """Terminations that the world misses on the last step of the longest episodes, where no state could say so.
+
+    A time limit leaves no episode at that step that was only cut. The limit is the horizon; or, where it is not known,
+    the end states are as wide as any, and hardly an episode ends shortly before, as it would by a rule.
+    """
+    step = int(np.flatnonzero(ends.alive.any(axis=0)).max(initial=0))
+    at = np.zeros_like(ends.missed)
+    at[:, step] = ends.missed[:, step]
+    count, recorded = int(at.sum()), int(ends.terminated[:, step].sum())
+    before = ends.terminated[:, max(step - max(step // 10, _SHORTLY), 0) : step].sum()
+    if count < max(_LEAST_ENDS, recorded / 2) or ends.cut[:, step].any():
+        return np.zeros_like(at)
+    known = step + 1 == world.spec.horizon
+    return at & (known or (before <= _SELDOM * count and _wide(episodes, at)))
+
+
+def _as_terminations(ends: _Ends, limits: np.ndarray) -> Finding:
+    count, missed, step = int(limits.sum()), int(ends.missed.sum()), int(np.nonzero(limits)[1][0])
+    share = f"All {count}" if count == missed else f"{count} of the {missed}"
+    return Finding(
         "time limits as terminations",
-        f"All {count} recorded terminations that the world does not share fall on step {step + 1}, the last of the"
+        f"{share} recorded terminations that the world does not share fall on step {step + 1}, the last of the"
         " longest episodes: these look like time limits, which are truncations and no ends.",
     )
 
@@ -107,7 +123,7 @@ def _wide(episodes: Trajectory, missed: np.ndarray) -> bool:
 def _missing(ends: _Ends) -> Iterator[Finding]:
     """Terminations at many steps at which the world goes on."""
     count, recorded = int(ends.missed.sum()), int(ends.terminated.sum())
-    if count < max(_MISSED * recorded, _LEAST_ENDS) or ends.predicted[ends.elsewhere].mean() > _MISSED:
+    if count < max(_MISSED * recorded, _LEAST_ENDS) or ends.false_share > _MISSED:
         return
     times = np.nonzero(ends.terminated)[1] + 1
     early = np.zeros_like(ends.predicted)
@@ -130,7 +146,7 @@ def _missing(ends: _Ends) -> Iterator[Finding]:
 def _cuts(ends: _Ends) -> Iterator[Finding]:
     """Truncations at which the world ends, though it does not end everywhere."""
     taken, cut = int((ends.cut & ends.predicted).sum()), int(ends.cut.sum())
-    if taken < max(_MISSED * cut, _LEAST_ENDS) or ends.predicted[ends.elsewhere].mean() > _FALSE:
+    if taken < max(_MISSED * cut, _LEAST_ENDS) or ends.false_share > _FALSE:
         return
     where = "time limit" if ends.alive[ends.cut.any(axis=1)].all() else "cut"
     yield Finding(

@@ -126,10 +126,12 @@ class Judge(NamedTuple):
         simpler = [r for r in able if r.parameters < best.parameters and self._sum(r, best).mean < _SIMPLER]
         best = min(simpler, key=lambda r: (r.parameters, score[id(r)]), default=best)
         rivals = [r for r in able if r.family != best.family and not r.silent and self._close(r, best)]
-        return Choice(best, tuple(rivals))
+        rivals.sort(key=lambda r: (r.parameters, score[id(r)]))
+        families = {rival.family: rival for rival in reversed(rivals)}  # the simplest of a family
+        return Choice(best, tuple(families.values()))
 
     def _sum(self, reading: Reading, rival: Reading) -> Interval:
-        """Of sparse errors the summed ones are the evidence, since most regions have none."""
+        """Mean over cells of `log(mse / rival's mse)`, summed over outputs."""
         return self.everywhere(reading, rival)[-1]
 
     def _close(self, reading: Reading, best: Reading) -> bool:

@@ -47,9 +47,9 @@ def sampled(world: MDP, episodes: Trajectory, asked: OneStep, most: int = MOST_S
     spread = [standardised(part) for part in (state, encoded, after - state, reward[:, None], predicted[:, None])]
     cell = clusters(np.concatenate(spread, axis=1), _CELLS)
     row = _even(cell, most)
-    blocks = _blocks(episode, time, alive.shape)
-    sample = (state, action, after, reward, predicted, episode, time, cell, blocks)
-    return Steps(*(column[row] for column in sample))
+    block = np.unique(_blocks(episode, time)[row], return_inverse=True)[1]
+    sample = (state, action, after, reward, predicted, episode, time, cell)
+    return Steps(*[column[row] for column in sample], block=block)
 
 
 def standardised(values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
@@ -94,11 +94,14 @@ def _even(cell: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " rows"]:
     return np.sort(np.concatenate(taken))
 
 
-def _blocks(episode: np.ndarray, time: np.ndarray, shape: tuple[int, ...]) -> Int[np.ndarray, " n"]:
-    """Episodes; groups of them where there are many, parts of them where there are fewer than eight."""
-    parts = -(-_LEAST_BLOCKS // shape[0])
-    block = episode * parts + np.minimum(time * parts // shape[1], parts - 1)
-    return block * min(_MOST_BLOCKS, shape[0] * parts) // (shape[0] * parts)
+def _blocks(episode: Int[np.ndarray, " n"], time: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Episodes; groups of them where there are many, parts of their own lengths where there are fewer than eight."""
+    count = int(episode.max()) + 1
+    parts = -(-_LEAST_BLOCKS // count)
+    length = np.zeros(count, int)
+    np.maximum.at(length, episode, time + 1)
+    block = episode * parts + time * parts // length[episode]
+    return block * min(_MOST_BLOCKS, count * parts) // (count * parts)
 
 
 def moved(
