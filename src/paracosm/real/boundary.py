@@ -45,12 +45,21 @@ class Fault(NamedTuple):
         return f"{head}; {self.needed}." if self.needed else f"{head}."
 
 
+STOPPED = Fault("was stopped with Ctrl-C")  # no fault of the environment: whoever plays raises KeyboardInterrupt
+
+
 class Misbehaved(Exception):
     """An environment did what it must not; `fault` says what."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(*fault)
         self.fault = fault
+
+
+def demand_going(fault: Fault) -> None:
+    """Raise KeyboardInterrupt where Ctrl-C stopped what was played."""
+    if fault == STOPPED:
+        raise KeyboardInterrupt
 
 
 def reset(env: Any, seed: int, size: int) -> np.ndarray:

@@ -26,6 +26,7 @@ from paracosm.real.source import (
     BadStep,
     Collection,
     Evaluation,
+    Interrupted,
     Progress,
     Source,
     ordered,
@@ -91,7 +92,10 @@ class HostSource(Source):
         with open_lanes(self._factory, count, self.state_size, asked.workers) as lanes:
             working = _Working(self, lanes, asked)
             while working.left:
-                working.tick(act)
+                try:
+                    working.tick(act)
+                except KeyboardInterrupt as error:
+                    raise Interrupted(working.partial()) from error
                 progress(asked.steps - working.left, asked.steps)
         return working.dataset()
 
@@ -145,6 +149,7 @@ class HostSource(Source):
 
     def _demand(self, answers: Answers, which: np.ndarray, place: str) -> Answers:
         for row, fault in answers.faults.items():
+            boundary.demand_going(fault)
             raise checks.BadData(fault.sentence(self.name, f"{place} evaluation episode {which[row]}"))
         return answers
 
@@ -194,6 +199,10 @@ class _Working:
         rows = Dataset(state, action, next_state, reward, *ends, episode, time, bought, bought.copy())
         return rows if self._before is None else ordered(stack([self._before, rows]))
 
+    def partial(self) -> Dataset | None:
+        """The steps of this collection so far, None if there are none."""
+        return self.dataset() if any(len(rows[0]) for rows in self._rows) else self._before
+
     def _begin(self, lanes: np.ndarray) -> None:
         if not lanes.size:
             return
@@ -207,11 +216,9 @@ class _Working:
     def _stop_at(self, faults: dict[int, Fault], lanes: np.ndarray, place: str) -> None:
         """Stop at the first fault, if there is one, with what was recorded until then."""
         for row, fault in faults.items():
+            boundary.demand_going(fault)
             where = place.format(time=self._time[lanes[row]], episode=self._episode[lanes[row]])
-            raise BadStep(fault.sentence(self._source.name, where), self._partial())
-
-    def _partial(self) -> Dataset | None:
-        return self.dataset() if any(len(rows[0]) for rows in self._rows) else self._before
+            raise BadStep(fault.sentence(self._source.name, where), self.partial())
 
 
 class _Random:
