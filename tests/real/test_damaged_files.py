@@ -214,6 +214,7 @@ REFUSED = {
     "cut in between": (at("truncated", 1, True), "truncated is true in row 1; episode 0 goes on after it"),
     "state NaN": (at("state", 8, np.nan), r"state is \[nan nan\] in row 8"),
     "state beyond 32 bits": (at("state", 8, 1e300, float), r"state is .* in row 8; .* 32 bits"),
+    "label beyond 32 bits": (at("reward", 3, -1e39), r"reward is -1e\+39 in row 3; .* in 32 bits"),
     "label NaN": (at("reward", 3, np.nan), "reward is nan in row 3"),
     "action infinite": (at("action", 3, np.inf), r"action is \[inf\] in row 3"),
     "action negative": (rewritten(lambda d: {"action": np.arange(40) - 3}), "action is -3 in row 0; a whole number"),

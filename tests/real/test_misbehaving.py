@@ -211,6 +211,7 @@ REFUSED = {
     "observation of shape (1, 2)": (stepping(entry(0, lambda o: o[None])), rf"shape \(1, 2\).*{SHAPE}"),
     "observation ragged": (stepping(entry(0, lambda o: [[1], [1, 2]])), f"gave the observation a list .*{SHAPE}"),
     "observation too large": (stepping(entry(0, lambda o: o * 1e300)), "must be finite"),
+    "reward beyond 32 bits": (stepping(entry(1, lambda r: -1e39)), r"gave the reward -1e\+39 .*; at most 3e\+38 in size"),
     "reward of shape (2,)": (stepping(entry(1, lambda r: np.ones(2))), r"reward a ndarray of shape \(2,\).*one number"),
     "reward None": (stepping(entry(1, lambda r: None)), "gave the reward None on its first step; one number is"),
     "reward text": (stepping(entry(1, str)), "gave the reward '.*; one number is needed"),
