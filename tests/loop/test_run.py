@@ -274,7 +274,6 @@ def test_a_run_goes_on_from_the_steps_before_ctrl_c(tmp_path, monkeypatch, capsy
     monkeypatch.setenv("FAILING_WHILE", str(plug))
     plug.touch()
     monkeypatch.setattr(small.Stopped, "total", -1)  # the step of the first look
-    monkeypatch.setattr("paracosm.real.gymnasium.ignores_seed", lambda *_: False)
     arguments = ["run", env, "--out", str(out), "--horizon=20", "--transitions=200", "--episodes=2"]
     assert main(arguments) == 130
     assert "what was finished is kept" in capsys.readouterr().err

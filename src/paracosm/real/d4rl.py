@@ -121,8 +121,8 @@ def _demand_cut_at_limit(state: np.ndarray, terminated: np.ndarray, stops: np.nd
     same = int((cut == limit).sum())
     if 0 < past.size <= max(1, same // 3):
         raise checks.BadData(
-            f"{where}: the episode of row {past[0]} goes on past step {limit}, at which timeouts cut {same} others; mark"
-            " in timeouts where it was cut, or give next_observations."
+            f"{where}: the episode of row {past[0]} goes on past step {limit}, at which timeouts cut {same} others;"
+            " mark in timeouts where it was cut, or give next_observations."
         )
 
 

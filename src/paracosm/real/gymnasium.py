@@ -20,7 +20,7 @@ from paracosm.core.policy import Policy, modes, samples
 from paracosm.core.types import Array, PRNGKey
 from paracosm.real import boundary, spaces
 from paracosm.real.boundary import Fault
-from paracosm.real.seeding import demand_working, ignores_seed
+from paracosm.real.seeding import demand_working, repeats
 from paracosm.real.source import (
     Acting,
     BadStep,
@@ -39,7 +39,7 @@ from paracosm.real.workers import Answers, Lanes, Rows, open_lanes
 
 Act = Callable[[np.ndarray, np.ndarray, np.ndarray], Any]  # (states, episodes, times) -> actions, a lane a row
 
-_LOOK = 10  # steps of the first look
+_LOOK = 300  # most steps of the first look at whether an episode repeats
 
 _START, _ACTIONS = 0, 1  # what an episode's random numbers are for
 
@@ -71,16 +71,33 @@ class HostSource(Source):
             limit = spaces.limit(env)
             self.limit, self.horizon = spaces.playable(limit), spaces.horizon(name, limit, horizon)
             self._type, self._first = acted.dtype, int(getattr(acted, "start", 0))
-            actions = self._typed(_Random(self.action, _LOOK, 0).draw(0))
-            demand_working(name, env, actions[0], self.state_size)
-            if ignores_seed(env, actions, self.state_size):
-                self.remarks = (
-                    f"{name} does not repeat an episode from the same seed and actions; its numbers cannot be had"
-                    " again, and --workers may change them.",
-                )
+            demand_working(name, env, self._look(1)[0], self.state_size)
+            self._of_limits = spaces.remarks(name, env)
         finally:
             with contextlib.suppress(Exception, SystemExit):
                 env.close()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Where its time limits differ, and whether an episode repeats: two copies play one, which is not counted.
+
+        They play when this is first read: steps that were collected by then are safe from whatever happens to them.
+        """
+        return self._remarks
+
+    @functools.cached_property
+    def _remarks(self) -> tuple[str, ...]:
+        if repeats(self._factory, self._look(min(_LOOK, self.horizon)), self.state_size):
+            return self._of_limits
+        return (
+            *self._of_limits,
+            f"{self.name} does not repeat an episode from the same seed and actions; its numbers cannot be had"
+            " again, and --workers may change them.",
+        )
+
+    def _look(self, steps: int) -> Any:
+        """Actions of a first look."""
+        return self._typed(_Random(self.action, steps, 0).draw(0))
 
     def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
         return Spec(self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon)

@@ -76,7 +76,6 @@ class Source(abc.ABC):
         horizon: steps in a full episode.
         limit: the environment's own time limit in steps, None if it has none.
         steps: real steps taken since this object was made, evaluation included.
-        remarks: sentences on what its user must know, such as that it ignores its seed.
     """
 
     name: str
@@ -85,7 +84,11 @@ class Source(abc.ABC):
     horizon: int
     limit: int | None
     steps: int
-    remarks: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences on what its user must know, such as that it ignores its seed."""
+        return ()
 
     def spec(self, data: Dataset) -> Spec:
         """What is fixed about the task; its state scale is that of the bought rows of the first collection, `data`.
