@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 
 import gymnasium
 import numpy as np
@@ -79,6 +80,18 @@ class Interrupted(Faulty):
         self.taken += 1
         if self.taken >= 15 and os.path.exists(os.environ["FAILING_WHILE"]):
             raise OSError("the arm is unplugged")
+        return np.float32(action), float(-(action[0] ** 2)), False, False, {}
+
+
+class Stopped(Interrupted):
+    """Ctrl-C comes during the 150th step of all copies while a file is there."""
+
+    total = 0
+
+    def step(self, action):
+        Stopped.total += 1
+        if Stopped.total >= 150 and os.path.exists(os.environ["FAILING_WHILE"]):
+            signal.raise_signal(signal.SIGINT)
         return np.float32(action), float(-(action[0] ** 2)), False, False, {}
 
 

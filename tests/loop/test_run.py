@@ -14,6 +14,7 @@ import pytest
 
 import paracosm
 from paracosm.auditing.plausibility import RECORDED
+from paracosm.cli.main import main
 from paracosm.core import checks
 from paracosm.core.files import Unwritten
 from paracosm.core.records import Diagnosis
@@ -266,6 +267,29 @@ def test_a_run_goes_on_from_the_steps_before_its_environment_failed(tmp_path, mo
     assert bought.real_steps == 200
     assert not (out / "data/partial.npz").exists()
     assert paracosm.load(out, trust=True).source().horizon == 20
+
+
+def test_a_run_goes_on_from_the_steps_before_ctrl_c(tmp_path, monkeypatch, capsys):
+    plug, out, env = tmp_path / "unplugged", tmp_path / "run", f"{SMALL}:Stopped"
+    monkeypatch.setenv("FAILING_WHILE", str(plug))
+    plug.touch()
+    monkeypatch.setattr(small.Stopped, "total", -1)  # the step of the first look
+    arguments = ["run", env, "--out", str(out), "--horizon=20", "--transitions=200", "--episodes=2"]
+    assert main(arguments) == 130
+    assert "what was finished is kept" in capsys.readouterr().err
+    partial = datasets.load(out / "data/partial.npz")
+    assert partial.real_steps == 149
+    plug.unlink()
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("paracosm.loop.run.learn", stop)
+    assert main([*arguments, "--resume"]) == 130
+    bought = datasets.load(out / "data/round-0.npz")
+    assert bought.real_steps == 200
+    places = set(zip(bought.episode, bought.time, bought.state[:, 0], strict=True))
+    assert places.issuperset(zip(partial.episode, partial.time, partial.state[:, 0], strict=True))
 
 
 @pytest.mark.full

@@ -214,6 +214,7 @@ REFUSED = {
     "cut in between": (at("truncated", 1, True), "truncated is true in row 1; episode 0 goes on after it"),
     "state NaN": (at("state", 8, np.nan), r"state is \[nan nan\] in row 8"),
     "state beyond 32 bits": (at("state", 8, 1e300, float), r"state is .* in row 8; .* 32 bits"),
+    "label beyond 32 bits": (at("reward", 3, -1e39), r"reward is -1e\+39 in row 3; .* in 32 bits"),
     "label NaN": (at("reward", 3, np.nan), "reward is nan in row 3"),
     "action infinite": (at("action", 3, np.inf), r"action is \[inf\] in row 3"),
     "action negative": (rewritten(lambda d: {"action": np.arange(40) - 3}), "action is -3 in row 0; a whole number"),
@@ -276,6 +277,35 @@ def test_episodes_joined_without_their_cuts_are_refused_and_a_long_one_is_not(fo
     assert load(as_d4rl(none, drop=["next_observations"])(rows)).real_steps == 999
 
 
+def without_cut(data, number):
+    """Pendulum's episodes as D4RL's columns without next observations, the `number`-th cut not marked."""
+    cuts = np.flatnonzero(data.truncated)
+    return lambda d: data.truncated & (np.arange(len(data.state)) != (cuts[number] if number is not None else -1))
+
+
+@pytest.mark.parametrize("steps", [3200, 4000])
+def test_an_episode_without_its_time_limit_is_refused_and_complete_ones_are_not(folder, steps):
+    data = collect("Pendulum-v1", steps, seed=1)  # 16 episodes of 200 steps, or these and 8 of 100
+    cuts = len(np.flatnonzero(data.truncated))
+    for number in (None, *range(0, 15, 3)):
+        Path("case.hdf5").unlink(missing_ok=True)
+        where = as_d4rl({"timeouts": without_cut(data, number)}, drop=["next_observations"])(data)
+        if number is None:
+            assert load(where).real_steps == steps - cuts
+            continue
+        with pytest.raises(checks.BadData, match=r"goes on past step 200, at which timeouts cut \d+ others; mark in"):
+            load(where)
+
+
+def test_cuts_that_no_flag_marks_are_a_warning(folder, sound):
+    data = sound[1]
+    torn = dataclasses.replace(data, next_state=data.next_state.copy())
+    row = int(np.flatnonzero(~(data.terminated | data.truncated))[0])
+    torn.next_state[row] += 1
+    with pytest.warns(UserWarning, match=f"cut after 1 rows that neither .* the first of them row {row}, because"):
+        assert load(as_d4rl({})(torn)).truncated[row]
+
+
 def column(*names, kind=None):
     return rewritten(
         lambda d: {name: getattr(d, name)[:, None].astype(kind or getattr(d, name).dtype) for name in names}
@@ -304,6 +334,7 @@ MENDED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.* episodes are cut after")
 @pytest.mark.parametrize("write", MENDED.values(), ids=MENDED)
 def test_other_forms_of_the_same_columns_are_the_same_data(folder, sound, write):
     data, seen = sound[1], load(write(sound[1]))

@@ -89,6 +89,7 @@ def d4rl(data, name, *, leave_out=()):
         file["metadata/algorithm"] = "none"
 
 
+@pytest.mark.filterwarnings("ignore:.* episodes are cut after")  # without timeouts it says where
 @given(seed=st.integers(0, 30))
 def test_d4rl_files_are_read_as_they_were_lived(seed):
     data = collect(walk(), 50, seed=seed)

@@ -211,6 +211,10 @@ REFUSED = {
     "observation of shape (1, 2)": (stepping(entry(0, lambda o: o[None])), rf"shape \(1, 2\).*{SHAPE}"),
     "observation ragged": (stepping(entry(0, lambda o: [[1], [1, 2]])), f"gave the observation a list .*{SHAPE}"),
     "observation too large": (stepping(entry(0, lambda o: o * 1e300)), "must be finite"),
+    "reward beyond 32 bits": (
+        stepping(entry(1, lambda r: -1e39)),
+        r"gave the reward -1e\+39 .*; at most 3e\+38 in size",
+    ),
     "reward of shape (2,)": (stepping(entry(1, lambda r: np.ones(2))), r"reward a ndarray of shape \(2,\).*one number"),
     "reward None": (stepping(entry(1, lambda r: None)), "gave the reward None on its first step; one number is"),
     "reward text": (stepping(entry(1, str)), "gave the reward '.*; one number is needed"),
@@ -261,6 +265,7 @@ def sound():
     return collect(world, STEPS, seed=0)
 
 
+@pytest.mark.filterwarnings("ignore:.* states the time limits")
 @pytest.mark.parametrize("factory", WORKS.values(), ids=WORKS)
 def test_other_forms_of_a_right_answer_give_the_same_data(sound, factory):
     assert connect(factory).horizon == 6
@@ -357,12 +362,29 @@ def ignoring(env, answer):
     return np.array([env.count, 0.0]), {}
 
 
+def drawn(mass):
+    return stepping(entry(1, lambda reward: reward + mass))()
+
+
+def late(step):
+    """A long episode whose reward is drawn from the global generator from a step on."""
+
+    def noisy(env, answer):
+        reward = answer[1] + np.random.random() * (env.time >= step)
+        return answer[0], reward, False, False, {}
+
+    return world(limit=200, step=noisy)
+
+
 UNSEEDED = {
     "its own generator": starting(lambda env, answer: (answer[0] + np.random.default_rng().random(2), {})),
     "NumPy's generator at the start": starting(lambda env, answer: (answer[0] + np.random.random(2), {})),
     "NumPy's generator in a step": stepping(entry(1, lambda reward: reward + np.random.random())),
     "Python's generator": stepping(entry(0, lambda o: o + random.random())),
     "a counter": starting(ignoring),
+    "a constructor that draws": lambda: drawn(np.random.default_rng().random()),
+    "NumPy's generator from the eleventh step on": lambda: late(11),
+    "NumPy's generator from the hundredth step on": lambda: late(100),
 }
 
 
@@ -377,6 +399,17 @@ def test_an_environment_that_ignores_its_seed_is_noticed(factory):
 @pytest.mark.parametrize("env", [world, "Pendulum-v1", "CartPole-v1", "Acrobot-v1", "MountainCarContinuous-v0"])
 def test_nothing_is_remarked_on_environments_that_keep_to_their_seed(env):
     assert connect(env).remarks == ()
+
+
+def test_nested_time_limits_that_differ_are_remarked_on_and_equal_ones_are_not():
+    nested = lambda inner, outer: lambda: gymnasium.wrappers.TimeLimit(world(inner), outer)  # noqa: E731
+    for limits in ((180, 45), (45, 180)):
+        source = connect(nested(*limits))
+        assert source.limit == 45
+        (remark,) = source.remarks
+        assert "the time limits 45, 180, one within another; the shortest, 45 steps, counts" in remark
+    assert connect(nested(45, 45)).remarks == ()
+    assert connect(lambda: gymnasium.make("Pendulum-v1", max_episode_steps=45)).remarks == ()
 
 
 def test_an_environment_itself_is_played_in_copies(sound):

@@ -45,7 +45,9 @@ class RunConfig:
         reward: Known reward `module:function` of (s, a, s'), in place of a learned one (JAX; the module is imported).
         termination: Known end rule `module:function` of (s, a, s'), in place of a learned one.
         seed: The seed of everything.
-        workers: Processes that step the environment while collecting; changes the time, never the numbers.
+        workers: Processes that step the environment while collecting; changes the time, never the numbers. With 1 an
+            environment that crashes its process (in C, os._exit) ends the run and loses the steps of the round; with
+            2 or more they are kept.
     """
 
     env: str

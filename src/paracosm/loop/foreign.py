@@ -75,8 +75,8 @@ def audit_foreign(
     with foreign.plainly():
         if data is None:
             source = connect(str(env), env_kwargs, horizon)
-            remarks = source.remarks
             recorded, acting, spec = _played(policy, source, episodes, first_seed, progress)
+            remarks = source.remarks
         else:
             recorded, acting, spec = _read(policy, data)
         _demand_steps(recorded)

@@ -31,7 +31,7 @@ from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets, making
 from paracosm.real.matching import demand_match
-from paracosm.real.source import BadStep, Source
+from paracosm.real.source import BadStep, Interrupted, Source
 from paracosm.real.verbs import connect
 
 _STAGES = ("collect", "plan", "learn", "imagine", "evaluate", "audit")
@@ -244,12 +244,15 @@ class _Run:
         return self.directory.file("data/partial.npz")
 
     def _buy(self, decision: Decision, before: _Round | None) -> Dataset:
-        """Collect a round's steps, after those that an environment that failed had given already."""
+        """Collect a round's steps, after those that a failure or Ctrl-C left behind."""
         steps, first, explorer = max(decision.transitions, decision.labels), 0, None
         if before is not None:
             first = int(before.data.episode.max()) + 1
             explorer = Noisy(before.imagined.policy, self.source.action, self.config.noise)
         kept = self._partial
+        before_it = datasets.load(kept) if kept.is_file() else None
+        if before_it is not None and before_it.real_steps >= steps:  # Ctrl-C came after the last step
+            return before_it.buy(decision.transitions, decision.labels, self.config.seed + decision.round)
         try:
             taken = self.source.collect(
                 steps,
@@ -257,9 +260,13 @@ class _Run:
                 policy=explorer,
                 first_episode=first,
                 workers=self.config.workers,
-                before=datasets.load(kept) if kept.is_file() else None,
+                before=before_it,
                 progress=self._tell("collect", decision.round),
             )
+        except Interrupted as error:
+            if error.partial is not None:
+                datasets.save(error.partial, kept)
+            raise
         except BadStep as error:
             if error.partial is not None:
                 datasets.save(error.partial, kept)

@@ -21,6 +21,7 @@ _log = logging.getLogger("paracosm.real")
 
 _RESET_FORM = "Gymnasium's reset(seed=...) -> (observation, info) is needed"
 _STEP_FORM = "Gymnasium's step(action) -> (observation, reward, terminated, truncated, info) is needed"
+MOST_REWARD = 3e38  # in size; learned in float32, where 3.4e38 is the largest number
 _LONGEST = 300  # characters of an environment's own message that a sentence repeats
 
 
@@ -45,12 +46,21 @@ class Fault(NamedTuple):
         return f"{head}; {self.needed}." if self.needed else f"{head}."
 
 
+STOPPED = Fault("was stopped with Ctrl-C")  # no fault of the environment: whoever plays raises KeyboardInterrupt
+
+
 class Misbehaved(Exception):
     """An environment did what it must not; `fault` says what."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(*fault)
         self.fault = fault
+
+
+def demand_going(fault: Fault) -> None:
+    """Raise KeyboardInterrupt where Ctrl-C stopped what was played."""
+    if fault == STOPPED:
+        raise KeyboardInterrupt
 
 
 def reset(env: Any, seed: int, size: int) -> np.ndarray:
@@ -167,6 +177,8 @@ def _reward(value: Any) -> float:
         raise Misbehaved(Fault(f"gave the reward {described(value)}", "one number is needed"))
     if not np.isfinite(number):
         raise Misbehaved(Fault(f"gave the reward {number}", "every entry must be finite"))
+    if abs(number) > MOST_REWARD:
+        raise Misbehaved(Fault(f"gave the reward {number}", f"at most {MOST_REWARD:g} in size is needed (32 bits)"))
     return number
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
+from paracosm.real.boundary import MOST_REWARD
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Dataset))
 
@@ -135,10 +136,11 @@ def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) ->
         return values.astype(np.int32)
     with np.errstate(over="ignore", invalid="ignore"):
         typed = values.astype(np.float64 if name == "reward" else np.float32)
-    sound = np.asarray(np.isfinite(typed).reshape(len(typed), -1).all(axis=1))
+    most = MOST_REWARD if name == "reward" else np.inf
+    sound = np.asarray((np.isfinite(typed) & (np.abs(typed) <= most)).reshape(len(typed), -1).all(axis=1))
     if name == "reward":
         sound = sound | ~labelled
-    _demand(name, values, sound, "every entry must be finite (of a state or an action in 32 bits)", where)
+    _demand(name, values, sound, "every entry must be finite in 32 bits", where)
     return typed
 
 

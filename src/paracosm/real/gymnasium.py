@@ -20,12 +20,13 @@ from paracosm.core.policy import Policy, modes, samples
 from paracosm.core.types import Array, PRNGKey
 from paracosm.real import boundary, spaces
 from paracosm.real.boundary import Fault
-from paracosm.real.seeding import demand_working, ignores_seed
+from paracosm.real.seeding import demand_working, repeats
 from paracosm.real.source import (
     Acting,
     BadStep,
     Collection,
     Evaluation,
+    Interrupted,
     Progress,
     Source,
     ordered,
@@ -38,7 +39,7 @@ from paracosm.real.workers import Answers, Lanes, Rows, open_lanes
 
 Act = Callable[[np.ndarray, np.ndarray, np.ndarray], Any]  # (states, episodes, times) -> actions, a lane a row
 
-_LOOK = 10  # steps of the first look
+_LOOK = 300  # most steps of the first look at whether an episode repeats
 
 _START, _ACTIONS = 0, 1  # what an episode's random numbers are for
 
@@ -70,16 +71,33 @@ class HostSource(Source):
             limit = spaces.limit(env)
             self.limit, self.horizon = spaces.playable(limit), spaces.horizon(name, limit, horizon)
             self._type, self._first = acted.dtype, int(getattr(acted, "start", 0))
-            actions = self._typed(_Random(self.action, _LOOK, 0).draw(0))
-            demand_working(name, env, actions[0], self.state_size)
-            if ignores_seed(env, actions, self.state_size):
-                self.remarks = (
-                    f"{name} does not repeat an episode from the same seed and actions; its numbers cannot be had"
-                    " again, and --workers may change them.",
-                )
+            demand_working(name, env, self._look(1)[0], self.state_size)
+            self._of_limits = spaces.remarks(name, env)
         finally:
             with contextlib.suppress(Exception, SystemExit):
                 env.close()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Where its time limits differ, and whether an episode repeats: two copies play one, which is not counted.
+
+        They play when this is first read: steps that were collected by then are safe from whatever happens to them.
+        """
+        return self._remarks
+
+    @functools.cached_property
+    def _remarks(self) -> tuple[str, ...]:
+        if repeats(self._factory, self._look(min(_LOOK, self.horizon)), self.state_size):
+            return self._of_limits
+        return (
+            *self._of_limits,
+            f"{self.name} does not repeat an episode from the same seed and actions; its numbers cannot be had"
+            " again, and --workers may change them.",
+        )
+
+    def _look(self, steps: int) -> Any:
+        """Actions of a first look."""
+        return self._typed(_Random(self.action, steps, 0).draw(0))
 
     def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
         return Spec(self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon)
@@ -91,7 +109,10 @@ class HostSource(Source):
         with open_lanes(self._factory, count, self.state_size, asked.workers) as lanes:
             working = _Working(self, lanes, asked)
             while working.left:
-                working.tick(act)
+                try:
+                    working.tick(act)
+                except KeyboardInterrupt as error:
+                    raise Interrupted(working.partial()) from error
                 progress(asked.steps - working.left, asked.steps)
         return working.dataset()
 
@@ -145,6 +166,7 @@ class HostSource(Source):
 
     def _demand(self, answers: Answers, which: np.ndarray, place: str) -> Answers:
         for row, fault in answers.faults.items():
+            boundary.demand_going(fault)
             raise checks.BadData(fault.sentence(self.name, f"{place} evaluation episode {which[row]}"))
         return answers
 
@@ -194,6 +216,10 @@ class _Working:
         rows = Dataset(state, action, next_state, reward, *ends, episode, time, bought, bought.copy())
         return rows if self._before is None else ordered(stack([self._before, rows]))
 
+    def partial(self) -> Dataset | None:
+        """The steps of this collection so far, None if there are none."""
+        return self.dataset() if any(len(rows[0]) for rows in self._rows) else self._before
+
     def _begin(self, lanes: np.ndarray) -> None:
         if not lanes.size:
             return
@@ -207,11 +233,9 @@ class _Working:
     def _stop_at(self, faults: dict[int, Fault], lanes: np.ndarray, place: str) -> None:
         """Stop at the first fault, if there is one, with what was recorded until then."""
         for row, fault in faults.items():
+            boundary.demand_going(fault)
             where = place.format(time=self._time[lanes[row]], episode=self._episode[lanes[row]])
-            raise BadStep(fault.sentence(self._source.name, where), self._partial())
-
-    def _partial(self) -> Dataset | None:
-        return self.dataset() if any(len(rows[0]) for rows in self._rows) else self._before
+            raise BadStep(fault.sentence(self._source.name, where), self.partial())
 
 
 class _Random:

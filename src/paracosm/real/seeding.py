@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,8 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.real import boundary
 from paracosm.real.boundary import Misbehaved
+
+_SECONDS = 1.0  # of an episode played to see whether it repeats
 
 
 def demand_working(name: str, env: Any, action: Any, size: int) -> None:
@@ -26,25 +31,43 @@ def demand_working(name: str, env: Any, action: Any, size: int) -> None:
         raise checks.BadData(error.fault.sentence(name, place)) from error
 
 
-def ignores_seed(env: Any, actions: np.ndarray, size: int) -> bool:
-    """Whether two episodes from the same seed and with the same actions differ beyond rounding.
+def repeats(factory: Callable[[], Any], actions: np.ndarray, size: int) -> bool:
+    """Whether two copies play the same episode from the same seed and with the same actions, up to rounding.
 
-    The steps of this look are not counted. An environment that fails in it is not judged: collecting says at which
-    step it fails.
+    One copy has played before, so that what stays from one episode to the next shows, too. An environment that fails
+    is not judged: collecting says at which step it does.
+
+    Args:
+        factory: builds a copy.
+        actions: what is taken, `[step, ...]`, for a second at most.
+        size: components of an observation.
     """
+    with contextlib.ExitStack() as stack:
+        try:
+            played, fresh = (stack.enter_context(_closing(factory())) for _ in range(2))
+            _played(played, actions[:1], size)
+            first = _played(played, actions, size)
+            second = _played(fresh, actions[: len(first) - 1], size, np.inf)
+        except (Misbehaved, checks.ParacosmError):
+            return True
+    return len(first) == len(second) and np.allclose(first, second, rtol=1e-5, atol=1e-8)
+
+
+@contextlib.contextmanager
+def _closing(env: Any) -> Iterator[Any]:
     try:
-        first, second = (_played(env, actions, size) for _ in range(2))
-    except Misbehaved:
-        return False
-    return len(first) != len(second) or not np.allclose(first, second, rtol=1e-5, atol=1e-8)
+        yield env
+    finally:
+        with contextlib.suppress(Exception, SystemExit):
+            env.close()
 
 
-def _played(env: Any, actions: np.ndarray, size: int) -> np.ndarray:
-    """Observation, reward and end of each step until the episode ends, `[step, ...]`."""
-    rows = [[*boundary.reset(env, 0, size), 0.0, 0.0]]
+def _played(env: Any, actions: np.ndarray, size: int, seconds: float = _SECONDS) -> np.ndarray:
+    """Observation, reward and flags of each step until the episode ends or the seconds are over, `[1 + step, ...]`."""
+    rows, begun = [[*boundary.reset(env, 0, size), 0.0, 0.0, 0.0]], time.monotonic()
     for action in actions:
         taken = boundary.step(env, action.copy(), size)  # some change their action
-        rows.append([*taken.observation, taken.reward, taken.terminated])
-        if taken.terminated or taken.truncated:
+        rows.append([*taken.observation, taken.reward, taken.terminated, taken.truncated])
+        if taken.terminated or taken.truncated or time.monotonic() - begun > seconds:
             break
     return np.array(rows)

@@ -36,6 +36,14 @@ class BadStep(checks.BadData):
         self.partial = partial
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while the real environment was stepped; `partial` holds the steps before it, as of `BadStep`."""
+
+    def __init__(self, partial: Dataset | None) -> None:
+        super().__init__()
+        self.partial = partial
+
+
 class Collection(NamedTuple):
     """What is to be collected: see `Source.collect`."""
 
@@ -68,7 +76,6 @@ class Source(abc.ABC):
         horizon: steps in a full episode.
         limit: the environment's own time limit in steps, None if it has none.
         steps: real steps taken since this object was made, evaluation included.
-        remarks: sentences on what its user must know, such as that it ignores its seed.
     """
 
     name: str
@@ -77,7 +84,11 @@ class Source(abc.ABC):
     horizon: int
     limit: int | None
     steps: int
-    remarks: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences on what its user must know, such as that it ignores its seed."""
+        return ()
 
     def spec(self, data: Dataset) -> Spec:
         """What is fixed about the task; its state scale is that of the bought rows of the first collection, `data`.
@@ -121,8 +132,10 @@ class Source(abc.ABC):
             seed: non-negative; with the episode's number it fixes the start, the actions and the noise.
             policy: whose samples act, or a function of one observation; uniformly random actions if None.
             first_episode: the number of the first episode; later rounds go on where the last one ended.
-            workers: processes that host environments; 1 stays in this one.
-            before: what an earlier call with the same arguments took before it stopped (`BadStep.partial`). Its
+            workers: processes that host environments; 1 stays in this one. An environment that ends its process
+                (a crash in C, `os._exit`) then ends this one with the steps taken: only with 2 or more is that caught.
+            before: what an earlier call with the same arguments took before it stopped (`BadStep.partial`,
+                `Interrupted.partial`). Its
                 episodes stay as they are, the last one of each lane cut where it stopped, and the next ones follow:
                 no step is taken twice, and an environment that always fails at the same step is still got past.
             progress: called with the number of steps taken and `steps`.
@@ -132,6 +145,7 @@ class Source(abc.ABC):
 
         Raises:
             BadStep: the environment raised, exited, or gave what cannot be used, such as NaN.
+            Interrupted: Ctrl-C came while a Gymnasium environment was stepped; its `partial` holds the steps before.
         """
         for name, value, least in (("steps", steps, 1), ("first_episode", first_episode, 0), ("workers", workers, 1)):
             checks.count(name, value, least)

@@ -66,14 +66,28 @@ def limit(env: Any) -> Any:
 
     What is no number of steps that can be played (0, NaN, a text) comes before all others.
     """
+    stated = _stated(env)
+    wrong = [value for value in stated if playable(value) is None]
+    return wrong[0] if wrong else min((int(value) for value in stated), default=None)
+
+
+def remarks(name: str, env: Any) -> tuple[str, ...]:
+    """A sentence where nested time limits differ."""
+    limits = sorted({steps for value in _stated(env) if (steps := playable(value)) is not None})
+    if len(limits) < 2:
+        return ()
+    listed = ", ".join(map(str, limits))
+    return (f"{name} states the time limits {listed}, one within another; the shortest, {limits[0]} steps, counts.",)
+
+
+def _stated(env: Any) -> list[Any]:
+    """Every time limit that the environment and what it wraps state, from the outside in."""
     layers = [env]
     while (inner := _attributes(layers[-1]).get("env")) is not None and all(inner is not layer for layer in layers):
         layers.append(inner)
     limits = [_spec_limit(layers[0]), *(_attributes(layer).get("_max_episode_steps") for layer in layers)]
     limits.append(_spec_limit(layers[-1]))
-    stated = [value for value in limits if value is not None]
-    wrong = [value for value in stated if playable(value) is None]
-    return wrong[0] if wrong else min((int(value) for value in stated), default=None)
+    return [value for value in limits if value is not None]
 
 
 def horizon(name: str, limit: Any, wanted: int | None) -> int:

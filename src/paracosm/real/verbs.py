@@ -72,7 +72,8 @@ def collect(
 
     `horizon` is the number of steps in a full episode, where `env` has no time limit or a shorter one is wanted.
     """
-    return _remarked(connect(env, horizon=horizon)).collect(
+    source = connect(env, horizon=horizon)
+    collected = source.collect(
         steps,
         seed=seed,
         policy=policy,
@@ -81,6 +82,8 @@ def collect(
         before=before,
         progress=progress,
     )
+    _warn(source)
+    return collected
 
 
 def evaluate(
@@ -96,7 +99,8 @@ def evaluate(
 ) -> Trajectory:
     """Play whole real episodes of the policy's mode from seeded starts: see `Source.evaluate`."""
     with plainly():
-        return _remarked(connect(env, horizon=horizon)).evaluate(
+        source = connect(env, horizon=horizon)
+        played = source.evaluate(
             policy,
             episodes=episodes,
             first_seed=first_seed,
@@ -105,13 +109,14 @@ def evaluate(
             seed=seed,
             progress=progress,
         )
+    _warn(source)
+    return played
 
 
-def _remarked(source: Source) -> Source:
-    """The source, after a Python warning for each of its remarks."""
+def _warn(source: Source) -> None:
+    """A Python warning for each remark of a source."""
     for remark in source.remarks:
         warnings.warn(remark, stacklevel=3)
-    return source
 
 
 def _opened(factory: Callable[[], Any], name: str, horizon: int | None) -> Source:

@@ -156,7 +156,13 @@ class Processes(Lanes):
         return Answers(joined, dict(sorted(faults.items())))
 
     def _receive(self, worker: int, rows: int) -> Answers:
-        """A worker's answer; of one that died or hangs after it had worked, the same fault in every row."""
+        """A worker's answer; of one that died, hangs or is waited for at Ctrl-C, the same fault in every row."""
+        try:
+            return self._answer(worker, rows)
+        except KeyboardInterrupt:
+            return Answers(_blank(rows, self._size), dict.fromkeys(range(rows), boundary.STOPPED))
+
+    def _answer(self, worker: int, rows: int) -> Answers:
         if worker in self._working and not self._connections[worker].poll(_PATIENCE):
             fault = Fault(f"gave no answer for {_PATIENCE:g} seconds in its worker process")
             return Answers(_blank(rows, self._size), dict.fromkeys(range(rows), fault))
@@ -193,7 +199,7 @@ def open_lanes(factory: Callable[[], Any], count: int, size: int, workers: int) 
 
 
 def _answers(calls: list[Callable[[], Step]], blank: Step) -> tuple[list[Step], dict[int, Fault]]:
-    """What every call gives, and the faults of those that give nothing."""
+    """What every call gives, and the faults of those that give nothing; after Ctrl-C none is called any more."""
     steps, faults = [], {}
     for row, call in enumerate(calls):
         try:
@@ -201,6 +207,9 @@ def _answers(calls: list[Callable[[], Step]], blank: Step) -> tuple[list[Step], 
         except Misbehaved as error:
             steps.append(blank)
             faults[row] = error.fault
+        except KeyboardInterrupt:
+            rest = range(row, len(calls))
+            return steps[:row] + [blank] * len(rest), faults | dict.fromkeys(rest, boundary.STOPPED)
     return steps, faults
 
 
