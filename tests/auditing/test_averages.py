@@ -6,6 +6,7 @@ import pytest
 from paracosm.auditing.averages import averages
 from paracosm.auditing.onestep import After, OneStep
 from paracosm.core.data import Trajectory
+from paracosm.core.estimators import student_mean
 from paracosm.core.mdp import MDP, Box, Spec, never
 
 STEPS = 10
@@ -145,6 +146,17 @@ def test_returns_that_vary_stay_within_what_the_rewards_allow():
     real = trajectory(-1.0 * (np.arange(500) < steps[:, None]))
     found = averages(world(ends_sometimes, 500), real, asked(real), real, discount=1.0).value(-1.0 * steps)
     assert -500 <= found.low < -260
+
+
+def test_many_costly_steps_do_not_make_a_pendulum_sparse():
+    """−130 ± 90 in 200 steps that cost up to 16.3: arithmetic allows −3,255, one rare step does not."""
+    returns = -np.abs(np.random.default_rng(5).normal(130, 90, 20))
+    real = trajectory(np.repeat(returns[:, None] / 200, 200, axis=1))
+    found = averages(world(never, 200), real, asked(real), real, discount=1.0, rewards=(-16.3, 0.0))
+    assert not found.sparse
+    value, student = found.value(returns), student_mean(returns)
+    assert value.high - value.low <= 1.6 * (student.high - student.low)
+    assert found.term(np.zeros(20), "total").high == 0
 
 
 def test_a_world_that_left_all_bounds_does_not_widen_the_real_return():
