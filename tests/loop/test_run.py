@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -455,6 +456,7 @@ def test_a_full_disk_costs_no_result(finished, tmp_path, monkeypatch, fails):
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(Unwritten, match=rf"{fails} cannot be written: No space left on device\.") as refusal:
         small_run(out, resume=True)
+    assert re.search(r" but (1 such failure|[2-9] such failures) left ", str(refusal.value))
     assert numbers(refusal.value.result) == numbers(finished[1])
     monkeypatch.undo()
     assert numbers(small_run(out, resume=True)) == numbers(finished[1])

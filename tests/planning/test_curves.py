@@ -329,6 +329,15 @@ def test_u_shaped_curves_are_refused_under_noise(sizes, seeds, noise, shared, sh
     assert reasons["rises"] >= share * 24
 
 
+@pytest.mark.parametrize(("seeds", "share"), [(3, 0.7), (5, 0.95)])
+def test_more_seeds_show_a_rise_at_the_last_size_alone(seeds, share):
+    def shape(samples):
+        return np.exp(np.interp(np.log(samples), np.log(SIZES), np.log((1.83, 1.19, 0.99, 0.85, 1.2))))
+
+    reasons, _ = refused(shape, evenly(5), seeds, (0.05, 0.0), number=40)
+    assert reasons["rises"] >= share * 40
+
+
 @pytest.mark.parametrize("noise", [0.05, 0.1])
 def test_steepening_curves_are_refused_or_warned_of_with_intervals_that_hold(noise):
     """Under small noise nearly all are refused; of those that pass most are warned of and hold the truth at 4 times."""
@@ -351,13 +360,15 @@ def test_curves_that_follow_the_law_pass(shape, sizes, seeds):
 
 @pytest.mark.parametrize("number", [200, pytest.param(3000, marks=pytest.mark.full)])
 def test_pilots_from_the_prior_pass_as_often_as_odds_allow(number):
-    """Markov: the odds against the law exceed 10 in at most a tenth of pilots drawn from it; mostly in far fewer."""
+    """Markov: odds against the law exceed 10 (5) in at most a tenth (fifth) of pilots from it; mostly in fewer."""
     rng, over = np.random.default_rng(4), np.zeros(2, int)
     for _ in range(number):
         pilot = curves._summary(from_prior(rng)[0].anchors)
         own = grid.cells(pilot).evidence
-        over += np.array([grid.steepening(pilot).evidence, grid.rising(pilot)]) - own > np.log(gate.AGAINST)
-    assert stats.binomtest(int(over.max()), number, 0.1, "greater").pvalue > 1e-5
+        evidence = np.array([grid.steepening(pilot).evidence, grid.rising(pilot)])
+        over += evidence - own > np.log([gate.AGAINST, gate.RISE_AGAINST])
+    for count, odds in zip(over, (gate.AGAINST, gate.RISE_AGAINST), strict=True):
+        assert stats.binomtest(int(count), number, 1 / odds, "greater").pvalue > 1e-5
     assert over.sum() < 0.06 * number
 
 
@@ -368,7 +379,33 @@ def test_forecasts_widen_with_how_far_they_reach_and_meet_the_law_where_the_pilo
     own = np.log(np.quantile(found.believed(curves.DRAWS, 0).law.error(sizes[:, None]), [0.05, 0.95], axis=1))
     assert (np.diff(high - low) > 0).all()
     assert (np.diff((high - low) - (own[1] - own[0])) > 0).all()
-    assert high[0] - low[0] == pytest.approx(own[1, 0] - own[0, 0])
+    assert high[0] - low[0] == pytest.approx(own[1, 0] - own[0, 0], rel=0.02), "one draw in twenty steepens"
+
+
+def test_a_doubtful_pilots_forecast_does_not_step_where_the_pilot_ends():
+    """At least half of the draws steepen, inside the pilot as well as beyond it; most bands hold the truth at its end.
+
+    The law's band alone held it in 80% of such pilots, that of both holds it in 89% (of 35).
+    """
+    _, passed = refused(steepening, evenly(5), 3, (0.1, 0.0), number=24)
+    doubtful = [each for each in passed if each.steep.evidence - each.cells.evidence > np.log(curves.DOUBT)]
+    assert doubtful
+    for each in doubtful:
+        at, after = each.forecast(np.array([8000.0, 8001.0]))
+        np.testing.assert_allclose(after, at, rtol=1e-3)
+    held = [
+        low <= steepening(8000) <= high for low, _, high in (each.forecast(np.array([8000.0]))[0] for each in passed)
+    ]
+    assert sum(held) >= 0.75 * len(passed)
+
+
+def test_draws_that_steepen_are_drawn_inside_the_pilot_as_they_were_fitted():
+    """Without noise and with no draw of the law the median is the curve itself; the law's own draws miss it."""
+    sizes, truth = np.array(SIZES), steepening(np.array(SIZES))
+    pilot = curves._summary(curve(np.repeat(truth[:, None], 5, axis=1)).anchors)
+    found = Posterior(curve(truth), pilot, grid.cells(pilot), grid.steepening(pilot)._replace(evidence=1e3), 0.0)
+    np.testing.assert_allclose(found.forecast(sizes)[:, 1], truth, rtol=0.02)
+    assert np.abs(np.log(np.median(found.believed(500, 0).law.error(sizes[:, None]), axis=1) / truth)).max() > 0.05
 
 
 def test_flattening_is_not_refused():

@@ -94,7 +94,7 @@ def test_table_that_is_not_monotone_is_allowed_and_said():
         ("power:2,11", "p in --fidelity power:A,p is 11; it must be at least 0 and at most 10"),
         ("bounded:1,inf", "most in --fidelity bounded:V,most is inf; it must be a positive number"),
         ("floor:-1,1", "V in --fidelity floor:V,A is -1; it must be at least 0"),
-        ("floor:nan,1", "V in --fidelity floor:V,A is nan; it must be at least 0"),
+        ("floor:nan,1", "V in --fidelity floor:V,A is nan; it must be finite and at least 0"),
     ],
 )
 def test_bad_text_is_a_sentence(text, sentence):

@@ -199,7 +199,7 @@ def test_simulated_mixture_has_its_formulas_variance_and_half_of_golds(number):
         ({"cheap_cost": 0.0}, "the cost of cheap labels is 0; it must be a positive number."),
         ({"gold_cost": -2.0}, "the cost of gold labels is -2; it must be a positive number."),
         ({"correlation": 1.2}, "the correlation is 1.2; it must be at least -1 and at most 1."),
-        ({"correlation": np.nan}, "the correlation is nan; it must be at least -1 and at most 1."),
+        ({"correlation": np.nan}, "the correlation is nan; it must be finite and at least -1 and at most 1."),
         ({"cheap_variance": 0.0}, "the variance under cheap labels is 0; it must be a positive number."),
         ({"bias": -0.1}, "the bias of cheap labels is -0.1; it must be at least 0."),
         ({"bias": 1e200}, "the bias of cheap labels is 1e+200; it must be at least 0 and at most 1e+150."),

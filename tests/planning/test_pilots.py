@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from paracosm.core.decisions import Pilot
 from paracosm.planning import pilots
 from paracosm.planning.budget import Offer, Task, at
 from paracosm.planning.law import Law
+from paracosm.planning.lots import in_lots
 from paracosm.planning.pilots import Belief, next_pilot
-from paracosm.planning.rules import Market, market
+from paracosm.planning.rules import Market, market, purchase
 
 OFFERS = (Offer("dynamics", 1.0, transitions=1), Offer("reward", 10.0, labels=1))
 
@@ -25,6 +27,14 @@ def place(
     beliefs: tuple[Belief, Belief], weights: tuple[float, float] = (1.0, 1.0), budget: float = 50_000.0
 ) -> Market:
     return market(Task((beliefs[0].law, beliefs[1].law), weights, (1000, 1000)), OFFERS, budget)
+
+
+def proposed(stall: Market, beliefs: tuple[Belief, Belief]) -> Pilot | None:
+    return next_pilot(stall, beliefs, planned_regret(stall), seed=0)
+
+
+def planned_regret(stall: Market) -> float:
+    return purchase("planned", stall, in_lots(*stall[:3]).amounts).regret.mean
 
 
 def test_reweighting_is_the_update_of_a_normal_law():
@@ -48,7 +58,7 @@ def test_the_noise_of_an_anchor_is_shared_by_its_seeds():
 def test_a_pilot_that_tells_everything_leaves_no_regret():
     """Only the dynamics law is unsure, and a pilot that is bought anyway shows it without noise."""
     beliefs = belief(0.5, 1e-3, 0), belief(0.0, 1e-3, 1)
-    found = next_pilot(place(beliefs), beliefs, seed=0)
+    found = proposed(place(beliefs), beliefs)
     assert found is not None
     assert found.part == "dynamics"
     assert found.regret_now > 0.003
@@ -57,7 +67,7 @@ def test_a_pilot_that_tells_everything_leaves_no_regret():
 
 def test_its_price_is_that_of_the_samples_beyond_the_owned_ones():
     beliefs = belief(0.0, 0.05, 0), belief(0.5, 0.05, 1)
-    found = next_pilot(place(beliefs), beliefs, seed=0)
+    found = proposed(place(beliefs), beliefs)
     assert found is not None
     assert (found.part, found.cost) == ("reward", 10.0 * (found.samples - 1000))
     assert found.cost <= 50_000
@@ -71,18 +81,18 @@ def test_its_price_is_that_of_the_samples_beyond_the_owned_ones():
     ],
 )
 def test_no_pilot_where_nothing_can_be_learned(beliefs, why):
-    assert next_pilot(place(beliefs), beliefs, seed=0) is None, why
+    assert proposed(place(beliefs), beliefs) is None, why
 
 
 def test_no_pilot_of_a_part_that_is_not_worth_its_price():
     """Labels are unsure but count for nearly nothing: every pilot of them spends money that transitions need."""
     beliefs = belief(0.0, 0.01, 0), belief(0.3, 0.01, 1)
-    assert next_pilot(place(beliefs, weights=(1.0, 1e-4)), beliefs, seed=0) is None
+    assert proposed(place(beliefs, weights=(1.0, 1e-4)), beliefs) is None
 
 
 def test_no_pilot_where_the_budget_does_not_pay_for_one():
     beliefs = belief(0.5, 0.01, 0), belief(0.5, 0.01, 1)
-    assert next_pilot(place(beliefs, budget=500.0), beliefs, seed=0) is None
+    assert proposed(place(beliefs, budget=500.0), beliefs) is None
 
 
 def test_splits_that_another_beats_on_both_parts_are_left_out():

@@ -37,6 +37,15 @@ def planned() -> Plan:
     return plan(CURVES, WEIGHTS, budget=60_000, **PRICES)
 
 
+def test_regret_is_one_number_beside_a_proposed_pilot_and_alone():
+    """Unsure curves, so that a pilot is proposed; the terminal and the page say both."""
+    curves = {"dynamics": curve("dynamics", 4.0, 0.3, 0.3), "reward": curve("reward", 20.0, 0.45, 0.3, seed=1)}
+    found = plan(curves, WEIGHTS, budget=60_000, **PRICES)
+    assert found.next_pilot is not None
+    assert found.next_pilot.regret_now == found.best.regret.mean
+    assert 0 <= found.next_pilot.regret_then < found.next_pilot.regret_now
+
+
 def bought(found: Plan) -> tuple[int, int]:
     return found.dynamics, found.reward
 
@@ -118,6 +127,7 @@ def test_where_it_matters_it_says_what_a_simple_rule_would_lose(planned):
     uneven = dataclasses.replace(WEIGHTS, dynamics=100.0)
     found = plan(CURVES, uneven, budget=60_000, **PRICES)
     assert "The split matters: equal spending, the best rule that favours neither part, would lose " in found.verdict
+    assert "%) against this plan" in found.verdict
     rule = next(each for each in found.alternatives if each.name == "equal spending")
     assert rule.error.mean > 1.01 * found.best.error.mean
 

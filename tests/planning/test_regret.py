@@ -23,7 +23,7 @@ from paracosm.planning.curves import posterior
 from paracosm.planning.lots import in_lots
 from paracosm.planning.pilots import Belief, next_pilot
 from paracosm.planning.plan import PARTS, ratio_interval
-from paracosm.planning.rules import Market, cautious, market
+from paracosm.planning.rules import Market, cautious, market, purchase
 from tests.planning.simulator import Flattening, TrueLaw, heavy
 
 BUDGET, PILOT_SHARE, SIZES, SPAN, SEEDS = 100_000.0, 0.1, 6, 16, 4
@@ -167,7 +167,8 @@ def followed(world: World, rng: np.random.Generator) -> tuple[float, ...] | None
     """
     before = after_pilot(world, rng)
     place, beliefs = before.market(world)
-    proposed = next_pilot(place, beliefs, seed=0)
+    planned = purchase("planned", place, in_lots(*place[:3]).amounts)
+    proposed = next_pilot(place, beliefs, planned.regret.mean, seed=0)
     if proposed is None:
         return None
     then, _ = _measured(world, before, proposed, rng).market(world)

@@ -1,7 +1,10 @@
 """Plans in the terminal: 80 columns, every number, the verdict last."""
 
+import dataclasses
+
 import pytest
 
+from paracosm.core.decisions import LabelChoice
 from paracosm.reporting import decision_tables
 from tests.reporting import decision_records as records
 from tests.reporting.test_terminal import shown
@@ -36,6 +39,25 @@ def test_labels_and_mixtures_say_their_choices():
     text = shown(records.mixture_plan())
     for row in decision_tables.mixture_rows(records.mixture_plan()):
         assert all(cell in text for cell in row)
+
+
+@pytest.mark.parametrize(
+    ("rollouts", "cell"),
+    [(4_000_000_000_003, "4,000,000,000,003"), (10**15, "1,000,000,000,000,000"), (10**300, "1e+300")],
+)
+def test_large_counts_stay_on_one_line_and_the_largest_are_short(rollouts, cell):
+    long = LabelChoice(0.25, rollouts, 1, 0.125, "a rule with a name of several words")
+    text = shown(dataclasses.replace(records.label_plan(), alternatives=(long,)))
+    assert f" {cell} " in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_large_prices_are_short():
+    plan = records.plan()
+    text = shown(dataclasses.replace(plan, prices=dict.fromkeys(plan.prices, 1e300), budget=3e305))
+    assert "1e+300" in text
+    assert "Budget 3e+305" in text
+    assert "0" * 20 not in text.replace(",", "")
 
 
 def test_run_summary_says_what_each_round_bought():

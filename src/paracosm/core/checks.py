@@ -60,7 +60,10 @@ class Range:
         """
         number = _number(value)
         if number is None or not self._holds(number):
-            raise BadArgument(f"{name} is {described(value)}; it must {self._needed(number)}.")
+            shown = described(value)
+            if self.integer and isinstance(number, float) and shown.lstrip("-").isdigit():
+                shown += ".0"  # it is the kind that is wrong, and "2" would look right
+            raise BadArgument(f"{name} is {shown}; it must {self._needed(number)}.")
         return number if self.integer else _as_float(number)
 
     def _holds(self, number: int | float) -> bool:
@@ -86,7 +89,7 @@ class Range:
             kind = "a whole number of "
         elif number is None:
             kind = "a number of "
-        elif number in (math.inf, -math.inf):
+        elif isinstance(number, float) and not math.isfinite(number):
             kind = "finite and "
         return f"be {kind}{' and '.join(bounds)}" if bounds else "be a finite number"
 

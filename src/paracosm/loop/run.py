@@ -376,8 +376,9 @@ class _Run:
         with self.directory.attempt():
             reporting.write(result, self.directory.file("report.html"))
         if failed := self.directory.unwritten:
+            failures = "1 such failure" if len(failed) == 1 else f"{len(failed)} such failures"
             raise files.Unwritten(
-                f"{failed[0]} The result is complete, but {len(failed)} such failures left the run directory without"
+                f"{failed[0]} The result is complete, but {failures} left the run directory without"
                 " all of it: make room and give --resume, which does again only what is not there.",
                 result,
             )

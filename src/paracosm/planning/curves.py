@@ -49,26 +49,31 @@ class Posterior:
 
     def believed(self, number: int, seed: int) -> Draws:
         """Equally probable draws of the law itself, stratified over the grid's cells, in random order."""
-        return _drawn(self.pilot, self.cells, number, np.random.default_rng(seed))
+        return _drawn(self.pilot, self.cells, number, np.random.default_rng(seed))[0]
 
     def draws(self, number: int, seed: int) -> Draws:
         """Equally probable laws beyond the largest size: the law's own draws, but for what a pilot cannot know.
 
-        All meet the believed ones there. A share `FLATTENS` of them flattens from there on: part of the error that
-        falls, uniform from none to all, becomes floor. A share goes on as curves that steepen. The band therefore
-        widens with how far it reaches.
+        A share of them goes on as curves that steepen, which have a level of their own. A share `FLATTENS` flattens
+        from there on: part of the error that falls, uniform from none to all, becomes floor. All have the error there
+        that `forecast` gives them inside the pilot, so that its band widens with how far it reaches and never jumps.
         """
+        chosen, bend, chance = self._chosen(number, seed)
+        flattens = FLATTENS if self.rise < np.log(DOUBT) else 2 * FLATTENS
+        becomes = np.where((bend == 0) & (chance[0] < flattens), chance[1], 0.0)
+        return chosen._replace(law=_flattened(chosen.law, float(self.pilot.sizes[-1]), becomes))
+
+    def _chosen(self, number: int, seed: int) -> tuple[Draws, np.ndarray, np.ndarray]:
+        """Draws as they leave the pilot, the bend of each `[number]`, and chance `[2, number]` for the rest."""
         own, rng = self.believed(number, seed), np.random.default_rng([seed, 1])
-        steep, chance = _drawn(self.pilot, self.steep, number, rng), rng.random((3, number))
+        (steep, bend), chance = _drawn(self.pilot, self.steep, number, rng), rng.random((3, number))
         steepens = chance[0] < self._steepens
         chosen = Draws(
             Law(*(np.where(steepens, other, one) for one, other in zip(own.law, steep.law, strict=True))),
             np.where(steepens, steep.seed_noise, own.seed_noise),
             np.where(steepens, steep.anchor_noise, own.anchor_noise),
         )
-        flattens = FLATTENS if self.rise < np.log(DOUBT) else 2 * FLATTENS
-        becomes = np.where(~steepens & (chance[1] < flattens), chance[2], 0.0)
-        return chosen._replace(law=_flattened(chosen.law, float(self.pilot.sizes[-1]), becomes))
+        return chosen, np.where(steepens, bend, 0.0), chance[1:]
 
     @property
     def _steepens(self) -> float:
@@ -81,8 +86,15 @@ class Posterior:
         """Low, median and high `[samples, 3]` of the error of the law; a model trained there scatters around it."""
         checks.between("level", level, 0, 1)
         samples = np.asarray(samples, float)[:, None]
-        error = np.where(samples <= self.pilot.sizes[-1], self._believed.error(samples), self._law.error(samples))
+        error = np.where(samples <= self.pilot.sizes[-1], self._inside(samples), self._law.error(samples))
         return np.quantile(error, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=1).T
+
+    def _inside(self, samples: np.ndarray) -> np.ndarray:
+        """Errors of the draws at sizes `[samples, 1]` of the pilot, where those that steepen bend as fitted."""
+        chosen, bend, _ = self._chosen(DRAWS, 0)
+        first, last = np.log(self.pilot.sizes[[0, -1]])
+        past = np.clip(np.log(samples) - last, first - last, 0)
+        return chosen.law.error(samples) * np.exp(bend * past * ((last - first) / 2 - past))
 
     @functools.cached_property
     def _law(self) -> Law:
@@ -180,7 +192,8 @@ def posterior(curve: Curve) -> Posterior:
     return found
 
 
-def _drawn(pilot: grid.Pilot, cells: grid.Cells, number: int, rng: np.random.Generator) -> Draws:
+def _drawn(pilot: grid.Pilot, cells: grid.Cells, number: int, rng: np.random.Generator) -> tuple[Draws, np.ndarray]:
+    """Draws, and the bend of their cells `[number]`."""
     strata = rng.permutation((np.arange(number) + rng.random(number)) / number)
     reached = np.cumsum(cells.probability)
     chosen = np.minimum(np.searchsorted(reached, strata * reached[-1]), len(reached) - 1)
@@ -188,7 +201,8 @@ def _drawn(pilot: grid.Pilot, cells: grid.Cells, number: int, rng: np.random.Gen
     level = cells.level[chosen] + noise * np.sqrt(cells.variance[chosen]) * rng.standard_normal(number)
     exponent = cells.exponent[chosen]
     scale = np.exp(level + exponent * np.log(pilot.sizes[-1]))
-    return Draws(Law(scale, exponent, np.exp(level) * cells.floor[chosen]), noise, noise * cells.ratio[chosen])
+    law = Law(scale, exponent, np.exp(level) * cells.floor[chosen])
+    return Draws(law, noise, noise * cells.ratio[chosen]), cells.bend[chosen]
 
 
 def _flattened(law: Law, size: float, share: np.ndarray) -> Law:

@@ -31,6 +31,7 @@ NOISE, NOISE_ROWS = 0.05, 1
 RATIOS = 2.0 ** np.linspace(-4, 2, 13)
 EXPONENTS, SHARES, ROUNDS = 64, 32, 3
 BENDS = 24
+TURNS, TURN_SHARES = 20, 8
 NEGLIGIBLE = np.log(1e-7)
 
 
@@ -50,11 +51,13 @@ class Cells(NamedTuple):
     """Cells of the grid `[cells]`: a law up to its level, the probability of it, and the level's distribution.
 
     Given the cell, `squares/σ²` is χ² with `rows` degrees of freedom, and given σ too, `a` is normal with mean `level`
-    and variance `σ² · variance`. `evidence` is the logarithm of the pilot's prior density, up to a constant.
+    and variance `σ² · variance`. `bend` is how the log error bends in log size over the pilot: `-bend (log N/N₀)²`, 0
+    of a law. `evidence` is the logarithm of the pilot's prior density, up to a constant.
     """
 
     exponent: np.ndarray
     floor: np.ndarray
+    bend: np.ndarray
     ratio: np.ndarray
     probability: np.ndarray
     level: np.ndarray
@@ -84,7 +87,7 @@ def cells(pilot: Pilot) -> Cells:
     density, level, variance, squares = _log_density(pilot, exponent, share)
     density[:, 1:] += np.log((box.share[1] - box.share[0]) / SHARES)
     evidence = _log_sum(density) + np.log((box.exponent[1] - box.exponent[0]) / _REACH / density.shape[0] / 2)
-    laws = exponent[:, None, None], (share / (1 - share))[:, None]
+    laws = exponent[:, None, None], (share / (1 - share))[:, None], np.zeros(1)
     return _cells(pilot, laws, (density, level, variance, squares), evidence)
 
 
@@ -99,30 +102,34 @@ def steepening(pilot: Pilot) -> Cells:
     half = (1 - ratio) / np.maximum(-x[0], 1e-300) / 2
     shape = -exponent[:, None, None] * (x + half[:, None] * x**2)
     later = exponent[:, None, None] * (1 + (1 - ratio[:, None]) / 4)
-    return _alternative(pilot, later, shape)
+    return _alternative(pilot, (later, np.zeros(1), exponent[:, None, None] * half[:, None]), shape)
 
 
 def rising(pilot: Pilot) -> float:
-    """Evidence of curves that no law describes: they fall as a power up to a size in between, then rise as one.
+    """Evidence of curves that no law describes: they fall as a law up to a size in between, then rise as a power.
 
-    Every size in between is as probable; both exponents have the prior of the law's.
+    Every size in between is as probable; both exponents and the floor have the prior of the law's. Without the floor a
+    curve that flattens before it rises at its last size alone would seem as far from this family as from the law.
     """
-    exponent = np.exp(_middles(*_ALL.exponent, BENDS))
+    exponent = np.exp(_middles(*_ALL.exponent, TURNS))
+    share = np.concatenate([[0.0], _middles(0.0, 1.0, TURN_SHARES)])
     past = np.log(pilot.sizes / pilot.sizes[1:-1, None])
-    falls, rises = np.minimum(past, 0), np.maximum(past, 0)
-    shape = -exponent[:, None, None, None] * falls + exponent[:, None, None] * rises
-    density = _log_density_of(pilot, shape)[0]
-    return _log_sum(density) - float(np.log(density.size / len(RATIOS)))
+    falling = np.exp(-exponent[:, None, None] * np.minimum(past, 0))
+    falls = np.log(falling[:, None] + (share / (1 - share))[:, None, None])
+    rises = exponent[:, None, None] * np.maximum(past, 0)
+    density = _log_density_of(pilot, falls[:, :, None] + rises)[0]
+    density[:, 1:] -= np.log(TURN_SHARES)
+    return _log_sum(density) - float(np.log(2 * len(exponent) ** 2 * len(past)))
 
 
-def _alternative(pilot: Pilot, exponent: np.ndarray, shape: np.ndarray) -> Cells:
+def _alternative(pilot: Pilot, laws: tuple[np.ndarray, ...], shape: np.ndarray) -> Cells:
     fitted = _log_density_of(pilot, shape)
     evidence = _log_sum(fitted[0]) - float(np.log(fitted[0].size / len(RATIOS)))
-    return _cells(pilot, (exponent, np.zeros(1)), fitted, evidence)
+    return _cells(pilot, laws, fitted, evidence)
 
 
-def _cells(pilot: Pilot, laws: tuple[np.ndarray, np.ndarray], fitted: tuple[np.ndarray, ...], evidence: float) -> Cells:
-    """Flat cells from exponents and floors, and the density `[…, ratio]` and what comes with it."""
+def _cells(pilot: Pilot, laws: tuple[np.ndarray, ...], fitted: tuple[np.ndarray, ...], evidence: float) -> Cells:
+    """Flat cells from exponents, floors and bends, and the density `[…, ratio]` and what comes with it."""
     density, *rest = fitted
     probability = np.exp(density - density.max())
     shares = probability / probability.sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paracosm.core.decisions import LabelChoice
+from paracosm.core.numerals import grouped
 from paracosm.planning.fidelity import Bounded, Floor, Power, Table
 from paracosm.planning.label_search import Problem
 
@@ -46,8 +47,8 @@ def _of_corollary(law: object) -> str:
 
 def verdict(problem: Problem, best: LabelChoice, alternatives: tuple[LabelChoice, ...], *, cheaper: str) -> str:
     """What to buy, what it gives, what the simple rules would lose, and what would be better still."""
-    rollouts = "1 rollout" if best.rollouts == 1 else f"{best.rollouts:,} rollouts"
-    how = "label each once, at" if best.repeats == 1 else f"label each {best.repeats:,} times, each time at"
+    rollouts = "1 rollout" if best.rollouts == 1 else f"{grouped(best.rollouts)} rollouts"
+    how = "label each once, at" if best.repeats == 1 else f"label each {grouped(best.repeats)} times, each time at"
     said = [
         f"Buy {rollouts} and {how} {number(best.cost)} a rollout: the policy gradient then has variance "
         f"{number(best.variance)}, the least that {number(problem.budget)} can buy.",
@@ -114,7 +115,7 @@ def warnings(problem: Problem, best: LabelChoice, *, repeated: bool) -> tuple[st
         )
     if best.repeats > 1:
         said.append(
-            f"Averaging {best.repeats:,} labels helps only if their errors are independent; shared errors stay."
+            f"Averaging {grouped(best.repeats)} labels helps only if their errors are independent; shared errors stay."
         )
     return tuple(said)
 

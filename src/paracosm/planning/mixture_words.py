@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paracosm.core.decisions import MixtureChoice
+from paracosm.core.numerals import grouped
 from paracosm.planning.label_words import number
 
 _WAYS = {"cheap": "cheap labels alone", "gold": "gold labels alone", "mixture": "the mixture"}
@@ -19,8 +20,9 @@ def verdict(choices: tuple[MixtureChoice, ...], changes: dict[str, float], first
 
 def _bought(best: MixtureChoice) -> str:
     if best.name == "mixture":
-        return f"the mixture, {best.rollouts:,} rollouts with cheap labels and gold labels on {best.gold:,} of them"
-    return f"{_WAYS[best.name]}, on {best.rollouts:,} rollouts"
+        gold = f"gold labels on {grouped(best.gold)} of them"
+        return f"the mixture, {grouped(best.rollouts)} rollouts with cheap labels and {gold}"
+    return f"{_WAYS[best.name]}, on {grouped(best.rollouts)} rollouts"
 
 
 def _stakes(best: MixtureChoice, others: list[MixtureChoice]) -> list[str]:

@@ -17,7 +17,7 @@ from paracosm.planning.budget import at
 from paracosm.planning.law import Law
 from paracosm.planning.rules import Market, cheapest, unit_price
 
-_OUTCOMES = 500  # simulated outcomes of a pilot
+_OUTCOMES = 500  # simulated outcomes of a pilot while pilots are compared; the best one is judged by all draws
 _SHARES = 201  # splits considered between each two offers
 _GROWTH, _DOUBLINGS = 2.0, 13  # candidates are the owned count times powers of this
 
@@ -36,14 +36,31 @@ class Belief(NamedTuple):
         return np.sqrt(self.anchor_noise**2 + self.seed_noise**2 / self.seeds)
 
 
-def next_pilot(market: Market, beliefs: tuple[Belief, Belief], seed: int) -> Pilot | None:
+def next_pilot(market: Market, beliefs: tuple[Belief, Belief], regret: float, seed: int) -> Pilot | None:
     """The pilot with the lowest expected regret of the split decided after it, its price counted.
 
-    None where no pilot lowers the expected regret by more than chance: twice the standard error of its simulation.
+    `regret` is the planned purchase's mean over the market's draws. What a pilot saves of it is counted over the same
+    draws, between splits that no lot binds: what whole lots lose, no pilot saves. None where no pilot lowers the
+    expected regret by more than chance: twice the standard error of its simulation.
     """
-    found = [_judged(market, beliefs[part], part, samples, seed) for part, samples in _candidates(market)]
-    worth = [pilot for pilot, certain in found if certain]
-    return min(worth, key=lambda pilot: pilot.regret_then) if worth else None
+    saved = {each: _saved(market, beliefs[each[0]], *each, number=_OUTCOMES, seed=seed) for each in _candidates(market)}
+    worth = {each: values.mean() for each, values in saved.items() if _certain(values)}
+    if not worth:
+        return None
+    part, samples = max(worth, key=lambda each: worth[each])
+    values = _saved(market, beliefs[part], part, samples, number=len(market.best), seed=seed)
+    if not _certain(values):
+        return None
+    name: Bought = "reward" if part else "dynamics"
+    return Pilot(name, samples, _price(market, part, samples), regret, max(0.0, regret - float(values.mean())))
+
+
+def _certain(saved: np.ndarray) -> bool:
+    return bool(saved.mean() > 2 * saved.std(ddof=1) / np.sqrt(len(saved)))
+
+
+def _price(market: Market, part: int, samples: int) -> float:
+    return (samples - float(market.task.owned[part])) * unit_price(market, part)
 
 
 def _candidates(market: Market) -> list[tuple[int, int]]:
@@ -57,24 +74,18 @@ def _candidates(market: Market) -> list[tuple[int, int]]:
     return found
 
 
-def _judged(market: Market, belief: Belief, part: int, samples: int, seed: int) -> tuple[Pilot, bool]:
-    """The pilot, and whether the simulation is certain that it helps."""
+def _saved(market: Market, belief: Belief, part: int, samples: int, *, number: int, seed: int) -> np.ndarray:
+    """How much less regret the split decided after the pilot has, under each of the first `number` draws."""
     amounts = _actions(market)
-    cost = (samples - float(market.task.owned[part])) * unit_price(market, part)
-    least = _least(market, part, cost)
+    least = _least(market, part, _price(market, part, samples))
     counts = at(market.task, market.offers, np.concatenate([amounts, least])).counts
     losses = market.task.losses(counts).T  # [draws, actions]
     allowed = counts[:, part] >= samples * (1 - 1e-9)
-    outcomes = np.arange(min(_OUTCOMES, len(losses)))
+    outcomes = np.arange(min(number, len(losses)))
     weights = _reweighted(belief, samples, outcomes, seed)
     after = np.argmin(np.where(allowed, weights @ losses, np.inf), axis=1)
     now = int(np.argmin(losses.mean(axis=0)))
-    best = market.best[outcomes]
-    regrets = np.stack([losses[outcomes, now], losses[outcomes, after]]) / best - 1
-    saved = regrets[0] - regrets[1]
-    certain = bool(saved.mean() > 2 * saved.std(ddof=1) / np.sqrt(len(saved)))
-    name: Bought = "reward" if part else "dynamics"
-    return Pilot(name, samples, float(cost), float(regrets[0].mean()), float(regrets[1].mean())), certain
+    return (losses[outcomes, now] - losses[outcomes, after]) / market.best[outcomes]
 
 
 def _reweighted(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -> np.ndarray:

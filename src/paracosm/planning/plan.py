@@ -104,7 +104,7 @@ def plan(
         alternatives=(*rules, *rivals),
         frontier=_frontier(task, offers, money),
         across=across(place),
-        next_pilot=next_pilot(place, beliefs, seed),
+        next_pilot=next_pilot(place, beliefs, best.regret.mean, seed),
         disagreement=verdict.disagreement(told, routes),
         warnings=(*_foretold(fits, after), *verdict.warnings(told, money)),
         verdict=verdict.sentence(told),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from paracosm.core import numerals
 from paracosm.core.decisions import Purchase
 from paracosm.core.records import Estimate, Weights
 from paracosm.planning.budget import at
@@ -39,8 +40,8 @@ def sentence(facts: Facts) -> str:
 
 
 def money(amount: float) -> str:
-    """An amount with thousands separated, every digit of a large one shown: no power of ten hides what is bought."""
-    return f"{amount:,.10g}" if amount < 1e9 else f"{amount:,.2f}".removesuffix(".00")
+    """An amount with thousands separated, every digit shown below 1e15: no power of ten hides what is bought."""
+    return numerals.grouped(amount, ",.10g" if amount < 1e9 else ",.2f").removesuffix(".00")
 
 
 def stakes(facts: Facts) -> str:
@@ -56,7 +57,7 @@ def stakes(facts: Facts) -> str:
     lost = losses[0]
     about = (
         f"{ranked[0].name}, the best rule that favours neither part, would lose {lost.mean:.2%}"
-        f" ({lost.low + 0.0:.2%} to {lost.high:.2%})"
+        f" ({lost.low + 0.0:.2%} to {lost.high:.2%}) against this plan"
     )
     if lost.mean >= HARDLY:
         doubt = ", though the curves do not exclude that it is as good" if lost.low <= 0 else ""
@@ -132,4 +133,4 @@ def _bought(name: str, count: int) -> str:
     words = {"dynamics": "transition", "reward": "reward label", "joint": "labelled transition"}
     word = words.get(name, f"label from {name}")
     many = word if count == 1 else word.replace("label from", "labels from") if "from" in word else word + "s"
-    return f"{count:,} {many}"
+    return f"{numerals.grouped(count)} {many}"

@@ -27,7 +27,7 @@ def purchase_rows(plan: Plan) -> list[Texts]:
     return [
         (
             decision_words.bought(unit),
-            f"{number:,}",
+            words.count(number),
             words.price(plan.prices[unit]) if unit in plan.prices else "–",
             words.price(number * plan.prices[unit]) if unit in plan.prices else "–",
         )
@@ -49,7 +49,7 @@ def round_rows(run: RunResult) -> list[Texts]:
 def _round(name: str, decision: Decision) -> Texts:
     plan = decision.plan if name == "next" else None
     counts = (plan.dynamics, plan.reward) if plan else (decision.transitions, decision.labels)
-    return (name, *(f"{count:,}" for count in counts), decision_words.why(decision))
+    return (name, *(words.count(count) for count in counts), decision_words.why(decision))
 
 
 def owned_rows(plan: Plan) -> list[Texts]:
@@ -57,9 +57,9 @@ def owned_rows(plan: Plan) -> list[Texts]:
     return [
         (
             decision_words.bought(part),
-            f"{plan.owned.get(part, 0):,}",
-            f"{getattr(plan, part):,}",
-            f"{plan.owned.get(part, 0) + getattr(plan, part):,}",
+            words.count(plan.owned.get(part, 0)),
+            words.count(getattr(plan, part)),
+            words.count(plan.owned.get(part, 0) + getattr(plan, part)),
         )
         for part in ("dynamics", "reward")
     ]
@@ -153,8 +153,8 @@ def label_rows(plan: LabelPlan) -> list[Lettered]:
 def _label(choice: LabelChoice) -> Texts:
     numbers = (
         decision_words.amount(choice.cost),
-        f"{choice.rollouts:,}",
-        f"{choice.repeats:,}",
+        words.count(choice.rollouts),
+        words.count(choice.repeats),
         words.number(choice.variance),
     )
     return (choice.why, *numbers)
@@ -179,8 +179,8 @@ def mixture_rows(plan: MixturePlan) -> list[Texts]:
     return [
         (
             decision_words.LABELS.get(each.name, each.name),
-            f"{each.rollouts:,}",
-            f"{each.gold:,}",
+            words.count(each.rollouts),
+            words.count(each.gold),
             words.number(each.variance),
             words.number(each.squared_bias),
             words.number(each.error),

@@ -36,7 +36,8 @@ def _body(record: AnyPlan) -> list[RenderableType]:
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], words_from: int = 99) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for number, head in enumerate(heads):
-        table.add_column(head, justify="right" if 0 < number < words_from else "left", overflow="fold")
+        numeric = 0 < number < words_from  # digits on two lines would read as two numbers
+        table.add_column(head, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in rows:
         table.add_row(*map(Text, row))
     return table

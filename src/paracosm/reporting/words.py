@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from paracosm.core import numerals
 from paracosm.core.records import Baselines, Diagnosis, Estimate, Reference
 from paracosm.core.results import Comparison, RunResult
 
@@ -58,7 +59,12 @@ def total_time(run: RunResult) -> str:
 
 def price(amount: float) -> str:
     """An amount of money, or whatever prices count in."""
-    return f"{amount:,.2f}".removesuffix(".00")
+    return numerals.grouped(amount, ",.2f").removesuffix(".00")
+
+
+def count(number: int) -> str:
+    """A whole number of things, every digit of it up to a thousand billions."""
+    return numerals.grouped(number)
 
 
 def percent(share: float) -> str:
