@@ -37,6 +37,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(connection, jobs), daemon=True).start()
     while True:
         outcome = perform(*json.loads(jobs.get()))
+        sys.stdout.flush()  # once the sweep has the outcome it may kill this process
         connection.send_bytes(outcome.to_json().encode())
 
 
