@@ -128,7 +128,7 @@ def learned(name: str, seed: int, out: Path) -> Worlds:
     """Both fits, stored."""
     task, source = TASKS[name], connect(TASKS[name].env)
     data = collected(task, source, seed)
-    spec = source.spec(data.bought_states)
+    spec = source.spec(data)
     file = out / f"{name}_{seed}.eqx"
     # The stored leaves need a tree of the same structure, which one epoch gives.
     settings = LearnSettings(fit=FitSettings(members=5, most_epochs=1)) if file.is_file() else SETTINGS

@@ -6,6 +6,7 @@ import pytest
 from paracosm.auditing.averages import averages
 from paracosm.auditing.onestep import After, OneStep
 from paracosm.core.data import Trajectory
+from paracosm.core.estimators import student_mean
 from paracosm.core.mdp import MDP, Box, Spec, never
 
 STEPS = 10
@@ -107,8 +108,73 @@ def test_episodes_that_all_survive_do_not_prove_that_all_do():
     assert "skew" in varied.method  # what varies says how sure it is
 
 
+@pytest.mark.parametrize("steps_paid", [1, STEPS])
+def test_a_control_cost_does_not_hide_the_goal_that_no_episode_reached(steps_paid):
+    """5% of the starts are paid 1, once or at every step, less a little: 400 sets of 20.
+
+    At a coverage of 95%, 360 or fewer have 1e-5.
+    """
+    rng, covered, cost = np.random.default_rng(4), 0, (-0.01, 1.0)
+    for _ in range(400):
+        lucky = (rng.random(20) < 0.05)[:, None] & (np.arange(STEPS) < steps_paid)
+        costs = -0.01 * rng.random((20, STEPS)) ** 2
+        real, dreamt = trajectory(costs + lucky), trajectory(costs)
+        found = averages(world(never, STEPS), real, asked(real), dreamt, discount=1.0, rewards=cost)
+        total = found.term(real.reward.sum(axis=1) - dreamt.reward.sum(axis=1))
+        value = found.value(real.reward.sum(axis=1))
+        truth, spent = 0.05 * steps_paid, 0.01 * STEPS / 3
+        covered += total.low <= truth <= total.high and value.low <= truth - spent <= value.high
+    assert covered > 360
+
+
+def test_an_end_rule_that_nothing_tested_may_be_wrong_where_returns_vary():
+    untested = of(VARIED)
+    assert not untested.sparse
+    term = untested.term(np.zeros(20), "termination")
+    assert term.low < -20 < 20 < term.high
+    assert of(VARIED, termination=never).term(np.zeros(20), "termination").high == 0
+
+
+def test_an_end_rule_is_known_where_it_was_right_about_an_end():
+    real = recorded(VARIED, STEPS)
+    real.terminated[3, -1] = True
+    wrong = averages(world(ends_sometimes, STEPS), real, asked(real), real, discount=1.0)
+    right = asked(real)._replace(real=asked(real).real._replace(ended=real.terminated))
+    right = averages(world(ends_sometimes, STEPS), real, right, real, discount=1.0)
+    assert not wrong.ends_known
+    assert right.term(np.zeros(20), "termination").high == 0
+
+
+def test_returns_that_vary_stay_within_what_the_rewards_allow():
+    steps = np.array([175, 180, 200, 185, 260, 195, 205, 217, 300, 500])
+    real = trajectory(-1.0 * (np.arange(500) < steps[:, None]))
+    found = averages(world(ends_sometimes, 500), real, asked(real), real, discount=1.0).value(-1.0 * steps)
+    assert -500 <= found.low < -260
+
+
+def test_many_costly_steps_do_not_make_a_pendulum_sparse():
+    """Half of the episodes swing once and cost nearly the same, and recorded steps cost more than any of theirs."""
+    returns = -np.concatenate([np.random.default_rng(5).normal(125, 3, 12), [1, 2, 3, 5, 230, 240, 250, 340]])
+    real = trajectory(np.repeat(returns[:, None] / 200, 200, axis=1))
+    real.reward[:, 0] -= 11
+    returns = real.reward.sum(axis=1)
+    found = averages(world(never, 200), real, asked(real), real, discount=1.0, rewards=(-16.3, 0.0))
+    assert not found.sparse
+    value, student = found.value(returns), student_mean(returns)
+    assert value.high - value.low <= 1.6 * (student.high - student.low)
+    assert found.term(np.zeros(20), "reward").high == 0
+
+
+def test_a_world_that_left_all_bounds_does_not_widen_the_real_return():
+    sane, wild = of(VARIED), of(VARIED, 1e6 * VARIED)
+    assert not wild.sparse
+    assert wild.value(VARIED) == sane.value(VARIED)
+
+
 def test_reweighted_returns_have_no_known_range():
-    assert not of(np.zeros(20), PAID, reweighted=True).sparse
+    reweighted = of(np.zeros(20), PAID, reweighted=True)
+    assert not reweighted.sparse
+    assert reweighted.term(np.zeros(20), "termination").high == 0
 
 
 def test_one_episode_has_no_interval():

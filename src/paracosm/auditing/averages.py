@@ -1,10 +1,12 @@
 """Means over episodes with intervals that know what a return, and so a term of the gap, can be.
 
-Most returns vary from episode to episode, and what they vary by says how sure a mean is. Where half of the real
-returns or more are one value (nothing was paid, every step was survived), they do not, and the rare other episode
-decides. There a return is taken to lie in the range of those seen, real and imagined, 0 included, and a term, the
-difference of two returns, in the range of their differences; a return may be one of the known rewards, whether or not
-an episode with it was seen. What is nearly the same in most episodes then gets a betting interval in that range.
+Most returns vary from episode to episode, and what they vary by says how sure a mean is. It says nothing of events that
+are so rare that none of these episodes held one. Two things tell that there may be such events. Half of the real
+returns or more are one value: nothing was paid, every step was survived. Or half of them are near one another compared
+with what a reward that is known, but that none of these episodes held, would make of a return: a goal that few starts
+reach, behind a control cost. Then a return is taken to lie in the range of those that were seen and those that one
+such event makes, a term of the gap in the range of their differences, and what is nearly the same in most
+episodes gets a betting interval in that range. Every return is within what the known rewards allow in as many steps.
 """
 
 from __future__ import annotations
@@ -16,57 +18,86 @@ from numpy.typing import ArrayLike
 
 from paracosm.auditing.onestep import OneStep
 from paracosm.core.data import Trajectory
-from paracosm.core.estimators import bounded_mean, mean, most_equal
+from paracosm.core.estimators import bounded_mean, concentrated, mean, most_equal, varied_mean
 from paracosm.core.mdp import MDP, never
 from paracosm.core.records import Estimate
 
-_NEAR = 0.01  # of the range of returns: samples this near their median do not tell how far others may be
+_NEAR_TERM = 0.01  # of the range of terms: half of them nearer to one another do not tell how far others may be
+_APART = 4.0  # times the range of the rewards of these episodes; Pendulum's and Reacher's worst rewards are within 2
+
+
+class Span(NamedTuple):
+    """Returns from `low` to `high`, as far as rare events make them, within `outer`: all that the rewards allow."""
+
+    low: float
+    high: float
+    outer: tuple[float, float]
+
+    @property
+    def width(self) -> float:
+        return self.high - self.low
+
+    def around(self, samples: np.ndarray) -> tuple[float, float]:
+        return min(self.low, float(np.min(samples))), max(self.high, float(np.max(samples)))
+
+    def limits(self, samples: np.ndarray) -> tuple[float, float] | None:
+        """All that the rewards allow, where two of them are known."""
+        low, high = self.outer
+        return (min(low, float(np.min(samples))), max(high, float(np.max(samples)))) if low < high else None
 
 
 class Averages(NamedTuple):
     """How returns and terms of one set of episodes are averaged, at one discount.
 
-    `sparse` says that half of the real returns or more are one value. `low` to `high` is the range of a return, of no
-    width where nothing is known, and `reward_error` the most that one-step reward errors sum to. `ends` says whether
-    an episode can end in either world.
+    `sparse` says that rare episodes may decide the real return, `real` where it lies then, and `both` where real and
+    imagined returns lie; spans of no width know nothing. `reward_error` is the most that a rare event makes of a reward
+    term. `ends_known` says that the end rule was right about ends that were seen, `never_ends` that no episode can
+    end in either world. Returns that are reweighted have no range.
     """
 
     sparse: bool
-    low: float
-    high: float
+    real: Span
+    both: Span
     reward_error: float
-    ends: bool
+    ends_known: bool
+    never_ends: bool
+    reweighted: bool
 
-    def value(self, returns: ArrayLike) -> Estimate:
-        """The mean of returns `[episode]`; where all are one value, what so few cannot exclude of the range."""
+    def value(self, returns: ArrayLike, *, imagined: bool = False) -> Estimate:
+        """The mean of returns `[episode]`, real ones or `imagined` ones."""
         returns = np.asarray(returns, np.float64)
-        if _constant(returns) and self.low < self.high:
-            low, high = min(self.low, returns[0]), max(self.high, returns[0])
-            return bounded_mean(returns, (float(low), float(high)))
-        return self._mean(returns, self.low, self.high)
+        span = self.both if imagined or not self.real.width else self.real
+        if self.reweighted:
+            return mean(returns)
+        if (self.sparse or _constant(returns)) and concentrated(returns, *span.around(returns)):
+            return _bounded(returns, span.around(returns))
+        return varied_mean(returns, bounds=span.limits(returns))
 
     def term(self, differences: ArrayLike, cause: str = "") -> Estimate:
         """The mean of differences of returns `[episode]`, those that `cause` makes where it is named.
 
         Where returns vary, a term that is the same in every episode is taken for a constant: an exact part of the
-        world has the term 0. An end rule has none where no episode can end.
+        world has the term 0. An end rule has it only where no episode can end, or where it was right about ends.
         """
         differences = np.asarray(differences, np.float64)
-        if (not self.sparse or (cause == "termination" and not self.ends)) and _constant(differences):
-            return _certain(differences)
-        width = self.high - self.low
-        width = min(width, self.reward_error) if cause == "reward" else width
-        return self._mean(differences, -width, width)
+        if _constant(differences) and self._certain(cause):
+            return _as_constant(differences)
+        if self.reweighted:
+            return mean(differences)
+        width = min(self.both.width, self.reward_error) if cause == "reward" else self.both.width
+        span = Span(-width, width, (-width, width))
+        low, high = span.around(differences)
+        if low == high and self.both.width:
+            return _as_constant(differences)
+        everywhere = -self.both.width, self.both.width
+        if _constant(differences) or (self.sparse and concentrated(differences, *everywhere, near=_NEAR_TERM)):
+            return _bounded(differences, (low, high))
+        return varied_mean(differences)
 
-    def _mean(self, samples: np.ndarray, low: float, high: float) -> Estimate:
-        """Betting in the range where most samples are alike; else what they vary by says enough."""
-        if not self.sparse or self.low == self.high:
-            return mean(samples)
-        low, high = min(low, float(np.min(samples))), max(high, float(np.max(samples)))
-        if low == high:
-            return _certain(samples)
-        near = np.abs(samples - np.median(samples)) <= _NEAR * (self.high - self.low)
-        return bounded_mean(samples, (low, high)) if 2 * near.sum() >= len(samples) else mean(samples)
+    def _certain(self, cause: str) -> bool:
+        if cause == "termination" and not self.reweighted:
+            return self.never_ends or (self.ends_known and not self.sparse)
+        return not self.sparse
 
 
 def averages(
@@ -91,21 +122,56 @@ def averages(
         reweighted: Whether the episodes stand for another policy's: weighted returns have no known range.
     """
     discounts = discount ** np.arange(episodes.alive.shape[1])
+    steps = float(discounts.sum())
     real, dreamt = (np.asarray(each.reward) @ discounts for each in (episodes, imagined))
-    alive = np.asarray(episodes.alive)
-    paid = [np.asarray(column)[alive] for column in (episodes.reward, asked.real.reward)]
-    paid = np.concatenate([*paid, np.asarray(imagined.reward)[np.asarray(imagined.alive)], rewards])
-    possible = np.concatenate([[0.0], real, dreamt, paid])
+    alive, ended = np.asarray(episodes.alive), np.asarray(episodes.terminated)
+    paid, predicted = np.asarray(episodes.reward)[alive], np.asarray(asked.real.reward)[alive]
+    known = np.concatenate([paid, rewards])
+    every = np.concatenate([known, predicted, np.asarray(imagined.reward)[np.asarray(imagined.alive)]])
+    never_ends = world.termination is never and not (ended & alive).any()
+    repeated = steps if never_ends else 1.0
+    unseen = _unseen(float(np.median(real)), paid, known, repeated)
+    tied = 2 * most_equal(real) >= len(real)
+    near = unseen[0] < unseen[1] and concentrated(real, *unseen)
+    of_either = np.concatenate([real, dreamt])
     return Averages(
-        sparse=not reweighted and 2 * most_equal(real) >= len(real) > 1,
-        low=float(np.min(possible)),
-        high=float(np.max(possible)),
-        reward_error=float(np.ptp(paid)) * float(discounts.sum()),
-        ends=world.termination is not never or bool(np.any(episodes.terminated)),
+        sparse=(tied or near) and len(real) > 1 and not reweighted,
+        real=_span(real, unseen, known, steps, tied=tied),
+        both=_span(of_either, _unseen(float(np.median(real)), paid, every, repeated), every, steps, tied=tied),
+        reward_error=float(np.ptp(every)) * steps,
+        ends_known=bool((ended & alive).any() and np.array_equal(np.asarray(asked.real.ended) & alive, ended & alive)),
+        never_ends=never_ends,
+        reweighted=reweighted,
     )
 
 
-def _certain(samples: np.ndarray) -> Estimate:
+def _unseen(usual: float, paid: np.ndarray, known: np.ndarray, repeated: float) -> tuple[float, float]:
+    """What known rewards beyond those `paid` in these episodes make of the `usual` return.
+
+    One such reward is paid once; if it is another kind of step than those seen, then as often as it may be `repeated`.
+    """
+    below, above = float(np.min(paid) - np.min(known)), float(np.max(known) - np.max(paid))
+    kind = _APART * float(np.ptp(paid))
+    return (
+        usual - below * (repeated if below > kind else 1.0),
+        usual + above * (repeated if above > kind else 1.0),
+    )
+
+
+def _span(returns: np.ndarray, unseen: tuple[float, float], known: np.ndarray, steps: float, *, tied: bool) -> Span:
+    """Returns seen and unseen; where most are one value, also those of an episode that ends at once."""
+    least, most = float(np.min(known)), float(np.max(known))
+    outer = min(least * steps, least, 0.0), max(most * steps, most, 0.0)
+    possible = [*unseen, float(np.min(returns)), float(np.max(returns)), *((0.0, least, most) if tied else ())]
+    return Span(max(min(possible), outer[0]), min(max(possible), outer[1]), outer)
+
+
+def _bounded(samples: np.ndarray, limits: tuple[float, float]) -> Estimate:
+    """Betting within the limits, which one sample or limits of no width do not allow."""
+    return bounded_mean(samples, limits) if len(samples) > 1 and limits[0] < limits[1] else mean(samples)
+
+
+def _as_constant(samples: np.ndarray) -> Estimate:
     center, n = float(np.mean(samples)), len(samples)
     return Estimate(center, center, center, n, f"the same in all {n} episodes: taken for a constant")
 

@@ -95,7 +95,7 @@ class _Causes(NamedTuple):
         """Means with intervals; whole episodes have no horizon term."""
         exact = Estimate(0.0, 0.0, 0.0, len(self.real), "0 by definition: whole episodes are imagined")
         terms = {cause: self.average.term(term, cause) for cause, term in self.by_cause.items()}
-        real, predicted = self.average.value(self.real), self.average.value(self.predicted)
+        real, predicted = self.average.value(self.real), self.average.value(self.predicted, imagined=True)
         return Gap(real, predicted, self.average.term(self.total), **{"horizon": exact, **terms})
 
 
@@ -131,7 +131,7 @@ def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_
         training_horizon=horizons[1],
         causes=by_step,
         real_return=real_return,
-        imagined_return=of_sums.value(dreams.undiscounted),
+        imagined_return=of_sums.value(dreams.undiscounted, imagined=True),
         reference=measured.known,
         plausibility=measured.plausibility,
         mode_versus_sampled=causes.average.term(dreams.mode - dreams.sampled),
