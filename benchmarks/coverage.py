@@ -1,11 +1,11 @@
-"""How often nominal 90% forecasts at 16 times the largest size hold the true error, beside other methods.
+"""How often nominal 90% forecasts at 16 times the largest size hold the true error, beside other
+methods.
 
     python -m benchmarks.coverage [PILOTS]
 
 1,000 simulated pilots a cell (`tests/planning/simulator.py`), two processes; prints the tables of
-docs/learning-curves.md. Pilots that the gate refuses are left out for every method. The other priors are the same grid,
-reweighted.
-"""
+docs/learning-curves.md. Pilots that the gate refuses are left out for every method. The other
+priors are the same grid, reweighted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ from paracosm.core.checks import BadData
 from paracosm.core.decisions import Curve
 from paracosm.planning import grid
 from paracosm.planning.curves import DRAWS, Posterior, posterior
-from tests.planning.simulator import CELLS, EXTRAPOLATION, LARGEST, OFF_PRIOR, Cell, off_prior, pilots
+from tests.planning.simulator import (
+    CELLS,
+    EXTRAPOLATION,
+    LARGEST,
+    OFF_PRIOR,
+    Cell,
+    off_prior,
+    pilots,
+)
 
 TARGET = np.array([EXTRAPOLATION * LARGEST])
 BOOTSTRAPS = 200
@@ -29,7 +37,9 @@ PRIORS = ("law alone", "no anchor error", "never a floor", "always a floor", "un
 
 
 def resampled(curve: Curve, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Sizes `[anchors]` and mean log errors `[bootstraps, anchors]`, seeds drawn again within each anchor."""
+    """Sizes `[anchors]` and mean log errors `[bootstraps, anchors]`, seeds drawn again within each
+    anchor.
+    """
     sizes = np.unique([anchor.samples for anchor in curve.anchors])
     errors = np.log([anchor.error for anchor in curve.anchors]).reshape(len(sizes), -1)
     again = rng.integers(errors.shape[1], size=(BOOTSTRAPS, *errors.shape))
@@ -44,13 +54,17 @@ def power_law(curve: Curve, rng: np.random.Generator) -> np.ndarray:
 
 
 def saturating(curve: Curve, rng: np.random.Generator) -> np.ndarray:
-    """Error at the target `[bootstraps]` of least squares fits of a power law with a floor, on an exhaustive grid."""
+    """Error at the target `[bootstraps]` of least squares fits of a power law with a floor, on an
+    exhaustive grid.
+    """
     sizes, means = resampled(curve, rng)
-    exponent = np.exp(np.linspace(np.log(grid.LEAST_EXPONENT), np.log(grid.MOST_EXPONENT), 96))[:, None, None]
+    exponent = np.exp(np.linspace(np.log(grid.LEAST_EXPONENT), np.log(grid.MOST_EXPONENT), 96))[
+        :, None, None
+    ]
     share = np.linspace(0, 0.99, 48)[:, None]
-    shape = np.log((np.append(sizes, TARGET) / sizes[-1]) ** -exponent + share / (1 - share)).reshape(
-        -1, len(sizes) + 1
-    )
+    shape = np.log(
+        (np.append(sizes, TARGET) / sizes[-1]) ** -exponent + share / (1 - share)
+    ).reshape(-1, len(sizes) + 1)
     middle = shape[:, :-1].mean(axis=1)
     centred = shape[:, :-1] - middle[:, None]
     best = np.argmin((centred**2).sum(axis=1) - 2 * means @ centred.T, axis=1)
@@ -58,23 +72,31 @@ def saturating(curve: Curve, rng: np.random.Generator) -> np.ndarray:
 
 
 def other_priors(found: Posterior) -> list[np.ndarray]:
-    """Forecasts of the law alone, before the band widens, under its prior and others, in the order of `PRIORS`."""
+    """Forecasts of the law alone, before the band widens, under its prior and others, in the order
+    of `PRIORS`.
+    """
     cells = found.cells
     factors = (cells.ratio == cells.ratio.min(), cells.floor == 0, cells.floor > 0, cells.exponent)
     tilted = [cells._replace(probability=cells.probability * factor) for factor in factors]
     own = [found, *(dataclasses.replace(found, cells=each) for each in tilted)]
-    return [np.quantile(each.believed(DRAWS, 0).law.error(TARGET[0]), [0.05, 0.5, 0.95]) for each in own]
+    return [
+        np.quantile(each.believed(DRAWS, 0).law.error(TARGET[0]), [0.05, 0.5, 0.95]) for each in own
+    ]
 
 
 def intervals(curve: Curve, rng: np.random.Generator) -> np.ndarray:
     """Low, median, high `[methods and priors, 3]`."""
     found = posterior(curve)
-    bootstraps = [np.quantile(fit(curve, rng), [0.05, 0.5, 0.95]) for fit in (power_law, saturating)]
+    bootstraps = [
+        np.quantile(fit(curve, rng), [0.05, 0.5, 0.95]) for fit in (power_law, saturating)
+    ]
     return np.array([found.forecast(TARGET)[0], *bootstraps, *other_priors(found)])
 
 
 def measure(cell: Cell | str, number: int) -> tuple[np.ndarray, np.ndarray, int, float]:
-    """Share covered and median of high/low, each `[methods and priors]`; how many were refused; CPU seconds a pilot."""
+    """Share covered and median of high/low, each `[methods and priors]`; how many were refused; CPU
+    seconds a pilot.
+    """
     rng, hits, widths, refused, began = np.random.default_rng(7), [], [], 0, time.process_time()
     for curve, law in off_prior(cell, number) if isinstance(cell, str) else pilots(cell, number):
         try:
@@ -84,7 +106,12 @@ def measure(cell: Cell | str, number: int) -> tuple[np.ndarray, np.ndarray, int,
             continue
         hits.append((low <= law.error(TARGET)) & (law.error(TARGET) <= high))
         widths.append(high / low)
-    return np.mean(hits, axis=0), np.median(widths, axis=0), refused, (time.process_time() - began) / number
+    return (
+        np.mean(hits, axis=0),
+        np.median(widths, axis=0),
+        refused,
+        (time.process_time() - began) / number,
+    )
 
 
 def row(*entries: object) -> str:
@@ -103,16 +130,55 @@ def main(number: int) -> None:
     print(row(*["---"] * (5 + len(METHODS))))
     for cell, share, width, out in zip(CELLS, shares, widths, refused, strict=True):
         named = ("yes" if each else "no" for each in (cell.floor, cell.anchor_noise))
-        print(row(cell.exponent, *named, out, f"{width[0]:.2f}", *(f"{each:.1%}" for each in share[: len(METHODS)])))
+        print(
+            row(
+                cell.exponent,
+                *named,
+                out,
+                f"{width[0]:.2f}",
+                *(f"{each:.1%}" for each in share[: len(METHODS)]),
+            )
+        )
     for floor in (False, True):
         chosen = [cell.floor == floor for cell in CELLS]
         pooled = (f"{each:.1%}" for each in shares[chosen].mean(axis=0)[: len(METHODS)])
-        print(row("all", "yes" if floor else "no", "both", "", f"{np.median(widths[chosen, 0]):.2f}", *pooled))
-    print(row("**pooled**", "", "", sum(refused), "", *(f"**{each:.1%}**" for each in shares.mean(0)[: len(METHODS)])))
+        print(
+            row(
+                "all",
+                "yes" if floor else "no",
+                "both",
+                "",
+                f"{np.median(widths[chosen, 0]):.2f}",
+                *pooled,
+            )
+        )
+    print(
+        row(
+            "**pooled**",
+            "",
+            "",
+            sum(refused),
+            "",
+            *(f"**{each:.1%}**" for each in shares.mean(0)[: len(METHODS)]),
+        )
+    )
     print()
-    print(row("prior or method", "pooled", "floor", "no floor", "anchor noise", "worst cell", "high/low"))
+    print(
+        row(
+            "prior or method",
+            "pooled",
+            "floor",
+            "no floor",
+            "anchor noise",
+            "worst cell",
+            "high/low",
+        )
+    )
     print(row(*["---"] * 7))
-    floors, noisy = np.array([cell.floor for cell in CELLS]), np.array([cell.anchor_noise for cell in CELLS])
+    floors, noisy = (
+        np.array([cell.floor for cell in CELLS]),
+        np.array([cell.anchor_noise for cell in CELLS]),
+    )
     for i, name in enumerate((*METHODS, *PRIORS)):
         pools = [shares[chosen, i].mean() for chosen in (slice(None), floors, ~floors, noisy)]
         covered = (f"{each:.1%}" for each in (*pools, shares[:, i].min()))
@@ -122,7 +188,14 @@ def main(number: int) -> None:
     print(row(*["---"] * (5 + len(METHODS[1:]))))
     for kind, (share, width, out, _) in zip(OFF_PRIOR, others, strict=True):
         alone = len(METHODS)
-        print(row(kind, out, f"{width[0]:.2f}", *(f"{share[i]:.1%}" for i in (0, alone, *range(1, alone)))))
+        print(
+            row(
+                kind,
+                out,
+                f"{width[0]:.2f}",
+                *(f"{share[i]:.1%}" for i in (0, alone, *range(1, alone))),
+            )
+        )
     print(f"\nCPU seconds a pilot, all methods: {np.median([each[3] for each in results]):.3f}.")
 
 

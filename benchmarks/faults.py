@@ -1,12 +1,14 @@
-"""Are planted faults named in models of ordinary quality? Rates by fault and environment, and false alarms.
+"""Are planted faults named in models of ordinary quality? Rates by fault and environment, and false
+alarms.
 
     python -m benchmarks.faults OUT [SEEDS] [pendulum|cartpole|mountain-car|reacher …]
 
-A model is `paracosm.learn` on 5,000 random transitions with ensembles of 5, one for every seed and environment; another
-reward ensemble is learned from labels that are one step late. Every fault is planted by swapping a part: the late
-reward, `r̂ + 0.1`, an end rule that never ends, dynamics asked with 1.2 times the action; gravity is 1.1 times as strong
-in the real episodes. A fault counts as named when the verdict blames its part or a finding is about it; an alarm is a
-finding where nothing was planted.
+A model is `paracosm.learn` on 5,000 random transitions with ensembles of 5, one for every seed and
+environment; another reward ensemble is learned from labels that are one step late. Every fault is
+planted by swapping a part: the late reward, `r̂ + 0.1`, an end rule that never ends, dynamics asked
+with 1.2 times the action; gravity is 1.1 times as strong in the real episodes. A fault counts as
+named when the verdict blames its part or a finding is about it; an alarm is a finding where nothing
+was planted.
 
 Models and audits go to OUT, so that a stopped benchmark goes on; the table is benchmarks/faults.md.
 """
@@ -43,7 +45,9 @@ HORIZONS = {"pendulum": 200, "cartpole": 200, "mountain-car": 300, "reacher": 50
 
 
 class HeavyCar(gymnasium.Wrapper):
-    """MountainCarContinuous with gravity 1.1 times as strong; its strength is no setting of the environment's."""
+    """MountainCarContinuous with gravity 1.1 times as strong; its strength is no setting of the
+    environment's.
+    """
 
     def step(self, action: np.ndarray) -> tuple[Any, ...]:
         position, speed = self.unwrapped.state
@@ -76,7 +80,9 @@ def reach(state: jax.Array) -> jax.Array:
 
 
 class Task(NamedTuple):
-    """An environment, its heavier twin, the policy, and whether random actions never reach an end."""
+    """An environment, its heavier twin, the policy, and whether random actions never reach
+    an end.
+    """
 
     env: str
     heavy: Callable[[], gymnasium.Env] | None
@@ -117,7 +123,9 @@ def late(data: Dataset) -> Dataset:
 
 
 class Worlds(NamedTuple):
-    """What a seed's data teach: the world, the reward learned from late labels, the fixed policy."""
+    """What a seed's data teach: the world, the reward learned from late labels, the fixed
+    policy.
+    """
 
     world: MDP
     late: Callable
@@ -131,7 +139,9 @@ def learned(name: str, seed: int, out: Path) -> Worlds:
     spec = source.spec(data)
     file = out / f"{name}_{seed}.eqx"
     # The stored leaves need a tree of the same structure, which one epoch gives.
-    settings = LearnSettings(fit=FitSettings(members=5, most_epochs=1)) if file.is_file() else SETTINGS
+    settings = (
+        LearnSettings(fit=FitSettings(members=5, most_epochs=1)) if file.is_file() else SETTINGS
+    )
     world = learn(data, spec, discount=DISCOUNT, seed=seed, settings=settings).world
     tardy = learn(late(data), spec, discount=DISCOUNT, seed=seed, settings=settings).world.reward
     if file.is_file():
@@ -183,7 +193,9 @@ def part_of(kind: str) -> str:
 
 
 def faulty(name: str, fault: str | None, worlds: Worlds) -> MDP | None:
-    """The world with the fault; none where it would change nothing, or is no fault of this environment."""
+    """The world with the fault; none where it would change nothing, or is no fault of this
+    environment.
+    """
     world = worlds.world
     if fault in (None, "gravity × 1.1"):
         return None if fault and TASKS[name].heavy is None else world
@@ -203,7 +215,9 @@ def judged(name: str, fault: str | None, worlds: Worlds, seed: int) -> dict[str,
         return None
     heavy = TASKS[name].heavy if fault == "gravity × 1.1" else None
     source = connect(heavy or TASKS[name].env)
-    episodes = source.evaluate(worlds.policy, episodes=EPISODES, first_seed=10_000 + 100 * seed, horizon=HORIZONS[name])
+    episodes = source.evaluate(
+        worlds.policy, episodes=EPISODES, first_seed=10_000 + 100 * seed, horizon=HORIZONS[name]
+    )
     found = audit(world, worlds.policy, episodes, certify=False, most_imagined_steps=MOST_STEPS)
     return {
         "blamed": culprit(found.gap, LEARNED),
@@ -231,14 +245,19 @@ def measure(out: Path, seeds: int, names: list[str]) -> None:
 
 
 def table(out: Path, seeds: int, names: list[str]) -> str:
-    """Of each fault and environment: named by verdict or finding, by finding, by the finding of that fault."""
+    """Of each fault and environment: named by verdict or finding, by finding, by the finding of
+    that fault.
+    """
     head = ["fault", *names]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for fault in (None, *PARTS):
         label = "clean" if fault is None else fault.replace(" ", "-").replace("×", "x")
         cells = []
         for name in names:
-            said = [json.loads((out / f"{name}_{seed}_{label}.json").read_text()) for seed in range(seeds)]
+            said = [
+                json.loads((out / f"{name}_{seed}_{label}.json").read_text())
+                for seed in range(seeds)
+            ]
             cells.append(_cell(fault, [each for each in said if each is not None]))
         lines.append(f"| {fault or 'none: findings'} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -259,7 +278,11 @@ def _cell(fault: str | None, said: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    where, count, chosen = Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 7, sys.argv[3:] or [*TASKS]
+    where, count, chosen = (
+        Path(sys.argv[1]),
+        int(sys.argv[2]) if sys.argv[2:] else 7,
+        sys.argv[3:] or [*TASKS],
+    )
     where.mkdir(parents=True, exist_ok=True)
     measure(where, count, chosen)
     print(table(where, count, chosen))

@@ -2,11 +2,11 @@
 
     python -m benchmarks.foreign
 
-Pendulum-sized worlds of ensembles as `learn` makes them (3 members, two hidden layers of `--width`), the same weights
-on both sides; 64 bits; interleaved rounds, the median of each. Rows: an imagined evaluation of 512 rows for 100 steps,
-its derivative along one direction (forward) and with respect to all starts (reverse), and a whole audit of 3 episodes
-of 40 steps. Compilation is not counted.
-"""
+Pendulum-sized worlds of ensembles as `learn` makes them (3 members, two hidden layers of
+`--width`), the same weights on both sides; 64 bits; interleaved rounds, the median of each. Rows:
+an imagined evaluation of 512 rows for 100 steps, its derivative along one direction (forward) and
+with respect to all starts (reverse), and a whole audit of 3 episodes of 40 steps. Compilation is
+not counted."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def seconds(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float
 
 def main() -> None:
     """Measure, and print one JSON object a line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     flags = parser.parse_args()
@@ -72,10 +74,16 @@ def main() -> None:
     episodes = evaluate(pendulum(), policy, episodes=EPISODES, horizon=LENGTH)
     with jax.enable_x64(True):
         wide = in_double(policy)
-        sides = {"native": jobs(in_double(world), wide, episodes), "torch": jobs(copied(world), wide, episodes)}
+        sides = {
+            "native": jobs(in_double(world), wide, episodes),
+            "torch": jobs(copied(world), wide, episodes),
+        }
         for job in sides["native"]:
             times = seconds({side: sides[side][job] for side in sides}, flags.rounds)
-            print(json.dumps({"job": job, **times, "times": times["torch"] / times["native"]}), flush=True)
+            print(
+                json.dumps({"job": job, **times, "times": times["torch"] / times["native"]}),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

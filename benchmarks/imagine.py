@@ -1,12 +1,13 @@
-"""A REINFORCE gradient from imagined rollouts: Paracosm against a plain PyTorch loop, and against the machine.
+"""A REINFORCE gradient from imagined rollouts: Paracosm against a plain PyTorch loop, and against
+the machine.
 
     python benchmarks/imagine.py
 
-State 12, action 4, policy 2×64, dynamics and reward 2×200 each, batch 1,024, horizon 50, all tanh, one network a
-part, squashed Gaussian policy, leave-one-out baseline, two threads or devices on each side (or `--threads`). The
-rounds are interleaved. The loop is written as one would who wants it fast: no gradient through the rollout,
-preallocated memory, one log-probability pass over the whole batch.
-"""
+State 12, action 4, policy 2×64, dynamics and reward 2×200 each, batch 1,024, horizon 50, all tanh,
+one network a part, squashed Gaussian policy, leave-one-out baseline, two threads or devices on each
+side (or `--threads`). The rounds are interleaved. The loop is written as one would who wants it
+fast: no gradient through the rollout, preallocated memory, one log-probability pass over the whole
+batch."""
 
 from __future__ import annotations
 
@@ -40,7 +41,9 @@ def _products(inputs: int, width: int, outputs: int) -> int:
 
 
 # Backpropagation through the policy repeats its pass once, and costs twice that again.
-FLOP = 2 * (_products(*SIZES["dynamics"]) + _products(*SIZES["reward"]) + 4 * _products(*SIZES["policy"]))
+FLOP = 2 * (
+    _products(*SIZES["dynamics"]) + _products(*SIZES["reward"]) + 4 * _products(*SIZES["policy"])
+)
 
 
 class Dynamics(eqx.Module):
@@ -66,15 +69,24 @@ def in_paracosm() -> tuple[Callable[[], object], float]:
     keys = jax.random.split(jax.random.key(0), 5)
     dynamics, reward = (
         MLP(inputs, outputs, width, 2, key)
-        for (inputs, width, outputs), key in zip((SIZES["dynamics"], SIZES["reward"]), keys, strict=False)
+        for (inputs, width, outputs), key in zip(
+            (SIZES["dynamics"], SIZES["reward"]), keys, strict=False
+        )
     )
     spec = Spec(STATE, Box(-jnp.ones(ACTION), jnp.ones(ACTION)), jnp.ones(STATE), HORIZON)
-    world = MDP(spec, Dynamics(dynamics), Reward(reward), never, lambda key: jnp.zeros(STATE), DISCOUNT)
+    world = MDP(
+        spec, Dynamics(dynamics), Reward(reward), never, lambda key: jnp.zeros(STATE), DISCOUNT
+    )
     policy: StochasticPolicy = initial_policy(spec, keys[2], width=POLICY_WIDTH, std=STD)
-    states, for_rollouts = jax.random.normal(keys[3], (BATCH, STATE)), jax.random.split(keys[4], BATCH)
+    states, for_rollouts = (
+        jax.random.normal(keys[3], (BATCH, STATE)),
+        jax.random.split(keys[4], BATCH),
+    )
 
     def call() -> object:
-        return jax.block_until_ready(policy_gradient(world, policy, states, for_rollouts, horizon=HORIZON))
+        return jax.block_until_ready(
+            policy_gradient(world, policy, states, for_rollouts, horizon=HORIZON)
+        )
 
     began = time.perf_counter()
     call()
@@ -86,7 +98,12 @@ def in_torch(threads: int) -> Callable[[], object]:
     torch.set_num_threads(threads)
 
     def network(inputs: int, width: int, outputs: int) -> torch.nn.Sequential:
-        layers = [torch.nn.Linear(inputs, width), torch.nn.Tanh(), torch.nn.Linear(width, width), torch.nn.Tanh()]
+        layers = [
+            torch.nn.Linear(inputs, width),
+            torch.nn.Tanh(),
+            torch.nn.Linear(width, width),
+            torch.nn.Tanh(),
+        ]
         return torch.nn.Sequential(*layers, torch.nn.Linear(width, outputs))
 
     policy, dynamics, reward = (network(*SIZES[part]) for part in ("policy", "dynamics", "reward"))
@@ -105,7 +122,11 @@ def in_torch(threads: int) -> Callable[[], object]:
                 action = torch.tanh(latent)
                 both = torch.cat([state, action], 1)
                 after = torch.add(state, dynamics(both), alpha=STEP)
-                states[t], latents[t], rewards[t] = state, latent, reward(torch.cat([both, after], 1))[:, 0]
+                states[t], latents[t], rewards[t] = (
+                    state,
+                    latent,
+                    reward(torch.cat([both, after], 1))[:, 0],
+                )
                 state = after
             later = torch.zeros(BATCH)
             for t in reversed(range(HORIZON)):
@@ -133,7 +154,9 @@ def products() -> dict[str, Callable[[], object]]:
     size = 2048
     one, other = jnp.ones((size, size)), torch.ones(size, size)
     whole = jax.jit(lambda a: a @ a)
-    cut = jax.shard_map(lambda a, b: a @ b, mesh=mesh(size), in_specs=(P(AXIS), P()), out_specs=P(AXIS))
+    cut = jax.shard_map(
+        lambda a, b: a @ b, mesh=mesh(size), in_specs=(P(AXIS), P()), out_specs=P(AXIS)
+    )
     halves = jax.jit(lambda a: cut(a, a))
     return {
         "XLA, one device": lambda: jax.block_until_ready(whole(one)),
@@ -154,8 +177,12 @@ def matrix_rate() -> tuple[str, float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch and host devices of XLA")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads of PyTorch and host devices of XLA"
+    )
     parser.add_argument("--rounds", type=int, default=10, help="interleaved rounds")
     arguments = parser.parse_args()
     # Read when JAX first needs a device, which is below.
@@ -171,7 +198,10 @@ def main() -> None:
         rate = steps / statistics.median(times)
         print(f"{name:10} {rate:12,.0f} {rate * FLOP / 1e9:9.0f} {rate * FLOP / 1e9 / peak:25.0%}")
     ratio = statistics.median(theirs / ours for ours, theirs in rounds)
-    print(f"Paracosm is {ratio:.2f}x PyTorch (median of {len(rounds)} interleaved rounds; at least 1.15 is asked for)")
+    print(
+        f"Paracosm is {ratio:.2f}x PyTorch (median of {len(rounds)} interleaved rounds; at least"
+        " 1.15 is asked for)"
+    )
     print(f"best matrix rate: {peak:.0f} GFlop/s by {best} (at least 50% of it is asked for)")
     print(f"compile time: {compiling:.1f} s (under 5 s is asked for)")
 

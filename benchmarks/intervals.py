@@ -2,9 +2,8 @@
 
     python -m benchmarks.intervals [DRAWS]
 
-5,000 sets of samples a cell (`tests/core/coverage.py`), two processes, about ten minutes; prints the table of
-docs/intervals.md.
-"""
+5,000 sets of samples a cell (`tests/core/coverage.py`), two processes, about ten minutes; prints
+the table of docs/intervals.md."""
 
 from __future__ import annotations
 
@@ -22,7 +21,9 @@ ROWS = (*CELLS, *NEIGHBOURS)
 
 
 def measure(row: int, n: int, draws: int) -> tuple[float, float, float, float]:
-    """Shares covered by the interval and by Student's t; median and mean of their widths' ratio where t has one."""
+    """Shares covered by the interval and by Student's t; median and mean of their widths' ratio
+    where t has one.
+    """
     cell = ROWS[row]
     pairs = [(found, student_mean(samples)) for samples, found in estimates(cell, n, draws)]
     ours, students = (np.mean([_holds(each[i], cell) for each in pairs]) for i in (0, 1))
@@ -42,7 +43,13 @@ def main(draws: int) -> None:
     """Measure and print."""
     jobs = list(itertools.product(range(len(ROWS)), SIZES))
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        results = dict(zip(jobs, pool.starmap(measure, [(*job, draws) for job in jobs], chunksize=1), strict=True))
+        results = dict(
+            zip(
+                jobs,
+                pool.starmap(measure, [(*job, draws) for job in jobs], chunksize=1),
+                strict=True,
+            )
+        )
     heads = [f"{what}, n = {n}" for n in SIZES for what in ("covers", "t covers", "width / t")]
     print(f"| samples | {' | '.join(heads)} |")
     print(f"| --- |{' --- |' * len(heads)}")

@@ -2,9 +2,8 @@
 
     python benchmarks/lipschitz.py
 
-Two hidden layers of tanh, 16 inputs, 12 outputs, weights normal over the square root of their inputs; under 0.5 s is
-asked for at width 64 and under 5 s at 256.
-"""
+Two hidden layers of tanh, 16 inputs, 12 outputs, weights normal over the square root of their
+inputs; under 0.5 s is asked for at width 64 and under 5 s at 256."""
 
 from __future__ import annotations
 
@@ -23,7 +22,9 @@ def network(width: int) -> Layered:
     """A random network of two hidden layers."""
     rng = np.random.default_rng(0)
     sizes = ((width, INPUTS), (width, width), (OUTPUTS, width))
-    first, second, third = (affine(rng.normal(size=s) / np.sqrt(s[1]), 0.3 * rng.normal(size=s[0])) for s in sizes)
+    first, second, third = (
+        affine(rng.normal(size=s) / np.sqrt(s[1]), 0.3 * rng.normal(size=s[0])) for s in sizes
+    )
     act = activated(layers.TANH, width)
     return compose(third, act, second, act, first)
 

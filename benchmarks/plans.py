@@ -32,11 +32,17 @@ def problems(draws: int) -> tuple[Task, list[Offer], np.ndarray]:
         return 10 ** rng.uniform(low, high, PLANS)
 
     def law() -> Law:
-        exponent = rng.uniform(0.05, 1.5, (PLANS, 1)) * np.exp(0.1 * rng.standard_normal((PLANS, draws)))
+        exponent = rng.uniform(0.05, 1.5, (PLANS, 1)) * np.exp(
+            0.1 * rng.standard_normal((PLANS, draws))
+        )
         return Law(log10(-2, 3)[:, None], exponent, 0.0)
 
     task = Task((law(), law()), (log10(-2, 2), log10(-2, 2)), (log10(1, 5), log10(1, 5)))
-    return task, [Offer("dynamics", log10(-3, 3), transitions=1), Offer("reward", log10(-3, 3), labels=1)], log10(2, 7)
+    return (
+        task,
+        [Offer("dynamics", log10(-3, 3), transitions=1), Offer("reward", log10(-3, 3), labels=1)],
+        log10(2, 7),
+    )
 
 
 def one_plan() -> None:
@@ -52,7 +58,13 @@ def one_plan() -> None:
         )
         for part in ("dynamics", "reward")
     }
-    plan(curves, Weights(3, 1, "rms", 0.99, 200, "given"), budget=60_000, cost_dynamics=1, cost_reward=10)
+    plan(
+        curves,
+        Weights(3, 1, "rms", 0.99, 200, "given"),
+        budget=60_000,
+        cost_dynamics=1,
+        cost_reward=10,
+    )
 
 
 def seconds(work, *arguments) -> float:
@@ -64,12 +76,17 @@ def seconds(work, *arguments) -> float:
 
 
 def line(found: Row) -> str:
-    """A row of the table: mean and 95th percentile of each rule, then how honest the plan is about itself."""
+    """A row of the table: mean and 95th percentile of each rule, then how honest the plan is about
+    itself.
+    """
     regrets = [found.found[name] for name in RULES]
     cells = [f"{regret.mean():.2%} / {np.quantile(regret, 0.95):.2%}" for regret in regrets]
     cells += [f"{found.found[name].mean():.2%}" for name in (SAID, CAUTIOUS, AFTER_PILOT)]
     price, weight = found.cell
-    return f"| {price:g} | {weight:g} | {' | '.join(cells)} | {found.found[COVERED].mean():.0%} | {found.refused} |"
+    return (
+        f"| {price:g} | {weight:g} | {' | '.join(cells)} | {found.found[COVERED].mean():.0%} |"
+        f" {found.refused} |"
+    )
 
 
 def main() -> None:
@@ -79,7 +96,16 @@ def main() -> None:
         print(f"{PLANS} splits, {draws} draws of each law: {took:.2f} s")
     print(f"one whole plan: {seconds(one_plan):.2f} s")
     if sys.argv[1:]:
-        names = ("label's price", "dynamics' weight", *RULES, SAID, CAUTIOUS, AFTER_PILOT, COVERED, "refused")
+        names = (
+            "label's price",
+            "dynamics' weight",
+            *RULES,
+            SAID,
+            CAUTIOUS,
+            AFTER_PILOT,
+            COVERED,
+            "refused",
+        )
         print(f"| {' | '.join(names)} |\n{'| --- ' * len(names)}|")
         for cell in CELLS:
             print(line(row(cell, int(sys.argv[1]))), flush=True)

@@ -1,15 +1,18 @@
-"""Does the plan pay for real? Planned splits against a grid of splits, by the true gap of the models that they buy.
+"""Does the plan pay for real? Planned splits against a grid of splits, by the true gap of the
+models that they buy.
 
-    python -m benchmarks.purchases OUT [pendulum|reacher|linear-quadratic …]     about half an hour on two idle cores
+    python -m benchmarks.purchases OUT [pendulum|reacher|linear-quadratic …]     about half an hour
+    on two idle cores
 
-For each environment there is one reference policy, its recorded episodes, and a pool of real steps, half of random
-actions and half of the policy with noise. A budget buys transitions and reward labels at 1:10 or 10:1. Every split buys
-random rows of the pool; models are learned from them as `paracosm.learn` does, with two members; the gap is the mean
-over the policy's episodes of |real - imagined return|, discounted. The planned split pays a pilot of a fifth of the
-budget, half on each part; its curves and weights come from that pilot and from the recorded episodes.
+For each environment there is one reference policy, its recorded episodes, and a pool of real steps,
+half of random actions and half of the policy with noise. A budget buys transitions and reward
+labels at 1:10 or 10:1. Every split buys random rows of the pool; models are learned from them as
+`paracosm.learn` does, with two members; the gap is the mean over the policy's episodes of |real -
+imagined return|, discounted. The planned split pays a pilot of a fifth of the budget, half on each
+part; its curves and weights come from that pilot and from the recorded episodes.
 
-Results go to OUT, one file a purchase, so that a stopped benchmark goes on; the table is benchmarks/purchases.md.
-"""
+Results go to OUT, one file a purchase, so that a stopped benchmark goes on; the table is
+benchmarks/purchases.md."""
 
 from __future__ import annotations
 
@@ -49,7 +52,9 @@ ENVIRONMENTS = {"pendulum": "Pendulum-v1", "reacher": "Reacher-v5", "linear-quad
 
 
 class Case(NamedTuple):
-    """An environment's reference policy, its recorded episodes, and the pool that purchases are drawn from."""
+    """An environment's reference policy, its recorded episodes, and the pool that purchases are
+    drawn from.
+    """
 
     policy: Policy
     episodes: Trajectory
@@ -60,12 +65,13 @@ class Case(NamedTuple):
 def case_of(name: str, out: Path) -> Case:
     """The same every time; Gymnasium's reference policy is that of a run with 5,000 transitions.
 
-    The linear-quadratic system is slower than the library's own, whose states are at rest after three steps: there is
-    something to learn on the way.
-    """
+    The linear-quadratic system is slower than the library's own, whose states are at rest after
+    three steps: there is something to learn on the way."""
     env = ENVIRONMENTS[name]
     if env is None:
-        system, policy = linear_quadratic(jax.random.key(0), norms=(0.9, 0.3, 0.4), discount=DISCOUNT, horizon=50)
+        system, policy = linear_quadratic(
+            jax.random.key(0), norms=(0.9, 0.3, 0.4), discount=DISCOUNT, horizon=50
+        )
         source = connect(system)
     else:
         place = out / f"{name}-reference"
@@ -74,7 +80,9 @@ def case_of(name: str, out: Path) -> Case:
         policy, source = paracosm.load(place).policy, connect(env)
     explorer = Noisy(policy, source.action, NOISE)
     half = POOL // 2
-    pool = source.collect(half, seed=1).join(source.collect(half, seed=2, policy=explorer, first_episode=100_000))
+    pool = source.collect(half, seed=1).join(
+        source.collect(half, seed=2, policy=explorer, first_episode=100_000)
+    )
     return Case(policy, source.evaluate(policy, episodes=EPISODES), pool, source.spec(pool))
 
 
@@ -87,7 +95,9 @@ def learned(case: Case, transitions: int, labels: int, seed: int) -> MDP:
 def gap(case: Case, world: MDP) -> float:
     """The mean over the policy's episodes of |real - imagined return|, discounted."""
     start, horizon = jnp.asarray(case.episodes.state[:, 0]), case.episodes.alive.shape[1]
-    dreamt = rollout(world, Mode(case.policy), start, jax.random.split(jax.random.key(0), len(start)), horizon)
+    dreamt = rollout(
+        world, Mode(case.policy), start, jax.random.split(jax.random.key(0), len(start)), horizon
+    )
     missed = np.asarray(case.episodes.reward) - np.asarray(dreamt.reward)
     return float(np.mean(np.abs(missed @ DISCOUNT ** np.arange(horizon))))
 
@@ -97,12 +107,16 @@ def planned(case: Case, prices: tuple[float, float], seed: int) -> dict[str, Any
     pilot = [int(PILOT * BUDGET / 2 / price) for price in prices]
     data, visited = case.pool.buy(*pilot, seed), Dataset.from_trajectory(case.episodes)
     curves = {
-        part: learning_curve(part, data, case.spec, visited=visited, seed=seed, settings=SETTINGS).curve
+        part: learning_curve(
+            part, data, case.spec, visited=visited, seed=seed, settings=SETTINGS
+        ).curve
         for part in PARTS
     }
     world = learned(case, *pilot, seed)
     with jax.enable_x64(True):
-        wide, policy, episodes = in_double((world, Mode(case.policy), jax.tree.map(np.asarray, case.episodes)))
+        wide, policy, episodes = in_double(
+            (world, Mode(case.policy), jax.tree.map(np.asarray, case.episodes))
+        )
         key = jax.random.key(0)
         routes = weights(wide, policy, episodes, ask(wide, policy, episodes, key), key)
     try:
@@ -116,18 +130,33 @@ def planned(case: Case, prices: tuple[float, float], seed: int) -> dict[str, Any
         )
         more, said = (found.dynamics, found.reward), found.verdict
     except BadData as error:
-        more, said = tuple(int((1 - PILOT) * BUDGET / 2 / price) for price in prices), f"equal money, since {error}"
+        more, said = (
+            tuple(int((1 - PILOT) * BUDGET / 2 / price) for price in prices),
+            f"equal money, since {error}",
+        )
     counts = [own + new for own, new in zip(pilot, more, strict=True)]
     told = {each.origin.split(":")[0]: [each.dynamics, each.reward] for each in routes}
-    return {"counts": counts, "said": said, "weights": told, "curves": {p: curves[p].to_dict() for p in PARTS}}
+    return {
+        "counts": counts,
+        "said": said,
+        "weights": told,
+        "curves": {p: curves[p].to_dict() for p in PARTS},
+    }
 
 
-def purchase(case: Case, prices: tuple[float, float], share: float | None, seed: int) -> dict[str, Any]:
+def purchase(
+    case: Case, prices: tuple[float, float], share: float | None, seed: int
+) -> dict[str, Any]:
     """One purchase: by share of the budget on transitions, or planned; and the gap of its world."""
     if share is None:
         told = planned(case, prices, seed)
     else:
-        told = {"counts": [int(part * BUDGET / price) for part, price in zip((share, 1 - share), prices, strict=True)]}
+        told = {
+            "counts": [
+                int(part * BUDGET / price)
+                for part, price in zip((share, 1 - share), prices, strict=True)
+            ]
+        }
     return {**told, "gap": gap(case, learned(case, *told["counts"], seed))}
 
 
@@ -150,7 +179,9 @@ def measure(out: Path, names: list[str]) -> None:
 
 
 def table(out: Path, names: list[str]) -> str:
-    """Gaps by split, the planned one's regret against the best, and what equal spending loses, all over seeds."""
+    """Gaps by split, the planned one's regret against the best, and what equal spending loses, all
+    over seeds.
+    """
     head = [
         "environment",
         "prices",
@@ -165,18 +196,28 @@ def table(out: Path, names: list[str]) -> str:
         for prices in PRICES:
             found = {
                 label: [
-                    json.loads((out / f"{name}_{prices[0]:g}-{prices[1]:g}_{seed}_{label}.json").read_text())
+                    json.loads(
+                        (
+                            out / f"{name}_{prices[0]:g}-{prices[1]:g}_{seed}_{label}.json"
+                        ).read_text()
+                    )
                     for seed in range(SEEDS)
                 ]
                 for label in (*(f"{share:g}" for share in SHARES), "planned")
             }
-            gaps = {label: np.array([each["gap"] for each in rows]) for label, rows in found.items()}
-            best = min((label for label in gaps if label != "planned"), key=lambda label: gaps[label].mean())
+            gaps = {
+                label: np.array([each["gap"] for each in rows]) for label, rows in found.items()
+            }
+            best = min(
+                (label for label in gaps if label != "planned"),
+                key=lambda label: gaps[label].mean(),
+            )
             spent = np.mean([each["counts"][0] * prices[0] / BUDGET for each in found["planned"]])
             over = [_over(gaps[label], gaps[best]) for label in ("planned", "0.5")]
             cells = [f"{each.mean():.3g} ± {_spread(each):.2g}" for each in gaps.values()]
             lines.append(
-                f"| {name} | {prices[0]:g}:{prices[1]:g} | {' | '.join(cells)} | {spent:.0%} | {' | '.join(over)} |"
+                f"| {name} | {prices[0]:g}:{prices[1]:g} | {' | '.join(cells)} | {spent:.0%} |"
+                f" {' | '.join(over)} |"
             )
     return "\n".join(lines)
 

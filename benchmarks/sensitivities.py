@@ -2,10 +2,9 @@
 
     python benchmarks/sensitivities.py
 
-A learned-like world (ensembles of 4 networks 2×64 for dynamics and reward, state 12, action 4), 64 episodes of 200
-steps, 64 bits. Asked for: one forward pass along an error at most 4×, one reverse pass for every step at most 6×. The
-rounds are interleaved; the ratio is the median over rounds.
-"""
+A learned-like world (ensembles of 4 networks 2×64 for dynamics and reward, state 12, action 4), 64
+episodes of 200 steps, 64 bits. Asked for: one forward pass along an error at most 4×, one reverse
+pass for every step at most 6×. The rounds are interleaved; the ratio is the median over rounds."""
 
 from __future__ import annotations
 
@@ -30,7 +29,9 @@ STATE, ACTION, WIDTH, MEMBERS, EPISODES, HORIZON, ROUNDS = 12, 4, 64, 4, 64, 200
 
 def stacked(inputs: int, outputs: int, key: jax.Array) -> MLP:
     """An untrained ensemble."""
-    return eqx.filter_vmap(lambda key: MLP(inputs, outputs, WIDTH, 2, key))(jax.random.split(key, MEMBERS))
+    return eqx.filter_vmap(lambda key: MLP(inputs, outputs, WIDTH, 2, key))(
+        jax.random.split(key, MEMBERS)
+    )
 
 
 def seconds(call) -> float:
@@ -48,7 +49,9 @@ def main() -> None:
     domain = Domain(-5 * jnp.ones(STATE), 5 * jnp.ones(STATE))
     zero, one = jnp.zeros(STATE), jnp.full(STATE, 0.1)
     dynamics = LearnedDynamics(stacked(STATE + ACTION, STATE, keys[0]), space, zero, one, domain)
-    reward = LearnedReward(stacked(2 * STATE + ACTION, 1, keys[1]), space, jnp.zeros(()), jnp.ones(()))
+    reward = LearnedReward(
+        stacked(2 * STATE + ACTION, 1, keys[1]), space, jnp.zeros(()), jnp.ones(())
+    )
     world = MDP(spec, dynamics, reward, never, lambda key: zero, 0.97)
     policy = Mode(initial_policy(spec, keys[2]))
     start = np.asarray(jax.random.normal(keys[3], (EPISODES, STATE)))
@@ -63,11 +66,21 @@ def main() -> None:
             return 0.01 * jnp.cos(state[0])
 
         calls = {
-            "plain evaluation": lambda: returns(rollout(world, policy, start, episode_keys, HORIZON).reward, 0.97),
-            "along an error (JVP)": lambda: along(
-                world, policy, start, episode_keys, dynamics_error=error, reward_error=missed, horizon=HORIZON
+            "plain evaluation": lambda: returns(
+                rollout(world, policy, start, episode_keys, HORIZON).reward, 0.97
             ),
-            "every step (VJP)": lambda: by_step(world, policy, start, steps, keys[4], horizon=HORIZON),
+            "along an error (JVP)": lambda: along(
+                world,
+                policy,
+                start,
+                episode_keys,
+                dynamics_error=error,
+                reward_error=missed,
+                horizon=HORIZON,
+            ),
+            "every step (VJP)": lambda: by_step(
+                world, policy, start, steps, keys[4], horizon=HORIZON
+            ),
         }
         for call in calls.values():
             seconds(call)

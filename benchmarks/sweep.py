@@ -1,13 +1,15 @@
-"""Optimiser steps of E2's students per second: Paracosm's sweep worker against PyTorch, and against the machine.
+"""Optimiser steps of E2's students per second: Paracosm's sweep worker against PyTorch, and against
+the machine.
 
     python -m benchmarks.sweep
 
-Students 16→64→12 (dynamics) and 16→64→1 (reward), ReLU, batch 256, Adam, as many steps of one as of the other, on
-20,000 rows that are shuffled every epoch. Everybody has two cores: two processes of one thread, or one process of two.
-PyTorch is written as the loop that everybody writes, with Adam as it comes and fused; and with 64 seeds stacked, by
-products of batches of matrices, by `torch.func.vmap`, and that compiled. Stacked seeds have a tenth of the rows and are
-spared a shuffle of their own. All processes live throughout and are asked in turn, so the rounds are interleaved.
-"""
+Students 16→64→12 (dynamics) and 16→64→1 (reward), ReLU, batch 256, Adam, as many steps of one as of
+the other, on 20,000 rows that are shuffled every epoch. Everybody has two cores: two processes of
+one thread, or one process of two. PyTorch is written as the loop that everybody writes, with Adam
+as it comes and fused; and with 64 seeds stacked, by products of batches of matrices, by
+`torch.func.vmap`, and that compiled. Stacked seeds have a tenth of the rows and are spared a
+shuffle of their own. All processes live throughout and are asked in turn, so the rounds are
+interleaved."""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from paracosm.sweep import worker
 
 INPUTS, HIDDEN, OUTPUTS, BATCH, SEEDS, RATE = 16, 64, (12, 1), 256, 64, 1e-3
 ROWS = 20_000
-# Forward: two products. Backward: one for the first layer, which needs no gradient of its inputs, two for the second.
+# Forward: two products. Backward: one for the first layer, which needs no gradient of its inputs,
+# two for the second.
 FLOP = sum(2 * BATCH * HIDDEN * (2 * INPUTS + 3 * outputs) for outputs in OUTPUTS) / len(OUTPUTS)
 
 Job = tuple[Callable[[], object], int]
@@ -40,9 +43,14 @@ def ours(threads: int) -> Job:
     epochs = 40
     keys = jax.random.split(jax.random.key(0), 4)
     inputs = jax.random.uniform(keys[0], (ROWS, INPUTS), minval=-1)
-    targets = [jax.random.normal(key, (ROWS, outputs)) for key, outputs in zip(keys[1:3], OUTPUTS, strict=True)]
+    targets = [
+        jax.random.normal(key, (ROWS, outputs))
+        for key, outputs in zip(keys[1:3], OUTPUTS, strict=True)
+    ]
     run = jax.jit(lambda key, x, ys: train(key, x, [Task(y) for y in ys], epochs=epochs))
-    return lambda: jax.block_until_ready(run(keys[3], inputs, targets)), 2 * epochs * (ROWS // BATCH)
+    return lambda: jax.block_until_ready(run(keys[3], inputs, targets)), 2 * epochs * (
+        ROWS // BATCH
+    )
 
 
 def _eager(threads: int, fused: bool) -> Job:
@@ -123,7 +131,9 @@ def _functional(threads: int, compiled: bool) -> Job:
         W, b, V, c = parameters
         return ((x @ W + b).relu() @ V + c - y).square().mean()
 
-    def update(state: tuple[list[torch.Tensor], ...], count: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> None:
+    def update(
+        state: tuple[list[torch.Tensor], ...], count: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+    ) -> None:
         parameters, first, second = state
         slopes = torch.func.vmap(torch.func.grad(loss))(parameters, x, y)
         for p, m, v, g in zip(parameters, first, second, slopes, strict=True):
@@ -160,7 +170,9 @@ def _epoch(step: Callable[..., None], outputs: int, rows: int = 2048) -> Callabl
 
     def epoch() -> None:
         order = torch.randperm(rows)
-        for one, other in zip(x[:, order].split(BATCH, 1), y[:, order].split(BATCH, 1), strict=True):
+        for one, other in zip(
+            x[:, order].split(BATCH, 1), y[:, order].split(BATCH, 1), strict=True
+        ):
             step(one.contiguous(), other.contiguous())
 
     return epoch
@@ -184,7 +196,9 @@ class Contestant(NamedTuple):
 
 
 CONTESTANTS = [Contestant(ours, 2, 1)]
-CONTESTANTS += [Contestant(job, n, 3 - n) for job in (eager, fused, stacked, vmapped, compiled) for n in (1, 2)]
+CONTESTANTS += [
+    Contestant(job, n, 3 - n) for job in (eager, fused, stacked, vmapped, compiled) for n in (1, 2)
+]
 
 
 class Team:
@@ -194,7 +208,9 @@ class Team:
         self.contestant = contestant
         context, before = multiprocessing.get_context("spawn"), dict(os.environ)
         single = contestant.threads == 1
-        os.environ.update(worker.environment() if single else {"OMP_NUM_THREADS": str(contestant.threads)})
+        os.environ.update(
+            worker.environment() if single else {"OMP_NUM_THREADS": str(contestant.threads)}
+        )
         self.connections: list[Connection] = []
         for core in range(contestant.processes):
             here, there = context.Pipe()
@@ -225,7 +241,9 @@ class Team:
 
 
 def serve(contestant: Contestant, core: int, connection: Connection) -> None:
-    """One process of a contestant: warm up, say how many steps a call takes, and then do as asked."""
+    """One process of a contestant: warm up, say how many steps a call takes, and then do as
+    asked.
+    """
     if core >= 0:
         os.sched_setaffinity(0, {core})
     call, steps = contestant.job(contestant.threads)
@@ -257,7 +275,9 @@ def matrix_rate() -> tuple[str, float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds")
     rounds = parser.parse_args().rounds
     teams = [team for team in map(Team, CONTESTANTS) if team.steps]
@@ -266,18 +286,29 @@ def main() -> None:
     best = max(before, matrix_rate()[1])
     for team in teams:
         team.dismiss()
-    print(f"{'':18}{'steps/s':>10}{'µs a step':>11}{'Paracosm is':>13}{'of the best matrix rate':>25}")
+    print(
+        f"{'':18}{'steps/s':>10}{'µs a step':>11}{'Paracosm is':>13}{'of the best matrix rate':>25}"
+    )
     for n, team in enumerate(teams):
-        rate, ratio = (statistics.median(each) for each in zip(*((r[n], r[0] / r[n]) for r in rates), strict=True))
+        rate, ratio = (
+            statistics.median(each)
+            for each in zip(*((r[n], r[0] / r[n]) for r in rates), strict=True)
+        )
         share = rate * FLOP / 1e9 / best
-        print(f"{team.contestant.name:18}{rate:10,.0f}{1e6 / rate:11.1f}{ratio:12.2f}x{share:25.0%}")
+        print(
+            f"{team.contestant.name:18}{rate:10,.0f}{1e6 / rate:11.1f}{ratio:12.2f}x{share:25.0%}"
+        )
     stacks = (stacked, vmapped, compiled)
     for what, jobs, processes in (
         ("sequential loop", (eager, fused), (1,)),
         ("loop, two side by side", (eager, fused), (2,)),
         ("stack of seeds", stacks, (1, 2)),
     ):
-        theirs = [n for n, t in enumerate(teams) if t.contestant.job in jobs and t.contestant.processes in processes]
+        theirs = [
+            n
+            for n, t in enumerate(teams)
+            if t.contestant.job in jobs and t.contestant.processes in processes
+        ]
         ratio = statistics.median(r[0] / max(r[n] for n in theirs) for r in rates)
         print(f"Paracosm is {ratio:.2f}x the best {what} in PyTorch ({rounds} interleaved rounds)")
     missing = {each.name for each in CONTESTANTS} - {team.contestant.name for team in teams}

@@ -12,8 +12,12 @@ from hypothesis import HealthCheck, settings
 import tests.typechecking  # noqa: F401 - the import hook looks it up as an attribute of `tests`
 
 _ALWAYS = {"deadline": None, "derandomize": True, "database": None}
-settings.register_profile("small", max_examples=25, suppress_health_check=[HealthCheck.too_slow], **_ALWAYS)
-settings.register_profile("full", max_examples=250, suppress_health_check=[HealthCheck.too_slow], **_ALWAYS)
+settings.register_profile(
+    "small", max_examples=25, suppress_health_check=[HealthCheck.too_slow], **_ALWAYS
+)
+settings.register_profile(
+    "full", max_examples=250, suppress_health_check=[HealthCheck.too_slow], **_ALWAYS
+)
 settings.load_profile("small")
 
 

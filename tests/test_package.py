@@ -1,4 +1,6 @@
-"""What is shipped: the wheel holds everything, installs in an environment of its own, and runs there."""
+"""What is shipped: the wheel holds everything, installs in an environment of its own, and runs
+there.
+"""
 
 import json
 import os
@@ -19,7 +21,9 @@ BINARIES = "Scripts" if os.name == "nt" else "bin"
 def run(*command: str | Path, cwd: Path) -> str:
     """Output of a command that must succeed, away from the source tree and its import path."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, text=True, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -38,7 +42,17 @@ def fresh(folder: Path) -> Path:
 
 
 def install(python: Path, *arguments: str | Path) -> None:
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", *arguments, cwd=python.parent)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--quiet",
+        *arguments,
+        cwd=python.parent,
+    )
 
 
 def test_the_wheel_holds_every_file_of_the_package(wheel):
@@ -59,7 +73,11 @@ def test_the_installed_wheel_runs(wheel, tmp_path):
     """Its dependencies are lent from this environment; Paracosm itself is the wheel's."""
     python = fresh(tmp_path / "env")
     install(python, "--no-deps", "--no-index", wheel)
-    purelib = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip())
+    purelib = Path(
+        run(
+            python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path
+        ).strip()
+    )
     lent = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     (purelib / "lent.pth").write_text("\n".join(lent))
 

@@ -1,4 +1,6 @@
-"""The source tree keeps to its own rules: import contracts that bite, no machine's names, files one can read."""
+"""The source tree keeps to its own rules: import contracts that bite, no machine's names, files one
+can read.
+"""
 
 import re
 import shutil
@@ -10,22 +12,30 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MACHINE = re.compile(r"(?<![\w.])/(?:work|root|home|opt|Users|mnt)/")
-REGISTRY = re.compile(r"pypi[.]|pythonhosted|npmjs[.]|anaconda[.]org|download[.]pytorch|--(?:extra-)?index-url")
+REGISTRY = re.compile(
+    r"pypi[.]|pythonhosted|npmjs[.]|anaconda[.]org|download[.]pytorch|--(?:extra-)?index-url"
+)
 
 
 def tracked() -> list[Path]:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     return [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]
 
 
-@pytest.mark.parametrize("forbidden", [MACHINE, REGISTRY], ids=["paths of a machine", "package registries"])
+@pytest.mark.parametrize(
+    "forbidden", [MACHINE, REGISTRY], ids=["paths of a machine", "package registries"]
+)
 def test_no_tracked_file_names(forbidden):
     found = []
     for path in tracked():
         text = path.read_bytes().decode("utf-8", "ignore")
-        found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in forbidden.finditer(text)]
+        found += [
+            f"{path.relative_to(ROOT)}: {match.group()}" for match in forbidden.finditer(text)
+        ]
     assert not [hit for hit in found if not hit.startswith("tests/test_repository.py")]
 
 
@@ -40,14 +50,23 @@ def test_constraints_are_versions_and_nothing_else():
 
 
 def test_no_source_file_is_too_long_to_read():
-    sources = [path for folder in ("src", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
-    long = {str(path.relative_to(ROOT)): n for path in sources if (n := len(path.read_text().splitlines())) > 600}
+    sources = [
+        path for folder in ("src", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+    ]
+    long = {
+        str(path.relative_to(ROOT)): n
+        for path in sources
+        if (n := len(path.read_text().splitlines())) > 600
+    }
     assert not long
 
 
 VIOLATIONS = {
     "Data flows one way through the rooms": ("core/rollout.py", "import paracosm.learning"),
-    "Imagination imports neither the real environments nor Gymnasium": ("imagination/__init__.py", "import gymnasium"),
+    "Imagination imports neither the real environments nor Gymnasium": (
+        "imagination/__init__.py",
+        "import gymnasium",
+    ),
     "Reporting imports core only, and no JAX": ("reporting/__init__.py", "import paracosm.real"),
     "Records and checks import no JAX": ("core/records.py", "import jax"),
     "The verbs do not import the command line": ("__init__.py", "import paracosm.cli"),
@@ -55,8 +74,13 @@ VIOLATIONS = {
 
 
 def lint(folder: Path) -> str:
-    """What the import linter says of the package below `folder`, which is laid out as this repository is."""
-    command = "import sys; sys.path.insert(0, 'src'); from importlinter.cli import lint_imports_command as c; c()"
+    """What the import linter says of the package below `folder`, which is laid out as this
+    repository is.
+    """
+    command = (
+        "import sys; sys.path.insert(0, 'src'); from importlinter.cli import lint_imports_command"
+        " as c; c()"
+    )
     arguments = (sys.executable, "-c", command, "--no-cache", "--config", folder / "pyproject.toml")
     return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False).stdout
 

@@ -1,4 +1,6 @@
-"""Numeric settings: each is of its kind and in its range when made, in Python and on the command line."""
+"""Numeric settings: each is of its kind and in its range when made, in Python and on the command
+line.
+"""
 
 import dataclasses
 import json
@@ -14,14 +16,20 @@ from tests.wrong_settings import FIELDS, ROWS
 
 @pytest.fixture(scope="module")
 def tried() -> list[list[str]]:
-    """What did not go as it should in a process of its own, where the test run's type checker does not come first."""
+    """What did not go as it should in a process of its own, where the test run's type checker does
+    not come first.
+    """
     command = [sys.executable, "-m", "tests.wrong_settings"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("row", range(len(ROWS)), ids=[f"{kind.__name__}.{name}" for kind, name in ROWS])
+@pytest.mark.parametrize(
+    "row", range(len(ROWS)), ids=[f"{kind.__name__}.{name}" for kind, name in ROWS]
+)
 def test_wrong_values_are_refused_by_name_and_right_ones_kept(tried, row):
     assert tried[row] == []
 
@@ -45,7 +53,9 @@ def test_every_numeric_setting_is_in_the_table():
         ("--episodes", "1"),
     ],
 )
-def test_the_command_line_says_the_same_and_makes_nothing(flag, value, tmp_path, monkeypatch, capsys):
+def test_the_command_line_says_the_same_and_makes_nothing(
+    flag, value, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     try:
         status = main(["run", "CartPole-v1", flag, value])

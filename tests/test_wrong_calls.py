@@ -12,7 +12,9 @@ from tests.wrong_calls import CALLS
 
 @pytest.fixture(scope="module")
 def made() -> dict:
-    """What each call raised in a process of its own, where the test run's type checker does not come first."""
+    """What each call raised in a process of its own, where the test run's type checker does not
+    come first.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "tests.wrong_calls"],
         cwd=Path(__file__).parents[1],

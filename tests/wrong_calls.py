@@ -1,7 +1,7 @@
 """Wrong calls of the public verbs and types: what is called, the error, and a part of its sentence.
 
-`python -m tests.wrong_calls` makes them without the type checker of the test run and prints what each raised, as JSON.
-"""
+`python -m tests.wrong_calls` makes them without the type checker of the test run and prints what
+each raised, as JSON."""
 
 from __future__ import annotations
 
@@ -62,18 +62,25 @@ def episodes_of(size: int = 2, episodes: int = 3, steps: int = 5, **columns) -> 
 EPISODES = episodes_of()
 DATA_SET = paracosm.Dataset.from_trajectory(EPISODES)
 EMPTY = paracosm.Dataset(
-    **{field.name: getattr(DATA_SET, field.name)[:0] for field in dataclasses.fields(paracosm.Dataset)}
+    **{
+        field.name: getattr(DATA_SET, field.name)[:0]
+        for field in dataclasses.fields(paracosm.Dataset)
+    }
 )
 
 TENSOR = torch.zeros(3)
 
 
-def curve(part: str = "dynamics", errors=(1.0, 0.7, 0.5, 0.35), sizes=(100, 200, 400, 800)) -> paracosm.Curve:
+def curve(
+    part: str = "dynamics", errors=(1.0, 0.7, 0.5, 0.35), sizes=(100, 200, 400, 800)
+) -> paracosm.Curve:
     """A learning curve of two seeds."""
     from paracosm.core.decisions import Anchor
 
     anchors = tuple(
-        Anchor(n, error * (1 + 0.01 * seed), seed) for n, error in zip(sizes, errors, strict=True) for seed in range(3)
+        Anchor(n, error * (1 + 0.01 * seed), seed)
+        for n, error in zip(sizes, errors, strict=True)
+        for seed in range(3)
     )
     return paracosm.Curve(part, anchors, "rms", "held out")
 
@@ -115,43 +122,95 @@ def changed(**columns) -> paracosm.Dataset:
 # (call, class of the error, a part of its sentence)
 CALLS: list[tuple[Callable[[], object], str, str]] = [
     # Box, Discrete, Spec, Domain, MDP
-    (lambda: paracosm.Box(5, 5), ARGUMENT, "low is 5; an array of numbers of shape (action,) is needed"),
+    (
+        lambda: paracosm.Box(5, 5),
+        ARGUMENT,
+        "low is 5; an array of numbers of shape (action,) is needed",
+    ),
     (lambda: paracosm.Box(None, jnp.ones(1)), ARGUMENT, "low is None"),
     (lambda: paracosm.Box(jnp.ones(1), -jnp.ones(1)), ARGUMENT, "no lower bound may be above"),
-    (lambda: paracosm.Box(jnp.zeros(1), jnp.full(1, NAN)), DATA, "the upper bound of a Box of actions holds nan"),
+    (
+        lambda: paracosm.Box(jnp.zeros(1), jnp.full(1, NAN)),
+        DATA,
+        "the upper bound of a Box of actions holds nan",
+    ),
     (lambda: paracosm.Box(jnp.zeros(2), jnp.ones(1)), ARGUMENT, "high is an array of shape (1,)"),
     (lambda: paracosm.Box(TENSOR, TENSOR), ARGUMENT, "low is a Tensor of shape (3,)"),
     (lambda: paracosm.Discrete(0), ARGUMENT, "n is 0; it must be at least 1"),
     (lambda: paracosm.Discrete(2.5), ARGUMENT, "n is 2.5; it must be a whole number of at least 1"),
     (lambda: paracosm.Discrete("x"), ARGUMENT, "n is 'x'"),
     (lambda: paracosm.Spec(2, paracosm.Box, jnp.ones(2), 5), ARGUMENT, "action is the class Box"),
-    (lambda: paracosm.Spec(2, BOX, jnp.ones(3), 5), ARGUMENT, "state_scale is an array of shape (3,)"),
-    (lambda: paracosm.Spec(2, BOX, jnp.array([1.0, -1.0]), 5), ARGUMENT, "every entry must be a positive number"),
-    (lambda: paracosm.Spec(2, BOX, jnp.ones(2), 0), ARGUMENT, "horizon is 0; it must be at least 1"),
+    (
+        lambda: paracosm.Spec(2, BOX, jnp.ones(3), 5),
+        ARGUMENT,
+        "state_scale is an array of shape (3,)",
+    ),
+    (
+        lambda: paracosm.Spec(2, BOX, jnp.array([1.0, -1.0]), 5),
+        ARGUMENT,
+        "every entry must be a positive number",
+    ),
+    (
+        lambda: paracosm.Spec(2, BOX, jnp.ones(2), 0),
+        ARGUMENT,
+        "horizon is 0; it must be at least 1",
+    ),
     (lambda: paracosm.Spec(True, BOX, jnp.ones(2), 5), ARGUMENT, "state_size is True"),
     (lambda: paracosm.Domain(jnp.ones(2), jnp.zeros(2)), ARGUMENT, "no lower bound may be above"),
     (lambda: paracosm.Domain(jnp.full(2, NAN), jnp.ones(2)), ARGUMENT, "holds NaN"),
     (lambda: WORLD.replace(spec=5), ARGUMENT, "spec is 5; a Spec is needed"),
-    (lambda: WORLD.replace(dynamics=None), ARGUMENT, "dynamics is None; a function of (state, action, key)"),
+    (
+        lambda: WORLD.replace(dynamics=None),
+        ARGUMENT,
+        "dynamics is None; a function of (state, action, key)",
+    ),
     (lambda: WORLD.replace(reward=MLP), ARGUMENT, "reward is the class MLP"),
     (lambda: WORLD.replace(rewards=never), ARGUMENT, "a part to swap is 'rewards'"),
     (lambda: WORLD.replace(discount=1.5), ARGUMENT, "discount is 1.5; it must lie in [0, 1]"),
     (lambda: WORLD.replace(discount=NAN), ARGUMENT, "discount is nan"),
-    (lambda: WORLD.replace(domain=paracosm.Domain(jnp.zeros(3), jnp.ones(3))), DATA, "(2,) is needed"),
+    (
+        lambda: WORLD.replace(domain=paracosm.Domain(jnp.zeros(3), jnp.ones(3))),
+        DATA,
+        "(2,) is needed",
+    ),
     # Policies
-    (lambda: paracosm.Deterministic(5), ARGUMENT, "function is 5; a function of one state is needed"),
+    (
+        lambda: paracosm.Deterministic(5),
+        ARGUMENT,
+        "function is 5; a function of one state is needed",
+    ),
     (lambda: paracosm.Mode(paracosm.Gaussian), ARGUMENT, "policy is the class Gaussian"),
     (lambda: paracosm.Mode(lambda s: s), ARGUMENT, "policy is a function; a Policy is needed"),
-    (lambda: paracosm.Gaussian(NETWORK, jnp.zeros(2), BOX, True), ARGUMENT, "log_std is an array of shape (2,)"),
-    (lambda: paracosm.Gaussian(NETWORK, jnp.zeros(1), paracosm.Discrete(2), True), ARGUMENT, "space is a Discrete"),
+    (
+        lambda: paracosm.Gaussian(NETWORK, jnp.zeros(2), BOX, True),
+        ARGUMENT,
+        "log_std is an array of shape (2,)",
+    ),
+    (
+        lambda: paracosm.Gaussian(NETWORK, jnp.zeros(1), paracosm.Discrete(2), True),
+        ARGUMENT,
+        "space is a Discrete",
+    ),
     (lambda: paracosm.Categorical(None), ARGUMENT, "network is None"),
     (lambda: POLICY("x"), ARGUMENT, "observation is 'x'"),
-    (lambda: POLICY(np.zeros(3)), ARGUMENT, "observation has shape (3,); an array of numbers [..., 2] is needed"),
+    (
+        lambda: POLICY(np.zeros(3)),
+        ARGUMENT,
+        "observation has shape (3,); an array of numbers [..., 2] is needed",
+    ),
     (lambda: POLICY(np.full(2, NAN)), DATA, "the observation holds nan"),
     # Settings
-    (lambda: paracosm.ImagineSettings(clip=-1), ARGUMENT, "clip is -1; it must be a positive number"),
+    (
+        lambda: paracosm.ImagineSettings(clip=-1),
+        ARGUMENT,
+        "clip is -1; it must be a positive number",
+    ),
     (lambda: paracosm.ImagineSettings(entropy=NAN), ARGUMENT, "entropy is nan"),
-    (lambda: paracosm.ImagineSettings(rollouts=2.5), ARGUMENT, "rollouts is 2.5; it must be a whole number"),
+    (
+        lambda: paracosm.ImagineSettings(rollouts=2.5),
+        ARGUMENT,
+        "rollouts is 2.5; it must be a whole number",
+    ),
     (lambda: paracosm.LearnSettings(margin=INF), ARGUMENT, "margin is inf; it must be finite"),
     (lambda: paracosm.LearnSettings(fit=5), ARGUMENT, "fit is 5; a FitSettings is needed"),
     (lambda: paracosm.noise.GaussianNoise(-1.0), ARGUMENT, "the label noise's sd is -1"),
@@ -163,7 +222,11 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: changed(state=np.full((15, 2), NAN, np.float32)), DATA, "holds nan"),
     (lambda: changed(reward=np.full(15, NAN)), DATA, "the reward label of step 0 is nan"),
     (lambda: DATA_SET.buy(2.5, 1, 0), ARGUMENT, "transitions is 2.5; it must be a whole number"),
-    (lambda: DATA_SET.buy(99, 1, 0), ARGUMENT, "transitions is 99; it must be at least 0 and at most 15"),
+    (
+        lambda: DATA_SET.buy(99, 1, 0),
+        ARGUMENT,
+        "transitions is 99; it must be at least 0 and at most 15",
+    ),
     (lambda: DATA_SET.buy(1, -1, 0), ARGUMENT, "labels is -1"),
     (lambda: DATA_SET.buy(5, 5, 0).buy(1, 1, 0), ARGUMENT, "was bought from before"),
     (lambda: DATA_SET.join(EPISODES), ARGUMENT, "other is a Trajectory; a Dataset is needed"),
@@ -178,11 +241,17 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
         "episodes is a Dataset; a Trajectory, which evaluate gives, is needed",
     ),
     (lambda: episodes_of(state=np.zeros((3, 5, 3))), DATA, "one shape is needed"),
-    (lambda: episodes_of(reward=np.zeros((3, 4))), DATA, "the reward of a Trajectory is an array of shape (3, 4)"),
+    (
+        lambda: episodes_of(reward=np.zeros((3, 4))),
+        DATA,
+        "the reward of a Trajectory is an array of shape (3, 4)",
+    ),
     (lambda: episodes_of(alive=None), DATA, "is None; an array of 2 axes is needed"),
     (lambda: episodes_of(action="x"), DATA, "the action of a Trajectory is 'x'"),
     (
-        lambda: paracosm.RewardLabels(np.zeros((3, 2)), np.zeros((3, 1)), np.zeros((3, 2)), np.zeros(2)),
+        lambda: paracosm.RewardLabels(
+            np.zeros((3, 2)), np.zeros((3, 1)), np.zeros((3, 2)), np.zeros(2)
+        ),
         DATA,
         "the state of a RewardLabels is an array of shape (3, 2)",
     ),
@@ -192,32 +261,64 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: paracosm.connect("NoSuch-v1"), MISSING, "NoSuch-v1"),
     (lambda: paracosm.connect(""), MISSING, "''"),
     (lambda: paracosm.connect(WORLD, horizon=0), ARGUMENT, "horizon is 0"),
-    (lambda: paracosm.connect(WORLD, horizon=2.5), ARGUMENT, "horizon is 2.5; it must be a whole number"),
+    (
+        lambda: paracosm.connect(WORLD, horizon=2.5),
+        ARGUMENT,
+        "horizon is 2.5; it must be a whole number",
+    ),
     (lambda: paracosm.connect(dict), UNSUPPORTED, "dict"),
     (lambda: paracosm.connect("CartPole-v1", 5), ARGUMENT, "kwargs is 5"),
-    (lambda: paracosm.collect(WORLD, 2.5, seed=0), ARGUMENT, "steps is 2.5; it must be a whole number"),
+    (
+        lambda: paracosm.collect(WORLD, 2.5, seed=0),
+        ARGUMENT,
+        "steps is 2.5; it must be a whole number",
+    ),
     (lambda: paracosm.collect(WORLD, 0, seed=0), ARGUMENT, "steps is 0"),
     (lambda: paracosm.collect(WORLD, 10**20, seed=0), ARGUMENT, "steps is an integer of 21 digits"),
     (lambda: paracosm.collect(WORLD, 5, seed=-1), ARGUMENT, "seed is -1"),
     (lambda: paracosm.collect(WORLD, 5, seed=None), ARGUMENT, "seed is None"),
     (lambda: paracosm.collect(WORLD, 5, seed=0, policy="x"), ARGUMENT, "policy is 'x'"),
-    (lambda: paracosm.collect(WORLD, 5, seed=0, policy=paracosm.Gaussian), ARGUMENT, "policy is the class Gaussian"),
+    (
+        lambda: paracosm.collect(WORLD, 5, seed=0, policy=paracosm.Gaussian),
+        ARGUMENT,
+        "policy is the class Gaussian",
+    ),
     (lambda: paracosm.evaluate(WORLD, None), ARGUMENT, "policy is None"),
     (lambda: paracosm.evaluate(WORLD, OTHER), DATA, "the policy's action cannot be had"),
     (lambda: paracosm.evaluate(WORLD, POLICY, episodes=0), ARGUMENT, "episodes is 0"),
-    (lambda: paracosm.evaluate(WORLD, POLICY, first_seed=2**32), ARGUMENT, "first_seed is 4294967296"),
+    (
+        lambda: paracosm.evaluate(WORLD, POLICY, first_seed=2**32),
+        ARGUMENT,
+        "first_seed is 4294967296",
+    ),
     (lambda: paracosm.evaluate(POLICY, WORLD), ARGUMENT, "env is a Gaussian"),
-    (lambda: source().spec(DATA_SET.state), ARGUMENT, "data is an array of shape (15, 2); a Dataset"),
+    (
+        lambda: source().spec(DATA_SET.state),
+        ARGUMENT,
+        "data is an array of shape (15, 2); a Dataset",
+    ),
     (lambda: source().spec(EMPTY), DATA, "no row of the data was bought"),
     # learn
     (lambda: paracosm.learn(None, SPEC), ARGUMENT, "data is None; a Dataset"),
     (lambda: paracosm.learn(SPEC, DATA_SET), ARGUMENT, "data is a Spec"),
     (lambda: paracosm.learn(DATA_SET, 5), ARGUMENT, "spec is 5; a Spec"),
     (lambda: paracosm.learn(EMPTY, SPEC), DATA, "the data hold 0 transitions"),
-    (lambda: paracosm.learn(paracosm.Dataset.from_trajectory(episodes_of(3)), SPEC), DATA, "have 3 components"),
-    (lambda: paracosm.learn(DATA_SET, SPEC, discount=1.5), ARGUMENT, "discount is 1.5; it must lie in [0, 1]"),
+    (
+        lambda: paracosm.learn(paracosm.Dataset.from_trajectory(episodes_of(3)), SPEC),
+        DATA,
+        "have 3 components",
+    ),
+    (
+        lambda: paracosm.learn(DATA_SET, SPEC, discount=1.5),
+        ARGUMENT,
+        "discount is 1.5; it must lie in [0, 1]",
+    ),
     (lambda: paracosm.learn(DATA_SET, SPEC, reward=5), ARGUMENT, "reward is 5; a function"),
-    (lambda: paracosm.learn(DATA_SET, SPEC, settings=paracosm.LearnSettings), ARGUMENT, "the class LearnSettings"),
+    (
+        lambda: paracosm.learn(DATA_SET, SPEC, settings=paracosm.LearnSettings),
+        ARGUMENT,
+        "the class LearnSettings",
+    ),
     (lambda: paracosm.learn(DATA_SET, SPEC, seed=1.5), ARGUMENT, "seed is 1.5"),
     (lambda: paracosm.learn(DATA_SET, SPEC, label_noise=0.1), ARGUMENT, "label_noise is 0.1"),
     # imagine
@@ -226,42 +327,114 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: paracosm.imagine(DATA_SET, LEARNED), ARGUMENT, "learned is a Dataset"),
     (lambda: paracosm.imagine(LEARNED, EMPTY), DATA, "the data hold no reward labels"),
     (lambda: paracosm.imagine(LEARNED, DATA_SET.buy(0, 9, 0)), DATA, "there are no visited states"),
-    (lambda: paracosm.imagine(LEARNED, paracosm.Dataset.from_trajectory(episodes_of(3))), DATA, "have 3 components"),
-    (lambda: paracosm.imagine(LEARNED, DATA_SET, policy=5), ARGUMENT, "policy is 5; a policy with a density"),
-    (lambda: paracosm.imagine(LEARNED, DATA_SET, policy=paracosm.Mode(POLICY)), ARGUMENT, "policy is a Mode"),
-    (lambda: paracosm.imagine(LEARNED, DATA_SET, gold_share=2, label_source=never), ARGUMENT, "gold_share is 2"),
-    (lambda: paracosm.imagine(LEARNED, DATA_SET, label_source="x"), ARGUMENT, "label_source is 'x'"),
-    (lambda: paracosm.imagine(LEARNED, DATA_SET, settings=5), ARGUMENT, "settings is 5; an ImagineSettings"),
+    (
+        lambda: paracosm.imagine(LEARNED, paracosm.Dataset.from_trajectory(episodes_of(3))),
+        DATA,
+        "have 3 components",
+    ),
+    (
+        lambda: paracosm.imagine(LEARNED, DATA_SET, policy=5),
+        ARGUMENT,
+        "policy is 5; a policy with a density",
+    ),
+    (
+        lambda: paracosm.imagine(LEARNED, DATA_SET, policy=paracosm.Mode(POLICY)),
+        ARGUMENT,
+        "policy is a Mode",
+    ),
+    (
+        lambda: paracosm.imagine(LEARNED, DATA_SET, gold_share=2, label_source=never),
+        ARGUMENT,
+        "gold_share is 2",
+    ),
+    (
+        lambda: paracosm.imagine(LEARNED, DATA_SET, label_source="x"),
+        ARGUMENT,
+        "label_source is 'x'",
+    ),
+    (
+        lambda: paracosm.imagine(LEARNED, DATA_SET, settings=5),
+        ARGUMENT,
+        "settings is 5; an ImagineSettings",
+    ),
     (lambda: paracosm.imagine(LEARNED, DATA_SET, seed="x"), ARGUMENT, "seed is 'x'"),
-    (lambda: paracosm.imagine(LEARNED, DATA_SET, policy=OTHER), DATA, "the policy's action cannot be had"),
-    (lambda: paracosm.imagine(LEARNED, DATA_SET, policy=CHOICE), DATA, "the policy's action has the shape ()"),
-    (lambda: paracosm.imagine(learned_of(reward=lambda s, a: s[0]), DATA_SET), DATA, "the world's reward cannot"),
-    (lambda: paracosm.imagine(learned_of(termination=lambda s, a, t: s[0]), DATA_SET), DATA, "bool is needed"),
+    (
+        lambda: paracosm.imagine(LEARNED, DATA_SET, policy=OTHER),
+        DATA,
+        "the policy's action cannot be had",
+    ),
+    (
+        lambda: paracosm.imagine(LEARNED, DATA_SET, policy=CHOICE),
+        DATA,
+        "the policy's action has the shape ()",
+    ),
+    (
+        lambda: paracosm.imagine(learned_of(reward=lambda s, a: s[0]), DATA_SET),
+        DATA,
+        "the world's reward cannot",
+    ),
+    (
+        lambda: paracosm.imagine(learned_of(termination=lambda s, a, t: s[0]), DATA_SET),
+        DATA,
+        "bool is needed",
+    ),
     # audit
     (lambda: paracosm.audit(5, POLICY, EPISODES), ARGUMENT, "the world is a int"),
     (lambda: paracosm.audit(WORLD, 5, EPISODES), ARGUMENT, "the policy is a int"),
     (lambda: paracosm.audit(WORLD, POLICY, None), ARGUMENT, "episodes is None; a Trajectory"),
-    (lambda: paracosm.audit(WORLD, POLICY, DATA_SET), ARGUMENT, "episodes is a Dataset; a Trajectory"),
+    (
+        lambda: paracosm.audit(WORLD, POLICY, DATA_SET),
+        ARGUMENT,
+        "episodes is a Dataset; a Trajectory",
+    ),
     (lambda: paracosm.audit(WORLD, POLICY, EPISODES, WORLD), ARGUMENT, "imagined is an MDP"),
     (lambda: paracosm.audit(WORLD, POLICY, episodes_of(3)), DATA, "have 3 components"),
     (lambda: paracosm.audit(WORLD, POLICY, episodes_of(episodes=0)), DATA, "no steps"),
     (lambda: paracosm.audit(WORLD, POLICY, EPISODES, seed=-1), ARGUMENT, "seed is -1"),
     (lambda: paracosm.audit(WORLD, OTHER, EPISODES), DATA, "the policy's action"),
     (lambda: paracosm.audit(WORLD, CHOICE, EPISODES), DATA, "the policy's action has the shape ()"),
-    (lambda: paracosm.audit(WORLD.replace(reward=lambda s, a: s[0]), POLICY, EPISODES), DATA, "the world's reward"),
-    (lambda: paracosm.audit(WORLD, POLICY, episodes_of(reward=np.full((3, 5), NAN))), DATA, "the recorded reward"),
+    (
+        lambda: paracosm.audit(WORLD.replace(reward=lambda s, a: s[0]), POLICY, EPISODES),
+        DATA,
+        "the world's reward",
+    ),
+    (
+        lambda: paracosm.audit(WORLD, POLICY, episodes_of(reward=np.full((3, 5), NAN))),
+        DATA,
+        "the recorded reward",
+    ),
     # plans
     (lambda: paracosm.plan(None, WEIGHTS, **PRICES), ARGUMENT, "curves is None"),
     (lambda: paracosm.plan(CURVES, 5, **PRICES), ARGUMENT, "weights is 5"),
     (lambda: paracosm.plan(CURVES, [], **PRICES), ARGUMENT, "no weights are given"),
-    (lambda: paracosm.plan(CURVES, WEIGHTS, **{**PRICES, "budget": -1}), ARGUMENT, "the budget is -1"),
-    (lambda: paracosm.plan(CURVES, WEIGHTS, **{**PRICES, "cost_reward": NAN}), ARGUMENT, "the cost of reward is nan"),
-    (lambda: paracosm.plan({"dynamics": curve()}, WEIGHTS, **PRICES), DATA, "no learning curve of reward"),
+    (
+        lambda: paracosm.plan(CURVES, WEIGHTS, **{**PRICES, "budget": -1}),
+        ARGUMENT,
+        "the budget is -1",
+    ),
+    (
+        lambda: paracosm.plan(CURVES, WEIGHTS, **{**PRICES, "cost_reward": NAN}),
+        ARGUMENT,
+        "the cost of reward is nan",
+    ),
+    (
+        lambda: paracosm.plan({"dynamics": curve()}, WEIGHTS, **PRICES),
+        DATA,
+        "no learning curve of reward",
+    ),
     (lambda: paracosm.plan_labels(5, budget=10.0), ARGUMENT, "fidelity is 5"),
     (lambda: paracosm.plan_labels(LAW, budget=INF), ARGUMENT, "the budget is inf"),
     (lambda: paracosm.plan_labels(LAW, budget="x"), ARGUMENT, "the budget is 'x'"),
-    (lambda: paracosm.plan_mixture(**{**MIXTURE, "correlation": 2.0}), ARGUMENT, "the correlation is 2"),
-    (lambda: paracosm.plan_mixture(**{**MIXTURE, "bias": None}), ARGUMENT, "the bias of cheap labels is None"),
+    (
+        lambda: paracosm.plan_mixture(**{**MIXTURE, "correlation": 2.0}),
+        ARGUMENT,
+        "the correlation is 2",
+    ),
+    (
+        lambda: paracosm.plan_mixture(**{**MIXTURE, "bias": None}),
+        ARGUMENT,
+        "the bias of cheap labels is None",
+    ),
     # run, load, compare, report, audit_foreign
     (lambda: paracosm.run(5), ARGUMENT, "--env is 5"),
     (lambda: paracosm.run("CartPole-v1", transitions="5"), ARGUMENT, "--transitions is '5'"),

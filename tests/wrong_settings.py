@@ -1,8 +1,7 @@
 """Values of every numeric setting, wrong and right.
 
-`python -m tests.wrong_settings` tries them without the type checker of the test run and prints, as JSON, what did not
-go as it should, by setting.
-"""
+`python -m tests.wrong_settings` tries them without the type checker of the test run and prints, as
+JSON, what did not go as it should, by setting."""
 
 from __future__ import annotations
 
@@ -29,7 +28,10 @@ POSITIVE = ((*NEVER, 0), (0.3, np.float32(0.5), 2))
 NOT_NEGATIVE = (NEVER, (0, 0.3, np.float64(2)))
 SHARE = ((*NEVER, 1.5), (0, 1, 0.5))
 BELOW_ONE = ((*NEVER, 1, 1.5), (0, 0.5))
-RATES = ((*NEVER, (), (0.0,), (1e-3, math.nan), (math.inf,), ("x",), (True,), (-1e-3,), 0.1), ((1e-3,), [1e-3, 1e-4]))
+RATES = (
+    (*NEVER, (), (0.0,), (1e-3, math.nan), (math.inf,), ("x",), (True,), (-1e-3,), 0.1),
+    ((1e-3,), [1e-3, 1e-4]),
+)
 OPTIONAL_COUNT = ((*WRONG, *NO_COUNT, 0), (None, 20))
 OPTIONAL_PRICE = ((*WRONG, 0), (None,))
 BOTH = ((0, 1, "True", None, np.ones(2)), (True, False))
@@ -37,7 +39,10 @@ TEXT = ((5, None, [], True), ("{}",))
 
 FIELDS = {
     ImagineSettings: {
-        **dict.fromkeys(("rollouts", "horizon", "value_steps", "check", "patience", "most_steps", "width"), COUNT),
+        **dict.fromkeys(
+            ("rollouts", "horizon", "value_steps", "check", "patience", "most_steps", "width"),
+            COUNT,
+        ),
         "depth": DEPTH,
         **dict.fromkeys(("visited", "trace"), SHARE),
         **dict.fromkeys(("entropy", "least_gain"), NOT_NEGATIVE),
@@ -46,7 +51,9 @@ FIELDS = {
         "squash": BOTH,
     },
     FitSettings: {
-        **dict.fromkeys(("members", "width", "depth", "batch", "patience", "least_steps", "most_epochs"), COUNT),
+        **dict.fromkeys(
+            ("members", "width", "depth", "batch", "patience", "least_steps", "most_epochs"), COUNT
+        ),
         "rates": RATES,
     },
     LearnSettings: {**dict.fromkeys(("validation", "held_out"), BELOW_ONE), "margin": NOT_NEGATIVE},
@@ -74,14 +81,20 @@ def refused(kind, name, value) -> bool:
     try:
         made(kind, name, value)
     except BadArgument as refusal:
-        return re.fullmatch(rf"{called}(\[\d\])? is [^\n]*(must|needed)[^\n]*\.", str(refusal)) is not None
+        return (
+            re.fullmatch(rf"{called}(\[\d\])? is [^\n]*(must|needed)[^\n]*\.", str(refusal))
+            is not None
+        )
     return False
 
 
 def kept(kind, name, value) -> bool:
     """Whether the value comes back, as a plain Python number."""
     found = getattr(made(kind, name, value), name)
-    return found == (tuple(value) if isinstance(value, list) else value) and type(found).__module__ == "builtins"
+    return (
+        found == (tuple(value) if isinstance(value, list) else value)
+        and type(found).__module__ == "builtins"
+    )
 
 
 def problems(kind, name) -> list[str]:

@@ -1,8 +1,9 @@
-"""Paracosm: train policies in learned world models, and find out what the imagined return is wrong about.
+"""Paracosm: train policies in learned world models, and find out what the imagined return is wrong
+about.
 
-The verbs `collect, learn, imagine, evaluate, audit, plan, plan_labels, run, load, compare, report` and the types that
-they pass are loaded when first used, so that importing the package costs nothing.
-"""
+The verbs `collect, learn, imagine, evaluate, audit, plan, plan_labels, run, load, compare, report`
+and the types that they pass are loaded when first used, so that importing the package costs
+nothing."""
 
 from __future__ import annotations
 
@@ -52,7 +53,9 @@ _HOMES = {
     "planning.plan": ("plan",),
     "real.verbs": ("collect", "connect", "evaluate"),
 }
-_WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {"report": ("reporting", "write")}
+_WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {
+    "report": ("reporting", "write")
+}
 _MODULES = {"foreign": "real.foreign", "noise": "core.noise"}
 
 __all__ = [

@@ -1,4 +1,6 @@
-"""Worlds fitted to real steps by ridge regression on random features: fault-free, of any quality, for little time."""
+"""Worlds fitted to real steps by ridge regression on random features: fault-free, of any quality,
+for little time.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ ROWS, EPISODES = 4000, 12
 
 
 class Features(eqx.Module):
-    """`tanh` of random directions of standardised inputs, the inputs themselves, and their linear readout."""
+    """`tanh` of random directions of standardised inputs, the inputs themselves, and their linear
+    readout.
+    """
 
     center: jax.Array
     spread: jax.Array
@@ -31,7 +35,10 @@ class Features(eqx.Module):
 
     def __call__(self, inputs):
         scaled = (inputs - self.center) / self.spread
-        return jnp.concatenate([jnp.tanh(self.directions @ scaled), scaled, jnp.ones(1)]) @ self.readout
+        return (
+            jnp.concatenate([jnp.tanh(self.directions @ scaled), scaled, jnp.ones(1)])
+            @ self.readout
+        )
 
 
 class Change(eqx.Module):
@@ -58,11 +65,17 @@ def fitted(inputs, targets, features, seed, ridge=1e-6):
     """The ridge fit of `targets` `[rows, outputs]`."""
     draws = np.random.default_rng(seed)
     center, spread = inputs.mean(axis=0), inputs.std(axis=0) + 1e-9
-    directions = draws.normal(size=(features, inputs.shape[1])) * draws.uniform(0.3, 1.0, (features, 1))
+    directions = draws.normal(size=(features, inputs.shape[1])) * draws.uniform(
+        0.3, 1.0, (features, 1)
+    )
     scaled = (inputs - center) / spread
-    design = np.concatenate([np.tanh(scaled @ directions.T), scaled, np.ones((len(scaled), 1))], axis=1)
+    design = np.concatenate(
+        [np.tanh(scaled @ directions.T), scaled, np.ones((len(scaled), 1))], axis=1
+    )
     matrix = design.T @ design + ridge * len(design) * np.eye(design.shape[1])
-    return Features(*map(jnp.asarray, (center, spread, directions, np.linalg.solve(matrix, design.T @ targets))))
+    return Features(
+        *map(jnp.asarray, (center, spread, directions, np.linalg.solve(matrix, design.T @ targets)))
+    )
 
 
 @functools.cache
@@ -82,7 +95,9 @@ def real(kind):
 
 
 class Fit:
-    """A fit of one kind of system to `rows` of its random steps, and real episodes; where 64 bits are enabled."""
+    """A fit of one kind of system to `rows` of its random steps, and real episodes; where 64 bits
+    are enabled.
+    """
 
     def __init__(self, kind, seed, rows=ROWS, features=100, ridge=1e-6):
         system, policy, data, horizon = real(kind)
@@ -91,15 +106,33 @@ class Fit:
         self.space = self.real.spec.action
         some = np.random.default_rng(seed).permutation(ROWS)[:rows]
         state, after = (np.asarray(x[some], float) for x in (data.state, data.next_state))
-        encoded = np.eye(self.space.n)[data.action[some]] if isinstance(self.space, Discrete) else None
-        encoded = np.asarray(jax.vmap(self.space.encode)(data.action[some])) if encoded is None else encoded
+        encoded = (
+            np.eye(self.space.n)[data.action[some]] if isinstance(self.space, Discrete) else None
+        )
+        encoded = (
+            np.asarray(jax.vmap(self.space.encode)(data.action[some]))
+            if encoded is None
+            else encoded
+        )
         before = np.concatenate([state, encoded], axis=1)
         change = fitted(before, after - state, features, seed, ridge)
-        pay = fitted(np.concatenate([before, after], axis=1), data.reward[some][:, None], features, seed, ridge)
-        self.world = self.real.replace(dynamics=Change(change, self.space), reward=Pay(pay, self.space))
+        pay = fitted(
+            np.concatenate([before, after], axis=1),
+            data.reward[some][:, None],
+            features,
+            seed,
+            ridge,
+        )
+        self.world = self.real.replace(
+            dynamics=Change(change, self.space), reward=Pay(pay, self.space)
+        )
         keys = jax.random.split(jax.random.key(seed + 1000), EPISODES)
         starts = jax.vmap(self.real.initial)(keys)
-        self.episodes = jax.tree.map(np.asarray, rollout(self.real, self.policy, starts, keys, horizon))
+        self.episodes = jax.tree.map(
+            np.asarray, rollout(self.real, self.policy, starts, keys, horizon)
+        )
 
     def asked(self, world=None, episodes=None):
-        return ask(world or self.world, self.policy, episodes or self.episodes, self.key, mode=False)
+        return ask(
+            world or self.world, self.policy, episodes or self.episodes, self.key, mode=False
+        )

@@ -1,4 +1,6 @@
-"""The identity of theory, section 2: the terms sum to the gap, and each is the counterfactual it stands for."""
+"""The identity of theory, section 2: the terms sum to the gap, and each is the counterfactual it
+stands for.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +40,9 @@ def by_cause(terms):
 
 def assert_close(found, expected, terms, *returns):
     """Equal to 1e-9 of the largest of the returns and the sum of absolute terms."""
-    size = np.max(np.abs([*returns, *by_cause(terms)]), axis=0) + sum(np.abs(term).sum(axis=1) for term in terms[:3])
+    size = np.max(np.abs([*returns, *by_cause(terms)]), axis=0) + sum(
+        np.abs(term).sum(axis=1) for term in terms[:3]
+    )
     np.testing.assert_array_less(np.abs(found - expected), EXACT * size + 1e-300)
 
 
@@ -98,8 +102,12 @@ def test_a_record_that_stops_is_a_shorter_horizon(kind, length):
     cutting, whole = terms_of(case, episodes=cut(case.episodes, length)), terms_of(short)
     for name in ("reward", "termination", "dynamics"):
         found, expected = getattr(cutting, name), getattr(whole, name)
-        ended_late = case.episodes.terminated[:, :length].any(axis=1)  # known to have ended: the whole horizon counts
-        np.testing.assert_allclose(found[~ended_late, :length], expected[~ended_late], rtol=1e-9, atol=1e-12)
+        ended_late = case.episodes.terminated[:, :length].any(
+            axis=1
+        )  # known to have ended: the whole horizon counts
+        np.testing.assert_allclose(
+            found[~ended_late, :length], expected[~ended_late], rtol=1e-9, atol=1e-12
+        )
         assert not found[:, length:].any()
 
 
@@ -121,7 +129,10 @@ def test_terms_are_those_of_the_formula(kind):
     for i, t in [(0, 0), (1, 0), (1, 1), (2, 3), (3, HORIZON - 2)]:
         if not episodes.alive[i, t]:
             continue
-        s, a, after = (jnp.asarray(column[i, t]) for column in (episodes.state, episodes.action, episodes.next_state))
+        s, a, after = (
+            jnp.asarray(column[i, t])
+            for column in (episodes.state, episodes.action, episodes.next_state)
+        )
         imagined = world.dynamics(s, a, case.key)
         value = [value_at(case, world, state, HORIZON - t - 1) for state in (after, imagined)]
         reward = [float(world.reward(s, a, state)) for state in (after, imagined)]
@@ -130,10 +141,14 @@ def test_terms_are_those_of_the_formula(kind):
         expected = {
             "reward": episodes.reward[i, t] - reward[0],
             "termination": gamma * (ended[0] - float(episodes.terminated[i, t])) * value[0],
-            "dynamics": reward[0] - reward[1] + gamma * ((not ended[0]) * value[0] - (not ended[1]) * value[1]),
+            "dynamics": reward[0]
+            - reward[1]
+            + gamma * ((not ended[0]) * value[0] - (not ended[1]) * value[1]),
         }
         for name, term in expected.items():
-            np.testing.assert_allclose(getattr(terms, name)[i, t], gamma**t * term, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(
+                getattr(terms, name)[i, t], gamma**t * term, rtol=1e-9, atol=1e-12
+            )
 
 
 def value_at(case, world, state, steps):
@@ -159,7 +174,9 @@ def test_a_random_subset_costs_on_average_what_it_may_and_is_unbiased():
         varies = sums.std(axis=0) > 0
         assert varies.any()
         assert_mean(sums[:, varies], getattr(exact, name).sum(axis=1)[varies])
-        np.testing.assert_allclose(sums[:, ~varies], 0 * sums[:, ~varies] + getattr(exact, name).sum(axis=1)[~varies])
+        np.testing.assert_allclose(
+            sums[:, ~varies], 0 * sums[:, ~varies] + getattr(exact, name).sum(axis=1)[~varies]
+        )
     for draw in draws[:5]:
         np.testing.assert_array_equal(draw.reward, exact.reward)
         assert not draw.audited[~case.episodes.alive].any()

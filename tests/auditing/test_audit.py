@@ -1,4 +1,6 @@
-"""The whole audit: closure, the horizon term, what it reports beside the gap, and what it refuses."""
+"""The whole audit: closure, the horizon term, what it reports beside the gap, and what it
+refuses.
+"""
 
 import dataclasses
 import inspect
@@ -68,7 +70,9 @@ def test_the_terms_sum_to_both_gaps(kind, seed, discount):
         assert abs(total_of(gap) - (real - predicted).mean()) <= 1e-9 * (size + absolute)
         assert gap.horizon.mean == 0
     for name, cause in found.causes.items():
-        assert sum(cause.signed) == pytest.approx(getattr(found.gap, name).mean, rel=1e-9, abs=1e-12)
+        assert sum(cause.signed) == pytest.approx(
+            getattr(found.gap, name).mean, rel=1e-9, abs=1e-12
+        )
 
 
 def swing_up():
@@ -97,7 +101,9 @@ def bootstrapped(case, horizon):
     size = case.world.spec.state_size
     network = MLP(size + 1, 1, 8, 1, jax.random.key(1))
     training = Training((), (), (), 0, 0.0, horizon, "plain", "value", "made up")
-    return Imagined(case.policy, Value(network, jnp.array(0.3), jnp.array(2.0)), case.world, training)
+    return Imagined(
+        case.policy, Value(network, jnp.array(0.3), jnp.array(2.0)), case.world, training
+    )
 
 
 @pytest.mark.parametrize("horizon", [1, 5])
@@ -109,9 +115,13 @@ def test_the_horizon_term_is_the_rest_of_the_episode_less_the_bootstrap(horizon)
     found = audited(case, imagined=imagined)
     with jax.enable_x64(True):
         whole = case.play(case.world)
-        value = jax.vmap(in_double(imagined.value), (0, None))(whole.next_state[:, horizon - 1], jnp.zeros(()))
+        value = jax.vmap(in_double(imagined.value), (0, None))(
+            whole.next_state[:, horizon - 1], jnp.zeros(())
+        )
         lives = whole.alive[:, horizon]
-        rest = returns(np.where(np.arange(case.horizon) < horizon, 0, whole.reward), case.world.discount)
+        rest = returns(
+            np.where(np.arange(case.horizon) < horizon, 0, whole.reward), case.world.discount
+        )
         expected = np.asarray(rest) - case.world.discount**horizon * np.where(lives, value, 0)
     gap = found.gap_training
     assert found.training_horizon == horizon
@@ -123,7 +133,10 @@ def test_the_horizon_term_is_the_rest_of_the_episode_less_the_bootstrap(horizon)
 def test_a_policy_trained_on_the_whole_episode_has_no_horizon_term():
     case = case_of("linear", 1)
     case.world = case.world.replace(spec=dataclasses.replace(case.world.spec, horizon=case.horizon))
-    assert abs(audited(case, imagined=bootstrapped(case, case.horizon)).gap_training.horizon.mean) < 1e-12
+    assert (
+        abs(audited(case, imagined=bootstrapped(case, case.horizon)).gap_training.horizon.mean)
+        < 1e-12
+    )
 
 
 def test_a_record_that_stops_is_compared_with_as_many_imagined_steps():
@@ -139,7 +152,10 @@ def test_a_record_that_stops_is_compared_with_as_many_imagined_steps():
 def test_parts_of_a_wrong_shape_are_named():
     case = case_of("smooth", 1)
     vector = case.world.replace(reward=lambda s, a, t: t[:1])
-    with pytest.raises(checks.BadData, match=r"the world's reward has the shape \(1,\) for one step; \(\) is needed"):
+    with pytest.raises(
+        checks.BadData,
+        match=r"the world's reward has the shape \(1,\) for one step; \(\) is needed",
+    ):
         audit(vector, case.policy, case.episodes, certify=False)
 
 
@@ -148,7 +164,9 @@ def test_the_real_system_as_its_own_model_has_no_gap_and_no_culprit():
     found = audit(case.real, case.policy, case.episodes, certify=False)
     assert abs(found.gap.total.mean) < 1e-12
     assert "no more than rounding" in found.verdict
-    assert found.explanation.startswith("A world can be wrong and cost nothing: its one-step errors are")
+    assert found.explanation.startswith(
+        "A world can be wrong and cost nothing: its one-step errors are"
+    )
     assert found.baselines.dynamics < 1e-12 < found.baselines.mean_next_state
     assert found.baselines.reward < 1e-12 < found.baselines.zero_reward
     assert found.informative_horizon == case.horizon
@@ -165,9 +183,19 @@ def test_a_model_that_goes_the_wrong_way_informs_of_nothing():
 def test_the_share_of_imagined_steps_at_the_edge():
     case = case_of("smooth", 2)
     everywhere = Domain(np.full(4, -np.inf), np.full(4, np.inf))
-    assert audit(case.world.replace(domain=everywhere), case.policy, case.episodes, certify=False).data_edge_share == 0
+    assert (
+        audit(
+            case.world.replace(domain=everywhere), case.policy, case.episodes, certify=False
+        ).data_edge_share
+        == 0
+    )
     nowhere = Domain(np.full(4, np.inf), np.full(4, np.inf))
-    assert audit(case.world.replace(domain=nowhere), case.policy, case.episodes, certify=False).data_edge_share == 1
+    assert (
+        audit(
+            case.world.replace(domain=nowhere), case.policy, case.episodes, certify=False
+        ).data_edge_share
+        == 1
+    )
     assert audited(case).data_edge_share is None
 
 
@@ -179,7 +207,9 @@ def test_mode_against_sampled():
         expected = np.mean(returned(case, case.world, 1.0) - np.asarray(drawn))
     found = audit(case.world, noisy, case.episodes, certify=False).mode_versus_sampled
     assert found.low > 0 or found.high > 0
-    assert found.mean == pytest.approx(expected, abs=4 * (found.high - found.low) + 0.5 * abs(expected))
+    assert found.mean == pytest.approx(
+        expected, abs=4 * (found.high - found.low) + 0.5 * abs(expected)
+    )
 
 
 def test_the_same_seed_finds_the_same():
@@ -191,13 +221,17 @@ def test_the_same_seed_finds_the_same():
 
 
 def test_the_interval_of_a_random_subset_covers():
-    """200 audits of 8 episodes, a tenth of a whole audit's cost each; for skewed terms the nominal 95% may be 92%."""
+    """200 audits of 8 episodes, a tenth of a whole audit's cost each; for skewed terms the nominal
+    95% may be 92%.
+    """
     with jax.enable_x64(True):
         case = Case("smooth", 4, horizon=40, episodes=1600)
         key = jax.random.key(3)
         asked = ask(case.world, case.policy, case.episodes, key)
         exact, drawn = (
-            attribute(case.world, case.policy, case.episodes, asked, key=key, most_imagined_steps=most).dynamics
+            attribute(
+                case.world, case.policy, case.episodes, asked, key=key, most_imagined_steps=most
+            ).dynamics
             for most in (10**9, 1600 * 78)
         )
     truth, samples = exact.sum(axis=1).mean(), drawn.sum(axis=1).reshape(200, 8)
@@ -209,7 +243,8 @@ def test_the_interval_of_a_random_subset_covers():
 
 def poisoned(case, **columns):
     return dataclasses.replace(
-        case.episodes, **{name: fill(getattr(case.episodes, name)) for name, fill in columns.items()}
+        case.episodes,
+        **{name: fill(getattr(case.episodes, name)) for name, fill in columns.items()},
     )
 
 
@@ -230,10 +265,19 @@ def test_refusals_name_what_was_found():
             audit(world, policy, episodes, certify=False)
         assert "\n" not in str(raised.value)
 
-    refused("the recorded reward is nan at step 3 of real episode 1", poisoned(case, reward=nan_at(1, 3)))
-    refused("the recorded next state is nan at step 0 of real episode 2", poisoned(case, next_state=nan_at(2, 0, 1)))
+    refused(
+        "the recorded reward is nan at step 3 of real episode 1",
+        poisoned(case, reward=nan_at(1, 3)),
+    )
+    refused(
+        "the recorded next state is nan at step 0 of real episode 2",
+        poisoned(case, next_state=nan_at(2, 0, 1)),
+    )
     refused("an episode has no steps", poisoned(case, alive=np.zeros_like))
-    refused("are not those of the policy to be audited", poisoned(case, action=lambda action: action + 0.1))
+    refused(
+        "are not those of the policy to be audited",
+        poisoned(case, action=lambda action: action + 0.1),
+    )
     wide = dataclasses.replace(case.world.spec, state_size=5, state_scale=np.ones(5))
     refused("states have 4 components; the world's have 5", world=case.world.replace(spec=wide))
     nan = case.world.replace(reward=lambda s, a, n: jnp.log(-jnp.abs(s[0]) - 1))
@@ -247,13 +291,24 @@ def test_a_world_or_policy_of_another_kind_is_refused_with_the_way_to_make_one()
         (
             module,
             case.policy,
-            r"the world is a Linear; an MDP is needed: paracosm\.foreign\.world\(…\) makes one of PyT",
+            r"the world is a Linear; an MDP is needed: paracosm\.foreign\.world\(…\) makes one of"
+            r" PyT",
         ),
-        (latent, case.policy, r"the world is a latent model, .*: inside = world\.on\(episodes\) gives"),
-        (case.world, module, r"the policy is a Linear; a paracosm Policy is needed: paracosm\.foreign\.policy\(…\)"),
+        (
+            latent,
+            case.policy,
+            r"the world is a latent model, .*: inside = world\.on\(episodes\) gives",
+        ),
+        (
+            case.world,
+            module,
+            r"the policy is a Linear; a paracosm Policy is needed: paracosm\.foreign\.policy\(…\)",
+        ),
     ):
         with pytest.raises(checks.BadArgument, match=message):
-            inspect.unwrap(audit)(world, policy, case.episodes)  # as users have it: unchecked by the test run
+            inspect.unwrap(audit)(
+                world, policy, case.episodes
+            )  # as users have it: unchecked by the test run
     assert all(hasattr(paracosm.foreign, name) for name in ("world", "latent", "policy"))
 
 
@@ -268,15 +323,21 @@ def test_a_policy_that_is_not_a_number_at_a_recorded_step_is_not_taken_for_the_r
     def policy(state):
         return jnp.where(jnp.all(state == lost), jnp.nan, case.policy.mode(state))
 
-    with pytest.raises(checks.BadData, match="the policy's action is nan at step 3 of real episode 2"):
+    with pytest.raises(
+        checks.BadData, match="the policy's action is nan at step 3 of real episode 2"
+    ):
         audit(case.world, Deterministic(policy), case.episodes, certify=False)
     assert _differ(
-        case.world.spec.action, case.episodes.action[2, 3], jnp.full_like(case.episodes.action[2, 3], jnp.nan)
+        case.world.spec.action,
+        case.episodes.action[2, 3],
+        jnp.full_like(case.episodes.action[2, 3], jnp.nan),
     )
 
 
 def test_a_world_that_loses_the_finite_numbers_in_imagination_says_where():
-    """It moves away from the recorded states, on which it is finite, one unit a step; past 3 it knows no next state."""
+    """It moves away from the recorded states, on which it is finite, one unit a step; past 3 it
+    knows no next state.
+    """
     case = case_of("linear", 1)
     start = case.episodes.state[:, 0, 0]
     far = float(np.abs(case.episodes.state).max()) + 100
@@ -285,7 +346,10 @@ def test_a_world_that_loses_the_finite_numbers_in_imagination_says_where():
         moved = jnp.where(jnp.abs(state) < far, state + far, state + 1)
         return jnp.where(moved < far + 3 + jnp.max(start), moved, jnp.nan)
 
-    with pytest.raises(checks.BadData, match=r"next state is nan at step \d of the imagined episode from the start of"):
+    with pytest.raises(
+        checks.BadData,
+        match=r"next state is nan at step \d of the imagined episode from the start of",
+    ):
         audit(case.world.replace(dynamics=dynamics), case.policy, case.episodes, certify=False)
 
 

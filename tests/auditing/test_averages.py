@@ -18,13 +18,17 @@ def ends_sometimes(state, action, next_state):
 
 def of(real, imagined=None, *, termination=ends_sometimes, steps=STEPS, **options):
     """Averages of episodes `[episode]` that are paid once, at their last step."""
-    real, imagined = (recorded(returns, steps) for returns in (real, real if imagined is None else imagined))
+    real, imagined = (
+        recorded(returns, steps) for returns in (real, real if imagined is None else imagined)
+    )
     return averages(world(termination, steps), real, asked(real), imagined, discount=1.0, **options)
 
 
 def world(termination, steps):
     spec = Spec(1, Box(-np.ones(1), np.ones(1)), np.ones(1), steps)
-    return MDP(spec, lambda s, a, k: s, lambda s, a, after: s[0], termination, lambda key: np.zeros(1), 1.0)
+    return MDP(
+        spec, lambda s, a, k: s, lambda s, a, after: s[0], termination, lambda key: np.zeros(1), 1.0
+    )
 
 
 def recorded(returns, steps):
@@ -69,7 +73,9 @@ def test_where_nothing_was_ever_paid_rewards_known_from_elsewhere_are_the_range(
 
 @pytest.mark.parametrize("spread", [0.0, 0.002])
 def test_sparse_terms_cover_also_where_a_learned_reward_trembles(spread):
-    """800 audits of 20 episodes, 5% paid, by a world that pays none; at a coverage of 95% 730 or fewer have 1e-5."""
+    """800 audits of 20 episodes, 5% paid, by a world that pays none; at a coverage of 95% 730 or
+    fewer have 1e-5.
+    """
     rng, covered = np.random.default_rng(1), 0
     for _ in range(800):
         real, trembles = (rng.random(20) < 0.05) * 1.0, spread * rng.normal(size=20)
@@ -95,7 +101,9 @@ def test_an_end_rule_has_no_term_where_nothing_can_end():
 
 
 def test_episodes_that_all_survive_do_not_prove_that_all_do():
-    """CartPole at its limit: rewards are 1 at every step, so the reward model is known where episodes are shorter."""
+    """CartPole at its limit: rewards are 1 at every step, so the reward model is known where
+    episodes are shorter.
+    """
     real = trajectory(np.ones((20, 500)))
     found = averages(world(ends_sometimes, 500), real, asked(real), real, discount=1.0)
     survived = found.value(np.full(20, 500.0))
@@ -148,13 +156,19 @@ def test_an_end_rule_is_known_where_it_was_right_about_an_end():
 def test_returns_that_vary_stay_within_what_the_rewards_allow():
     steps = np.array([175, 180, 200, 185, 260, 195, 205, 217, 300, 500])
     real = trajectory(-1.0 * (np.arange(500) < steps[:, None]))
-    found = averages(world(ends_sometimes, 500), real, asked(real), real, discount=1.0).value(-1.0 * steps)
+    found = averages(world(ends_sometimes, 500), real, asked(real), real, discount=1.0).value(
+        -1.0 * steps
+    )
     assert -500 <= found.low < -260
 
 
 def test_many_costly_steps_do_not_make_a_pendulum_sparse():
-    """Half of the episodes swing once and cost nearly the same, and recorded steps cost more than any of theirs."""
-    returns = -np.concatenate([np.random.default_rng(5).normal(125, 3, 12), [1, 2, 3, 5, 230, 240, 250, 340]])
+    """Half of the episodes swing once and cost nearly the same, and recorded steps cost more than
+    any of theirs.
+    """
+    returns = -np.concatenate(
+        [np.random.default_rng(5).normal(125, 3, 12), [1, 2, 3, 5, 230, 240, 250, 340]]
+    )
     real = trajectory(np.repeat(returns[:, None] / 200, 200, axis=1))
     real.reward[:, 0] -= 11
     returns = real.reward.sum(axis=1)

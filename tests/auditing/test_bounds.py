@@ -1,4 +1,6 @@
-"""The bounds that an audit reports of a learned world: proven where they can be, estimates where they cannot."""
+"""The bounds that an audit reports of a learned world: proven where they can be, estimates where
+they cannot.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -26,12 +28,18 @@ def stacked(inputs, outputs, key):
 
 @pytest.fixture(scope="module")
 def networks():
-    """Real and learned worlds of the shape that `learn` gives, the one a little off the other; episodes of the real."""
+    """Real and learned worlds of the shape that `learn` gives, the one a little off the other;
+    episodes of the real.
+    """
     keys = jax.random.split(jax.random.key(0), 5)
     space, ones = Box(-jnp.ones(ACTIONS), jnp.ones(ACTIONS)), jnp.ones(STATES)
     domain = Domain(-3 * ones, 3 * ones)
-    dynamics = LearnedDynamics(stacked(STATES + ACTIONS, STATES, keys[0]), space, 0 * ones, 0.3 * ones, domain)
-    reward = LearnedReward(stacked(2 * STATES + ACTIONS, 1, keys[1]), space, jnp.zeros(()), jnp.ones(()))
+    dynamics = LearnedDynamics(
+        stacked(STATES + ACTIONS, STATES, keys[0]), space, 0 * ones, 0.3 * ones, domain
+    )
+    reward = LearnedReward(
+        stacked(2 * STATES + ACTIONS, 1, keys[1]), space, jnp.zeros(()), jnp.ones(())
+    )
     spec = Spec(STATES, space, 0.5 * ones, HORIZON)
     world = MDP(spec, dynamics, reward, never, Cube(-ones, ones), 0.9, domain)
     policy = initial_policy(spec, keys[2])
@@ -73,8 +81,13 @@ def test_where_ends_can_differ_bounds_are_finite_and_estimates():
         case = Case("ending", 3)
     found = audit(case.world, case.policy, case.episodes)
     assert all(np.isfinite(each.value) for each in found.certificates)
-    assert all(each.kind == "estimate" and "range that was recorded" in each.why for each in found.certificates)
-    assert not any("proven constants" in each.why or "it bounds" in each.why for each in found.certificates)
+    assert all(
+        each.kind == "estimate" and "range that was recorded" in each.why
+        for each in found.certificates
+    )
+    assert not any(
+        "proven constants" in each.why or "it bounds" in each.why for each in found.certificates
+    )
     assert all(each.value >= abs(found.gap.total.mean) for each in found.certificates)
 
 

@@ -1,4 +1,6 @@
-"""Certificates of recorded episodes: never below the measured gap, and honest about what is proven."""
+"""Certificates of recorded episodes: never below the measured gap, and honest about what is
+proven.
+"""
 
 import dataclasses
 import itertools
@@ -28,12 +30,13 @@ STATES, ACTIONS, EPISODES = 3, 1, 4
 SCALE = np.array([1.0, 2.0, 0.5])
 
 
-# Network worlds -------------------------------------------------------------------------------------------------------
+# Network worlds
+# --------------------------------------------------------------------------------
 #
-# Real: s' = net(s, a), r = net(s, a, s'), a = tanh(net(s)) on scaled inputs and outputs; Glorot-normal tanh networks,
-# two hidden layers of 16 for the dynamics and one for the others; last weights of dynamics and reward times
-# 10^U(-0.6, 0.2). Learned: every weight and bias plus N(0, 1) 10^U(-4, -2). γ = 0.95, starts standard normal in
-# scaled units, 50 steps.
+# Real: s' = net(s, a), r = net(s, a, s'), a = tanh(net(s)) on scaled inputs and outputs;
+# Glorot-normal tanh networks, two hidden layers of 16 for the dynamics and one for the others; last
+# weights of dynamics and reward times 10^U(-0.6, 0.2). Learned: every weight and bias plus N(0, 1)
+# 10^U(-4, -2). γ = 0.95, starts standard normal in scaled units, 50 steps.
 
 
 class NetDynamics(eqx.Module):
@@ -80,11 +83,16 @@ class Hill(eqx.Module):
 def network_world(seed):
     """Real system, learned copy and policy."""
     keys = jax.random.split(jax.random.key(seed), 6)
-    last, size = float(10 ** jax.random.uniform(keys[0], (), minval=-0.6, maxval=0.2)), jax.random.uniform(keys[1], ())
+    last, size = (
+        float(10 ** jax.random.uniform(keys[0], (), minval=-0.6, maxval=0.2)),
+        jax.random.uniform(keys[1], ()),
+    )
     ones, scale = jnp.ones(ACTIONS), jnp.asarray(SCALE, jnp.float32)
     inside = jnp.concatenate([scale, ones])
     f = MLP(STATES + ACTIONS, STATES, 16, 2, keys[2], scale=inside, last=last)
-    r = MLP(2 * STATES + ACTIONS, 1, 16, 1, keys[3], scale=jnp.concatenate([inside, scale]), last=last)
+    r = MLP(
+        2 * STATES + ACTIONS, 1, 16, 1, keys[3], scale=jnp.concatenate([inside, scale]), last=last
+    )
     policy = Deterministic(NetPolicy(MLP(STATES, ACTIONS, 16, 1, keys[4], scale=scale)))
     spec = Spec(STATES, Box(-ones, ones), scale, 50)
     real = MDP(spec, NetDynamics(f, scale), NetReward(r), never, Starts(scale), 0.95)
@@ -93,15 +101,20 @@ def network_world(seed):
         trained, static = (net.weights, net.biases), lambda net: (net.weights, net.biases)
         leaves, tree = jax.tree.flatten(trained)
         noise = [
-            jax.random.normal(k, leaf.shape) for k, leaf in zip(jax.random.split(key, len(leaves)), leaves, strict=True)
+            jax.random.normal(k, leaf.shape)
+            for k, leaf in zip(jax.random.split(key, len(leaves)), leaves, strict=True)
         ]
-        moved = [leaf + 10 ** (-4 + 2 * size) * each for leaf, each in zip(leaves, noise, strict=True)]
+        moved = [
+            leaf + 10 ** (-4 + 2 * size) * each for leaf, each in zip(leaves, noise, strict=True)
+        ]
         return eqx.tree_at(static, net, jax.tree.unflatten(tree, moved))
 
     first, second = jax.random.split(keys[5])
     return (
         real,
-        real.replace(dynamics=NetDynamics(disturb(f, first), scale), reward=NetReward(disturb(r, second))),
+        real.replace(
+            dynamics=NetDynamics(disturb(f, first), scale), reward=NetReward(disturb(r, second))
+        ),
         policy,
     )
 
@@ -115,11 +128,15 @@ class Known(NamedTuple):
 
 
 def affine(known, weight, bias):
-    return Known(known.value @ weight + bias, weight.T @ known.middle, jnp.abs(weight).T @ known.spread)
+    return Known(
+        known.value @ weight + bias, weight.T @ known.middle, jnp.abs(weight).T @ known.spread
+    )
 
 
 def squash(known, radius):
-    """tanh: each slope between its smallest and largest over what the mean value theorem says is reached."""
+    """tanh: each slope between its smallest and largest over what the mean value theorem says is
+    reached.
+    """
     reach = radius * jnp.linalg.norm(jnp.abs(known.middle) + known.spread, axis=1)
     size = jnp.abs(known.value)
     high, low = 1 / jnp.cosh(jnp.maximum(size - reach, 0)) ** 2, 1 / jnp.cosh(size + reach) ** 2
@@ -129,7 +146,9 @@ def squash(known, radius):
 
 
 def through(net, known, radius):
-    known = Known((known.value - net.center) / net.scale, *(each / net.scale[:, None] for each in known[1:]))
+    known = Known(
+        (known.value - net.center) / net.scale, *(each / net.scale[:, None] for each in known[1:])
+    )
     for weight, bias in zip(net.weights[:-1], net.biases[:-1], strict=True):
         known = squash(affine(known, weight, bias), radius)
     return affine(known, net.weights[-1], net.biases[-1])
@@ -140,7 +159,9 @@ def join(*known):
 
 
 class Interval(eqx.Module):
-    """Closed-loop constants over a ball by interval Jacobians, in scaled units; never above the whole space's."""
+    """Closed-loop constants over a ball by interval Jacobians, in scaled units; never above the
+    whole space's.
+    """
 
     world: MDP
     policy: Deterministic
@@ -153,7 +174,10 @@ class Interval(eqx.Module):
         after = through(self.world.dynamics.net, join(here, action), radius)
         moved = Known(after.value * scale, *(each * scale[:, None] for each in after[1:]))
         reward = through(self.world.reward.net, join(here, action, moved), radius)
-        size = lambda known: jnp.linalg.norm(known.middle, 2) + jnp.linalg.norm(known.spread)  # noqa: E731
+
+        def size(known):
+            return jnp.linalg.norm(known.middle, 2) + jnp.linalg.norm(known.spread)
+
         return jnp.minimum(size(after), self.most[0]), jnp.minimum(size(reward), self.most[1])
 
 
@@ -169,7 +193,11 @@ def reach(net):
 
 
 def constants_of(world, policy):
-    state, action, after = slice(0, STATES), slice(STATES, STATES + ACTIONS), slice(STATES + ACTIONS, None)
+    state, action, after = (
+        slice(0, STATES),
+        slice(STATES, STATES + ACTIONS),
+        slice(STATES + ACTIONS, None),
+    )
     f = products(world.dynamics.net, (state, action))
     r = products(world.reward.net, (state, action, after))
     (p,) = products(policy.function.net, (state,))
@@ -178,7 +206,10 @@ def constants_of(world, policy):
 
 
 def brackets_of(constants, kind="certificate"):
-    return {name: Bracket(0.0, float(each), kind, "for a test") for name, each in constants._asdict().items()}
+    return {
+        name: Bracket(0.0, float(each), kind, "for a test")
+        for name, each in constants._asdict().items()
+    }
 
 
 class Case:
@@ -221,7 +252,10 @@ class Case:
         return Clip(2 * float(np.linalg.norm(states)), self.span)
 
     def certify(self, episodes=EPISODES, recorded=None, **settings):
-        settings = {"local": self.local(self.world), "brackets": brackets_of(self.constants)} | settings
+        settings = {
+            "local": self.local(self.world),
+            "brackets": brackets_of(self.constants),
+        } | settings
         recorded = jax.tree.map(lambda column: column[:episodes], recorded or self.episodes)
         found = certificates(self.world, self.policy, recorded, self.gap[:episodes], **settings)
         return {each.rung: each for each in found}
@@ -252,7 +286,13 @@ def test_the_other_pairing_is_the_same_with_the_systems_exchanged():
         case = Case(seed)
         brackets = brackets_of(constants_of(case.real, case.policy))
         found = certificates(
-            case.real, case.policy, case.dreams, -case.gap, brackets, local=case.local(case.real), clip=case.clip
+            case.real,
+            case.policy,
+            case.dreams,
+            -case.gap,
+            brackets,
+            local=case.local(case.real),
+            clip=case.clip,
         )
         assert all(each.kind == "certificate" and each.slack >= 1 - ROUNDING for each in found)
 
@@ -276,7 +316,9 @@ def test_the_rungs_are_the_recursion_on_the_recorded_steps():
                 missed = abs(case.world.reward(state, action, after) - reward)
                 grow, m = local(state, np.float64(radius))
                 sums[0] += 0.95**t * (composed + m * radius)
-                sums[1] += 0.95**t * (missed + L.closed_loop_reward * plain_radius + L.reward_next * off)
+                sums[1] += 0.95**t * (
+                    missed + L.closed_loop_reward * plain_radius + L.reward_next * off
+                )
                 radius, plain_radius = grow * radius + off, L.closed_loop * plain_radius + off
             trajectory.append(sums[0])
             plain.append(sums[1])
@@ -287,12 +329,16 @@ def test_the_rungs_are_the_recursion_on_the_recorded_steps():
 def test_what_is_guessed_makes_an_estimate_and_says_which():
     case = Case(1)
     brackets = brackets_of(case.constants)
-    brackets["reward_action"] = dataclasses.replace(brackets["reward_action"], kind="estimate", why="it was sampled")
+    brackets["reward_action"] = dataclasses.replace(
+        brackets["reward_action"], kind="estimate", why="it was sampled"
+    )
     found = case.certify(brackets=brackets)
     for rung in LADDER:
         guessed = rung in ("global", "split")
         assert found[rung].kind == ("estimate" if guessed else "certificate")
-        assert ("the reward action constant is not proven: it was sampled" in found[rung].why) == guessed
+        assert (
+            "the reward action constant is not proven: it was sampled" in found[rung].why
+        ) == guessed
         assert ("of these 4 episodes" in found[rung].why) == (not guessed)
     found = case.certify(local=case.local(case.world, "estimate"))
     assert [rung for rung in LADDER if found[rung].kind == "estimate"] == ["trajectory", "value"]
@@ -321,7 +367,9 @@ def test_a_turned_ladder_shows_its_smallest_rung():
     least = min((found[rung] for rung in LADDER), key=lambda each: each.value)
     assert found["minimum"].value == least.value < found["trajectory"].value
     assert least.rung.replace("_", " ") in found["minimum"].why
-    guessed = case.certify(local=Local(lambda state, radius: (jnp.array(0.0), 0.0 * radius), "estimate", "guessed"))
+    guessed = case.certify(
+        local=Local(lambda state, radius: (jnp.array(0.0), 0.0 * radius), "estimate", "guessed")
+    )
     assert "minimum" not in guessed  # in order; what is not proven stays an estimate
     assert guessed["trajectory"].kind == "estimate"
 
@@ -344,16 +392,23 @@ def test_ends_are_paid_for():
         for upper, lower in itertools.pairwise(LADDER[:-1]):
             assert found[lower].value <= found[upper].value * (1 + ROUNDING)
         stopped += found["trajectory"].value < 0.5 * blind["trajectory"].value
-        assert case.certify(**settings | {"end": None, "reward_span": np.inf})["trajectory"].value == np.inf
+        assert (
+            case.certify(**settings | {"end": None, "reward_span": np.inf})["trajectory"].value
+            == np.inf
+        )
     assert 0.2 < np.mean(ends) < 0.95
     assert stopped >= 3  # a margin that is known says that some episodes end or go on together
 
 
 def test_an_end_that_the_world_does_not_know_is_paid_for():
     case = Case(3)
-    episodes = dataclasses.replace(case.episodes, terminated=np.arange(50) == 49 + 0 * case.episodes.terminated)
+    episodes = dataclasses.replace(
+        case.episodes, terminated=np.arange(50) == 49 + 0 * case.episodes.terminated
+    )
     known = case.certify()["trajectory"].value
-    assert case.certify(recorded=episodes)["trajectory"].value == pytest.approx(known)  # at the horizon, all is over
+    assert case.certify(recorded=episodes)["trajectory"].value == pytest.approx(
+        known
+    )  # at the horizon, all is over
     ended = np.zeros_like(case.episodes.terminated)
     ended[:, 4] = True
     alive = np.broadcast_to(np.arange(50) <= 4, ended.shape)
@@ -377,7 +432,9 @@ class Noisy(eqx.Module):
 def test_a_world_that_draws_noise_has_three_rungs_and_no_certificate():
     case = Case(1)
     case.world = case.world.replace(dynamics=Noisy(case.world.dynamics))
-    found = certificates(case.world, case.policy, case.episodes, case.gap, brackets_of(case.constants))
+    found = certificates(
+        case.world, case.policy, case.episodes, case.gap, brackets_of(case.constants)
+    )
     assert [each.rung for each in found] == list(LADDER[:3])
     assert all(each.kind == "estimate" and "noise" in each.why for each in found)
 

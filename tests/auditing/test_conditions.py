@@ -1,4 +1,6 @@
-"""What must hold before a cause is named: each condition is seen to fail, and to stay silent where nothing is wrong."""
+"""What must hold before a cause is named: each condition is seen to fail, and to stay silent where
+nothing is wrong.
+"""
 
 import dataclasses
 import math
@@ -27,7 +29,9 @@ def gap(predicted: float = -150.0) -> Gap:
     return Gap(estimate(-140, 9), estimate(predicted, 9), estimate(-140 - predicted, 9), **terms)
 
 
-@pytest.mark.parametrize("check", [SOUND, SOUND._replace(other_actions=4), SOUND._replace(missed=0.9)])
+@pytest.mark.parametrize(
+    "check", [SOUND, SOUND._replace(other_actions=4), SOUND._replace(missed=0.9)]
+)
 def test_rounding_stops_no_verdict(check):
     assert unfit(check, PLAUSIBLE, gap()) == ""
 
@@ -37,7 +41,9 @@ def test_terms_that_miss_the_gap_are_the_first_sentence(missed):
     sentence = unfit(SOUND._replace(missed=missed), PLAUSIBLE, gap())
     assert sentence.startswith("No verdict: the terms should sum to the gap")
     assert f"{missed:.0f}% of their size" in sentence
-    inexact = SOUND._replace(missed=missed, exact=False)  # a stochastic world's terms sum on average only
+    inexact = SOUND._replace(
+        missed=missed, exact=False
+    )  # a stochastic world's terms sum on average only
     assert unfit(inexact, PLAUSIBLE, gap()) == ""
 
 
@@ -94,7 +100,12 @@ def trajectory(states: np.ndarray, rewards: np.ndarray, ended: bool = False) -> 
     terminated = np.zeros(shape, bool)
     terminated[:, -1] = ended
     columns = states[:, :-1, None], np.zeros(shape, np.int32), states[:, 1:, None], rewards
-    return Trajectory(*columns, terminated, ~terminated & (np.arange(shape[1]) == shape[1] - 1), np.ones(shape, bool))
+    return Trajectory(
+        *columns,
+        terminated,
+        ~terminated & (np.arange(shape[1]) == shape[1] - 1),
+        np.ones(shape, bool),
+    )
 
 
 SPEC = Spec(1, Discrete(2), np.ones(1), 50)
@@ -125,7 +136,9 @@ def test_impossible_returns_and_the_step_that_leaves_the_data_are_said():
     low, high = states.min(), states.max()
     outside = np.abs(doubling[:, 1:] - (low + high) / 2) > 1.5 * (high - low) / 2
     assert judged.first_step == int(np.argmax(outside.any(axis=0))) + 1
-    assert judged.farthest == pytest.approx((doubling.max() - (low + high) / 2) / ((high - low) / 2))
+    assert judged.farthest == pytest.approx(
+        (doubling.max() - (low + high) / 2) / ((high - low) / 2)
+    )
     assert judged.farthest_step == 50
     sentence = implausible(judged)
     assert sentence.startswith("8 of 8 imagined returns are impossible: the recorded rewards allow")
@@ -142,7 +155,9 @@ def test_rewards_that_data_hold_allow_more():
 
 def test_episodes_that_end_may_be_paid_once():
     states, rewards = wander(0)
-    judged = plausibility(WORLD, trajectory(states, rewards, ended=True), trajectory(states, rewards), None)
+    judged = plausibility(
+        WORLD, trajectory(states, rewards, ended=True), trajectory(states, rewards), None
+    )
     assert judged.allowed == (50 * rewards.min(), rewards.max())
 
 
@@ -155,7 +170,9 @@ def test_the_return_of_random_actions_is_the_mean_over_their_whole_episodes():
     assert known.returns.mean == pytest.approx(rewards.sum(axis=1).mean())
     assert known.reward == (rewards.min(), rewards.max())
     some = [reference(data.buy(300, 150, seed), 50).returns.mean for seed in range(200)]
-    error = np.std(some) / np.sqrt(200)  # labels bought at random estimate it without bias: 5 standard errors, 1e-6
+    error = np.std(some) / np.sqrt(
+        200
+    )  # labels bought at random estimate it without bias: 5 standard errors, 1e-6
     assert abs(np.mean(some) - rewards.sum(axis=1).mean()) < 5 * error
 
 
@@ -175,7 +192,9 @@ def test_most_episodes_cut_and_some_ended_say_nothing_of_a_return():
 
 
 def test_random_returns_that_are_all_equal_are_sure_only_as_far_as_so_many_show():
-    """Acrobot: 20 episodes of 500 steps at −1 each say that no more than some of others are shorter."""
+    """Acrobot: 20 episodes of 500 steps at −1 each say that no more than some of others are
+    shorter.
+    """
     data = Dataset.from_trajectory(trajectory(np.zeros((20, 51)), np.full((20, 50), -1.0)))
     returns = reference(data, 50).returns
     assert (returns.mean, returns.low) == (-50, -50)
@@ -191,8 +210,14 @@ def test_random_returns_that_are_all_equal_are_sure_only_as_far_as_so_many_show(
             Imagination(65, {"dynamics": 0.4, "horizon": 0.1}, capped=True),
             "With 65 imagined draws.* 40% .* dynamics term",
         ),
-        (Imagination(65, {"dynamics": 0.2, "total": 0.5}, capped=True), "still makes 50% of the variance of the gap"),
-        (Imagination(1, {"dynamics": np.nan}, capped=True), "With 1 imagined draw, where .* in every interval"),
+        (
+            Imagination(65, {"dynamics": 0.2, "total": 0.5}, capped=True),
+            "still makes 50% of the variance of the gap",
+        ),
+        (
+            Imagination(1, {"dynamics": np.nan}, capped=True),
+            "With 1 imagined draw, where .* in every interval",
+        ),
     ],
 )
 def test_noise_that_was_not_drawn_away_is_told(imagination, sentence):
@@ -205,11 +230,15 @@ def test_noise_that_was_not_drawn_away_is_told(imagination, sentence):
 def test_actions_a_little_off_are_the_reason_that_is_said():
     sentence = unfit(SOUND._replace(missed=47.0, action_difference=9e-4), PLAUSIBLE, gap())
     assert "Recorded actions differ from the policy's by up to 0.09% of their range" in sentence
-    assert "same answer twice" in unfit(SOUND._replace(missed=47.0, action_difference=1e-7), PLAUSIBLE, gap())
+    assert "same answer twice" in unfit(
+        SOUND._replace(missed=47.0, action_difference=1e-7), PLAUSIBLE, gap()
+    )
 
 
 def test_undiscounted_returns_beside_discounted_ones_are_said_to_be_so():
     policy = standing_of_policy(estimate(-500, 0), random_actions(-500, 0), ", not discounted")
     assert "its real return is -500 [-500, -500], not discounted, that of" in policy
     impossible = dataclasses.replace(PLAUSIBLE, impossible=3)
-    assert "3 of 20 imagined returns, not discounted, are impossible" in implausible(impossible, ", not discounted")
+    assert "3 of 20 imagined returns, not discounted, are impossible" in implausible(
+        impossible, ", not discounted"
+    )

@@ -1,4 +1,6 @@
-"""The dynamics term by state dimension: it sums, it is what each dimension did, and what a gradient misses is said."""
+"""The dynamics term by state dimension: it sums, it is what each dimension did, and what a gradient
+misses is said.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -33,12 +35,17 @@ def test_gradients_are_those_of_the_values(kind):
     start, steps = np.asarray(case.start), np.array([0, 1, 2, 5, 11, 12])
     keys = jax.random.split(case.key, len(start))
     value, gradient = gradients(case.world, case.policy, start, steps, keys, most=HORIZON)
-    np.testing.assert_allclose(value, values(case.world, case.policy, start, steps, case.key), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(
+        value, values(case.world, case.policy, start, steps, case.key), rtol=1e-12, atol=1e-14
+    )
     for i in range(start.shape[1]):
         above, below = (
-            values(case.world, case.policy, start + sign * step * np.eye(4)[i], steps, case.key) for sign in (1, -1)
+            values(case.world, case.policy, start + sign * step * np.eye(4)[i], steps, case.key)
+            for sign in (1, -1)
         )
-        np.testing.assert_allclose(gradient[:, i], (above - below) / (2 * step), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(
+            gradient[:, i], (above - below) / (2 * step), rtol=1e-6, atol=1e-8
+        )
 
 
 def test_gradients_stop_at_an_end():
@@ -50,9 +57,16 @@ def test_gradients_stop_at_an_end():
     keys = jax.random.split(case.key, 64)
     start = np.asarray(case.start)
     cut = gradients(
-        case.world.replace(termination=never), case.policy, start, lived.alive.sum(axis=1), keys, most=HORIZON
+        case.world.replace(termination=never),
+        case.policy,
+        start,
+        lived.alive.sum(axis=1),
+        keys,
+        most=HORIZON,
     )
-    for found, expected in zip(gradients(case.world, case.policy, start, whole, keys, most=HORIZON), cut, strict=True):
+    for found, expected in zip(
+        gradients(case.world, case.policy, start, whole, keys, most=HORIZON), cut, strict=True
+    ):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
@@ -63,7 +77,9 @@ def test_dimensions_sum_to_the_dynamics_term_in_smooth_worlds(kind, seed):
     terms, found = split(case)
     size = np.abs(terms.dynamics).sum(axis=1)
     assert (np.abs(found.remainder) <= 1e-6 * size).all()
-    np.testing.assert_allclose(found.terms.sum(axis=2), terms.dynamics, rtol=1e-4, atol=1e-6 * size.max())
+    np.testing.assert_allclose(
+        found.terms.sum(axis=2), terms.dynamics, rtol=1e-4, atol=1e-6 * size.max()
+    )
 
 
 def test_a_dimension_gets_what_its_error_does_where_dimensions_do_not_interact():
@@ -101,7 +117,10 @@ def test_what_a_gradient_cannot_see_is_the_remainder():
     world = case.real.replace(dynamics=Shifted(case.real.dynamics, jnp.array([0.05, 0, 0, 0])))
     terms, found = split(case, world)
     np.testing.assert_allclose(
-        found.terms.sum(axis=(1, 2)) + found.remainder, terms.dynamics.sum(axis=1), rtol=1e-9, atol=1e-12
+        found.terms.sum(axis=(1, 2)) + found.remainder,
+        terms.dynamics.sum(axis=1),
+        rtol=1e-9,
+        atol=1e-12,
     )
     size = np.abs(terms.dynamics).sum(axis=1)
     assert (np.abs(found.remainder) > 0.01 * size).any()
@@ -116,5 +135,8 @@ def test_a_random_subset_is_unbiased_and_sums_with_its_remainder():
     assert_mean([found.terms.sum(axis=1) for _, found in draws], exact.terms.sum(axis=1))
     for terms, found in draws[:3]:
         np.testing.assert_allclose(
-            found.terms.sum(axis=(1, 2)) + found.remainder, terms.dynamics.sum(axis=1), rtol=1e-9, atol=1e-12
+            found.terms.sum(axis=(1, 2)) + found.remainder,
+            terms.dynamics.sum(axis=1),
+            rtol=1e-9,
+            atol=1e-12,
         )

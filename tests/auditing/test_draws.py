@@ -1,4 +1,6 @@
-"""Redrawn imagination in stochastic worlds: terms without bias, and the noise that is left is small."""
+"""Redrawn imagination in stochastic worlds: terms without bias, and the noise that is left is
+small.
+"""
 
 import equinox as eqx
 import jax
@@ -12,7 +14,16 @@ from paracosm.auditing.dreams import dream
 from paracosm.auditing.onestep import ask
 from paracosm.core.estimators import mean
 from paracosm.core.policy import Mode
-from tests.auditing.test_stochastic import DISCOUNT, POLICY, REAL, TRUTH, WORLD, Spread, episodes_of, task
+from tests.auditing.test_stochastic import (
+    DISCOUNT,
+    POLICY,
+    REAL,
+    TRUTH,
+    WORLD,
+    Spread,
+    episodes_of,
+    task,
+)
 from tests.statistical import FALSE_ALARM, assert_mean
 
 DISCOUNTS = (0.5, DISCOUNT)  # the second is the one of the truth
@@ -64,14 +75,17 @@ def drawn(count, most=10**9, **options):
 def test_the_imagined_part_of_every_terms_variance_is_small(mode, ends):
     """Also as it is measured from outside: by other noise for the same episodes, 25 times.
 
-    A share of a tenth is measured above 0.3 with a probability of less than 1e-6, by χ² of 24 degrees of freedom.
-    """
+    A share of a tenth is measured above 0.3 with a probability of less than 1e-6, by χ² of 24
+    degrees of freedom."""
     audited, rollouts, dreams, key = first_draw(200, mode=mode, ends=ends)
     found = draw(audited, rollouts, dreams, most_imagined_steps=10**9, key=key)
     assert 1 < found.draws <= MOST_DRAWS
     assert not found.capped
     assert max(found.imagined_share.values()) <= _SMALL / (1 + _SMALL) + 1e-12
-    again = [sums(draw(audited, rollouts, dreams, most_imagined_steps=10**9, key=jax.random.key(i))) for i in range(25)]
+    again = [
+        sums(draw(audited, rollouts, dreams, most_imagined_steps=10**9, key=jax.random.key(i)))
+        for i in range(25)
+    ]
     for cause in ("termination", "dynamics"):
         means = np.array([each[cause].mean() for each in again])
         whole = sums(found)[cause].var(ddof=1) / 200
@@ -81,7 +95,9 @@ def test_the_imagined_part_of_every_terms_variance_is_small(mode, ends):
 
 
 def sums_of(terms):
-    return {cause: getattr(terms, cause).sum(axis=1) for cause in ("reward", "termination", "dynamics")}
+    return {
+        cause: getattr(terms, cause).sum(axis=1) for cause in ("reward", "termination", "dynamics")
+    }
 
 
 def sums(found):
@@ -90,7 +106,9 @@ def sums(found):
 
 @pytest.mark.parametrize("mode", [True, False])
 def test_redrawn_terms_are_unbiased_and_their_intervals_cover(mode):
-    """200 audits of 20 episodes, whose noise apart is the same kind: false-alarm rate 1e-5 at a coverage of 90%."""
+    """200 audits of 20 episodes, whose noise apart is the same kind: false-alarm rate 1e-5 at a
+    coverage of 90%.
+    """
     found = sums(drawn(4000, mode=mode))
     assert not found["termination"].any()
     for cause in ("reward", "dynamics"):
@@ -103,7 +121,9 @@ def test_redrawn_terms_are_unbiased_and_their_intervals_cover(mode):
 
 @pytest.mark.parametrize("ends", [False, True])
 def test_by_common_noise_the_terms_sum_to_the_gap_of_every_episode(ends):
-    """Where the mode plays, the rollout of the first step and the imagined episode are the same draw."""
+    """Where the mode plays, the rollout of the first step and the imagined episode are the same
+    draw.
+    """
     audited, rollouts, dreams, key = first_draw(30, ends=ends)
     found = draw(audited, rollouts, dreams, most_imagined_steps=10**9, key=key)
     assert ends == bool(audited.episodes.terminated.any())

@@ -1,5 +1,7 @@
 """Margins of end rules: the slopes are bounds, and they certify ends of learned worlds."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -23,16 +25,22 @@ def learned_rule(space, key, bias=-1.0):
     return LearnedTermination(networks, space)
 
 
+def _of_mode(part, policy, state, after):
+    return part(state, policy.mode(state), after)
+
+
 def test_the_slopes_bound_the_logits_own():
     case = Case(1)
     for seed in range(20):
-        world = case.world.replace(termination=in_double(learned_rule(case.world.spec.action, jax.random.key(seed))))
+        world = case.world.replace(
+            termination=in_double(learned_rule(case.world.spec.action, jax.random.key(seed)))
+        )
         margin = learned_margin(world, float(case.constants.policy))
         with jax.enable_x64(True):
-            mode = lambda s, after: margin.function(s, case.policy.mode(s), after)  # noqa: E731, B023
+            mode = partial(_of_mode, margin.function, case.policy)
             s, after = jax.random.normal(jax.random.key(seed), (2, 200, STATES)) * SCALE
             slopes = jax.vmap(jax.grad(mode, (0, 1)))(s, after)
-            ends = jax.vmap(lambda s, after: world.termination(s, case.policy.mode(s), after))(s, after)  # noqa: B023
+            ends = jax.vmap(partial(_of_mode, world.termination, case.policy))(s, after)
             np.testing.assert_array_equal(ends, jax.vmap(mode)(s, after) > 0)
         steepest = [np.linalg.norm(np.asarray(slope) * SCALE, axis=1).max() for slope in slopes]
         assert 0 < steepest[0] <= margin.state
@@ -48,13 +56,20 @@ def test_other_rules_have_no_margin_and_choices_no_slope():
 
 
 def test_ends_of_learned_worlds_are_certified():
-    """The learned rule differs a little from the real one; every bound holds, and known margins tighten them."""
+    """The learned rule differs a little from the real one; every bound holds, and known margins
+    tighten them.
+    """
     tighter = 0
     for seed in range(8):
         case = Case(seed)
         rule = in_double(learned_rule(case.world.spec.action, jax.random.key(seed), -1.5))
-        moved = eqx.tree_at(lambda rule: rule.networks.biases[-1], rule, replace_fn=lambda b: b + 0.01)
-        case.real, case.world = case.real.replace(termination=rule), case.world.replace(termination=moved)
+        moved = eqx.tree_at(
+            lambda rule: rule.networks.biases[-1], rule, replace_fn=lambda b: b + 0.01
+        )
+        case.real, case.world = (
+            case.real.replace(termination=rule),
+            case.world.replace(termination=moved),
+        )
         case.episodes, case.dreams = case.play(case.real), case.play(case.world)
         case.gap = case.returns(case.episodes) - case.returns(case.dreams)
         settings = {"reward_span": case.span, "clip": case.clip}

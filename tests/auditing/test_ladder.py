@@ -1,4 +1,6 @@
-"""The ladder of theory, section 1: valid on random systems, each rung below the one above it, equal to slow loops."""
+"""The ladder of theory, section 1: valid on random systems, each rung below the one above it, equal
+to slow loops.
+"""
 
 import itertools
 import math
@@ -38,11 +40,14 @@ def with_norm(matrix, size):
     return matrix * size / norm(matrix)
 
 
-# Random systems with constants in closed form -------------------------------------------------------------------------
+# Random systems with constants in closed form
+# -------------------------------------------------------------------------
 
 
 class Side(eqx.Module):
-    """`f = U φ(Ws + Va + b)`, φ identity, tanh or sin; `r = g(p·s + q·a + u·s' + v)`, g too; half-space ends."""
+    """`f = U φ(Ws + Va + b)`, φ identity, tanh or sin; `r = g(p·s + q·a + u·s' + v)`, g too;
+    half-space ends.
+    """
 
     W: jax.Array
     V: jax.Array
@@ -84,7 +89,9 @@ def constants_of(side, policy):
     A, B, K = side.U @ side.W, side.U @ side.V, -policy.K
     parts = norm(A), norm(B), norm(side.p), norm(side.q), norm(side.u), norm(K)
     if side.phi == "linear" and not policy.squashed:
-        return Constants(*parts, norm(A + B @ K), norm(side.p + K.T @ side.q + (A + B @ K).T @ side.u))
+        return Constants(
+            *parts, norm(A + B @ K), norm(side.p + K.T @ side.q + (A + B @ K).T @ side.u)
+        )
     loop = ladder.closed(Constants(*parts, 0.0, 0.0), "split")
     return Constants(*parts, loop.dynamics, loop.reward)
 
@@ -116,26 +123,46 @@ class Drawn(NamedTuple):
 
 
 def draw(key, phi, ends):
-    """γc between 0.1 and 1.5; errors of `10^U(-3, -0.5)`; rewards of the three forms; `real.systems.Smooth`'s law."""
+    """γc between 0.1 and 1.5; errors of `10^U(-3, -0.5)`; rewards of the three forms;
+    `real.systems.Smooth`'s law.
+    """
     one, two = jax.random.split(key)
     numbers, units = iter(jax.random.normal(one, (200,))), iter(jax.random.uniform(two, (40,)))
     uniform = lambda low, high: low + (high - low) * next(units)  # noqa: E731
-    normal = lambda *shape: jnp.stack([next(numbers) for _ in range(math.prod(shape))]).reshape(shape)  # noqa: E731
+
+    def normal(*shape):
+        return jnp.stack([next(numbers) for _ in range(math.prod(shape))]).reshape(shape)
+
     discount, gain, form = uniform(0.5, 0.99), uniform(0.1, 1.0), uniform(0, 3)
     size = uniform(0.1, 1.5) / discount / (1 + gain)
-    U, b = (jnp.eye(4), jnp.zeros(4)) if phi == "linear" else (jnp.linalg.qr(normal(4, 4))[0], normal(4))
+    U, b = (
+        (jnp.eye(4), jnp.zeros(4))
+        if phi == "linear"
+        else (jnp.linalg.qr(normal(4, 4))[0], normal(4))
+    )
     V = with_norm(normal(4, 2), uniform(0.1, 1.0) if phi == "linear" else 1.0)
     of_pair = jnp.where(form < 2, 1.0, 0.0)  # r(s, a), r(s, a, s'), r(s')
     reward = (normal(4) * of_pair, normal(2) * of_pair, jnp.where(form > 1, normal(4), 0), normal())
     normal_of_end = with_norm(normal(4), uniform(0.3, 3.0))
-    real = Side(with_norm(normal(4, 4), 1.0), V, b, size * U, *reward, normal_of_end, phi, ends, ends)
+    real = Side(
+        with_norm(normal(4, 4), 1.0), V, b, size * U, *reward, normal_of_end, phi, ends, ends
+    )
     wrong = [10 ** uniform(-3.0, -0.5) * normal(*leaf.shape) for leaf in jax.tree.leaves(real)]
     wrong = jax.tree.unflatten(jax.tree.structure(real), wrong)
-    wrong = eqx.tree_at(lambda side: side.U, wrong, jnp.zeros((4, 4)))  # stays a multiple of a rotation
+    wrong = eqx.tree_at(
+        lambda side: side.U, wrong, jnp.zeros((4, 4))
+    )  # stays a multiple of a rotation
     policy = Gain(with_norm(normal(2, 4), gain), phi != "linear")
     start = with_norm(normal(4), 0.5 if ends else 1.0)
     horizon = jnp.floor(5 * 100 ** uniform(0, 1.001)).astype(int)
-    return Drawn(real, jax.tree.map(jnp.add, real, wrong), policy, start, discount, jnp.minimum(horizon, LONGEST))
+    return Drawn(
+        real,
+        jax.tree.map(jnp.add, real, wrong),
+        policy,
+        start,
+        discount,
+        jnp.minimum(horizon, LONGEST),
+    )
 
 
 class Path(NamedTuple):
@@ -203,7 +230,9 @@ def rungs(owner, path, drawn, cut):
         doubtful = path.alive & owner.ends & (near | ((margin > 0) != path.ended))
         return ladder.stop(steps, doubtful, drawn.horizon, discount, span)
 
-    loops = jax.tree.map(lambda *each: jnp.stack(each), *(ladder.closed(constants, rung) for rung in UNIFORM))
+    loops = jax.tree.map(
+        lambda *each: jnp.stack(each), *(ladder.closed(constants, rung) for rung in UNIFORM)
+    )
     of_uniform = jax.vmap(lambda loop: stop(ladder.uniform(largest, loop, clip)).bound)(loops)
     found = dict(zip(UNIFORM, of_uniform, strict=True))
     loop = ladder.closed(constants, "closed_loop")
@@ -216,7 +245,9 @@ def rungs(owner, path, drawn, cut):
     if owner.phi == "linear" and not owner.bounded:
         slope = slope_of_value(owner, drawn)
     kept = Residuals(*(jnp.where(jnp.arange(LONGEST) < count, error, 0) for error in errors))
-    found["value"] = ladder.through_value(kept, slope, steps.loop.reward_next, discount, clip) + stopped.tail
+    found["value"] = (
+        ladder.through_value(kept, slope, steps.loop.reward_next, discount, clip) + stopped.tail
+    )
     return found
 
 
@@ -231,8 +262,15 @@ def compared(keys, phi, ends, cut=False):
         weights = drawn.discount ** jnp.arange(LONGEST)
         gap = jnp.abs(weights @ (real.reward - learned.reward))
         size = weights @ (jnp.abs(real.reward) + jnp.abs(learned.reward))
-        pair = tuple(jax.tree.map(lambda *each: jnp.stack(each), *each) for each in (sides[::-1], (real, learned)))
-        return gap, 1e-12 * size, jax.vmap(lambda owner, path: rungs(owner, path, drawn, cut))(*pair)
+        pair = tuple(
+            jax.tree.map(lambda *each: jnp.stack(each), *each)
+            for each in (sides[::-1], (real, learned))
+        )
+        return (
+            gap,
+            1e-12 * size,
+            jax.vmap(lambda owner, path: rungs(owner, path, drawn, cut))(*pair),
+        )
 
     return jax.vmap(one)(keys)
 
@@ -243,7 +281,9 @@ KINDS = [("linear", False), ("tanh", False), ("sin", False), ("linear", True), (
 @SIZES
 @pytest.mark.parametrize(("phi", "ends"), KINDS)
 def test_no_bound_is_violated_and_each_rung_is_below_the_one_above(phi, ends, count):
-    """In both pairings: the learned system's constants at real states, the real one's at imagined states."""
+    """In both pairings: the learned system's constants at real states, the real one's at imagined
+    states.
+    """
     keys = jax.random.split(jax.random.fold_in(jax.random.key(len(phi)), ends), count)
     gap, rounding, found = compared(keys, phi, ends)
     assert np.mean(gap > 0) > 0.98
@@ -254,11 +294,14 @@ def test_no_bound_is_violated_and_each_rung_is_below_the_one_above(phi, ends, co
     assert np.mean(found["trajectory"] < 0.9 * found["global"]) > 0.05
 
 
-# Against slow loops, limits, and what would be false ------------------------------------------------------------------
+# Against slow loops, limits, and what would be false
+# ------------------------------------------------------------------
 
 
 summed = jax.jit(
-    lambda errors, loop, discount, clip=ladder.UNCUT: ladder.total(ladder.uniform(errors, loop, clip), discount)
+    lambda errors, loop, discount, clip=ladder.UNCUT: ladder.total(
+        ladder.uniform(errors, loop, clip), discount
+    )
 )
 by_value = jax.jit(ladder.through_value)
 slopes = jax.jit(ladder.slopes)
@@ -274,7 +317,11 @@ def random_steps(seed, horizon=17):
 
 def by_place(place, radius):
     """Constants given by the step, growing with the radius."""
-    return Loop(place.dynamics + 0.1 * jnp.tanh(radius), place.reward + 0.3 * jnp.tanh(radius), place.reward_next)
+    return Loop(
+        place.dynamics + 0.1 * jnp.tanh(radius),
+        place.reward + 0.3 * jnp.tanh(radius),
+        place.reward_next,
+    )
 
 
 def slow(errors, place, discount, clip):
@@ -304,7 +351,9 @@ def test_the_rung_along_a_trajectory_is_its_recursion(clip):
 
 @pytest.mark.parametrize("rung", UNIFORM)
 def test_uniform_rungs_are_theorys_sums(rung):
-    """With `r(s, a, s')` as theory states it: a constant at fixed s', and `L_{r,s'} e_{t+1}` on top."""
+    """With `r(s, a, s')` as theory states it: a constant at fixed s', and `L_{r,s'} e_{t+1}` on
+    top.
+    """
     for seed in range(10):
         rng = np.random.default_rng(seed)
         L = Constants(*rng.uniform(0.1, 1, 8))
@@ -346,7 +395,9 @@ def test_without_a_horizon_the_bound_is_the_limit_and_infinite_from_one_on():
     for c in (1 / 0.9, 1.2, 5.0):
         assert ladder.infinite(Loop(c, 0.7, 0.0), 0.1, 0.2, 0.9) == np.inf
         assert np.isfinite(summed(ladder.worst(0.1, 0.2, 300), Loop(c, 0.7, 0.0), 0.9))
-    assert ladder.infinite(Loop(2.0, 0.7, 0.0), 0.0, 0.2, 0.9) == pytest.approx(2.0)  # nothing to compound
+    assert ladder.infinite(Loop(2.0, 0.7, 0.0), 0.0, 0.2, 0.9) == pytest.approx(
+        2.0
+    )  # nothing to compound
 
 
 def test_numbers_too_large_for_a_float_are_infinite_not_nothing():
@@ -362,14 +413,20 @@ def test_slopes_and_the_rung_through_the_value_are_their_sums():
         for count in (0, 1, 9, 17):
             slope = slopes(loop, discount, count)
             for t in range(18):
-                terms = [discount ** (j - t) * loop.reward[j] * np.prod(loop.dynamics[t:j]) for j in range(t, count)]
+                terms = [
+                    discount ** (j - t) * loop.reward[j] * np.prod(loop.dynamics[t:j])
+                    for j in range(t, count)
+                ]
                 np.testing.assert_allclose(slope[t], sum(terms), rtol=1e-12)
         for clip in (ladder.UNCUT, Clip(0.6, 0.9)):
             found = by_value(errors, slope[1:], loop.reward_next, discount, clip)
             expected = 0.0
             for t in range(17):
                 off = min(errors.dynamics[t], clip.diameter)
-                later = min(slope[t + 1] * off, clip.reward_range * sum(discount**k for k in range(16 - t)) or math.inf)
+                later = min(
+                    slope[t + 1] * off,
+                    clip.reward_range * sum(discount**k for k in range(16 - t)) or math.inf,
+                )
                 now = min(loop.reward_next[t] * off, clip.reward_range)
                 expected += discount**t * (errors.reward[t] + now + discount * later)
             np.testing.assert_allclose(found, expected, rtol=1e-12)
@@ -413,7 +470,8 @@ def test_the_next_state_in_the_reward_needs_its_own_term():
 
 
 def test_the_mean_error_form_needs_the_composed_rewards_constant():
-    """H = 2, r = r̂ = s', f = s, f̂ = s + 0.5 from 0: the imagined rewards are 0.5 and 1, the real ones 0.
+    """H = 2, r = r̂ = s', f = s, f̂ = s + 0.5 from 0: the imagined rewards are 0.5 and 1, the real
+    ones 0.
 
     With `L_r (1 + L_π) = 0`, that of (s, a) alone, and `L_{r,s'} δ_t` on top the form gives 0.95.
     """
@@ -435,10 +493,11 @@ def test_cut_rungs_can_change_places():
 
 
 def test_mixed_pairings_are_unsound():
-    """Real f = 0.1 s + 1, learned f̂ = 0.9 s from 0, r = s: errors at real states, but the real system's constants.
+    """Real f = 0.1 s + 1, learned f̂ = 0.9 s from 0, r = s: errors at real states, but the real
+    system's constants.
 
-    Both systems start at 0. Learned states stay 0; the real ones tend to 10/9, where f̂ is off by 1/9 only.
-    """
+    Both systems start at 0. Learned states stay 0; the real ones tend to 10/9, where f̂ is off by
+    1/9 only."""
     real, errors = [0.0], []
     for _ in range(40):
         errors.append(abs(0.9 * real[-1] - (0.1 * real[-1] + 1)))
@@ -469,12 +528,19 @@ def test_a_bound_stops_where_that_is_cheapest_but_never_after_a_doubt():
     for _ in range(50):
         errors = Residuals(*rng.uniform(0, 1, (2, 12)))
         steps = ladder.uniform(errors, Loop(*rng.uniform(0.5, 1.5, 3)))
-        doubt, horizon, discount = rng.uniform(size=12) < 0.1, int(rng.integers(1, 13)), float(rng.uniform(0.3, 0.99))
+        doubt, horizon, discount = (
+            rng.uniform(size=12) < 0.1,
+            int(rng.integers(1, 13)),
+            float(rng.uniform(0.3, 0.99)),
+        )
         steps = steps._replace(cost=jnp.where(jnp.arange(12) < horizon, steps.cost, 0))
         doubt &= np.arange(12) < horizon
         tau = int(np.argmax(doubt)) + 1 if doubt.any() else 12
         weight = lambda a, b, g=discount: sum(g**t for t in range(a, b))  # noqa: E731
-        cut = [sum(discount**t * steps.cost[t] for t in range(s)) + 1.5 * weight(s, horizon) for s in range(tau + 1)]
+        cut = [
+            sum(discount**t * steps.cost[t] for t in range(s)) + 1.5 * weight(s, horizon)
+            for s in range(tau + 1)
+        ]
         found = stop(steps, doubt, horizon, discount, 1.5)
         np.testing.assert_allclose(found.bound, min(cut), rtol=1e-12)
         blind = stop(steps, doubt, horizon, discount, jnp.inf)
@@ -482,7 +548,9 @@ def test_a_bound_stops_where_that_is_cheapest_but_never_after_a_doubt():
 
 
 def test_bounds_cut_at_the_diameter_are_not_violated():
-    """Every state is the first or `U tanh(…)`, of norm at most twice that of U, whose rows are equally long."""
+    """Every state is the first or `U tanh(…)`, of norm at most twice that of U, whose rows are
+    equally long.
+    """
     keys = jax.random.split(jax.random.key(9), 60)
     gap, rounding, found = compared(keys, "tanh", False, cut=True)
     uncut = compared(keys, "tanh", False)[2]
@@ -494,7 +562,9 @@ def test_bounds_cut_at_the_diameter_are_not_violated():
 
 
 def linear_quadratic_rungs(key):
-    """Gap and rungs in pairing R on theory's linear-quadratic generator; the value's slopes exact, of a quadratic."""
+    """Gap and rungs in pairing R on theory's linear-quadratic generator; the value's slopes exact,
+    of a quadratic.
+    """
     for_system, for_error, for_start, for_noise = jax.random.split(key, 4)
     real, policy = linear_quadratic(for_system)
     learned = perturbed(real, for_error)
@@ -508,17 +578,34 @@ def linear_quadratic_rungs(key):
     path, (f, r, K) = paths[0], (learned.dynamics, learned.reward, policy.function.K)
     region = 1.2 * jnp.max(jnp.stack([jnp.linalg.norm(each.state, axis=1) for each in paths]))
     A, Q = f.A - f.B @ K, r.Q + K.T @ r.R @ K
-    steep = lambda P, q, size: 2 * norm(P) * size + norm(q)  # noqa: E731 - of -sᵀPs + q·s within `size` of 0
-    parts = norm(f.A), norm(f.B), steep(r.Q, r.q, region), 2 * norm(r.R) * norm(K) * region, 0.0, norm(K)
+
+    def steep(P, q, size):
+        """Of -sᵀPs + q·s within `size` of 0."""
+        return 2 * norm(P) * size + norm(q)
+
+    parts = (
+        norm(f.A),
+        norm(f.B),
+        steep(r.Q, r.q, region),
+        2 * norm(r.R) * norm(K) * region,
+        0.0,
+        norm(K),
+    )
     constants = Constants(*parts, norm(A), steep(Q, r.q, region))
-    errors = Residuals(jnp.linalg.norm(path.state @ A.T + f.b - path.next_state, axis=1), jnp.abs(path.state @ r.q))
-    worst = ladder.worst(norm(f.A - real.dynamics.A) * region + norm(f.b), norm(r.q) * region, horizon)
+    errors = Residuals(
+        jnp.linalg.norm(path.state @ A.T + f.b - path.next_state, axis=1), jnp.abs(path.state @ r.q)
+    )
+    worst = ladder.worst(
+        norm(f.A - real.dynamics.A) * region + norm(f.b), norm(r.q) * region, horizon
+    )
     bound = lambda steps: ladder.total(steps, discount)  # noqa: E731
     found = {rung: bound(ladder.uniform(worst, ladder.closed(constants, rung))) for rung in UNIFORM}
     found["mean_error"] = bound(ladder.uniform(errors, ladder.closed(constants, "closed_loop")))
 
     def local(state, radius):
-        here = jnp.minimum(norm(r.q - 2 * Q @ state) + 2 * norm(Q) * radius, constants.closed_loop_reward)
+        here = jnp.minimum(
+            norm(r.q - 2 * Q @ state) + 2 * norm(Q) * radius, constants.closed_loop_reward
+        )
         return Loop(constants.closed_loop, here, 0.0)
 
     found["trajectory"] = bound(ladder.along(errors, path.state, local))
@@ -528,8 +615,13 @@ def linear_quadratic_rungs(key):
         return (Q + discount * A.T @ P @ A, r.q + discount * A.T @ (q - 2 * P @ f.b)), value
 
     P, q = jax.lax.scan(further, (0 * Q, 0 * r.q), None, horizon)[1]
-    slope_at = lambda states: jnp.linalg.norm(q[::-1] - 2 * jnp.einsum("tij,tj->ti", P[::-1], states), axis=1)  # noqa: E731
-    slope = jnp.maximum(slope_at(path.next_state), slope_at(path.state @ A.T + f.b))  # convex: largest at an end
+
+    def slope_at(states):
+        return jnp.linalg.norm(q[::-1] - 2 * jnp.einsum("tij,tj->ti", P[::-1], states), axis=1)
+
+    slope = jnp.maximum(
+        slope_at(path.next_state), slope_at(path.state @ A.T + f.b)
+    )  # convex: largest at an end
     found["value"] = ladder.through_value(errors, slope, 0.0, discount)
     return jnp.abs(weights @ (paths[0].reward - paths[1].reward)), found
 
@@ -547,7 +639,9 @@ def test_slack_on_theorys_linear_quadratic_generator(count):
 
 
 def test_noise_needs_distances_of_laws_only():
-    """s' = as + b + σz, r = |s'| and s: exact returns of both by the folded normal; errors and constants in W₁."""
+    """s' = as + b + σz, r = |s'| and s: exact returns of both by the folded normal; errors and
+    constants in W₁.
+    """
     rng = np.random.default_rng(0)
     for _ in range(200):
         a, off, sigma = rng.uniform(-1.3, 1.3), rng.uniform(-0.3, 0.3, 2), rng.uniform(0.1, 1, 2)

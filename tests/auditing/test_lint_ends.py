@@ -1,7 +1,8 @@
-"""Three causes of terminations that a world does not share, told apart, and answers that are no yes or no.
+"""Three causes of terminations that a world does not share, told apart, and answers that are no yes
+or no.
 
-The records are made by hand: walks that end where a component passes a threshold, or at a time limit.
-"""
+The records are made by hand: walks that end where a component passes a threshold, or at a time
+limit."""
 
 import dataclasses
 
@@ -20,12 +21,16 @@ WORLD = MDP(SPEC, lambda s, a, k: s, lambda s, a, t: s[0], never, lambda k: jnp.
 
 
 class Record:
-    """Walks in two dimensions and a world that predicts them up to noise; `ends` says where one has an end."""
+    """Walks in two dimensions and a world that predicts them up to noise; `ends` says where one has
+    an end.
+    """
 
     def __init__(self, ends, seed=0, noise=0.02, start=0.3):
         draws = np.random.default_rng(seed)
         steps = 0.15 * draws.normal(size=(EPISODES, HORIZON, 2)) + np.array([0.02, 0.0])
-        path = np.cumsum(np.concatenate([start * draws.normal(size=(EPISODES, 1, 2)), steps], axis=1), axis=1)
+        path = np.cumsum(
+            np.concatenate([start * draws.normal(size=(EPISODES, 1, 2)), steps], axis=1), axis=1
+        )
         state, after = path[:, :-1], path[:, 1:]
         over = ends(after)
         over[:, -1] |= ends is time_limit
@@ -33,7 +38,9 @@ class Record:
         alive = np.cumsum(before, axis=1) == 0
         last = alive & np.concatenate([~alive[:, 1:], np.ones((EPISODES, 1), bool)], axis=1)
         action = np.zeros((EPISODES, HORIZON, 1))
-        self.episodes = Trajectory(state, action, after, np.ones(alive.shape), over & alive, last & ~over, alive)
+        self.episodes = Trajectory(
+            state, action, after, np.ones(alive.shape), over & alive, last & ~over, alive
+        )
         self.imagined = after + noise * draws.normal(size=after.shape)
         self.last = last
 
@@ -85,13 +92,17 @@ def test_time_limits_beside_real_ends_that_the_world_knows():
     record = Record(crossing)
     flags = record.episodes.terminated | record.episodes.truncated
     assert record.episodes.truncated.sum() >= 3
-    assert record.kinds(record.episodes.terminated, terminated=flags, truncated=NONE) == ["time limits as terminations"]
+    assert record.kinds(record.episodes.terminated, terminated=flags, truncated=NONE) == [
+        "time limits as terminations"
+    ]
 
 
 @pytest.mark.parametrize("horizon", [HORIZON, 10 * HORIZON])
 @pytest.mark.parametrize("falls", [1, 2, 4, 12])
 def test_time_limits_beside_falls_for_which_there_is_no_rule(falls, horizon):
-    """Some episodes fall on the way, the others reach the limit: two causes, the second from three falls on."""
+    """Some episodes fall on the way, the others reach the limit: two causes, the second from three
+    falls on.
+    """
     record = Record(time_limit)
     over, alive = record.episodes.terminated.copy(), record.episodes.alive.copy()
     for episode in range(falls):
@@ -99,7 +110,9 @@ def test_time_limits_beside_falls_for_which_there_is_no_rule(falls, horizon):
         over[episode, 29 + episode] = True
     world = dataclasses.replace(WORLD, spec=dataclasses.replace(SPEC, horizon=horizon))
     kinds = record.kinds(NONE, world, terminated=over, truncated=NONE, alive=alive)
-    assert kinds == ["time limits as terminations"] + (["missed terminations"] if falls >= 3 else [])
+    assert kinds == ["time limits as terminations"] + (
+        ["missed terminations"] if falls >= 3 else []
+    )
     assert record.findings[0].sentence.startswith(f"{EPISODES - falls} of the {EPISODES} recorded")
     if falls >= 3:
         assert f"where {falls} of the {falls} real" in record.findings[1].sentence
@@ -112,7 +125,9 @@ def test_falls_that_pile_up_at_the_latest_step_are_no_time_limit():
     last = 17 + np.arange(EPISODES) % 3
     over = np.arange(HORIZON) == last[:, None]
     alive = np.arange(HORIZON) <= last[:, None]
-    assert record.kinds(NONE, terminated=over, truncated=NONE, alive=alive) == ["missed terminations"]
+    assert record.kinds(NONE, terminated=over, truncated=NONE, alive=alive) == [
+        "missed terminations"
+    ]
 
 
 def test_real_ends_at_the_horizon_beside_cuts_are_no_time_limit():
@@ -124,7 +139,9 @@ def test_real_ends_at_the_horizon_beside_cuts_are_no_time_limit():
     alive[12:, 21:] = False
     cut = np.zeros_like(over)
     cut[4:12, -1] = True
-    assert record.kinds(NONE, terminated=over, truncated=cut, alive=alive) == ["missed terminations"]
+    assert record.kinds(NONE, terminated=over, truncated=cut, alive=alive) == [
+        "missed terminations"
+    ]
 
 
 def test_an_end_after_a_number_of_steps_that_the_world_knows_has_no_finding():
@@ -138,14 +155,20 @@ def test_real_ends_on_one_step_are_no_time_limit():
     at = np.zeros_like(NONE)
     at[:, 19] = True
     alive = np.broadcast_to(np.arange(HORIZON) < 20, at.shape)
-    state, after = (np.broadcast_to(x[:1], x.shape) for x in (record.episodes.state, record.episodes.next_state))
-    kinds = record.kinds(NONE, terminated=at, truncated=NONE, alive=alive, state=state, next_state=after)
+    state, after = (
+        np.broadcast_to(x[:1], x.shape) for x in (record.episodes.state, record.episodes.next_state)
+    )
+    kinds = record.kinds(
+        NONE, terminated=at, truncated=NONE, alive=alive, state=state, next_state=after
+    )
     assert kinds == ["missed terminations"]
 
 
 @pytest.mark.parametrize("exactly", [True, False])
 def test_observations_after_an_automatic_reset(exactly):
-    """The rule is asked at the next episode's first state and says no: the rule is right, the record is not."""
+    """The rule is asked at the next episode's first state and says no: the rule is right, the
+    record is not.
+    """
     record = Record(crossing, start=0.05)
     after = record.episodes.next_state.copy()
     first = np.roll(record.episodes.state[:, 0], -1, axis=0)

@@ -1,7 +1,8 @@
-"""Every rule finds what it is for in models of ordinary quality, names the right cause, and is silent of honest fits.
+"""Every rule finds what it is for in models of ordinary quality, names the right cause, and is
+silent of honest fits.
 
-The fits are ridge regressions on random features (`fits.py`), from hopeless to nearly exact; a few other worlds are
-beside them. Declared false alarms: none on these 100 fits, whose seeds are fixed.
+The fits are ridge regressions on random features (`fits.py`), from hopeless to nearly exact; a few
+other worlds are beside them. Declared false alarms: none on these 100 fits, whose seeds are fixed.
 """
 
 import dataclasses
@@ -25,7 +26,13 @@ from paracosm.real.verbs import collect, evaluate
 from tests.auditing.fits import Fit
 from tests.auditing.worlds import Case
 
-QUALITIES = ((100, 20, 1e-3), (300, 50, 1e-4), (1000, 100, 1e-5), (4000, 100, 1e-6), (4000, 50, 1e-2))
+QUALITIES = (
+    (100, 20, 1e-3),
+    (300, 50, 1e-4),
+    (1000, 100, 1e-5),
+    (4000, 100, 1e-6),
+    (4000, 50, 1e-2),
+)
 FITTED = ("pendulum", "linear", "ending", "discrete")
 ALL_FITS = [(kind, seed, quality) for seed in range(5) for kind in FITTED for quality in QUALITIES]
 
@@ -44,7 +51,9 @@ def ordinary(kind):
 def findings_of(fit, world=None, episodes=None, asked=None):
     world, episodes = world or fit.world, episodes or fit.episodes
     findings = lint(world, episodes, asked or fit.asked(world, episodes), fit.key)
-    assert all(finding.sentence.endswith(".") and "\n" not in finding.sentence for finding in findings)
+    assert all(
+        finding.sentence.endswith(".") and "\n" not in finding.sentence for finding in findings
+    )
     return findings
 
 
@@ -59,8 +68,17 @@ def silent_on(fits):
 
 
 def test_honest_fits_of_any_quality_have_no_finding():
-    fits = [("pendulum", 0), ("pendulum", 3), ("pendulum", 2), ("discrete", 3), ("discrete", 2), ("linear", 3)]
-    silent_on([(kind, 0, QUALITIES[quality]) for kind, quality in [*fits, ("linear", 2), ("pendulum", 4)]])
+    fits = [
+        ("pendulum", 0),
+        ("pendulum", 3),
+        ("pendulum", 2),
+        ("discrete", 3),
+        ("discrete", 2),
+        ("linear", 3),
+    ]
+    silent_on(
+        [(kind, 0, QUALITIES[quality]) for kind, quality in [*fits, ("linear", 2), ("pendulum", 4)]]
+    )
 
 
 @pytest.mark.full
@@ -70,7 +88,9 @@ def test_a_hundred_honest_fits_have_no_finding(first):
     silent_on(ALL_FITS[first : first + 10])
 
 
-@pytest.mark.parametrize("kind", ["linear", "ending", "biased_pendulum"])  # `smooth` errs by moved observations
+@pytest.mark.parametrize(
+    "kind", ["linear", "ending", "biased_pendulum"]
+)  # `smooth` errs by moved observations
 def test_an_imperfect_but_honest_world_has_no_finding(kind):
     """Nor has the real system itself, right to rounding."""
     for seed in range(2):
@@ -137,7 +157,10 @@ def test_actions_in_other_units_are_told_from_observations(fault):
     scale, offset, kind, words = ACTIONS[fault]
     fit = ordinary("ending")
     findings = findings_of(
-        fit, fit.world.replace(dynamics=Otherwise(fit.world.dynamics, jnp.asarray(scale), jnp.asarray(offset)))
+        fit,
+        fit.world.replace(
+            dynamics=Otherwise(fit.world.dynamics, jnp.asarray(scale), jnp.asarray(offset))
+        ),
     )
     assert kinds(findings) == [kind]
     assert words in findings[0].sentence
@@ -146,7 +169,9 @@ def test_actions_in_other_units_are_told_from_observations(fault):
 def test_a_fifth_too_much_action_is_seen_through_a_model_of_ordinary_quality():
     fit = ordinary("pendulum")
     assert fit.asked().imagined_state.shape == fit.episodes.state.shape
-    world = fit.world.replace(dynamics=Otherwise(fit.world.dynamics, jnp.asarray(1 / 1.2), jnp.zeros(())))
+    world = fit.world.replace(
+        dynamics=Otherwise(fit.world.dynamics, jnp.asarray(1 / 1.2), jnp.zeros(()))
+    )
     assert kinds(findings_of(fit, world)) == ["action scale"]
 
 
@@ -168,7 +193,9 @@ def test_observations_in_other_units(fault):
         "degrees": (np.array([180 / np.pi, 1.0]), none),
         "zero": (one, spread),
     }[fault]
-    world = fit.world.replace(dynamics=Units(fit.world.dynamics, jnp.asarray(unit), jnp.asarray(zero)))
+    world = fit.world.replace(
+        dynamics=Units(fit.world.dynamics, jnp.asarray(unit), jnp.asarray(zero))
+    )
     findings = findings_of(fit, world)
     kind = {"standardised": "offset and scale", "degrees": "scale", "zero": "offset"}[fault]
     assert kinds(findings) == [f"observation {kind}"]
@@ -178,7 +205,9 @@ def test_answers_that_are_changes_and_answers_worse_than_none():
     fit = ordinary("discrete")
     raw = fit.world.replace(dynamics=Beyond(fit.world.dynamics, jnp.ones(()), -jnp.ones(())))
     assert kinds(findings_of(fit, raw)) == ["state change"]
-    backwards = fit.world.replace(dynamics=Beyond(fit.world.dynamics, jnp.asarray(-2.0), jnp.zeros(())))
+    backwards = fit.world.replace(
+        dynamics=Beyond(fit.world.dynamics, jnp.asarray(-2.0), jnp.zeros(()))
+    )
     assert kinds(findings_of(fit, backwards)) == ["persistence"]
 
 
@@ -225,7 +254,9 @@ def test_rewards_in_other_units(how, words):
 
 
 class OneState(eqx.Module):
-    """A reward head that is a function of one state alone: the next one, as it was trained, or the state."""
+    """A reward head that is a function of one state alone: the next one, as it was trained, or the
+    state.
+    """
 
     later: bool = eqx.field(static=True)
 
@@ -238,7 +269,11 @@ def test_a_reward_head_that_reads_another_state():
     """That is what rewards recorded one step off look like, too: both are said."""
     fit = ordinary("discrete")
     pay = jax.vmap(jax.vmap(OneState(True)))
-    reward = np.where(fit.episodes.alive, pay(fit.episodes.state, fit.episodes.action, fit.episodes.next_state), 0.0)
+    reward = np.where(
+        fit.episodes.alive,
+        pay(fit.episodes.state, fit.episodes.action, fit.episodes.next_state),
+        0.0,
+    )
     episodes = dataclasses.replace(fit.episodes, reward=reward)
     findings = findings_of(fit, fit.world.replace(reward=OneState(False)), episodes)
     assert len(findings) == 1
@@ -260,7 +295,9 @@ def test_rewards_recorded_some_steps_off(shift):
 
 @pytest.mark.parametrize("shift", [-1, 1, 2])
 def test_sparse_rewards_recorded_some_steps_off(shift):
-    """One payment of 100 an episode; the world pays the same, some steps before or after, but nothing exact."""
+    """One payment of 100 an episode; the world pays the same, some steps before or after, but
+    nothing exact.
+    """
     fit = ordinary("pendulum")
     draws = np.random.default_rng(3)
     reward = np.zeros_like(fit.episodes.reward)
@@ -294,7 +331,9 @@ def test_a_reward_model_that_predicts_the_mean():
 
 @pytest.mark.parametrize("by_episode", [False, True])
 def test_a_reward_that_the_state_does_not_show(by_episode):
-    """Half of the real reward's deviation hangs on something hidden: of the step, or of the episode."""
+    """Half of the real reward's deviation hangs on something hidden: of the step, or of the
+    episode.
+    """
     fit = ordinary("discrete")
     hidden = np.random.default_rng(0).normal(size=fit.episodes.reward.shape)
     hidden = np.broadcast_to(hidden[:, :1], hidden.shape) if by_episode else hidden
@@ -335,7 +374,9 @@ def test_cells_share_the_sample_evenly():
 
 @pytest.mark.full
 def test_faults_in_a_learned_ensemble_are_named():
-    """5,000 random transitions, five members; rates over environments and seeds are in benchmarks/faults.md."""
+    """5,000 random transitions, five members; rates over environments and seeds are in
+    benchmarks/faults.md.
+    """
     with jax.enable_x64(False):
         system, data = pendulum(0.97), collect(pendulum(0.97), 5000, seed=0)
         settings = LearnSettings(fit=FitSettings(members=5))

@@ -1,4 +1,6 @@
-"""What the reward's errors say: clipping, a hidden cause, a mean, and causes that explain only a part of them."""
+"""What the reward's errors say: clipping, a hidden cause, a mean, and causes that explain only a
+part of them.
+"""
 
 import dataclasses
 import functools
@@ -22,14 +24,20 @@ def sixty_four_bits():
 
 @functools.cache
 def pendulum():
-    """A fit whose dynamics are exact to a little, so that its rewards are all that there is to lint."""
+    """A fit whose dynamics are exact to a little, so that its rewards are all that there is to
+    lint.
+    """
     return Fit("pendulum", 1)
 
 
 def findings(reward, real=None, noise=0.0):
-    """Of a world that is the real pendulum but for the learned `reward`, and of `real` rewards in place of its own."""
+    """Of a world that is the real pendulum but for the learned `reward`, and of `real` rewards in
+    place of its own.
+    """
     fit = pendulum()
-    world = fit.real.replace(reward=lambda s, a, t: reward(s, a, t) + noise * jnp.sin(7 * s[0] + 3 * s[2]))
+    world = fit.real.replace(
+        reward=lambda s, a, t: reward(s, a, t) + noise * jnp.sin(7 * s[0] + 3 * s[2])
+    )
     episodes = fit.episodes
     if real is not None:
         episodes = dataclasses.replace(episodes, reward=np.where(episodes.alive, real, 0.0))
@@ -44,7 +52,11 @@ def kinds(result):
     return [finding.kind for finding in result]
 
 
-CLIPS = {(-5.0, 0.0): "clipped below -5 ", (-1.0, 1.0): "clipped below -1 ", (-8.0, -1.0): "clipped to -8 to -1 "}
+CLIPS = {
+    (-5.0, 0.0): "clipped below -5 ",
+    (-1.0, 1.0): "clipped below -1 ",
+    (-8.0, -1.0): "clipped to -8 to -1 ",
+}
 
 
 @pytest.mark.parametrize("limits", CLIPS)
@@ -53,10 +65,14 @@ def test_rewards_that_were_clipped(limits):
     assert kinds(result) == ["reward clipping"]
     assert CLIPS[limits] in result[0].sentence
     assert result[0].sentence.split("error ")[1].startswith("0 so")
-    assert kinds(findings(lambda s, a, t: jnp.clip(paid(s, a, t), *limits), noise=0.03)) == ["reward clipping"]
+    assert kinds(findings(lambda s, a, t: jnp.clip(paid(s, a, t), *limits), noise=0.03)) == [
+        "reward clipping"
+    ]
 
 
-@pytest.mark.parametrize("curve", [lambda r: jnp.sign(r + 0.5), jnp.tanh, lambda r: -jnp.sqrt(1e-9 - r)])
+@pytest.mark.parametrize(
+    "curve", [lambda r: jnp.sign(r + 0.5), jnp.tanh, lambda r: -jnp.sqrt(1e-9 - r)]
+)
 @pytest.mark.parametrize("noise", [0.0, 0.03])
 def test_curves_that_lose_a_part_of_the_reward(curve, noise):
     result = findings(lambda s, a, t: curve(paid(s, a, t)), noise=noise)
@@ -73,10 +89,19 @@ def per_episode(values):
 
 
 HIDDEN = {
-    "0 or -2 by episode": (lambda draws, real: per_episode(draws.choice([0.0, -2.0], len(real))), -1.0),
+    "0 or -2 by episode": (
+        lambda draws, real: per_episode(draws.choice([0.0, -2.0], len(real))),
+        -1.0,
+    ),
     "noise": (lambda draws, real: draws.normal(size=real.shape) - 1, -1.0),
-    "a bonus by episode": (lambda draws, real: real + per_episode(3 * draws.normal(size=len(real))), None),
-    "a gain by episode": (lambda draws, real: real * per_episode(draws.choice([0.4, 1.6], len(real))), None),
+    "a bonus by episode": (
+        lambda draws, real: real + per_episode(3 * draws.normal(size=len(real))),
+        None,
+    ),
+    "a gain by episode": (
+        lambda draws, real: real * per_episode(draws.choice([0.4, 1.6], len(real))),
+        None,
+    ),
 }
 
 
@@ -86,9 +111,14 @@ def test_the_mean_of_a_reward_that_the_state_does_not_show_is_no_poor_fit(case, 
     """What learning gives where the reward is hidden, nearly: no label can mend that."""
     make, mean = HIDDEN[case]
     real = make(np.random.default_rng(1), pendulum().episodes.reward)
-    result = findings(lambda s, a, t: (paid(s, a, t) if mean is None else mean) + slope * s[0], real=real)
+    result = findings(
+        lambda s, a, t: (paid(s, a, t) if mean is None else mean) + slope * s[0], real=real
+    )
     assert kinds(result) == ["unexplained reward"]
-    below, own = (float(x) for x in re.findall(r"about ([\d.e-]+);.*reward's is ([\d.e-]+)", result[0].sentence)[0])
+    below, own = (
+        float(x)
+        for x in re.findall(r"about ([\d.e-]+);.*reward's is ([\d.e-]+)", result[0].sentence)[0]
+    )
     assert below <= own
 
 
@@ -97,7 +127,10 @@ def test_a_reward_that_bends_much_is_not_hidden(frequency):
     """The nearest pairs were paid the same, though most neighbours were not."""
     states = pendulum().episodes.state
     real = np.cos(frequency * np.arctan2(states[..., 1], states[..., 0]) + states[..., 2])
-    assert kinds(findings(lambda s, a, t: 0.3 * jnp.sin(3 * s[0]), real=real)) in ([], ["constant reward"])
+    assert kinds(findings(lambda s, a, t: 0.3 * jnp.sin(3 * s[0]), real=real)) in (
+        [],
+        ["constant reward"],
+    )
     assert kinds(findings(lambda s, a, t: 0 * s[0], real=real)) == ["constant reward"]
 
 

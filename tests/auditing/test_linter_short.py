@@ -1,4 +1,6 @@
-"""Records too short, too few or too constant to say anything: no error, no warning, and no finding by chance."""
+"""Records too short, too few or too constant to say anything: no error, no warning, and no finding
+by chance.
+"""
 
 import dataclasses
 import functools
@@ -22,9 +24,13 @@ def sixty_four_bits():
 
 
 def short(fit, count, steps, constant=""):
-    """The first `count` episodes of a fit, that all end after `steps` of `LIMIT`; one column constant."""
+    """The first `count` episodes of a fit, that all end after `steps` of `LIMIT`; one column
+    constant.
+    """
     room = ((0, 0), (0, LIMIT - fit.episodes.alive.shape[1]))
-    cut = jax.tree.map(lambda x: np.pad(x[:count], room + ((0, 0),) * (x.ndim - 2), mode="edge"), fit.episodes)
+    cut = jax.tree.map(
+        lambda x: np.pad(x[:count], room + ((0, 0),) * (x.ndim - 2), mode="edge"), fit.episodes
+    )
     alive = np.broadcast_to(np.arange(LIMIT) < steps, (count, LIMIT))
     over = np.broadcast_to(np.arange(LIMIT) == steps - 1, (count, LIMIT))
     columns = {"alive": alive, "terminated": over, "truncated": np.zeros_like(over)}
@@ -50,7 +56,9 @@ def worlds(kind):
     return (
         fit.world,
         fit.world.replace(dynamics=lambda s, a, k: part(s, 0 * a, k) + 1e-3),
-        fit.world.replace(dynamics=lambda s, a, k: part(s, a, k) + 1, reward=lambda s, a, t: 3 * pay(s, a, t) + 1),
+        fit.world.replace(
+            dynamics=lambda s, a, k: part(s, a, k) + 1, reward=lambda s, a, t: 3 * pay(s, a, t) + 1
+        ),
     )
 
 

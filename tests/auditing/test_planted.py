@@ -1,4 +1,6 @@
-"""Where the truth is known: scarce labels make the reward model the culprit, scarce transitions the dynamics model."""
+"""Where the truth is known: scarce labels make the reward model the culprit, scarce transitions the
+dynamics model.
+"""
 
 import jax
 import pytest
@@ -10,9 +12,12 @@ from paracosm.learning.learn import learn
 from paracosm.real.systems import lipschitz_synthetic
 from paracosm.real.verbs import collect, evaluate
 
-# The pendulum will not do: its dynamics are learned from 300 transitions better than its reward from 5,000 labels.
+# The pendulum will not do: its dynamics are learned from 300 transitions better than its reward
+# from 5,000 labels.
 SMOOTH, FIXED = lipschitz_synthetic(jax.random.key(0), dynamics=0.95, discount=0.95)
-each = pytest.mark.parametrize(("transitions", "labels", "part"), [(5000, 100, "reward"), (300, 5000, "dynamics")])
+each = pytest.mark.parametrize(
+    ("transitions", "labels", "part"), [(5000, 100, "reward"), (300, 5000, "dynamics")]
+)
 
 
 def world_of(system, transitions, labels):
@@ -35,7 +40,11 @@ def test_the_scarce_part_is_named_for_a_policy_trained_in_imagination(transition
     data, learned = world_of(SMOOTH, transitions, labels)
     imagined = imagine(learned, data, seed=0)
     found = audit(
-        learned.world, imagined.policy, evaluate(SMOOTH, imagined.policy, episodes=50), imagined, certify=False
+        learned.world,
+        imagined.policy,
+        evaluate(SMOOTH, imagined.policy, episodes=50),
+        imagined,
+        certify=False,
     )
     assert culprit(found.gap_training, LEARNED) == part
     assert CAUSES[part] in found.verdict

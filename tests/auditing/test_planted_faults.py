@@ -1,8 +1,9 @@
-"""Worlds with a planted fault, three times as large as any other: the verdict finds it, or does not claim to.
+"""Worlds with a planted fault, three times as large as any other: the verdict finds it, or does not
+claim to.
 
-Each world is wrong in every part; the guilty one's error is doubled until its term, over many episodes, is at least
-three times the largest other. What is then judged is an audit of 400 episodes that were not used for that.
-"""
+Each world is wrong in every part; the guilty one's error is doubled until its term, over many
+episodes, is at least three times the largest other. What is then judged is an audit of 400 episodes
+that were not used for that."""
 
 from __future__ import annotations
 
@@ -40,7 +41,9 @@ class Bonus(eqx.Module):
 
 
 class Ending(eqx.Module):
-    """The end rule `s'_0 > threshold`, its threshold a number that may change without compiling again."""
+    """The end rule `s'_0 > threshold`, its threshold a number that may change without compiling
+    again.
+    """
 
     threshold: jax.Array
 
@@ -62,9 +65,13 @@ class Fault:
         self.sizes = dict.fromkeys(FAULTS, 0.01)
 
     def world(self):
-        by_cause = {cause: sign * self.sizes[cause] for cause, sign in zip(FAULTS, self.signs, strict=True)}
+        by_cause = {
+            cause: sign * self.sizes[cause] for cause, sign in zip(FAULTS, self.signs, strict=True)
+        }
         return self.real.replace(
-            dynamics=Shifted(self.real.dynamics, jnp.asarray(by_cause["dynamics"] * self.direction)),
+            dynamics=Shifted(
+                self.real.dynamics, jnp.asarray(by_cause["dynamics"] * self.direction)
+            ),
             reward=Bonus(self.real.reward, jnp.asarray(by_cause["reward"])),
             termination=Ending(jnp.asarray(THRESHOLD + by_cause["termination"])),
         )
@@ -72,7 +79,9 @@ class Fault:
     def imagined(self, world, fitted):
         """Training on short rollouts that a constant ends."""
         off = self.signs[FAULTS.index("horizon")] * self.sizes["horizon"]
-        value = Value(MLP(5, 1, 4, 1, jax.random.key(0), last=0.0), jnp.asarray(fitted + off), jnp.ones(()))
+        value = Value(
+            MLP(5, 1, 4, 1, jax.random.key(0), last=0.0), jnp.asarray(fitted + off), jnp.ones(())
+        )
         training = Training((), (), (), 0, 0.0, SHORT, "plain", "value", "made up")
         return Imagined(self.policy, value, world, training)
 
@@ -82,24 +91,32 @@ class Fault:
         return jax.tree.map(np.asarray, rollout(self.real, self.policy, starts, keys, HORIZON))
 
     def case(self, count, salt):
-        """World, episodes, and training whose value is right on average but for the planted error."""
+        """World, episodes, and training whose value is right on average but for the planted
+        error.
+        """
         self.real, self.policy = in_double((self.real, self.policy))
         world, episodes = self.world(), self.episodes(count, salt)
         keys = jax.random.split(self.key, count)
         lived = rollout(world, self.policy, jnp.asarray(episodes.state[:, 0]), keys, HORIZON)
         goes_on = np.asarray(lived.alive)[:, SHORT]
-        later = np.asarray(lived.reward)[goes_on, SHORT:] @ world.discount ** np.arange(HORIZON - SHORT)
+        later = np.asarray(lived.reward)[goes_on, SHORT:] @ world.discount ** np.arange(
+            HORIZON - SHORT
+        )
         return world, episodes, self.imagined(world, np.mean(later) if len(later) else 0.0)
 
     def sizes_of_terms(self):
         """Over many episodes, by cause."""
         with jax.enable_x64(True):
             world, episodes, imagined = self.case(MANY, 1)
-            dreams = dream(world, self.policy, imagined, episodes, discount=world.discount, key=self.key)
+            dreams = dream(
+                world, self.policy, imagined, episodes, discount=world.discount, key=self.key
+            )
             asked = ask(world, self.policy, episodes, self.key)
             terms = attribute(world, self.policy, episodes, asked, key=self.key)
         horizon = abs(np.mean(dreams.full - dreams.believed))
-        return {cause: abs(getattr(terms, cause).sum(axis=1).mean()) for cause in LEARNED} | {"horizon": horizon}
+        return {cause: abs(getattr(terms, cause).sum(axis=1).mean()) for cause in LEARNED} | {
+            "horizon": horizon
+        }
 
     def plant(self):
         """Double the guilty part's error until its term is three times any other, if it can be."""
@@ -127,7 +144,9 @@ def judged(seeds):
         gap = fault.gap()
         named = culprit(gap)
         largest = max(FAULTS, key=lambda cause: abs(getattr(gap, cause).mean))
-        undetermined = named is None or largest != named  # the verdict then says that another may weigh more
+        undetermined = (
+            named is None or largest != named
+        )  # the verdict then says that another may weigh more
         planted += 1
         right += named == fault.guilty
         fair += named == fault.guilty or undetermined

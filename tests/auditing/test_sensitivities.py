@@ -1,4 +1,6 @@
-"""Directional derivatives and gradients of imagined return: by two routes each, and the weights they give."""
+"""Directional derivatives and gradients of imagined return: by two routes each, and the weights
+they give.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -56,10 +58,14 @@ def test_a_directional_derivative_is_the_finite_difference(kind):
 
 @pytest.mark.parametrize("kind", ["linear", "smooth", "ending"])
 def test_one_reverse_pass_gives_every_step_and_sums_to_the_direction(kind):
-    """An error that is the same at every step costs what the steps' gradients sum to: reverse against forward mode."""
+    """An error that is the same at every step costs what the steps' gradients sum to: reverse
+    against forward mode.
+    """
     case = Case(kind, 4)
     steps = np.full(len(case.start), HORIZON)
-    found = by_step(case.world, case.policy, np.asarray(case.start), steps, case.key, horizon=HORIZON)
+    found = by_step(
+        case.world, case.policy, np.asarray(case.start), steps, case.key, horizon=HORIZON
+    )
     push = jnp.array([0.3, -0.1, 0.2, 0.5])
     by_dynamics, by_reward = along(
         case.world,
@@ -70,22 +76,30 @@ def test_one_reverse_pass_gives_every_step_and_sums_to_the_direction(kind):
         reward_error=lambda s, a, t: jnp.ones(()),
         horizon=HORIZON,
     )
-    np.testing.assert_allclose(found.dynamics.sum(axis=1) @ np.asarray(push), by_dynamics, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        found.dynamics.sum(axis=1) @ np.asarray(push), by_dynamics, rtol=1e-9, atol=1e-12
+    )
     np.testing.assert_allclose(found.reward.sum(axis=1), by_reward, rtol=1e-12)
 
 
 def test_a_step_after_the_end_of_its_episode_weighs_nothing():
     case = Case("smooth", 4)
     steps = np.array([1, 3, 7, 12])
-    found = by_step(case.world, case.policy, np.asarray(case.start), steps, case.key, horizon=HORIZON)
+    found = by_step(
+        case.world, case.policy, np.asarray(case.start), steps, case.key, horizon=HORIZON
+    )
     later = np.arange(HORIZON) >= steps[:, None]
     assert not found.reward[later].any()
     assert not found.dynamics[later].any()
-    np.testing.assert_allclose(found.reward[~later], (case.world.discount ** np.arange(HORIZON))[np.nonzero(~later)[1]])
+    np.testing.assert_allclose(
+        found.reward[~later], (case.world.discount ** np.arange(HORIZON))[np.nonzero(~later)[1]]
+    )
 
 
 def test_realised_weights_times_the_errors_are_the_gap_to_first_order():
-    """On small errors of one part the weight times its root mean square error is that part's term."""
+    """On small errors of one part the weight times its root mean square error is that
+    part's term.
+    """
     case = Case("linear", 1, episodes=64)
     by = 1e-4 * jnp.array([1.0, 0.5, -0.5, 1.0])
     for part in ("dynamics", "reward"):

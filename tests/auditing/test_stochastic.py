@@ -1,4 +1,6 @@
-"""Stochastic worlds and policies, other policies' episodes, both orders: unbiased against the known truth."""
+"""Stochastic worlds and policies, other policies' episodes, both orders: unbiased against the known
+truth.
+"""
 
 import equinox as eqx
 import jax
@@ -99,21 +101,27 @@ def replications(count, episodes=20):
         key = jax.random.key(1)
         asked = ask(world, policy, lived, key, mode=False)
         terms = attribute(world, policy, lived, asked, key=key)
-    found = {cause: getattr(terms, cause).sum(axis=1) for cause in ("reward", "termination", "dynamics")}
+    found = {
+        cause: getattr(terms, cause).sum(axis=1) for cause in ("reward", "termination", "dynamics")
+    }
     found["total"] = sum(found.values())
     return {cause: term.reshape(count, episodes) for cause, term in found.items()}
 
 
 @pytest.mark.parametrize("count", [400, pytest.param(4000, marks=pytest.mark.full)])
 def test_terms_are_unbiased_and_intervals_cover(count):
-    """Nominal 95% covers between 93% and 97% over 4,000 replications (and between 92% and 98% over 400)."""
+    """Nominal 95% covers between 93% and 97% over 4,000 replications (and between 92% and 98% over
+    400).
+    """
     found = replications(count)
     assert not found["termination"].any()
     for cause, truth in TRUTH.items():
         assert_mean(found[cause].reshape(-1), truth, rounding=1e-9)
     for cause in ("dynamics", "total"):
         mean, spread = found[cause].mean(axis=1), found[cause].std(axis=1, ddof=1)
-        covered = np.abs(mean - TRUTH[cause]) <= 2.093024 * spread / np.sqrt(20)  # Student t, 19 degrees of freedom
+        covered = np.abs(mean - TRUTH[cause]) <= 2.093024 * spread / np.sqrt(
+            20
+        )  # Student t, 19 degrees of freedom
         low, high = (0.93, 0.97) if count == 4000 else (0.92, 0.98)
         assert low <= covered.mean() <= high
 
@@ -125,7 +133,9 @@ def test_the_audit_of_a_stochastic_policy_covers_the_truth():
     found = audit(world, policy, lived, discount=DISCOUNT, sampled=True)
     for cause, truth in TRUTH.items():
         term = getattr(found.gap, cause)
-        assert abs(term.mean - truth) <= 2.5 * (term.high - term.low) / 2 + 1e-9, cause  # 4.9 standard errors
+        assert abs(term.mean - truth) <= 2.5 * (term.high - term.low) / 2 + 1e-9, (
+            cause
+        )  # 4.9 standard errors
     assert "on average" in found.precision
     with pytest.raises(checks.BadData, match="are not those of the policy to be audited"):
         audit(world, policy, lived)
@@ -173,10 +183,13 @@ def test_too_few_episodes_worth_are_refused():
         far = Spread(np.full(1, POLICY - 1.5))
         lived = episodes_of(real, far, jax.random.key(6), 50)
     with pytest.raises(
-        checks.BadData, match=r"the 50 episodes of the other policy are worth .* at least 10 are needed"
+        checks.BadData,
+        match=r"the 50 episodes of the other policy are worth .* at least 10 are needed",
     ):
         audit(world, Spread(np.full(1, POLICY)), lived, recorded_by=far)
-    with pytest.raises(checks.BadArgument, match="the policy is a Deterministic, which has no density"):
+    with pytest.raises(
+        checks.BadArgument, match="the policy is a Deterministic, which has no density"
+    ):
         audit(world, Deterministic(lambda s: s), lived, recorded_by=far)
 
 
@@ -185,7 +198,14 @@ def test_both_orders_are_the_swaps_and_their_mean(kind):
     with jax.enable_x64(True):
         case = Case(kind, 2, episodes=12)
         real, world = case.real, case.world
-        found = audit(world, case.policy, case.episodes, discount=world.discount, reward=real.reward, certify=False)
+        found = audit(
+            world,
+            case.policy,
+            case.episodes,
+            discount=world.discount,
+            reward=real.reward,
+            certify=False,
+        )
         corners = {
             name: case.returns(mdp).mean()
             for name, mdp in {

@@ -45,7 +45,9 @@ def test_the_largest_clear_term_is_named_whatever_its_sign():
     assert culprit(gap({**terms, "dynamics": (-5.0, 5.5)})) == "reward"
 
 
-@pytest.mark.parametrize("unclear", [{}, {"reward": (1.0, 1.0)}, {"dynamics": (50.0, float("inf"))}])
+@pytest.mark.parametrize(
+    "unclear", [{}, {"reward": (1.0, 1.0)}, {"dynamics": (50.0, float("inf"))}]
+)
 def test_no_cause_is_named_where_every_interval_includes_zero(unclear):
     assert culprit(gap(unclear)) is None
 
@@ -60,11 +62,15 @@ def test_the_sentence_does_not_claim_most_of_the_gap_for_a_lesser_term():
     assert "comes most from the reward model, +2 [+1, +3]" in clear
     hidden = verdict(gap({"reward": (2.0, 1.0), "dynamics": (9.0, 10.0)}))
     assert (
-        "comes in part from the reward model, +2 [+1, +3]; the dynamics model, +9 [-1, +19], may weigh more" in hidden
+        "comes in part from the reward model, +2 [+1, +3]; the dynamics model, +9 [-1, +19], may"
+        " weigh more" in hidden
     )
     assert "undetermined" in verdict(gap({"reward": (2.0, 3.0)}))
     minority = verdict(gap({"reward": (1.0, 0.05)} | dict.fromkeys(list(CAUSES)[1:], (0.85, 0.04))))
-    assert "comes from several causes, more from the reward model, +1 [+0.95, +1.05] than from any other" in minority
+    assert (
+        "comes from several causes, more from the reward model, +1 [+0.95, +1.05] than from any"
+        " other" in minority
+    )
     for sentence in (clear, hidden, minority):
         assert "\n" not in sentence
         assert sentence.endswith(".")
@@ -73,13 +79,18 @@ def test_the_sentence_does_not_claim_most_of_the_gap_for_a_lesser_term():
 def test_errors_that_cancel_are_said_to():
     cancelling = verdict(gap({"reward": (-5.0, 1.0), "dynamics": (3.0, 1.0)}))
     assert (
-        "-2 (2.0% of the larger return) is what remains of errors that cancel: the reward model, -5 [-6, -4],"
-        in cancelling
+        "-2 (2.0% of the larger return) is what remains of errors that cancel: the reward model,"
+        " -5 [-6, -4]," in cancelling
     )
     assert "against the dynamics model, +3 [+2, +4]." in cancelling
     doubtful = verdict(gap({"dynamics": (1.0, 0.5), "reward": (-0.9, 1.4)}))
-    assert "not clearly different from zero, is what remains of errors that cancel: the dynamics model" in doubtful
-    assert "the reward model unsure, which more evaluation episodes than 20 would settle" in doubtful
+    assert (
+        "not clearly different from zero, is what remains of errors that cancel: the dynamics model"
+        in doubtful
+    )
+    assert (
+        "the reward model unsure, which more evaluation episodes than 20 would settle" in doubtful
+    )
     assert "errors that cancel" in verdict(gap({"dynamics": (1.0, 0.5), "reward": (-1.0, 0.5)}))
     mild = verdict(gap({"reward": (5.0, 1.0), "dynamics": (-1.0, 0.5)}))
     assert "comes most from the reward model" in mild
@@ -87,26 +98,38 @@ def test_errors_that_cancel_are_said_to():
 
 def test_a_cause_of_the_other_sign_does_not_make_the_gap():
     unsure = verdict(gap({"reward": (4.0, 1.0), "dynamics": (-9.0, 10.0)}))
-    assert "undetermined cause: the reward model, +4 [+3, +5], is clearly wrong but works the other way" in unsure
+    assert (
+        "undetermined cause: the reward model, +4 [+3, +5], is clearly wrong but works the other"
+        " way" in unsure
+    )
     assert "the dynamics model, -9 [-19, +1], is unsure" in unsure
     outvoted = verdict(gap({"reward": (-3.0, 0.5)} | dict.fromkeys(list(CAUSES)[1:], (2.9, 0.5))))
     assert "comes from the end rule, +2.9" in outvoted
-    assert outvoted.endswith("; the reward model, -3 [-3.5, -2.5], is clearly wrong too, and works against it.")
+    assert outvoted.endswith(
+        "; the reward model, -3 [-3.5, -2.5], is clearly wrong too, and works against it."
+    )
     for sentence in (unsure, outvoted):
         assert "most from" not in sentence
 
 
 def test_causes_whose_intervals_overlap_are_named_together():
     both = verdict(gap({"reward": (5.0, 1.0), "dynamics": (4.0, 1.0)}))
-    assert "comes from the reward model, +5 [+4, +6], and the dynamics model, +4 [+3, +5]; their intervals overlap" in (
-        both
+    assert (
+        "comes from the reward model, +5 [+4, +6], and the dynamics model, +4 [+3, +5]; their"
+        " intervals overlap" in (both)
     )
     assert "comes most from" in verdict(gap({"reward": (5.0, 1.0), "dynamics": (2.0, 1.0)}))
     below = verdict(gap({"reward": (-5.0, 1.0), "dynamics": (-1.0, 4.0)}))
-    assert "comes in part from the reward model, -5 [-6, -4]; the dynamics model, -1 [-5, +3], may weigh more" in below
-    hidden = verdict(gap({"dynamics": (1.0, 0.3), "reward": (0.99, 0.3), "termination": (0.1, 0.8)}))
-    assert "in part from the dynamics model, +1 [+0.7, +1.3], and the reward model, +0.99 [+0.69, +1.29]; the end" in (
-        hidden
+    assert (
+        "comes in part from the reward model, -5 [-6, -4]; the dynamics model, -1 [-5, +3], may"
+        " weigh more" in below
+    )
+    hidden = verdict(
+        gap({"dynamics": (1.0, 0.3), "reward": (0.99, 0.3), "termination": (0.1, 0.8)})
+    )
+    assert (
+        "in part from the dynamics model, +1 [+0.7, +1.3], and the reward model, +0.99 [+0.69,"
+        " +1.29]; the end" in (hidden)
     )
 
 
@@ -114,10 +137,14 @@ def test_a_model_that_is_exact_up_to_rounding_is_not_called_undetermined():
     exact = verdict(gap({"reward": (2e-6, 1e-6), "dynamics": (-3e-7, 4e-7)}))
     assert exact.endswith("is no more than rounding, and so is every cause.")
     assert "no more than rounding" in verdict(gap({}))
-    unpaid = dataclasses.replace(gap({}), real=estimate(0, 0), predicted=estimate(0, 0), total=estimate(0, 0))
+    unpaid = dataclasses.replace(
+        gap({}), real=estimate(0, 0), predicted=estimate(0, 0), total=estimate(0, 0)
+    )
     assert "no reward was seen in either" in verdict(unpaid)
     assert "undetermined" in verdict(gap({"reward": (2e-3, 3e-3), "dynamics": (0.0, 0.1)}))
-    assert "cannot exclude that rarer ones" in verdict(gap({"reward": (2e-6, 1e-6), "dynamics": (0.0, 0.1)}))
+    assert "cannot exclude that rarer ones" in verdict(
+        gap({"reward": (2e-6, 1e-6), "dynamics": (0.0, 0.1)})
+    )
 
 
 def test_where_training_is_to_blame_the_worst_learned_part_is_named_too():
@@ -158,20 +185,31 @@ def test_no_verdict_says_most_of_a_cause_that_is_not_half_of_the_gap_with_its_si
     named = next(cause for cause in CAUSES if f"most from {CAUSES[cause]}" in said)
     assert getattr(found, named).excludes_zero
     assert getattr(found, named).mean / found.total.mean >= 0.5
-    others = sum(getattr(found, cause).mean for cause in CAUSES if cause != named) / found.total.mean
+    others = (
+        sum(getattr(found, cause).mean for cause in CAUSES if cause != named) / found.total.mean
+    )
     assert others >= -2
 
 
 def evidence(*findings: Finding) -> Explanation:
     by_step = CauseByStep((1.0, 0.5), (1.0, 0.5))
     dimensions = DynamicsByDimension((estimate(1, 0.1),), (by_step,), estimate(0, 0.1), 2)
-    errors = Baselines(dynamics=0.4, mean_next_state=1.0, persistence=0.1, reward=0.2, zero_reward=2.0, mean_reward=1.0)
+    errors = Baselines(
+        dynamics=0.4,
+        mean_next_state=1.0,
+        persistence=0.1,
+        reward=0.2,
+        zero_reward=2.0,
+        mean_reward=1.0,
+    )
     return Explanation(dict.fromkeys(LEARNED, by_step), dimensions, findings, errors)
 
 
 def test_the_verdict_is_of_the_numbers_that_stand_above_it():
     whole = gap({"dynamics": (217.0, 70.0)}, real=-140.0)
-    assert verdict(whole).startswith("The imagined return is -357, the real return is -140: the gap of +217")
+    assert verdict(whole).startswith(
+        "The imagined return is -357, the real return is -140: the gap of +217"
+    )
     assert "is -357 (discounted by 0.9 a step)" in verdict(whole, 0.9)
 
 
@@ -180,8 +218,13 @@ def test_a_training_gap_of_another_cause_is_one_sentence_with_the_reason():
     training = gap({"horizon": (-0.9, 0.3)}, real=-58.0)
     sentence = verdict_training(whole, training, (1.0, 0.95), (200, 30), trained=True)
     assert "0.95 puts 95% of the weight on the first 59 of 200 steps" in sentence
-    assert "weighs all steps alike, and training imagined 30 steps and added a value for the rest" in sentence
-    assert "the gap of -0.9 (1.6% of the larger return), not clearly different from zero," in sentence
+    assert (
+        "weighs all steps alike, and training imagined 30 steps and added a value for the rest"
+        in sentence
+    )
+    assert (
+        "the gap of -0.9 (1.6% of the larger return), not clearly different from zero," in sentence
+    )
     assert "comes most from the training horizon" in sentence
     assert sentence.count(". ") == 0
     weight = 0.95 ** np.arange(200)
@@ -191,7 +234,9 @@ def test_a_training_gap_of_another_cause_is_one_sentence_with_the_reason():
 def test_of_a_world_whose_training_is_unknown_only_its_discount_is_said():
     whole, other = gap({"dynamics": (217.0, 70.0)}), gap({"reward": (-9.0, 0.3)})
     sentence = verdict_training(whole, other, (1.0, 0.97), (200, 200), trained=False)
-    assert sentence.startswith("The verdict at the world's discount of 0.97 is another, because a discount of 0.97")
+    assert sentence.startswith(
+        "The verdict at the world's discount of 0.97 is another, because a discount of 0.97"
+    )
     assert "training" not in sentence
 
 
@@ -206,7 +251,9 @@ def test_the_advice_about_the_horizon_is_for_its_own_gap_only():
     parts = HorizonParts(bootstrap=estimate(-0.8, 0.2), edge=estimate(0.05, 0.1))
     advice = horizon_advice(training, parts)
     assert "narrows that gap is longer imagined rollouts or a better value, not more data" in advice
-    assert "a wider learn margin" in horizon_advice(training, HorizonParts(parts.edge, parts.bootstrap))
+    assert "a wider learn margin" in horizon_advice(
+        training, HorizonParts(parts.edge, parts.bootstrap)
+    )
     assert horizon_advice(training, None) == horizon_advice(None, parts) == ""
     assert horizon_advice(gap({"dynamics": (5.0, 1.0)}), parts) == ""
 
@@ -214,31 +261,40 @@ def test_the_advice_about_the_horizon_is_for_its_own_gap_only():
 def test_advice_follows_an_unsure_term_that_is_ten_times_as_large():
     clear = gap({"reward": (1.0, 0.2), "dynamics": (12.0, 14.0)})
     assert (
-        "First buy transitions where the policy goes: its term is the dynamics model, +12 [-2, +26], unsure but 12"
-        in (explanation(clear, evidence()))
+        "First buy transitions where the policy goes: its term is the dynamics model, +12 [-2,"
+        " +26], unsure but 12" in (explanation(clear, evidence()))
     )
     nine = gap({"reward": (1.0, 0.2), "dynamics": (9.0, 14.0)})
     assert "First buy reward labels" in explanation(nine, evidence())
 
 
 def test_no_labels_are_advised_where_no_label_can_help():
-    found = explanation(gap({"reward": (5.0, 1.0)}), evidence(Finding(UNEXPLAINED_REWARD, "made up")))
+    found = explanation(
+        gap({"reward": (5.0, 1.0)}), evidence(Finding(UNEXPLAINED_REWARD, "made up"))
+    )
     assert "More reward labels cannot mend this" in found
     assert "buy reward labels" not in found
 
 
 def test_a_world_that_is_wrong_and_costs_nothing_shows_its_errors():
-    assert "0.4 of the dynamics (the mean next state 1, no change 0.1)" in explanation(gap({}), evidence())
+    assert "0.4 of the dynamics (the mean next state 1, no change 0.1)" in explanation(
+        gap({}), evidence()
+    )
 
 
 def test_no_ratio_is_said_that_rounding_makes():
-    assert "more than 100 times the half width" in explanation(gap({"reward": (5.0, 1e-15)}), evidence())
+    assert "more than 100 times the half width" in explanation(
+        gap({"reward": (5.0, 1e-15)}), evidence()
+    )
     assert "5.0 times the half width" in explanation(gap({"reward": (5.0, 1.0)}), evidence())
 
 
 def test_a_cause_larger_than_the_gap_is_not_all_that_is_said():
     sentence = verdict(gap({"reward": (-0.75, 0.1), "dynamics": (0.2, 0.1)}))
-    assert "comes most from the reward model, -0.75 [-0.85, -0.65], of which the dynamics model, +0.2" in sentence
+    assert (
+        "comes most from the reward model, -0.75 [-0.85, -0.65], of which the dynamics model, +0.2"
+        in sentence
+    )
     assert "takes part back" in sentence
     assert "takes part back" not in verdict(gap({"reward": (-0.75, 0.1), "dynamics": (0.1, 0.05)}))
 
@@ -247,22 +303,39 @@ def test_episodes_in_which_nothing_happened_say_what_they_cannot_exclude():
     survived = dict.fromkeys(LEARNED, (0.0, 40.0))
     equal = dataclasses.replace(gap(survived, real=500.0), total=estimate(0, 80))
     sentence = verdict(equal)
-    assert "the gap of +0 (0.0% of the larger return) is no more than rounding in these 20 episodes" in sentence
+    assert (
+        "the gap of +0 (0.0% of the larger return) is no more than rounding in these 20 episodes"
+        in sentence
+    )
     assert sentence.endswith("so few cannot exclude that rarer ones make it up to 80 on average.")
     assert explanation(equal, evidence()).startswith("A world can be wrong and cost nothing")
 
 
 def test_two_gaps_of_one_cause_and_opposite_signs_are_told_apart():
     whole, training = gap({"dynamics": (217.0, 70.0)}), gap({"dynamics": (-0.93, 0.2)})
-    assert "the gap of -0.93" in verdict_training(whole, training, (1.0, 0.95), (200, 30), trained=True)
+    assert "the gap of -0.93" in verdict_training(
+        whole, training, (1.0, 0.95), (200, 30), trained=True
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "cause", "advice"),
     [
-        ("reward scale", "reward", "First mend what the finding on reward scale says, which more data cannot."),
-        ("action offset and scale", "dynamics", "First mend what the finding on action offset and scale says"),
-        ("missed terminations", "termination", "First mend what the finding on missed terminations says"),
+        (
+            "reward scale",
+            "reward",
+            "First mend what the finding on reward scale says, which more data cannot.",
+        ),
+        (
+            "action offset and scale",
+            "dynamics",
+            "First mend what the finding on action offset and scale says",
+        ),
+        (
+            "missed terminations",
+            "termination",
+            "First mend what the finding on missed terminations says",
+        ),
         ("action offset and scale", "reward", "First buy reward labels"),
         ("constant reward", "reward", "First buy reward labels"),
     ],

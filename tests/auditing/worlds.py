@@ -15,7 +15,14 @@ from paracosm.core.mdp import MDP, Discrete, Spec
 from paracosm.core.policy import Deterministic, Policy
 from paracosm.core.precision import in_double
 from paracosm.core.rollout import rollout
-from paracosm.real.systems import Cube, HalfSpace, linear_quadratic, lipschitz_synthetic, pendulum, perturbed
+from paracosm.real.systems import (
+    Cube,
+    HalfSpace,
+    linear_quadratic,
+    lipschitz_synthetic,
+    pendulum,
+    perturbed,
+)
 
 HORIZON = 12
 EPISODES = 4
@@ -80,11 +87,17 @@ def smooth(key):
     """Globally Lipschitz maps, without an end."""
     real, policy = lipschitz_synthetic(key, dynamics=0.9)
     by = 0.2 * jax.random.normal(jax.random.fold_in(key, 2), (2, 4))
-    return real, real.replace(dynamics=Shifted(real.dynamics, by[0]), reward=Shifted(real.reward, by[1])), policy
+    return (
+        real,
+        real.replace(dynamics=Shifted(real.dynamics, by[0]), reward=Shifted(real.reward, by[1])),
+        policy,
+    )
 
 
 def ending(key):
-    """A slow decaying rotation that ends where one component is large, which the model sees a little elsewhere."""
+    """A slow decaying rotation that ends where one component is large, which the model sees a
+    little elsewhere.
+    """
     for_system, for_rotation, for_end, for_error = jax.random.split(key, 4)
     real, policy = linear_quadratic(for_system, norms=(0.9, 0.1, 0.4), discount=0.9)
     rotation = 0.98 * jnp.linalg.qr(jnp.eye(4) + jax.random.normal(for_rotation, (4, 4)))[0]
@@ -100,7 +113,9 @@ def discrete(key):
     matrices, weights = jax.random.normal(keys[0], (3, 2, 2)), jax.random.normal(keys[1], (2,))
     spec = Spec(2, Discrete(3), jnp.ones(2), HORIZON)
     end = HalfSpace(jnp.array([1.0, 0.0]), 0.9)
-    real = MDP(spec, Switched(matrices), Weighted(weights), end, Cube(-jnp.ones(2), jnp.ones(2)), 0.95)
+    real = MDP(
+        spec, Switched(matrices), Weighted(weights), end, Cube(-jnp.ones(2), jnp.ones(2)), 0.95
+    )
     world = real.replace(
         dynamics=Switched(matrices + 0.1 * jax.random.normal(keys[2], (3, 2, 2))),
         reward=Weighted(weights + 0.1 * jax.random.normal(keys[3], (2,))),

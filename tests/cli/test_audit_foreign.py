@@ -1,4 +1,6 @@
-"""`paracosm audit --world`: the pages of docs/foreign as they are, and one sentence for all that does not fit."""
+"""`paracosm audit --world`: the pages of docs/foreign as they are, and one sentence for all that
+does not fit.
+"""
 
 import dataclasses
 import importlib
@@ -90,7 +92,10 @@ def test_each_pages_world_and_policy_run(page, write):
     near = np.abs(found.next_state[:, 0] - episodes.next_state[:, 0])
     assert (near < 0.2 * np.abs(episodes.state).max()).all()
     assert np.isfinite(found.reward).all()
-    same = [np.allclose(getattr(found, each), getattr(episodes, each), atol=1e-4) for each in ("next_state", "reward")]
+    same = [
+        np.allclose(getattr(found, each), getattr(episodes, each), atol=1e-4)
+        for each in ("next_state", "reward")
+    ]
     assert not all(same)
 
 
@@ -109,7 +114,9 @@ def test_each_pages_command_blames_the_part_that_is_wrong(page, write, capsys):
     found = audited(capsys, *command_of(page))
     assert found.closure < 1e-4
     blamed = BLAMED.get(page, "dynamics")
-    sizes = {name: abs(getattr(found.gap, name).mean) for name in ("reward", "termination", "dynamics")}
+    sizes = {
+        name: abs(getattr(found.gap, name).mean) for name in ("reward", "termination", "dynamics")
+    }
     assert max(sizes, key=sizes.get) == blamed
     assert found.verdict.startswith("In the model's latent space") == (page == "latent")
 
@@ -178,7 +185,9 @@ def test_an_environment_and_its_record_get_the_same_causes(write, tmp_path, caps
     recorded(tmp_path / "own.npz")
     read = audited(capsys, "audit", *HERE, "--data", "own.npz")
     for cause in ("real", "reward", "dynamics", "termination"):
-        assert getattr(read.gap, cause).mean == pytest.approx(getattr(played.gap, cause).mean, rel=1e-5, abs=1e-12)
+        assert getattr(read.gap, cause).mean == pytest.approx(
+            getattr(played.gap, cause).mean, rel=1e-5, abs=1e-12
+        )
 
 
 def test_data_of_another_policy_are_refused_with_what_they_are_good_for(write, tmp_path, capsys):
@@ -215,10 +224,22 @@ def stored(columns, path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"time": np.zeros(12, int), "episode": np.arange(12)}, "none of the 12 real episodes has more than 1 step"),
-        ({"time": np.tile([0, 1, 3, 4], 3)}, "episode 0 of own.npz has step 3 where its step 2 should be"),
-        ({"has_label": np.arange(12) != 5}, "holds 11 whole steps of 12; an audit needs all of them"),
-        ({"state": np.linspace(0, 1, 24, dtype=np.float32).reshape(12, 2)}, "the next step of episode 0, is"),
+        (
+            {"time": np.zeros(12, int), "episode": np.arange(12)},
+            "none of the 12 real episodes has more than 1 step",
+        ),
+        (
+            {"time": np.tile([0, 1, 3, 4], 3)},
+            "episode 0 of own.npz has step 3 where its step 2 should be",
+        ),
+        (
+            {"has_label": np.arange(12) != 5},
+            "holds 11 whole steps of 12; an audit needs all of them",
+        ),
+        (
+            {"state": np.linspace(0, 1, 24, dtype=np.float32).reshape(12, 2)},
+            "the next step of episode 0, is",
+        ),
     ],
 )  # fmt: skip
 def test_records_that_are_not_whole_episodes_are_refused(columns, message, write, tmp_path, capsys):
@@ -231,7 +252,8 @@ def test_an_environment_whose_episodes_have_one_step_is_refused(write, capsys):
     write(small(ends="jnp.ones((), bool)"))
     said = spoken(capsys, *ENV)
     assert (
-        "none of the 4 real episodes has more than 1 step; one of at least 2 is needed, since nothing would be" in said
+        "none of the 4 real episodes has more than 1 step; one of at least 2 is needed, since"
+        " nothing would be" in said
     )
 
 
@@ -242,7 +264,9 @@ FURTHER = """
 
 
 def test_a_model_that_fails_only_in_imagination_says_at_which_step(write, capsys):
-    """Recorded states lie in [0, 1]; imagined ones are 2 to 3 after the first step and one more after each other."""
+    """Recorded states lie in [0, 1]; imagined ones are 2 to 3 after the first step and one more
+    after each other.
+    """
     write(small(dynamics=FURTHER, horizon=8))
     said = spoken(capsys, *ENV)
     assert said == "paracosm: at imagined step 5 the NumPy dynamics failed with AssertionError: far"
@@ -252,14 +276,24 @@ def test_no_step_is_named_where_it_has_nothing_to_do_with_the_message(write, tmp
     """The episodes are off policy; played in imagination, the model would fail too."""
     write(small())
     recorded(tmp_path / "own.npz")
-    write(small(policy="return 0.5 * s[:, :1]", dynamics="assert (s < 1.5).all(), 'far'; return s + 1 + 0 * a"))
-    assert re.match(r"paracosm: 3\d of the 32 recorded actions", spoken(capsys, *HERE, "--data", "own.npz"))
+    write(
+        small(
+            policy="return 0.5 * s[:, :1]",
+            dynamics="assert (s < 1.5).all(), 'far'; return s + 1 + 0 * a",
+        )
+    )
+    assert re.match(
+        r"paracosm: 3\d of the 32 recorded actions", spoken(capsys, *HERE, "--data", "own.npz")
+    )
 
 
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"dynamics": "return s[:, :1]"}, r"NumPy dynamics gives the shape \(\d+, 1\) for the next state"),
+        (
+            {"dynamics": "return s[:, :1]"},
+            r"NumPy dynamics gives the shape \(\d+, 1\) for the next state",
+        ),
         (
             {"dynamics": "raise RuntimeError('no\\n oil')"},
             "at step 0 of real episode 0 the NumPy dynamics failed with RuntimeError: no oil",
@@ -268,8 +302,14 @@ def test_no_step_is_named_where_it_has_nothing_to_do_with_the_message(write, tmp
             {"dynamics": "assert (s[:, 0] > 0.2).all(), 'cold'"},
             r"at step [1-7] of real episode 0 the .* AssertionError: cold",
         ),
-        ({"dynamics": "s = np.where(s > 0.2, s, np.nan)"}, r"at step [0-7] of real episode 0 the .* gives nan at s ="),
-        ({"policy": "return np.random.default_rng().normal(size=(len(s), 1))"}, "NumPy policy answers .* twice"),
+        (
+            {"dynamics": "s = np.where(s > 0.2, s, np.nan)"},
+            r"at step [0-7] of real episode 0 the .* gives nan at s =",
+        ),
+        (
+            {"policy": "return np.random.default_rng().normal(size=(len(s), 1))"},
+            "NumPy policy answers .* twice",
+        ),
         ({"policy": "return s"}, r"NumPy policy gives the shape \(4, 2\) for the action"),
         ({"policy": "return missing"}, "NumPy policy failed with NameError: name 'missing'"),
     ],
@@ -289,7 +329,10 @@ def test_a_model_that_fails_says_which_part_and_when(parts, message, write, caps
         (HERE, "of --env and --data neither is given"),
         ([*ENV, "--data", "own.npz"], "of --env and --data both is given"),
         ([*ENV[:2], "--policy", "my_model:nothing", *ENV[4:]], "has no function 'nothing'"),
-        (["--world", "my_model:policy", *ENV[2:]], "building the world by my_model:policy failed with "),
+        (
+            ["--world", "my_model:policy", *ENV[2:]],
+            "building the world by my_model:policy failed with ",
+        ),
         (["--world", "my_model:env_name", *ENV[2:]], "--world gave a str; an MDP"),
         ([*HERE, "--data", "missing.npz"], "missing.npz"),
         ([*ENV, "--env-kwargs", "nonsense"], "--env-kwargs is 'nonsense'"),
@@ -338,7 +381,9 @@ def test_what_a_policy_may_lack_stands_at_the_end_of_the_verdict(write, monkeypa
     write(small())
     import my_model
 
-    monkeypatch.setattr(loop, "_audited", lambda *arguments: report_records.diagnosis(verdict="All is well."))
+    monkeypatch.setattr(
+        loop, "_audited", lambda *arguments: report_records.diagnosis(verdict="All is well.")
+    )
     found = audit_foreign(my_model.make_world, Agent, env="my_model:env", episodes=2)
     assert found.verdict.startswith("All is well. The policy was loaded without an environment")
     assert "fewer bits" not in found.precision
@@ -361,7 +406,10 @@ def test_parts_that_answer_in_32_bits_are_named(write, monkeypatch):
 def test_a_world_that_cannot_be_built_says_why(made, write, capsys):
     write(small() + f"\ndef broken(spec):\n    {made}\n")
     said = spoken(capsys, "--world", "my_model:broken", *ENV[2:])
-    assert re.search("building the world by my_model:broken failed with (SystemExit: 3|IndexError: pop from)", said)
+    assert re.search(
+        "building the world by my_model:broken failed with (SystemExit: 3|IndexError: pop from)",
+        said,
+    )
 
 
 def test_help_says_that_the_users_file_is_imported(capsys):

@@ -1,4 +1,6 @@
-"""The command line: one sentence and status 2 for bad input, JSON alone on stdout, help that teaches."""
+"""The command line: one sentence and status 2 for bad input, JSON alone on stdout, help that
+teaches.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ SMALL = [
 
 @pytest.fixture(autouse=True)
 def _environment_as_it_was(monkeypatch):
-    for name in ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+    for name in (
+        "XLA_FLAGS",
+        "JAX_COMPILATION_CACHE_DIR",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
+    ):
         monkeypatch.setenv(name, os.environ.get(name, ""))
     monkeypatch.setattr(command_line, "_prepare_jax", lambda: None)
 
@@ -152,7 +158,12 @@ def test_interrupt_is_status_130(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.full
 def test_audit_again_finds_the_same_and_bounds_besides(runs, capsys, tmp_path):
-    assert main(["audit", str(runs[0]), "--all-steps", "--json", "--out", str(tmp_path / "audit.html")]) == 0
+    assert (
+        main(
+            ["audit", str(runs[0]), "--all-steps", "--json", "--out", str(tmp_path / "audit.html")]
+        )
+        == 0
+    )
     found = Diagnosis.from_json(capsys.readouterr().out)
     assert found.gap == runs[1].diagnosis.gap
     assert {"dynamics", "reward", "policy", "closed_loop"} <= set(found.lipschitz)
@@ -184,9 +195,17 @@ def test_a_page_for_people_ends_with_the_report(runs, capsys):
 
 
 def test_the_verbs_are_there():
-    assert {"collect", "learn", "imagine", "evaluate", "audit", "run", "load", "compare", "report"} <= set(
-        dir(paracosm)
-    )
+    assert {
+        "collect",
+        "learn",
+        "imagine",
+        "evaluate",
+        "audit",
+        "run",
+        "load",
+        "compare",
+        "report",
+    } <= set(dir(paracosm))
     for name in paracosm.__all__:
         assert getattr(paracosm, name) is not None
     with pytest.raises(AttributeError, match="no attribute"):
@@ -198,7 +217,9 @@ def _process(*arguments: str) -> Iterator[subprocess.Popen]:
     """The command in a process of its own, which does not outlive the block."""
     command = [sys.executable, "-m", "paracosm", *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
         try:
             yield running
         finally:
@@ -207,7 +228,14 @@ def _process(*arguments: str) -> Iterator[subprocess.Popen]:
 
 @pytest.mark.full
 def test_ctrl_c_keeps_what_is_finished(tmp_path):
-    arguments = ["run", "Pendulum-v1", "--out", str(tmp_path / "run"), *SMALL, "--imagine.most-steps=100000"]
+    arguments = [
+        "run",
+        "Pendulum-v1",
+        "--out",
+        str(tmp_path / "run"),
+        *SMALL,
+        "--imagine.most-steps=100000",
+    ]
     log = tmp_path / "run/events.jsonl"
     with _process(*arguments) as running:
         while not (log.is_file() and "imagine-0" in log.read_text()):
@@ -229,11 +257,14 @@ def test_a_run_killed_at_random_moments_resumes_to_the_same_result(tmp_path):
         more = ["--resume"] if (tmp_path / "killed/config.json").is_file() else []
         with _process(*arguments, str(tmp_path / "killed"), *more) as running:
             try:
-                assert running.wait(delays.uniform(2, 9) + kills / 4) == 0, running.stderr.read().decode()
+                assert running.wait(delays.uniform(2, 9) + kills / 4) == 0, (
+                    running.stderr.read().decode()
+                )
             except subprocess.TimeoutExpired:
                 kills += 1
     assert kills > 0
     whole, killed = (
-        RunResult.from_json((tmp_path / f"{name}/result.json").read_text()) for name in ("whole", "killed")
+        RunResult.from_json((tmp_path / f"{name}/result.json").read_text())
+        for name in ("whole", "killed")
     )
     assert numbers(killed) == numbers(whole)

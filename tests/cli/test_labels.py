@@ -1,4 +1,6 @@
-"""`paracosm labels`: the three ways to ask, one JSON document, pages, and a sentence for all that does not fit."""
+"""`paracosm labels`: the three ways to ask, one JSON document, pages, and a sentence for all that
+does not fit.
+"""
 
 import json
 import shlex
@@ -11,9 +13,13 @@ from paracosm.cli import main as command_line
 from paracosm.core.decisions import GradientNoise, LabelPlan, MixturePlan
 from paracosm.core.records import Estimate
 
-LAW = "--budget 5000 --cost-rollout 1 --gradient-variance 40 --noise-coefficient 6 --fidelity power:2.0,0.7"
+LAW = (
+    "--budget 5000 --cost-rollout 1 --gradient-variance 40 --noise-coefficient 6 --fidelity"
+    " power:2.0,0.7"
+)
 MIXTURE = (
-    "--budget 5000 --cost-rollout 1 --cheap-cost 1 --gold-cost 20 --cheap-variance 50 --gold-variance 40"
+    "--budget 5000 --cost-rollout 1 --cheap-cost 1 --gold-cost 20 --cheap-variance 50"
+    " --gold-variance 40"
     " --correlation 0.8 --bias 0.3"
 )
 
@@ -25,7 +31,9 @@ def _no_environment_change(monkeypatch):
 
 def run(*arguments):
     """The exit status; each argument may hold several flags."""
-    return command_line.main(["labels", *(word for text in arguments for word in shlex.split(str(text)))])
+    return command_line.main(
+        ["labels", *(word for text in arguments for word in shlex.split(str(text)))]
+    )
 
 
 def asked(capsys, *arguments):
@@ -46,7 +54,9 @@ def spoken(capsys, *arguments):
 
 def test_one_price_from_a_law(capsys):
     found = asked(capsys, LAW)
-    assert {"cost", "rollouts", "repeats", "variance", "regime", "attained", "alternatives"} <= set(found)
+    assert {"cost", "rollouts", "repeats", "variance", "regime", "attained", "alternatives"} <= set(
+        found
+    )
     assert LabelPlan.from_dict(found).to_dict() == found
     assert found["cost"] == pytest.approx(0.3617, abs=1e-4)
     assert (found["rollouts"], found["repeats"], found["attained"]) == (3672, 1, True)
@@ -80,10 +90,14 @@ def test_a_measured_run_with_a_table(capsys, tmp_path, monkeypatch):
     )  # fmt: skip
     told = []
     monkeypatch.setattr(
-        measuring, "gradient_noise_of_run", lambda path, *, weighting, trust, progress: told.append(path) or noise
+        measuring,
+        "gradient_noise_of_run",
+        lambda path, *, weighting, trust, progress: told.append(path) or noise,
     )
     (tmp_path / "measured.csv").write_text("cost,variance\n0.5,8\n2,3\n20,0.1\n")
-    found = asked(capsys, tmp_path, "--budget 5000 --cost-rollout 1 --fidelity", tmp_path / "measured.csv")
+    found = asked(
+        capsys, tmp_path, "--budget 5000 --cost-rollout 1 --fidelity", tmp_path / "measured.csv"
+    )
     assert told == [tmp_path]
     assert GradientNoise.from_dict(found["noise"]) == noise
     given = asked(capsys, LAW.replace("power:2.0,0.7", str(tmp_path / "measured.csv")))
@@ -94,21 +108,52 @@ def test_a_measured_run_with_a_table(capsys, tmp_path, monkeypatch):
     ("arguments", "sentence"),
     [
         ("--fidelity power:2,1", "--budget is not given; a plan needs what may be spent."),
-        ("--budget 5", "--fidelity is not given; a plan needs power:A,p or bounded:V,most or floor:V,A or a CSV file"),
+        (
+            "--budget 5",
+            "--fidelity is not given; a plan needs power:A,p or bounded:V,most or floor:V,A or a"
+            " CSV file",
+        ),
         (LAW.replace("5000", "0.5"), "the budget of 0.5 buys not one rollout"),
         (LAW.replace("5000", "-1"), "the budget is -1; it must be a positive number."),
-        (LAW.replace("rollout 1", "rollout -1"), "the cost of a rollout is -1; it must be at least 0."),
+        (
+            LAW.replace("rollout 1", "rollout -1"),
+            "the cost of a rollout is -1; it must be at least 0.",
+        ),
         (LAW.replace("power:2.0,0.7", "power:2.0"), "--fidelity is 'power:2.0'; power:A,p or"),
-        (LAW.replace("power:2.0,0.7", "none.csv"), "--fidelity is 'none.csv', and there is no such file"),
-        (f"{LAW} --bias 0.3", "both --bias and --fidelity are given; either cheap labels are compared with gold"),
+        (
+            LAW.replace("power:2.0,0.7", "none.csv"),
+            "--fidelity is 'none.csv', and there is no such file",
+        ),
+        (
+            f"{LAW} --bias 0.3",
+            "both --bias and --fidelity are given; either cheap labels are compared with gold",
+        ),
         (f"runs/pendulum {MIXTURE}", "both --cheap-cost and a run directory are given"),
-        (f"runs/pendulum {LAW}", "both a run directory and --gradient-variance are given; it is measured from the run"),
+        (
+            f"runs/pendulum {LAW}",
+            "both a run directory and --gradient-variance are given; it is measured from the run",
+        ),
         ("runs/nowhere --budget 5000 --fidelity power:2,1", "runs/nowhere"),
-        (MIXTURE.replace("--bias 0.3", ""), "--bias is not given; cheap and gold labels are compared by --cheap-cost"),
-        (MIXTURE.replace("--budget 5000", ""), "--budget is not given; cheap and gold labels are compared by"),
-        (MIXTURE.replace("0.8", "-1.8"), "the correlation is -1.8; it must be at least -1 and at most 1."),
-        (MIXTURE.replace("gold-cost 20", "gold-cost 0"), "the cost of gold labels is 0; it must be a positive number."),
-        (MIXTURE.replace("5000", "1"), "the budget of 1 buys not one rollout: a labelled one costs 2."),
+        (
+            MIXTURE.replace("--bias 0.3", ""),
+            "--bias is not given; cheap and gold labels are compared by --cheap-cost",
+        ),
+        (
+            MIXTURE.replace("--budget 5000", ""),
+            "--budget is not given; cheap and gold labels are compared by",
+        ),
+        (
+            MIXTURE.replace("0.8", "-1.8"),
+            "the correlation is -1.8; it must be at least -1 and at most 1.",
+        ),
+        (
+            MIXTURE.replace("gold-cost 20", "gold-cost 0"),
+            "the cost of gold labels is 0; it must be a positive number.",
+        ),
+        (
+            MIXTURE.replace("5000", "1"),
+            "the budget of 1 buys not one rollout: a labelled one costs 2.",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(arguments, sentence, capsys):
@@ -119,7 +164,10 @@ def test_what_does_not_fit_is_one_sentence(arguments, sentence, capsys):
     ("rows", "sentence"),
     [
         ("cost,variance\n1,2\n", "a fidelity table has 1 row(s); at least 2 are needed."),
-        ("cost,variance\n-1,2\n2,3\n", "a fidelity table holds a cost of -1; a positive number is needed."),
+        (
+            "cost,variance\n-1,2\n2,3\n",
+            "a fidelity table holds a cost of -1; a positive number is needed.",
+        ),
         ("a,b\n1,2\n", "has columns a, b; cost and variance are needed in a fidelity table."),
         ("cost,variance\n1,2\0\n", "line 2: variance is '2\\x00'; a number is needed."),
         ("cost,variance\n1,2\n2,1,5\n", "line 3: 3 cells where there are 2 columns"),
@@ -131,6 +179,9 @@ def test_bad_tables_are_one_sentence(rows, sentence, capsys, tmp_path):
 
 
 def test_needs_no_jax():
-    code = "import sys; from paracosm.cli.main import main; main(sys.argv[1:]); assert 'jax' not in sys.modules"
+    code = (
+        "import sys; from paracosm.cli.main import main; main(sys.argv[1:]); assert 'jax' not in"
+        " sys.modules"
+    )
     command = [sys.executable, "-c", code, "labels", *LAW.split()]
     subprocess.run(command, check=True, capture_output=True, timeout=120)

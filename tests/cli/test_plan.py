@@ -25,14 +25,18 @@ def _environment_as_it_was(monkeypatch):
 
 
 def write(path, *, parts=("dynamics", "reward"), sizes=SIZES, change=None):
-    """A table of learning curves `4 N^-0.3` and `20 N^-0.45` with noise; `change(part, size, error)` alters errors."""
+    """A table of learning curves `4 N^-0.3` and `20 N^-0.45` with noise; `change(part, size,
+    error)` alters errors.
+    """
     rng, lines = np.random.default_rng(3), ["part,samples,error,seed"]
     for part in parts:
         scale, exponent = (20, 0.45) if part == "reward" else (4, 0.3)
         for size in sizes:
             for seed in range(3):
                 error = scale * size**-exponent * np.exp(0.05 * rng.normal())
-                lines.append(f"{part},{size},{change(part, size, error) if change else error:.6g},{seed}")
+                lines.append(
+                    f"{part},{size},{change(part, size, error) if change else error:.6g},{seed}"
+                )
     path.write_text("\n".join(lines) + "\n")
     return path
 
@@ -52,7 +56,11 @@ def asked(table, **flags) -> list[str]:
         "weight-reward": 6,
         **flags,
     }
-    return ["plan", str(table), *(f"--{name}={value}" for name, value in given.items() if value is not None)]
+    return [
+        "plan",
+        str(table),
+        *(f"--{name}={value}" for name, value in given.items() if value is not None),
+    ]
 
 
 def document(capsys, arguments) -> dict:
@@ -62,10 +70,15 @@ def document(capsys, arguments) -> dict:
 
 def test_the_document_holds_the_plan(table, capsys):
     found = document(capsys, asked(table))
-    counts, numbers = {"dynamics", "reward", "owned"}, {"spend", "ratio", "interval", "expected_regret", "marginal"}
+    counts, numbers = (
+        {"dynamics", "reward", "owned"},
+        {"spend", "ratio", "interval", "expected_regret", "marginal"},
+    )
     assert counts | numbers | {"predicted_error", "curves", "warnings"} <= set(found)
     for part in ("dynamics", "reward"):
-        assert {"prefactor", "exponent", "low", "high", "floor", "r2", "extrapolation"} <= set(found["curves"][part])
+        assert {"prefactor", "exponent", "low", "high", "floor", "r2", "extrapolation"} <= set(
+            found["curves"][part]
+        )
     assert found["owned"] == {"dynamics": 4000, "reward": 4000}
     assert found["spend"] == found["dynamics"] + 10 * found["reward"] <= 40000
     assert found["ratio"] == pytest.approx((4000 + found["dynamics"]) / (4000 + found["reward"]))
@@ -108,16 +121,25 @@ def test_mean_squares_are_converted_and_said(table, tmp_path, capsys):
     squared = write(tmp_path / "squared.csv", change=lambda part, size, error: error**2)
     found, plain = document(capsys, asked(squared, error="mse")), document(capsys, asked(table))
     assert any("mean squares" in warning for warning in found["warnings"])
-    assert found["curves"]["reward"]["exponent"] == pytest.approx(plain["curves"]["reward"]["exponent"], abs=1e-3)
+    assert found["curves"]["reward"]["exponent"] == pytest.approx(
+        plain["curves"]["reward"]["exponent"], abs=1e-3
+    )
     assert found["dynamics"] == pytest.approx(plain["dynamics"], rel=0.01)
 
 
 def test_joint_samples_sources_and_lots(table, capsys):
-    flags = {"cost-joint": 10.2, "lot-dynamics": 300, "lot-reward": 50, "label-source": "crowd:0.5:0.5"}
+    flags = {
+        "cost-joint": 10.2,
+        "lot-dynamics": 300,
+        "lot-reward": 50,
+        "label-source": "crowd:0.5:0.5",
+    }
     found = document(capsys, asked(table, **flags))
     assert set(found["best"]["units"]) == {"dynamics", "reward", "joint", "crowd"}
     assert found["best"]["units"]["dynamics"] % 300 == 0
-    assert found["best"]["units"]["crowd"] > 0 == found["best"]["units"]["reward"], "half a label for a twentieth"
+    assert found["best"]["units"]["crowd"] > 0 == found["best"]["units"]["reward"], (
+        "half a label for a twentieth"
+    )
     assert found["spend"] <= 40000
 
 
@@ -184,17 +206,28 @@ def test_what_is_not_there_is_named(tmp_path, capsys):
 def test_a_run_is_measured(table, tmp_path, capsys, monkeypatch):
     """The run's own prices, counts and warnings; flags come before them."""
     curves = read_curves(table, "rms")
-    routes = tuple(Weights(3.2, 6.0, "scaled", 0.99, 200, origin) for origin in ("the audit", "its terms"))
-    known = Measurements(curves, curves, routes, {"dynamics": 4000, "reward": 4000}, 1.0, 5.0, ("few episodes.",))
+    routes = tuple(
+        Weights(3.2, 6.0, "scaled", 0.99, 200, origin) for origin in ("the audit", "its terms")
+    )
+    known = Measurements(
+        curves, curves, routes, {"dynamics": 4000, "reward": 4000}, 1.0, 5.0, ("few episodes.",)
+    )
     asked_for = {}
-    monkeypatch.setattr(measuring, "measured", lambda path, **about: asked_for.update(about) or known)
-    found = document(capsys, ["plan", str(tmp_path), "--budget=40000", "--cost-reward=10", "--weights=fitted"])
+    monkeypatch.setattr(
+        measuring, "measured", lambda path, **about: asked_for.update(about) or known
+    )
+    found = document(
+        capsys, ["plan", str(tmp_path), "--budget=40000", "--cost-reward=10", "--weights=fitted"]
+    )
     same = document(capsys, asked(table))
     assert (found["dynamics"], found["reward"]) == (same["dynamics"], same["reward"])
     assert found["warnings"][0] == "few episodes."
     assert "Weights from its terms" in found["disagreement"]
     assert asked_for["weights"] == "fitted"
-    assert document(capsys, ["plan", str(tmp_path), "--budget=40000"])["prices"] == {"dynamics": 1.0, "reward": 5.0}
+    assert document(capsys, ["plan", str(tmp_path), "--budget=40000"])["prices"] == {
+        "dynamics": 1.0,
+        "reward": 5.0,
+    }
 
 
 def test_flags_of_a_table_are_refused_for_a_run(tmp_path, capsys):
@@ -212,7 +245,9 @@ def test_a_table_needs_no_jax(table):
         "import sys, paracosm.cli.main as m; m.main(sys.argv[1:]); "
         "assert not {'jax', 'matplotlib'} & set(sys.modules), 'slow imports'"
     )
-    subprocess.run([sys.executable, "-c", code, *asked(table), "--json"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-c", code, *asked(table), "--json"], check=True, stdout=subprocess.DEVNULL
+    )
 
 
 def sentence(capsys) -> str:

@@ -1,4 +1,6 @@
-"""Standard streams: one document on stdout whatever else prints, and streams that are closed, full or ASCII."""
+"""Standard streams: one document on stdout whatever else prints, and streams that are closed, full
+or ASCII.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,16 @@ from paracosm.cli.main import main
 from paracosm.core.files import Unwritable
 
 PLAN = (
-    "labels --budget 5000 --cost-rollout 1 --cheap-cost 1 --gold-cost 20 --cheap-variance 50 --gold-variance 40"
+    "labels --budget 5000 --cost-rollout 1 --cheap-cost 1 --gold-cost 20 --cheap-variance 50"
+    " --gold-variance 40"
     " --correlation 0.8 --bias 0.3"
 )
-COMMANDS = {"help": "--help", "version": "--version", "command help": "labels --help", "json": f"{PLAN} --json"}
+COMMANDS = {
+    "help": "--help",
+    "version": "--version",
+    "command help": "labels --help",
+    "json": f"{PLAN} --json",
+}
 COMMANDS |= {"page": PLAN, "refused": "labels --budget abc"}
 
 
@@ -39,9 +47,12 @@ def one_sentence(text: str) -> bool:
     return text.startswith("paracosm: ") and text.endswith(".\n") and text.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [COMMANDS["version"], COMMANDS["page"], COMMANDS["command help"]])
 @pytest.mark.parametrize(
-    ("redirection", "why"), [(">&-", "standard output is closed"), (">/dev/full", "No space left on device")]
+    "arguments", [COMMANDS["version"], COMMANDS["page"], COMMANDS["command help"]]
+)
+@pytest.mark.parametrize(
+    ("redirection", "why"),
+    [(">&-", "standard output is closed"), (">/dev/full", "No space left on device")],
 )
 def test_a_closed_or_full_stdout_is_one_sentence(arguments, redirection, why):
     done = paracosm(arguments, redirection)
@@ -57,7 +68,9 @@ def test_a_full_stdout_does_not_cost_the_page(tmp_path):
 
 
 def test_a_full_disk_does_not_cost_the_result(tmp_path):
-    """The page is larger than any file may be here; it is tried with a byte before, as on a disk that fills up."""
+    """The page is larger than any file may be here; it is tried with a byte before, as on a disk
+    that fills up.
+    """
     done = paracosm(f"{PLAN} --out {tmp_path / 'plan.html'}", "; true").stdout
     limited = subprocess.run(
         f"ulimit -f 1; exec {sys.executable} -m paracosm {PLAN} --out {tmp_path / 'other.html'}",
@@ -114,13 +127,16 @@ def noise():
 
 
 def test_what_other_code_prints_reaches_stderr(tmp_path):
-    """`print`, a stream that was held, the descriptor, C, a child process, and what prints on the way out."""
+    """`print`, a stream that was held, the descriptor, C, a child process, and what prints on the
+    way out.
+    """
     (tmp_path / "sitecustomize.py").write_text(
         NOISY
         + "import atexit\n"
         + "import paracosm.cli.labels as command\n"
         + "real = command.plan_mixture\n"
-        + "def noisy(**numbers):\n    noise()\n    atexit.register(noise)\n    return real(**numbers)\n"
+        + "def noisy(**numbers):\n    noise()\n    atexit.register(noise)\n"
+        + "    return real(**numbers)\n"
         + "command.plan_mixture = noisy\n"
     )
     path = os.pathsep.join([str(tmp_path), *sys.path])

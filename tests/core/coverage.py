@@ -1,9 +1,8 @@
 """Samples whose mean is known, of the kinds on which Student's t misses; fixed keys.
 
-Sparse: one is paid with a small probability, else nothing. Pole: steps until the first failure of a chance at every
-step, cut at the time limit. These two have a known range. Log-normal and Pareto have none. The neighbours are kinds
-that nothing was chosen by.
-"""
+Sparse: one is paid with a small probability, else nothing. Pole: steps until the first failure of a
+chance at every step, cut at the time limit. These two have a known range. Log-normal and Pareto
+have none. The neighbours are kinds that nothing was chosen by."""
 
 from __future__ import annotations
 
@@ -23,7 +22,9 @@ Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A distribution: its name, how to draw n samples, its mean, and the range where that is known."""
+    """A distribution: its name, how to draw n samples, its mean, and the range where that
+    is known.
+    """
 
     name: str
     draw: Draw
@@ -35,17 +36,23 @@ class Cell:
 
 
 def sparse(share: float) -> Cell:
-    return Cell(f"sparse, {share:.0%} paid", lambda rng, n: (rng.random(n) < share) * 1.0, share, (0, 1))
+    return Cell(
+        f"sparse, {share:.0%} paid", lambda rng, n: (rng.random(n) < share) * 1.0, share, (0, 1)
+    )
 
 
 def trembling(share: float, spread: float) -> Cell:
-    """Paid 1 with a small probability, less a control cost that varies by `spread`, no more than four times."""
+    """Paid 1 with a small probability, less a control cost that varies by `spread`, no more than
+    four times.
+    """
     reach = 4 * spread
 
     def draw(rng: np.random.Generator, n: int) -> np.ndarray:
         return (rng.random(n) < share) + spread * np.clip(rng.normal(size=n), -4, 4)
 
-    return Cell(f"sparse, {share:.0%} paid, varying by {spread:.0%}", draw, share, (-reach, 1 + reach))
+    return Cell(
+        f"sparse, {share:.0%} paid, varying by {spread:.0%}", draw, share, (-reach, 1 + reach)
+    )
 
 
 def pole(lasts: int) -> Cell:
@@ -60,11 +67,17 @@ def pole(lasts: int) -> Cell:
 
 
 def log_normal(sigma: float) -> Cell:
-    return Cell(f"log-normal, σ {sigma}", lambda rng, n: rng.lognormal(sigma=sigma, size=n), np.exp(sigma**2 / 2))
+    return Cell(
+        f"log-normal, σ {sigma}",
+        lambda rng, n: rng.lognormal(sigma=sigma, size=n),
+        np.exp(sigma**2 / 2),
+    )
 
 
 def pareto(shape: float) -> Cell:
-    return Cell(f"Pareto, shape {shape}", lambda rng, n: 1 + rng.pareto(shape, n), shape / (shape - 1))
+    return Cell(
+        f"Pareto, shape {shape}", lambda rng, n: 1 + rng.pareto(shape, n), shape / (shape - 1)
+    )
 
 
 def paid_unequally(share: float) -> Cell:

@@ -11,13 +11,25 @@ from paracosm.core import checks
 REFUSED = {
     "zero count": (lambda: checks.positive("transitions", 0), ("transitions", "0", "positive")),
     "negative price": (lambda: checks.positive("price", -2.5), ("price", "-2.5", "positive")),
-    "infinite price": (lambda: checks.positive("price", float("inf")), ("price", "inf", "positive")),
+    "infinite price": (
+        lambda: checks.positive("price", float("inf")),
+        ("price", "inf", "positive"),
+    ),
     "NaN price": (lambda: checks.positive("price", float("nan")), ("price", "nan", "positive")),
     "too few": (lambda: checks.at_least("rounds", 0, 1), ("rounds", "0", "at least 1")),
-    "NaN, at least": (lambda: checks.at_least("rounds", float("nan"), 1), ("nan;", "must be finite and at least 1")),
-    "inf, at least": (lambda: checks.at_least("rounds", float("inf"), 1), ("inf;", "must be finite and at least 1")),
+    "NaN, at least": (
+        lambda: checks.at_least("rounds", float("nan"), 1),
+        ("nan;", "must be finite and at least 1"),
+    ),
+    "inf, at least": (
+        lambda: checks.at_least("rounds", float("inf"), 1),
+        ("inf;", "must be finite and at least 1"),
+    ),
     "whole float": (lambda: checks.count("rollouts", 2.0), ("rollouts is 2.0;", "a whole number")),
-    "large whole float": (lambda: checks.count("rollouts", 2e300), ("rollouts is 2e+300;", "a whole number")),
+    "large whole float": (
+        lambda: checks.count("rollouts", 2e300),
+        ("rollouts is 2e+300;", "a whole number"),
+    ),
     "too many": (lambda: checks.between("labels", 7, 0, 5), ("labels", "7", "at most 5")),
     "negative labels": (lambda: checks.between("labels", -1, 0, 5), ("labels", "-1", "at least 0")),
     "above one": (lambda: checks.in_unit_interval("share", 1.5), ("share", "1.5", "[0, 1]")),
@@ -29,14 +41,23 @@ REFUSED = {
         lambda: checks.one_of("weighting", "both", ("discounted", "flat")),
         ("weighting", "'both'", "'discounted', 'flat'"),
     ),
-    "NaN reward": (lambda: checks.finite("the reward", [0.0, 1.0, np.nan]), ("the reward", "nan", "step 2", "finite")),
+    "NaN reward": (
+        lambda: checks.finite("the reward", [0.0, 1.0, np.nan]),
+        ("the reward", "nan", "step 2", "finite"),
+    ),
     "infinite state": (
         lambda: checks.finite("the observation", [[0.0, 1.0], [2.0, np.inf]]),
         ("the observation", "inf", "step 1", "finite"),
     ),
-    "one of many": (lambda: checks.finite("the image", np.full((2, 99), np.nan)), ("the image", "nan at step 0")),
+    "one of many": (
+        lambda: checks.finite("the image", np.full((2, 99), np.nan)),
+        ("the image", "nan at step 0"),
+    ),
     "NaN number": (lambda: checks.finite("the loss", np.nan), ("the loss", "nan", "finite")),
-    "wrong shape": (lambda: checks.shape("the action", np.zeros((2, 3)), (2, 4)), ("the action", "(2, 3)", "(2, 4)")),
+    "wrong shape": (
+        lambda: checks.shape("the action", np.zeros((2, 3)), (2, 4)),
+        ("the action", "(2, 3)", "(2, 4)"),
+    ),
 }
 
 
@@ -79,7 +100,9 @@ def test_the_first_bad_step_is_named(values, data):
     checks.finite("x", values)
     rows = data.draw(st.sets(st.integers(0, len(values) - 1), min_size=1))
     for row in rows:
-        values[row].flat[-1] = data.draw(st.sampled_from([np.nan, np.inf, -np.inf])) if values.ndim > 1 else 0
+        values[row].flat[-1] = (
+            data.draw(st.sampled_from([np.nan, np.inf, -np.inf])) if values.ndim > 1 else 0
+        )
         if values.ndim == 1:
             values[row] = np.nan
     with pytest.raises(checks.BadData, match=f"at step {min(rows)};"):
@@ -92,14 +115,18 @@ def test_the_earliest_bad_step_of_all_episodes_is_named_if_it_was_taken():
     state[0, 2, 1] = reward[0, 2] = np.nan
     assert checks.finite_steps("episode", {"the state": state, "the reward": reward}, taken) is None
     state[1, 2, 3], reward[0, 1] = np.inf, -np.inf
-    with pytest.raises(checks.BadData, match=r"^the reward is -inf at step 1 of episode 0; it must be finite.$"):
+    with pytest.raises(
+        checks.BadData, match=r"^the reward is -inf at step 1 of episode 0; it must be finite.$"
+    ):
         checks.finite_steps("episode", {"the state": state, "the reward": reward}, taken)
     with pytest.raises(checks.BadData, match=r"^the state is inf at step 2 of episode 1"):
         checks.finite_steps("episode", {"the state": state}, taken)
 
 
 def test_every_refusal_is_a_paracosm_error_and_a_builtin_one():
-    """So that `except ValueError` in a user's code works, and the command line catches all of them at once."""
+    """So that `except ValueError` in a user's code works, and the command line catches all of them
+    at once.
+    """
     pairs = [
         (checks.BadArgument, ValueError),
         (checks.BadData, ValueError),

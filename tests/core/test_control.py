@@ -1,4 +1,6 @@
-"""The nested gold estimator: unbiased, its coefficient against plain covariances, its variance against theory."""
+"""The nested gold estimator: unbiased, its coefficient against plain covariances, its variance
+against theory.
+"""
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ BIAS = 3.0
 
 
 def draws(rng, gold, rollouts, correlation, size, *, skewed=False):
-    """Gold values of mean 0 and cheap ones of mean `BIAS`, `[rollouts, size]`; the first `gold` of the former."""
+    """Gold values of mean 0 and cheap ones of mean `BIAS`, `[rollouts, size]`; the first `gold` of
+    the former.
+    """
     g = rng.standard_normal((rollouts, size))
     if skewed:
         g = np.exp(g) - np.exp(0.5)
@@ -28,9 +32,14 @@ def formula(gold, rollouts, correlation, size):
 @pytest.mark.parametrize("number", [1000, pytest.param(10_000, marks=pytest.mark.full)])
 @pytest.mark.parametrize("tuning", TUNINGS)
 @pytest.mark.parametrize(("size", "skewed"), [(1, False), (1, True), (4, True)])
-def test_unbiased_however_few_gold_rows_also_where_coefficient_and_values_are_skewed(tuning, size, skewed, number):
+def test_unbiased_however_few_gold_rows_also_where_coefficient_and_values_are_skewed(
+    tuning, size, skewed, number
+):
     rng = np.random.default_rng(size)
-    found = [debiased_mean(*draws(rng, 12, 36, 0.8, size, skewed=skewed), tuning=tuning) for _ in range(number)]
+    found = [
+        debiased_mean(*draws(rng, 12, 36, 0.8, size, skewed=skewed), tuning=tuning)
+        for _ in range(number)
+    ]
     values = np.array([each.value for each in found])
     assert_mean(values, np.zeros(size))
     assert (np.abs(values.mean(axis=0)) < 4 * values.std(axis=0) / np.sqrt(number)).all()
@@ -47,17 +56,23 @@ def test_every_gold_rows_coefficient_comes_from_the_others():
         coefficients.append(both / c.var(axis=0, ddof=1).sum())
     shrunk = np.array(coefficients)[:, None] * (30 - 9) / 30
     found = debiased_mean(gold, cheap)
-    np.testing.assert_allclose(found.value, (gold - shrunk * (cheap[:9] - cheap[9:].mean(axis=0))).mean(axis=0))
+    np.testing.assert_allclose(
+        found.value, (gold - shrunk * (cheap[:9] - cheap[9:].mean(axis=0))).mean(axis=0)
+    )
     assert found.coefficient == pytest.approx(np.mean(coefficients), rel=1e-12)
 
 
 def test_one_coefficient_gives_the_estimator_of_theory():
-    """Where every fold finds the same λ, the shrunk form is `λ mean_N(cheap) + mean_n(gold − λ cheap)`."""
+    """Where every fold finds the same λ, the shrunk form is `λ mean_N(cheap) + mean_n(gold − λ
+    cheap)`.
+    """
     cheap = np.random.default_rng(0).standard_normal(40)
     gold = 2.5 * cheap[:10] + 1.0
     for tuning in TUNINGS:
         found = debiased_mean(gold, cheap, tuning=tuning)
-        assert found.value == pytest.approx(2.5 * cheap.mean() + (gold - 2.5 * cheap[:10]).mean(), rel=1e-12)
+        assert found.value == pytest.approx(
+            2.5 * cheap.mean() + (gold - 2.5 * cheap[:10]).mean(), rel=1e-12
+        )
         assert found.coefficient == pytest.approx(2.5, rel=1e-12)
         assert found.correlation == pytest.approx(1.0, rel=1e-12)
 
@@ -81,7 +96,9 @@ def test_without_more_cheap_rows_gold_stands_alone():
 
 
 def excess(number, correlation, rollouts, size, gold=12):
-    """By how much each tuning's variance is above that of the best fixed coefficient, on the same draws."""
+    """By how much each tuning's variance is above that of the best fixed coefficient, on the same
+    draws.
+    """
     rng = np.random.default_rng(7)
     values, best = {tuning: [] for tuning in TUNINGS}, []
     for _ in range(number):
@@ -95,7 +112,9 @@ def excess(number, correlation, rollouts, size, gold=12):
 
 @pytest.mark.parametrize("number", [800, pytest.param(10_000, marks=pytest.mark.full)])
 def test_leave_one_out_loses_less_than_two_folds(number):
-    """Theory's figures at 12 gold rows, 3% against 19%, hold for vectors; scalars lose more, the order is the same."""
+    """Theory's figures at 12 gold rows, 3% against 19%, hold for vectors; scalars lose more, the
+    order is the same.
+    """
     for setting, most in (((0.6, 120, 2), 0.12), ((0.8, 48, 1), 0.12)):
         lost = excess(number, *setting)
         assert 0 < lost["leave-one-out"] < most

@@ -21,7 +21,9 @@ def trajectory(lengths: list[int], seed: int = 0, discrete: bool = False) -> Tra
     alive = np.arange(HORIZON) < np.array(lengths)[:, None]
     last = np.arange(HORIZON) == np.array(lengths)[:, None] - 1
     state = rng.normal(size=(len(lengths), HORIZON + 1, 2)).astype(np.float32)
-    action = rng.integers(0, 3, shape) if discrete else rng.normal(size=(*shape, 1)).astype(np.float32)
+    action = (
+        rng.integers(0, 3, shape) if discrete else rng.normal(size=(*shape, 1)).astype(np.float32)
+    )
     full = (np.array(lengths) == HORIZON)[:, None]
     return Trajectory(
         state=state[:, :-1],
@@ -54,9 +56,13 @@ def test_every_step_taken_becomes_a_row_and_no_other(lengths, discrete):
     for row in range(data.real_steps):
         i, t = data.episode[row], data.time[row]
         for column in ("state", "action", "next_state", "reward", "terminated", "truncated"):
-            np.testing.assert_array_equal(getattr(data, column)[row], getattr(episodes, column)[i, t])
+            np.testing.assert_array_equal(
+                getattr(data, column)[row], getattr(episodes, column)[i, t]
+            )
     np.testing.assert_array_equal(np.bincount(data.episode), lengths)
-    assert list(zip(data.episode, data.time, strict=True)) == sorted(zip(data.episode, data.time, strict=True))
+    assert list(zip(data.episode, data.time, strict=True)) == sorted(
+        zip(data.episode, data.time, strict=True)
+    )
     np.testing.assert_array_equal(data.initial, episodes.state[:, 0])
     assert data.state.dtype == data.next_state.dtype == np.float32
     assert data.reward.dtype == np.float64
@@ -77,16 +83,24 @@ def test_what_is_bought_is_counted_and_what_is_not_does_not_leak(lengths, seed, 
     full = dataset(lengths)
     n, m = (data.draw(st.integers(0, full.real_steps)) for _ in range(2))
     bought = full.buy(n, m, seed)
-    assert (len(bought.transitions), len(bought.labels), bought.real_steps) == (n, m, full.real_steps)
+    assert (len(bought.transitions), len(bought.labels), bought.real_steps) == (
+        n,
+        m,
+        full.real_steps,
+    )
     assert np.isnan(bought.reward[~bought.has_label]).all()
     assert not bought.terminated[~bought.has_transition].any()
     np.testing.assert_array_equal(bought.reward[bought.has_label], full.reward[bought.has_label])
-    np.testing.assert_array_equal(bought.terminated[bought.has_transition], full.terminated[bought.has_transition])
+    np.testing.assert_array_equal(
+        bought.terminated[bought.has_transition], full.terminated[bought.has_transition]
+    )
     smaller, larger = sorted((bought.has_transition, bought.has_label), key=np.sum)
     assert (larger | ~smaller).all(), "the smaller purchase is a subset of the larger"
     assert np.isfinite(bought.labels.reward).all()
     np.testing.assert_array_equal(bought.labels.state, full.state[bought.has_label])
-    np.testing.assert_array_equal(bought.transitions.next_state, full.next_state[bought.has_transition])
+    np.testing.assert_array_equal(
+        bought.transitions.next_state, full.next_state[bought.has_transition]
+    )
     for column in ("state", "action", "next_state", "episode", "time"):
         np.testing.assert_array_equal(getattr(bought, column), getattr(full, column))
 
@@ -146,7 +160,9 @@ def test_joining_keeps_what_was_bought_and_leaves_the_parts_alone():
 
 
 def test_nothing_joined_to_data_is_the_data():
-    none = dataclasses.replace(dataset(), **{name: getattr(dataset(), name)[:0] for name in COLUMNS})
+    none = dataclasses.replace(
+        dataset(), **{name: getattr(dataset(), name)[:0] for name in COLUMNS}
+    )
     assert none.real_steps == len(none.transitions) == len(none.labels) == 0
     assert_same(none.join(dataset()), dataset())
     assert_same(dataset().join(none), dataset())
@@ -199,5 +215,7 @@ def test_flags_that_are_numbers_are_booleans(name, kind):
     for wrong in (2, np.nan, 0.5):
         values = getattr(data, name).astype(float)
         values[3] = wrong
-        with pytest.raises(BadData, match=rf"the data set's {name} is {float(wrong)} in row 3; 0 or 1"):
+        with pytest.raises(
+            BadData, match=rf"the data set's {name} is {float(wrong)} in row 3; 0 or 1"
+        ):
             dataclasses.replace(data, **{name: values})

@@ -20,7 +20,8 @@ apply = jax.jit(devices.spread(lambda w, x: jnp.tanh(x @ w), 8, 1))
 w = jnp.ones((3, 2)) / 10
 np.testing.assert_allclose(apply(w, x), jnp.tanh(x @ w), rtol=1e-6)
 assert len(apply(w, x).sharding.device_set) == 2
-total = jax.jit(devices.spread(lambda w, x: jax.lax.psum((x @ w).sum(), devices.AXIS), 8, 1, total=True))
+summed = lambda w, x: jax.lax.psum((x @ w).sum(), devices.AXIS)
+total = jax.jit(devices.spread(summed, 8, 1, total=True))
 np.testing.assert_allclose(total(w, x), (x @ w).sum(), rtol=1e-6)
 assert devices.mesh(7).size == 1 and devices.mesh(8).size == 2
 """

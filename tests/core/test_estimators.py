@@ -68,7 +68,10 @@ def test_the_interval_does_not_hang_on_the_order(values, random):
 @pytest.mark.parametrize("cell", coverage.CELLS, ids=str)
 @pytest.mark.parametrize("n", coverage.SIZES)
 def test_intervals_cover_in_every_cell(cell, n):
-    """At least 90% at nominal 95%. False-alarm rate 1e-5 a cell, of a program that covers exactly 90% there."""
+    """At least 90% at nominal 95%.
+
+    False-alarm rate 1e-5 a cell, of a program that covers exactly 90% there.
+    """
     hits, draws = coverage.hits(cell, n, _DRAWS, seed=1)
     assert stats.binom.cdf(hits, draws, 0.9) > FALSE_ALARM, f"{hits} of {draws}"
 
@@ -133,7 +136,10 @@ def test_the_interval_stays_within_the_bounds():
 def test_betting_within_the_bounds_is_taken_where_it_is_narrower():
     """Eight returns of Acrobot, which a step costs 1 and which lasts 500 steps at the most."""
     returns = np.array([-175, -180, -185, -190, -195, -205, -217, -500.0])
-    found, bets = estimators.varied_mean(returns, bounds=(-500, 0)), estimators.bounded_mean(returns, (-500, 0))
+    found, bets = (
+        estimators.varied_mean(returns, bounds=(-500, 0)),
+        estimators.bounded_mean(returns, (-500, 0)),
+    )
     free = estimators.varied_mean(returns)
     assert free.low < -500
     assert (found.low, found.high) == (bets.low, bets.high)
@@ -149,7 +155,9 @@ def test_two_different_samples_are_not_half_of_one_value(bounds):
 
 
 def test_samples_near_one_another_in_a_known_range_do_not_exclude_rare_ones():
-    """The control cost of a policy that reached no goal: to vary by 1% says nothing of the prize of 1."""
+    """The control cost of a policy that reached no goal: to vary by 1% says nothing of the prize of
+    1.
+    """
     values = 0.01 * np.random.default_rng(0).normal(size=20)
     assert estimators.mean(values, bounds=(-0.1, 1.1)).high > 0.17
     assert estimators.mean(values).high < 0.02
@@ -209,7 +217,10 @@ def test_no_samples_or_bad_ones_are_refused(estimator, bad):
 
 @given(hnp.arrays(np.float64, st.integers(1, 30), elements=st.floats(0, 1e3)))
 def test_a_root_mean_square_is_the_root_of_the_mean(squares):
-    found, squared = estimators.root_mean_square(squares), estimators.mean(squares, bounds=(0, np.inf))
+    found, squared = (
+        estimators.root_mean_square(squares),
+        estimators.mean(squares, bounds=(0, np.inf)),
+    )
     assert found.mean == pytest.approx(np.sqrt(squares.mean()))
     assert 0 <= found.low <= found.mean <= found.high
     assert found.high == pytest.approx(np.sqrt(squared.high))
@@ -222,7 +233,9 @@ def test_the_interval_of_a_median_covers_at_least_as_often_as_it_says_and_is_the
     inside = np.arange(n + 1)
     ranks = [int(np.searchsorted(np.sort(draws[0]), x)) for x in (found[0].low, found[0].high)]
     covers = stats.binom.pmf(inside[(inside > ranks[0]) & (inside <= ranks[1])], n, 0.5).sum()
-    narrower = stats.binom.pmf(inside[(inside > ranks[0] + 1) & (inside <= ranks[1] - 1)], n, 0.5).sum()
+    narrower = stats.binom.pmf(
+        inside[(inside > ranks[0] + 1) & (inside <= ranks[1] - 1)], n, 0.5
+    ).sum()
     assert narrower < 0.95 <= covers
     assert_share(sum(e.low <= np.log(2) <= e.high for e in found), len(found), covers)
 

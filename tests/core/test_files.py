@@ -29,7 +29,10 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path):
 
 def test_an_unwritable_path_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(BadArgument, match=r"file/a\.txt cannot be written: "), whole(tmp_path / "file" / "a.txt"):
+    with (
+        pytest.raises(BadArgument, match=r"file/a\.txt cannot be written: "),
+        whole(tmp_path / "file" / "a.txt"),
+    ):
         pass
 
 
@@ -75,7 +78,9 @@ def here(tmp_path, monkeypatch):
     [(try_file, *refusal) for refusal in REFUSED_FILES.items()]
     + [(try_folder, *refusal) for refusal in REFUSED_FOLDERS.items()],
 )
-def test_a_path_that_cannot_be_written_is_refused_before_work_and_nothing_is_made(here, attempt, path, why):
+def test_a_path_that_cannot_be_written_is_refused_before_work_and_nothing_is_made(
+    here, attempt, path, why
+):
     before = sorted(here.rglob("*"))
     with pytest.raises(BadArgument, match=why) as refusal:
         attempt("--out", path)
@@ -83,7 +88,9 @@ def test_a_path_that_cannot_be_written_is_refused_before_work_and_nothing_is_mad
     assert sorted(here.rglob("*")) == before
 
 
-@pytest.mark.parametrize("path", ["a.html", "new/deep/a.html", "file", "there/a", "n" * 255, "link"])
+@pytest.mark.parametrize(
+    "path", ["a.html", "new/deep/a.html", "file", "there/a", "n" * 255, "link"]
+)
 def test_a_path_that_can_be_written_is_tried_without_a_trace(here, path):
     (here / "link").symlink_to("file")
     before = sorted(here.rglob("*"))
@@ -131,5 +138,7 @@ def test_json_that_is_deep_or_not_strict_is_one_sentence(tmp_path, text):
 
 def test_a_record_of_a_file_names_file_and_field(tmp_path):
     (tmp_path / "a.json").write_text('{"mean": [1], "low": 0, "high": 0, "n": 1, "method": ""}')
-    with pytest.raises(BadData, match=r"a\.json is damaged or of another version: mean is a list of 1; a number"):
+    with pytest.raises(
+        BadData, match=r"a\.json is damaged or of another version: mean is a list of 1; a number"
+    ):
         read_record(Estimate, tmp_path / "a.json")

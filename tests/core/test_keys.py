@@ -12,11 +12,15 @@ def data(*arguments) -> tuple[int, ...]:
 
 def test_no_two_stages_rounds_or_seeds_share_a_key():
     stages = ("collect", "learn", "imagine", "evaluate", "audit")
-    drawn = [data(seed, stage, round) for seed in range(4) for stage in stages for round in range(4)]
+    drawn = [
+        data(seed, stage, round) for seed in range(4) for stage in stages for round in range(4)
+    ]
     assert len(set(drawn)) == len(drawn)
 
 
 def test_the_same_stage_has_the_same_key_always():
-    """By value: a hash that changes between processes, as Python's own does, would give other numbers every run."""
+    """By value: a hash that changes between processes, as Python's own does, would give other
+    numbers every run.
+    """
     assert data(0, "learn") == data(0, "learn", 0) == (4282284171, 3751204036)
     assert data(3, "learn", 2) == (638170676, 4069681915)

@@ -52,9 +52,15 @@ def test_the_scaled_norm_is_a_norm_without_units(x, y, scale, factor):
     spec = Spec(3, Discrete(2), scale, 10)
     size = float(spec.norm(x) + spec.norm(y))
     assert spec.norm(x + y) <= size * (1 + 1e-5) + 1e-15
-    np.testing.assert_allclose(spec.norm(np.float32(factor) * x), factor * spec.norm(x), rtol=1e-5, atol=1e-15)
-    np.testing.assert_allclose(Spec(3, Discrete(2), scale * 4, 10).norm(x * 4), spec.norm(x), rtol=1e-6, atol=1e-15)
-    np.testing.assert_allclose(spec.norm(np.stack([x, y])), [spec.norm(x), spec.norm(y)], rtol=1e-6, atol=1e-15)
+    np.testing.assert_allclose(
+        spec.norm(np.float32(factor) * x), factor * spec.norm(x), rtol=1e-5, atol=1e-15
+    )
+    np.testing.assert_allclose(
+        Spec(3, Discrete(2), scale * 4, 10).norm(x * 4), spec.norm(x), rtol=1e-6, atol=1e-15
+    )
+    np.testing.assert_allclose(
+        spec.norm(np.stack([x, y])), [spec.norm(x), spec.norm(y)], rtol=1e-6, atol=1e-15
+    )
 
 
 def test_the_norm_in_scaled_units_by_hand():
@@ -76,7 +82,9 @@ def test_a_state_is_at_the_edge_unless_strictly_inside(low, width, x):
     domain = Domain(low, low + width)
     inside = bool(((x > domain.low) & (x < domain.high)).all())
     assert bool(domain.at_edge(x)) is not inside
-    assert bool(domain.at_edge(domain.clip(x))) is not inside  # clipping never hides that a state was outside
+    assert (
+        bool(domain.at_edge(domain.clip(x))) is not inside
+    )  # clipping never hides that a state was outside
     np.testing.assert_array_equal(domain.at_edge(np.stack([x, low])), [not inside, True])
 
 

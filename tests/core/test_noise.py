@@ -49,7 +49,9 @@ def test_labels_have_the_mean_and_variance_that_is_said(name):
     labels = draws(model, reward)
     mean = reward + float(model.mean_shift(jnp.asarray(reward), *STEP))
     assert_mean(labels, mean, rounding=1e-6)
-    assert_mean((labels - mean) ** 2, float(model.variance(jnp.asarray(reward), *STEP)), rounding=1e-6)
+    assert_mean(
+        (labels - mean) ** 2, float(model.variance(jnp.asarray(reward), *STEP)), rounding=1e-6
+    )
 
 
 def test_what_the_models_say_is_what_was_asked_for():
@@ -78,7 +80,9 @@ def test_flips_can_be_undone_on_average(low, width, probability, upper):
     chance = np.array([1 - probability, probability])
     np.testing.assert_allclose(chance @ flips.undone(label), reward, atol=1e-6)
     given_reward = jnp.asarray(reward)
-    np.testing.assert_allclose(chance @ label - reward, flips.mean_shift(given_reward, *STEP), atol=1e-4)
+    np.testing.assert_allclose(
+        chance @ label - reward, flips.mean_shift(given_reward, *STEP), atol=1e-4
+    )
     variance = chance @ label**2 - (chance @ label) ** 2
     np.testing.assert_allclose(variance, flips.variance(given_reward, *STEP), rtol=1e-4, atol=1e-4)
 
@@ -89,13 +93,17 @@ def labels(rows: int) -> RewardLabels:
 
 
 def test_a_bought_label_keeps_its_error_when_more_are_bought():
-    few, many = (mislabelled(labels(rows), GaussianNoise(1.0), jax.random.key(1)) for rows in (50, 200))
+    few, many = (
+        mislabelled(labels(rows), GaussianNoise(1.0), jax.random.key(1)) for rows in (50, 200)
+    )
     np.testing.assert_array_equal(few.reward, many.reward[:50])
     np.testing.assert_array_equal(few.state, labels(50).state)
     off = many.reward - labels(200).reward
     assert_distribution(off, stats.norm.cdf)
     assert abs(np.corrcoef(off[1:], off[:-1])[0, 1]) < 0.3
-    assert not np.array_equal(many.reward, mislabelled(labels(200), GaussianNoise(1.0), jax.random.key(2)).reward)
+    assert not np.array_equal(
+        many.reward, mislabelled(labels(200), GaussianNoise(1.0), jax.random.key(2)).reward
+    )
 
 
 @pytest.mark.parametrize(

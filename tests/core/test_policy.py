@@ -1,4 +1,6 @@
-"""Policies: densities that integrate to one, samples that follow them, scores that vanish in the mean."""
+"""Policies: densities that integrate to one, samples that follow them, scores that vanish in the
+mean.
+"""
 
 import functools
 
@@ -45,12 +47,16 @@ def zero_network(outputs: int) -> MLP:
 
 
 def constant(output: np.ndarray) -> MLP:
-    return eqx.tree_at(lambda network: network.biases[-1], zero_network(len(output)), jnp.asarray(output))
+    return eqx.tree_at(
+        lambda network: network.biases[-1], zero_network(len(output)), jnp.asarray(output)
+    )
 
 
 def constant_gaussian(mean, std, low, high, squash: bool) -> Gaussian:
     """A Gaussian whose network gives `mean` everywhere, arrays `[action]`."""
-    mean, std, low, high = (np.atleast_1d(np.asarray(x, np.float32)) for x in (mean, std, low, high))
+    mean, std, low, high = (
+        np.atleast_1d(np.asarray(x, np.float32)) for x in (mean, std, low, high)
+    )
     return Gaussian(constant(mean), jnp.log(std), Box(low, high), squash)
 
 
@@ -86,7 +92,9 @@ def latent_mean(policy: Gaussian) -> np.ndarray:
 
 @given(means, spreads, lows, widths)
 def test_a_squashed_density_integrates_to_one(mean, std, low, width):
-    """In the latent variable, which is what the log-density is of (its Jacobian moves with no parameter)."""
+    """In the latent variable, which is what the log-density is of (its Jacobian moves with no
+    parameter).
+    """
     policy = constant_gaussian(mean, std, low, low + width, squash=True)
     latent = np.linspace(-5, 5, 1001)
     unit = np.tanh(latent)
@@ -141,7 +149,9 @@ def test_uniform_logits_have_the_largest_entropy():
 def test_the_entropy_is_that_of_the_underlying_gaussian(mean, std):
     for squash in (True, False):
         policy = constant_gaussian(mean, std, -1, 1, squash)
-        np.testing.assert_allclose(policy.entropy(STATE), stats.norm(mean, std).entropy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            policy.entropy(STATE), stats.norm(mean, std).entropy(), rtol=1e-5, atol=1e-6
+        )
 
 
 # samples
@@ -178,13 +188,19 @@ def test_squashed_samples_are_the_drawn_latents_squashed():
     latent = np.arctanh(np.asarray(jax.vmap(policy.space.encode)(jnp.asarray(actions)), np.float64))
     for i, (mean, std) in enumerate(zip(latent_mean(policy), [0.5, 0.75], strict=True)):
         assert_distribution(latent[:, i], stats.norm(mean, std).cdf)
-    exact = stats.norm(latent_mean(policy), [0.5, 0.75]).logpdf(latent).sum(axis=1) + 2 * HALF_LOG_2PI
+    exact = (
+        stats.norm(latent_mean(policy), [0.5, 0.75]).logpdf(latent).sum(axis=1) + 2 * HALF_LOG_2PI
+    )
     usual = (np.abs(latent) < 4).all(axis=1)
-    np.testing.assert_allclose(np.asarray(log_probs(policy, actions))[usual], exact[usual], atol=1e-2)
+    np.testing.assert_allclose(
+        np.asarray(log_probs(policy, actions))[usual], exact[usual], atol=1e-2
+    )
 
 
 def test_the_latent_is_recovered_from_the_action():
-    """Inversion against the latent that was drawn: the key's own normal, at both ends of the box."""
+    """Inversion against the latent that was drawn: the key's own normal, at both ends of
+    the box.
+    """
     policy = constant_gaussian([1.0, -3.0], [1.0, 0.5], [0, -5], [1, 9], squash=True)
     normal = np.asarray(jax.vmap(lambda key: jax.random.normal(key, (2,)))(many(0)[1]))
     drawn = latent_mean(policy) + np.array([1, 0.5]) * normal
@@ -202,7 +218,12 @@ def test_categorical_samples_follow_their_masses():
     assert_frequencies(np.bincount(draw(policy), minlength=4), masses)
 
 
-@given(means.map(lambda m: m * 50), st.floats(0.015625, 2, width=32, allow_subnormal=False), lows, widths)
+@given(
+    means.map(lambda m: m * 50),
+    st.floats(0.015625, 2, width=32, allow_subnormal=False),
+    lows,
+    widths,
+)
 def test_modes_and_samples_stay_in_the_box_to_the_last_bit(mean, std, low, width):
     low, high = np.float32(low), np.float32(low) + np.float32(width)
     for squash in (True, False):
@@ -216,7 +237,9 @@ def test_modes_and_samples_stay_in_the_box_to_the_last_bit(mean, std, low, width
 
 
 def score_samples(policy, n: int):
-    """Scores `[n, parameters]` and Hessians `[n, parameters, parameters]` of log-densities at sampled actions."""
+    """Scores `[n, parameters]` and Hessians `[n, parameters, parameters]` of log-densities at
+    sampled actions.
+    """
     weights, rest = eqx.partition(policy, eqx.is_inexact_array)
     if isinstance(policy, Gaussian):
         moving = lambda w: (w.network.biases[-1], w.log_std)  # noqa: E731
@@ -237,14 +260,18 @@ def score_samples(policy, n: int):
 STOCHASTIC = {
     "squashed": constant_gaussian([0.4, -1.5], [0.5, 0.7], [2, -1], [6, 1], squash=True),
     "clipped": constant_gaussian([0.4, -1.2], [0.5, 0.7], [2, -1], [6, 1], squash=False),
-    "clipped, far from the origin": constant_gaussian([0.4, -1.2], [0.5, 0.7], [500, -1], [500.5, 1], squash=False),
+    "clipped, far from the origin": constant_gaussian(
+        [0.4, -1.2], [0.5, 0.7], [500, -1], [500.5, 1], squash=False
+    ),
     "categorical": categorical([0.0, 1.0, -2.0, 0.5]),
 }
 
 
 @pytest.mark.parametrize("policy", STOCHASTIC.values(), ids=STOCHASTIC.keys())
 def test_the_score_has_mean_zero_and_its_square_is_minus_the_curvature(policy):
-    """`E ∇log π = 0` and `E[∇log π ∇log πᵀ + ∇²log π] = 0`: what an expectation under a true density obeys."""
+    """`E ∇log π = 0` and `E[∇log π ∇log πᵀ + ∇²log π] = 0`: what an expectation under a true
+    density obeys.
+    """
     score, hessian = score_samples(policy, DRAWS)
     rounding = 1e-3  # of 32-bit actions, through the inverse of the squashing
     assert_mean(score, np.zeros(score.shape[1]), rounding)
@@ -285,7 +312,9 @@ def test_without_noise_a_noisy_policy_is_the_policy():
     squashed = STOCHASTIC["squashed"]
     quiet = Noisy(Mode(squashed), squashed.space, 0.0)
     np.testing.assert_array_equal(quiet.mode(STATE), squashed.mode(STATE))
-    np.testing.assert_allclose(draw(quiet, 4), np.broadcast_to(squashed.mode(STATE), (4, 2)), rtol=1e-6)
+    np.testing.assert_allclose(
+        draw(quiet, 4), np.broadcast_to(squashed.mode(STATE), (4, 2)), rtol=1e-6
+    )
     policy = Noisy(Mode(categorical([0.0, 3.0, 1.0, 0.0])), Discrete(4), 0.0)
     assert (draw(policy, 100) == 1).all()
 
@@ -296,8 +325,12 @@ def test_exploration_noise_has_the_size_asked_for():
         policy = constant_gaussian(mean, 1.0, -2, 6, squash=False)
         centre = 2 + 4 * latent_mean(policy)[0]
         noisy = draw(Noisy(Mode(policy), box, 0.1))[:, 0]
-        assert_distribution(noisy[noisy < 6], stats.truncnorm(-np.inf, (6 - centre) / 0.4, centre, 0.4).cdf)
-        assert_share(int((noisy == 6).sum()), DRAWS, stats.norm.sf(6, centre, 0.4))  # a tenth of a half-box of 4
+        assert_distribution(
+            noisy[noisy < 6], stats.truncnorm(-np.inf, (6 - centre) / 0.4, centre, 0.4).cdf
+        )
+        assert_share(
+            int((noisy == 6).sum()), DRAWS, stats.norm.sf(6, centre, 0.4)
+        )  # a tenth of a half-box of 4
     choice = draw(Noisy(Mode(categorical([0.0, 9.0, 0.0, 0.0])), Discrete(4), 0.2))
     assert_share(int((choice == 1).sum()), DRAWS, 0.8 + 0.2 / 4)
     assert_frequencies(np.bincount(choice, minlength=4)[[0, 2, 3]], np.full(3, 1 / 3))
@@ -306,7 +339,9 @@ def test_exploration_noise_has_the_size_asked_for():
 @pytest.mark.parametrize("batch", [(), (1,), (5,), (2, 3)])
 def test_called_on_observations_of_any_shape_a_policy_gives_modes_as_numpy(batch):
     spec = Spec(2, Box(jnp.array([-1.0]), jnp.array([3.0])), jnp.ones(2), 10)
-    observations = np.random.default_rng(0).normal(size=(*batch, 2))  # 64-bit, as environments give them
+    observations = np.random.default_rng(0).normal(
+        size=(*batch, 2)
+    )  # 64-bit, as environments give them
     for space, shape in ((spec.action, (*batch, 1)), (Discrete(4), batch)):
         policy = initial_policy(Spec(2, space, spec.state_scale, 10), jax.random.key(0))
         action = policy(observations)
@@ -332,4 +367,6 @@ def test_observations_enter_the_network_standardised():
     key, center = jax.random.key(0), jnp.array([100.0, -3.0])
     policy = initial_policy(spec, key, center=center)
     plain = initial_policy(Spec(2, spec.action, jnp.ones(2), 10), key)
-    np.testing.assert_allclose(policy.mode(center + STATE * spec.state_scale), plain.mode(STATE), atol=1e-5)
+    np.testing.assert_allclose(
+        policy.mode(center + STATE * spec.state_scale), plain.mode(STATE), atol=1e-5
+    )

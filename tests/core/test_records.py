@@ -18,13 +18,22 @@ from paracosm.core.checks import BadData
 from paracosm.core.records import Estimate, PartFit, Record
 from paracosm.core.results import Purchases, RunResult
 
-# Checking annotations looks at a random item of each tuple; Hypothesis minds where records are drawn.
+# Checking annotations looks at a random item of each tuple; Hypothesis minds where records are
+# drawn.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 
-KINDS = [kind for kind in vars(records).values() if isinstance(kind, type) and issubclass(kind, Record)]
+KINDS = [
+    kind for kind in vars(records).values() if isinstance(kind, type) and issubclass(kind, Record)
+]
 KINDS.remove(Record)
 floats = st.floats(allow_nan=False, allow_infinity=True)
-plain = {float: floats, int: st.integers(), str: st.text(max_size=8), bool: st.booleans(), type(None): st.none()}
+plain = {
+    float: floats,
+    int: st.integers(),
+    str: st.text(max_size=8),
+    bool: st.booleans(),
+    type(None): st.none(),
+}
 
 
 def values(kind: Any) -> st.SearchStrategy:
@@ -44,7 +53,9 @@ def values(kind: Any) -> st.SearchStrategy:
 
 
 def instances(kind: type[Record]) -> st.SearchStrategy:
-    return st.builds(kind, **{name: values(hint) for name, hint in typing.get_type_hints(kind).items()})
+    return st.builds(
+        kind, **{name: values(hint) for name, hint in typing.get_type_hints(kind).items()}
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +145,9 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in ODD.items() for value in values])
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in ODD.items() for value in values]
+)
 def test_a_value_of_another_type_is_refused_with_its_place(name, value):
     with pytest.raises(BadData, match=rf"^{name}(\[\d+\]|\.k)* is .*\.$") as refusal:
         Everything.from_dict({**GOOD, name: value})
@@ -144,7 +157,9 @@ def test_a_value_of_another_type_is_refused_with_its_place(name, value):
     sentence.encode()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 200_000, "nonsense", "3", '"x"', "null", "[[]]", "1" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[" * 200_000, "nonsense", "3", '"x"', "null", "[[]]", "1" * 5000]
+)
 def test_what_is_no_json_of_a_record_is_refused(text):
     with pytest.raises(BadData, match="Estimate"):
         Estimate.from_json(text)
@@ -176,7 +191,9 @@ ESTIMATED = ("mode_versus_sampled", "imagined_return")
 
 @given(instances(RunResult))
 def test_the_summary_says_what_the_command_prints(result):
-    """The fields that `paracosm run --json` promises; `report` and nothing else is added by the command."""
+    """The fields that `paracosm run --json` promises; `report` and nothing else is added by the
+    command.
+    """
     summary = result.summary()
     terms = {"real", "predicted", "total", "reward", "termination", "dynamics", "horizon"}
     assert set(summary["gap"]) == terms | {"imagined"}
@@ -186,12 +203,16 @@ def test_the_summary_says_what_the_command_prints(result):
         assert set(estimate) == {"mean", "low", "high"}
     assert set(summary["real_return"]) == {"mean", "low", "high", "episodes"}
     assert {"transitions", "reward_labels", "real_steps"} <= set(summary["data"])
-    promised = "env seed real_steps_during_imagination data_edge_share seconds verdict discount horizon"
+    promised = (
+        "env seed real_steps_during_imagination data_edge_share seconds verdict discount horizon"
+    )
     promised += " verdict_training training_discount reference plausibility"
     assert set(promised.split()) <= set(summary)
     json.dumps(summary, allow_nan=False)
 
 
 def test_records_and_checks_need_no_jax():
-    code = "import sys, paracosm.core.records, paracosm.core.checks; assert 'jax' not in sys.modules"
+    code = (
+        "import sys, paracosm.core.records, paracosm.core.checks; assert 'jax' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

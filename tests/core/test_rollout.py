@@ -24,7 +24,9 @@ def spiral(termination=never, noise: float = 0.1) -> MDP:
     """A noisy outward spiral, pushed by the action; it ends beyond a circle."""
     return MDP(
         spec=SPEC,
-        dynamics=lambda s, a, key: TURN @ s + jnp.array([0.0, 0.3]) * a + noise * jax.random.normal(key, (2,)),
+        dynamics=lambda s, a, key: (
+            TURN @ s + jnp.array([0.0, 0.3]) * a + noise * jax.random.normal(key, (2,))
+        ),
         reward=lambda s, a, t: s[0] - 0.1 * a[0] ** 2 + 2 * t[1],
         termination=termination,
         initial=lambda key: jax.random.normal(key, (2,)),
@@ -53,7 +55,12 @@ def one_step(world: MDP, state, key):
     for_action, for_dynamics = jax.random.split(key)
     action = POLICY.sample(state, for_action)
     after = world.dynamics(state, action, for_dynamics)
-    return action, after, world.reward(state, action, after), world.termination(state, action, after)
+    return (
+        action,
+        after,
+        world.reward(state, action, after),
+        world.termination(state, action, after),
+    )
 
 
 def plain_loop(world: MDP, state, key) -> list[dict[str, np.ndarray]]:
@@ -61,7 +68,15 @@ def plain_loop(world: MDP, state, key) -> list[dict[str, np.ndarray]]:
     rows = []
     for each in jax.random.split(key, HORIZON):
         action, after, reward, ended = one_step(world, state, each)
-        rows.append({"state": state, "action": action, "next_state": after, "reward": reward, "terminated": ended})
+        rows.append(
+            {
+                "state": state,
+                "action": action,
+                "next_state": after,
+                "reward": reward,
+                "terminated": ended,
+            }
+        )
         if ended:
             break
         state = after
@@ -77,7 +92,9 @@ def test_a_rollout_is_the_plain_loop_step_by_step(world):
         assert len(rows) == lengths[i]
         for t, row in enumerate(rows):
             for name, value in row.items():
-                np.testing.assert_allclose(getattr(episodes, name)[i, t], value, rtol=1e-5, atol=1e-6, err_msg=name)
+                np.testing.assert_allclose(
+                    getattr(episodes, name)[i, t], value, rtol=1e-5, atol=1e-6, err_msg=name
+                )
     if world is ENDING:
         assert len(set(lengths)) > 1, "episodes of different lengths are what this test is about"
 
@@ -91,8 +108,12 @@ def test_an_end_absorbs():
     assert not episodes.truncated[dead].any()
     for i, length in enumerate(episodes.alive.sum(axis=1)):
         final = episodes.next_state[i, length - 1]
-        np.testing.assert_array_equal(episodes.state[i, length:], np.broadcast_to(final, (HORIZON - length, 2)))
-        np.testing.assert_array_equal(episodes.next_state[i, length:], np.broadcast_to(final, (HORIZON - length, 2)))
+        np.testing.assert_array_equal(
+            episodes.state[i, length:], np.broadcast_to(final, (HORIZON - length, 2))
+        )
+        np.testing.assert_array_equal(
+            episodes.next_state[i, length:], np.broadcast_to(final, (HORIZON - length, 2))
+        )
 
 
 @WORLDS
@@ -110,7 +131,10 @@ def test_each_episode_is_a_run_of_live_steps_that_terminates_or_is_truncated_onc
 
 def test_what_the_parts_say_about_absorbed_states_does_not_matter():
     """A reward that is NaN, and an end rule that fires again, where no episode is."""
-    poison = lambda s, a, t: jnp.where(jnp.sum(s**2) > 4, jnp.nan, ENDING.reward(s, a, t))  # noqa: E731
+
+    def poison(s, a, t):
+        return jnp.where(jnp.sum(s**2) > 4, jnp.nan, ENDING.reward(s, a, t))
+
     clean, found = play(ENDING), play(ENDING.replace(reward=poison))
     inside = (INITIAL**2).sum(axis=1) <= 4
     for a, b in zip(jax.tree.leaves(clean), jax.tree.leaves(found), strict=True):
@@ -118,14 +142,21 @@ def test_what_the_parts_say_about_absorbed_states_does_not_matter():
 
 
 def test_an_episode_does_not_depend_on_its_neighbours():
-    together, backwards, alone = play(ENDING), play(ENDING, slice(None, None, -1)), play(ENDING, slice(2, 3))
+    together, backwards, alone = (
+        play(ENDING),
+        play(ENDING, slice(None, None, -1)),
+        play(ENDING, slice(2, 3)),
+    )
     for a, b, c in zip(*map(jax.tree.leaves, (together, backwards, alone)), strict=True):
         np.testing.assert_allclose(a, b[::-1], rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(a[2:3], c, rtol=1e-5, atol=1e-5)
 
 
 def test_a_swapped_reward_leaves_the_trajectory_alone_and_splits_the_return():
-    whole, part = play(ENDING), play(ENDING.replace(reward=lambda s, a, t: ENDING.reward(s, a, t) - s[0]))
+    whole, part = (
+        play(ENDING),
+        play(ENDING.replace(reward=lambda s, a, t: ENDING.reward(s, a, t) - s[0])),
+    )
     np.testing.assert_array_equal(whole.next_state, part.next_state)
     rest = np.where(whole.alive, whole.state[:, :, 0], 0)
     total = returns(part.reward, 0.9) + returns(rest, 0.9)
@@ -157,7 +188,9 @@ def test_undiscounted_and_myopic_returns(reward):
 def test_nothing_follows_the_last_step_unless_said():
     reward = np.ones((2, 3), np.float32)
     np.testing.assert_allclose(returns_to_go(reward, 0.5), [[1.75, 1.5, 1]] * 2)
-    np.testing.assert_allclose(lambda_returns(reward, reward, 0.5, 0.5, 8.0), [[1.765625, 2.0625, 3.25]] * 2)
+    np.testing.assert_allclose(
+        lambda_returns(reward, reward, 0.5, 0.5, 8.0), [[1.765625, 2.0625, 3.25]] * 2
+    )
 
 
 def test_far_discounts_keep_their_precision():
@@ -168,7 +201,9 @@ def test_far_discounts_keep_their_precision():
 @given(rewards, discounts, finals)
 def test_returns_to_go_start_at_the_return_and_obey_the_recursion(reward, discount, final):
     to_go = np.asarray(to_go_of(reward, discount, final))
-    np.testing.assert_allclose(to_go[:, 0], returns(reward, discount) + discount**5 * final, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        to_go[:, 0], returns(reward, discount) + discount**5 * final, rtol=1e-4, atol=1e-4
+    )
     later = np.concatenate([to_go[:, 1:], final[:, None]], axis=1)
     np.testing.assert_allclose(to_go, reward + discount * later, rtol=1e-5, atol=1e-5)
 
@@ -185,4 +220,6 @@ def test_the_trace_goes_from_one_step_to_the_return(reward, value, discount, fin
 def test_values_that_agree_with_the_return_make_the_trace_irrelevant(reward, discount, trace):
     to_go = np.asarray(to_go_of(reward, discount, zeros))
     next_value = np.concatenate([to_go[:, 1:], np.zeros((3, 1), np.float32)], axis=1)
-    np.testing.assert_allclose(traced_of(reward, next_value, discount, trace, zeros), to_go, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        traced_of(reward, next_value, discount, trace, zeros), to_go, rtol=1e-4, atol=1e-4
+    )

@@ -1,4 +1,6 @@
-"""A Markov decision process of three states and two actions whose every trajectory can be written down."""
+"""A Markov decision process of three states and two actions whose every trajectory can be written
+down.
+"""
 
 import itertools
 from typing import NamedTuple
@@ -40,7 +42,9 @@ CHAIN = MDP(
 
 
 class Paths(NamedTuple):
-    """Every trajectory from the start, `[path, time]`; `chance` is the part of its probability that is the world's."""
+    """Every trajectory from the start, `[path, time]`; `chance` is the part of its probability that
+    is the world's.
+    """
 
     state: np.ndarray
     action: np.ndarray
@@ -51,7 +55,9 @@ class Paths(NamedTuple):
 
 def every_path() -> Paths:
     rows = []
-    for steps in itertools.product(itertools.product(range(ACTIONS), range(STATES)), repeat=HORIZON):
+    for steps in itertools.product(
+        itertools.product(range(ACTIONS), range(STATES)), repeat=HORIZON
+    ):
         state, alive, chance, row = 0, True, 1.0, []
         for action, after in steps:
             row.append((state, action, REWARD[state, action, after] if alive else 0.0, alive))
@@ -69,7 +75,9 @@ def log_probs(policy: Categorical, paths: Paths) -> jax.Array:
 
 
 def expected_return(policy: Categorical) -> jax.Array:
-    """`J_H` by enumeration; an ended path goes on without reward, so its probability is shared among its sequels."""
+    """`J_H` by enumeration; an ended path goes on without reward, so its probability is shared
+    among its sequels.
+    """
     paths = every_path()
     probability = paths.chance * jnp.exp(jnp.sum(log_probs(policy, paths), axis=1))
     return jnp.sum(probability * (paths.reward @ DISCOUNT ** np.arange(HORIZON)))
@@ -79,6 +87,8 @@ def plain_objective(policy: Categorical, frozen: Categorical) -> jax.Array:
     """Its gradient at `policy = frozen` is `E Σ_t ∇ log π(a_t|s_t) Σ_{t'≥t} γ^{t'-t} r_{t'}`."""
     paths = every_path()
     probability = paths.chance * jnp.exp(jnp.sum(log_probs(frozen, paths), axis=1))
-    later = np.triu(DISCOUNT ** (np.arange(HORIZON)[None] - np.arange(HORIZON)[:, None]).astype(float))
+    later = np.triu(
+        DISCOUNT ** (np.arange(HORIZON)[None] - np.arange(HORIZON)[:, None]).astype(float)
+    )
     to_go = paths.reward @ later.T
     return jnp.sum(probability[:, None] * paths.alive * to_go * log_probs(policy, paths))

@@ -12,12 +12,18 @@ LABELLED = PartFit("reward", "learned", 0, 0, None, (), None, "", (), ())
 
 
 def data_of(world: MDP, initial, visited, worst_reward: float = 0.0) -> Dataset:
-    """Labels of `worst_reward` at episodes' starts `initial`, and transitions at `visited`, second steps."""
+    """Labels of `worst_reward` at episodes' starts `initial`, and transitions at `visited`, second
+    steps.
+    """
     n, m = len(initial), len(visited)
     state = np.concatenate([initial, np.repeat(visited, 2, axis=0)]).astype(np.float32)
     rows, time = n + 2 * m, np.concatenate([np.zeros(n, int), np.tile([0, 1], m)])
     space = world.spec.action
-    action = np.zeros(rows, np.int32) if isinstance(space, Discrete) else np.zeros((rows, space.size), np.float32)
+    action = (
+        np.zeros(rows, np.int32)
+        if isinstance(space, Discrete)
+        else np.zeros((rows, space.size), np.float32)
+    )
     first, last = np.arange(rows) < n, time == 1
     return Dataset(
         state=state,

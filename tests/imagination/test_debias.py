@@ -1,4 +1,6 @@
-"""Gold labels inside imagination: the mixture's mean and variance against enumeration, its training, its count."""
+"""Gold labels inside imagination: the mixture's mean and variance against enumeration, its
+training, its count.
+"""
 
 import dataclasses
 import math
@@ -61,10 +63,21 @@ CHEAP = cheap_world(0.5)
 
 
 def gradients(
-    steps: int, rollouts: int, share: float, *, baseline="none", coefficient=None, noise=None, cheap=CHEAP
+    steps: int,
+    rollouts: int,
+    share: float,
+    *,
+    baseline="none",
+    coefficient=None,
+    noise=None,
+    cheap=CHEAP,
 ) -> tuple:
-    """Mixture gradients of `steps` steps `[step, parameters]` and their λ, that of earlier steps unless given."""
-    settings = ImagineSettings(rollouts=rollouts, horizon=H, weighting="discounted", baseline=baseline, trace=1.0)
+    """Mixture gradients of `steps` steps `[step, parameters]` and their λ, that of earlier steps
+    unless given.
+    """
+    settings = ImagineSettings(
+        rollouts=rollouts, horizon=H, weighting="discounted", baseline=baseline, trace=1.0
+    )
     starts = Starts(jnp.asarray(chain.START)[None], jnp.asarray(chain.START)[None])
     task = Task(cheap, cheap, starts, H, settings, noise, GoldLabels(chain.CHAIN, share))
     found = _gradients(task, steps, None if coefficient is None else jnp.asarray(coefficient))
@@ -77,8 +90,12 @@ def _gradients(task, steps, coefficient):
 
     def local(task, fixed, lanes):
         def step(before, number):
-            keys = jax.vmap(lambda lane: jax.random.fold_in(jax.random.fold_in(jax.random.key(1), number), lane))(lanes)
-            episodes = unroll(task.world, chain.POLICY, jnp.tile(chain.START, (len(lanes), 1)), keys, H)
+            keys = jax.vmap(
+                lambda lane: jax.random.fold_in(jax.random.fold_in(jax.random.key(1), number), lane)
+            )(lanes)
+            episodes = unroll(
+                task.world, chain.POLICY, jnp.tile(chain.START, (len(lanes), 1)), keys, H
+            )
             if task.noise is not None:
                 episodes = with_noise(task.noise, task.world, episodes, keys)
             used = before if fixed is None else jnp.stack([0.0, fixed, 1.0, 3.0])
@@ -96,7 +113,9 @@ def off_in_errors(samples: np.ndarray) -> np.ndarray:
     """By how many standard errors each component's mean is off the true gradient of `J_H`."""
     truth = exact("discounted")
     error = samples.std(axis=0) / np.sqrt(len(samples))
-    return np.abs(samples.mean(axis=0) - truth.probability @ truth.gradient) / np.maximum(error, 1e-7)
+    return np.abs(samples.mean(axis=0) - truth.probability @ truth.gradient) / np.maximum(
+        error, 1e-7
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +130,9 @@ def off_in_errors(samples: np.ndarray) -> np.ndarray:
     ],
 )
 def test_the_mixture_is_unbiased_whatever_the_bias(choices, steps):
-    """Within 4 standard errors in every one of 26 components (P(false alarm) < 0.2%), λ from earlier steps."""
+    """Within 4 standard errors in every one of 26 components (P(false alarm) < 0.2%), λ from
+    earlier steps.
+    """
     found, coefficient = gradients(steps, 32, 0.25, **choices)
     assert (off_in_errors(found) <= 4).all()
     assert coefficient[0] == choices.get("coefficient", 0)
@@ -119,7 +140,9 @@ def test_the_mixture_is_unbiased_whatever_the_bias(choices, steps):
 
 
 def moments(tilt: float = 0.5) -> tuple[float, float, float, np.ndarray]:
-    """`tr Cov` of one rollout's gradient by gold labels, by cheap ones, between them; and the cheap gradient's bias."""
+    """`tr Cov` of one rollout's gradient by gold labels, by cheap ones, between them; and the cheap
+    gradient's bias.
+    """
     paths, truth = chain.every_path(), exact("discounted")
     cheap_rewards = (SIZE * paths.reward + tilt * (paths.state - 0.8 * paths.action)) * paths.alive
     cheap = np.einsum("pt,ptd->pd", cheap_rewards, truth.v)
@@ -135,7 +158,9 @@ def test_cheap_labels_alone_are_off_by_more_than_the_test_could_miss():
     assert 0.5 < between / math.sqrt(gold * cheap) < 0.95
 
 
-@pytest.mark.parametrize(("steps", "relative"), [(1500, 0.2), pytest.param(20_000, 0.05, marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    ("steps", "relative"), [(1500, 0.2), pytest.param(20_000, 0.05, marks=pytest.mark.full)]
+)
 def test_the_mixtures_variance_is_the_formulas(steps, relative):
     """`σ_g² ((1-ρ²)/n + ρ²/N)` at λ*; λ of earlier steps costs a little."""
     rollouts, share = 40, 0.3
@@ -151,7 +176,9 @@ def test_the_mixtures_variance_is_the_formulas(steps, relative):
 
 @pytest.mark.full
 def test_at_equal_cost_the_mixture_halves_the_variance_where_the_formula_says_so():
-    """A gold label of price 100, rollouts of 1 and cheap labels for nothing: 12 gold rollouts of 300 against 15."""
+    """A gold label of price 100, rollouts of 1 and cheap labels for nothing: 12 gold rollouts of
+    300 against 15.
+    """
     rollouts, n, alone, tilt = 300, 12, 15, 0.1
     gold, cheap, between, bias = moments(tilt)
     squared = between**2 / (gold * cheap)
@@ -163,14 +190,18 @@ def test_at_equal_cost_the_mixture_halves_the_variance_where_the_formula_says_so
     by_gold = gradients(8000, alone, 1.0)[0].var(axis=0).sum()
     np.testing.assert_allclose(by_gold, gold / alone, rtol=0.05)
     assert 2 * mixture < by_gold
-    fixed = gradients(3000, rollouts, n / rollouts, cheap=cheap_world(tilt), coefficient=between / cheap)[0]
+    fixed = gradients(
+        3000, rollouts, n / rollouts, cheap=cheap_world(tilt), coefficient=between / cheap
+    )[0]
     np.testing.assert_allclose(fixed.var(axis=0).sum(), formula, rtol=0.05)
 
 
 # Which rollouts are asked.
 
 
-@pytest.mark.parametrize(("devices", "each", "share"), [(1, 16, 0.25), (2, 25, 0.1), (3, 11, 0.35), (4, 3, 0.3)])
+@pytest.mark.parametrize(
+    ("devices", "each", "share"), [(1, 16, 0.25), (2, 25, 0.1), (3, 11, 0.35), (4, 3, 0.3)]
+)
 def test_as_many_rollouts_as_said_have_gold_labels_on_however_many_devices(devices, each, share):
     rollouts = devices * each
     gold = GoldLabels(integrator(reward=lambda s, a, t: s[0] + 100.0), share)
@@ -179,7 +210,9 @@ def test_as_many_rollouts_as_said_have_gold_labels_on_however_many_devices(devic
     for lanes in numbers.reshape(devices, each):
         picked = pick(gold, _episodes(lanes), jnp.asarray(lanes), rollouts)
         real = np.asarray(picked.episodes.alive[:, 0])
-        np.testing.assert_array_equal(picked.episodes.reward[:, 0], np.where(real, lanes[picked.rows] + 100, 0))
+        np.testing.assert_array_equal(
+            picked.episodes.reward[:, 0], np.where(real, lanes[picked.rows] + 100, 0)
+        )
         taken += lanes[np.asarray(picked.rows)[real]].tolist()
     assert len(taken) == len(set(taken)) == gold.count(rollouts)
     assert np.diff(taken, prepend=-1, append=rollouts).max() <= math.ceil(rollouts / len(taken)) + 1
@@ -189,7 +222,9 @@ def _episodes(lanes: np.ndarray) -> Trajectory:
     """Two steps, the second not taken; the state is the number."""
     state = np.repeat(lanes.astype(np.float32), 2).reshape(-1, 2, 1)
     alive = np.tile([True, False], (len(lanes), 1))
-    return Trajectory(state, 0 * state, state, np.zeros(alive.shape, np.float32), ~alive, ~alive, alive)
+    return Trajectory(
+        state, 0 * state, state, np.zeros(alive.shape, np.float32), ~alive, ~alive, alive
+    )
 
 
 def test_the_source_is_asked_at_no_other_rollout():
@@ -254,14 +289,18 @@ def test_labels_after_an_end_are_neither_asked_nor_counted():
 def test_gold_labels_on_everything_are_training_on_the_true_reward():
     settings = dataclasses.replace(QUICK, most_steps=5)
     plain = imagine_in(TRUE, INITIAL, VISITED, settings=settings)
-    found = imagine_in(TILTED, INITIAL, VISITED, settings=settings, label_source=TRUE.reward, gold_share=1.0)
+    found = imagine_in(
+        TILTED, INITIAL, VISITED, settings=settings, label_source=TRUE.reward, gold_share=1.0
+    )
     for a, b in zip(jax.tree.leaves(plain.policy), jax.tree.leaves(found.policy), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.full
 def test_on_the_pendulum_too():
-    """Cheap labels that pay for speed make a policy spin; with a tenth of gold ones it learns the task."""
+    """Cheap labels that pay for speed make a policy spin; with a tenth of gold ones it learns the
+    task.
+    """
     world = pendulum(0.95)
     random = np.random.default_rng(0)
     angle, speed = random.uniform(-np.pi, np.pi, 2000), random.uniform(-8, 8, 2000)
@@ -272,7 +311,9 @@ def test_on_the_pendulum_too():
     keys = jax.random.split(jax.random.key(1), 100)
 
     def score(trained, source=None):
-        found = imagine_in(trained, initial, states, worst_reward=-17.0, settings=settings, label_source=source)
+        found = imagine_in(
+            trained, initial, states, worst_reward=-17.0, settings=settings, label_source=source
+        )
         episodes = rollout(world, Mode(found.policy), initial[:100], keys, 200)
         return float(np.mean(returns(episodes.reward, 1.0)))
 
@@ -287,14 +328,17 @@ def test_label_noise_moves_gradients_and_not_what_looks_see():
     """At a rate that moves nothing but biases that start at 0."""
     still = dataclasses.replace(QUICK, most_steps=5, rates=(1e-12,))
     clean, noisy = (
-        imagine_in(TRUE, INITIAL, VISITED, settings=still, label_noise=noise) for noise in (None, GaussianNoise(2.0))
+        imagine_in(TRUE, INITIAL, VISITED, settings=still, label_noise=noise)
+        for noise in (None, GaussianNoise(2.0))
     )
     assert noisy.training == clean.training
     assert not np.array_equal(noisy.policy.network.biases[0], clean.policy.network.biases[0])
 
 
 def test_noise_is_on_the_worlds_reward_and_not_on_the_guards_price():
-    """Flips of a reward of two values: with a price on top a label is one of the two, plus the price."""
+    """Flips of a reward of two values: with a price on top a label is one of the two, plus the
+    price.
+    """
     world = BOUNDED.replace(reward=lambda s, a, t: (t[0] > 0).astype(float))
     keys = jax.random.split(jax.random.key(4), 64)
     caught = guarded(world, -3.0)
@@ -304,7 +348,9 @@ def test_noise_is_on_the_worlds_reward_and_not_on_the_guards_price():
     noisy = with_noise(Flips(0.0, 1.0, 0.4), world, episodes, keys)
     moved = np.asarray(noisy.reward - episodes.reward)
     alive = np.asarray(episodes.alive)
-    paid = np.asarray(jax.vmap(jax.vmap(world.reward))(episodes.state, episodes.action, episodes.next_state))
+    paid = np.asarray(
+        jax.vmap(jax.vmap(world.reward))(episodes.state, episodes.action, episodes.next_state)
+    )
     assert (moved[~alive] == 0).all()
     np.testing.assert_allclose(moved[alive] * (moved[alive] - (1 - 2 * paid[alive])), 0, atol=1e-4)
     assert 0.3 < (moved[alive] != 0).mean() < 0.5
@@ -316,7 +362,9 @@ def test_noise_is_on_the_worlds_reward_and_not_on_the_guards_price():
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.5, 0.02])
 def test_shares_that_cannot_be_had_are_refused(share):
     with pytest.raises(checks.BadArgument, match="gold"):
-        imagine_in(TRUE, INITIAL, VISITED, settings=QUICK, label_source=TRUE.reward, gold_share=share)
+        imagine_in(
+            TRUE, INITIAL, VISITED, settings=QUICK, label_source=TRUE.reward, gold_share=share
+        )
 
 
 TRAIN = """
@@ -324,7 +372,8 @@ import dataclasses, json, jax
 from tests.imagination.test_debias import INITIAL, QUICK, TILTED, TRUE, VISITED, imagine_in
 settings = dataclasses.replace(QUICK, most_steps=5, rollouts=50)
 found = imagine_in(TILTED, INITIAL, VISITED, settings=settings, label_source=TRUE.reward).training
-print(json.dumps([jax.local_device_count(), found.labels_during_imagination, found.imagined_return]))
+numbers = [found.labels_during_imagination, found.imagined_return]
+print(json.dumps([jax.local_device_count(), *numbers]))
 """
 
 

@@ -1,4 +1,6 @@
-"""Numbers that are not finite: the sentence names the part that gave the first of them, and its step."""
+"""Numbers that are not finite: the sentence names the part that gave the first of them, and its
+step.
+"""
 
 import dataclasses
 import re
@@ -17,7 +19,9 @@ from paracosm.imagination.imagine import ImagineSettings
 from tests.imagination.imagining import imagine_in
 from tests.imagination.test_imagine import INITIAL, SPEC, VISITED, integrator
 
-QUICK = ImagineSettings(rollouts=32, horizon=6, rates=(5e-3,), check=2, most_steps=6, width=4, depth=1)
+QUICK = ImagineSettings(
+    rollouts=32, horizon=6, rates=(5e-3,), check=2, most_steps=6, width=4, depth=1
+)
 
 
 class Dynamics(eqx.Module):
@@ -28,7 +32,9 @@ class Dynamics(eqx.Module):
     drift: jax.Array
 
     def __call__(self, state, action, key):
-        return jnp.where(state > self.hole, jnp.nan, self.factor * state + self.drift + 0.5 * action)
+        return jnp.where(
+            state > self.hole, jnp.nan, self.factor * state + self.drift + 0.5 * action
+        )
 
 
 class Reward(eqx.Module):
@@ -43,7 +49,10 @@ class Reward(eqx.Module):
 
 def world_of(*, dynamics=(jnp.inf, 1.0, 0.0), reward=(jnp.inf, 1.0)):
     """Worlds of the same two programs, which differ in numbers only and so are compiled once."""
-    parts = (kind(*map(jnp.asarray, numbers)) for kind, numbers in ((Dynamics, dynamics), (Reward, reward)))
+    parts = (
+        kind(*map(jnp.asarray, numbers))
+        for kind, numbers in ((Dynamics, dynamics), (Reward, reward))
+    )
     return integrator(**dict(zip(("dynamics", "reward"), parts, strict=True)))
 
 
@@ -81,7 +90,8 @@ PLANTED = {
     "dynamics": (
         world_of(dynamics=(1.2, 1.0, 0.0)),
         {},
-        r"the dynamics' next state is nan at step 1 of rollout before the first gradient step, number \d+; ",
+        r"the dynamics' next state is nan at step 1 of rollout before the first gradient step,"
+        r" number \d+; ",
     ),
     "dynamics that overflow": (
         world_of(dynamics=(jnp.inf, 1e20, 0.0)),
@@ -98,23 +108,41 @@ PLANTED = {
         {},
         r"the reward is nan at step \d+ of episode imagined after gradient step 2, number \d+; ",
     ),
-    "reward that overflows": (world_of(reward=(jnp.inf, 3e38)), {}, r"the reward is -inf at step \d of rollout "),
-    "returns that overflow": (world_of(reward=(jnp.inf, 1e30)), {}, r"the value's first units are not finite; "),
+    "reward that overflows": (
+        world_of(reward=(jnp.inf, 3e38)),
+        {},
+        r"the reward is -inf at step \d of rollout ",
+    ),
+    "returns that overflow": (
+        world_of(reward=(jnp.inf, 1e30)),
+        {},
+        r"the value's first units are not finite; ",
+    ),
     "optimiser": (
         WORLD,
         {"settings": dataclasses.replace(QUICK, rates=(3e38,))},
-        r"the gradient of the value is not finite in gradient step 1 at the rate 3e\+38, though its rollouts are; ",
+        r"the gradient of the value is not finite in gradient step 1 at the rate 3e\+38, though"
+        r" its rollouts are; ",
     ),
     "parameters of the policy": (
         WORLD,
-        {"policy": eqx.tree_at(lambda p: p.network.biases[0], POLICY, replace_fn=lambda b: b * jnp.nan)},
+        {
+            "policy": eqx.tree_at(
+                lambda p: p.network.biases[0], POLICY, replace_fn=lambda b: b * jnp.nan
+            )
+        },
         r"the policy holds NaN among its parameters; ",
     ),
-    "label noise": (WORLD, {"label_noise": Holed()}, r"the noisy label is nan at step \d of gradient step 1, rollout "),
+    "label noise": (
+        WORLD,
+        {"label_noise": Holed()},
+        r"the noisy label is nan at step \d of gradient step 1, rollout ",
+    ),
     "label source": (
         WORLD,
         {"label_source": Reward(jnp.asarray(0.5), jnp.ones(())), "gold_share": 0.5},
-        r"the label source's reward is nan at step \d of gold rollout before the first gradient step, number \d+; ",
+        r"the label source's reward is nan at step \d of gold rollout before the first gradient"
+        r" step, number \d+; ",
     ),
     "the policy's density": (
         CHOICE,
@@ -123,7 +151,9 @@ PLANTED = {
     ),
 }
 DEAR = ("label noise", "label source", "the policy's density")
-cases = [pytest.param(*case, id=name, marks=[full] * (name in DEAR)) for name, case in PLANTED.items()]
+cases = [
+    pytest.param(*case, id=name, marks=[full] * (name in DEAR)) for name, case in PLANTED.items()
+]
 
 
 @pytest.mark.parametrize(("world", "options", "sentence"), cases)
@@ -139,12 +169,16 @@ def test_the_sentence_names_the_part_and_the_step(world, options, sentence):
 
 def test_a_gradient_step_that_meets_it_is_named():
     """The starts that it lies at are not among those of the rollouts before the first step."""
-    with pytest.raises(checks.BadData, match=r"^the reward is nan at step 0 of gradient step 1, rollout \d+; "):
+    with pytest.raises(
+        checks.BadData, match=r"^the reward is nan at step 0 of gradient step 1, rollout \d+; "
+    ):
         imagine_in(world_of(reward=(5.0, 1.0)), INITIAL + 6, VISITED, settings=QUICK)
 
 
 def test_good_parts_are_silent():
-    assert np.isfinite(imagine_in(WORLD, INITIAL, VISITED, settings=QUICK).training.imagined_return).all()
+    assert np.isfinite(
+        imagine_in(WORLD, INITIAL, VISITED, settings=QUICK).training.imagined_return
+    ).all()
 
 
 FORMS = {
@@ -152,8 +186,14 @@ FORMS = {
         {"dynamics": lambda s, a, key: jnp.zeros(2)},
         "the world's dynamics has the shape (2,)",
     ),
-    "a reward of shape (1,)": ({"reward": lambda s, a, t: s}, "the world's reward has the shape (1,)"),
-    "a whole reward": ({"reward": lambda s, a, t: jnp.ones((), int)}, "of the type int32 for one step"),
+    "a reward of shape (1,)": (
+        {"reward": lambda s, a, t: s},
+        "the world's reward has the shape (1,)",
+    ),
+    "a whole reward": (
+        {"reward": lambda s, a, t: jnp.ones((), int)},
+        "of the type int32 for one step",
+    ),
     "an end rule that answers floats": ({"termination": lambda s, a, t: s[0]}, "bool is needed"),
     "a reward of two arguments": (
         {"reward": lambda s, a: s[0]},

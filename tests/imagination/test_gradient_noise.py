@@ -1,4 +1,6 @@
-"""Noise and bias of reward labels in a policy gradient: theory, section 6, against enumeration and simulation."""
+"""Noise and bias of reward labels in a policy gradient: theory, section 6, against enumeration and
+simulation.
+"""
 
 import dataclasses
 import functools
@@ -14,7 +16,14 @@ from scipy import stats
 
 from paracosm.core import checks
 from paracosm.core.devices import spread
-from paracosm.core.noise import Bias, Flips, GaussianNoise, HeavyTailedNoise, LocalNoise, ProportionalNoise
+from paracosm.core.noise import (
+    Bias,
+    Flips,
+    GaussianNoise,
+    HeavyTailedNoise,
+    LocalNoise,
+    ProportionalNoise,
+)
 from paracosm.core.rollout import returns_to_go, unroll
 from paracosm.imagination.gradient_noise import added_variance, gradient_noise
 from paracosm.imagination.lesson import Learner, Task, lesson
@@ -46,14 +55,21 @@ NOISES = {
     "proportional": ProportionalNoise(0.3, 1.2),
     "local": LocalNoise(local_sd),
 }
-FEW = [("Gaussian", "discounted"), ("heavy-tailed", "plain"), ("proportional", "discounted"), ("local", "plain")]
+FEW = [
+    ("Gaussian", "discounted"),
+    ("heavy-tailed", "plain"),
+    ("proportional", "discounted"),
+    ("local", "plain"),
+]
 
 
 # By enumeration: every path, its probability, and its v.
 
 
 class Exact(NamedTuple):
-    """Of every path `[path, …]`: probability, and `v` `[path, time, parameters]`, 0 where the episode is over."""
+    """Of every path `[path, …]`: probability, and `v` `[path, time, parameters]`, 0 where the
+    episode is over.
+    """
 
     probability: np.ndarray
     v: np.ndarray
@@ -67,33 +83,48 @@ class Exact(NamedTuple):
 @functools.cache
 def exact(weighting: str) -> Exact:
     paths = chain.every_path()
-    probability = paths.chance * np.exp(np.asarray(chain.log_probs(chain.POLICY, paths), float).sum(axis=1))
+    probability = paths.chance * np.exp(
+        np.asarray(chain.log_probs(chain.POLICY, paths), float).sum(axis=1)
+    )
     score = _scores()[paths.state, paths.action]
     w = score * paths.alive[..., None]
     c = GAMMA ** np.arange(H) if weighting == "discounted" else np.ones(H)
-    v = np.stack([sum(GAMMA ** (k - t) * c[t] * w[:, t] for t in range(k + 1)) for k in range(H)], axis=1)
+    v = np.stack(
+        [sum(GAMMA ** (k - t) * c[t] * w[:, t] for t in range(k + 1)) for k in range(H)], axis=1
+    )
     v *= paths.alive[..., None]
-    return Exact(probability, v, np.einsum("pt,ptd->pd", paths.reward, v), (w**2).sum(axis=2).max(axis=1))
+    return Exact(
+        probability, v, np.einsum("pt,ptd->pd", paths.reward, v), (w**2).sum(axis=2).max(axis=1)
+    )
 
 
 def _scores() -> np.ndarray:
     """`∇ log π(a|s)`, `[state, action, parameters]`."""
     score = eqx.filter_grad(lambda policy, s, a: policy.log_prob(s, a))
     states = np.repeat(np.eye(chain.STATES, dtype=np.float32), chain.ACTIONS, axis=0)
-    found = jax.vmap(score, (None, 0, 0))(chain.POLICY, states, np.tile(np.arange(chain.ACTIONS), chain.STATES))
-    rows = [leaf.reshape(len(states), -1) for leaf in jax.tree.leaves(eqx.filter(found, eqx.is_inexact_array))]
+    found = jax.vmap(score, (None, 0, 0))(
+        chain.POLICY, states, np.tile(np.arange(chain.ACTIONS), chain.STATES)
+    )
+    rows = [
+        leaf.reshape(len(states), -1)
+        for leaf in jax.tree.leaves(eqx.filter(found, eqx.is_inexact_array))
+    ]
     return np.concatenate(rows, axis=1).reshape(chain.STATES, chain.ACTIONS, -1)
 
 
 def exact_variance(found: Exact) -> float:
-    return found.mean((found.gradient**2).sum(axis=1)) - float(((found.probability @ found.gradient) ** 2).sum())
+    return found.mean((found.gradient**2).sum(axis=1)) - float(
+        ((found.probability @ found.gradient) ** 2).sum()
+    )
 
 
 def exact_added(found: Exact, noise) -> float:
     """`E Σ σ²(r, s, a) ‖v‖²`."""
     paths = chain.every_path()
     one_hot = jnp.eye(chain.STATES)[paths.state]
-    variance = jax.vmap(jax.vmap(lambda r, s, a: noise.variance(r, s, a, s)))(paths.reward, one_hot, paths.action)
+    variance = jax.vmap(jax.vmap(lambda r, s, a: noise.variance(r, s, a, s)))(
+        paths.reward, one_hot, paths.action
+    )
     return found.mean((np.asarray(variance, float) * (found.v**2).sum(axis=2)).sum(axis=1))
 
 
@@ -105,13 +136,21 @@ def assert_estimate(found, expected: float) -> None:
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_every_number_is_the_enumerated_one(weighting):
     found = gradient_noise(
-        chain.CHAIN, chain.POLICY, STARTS, jax.random.key(1), horizon=H, weighting=weighting, rollouts=20_000
+        chain.CHAIN,
+        chain.POLICY,
+        STARTS,
+        jax.random.key(1),
+        horizon=H,
+        weighting=weighting,
+        rollouts=20_000,
     )
     truth = exact(weighting)
     assert_estimate(found.intrinsic, exact_variance(truth))
     assert_estimate(found.coefficient, truth.mean((truth.v**2).sum(axis=(1, 2))))
     assert_estimate(found.shared, truth.mean((truth.v.sum(axis=1) ** 2).sum(axis=1)))
-    np.testing.assert_allclose(found.bound, H * truth.mean(truth.largest) / (1 - GAMMA) ** 2, rtol=0.02)
+    np.testing.assert_allclose(
+        found.bound, H * truth.mean(truth.largest) / (1 - GAMMA) ** 2, rtol=0.02
+    )
     assert found.coefficient.high < found.bound
     assert (found.weighting, found.horizon) == (weighting, H)
     assert found.intrinsic.n == found.coefficient.n == 20_032  # whole chunks of 64
@@ -120,7 +159,13 @@ def test_every_number_is_the_enumerated_one(weighting):
 @pytest.mark.parametrize(("name", "weighting"), FEW)
 def test_the_variance_a_model_adds_is_the_enumerated_one(name, weighting):
     found = added_variance(
-        NOISES[name], chain.CHAIN, chain.POLICY, STARTS, jax.random.key(2), horizon=H, weighting=weighting
+        NOISES[name],
+        chain.CHAIN,
+        chain.POLICY,
+        STARTS,
+        jax.random.key(2),
+        horizon=H,
+        weighting=weighting,
     )
     assert_estimate(found, exact_added(exact(weighting), NOISES[name]))
 
@@ -129,7 +174,9 @@ def test_a_value_lowers_the_variance_and_leaves_the_rest():
     choices = {"horizon": H, "rollouts": 8192}
     key = jax.random.key(3)
     without = gradient_noise(chain.CHAIN, chain.POLICY, STARTS, key, **choices)
-    known = chain.CHAIN.replace(reward=lambda s, a, t: jnp.ones(()), termination=lambda s, a, t: jnp.zeros((), bool))
+    known = chain.CHAIN.replace(
+        reward=lambda s, a, t: jnp.ones(()), termination=lambda s, a, t: jnp.zeros((), bool)
+    )
 
     class Known(type(VALUE)):
         def __call__(self, state, progress):
@@ -142,16 +189,26 @@ def test_a_value_lowers_the_variance_and_leaves_the_rest():
 
     class Endless(type(VALUE)):
         def __call__(self, state, progress):
-            return 1 / (1 - GAMMA) + progress  # told no time, it completes the returns of rollouts that are cut off
+            return (
+                1 / (1 - GAMMA) + progress
+            )  # told no time, it completes the returns of rollouts that are cut off
 
     value = Endless(VALUE.network, VALUE.center, VALUE.scale)
-    assert gradient_noise(longer, chain.POLICY, STARTS, key, value=value, **choices).intrinsic.mean < 1e-9
+    assert (
+        gradient_noise(longer, chain.POLICY, STARTS, key, value=value, **choices).intrinsic.mean
+        < 1e-9
+    )
     some = gradient_noise(chain.CHAIN, chain.POLICY, STARTS, key, value=VALUE, **choices)
-    assert (some.coefficient, some.shared, some.bound) == (without.coefficient, without.shared, without.bound)
+    assert (some.coefficient, some.shared, some.bound) == (
+        without.coefficient,
+        without.shared,
+        without.bound,
+    )
     assert some.intrinsic != without.intrinsic
 
 
-# Training's own gradient, as its gradient step takes it: λ-returns that a value completes, less a baseline.
+# Training's own gradient, as its gradient step takes it: λ-returns that a value completes, less a
+# baseline.
 
 
 TRAINED = [
@@ -160,43 +217,63 @@ TRAINED = [
 ]  # fmt: skip
 
 
-def trained(baseline: str, trace: float, cut: bool, rollouts: int, batches: int) -> tuple[Task, np.ndarray]:
+def trained(
+    baseline: str, trace: float, cut: bool, rollouts: int, batches: int
+) -> tuple[Task, np.ndarray]:
     """A training task and its policy gradients `[batch, parameters]`, of so many rollouts each."""
     spec = dataclasses.replace(chain.CHAIN.spec, horizon=H + cut)
     world = chain.CHAIN.replace(spec=spec)
-    settings = ImagineSettings(rollouts=rollouts, horizon=H, baseline=baseline, trace=trace, weighting="plain")
+    settings = ImagineSettings(
+        rollouts=rollouts, horizon=H, baseline=baseline, trace=trace, weighting="plain"
+    )
     task = Task(world, world, TrainingStarts(STARTS, STARTS), H, settings)
     learner = Learner(chain.POLICY, VALUE, (), ())
 
     def batch(key):
-        episodes = unroll(world, chain.POLICY, jnp.tile(chain.START, (rollouts, 1)), jax.random.split(key, rollouts), H)
+        episodes = unroll(
+            world,
+            chain.POLICY,
+            jnp.tile(chain.START, (rollouts, 1)),
+            jax.random.split(key, rollouts),
+            H,
+        )
         advantage = lesson(learner, episodes, task, jnp.arange(rollouts)).advantage
-        found = eqx.filter_grad(surrogate)(chain.POLICY, episodes, advantage / rollouts, task.weight)
+        found = eqx.filter_grad(surrogate)(
+            chain.POLICY, episodes, advantage / rollouts, task.weight
+        )
         return ravel_pytree(eqx.filter(found, eqx.is_inexact_array))[0]
 
     def local(keys):
         return jax.lax.map(batch, keys)
 
-    found = eqx.filter_jit(spread(local, 1, shared=1, total=True))(jax.random.split(jax.random.key(11), batches))
+    found = eqx.filter_jit(spread(local, 1, shared=1, total=True))(
+        jax.random.split(jax.random.key(11), batches)
+    )
     return task, np.asarray(found, np.float64)
 
 
-@pytest.mark.parametrize(("batches", "relative"), [(1500, None), pytest.param(20_000, 0.05, marks=pytest.mark.full)])
 @pytest.mark.parametrize(
-    ("baseline", "trace", "cut"), [*TRAINED[:3], *(pytest.param(*case, marks=pytest.mark.full) for case in TRAINED[3:])]
+    ("batches", "relative"), [(1500, None), pytest.param(20_000, 0.05, marks=pytest.mark.full)]
+)
+@pytest.mark.parametrize(
+    ("baseline", "trace", "cut"),
+    [*TRAINED[:3], *(pytest.param(*case, marks=pytest.mark.full) for case in TRAINED[3:])],
 )
 def test_the_variance_is_that_of_trainings_own_gradient(baseline, trace, cut, batches, relative):
     """Over independent batches `‖g - E g‖²` has mean `Var₁/K`; at full size within 5%."""
     rollouts = 64
     task, gradients = trained(baseline, trace, cut, rollouts, batches)
     found = gradient_noise(
-        task.world, chain.POLICY, STARTS, jax.random.key(12), horizon=H, weighting="plain", rollouts=40_000,
+        task.world, chain.POLICY, STARTS, jax.random.key(12), horizon=H, weighting="plain",
+        rollouts=40_000,
         value=VALUE, baseline=baseline, trace=trace,
     )  # fmt: skip
     squares = ((gradients - gradients.mean(axis=0)) ** 2).sum(axis=1) * batches / (batches - 1)
     predicted = found.intrinsic.mean / rollouts
     assert_mean(
-        squares, predicted, rounding=3 * (found.intrinsic.high - found.intrinsic.low) / rollouts + 2e-2 * predicted
+        squares,
+        predicted,
+        rounding=3 * (found.intrinsic.high - found.intrinsic.low) / rollouts + 2e-2 * predicted,
     )
     if relative is not None:
         np.testing.assert_allclose(squares.mean(), predicted, rtol=relative)
@@ -206,7 +283,9 @@ def test_a_shorter_trace_counts_less_label_noise():
     """With λ = 0 only a step's own label moves its score: Q = E Σ ‖w_t‖²."""
     choices = {"horizon": H, "weighting": "plain", "rollouts": 20_000, "value": VALUE}
     plain, own = (
-        gradient_noise(chain.CHAIN, chain.POLICY, STARTS, jax.random.key(13), trace=trace, **choices).coefficient
+        gradient_noise(
+            chain.CHAIN, chain.POLICY, STARTS, jax.random.key(13), trace=trace, **choices
+        ).coefficient
         for trace in (1.0, 0.0)
     )
     truth, paths = exact("plain"), chain.every_path()
@@ -215,11 +294,14 @@ def test_a_shorter_trace_counts_less_label_noise():
     assert own.high < plain.low
 
 
-# By simulation: the same rollouts with true and with noisy labels, through returns and automatic differentiation.
+# By simulation: the same rollouts with true and with noisy labels, through returns and automatic
+# differentiation.
 
 
 class Simulated(NamedTuple):
-    """Of every rollout: `‖g̃‖² - ‖g‖²` and the shift `g̃ - g` `[rollout, parameters]`; and mean gradients."""
+    """Of every rollout: `‖g̃‖² - ‖g‖²` and the shift `g̃ - g` `[rollout, parameters]`; and mean
+    gradients.
+    """
 
     squares: np.ndarray
     shift: np.ndarray
@@ -232,10 +314,17 @@ class Simulated(NamedTuple):
         return float(self.squares.mean() - (self.noisy**2).sum() + (self.true**2).sum())
 
 
-def simulate(noise, weighting: str, rollouts: int, shared: bool = False, world=chain.CHAIN) -> Simulated:
+def simulate(
+    noise, weighting: str, rollouts: int, shared: bool = False, world=chain.CHAIN
+) -> Simulated:
     found = _simulate((noise, world), weighting, rollouts // 4000, shared, jax.random.key(0))
     squares, shift, true, noisy = (np.asarray(each, np.float64) for each in found)
-    return Simulated(squares.reshape(-1), shift.reshape(-1, shift.shape[-1]), true.mean(axis=0), noisy.mean(axis=0))
+    return Simulated(
+        squares.reshape(-1),
+        shift.reshape(-1, shift.shape[-1]),
+        true.mean(axis=0),
+        noisy.mean(axis=0),
+    )
 
 
 @eqx.filter_jit
@@ -266,25 +355,35 @@ def _simulate(parts, weighting, chunks, shared, key):
 
 
 def assert_shift(found: Simulated, expected) -> None:
-    """The mean gradient moved by `expected`, within 4 standard errors in every component; P(false alarm) < 0.2%."""
+    """The mean gradient moved by `expected`, within 4 standard errors in every component; P(false
+    alarm) < 0.2%.
+    """
     error = found.shift.std(axis=0) / np.sqrt(len(found.shift))
     off = np.abs(found.shift.mean(axis=0) - expected)
-    assert (off <= 4 * error + 1e-6).all(), f"off by {np.max(off / (error + 1e-12)):.2f} standard errors"
+    assert (off <= 4 * error + 1e-6).all(), (
+        f"off by {np.max(off / (error + 1e-12)):.2f} standard errors"
+    )
 
 
 def assert_adds(found: Simulated, expected: float, relative: float | None) -> None:
-    assert_mean(found.squares, expected + (found.noisy**2).sum() - (found.true**2).sum(), rounding=1e-4)
+    assert_mean(
+        found.squares, expected + (found.noisy**2).sum() - (found.true**2).sum(), rounding=1e-4
+    )
     if relative is not None:
         np.testing.assert_allclose(found.added, expected, rtol=relative)
 
 
 ISSUE_SIZE = pytest.mark.full
 CASES = [(*few, SMALL, None) for few in FEW]
-CASES += [pytest.param(name, w, ISSUE, 0.02, marks=ISSUE_SIZE) for name in NOISES for w in WEIGHTINGS]
+CASES += [
+    pytest.param(name, w, ISSUE, 0.02, marks=ISSUE_SIZE) for name in NOISES for w in WEIGHTINGS
+]
 
 
 @pytest.mark.parametrize(("name", "weighting", "rollouts", "relative"), CASES)
-def test_noise_of_mean_zero_adds_the_exact_variance_and_no_shift(name, weighting, rollouts, relative):
+def test_noise_of_mean_zero_adds_the_exact_variance_and_no_shift(
+    name, weighting, rollouts, relative
+):
     found = simulate(NOISES[name], weighting, rollouts)
     assert_shift(found, 0.0)
     assert_adds(found, exact_added(exact(weighting), NOISES[name]), relative)
@@ -321,7 +420,9 @@ def test_biased_labels_leave_an_error_that_more_rollouts_do_not_remove(rollouts)
     assert_shift(found, floor_vector)
     floor, truth = float((floor_vector**2).sum()), exact("discounted")
     paths = chain.every_path()
-    biased = np.einsum("pt,ptd->pd", (paths.reward + 0.8 * paths.state - 0.6 * paths.action) * paths.alive, truth.v)
+    biased = np.einsum(
+        "pt,ptd->pd", (paths.reward + 0.8 * paths.state - 0.6 * paths.action) * paths.alive, truth.v
+    )
     variance = exact_variance(truth._replace(gradient=biased))
     gradients = _noisy_gradients(rollouts) - truth.probability @ truth.gradient
     for batch in (4, 40, 400):
@@ -331,8 +432,12 @@ def test_biased_labels_leave_an_error_that_more_rollouts_do_not_remove(rollouts)
 
 
 def _noisy_gradients(rollouts: int) -> np.ndarray:
-    """Gradients from biased labels, `[rollout, parameters]`: their shift from those of a world that pays nothing."""
-    biased = chain.CHAIN.replace(reward=lambda s, a, t: chain.CHAIN.reward(s, a, t) + local_shift(s, a, t))
+    """Gradients from biased labels, `[rollout, parameters]`: their shift from those of a world that
+    pays nothing.
+    """
+    biased = chain.CHAIN.replace(
+        reward=lambda s, a, t: chain.CHAIN.reward(s, a, t) + local_shift(s, a, t)
+    )
     nil = chain.CHAIN.replace(reward=lambda s, a, t: jnp.zeros(()))
     return simulate(Bias(biased.reward), "discounted", rollouts, world=nil).shift
 
@@ -341,7 +446,8 @@ def test_flips_scale_the_gradient_and_undoing_them_brings_it_back():
     """Where no episode ends early a constant moves nothing: `E g̃ = (1 - 2p) g`."""
     flips = Flips(0.0, 1.0, 0.3)
     world = chain.CHAIN.replace(
-        reward=lambda s, a, t: (jnp.argmax(t) == a).astype(float), termination=lambda s, a, t: jnp.zeros((), bool)
+        reward=lambda s, a, t: (jnp.argmax(t) == a).astype(float),
+        termination=lambda s, a, t: jnp.zeros((), bool),
     )
     found = simulate(flips, "discounted", SMALL, world=world)
     assert_shift(found, -0.6 * found.true)
@@ -364,7 +470,9 @@ def test_a_batch_mean_with_the_rollout_itself_scales_the_noisy_gradient():
         return flat(eqx.filter_grad(surrogate)(chain.POLICY, episodes, advantage, weight))
 
     others = gradient(to_go - leave_one_out(to_go, to_go.sum(axis=0), jnp.asarray(5)))
-    np.testing.assert_allclose(gradient(to_go - to_go.mean(axis=0)), 0.8 * others, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        gradient(to_go - to_go.mean(axis=0)), 0.8 * others, rtol=1e-4, atol=1e-5
+    )
 
 
 # What is refused.

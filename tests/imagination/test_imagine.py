@@ -29,13 +29,22 @@ from tests.imagination.imagining import imagine_in
 
 HORIZON = 12
 SMALL = ImagineSettings(
-    rollouts=64, horizon=6, rates=(2e-2, 5e-3), check=5, patience=3, most_steps=200, width=8, depth=1
+    rollouts=64,
+    horizon=6,
+    rates=(2e-2, 5e-3),
+    check=5,
+    patience=3,
+    most_steps=200,
+    width=8,
+    depth=1,
 )
 SPEC = Spec(1, Box(jnp.array([-1.0]), jnp.array([1.0])), jnp.ones(1), HORIZON)
 
 
 def integrator(**parts) -> MDP:
-    """`s' = s + 0.5 a`, rewarded for being near 0 and for acting little: the best policy is nearly linear."""
+    """`s' = s + 0.5 a`, rewarded for being near 0 and for acting little: the best policy is nearly
+    linear.
+    """
     world = MDP(
         spec=SPEC,
         dynamics=lambda s, a, key: s + 0.5 * a,
@@ -62,7 +71,10 @@ def trained() -> Imagined:
 
 
 def test_training_finds_a_policy_nearly_as_good_as_the_best_linear_one(trained):
-    linear = [mean_return(integrator(), Deterministic(lambda s, k=k: jnp.clip(-k * s, -1, 1))) for k in (1.0, 1.5, 2.0)]
+    linear = [
+        mean_return(integrator(), Deterministic(lambda s, k=k: jnp.clip(-k * s, -1, 1)))
+        for k in (1.0, 1.5, 2.0)
+    ]
     nothing = mean_return(integrator(), Deterministic(lambda s: 0 * s))
     found = mean_return(integrator(), Mode(trained.policy))
     assert found > max(linear) + 0.1 * (nothing - max(linear))
@@ -80,7 +92,11 @@ def test_every_imagined_step_is_counted(trained):
     steps = trained.training.step
     expected = steps[-1] * 64 * 6 + len(steps) * 2 * LOOKS * HORIZON + UNIT_ROLLOUTS * 6
     assert trained.training.imagined_steps == expected
-    assert (trained.training.horizon, trained.training.weighting, trained.training.baseline) == (6, "plain", "value")
+    assert (trained.training.horizon, trained.training.weighting, trained.training.baseline) == (
+        6,
+        "plain",
+        "value",
+    )
 
 
 def test_the_same_seed_trains_the_same_policy_and_another_round_another(trained):
@@ -103,7 +119,10 @@ def test_training_goes_on_from_a_policy_and_keeps_the_best(trained):
         settings=settings,
         progress=lambda *a: seen.append(a),
     )
-    assert mean_return(integrator(), Mode(further.policy)) > mean_return(integrator(), Mode(trained.policy)) - 0.3
+    assert (
+        mean_return(integrator(), Mode(further.policy))
+        > mean_return(integrator(), Mode(trained.policy)) - 0.3
+    )
     assert further.training.stop == "5 gradient steps, the most allowed"
     assert [(steps, most) for steps, most, _ in seen] == [(5, 5)]
     assert seen[0][2] == further.training.imagined_return[0]
@@ -124,9 +143,18 @@ def assert_trains(world: MDP, idle, settings: ImagineSettings) -> None:
 
 
 def test_leave_one_out_trains_too():
-    """With the returns that the learned value completes; whole episodes, in the weighting of the true gradient."""
-    choice = {"baseline": "leave-one-out", "horizon": HORIZON, "weighting": "discounted", "squash": True}
-    assert_trains(integrator(), lambda s: 0 * s, dataclasses.replace(SMALL, most_steps=50, **choice))
+    """With the returns that the learned value completes; whole episodes, in the weighting of the
+    true gradient.
+    """
+    choice = {
+        "baseline": "leave-one-out",
+        "horizon": HORIZON,
+        "weighting": "discounted",
+        "squash": True,
+    }
+    assert_trains(
+        integrator(), lambda s: 0 * s, dataclasses.replace(SMALL, most_steps=50, **choice)
+    )
 
 
 @pytest.mark.full
@@ -203,7 +231,9 @@ def test_leaving_the_domain_never_pays(push, extra):
     free = rollout(world, policy, INITIAL, KEYS, HORIZON)
     caught = rollout(guarded(world, worst), policy, INITIAL, KEYS, HORIZON)
     left = np.asarray(caught.terminated).any(axis=1)
-    free_return, caught_return = (np.asarray(returns(each.reward, world.discount)) for each in (free, caught))
+    free_return, caught_return = (
+        np.asarray(returns(each.reward, world.discount)) for each in (free, caught)
+    )
     assert (caught_return[left] <= free_return[left] + 1e-4).all()
     np.testing.assert_allclose(caught_return[~left], free_return[~left], rtol=1e-5)
     np.testing.assert_array_equal(left, np.asarray(EDGE.at_edge(free.next_state)).any(axis=1))
@@ -246,5 +276,7 @@ def test_the_number_of_devices_changes_rounding_only():
 
 def _on_devices(count: int, program: str = TRAIN) -> list:
     environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
-    said = subprocess.run([sys.executable, "-c", program], check=True, env=environment, capture_output=True, text=True)
+    said = subprocess.run(
+        [sys.executable, "-c", program], check=True, env=environment, capture_output=True, text=True
+    )
     return json.loads(said.stdout)

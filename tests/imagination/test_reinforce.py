@@ -13,7 +13,13 @@ from jax.flatten_util import ravel_pytree
 from paracosm.core import checks
 from paracosm.core.networks import MLP
 from paracosm.core.rollout import returns_to_go, rollout
-from paracosm.imagination.reinforce import Value, leave_one_out, policy_gradient, surrogate, time_weights
+from paracosm.imagination.reinforce import (
+    Value,
+    leave_one_out,
+    policy_gradient,
+    surrogate,
+    time_weights,
+)
 from tests.imagination import chain
 from tests.statistical import assert_mean
 
@@ -37,7 +43,13 @@ def estimates(calls: int, **choices) -> np.ndarray:
         [
             flat(
                 policy_gradient(
-                    chain.CHAIN, chain.POLICY, STARTS, keys_of(i), horizon=chain.HORIZON, value=value, **choices
+                    chain.CHAIN,
+                    chain.POLICY,
+                    STARTS,
+                    keys_of(i),
+                    horizon=chain.HORIZON,
+                    value=value,
+                    **choices,
                 )
             )
             for i in range(calls)
@@ -59,9 +71,13 @@ def assert_unbiased(samples: np.ndarray, expected: np.ndarray) -> None:
 
 def test_the_paths_are_all_there_are():
     paths = chain.every_path()
-    probability = paths.chance * np.exp(np.asarray(chain.log_probs(chain.POLICY, paths)).sum(axis=1))
+    probability = paths.chance * np.exp(
+        np.asarray(chain.log_probs(chain.POLICY, paths)).sum(axis=1)
+    )
     np.testing.assert_allclose(probability.sum(), 1, rtol=1e-5)
-    assert 0.05 < 1 - (probability * paths.alive[:, -1]).sum() < 0.95, "ends are part of what is tested"
+    assert 0.05 < 1 - (probability * paths.alive[:, -1]).sum() < 0.95, (
+        "ends are part of what is tested"
+    )
 
 
 @pytest.mark.parametrize("weighting", ["discounted", "plain"])
@@ -74,7 +90,9 @@ def test_the_gradient_is_unbiased(weighting, baseline):
 @pytest.mark.full
 @pytest.mark.parametrize("weighting", ["discounted", "plain"])
 def test_the_gradient_is_unbiased_to_a_percent(weighting):
-    assert_unbiased(estimates(10_000, weighting=weighting, baseline="leave-one-out"), exact(weighting))
+    assert_unbiased(
+        estimates(10_000, weighting=weighting, baseline="leave-one-out"), exact(weighting)
+    )
 
 
 def test_the_weightings_differ_by_more_than_the_test_could_miss():
@@ -95,21 +113,29 @@ tables = hnp.arrays(np.float32, (5, 4), elements=st.floats(-8, 8, width=32))
 def test_leave_one_out_is_the_naive_loop(to_go):
     found = np.asarray(leave_one_out(to_go, to_go.sum(axis=0), np.asarray(5)))
     for i in range(5):
-        np.testing.assert_allclose(found[i], np.delete(to_go, i, axis=0).mean(axis=0), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(
+            found[i], np.delete(to_go, i, axis=0).mean(axis=0), rtol=1e-4, atol=1e-4
+        )
 
 
 @given(tables)
 def test_a_mean_that_includes_the_rollout_itself_shrinks_the_advantage(to_go):
     """By (K-1)/K, hence the gradient too (theory, section 6)."""
     own = to_go - leave_one_out(to_go, to_go.sum(axis=0), np.asarray(5))
-    np.testing.assert_allclose(to_go - to_go.mean(axis=0), 0.8 * np.asarray(own), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        to_go - to_go.mean(axis=0), 0.8 * np.asarray(own), rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("weighting", ["discounted", "plain"])
 def test_the_gradient_is_the_sum_written_by_hand(weighting):
-    """One batch, leave-one-out: `(1/K) Σ_i Σ_t c_t ∇ log π (G_t - mean of the others')`, a term at a time."""
+    """One batch, leave-one-out: `(1/K) Σ_i Σ_t c_t ∇ log π (G_t - mean of the others')`, a term at
+    a time.
+    """
     keys = keys_of(0)
-    episodes = jax.tree.map(np.asarray, rollout(chain.CHAIN, chain.POLICY, STARTS, keys, chain.HORIZON))
+    episodes = jax.tree.map(
+        np.asarray, rollout(chain.CHAIN, chain.POLICY, STARTS, keys, chain.HORIZON)
+    )
     score = eqx.filter_jit(eqx.filter_grad(lambda policy, s, a: policy.log_prob(s, a)))
     total = 0.0
     for i in range(K):
@@ -117,8 +143,15 @@ def test_the_gradient_is_the_sum_written_by_hand(weighting):
             to_go = episodes.reward[:, t:] @ chain.DISCOUNT ** np.arange(chain.HORIZON - t)
             advantage = to_go[i] - np.delete(to_go, i).mean()
             weight = chain.DISCOUNT**t if weighting == "discounted" else 1.0
-            total += weight * advantage * flat(score(chain.POLICY, episodes.state[i, t], episodes.action[i, t])) / K
-    found = policy_gradient(chain.CHAIN, chain.POLICY, STARTS, keys, horizon=chain.HORIZON, weighting=weighting)
+            total += (
+                weight
+                * advantage
+                * flat(score(chain.POLICY, episodes.state[i, t], episodes.action[i, t]))
+                / K
+            )
+    found = policy_gradient(
+        chain.CHAIN, chain.POLICY, STARTS, keys, horizon=chain.HORIZON, weighting=weighting
+    )
     np.testing.assert_allclose(flat(found), total, rtol=1e-4, atol=1e-5)
 
 
@@ -127,7 +160,9 @@ def test_without_weights_the_surrogate_is_the_log_probability_of_what_was_done()
     ones = jnp.ones((K, chain.HORIZON))
     found = surrogate(chain.POLICY, episodes, ones, jnp.ones(chain.HORIZON))
     table = jax.vmap(jax.vmap(chain.POLICY.log_prob))(episodes.state, episodes.action)
-    np.testing.assert_allclose(found, np.asarray(table)[np.asarray(episodes.alive)].sum(), rtol=1e-5)
+    np.testing.assert_allclose(
+        found, np.asarray(table)[np.asarray(episodes.alive)].sum(), rtol=1e-5
+    )
 
 
 def test_time_weights():
@@ -145,8 +180,12 @@ def test_with_one_step_the_weightings_are_one():
 
 
 def test_a_value_baseline_of_the_true_returns_leaves_nothing():
-    """Where the return is no surprise there is no gradient: a reward of 1 a step and the value that knows it."""
-    known = chain.CHAIN.replace(reward=lambda s, a, t: jnp.ones(()), termination=lambda s, a, t: jnp.zeros((), bool))
+    """Where the return is no surprise there is no gradient: a reward of 1 a step and the value that
+    knows it.
+    """
+    known = chain.CHAIN.replace(
+        reward=lambda s, a, t: jnp.ones(()), termination=lambda s, a, t: jnp.zeros((), bool)
+    )
 
     class Known(Value):
         def __call__(self, state, progress):
@@ -155,14 +194,24 @@ def test_a_value_baseline_of_the_true_returns_leaves_nothing():
 
     value = Known(VALUE.network, VALUE.center, VALUE.scale)
     found = policy_gradient(
-        known, chain.POLICY, STARTS, keys_of(0), horizon=chain.HORIZON, baseline="value", value=value
+        known,
+        chain.POLICY,
+        STARTS,
+        keys_of(0),
+        horizon=chain.HORIZON,
+        baseline="value",
+        value=value,
     )
     np.testing.assert_allclose(flat(found), 0, atol=1e-5)
 
 
 def test_returns_of_the_chain_have_the_enumerated_mean():
     many = rollout(
-        chain.CHAIN, chain.POLICY, np.tile(chain.START, (4096, 1)), jax.random.split(jax.random.key(4), 4096), 3
+        chain.CHAIN,
+        chain.POLICY,
+        np.tile(chain.START, (4096, 1)),
+        jax.random.split(jax.random.key(4), 4096),
+        3,
     )
     to_go = returns_to_go(many.reward, chain.DISCOUNT)[:, 0]
     assert_mean(np.asarray(to_go), np.asarray(chain.expected_return(chain.POLICY)), rounding=1e-5)

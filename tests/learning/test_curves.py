@@ -1,4 +1,6 @@
-"""Learning curves: each point is what `learn` would have got from so many rows, measured on rows it never saw."""
+"""Learning curves: each point is what `learn` would have got from so many rows, measured on rows it
+never saw.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def found(request, case):
 
 def test_errors_fall_with_samples_and_every_point_is_there(found):
     part, measured = found
-    assert [(a.samples, a.seed) for a in measured.curve.anchors] == [(n, s) for s in range(2) for n in SIZES]
+    assert [(a.samples, a.seed) for a in measured.curve.anchors] == [
+        (n, s) for s in range(2) for n in SIZES
+    ]
     for curve in measured.by_states.values():
         error = np.array([a.error for a in curve.anchors]).reshape(2, 3).mean(axis=0)
         assert error[2] < error[0]
@@ -57,19 +61,27 @@ def test_errors_are_those_of_the_parts_on_the_policys_states(found, case):
     world, rows = case[0], case[2].transitions
     for refit in measured.refits:
         if part == "dynamics":
-            members = jax.vmap(refit.part.members)(jnp.asarray(rows.state), jnp.asarray(rows.action))
+            members = jax.vmap(refit.part.members)(
+                jnp.asarray(rows.state), jnp.asarray(rows.action)
+            )
             off = np.asarray(members).mean(axis=1) - rows.next_state
             squares = np.sum((off / np.asarray(world.spec.state_scale)) ** 2, axis=1)
         else:
-            paid = jax.vmap(refit.part)(*map(jnp.asarray, (rows.state, rows.action, rows.next_state)))
+            paid = jax.vmap(refit.part)(
+                *map(jnp.asarray, (rows.state, rows.action, rows.next_state))
+            )
             squares = (np.asarray(paid) - case[2].labels.reward) ** 2
-        assert refit.errors["visited by the policy"] == pytest.approx(np.sqrt(squares.mean()), rel=1e-4)
+        assert refit.errors["visited by the policy"] == pytest.approx(
+            np.sqrt(squares.mean()), rel=1e-4
+        )
 
 
 def test_the_same_seed_gives_the_same_curve_and_another_another(case):
     world, data, _ = case
     one, again, other = (
-        learning_curve("reward", data, world.spec, sizes=SIZES, seeds=1, seed=seed, settings=SETTINGS).curve
+        learning_curve(
+            "reward", data, world.spec, sizes=SIZES, seeds=1, seed=seed, settings=SETTINGS
+        ).curve
         for seed in (0, 0, 1)
     )
     assert one == again
@@ -81,7 +93,12 @@ def test_without_sizes_there_are_six_over_a_factor_of_16(case):
     told = []
     quick = LearnSettings(fit=FitSettings(members=2, width=8, least_steps=1, most_epochs=1))
     measured = learning_curve(
-        "dynamics", data, world.spec, seeds=2, settings=quick, progress=lambda *done: told.append(done)
+        "dynamics",
+        data,
+        world.spec,
+        seeds=2,
+        settings=quick,
+        progress=lambda *done: told.append(done),
     )
     assert [a.samples for a in measured.curve.anchors[:6]] == [25, 44, 76, 132, 230, 400]
     assert measured.curve.states == "held out"
@@ -90,9 +107,13 @@ def test_without_sizes_there_are_six_over_a_factor_of_16(case):
 
 def test_too_little_data_is_refused(case):
     world, data, _ = case
-    with pytest.raises(checks.BadData, match="there are 100 dynamics rows; a learning curve needs 200 of them"):
+    with pytest.raises(
+        checks.BadData, match="there are 100 dynamics rows; a learning curve needs 200 of them"
+    ):
         learning_curve("dynamics", data.buy(100, 500, 0), world.spec, settings=SETTINGS)
-    with pytest.raises(checks.BadArgument, match=r"number of samples of the reward curve is 401; .* at most 400"):
+    with pytest.raises(
+        checks.BadArgument, match=r"number of samples of the reward curve is 401; .* at most 400"
+    ):
         learning_curve("reward", data, world.spec, sizes=(20, 401), settings=SETTINGS)
 
 
@@ -100,7 +121,9 @@ def test_a_policy_that_is_not_the_collectors_has_its_own_error(case):
     world, data, visited = case
     still = played(world, Deterministic(lambda s: jnp.zeros(world.spec.action.size)), 5, 3)
     errors = [
-        learning_curve("reward", data, world.spec, visited=rows, sizes=(360,), seeds=1, settings=SETTINGS).curve
+        learning_curve(
+            "reward", data, world.spec, visited=rows, sizes=(360,), seeds=1, settings=SETTINGS
+        ).curve
         for rows in (visited, still)
     ]
     assert errors[0].anchors[0].error != errors[1].anchors[0].error
@@ -108,7 +131,9 @@ def test_a_policy_that_is_not_the_collectors_has_its_own_error(case):
 
 @pytest.mark.parametrize("number", [60, pytest.param(1000, marks=pytest.mark.full)])
 def test_held_out_rows_are_whole_episodes(number):
-    """Or stretches of an episode longer than the share; about that share of all rows; always the same."""
+    """Or stretches of an episode longer than the share; about that share of all rows; always the
+    same.
+    """
     rng = np.random.default_rng(0)
     for _ in range(number):
         lengths = rng.integers(1, rng.choice([3, 30, 400]), rng.integers(1, 40))
@@ -131,12 +156,18 @@ def test_held_out_rows_are_whole_episodes(number):
 
 
 def test_what_an_episode_shares_does_not_leak_into_the_held_out_error(case):
-    """A reward that is an episode's own number can be read off its neighbours in time, and off no other episode."""
+    """A reward that is an episode's own number can be read off its neighbours in time, and off no
+    other episode.
+    """
     world, data, _ = case
     own = np.random.default_rng(0).standard_normal(int(data.episode.max()) + 1)[data.episode]
     still = dataclasses.replace(data, reward=own)
     held = held_out_rows(still.episode, 0.2, np.random.default_rng(1))
     rest = np.setdiff1d(np.arange(still.real_steps), held)
     assert not set(still.episode[held]) & set(still.episode[rest])
-    error = learning_curve("reward", still, world.spec, sizes=(400,), seeds=1, settings=SETTINGS).curve.anchors[0].error
+    error = (
+        learning_curve("reward", still, world.spec, sizes=(400,), seeds=1, settings=SETTINGS)
+        .curve.anchors[0]
+        .error
+    )
     assert error > 0.5 * own.std()

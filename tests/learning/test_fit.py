@@ -10,7 +10,9 @@ from paracosm.core.networks import MLP
 from paracosm.learning.fit import fit, fit_each, pad, row_losses
 from paracosm.learning.settings import FitSettings
 
-SETTINGS = FitSettings(members=2, width=8, batch=32, rates=(1e-2, 1e-3), patience=3, least_steps=10, most_epochs=40)
+SETTINGS = FitSettings(
+    members=2, width=8, batch=32, rates=(1e-2, 1e-3), patience=3, least_steps=10, most_epochs=40
+)
 
 
 def networks(outputs=1, seed=0):
@@ -46,7 +48,9 @@ def test_each_member_is_the_one_of_its_best_epoch(loss):
     for i in range(2):
         losses = np.asarray(found.losses[i])[: int(found.epochs[i])]
         assert losses[-1] > losses.min()  # few noisy rows: it overfits in the end
-        assert loss_of(member(found.networks, i), *validation, loss) == pytest.approx(losses.min(), rel=1e-4)
+        assert loss_of(member(found.networks, i), *validation, loss) == pytest.approx(
+            losses.min(), rel=1e-4
+        )
         assert np.isnan(np.asarray(found.losses[i])[int(found.epochs[i]) :]).all()
 
 
@@ -76,7 +80,9 @@ def test_padding_is_never_seen():
     train, validation = pad(*rows(40)), pad(*rows(50, 1))
     keys = jax.random.split(jax.random.key(1), 2)
     poisoned = [
-        part._replace(targets=np.where(np.arange(len(part.targets))[:, None] < part.number, part.targets, 1e9))
+        part._replace(
+            targets=np.where(np.arange(len(part.targets))[:, None] < part.number, part.targets, 1e9)
+        )
         for part in (train, validation)
     ]
     one = fit(networks(), train, validation, keys, loss="squared", settings=SETTINGS)
@@ -90,7 +96,10 @@ def test_networks_with_rows_of_their_own_are_fitted_as_if_alone():
     keys = jax.random.split(jax.random.key(1), 2)
     together = fit_each(
         networks(),
-        *(jax.tree.map(lambda *leaves: np.stack(leaves), *part) for part in zip(*cells, strict=True)),
+        *(
+            jax.tree.map(lambda *leaves: np.stack(leaves), *part)
+            for part in zip(*cells, strict=True)
+        ),
         keys,
         loss="squared",
         settings=SETTINGS,
@@ -98,7 +107,9 @@ def test_networks_with_rows_of_their_own_are_fitted_as_if_alone():
     for i, cell in enumerate(cells):
         alone = fit(networks(), *cell, keys, loss="squared", settings=SETTINGS)
         assert int(alone.epochs[i]) == int(together.epochs[i])
-        for a, b in zip(jax.tree.leaves(alone.networks), jax.tree.leaves(together.networks), strict=True):
+        for a, b in zip(
+            jax.tree.leaves(alone.networks), jax.tree.leaves(together.networks), strict=True
+        ):
             np.testing.assert_allclose(a[i], b[i], rtol=1e-4, atol=1e-5)
 
 
@@ -110,7 +121,9 @@ def test_capacities_grow_by_quarter_powers_of_two():
 
 
 def test_a_member_that_leaves_the_numbers_goes_on_from_its_best():
-    wild = FitSettings(members=2, width=8, batch=32, rates=(1e30, 1e-2), patience=2, least_steps=10, most_epochs=40)
+    wild = FitSettings(
+        members=2, width=8, batch=32, rates=(1e30, 1e-2), patience=2, least_steps=10, most_epochs=40
+    )
     found = fitted(rows(40), rows(50, 1), settings=wild)
     losses = np.asarray(found.losses)
     assert not np.isfinite(losses[:, 1]).any() or (losses[:, 1] > 1e6).all()

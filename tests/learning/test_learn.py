@@ -18,14 +18,18 @@ from paracosm.learning.learn import learn
 from paracosm.learning.parts import Constant
 from paracosm.learning.settings import FitSettings, LearnSettings
 
-QUICK = LearnSettings(fit=FitSettings(members=2, width=16, rates=(3e-3, 5e-4), patience=3, most_epochs=60))
+QUICK = LearnSettings(
+    fit=FitSettings(members=2, width=16, rates=(3e-3, 5e-4), patience=3, most_epochs=60)
+)
 ROWS = 600
 PUSH = np.array([[0.1, 0.0], [0.0, 0.2]])
 TURN = np.array([[0.9, 0.2], [-0.2, 0.9]])
 
 
 def steps(rows: int = ROWS, seed: int = 0, discrete: bool = False) -> Dataset:
-    """Steps of a linear system that ends beyond ½ and pays `s'_0 - s_1 + |a|²/4`, from random states."""
+    """Steps of a linear system that ends beyond ½ and pays `s'_0 - s_1 + |a|²/4`, from random
+    states.
+    """
     random = np.random.default_rng(seed)
     state = random.uniform(-1, 1, (rows, 2)).astype(np.float32)
     if discrete:
@@ -51,7 +55,9 @@ def steps(rows: int = ROWS, seed: int = 0, discrete: bool = False) -> Dataset:
 
 
 def spec(discrete: bool = False) -> Spec:
-    return Spec(2, Discrete(2) if discrete else Box(-jnp.ones(2), jnp.ones(2)), jnp.array([1.0, 2.0]), 20)
+    return Spec(
+        2, Discrete(2) if discrete else Box(-jnp.ones(2), jnp.ones(2)), jnp.array([1.0, 2.0]), 20
+    )
 
 
 @functools.cache
@@ -68,7 +74,10 @@ def answers(world: MDP, rows: Dataset):
         np.asarray(column)
         for column in (
             after,
-            *(jax.vmap(part)(*columns, rows.next_state) for part in (world.reward, world.termination)),
+            *(
+                jax.vmap(part)(*columns, rows.next_state)
+                for part in (world.reward, world.termination)
+            ),
         )
     )
 
@@ -133,7 +142,9 @@ def test_labels_never_enter_the_dynamics_and_transitions_never_the_reward():
     def with_others(rows, *names):
         columns = {
             name: np.where(
-                rows.reshape(-1, *[1] * (getattr(other, name).ndim - 1)), getattr(other, name), getattr(apart, name)
+                rows.reshape(-1, *[1] * (getattr(other, name).ndim - 1)),
+                getattr(other, name),
+                getattr(apart, name),
             )
             for name in names
         }
@@ -218,7 +229,9 @@ def test_more_data_of_about_the_same_size_compile_nothing_anew(caplog):
     with caplog.at_level(logging.WARNING), jax.log_compiles():
         learn(steps(605), spec(), settings=QUICK)
     compiled = [line for line in caplog.messages if line.startswith("Compiling")]
-    assert not [line for line in compiled if "jit(stage)" not in line]  # which only moves an array to the device
+    assert not [
+        line for line in compiled if "jit(stage)" not in line
+    ]  # which only moves an array to the device
 
 
 @pytest.mark.parametrize(
@@ -237,13 +250,23 @@ def test_too_few_rows_are_refused(transitions, labels, message):
 def test_label_noise_is_in_the_reward_and_in_nothing_else():
     """As if labels had been bought so; of the same seed it is the same."""
     shifted, clean = (
-        learn(steps(), spec(), termination=known_end, settings=QUICK, label_noise=noise) for noise in (Bias(3.0), None)
+        learn(steps(), spec(), termination=known_end, settings=QUICK, label_noise=noise)
+        for noise in (Bias(3.0), None)
     )
-    (after, reward, _), (clean_after, clean_reward, _) = (answers(each.world, steps()) for each in (shifted, clean))
+    (after, reward, _), (clean_after, clean_reward, _) = (
+        answers(each.world, steps()) for each in (shifted, clean)
+    )
     np.testing.assert_array_equal(after, clean_after)
     np.testing.assert_allclose(reward, clean_reward + 3, atol=1e-3)
     once, again = (
-        learn(steps(), spec(), termination=known_end, settings=QUICK, label_noise=GaussianNoise(0.5), round=r)
+        learn(
+            steps(),
+            spec(),
+            termination=known_end,
+            settings=QUICK,
+            label_noise=GaussianNoise(0.5),
+            round=r,
+        )
         for r in (0, 0)
     )
     assert once.fits == again.fits
@@ -252,7 +275,13 @@ def test_label_noise_is_in_the_reward_and_in_nothing_else():
 
 
 def test_ten_rows_are_enough():
-    found = learn(steps().buy(10, 0, seed=0), spec(), reward=known_reward, termination=known_end, settings=QUICK)
+    found = learn(
+        steps().buy(10, 0, seed=0),
+        spec(),
+        reward=known_reward,
+        termination=known_end,
+        settings=QUICK,
+    )
     assert np.isfinite(answers(found.world, steps())[0]).all()
     assert found.fits["dynamics"].held_out == 1
     assert found.fits["dynamics"].error.high == np.inf

@@ -1,4 +1,6 @@
-"""Curvature and its bounds: closed forms, zero velocity, and the angle of the worst vector in a ball."""
+"""Curvature and its bounds: closed forms, zero velocity, and the angle of the worst vector in a
+ball.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,9 @@ from paracosm.learning import straightness
 def test_curvature_of_an_angle():
     for angle in (0.0, 0.3, 1.5, 3.1):
         later = 3 * jnp.array([np.cos(angle), np.sin(angle)])
-        assert straightness.curvature(jnp.array([2.0, 0.0]), later) == pytest.approx(1 - np.cos(angle), abs=1e-6)
+        assert straightness.curvature(jnp.array([2.0, 0.0]), later) == pytest.approx(
+            1 - np.cos(angle), abs=1e-6
+        )
 
 
 def test_zero_velocity_has_curvature_and_gradient_nothing():

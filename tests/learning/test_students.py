@@ -1,4 +1,6 @@
-"""Fast students: the gradient by hand, training against Optax on the same batches, and the shuffle."""
+"""Fast students: the gradient by hand, training against Optax on the same batches, and the
+shuffle.
+"""
 
 import functools
 
@@ -35,8 +37,14 @@ def test_the_gradient_by_hand_is_that_of_jax(head, outputs):
         student = Student(keys[0], INPUTS, 7, outputs, head)
         student = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), student)
         x, y = jax.random.normal(keys[1], (INPUTS, 40)), jax.random.normal(keys[2], (outputs, 40))
-        by_hand, by_jax = jax.jit(lambda *a: (a[0].gradient(*a[1:]), jax.grad(loss)(*a)))(student, x, y)
-        jax.tree.map(lambda ours, theirs: np.testing.assert_allclose(ours, theirs, atol=1e-14), by_hand, by_jax)
+        by_hand, by_jax = jax.jit(lambda *a: (a[0].gradient(*a[1:]), jax.grad(loss)(*a)))(
+            student, x, y
+        )
+        jax.tree.map(
+            lambda ours, theirs: np.testing.assert_allclose(ours, theirs, atol=1e-14),
+            by_hand,
+            by_jax,
+        )
 
 
 def reference(key, inputs, tasks):
@@ -55,7 +63,9 @@ def reference(key, inputs, tasks):
         order = shuffled(shuffle, ROWS)
         for begin in range(0, ROWS - BATCH + 1, BATCH):
             chosen = order[begin : begin + BATCH]
-            trained = [step(*one, chosen, task.targets) for one, task in zip(trained, tasks, strict=True)]
+            trained = [
+                step(*one, chosen, task.targets) for one, task in zip(trained, tasks, strict=True)
+            ]
     return students, [student for student, _ in trained]
 
 
@@ -63,7 +73,9 @@ def reference(key, inputs, tasks):
 def trained(number=3):
     """The first students of the problem, by the program under test."""
     inputs, tasks = problem()
-    return jax.jit(lambda: train(KEY, inputs, tasks[:number], hidden=8, epochs=EPOCHS, batch=BATCH))()
+    return jax.jit(
+        lambda: train(KEY, inputs, tasks[:number], hidden=8, epochs=EPOCHS, batch=BATCH)
+    )()
 
 
 def test_training_is_that_of_optax_on_the_same_batches():
@@ -95,10 +107,14 @@ def test_a_shuffle_has_every_row_once(rows):
 def test_a_shuffle_is_uniform_and_neighbours_part():
     """Where a row goes, and how far it then is from another one, are as by chance."""
     rows, draws = 60, 4000
-    orders = jax.jit(jax.vmap(lambda key: shuffled(key, rows)))(jax.random.split(jax.random.key(5), draws))
+    orders = jax.jit(jax.vmap(lambda key: shuffled(key, rows)))(
+        jax.random.split(jax.random.key(5), draws)
+    )
     places = np.argsort(orders, axis=1)
     for row in (0, 1, 29, 59):
         assert_frequencies(np.bincount(places[:, row], minlength=rows), np.full(rows, 1 / rows))
     for one, other in ((0, 1), (30, 31), (0, 59), (10, 40)):
         apart = (places[:, one] - places[:, other]) % rows
-        assert_frequencies(np.bincount(apart, minlength=rows)[1:], np.full(rows - 1, 1 / (rows - 1)))
+        assert_frequencies(
+            np.bincount(apart, minlength=rows)[1:], np.full(rows - 1, 1 / (rows - 1))
+        )

@@ -66,7 +66,9 @@ class FailsInReset(Faulty):
 
 
 class Interrupted(Faulty):
-    """No time limit, starts that ignore the seed, and a failure at the 15th step of each copy while a file is there."""
+    """No time limit, starts that ignore the seed, and a failure at the 15th step of each copy while
+    a file is there.
+    """
 
     observation_space = gymnasium.spaces.Box(-10, 10, (1,), np.float32)
     action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)

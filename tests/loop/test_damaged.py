@@ -1,4 +1,6 @@
-"""A fuzz of damaged files over the loaders of a run folder: one sentence that names the file, never another error."""
+"""A fuzz of damaged files over the loaders of a run folder: one sentence that names the file, never
+another error.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,10 @@ LOADERS: dict[str, Callable[[Path], Any]] = {
     "data/evaluation.npz": lambda out: paracosm.load(out).episodes,
     "events.jsonl": lambda out: RunDirectory(out).seconds(),
 }
-CHECKED = (".npz", ".eqx")  # these and what stands beside .eqx have checksums: no change may go unnoticed
+CHECKED = (
+    ".npz",
+    ".eqx",
+)  # these and what stands beside .eqx have checksums: no change may go unnoticed
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +98,9 @@ def other_entries(content: bytes, draw: random.Random) -> bytes:
     """A zip file with something that is no array in it."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr(draw.choice(["state.npy", "state", "alive.npy", "../x.npy"]), draw.randbytes(50))
+        archive.writestr(
+            draw.choice(["state.npy", "state", "alive.npy", "../x.npy"]), draw.randbytes(50)
+        )
     return stream.getvalue()
 
 
@@ -109,7 +116,9 @@ def arrays(content: bytes, draw: random.Random) -> bytes:
     with np.load(io.BytesIO(content)) as file:
         columns = dict(file)
     name = draw.choice(sorted(columns))
-    change = draw.choice([_transposed, _short, _as_text, _complex, _flat, _not_a_number, _missing, _empty])
+    change = draw.choice(
+        [_transposed, _short, _as_text, _complex, _flat, _not_a_number, _missing, _empty]
+    )
     columns[name] = change(columns[name])
     stream = io.BytesIO()
     np.savez(stream, **{key: value for key, value in columns.items() if value is not None})
@@ -148,7 +157,23 @@ def _empty(values: np.ndarray) -> np.ndarray:
     return values[:0]
 
 
-ODD_VALUES = (None, [], [1], {}, {"a": 1}, "text", "", True, -1, 3.5, 10**400, 1e308, "nan", "\ud800", [[[[]]]])
+ODD_VALUES = (
+    None,
+    [],
+    [1],
+    {},
+    {"a": 1},
+    "text",
+    "",
+    True,
+    -1,
+    3.5,
+    10**400,
+    1e308,
+    "nan",
+    "\ud800",
+    [[[[]]]],
+)
 
 
 def odd_value(content: bytes, draw: random.Random) -> bytes:
@@ -184,13 +209,29 @@ def no_object(content: bytes, draw: random.Random) -> bytes:
 
 def _places(tree: Any) -> list[tuple[Any, Any]]:
     """Every holder and key of a JSON tree, at most 30 entries of a list."""
-    keys = list(tree) if isinstance(tree, dict) else range(min(len(tree), 30)) if isinstance(tree, list) else ()
+    keys = (
+        list(tree)
+        if isinstance(tree, dict)
+        else range(min(len(tree), 30))
+        if isinstance(tree, list)
+        else ()
+    )
     return [place for key in keys for place in ((tree, key), *_places(tree[key]))]
 
 
 BYTES = (truncated, flipped, junk, zeroed, doubled)
 KINDS = {
-    ".json": (*BYTES, odd_value, odd_value, odd_value, lost_key, lost_key, constant, deep, no_object),
+    ".json": (
+        *BYTES,
+        odd_value,
+        odd_value,
+        odd_value,
+        lost_key,
+        lost_key,
+        constant,
+        deep,
+        no_object,
+    ),
     ".npz": (*BYTES, array_file, pickled, other_entries, encrypted, arrays, arrays, arrays),
     ".eqx": (*BYTES, array_file),
     ".jsonl": (truncated, flipped, junk, zeroed, deep, no_object),
@@ -201,7 +242,8 @@ def same(before: Any, after: Any) -> bool:
     """Whether two loaded things hold the same arrays."""
     pairs = zip(*(jax.tree.leaves(vars(thing)) for thing in (before, after)), strict=True)
     return all(
-        np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray | jax.Array) else True for a, b in pairs
+        np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray | jax.Array) else True
+        for a, b in pairs
     )
 
 
@@ -211,7 +253,9 @@ def damage(run: Path, case: int) -> None:
     file, loader = run / name, LOADERS[name]
     content = file.read_bytes()
     change = draw.choice(KINDS[file.suffix])
-    before = loader(run) if file.suffix in CHECKED or name.startswith(("models", "policy")) else None
+    before = (
+        loader(run) if file.suffix in CHECKED or name.startswith(("models", "policy")) else None
+    )
     file.write_bytes(change(content, draw))
     try:
         after = loader(run)
@@ -249,7 +293,9 @@ SURE = {
 }
 
 
-@pytest.mark.parametrize(("name", "change"), [(name, change) for name, changes in SURE.items() for change in changes])
+@pytest.mark.parametrize(
+    ("name", "change"), [(name, change) for name, changes in SURE.items() for change in changes]
+)
 def test_what_is_surely_damaged_is_refused(run, name, change):
     content, file = (run / name).read_bytes(), run / name
     file.write_bytes(change(content, random.Random(1)))
@@ -287,7 +333,9 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
 
 def test_an_array_that_claims_to_be_huge_is_refused(tmp_path):
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (10**13,)})
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "<f8", "fortran_order": False, "shape": (10**13,)}
+    )
     with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
         archive.writestr("state.npy", stream.getvalue())
     with pytest.raises(BadData, match=r"huge\.npz is not an npz file"):
@@ -312,8 +360,8 @@ def test_results_whose_parts_do_not_fit_together_are_one_sentence(run, tmp_path,
 WRONG_CALLS = r"""
 import paracosm
 for wrong in (5, None, b"x", ["x"], "", "a\0b", 2.5, {}, "x" * 300, "\ud800"):
-    calls = [lambda: paracosm.load(wrong), lambda: paracosm.compare(wrong, "x"), lambda: paracosm.report(wrong)]
-    calls += [lambda: paracosm.report(wrong, "page.html")]
+    calls = [lambda: paracosm.load(wrong), lambda: paracosm.compare(wrong, "x")]
+    calls += [lambda: paracosm.report(wrong), lambda: paracosm.report(wrong, "page.html")]
     calls += [lambda: paracosm.run("Pendulum-v1", out=wrong)] * (wrong is not None)
     for number, call in enumerate(calls):
         try:
@@ -326,7 +374,11 @@ for wrong in (5, None, b"x", ["x"], "", "a\0b", 2.5, {}, "x" * 300, "\ud800"):
 def test_wrong_arguments_of_files_are_one_sentence(tmp_path):
     """In a process of its own: the checks of annotations in this one would answer first."""
     done = subprocess.run(
-        [sys.executable, "-c", WRONG_CALLS], cwd=tmp_path, text=True, capture_output=True, check=False
+        [sys.executable, "-c", WRONG_CALLS],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     sentences = done.stdout.splitlines()

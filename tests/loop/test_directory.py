@@ -1,4 +1,6 @@
-"""The run directory: only ours is touched, by one writer; what is refused blocks nothing; a full disk costs nothing."""
+"""The run directory: only ours is touched, by one writer; what is refused blocks nothing; a full
+disk costs nothing.
+"""
 
 from __future__ import annotations
 
@@ -87,13 +89,17 @@ def test_links_are_removed_and_what_they_lead_to_stays(tmp_path):
     assert not (tmp_path / "run/result.json").is_symlink()
 
 
-@pytest.mark.parametrize("config", ["{}", '{"format": "another program 1"}', "[]", '{"format": 1}', "{", "", "null"])
+@pytest.mark.parametrize(
+    "config", ["{}", '{"format": "another program 1"}', "[]", '{"format": 1}', "{", "", "null"]
+)
 @pytest.mark.parametrize("option", ["resume", "force", None])
 def test_a_config_of_another_program_is_no_mark(tmp_path, config, option):
     fill(tmp_path, ["data/x.npz", "w.eqx"])
     (tmp_path / "config.json").write_text(config)
     before = {name: (tmp_path / name).read_bytes() for name in names(tmp_path)}
-    with pytest.raises(checks.BadArgument, match=r"holds no run; its config\.json is damaged or not a run's"):
+    with pytest.raises(
+        checks.BadArgument, match=r"holds no run; its config\.json is damaged or not a run's"
+    ):
         begun(tmp_path, **({option: True} if option else {}))
     assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
 
@@ -108,7 +114,9 @@ def test_a_run_carries_its_mark(tmp_path):
 def test_a_second_writer_is_refused_with_the_first_ones_process(tmp_path):
     with begun(tmp_path / "run"):
         for options in ({}, {"force": True}, {"resume": True}):
-            with pytest.raises(checks.BadArgument, match=rf"by another run \(process {os.getpid()}\)"):
+            with pytest.raises(
+                checks.BadArgument, match=rf"by another run \(process {os.getpid()}\)"
+            ):
                 begun(tmp_path / "run", **options)
     with pytest.raises(checks.BadArgument, match="already holds a run"):
         begun(tmp_path / "run")
@@ -127,7 +135,9 @@ time.sleep(600)
 
 
 def test_a_killed_writer_holds_no_lock(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "run"], stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / "run"], stdout=subprocess.PIPE
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(checks.BadArgument, match=rf"process {holder.pid}\)"):

@@ -1,4 +1,6 @@
-"""What a finished run knows that a plan needs: measured once, kept, and the routes to the weights told apart."""
+"""What a finished run knows that a plan needs: measured once, kept, and the routes to the weights
+told apart.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,15 @@ def found(run):
 
 def test_curves_are_of_the_policys_states_with_those_of_the_collected_ones_beside(found):
     for part, most in (("dynamics", 176), ("reward", 168)):
-        for curve, states in ((found.curves[part], "visited by the policy"), (found.collected[part], "held out")):
+        for curve, states in (
+            (found.curves[part], "visited by the policy"),
+            (found.collected[part], "held out"),
+        ):
             assert (curve.part, curve.states) == (part, states)
             largest = max(anchor.samples for anchor in curve.anchors)
-            assert largest == pytest.approx(most, rel=0.15)  # whole stretches are held out, about a fifth of the rows
+            assert largest == pytest.approx(
+                most, rel=0.15
+            )  # whole stretches are held out, about a fifth of the rows
     assert found.owned == {"dynamics": 220, "reward": 210}
     assert (found.cost_dynamics, found.cost_reward) == (1.0, 3.0)
 
@@ -50,16 +57,22 @@ def test_every_route_can_go_first_and_none_is_lost(run, found):
     assert [each.origin.split(":")[0] for each in routes] == ["global", *origins]
     horizon = paracosm.load(run).episodes.alive.shape[1]
     assert routes[0].reward == pytest.approx((1 - 0.5**horizon) / 0.5)
-    assert routes[0].dynamics > routes[2].dynamics  # a bound is above what no direction of error exceeds
+    assert (
+        routes[0].dynamics > routes[2].dynamics
+    )  # a bound is above what no direction of error exceeds
 
 
 def test_it_is_measured_once(run, found, monkeypatch):
-    monkeypatch.setattr(measuring, "learning_curve", lambda *arguments, **options: pytest.fail("measured again"))
+    monkeypatch.setattr(
+        measuring, "learning_curve", lambda *arguments, **options: pytest.fail("measured again")
+    )
     assert measured(run) == found
 
 
 def test_fitted_weights_are_terms_over_errors(run, found):
-    """Of a reward that misses by a constant everywhere, the term is that constant's discounted sum."""
+    """Of a reward that misses by a constant everywhere, the term is that constant's
+    discounted sum.
+    """
     loaded = paracosm.load(run)
     world, horizon = loaded.world, loaded.episodes.alive.shape[1]
 
@@ -92,6 +105,8 @@ def test_a_part_that_was_not_learned_is_refused(run, tmp_path):
 def test_a_damaged_record_is_one_sentence(run, found):
     file = run / measuring.FILE
     file.write_text(json.dumps({**dataclasses.asdict(found), "weights": 1, "more": 2}, default=str))
-    with pytest.raises(checks.BadData, match=r"measured\.json is damaged or .* the fields of a Measurements are"):
+    with pytest.raises(
+        checks.BadData, match=r"measured\.json is damaged or .* the fields of a Measurements are"
+    ):
         measured(run)
     file.write_text(found.to_json())

@@ -48,7 +48,9 @@ def test_same_seed_gives_the_same_numbers_twice(finished, tmp_path):
 
 
 def test_another_seed_gives_other_numbers(finished, tmp_path):
-    assert small_run(tmp_path / "other", seed=1).diagnosis.gap.real != finished[1].diagnosis.gap.real
+    assert (
+        small_run(tmp_path / "other", seed=1).diagnosis.gap.real != finished[1].diagnosis.gap.real
+    )
 
 
 @pytest.mark.parametrize("stage", ["collect", "learn", "imagine", "evaluate", "audit"])
@@ -153,7 +155,10 @@ def test_a_loaded_run_is_audited_again_with_bounds_besides(finished):
     out, result = finished
     again = audit_run(paracosm.load(out))
     assert again.certificates
-    assert dataclasses.replace(again, lipschitz={}, contraction=None, certificates=()) == result.diagnosis
+    assert (
+        dataclasses.replace(again, lipschitz={}, contraction=None, certificates=())
+        == result.diagnosis
+    )
 
 
 def test_a_discrete_policy_answers_with_an_action_of_the_environment(cart):
@@ -168,7 +173,9 @@ def test_stored_models_come_back_bit_for_bit(finished, cart, tmp_path):
         imagined = store.load_imagined(out / "models/policy-0", learned.world)
         store.save_world(tmp_path / "world-0", learned)
         store.save_imagined(
-            tmp_path / "policy-0", imagined, store.header(store.ImaginedHeader, out / "models/policy-0").worst_reward
+            tmp_path / "policy-0",
+            imagined,
+            store.header(store.ImaginedHeader, out / "models/policy-0").worst_reward,
         )
         for name in ("world-0.eqx", "world-0.json", "policy-0.eqx", "policy-0.json"):
             assert (tmp_path / name).read_bytes() == (out / "models" / name).read_bytes()
@@ -208,15 +215,22 @@ def test_rounds_resume_too(tmp_path):
 def test_owned_data_take_no_real_steps_but_the_evaluation(finished, tmp_path):
     datasets.save(paracosm.load(finished[0]).data, tmp_path / "owned.npz")
     result = small_run(tmp_path / "run", transitions=None, data=str(tmp_path / "owned.npz"))
-    told = {"reference": None, "verdict": ""}  # of owned data it is the recorded policy's return that is known
-    ours, bought = (dataclasses.replace(each.diagnosis, **told) for each in (numbers(result), finished[1]))
+    told = {
+        "reference": None,
+        "verdict": "",
+    }  # of owned data it is the recorded policy's return that is known
+    ours, bought = (
+        dataclasses.replace(each.diagnosis, **told) for each in (numbers(result), finished[1])
+    )
     assert ours == bought
     assert result.diagnosis.reference.policy == RECORDED
 
 
 def test_owned_data_can_be_used_in_part(finished, tmp_path):
     datasets.save(paracosm.load(finished[0]).data, tmp_path / "owned.h5")
-    result = small_run(tmp_path / "run", transitions=None, reward_labels=50, data=str(tmp_path / "owned.h5"))
+    result = small_run(
+        tmp_path / "run", transitions=None, reward_labels=50, data=str(tmp_path / "owned.h5")
+    )
     assert (result.purchases.transitions, result.purchases.reward_labels) == (200, 50)
 
 
@@ -240,12 +254,17 @@ def interrupted(tmp_path, monkeypatch):
     """A run whose environment failed, and can be used again."""
     plug, out, env = tmp_path / "unplugged", tmp_path / "run", f"{SMALL}:Interrupted"
     monkeypatch.setenv("FAILING_WHILE", str(plug))
-    with pytest.raises(checks.BadArgument, match=r"Interrupted has no time limit; give --horizon N"):
+    with pytest.raises(
+        checks.BadArgument, match=r"Interrupted has no time limit; give --horizon N"
+    ):
         small_run(out, env)
     assert not out.exists()
     plug.touch()
     failure = r"raised OSError: the arm is unplugged \(small\.py:\d+\) at step \d+ of episode \d+"
-    kept = r"the 112 steps before it are kept in .*partial\.npz, and the same command with --resume goes on"
+    kept = (
+        r"the 112 steps before it are kept in .*partial\.npz, and the same command with --resume"
+        r" goes on"
+    )
     with pytest.raises(checks.BadData, match=f"{failure}; {kept}") as error:
         small_run(out, env, horizon=20)
     assert "\n" not in str(error.value)
@@ -309,9 +328,14 @@ def test_owned_data_that_the_environment_could_not_have_given_are_refused(finish
     glued = {"time": time, "episode": 0 * time, "truncated": never, "terminated": never}
     glued["next_state"] = np.append(data.state[1:], data.next_state[-1:], axis=0)
     cases = {
-        r"owned\.npz: action is \[3\.\] in row 7; at least \[-2\.\] and at most \[2\.\]": {"action": action},
-        "action holds whole numbers; Pendulum-v1 takes vectors": {"action": np.zeros(data.real_steps, np.int32)},
-        r"episode 0 has 400 steps and goes on at row 200, and Pendulum-v1 ends its episodes at 200; several": glued,
+        r"owned\.npz: action is \[3\.\] in row 7; at least \[-2\.\] and at most \[2\.\]": {
+            "action": action
+        },
+        "action holds whole numbers; Pendulum-v1 takes vectors": {
+            "action": np.zeros(data.real_steps, np.int32)
+        },
+        r"episode 0 has 400 steps and goes on at row 200, and Pendulum-v1 ends its episodes at"
+        r" 200; several": glued,
     }
     for sentence, changes in cases.items():
         rows = dataclasses.replace(data, **changes)
@@ -414,7 +438,9 @@ def test_data_inside_the_run_directory_are_refused_and_stay(finished, tmp_path):
     ],
 )
 @pytest.mark.parametrize("part", ["reward", "termination"])
-def test_a_known_part_that_cannot_be_used_is_refused_before_anything_is_made(tmp_path, part, name, why):
+def test_a_known_part_that_cannot_be_used_is_refused_before_anything_is_made(
+    tmp_path, part, name, why
+):
     with pytest.raises(checks.ParacosmError, match=why) as refusal:
         small_run(tmp_path / "run", **{part: f"{SMALL}:{name}"})
     assert "\n" not in str(refusal.value)
@@ -440,7 +466,9 @@ def test_a_run_that_is_written_is_refused_to_a_second_one(finished, tmp_path):
 
 @pytest.mark.parametrize("fails", ["result.json", "report.html", "policy.json", "audit.json"])
 def test_a_full_disk_costs_no_result(finished, tmp_path, monkeypatch, fails):
-    """The stages are loaded, what is `fails` cannot be written: the result comes with the refusal."""
+    """The stages are loaded, what is `fails` cannot be written: the result comes with the
+    refusal.
+    """
     out = shutil.copytree(finished[0], tmp_path / "run")
     (out / fails).unlink()
     if fails == "audit.json":
@@ -454,7 +482,9 @@ def test_a_full_disk_costs_no_result(finished, tmp_path, monkeypatch, fails):
         return replaced(path, target)
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(Unwritten, match=rf"{fails} cannot be written: No space left on device\.") as refusal:
+    with pytest.raises(
+        Unwritten, match=rf"{fails} cannot be written: No space left on device\."
+    ) as refusal:
         small_run(out, resume=True)
     assert re.search(r" but (1 such failure|[2-9] such failures) left ", str(refusal.value))
     assert numbers(refusal.value.result) == numbers(finished[1])

@@ -1,4 +1,6 @@
-"""A budget spent round by round: every step and label paid for, the plan followed, a refusal survived."""
+"""A budget spent round by round: every step and label paid for, the plan followed, a refusal
+survived.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,10 @@ def test_the_budget_is_spent_and_never_exceeded(spent):
     assert 3000 - 3 <= bought.spent <= 3000
     pilot, planned, following = spent[1].decisions
     assert (pilot.transitions, pilot.labels) == (200, 200)
-    assert (bought.transitions, bought.reward_labels) == (200 + planned.transitions, 200 + planned.labels)
+    assert (bought.transitions, bought.reward_labels) == (
+        200 + planned.transitions,
+        200 + planned.labels,
+    )
     assert (following.round, following.transitions, following.labels) == (2, 0, 0)
 
 
@@ -56,7 +61,9 @@ def test_a_run_stopped_while_planning_resumes_to_the_same_result(spent, tmp_path
 
 
 def curve(part, errors):
-    anchors = [Anchor(100 * 2**i, error, seed) for i, error in enumerate(errors) for seed in range(3)]
+    anchors = [
+        Anchor(100 * 2**i, error, seed) for i, error in enumerate(errors) for seed in range(3)
+    ]
     noisy = [dataclasses.replace(a, error=a.error * (1 + 0.02 * (a.seed - 1))) for a in anchors]
     return Curve(part, tuple(noisy), "rms", "held out")
 
@@ -67,13 +74,20 @@ WEIGHTS = (Weights(1.0, 1.0, "rms", 0.95, 10, "realised"),)
 def owned(rows):
     """So many joint samples of nothing."""
     zeros, ones, numbers = np.zeros((rows, 1)), np.ones(rows, bool), np.arange(rows)
-    return Dataset(zeros, zeros, zeros, np.zeros(rows), ~ones, ~ones, numbers, 0 * numbers, ones, ones)
+    return Dataset(
+        zeros, zeros, zeros, np.zeros(rows), ~ones, ~ones, numbers, 0 * numbers, ones, ones
+    )
 
 
 def test_each_round_buys_its_share_of_the_plan_and_the_last_one_all():
-    curves = {"dynamics": curve("dynamics", [1, 0.7, 0.5, 0.35]), "reward": curve("reward", [1, 0.8, 0.64, 0.51])}
+    curves = {
+        "dynamics": curve("dynamics", [1, 0.7, 0.5, 0.35]),
+        "reward": curve("reward", [1, 0.8, 0.64, 0.51]),
+    }
     purse = Purse(10_000.0, 1.0, 1.0, 4)
-    first, last = (purse.decide(number, owned(1000), lambda: (curves, WEIGHTS), 0) for number in (1, 3))
+    first, last = (
+        purse.decide(number, owned(1000), lambda: (curves, WEIGHTS), 0) for number in (1, 3)
+    )
     assert first.plan == last.plan
     assert (last.transitions, last.labels) == (last.plan.dynamics, last.plan.reward)
     assert first.transitions == pytest.approx(last.transitions / 3, abs=1)
@@ -81,7 +95,10 @@ def test_each_round_buys_its_share_of_the_plan_and_the_last_one_all():
 
 
 def test_a_curve_that_supports_no_plan_means_equal_money():
-    curves = {"dynamics": curve("dynamics", [0.3, 0.5, 0.8, 1.3]), "reward": curve("reward", [1, 0.8, 0.64, 0.51])}
+    curves = {
+        "dynamics": curve("dynamics", [0.3, 0.5, 0.8, 1.3]),
+        "reward": curve("reward", [1, 0.8, 0.64, 0.51]),
+    }
     found = Purse(10_000.0, 1.0, 4.0, 2).decide(1, owned(1000), lambda: (curves, WEIGHTS), 0)
     assert found.plan is None
     assert "as much money on each part, since" in found.why
@@ -90,7 +107,9 @@ def test_a_curve_that_supports_no_plan_means_equal_money():
 
 def test_what_cannot_be_measured_means_equal_money_and_loses_nothing():
     def known():
-        raise checks.BadData("the fit of the reward on 10 samples diverged; its data must be finite.")
+        raise checks.BadData(
+            "the fit of the reward on 10 samples diverged; its data must be finite."
+        )
 
     purse = Purse(10_000.0, 1.0, 4.0, 2)
     found = purse.decide(1, owned(1000), known, 0)

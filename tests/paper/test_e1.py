@@ -15,7 +15,9 @@ ORDERED = ("global", "split", "closed_loop", "mean_error", "trajectory", "value"
 @pytest.mark.parametrize("kind", ["synthetic", "lqg"])
 def test_every_rung_bounds_the_gap_in_order(kind):
     if kind == "lqg":
-        found = e1_systems.quadratic_rungs(0, 40, norms=e1.THEORY, discount=0.8, factor=1.0, state_size=4)
+        found = e1_systems.quadratic_rungs(
+            0, 40, norms=e1.THEORY, discount=0.8, factor=1.0, state_size=4
+        )
         assert np.median(found["trajectory"] / found["gap"]) < 4
         assert np.median(found["value"] / found["gap"]) < 2.5
     else:
@@ -34,7 +36,9 @@ def read(**changed):
             one |= {"infinite": -1.0, "growth": 1.15}
         return {name: [value] * n for name, value in one.items()}
 
-    answers = [Answer(each.function, each.arguments, result(each.arguments)) for each in e1.cells("quick")]
+    answers = [
+        Answer(each.function, each.arguments, result(each.arguments)) for each in e1.cells("quick")
+    ]
     return e1.read(answers)
 
 
@@ -74,13 +78,19 @@ def test_words_follow_the_numbers():
 
 def test_the_cells_are_the_papers_number_of_systems():
     def count(group):
-        return sum(cell.arguments["systems"] for cell in e1.cells("full") if cell.arguments["group"] == group)
+        return sum(
+            cell.arguments["systems"]
+            for cell in e1.cells("full")
+            if cell.arguments["group"] == group
+        )
 
     assert (count("synthetic"), count("lqg")) == (150, 375)
 
 
 def test_one_small_system_of_each_kind_keeps_every_bound():
-    found = e1.lqg(group="x", norms=[0.8, 0.3, 0.6], discount=0.9, factor=0.3, state_size=4, systems=2, seed=1)
+    found = e1.lqg(
+        group="x", norms=[0.8, 0.3, 0.6], discount=0.9, factor=0.3, state_size=4, systems=2, seed=1
+    )
     assert found["infinite"] == [-1, -1]
     assert np.allclose(found["growth"], 0.9 * 0.8 * 1.6)
     for rung in list(e1.RUNGS)[1:]:

@@ -25,7 +25,11 @@ def _gather(rows):
         policy = Explorer(Uniform(mdp.spec.action), varied.normal_actions)
         seen = e2_worlds.transitions(mdp, policy, jax.random.key(1), rows)
         tasks = {name: e2_worlds.targets(name, mdp, seen).targets for name in e2_worlds.TASKS}
-        return [mdp.dynamics.first, mdp.dynamics.second, mdp.reward.first, mdp.reward.second], seen, tasks
+        return (
+            [mdp.dynamics.first, mdp.dynamics.second, mdp.reward.first, mdp.reward.second],
+            seen,
+            tasks,
+        )
 
     return jax.jit(gather)
 
@@ -33,7 +37,8 @@ def _gather(rows):
 def gathered(scaled=False, starts=1.0, normal=False, rows=900):
     """Weights, rows and what students are taught, as NumPy arrays."""
     return jax.tree.map(
-        np.asarray, _gather(rows)(Varied(jnp.asarray(scaled), jnp.asarray(starts), jnp.asarray(normal)))
+        np.asarray,
+        _gather(rows)(Varied(jnp.asarray(scaled), jnp.asarray(starts), jnp.asarray(normal))),
     )
 
 
@@ -88,17 +93,33 @@ def test_the_longest_cells_come_first_and_all_sizes_are_there():
 
 def made(**powers):
     """Answers as if errors were powers of the samples; `powers` by task, with `_` for a blank."""
-    powers = {"dynamics": SLOW, "reward": FAST, **{name.replace("_", " "): p for name, p in powers.items()}}
+    powers = {
+        "dynamics": SLOW,
+        "reward": FAST,
+        **{name.replace("_", " "): p for name, p in powers.items()},
+    }
     answers = []
     for cell in e2.cells("quick"):
         given = cell.arguments
         rng = np.random.default_rng(given["seed"])
-        level = np.exp(0.1 * rng.normal() + 0.01 * rng.normal(size=len(given["tasks"])) * given["samples"] / 1e4)
+        level = np.exp(
+            0.1 * rng.normal()
+            + 0.01 * rng.normal(size=len(given["tasks"])) * given["samples"] / 1e4
+        )
         scaled = given.get("weights") == "scaled"
         power = [powers.get("scaled", FAST) if scaled else powers[task] for task in given["tasks"]]
-        error = {task: 90 * e * given["samples"] ** -p for task, p, e in zip(given["tasks"], power, level, strict=True)}
+        error = {
+            task: 90 * e * given["samples"] ** -p
+            for task, p, e in zip(given["tasks"], power, level, strict=True)
+        }
         result = {"error": error, "error on its data": error, "variance": dict.fromkeys(error, 1.0)}
-        answers.append(Answer(cell.function, given, {**result, "saturated": {"share": 0.89 + 0.001 * given["seed"]}}))
+        answers.append(
+            Answer(
+                cell.function,
+                given,
+                {**result, "saturated": {"share": 0.89 + 0.001 * given["seed"]}},
+            )
+        )
     return answers
 
 
@@ -143,12 +164,16 @@ def estimate(low, high):
 )
 def test_the_answer_follows_the_intervals(unsaturated, one_output, sentence):
     weak = estimate(0.1, 0.3)
-    found = e2.cause(estimate(*unsaturated), estimate(0.55, 0.7), estimate(*one_output), weak, tanh_error=0.3)
+    found = e2.cause(
+        estimate(*unsaturated), estimate(0.55, 0.7), estimate(*one_output), weak, tanh_error=0.3
+    )
     assert sentence in found
     assert "saturation, not" not in found
 
 
-@pytest.mark.parametrize(("left", "much"), [(0.26, "has 26% of the error"), (0.8, "the smaller part of that error")])
+@pytest.mark.parametrize(
+    ("left", "much"), [(0.26, "has 26% of the error"), (0.8, "the smaller part of that error")]
+)
 def test_what_of_the_tanh_is_said_is_what_a_tanh_student_showed(left, much):
     """Saturation alone is in no row of the ablation."""
     strong, weak = estimate(0.8, 1.1), estimate(0.1, 0.3)
@@ -159,7 +184,11 @@ def test_what_of_the_tanh_is_said_is_what_a_tanh_student_showed(left, much):
 
 
 def test_verdicts_flip_with_the_curves():
-    found = e2.read(made(dynamics=0.5, reward=0.6, **{name.replace(" ", "_"): p for name, p in SATURATED.items()}))
+    found = e2.read(
+        made(
+            dynamics=0.5, reward=0.6, **{name.replace(" ", "_"): p for name, p in SATURATED.items()}
+        )
+    )
     by = {claim.id: claim for claim in found.claims}
     assert by["ratio_of_exponents"].verdict == "cannot be compared"
     for name in ("exponent_dynamics", "exponent_reward"):
@@ -167,7 +196,12 @@ def test_verdicts_flip_with_the_curves():
         assert by[name].low <= by[name].ours <= by[name].high
     assert by["ratio_of_exponents"].ours == pytest.approx(1.2, abs=0.05)
     assert by["misfit_reward"].ours == pytest.approx(1)
-    assert {"r2_dynamics", "r2_reward", "reward_curve_at_2000", "exponent_dynamics_norm_posterior"} <= set(by)
+    assert {
+        "r2_dynamics",
+        "r2_reward",
+        "reward_curve_at_2000",
+        "exponent_dynamics_norm_posterior",
+    } <= set(by)
     assert len(found.choices) == 7
     assert len(found.charts) == 2
     assert len(found.tables[0].rows) == 2 + len(ABLATION) + 2
@@ -178,7 +212,9 @@ def test_a_curve_that_the_library_refuses_is_told():
     answers = made(**{name.replace(" ", "_"): power for name, power in SATURATED.items()})
     for answer in answers:
         steeper = np.exp(-1.5 * np.log(answer.arguments["samples"] / 2000) ** 2)
-        answer.result["error"] = {task: error * steeper for task, error in answer.result["error"].items()}
+        answer.result["error"] = {
+            task: error * steeper for task, error in answer.result["error"].items()
+        }
     found = e2.read(answers)
     assert "bends against the law" in found.tables[2].rows[0][1]
     assert "exponent_dynamics_norm_posterior" not in {claim.id for claim in found.claims}
@@ -188,8 +224,14 @@ def test_a_curve_that_the_library_refuses_is_told():
 def test_un_saturating_makes_dynamics_as_fast_as_rewards():
     """At 2,000 and 10,000 samples of 2 teachers."""
     asked = [cell for cell in e2.cells("quick") if cell.arguments["samples"] in (2_000, 10_000)]
-    asked = [cell for cell in asked if cell.arguments["seed"] < 2 and not set(VARIANTS) & set(cell.arguments)]
-    found = measured([Answer(cell.function, cell.arguments, e2.trained(**cell.arguments)) for cell in asked]).ablation
+    asked = [
+        cell
+        for cell in asked
+        if cell.arguments["seed"] < 2 and not set(VARIANTS) & set(cell.arguments)
+    ]
+    found = measured(
+        [Answer(cell.function, cell.arguments, e2.trained(**cell.arguments)) for cell in asked]
+    ).ablation
     powers = {name: e2.exponent(curve).mean for name, curve in found.items()}
     assert max(powers["dynamics"], powers["one component"]) < 0.5
     assert min(powers["reward"], powers["before tanh"], powers["scaled weights: dynamics"]) > 0.65

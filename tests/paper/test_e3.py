@@ -1,4 +1,6 @@
-"""E3: best ratios and both predictions where they are known, and what the findings say of made-up answers."""
+"""E3: best ratios and both predictions where they are known, and what the findings say of made-up
+answers.
+"""
 
 import jax
 import numpy as np
@@ -12,8 +14,12 @@ SEED = 5
 
 
 def returns_by_hand(cases, system, by):
-    """Mean discounted return of a linear system pushed by `by` times its direction, one step after the other."""
-    one = jax.tree.map(lambda leaf: np.asarray(leaf[system]) if hasattr(leaf, "shape") else leaf, cases)
+    """Mean discounted return of a linear system pushed by `by` times its direction, one step after
+    the other.
+    """
+    one = jax.tree.map(
+        lambda leaf: np.asarray(leaf[system]) if hasattr(leaf, "shape") else leaf, cases
+    )
     f, r, K = one.mdp.dynamics, one.mdp.reward, one.policy.function.K
     state, total = one.start[0], 0.0
     for time in range(one.mdp.spec.horizon):
@@ -30,13 +36,17 @@ def test_returns_are_those_of_the_loop_and_move_by_the_sensitivity_times_the_err
         returned, missed = e3_worlds.respond(cases, by)
         slopes = e3_worlds.sensitivities(cases, 0.0)
     np.testing.assert_allclose(returned[2, 1, 0], returns_by_hand(cases, 2, 0.3), rtol=1e-10)
-    np.testing.assert_allclose(returned[:, 1:, 0] - returned[:, :1, 0], slopes[0] * by[:, 1:], rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(
+        returned[:, 1:, 0] - returned[:, :1, 0], slopes[0] * by[:, 1:], rtol=1e-8, atol=1e-12
+    )
     np.testing.assert_allclose(np.abs(missed), (1 - 0.9**100) / (1 - 0.9), rtol=1e-12)
     np.testing.assert_allclose(slopes[1], missed[:, 0], rtol=1e-12)
 
 
 def test_on_linear_systems_the_search_ends_where_theorem_1_says():
-    found = {name: np.asarray(values) for name, values in e3_cells.ratios("linear", 6, SEED).items()}
+    found = {
+        name: np.asarray(values) for name, values in e3_cells.ratios("linear", 6, SEED).items()
+    }
     np.testing.assert_allclose(found["best"], found["realised"], atol=1e-5)
     assert np.abs(found["regret_realised"]).max() < 1e-9
     assert (found["regret_global"] > 1e-4).all()
@@ -48,16 +58,25 @@ def test_where_lemma_1_is_an_equality_global_constants_are_the_sensitivities():
         cases = e3_worlds.cases("scalar", 6, SEED, directions=16)
         slopes = np.abs(e3_worlds.sensitivities(cases, 0.0))
         constants = e3_worlds.global_weights(cases, 1.0)
-    np.testing.assert_allclose(slopes, np.broadcast_to(np.asarray(constants).T[..., None], slopes.shape), rtol=2e-3)
+    np.testing.assert_allclose(
+        slopes, np.broadcast_to(np.asarray(constants).T[..., None], slopes.shape), rtol=2e-3
+    )
     assert np.asarray(constants)[:, 0].std() > 0.1
 
 
 def test_of_the_root_mean_square_the_best_ratio_is_theorem_1s_in_squares():
-    """By Theorem 1 itself ℓ is `log(κ) / ((1 + α)(1 + 2α))`, κ the weights' ratio: both have closed forms."""
-    found = {name: np.asarray(values) for name, values in e3_cells.ratios("scalar", 6, SEED, criterion="rms").items()}
+    """By Theorem 1 itself ℓ is `log(κ) / ((1 + α)(1 + 2α))`, κ the weights' ratio: both have closed
+    forms.
+    """
+    found = {
+        name: np.asarray(values)
+        for name, values in e3_cells.ratios("scalar", 6, SEED, criterion="rms").items()
+    }
     np.testing.assert_allclose(found["best"], found["squares"], atol=1e-5)
     weights = np.exp(1.5 * found["realised"])
-    np.testing.assert_allclose(found["best"] - found["realised"], np.log(weights) / (1.5 * 2), atol=1e-5)
+    np.testing.assert_allclose(
+        found["best"] - found["realised"], np.log(weights) / (1.5 * 2), atol=1e-5
+    )
 
 
 def test_the_search_finds_a_least_value_that_lies_between_its_points_or_at_an_end():
@@ -79,7 +98,9 @@ def test_a_pass_is_timed_beside_a_rollout():
 
 
 def answers(realised=0.1, constants=3.0, systems=12, linear=1e-9, of=None):
-    """Answers in which every ℓ of a group has the same size; `of` gives that of a group under a change, or several."""
+    """Answers in which every ℓ of a group has the same size; `of` gives that of a group under a
+    change, or several.
+    """
     offsets = np.tile([1.0, -1.0], systems // 2)
     best = np.linspace(-2, 0, systems)
 
@@ -92,13 +113,22 @@ def answers(realised=0.1, constants=3.0, systems=12, linear=1e-9, of=None):
             "global": best + far + (0.01 if far else 0.0) * offsets,
             "squares": best,
         }
-        arrays |= {f"regret_{name}": np.full(systems, 0.01) for name in ("realised", "global", "squares")}
-        return {name: values.tolist() for name, values in (arrays | {"error": np.full(systems, 0.02)}).items()}
+        arrays |= {
+            f"regret_{name}": np.full(systems, 0.01) for name in ("realised", "global", "squares")
+        }
+        return {
+            name: values.tolist()
+            for name, values in (arrays | {"error": np.full(systems, 0.02)}).items()
+        }
 
     def answer(cell):
         kind, given = cell.function.split(":")[1], cell.arguments
         if kind == "under":
-            return Answer(cell.function, given, {name: result(given["group"], name) for name in given["changes"]})
+            return Answer(
+                cell.function,
+                given,
+                {name: result(given["group"], name) for name in given["changes"]},
+            )
         if kind == "routes":
             return Answer(cell.function, given, {"difference": [1e-7] * systems})
         return Answer(cell.function, given, {"rollout": [1.0] * systems, "pass": [3.0] * systems})
@@ -113,7 +143,13 @@ def claims(**given):
 def test_claims_are_those_asked_for_and_all_have_intervals():
     found = claims()
     asked = {f"median_log_error_{group}" for group in ("linear", "smooth", "quadratic", "lqg")}
-    asked |= {"global_overshoot_lqg", "global_overshoot_count_lqg", "jvp_cost", "regret_realised", "regret_global"}
+    asked |= {
+        "global_overshoot_lqg",
+        "global_overshoot_count_lqg",
+        "jvp_cost",
+        "regret_realised",
+        "regret_global",
+    }
     assert asked <= set(found)
     assert all(np.isfinite([claim.low, claim.high]).all() for claim in found.values())
     assert found["jvp_cost"].ours == pytest.approx(3)
@@ -122,19 +158,46 @@ def test_claims_are_those_asked_for_and_all_have_intervals():
 
 def test_verdicts_turn_with_the_numbers():
     near, far = claims(realised=0.054), claims(realised=1.2, constants=-1.0)
-    assert near["median_log_error_linear"].verdict == near["median_log_error_global_tight"].verdict == "must hold"
-    assert (near["median_log_error_smooth"].verdict, far["median_log_error_smooth"].verdict) == ("agrees", "differs")
-    assert (near["median_log_error_lqg"].verdict, far["median_log_error_lqg"].verdict) == ("agrees", "differs")
-    assert (near["global_overshoot_count_lqg"].ours, near["global_overshoot_count_lqg"].verdict) == (1, "must hold")
-    assert (far["global_overshoot_count_lqg"].ours, far["global_overshoot_count_lqg"].verdict) == (0, "differs")
+    assert (
+        near["median_log_error_linear"].verdict
+        == near["median_log_error_global_tight"].verdict
+        == "must hold"
+    )
+    assert (near["median_log_error_smooth"].verdict, far["median_log_error_smooth"].verdict) == (
+        "agrees",
+        "differs",
+    )
+    assert (near["median_log_error_lqg"].verdict, far["median_log_error_lqg"].verdict) == (
+        "agrees",
+        "differs",
+    )
+    assert (
+        near["global_overshoot_count_lqg"].ours,
+        near["global_overshoot_count_lqg"].verdict,
+    ) == (1, "must hold")
+    assert (far["global_overshoot_count_lqg"].ours, far["global_overshoot_count_lqg"].verdict) == (
+        0,
+        "differs",
+    )
     assert claims(constants=np.log(1968.0))["global_overshoot_lqg"].verdict == "agrees"
 
 
 def test_each_claim_is_read_off_its_own_group_and_change():
-    sizes = {("tanh", "main"): 0.2, ("sin", "main"): 0.2, ("quadratic", "main"): 0.3, ("lqg", "main"): 0.4}
+    sizes = {
+        ("tanh", "main"): 0.2,
+        ("sin", "main"): 0.2,
+        ("quadratic", "main"): 0.3,
+        ("lqg", "main"): 0.4,
+    }
     sizes |= {("lqg", "norms"): 0.5, ("lqg", "norms, learned"): 0.6, ("lqg", "norms, secant"): 0.7}
     found = claims(of=sizes, linear=0.01)
-    names = ("linear", "smooth", "quadratic", "lqg", *(f"lqg_paper_laws{end}" for end in ("", "_learned", "_secant")))
+    names = (
+        "linear",
+        "smooth",
+        "quadratic",
+        "lqg",
+        *(f"lqg_paper_laws{end}" for end in ("", "_learned", "_secant")),
+    )
     ours = [found[f"median_log_error_{name}"].ours for name in names]
     np.testing.assert_allclose(ours, [0.01, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
     assert found["worst_median_log_error"].ours == pytest.approx(0.4)
@@ -166,8 +229,14 @@ def test_a_median_within_the_factor_says_how_many_systems_are_outside():
 def test_what_was_found_follows_the_numbers():
     assert "in every group" in e3.read(answers()).found
     assert "not in every group" in e3.read(answers(realised=1.2)).found
-    better, wide = {("lqg", "norms"): 2.0, ("lqg", "norms, learned"): 0.1}, np.linspace(0.05, 4.0, 12)
-    for learned, advice in ((0.1, "measure weights in a learned world"), (wide, "neither is better")):
+    better, wide = (
+        {("lqg", "norms"): 2.0, ("lqg", "norms, learned"): 0.1},
+        np.linspace(0.05, 4.0, 12),
+    )
+    for learned, advice in (
+        (0.1, "measure weights in a learned world"),
+        (wide, "neither is better"),
+    ):
         assert advice in e3.read(answers(of=better | {("lqg", "norms, learned"): learned})).found
 
 
@@ -176,7 +245,10 @@ def test_reasons_and_captions_follow_the_numbers():
     assert "from 0.7 to 0.2" in claims(of=budgets)["median_log_error_quadratic"].why
     printed = {(group, "printed"): 0.4 for group in ("tanh", "sin")}
     assert "the median is 0.4" in claims(of=printed)["median_log_error_smooth"].why
-    captions = [{chart.name: chart.caption for chart in e3.read(answers(constants=c)).charts} for c in (3.0, -3.0)]
+    captions = [
+        {chart.name: chart.caption for chart in e3.read(answers(constants=c)).charts}
+        for c in (3.0, -3.0)
+    ]
     assert ["100% (global)" in each["ratios"] for each in captions] == [True, False]
 
 
@@ -192,7 +264,9 @@ def test_the_set_up_is_read_from_the_systems(monkeypatch):
 @pytest.mark.full
 def test_sensitivities_are_within_a_factor_of_three_and_global_constants_overshoot():
     for group, systems in e3_cells.GROUPS.items():
-        found = {name: np.asarray(values) for name, values in e3_cells.ratios(group, systems, 0).items()}
+        found = {
+            name: np.asarray(values) for name, values in e3_cells.ratios(group, systems, 0).items()
+        }
         assert np.median(np.abs(found["best"] - found["realised"])) <= np.log(3)
         assert (found["global"] > found["best"]).all()
         assert np.median(found["regret_realised"]) < np.median(found["regret_global"])
@@ -219,7 +293,9 @@ def test_the_forward_pass_is_the_finite_difference(group):
 @pytest.mark.full
 @pytest.mark.parametrize("group", ["quadratic", "lqg"])
 def test_the_right_weight_is_the_slope_at_the_error_that_there_is(group):
-    """The best ratio's own condition: Theorem 1 with the slope at the best split's error gives that split again."""
+    """The best ratio's own condition: Theorem 1 with the slope at the best split's error gives that
+    split again.
+    """
     found = {name: np.asarray(values) for name, values in e3_cells.ratios(group, 1, SEED).items()}
     with jax.enable_x64(True):
         cases = e3_worlds.cases(group, 1, SEED)
@@ -231,7 +307,12 @@ def test_the_right_weight_is_the_slope_at_the_error_that_there_is(group):
 
 @pytest.mark.full
 def test_by_the_papers_laws_derivatives_at_the_real_system_miss_and_those_of_a_pilot_do_not():
-    """Errors of a third of the first state: a counter-example to sensitivities in the limit of no error."""
+    """Errors of a third of the first state: a counter-example to sensitivities in the limit of no
+    error.
+    """
     found = e3_cells.under("lqg", 30, 0, ["norms", "norms, learned"])
-    off = {name: np.median(np.abs(np.subtract(each["best"], each["realised"]))) for name, each in found.items()}
+    off = {
+        name: np.median(np.abs(np.subtract(each["best"], each["realised"])))
+        for name, each in found.items()
+    }
     assert off["norms"] > np.log(3) > off["norms, learned"]

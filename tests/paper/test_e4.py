@@ -12,7 +12,13 @@ Q = 130.5  # of the linear world with the weight γ^t, by 2**17 rollouts of `gra
 
 
 def ask(**given):
-    asked = {"world": "linear", "weighting": "discounted", "baseline": "none", "noise": "normal", "rollouts": 4}
+    asked = {
+        "world": "linear",
+        "weighting": "discounted",
+        "baseline": "none",
+        "noise": "normal",
+        "rollouts": 4,
+    }
     return e4_cells.noisy(**{**asked, "total": 2**15, "seed": 3, **given})
 
 
@@ -35,7 +41,9 @@ def test_a_cell_of_exact_coefficients():
 @pytest.mark.full
 def test_the_leave_one_out_baseline_carries_the_others_noise():
     two = ask(baseline="leave-one-out", rollouts=2)
-    np.testing.assert_allclose(np.mean(two["added"]), Q, rtol=0.2)  # σ²Q/(K−1), where without a baseline it is half
+    np.testing.assert_allclose(
+        np.mean(two["added"]), Q, rtol=0.2
+    )  # σ²Q/(K−1), where without a baseline it is half
 
 
 def answers(change=lambda asked, result: result):
@@ -47,9 +55,18 @@ def answers(change=lambda asked, result: result):
 
     def result(asked):
         if "rollouts" in asked and "noise" not in asked:
-            values = {"intrinsic": 90.0, "coefficient": COEFFICIENT, "shared": SHARED, "bound": BOUND, "uneven": UNEVEN}
+            values = {
+                "intrinsic": 90.0,
+                "coefficient": COEFFICIENT,
+                "shared": SHARED,
+                "bound": BOUND,
+                "uneven": UNEVEN,
+            }
             return {name: near(value, e4_cells.REPEATS) for name, value in values.items()}
-        k, per = asked["rollouts"], {"shared": SHARED, "uneven": UNEVEN}.get(asked["noise"], COEFFICIENT)
+        k, per = (
+            asked["rollouts"],
+            {"shared": SHARED, "uneven": UNEVEN}.get(asked["noise"], COEFFICIENT),
+        )
         k_added = k - 1 if asked["baseline"] == "leave-one-out" else k
         small = 1e-3 * (-1.0) ** np.arange(40)
         found = {"added": near(per / k_added), "bias": small.tolist(), "length": [LENGTH]}
@@ -58,7 +75,10 @@ def answers(change=lambda asked, result: result):
             found["off"] = (shift + small).tolist()
         return change(asked, found)
 
-    return [Answer(each.function, each.arguments, result(each.arguments)) for each in e4_cells.cells("quick")]
+    return [
+        Answer(each.function, each.arguments, result(each.arguments))
+        for each in e4_cells.cells("quick")
+    ]
 
 
 def claims(change=lambda asked, result: result):
@@ -76,7 +96,9 @@ def test_the_claims_are_read_off_the_answers():
         np.testing.assert_allclose(found[name].ours, value, rtol=0.04)
         assert found[name].low < found[name].ours < found[name].high
     for name, value in {"bound_over_exact": 200, "shared_error_factor": 7}.items():
-        np.testing.assert_allclose([found[name].low, found[name].high], value)  # on the same rollouts: exact here
+        np.testing.assert_allclose(
+            [found[name].low, found[name].high], value
+        )  # on the same rollouts: exact here
     assert found["within_bound"].low == found["within_bound"].high
 
 
@@ -84,8 +106,14 @@ def test_the_claims_are_read_off_the_answers():
     ("name", "change"),
     [
         ("bias_squared", lambda asked, r: r | {"bias": [each + 0.1 for each in r["bias"]]}),
-        ("bias_squared_closed_form", lambda asked, r: r | {"off": [each + 0.1 for each in r.get("off", [])]}),
-        ("slope_in_rollouts", lambda asked, r: r | {"added": [v * asked["rollouts"] ** 0.2 for v in r["added"]]}),
+        (
+            "bias_squared_closed_form",
+            lambda asked, r: r | {"off": [each + 0.1 for each in r.get("off", [])]},
+        ),
+        (
+            "slope_in_rollouts",
+            lambda asked, r: r | {"added": [v * asked["rollouts"] ** 0.2 for v in r["added"]]},
+        ),
         ("within_bound", lambda asked, r: r | {"added": [v * 1000 for v in r["added"]]}),
     ],
 )
@@ -112,6 +140,8 @@ def test_added_variance_falls_as_one_over_the_rollouts(world):
     exact = e4_cells.exact(world=world, weighting="plain", rollouts=2**14, seed=7)
     for k in (1, 16, 256):
         found = ask(world=world, weighting="plain", rollouts=k, total=2**19, seed=k)
-        np.testing.assert_allclose(np.mean(found["added"]) * k, np.mean(exact["coefficient"]), rtol=0.06)
+        np.testing.assert_allclose(
+            np.mean(found["added"]) * k, np.mean(exact["coefficient"]), rtol=0.06
+        )
         bias = estimators.mean(found["bias"])
         assert abs(bias.mean) < 2.5 * (bias.high - bias.low)

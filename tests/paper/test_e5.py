@@ -29,22 +29,38 @@ def answers(change=lambda asked, result: result):
 
     def alone(law):
         costs = e5_cells.BUDGET / np.array(e5_cells.ALONE[law], float)
-        return {"errors": [near(Q * value, 40) for value in costs * parse(law).variance(costs) / e5_cells.BUDGET]}
+        return {
+            "errors": [
+                near(Q * value, 40)
+                for value in costs * parse(law).variance(costs) / e5_cells.BUDGET
+            ]
+        }
 
     def whole(law):
-        bought = [[e5_cells.BUDGET / k - 1, k, 1] for k in (e5_cells.ALMOST_FREE, *e5_cells.CHEAPEST_FIRST)]
+        bought = [
+            [e5_cells.BUDGET / k - 1, k, 1]
+            for k in (e5_cells.ALMOST_FREE, *e5_cells.CHEAPEST_FIRST)
+        ]
         errors = [(V0 + Q * parse(law).variance(c)) / k for c, k, _ in bought]
         best = int(np.argmin(errors))
         bought, errors = bought + 2 * [bought[best]], errors + 2 * [errors[best]]
         measured = [near(value, 20) for value in errors]
-        known = {"intrinsic": V0, "coefficient": Q, "intrinsic_half": 0.1 * V0, "coefficient_half": 0.1 * Q}
+        known = {
+            "intrinsic": V0,
+            "coefficient": Q,
+            "intrinsic_half": 0.1 * V0,
+            "coefficient_half": 0.1 * Q,
+        }
         return {"bought": bought, "errors": measured, "predicted": errors} | known
 
     return [
         Answer(
             each.function,
             each.arguments,
-            change(each.arguments, (whole if "whole" in each.function else alone)(each.arguments["law"])),
+            change(
+                each.arguments,
+                (whole if "whole" in each.function else alone)(each.arguments["law"]),
+            ),
         )
         for each in e5_cells.cells("quick")
     ]
@@ -56,7 +72,13 @@ def claims(change=lambda asked, result: result):
 
 def test_the_claims_are_read_off_the_answers():
     found = claims()
-    for name in ("steep_slope", "even_slope", "flat_slope", "bounded_worst_cost", "floor_dearest_over_cheapest"):
+    for name in (
+        "steep_slope",
+        "even_slope",
+        "flat_slope",
+        "bounded_worst_cost",
+        "floor_dearest_over_cheapest",
+    ):
         assert found[name].verdict == "agrees", found[name]
         assert "1/K" in found[name].why
     assert found["bounded_clean"].verdict == "must hold"
@@ -64,7 +86,9 @@ def test_the_claims_are_read_off_the_answers():
     assert abs(found["regret_total_cost"].ours) < 0.02
     agreement = found["measured_over_predicted"]
     np.testing.assert_allclose(agreement.ours, 1, atol=0.01)
-    np.testing.assert_allclose(np.log(agreement.high), 0.1 / np.sqrt(2), rtol=0.02)  # once for each world
+    np.testing.assert_allclose(
+        np.log(agreement.high), 0.1 / np.sqrt(2), rtol=0.02
+    )  # once for each world
     assert found["paper_rule_steep"].low > 3
     np.testing.assert_allclose(found["paper_rule_noisier_bounded"].ours, 1, atol=0.05)
 
@@ -73,11 +97,19 @@ def test_the_claims_are_read_off_the_answers():
     ("name", "law", "change"),
     [
         ("steep_slope", "power:1,2", lambda errors: errors[::-1]),
-        ("even_slope", "power:1,1", lambda errors: [[v * (i + 1) for v in each] for i, each in enumerate(errors)]),
+        (
+            "even_slope",
+            "power:1,1",
+            lambda errors: [[v * (i + 1) for v in each] for i, each in enumerate(errors)],
+        ),
         ("flat_slope", "power:1,0.5", lambda errors: errors[::-1]),
         ("floor_dearest_over_cheapest", "floor:1,8", lambda errors: errors[::-1]),
         ("bounded_clean", "bounded:1,32", lambda errors: [errors[1], *errors[1:]]),
-        ("bounded_worst_cost", "bounded:1,32", lambda errors: [[v * i for v in e] for i, e in enumerate(errors)]),
+        (
+            "bounded_worst_cost",
+            "bounded:1,32",
+            lambda errors: [[v * i for v in e] for i, e in enumerate(errors)],
+        ),
     ],
 )
 def test_a_verdict_turns_when_the_numbers_do(name, law, change):
@@ -113,7 +145,13 @@ def test_set_up_constants_are_read_from_the_set_up(monkeypatch):
 
 
 def test_the_papers_rule_buys_an_end_of_the_grid():
-    expected = {"power:1,0.5": 240, "power:1,2": 16, "floor:1,8": 240, "bounded:4,15": 16, "bounded:40,15": 16}
+    expected = {
+        "power:1,0.5": 240,
+        "power:1,2": 16,
+        "floor:1,8": 240,
+        "bounded:4,15": 16,
+        "bounded:40,15": 16,
+    }
     assert expected == e5_cells.PAPER_BUYS
 
 

@@ -15,7 +15,9 @@ SQUARE = BETWEEN**2 / (CHEAP * GOLD)
 
 def test_the_squared_error_is_variance_and_floor():
     bias = labelled.expected("linear", labelled.tilt("linear"))
-    found = estimators.mean(e6_cells.floor(world="linear", rollouts=16, total=2**15, seed=2)["errors"])
+    found = estimators.mean(
+        e6_cells.floor(world="linear", rollouts=16, total=2**15, seed=2)["errors"]
+    )
     assert found.low - 2 < 329 / 16 + bias @ bias < found.high + 2
 
 
@@ -28,13 +30,18 @@ def test_a_few_gold_labels_leave_no_bias_and_the_formulas_variance():
 
 
 def test_who_wins_is_measured_where_the_budget_buys():
-    plan = e6_cells._asked((1.0, 1.0, 20.0), {"cheap": CHEAP, "gold": GOLD, "between": BETWEEN, "paired": FLOOR})
+    plan = e6_cells._asked(
+        (1.0, 1.0, 20.0), {"cheap": CHEAP, "gold": GOLD, "between": BETWEEN, "paired": FLOOR}
+    )
     np.testing.assert_allclose(plan["correlation"] ** 2, SQUARE)
     np.testing.assert_allclose(plan["bias"] ** 2, FLOOR)
     random = np.random.default_rng(0)
     gold = labelled.truth("linear")[0] + random.normal(size=(4096, 8))
     cheap = gold + 0.5 + 0.1 * random.normal(size=gold.shape)
-    found = {name: np.mean(e6_cells._errors("linear", (gold, cheap), name, (64, 16))) for name in e6_cells.NAMES}
+    found = {
+        name: np.mean(e6_cells._errors("linear", (gold, cheap), name, (64, 16)))
+        for name in e6_cells.NAMES
+    }
     np.testing.assert_allclose(found["gold"], 8 / 64, rtol=0.3)
     np.testing.assert_allclose(found["cheap"], 8 * (1.01 / 64 + 0.25), rtol=0.2)
     np.testing.assert_allclose(found["mixture"], 8 / 64 + 8 * 0.01 / 16, rtol=0.3)
@@ -58,18 +65,30 @@ def answers(change=lambda name, result: result):
         if name == "floor":
             return {"errors": near(CHEAP / asked["rollouts"] + FLOOR)}
         if name == "moments":
-            known = {"cheap": near(CHEAP), "gold": near(GOLD), "between": near(BETWEEN), "paired": near(FLOOR)}
+            known = {
+                "cheap": near(CHEAP),
+                "gold": near(GOLD),
+                "between": near(BETWEEN),
+                "paired": near(FLOOR),
+            }
             return known | ({"closed": [FLOOR]} if asked["world"] == "linear" else {})
         if name == "debiased":
             variance = GOLD * ((1 - SQUARE) / asked["gold"] + SQUARE / e6_cells.MIXED)
-            return {"bias": (0.01 * (-1.0) ** np.arange(40)).tolist(), "variance": near(1.03 * variance)}
-        errors = [[3.0, 9.0, -1.0]] + [[2.0 + 8 / k, 9.0 / k, 4.0 / k] for k in range(1, len(e6_cells.AFFORDED))]
+            return {
+                "bias": (0.01 * (-1.0) ** np.arange(40)).tolist(),
+                "variance": near(1.03 * variance),
+            }
+        errors = [[3.0, 9.0, -1.0]] + [
+            [2.0 + 8 / k, 9.0 / k, 4.0 / k] for k in range(1, len(e6_cells.AFFORDED))
+        ]
         return {"predicted": errors, "measured": errors, "again": fresh(errors)}
 
     made = []
     for each in e6_cells.cells("quick"):
         name = each.function.split(":")[1]
-        made.append(Answer(each.function, each.arguments, change(name, result(name, each.arguments))))
+        made.append(
+            Answer(each.function, each.arguments, change(name, result(name, each.arguments)))
+        )
     return made
 
 
@@ -88,7 +107,9 @@ def test_the_claims_are_read_off_the_answers():
     won, cost = found["winner_agreement"], found["cost_of_following"]
     assert (won.low, won.ours, won.high) == (1, 1, 1)
     assert (cost.low, cost.ours, cost.high) == (0, 0, 0)
-    assert found["slope_at_large_k"].paper == pytest.approx(np.log(2.0183 / 2.293) / np.log(16), abs=1e-3)
+    assert found["slope_at_large_k"].paper == pytest.approx(
+        np.log(2.0183 / 2.293) / np.log(16), abs=1e-3
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,24 +121,36 @@ def test_the_claims_are_read_off_the_answers():
             "slope_at_large_k",
             "floor",
             lambda r: {
-                "errors": [v - FLOOR for v in r["errors"]] if r["errors"][0] > 100 else [v**4 for v in r["errors"]]
+                "errors": [v - FLOOR for v in r["errors"]]
+                if r["errors"][0] > 100
+                else [v**4 for v in r["errors"]]
             },
         ),
     ],
 )
 def test_a_verdict_turns_when_the_numbers_do(name, of, change):
-    assert claims(lambda kind, result: change(result) if kind == of else result)[name].verdict == "differs"
+    assert (
+        claims(lambda kind, result: change(result) if kind == of else result)[name].verdict
+        == "differs"
+    )
 
 
 def test_a_bias_that_is_left_is_told():
-    biased = answers(lambda kind, r: r | {"bias": [v + 0.3 for v in r["bias"]]} if kind == "debiased" else r)
+    biased = answers(
+        lambda kind, r: r | {"bias": [v + 0.3 for v in r["bias"]]} if kind == "debiased" else r
+    )
     found = e6.read(biased)
     assert "not shown to go below" in found.found
-    assert "which is not shown" in next(each for each in found.claims if each.id == "debiased_squared_bias").why
+    assert (
+        "which is not shown"
+        in next(each for each in found.claims if each.id == "debiased_squared_bias").why
+    )
 
 
 def test_the_best_is_scored_on_other_rollouts():
-    """Ways that are equally good do not differ on average, though one of them is always best by chance."""
+    """Ways that are equally good do not differ on average, though one of them is always best by
+    chance.
+    """
     random = np.random.default_rng(0)
 
     def chance(kind, result):
@@ -156,8 +189,12 @@ def test_the_cost_of_following_has_an_interval_that_covers():
     random, hits = np.random.default_rng(1), 0
     shape = (len(e6_cells.AFFORDED), len(e6_cells.NAMES))
     for _ in range(200):
-        again = np.array([1.1, 1.0, 2.0])[:, None] * (1 + 0.3 * random.normal(size=(*shape, e6_cells.WINNER_BLOCKS)))
-        predicted, measured = (np.tile(each, (shape[0], 1)).tolist() for each in ([1.0, 2.0, 3.0], [2.0, 1.0, 3.0]))
+        again = np.array([1.1, 1.0, 2.0])[:, None] * (
+            1 + 0.3 * random.normal(size=(*shape, e6_cells.WINNER_BLOCKS))
+        )
+        predicted, measured = (
+            np.tile(each, (shape[0], 1)).tolist() for each in ([1.0, 2.0, 3.0], [2.0, 1.0, 3.0])
+        )
         result = {"predicted": predicted, "measured": measured, "again": again.tolist()}
         cost = e6_winners.followed([Answer("x:winners", {}, result)])[1]
         hits += cost.low <= 0.1 <= cost.high
@@ -168,7 +205,11 @@ def test_the_cost_of_following_has_an_interval_that_covers():
 @pytest.mark.parametrize("world", e6_cells.WORLDS)
 def test_debiased_gradients_go_below_the_floor_by_ten(world):
     floor = estimators.mean(e6_cells.moments(world=world, total=2**16, seed=1)["paired"])
-    left = estimators.mean(e6_cells.debiased(world=world, gold=64, tuning="leave-one-out", total=2**19, seed=5)["bias"])
+    left = estimators.mean(
+        e6_cells.debiased(world=world, gold=64, tuning="leave-one-out", total=2**19, seed=5)["bias"]
+    )
     assert left.high < floor.low / 10
-    error = estimators.mean(e6_cells.floor(world=world, rollouts=16_384, total=40 * 16_384, seed=6)["errors"])
+    error = estimators.mean(
+        e6_cells.floor(world=world, rollouts=16_384, total=40 * 16_384, seed=6)["errors"]
+    )
     assert error.low > 0.8 * floor.mean

@@ -15,7 +15,9 @@ def test_a_rotation_attains_the_sharp_bound_below_the_papers():
         found = e7_cells.examples(smoothness=smoothness)
         assert found["rotation"] == pytest.approx(1 - math.sqrt(1 - smoothness**2), rel=1e-9)
         assert found["rotation"] == pytest.approx(found["sharp"], rel=1e-12)
-        assert found["sharp"] < found["paper"] == pytest.approx(smoothness**2 / (2 * (1 - smoothness)))
+        assert (
+            found["sharp"] < found["paper"] == pytest.approx(smoothness**2 / (2 * (1 - smoothness)))
+        )
         assert found["reversed"] == 2
         assert found["growth"] == pytest.approx(0, abs=1e-15)
 
@@ -23,7 +25,13 @@ def test_a_rotation_attains_the_sharp_bound_below_the_papers():
 @functools.cache
 def curved(actions, systems=40):
     return e7_cells.curved(
-        size=2, actions=actions, by_action=0.1, drift=1.0, smoothness=[0.1, 0.9], systems=systems, seed=0
+        size=2,
+        actions=actions,
+        by_action=0.1,
+        drift=1.0,
+        smoothness=[0.1, 0.9],
+        systems=systems,
+        seed=0,
     )
 
 
@@ -69,7 +77,9 @@ EXAMPLE = {"sharp": 0.1, "paper": 0.2, "rotation": 0.1, "growth": 0.0, "reversed
 def read(growth=0.0, **changed):
     example, result = EXAMPLE | {"growth": growth}, RESULT | changed
     answers = [
-        Answer(each.function, each.arguments, example if each.function.endswith("examples") else result)
+        Answer(
+            each.function, each.arguments, example if each.function.endswith("examples") else result
+        )
         for each in e7_cells.cells("quick")
     ]
     return e7.read(answers)

@@ -1,4 +1,6 @@
-"""The worlds of E4 to E6: REINFORCE gradients against the closed form and against the library's own measurements."""
+"""The worlds of E4 to E6: REINFORCE gradients against the closed form and against the library's own
+measurements.
+"""
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ REWARD = labelled.small("linear").world.reward
 
 
 def draw(noise, seed=0, **choices):
-    return labelled.gradients("linear", noise, seed, groups=ROLLOUTS // choices.get("size", 1), **choices)
+    return labelled.gradients(
+        "linear", noise, seed, groups=ROLLOUTS // choices.get("size", 1), **choices
+    )
 
 
 def test_the_closed_forms_are_the_means_of_reinforce():
@@ -36,4 +40,6 @@ def test_without_the_time_weight_too():
 def test_groups_are_means_of_their_rollouts():
     alone, _ = draw(GaussianNoise(1.0))
     together, _ = draw(GaussianNoise(1.0), size=16)
-    np.testing.assert_allclose(alone.reshape(-1, 16, 8).mean(axis=1), together, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        alone.reshape(-1, 16, 8).mean(axis=1), together, rtol=1e-3, atol=1e-4
+    )

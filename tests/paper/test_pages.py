@@ -18,7 +18,11 @@ def stored(name):
 @pytest.mark.parametrize("name", list(CONTENTS))
 def test_page_and_results_have_not_drifted_apart(name, tmp_path):
     record, page = stored(name), PAGES / f"{name.lower()}.md"
-    assert (record.name, record.title, record.question) == (name, CONTENTS[name].title, study(name).question)
+    assert (record.name, record.title, record.question) == (
+        name,
+        CONTENTS[name].title,
+        study(name).question,
+    )
     written = {path.name for path in publish(record, tmp_path) if path.suffix != ".html"}
     assert written == {path.name for path in PAGES.glob(f"{page.stem}[.-]*")}
     assert (tmp_path / page.name).read_text() == page.read_text()
@@ -26,7 +30,9 @@ def test_page_and_results_have_not_drifted_apart(name, tmp_path):
 
 @pytest.mark.parametrize("name", list(CONTENTS))
 def test_only_what_was_measured_agrees_or_differs(name):
-    """A verdict beside the paper needs an interval; what a proof or a construction fixes has none to speak of."""
+    """A verdict beside the paper needs an interval; what a proof or a construction fixes has none
+    to speak of.
+    """
     for claim in stored(name).findings.claims:
         if claim.verdict in ("agrees", "differs"):
             assert claim.low < claim.high, claim
@@ -37,7 +43,11 @@ def test_only_what_was_measured_agrees_or_differs(name):
 PROVED = {
     "E1": {"violations", "violations_every_rung", "finite_share_when_not_contracting"},
     "E2": set(),
-    "E3": {"median_log_error_linear", "global_overshoot_count_lqg", "median_log_error_global_tight"},
+    "E3": {
+        "median_log_error_linear",
+        "global_overshoot_count_lqg",
+        "median_log_error_global_tight",
+    },
     "E4": {"within_bound"},
     "E5": {"bounded_clean"},
     "E6": set(),
@@ -55,4 +65,6 @@ PROVED = {
 
 @pytest.mark.parametrize("name", list(CONTENTS))
 def test_what_is_proved_is_no_agreement(name):
-    assert {claim.id for claim in stored(name).findings.claims if claim.verdict == "must hold"} == PROVED[name]
+    assert {
+        claim.id for claim in stored(name).findings.claims if claim.verdict == "must hold"
+    } == PROVED[name]

@@ -1,4 +1,6 @@
-"""Power laws: exact curves give their exponents back, intervals cover, and plans' posterior reads them alike."""
+"""Power laws: exact curves give their exponents back, intervals cover, and plans' posterior reads
+them alike.
+"""
 
 import numpy as np
 import pytest
@@ -22,7 +24,9 @@ def test_the_fit_is_that_of_numpy():
     for n, row in enumerate(errors):
         slope, level = np.polyfit(np.log(SIZES), np.log(row), 1)
         r2 = np.corrcoef(np.log(SIZES), np.log(row))[0, 1] ** 2
-        np.testing.assert_allclose([found.exponent[n], found.prefactor[n], found.r2[n]], [-slope, np.exp(level), r2])
+        np.testing.assert_allclose(
+            [found.exponent[n], found.prefactor[n], found.r2[n]], [-slope, np.exp(level), r2]
+        )
 
 
 def test_an_exact_law_has_no_spread_and_half_its_exponent_in_norm():

@@ -45,9 +45,15 @@ def small(monkeypatch):
     def of(broken=False):
         def cells(scale):
             count = 3 if scale == "quick" else 5
-            return [Cell(f"{__name__}:square", {"number": n, "broken": broken}) for n in range(count)]
+            return [
+                Cell(f"{__name__}:square", {"number": n, "broken": broken}) for n in range(count)
+            ]
 
-        monkeypatch.setitem(sys.modules, "paracosm.paper.e1", type("E1", (), {"STUDY": Study("Add up?", cells, read)}))
+        monkeypatch.setitem(
+            sys.modules,
+            "paracosm.paper.e1",
+            type("E1", (), {"STUDY": Study("Add up?", cells, read)}),
+        )
 
     of()
     return of
@@ -64,7 +70,9 @@ def test_an_experiment_is_written_and_read_back(small, tmp_path):
 
 def test_what_is_there_is_neither_lost_nor_done_again_unasked(small, tmp_path):
     reproduce("E1", tmp_path)
-    with pytest.raises(BadArgument, match=r"e1-quick\.sqlite holds a sweep of E1.*--resume.*--force"):
+    with pytest.raises(
+        BadArgument, match=r"e1-quick\.sqlite holds a sweep of E1.*--resume.*--force"
+    ):
         reproduce("E1", tmp_path)
     again, _ = reproduce("E1", tmp_path, how=How(resume=True))
     assert again == reproduce("E1", tmp_path, how=How(resume=True))[0]
@@ -75,7 +83,11 @@ def test_what_is_there_is_neither_lost_nor_done_again_unasked(small, tmp_path):
 def test_force_throws_nothing_away_before_everything_else_is_right(small, tmp_path):
     _, files = reproduce("E1", tmp_path)
     before = files[-1].read_bytes()
-    for how in (How(force=True, workers=0), How(force=True, backend="nowhere:1"), How(force=True, resume=True)):
+    for how in (
+        How(force=True, workers=0),
+        How(force=True, backend="nowhere:1"),
+        How(force=True, resume=True),
+    ):
         with pytest.raises(ParacosmError):
             reproduce("E1", tmp_path, how=how)
     with locked(files[-1]), pytest.raises(BadArgument, match="being written"):

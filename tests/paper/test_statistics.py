@@ -55,7 +55,10 @@ def intervals(kind: str):
             yield found_by.averaged([estimators.mean(a), estimators.mean(b)]), 1.5
         else:
             half = 0.5 + 0.1 * random.normal(size=40)
-            yield found_by.log_slope([1, 2, 4], [a.tolist(), b.tolist(), half.tolist()], [3, 2, 1]), -1.0
+            yield (
+                found_by.log_slope([1, 2, 4], [a.tolist(), b.tolist(), half.tolist()], [3, 2, 1]),
+                -1.0,
+            )
 
 
 @pytest.mark.parametrize(

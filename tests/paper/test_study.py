@@ -49,7 +49,10 @@ def test_a_limit_is_decided_by_the_interval(limit, side, verdict, reason):
 
 
 def test_what_must_hold_never_agrees_and_differs_where_the_check_fails():
-    held, broken = (study.must_hold("x", "x.", OURS, holds=holds, why="proved.", paper=0.0) for holds in (True, False))
+    held, broken = (
+        study.must_hold("x", "x.", OURS, holds=holds, why="proved.", paper=0.0)
+        for holds in (True, False)
+    )
     assert (held.verdict, broken.verdict, held.paper_says) == ("must hold", "differs", "0")
 
 

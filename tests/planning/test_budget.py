@@ -1,4 +1,6 @@
-"""Theorem 1: against brute force, its first-order condition, closed forms and limits (theory, section 4)."""
+"""Theorem 1: against brute force, its first-order condition, closed forms and limits (theory,
+section 4).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,11 @@ def random_problems(number: int, seed: int = 0) -> tuple[Task, list[Offer], np.n
 
     owned = tuple(log10(1, 5) * rng.integers(0, 2, number) for _ in range(2))
     task = Task((law(), law()), (log10(-2, 2), log10(-2, 2)), (owned[0], owned[1]))
-    return task, [Offer("d", log10(-3, 3), transitions=1), Offer("r", log10(-3, 3), labels=1)], log10(2, 7)
+    return (
+        task,
+        [Offer("d", log10(-3, 3), transitions=1), Offer("r", log10(-3, 3), labels=1)],
+        log10(2, 7),
+    )
 
 
 def value(task: Task, dynamics: np.ndarray, reward: np.ndarray) -> np.ndarray:
@@ -36,12 +42,16 @@ def value(task: Task, dynamics: np.ndarray, reward: np.ndarray) -> np.ndarray:
     total = 0.0
     for law, weight, count in zip(task.laws, task.weights, (dynamics, reward), strict=True):
         with np.errstate(divide="ignore"):
-            total = total + np.asarray(weight)[:, None] * (law.floor + law.scale * count**-law.exponent)
+            total = total + np.asarray(weight)[:, None] * (
+                law.floor + law.scale * count**-law.exponent
+            )
     return total
 
 
 def brute_force(task: Task, offers: list[Offer], budget: np.ndarray) -> np.ndarray:
-    """The least error between two offers: a grid of log-odds from end to end, again and again finer."""
+    """The least error between two offers: a grid of log-odds from end to end, again and again
+    finer.
+    """
     low, high = np.full(len(budget), -80.0), np.full(len(budget), 80.0)
     best = np.full(len(budget), np.inf)
     for _ in range(14):
@@ -49,9 +59,13 @@ def brute_force(task: Task, offers: list[Offer], budget: np.ndarray) -> np.ndarr
         odds = np.concatenate([odds, np.full((len(budget), 2), np.inf) * [-1, 1]], axis=1)
         with np.errstate(over="ignore"):
             shares = 1 / (1 + np.exp(-odds)), 1 / (1 + np.exp(odds))
-        money = [budget[:, None] * share / offer.cost[:, None] for share, offer in zip(shares, offers, strict=True)]
+        money = [
+            budget[:, None] * share / offer.cost[:, None]
+            for share, offer in zip(shares, offers, strict=True)
+        ]
         counts = [
-            owned[:, None] + sum(units * offer.yields[part] for units, offer in zip(money, offers, strict=True))
+            owned[:, None]
+            + sum(units * offer.yields[part] for units, offer in zip(money, offers, strict=True))
             for part, owned in enumerate(task.owned)
         ]
         found = value(task, *counts)
@@ -68,12 +82,17 @@ def assert_optimal(number: int) -> None:
     assert np.all(split.loss <= brute_force(task, offers, budget) * (1 + 1e-12))
     spent = sum(split.amounts[:, k] * offer.cost for k, offer in enumerate(offers))
     np.testing.assert_allclose(spent, budget, rtol=1e-14)
-    worth = [-task.weights[k] * task.laws[k].slope(split.counts[:, k, None])[:, 0] / offers[k].cost for k in range(2)]
+    worth = [
+        -task.weights[k] * task.laws[k].slope(split.counts[:, k, None])[:, 0] / offers[k].cost
+        for k in range(2)
+    ]
     gap = (worth[0] - worth[1]) / (worth[0] + worth[1])
     inside = np.all(split.amounts > 0, axis=1)
     assert 0.3 < inside.mean() < 1, "both kinds of optimum are tested"
     assert np.abs(gap[inside]).max() <= 1e-12
-    assert np.all(np.where(split.amounts[:, 0] > 0, gap, -gap)[~inside] >= 0), "an end is best only where it pays"
+    assert np.all(np.where(split.amounts[:, 0] > 0, gap, -gap)[~inside] >= 0), (
+        "an end is best only where it pays"
+    )
 
 
 def test_best_split_is_optimal_small():
@@ -86,7 +105,9 @@ def test_best_split_is_optimal_on_ten_thousand_problems():
 
 
 def test_best_split_between_several_offers():
-    """Joint samples and a second source of labels: no worse than any edge, nor than mixtures of all."""
+    """Joint samples and a second source of labels: no worse than any edge, nor than mixtures of
+    all.
+    """
     task, offers, budget = random_problems(200, seed=1)
     rng = np.random.default_rng(2)
     offers = [
@@ -99,7 +120,9 @@ def test_best_split_between_several_offers():
         assert np.all(split.loss <= brute_force(task, list(pair), budget) * (1 + 1e-12))
     shares = rng.dirichlet(np.full(4, 0.3), size=(50, 200))
     prices = np.stack([offer.cost for offer in offers], axis=-1)
-    assert np.all(split.loss <= at(task, offers, shares * budget[:, None] / prices).loss * (1 + 1e-12))
+    assert np.all(
+        split.loss <= at(task, offers, shares * budget[:, None] / prices).loss * (1 + 1e-12)
+    )
 
 
 def test_many_problems_are_solved_as_one_is():
@@ -107,14 +130,21 @@ def test_many_problems_are_solved_as_one_is():
     together = best_split(task, offers, budget)
     for k in range(20):
         laws = [Law(*(float(field[k, 0]) for field in law)) for law in task.laws]
-        one = Task((laws[0], laws[1]), *(tuple(float(x[k]) for x in pair) for pair in (task.weights, task.owned)))
-        alone = best_split(one, [offer._replace(cost=float(offer.cost[k])) for offer in offers], float(budget[k]))
+        one = Task(
+            (laws[0], laws[1]),
+            *(tuple(float(x[k]) for x in pair) for pair in (task.weights, task.owned)),
+        )
+        alone = best_split(
+            one, [offer._replace(cost=float(offer.cost[k])) for offer in offers], float(budget[k])
+        )
         np.testing.assert_allclose(alone.amounts, together.amounts[k], rtol=1e-12)
 
 
 def assert_best_over_draws(task: Task, split: Split, budget: float) -> None:
     shares = np.linspace(0.001, 0.999, 999)
-    counts = np.stack([shares * budget / TRANSITION.cost, (1 - shares) * budget / LABEL.cost], axis=-1)
+    counts = np.stack(
+        [shares * budget / TRANSITION.cost, (1 - shares) * budget / LABEL.cost], axis=-1
+    )
     assert split.loss <= np.min(task.expected(counts))
     worth = log_values(task, [TRANSITION, LABEL], split.counts)
     assert worth[0] == pytest.approx(worth[1], abs=1e-12)
@@ -122,7 +152,10 @@ def assert_best_over_draws(task: Task, split: Split, budget: float) -> None:
 
 def test_with_draws_the_mean_is_minimised():
     rng = np.random.default_rng(4)
-    laws = [Law(rng.lognormal(2, 0.5, 50), rng.uniform(0.1, 1, 50), rng.uniform(0, 0.1, 50)) for _ in range(2)]
+    laws = [
+        Law(rng.lognormal(2, 0.5, 50), rng.uniform(0.1, 1, 50), rng.uniform(0, 0.1, 50))
+        for _ in range(2)
+    ]
     task = Task((laws[0], laws[1]), (3.0, 1.0))
     assert_best_over_draws(task, best_split(task, [TRANSITION, LABEL], 1000.0), 1000.0)
 
@@ -140,9 +173,14 @@ def test_equal_exponents_have_a_closed_form(exponent):
     task, budget = sure(exponent, exponent), 2e4
     split = best_split(task, [TRANSITION, LABEL], budget)
     ratio = (3.2 * 2.0 * 10 / (1.5 * 30.0 * 1)) ** (1 / (1 + exponent))
-    terms = sum((w * a * c**exponent) ** (1 / (1 + exponent)) for w, a, c in ((3.2, 2.0, 1.0), (1.5, 30.0, 10.0)))
+    terms = sum(
+        (w * a * c**exponent) ** (1 / (1 + exponent))
+        for w, a, c in ((3.2, 2.0, 1.0), (1.5, 30.0, 10.0))
+    )
     assert split.counts[0] / split.counts[1] == pytest.approx(ratio, rel=1e-13)
-    assert float(split.loss) == pytest.approx(budget**-exponent * terms ** (1 + exponent), rel=1e-13)
+    assert float(split.loss) == pytest.approx(
+        budget**-exponent * terms ** (1 + exponent), rel=1e-13
+    )
 
 
 def test_the_slower_law_takes_over_as_the_budget_grows():
@@ -177,7 +215,9 @@ def test_the_worth_of_one_more_unit_of_money():
     split = best_split(task, [TRANSITION, LABEL], budget)
     parts = 3.2 * error(task.laws[0], split.counts[0]), 1.5 * error(task.laws[1], split.counts[1])
     expected = (alpha * parts[0] + beta * parts[1]) / budget
-    np.testing.assert_allclose(np.exp(log_values(task, [TRANSITION, LABEL], split.counts)), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        np.exp(log_values(task, [TRANSITION, LABEL], split.counts)), expected, rtol=1e-12
+    )
     less, more = best_split(task, [TRANSITION, LABEL], budget * np.array([1 - 1e-4, 1 + 1e-4])).loss
     assert (less - more) / (2e-4 * budget) == pytest.approx(expected, rel=1e-6)
 
@@ -205,10 +245,14 @@ def test_a_smaller_discount_moves_money_to_rewards_with_the_weights_of_rung_one(
 
 
 def test_owned_data_is_bought_around():
-    """What is owned at the optimum of a larger budget and paid from it leaves the rest of that optimum to buy."""
+    """What is owned at the optimum of a larger budget and paid from it leaves the rest of that
+    optimum to buy.
+    """
     whole = best_split(sure(0.3, 0.8), [TRANSITION, LABEL], 2e4)
     had = whole.counts * np.array([0.9, 0.2])
-    rest = best_split(sure(0.3, 0.8, (had[0], had[1])), [TRANSITION, LABEL], 2e4 - had[0] - 10 * had[1])
+    rest = best_split(
+        sure(0.3, 0.8, (had[0], had[1])), [TRANSITION, LABEL], 2e4 - had[0] - 10 * had[1]
+    )
     np.testing.assert_allclose(rest.counts, whole.counts, rtol=1e-12)
 
 
@@ -225,7 +269,9 @@ def test_whole_lots_are_the_best_that_can_be_paid(seed):
         Offer("r", float(rng.uniform(0.5, 30)), labels=1, lot=int(rng.integers(1, 5))),
     ]
     task, budget = sure(*rng.uniform(0.1, 1.2, 2), (50.0, 20.0)), 600.0
-    lots = np.stack(np.meshgrid(*(np.arange(600 / offer.cost / offer.lot + 1) for offer in offers)), axis=-1)
+    lots = np.stack(
+        np.meshgrid(*(np.arange(600 / offer.cost / offer.lot + 1) for offer in offers)), axis=-1
+    )
     amounts = lots.reshape(-1, 2) * [offer.lot for offer in offers]
     paid = amounts @ [float(offer.cost) for offer in offers] <= budget
     found = in_lots(task, offers, budget)
@@ -233,7 +279,9 @@ def test_whole_lots_are_the_best_that_can_be_paid(seed):
     assert np.all(found.amounts % [offer.lot for offer in offers] == 0)
     near = at(task, offers, amounts[paid]).loss.min()
     exact = best_split(task, offers, budget).loss
-    assert exact <= found.loss <= (near if max(lots.shape[:2]) <= 64 else near * 1.001) * (1 + 1e-12)
+    assert (
+        exact <= found.loss <= (near if max(lots.shape[:2]) <= 64 else near * 1.001) * (1 + 1e-12)
+    )
 
 
 def test_whole_lots_of_several_offers_stay_within_the_budget():
@@ -246,7 +294,9 @@ def test_whole_lots_of_several_offers_stay_within_the_budget():
     for budget in np.random.default_rng(0).uniform(20, 3000, 8):
         found = in_lots(sure(0.3, 0.8, (50.0, 20.0)), offers, float(budget))
         spend = found.amounts @ [float(offer.cost) for offer in offers]
-        assert budget - 4.1 < spend <= budget * (1 + 1e-12), "no more than is there, no less than one unit of anything"
+        assert budget - 4.1 < spend <= budget * (1 + 1e-12), (
+            "no more than is there, no less than one unit of anything"
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Forecast intervals cover the truth as often as they say, under laws that the fit does not know."""
+"""Forecast intervals cover the truth as often as they say, under laws that the fit does not
+know.
+"""
 
 import numpy as np
 import pytest
@@ -6,7 +8,15 @@ from scipy import stats
 
 from paracosm.core.checks import BadData
 from paracosm.planning.curves import posterior
-from tests.planning.simulator import CELLS, EXTRAPOLATION, LARGEST, OFF_PRIOR, Cell, off_prior, pilots
+from tests.planning.simulator import (
+    CELLS,
+    EXTRAPOLATION,
+    LARGEST,
+    OFF_PRIOR,
+    Cell,
+    off_prior,
+    pilots,
+)
 from tests.statistical import FALSE_ALARM
 
 TARGET = np.array([EXTRAPOLATION * LARGEST])
@@ -15,7 +25,9 @@ LEAST_OFF_PRIOR = 0.85
 
 
 def covered(cell: Cell | str, number: int) -> np.ndarray:
-    """Whether each pilot's nominal 90% interval at 16 times its largest size holds the true error; none if refused."""
+    """Whether each pilot's nominal 90% interval at 16 times its largest size holds the true error;
+    none if refused.
+    """
     hits = []
     for curve, law in off_prior(cell, number) if isinstance(cell, str) else pilots(cell, number):
         try:
@@ -27,16 +39,23 @@ def covered(cell: Cell | str, number: int) -> np.ndarray:
 
 
 def test_pooled_forecasts_cover_as_often_as_they_say():
-    """With a coverage inside the bounds at either end, this fails with probability at most the declared false alarm."""
+    """With a coverage inside the bounds at either end, this fails with probability at most the
+    declared false alarm.
+    """
     hits = np.concatenate([covered(cell, 8) for cell in CELLS])
     assert len(hits) > 0.9 * 8 * len(CELLS), "the gate refuses too many"
-    few, many = stats.binom.ppf(FALSE_ALARM, len(hits), LEAST), stats.binom.isf(FALSE_ALARM, len(hits), MOST)
+    few, many = (
+        stats.binom.ppf(FALSE_ALARM, len(hits), LEAST),
+        stats.binom.isf(FALSE_ALARM, len(hits), MOST),
+    )
     assert few <= hits.sum() <= many
 
 
 @pytest.mark.parametrize("kind", OFF_PRIOR)
 def test_laws_off_the_prior_are_covered_too(kind):
-    """Fails with the declared false alarm where 85% are covered; before the band widened they were 41% to 96%."""
+    """Fails with the declared false alarm where 85% are covered; before the band widened they were
+    41% to 96%.
+    """
     hits = covered(kind, 60)
     assert len(hits) > 50
     assert hits.sum() >= stats.binom.ppf(FALSE_ALARM, len(hits), LEAST_OFF_PRIOR)

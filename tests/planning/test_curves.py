@@ -1,4 +1,6 @@
-"""The posterior of a learning curve: its density against brute force, its calibration, its symmetries; the gate."""
+"""The posterior of a learning curve: its density against brute force, its calibration, its
+symmetries; the gate.
+"""
 
 import dataclasses
 
@@ -23,13 +25,21 @@ FAR = np.array([1000.0, 8000.0, 128_000.0])
 def curve(errors, sizes=SIZES, unit="rms") -> Curve:
     """Errors `[sizes]` or `[sizes, seeds]`."""
     errors = np.asarray(errors, float).reshape(len(sizes), -1)
-    anchors = [Anchor(n, float(e), s) for n, row in zip(sizes, errors, strict=True) for s, e in enumerate(row)]
+    anchors = [
+        Anchor(n, float(e), s)
+        for n, row in zip(sizes, errors, strict=True)
+        for s, e in enumerate(row)
+    ]
     return Curve("reward", tuple(anchors), unit, "simulated")
 
 
 def noisy(law, sizes=SIZES, seeds=4, noise=0.1, seed=0) -> Curve:
     rng = np.random.default_rng(seed)
-    return curve(law.error(np.array(sizes))[:, None] * np.exp(noise * rng.standard_normal((len(sizes), seeds))), sizes)
+    return curve(
+        law.error(np.array(sizes))[:, None]
+        * np.exp(noise * rng.standard_normal((len(sizes), seeds))),
+        sizes,
+    )
 
 
 POWER, FLOORED = Law(30.0, 0.5), Law(30.0, 0.5, 0.5)
@@ -39,26 +49,40 @@ POWER, FLOORED = Law(30.0, 0.5), Law(30.0, 0.5, 0.5)
 
 
 def integrated(found: Curve, exponent: float, floor: float, ratio: float) -> float:
-    """The data's density with level and σ summed out on a fine grid, every row of the table in one normal vector."""
+    """The data's density with level and σ summed out on a fine grid, every row of the table in one
+    normal vector.
+    """
     sizes = np.array([anchor.samples for anchor in found.anchors])
-    left = np.log([anchor.error for anchor in found.anchors]) - np.log((sizes / sizes.max()) ** -exponent + floor)
+    left = np.log([anchor.error for anchor in found.anchors]) - np.log(
+        (sizes / sizes.max()) ** -exponent + floor
+    )
     shape = np.eye(len(sizes)) + ratio**2 * (sizes[:, None] == sizes)
     inverse = np.linalg.inv(shape)
-    noise, step = np.exp(np.linspace(np.log(1e-3), np.log(1e3), 401))[:, None], np.linspace(-12, 12, 401)
+    noise, step = (
+        np.exp(np.linspace(np.log(1e-3), np.log(1e3), 401))[:, None],
+        np.linspace(-12, 12, 401),
+    )
     off = left - (inverse.sum(axis=0) @ left / inverse.sum() + step * noise)[..., None]
     fit = np.exp(-np.sum(off @ inverse * off, axis=-1) / 2 / noise**2) / noise ** len(sizes)
-    prior = stats.invgamma(grid.NOISE_ROWS / 2, scale=grid.NOISE_ROWS * grid.NOISE**2 / 2).pdf(noise**2)
+    prior = stats.invgamma(grid.NOISE_ROWS / 2, scale=grid.NOISE_ROWS * grid.NOISE**2 / 2).pdf(
+        noise**2
+    )
     return float(np.sum(fit * prior * noise**2 * noise)) / np.sqrt(np.linalg.det(shape))
 
 
 def test_the_density_is_the_integral_over_level_and_noise():
     """Unequal numbers of seeds, and cells that differ in exponent, floor and shared noise."""
     found = curve([1.0, 0.7, 0.52], (100, 200, 400))
-    found = dataclasses.replace(found, anchors=(*found.anchors, Anchor(100, 1.15, 1), Anchor(400, 0.45, 1)))
+    found = dataclasses.replace(
+        found, anchors=(*found.anchors, Anchor(100, 1.15, 1), Anchor(400, 0.45, 1))
+    )
     share = np.array([0.0, 0.3])
     density = grid._log_density(posterior(found).pilot, np.array([0.2, 0.9]), share)[0]
     where = [(0, 0, 0), (1, 1, 3), (0, 1, 12)]
-    values = [integrated(found, (0.2, 0.9)[i], share[j] / (1 - share[j]), grid.RATIOS[k]) for i, j, k in where]
+    values = [
+        integrated(found, (0.2, 0.9)[i], share[j] / (1 - share[j]), grid.RATIOS[k])
+        for i, j, k in where
+    ]
     closed = np.exp([density[each] for each in where])
     np.testing.assert_allclose(closed / closed[0], np.array(values) / values[0], rtol=2e-4)
 
@@ -85,8 +109,15 @@ def from_prior(rng) -> tuple[Curve, Law, float]:
 
 
 def judged(number: int) -> tuple[np.ndarray, np.ndarray]:
-    """The truth's rank among draws of error near, error far and seed noise `[pilots, 3]`; floor there, and its odds."""
-    rng, near_and_far, ranks, floors = np.random.default_rng(5), np.array([SIZES[0], 16 * SIZES[-1]]), [], []
+    """The truth's rank among draws of error near, error far and seed noise `[pilots, 3]`; floor
+    there, and its odds.
+    """
+    rng, near_and_far, ranks, floors = (
+        np.random.default_rng(5),
+        np.array([SIZES[0], 16 * SIZES[-1]]),
+        [],
+        [],
+    )
     for index in range(number):
         each, law, noise = from_prior(rng)
         pilot = curves._summary(each.anchors)
@@ -101,7 +132,9 @@ def judged(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("number", [150, pytest.param(4000, marks=pytest.mark.full)])
 def test_under_its_own_prior_the_posterior_is_calibrated(number):
-    """Simulation-based calibration: true laws drawn from the prior rank uniformly, floors are as often as said."""
+    """Simulation-based calibration: true laws drawn from the prior rank uniformly, floors are as
+    often as said.
+    """
     ranks, floors = judged(number)
     floor, said = floors.T
     jitter = np.random.default_rng(6).uniform(0, 1 / 401, (number, 3))
@@ -117,9 +150,13 @@ def test_draws_follow_the_mixture_of_the_grid():
     shape = np.log((samples / SIZES[-1]) ** -cells.exponent + cells.floor)
     width = np.sqrt(cells.squares / cells.rows * cells.variance)
     errors = found.believed(number, 1).law.error(samples)
-    cuts = np.log(np.quantile(found.believed(curves.DRAWS, 0).law.error(samples), [0.05, 0.5, 0.95]))
+    cuts = np.log(
+        np.quantile(found.believed(curves.DRAWS, 0).law.error(samples), [0.05, 0.5, 0.95])
+    )
     for level, cut in zip((0.05, 0.5, 0.95), cuts, strict=True):
-        expected = np.sum(cells.probability * stats.t.cdf((cut - cells.level - shape) / width, cells.rows))
+        expected = np.sum(
+            cells.probability * stats.t.cdf((cut - cells.level - shape) / width, cells.rows)
+        )
         assert abs(expected - level) < 0.01
         assert_share(int(np.sum(np.log(errors) < cut)), number, float(expected))
 
@@ -166,7 +203,9 @@ def test_a_power_law_without_noise_is_found(exponent):
 
 def test_a_floor_is_found_where_there_is_one():
     sizes = (500, 800, 1250, 2000, 3200, 5000, 8000)
-    floored, power = (posterior(noisy(law, sizes, noise=0.03)) for law in (Law(300.0, 1.0, 0.5), POWER))
+    floored, power = (
+        posterior(noisy(law, sizes, noise=0.03)) for law in (Law(300.0, 1.0, 0.5), POWER)
+    )
     assert floored.cells.probability[floored.cells.floor > 0].sum() > 0.95
     assert power.cells.probability[power.cells.floor > 0].sum() < 0.5
     assert floored.record(8000).floor == pytest.approx(0.5, rel=0.1)
@@ -176,18 +215,25 @@ def test_more_sizes_narrow_the_interval():
     sizes = (250, 500, 1000, 2000, 4000, 8000, 16_000)
     widths = []
     for number in (3, 5, 7):
-        found = [posterior(noisy(POWER, sizes[:number], seed=seed)).forecast(FAR[2:])[0] for seed in range(10)]
+        found = [
+            posterior(noisy(POWER, sizes[:number], seed=seed)).forecast(FAR[2:])[0]
+            for seed in range(10)
+        ]
         widths.append(np.median([high / low for low, _, high in found]))
     assert widths[0] > 1.5 * widths[1] > 1.5 * widths[2]
 
 
 def test_more_seeds_do_not_buy_away_what_seeds_share():
-    """Each size is off by a number of its own, the same for all its seeds: 50 seeds know it hardly better than 5."""
+    """Each size is off by a number of its own, the same for all its seeds: 50 seeds know it hardly
+    better than 5.
+    """
     shared = np.array([0.1, -0.1, 0.1, -0.1, 0.1])[:, None]
     widths = []
     for seeds in (5, 50):
         noise = shared + 0.02 * np.random.default_rng(0).standard_normal((5, seeds))
-        low, _, high = posterior(curve(POWER.error(np.array(SIZES))[:, None] * np.exp(noise))).forecast(FAR[2:])[0]
+        low, _, high = posterior(
+            curve(POWER.error(np.array(SIZES))[:, None] * np.exp(noise))
+        ).forecast(FAR[2:])[0]
         widths.append(np.log(high / low))
     assert 0.7 < widths[1] / widths[0] < 1.1
 
@@ -246,10 +292,18 @@ def test_warnings_come_when_they_are_due():
         ([1, np.nan, 0.5], (100, 200, 400), "an error of nan"),
         ([1, np.inf, 0.5], (100, 200, 400), "an error of inf"),
         ([1, 0.7, 0.5], (0, 200, 400), "at 0 samples"),
-        ([0.1, 0.2, 0.3], (100, 1000, 10_000), "rises with more samples, from 0.1 at 100 to 0.3 at 10,000"),
+        (
+            [0.1, 0.2, 0.3],
+            (100, 1000, 10_000),
+            "rises with more samples, from 0.1 at 100 to 0.3 at 10,000",
+        ),
         ([1, 1.1, 1.2], (100, 200, 400), "rises with more samples"),
         ([1, 0.95, 0.8, 0.5, 0.1], SIZES, "bends against the law"),
-        ([1.0, 0.99, 0.93, 0.8, 0.5, 0.2], (500, 1000, 2000, 4000, 8000, 16_000), "bends against the law"),
+        (
+            [1.0, 0.99, 0.93, 0.8, 0.5, 0.2],
+            (500, 1000, 2000, 4000, 8000, 16_000),
+            "bends against the law",
+        ),
     ],
 )
 def test_a_curve_that_supports_no_forecast_is_refused(errors, sizes, said):
@@ -263,7 +317,9 @@ def test_no_curve_at_all_is_refused():
 
 
 def refusals(law: Law, number: int) -> int:
-    """How many of `number` pilots of seven sizes the gate refuses; anchors and seeds with normal noise."""
+    """How many of `number` pilots of seven sizes the gate refuses; anchors and seeds with normal
+    noise.
+    """
     rng, sizes, refused = np.random.default_rng(3), np.geomspace(500, 8000, 7), 0
     for _ in range(number):
         mean = np.log(law.error(sizes)) + 0.1 * rng.standard_normal(7)
@@ -275,7 +331,9 @@ def refusals(law: Law, number: int) -> int:
 
 
 def test_the_gate_refuses_by_chance_as_often_as_it_says():
-    """With noise well above its prior the tests are near t tests: 1% on a straight curve, 11% at most on a flat one."""
+    """With noise well above its prior the tests are near t tests: 1% on a straight curve, 11% at
+    most on a flat one.
+    """
     number = 1500
     assert stats.binomtest(refusals(POWER, number), number, 0.01, "greater").pvalue > 1e-5
     flat = refusals(Law(1.0, 0.0), number)
@@ -300,7 +358,9 @@ def refused(shape, sizes, seeds, noise, *, number) -> tuple[dict[str, int], list
         own, shared = rng.standard_normal((len(sizes), seeds)), rng.standard_normal((len(sizes), 1))
         scatter = noise[0] * own + noise[1] * shared
         try:
-            passed.append(posterior(curve(shape(sizes)[:, None] * np.exp(scatter), tuple(sizes.tolist()))))
+            passed.append(
+                posterior(curve(shape(sizes)[:, None] * np.exp(scatter), tuple(sizes.tolist())))
+            )
         except BadData as error:
             reasons["rises" if "rises" in str(error) else "bends"] += 1
     return reasons, passed
@@ -312,7 +372,10 @@ def evenly(number):
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_a_u_shaped_curve_rises_from_its_third_size_on(seeds):
-    with pytest.raises(BadData, match=r"rises from its third size on, from 0\.99 at 2,000 samples to 1\.77 at 8,000"):
+    with pytest.raises(
+        BadData,
+        match=r"rises from its third size on, from 0\.99 at 2,000 samples to 1\.77 at 8,000",
+    ):
         posterior(curve(np.repeat(np.array(U_SHAPED)[:, None], seeds, axis=1)))
 
 
@@ -332,7 +395,9 @@ def test_u_shaped_curves_are_refused_under_noise(sizes, seeds, noise, shared, sh
 @pytest.mark.parametrize(("seeds", "share"), [(3, 0.7), (5, 0.95)])
 def test_more_seeds_show_a_rise_at_the_last_size_alone(seeds, share):
     def shape(samples):
-        return np.exp(np.interp(np.log(samples), np.log(SIZES), np.log((1.83, 1.19, 0.99, 0.85, 1.2))))
+        return np.exp(
+            np.interp(np.log(samples), np.log(SIZES), np.log((1.83, 1.19, 0.99, 0.85, 1.2)))
+        )
 
     reasons, _ = refused(shape, evenly(5), seeds, (0.05, 0.0), number=40)
     assert reasons["rises"] >= share * 40
@@ -340,11 +405,16 @@ def test_more_seeds_show_a_rise_at_the_last_size_alone(seeds, share):
 
 @pytest.mark.parametrize("noise", [0.05, 0.1])
 def test_steepening_curves_are_refused_or_warned_of_with_intervals_that_hold(noise):
-    """Under small noise nearly all are refused; of those that pass most are warned of and hold the truth at 4 times."""
+    """Under small noise nearly all are refused; of those that pass most are warned of and hold the
+    truth at 4 times.
+    """
     reasons, passed = refused(steepening, evenly(5), 3, (noise, 0.0), number=40)
     assert reasons["bends"] >= (36 if noise < 0.1 else 24)
     truth = steepening(32_000)
-    held = [low <= truth <= high for low, _, high in (each.forecast(np.array([32_000.0]))[0] for each in passed)]
+    held = [
+        low <= truth <= high
+        for low, _, high in (each.forecast(np.array([32_000.0]))[0] for each in passed)
+    ]
     warned = ["steeper and steeper" in " ".join(each.warnings(8000)) for each in passed]
     assert sum(held) >= 0.6 * len(passed)
     assert sum(warned) >= 0.6 * len(passed)
@@ -360,7 +430,9 @@ def test_curves_that_follow_the_law_pass(shape, sizes, seeds):
 
 @pytest.mark.parametrize("number", [200, pytest.param(3000, marks=pytest.mark.full)])
 def test_pilots_from_the_prior_pass_as_often_as_odds_allow(number):
-    """Markov: odds against the law exceed 10 (5) in at most a tenth (fifth) of pilots from it; mostly in fewer."""
+    """Markov: odds against the law exceed 10 (5) in at most a tenth (fifth) of pilots from it;
+    mostly in fewer.
+    """
     rng, over = np.random.default_rng(4), np.zeros(2, int)
     for _ in range(number):
         pilot = curves._summary(from_prior(rng)[0].anchors)
@@ -376,36 +448,53 @@ def test_forecasts_widen_with_how_far_they_reach_and_meet_the_law_where_the_pilo
     found = posterior(noisy(POWER, seeds=5, noise=0.02))
     sizes = 8000.0 * 2.0 ** np.arange(6)
     low, _, high = np.log(found.forecast(sizes)).T
-    own = np.log(np.quantile(found.believed(curves.DRAWS, 0).law.error(sizes[:, None]), [0.05, 0.95], axis=1))
+    own = np.log(
+        np.quantile(found.believed(curves.DRAWS, 0).law.error(sizes[:, None]), [0.05, 0.95], axis=1)
+    )
     assert (np.diff(high - low) > 0).all()
     assert (np.diff((high - low) - (own[1] - own[0])) > 0).all()
-    assert high[0] - low[0] == pytest.approx(own[1, 0] - own[0, 0], rel=0.02), "one draw in twenty steepens"
+    assert high[0] - low[0] == pytest.approx(own[1, 0] - own[0, 0], rel=0.02), (
+        "one draw in twenty steepens"
+    )
 
 
 def test_a_doubtful_pilots_forecast_does_not_step_where_the_pilot_ends():
-    """At least half of the draws steepen, inside the pilot as well as beyond it; most bands hold the truth at its end.
+    """At least half of the draws steepen, inside the pilot as well as beyond it; most bands hold
+    the truth at its end.
 
     The law's band alone held it in 80% of such pilots, that of both holds it in 89% (of 35).
     """
     _, passed = refused(steepening, evenly(5), 3, (0.1, 0.0), number=24)
-    doubtful = [each for each in passed if each.steep.evidence - each.cells.evidence > np.log(curves.DOUBT)]
+    doubtful = [
+        each for each in passed if each.steep.evidence - each.cells.evidence > np.log(curves.DOUBT)
+    ]
     assert doubtful
     for each in doubtful:
         at, after = each.forecast(np.array([8000.0, 8001.0]))
         np.testing.assert_allclose(after, at, rtol=1e-3)
     held = [
-        low <= steepening(8000) <= high for low, _, high in (each.forecast(np.array([8000.0]))[0] for each in passed)
+        low <= steepening(8000) <= high
+        for low, _, high in (each.forecast(np.array([8000.0]))[0] for each in passed)
     ]
     assert sum(held) >= 0.75 * len(passed)
 
 
 def test_draws_that_steepen_are_drawn_inside_the_pilot_as_they_were_fitted():
-    """Without noise and with no draw of the law the median is the curve itself; the law's own draws miss it."""
+    """Without noise and with no draw of the law the median is the curve itself; the law's own draws
+    miss it.
+    """
     sizes, truth = np.array(SIZES), steepening(np.array(SIZES))
     pilot = curves._summary(curve(np.repeat(truth[:, None], 5, axis=1)).anchors)
-    found = Posterior(curve(truth), pilot, grid.cells(pilot), grid.steepening(pilot)._replace(evidence=1e3), 0.0)
+    found = Posterior(
+        curve(truth), pilot, grid.cells(pilot), grid.steepening(pilot)._replace(evidence=1e3), 0.0
+    )
     np.testing.assert_allclose(found.forecast(sizes)[:, 1], truth, rtol=0.02)
-    assert np.abs(np.log(np.median(found.believed(500, 0).law.error(sizes[:, None]), axis=1) / truth)).max() > 0.05
+    assert (
+        np.abs(
+            np.log(np.median(found.believed(500, 0).law.error(sizes[:, None]), axis=1) / truth)
+        ).max()
+        > 0.05
+    )
 
 
 def test_flattening_is_not_refused():

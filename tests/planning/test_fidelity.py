@@ -1,4 +1,6 @@
-"""Label noise by price: each closed form of the best price against a grid, tables, bad text in a sentence."""
+"""Label noise by price: each closed form of the best price against a grid, tables, bad text in a
+sentence.
+"""
 
 import numpy as np
 import pytest
@@ -6,7 +8,11 @@ import pytest
 from paracosm.core.checks import BadArgument, BadData
 from paracosm.planning.fidelity import Bounded, Floor, Power, Table, parse, read_table
 
-FORMS = {"power:2.0,0.7": Power(2.0, 0.7), "bounded:3,10": Bounded(3.0, 10.0), "floor:0.5,4": Floor(0.5, 4.0)}
+FORMS = {
+    "power:2.0,0.7": Power(2.0, 0.7),
+    "bounded:3,10": Bounded(3.0, 10.0),
+    "floor:0.5,4": Floor(0.5, 4.0),
+}
 
 
 @pytest.mark.parametrize("text", FORMS)
@@ -18,11 +24,17 @@ def test_text_names_a_law_whose_first_number_is_a_variance(text):
 
 
 def random_problems(number):
-    """Laws of each kind with rollout prices and intrinsic variances over decades, zeros among them."""
+    """Laws of each kind with rollout prices and intrinsic variances over decades, zeros
+    among them.
+    """
     rng = np.random.default_rng(0)
     for i in range(number):
         scale, most = 10 ** rng.uniform(-2, 2, 2)
-        kind = [Power(scale, rng.uniform(0.05, 3)), Bounded(scale, most), Floor(scale * rng.integers(2), most)][i % 3]
+        kind = [
+            Power(scale, rng.uniform(0.05, 3)),
+            Bounded(scale, most),
+            Floor(scale * rng.integers(2), most),
+        ][i % 3]
         c0, v0 = 10 ** rng.uniform(-2, 2, 2) * (rng.random(2) < 0.8)
         least = 10 ** rng.uniform(-3, 0) * min(kind.dearest, 1)
         limits = least, min(kind.dearest, least * 10 ** rng.uniform(0.1, 4))

@@ -1,4 +1,6 @@
-"""Labels: the whole-number search against brute force, Corollary 2's regimes, limits, and what the plan says."""
+"""Labels: the whole-number search against brute force, Corollary 2's regimes, limits, and what the
+plan says.
+"""
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ ISSUE = {"budget": 5000.0, "cost_rollout": 1.0, "gradient_variance": 40.0, "nois
 
 
 def brute(problem, repeated):
-    """The least variance over every number of rollouts and repeats, a law's labels as dear as the money allows."""
+    """The least variance over every number of rollouts and repeats, a law's labels as dear as the
+    money allows.
+    """
     most = int(problem.budget / (problem.cost_rollout + problem.least) * (1 + 1e-12)) + 1
     k = np.arange(1.0, most + 1)[:, None]
     r = np.arange(1.0, problem.budget / problem.least + 2)[None] if repeated else np.ones((1, 1))
@@ -35,7 +39,13 @@ def random_problems(number, seed):
         a, b = 10 ** rng.uniform(-1, 1, 2)
         costs = tuple(np.unique(np.round(10 ** rng.uniform(-0.5, 1, 4), 2)).tolist())
         table = Table(costs, tuple(rng.uniform(0, 4, len(costs)).tolist()))
-        law = [Power(a, rng.uniform(0.1, 2.5)), Power(a, 1.0), Bounded(a, b + 0.5), Floor(a, b), table][i % 5]
+        law = [
+            Power(a, rng.uniform(0.1, 2.5)),
+            Power(a, 1.0),
+            Bounded(a, b + 0.5),
+            Floor(a, b),
+            table,
+        ][i % 5]
         c0, v0 = 10 ** rng.uniform(-1, 1, 2) * (rng.random(2) < 0.7)
         least, most = 10 ** rng.uniform(-1, -0.3), 10 ** rng.uniform(0, 1.5)
         if isinstance(law, Table):
@@ -51,8 +61,12 @@ def test_search_equals_brute_force_over_all_whole_numbers_and_stays_in_budget(nu
     several = 0
     for problem in random_problems(number, seed=repeated):
         best = search(problem, repeated=repeated)
-        assert problem.variance(*best) == pytest.approx(brute(problem, repeated), rel=1e-9, abs=1e-14)
-        assert best.rollouts * (problem.cost_rollout + best.repeats * best.cost) <= problem.budget * (1 + 1e-12)
+        assert problem.variance(*best) == pytest.approx(
+            brute(problem, repeated), rel=1e-9, abs=1e-14
+        )
+        assert best.rollouts * (
+            problem.cost_rollout + best.repeats * best.cost
+        ) <= problem.budget * (1 + 1e-12)
         assert problem.least <= best.cost <= problem.most * (1 + 1e-12)
         assert best.rollouts == int(best.rollouts) >= 1
         assert best.repeats == int(best.repeats) >= 1
@@ -60,15 +74,21 @@ def test_search_equals_brute_force_over_all_whole_numbers_and_stays_in_budget(nu
     assert (several > number / 10) == repeated
 
 
-@pytest.mark.parametrize("law", [Power(2.0, 0.7), Power(2.0, 1.6), Floor(0.5, 4.0), Bounded(30.0, 3.0)])
+@pytest.mark.parametrize(
+    "law", [Power(2.0, 0.7), Power(2.0, 1.6), Floor(0.5, 4.0), Bounded(30.0, 3.0)]
+)
 def test_whole_numbers_reach_the_real_optimum_as_the_budget_grows(law):
     problem = Problem(law, 1e7, 1.0, 40.0, 6.0, 1e-3, min(1e3, law.dearest))
     real = law.total(law.best_cost(1.0, 40.0, 6.0, problem.least, problem.most), 1.0, 40.0, 6.0)
-    assert float(problem.variance(*search(problem, repeated=False))) * 1e7 == pytest.approx(real, rel=1e-6)
+    assert float(problem.variance(*search(problem, repeated=False))) * 1e7 == pytest.approx(
+        real, rel=1e-6
+    )
 
 
 def test_repeats_bring_back_the_papers_rule():
-    """With r free, min over r of (c₀ + r c)(V₀ + Q σ²/r) is (sqrt(c₀V₀) + sqrt(Q c σ²))²: only c σ²(c) counts."""
+    """With r free, min over r of (c₀ + r c)(V₀ + Q σ²/r) is (sqrt(c₀V₀) + sqrt(Q c σ²))²: only c
+    σ²(c) counts.
+    """
     law = Power(2.0, 0.7)
     problem = Problem(law, 1e7, 1.0, 40.0, 6.0, 0.01, 10.0)
     best = search(problem, repeated=True)
@@ -86,7 +106,12 @@ def unlimited(number, seed):
     rng = np.random.default_rng(seed)
     for i in range(number):
         a, b = 10 ** rng.uniform(-6, 6, 2)
-        law = [Power(a, rng.uniform(0.1, 3.0)), Power(a, 1.0), Bounded(a, b), Floor(a * rng.integers(2), b)][i % 4]
+        law = [
+            Power(a, rng.uniform(0.1, 3.0)),
+            Power(a, 1.0),
+            Bounded(a, b),
+            Floor(a * rng.integers(2), b),
+        ][i % 4]
         c0, v0 = 10 ** rng.uniform(-4, 4, 2) * (rng.random(2) < 0.75)
         q = 10 ** rng.uniform(-3, 3)
         yield law, {"cost_rollout": c0, "gradient_variance": v0, "noise_coefficient": q}
@@ -133,7 +158,9 @@ def test_a_unit_of_money_changes_the_unit_of_the_answer_only(number):
 
 @pytest.mark.parametrize("number", [120, pytest.param(1000, marks=pytest.mark.full)])
 def test_a_larger_budget_buys_more_labels_at_the_same_price(number):
-    """Where a best price exists in real numbers it is met by every large budget; the whole rest is whole numbers."""
+    """Where a best price exists in real numbers it is met by every large budget; the whole rest is
+    whole numbers.
+    """
     seen = 0
     for law, numbers in unlimited(number, 2):
         c0, v0, q = numbers.values()
@@ -142,7 +169,9 @@ def test_a_larger_budget_buys_more_labels_at_the_same_price(number):
         totals = law.total(grid, c0, v0, q)
         interior = totals.min() < 0.99 * min(totals[0], totals[-1]) and not isinstance(law, Bounded)
         for money in (1e3, 1e6, 1e9):
-            budget = money * (c0 + (law.dearest if isinstance(law, Bounded) else grid[totals.argmin()]))
+            budget = money * (
+                c0 + (law.dearest if isinstance(law, Bounded) else grid[totals.argmin()])
+            )
             found = plan_labels(law, budget=budget, **numbers)
             assert found.attained != endless(law, c0, v0, q), (law, numbers)
             assert ("no best price above zero" in found.verdict) <= (not found.attained)
@@ -167,7 +196,10 @@ def test_the_best_price_is_found_at_any_budget(budget):
 def test_a_least_cost_above_the_best_price_is_said_and_is_no_limit_at_zero():
     plan = plan_labels(Power(2.0, 1.0), **ISSUE, least_cost=2.0)
     assert plan.attained
-    assert "Cheaper labels would be better still, down to 0.548: 2 is the least cost allowed." in plan.verdict
+    assert (
+        "Cheaper labels would be better still, down to 0.548: 2 is the least cost allowed."
+        in plan.verdict
+    )
 
 
 def test_free_labels_are_no_price_either():
@@ -202,7 +234,10 @@ def test_three_regimes_of_corollary_2(law, cost, regime, attained):
 def test_a_gradient_that_was_said_not_to_vary_is_warned_of():
     said = plan_labels(Power(2.0, 2.0), budget=800.0).warnings
     assert said[0].startswith("The gradient was taken not to vary without label noise")
-    assert not any("taken not to vary" in sentence for sentence in plan_labels(Power(2.0, 2.0), **ISSUE).warnings)
+    assert not any(
+        "taken not to vary" in sentence
+        for sentence in plan_labels(Power(2.0, 2.0), **ISSUE).warnings
+    )
 
 
 def test_the_middle_of_a_bounded_law_is_worst():
@@ -222,11 +257,20 @@ def test_issue_example_balances_and_says_what_other_prices_lose():
     assert plan.rollouts * (1 + c) == pytest.approx(5000, rel=1e-12)
     assert plan.variance == pytest.approx((40 + 6 * 2 * c**-0.7) / plan.rollouts, rel=1e-12)
     losses = {rule.why: rule.variance / plan.variance - 1 for rule in plan.alternatives}
-    assert set(losses) == {"the cheapest", "half the price", "twice the price", "the middle", "the dearest"}
+    assert set(losses) == {
+        "the cheapest",
+        "half the price",
+        "twice the price",
+        "the middle",
+        "the dearest",
+    }
     assert min(losses.values()) > 0
     assert "Label noise makes up 37.9% of that." in plan.verdict
     assert "Half the price (labels at 0.181) would give 7.28% more variance." in plan.verdict
-    assert any(sentence.startswith("Several labels on one rollout were not considered") for sentence in plan.warnings)
+    assert any(
+        sentence.startswith("Several labels on one rollout were not considered")
+        for sentence in plan.warnings
+    )
 
 
 def test_repeats_are_considered_where_the_cheapest_label_is_known():
@@ -257,7 +301,9 @@ def test_measured_table_is_searched_row_by_row():
 
 
 def measured(spread):
-    around = [Estimate(x, x * (1 - spread), x * (1 + spread), 100, "test") for x in (40.0, 6.0, 30.0)]
+    around = [
+        Estimate(x, x * (1 - spread), x * (1 + spread), 100, "test") for x in (40.0, 6.0, 30.0)
+    ]
     return GradientNoise(around[0], around[1], around[2], 100.0, "plain", 50)
 
 
@@ -280,8 +326,14 @@ def test_measured_noise_gives_the_same_plan_and_a_warning_only_where_its_interva
         ({"budget": np.nan}, "the budget is nan; it must be a positive number."),
         ({"cost_rollout": -1.0}, "the cost of a rollout is -1; it must be at least 0."),
         ({"least_cost": 0.0}, "the least cost of a label is 0; it must be a positive number."),
-        ({"least_cost": 3.0, "most_cost": 2.0}, "the highest cost of a label is 2; it must be at least 3."),
-        ({"budget": 0.5}, "the budget of 0.5 buys not one rollout: with the cheapest label one costs 1."),
+        (
+            {"least_cost": 3.0, "most_cost": 2.0},
+            "the highest cost of a label is 2; it must be at least 3.",
+        ),
+        (
+            {"budget": 0.5},
+            "the budget of 0.5 buys not one rollout: with the cheapest label one costs 1.",
+        ),
         ({"least_cost": 1e-8}, "at most 1e+10 are searched: name a higher least cost."),
         ({"gradient_variance": -1.0}, "the gradient variance is -1; it must be at least 0."),
     ],
@@ -294,7 +346,9 @@ def test_bad_numbers_are_a_sentence(changes, sentence):
 
 
 def test_table_beyond_the_budget_is_a_sentence():
-    with pytest.raises(BadArgument, match=r"buys not one rollout: with the cheapest label one costs 11\."):
+    with pytest.raises(
+        BadArgument, match=r"buys not one rollout: with the cheapest label one costs 11\."
+    ):
         plan_labels(Table((10.0, 20.0), (1.0, 0.5)), budget=9.0, cost_rollout=1.0)
     with pytest.raises(BadArgument, match="no label of the fidelity table costs between 11 and 12"):
         plan_labels(Table((10.0, 20.0), (1.0, 0.5)), budget=90.0, least_cost=11.0, most_cost=12.0)

@@ -1,4 +1,6 @@
-"""Cheap, gold or the mixture: formulas of theory against brute force, whole numbers, and the estimator itself."""
+"""Cheap, gold or the mixture: formulas of theory against brute force, whole numbers, and the
+estimator itself.
+"""
 
 import numpy as np
 import pytest
@@ -39,11 +41,15 @@ def random_prices(rng):
 
 
 def brute_constant(found, points=4001):
-    """Budget times variance of the mixture at the best N/n in [1, ∞) on a grid, and a step's relative error."""
+    """Budget times variance of the mixture at the best N/n in [1, ∞) on a grid, and a step's
+    relative error.
+    """
     ratio = np.geomspace(1, 1e6, points)
     square = found.correlation**2
     variance = (1 - square) + square / ratio
-    return float(found.gold_variance * np.min((found.gold_cost + found.cheap_rollout * ratio) * variance))
+    return float(
+        found.gold_variance * np.min((found.gold_cost + found.cheap_rollout * ratio) * variance)
+    )
 
 
 @pytest.mark.parametrize("number", [1000, pytest.param(20_000, marks=pytest.mark.full)])
@@ -76,7 +82,9 @@ def test_allocation_and_value_are_those_of_theory():
 
 def brute_allocation(found, budget):
     """The least variance over every number of gold labels that passes the gate."""
-    gold = np.arange(found.fewest_gold, int(budget / (found.gold_cost + found.cheap_rollout) * (1 + 1e-12)) + 1)
+    gold = np.arange(
+        found.fewest_gold, int(budget / (found.gold_cost + found.cheap_rollout) * (1 + 1e-12)) + 1
+    )
     if not len(gold):
         return np.inf
     rollouts = np.floor((budget - gold * found.gold_cost) / found.cheap_rollout * (1 + 1e-12))
@@ -119,7 +127,9 @@ def test_winner_is_the_least_error_and_changes_where_theory_says():
     assert plan.changes == {"mixture": pytest.approx((constant - 50 * 2) / 0.09, rel=1e-9)}
     assert plan.coefficient == pytest.approx(0.8 * np.sqrt(40 / 50))
     for share, winner in ((0.97, "cheap"), (1.03, "mixture")):
-        assert plan_mixture(**(ISSUE | {"budget": share * plan.changes["mixture"]})).winner == winner
+        assert (
+            plan_mixture(**(ISSUE | {"budget": share * plan.changes["mixture"]})).winner == winner
+        )
     assert plan.verdict.startswith("Buy cheap labels alone, on 2,500 rollouts")
     assert "from about 5,356 on the mixture" in plan.verdict
     assert MixturePlan.from_json(plan.to_json()) == plan
@@ -164,7 +174,9 @@ def test_what_cannot_win_is_said():
 
 
 def simulate(plan, number, size=4):
-    """Mean squared errors of the mixture and of gold alone, with Gaussian gradients of the variances of `WINS`."""
+    """Mean squared errors of the mixture and of gold alone, with Gaussian gradients of the
+    variances of `WINS`.
+    """
     rng, by_name = np.random.default_rng(6), {choice.name: choice for choice in plan.choices}
     mixture, gold = by_name["mixture"], by_name["gold"]
     scale_gold, scale_cheap = np.sqrt(np.array([40.0, 50.0]) / size)
@@ -172,7 +184,9 @@ def simulate(plan, number, size=4):
     for _ in range(number):
         g = rng.standard_normal((mixture.rollouts, size))
         c = correlation * g + np.sqrt(1 - correlation**2) * rng.standard_normal(g.shape)
-        found = debiased_mean(scale_gold * g[: mixture.gold], scale_cheap * c + WINS["bias"] / np.sqrt(size))
+        found = debiased_mean(
+            scale_gold * g[: mixture.gold], scale_cheap * c + WINS["bias"] / np.sqrt(size)
+        )
         alone = scale_gold * rng.standard_normal((gold.rollouts, size)).mean(axis=0)
         squares.append((np.sum(found.value**2), np.sum(alone**2)))
     return np.mean(squares, axis=0)
@@ -199,13 +213,28 @@ def test_simulated_mixture_has_its_formulas_variance_and_half_of_golds(number):
         ({"cheap_cost": 0.0}, "the cost of cheap labels is 0; it must be a positive number."),
         ({"gold_cost": -2.0}, "the cost of gold labels is -2; it must be a positive number."),
         ({"correlation": 1.2}, "the correlation is 1.2; it must be at least -1 and at most 1."),
-        ({"correlation": np.nan}, "the correlation is nan; it must be finite and at least -1 and at most 1."),
-        ({"cheap_variance": 0.0}, "the variance under cheap labels is 0; it must be a positive number."),
+        (
+            {"correlation": np.nan},
+            "the correlation is nan; it must be finite and at least -1 and at most 1.",
+        ),
+        (
+            {"cheap_variance": 0.0},
+            "the variance under cheap labels is 0; it must be a positive number.",
+        ),
         ({"bias": -0.1}, "the bias of cheap labels is -0.1; it must be at least 0."),
-        ({"bias": 1e200}, "the bias of cheap labels is 1e+200; it must be at least 0 and at most 1e+150."),
+        (
+            {"bias": 1e200},
+            "the bias of cheap labels is 1e+200; it must be at least 0 and at most 1e+150.",
+        ),
         ({"bias": np.inf}, "the bias of cheap labels is inf; it must be finite and at least 0."),
-        ({"cost_rollout": np.inf}, "the cost of a rollout is inf; it must be finite and at least 0."),
-        ({"gold_variance": np.inf}, "the variance under gold labels is inf; it must be a positive number."),
+        (
+            {"cost_rollout": np.inf},
+            "the cost of a rollout is inf; it must be finite and at least 0.",
+        ),
+        (
+            {"gold_variance": np.inf},
+            "the variance under gold labels is inf; it must be a positive number.",
+        ),
         ({"budget": 1.5}, "the budget of 1.5 buys not one rollout: a labelled one costs 2."),
     ],
 )

@@ -1,4 +1,6 @@
-"""Preposterior analysis: the update against its closed form, and limits where the answer is known."""
+"""Preposterior analysis: the update against its closed form, and limits where the answer is
+known.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def belief(spread: float, noise: float, seed: int, draws: int = 1000) -> Belief:
 
 
 def place(
-    beliefs: tuple[Belief, Belief], weights: tuple[float, float] = (1.0, 1.0), budget: float = 50_000.0
+    beliefs: tuple[Belief, Belief],
+    weights: tuple[float, float] = (1.0, 1.0),
+    budget: float = 50_000.0,
 ) -> Market:
     return market(Task((beliefs[0].law, beliefs[1].law), weights, (1000, 1000)), OFFERS, budget)
 
@@ -38,7 +42,9 @@ def planned_regret(stall: Market) -> float:
 
 
 def test_reweighting_is_the_update_of_a_normal_law():
-    """Log scale normal around 0, sd 0.5; a pilot's log error has sd 0.2: posterior mean 0.25/0.29 of what is seen."""
+    """Log scale normal around 0, sd 0.5; a pilot's log error has sd 0.2: posterior mean 0.25/0.29
+    of what is seen.
+    """
     rng, draws, sd, noise = np.random.default_rng(0), 20_000, 0.5, 0.2
     law = Law(np.exp(sd * rng.standard_normal(draws)), np.full(draws, 0.4), np.zeros(draws))
     unsure = Belief(law, np.full(draws, noise), np.zeros(draws), 1)
@@ -47,7 +53,9 @@ def test_reweighting_is_the_update_of_a_normal_law():
     seen = np.log(law.scale)[outcomes] + noise * np.random.default_rng([1, 1]).standard_normal(200)
     expected = seen * sd**2 / (sd**2 + noise**2)
     inside = np.abs(seen) < 1, "where there are draws enough"
-    np.testing.assert_allclose((weights @ np.log(law.scale))[inside[0]], expected[inside[0]], atol=0.03)
+    np.testing.assert_allclose(
+        (weights @ np.log(law.scale))[inside[0]], expected[inside[0]], atol=0.03
+    )
     assert np.all(weights[outcomes, outcomes] == 0)
 
 
@@ -85,7 +93,9 @@ def test_no_pilot_where_nothing_can_be_learned(beliefs, why):
 
 
 def test_no_pilot_of_a_part_that_is_not_worth_its_price():
-    """Labels are unsure but count for nearly nothing: every pilot of them spends money that transitions need."""
+    """Labels are unsure but count for nearly nothing: every pilot of them spends money that
+    transitions need.
+    """
     beliefs = belief(0.0, 0.01, 0), belief(0.3, 0.01, 1)
     assert proposed(place(beliefs, weights=(1.0, 1e-4)), beliefs) is None
 
@@ -97,11 +107,17 @@ def test_no_pilot_where_the_budget_does_not_pay_for_one():
 
 def test_splits_that_another_beats_on_both_parts_are_left_out():
     beliefs = belief(0.3, 0.1, 0), belief(0.3, 0.1, 1)
-    with_joint = place(beliefs)._replace(offers=(*OFFERS, Offer("joint", 10.5, transitions=1, labels=1)))
+    with_joint = place(beliefs)._replace(
+        offers=(*OFFERS, Offer("joint", 10.5, transitions=1, labels=1))
+    )
     amounts = pilots._actions(with_joint)
     counts = at(with_joint.task, with_joint.offers, amounts).counts
     beaten = np.all(counts[:, None] <= counts, axis=-1) & np.any(counts[:, None] < counts, axis=-1)
     assert not beaten.any()
     shares = np.random.default_rng(0).dirichlet(np.ones(3), 200)
-    others = at(with_joint.task, with_joint.offers, shares * 50_000 / np.array([1.0, 10.0, 10.5])).counts
-    assert np.all(with_joint.task.expected(others) >= with_joint.task.expected(counts).min() * (1 - 1e-3))
+    others = at(
+        with_joint.task, with_joint.offers, shares * 50_000 / np.array([1.0, 10.0, 10.5])
+    ).counts
+    assert np.all(
+        with_joint.task.expected(others) >= with_joint.task.expected(counts).min() * (1 - 1e-3)
+    )

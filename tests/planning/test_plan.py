@@ -1,4 +1,6 @@
-"""Plans: best of what can be bought, equal under changes of units, honest about stakes and about weights."""
+"""Plans: best of what can be bought, equal under changes of units, honest about stakes and about
+weights.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ PRICES = {"cost_dynamics": 1.0, "cost_reward": 10.0}
 def curve(part, scale, exponent, noise=0.05, seed=0) -> Curve:
     rng = np.random.default_rng(seed)
     rows = itertools.product(SIZES, range(3))
-    errors = [Anchor(n, scale * n**-exponent * float(np.exp(noise * rng.standard_normal())), s) for n, s in rows]
+    errors = [
+        Anchor(n, scale * n**-exponent * float(np.exp(noise * rng.standard_normal())), s)
+        for n, s in rows
+    ]
     return Curve(part, tuple(errors), "rms", "simulated")
 
 
@@ -39,7 +44,10 @@ def planned() -> Plan:
 
 def test_regret_is_one_number_beside_a_proposed_pilot_and_alone():
     """Unsure curves, so that a pilot is proposed; the terminal and the page say both."""
-    curves = {"dynamics": curve("dynamics", 4.0, 0.3, 0.3), "reward": curve("reward", 20.0, 0.45, 0.3, seed=1)}
+    curves = {
+        "dynamics": curve("dynamics", 4.0, 0.3, 0.3),
+        "reward": curve("reward", 20.0, 0.45, 0.3, seed=1),
+    }
     found = plan(curves, WEIGHTS, budget=60_000, **PRICES)
     assert found.next_pilot is not None
     assert found.next_pilot.regret_now == found.best.regret.mean
@@ -58,14 +66,20 @@ def test_nothing_else_on_the_page_is_expected_to_be_better(planned):
 
 
 def test_the_plan_is_the_best_split_over_the_draws_of_the_curves(planned):
-    laws = [posterior(CURVES[part]).draws(2000, k).law for k, part in enumerate(("dynamics", "reward"))]
+    laws = [
+        posterior(CURVES[part]).draws(2000, k).law for k, part in enumerate(("dynamics", "reward"))
+    ]
     task = Task((laws[0], laws[1]), (3.2, 6.0), (8000.0, 8000.0))
     offers = [Offer("d", 1.0, transitions=1), Offer("r", 10.0, labels=1)]
     exact = best_split(task, offers, 60_000.0)
     np.testing.assert_allclose(bought(planned), exact.amounts, atol=20)
     assert planned.best.error.mean == pytest.approx(float(exact.loss), rel=1e-6)
     more = at(
-        task, offers, np.array([[planned.dynamics + 50.0, planned.reward], [planned.dynamics, planned.reward + 5.0]])
+        task,
+        offers,
+        np.array(
+            [[planned.dynamics + 50.0, planned.reward], [planned.dynamics, planned.reward + 5.0]]
+        ),
     )
     gained = (planned.best.error.mean - more.loss) / 50
     np.testing.assert_allclose(list(planned.marginal.values()), gained, rtol=0.01)
@@ -73,19 +87,28 @@ def test_the_plan_is_the_best_split_over_the_draws_of_the_curves(planned):
 
 
 def test_sharp_curves_give_the_split_of_the_true_laws():
-    sharp = {"dynamics": curve("dynamics", 4.0, 0.3, 1e-4), "reward": curve("reward", 20.0, 0.45, 1e-4, seed=1)}
+    sharp = {
+        "dynamics": curve("dynamics", 4.0, 0.3, 1e-4),
+        "reward": curve("reward", 20.0, 0.45, 1e-4, seed=1),
+    }
     found = plan(sharp, WEIGHTS, budget=60_000, **PRICES)
     true = Task((Law(4.0, 0.3), Law(20.0, 0.45)), (3.2, 6.0), (8000, 8000))
     exact = best_split(true, [Offer("d", 1.0, transitions=1), Offer("r", 10.0, labels=1)], 60_000.0)
     assert found.ratio == pytest.approx(float(exact.counts[0] / exact.counts[1]), rel=0.02)
-    assert 1 < found.best.error.mean / float(exact.loss) < 1.06, "a pilot cannot know that curves go on as laws"
-    assert found.expected_regret < 0.03, "what is left is that either curve may flatten from here on"
+    assert 1 < found.best.error.mean / float(exact.loss) < 1.06, (
+        "a pilot cannot know that curves go on as laws"
+    )
+    assert found.expected_regret < 0.03, (
+        "what is left is that either curve may flatten from here on"
+    )
     assert found.interval[0] < found.ratio < found.interval[1]
 
 
 def test_money_has_no_unit_and_weights_only_a_ratio(planned):
     dearer = plan(CURVES, WEIGHTS, budget=420_000, cost_dynamics=7.0, cost_reward=70.0)
-    louder = plan(CURVES, dataclasses.replace(WEIGHTS, dynamics=32.0, reward=60.0), budget=60_000, **PRICES)
+    louder = plan(
+        CURVES, dataclasses.replace(WEIGHTS, dynamics=32.0, reward=60.0), budget=60_000, **PRICES
+    )
     assert bought(dearer) == bought(louder) == bought(planned)
     assert louder.best.error.mean == pytest.approx(10 * planned.best.error.mean)
     assert louder.expected_regret == pytest.approx(planned.expected_regret)
@@ -126,7 +149,10 @@ def test_where_the_split_hardly_matters_it_says_exactly_that():
 def test_where_it_matters_it_says_what_a_simple_rule_would_lose(planned):
     uneven = dataclasses.replace(WEIGHTS, dynamics=100.0)
     found = plan(CURVES, uneven, budget=60_000, **PRICES)
-    assert "The split matters: equal spending, the best rule that favours neither part, would lose " in found.verdict
+    assert (
+        "The split matters: equal spending, the best rule that favours neither part, would lose "
+        in found.verdict
+    )
     assert "%) against this plan" in found.verdict
     rule = next(each for each in found.alternatives if each.name == "equal spending")
     assert rule.error.mean > 1.01 * found.best.error.mean
@@ -148,7 +174,9 @@ def test_routes_to_the_weights_that_agree_lose_nothing_and_others_are_judged_bot
 def test_mean_squares_are_converted_and_that_is_said(planned):
     squared = {
         part: dataclasses.replace(
-            each, unit="mse", anchors=tuple(dataclasses.replace(a, error=a.error**2) for a in each.anchors)
+            each,
+            unit="mse",
+            anchors=tuple(dataclasses.replace(a, error=a.error**2) for a in each.anchors),
         )
         for part, each in CURVES.items()
     }
@@ -158,7 +186,9 @@ def test_mean_squares_are_converted_and_that_is_said(planned):
 
 
 def test_what_is_not_bought_and_what_is_left_over_is_said():
-    found = plan(CURVES, dataclasses.replace(WEIGHTS, reward=0.0), budget=1_500, lots=(1000, 1000), **PRICES)
+    found = plan(
+        CURVES, dataclasses.replace(WEIGHTS, reward=0.0), budget=1_500, lots=(1000, 1000), **PRICES
+    )
     assert (bought(found), found.spend) == ((1000, 0), 1000)
     said = " ".join(found.warnings)
     assert "buys no reward labels" in said
@@ -181,7 +211,9 @@ def test_weights_that_are_unsure_widen_the_answer_and_are_told(planned):
     told = "The weight of the dynamics error, 3.2 with a standard error of 2, could be zero"
     assert any(told in said for said in wide.warnings)
     assert not any("The weight of the reward" in said for said in wide.warnings)
-    sure = plan(CURVES, dataclasses.replace(WEIGHTS, unsure={"dynamics": 0.0}), budget=60_000, **PRICES)
+    sure = plan(
+        CURVES, dataclasses.replace(WEIGHTS, unsure={"dynamics": 0.0}), budget=60_000, **PRICES
+    )
     assert sure.best == planned.best
 
 
@@ -196,15 +228,22 @@ def test_weights_that_are_unsure_widen_the_answer_and_are_told(planned):
     ],
 )
 def test_extreme_plans_agree_with_their_own_sentence(sizes, budget, prices):
-    """Never above the budget, not by one sample of 1e15; the sentence names the counts and the spending."""
+    """Never above the budget, not by one sample of 1e15; the sentence names the counts and the
+    spending.
+    """
     curves = {
         part: Curve(
-            part, tuple(Anchor(n, 0.7**i, s) for i, n in enumerate(sizes) for s in range(3)), "rms", "simulated"
+            part,
+            tuple(Anchor(n, 0.7**i, s) for i, n in enumerate(sizes) for s in range(3)),
+            "rms",
+            "simulated",
         )
         for part in ("dynamics", "reward")
     }
     found = plan(curves, WEIGHTS, budget=budget, cost_dynamics=prices[0], cost_reward=prices[1])
-    exact = sum(Fraction(repr(price)) * count for price, count in zip(prices, bought(found), strict=True))
+    exact = sum(
+        Fraction(repr(price)) * count for price, count in zip(prices, bought(found), strict=True)
+    )
     assert exact <= Fraction(repr(budget))
     assert exact > Fraction(repr(budget)) - 2 * Fraction(repr(max(prices)))
     assert found.best.units == {"dynamics": found.dynamics, "reward": found.reward}
@@ -230,9 +269,18 @@ def test_extreme_plans_agree_with_their_own_sentence(sizes, budget, prices):
             {"owned": {"dynamics": 10**16}},
             "the count of dynamics samples owned is an integer of 17 digits; .* at most 1e.15",
         ),
-        ({"weights": dataclasses.replace(WEIGHTS, dynamics=np.inf)}, "the weight of the dynamics error .* is inf"),
-        ({"weights": dataclasses.replace(WEIGHTS, reward=-1.0)}, "the weight of the reward error .* is -1"),
-        ({"weights": dataclasses.replace(WEIGHTS, unsure={"reward": np.nan})}, "the standard error of the weight"),
+        (
+            {"weights": dataclasses.replace(WEIGHTS, dynamics=np.inf)},
+            "the weight of the dynamics error .* is inf",
+        ),
+        (
+            {"weights": dataclasses.replace(WEIGHTS, reward=-1.0)},
+            "the weight of the reward error .* is -1",
+        ),
+        (
+            {"weights": dataclasses.replace(WEIGHTS, unsure={"reward": np.nan})},
+            "the standard error of the weight",
+        ),
         ({"lots": (0, 1)}, "the lot of dynamics is 0"),
     ],
 )

@@ -19,7 +19,10 @@ def test_a_table_gives_a_curve_for_each_part(tmp_path):
     assert found["dynamics"].anchors == (Anchor(100, 0.5, 3), Anchor(100, 0.4, 4))
     assert found["reward"].anchors == (Anchor(200, 0.25, 0),)
     assert {each.unit for each in found.values()} == {"mse"}
-    assert {part: each.part for part, each in found.items()} == {"dynamics": "dynamics", "reward": "reward"}
+    assert {part: each.part for part, each in found.items()} == {
+        "dynamics": "dynamics",
+        "reward": "reward",
+    }
 
 
 def test_without_seeds_rows_of_a_size_are_numbered(tmp_path):
@@ -43,19 +46,49 @@ def test_a_byte_order_mark_and_more_columns_are_no_matter(tmp_path):
         ("part,samples,error\n,100,1\n", "line 2: part is ''"),
         ("part,samples,error\ndynamics,many,1\n", "line 2: samples is 'many'; a number is needed"),
         ("part,samples,error\ndynamics,100\n", "line 2: 2 cells where there are 3 columns"),
-        ("part,samples,error\ndynamics,100,0,5\n", "line 2: 4 cells where there are 3 columns; .* no commas"),
-        ("part,samples,error\nreward,10,1\nreward,100,1,,\n", "line 3: 5 cells where there are 3 columns"),
-        ('part,samples,error\ndynamics,100,"0,5"\n', "line 2: error is '0,5'; a number with a decimal point is needed"),
-        ("part,samples,error,error\ndynamics,100,1,2\n", "line 1: the column 'error' is given twice"),
-        ("part,samples,part,error\ndynamics,100,reward,2\n", "line 1: the column 'part' is given twice"),
-        ("part,samples,error\ndynamics,1_000,1\n", "line 2: samples is '1_000'; a number is needed"),
+        (
+            "part,samples,error\ndynamics,100,0,5\n",
+            "line 2: 4 cells where there are 3 columns; .* no commas",
+        ),
+        (
+            "part,samples,error\nreward,10,1\nreward,100,1,,\n",
+            "line 3: 5 cells where there are 3 columns",
+        ),
+        (
+            'part,samples,error\ndynamics,100,"0,5"\n',
+            "line 2: error is '0,5'; a number with a decimal point is needed",
+        ),
+        (
+            "part,samples,error,error\ndynamics,100,1,2\n",
+            "line 1: the column 'error' is given twice",
+        ),
+        (
+            "part,samples,part,error\ndynamics,100,reward,2\n",
+            "line 1: the column 'part' is given twice",
+        ),
+        (
+            "part,samples,error\ndynamics,1_000,1\n",
+            "line 2: samples is '1_000'; a number is needed",
+        ),
         ("part,samples,error\ndynamics,100,\n", "line 2: error is ''; a number is needed"),
-        ("part,samples,error\ndynamics,1e16,1\n", "line 2: samples is 1e.16; it must be at most 1e.15"),
+        (
+            "part,samples,error\ndynamics,1e16,1\n",
+            "line 2: samples is 1e.16; it must be at most 1e.15",
+        ),
         ('part,samples,error\n"dynamics,100,1\n', "cannot be read as a CSV file"),
-        ("part,samples,error\ndynamics,100,nan\n", "line 2: error is nan; a finite number is needed"),
-        ("part,samples,error\ndynamics,10.5,1\n", "line 2: samples is 10.5; a whole number is needed"),
+        (
+            "part,samples,error\ndynamics,100,nan\n",
+            "line 2: error is nan; a finite number is needed",
+        ),
+        (
+            "part,samples,error\ndynamics,10.5,1\n",
+            "line 2: samples is 10.5; a whole number is needed",
+        ),
         ("part,samples,error,seed\ndynamics,10,1,a\n", "line 2: seed is 'a'"),
-        ("part,samples,error,seed\ndynamics,10,1,0\ndynamics,10,2,0\n", "dynamics at 10 samples with seed 0 twice"),
+        (
+            "part,samples,error,seed\ndynamics,10,1,0\ndynamics,10,2,0\n",
+            "dynamics at 10 samples with seed 0 twice",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(tmp_path, text, said):

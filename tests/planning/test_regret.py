@@ -1,10 +1,11 @@
-"""What planning loses in simulation: pilots with noise, paid from the budget; the split decided; the true law then.
+"""What planning loses in simulation: pilots with noise, paid from the budget; the split decided;
+the true law then.
 
-A pilot spends a tenth of the budget on each part and measures six nested sizes over 16 times, 4 seeds each: Student t
-noise in the log error, 20% from seed to seed and 10% from anchor to anchor. True laws are the simulator's, bent away
-from every law that the fit knows; exponents 0.1 to 1, half of them with a floor. Regret is the relative excess of the
-true error in return over that of the best split of the whole budget, from nothing.
-"""
+A pilot spends a tenth of the budget on each part and measures six nested sizes over 16 times, 4
+seeds each: Student t noise in the log error, 20% from seed to seed and 10% from anchor to anchor.
+True laws are the simulator's, bent away from every law that the fit knows; exponents 0.1 to 1, half
+of them with a floor. Regret is the relative excess of the true error in return over that of the
+best split of the whole budget, from nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +35,11 @@ CELLS = tuple(
     itertools.product((0.1, 10.0), (0.1, 10.0))
 )  # price of a label in transitions; weight of dynamics in reward
 RULES = ("planned", "equal spending", "equal counts", "global constants")
-COVERED, SAID, AFTER_PILOT = "interval holds the best ratio", "regret as planned", "regret after the pilot"
+COVERED, SAID, AFTER_PILOT = (
+    "interval holds the best ratio",
+    "regret as planned",
+    "regret after the pilot",
+)
 CAUTIOUS = "regret as stated"
 
 
@@ -46,10 +51,14 @@ class World(NamedTuple):
     weights: tuple[float, float]
 
     def loss(self, counts):
-        return sum(w * law.error(n) for w, law, n in zip(self.weights, self.laws, counts, strict=True))
+        return sum(
+            w * law.error(n) for w, law, n in zip(self.weights, self.laws, counts, strict=True)
+        )
 
     def best(self, money: float, owned: tuple[float, float]) -> tuple[float, float]:
-        """The least true error that the money can reach, and the ratio of counts there; from a fine grid of shares."""
+        """The least true error that the money can reach, and the ratio of counts there; from a fine
+        grid of shares.
+        """
         shares = 1 / (1 + np.exp(-np.linspace(-15, 15, 6001)))
         spent = (shares * money, (1 - shares) * money)
         counts = [n + m / price for n, m, price in zip(owned, spent, self.prices, strict=True)]
@@ -59,7 +68,9 @@ class World(NamedTuple):
 
 
 def worlds(cell: tuple[float, float], number: int, seed: int = 0, law=None):
-    """The same random worlds and the generators of their pilots' noise; `law` draws laws in place of `_law`."""
+    """The same random worlds and the generators of their pilots' noise; `law` draws laws in place
+    of `_law`.
+    """
     law = law or _law
     for index in range(number):
         rng = np.random.default_rng((seed, CELLS.index(cell), index))
@@ -70,7 +81,9 @@ def worlds(cell: tuple[float, float], number: int, seed: int = 0, law=None):
 
 
 def _law(rng: np.random.Generator, largest: float) -> TrueLaw:
-    """An error of 1, give or take a factor of 2, at 1,000 samples; a floor met up to 8 times beyond the pilot."""
+    """An error of 1, give or take a factor of 2, at 1,000 samples; a floor met up to 8 times beyond
+    the pilot.
+    """
     exponent, shift = rng.uniform(0.1, 1.0), rng.uniform(0, largest / SPAN / 10)
     scale = np.exp(rng.uniform(-np.log(2), np.log(2))) * 1000**exponent
     met = largest * np.exp(rng.uniform(np.log(2 / SPAN), np.log(8)))
@@ -78,14 +91,23 @@ def _law(rng: np.random.Generator, largest: float) -> TrueLaw:
 
 
 def _law_off(rng: np.random.Generator, largest: float) -> TrueLaw | Flattening:
-    """A law off the fit's prior: the slowest above a floor, one that stops falling after the pilot, a low floor."""
+    """A law off the fit's prior: the slowest above a floor, one that stops falling after the pilot,
+    a low floor.
+    """
     scale = np.exp(rng.uniform(-np.log(2), np.log(2)))
     kind, exponent = rng.integers(3), rng.uniform(0.1, 1.0)
     if kind == 1:
-        return Flattening(scale * 1000**exponent, exponent, largest * np.exp(rng.uniform(0, np.log(4))), 0.0)
+        return Flattening(
+            scale * 1000**exponent, exponent, largest * np.exp(rng.uniform(0, np.log(4))), 0.0
+        )
     exponent = 0.03 if kind == 0 else exponent
     share = rng.uniform(0, 0.5)
-    return TrueLaw(scale * 1000**exponent, exponent, 0.0, scale * (1000 / largest) ** exponent * share / (1 - share))
+    return TrueLaw(
+        scale * 1000**exponent,
+        exponent,
+        0.0,
+        scale * (1000 / largest) ** exponent * share / (1 - share),
+    )
 
 
 def pilot(part: Bought, law: TrueLaw, largest: float, rng: np.random.Generator) -> Curve:
@@ -94,7 +116,12 @@ def pilot(part: Bought, law: TrueLaw, largest: float, rng: np.random.Generator) 
     noise = SEED_NOISE * heavy(rng, (SIZES, SEEDS)) + ANCHOR_NOISE * heavy(rng, (SIZES, 1))
     errors = law.error(sizes)[:, None] * np.exp(noise)
     rows = itertools.product(range(SIZES), range(SEEDS))
-    return Curve(part, tuple(Anchor(int(sizes[i]), float(errors[i, s]), s) for i, s in rows), "rms", "simulated")
+    return Curve(
+        part,
+        tuple(Anchor(int(sizes[i]), float(errors[i, s]), s) for i, s in rows),
+        "rms",
+        "simulated",
+    )
 
 
 class Stand(NamedTuple):
@@ -112,14 +139,21 @@ class Stand(NamedTuple):
         """
         draws = [posterior(curve).draws(DRAWS, k) for k, curve in enumerate(self.curves)]
         first, second = (Belief(*each, SEEDS) for each in draws)
-        offers = [Offer("dynamics", world.prices[0], transitions=1), Offer("reward", world.prices[1], labels=1)]
-        return market(Task((first.law, second.law), world.weights, self.owned), offers, self.left), (first, second)
+        offers = [
+            Offer("dynamics", world.prices[0], transitions=1),
+            Offer("reward", world.prices[1], labels=1),
+        ]
+        return market(
+            Task((first.law, second.law), world.weights, self.owned), offers, self.left
+        ), (first, second)
 
 
 def after_pilot(world: World, rng: np.random.Generator) -> Stand:
     """Where the first pilot leaves the planner."""
     owned = [round(PILOT_SHARE * BUDGET / price) for price in world.prices]
-    curves = [pilot(part, law, n, rng) for part, law, n in zip(PARTS, world.laws, owned, strict=True)]
+    curves = [
+        pilot(part, law, n, rng) for part, law, n in zip(PARTS, world.laws, owned, strict=True)
+    ]
     return Stand((curves[0], curves[1]), (owned[0], owned[1]), BUDGET * (1 - 2 * PILOT_SHARE))
 
 
@@ -145,7 +179,9 @@ def regrets(world: World, rng: np.random.Generator) -> dict[str, float]:
 
 
 def _honest(world: World, place: Market, counts: np.ndarray) -> dict[str, float]:
-    """Whether the plan's interval holds the best ratio, and its regret from what the pilot left: as said, as it is."""
+    """Whether the plan's interval holds the best ratio, and its regret from what the pilot left: as
+    said, as it is.
+    """
     low, high = ratio_interval(place)
     best, ratio = world.best(place.budget, place.task.owned)
     said = place.task.losses(counts) / place.best - 1
@@ -158,7 +194,8 @@ def _honest(world: World, place: Market, counts: np.ndarray) -> dict[str, float]
 
 
 def followed(world: World, rng: np.random.Generator) -> tuple[float, ...] | None:
-    """Regret without and with the pilot that the plan proposes, and the same two as it said; none if there is none.
+    """Regret without and with the pilot that the plan proposes, and the same two as it said; none
+    if there is none.
 
     Both are against the best that could be bought before the pilot.
 
@@ -208,13 +245,18 @@ def row(cell: tuple[float, float], number: int, law=None) -> Row:
             refused += 1
     return Row(
         cell,
-        {name: np.array([each[name] for each in found]) for name in (*RULES, COVERED, SAID, CAUTIOUS, AFTER_PILOT)},
+        {
+            name: np.array([each[name] for each in found])
+            for name in (*RULES, COVERED, SAID, CAUTIOUS, AFTER_PILOT)
+        },
         refused,
     )
 
 
 def pilots_followed(cell: tuple[float, float], number: int) -> tuple[np.ndarray, int]:
-    """What `followed` found in one cell `[worlds, 4]`, and in how many worlds no pilot was proposed."""
+    """What `followed` found in one cell `[worlds, 4]`, and in how many worlds no pilot was
+    proposed.
+    """
     found = []
     for world, rng in worlds(cell, number):
         with contextlib.suppress(BadData):
@@ -231,9 +273,13 @@ def test_planning_beats_simple_rules_where_there_is_something_to_win():
 
 @pytest.mark.parametrize("number", [12, pytest.param(150, marks=pytest.mark.full)])
 def test_off_the_prior_a_plan_has_no_more_regret_than_it_states(number):
-    """Pooled over the cells; the stated mean is within two standard errors of the true one, or above it."""
+    """Pooled over the cells; the stated mean is within two standard errors of the true one, or
+    above it.
+    """
     rows = [row(cell, number, _law_off) for cell in CELLS]
-    said, true = (np.concatenate([each.found[name] for each in rows]) for name in (CAUTIOUS, AFTER_PILOT))
+    said, true = (
+        np.concatenate([each.found[name] for each in rows]) for name in (CAUTIOUS, AFTER_PILOT)
+    )
     assert said.mean() > true.mean() - 2 * true.std(ddof=1) / np.sqrt(len(true))
 
 
@@ -252,7 +298,9 @@ def test_regret_of_the_planned_split(cell):
 @pytest.mark.full
 def test_a_proposed_pilot_lowers_the_true_regret_as_it_says():
     """The four cells pooled; each world with and without its pilot."""
-    now, then, said_now, said_then = np.concatenate([pilots_followed(cell, 150)[0] for cell in CELLS]).T
+    now, then, said_now, said_then = np.concatenate(
+        [pilots_followed(cell, 150)[0] for cell in CELLS]
+    ).T
     saved = now - then
     assert saved.mean() > 3 * saved.std(ddof=1) / np.sqrt(len(saved))
     assert 0.5 < saved.mean() / (said_now - said_then).mean() < 2

@@ -1,4 +1,6 @@
-"""Rows that foreign functions are asked with: `s` of 2 and `a` of 1; the right answer is 0.9 s + a."""
+"""Rows that foreign functions are asked with: `s` of 2 and `a` of 1; the right answer is
+0.9 s + a.
+"""
 
 import jax.numpy as jnp
 import numpy as np

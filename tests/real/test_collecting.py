@@ -22,12 +22,16 @@ ENVIRONMENTS = {"host": counter, "system": walk()}
 
 def assert_equal(one, two):
     for field in dataclasses.fields(one):
-        np.testing.assert_array_equal(getattr(one, field.name), getattr(two, field.name), err_msg=field.name)
+        np.testing.assert_array_equal(
+            getattr(one, field.name), getattr(two, field.name), err_msg=field.name
+        )
         assert getattr(one, field.name).dtype == getattr(two, field.name).dtype
 
 
 def lived(data):
-    return dict(zip(zip(data.episode, data.time, strict=True), data.next_state.tolist(), strict=True))
+    return dict(
+        zip(zip(data.episode, data.time, strict=True), data.next_state.tolist(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
@@ -45,7 +49,11 @@ def test_rows_are_whole_episodes_in_order_and_exactly_as_many_as_asked(env, step
     np.testing.assert_array_equal((data.terminated | data.truncated), np.append(~following, True))
     assert not (data.terminated & data.truncated).any()
     assert data.time.max() < source.horizon
-    assert (data.state.dtype, data.reward.dtype, data.action.dtype) == (np.float32, np.float64, np.float32)
+    assert (data.state.dtype, data.reward.dtype, data.action.dtype) == (
+        np.float32,
+        np.float64,
+        np.float32,
+    )
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
@@ -82,7 +90,11 @@ def test_discrete_actions_count_from_zero_whatever_the_start():
 def test_workers_change_nothing(acting):
     source = connect("CartPole-v1")
     spec = source.spec(source.collect(16, seed=0))
-    policy = Noisy(initial_policy(spec, jax.random.key(0)), spec.action, 0.1) if acting == "policy" else None
+    policy = (
+        Noisy(initial_policy(spec, jax.random.key(0)), spec.action, 0.1)
+        if acting == "policy"
+        else None
+    )
     alone = source.collect(203, seed=5, policy=policy)
     for workers in (2, 3) if acting == "policy" else (2,):
         assert_equal(alone, source.collect(203, seed=5, policy=policy, workers=workers))
@@ -100,7 +112,9 @@ def test_workers_change_nothing_at_size(env):
 
 @pytest.mark.parametrize("kind", ["observation", "reward"])
 def test_a_bad_number_stops_the_collection_and_keeps_what_was_paid_for(kind):
-    with pytest.raises(BadStep, match=rf"gave the {kind} .* at step \d+ of episode \d+; every entry") as caught:
+    with pytest.raises(
+        BadStep, match=rf"gave the {kind} .* at step \d+ of episode \d+; every entry"
+    ) as caught:
         collect(lambda: counter(poison=(kind, 5)), 100, seed=0)
     whole, partial = lived(collect(counter, 100, seed=0)), lived(caught.value.partial)
     assert len(partial) == 8 * 4
@@ -127,7 +141,11 @@ def test_evaluation_pads_after_the_end_as_rollouts_do(env):
     lengths = seen.alive.sum(1)
     assert 0 < lengths.min() < horizon
     last = np.arange(6), lengths - 1
-    assert (seen.terminated | seen.truncated).sum() == (seen.terminated | seen.truncated)[last].sum() == 6
+    assert (
+        (seen.terminated | seen.truncated).sum()
+        == (seen.terminated | seen.truncated)[last].sum()
+        == 6
+    )
     assert seen.truncated[last].any() or seen.terminated[last].all()
     assert (seen.reward[~seen.alive] == 0).all()
     np.testing.assert_array_equal(seen.state[~seen.alive], seen.next_state[~seen.alive])
@@ -142,7 +160,9 @@ def test_evaluation_starts_from_its_seeds_and_samples_only_when_asked(env):
     policy = initial_policy(source.spec(source.collect(16, seed=0)), jax.random.key(0))
     mode, again = source.evaluate(policy, episodes=3), source.evaluate(policy, episodes=3)
     shifted = source.evaluate(policy, episodes=2, first_seed=10_001)
-    sampled, other = (source.evaluate(policy, episodes=3, sampled=True, seed=seed) for seed in (0, 1))
+    sampled, other = (
+        source.evaluate(policy, episodes=3, sampled=True, seed=seed) for seed in (0, 1)
+    )
     np.testing.assert_array_equal(mode.next_state, again.next_state)
     np.testing.assert_array_equal(mode.state[1:, 0], shifted.state[:, 0])
     np.testing.assert_array_equal(mode.state[:, 0], sampled.state[:, 0])
@@ -166,9 +186,13 @@ def test_host_evaluation_is_gymnasiums_own_loop():
 
 
 def test_state_scale_is_the_standard_deviation_and_1_where_nothing_varies():
-    states = np.stack([np.arange(5), np.full(5, 1e5), np.zeros(5), np.arange(5) * 1e-9], axis=1).astype(np.float32)
+    states = np.stack(
+        [np.arange(5), np.full(5, 1e5), np.zeros(5), np.arange(5) * 1e-9], axis=1
+    ).astype(np.float32)
     states[0, 1] = np.nextafter(np.float32(1e5), np.float32(2e5))
-    np.testing.assert_allclose(state_scale(states), [np.sqrt(2), 1, 1, np.sqrt(2) * 1e-9], rtol=1e-6)
+    np.testing.assert_allclose(
+        state_scale(states), [np.sqrt(2), 1, 1, np.sqrt(2) * 1e-9], rtol=1e-6
+    )
 
 
 @given(st.integers(1, 10_000))
@@ -182,13 +206,17 @@ def test_shares_are_even_and_complete(steps):
 def test_progress_counts_up_to_the_total():
     for env in ENVIRONMENTS.values():
         calls = []
-        collect(env, 50, seed=0, progress=lambda done, total, calls=calls: calls.append((done, total)))
+        collect(
+            env, 50, seed=0, progress=lambda done, total, calls=calls: calls.append((done, total))
+        )
         assert calls[-1] == (50, 50)
         assert calls == sorted(calls)
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"steps": 0}, {"workers": 0}, {"first_episode": -1}, {"seed": -1}, {"seed": 2**32}], ids=str
+    "arguments",
+    [{"steps": 0}, {"workers": 0}, {"first_episode": -1}, {"seed": -1}, {"seed": 2**32}],
+    ids=str,
 )
 def test_counts_that_cannot_be_meant_are_refused(arguments):
     for env in ENVIRONMENTS.values():

@@ -1,4 +1,6 @@
-"""Damaged data sets: each file is loaded or refused in one sentence that names it, never with a traceback."""
+"""Damaged data sets: each file is loaded or refused in one sentence that names it, never with a
+traceback.
+"""
 
 import dataclasses
 import json
@@ -21,7 +23,14 @@ from tests.real.test_datasets import d4rl
 from tests.real.test_misbehaving import world
 
 MINARI = "minari/tests/own-v0/data"
-FILES = ("own.npz", "packed.npz", "own.h5", "d4rl.hdf5", f"{MINARI}/main_data.hdf5", f"{MINARI}/metadata.json")
+FILES = (
+    "own.npz",
+    "packed.npz",
+    "own.h5",
+    "d4rl.hdf5",
+    f"{MINARI}/main_data.hdf5",
+    f"{MINARI}/metadata.json",
+)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +97,9 @@ DAMAGES = (cut, flipped, head_flipped, blanked, torn, stuffed, noise, headed_noi
 
 
 def demand_one_sentence(where, name):
-    """Loads, or is refused in one sentence that names the file; a damaged number may still be a number."""
+    """Loads, or is refused in one sentence that names the file; a damaged number may still be a
+    number.
+    """
     try:
         assert isinstance(load(where), Dataset)
     except checks.ParacosmError as error:
@@ -201,49 +212,112 @@ REFUSED = {
     "flag text": (rewritten(lambda d: {"terminated": np.full(40, "no")}), "terminated holds text"),
     "mark NaN": (at("has_label", 2, np.nan, float), "has_label is nan in row 2"),
     "episode NaN": (at("episode", 4, np.nan, float), "episode is nan in row 4; a whole number"),
-    "episode a fraction": (at("episode", 4, 0.5, float), r"episode is 0\.5 in row 4; a whole number"),
+    "episode a fraction": (
+        at("episode", 4, 0.5, float),
+        r"episode is 0\.5 in row 4; a whole number",
+    ),
     "time NaN": (at("time", 6, np.nan, float), "time is nan in row 6; a whole number"),
     "time a fraction": (at("time", 1, 1.5, float), r"time is 1\.5 in row 1; a whole number"),
     "time negative": (at("time", 0, -1), "time is -1 in row 0"),
     "time infinite": (at("time", 9, np.inf, float), "time is inf in row 9"),
     "time text": (rewritten(lambda d: {"time": np.full(40, "now")}), "time holds text"),
-    "repeated": (rewritten(lambda d: {"time": np.maximum(d.time - 1, 0)}), r"row 1 has episode 0, time 0, and row 0"),
-    "unordered": (rewritten(shuffled), r"row \d+ has episode .* rows in the order of \(episode, time\)"),
-    "next state elsewhere": (at("next_state", 1, 5.0), r"next_state of row 1 is \[5\. 5\.\] and state of row 2"),
-    "ends in between": (at("terminated", 0, True), "terminated is true in row 0; episode 0 goes on after it"),
-    "cut in between": (at("truncated", 1, True), "truncated is true in row 1; episode 0 goes on after it"),
+    "repeated": (
+        rewritten(lambda d: {"time": np.maximum(d.time - 1, 0)}),
+        r"row 1 has episode 0, time 0, and row 0",
+    ),
+    "unordered": (
+        rewritten(shuffled),
+        r"row \d+ has episode .* rows in the order of \(episode, time\)",
+    ),
+    "next state elsewhere": (
+        at("next_state", 1, 5.0),
+        r"next_state of row 1 is \[5\. 5\.\] and state of row 2",
+    ),
+    "ends in between": (
+        at("terminated", 0, True),
+        "terminated is true in row 0; episode 0 goes on after it",
+    ),
+    "cut in between": (
+        at("truncated", 1, True),
+        "truncated is true in row 1; episode 0 goes on after it",
+    ),
     "state NaN": (at("state", 8, np.nan), r"state is \[nan nan\] in row 8"),
     "state beyond 32 bits": (at("state", 8, 1e300, float), r"state is .* in row 8; .* 32 bits"),
     "label beyond 32 bits": (at("reward", 3, -1e39), r"reward is -1e\+39 in row 3; .* in 32 bits"),
     "label NaN": (at("reward", 3, np.nan), "reward is nan in row 3"),
     "action infinite": (at("action", 3, np.inf), r"action is \[inf\] in row 3"),
-    "action negative": (rewritten(lambda d: {"action": np.arange(40) - 3}), "action is -3 in row 0; a whole number"),
+    "action negative": (
+        rewritten(lambda d: {"action": np.arange(40) - 3}),
+        "action is -3 in row 0; a whole number",
+    ),
     "action text": (rewritten(lambda d: {"action": np.full((40, 1), "left")}), "action holds text"),
-    "state of one dimension": (rewritten(lambda d: {"state": d.state[:, 0]}), r"state has the shape \(40,\)"),
-    "state without components": (rewritten(lambda d: {"state": d.state[:, :0]}), r"state has the shape \(40, 0\)"),
-    "reward of two": (rewritten(lambda d: {"reward": d.state}), r"reward has the shape \(40, 2\); one number a row"),
-    "a single value": (rewritten(lambda d: {"reward": np.float64(1)}), r"reward has the shape \(\)"),
-    "other widths": (rewritten(lambda d: {"next_state": d.state[:, :1]}), "state has 2 components and next_state 1"),
+    "state of one dimension": (
+        rewritten(lambda d: {"state": d.state[:, 0]}),
+        r"state has the shape \(40,\)",
+    ),
+    "state without components": (
+        rewritten(lambda d: {"state": d.state[:, :0]}),
+        r"state has the shape \(40, 0\)",
+    ),
+    "reward of two": (
+        rewritten(lambda d: {"reward": d.state}),
+        r"reward has the shape \(40, 2\); one number a row",
+    ),
+    "a single value": (
+        rewritten(lambda d: {"reward": np.float64(1)}),
+        r"reward has the shape \(\)",
+    ),
+    "other widths": (
+        rewritten(lambda d: {"next_state": d.state[:, :1]}),
+        "state has 2 components and next_state 1",
+    ),
     "uneven": (rewritten(lambda d: {"time": d.time[1:]}), "time has 39 rows and state 40"),
-    "no rows": (rewritten(lambda d: {name: getattr(d, name)[:0] for name in COLUMNS}), "holds no rows"),
-    "columns lacking": (rewritten(lambda d: {}, drop=["next_state", "time"]), "lacks the columns next_state, time"),
-    "a size that is not there": (claiming, "reward claims 800000000000 bytes, more than compression explains"),
+    "no rows": (
+        rewritten(lambda d: {name: getattr(d, name)[:0] for name in COLUMNS}),
+        "holds no rows",
+    ),
+    "columns lacking": (
+        rewritten(lambda d: {}, drop=["next_state", "time"]),
+        "lacks the columns next_state, time",
+    ),
+    "a size that is not there": (
+        claiming,
+        "reward claims 800000000000 bytes, more than compression explains",
+    ),
     "npy renamed": (npy, "is not an npz file of plain arrays"),
     "encrypted": (encrypted, "is not an npz file of plain arrays.*encrypted"),
     "a header nested deep": (deep_header, "is not an npz file of plain arrays"),
     "d4rl glued": (
         as_d4rl({"terminals": lambda d: np.zeros(40)}, drop=["timeouts", "next_observations"]),
-        r"has neither timeouts nor next_observations, .* \(the widest jump, .* from row \d+ to row \d+\); add a column",
+        r"has neither timeouts nor next_observations, .* \(the widest jump, .* from row \d+ to row"
+        r" \d+\); add a column",
     ),
-    "d4rl terminals alone": (as_d4rl({}, drop=["timeouts", "next_observations"]), "has neither timeouts nor next_obs"),
-    "d4rl terminals text": (as_d4rl({"terminals": lambda d: np.full(40, b"no")}), "terminals holds text"),
-    "d4rl terminals NaN": (as_d4rl({"terminals": lambda d: np.full(40, np.nan)}), "terminals is nan in row 0"),
-    "d4rl timeouts of two": (as_d4rl({"timeouts": flat("state")}), r"timeouts has the shape \(40, 2\)"),
+    "d4rl terminals alone": (
+        as_d4rl({}, drop=["timeouts", "next_observations"]),
+        "has neither timeouts nor next_obs",
+    ),
+    "d4rl terminals text": (
+        as_d4rl({"terminals": lambda d: np.full(40, b"no")}),
+        "terminals holds text",
+    ),
+    "d4rl terminals NaN": (
+        as_d4rl({"terminals": lambda d: np.full(40, np.nan)}),
+        "terminals is nan in row 0",
+    ),
+    "d4rl timeouts of two": (
+        as_d4rl({"timeouts": flat("state")}),
+        r"timeouts has the shape \(40, 2\)",
+    ),
     "d4rl a single value": (as_d4rl({"rewards": lambda d: 1.0}), "rewards is a single value"),
-    "d4rl uneven": (as_d4rl({"actions": lambda d: d.action[1:]}), "actions has 39 rows and observations 40"),
+    "d4rl uneven": (
+        as_d4rl({"actions": lambda d: d.action[1:]}),
+        "actions has 39 rows and observations 40",
+    ),
     "d4rl complex": (as_d4rl({"rewards": lambda d: d.reward + 1j}), "reward holds complex numbers"),
     "d4rl without rows": (
-        as_d4rl({name: lambda d: np.zeros((0, 2)) for name in ("observations", "next_observations")}),
+        as_d4rl(
+            {name: lambda d: np.zeros((0, 2)) for name in ("observations", "next_observations")}
+        ),
         "actions has 40 rows and observations 0",
     ),
 }
@@ -269,18 +343,27 @@ def test_episodes_joined_without_their_cuts_are_refused_and_a_long_one_is_not(fo
     assert data.episode[row] != data.episode[row + 1]
     for number in (0, 8):
         Path("case.hdf5").unlink()
-        rows = dataclasses.replace(data, **{name: getattr(data, name)[data.episode == number] for name in COLUMNS})
+        rows = dataclasses.replace(
+            data, **{name: getattr(data, name)[data.episode == number] for name in COLUMNS}
+        )
         assert load(as_d4rl(none, drop=["next_observations"])(rows)).real_steps == 199
     long = collect(connect("HalfCheetah-v5"), 8000, seed=0)
-    rows = dataclasses.replace(long, **{name: getattr(long, name)[long.episode == 0] for name in COLUMNS})
+    rows = dataclasses.replace(
+        long, **{name: getattr(long, name)[long.episode == 0] for name in COLUMNS}
+    )
     Path("case.hdf5").unlink()
     assert load(as_d4rl(none, drop=["next_observations"])(rows)).real_steps == 999
 
 
 def without_cut(data, number):
-    """Pendulum's episodes as D4RL's columns without next observations, the `number`-th cut not marked."""
+    """Pendulum's episodes as D4RL's columns without next observations, the `number`-th cut not
+    marked.
+    """
     cuts = np.flatnonzero(data.truncated)
-    return lambda d: data.truncated & (np.arange(len(data.state)) != (cuts[number] if number is not None else -1))
+    return lambda d: (
+        data.truncated
+        & (np.arange(len(data.state)) != (cuts[number] if number is not None else -1))
+    )
 
 
 @pytest.mark.parametrize("steps", [3200, 4000])
@@ -293,7 +376,10 @@ def test_an_episode_without_its_time_limit_is_refused_and_complete_ones_are_not(
         if number is None:
             assert load(where).real_steps == steps - cuts
             continue
-        with pytest.raises(checks.BadData, match=r"goes on past step 200, at which timeouts cut \d+ others; mark in"):
+        with pytest.raises(
+            checks.BadData,
+            match=r"goes on past step 200, at which timeouts cut \d+ others; mark in",
+        ):
             load(where)
 
 
@@ -302,13 +388,17 @@ def test_cuts_that_no_flag_marks_are_a_warning(folder, sound):
     torn = dataclasses.replace(data, next_state=data.next_state.copy())
     row = int(np.flatnonzero(~(data.terminated | data.truncated))[0])
     torn.next_state[row] += 1
-    with pytest.warns(UserWarning, match=f"cut after 1 rows that neither .* the first of them row {row}, because"):
+    with pytest.warns(
+        UserWarning, match=f"cut after 1 rows that neither .* the first of them row {row}, because"
+    ):
         assert load(as_d4rl({})(torn)).truncated[row]
 
 
 def column(*names, kind=None):
     return rewritten(
-        lambda d: {name: getattr(d, name)[:, None].astype(kind or getattr(d, name).dtype) for name in names}
+        lambda d: {
+            name: getattr(d, name)[:, None].astype(kind or getattr(d, name).dtype) for name in names
+        }
     )
 
 
@@ -323,14 +413,22 @@ MENDED = {
     "places of shape (N, 1)": column("episode", "time"),
     "flags as floats": column("terminated", "truncated", kind=float),
     "places as floats": column("episode", "time", kind=float),
-    "state in 64 bits beside next ones in 32": rewritten(lambda d: {"state": d.state.astype(np.float64)}),
+    "state in 64 bits beside next ones in 32": rewritten(
+        lambda d: {"state": d.state.astype(np.float64)}
+    ),
     "d4rl of shape (N, 1)": as_d4rl(
         {
             n: lambda d, c=c: getattr(d, c)[:, None]
-            for n, c in (("terminals", "terminated"), ("timeouts", "truncated"), ("rewards", "reward"))
+            for n, c in (
+                ("terminals", "terminated"),
+                ("timeouts", "truncated"),
+                ("rewards", "reward"),
+            )
         }
     ),
-    "d4rl in 64 bits beside 32": as_d4rl({"observations": lambda d: wide(d)["observations"]}, drop=["timeouts"]),
+    "d4rl in 64 bits beside 32": as_d4rl(
+        {"observations": lambda d: wide(d)["observations"]}, drop=["timeouts"]
+    ),
 }
 
 
@@ -341,7 +439,9 @@ def test_other_forms_of_the_same_columns_are_the_same_data(folder, sound, write)
     renumbered = np.unique(data.episode, return_inverse=True)[1]
     np.testing.assert_array_equal(np.unique(seen.episode, return_inverse=True)[1], renumbered)
     for name in set(COLUMNS) - {"episode"}:
-        np.testing.assert_allclose(getattr(seen, name), getattr(data, name), rtol=1e-5, atol=1e-8, err_msg=name)
+        np.testing.assert_allclose(
+            getattr(seen, name), getattr(data, name), rtol=1e-5, atol=1e-8, err_msg=name
+        )
         assert getattr(seen, name).dtype == getattr(data, name).dtype
 
 
@@ -355,13 +455,18 @@ def resized(group, name, rows):
     group[name] = np.resize(values, (rows, *values.shape[1:]))
 
 
-@pytest.mark.parametrize("name", ["observations", "actions", "rewards", "terminations", "truncations"])
+@pytest.mark.parametrize(
+    "name", ["observations", "actions", "rewards", "terminations", "truncations"]
+)
 @pytest.mark.parametrize("more", [-1, 1])
 def test_a_minari_episode_of_uneven_lengths_is_refused_by_its_number(folder, name, more):
     with h5py.File(f"{MINARI}/main_data.hdf5", "a") as file:
         group = of_episode(file, 1)
         resized(group, name, len(group[name]) + more)
-    with pytest.raises(checks.BadData, match=r"minari:tests/own-v0, episode 1, has \d+ \w+ and \d+ rewards; \d+ are"):
+    with pytest.raises(
+        checks.BadData,
+        match=r"minari:tests/own-v0, episode 1, has \d+ \w+ and \d+ rewards; \d+ are",
+    ):
         load("minari:tests/own-v0")
 
 
@@ -375,7 +480,10 @@ def spaced(text):
 def test_minari_actions_outside_their_space_are_refused_by_row(folder):
     box = {"type": "Box", "dtype": "float32", "shape": [1], "low": [-0.5], "high": [0.5]}
     spaced({"action_space": json.dumps(box)})
-    with pytest.raises(checks.BadData, match=r"episode \d+,: actions is .* in row \d+; at least \[-0\.5\] and at most"):
+    with pytest.raises(
+        checks.BadData,
+        match=r"episode \d+,: actions is .* in row \d+; at least \[-0\.5\] and at most",
+    ):
         load("minari:tests/own-v0")
 
 
@@ -387,7 +495,9 @@ def test_minari_episodes_longer_than_their_environments_limit_are_refused(folder
     with h5py.File(f"{MINARI}/main_data.hdf5", "r") as file:
         lengths = [len(group["rewards"]) for group in file.values()]
     assert max(lengths) > 3
-    with pytest.raises(checks.BadData, match=r"has \d steps, and its environment ends episodes at 3; several were"):
+    with pytest.raises(
+        checks.BadData, match=r"has \d steps, and its environment ends episodes at 3; several were"
+    ):
         load("minari:tests/own-v0")
 
 
@@ -397,8 +507,12 @@ def test_recorded_episodes_are_joined_up_to_rounding_and_not_past_an_end(sound):
     assert trajectory(rounded).alive.sum() == data.real_steps
     ends = data.terminated.copy()
     ends[0] = True
-    with pytest.raises(checks.BadData, match="step 0 of episode 0 of mine is terminated and a step follows it"):
+    with pytest.raises(
+        checks.BadData, match="step 0 of episode 0 of mine is terminated and a step follows it"
+    ):
         trajectory(dataclasses.replace(data, terminated=ends), "mine")
     torn = dataclasses.replace(data, next_state=data.next_state + np.float32(0.01))
-    with pytest.raises(checks.BadData, match="step 0 of episode 0 of mine does not end where the next one starts"):
+    with pytest.raises(
+        checks.BadData, match="step 0 of episode 0 of mine does not end where the next one starts"
+    ):
         trajectory(torn, "mine")

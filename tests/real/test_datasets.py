@@ -1,4 +1,6 @@
-"""Data sets on disk: what is saved comes back equal, what others wrote is read, what cannot be is said."""
+"""Data sets on disk: what is saved comes back equal, what others wrote is read, what cannot be is
+said.
+"""
 
 import dataclasses
 import importlib
@@ -96,7 +98,9 @@ def test_d4rl_files_are_read_as_they_were_lived(seed):
     d4rl(data, "d4rl.hdf5")
     seen = load("d4rl.hdf5")
     renumbered = np.unique(data.episode, return_inverse=True)[1]
-    expected = dataclasses.replace(data, episode=renumbered, reward=data.reward.astype(np.float32).astype(np.float64))
+    expected = dataclasses.replace(
+        data, episode=renumbered, reward=data.reward.astype(np.float32).astype(np.float64)
+    )
     assert_equal(seen, expected)
     d4rl(data, "no_timeouts.hdf5", leave_out=["timeouts"])
     assert_equal(load("no_timeouts.hdf5"), expected)
@@ -161,13 +165,19 @@ def test_files_that_cannot_be_used_are_refused_with_a_reason(dataset):
     reasons = {
         "lacking.npz": (checks.BadData, "lacking.npz lacks the columns next_state, reward"),
         "objects.npz": (checks.BadData, "objects.npz is not an npz file of plain arrays"),
-        "words.npz": (checks.BadData, "words.npz: time holds text; columns that are not numbers cannot be used"),
+        "words.npz": (
+            checks.BadData,
+            "words.npz: time holds text; columns that are not numbers cannot be used",
+        ),
         "text.npz": (checks.BadData, "text.npz is not an npz file of plain arrays"),
         "text.h5": (checks.BadData, "text.h5 is not an HDF5 file"),
         "half.h5": (checks.BadData, "lacks rewards, terminals"),
         "short.h5": (checks.BadData, "short.h5: rewards has 3 rows and observations 60"),
         "none.npz": (checks.Missing, r"There is no file none\.npz"),
-        "none.csv": (checks.Unsupported, "none.csv is not a data set: .npz, .h5, .hdf5 and minari:NAME"),
+        "none.csv": (
+            checks.Unsupported,
+            "none.csv is not a data set: .npz, .h5, .hdf5 and minari:NAME",
+        ),
         "minari:none-v0": (checks.Missing, "Minari has no data set 'none-v0' on this machine"),
     }
     for where, (kind, sentence) in reasons.items():
@@ -178,7 +188,10 @@ def test_files_that_cannot_be_used_are_refused_with_a_reason(dataset):
     with pytest.raises(checks.BadArgument, match="minari:a b is not a name"):
         save(dataset, "minari:a b")
     with pytest.raises(checks.BadArgument, match="has no steps"):
-        save(dataclasses.replace(dataset, **{name: column[:0] for name, column in columns.items()}), "minari:a-v0")
+        save(
+            dataclasses.replace(dataset, **{name: column[:0] for name, column in columns.items()}),
+            "minari:a-v0",
+        )
 
 
 @pytest.mark.parametrize(("where", "module"), [("a.h5", "h5py"), ("minari:a/b-v0", "minari")])
@@ -191,5 +204,7 @@ def test_a_missing_extra_is_named(dataset, monkeypatch, where, module):
         return found(name)
 
     monkeypatch.setattr(importlib, "import_module", refuse)
-    with pytest.raises(checks.Missing, match=rf"{where} needs {module}: pip install 'paracosm\[(hdf5|minari)\]'"):
+    with pytest.raises(
+        checks.Missing, match=rf"{where} needs {module}: pip install 'paracosm\[(hdf5|minari)\]'"
+    ):
         save(dataset, where)

@@ -24,13 +24,17 @@ MEMBERS = 3
 
 
 def learned(width=16):
-    """A world of ensembles as `learn` makes them, of the pendulum's sizes, with random weights; and a policy."""
+    """A world of ensembles as `learn` makes them, of the pendulum's sizes, with random weights; and
+    a policy.
+    """
     system = pendulum(0.95)
     spec, keys = system.spec, jax.random.split(jax.random.key(0), 4)
 
     def networks(key, inputs, outputs):
         center, scale = jnp.linspace(-0.1, 0.1, inputs), jnp.linspace(1, 3, inputs)
-        build = jax.vmap(lambda key: MLP(inputs, outputs, width, 2, key, center=center, scale=scale))
+        build = jax.vmap(
+            lambda key: MLP(inputs, outputs, width, 2, key, center=center, scale=scale)
+        )
         return build(jax.random.split(key, MEMBERS))
 
     domain = Domain(jnp.array([-1.0, -1.0, -4.0]), jnp.array([1.0, 1.0, 4.0]))
@@ -38,7 +42,9 @@ def learned(width=16):
     dynamics = LearnedDynamics(networks(keys[0], 4, 3), spec.action, center, scale, domain)
     reward = LearnedReward(networks(keys[1], 7, 1), spec.action, jnp.array(-3.0), jnp.array(2.0))
     ends = networks(keys[2], 7, 1)
-    ends = eqx.tree_at(lambda net: net.biases[-1], ends, replace_fn=lambda bias: bias - 0.4)  # now and then
+    ends = eqx.tree_at(
+        lambda net: net.biases[-1], ends, replace_fn=lambda bias: bias - 0.4
+    )  # now and then
     world = MDP(spec, dynamics, reward, LearnedTermination(ends, spec.action), system.initial, 0.95)
     return world, initial_policy(spec, keys[3])
 
@@ -49,7 +55,10 @@ class Ensemble(torch.nn.Module):
     def __init__(self, networks, box):
         super().__init__()
         arrays = jax.tree.map(lambda x: torch.tensor(np.asarray(x, np.float32)), networks)
-        self.weights, self.biases = torch.nn.ParameterList(arrays.weights), torch.nn.ParameterList(arrays.biases)
+        self.weights, self.biases = (
+            torch.nn.ParameterList(arrays.weights),
+            torch.nn.ParameterList(arrays.biases),
+        )
         self.register_buffer("center", arrays.center)
         self.register_buffer("scale", arrays.scale)
         self.register_buffer("low", torch.tensor(np.asarray(box.low)))
@@ -79,7 +88,11 @@ class Dynamics(torch.nn.Module):
 class Reward(torch.nn.Module):
     def __init__(self, part):
         super().__init__()
-        self.net, self.center, self.scale = Ensemble(part.networks, part.space), float(part.center), float(part.scale)
+        self.net, self.center, self.scale = (
+            Ensemble(part.networks, part.space),
+            float(part.center),
+            float(part.scale),
+        )
 
     def forward(self, s, a, n):
         return self.center + self.scale * self.net(s, a, n)
@@ -99,9 +112,16 @@ def copied(world):
 def same(found, expected, tolerance):
     """Every number of the two audits' causes and of what is beside them."""
     for name in ("gap", "causes", "real_return", "imagined_return", "baselines", "overlays"):
-        pairs = zip(*(jax.tree.leaves(_tree(getattr(each, name))) for each in (found, expected)), strict=True)
+        pairs = zip(
+            *(jax.tree.leaves(_tree(getattr(each, name))) for each in (found, expected)),
+            strict=True,
+        )
         for one, other in pairs:
-            assert one == other if isinstance(one, str) else one == pytest.approx(other, rel=tolerance, abs=tolerance)
+            assert (
+                one == other
+                if isinstance(one, str)
+                else one == pytest.approx(other, rel=tolerance, abs=tolerance)
+            )
     assert found.informative_horizon == expected.informative_horizon
 
 
@@ -118,7 +138,10 @@ def test_a_pytorch_copy_of_a_learned_world_gets_the_same_audit(certify):
     episodes = evaluate(pendulum(), policy, episodes=6, horizon=25)
     expected = audit(world, policy, episodes, certify=certify)
     found = audit(copied(world), policy, episodes, certify=certify)
-    assert any(abs(getattr(expected.gap, name).mean) > 0.1 for name in ("reward", "dynamics", "termination"))
+    assert any(
+        abs(getattr(expected.gap, name).mean) > 0.1
+        for name in ("reward", "dynamics", "termination")
+    )
     same(found, expected, 1e-5)
     assert found.closure < 1e-9
 
@@ -142,11 +165,14 @@ def test_parts_of_three_kinds_in_one_world():
         return jnp.cos(s[0]) - n[2] ** 2 / 9 + a[0]
 
     mixed = copied(world).replace(
-        reward=foreign.world(world.spec, dynamics=reward, reward=reward).reward, termination=world.termination
+        reward=foreign.world(world.spec, dynamics=reward, reward=reward).reward,
+        termination=world.termination,
     )
     keys = jax.random.split(jax.random.key(1), 4)
     start = jax.vmap(world.initial)(keys)
-    found, expected = (rollout(each, policy, start, keys, 10) for each in (mixed, world.replace(reward=in_jax)))
+    found, expected = (
+        rollout(each, policy, start, keys, 10) for each in (mixed, world.replace(reward=in_jax))
+    )
     jax.tree.map(lambda *x: np.testing.assert_allclose(*x, rtol=1e-4, atol=1e-5), found, expected)
 
 
@@ -166,13 +192,17 @@ def test_recorded_episodes_come_back_from_a_data_set():
 
 
 def test_a_world_too_wide_for_dense_derivatives_is_audited_by_reverse_mode():
-    """150 components that decay, and an action moves the first; the model believes in another decay of that one."""
+    """150 components that decay, and an action moves the first; the model believes in another decay
+    of that one.
+    """
     size = 150
     spec = Spec(size, Box(-jnp.ones(1), jnp.ones(1)), jnp.ones(size), 5)
     push = np.eye(1, size)[0]
 
     def world_of(decay, make):
-        return make(spec, dynamics=lambda s, a: decay * s + a * push, reward=lambda n: n.mean(axis=1))
+        return make(
+            spec, dynamics=lambda s, a: decay * s + a * push, reward=lambda n: n.mean(axis=1)
+        )
 
     def real(spec, *, dynamics, reward):
         def step(state, action, key):
@@ -187,7 +217,9 @@ def test_a_world_too_wide_for_dense_derivatives_is_audited_by_reverse_mode():
     episodes = evaluate(system, policy, episodes=3)
     decay = np.full(size, 0.9)
     decay[0] = 0.5
-    world = world_of(decay, lambda spec, **parts: foreign.world(spec, **parts, reward_of="s'", discount=0.9))
+    world = world_of(
+        decay, lambda spec, **parts: foreign.world(spec, **parts, reward_of="s'", discount=0.9)
+    )
     found = audit(world, policy, episodes)
     terms = found.dynamics_by_dimension.dimensions
     assert terms[0].mean == pytest.approx(found.gap.dynamics.mean, rel=1e-5)

@@ -1,4 +1,6 @@
-"""Values and derivatives of foreign functions inside compiled programs: forward, reverse, batched, on two devices."""
+"""Values and derivatives of foreign functions inside compiled programs: forward, reverse, batched,
+on two devices.
+"""
 
 import contextlib
 import os
@@ -21,7 +23,9 @@ INPUTS = 5
 
 
 class Net(torch.nn.Module):
-    """Two inputs, two results of which one is a scalar and one does not depend on the second input."""
+    """Two inputs, two results of which one is a scalar and one does not depend on the
+    second input.
+    """
 
     def __init__(self, inputs=INPUTS):
         super().__init__()
@@ -30,7 +34,9 @@ class Net(torch.nn.Module):
         self.second = torch.nn.Parameter(torch.randn(8, 3, generator=generator))
 
     def forward(self, s, a):
-        return torch.tanh(torch.cat([s, a], 1) @ self.first) @ self.second, torch.sin(s).sum(1) * s[:, 0]
+        return torch.tanh(torch.cat([s, a], 1) @ self.first) @ self.second, torch.sin(s).sum(1) * s[
+            :, 0
+        ]
 
     def blind(self, s, a):
         with torch.no_grad():
@@ -153,10 +159,17 @@ def test_second_derivatives_are_refused():
 def test_beyond_the_dense_limit_there_is_reverse_mode():
     inputs = MOST_DENSE + 1
     weights = np.random.default_rng(0).normal(size=(inputs, 2))
-    host = TorchHost(lambda x: torch.tanh(x) @ torch.tensor(weights).to(x), "map", [Slot("x", inputs)], [Slot("y", 2)])
+    host = TorchHost(
+        lambda x: torch.tanh(x) @ torch.tensor(weights).to(x),
+        "map",
+        [Slot("x", inputs)],
+        [Slot("y", 2)],
+    )
     x = jnp.linspace(-1, 1, inputs)
     found = jax.jit(jax.grad(lambda x: ask(host, x).sum()))(x)
-    np.testing.assert_allclose(found, jax.grad(lambda x: (jnp.tanh(x) @ weights).sum())(x), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        found, jax.grad(lambda x: (jnp.tanh(x) @ weights).sum())(x), rtol=1e-4, atol=1e-6
+    )
     with pytest.raises(TypeError):
         jax.jvp(lambda x: ask(host, x), (x,), (x,))
 
@@ -180,7 +193,12 @@ def test_a_complaint_of_a_later_call_of_the_same_program_is_raised_as_itself_too
     program = jax.jit(lambda x: ask(host, x))
     program(jnp.ones(INPUTS)), program(jnp.zeros(INPUTS))
     for _ in range(2):
-        with pytest.raises(checks.BadData, match="NumPy dynamics failed with AssertionError: too far"), plainly():
+        with (
+            pytest.raises(
+                checks.BadData, match="NumPy dynamics failed with AssertionError: too far"
+            ),
+            plainly(),
+        ):
             jax.block_until_ready(program(3 * jnp.ones(INPUTS)))
 
 
@@ -216,7 +234,8 @@ from paracosm.real.foreign.torch import TorchHost
 
 assert jax.local_device_count() == 2
 torch.manual_seed(0)
-net = torch.nn.Sequential(torch.nn.Linear(4, 32), torch.nn.Tanh(), torch.nn.Linear(32, 4), torch.nn.Tanh())
+layers = torch.nn.Linear(4, 32), torch.nn.Tanh(), torch.nn.Linear(32, 4), torch.nn.Tanh()
+net = torch.nn.Sequential(*layers)
 host = TorchHost(net, "dynamics", [Slot("s", 4)], [Slot("next state", 4)])
 
 
@@ -250,7 +269,12 @@ except checks.BadData as error:
 def test_two_devices_run_a_sharded_batch_without_waiting_for_each_other():
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     ran = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES], check=True, env=environment, timeout=120, capture_output=True, text=True
+        [sys.executable, "-c", TWO_DEVICES],
+        check=True,
+        env=environment,
+        timeout=120,
+        capture_output=True,
+        text=True,
     )
     assert ran.stdout == "done\n"
     assert "Traceback" not in ran.stderr  # JAX waits at exit for the program that failed

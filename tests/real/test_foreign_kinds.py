@@ -1,4 +1,6 @@
-"""Models and policies of other libraries: Stable-Baselines3, TensorDict, latent worlds as TD-MPC2's."""
+"""Models and policies of other libraries: Stable-Baselines3, TensorDict, latent worlds as
+TD-MPC2's.
+"""
 
 import importlib
 
@@ -50,7 +52,9 @@ def test_an_agent_that_draws_all_the_same_is_refused():
         asked(foreign.policy(Agent(obeys=False), SPEC))
 
 
-@pytest.mark.parametrize(("algorithm", "env"), [("PPO", "CartPole-v1"), ("DQN", "CartPole-v1"), ("SAC", "Pendulum-v1")])
+@pytest.mark.parametrize(
+    ("algorithm", "env"), [("PPO", "CartPole-v1"), ("DQN", "CartPole-v1"), ("SAC", "Pendulum-v1")]
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_agents_of_stable_baselines3(algorithm, env):
     library = importlib.import_module("stable_baselines3")
@@ -59,14 +63,20 @@ def test_agents_of_stable_baselines3(algorithm, env):
     space = Discrete(2) if env == "CartPole-v1" else Box(jnp.array([-2.0]), jnp.array([2.0]))
     states = np.random.default_rng(1).normal(size=(6, size)).astype(np.float32)
     policy = foreign.policy(agent, Spec(size, space, jnp.ones(size), 5))
-    np.testing.assert_array_equal(asked(policy, states), agent.predict(states, deterministic=True)[0])
+    np.testing.assert_array_equal(
+        asked(policy, states), agent.predict(states, deterministic=True)[0]
+    )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_normalised_agent_of_stable_baselines3_and_the_same_loaded_without_its_environment(tmp_path):
+def test_a_normalised_agent_of_stable_baselines3_and_the_same_loaded_without_its_environment(
+    tmp_path,
+):
     library = importlib.import_module("stable_baselines3")
     environments = importlib.import_module("stable_baselines3.common.vec_env")
-    venv = environments.VecNormalize(environments.DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")]))
+    venv = environments.VecNormalize(
+        environments.DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")])
+    )
     venv.obs_rms.mean, venv.obs_rms.var = np.array([0.1, 0.2, 1.0]), np.array([0.5, 0.4, 16.0])
     agent = library.PPO("MlpPolicy", venv, seed=0, device="cpu")
     spec = Spec(3, Box(jnp.array([-2.0]), jnp.array([2.0])), jnp.ones(3), 5)
@@ -109,24 +119,36 @@ def test_tensordict_modules_by_their_keys():
     key = jax.random.key(0)
     found = jax.vmap(lambda s, a: world.dynamics(s, a, key))(STATES, actions)
     np.testing.assert_allclose(found, expected[0], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(jax.vmap(world.reward)(STATES, actions, STATES), expected[1][:, 0], rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(jax.vmap(world.termination)(STATES, actions, STATES), expected[2][:, 0])
+    np.testing.assert_allclose(
+        jax.vmap(world.reward)(STATES, actions, STATES), expected[1][:, 0], rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_array_equal(
+        jax.vmap(world.termination)(STATES, actions, STATES), expected[2][:, 0]
+    )
     slopes = jax.jacrev(lambda s: world.dynamics(s, actions[0], key))(STATES[0])
     np.testing.assert_allclose(slopes, net.weight.detach()[:3, :3], rtol=1e-5)
     wrong = foreign.by_keys(module, reads=["observation", "action"], writes=["state"])
-    with pytest.raises(checks.BadData, match=r"writes no 'state'; it writes .*observation"), foreign.plainly():
+    with (
+        pytest.raises(checks.BadData, match=r"writes no 'state'; it writes .*observation"),
+        foreign.plainly(),
+    ):
         jax.block_until_ready(
-            jax.jit(foreign.world(SPEC, dynamics=wrong, reward=wrong).dynamics)(STATES[0], actions[0], key)
+            jax.jit(foreign.world(SPEC, dynamics=wrong, reward=wrong).dynamics)(
+                STATES[0], actions[0], key
+            )
         )
 
 
 def test_probabilistic_actors_play_their_mode():
     nn = importlib.import_module("tensordict.nn")
-    spread = nn.TensorDictModule(lambda s: (s[:, :2], torch.ones_like(s[:, :2])), ["observation"], ["loc", "scale"])
+    spread = nn.TensorDictModule(
+        lambda s: (s[:, :2], torch.ones_like(s[:, :2])), ["observation"], ["loc", "scale"]
+    )
     actor = nn.ProbabilisticTensorDictSequential(
         spread,
         nn.ProbabilisticTensorDictModule(
-            in_keys=["loc", "scale"], out_keys=["action"], distribution_class=torch.distributions.Normal,
+            in_keys=["loc", "scale"], out_keys=["action"],
+            distribution_class=torch.distributions.Normal,
             default_interaction_type=nn.InteractionType.RANDOM,
         ),
     )  # fmt: skip
@@ -140,7 +162,9 @@ class WorldModel(torch.nn.Module):
     def __init__(self, answer):
         super().__init__()
         generator = torch.Generator().manual_seed(0)
-        self.enc, self.dyn = (torch.nn.Parameter(torch.randn(n, 4, generator=generator) / 2) for n in (3, 6))
+        self.enc, self.dyn = (
+            torch.nn.Parameter(torch.randn(n, 4, generator=generator) / 2) for n in (3, 6)
+        )
         self.register_buffer("bins", torch.linspace(-2, 2, 5))
         self.answer = answer
 
@@ -160,17 +184,27 @@ class WorldModel(torch.nn.Module):
     def pi(self, z, task):
         mean = torch.tanh(z[:, :2])
         drawn = mean + torch.randn_like(mean)
-        return {"info": (drawn, {"mean": mean}), "four": (mean, drawn, drawn, drawn), "alone": mean}[self.answer]
+        return {
+            "info": (drawn, {"mean": mean}),
+            "four": (mean, drawn, drawn, drawn),
+            "alone": mean,
+        }[self.answer]
 
 
 def latent(answer="info", **options):
     model = WorldModel(answer)
-    return model, foreign.latent(model, SPEC, task="walk", reward_from=model.expected, discount=0.9, **options)
+    return model, foreign.latent(
+        model, SPEC, task="walk", reward_from=model.expected, discount=0.9, **options
+    )
 
 
 def episodes_of(policy, horizon=5):
-    real = foreign.world(SPEC, dynamics=lambda s, a: 0.8 * s + a[:, :1], reward=lambda s, a, n: n[:, 0])
-    return rollout(real, policy, jnp.asarray(STATES), jax.random.split(jax.random.key(0), 7), horizon)
+    real = foreign.world(
+        SPEC, dynamics=lambda s, a: 0.8 * s + a[:, :1], reward=lambda s, a, n: n[:, 0]
+    )
+    return rollout(
+        real, policy, jnp.asarray(STATES), jax.random.split(jax.random.key(0), 7), horizon
+    )
 
 
 @pytest.mark.parametrize("answer", ["info", "four", "alone"])
@@ -182,16 +216,25 @@ def test_a_latent_model_is_a_world_of_encoded_states(answer):
     encode = model.double().encode
     with torch.no_grad():
         first = encode(torch.tensor(np.asarray(episodes.state, np.float64)).reshape(-1, 3), "walk")
-        second = encode(torch.tensor(np.asarray(episodes.next_state, np.float64)).reshape(-1, 3), "walk")
+        second = encode(
+            torch.tensor(np.asarray(episodes.next_state, np.float64)).reshape(-1, 3), "walk"
+        )
         action = torch.tensor(np.asarray(episodes.action, np.float64)).reshape(-1, 2)
-        after, reward = model.next(first, action, "walk"), model.expected(model.reward(first, action, "walk"))
+        after, reward = (
+            model.next(first, action, "walk"),
+            model.expected(model.reward(first, action, "walk")),
+        )
     np.testing.assert_allclose(inside.episodes.state.reshape(-1, 4), first, rtol=1e-12)
     np.testing.assert_allclose(inside.episodes.next_state.reshape(-1, 4), second, rtol=1e-12)
     np.testing.assert_allclose(inside.world.spec.state_scale, first.std(0, correction=0), rtol=1e-5)
     key, flat = jax.random.key(0), (np.asarray(first), np.asarray(action))
     with jax.enable_x64(True):
-        np.testing.assert_allclose(jax.vmap(lambda s, a: inside.world.dynamics(s, a, key))(*flat), after, rtol=1e-12)
-        np.testing.assert_allclose(jax.vmap(inside.world.reward)(*flat, flat[0]), reward, rtol=1e-12)
+        np.testing.assert_allclose(
+            jax.vmap(lambda s, a: inside.world.dynamics(s, a, key))(*flat), after, rtol=1e-12
+        )
+        np.testing.assert_allclose(
+            jax.vmap(inside.world.reward)(*flat, flat[0]), reward, rtol=1e-12
+        )
         np.testing.assert_allclose(modes(inside.policy, flat[0]), action, rtol=1e-5, atol=1e-6)
 
 
@@ -200,15 +243,21 @@ def test_a_latent_end():
     inside = made.on(episodes_of(made.policy))
     states = np.asarray(inside.episodes.state[:, 0])
     action = np.zeros((7, 2))
-    np.testing.assert_array_equal(jax.vmap(inside.world.termination)(states, action, states), states[:, 0] > 0)
+    np.testing.assert_array_equal(
+        jax.vmap(inside.world.termination)(states, action, states), states[:, 0] > 0
+    )
 
 
 def test_a_model_without_the_methods_is_refused():
-    with pytest.raises(checks.BadArgument, match="the latent model Linear has no encode, next, reward, pi; "):
+    with pytest.raises(
+        checks.BadArgument, match="the latent model Linear has no encode, next, reward, pi; "
+    ):
         foreign.latent(torch.nn.Linear(2, 2), SPEC)
 
 
-@pytest.mark.parametrize(("gives", "rule"), [("continue", torch.sigmoid), ("probability", lambda x: torch.sigmoid(-x))])
+@pytest.mark.parametrize(
+    ("gives", "rule"), [("continue", torch.sigmoid), ("probability", lambda x: torch.sigmoid(-x))]
+)
 def test_a_latent_end_that_is_a_probability(gives, rule):
     made = latent(ended=lambda z: rule(z[:, 0]), termination_gives=gives)[1]
     inside = made.on(episodes_of(made.policy))
@@ -221,7 +270,10 @@ def test_a_latent_end_that_is_a_probability(gives, rule):
 @pytest.mark.parametrize(
     ("encode", "message"),
     [
-        (lambda obs, task: (obs, obs), "PyTorch encoder gives a tuple; latent states .batch, latent. are needed"),
+        (
+            lambda obs, task: (obs, obs),
+            "PyTorch encoder gives a tuple; latent states .batch, latent. are needed",
+        ),
         (lambda obs, task: obs @ torch.ones(7, 2), "PyTorch encoder failed with RuntimeError: "),
     ],
 )
@@ -234,12 +286,16 @@ def test_an_encoder_that_does_not_fit_is_named(encode, message):
 
 
 def test_a_latent_model_that_is_no_module_is_refused():
-    with pytest.raises(checks.BadArgument, match=r"the latent model is a Agent; a torch\.nn.Module is needed"):
+    with pytest.raises(
+        checks.BadArgument, match=r"the latent model is a Agent; a torch\.nn.Module is needed"
+    ):
         foreign.latent(Agent(), SPEC)
 
 
 class Recurrent(torch.nn.Module):
-    """A policy after Dreamer's habit: its encoding is normalised in place, and its mode is kept for the next call."""
+    """A policy after Dreamer's habit: its encoding is normalised in place, and its mode is kept for
+    the next call.
+    """
 
     def __init__(self):
         super().__init__()
@@ -262,7 +318,9 @@ def test_a_policy_with_operations_in_place_has_its_slopes_in_compiled_programs()
         expected = model(torch.tensor(STATES)).numpy()
     np.testing.assert_allclose(asked(policy), expected, rtol=1e-5, atol=1e-6)
     slopes = jax.jit(jax.jacrev(policy.mode))(STATES[0])
-    moved = np.concatenate([STATES[0] + 1e-3 * np.eye(3), STATES[0] - 1e-3 * np.eye(3)]).astype(np.float32)
+    moved = np.concatenate([STATES[0] + 1e-3 * np.eye(3), STATES[0] - 1e-3 * np.eye(3)]).astype(
+        np.float32
+    )
     with torch.no_grad():
         above, below = np.split(model(torch.tensor(moved)).numpy(), 2)
     np.testing.assert_allclose(slopes, ((above - below) / 2e-3).T, atol=1e-3)

@@ -1,4 +1,5 @@
-"""Models of others that misbehave: each is answered exactly, or refused by one sentence with its name.
+"""Models of others that misbehave: each is answered exactly, or refused by one sentence with its
+name.
 
 The host's side is asked without a compiled program.
 """
@@ -76,28 +77,52 @@ def masked(s, a):
 
 REFUSED = {
     "none": (lambda s, a: None, "gives a NoneType for the next state"),
-    "a dict": (lambda s, a: {"next": s}, "gives a dict for the next state; real numbers are needed"),
+    "a dict": (
+        lambda s, a: {"next": s},
+        "gives a dict for the next state; real numbers are needed",
+    ),
     "words": (lambda s, a: np.full(s.shape, "far"), "for the next state; real numbers are needed"),
     "complex": (lambda s, a: s + 1j, "gives a ndarray of complex128 for the next state"),
     "objects": (lambda s, a: s.astype(object), "gives a ndarray for the next state; real numbers"),
     "dates": (lambda s, a: s.astype(int).astype("M8[s]"), r"gives a ndarray of datetime64\[s\]"),
-    "a ragged list": (lambda s, a: [[1.0, 2.0], [1.0]], "gives a list for the next state that is no array"),
+    "a ragged list": (
+        lambda s, a: [[1.0, 2.0], [1.0]],
+        "gives a list for the next state that is no array",
+    ),
     "masked": (masked, "gives masked numbers for the next state"),
     "a JAX array": (lambda s, a: jnp.asarray(s), "gives a JAX array for the next state"),
     "two results": (lambda s, a: (s, a), "gives 2 results; 1 .next state. are needed"),
-    "no batch": (lambda s, a: s[0], r"gives the shape \(2,\) for the next state of a batch of 7; \(7, 2\)"),
+    "no batch": (
+        lambda s, a: s[0],
+        r"gives the shape \(2,\) for the next state of a batch of 7; \(7, 2\)",
+    ),
     "one number": (lambda s, a: 1.0, r"gives the shape \(\) for the next state"),
     "a component less": (lambda s, a: s[:, :1], r"gives the shape \(7, 1\) for the next state"),
     "broadcast": (lambda s, a: s[:, :1] * a[:, 0], r"gives the shape \(7, 7\)"),
-    "NaN": (lambda s, a: np.where(s > 1, np.nan, s), r"gives nan at s = \[.*\], a = \[.*\]; it must give finite"),
+    "NaN": (
+        lambda s, a: np.where(s > 1, np.nan, s),
+        r"gives nan at s = \[.*\], a = \[.*\]; it must give finite",
+    ),
     "infinite": (lambda s, a: np.where(s > 1, np.inf, s), "gives inf at s ="),
-    "an error": (raising(RuntimeError("the tank\nis empty")), "failed with RuntimeError: the tank is empty$"),
+    "an error": (
+        raising(RuntimeError("the tank\nis empty")),
+        "failed with RuntimeError: the tank is empty$",
+    ),
     "an error without words": (raising(AssertionError()), r"failed with AssertionError\.$"),
-    "an error of a thousand words": (raising(KeyError("word " * 1000)), "failed with KeyError: .{300,420} …$"),
+    "an error of a thousand words": (
+        raising(KeyError("word " * 1000)),
+        "failed with KeyError: .{300,420} …$",
+    ),
     "sys.exit": (exiting, "failed with SystemExit: 3"),
-    "draws": (lambda s, a: np.random.default_rng().normal(size=s.shape), "answers the same question twice"),
+    "draws": (
+        lambda s, a: np.random.default_rng().normal(size=s.shape),
+        "answers the same question twice",
+    ),
     "a memory": (counting(), "answers the same question twice .* no memory between calls"),
-    "the batch's mean": (lambda s, a: s - s.mean(0) + a, "answers a row differently in a batch of 7"),
+    "the batch's mean": (
+        lambda s, a: s - s.mean(0) + a,
+        "answers a row differently in a batch of 7",
+    ),
     "the batch's statistics": (standardised, "answers a row differently in a batch of 7"),
     "the batch's largest": (lambda s, a: s / np.abs(s).max() + a, "hang on the batch"),
     "a member by place": (by_place, "answers a row differently"),
@@ -106,8 +131,14 @@ REFUSED = {
     "rows sorted": (lambda s, a: np.sort(s, 0) + a, "answers a row differently"),
     "rows turned": (turned, "answers a row differently"),
     "noise by place": (seeded, "answers a row differently"),
-    "seven rows only": (of_seven, "answers a batch of 7 and fails for a batch of 6 of the same rows with ValueError"),
-    "a module behind an array": (lambda s, a: torch.nn.Linear(2, 2)(s), 'functions="torch" hands it tensors'),
+    "seven rows only": (
+        of_seven,
+        "answers a batch of 7 and fails for a batch of 6 of the same rows with ValueError",
+    ),
+    "a module behind an array": (
+        lambda s, a: torch.nn.Linear(2, 2)(s),
+        'functions="torch" hands it tensors',
+    ),
 }
 
 
@@ -336,9 +367,12 @@ class Dropping(Module):
 MODULES = {
     Module: (AUTOGRAD, 1e-7), InPlaceInput: (AUTOGRAD, 1e-12), InPlaceInside: (DIFFERENCES, 1e-12),
     Casting: (AUTOGRAD, 1e-6), CastingBack: (AUTOGRAD, 1e-6), Detached: (DIFFERENCES, 1e-7),
-    HalfDetached: (DIFFERENCES, 1e-12), OneDetached: (DIFFERENCES, 1e-7), NoGrad: (DIFFERENCES, 1e-7),
-    Inference: (DIFFERENCES, 1e-7), ThroughNumpy: (DIFFERENCES, 1e-12), Custom: (DIFFERENCES, 1e-12),
-    Wrong: (DIFFERENCES, 1e-12), Energy: (AUTOGRAD, 1e-12), Silent: (AUTOGRAD, 1e-7), Optimised: (AUTOGRAD, 1e-7),
+    HalfDetached: (DIFFERENCES, 1e-12), OneDetached: (DIFFERENCES, 1e-7), NoGrad: (DIFFERENCES,
+    1e-7),
+    Inference: (DIFFERENCES, 1e-7), ThroughNumpy: (DIFFERENCES, 1e-12), Custom: (DIFFERENCES,
+    1e-12),
+    Wrong: (DIFFERENCES, 1e-12), Energy: (AUTOGRAD, 1e-12), Silent: (AUTOGRAD, 1e-7),
+    Optimised: (AUTOGRAD, 1e-7),
     Dropping: (AUTOGRAD, 1e-7), Used: (AUTOGRAD, 1e-7), Normed: (AUTOGRAD, 1e-7),
 }  # fmt: skip
 
@@ -440,15 +474,33 @@ REFUSED_MODULES = {
     "a database": (lambda: carrying(sqlite3.connect(":memory:")), UNCOPIED),
     "a list of tensors in a graph": (lambda: carrying([LINEAR(torch.ones(1, 2))]), UNCOPIED),
     "no data": (lambda: Module().to("meta"), UNCOPIED),
-    "parameters not made": (lambda: torch.nn.LazyLinear(2), "parameters that are not made yet; call it once"),
-    "statistics of the batch": (lambda: lambda s, a: NORM(s) + a, "answers a row differently in a batch of 7"),
+    "parameters not made": (
+        lambda: torch.nn.LazyLinear(2),
+        "parameters that are not made yet; call it once",
+    ),
+    "statistics of the batch": (
+        lambda: lambda s, a: NORM(s) + a,
+        "answers a row differently in a batch of 7",
+    ),
     "a memory": (Remembering, "answers the same question twice .* no memory between calls"),
-    "dropout": (lambda: lambda s, a: torch.nn.functional.dropout(s) + a, "answers the same question twice"),
-    "a distribution": (lambda: lambda s, a: torch.distributions.Normal(s, 1), "gives a Normal for the next state"),
+    "dropout": (
+        lambda: lambda s, a: torch.nn.functional.dropout(s) + a,
+        "answers the same question twice",
+    ),
+    "a distribution": (
+        lambda: lambda s, a: torch.distributions.Normal(s, 1),
+        "gives a Normal for the next state",
+    ),
     "complex": (lambda: lambda s, a: torch.complex(s, s), "gives a Tensor of torch.complex"),
-    "the words of torch": (lambda: lambda s, a: torch.nn.Linear(7, 2)(s), "failed with RuntimeError: mat1 and mat2"),
+    "the words of torch": (
+        lambda: lambda s, a: torch.nn.Linear(7, 2)(s),
+        "failed with RuntimeError: mat1 and mat2",
+    ),
     "a class": (lambda: Module, "is the class Module; an instance or a function is needed"),
-    "a component less": (lambda: lambda s, a: s[:, 0], r"gives the shape \(7,\) for the next state"),
+    "a component less": (
+        lambda: lambda s, a: s[:, 0],
+        r"gives the shape \(7,\) for the next state",
+    ),
     "no data given": (lambda: lambda s, a: s.to("meta"), "failed with NotImplementedError: "),
 }
 
@@ -482,9 +534,16 @@ def test_rows_are_tried_in_each_precision_and_only_in_the_first_calls():
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
 def test_rounding_in_batches_of_other_sizes_is_no_dependence_on_the_batch(scale):
-    """Soundness: wide networks in 32 bits, whose products are summed in another order for other sizes."""
+    """Soundness: wide networks in 32 bits, whose products are summed in another order for other
+    sizes.
+    """
     torch.manual_seed(0)
-    wide = torch.nn.Linear(3, 512), torch.nn.SiLU(), torch.nn.Linear(512, 512), torch.nn.Linear(512, 2)
+    wide = (
+        torch.nn.Linear(3, 512),
+        torch.nn.SiLU(),
+        torch.nn.Linear(512, 512),
+        torch.nn.Linear(512, 2),
+    )
     net = torch.nn.Sequential(*wide)
     asked = host(lambda s, a: scale * net(torch.cat([s, a], 1)), functions="torch")
     for seed in range(10):
@@ -530,7 +589,9 @@ class Network(torch.nn.Module):
         super().__init__()
         torch.manual_seed(seed)
         kind = [torch.nn.ReLU, torch.nn.Tanh, torch.nn.SiLU, torch.nn.Hardtanh][seed % 4]
-        self.net = torch.nn.Sequential(torch.nn.Linear(3, 64), torch.nn.LayerNorm(64), kind(), torch.nn.Linear(64, 2))
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(3, 64), torch.nn.LayerNorm(64), kind(), torch.nn.Linear(64, 2)
+        )
         self.casts = casts
 
     def forward(self, s, a):
@@ -540,7 +601,9 @@ class Network(torch.nn.Module):
 
 @pytest.mark.parametrize("casts", [False, True])
 @pytest.mark.parametrize("nets", [8, pytest.param(200, marks=pytest.mark.full)])
-def test_networks_of_ordinary_make_are_neither_refused_nor_differentiated_by_differences(nets, casts):
+def test_networks_of_ordinary_make_are_neither_refused_nor_differentiated_by_differences(
+    nets, casts
+):
     """Soundness; of 240 networks up to 512 wide none was."""
     for seed in range(nets):
         asked, rows = host(Network(seed, casts)), np.random.default_rng(seed).normal(size=(40, 3))

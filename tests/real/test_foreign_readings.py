@@ -1,4 +1,6 @@
-"""What answers of others stand for: ends in four forms, actions of any space, `predict` and its normaliser."""
+"""What answers of others stand for: ends in four forms, actions of any space, `predict` and its
+normaliser.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +18,12 @@ SWITCHED = Spec(2, Discrete(2, start=1), jnp.ones(2), 6)
 
 def ends(function, gives=None):
     made = foreign.world(
-        SPEC, dynamics=right, reward=unpaid, termination=function, termination_of="s", termination_gives=gives
+        SPEC,
+        dynamics=right,
+        reward=unpaid,
+        termination=function,
+        termination_of="s",
+        termination_gives=gives,
     )
     return made.termination.host
 
@@ -42,17 +49,28 @@ PROBABLE = LOGITS > 0
         (
             SIGMOID,
             None,
-            r"gives numbers from 0.04743 to 0.9933 for the end; .* 0 and 1: a probability. say termination_gives=",
+            r"gives numbers from 0.04743 to 0.9933 for the end; .* 0 and 1: a probability. say"
+            r" termination_gives=",
         ),
         (1 - SIGMOID, None, "lie between 0 and 1: a probability"),
         (np.full(7, 0.997), None, "lie between 0 and 1: a probability"),
-        (SIGMOID, "end", "gives 0.04743 for the end at .* declared termination_gives='end': 0 or 1 are needed"),
-        (LOGITS, "probability", "gives -3 for the end .* termination_gives='probability': answers between 0 and 1"),
+        (
+            SIGMOID,
+            "end",
+            "gives 0.04743 for the end at .* declared termination_gives='end': 0 or 1 are needed",
+        ),
+        (
+            LOGITS,
+            "probability",
+            "gives -3 for the end .* termination_gives='probability': answers between 0 and 1",
+        ),
         (LOGITS, "continue", "gives -3 for the end .* termination_gives='continue'"),
         (np.full(7, np.nan), "probability", "gives nan at s"),
     ],
 )
-def test_ends_are_read_as_declared_and_numbers_between_0_and_1_are_not_guessed(column, gives, expected):
+def test_ends_are_read_as_declared_and_numbers_between_0_and_1_are_not_guessed(
+    column, gives, expected
+):
     order = np.argsort(S[:, 0])
 
     def function(s):  # by the row's state, so that a row means the same in every batch
@@ -73,7 +91,9 @@ def test_a_rule_that_has_given_logits_gives_logits():
 
 
 def test_an_unknown_form_of_ends_is_refused():
-    with pytest.raises(checks.BadArgument, match="termination_gives is 'chance'; it must be one of 'end', 'prob"):
+    with pytest.raises(
+        checks.BadArgument, match="termination_gives is 'chance'; it must be one of 'end', 'prob"
+    ):
         ends(lambda s: s[:, 0], "chance")
 
 
@@ -94,11 +114,20 @@ def test_the_end_of_a_joint_step_is_read_as_declared():
         (lambda s: 1 + (s[:, 0] > 0), S[:, 0] > 0),
         (lambda s: 1.0 + (s[:, :1] > 0), S[:, 0] > 0),
         (lambda s: torch.as_tensor(1 + (s[:, 0] > 0)), S[:, 0] > 0),
-        (lambda s: s[:, 0] > 0, r"gives the action 0 at s = \[.*\]; the actions are whole numbers from 1 to 2\."),
+        (
+            lambda s: s[:, 0] > 0,
+            r"gives the action 0 at s = \[.*\]; the actions are whole numbers from 1 to 2\.",
+        ),
         (lambda s: 2 + (s[:, 0] > 0), "gives the action 3 at s = .* from 1 to 2"),
         (lambda s: np.full(len(s), -1), "gives the action -1 at s = "),
-        (lambda s: 1 + 1 / (1 + np.exp(-s[:, 0])), r"gives the action 1\.\d+ at s = .* whole numbers from 1"),
-        (lambda s: np.eye(2)[(s[:, 0] > 0).astype(int)], r"gives the shape \(7, 2\) for the action"),
+        (
+            lambda s: 1 + 1 / (1 + np.exp(-s[:, 0])),
+            r"gives the action 1\.\d+ at s = .* whole numbers from 1",
+        ),
+        (
+            lambda s: np.eye(2)[(s[:, 0] > 0).astype(int)],
+            r"gives the shape \(7, 2\) for the action",
+        ),
         (lambda s: np.full(len(s), np.nan), "gives nan at s ="),
     ],
 )
@@ -172,7 +201,13 @@ def test_predict_is_asked_behind_the_models_own_normaliser_and_a_lacking_one_is_
     np.testing.assert_allclose(acts(Agent(Normaliser())), S[:, 0], rtol=1e-6)
     np.testing.assert_allclose(acts(Agent()), 10 * S[:, 0], rtol=1e-6)
     assert "VecNormalize" in foreign.policy(Agent(), SPEC).note
-    for silent in (Agent(Normaliser()), Agent(env=object()), Regressor(), Predicting(), lambda s: s[:, :1]):
+    for silent in (
+        Agent(Normaliser()),
+        Agent(env=object()),
+        Regressor(),
+        Predicting(),
+        lambda s: s[:, :1],
+    ):
         assert foreign.policy(silent, SPEC).note == ""
 
 
@@ -182,14 +217,17 @@ def test_other_methods_of_that_name(model):
 
 
 def test_a_policy_with_a_memory_is_refused():
-    with pytest.raises(checks.BadArgument, match=r"predict gives a memory beside the action .a recurrent policy"):
+    with pytest.raises(
+        checks.BadArgument, match=r"predict gives a memory beside the action .a recurrent policy"
+    ):
         acts(Agent(memory=(np.zeros((1, 7, 4)), np.zeros((1, 7, 4)))))
 
 
 def recorded(actions):
     return Dataset(
         state=S, action=np.array(actions), next_state=S, reward=np.zeros(7),
-        terminated=np.zeros(7, bool), truncated=np.zeros(7, bool), episode=np.zeros(7, int), time=np.arange(7),
+        terminated=np.zeros(7, bool), truncated=np.zeros(7, bool), episode=np.zeros(7, int),
+        time=np.arange(7),
         has_transition=np.ones(7, bool), has_label=np.ones(7, bool),
     )  # fmt: skip
 
@@ -204,5 +242,7 @@ def test_a_policy_may_know_more_actions_than_were_recorded():
     assert spec.action.size == 2
     chosen = foreign.policy(lambda s: np.where(s[:, 0] > 0, 3, 0), spec).host.value(S)
     np.testing.assert_array_equal(chosen[:, 0], 3 * (S[:, 0] > 0))
-    with pytest.raises(checks.BadData, match=r"gives the action -1 at .* whole numbers from 0 upwards"):
+    with pytest.raises(
+        checks.BadData, match=r"gives the action -1 at .* whole numbers from 0 upwards"
+    ):
         foreign.policy(lambda s: np.full(len(s), -1), spec).host.value(S)

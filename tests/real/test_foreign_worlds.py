@@ -1,4 +1,6 @@
-"""Worlds and policies of foreign functions: conventions, joint steps, ends, and what is refused in which words."""
+"""Worlds and policies of foreign functions: conventions, joint steps, ends, and what is refused in
+which words.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +30,9 @@ def zero(s, a, n):
 
 
 def world(spec=SPEC, **parts):
-    return foreign.world(spec, **({} if "step" in parts else {"dynamics": still, "reward": zero}) | parts)
+    return foreign.world(
+        spec, **({} if "step" in parts else {"dynamics": still, "reward": zero}) | parts
+    )
 
 
 def reward_at(made):
@@ -53,11 +57,15 @@ def test_rewards_get_the_arguments_that_are_declared(of, function, expected):
         kept.extend(arguments)
         return function(*(argument.numpy() for argument in arguments))
 
-    assert reward_at(world(reward=tensors, reward_of=of, functions="torch")) == pytest.approx(expected, rel=1e-6)
+    assert reward_at(world(reward=tensors, reward_of=of, functions="torch")) == pytest.approx(
+        expected, rel=1e-6
+    )
     assert all(torch.is_tensor(argument) for argument in kept)
 
 
-@pytest.mark.parametrize(("ends", "expected"), [(0.0, False), (1.0, True), (-2.0, False), (True, True), (False, False)])
+@pytest.mark.parametrize(
+    ("ends", "expected"), [(0.0, False), (1.0, True), (-2.0, False), (True, True), (False, False)]
+)
 def test_ends_are_flags_or_logits(ends, expected):
     made = world(termination=lambda n: np.full(len(n), ends), termination_of="s'")
     assert bool(made.termination(S, A, N)) is expected
@@ -106,7 +114,12 @@ def test_a_joint_step_is_asked_once_where_its_parts_are_asked_the_same():
 
 
 def test_parts_beside_a_joint_step_come_before_its_own():
-    made = world(step=joint(ends=False), termination=lambda a, n: n[:, 0] > 1, termination_of="a,s'", reward=zero)
+    made = world(
+        step=joint(ends=False),
+        termination=lambda a, n: n[:, 0] > 1,
+        termination_of="a,s'",
+        reward=zero,
+    )
     assert reward_at(made) == 0
     assert made.termination(S, A, N)
     np.testing.assert_allclose(made.dynamics(S, A, KEY), S * 0.9 + 0.5, rtol=1e-6)
@@ -150,7 +163,11 @@ def test_a_module_is_taken_as_it_is_when_the_world_is_made():
 
 def asked(made):
     with foreign.plainly():
-        jax.block_until_ready(jax.jit(jax.vmap(made.dynamics, (0, 0, None)))(np.stack([S] * 3), np.stack([A] * 3), KEY))
+        jax.block_until_ready(
+            jax.jit(jax.vmap(made.dynamics, (0, 0, None)))(
+                np.stack([S] * 3), np.stack([A] * 3), KEY
+            )
+        )
 
 
 @pytest.mark.parametrize(
@@ -162,8 +179,14 @@ def asked(made):
         ),
         (lambda s, a: s[0], r"gives the shape \(2,\) for the next state of a batch of 3"),
         (lambda s, a: (s, a), "gives 2 results; 1 .next state. are needed"),
-        (lambda s, a: np.log(-np.abs(s)), r"NumPy dynamics gives nan at s = \[0.3, -1.2\], a = \[0.5\]"),
-        (lambda s, a: np.random.default_rng().normal(size=s.shape), "answers the same question twice"),
+        (
+            lambda s, a: np.log(-np.abs(s)),
+            r"NumPy dynamics gives nan at s = \[0.3, -1.2\], a = \[0.5\]",
+        ),
+        (
+            lambda s, a: np.random.default_rng().normal(size=s.shape),
+            "answers the same question twice",
+        ),
         (lambda s, a: s @ np.ones((3, 2)), "NumPy dynamics failed with ValueError: matmul"),
     ],
 )
@@ -176,7 +199,9 @@ def test_a_function_that_does_not_fit_is_named(function, message):
 
 def test_torch_says_its_own_words():
     net = torch.nn.Sequential(torch.nn.Linear(7, 2))
-    with pytest.raises(checks.BadData, match="PyTorch dynamics failed with RuntimeError: mat1 and mat2") as raised:
+    with pytest.raises(
+        checks.BadData, match="PyTorch dynamics failed with RuntimeError: mat1 and mat2"
+    ) as raised:
         asked(world(dynamics=lambda s, a: net(s), functions="torch"))
     assert "\n" not in str(raised.value)
 
@@ -227,7 +252,10 @@ def test_a_discrete_policy_gives_whole_numbers():
 
 def test_a_policy_that_draws_is_refused():
     drawing = foreign.policy(lambda s: np.random.default_rng().normal(size=(len(s), 1)), SPEC)
-    with pytest.raises(checks.BadArgument, match=r"NumPy policy answers .* twice .* deterministic"), foreign.plainly():
+    with (
+        pytest.raises(checks.BadArgument, match=r"NumPy policy answers .* twice .* deterministic"),
+        foreign.plainly(),
+    ):
         jax.block_until_ready(modes(drawing, np.ones((4, 2), np.float32)))
 
 
@@ -237,7 +265,9 @@ def test_the_spec_of_recorded_steps():
     policy = Deterministic(lambda s: s[2:] / 8)
     episodes = rollout(system, policy, jax.vmap(system.initial)(keys), keys, 30)
     found = foreign.spec(episodes)
-    np.testing.assert_allclose(found.state_scale, np.asarray(episodes.state).reshape(-1, 3).std(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        found.state_scale, np.asarray(episodes.state).reshape(-1, 3).std(axis=0), rtol=1e-5
+    )
     assert (found.state_size, found.horizon) == (3, 30)
     assert found.action.high == np.asarray(episodes.action).max()
     assert foreign.spec(episodes, action=system.spec.action, horizon=9).horizon == 9

@@ -24,7 +24,10 @@ from tests.real.worlds import counter
         ("Pendulum-v0", r"There is no Gymnasium environment 'Pendulum-v0' \(close: Pendulum-v1"),
         ("qqqq", "There is no Gymnasium environment 'qqqq'.$"),
         ("no_such_module:make", "The module 'no_such_module' cannot be imported: No module named"),
-        ("tests.real.worlds:countr", r"The module 'tests.real.worlds' has no function 'countr' \(close: counter"),
+        (
+            "tests.real.worlds:countr",
+            r"The module 'tests.real.worlds' has no function 'countr' \(close: counter",
+        ),
     ],
 )
 def test_a_name_that_does_not_exist_is_missing(env, sentence):
@@ -33,17 +36,24 @@ def test_a_name_that_does_not_exist_is_missing(env, sentence):
 
 
 def test_an_environment_that_moved_to_another_package_is_missing():
-    with pytest.raises(checks.Missing, match=r"Hopper-v3 needs what is not installed: .* gymnasium-robotics"):
+    with pytest.raises(
+        checks.Missing, match=r"Hopper-v3 needs what is not installed: .* gymnasium-robotics"
+    ):
         connect("Hopper-v3")
 
 
-def test_a_function_of_a_module_in_the_current_directory_gives_an_environment_or_a_system(tmp_path, monkeypatch):
+def test_a_function_of_a_module_in_the_current_directory_gives_an_environment_or_a_system(
+    tmp_path, monkeypatch
+):
     tmp_path.joinpath("my_world.py").write_text(
         "from tests.real.worlds import counter, walk as system\n"
         "def env(limit): return counter(limit)\n"
         "def neither(): return 3\n"
     )
-    for name, line in (("exits", "import sys; sys.exit(3)"), ("fails", "raise OSError('no display')")):
+    for name, line in (
+        ("exits", "import sys; sys.exit(3)"),
+        ("fails", "raise OSError('no display')"),
+    ):
         tmp_path.joinpath(f"{name}.py").write_text(line)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -51,10 +61,17 @@ def test_a_function_of_a_module_in_the_current_directory_gives_an_environment_or
     assert isinstance(connect("my_world:system"), SystemSource)
     with pytest.raises(checks.Unsupported, match="my_world:neither gave 3"):
         connect("my_world:neither")
-    for name, sentence in (("exits", r"it called sys\.exit\(3\)"), ("fails", "it raised OSError: no display")):
-        with pytest.raises(checks.Missing, match=f"The module '{name}' cannot be imported: {sentence}"):
+    for name, sentence in (
+        ("exits", r"it called sys\.exit\(3\)"),
+        ("fails", "it raised OSError: no display"),
+    ):
+        with pytest.raises(
+            checks.Missing, match=f"The module '{name}' cannot be imported: {sentence}"
+        ):
             connect(f"{name}:make")
-    with pytest.raises(checks.BadArgument, match=r"my_world:env cannot be built with \{'difficulty': 2\}"):
+    with pytest.raises(
+        checks.BadArgument, match=r"my_world:env cannot be built with \{'difficulty': 2\}"
+    ):
         connect("my_world:env", {"difficulty": 2})
 
 
@@ -73,7 +90,10 @@ def test_an_id_that_a_module_registers_can_be_named_through_it():
             "MuJoCo is not installed, run ...",
             r"Hopper-v5 needs MuJoCo, which is not installed: pip install 'paracosm\[mujoco\]'",
         ),
-        ("Box2D is not installed", "Hopper-v5 needs what is not installed: Box2D is not installed."),
+        (
+            "Box2D is not installed",
+            "Hopper-v5 needs what is not installed: Box2D is not installed.",
+        ),
     ],
 )
 def test_a_missing_package_is_named(monkeypatch, message, sentence):
@@ -88,15 +108,27 @@ def test_a_missing_package_is_named(monkeypatch, message, sentence):
 @pytest.mark.parametrize(
     ("kwargs", "found"),
     [
-        ({"observation_space": spaces.Box(0, 255, (8, 8, 3), np.uint8)}, r"observes images of shape \(8, 8, 3\)"),
+        (
+            {"observation_space": spaces.Box(0, 255, (8, 8, 3), np.uint8)},
+            r"observes images of shape \(8, 8, 3\)",
+        ),
         ({"observation_space": spaces.Dict(a=spaces.Box(0, 1, (2,)))}, "observes a Dict space"),
-        ({"observation_space": spaces.Box(0, 1, (2, 2))}, r"observes a float32 Box of shape \(2, 2\)"),
+        (
+            {"observation_space": spaces.Box(0, 1, (2, 2))},
+            r"observes a float32 Box of shape \(2, 2\)",
+        ),
         ({"action_space": spaces.MultiDiscrete([2, 3])}, "acts on a MultiDiscrete space"),
-        ({"action_space": spaces.Box(-np.inf, 1, (2,))}, r"acts on a Box from \[-inf -inf\] to \[1. 1.\]"),
+        (
+            {"action_space": spaces.Box(-np.inf, 1, (2,))},
+            r"acts on a Box from \[-inf -inf\] to \[1. 1.\]",
+        ),
     ],
 )
 def test_unsupported_spaces_are_refused_with_what_is_supported(kwargs, found):
-    with pytest.raises(checks.Unsupported, match=rf"{found}; one-dimensional Box observations, and .* are supported"):
+    with pytest.raises(
+        checks.Unsupported,
+        match=rf"{found}; one-dimensional Box observations, and .* are supported",
+    ):
         connect(lambda: counter(**kwargs))
 
 
@@ -104,9 +136,13 @@ def test_the_horizon_is_the_time_limit_and_may_only_be_shortened():
     assert connect("Pendulum-v1").horizon == 200
     assert connect("Pendulum-v1", horizon=20).horizon == 20
     assert collect(connect("Pendulum-v1", horizon=20), 400, seed=0).time.max() == 19
-    with pytest.raises(checks.BadArgument, match="horizon is 300; Pendulum-v1 ends its episodes at 200 steps"):
+    with pytest.raises(
+        checks.BadArgument, match="horizon is 300; Pendulum-v1 ends its episodes at 200 steps"
+    ):
         connect("Pendulum-v1", horizon=300)
-    with pytest.raises(checks.BadArgument, match=r"has no time limit; give --horizon N \(in Python horizon=N\)"):
+    with pytest.raises(
+        checks.BadArgument, match=r"has no time limit; give --horizon N \(in Python horizon=N\)"
+    ):
         connect(lambda: counter().env)
     assert connect(lambda: counter().env, horizon=9).horizon == 9
 
@@ -134,7 +170,10 @@ SCRIPT = """
 
 @pytest.mark.parametrize(
     ("guard", "said"),
-    [("yes", "KeyboardInterrupt"), pytest.param("no", "A collection worker stopped", marks=pytest.mark.full)],
+    [
+        ("yes", "KeyboardInterrupt"),
+        pytest.param("no", "A collection worker stopped", marks=pytest.mark.full),
+    ],
 )
 def test_interrupted_or_broken_workers_leave_no_process_and_say_why(tmp_path, guard, said):
     script = tmp_path / "script.py"

@@ -12,7 +12,13 @@ from scipy.linalg import solve_discrete_lyapunov
 
 from paracosm.core import checks
 from paracosm.core.rollout import returns, rollout
-from paracosm.real.systems import linear_quadratic, lipschitz_synthetic, pendulum, perturbed, random_teacher
+from paracosm.real.systems import (
+    linear_quadratic,
+    lipschitz_synthetic,
+    pendulum,
+    perturbed,
+    random_teacher,
+)
 from paracosm.real.verbs import collect
 from tests.statistical import assert_distribution
 
@@ -30,7 +36,9 @@ def wide(tree):
 
 
 def value_matrix(mdp, policy, horizon):
-    """Of the value -sᵀPs over `horizon` steps: P_0 = 0, P_{k+1} = Q + KᵀRK + γ (A-BK)ᵀ P_k (A-BK)."""
+    """Of the value -sᵀPs over `horizon` steps: P_0 = 0, P_{k+1} = Q + KᵀRK + γ (A-BK)ᵀ P_k
+    (A-BK).
+    """
     K = policy.function.K
     closed, cost = mdp.dynamics.A - mdp.dynamics.B @ K, mdp.reward.Q + K.T @ mdp.reward.R @ K
     P = np.zeros_like(closed)
@@ -59,7 +67,9 @@ def test_linear_quadratic_returns_are_the_closed_form(seed):
 
 def test_perturbed_moves_what_theory_says_and_nothing_else():
     mdp, _ = linear_quadratic(jax.random.key(0))
-    wrong = eqx.filter_jit(eqx.filter_vmap(lambda key: perturbed(mdp, key)))(jax.random.split(jax.random.key(1), 100))
+    wrong = eqx.filter_jit(eqx.filter_vmap(lambda key: perturbed(mdp, key)))(
+        jax.random.split(jax.random.key(1), 100)
+    )
     for kept, before in ((wrong.dynamics.B, mdp.dynamics.B), (wrong.reward.Q, mdp.reward.Q)):
         np.testing.assert_array_equal(kept, np.broadcast_to(before, kept.shape))
     errors = wrong.dynamics.A - mdp.dynamics.A, wrong.dynamics.b, wrong.reward.q
@@ -109,10 +119,14 @@ def jacobians(map, states, actions):
 @given(seed=st.integers(0, 50), sizes=st.sampled_from([(4, 2), (1, 3)]))
 def test_lipschitz_constants_bound_every_jacobian_and_are_attained(activation, seed, sizes):
     key = jax.random.key(seed)
-    mdp, policy = lipschitz_synthetic(key, activation=activation, state_size=sizes[0], action_size=sizes[1], reward=2.0)
+    mdp, policy = lipschitz_synthetic(
+        key, activation=activation, state_size=sizes[0], action_size=sizes[1], reward=2.0
+    )
     maps = mdp.dynamics.map, mdp.reward.map
     assert [m.lipschitz for m in (*maps, policy.function.map)] == [0.5, 2.0, 0.5]
-    states, actions = (3 * jax.random.normal(k, (20, n)) for k, n in zip(jax.random.split(key), sizes, strict=True))
+    states, actions = (
+        3 * jax.random.normal(k, (20, n)) for k, n in zip(jax.random.split(key), sizes, strict=True)
+    )
     for map in maps:
         for jacobian in jacobians(map, states, actions):
             assert np.linalg.norm(jacobian, 2, axis=(1, 2)).max() <= map.lipschitz * (1 + 1e-5)
@@ -129,10 +143,14 @@ def test_synthetic_episodes_end_beyond_the_threshold_only():
     mdp, policy = lipschitz_synthetic(jax.random.key(3), end=0.2)
     keys = jax.random.split(jax.random.key(0), 50)
     seen = rollout(mdp, policy, jax.vmap(mdp.initial)(keys), keys, 20)
-    np.testing.assert_array_equal(seen.terminated, seen.alive & (seen.next_state[..., 0] > np.float32(0.2)))
+    np.testing.assert_array_equal(
+        seen.terminated, seen.alive & (seen.next_state[..., 0] > np.float32(0.2))
+    )
     with pytest.raises(checks.BadArgument, match="policy is 0; it must be a positive number"):
         lipschitz_synthetic(jax.random.key(0), policy=0.0)
-    with pytest.raises(checks.BadArgument, match="activation is 'relu'; it must be one of 'tanh', 'sin'"):
+    with pytest.raises(
+        checks.BadArgument, match="activation is 'relu'; it must be one of 'tanh', 'sin'"
+    ):
         lipschitz_synthetic(jax.random.key(0), activation="relu")
 
 
@@ -149,13 +167,18 @@ def test_the_teacher_saturates_as_theory_measured():
 @pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS)
 def test_every_system_is_a_pytree_that_runs_in_both_precisions(system):
     mdp = system(jax.random.key(0))
-    state, action = mdp.initial(jax.random.key(1)), (mdp.spec.action.low + mdp.spec.action.high) / 3 + 0.1
+    state, action = (
+        mdp.initial(jax.random.key(1)),
+        (mdp.spec.action.low + mdp.spec.action.high) / 3 + 0.1,
+    )
     narrow = mdp.dynamics(state, action, jax.random.key(2))
     assert narrow.dtype == mdp.initial(jax.random.key(0)).dtype == jnp.float32
     assert all(eqx.is_array(leaf) or callable(leaf) for leaf in jax.tree.leaves(mdp))
     with jax.enable_x64(True):
         copy = wide(mdp)
-        seen = copy.dynamics(state.astype(jnp.float64), action.astype(jnp.float64), jax.random.key(2))
+        seen = copy.dynamics(
+            state.astype(jnp.float64), action.astype(jnp.float64), jax.random.key(2)
+        )
         reward = copy.reward(state.astype(jnp.float64), action.astype(jnp.float64), seen)
         start = copy.initial(jax.random.key(0))
         assert seen.dtype == reward.dtype == start.dtype == jnp.float64

@@ -12,7 +12,9 @@ from paracosm.core.mdp import MDP, Box, Spec
 
 
 class Counter(gymnasium.Env):
-    """State (steps so far, last action, a number drawn at reset); ends after a number of steps that reset draws."""
+    """State (steps so far, last action, a number drawn at reset); ends after a number of steps that
+    reset draws.
+    """
 
     def __init__(self, action_space=None, observation_space=None, poison=None):
         self.observation_space = observation_space or spaces.Box(-np.inf, np.inf, (3,), np.float64)
@@ -22,15 +24,24 @@ class Counter(gymnasium.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.time, self.length, self.drawn = 0, int(self.np_random.integers(3, 9)), self.np_random.random()
+        self.time, self.length, self.drawn = (
+            0,
+            int(self.np_random.integers(3, 9)),
+            self.np_random.random(),
+        )
         return np.array([0, 0, self.drawn]), {}
 
     def step(self, action):
         self.time, self.taken = self.time + 1, self.taken + 1
-        observation, reward = np.array([self.time, np.sum(action), self.drawn]), 10 * self.time + np.sum(action)
+        observation, reward = (
+            np.array([self.time, np.sum(action), self.drawn]),
+            10 * self.time + np.sum(action),
+        )
         if self.poison and self.taken == self.poison[1]:
             observation, reward = (
-                (observation * np.nan, 0) if self.poison[0] == "observation" else (observation, np.inf)
+                (observation * np.nan, 0)
+                if self.poison[0] == "observation"
+                else (observation, np.inf)
             )
         return observation, reward, self.time >= self.length, False, {}
 
@@ -42,7 +53,9 @@ def counter(limit=6, **kwargs):
 
 @functools.cache  # one object, so that it is compiled once
 def walk(poison=jnp.inf):
-    """A walk in the plane that ends beyond 3 and whose reward, the first component of s', is NaN beyond `poison`."""
+    """A walk in the plane that ends beyond 3 and whose reward, the first component of s', is NaN
+    beyond `poison`.
+    """
     return MDP(
         Spec(2, Box(jnp.array([-1.0, -2.0]), jnp.array([1.0, 2.0])), jnp.array([1.0, 2.0]), 7),
         dynamics=lambda s, a, key: s + a,

@@ -27,7 +27,10 @@ from paracosm.core.results import Comparison, Purchases, RunResult
 
 STEPS = 200
 CAUSES = ("reward", "termination", "dynamics")
-VERDICT = "The policy earns −134 in the real world; imagination promised 9.7 less, and the reward model is to blame."
+VERDICT = (
+    "The policy earns −134 in the real world; imagination promised 9.7 less, and the reward model"
+    " is to blame."
+)
 
 
 def estimate(center: float, spread: float, n: int = 20, seed: int = 0) -> Estimate:
@@ -48,14 +51,22 @@ def overlay(seed: int, dimensions: int = 3, steps: int = STEPS, stop: int | None
 def causes(terms: dict[str, float]) -> dict[str, CauseByStep]:
     rng, shape = np.random.default_rng(3), np.exp(-np.arange(STEPS) / 45)
     signed = {name: term * shape / shape.sum() for name, term in terms.items()}
-    noise = {name: np.abs(rng.normal(0, abs(term) / 150 + 0.002, STEPS)) * shape for name, term in terms.items()}
-    return {name: CauseByStep(tuple(signed[name]), tuple(np.abs(signed[name]) + noise[name])) for name in terms}
+    noise = {
+        name: np.abs(rng.normal(0, abs(term) / 150 + 0.002, STEPS)) * shape
+        for name, term in terms.items()
+    }
+    return {
+        name: CauseByStep(tuple(signed[name]), tuple(np.abs(signed[name]) + noise[name]))
+        for name in terms
+    }
 
 
 def dimensions(means: tuple[float, ...], total: float) -> DynamicsByDimension:
     steps = [causes({"dynamics": mean})["dynamics"] for mean in means]
     left = estimate(total - sum(means), 0.05)
-    return DynamicsByDimension(tuple(estimate(m, 0.3, seed=i) for i, m in enumerate(means)), tuple(steps), left, 4000)
+    return DynamicsByDimension(
+        tuple(estimate(m, 0.3, seed=i) for i, m in enumerate(means)), tuple(steps), left, 4000
+    )
 
 
 def diagnosis(**changes) -> Diagnosis:
@@ -87,11 +98,22 @@ def diagnosis(**changes) -> Diagnosis:
         causes=causes({name: getattr(gap, name).mean for name in CAUSES}),
         real_return=estimate(-134.2, 71),
         imagined_return=estimate(-143.9, 74),
-        reference=Reference("random actions", estimate(-1204, 310), (-16.2, 0.0), (-1.0, -1.0, -8.0), (1.0, 1.0, 8.0)),
+        reference=Reference(
+            "random actions",
+            estimate(-1204, 310),
+            (-16.2, 0.0),
+            (-1.0, -1.0, -8.0),
+            (1.0, 1.0, 8.0),
+        ),
         plausibility=Plausibility(20, (-3240.0, 0.0), 0, 0, None, 1.1, 31),
         mode_versus_sampled=estimate(4.31, 9.1),
         baselines=Baselines(
-            dynamics=0.0121, mean_next_state=1.04, persistence=0.21, reward=0.131, zero_reward=1.92, mean_reward=0.98
+            dynamics=0.0121,
+            mean_next_state=1.04,
+            persistence=0.21,
+            reward=0.131,
+            zero_reward=1.92,
+            mean_reward=0.98,
         ),
         informative_horizon=87,
         data_edge_share=0.0213,
@@ -109,8 +131,17 @@ def diagnosis(**changes) -> Diagnosis:
         orders=None,
         effective_episodes=None,
         weights=(
-            Weights(3.2, 0.9, "root mean square", 0.98, STEPS, "realised: along the measured errors"),
-            Weights(41.0, 48.1, "root mean square", 0.98, STEPS, "steepest: for errors that never cancel"),
+            Weights(
+                3.2, 0.9, "root mean square", 0.98, STEPS, "realised: along the measured errors"
+            ),
+            Weights(
+                41.0,
+                48.1,
+                "root mean square",
+                0.98,
+                STEPS,
+                "steepest: for errors that never cancel",
+            ),
         ),
         lipschitz={
             "dynamics": Bracket(1.31, 1.92, "certificate", "network bound"),
@@ -124,8 +155,10 @@ def diagnosis(**changes) -> Diagnosis:
         findings=(Finding("reward timing", "Rewards are recorded 1 step off."),),
         valid=True,
         verdict=VERDICT,
-        verdict_training="The verdict on what training believed is another: there the training horizon is to blame.",
-        explanation="Half of its size comes in the first 31 steps. First buy reward labels where the policy goes.",
+        verdict_training="The verdict on what training believed is another: there the training"
+        " horizon is to blame.",
+        explanation="Half of its size comes in the first 31 steps. First buy reward labels where"
+        " the policy goes.",
         explanation_training="Of its horizon term -0.35 is the value that ended its rollouts.",
     )
     return dataclasses.replace(found, **changes)
@@ -181,7 +214,9 @@ def run(**changes) -> RunResult:
         purchases=Purchases(5000, 1000, 9000, 1.0, 0.25),
         fits={
             "dynamics": part("dynamics"),
-            "reward": part("reward", unit="reward, root mean square", rows=1000, held_out=100, baseline=1.94),
+            "reward": part(
+                "reward", unit="reward, root mean square", rows=1000, held_out=100, baseline=1.94
+            ),
             "termination": known("termination"),
         },
         trainings=(training(),),
@@ -203,7 +238,17 @@ def run(**changes) -> RunResult:
 
 
 def comparison() -> Comparison:
-    better = dataclasses.replace(diagnosis(), real_return=estimate(-121, 12), imagined_return=estimate(-122, 11))
-    worse = dataclasses.replace(diagnosis(), real_return=estimate(-612, 71), verdict="The dynamics are to blame.")
-    few = run(diagnosis=worse, purchases=Purchases(300, 5000, 5300, 1.0, 0.25), configuration={"transitions": "300"})
-    return Comparison({"runs/pendulum": run(), "runs/labels": run(diagnosis=better, seed=1), "runs/few": few})
+    better = dataclasses.replace(
+        diagnosis(), real_return=estimate(-121, 12), imagined_return=estimate(-122, 11)
+    )
+    worse = dataclasses.replace(
+        diagnosis(), real_return=estimate(-612, 71), verdict="The dynamics are to blame."
+    )
+    few = run(
+        diagnosis=worse,
+        purchases=Purchases(300, 5000, 5300, 1.0, 0.25),
+        configuration={"transitions": "300"},
+    )
+    return Comparison(
+        {"runs/pendulum": run(), "runs/labels": run(diagnosis=better, seed=1), "runs/few": few}
+    )

@@ -14,10 +14,12 @@ from tests.reporting import report_records as records
 pytestmark = pytest.mark.full
 
 MEASURE = """<script>addEventListener("load", () => {
-  const page = document.documentElement, box = document.getElementById("verdict").getBoundingClientRect();
+  const page = document.documentElement;
+  const box = document.getElementById("verdict").getBoundingClientRect();
   const all = [...document.querySelectorAll("main *, header *")];
   const out = all.filter(e => e.getBoundingClientRect().right > innerWidth + 1);
-  const found = [innerWidth, page.scrollWidth, Math.round(box.top), Math.round(box.bottom), out.length];
+  const edges = [Math.round(box.top), Math.round(box.bottom)];
+  const found = [innerWidth, page.scrollWidth, ...edges, out.length];
   parent.postMessage(found.join(" "), "*");
 })</script>"""
 FRAME = """<!doctype html><title>nothing yet</title><link rel="icon" href="data:,">
@@ -44,7 +46,9 @@ WIDE = {
     "run with a budget": decisions.run_with_a_budget(),
     "plan": decisions.plan(),
     "experiment": experiments.experiment(),
-    "long strings in an experiment": experiments.experiment(title=LONG, question=LONG, versions={LONG: LONG}),
+    "long strings in an experiment": experiments.experiment(
+        title=LONG, question=LONG, versions={LONG: LONG}
+    ),
     "plan with several sources": decisions.plan_with_sources(),
     "label plan": decisions.label_plan(),
     "mixture plan": decisions.mixture_plan(),
@@ -56,20 +60,27 @@ WIDE = {
 def opened(page, folder, width, height):
     browser = shutil.which("chromium")
     assert browser, (
-        "This test opens the page in a browser: install Debian's package `chromium` (apt-get install chromium)."
+        "This test opens the page in a browser: install Debian's package `chromium` (apt-get"
+        " install chromium)."
     )
     (folder / "page.html").write_text(page, encoding="utf-8")
     frame = folder / "frame.html"
     frame.write_text(FRAME.format(width=width, height=height), encoding="utf-8")
     flags = [*FLAGS, f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
-    done = subprocess.run([browser, *flags, frame.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [browser, *flags, frame.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    )
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
 @pytest.mark.parametrize("name", WIDE)
 def test_page_opens_without_errors_or_sideways_scrolling(tmp_path, name, width, height):
-    page = render(WIDE[name]).replace("</body>", MEASURE + "</body>").replace("<details>", "<details open>")
+    page = (
+        render(WIDE[name])
+        .replace("</body>", MEASURE + "</body>")
+        .replace("<details>", "<details open>")
+    )
     dom, console = opened(page, tmp_path, width, height)
     title = re.search(r"<title>([\d ]+)</title>", dom)
     assert title, "the page did not load"

@@ -1,4 +1,6 @@
-"""Figures of plans: the plan's point lies where the record says, letters name what the table names."""
+"""Figures of plans: the plan's point lies where the record says, letters name what the
+table names.
+"""
 
 import dataclasses
 
@@ -16,7 +18,9 @@ from tests.reporting import decision_records as records
 
 def points(axes, marker: str) -> list[tuple[float, float]]:
     lines = [line for line in axes.lines if line.get_marker() == marker]
-    return [point for line in lines for point in zip(line.get_xdata(), line.get_ydata(), strict=True)]
+    return [
+        point for line in lines for point in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("part", ["dynamics", "reward"])
@@ -35,7 +39,13 @@ def test_planned_point_lies_on_the_forecast_where_the_plan_ends(part):
 
 def test_band_of_the_curve_holds_its_forecast():
     fit = records.fit("reward")
-    band = figures.plot_plan_curve(records.plan(), "reward").axes[0].collections[0].get_paths()[0].vertices
+    band = (
+        figures.plot_plan_curve(records.plan(), "reward")
+        .axes[0]
+        .collections[0]
+        .get_paths()[0]
+        .vertices
+    )
     low, high = np.asarray(fit.band)[:, 1].min(), np.asarray(fit.band)[:, 3].max()
     assert (band[:, 1].min(), band[:, 1].max()) == pytest.approx((low, high))
 
@@ -80,7 +90,9 @@ def test_labels_show_what_each_cost_is_worth_and_where_the_plan_is():
     plan = records.label_plan()
     product, total = figures.plot_label_cost(plan).axes
     curve = np.asarray(product.lines[0].get_xydata())
-    assert curve[:, 1] == pytest.approx(curve[:, 0] * [records.label_variance(cost) for cost in curve[:, 0]])
+    assert curve[:, 1] == pytest.approx(
+        curve[:, 0] * [records.label_variance(cost) for cost in curve[:, 0]]
+    )
     assert points(total, "D") == [(plan.cost, plan.variance)]
     assert [text.get_text() for text in total.texts] == ["A", "B", "C", "D"]
 
@@ -104,7 +116,9 @@ def test_mixture_bars_stack_variance_and_bias_to_the_error():
 def test_letters_that_touch_stand_together_and_the_plan_has_its_own_colour():
     axes = canvas(400, 300).subplots()
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    marks.letters(axes, [("A", 0.2, 0.2), ("B", 0.21, 0.2), ("C", 0.8, 0.2), ("D", float("nan"), 0.2)])
+    marks.letters(
+        axes, [("A", 0.2, 0.2), ("B", 0.21, 0.2), ("C", 0.8, 0.2), ("D", float("nan"), 0.2)]
+    )
     marks.planned(axes, 0.5, 0.5)
     assert [text.get_text() for text in axes.texts] == ["AB", "C"]
     assert axes.lines[-1].get_color() == IMAGINED

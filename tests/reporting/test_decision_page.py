@@ -1,4 +1,6 @@
-"""Pages of plans: every number, the verdict first, safe strings, and plans of which something is missing."""
+"""Pages of plans: every number, the verdict first, safe strings, and plans of which something is
+missing.
+"""
 
 import dataclasses
 import html
@@ -35,7 +37,11 @@ def test_plan_page_says_every_number():
         *tables.weight_rows(plan),
     ]
     expected = [cell for row in rows for cell in row]
-    expected += [decision_words.ratio(plan), decision_words.regret(plan), decision_words.pilot(plan.next_pilot)]
+    expected += [
+        decision_words.ratio(plan),
+        decision_words.regret(plan),
+        decision_words.pilot(plan.next_pilot),
+    ]
     expected += [decision_words.marginal(plan), plan.disagreement, plan.verdict, *plan.warnings]
     for each in expected:
         assert each in said
@@ -43,11 +49,22 @@ def test_plan_page_says_every_number():
 
 def test_label_pages_say_every_number():
     labels, mixture = records.label_plan(), records.mixture_plan()
-    rows = [*(row.cells for row in decision_tables.label_rows(labels)), *decision_tables.noise_rows(labels)]
-    for each in [*(cell for row in rows for cell in row), decision_words.attained(labels), labels.verdict]:
+    rows = [
+        *(row.cells for row in decision_tables.label_rows(labels)),
+        *decision_tables.noise_rows(labels),
+    ]
+    for each in [
+        *(cell for row in rows for cell in row),
+        decision_words.attained(labels),
+        labels.verdict,
+    ]:
         assert each in text_of(labels)
     rows = [*decision_tables.mixture_rows(mixture), *decision_words.changes(mixture)]
-    for each in [*(cell for row in rows for cell in row), decision_words.correlation(mixture), mixture.verdict]:
+    for each in [
+        *(cell for row in rows for cell in row),
+        decision_words.correlation(mixture),
+        mixture.verdict,
+    ]:
         assert each in text_of(mixture)
 
 
@@ -84,9 +101,13 @@ def hostile_plan():
 def test_strings_of_plans_are_escaped():
     choice = LabelChoice(1.0, 3, 1, 0.1, HOSTILE)
     noise = dataclasses.replace(records.noise(), weighting=HOSTILE)
-    labels = records.label_plan(alternatives=(choice,), regime=HOSTILE, noise=noise, warnings=(HOSTILE,))
+    labels = records.label_plan(
+        alternatives=(choice,), regime=HOSTILE, noise=noise, warnings=(HOSTILE,)
+    )
     ways = tuple(dataclasses.replace(way, name=HOSTILE) for way in records.mixture_plan().choices)
-    mixture = records.mixture_plan(choices=ways, winner=HOSTILE, changes={HOSTILE: 1.0}, warnings=(HOSTILE,))
+    mixture = records.mixture_plan(
+        choices=ways, winner=HOSTILE, changes={HOSTILE: 1.0}, warnings=(HOSTILE,)
+    )
     for record in (hostile_plan(), labels, mixture):
         shown = render(record)
         assert HOSTILE not in shown
@@ -97,18 +118,29 @@ def test_strings_of_plans_are_escaped():
 SPARSE = {
     "no pictures": records.plan(across=(), frontier=(), alternatives=()),
     "nothing owned": records.plan(
-        owned={}, predicted_error={"before": NONE_OWNED, "after": records.plan().best.error}, ratio=math.inf
+        owned={},
+        predicted_error={"before": NONE_OWNED, "after": records.plan().best.error},
+        ratio=math.inf,
     ),
-    "no pilot, one route": records.plan(next_pilot=None, disagreement="", weights=records.plan().weights[:1]),
-    "curves without a band": records.plan(curves=dict.fromkeys(("dynamics", "reward"), SHORT_CURVE)),
+    "no pilot, one route": records.plan(
+        next_pilot=None, disagreement="", weights=records.plan().weights[:1]
+    ),
+    "curves without a band": records.plan(
+        curves=dict.fromkeys(("dynamics", "reward"), SHORT_CURVE)
+    ),
     "no regret anywhere": records.plan(
-        across=tuple(dataclasses.replace(way, regret=records.around(0.0, 0)) for way in records.plan().across),
+        across=tuple(
+            dataclasses.replace(way, regret=records.around(0.0, 0)) for way in records.plan().across
+        ),
         alternatives=(),
         best=dataclasses.replace(records.plan().best, regret=records.around(0.0, 0)),
         expected_regret=0.0,
     ),
     "some splits impossible": records.plan(
-        across=(dataclasses.replace(records.plan().across[0], error=NONE_OWNED), *records.plan().across[1:])
+        across=(
+            dataclasses.replace(records.plan().across[0], error=NONE_OWNED),
+            *records.plan().across[1:],
+        )
     ),
     "several sources": records.plan_with_sources(),
     "nothing bought": records.plan(dynamics=0, reward=0, best=records.purchase("none", 0.5, 0.0)),
@@ -116,11 +148,17 @@ SPARSE = {
     "labels without noise": records.label_plan(noise=None, warnings=(), alternatives=()),
     "labels from a table": records.label_plan(table=records.label_plan().table[:2]),
     "labels not attained": records.label_plan(attained=False),
-    "labels without error": records.label_plan(table=((1.0, 0.0, 0.0), (2.0, 0.0, 0.0)), variance=0.0),
+    "labels without error": records.label_plan(
+        table=((1.0, 0.0, 0.0), (2.0, 0.0, 0.0)), variance=0.0
+    ),
     "labels for nothing": records.label_plan(table=((0.0, 1.0, 0.2),), cost=0.0),
     "the same winner everywhere": records.mixture_plan(changes={}),
     "infinite errors": records.mixture_plan(
-        choices=(dataclasses.replace(records.mixture_plan().choices[0], variance=math.inf, error=math.inf),)
+        choices=(
+            dataclasses.replace(
+                records.mixture_plan().choices[0], variance=math.inf, error=math.inf
+            ),
+        )
     ),
 }
 
@@ -163,6 +201,8 @@ def test_several_plans_in_one_page_share_no_id_and_no_heading_of_the_page():
 def test_half_and_double_are_read_off_the_frontier_and_nothing_else():
     rows = decision_tables.budget_rows(records.plan())
     assert [row[0] for row in rows] == ["half", "this budget", "double"]
-    assert [row[1] for row in rows] == [words.price(records.BUDGET * factor) for factor in (0.5, 1, 2)]
+    assert [row[1] for row in rows] == [
+        words.price(records.BUDGET * factor) for factor in (0.5, 1, 2)
+    ]
     far = records.plan(frontier=records.plan().frontier[-1:])
     assert decision_tables.budget_rows(far) == []

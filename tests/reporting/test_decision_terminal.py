@@ -21,8 +21,15 @@ def test_summary_fits_and_ends_with_the_verdict(make):
 
 def test_plan_says_counts_error_regret_and_alternatives():
     plan, text = records.plan(), shown(records.plan())
-    rows = [*decision_tables.purchase_rows(plan), *decision_tables.error_rows(plan), *decision_tables.budget_rows(plan)]
-    rows += [*decision_tables.curve_rows(plan), *(row.cells for row in decision_tables.split_rows(plan))]
+    rows = [
+        *decision_tables.purchase_rows(plan),
+        *decision_tables.error_rows(plan),
+        *decision_tables.budget_rows(plan),
+    ]
+    rows += [
+        *decision_tables.curve_rows(plan),
+        *(row.cells for row in decision_tables.split_rows(plan)),
+    ]
     for cell in (cell for row in rows for cell in row):
         assert cell in text
     flat = " ".join(text.split())
@@ -43,7 +50,11 @@ def test_labels_and_mixtures_say_their_choices():
 
 @pytest.mark.parametrize(
     ("rollouts", "cell"),
-    [(4_000_000_000_003, "4,000,000,000,003"), (10**15, "1,000,000,000,000,000"), (10**300, "1e+300")],
+    [
+        (4_000_000_000_003, "4,000,000,000,003"),
+        (10**15, "1,000,000,000,000,000"),
+        (10**300, "1e+300"),
+    ],
 )
 def test_large_counts_stay_on_one_line_and_the_largest_are_short(rollouts, cell):
     long = LabelChoice(0.25, rollouts, 1, 0.125, "a rule with a name of several words")

@@ -12,7 +12,8 @@ from tests.reporting import decision_records as records
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.05, "0.05"), (20.0, "20"), (1.4, "1.4"), (0.0, "0"), (1200.0, "1,200"), (2e-9, "2.00e−09")]
+    ("value", "text"),
+    [(0.05, "0.05"), (20.0, "20"), (1.4, "1.4"), (0.0, "0"), (1200.0, "1,200"), (2e-9, "2.00e−09")],
 )
 def test_amounts_have_no_zeros_at_their_end(value, text):
     assert decision_words.amount(value) == text
@@ -24,7 +25,9 @@ def test_amounts_are_the_number(value):
     assert float(read) == pytest.approx(value, rel=0.006)
 
 
-@pytest.mark.parametrize(("share", "text"), [(0.0, "0%"), (0.0012, "0.12%"), (1e-9, "below 0.0010%"), (0.24, "24%")])
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0, "0%"), (0.0012, "0.12%"), (1e-9, "below 0.0010%"), (0.24, "24%")]
+)
 def test_tiny_shares_are_not_rounded_to_nothing(share, text):
     assert decision_words.share(share) == text
 
@@ -37,7 +40,8 @@ def test_marginal_names_a_part_only_where_it_makes_a_difference():
 
 
 @pytest.mark.parametrize(
-    ("budget", "marginal", "lot"), [(20_000.0, 2.6e-6, 1000), (20.0, 0.1, 1), (500.0, 1e-9, 10), (0.5, 1.0, 1)]
+    ("budget", "marginal", "lot"),
+    [(20_000.0, 2.6e-6, 1000), (20.0, 0.1, 1), (500.0, 1e-9, 10), (0.5, 1.0, 1)],
 )
 def test_marginal_lot_is_round_and_within_a_tenth_of_the_budget(budget, marginal, lot):
     plan = records.plan(budget=budget, marginal={"dynamics": marginal, "reward": marginal})
@@ -63,14 +67,23 @@ def test_limits_and_sources_are_said():
 
 def test_halving_mentions_a_floor_only_if_there_is_one():
     fit = records.fit("dynamics")
-    assert decision_words.halving(fit) == "Twice the samples leave 86% of the error above its floor."
-    assert decision_words.halving(dataclasses.replace(fit, floor=0.0)) == "Twice the samples leave 86% of the error."
+    assert (
+        decision_words.halving(fit) == "Twice the samples leave 86% of the error above its floor."
+    )
+    assert (
+        decision_words.halving(dataclasses.replace(fit, floor=0.0))
+        == "Twice the samples leave 86% of the error."
+    )
 
 
 @pytest.mark.parametrize(
     ("verdict", "first", "rest"),
     [
-        ("Buy 3 for 0.5. Nothing else matters. Really.", "Buy 3 for 0.5.", "Nothing else matters. Really."),
+        (
+            "Buy 3 for 0.5. Nothing else matters. Really.",
+            "Buy 3 for 0.5.",
+            "Nothing else matters. Really.",
+        ),
         ("Buy the mixture: it wins by 2.6", "Buy the mixture: it wins by 2.6", ""),
     ],
 )

@@ -1,4 +1,6 @@
-"""Experiments as a page, as Markdown, in the terminal and as JSON: every number, every verdict, nothing but text."""
+"""Experiments as a page, as Markdown, in the terminal and as JSON: every number, every verdict,
+nothing but text.
+"""
 
 import dataclasses
 import html
@@ -76,7 +78,16 @@ def test_the_terminal_fits_80_columns_and_ends_with_the_verdicts():
 def test_the_document_has_the_claims_and_files():
     document = experiment().summary(("a/e1.json",))
     assert list(document) == ["experiment", "scale", "claims", "files"]
-    assert list(document["claims"][0]) == ["id", "claim", "ours", "low", "high", "paper", "verdict", "why"]
+    assert list(document["claims"][0]) == [
+        "id",
+        "claim",
+        "ours",
+        "low",
+        "high",
+        "paper",
+        "verdict",
+        "why",
+    ]
     assert document["claims"][2]["paper"] is None
 
 
@@ -84,17 +95,26 @@ def test_no_claims_that_agree_are_said_so():
     alone = experiment()
     findings = alone.findings
     other = Experiment(
-        **{**vars(alone), "findings": type(findings)(**{**vars(findings), "claims": findings.claims[1:]})}
+        **{
+            **vars(alone),
+            "findings": type(findings)(**{**vars(findings), "claims": findings.claims[1:]}),
+        }
     )
-    assert experiment_words.verdicts(other) == "0 of 2 claims agree with the paper, 1 differs, 1 cannot be compared."
+    assert (
+        experiment_words.verdicts(other)
+        == "0 of 2 claims agree with the paper, 1 differs, 1 cannot be compared."
+    )
 
 
 def test_what_must_hold_is_counted_apart_and_says_what_was_checked():
     alone = experiment()
     claims = [dataclasses.replace(each, verdict="must hold") for each in alone.findings.claims]
-    made = dataclasses.replace(alone, findings=dataclasses.replace(alone.findings, claims=tuple(claims)))
+    made = dataclasses.replace(
+        alone, findings=dataclasses.replace(alone.findings, claims=tuple(claims))
+    )
     assert experiment_words.verdicts(made) == (
-        "0 of 3 claims agree with the paper, 3 must hold by proof or construction and were only checked."
+        "0 of 3 claims agree with the paper, 3 must hold by proof or construction and were only"
+        " checked."
     )
     console = rich.console.Console(width=80, file=io.StringIO())
     console.print(summary(made))

@@ -1,4 +1,6 @@
-"""The figures: one colour per cause, thinned without losing the outline, independent of the user's settings."""
+"""The figures: one colour per cause, thinned without losing the outline, independent of the user's
+settings.
+"""
 
 import subprocess
 import sys
@@ -24,7 +26,12 @@ def test_thinning_keeps_ends_extremes_and_order(values):
     assert len(kept) <= max(102, min(len(values), 100))
     assert (np.diff(times) > 0).all()
     assert (kept == np.asarray(values)[times]).all()
-    assert (kept[0], kept[-1], kept.min(), kept.max()) == (values[0], values[-1], min(values), max(values))
+    assert (kept[0], kept[-1], kept.min(), kept.max()) == (
+        values[0],
+        values[-1],
+        min(values),
+        max(values),
+    )
 
 
 def test_running_sum_ends_at_the_cause():
@@ -35,7 +42,9 @@ def test_running_sum_ends_at_the_cause():
 
 @given(st.lists(st.floats(), max_size=20))
 def test_limits_are_an_interval_around_every_finite_value(values):
-    low, high = outer_limits([value for value in values if abs(value) < 1e300 or not np.isfinite(value)])
+    low, high = outer_limits(
+        [value for value in values if abs(value) < 1e300 or not np.isfinite(value)]
+    )
     assert low < high
 
 
@@ -51,15 +60,23 @@ def test_causes_keep_their_colour_in_every_figure():
     lines = {line.get_label(): line.get_color() for line in figures.plot_steps(found).axes[0].lines}
     learned = {cause: color for cause, color in CAUSES.items() if cause != "horizon"}
     assert learned.items() <= lines.items()
-    for gap, prediction, colors in ((found.gap, "imagined", learned), (found.gap_training, "predicted", CAUSES)):
+    for gap, prediction, colors in (
+        (found.gap, "imagined", learned),
+        (found.gap_training, "predicted", CAUSES),
+    ):
         drawn = figures.plot_gap(gap, prediction, horizon="horizon" in colors).axes[0].patches
-        assert [matplotlib.colors.to_hex(bar.get_facecolor()) for bar in drawn][1:] == list(colors.values())
+        assert [matplotlib.colors.to_hex(bar.get_facecolor()) for bar in drawn][1:] == list(
+            colors.values()
+        )
 
 
 def test_figures_ignore_the_users_settings_and_leave_them_alone():
     plain = inline(figures.plot_gap(records.diagnosis().gap, "imagined", horizon=False), "gap", "")
     with matplotlib.rc_context({"font.size": 30, "axes.grid": True, "svg.fonttype": "path"}):
-        assert inline(figures.plot_gap(records.diagnosis().gap, "imagined", horizon=False), "gap", "") == plain
+        assert (
+            inline(figures.plot_gap(records.diagnosis().gap, "imagined", horizon=False), "gap", "")
+            == plain
+        )
         assert matplotlib.rcParams["font.size"] == 30
 
 
@@ -72,17 +89,23 @@ def test_same_figure_under_two_names_shares_no_id():
 
 
 def test_reporting_needs_neither_jax_nor_matplotlib_before_it_draws():
-    code = "import sys, paracosm.reporting; sys.exit(bool({'jax', 'matplotlib'} & set(sys.modules)))"
+    code = (
+        "import sys, paracosm.reporting; sys.exit(bool({'jax', 'matplotlib'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_drawing_needs_neither_jax_nor_pyplot():
-    code = "import sys, paracosm.reporting.drawing; sys.exit(bool({'jax', 'matplotlib.pyplot'} & set(sys.modules)))"
+    code = (
+        "import sys, paracosm.reporting.drawing; sys.exit(bool({'jax', 'matplotlib.pyplot'} &"
+        " set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.05, "0.05"), (200.0, "200"), (1000.0, "1k"), (2.5e4, "25k"), (1e6, "1M"), (3e9, "3G")]
+    ("value", "text"),
+    [(0.05, "0.05"), (200.0, "200"), (1000.0, "1k"), (2.5e4, "25k"), (1e6, "1M"), (3e9, "3G")],
 )
 def test_ticks_are_short(value, text):
     assert short(value) == text

@@ -21,7 +21,9 @@ UNKNOWN = Estimate(-134.0, -float("inf"), float("inf"), 1, "one sample: no inter
 
 
 class Balanced(HTMLParser):
-    """Fails on a tag that is not closed where it must be; collects ids, tags, attributes and text."""
+    """Fails on a tag that is not closed where it must be; collects ids, tags, attributes
+    and text.
+    """
 
     def __init__(self, page: str):
         super().__init__()
@@ -105,7 +107,9 @@ def test_run_page_says_every_number(pages):
     found = result.diagnosis
     rows = tables.gap_rows(found) + tables.training_rows_of_gap(found) + tables.beside_rows(found)
     expected = [value for row in rows for value in (row.name, row.value, row.interval)]
-    expected += [text for fit in result.fits.values() for pair in tables.fit_rows(fit) for text in pair]
+    expected += [
+        text for fit in result.fits.values() for pair in tables.fit_rows(fit) for text in pair
+    ]
     expected += [text for pair in tables.training_rows(result.trainings[0]) for text in pair]
     expected += [
         *result.configuration.values(),
@@ -115,8 +119,20 @@ def test_run_page_says_every_number(pages):
         found.verdict_training,
     ]
     expected += [words.closure(found), words.steps_audited(found), words.data_edge(found)]
-    expected += [words.informative_horizon(found), words.seconds(14.2), "5,250", "no real steps", "20 episodes"]
-    expected += ["0.0121", "1.04 for always the mean next state", "0.131", "1.92 for always zero", "0.98"]
+    expected += [
+        words.informative_horizon(found),
+        words.seconds(14.2),
+        "5,250",
+        "no real steps",
+        "20 episodes",
+    ]
+    expected += [
+        "0.0121",
+        "1.04 for always the mean next state",
+        "0.131",
+        "1.92 for always zero",
+        "0.98",
+    ]
     for each in expected:
         assert each in text
 
@@ -147,7 +163,11 @@ def test_strings_are_escaped():
         seconds={HOSTILE: 1.0},
     )
     other = dataclasses.replace(result, configuration={HOSTILE: "else"})
-    for record in (result, diagnosis, Comparison({HOSTILE: result, '"><b onclick="x()">': other, "$\\bad$": result})):
+    for record in (
+        result,
+        diagnosis,
+        Comparison({HOSTILE: result, '"><b onclick="x()">': other, "$\\bad$": result}),
+    ):
         page = render(record)
         assert HOSTILE not in page
         assert "&lt;script&gt;" in page
@@ -159,24 +179,42 @@ def bare(**changes):
     return records.run(**{"fits": {}, "diagnosis": records.diagnosis(overlays=()), **changes})
 
 
-NO_GAP = dict.fromkeys(("real", "predicted", "total", "reward", "termination", "dynamics", "horizon"), UNKNOWN)
+NO_GAP = dict.fromkeys(
+    ("real", "predicted", "total", "reward", "termination", "dynamics", "horizon"), UNKNOWN
+)
 SPARSE = {
     "nothing learned": bare(),
-    "all known": bare(fits={name: records.known(name) for name in ("dynamics", "reward", "termination")}),
-    "constant end": bare(fits={"termination": dataclasses.replace(records.known("termination"), origin="constant")}),
+    "all known": bare(
+        fits={name: records.known(name) for name in ("dynamics", "reward", "termination")}
+    ),
+    "constant end": bare(
+        fits={"termination": dataclasses.replace(records.known("termination"), origin="constant")}
+    ),
     "one epoch without error": bare(
-        fits={"reward": records.part("reward", epochs=(1,), error=None, members=(), baseline=None, curve=(0.1,))}
+        fits={
+            "reward": records.part(
+                "reward", epochs=(1,), error=None, members=(), baseline=None, curve=(0.1,)
+            )
+        }
     ),
     "perfect fit": bare(
-        fits={"reward": records.part("reward", error=Estimate(0.0, 0.0, 0.0, 5, ""), members=(0.0,), curve=(0.0, 0.0))}
+        fits={
+            "reward": records.part(
+                "reward", error=Estimate(0.0, 0.0, 0.0, 5, ""), members=(0.0,), curve=(0.0, 0.0)
+            )
+        }
     ),
     "no training": bare(trainings=()),
     "empty training": bare(trainings=(records.training(step=(), imagined_return=(), entropy=()),)),
-    "empty last round": bare(trainings=(records.training(), records.training(step=(), imagined_return=(), entropy=()))),
+    "empty last round": bare(
+        trainings=(records.training(), records.training(step=(), imagined_return=(), entropy=()))
+    ),
     "one measurement": bare(trainings=(records.training(points=1),) * 2),
     "no causes or warnings": bare(diagnosis=records.diagnosis(overlays=(), causes={}), warnings=()),
     "imagined episode ends at once": bare(
-        diagnosis=records.diagnosis(overlays=(records.overlay(0, stop=1), records.overlay(1, steps=1)))
+        diagnosis=records.diagnosis(
+            overlays=(records.overlay(0, stop=1), records.overlay(1, steps=1))
+        )
     ),
     "one episode": bare(
         diagnosis=records.diagnosis(
@@ -186,7 +224,9 @@ SPARSE = {
             imagined_return=UNKNOWN,
         )
     ),
-    "no time, no price": bare(seconds={}, purchases=dataclasses.replace(records.run().purchases, transitions=0)),
+    "no time, no price": bare(
+        seconds={}, purchases=dataclasses.replace(records.run().purchases, transitions=0)
+    ),
     "useless model": records.diagnosis(informative_horizon=0, overlays=()),
 }
 
@@ -208,8 +248,12 @@ def test_comparison_says_who_is_best_and_what_differs(pages):
 
 
 def test_equal_runs_and_many_runs_compare():
-    assert "Nothing: all recorded settings are equal." in render(Comparison({"a": records.run(), "b": records.run()}))
-    assert 'class="compared long"' in render(Comparison({f"run {n}": records.run(seed=n) for n in range(6)}))
+    assert "Nothing: all recorded settings are equal." in render(
+        Comparison({"a": records.run(), "b": records.run()})
+    )
+    assert 'class="compared long"' in render(
+        Comparison({f"run {n}": records.run(seed=n) for n in range(6)})
+    )
 
 
 def test_write_is_whole_or_nothing(tmp_path, monkeypatch):
@@ -218,7 +262,8 @@ def test_write_is_whole_or_nothing(tmp_path, monkeypatch):
     first = path.read_text(encoding="utf-8")
     assert first == render(records.diagnosis(overlays=()))
     monkeypatch.setattr(
-        "pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        "pathlib.Path.replace",
+        lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")),
     )
     with pytest.raises(BadArgument, match="No space left on device"):
         write(records.diagnosis(verdict="other", overlays=()), path)
@@ -235,7 +280,16 @@ def test_write_names_an_unusable_path(tmp_path):
 def test_a_page_without_a_verdict_shows_no_term_and_no_bound():
     page = render(records.diagnosis(valid=False, verdict="No verdict: the world is broken."))
     text = html.unescape(" ".join(Balanced(page).text))
-    for absent in ("Where the gap comes from", "Imagination was too", "How bad it can get", "What training believed"):
+    for absent in (
+        "Where the gap comes from",
+        "Imagination was too",
+        "How bad it can get",
+        "What training believed",
+    ):
         assert absent not in text
-    for present in ("No verdict: the world is broken.", "−134", "1.04 for always the mean next state"):
+    for present in (
+        "No verdict: the world is broken.",
+        "−134",
+        "1.04 for always the mean next state",
+    ):
         assert present in text

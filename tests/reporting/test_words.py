@@ -50,13 +50,16 @@ def test_rounding_stays_far_inside_the_interval(mean, half):
 
 
 @pytest.mark.parametrize(
-    ("duration", "text"), [(0.04, "0.0\u00a0s"), (29.6, "29.6\u00a0s"), (61.2, "1 min 1 s"), (7260.0, "2 h 1 min")]
+    ("duration", "text"),
+    [(0.04, "0.0\u00a0s"), (29.6, "29.6\u00a0s"), (61.2, "1 min 1 s"), (7260.0, "2 h 1 min")],
 )
 def test_seconds(duration, text):
     assert words.seconds(duration) == text
 
 
-@pytest.mark.parametrize(("share", "text"), [(0.0, "0%"), (0.0213, "2.1%"), (1.0, "100%"), (2.3e-5, "0.0023%")])
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0, "0%"), (0.0213, "2.1%"), (1.0, "100%"), (2.3e-5, "0.0023%")]
+)
 def test_percent(share, text):
     assert words.percent(share) == text
 
@@ -69,12 +72,19 @@ def test_direction_follows_the_sign_and_only_outside_zero():
 
 def test_comparison_never_claims_more_than_the_intervals():
     runs = records.comparison().runs
-    assert "overlaps no other" in words.comparison(Comparison({n: runs[n] for n in ("runs/labels", "runs/few")}))
-    assert words.comparison(Comparison({"only": records.run()})) == "only has the real return −134 [−166, −107]."
+    assert "overlaps no other" in words.comparison(
+        Comparison({n: runs[n] for n in ("runs/labels", "runs/few")})
+    )
+    assert (
+        words.comparison(Comparison({"only": records.run()}))
+        == "only has the real return −134 [−166, −107]."
+    )
     other = Comparison({"a": records.run(), "b": records.run(env="Hopper-v5")})
     assert "different environments" in words.comparison(other)
 
 
 def test_a_closure_of_rounding_is_no_number():
-    assert "by less than a millionth of the largest quantity" in words.closure(records.diagnosis(closure=3e-9))
+    assert "by less than a millionth of the largest quantity" in words.closure(
+        records.diagnosis(closure=3e-9)
+    )
     assert "by 47% of the largest quantity" in words.closure(records.diagnosis(closure=0.47))

@@ -57,7 +57,10 @@ def surroundings(index):
     """Long enough for every worker to get one of 40."""
     time.sleep(0.02)
     names = ("NPROC", "OMP_NUM_THREADS", "XLA_FLAGS", "JAX_PLATFORMS")
-    return {"cores": sorted(os.sched_getaffinity(0)), **{name: os.environ.get(name) for name in names}}
+    return {
+        "cores": sorted(os.sched_getaffinity(0)),
+        **{name: os.environ.get(name) for name in names},
+    }
 
 
 def chatter():
@@ -69,5 +72,7 @@ def with_jax(seed, copy):
     import jax
 
     key = jax.random.key(seed)
-    values = jax.jit(lambda k: jax.numpy.tanh(jax.random.normal(k, (64, 64)) @ jax.random.normal(k, (64, 64))))(key)
+    values = jax.jit(
+        lambda k: jax.numpy.tanh(jax.random.normal(k, (64, 64)) @ jax.random.normal(k, (64, 64)))
+    )(key)
     return {"sum": float(values.sum()), "devices": jax.local_device_count(), "worker": os.getpid()}

@@ -19,14 +19,22 @@ PATIENCE = 60.0  # seconds, far more than a loaded machine needs
 
 def cells(total, seconds=0.05):
     """Cells that take so long each."""
-    return [Cell("tests.sweep.examples:square", {"index": index, "seconds": seconds}) for index in range(total)]
+    return [
+        Cell("tests.sweep.examples:square", {"index": index, "seconds": seconds})
+        for index in range(total)
+    ]
 
 
 def begin(path, total, seconds=0.05, backend="local"):
     """A process that sweeps `cells(total, seconds)` in two workers."""
-    command = f"from tests.sweep.killing import main; main({json.dumps([str(path), total, seconds, backend])})"
+    command = (
+        "from tests.sweep.killing import main;"
+        f" main({json.dumps([str(path), total, seconds, backend])})"
+    )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-c", command], cwd=ROOT, start_new_session=True, **pipes)
+    return subprocess.Popen(
+        [sys.executable, "-c", command], cwd=ROOT, start_new_session=True, **pipes
+    )
 
 
 def main(arguments):
@@ -71,7 +79,8 @@ def wait_for(log, count, process):
 
 
 def kill(path, log, total, *, more, pause=0.0, seconds=0.05):
-    """Begin, or go on with, a sweep; kill it once `more` cells were begun and `pause` seconds went by.
+    """Begin, or go on with, a sweep; kill it once `more` cells were begun and `pause` seconds went
+    by.
 
     Returns:
         The cells that were recorded then, and how often each had been run.
@@ -88,11 +97,15 @@ def kill(path, log, total, *, more, pause=0.0, seconds=0.05):
 
 
 def killed(path, log, total, kills, random):
-    """Kill a sweep so many times, at moments from before its store is made to the middle of its cells."""
+    """Kill a sweep so many times, at moments from before its store is made to the middle of its
+    cells.
+    """
     seen = []
     for _ in range(kills):
         more = int(random.integers(0, 5))
-        seen.append(kill(path, log, total, more=more, pause=float(random.uniform(0, 0.04 if more else 0.6))))
+        seen.append(
+            kill(path, log, total, more=more, pause=float(random.uniform(0, 0.04 if more else 0.6)))
+        )
     return seen
 
 

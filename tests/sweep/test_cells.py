@@ -13,7 +13,11 @@ from paracosm.sweep.cells import Cell, Outcome, perform
 HERE = "tests.sweep.examples"
 SQUARE = f"{HERE}:square"
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -44,7 +48,9 @@ def test_function_and_version_are_part_of_the_name():
     assert len({cell.name for cell in cells}) == 3
 
 
-@pytest.mark.parametrize("function", ["square", "tests.sweep:", ":square", "a b:c", "a:b.c", "a:b:c", "1a:b", "a..b:c"])
+@pytest.mark.parametrize(
+    "function", ["square", "tests.sweep:", ":square", "a b:c", "a:b.c", "a:b:c", "1a:b", "a..b:c"]
+)
 def test_a_function_is_named_by_module_and_name(function):
     with pytest.raises(BadArgument, match="'module:function' is needed"):
         Cell(function, {})
@@ -88,4 +94,7 @@ def test_whatever_goes_wrong_is_one_line_and_a_traceback(function, arguments, er
 
 def test_a_module_that_is_not_there_fails_the_cell():
     cell = Cell("no_such_module:f", {})
-    assert perform(cell.name, cell.function, cell.text).error == "ModuleNotFoundError: No module named 'no_such_module'"
+    assert (
+        perform(cell.name, cell.function, cell.text).error
+        == "ModuleNotFoundError: No module named 'no_such_module'"
+    )

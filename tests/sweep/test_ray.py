@@ -21,7 +21,10 @@ from paracosm.sweep.run import sweep
 from paracosm.sweep.store import failures
 from tests.sweep import killing
 
-FAILING = [Cell("tests.sweep.examples:broken", {"index": 1}), Cell("tests.sweep.examples:always_dies", {})]
+FAILING = [
+    Cell("tests.sweep.examples:broken", {"index": 1}),
+    Cell("tests.sweep.examples:always_dies", {}),
+]
 CELLS = [Cell("tests.sweep.examples:square", {"index": index}) for index in range(2)]
 
 
@@ -43,7 +46,9 @@ def test_without_ray_it_says_how_to_install_it(path, monkeypatch):
     assert not path.exists()
 
 
-def test_auto_is_the_last_cluster_of_this_machine_or_the_one_that_the_environment_names(tmp_path, monkeypatch):
+def test_auto_is_the_last_cluster_of_this_machine_or_the_one_that_the_environment_names(
+    tmp_path, monkeypatch
+):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     assert _found("auto") == "auto"
@@ -68,7 +73,11 @@ def tried(path, address):
     """What `try_it` prints, in a process of its own: Ray's warnings are not ours to mend."""
     command = "import sys; from tests.sweep.test_ray import try_it; try_it(*sys.argv[1:])"
     ran = subprocess.run(
-        [sys.executable, "-c", command, path, address], cwd=killing.ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", command, path, address],
+        cwd=killing.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
@@ -99,7 +108,14 @@ def cluster(log):
     folder = tempfile.mkdtemp(prefix="ray")  # short: Ray puts sockets there
     address = f"127.0.0.1:{(port := free_port())}"
     environment = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-    command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--num-cpus=2", f"--port={port}"]
+    command = [
+        Path(sys.executable).with_name("ray"),
+        "start",
+        "--head",
+        "--block",
+        "--num-cpus=2",
+        f"--port={port}",
+    ]
     head = subprocess.Popen(
         [*command, "--include-dashboard=false", f"--temp-dir={folder}"],
         env={**os.environ, **environment},
@@ -109,7 +125,9 @@ def cluster(log):
         start_new_session=True,
     )
     try:
-        killing.until(lambda: head.poll() is not None or (Path(folder) / "ray_current_cluster").exists())
+        killing.until(
+            lambda: head.poll() is not None or (Path(folder) / "ray_current_cluster").exists()
+        )
         yield address
     finally:
         head.terminate()

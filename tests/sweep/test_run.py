@@ -49,8 +49,15 @@ def test_results_come_by_name_in_the_order_of_the_cells_and_are_run_once(path, l
 
 def test_progress_counts_cells_and_tells_rate_and_time_left(path):
     told = []
-    sweep([*squares(3), cell("broken", index=9)], path, workers=1, progress=lambda *word: told.append(word))
-    assert [(stage, done, total) for stage, done, total, *_ in told] == [("sweep", done, 4) for done in range(5)]
+    sweep(
+        [*squares(3), cell("broken", index=9)],
+        path,
+        workers=1,
+        progress=lambda *word: told.append(word),
+    )
+    assert [(stage, done, total) for stage, done, total, *_ in told] == [
+        ("sweep", done, 4) for done in range(5)
+    ]
     assert all("cells/" in word and "left" in word for *_, word in told[1:])
     assert told[-1][3].endswith("0 s left, 1 failed")
 
@@ -80,11 +87,16 @@ def test_a_worker_that_dies_costs_its_cell_only_and_that_is_run_again(path, log,
 def test_a_cell_whose_worker_dies_twice_has_failed(path):
     cells = [cell("always_dies"), *squares(3)]
     assert len(sweep(cells, path, workers=2)) == 3
-    assert stores.failures(path)[cells[0].name].error == "the process that ran it died, twice (SIGKILL)."
+    assert (
+        stores.failures(path)[cells[0].name].error
+        == "the process that ran it died, twice (SIGKILL)."
+    )
 
 
 def test_workers_have_one_thread_and_one_core_each(path, monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=16 --xla_cpu_enable_fast_math=false")
+    monkeypatch.setenv(
+        "XLA_FLAGS", "--xla_force_host_platform_device_count=16 --xla_cpu_enable_fast_math=false"
+    )
     (found,) = sweep([cell("surroundings", index=0)], path, workers=1).values()
     assert found["NPROC"] == found["OMP_NUM_THREADS"] == "1"
     flags = "--xla_cpu_enable_fast_math=false --xla_force_host_platform_device_count=1"
@@ -149,7 +161,9 @@ def test_workers_end_when_nobody_wants_to_hear_of_them_any_more(log):
     assert all(killing.gone(pid) for pid in killing.processes(log))
 
 
-@pytest.mark.parametrize(("total", "kills"), [(24, 3), pytest.param(200, 20, marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    ("total", "kills"), [(24, 3), pytest.param(200, 20, marks=pytest.mark.full)]
+)
 def test_a_sweep_killed_at_random_ends_like_one_that_was_not(path, log, tmp_path, total, kills):
     """No cell is lost, and none is run again once it is recorded."""
     seen = killing.killed(path, log, total, kills, np.random.default_rng(20))

@@ -92,11 +92,16 @@ def test_the_lock_goes_with_the_process_that_held_it(path):
         "import sys, time; from pathlib import Path; from paracosm.sweep.store import _locked\n"
         "with _locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
-    process = subprocess.Popen([sys.executable, "-c", holder, path], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", holder, path], stdout=subprocess.PIPE, text=True
+    )
     with process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(BadArgument, match=f"process {process.pid}"), writer(path, named(), resume=True):
+        with (
+            pytest.raises(BadArgument, match=f"process {process.pid}"),
+            writer(path, named(), resume=True),
+        ):
             pass
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -107,22 +112,34 @@ def test_the_lock_goes_with_the_process_that_held_it(path):
 def test_without_resume_a_store_that_is_there_is_refused(path):
     with writer(path, named(), resume=False):
         pass
-    with pytest.raises(BadArgument, match="already holds a sweep"), writer(path, named(), resume=False):
+    with (
+        pytest.raises(BadArgument, match="already holds a sweep"),
+        writer(path, named(), resume=False),
+    ):
         pass
 
 
 @pytest.mark.parametrize(
     ("cells", "which"),
     [
-        ([*CELLS, Cell(CELLS[0].function, {"index": 9})], r'5 cells are not these 6, it lacks .* with \{"index":9\}'),
+        (
+            [*CELLS, Cell(CELLS[0].function, {"index": 9})],
+            r'5 cells are not these 6, it lacks .* with \{"index":9\}',
+        ),
         (CELLS[:4], r'5 cells are not these 4, it has .* with \{"index":4\}'),
-        ([Cell(cell.function, cell.arguments, 2) for cell in CELLS], "5 cells are not these 5, it lacks .* version 2"),
+        (
+            [Cell(cell.function, cell.arguments, 2) for cell in CELLS],
+            "5 cells are not these 5, it lacks .* version 2",
+        ),
     ],
 )
 def test_another_specification_is_refused_and_named(path, cells, which):
     with writer(path, named(), resume=False) as store:
         store.record(done(CELLS[0]))
-    with pytest.raises(BadArgument, match=f"holds another sweep: its {which}"), writer(path, named(cells), resume=True):
+    with (
+        pytest.raises(BadArgument, match=f"holds another sweep: its {which}"),
+        writer(path, named(cells), resume=True),
+    ):
         pass
     assert len(results(path)) == 1
 
@@ -139,7 +156,10 @@ def test_a_store_of_other_versions_is_refused_and_named(path, name):
     with writer(path, named(), resume=False):
         pass
     change(path, f"UPDATE versions SET version = '0.0.7' WHERE name = '{name}'")
-    with pytest.raises(BadArgument, match=f"was written with {name} 0.0.7, not"), writer(path, named(), resume=True):
+    with (
+        pytest.raises(BadArgument, match=f"was written with {name} 0.0.7, not"),
+        writer(path, named(), resume=True),
+    ):
         pass
     assert results(path) == {}
 
@@ -148,7 +168,10 @@ def test_a_store_of_another_format_is_refused_and_named(path):
     with writer(path, named(), resume=False):
         pass
     change(path, "PRAGMA user_version = 7")
-    with pytest.raises(BadData, match=r"is a store of format 7; .* needs format 1"), writer(path, named(), resume=True):
+    with (
+        pytest.raises(BadData, match=r"is a store of format 7; .* needs format 1"),
+        writer(path, named(), resume=True),
+    ):
         pass
     with pytest.raises(BadData, match="format 7"):
         results(path)
@@ -203,19 +226,26 @@ def test_a_folder_or_a_missing_store_is_one_sentence(tmp_path):
     ):
         pass
     (tmp_path / "file").touch()
-    with pytest.raises(BadArgument, match="cannot be written"), writer(tmp_path / "file" / "x", named(), resume=True):
+    with (
+        pytest.raises(BadArgument, match="cannot be written"),
+        writer(tmp_path / "file" / "x", named(), resume=True),
+    ):
         pass
 
 
 def fill(path):
-    """Record ever larger results until the file may not grow; print how many went in, and what was said."""
+    """Record ever larger results until the file may not grow; print how many went in, and what was
+    said.
+    """
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
     count = 0
     try:
         with writer(path, named(), resume=True) as store:
             for cell in CELLS:
-                store.record(Outcome(cell.name, json.dumps({"text": "x" * 60_000}), None, None, 0.1))
+                store.record(
+                    Outcome(cell.name, json.dumps({"text": "x" * 60_000}), None, None, 0.1)
+                )
                 count += 1
     except BadArgument as error:
         sys.stdout.write(json.dumps([count, str(error)]))
@@ -230,8 +260,13 @@ def read(path):
 
 def elsewhere(function, path):
     """What a function of this file prints in a process of its own."""
-    command = f"import sys, pathlib; from tests.sweep import test_store as t; t.{function}(pathlib.Path(sys.argv[1]))"
-    ran = subprocess.run([sys.executable, "-c", command, path], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = (
+        "import sys, pathlib; from tests.sweep import test_store as t;"
+        f" t.{function}(pathlib.Path(sys.argv[1]))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", command, path], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
 

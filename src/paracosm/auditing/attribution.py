@@ -1,20 +1,20 @@
 """Where the gap between real and imagined return comes from, exactly (theory, section 2).
 
-With real and imagined end flags d, d̂ and `V̂ = V̂_{H-t-1}` the return of the rest of the episode in imagination,
+With real and imagined end flags d, d̂ and `V̂ = V̂_{H-t-1}` the return of the rest of the episode
+in imagination,
 
-    J_H(π, M) - J_H(π, M̂) = E_real Σ_t γ^t {reward_t + termination_t + dynamics_t},
-    reward_t      = r_t - r̂(s, a, s'),
-    termination_t = γ (d̂(s, a, s') - d) V̂(s'),
-    dynamics_t    = r̂(s, a, s') - r̂(s, a, ŝ') + γ [(1 - d̂(s, a, s')) V̂(s') - (1 - d̂(s, a, ŝ')) V̂(ŝ')],  ŝ' = f̂(s, a).
+    J_H(π, M) - J_H(π, M̂) = E_real Σ_t γ^t {reward_t + termination_t + dynamics_t}, reward_t      =
+    r_t - r̂(s, a, s'), termination_t = γ (d̂(s, a, s') - d) V̂(s'), dynamics_t    = r̂(s, a, s') -
+    r̂(s, a, ŝ') + γ [(1 - d̂(s, a, s')) V̂(s') - (1 - d̂(s, a, ŝ')) V̂(ŝ')],  ŝ' = f̂(s, a).
 
-The value at a real state is taken through the action recorded there, `V̂_k(s) = r̂(s, a, ŝ') + γ (1 - d̂) V̂_{k-1}(ŝ')`,
-so that one imagined rollout a step suffices and the sum telescopes to rounding even in chaotic worlds. Where the world
-or the policy is stochastic, ŝ' and the rollouts are draws, and every term is unbiased.
+The value at a real state is taken through the action recorded there, `V̂_k(s) = r̂(s, a, ŝ') + γ (1
+- d̂) V̂_{k-1}(ŝ')`, so that one imagined rollout a step suffices and the sum telescopes to rounding
+even in chaotic worlds. Where the world or the policy is stochastic, ŝ' and the rollouts are draws,
+and every term is unbiased.
 
-Episodes of another policy μ stand for those of π by the importance weights `w_{0:t} = Π_{k≤t} π(a_k|s_k)/μ(a_k|s_k)`
-on every term; their actions say nothing of π's value, which is then taken by a rollout from each real next state.
-The horizon is finite, so γ may be 1.
-"""
+Episodes of another policy μ stand for those of π by the importance weights `w_{0:t} = Π_{k≤t}
+π(a_k|s_k)/μ(a_k|s_k)` on every term; their actions say nothing of π's value, which is then taken by
+a rollout from each real next state. The horizon is finite, so γ may be 1."""
 
 from __future__ import annotations
 
@@ -38,9 +38,8 @@ MOST_IMAGINED_STEPS = 20_000_000
 class Terms(NamedTuple):
     """Discounted contributions by episode and time step, `[episode, time]`, and what they cost.
 
-    Where only a random subset of steps was audited, termination and dynamics hold it reweighted to the whole
-    episode and are zero elsewhere.
-    """
+    Where only a random subset of steps was audited, termination and dynamics hold it reweighted to
+    the whole episode and are zero elsewhere."""
 
     reward: np.ndarray
     termination: np.ndarray
@@ -59,7 +58,9 @@ def attribute(
     most_imagined_steps: float = MOST_IMAGINED_STEPS,
     importance: np.ndarray | None = None,
 ) -> Terms:
-    """Split each real episode's gap into its causes, at the world's discount: see `attribute_at`."""
+    """Split each real episode's gap into its causes, at the world's discount: see
+    `attribute_at`.
+    """
     options = {"key": key, "most_imagined_steps": most_imagined_steps, "importance": importance}
     return attribute_at(world, policy, episodes, asked, discounts=(world.discount,), **options)[0]
 
@@ -84,22 +85,26 @@ def attribute_at(
         policy: The policy whose gap it is; without `importance` it recorded `episodes`.
         episodes: Real episodes, NumPy arrays `[episode, time, …]`.
         asked: The world asked at each of their steps.
-        discounts: γ of each gap; a random subset of steps is chosen for the first. The world's is not used.
+        discounts: γ of each gap; a random subset of steps is chosen for the first. The world's is
+            not used.
         key: For the random subset of steps, and the noise of stochastic worlds and policies.
-        most_imagined_steps: Every step is audited up to this cost; beyond, a random subset, reweighted.
+        most_imagined_steps: Every step is audited up to this cost; beyond, a random subset,
+            reweighted.
         importance: Weights `w_{0:t}`, `[episode, time]`, of episodes that another policy recorded.
     """
     options = {"key": key, "most_imagined_steps": most_imagined_steps, "importance": importance}
-    return terms_of(episodes, asked, roll(world, policy, episodes, asked, discounts=discounts, **options))
+    return terms_of(
+        episodes, asked, roll(world, policy, episodes, asked, discounts=discounts, **options)
+    )
 
 
 class Rollouts(NamedTuple):
     """The imagined rollouts of an audit at each of `discounts`, and what makes terms of them.
 
-    Steps that are `audited`, `[episode, time]`, stand for `weight` steps each and count by the episode's importance,
-    which is in `weight` and `counts` both. `worth` is `r̂ + γ (1 − d̂) V̂` of ŝ', `[discount, episode, time]`, and
-    `at_last` the value V̂ at s' where the step is not `followed` by another; `cost` is in imagined steps.
-    """
+    Steps that are `audited`, `[episode, time]`, stand for `weight` steps each and count by the
+    episode's importance, which is in `weight` and `counts` both. `worth` is `r̂ + γ (1 − d̂) V̂` of
+    ŝ', `[discount, episode, time]`, and `at_last` the value V̂ at s' where the step is not
+    `followed` by another; `cost` is in imagined steps."""
 
     discounts: tuple[float, ...]
     audited: np.ndarray
@@ -126,7 +131,9 @@ def roll(
     alive = np.asarray(episodes.alive)
     followed = _followed(alive) & (importance is None)
     audited, weight, cost = choose(episodes, discounts[0], most_imagined_steps, key, followed)
-    values = _continue(world, policy, episodes, asked, audited, discounts=discounts, followed=followed, key=key)
+    values = _continue(
+        world, policy, episodes, asked, audited, discounts=discounts, followed=followed, key=key
+    )
     worth = np.stack(
         [
             asked.dreamt._replace(value=value).worth(discount)
@@ -153,11 +160,15 @@ def terms_of(episodes: Trajectory, asked: OneStep, rollouts: Rollouts) -> tuple[
             imagined_steps=rollouts.cost,
         )
 
-    return tuple(at(*of) for of in zip(rollouts.discounts, rollouts.worth, rollouts.at_last, strict=True))
+    return tuple(
+        at(*of) for of in zip(rollouts.discounts, rollouts.worth, rollouts.at_last, strict=True)
+    )
 
 
 def steps_of(episodes: Trajectory) -> np.ndarray:
-    """The horizon H of each episode, `[episode]`; where a record stops without an end, H is its length."""
+    """The horizon H of each episode, `[episode]`; where a record stops without an end, H is its
+    length.
+    """
     ended = np.any(episodes.terminated & episodes.alive, axis=1)
     return np.where(ended, episodes.alive.shape[1], episodes.alive.sum(axis=1))
 
@@ -178,15 +189,20 @@ def _followed(alive: np.ndarray) -> np.ndarray:
 
 
 def choose(
-    episodes: Trajectory, discount: float, most: float, key: PRNGKey, followed: np.ndarray | None = None
+    episodes: Trajectory,
+    discount: float,
+    most: float,
+    key: PRNGKey,
+    followed: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Which steps to audit and how many each stands for, `[episode, time]` both, and the imagined steps that takes.
+    """Which steps to audit and how many each stands for, `[episode, time]` both, and the imagined
+    steps that takes.
 
-    An audited step takes a rollout from ŝ'; for the value at s' it takes one from there or, where it is `followed`, the
-    next step's. Without `followed` the first is all. Where all steps take more than `most` imagined steps, step t is
-    taken with probability `p_t = min(1, c γ^t)`, apart from the others, and stands for `1/p_t` (Horvitz & Thompson
-    1952); c is such that the expected cost is `most`. Below γ = ½ it is ½, so that every step can be taken.
-    """
+    An audited step takes a rollout from ŝ'; for the value at s' it takes one from there or, where
+    it is `followed`, the next step's. Without `followed` the first is all. Where all steps take
+    more than `most` imagined steps, step t is taken with probability `p_t = min(1, c γ^t)`, apart
+    from the others, and stands for `1/p_t` (Horvitz & Thompson 1952); c is such that the expected
+    cost is `most`. Below γ = ½ it is ½, so that every step can be taken."""
     alive, remaining = np.asarray(episodes.alive), remaining_steps(episodes)
     alone = np.zeros(alive.shape, bool) if followed is None else alive & ~followed
     shared = np.zeros(alive.shape, bool) if followed is None else followed
@@ -203,7 +219,9 @@ def choose(
     def probability(log_c: float) -> np.ndarray:
         return np.where(alive, np.exp(np.minimum(0, log_c + fall)), 0.0)
 
-    p = probability(optimize.root_scalar(lambda c: cost(probability(c)) - most, bracket=(-50.0, -fall[-1])).root)
+    p = probability(
+        optimize.root_scalar(lambda c: cost(probability(c)) - most, bracket=(-50.0, -fall[-1])).root
+    )
     drawn = np.asarray(jax.random.uniform(jax.random.fold_in(key, 1), alive.shape)) < p
     return drawn, 1 / np.where(drawn, p, 1.0), int(cost(drawn * 1.0))
 
@@ -230,7 +248,9 @@ def _continue(
 
     states = np.concatenate([asked.imagined_state[needed], episodes.next_state[last]])
     steps = np.concatenate([remaining[needed], remaining[last]])
-    episode, time = (np.concatenate(pair) for pair in zip(np.nonzero(needed), np.nonzero(last), strict=True))
+    episode, time = (
+        np.concatenate(pair) for pair in zip(np.nonzero(needed), np.nonzero(last), strict=True)
+    )
     keys = jax.random.split(key, len(audited))[episode]
     worth = values_at(world, policy, states, steps, keys, discounts=discounts, since=time + 1)
 

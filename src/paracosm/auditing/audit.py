@@ -50,36 +50,42 @@ def audit(
     reward: Callable[[State, Action, State], Scalar] | None = None,
     certify: bool = True,
 ) -> Diagnosis:
-    """Explain the gap between the real and the imagined return of `policy`, and what training believed beside it.
+    """Explain the gap between the real and the imagined return of `policy`, and what training
+    believed beside it.
 
-    The gap is that of whole episodes, not discounted unless `discount` says so; the gap at the training
-    discount, that of `world`, stands beside it. Everything is computed in 64 bits on a copy of the
-    world, from the recorded states and actions.
+    The gap is that of whole episodes, not discounted unless `discount` says so; the gap at the
+    training discount, that of `world`, stands beside it. Everything is computed in 64 bits on a
+    copy of the world, from the recorded states and actions.
 
     Args:
-        world: The learned world, deterministic or stochastic; somebody's modules and functions become one by
-            `paracosm.foreign.world`.
-        policy: The policy; its mode recorded `episodes`. Somebody's becomes one by `paracosm.foreign.policy`.
+        world: The learned world, deterministic or stochastic; somebody's modules and functions
+            become one by `paracosm.foreign.world`.
+        policy: The policy; its mode recorded `episodes`. Somebody's becomes one by
+            `paracosm.foreign.policy`.
         episodes: Real episodes of the policy, from `evaluate`.
-        imagined: How the policy was trained; it says what training believed. Without it training is taken to
-            have believed the imagined return of the full episode.
+        imagined: How the policy was trained; it says what training believed. Without it training is
+            taken to have believed the imagined return of the full episode.
         discount: The reporting discount, in [0, 1]: of the gap that is explained.
         known: What the purchased data say without the policy, from `reference`: its return is held
             against that of random actions, imagined returns against the recorded rewards.
         seed: For sampled actions, the noise of a stochastic world and the random subset of steps.
-        most_imagined_steps: Every step is audited up to this cost; beyond, a random subset, reweighted. The split by
-            state dimension may cost in proportion; `math.inf` audits and splits every step.
+        most_imagined_steps: Every step is audited up to this cost; beyond, a random subset,
+            reweighted. The split by state dimension may cost in proportion; `math.inf` audits and
+            splits every step.
         sampled: Samples of the policy recorded the episodes, and are audited, instead of its mode.
-        recorded_by: Samples of this policy recorded the episodes; they are reweighted to stand for samples of `policy`.
-        reward: The real reward function, if it can be asked at imagined states: gives the terms in both orders.
+        recorded_by: Samples of this policy recorded the episodes; they are reweighted to stand for
+            samples of `policy`.
+        reward: The real reward function, if it can be asked at imagined states: gives the terms in
+            both orders.
         certify: Whether to bound the gap too, which takes the longest.
 
     Raises:
-        BadArgument: a world that is no `MDP`, a policy that is no `Policy`; off-policy episodes for a policy without a
-            density.
-        BadData: episodes of no steps, of another state size than the world's, of rewards that are not finite or of
-            other actions than the policy's mode; a world that gives states or rewards that are not finite; off-policy
-            episodes that are worth too few of the policy's own.
+        BadArgument: a world that is no `MDP`, a policy that is no `Policy`; off-policy episodes for
+            a policy without a density.
+        BadData: episodes of no steps, of another state size than the world's, of rewards that are
+            not finite or of other actions than the policy's mode; a world that gives states or
+            rewards that are not finite; off-policy episodes that are worth too few of the policy's
+            own.
     """
     _check_kinds(world, policy, episodes, imagined)
     checks.seed("seed", seed)
@@ -91,7 +97,11 @@ def audit(
     with jax.enable_x64(True), plainly():
         world, policy, imagined, recorded_by = in_double((world, policy, imagined, recorded_by))
         _check_parts(world, policy, episodes)
-        worth = None if recorded_by is None else importance(_dense(policy), recorded_by, episodes, discount)
+        worth = (
+            None
+            if recorded_by is None
+            else importance(_dense(policy), recorded_by, episodes, discount)
+        )
         weighted = None if worth is None else worth.weights
         mode = not (sampled or worth)
         played = Mode(policy) if mode else policy
@@ -111,13 +121,24 @@ def audit(
         drawn = Drawn(terms_of(episodes, asked, rollouts), dreams, 1, {}, capped=False)
         if noisy and worth is None:
             audited = Audited(world, played, imagined, episodes, asked, rollouts.discounts, mode)
-            drawn = draw(audited, rollouts, dreams, most_imagined_steps=most_imagined_steps, key=key)
+            drawn = draw(
+                audited, rollouts, dreams, most_imagined_steps=most_imagined_steps, key=key
+            )
         dreams, (terms, terms_training) = drawn.dreams, drawn.terms
         reported = world.replace(discount=discount)
         orders = None
         if reward is not None:
-            average = averages(world, episodes, asked, dreams.episodes, discount=discount, reweighted=worth is not None)
-            orders = both_orders(reported, played, episodes, terms, dreams, reward=reward, average=average, key=key)
+            average = averages(
+                world,
+                episodes,
+                asked,
+                dreams.episodes,
+                discount=discount,
+                reweighted=worth is not None,
+            )
+            orders = both_orders(
+                reported, played, episodes, terms, dreams, reward=reward, average=average, key=key
+            )
         most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
         measured = Measured(
             discount=discount,
@@ -127,7 +148,9 @@ def audit(
             terms_training=terms_training,
             plausibility=plausibility(world, episodes, dreams.episodes, known),
             known=known,
-            dimensions=by_dimension(reported, played, episodes, asked, terms, key=key, most=most, importance=weighted),
+            dimensions=by_dimension(
+                reported, played, episodes, asked, terms, key=key, most=most, importance=weighted
+            ),
             weights=weights(world, played, episodes, asked, key) if worth is None else (),
             bounds=bounds(reported, policy, episodes, asked, np.asarray(dreams.full), key=key)
             if certify and mode
@@ -136,21 +159,34 @@ def audit(
             findings=lint(world, episodes, asked, key),
             worth=worth,
             noisy=noisy,
-            imagination=Imagination(drawn.draws, drawn.imagined_share, drawn.capped) if noisy else None,
-            differences=_by_differences(dynamics=world.dynamics, reward=world.reward, policy=policy),
+            imagination=Imagination(drawn.draws, drawn.imagined_share, drawn.capped)
+            if noisy
+            else None,
+            differences=_by_differences(
+                dynamics=world.dynamics, reward=world.reward, policy=policy
+            ),
         )
-    return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.training.horizon)
+    return diagnosis_of(
+        world, episodes, measured, None if imagined is None else imagined.training.horizon
+    )
 
 
 def _by_differences(**parts: Any) -> tuple[str, ...]:
-    """The parts that have no derivatives but those by finite differences; nothing asks for those of an end rule."""
-    return tuple(name for name, part in parts.items() if getattr(part, "derivatives", "") == "finite differences")
+    """The parts that have no derivatives but those by finite differences; nothing asks for those of
+    an end rule.
+    """
+    return tuple(
+        name
+        for name, part in parts.items()
+        if getattr(part, "derivatives", "") == "finite differences"
+    )
 
 
 def _dense(policy: Policy) -> StochasticPolicy:
     if not isinstance(policy, StochasticPolicy):
         raise checks.BadArgument(
-            f"the policy is a {type(policy).__name__}, which has no density; episodes of another policy can only be"
+            f"the policy is a {type(policy).__name__}, which has no density; episodes of another"
+            " policy can only be"
             " reweighted for a stochastic one."
         )
     return policy
@@ -159,20 +195,25 @@ def _dense(policy: Policy) -> StochasticPolicy:
 def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
     if isinstance(world, Latent):
         raise checks.BadArgument(
-            "the world is a latent model, which is audited in its latent space: inside = world.on(episodes) gives the"
+            "the world is a latent model, which is audited in its latent space: inside ="
+            " world.on(episodes) gives the"
             " inside.world, inside.policy and inside.episodes to audit."
         )
     if not isinstance(world, MDP):
         raise checks.BadArgument(
-            f"the world is a {type(world).__name__}; an MDP is needed: paracosm.foreign.world(…) makes one of PyTorch"
+            f"the world is a {type(world).__name__}; an MDP is needed: paracosm.foreign.world(…)"
+            " makes one of PyTorch"
             " modules and plain functions, paracosm.foreign.latent(…) is for a latent model."
         )
     if not isinstance(policy, Policy):
         raise checks.BadArgument(
-            f"the policy is a {type(policy).__name__}; a paracosm Policy is needed: paracosm.foreign.policy(…) makes"
+            f"the policy is a {type(policy).__name__}; a paracosm Policy is needed:"
+            " paracosm.foreign.policy(…) makes"
             " one of a PyTorch module, a plain function or a Stable-Baselines3 model."
         )
-    checks.of_kind("episodes", episodes, Trajectory, "a Trajectory of real episodes, which evaluate gives,")
+    checks.of_kind(
+        "episodes", episodes, Trajectory, "a Trajectory of real episodes, which evaluate gives,"
+    )
     if imagined is not None:
         checks.of_kind("imagined", imagined, Imagined, "an Imagined, which imagine gives, or None,")
 
@@ -181,7 +222,10 @@ def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:
     """Every part answers one step in the right shape."""
     state, action = (jnp.asarray(column[0, 0]) for column in (episodes.state, episodes.action))
     answers = {
-        "the world's dynamics": (lambda: world.dynamics(state, action, jax.random.key(0)), state.shape),
+        "the world's dynamics": (
+            lambda: world.dynamics(state, action, jax.random.key(0)),
+            state.shape,
+        ),
         "the world's reward": (lambda: world.reward(state, action, state), ()),
         "the world's termination": (lambda: world.termination(state, action, state), ()),
         "the policy's action": (lambda: policy.mode(state), action.shape),
@@ -192,10 +236,16 @@ def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:
 
 def _check(world: MDP, episodes: Trajectory) -> None:
     if not (episodes.alive.size and episodes.alive.any(axis=1).all()):
-        raise checks.BadData("an episode has no steps; the audit needs at least one episode and one step of each.")
+        raise checks.BadData(
+            "an episode has no steps; the audit needs at least one episode and one step of each."
+        )
     found, needed = episodes.state.shape[-1], world.spec.state_size
     if found != needed:
-        raise checks.BadData(f"the episodes' states have {found} components; the world's have {needed}.")
+        raise checks.BadData(
+            f"the episodes' states have {found} components; the world's have {needed}."
+        )
     recorded = ("state", "next_state", "action", "reward")
-    columns = {f"the recorded {name.replace('_', ' ')}": getattr(episodes, name) for name in recorded}
+    columns = {
+        f"the recorded {name.replace('_', ' ')}": getattr(episodes, name) for name in recorded
+    }
     checks.finite_steps("real episode", columns, episodes.alive)

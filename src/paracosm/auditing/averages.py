@@ -1,13 +1,14 @@
 """Means over episodes with intervals that know what a return, and so a term of the gap, can be.
 
-Most returns vary from episode to episode, and what they vary by says how sure a mean is. It says nothing of events that
-are so rare that none of these episodes held one. Two things tell that there may be such events. Half of the real
-returns or more are one value: nothing was paid, every step was survived. Or half of them are near one another compared
-with what a reward that is known, but that none of these episodes held, would make of a return: a goal that few starts
-reach, behind a control cost. Then a return is taken to lie in the range of those that were seen and those that one
-such event makes, a term of the gap in the range of their differences, and what is nearly the same in most
-episodes gets a betting interval in that range. Every return is within what the known rewards allow in as many steps.
-"""
+Most returns vary from episode to episode, and what they vary by says how sure a mean is. It says
+nothing of events that are so rare that none of these episodes held one. Two things tell that there
+may be such events. Half of the real returns or more are one value: nothing was paid, every step was
+survived. Or half of them are near one another compared with what a reward that is known, but that
+none of these episodes held, would make of a return: a goal that few starts reach, behind a control
+cost. Then a return is taken to lie in the range of those that were seen and those that one such
+event makes, a term of the gap in the range of their differences, and what is nearly the same in
+most episodes gets a betting interval in that range. Every return is within what the known rewards
+allow in as many steps."""
 
 from __future__ import annotations
 
@@ -22,12 +23,17 @@ from paracosm.core.estimators import bounded_mean, concentrated, mean, most_equa
 from paracosm.core.mdp import MDP, never
 from paracosm.core.records import Estimate
 
-_NEAR_TERM = 0.01  # of the range of terms: half of them nearer to one another do not tell how far others may be
-_APART = 4.0  # times the range of the rewards of these episodes; Pendulum's and Reacher's worst rewards are within 2
+# Of the range of terms: half of them nearer to one another do not tell how far others may be
+_NEAR_TERM = 0.01
+# Times the range of the rewards of these episodes; Pendulum's and Reacher's worst rewards are
+# within 2
+_APART = 4.0
 
 
 class Span(NamedTuple):
-    """Returns from `low` to `high`, as far as rare events make them, within `outer`: all that the rewards allow."""
+    """Returns from `low` to `high`, as far as rare events make them, within `outer`: all that the
+    rewards allow.
+    """
 
     low: float
     high: float
@@ -43,17 +49,21 @@ class Span(NamedTuple):
     def limits(self, samples: np.ndarray) -> tuple[float, float] | None:
         """All that the rewards allow, where two of them are known."""
         low, high = self.outer
-        return (min(low, float(np.min(samples))), max(high, float(np.max(samples)))) if low < high else None
+        return (
+            (min(low, float(np.min(samples))), max(high, float(np.max(samples))))
+            if low < high
+            else None
+        )
 
 
 class Averages(NamedTuple):
     """How returns and terms of one set of episodes are averaged, at one discount.
 
-    `sparse` says that rare episodes may decide the real return, `real` where it lies then, and `both` where real and
-    imagined returns lie; spans of no width know nothing. `reward_error` is the most that a rare event makes of a reward
-    term. `ends_known` says that the end rule was right about ends that were seen, `never_ends` that no episode can
-    end in either world. Returns that are reweighted have no range.
-    """
+    `sparse` says that rare episodes may decide the real return, `real` where it lies then, and
+    `both` where real and imagined returns lie; spans of no width know nothing. `reward_error` is
+    the most that a rare event makes of a reward term. `ends_known` says that the end rule was right
+    about ends that were seen, `never_ends` that no episode can end in either world. Returns that
+    are reweighted have no range."""
 
     sparse: bool
     real: Span
@@ -74,11 +84,12 @@ class Averages(NamedTuple):
         return varied_mean(returns, bounds=span.limits(returns))
 
     def term(self, differences: ArrayLike, cause: str = "") -> Estimate:
-        """The mean of differences of returns `[episode]`, those that `cause` makes where it is named.
+        """The mean of differences of returns `[episode]`, those that `cause` makes where it is
+        named.
 
-        Where returns vary, a term that is the same in every episode is taken for a constant: an exact part of the
-        world has the term 0. An end rule has it only where no episode can end, or where it was right about ends.
-        """
+        Where returns vary, a term that is the same in every episode is taken for a constant: an
+        exact part of the world has the term 0. An end rule has it only where no episode can end, or
+        where it was right about ends."""
         differences = np.asarray(differences, np.float64)
         if _constant(differences) and self._certain(cause):
             return _as_constant(differences)
@@ -90,7 +101,9 @@ class Averages(NamedTuple):
         if low == high and self.both.width:
             return _as_constant(differences)
         everywhere = -self.both.width, self.both.width
-        if _constant(differences) or (self.sparse and concentrated(differences, *everywhere, near=_NEAR_TERM)):
+        if _constant(differences) or (
+            self.sparse and concentrated(differences, *everywhere, near=_NEAR_TERM)
+        ):
             return _bounded(differences, (low, high))
         return varied_mean(differences)
 
@@ -119,7 +132,8 @@ def averages(
         imagined: Episodes of the learned world from the same starts.
         discount: At which returns are added up.
         rewards: Rewards that are known beside those of the episodes.
-        reweighted: Whether the episodes stand for another policy's: weighted returns have no known range.
+        reweighted: Whether the episodes stand for another policy's: weighted returns have no known
+            range.
     """
     discounts = discount ** np.arange(episodes.alive.shape[1])
     steps = float(discounts.sum())
@@ -127,7 +141,9 @@ def averages(
     alive, ended = np.asarray(episodes.alive), np.asarray(episodes.terminated)
     paid, predicted = np.asarray(episodes.reward)[alive], np.asarray(asked.real.reward)[alive]
     known = np.concatenate([paid, rewards])
-    every = np.concatenate([known, predicted, np.asarray(imagined.reward)[np.asarray(imagined.alive)]])
+    every = np.concatenate(
+        [known, predicted, np.asarray(imagined.reward)[np.asarray(imagined.alive)]]
+    )
     never_ends = world.termination is never and not (ended & alive).any()
     repeated = steps if never_ends else 1.0
     unseen = _unseen(float(np.median(real)), paid, known, repeated)
@@ -137,19 +153,30 @@ def averages(
     return Averages(
         sparse=(tied or near) and len(real) > 1 and not reweighted,
         real=_span(real, unseen, known, steps, tied=tied),
-        both=_span(of_either, _unseen(float(np.median(real)), paid, every, repeated), every, steps, tied=tied),
+        both=_span(
+            of_either,
+            _unseen(float(np.median(real)), paid, every, repeated),
+            every,
+            steps,
+            tied=tied,
+        ),
         reward_error=float(np.ptp(every)) * steps,
-        ends_known=bool((ended & alive).any() and np.array_equal(np.asarray(asked.real.ended) & alive, ended & alive)),
+        ends_known=bool(
+            (ended & alive).any()
+            and np.array_equal(np.asarray(asked.real.ended) & alive, ended & alive)
+        ),
         never_ends=never_ends,
         reweighted=reweighted,
     )
 
 
-def _unseen(usual: float, paid: np.ndarray, known: np.ndarray, repeated: float) -> tuple[float, float]:
+def _unseen(
+    usual: float, paid: np.ndarray, known: np.ndarray, repeated: float
+) -> tuple[float, float]:
     """What known rewards beyond those `paid` in these episodes make of the `usual` return.
 
-    One such reward is paid once; if it is another kind of step than those seen, then as often as it may be `repeated`.
-    """
+    One such reward is paid once; if it is another kind of step than those seen, then as often as it
+    may be `repeated`."""
     below, above = float(np.min(paid) - np.min(known)), float(np.max(known) - np.max(paid))
     kind = _APART * float(np.ptp(paid))
     return (
@@ -158,22 +185,37 @@ def _unseen(usual: float, paid: np.ndarray, known: np.ndarray, repeated: float) 
     )
 
 
-def _span(returns: np.ndarray, unseen: tuple[float, float], known: np.ndarray, steps: float, *, tied: bool) -> Span:
-    """Returns seen and unseen; where most are one value, also those of an episode that ends at once."""
+def _span(
+    returns: np.ndarray, unseen: tuple[float, float], known: np.ndarray, steps: float, *, tied: bool
+) -> Span:
+    """Returns seen and unseen; where most are one value, also those of an episode that ends at
+    once.
+    """
     least, most = float(np.min(known)), float(np.max(known))
     outer = min(least * steps, least, 0.0), max(most * steps, most, 0.0)
-    possible = [*unseen, float(np.min(returns)), float(np.max(returns)), *((0.0, least, most) if tied else ())]
+    possible = [
+        *unseen,
+        float(np.min(returns)),
+        float(np.max(returns)),
+        *((0.0, least, most) if tied else ()),
+    ]
     return Span(max(min(possible), outer[0]), min(max(possible), outer[1]), outer)
 
 
 def _bounded(samples: np.ndarray, limits: tuple[float, float]) -> Estimate:
     """Betting within the limits, which one sample or limits of no width do not allow."""
-    return bounded_mean(samples, limits) if len(samples) > 1 and limits[0] < limits[1] else mean(samples)
+    return (
+        bounded_mean(samples, limits)
+        if len(samples) > 1 and limits[0] < limits[1]
+        else mean(samples)
+    )
 
 
 def _as_constant(samples: np.ndarray) -> Estimate:
     center, n = float(np.mean(samples)), len(samples)
-    return Estimate(center, center, center, n, f"the same in all {n} episodes: taken for a constant")
+    return Estimate(
+        center, center, center, n, f"the same in all {n} episodes: taken for a constant"
+    )
 
 
 def _constant(samples: np.ndarray) -> bool:

@@ -37,9 +37,17 @@ UNBOUNDED = Bounds({}, None, ())
 
 
 def bounds(
-    world: MDP, policy: Policy, episodes: Trajectory, asked: OneStep, full: np.ndarray, *, key: PRNGKey
+    world: MDP,
+    policy: Policy,
+    episodes: Trajectory,
+    asked: OneStep,
+    full: np.ndarray,
+    *,
+    key: PRNGKey,
 ) -> Bounds:
-    """Of a learned `world` on real `episodes` of the policy's mode, whose imagined returns are `full`, `[episode]`."""
+    """Of a learned `world` on real `episodes` of the policy's mode, whose imagined returns are
+    `full`, `[episode]`.
+    """
     seen = episodes.state[episodes.alive]
     states = seen[:: max(1, len(seen) // _LOOKED_AT)][:_LOOKED_AT]
     brackets = constants.brackets(world, policy, states, key)
@@ -64,11 +72,14 @@ def bounds(
 def _unproven(rung: Certificate) -> Certificate:
     """The same bound as an estimate; what made it a certificate is said no more."""
     proven = rung.kind == "certificate" and rung.rung != "minimum"
-    return dataclasses.replace(rung, kind="estimate", why=_OF_SPAN if proven else f"{_OF_SPAN}; {rung.why}")
+    return dataclasses.replace(
+        rung, kind="estimate", why=_OF_SPAN if proven else f"{_OF_SPAN}; {rung.why}"
+    )
 
 
 def _clip(world: MDP, episodes: Trajectory) -> Clip:
-    """What no difference can exceed: imagined states stay in the domain, the real ones are recorded.
+    """What no difference can exceed: imagined states stay in the domain, the real ones are
+    recorded.
 
     Members of a learned reward end in a linear map of numbers in [-1, 1].
     """
@@ -76,7 +87,9 @@ def _clip(world: MDP, episodes: Trajectory) -> Clip:
         return UNCUT
     domain = world.dynamics.domain
     alive = np.asarray(episodes.alive)
-    seen = np.concatenate([np.asarray(column)[alive] for column in (episodes.state, episodes.next_state)])
+    seen = np.concatenate(
+        [np.asarray(column)[alive] for column in (episodes.state, episodes.next_state)]
+    )
     low, high = np.minimum(seen.min(axis=0), domain.low), np.maximum(seen.max(axis=0), domain.high)
     diameter = float(np.linalg.norm((high - low) / np.asarray(world.spec.state_scale)))
     if not isinstance(world.reward, LearnedReward) or len(world.reward.networks.weights) == 1:
@@ -88,7 +101,9 @@ def _clip(world: MDP, episodes: Trajectory) -> Clip:
 def _span(episodes: Trajectory, asked: OneStep) -> float:
     """Largest minus smallest reward seen, real or learned, 0 among them."""
     alive = np.asarray(episodes.alive)
-    seen = np.concatenate([[0.0], *(np.asarray(column)[alive] for column in (episodes.reward, asked.real.reward))])
+    seen = np.concatenate(
+        [[0.0], *(np.asarray(column)[alive] for column in (episodes.reward, asked.real.reward))]
+    )
     return float(np.ptp(seen))
 
 
@@ -113,5 +128,7 @@ def _local(world: MDP, policy: Policy, brackets: dict[str, Bracket]) -> Local | 
 
 
 def _contraction(discount: float, closed_loop: Bracket) -> Bracket:
-    low, high = (float(discount * np.float64(end)) for end in (closed_loop.lower, closed_loop.upper))
+    low, high = (
+        float(discount * np.float64(end)) for end in (closed_loop.lower, closed_loop.upper)
+    )
     return Bracket(low, high, closed_loop.kind, closed_loop.why)

@@ -1,9 +1,9 @@
 """How far the imagined return of recorded episodes can be off, rung by rung (theory, section 1).
 
-Errors are those of one system at the states of the other's episodes, constants are of that same system: since one
-argument gives both, the unsound mixed pairing cannot be asked for. A learned world on real episodes is theory's
-pairing R; a real system that can be asked anywhere, on imagined episodes, is pairing I.
-"""
+Errors are those of one system at the states of the other's episodes, constants are of that same
+system: since one argument gives both, the unsound mixed pairing cannot be asked for. A learned
+world on real episodes is theory's pairing R; a real system that can be asked anywhere, on imagined
+episodes, is pairing I."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ from paracosm.core.precision import in_double
 from paracosm.core.records import Bracket, Certificate, Kind
 from paracosm.core.types import Array, PRNGKey, Scalar, State
 
-_FRESH = 4  # steps over which the slope of the value is followed from its own segment: the costly part of the ladder
+# Steps over which the slope of the value is followed from its own segment: the costly part of the
+# ladder
+_FRESH = 4
 _OF_LOOP = ("closed_loop", "closed_loop_reward")
 _OF_LAWS = ("global", "split", "closed_loop")  # all that holds where noise is not shared
 _NEEDS = {
@@ -47,9 +49,9 @@ _NEEDS = {
 class Local(eqx.Module):
     """Constants of the closed loop over a ball, and whether they are proven.
 
-    `at(state, radius)` gives those of `s ↦ f(s, π(s))` and of `s ↦ r(s, π(s), f(s, π(s)))` over all states within
-    `radius`, in scaled units, of `state`, in the environment's; it is evaluated inside a compiled scan.
-    """
+    `at(state, radius)` gives those of `s ↦ f(s, π(s))` and of `s ↦ r(s, π(s), f(s, π(s)))` over all
+    states within `radius`, in scaled units, of `state`, in the environment's; it is evaluated
+    inside a compiled scan."""
 
     at: Callable[[State, Scalar], tuple[Scalar, Scalar]]
     kind: Kind = eqx.field(static=True)
@@ -59,9 +61,8 @@ class Local(eqx.Module):
 class _Asked(NamedTuple):
     """The system at each step of the episodes, `[episode, time]`: errors, and its own next states.
 
-    `composed` has the reward's error at the system's own next state: what the rungs that own the reward's
-    composed constant need, with nothing to add for the next state.
-    """
+    `composed` has the reward's error at the system's own next state: what the rungs that own the
+    reward's composed constant need, with nothing to add for the next state."""
 
     plain: Residuals
     composed: Residuals
@@ -83,19 +84,23 @@ def certificates(
 ) -> tuple[Certificate, ...]:
     """Every rung's bound on the mean gap of the recorded `episodes`, and whether it is proven.
 
-    Each bounds `|return - return in world|` of each episode from its own start, so it is a certificate for these
-    episodes if its constants are; a statement about other starts would need a concentration term on top.
-    Errors are taken at the policy's own action, so that an action recorded in 32 bits is part of the error.
+    Each bounds `|return - return in world|` of each episode from its own start, so it is a
+    certificate for these episodes if its constants are; a statement about other starts would need a
+    concentration term on top. Errors are taken at the policy's own action, so that an action
+    recorded in 32 bits is part of the error.
 
     Args:
         world: The system that owns the constants: the learned world.
         policy: Its mode recorded `episodes`.
         episodes: Of the other system: real ones.
-        gap: Each episode's measured discounted return minus that in `world`, without the training horizon's term.
+        gap: Each episode's measured discounted return minus that in `world`, without the training
+            horizon's term.
         brackets: Of `world` and `policy`, under the names of `ladder.Constants`.
         local: Constants over balls; without it those of the whole closed loop serve.
-        end: The margin of the world's end rule; without it a rule other than `never` may differ at every step.
-        reward_span: Largest minus smallest reward of both systems, 0 included: all that is known where ends can differ.
+        end: The margin of the world's end rule; without it a rule other than `never` may differ at
+            every step.
+        reward_span: Largest minus smallest reward of both systems, 0 included: all that is known
+            where ends can differ.
         clip: As in `ladder.Clip`.
 
     Raises:
@@ -103,7 +108,9 @@ def certificates(
     """
     missing = [name for name in Constants._fields if name not in brackets]
     if missing:
-        raise checks.BadArgument(f"the brackets lack {', '.join(missing)}; every constant of the ladder is needed.")
+        raise checks.BadArgument(
+            f"the brackets lack {', '.join(missing)}; every constant of the ladder is needed."
+        )
     constants = Constants(*(_number(brackets[name].upper) for name in Constants._fields))
     end = end and Margin(end.function, _number(end.state), _number(end.next_state))
     limits = _number(reward_span), Clip(*map(_number, clip))
@@ -112,9 +119,13 @@ def certificates(
         system = in_double(_System(world, policy, constants, local, end, *limits))
         bounds, noisy = jax.tree.map(np.asarray, _bounds(system, episodes, steps_of(episodes)))
     found = {rung: float(np.mean(bounds[rung])) for rung in (_OF_LAWS if noisy else _NEEDS)}
-    standing = functools.partial(_standing, brackets=brackets, local=local, noisy=bool(noisy), episodes=len(gap))
+    standing = functools.partial(
+        _standing, brackets=brackets, local=local, noisy=bool(noisy), episodes=len(gap)
+    )
     size = float(np.abs(np.mean(gap)))
-    ranked = tuple(_certificate(rung, value, size, *standing(rung)) for rung, value in found.items())
+    ranked = tuple(
+        _certificate(rung, value, size, *standing(rung)) for rung, value in found.items()
+    )
     return ranked + _smallest(ranked)
 
 
@@ -132,7 +143,11 @@ def _standing(
 ) -> tuple[Kind, str]:
     """Whether a rung is proven, and why."""
     if noisy:
-        return "estimate", "the learned dynamics draw noise, and one draw a step stands for the distance of the laws"
+        return (
+            "estimate",
+            "the learned dynamics draw noise, and one draw a step stands for the distance of the"
+            " laws",
+        )
     used: dict[str, Bracket | Local] = {name: brackets[name] for name in _NEEDS[rung]}
     if local is not None and rung in ("trajectory", "value"):
         used = {"local": local}
@@ -141,19 +156,25 @@ def _standing(
         name, why = guessed[0]
         return "estimate", f"the {name.replace('_', ' ')} constant is not proven: {why}"
     return "certificate", (
-        f"it bounds the gap of these {episodes} episodes, with proven constants and every step asked;"
+        f"it bounds the gap of these {episodes} episodes, with proven constants and every step"
+        " asked;"
         " other starts would need a concentration term"
     )
 
 
 def _smallest(ranked: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
-    """The running minimum, where a rung exceeds one above it: the smallest that is proven, if any is."""
+    """The running minimum, where a rung exceeds one above it: the smallest that is proven, if any
+    is.
+    """
     values = [each.value for each in ranked]
     if all(lower <= upper * (1 + 1e-9) for upper, lower in itertools.pairwise(values)):
         return ()
     proven = [each for each in ranked if each.kind == "certificate"]
     least = min(proven or ranked, key=lambda each: each.value)
-    why = f"the smallest, {least.rung.replace('_', ' ')}; constants that are not exact turn the order of rungs around"
+    why = (
+        f"the smallest, {least.rung.replace('_', ' ')}; constants that are not exact turn the"
+        " order of rungs around"
+    )
     return (dataclasses.replace(least, rung="minimum", why=why),)
 
 
@@ -183,7 +204,9 @@ class _System(eqx.Module):
         first, second = jax.random.split(key)
         action, after = self.policy.mode(state), self.move(state, first)
         off = self.world.spec.norm(after - next_state)
-        errors = [jnp.abs(self.world.reward(state, action, each) - reward) for each in (next_state, after)]
+        errors = [
+            jnp.abs(self.world.reward(state, action, each) - reward) for each in (next_state, after)
+        ]
         plain, composed = (Residuals(off, error) for error in errors)
         return _Asked(plain, composed, after, jnp.any(after != self.move(state, second)))
 
@@ -195,13 +218,17 @@ class _System(eqx.Module):
         margin = jax.vmap(lambda s, after: end.function(s, self.policy.mode(s), after))
         value = margin(episode.state, episode.next_state)
         reach = end.state * radius[:-1] + end.next_state * radius[1:]
-        sure = (jnp.abs(value) > reach) & ((value > 0) == episode.terminated)  # not a number: not sure
+        sure = (jnp.abs(value) > reach) & (
+            (value > 0) == episode.terminated
+        )  # not a number: not sure
         return episode.alive & ~sure
 
     def stop(self, episode: Trajectory, horizon: Array, steps: Steps) -> Stopped:
         """The rung of one episode, as far as both systems are known to go on together."""
         steps = steps._replace(cost=jnp.where(episode.alive, steps.cost, 0.0))
-        return ladder.stop(steps, self.doubtful(episode, steps.radius), horizon, self.world.discount, self.span)
+        return ladder.stop(
+            steps, self.doubtful(episode, steps.radius), horizon, self.world.discount, self.span
+        )
 
 
 @eqx.filter_jit
@@ -210,10 +237,14 @@ def _bounds(
 ) -> tuple[dict[str, Float[Array, " episode"]], Bool[Array, ""]]:
     """Each rung for each episode, and whether the system draws noise."""
     keys = jax.random.split(jax.random.key(0), episodes.alive.shape)
-    asked = jax.vmap(jax.vmap(system.ask))(episodes.state, episodes.next_state, episodes.reward, keys)
+    asked = jax.vmap(jax.vmap(system.ask))(
+        episodes.state, episodes.next_state, episodes.reward, keys
+    )
     asked = jax.tree.map(lambda column: _where_alive(episodes, column), asked)
     largest = Residuals(*(jnp.max(each) for each in asked.plain))
-    worst = Residuals(*(_where_alive(episodes, jnp.full(episodes.alive.shape, each)) for each in largest))
+    worst = Residuals(
+        *(_where_alive(episodes, jnp.full(episodes.alive.shape, each)) for each in largest)
+    )
     of_episode = jax.vmap(functools.partial(_rungs, system))
     return of_episode(episodes, horizons, asked, worst), jnp.any(asked.noisy)
 
@@ -223,12 +254,16 @@ def _where_alive(episodes: Trajectory, column: Array) -> Array:
     return jnp.where(taken, column, jnp.zeros_like(column))
 
 
-def _rungs(system: _System, episode: Trajectory, horizon: Array, asked: _Asked, worst: Residuals) -> dict[str, Scalar]:
+def _rungs(
+    system: _System, episode: Trajectory, horizon: Array, asked: _Asked, worst: Residuals
+) -> dict[str, Scalar]:
     """The ladder of one episode, from the top."""
     stop = functools.partial(system.stop, episode, horizon)
     found = {}
     for rung in ("global", "split", "closed_loop"):
-        found[rung] = stop(ladder.uniform(worst, ladder.closed(system.constants, rung), system.clip)).bound
+        found[rung] = stop(
+            ladder.uniform(worst, ladder.closed(system.constants, rung), system.clip)
+        ).bound
     loop = ladder.closed(system.constants, "closed_loop")
     found["mean_error"] = stop(ladder.uniform(asked.plain, loop, system.clip)).bound
     steps = ladder.along(asked.composed, episode.state, system.at, system.clip)
@@ -238,11 +273,13 @@ def _rungs(system: _System, episode: Trajectory, horizon: Array, asked: _Asked, 
     return found
 
 
-def _value(system: _System, episode: Trajectory, asked: _Asked, steps: Steps, stopped: Stopped) -> Scalar:
+def _value(
+    system: _System, episode: Trajectory, asked: _Asked, steps: Steps, stopped: Stopped
+) -> Scalar:
     """The rung through the value, of as many steps as the rung above sums.
 
-    The slope on a segment is the smaller of two bounds: by the balls of the rung above, and by balls of its own.
-    """
+    The slope on a segment is the smaller of two bounds: by the balls of the rung above, and by
+    balls of its own."""
     discount, time = system.world.discount, jnp.arange(len(episode.alive))
     count = jnp.minimum(stopped.steps, jnp.sum(episode.alive))
     later = ladder.slopes(steps.loop, discount, count)
@@ -254,8 +291,12 @@ def _value(system: _System, episode: Trajectory, asked: _Asked, steps: Steps, st
     return ladder.through_value(residuals, slope, 0.0, discount, system.clip) + stopped.tail
 
 
-def _own_slope(system: _System, later: Array, count: Array, segment: tuple[Array, Array], time: Array) -> Scalar:
-    """Bounds `V̂_{count-t-1}`'s slope on a segment (middle, half length): by balls of its own, then by `later`."""
+def _own_slope(
+    system: _System, later: Array, count: Array, segment: tuple[Array, Array], time: Array
+) -> Scalar:
+    """Bounds `V̂_{count-t-1}`'s slope on a segment (middle, half length): by balls of its own, then
+    by `later`.
+    """
     left, discount = count - time - 1, system.world.discount
 
     def step(carry: tuple[Array, ...], k: Array) -> tuple[tuple[Array, ...], None]:

@@ -44,12 +44,12 @@ _OVERLAYS = 3
 
 
 class Measured(NamedTuple):
-    """All that an audit measured; `worth` only of episodes of another policy, `orders` only with the real reward.
+    """All that an audit measured; `worth` only of episodes of another policy, `orders` only with
+    the real reward.
 
     `terms` and all that follows from them are at the reporting `discount`, `terms_training` at the
-    world's. `noisy` says whether chance is left in the terms, `differences` the parts whose derivatives
-    are finite differences.
-    """
+    world's. `noisy` says whether chance is left in the terms, `differences` the parts whose
+    derivatives are finite differences."""
 
     discount: float
     dreams: Dreams
@@ -93,17 +93,29 @@ class _Causes(NamedTuple):
 
     def gap(self) -> Gap:
         """Means with intervals; whole episodes have no horizon term."""
-        exact = Estimate(0.0, 0.0, 0.0, len(self.real), "0 by definition: whole episodes are imagined")
+        exact = Estimate(
+            0.0, 0.0, 0.0, len(self.real), "0 by definition: whole episodes are imagined"
+        )
         terms = {cause: self.average.term(term, cause) for cause, term in self.by_cause.items()}
-        real, predicted = self.average.value(self.real), self.average.value(self.predicted, imagined=True)
+        real, predicted = (
+            self.average.value(self.real),
+            self.average.value(self.predicted, imagined=True),
+        )
         return Gap(real, predicted, self.average.term(self.total), **{"horizon": exact, **terms})
 
 
-def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_horizon: int | None) -> Diagnosis:
+def diagnosis_of(
+    world: MDP, episodes: Trajectory, measured: Measured, training_horizon: int | None
+) -> Diagnosis:
     """The record; without a training horizon training is taken to have imagined whole episodes."""
     dreams, terms, worth = measured.dreams, measured.terms, measured.worth
     causes = _causes(
-        world, episodes, measured, discount=measured.discount, predicted=np.asarray(dreams.full), terms=terms
+        world,
+        episodes,
+        measured,
+        discount=measured.discount,
+        predicted=np.asarray(dreams.full),
+        terms=terms,
     )
     of_sums = _averages(world, 1.0, episodes, measured)
     gap, gap_training = causes.gap(), _gap_training(world, episodes, measured, training_horizon)
@@ -112,7 +124,9 @@ def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_
     of_training = _averages(world, world.discount, episodes, measured)
     parts = None if training_horizon is None else _horizon_parts(dreams, of_training)
     horizon = episodes.alive.shape[1]
-    apart = measured.noisy or worth is not None  # then real and imagined episodes are not each other's copies
+    apart = (
+        measured.noisy or worth is not None
+    )  # then real and imagined episodes are not each other's copies
     shown = 0 if worth is not None else min(_OVERLAYS, len(causes.real))
     weight = 1 if worth is None else worth.weights
     real_return = of_sums.value((weight * episodes.reward).sum(axis=1))
@@ -136,7 +150,9 @@ def diagnosis_of(world: MDP, episodes: Trajectory, measured: Measured, training_
         plausibility=measured.plausibility,
         mode_versus_sampled=causes.average.term(dreams.mode - dreams.sampled),
         baselines=errors,
-        informative_horizon=None if apart else informative_horizon(world, episodes, dreams.episodes),
+        informative_horizon=None
+        if apart
+        else informative_horizon(world, episodes, dreams.episodes),
         data_edge_share=None if dreams.edge_share is None else float(dreams.edge_share),
         closure=_closure(causes),
         missed=check.missed,
@@ -174,7 +190,9 @@ class _Words(NamedTuple):
     unfit: bool
 
 
-def _words(gap: Gap, check: Check, measured: Measured, real_return: Estimate, evidence: Explanation) -> _Words:
+def _words(
+    gap: Gap, check: Check, measured: Measured, real_return: Estimate, evidence: Explanation
+) -> _Words:
     """The conditions first: of numbers that explain nothing no cause is named."""
     plausible = measured.plausibility
     broken = unfit(check, plausible, gap)
@@ -182,7 +200,11 @@ def _words(gap: Gap, check: Check, measured: Measured, real_return: Estimate, ev
         return _Words(broken, f"Still valid: {one_step_errors(evidence.baselines)}.", unfit=True)
     unit = "" if measured.discount == 1 else ", not discounted"
     first = [standing_of_policy(real_return, measured.known, unit), verdict(gap, measured.discount)]
-    then = [implausible(plausible, unit), explanation(gap, evidence), noise_left(measured.imagination)]
+    then = [
+        implausible(plausible, unit),
+        explanation(gap, evidence),
+        noise_left(measured.imagination),
+    ]
     return _Words(" ".join(filter(None, first)), " ".join(filter(None, then)), unfit=False)
 
 
@@ -199,9 +221,17 @@ def _averages(world: MDP, discount: float, episodes: Trajectory, measured: Measu
 
 
 def _causes(
-    world: MDP, episodes: Trajectory, measured: Measured, *, discount: float, predicted: np.ndarray, terms: Terms
+    world: MDP,
+    episodes: Trajectory,
+    measured: Measured,
+    *,
+    discount: float,
+    predicted: np.ndarray,
+    terms: Terms,
 ) -> _Causes:
-    """Of another policy's episodes the real return is what imagination and its causes say: the terms are weighted."""
+    """Of another policy's episodes the real return is what imagination and its causes say: the
+    terms are weighted.
+    """
     by_cause = {cause: getattr(terms, cause).sum(axis=1) for cause in LEARNED}
     real = np.asarray(episodes.reward) @ discount ** np.arange(episodes.alive.shape[1])
     if measured.worth is not None:
@@ -209,19 +239,30 @@ def _causes(
     return _Causes(real, predicted, by_cause, _averages(world, discount, episodes, measured))
 
 
-def _gap_training(world: MDP, episodes: Trajectory, measured: Measured, training_horizon: int | None) -> Gap | None:
-    """The gap of what training believed; none where nothing tells it from that of whole episodes."""
+def _gap_training(
+    world: MDP, episodes: Trajectory, measured: Measured, training_horizon: int | None
+) -> Gap | None:
+    """The gap of what training believed; none where nothing tells it from that of whole
+    episodes.
+    """
     if training_horizon is None and world.discount == measured.discount:
         return None
     dreams, terms = measured.dreams, measured.terms_training
     causes = _causes(
-        world, episodes, measured, discount=world.discount, predicted=np.asarray(dreams.full_training), terms=terms
+        world,
+        episodes,
+        measured,
+        discount=world.discount,
+        predicted=np.asarray(dreams.full_training),
+        terms=terms,
     )
     if training_horizon is None:
         return causes.gap()
     believed = np.asarray(dreams.believed)
     horizon = np.asarray(dreams.full_training) - believed
-    return causes._replace(predicted=believed, by_cause=causes.by_cause | {"horizon": horizon}).gap()
+    return causes._replace(
+        predicted=believed, by_cause=causes.by_cause | {"horizon": horizon}
+    ).gap()
 
 
 def _check(world: MDP, causes: _Causes, measured: Measured, episodes: Trajectory) -> Check:
@@ -239,11 +280,15 @@ def _check(world: MDP, causes: _Causes, measured: Measured, episodes: Trajectory
 
 
 def _action_difference(world: MDP, episodes: Trajectory, asked: OneStep) -> float:
-    """The largest difference of recorded actions that count as the policy's from its own, in ranges of the box."""
+    """The largest difference of recorded actions that count as the policy's from its own, in ranges
+    of the box.
+    """
     space, own = world.spec.action, np.asarray(episodes.alive) & ~asked.other_action
     if not isinstance(space, Box) or not own.any():
         return 0.0
-    difference = np.abs(np.asarray(episodes.action) - asked.action) / np.asarray(space.high - space.low)
+    difference = np.abs(np.asarray(episodes.action) - asked.action) / np.asarray(
+        space.high - space.low
+    )
     return float(difference[own].max())
 
 
@@ -266,20 +311,28 @@ def _of_terms(found: Measured, episodes: Trajectory) -> str:
     if found.noisy:
         return f"the world or the policy is stochastic: {_drawn(found.imagination)}"
     if found.terms.audited.sum() < episodes.alive.sum():
-        return "a random subset of steps was audited: the terms sum to the gap on average, not exactly"
+        return (
+            "a random subset of steps was audited: the terms sum to the gap on average, not exactly"
+        )
     return (
-        "the terms sum exactly through the recorded actions; what remains is the policy's arithmetic: an action"
-        " recorded in 32 bits differs from its 64-bit copy by about 1e-7 of its range, as far as the world amplifies it"
+        "the terms sum exactly through the recorded actions; what remains is the policy's"
+        " arithmetic: an action"
+        " recorded in 32 bits differs from its 64-bit copy by about 1e-7 of its range, as far as"
+        " the world amplifies it"
     )
 
 
 def _drawn(imagination: Imagination | None) -> str:
-    shares = [] if imagination is None else [share for share in imagination.share.values() if share >= 0]
+    shares = (
+        [] if imagination is None else [share for share in imagination.share.values() if share >= 0]
+    )
     if imagination is None or not shares:
         return "the terms sum to the gap on average, not exactly"
     return (
-        f"the terms are means over {imagination.draws} imagined draws, which make at most {max(shares):.0%} of the"
-        " variance of any; they sum to the gap exactly where the policy's mode plays, else on average"
+        f"the terms are means over {imagination.draws} imagined draws, which make at most"
+        f" {max(shares):.0%} of the"
+        " variance of any; they sum to the gap exactly where the policy's mode plays, else on"
+        " average"
     )
 
 
@@ -301,4 +354,6 @@ def _horizon_parts(dreams: Dreams, average: Averages) -> HorizonParts:
 
 
 def _by_step(term: np.ndarray) -> CauseByStep:
-    return CauseByStep(tuple(map(float, term.mean(axis=0))), tuple(map(float, np.abs(term).mean(axis=0))))
+    return CauseByStep(
+        tuple(map(float, term.mean(axis=0))), tuple(map(float, np.abs(term).mean(axis=0)))
+    )

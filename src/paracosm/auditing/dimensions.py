@@ -1,11 +1,11 @@
 """Which state dimensions make the dynamics term (theory, section 2).
 
-With `h(x) = r̂(s, a, x) + γ (1 - d̂(s, a, x)) V̂(x)` the dynamics term of a step is `h(s') - h(ŝ')`. Dimension i gets
-`(s'_i - ŝ'_i) ∫₀¹ ∂_i h(ŝ' + u (s' - ŝ')) du` (integrated gradients, Sundararajan et al. 2017), so that the dimensions
-sum to the term wherever `h` is absolutely continuous along the way. Each interval of the path is known to be integrated
-well by what its ends say, `h(b) - h(a)`; where they disagree it is halved. What then remains, such as a jump at a
-hard end, which no gradient sees, is a row of its own.
-"""
+With `h(x) = r̂(s, a, x) + γ (1 - d̂(s, a, x)) V̂(x)` the dynamics term of a step is `h(s') -
+h(ŝ')`. Dimension i gets `(s'_i - ŝ'_i) ∫₀¹ ∂_i h(ŝ' + u (s' - ŝ')) du` (integrated gradients,
+Sundararajan et al. 2017), so that the dimensions sum to the term wherever `h` is absolutely
+continuous along the way. Each interval of the path is known to be integrated well by what its ends
+say, `h(b) - h(a)`; where they disagree it is halved. What then remains, such as a jump at a hard
+end, which no gradient sees, is a row of its own."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ _FIRST_ROUND = 0.25  # of the cost: the rest is for halving
 
 
 class Dimensions(NamedTuple):
-    """Discounted contributions of each state dimension, `[episode, time, state]`, and what they leave, `[episode]`.
+    """Discounted contributions of each state dimension, `[episode, time, state]`, and what they
+    leave, `[episode]`.
 
-    Where only a random subset of steps was integrated, `terms` stand for the whole episode and are zero elsewhere, and
-    the remainder holds what the subset misses. `steps` counts the steps that were integrated.
-    """
+    Where only a random subset of steps was integrated, `terms` stand for the whole episode and are
+    zero elsewhere, and the remainder holds what the subset misses. `steps` counts the steps that
+    were integrated."""
 
     terms: np.ndarray
     remainder: np.ndarray
@@ -77,14 +78,18 @@ def by_dimension(
         world, policy, episodes, asked: As for `attribute`.
         terms: What it found.
         key: For the random subset of steps and for the noise of stochastic worlds.
-        most: Imagined steps that may be spent on gradients. Every step is integrated if a first round over all takes a
-            quarter of them at most; else a random subset, reweighted.
+        most: Imagined steps that may be spent on gradients. Every step is integrated if a first
+            round over all takes a quarter of them at most; else a random subset, reweighted.
         importance: As for `attribute`.
     """
     key = jax.random.fold_in(key, 3)
     chosen, weight, _ = choose(episodes, world.discount, _FIRST_ROUND * most / len(_NODES), key)
     paths = _paths(episodes, asked, chosen, key)
-    discounts = weight * world.discount ** np.arange(chosen.shape[1]) * (1 if importance is None else importance)
+    discounts = (
+        weight
+        * world.discount ** np.arange(chosen.shape[1])
+        * (1 if importance is None else importance)
+    )
     found = np.zeros(episodes.state.shape)
     found[chosen] = discounts[chosen][:, None] * _integrate(world, policy, paths, most)
     return Dimensions(found, terms.dynamics.sum(axis=1) - found.sum(axis=(1, 2)), int(chosen.sum()))
@@ -103,12 +108,14 @@ def _paths(episodes: Trajectory, asked: OneStep, chosen: np.ndarray, key: PRNGKe
     )
 
 
-def _integrate(world: MDP, policy: Policy, paths: _Paths, most: float) -> Float[np.ndarray, "rows state"]:
-    """`∫ ∂_i h dx_i` along each path, `[rows, state]`; every round halves the intervals that do not close.
+def _integrate(
+    world: MDP, policy: Policy, paths: _Paths, most: float
+) -> Float[np.ndarray, "rows state"]:
+    """`∫ ∂_i h dx_i` along each path, `[rows, state]`; every round halves the intervals that do not
+    close.
 
-    It ends when what does not close is small beside the terms, or when `most` imagined steps are spent: those that are
-    off the most go first.
-    """
+    It ends when what does not close is small beside the terms, or when `most` imagined steps are
+    spent: those that are off the most go first."""
     total, left, allowed = np.zeros(paths.start.shape), most, np.inf
     rows = np.flatnonzero(np.any(paths.difference != 0, axis=1))
     first, width = np.zeros(len(rows)), 1.0
@@ -127,7 +134,9 @@ def _integrate(world: MDP, policy: Policy, paths: _Paths, most: float) -> Float[
 
 
 def _worst(off: np.ndarray, cost: np.ndarray, allowed: float, budget: float) -> np.ndarray:
-    """Which to go on with: all but the least, which together are off by no more than `allowed`; the worst first."""
+    """Which to go on with: all but the least, which together are off by no more than `allowed`; the
+    worst first.
+    """
     order = np.argsort(-off)
     rest = np.cumsum(off[order][::-1])[::-1]
     chosen = np.zeros(len(off), bool)
@@ -138,11 +147,16 @@ def _worst(off: np.ndarray, cost: np.ndarray, allowed: float, budget: float) -> 
 def _interval(
     world: MDP, policy: Policy, paths: _Paths, rows: np.ndarray, first: np.ndarray, *, width: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The integral over one interval of each row's path, how far its sum is from `h(b) - h(a)`, and that."""
+    """The integral over one interval of each row's path, how far its sum is from `h(b) - h(a)`, and
+    that.
+    """
     at = first[:, None] + width * _NODES
     points = paths.start[rows, None] + at[..., None] * paths.difference[rows, None]
     each = np.repeat(rows, len(_NODES))
-    padding = (0, max(_LEAST_ROWS, 1 << (len(each) - 1).bit_length()) - len(each))  # few sizes: few programs
+    padding = (
+        0,
+        max(_LEAST_ROWS, 1 << (len(each) - 1).bit_length()) - len(each),
+    )  # few sizes: few programs
     each = np.pad(each, padding)
     flat = np.pad(points.reshape(-1, points.shape[-1]), (padding, (0, 0)))
     steps = np.where(np.arange(len(each)) < at.size, paths.steps[each], 0)
@@ -165,8 +179,12 @@ def _worth(
 ) -> tuple[Float[Array, " rows"], Float[Array, "rows state"]]:
     """`h` and its gradient, from `V̂` and its own, `after`."""
 
-    def one(state: Array, action: Array, point: Array, value: Array, slope: Array) -> tuple[Array, Array]:
-        reward, gradient = jax.value_and_grad(lambda x: jnp.asarray(world.reward(state, action, x)))(point)
+    def one(
+        state: Array, action: Array, point: Array, value: Array, slope: Array
+    ) -> tuple[Array, Array]:
+        reward, gradient = jax.value_and_grad(
+            lambda x: jnp.asarray(world.reward(state, action, x))
+        )(point)
         goes_on = world.discount * jnp.where(world.termination(state, action, point), 0.0, 1.0)
         return reward + goes_on * value, gradient + goes_on * slope
 

@@ -1,12 +1,13 @@
-"""Imagined draws in stochastic worlds: as many as it takes for the real episodes to be what limits the audit.
+"""Imagined draws in stochastic worlds: as many as it takes for the real episodes to be what limits
+the audit.
 
-One imagined rollout from each real step gives terms without bias, but their intervals then hold the noise of
-imagination, which more real episodes are a dear way to remove. Summed over an episode, the value at a step's ŝ' is
-taken away again as the value at the real state before it, so that all noise but that of the first step's rollout
-cancels, and that of steps which one world ends and the other does not. Those alone are drawn again, together with the
-imagined episodes from the same starts, until the imagined part of each term's variance is below a tenth of what the
-real episodes leave. Rollouts of one episode and draw share their noise by time, the two values of a step included.
-"""
+One imagined rollout from each real step gives terms without bias, but their intervals then hold the
+noise of imagination, which more real episodes are a dear way to remove. Summed over an episode, the
+value at a step's ŝ' is taken away again as the value at the real state before it, so that all noise
+but that of the first step's rollout cancels, and that of steps which one world ends and the other
+does not. Those alone are drawn again, together with the imagined episodes from the same starts,
+until the imagined part of each term's variance is below a tenth of what the real episodes leave.
+Rollouts of one episode and draw share their noise by time, the two values of a step included."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ _SMALL = 0.1  # of the variance that the real episodes leave
 
 
 class Audited(NamedTuple):
-    """What is audited, and from what: `discounts` are those of the rollouts, the reporting one first."""
+    """What is audited, and from what: `discounts` are those of the rollouts, the reporting one
+    first.
+    """
 
     world: MDP
     policy: Policy
@@ -50,10 +53,10 @@ class Audited(NamedTuple):
 class Drawn(NamedTuple):
     """Terms at each discount and imagined returns, means over `draws` of the noise.
 
-    `imagined_share` is the part of the variance of each mean over episodes that more imagined draws would remove: by
-    cause and of the `total`, and of those at the training discount. It is more than a tenth of the rest only where the
-    draws are `capped`: `MOST_DRAWS`, or the imagined steps that may be spent, came first.
-    """
+    `imagined_share` is the part of the variance of each mean over episodes that more imagined draws
+    would remove: by cause and of the `total`, and of those at the training discount. It is more
+    than a tenth of the rest only where the draws are `capped`: `MOST_DRAWS`, or the imagined steps
+    that may be spent, came first."""
 
     terms: tuple[Terms, ...]
     dreams: Dreams
@@ -63,18 +66,28 @@ class Drawn(NamedTuple):
 
 
 class _Draws(NamedTuple):
-    """What was drawn several times: of the steps that do not cancel `[draw, discount, step]`, and of the dreams."""
+    """What was drawn several times: of the steps that do not cancel `[draw, discount, step]`, and
+    of the dreams.
+    """
 
     worth: np.ndarray
     at_last: np.ndarray
     returns: Returns
 
 
-def draw(audited: Audited, rollouts: Rollouts, dreams: Dreams, *, most_imagined_steps: float, key: PRNGKey) -> Drawn:
+def draw(
+    audited: Audited,
+    rollouts: Rollouts,
+    dreams: Dreams,
+    *,
+    most_imagined_steps: float,
+    key: PRNGKey,
+) -> Drawn:
     """Draw again what noise is left in, until it is small or the work is spent.
 
     Args:
-        audited: What is audited; the world or the policy is stochastic, and the policy recorded the episodes.
+        audited: What is audited; the world or the policy is stochastic, and the policy recorded the
+            episodes.
         rollouts: The first draw, of every step. Of a subset of the steps there is no other.
         dreams: The first draw of imagined episodes.
         most_imagined_steps: How many more may be imagined.
@@ -93,18 +106,26 @@ def draw(audited: Audited, rollouts: Rollouts, dreams: Dreams, *, most_imagined_
     terms = _terms(audited, rollouts, draws.worth.mean(axis=0), draws.at_last.mean(axis=0))
     means = Returns(*(column.mean(axis=0) for column in draws.returns))._asdict()
     return Drawn(
-        terms=tuple(each._replace(imagined_steps=rollouts.cost + (count - 1) * cost) for each in terms),
+        terms=tuple(
+            each._replace(imagined_steps=rollouts.cost + (count - 1) * cost) for each in terms
+        ),
         dreams=dreams._replace(**means, **({"mode": means["full"]} if audited.mode else {})),
         draws=count,
-        imagined_share={name: _share(each) for name, each in _samples(audited, rollouts, draws).items()},
+        imagined_share={
+            name: _share(each) for name, each in _samples(audited, rollouts, draws).items()
+        },
         capped=needed > count,
     )
 
 
 def _steps(audited: Audited) -> tuple[np.ndarray, np.ndarray]:
-    """Steps whose rollout from ŝ', and those whose rollout from s', do not cancel, `[episode, time]`."""
+    """Steps whose rollout from ŝ', and those whose rollout from s', do not cancel, `[episode,
+    time]`.
+    """
     alive = np.asarray(audited.episodes.alive)
-    differ = alive & (np.asarray(audited.asked.real.ended) != np.asarray(audited.episodes.terminated))
+    differ = alive & (
+        np.asarray(audited.asked.real.ended) != np.asarray(audited.episodes.terminated)
+    )
     from_imagined, last = alive.copy(), alive.copy()
     from_imagined[:, 1:] &= differ[:, :-1]
     last[:, :-1] &= ~alive[:, 1:]
@@ -121,7 +142,9 @@ def _first(audited: Audited, rollouts: Rollouts, dreams: Dreams) -> _Draws:
     """The draw that the audit has begun with."""
     from_imagined, at_last = _steps(audited)
     returns = Returns(*(np.asarray(getattr(dreams, name))[None] for name in Returns._fields))
-    return _Draws(rollouts.worth[None, :, from_imagined], rollouts.at_last[None, :, at_last], returns)
+    return _Draws(
+        rollouts.worth[None, :, from_imagined], rollouts.at_last[None, :, at_last], returns
+    )
 
 
 def _extended(audited: Audited, draws: _Draws, count: int, key: PRNGKey) -> _Draws:
@@ -129,10 +152,20 @@ def _extended(audited: Audited, draws: _Draws, count: int, key: PRNGKey) -> _Dra
     key = jax.random.fold_in(key, 7)
     keys = [jax.random.fold_in(key, number) for number in range(len(draws.worth), count)]
     world, policy, imagined, episodes = audited[:4]
-    again = redream(world, policy, imagined, episodes, discount=audited.discounts[0], keys=keys, mode=audited.mode)
+    again = redream(
+        world,
+        policy,
+        imagined,
+        episodes,
+        discount=audited.discounts[0],
+        keys=keys,
+        mode=audited.mode,
+    )
     worth, at_last = _redrawn(audited, keys)
     returns = Returns(*(np.concatenate(pair) for pair in zip(draws.returns, again, strict=True)))
-    return _Draws(np.concatenate([draws.worth, worth]), np.concatenate([draws.at_last, at_last]), returns)
+    return _Draws(
+        np.concatenate([draws.worth, worth]), np.concatenate([draws.at_last, at_last]), returns
+    )
 
 
 def _redrawn(audited: Audited, keys: Sequence[PRNGKey]) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +179,9 @@ def _redrawn(audited: Audited, keys: Sequence[PRNGKey]) -> tuple[np.ndarray, np.
         return np.tile(episode, draws), np.tile(time, draws), by_episode[(first + episode).ravel()]
 
     (episode, time, noise), (last, at, noise_last) = map(rows, _steps(audited))
-    state, action = (np.asarray(column)[episode, time] for column in (episodes.state, episodes.action))
+    state, action = (
+        np.asarray(column)[episode, time] for column in (episodes.state, episodes.action)
+    )
     imagined, reward, ended = map(np.asarray, _imagined(audited.world, state, action, noise, time))
     remaining = remaining_steps(episodes)
     value = values_at(
@@ -185,7 +220,9 @@ def _imagined(
     return jax.vmap(step)(state, action, keys, time)
 
 
-def _terms(audited: Audited, rollouts: Rollouts, worth: np.ndarray, at_last: np.ndarray) -> tuple[Terms, ...]:
+def _terms(
+    audited: Audited, rollouts: Rollouts, worth: np.ndarray, at_last: np.ndarray
+) -> tuple[Terms, ...]:
     """The terms with these values at the steps that do not cancel, `[discount, step]`."""
     from_imagined, last = _steps(audited)
     changed = rollouts._replace(worth=rollouts.worth.copy(), at_last=rollouts.at_last.copy())
@@ -195,20 +232,26 @@ def _terms(audited: Audited, rollouts: Rollouts, worth: np.ndarray, at_last: np.
 
 def _samples(audited: Audited, rollouts: Rollouts, draws: _Draws) -> dict[str, np.ndarray]:
     """Of every draw the terms of each episode, `[draw, episode]`, by cause and discount."""
-    by_draw = [_terms(audited, rollouts, *pair) for pair in zip(draws.worth, draws.at_last, strict=True)]
+    by_draw = [
+        _terms(audited, rollouts, *pair) for pair in zip(draws.worth, draws.at_last, strict=True)
+    ]
     paid, times = np.asarray(audited.episodes.reward), np.arange(audited.episodes.alive.shape[1])
     predicted = draws.returns.full, draws.returns.believed
     samples = {"horizon": np.asarray(draws.returns.full_training - draws.returns.believed)}
     for i, discount in enumerate(audited.discounts):
         at = "" if i == 0 else ", training"
         for cause in ("termination", "dynamics"):
-            samples[cause + at] = np.stack([getattr(terms[i], cause).sum(axis=1) for terms in by_draw])
+            samples[cause + at] = np.stack(
+                [getattr(terms[i], cause).sum(axis=1) for terms in by_draw]
+            )
         samples["total" + at] = np.asarray(paid @ discount**times - predicted[i])
     return samples
 
 
 def _variances(samples: np.ndarray) -> tuple[float, float]:
-    """Of the mean over draws of an episode: the noise of imagination in it, and its variance over episodes."""
+    """Of the mean over draws of an episode: the noise of imagination in it, and its variance over
+    episodes.
+    """
     draws, episodes = samples.shape
     if min(draws, episodes) < 2:
         return np.nan, np.nan
@@ -223,7 +266,9 @@ def _share(samples: np.ndarray) -> float:
 
 
 def _needed(samples: np.ndarray) -> float:
-    """Draws after which the noise is small beside what the real episodes leave; 1 where nothing can be known of it."""
+    """Draws after which the noise is small beside what the real episodes leave; 1 where nothing can
+    be known of it.
+    """
     noise, whole = _variances(samples)
     if not noise > 0:
         return 1.0

@@ -1,4 +1,6 @@
-"""What imagination says of the starts of real episodes: whole episodes, and what training believed of them."""
+"""What imagination says of the starts of real episodes: whole episodes, and what training believed
+of them.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,10 @@ class Dreams(NamedTuple):
 
     At the reporting discount: `full` is the return of `episodes`, `mode` and `sampled` those of the
     policy's mode and of the policy as it samples. At the training discount: `full_training` is the
-    return of `episodes`, `believed` what training took for it, `guarded` that of whole episodes in the
-    world that training took place in. `undiscounted` is the return of
-    `episodes` at 1. `edge_share` is the share of steps of `episodes` at the edge of the world's domain, if it has one.
-    """
+    return of `episodes`, `believed` what training took for it, `guarded` that of whole episodes in
+    the world that training took place in. `undiscounted` is the return of `episodes` at 1.
+    `edge_share` is the share of steps of `episodes` at the edge of the world's domain, if it has
+    one."""
 
     episodes: Trajectory
     full: Array
@@ -46,7 +48,9 @@ class Dreams(NamedTuple):
 
 
 class Returns(NamedTuple):
-    """The returns of `Dreams` that the gap is made of, of several draws of the noise: `[draw, episode]`."""
+    """The returns of `Dreams` that the gap is made of, of several draws of the noise: `[draw,
+    episode]`.
+    """
 
     full: Array
     full_training: Array
@@ -65,7 +69,8 @@ def dream(
     key: PRNGKey,
     mode: bool = True,
 ) -> Dreams:
-    """Imagine from the start of each of the real `episodes`, for as many steps as its record could have.
+    """Imagine from the start of each of the real `episodes`, for as many steps as its record could
+    have.
 
     Args:
         world: The learned world; its discount is that of training.
@@ -83,9 +88,15 @@ def dream(
     options = {"horizon": horizon, "discount": discount, "key": key, "mode": mode}
     found = _dreamt(world, policy, imagined, start, steps_of(episodes), **options)
     found = Dreams(*jax.tree.map(np.asarray, found))
-    answers = {"the policy's action": "action", "the world's next state": "next_state", "the world's reward": "reward"}
+    answers = {
+        "the policy's action": "action",
+        "the world's next state": "next_state",
+        "the world's reward": "reward",
+    }
     columns = {said: getattr(found.episodes, name) for said, name in answers.items()}
-    checks.finite_steps("the imagined episode from the start of real episode", columns, found.episodes.alive)
+    checks.finite_steps(
+        "the imagined episode from the start of real episode", columns, found.episodes.alive
+    )
     for what in ("full", "sampled", "full_training", "believed"):
         _check_finite(what.replace("_", ", "), getattr(found, what))
     return found
@@ -104,15 +115,21 @@ def redream(
     """Imagine the same starts again, once with each of `keys`; the rest is as for `dream`."""
     start, horizon = episodes.state[:, 0], episodes.alive.shape[1]
     options = {"horizon": horizon, "discount": discount, "mode": mode}
-    draws = [_returns(world, policy, imagined, start, steps_of(episodes), key=key, **options) for key in keys]
-    return Returns(*(np.stack([np.asarray(draw[i]) for draw in draws]) for i in range(len(Returns._fields))))
+    draws = [
+        _returns(world, policy, imagined, start, steps_of(episodes), key=key, **options)
+        for key in keys
+    ]
+    return Returns(
+        *(np.stack([np.asarray(draw[i]) for draw in draws]) for i in range(len(Returns._fields)))
+    )
 
 
 def _check_finite(what: str, returns: np.ndarray) -> None:
     bad = np.flatnonzero(~np.isfinite(returns))
     if len(bad):
         raise checks.BadData(
-            f"the imagined return ({what}) from the start of real episode {bad[0]} is {returns[bad[0]]};"
+            f"the imagined return ({what}) from the start of real episode {bad[0]} is"
+            f" {returns[bad[0]]};"
             " the learned world must give finite states and rewards."
         )
 
@@ -185,7 +202,9 @@ def _of(
     keys: Key[jax.Array, " episode"],
     mode: bool,
 ) -> Returns:
-    """The returns of imagined `episodes`, and what training believed of their starts, by the same noise."""
+    """The returns of imagined `episodes`, and what training believed of their starts, by the same
+    noise.
+    """
     full, training = returns(episodes.reward, discount), returns(episodes.reward, world.discount)
     believed = guarded = training
     if imagined is not None:
@@ -197,7 +216,13 @@ def _of(
 
 
 def _play(
-    world: MDP, policy: Policy, start: Array, steps: Array, keys: Key[jax.Array, " episode"], *, horizon: int
+    world: MDP,
+    policy: Policy,
+    start: Array,
+    steps: Array,
+    keys: Key[jax.Array, " episode"],
+    *,
+    horizon: int,
 ) -> Trajectory:
     """Episodes from `start`, each cut after its number of `steps`."""
     whole = unroll(world, policy, start, keys, horizon)
@@ -209,7 +234,9 @@ def _play(
 def _believed(
     imagined: Imagined, policy: Policy, start: Array, keys: Key[jax.Array, " episode"]
 ) -> Float[Array, " episode"]:
-    """What training believed of each start: imagined steps as it took them, then the bootstrapped value."""
+    """What training believed of each start: imagined steps as it took them, then the bootstrapped
+    value.
+    """
     world, horizon = imagined.trained_in, imagined.training.horizon
     seen = unroll(world, policy, start, keys, horizon)
     short = returns(seen.reward, world.discount)
@@ -221,14 +248,19 @@ def _believed(
 
 
 def informative_horizon(world: MDP, episodes: Trajectory, dreamt: Trajectory) -> int:
-    """The largest h such that at every k ≤ h the imagined state k steps on is nearer than the mean real state."""
+    """The largest h such that at every k ≤ h the imagined state k steps on is nearer than the mean
+    real state.
+    """
     both, scale = episodes.alive & dreamt.alive, np.asarray(world.spec.state_scale)
     mean = episodes.next_state[episodes.alive].mean(axis=0)
 
     def by_step(difference: Array) -> np.ndarray:
         return np.where(both, np.sum((difference / scale) ** 2, axis=-1), 0).sum(axis=0)
 
-    off, baseline = by_step(dreamt.next_state - episodes.next_state), by_step(mean - episodes.next_state)
+    off, baseline = (
+        by_step(dreamt.next_state - episodes.next_state),
+        by_step(mean - episodes.next_state),
+    )
     beaten = ~both.any(axis=0) | (off >= baseline)
     return int(np.argmax(beaten)) if beaten.any() else both.shape[1]
 

@@ -1,4 +1,6 @@
-"""How far an end rule is from changing its mind: what the ladder must know of it (theory, section 1, terminations)."""
+"""How far an end rule is from changing its mind: what the ladder must know of it (theory, section
+1, terminations).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ class Logit(eqx.Module):
 
 
 def learned_margin(world: MDP, policy: float) -> Margin | None:
-    """The margin of a learned end rule, its slopes bounded by products of norms; nothing for any other rule.
+    """The margin of a learned end rule, its slopes bounded by products of norms; nothing for any
+    other rule.
 
     `policy` bounds the policy's slope: actions in the environment's units, states in scaled ones.
     """
@@ -45,7 +48,8 @@ def learned_margin(world: MDP, policy: float) -> Margin | None:
     encoding = 2 / (space.high - space.low) if isinstance(space, Box) else np.ones(space.size)
     units = np.concatenate([world.spec.state_scale, encoding, world.spec.state_scale])
     state, action, after = (
-        _slope(rule, units, inputs) for inputs in np.split(np.arange(len(units)), [size, size + space.size])
+        _slope(rule, units, inputs)
+        for inputs in np.split(np.arange(len(units)), [size, size + space.size])
     )
     return Margin(Logit(rule), state + action * policy if action else state, after)
 

@@ -19,7 +19,9 @@ LEAST_EFFECTIVE = 10
 
 
 class Importance(NamedTuple):
-    """Weights `w_{0:t} = Π_{k≤t} π(a_k|s_k)/μ(a_k|s_k)`, `[episode, time]`, and how many episodes they are worth."""
+    """Weights `w_{0:t} = Π_{k≤t} π(a_k|s_k)/μ(a_k|s_k)`, `[episode, time]`, and how many episodes
+    they are worth.
+    """
 
     weights: np.ndarray
     effective: float
@@ -30,8 +32,8 @@ def importance(
 ) -> Importance:
     """Weights of `episodes`, which samples of `recorded_by` recorded, for samples of `policy`.
 
-    The effective number of episodes is `(Σ w)² / Σ w²` (Kish 1965) at each step; its harmonic mean, since variances add
-    up, with the weight `γ^t` that the step has in the return.
+    The effective number of episodes is `(Σ w)² / Σ w²` (Kish 1965) at each step; its harmonic mean,
+    since variances add up, with the weight `γ^t` that the step has in the return.
 
     Raises:
         BadArgument: the policies are of different kinds, whose densities are in different units.
@@ -39,7 +41,8 @@ def importance(
     """
     if jax.tree.structure(policy) != jax.tree.structure(recorded_by):
         raise checks.BadArgument(
-            f"the policy is a {type(policy).__name__} and the episodes are of a {type(recorded_by).__name__} of another"
+            f"the policy is a {type(policy).__name__} and the episodes are of a"
+            f" {type(recorded_by).__name__} of another"
             " form; their densities can only be compared where both are built alike."
         )
     ratio = np.where(episodes.alive, np.asarray(_log_ratio(policy, recorded_by, episodes)), 0.0)
@@ -48,8 +51,10 @@ def importance(
     effective = float(1 / np.average(1 / by_step, weights=discount ** np.arange(weights.shape[1])))
     if not effective >= LEAST_EFFECTIVE:
         raise checks.BadData(
-            f"the {len(weights)} episodes of the other policy are worth {effective:.3g} of the audited one's; at least"
-            f" {LEAST_EFFECTIVE} are needed, so record more of them, or some with the policy itself."
+            f"the {len(weights)} episodes of the other policy are worth {effective:.3g} of the"
+            " audited one's; at least"
+            f" {LEAST_EFFECTIVE} are needed, so record more of them, or some with the policy"
+            " itself."
         )
     return Importance(weights, effective)
 

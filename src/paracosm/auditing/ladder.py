@@ -1,14 +1,17 @@
-"""How far apart two returns can be: the ladder of certificates as functions of numbers (theory, section 1).
+"""How far apart two returns can be: the ladder of certificates as functions of numbers (theory,
+section 1).
 
-All rungs are one recursion along the states of one system, with the closed-loop constants ℓ, m, n of the *other*:
+All rungs are one recursion along the states of one system, with the closed-loop constants ℓ, m, n
+of the *other*:
 
-    e_0 = 0,  e_{t+1} = ℓ_t e_t + δ_t,  |J_H(π, M) - J_H(π, M̂)| ≤ Σ_{t<H} γ^t (ρ_t + m_t e_t + n_t δ_t).
+    e_0 = 0,  e_{t+1} = ℓ_t e_t + δ_t,  |J_H(π, M) - J_H(π, M̂)| ≤ Σ_{t<H} γ^t (ρ_t + m_t e_t + n_t
+    δ_t).
 
-δ_t and ρ_t are that other system's one-step errors at the visited states, ℓ is the Lipschitz constant of
-`s ↦ f(s, π(s))`, m that of `s ↦ r(s, π(s), f(s, π(s)))` and n that of the reward in the next state. Where only the
-constant m' at a fixed next state is known, `m = m' + nℓ`, which is theory's `m' e_t + n e_{t+1}`. Norms are of scaled
-states. One episode or system a call: batches by `jax.vmap`.
-"""
+δ_t and ρ_t are that other system's one-step errors at the visited states, ℓ is the Lipschitz
+constant of `s ↦ f(s, π(s))`, m that of `s ↦ r(s, π(s), f(s, π(s)))` and n that of the reward in the
+next state. Where only the constant m' at a fixed next state is known, `m = m' + nℓ`, which is
+theory's `m' e_t + n e_{t+1}`. Norms are of scaled states. One episode or system a call: batches by
+`jax.vmap`."""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ Uniform = Literal["global", "split", "closed_loop"]
 class Constants(NamedTuple):
     """Lipschitz constants of one system on a convex set that holds the states and actions of both.
 
-    The last two are of the closed loops `s ↦ f(s, π(s))` and `s ↦ r(s, π(s), f(s, π(s)))`. In stochastic systems
-    constants and dynamics errors are in W₁, and only the rungs `global`, `split` and `closed_loop` hold.
-    """
+    The last two are of the closed loops `s ↦ f(s, π(s))` and `s ↦ r(s, π(s), f(s, π(s)))`. In
+    stochastic systems constants and dynamics errors are in W₁, and only the rungs `global`, `split`
+    and `closed_loop` hold."""
 
     dynamics_state: Number
     dynamics_action: Number
@@ -51,14 +54,18 @@ class Loop(NamedTuple):
 
 
 class Residuals(NamedTuple):
-    """One-step errors at the visited states: δ `‖f - f̂‖` and ρ `|r - r̂|`, `[time]`; 0 once the episode has ended."""
+    """One-step errors at the visited states: δ `‖f - f̂‖` and ρ `|r - r̂|`, `[time]`; 0 once the
+    episode has ended.
+    """
 
     dynamics: Float[Array, " time"]
     reward: Float[Array, " time"]
 
 
 class Clip(NamedTuple):
-    """What no difference can exceed: the diameter of the set of states, the range of the constants' owner's reward."""
+    """What no difference can exceed: the diameter of the set of states, the range of the constants'
+    owner's reward.
+    """
 
     diameter: Number = float("inf")
     reward_range: Number = float("inf")
@@ -68,7 +75,9 @@ UNCUT = Clip()
 
 
 class Steps(NamedTuple):
-    """A rung before it is summed: `ρ_t + m_t e_t + n_t δ_t` `[time]`, radii e_t `[time+1]` and the constants used."""
+    """A rung before it is summed: `ρ_t + m_t e_t + n_t δ_t` `[time]`, radii e_t `[time+1]` and the
+    constants used.
+    """
 
     cost: Float[Array, " time"]
     radius: Float[Array, " after"]
@@ -76,7 +85,9 @@ class Steps(NamedTuple):
 
 
 def contraction(constants: Constants) -> Number:
-    """`c = L_f (1 + L_π)`: a state error grows at most by this factor a step; from 1/γ on rung 1 has no limit in H."""
+    """`c = L_f (1 + L_π)`: a state error grows at most by this factor a step; from 1/γ on rung 1
+    has no limit in H.
+    """
     return closed(constants, "global").dynamics
 
 
@@ -97,20 +108,27 @@ def closed(constants: Constants, rung: Uniform) -> Loop:
     return Loop(c, m + _times(n, c), n)
 
 
-def along(residuals: Residuals, places: Any, local: Callable[[Any, Scalar], Loop], clip: Clip = UNCUT) -> Steps:
+def along(
+    residuals: Residuals, places: Any, local: Callable[[Any, Scalar], Loop], clip: Clip = UNCUT
+) -> Steps:
     """Rung `trajectory`: local constants over the ball that the recursion itself says is enough.
 
     Args:
         residuals: Of the system that owns the constants, at the other's states.
-        places: A tree of arrays `[time, …]`: whatever `local` must know of a step, such as the visited state.
+        places: A tree of arrays `[time, …]`: whatever `local` must know of a step, such as the
+            visited state.
         local: `(place, radius e_t) ↦ Loop` over the ball of that radius; evaluated inside the scan.
         clip: Cuts the radii at the diameter and each step's dynamics part at the range.
     """
 
-    def step(radius: Scalar, now: tuple[Residuals, Any]) -> tuple[Scalar, tuple[Scalar, Scalar, Loop]]:
+    def step(
+        radius: Scalar, now: tuple[Residuals, Any]
+    ) -> tuple[Scalar, tuple[Scalar, Scalar, Loop]]:
         (off, missed), place = now
         loop = Loop(*(jnp.asarray(each, radius.dtype) for each in local(place, radius)))
-        moved = _times(loop.reward, radius) + _times(loop.reward_next, jnp.minimum(off, clip.diameter))
+        moved = _times(loop.reward, radius) + _times(
+            loop.reward_next, jnp.minimum(off, clip.diameter)
+        )
         after = jnp.minimum(_times(loop.dynamics, radius) + off, clip.diameter)
         return after, (missed + jnp.minimum(moved, clip.reward_range), after, loop)
 
@@ -120,7 +138,9 @@ def along(residuals: Residuals, places: Any, local: Callable[[Any, Scalar], Loop
 
 
 def uniform(residuals: Residuals, loop: Loop, clip: Clip = UNCUT) -> Steps:
-    """The recursion with the same constants everywhere; with the largest errors at every step, rungs 1 to 3."""
+    """The recursion with the same constants everywhere; with the largest errors at every step,
+    rungs 1 to 3.
+    """
     return along(residuals, jnp.zeros_like(residuals.reward), lambda place, radius: loop, clip)
 
 
@@ -146,7 +166,9 @@ def total(steps: Steps, discount: Number) -> Scalar:
 
 
 class Stopped(NamedTuple):
-    """A bound that may stop early: its value, how many steps of the rung it sums, and what it adds for the rest."""
+    """A bound that may stop early: its value, how many steps of the rung it sums, and what it adds
+    for the rest.
+    """
 
     bound: Scalar
     steps: Int[Array, ""]
@@ -154,16 +176,23 @@ class Stopped(NamedTuple):
 
 
 def stop(
-    steps: Steps, doubtful: Bool[Array, " time"], horizon: Number | Int[Array, ""], discount: Number, span: Number
+    steps: Steps,
+    doubtful: Bool[Array, " time"],
+    horizon: Number | Int[Array, ""],
+    discount: Number,
+    span: Number,
 ) -> Stopped:
-    """The bound where episodes end: `min_{s ≤ τ} Σ_{t<s} γ^t cost_t + γ^s (r_max - r_min) Σ_{k<H-s} γ^k`.
+    """The bound where episodes end: `min_{s ≤ τ} Σ_{t<s} γ^t cost_t + γ^s (r_max - r_min) Σ_{k<H-s}
+    γ^k`.
 
-    Up to τ both systems are known to go on or end together; afterwards nothing but the range of the rewards is
-    known. Any earlier s is as valid, so that a rung with smaller radii stays the smaller one.
+    Up to τ both systems are known to go on or end together; afterwards nothing but the range of the
+    rewards is known. Any earlier s is as valid, so that a rung with smaller radii stays the smaller
+    one.
 
     Args:
         steps: The rung; its costs are 0 once the episode has ended.
-        doubtful: Whether the end flags after step t could differ, given the radii; its own reward counts still.
+        doubtful: Whether the end flags after step t could differ, given the radii; its own reward
+            counts still.
         horizon: H of this episode.
         discount: γ.
         span: `r_max - r_min` of both rewards, the range taken to include 0.
@@ -180,7 +209,8 @@ def stop(
 
 
 def slopes(loop: Loop, discount: Number, steps: Number | Int[Array, ""]) -> Float[Array, " after"]:
-    """Lipschitz constants of what is still to come, `W_t = m_t + γ ℓ_t W_{t+1}` and 0 from t = `steps` on, `[time+1]`.
+    """Lipschitz constants of what is still to come, `W_t = m_t + γ ℓ_t W_{t+1}` and 0 from t =
+    `steps` on, `[time+1]`.
 
     Of the owner's return of `steps - t` steps, over the balls that `loop` (one a step) holds on.
     """
@@ -204,10 +234,10 @@ def through_value(
 ) -> Scalar:
     """Rung `value`: `Σ γ^t {ρ_t + n_t δ_t + γ Lip(V̂_{H-t-1}) δ_t}`.
 
-    `slope` holds `Lip(V̂_{H-t-1})` and `reward_next` n, both needed only on the segment from `f̂(s_t, a_t)` to
-    `s_{t+1}`. Cut per step: n δ at the reward's range, the value's difference at that of as many rewards as are left.
-    Unlike the others a cut rung can exceed the one above it, since every step's error is cut by itself.
-    """
+    `slope` holds `Lip(V̂_{H-t-1})` and `reward_next` n, both needed only on the segment from
+    `f̂(s_t, a_t)` to `s_{t+1}`. Cut per step: n δ at the reward's range, the value's difference at
+    that of as many rewards as are left. Unlike the others a cut rung can exceed the one above it,
+    since every step's error is cut by itself."""
     off = jnp.minimum(residuals.dynamics, clip.diameter)
     left = _before(jnp.asarray(discount, float) ** jnp.arange(len(off)))[-2::-1]
     now = jnp.minimum(_times(reward_next, off), clip.reward_range)
@@ -216,14 +246,17 @@ def through_value(
 
 
 def mean_error(residuals: Residuals, loop: Loop, discount: Number) -> Scalar:
-    """`Σ_t γ^t {E ρ_t + (n + γ m Σ_{k<H-t-1} (γℓ)^k) E δ_t}`: no supremum, so validation errors can be used.
+    """`Σ_t γ^t {E ρ_t + (n + γ m Σ_{k<H-t-1} (γℓ)^k) E δ_t}`: no supremum, so validation errors can
+    be used.
 
-    `residuals` holds the mean errors at step t, on the states that the policy visits; `loop` constants that hold
-    everywhere. m is of the composed reward: with theory's `L_r (1 + L_π)` alone it fails for `r(s')`.
-    """
+    `residuals` holds the mean errors at step t, on the states that the policy visits; `loop`
+    constants that hold everywhere. m is of the composed reward: with theory's `L_r (1 + L_π)` alone
+    it fails for `r(s')`."""
     horizon = len(residuals.reward)
     everywhere = Loop(*(jnp.full(horizon, each, float) for each in loop))
-    return through_value(residuals, slopes(everywhere, discount, horizon)[1:], loop.reward_next, discount)
+    return through_value(
+        residuals, slopes(everywhere, discount, horizon)[1:], loop.reward_next, discount
+    )
 
 
 def _before(column: Array) -> Float[Array, " after"]:
@@ -238,5 +271,7 @@ def _discounted(column: Array, discount: Number) -> Array:
 
 
 def _times(one: Any, other: Any) -> Array:
-    """The product, with `0 · ∞ = 0`: a constant that is 0 needs no radius, a radius that is 0 no constant."""
+    """The product, with `0 · ∞ = 0`: a constant that is 0 needs no radius, a radius that is 0 no
+    constant.
+    """
     return jnp.where((jnp.asarray(one) == 0) | (jnp.asarray(other) == 0), 0.0, one * other)

@@ -21,7 +21,9 @@ _OTHER_ACTIONS = 0.05  # share of steps: beyond, the episodes are another policy
 
 
 class After(NamedTuple):
-    """What the learned parts say of a step to one next state: r̂, d̂ and V̂, `[episode, time]` each."""
+    """What the learned parts say of a step to one next state: r̂, d̂ and V̂, `[episode, time]`
+    each.
+    """
 
     reward: Array
     ended: Array
@@ -33,10 +35,11 @@ class After(NamedTuple):
 
 
 class OneStep(NamedTuple):
-    """The learned parts at every real step: ŝ' `[episode, time, state]`, and what they say of s' and of ŝ'.
+    """The learned parts at every real step: ŝ' `[episode, time, state]`, and what they say of s'
+    and of ŝ'.
 
-    V̂ is not known yet: 0. `action` is the policy's mode; `other_action` says where the recorded action is another
-    beyond rounding, `noisy` where another draw of the dynamics is another state.
+    V̂ is not known yet: 0. `action` is the policy's mode; `other_action` says where the recorded
+    action is another beyond rounding, `noisy` where another draw of the dynamics is another state.
     """
 
     imagined_state: Array
@@ -63,12 +66,12 @@ def ask(
         episodes: Real episodes, NumPy arrays `[episode, time, …]`.
         key: Of the noise.
         mode: Whether the episodes must be of the policy's mode.
-        as_played: The policy in the precision in which it played; where it repeats the recorded action
-            in 32 bits, a policy that jumps fell to the other side by rounding.
+        as_played: The policy in the precision in which it played; where it repeats the recorded
+            action in 32 bits, a policy that jumps fell to the other side by rounding.
 
     Raises:
-        BadData: the world or the policy gives numbers that are not finite; the recorded actions are not
-            those of the policy's mode.
+        BadData: the world or the policy gives numbers that are not finite; the recorded actions are
+            not those of the policy's mode.
     """
     asked = jax.tree.map(np.asarray, _ask(world, policy, episodes, key))
     answers = {
@@ -88,8 +91,10 @@ def ask(
     others, taken = int(other.sum()), int(alive.sum())
     if others > _OTHER_ACTIONS * taken:
         raise checks.BadData(
-            f"{others} of the {taken} recorded actions are not those of the policy to be audited, its mode: attribution"
-            " needs on-policy episodes, or a stochastic policy of known density to reweight others by (recorded_by=);"
+            f"{others} of the {taken} recorded actions are not those of the policy to be audited,"
+            " its mode: attribution"
+            " needs on-policy episodes, or a stochastic policy of known density to reweight others"
+            " by (recorded_by=);"
             f" still valid are the one-step errors: {_in_words(baselines(world, episodes, asked))}."
         )
     return asked
@@ -98,11 +103,15 @@ def ask(
 @eqx.filter_jit
 def _ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneStep:
     def at(state: Array, action: Array, next_state: Array, key: PRNGKey) -> OneStep:
-        imagined = world.dynamics(state, action, jax.random.split(key)[1])  # the noise of a rollout at that time
+        imagined = world.dynamics(
+            state, action, jax.random.split(key)[1]
+        )  # the noise of a rollout at that time
 
         def after(next_state: Array) -> After:
             reward = world.reward(state, action, next_state)
-            return After(reward, world.termination(state, action, next_state), jnp.zeros_like(reward))
+            return After(
+                reward, world.termination(state, action, next_state), jnp.zeros_like(reward)
+            )
 
         chosen = policy.mode(state)
         other = _differ(world.spec.action, action, chosen)
@@ -117,32 +126,49 @@ def _ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneS
 def _differ(space: Box | Discrete, recorded: Array, now: Array) -> Array:
     if isinstance(space, Discrete):
         return jnp.asarray(recorded != now)
-    same = jnp.abs(recorded - now) <= _SAME_ACTION * (space.high - space.low)  # not a number: not the same
+    same = jnp.abs(recorded - now) <= _SAME_ACTION * (
+        space.high - space.low
+    )  # not a number: not the same
     return ~jnp.all(same)
 
 
-def _not_as_played(world: MDP, policy: Policy, episodes: Trajectory, where: np.ndarray) -> np.ndarray:
-    """Whether the policy in 32 bits, too, acts otherwise than recorded, at the steps `where`, `[rows]`."""
+def _not_as_played(
+    world: MDP, policy: Policy, episodes: Trajectory, where: np.ndarray
+) -> np.ndarray:
+    """Whether the policy in 32 bits, too, acts otherwise than recorded, at the steps `where`,
+    `[rows]`.
+    """
     with jax.enable_x64(False):
         states = jnp.asarray(np.asarray(episodes.state)[where], jnp.float32)
         chosen = np.asarray(jax.vmap(policy.mode)(states))
     recorded = np.asarray(episodes.action)[where]
-    return np.array([bool(_differ(world.spec.action, *pair)) for pair in zip(recorded, chosen, strict=True)])
+    return np.array(
+        [bool(_differ(world.spec.action, *pair)) for pair in zip(recorded, chosen, strict=True)]
+    )
 
 
 def _in_words(errors: Baselines) -> str:
     return (
-        f"dynamics {errors.dynamics:.3g} scaled states (the mean next state {errors.mean_next_state:.3g}),"
+        f"dynamics {errors.dynamics:.3g} scaled states (the mean next state"
+        f" {errors.mean_next_state:.3g}),"
         f" reward {errors.reward:.3g} (the mean reward {errors.mean_reward:.3g})"
     )
 
 
 def baselines(world: MDP, episodes: Trajectory, asked: OneStep) -> Baselines:
-    """One-step errors of the learned parts on the real steps beside those of the simplest predictors."""
+    """One-step errors of the learned parts on the real steps beside those of the simplest
+    predictors.
+    """
     alive, scale = np.asarray(episodes.alive), np.asarray(world.spec.state_scale)
     before, state, after, reward, expected = (
         np.asarray(column)[alive]
-        for column in (episodes.state, asked.imagined_state, episodes.next_state, episodes.reward, asked.real.reward)
+        for column in (
+            episodes.state,
+            asked.imagined_state,
+            episodes.next_state,
+            episodes.reward,
+            asked.real.reward,
+        )
     )
 
     def root_mean_square(errors: np.ndarray) -> float:

@@ -1,8 +1,9 @@
-"""The gap with its two errors put right in either order, where the real reward can be asked at imagined states.
+"""The gap with its two errors put right in either order, where the real reward can be asked at
+imagined states.
 
-`J(f, r) - J(f̂, r̂)` goes by `J(f, r̂)` (the reward is put right last, at real states) or by `J(f̂, r)` (at imagined ones).
-The Shapley value of each error is the mean of its two differences (theory, section 2; Shapley 1953).
-"""
+`J(f, r) - J(f̂, r̂)` goes by `J(f, r̂)` (the reward is put right last, at real states) or by `J(f̂,
+r)` (at imagined ones). The Shapley value of each error is the mean of its two differences (theory,
+section 2; Shapley 1953)."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def both_orders(
     average: Averages,
     key: PRNGKey,
 ) -> Orders:
-    """The reward's and the model's (dynamics and end rule) share of the gap, each at real and at imagined states.
+    """The reward's and the model's (dynamics and end rule) share of the gap, each at real and at
+    imagined states.
 
     Args:
         world, policy, episodes: What is audited.
@@ -46,7 +48,10 @@ def both_orders(
     corrected = world.replace(reward=reward)
     start = np.asarray(episodes.state[:, 0])
     paid = values(corrected, policy, start, steps_of(episodes), jax.random.fold_in(key, 5))
-    at_real = {"reward": terms.reward.sum(axis=1), "model": (terms.termination + terms.dynamics).sum(axis=1)}
+    at_real = {
+        "reward": terms.reward.sum(axis=1),
+        "model": (terms.termination + terms.dynamics).sum(axis=1),
+    }
     at_imagined = {"reward": paid - dreams.full}
     at_imagined["model"] = at_real["reward"] + at_real["model"] - at_imagined["reward"]
     return Orders(

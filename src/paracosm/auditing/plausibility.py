@@ -13,15 +13,17 @@ from paracosm.core.records import Estimate, Plausibility, Reference
 RANDOM = "random actions"
 RECORDED = "the policy that recorded the data"
 _BEYOND = 1.5  # half widths from the middle: a quarter of the range outside of it
-_TOLERANCE = 0.01  # of the width of what is allowed: a reward model errs a little at its best states
+_TOLERANCE = (
+    0.01  # of the width of what is allowed: a reward model errs a little at its best states
+)
 
 
 def reference(data: Dataset, horizon: int, policy: str = RANDOM) -> Reference:
     """What bought data say: the ranges of rewards and states, and the return of what acted in them.
 
     Args:
-        data: Bought real steps; where only some rewards are labelled, an episode's return is the mean
-            of its labels times its number of steps.
+        data: Bought real steps; where only some rewards are labelled, an episode's return is the
+            mean of its labels times its number of steps.
         horizon: Steps of a full episode.
         policy: What acted: `RANDOM` or `RECORDED`.
     """
@@ -34,10 +36,10 @@ def reference(data: Dataset, horizon: int, policy: str = RANDOM) -> Reference:
 def _returns(data: Dataset, horizon: int) -> Estimate | None:
     """Mean undiscounted return of the episodes that terminated or reached the horizon.
 
-    Purchases cut the last episodes short. Where nothing else was recorded and nothing ever terminated,
-    these are carried on to the horizon at their mean reward; where most episodes were cut though others
-    terminated, the return is not known: those that are whole are the ones that end early.
-    """
+    Purchases cut the last episodes short. Where nothing else was recorded and nothing ever
+    terminated, these are carried on to the horizon at their mean reward; where most episodes were
+    cut though others terminated, the return is not known: those that are whole are the ones that
+    end early."""
     rows = np.unique(data.episode, return_inverse=True)[1]
     steps, labels = np.bincount(rows), np.bincount(rows, data.has_label)
     paid = np.bincount(rows, np.where(data.has_label, data.reward, 0.0))
@@ -52,7 +54,9 @@ def _returns(data: Dataset, horizon: int) -> Estimate | None:
     return mean(paid[counted] / labels[counted] * steps[counted], bounds=(span.min(), span.max()))
 
 
-def plausibility(world: MDP, episodes: Trajectory, imagined: Trajectory, known: Reference | None) -> Plausibility:
+def plausibility(
+    world: MDP, episodes: Trajectory, imagined: Trajectory, known: Reference | None
+) -> Plausibility:
     """Hold imagined episodes against the rewards and states that were recorded.
 
     Args:
@@ -87,14 +91,21 @@ def _allowed(world: MDP, episodes: Trajectory, known: Reference | None) -> tuple
     return (min(low, rewards.min()), max(high, rewards.max())) if ends else (low, high)
 
 
-def _distance(world: MDP, episodes: Trajectory, imagined: Trajectory, known: Reference | None) -> np.ndarray:
-    """How far imagined next states lie from the middle of the recorded range, in its half widths, `[episode, time]`."""
+def _distance(
+    world: MDP, episodes: Trajectory, imagined: Trajectory, known: Reference | None
+) -> np.ndarray:
+    """How far imagined next states lie from the middle of the recorded range, in its half widths,
+    `[episode, time]`.
+    """
     seen = [episodes.state[episodes.alive], episodes.next_state[episodes.alive]]
     if known is not None:
         seen += [np.array([known.state_low]), np.array([known.state_high])]
     states = np.concatenate(seen)
     low, high = states.min(axis=0), states.max(axis=0)
-    middle, half = (low + high) / 2, np.maximum((high - low) / 2, np.asarray(world.spec.state_scale))
+    middle, half = (
+        (low + high) / 2,
+        np.maximum((high - low) / 2, np.asarray(world.spec.state_scale)),
+    )
     with np.errstate(over="ignore"):
         distance = np.max(np.abs(np.asarray(imagined.next_state) - middle) / half, axis=-1)
     return np.where(np.asarray(imagined.alive), distance, 0.0)

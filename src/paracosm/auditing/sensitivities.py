@@ -1,8 +1,9 @@
-"""What errors of the learned parts cost in return: one pass for a direction, one for every step (theory, section 3).
+"""What errors of the learned parts cost in return: one pass for a direction, one for every step
+(theory, section 3).
 
-The paper measures `S_f = |V(f + hΔf, r) - V(f, r)| / (h ‖Δf‖)` by finite differences. It is a directional derivative: a
-forward pass through the rollout gives it for one error `Δf`, a reverse pass the gradient by the error of every step.
-"""
+The paper measures `S_f = |V(f + hΔf, r) - V(f, r)| / (h ‖Δf‖)` by finite differences. It is a
+directional derivative: a forward pass through the rollout gives it for one error `Δf`, a reverse
+pass the gradient by the error of every step."""
 
 from __future__ import annotations
 
@@ -30,9 +31,8 @@ NORM = "root mean square: of the dynamics in scaled states, of the reward in its
 class ByStep(NamedTuple):
     """Gradient of the discounted imagined return by an error added at each step.
 
-    `dynamics` `[episode, time, state]` by one added to the next state, in the environment's units; `reward`
-    `[episode, time]` by one added to the reward: the discount while alive.
-    """
+    `dynamics` `[episode, time, state]` by one added to the next state, in the environment's units;
+    `reward` `[episode, time]` by one added to the reward: the discount while alive."""
 
     dynamics: np.ndarray
     reward: np.ndarray
@@ -50,10 +50,14 @@ class _Perturbed(NamedTuple):
         world = self.world
 
         def next_state(state: Array, action: Array, key: PRNGKey) -> Array:
-            return world.dynamics(state, action, key) + dynamics * self.dynamics_error(state, action)
+            return world.dynamics(state, action, key) + dynamics * self.dynamics_error(
+                state, action
+            )
 
         def paid(state: Array, action: Array, after: Array) -> Array:
-            return world.reward(state, action, after) + reward * self.reward_error(state, action, after)
+            return world.reward(state, action, after) + reward * self.reward_error(
+                state, action, after
+            )
 
         return world.replace(dynamics=next_state, reward=paid)
 
@@ -69,11 +73,11 @@ def along(
     reward_error: Callable[[State, Action, State], Scalar],
     horizon: int,
 ) -> tuple[Float[Array, " episode"], Float[Array, " episode"]]:
-    """Change of each episode's discounted imagined return per unit of a dynamics error and of a reward error.
+    """Change of each episode's discounted imagined return per unit of a dynamics error and of a
+    reward error.
 
-    One forward pass for both. `dynamics_error(s, a)` is in the environment's units of the next state, `reward_error(s,
-    a, s')` in those of the reward.
-    """
+    One forward pass for both. `dynamics_error(s, a)` is in the environment's units of the next
+    state, `reward_error(s, a, s')` in those of the reward."""
     perturbed = _Perturbed(world, dynamics_error, reward_error)
 
     def returns(dynamics: Array, reward: Array) -> Array:
@@ -82,12 +86,17 @@ def along(
 
     zero, one = jnp.zeros((), start.dtype), jnp.ones((), start.dtype)
     tangents = jnp.stack([one, zero]), jnp.stack([zero, one])
-    by_dynamics, by_reward = jax.vmap(lambda *tangent: jax.jvp(returns, (zero, zero), tangent)[1])(*tangents)
+    by_dynamics, by_reward = jax.vmap(lambda *tangent: jax.jvp(returns, (zero, zero), tangent)[1])(
+        *tangents
+    )
     return by_dynamics, by_reward
 
 
-def by_step(world: MDP, policy: Policy, start: np.ndarray, steps: np.ndarray, key: PRNGKey, *, horizon: int) -> ByStep:
-    """The gradient by the error of every step, in one reverse pass over imagined episodes from `start`.
+def by_step(
+    world: MDP, policy: Policy, start: np.ndarray, steps: np.ndarray, key: PRNGKey, *, horizon: int
+) -> ByStep:
+    """The gradient by the error of every step, in one reverse pass over imagined episodes from
+    `start`.
 
     Args:
         world, policy: What is imagined.
@@ -97,7 +106,9 @@ def by_step(world: MDP, policy: Policy, start: np.ndarray, steps: np.ndarray, ke
         horizon: Length of the longest.
     """
     keys = jax.random.split(key, len(start))
-    return ByStep(*(np.asarray(each) for each in _by_step(world, policy, start, steps, keys, horizon=horizon)))
+    return ByStep(
+        *(np.asarray(each) for each in _by_step(world, policy, start, steps, keys, horizon=horizon))
+    )
 
 
 @eqx.filter_jit
@@ -112,11 +123,15 @@ def _by_step(
 ) -> tuple[Float[Array, "episode time state"], Float[Array, "episode time"]]:
     def one(start: Array, steps: Array, key: jax.Array) -> tuple[Array, Array]:
         def returned(added: Array, paid: Array) -> Scalar:
-            def step(carry: tuple[Array, ...], now: tuple[Any, ...]) -> tuple[tuple[Array, ...], None]:
+            def step(
+                carry: tuple[Array, ...], now: tuple[Any, ...]
+            ) -> tuple[tuple[Array, ...], None]:
                 state, alive, total = carry
                 t, key, offset, bonus = now
                 alive, one = alive & (t < steps), jnp.ones((), start.dtype)
-                moved = _Perturbed(world, lambda s, a: offset, lambda s, a, after: bonus).at(one, one)
+                moved = _Perturbed(world, lambda s, a: offset, lambda s, a, after: bonus).at(
+                    one, one
+                )
                 _, after, reward, ended = advance(moved, policy, state, alive, key[None])
                 return (after, alive & ~ended, total + world.discount**t * reward[0]), None
 
@@ -130,24 +145,40 @@ def _by_step(
     return jax.vmap(one)(start, steps, keys)
 
 
-def weights(world: MDP, policy: Policy, episodes: Trajectory, asked: OneStep, key: PRNGKey) -> tuple[Weights, Weights]:
-    """What a unit of root mean square error of each part costs in return, at errors of the size that was measured.
+def weights(
+    world: MDP, policy: Policy, episodes: Trajectory, asked: OneStep, key: PRNGKey
+) -> tuple[Weights, Weights]:
+    """What a unit of root mean square error of each part costs in return, at errors of the size
+    that was measured.
 
-    The first weights are *realised*: along the errors that were measured on the real episodes, step by step, with
-    signs, so that errors which cancel cost little; the second are the *steepest*, for errors of the same size that
-    never cancel. In rollouts that fork, derivatives grow without limit and returns do not: no step's error is taken to
-    cost more than what the rewards' range leaves of the return, nor all of them more than that range allows at all.
-    """
+    The first weights are *realised*: along the errors that were measured on the real episodes, step
+    by step, with signs, so that errors which cancel cost little; the second are the *steepest*, for
+    errors of the same size that never cancel. In rollouts that fork, derivatives grow without limit
+    and returns do not: no step's error is taken to cost more than what the rewards' range leaves of
+    the return, nor all of them more than that range allows at all."""
     horizon = episodes.alive.shape[1]
-    gradient = by_step(world, policy, np.asarray(episodes.state)[:, 0], steps_of(episodes), key, horizon=horizon)
+    gradient = by_step(
+        world, policy, np.asarray(episodes.state)[:, 0], steps_of(episodes), key, horizon=horizon
+    )
     alive, scale = np.asarray(episodes.alive), np.asarray(world.spec.state_scale)
-    off = np.where(alive[..., None], (np.asarray(asked.imagined_state) - episodes.next_state) / scale, 0)
+    off = np.where(
+        alive[..., None], (np.asarray(asked.imagined_state) - episodes.next_state) / scale, 0
+    )
     learned = np.asarray(asked.real.reward)
     miss = np.where(alive, learned - episodes.reward, 0)
     size = [float(np.sqrt(np.sum(each**2) / alive.sum())) for each in (off, miss)]
-    cut = _Cut(float(np.ptp(np.concatenate([[0.0], episodes.reward[alive], learned[alive]]))), world.discount, horizon)
-    costs = cut(np.sum(gradient.dynamics * scale * off, axis=-1)), np.sum(gradient.reward * miss, axis=1)
-    realised = [abs(float(np.mean(c))) / s if s > 0 else 0.0 for c, s in zip(costs, size, strict=True)]
+    cut = _Cut(
+        float(np.ptp(np.concatenate([[0.0], episodes.reward[alive], learned[alive]]))),
+        world.discount,
+        horizon,
+    )
+    costs = (
+        cut(np.sum(gradient.dynamics * scale * off, axis=-1)),
+        np.sum(gradient.reward * miss, axis=1),
+    )
+    realised = [
+        abs(float(np.mean(c))) / s if s > 0 else 0.0 for c, s in zip(costs, size, strict=True)
+    ]
     unsure = [_standard_error(c) / s if s > 0 else 0.0 for c, s in zip(costs, size, strict=True)]
     origin = "realised: along the errors measured on the real episodes"
     by_part = {"dynamics": unsure[0], "reward": unsure[1]}
@@ -161,11 +192,14 @@ def _standard_error(values: np.ndarray) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
-def steepest(world: MDP, policy: Policy, start: np.ndarray, key: PRNGKey, *, error: float, span: float) -> Weights:
-    """The steepest weights of whole imagined episodes from `start`, `[episode, state]`: no real step is needed.
+def steepest(
+    world: MDP, policy: Policy, start: np.ndarray, key: PRNGKey, *, error: float, span: float
+) -> Weights:
+    """The steepest weights of whole imagined episodes from `start`, `[episode, state]`: no real
+    step is needed.
 
-    `error` is the size of the dynamics' root mean square error, `span` the range of the rewards, 0 included.
-    """
+    `error` is the size of the dynamics' root mean square error, `span` the range of the rewards, 0
+    included."""
     horizon = world.spec.horizon
     gradient = by_step(world, policy, start, np.full(len(start), horizon), key, horizon=horizon)
     return _steepest(world, gradient, error, _Cut(span, world.discount, horizon))
@@ -179,7 +213,9 @@ class _Cut(NamedTuple):
     horizon: int
 
     def __call__(self, costs: np.ndarray) -> np.ndarray:
-        """The cost of an episode `[episode]` whose steps cost `[episode, time]`, cut by step and in all."""
+        """The cost of an episode `[episode]` whose steps cost `[episode, time]`, cut by step and in
+        all.
+        """
         costs = np.where(np.isnan(costs), np.inf, costs)  # derivatives beyond the floating numbers
         left = self.span * np.cumsum((self.discount ** np.arange(self.horizon))[::-1])[::-1]
         return np.clip(np.clip(costs, -left, left).sum(axis=1), -left[0], left[0])
@@ -187,7 +223,10 @@ class _Cut(NamedTuple):
 
 def _steepest(world: MDP, gradient: ByStep, error: float, cut: _Cut) -> Weights:
     slope = np.linalg.norm(gradient.dynamics * np.asarray(world.spec.state_scale), axis=-1)
-    costs = cut(slope * error) / error if error > 0 else slope.sum(axis=1), gradient.reward.sum(axis=1)
+    costs = (
+        cut(slope * error) / error if error > 0 else slope.sum(axis=1),
+        gradient.reward.sum(axis=1),
+    )
     mean, unsure = ([float(each(c)) for c in costs] for each in (np.mean, _standard_error))
     about = (NORM, world.discount, cut.horizon, "steepest: for errors that never cancel")
     return Weights(mean[0], mean[1], *about, {"dynamics": unsure[0], "reward": unsure[1]})

@@ -1,4 +1,6 @@
-"""`V̂_k(s)` and its gradient: returns of a policy over k imagined steps from many states at once."""
+"""`V̂_k(s)` and its gradient: returns of a policy over k imagined steps from many states at
+once.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from paracosm.core.types import Array, PRNGKey
 _ROWS = 512
 
 
-def values(world: MDP, policy: Policy, states: np.ndarray, steps: np.ndarray, key: PRNGKey) -> np.ndarray:
+def values(
+    world: MDP, policy: Policy, states: np.ndarray, steps: np.ndarray, key: PRNGKey
+) -> np.ndarray:
     """Discounted return of `steps[i]` steps of `policy` in `world` from `states[i]`, `[rows]`."""
     return values_at(world, policy, states, steps, key, discounts=(world.discount,))[0]
 
@@ -46,7 +50,8 @@ def values_at(
         steps: Length of each rollout, `[rows]`; rows of no steps are 0.
         keys: Of the noise: one for all rows to be apart, or one by row.
         discounts: γ of each return, in [0, 1]; that of `world` is not used.
-        since: The time at which each rollout starts, `[rows]`: rows of equal keys have the same noise at the same time.
+        since: The time at which each rollout starts, `[rows]`: rows of equal keys have the same
+            noise at the same time.
     """
     keys = jax.random.split(keys, len(states)) if keys.ndim == 0 else keys
     size = min(_ROWS, 1 << max(int(np.sum(steps > 0)) - 1, 1).bit_length())
@@ -56,20 +61,30 @@ def values_at(
 
 
 def gradients(
-    world: MDP, policy: Policy, states: np.ndarray, steps: np.ndarray, keys: Key[jax.Array, " rows"], *, most: int
+    world: MDP,
+    policy: Policy,
+    states: np.ndarray,
+    steps: np.ndarray,
+    keys: Key[jax.Array, " rows"],
+    *,
+    most: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`values`, and their gradients by the state, `[rows, state]`, which do not see that an end moves.
+    """`values`, and their gradients by the state, `[rows, state]`, which do not see that an end
+    moves.
 
-    Rows with equal keys share their noise. No row has more than `most` steps: one program serves any number of rows of
-    any such length. The cost is about five times that of `values`.
-    """
+    Rows with equal keys share their noise. No row has more than `most` steps: one program serves
+    any number of rows of any such length. The cost is about five times that of `values`."""
     run = partial(_gradients, world, policy, most=most)
     value, gradient = _in_blocks(run, (states, keys), steps, _ROWS, (), states.shape[1:])
     return value, gradient
 
 
 def _in_blocks(
-    run: Callable[..., Any], rows: tuple[Any, ...], steps: np.ndarray, size: int, *shapes: tuple[int, ...]
+    run: Callable[..., Any],
+    rows: tuple[Any, ...],
+    steps: np.ndarray,
+    size: int,
+    *shapes: tuple[int, ...],
 ) -> list[np.ndarray]:
     """`run(steps, *rows)` on blocks of `size` rows of like length; 0 for rows of no steps.
 
@@ -84,7 +99,9 @@ def _in_blocks(
         block = order[first : first + size]
         padded = np.resize(block, size)[dealt]
         of_block = np.where(dealt < len(block), steps[padded], 0)
-        for all_rows, result in zip(results, run(of_block, *(column[padded] for column in rows)), strict=True):
+        for all_rows, result in zip(
+            results, run(of_block, *(column[padded] for column in rows)), strict=True
+        ):
             all_rows[block] = np.asarray(result)[np.argsort(dealt)][: len(block)]
     return results
 
@@ -97,7 +114,9 @@ def _values(
     states: Float[Array, "rows state"],
     *noise: Array,
 ) -> tuple[Float[Array, "rows discount"]]:
-    """One compiled program that runs as long as its longest row needs; of the noise the keys and first times."""
+    """One compiled program that runs as long as its longest row needs; of the noise the keys and
+    first times.
+    """
 
     def local(discounts: Array, played: tuple[MDP, Policy], *rows: Array) -> Array:
         steps, states, keys, since = rows
@@ -125,12 +144,15 @@ def _gradients(
     *,
     most: int,
 ) -> tuple[Float[Array, " rows"], Float[Array, "rows state"]]:
-    """Forward, keeping the states; then backward by the adjoint `λ_t = ∇_s [r̂ + γ λ_{t+1} · f̂]`, step by step.
+    """Forward, keeping the states; then backward by the adjoint `λ_t = ∇_s [r̂ + γ λ_{t+1} · f̂]`,
+    step by step.
 
     Written out, since a loop as long as its longest row has no reverse mode.
     """
 
-    def local(world: MDP, policy: Policy, states: Array, steps: Array, keys: Array) -> tuple[Array, Array]:
+    def local(
+        world: MDP, policy: Policy, states: Array, steps: Array, keys: Array
+    ) -> tuple[Array, Array]:
         def move(t: Array, state: Array, alive: Array) -> tuple[Array, Array, Array]:
             at = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
             return advance(world, policy, state, alive, at)[1:]
@@ -140,7 +162,13 @@ def _gradients(
             alive = alive & (t < steps)
             next_state, reward, ended = move(t, state, alive)
             total = total + world.discount**t * reward
-            return next_state, alive & ~ended, total, passed.at[t].set(state), lived.at[t].set(alive)
+            return (
+                next_state,
+                alive & ~ended,
+                total,
+                passed.at[t].set(state),
+                lived.at[t].set(alive),
+            )
 
         def backward(back: Array, adjoint: Array) -> Array:
             t = last - 1 - back

@@ -27,34 +27,40 @@ _FIRST_SEED = 10_000
 class Flags:
     """Explain the gap between the imagined and the real return of a policy.
 
-    The gap of whole episodes is split exactly into the parts to blame: reward, termination, dynamics; and beside it
-    that of what training believed, with the horizon of training as a fourth.
-    Of a finished run, such as: paracosm audit runs/pendulum --episodes 100 --out audit.html
+    The gap of whole episodes is split exactly into the parts to blame: reward, termination,
+    dynamics; and beside it that of what training believed, with the horizon of training as a
+    fourth. Of a finished run, such as: paracosm audit runs/pendulum --episodes 100 --out audit.html
 
-    Or of your own PyTorch, JAX or NumPy model; --world and --policy import your own file, from the current directory
-    or wherever Python finds it, and run its code. docs/foreign has a complete example for each kind of model:
-    paracosm audit --world my_model:make_world --policy my_model:make_policy --env Hopper-v5 --episodes 20
+    Or of your own PyTorch, JAX or NumPy model; --world and --policy import your own file, from the
+    current directory or wherever Python finds it, and run its code. docs/foreign has a complete
+    example for each kind of model: paracosm audit --world my_model:make_world --policy
+    my_model:make_policy --env Hopper-v5 --episodes 20
 
     Attributes:
         run: The run directory.
-        world: Your world model: your file's function make_world(), or make_world(spec) that is told sizes and scales.
-            Your module is imported.
-        policy: Your policy: your file's function make_policy(), or make_policy(spec). Your module is imported.
-        env: With --world: a Gymnasium id, or module:function giving one, in which to record real episodes.
+        world: Your world model: your file's function make_world(), or make_world(spec) that is told
+            sizes and scales. Your module is imported.
+        policy: Your policy: your file's function make_policy(), or make_policy(spec). Your module
+            is imported.
+        env: With --world: a Gymnasium id, or module:function giving one, in which to record real
+            episodes.
         env_kwargs: With --env: its keyword arguments, as JSON.
-        horizon: With --env: the steps of a full episode, where it has no time limit or to play shorter ones.
-        data: With --world: recorded on-policy episodes instead of --env: file.npz, file.h5 or minari:NAME.
+        horizon: With --env: the steps of a full episode, where it has no time limit or to play
+            shorter ones.
+        data: With --world: recorded on-policy episodes instead of --env: file.npz, file.h5 or
+            minari:NAME.
         episodes: Record this many new real episodes; a run's own if not given, 20 with --env.
         first_seed: The first new episode's seed; 10000 if not given.
         seed: With --world: the audit's own seed; 0 if not given. A run has its own.
-        discount: Explain the gap of returns discounted by this a step; whole episodes are not discounted if not given.
-            The gap at the training discount stands beside it.
-        all_steps: Audit every real step, however many imagined steps that takes; else a random subset where it would
-            be more than 20 million.
-        trust: Import the code that the run names (its environment or known parts), if the run is your own.
+        discount: Explain the gap of returns discounted by this a step; whole episodes are not
+            discounted if not given. The gap at the training discount stands beside it.
+        all_steps: Audit every real step, however many imagined steps that takes; else a random
+            subset where it would be more than 20 million.
+        trust: Import the code that the run names (its environment or known parts), if the run is
+            your own.
         out: Write the diagnosis as a page here.
-        json: Print one JSON document on stdout instead of the summary; causes holds the terms by step,
-            dynamics_by_dimension those of the dynamics by state component and step.
+        json: Print one JSON document on stdout instead of the summary; causes holds the terms by
+            step, dynamics_by_dimension those of the dynamics by state component and step.
     """
 
     run: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[RUN]")] = None
@@ -79,29 +85,45 @@ def main(arguments: Sequence[str]) -> None:
     flags = output.parse(Flags, arguments, "audit")
     _demand_one_subject(flags)
     with output.progress() as tell:
-        diagnosis = _of_run(flags.run, flags, tell) if flags.run is not None else _of_model(flags, tell)
+        diagnosis = (
+            _of_run(flags.run, flags, tell) if flags.run is not None else _of_model(flags, tell)
+        )
     output.deliver(diagnosis, diagnosis.to_dict(), flags.out, as_json=flags.json)
 
 
 def _demand_one_subject(flags: Flags) -> None:
-    named = [f"--{name}" for name in ("world", "policy", "env", "data") if getattr(flags, name) is not None]
+    named = [
+        f"--{name}"
+        for name in ("world", "policy", "env", "data")
+        if getattr(flags, name) is not None
+    ]
     if flags.run is not None and named:
-        raise BadArgument(f"both a run directory and {named[0]} are given; an audit is of a run or of --world.")
+        raise BadArgument(
+            f"both a run directory and {named[0]} are given; an audit is of a run or of --world."
+        )
     if flags.run is not None and (flags.seed is not None or flags.env_kwargs != "{}"):
         raise BadArgument("--seed and --env-kwargs are of --world; a run is audited with its own.")
     if flags.run is not None and flags.episodes is None and flags.first_seed is not None:
-        raise BadArgument("--first-seed is of new episodes; give --episodes too, or neither for the run's own.")
+        raise BadArgument(
+            "--first-seed is of new episodes; give --episodes too, or neither for the run's own."
+        )
     played = flags.episodes is not None or flags.first_seed is not None or flags.env_kwargs != "{}"
     if flags.horizon is not None and flags.env is None:
         raise BadArgument("--horizon is of --env; a run and --data have their own.")
     if flags.data is not None and flags.env is None and played:
-        raise BadArgument("--episodes, --first-seed and --env-kwargs are of --env; all episodes of --data are used.")
+        raise BadArgument(
+            "--episodes, --first-seed and --env-kwargs are of --env; all episodes of --data are"
+            " used."
+        )
     if flags.run is None and flags.trust:
-        raise BadArgument("--trust is for a run directory; --world and --policy import your own module anyway.")
+        raise BadArgument(
+            "--trust is for a run directory; --world and --policy import your own module anyway."
+        )
     if flags.run is None and (flags.world is None or flags.policy is None):
         lacking = "--policy" if flags.world else "--world" if flags.policy else "what to audit"
         raise BadArgument(
-            f"{lacking} is not named; write paracosm audit RUN, or paracosm audit --world MODULE:FUNCTION"
+            f"{lacking} is not named; write paracosm audit RUN, or paracosm audit --world"
+            " MODULE:FUNCTION"
             " --policy MODULE:FUNCTION --env ENV."
         )
 
@@ -148,7 +170,9 @@ def _keywords(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise BadArgument(f"--env-kwargs is {text!r}; a JSON object is needed ({error}).") from error
+        raise BadArgument(
+            f"--env-kwargs is {text!r}; a JSON object is needed ({error})."
+        ) from error
     if not isinstance(found, dict):
         raise BadArgument(f"--env-kwargs is {text!r}; a JSON object is needed.")
     return found

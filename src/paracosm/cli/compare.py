@@ -15,7 +15,8 @@ from paracosm.loop.load import compare
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    """Put the results of finished runs side by side: returns, the gap and its causes, data, prices, time.
+    """Put the results of finished runs side by side: returns, the gap and its causes, data, prices,
+    time.
 
     Attributes:
         runs: Two or more run directories.

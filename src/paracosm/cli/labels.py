@@ -23,16 +23,18 @@ _ONE_PRICE = ("fidelity", *_NOISE, "least_cost", "most_cost")
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    """Say which reward labels to buy for a policy gradient: cheap noisy ones or dear clean ones, and how many.
+    """Say which reward labels to buy for a policy gradient: cheap noisy ones or dear clean ones,
+    and how many.
 
-    How dear, if labels are the cleaner the more they cost: paracosm labels --budget 5000 --cost-rollout 1
-    --gradient-variance 40 --noise-coefficient 6 --fidelity power:2.0,0.7
+    How dear, if labels are the cleaner the more they cost: paracosm labels --budget 5000
+    --cost-rollout 1 --gradient-variance 40 --noise-coefficient 6 --fidelity power:2.0,0.7
 
-    The same with both numbers of the gradient measured on a finished run's policy: paracosm labels runs/pendulum
-    --budget 5000 --fidelity measured.csv
+    The same with both numbers of the gradient measured on a finished run's policy: paracosm labels
+    runs/pendulum --budget 5000 --fidelity measured.csv
 
-    Cheap biased labels, gold ones, or cheap ones that a few gold ones put right: paracosm labels --budget 5000
-    --cost-rollout 1 --cheap-cost 1 --gold-cost 20 --cheap-variance 50 --gold-variance 40 --correlation 0.8 --bias 0.3
+    Cheap biased labels, gold ones, or cheap ones that a few gold ones put right: paracosm labels
+    --budget 5000 --cost-rollout 1 --cheap-cost 1 --gold-cost 20 --cheap-variance 50 --gold-variance
+    40 --correlation 0.8 --bias 0.3
 
     Prices are per rollout: a label is whatever labels all rewards of one rollout once.
 
@@ -40,12 +42,13 @@ class Flags:
         run: The run directory whose policy's gradient is measured.
         budget: What may be spent, in the unit of the prices.
         cost_rollout: The price of one rollout before it is labelled.
-        fidelity: How the variance of a label's noise falls with its price c. power:A,p is A/c^p; bounded:V,most is
-            V(1 - c/most); floor:V,A is V + A/c; A and V are variances. Or a CSV file with the columns cost,variance:
-            then only its own labels are for sale.
+        fidelity: How the variance of a label's noise falls with its price c. power:A,p is A/c^p;
+            bounded:V,most is V(1 - c/most); floor:V,A is V + A/c; A and V are variances. Or a CSV
+            file with the columns cost,variance: then only its own labels are for sale.
         gradient_variance: Variance of one rollout's gradient without label noise; 0 if not given.
         noise_coefficient: By how much label noise of variance 1 adds to it; 1 if not given.
-        least_cost: The cheapest label that can be bought. With it, several labels on one rollout are considered.
+        least_cost: The cheapest label that can be bought. With it, several labels on one rollout
+            are considered.
         most_cost: The dearest label that can be bought.
         cheap_cost: The price of cheap labels.
         gold_cost: The price of gold labels.
@@ -53,7 +56,8 @@ class Flags:
         gold_variance: Variance of one rollout's gradient under gold labels.
         correlation: Correlation of the two gradients of one rollout.
         bias: Length of the gradient's bias under cheap labels.
-        weighting: Of a run: the time weighting of the gradient, plain or discounted; its training's if not given.
+        weighting: Of a run: the time weighting of the gradient, plain or discounted; its training's
+            if not given.
         trust: Import the code that the run names (its known parts), if the run is your own.
         out: Write the plan as a page here.
         json: Print one JSON document on stdout instead of the summary.
@@ -73,7 +77,9 @@ class Flags:
     gold_variance: Annotated[float | None, tyro.conf.arg(metavar="X")] = None
     correlation: Annotated[float | None, tyro.conf.arg(metavar="X")] = None
     bias: Annotated[float | None, tyro.conf.arg(metavar="X")] = None
-    weighting: Annotated[Literal["plain", "discounted"] | None, tyro.conf.arg(metavar="{plain,discounted}")] = None
+    weighting: Annotated[
+        Literal["plain", "discounted"] | None, tyro.conf.arg(metavar="{plain,discounted}")
+    ] = None
     trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
@@ -102,13 +108,20 @@ def _flag(name: str) -> str:
 
 def _mixture(flags: Flags) -> MixturePlan:
     """Cheap labels, gold ones or both."""
-    foreign = ["a run directory"] * (flags.run is not None) + [_flag(name) for name in _given(flags, _ONE_PRICE)]
+    foreign = ["a run directory"] * (flags.run is not None) + [
+        _flag(name) for name in _given(flags, _ONE_PRICE)
+    ]
     if foreign:
         raise BadArgument(
-            f"both {_flag(_given(flags, _MIXTURE)[0])} and {foreign[0]} are given; either cheap labels are compared "
+            f"both {_flag(_given(flags, _MIXTURE)[0])} and {foreign[0]} are given; either cheap"
+            " labels are compared "
             "with gold ones, or one price is sought with --fidelity."
         )
-    _demand(flags, ("budget", *_MIXTURE), f"cheap and gold labels are compared by {', '.join(map(_flag, _MIXTURE))}")
+    _demand(
+        flags,
+        ("budget", *_MIXTURE),
+        f"cheap and gold labels are compared by {', '.join(map(_flag, _MIXTURE))}",
+    )
     numbers = {name: getattr(flags, name) for name in ("budget", "cost_rollout", *_MIXTURE)}
     return plan_mixture(**numbers)
 
@@ -119,10 +132,15 @@ def _labels(flags: Flags) -> LabelPlan:
         raise BadArgument("--trust and --weighting are of a run directory; none is given.")
     if flags.run is not None and _given(flags, _NOISE):
         raise BadArgument(
-            f"both a run directory and {_flag(_given(flags, _NOISE)[0])} are given; it is measured from the run."
+            f"both a run directory and {_flag(_given(flags, _NOISE)[0])} are given; it is measured"
+            " from the run."
         )
     _demand(flags, ("budget",), "a plan needs what may be spent")
-    _demand(flags, ("fidelity",), f"a plan needs {fidelity.FORMS}, or else cheap and gold labels (--help)")
+    _demand(
+        flags,
+        ("fidelity",),
+        f"a plan needs {fidelity.FORMS}, or else cheap and gold labels (--help)",
+    )
     law = fidelity.parse(str(flags.fidelity))
     assert flags.budget is not None
     return plan_labels(
@@ -140,4 +158,6 @@ def _measured(run: Path, flags: Flags) -> GradientNoise:
     from paracosm.loop.measuring import gradient_noise_of_run
 
     with output.progress() as tell:
-        return gradient_noise_of_run(run, weighting=flags.weighting, trust=flags.trust, progress=tell)
+        return gradient_noise_of_run(
+            run, weighting=flags.weighting, trust=flags.trust, progress=tell
+        )

@@ -1,4 +1,6 @@
-"""`paracosm COMMAND …`: finds the command, keeps its promises about errors, and loads nothing it does not need."""
+"""`paracosm COMMAND …`: finds the command, keeps its promises about errors, and loads nothing it
+does not need.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,18 @@ from paracosm.core.checks import BadArgument, ParacosmError
 from paracosm.core.files import shown
 
 COMMANDS = {
-    "run": "collect real data, learn a world, train a policy in imagination, evaluate it, explain the gap",
-    "audit": "explain the gap between imagined and real return, of a finished run or of your own world model",
+    "run": (
+        "collect real data, learn a world, train a policy in imagination, evaluate it, explain"
+        " the gap"
+    ),
+    "audit": (
+        "explain the gap between imagined and real return, of a finished run or of your own"
+        " world model"
+    ),
     "plan": "what to buy next with a budget: transitions, reward labels, or both",
-    "labels": "cheap noisy labels or expensive clean ones, and how to remove the bias of cheap ones",
+    "labels": (
+        "cheap noisy labels or expensive clean ones, and how to remove the bias of cheap ones"
+    ),
     "paper": "the experiments of the paper, ours beside theirs",
     "report": "write the report of a finished run again",
     "compare": "put the results of several runs side by side",
@@ -35,16 +45,22 @@ Start here:
   paracosm run Pendulum-v1        a whole run; about a minute on two cores
   paracosm COMMAND --help         everything a command can do
 
-Progress goes to stderr; --json prints one JSON document on stdout. Exit status: 0 done, 2 bad input (one sentence
-says what is wrong and what is needed), 130 stopped with Ctrl-C (finished stages are kept; --resume goes on).
+Progress goes to stderr; --json prints one JSON document on stdout. Exit status: 0 done, 2 bad input
+(one sentence says what is wrong and what is needed), 130 stopped with Ctrl-C (finished stages are
+kept; --resume goes on).
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status. Without `arguments` those of the process, which ends afterwards."""
+    """Run one command; returns the exit status.
+
+    Without `arguments` those of the process, which ends afterwards.
+    """
     for_good = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    status = _spoken(lambda: _guarded(arguments, for_good=for_good), arguments[0] if arguments else "")
+    status = _spoken(
+        lambda: _guarded(arguments, for_good=for_good), arguments[0] if arguments else ""
+    )
     if for_good and status:
         streams.silence()
     return status
@@ -59,7 +75,9 @@ def _guarded(arguments: list[str], *, for_good: bool) -> None:
             return streams.write(f"paracosm {importlib.metadata.version('paracosm')}\n")
         if arguments[0] not in COMMANDS:
             found = ascii(arguments[0])[:60]
-            raise BadArgument(f"There is no command {found}; the commands are {', '.join(COMMANDS)}.")
+            raise BadArgument(
+                f"There is no command {found}; the commands are {', '.join(COMMANDS)}."
+            )
         _prepare_jax()
         return importlib.import_module(f"paracosm.cli.{arguments[0]}").main(arguments[1:])
 
@@ -70,7 +88,8 @@ def _spoken(command: Callable[[], None], name: str) -> int:
         command()
     except KeyboardInterrupt:
         again = (
-            "; what was finished is kept, and the same command with --resume and without --force goes on"
+            "; what was finished is kept, and the same command with --resume and without --force"
+            " goes on"
             if name in ("run", "paper")
             else ""
         )
@@ -94,7 +113,10 @@ def _sentence(error: BaseException) -> str | None:
     if isinstance(error, ParacosmError):
         return str(error)
     if isinstance(error, SystemExit):
-        return f"code that the command ran wanted to exit with {ascii(error.code)[:60]}; nothing was found."
+        return (
+            f"code that the command ran wanted to exit with {ascii(error.code)[:60]}; nothing was"
+            " found."
+        )
     if isinstance(error, OSError):
         what = f"{shown(error.filename)} cannot be used" if error.filename else "the system refused"
         return f"{what}: {error.strerror or error}."
@@ -104,11 +126,17 @@ def _sentence(error: BaseException) -> str | None:
 
 
 def _prepare_jax() -> None:
-    """As many host devices as cores, and compiled programs kept between commands; what the user set stays."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """As many host devices as cores, and compiled programs kept between commands; what the user set
+    stays.
+    """
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_force_host_platform_device_count" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={min(cores, 16)}".strip()
+        os.environ["XLA_FLAGS"] = (
+            f"{flags} --xla_force_host_platform_device_count={min(cores, 16)}".strip()
+        )
     import platformdirs
 
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", platformdirs.user_cache_dir("paracosm"))

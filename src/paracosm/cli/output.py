@@ -66,7 +66,8 @@ def shown_anyway(document: Callable[[Any], dict[str, Any]], *, as_json: bool) ->
 
 @contextmanager
 def of_files(*runs: Path) -> Iterator[None]:
-    """Where results that were read cannot be shown, they do not fit together: somebody changed the files.
+    """Where results that were read cannot be shown, they do not fit together: somebody changed the
+    files.
 
     Raises:
         BadData: it is so.

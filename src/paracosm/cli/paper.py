@@ -39,7 +39,8 @@ class Flags:
         experiment: E1 to E7, or all.
         out: The folder for the tables, figures, pages and the store of finished cells.
         scale: Sizes that take minutes, or the paper's.
-        ray: Run the cells on the Ray cluster at this address (auto, host:port, ray://host:port) rather than here.
+        ray: Run the cells on the Ray cluster at this address (auto, host:port, ray://host:port)
+            rather than here.
         workers: Processes here, by default one per core; on a cluster, cells at a time.
         resume: Go on with the cells that are in --out; a finished one is never run again.
         force: Throw the cells in --out away and begin anew.
@@ -62,9 +63,16 @@ def main(arguments: Sequence[str]) -> None:
     """Run it."""
     flags = output.parse(Flags, arguments, "paper")
     if not flags.experiment:
-        return output.show(_contents(), {name: each._asdict() for name, each in CONTENTS.items()}, as_json=flags.json)
+        return output.show(
+            _contents(),
+            {name: each._asdict() for name, each in CONTENTS.items()},
+            as_json=flags.json,
+        )
     if flags.ray == "local":
-        raise BadArgument("--ray is 'local'; leave it out to run here, or give auto, host:port or ray://host:port.")
+        raise BadArgument(
+            "--ray is 'local'; leave it out to run here, or give auto, host:port or"
+            " ray://host:port."
+        )
     try_folder("--out", flags.out)
     if flags.experiment == "all":
         return _all(flags)
@@ -77,13 +85,21 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _one(name: str, flags: Flags, tell: Progress) -> tuple[Experiment, tuple[Path, ...]]:
-    how = How("local" if flags.ray is None else flags.ray, flags.workers, flags.resume, flags.force, flags.retry_failed)
+    how = How(
+        "local" if flags.ray is None else flags.ray,
+        flags.workers,
+        flags.resume,
+        flags.force,
+        flags.retry_failed,
+    )
     with output.shown_anyway(lambda record: record.summary(()), as_json=flags.json):
         return reproduce(name, flags.out, flags.scale, how, tell)
 
 
 def _all(flags: Flags) -> None:
-    """One after the other; cells that fail in one do not stop the next, and are told of in the end."""
+    """One after the other; cells that fail in one do not stop the next, and are told of in
+    the end.
+    """
     documents, problems = [], []
     for name in CONTENTS:
         try:

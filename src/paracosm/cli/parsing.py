@@ -33,7 +33,10 @@ def parse(flags: Callable[..., Flags], arguments: Sequence[str], command: str) -
     try:
         with contextlib.redirect_stdout(shown_help), contextlib.redirect_stderr(box):
             found = tyro.cli(
-                flags, args=list(arguments), prog=f"paracosm {command}", config=(tyro.conf.FlagCreatePairsOff,)
+                flags,
+                args=list(arguments),
+                prog=f"paracosm {command}",
+                config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as stop:
         if stop.code:
@@ -48,9 +51,17 @@ def parse(flags: Callable[..., Flags], arguments: Sequence[str], command: str) -
 def _refuse_empty(arguments: Sequence[str]) -> None:
     """An empty text is no value of any flag; as a path it would be the current folder."""
     for at, word in enumerate(arguments):
-        flag = word[:-1] if word.startswith("--") and word.endswith("=") else arguments[at - 1] if at else ""
+        flag = (
+            word[:-1]
+            if word.startswith("--") and word.endswith("=")
+            else arguments[at - 1]
+            if at
+            else ""
+        )
         if not word or flag == word[:-1] != "":
-            raise BadArgument(f"{flag if flag.startswith('--') else 'an argument'} is empty; a value is needed.")
+            raise BadArgument(
+                f"{flag if flag.startswith('--') else 'an argument'} is empty; a value is needed."
+            )
 
 
 def _sentence(box: str, program: str) -> str:
@@ -67,8 +78,13 @@ def _sentence(box: str, program: str) -> str:
 
 def _bad_value(match: re.Match[str], rows: list[str], program: str) -> str:
     name, reason = match["name"], match["reason"]
-    if setting := re.match(r"([a-z_]+)(\[\d+\])? (is|holds) ", reason) if name[0].islower() else None:
-        return f"--{name}.{setting[1].replace('_', '-')}{reason[setting.end(1) :]}"  # what a setting's own check says
+    if (
+        setting := re.match(r"([a-z_]+)(\[\d+\])? (is|holds) ", reason)
+        if name[0].islower()
+        else None
+    ):
+        # What a setting's own check says
+        return f"--{name}.{setting[1].replace('_', '-')}{reason[setting.end(1) :]}"
     if "limit" in reason and "digits" in reason:
         return f"{name} has thousands of digits; a number that a computer can count to is needed."
     value = re.search(r"from \[(.*?)\]\.|with base 10: (.*)$|to float: (.*)$", reason)
@@ -81,8 +97,13 @@ def _bad_value(match: re.Match[str], rows: list[str], program: str) -> str:
 
 
 def _bad_choice(match: re.Match[str], rows: list[str], program: str) -> str:
-    choices = sorted({choice for choice in re.findall(r"'([^']*)'", match["choices"]) if choice != "None"})
-    return f"{match['name']} is {shown(match['value'])}; it must be one of {', '.join(map(repr, choices))}."
+    choices = sorted(
+        {choice for choice in re.findall(r"'([^']*)'", match["choices"]) if choice != "None"}
+    )
+    return (
+        f"{match['name']} is {shown(match['value'])}; it must be one of"
+        f" {', '.join(map(repr, choices))}."
+    )
 
 
 def _no_value(match: re.Match[str], rows: list[str], program: str) -> str:
@@ -95,13 +116,20 @@ def _unknown(match: re.Match[str], rows: list[str], program: str) -> str:
 
 def _missing(match: re.Match[str], rows: list[str], program: str) -> str:
     indents = [len(row) - len(row.lstrip()) for row in rows]
-    names = [row.strip() for row, indent in zip(rows, indents, strict=True) if indent == indents[0] + 4]
+    names = [
+        row.strip() for row, indent in zip(rows, indents, strict=True) if indent == indents[0] + 4
+    ]
     return f"{program} needs {' and '.join(names) or 'more arguments'}; see {program} --help."
 
 
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], list[str], str], str]], ...] = (
     (re.compile(r"Error parsing (?P<name>\S+): (?P<reason>.*)"), _bad_value),
-    (re.compile(r"invalid choice (?P<value>.*?) for argument '(?P<name>.*?)'.*?\((?P<choices>.*)\)"), _bad_choice),
+    (
+        re.compile(
+            r"invalid choice (?P<value>.*?) for argument '(?P<name>.*?)'.*?\((?P<choices>.*)\)"
+        ),
+        _bad_choice,
+    ),
     (re.compile(r"Missing value for argument '(?P<name>.*?)'"), _no_value),
     (re.compile(r"Unrecognized options: (?P<names>.*)"), _unknown),
     (re.compile(r"Missing from paracosm"), _missing),

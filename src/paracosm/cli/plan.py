@@ -24,9 +24,9 @@ from paracosm.planning.plan import PARTS, owned_counts, plan
 class Flags:
     """What to buy next with a budget: transitions, reward labels, or both.
 
-    From learning curves, a CSV file with columns part,samples,error[,seed] where part is dynamics or reward:
-    paracosm plan curves.csv --error rms --budget 20000 --cost-dynamics 1 --cost-reward 10 --weight-dynamics 3.2
-    --weight-reward 1
+    From learning curves, a CSV file with columns part,samples,error[,seed] where part is dynamics
+    or reward: paracosm plan curves.csv --error rms --budget 20000 --cost-dynamics 1 --cost-reward
+    10 --weight-dynamics 3.2 --weight-reward 1
 
     Or from a run directory, whose curves and weights are measured first:
     paracosm plan runs/pendulum --budget 20000 --cost-dynamics 1 --cost-reward 10
@@ -43,14 +43,16 @@ class Flags:
         owned_reward: Reward labels owned already; the largest in the curve if not given.
         include_owned: The budget also paid for what is owned already, at these prices.
         cost_joint: Price of a transition that comes with its reward label, if that is for sale.
-        label_source: Another source of labels: its name, a label's price, and how many of the plain labels one of
-            its labels is worth: 0.5 with twice their noise variance. May be given several times.
+        label_source: Another source of labels: its name, a label's price, and how many of the plain
+            labels one of its labels is worth: 0.5 with twice their noise variance. May be given
+            several times.
         lot_dynamics: Transitions are sold in lots of so many.
         lot_reward: Reward labels are sold in lots of so many.
-        weights: Of a run: what a unit of each error costs in return, as the audit realised it (the default), at its
-            steepest, fitted to the audit's own terms, or from global Lipschitz constants. The other routes that were
-            measured are compared with it.
-        trust: Import the code that the run names (its environment or known parts), if the run is your own.
+        weights: Of a run: what a unit of each error costs in return, as the audit realised it (the
+            default), at its steepest, fitted to the audit's own terms, or from global Lipschitz
+            constants. The other routes that were measured are compared with it.
+        trust: Import the code that the run names (its environment or known parts), if the run is
+            your own.
         seed: Of the draws from what the curves leave open.
         out: Write the plan as a page here.
         json: Print one JSON document on stdout instead of the summary.
@@ -67,7 +69,9 @@ class Flags:
     owned_reward: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     include_owned: bool = False
     cost_joint: Annotated[float | None, tyro.conf.arg(metavar="PRICE")] = None
-    label_source: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME:PRICE:WORTH")] = ()
+    label_source: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME:PRICE:WORTH")
+    ] = ()
     lot_dynamics: int = 1
     lot_reward: int = 1
     weights: Annotated[
@@ -90,12 +94,19 @@ def main(arguments: Sequence[str]) -> None:
 def _of_table(flags: Flags) -> Plan:
     if not os.path.isfile(flags.source):
         raise Missing(
-            f"{shown(flags.source)} does not exist; a CSV file of learning curves or a run directory is needed."
+            f"{shown(flags.source)} does not exist; a CSV file of learning curves or a run"
+            " directory is needed."
         )
     if flags.weights is not None or flags.trust:
-        raise BadArgument(f"{'--trust' if flags.trust else '--weights'} is for a run directory, not for a CSV file.")
+        raise BadArgument(
+            f"{'--trust' if flags.trust else '--weights'} is for a run directory, not for a CSV"
+            " file."
+        )
     if flags.error is None:
-        raise BadArgument("--error is not given; say whether the errors are root mean squares (rms) or squares (mse).")
+        raise BadArgument(
+            "--error is not given; say whether the errors are root mean squares (rms) or squares"
+            " (mse)."
+        )
     dynamics, reward = _needed(flags, "weight_dynamics"), _needed(flags, "weight_reward")
     weights = Weights(dynamics, reward, "as given", 0.0, 0, "the command line")
     prices = _needed(flags, "cost_dynamics"), _needed(flags, "cost_reward")
@@ -103,13 +114,21 @@ def _of_table(flags: Flags) -> Plan:
 
 
 def _of_run(flags: Flags) -> Plan:
-    given = [name for name in ("error", "weight_dynamics", "weight_reward") if getattr(flags, name) is not None]
+    given = [
+        name
+        for name in ("error", "weight_dynamics", "weight_reward")
+        if getattr(flags, name) is not None
+    ]
     if given:
-        raise BadArgument(f"{_flag(given[0])} is for a CSV file; the curves and weights of a run are measured.")
+        raise BadArgument(
+            f"{_flag(given[0])} is for a CSV file; the curves and weights of a run are measured."
+        )
     from paracosm.loop.measuring import measured  # imports JAX, which a CSV file does not need
 
     with output.progress() as tell:
-        found = measured(flags.source, weights=flags.weights or "realised", trust=flags.trust, progress=tell)
+        found = measured(
+            flags.source, weights=flags.weights or "realised", trust=flags.trust, progress=tell
+        )
     prices = (
         found.cost_dynamics if flags.cost_dynamics is None else flags.cost_dynamics,
         found.cost_reward if flags.cost_reward is None else flags.cost_reward,
@@ -119,11 +138,21 @@ def _of_run(flags: Flags) -> Plan:
 
 
 def _planned(
-    flags: Flags, curves: dict, weights: tuple[Weights, ...], owned: dict[str, int], prices: tuple[float, float]
+    flags: Flags,
+    curves: dict,
+    weights: tuple[Weights, ...],
+    owned: dict[str, int],
+    prices: tuple[float, float],
 ) -> Plan:
     asked = {part: getattr(flags, f"owned_{part}") for part in PARTS}
-    held = owned_counts(curves, {**owned, **{part: count for part, count in asked.items() if count is not None}})
-    spent = sum(price * held[part] for part, price in zip(PARTS, prices, strict=True)) if flags.include_owned else 0.0
+    held = owned_counts(
+        curves, {**owned, **{part: count for part, count in asked.items() if count is not None}}
+    )
+    spent = (
+        sum(price * held[part] for part, price in zip(PARTS, prices, strict=True))
+        if flags.include_owned
+        else 0.0
+    )
     return plan(
         curves,
         weights,
@@ -156,7 +185,9 @@ def _source(text: str) -> Offer:
         name, price, worth = text.rsplit(":", 2)
         found = Offer(name, float(price), labels=float(worth))
     except ValueError:
-        raise BadArgument(f"--label-source is {text!r}; NAME:PRICE:WORTH is needed, such as crowd:2:0.5.") from None
+        raise BadArgument(
+            f"--label-source is {text!r}; NAME:PRICE:WORTH is needed, such as crowd:2:0.5."
+        ) from None
     positive(f"the price of a label from {name}", float(price))
     positive(f"the worth of a label from {name}", float(worth))
     return found

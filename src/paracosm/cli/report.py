@@ -35,5 +35,9 @@ def main(arguments: Sequence[str]) -> None:
     flags = output.parse(Flags, arguments, "report")
     result = load(flags.run).result
     with output.of_files(flags.run):
-        page = reporting.write(result, flags.run / "report.html" if flags.out is None else flags.out)
-    output.show(Text(f"The report is {page}"), {**result.summary(), "report": str(page)}, as_json=flags.json)
+        page = reporting.write(
+            result, flags.run / "report.html" if flags.out is None else flags.out
+        )
+    output.show(
+        Text(f"The report is {page}"), {**result.summary(), "report": str(page)}, as_json=flags.json
+    )

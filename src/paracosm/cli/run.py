@@ -22,27 +22,27 @@ from paracosm.loop.run import default_out, run
 
 @dataclasses.dataclass(frozen=True)
 class Flags(RunConfig):
-    """Collect real data, learn a world from it, train a policy in imagination, evaluate it, explain the gap.
+    """Collect real data, learn a world from it, train a policy in imagination, evaluate it, explain
+    the gap.
 
-    The result is a run directory with the data, the models, the policy and report.html. Data are bought: a transition
-    (s, a, s', ended) trains the dynamics and the end rule, a reward label (s, a, s', r) the reward, and each has its
-    own count and price. The policy is trained on imagined rollouts only; the real environment is asked again just to
-    evaluate the result.
+    The result is a run directory with the data, the models, the policy and report.html. Data are
+    bought: a transition (s, a, s', ended) trains the dynamics and the end rule, a reward label (s,
+    a, s', r) the reward, and each has its own count and price. The policy is trained on imagined
+    rollouts only; the real environment is asked again just to evaluate the result.
 
-    Examples:
-      paracosm run Pendulum-v1
-      paracosm run CartPole-v1 --transitions 5000 --reward-labels 1000 --seed 3 --out runs/cart --json
-      paracosm run Hopper-v5 --transitions 30000 --rounds 5
-      paracosm run my_package:make_env --env-kwargs '{"difficulty": 2}'
-      paracosm run --data minari:my/dataset --env Pendulum-v1
+    Examples: paracosm run Pendulum-v1 paracosm run CartPole-v1 --transitions 5000 --reward-labels
+      1000 --seed 3 --out runs/cart --json paracosm run Hopper-v5 --transitions 30000 --rounds 5
+      paracosm run my_package:make_env --env-kwargs '{"difficulty": 2}' paracosm run --data
+      minari:my/dataset --env Pendulum-v1
 
     Attributes:
-        env: A Gymnasium id, or module:function giving a gymnasium.Env or a JAX-native MDP (your module is imported).
-            Also --env ENV.
+        env: A Gymnasium id, or module:function giving a gymnasium.Env or a JAX-native MDP (your
+            module is imported). Also --env ENV.
         out: The run directory; runs/ENV-seedN if not given.
-        resume: Go on with the unfinished run in --out; gives the same result as one that was not stopped. Where its
-            environment had failed, or Ctrl-C came while it was stepped, the real steps before that are kept and it
-            goes on from them with new episodes: its numbers are then others than those of a run never stopped.
+        resume: Go on with the unfinished run in --out; gives the same result as one that was not
+            stopped. Where its environment had failed, or Ctrl-C came while it was stepped, the real
+            steps before that are kept and it goes on from them with new episodes: its numbers are
+            then others than those of a run never stopped.
         force: Start again, removing the run that is in --out.
         json: Print one JSON document on stdout instead of the summary.
         learn: How the parts of the world are fitted.
@@ -71,7 +71,9 @@ def main(arguments: Sequence[str]) -> None:
     """Run it."""
     flags = output.parse(Flags, _env_first(list(arguments)), "run")
     if not flags.env:
-        raise BadArgument("no environment is named; write paracosm run ENV, for example paracosm run Pendulum-v1.")
+        raise BadArgument(
+            "no environment is named; write paracosm run ENV, for example paracosm run Pendulum-v1."
+        )
     options = {field.name: getattr(flags, field.name) for field in dataclasses.fields(RunConfig)}
     out = default_out(flags.env, flags.seed) if flags.out is None else flags.out
     with output.shown_anyway(RunResult.summary, as_json=flags.json), output.progress() as tell:

@@ -1,8 +1,9 @@
-"""Standard streams: descriptor 1 carries the command's own output and nothing else; closed, full and ASCII streams.
+"""Standard streams: descriptor 1 carries the command's own output and nothing else; closed, full
+and ASCII streams.
 
-Environments and models are other people's code, and print: with `print`, or from C. While a command runs, descriptor 1
-and `sys.stdout` lead to stderr, and the command writes to the descriptor that it set aside.
-"""
+Environments and models are other people's code, and print: with `print`, or from C. While a command
+runs, descriptor 1 and `sys.stdout` lead to stderr, and the command writes to the descriptor that it
+set aside."""
 
 from __future__ import annotations
 
@@ -19,8 +20,28 @@ from typing import Any, TextIO, cast
 from paracosm.core.files import Unwritable
 
 # What our pages print beyond ASCII; in a stream that cannot hold it, a minus must stay a minus.
-_IN_ASCII = {"±": "+/-", "²": "^2", "·": ".", "×": "x", "–": "-", "−": "-", "’": "'", "←": "<-", "→": "->"}
-_IN_ASCII |= {"∞": "inf", "≠": "!=", "≤": "<=", "≥": ">=", "│": "|", "█": "#", "…": "...", "γ": "gamma", "λ": "lambda"}
+_IN_ASCII = {
+    "±": "+/-",
+    "²": "^2",
+    "·": ".",
+    "×": "x",
+    "–": "-",
+    "−": "-",
+    "’": "'",
+    "←": "<-",
+    "→": "->",
+}
+_IN_ASCII |= {
+    "∞": "inf",
+    "≠": "!=",
+    "≤": "<=",
+    "≥": ">=",
+    "│": "|",
+    "█": "#",
+    "…": "...",
+    "γ": "gamma",
+    "λ": "lambda",
+}
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -31,7 +52,9 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
 
 def _plainly(character: str) -> str:
     return (
-        _IN_ASCII.get(character) or unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode() or "?"
+        _IN_ASCII.get(character)
+        or unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+        or "?"
     )
 
 
@@ -41,21 +64,26 @@ _own: list[TextIO] = []  # the command's own output, while one runs
 
 
 class Helped(SystemExit):
-    """The parser has shown its help, which is all that was wanted; any other exit is of code that is not ours."""
+    """The parser has shown its help, which is all that was wanted; any other exit is of code that
+    is not ours.
+    """
 
 
 @contextlib.contextmanager
 def own_output(*, for_good: bool) -> Iterator[None]:
-    """While this lasts, only `written` reaches stdout; everything else that prints there reaches stderr.
+    """While this lasts, only `written` reaches stdout; everything else that prints there reaches
+    stderr.
 
-    `for_good` leaves it so, for a process that ends afterwards: what is flushed on the way out is not ours either.
+    `for_good` leaves it so, for a process that ends afterwards: what is flushed on the way out is
+        not ours either.
 
     Raises:
         Unwritable: standard output is closed.
     """
     closed = _fill_closed()
     if sys.stderr is None:
-        sys.stderr = open(2, "w", closefd=False, errors="backslashreplace")  # noqa: SIM115 - as long as the process
+        # Open for as long as the process runs.
+        sys.stderr = open(2, "w", closefd=False, errors="backslashreplace")  # noqa: SIM115
     if for_good:
         sys.stderr = cast(TextIO, _Forgiving(sys.stderr))
     if 1 in closed or sys.stdout is None:
@@ -86,7 +114,9 @@ def _aside(*, for_good: bool) -> Iterator[TextIO]:
 
 
 def _stream(stdout: Any, descriptor: int) -> Any:
-    """A stream to where `stdout` led; one that does not lead to descriptor 1 (a notebook's, a test's) stays itself."""
+    """A stream to where `stdout` led; one that does not lead to descriptor 1 (a notebook's, a
+    test's) stays itself.
+    """
     try:
         if stdout.fileno() != 1:
             return stdout
@@ -113,7 +143,9 @@ def written() -> Iterator[TextIO]:
             discard(stream.fileno())
         if isinstance(error, BrokenPipeError):
             raise
-        raise Unwritable(f"standard output cannot be written: {error.strerror or error}.") from error
+        raise Unwritable(
+            f"standard output cannot be written: {error.strerror or error}."
+        ) from error
 
 
 def write(text: str) -> None:
@@ -166,7 +198,9 @@ class _Forgiving:
 
 
 def _fill_closed() -> set[int]:
-    """Opens closed standard descriptors to nowhere: else the next file opened becomes one of them."""
+    """Opens closed standard descriptors to nowhere: else the next file opened becomes one
+    of them.
+    """
     closed = set()
     for descriptor in (0, 1, 2):
         try:

@@ -12,7 +12,10 @@ import numpy as np
 
 
 class ParacosmError(Exception):
-    """Bad input. The message is one sentence fit to show a user; the command line exits with status 2."""
+    """Bad input.
+
+    The message is one sentence fit to show a user; the command line exits with status 2.
+    """
 
 
 class BadArgument(ParacosmError, ValueError):
@@ -106,7 +109,8 @@ BELOW_ONE = Range(0, 1, open_right=True)
 
 
 def fields(record: Any, ranges: Mapping[str, Range], called: Callable[[str], str] = str) -> None:
-    """Require fields of a frozen record to lie in their ranges, and store them as plain Python numbers.
+    """Require fields of a frozen record to lie in their ranges, and store them as plain Python
+    numbers.
 
     A field whose default is None may be None. `called` gives the name of a field in sentences.
     """
@@ -120,7 +124,9 @@ def fields(record: Any, ranges: Mapping[str, Range], called: Callable[[str], str
 def rates(name: str, values: Any) -> tuple[float, ...]:
     """`values` as a tuple, if they are positive numbers, at least one."""
     if not isinstance(values, (tuple, list)) or not values:
-        raise BadArgument(f"{name} is {described(values)}; a tuple of positive numbers, at least one, is needed.")
+        raise BadArgument(
+            f"{name} is {described(values)}; a tuple of positive numbers, at least one, is needed."
+        )
     return tuple(POSITIVE_32.check(f"{name}[{i}]", value) for i, value in enumerate(values))
 
 
@@ -157,11 +163,15 @@ def in_unit_interval(name: str, value: float | int) -> None:
 def one_of(name: str, value: Any, choices: Collection[str]) -> None:
     """Require `value` to be one of `choices`."""
     if not isinstance(value, str) or value not in choices:
-        raise BadArgument(f"{name} is {described(value)}; it must be one of {', '.join(map(repr, choices))}.")
+        raise BadArgument(
+            f"{name} is {described(value)}; it must be one of {', '.join(map(repr, choices))}."
+        )
 
 
 def of_kind(name: str, value: Any, kinds: type | tuple[type, ...], needed: str) -> None:
-    """Require an instance of one of `kinds`; `needed` says in words which, and where one comes from."""
+    """Require an instance of one of `kinds`; `needed` says in words which, and where one comes
+    from.
+    """
     if not isinstance(value, kinds):
         raise BadArgument(f"{name} is {described(value)}; {needed} is needed.")
 
@@ -173,7 +183,9 @@ def function(name: str, value: Any, form: str) -> None:
 
 
 def described(value: Any) -> str:
-    """A value in a few words: a number or a short text itself, of anything else its kind and shape."""
+    """A value in a few words: a number or a short text itself, of anything else its kind
+    and shape.
+    """
     number = _number(value)
     if isinstance(number, float):
         return f"{number:g}"
@@ -193,8 +205,14 @@ def described(value: Any) -> str:
 
 
 def _number(value: Any) -> int | float | None:
-    """A plain Python number of a Python or NumPy one, or of an array of shape (); None of anything else."""
-    if not isinstance(value, type) and getattr(value, "shape", None) == () and hasattr(value, "item"):
+    """A plain Python number of a Python or NumPy one, or of an array of shape (); None of anything
+    else.
+    """
+    if (
+        not isinstance(value, type)
+        and getattr(value, "shape", None) == ()
+        and hasattr(value, "item")
+    ):
         value = value.item()
     if isinstance(value, bool):
         return None
@@ -228,7 +246,8 @@ def finite_steps(of: str, columns: Mapping[str, Any], taken: Any) -> None:
     """Require columns `[episode, time, …]` to be finite at the steps `taken`, `[episode, time]`.
 
     Raises:
-        BadData: naming the column and the earliest step at which one is not; `of` says what kind of episode it is in.
+        BadData: naming the column and the earliest step at which one is not; `of` says what kind of
+        episode it is in.
     """
     found = []
     for name, column in columns.items():

@@ -1,4 +1,6 @@
-"""Cheap biased values put right by a few gold ones: an unbiased mean by control variates (theory, section 7)."""
+"""Cheap biased values put right by a few gold ones: an unbiased mean by control variates (theory,
+section 7).
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ Tuning = Literal["leave-one-out", "cross-fit"]
 class Debiased:
     """A mean without the cheap values' bias.
 
-    `value` has the shape of one sample. `coefficient` is λ, the mean of those used; `correlation` that of gold and
-    cheap over the gold rows; `variance` the estimated variance of `value`, summed over its components.
-    """
+    `value` has the shape of one sample. `coefficient` is λ, the mean of those used; `correlation`
+    that of gold and cheap over the gold rows; `variance` the estimated variance of `value`, summed
+    over its components."""
 
     value: np.ndarray
     coefficient: float
@@ -27,29 +29,37 @@ class Debiased:
 
 
 class _Moments(NamedTuple):
-    """Sums of squares and products about the mean, over components; arrays where one row each was left out."""
+    """Sums of squares and products about the mean, over components; arrays where one row each was
+    left out.
+    """
 
     gold: np.ndarray
     cheap: np.ndarray
     both: np.ndarray
 
     def coefficient(self, rows: int) -> np.ndarray:
-        """`tr Cov(g, c) / tr Cov(c)`, or 0 unless `|ρ| > 1/sqrt(rows − 2)`: with fewer it cannot be told from noise."""
+        """`tr Cov(g, c) / tr Cov(c)`, or 0 unless `|ρ| > 1/sqrt(rows − 2)`: with fewer it cannot be
+        told from noise.
+        """
         product = self.gold * self.cheap
         clear = (self.both**2 * max(rows - 2, 0) > product) & (product > 0)
         return np.divide(self.both, self.cheap, out=np.zeros_like(self.both), where=clear)
 
 
-def debiased_mean(gold: np.ndarray, cheap: np.ndarray, *, tuning: Tuning = "leave-one-out") -> Debiased:
+def debiased_mean(
+    gold: np.ndarray, cheap: np.ndarray, *, tuning: Tuning = "leave-one-out"
+) -> Debiased:
     """The mean of gold values, sharpened by many cheap ones that may be biased.
 
-    `λ mean_N(cheap) + mean_n(gold − λ cheap)` with each gold row's λ from other gold rows only: all others, or the
-    other half. The cheap mean is taken over the rows without gold and λ shrunk by (N−n)/N, which for one λ is the same
-    estimate, and which keeps it exactly unbiased for a λ that was estimated.
+    `λ mean_N(cheap) + mean_n(gold − λ cheap)` with each gold row's λ from other gold rows only: all
+    others, or the other half. The cheap mean is taken over the rows without gold and λ shrunk by
+    (N−n)/N, which for one λ is the same estimate, and which keeps it exactly unbiased for a λ that
+    was estimated.
 
     Args:
         gold: `[n, *shape]`, at least 2 rows: returns, gradients or traces under gold labels.
-        cheap: `[N, *shape]`, N ≥ n: the same under cheap labels; its first n rows are those of `gold`.
+        cheap: `[N, *shape]`, N ≥ n: the same under cheap labels; its first n rows are those of
+            `gold`.
         tuning: Which rows a gold row's coefficient comes from. Leave-one-out has less variance.
 
     Raises:
@@ -59,7 +69,9 @@ def debiased_mean(gold: np.ndarray, cheap: np.ndarray, *, tuning: Tuning = "leav
     _check(gold, cheap)
     g, c = (np.asarray(each, np.float64).reshape(len(each), -1) for each in (gold, cheap))
     paired, rest, share = c[:n], c[n:], (rows - n) / rows
-    coefficient = share * (_left_out(g, paired) if tuning == "leave-one-out" else _halves(g, paired))
+    coefficient = share * (
+        _left_out(g, paired) if tuning == "leave-one-out" else _halves(g, paired)
+    )
     target = rest.mean(axis=0) if rows > n else paired.mean(axis=0)
     corrected = g - coefficient[:, None] * (paired - target)
     whole = _moments(g, paired)
@@ -77,7 +89,8 @@ def _check(gold: np.ndarray, cheap: np.ndarray) -> None:
         raise checks.BadData(f"there are {len(gold)} gold rows; at least 2 are needed.")
     if len(cheap) < len(gold) or np.shape(cheap)[1:] != np.shape(gold)[1:]:
         raise checks.BadData(
-            f"cheap values have shape {np.shape(cheap)} and gold ones {np.shape(gold)}; the same shape per row and a "
+            f"cheap values have shape {np.shape(cheap)} and gold ones {np.shape(gold)}; the same"
+            " shape per row and a "
             "cheap row for each gold one, in front, are needed."
         )
     checks.finite("the column of gold values", gold)
@@ -90,7 +103,9 @@ def _moments(gold: np.ndarray, cheap: np.ndarray) -> _Moments:
 
 
 def _left_out(gold: np.ndarray, cheap: np.ndarray) -> np.ndarray:
-    """Each row's coefficient from all other rows: leaving row i out lowers a sum of products by `n/(n−1) · g_i c_i`."""
+    """Each row's coefficient from all other rows: leaving row i out lowers a sum of products by
+    `n/(n−1) · g_i c_i`.
+    """
     n, whole = len(gold), _moments(gold, cheap)
     g, c = gold - gold.mean(axis=0), cheap - cheap.mean(axis=0)
     without = [

@@ -50,7 +50,9 @@ class Transitions(eqx.Module):
 
 
 class RewardLabels(eqx.Module):
-    """Bought reward labels `(s, a, s', r)`, one a row; they own their states and never enter the dynamics fit."""
+    """Bought reward labels `(s, a, s', r)`, one a row; they own their states and never enter the
+    dynamics fit.
+    """
 
     state: Float[Array, "rows state"]
     action: Float[Array, "rows action"] | Int[Array, " rows"]
@@ -65,20 +67,26 @@ class RewardLabels(eqx.Module):
 
 
 def _flags(name: str, values: np.ndarray) -> np.ndarray:
-    """A column of booleans, or of numbers that are all 0 or 1, as booleans: `~` of an int is another thing."""
+    """A column of booleans, or of numbers that are all 0 or 1, as booleans: `~` of an int is
+    another thing.
+    """
     if values.dtype != bool and (wrong := ~np.isin(values, (0, 1))).any():
         row = int(np.argmax(wrong))
-        raise checks.BadData(f"the data set's {name} is {values[row]} in row {row}; 0 or 1 (false or true) is needed.")
+        raise checks.BadData(
+            f"the data set's {name} is {values[row]} in row {row}; 0 or 1 (false or true) is"
+            " needed."
+        )
     return values.astype(bool, copy=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Real steps, each of which says what was bought of it: the transition, the reward label, or both.
+    """Real steps, each of which says what was bought of it: the transition, the reward label, or
+    both.
 
-    Rows are in the order of `(episode, time)`. An unbought reward is stored as NaN and an unbought end as
-    not ended: what was not paid for is not there. States are float32, rewards float64, actions float32 or
-    int32.
+    Rows are in the order of `(episode, time)`. An unbought reward is stored as NaN and an unbought
+    end as not ended: what was not paid for is not there. States are float32, rewards float64,
+    actions float32 or int32.
 
     Attributes:
         state, next_state: `[rows, state]`.
@@ -105,7 +113,9 @@ class Dataset:
         for field in dataclasses.fields(self):
             values = getattr(self, field.name)
             if len(values) != rows:
-                raise checks.BadData(f"the data set's {field.name} has {len(values)} rows; its states have {rows}.")
+                raise checks.BadData(
+                    f"the data set's {field.name} has {len(values)} rows; its states have {rows}."
+                )
         for name in ("terminated", "truncated", "has_transition", "has_label"):
             object.__setattr__(self, name, _flags(name, getattr(self, name)))
         checks.shape("the data set's next states", self.next_state, self.state.shape)
@@ -115,7 +125,9 @@ class Dataset:
         bad = self.has_label & ~np.isfinite(self.reward)
         if bad.any():
             row = int(np.argmax(bad))
-            raise checks.BadData(f"the reward label of step {row} is {self.reward[row]}; it must be finite.")
+            raise checks.BadData(
+                f"the reward label of step {row} is {self.reward[row]}; it must be finite."
+            )
 
     @property
     def real_steps(self) -> int:
@@ -126,13 +138,17 @@ class Dataset:
     def transitions(self) -> Transitions:
         """The bought transitions."""
         own = self.has_transition
-        return Transitions(self.state[own], self.action[own], self.next_state[own], self.terminated[own])
+        return Transitions(
+            self.state[own], self.action[own], self.next_state[own], self.terminated[own]
+        )
 
     @property
     def labels(self) -> RewardLabels:
         """The bought reward labels."""
         own = self.has_label
-        return RewardLabels(self.state[own], self.action[own], self.next_state[own], self.reward[own])
+        return RewardLabels(
+            self.state[own], self.action[own], self.next_state[own], self.reward[own]
+        )
 
     @property
     def initial(self) -> np.ndarray:
@@ -151,10 +167,14 @@ class Dataset:
             BadData: states or actions of another size.
         """
         checks.of_kind("other", other, Dataset, "a Dataset")
-        for name, ours, theirs in (("states", self.state, other.state), ("actions", self.action, other.action)):
+        for name, ours, theirs in (
+            ("states", self.state, other.state),
+            ("actions", self.action, other.action),
+        ):
             if ours.shape[1:] != theirs.shape[1:]:
                 raise checks.BadData(
-                    f"the {name} of the data to join have the shape {theirs.shape[1:]}; {ours.shape[1:]} is needed."
+                    f"the {name} of the data to join have the shape {theirs.shape[1:]};"
+                    f" {ours.shape[1:]} is needed."
                 )
         if not len(self.episode):
             return other
@@ -162,7 +182,9 @@ class Dataset:
             field.name: np.concatenate([getattr(self, field.name), getattr(other, field.name)])
             for field in dataclasses.fields(self)
         }
-        columns["episode"][len(self.episode) :] += self.episode.max() + 1 - min(other.episode, default=0)
+        columns["episode"][len(self.episode) :] += (
+            self.episode.max() + 1 - min(other.episode, default=0)
+        )
         return Dataset(**columns)
 
     @classmethod
@@ -175,7 +197,9 @@ class Dataset:
         rows = np.ones(len(episode), bool)
         return cls(
             state=np.asarray(episodes.state)[alive].astype(np.float32),
-            action=action.astype(np.int32 if np.issubdtype(action.dtype, np.integer) else np.float32),
+            action=action.astype(
+                np.int32 if np.issubdtype(action.dtype, np.integer) else np.float32
+            ),
             next_state=np.asarray(episodes.next_state)[alive].astype(np.float32),
             reward=np.asarray(episodes.reward)[alive].astype(np.float64),
             terminated=np.asarray(episodes.terminated)[alive],
@@ -187,19 +211,23 @@ class Dataset:
         )
 
     def buy(self, transitions: int, labels: int, seed: int) -> Dataset:
-        """Of fully observed steps, keep `transitions` random transitions and `labels` random reward labels.
+        """Of fully observed steps, keep `transitions` random transitions and `labels` random reward
+        labels.
 
-        The smaller purchase is a subset of the larger (a joint sample owns both); steps of which nothing is
-        bought keep their place but tell nothing, so `real_steps` still counts them.
+        The smaller purchase is a subset of the larger (a joint sample owns both); steps of which
+        nothing is bought keep their place but tell nothing, so `real_steps` still counts them.
 
         Raises:
-            BadArgument: for fewer than 0 or more than there are, or if part of a step was left unbought before.
+            BadArgument: for fewer than 0 or more than there are, or if part of a step was left
+            unbought before.
         """
         for name, value in (("transitions", transitions), ("labels", labels)):
             checks.Range(0, self.real_steps, integer=True).check(name, value)
         checks.seed("seed", seed)
         if not (self.has_transition.all() and self.has_label.all()):
-            raise checks.BadArgument("the data set was bought from before; buy from the fully observed one.")
+            raise checks.BadArgument(
+                "the data set was bought from before; buy from the fully observed one."
+            )
         order = np.random.default_rng([seed, 0xB0]).permutation(self.real_steps)
         has_transition, has_label = np.zeros((2, self.real_steps), bool)
         has_transition[order[:transitions]] = True
@@ -214,21 +242,28 @@ class Dataset:
 
 
 def _columns(record: Trajectory | Transitions | RewardLabels, plain: Any, axes: int) -> None:
-    """Require columns that are arrays with the axes of `plain`, states with one more and both states of one shape."""
+    """Require columns that are arrays with the axes of `plain`, states with one more and both
+    states of one shape.
+    """
     kind = type(record).__name__
     if len(np.shape(plain)) != axes or not hasattr(plain, "shape"):
-        raise checks.BadData(f"a column of a {kind} is {checks.described(plain)}; an array of {axes} axes is needed.")
+        raise checks.BadData(
+            f"a column of a {kind} is {checks.described(plain)}; an array of {axes} axes is needed."
+        )
     for field in dataclasses.fields(record):
         column = getattr(record, field.name)
         wide = field.name in ("state", "next_state")
         rest = getattr(column, "shape", (None,))[axes:]
-        if getattr(column, "shape", ())[:axes] != plain.shape or len(rest) not in ((1,) if wide else (0, 1)):
+        if getattr(column, "shape", ())[:axes] != plain.shape or len(rest) not in (
+            (1,) if wide else (0, 1)
+        ):
             raise checks.BadData(
                 f"the {field.name} of a {kind} is {checks.described(column)}; an array of shape"
                 f" {plain.shape}{' and one more axis' if wide else ''} is needed."
             )
     if record.state.shape != record.next_state.shape:
         raise checks.BadData(
-            f"the states of a {kind} have shape {record.state.shape}, its next states {record.next_state.shape}; one"
+            f"the states of a {kind} have shape {record.state.shape}, its next states"
+            f" {record.next_state.shape}; one"
             " shape is needed."
         )

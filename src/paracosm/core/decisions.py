@@ -1,4 +1,6 @@
-"""Frozen records of planning: learning curves and gradient noise in, plans for transitions and labels out."""
+"""Frozen records of planning: learning curves and gradient noise in, plans for transitions and
+labels out.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ Bought = Literal["dynamics", "reward"]
 
 @dataclasses.dataclass(frozen=True)
 class Anchor(Record):
-    """One measured point of a learning curve: the error of a model fitted to `samples` samples with this seed."""
+    """One measured point of a learning curve: the error of a model fitted to `samples` samples with
+    this seed.
+    """
 
     samples: int
     error: float
@@ -24,9 +28,8 @@ class Anchor(Record):
 class Curve(Record):
     """Error of one part against its number of samples.
 
-    `unit` says whether errors are root mean squares (`rms`) or mean squares (`mse`); `states` on which states they
-    were measured, such as "held out".
-    """
+    `unit` says whether errors are root mean squares (`rms`) or mean squares (`mse`); `states` on
+    which states they were measured, such as "held out"."""
 
     part: Bought
     anchors: tuple[Anchor, ...]
@@ -36,10 +39,11 @@ class Curve(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Measurements(Record):
-    """What a run knows that a plan needs: curves on the states that count, weights, what is owned, and prices.
+    """What a run knows that a plan needs: curves on the states that count, weights, what is owned,
+    and prices.
 
-    The first of `weights` is the one to use. `collected` holds the curves on the collected data's own states.
-    """
+    The first of `weights` is the one to use. `collected` holds the curves on the collected data's
+    own states."""
 
     curves: dict[str, Curve]
     collected: dict[str, Curve]
@@ -52,11 +56,12 @@ class Measurements(Record):
 
 @dataclasses.dataclass(frozen=True)
 class CurveFit(Record):
-    """The law `error = prefactor · N^-exponent + floor`, errors as root mean squares, that a curve supports.
+    """The law `error = prefactor · N^-exponent + floor`, errors as root mean squares, that a curve
+    supports.
 
-    Medians of the posterior; `low` and `high` bound the exponent with 95%. `r2` is the share of the log error's
-    variance that the law explains. `extrapolation` is the largest count the plan reaches over the largest measured.
-    `band` holds forecasts `(samples, low, median, high)` of 90%.
+    Medians of the posterior; `low` and `high` bound the exponent with 95%. `r2` is the share of the
+    log error's variance that the law explains. `extrapolation` is the largest count the plan
+    reaches over the largest measured. `band` holds forecasts `(samples, low, median, high)` of 90%.
     """
 
     prefactor: float
@@ -72,12 +77,12 @@ class CurveFit(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Purchase(Record):
-    """Counts of one way to spend a budget, what it costs, and what it is expected to lose against the best way.
+    """Counts of one way to spend a budget, what it costs, and what it is expected to lose against
+    the best way.
 
-    `units` are bought by what is for sale, in whole lots. `dynamics` and `reward` are the transitions and labels
-    they yield. `error` is the predicted error in return, `regret` the expected relative excess of it over that of
-    the best split under the true law.
-    """
+    `units` are bought by what is for sale, in whole lots. `dynamics` and `reward` are the
+    transitions and labels they yield. `error` is the predicted error in return, `regret` the
+    expected relative excess of it over that of the best split under the true law."""
 
     name: str
     units: dict[str, int]
@@ -90,7 +95,9 @@ class Purchase(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Pilot(Record):
-    """A point of a learning curve worth measuring next, and the expected regret without it and with it."""
+    """A point of a learning curve worth measuring next, and the expected regret without it and with
+    it.
+    """
 
     part: Bought
     samples: int
@@ -103,15 +110,15 @@ class Pilot(Record):
 class Plan(Record):
     """What to buy next (theory, section 4).
 
-    `dynamics` and `reward` are how many transitions and reward labels to buy now, `owned` what is there already. With
-    several sources of labels `reward` is how many plain labels all are worth, and `best.units` what to order of each.
-    `ratio` is transitions owned then over labels owned then; `interval` its 90% interval over what the curves leave
-    open. `predicted_error` is the error in return `before` buying and `after`. `expected_regret` is relative,
-    the mean over the quarter of the draws in which it is largest.
-    `marginal` is how much the predicted error falls per unit of money spent more on a part. `alternatives` are the
-    simple rules at the same price, `frontier` the best splits at other budgets, half and double among them, and
-    `across` splits of this budget by share. `disagreement` says how far the routes to the weights part.
-    """
+    `dynamics` and `reward` are how many transitions and reward labels to buy now, `owned` what is
+    there already. With several sources of labels `reward` is how many plain labels all are worth,
+    and `best.units` what to order of each. `ratio` is transitions owned then over labels owned
+    then; `interval` its 90% interval over what the curves leave open. `predicted_error` is the
+    error in return `before` buying and `after`. `expected_regret` is relative, the mean over the
+    quarter of the draws in which it is largest. `marginal` is how much the predicted error falls
+    per unit of money spent more on a part. `alternatives` are the simple rules at the same price,
+    `frontier` the best splits at other budgets, half and double among them, and `across` splits of
+    this budget by share. `disagreement` says how far the routes to the weights part."""
 
     dynamics: int
     reward: int
@@ -138,11 +145,11 @@ class Plan(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Decision(Record):
-    """What a run that spends a budget decided to buy before a round; after the last one, what it would buy next.
+    """What a run that spends a budget decided to buy before a round; after the last one, what it
+    would buy next.
 
-    `plan` splits all the money left at that time, of which the round buys `transitions` and `labels`; without one
-    `why` says what stood against it and how the money was split instead.
-    """
+    `plan` splits all the money left at that time, of which the round buys `transitions` and
+    `labels`; without one `why` says what stood against it and how the money was split instead."""
 
     round: int
     transitions: int
@@ -155,10 +162,9 @@ class Decision(Record):
 class GradientNoise(Record):
     """What reward noise does to a policy gradient (theory, section 6).
 
-    `intrinsic` is the variance of one noiseless rollout's gradient (trace of the covariance), `coefficient` the exact
-    Q by which independent noise of variance σ² adds `σ² Q`, `shared` the same for one error shared by a whole rollout,
-    `bound` the coefficient of Theorem 2.
-    """
+    `intrinsic` is the variance of one noiseless rollout's gradient (trace of the covariance),
+    `coefficient` the exact Q by which independent noise of variance σ² adds `σ² Q`, `shared` the
+    same for one error shared by a whole rollout, `bound` the coefficient of Theorem 2."""
 
     intrinsic: Estimate
     coefficient: Estimate
@@ -170,7 +176,9 @@ class GradientNoise(Record):
 
 @dataclasses.dataclass(frozen=True)
 class LabelChoice(Record):
-    """One way to spend a budget on labelled rollouts: `repeats` labels of `cost` on each of `rollouts` rollouts."""
+    """One way to spend a budget on labelled rollouts: `repeats` labels of `cost` on each of
+    `rollouts` rollouts.
+    """
 
     cost: float
     rollouts: int
@@ -183,10 +191,9 @@ class LabelChoice(Record):
 class LabelPlan(Record):
     """Which labels to buy (theory, section 7).
 
-    `variance` is that of the gradient at the best choice; `regime` says what decides; `attained` is false where the
-    best is a limit that no choice reaches. `table` holds `(cost, variance of the label, variance of the gradient at the
-    whole budget)` along the allowed costs.
-    """
+    `variance` is that of the gradient at the best choice; `regime` says what decides; `attained` is
+    false where the best is a limit that no choice reaches. `table` holds `(cost, variance of the
+    label, variance of the gradient at the whole budget)` along the allowed costs."""
 
     cost: float
     rollouts: int
@@ -204,7 +211,9 @@ class LabelPlan(Record):
 
 @dataclasses.dataclass(frozen=True)
 class MixtureChoice(Record):
-    """Squared error of one way to label: rollouts with cheap labels, of them with gold ones, bias, and the sum."""
+    """Squared error of one way to label: rollouts with cheap labels, of them with gold ones, bias,
+    and the sum.
+    """
 
     name: str
     rollouts: int
@@ -218,9 +227,9 @@ class MixtureChoice(Record):
 class MixturePlan(Record):
     """Cheap labels, gold labels or the debiased mixture (theory, section 7).
 
-    `winner` names the choice of least squared error, `changes` the budgets at which another starts to win;
-    `coefficient` is λ of the mixture and `least_correlation` the one from which the mixture beats gold alone.
-    """
+    `winner` names the choice of least squared error, `changes` the budgets at which another starts
+    to win; `coefficient` is λ of the mixture and `least_correlation` the one from which the mixture
+    beats gold alone."""
 
     winner: str
     choices: tuple[MixtureChoice, ...]

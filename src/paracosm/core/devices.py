@@ -1,9 +1,9 @@
 """Spreading a batch over the host's devices.
 
-On a CPU one XLA device uses its cores poorly on the small matrix products of world models; as many host devices
-as cores, each with its share of the batch, is faster (`--xla_force_host_platform_device_count`, which the
-command line sets). The device count changes rounding, so it is recorded with a run's configuration.
-"""
+On a CPU one XLA device uses its cores poorly on the small matrix products of world models; as many
+host devices as cores, each with its share of the batch, is faster
+(`--xla_force_host_platform_device_count`, which the command line sets). The device count changes
+rounding, so it is recorded with a run's configuration."""
 
 from __future__ import annotations
 
@@ -27,12 +27,15 @@ def mesh(share: int) -> Mesh:
     return jax.make_mesh((count,), (AXIS,), devices=devices[:count], axis_types=(AxisType.Auto,))
 
 
-def spread(function: Callable[..., Any], share: int, shared: int, total: bool = False) -> Callable[..., Any]:
-    """`function` on every device at once, to be called inside `jit` on pytrees whose leaves may be anything.
+def spread(
+    function: Callable[..., Any], share: int, shared: int, total: bool = False
+) -> Callable[..., Any]:
+    """`function` on every device at once, to be called inside `jit` on pytrees whose leaves may be
+    anything.
 
-    The first `shared` arguments are given whole to every device; the arrays of the others are cut along their
-    first axis, of length `share`. Results are joined along their first axis, or with `total` they are equal on all
-    devices (the function sums over `AXIS` itself) and returned once.
+    The first `shared` arguments are given whole to every device; the arrays of the others are cut
+    along their first axis, of length `share`. Results are joined along their first axis, or with
+    `total` they are equal on all devices (the function sums over `AXIS` itself) and returned once.
     """
 
     def call(*arguments: Any) -> Any:
@@ -43,6 +46,8 @@ def spread(function: Callable[..., Any], share: int, shared: int, total: bool = 
 
         specs = (P(),) * shared + (P(AXIS),) * (len(arguments) - shared)
         out = P() if total else P(AXIS)
-        return jax.shard_map(local, mesh=mesh(share), in_specs=specs, out_specs=out, check_vma=False)(*arrays)
+        return jax.shard_map(
+            local, mesh=mesh(share), in_specs=specs, out_specs=out, check_vma=False
+        )(*arrays)
 
     return call

@@ -15,20 +15,24 @@ _EQUAL = 1e-12  # of the largest: samples that differ by less are one value
 _NEAR = 0.05  # of the range: half of the samples nearer to one another say nothing of rare others
 
 
-def mean(samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None) -> Estimate:
-    """Mean of independent samples `[n]` with an interval that holds on skewed and on sparse ones (docs/intervals.md).
+def mean(
+    samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None
+) -> Estimate:
+    """Mean of independent samples `[n]` with an interval that holds on skewed and on sparse ones
+    (docs/intervals.md).
 
-    Within finite `bounds` rare samples decide where half of them are near one another (`concentrated`): a betting
-    interval, which holds whatever the distribution. So `bounds` should be no further than one rare event reaches.
-    Else, and where no range is known, the interval is that of `varied_mean`. Equal samples never give an interval of
-    width zero: within bounds it says what n of them exclude, without bounds it is infinite. `method` says which it
-    was, and the share of the variance that the largest sample makes.
+    Within finite `bounds` rare samples decide where half of them are near one another
+    (`concentrated`): a betting interval, which holds whatever the distribution. So `bounds` should
+    be no further than one rare event reaches. Else, and where no range is known, the interval is
+    that of `varied_mean`. Equal samples never give an interval of width zero: within bounds it says
+    what n of them exclude, without bounds it is infinite. `method` says which it was, and the share
+    of the variance that the largest sample makes.
 
     Args:
         samples: What to average, in any unit.
         level: Of the interval, two-sided.
-        bounds: The least and the most that a sample can be, where known; either may be infinite. If they are equal,
-            nothing is left to chance.
+        bounds: The least and the most that a sample can be, where known; either may be infinite. If
+            they are equal, nothing is left to chance.
 
     Raises:
         BadArgument: bounds that are not ordered.
@@ -44,11 +48,15 @@ def mean(samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | 
     return varied_mean(samples, level, bounds)
 
 
-def varied_mean(samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None) -> Estimate:
-    """Mean of independent samples `[n]` whose own spread says how sure it is: rare samples of another kind are not met.
+def varied_mean(
+    samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None
+) -> Estimate:
+    """Mean of independent samples `[n]` whose own spread says how sure it is: rare samples of
+    another kind are not met.
 
-    Where one value is half of the samples, betting within what was seen, widened to Student's. Else an interval for
-    skewed samples. Either is cut at `bounds`, and a betting interval in them is taken where it is narrower.
+    Where one value is half of the samples, betting within what was seen, widened to Student's. Else
+    an interval for skewed samples. Either is cut at `bounds`, and a betting interval in them is
+    taken where it is narrower.
 
     Raises:
         BadArgument: bounds that are not ordered.
@@ -57,25 +65,32 @@ def varied_mean(samples: ArrayLike, level: float = 0.95, bounds: tuple[float, fl
     samples = _samples(samples)
     center = float(np.mean(samples))
     (low, high), method = _interval(samples, level, *_limits(samples, bounds))
-    return Estimate(center, min(low, center), max(high, center), len(samples), f"mean, {level:.0%} {method}")
+    return Estimate(
+        center, min(low, center), max(high, center), len(samples), f"mean, {level:.0%} {method}"
+    )
 
 
 def concentrated(samples: np.ndarray, low: float, high: float, near: float = _NEAR) -> bool:
-    """Whether half of the samples `[n]`, two at least, lie within a share `near` of a finite range `low` to `high`."""
+    """Whether half of the samples `[n]`, two at least, lie within a share `near` of a finite range
+    `low` to `high`.
+    """
     if not np.isfinite(high - low):
         return False
     ordered, half = np.sort(samples), max(2, (len(samples) + 1) // 2)
     if len(ordered) < half:
         return True
-    return bool(np.min(ordered[half - 1 :] - ordered[: len(ordered) - half + 1]) <= near * (high - low))
+    return bool(
+        np.min(ordered[half - 1 :] - ordered[: len(ordered) - half + 1]) <= near * (high - low)
+    )
 
 
 def bounded_mean(samples: ArrayLike, bounds: tuple[float, float], level: float = 0.95) -> Estimate:
-    """Mean of independent samples `[n]` with a betting interval, for samples of which rare ones may matter most.
+    """Mean of independent samples `[n]` with a betting interval, for samples of which rare ones may
+    matter most.
 
-    It covers at every n, whatever the distribution within `bounds`, which are finite and not equal. Where samples
-    are near each other and the bounds far apart, it is much wider than that of `mean`: it allows for what n samples
-    cannot exclude.
+    It covers at every n, whatever the distribution within `bounds`, which are finite and not equal.
+    Where samples are near each other and the bounds far apart, it is much wider than that of
+    `mean`: it allows for what n samples cannot exclude.
 
     Raises:
         BadArgument: bounds that are not ordered or not finite.
@@ -84,14 +99,17 @@ def bounded_mean(samples: ArrayLike, bounds: tuple[float, float], level: float =
     samples = _samples(samples)
     low, high = _limits(samples, bounds)
     if not -np.inf < low < high < np.inf:
-        raise checks.BadArgument(f"the bounds are {low:g} and {high:g}; two finite numbers in order are needed.")
+        raise checks.BadArgument(
+            f"the bounds are {low:g} and {high:g}; two finite numbers in order are needed."
+        )
     ends = betting_interval(samples, low, high, level)
     method = f"mean, {level:.0%} {_betting(low, high)}"
     return Estimate(float(np.mean(samples)), *ends, len(samples), method)
 
 
 def student_mean(samples: ArrayLike, level: float = 0.95) -> Estimate:
-    """Mean of independent samples `[n]` with Student's t interval, for samples known to be near normal.
+    """Mean of independent samples `[n]` with Student's t interval, for samples known to be near
+    normal.
 
     Raises:
         BadData: if there is no sample or one is not finite.
@@ -100,7 +118,9 @@ def student_mean(samples: ArrayLike, level: float = 0.95) -> Estimate:
     if len(samples) == 1:
         return Estimate(float(samples[0]), -np.inf, np.inf, 1, "one sample: no interval")
     low, high = student_interval(samples, level)
-    return Estimate(float(np.mean(samples)), low, high, len(samples), f"mean, {level:.0%} Student t")
+    return Estimate(
+        float(np.mean(samples)), low, high, len(samples), f"mean, {level:.0%} Student t"
+    )
 
 
 def most_equal(samples: np.ndarray) -> int:
@@ -125,15 +145,21 @@ def _limits(samples: np.ndarray, bounds: tuple[float, float] | None) -> tuple[fl
         return -np.inf, np.inf
     low, high = map(float, bounds)
     if not low <= high:
-        raise checks.BadArgument(f"the bounds are {low:g} and {high:g}; two numbers in order are needed.")
+        raise checks.BadArgument(
+            f"the bounds are {low:g} and {high:g}; two numbers in order are needed."
+        )
     least, most = float(np.min(samples)), float(np.max(samples))
     slack = _EQUAL * max(abs(least), abs(most))
     if least < low - slack or most > high + slack:
-        raise checks.BadData(f"the samples to average reach from {least:g} to {most:g}, beyond [{low:g}, {high:g}].")
+        raise checks.BadData(
+            f"the samples to average reach from {least:g} to {most:g}, beyond [{low:g}, {high:g}]."
+        )
     return min(low, least), max(high, most)
 
 
-def _interval(samples: np.ndarray, level: float, low: float, high: float) -> tuple[tuple[float, float], str]:
+def _interval(
+    samples: np.ndarray, level: float, low: float, high: float
+) -> tuple[tuple[float, float], str]:
     """The ends, and in words how they were made."""
     n, tied = len(samples), most_equal(samples)
     if tied == n:
@@ -160,7 +186,11 @@ def _betting(low: float, high: float) -> str:
 def _nothing_varies(n: int, level: float) -> str:
     """What equal samples say without a range: how many others may differ from them, at the most."""
     rest = 1 - ((1 - level) / 2) ** (1 / n)
-    return "one sample" if n == 1 else f"{n} equal samples, which up to {rest:.0%} of others may differ from"
+    return (
+        "one sample"
+        if n == 1
+        else f"{n} equal samples, which up to {rest:.0%} of others may differ from"
+    )
 
 
 def _largest(samples: np.ndarray) -> str:
@@ -170,17 +200,21 @@ def _largest(samples: np.ndarray) -> str:
 
 
 def root_mean_square(squares: ArrayLike, level: float = 0.95) -> Estimate:
-    """Square root of the mean of independent squared errors `[n]`, the interval carried through the root."""
+    """Square root of the mean of independent squared errors `[n]`, the interval carried through the
+    root.
+    """
     squared = mean(squares, level, bounds=(0, np.inf))
     low, center, high = np.sqrt(np.maximum([squared.low, squared.mean, squared.high], 0))
-    return Estimate(float(center), float(low), float(high), squared.n, f"root of the {squared.method}")
+    return Estimate(
+        float(center), float(low), float(high), squared.n, f"root of the {squared.method}"
+    )
 
 
 def median(samples: ArrayLike, level: float = 0.95) -> Estimate:
     """Median of independent samples `[n]` between two order statistics, whatever the distribution.
 
-    The interval is the narrowest symmetric pair that covers with at least `level`; six samples are the fewest that
-    have one at 95%, fewer get an infinite one.
+    The interval is the narrowest symmetric pair that covers with at least `level`; six samples are
+    the fewest that have one at 95%, fewer get an infinite one.
 
     Raises:
         BadData: if there is no sample or one is not finite.
@@ -190,7 +224,9 @@ def median(samples: ArrayLike, level: float = 0.95) -> Estimate:
         raise checks.BadData("the samples to take the median of are none; at least one is needed.")
     checks.finite("the samples to take the median of", ordered)
     n, center = len(ordered), float(np.median(ordered))
-    outside = int(stats.binom.ppf((1 - level) / 2, n, 0.5))  # P(at most outside - 1 below) <= (1 - level) / 2
+    outside = int(
+        stats.binom.ppf((1 - level) / 2, n, 0.5)
+    )  # P(at most outside - 1 below) <= (1 - level) / 2
     if not outside:
         return Estimate(center, -np.inf, np.inf, n, f"median of {n}: no {level:.0%} interval")
     low, high = float(ordered[outside - 1]), float(ordered[n - outside])
@@ -206,4 +242,10 @@ def share(hits: int, trials: int, level: float = 0.95) -> Estimate:
     checks.at_least("the number of trials", trials, 1)
     checks.between("the number of hits", hits, 0, trials)
     exact = stats.binomtest(hits, trials).proportion_ci(level, "exact")
-    return Estimate(hits / trials, float(exact.low), float(exact.high), trials, f"share, {level:.0%} Clopper-Pearson")
+    return Estimate(
+        hits / trials,
+        float(exact.low),
+        float(exact.high),
+        trials,
+        f"share, {level:.0%} Clopper-Pearson",
+    )

@@ -1,4 +1,7 @@
-"""Frozen records of an experiment: what was asked, done and found, beside what the paper says. No JAX in here."""
+"""Frozen records of an experiment: what was asked, done and found, beside what the paper says.
+
+No JAX in here.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from paracosm.core.records import Record, plain
 Verdict = Literal["agrees", "differs", "must hold", "cannot be compared"]
 """Beside the paper's number a measurement `agrees` or `differs`.
 
-What `must hold` follows from a proof or from how the case was made: no measurement of it could have come out otherwise,
-save by an error, so it counts as no agreement; where the check fails, it `differs`.
+What `must hold` follows from a proof or from how the case was made: no measurement of it could have
+come out otherwise, save by an error, so it counts as no agreement; where the check fails, it
+`differs`.
 """
 Mark = Literal["line", "dashed", "points"]
 
@@ -21,9 +25,8 @@ Mark = Literal["line", "dashed", "points"]
 class Claim(Record):
     """One statement, our number with its interval, and the paper's if it has one.
 
-    `paper` is the paper's number, `paper_says` how it words it (an interval, a count). `method` says how the interval
-    was made, `why` why the verdict is what it is.
-    """
+    `paper` is the paper's number, `paper_says` how it words it (an interval, a count). `method`
+    says how the interval was made, `why` why the verdict is what it is."""
 
     id: str
     claim: str
@@ -38,12 +41,16 @@ class Claim(Record):
 
     def __post_init__(self) -> None:
         if not self.why:
-            raise checks.BadArgument(f"the claim {self.id} gives no reason; every verdict needs one.")
+            raise checks.BadArgument(
+                f"the claim {self.id} gives no reason; every verdict needs one."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice(Record):
-    """Something that the paper leaves open, what was chosen, and how the conclusion moves when it is varied."""
+    """Something that the paper leaves open, what was chosen, and how the conclusion moves when it
+    is varied.
+    """
 
     left_open: str
     ours: str
@@ -74,7 +81,9 @@ class Series(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Chart(Record):
-    """A picture of some series over one axis; `name` is a word for file names, `caption` says what to look for."""
+    """A picture of some series over one axis; `name` is a word for file names, `caption` says what
+    to look for.
+    """
 
     name: str
     title: str
@@ -88,7 +97,9 @@ class Chart(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Findings(Record):
-    """What an experiment is after its cells have run: its set-up in sentences, and all that it shows."""
+    """What an experiment is after its cells have run: its set-up in sentences, and all that it
+    shows.
+    """
 
     setup: tuple[str, ...]
     choices: tuple[Choice, ...]
@@ -100,7 +111,8 @@ class Findings(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Experiment(Record):
-    """An experiment of the paper with its findings, the command that repeats it, and what its numbers depend on.
+    """An experiment of the paper with its findings, the command that repeats it, and what its
+    numbers depend on.
 
     `seconds` is the time that its cells took, added up over the workers.
     """
@@ -118,5 +130,12 @@ class Experiment(Record):
     def summary(self, files: tuple[str, ...]) -> dict[str, Any]:
         """The document that `paracosm paper --json` prints."""
         keys = ("id", "claim", "ours", "low", "high", "paper", "verdict", "why")
-        claims = [{key: plain(getattr(claim, key)) for key in keys} for claim in self.findings.claims]
-        return {"experiment": self.name, "scale": self.scale, "claims": claims, "files": list(files)}
+        claims = [
+            {key: plain(getattr(claim, key)) for key in keys} for claim in self.findings.claims
+        ]
+        return {
+            "experiment": self.name,
+            "scale": self.scale,
+            "claims": claims,
+            "files": list(files),
+        }

@@ -1,4 +1,6 @@
-"""Files that are there whole or not at all, paths that are tried before work begins, and files that may be damaged."""
+"""Files that are there whole or not at all, paths that are tried before work begins, and files that
+may be damaged.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from paracosm.core.records import Record
 
 R = TypeVar("R", bound=Record)
 
-# Arrays of data sets compress tenfold, constant columns some hundredfold; an archive made to fill memory, more.
+# Arrays of data sets compress tenfold, constant columns some hundredfold; an archive made to fill
+# memory, more.
 _MOST_INFLATED = 1 << 30
 _MOST_RATIO = 200
 
@@ -34,7 +37,9 @@ class Unwritable(BadArgument):
 
 
 class Unwritten(Unwritable):
-    """A file could not be written after the work was done; `result` holds what would have been written."""
+    """A file could not be written after the work was done; `result` holds what would have been
+    written.
+    """
 
     def __init__(self, message: str, result: Any) -> None:
         super().__init__(message)
@@ -43,7 +48,8 @@ class Unwritten(Unwritable):
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
-    """A file to write in place of `path`, which it replaces only when finished; missing folders are made.
+    """A file to write in place of `path`, which it replaces only when finished; missing folders are
+    made.
 
     A symbolic link stays and its target is replaced.
 
@@ -126,13 +132,15 @@ def try_folder(name: str, path: str | Path) -> None:
     """Require that files can be written in the folder `path`, by making one there; nothing stays.
 
     Raises:
-        BadArgument: it is a file, the current folder or one above it, or cannot be written; `name` is the argument's.
+        BadArgument: it is a file, the current folder or one above it, or cannot be written; `name`
+        is the argument's.
     """
     path = as_path(name, path)
     with writing(path):
         if Path.cwd().is_relative_to(os.path.realpath(path)):
             raise BadArgument(
-                f"{name} is '{shown(path)}', which is or holds the current folder; a folder of its own is needed."
+                f"{name} is '{shown(path)}', which is or holds the current folder; a folder of its"
+                " own is needed."
             )
         if path.exists() and not path.is_dir():
             raise BadArgument(f"{name} is '{shown(path)}', which is a file; a folder is needed.")
@@ -149,7 +157,9 @@ def _require_replaceable(name: str, path: Path) -> None:
     if path.is_dir():
         raise BadArgument(f"{name} is '{shown(path)}', which is a folder; a file is needed.")
     if not stat.S_ISREG(path.stat().st_mode):
-        raise BadArgument(f"{name} is '{shown(path)}', which is a device or a pipe; a file is needed.")
+        raise BadArgument(
+            f"{name} is '{shown(path)}', which is a device or a pipe; a file is needed."
+        )
     if not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
@@ -209,7 +219,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return json_object(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise BadData(f"{shown(path)} is damaged ({_reason(error)}); a JSON object is needed.") from None
+        raise BadData(
+            f"{shown(path)} is damaged ({_reason(error)}); a JSON object is needed."
+        ) from None
 
 
 def json_object(text: bytes | str) -> dict[str, Any]:
@@ -248,21 +260,29 @@ def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
     """The named arrays in an npz file; `what` says in the sentence of a refusal what is needed.
 
     Raises:
-        BadData: the file is no npz file of plain arrays, is damaged, encrypted, or would inflate beyond measure.
+        BadData: the file is no npz file of plain arrays, is damaged, encrypted, or would inflate
+        beyond measure.
     """
     try:
-        with path.open("rb") as raw, warnings.catch_warnings():  # a path np.load leaves open, where it is damaged
+        with (
+            path.open("rb") as raw,
+            warnings.catch_warnings(),
+        ):  # a path np.load leaves open, where it is damaged
             warnings.simplefilter("ignore")  # NumPy warns of a damaged header before it fails
             with zipfile.ZipFile(raw) as archive:
                 _require_modest(archive, path)
             raw.seek(0)
             with np.load(raw, allow_pickle=False) as file:
                 arrays = dict(file)
-        if others := [name for name, values in arrays.items() if not isinstance(values, np.ndarray)]:
+        if others := [
+            name for name, values in arrays.items() if not isinstance(values, np.ndarray)
+        ]:
             raise ValueError(f"{others[0]} in it is no array")
         return arrays
     except (OSError, MemoryError, *_DAMAGE) as error:
-        raise BadData(f"{shown(path)} is not an npz file of plain arrays ({_reason(error)}); {what}.") from None
+        raise BadData(
+            f"{shown(path)} is not an npz file of plain arrays ({_reason(error)}); {what}."
+        ) from None
 
 
 # What NumPy, zipfile and zlib raise on damaged bytes, encryption and unknown compression included.
@@ -290,5 +310,7 @@ def _require_modest(archive: zipfile.ZipFile, path: Path) -> None:
 
 def _reason(error: BaseException) -> str:
     """Why a file could not be read, in one line."""
-    text = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+    text = (
+        (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+    )
     return " ".join(text.split()).rstrip(".")[:200]

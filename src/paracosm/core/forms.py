@@ -1,4 +1,6 @@
-"""In which form a part of a world or a policy answers one step: asked by tracing, nothing is computed."""
+"""In which form a part of a world or a policy answers one step: asked by tracing, nothing is
+computed.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,14 @@ def form(name: str, answer: Callable[[], Any]) -> jax.ShapeDtypeStruct:
         raise
     except Exception as error:
         reason = " ".join(str(error).split()).split(". ")[0].rstrip(".")
-        raise checks.BadData(f"{name} cannot be had for one step: {type(error).__name__}, {reason}.") from error
+        raise checks.BadData(
+            f"{name} cannot be had for one step: {type(error).__name__}, {reason}."
+        ) from error
 
 
-def demand_shape(name: str, answer: Callable[[], Any], shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+def demand_shape(
+    name: str, answer: Callable[[], Any], shape: tuple[int, ...]
+) -> jax.ShapeDtypeStruct:
     """Require an answer of this shape; returns its form.
 
     Raises:

@@ -10,6 +10,8 @@ from paracosm.core.types import PRNGKey
 
 
 def stage_key(seed: int, stage: str, round: int = 0) -> PRNGKey:
-    """The key of a stage in a round of the run with `seed`; the stage's name is hashed the same everywhere."""
+    """The key of a stage in a round of the run with `seed`; the stage's name is hashed the same
+    everywhere.
+    """
     named = jax.random.fold_in(jax.random.key(seed), zlib.crc32(stage.encode()))
     return jax.random.fold_in(named, round)

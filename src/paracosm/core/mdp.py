@@ -1,8 +1,7 @@
 """The Markov decision process as a record of swappable parts (theory, section 0).
 
-A real JAX-native system and a learned world are the same type: `world.replace(reward=real.reward)` is the
-counterfactual world whose only error is in its dynamics and end rule.
-"""
+A real JAX-native system and a learned world are the same type: `world.replace(reward=real.reward)`
+is the counterfactual world whose only error is in its dynamics and end rule."""
 
 from __future__ import annotations
 
@@ -22,7 +21,9 @@ from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 
 class Box(eqx.Module):
-    """Continuous actions between finite bounds, each of shape `[action]`, in the environment's units."""
+    """Continuous actions between finite bounds, each of shape `[action]`, in the environment's
+    units.
+    """
 
     low: Float[Array, " action"]
     high: Float[Array, " action"]
@@ -41,7 +42,9 @@ class Box(eqx.Module):
         return self.low.shape[0]
 
     def encode(self, action: Float[Array, " action"]) -> Float[Array, " action"]:
-        """The action as a network sees it: each component mapped from its bounds, constants, to [-1, 1]."""
+        """The action as a network sees it: each component mapped from its bounds, constants, to
+        [-1, 1].
+        """
         low, high = jax.lax.stop_gradient((self.low, self.high))
         return (2 * action - (high + low)) / (high - low)
 
@@ -71,9 +74,9 @@ class Discrete(eqx.Module):
 class Spec(eqx.Module):
     """What is fixed about a task.
 
-    `state_scale` (`[state]`, the environment's units) is the house norm: errors and Lipschitz constants are
-    measured in states divided by it. `horizon` is the length of a full episode in steps.
-    """
+    `state_scale` (`[state]`, the environment's units) is the house norm: errors and Lipschitz
+    constants are measured in states divided by it. `horizon` is the length of a full episode in
+    steps."""
 
     state_size: int = eqx.field(static=True)
     action: Box | Discrete
@@ -86,7 +89,9 @@ class Spec(eqx.Module):
         checks.of_kind("action", self.action, (Box, Discrete), "a Box or a Discrete")
         scale = _vector("state_scale", self.state_scale, "state", (self.state_size,))
         if scale is not None and not (np.isfinite(scale) & (scale > 0)).all():
-            raise checks.BadArgument(f"state_scale is {scale.tolist()}; every entry must be a positive number.")
+            raise checks.BadArgument(
+                f"state_scale is {scale.tolist()}; every entry must be a positive number."
+            )
 
     def norm(self, difference: Float[Array, "*batch state"]) -> Float[Array, "*batch"]:
         """Euclidean norm of a difference of states in scaled units."""
@@ -105,7 +110,8 @@ class Domain(eqx.Module):
         if low is not None and high is not None:
             if np.isnan(low).any() or np.isnan(high).any():
                 raise checks.BadArgument(
-                    f"a Domain from {low.tolist()} to {high.tolist()} holds NaN; its bounds must be numbers."
+                    f"a Domain from {low.tolist()} to {high.tolist()} holds NaN; its bounds must"
+                    " be numbers."
                 )
             _ordered("a Domain", low, high)
 
@@ -129,10 +135,10 @@ _FORMS = {
 class MDP(eqx.Module):
     """Dynamics, reward, termination, initial states and discount; every part can be swapped.
 
-    Parts act on one state and one action: `dynamics(s, a, key) -> s'`, `reward(s, a, s') -> scalar`,
-    `termination(s, a, s') -> bool`, `initial(key) -> s`. A terminated state is absorbing with reward 0; the
-    terminal step's own reward counts. The horizon is finite, so the discount may be 1.
-    """
+    Parts act on one state and one action: `dynamics(s, a, key) -> s'`, `reward(s, a, s') ->
+    scalar`, `termination(s, a, s') -> bool`, `initial(key) -> s`. A terminated state is absorbing
+    with reward 0; the terminal step's own reward counts. The horizon is finite, so the discount may
+    be 1."""
 
     spec: Spec
     dynamics: Callable[[State, Action, PRNGKey], State]
@@ -158,7 +164,9 @@ class MDP(eqx.Module):
             BadArgument: there is no such part, or it is of another kind.
         """
         for name in parts:
-            checks.one_of("a part to swap", name, [field.name for field in dataclasses.fields(self)])
+            checks.one_of(
+                "a part to swap", name, [field.name for field in dataclasses.fields(self)]
+            )
         return dataclasses.replace(self, **parts)
 
 
@@ -167,13 +175,22 @@ def never(state: Array, action: Array, next_state: Array) -> Flag:
     return jnp.zeros((), bool)
 
 
-def _vector(name: str, value: Any, axis: str, shape: tuple[int, ...] | None = None) -> np.ndarray | None:
-    """Require an array of real numbers `[axis]`, of a given shape; its values, or None while they are being traced."""
+def _vector(
+    name: str, value: Any, axis: str, shape: tuple[int, ...] | None = None
+) -> np.ndarray | None:
+    """Require an array of real numbers `[axis]`, of a given shape; its values, or None while they
+    are being traced.
+    """
     needed = f"({axis},)" if shape is None else str(shape)
     real = isinstance(value, jax.Array | np.ndarray) and (
         jnp.issubdtype(value.dtype, jnp.floating) or jnp.issubdtype(value.dtype, jnp.integer)
     )
-    if not real or value.ndim != 1 or not len(value) or (shape is not None and value.shape != shape):
+    if (
+        not real
+        or value.ndim != 1
+        or not len(value)
+        or (shape is not None and value.shape != shape)
+    ):
         raise checks.BadArgument(
             f"{name} is {checks.described(value)}; an array of numbers of shape {needed} is needed."
         )
@@ -183,5 +200,6 @@ def _vector(name: str, value: Any, axis: str, shape: tuple[int, ...] | None = No
 def _ordered(what: str, low: np.ndarray, high: np.ndarray) -> None:
     if not (low <= high).all():
         raise checks.BadArgument(
-            f"{what} goes from {low.tolist()} to {high.tolist()}; no lower bound may be above the upper one."
+            f"{what} goes from {low.tolist()} to {high.tolist()}; no lower bound may be above the"
+            " upper one."
         )

@@ -17,9 +17,8 @@ from paracosm.core.types import Array, PRNGKey
 class MLP(eqx.Module):
     """`x ↦ W_l tanh(… tanh(W_1 (x - center)/scale + b_1) …) + b_l`, `[inputs] -> [outputs]`.
 
-    Weights are `[inputs, outputs]` so that a batch is a plain row-major product. `center` and `scale`
-    (`[inputs]`) are constants of the data, not trained.
-    """
+    Weights are `[inputs, outputs]` so that a batch is a plain row-major product. `center` and
+    `scale` (`[inputs]`) are constants of the data, not trained."""
 
     weights: tuple[Float[Array, "_ _"], ...]
     biases: tuple[Float[Array, " _"], ...]
@@ -42,8 +41,13 @@ class MLP(eqx.Module):
         sizes = (inputs, *(width,) * depth, outputs)
         layers = tuple(itertools.pairwise(sizes))
         ends = np.cumsum([m * n for m, n in layers])
-        drawn = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])  # one draw: one to compile
-        weights = [z.reshape(m, n) * math.sqrt(2 / (m + n)) for z, (m, n) in zip(drawn, layers, strict=True)]
+        drawn = jnp.split(
+            jax.random.normal(key, (int(ends[-1]),)), ends[:-1]
+        )  # one draw: one to compile
+        weights = [
+            z.reshape(m, n) * math.sqrt(2 / (m + n))
+            for z, (m, n) in zip(drawn, layers, strict=True)
+        ]
         self.weights = (*weights[:-1], weights[-1] * last)
         self.biases = tuple(jnp.zeros(n) for n in sizes[1:])
         self.center = jnp.zeros(inputs) if center is None else jnp.asarray(center)

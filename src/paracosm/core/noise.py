@@ -1,8 +1,7 @@
 """What is wrong with a reward label: models of noise and of bias (theory, sections 6 and 7).
 
-Every model acts on one label and gives it back changed; its exact mean shift and variance, given the true reward, are
-functions beside it, so that what is said of noisy labels can be checked.
-"""
+Every model acts on one label and gives it back changed; its exact mean shift and variance, given
+the true reward, are functions beside it, so that what is said of noisy labels can be checked."""
 
 from __future__ import annotations
 
@@ -26,7 +25,9 @@ class LabelNoise(eqx.Module):
     """How a label differs from the true reward of `(s, a, s')`; independent from label to label."""
 
     @abc.abstractmethod
-    def apply(self, reward: Scalar, state: State, action: Action, next_state: State, key: PRNGKey) -> Scalar:
+    def apply(
+        self, reward: Scalar, state: State, action: Action, next_state: State, key: PRNGKey
+    ) -> Scalar:
         """A label of this step, whose true reward is `reward`."""
 
     @abc.abstractmethod
@@ -49,7 +50,9 @@ class _Centred(LabelNoise):
         """A number of mean 0 and variance 1."""
         return jax.random.normal(key)
 
-    def apply(self, reward: Scalar, state: State, action: Action, next_state: State, key: PRNGKey) -> Scalar:
+    def apply(
+        self, reward: Scalar, state: State, action: Action, next_state: State, key: PRNGKey
+    ) -> Scalar:
         return reward + self.deviation(reward, state, action, next_state) * self.draw(key)
 
     def mean_shift(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
@@ -72,7 +75,9 @@ class GaussianNoise(_Centred):
 
 
 class HeavyTailedNoise(_Centred):
-    """Student's t noise, scaled to the standard deviation `sd`; `freedom` degrees of freedom, above 2."""
+    """Student's t noise, scaled to the standard deviation `sd`; `freedom` degrees of freedom, above
+    2.
+    """
 
     sd: float
     freedom: float = 3.0
@@ -81,7 +86,8 @@ class HeavyTailedNoise(_Centred):
         checks.at_least("the label noise's sd", self.sd, 0)
         if not self.freedom > 2:
             raise checks.BadArgument(
-                f"the label noise's freedom is {self.freedom:g}; it must exceed 2 to have a variance."
+                f"the label noise's freedom is {self.freedom:g}; it must exceed 2 to have a"
+                " variance."
             )
 
     def draw(self, key: PRNGKey) -> Scalar:
@@ -119,7 +125,9 @@ class Bias(LabelNoise):
 
     shift: float | Callable[[State, Action, State], Scalar]
 
-    def apply(self, reward: Scalar, state: State, action: Action, next_state: State, key: PRNGKey) -> Scalar:
+    def apply(
+        self, reward: Scalar, state: State, action: Action, next_state: State, key: PRNGKey
+    ) -> Scalar:
         return reward + self.mean_shift(reward, state, action, next_state)
 
     def mean_shift(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
@@ -133,9 +141,8 @@ class Bias(LabelNoise):
 class Flips(LabelNoise):
     """Rewards of the two values `low` and `high`, called wrongly with `probability` below a half.
 
-    A flip is noise *and* bias: given the reward r, the label's mean is `(1 - 2p) r + p (low + high)`, its variance
-    `p (1 - p) (low + high - 2r)²`. `undone` removes the bias.
-    """
+    A flip is noise *and* bias: given the reward r, the label's mean is `(1 - 2p) r + p (low +
+    high)`, its variance `p (1 - p) (low + high - 2r)²`. `undone` removes the bias."""
 
     low: float
     high: float
@@ -144,10 +151,13 @@ class Flips(LabelNoise):
     def __check_init__(self) -> None:
         if not 0 <= self.probability < 0.5:
             raise checks.BadArgument(
-                f"the probability of a flip is {self.probability:g}; it must lie in [0, 0.5), or labels tell nothing."
+                f"the probability of a flip is {self.probability:g}; it must lie in [0, 0.5), or"
+                " labels tell nothing."
             )
 
-    def apply(self, reward: Scalar, state: State, action: Action, next_state: State, key: PRNGKey) -> Scalar:
+    def apply(
+        self, reward: Scalar, state: State, action: Action, next_state: State, key: PRNGKey
+    ) -> Scalar:
         flipped = jax.random.bernoulli(key, self.probability)
         return jnp.where(flipped, self.low + self.high - reward, reward)
 
@@ -158,12 +168,16 @@ class Flips(LabelNoise):
         return self.probability * (1 - self.probability) * (self.low + self.high - 2 * reward) ** 2
 
     def undone(self, label: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-        """`(label - p (low + high))/(1 - 2p)`: unbiased for the reward, its deviation `1/(1 - 2p)` times larger."""
+        """`(label - p (low + high))/(1 - 2p)`: unbiased for the reward, its deviation `1/(1 - 2p)`
+        times larger.
+        """
         return (label - self.probability * (self.low + self.high)) / (1 - 2 * self.probability)
 
 
 def mislabelled(labels: RewardLabels, noise: LabelNoise, key: PRNGKey) -> RewardLabels:
-    """Bought labels as `noise` would have given them, `[rows]`; a row keeps its error when rows come in after it."""
+    """Bought labels as `noise` would have given them, `[rows]`; a row keeps its error when rows
+    come in after it.
+    """
     return dataclasses.replace(labels, reward=np.asarray(_labels(labels, noise, key), np.float64))
 
 

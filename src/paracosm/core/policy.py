@@ -1,7 +1,8 @@
-"""Policies: Gaussian for boxes (squashed or clipped), categorical for discrete actions, deterministic, mode-of.
+"""Policies: Gaussian for boxes (squashed or clipped), categorical for discrete actions,
+deterministic, mode-of.
 
-Every policy is Markov in the state and acts on one state; rollouts map it over a batch. Calling a policy on
-observations of any leading shape gives the action of its mode as NumPy, for use anywhere.
+Every policy is Markov in the state and acts on one state; rollouts map it over a batch. Calling a
+policy on observations of any leading shape gives the action of its mode as NumPy, for use anywhere.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from paracosm.core.networks import MLP
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 
 _LOG_STD_RANGE = (-5.0, 1.0)
-_INTERIOR = 1 - 1e-6  # a squashed action nearer to its bound than this is read as this: 32 bits cannot tell
+_INTERIOR = (
+    1 - 1e-6
+)  # a squashed action nearer to its bound than this is read as this: 32 bits cannot tell
 
 
 class Policy(eqx.Module):
@@ -39,10 +42,12 @@ class Policy(eqx.Module):
         """The most likely action at `state`: the one that is evaluated and audited."""
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:
-        """The mode's action for observations `[*batch, state]`, as NumPy `[*batch, action]` or `[*batch]`.
+        """The mode's action for observations `[*batch, state]`, as NumPy `[*batch, action]` or
+        `[*batch]`.
 
         Raises:
-            BadArgument: an observation that is no array of numbers, or of another size than the policy's.
+            BadArgument: an observation that is no array of numbers, or of another size than the
+            policy's.
             BadData: an observation that is not finite.
         """
         observation = _observed(observation, getattr(self, "network", None))
@@ -55,11 +60,15 @@ def _observed(observation: Any, network: Any) -> np.ndarray:
     """The observation as float32, if it is one that the network takes."""
     size = network.center.shape[0] if isinstance(network, MLP) else None
     needed = f"an array of numbers [..., {size or 'state'}]"
-    checks.of_kind("observation", observation, (np.ndarray, jax.Array, list, tuple, np.number), needed)
+    checks.of_kind(
+        "observation", observation, (np.ndarray, jax.Array, list, tuple, np.number), needed
+    )
     try:
         values = np.asarray(observation, np.float32)
     except (TypeError, ValueError):
-        raise checks.BadArgument(f"observation is {checks.described(observation)}; {needed} is needed.") from None
+        raise checks.BadArgument(
+            f"observation is {checks.described(observation)}; {needed} is needed."
+        ) from None
     if not values.ndim or values.shape[-1] != (size or values.shape[-1]):
         raise checks.BadArgument(f"observation has shape {values.shape}; {needed} is needed.")
     checks.finite("the observation", values)
@@ -73,7 +82,9 @@ def modes(policy: Policy, states: Float[Array, "batch state"]) -> Array:
 
 
 @eqx.filter_jit
-def samples(policy: Policy, states: Float[Array, "batch state"], keys: Key[jax.Array, " batch"]) -> Array:
+def samples(
+    policy: Policy, states: Float[Array, "batch state"], keys: Key[jax.Array, " batch"]
+) -> Array:
     """One sampled action per state and key, `[batch, …]`."""
     return jax.vmap(policy.sample)(states, keys)
 
@@ -83,7 +94,9 @@ class StochasticPolicy(Policy):
 
     @abc.abstractmethod
     def log_prob(self, state: State, action: Action) -> Scalar:
-        """Log-density (or log-mass) of `action` at `state`, up to a constant that no parameter moves."""
+        """Log-density (or log-mass) of `action` at `state`, up to a constant that no parameter
+        moves.
+        """
 
     @abc.abstractmethod
     def entropy(self, state: State) -> Scalar:
@@ -138,12 +151,12 @@ class Uniform(Policy):
 
 
 class Gaussian(StochasticPolicy):
-    """A Gaussian with learned state-independent spread, brought into the box by `tanh` or by clipping.
+    """A Gaussian with learned state-independent spread, brought into the box by `tanh` or by
+    clipping.
 
-    The density of a clipped action is the censored one: at a bound it is the mass beyond it (Fujita & Maeda
-    2018), so REINFORCE stays exact where samples pile up. The mean is kept within ±4 (squashed) or ±1.25 half-boxes
-    (clipped) of the centre.
-    """
+    The density of a clipped action is the censored one: at a bound it is the mass beyond it (Fujita
+    & Maeda 2018), so REINFORCE stays exact where samples pile up. The mean is kept within ±4
+    (squashed) or ±1.25 half-boxes (clipped) of the centre."""
 
     network: MLP
     log_std: Float[Array, " action"]
@@ -156,11 +169,14 @@ class Gaussian(StochasticPolicy):
         checks.of_kind("squash", self.squash, bool, "True or False")
         if np.shape(self.log_std) != (self.space.size,):
             found = checks.described(self.log_std)
-            raise checks.BadArgument(f"log_std is {found}; an array of shape ({self.space.size},) is needed.")
+            raise checks.BadArgument(
+                f"log_std is {found}; an array of shape ({self.space.size},) is needed."
+            )
 
     def _moments(self, state: State) -> tuple[Array, Array]:
         mean = self.network(state)
-        # Farther out every sample would be the bound itself: nothing left to compare, no gradient to come back by.
+        # Farther out every sample would be the bound itself: nothing left to compare, no gradient
+        # to come back by.
         reach = 4.0 if self.squash else 1.25
         mean = reach * jnp.tanh(mean / reach)
         return mean, jnp.exp(jnp.clip(self.log_std, *_LOG_STD_RANGE))
@@ -168,8 +184,14 @@ class Gaussian(StochasticPolicy):
     def _to_box(self, latent: Array) -> Array:
         unit = jnp.tanh(latent) if self.squash else jnp.clip(latent, -1, 1)
         low, high = self.space.low, self.space.high
-        action = jnp.clip((high + low) / 2 + unit * (high - low) / 2, low, high)  # rounding may step over a bound
-        return action if self.squash else jnp.where(unit >= 1, high, jnp.where(unit <= -1, low, action))
+        action = jnp.clip(
+            (high + low) / 2 + unit * (high - low) / 2, low, high
+        )  # rounding may step over a bound
+        return (
+            action
+            if self.squash
+            else jnp.where(unit >= 1, high, jnp.where(unit <= -1, low, action))
+        )
 
     def sample(self, state: State, key: PRNGKey) -> Action:
         mean, std = self._moments(state)
@@ -228,7 +250,8 @@ def initial_policy(
     center: Array | None = None,
     scale: Array | None = None,
 ) -> Gaussian | Categorical:
-    """An untrained policy for `spec`: near-zero mean, spread `std` of half the box, or near-uniform choice.
+    """An untrained policy for `spec`: near-zero mean, spread `std` of half the box, or near-uniform
+    choice.
 
     Observations enter its network as `(observation - center) / scale`, both `[state]`.
     """
@@ -248,7 +271,9 @@ def initial_policy(
 
 
 class Noisy(Policy):
-    """A policy with exploration noise: Gaussian of `noise` half-boxes, or a random action with probability `noise`."""
+    """A policy with exploration noise: Gaussian of `noise` half-boxes, or a random action with
+    probability `noise`.
+    """
 
     policy: Policy
     space: Box | Discrete
@@ -257,14 +282,18 @@ class Noisy(Policy):
     def __check_init__(self) -> None:
         checks.of_kind("policy", self.policy, Policy, "a Policy")
         checks.of_kind("space", self.space, (Box, Discrete), "a Box or a Discrete")
-        (checks.SHARE if isinstance(self.space, Discrete) else checks.NON_NEGATIVE_32).check("noise", self.noise)
+        (checks.SHARE if isinstance(self.space, Discrete) else checks.NON_NEGATIVE_32).check(
+            "noise", self.noise
+        )
 
     def sample(self, state: State, key: PRNGKey) -> Action:
         first, second = jax.random.split(key)
         if isinstance(self.space, Discrete):
             uniform = jax.random.bernoulli(first, self.noise)
             return jnp.where(
-                uniform, jax.random.randint(second, (), 0, self.space.n), self.policy.sample(state, second)
+                uniform,
+                jax.random.randint(second, (), 0, self.space.n),
+                self.policy.sample(state, second),
             )
         action = self.policy.sample(state, first)
         half = (self.space.high - self.space.low) / 2

@@ -12,5 +12,9 @@ Tree = TypeVar("Tree")
 
 
 def in_double(tree: Tree) -> Tree:
-    """A copy whose floating arrays are 64-bit NumPy arrays, for use where JAX's 64 bits are enabled."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64) if eqx.is_inexact_array(leaf) else leaf, tree)
+    """A copy whose floating arrays are 64-bit NumPy arrays, for use where JAX's 64 bits are
+    enabled.
+    """
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf, np.float64) if eqx.is_inexact_array(leaf) else leaf, tree
+    )

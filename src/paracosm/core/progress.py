@@ -7,7 +7,9 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Progress(Protocol):
-    """What a run tells while it works: the stage, how much of it is done, and a word on how it goes."""
+    """What a run tells while it works: the stage, how much of it is done, and a word on how it
+    goes.
+    """
 
     def __call__(self, stage: str, done: int, total: int, word: str = "") -> None:
         """Called often; must be quick."""

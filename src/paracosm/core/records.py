@@ -1,4 +1,7 @@
-"""Frozen results that rooms hand each other. They go to JSON and come back equal; no JAX in here."""
+"""Frozen results that rooms hand each other.
+
+They go to JSON and come back equal; no JAX in here.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ R = TypeVar("R", bound="Record")
 class Record:
     """A frozen result that goes to JSON and comes back equal.
 
-    Fields are numbers, strings, booleans, records, or tuples and string-keyed dictionaries of these.
-    Infinities and NaN are written as the strings `"inf"`, `"-inf"`, `"nan"`, so that the file is strict JSON.
-    """
+    Fields are numbers, strings, booleans, records, or tuples and string-keyed dictionaries of
+    these. Infinities and NaN are written as the strings `"inf"`, `"-inf"`, `"nan"`, so that the
+    file is strict JSON."""
 
     def to_dict(self) -> dict[str, Any]:
         """A tree of plain values, ready for any JSON writer."""
@@ -35,7 +38,8 @@ class Record:
         """The record that `to_dict` wrote.
 
         Raises:
-            BadData: if its fields are not those of this record, or hold values of other types; names the field.
+            BadData: if its fields are not those of this record, or hold values of other types;
+            names the field.
         """
         return typed(tree, cls, "")
 
@@ -45,7 +49,9 @@ class Record:
         try:
             tree = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise checks.BadData(f"a {cls.__name__} is read from JSON, and this is none ({error}).") from None
+            raise checks.BadData(
+                f"a {cls.__name__} is read from JSON, and this is none ({error})."
+            ) from None
         return cls.from_dict(tree)
 
 
@@ -63,22 +69,34 @@ def plain(value: Any) -> Any:
 
 
 def typed(value: Any, kind: Any, place: str) -> Any:
-    """A value of the annotated type `kind` from a tree of plain values; `place` says where in the tree it is.
+    """A value of the annotated type `kind` from a tree of plain values; `place` says where in the
+    tree it is.
 
     Raises:
         BadData: the value is of another type; the sentence names the place.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
-        return None if value is None else typed(value, next(a for a in arguments if a is not type(None)), place)
+        return (
+            None
+            if value is None
+            else typed(value, next(a for a in arguments if a is not type(None)), place)
+        )
     if origin is tuple:
         items = _of(value, (list, tuple), place, "a list")
         return tuple(typed(item, arguments[0], f"{place}[{i}]") for i, item in enumerate(items))
     if origin is dict:
         table = _of(value, dict, place, "an object")
-        return {_text(key, place): typed(item, arguments[1], _inside(place, key)) for key, item in table.items()}
+        return {
+            _text(key, place): typed(item, arguments[1], _inside(place, key))
+            for key, item in table.items()
+        }
     if origin is Literal:
-        return value if value in arguments else _refuse(value, place, f"one of {', '.join(map(repr, arguments))}")
+        return (
+            value
+            if value in arguments
+            else _refuse(value, place, f"one of {', '.join(map(repr, arguments))}")
+        )
     if isinstance(kind, type) and issubclass(kind, Record):
         return _record(value, kind, place)
     return _plain_typed(value, kind, place)
@@ -88,9 +106,12 @@ def _record(value: Any, kind: type[R], place: str) -> R:
     kinds = typing.get_type_hints(kind)
     if not isinstance(value, dict) or set(value) != set(kinds):
         raise checks.BadData(
-            f"{place or 'it'} is {_described(value)}; the fields of a {kind.__name__} are {', '.join(sorted(kinds))}."
+            f"{place or 'it'} is {_described(value)}; the fields of a {kind.__name__} are"
+            f" {', '.join(sorted(kinds))}."
         )
-    return kind(**{name: typed(item, kinds[name], _inside(place, name)) for name, item in value.items()})
+    return kind(
+        **{name: typed(item, kinds[name], _inside(place, name)) for name, item in value.items()}
+    )
 
 
 def _plain_typed(value: Any, kind: type, place: str) -> Any:
@@ -143,14 +164,18 @@ def _described(value: Any) -> str:
         return f"an object of {', '.join(sorted(map(ascii, value))[:40]) or 'nothing'}"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
-    if isinstance(value, int) and abs(value) >= 10**60:  # Python prints no integer of thousands of digits
+    if (
+        isinstance(value, int) and abs(value) >= 10**60
+    ):  # Python prints no integer of thousands of digits
         return "an integer of more than 60 digits"
     return ascii(value)[:60]
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate(Record):
-    """A number with chance in it: mean, 95% interval, number of independent samples, how it was made."""
+    """A number with chance in it: mean, 95% interval, number of independent samples, how it was
+    made.
+    """
 
     mean: float
     low: float
@@ -174,11 +199,10 @@ Part = Literal["dynamics", "reward", "termination"]
 class PartFit(Record):
     """How one part of the world was learned.
 
-    `error` is held out: for dynamics the root mean square norm of the error in scaled states, for the reward
-    its root mean square error, for the end rule the share of rows called wrongly. `members` holds each ensemble
-    member's own, `baseline` that of a constant predictor on the same rows. `curve` holds the validation loss
-    by epoch, the mean over members.
-    """
+    `error` is held out: for dynamics the root mean square norm of the error in scaled states, for
+    the reward its root mean square error, for the end rule the share of rows called wrongly.
+    `members` holds each ensemble member's own, `baseline` that of a constant predictor on the same
+    rows. `curve` holds the validation loss by epoch, the mean over members."""
 
     part: Part
     origin: Literal["learned", "known", "constant"]
@@ -196,10 +220,10 @@ class PartFit(Record):
 class Training(Record):
     """How a policy was trained in imagination.
 
-    `step` counts gradient steps; `imagined_return` (undiscounted, of the mode, full episode, fixed initial
-    states) and `entropy` were measured there. `edge_share` is the share of imagined steps that left the domain of
-    the data. `stop` says why training ended. `labels_during_imagination` counts true rewards bought at imagined steps.
-    """
+    `step` counts gradient steps; `imagined_return` (undiscounted, of the mode, full episode, fixed
+    initial states) and `entropy` were measured there. `edge_share` is the share of imagined steps
+    that left the domain of the data. `stop` says why training ended. `labels_during_imagination`
+    counts true rewards bought at imagined steps."""
 
     step: tuple[int, ...]
     imagined_return: tuple[float, ...]
@@ -218,10 +242,9 @@ class Gap(Record):
     """Real return minus predicted return at one discount, and the causes, which sum to it.
 
     `real - predicted = total = reward + termination + dynamics + horizon` (theory, section 2). Two
-    predictions are audited. The imagined return of the whole episode, at the reporting discount: its
-    horizon term is 0. What training believed, at the training discount: the return of
-    `training_horizon` imagined steps plus the bootstrapped value.
-    """
+    predictions are audited. The imagined return of the whole episode, at the reporting discount:
+    its horizon term is 0. What training believed, at the training discount: the return of
+    `training_horizon` imagined steps plus the bootstrapped value."""
 
     real: Estimate
     predicted: Estimate
@@ -244,9 +267,8 @@ class CauseByStep(Record):
 class Baselines(Record):
     """One-step errors on the audited real steps beside those of the simplest predictors.
 
-    Dynamics in scaled states (root mean square norm) against the mean next state and against no change
-    (persistence); reward (root mean square) against zero and against the mean reward.
-    """
+    Dynamics in scaled states (root mean square norm) against the mean next state and against no
+    change (persistence); reward (root mean square) against zero and against the mean reward."""
 
     dynamics: float
     mean_next_state: float
@@ -263,9 +285,8 @@ Kind = Literal["certificate", "estimate"]
 class Bracket(Record):
     """A Lipschitz constant between two numbers.
 
-    `lower` was seen. `upper` is proven if `kind` is `certificate`; else it is the best guess, and `why` says what
-    is missing.
-    """
+    `lower` was seen. `upper` is proven if `kind` is `certificate`; else it is the best guess, and
+    `why` says what is missing."""
 
     lower: float
     upper: float
@@ -277,8 +298,8 @@ class Bracket(Record):
 class Certificate(Record):
     """A rung of the ladder: how far imagined and real return can be apart (theory, section 1).
 
-    `slack` is the bound over the measured gap. `why` says what makes it a certificate, or what it lacks.
-    """
+    `slack` is the bound over the measured gap. `why` says what makes it a certificate, or what it
+    lacks."""
 
     rung: str
     kind: Kind
@@ -289,11 +310,12 @@ class Certificate(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Weights(Record):
-    """What one unit of each part's error costs in return, in absolute value (theory, sections 3 and 4).
+    """What one unit of each part's error costs in return, in absolute value (theory, sections 3 and
+    4).
 
-    `norm` names the unit of the errors, that of the learning curves they are multiplied with; `origin` says how the
-    weights were found. `unsure` holds their standard errors by part; a part that is not there is taken as exact.
-    """
+    `norm` names the unit of the errors, that of the learning curves they are multiplied with;
+    `origin` says how the weights were found. `unsure` holds their standard errors by part; a part
+    that is not there is taken as exact."""
 
     dynamics: float
     reward: float
@@ -316,10 +338,10 @@ class Finding(Record):
 class Orders(Record):
     """The gap with its errors put right in either order, undone of the training horizon.
 
-    `reward` is the learned reward's share, asked at real states or at imagined ones; `model` that of dynamics and end
-    rule together, paid by the real reward (`at_real`) or by the learned one (`at_imagined`); and the means of both
-    (Shapley). Reward at real and model at imagined sum to the gap, as do the other two and the two means.
-    """
+    `reward` is the learned reward's share, asked at real states or at imagined ones; `model` that
+    of dynamics and end rule together, paid by the real reward (`at_real`) or by the learned one
+    (`at_imagined`); and the means of both (Shapley). Reward at real and model at imagined sum to
+    the gap, as do the other two and the two means."""
 
     reward_at_real: Estimate
     reward_at_imagined: Estimate
@@ -331,11 +353,11 @@ class Orders(Record):
 
 @dataclasses.dataclass(frozen=True)
 class DynamicsByDimension(Record):
-    """The dynamics term by state dimension, discounted; `dimensions` and `remainder` sum to it in every episode.
+    """The dynamics term by state dimension, discounted; `dimensions` and `remainder` sum to it in
+    every episode.
 
-    The remainder is what integrated gradients leave: jumps that no gradient sees and, where only `steps` of the real
-    steps were integrated, the sampling.
-    """
+    The remainder is what integrated gradients leave: jumps that no gradient sees and, where only
+    `steps` of the real steps were integrated, the sampling."""
 
     dimensions: tuple[Estimate, ...]
     by_step: tuple[CauseByStep, ...]
@@ -345,7 +367,9 @@ class DynamicsByDimension(Record):
 
 @dataclasses.dataclass(frozen=True)
 class HorizonParts(Record):
-    """The horizon term's two parts: the value that ended short rollouts, and the price of leaving the data."""
+    """The horizon term's two parts: the value that ended short rollouts, and the price of leaving
+    the data.
+    """
 
     bootstrap: Estimate
     edge: Estimate
@@ -371,12 +395,11 @@ class Reference(Record):
 class Plausibility(Record):
     """Whether imagination stays among the returns and states that real data know.
 
-    An undiscounted return outside `allowed`, `(low, high)`, is more than the recorded rewards allow in
-    as many steps; `impossible` of `episodes` imagined episodes have one. `left` of them leave the range
-    of the recorded states by more than a quarter of its width, the first at `first_step`; `farthest` is
-    how many times that range's half width an imagined state lies from its middle, at `farthest_step`.
-    Steps are counted from 1.
-    """
+    An undiscounted return outside `allowed`, `(low, high)`, is more than the recorded rewards allow
+    in as many steps; `impossible` of `episodes` imagined episodes have one. `left` of them leave
+    the range of the recorded states by more than a quarter of its width, the first at `first_step`;
+    `farthest` is how many times that range's half width an imagined state lies from its middle, at
+    `farthest_step`. Steps are counted from 1."""
 
     episodes: int
     allowed: tuple[float, ...]
@@ -391,10 +414,10 @@ class Plausibility(Record):
 class Imagination(Record):
     """How often a stochastic world or policy was drawn, and what is left of that noise.
 
-    Terms are means over `draws`. `share` is the part of the variance of their means over episodes that more draws
-    would remove, by cause and of the `total`, at the reporting and at the training discount; unknown (NaN) after one
-    draw. It is above a tenth of the rest only where draws are `capped`, by their number or by what they may cost.
-    """
+    Terms are means over `draws`. `share` is the part of the variance of their means over episodes
+    that more draws would remove, by cause and of the `total`, at the reporting and at the training
+    discount; unknown (NaN) after one draw. It is above a tenth of the rest only where draws are
+    `capped`, by their number or by what they may cost."""
 
     draws: int
     share: dict[str, float]
@@ -403,7 +426,8 @@ class Imagination(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Overlay(Record):
-    """One real episode and the imagined one from the same first state, `[time][state]` in the environment's units.
+    """One real episode and the imagined one from the same first state, `[time][state]` in the
+    environment's units.
 
     Both have `steps + 1` states of their own, as long as each was alive.
     """
@@ -416,28 +440,27 @@ class Overlay(Record):
 class Diagnosis(Record):
     """What an audit found.
 
-    `gap` is that of whole episodes at the reporting `discount`, `gap_training` what training believed
-    at `training_discount` (none where nothing was trained and the world has the reporting discount).
-    `causes`, `dynamics_by_dimension`, `orders`, `certificates`, `verdict` and `explanation` are of `gap`;
-    `horizon_parts`, `verdict_training`, which says how and why its verdict differs, and
-    `explanation_training` are of `gap_training`, and `weights` are at the training discount:
-    derivatives of undiscounted returns grow without limit where imagination is chaotic.
-    `real_return` and `imagined_return` are never discounted.
+    `gap` is that of whole episodes at the reporting `discount`, `gap_training` what training
+    believed at `training_discount` (none where nothing was trained and the world has the reporting
+    discount). `causes`, `dynamics_by_dimension`, `orders`, `certificates`, `verdict` and
+    `explanation` are of `gap`; `horizon_parts`, `verdict_training`, which says how and why its
+    verdict differs, and `explanation_training` are of `gap_training`, and `weights` are at the
+    training discount: derivatives of undiscounted returns grow without limit where imagination is
+    chaotic. `real_return` and `imagined_return` are never discounted.
 
-    `closure` is the largest over episodes of |sum of the terms - gap|, relative to the largest of the
-    returns and the sum of absolute terms, with the imagined return computed apart; `missed` is their
-    mean difference in units of return; `precision` says what bounds it. `other_actions` counts the
-    recorded actions that are not the policy's beyond rounding. `audited_steps` of `real_steps` were
-    attributed, at a cost of `imagined_steps`; `imagination` says how a stochastic world was drawn.
-    `informative_horizon` is the largest h such that at every k ≤ h the rolled-out state beats the mean
-    state, not known where noise parts them. `data_edge_share` is the share of imagined steps at the edge
-    of the world's domain, if it has one.
-    `effective_episodes` is how many episodes of the policy itself the record is worth, if another
-    policy recorded it. `contraction` is the discount times the closed loop's Lipschitz constant: below
-    1 errors die out, from 1 on they may grow with the horizon. `valid` says whether the conditions of a
-    verdict hold; where they do not, terms explain nothing. `explanation` goes on where the `verdict` ends:
-    where, what to do first, how sure.
-    """
+    `closure` is the largest over episodes of |sum of the terms - gap|, relative to the largest of
+    the returns and the sum of absolute terms, with the imagined return computed apart; `missed` is
+    their mean difference in units of return; `precision` says what bounds it. `other_actions`
+    counts the recorded actions that are not the policy's beyond rounding. `audited_steps` of
+    `real_steps` were attributed, at a cost of `imagined_steps`; `imagination` says how a stochastic
+    world was drawn. `informative_horizon` is the largest h such that at every k ≤ h the rolled-out
+    state beats the mean state, not known where noise parts them. `data_edge_share` is the share of
+    imagined steps at the edge of the world's domain, if it has one. `effective_episodes` is how
+    many episodes of the policy itself the record is worth, if another policy recorded it.
+    `contraction` is the discount times the closed loop's Lipschitz constant: below 1 errors die
+    out, from 1 on they may grow with the horizon. `valid` says whether the conditions of a verdict
+    hold; where they do not, terms explain nothing. `explanation` goes on where the `verdict` ends:
+    where, what to do first, how sure."""
 
     gap: Gap
     gap_training: Gap | None
@@ -485,7 +508,9 @@ class Diagnosis(Record):
         lines = [line for head, gap in gaps.items() for line in _lines(head, gap)]
         parts = self.dynamics_by_dimension
         rows = {f"  component {i}": term for i, term in enumerate(parts.dimensions)}
-        lines += [_line(name, value) for name, value in {**rows, "  remainder": parts.remainder}.items()]
+        lines += [
+            _line(name, value) for name, value in {**rows, "  remainder": parts.remainder}.items()
+        ]
         bounds = [f"{rung.rung:37} {rung.value:>10.4g}  {rung.kind}" for rung in self.certificates]
         findings = [f"Finding: {finding.sentence}" for finding in self.findings]
         words = [self.verdict, self.explanation, self.verdict_training, self.explanation_training]

@@ -22,16 +22,18 @@ class Purchases(Record):
     @property
     def spent(self) -> float:
         """Total price."""
-        return self.transitions * self.price_transition + self.reward_labels * self.price_reward_label
+        return (
+            self.transitions * self.price_transition + self.reward_labels * self.price_reward_label
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class RunResult(Record):
     """A whole run: what was bought, learned, trained, evaluated and found.
 
-    `seconds` holds the time spent in `collect, learn, imagine, audit`; `configuration` is what was asked for
-    and, under `machine`, the versions and the device count that rounding depends on; both as printable text.
-    """
+    `seconds` holds the time spent in `collect, learn, imagine, audit`; `configuration` is what was
+    asked for and, under `machine`, the versions and the device count that rounding depends on; both
+    as printable text."""
 
     env: str
     seed: int
@@ -55,7 +57,9 @@ class RunResult(Record):
             return {key: value for key, value in estimate.to_dict().items() if key in interval}
 
         def split(gap: Gap) -> dict[str, Any]:
-            terms = {field.name: three(getattr(gap, field.name)) for field in dataclasses.fields(gap)}
+            terms = {
+                field.name: three(getattr(gap, field.name)) for field in dataclasses.fields(gap)
+            }
             return {**terms, "imagined": terms["predicted"]}  # the name of the versions before 0.2
 
         document = {

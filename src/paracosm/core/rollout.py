@@ -20,29 +20,47 @@ def advance(
     alive: Bool[Array, " episode"],
     keys: Key[jax.Array, " episode"],
 ) -> tuple[Array, Array, Array, Array]:
-    """One step of every episode: action, next state, reward and whether it ended; nothing moves once not alive."""
+    """One step of every episode: action, next state, reward and whether it ended; nothing moves
+    once not alive.
+    """
 
     def step(state: Array, key: Array) -> tuple[Array, ...]:
         for_action, for_dynamics = jax.random.split(key)
         action = policy.sample(state, for_action)
         next_state = mdp.dynamics(state, action, for_dynamics)
-        return action, next_state, mdp.reward(state, action, next_state), mdp.termination(state, action, next_state)
+        return (
+            action,
+            next_state,
+            mdp.reward(state, action, next_state),
+            mdp.termination(state, action, next_state),
+        )
 
     action, next_state, reward, ended = jax.vmap(step)(state, keys)
-    return action, jnp.where(alive[:, None], next_state, state), jnp.where(alive, reward, 0), ended & alive
+    return (
+        action,
+        jnp.where(alive[:, None], next_state, state),
+        jnp.where(alive, reward, 0),
+        ended & alive,
+    )
 
 
 def unroll(
-    mdp: MDP, policy: Policy, initial: Float[Array, "episode state"], keys: Key[jax.Array, " episode"], horizon: int
+    mdp: MDP,
+    policy: Policy,
+    initial: Float[Array, "episode state"],
+    keys: Key[jax.Array, " episode"],
+    horizon: int,
 ) -> Trajectory:
-    """`horizon` steps of `policy` in `mdp` from each initial state, to be traced into a larger program.
+    """`horizon` steps of `policy` in `mdp` from each initial state, to be traced into a larger
+    program.
 
-    Termination is absorbing: afterwards the state stays, rewards are 0 and `alive` is false. A step at the
-    horizon that did not terminate is truncated. Randomness belongs to the episode's key, so an episode does
-    not depend on its neighbours.
-    """
+    Termination is absorbing: afterwards the state stays, rewards are 0 and `alive` is false. A step
+    at the horizon that did not terminate is truncated. Randomness belongs to the episode's key, so
+    an episode does not depend on its neighbours."""
 
-    def scan_step(carry: tuple[Array, Array], keys: jax.Array) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
+    def scan_step(
+        carry: tuple[Array, Array], keys: jax.Array
+    ) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
         state, alive = carry
         action, next_state, reward, ended = advance(mdp, policy, state, alive, keys)
         return (next_state, alive & ~ended), (state, action, next_state, reward, ended, alive)
@@ -51,14 +69,20 @@ def unroll(
     initial = jnp.asarray(initial)
     start = (initial, jnp.ones(len(initial), bool))
     columns = jax.lax.scan(scan_step, start, by_time)[1]
-    state, action, next_state, reward, terminated, alive = (jnp.moveaxis(column, 0, 1) for column in columns)
+    state, action, next_state, reward, terminated, alive = (
+        jnp.moveaxis(column, 0, 1) for column in columns
+    )
     truncated = (alive & ~terminated).at[:, :-1].set(False)
     return Trajectory(state, action, next_state, reward, terminated, truncated, alive)
 
 
 @eqx.filter_jit
 def rollout(
-    mdp: MDP, policy: Policy, initial: Float[Array, "episode state"], keys: Key[jax.Array, " episode"], horizon: int
+    mdp: MDP,
+    policy: Policy,
+    initial: Float[Array, "episode state"],
+    keys: Key[jax.Array, " episode"],
+    horizon: int,
 ) -> Trajectory:
     """`unroll`, compiled."""
     return unroll(mdp, policy, initial, keys, horizon)
@@ -70,7 +94,9 @@ def returns(reward: Float[Array, "episode time"], discount: float) -> Float[Arra
 
 
 def returns_to_go(
-    reward: Float[Array, "episode time"], discount: float, final: Float[Array, " episode"] | float = 0.0
+    reward: Float[Array, "episode time"],
+    discount: float,
+    final: Float[Array, " episode"] | float = 0.0,
 ) -> Float[Array, "episode time"]:
     """`G_t = r_t + γ G_{t+1}` with `G_T = final`, `[episode, time]`."""
     later = jnp.zeros_like(reward)
@@ -84,11 +110,11 @@ def lambda_returns(
     trace: float,
     final: Float[Array, " episode"] | float = 0.0,
 ) -> Float[Array, "episode time"]:
-    """`G_t = r_t + γ ((1-λ) v_{t+1} + λ G_{t+1})` with `G_T = final`, `[episode, time]` (Sutton 1988).
+    """`G_t = r_t + γ ((1-λ) v_{t+1} + λ G_{t+1})` with `G_T = final`, `[episode, time]` (Sutton
+    1988).
 
-    `next_value` holds `v_{t+1}`, 0 after an end. `trace` is λ: 1 is the return itself, less trades its noise
-    for the value's bias.
-    """
+    `next_value` holds `v_{t+1}`, 0 after an end. `trace` is λ: 1 is the return itself, less trades
+    its noise for the value's bias."""
 
     def back(later: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
         reward, value = now

@@ -1,1 +1,3 @@
-"""From a learned world to a policy: REINFORCE on imagined rollouts; never imports the real environments."""
+"""From a learned world to a policy: REINFORCE on imagined rollouts; never imports the real
+environments.
+"""

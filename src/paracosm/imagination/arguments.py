@@ -25,7 +25,14 @@ _FORM = "of (state, action, next_state)"
 
 
 def check_kinds(
-    learned: Any, data: Any, *, policy: Any, settings: Any, label_noise: Any, label_source: Any, progress: Any
+    learned: Any,
+    data: Any,
+    *,
+    policy: Any,
+    settings: Any,
+    label_noise: Any,
+    label_source: Any,
+    progress: Any,
 ) -> None:
     """Every argument is of its kind, and states have the size that the world's have.
 
@@ -40,22 +47,36 @@ def check_kinds(
     if policy is not None:
         checks.of_kind("policy", policy, StochasticPolicy, "a policy with a density, or None,")
     if label_noise is not None:
-        checks.of_kind("label_noise", label_noise, LabelNoise, "a LabelNoise of paracosm.noise, or None,")
+        checks.of_kind(
+            "label_noise", label_noise, LabelNoise, "a LabelNoise of paracosm.noise, or None,"
+        )
     if label_source is not None:
         checks.function("label_source", label_source, _FORM)
     if progress is not None:
-        checks.function("progress", progress, "of (gradient steps done, at the most, imagined return)")
+        checks.function(
+            "progress", progress, "of (gradient steps done, at the most, imagined return)"
+        )
     size, needed = data.state.shape[1], learned.world.spec.state_size
     if size != needed:
-        raise checks.BadData(f"the data's states have {size} components; the world's have {needed}.")
-    parts = {f"the world's {name}": getattr(learned.world, name) for name in ("dynamics", "reward", "termination")}
+        raise checks.BadData(
+            f"the data's states have {size} components; the world's have {needed}."
+        )
+    parts = {
+        f"the world's {name}": getattr(learned.world, name)
+        for name in ("dynamics", "reward", "termination")
+    }
     for name, part in {**parts, "the policy": policy}.items():
-        if any(np.isnan(leaf).any() for leaf in jax.tree.leaves(eqx.filter(part, eqx.is_inexact_array))):
-            raise checks.BadData(f"{name} holds NaN among its parameters; every one must be a number.")
+        if any(
+            np.isnan(leaf).any() for leaf in jax.tree.leaves(eqx.filter(part, eqx.is_inexact_array))
+        ):
+            raise checks.BadData(
+                f"{name} holds NaN among its parameters; every one must be a number."
+            )
 
 
 def check_forms(world: MDP, policy: StochasticPolicy, label_source: Callable | None) -> None:
-    """Every part of the world and the policy answer one step in the right form; to be called while tracing.
+    """Every part of the world and the policy answer one step in the right form; to be called while
+    tracing.
 
     Raises:
         BadData: a part that fails, or answers in another shape or kind.
@@ -74,7 +95,13 @@ def check_forms(world: MDP, policy: StochasticPolicy, label_source: Callable | N
 
 
 def _demand(name: str, answer: Callable[[], Any], like: jax.Array) -> None:
-    """Require an answer of the shape and the kind of `like`: a number, an integer or a flag, of any precision."""
+    """Require an answer of the shape and the kind of `like`: a number, an integer or a flag, of any
+    precision.
+    """
     found = demand_shape(name, answer, like.shape)
-    if not any(jnp.issubdtype(found.dtype, kind) and jnp.issubdtype(like.dtype, kind) for kind in _KINDS):
-        raise checks.BadData(f"{name} is of the type {found.dtype} for one step; {like.dtype} is needed.")
+    if not any(
+        jnp.issubdtype(found.dtype, kind) and jnp.issubdtype(like.dtype, kind) for kind in _KINDS
+    ):
+        raise checks.BadData(
+            f"{name} is of the type {found.dtype} for one step; {like.dtype} is needed."
+        )

@@ -1,9 +1,10 @@
-"""Removing the bias of cheap labels with a few gold ones, inside the policy gradient (theory, section 7).
+"""Removing the bias of cheap labels with a few gold ones, inside the policy gradient (theory,
+section 7).
 
-Of a step's N rollouts all have the world's cheap, possibly biased rewards and n have gold labels too. The gradient
-`λ mean_N(g_cheap) + mean_n(g_gold - λ g_cheap)` has the mean of gold alone for every λ that does not depend on these
-rollouts, whatever the bias; λ is taken from the rollouts of earlier steps. This is multi-fidelity Monte Carlo.
-"""
+Of a step's N rollouts all have the world's cheap, possibly biased rewards and n have gold labels
+too. The gradient `λ mean_N(g_cheap) + mean_n(g_gold - λ g_cheap)` has the mean of gold alone for
+every λ that does not depend on these rollouts, whatever the bias; λ is taken from the rollouts of
+earlier steps. This is multi-fidelity Monte Carlo."""
 
 from __future__ import annotations
 
@@ -25,12 +26,15 @@ from paracosm.core.types import Array, Scalar
 LEAST_GOLD = 3  # what a correlation needs
 Count = Int[Array, ""]
 
-# Of gold and cheap gradients: sums of squares, of products and of squares about their means, and degrees of freedom.
+# Of gold and cheap gradients: sums of squares, of products and of squares about their means, and
+# degrees of freedom.
 Agreement = Float[Array, "4"]
 
 
 class GoldLabels(eqx.Module):
-    """Where gold labels are asked: `world` is the guarded one with the true reward, `share` the rollouts' part."""
+    """Where gold labels are asked: `world` is the guarded one with the true reward, `share` the
+    rollouts' part.
+    """
 
     world: MDP
     share: float = eqx.field(static=True)
@@ -47,14 +51,19 @@ class GoldLabels(eqx.Module):
 
 
 class Picked(NamedTuple):
-    """The rollouts with gold labels: their rows, and themselves with gold rewards; padding is not alive."""
+    """The rollouts with gold labels: their rows, and themselves with gold rewards; padding is not
+    alive.
+    """
 
     rows: Int[Array, " gold"]
     episodes: Trajectory
 
 
-def pick(gold: GoldLabels, episodes: Trajectory, lanes: Int[Array, " episode"], rollouts: int) -> Picked:
-    """Gold labels for those of the episodes, numbered `lanes` of `rollouts`, whose turn it is: evenly spaced numbers.
+def pick(
+    gold: GoldLabels, episodes: Trajectory, lanes: Int[Array, " episode"], rollouts: int
+) -> Picked:
+    """Gold labels for those of the episodes, numbered `lanes` of `rollouts`, whose turn it is:
+    evenly spaced numbers.
 
     The source is asked at no other episode.
     """
@@ -77,14 +86,18 @@ def mixed(
     coefficient: Scalar,
     times: float,
 ) -> Float[Array, "episode time"]:
-    """Advantages whose REINFORCE gradient, averaged over all N rollouts, is the mixture's; `times` is N/n."""
+    """Advantages whose REINFORCE gradient, averaged over all N rollouts, is the mixture's; `times`
+    is N/n.
+    """
     real = picked.episodes.alive
     off = jnp.where(real, gold - coefficient * cheap[picked.rows], 0)
     return jnp.asarray(coefficient * cheap).at[picked.rows].add(times * off)
 
 
 def best_coefficient(agreement: Agreement) -> Scalar:
-    """`λ* = tr Cov(g_gold, g_cheap) / tr Cov(g_cheap)`; 0 unless `|ρ| > 1/sqrt(m - 2)`, m rollouts behind it."""
+    """`λ* = tr Cov(g_gold, g_cheap) / tr Cov(g_cheap)`; 0 unless `|ρ| > 1/sqrt(m - 2)`, m rollouts
+    behind it.
+    """
     gold, both, cheap, freedom = agreement
     known = both**2 * (freedom - 1) > gold * cheap
     return jnp.where(known, both / jnp.where(known, cheap, 1), 0)
@@ -105,9 +118,12 @@ def agreement(
     real = jnp.any(picked.episodes.alive, axis=1)
     *totals, n = jax.lax.psum((*(jnp.sum(each, axis=0) for each in gradients), jnp.sum(real)), AXIS)
     off_gold, off_cheap = (
-        jnp.where(real[:, None], each - total / n, 0) for each, total in zip(gradients, totals, strict=True)
+        jnp.where(real[:, None], each - total / n, 0)
+        for each, total in zip(gradients, totals, strict=True)
     )
-    squares = jnp.stack([jnp.sum(off_gold**2), jnp.sum(off_gold * off_cheap), jnp.sum(off_cheap**2)])
+    squares = jnp.stack(
+        [jnp.sum(off_gold**2), jnp.sum(off_gold * off_cheap), jnp.sum(off_cheap**2)]
+    )
     return jnp.append(jax.lax.psum(squares, AXIS), n - 1.0)
 
 

@@ -1,4 +1,6 @@
-"""Which part gave a number that is not finite, and in which step: the same steps are played again and looked at."""
+"""Which part gave a number that is not finite, and in which step: the same steps are played again
+and looked at.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ def is_finite(tree: Any) -> bool:
 
 
 def demand_finite_start(task: Task, learner: Learner, key: PRNGKey) -> None:
-    """Require a learner that is about to start, whose value took its units from rollouts, to be finite.
+    """Require a learner that is about to start, whose value took its units from rollouts, to be
+    finite.
 
     Raises:
         BadData: naming the part and the step of those rollouts.
@@ -43,7 +46,8 @@ def demand_finite_start(task: Task, learner: Learner, key: PRNGKey) -> None:
 
 
 def refuse(task: Task, learner: Learner, key: PRNGKey, rate: float, done: int) -> None:
-    """Refuse the gradient steps that `improve` took from `learner`, or its look, because of a number not finite.
+    """Refuse the gradient steps that `improve` took from `learner`, or its look, because of a
+    number not finite.
 
     Raises:
         BadData: naming the part and the step; `done` gradient steps came before.
@@ -58,13 +62,16 @@ def refuse(task: Task, learner: Learner, key: PRNGKey, rate: float, done: int) -
     episodes = rollout(task.world, Mode(learner.policy), states, keys, task.world.spec.horizon)
     _look_at(episodes, f"episode imagined after gradient step {after}, number")
     raise checks.BadData(
-        f"the imagined return is not finite after gradient step {after} although every reward is; the rewards'"
+        f"the imagined return is not finite after gradient step {after} although every reward is;"
+        " the rewards'"
         " discounted sum must lie within 32 bits."
     )
 
 
 def _look_at_rollouts(task: Task, learner: Learner, key: PRNGKey, name: str) -> None:
-    """Require all that a gradient step's rollouts are made of, and what is made of them, to be finite."""
+    """Require all that a gradient step's rollouts are made of, and what is made of them, to be
+    finite.
+    """
     count = task.settings.rollouts
     episodes, keys = _play(task, learner.policy, key, jnp.arange(count))
     _look_at(episodes, of := f"{name}, rollout")
@@ -79,7 +86,9 @@ def _look_at_rollouts(task: Task, learner: Learner, key: PRNGKey, name: str) -> 
 
 
 def _look_at(episodes: Trajectory, of: str) -> None:
-    """Require actions, states and rewards to be finite, the earliest part of the earliest step first."""
+    """Require actions, states and rewards to be finite, the earliest part of the earliest step
+    first.
+    """
     columns = {
         "the policy's action": episodes.action,
         "the dynamics' next state": episodes.next_state,
@@ -94,24 +103,30 @@ def _look_at_gold(task: Task, episodes: Trajectory, of: str) -> None:
         count = len(episodes.alive)
         gold = _pick(task.gold, episodes, jnp.arange(count), count).episodes
         checks.finite_steps(
-            of.replace("rollout", "gold rollout"), {"the label source's reward": gold.reward}, gold.alive
+            of.replace("rollout", "gold rollout"),
+            {"the label source's reward": gold.reward},
+            gold.alive,
         )
 
 
 def _look_at_learner(learner: Learner, name: str, rate: float) -> None:
-    """Require what a gradient step left to be finite: first the gradients, which are in the optimisers' states."""
+    """Require what a gradient step left to be finite: first the gradients, which are in the
+    optimisers' states.
+    """
     for part, parameters, state in (
         ("policy", learner.policy, learner.policy_state),
         ("value", learner.value, learner.value_state),
     ):
         if not is_finite(state):
             raise checks.BadData(
-                f"the gradient of the {part} is not finite in {name} at the rate {rate:g}, though its rollouts are;"
+                f"the gradient of the {part} is not finite in {name} at the rate {rate:g}, though"
+                " its rollouts are;"
                 " smaller rates, rewards or entropy bonus are needed."
             )
         if not is_finite(parameters):
             raise checks.BadData(
-                f"the optimiser's {name} at the rate {rate:g} makes parameters of the {part} infinite; a smaller rate"
+                f"the optimiser's {name} at the rate {rate:g} makes parameters of the {part}"
+                " infinite; a smaller rate"
                 " is needed."
             )
 
@@ -126,5 +141,7 @@ _noisy, _pick = eqx.filter_jit(with_noise), eqx.filter_jit(pick)
 
 
 @eqx.filter_jit
-def _values(value: Value, states: Float[Array, "episode time state"], progress: Float[Array, " time"]) -> Array:
+def _values(
+    value: Value, states: Float[Array, "episode time state"], progress: Float[Array, " time"]
+) -> Array:
     return jax.vmap(jax.vmap(value), (0, None))(states, progress)

@@ -1,13 +1,15 @@
-"""What noise in reward labels does to a policy gradient, measured on imagined rollouts (theory, section 6).
+"""What noise in reward labels does to a policy gradient, measured on imagined rollouts (theory,
+section 6).
 
-One rollout's REINFORCE gradient is linear in its rewards: `g = Σ_t r_t v_t` with `v_t = γ v_{t-1} + c_t w_t`,
-`w_t = ∇ log π(a_t|s_t)` and `c_t` the time weight. Independent errors of variance `σ_t²` in the rewards therefore add
-exactly `E Σ_t σ_t² ‖v_t‖²` to the trace of its covariance, and one error shared by the whole rollout adds
-`σ² E ‖Σ_t v_t‖²`. K independent rollouts divide everything by K.
+One rollout's REINFORCE gradient is linear in its rewards: `g = Σ_t r_t v_t` with `v_t = γ v_{t-1} +
+c_t w_t`, `w_t = ∇ log π(a_t|s_t)` and `c_t` the time weight. Independent errors of variance `σ_t²`
+in the rewards therefore add exactly `E Σ_t σ_t² ‖v_t‖²` to the trace of its covariance, and one
+error shared by the whole rollout adds `σ² E ‖Σ_t v_t‖²`. K independent rollouts divide everything
+by K.
 
-λ-returns, which training uses, are linear in the rewards too: `G_t = Σ_{k≥t} (γλ)^{k-t} (r_k + γ (1-λ) V(s_{k+1}))`. So
-the same holds with `v_t = γ λ v_{t-1} + c_t w_t` and `r_k + γ (1-λ) V(s_{k+1})` in place of the reward.
-"""
+λ-returns, which training uses, are linear in the rewards too: `G_t = Σ_{k≥t} (γλ)^{k-t} (r_k + γ
+(1-λ) V(s_{k+1}))`. So the same holds with `v_t = γ λ v_{t-1} + c_t w_t` and `r_k + γ (1-λ)
+V(s_{k+1})` in place of the reward."""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ _CHUNK = 64  # rollouts side by side: what bounds the memory, at four times the 
 
 
 class _Measured(NamedTuple):
-    """Of every rollout, `[rollout]` each: variance, Q, shared form, largest score, and the variance labels add."""
+    """Of every rollout, `[rollout]` each: variance, Q, shared form, largest score, and the variance
+    labels add.
+    """
 
     intrinsic: Array
     coefficient: Array
@@ -66,10 +70,12 @@ def gradient_noise(
     baseline: Baseline = "value",
     trace: float = 1.0,
 ) -> GradientNoise:
-    """Measure `Var₁`, the exact coefficient `Q`, its shared form and Theorem 2's bound on imagined rollouts.
+    """Measure `Var₁`, the exact coefficient `Q`, its shared form and Theorem 2's bound on imagined
+    rollouts.
 
-    All are of one rollout's gradient with respect to all parameters of the policy, as `policy_gradient` computes it, in
-    squared units of gradient (`intrinsic`) and of gradient over reward (the others). Intervals are over rollouts.
+    All are of one rollout's gradient with respect to all parameters of the policy, as
+    `policy_gradient` computes it, in squared units of gradient (`intrinsic`) and of gradient over
+    reward (the others). Intervals are over rollouts.
 
     Args:
         world: The world of the rollouts; its rewards are taken as free of noise.
@@ -79,25 +85,33 @@ def gradient_noise(
         horizon: Steps of a rollout.
         weighting: Time weighting of REINFORCE.
         rollouts: How many; rounded up to whole chunks of 64.
-        value: The learned value that training has: it completes the returns of rollouts shorter than an episode, and
-            λ-returns at every step. As in training it is told the time if rollouts are whole episodes. None unless
-            given: returns are then those of the rollout alone.
-        baseline: What is subtracted from the returns: `value` if one is given, `leave-one-out` the mean of the chunk's
-            other rollouts, or `none`. It changes `Var₁` and leaves the rest.
+        value: The learned value that training has: it completes the returns of rollouts shorter
+            than an episode, and λ-returns at every step. As in training it is told the time if
+            rollouts are whole episodes. None unless given: returns are then those of the rollout
+            alone.
+        baseline: What is subtracted from the returns: `value` if one is given, `leave-one-out` the
+            mean of the chunk's other rollouts, or `none`. It changes `Var₁` and leaves the rest.
         trace: λ of the returns; 1 for plain ones.
 
     Raises:
-        BadArgument: fewer than 2 rollouts, a horizon below 1, an unknown weighting or baseline, a trace outside [0, 1]
-            or below 1 without a value.
+        BadArgument: fewer than 2 rollouts, a horizon below 1, an unknown weighting or baseline, a
+            trace outside [0, 1] or below 1 without a value.
         BadData: rewards or gradients that are not finite.
     """
     checks.one_of("baseline", baseline, BASELINES)
     checks.in_unit_interval("trace", trace)
     if value is None and trace < 1:
         raise checks.BadArgument(f"trace is {trace:g} and no value is given; λ-returns need one.")
-    found = _measure(_Chunk(world, policy, value, None, horizon, weighting, baseline, trace), states, key, rollouts)
+    found = _measure(
+        _Chunk(world, policy, value, None, horizon, weighting, baseline, trace),
+        states,
+        key,
+        rollouts,
+    )
     bound = horizon * float(np.mean(found.largest)) / (1 - world.discount) ** 2
-    intrinsic, coefficient, shared = map(estimators.mean, (found.intrinsic, found.coefficient, found.shared))
+    intrinsic, coefficient, shared = map(
+        estimators.mean, (found.intrinsic, found.coefficient, found.shared)
+    )
     return GradientNoise(intrinsic, coefficient, shared, bound, weighting, horizon)
 
 
@@ -112,12 +126,14 @@ def added_variance(
     weighting: Weighting = "discounted",
     rollouts: int = 2048,
 ) -> Estimate:
-    """The variance that independent labels of `noise` add to one rollout's gradient: `E Σ_t σ²(r, s, a, s') ‖v_t‖²`.
+    """The variance that independent labels of `noise` add to one rollout's gradient: `E Σ_t σ²(r,
+    s, a, s') ‖v_t‖²`.
 
-    For noise of mean zero that is all it does; a mean shift moves the gradient besides. Arguments and errors are those
-    of `gradient_noise`.
-    """
-    found = _measure(_Chunk(world, policy, None, noise, horizon, weighting, "none", 1.0), states, key, rollouts)
+    For noise of mean zero that is all it does; a mean shift moves the gradient besides. Arguments
+    and errors are those of `gradient_noise`."""
+    found = _measure(
+        _Chunk(world, policy, None, noise, horizon, weighting, "none", 1.0), states, key, rollouts
+    )
     return estimators.mean(found.added)
 
 
@@ -135,7 +151,9 @@ class _Chunk(eqx.Module):
 
     def __call__(self, states: Array, key: Array, numbers: Int[Array, " width"]) -> _Measured:
         keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(numbers)
-        first = jax.vmap(lambda key: jax.random.randint(jax.random.fold_in(key, 1), (), 0, len(states)))(keys)
+        first = jax.vmap(
+            lambda key: jax.random.randint(jax.random.fold_in(key, 1), (), 0, len(states))
+        )(keys)
         episodes = unroll(self.world, self.policy, states[first], keys, self.horizon)
         gradient, *rest = jax.vmap(self.along)(episodes, *self.rewards(episodes))
         off = gradient - jnp.mean(gradient, axis=0)  # its square has the mean (1 - 1/width) Var₁
@@ -143,7 +161,9 @@ class _Chunk(eqx.Module):
 
     def rewards(self, episodes: Trajectory) -> tuple[Array, Array]:
         """What a return sums of each step, and the baseline there, both `[rollout, time]`."""
-        here, after = (jnp.zeros_like(episodes.reward),) * 2 if self.value is None else self.values(episodes)
+        here, after = (
+            (jnp.zeros_like(episodes.reward),) * 2 if self.value is None else self.values(episodes)
+        )
         paid = jnp.asarray(episodes.reward + self.world.discount * (1 - self.trace) * after)
         paid = paid.at[:, -1].add(self.world.discount * self.trace * after[:, -1])
         if self.baseline == "leave-one-out":
@@ -160,15 +180,21 @@ class _Chunk(eqx.Module):
         after = jnp.where(episodes.alive & ~episodes.terminated, found[:, 1:], 0.0)
         return found[:, :-1], after.at[:, -1].set(0) if self.whole else after
 
-    def along(self, episode: Trajectory, paid: Array, below: Array) -> tuple[Array, Scalar, Scalar, Scalar, Scalar]:
-        """Of one rollout `[time, …]`: its gradient `[parameters]`, `Σ‖v‖²`, `‖Σv‖²`, `max‖w‖²`, `Σσ²‖v‖²`."""
+    def along(
+        self, episode: Trajectory, paid: Array, below: Array
+    ) -> tuple[Array, Scalar, Scalar, Scalar, Scalar]:
+        """Of one rollout `[time, …]`: its gradient `[parameters]`, `Σ‖v‖²`, `‖Σv‖²`, `max‖w‖²`,
+        `Σσ²‖v‖²`.
+        """
         parameters, still = eqx.partition(self.policy, eqx.is_inexact_array)
         flat, back = ravel_pytree(parameters)
 
         def log_prob(flat: jax.Array, state: Array, action: Array) -> Scalar:
             return eqx.combine(back(flat), still).log_prob(state, action)
 
-        def step(carry: tuple[Array, ...], now: tuple[Trajectory, Array, Array, Array, Array]) -> tuple[Any, None]:
+        def step(
+            carry: tuple[Array, ...], now: tuple[Trajectory, Array, Array, Array, Array]
+        ) -> tuple[Any, None]:
             v, total, gradient, coefficient, largest, added = carry
             row, weight, reward, baseline, variance = now
             w = jnp.where(row.alive, jax.grad(log_prob)(flat, row.state, row.action), 0)
@@ -176,7 +202,14 @@ class _Chunk(eqx.Module):
             gradient = gradient + reward * v - weight * baseline * w
             size = jnp.sum(v**2)
             largest = jnp.maximum(largest, jnp.sum(w**2))
-            return (v, total + v, gradient, coefficient + size, largest, added + variance * size), None
+            return (
+                v,
+                total + v,
+                gradient,
+                coefficient + size,
+                largest,
+                added + variance * size,
+            ), None
 
         weights = time_weights(self.weighting, self.world.discount, self.horizon)
         none, zero = jnp.zeros_like(flat), jnp.zeros(())
@@ -193,7 +226,9 @@ class _Chunk(eqx.Module):
         """The variance of each step's label."""
         if self.noise is None:
             return jnp.zeros(self.horizon)
-        return jax.vmap(self.noise.variance)(episode.reward, episode.state, episode.action, episode.next_state)
+        return jax.vmap(self.noise.variance)(
+            episode.reward, episode.state, episode.action, episode.next_state
+        )
 
 
 def _measure(chunk: _Chunk, states: Array, key: PRNGKey, rollouts: int) -> _Measured:
@@ -208,7 +243,9 @@ def _measure(chunk: _Chunk, states: Array, key: PRNGKey, rollouts: int) -> _Meas
 
 
 @eqx.filter_jit
-def _program(chunk: _Chunk, states: Array, key: PRNGKey, numbers: Int[Array, "chunk width"]) -> _Measured:
+def _program(
+    chunk: _Chunk, states: Array, key: PRNGKey, numbers: Int[Array, "chunk width"]
+) -> _Measured:
     def local(chunk: _Chunk, states: Array, key: Array, numbers: Array) -> _Measured:
         return jax.lax.map(lambda some: chunk(states, key, some), jnp.asarray(numbers))
 

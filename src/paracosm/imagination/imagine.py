@@ -1,4 +1,6 @@
-"""From a learned world to a policy: REINFORCE on imagined rollouts, until the imagined return stops rising."""
+"""From a learned world to a policy: REINFORCE on imagined rollouts, until the imagined return stops
+rising.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ LabelSource = Callable[[State, Action, State], Scalar]
 
 
 class Imagined(NamedTuple):
-    """The policy that imagination found, its value, the world it was trained in and how training went."""
+    """The policy that imagination found, its value, the world it was trained in and how training
+    went.
+    """
 
     policy: StochasticPolicy
     value: Value
@@ -59,42 +63,46 @@ def imagine(
     gold_share: float = 0.1,
     progress: Progress | None = None,
 ) -> Imagined:
-    """Train a policy by REINFORCE on imagined rollouts of a learned world from the states of its data.
+    """Train a policy by REINFORCE on imagined rollouts of a learned world from the states of its
+    data.
 
-    What is optimised is the discounted return in `guarded(learned.world, learned.worst_reward(data))`: of the whole
-    episode if `settings.horizon` reaches it, else of that many steps completed by a learned value. Rollouts start in
-    the initial states of bought rows and in the states of bought transitions; of many a subset of fixed size is drawn.
+    What is optimised is the discounted return in `guarded(learned.world,
+    learned.worst_reward(data))`: of the whole episode if `settings.horizon` reaches it, else of
+    that many steps completed by a learned value. Rollouts start in the initial states of bought
+    rows and in the states of bought transitions; of many a subset of fixed size is drawn.
 
-    When it stops: every `check` gradient steps the policy's mode plays full imagined episodes from a fixed number of
-    real initial and visited states; the score is their mean discounted return with the guard's price. When
-    `patience` such looks pass without a gain, training goes back to the best policy seen and on with the next learning
-    rate; after the last rate it ends. The policy with the highest score is returned. The real environment is never
-    asked.
+    When it stops: every `check` gradient steps the policy's mode plays full imagined episodes from
+    a fixed number of real initial and visited states; the score is their mean discounted return
+    with the guard's price. When `patience` such looks pass without a gain, training goes back to
+    the best policy seen and on with the next learning rate; after the last rate it ends. The policy
+    with the highest score is returned. The real environment is never asked.
 
-    With a `label_source` the world's rewards count as cheap labels and true ones are bought for `gold_share` of the
-    rollouts: of the gradient steps, whose policy gradient becomes the debiased mixture (see `debias`) while the value
-    learns from the gold rollouts alone, and of the looks, whose score is corrected by the mean difference that gold
-    labels make. `Training.labels_during_imagination` counts every label bought.
+    With a `label_source` the world's rewards count as cheap labels and true ones are bought for
+    `gold_share` of the rollouts: of the gradient steps, whose policy gradient becomes the debiased
+    mixture (see `debias`) while the value learns from the gold rollouts alone, and of the looks,
+    whose score is corrected by the mean difference that gold labels make.
+    `Training.labels_during_imagination` counts every label bought.
 
     Args:
-        learned: What `learn` gave; of any other MDP `Learned(world, {})`, a world whose parts are known.
+        learned: What `learn` gave; of any other MDP `Learned(world, {})`, a world whose parts are
+            known.
         data: The data that it was learned from.
         seed, round: Randomness.
         policy: Where to start; a new policy if none.
         settings: See `ImagineSettings`.
-        label_noise: Put on every reward of the world that gradients and values are made from, anew each step; never on
-            what looks see, on gold labels, or on the guard's price.
-        label_source: True rewards `(s, a, s') -> r`, a JAX function; what they cost is for the user to multiply by
-            their count.
+        label_noise: Put on every reward of the world that gradients and values are made from, anew
+            each step; never on what looks see, on gold labels, or on the guard's price.
+        label_source: True rewards `(s, a, s') -> r`, a JAX function; what they cost is for the user
+            to multiply by their count.
         gold_share: Share of the rollouts with gold labels, at least 3 of them.
         progress: Called with gradient steps done, at the most, and the imagined return.
 
     Raises:
-        BadArgument: an argument of another kind; a policy that does not act in the world; a `gold_share` outside
-            (0, 1], or too small to have 3 gold rollouts.
-        BadData: if there is no state to start from, states of another size than the world's, a part of the world that
-            answers in another form or holds NaN, or numbers that stop being finite: the sentence names the part and
-            the step.
+        BadArgument: an argument of another kind; a policy that does not act in the world; a
+            `gold_share` outside (0, 1], or too small to have 3 gold rollouts.
+        BadData: if there is no state to start from, states of another size than the world's, a part
+            of the world that answers in another form or holds NaN, or numbers that stop being
+            finite: the sentence names the part and the step.
     """
     check_kinds(
         learned,
@@ -186,29 +194,41 @@ def _total(asked: Any) -> int:
 
 
 def _not_drawn(key: PRNGKey) -> State:
-    """Stands for initial states in compiled programs, which then need not be compiled again when data come in."""
+    """Stands for initial states in compiled programs, which then need not be compiled again when
+    data come in.
+    """
     raise LookupError("imagined rollouts start in given states")
 
 
 def _starts(initial: np.ndarray, visited: np.ndarray, key: PRNGKey) -> Starts:
-    """Starts of a size that does not depend on how much data there is; looks take turns through initial states."""
+    """Starts of a size that does not depend on how much data there is; looks take turns through
+    initial states.
+    """
     for name, states in (("initial", initial), ("visited", visited)):
         if not len(states):
-            raise checks.BadData(f"there are no {name} states to imagine from; at least one is needed.")
+            raise checks.BadData(
+                f"there are no {name} states to imagine from; at least one is needed."
+            )
     random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    first, second = (_sized(rows, n, random) for rows, n in ((initial, _INITIAL), (visited, _VISITED)))
+    first, second = (
+        _sized(rows, n, random) for rows, n in ((initial, _INITIAL), (visited, _VISITED))
+    )
     return Starts(first, second)
 
 
 def _sized(states: np.ndarray, size: int, random: np.random.Generator) -> jax.Array:
     """`size` of the states in random order, each as often as another, give or take one."""
-    order = np.concatenate([random.permutation(len(states)) for _ in range(-(-size // len(states)))])
+    order = np.concatenate(
+        [random.permutation(len(states)) for _ in range(-(-size // len(states)))]
+    )
     return jnp.asarray(np.asarray(states, np.float32)[order[:size]])
 
 
 def _training(search: _Search, task: Task) -> Training:
     looks, settings = search.looks, task.settings
-    by_look = settings.check * settings.rollouts * task.horizon + 2 * LOOKS * task.world.spec.horizon
+    by_look = (
+        settings.check * settings.rollouts * task.horizon + 2 * LOOKS * task.world.spec.horizon
+    )
     return Training(
         step=tuple((i + 1) * settings.check for i in range(len(looks))),
         imagined_return=tuple(look.imagined_return for look in looks),

@@ -17,7 +17,15 @@ from paracosm.core.policy import StochasticPolicy, initial_policy
 from paracosm.core.rollout import returns_to_go, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.imagination.debias import Count, pick
-from paracosm.imagination.lesson import Learner, Lesson, Starts, Task, lesson, mean_alive, with_noise
+from paracosm.imagination.lesson import (
+    Learner,
+    Lesson,
+    Starts,
+    Task,
+    lesson,
+    mean_alive,
+    with_noise,
+)
 from paracosm.imagination.reinforce import Value, surrogate
 from paracosm.imagination.settings import ImagineSettings
 
@@ -44,7 +52,9 @@ def new_policy(task: Task, key: PRNGKey) -> StochasticPolicy:
 
 
 def new_learner(task: Task, policy: StochasticPolicy, key: PRNGKey) -> tuple[Learner, Count | None]:
-    """`policy` beside an untrained value whose units are that policy's returns, and the gold labels asked for them."""
+    """`policy` beside an untrained value whose units are that policy's returns, and the gold labels
+    asked for them.
+    """
     for_network, for_returns = jax.random.split(key)
     episodes = first_rollouts(task, policy, for_returns)
     asked = None
@@ -54,11 +64,22 @@ def new_learner(task: Task, policy: StochasticPolicy, key: PRNGKey) -> tuple[Lea
     to_go = returns_to_go(episodes.reward, task.world.discount)
     settings = task.settings
     center, scale = (jnp.append(a, b) for a, b in zip(_units(task.starts), (0.5, 0.3), strict=True))
-    network = MLP(len(center), 1, settings.width, settings.depth, for_network, center=center, scale=scale, last=0.01)
+    network = MLP(
+        len(center),
+        1,
+        settings.width,
+        settings.depth,
+        for_network,
+        center=center,
+        scale=scale,
+        last=0.01,
+    )
     value = Value(network, jnp.mean(to_go), jnp.maximum(jnp.std(to_go), 1e-3))
     trained: tuple[Any, Any] = eqx.filter((policy, network), eqx.is_inexact_array)
     for_policy, for_value = (_adam(settings).init(each) for each in trained)
-    return Learner(policy, value, for_policy, for_value, None if asked is None else jnp.zeros(4)), asked
+    return Learner(
+        policy, value, for_policy, for_value, None if asked is None else jnp.zeros(4)
+    ), asked
 
 
 def first_rollouts(task: Task, policy: StochasticPolicy, key: PRNGKey) -> Trajectory:
@@ -67,7 +88,9 @@ def first_rollouts(task: Task, policy: StochasticPolicy, key: PRNGKey) -> Trajec
     return unroll(task.guarded, policy, states, jax.random.split(key, len(states)), task.horizon)
 
 
-def play(task: Task, policy: StochasticPolicy, key: PRNGKey, lanes: Int[Array, " episode"]) -> tuple[Trajectory, Array]:
+def play(
+    task: Task, policy: StochasticPolicy, key: PRNGKey, lanes: Int[Array, " episode"]
+) -> tuple[Trajectory, Array]:
     """A gradient step's rollouts, numbered `lanes`, without label noise; and the key of each."""
     keys = jax.vmap(lambda lane: jax.random.fold_in(key, lane))(lanes)
     states = _draw_starts(task.starts, keys, task.settings.visited)
@@ -75,7 +98,9 @@ def play(task: Task, policy: StochasticPolicy, key: PRNGKey, lanes: Int[Array, "
 
 
 def _units(starts: Starts) -> tuple[Array, Array]:
-    """Mean and standard deviation of visited states; a component that does not vary keeps its unit."""
+    """Mean and standard deviation of visited states; a component that does not vary keeps
+    its unit.
+    """
     center, scale = jnp.mean(starts.visited, axis=0), jnp.std(starts.visited, axis=0)
     return center, jnp.where(scale > 1e-6, scale, 1.0)
 
@@ -83,11 +108,11 @@ def _units(starts: Starts) -> tuple[Array, Array]:
 def gradient_step(
     learner: Learner, task: Task, key: PRNGKey, rate: Scalar, lanes: Int[Array, " episode"]
 ) -> tuple[Learner, tuple[Scalar, Count | None]]:
-    """One step of policy and value on this device's rollouts, numbered `lanes`; gradients are summed over devices.
+    """One step of policy and value on this device's rollouts, numbered `lanes`; gradients are
+    summed over devices.
 
-    Returns the learner, the share of imagined steps that reached the edge of the world's domain, and the number of gold
-    labels asked for.
-    """
+    Returns the learner, the share of imagined steps that reached the edge of the world's domain,
+    and the number of gold labels asked for."""
     world = task.guarded
     episodes, keys = play(task, learner.policy, key, lanes)
     if task.noise is not None:
@@ -95,7 +120,11 @@ def gradient_step(
     found = lesson(learner, episodes, task, lanes)
     policy, policy_state = _step_policy(learner, episodes, found, task, rate)
     value, value_state = _step_value(learner, found.taught, found.to_go, task, rate)
-    edge = jnp.zeros(()) if world.domain is None else mean_alive(world.domain.at_edge(episodes.next_state), episodes)
+    edge = (
+        jnp.zeros(())
+        if world.domain is None
+        else mean_alive(world.domain.at_edge(episodes.next_state), episodes)
+    )
     return Learner(policy, value, policy_state, value_state, found.agreement), (edge, found.asked)
 
 
@@ -116,14 +145,24 @@ def _step_policy(
     task: Task,
     rate: Scalar,
 ) -> tuple[StochasticPolicy, optax.OptState]:
-    """A step up `Σ c_t A_t log π(a_t|s_t) / unit + entropy bonus`, per step taken; `unit` is the size of `A`."""
+    """A step up `Σ c_t A_t log π(a_t|s_t) / unit + entropy bonus`, per step taken; `unit` is the
+    size of `A`.
+    """
     settings = task.settings
     weight = task.weight
     taken = jax.lax.psum(jnp.sum(episodes.alive), AXIS)
 
     def loss(policy: StochasticPolicy) -> Scalar:
-        entropy = jnp.sum(jnp.where(episodes.alive, jax.vmap(jax.vmap(policy.entropy))(episodes.state), 0))
-        return -(surrogate(policy, episodes, found.advantage / found.unit, weight) + settings.entropy * entropy) / taken
+        entropy = jnp.sum(
+            jnp.where(episodes.alive, jax.vmap(jax.vmap(policy.entropy))(episodes.state), 0)
+        )
+        return (
+            -(
+                surrogate(policy, episodes, found.advantage / found.unit, weight)
+                + settings.entropy * entropy
+            )
+            / taken
+        )
 
     gradient = jax.lax.psum(eqx.filter_grad(loss)(learner.policy), AXIS)
     update, state = _adam(settings).update(gradient, learner.policy_state)
@@ -141,18 +180,26 @@ def _step_value(
     task: Task,
     rate: Scalar,
 ) -> tuple[Value, optax.OptState]:
-    """Regression of the value on returns-to-go, an interleaved share of the time steps at a time."""
+    """Regression of the value on returns-to-go, an interleaved share of the time steps at a
+    time.
+    """
     center, scale = learner.value.center, learner.value.scale
     parts = task.settings.value_steps
 
     def loss(network: MLP, times: Array) -> Scalar:
         value = Value(network, center, scale)
         state, target, progress = episodes.state[:, times], to_go[:, times], task.progress[times]
-        counts = episodes.alive[:, times] & (jnp.arange(len(times)) * parts + times[0] < task.horizon)
-        off = jnp.where(counts, (jax.vmap(jax.vmap(value), (0, None))(state, progress) - target) / scale, 0)
+        counts = episodes.alive[:, times] & (
+            jnp.arange(len(times)) * parts + times[0] < task.horizon
+        )
+        off = jnp.where(
+            counts, (jax.vmap(jax.vmap(value), (0, None))(state, progress) - target) / scale, 0
+        )
         return jnp.sum(off**2) / jnp.maximum(jax.lax.psum(jnp.sum(counts), AXIS), 1)
 
-    def step(carry: tuple[MLP, optax.OptState], first: Array) -> tuple[tuple[MLP, optax.OptState], None]:
+    def step(
+        carry: tuple[MLP, optax.OptState], first: Array
+    ) -> tuple[tuple[MLP, optax.OptState], None]:
         network, state = carry
         times = jnp.minimum(first + parts * jnp.arange(-(-task.horizon // parts)), task.horizon - 1)
         gradient = jax.lax.psum(eqx.filter_grad(loss)(network, times), AXIS)

@@ -1,4 +1,6 @@
-"""What imagined rollouts teach: rewards as labels, returns-to-go, advantages, by cheap labels or gold ones."""
+"""What imagined rollouts teach: rewards as labels, returns-to-go, advantages, by cheap labels or
+gold ones.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,20 @@ from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.rollout import lambda_returns
 from paracosm.core.types import Array, PRNGKey, Scalar
-from paracosm.imagination.debias import Agreement, Count, GoldLabels, agreement, best_coefficient, mixed, pick
+from paracosm.imagination.debias import (
+    Agreement,
+    Count,
+    GoldLabels,
+    agreement,
+    best_coefficient,
+    mixed,
+    pick,
+)
 from paracosm.imagination.reinforce import Value, time_weights, without_baseline
 from paracosm.imagination.settings import ImagineSettings
 
-MEMORY = 0.9  # of how gold and cheap labels agree, a step: some ten steps, in which the policy moves little
+# Of how gold and cheap labels agree, a step: some ten steps, in which the policy moves little
+MEMORY = 0.9
 
 
 class Starts(NamedTuple):
@@ -33,7 +44,8 @@ class Starts(NamedTuple):
 
 
 class Task(eqx.Module):
-    """What is trained for: the world, its guarded copy that rollouts run in, their starts and their length.
+    """What is trained for: the world, its guarded copy that rollouts run in, their starts and their
+    length.
 
     `noise` is on the world's rewards in gradient steps; `gold` says where gold labels can be had.
     """
@@ -55,9 +67,13 @@ class Task(eqx.Module):
     def progress(self) -> Float[Array, " _"]:
         """Share of the rollout that is over at each of its `horizon + 1` states.
 
-        A rollout completed by a value is a window onto an endless one: its value does not know the time.
-        """
-        return jnp.zeros(self.horizon + 1) if self.bootstrap else jnp.arange(self.horizon + 1) / self.horizon
+        A rollout completed by a value is a window onto an endless one: its value does not know the
+        time."""
+        return (
+            jnp.zeros(self.horizon + 1)
+            if self.bootstrap
+            else jnp.arange(self.horizon + 1) / self.horizon
+        )
 
     @property
     def weight(self) -> Float[Array, " time"]:
@@ -68,8 +84,8 @@ class Task(eqx.Module):
 class Learner(NamedTuple):
     """What training changes: a policy, its value, and the state of their optimisers.
 
-    `agreement` of cheap and gold labels on the rollouts of earlier steps sets λ of the next debiased gradient.
-    """
+    `agreement` of cheap and gold labels on the rollouts of earlier steps sets λ of the next
+    debiased gradient."""
 
     policy: StochasticPolicy
     value: Value
@@ -79,10 +95,11 @@ class Learner(NamedTuple):
 
 
 class Lesson(NamedTuple):
-    """What rollouts teach: the policy `advantage` over all of them, the value `to_go` on the `taught` ones.
+    """What rollouts teach: the policy `advantage` over all of them, the value `to_go` on the
+    `taught` ones.
 
-    `unit` is the size of advantages, `agreement` is for the step after, `asked` the gold labels that were asked for.
-    """
+    `unit` is the size of advantages, `agreement` is for the step after, `asked` the gold labels
+    that were asked for."""
 
     advantage: Float[Array, "episode time"]
     unit: Scalar
@@ -93,30 +110,40 @@ class Lesson(NamedTuple):
 
 
 class Along(NamedTuple):
-    """The value at the states of rollouts and, 0 after an end, at the next ones; `[episode, time]` each."""
+    """The value at the states of rollouts and, 0 after an end, at the next ones; `[episode, time]`
+    each.
+    """
 
     here: Float[Array, "episode time"]
     after: Float[Array, "episode time"]
 
 
 def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array) -> Trajectory:
-    """The episodes of a guarded `world` with noise on the world's own rewards, the guard's price left as it is."""
+    """The episodes of a guarded `world` with noise on the world's own rewards, the guard's price
+    left as it is.
+    """
 
     def shift(state: Array, action: Array, next_state: Array, key: PRNGKey) -> Scalar:
         reward = world.reward(state, action, next_state)
         return noise.apply(reward, state, action, next_state, key) - reward
 
-    by_step = jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, 2), episodes.reward.shape[1]))(keys)
+    by_step = jax.vmap(
+        lambda key: jax.random.split(jax.random.fold_in(key, 2), episodes.reward.shape[1])
+    )(keys)
     found = jax.vmap(jax.vmap(shift))(episodes.state, episodes.action, episodes.next_state, by_step)
-    return dataclasses.replace(episodes, reward=jnp.where(episodes.alive, episodes.reward + found, 0))
+    return dataclasses.replace(
+        episodes, reward=jnp.where(episodes.alive, episodes.reward + found, 0)
+    )
 
 
-def lesson(learner: Learner, episodes: Trajectory, task: Task, lanes: Int[Array, " episode"]) -> Lesson:
+def lesson(
+    learner: Learner, episodes: Trajectory, task: Task, lanes: Int[Array, " episode"]
+) -> Lesson:
     """What this device's rollouts teach.
 
-    With gold labels the policy learns from the mixture, and the value from the gold rollouts alone: a value fitted to
-    cheap rewards would bring their bias back through the returns that it completes.
-    """
+    With gold labels the policy learns from the mixture, and the value from the gold rollouts alone:
+    a value fitted to cheap rewards would bring their bias back through the returns that it
+    completes."""
     to_go, advantage = _to_go(learner, episodes, task, task.settings.rollouts)
     if task.gold is None:
         return Lesson(advantage, _unit(advantage, episodes), episodes, to_go, None, None)
@@ -126,15 +153,21 @@ def lesson(learner: Learner, episodes: Trajectory, task: Task, lanes: Int[Array,
     gold_to_go, gold = _to_go(learner, picked.episodes, task, count)
     before = jnp.asarray(learner.agreement)
     both = mixed(advantage, gold, picked, best_coefficient(before), rollouts / count)
-    after = MEMORY * before + agreement(learner.policy, picked, advantage[picked.rows], gold, weight)
+    after = MEMORY * before + agreement(
+        learner.policy, picked, advantage[picked.rows], gold, weight
+    )
     asked = jax.lax.psum(jnp.sum(picked.episodes.alive), AXIS)
     return Lesson(both, _unit(gold, picked.episodes), picked.episodes, gold_to_go, after, asked)
 
 
 def _to_go(learner: Learner, episodes: Trajectory, task: Task, count: int) -> tuple[Array, Array]:
-    """Returns-to-go that the value completes, and advantages, of `count` rollouts on all devices; `[episode, time]`."""
+    """Returns-to-go that the value completes, and advantages, of `count` rollouts on all devices;
+    `[episode, time]`.
+    """
     along, settings = _along(learner.value, episodes, task), task.settings
-    to_go = lambda_returns(episodes.reward, along.after, task.world.discount, settings.trace, along.after[:, -1])
+    to_go = lambda_returns(
+        episodes.reward, along.after, task.world.discount, settings.trace, along.after[:, -1]
+    )
     return to_go, without_baseline(to_go, settings.baseline, along.here, count)
 
 
@@ -151,5 +184,7 @@ def _along(value: Value, episodes: Trajectory, task: Task) -> Along:
 
 def mean_alive(values: Array, episodes: Trajectory) -> Scalar:
     """Mean over the steps taken on all devices."""
-    total, count = jax.lax.psum((jnp.sum(jnp.where(episodes.alive, values, 0)), jnp.sum(episodes.alive)), AXIS)
+    total, count = jax.lax.psum(
+        (jnp.sum(jnp.where(episodes.alive, values, 0)), jnp.sum(episodes.alive)), AXIS
+    )
     return total / count

@@ -1,10 +1,9 @@
 """The REINFORCE gradient of imagined rollouts (theory, section 6).
 
 With `w_t = ∇ log π(a_t|s_t)` and `G_t = Σ_{t'≥t} γ^{t'-t} r_{t'}`, the gradient of K rollouts is
-`(1/K) Σ_i Σ_t c_t w_t (G_t - b_t)`. Two time weightings are in use and both are offered by name: `"discounted"`,
-`c_t = γ^t`, the gradient of the discounted return `J_H`; and `"plain"`, `c_t = 1`, the common one, which for
-γ < 1 is the gradient of no function.
-"""
+`(1/K) Σ_i Σ_t c_t w_t (G_t - b_t)`. Two time weightings are in use and both are offered by name:
+`"discounted"`, `c_t = γ^t`, the gradient of the discounted return `J_H`; and `"plain"`, `c_t = 1`,
+the common one, which for γ < 1 is the gradient of no function."""
 
 from __future__ import annotations
 
@@ -45,8 +44,11 @@ class Value(eqx.Module):
         return self.center + self.scale * self.network(jnp.append(state, progress))[0]
 
 
-def leave_one_out(to_go: Float[Array, "episode time"], total: Array, count: Array) -> Float[Array, "episode time"]:
-    """Mean return-to-go of the other rollouts at the same step: `(total - own)/(count - 1)`, an unbiased baseline.
+def leave_one_out(
+    to_go: Float[Array, "episode time"], total: Array, count: Array
+) -> Float[Array, "episode time"]:
+    """Mean return-to-go of the other rollouts at the same step: `(total - own)/(count - 1)`, an
+    unbiased baseline.
 
     `total` `[time]` and `count` are over all rollouts, on whichever device.
     """
@@ -59,7 +61,9 @@ def surrogate(
     advantage: Float[Array, "episode time"],
     weight: Float[Array, " time"],
 ) -> Scalar:
-    """`Σ_i Σ_t c_t A_t log π(a_t|s_t)` over the steps taken: its gradient, over K, is REINFORCE's."""
+    """`Σ_i Σ_t c_t A_t log π(a_t|s_t)` over the steps taken: its gradient, over K, is
+    REINFORCE's.
+    """
     log_prob = jax.vmap(jax.vmap(policy.log_prob))(episodes.state, episodes.action)
     return jnp.sum(jnp.where(episodes.alive, weight * advantage * log_prob, 0))
 
@@ -76,7 +80,8 @@ def without_baseline(
     value: Float[Array, "episode time"] | None,
     count: int,
 ) -> Float[Array, "episode time"]:
-    """Returns-to-go less the baseline, `value` being a learned value of each state; to be called under `spread`.
+    """Returns-to-go less the baseline, `value` being a learned value of each state; to be called
+    under `spread`.
 
     `count` is the number of rollouts on all devices; there may be more rows, of zeros.
     """
@@ -98,7 +103,8 @@ def policy_gradient(
     baseline: Baseline = "leave-one-out",
     value: Value | None = None,
 ) -> Any:
-    """REINFORCE's gradient of the return of `horizon` steps in `world`, a pytree like `policy`'s floating arrays.
+    """REINFORCE's gradient of the return of `horizon` steps in `world`, a pytree like `policy`'s
+    floating arrays.
 
     Rollouts start in `states` and are spread over the host's devices.
 
@@ -114,10 +120,18 @@ def policy_gradient(
 
     count = len(states)
 
-    def local(world: MDP, policy: StochasticPolicy, value: Value | None, states: Array, keys: Any) -> Any:
+    def local(
+        world: MDP, policy: StochasticPolicy, value: Value | None, states: Array, keys: Any
+    ) -> Any:
         episodes = unroll(world, policy, states, keys, horizon)
-        here = None if value is None else jax.vmap(jax.vmap(value), (0, None))(episodes.state, progress)
-        advantage = without_baseline(returns_to_go(episodes.reward, world.discount), baseline, here, count)
+        here = (
+            None
+            if value is None
+            else jax.vmap(jax.vmap(value), (0, None))(episodes.state, progress)
+        )
+        advantage = without_baseline(
+            returns_to_go(episodes.reward, world.discount), baseline, here, count
+        )
         return jax.lax.psum(eqx.filter_grad(surrogate)(policy, episodes, advantage, weight), AXIS)
 
     summed = spread(local, count, shared=3, total=True)(world, policy, value, states, keys)

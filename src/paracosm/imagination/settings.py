@@ -8,7 +8,10 @@ from paracosm.core import checks
 from paracosm.imagination.reinforce import BASELINES, WEIGHTINGS, Baseline, Weighting
 
 _RANGES = {
-    **dict.fromkeys(("rollouts", "horizon", "value_steps", "check", "patience", "most_steps", "width"), checks.COUNT),
+    **dict.fromkeys(
+        ("rollouts", "horizon", "value_steps", "check", "patience", "most_steps", "width"),
+        checks.COUNT,
+    ),
     "depth": checks.COUNT_OR_NONE,
     **dict.fromkeys(("visited", "trace"), checks.SHARE),
     **dict.fromkeys(("entropy", "least_gain"), checks.NON_NEGATIVE_32),
@@ -26,14 +29,18 @@ class ImagineSettings:
         visited: Share of rollouts that start in visited states, the rest in initial ones.
         weighting: Time weighting of REINFORCE, `plain` or `discounted` (theory, section 6).
         baseline: `value`, `leave-one-out` or `none`.
-        trace: λ of the returns that the learned value completes, whatever the baseline; 1 for plain returns.
-        rates: Adam's learning rates, used one after the other, each until the imagined return stalls.
+        trace: λ of the returns that the learned value completes, whatever the baseline; 1 for plain
+            returns.
+        rates: Adam's learning rates, used one after the other, each until the imagined return
+            stalls.
         entropy: Weight of the entropy bonus beside advantages of unit spread.
         clip: Largest global norm of the gradient per step taken.
-        value_steps: Steps of the value's regression a gradient step, each on an interleaved share of the time steps.
+        value_steps: Steps of the value's regression a gradient step, each on an interleaved share
+            of the time steps.
         check: Gradient steps between two looks at the imagined return.
         patience: Looks without progress before the next rate, or after the last one the end.
-        least_gain: Gain of imagined return that counts as progress, as a share of the range seen so far.
+        least_gain: Gain of imagined return that counts as progress, as a share of the range seen so
+            far.
         most_steps: Gradient steps at the most.
         width, depth: Hidden layers of policy and value.
         squash: Gaussian policies are squashed by tanh, else clipped.

@@ -1,4 +1,6 @@
-"""Learning curves of dynamics and reward, measured on nested subsets of one's own data (theory, section 5)."""
+"""Learning curves of dynamics and reward, measured on nested subsets of one's own data (theory,
+section 5).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,16 @@ from paracosm.core.types import PRNGKey
 from paracosm.learning.fit import fit_each
 from paracosm.learning.learn import LEAST_ROWS, dynamics_problem, reward_problem
 from paracosm.learning.parts import LearnedDynamics, LearnedReward
-from paracosm.learning.problem import Problem, Split, Start, held_out_rows, inputs_of_rows, predict, split, start
+from paracosm.learning.problem import (
+    Problem,
+    Split,
+    Start,
+    held_out_rows,
+    inputs_of_rows,
+    predict,
+    split,
+    start,
+)
 from paracosm.learning.settings import LearnSettings
 
 _DEFAULT = LearnSettings()
@@ -31,7 +42,9 @@ Progress = Callable[[int, int], None]
 
 
 class Refit(NamedTuple):
-    """One point of a learning curve: the part learned from `samples` rows with this seed, and its errors by states."""
+    """One point of a learning curve: the part learned from `samples` rows with this seed, and its
+    errors by states.
+    """
 
     samples: int
     seed: int
@@ -40,7 +53,9 @@ class Refit(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The curve of a part on the states that count, its curves on each kind of states, and the refits behind them."""
+    """The curve of a part on the states that count, its curves on each kind of states, and the
+    refits behind them.
+    """
 
     curve: Curve
     by_states: dict[str, Curve]
@@ -59,18 +74,20 @@ def learning_curve(
     settings: LearnSettings = _DEFAULT,
     progress: Progress | None = None,
 ) -> Measured:
-    """Refit a part on nested subsets of its rows, as `learn` would on so many, and measure it on rows never fitted.
+    """Refit a part on nested subsets of its rows, as `learn` would on so many, and measure it on
+    rows never fitted.
 
-    A fifth of the rows is held out for good, by whole episodes; of the rest each seed draws an order, whose beginnings
-    are the subsets.
-    The refits of one seed are one compiled program.
+    A fifth of the rows is held out for good, by whole episodes; of the rest each seed draws an
+    order, whose beginnings are the subsets. The refits of one seed are one compiled program.
 
     Args:
         part: Which.
         data: What was bought.
         spec: The task; errors of the dynamics are in its scaled states.
-        visited: Real steps of the policy that the world is for: the error there is the one that counts.
-        sizes: Counts of samples; if none, six from a sixteenth of what there is, evenly on a logarithmic scale.
+        visited: Real steps of the policy that the world is for: the error there is the one that
+            counts.
+        sizes: Counts of samples; if none, six from a sixteenth of what there is, evenly on a
+            logarithmic scale.
         seeds: Refits at each count.
         seed: Randomness.
         settings: As `learn` gets them.
@@ -81,24 +98,36 @@ def learning_curve(
     """
     problem = _problem(part, data, spec, settings)
     if np.ptp(problem.targets, axis=0).max() == 0:
-        raise checks.BadData(f"the {part} of all rows is the same; there is no learning curve of a constant.")
+        raise checks.BadData(
+            f"the {part} of all rows is the same; there is no learning curve of a constant."
+        )
     rows = len(problem.targets)
     if sizes is None and rows < LEAST_ROWS_OF_CURVE:
-        raise checks.BadData(f"there are {rows} {part} rows; a learning curve needs {LEAST_ROWS_OF_CURVE} of them.")
-    held = held_out_rows(problem.episode, _HELD_OUT, _random(stage_key(seed, f"held out of the curve of {part}")))
+        raise checks.BadData(
+            f"there are {rows} {part} rows; a learning curve needs {LEAST_ROWS_OF_CURVE} of them."
+        )
+    held = held_out_rows(
+        problem.episode, _HELD_OUT, _random(stage_key(seed, f"held out of the curve of {part}"))
+    )
     pool = np.setdiff1d(np.arange(rows), held)
-    sizes = tuple(sizes or (int(n) for n in np.geomspace(len(pool) / _SPAN, len(pool), _ANCHORS).round()))
+    sizes = tuple(
+        sizes or (int(n) for n in np.geomspace(len(pool) / _SPAN, len(pool), _ANCHORS).round())
+    )
     for size in sizes:
         checks.between(f"a number of samples of the {part} curve", size, LEAST_ROWS, len(pool))
     tests = {"held out": _Test(problem, inputs_of_rows(problem, spec)[held], held)}
     if visited is not None:
         own = _problem(part, visited, spec, settings)
-        tests["visited by the policy"] = _Test(own, inputs_of_rows(own, spec), np.arange(len(own.targets)))
+        tests["visited by the policy"] = _Test(
+            own, inputs_of_rows(own, spec), np.arange(len(own.targets))
+        )
     refits = []
     for number in range(seeds):
         key = stage_key(seed, f"curve of {part}", number)
         order = pool[_random(key).permutation(len(pool))]
-        refits += _refits(problem, spec, sizes, order, tests, number=number, key=key, settings=settings)
+        refits += _refits(
+            problem, spec, sizes, order, tests, number=number, key=key, settings=settings
+        )
         if progress is not None:
             progress(number + 1, seeds)
     curves = {states: _curve(part, refits, states) for states in tests}
@@ -115,7 +144,11 @@ class _Test(NamedTuple):
     def error(self, networks: MLP, begun: Start) -> float:
         """Root mean square error of the ensemble's mean."""
         predicted = begun.outward.center + begun.outward.scale * predict(networks, self.inputs)
-        return float(np.sqrt(np.mean(self.problem.error(predicted.mean(axis=0), self.problem.targets[self.rows]))))
+        return float(
+            np.sqrt(
+                np.mean(self.problem.error(predicted.mean(axis=0), self.problem.targets[self.rows]))
+            )
+        )
 
 
 def _problem(part: Bought, data: Dataset, spec: Spec, settings: LearnSettings) -> Problem:
@@ -145,19 +178,27 @@ def _refits(
     for i, size in enumerate(sizes):
         own = jax.random.fold_in(key, i)
         rows = Split(*(order[each] for each in split(np.arange(size), own, settings)))
-        begun.append(start(problem, inputs, rows, spec, key=own, settings=settings.fit, least=largest))
+        begun.append(
+            start(problem, inputs, rows, spec, key=own, settings=settings.fit, least=largest)
+        )
     found = []
     for size, networks, one in zip(sizes, _fitted(problem, begun, settings), begun, strict=True):
         errors = {states: test.error(networks, one) for states, test in tests.items()}
         if not np.isfinite([*errors.values()]).all():
-            raise checks.BadData(f"the fit of the {problem.part} on {size} samples diverged; its data must be finite.")
+            raise checks.BadData(
+                f"the fit of the {problem.part} on {size} samples diverged; its data must be"
+                " finite."
+            )
         part = problem.build(networks, *(jnp.asarray(each) for each in one.outward))
         found.append(Refit(size, number, part, errors))
     return found
 
 
 def _fitted(problem: Problem, begun: Sequence[Start], settings: LearnSettings) -> list[MLP]:
-    """The fitted ensemble of each start. Members come first, so that every device gets subsets of all sizes."""
+    """The fitted ensemble of each start.
+
+    Members come first, so that every device gets subsets of all sizes.
+    """
     members, cells = settings.fit.members, len(begun)
 
     def by_member(*leaves: Any) -> Any:
@@ -165,18 +206,28 @@ def _fitted(problem: Problem, begun: Sequence[Start], settings: LearnSettings) -
 
     def for_all(*leaves: Any) -> Any:
         stacked = np.stack(leaves)
-        return np.broadcast_to(stacked, (members, *stacked.shape)).reshape(members * cells, *stacked.shape[1:])
+        return np.broadcast_to(stacked, (members, *stacked.shape)).reshape(
+            members * cells, *stacked.shape[1:]
+        )
 
     networks, keys = (
-        jax.tree.map(by_member, *each) for each in zip(*((b.networks, b.keys) for b in begun), strict=True)
+        jax.tree.map(by_member, *each)
+        for each in zip(*((b.networks, b.keys) for b in begun), strict=True)
     )
     train, validation = (
-        jax.tree.map(for_all, *each) for each in zip(*((b.train, b.validation) for b in begun), strict=True)
+        jax.tree.map(for_all, *each)
+        for each in zip(*((b.train, b.validation) for b in begun), strict=True)
     )
-    fitted = fit_each(networks, train, validation, keys, loss=problem.loss, settings=settings.fit).networks
-    apart = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(members, cells, *leaf.shape[1:]), fitted)
+    fitted = fit_each(
+        networks, train, validation, keys, loss=problem.loss, settings=settings.fit
+    ).networks
+    apart = jax.tree.map(
+        lambda leaf: np.asarray(leaf).reshape(members, cells, *leaf.shape[1:]), fitted
+    )
     return [jax.tree.map(lambda leaf, i=i: leaf[:, i], apart) for i in range(cells)]
 
 
 def _curve(part: Bought, refits: Sequence[Refit], states: str) -> Curve:
-    return Curve(part, tuple(Anchor(r.samples, r.errors[states], r.seed) for r in refits), "rms", states)
+    return Curve(
+        part, tuple(Anchor(r.samples, r.errors[states], r.seed) for r in refits), "rms", states
+    )

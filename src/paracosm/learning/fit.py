@@ -1,4 +1,6 @@
-"""Supervised fits of an ensemble of networks: one compiled program, members spread over the devices."""
+"""Supervised fits of an ensemble of networks: one compiled program, members spread over the
+devices.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _ADAM: Any = optax.scale_by_adam()
 
 
 class Rows(NamedTuple):
-    """Inputs `[capacity, inputs]`, targets `[capacity, outputs]`, and how many rows are real (`number`)."""
+    """Inputs `[capacity, inputs]`, targets `[capacity, outputs]`, and how many rows are real
+    (`number`).
+    """
 
     inputs: Array
     targets: Array
@@ -30,7 +34,9 @@ class Rows(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """An ensemble `[member, …]`, each member at its best epoch, and its validation loss `[member, epoch]`."""
+    """An ensemble `[member, …]`, each member at its best epoch, and its validation loss `[member,
+    epoch]`.
+    """
 
     networks: MLP
     epochs: Int[Array, " member"]
@@ -38,20 +44,29 @@ class Fitted(NamedTuple):
 
 
 def pad(inputs: np.ndarray, targets: np.ndarray, least: int = 16) -> Rows:
-    """Rows padded to the next quarter power of two, so that a growing data set does not compile anew each time.
+    """Rows padded to the next quarter power of two, so that a growing data set does not compile
+    anew each time.
 
     Sets of up to `least` rows get the same capacity.
     """
     count = len(inputs)
     capacity = math.ceil(2 ** (math.ceil(4 * math.log2(max(count, least))) / 4))
     fill = ((0, capacity - count), (0, 0))
-    return Rows(np.pad(inputs, fill).astype(np.float32), np.pad(targets, fill).astype(np.float32), np.asarray(count))
+    return Rows(
+        np.pad(inputs, fill).astype(np.float32),
+        np.pad(targets, fill).astype(np.float32),
+        np.asarray(count),
+    )
 
 
 def row_losses(network: MLP, inputs: Array, targets: Array, loss: Loss) -> Float[Array, " rows"]:
     """Loss of each row, the mean over outputs."""
     predicted = jax.vmap(network)(inputs)
-    each = (predicted - targets) ** 2 if loss == "squared" else optax.sigmoid_binary_cross_entropy(predicted, targets)
+    each = (
+        (predicted - targets) ** 2
+        if loss == "squared"
+        else optax.sigmoid_binary_cross_entropy(predicted, targets)
+    )
     return jnp.mean(each, axis=1)
 
 
@@ -84,11 +99,14 @@ def fit_each(
     loss: Loss,
     settings: FitSettings,
 ) -> Fitted:
-    """Fit every one of `networks` (`[network, …]`) to rows of its own, `[network, …]` too: see `fit`."""
+    """Fit every one of `networks` (`[network, …]`) to rows of its own, `[network, …]` too: see
+    `fit`.
+    """
 
     def each(networks: MLP, train: Rows, validation: Rows, keys: Array) -> Fitted:
         return jax.lax.map(
-            lambda own: _Fit(own[1], own[2], loss, settings)(own[0], own[3]), (networks, train, validation, keys)
+            lambda own: _Fit(own[1], own[2], loss, settings)(own[0], own[3]),
+            (networks, train, validation, keys),
         )
 
     return spread(each, len(keys), shared=0)(networks, train, validation, keys)
@@ -116,7 +134,9 @@ class _Fit(NamedTuple):
     def __call__(self, network: MLP, key: Array) -> Fitted:
         settings, zero = self.settings, jnp.zeros((), int)
         losses = jnp.full(settings.most_epochs, jnp.nan)
-        start = _State(network, _ADAM.init(network), network, jnp.asarray(jnp.inf), zero, zero, zero, losses)
+        start = _State(
+            network, _ADAM.init(network), network, jnp.asarray(jnp.inf), zero, zero, zero, losses
+        )
 
         def unfinished(state: _State) -> Array:
             return (state.rate < len(settings.rates)) & (state.epoch < settings.most_epochs)
@@ -132,9 +152,20 @@ class _Fit(NamedTuple):
         best, best_loss = _where(better, (network, found), (state.best, state.best_loss))
         stale = jnp.where(better, 0, state.stale + 1)
         stalled = stale >= self.settings.patience
-        network, optimiser, stale = _where(stalled, (best, _ADAM.init(best), 0 * stale), (network, optimiser, stale))
+        network, optimiser, stale = _where(
+            stalled, (best, _ADAM.init(best), 0 * stale), (network, optimiser, stale)
+        )
         losses = jnp.asarray(state.losses).at[state.epoch].set(found)
-        return _State(network, optimiser, best, best_loss, stale, state.rate + stalled, state.epoch + 1, losses)
+        return _State(
+            network,
+            optimiser,
+            best,
+            best_loss,
+            stale,
+            state.rate + stalled,
+            state.epoch + 1,
+            losses,
+        )
 
     def validate(self, network: MLP) -> Array:
         each = row_losses(network, self.validation.inputs, self.validation.targets, self.loss)
@@ -149,9 +180,13 @@ class _Fit(NamedTuple):
 
         def step(i: Array, carry: tuple[MLP, optax.OptState]) -> tuple[MLP, optax.OptState]:
             network, optimiser = carry
-            rows = jax.random.randint(jax.random.fold_in(key, i), (settings.batch,), 0, train.number)
+            rows = jax.random.randint(
+                jax.random.fold_in(key, i), (settings.batch,), 0, train.number
+            )
             inputs, targets = train.inputs[rows], train.targets[rows]
-            gradient = jax.grad(lambda network: jnp.mean(row_losses(network, inputs, targets, self.loss)))(network)
+            gradient = jax.grad(
+                lambda network: jnp.mean(row_losses(network, inputs, targets, self.loss))
+            )(network)
             update, optimiser = _ADAM.update(gradient, optimiser)
             return jax.tree.map(lambda p, u: p - rate * u, network, update), optimiser
 

@@ -17,7 +17,13 @@ from paracosm.core.networks import MLP
 from paracosm.core.noise import LabelNoise, mislabelled
 from paracosm.core.records import Part, PartFit
 from paracosm.core.types import Array, PRNGKey
-from paracosm.learning.parts import Constant, LearnedDynamics, LearnedReward, LearnedTermination, Starts
+from paracosm.learning.parts import (
+    Constant,
+    LearnedDynamics,
+    LearnedReward,
+    LearnedTermination,
+    Starts,
+)
 from paracosm.learning.problem import UNITS, Problem, solve, standard
 from paracosm.learning.settings import LearnSettings
 
@@ -28,22 +34,28 @@ LEAST_ROWS = 10
 
 
 class Learned(NamedTuple):
-    """A learned world and how each of its parts was learned; a part without a fit is known, not learned."""
+    """A learned world and how each of its parts was learned; a part without a fit is known, not
+    learned.
+    """
 
     world: MDP
     fits: dict[str, PartFit]
 
     def worst_reward(self, data: Dataset) -> float:
-        """The lowest reward label of `data`, or of a known reward the lowest on its bought transitions.
+        """The lowest reward label of `data`, or of a known reward the lowest on its bought
+        transitions.
 
         Raises:
-            BadData: nothing that tells was bought, or a known reward is not finite on a bought transition.
+            BadData: nothing that tells was bought, or a known reward is not finite on a bought
+            transition.
         """
         if "reward" in self.fits and self.fits["reward"].origin != "known":
             rewards, of = np.asarray(data.labels.reward), "reward labels"
         else:
             rows, of = data.transitions, "transitions"
-            rewards = np.asarray(jax.vmap(self.world.reward)(rows.state, rows.action, rows.next_state))
+            rewards = np.asarray(
+                jax.vmap(self.world.reward)(rows.state, rows.action, rows.next_state)
+            )
             checks.finite("the known reward on the bought transitions", rewards)
         if not len(rewards):
             raise checks.BadData(f"the data hold no {of}; the lowest of their rewards is needed.")
@@ -64,25 +76,33 @@ def learn(
 ) -> Learned:
     """Learn a world from bought transitions and reward labels.
 
-    The dynamics and the end rule see the transitions only, the reward the labels only. A task whose data hold no end
-    never ends.
+    The dynamics and the end rule see the transitions only, the reward the labels only. A task whose
+    data hold no end never ends.
 
     Args:
         data: Real steps and what was bought of them.
         spec: The task; its state scale is the unit of the dynamics' error.
         discount: Of the learned world.
         seed, round: Randomness; each part has its own, so that one does not hang on another's data.
-        reward, termination: Known `reward(s, a, s')` or `termination(s, a, s')`, used as they are instead of learned.
+        reward, termination: Known `reward(s, a, s')` or `termination(s, a, s')`, used as they are
+            instead of learned.
         settings: See `LearnSettings`.
-        label_noise: Put on the bought labels before the reward is fitted, the same on a label in every round; its
-            held-out error is then measured on noisy labels too.
+        label_noise: Put on the bought labels before the reward is fitted, the same on a label in
+            every round; its held-out error is then measured on noisy labels too.
 
     Raises:
         BadArgument: an argument of another kind.
-        BadData: data of another task; fewer than 10 transitions, or fewer than 10 labels and no known reward; no bought
-            row that starts an episode; a fit that diverges.
+        BadData: data of another task; fewer than 10 transitions, or fewer than 10 labels and no
+            known reward; no bought row that starts an episode; a fit that diverges.
     """
-    _check_kinds(data, spec, reward=reward, termination=termination, settings=settings, label_noise=label_noise)
+    _check_kinds(
+        data,
+        spec,
+        reward=reward,
+        termination=termination,
+        settings=settings,
+        label_noise=label_noise,
+    )
     checks.in_unit_interval("discount", discount)
     checks.seed("seed", seed)
     checks.count("round", round, 0)
@@ -96,11 +116,15 @@ def learn(
     ends, end_fit = _termination(data, spec, keys["termination"], settings, termination)
     paid = reward_problem(labels, data.episode[data.has_label], spec)
     rewards, reward_fit = _reward(paid, spec, keys["reward"], settings, reward)
-    world = MDP(spec, dynamics, rewards, ends, Starts(jnp.asarray(data.initial)), discount, dynamics.domain)
+    world = MDP(
+        spec, dynamics, rewards, ends, Starts(jnp.asarray(data.initial)), discount, dynamics.domain
+    )
     return Learned(world, {"dynamics": dynamics_fit, "reward": reward_fit, "termination": end_fit})
 
 
-def _check_kinds(data: Any, spec: Any, *, reward: Any, termination: Any, settings: Any, label_noise: Any) -> None:
+def _check_kinds(
+    data: Any, spec: Any, *, reward: Any, termination: Any, settings: Any, label_noise: Any
+) -> None:
     checks.of_kind("data", data, Dataset, "a Dataset, which collect gives,")
     checks.of_kind("spec", spec, Spec, "a Spec, which connect(env).spec(data) gives,")
     checks.of_kind("settings", settings, LearnSettings, "a LearnSettings")
@@ -108,11 +132,15 @@ def _check_kinds(data: Any, spec: Any, *, reward: Any, termination: Any, setting
         if part is not None:
             checks.function(name, part, "of (state, action, next_state), or None,")
     if label_noise is not None:
-        checks.of_kind("label_noise", label_noise, LabelNoise, "a LabelNoise of paracosm.noise, or None,")
+        checks.of_kind(
+            "label_noise", label_noise, LabelNoise, "a LabelNoise of paracosm.noise, or None,"
+        )
 
 
 def dynamics_problem(data: Dataset, spec: Spec, margin: float) -> Problem:
-    """The change of state, to be learned from the transitions of `data`; `margin` as in `LearnSettings`."""
+    """The change of state, to be learned from the transitions of `data`; `margin` as in
+    `LearnSettings`.
+    """
     rows = data.transitions
     domain = _domain(np.concatenate([rows.state, rows.next_state]), margin)
 
@@ -121,7 +149,9 @@ def dynamics_problem(data: Dataset, spec: Spec, margin: float) -> Problem:
 
     after = np.asarray(rows.next_state, np.float64)
     episode = data.episode[data.has_transition]
-    return Problem("dynamics", rows, after - rows.state, after, np.asarray(spec.state_scale), build, episode)
+    return Problem(
+        "dynamics", rows, after - rows.state, after, np.asarray(spec.state_scale), build, episode
+    )
 
 
 def reward_problem(rows: RewardLabels, episode: np.ndarray, spec: Spec) -> Problem:
@@ -148,7 +178,9 @@ def _reward(
     if known is not None:
         return known, _not_learned("reward", "known", len(reward))
     if np.ptp(reward) == 0:
-        return Constant(jnp.asarray(reward[0], jnp.float32)), _not_learned("reward", "constant", len(reward))
+        return Constant(jnp.asarray(reward[0], jnp.float32)), _not_learned(
+            "reward", "constant", len(reward)
+        )
     return solve(problem, spec, key, settings)
 
 
@@ -170,11 +202,14 @@ def _termination(
     return solve(problem, spec, key, settings)
 
 
-def require_learnable(data: Dataset, state_size: int, action: Box | Discrete, *, known_reward: bool) -> None:
+def require_learnable(
+    data: Dataset, state_size: int, action: Box | Discrete, *, known_reward: bool
+) -> None:
     """Require data of this task, and enough of them to learn a world from.
 
     Raises:
-        BadData: fewer rows than `LEAST_ROWS`, data of another task, or no bought row that starts an episode.
+        BadData: fewer rows than `LEAST_ROWS`, data of another task, or no bought row that starts an
+        episode.
     """
     _require_rows("transitions", len(data.transitions))
     if not known_reward:
@@ -186,7 +221,9 @@ def _require_task(data: Dataset, state_size: int, action: Box | Discrete) -> Non
     """States and actions of the data are the task's."""
     if data.state.shape[1] != state_size:
         found = data.state.shape[1]
-        raise checks.BadData(f"the data's states have {found} components; the environment's have {state_size}.")
+        raise checks.BadData(
+            f"the data's states have {found} components; the environment's have {state_size}."
+        )
     if isinstance(action, Discrete):
         fits = data.action.ndim == 1 and bool(np.all((data.action >= 0) & (data.action < action.n)))
         needed = f"whole numbers from 0 to {action.n - 1}"
@@ -195,12 +232,16 @@ def _require_task(data: Dataset, state_size: int, action: Box | Discrete) -> Non
     if not fits:
         raise checks.BadData(f"the data's actions are not the environment's; {needed} are needed.")
     if not len(data.initial):
-        raise checks.BadData("no bought row starts an episode; imagination needs at least one initial state.")
+        raise checks.BadData(
+            "no bought row starts an episode; imagination needs at least one initial state."
+        )
 
 
 def _require_rows(what: str, rows: int) -> None:
     if rows < LEAST_ROWS:
-        raise checks.BadData(f"the data hold {rows} {what}; at least {LEAST_ROWS} are needed to learn from them.")
+        raise checks.BadData(
+            f"the data hold {rows} {what}; at least {LEAST_ROWS} are needed to learn from them."
+        )
 
 
 def _not_learned(part: Part, origin: Literal["known", "constant"], rows: int) -> PartFit:

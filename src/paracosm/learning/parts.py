@@ -12,17 +12,21 @@ from paracosm.core.networks import MLP
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 
-def inputs_of(space: Box | Discrete, state: State, action: Action, *rest: State) -> Float[Array, " inputs"]:
-    """What a network sees: state, encoded action and, for reward and termination, the next state."""
+def inputs_of(
+    space: Box | Discrete, state: State, action: Action, *rest: State
+) -> Float[Array, " inputs"]:
+    """What a network sees: state, encoded action and, for reward and termination, the next
+    state.
+    """
     return jnp.concatenate([state, space.encode(action).astype(state.dtype), *rest])
 
 
 class LearnedDynamics(eqx.Module):
-    """`s' = clip(s + scale * mean_i net_i(s, a) + center)`: the change of state, normalised; deterministic.
+    """`s' = clip(s + scale * mean_i net_i(s, a) + center)`: the change of state, normalised;
+    deterministic.
 
-    The clip keeps imagined states in `domain`, where the data lie; it is 1-Lipschitz. `networks` is stacked
-    over members.
-    """
+    The clip keeps imagined states in `domain`, where the data lie; it is 1-Lipschitz. `networks` is
+    stacked over members."""
 
     networks: MLP
     space: Box | Discrete
@@ -33,7 +37,9 @@ class LearnedDynamics(eqx.Module):
     def members(self, state: State, action: Action) -> Float[Array, "member state"]:
         """Each member's next state, not clipped."""
         x = inputs_of(self.space, state, action)
-        return state + self.center + self.scale * jax.vmap(lambda network: network(x))(self.networks)
+        return (
+            state + self.center + self.scale * jax.vmap(lambda network: network(x))(self.networks)
+        )
 
     def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
         return self.domain.clip(jnp.mean(self.members(state, action), axis=0))
@@ -66,7 +72,9 @@ class Constant(eqx.Module):
 
 
 class LearnedTermination(eqx.Module):
-    """The episode ends where the members' mean logit is positive; `networks` is stacked over members."""
+    """The episode ends where the members' mean logit is positive; `networks` is stacked over
+    members.
+    """
 
     networks: MLP
     space: Box | Discrete

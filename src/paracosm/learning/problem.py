@@ -1,4 +1,6 @@
-"""One part of the world as a supervised problem: its rows, its split, its fit and its held-out error."""
+"""One part of the world as a supervised problem: its rows, its split, its fit and its held-out
+error.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,9 @@ UNITS: dict[Part, str] = {
 class Problem(NamedTuple):
     """What a part is learned from, and how its networks become the part.
 
-    `targets` and `plain` are `[rows, outputs]`: what the part predicts, and what the baseline takes for a constant.
-    Errors are divided by `unit` (`[outputs]`). `build` gets the networks, and the centre and scale of their outputs.
-    `episode` `[rows]` numbers the episode that a row is of.
-    """
+    `targets` and `plain` are `[rows, outputs]`: what the part predicts, and what the baseline takes
+    for a constant. Errors are divided by `unit` (`[outputs]`). `build` gets the networks, and the
+    centre and scale of their outputs. `episode` `[rows]` numbers the episode that a row is of."""
 
     part: Part
     rows: Transitions | RewardLabels
@@ -50,7 +51,9 @@ class Problem(NamedTuple):
         return "logistic" if self.part == "termination" else "squared"
 
     def error(self, predicted: np.ndarray, actual: np.ndarray) -> Float[np.ndarray, "*member rows"]:
-        """Squared error of each row, or 1 where an end is called wrongly (a prediction is a logit)."""
+        """Squared error of each row, or 1 where an end is called wrongly (a prediction is a
+        logit).
+        """
         if self.loss == "logistic":
             return np.mean((predicted > 0) != (actual > 0), axis=-1)
         return np.sum(((predicted - actual) / self.unit) ** 2, axis=-1)
@@ -79,12 +82,15 @@ def split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
     return Split(rest[validation:], rest[:validation], held)
 
 
-def held_out_rows(episode: np.ndarray, share: float, random: np.random.Generator) -> Int[np.ndarray, " held"]:
-    """Rows of whole episodes drawn at random, about a `share` of all: a row's neighbours in time tell what it holds.
+def held_out_rows(
+    episode: np.ndarray, share: float, random: np.random.Generator
+) -> Int[np.ndarray, " held"]:
+    """Rows of whole episodes drawn at random, about a `share` of all: a row's neighbours in time
+    tell what it holds.
 
-    An episode longer than that share is cut into stretches no longer than it, which stand for episodes: so a single one
-    can be split too, with no more than a stretch's two ends beside rows that are fitted.
-    """
+    An episode longer than that share is cut into stretches no longer than it, which stand for
+    episodes: so a single one can be split too, with no more than a stretch's two ends beside rows
+    that are fitted."""
     number = max(1, round(share * len(episode)))
     starts = np.flatnonzero(np.diff(episode, prepend=episode[:1] - 1))
     lengths = np.diff(np.append(starts, len(episode)))
@@ -100,7 +106,9 @@ def held_out_rows(episode: np.ndarray, share: float, random: np.random.Generator
     return np.concatenate(held)
 
 
-def solve(problem: Problem, spec: Spec, key: PRNGKey, settings: LearnSettings) -> tuple[Any, PartFit]:
+def solve(
+    problem: Problem, spec: Spec, key: PRNGKey, settings: LearnSettings
+) -> tuple[Any, PartFit]:
     """The learned part, and how it was learned.
 
     Raises:
@@ -109,13 +117,16 @@ def solve(problem: Problem, spec: Spec, key: PRNGKey, settings: LearnSettings) -
     rows = split(problem.episode, key, settings)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
         inputs = inputs_of_rows(problem, spec)
-        networks, train, validation, keys, outward = start(problem, inputs, rows, spec, key=key, settings=settings.fit)
+        networks, train, validation, keys, outward = start(
+            problem, inputs, rows, spec, key=key, settings=settings.fit
+        )
         found = fit(networks, train, validation, keys, loss=problem.loss, settings=settings.fit)
         fitted = jax.tree.map(np.asarray, found)
         predicted = outward.center + outward.scale * predict(fitted.networks, inputs[rows.held_out])
     if not (np.isfinite(predicted).all() and np.isfinite(fitted.losses).any(axis=1).all()):
         raise checks.BadData(
-            f"the fit of the {problem.part} diverged; its targets reach from {problem.targets.min():.3g} to"
+            f"the fit of the {problem.part} diverged; its targets reach from"
+            f" {problem.targets.min():.3g} to"
             f" {problem.targets.max():.3g}, which 32 bits must be able to hold."
         )
     part = problem.build(fitted.networks, jnp.asarray(outward.center), jnp.asarray(outward.scale))
@@ -130,7 +141,9 @@ class Scaling(NamedTuple):
 
 
 def standard(values: Float[np.ndarray, "rows column"]) -> Scaling:
-    """Mean and standard deviation by column; scale 0 where a column varies no more than rounding."""
+    """Mean and standard deviation by column; scale 0 where a column varies no more than
+    rounding.
+    """
     center, spread = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
     flat = spread <= 1e-6 * np.maximum(np.abs(center), 1e-6)
     return Scaling(center.astype(np.float32), np.where(flat, 0, spread).astype(np.float32))
@@ -146,7 +159,9 @@ def _outward(problem: Problem, train: np.ndarray) -> Scaling:
 
 
 def inputs_of_rows(problem: Problem, spec: Spec) -> Float[np.ndarray, "rows inputs"]:
-    """State, encoded action and, except for the dynamics, the next state, as `inputs_of` gives them to a network."""
+    """State, encoded action and, except for the dynamics, the next state, as `inputs_of` gives them
+    to a network.
+    """
     rows, space = problem.rows, spec.action
     if isinstance(space, Discrete):
         action = np.eye(space.n)[rows.action]
@@ -158,7 +173,9 @@ def inputs_of_rows(problem: Problem, spec: Spec) -> Float[np.ndarray, "rows inpu
 
 
 class Start(NamedTuple):
-    """An ensemble about to be fitted: untrained networks, rows, the keys of the fits, and the scale of its outputs."""
+    """An ensemble about to be fitted: untrained networks, rows, the keys of the fits, and the scale
+    of its outputs.
+    """
 
     networks: MLP
     train: Rows
@@ -177,24 +194,33 @@ def start(
     settings: FitSettings,
     least: int = 16,
 ) -> Start:
-    """Networks on standardised states and targets; actions are encoded already. `least` as in `pad`."""
+    """Networks on standardised states and targets; actions are encoded already.
+
+    `least` as in `pad`.
+    """
     outward = _outward(problem, rows.train)
     center, scale = standard(inputs[rows.train])
     actions = slice(spec.state_size, spec.state_size + spec.action.size)
     center[actions], scale[actions] = 0, 1
     targets = (problem.targets - outward.center) / _not_zero(outward.scale)
     networks, keys = _start(key, Scaling(center, _not_zero(scale)), targets.shape[1], settings)
-    train, validation = (pad(inputs[part], targets[part], least) for part in (rows.train, rows.validation))
+    train, validation = (
+        pad(inputs[part], targets[part], least) for part in (rows.train, rows.validation)
+    )
     return Start(networks, train, validation, keys, outward)
 
 
 @eqx.filter_jit
-def _start(key: PRNGKey, inward: Scaling, outputs: int, settings: FitSettings) -> tuple[MLP, jax.Array]:
+def _start(
+    key: PRNGKey, inward: Scaling, outputs: int, settings: FitSettings
+) -> tuple[MLP, jax.Array]:
     """Untrained networks and the keys of their fits."""
     for_weights, for_rows = jax.random.split(key)
 
     def one(key: PRNGKey) -> MLP:
-        return MLP(len(inward.center), outputs, settings.width, settings.depth, key, **inward._asdict())
+        return MLP(
+            len(inward.center), outputs, settings.width, settings.depth, key, **inward._asdict()
+        )
 
     networks = eqx.filter_vmap(one)(jax.random.split(for_weights, settings.members))
     return networks, jax.random.split(for_rows, settings.members)

@@ -9,15 +9,19 @@ from paracosm.core import checks
 
 @dataclasses.dataclass(frozen=True)
 class FitSettings:
-    """How an ensemble is fitted: Adam, the rate cut when validation stalls, stopped when it stalls at the lowest.
+    """How an ensemble is fitted: Adam, the rate cut when validation stalls, stopped when it stalls
+    at the lowest.
 
     Attributes:
-        members: Networks in the ensemble; they differ in their initial weights and in the rows drawn.
+        members: Networks in the ensemble; they differ in their initial weights and in the rows
+            drawn.
         width, depth: Hidden layers.
         batch: Rows a step, drawn with replacement.
         rates: Learning rates, used one after the other.
-        patience: Epochs without a better validation loss before the next rate, starting again from the best.
-        least_steps: An epoch is as many steps as pass over the data once, or this many if that is more.
+        patience: Epochs without a better validation loss before the next rate, starting again from
+            the best.
+        least_steps: An epoch is as many steps as pass over the data once, or this many if that is
+            more.
         most_epochs: The end in any case.
     """
 
@@ -42,8 +46,10 @@ class LearnSettings:
 
     Attributes:
         fit: Settings of every part's fit.
-        validation, held_out: Shares of a part's rows that stop its training and that measure its error.
-        margin: How far the domain of imagined states reaches beyond the data, in parts of their range.
+        validation, held_out: Shares of a part's rows that stop its training and that measure its
+            error.
+        margin: How far the domain of imagined states reaches beyond the data, in parts of their
+            range.
     """
 
     fit: FitSettings = FitSettings()
@@ -57,5 +63,6 @@ class LearnSettings:
         checks.fields(self, {**shares, "margin": checks.NON_NEGATIVE_32})
         if self.validation + self.held_out >= 1:
             raise checks.BadArgument(
-                f"validation and held_out are {self.validation:g} and {self.held_out:g}; their sum must be below 1."
+                f"validation and held_out are {self.validation:g} and {self.held_out:g}; their sum"
+                " must be below 1."
             )

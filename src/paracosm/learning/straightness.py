@@ -1,8 +1,9 @@
-"""How straight latent paths are: the curvature loss and how large a smooth velocity lets it be (theory, section 8).
+"""How straight latent paths are: the curvature loss and how large a smooth velocity lets it be
+(theory, section 8).
 
-The velocity is `v = z_{t+1} - z_t`. If it is an ε-Lipschitz function of `z`, then `‖v_{t+1} - v_t‖ ≤ ε ‖v_t‖`: the next
-velocity lies in a ball around this one, and no vector in it is further off than the angle whose sine is ε.
-"""
+The velocity is `v = z_{t+1} - z_t`. If it is an ε-Lipschitz function of `z`, then `‖v_{t+1} - v_t‖
+≤ ε ‖v_t‖`: the next velocity lies in a ball around this one, and no vector in it is further off
+than the angle whose sine is ε."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from paracosm.core.types import Array, Scalar
 
 
 def curvature(velocity: Float[Array, " size"], later: Float[Array, " size"]) -> Scalar:
-    """`1 - cos(v_t, v_{t+1})`, from 0 to 2; 0 with gradient 0 where either is zero: what stands still does not turn."""
+    """`1 - cos(v_t, v_{t+1})`, from 0 to 2; 0 with gradient 0 where either is zero: what stands
+    still does not turn.
+    """
     squares = jnp.sum(velocity**2), jnp.sum(later**2)
     moving = (squares[0] > 0) & (squares[1] > 0)
     one, two = (
@@ -27,7 +30,9 @@ def curvature(velocity: Float[Array, " size"], later: Float[Array, " size"]) -> 
 def paper_bound(smoothness: float | Array) -> Array:
     """Proposition 1: `ε² / (2(1-ε))`; infinite from ε = 1 on."""
     left = 1 - jnp.asarray(smoothness, float)
-    return jnp.where(left > 0, jnp.asarray(smoothness) ** 2 / (2 * jnp.where(left > 0, left, 1.0)), jnp.inf)
+    return jnp.where(
+        left > 0, jnp.asarray(smoothness) ** 2 / (2 * jnp.where(left > 0, left, 1.0)), jnp.inf
+    )
 
 
 def sharp_bound(smoothness: float | Array) -> Array:
@@ -38,15 +43,20 @@ def sharp_bound(smoothness: float | Array) -> Array:
 
 
 def least_smoothness(curvature: float | Array) -> Array:
-    """The least ε that allows this curvature, `sqrt(c(2-c))`: the inverse of `sharp_bound`; 1 from a right angle on."""
+    """The least ε that allows this curvature, `sqrt(c(2-c))`: the inverse of `sharp_bound`; 1 from
+    a right angle on.
+    """
     kept = jnp.clip(jnp.asarray(curvature, float), 0, 1)
     return jnp.sqrt(kept * (2 - kept))
 
 
-def with_actions(smoothness: float | Array, by_action: float | Array, change: Array, speed: Array) -> Array:
-    """`η = ε + L_a ‖a_{t+1} - a_t‖ / ‖v_t‖`, which takes the place of ε where the velocity depends on actions.
+def with_actions(
+    smoothness: float | Array, by_action: float | Array, change: Array, speed: Array
+) -> Array:
+    """`η = ε + L_a ‖a_{t+1} - a_t‖ / ‖v_t‖`, which takes the place of ε where the velocity depends
+    on actions.
 
-    Infinite where the action moves on from a standstill. The bounds say something only where `η < 1`.
-    """
+    Infinite where the action moves on from a standstill. The bounds say something only where `η <
+    1`."""
     moved = by_action * change
     return smoothness + jnp.where(moved > 0, moved / speed, 0.0)

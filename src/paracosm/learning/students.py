@@ -1,15 +1,17 @@
-"""Small students trained at the speed of the machine: one hidden layer of ReLUs, mean squared error, Adam.
+"""Small students trained at the speed of the machine: one hidden layer of ReLUs, mean squared
+error, Adam.
 
-For experiments that need thousands of trainings (theory, section 9, E2). Measured on a CPU, a step of the usual
-program spends most of its time on three things that this one avoids:
+For experiments that need thousands of trainings (theory, section 9, E2). Measured on a CPU, a step
+of the usual program spends most of its time on three things that this one avoids:
 
-- the shuffle: a sort of random keys takes twice as long as the step itself, `shuffled` a tenth of it;
-- rows: with features first the batch is the long, contiguous axis of every product, whatever the number of outputs;
+- the shuffle: a sort of random keys takes twice as long as the step itself, `shuffled` a tenth of
+  it;
+- rows: with features first the batch is the long, contiguous axis of every product, whatever the
+  number of outputs;
 - many small arrays: Adam sees all parameters of all students as one vector.
 
-Students that learn different targets from the same inputs share the shuffle and the reading of the data, and
-nothing else: each is what it would be alone, to rounding.
-"""
+Students that learn different targets from the same inputs share the shuffle and the reading of the
+data, and nothing else: each is what it would be alone, to rounding."""
 
 from __future__ import annotations
 
@@ -34,14 +36,18 @@ _TINY = 1e-8
 
 
 class Task(NamedTuple):
-    """What a student is to learn: `targets`, `[rows, outputs]`, and its head, `linear` or `tanh`."""
+    """What a student is to learn: `targets`, `[rows, outputs]`, and its head, `linear` or
+    `tanh`.
+    """
 
     targets: Float[Array, "rows outputs"]
     head: str = "linear"
 
 
 class Student(eqx.Module):
-    """`x ↦ head(V relu(W x + b) + c)`, columns in, columns out: `[inputs, rows] -> [outputs, rows]`."""
+    """`x ↦ head(V relu(W x + b) + c)`, columns in, columns out: `[inputs, rows] -> [outputs,
+    rows]`.
+    """
 
     W: Float[Array, "hidden inputs"]
     b: Float[Array, " hidden"]
@@ -56,7 +62,8 @@ class Student(eqx.Module):
         shapes = ((hidden, inputs), (hidden,), (outputs, hidden), (outputs,))
         reach = [1 / math.sqrt(inputs)] * 2 + [1 / math.sqrt(hidden)] * 2
         drawn = (
-            jax.random.uniform(k, shape, minval=-r, maxval=r) for k, shape, r in zip(keys, shapes, reach, strict=True)
+            jax.random.uniform(k, shape, minval=-r, maxval=r)
+            for k, shape, r in zip(keys, shapes, reach, strict=True)
         )
         self.W, self.b, self.V, self.c = drawn
         self.head = head
@@ -73,7 +80,9 @@ class Student(eqx.Module):
             error = error * (1 - answer**2)
         back = jnp.where(hidden > 0, _product(self.V, error, 0, 0), 0)
         found = (_product(back, x, 1, 1), back.sum(1), _product(error, hidden, 1, 1), error.sum(1))
-        return eqx.tree_at(lambda student: (student.W, student.b, student.V, student.c), self, found)
+        return eqx.tree_at(
+            lambda student: (student.W, student.b, student.V, student.c), self, found
+        )
 
     def _answer(self, hidden: Float[Array, "hidden rows"]) -> Float[Array, "outputs rows"]:
         raw = self.V @ hidden + self.c[:, None]
@@ -90,9 +99,11 @@ def train(
     batch: int = 256,
     rate: float = 1e-3,
 ) -> tuple[Student, ...]:
-    """A student for each task, trained on the same batches; to be called inside a compiled function.
+    """A student for each task, trained on the same batches; to be called inside a compiled
+    function.
 
-    Every epoch goes through the rows in a fresh order and leaves out those that no longer fill a batch.
+    Every epoch goes through the rows in a fresh order and leaves out those that no longer fill a
+    batch.
 
     Args:
         key: of the first weights and the shuffles.
@@ -117,7 +128,9 @@ def train(
         vector, first, second, count = carry
         picked = data.at[chosen].get(mode="promise_in_bounds", unique_indices=True).T
         x, *answers = jnp.split(picked, ends)
-        slopes = [student.gradient(x, y) for student, y in zip(rebuild(vector), answers, strict=True)]
+        slopes = [
+            student.gradient(x, y) for student, y in zip(rebuild(vector), answers, strict=True)
+        ]
         slope, count = ravel_pytree(tuple(slopes))[0], count + 1
         first = _DECAY[0] * first + (1 - _DECAY[0]) * slope
         second = _DECAY[1] * second + (1 - _DECAY[1]) * slope**2
@@ -139,17 +152,18 @@ def beginning(
     for_students, for_shuffles = jax.random.split(key)
     keys = [jax.random.fold_in(for_students, n) for n in range(len(tasks))]
     students = [
-        Student(k, inputs, hidden, task.targets.shape[1], task.head) for k, task in zip(keys, tasks, strict=True)
+        Student(k, inputs, hidden, task.targets.shape[1], task.head)
+        for k, task in zip(keys, tasks, strict=True)
     ]
     return tuple(students), jax.random.split(for_shuffles, epochs)
 
 
 def shuffled(key: PRNGKey, rows: int) -> UInt32[Array, " rows"]:
-    """A random order of `rows` rows by the swap-or-not shuffle (Hoang, Morris and Rogaway 2012), without a sort.
+    """A random order of `rows` rows by the swap-or-not shuffle (Hoang, Morris and Rogaway 2012),
+    without a sort.
 
-    Each round reflects the numbers about a random pivot, and a hash of the pair says which pairs change places: what is
-    left of the old order shrinks by a factor with every round.
-    """
+    Each round reflects the numbers about a random pivot, and a hash of the pair says which pairs
+    change places: what is left of the old order shrinks by a factor with every round."""
     pivots, salts = jax.random.bits(key, (2, ROUNDS))
     order = jnp.arange(rows, dtype=jnp.uint32)
     for n in range(ROUNDS):

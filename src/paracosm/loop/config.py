@@ -27,27 +27,35 @@ class RunConfig:
     """What a run is asked to do.
 
     Attributes:
-        env: A Gymnasium id or `module:function` (an environment or a JAX-native MDP; the module is imported).
+        env: A Gymnasium id or `module:function` (an environment or a JAX-native MDP; the module is
+            imported).
         env_kwargs: The environment's keyword arguments as a JSON object.
-        horizon: Steps of a full episode, for an environment without a time limit or to play shorter episodes.
-        data: Data already owned (`file.npz`, `file.h5`, `minari:name`); the environment then only evaluates.
+        horizon: Steps of a full episode, for an environment without a time limit or to play shorter
+            episodes.
+        data: Data already owned (`file.npz`, `file.h5`, `minari:name`); the environment then only
+            evaluates.
         transitions: Transitions to buy in all; 5,000, or every one that `data` owns.
-        reward_labels: Reward labels to buy in all; as many as transitions, or every one that `data` owns.
-        rounds: Rounds of collecting, learning and training; the first collects at random, later ones with the
-            policy of the round before; each trains a new one.
-        noise: Exploration noise of the later rounds, in half-ranges of the action (discrete: chance of a random one).
-        discount: γ of training; the gap that is reported first is of whole episodes, not discounted.
+        reward_labels: Reward labels to buy in all; as many as transitions, or every one that `data`
+            owns.
+        rounds: Rounds of collecting, learning and training; the first collects at random, later
+            ones with the policy of the round before; each trains a new one.
+        noise: Exploration noise of the later rounds, in half-ranges of the action (discrete: chance
+            of a random one).
+        discount: γ of training; the gap that is reported first is of whole episodes, not
+            discounted.
         episodes: Real episodes of the evaluation and the audit, seeded from 10000.
-        budget: Money for all rounds, at least two, in place of counts: a fifth for a pilot, then what a plan says. It
-            pays for every transition and label that anything is learned from, not for the evaluation afterwards.
+        budget: Money for all rounds, at least two, in place of counts: a fifth for a pilot, then
+            what a plan says. It pays for every transition and label that anything is learned from,
+            not for the evaluation afterwards.
         cost_dynamics: Price of a transition.
         cost_reward: Price of a reward label.
-        reward: Known reward `module:function` of (s, a, s'), in place of a learned one (JAX; the module is imported).
+        reward: Known reward `module:function` of (s, a, s'), in place of a learned one (JAX; the
+            module is imported).
         termination: Known end rule `module:function` of (s, a, s'), in place of a learned one.
         seed: The seed of everything.
-        workers: Processes that step the environment while collecting; changes the time, never the numbers. With 1 an
-            environment that crashes its process (in C, os._exit) ends the run and loses the steps of the round; with
-            2 or more they are kept.
+        workers: Processes that step the environment while collecting; changes the time, never the
+            numbers. With 1 an environment that crashes its process (in C, os._exit) ends the run
+            and loses the steps of the round; with 2 or more they are kept.
     """
 
     env: str
@@ -71,19 +79,25 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name in _TEXTS:
             optional = name not in ("env", "env_kwargs")
-            checks.of_kind(flag(name), getattr(self, name), (str, type(None)) if optional else str, "a string")
+            checks.of_kind(
+                flag(name), getattr(self, name), (str, type(None)) if optional else str, "a string"
+            )
         checks.fields(self, _RANGES, flag)
         if self.budget is not None:
             self._budget_alone()
         elif self.data is None:
             self._enough_to_learn()
         if self.data is not None and self.rounds > 1:
-            raise checks.BadArgument("--rounds is more than 1 with --data; owned data cannot be collected in rounds.")
+            raise checks.BadArgument(
+                "--rounds is more than 1 with --data; owned data cannot be collected in rounds."
+            )
 
     def _budget_alone(self) -> None:
         for name in ("data", "transitions", "reward_labels", "reward"):
             if getattr(self, name) is not None:
-                raise checks.BadArgument(f"both --budget and {flag(name)} are given; a budget buys what a plan says.")
+                raise checks.BadArgument(
+                    f"both --budget and {flag(name)} are given; a budget buys what a plan says."
+                )
         self.purse()
 
     def purse(self) -> Purse | None:
@@ -106,10 +120,13 @@ class RunConfig:
         try:
             found = json.loads(self.env_kwargs)
         except json.JSONDecodeError as error:
-            raise checks.BadArgument(f"--env-kwargs is not JSON ({error}); it must be like '{{\"key\": 1}}'.") from None
+            raise checks.BadArgument(
+                f"--env-kwargs is not JSON ({error}); it must be like '{{\"key\": 1}}'."
+            ) from None
         if not isinstance(found, dict):
             raise checks.BadArgument(
-                f"--env-kwargs is {self.env_kwargs}; it must be a JSON object like '{{\"key\": 1}}'."
+                f'--env-kwargs is {self.env_kwargs}; it must be a JSON object like \'{{"key":'
+                f" 1}}'."
             )
         return found
 
@@ -117,7 +134,10 @@ class RunConfig:
         """Transitions and reward labels to buy in each round."""
         transitions = 5000 if self.transitions is None else self.transitions
         labels = transitions if self.reward_labels is None else self.reward_labels
-        return [(_share(transitions, self.rounds, i), _share(labels, self.rounds, i)) for i in range(self.rounds)]
+        return [
+            (_share(transitions, self.rounds, i), _share(labels, self.rounds, i))
+            for i in range(self.rounds)
+        ]
 
 
 def flag(field: str) -> str:

@@ -1,4 +1,6 @@
-"""The run directory: our own mark, one writer, whole files only, a log of events, and which stages are finished."""
+"""The run directory: our own mark, one writer, whole files only, a log of events, and which stages
+are finished.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,9 @@ CONFIG, EVENTS, LOCK = "config.json", "events.jsonl", "run.lock"
 MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
 _FOLDERS = ("data", "models")
 _RUN_FILES = re.compile(
-    r"events\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured)\.json|report\.html"
-    r"|plan-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz|models/(world|policy)-\d+\.(eqx|json)"
+    r"events\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured)\.json"
+    r"|report\.html|plan-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
+    r"|models/(world|policy)-\d+\.(eqx|json)"
     r"|(data/|models/)?\.[0-9a-f]{8}\.\d+\.part"
 )
 _MOST_SECONDS = 1e12  # a number that a damaged log can hold and no stage takes
@@ -45,10 +48,12 @@ class RunDirectory:
 
     Attributes:
         path: The folder.
-        lock: Held open by the one process that writes the run; the system lets go of it when that process ends.
+        lock: Held open by the one process that writes the run; the system lets go of it when that
+            process ends.
         made: The folders that were made for this run, the innermost first.
         begun: Whether the run was begun, not gone on with.
-        unwritten: What could not be written, a sentence each; the run goes on with what it has in memory.
+        unwritten: What could not be written, a sentence each; the run goes on with what it has in
+            memory.
     """
 
     path: Path
@@ -58,12 +63,15 @@ class RunDirectory:
     unwritten: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def create(cls, path: Path, config: dict[str, Any], *, resume: bool, force: bool) -> RunDirectory:
+    def create(
+        cls, path: Path, config: dict[str, Any], *, resume: bool, force: bool
+    ) -> RunDirectory:
         """Start a run in `path`, or go on with the one that is there. It is locked until `close`.
 
         Raises:
-            BadArgument: `path` holds a run (and neither `resume` nor `force`), another run than the one to resume,
-                something that is no run, is being written by another process, or cannot be written.
+            BadArgument: `path` holds a run (and neither `resume` nor `force`), another run than the
+                one to resume, something that is no run, is being written by another process, or
+                cannot be written.
         """
         require_free(path, resume=resume, force=force)
         made = make_folders(path)
@@ -106,12 +114,15 @@ class RunDirectory:
         for name in sorted({*before, *config} - {"workers"}):
             if before.get(name) != config.get(name):
                 raise checks.BadArgument(
-                    f"the run in {self.path} had {name} = {before.get(name)!r}, not {config.get(name)!r};"
+                    f"the run in {self.path} had {name} = {before.get(name)!r}, not"
+                    f" {config.get(name)!r};"
                     " --resume needs the same settings."
                 )
 
     def _clear(self) -> None:
-        """Remove the files that the run wrote, and nothing else; the log first, without which no stage is finished."""
+        """Remove the files that the run wrote, and nothing else; the log first, without which no
+        stage is finished.
+        """
         with writing(self.path):
             files = files_of_run(self.path)
             for file in sorted(files, key=lambda file: file.name != EVENTS):
@@ -119,13 +130,16 @@ class RunDirectory:
                     file.unlink()
 
     def discard_if_empty_handed(self, *, real_steps: int) -> None:
-        """Remove a run that was refused before it took a real step: it must not block the corrected one.
+        """Remove a run that was refused before it took a real step: it must not block the corrected
+        one.
 
-        The folders made for it go too. A run that was gone on with, or kept steps of an environment that failed, stays.
-        """
+        The folders made for it go too. A run that was gone on with, or kept steps of an environment
+        that failed, stays."""
         if not self.begun or real_steps or any((self.path / "data").glob("partial*")):
             return
-        with contextlib.suppress(OSError, checks.ParacosmError):  # the refusal itself is what the user must hear
+        with contextlib.suppress(
+            OSError, checks.ParacosmError
+        ):  # the refusal itself is what the user must hear
             self._clear()
             (self.path / CONFIG).unlink(missing_ok=True)
             (self.path / LOCK).unlink(missing_ok=True)
@@ -142,7 +156,9 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:
-        """Remembers in `unwritten` what cannot be written: a full disk is no reason to lose what is in memory."""
+        """Remembers in `unwritten` what cannot be written: a full disk is no reason to lose what is
+        in memory.
+        """
         try:
             yield
         except Unwritable as error:
@@ -172,11 +188,21 @@ class RunDirectory:
             lines = file.read_bytes().splitlines()
         except OSError as error:
             raise checks.BadData(f"{shown(file)} cannot be read: {error.strerror}.") from error
-        found = (_event(line, f"{shown(file)}, line {number}") for number, line in enumerate(lines, 1))
+        found = (
+            _event(line, f"{shown(file)}, line {number}") for number, line in enumerate(lines, 1)
+        )
         return [event for event in found if event is not None]
 
-    def stage(self, name: str, make: Callable[[], Any], save: Callable[[Any], None], load: Callable[[], Any]) -> Any:
-        """The result of a stage: loaded if it finished before, else made, saved and logged with the time it took."""
+    def stage(
+        self,
+        name: str,
+        make: Callable[[], Any],
+        save: Callable[[Any], None],
+        load: Callable[[], Any],
+    ) -> Any:
+        """The result of a stage: loaded if it finished before, else made, saved and logged with the
+        time it took.
+        """
         if any(event["event"] == "finished" and event["stage"] == name for event in self.events()):
             return load()
         with self.attempt():
@@ -210,9 +236,16 @@ def _event(line: bytes, place: str) -> dict[str, Any] | None:
     finished = event.get("event") == "finished"
     seconds = event.get("seconds") if finished else 0
     texts = [event.get(name) for name in ("event", *(("stage",) if finished else ()))]
-    timed = isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < _MOST_SECONDS
+    timed = (
+        isinstance(seconds, int | float)
+        and not isinstance(seconds, bool)
+        and 0 <= seconds < _MOST_SECONDS
+    )
     if not timed or not all(isinstance(text, str) for text in texts):
-        raise checks.BadData(f"{place} is damaged; an event has a name, and a finished stage its name and its seconds.")
+        raise checks.BadData(
+            f"{place} is damaged; an event has a name, and a finished stage its name and its"
+            " seconds."
+        )
     return event
 
 
@@ -223,7 +256,9 @@ def require_free(path: Path, *, resume: bool, force: bool) -> None:
         BadArgument: as `RunDirectory.create` does.
     """
     if resume and force:
-        raise checks.BadArgument("both --resume and --force are given; choose whether to go on or to start again.")
+        raise checks.BadArgument(
+            "both --resume and --force are given; choose whether to go on or to start again."
+        )
     try_folder("--out", path)
     if _holds_run(path):
         if (path / LOCK).exists():
@@ -240,7 +275,8 @@ def is_run(path: Path) -> bool:
 
 
 def refuse_data_inside(data: Path, out: Path) -> None:
-    """Require that a data set lies outside the run directory, whose files are overwritten and removed.
+    """Require that a data set lies outside the run directory, whose files are overwritten and
+    removed.
 
     Raises:
         BadArgument: it lies inside, symbolic links followed.
@@ -249,13 +285,15 @@ def refuse_data_inside(data: Path, out: Path) -> None:
     for folder in (out, *(out / name for name in _FOLDERS)):
         if where.is_relative_to(os.path.realpath(folder)):
             raise checks.BadArgument(
-                f"--data {shown(data)} lies inside --out {shown(out)}, whose files a run overwrites; choose another"
+                f"--data {shown(data)} lies inside --out {shown(out)}, whose files a run"
+                " overwrites; choose another"
                 " --out, or move the data."
             )
 
 
 def _holds_run(path: Path) -> bool:
-    """Whether a run is there; a folder of other things is refused, an empty one or a missing one is not a run.
+    """Whether a run is there; a folder of other things is refused, an empty one or a missing one is
+    not a run.
 
     Raises:
         BadArgument: there are files and no run.
@@ -266,25 +304,34 @@ def _holds_run(path: Path) -> bool:
         return True
     if names - {LOCK}:
         why = f"; its {CONFIG} is damaged or not a run's of this version" if CONFIG in names else ""
-        raise checks.BadArgument(f"{shown(path)} exists and holds no run{why}; choose another --out.")
+        raise checks.BadArgument(
+            f"{shown(path)} exists and holds no run{why}; choose another --out."
+        )
     return False
 
 
 def _refuse_second(path: Path) -> NoReturn:
     raise checks.BadArgument(
-        f"{shown(path)} already holds a run; give --resume to go on, --force to start again, or another --out."
+        f"{shown(path)} already holds a run; give --resume to go on, --force to start again, or"
+        " another --out."
     )
 
 
 def files_of_run(path: Path) -> list[Path]:
-    """The files in the folder that its run writes, by their names and its number of rounds; others are not ours."""
+    """The files in the folder that its run writes, by their names and its number of rounds; others
+    are not ours.
+    """
     rounds, found = _rounds(path), []
     for folder in (path, *(path / name for name in _FOLDERS)):
         for file in folder.iterdir() if folder.is_dir() else ():
             name = file.relative_to(path).as_posix()
             number = re.search(r"-(\d+)\.", name)
             of_a_round = number is None or int(number[1]) < rounds + name.startswith("plan")
-            if _RUN_FILES.fullmatch(name) and of_a_round and (file.is_symlink() or not file.is_dir()):
+            if (
+                _RUN_FILES.fullmatch(name)
+                and of_a_round
+                and (file.is_symlink() or not file.is_dir())
+            ):
                 found.append(file)
     return found
 
@@ -295,7 +342,8 @@ def _rounds(path: Path) -> int:
 
 
 def _locked(path: Path) -> IO[str]:
-    """The lock of the run directory, held until the file is closed or the process ends, however it ends.
+    """The lock of the run directory, held until the file is closed or the process ends, however it
+    ends.
 
     Raises:
         BadArgument: another process holds it; the sentence names that.
@@ -310,7 +358,8 @@ def _locked(path: Path) -> IO[str]:
             holder = lock.read(20).strip() or "unknown"
             lock.close()
             raise checks.BadArgument(
-                f"{shown(path)} is being written by another run (process {holder}); wait for it, or choose another"
+                f"{shown(path)} is being written by another run (process {holder}); wait for it,"
+                " or choose another"
                 " --out."
             ) from None
         if not place.exists() or not os.path.samestat(os.fstat(lock.fileno()), place.stat()):

@@ -45,10 +45,12 @@ def audit_foreign(
     """Explain the gap between somebody's world model and the real world, for their policy.
 
     Args:
-        world: `module:function`, or the function: `make_world()` or `make_world(spec)`, which gives an `MDP`
-            (`foreign.world`) or a `foreign.Latent`. The spec's state scale is that of the real episodes.
-        policy: `module:function`, or the function: `make_policy()` or `make_policy(spec)` gives what `foreign.policy`
-            takes. With `env` its spec has the state scale 1, since nothing was recorded yet.
+        world: `module:function`, or the function: `make_world()` or `make_world(spec)`, which gives
+            an `MDP` (`foreign.world`) or a `foreign.Latent`. The spec's state scale is that of the
+            real episodes.
+        policy: `module:function`, or the function: `make_policy()` or `make_policy(spec)` gives
+            what `foreign.policy` takes. With `env` its spec has the state scale 1, since nothing
+            was recorded yet.
         env: the environment to record episodes in, by name.
         env_kwargs: its keyword arguments.
         horizon: steps of a full episode, where it has no time limit or shorter episodes are wanted.
@@ -57,20 +59,25 @@ def audit_foreign(
         first_seed: of the first one recorded.
         seed: of the audit.
         discount: the reporting discount.
-        most_imagined_steps: every step is audited up to this cost; beyond, a random subset, reweighted.
+        most_imagined_steps: every step is audited up to this cost; beyond, a random subset,
+            reweighted.
         progress: told of each stage.
 
     Raises:
-        ParacosmError: one sentence about whatever does not fit; a foreign function's own message is part of it.
+        ParacosmError: one sentence about whatever does not fit; a foreign function's own message is
+        part of it.
     """
     for name, factory in (("world", world), ("policy", policy)):
         if not (isinstance(factory, str) or callable(factory)):
             raise checks.BadArgument(
-                f"{name} is {checks.described(factory)}; module:function, or the function, is needed."
+                f"{name} is {checks.described(factory)}; module:function, or the function, is"
+                " needed."
             )
     if (env is None) == (data is None):
         found = "neither" if env is None else "both"
-        raise checks.BadArgument(f"of --env and --data {found} is given; one says where real episodes come from.")
+        raise checks.BadArgument(
+            f"of --env and --data {found} is given; one says where real episodes come from."
+        )
     remarks = ()
     with foreign.plainly():
         if data is None:
@@ -88,12 +95,19 @@ def audit_foreign(
 
 
 def _annotated(found: Diagnosis, case: _Case, remarks: Sequence[str]) -> Diagnosis:
-    """The diagnosis with what is special about these models: latent states, 32 bits, what the policy may lack."""
+    """The diagnosis with what is special about these models: latent states, 32 bits, what the
+    policy may lack.
+    """
     world, verdict = case.world, " ".join(filter(None, (case.note, found.verdict, *remarks)))
     rounded = foreign.rounded(
-        dynamics=world.dynamics, reward=world.reward, termination=world.termination, policy=case.policy
+        dynamics=world.dynamics,
+        reward=world.reward,
+        termination=world.termination,
+        policy=case.policy,
     )
-    precision = f"{found.precision}; answers are of fewer bits: {rounded}" if rounded else found.precision
+    precision = (
+        f"{found.precision}; answers are of fewer bits: {rounded}" if rounded else found.precision
+    )
     return dataclasses.replace(found, verdict=verdict, precision=precision)
 
 
@@ -116,7 +130,9 @@ def _called(factory: str | Callable[..., Any], what: str, *spec: Spec) -> Any:
         raise
     except (Exception, SystemExit) as error:
         said = " ".join(str(error).split())
-        raise checks.BadArgument(f"building the {what} by {name} failed with {type(error).__name__}: {said}") from error
+        raise checks.BadArgument(
+            f"building the {what} by {name} failed with {type(error).__name__}: {said}"
+        ) from error
 
 
 def _is_needed(parameter: inspect.Parameter) -> bool:
@@ -125,7 +141,11 @@ def _is_needed(parameter: inspect.Parameter) -> bool:
 
 
 def _played(
-    policy: str | Callable[..., Any], source: Source, episodes: int, first_seed: int, progress: Progress
+    policy: str | Callable[..., Any],
+    source: Source,
+    episodes: int,
+    first_seed: int,
+    progress: Progress,
 ) -> tuple[Trajectory, Policy, Spec]:
     blank = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
     made = _called(policy, "policy", blank)
@@ -149,8 +169,10 @@ def _demand_steps(recorded: Trajectory) -> None:
     steps = np.asarray(recorded.alive).sum(axis=1)
     if steps.max(initial=0) < 2:
         raise checks.BadData(
-            f"none of the {len(steps)} real episodes has more than 1 step; one of at least 2 is needed, since nothing"
-            " would be imagined from an imagined state, and an audit explains how errors add up from there."
+            f"none of the {len(steps)} real episodes has more than 1 step; one of at least 2 is"
+            " needed, since nothing"
+            " would be imagined from an imagined state, and an audit explains how errors add up"
+            " from there."
         )
 
 
@@ -159,16 +181,21 @@ def _case(made: Any, policy: Policy, recorded: Trajectory) -> _Case:
         return _Case(*made.on(recorded))
     if not isinstance(made, MDP):
         raise checks.Unsupported(
-            f"--world gave a {type(made).__name__}; an MDP (foreign.world) or a latent model is needed."
+            f"--world gave a {type(made).__name__}; an MDP (foreign.world) or a latent model is"
+            " needed."
         )
     found, needed = np.shape(recorded.state)[-1], made.spec.state_size
     if found != needed:
-        raise checks.BadData(f"the episodes' states have {found} components; the world's have {needed}.")
+        raise checks.BadData(
+            f"the episodes' states have {found} components; the world's have {needed}."
+        )
     return _Case(made, policy, recorded, "")
 
 
 def _audited(case: _Case, options: Mapping[str, Any]) -> Diagnosis:
-    """The audit; a foreign function's failure is told with the step, where playing the steps again finds it."""
+    """The audit; a foreign function's failure is told with the step, where playing the steps again
+    finds it.
+    """
     try:
         with foreign.plainly():
             return audit(case.world, case.policy, case.episodes, **options)
@@ -192,7 +219,9 @@ def _recorded_step(episodes: Trajectory, question: Mapping[str, np.ndarray]) -> 
     """The first recorded step at which `question`, a part's arguments by name, is put."""
     same = np.array(episodes.alive)
     columns = {"s": episodes.state, "a": episodes.action, "s'": episodes.next_state}
-    for name in question.keys() - ({"s'"} if "s" in question else set()):  # a reward is asked at imagined s' too
+    for name in question.keys() - (
+        {"s'"} if "s" in question else set()
+    ):  # a reward is asked at imagined s' too
         column = np.asarray(columns[name]).reshape(*same.shape, -1)
         same &= np.isclose(column, question[name], rtol=_SAME, atol=_SAME).all(axis=-1)
     if not same.any():
@@ -202,13 +231,17 @@ def _recorded_step(episodes: Trajectory, question: Mapping[str, np.ndarray]) -> 
 
 
 def _imagined_step(case: _Case, question: Mapping[str, np.ndarray]) -> str | None:
-    """The step of the imagined episodes at which a part fails at `question`, found by playing them."""
+    """The step of the imagined episodes at which a part fails at `question`, found by
+    playing them.
+    """
     policy, count = Mode(case.policy), len(case.episodes.alive)
     keys = jax.random.split(jax.random.key(0), count)
     now = [case.episodes.state[:, 0], np.ones(count, bool)]
 
     def play() -> None:
-        _, state, _, ended = jax.block_until_ready(_advance(case.world, policy, now[0], now[1], keys))
+        _, state, _, ended = jax.block_until_ready(
+            _advance(case.world, policy, now[0], now[1], keys)
+        )
         now[:] = np.asarray(state), now[1] & ~np.asarray(ended)
 
     for step in range(case.episodes.alive.shape[1]):
@@ -220,7 +253,8 @@ def _imagined_step(case: _Case, question: Mapping[str, np.ndarray]) -> str | Non
 
 def _same(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
     close = {
-        name: np.allclose(first[name], second[name], rtol=_SAME, atol=_SAME) for name in first.keys() & second.keys()
+        name: np.allclose(first[name], second[name], rtol=_SAME, atol=_SAME)
+        for name in first.keys() & second.keys()
     }
     return first.keys() == second.keys() and all(close.values())
 

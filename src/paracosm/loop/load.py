@@ -36,9 +36,8 @@ S = TypeVar("S")
 class Run:
     """A run directory; every part is read when it is asked for.
 
-    A run may name code of its user's: an environment, a known reward or end rule `module:function`. A directory from
-    elsewhere must not run code, so these are imported only with `trust`.
-    """
+    A run may name code of its user's: an environment, a known reward or end rule `module:function`.
+    A directory from elsewhere must not run code, so these are imported only with `trust`."""
 
     path: Path
     trust: bool = False
@@ -48,7 +47,9 @@ class Run:
         if not os.path.isfile(path / CONFIG):
             raise checks.Missing(f"{shown(path)} is no run directory; it has no {CONFIG}.")
         if read_json(path / CONFIG).get("format") != MARK:
-            raise checks.BadData(f"{shown(path / CONFIG)} is not of a run, or of one that another version made.")
+            raise checks.BadData(
+                f"{shown(path / CONFIG)} is not of a run, or of one that another version made."
+            )
 
     @functools.cached_property
     def config(self) -> dict[str, Any]:
@@ -63,7 +64,10 @@ class Run:
         """What the run found."""
         file = self.path / "result.json"
         if not os.path.isfile(file):
-            raise checks.Missing(f"the run in {shown(self.path)} is not finished; go on with paracosm run … --resume.")
+            raise checks.Missing(
+                f"the run in {shown(self.path)} is not finished; go on with paracosm run …"
+                " --resume."
+            )
         return read_record(RunResult, file)
 
     @functools.cached_property
@@ -75,7 +79,9 @@ class Run:
     def world(self) -> MDP:
         """The learned world of the last round."""
         known = {
-            part: None if self.config[part] is None else making.function(self._trusted(self.config[part]))
+            part: None
+            if self.config[part] is None
+            else making.function(self._trusted(self.config[part]))
             for part in ("reward", "termination")
         }
         return store.load_world(self.path / f"models/world-{self._last}", **known).world
@@ -88,7 +94,9 @@ class Run:
     @functools.cached_property
     def data(self) -> Dataset:
         """Everything bought, all rounds joined."""
-        rounds = [datasets.load(self.path / f"data/round-{i}.npz") for i in range(self.config["rounds"])]
+        rounds = [
+            datasets.load(self.path / f"data/round-{i}.npz") for i in range(self.config["rounds"])
+        ]
         return functools.reduce(Dataset.join, rounds)
 
     @functools.cached_property
@@ -97,7 +105,8 @@ class Run:
         file = self.path / "data/evaluation.npz"
         if not os.path.isfile(file):
             raise checks.Missing(
-                f"the run in {shown(self.path)} was not evaluated yet; go on with paracosm run … --resume."
+                f"the run in {shown(self.path)} was not evaluated yet; go on with paracosm run …"
+                " --resume."
             )
         return trajectories.load(file)
 
@@ -105,7 +114,9 @@ class Run:
     def reference(self) -> Reference:
         """What the first purchase says without the policy."""
         first = datasets.load(self.path / "data/round-0.npz")
-        return reference(first, self.world.spec.horizon, RANDOM if self.config["data"] is None else RECORDED)
+        return reference(
+            first, self.world.spec.horizon, RANDOM if self.config["data"] is None else RECORDED
+        )
 
     @property
     def learn_settings(self) -> LearnSettings:
@@ -123,7 +134,8 @@ class Run:
     def _trusted(self, where: str) -> str:
         if ":" in where and not self.trust:
             raise checks.BadArgument(
-                f"the run in {self.path} names code to import, {where}; trust it (--trust) if it is yours."
+                f"the run in {self.path} names code to import, {where}; trust it (--trust) if it"
+                " is yours."
             )
         return where
 
@@ -144,16 +156,21 @@ def load(path: str | Path, *, trust: bool = False) -> Run:
 
 
 def _read(kind: type[S], config: dict[str, Any], head: str, file: Path, **given: Any) -> S:
-    """The settings of this kind in config.json, whose names begin with `head`; those `given` are not in it.
+    """The settings of this kind in config.json, whose names begin with `head`; those `given` are
+    not in it.
 
     Raises:
-        BadData: one is missing, of another type or out of range; the sentence names file and setting.
+        BadData: one is missing, of another type or out of range; the sentence names file and
+        setting.
     """
     kinds = {name: hint for name, hint in typing.get_type_hints(kind).items() if name not in given}
     if lacking := [head + name for name in kinds if head + name not in config]:
         raise checks.BadData(f"{shown(file)} is damaged: it lacks {', '.join(lacking)}.")
     try:
-        return kind(**{name: typed(config[head + name], hint, head + name) for name, hint in kinds.items()}, **given)
+        return kind(
+            **{name: typed(config[head + name], hint, head + name) for name, hint in kinds.items()},
+            **given,
+        )
     except checks.ParacosmError as error:
         raise checks.BadData(f"{shown(file)} is damaged: {error}") from None
 
@@ -165,7 +182,9 @@ def audit_run(
     discount: float = 1.0,
     most_imagined_steps: float = MOST_IMAGINED_STEPS,
 ) -> Diagnosis:
-    """Audit a run again, on its own evaluation episodes or on others of the same policy: see `audit`."""
+    """Audit a run again, on its own evaluation episodes or on others of the same policy: see
+    `audit`.
+    """
     return audit(
         run.world,
         run.policy,
@@ -186,5 +205,7 @@ def compare(*runs: str | Path) -> Comparison:
     """
     different = {os.path.realpath(as_path("a run directory", path)) for path in runs}
     if len(different) < 2:
-        raise checks.BadArgument(f"{len(different)} run is given; a comparison needs at least two different ones.")
+        raise checks.BadArgument(
+            f"{len(different)} run is given; a comparison needs at least two different ones."
+        )
     return Comparison({os.fspath(path): load(path).result for path in runs})

@@ -7,7 +7,17 @@ import platform
 
 import jax
 
-_PACKAGES = ("paracosm", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "gymnasium", "mujoco")
+_PACKAGES = (
+    "paracosm",
+    "jax",
+    "jaxlib",
+    "equinox",
+    "optax",
+    "numpy",
+    "scipy",
+    "gymnasium",
+    "mujoco",
+)
 
 
 def facts() -> dict[str, str]:

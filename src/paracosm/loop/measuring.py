@@ -1,4 +1,6 @@
-"""What a finished run says about what to buy next: learning curves, weights and gradient noise, from its own data."""
+"""What a finished run says about what to buy next: learning curves, weights and gradient noise,
+from its own data.
+"""
 
 from __future__ import annotations
 
@@ -46,18 +48,21 @@ def measured(
 ) -> Measurements:
     """What a plan needs to know, measured from a run once and kept in its directory.
 
-    Curves are refits on nested subsets of the run's data, their error taken on the run's evaluation episodes: on the
-    states that the policy visits. The weights are those that the audit realised; beside them the steepest, those
-    fitted to the audit's own terms of the refits, and on request the ones of global Lipschitz constants.
+    Curves are refits on nested subsets of the run's data, their error taken on the run's evaluation
+    episodes: on the states that the policy visits. The weights are those that the audit realised;
+    beside them the steepest, those fitted to the audit's own terms of the refits, and on request
+    the ones of global Lipschitz constants.
 
     Args:
         path: The run directory.
-        weights: Which route to the weights goes first: `realised`, `steepest`, `fitted` or `global`.
+        weights: Which route to the weights goes first: `realised`, `steepest`, `fitted` or
+            `global`.
         trust: Whether code that the run names may be imported.
         progress: Told of each stage.
 
     Raises:
-        BadData: a part of the run was given, not learned; too little data; constants that bound nothing.
+        BadData: a part of the run was given, not learned; too little data; constants that bound
+        nothing.
     """
     checks.one_of("weights", weights, ROUTES)
     run = load(path, trust=trust)
@@ -66,14 +71,21 @@ def measured(
         found = read_record(Measurements, file)
     else:
         found = _measured(run, progress)
-        with contextlib.suppress(Unwritable), whole(file) as part:  # it only spares the next plan the measuring
+        with (
+            contextlib.suppress(Unwritable),
+            whole(file) as part,
+        ):  # it only spares the next plan the measuring
             part.write_text(found.to_json(), encoding="utf-8")
     if weights == "global":
         found = dataclasses.replace(found, weights=(_global(run), *found.weights))
     first = [each for each in found.weights if each.origin.startswith(weights)]
     if not first:
-        raise checks.BadData(f"the run's audit has no {weights} weights; there are {_names(found.weights)}.")
-    return dataclasses.replace(found, weights=(*first, *(each for each in found.weights if each not in first)))
+        raise checks.BadData(
+            f"the run's audit has no {weights} weights; there are {_names(found.weights)}."
+        )
+    return dataclasses.replace(
+        found, weights=(*first, *(each for each in found.weights if each not in first))
+    )
 
 
 def _names(routes: Sequence[Weights]) -> str:
@@ -81,9 +93,15 @@ def _names(routes: Sequence[Weights]) -> str:
 
 
 def gradient_noise_of_run(
-    path: str | Path, *, weighting: Weighting | None = None, trust: bool = False, progress: Progress = silent
+    path: str | Path,
+    *,
+    weighting: Weighting | None = None,
+    trust: bool = False,
+    progress: Progress = silent,
 ) -> GradientNoise:
-    """`Var₁` and Q of the gradient that trained a run's policy: of rollouts, baseline and λ-returns as they were."""
+    """`Var₁` and Q of the gradient that trained a run's policy: of rollouts, baseline and λ-returns
+    as they were.
+    """
     run = load(path, trust=trust)
     imagined, training = run.imagined, run.result.trainings[-1]
     progress("gradient noise", 0, 1)
@@ -105,7 +123,9 @@ def _starts(run: Run) -> jax.Array:
     share, rows = run.config["imagine.visited"], np.random.default_rng(run.config["seed"])
     initial, visited = run.data.initial, np.asarray(run.data.transitions.state)
     later = round(share * _STARTS)
-    drawn = [rows.choice(each, number) for each, number in ((initial, _STARTS - later), (visited, later))]
+    drawn = [
+        rows.choice(each, number) for each, number in ((initial, _STARTS - later), (visited, later))
+    ]
     return jnp.asarray(np.concatenate(drawn))
 
 
@@ -113,12 +133,18 @@ def _measured(run: Run, progress: Progress) -> Measurements:
     for part in PARTS:
         origin = run.result.fits[part].origin
         if origin != "learned":
-            raise checks.BadData(f"the run's {part} is {origin}, not learned; a budget is split between two that are.")
+            raise checks.BadData(
+                f"the run's {part} is {origin}, not learned; a budget is split between two that"
+                " are."
+            )
     visited = Dataset.from_trajectory(run.episodes)
     curves = {part: _curve(part, run, visited, progress) for part in PARTS}
     progress("weights", 0, 1)
     refits = {part: each.refits for part, each in curves.items()}
-    routes = (*run.result.diagnosis.weights, fitted_weights(run.world, run.policy, run.episodes, refits))
+    routes = (
+        *run.result.diagnosis.weights,
+        fitted_weights(run.world, run.policy, run.episodes, refits),
+    )
     return Measurements(
         curves={part: each.curve for part, each in curves.items()},
         collected={part: each.by_states["held out"] for part, each in curves.items()},
@@ -146,13 +172,18 @@ def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> Meas
 
 
 def _parted(part: Bought, found: Measured) -> str:
-    """A sentence where the error on visited states is another than on collected ones, at the largest count."""
-    visited, collected = (_at_largest(curve) for curve in (found.curve, found.by_states["held out"]))
+    """A sentence where the error on visited states is another than on collected ones, at the
+    largest count.
+    """
+    visited, collected = (
+        _at_largest(curve) for curve in (found.curve, found.by_states["held out"])
+    )
     ratio = visited / collected
     if 1 / _APART < ratio < _APART:
         return ""
     return (
-        f"The {part} error is {visited:.3g} on the states that the policy visits and {collected:.3g} on those"
+        f"The {part} error is {visited:.3g} on the states that the policy visits and"
+        f" {collected:.3g} on those"
         " collected: the plan goes by the former."
     )
 
@@ -162,39 +193,57 @@ def _at_largest(curve: Curve) -> float:
     return float(np.mean([anchor.error for anchor in curve.anchors if anchor.samples == most]))
 
 
-def fitted_weights(world: MDP, policy: Policy, episodes: Trajectory, refits: Mapping[str, Sequence[Refit]]) -> Weights:
-    """Weights from the audit's own terms: of each refit in place of its part, `|mean term| = κ error` in least squares.
+def fitted_weights(
+    world: MDP, policy: Policy, episodes: Trajectory, refits: Mapping[str, Sequence[Refit]]
+) -> Weights:
+    """Weights from the audit's own terms: of each refit in place of its part, `|mean term| = κ
+    error` in least squares.
 
     The errors are those on the policy's states. Terms of single refits scatter, so all are pooled.
     """
     found = {}
     for part, each in refits.items():
         errors = np.array([[*refit.errors.values()][-1] for refit in each])
-        terms = np.array([abs(_term(world.replace(**{part: refit.part}), policy, episodes, part)) for refit in each])
+        terms = np.array(
+            [
+                abs(_term(world.replace(**{part: refit.part}), policy, episodes, part))
+                for refit in each
+            ]
+        )
         found[part] = float(np.sum(terms * errors) / np.sum(errors**2))
     origin = "fitted: the audit's terms of refits against their errors"
-    return Weights(found["dynamics"], found["reward"], NORM, world.discount, episodes.alive.shape[1], origin)
+    return Weights(
+        found["dynamics"], found["reward"], NORM, world.discount, episodes.alive.shape[1], origin
+    )
 
 
 def _term(world: MDP, policy: Policy, episodes: Trajectory, part: str) -> float:
     """The part's mean term of the gap, discounted."""
     key = stage_key(0, "terms of refits")
     with jax.enable_x64(True):
-        world, played, episodes = in_double((world, Mode(policy), jax.tree.map(np.asarray, episodes)))
+        world, played, episodes = in_double(
+            (world, Mode(policy), jax.tree.map(np.asarray, episodes))
+        )
         asked = ask(world, played, episodes, key)
         if part == "reward":
             missed = np.where(episodes.alive, episodes.reward - np.asarray(asked.real.reward), 0.0)
             return float(np.mean(missed @ world.discount ** np.arange(missed.shape[1])))
-        terms = attribute(world, played, episodes, asked, key=key, most_imagined_steps=_MOST_IMAGINED_STEPS)
+        terms = attribute(
+            world, played, episodes, asked, key=key, most_imagined_steps=_MOST_IMAGINED_STEPS
+        )
     return float(np.mean(terms.dynamics.sum(axis=1)))
 
 
 def _global(run: Run) -> Weights:
-    """The weights of rung 1 (theory, section 1) over the horizon, which is finite where `γ c ≥ 1` too."""
+    """The weights of rung 1 (theory, section 1) over the horizon, which is finite where `γ c ≥ 1`
+    too.
+    """
     world, policy, horizon = run.world, run.policy, run.episodes.alive.shape[1]
     states = np.asarray(run.episodes.state)[np.asarray(run.episodes.alive)]
     with jax.enable_x64(True):
-        found = constants.brackets(*in_double((world, policy)), states, stage_key(run.config["seed"], "weights"))
+        found = constants.brackets(
+            *in_double((world, policy)), states, stage_key(run.config["seed"], "weights")
+        )
         uppers = ladder.Constants(*(float(found[name].upper) for name in ladder.Constants._fields))
         loop = ladder.closed(uppers, "global")
         cost = [
@@ -203,7 +252,8 @@ def _global(run: Run) -> Weights:
         ]
     if not np.isfinite(cost).all():
         raise checks.BadData(
-            f"the global constants let a unit of dynamics error cost {cost[0]:.3g} over {horizon} steps; such weights"
+            f"the global constants let a unit of dynamics error cost {cost[0]:.3g} over {horizon}"
+            " steps; such weights"
             " split nothing, and realised ones are needed."
         )
     origin = "global: Lipschitz constants over all states (rung 1)"

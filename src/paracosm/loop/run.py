@@ -1,4 +1,7 @@
-"""The whole job: rounds of collect, learn, imagine; then evaluate, audit, report. Every stage can be resumed."""
+"""The whole job: rounds of collect, learn, imagine; then evaluate, audit, report.
+
+Every stage can be resumed.
+"""
 
 from __future__ import annotations
 
@@ -66,12 +69,15 @@ def run(
 
     Raises:
         ParacosmError: bad input; the message is one sentence.
-        Unwritten: the run is done, but not all of it could be written; the error's `result` holds what it found.
+        Unwritten: the run is done, but not all of it could be written; the error's `result` holds
+        what it found.
     """
     learn_settings = LearnSettings() if learn_settings is None else learn_settings
     imagine_settings = ImagineSettings() if imagine_settings is None else imagine_settings
     checks.of_kind("learn_settings", learn_settings, LearnSettings, "a LearnSettings, or None,")
-    checks.of_kind("imagine_settings", imagine_settings, ImagineSettings, "an ImagineSettings, or None,")
+    checks.of_kind(
+        "imagine_settings", imagine_settings, ImagineSettings, "an ImagineSettings, or None,"
+    )
     known_options = [field.name for field in dataclasses.fields(RunConfig)]
     for name in options:
         checks.one_of("an option", name, known_options)
@@ -81,12 +87,18 @@ def run(
         refuse_data_inside(Path(config.data), place)
     require_free(place, resume=resume, force=force)
     source = connect(env, config.arguments, config.horizon)
-    known = {part: _known(part, getattr(config, part), source) for part in ("reward", "termination")}
+    known = {
+        part: _known(part, getattr(config, part), source) for part in ("reward", "termination")
+    }
     owned = None if config.data is None else _owned(config, source)
-    asked = flat({**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings})
+    asked = flat(
+        {**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings}
+    )
     asked |= flat({"machine": machine.facts()})
     with RunDirectory.create(place, asked, resume=resume, force=force) as directory:
-        job = _Run(config, source, owned, known, directory, learn_settings, imagine_settings, progress)
+        job = _Run(
+            config, source, owned, known, directory, learn_settings, imagine_settings, progress
+        )
         try:
             return job.whole()
         except Exception:
@@ -95,7 +107,8 @@ def run(
 
 
 def _known(part: str, where: str | None, source: Source) -> Callable | None:
-    """A part that is given, traced once: what fails now would fail after the real steps are paid for.
+    """A part that is given, traced once: what fails now would fail after the real steps are paid
+    for.
 
     Raises:
         Missing: there is no such function.
@@ -106,24 +119,36 @@ def _known(part: str, where: str | None, source: Source) -> Callable | None:
     function = making.function(where)
     state = jax.ShapeDtypeStruct((source.state_size,), np.float32)
     discrete = isinstance(source.action, Discrete)
-    action = jax.ShapeDtypeStruct((), np.int32) if discrete else jax.ShapeDtypeStruct((source.action.size,), np.float32)
+    action = (
+        jax.ShapeDtypeStruct((), np.int32)
+        if discrete
+        else jax.ShapeDtypeStruct((source.action.size,), np.float32)
+    )
     try:
         answer = jax.eval_shape(function, state, action, state)
     except Exception as error:
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-        raise checks.BadArgument(f"--{part} {where} cannot be called with arrays (s, a, s'): {reason}.") from error
+        raise checks.BadArgument(
+            f"--{part} {where} cannot be called with arrays (s, a, s'): {reason}."
+        ) from error
     if getattr(answer, "shape", None) != ():
         found = checks.described(answer)
-        raise checks.BadArgument(f"--{part} {where} answers with {found}; one number for one (s, a, s') is needed.")
+        raise checks.BadArgument(
+            f"--{part} {where} answers with {found}; one number for one (s, a, s') is needed."
+        )
     return function
 
 
 def _owned(config: RunConfig, source: Source) -> Dataset:
-    """The owned data, of this task and enough to learn from: checked before a folder is made or one is cleared."""
+    """The owned data, of this task and enough to learn from: checked before a folder is made or one
+    is cleared.
+    """
     owned = datasets.load(str(config.data))
     demand_match(owned, source, str(config.data))
     bought = _used(owned, config)
-    require_learnable(bought, source.state_size, source.action, known_reward=config.reward is not None)
+    require_learnable(
+        bought, source.state_size, source.action, known_reward=config.reward is not None
+    )
     return owned
 
 
@@ -149,7 +174,9 @@ def flat(tree: Any, head: str = "") -> dict[str, Any]:
 
 
 class _Round(NamedTuple):
-    """Where a round ends: what it bought, all data so far, what was learned and imagined, real steps on the way."""
+    """Where a round ends: what it bought, all data so far, what was learned and imagined, real
+    steps on the way.
+    """
 
     decision: Decision
     data: Dataset
@@ -201,7 +228,9 @@ class _Run:
             return Decision(round, *self.config.shares()[round], None, "")
         return purse.pilot() if before is None else self._plan(round, purse, before, ())
 
-    def _plan(self, round: int, purse: Purse, before: _Round, realised: tuple[Weights, ...]) -> Decision:
+    def _plan(
+        self, round: int, purse: Purse, before: _Round, realised: tuple[Weights, ...]
+    ) -> Decision:
         file = f"plan-{round}.json"
         self.progress("plan" + self._of(round), 0, 1)
 
@@ -209,12 +238,16 @@ class _Run:
 
         def known() -> tuple[dict[Bought, Curve], tuple[Weights, ...]]:
             policy = before.imagined.policy
-            weights = realised or imagined_weights(data, before.learned, policy, seed=seed, round=round)
+            weights = realised or imagined_weights(
+                data, before.learned, policy, seed=seed, round=round
+            )
             return curves_of(data, before.spec, seed=seed, settings=self.learn_settings), weights
 
         def decide() -> Decision:
             if before.learned.fits["reward"].origin == "constant":
-                return purse.transitions_only(round, data, "every reward label said the same: no more are needed")
+                return purse.transitions_only(
+                    round, data, "every reward label said the same: no more are needed"
+                )
             return purse.decide(round, data, known, seed)
 
         return self.directory.stage(
@@ -233,7 +266,11 @@ class _Run:
 
         return self.directory.stage(
             f"collect-{round}",
-            lambda: self._buy(decision, before) if self.owned is None else _used(self.owned, self.config),
+            lambda: (
+                self._buy(decision, before)
+                if self.owned is None
+                else _used(self.owned, self.config)
+            ),
             save,
             lambda: datasets.load(file),
         )
@@ -251,8 +288,12 @@ class _Run:
             explorer = Noisy(before.imagined.policy, self.source.action, self.config.noise)
         kept = self._partial
         before_it = datasets.load(kept) if kept.is_file() else None
-        if before_it is not None and before_it.real_steps >= steps:  # Ctrl-C came after the last step
-            return before_it.buy(decision.transitions, decision.labels, self.config.seed + decision.round)
+        if (
+            before_it is not None and before_it.real_steps >= steps
+        ):  # Ctrl-C came after the last step
+            return before_it.buy(
+                decision.transitions, decision.labels, self.config.seed + decision.round
+            )
         try:
             taken = self.source.collect(
                 steps,
@@ -271,7 +312,8 @@ class _Run:
             if error.partial is not None:
                 datasets.save(error.partial, kept)
                 raise BadStep(
-                    f"{str(error).rstrip('.')}; the {error.partial.real_steps} steps before it are kept in {kept}, and"
+                    f"{str(error).rstrip('.')}; the {error.partial.real_steps} steps before it are"
+                    f" kept in {kept}, and"
                     " the same command with --resume goes on from them.",
                     None,
                 ) from error
@@ -319,7 +361,9 @@ class _Run:
         file = self.directory.file("data/evaluation.npz")
         return self.directory.stage(
             "evaluate",
-            lambda: self.source.evaluate(policy, episodes=self.config.episodes, progress=self._tell("evaluate", 0)),
+            lambda: self.source.evaluate(
+                policy, episodes=self.config.episodes, progress=self._tell("evaluate", 0)
+            ),
             lambda episodes: trajectories.save(file, episodes),
             lambda: trajectories.load(file),
         )
@@ -327,7 +371,9 @@ class _Run:
     def _audit(self, first: _Round, last: _Round, episodes: Trajectory) -> Diagnosis:
         self.progress("audit", 0, 1)
         world, imagined = last.learned.world, last.imagined
-        known = reference(first.data, first.spec.horizon, RANDOM if self.owned is None else RECORDED)
+        known = reference(
+            first.data, first.spec.horizon, RANDOM if self.owned is None else RECORDED
+        )
         options = {"known": known, "seed": self.config.seed, "certify": False}
         return self.directory.stage(
             "audit",
@@ -336,7 +382,9 @@ class _Run:
             lambda: files.read_record(Diagnosis, self.directory.file("audit.json")),
         )
 
-    def _report(self, rounds: list[_Round], diagnosis: Diagnosis, decisions: tuple[Decision, ...]) -> RunResult:
+    def _report(
+        self, rounds: list[_Round], diagnosis: Diagnosis, decisions: tuple[Decision, ...]
+    ) -> RunResult:
         data, fits = rounds[-1].data, rounds[-1].learned.fits
         trainings = tuple(round.imagined.training for round in rounds)
         purchases = Purchases(

@@ -1,4 +1,6 @@
-"""A budget spent round by round: a pilot, then what the plan of each round says (theory, section 4)."""
+"""A budget spent round by round: a pilot, then what the plan of each round says (theory, section
+4).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ _UP = 1 + 1e-12  # a whole number that rounding left below itself
 
 @dataclasses.dataclass(frozen=True)
 class Purse:
-    """A budget, the prices of a transition and of a reward label, and the number of rounds to spend it in."""
+    """A budget, the prices of a transition and of a reward label, and the number of rounds to spend
+    it in.
+    """
 
     budget: float
     cost_dynamics: float
@@ -43,28 +47,47 @@ class Purse:
         least = LEAST_ROWS_OF_CURVE * (self.cost_dynamics + self.cost_reward) / PILOT
         if self.budget < least:
             raise checks.BadArgument(
-                f"--budget is {self.budget:g}; at these prices a pilot of {LEAST_ROWS_OF_CURVE} transitions and as many"
+                f"--budget is {self.budget:g}; at these prices a pilot of {LEAST_ROWS_OF_CURVE}"
+                " transitions and as many"
                 f" labels, a fifth of the budget, needs {least:g}."
             )
 
     def pilot(self) -> Decision:
         """As many transitions as labels, for a fifth of the budget: nothing is known yet."""
         count = int(PILOT * self.budget / (self.cost_dynamics + self.cost_reward))
-        return Decision(0, count, count, None, "a pilot: as many transitions as labels, for a fifth of the budget")
+        return Decision(
+            0,
+            count,
+            count,
+            None,
+            "a pilot: as many transitions as labels, for a fifth of the budget",
+        )
 
     def left(self, data: Dataset) -> float:
         """What is left after what was bought."""
-        return self.budget - self.cost_dynamics * len(data.transitions) - self.cost_reward * len(data.labels)
+        return (
+            self.budget
+            - self.cost_dynamics * len(data.transitions)
+            - self.cost_reward * len(data.labels)
+        )
 
     def decide(
-        self, round: int, data: Dataset, known: Callable[[], tuple[dict[Bought, Curve], tuple[Weights, ...]]], seed: int
+        self,
+        round: int,
+        data: Dataset,
+        known: Callable[[], tuple[dict[Bought, Curve], tuple[Weights, ...]]],
+        seed: int,
     ) -> Decision:
         """Plan all the money left, and buy this round's share of that: all of it in the last.
 
-        After the last round plan what another budget of the same size would buy. `known` measures learning curves and
-        weights; where they cannot be measured or support no plan, each part gets as much money.
-        """
-        left, share = (self.budget, 0.0) if round == self.rounds else (self.left(data), 1 / (self.rounds - round))
+        After the last round plan what another budget of the same size would buy. `known` measures
+        learning curves and weights; where they cannot be measured or support no plan, each part
+        gets as much money."""
+        left, share = (
+            (self.budget, 0.0)
+            if round == self.rounds
+            else (self.left(data), 1 / (self.rounds - round))
+        )
         try:
             found = plan(
                 *known(),
@@ -90,17 +113,26 @@ class Purse:
         return int(dynamics / self.cost_dynamics * _UP), int(reward / self.cost_reward * _UP)
 
 
-def curves_of(data: Dataset, spec: Spec, *, seed: int, settings: LearnSettings) -> dict[Bought, Curve]:
+def curves_of(
+    data: Dataset, spec: Spec, *, seed: int, settings: LearnSettings
+) -> dict[Bought, Curve]:
     """The learning curves on bought rows held out."""
-    return {part: learning_curve(part, data, spec, seed=seed, settings=settings).curve for part in PARTS}
+    return {
+        part: learning_curve(part, data, spec, seed=seed, settings=settings).curve for part in PARTS
+    }
 
 
-def imagined_weights(data: Dataset, learned: Learned, policy: Policy, *, seed: int, round: int) -> tuple[Weights]:
+def imagined_weights(
+    data: Dataset, learned: Learned, policy: Policy, *, seed: int, round: int
+) -> tuple[Weights]:
     """The steepest weights of the policy's imagined episodes.
 
-    Nothing is asked of the real environment: realised weights would need real episodes, which nobody paid for yet.
-    """
-    starts, rewards = np.asarray(data.initial)[:_STARTS], np.append(np.asarray(data.labels.reward), 0.0)
+    Nothing is asked of the real environment: realised weights would need real episodes, which
+    nobody paid for yet."""
+    starts, rewards = (
+        np.asarray(data.initial)[:_STARTS],
+        np.append(np.asarray(data.labels.reward), 0.0),
+    )
     error = learned.fits["dynamics"].error
     with jax.enable_x64(True):
         world, played = in_double((learned.world, Mode(policy)))

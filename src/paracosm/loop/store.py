@@ -1,4 +1,6 @@
-"""Models on disk: the arrays in Equinox's format beside a JSON header that says how to rebuild them; never pickle."""
+"""Models on disk: the arrays in Equinox's format beside a JSON header that says how to rebuild
+them; never pickle.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,13 @@ from paracosm.core.records import PartFit, Record, Training, typed
 from paracosm.imagination.imagine import Imagined, guarded
 from paracosm.imagination.reinforce import Value
 from paracosm.learning.learn import Learned
-from paracosm.learning.parts import Constant, LearnedDynamics, LearnedReward, LearnedTermination, Starts
+from paracosm.learning.parts import (
+    Constant,
+    LearnedDynamics,
+    LearnedReward,
+    LearnedTermination,
+    Starts,
+)
 
 FORMAT = 2
 _PARTS = ("dynamics", "reward", "termination")
@@ -41,7 +49,9 @@ class NetworkHeader(Record):
     def bytes(self) -> int:
         """What its weights and biases take, in 32 bits."""
         ends, hidden = self.inputs + self.outputs, max(self.depth - 1, 0) * self.width
-        weights = self.width * (ends + hidden + self.depth) if self.depth else self.inputs * self.outputs
+        weights = (
+            self.width * (ends + hidden + self.depth) if self.depth else self.inputs * self.outputs
+        )
         return 4 * (weights + self.outputs) * (1 if self.members is None else self.members)
 
 
@@ -55,7 +65,9 @@ class SpaceHeader(Record):
 
 @dataclasses.dataclass(frozen=True)
 class PartHeader(Record):
-    """How a part of a world is stored: its network if it was learned; one that was given is the run's to name."""
+    """How a part of a world is stored: its network if it was learned; one that was given is the
+    run's to name.
+    """
 
     kind: Literal["learned", "constant", "given"]
     network: NetworkHeader | None = None
@@ -97,12 +109,18 @@ H = TypeVar("H", bound=Record)
 
 
 def save(path: Path, model: Any, header: Record) -> None:
-    """Write `path`.eqx and, last, `path`.json, which holds the header and a checksum of the arrays."""
+    """Write `path`.eqx and, last, `path`.json, which holds the header and a checksum of the
+    arrays.
+    """
     with whole(path.with_suffix(".eqx")) as part:
         eqx.tree_serialise_leaves(part, model)
         arrays = part.read_bytes()
     tree = header.to_dict()
-    text = json.dumps({"format": FORMAT, "checksum": _checksum(tree, arrays), "model": tree}, indent=1, allow_nan=False)
+    text = json.dumps(
+        {"format": FORMAT, "checksum": _checksum(tree, arrays), "model": tree},
+        indent=1,
+        allow_nan=False,
+    )
     with whole(path.with_suffix(".json")) as part:
         part.write_text(text, encoding="utf-8")
 
@@ -120,7 +138,9 @@ def header(kind: type[H], path: Path) -> H:
     tree = read_json(file)
     if tree.get("format") != FORMAT:
         found = ascii(tree.get("format"))[:20]
-        raise checks.BadData(f"{shown(file)} has format {found}; this version of Paracosm reads format {FORMAT}.")
+        raise checks.BadData(
+            f"{shown(file)} has format {found}; this version of Paracosm reads format {FORMAT}."
+        )
     _require_checksum(path.with_suffix(".eqx"), tree)
     try:
         return typed(tree.get("model"), kind, "model")
@@ -129,7 +149,9 @@ def header(kind: type[H], path: Path) -> H:
 
 
 def _checksum(tree: Any, arrays: bytes) -> int:
-    """Of header and arrays together: a damaged weight is a number like any other, and so is a damaged size."""
+    """Of header and arrays together: a damaged weight is a number like any other, and so is a
+    damaged size.
+    """
     return zlib.crc32(json.dumps(tree, sort_keys=True).encode(), zlib.crc32(arrays))
 
 
@@ -139,7 +161,9 @@ def _require_checksum(arrays: Path, tree: dict[str, Any]) -> None:
     except OSError as error:
         raise checks.BadData(f"{shown(arrays)} cannot be read: {error.strerror}.") from None
     if not same:
-        raise checks.BadData(f"{shown(arrays)} or its header is damaged: their checksum is not the one written.")
+        raise checks.BadData(
+            f"{shown(arrays)} or its header is damaged: their checksum is not the one written."
+        )
 
 
 def _fill(path: Path, build: Callable[[], Any], *networks: NetworkHeader) -> Any:
@@ -150,7 +174,15 @@ def _fill(path: Path, build: Callable[[], Any], *networks: NetworkHeader) -> Any
         raise damaged
     try:
         return eqx.tree_deserialise_leaves(file, eqx.filter_eval_shape(build))
-    except (OSError, ValueError, RuntimeError, EOFError, TypeError, LookupError, ArithmeticError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        EOFError,
+        TypeError,
+        LookupError,
+        ArithmeticError,
+    ) as error:
         raise damaged from error
 
 
@@ -187,11 +219,18 @@ def _describe_space(space: Box | Discrete) -> SpaceHeader:
 
 
 def _space(about: SpaceHeader) -> Box | Discrete:
-    return Discrete(about.size) if about.kind == "discrete" else Box(jnp.zeros(about.size), jnp.zeros(about.size))
+    return (
+        Discrete(about.size)
+        if about.kind == "discrete"
+        else Box(jnp.zeros(about.size), jnp.zeros(about.size))
+    )
 
 
 def save_world(path: Path, learned: Learned) -> None:
-    """Write a learned world and how it was learned. Parts that were given, not learned, are the run's to name."""
+    """Write a learned world and how it was learned.
+
+    Parts that were given, not learned, are the run's to name.
+    """
     world, spec = learned.world, learned.world.spec
     save(
         path,
@@ -210,7 +249,9 @@ def save_world(path: Path, learned: Learned) -> None:
 
 def _starts(world: MDP) -> int:
     if not isinstance(world.initial, Starts):
-        raise checks.Unsupported("only a learned world can be stored; this one's initial states are not from data.")
+        raise checks.Unsupported(
+            "only a learned world can be stored; this one's initial states are not from data."
+        )
     return len(world.initial.states)
 
 
@@ -226,7 +267,9 @@ def _describe_part(part: Any) -> PartHeader:
     return PartHeader("constant" if part is never or isinstance(part, Constant) else "given")
 
 
-def load_world(path: Path, *, reward: Callable | None = None, termination: Callable | None = None) -> Learned:
+def load_world(
+    path: Path, *, reward: Callable | None = None, termination: Callable | None = None
+) -> Learned:
     """Read a learned world; the parts that were given when it was learned must be given again."""
     about = header(WorldHeader, path)
     size, parts = about.state_size, about.parts
@@ -259,7 +302,15 @@ def load_world(path: Path, *, reward: Callable | None = None, termination: Calla
 
     networks = [part.network for part in parts.values() if part.network is not None]
     spec, starts, domain, dynamics, learned_reward, learned_end = _fill(path, build, *networks)
-    world = MDP(spec, dynamics, reward or learned_reward, termination or learned_end, starts, about.discount, domain)
+    world = MDP(
+        spec,
+        dynamics,
+        reward or learned_reward,
+        termination or learned_end,
+        starts,
+        about.discount,
+        domain,
+    )
     return Learned(world, about.fits)
 
 
@@ -273,7 +324,9 @@ def _describe_policy(policy: StochasticPolicy) -> PolicyHeader:
         return PolicyHeader("gaussian", policy.squash, _describe_network(policy.network))
     if isinstance(policy, Categorical):
         return PolicyHeader("categorical", False, _describe_network(policy.network))
-    raise checks.Unsupported(f"a {type(policy).__name__} cannot be stored; a Gaussian or Categorical policy is needed.")
+    raise checks.Unsupported(
+        f"a {type(policy).__name__} cannot be stored; a Gaussian or Categorical policy is needed."
+    )
 
 
 def _policy(about: PolicyHeader) -> StochasticPolicy:
@@ -293,7 +346,10 @@ def load_policy(path: Path) -> StochasticPolicy:
 def save_imagined(path: Path, imagined: Imagined, worst_reward: float) -> None:
     """Write what imagination found: policy, value and how training went."""
     about = ImaginedHeader(
-        _describe_policy(imagined.policy), _describe_network(imagined.value.network), imagined.training, worst_reward
+        _describe_policy(imagined.policy),
+        _describe_network(imagined.value.network),
+        imagined.training,
+        worst_reward,
     )
     save(path, (imagined.policy, imagined.value), about)
 

@@ -31,25 +31,37 @@ def load(path: Path) -> Trajectory:
     """
     columns = read_arrays(path, "recorded episodes are needed")
     if lacking := [name for name in _NAMES if name not in columns]:
-        raise checks.BadData(f"{shown(path)} lacks {', '.join(lacking)}; recorded episodes are needed.")
+        raise checks.BadData(
+            f"{shown(path)} lacks {', '.join(lacking)}; recorded episodes are needed."
+        )
     columns = {name: columns[name] for name in _NAMES}
     _require_columns(path, columns)
-    checks.finite_steps(f"{shown(path)}, episode", {name: columns[name] for name in _NUMBERS}, columns["alive"])
+    checks.finite_steps(
+        f"{shown(path)}, episode", {name: columns[name] for name in _NUMBERS}, columns["alive"]
+    )
     return Trajectory(**columns)
 
 
 def _require_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
-    """Flags that are flags, numbers that are numbers, and `[episode, time]` first in every column."""
+    """Flags that are flags, numbers that are numbers, and `[episode, time]` first in every
+    column.
+    """
     steps = columns["alive"].shape
     for name, values in columns.items():
         kinds = "b" if name in _FLAGS else "fiu" if name == "action" else "f"
         if values.dtype.kind not in kinds:
-            raise checks.BadData(f"{shown(path)}: {name} has entries of type {values.dtype}; episodes are needed.")
+            raise checks.BadData(
+                f"{shown(path)}: {name} has entries of type {values.dtype}; episodes are needed."
+            )
         most = 3 if name in ("state", "action", "next_state") else 2
         if values.shape[:2] != steps or len(steps) != 2 or not values.size or values.ndim > most:
-            raise checks.BadData(f"{shown(path)}: {name} has shape {values.shape}; episodes of {steps} are needed.")
+            raise checks.BadData(
+                f"{shown(path)}: {name} has shape {values.shape}; episodes of {steps} are needed."
+            )
     if columns["state"].ndim != 3 or columns["state"].shape != columns["next_state"].shape:
         shapes = columns["state"].shape, columns["next_state"].shape
-        raise checks.BadData(f"{shown(path)}: states and next states have the shapes {shapes[0]} and {shapes[1]}.")
+        raise checks.BadData(
+            f"{shown(path)}: states and next states have the shapes {shapes[0]} and {shapes[1]}."
+        )
     if not columns["alive"].any(axis=1).all():
         raise checks.BadData(f"{shown(path)}: an episode has no step; episodes are needed.")

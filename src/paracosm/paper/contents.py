@@ -1,4 +1,6 @@
-"""The experiments by name, in one line each with the minutes they take on two cores; loads no JAX."""
+"""The experiments by name, in one line each with the minutes they take on two cores; loads
+no JAX.
+"""
 
 from __future__ import annotations
 
@@ -35,5 +37,7 @@ def study(name: str) -> Study:
         BadArgument: there is none.
     """
     if name not in CONTENTS:
-        raise checks.BadArgument(f"there is no experiment {name!r}; there are {', '.join(CONTENTS)}, and all.")
+        raise checks.BadArgument(
+            f"there is no experiment {name!r}; there are {', '.join(CONTENTS)}, and all."
+        )
     return importlib.import_module(f"paracosm.paper.{name.lower()}").STUDY

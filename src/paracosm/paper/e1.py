@@ -1,8 +1,8 @@
 """E1, Lemma 1: is the bound on the imagined return kept, and how loose is it, rung by rung?
 
-The paper: gap over bound is at most 1 in 525 of 525 systems, its median 0.0035 for globally Lipschitz systems and 0.034
-for linear-quadratic ones on a bounded domain. Here stand beside it the other rungs of the ladder (theory, section 1).
-"""
+The paper: gap over bound is at most 1 in 525 of 525 systems, its median 0.0035 for globally
+Lipschitz systems and 0.034 for linear-quadratic ones on a bounded domain. Here stand beside it the
+other rungs of the ladder (theory, section 1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from paracosm.core.records import Estimate
 from paracosm.paper.study import Answer, Scale, Study, beside, beyond, must_hold
 from paracosm.sweep.cells import Cell
 
-QUESTION = "Does Lemma 1 bound the gap between real and imagined return, and how much tighter can a bound be?"
+QUESTION = (
+    "Does Lemma 1 bound the gap between real and imagined return, and how much tighter can a bound"
+    " be?"
+)
 RUNGS = {
     "infinite": "1, the paper's",
     "global": "1, finite horizon",
@@ -50,14 +53,25 @@ Rungs = dict[str, np.ndarray]
 def synthetic(
     *, group: str, dynamics: float, discount: float, factor: float, systems: int, seed: int
 ) -> dict[str, list[float]]:
-    """Gaps `[system]` and rungs of globally Lipschitz systems; a bound that is infinite is recorded as -1."""
+    """Gaps `[system]` and rungs of globally Lipschitz systems; a bound that is infinite is recorded
+    as -1.
+    """
     from paracosm.paper.e1_systems import lipschitz_rungs
 
-    return _recorded(lipschitz_rungs(seed, systems, dynamics=dynamics, discount=discount, factor=factor))
+    return _recorded(
+        lipschitz_rungs(seed, systems, dynamics=dynamics, discount=discount, factor=factor)
+    )
 
 
 def lqg(
-    *, group: str, norms: list[float], discount: float, factor: float, state_size: int, systems: int, seed: int
+    *,
+    group: str,
+    norms: list[float],
+    discount: float,
+    factor: float,
+    state_size: int,
+    systems: int,
+    seed: int,
 ) -> dict[str, list[float]]:
     """The same of linear-quadratic systems on the ball that holds both trajectories."""
     from paracosm.paper.e1_systems import quadratic_rungs
@@ -83,7 +97,9 @@ def cells(scale: Scale) -> list[Cell]:
         "more dimensions": {"state_size": 8},
     }
     asked = [("synthetic", "synthetic", {**each, "systems": _EACH}) for each in smooth]
-    asked += [("synthetic", "larger synthetic errors", {**smooth[1], "factor": 3.0, "systems": _EACH})]
+    asked += [
+        ("synthetic", "larger synthetic errors", {**smooth[1], "factor": 3.0, "systems": _EACH})
+    ]
     asked += [("lqg", "lqg", {**each, "systems": _EACH}) for each in linear]
     asked += [("lqg", group, {**each, "systems": many}) for group, each in others.items()]
     return [_cell(*each, seed) for seed, each in enumerate(asked)]
@@ -91,18 +107,24 @@ def cells(scale: Scale) -> list[Cell]:
 
 def _cell(function: str, group: str, changed: dict[str, Any], seed: int) -> Cell:
     usual = {"norms": list(THEORY), "discount": 0.8, "state_size": 4} if function == "lqg" else {}
-    return Cell(f"paracosm.paper.e1:{function}", {"group": group, "factor": 1.0, "seed": seed, **usual, **changed})
+    return Cell(
+        f"paracosm.paper.e1:{function}",
+        {"group": group, "factor": 1.0, "seed": seed, **usual, **changed},
+    )
 
 
 def read(answers: Sequence[Answer]) -> Findings:
     """Claims, tables and charts from the answers."""
-    groups = {group: _joined([a for a in answers if a.arguments["group"] == group]) for group in GROUPS}
+    groups = {
+        group: _joined([a for a in answers if a.arguments["group"] == group]) for group in GROUPS
+    }
     claims = {claim.id: claim for claim in _claims(groups)}
     return Findings(
         setup=_SETUP,
         choices=(
             Choice(
-                "which systems, how large the model's errors are, and on which region constants hold",
+                "which systems, how large the model's errors are, and on which region constants"
+                " hold",
                 "as in the set-up, written down before anything was measured",
                 _moved(answers, groups),
             ),
@@ -115,19 +137,27 @@ def read(answers: Sequence[Answer]) -> Findings:
 
 
 _SETUP = (
-    "Globally Lipschitz, 6 × 25 systems: s' = L_f U tanh(Ws + Va + b), reward and policy alike, with L_f of 0.3, 0.5"
-    " and 0.6, L_r = 1, L_π = 0.5 and γ of 0.8 and 0.9; the model has another b in dynamics and reward.",
-    "Linear-quadratic, 15 × 25 systems: A, B and K normal, scaled to spectral norms (‖A‖ from 0.2 to 0.6, ‖K‖ = 0.38),"
-    " r = −s'Qs − a'Ra with Q = I and R = 0.1 I, γ of 0.7, 0.8 and 0.9; the model errs in A, b and a linear reward"
+    "Globally Lipschitz, 6 × 25 systems: s' = L_f U tanh(Ws + Va + b), reward and policy alike,"
+    " with L_f of 0.3, 0.5"
+    " and 0.6, L_r = 1, L_π = 0.5 and γ of 0.8 and 0.9; the model has another b in dynamics and"
+    " reward.",
+    "Linear-quadratic, 15 × 25 systems: A, B and K normal, scaled to spectral norms (‖A‖ from 0.2"
+    " to 0.6, ‖K‖ = 0.38),"
+    " r = −s'Qs − a'Ra with Q = I and R = 0.1 I, γ of 0.7, 0.8 and 0.9; the model errs in A, b and"
+    " a linear reward"
     " term. The region is a ball of 1.2 times the largest norm on either trajectory.",
     "One generator by itself: ‖A‖ = ‖B‖ = 0.2, ‖K‖ = 0.38, γ = 0.8, so that γc = 0.22.",
-    "Errors are normal times 10^U(−3, −1), each part with a size of its own. 4 states, 2 actions, 200 steps, one start"
+    "Errors are normal times 10^U(−3, −1), each part with a size of its own. 4 states, 2 actions,"
+    " 200 steps, one start"
     " a system, double precision, every constant an upper bound in closed form.",
 )
 
 
 def _joined(answers: Sequence[Answer]) -> Rungs:
-    joined = {name: np.concatenate([a.result[name] for a in answers]) for name in ("gap", "growth", *RUNGS)}
+    joined = {
+        name: np.concatenate([a.result[name] for a in answers])
+        for name in ("gap", "growth", *RUNGS)
+    }
     return {name: np.where(each < 0, np.inf, each) for name, each in joined.items()}
 
 
@@ -146,16 +176,30 @@ def _median(values: np.ndarray) -> str:
 
 def _claims(groups: dict[str, Rungs]) -> list[Claim]:
     one, two = groups["synthetic"], groups["lqg"]
-    ratios = {"synthetic": _ratio(one), "lqg": _ratio(two), "pooled": np.concatenate([_ratio(one), _ratio(two)])}
-    return [*_kept(groups, ratios), *_medians(ratios), *_slacks(groups), _beyond_contraction(groups["not contracting"])]
+    ratios = {
+        "synthetic": _ratio(one),
+        "lqg": _ratio(two),
+        "pooled": np.concatenate([_ratio(one), _ratio(two)]),
+    }
+    return [
+        *_kept(groups, ratios),
+        *_medians(ratios),
+        *_slacks(groups),
+        _beyond_contraction(groups["not contracting"]),
+    ]
 
 
 def _kept(groups: dict[str, Rungs], ratios: dict[str, np.ndarray]) -> list[Claim]:
     pooled = ratios["pooled"]
     above = int(np.sum(pooled > 1 + ROUNDING))
-    every = [int(np.sum(_ratio(each, rung) > 1 + ROUNDING)) for each in groups.values() for rung in RUNGS]
+    every = [
+        int(np.sum(_ratio(each, rung) > 1 + ROUNDING)) for each in groups.values() for rung in RUNGS
+    ]
     tried = sum(len(each["gap"]) for each in groups.values()) * len(RUNGS)
-    checked = "Lemma 1 is proved; what was checked is that rollouts and constants computed by this library keep it"
+    checked = (
+        "Lemma 1 is proved; what was checked is that rollouts and constants computed by this"
+        " library keep it"
+    )
     return [
         must_hold(
             "violations",
@@ -164,7 +208,8 @@ def _kept(groups: dict[str, Rungs], ratios: dict[str, np.ndarray]) -> list[Claim
             paper=0,
             says="R ≤ 1 in 525 of 525",
             holds=above == 0,
-            why=f"{checked}; {above} of {len(pooled)} exceed it. At the median a gap {1 / np.median(pooled):.3g} times"
+            why=f"{checked}; {above} of {len(pooled)} exceed it. At the median a gap"
+            f" {1 / np.median(pooled):.3g} times"
             " as large would still have kept it.",
         ),
         must_hold(
@@ -172,9 +217,13 @@ def _kept(groups: dict[str, Rungs], ratios: dict[str, np.ndarray]) -> list[Claim
             "Share of systems and rungs, all rows of the table, where the gap exceeds the bound.",
             estimators.share(sum(every), tried),
             holds=not sum(every),
-            why=f"the paper has one rung; every rung is proved, and {sum(every)} of {tried} checked are exceeded.",
+            why=f"the paper has one rung; every rung is proved, and {sum(every)} of {tried}"
+            " checked are exceeded.",
         ),
-        *(_largest(name, ratios[name], seen) for name, seen in (("synthetic", 0.9995), ("lqg", 0.999))),
+        *(
+            _largest(name, ratios[name], seen)
+            for name, seen in (("synthetic", 0.9995), ("lqg", 0.999))
+        ),
     ]
 
 
@@ -185,7 +234,8 @@ def _largest(name: str, ratios: np.ndarray, seen: float) -> Claim:
         f"The largest ratio of gap to bound, {GROUPS[name]}.",
         Estimate(largest, largest, largest, len(ratios), "the largest of these systems"),
         says=f"{seen:g} seen",
-        why=f"a largest value hangs on the generator and has no interval: the paper saw {seen:g} among its systems,"
+        why=f"a largest value hangs on the generator and has no interval: the paper saw {seen:g}"
+        " among its systems,"
         f" among these {len(ratios)} it is {largest:.3g}. That none exceeds 1 is the first claim.",
     )
 
@@ -199,7 +249,8 @@ def _medians(ratios: dict[str, np.ndarray]) -> list[Claim]:
             f"The median ratio of gap to bound, {said[name]}.",
             estimators.median(ratios[name]),
             papers[name],
-            differs="the paper does not give its systems, and this median hangs on them: see what the choice moves.",
+            differs="the paper does not give its systems, and this median hangs on them: see what"
+            " the choice moves.",
         )
         for name in ratios
     ]
@@ -221,13 +272,17 @@ def _slacks(groups: dict[str, Rungs]) -> list[Claim]:
 
 def _beyond_contraction(wild: Rungs) -> Claim:
     expanding = wild["growth"] >= 1
-    finite = np.isinf(wild["infinite"]) & np.all([np.isfinite(wild[rung]) for rung in list(RUNGS)[1:]], axis=0)
+    finite = np.isinf(wild["infinite"]) & np.all(
+        [np.isfinite(wild[rung]) for rung in list(RUNGS)[1:]], axis=0
+    )
     return must_hold(
         "finite_share_when_not_contracting",
-        f"Of {expanding.sum()} systems with γc ≥ 1, the share with every other rung finite where the paper's is not.",
+        f"Of {expanding.sum()} systems with γc ≥ 1, the share with every other rung finite where"
+        " the paper's is not.",
         estimators.share(int(np.sum(finite & expanding)), int(np.sum(expanding))),
         holds=bool(np.all(finite[expanding])),
-        why="the paper leaves γc ≥ 1 open: its bound is infinite there by definition, and a sum over finitely many"
+        why="the paper leaves γc ≥ 1 open: its bound is infinite there by definition, and a sum"
+        " over finitely many"
         " steps is finite.",
     )
 
@@ -235,24 +290,42 @@ def _beyond_contraction(wild: Rungs) -> Claim:
 def _moved(answers: Sequence[Answer], groups: dict[str, Rungs]) -> str:
     """How the median ratio moves with what was chosen."""
     settings = {
-        f"L_f = {L}, γ = {g}": ("synthetic", {"dynamics": L, "discount": g}) for L, g in ((0.3, 0.8), (0.6, 0.9))
-    } | {f"‖A‖ = {A}, γ = {g}": ("lqg", {"norms": [A, 0.2, 0.38], "discount": g}) for A, g in ((0.2, 0.7), (0.6, 0.9))}
+        f"L_f = {L}, γ = {g}": ("synthetic", {"dynamics": L, "discount": g})
+        for L, g in ((0.3, 0.8), (0.6, 0.9))
+    } | {
+        f"‖A‖ = {A}, γ = {g}": ("lqg", {"norms": [A, 0.2, 0.38], "discount": g})
+        for A, g in ((0.2, 0.7), (0.6, 0.9))
+    }
     parts = []
     for said, (group, where) in settings.items():
-        some = [a for a in answers if a.arguments["group"] == group and where.items() <= a.arguments.items()]
+        some = [
+            a
+            for a in answers
+            if a.arguments["group"] == group and where.items() <= a.arguments.items()
+        ]
         parts.append(f"{_median(_ratio(_joined(some)))} ({said})")
-    parts += [f"{_median(_ratio(groups[g]))} ({GROUPS[g]})" for g in list(GROUPS)[2:] if g != "not contracting"]
+    parts += [
+        f"{_median(_ratio(groups[g]))} ({GROUPS[g]})"
+        for g in list(GROUPS)[2:]
+        if g != "not contracting"
+    ]
     kept = all((_ratio(group) <= 1 + ROUNDING).all() for group in groups.values())
     return (
-        f"the median ratio is {', '.join(parts)}; the bound is {'kept in all of these' if kept else 'broken in some'}."
+        f"the median ratio is {', '.join(parts)}; the bound is"
+        f" {'kept in all of these' if kept else 'broken in some'}."
     )
 
 
 def _table(groups: dict[str, Rungs]) -> Table:
-    rows = ((RUNGS[rung], *(_median(_slack(group, rung)) for group in groups.values())) for rung in RUNGS)
+    rows = (
+        (RUNGS[rung], *(_median(_slack(group, rung)) for group in groups.values()))
+        for rung in RUNGS
+    )
     note = (
-        "Median of bound over gap. Rungs 1 to 3 know the largest error on the region and the constants there; mean"
-        " errors, 4 and 5 know the errors at the real states. The paper's uses the real system's constants, the others"
+        "Median of bound over gap. Rungs 1 to 3 know the largest error on the region and the"
+        " constants there; mean"
+        " errors, 4 and 5 know the errors at the real states. The paper's uses the real system's"
+        " constants, the others"
         " the model's, which a user can know."
     )
     counts = tuple(f"{GROUPS[name]} ({len(group['gap'])})" for name, group in groups.items())
@@ -261,7 +334,9 @@ def _table(groups: dict[str, Rungs]) -> Table:
 
 def _charts(groups: dict[str, Rungs]) -> tuple[Chart, ...]:
     shares = "share of systems at or below"
-    ratios = tuple(_distribution(GROUPS[name], _ratio(groups[name])) for name in ("synthetic", "lqg"))
+    ratios = tuple(
+        _distribution(GROUPS[name], _ratio(groups[name])) for name in ("synthetic", "lqg")
+    )
     rungs = ("infinite", "closed_loop", "mean_error", "trajectory", "value")
     slacks = tuple(_distribution(RUNGS[rung], _slack(groups["lqg"], rung)) for rung in rungs)
     return (
@@ -280,7 +355,8 @@ def _charts(groups: dict[str, Rungs]) -> tuple[Chart, ...]:
             "bound / gap",
             shares,
             slacks,
-            "The further left, the tighter. Compare errors at the real states (4, 5) with finer constants (3).",
+            "The further left, the tighter. Compare errors at the real states (4, 5) with finer"
+            " constants (3).",
             log_x=True,
         ),
     )
@@ -293,9 +369,14 @@ def _distribution(name: str, values: np.ndarray) -> Series:
 
 def _words(groups: dict[str, Rungs], claims: dict[str, Claim]) -> str:
     kept = claims["violations"]
-    held = "holds, as is proved, in every one of" if kept.ours == 0 else f"is broken by {kept.ours:.1%} of"
+    held = (
+        "holds, as is proved, in every one of"
+        if kept.ours == 0
+        else f"is broken by {kept.ours:.1%} of"
+    )
     medians = " and ".join(
-        f"{claims[f'median_ratio_{name}'].ours:.2g} of it where the paper has {claims[f'median_ratio_{name}'].paper:g}"
+        f"{claims[f'median_ratio_{name}'].ours:.2g} of it where the paper has"
+        f" {claims[f'median_ratio_{name}'].paper:g}"
         f" ({GROUPS[name]})"
         for name in ("synthetic", "lqg")
     )
@@ -304,18 +385,28 @@ def _words(groups: dict[str, Rungs], claims: dict[str, Claim]) -> str:
     first = [float(np.median(_slack(each, "infinite"))) for each in groups.values()]
     first = [each for each in first if np.isfinite(each)]
     last = [float(np.median(_slack(each, "value"))) for each in groups.values()]
-    least = [min(float(np.median(_slack(each, rung))) for rung in RUNGS) for each in groups.values()]
+    least = [
+        min(float(np.median(_slack(each, rung))) for rung in RUNGS) for each in groups.values()
+    ]
     tightest = int(np.sum(np.array(last) <= least))
     return (
-        f"The paper's bound {held} the 525 systems, and is loose: the median gap is {medians}. On linear-quadratic"
-        f" systems the median slack is {slack['infinite']}× for the paper's bound, {slack['closed_loop']}×"
-        f" with constants of the closed loop, {slack['mean_error']}× with mean errors, {slack['trajectory']}× along"
-        f" the trajectory and {slack['value']}× through the value. Where γc ≥ 1 the paper's bound is infinite; the"
+        f"The paper's bound {held} the 525 systems, and is loose: the median gap is {medians}. On"
+        " linear-quadratic"
+        f" systems the median slack is {slack['infinite']}× for the paper's bound,"
+        f" {slack['closed_loop']}×"
+        f" with constants of the closed loop, {slack['mean_error']}× with mean errors,"
+        f" {slack['trajectory']}× along"
+        f" the trajectory and {slack['value']}× through the value. Where γc ≥ 1 the paper's bound"
+        " is infinite; the"
         f" others, of finitely many steps, are finite in {finite:.0%} of those systems. Over the"
-        f" columns of the table the first rung's median slack goes from {min(first):.3g}× to {max(first):.3g}× where it"
-        f" is finite, that through the value from {min(last):.3g}× to {max(last):.3g}×: they are these generators'. The"
-        f" rung through the value has the least median slack of all rungs in {tightest} of {len(last)}"
-        " columns of the table; every rung that an audit certifies is a bound, so a user should read the smallest."
+        f" columns of the table the first rung's median slack goes from {min(first):.3g}× to"
+        f" {max(first):.3g}× where it"
+        f" is finite, that through the value from {min(last):.3g}× to {max(last):.3g}×: they are"
+        " these generators'. The"
+        f" rung through the value has the least median slack of all rungs in {tightest} of"
+        f" {len(last)}"
+        " columns of the table; every rung that an audit certifies is a bound, so a user should"
+        " read the smallest."
     )
 
 

@@ -1,4 +1,6 @@
-"""The systems of E1: their gap and every rung of the ladder, with constants in closed form (theory, section 1)."""
+"""The systems of E1: their gap and every rung of the ladder, with constants in closed form (theory,
+section 1).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from jaxtyping import Float
 from paracosm.auditing import ladder
 from paracosm.auditing.ladder import Clip, Constants, Loop, Residuals
 from paracosm.core.types import Array, PRNGKey, Scalar
-from paracosm.real.systems import Linear, Quadratic, Smooth, linear_quadratic, lipschitz_synthetic, perturbed
+from paracosm.real.systems import (
+    Linear,
+    Quadratic,
+    Smooth,
+    linear_quadratic,
+    lipschitz_synthetic,
+    perturbed,
+)
 
 HORIZON = 200
 MARGIN = 1.2
@@ -26,10 +35,10 @@ _FOLLOWED = 6  # steps of the value's slope that are followed with local constan
 class Pair(NamedTuple):
     """A system and its model, seen by the ladder.
 
-    `rewards` are real minus imagined ones, each world's along its own rollout; `largest` the errors of dynamics and
-    reward that are never exceeded; `errors` those at the real states `path`; `local` the model's closed-loop constants
-    over a ball; `slope` those of its value from each model's next state to the real one.
-    """
+    `rewards` are real minus imagined ones, each world's along its own rollout; `largest` the errors
+    of dynamics and reward that are never exceeded; `errors` those at the real states `path`;
+    `local` the model's closed-loop constants over a ball; `slope` those of its value from each
+    model's next state to the real one."""
 
     rewards: Float[Array, " time"]
     real: Constants
@@ -43,18 +52,30 @@ class Pair(NamedTuple):
 
 
 def quadratic_rungs(
-    seed: int, systems: int, *, norms: tuple[float, ...], discount: float, factor: float, state_size: int
+    seed: int,
+    systems: int,
+    *,
+    norms: tuple[float, ...],
+    discount: float,
+    factor: float,
+    state_size: int,
 ) -> dict[str, np.ndarray]:
-    """Linear-quadratic systems of spectral norms `norms` on a ball; the model's errors are multiplied by `factor`."""
+    """Linear-quadratic systems of spectral norms `norms` on a ball; the model's errors are
+    multiplied by `factor`.
+    """
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(seed), systems)
-        return _plain(_quadratic(keys, jnp.array(norms), jnp.array(discount), jnp.array(factor), state_size))
+        return _plain(
+            _quadratic(keys, jnp.array(norms), jnp.array(discount), jnp.array(factor), state_size)
+        )
 
 
 def lipschitz_rungs(
     seed: int, systems: int, *, dynamics: float, discount: float, factor: float
 ) -> dict[str, np.ndarray]:
-    """Systems of `tanh` maps; the model's b are off by normal vectors times `factor · 10^U(-3, -1)`."""
+    """Systems of `tanh` maps; the model's b are off by normal vectors times `factor · 10^U(-3,
+    -1)`.
+    """
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(seed), systems)
         return _plain(_lipschitz(keys, jnp.array(discount), jnp.array(factor), dynamics))
@@ -65,20 +86,30 @@ def _plain(found: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 @partial(jax.jit, static_argnums=4)
-def _quadratic(keys: Any, norms: Array, discount: Scalar, factor: Scalar, state_size: int) -> dict[str, Array]:
-    return jax.lax.map(lambda key: _rungs(_quadratic_pair(key, norms, discount, factor, state_size), discount), keys)
+def _quadratic(
+    keys: Any, norms: Array, discount: Scalar, factor: Scalar, state_size: int
+) -> dict[str, Array]:
+    return jax.lax.map(
+        lambda key: _rungs(_quadratic_pair(key, norms, discount, factor, state_size), discount),
+        keys,
+    )
 
 
 @partial(jax.jit, static_argnums=3)
 def _lipschitz(keys: Any, discount: Scalar, factor: Scalar, dynamics: float) -> dict[str, Array]:
-    return jax.lax.map(lambda key: _rungs(_lipschitz_pair(key, discount, factor, dynamics), discount), keys)
+    return jax.lax.map(
+        lambda key: _rungs(_lipschitz_pair(key, discount, factor, dynamics), discount), keys
+    )
 
 
 def _rungs(pair: Pair, discount: Scalar) -> dict[str, Array]:
-    """Every rung; the paper's with the real system's constants, the others with the model's, which a user can know."""
+    """Every rung; the paper's with the real system's constants, the others with the model's, which
+    a user can know.
+    """
     worst = ladder.worst(*pair.largest, HORIZON)
     uniform = {
-        rung: ladder.uniform(worst, ladder.closed(pair.model, rung)) for rung in ("global", "split", "closed_loop")
+        rung: ladder.uniform(worst, ladder.closed(pair.model, rung))
+        for rung in ("global", "split", "closed_loop")
     }
     clipped = ladder.uniform(worst, ladder.closed(pair.model, "global"), pair.clip)
     trajectory = ladder.along(pair.errors, pair.path, pair.local)
@@ -89,7 +120,9 @@ def _rungs(pair: Pair, discount: Scalar) -> dict[str, Array]:
         "infinite": ladder.infinite(ladder.closed(pair.real, "global"), *pair.largest, discount),
         **{name: ladder.total(steps, discount) for name, steps in uniform.items()},
         "clipped": ladder.total(clipped, discount),
-        "mean_error": ladder.mean_error(pair.errors, ladder.closed(pair.model, "closed_loop"), discount),
+        "mean_error": ladder.mean_error(
+            pair.errors, ladder.closed(pair.model, "closed_loop"), discount
+        ),
         "trajectory": ladder.total(trajectory, discount),
         "value": ladder.through_value(pair.errors, slope, 0.0, discount),
     }
@@ -110,9 +143,13 @@ class _Closed(NamedTuple):
         return states @ self.q - jnp.einsum("ti,ij,tj->t", states, self.Q, states)
 
     def gradients(self, states: Array, discount: Scalar) -> Float[Array, "time state"]:
-        """Of `V̂_{H-t-1}` at the state of each step t: that value is `-sᵀPs + p·s` and a constant."""
+        """Of `V̂_{H-t-1}` at the state of each step t: that value is `-sᵀPs + p·s` and a
+        constant.
+        """
 
-        def further(value: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        def further(
+            value: tuple[Array, Array], _: None
+        ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
             P, p = value
             onward = self.q + discount * self.A.T @ (p - 2 * P @ self.b)
             return (self.Q + discount * self.A.T @ P @ self.A, onward), value
@@ -121,7 +158,9 @@ class _Closed(NamedTuple):
         return p[::-1] - 2 * jnp.einsum("tij,tj->ti", P[::-1], states)
 
 
-def _quadratic_pair(key: PRNGKey, norms: Array, discount: Scalar, factor: Scalar, state_size: int) -> Pair:
+def _quadratic_pair(
+    key: PRNGKey, norms: Array, discount: Scalar, factor: Scalar, state_size: int
+) -> Pair:
     for_system, for_errors, for_start = jax.random.split(key, 3)
     unit, policy = linear_quadratic(for_system, norms=(1.0, 1.0, 1.0), state_size=state_size)
     wrong = perturbed(unit, for_errors)
@@ -130,7 +169,10 @@ def _quadratic_pair(key: PRNGKey, norms: Array, discount: Scalar, factor: Scalar
     A, B, K = norms[0] * f.A, norms[1] * f.B, norms[2] * cast(Any, policy.function).K
     wrong_A, wrong_b = A + factor * (g.A - f.A), factor * g.b
     Q = paid.Q + K.T @ paid.R @ K
-    real, model = _Closed(A - B @ K, 0 * wrong_b, Q, 0 * missed), _Closed(wrong_A - B @ K, wrong_b, Q, missed)
+    real, model = (
+        _Closed(A - B @ K, 0 * wrong_b, Q, 0 * missed),
+        _Closed(wrong_A - B @ K, wrong_b, Q, missed),
+    )
     start = unit.initial(for_start)
     path, dream = real.walk(start), model.walk(start)
     region = MARGIN * jnp.max(jnp.linalg.norm(jnp.concatenate([path, dream]), axis=1))
@@ -142,14 +184,18 @@ def _quadratic_pair(key: PRNGKey, norms: Array, discount: Scalar, factor: Scalar
     def constants(A: Array, closed: _Closed) -> Constants:
         actions = 2 * _norm(paid.R) * _norm(K) * region
         loops = _norm(closed.A), steepest(closed.Q, closed.q)
-        return Constants(_norm(A), _norm(B), steepest(paid.Q, closed.q), actions, 0.0, _norm(K), *loops)
+        return Constants(
+            _norm(A), _norm(B), steepest(paid.Q, closed.q), actions, 0.0, _norm(K), *loops
+        )
 
     def local(state: Array, radius: Scalar) -> Loop:
         here = _norm(model.q - 2 * Q @ state) + 2 * _norm(Q) * radius
         return Loop(_norm(model.A), jnp.minimum(here, steepest(Q, model.q)), 0.0)
 
     asked = path[:-1] @ model.A.T + model.b
-    ends = (jnp.linalg.norm(model.gradients(states, discount), axis=1) for states in (asked, path[1:]))
+    ends = (
+        jnp.linalg.norm(model.gradients(states, discount), axis=1) for states in (asked, path[1:])
+    )
     return Pair(
         rewards=real.rewards(path[:-1]) - model.rewards(dream[:-1]),
         real=constants(A, real),
@@ -158,7 +204,9 @@ def _quadratic_pair(key: PRNGKey, norms: Array, discount: Scalar, factor: Scalar
         errors=Residuals(jnp.linalg.norm(asked - path[1:], axis=1), jnp.abs(path[:-1] @ missed)),
         path=path[:-1],
         local=local,
-        slope=jnp.maximum(*ends),  # a linear gradient's norm is convex: on a segment it is largest at an end
+        slope=jnp.maximum(
+            *ends
+        ),  # a linear gradient's norm is convex: on a segment it is largest at an end
         clip=Clip(2 * region, _norm(Q) * region**2 + 2 * _norm(missed) * region),
     )
 
@@ -176,7 +224,9 @@ class _Loop(NamedTuple):
         return self.policy(state, jnp.zeros(self.policy.V.shape[1], state.dtype))
 
     def jacobians(self) -> Float[Array, "corner hidden state"]:
-        """Of what is inside the tanh, at every corner of the policy's slopes: it is linear in these."""
+        """Of what is inside the tanh, at every corner of the policy's slopes: it is linear in
+        these.
+        """
         corners = jnp.array(list(itertools.product((0.0, 1.0), repeat=len(self.policy.W))))
         chain = self.policy.lipschitz * jnp.einsum(
             "ha,ak,ck,ks->chs", self.map.V, self.policy.U, corners, self.policy.W
@@ -184,7 +234,9 @@ class _Loop(NamedTuple):
         return self.map.W + chain
 
     def steepest(self, state: Array, radius: Scalar) -> Scalar:
-        """A Lipschitz constant on the ball of this radius: no slope of the outer tanh is larger there."""
+        """A Lipschitz constant on the ball of this radius: no slope of the outer tanh is larger
+        there.
+        """
         inside = self.map.W @ state + self.map.V @ self._act(state) + self.map.b
         spread = radius * jnp.max(jnp.linalg.norm(self.jacobians(), axis=-1), axis=0)
         slopes = 1 - jnp.tanh(jnp.maximum(jnp.abs(inside) - spread, 0)) ** 2
@@ -221,17 +273,22 @@ def _lipschitz_pair(key: PRNGKey, discount: Scalar, factor: Scalar, dynamics: fl
         model=constants,
         largest=(_largest_error(g, f), _largest_error(h, r)),
         errors=Residuals(
-            jnp.linalg.norm(asked - path[1:], axis=1), jnp.abs(rewards(believed, path[:-1]) - rewards(paid, path[:-1]))
+            jnp.linalg.norm(asked - path[1:], axis=1),
+            jnp.abs(rewards(believed, path[:-1]) - rewards(paid, path[:-1])),
         ),
         path=path[:-1],
         local=local,
         slope=_slopes(local, model, (asked, path[1:]), constants, discount),
-        clip=Clip(2 * (f.lipschitz * 2 + 2), 2 * r.lipschitz),  # four components within L_f, starts within 2
+        clip=Clip(
+            2 * (f.lipschitz * 2 + 2), 2 * r.lipschitz
+        ),  # four components within L_f, starts within 2
     )
 
 
 def _shifted(part: Smooth, factor: Scalar, direction: PRNGKey, size: PRNGKey) -> Smooth:
-    error = 10 ** jax.random.uniform(size, (), part.b.dtype, -3, -1) * jax.random.normal(direction, part.b.shape)
+    error = 10 ** jax.random.uniform(size, (), part.b.dtype, -3, -1) * jax.random.normal(
+        direction, part.b.shape
+    )
     return dataclasses.replace(part, b=part.b + factor * error)
 
 
@@ -247,7 +304,9 @@ def _slopes(
     constants: Constants,
     discount: Scalar,
 ) -> Float[Array, " time"]:
-    """`Lip(V̂_{H-t-1})` on segments: local constants in the tube around them for some steps, then those everywhere."""
+    """`Lip(V̂_{H-t-1})` on segments: local constants in the tube around them for some steps, then
+    those everywhere.
+    """
     one, other = segment
     left = jnp.arange(HORIZON)[::-1]
     state, radius = (one + other) / 2, jnp.linalg.norm(one - other, axis=1) / 2
@@ -255,7 +314,11 @@ def _slopes(
     for step in range(_FOLLOWED):
         loop = jax.vmap(local)(state, radius)
         slope = slope + jnp.where(left > step, weight * loop.reward, 0.0)
-        weight, radius, state = weight * discount * loop.dynamics, radius * loop.dynamics, jax.vmap(model)(state)
+        weight, radius, state = (
+            weight * discount * loop.dynamics,
+            radius * loop.dynamics,
+            jax.vmap(model)(state),
+        )
     rest = jnp.cumsum((discount * constants.closed_loop) ** jnp.arange(HORIZON))
     further = weight * constants.closed_loop_reward * rest[jnp.maximum(left - _FOLLOWED - 1, 0)]
     return slope + jnp.where(left > _FOLLOWED, further, 0.0)

@@ -24,13 +24,19 @@ def curves(answers: Sequence[Answer], task: str, quantity: str = "error", **vari
     for answer in answers:
         given = {k: v for k, v in answer.arguments.items() if k not in ("samples", "seed", "tasks")}
         if given == varied and task in answer.result[quantity]:
-            found[answer.arguments["seed"], answer.arguments["samples"]] = answer.result[quantity][task]
+            found[answer.arguments["seed"], answer.arguments["samples"]] = answer.result[quantity][
+                task
+            ]
     seeds, sizes = (sorted({key[n] for key in found}) for n in (0, 1))
-    return Curves(np.array(sizes, float), np.array([[found[seed, size] for size in sizes] for seed in seeds]))
+    return Curves(
+        np.array(sizes, float), np.array([[found[seed, size] for size in sizes] for seed in seeds])
+    )
 
 
 class Measured(NamedTuple):
-    """The curves of the whole experiment, and those of the ablation: same seeds, same sizes, one thing changed."""
+    """The curves of the whole experiment, and those of the ablation: same seeds, same sizes, one
+    thing changed.
+    """
 
     dynamics: Curves
     reward: Curves
@@ -48,8 +54,13 @@ def measured(answers: Sequence[Answer]) -> Measured:
 
 
 def varied(answers: Sequence[Answer]) -> dict[str, tuple[Estimate, Estimate]]:
-    """Exponents of dynamics and reward as chosen ("ours"), and with each choice varied, on the same seeds and sizes."""
-    others = {name: [curves(answers, task, **{name: to}) for task in MAIN] for name, to in VARIANTS.items()}
+    """Exponents of dynamics and reward as chosen ("ours"), and with each choice varied, on the same
+    seeds and sizes.
+    """
+    others = {
+        name: [curves(answers, task, **{name: to}) for task in MAIN]
+        for name, to in VARIANTS.items()
+    }
     seeds, sizes = others["starts"][0].errors.shape
     pairs = {"ours": [curves(answers, task).only(seeds, sizes) for task in MAIN]} | others
     return {name: (exponent(pair[0]), exponent(pair[1])) for name, pair in pairs.items()}

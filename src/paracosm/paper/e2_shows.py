@@ -18,13 +18,17 @@ def setup(found: Measured) -> tuple[str, ...]:
     """What was done, in sentences."""
     sizes, seeds = ", ".join(f"{n:,.0f}" for n in found.dynamics.sizes), len(found.dynamics.errors)
     return (
-        "Teachers: 12 state components, 4 actions, 64 ReLUs, standard normal weights, no biases; next states through"
+        "Teachers: 12 state components, 4 actions, 64 ReLUs, standard normal weights, no biases;"
+        " next states through"
         " tanh, reward divided by sqrt(64); episodes of 500.",
-        f"Students: 64 ReLUs with biases, Adam 1e-3, batch 256, {EPOCHS} epochs, mean squared error; {sizes} samples,"
+        f"Students: 64 ReLUs with biases, Adam 1e-3, batch 256, {EPOCHS} epochs, mean squared"
+        f" error; {sizes} samples,"
         f" {seeds} seeds each, 5,000 held-out transitions.",
         "A seed keeps its teacher from size to size; both students of a seed see the same batches.",
-        "Ablation: same samples and batches, with one thing changed: the first component only; the twelve outputs"
-        " before the tanh, divided by sqrt(64) as the reward is; a tanh in the student; or teachers with weights"
+        "Ablation: same samples and batches, with one thing changed: the first component only; the"
+        " twelve outputs"
+        " before the tanh, divided by sqrt(64) as the reward is; a tanh in the student; or"
+        " teachers with weights"
         " divided by sqrt(fan in).",
     )
 
@@ -36,24 +40,36 @@ def choices(found: Measured, varied: Mapping[str, tuple[Estimate, Estimate]]) ->
     def moved(name: str) -> str:
         now = varied[name]
         return (
-            f"exponents {now[0].mean:.2f} and {now[1].mean:.2f} instead of {ours[0].mean:.2f} and {ours[1].mean:.2f} "
+            f"exponents {now[0].mean:.2f} and {now[1].mean:.2f} instead of {ours[0].mean:.2f} and"
+            f" {ours[1].mean:.2f} "
             f"(dynamics, reward; 2,000 to 20,000 samples, {ours[0].n} seeds)"
         )
 
     head = exponent(found.ablation["tanh student"])
     norms = [exponent(curve.norm()).mean for curve in found[:2]]
     return (
-        Choice("where episodes start", "uniform in [-1, 1]", f"all at the origin: {moved('starts')}"),
+        Choice(
+            "where episodes start", "uniform in [-1, 1]", f"all at the origin: {moved('starts')}"
+        ),
         Choice("the actions", "uniform in [-1, 1]", f"standard normal: {moved('actions')}"),
-        Choice("whether seeds share a teacher", "each has its own", f"one for all: {moved('teachers')}"),
-        Choice("the student's head", "linear", f"tanh for the dynamics: exponent {_shown(head)}, see the ablation"),
+        Choice(
+            "whether seeds share a teacher", "each has its own", f"one for all: {moved('teachers')}"
+        ),
+        Choice(
+            "the student's head",
+            "linear",
+            f"tanh for the dynamics: exponent {_shown(head)}, see the ablation",
+        ),
         Choice(
             "the error",
             "mean square, as the paper's curves",
-            f"norm: exponents {norms[0]:.2f} and {norms[1]:.2f} (dynamics, reward; all sizes and seeds)",
+            f"norm: exponents {norms[0]:.2f} and {norms[1]:.2f} (dynamics, reward; all sizes and"
+            " seeds)",
         ),
         Choice(
-            "steps of students with few samples", "200 epochs, as the paper", f"about equal steps: {moved('steps')}"
+            "steps of students with few samples",
+            "200 epochs, as the paper",
+            f"about equal steps: {moved('steps')}",
         ),
         Choice("rows that fill no batch", "left out, others in each epoch", "not varied"),
     )
@@ -69,39 +85,80 @@ def tables(answers: Sequence[Answer], found: Measured) -> tuple[Table, ...]:
     for name, curve in found.ablation.items():
         law = refits(curve)
         first, last = (f"{curve.errors[:, n].mean():.3g}" for n in (0, -1))
-        rows.append((name, first, last, _shown(exponent(curve)), _shown(exponent(curve.norm())), f"{law.r2[0]:.3f}"))
+        rows.append(
+            (
+                name,
+                first,
+                last,
+                _shown(exponent(curve)),
+                _shown(exponent(curve.norm())),
+                f"{law.r2[0]:.3f}",
+            )
+        )
     sizes = found.ablation["dynamics"].sizes
-    columns = ("what is learned", *(f"error at {sizes[n]:,.0f}" for n in (0, -1)), "exponent", "of the norm", "R²")
+    columns = (
+        "what is learned",
+        *(f"error at {sizes[n]:,.0f}" for n in (0, -1)),
+        "exponent",
+        "of the norm",
+        "R²",
+    )
     note = (
-        "Mean squared errors on held-out transitions; 95% bootstrap over seeds, widened by t. All rows have the"
+        "Mean squared errors on held-out transitions; 95% bootstrap over seeds, widened by t. All"
+        " rows have the"
         " same seeds and sizes."
     )
-    return Table("The ablation", columns, tuple(rows), note), _by_size(answers, found), _as_plans_read_them(found)
+    return (
+        Table("The ablation", columns, tuple(rows), note),
+        _by_size(answers, found),
+        _as_plans_read_them(found),
+    )
 
 
 def _as_plans_read_them(found: Measured) -> Table:
-    """The exponents of the norm by the library's posterior, or the sentence that refuses a curve."""
-    read = {"dynamics": by_library("dynamics", found.dynamics), "reward": by_library("reward", found.reward)}
-    rows = tuple((name, _shown(each) if isinstance(each, Estimate) else each) for name, each in read.items())
-    note = "Posterior of a power law above a floor, with noise between seeds; the fits above have neither."
+    """The exponents of the norm by the library's posterior, or the sentence that refuses a
+    curve.
+    """
+    read = {
+        "dynamics": by_library("dynamics", found.dynamics),
+        "reward": by_library("reward", found.reward),
+    }
+    rows = tuple(
+        (name, _shown(each) if isinstance(each, Estimate) else each) for name, each in read.items()
+    )
+    note = (
+        "Posterior of a power law above a floor, with noise between seeds; the fits above have"
+        " neither."
+    )
     return Table("As plans read the curves", ("part", "exponent of the norm"), rows, note)
 
 
 def _by_size(answers: Sequence[Answer], found: Measured) -> Table:
     """Errors on held-out and on trained transitions, and what predicting the mean leaves."""
     held = dict(zip(MAIN, found[:2], strict=True))
-    trained_on = {name: curves(answers, name, "error on its data").errors.mean(axis=0) for name in MAIN}
+    trained_on = {
+        name: curves(answers, name, "error on its data").errors.mean(axis=0) for name in MAIN
+    }
     variance = {name: curves(answers, name, "variance").errors.mean() for name in MAIN}
     rows = tuple(
         (
             f"{size:,.0f}",
-            *(f"{each:.3g}" for name in MAIN for each in (held[name].errors[:, n].mean(), trained_on[name][n])),
+            *(
+                f"{each:.3g}"
+                for name in MAIN
+                for each in (held[name].errors[:, n].mean(), trained_on[name][n])
+            ),
         )
         for n, size in enumerate(found.dynamics.sizes)
     )
-    columns = ("samples", *(f"{name}, {where}" for name in MAIN for where in ("held out", "its data")))
+    columns = (
+        "samples",
+        *(f"{name}, {where}" for name in MAIN for where in ("held out", "its data")),
+    )
     note = (
-        "Mean squared errors; predicting the mean leaves " + ", ".join(f"{variance[n]:.3g} ({n})" for n in MAIN) + "."
+        "Mean squared errors; predicting the mean leaves "
+        + ", ".join(f"{variance[n]:.3g} ({n})" for n in MAIN)
+        + "."
     )
     return Table("Errors by number of samples", columns, rows, note)
 
@@ -129,9 +186,17 @@ def charts(answers: Sequence[Answer], found: Measured) -> tuple[Chart, ...]:
         for name in ("dynamics", *ABLATION, "reward")
     ]
     caption = (
-        "Error over the variance of what is learned. Compare the slope before the tanh, of twelve outputs, with the"
+        "Error over the variance of what is learned. Compare the slope before the tanh, of twelve"
+        " outputs, with the"
         " reward's and with that of one component."
     )
     return first, Chart(
-        "ablation", "One thing changed at a time", axes[0], "error / variance", tuple(shown), caption, True, True
+        "ablation",
+        "One thing changed at a time",
+        axes[0],
+        "error / variance",
+        tuple(shown),
+        caption,
+        True,
+        True,
     )

@@ -13,7 +13,12 @@ from paracosm.core.records import Estimate
 from paracosm.paper.e3_cells import DIRECTIONS, HORIZON, PILOT, STARTS, TIMED_EPISODES
 
 FACTOR = float(np.log(3))
-_PAPER = {"linear": "0", "tanh and sin": "0.054", "quadratic": "0.684", "lqg": "in log 3; global 7.585"}
+_PAPER = {
+    "linear": "0",
+    "tanh and sin": "0.054",
+    "quadratic": "0.684",
+    "lqg": "in log 3; global 7.585",
+}
 WORDS = {
     "main": "as chosen",
     "norms": "the paper's laws, as root mean squares",
@@ -59,7 +64,9 @@ Timed = Mapping[int, Mapping[str, list[float]]]
 
 def together(*groups: Group) -> Group:
     """Several groups as one."""
-    return Group({name: np.concatenate([group.of[name] for group in groups]) for name in groups[0].of})
+    return Group(
+        {name: np.concatenate([group.of[name] for group in groups]) for name in groups[0].of}
+    )
 
 
 def times(timed: Mapping[str, list[float]]) -> Estimate:
@@ -77,7 +84,10 @@ def groups(main: Mapping[str, Group]) -> Table:
             f"{main[name].error('global'):.3g}",
             paper,
             f"{main[name].within():.2f}",
-            *(f"{max(0.0, float(np.median(main[name].of[f'regret_{w}']))):.2g}" for w in ("realised", "global")),
+            *(
+                f"{max(0.0, float(np.median(main[name].of[f'regret_{w}']))):.2g}"
+                for w in ("realised", "global")
+            ),
         )
         for name, paper in _PAPER.items()
     ]
@@ -91,7 +101,10 @@ def groups(main: Mapping[str, Group]) -> Table:
         "regret",
         "regret global",
     )
-    note = "Medians and shares with 95% intervals. Regret: excess of the return error over that of the best split."
+    note = (
+        "Medians and shares with 95% intervals. Regret: excess of the return error over that of"
+        " the best split."
+    )
     return Table("Best against predicted ratio", columns, tuple(rows), note)
 
 
@@ -101,10 +114,17 @@ def variations(found: Found) -> Table:
 
     def row(change: str, words: str) -> tuple[str, ...]:
         each = [found[name][change] for name in names]
-        return words, *(f"{group.error().mean:.2g} | {group.error('global').mean:.2g}" for group in each)
+        return words, *(
+            f"{group.error().mean:.2g} | {group.error('global').mean:.2g}" for group in each
+        )
 
     rows = tuple(row(*change) for change in WORDS.items())
-    return Table("Median |ℓ| when one choice is changed", ("choice", *names), rows, "Realised | global constants.")
+    return Table(
+        "Median |ℓ| when one choice is changed",
+        ("choice", *names),
+        rows,
+        "Realised | global constants.",
+    )
 
 
 def prices(passes: Timed) -> Table:
@@ -115,7 +135,8 @@ def prices(passes: Timed) -> Table:
     ]
     columns = ("state components", "rollout, ms", "both sensitivities, rollouts")
     note = (
-        f"{TIMED_EPISODES} episodes of {HORIZON} steps, processor time on one thread; the median ratio of runs in turn"
+        f"{TIMED_EPISODES} episodes of {HORIZON} steps, processor time on one thread; the median"
+        " ratio of runs in turn"
         " and its interval."
     )
     return Table("What the forward pass costs", columns, tuple(rows), note)
@@ -130,7 +151,10 @@ def by_budget(found: Found, budgets: Mapping[float, str]) -> Chart:
         return Series(name, amounts, errors, "line" if weights == "realised" else "dashed")
 
     def ends(weights: str) -> str:
-        first, last = (found["lqg"][budgets[amount]].error(weights).mean for amount in (amounts[0], amounts[-1]))
+        first, last = (
+            found["lqg"][budgets[amount]].error(weights).mean
+            for amount in (amounts[0], amounts[-1])
+        )
         return f"{first:.2g} to {last:.2g}"
 
     return Chart(
@@ -142,7 +166,8 @@ def by_budget(found: Found, budgets: Mapping[float, str]) -> Chart:
             *(series(group, group, "realised") for group in ("tanh", "sin", "quadratic", "lqg")),
             series("lqg, global", "lqg", "global"),
         ),
-        f"On linear-quadratic systems, from the least budget to the largest: {ends('realised')} with realised"
+        f"On linear-quadratic systems, from the least budget to the largest: {ends('realised')}"
+        " with realised"
         f" sensitivities, {ends('global')} with global constants.",
         log_x=True,
         log_y=True,
@@ -158,7 +183,9 @@ def scatter(at_real: Group, at_pilot: Group) -> Chart:
         "global": at_real.of["global"],
     }
     ends = (float(best.min()), float(best.max()))
-    above = ", ".join(f"{np.mean(np.exp(ratio)[:100] > best):.0%} ({name})" for name, ratio in predicted.items())
+    above = ", ".join(
+        f"{np.mean(np.exp(ratio)[:100] > best):.0%} ({name})" for name, ratio in predicted.items()
+    )
     points = [
         Series(name, tuple(best.tolist()), tuple(np.exp(ratio)[:100].tolist()), "points")
         for name, ratio in predicted.items()
@@ -169,7 +196,8 @@ def scatter(at_real: Group, at_pilot: Group) -> Chart:
         "best ratio",
         "predicted ratio",
         (*points, Series("equal", ends, ends, "dashed")),
-        f"Above the line, where too many transitions would be bought for each label, lie of the points shown: {above}.",
+        "Above the line, where too many transitions would be bought for each label, lie of the"
+        f" points shown: {above}.",
         log_x=True,
         log_y=True,
     )
@@ -185,23 +213,28 @@ def choices(found: Found) -> tuple[Choice, ...]:
         Choice(
             "the laws by which parts learn, and with them the size of errors",
             "N^(-1/2) for both, in the unit of states and rewards",
-            f"by the paper's fitted laws as norms the median |ℓ| on LQG is {moved('lqg', 'norms')} realised and"
+            f"by the paper's fitted laws as norms the median |ℓ| on LQG is {moved('lqg', 'norms')}"
+            " realised and"
             f" {moved('lqg', 'norms', 'global')} global; steps of a pilot's size bring the first to"
             f" {moved('lqg', 'norms, secant')}",
         ),
         Choice(
             "what the best ratio makes least",
-            "the error in return of the worst signs, which for errors that are the same everywhere is the sum of both"
+            "the error in return of the worst signs, which for errors that are the same everywhere"
+            " is the sum of both"
             " parts' own",
-            f"of the root mean square over directions Theorem 1's ratio is {moved('linear', 'rms')} off on linear"
-            f" systems, and {moved('linear', 'rms', 'squares')} with squared weights and doubled exponents;"
+            "of the root mean square over directions Theorem 1's ratio is"
+            f" {moved('linear', 'rms')} off on linear"
+            f" systems, and {moved('linear', 'rms', 'squares')} with squared weights and doubled"
+            " exponents;"
             " with signs as drawn errors may cancel, and the best ratio is then where they do"
             f" ({moved('linear', 'signed')})",
         ),
         Choice(
             "the errors' directions",
             "a constant, for which ℓ is 0 on linear systems by proof",
-            f"waves over states give {moved('linear', 'waves')} on linear and {moved('lqg', 'waves')} on LQG",
+            f"waves over states give {moved('linear', 'waves')} on linear and"
+            f" {moved('lqg', 'waves')} on LQG",
         ),
         Choice(
             "starts",
@@ -211,9 +244,11 @@ def choices(found: Found) -> tuple[Choice, ...]:
         Choice(
             "where and how sensitivities are taken",
             "at the real system, as derivatives",
-            f"on LQG {moved('lqg', 'main')} becomes {moved('lqg', 'learned')} in the world of a pilot with {PILOT:,.0f}"
+            f"on LQG {moved('lqg', 'main')} becomes {moved('lqg', 'learned')} in the world of a"
+            f" pilot with {PILOT:,.0f}"
             f" samples, {moved('lqg', 'aside')} in one that is wrong along another direction and"
-            f" {moved('lqg', 'secant')} by steps as large as the pilot's error; on tanh {moved('tanh', 'main')} becomes"
+            f" {moved('lqg', 'secant')} by steps as large as the pilot's error; on tanh"
+            f" {moved('tanh', 'main')} becomes"
             f" {moved('tanh', 'learned')}, {moved('tanh', 'aside')} and {moved('tanh', 'secant')}",
         ),
     )

@@ -1,4 +1,6 @@
-"""The systems of E3: random ones in groups, errors of given size in them, and what the return makes of these."""
+"""The systems of E3: random ones in groups, errors of given size in them, and what the return makes
+of these.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,13 @@ from paracosm.core.rollout import unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.paper.e3_cells import ACTIONS, BEND, HORIZON, POINTS, ROUNDS, STATES, SYSTEMS
 from paracosm.planning.law import Law
-from paracosm.real.systems import Linear, Quadratic, SmoothDynamics, linear_quadratic, lipschitz_synthetic
+from paracosm.real.systems import (
+    Linear,
+    Quadratic,
+    SmoothDynamics,
+    linear_quadratic,
+    lipschitz_synthetic,
+)
 
 Losses = Callable[[np.ndarray], np.ndarray]
 
@@ -58,12 +66,16 @@ class Wave(eqx.Module):
     v: Float[Array, " action"]
     b: Scalar
 
-    def __call__(self, state: Array, action: Array, next_state: Array | None = None) -> Float[Array, " *output"]:
+    def __call__(
+        self, state: Array, action: Array, next_state: Array | None = None
+    ) -> Float[Array, " *output"]:
         return self.d * jnp.cos(self.w @ state + self.v @ action + self.b)
 
 
 class Case(eqx.Module):
-    """Systems side by side, `[system, …]`: first states `[episode, state]` and directions of error `[direction, …]`."""
+    """Systems side by side, `[system, …]`: first states `[episode, state]` and directions of error
+    `[direction, …]`.
+    """
 
     mdp: MDP
     policy: Policy
@@ -74,7 +86,9 @@ class Case(eqx.Module):
 
 
 def case(group: str, key: PRNGKey, *, starts: int, directions: int, waves: bool) -> Case:
-    """A random system of a group with errors of unit size in random directions; `aside` is another of the dynamics."""
+    """A random system of a group with errors of unit size in random directions; `aside` is another
+    of the dynamics.
+    """
     for_system, for_start, for_push, for_miss, for_aside = jax.random.split(key, 5)
     mdp, policy = _system(group, for_system)
     size = mdp.spec.state_size, mdp.spec.action.size
@@ -96,12 +110,16 @@ def case(group: str, key: PRNGKey, *, starts: int, directions: int, waves: bool)
 
 
 @lru_cache(maxsize=2)
-def cases(group: str, count: int, seed: int, *, starts: int = 1, directions: int = 1, waves: bool = False) -> Case:
+def cases(
+    group: str, count: int, seed: int, *, starts: int = 1, directions: int = 1, waves: bool = False
+) -> Case:
     """So many random systems of a group, side by side, in 64 bits."""
     with jax.enable_x64(True):
         keys = jax.random.split(stage_key(seed, group), count)
         each = [case(group, key, starts=starts, directions=directions, waves=waves) for key in keys]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *each)
+        return jax.tree.map(
+            lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *each
+        )
 
 
 def _system(group: str, key: PRNGKey) -> tuple[MDP, Policy]:
@@ -112,12 +130,15 @@ def _system(group: str, key: PRNGKey) -> tuple[MDP, Policy]:
         return _tight(key)
     if group == "lqg":
         return linear_quadratic(key, **SYSTEMS[group], **sizes)
-    for_both, first, second = jax.random.split(key, 3)  # a folded key can be one that the system is drawn by
+    for_both, first, second = jax.random.split(
+        key, 3
+    )  # a folded key can be one that the system is drawn by
     mdp, policy = linear_quadratic(for_both, **SYSTEMS[group], **sizes)
     by_state = _unit(first, STATES)
     if group == "linear":
         return mdp.replace(reward=Plain(by_state, _unit(second, ACTIONS))), policy
-    return mdp.replace(dynamics=Bent(mdp.dynamics, by_state, _unit(second, STATES), BEND)), policy  # pyright: ignore[reportArgumentType]
+    bent = Bent(mdp.dynamics, by_state, _unit(second, STATES), BEND)  # pyright: ignore[reportArgumentType]
+    return mdp.replace(dynamics=bent), policy
 
 
 def _tight(key: PRNGKey) -> tuple[MDP, Policy]:
@@ -125,7 +146,9 @@ def _tight(key: PRNGKey) -> tuple[MDP, Policy]:
     mdp, policy = linear_quadratic(key, state_size=1, action_size=1, discount=0.9, horizon=HORIZON)
     slope, gain = jax.random.uniform(key, (2, 1, 1), minval=0.1, maxval=0.5)
     policy = eqx.tree_at(lambda p: p.function.K, policy, -gain)
-    return mdp.replace(dynamics=Linear(slope, slope, jnp.zeros(1)), reward=Plain(jnp.ones(1), jnp.ones(1))), policy
+    return mdp.replace(
+        dynamics=Linear(slope, slope, jnp.zeros(1)), reward=Plain(jnp.ones(1), jnp.ones(1))
+    ), policy
 
 
 def _unit(key: PRNGKey, size: int) -> Array:
@@ -135,19 +158,22 @@ def _unit(key: PRNGKey, size: int) -> Array:
 
 def _wave(key: PRNGKey, direction: Array, size: tuple[int, int], waves: bool) -> Wave:
     w, v, b = (
-        jax.random.normal(jax.random.fold_in(key, n), shape) for n, shape in enumerate(((size[0],), (size[1],), ()))
+        jax.random.normal(jax.random.fold_in(key, n), shape)
+        for n, shape in enumerate(((size[0],), (size[1],), ()))
     )
     return Wave(direction, *(waves * each for each in (w, v, math.pi * b)))
 
 
 def respond(cases: Case, by: Float[np.ndarray, "system point"]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean return with `by` times the push added to the dynamics, and that of the miss alone as a reward.
+    """Mean return with `by` times the push added to the dynamics, and that of the miss alone as a
+    reward.
 
-    Both `[system, point, direction]`. The return is linear in the reward: with the miss added k times to it, the
-    return is the first plus k times the second.
-    """
+    Both `[system, point, direction]`. The return is linear in the reward: with the miss added k
+    times to it, the return is the first plus k times the second."""
     points = by.shape[1]
-    filled = np.pad(by, ((0, 0), (0, 1 + 2 * POINTS - points)))  # always the same shape: one program to compile
+    filled = np.pad(
+        by, ((0, 0), (0, 1 + 2 * POINTS - points))
+    )  # always the same shape: one program to compile
     returned, missed = _respond(cases, filled)
     return np.asarray(returned)[:, :points], np.asarray(missed)[:, :points]
 
@@ -158,7 +184,11 @@ def _respond(cases: Case, by: Float[Array, "system point"]) -> tuple[Array, Arra
     def one(case: Case, push: Wave, miss: Wave, by: Array) -> tuple[Array, Array]:
         wrong = _wrong(case.mdp, push, by)
         seen = unroll(
-            wrong, case.policy, case.start, jax.random.split(jax.random.key(0), len(case.start)), wrong.spec.horizon
+            wrong,
+            case.policy,
+            case.start,
+            jax.random.split(jax.random.key(0), len(case.start)),
+            wrong.spec.horizon,
         )
         paid = jax.vmap(jax.vmap(miss))(seen.state, seen.action)
         late = wrong.discount ** jnp.arange(wrong.spec.horizon, dtype=paid.dtype)
@@ -178,7 +208,8 @@ def _wrong(mdp: MDP, push: Wave, by: Array) -> MDP:
 
 
 def sensitivities(cases: Case, by: float, aside: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Derivatives of the return along push and miss, `[system, direction]`, in worlds wrong by so much already.
+    """Derivatives of the return along push and miss, `[system, direction]`, in worlds wrong by so
+    much already.
 
     These are wrong along the push itself, or along another random direction.
     """
@@ -187,14 +218,18 @@ def sensitivities(cases: Case, by: float, aside: bool = False) -> tuple[np.ndarr
 
 
 @eqx.filter_jit
-def _sensitivities(cases: Case, by: Float[Array, ""], aside: Float[Array, ""]) -> tuple[Array, Array]:
+def _sensitivities(
+    cases: Case, by: Float[Array, ""], aside: Float[Array, ""]
+) -> tuple[Array, Array]:
     def one(case: Case) -> tuple[Array, Array]:
         keys = jax.random.split(jax.random.key(0), len(case.start))
 
         def by_direction(push: Wave, miss: Wave, other: Wave) -> tuple[Array, Array]:
             world = _wrong(_wrong(case.mdp, push, (1 - aside) * by), other, aside * by)
             errors = {"dynamics_error": push, "reward_error": miss}
-            slopes = along(world, case.policy, case.start, keys, **errors, horizon=world.spec.horizon)
+            slopes = along(
+                world, case.policy, case.start, keys, **errors, horizon=world.spec.horizon
+            )
             return jnp.mean(slopes[0]), jnp.mean(slopes[1])
 
         return jax.vmap(by_direction)(case.push, case.miss, case.aside)
@@ -214,7 +249,9 @@ def _global_weights(case: Case, radius: float) -> Float[Array, " part"]:
     g = _slopes_of_reward(case.mdp.reward, radius, gain)
     constants = ladder.Constants(*f, *g, 0.0, gain, jnp.inf, jnp.inf)
     loop = ladder.closed(constants, "global")
-    return jnp.stack([ladder.infinite(loop, *error, case.mdp.discount) for error in ((1.0, 0.0), (0.0, 1.0))])
+    return jnp.stack(
+        [ladder.infinite(loop, *error, case.mdp.discount) for error in ((1.0, 0.0), (0.0, 1.0))]
+    )
 
 
 def _slopes_of_dynamics(f: Any, radius: float) -> tuple[Any, Any]:
@@ -246,11 +283,16 @@ def constant(mdp: MDP, direction: Array) -> Wave:
 
 
 def losses(cases: Case, criterion: str, laws: tuple[Law, Law], budget: float) -> Losses:
-    """What a split costs: the error in return by the logarithm of its ratio, both `[system, point]`."""
+    """What a split costs: the error in return by the logarithm of its ratio, both `[system,
+    point]`.
+    """
 
     def cost(odds: np.ndarray) -> np.ndarray:
         odds = np.clip(odds, -np.log(budget - 1), np.log(budget - 1))
-        dynamics, reward = (law.error(budget * special.expit(s * odds)) for law, s in zip(laws, (1, -1), strict=True))
+        dynamics, reward = (
+            law.error(budget * special.expit(s * odds))
+            for law, s in zip(laws, (1, -1), strict=True)
+        )
         by = np.concatenate([np.zeros((len(odds), 1)), dynamics, -dynamics], axis=1)
         returned, missed = respond(cases, by)
         moved = np.stack(np.split(returned[:, 1:] - returned[:, :1], 2, axis=1))
@@ -261,7 +303,9 @@ def losses(cases: Case, criterion: str, laws: tuple[Law, Law], budget: float) ->
 
 
 def _gap(criterion: str, moved: np.ndarray, paid: np.ndarray) -> np.ndarray:
-    """Error in return of what the two errors do, `[sign of the dynamics error, system, point, direction]`."""
+    """Error in return of what the two errors do, `[sign of the dynamics error, system, point,
+    direction]`.
+    """
     if criterion == "rms":
         return np.sqrt(np.mean(moved**2 + paid**2, axis=(0, -1)))
     if criterion == "signed":
@@ -270,7 +314,9 @@ def _gap(criterion: str, moved: np.ndarray, paid: np.ndarray) -> np.ndarray:
 
 
 def lowest(cost: Losses, systems: int, reach: float) -> np.ndarray:
-    """Where each system's loss is least within `±reach`: the best of a grid, and of finer ones around it."""
+    """Where each system's loss is least within `±reach`: the best of a grid, and of finer ones
+    around it.
+    """
     center, half = np.zeros(systems), reach
     for _ in range(ROUNDS):
         odds = np.clip(center[:, None] + half * np.linspace(-1, 1, POINTS), -reach, reach)
@@ -280,7 +326,8 @@ def lowest(cost: Losses, systems: int, reach: float) -> np.ndarray:
 
 
 def secants(cases: Case, by: float) -> tuple[np.ndarray, np.ndarray]:
-    """The paper's `|V(f + hΔf, r) - V(f, r)| / h` for `h = ±by`, the larger, and the reward's, `[system, direction]`.
+    """The paper's `|V(f + hΔf, r) - V(f, r)| / h` for `h = ±by`, the larger, and the reward's,
+    `[system, direction]`.
 
     The return is linear in the reward, so that its finite difference does not depend on the step.
     """

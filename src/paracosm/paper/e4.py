@@ -1,9 +1,9 @@
 """E4, Theorem 2: what does noise in reward labels do to REINFORCE?
 
-The paper: independent noise of mean zero leaves the gradient unbiased and adds variance that falls as 1/K with the
-number of rollouts, by at most `σ² H W² / (K (1−γ)²)`. Here both are measured in two worlds, with both time weightings,
-with and without a baseline; and beside the bound stands the exact inflation `(σ²/K) E Σ ‖v‖²` (theory, section 6).
-"""
+The paper: independent noise of mean zero leaves the gradient unbiased and adds variance that falls
+as 1/K with the number of rollouts, by at most `σ² H W² / (K (1−γ)²)`. Here both are measured in two
+worlds, with both time weightings, with and without a baseline; and beside the bound stands the
+exact inflation `(σ²/K) E Σ ‖v‖²` (theory, section 6)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ class _Read:
     def predicted(self, answer: Answer, kind: str = "coefficient") -> list[float]:
         """The exact inflation `σ² Q/K`, or of another kind, by repeat."""
         asked = answer.arguments
-        return [value / asked["rollouts"] for value in self.exact[asked["world"], asked["weighting"]][kind]]
+        return [
+            value / asked["rollouts"]
+            for value in self.exact[asked["world"], asked["weighting"]][kind]
+        ]
 
 
 def _rows_over(answers: Iterable[Answer], name: str) -> list[Blocks]:
@@ -69,11 +72,14 @@ def _relative_bias(answers: Sequence[Answer], name: str) -> Estimate:
 
 
 def _common_ratio(answers: Sequence[Answer], under: Callable[[Answer], Blocks]) -> Estimate:
-    """What measured inflation is over another, the same for all answers: each is brought to one rollout first.
+    """What measured inflation is over another, the same for all answers: each is brought to one
+    rollout first.
 
     They are weighted with their numbers of gradients.
     """
-    per_rollout = [np.asarray(each.result["added"]) * each.arguments["rollouts"] for each in answers]
+    per_rollout = [
+        np.asarray(each.result["added"]) * each.arguments["rollouts"] for each in answers
+    ]
     measured = found_by.pooled([each.tolist() for each in per_rollout], _gradients(answers))
     reference = (np.asarray(under(answers[0])) * answers[0].arguments["rollouts"]).tolist()
     own = (measured.high - measured.low) / 2 / measured.mean
@@ -94,17 +100,28 @@ def read(answers: Sequence[Answer]) -> Findings:
         "slope": _slope(main),
         "exact": _common_ratio(main, have.predicted),
         "loose": found_by.paired_ratio(have.exact[MAIN]["bound"], have.exact[MAIN]["coefficient"]),
-        "shared": found_by.paired_ratio(have.exact[MAIN]["shared"], have.exact[MAIN]["coefficient"]),
-        "uneven": _common_ratio(have.some(world=MAIN[0], noise="uneven"), lambda each: have.predicted(each, "uneven")),
+        "shared": found_by.paired_ratio(
+            have.exact[MAIN]["shared"], have.exact[MAIN]["coefficient"]
+        ),
+        "uneven": _common_ratio(
+            have.some(world=MAIN[0], noise="uneven"), lambda each: have.predicted(each, "uneven")
+        ),
         "shared_measured": _common_ratio(
             have.some(world=MAIN[0], noise="shared"), lambda each: have.predicted(each, "shared")
         ),
-        "with_baseline": _common_ratio(have.some(world=MAIN[0], baseline="leave-one-out", rollouts=2), have.predicted),
+        "with_baseline": _common_ratio(
+            have.some(world=MAIN[0], baseline="leave-one-out", rollouts=2), have.predicted
+        ),
         "leave_one_out": _relative_bias(have.some(world=MAIN[0], baseline="leave-one-out"), "off"),
         "batch_mean": _relative_bias(have.some(baseline="batch mean"), "off"),
     }
     return Findings(
-        _setup(have), _choices(have, numbers), _claims(have, numbers, unbiased), tables, _charts(have), _found(numbers)
+        _setup(have),
+        _choices(have, numbers),
+        _claims(have, numbers, unbiased),
+        tables,
+        _charts(have),
+        _found(numbers),
     )
 
 
@@ -114,18 +131,21 @@ def _claims(have: _Read, n: dict[str, Estimate], unbiased: list[Answer]) -> tupl
     return (
         beside(
             "bias_squared",
-            "Squared bias that label noise gives the gradient, as a share of the gradient's squared length, over "
+            "Squared bias that label noise gives the gradient, as a share of the gradient's"
+            " squared length, over "
             "all settings.",
             n["bias"],
             0.0,
-            agrees=f"the interval holds 0; of the settings one by one {held} of {of} intervals do, at 95%. Noise of"
+            agrees=f"the interval holds 0; of the settings one by one {held} of {of} intervals do,"
+            " at 95%. Noise of"
             " mean zero is proved to leave none: what was measured is this library's REINFORCE.",
             differs="the interval does not hold 0.",
             says="no bias",
         ),
         beside(
             "bias_squared_closed_form",
-            "The same of the noisy gradient against the closed form of the gradient in the linear world.",
+            "The same of the noisy gradient against the closed form of the gradient in the linear"
+            " world.",
             n["off"],
             0.0,
             differs="the interval does not hold 0.",
@@ -137,17 +157,20 @@ def _claims(have: _Read, n: dict[str, Estimate], unbiased: list[Answer]) -> tupl
             n["slope"],
             -1.0,
             differs="the interval does not hold -1.",
-            agrees="our interval holds the paper's number; for a mean of independent rollouts it is proved, and what"
+            agrees="our interval holds the paper's number; for a mean of independent rollouts it"
+            " is proved, and what"
             " was measured is this library's REINFORCE.",
             says="falls as 1/K",
         ),
         must_hold(
             "within_bound",
-            "Share of settings with independent noise whose added variance is within Theorem 2's bound.",
+            "Share of settings with independent noise whose added variance is within Theorem 2's"
+            " bound.",
             found_by.of_settings(kept / trials, trials),
             paper=1.0,
             holds=kept == trials,
-            why=f"the bound is proved; {kept} of {trials} settings checked are within it, and where it is"
+            why=f"the bound is proved; {kept} of {trials} settings checked are within it, and"
+            " where it is"
             f" {n['loose'].mean:.0f} times the exact form the check could hardly fail.",
         ),
         beyond(
@@ -185,14 +208,18 @@ def _claims(have: _Read, n: dict[str, Estimate], unbiased: list[Answer]) -> tupl
             "leave_one_out_at_two",
             "Inflation with the leave-one-out baseline and two rollouts over σ²Q/K.",
             n["with_baseline"],
-            why="the paper has no baseline; the others' labels are noisy too, which gives K/(K−1) = 2.",
+            why="the paper has no baseline; the others' labels are noisy too, which gives K/(K−1)"
+            " = 2.",
         ),
     )
 
 
 def _within_bound(have: _Read) -> tuple[int, int]:
     cases = [each for each in have.noisy if each.arguments["noise"] in ("normal", "heavy-tailed")]
-    kept = [np.mean(each.result["added"]) <= SD**2 * np.mean(have.predicted(each, "bound")) for each in cases]
+    kept = [
+        np.mean(each.result["added"]) <= SD**2 * np.mean(have.predicted(each, "bound"))
+        for each in cases
+    ]
     return int(np.sum(kept)), len(kept)
 
 
@@ -232,7 +259,12 @@ def _by_rollouts(have: _Read) -> Table:
         share = np.asarray(each.result["bias"]) / np.mean(each.result["length"])
         bias, added = estimators.mean(share.tolist()), estimators.mean(each.result["added"])
         rows.append(
-            (f"{each.arguments['rollouts']}", f"{bias:.1e}", f"{added:.4g}", f"{np.mean(have.predicted(each)):.4g}")
+            (
+                f"{each.arguments['rollouts']}",
+                f"{bias:.1e}",
+                f"{added:.4g}",
+                f"{np.mean(have.predicted(each)):.4g}",
+            )
         )
     columns = ("rollouts", "squared bias / squared length", "added variance", "exact")
     return Table("By the number of rollouts, linear world, weight γ^t", columns, tuple(rows))
@@ -244,7 +276,8 @@ def _other_noise(have: _Read) -> Table:
         for noise in NOISES[1:]:
             kind = noise if noise in ("shared", "uneven") else "coefficient"
             found = _common_ratio(
-                have.some(world=world, noise=noise), lambda each, kind=kind: have.predicted(each, kind)
+                have.some(world=world, noise=noise),
+                lambda each, kind=kind: have.predicted(each, kind),
             )
             rows.append((f"{world}, {noise}", "8", f"{found:.3f}", "1"))
         for each in have.some(world=world, baseline="leave-one-out"):
@@ -258,7 +291,10 @@ def _other_noise(have: _Read) -> Table:
                 )
             )
     columns = ("setting", "rollouts", "measured over exact form", "predicted")
-    note = "For leave-one-out the form is σ²Q/K, of no baseline; the others' noisy labels raise it to σ²Q/(K−1)."
+    note = (
+        "For leave-one-out the form is σ²Q/K, of no baseline; the others' noisy labels raise it to"
+        " σ²Q/(K−1)."
+    )
     return Table("Other noise, and a baseline", columns, tuple(rows), note)
 
 
@@ -271,37 +307,63 @@ def _charts(have: _Read) -> tuple[Chart, ...]:
         columns = (tuple(getattr(each, end) for each in found) for end in ("mean", "low", "high"))
         y, low, high = columns
         series.append(Series(f"{world}: measured", k, y, "points", low, high))
-        series.append(Series(f"{world}: exact", k, tuple(float(np.mean(have.predicted(each))) for each in some)))
+        series.append(
+            Series(
+                f"{world}: exact", k, tuple(float(np.mean(have.predicted(each))) for each in some)
+            )
+        )
     some = have.plain_noise(*MAIN)
     k = tuple(float(each.arguments["rollouts"]) for each in some)
     bound = tuple(float(np.mean(have.predicted(each, "bound"))) for each in some)
     series.append(Series("linear: bound", k, bound, "dashed"))
-    caption = "To look for: whether the points lie on the exact form, which falls as 1/K, and how far off the bound is."
+    caption = (
+        "To look for: whether the points lie on the exact form, which falls as 1/K, and how far"
+        " off the bound is."
+    )
     return (
-        Chart("inflation", "What label noise adds", "rollouts", "added variance", tuple(series), caption, True, True),
+        Chart(
+            "inflation",
+            "What label noise adds",
+            "rollouts",
+            "added variance",
+            tuple(series),
+            caption,
+            True,
+            True,
+        ),
     )
 
 
 def _setup(have: _Read) -> tuple[str, ...]:
     return (
-        "Two worlds with three states, two actions, ten steps and discount 0.9: a linear-quadratic one under a "
+        "Two worlds with three states, two actions, ten steps and discount 0.9: a linear-quadratic"
+        " one under a "
         "linear Gaussian "
-        "policy, whose expected gradient has a closed form, and a smooth random one under a Gaussian policy on a "
+        "policy, whose expected gradient has a closed form, and a smooth random one under a"
+        " Gaussian policy on a "
         "tanh network.",
-        f"Labels are rewards plus noise of standard deviation {SD:g}; the same rollouts are taken with true and "
+        f"Labels are rewards plus noise of standard deviation {SD:g}; the same rollouts are taken"
+        " with true and "
         "with noisy labels.",
-        "The added variance is the difference of the two traces of covariance of gradients of K rollouts; K goes "
+        "The added variance is the difference of the two traces of covariance of gradients of K"
+        " rollouts; K goes "
         "from 1 to 256, "
-        "with fresh rollouts for each K. The exact form and the bound come from gradient_noise on other rollouts.",
-        "A squared bias is the product of the mean differences of two independent blocks of gradients: it has no "
+        "with fresh rollouts for each K. The exact form and the bound come from gradient_noise on"
+        " other rollouts.",
+        "A squared bias is the product of the mean differences of two independent blocks of"
+        " gradients: it has no "
         "bias itself.",
     )
 
 
 def _choices(have: _Read, n: dict[str, Estimate]) -> tuple[Choice, ...]:
-    tanh = np.mean(have.exact["tanh", "discounted"]["bound"]) / np.mean(have.exact["tanh", "discounted"]["coefficient"])
+    tanh = np.mean(have.exact["tanh", "discounted"]["bound"]) / np.mean(
+        have.exact["tanh", "discounted"]["coefficient"]
+    )
     heavy = _common_ratio(have.some(world=MAIN[0], noise="heavy-tailed"), have.predicted)
-    plain = np.mean(have.exact["linear", "plain"]["coefficient"]) / np.mean(have.exact[MAIN]["coefficient"])
+    plain = np.mean(have.exact["linear", "plain"]["coefficient"]) / np.mean(
+        have.exact[MAIN]["coefficient"]
+    )
     slope = _slope(have.plain_noise("linear", "plain"))
     return (
         Choice(
@@ -312,7 +374,8 @@ def _choices(have: _Read, n: dict[str, Estimate]) -> tuple[Choice, ...]:
         Choice(
             "which REINFORCE",
             "the weight γ^t, the gradient of the discounted return",
-            f"Without the weight the exact coefficient is {plain:.3g} times as large; the slope is {slope:.3f}.",
+            f"Without the weight the exact coefficient is {plain:.3g} times as large; the slope is"
+            f" {slope:.3f}.",
         ),
         Choice(
             "the law of the noise",
@@ -322,10 +385,12 @@ def _choices(have: _Read, n: dict[str, Estimate]) -> tuple[Choice, ...]:
         Choice(
             "the baseline",
             "none",
-            f"With leave-one-out the squared bias is {n['leave_one_out']:.4f} of the squared length, and it adds "
+            f"With leave-one-out the squared bias is {n['leave_one_out']:.4f} of the squared"
+            " length, and it adds "
             f"{n['with_baseline'].mean:.3g} times σ²Q/K with two rollouts; a "
             "batch mean that "
-            f"holds the rollout itself has a squared bias of {n['batch_mean']:.3f} of the squared length with four "
+            f"holds the rollout itself has a squared bias of {n['batch_mean']:.3f} of the squared"
+            " length with four "
             "(predicted 1/16).",
         ),
     )
@@ -335,19 +400,26 @@ def _found(n: dict[str, Estimate]) -> str:
     bias = "was not seen to move" if n["bias"].low <= 0 <= n["bias"].high else "moved"
     right = "holds 1" if n["exact"].low <= 1 <= n["exact"].high else "does not hold 1"
     return (
-        f"Label noise {bias} the expected gradient, which theory says that it leaves as it is: the squared bias is"
-        f" {n['bias']:.1e} of the gradient's squared length. What it adds to the variance goes with the number of"
-        f" rollouts to the power {n['slope']:.3f}. The exact inflation is (σ²/K) E Σ‖v‖²; what was measured over it is"
-        f" {n['exact']:.3f}, which {right}. Theorem 2's bound is {n['loose'].mean:.0f} times the exact form. One error"
-        f" shared by a whole rollout adds {n['shared'].mean:.1f} times as much as independent errors of the same size:"
-        " who labels a rollout in one go should count on that. The leave-one-out baseline carries the noise of the"
+        f"Label noise {bias} the expected gradient, which theory says that it leaves as it is: the"
+        " squared bias is"
+        f" {n['bias']:.1e} of the gradient's squared length. What it adds to the variance goes"
+        " with the number of"
+        f" rollouts to the power {n['slope']:.3f}. The exact inflation is (σ²/K) E Σ‖v‖²; what was"
+        " measured over it is"
+        f" {n['exact']:.3f}, which {right}. Theorem 2's bound is {n['loose'].mean:.0f} times the"
+        " exact form. One error"
+        f" shared by a whole rollout adds {n['shared'].mean:.1f} times as much as independent"
+        " errors of the same size:"
+        " who labels a rollout in one go should count on that. The leave-one-out baseline carries"
+        " the noise of the"
         " others' labels, in theory σ²Q/(K−1) instead of σ²Q/K: with two rollouts it measured"
         f" {n['with_baseline']:.3f} times the latter."
     )
 
 
 STUDY = Study(
-    "What does noise in reward labels do to REINFORCE: is it unbiased, and how much variance does it add?",
+    "What does noise in reward labels do to REINFORCE: is it unbiased, and how much variance does"
+    " it add?",
     cells,
     read,
 )

@@ -36,35 +36,53 @@ def _noise(name: str) -> Any:
 def noisy(
     *, world: str, weighting: str, baseline: str, noise: str, rollouts: int, total: int, seed: int
 ) -> dict[str, Any]:
-    """Gradients of K rollouts each with true and with noisy labels: the variance added, and squared biases.
+    """Gradients of K rollouts each with true and with noisy labels: the variance added, and squared
+    biases.
 
-    `added` is the difference of the traces of covariance; `bias` estimates `‖E(g̃ − g)‖²` and `length` `‖E g‖²`, both
-    without bias; `off` estimates `‖E g̃ − ∇J‖²` against the closed form, where there is one. All in blocks.
-    """
+    `added` is the difference of the traces of covariance; `bias` estimates `‖E(g̃ − g)‖²` and
+    `length` `‖E g‖²`, both without bias; `off` estimates `‖E g̃ − ∇J‖²` against the closed form,
+    where there is one. All in blocks."""
     from paracosm.paper import labelled
 
     size = rollouts if baseline != "none" else _TOGETHER if rollouts >= _TOGETHER else 1
-    choices: dict[str, Any] = {"weighting": weighting, "baseline": baseline, "shared": noise == "shared"}
-    drawn = labelled.gradients(world, _noise(noise), seed, groups=total // size, size=size, **choices)
+    choices: dict[str, Any] = {
+        "weighting": weighting,
+        "baseline": baseline,
+        "shared": noise == "shared",
+    }
+    drawn = labelled.gradients(
+        world, _noise(noise), seed, groups=total // size, size=size, **choices
+    )
     true, wrong = (found_by.grouped(each, rollouts // size) for each in drawn)
     added = np.subtract(found_by.total_variance(wrong), found_by.total_variance(true))
     answer = {"added": added.tolist(), "bias": found_by.squared_length(wrong - true)}
     if world == "linear":
         exact = labelled.expected(world, labelled.small(world).world.reward, choices["weighting"])
-        return answer | {"off": found_by.squared_length(wrong - exact), "length": [float(exact @ exact)]}
+        return answer | {
+            "off": found_by.squared_length(wrong - exact),
+            "length": [float(exact @ exact)],
+        }
     return answer | {"length": found_by.squared_length(true)}
 
 
 def exact(*, world: str, weighting: str, rollouts: int, seed: int) -> dict[str, Any]:
-    """The exact coefficients as `gradient_noise` measures them, on other rollouts from other states, in each repeat."""
+    """The exact coefficients as `gradient_noise` measures them, on other rollouts from other
+    states, in each repeat.
+    """
     import jax
 
     from paracosm.imagination.gradient_noise import added_variance, gradient_noise
     from paracosm.paper import labelled
 
     one = labelled.small(world)
-    starts = jax.vmap(jax.vmap(one.world.initial))(jax.random.split(jax.random.key(seed), (REPEATS, 4096)))
-    choices: dict[str, Any] = {"horizon": labelled.HORIZON, "weighting": weighting, "rollouts": rollouts}
+    starts = jax.vmap(jax.vmap(one.world.initial))(
+        jax.random.split(jax.random.key(seed), (REPEATS, 4096))
+    )
+    choices: dict[str, Any] = {
+        "horizon": labelled.HORIZON,
+        "weighting": weighting,
+        "rollouts": rollouts,
+    }
     keys = jax.random.split(jax.random.key(seed + 1), REPEATS)
     repeats = list(zip(starts, keys, strict=True))
     found = [gradient_noise(*one, *repeat, **choices) for repeat in repeats]
@@ -79,7 +97,9 @@ def exact(*, world: str, weighting: str, rollouts: int, seed: int) -> dict[str, 
 
 
 def cells(scale: Scale) -> list[Cell]:
-    """For both worlds: K from 1 to 256 without a baseline, some K with one, other noise, and the exact coefficients."""
+    """For both worlds: K from 1 to 256 without a baseline, some K with one, other noise, and the
+    exact coefficients.
+    """
     total = _SIZES[scale]
     kinds: list[tuple[Any, ...]] = []
     for world in WORLDS:
@@ -97,7 +117,10 @@ def cells(scale: Scale) -> list[Cell]:
         for i, kind in enumerate(kinds)
     ]
     exact_cells = [
-        Cell("paracosm.paper.e4_cells:exact", {"world": world, "weighting": w, "rollouts": total // 32, "seed": 7})
+        Cell(
+            "paracosm.paper.e4_cells:exact",
+            {"world": world, "weighting": w, "rollouts": total // 32, "seed": 7},
+        )
         for world in WORLDS
         for w in WEIGHTINGS
     ]

@@ -1,10 +1,10 @@
 """E5, Corollary 2: cheap noisy labels or dear clean ones?
 
-The paper: at a budget B a label's cost c buys K = B/c rollouts whose labels have noise σ²(c); what counts is `c σ²(c)`,
-in three regimes. Here the squared error of a real REINFORCE gradient is measured along the costs: first that part which
-labels cause, where the paper's rules must hold, then the whole error where a rollout has a price and a variance of its
-own and the rules change (theory, section 7).
-"""
+The paper: at a budget B a label's cost c buys K = B/c rollouts whose labels have noise σ²(c); what
+counts is `c σ²(c)`, in three regimes. Here the squared error of a real REINFORCE gradient is
+measured along the costs: first that part which labels cause, where the paper's rules must hold,
+then the whole error where a rollout has a price and a variance of its own and the rules change
+(theory, section 7)."""
 
 from __future__ import annotations
 
@@ -40,12 +40,18 @@ _KNOWN = ("intrinsic", "intrinsic_half", "coefficient", "coefficient_half")
 
 
 class _Bought:
-    """What a `whole` cell measured: the costs of the grid, the plan without and with repeats, and the paper's rule."""
+    """What a `whole` cell measured: the costs of the grid, the plan without and with repeats, and
+    the paper's rule.
+    """
 
     def __init__(self, answer: Answer) -> None:
         self.law, self.world = answer.arguments["law"], answer.arguments["world"]
         result = answer.result
-        self.bought, self.errors, self.predicted = result["bought"], result["errors"], result["predicted"]
+        self.bought, self.errors, self.predicted = (
+            result["bought"],
+            result["errors"],
+            result["predicted"],
+        )
         self.known = {name: result[name] for name in _KNOWN}
         self.planned, self.repeated = len(self.bought) - 2, len(self.bought) - 1
         self.grid = range(self.planned)
@@ -53,15 +59,20 @@ class _Bought:
         self.best = int(np.argmin([np.mean(self.errors[i][: self.half]) for i in self.grid]))
 
     def over_best(self, which: int) -> Estimate:
-        """The error of a purchase over that of the grid's best, which half of the blocks chose and the others tell."""
-        return found_by.paired_ratio(self.errors[which][self.half :], self.errors[self.best][self.half :])
+        """The error of a purchase over that of the grid's best, which half of the blocks chose and
+        the others tell.
+        """
+        return found_by.paired_ratio(
+            self.errors[which][self.half :], self.errors[self.best][self.half :]
+        )
 
     @property
     def prediction_half(self) -> float:
-        """Half of the interval of the predictions, as a share of them, as V₀ and Q are known: their mean.
+        """Half of the interval of the predictions, as a share of them, as V₀ and Q are known: their
+        mean.
 
-        V₀ and Q come from the same rollouts; their errors are added as if they always went the same way.
-        """
+        V₀ and Q come from the same rollouts; their errors are added as if they always went the same
+        way."""
         v0, half_v0, q, half_q = self.known.values()
         variances = np.array(self.predicted) * [k for _, k, _ in self.bought]
         of_v0 = v0 / variances
@@ -69,14 +80,20 @@ class _Bought:
 
     @property
     def paper(self) -> int | None:
-        """What the paper's rule buys within the prices of the grid; it has none to give where p = 1."""
+        """What the paper's rule buys within the prices of the grid; it has none to give where p =
+        1.
+        """
         rollouts = PAPER_BUYS.get(self.law)
         return None if rollouts is None else 1 + CHEAPEST_FIRST.index(rollouts)
 
     @property
     def lost(self) -> Estimate | None:
         """The error under the paper's rule over that of the plan."""
-        return None if self.paper is None else found_by.paired_ratio(self.errors[self.paper], self.errors[self.planned])
+        return (
+            None
+            if self.paper is None
+            else found_by.paired_ratio(self.errors[self.paper], self.errors[self.planned])
+        )
 
 
 def read(answers: Sequence[Answer]) -> Findings:
@@ -99,16 +116,19 @@ def read(answers: Sequence[Answer]) -> Findings:
 
 
 def _slope(labels: dict[tuple[str, str], Any], world: str, law: str) -> Estimate:
-    costs = [BUDGET / rollouts for rollouts in ALONE[law]]  # and in proportion to them the number of gradients
+    costs = [
+        BUDGET / rollouts for rollouts in ALONE[law]
+    ]  # and in proportion to them the number of gradients
     return found_by.log_slope(costs, labels[world, law], costs)
 
 
 def _worst(errors: list[list[float]]) -> Estimate:
-    """Where `c σ²(c)` is largest under the bounded law, as a share of its dearest cost: the top of a fitted parabola.
+    """Where `c σ²(c)` is largest under the bounded law, as a share of its dearest cost: the top of
+    a fitted parabola.
 
-    The error is `a c − b c²`; the interval is a bootstrap of the blocks with a fixed seed. A point is weighted by the
-    deviation that it would have if `c σ²(c)` were right, since K rollouts leave 1/K as many gradients.
-    """
+    The error is `a c − b c²`; the interval is a bootstrap of the blocks with a fixed seed. A point
+    is weighted by the deviation that it would have if `c σ²(c)` were right, since K rollouts leave
+    1/K as many gradients."""
     costs = BUDGET / np.array(ALONE[f"bounded:1,{DEAREST}"], float)
     blocks = np.asarray(errors)[costs < DEAREST]
     costs = costs[costs < DEAREST]
@@ -121,7 +141,11 @@ def _worst(errors: list[list[float]]) -> Estimate:
 
     random = np.random.default_rng(0)
     again = [
-        top(np.take_along_axis(blocks, random.integers(0, blocks.shape[1], blocks.shape), axis=1).mean(axis=1))
+        top(
+            np.take_along_axis(
+                blocks, random.integers(0, blocks.shape[1], blocks.shape), axis=1
+            ).mean(axis=1)
+        )
         for _ in range(500)
     ]
     found = resampled(np.array([top(blocks.mean(axis=1)), *again]), blocks.size)
@@ -137,11 +161,16 @@ def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
     clean = float(np.mean(limited[0]) / max(np.mean(each) for each in limited))
     dear = found_by.ratio(floor[0], floor[-1])
     named = dict(zip(_EXPONENTS, ("steep", "even", "flat"), strict=True))
-    says = {"steep": "p > 1: buy the best", "even": "p = 1: indifferent", "flat": "p < 1: buy the cheapest"}
+    says = {
+        "steep": "p > 1: buy the best",
+        "even": "p = 1: indifferent",
+        "flat": "p < 1: buy the cheapest",
+    }
     slopes = tuple(
         beside(
             f"{name}_slope",
-            f"Slope of the log error that labels cause over log cost at an equal budget, σ²(c) = c^-{p:g}.",
+            "Slope of the log error that labels cause over log cost at an equal budget, σ²(c) ="
+            f" c^-{p:g}.",
             _slope(labels, "linear", law),
             1 - p,
             says=f"{says[name]} (c σ² grows as c^{1 - p:g})",
@@ -154,7 +183,8 @@ def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
         *slopes,
         beside(
             "bounded_worst_cost",
-            "The cost at which the error is largest under σ²(c) = 1 − c/c_max, as a share of c_max.",
+            "The cost at which the error is largest under σ²(c) = 1 − c/c_max, as a share of"
+            " c_max.",
             _worst(limited),
             0.5,
             says="half of c_max is worst",
@@ -190,11 +220,14 @@ def _whole_claims(bought: list[_Bought]) -> tuple[Claim, ...]:
     worst = max(each.mean - 1 for each in regrets)
     over = found_by.averaged(regrets)
     mean = dataclasses.replace(over, mean=over.mean - 1, low=over.low - 1, high=over.high - 1)
-    losses = [(each, each.lost) for each in bought if each.world == "linear" and each.lost is not None]
+    losses = [
+        (each, each.lost) for each in bought if each.world == "linear" and each.lost is not None
+    ]
     of_law = tuple(
         beyond(
             f"paper_rule_{NAMED[each.law]}",
-            f"The whole squared error under the paper's rule over that of the plan, {each.law}, linear world.",
+            f"The whole squared error under the paper's rule over that of the plan, {each.law},"
+            " linear world.",
             lost,
             why="the paper's rule leaves out the rollout's own price and variance.",
         )
@@ -203,11 +236,13 @@ def _whole_claims(bought: list[_Bought]) -> tuple[Claim, ...]:
     return (
         beyond(
             "regret_total_cost",
-            f"The plan's squared error over that of the best of {len(bought[0].grid)} measured costs, less 1: mean "
+            f"The plan's squared error over that of the best of {len(bought[0].grid)} measured"
+            " costs, less 1: mean "
             f"of {len(bought)} plans.",
             mean,
             why=(
-                "the paper has no price and no variance of the rollout itself; 0 is the grid's best, the worst "
+                "the paper has no price and no variance of the rollout itself; 0 is the grid's"
+                " best, the worst "
                 f"plan has {worst:.1%}."
             ),
         ),
@@ -227,11 +262,19 @@ def _agreement(bought: list[_Bought]) -> Estimate:
     The cells of a world share V₀ and Q, whose error is counted once for each world.
     """
     found = found_by.pooled(
-        [np.mean(np.asarray(each.errors) / np.array(each.predicted)[:, None], axis=0).tolist() for each in bought]
+        [
+            np.mean(np.asarray(each.errors) / np.array(each.predicted)[:, None], axis=0).tolist()
+            for each in bought
+        ]
     )
-    halves = [sum(each.prediction_half for each in bought if each.world == world) / len(bought) for world in WORLDS]
+    halves = [
+        sum(each.prediction_half for each in bought if each.world == world) / len(bought)
+        for world in WORLDS
+    ]
     return found_by.around(
-        found.mean, float(np.linalg.norm([*halves, (found.high - found.low) / 2 / found.mean])), found.n
+        found.mean,
+        float(np.linalg.norm([*halves, (found.high - found.low) / 2 / found.mean])),
+        found.n,
     )
 
 
@@ -240,7 +283,10 @@ def _alone_table(labels: dict[tuple[str, str], Any]) -> Table:
     for world in WORLDS:
         for law, counts in ALONE.items():
             means = [float(np.mean(each)) for each in labels[world, law]]
-            best, worst = BUDGET / counts[int(np.argmin(means))], BUDGET / counts[int(np.argmax(means))]
+            best, worst = (
+                BUDGET / counts[int(np.argmin(means))],
+                BUDGET / counts[int(np.argmax(means))],
+            )
             slope = f"{_slope(labels, world, law):.3f}" if law.startswith("power") else ""
             rows.append(
                 (
@@ -252,7 +298,10 @@ def _alone_table(labels: dict[tuple[str, str], Any]) -> Table:
                 )
             )
     columns = ("world, law", "best cost", "worst cost", "worst over best", "slope over cost")
-    note = f"The budget is {BUDGET}; costs are {BUDGET}/K. For p = 1 which cost is best or worst is chance."
+    note = (
+        f"The budget is {BUDGET}; costs are {BUDGET}/K. For p = 1 which cost is best or worst is"
+        " chance."
+    )
     return Table("The part of the error that labels cause", columns, tuple(rows), note)
 
 
@@ -283,9 +332,11 @@ def _whole_table(bought: list[_Bought]) -> Table:
         "regret with repeats",
     )
     note = (
-        f"A rollout costs {ROLLOUT_PRICE:g} before it is labelled, the budget is {BUDGET}. Regret is against the "
+        f"A rollout costs {ROLLOUT_PRICE:g} before it is labelled, the budget is {BUDGET}. Regret"
+        " is against the "
         "best of one label a rollout, so that "
-        f"several labels a rollout can have a negative one. The paper's rule is taken within costs of {_limits()}."
+        "several labels a rollout can have a negative one. The paper's rule is taken within costs"
+        f" of {_limits()}."
     )
     return Table("Rollouts with a price and a variance of their own", columns, tuple(rows), note)
 
@@ -298,47 +349,75 @@ def _alone_chart(labels: dict[tuple[str, str], Any]) -> Chart:
         series.append(Series(law, x, tuple(float(np.mean(labels["linear", law][i])) for i in keep)))
     caption = (
         "Under laws of one part c σ²(c) makes slopes of 1 − p, here "
-        + ", ".join(f"{1 - p:g} ({_slope(labels, 'linear', law).mean:.3f} measured)" for law, p in _EXPONENTS.items())
-        + "; where labels have no noise, at the largest cost of the bounded law, there is no error to show."
+        + ", ".join(
+            f"{1 - p:g} ({_slope(labels, 'linear', law).mean:.3f} measured)"
+            for law, p in _EXPONENTS.items()
+        )
+        + "; where labels have no noise, at the largest cost of the bounded law,"
+        + " there is no error to show."
     )
     return _by_cost("labels-alone", "Error by labels at one budget", series, caption)
 
 
 def _whole_chart(bought: list[_Bought]) -> Chart:
     shown = [
-        each for each in bought if each.world == "linear" and NAMED[each.law] in ("flat", "steep", "floor", "bounded")
+        each
+        for each in bought
+        if each.world == "linear" and NAMED[each.law] in ("flat", "steep", "floor", "bounded")
     ]
     series = []
     for each in shown:
         x = tuple(float(each.bought[i][0]) for i in each.grid[1:])
-        series.append(Series(each.law, x, tuple(float(np.mean(each.errors[i])) for i in each.grid[1:])))
+        series.append(
+            Series(each.law, x, tuple(float(np.mean(each.errors[i])) for i in each.grid[1:]))
+        )
     some = [each for each in shown if NAMED[each.law] != "bounded"]
     planned = tuple(float(each.bought[each.planned][0]) for each in some)
     series.append(
-        Series("planned", planned, tuple(float(np.mean(each.errors[each.planned])) for each in some), "points")
+        Series(
+            "planned",
+            planned,
+            tuple(float(np.mean(each.errors[each.planned])) for each in some),
+            "points",
+        )
     )
     inside = [each for each in shown if 1 < each.best < len(each.grid) - 1]
     caption = (
-        f"The best of the measured costs lies between the least and the largest shown for {len(inside)} of these"
+        "The best of the measured costs lies between the least and the largest shown for"
+        f" {len(inside)} of these"
         f" {len(shown)} laws, now that a rollout has a price and a variance itself."
     )
     return _by_cost("whole-error", "Whole error at one budget", series, caption)
 
 
 def _by_cost(name: str, title: str, series: list[Series], caption: str) -> Chart:
-    return Chart(name, title, "cost of a label", "squared error", tuple(series), caption, log_x=True, log_y=True)
+    return Chart(
+        name,
+        title,
+        "cost of a label",
+        "squared error",
+        tuple(series),
+        caption,
+        log_x=True,
+        log_y=True,
+    )
 
 
 def _setup() -> tuple[str, ...]:
     return (
         "The two worlds of E4, with the weight γ^t and no baseline.",
-        f"First the paper's case: a rollout costs only its labels, so that {BUDGET} buys K = {BUDGET}/c rollouts, "
+        f"First the paper's case: a rollout costs only its labels, so that {BUDGET} buys K ="
+        f" {BUDGET}/c rollouts, "
         "and only the error that "
-        "labels cause is counted: the squared distance from the gradient of the same rollouts with true labels.",
-        "Noise of variance 1 is drawn; gradients are linear in the labels, so σ²(c) and the mean of several labels are "
+        "labels cause is counted: the squared distance from the gradient of the same rollouts with"
+        " true labels.",
+        "Noise of variance 1 is drawn; gradients are linear in the labels, so σ²(c) and the mean"
+        " of several labels are "
         "put in exactly.",
-        f"Then a rollout costs {ROLLOUT_PRICE:g} before it is labelled and the whole squared distance from the true "
-        "gradient counts. V₀ and Q are measured by gradient_noise, plan_labels plans with them, and the plan is "
+        f"Then a rollout costs {ROLLOUT_PRICE:g} before it is labelled and the whole squared"
+        " distance from the true "
+        "gradient counts. V₀ and Q are measured by gradient_noise, plan_labels plans with them,"
+        " and the plan is "
         f"measured beside a grid of costs from {_cost(ALMOST_FREE):.2g} to {MOST_COST:g}.",
     )
 
@@ -355,9 +434,12 @@ def _limits() -> str:
 def _choices(labels: dict[tuple[str, str], Any], bought: list[_Bought]) -> tuple[Choice, ...]:
     slopes = ", ".join(f"{_slope(labels, 'tanh', law).mean:.2f}" for law in _EXPONENTS)
     worst = {
-        world: max(each.over_best(each.planned).mean - 1 for each in bought if each.world == world) for world in WORLDS
+        world: max(each.over_best(each.planned).mean - 1 for each in bought if each.world == world)
+        for world in WORLDS
     }
-    repeats = [each.over_best(each.repeated).mean - 1 for each in bought if NAMED[each.law] == "flat"]
+    repeats = [
+        each.over_best(each.repeated).mean - 1 for each in bought if NAMED[each.law] == "flat"
+    ]
     lost = [each.lost.mean for each in bought if each.lost is not None]
     return (
         Choice(
@@ -369,13 +451,15 @@ def _choices(labels: dict[tuple[str, str], Any], bought: list[_Bought]) -> tuple
         Choice(
             "whether a rollout costs anything",
             f"nothing, then {ROLLOUT_PRICE:g}",
-            f"With a price and a variance of the rollout the paper's rules leave {min(lost):.1f} to {max(lost):.1f} "
+            f"With a price and a variance of the rollout the paper's rules leave {min(lost):.1f}"
+            f" to {max(lost):.1f} "
             "times the squared error of the plans; see the second table.",
         ),
         Choice(
             "whether one rollout can have several labels",
             "no",
-            "If their errors are independent, several cheap labels are a purchase, too: at p = 1/2 the plan with them "
+            "If their errors are independent, several cheap labels are a purchase, too: at p = 1/2"
+            " the plan with them "
             f"changes the error of the best single labels by {np.mean(repeats):+.0%}.",
         ),
         Choice(
@@ -388,10 +472,13 @@ def _choices(labels: dict[tuple[str, str], Any], bought: list[_Bought]) -> tuple
 
 def _noisier(bought: list[_Bought]) -> str:
     """What was best where bounded labels are noisier, and what theory says to that."""
-    one = next(each for each in bought if each.world == "linear" and NAMED[each.law] == "noisier_bounded")
+    one = next(
+        each for each in bought if each.world == "linear" and NAMED[each.law] == "noisier_bounded"
+    )
     predicted = int(np.argmin(one.predicted[: one.planned]))
     return (
-        f"With {NOISIER} the best of the measured costs is {one.bought[one.best][0]:.3g}; (V₀ + Q σ²)/K has its least "
+        f"With {NOISIER} the best of the measured costs is {one.bought[one.best][0]:.3g}; (V₀ + Q"
+        " σ²)/K has its least "
         f"at {one.bought[predicted][0]:.3g}, of {MOST_COST:g} at most."
     )
 
@@ -410,20 +497,26 @@ def _found(claims: tuple[Claim, ...], bought: list[_Bought]) -> str:
     lost = [each.lost.mean for each in bought if each.lost is not None]
     regret = ours["regret_total_cost"]
     return (
-        f"Where a rollout costs only its labels and only their errors count, {agree} of {len(measured)} statements of "
+        f"Where a rollout costs only its labels and only their errors count, {agree} of"
+        f" {len(measured)} statements of "
         f"Corollary 2 agree with what was measured: {_PUT_IN}. One "
-        f"more, that clean labels leave no error, {clean}. The error goes with the cost to the powers {slopes} for "
-        f"p = {_ps()}, and of bounded labels the worst cost is {ours['bounded_worst_cost'].ours:.2f} of c_max. A "
+        f"more, that clean labels leave no error, {clean}. The error goes with the cost to the"
+        f" powers {slopes} for "
+        f"p = {_ps()}, and of bounded labels the worst cost is"
+        f" {ours['bounded_worst_cost'].ours:.2f} of c_max. A "
         "rollout has a price and a variance of its own, however: then the rules, with labels of "
-        f"{_limits()} rollouts, a limit of ours, leave {min(lost):.1f} to {max(lost):.1f} times the squared error of a "
-        f"plan that counts both. The plans' own errors differed by {regret.ours:+.1%} [{regret.low:+.1%}, "
+        f"{_limits()} rollouts, a limit of ours, leave {min(lost):.1f} to {max(lost):.1f} times"
+        " the squared error of a "
+        f"plan that counts both. The plans' own errors differed by {regret.ours:+.1%}"
+        f" [{regret.low:+.1%}, "
         f"{regret.high:+.1%}] from those of the best costs of a measured grid."
         + (" Plan with both, unless rollouts are free." if max(lost) > 1.1 else "")
     )
 
 
 STUDY = Study(
-    "At an equal budget, is a policy gradient better from many cheap noisy labels or from few clean ones?",
+    "At an equal budget, is a policy gradient better from many cheap noisy labels or from few"
+    " clean ones?",
     cells,
     read,
 )

@@ -39,11 +39,15 @@ WHOLE = (
 CHEAPEST_FIRST = (240, 191, 153, 122, 97, 78, 62, 49, 39, 31, 25, 20, 16)
 """Rollouts at the budget of 256 when labels cost 1/15, …, 15 times a rollout."""
 ALMOST_FREE = 255
-NAMED = dict(zip(WHOLE, ("flat", "even", "steep", "floor", "bounded", "noisier_bounded"), strict=True))
+NAMED = dict(
+    zip(WHOLE, ("flat", "even", "steep", "floor", "bounded", "noisier_bounded"), strict=True)
+)
 PAPER_BUYS = {
-    law: {"flat": max, "floor": max}.get(name, min)(CHEAPEST_FIRST) for law, name in NAMED.items() if name != "even"
+    law: {"flat": max, "floor": max}.get(name, min)(CHEAPEST_FIRST)
+    for law, name in NAMED.items()
+    if name != "even"
 }
-"""How many rollouts the paper's rule buys within the prices of the grid; where p = 1 it has no preference."""
+"""How many rollouts the paper's rule buys within the prices of the grid; none is best if p = 1."""
 _SIZES: dict[Scale, tuple[int, int]] = {"quick": (2**15, 2**18), "full": (2**18, 2**21)}
 """Rollouts for each point without a price of rollouts, and for all points with one."""
 _POOL = 2**17
@@ -51,10 +55,11 @@ _BLOCKS = 10  # of each pool
 
 
 def alone(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
-    """The mean squared error that labels cause, at the same budget for each number of rollouts, in blocks.
+    """The mean squared error that labels cause, at the same budget for each number of rollouts, in
+    blocks.
 
-    It is the squared distance of the noisy gradient from that of the same rollouts with true labels.
-    """
+    It is the squared distance of the noisy gradient from that of the same rollouts with true
+    labels."""
     fidelity, errors = _law(law), []
     for i, rollouts in enumerate(ALONE[law]):
         unit = np.subtract(*_both(world, seed + i, total))
@@ -65,11 +70,11 @@ def alone(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
 
 
 def whole(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
-    """The mean squared error of the gradient along the costs, and of the planned purchases, in blocks.
+    """The mean squared error of the gradient along the costs, and of the planned purchases, in
+    blocks.
 
-    A purchase is `[cost, rollouts, repeats]`; `predicted` is its variance by the measured V₀ and Q, whose intervals
-    are `…_half` wide to either side.
-    """
+    A purchase is `[cost, rollouts, repeats]`; `predicted` is its variance by the measured V₀ and Q,
+    whose intervals are `…_half` wide to either side."""
     fidelity, measured = _law(law), _noise_of(world)
     bought = [[BUDGET / k - ROLLOUT_PRICE, k, 1] for k in (ALMOST_FREE, *CHEAPEST_FIRST)]
     prices: dict[str, Any] = {
@@ -79,18 +84,25 @@ def whole(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
         "most_cost": MOST_COST,
     }
     single = plan_labels(fidelity, **prices)
-    repeated = plan_labels(fidelity, least_cost=BUDGET / CHEAPEST_FIRST[0] - ROLLOUT_PRICE, **prices)
+    repeated = plan_labels(
+        fidelity, least_cost=BUDGET / CHEAPEST_FIRST[0] - ROLLOUT_PRICE, **prices
+    )
     bought += [[each.cost, each.rollouts, each.repeats] for each in (single, repeated)]
     variances = [float(fidelity.variance(cost)) / repeats for cost, _, repeats in bought]
     errors: list[list[float]] = [[] for _ in bought]
     for pool in range(total // _POOL):
         noisy, true = _both(world, seed + pool, _POOL)
         for i, (_, rollouts, _) in enumerate(bought):
-            errors[i] += _errors(world, true + np.sqrt(variances[i]) * (noisy - true), int(rollouts))
+            errors[i] += _errors(
+                world, true + np.sqrt(variances[i]) * (noisy - true), int(rollouts)
+            )
     v0, q = measured.intrinsic.mean, measured.coefficient.mean
     predicted = [(v0 + q * v) / k for v, (_, k, _) in zip(variances, bought, strict=True)]
     known = {"intrinsic": v0, "coefficient": q}
-    known |= {"intrinsic_half": _half(measured.intrinsic), "coefficient_half": _half(measured.coefficient)}
+    known |= {
+        "intrinsic_half": _half(measured.intrinsic),
+        "coefficient_half": _half(measured.coefficient),
+    }
     return {"bought": bought, "errors": errors, "predicted": predicted} | known
 
 

@@ -29,7 +29,10 @@ WINNER_BLOCKS = 8
 """Of the fresh rollouts that ways to label are scored on."""
 _MOMENTS = 2**16
 _BIAS = 2**20  # rollouts behind an estimate of the squared bias
-_SIZES: dict[Scale, tuple[int, int, int]] = {"quick": (2**16, 40, 2**16), "full": (2**18, 80, 2**18)}
+_SIZES: dict[Scale, tuple[int, int, int]] = {
+    "quick": (2**16, 40, 2**16),
+    "full": (2**18, 80, 2**18),
+}
 """Rollouts for each K, groups of the largest K, and rollouts for mixtures."""
 
 
@@ -45,14 +48,17 @@ def floor(*, world: str, rollouts: int, total: int, seed: int) -> dict[str, Any]
 
 
 def moments(*, world: str, total: int, seed: int) -> dict[str, Any]:
-    """Variances of one rollout's gradient under cheap and gold labels and their covariance; squared bias, two routes.
+    """Variances of one rollout's gradient under cheap and gold labels and their covariance; squared
+    bias, two routes.
 
-    `paired` estimates `‖E(g̃ − g)‖²` from the same rollouts; `closed` is `‖∇B_H‖²` in closed form, where there is one.
-    """
+    `paired` estimates `‖E(g̃ − g)‖²` from the same rollouts; `closed` is `‖∇B_H‖²` in closed form,
+    where there is one."""
     from paracosm.paper import labelled
 
     gold, cheap = _pairs(world, seed, total)
-    many = labelled.gradients(world, _cheap(world), seed + 1, groups=_BIAS // _TOGETHER, size=_TOGETHER)
+    many = labelled.gradients(
+        world, _cheap(world), seed + 1, groups=_BIAS // _TOGETHER, size=_TOGETHER
+    )
     both, difference = (found_by.total_variance(each) for each in (gold + cheap, gold - cheap))
     answer = {
         "cheap": found_by.total_variance(cheap),
@@ -67,12 +73,15 @@ def moments(*, world: str, total: int, seed: int) -> dict[str, Any]:
 
 
 def debiased(*, world: str, gold: int, tuning: str, total: int, seed: int) -> dict[str, Any]:
-    """The debiased gradient of `MIXED` rollouts of which some have gold labels: squared bias and variance, in blocks.
+    """The debiased gradient of `MIXED` rollouts of which some have gold labels: squared bias and
+    variance, in blocks.
 
     The bias is that against the same rollouts with gold labels on all, whose mean has none.
     """
     values, whole = [], []
-    for true, cheap in zip(*(found_by.groups_of(each, MIXED) for each in _pairs(world, seed, total)), strict=True):
+    for true, cheap in zip(
+        *(found_by.groups_of(each, MIXED) for each in _pairs(world, seed, total)), strict=True
+    ):
         values.append(control.debiased_mean(true[:gold], cheap, tuning=_tuning(tuning)).value)
         whole.append(true.mean(axis=0))
     found = np.array(values)
@@ -88,12 +97,13 @@ def budgets(prices: Sequence[float]) -> tuple[float, ...]:
 
 
 def winners(*, world: str, prices: Sequence[float], total: int, seed: int) -> dict[str, Any]:
-    """What `plan_mixture` predicts of cheap, gold and both at each budget, and the squared errors measured.
+    """What `plan_mixture` predicts of cheap, gold and both at each budget, and the squared errors
+    measured.
 
-    The plan knows variances, correlation and bias from other rollouts. A way that the budget does not buy has −1.
-    `again` is measured on fresh rollouts, in blocks, so that what was best by `measured` can be scored without favour
-    and with an interval; it is empty for a way that the budget does not buy.
-    """
+    The plan knows variances, correlation and bias from other rollouts. A way that the budget does
+    not buy has −1. `again` is measured on fresh rollouts, in blocks, so that what was best by
+    `measured` can be scored without favour and with an interval; it is empty for a way that the
+    budget does not buy."""
     known = moments(world=world, total=_MOMENTS, seed=7)
     given = {name: float(np.mean(each)) for name, each in known.items()}
     draws, asked = [_pairs(world, each, total) for each in (seed, seed + 1)], _asked(prices, given)
@@ -101,11 +111,19 @@ def winners(*, world: str, prices: Sequence[float], total: int, seed: int) -> di
     for budget in budgets(prices):
         plan = plan_mixture(budget=budget, **asked)
         choices = {choice.name: choice for choice in plan.choices}
-        counts = [(choices[name].rollouts, choices[name].gold) if name in choices else None for name in NAMES]
+        counts = [
+            (choices[name].rollouts, choices[name].gold) if name in choices else None
+            for name in NAMES
+        ]
         predicted.append([choices[name].error if name in choices else -1.0 for name in NAMES])
-        first, fresh = ([_errors(world, pairs, *way) for way in zip(NAMES, counts, strict=True)] for pairs in draws)
+        first, fresh = (
+            [_errors(world, pairs, *way) for way in zip(NAMES, counts, strict=True)]
+            for pairs in draws
+        )
         measured.append([float(np.mean(errors)) if len(errors) else -1.0 for errors in first])
-        again.append([found_by.block_means(errors, WINNER_BLOCKS) if len(errors) else [] for errors in fresh])
+        again.append(
+            [found_by.block_means(errors, WINNER_BLOCKS) if len(errors) else [] for errors in fresh]
+        )
     return {"predicted": predicted, "measured": measured, "again": again}
 
 
@@ -122,8 +140,12 @@ def _asked(prices: Sequence[float], given: dict[str, float]) -> dict[str, float]
     }
 
 
-def _errors(world: str, pairs: tuple[np.ndarray, np.ndarray], name: str, bought: tuple[int, int] | None) -> np.ndarray:
-    """Squared errors of one way to label, by groups of rollouts in their order; none if the budget buys none."""
+def _errors(
+    world: str, pairs: tuple[np.ndarray, np.ndarray], name: str, bought: tuple[int, int] | None
+) -> np.ndarray:
+    """Squared errors of one way to label, by groups of rollouts in their order; none if the budget
+    buys none.
+    """
     from paracosm.paper import labelled
 
     if bought is None:
@@ -140,7 +162,9 @@ def _errors(world: str, pairs: tuple[np.ndarray, np.ndarray], name: str, bought:
 
 
 def _pairs(world: str, seed: int, total: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gradients of single rollouts under gold and under cheap labels, `[total, parameters]` each."""
+    """Gradients of single rollouts under gold and under cheap labels, `[total, parameters]`
+    each.
+    """
     from paracosm.paper import labelled
 
     return labelled.gradients(world, _cheap(world), seed, groups=total)
@@ -157,17 +181,35 @@ def _tuning(name: str) -> control.Tuning:
 
 
 def cells(scale: Scale) -> list[Cell]:
-    """For both worlds: the error for K from 1 to 16,384, moments, debiased gradients, and who wins at which price."""
+    """For both worlds: the error for K from 1 to 16,384, moments, debiased gradients, and who wins
+    at which price.
+    """
     each, largest, mixtures = _SIZES[scale]
     kinds: list[tuple[str, dict[str, Any]]] = []
     for world in reversed(WORLDS):
-        kinds += [("winners", {"world": world, "prices": list(prices), "total": mixtures}) for prices in PRICES]
         kinds += [
-            ("debiased", {"world": world, "gold": n, "tuning": "leave-one-out", "total": 4 * mixtures}) for n in GOLD
+            ("winners", {"world": world, "prices": list(prices), "total": mixtures})
+            for prices in PRICES
         ]
-        kinds.append(("debiased", {"world": world, "gold": MAIN_GOLD, "tuning": "cross-fit", "total": 4 * mixtures}))
+        kinds += [
+            (
+                "debiased",
+                {"world": world, "gold": n, "tuning": "leave-one-out", "total": 4 * mixtures},
+            )
+            for n in GOLD
+        ]
+        kinds.append(
+            (
+                "debiased",
+                {"world": world, "gold": MAIN_GOLD, "tuning": "cross-fit", "total": 4 * mixtures},
+            )
+        )
         kinds.append(("moments", {"world": world, "total": each}))
         kinds += [
-            ("floor", {"world": world, "rollouts": k, "total": max(each, largest * k)}) for k in reversed(ROLLOUTS)
+            ("floor", {"world": world, "rollouts": k, "total": max(each, largest * k)})
+            for k in reversed(ROLLOUTS)
         ]
-    return [Cell(f"paracosm.paper.e6_cells:{name}", given | {"seed": 10 * i}) for i, (name, given) in enumerate(kinds)]
+    return [
+        Cell(f"paracosm.paper.e6_cells:{name}", given | {"seed": 10 * i})
+        for i, (name, given) in enumerate(kinds)
+    ]

@@ -1,4 +1,6 @@
-"""Whether the way to label that was predicted to be best is, and what following it costs; loads no JAX."""
+"""Whether the way to label that was predicted to be best is, and what following it costs; loads no
+JAX.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from paracosm.paper.study import Answer
 
 
 class Choice(NamedTuple):
-    """A budget that buys several ways: the one predicted to be best, the best measured, and errors of fresh rollouts.
+    """A budget that buys several ways: the one predicted to be best, the best measured, and errors
+    of fresh rollouts.
 
     The errors are blocks `[block]` by way, of the ways that the budget buys.
     """
@@ -25,14 +28,20 @@ class Choice(NamedTuple):
 
     def clear(self) -> bool:
         """Whether the predicted way is best, beyond chance."""
-        return all(self._over(way, self.predicted).low > 1 for way in self.again if way != self.predicted)
+        return all(
+            self._over(way, self.predicted).low > 1 for way in self.again if way != self.predicted
+        )
 
     def wrong(self) -> bool:
-        """Whether the one that was measured to be best is better than the predicted one, beyond chance."""
+        """Whether the one that was measured to be best is better than the predicted one, beyond
+        chance.
+        """
         return self.best != self.predicted and self._over(self.predicted, self.best).low > 1
 
     def excess(self) -> np.ndarray:
-        """What following the prediction costs, as a share of the best one's mean error, `[block]`."""
+        """What following the prediction costs, as a share of the best one's mean error,
+        `[block]`.
+        """
         return (self.again[self.predicted] - self.again[self.best]) / self.again[self.best].mean()
 
     def _over(self, one: int, other: int) -> Estimate:
@@ -52,18 +61,31 @@ def choices_of(answer: Answer) -> list[Choice]:
 
 
 def followed(answers: Sequence[Answer]) -> tuple[Estimate, Estimate]:
-    """How often the predicted way was best where there was a choice, and what following it cost on fresh rollouts.
+    """How often the predicted way was best where there was a choice, and what following it cost on
+    fresh rollouts.
 
-    The first goes from where it is best beyond chance to where none is better beyond chance. The budgets of a price
-    list share their rollouts: the second's interval is made of their mean in each block.
-    """
+    The first goes from where it is best beyond chance to where none is better beyond chance. The
+    budgets of a price list share their rollouts: the second's interval is made of their mean in
+    each block."""
     lists = [choices_of(answer) for answer in answers]
     choices = [choice for each in lists for choice in each]
     n, hits = len(choices), sum(choice.predicted == choice.best for choice in choices)
-    clear, wrong = (sum(getattr(choice, name)() for choice in choices) for name in ("clear", "wrong"))
-    costs = [np.mean([choice.excess() for choice in each], axis=0).tolist() for each in lists if each]
+    clear, wrong = (
+        sum(getattr(choice, name)() for choice in choices) for name in ("clear", "wrong")
+    )
+    costs = [
+        np.mean([choice.excess() for choice in each], axis=0).tolist() for each in lists if each
+    ]
     cost = found_by.pooled(costs, [len(each) for each in lists if each])
     return (
-        Estimate(hits / n, min(clear, hits) / n, 1 - wrong / n, n, "best beyond chance to none better beyond chance"),
-        dataclasses.replace(cost, method="mean of these settings, 95% Student t of blocks of rollouts"),
+        Estimate(
+            hits / n,
+            min(clear, hits) / n,
+            1 - wrong / n,
+            n,
+            "best beyond chance to none better beyond chance",
+        ),
+        dataclasses.replace(
+            cost, method="mean of these settings, 95% Student t of blocks of rollouts"
+        ),
     )

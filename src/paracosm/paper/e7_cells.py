@@ -1,4 +1,6 @@
-"""Curvatures of random smooth paths beside the bounds, and examples that attain or escape them: the cells of E7."""
+"""Curvatures of random smooth paths beside the bounds, and examples that attain or escape them: the
+cells of E7.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,11 @@ VARIED = 8
 
 @functools.cache
 def _program(size: int) -> Callable[..., Any]:
-    """Curvature and η `[smoothness, systems, STEPS - 1]` of random systems; smoothness and actions are not static.
+    """Curvature and η `[smoothness, systems, STEPS - 1]` of random systems; smoothness and actions
+    are not static.
 
-    What rounding can add to a velocity's direction is added to η; where it is as much as `BLURRED`, near a fixed point,
-    the curvature is NaN.
-    """
+    What rounding can add to a velocity's direction is added to η; where it is as much as `BLURRED`,
+    near a fixed point, the curvature is NaN."""
     import jax
     import jax.numpy as jnp
 
@@ -39,19 +41,25 @@ def _program(size: int) -> Callable[..., Any]:
 
     def path(key: Any, smoothness: Any, by_action: Any, memory: Any, drift: Any) -> tuple[Any, Any]:
         keys = jax.random.split(key, 4)
-        smooth = lipschitz_synthetic(keys[0], dynamics=1.0, state_size=size, action_size=size)[0].dynamics
+        smooth = lipschitz_synthetic(keys[0], dynamics=1.0, state_size=size, action_size=size)[
+            0
+        ].dynamics
         always = smoothness * drift * jax.random.normal(keys[1], (size,))
         drawn = jax.random.normal(keys[2], (STEPS, size))
 
         def step(carried: Any, fresh: Any) -> tuple[Any, Any]:
             state, action = carried
-            velocity = smoothness * smooth(state, jnp.zeros(size), keys[3]) + always + by_action * action
+            velocity = (
+                smoothness * smooth(state, jnp.zeros(size), keys[3]) + always + by_action * action
+            )
             onward = state + velocity, memory * action + jnp.sqrt(1 - memory**2) * fresh
             return onward, (velocity, action, 1 + jnp.linalg.norm(state))
 
         start = jax.random.normal(keys[3], (size,)), drawn[0]
         velocity, action, reach = jax.lax.scan(step, start, jnp.roll(drawn, -1, axis=0))[1]
-        change, speed = (jnp.linalg.norm(each, axis=1) for each in (jnp.diff(action, axis=0), velocity))
+        change, speed = (
+            jnp.linalg.norm(each, axis=1) for each in (jnp.diff(action, axis=0), velocity)
+        )
         off = 64 * size * jnp.finfo(speed.dtype).eps * reach / speed
         blurred = off[:-1] + off[1:]
         turned = jax.vmap(straightness.curvature)(velocity[:-1], velocity[1:])
@@ -59,19 +67,31 @@ def _program(size: int) -> Callable[..., Any]:
         return jnp.where(blurred < BLURRED, turned, jnp.nan), eta
 
     many = jax.vmap(path, (0, None, None, None, None))
-    return jax.jit(lambda keys, smoothness, *law: jax.lax.map(lambda each: many(*each, *law), (keys, smoothness)))
+    return jax.jit(
+        lambda keys, smoothness, *law: jax.lax.map(
+            lambda each: many(*each, *law), (keys, smoothness)
+        )
+    )
 
 
 def curved(
-    *, size: int, actions: str, by_action: float, drift: float, smoothness: list[float], systems: int, seed: int
+    *,
+    size: int,
+    actions: str,
+    by_action: float,
+    drift: float,
+    smoothness: list[float],
+    systems: int,
+    seed: int,
 ) -> dict[str, list[Any]]:
-    """Paths of random systems `v = ε (U tanh(Wz + b) + d) + L_a a`, `‖W‖ = 1`, beside the bounds; a list over ε.
+    """Paths of random systems `v = ε (U tanh(Wz + b) + d) + L_a a`, `‖W‖ = 1`, beside the bounds; a
+    list over ε.
 
     Steps so small that rounding decides where they go are `blurred` and count in nothing else.
-    Actions are standard normal, drawn anew at each step or slow: each is `0.999` times the last plus noise. A step is
-    `covered` if its η is below 1; `paper` and `sharp` count the systems one of whose covered steps exceeds that bound
-    in η by more than rounding, of `trials` that have one; `alone` those that exceed the paper's bound in ε.
-    """
+    Actions are standard normal, drawn anew at each step or slow: each is `0.999` times the last
+    plus noise. A step is `covered` if its η is below 1; `paper` and `sharp` count the systems one
+    of whose covered steps exceeds that bound in η by more than rounding, of `trials` that have one;
+    `alone` those that exceed the paper's bound in ε."""
     import jax
 
     from paracosm.learning import straightness
@@ -103,11 +123,12 @@ def curved(
 
 
 def examples(*, smoothness: float) -> dict[str, float]:
-    """Both bounds; the linear velocity that attains the sharp one; one that never turns; an action that turns it back.
+    """Both bounds; the linear velocity that attains the sharp one; one that never turns; an action
+    that turns it back.
 
-    The velocity `ε R z` with R a rotation by `arccos(-ε)` turns by the angle whose sine is ε. The velocity `z / ε`,
-    whose constant is 1/ε, keeps its direction. And `v = a` is ε-Lipschitz in z for every ε: 1 and -1 reverse it.
-    """
+    The velocity `ε R z` with R a rotation by `arccos(-ε)` turns by the angle whose sine is ε. The
+    velocity `z / ε`, whose constant is 1/ε, keeps its direction. And `v = a` is ε-Lipschitz in z
+    for every ε: 1 and -1 reverse it."""
     import jax
     import jax.numpy as jnp
 
@@ -128,12 +149,25 @@ def examples(*, smoothness: float) -> dict[str, float]:
 
 
 def cells(scale: Scale) -> list[Cell]:
-    """Random systems of three sizes without actions and with two kinds, choices varied at one size, and examples."""
+    """Random systems of three sizes without actions and with two kinds, choices varied at one size,
+    and examples.
+    """
     asked = [(size, kind, BY_ACTION, 1.0) for size in reversed(SIZES) for kind in MEMORY]
-    asked += [(VARIED, "none", BY_ACTION, 0.0), (VARIED, "anew", 1.0, 1.0), (VARIED, "slow", 1.0, 1.0)]
+    asked += [
+        (VARIED, "none", BY_ACTION, 0.0),
+        (VARIED, "anew", 1.0, 1.0),
+        (VARIED, "slow", 1.0, 1.0),
+    ]
     shared = {"smoothness": list(SMOOTHNESS), "systems": _SYSTEMS[scale]}
     random = [
-        {"size": size, "actions": kind, "by_action": by_action, "drift": drift, "seed": seed, **shared}
+        {
+            "size": size,
+            "actions": kind,
+            "by_action": by_action,
+            "drift": drift,
+            "seed": seed,
+            **shared,
+        }
         for seed, (size, kind, by_action, drift) in enumerate(asked)
     ]
     return [Cell("paracosm.paper.e7_cells:curved", each) for each in random] + [

@@ -1,8 +1,9 @@
-"""The two small worlds of E4 to E6, and REINFORCE gradients of their rollouts under labels that are wrong.
+"""The two small worlds of E4 to E6, and REINFORCE gradients of their rollouts under labels that are
+wrong.
 
-`linear` is linear-quadratic under a linear Gaussian policy, so that every expected gradient has a closed form. `tanh`
-has smooth random dynamics and reward, and the library's own Gaussian policy on a small network.
-"""
+`linear` is linear-quadratic under a linear Gaussian policy, so that every expected gradient has a
+closed form. `tanh` has smooth random dynamics and reward, and the library's own Gaussian policy on
+a small network."""
 
 from __future__ import annotations
 
@@ -62,7 +63,9 @@ class Cheap(LabelNoise):
     shift: Callable[[Array, Array, Array], Scalar]
     sd: float
 
-    def apply(self, reward: Scalar, state: Array, action: Array, next_state: Array, key: PRNGKey) -> Scalar:
+    def apply(
+        self, reward: Scalar, state: Array, action: Array, next_state: Array, key: PRNGKey
+    ) -> Scalar:
         return reward + self.shift(state, action, next_state) + self.sd * jax.random.normal(key)
 
     def mean_shift(self, reward: Scalar, state: Array, action: Array, next_state: Array) -> Scalar:
@@ -82,19 +85,28 @@ class Small(NamedTuple):
 @functools.cache
 def small(name: str) -> Small:
     """The world of this name: three states, two actions, ten steps, discount 0.9."""
-    sizes: dict[str, Any] = {"state_size": 3, "action_size": 2, "discount": DISCOUNT, "horizon": HORIZON}
+    sizes: dict[str, Any] = {
+        "state_size": 3,
+        "action_size": 2,
+        "discount": DISCOUNT,
+        "horizon": HORIZON,
+    }
     if name == "linear":
         world, policy = linear_quadratic(jax.random.key(4), norms=(0.8, 0.5, 0.4), **sizes)
         assert isinstance(policy.function, Gain)
         return Small(world, LinearGaussian(policy.function.K, jnp.full(2, math.log(0.5))))
     world, _ = lipschitz_synthetic(jax.random.key(4), dynamics=0.9, **sizes)
     box = Box(-jnp.ones(2), jnp.ones(2))
-    return Small(world, Gaussian(MLP(3, 2, 4, 1, jax.random.key(5)), jnp.full(2, math.log(0.5)), box, True))
+    return Small(
+        world, Gaussian(MLP(3, 2, 4, 1, jax.random.key(5)), jnp.full(2, math.log(0.5)), box, True)
+    )
 
 
 @functools.cache
 def tilt(name: str) -> Callable[[Array, Array, Array], Scalar]:
-    """What biased labels add to the reward, a function of state and action: in either world of the rewards' kind."""
+    """What biased labels add to the reward, a function of state and action: in either world of the
+    rewards' kind.
+    """
     if name == "linear":
         return Quadratic(jnp.diag(jnp.array([-0.6, 0.2, 0.4])), 0.3 * jnp.eye(2), jnp.zeros(3))
     other = lipschitz_synthetic(jax.random.key(6), state_size=3, action_size=2)[0].reward
@@ -102,7 +114,8 @@ def tilt(name: str) -> Callable[[Array, Array, Array], Scalar]:
 
 
 def expected(name: str, reward: object, weighting: Weighting = "discounted") -> np.ndarray:
-    """The expected gradient `[parameters]` in the linear world if labels are `reward`, quadratic, in closed form.
+    """The expected gradient `[parameters]` in the linear world if labels are `reward`, quadratic,
+    in closed form.
 
     Of `J(θ_0, …, θ_{H-1})`, a parameter for each step, it is `Σ_t ∂J/∂θ_t` with the weight γ^t and
     `Σ_t γ^{-t} ∂J/∂θ_t` without. `J` follows from `E s sᵀ`, `I/3` at first.
@@ -127,13 +140,16 @@ def expected(name: str, reward: object, weighting: Weighting = "discounted") -> 
 
     stacked = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (HORIZON, *leaf.shape)), policy)
     by_step = jax.vmap(lambda one: ravel_pytree(one)[0])(jax.grad(total)(stacked))
-    again = time_weights(weighting, world.discount, HORIZON) / time_weights("discounted", world.discount, HORIZON)
+    again = time_weights(weighting, world.discount, HORIZON) / time_weights(
+        "discounted", world.discount, HORIZON
+    )
     return np.asarray(again @ by_step, np.float64)
 
 
 @functools.cache
 def truth(name: str, rollouts: int = 2**20) -> tuple[np.ndarray, float]:
-    """The expected gradient under true labels and its own squared error, which is 0 for a closed form.
+    """The expected gradient under true labels and its own squared error, which is 0 for a closed
+    form.
 
     Where there is none it is the mean of so many rollouts.
     """
@@ -154,16 +170,19 @@ def gradients(
     baseline: Over = "none",
     shared: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """REINFORCE gradients `[groups, parameters]` of groups of rollouts, under true and under wrong labels.
+    """REINFORCE gradients `[groups, parameters]` of groups of rollouts, under true and under wrong
+    labels.
 
     Args:
         name: the world.
         noise: what is wrong with a label.
         seed: of the rollouts and the labels.
-        groups: how many gradients; rounded up to whole chunks of 4,096 rollouts, or to eights of these.
+        groups: how many gradients; rounded up to whole chunks of 4,096 rollouts, or to eights of
+            these.
         size: rollouts behind each.
         weighting: time weighting of REINFORCE.
-        baseline: of returns-to-go, over the group; `batch mean` is the one that includes the rollout itself.
+        baseline: of returns-to-go, over the group; `batch mean` is the one that includes the
+            rollout itself.
         shared: whether all labels of a rollout have the same error.
     """
     chunks = -(-groups * size // _CHUNK)
@@ -185,7 +204,9 @@ class _Plan(NamedTuple):
 
 
 @eqx.filter_jit
-def _gradients(one: Small, noise: LabelNoise, key: PRNGKey, numbers: Array, plan: _Plan) -> tuple[Array, ...]:
+def _gradients(
+    one: Small, noise: LabelNoise, key: PRNGKey, numbers: Array, plan: _Plan
+) -> tuple[Array, ...]:
     weight = time_weights(plan.weighting, one.world.discount, HORIZON)
 
     def of_group(episodes: Trajectory, reward: Array) -> Array:
@@ -198,22 +219,32 @@ def _gradients(one: Small, noise: LabelNoise, key: PRNGKey, numbers: Array, plan
         keys = jax.random.split(jax.random.fold_in(key, number), _CHUNK)
         first = jax.vmap(lambda key: one.world.initial(jax.random.fold_in(key, HORIZON)))(keys)
         episodes = unroll(one.world, one.policy, first, keys, HORIZON)
-        wrong = jax.vmap(lambda episode, key: _labels(episode, noise, key, plan.shared))(episodes, keys)
-        episodes, wrong = jax.tree.map(lambda leaf: leaf.reshape(-1, plan.size, *leaf.shape[1:]), (episodes, wrong))
+        wrong = jax.vmap(lambda episode, key: _labels(episode, noise, key, plan.shared))(
+            episodes, keys
+        )
+        episodes, wrong = jax.tree.map(
+            lambda leaf: leaf.reshape(-1, plan.size, *leaf.shape[1:]), (episodes, wrong)
+        )
         return jax.vmap(of_group)(episodes, episodes.reward), jax.vmap(of_group)(episodes, wrong)
 
     found = jax.lax.map(chunk, numbers)
     return tuple(each.reshape(-1, each.shape[-1]) for each in found)
 
 
-def _less_baseline(to_go: Float[Array, "episode time"], baseline: Over) -> Float[Array, "episode time"]:
+def _less_baseline(
+    to_go: Float[Array, "episode time"], baseline: Over
+) -> Float[Array, "episode time"]:
     if baseline == "leave-one-out":
         return to_go - leave_one_out(to_go, jnp.sum(to_go, axis=0), jnp.asarray(len(to_go)))
     return to_go if baseline == "none" else to_go - jnp.mean(to_go, axis=0)
 
 
-def _labels(episode: Trajectory, noise: LabelNoise, key: PRNGKey, shared: bool) -> Float[Array, " time"]:
+def _labels(
+    episode: Trajectory, noise: LabelNoise, key: PRNGKey, shared: bool
+) -> Float[Array, " time"]:
     """Labels of one rollout."""
     key = jax.random.fold_in(key, HORIZON + 1)  # beyond those of the rollout's steps
     keys = jnp.broadcast_to(key, (HORIZON,)) if shared else jax.random.split(key, HORIZON)
-    return jax.vmap(noise.apply)(episode.reward, episode.state, episode.action, episode.next_state, keys)
+    return jax.vmap(noise.apply)(
+        episode.reward, episode.state, episode.action, episode.next_state, keys
+    )

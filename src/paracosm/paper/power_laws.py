@@ -1,4 +1,6 @@
-"""Power laws through learning curves of many seeds, as papers fit them and as plans do; no JAX in here."""
+"""Power laws through learning curves of many seeds, as papers fit them and as plans do; no JAX in
+here.
+"""
 
 from __future__ import annotations
 
@@ -47,27 +49,44 @@ def fit(sizes: np.ndarray, errors: np.ndarray) -> Fit:
 
 
 def means_of(curve: Curves) -> np.ndarray:
-    """The means over seeds, first, and then those over seeds drawn with replacement, `[1 + RESAMPLES, size]`.
+    """The means over seeds, first, and then those over seeds drawn with replacement, `[1 +
+    RESAMPLES, size]`.
 
-    A seed keeps its teacher from size to size, so it is drawn with its whole curve; curves with the same seeds are
-    drawn alike, so that differences between them are differences on the same teachers.
-    """
+    A seed keeps its teacher from size to size, so it is drawn with its whole curve; curves with the
+    same seeds are drawn alike, so that differences between them are differences on the same
+    teachers."""
     seeds = len(curve.errors)
-    drawn = np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
+    drawn = (
+        np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
+    )
     return np.vstack([np.full(seeds, 1 / seeds), drawn]) @ curve.errors
 
 
 def refits(curve: Curves) -> Fit:
-    """The fit to the means over seeds, first, and then to those over seeds drawn with replacement."""
+    """The fit to the means over seeds, first, and then to those over seeds drawn with
+    replacement.
+    """
     return fit(curve.sizes, means_of(curve))
 
 
 def resampled(values: np.ndarray, seeds: int) -> Estimate:
-    """The first value, between the quantiles of the others as wide as Student's t asks for so few seeds."""
+    """The first value, between the quantiles of the others as wide as Student's t asks for so few
+    seeds.
+    """
     value, ends = values[0], np.quantile(values[1:], [0.025, 0.975])
-    wider = stats.t.ppf(0.975, seeds - 1) / stats.norm.ppf(0.975) * np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 1.0
+    wider = (
+        stats.t.ppf(0.975, seeds - 1) / stats.norm.ppf(0.975) * np.sqrt(seeds / (seeds - 1))
+        if seeds > 1
+        else 1.0
+    )
     low, high = value + wider * (ends - value)
-    return Estimate(float(value), float(low), float(high), seeds, f"95% bootstrap over {seeds} seeds, widened by t")
+    return Estimate(
+        float(value),
+        float(low),
+        float(high),
+        seeds,
+        f"95% bootstrap over {seeds} seeds, widened by t",
+    )
 
 
 def exponent(curve: Curves) -> Estimate:
@@ -82,7 +101,9 @@ def share_removed(changed: Curves, dynamics: Curves, reward: Curves) -> Estimate
 
 
 def by_library(part: Bought, curve: Curves) -> Estimate | str:
-    """The exponent of the norm by the posterior that plans are made with, or why it refuses the curve."""
+    """The exponent of the norm by the posterior that plans are made with, or why it refuses the
+    curve.
+    """
     anchors = tuple(
         Anchor(int(size), float(error), seed)
         for seed, row in enumerate(curve.errors)
@@ -92,4 +113,10 @@ def by_library(part: Bought, curve: Curves) -> Estimate | str:
         found = posterior(Curve(part, anchors, "mse", "held out")).record(curve.sizes[-1])
     except checks.BadData as refused:
         return str(refused)
-    return Estimate(found.exponent, found.low, found.high, len(anchors), "95% posterior of a power law with a floor")
+    return Estimate(
+        found.exponent,
+        found.low,
+        found.high,
+        len(anchors),
+        "95% posterior of a power law with a floor",
+    )

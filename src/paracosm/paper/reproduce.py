@@ -19,7 +19,10 @@ from paracosm.sweep.store import failures, provenance
 
 @dataclasses.dataclass(frozen=True)
 class How:
-    """How the cells are run: see `sweep.run.sweep`. With neither `resume` nor `force` nothing that is there is used."""
+    """How the cells are run: see `sweep.run.sweep`.
+
+    With neither `resume` nor `force` nothing that is there is used.
+    """
 
     backend: str = "local"
     workers: int | None = None
@@ -29,23 +32,29 @@ class How:
 
 
 def reproduce(
-    name: str, out: str | Path, scale: Scale = "quick", how: How = How(), progress: Progress = silent
+    name: str,
+    out: str | Path,
+    scale: Scale = "quick",
+    how: How = How(),
+    progress: Progress = silent,
 ) -> tuple[Experiment, tuple[Path, ...]]:
-    """The experiment with all that it shows, and the files it was written to: JSON, two pages, charts, the store.
+    """The experiment with all that it shows, and the files it was written to: JSON, two pages,
+    charts, the store.
 
     Args:
         name: `E1` to `E7`.
-        out: the folder; the experiment's files begin with its name, so that several can share it, and each scale has a
-            store of its own.
+        out: the folder; the experiment's files begin with its name, so that several can share it,
+            and each scale has a store of its own.
         scale: `quick` takes minutes, `full` has the paper's sizes.
         how: where and how the cells run.
         progress: told after each cell.
 
     Raises:
-        BadArgument: no such experiment, `out` is a file, or the folder holds the sweep already and nothing says whether
-            to go on with it.
+        BadArgument: no such experiment, `out` is a file, or the folder holds the sweep already and
+            nothing says whether to go on with it.
         BadData: cells failed; the others are kept.
-        Missing: the back end is not there, or there is no sweep whose failed cells could be run again.
+        Missing: the back end is not there, or there is no sweep whose failed cells could be run
+        again.
     """
     asked = study(name)
     cells = asked.cells(scale)
@@ -67,7 +76,9 @@ def reproduce(
     try:
         return record, (*reporting.publish(record, out), store)
     except Unwritable as error:
-        raise Unwritten(f"{error} The cells are kept: make room and give --resume.", record) from error
+        raise Unwritten(
+            f"{error} The cells are kept: make room and give --resume.", record
+        ) from error
 
 
 def _check(name: str, store: Path, how: How) -> None:
@@ -75,13 +86,15 @@ def _check(name: str, store: Path, how: How) -> None:
         raise checks.BadArgument(f"{store.parent} is a file; a folder is needed.")
     if how.force and (how.resume or how.retry_failed):
         raise checks.BadArgument(
-            "--force is given with --resume or --retry-failed; one begins anew, the others go on with what there is."
+            "--force is given with --resume or --retry-failed; one begins anew, the others go on"
+            " with what there is."
         )
     if how.retry_failed and not store.exists():
         raise checks.Missing(f"there is no sweep {store} with cells that failed.")
     if store.exists() and not (how.resume or how.retry_failed or how.force):
         raise checks.BadArgument(
-            f"{store} holds a sweep of {name}; give --resume to go on with it, --force to begin anew."
+            f"{store} holds a sweep of {name}; give --resume to go on with it, --force to begin"
+            " anew."
         )
 
 
@@ -89,13 +102,19 @@ def _swept(name: str, cells: list[Cell], store: Path, how: How, progress: Progre
     def named(stage: str, done: int, total: int, word: str = "") -> None:
         progress(name if stage == "sweep" else stage, done, total, word)
 
-    asked = {"backend": how.backend, "workers": how.workers, "retry_failed": how.retry_failed, "force": how.force}
+    asked = {
+        "backend": how.backend,
+        "workers": how.workers,
+        "retry_failed": how.retry_failed,
+        "force": how.force,
+    }
     found = sweep(cells, store, **asked, progress=named)
     failed = failures(store)
     if failed:
         first = next(iter(failed.values()))
         raise checks.BadData(
-            f"{len(failed)} of the {len(cells)} cells of {name} failed, the first with {first.error!r}; the others are"
+            f"{len(failed)} of the {len(cells)} cells of {name} failed, the first with"
+            f" {first.error!r}; the others are"
             f" kept in {store}: give --retry-failed to run these again."
         )
     return [Answer(cell.function, cell.arguments, found[cell.name]) for cell in cells]

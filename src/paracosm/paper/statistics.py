@@ -1,7 +1,8 @@
-"""What is read off samples of gradients: means in blocks, squared lengths without bias, ratios and slopes; no JAX.
+"""What is read off samples of gradients: means in blocks, squared lengths without bias, ratios and
+slopes; no JAX.
 
-Cells keep the means of equal blocks of their samples, so that intervals can be made of their answers.
-"""
+Cells keep the means of equal blocks of their samples, so that intervals can be made of their
+answers."""
 
 from __future__ import annotations
 
@@ -21,13 +22,17 @@ Blocks = Sequence[float]
 
 
 def block_means(values: ArrayLike, blocks: int = BLOCKS) -> list[float]:
-    """Means of equal consecutive blocks of independent values `[n]`; what is left over at the end is dropped."""
+    """Means of equal consecutive blocks of independent values `[n]`; what is left over at the end
+    is dropped.
+    """
     values = np.asarray(values, np.float64)
     return _cut(values, blocks).mean(axis=1).tolist()
 
 
 def squared_length(samples: np.ndarray, blocks: int = 2 * BLOCKS) -> list[float]:
-    """Unbiased estimates of `‖E x‖²` from vectors `[n, size]`, one for each pair of blocks: products of their means."""
+    """Unbiased estimates of `‖E x‖²` from vectors `[n, size]`, one for each pair of blocks:
+    products of their means.
+    """
     means = _cut(samples, blocks).mean(axis=1)
     return np.sum(means[::2] * means[1::2], axis=1).tolist()
 
@@ -53,7 +58,9 @@ def grouped(samples: np.ndarray, size: int) -> np.ndarray:
 
 
 def ratio(over: Blocks, under: Blocks) -> Estimate:
-    """The ratio of two means measured on different samples; Student's t interval of its logarithm."""
+    """The ratio of two means measured on different samples; Student's t interval of its
+    logarithm.
+    """
     half = float(np.hypot(relative_half(over), relative_half(under)))
     return around(float(np.mean(over) / np.mean(under)), half, min(len(over), len(under)))
 
@@ -65,8 +72,12 @@ def around(value: float, half: float, n: int) -> Estimate:
 
 
 def relative_half(values: Blocks) -> float:
-    """Half of a mean's 95% Student t interval as a share of it; 0 for a number without chance in it."""
-    return 0.0 if len(values) == 1 else wide(len(values)) * _known(values)[1] / abs(_known(values)[0])
+    """Half of a mean's 95% Student t interval as a share of it; 0 for a number without chance in
+    it.
+    """
+    return (
+        0.0 if len(values) == 1 else wide(len(values)) * _known(values)[1] / abs(_known(values)[0])
+    )
 
 
 def wide(n: int) -> float:
@@ -79,7 +90,13 @@ def paired_ratio(over: Blocks, under: Blocks) -> Estimate:
     a, b = np.asarray(over, np.float64), np.asarray(under, np.float64)
     value = float(a.mean() / b.mean())
     half = float(wide(len(a)) * np.std(a - value * b, ddof=1) / np.sqrt(len(a)) / abs(b.mean()))
-    return Estimate(value, value - half, value + half, len(a), "ratio of means on the same samples, 95% Student t")
+    return Estimate(
+        value,
+        value - half,
+        value + half,
+        len(a),
+        "ratio of means on the same samples, 95% Student t",
+    )
 
 
 def _known(values: Blocks) -> tuple[float, float]:
@@ -87,45 +104,86 @@ def _known(values: Blocks) -> tuple[float, float]:
 
 
 def log_slope(x: Sequence[float], y: Sequence[Blocks], weights: Sequence[float]) -> Estimate:
-    """The slope of `log mean(y)` over `log x` by least squares; Student's t interval by the smallest set.
+    """The slope of `log mean(y)` over `log x` by least squares; Student's t interval by the
+    smallest set.
 
-    The weights, best in proportion to how many samples each mean is of, must not depend on the samples (see `pooled`).
-    """
+    The weights, best in proportion to how many samples each mean is of, must not depend on the
+    samples (see `pooled`)."""
     means, errors = np.array([_known(each) for each in y]).T
     weight, log_x = np.array(weights, float), np.log(x)
     off = weight * (log_x - np.average(log_x, weights=weight))
     part = off / np.sum(off * log_x)
-    slope, half = float(part @ np.log(means)), float(wide(min(map(len, y))) * np.linalg.norm(part * errors / means))
-    return Estimate(slope, slope - half, slope + half, len(means), "weighted least squares of logs, 95% Student t")
+    slope, half = (
+        float(part @ np.log(means)),
+        float(wide(min(map(len, y))) * np.linalg.norm(part * errors / means)),
+    )
+    return Estimate(
+        slope,
+        slope - half,
+        slope + half,
+        len(means),
+        "weighted least squares of logs, 95% Student t",
+    )
 
 
 def pooled(groups: Sequence[Blocks], weights: Sequence[float] | None = None) -> Estimate:
-    """The mean that several sets of samples have in common; Student's t interval by the smallest set.
+    """The mean that several sets of samples have in common; Student's t interval by the smallest
+    set.
 
-    The weights, equal unless given, must not depend on the samples: the errors of skewed samples go up and down with
-    their means, and weights made of them would pull the mean down.
-    """
+    The weights, equal unless given, must not depend on the samples: the errors of skewed samples go
+    up and down with their means, and weights made of them would pull the mean down."""
     means, errors = np.array([_known(each) for each in groups]).T
-    weight = np.full(len(groups), 1 / len(groups)) if weights is None else np.array(weights) / np.sum(weights)
-    mean, half = float(weight @ means), float(wide(min(map(len, groups))) * np.linalg.norm(weight * errors))
-    return Estimate(mean, mean - half, mean + half, sum(map(len, groups)), "mean of several means, 95% Student t")
+    weight = (
+        np.full(len(groups), 1 / len(groups))
+        if weights is None
+        else np.array(weights) / np.sum(weights)
+    )
+    mean, half = (
+        float(weight @ means),
+        float(wide(min(map(len, groups))) * np.linalg.norm(weight * errors)),
+    )
+    return Estimate(
+        mean,
+        mean - half,
+        mean + half,
+        sum(map(len, groups)),
+        "mean of several means, 95% Student t",
+    )
 
 
 def averaged(estimates: Sequence[Estimate]) -> Estimate:
-    """The mean of numbers that were measured apart, in chosen settings: its interval is made of theirs alone."""
+    """The mean of numbers that were measured apart, in chosen settings: its interval is made of
+    theirs alone.
+    """
     mean = float(np.mean([each.mean for each in estimates]))
-    half = float(np.linalg.norm([(each.high - each.low) / 2 for each in estimates]) / len(estimates))
-    return Estimate(mean, mean - half, mean + half, len(estimates), "mean of these settings, 95% by their own errors")
+    half = float(
+        np.linalg.norm([(each.high - each.low) / 2 for each in estimates]) / len(estimates)
+    )
+    return Estimate(
+        mean,
+        mean - half,
+        mean + half,
+        len(estimates),
+        "mean of these settings, 95% by their own errors",
+    )
 
 
 def of_settings(value: float, n: int) -> Estimate:
-    """A number that is counted or averaged over chosen settings, with no interval for other ones."""
+    """A number that is counted or averaged over chosen settings, with no interval for other
+    ones.
+    """
     return Estimate(value, value, value, n, "these settings, no sampling")
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:
     """An estimate in another unit."""
-    return Estimate(estimate.mean * factor, estimate.low * factor, estimate.high * factor, estimate.n, estimate.method)
+    return Estimate(
+        estimate.mean * factor,
+        estimate.low * factor,
+        estimate.high * factor,
+        estimate.n,
+        estimate.method,
+    )
 
 
 def covering(groups: Sequence[Blocks], value: float) -> tuple[int, int]:

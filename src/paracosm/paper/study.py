@@ -24,7 +24,9 @@ class Answer(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """An experiment: the question, its cells at a scale (the longest first), and what is read off their answers."""
+    """An experiment: the question, its cells at a scale (the longest first), and what is read off
+    their answers.
+    """
 
     question: str
     cells: Callable[[Scale], list[Cell]]
@@ -42,7 +44,8 @@ def beside(
     says: str = "",
     interval: tuple[float, float] | None = None,
 ) -> Claim:
-    """A claim with a number of the paper's: it agrees if our interval meets the paper's number or interval.
+    """A claim with a number of the paper's: it agrees if our interval meets the paper's number or
+    interval.
 
     Without an interval there is no verdict: too few samples to compare.
 
@@ -58,7 +61,11 @@ def beside(
     """
     low, high = interval or (paper, paper)
     meets = ours.low <= high and low <= ours.high
-    why = agrees or ("our interval and the paper's overlap." if interval else "our interval holds the paper's number.")
+    why = agrees or (
+        "our interval and the paper's overlap."
+        if interval
+        else "our interval holds the paper's number."
+    )
     words = says or (f"{paper:g} ({low:g} to {high:g})" if interval else f"{paper:g}")
     verdict, why = ("agrees", why) if meets else ("differs", differs)
     if not (math.isfinite(ours.low) and math.isfinite(ours.high)):
@@ -77,7 +84,8 @@ def bounded(
     says: str,
     paper: float | None = None,
 ) -> Claim:
-    """A claim that a number lies on one side of a limit: it agrees or differs if the interval lies on one side.
+    """A claim that a number lies on one side of a limit: it agrees or differs if the interval lies
+    on one side.
 
     Args:
         name: what machines know the claim by.
@@ -92,7 +100,10 @@ def bounded(
     low, high = (ours.low, ours.high) if side == "below" else (-ours.high, -ours.low)
     edge = limit if side == "below" else -limit
     other = {"below": "above", "above": "below"}[side]
-    verdict, decides = "cannot be compared", f"holds {limit:.3g}, which leaves it undecided on so few samples"
+    verdict, decides = (
+        "cannot be compared",
+        f"holds {limit:.3g}, which leaves it undecided on so few samples",
+    )
     if high <= edge:
         verdict, decides = "agrees", f"lies {side} {limit:.3g}"
     elif low > edge:
@@ -102,9 +113,17 @@ def bounded(
 
 
 def must_hold(
-    name: str, claim: str, ours: Estimate, *, holds: bool, why: str, says: str = "", paper: float | None = None
+    name: str,
+    claim: str,
+    ours: Estimate,
+    *,
+    holds: bool,
+    why: str,
+    says: str = "",
+    paper: float | None = None,
 ) -> Claim:
-    """A claim that follows from a proof or from how the case was made: that it holds is a check and no agreement.
+    """A claim that follows from a proof or from how the case was made: that it holds is a check and
+    no agreement.
 
     Args:
         name: what machines know the claim by.
@@ -116,11 +135,15 @@ def must_hold(
         paper: the paper's number, if it has one.
     """
     words = says or ("" if paper is None else f"{paper:g}")
-    return Claim(name, claim, *_interval(ours), paper, words, "must hold" if holds else "differs", why)
+    return Claim(
+        name, claim, *_interval(ours), paper, words, "must hold" if holds else "differs", why
+    )
 
 
 def beyond(name: str, claim: str, ours: Estimate, *, why: str, says: str = "") -> Claim:
-    """A claim that the paper has no number for; `why` says so, and what there is instead to compare with."""
+    """A claim that the paper has no number for; `why` says so, and what there is instead to compare
+    with.
+    """
     return Claim(name, claim, *_interval(ours), None, says, "cannot be compared", why)
 
 

@@ -1,14 +1,17 @@
-"""How to split a budget between transitions and reward labels (theory, section 4; Timor et al. 2026, Theorem 1).
+"""How to split a budget between transitions and reward labels (theory, section 4; Timor et al.
 
-With errors `ε_i(N) = φ_i + A_i N^{-a_i}` of dynamics and reward, and weights κ_i of them in the return, minimise
+2026, Theorem 1).
+
+With errors `ε_i(N) = φ_i + A_i N^{-a_i}` of dynamics and reward, and weights κ_i of them in the
+return, minimise
 
     κ_d ε_d(N_d) + κ_r ε_r(N_r)    subject to    Σ_k c_k n_k = B,   N_i = owned_i + Σ_k y_ik n_k,
 
-over the amounts `n_k ≥ 0` of what is for sale; `y_ik` is how many samples of part i a unit of offer k yields. The loss
-is convex and falls in both counts, and the counts that a budget can reach are a polygon: the best point lies on an
-edge, between two offers. There the last unit of money is worth as much on either offer: one equation in the log-odds of
-the share, solved to machine precision for any number of problems at once.
-"""
+over the amounts `n_k ≥ 0` of what is for sale; `y_ik` is how many samples of part i a unit of offer
+k yields. The loss is convex and falls in both counts, and the counts that a budget can reach are a
+polygon: the best point lies on an edge, between two offers. There the last unit of money is worth
+as much on either offer: one equation in the log-odds of the share, solved to machine precision for
+any number of problems at once."""
 
 from __future__ import annotations
 
@@ -30,10 +33,11 @@ _ROOT = {"xatol": 4e-16, "xrtol": 4e-16}
 
 
 class Offer(NamedTuple):
-    """Something for sale: a unit costs `cost`, a number or `[problems]`, and yields transitions, labels or both.
+    """Something for sale: a unit costs `cost`, a number or `[problems]`, and yields transitions,
+    labels or both.
 
-    A label with twice the noise variance of another counts as half a label. Units are sold in whole `lot`s.
-    """
+    A label with twice the noise variance of another counts as half a label. Units are sold in whole
+    `lot`s."""
 
     name: str
     cost: Number
@@ -48,10 +52,11 @@ class Offer(NamedTuple):
 
 
 class Task(NamedTuple):
-    """Laws of the two errors, their weights in the return, and the samples owned already: dynamics, reward.
+    """Laws of the two errors, their weights in the return, and the samples owned already: dynamics,
+    reward.
 
-    Weights and owned counts are numbers or `[problems]`. A law's arrays are `[draws]` for one unsure law or
-    `[problems, draws]`: many problems with one sure law each have `[problems, 1]`.
+    Weights and owned counts are numbers or `[problems]`. A law's arrays are `[draws]` for one
+    unsure law or `[problems, draws]`: many problems with one sure law each have `[problems, 1]`.
     """
 
     laws: tuple[Law, Law]
@@ -59,7 +64,9 @@ class Task(NamedTuple):
     owned: tuple[Number, Number] = (0.0, 0.0)
 
     def losses(self, counts: np.ndarray) -> np.ndarray:
-        """Predicted error in return `κ_d ε_d + κ_r ε_r` of counts `[…, 2]`, for each draw: `[…, draws]`."""
+        """Predicted error in return `κ_d ε_d + κ_r ε_r` of counts `[…, 2]`, for each draw: `[…,
+        draws]`.
+        """
         return self._weighed(0, counts) + self._weighed(1, counts)
 
     def expected(self, counts: np.ndarray) -> np.ndarray:
@@ -67,13 +74,17 @@ class Task(NamedTuple):
         return np.asarray(self.losses(counts).mean(axis=-1))
 
     def log_slopes(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logarithms of how fast the expected error falls with either count, `log(-∂/∂N_i)`, each `[…]`."""
+        """Logarithms of how fast the expected error falls with either count, `log(-∂/∂N_i)`, each
+        `[…]`.
+        """
         return self._log_slope(0, counts), self._log_slope(1, counts)
 
     def _weighed(self, part: int, counts: np.ndarray) -> np.ndarray:
         weight = np.asarray(self.weights[part], float)[..., None]
         with np.errstate(invalid="ignore"):
-            return np.where(weight > 0, weight * self.laws[part].error(counts[..., part, None]), 0.0)
+            return np.where(
+                weight > 0, weight * self.laws[part].error(counts[..., part, None]), 0.0
+            )
 
     def _log_slope(self, part: int, counts: np.ndarray) -> np.ndarray:
         law, weight = self.laws[part], np.asarray(self.weights[part], float)[..., None]
@@ -84,7 +95,9 @@ class Task(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Units to buy `[…, offers]`, the counts owned then `[…, 2]`, and the expected error in return `[…]`."""
+    """Units to buy `[…, offers]`, the counts owned then `[…, 2]`, and the expected error in return
+    `[…]`.
+    """
 
     amounts: np.ndarray
     counts: np.ndarray
@@ -92,14 +105,15 @@ class Split(NamedTuple):
 
 
 def best_split(task: Task, offers: Sequence[Offer], budget: Number) -> Split:
-    """The amounts that minimise the expected error in return, to machine precision, lots left aside.
+    """The amounts that minimise the expected error in return, to machine precision, lots left
+    aside.
 
-    Problems are solved side by side along the axes that costs, weights, owned counts and the budget share, and the
-    leading axes of the laws' arrays.
+    Problems are solved side by side along the axes that costs, weights, owned counts and the budget
+    share, and the leading axes of the laws' arrays.
 
     Raises:
-        BadArgument: a cost or the budget is not positive, weights are negative or both zero, or a part that counts is
-            neither owned nor for sale.
+        BadArgument: a cost or the budget is not positive, weights are negative or both zero, or a
+            part that counts is neither owned nor for sale.
     """
     check(task, offers, budget)
     flat, offers, money, shape = _flattened(task, offers, budget)
@@ -113,23 +127,35 @@ def best_split(task: Task, offers: Sequence[Offer], budget: Number) -> Split:
 def at(task: Task, offers: Sequence[Offer], amounts: np.ndarray) -> Split:
     """The split that buys these amounts `[…, offers]`."""
     yields = np.array([offer.yields for offer in offers], float)
-    owned = np.stack(np.broadcast_arrays(*(np.asarray(count, float) for count in task.owned)), axis=-1)
+    owned = np.stack(
+        np.broadcast_arrays(*(np.asarray(count, float) for count in task.owned)), axis=-1
+    )
     counts = owned + amounts @ yields
     return Split(amounts, counts, task.expected(counts))
 
 
 def log_values(task: Task, offers: Sequence[Offer], counts: np.ndarray) -> list[np.ndarray]:
-    """Logarithm of how much the expected error falls per unit of money spent on each offer, each `[…]`."""
+    """Logarithm of how much the expected error falls per unit of money spent on each offer, each
+    `[…]`.
+    """
     slopes = task.log_slopes(counts)
     found = []
     for offer in offers:
-        yielded = [np.log(count) + slope for count, slope in zip(offer.yields, slopes, strict=True) if count > 0]
-        found.append(np.asarray(np.logaddexp.reduce(yielded) - np.log(np.asarray(offer.cost, float))))
+        yielded = [
+            np.log(count) + slope
+            for count, slope in zip(offer.yields, slopes, strict=True)
+            if count > 0
+        ]
+        found.append(
+            np.asarray(np.logaddexp.reduce(yielded) - np.log(np.asarray(offer.cost, float)))
+        )
     return found
 
 
 def check(task: Task, offers: Sequence[Offer], budget: Number) -> None:
-    """Refuse prices, weights and budgets that describe no problem; `best_split` says what it raises."""
+    """Refuse prices, weights and budgets that describe no problem; `best_split` says what it
+    raises.
+    """
     checks.positive("the budget", float(np.min(budget)))
     for offer in offers:
         checks.positive(f"the cost of {offer.name}", float(np.min(offer.cost)))
@@ -139,15 +165,31 @@ def check(task: Task, offers: Sequence[Offer], budget: Number) -> None:
     checks.positive("the sum of the weights", float(np.min(np.add(*task.weights))))
     for part, what in enumerate(("transitions", "reward labels")):
         for_sale = any(offer.yields[part] > 0 for offer in offers)
-        if not for_sale and np.any((np.asarray(task.weights[part]) > 0) & (np.asarray(task.owned[part]) <= 0)):
-            raise checks.BadArgument(f"no {what} are owned and nothing for sale yields any; one of the two is needed.")
+        if not for_sale and np.any(
+            (np.asarray(task.weights[part]) > 0) & (np.asarray(task.owned[part]) <= 0)
+        ):
+            raise checks.BadArgument(
+                f"no {what} are owned and nothing for sale yields any; one of the two is needed."
+            )
 
 
-def _flattened(task: Task, offers: Sequence[Offer], budget: Number) -> tuple[Task, list[Offer], np.ndarray, tuple]:
-    """The same problems along one axis: every number of them as an array `[problems]`; and their shape before."""
-    laws = [np.broadcast_arrays(*(np.atleast_1d(np.asarray(field, float)) for field in law)) for law in task.laws]
-    numbers = [np.asarray(x, float) for x in (budget, *task.weights, *task.owned, *(offer.cost for offer in offers))]
-    shape = np.broadcast_shapes(*(law[0].shape[:-1] for law in laws), *(number.shape for number in numbers))
+def _flattened(
+    task: Task, offers: Sequence[Offer], budget: Number
+) -> tuple[Task, list[Offer], np.ndarray, tuple]:
+    """The same problems along one axis: every number of them as an array `[problems]`; and their
+    shape before.
+    """
+    laws = [
+        np.broadcast_arrays(*(np.atleast_1d(np.asarray(field, float)) for field in law))
+        for law in task.laws
+    ]
+    numbers = [
+        np.asarray(x, float)
+        for x in (budget, *task.weights, *task.owned, *(offer.cost for offer in offers))
+    ]
+    shape = np.broadcast_shapes(
+        *(law[0].shape[:-1] for law in laws), *(number.shape for number in numbers)
+    )
 
     def rows(field: np.ndarray) -> np.ndarray:
         return np.broadcast_to(field, (*shape, field.shape[-1])).reshape(-1, field.shape[-1])
@@ -166,8 +208,12 @@ def _chosen(task: Task, offers: Sequence[Offer], which: np.ndarray) -> tuple[Tas
     return Task((dynamics, reward), (numbers[0], numbers[1]), (numbers[2], numbers[3])), offers
 
 
-def _along_edge(task: Task, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
-    """The best amounts `[problems, offers]` between two offers: equal worth of money at the margin, or one end."""
+def _along_edge(
+    task: Task, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]
+) -> np.ndarray:
+    """The best amounts `[problems, offers]` between two offers: equal worth of money at the margin,
+    or one end.
+    """
     first, second = pair
 
     def gain(odds: np.ndarray, which: np.ndarray) -> np.ndarray:
@@ -186,8 +232,12 @@ def _along_edge(task: Task, offers: list[Offer], money: np.ndarray, pair: tuple[
     return _spent(odds, offers, money, pair)
 
 
-def _spent(odds: np.ndarray, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
-    """Amounts `[problems, offers]` when the budget is split between two offers with these log-odds of the first."""
+def _spent(
+    odds: np.ndarray, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]
+) -> np.ndarray:
+    """Amounts `[problems, offers]` when the budget is split between two offers with these log-odds
+    of the first.
+    """
     found = np.zeros((*odds.shape, len(offers)))
     for offer, share in zip(pair, (special.expit(odds), special.expit(-odds)), strict=True):
         found[..., offer] += money * share / offers[offer].cost

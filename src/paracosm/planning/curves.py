@@ -20,12 +20,18 @@ DRAWS = 4096
 FAR = 10
 BAND_POINTS = 33
 EDGE, EDGE_SHARE = 1.1, 0.1
-FLATTENS, STEEPENS = 0.3, 0.05  # prior shares of curves that leave the law after the pilot; set by the coverage table
-DOUBT = 2.0  # odds against the law from which a warning is given and forecasts allow for the alternative
+FLATTENS, STEEPENS = (
+    0.3,
+    0.05,
+)  # prior shares of curves that leave the law after the pilot; set by the coverage table
+# Odds against the law from which a warning is given and forecasts allow for the alternative
+DOUBT = 2.0
 
 
 class Draws(NamedTuple):
-    """Equally probable laws, and the noise around them: standard deviations of the log error, all `[draws]`."""
+    """Equally probable laws, and the noise around them: standard deviations of the log error, all
+    `[draws]`.
+    """
 
     law: Law
     seed_noise: np.ndarray
@@ -34,12 +40,12 @@ class Draws(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Posterior:
-    """The laws that a curve supports, with their probabilities on a grid; errors as root mean squares.
+    """The laws that a curve supports, with their probabilities on a grid; errors as root mean
+    squares.
 
-    Scale-free: errors times a constant give forecasts times that constant. Rows may come in any order. `cells` are the
-    law's; `steep` are curves that steepen, which no law describes; `rise` is the log of the odds that the pilot gives
-    to a curve that rises at its end, against the law.
-    """
+    Scale-free: errors times a constant give forecasts times that constant. Rows may come in any
+    order. `cells` are the law's; `steep` are curves that steepen, which no law describes; `rise` is
+    the log of the odds that the pilot gives to a curve that rises at its end, against the law."""
 
     curve: Curve
     pilot: grid.Pilot
@@ -48,28 +54,38 @@ class Posterior:
     rise: float
 
     def believed(self, number: int, seed: int) -> Draws:
-        """Equally probable draws of the law itself, stratified over the grid's cells, in random order."""
+        """Equally probable draws of the law itself, stratified over the grid's cells, in random
+        order.
+        """
         return _drawn(self.pilot, self.cells, number, np.random.default_rng(seed))[0]
 
     def draws(self, number: int, seed: int) -> Draws:
-        """Equally probable laws beyond the largest size: the law's own draws, but for what a pilot cannot know.
+        """Equally probable laws beyond the largest size: the law's own draws, but for what a pilot
+        cannot know.
 
-        A share of them goes on as curves that steepen, which have a level of their own. A share `FLATTENS` flattens
-        from there on: part of the error that falls, uniform from none to all, becomes floor. All have the error there
-        that `forecast` gives them inside the pilot, so that its band widens with how far it reaches and never jumps.
-        """
+        A share of them goes on as curves that steepen, which have a level of their own. A share
+        `FLATTENS` flattens from there on: part of the error that falls, uniform from none to all,
+        becomes floor. All have the error there that `forecast` gives them inside the pilot, so that
+        its band widens with how far it reaches and never jumps."""
         chosen, bend, chance = self._chosen(number, seed)
         flattens = FLATTENS if self.rise < np.log(DOUBT) else 2 * FLATTENS
         becomes = np.where((bend == 0) & (chance[0] < flattens), chance[1], 0.0)
         return chosen._replace(law=_flattened(chosen.law, float(self.pilot.sizes[-1]), becomes))
 
     def _chosen(self, number: int, seed: int) -> tuple[Draws, np.ndarray, np.ndarray]:
-        """Draws as they leave the pilot, the bend of each `[number]`, and chance `[2, number]` for the rest."""
+        """Draws as they leave the pilot, the bend of each `[number]`, and chance `[2, number]` for
+        the rest.
+        """
         own, rng = self.believed(number, seed), np.random.default_rng([seed, 1])
         (steep, bend), chance = _drawn(self.pilot, self.steep, number, rng), rng.random((3, number))
         steepens = chance[0] < self._steepens
         chosen = Draws(
-            Law(*(np.where(steepens, other, one) for one, other in zip(own.law, steep.law, strict=True))),
+            Law(
+                *(
+                    np.where(steepens, other, one)
+                    for one, other in zip(own.law, steep.law, strict=True)
+                )
+            ),
             np.where(steepens, steep.seed_noise, own.seed_noise),
             np.where(steepens, steep.anchor_noise, own.anchor_noise),
         )
@@ -77,20 +93,28 @@ class Posterior:
 
     @property
     def _steepens(self) -> float:
-        """Probability that the curve steepens; at least a half where the pilot itself gives reason to doubt the law."""
+        """Probability that the curve steepens; at least a half where the pilot itself gives reason
+        to doubt the law.
+        """
         odds = np.exp(min(self.steep.evidence - self.cells.evidence, 100.0))
         share = STEEPENS * odds / (STEEPENS * odds + 1 - STEEPENS)
         return float(max(share, 0.5) if odds > DOUBT else share)
 
     def forecast(self, samples: np.ndarray, level: float = 0.9) -> np.ndarray:
-        """Low, median and high `[samples, 3]` of the error of the law; a model trained there scatters around it."""
+        """Low, median and high `[samples, 3]` of the error of the law; a model trained there
+        scatters around it.
+        """
         checks.between("level", level, 0, 1)
         samples = np.asarray(samples, float)[:, None]
-        error = np.where(samples <= self.pilot.sizes[-1], self._inside(samples), self._law.error(samples))
+        error = np.where(
+            samples <= self.pilot.sizes[-1], self._inside(samples), self._law.error(samples)
+        )
         return np.quantile(error, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=1).T
 
     def _inside(self, samples: np.ndarray) -> np.ndarray:
-        """Errors of the draws at sizes `[samples, 1]` of the pilot, where those that steepen bend as fitted."""
+        """Errors of the draws at sizes `[samples, 1]` of the pilot, where those that steepen bend
+        as fitted.
+        """
         chosen, bend, _ = self._chosen(DRAWS, 0)
         first, last = np.log(self.pilot.sizes[[0, -1]])
         past = np.clip(np.log(samples) - last, first - last, 0)
@@ -123,7 +147,8 @@ class Posterior:
         )
 
     def _r2(self) -> float:
-        """Share of the variance of anchors' mean log errors, weighted by seeds, that the median forecast explains.
+        """Share of the variance of anchors' mean log errors, weighted by seeds, that the median
+        forecast explains.
 
         Zero where it explains none, as of a flat curve.
         """
@@ -138,30 +163,38 @@ class Posterior:
         found = []
         if self.curve.unit == "mse":
             found.append(
-                f"The {part} errors were mean squares; their square roots are used, which halves the exponent."
+                f"The {part} errors were mean squares; their square roots are used, which halves"
+                " the exponent."
             )
         if reach > FAR * largest:
             found.append(
-                f"The plan takes {part} to {reach:,.0f} samples, {reach / largest:.0f} times the largest size "
+                f"The plan takes {part} to {reach:,.0f} samples, {reach / largest:.0f} times the"
+                " largest size "
                 f"measured; past {FAR} times a forecast leans on the law more than on data."
             )
         for edge, share in self._edges().items():
             if share > EDGE_SHARE:
                 found.append(
-                    f"The {part} exponent lies at {edge:g}, an edge of the grid, with {share:.0%} probability."
+                    f"The {part} exponent lies at {edge:g}, an edge of the grid, with {share:.0%}"
+                    " probability."
                 )
         if self.steep.evidence - self.cells.evidence > np.log(DOUBT):
             found.append(
-                f"The {part} error seems to fall steeper and steeper, as no power law does; forecasts allow for "
+                f"The {part} error seems to fall steeper and steeper, as no power law does;"
+                " forecasts allow for "
                 "either, and larger sizes would settle it."
             )
         if self.rise > np.log(DOUBT):
             found.append(
-                f"The {part} error seems to have stopped falling, or to rise, at the largest sizes; forecasts allow "
+                f"The {part} error seems to have stopped falling, or to rise, at the largest"
+                " sizes; forecasts allow "
                 "for little gain, and more seeds there would settle it."
             )
         if self.pilot.seeds.max() == 1:
-            found.append(f"The {part} curve has one seed at each size, so noise that seeds share passes for their own.")
+            found.append(
+                f"The {part} curve has one seed at each size, so noise that seeds share passes for"
+                " their own."
+            )
         return tuple(found)
 
     def _edges(self) -> dict[float, float]:
@@ -180,25 +213,31 @@ def posterior(curve: Curve) -> Posterior:
     Mean squares become root mean squares first: errors in theory's sections 1 to 4 are norms.
 
     Raises:
-        BadData: if the curve cannot support a forecast: too few sizes, errors or samples that are not positive, a curve
-            that rises, or one that bends against the law.
+        BadData: if the curve cannot support a forecast: too few sizes, errors or samples that are
+            not positive, a curve that rises, or one that bends against the law.
     """
     gate.usable(curve)
     pilot = _summary(_as_rms(curve))
     gate.falls(curve.part, pilot)
     found = Posterior(curve, pilot, grid.cells(pilot), grid.steepening(pilot), 0.0)
     found = dataclasses.replace(found, rise=grid.rising(pilot) - found.cells.evidence)
-    gate.follows(curve.part, pilot, steepens=found.steep.evidence - found.cells.evidence, rises=found.rise)
+    gate.follows(
+        curve.part, pilot, steepens=found.steep.evidence - found.cells.evidence, rises=found.rise
+    )
     return found
 
 
-def _drawn(pilot: grid.Pilot, cells: grid.Cells, number: int, rng: np.random.Generator) -> tuple[Draws, np.ndarray]:
+def _drawn(
+    pilot: grid.Pilot, cells: grid.Cells, number: int, rng: np.random.Generator
+) -> tuple[Draws, np.ndarray]:
     """Draws, and the bend of their cells `[number]`."""
     strata = rng.permutation((np.arange(number) + rng.random(number)) / number)
     reached = np.cumsum(cells.probability)
     chosen = np.minimum(np.searchsorted(reached, strata * reached[-1]), len(reached) - 1)
     noise = np.sqrt(cells.squares[chosen] / rng.chisquare(cells.rows, number))
-    level = cells.level[chosen] + noise * np.sqrt(cells.variance[chosen]) * rng.standard_normal(number)
+    level = cells.level[chosen] + noise * np.sqrt(cells.variance[chosen]) * rng.standard_normal(
+        number
+    )
     exponent = cells.exponent[chosen]
     scale = np.exp(level + exponent * np.log(pilot.sizes[-1]))
     law = Law(scale, exponent, np.exp(level) * cells.floor[chosen])
@@ -206,7 +245,9 @@ def _drawn(pilot: grid.Pilot, cells: grid.Cells, number: int, rng: np.random.Gen
 
 
 def _flattened(law: Law, size: float, share: np.ndarray) -> Law:
-    """Laws `[draws]` in which a share of what falls at this size is floor instead; the error there is the same."""
+    """Laws `[draws]` in which a share of what falls at this size is floor instead; the error there
+    is the same.
+    """
     falls = law.scale * size ** -np.asarray(law.exponent)
     return Law(law.scale * (1 - share), law.exponent, law.floor + share * falls)
 
@@ -216,7 +257,9 @@ def _as_rms(curve: Curve) -> tuple[Anchor, ...]:
     anchors = sorted(curve.anchors, key=lambda anchor: (anchor.samples, anchor.seed, anchor.error))
     if curve.unit == "rms":
         return tuple(anchors)
-    return tuple(dataclasses.replace(anchor, error=float(np.sqrt(anchor.error))) for anchor in anchors)
+    return tuple(
+        dataclasses.replace(anchor, error=float(np.sqrt(anchor.error))) for anchor in anchors
+    )
 
 
 def _summary(anchors: tuple[Anchor, ...]) -> grid.Pilot:
@@ -224,4 +267,6 @@ def _summary(anchors: tuple[Anchor, ...]) -> grid.Pilot:
     log_error = np.log([anchor.error for anchor in anchors])
     seeds = np.bincount(where)
     mean = np.bincount(where, log_error) / seeds
-    return grid.Pilot(sizes.astype(float), mean, seeds, float(np.sum((log_error - mean[where]) ** 2)))
+    return grid.Pilot(
+        sizes.astype(float), mean, seeds, float(np.sum((log_error - mean[where]) ** 2))
+    )

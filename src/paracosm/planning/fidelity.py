@@ -20,7 +20,9 @@ _STEEPEST = 10.0
 
 
 class Fidelity(abc.ABC):
-    """The variance of a reward label's noise, in squared units of reward, when labelling one rollout costs so much."""
+    """The variance of a reward label's noise, in squared units of reward, when labelling one
+    rollout costs so much.
+    """
 
     @abc.abstractmethod
     def variance(self, cost: Numbers) -> Numbers:
@@ -30,9 +32,8 @@ class Fidelity(abc.ABC):
 class Law(Fidelity):
     """A law that holds at every cost up to `dearest`; the variance never rises with the cost.
 
-    In all three laws `cost · variance(cost)` is monotone or concave, so that among labels of equal total price the
-    cheapest or the dearest is best.
-    """
+    In all three laws `cost · variance(cost)` is monotone or concave, so that among labels of equal
+    total price the cheapest or the dearest is best."""
 
     dearest: float = np.inf
 
@@ -45,22 +46,34 @@ class Law(Fidelity):
     def falls_below(self, cost_rollout: float, intrinsic: float, coefficient: float) -> float:
         """A cost below which `total` only falls as the cost rises: a lower bound of the best cost.
 
-        Infinite where `total` falls or stays level at all costs, 0 where it rises from zero on: then there is no best
-        cost above zero.
-        """
+        Infinite where `total` falls or stays level at all costs, 0 where it rises from zero on:
+        then there is no best cost above zero."""
 
     @abc.abstractmethod
     def cost_of_noise(self, intrinsic: float, coefficient: float) -> float:
-        """The cost at which what falls of the label noise adds as much variance as a gradient has without it."""
+        """The cost at which what falls of the label noise adds as much variance as a gradient has
+        without it.
+        """
 
     @abc.abstractmethod
     def best_cost(
-        self, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float, least: float, most: float
+        self,
+        cost_rollout: Numbers,
+        intrinsic: Numbers,
+        coefficient: float,
+        least: float,
+        most: float,
     ) -> Numbers:
-        """The cost in `[least, most]` of least `total`, in closed form or as a root; arguments broadcast."""
+        """The cost in `[least, most]` of least `total`, in closed form or as a root; arguments
+        broadcast.
+        """
 
-    def total(self, cost: Numbers, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float) -> Numbers:
-        """Price times variance of one rollout, `(c₀ + c)(V₀ + Q σ²(c))`: the gradient's variance times the budget."""
+    def total(
+        self, cost: Numbers, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float
+    ) -> Numbers:
+        """Price times variance of one rollout, `(c₀ + c)(V₀ + Q σ²(c))`: the gradient's variance
+        times the budget.
+        """
         price = np.asarray(cost_rollout, float) + np.asarray(cost, float)
         return price * (np.asarray(intrinsic, float) + coefficient * self.variance(cost))
 
@@ -86,7 +99,8 @@ class Power(Law):
         return np.inf, product
 
     def falls_below(self, cost_rollout: float, intrinsic: float, coefficient: float) -> float:
-        """Where a falling term of `V₀ c^{p+1} + (1−p) Q A c − p c₀ Q A` is as large as all that rise.
+        """Where a falling term of `V₀ c^{p+1} + (1−p) Q A c − p c₀ Q A` is as large as all that
+        rise.
 
         In logarithms, so that no product of the numbers leaves the floating range.
         """
@@ -105,9 +119,16 @@ class Power(Law):
         return _exp((_log(coefficient) + _log(self.scale) - _log(intrinsic)) / self.exponent)
 
     def best_cost(
-        self, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float, least: float, most: float
+        self,
+        cost_rollout: Numbers,
+        intrinsic: Numbers,
+        coefficient: float,
+        least: float,
+        most: float,
     ) -> Numbers:
-        """The root of `V₀ c^{p+1} + (1−p) Q A c − p c₀ Q A`, which is negative before it and positive after."""
+        """The root of `V₀ c^{p+1} + (1−p) Q A c − p c₀ Q A`, which is negative before it and
+        positive after.
+        """
         from scipy.optimize import elementwise
 
         p = self.exponent
@@ -125,7 +146,9 @@ class Power(Law):
 
 @dataclasses.dataclass(frozen=True)
 class Bounded(Law):
-    """`σ²(c) = noisiest · (1 − c/dearest)`; `noisiest` is the variance of a label that costs nothing."""
+    """`σ²(c) = noisiest · (1 − c/dearest)`; `noisiest` is the variance of a label that costs
+    nothing.
+    """
 
     noisiest: float
     dearest: float
@@ -143,14 +166,21 @@ class Bounded(Law):
 
     def falls_below(self, cost_rollout: float, intrinsic: float, coefficient: float) -> float:
         """All costs or none: the total is concave, so that one of its ends is best."""
-        low, high = (self.total(end, cost_rollout, intrinsic, coefficient) for end in (0.0, self.dearest))
+        low, high = (
+            self.total(end, cost_rollout, intrinsic, coefficient) for end in (0.0, self.dearest)
+        )
         return np.inf if high <= low else 0.0
 
     def cost_of_noise(self, intrinsic: float, coefficient: float) -> float:
         return self.dearest
 
     def best_cost(
-        self, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float, least: float, most: float
+        self,
+        cost_rollout: Numbers,
+        intrinsic: Numbers,
+        coefficient: float,
+        least: float,
+        most: float,
     ) -> Numbers:
         """One of the two ends: the total is concave in the cost."""
         low, high = (self.total(end, cost_rollout, intrinsic, coefficient) for end in (least, most))
@@ -184,10 +214,17 @@ class Floor(Law):
         return float(self.best_cost(cost_rollout, intrinsic, coefficient, 0.0, np.inf))
 
     def cost_of_noise(self, intrinsic: float, coefficient: float) -> float:
-        return _exp(_log(coefficient) + _log(self.scale) - _log(intrinsic + coefficient * self.lowest))
+        return _exp(
+            _log(coefficient) + _log(self.scale) - _log(intrinsic + coefficient * self.lowest)
+        )
 
     def best_cost(
-        self, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float, least: float, most: float
+        self,
+        cost_rollout: Numbers,
+        intrinsic: Numbers,
+        coefficient: float,
+        least: float,
+        most: float,
     ) -> Numbers:
         """`sqrt(c₀ Q A / (V₀ + Q σ_f²))`, or the nearest allowed cost."""
         gain = np.asarray(cost_rollout, float) * coefficient * self.scale
@@ -199,7 +236,10 @@ class Floor(Law):
 
 @dataclasses.dataclass(frozen=True)
 class Table(Fidelity):
-    """Measured labels, by rising cost. Only these costs are for sale: nothing is read between two rows."""
+    """Measured labels, by rising cost.
+
+    Only these costs are for sale: nothing is read between two rows.
+    """
 
     costs: tuple[float, ...]
     variances: tuple[float, ...]
@@ -207,16 +247,24 @@ class Table(Fidelity):
     def __post_init__(self) -> None:
         costs, variances = np.asarray(self.costs), np.asarray(self.variances)
         if len(costs) < 2:
-            raise checks.BadData(f"a fidelity table has {len(costs)} row(s); at least 2 are needed.")
-        for name, found, bad in (("cost", costs, ~(costs > 0)), ("variance", variances, ~(variances >= 0))):
+            raise checks.BadData(
+                f"a fidelity table has {len(costs)} row(s); at least 2 are needed."
+            )
+        for name, found, bad in (
+            ("cost", costs, ~(costs > 0)),
+            ("variance", variances, ~(variances >= 0)),
+        ):
             if (bad | ~np.isfinite(found)).any():
                 wrong = found[bad | ~np.isfinite(found)][0]
                 least = "positive number" if name == "cost" else "number of at least 0"
-                raise checks.BadData(f"a fidelity table holds a {name} of {wrong:g}; a {least} is needed.")
+                raise checks.BadData(
+                    f"a fidelity table holds a {name} of {wrong:g}; a {least} is needed."
+                )
         if (np.diff(costs) <= 0).any():
             twice = costs[1:][np.diff(costs) <= 0][0]
             raise checks.BadData(
-                f"a fidelity table holds cost {twice:g} twice or out of order; one row each is needed."
+                f"a fidelity table holds cost {twice:g} twice or out of order; one row each is"
+                " needed."
             )
 
     def variance(self, cost: Numbers) -> Numbers:
@@ -230,8 +278,10 @@ class Table(Fidelity):
             return ()
         i = int(worse[0])
         return (
-            f"In the fidelity table a label of {self.costs[i + 1]:g} is noisier than one of {self.costs[i]:g} "
-            f"(variance {self.variances[i + 1]:g} against {self.variances[i]:g}); the table is used as it is.",
+            f"In the fidelity table a label of {self.costs[i + 1]:g} is noisier than one of"
+            f" {self.costs[i]:g} "
+            f"(variance {self.variances[i + 1]:g} against {self.variances[i]:g}); the table is"
+            " used as it is.",
         )
 
 
@@ -245,14 +295,18 @@ def _exp(value: float) -> float:
         return float(np.exp(value))
 
 
-_LAWS: dict[str, Callable[[float, float], Law]] = {"power": Power, "bounded": Bounded, "floor": Floor}
+_LAWS: dict[str, Callable[[float, float], Law]] = {
+    "power": Power,
+    "bounded": Bounded,
+    "floor": Floor,
+}
 
 
 def parse(text: str) -> Fidelity:
     """The fidelity that a flag names: a law with its two numbers, or a CSV file.
 
-    `power:A,p` is A c^{-p}; `bounded:V,most` is V (1 − c/most); `floor:V,A` is V + A/c. A and V are variances, never
-    standard deviations.
+    `power:A,p` is A c^{-p}; `bounded:V,most` is V (1 − c/most); `floor:V,A` is V + A/c. A and V are
+    variances, never standard deviations.
 
     Raises:
         BadArgument: the text is neither.
@@ -276,10 +330,15 @@ def read_table(path: Path) -> Table:
         BadData: the file is not such a table.
     """
     if not path.is_file():
-        raise checks.BadArgument(f"--fidelity is {str(path)!r}, and there is no such file; {FORMS} is needed.")
+        raise checks.BadArgument(
+            f"--fidelity is {str(path)!r}, and there is no such file; {FORMS} is needed."
+        )
     rows = read_rows(path, ("cost", "variance"), "cost and variance are needed in a fidelity table")
     found = sorted(
-        (read_number(path, line, "cost", row["cost"]), read_number(path, line, "variance", row["variance"]))
+        (
+            read_number(path, line, "cost", row["cost"]),
+            read_number(path, line, "variance", row["variance"]),
+        )
         for line, row in rows
     )
     return Table(tuple(cost for cost, _ in found), tuple(variance for _, variance in found))

@@ -12,7 +12,8 @@ from paracosm.planning.grid import NOISE, NOISE_ROWS, Pilot
 LEAST_SIZES = 3
 RISING, BENDING, RISING_END = 0.1, 0.01, 0.02
 AGAINST = 10.0  # odds against the law, for a curve that steepens, from which it is refused
-RISE_AGAINST = 5.0  # the same for one that rises at its end: by chance 1% of pilots of laws (docs/learning-curves.md)
+# The same for one that rises at its end: by chance 1% of pilots of laws (docs/learning-curves.md)
+RISE_AGAINST = 5.0
 
 
 def usable(curve: Curve) -> None:
@@ -25,7 +26,8 @@ def usable(curve: Curve) -> None:
     for anchor in curve.anchors:
         if not (anchor.samples > 0 and 0 < anchor.error < np.inf):
             raise checks.BadData(
-                f"the {curve.part} curve has an error of {anchor.error:g} at {anchor.samples:,} samples; "
+                f"the {curve.part} curve has an error of {anchor.error:g} at {anchor.samples:,}"
+                " samples; "
                 "both must be positive."
             )
     sizes = len({anchor.samples for anchor in curve.anchors})
@@ -39,8 +41,9 @@ def usable(curve: Curve) -> None:
 def falls(part: Bought, pilot: Pilot) -> None:
     """Require a curve that neither rises nor falls steeper and steeper beyond its noise.
 
-    Straight line and parabola through mean log errors against log sizes, noise from what they leave and the prior of
-    the seed noise; one-sided t tests which a flat curve fails with 10% and a straight one with 1%.
+    Straight line and parabola through mean log errors against log sizes, noise from what they leave
+    and the prior of the seed noise; one-sided t tests which a flat curve fails with 10% and a
+    straight one with 1%.
 
     Raises:
         BadData: saying which.
@@ -48,8 +51,10 @@ def falls(part: Bought, pilot: Pilot) -> None:
     slope, spread, critical = _last_coefficient(pilot, 1, RISING)
     if slope > critical * spread:
         raise checks.BadData(
-            f"the {part} error rises with more samples, from {np.exp(pilot.mean[0]):.3g} at {pilot.sizes[0]:,.0f} to "
-            f"{np.exp(pilot.mean[-1]):.3g} at {pilot.sizes[-1]:,.0f}; a curve that falls is needed to plan from it."
+            f"the {part} error rises with more samples, from {np.exp(pilot.mean[0]):.3g} at"
+            f" {pilot.sizes[0]:,.0f} to "
+            f"{np.exp(pilot.mean[-1]):.3g} at {pilot.sizes[-1]:,.0f}; a curve that falls is needed"
+            " to plan from it."
         )
     bend, spread, critical = _last_coefficient(pilot, 2, BENDING)
     if bend < -critical * spread:
@@ -59,11 +64,12 @@ def falls(part: Bought, pilot: Pilot) -> None:
 def follows(part: Bought, pilot: Pilot, *, steepens: float, rises: float) -> None:
     """Require a curve whose end a law explains.
 
-    `steepens` and `rises` are the log odds that the pilot gives to curves that steepen, or rise after a fall, against
-    the law (Bayes factors; under the law one exceeds 10 in at most a tenth of pilots and 5 in at most a fifth, in
-    simulation in a hundredth). Both know the noise within sizes, so that more seeds make a rise plainer.
-    Beside the latter stand the slopes of the last sizes, each against the noise that a parabola leaves: t tests of
-    which some one fails with at most 2% where nothing rises.
+    `steepens` and `rises` are the log odds that the pilot gives to curves that steepen, or rise
+    after a fall, against the law (Bayes factors; under the law one exceeds 10 in at most a tenth of
+    pilots and 5 in at most a fifth, in simulation in a hundredth). Both know the noise within
+    sizes, so that more seeds make a rise plainer. Beside the latter stand the slopes of the last
+    sizes, each against the noise that a parabola leaves: t tests of which some one fails with at
+    most 2% where nothing rises.
 
     Raises:
         BadData: saying which.
@@ -73,8 +79,10 @@ def follows(part: Bought, pilot: Pilot, *, steepens: float, rises: float) -> Non
         first = int(np.argmin(pilot.mean[:-1]))
     if first is not None:
         raise checks.BadData(
-            f"the {part} error rises from its {_ordinal(first + 1)} size on, from {np.exp(pilot.mean[first]):.3g} at "
-            f"{pilot.sizes[first]:,.0f} samples to {np.exp(pilot.mean[-1]):.3g} at {pilot.sizes[-1]:,.0f}; a curve "
+            f"the {part} error rises from its {_ordinal(first + 1)} size on, from"
+            f" {np.exp(pilot.mean[first]):.3g} at "
+            f"{pilot.sizes[first]:,.0f} samples to {np.exp(pilot.mean[-1]):.3g} at"
+            f" {pilot.sizes[-1]:,.0f}; a curve "
             "that falls to its end is needed to plan from it."
         )
     if steepens > np.log(AGAINST):
@@ -102,13 +110,17 @@ def _refuse_bend(part: Bought, pilot: Pilot) -> None:
     line = np.polynomial.Polynomial.fit(np.log(pilot.sizes), pilot.mean, 2).deriv()
     first, last = -line(np.log(pilot.sizes[[0, -1]]))
     raise checks.BadData(
-        f"the {part} curve bends against the law: its error falls as the power {first:.2g} of the samples at first "
-        f"and as {last:.2g} at last; a power law only flattens, so measure larger sizes, where it has settled."
+        f"the {part} curve bends against the law: its error falls as the power {first:.2g} of the"
+        " samples at first "
+        f"and as {last:.2g} at last; a power law only flattens, so measure larger sizes, where it"
+        " has settled."
     )
 
 
 def _noise(pilot: Pilot, degree: int) -> tuple[float, int]:
-    """Standard deviation of mean log errors, from what a polynomial leaves and the noise's prior, and its freedom."""
+    """Standard deviation of mean log errors, from what a polynomial leaves and the noise's prior,
+    and its freedom.
+    """
     x = np.log(pilot.sizes / pilot.sizes[-1])
     q, _ = np.linalg.qr(np.vander(x, degree + 1, increasing=True))
     left = np.sum((pilot.mean - q @ (q.T @ pilot.mean)) ** 2)
@@ -117,8 +129,14 @@ def _noise(pilot: Pilot, degree: int) -> tuple[float, int]:
 
 
 def _last_coefficient(pilot: Pilot, degree: int, alarm: float) -> tuple[float, float, float]:
-    """Of a polynomial's last coefficient: its value, its standard error, and how many of them chance allows."""
+    """Of a polynomial's last coefficient: its value, its standard error, and how many of them
+    chance allows.
+    """
     x = np.log(pilot.sizes / pilot.sizes[-1])
     q, r = np.linalg.qr(np.vander(x, degree + 1, increasing=True))
     noise, rows = _noise(pilot, degree)
-    return float(q[:, -1] @ pilot.mean / r[-1, -1]), noise / abs(r[-1, -1]), float(stdtrit(rows, 1 - alarm))
+    return (
+        float(q[:, -1] @ pilot.mean / r[-1, -1]),
+        noise / abs(r[-1, -1]),
+        float(stdtrit(rows, 1 - alarm)),
+    )

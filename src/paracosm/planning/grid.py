@@ -1,24 +1,27 @@
-"""The posterior of a learning curve's law on a grid that covers all laws, so that there are no local minima.
+"""The posterior of a learning curve's law on a grid that covers all laws, so that there are no
+local minima.
 
 Model (theory, section 5), with `N₀` the largest size measured, anchors i and seeds s:
 
     log ε_is = a + log((N_i/N₀)^-α + κ) + u_i + e_is,    u_i ~ N(0, τ²),    e_is ~ N(0, σ²)
 
-`u` is what all seeds of an anchor share, such as the subset of data; `e` a seed's own. An effect of a seed that returns
-at every anchor would move only the level, and is not modelled.
+`u` is what all seeds of an anchor share, such as the subset of data; `e` a seed's own. An effect of
+a seed that returns at every anchor would move only the level, and is not modelled.
 
 Prior, chosen for these reasons before any coverage was looked at:
 
-- `κ = 0` has probability 1/2, since many curves show no floor; else the floor's share `κ/(1+κ)` of the error at `N₀`
-  is uniform: a floor may be a trace or nearly all that is left;
-- `α` is log-uniform from 0.03 (16 times the data take off 8%: as good as flat) to 2: known by its order of magnitude;
-- `σ²` is scaled inverse χ² with 1 degree of freedom and scale 0.05²: 90% between 0.026 and 0.8, worth one sample;
+- `κ = 0` has probability 1/2, since many curves show no floor; else the floor's share `κ/(1+κ)` of
+  the error at `N₀` is uniform: a floor may be a trace or nearly all that is left;
+- `α` is log-uniform from 0.03 (16 times the data take off 8%: as good as flat) to 2: known by its
+  order of magnitude;
+- `σ²` is scaled inverse χ² with 1 degree of freedom and scale 0.05²: 90% between 0.026 and 0.8,
+  worth one sample;
 - `τ/σ` is log-uniform from 1/16 to 4. So more seeds never buy away what they share;
 - `a` is flat: the unit of the error carries no information.
 
-Given `(α, κ, τ/σ)` the anchors' means have variances `σ² d_i`, `d_i = (τ/σ)² + 1/n_i`; generalised least squares gives
-`a` a normal distribution, and `σ²` an inverse χ² one. Both are integrated in closed form; the rest is the grid.
-"""
+Given `(α, κ, τ/σ)` the anchors' means have variances `σ² d_i`, `d_i = (τ/σ)² + 1/n_i`; generalised
+least squares gives `a` a normal distribution, and `σ²` an inverse χ² one. Both are integrated in
+closed form; the rest is the grid."""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ NEGLIGIBLE = np.log(1e-7)
 
 
 class Pilot(NamedTuple):
-    """A measured curve, sizes rising: `sizes`, mean log error and number of seeds, all `[anchors]`; squares of seeds.
+    """A measured curve, sizes rising: `sizes`, mean log error and number of seeds, all `[anchors]`;
+    squares of seeds.
 
     `within` is the sum of squared distances of seeds from their anchor's mean.
     """
@@ -48,12 +52,13 @@ class Pilot(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """Cells of the grid `[cells]`: a law up to its level, the probability of it, and the level's distribution.
+    """Cells of the grid `[cells]`: a law up to its level, the probability of it, and the level's
+    distribution.
 
-    Given the cell, `squares/σ²` is χ² with `rows` degrees of freedom, and given σ too, `a` is normal with mean `level`
-    and variance `σ² · variance`. `bend` is how the log error bends in log size over the pilot: `-bend (log N/N₀)²`, 0
-    of a law. `evidence` is the logarithm of the pilot's prior density, up to a constant.
-    """
+    Given the cell, `squares/σ²` is χ² with `rows` degrees of freedom, and given σ too, `a` is
+    normal with mean `level` and variance `σ² · variance`. `bend` is how the log error bends in log
+    size over the pilot: `-bend (log N/N₀)²`, 0 of a law. `evidence` is the logarithm of the pilot's
+    prior density, up to a constant."""
 
     exponent: np.ndarray
     floor: np.ndarray
@@ -79,14 +84,18 @@ _REACH = _ALL.exponent[1] - _ALL.exponent[0]
 
 
 def cells(pilot: Pilot) -> Cells:
-    """The posterior over the whole grid, refined twice to where its density is above a ten-millionth of the highest."""
+    """The posterior over the whole grid, refined twice to where its density is above a
+    ten-millionth of the highest.
+    """
     box = _ALL
     for _ in range(ROUNDS - 1):
         box = _narrowed(box, _log_density(pilot, *_points(box))[0])
     exponent, share = _points(box)
     density, level, variance, squares = _log_density(pilot, exponent, share)
     density[:, 1:] += np.log((box.share[1] - box.share[0]) / SHARES)
-    evidence = _log_sum(density) + np.log((box.exponent[1] - box.exponent[0]) / _REACH / density.shape[0] / 2)
+    evidence = _log_sum(density) + np.log(
+        (box.exponent[1] - box.exponent[0]) / _REACH / density.shape[0] / 2
+    )
     laws = exponent[:, None, None], (share / (1 - share))[:, None], np.zeros(1)
     return _cells(pilot, laws, (density, level, variance, squares), evidence)
 
@@ -94,9 +103,9 @@ def cells(pilot: Pilot) -> Cells:
 def steepening(pilot: Pilot) -> Cells:
     """Curves that no law describes: the local exponent grows evenly in log size.
 
-    At the largest size it has the law's prior, at the smallest it is a share of that, uniform from 0 to 3/4. Beyond the
-    largest size the cells go on as a power whose exponent has grown by a quarter as much again.
-    """
+    At the largest size it has the law's prior, at the smallest it is a share of that, uniform from
+    0 to 3/4. Beyond the largest size the cells go on as a power whose exponent has grown by a
+    quarter as much again."""
     exponent, ratio = _points(_ALL)[0], _middles(0.0, 0.75, BENDS)
     x = np.log(pilot.sizes / pilot.sizes[-1])
     half = (1 - ratio) / np.maximum(-x[0], 1e-300) / 2
@@ -106,11 +115,12 @@ def steepening(pilot: Pilot) -> Cells:
 
 
 def rising(pilot: Pilot) -> float:
-    """Evidence of curves that no law describes: they fall as a law up to a size in between, then rise as a power.
+    """Evidence of curves that no law describes: they fall as a law up to a size in between, then
+    rise as a power.
 
-    Every size in between is as probable; both exponents and the floor have the prior of the law's. Without the floor a
-    curve that flattens before it rises at its last size alone would seem as far from this family as from the law.
-    """
+    Every size in between is as probable; both exponents and the floor have the prior of the law's.
+    Without the floor a curve that flattens before it rises at its last size alone would seem as far
+    from this family as from the law."""
     exponent = np.exp(_middles(*_ALL.exponent, TURNS))
     share = np.concatenate([[0.0], _middles(0.0, 1.0, TURN_SHARES)])
     past = np.log(pilot.sizes / pilot.sizes[1:-1, None])
@@ -128,8 +138,12 @@ def _alternative(pilot: Pilot, laws: tuple[np.ndarray, ...], shape: np.ndarray) 
     return _cells(pilot, laws, fitted, evidence)
 
 
-def _cells(pilot: Pilot, laws: tuple[np.ndarray, ...], fitted: tuple[np.ndarray, ...], evidence: float) -> Cells:
-    """Flat cells from exponents, floors and bends, and the density `[…, ratio]` and what comes with it."""
+def _cells(
+    pilot: Pilot, laws: tuple[np.ndarray, ...], fitted: tuple[np.ndarray, ...], evidence: float
+) -> Cells:
+    """Flat cells from exponents, floors and bends, and the density `[…, ratio]` and what comes with
+    it.
+    """
     density, *rest = fitted
     probability = np.exp(density - density.max())
     shares = probability / probability.sum()
@@ -154,7 +168,9 @@ def _middles(low: float, high: float, number: int) -> np.ndarray:
 
 
 def _log_density(pilot: Pilot, exponent: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Log posterior density, level, its variance over σ², and squares: `[exponent, share, ratio]`; flat prior."""
+    """Log posterior density, level, its variance over σ², and squares: `[exponent, share, ratio]`;
+    flat prior.
+    """
     falling = np.exp(-exponent[:, None] * np.log(pilot.sizes / pilot.sizes[-1]))
     return _log_density_of(pilot, np.log(falling[:, None] + (share / (1 - share))[:, None]))
 
@@ -162,9 +178,8 @@ def _log_density(pilot: Pilot, exponent: np.ndarray, share: np.ndarray) -> tuple
 def _log_density_of(pilot: Pilot, shape: np.ndarray) -> tuple[np.ndarray, ...]:
     """The same for log errors `[…, anchors]` up to their level, `[…, ratio]`.
 
-    With `w = 1/d`, `â = Σ w (y - g) / Σ w` and `S = Σ w (y - g - â)²`, integrating `a` and `σ²` leaves
-    `Π w^½ (Σ w)^-½ (scale + within + S)^{-(rows)/2}`.
-    """
+    With `w = 1/d`, `â = Σ w (y - g) / Σ w` and `S = Σ w (y - g - â)²`, integrating `a` and `σ²`
+    leaves `Π w^½ (Σ w)^-½ (scale + within + S)^{-(rows)/2}`."""
     residual = pilot.mean - shape
     weight = 1 / (RATIOS[:, None] ** 2 + 1 / pilot.seeds)
     total = weight.sum(axis=1)

@@ -1,4 +1,6 @@
-"""The best whole numbers of rollouts and of labels on each, and the cost of a label, searched exactly."""
+"""The best whole numbers of rollouts and of labels on each, and the cost of a label, searched
+exactly.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ ROUNDING = 1e-12
 
 
 class Problem(NamedTuple):
-    """A budget, the price of a rollout without labels, and the two variances; costs between `least` and `most`."""
+    """A budget, the price of a rollout without labels, and the two variances; costs between `least`
+    and `most`.
+    """
 
     fidelity: Fidelity
     budget: float
@@ -26,11 +30,15 @@ class Problem(NamedTuple):
 
     def variance(self, cost: Numbers, rollouts: Numbers, repeats: Numbers) -> Numbers:
         """Variance of the gradient, `(V₀ + Q σ²(c)/r)/K`."""
-        return (self.intrinsic + self.coefficient * self.fidelity.variance(cost) / repeats) / rollouts
+        return (
+            self.intrinsic + self.coefficient * self.fidelity.variance(cost) / repeats
+        ) / rollouts
 
     def total(self, cost: Numbers) -> Numbers:
         """Variance times budget in real numbers, one label of this cost on each rollout."""
-        return (self.cost_rollout + cost) * (self.intrinsic + self.coefficient * self.fidelity.variance(cost))
+        return (self.cost_rollout + cost) * (
+            self.intrinsic + self.coefficient * self.fidelity.variance(cost)
+        )
 
     def price(self, cost: float, repeats: float = 1) -> float:
         """What one labelled rollout costs."""
@@ -62,17 +70,23 @@ class Choices(NamedTuple):
 
 
 def search(problem: Problem, *, repeated: bool) -> Choice:
-    """The choice of least variance among all whole numbers of rollouts and, if `repeated`, of labels on each.
+    """The choice of least variance among all whole numbers of rollouts and, if `repeated`, of
+    labels on each.
 
     Of choices that are equally good, the one with the fewest repeats and then the most rollouts.
 
     Raises:
         BadArgument: the budget buys not one rollout.
     """
-    found = _of_table(problem, repeated) if isinstance(problem.fidelity, Table) else _of_law(problem, repeated)
+    found = (
+        _of_table(problem, repeated)
+        if isinstance(problem.fidelity, Table)
+        else _of_law(problem, repeated)
+    )
     if not len(found.cost):
         raise checks.BadArgument(
-            f"the budget of {problem.budget:g} buys not one rollout: with the cheapest label one costs "
+            f"the budget of {problem.budget:g} buys not one rollout: with the cheapest label one"
+            " costs "
             f"{problem.price(problem.least):g}."
         )
     variance = np.asarray(problem.variance(*found))
@@ -82,22 +96,26 @@ def search(problem: Problem, *, repeated: bool) -> Choice:
 
 
 def _few(problem: Problem, repeated: bool) -> np.ndarray:
-    """Whole numbers up to the square root of all labels: either the rollouts or the repeats are among them."""
+    """Whole numbers up to the square root of all labels: either the rollouts or the repeats are
+    among them.
+    """
     return np.arange(1.0, np.sqrt(problem.budget / problem.least) + 2) if repeated else np.ones(1)
 
 
 def _of_law(problem: Problem, repeated: bool) -> Choices:
     """Choices among which the best is.
 
-    For so many repeats r the variance is that of one label at rollout price c₀/r and intrinsic variance r V₀, which
-    falls and then rises with the cost (or is concave), so that the best whole number of rollouts is next to the real
-    one or at an end. For so many rollouts the labels' money per rollout is given, and `cost · variance` is monotone or
-    concave, so that the best number of repeats is at an end.
-    """
+    For so many repeats r the variance is that of one label at rollout price c₀/r and intrinsic
+    variance r V₀, which falls and then rises with the cost (or is concave), so that the best whole
+    number of rollouts is next to the real one or at an end. For so many rollouts the labels' money
+    per rollout is given, and `cost · variance` is monotone or concave, so that the best number of
+    repeats is at an end."""
     law, few = problem.fidelity, _few(problem, repeated)
     assert isinstance(law, Law)
     least, most = problem.least, problem.most
-    best = law.best_cost(problem.cost_rollout / few, few * problem.intrinsic, problem.coefficient, least, most)
+    best = law.best_cost(
+        problem.cost_rollout / few, few * problem.intrinsic, problem.coefficient, least, most
+    )
     costs = np.stack([np.full_like(few, least), best, np.full_like(few, most)])
     rollouts = _both_ways(problem.budget / (problem.cost_rollout + few * costs))
     pairs = [np.broadcast_arrays(rollouts, few)]
@@ -118,7 +136,9 @@ def _both_ways(numbers: np.ndarray) -> np.ndarray:
 
 
 def _of_table(problem: Problem, repeated: bool) -> Choices:
-    """Every useful number of rollouts and of repeats for each of the table's own costs within the limits."""
+    """Every useful number of rollouts and of repeats for each of the table's own costs within the
+    limits.
+    """
     costs, few = own_costs(problem), _few(problem, repeated)
 
     def of(cost: float) -> Choices:
@@ -133,5 +153,7 @@ def _of_table(problem: Problem, repeated: bool) -> Choices:
 
 def own_costs(problem: Problem) -> np.ndarray:
     """The costs within the limits at which a measured table sells labels; none for a law."""
-    costs = np.asarray(problem.fidelity.costs) if isinstance(problem.fidelity, Table) else np.zeros(0)
+    costs = (
+        np.asarray(problem.fidelity.costs) if isinstance(problem.fidelity, Table) else np.zeros(0)
+    )
     return costs[(costs >= problem.least) & (costs <= problem.most)]

@@ -1,4 +1,6 @@
-"""Cheap noisy labels or expensive clean ones: how many rollouts to label, how dearly, how often (theory, section 7)."""
+"""Cheap noisy labels or expensive clean ones: how many rollouts to label, how dearly, how often
+(theory, section 7).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from paracosm.planning.fidelity import Fidelity, Law, Table
 from paracosm.planning.label_search import Choice, Problem, own_costs, search
 
 _BELOW = 1e-6  # labels are searched from so much of a cost that no best one lies below
-_STAND_IN = 1e-2  # and where there is no best cost above zero, that share of a price stands for "as cheap as can be"
+# And where there is no best cost above zero, that share of a price stands for "as cheap as can be"
+_STAND_IN = 1e-2
 _AROUND = 100.0
 _MOST_LABELS = 1e10
 _POINTS = 81
@@ -36,21 +39,25 @@ def plan_labels(
         cost_rollout: The price of one rollout before it is labelled.
         gradient_variance: V₀, the variance of one noiseless rollout's gradient.
         noise_coefficient: Q, by which noise of variance σ² adds `Q σ²` to it.
-        least_cost: The cheapest label that can be bought. Several independent labels of one rollout are considered only
-            where it is known, here or from a table: a law that holds however cheap the labels would favour ever more
-            of ever cheaper ones.
+        least_cost: The cheapest label that can be bought. Several independent labels of one rollout
+            are considered only where it is known, here or from a table: a law that holds however
+            cheap the labels would favour ever more of ever cheaper ones.
         most_cost: The dearest label that can be bought.
         noise: Measured variance and coefficient, in place of the two numbers.
 
     Raises:
         BadArgument: a number cannot be used, or the budget buys not one rollout.
     """
-    checks.of_kind("fidelity", fidelity, Fidelity, "a Fidelity, such as paracosm.planning.fidelity.Power,")
+    checks.of_kind(
+        "fidelity", fidelity, Fidelity, "a Fidelity, such as paracosm.planning.fidelity.Power,"
+    )
     if noise is not None:
         checks.of_kind("noise", noise, GradientNoise, "a GradientNoise, or None,")
         gradient_variance, noise_coefficient = noise.intrinsic.mean, noise.coefficient.mean
     _check(budget, cost_rollout, gradient_variance, noise_coefficient)
-    problem = Problem(fidelity, budget, cost_rollout, gradient_variance, noise_coefficient, 0.0, np.inf)
+    problem = Problem(
+        fidelity, budget, cost_rollout, gradient_variance, noise_coefficient, 0.0, np.inf
+    )
     problem = _limited(problem, least_cost, most_cost)
     repeated = least_cost is not None or isinstance(fidelity, Table)
     _check_labels(problem, repeated)
@@ -82,7 +89,9 @@ def plan_labels(
     )
 
 
-def _check(budget: float, cost_rollout: float, gradient_variance: float, noise_coefficient: float) -> None:
+def _check(
+    budget: float, cost_rollout: float, gradient_variance: float, noise_coefficient: float
+) -> None:
     checks.positive("the budget", budget)
     named = {
         "the cost of a rollout": cost_rollout,
@@ -98,14 +107,20 @@ def _check_labels(problem: Problem, repeated: bool) -> None:
     labels = problem.budget / problem.least
     if repeated and labels > _MOST_LABELS:
         raise checks.BadArgument(
-            f"the budget of {problem.budget:g} buys {labels:.2g} labels at the least cost of {problem.least:g}; at "
+            f"the budget of {problem.budget:g} buys {labels:.2g} labels at the least cost of"
+            f" {problem.least:g}; at "
             f"most {_MOST_LABELS:g} are searched: name a higher least cost."
         )
 
 
 def _limited(problem: Problem, least: float | None, most: float | None) -> Problem:
-    """The problem within the costs allowed; where none are named, within a factor of 100 of the best of all."""
-    for name, limit in (("the least cost of a label", least), ("the highest cost of a label", most)):
+    """The problem within the costs allowed; where none are named, within a factor of 100 of the
+    best of all.
+    """
+    for name, limit in (
+        ("the least cost of a label", least),
+        ("the highest cost of a label", most),
+    ):
         if limit is not None:
             checks.positive(name, limit)
     law = problem.fidelity
@@ -116,7 +131,8 @@ def _limited(problem: Problem, least: float | None, most: float | None) -> Probl
     lowest = _lowest(problem, law, highest) if least is None else least
     if spare < lowest or spare <= 0:
         raise checks.BadArgument(
-            f"the budget of {problem.budget:g} buys not one rollout: with the cheapest label one costs "
+            f"the budget of {problem.budget:g} buys not one rollout: with the cheapest label one"
+            " costs "
             f"{problem.price(lowest):g}."
         )
     checks.at_least("the highest cost of a label", highest, lowest)
@@ -131,35 +147,44 @@ def _limited(problem: Problem, least: float | None, most: float | None) -> Probl
 def _lowest(problem: Problem, law: Law, highest: float) -> float:
     """Where to search from if no least cost is named: below it no cost can be best.
 
-    It hangs on the law and on what a rollout costs and varies, never on the budget, but where labels are the better
-    the cheaper they are: then a hundredth of the rollout's price, else of the price at which label noise is as large
-    as the gradient's own variance, stands for the cheapest; without either the budget is the only price there is.
-    """
+    It hangs on the law and on what a rollout costs and varies, never on the budget, but where
+    labels are the better the cheaper they are: then a hundredth of the rollout's price, else of the
+    price at which label noise is as large as the gradient's own variance, stands for the cheapest;
+    without either the budget is the only price there is."""
     below = law.falls_below(problem.cost_rollout, problem.intrinsic, problem.coefficient)
     if below > 0:
         return max(_BELOW * min(below, max(highest, 0.0)), np.finfo(float).tiny)
     prices = (problem.cost_rollout, law.cost_of_noise(problem.intrinsic, problem.coefficient))
-    price = next((price for price in prices if 0 < price < np.inf), _BELOW / _STAND_IN * problem.budget)
+    price = next(
+        (price for price in prices if 0 < price < np.inf), _BELOW / _STAND_IN * problem.budget
+    )
     return min(_STAND_IN * min(price, law.dearest), max(highest, np.finfo(float).tiny))
 
 
 def _limited_to_table(problem: Problem, least: float | None, most: float | None) -> Problem:
-    limited = problem._replace(least=0.0 if least is None else least, most=np.inf if most is None else most)
+    limited = problem._replace(
+        least=0.0 if least is None else least, most=np.inf if most is None else most
+    )
     costs = own_costs(limited)
     if not len(costs):
         raise checks.BadArgument(
-            f"no label of the fidelity table costs between {limited.least:g} and {limited.most:g}; name other limits."
+            f"no label of the fidelity table costs between {limited.least:g} and {limited.most:g};"
+            " name other limits."
         )
     return limited._replace(least=float(costs[0]), most=float(costs[-1]))
 
 
 def _attained(problem: Problem, table: tuple[tuple[float, ...], ...], *, repeated: bool) -> bool:
-    """Whether some price above zero is as good as the limit of labels that cost ever less, in real numbers."""
+    """Whether some price above zero is as good as the limit of labels that cost ever less, in real
+    numbers.
+    """
     law = problem.fidelity
     if not isinstance(law, Law):
         return True
     limit, averaged = _limit_at_zero(problem, law, repeated), repeated and problem.cost_rollout > 0
-    if averaged and np.isclose(problem.least * law.variance(problem.least), law.at_zero[1], rtol=1e-12, atol=0):
+    if averaged and np.isclose(
+        problem.least * law.variance(problem.least), law.at_zero[1], rtol=1e-12, atol=0
+    ):
         return True  # the product counts alone, and is the same at every price
     totals = [row[2] * problem.budget for row in table]
     if not averaged:
@@ -170,7 +195,9 @@ def _attained(problem: Problem, table: tuple[tuple[float, ...], ...], *, repeate
 
 
 def _unlimited(problem: Problem, law: Law) -> float:
-    """The best cost of one label on each rollout if labels could be had at any price; the least if there is none."""
+    """The best cost of one label on each rollout if labels could be had at any price; the least if
+    there is none.
+    """
     numbers = problem.cost_rollout, problem.intrinsic, problem.coefficient
     below = law.falls_below(*numbers)
     if below == 0:
@@ -180,9 +207,15 @@ def _unlimited(problem: Problem, law: Law) -> float:
 
 
 def _down_to(problem: Problem, best: LabelChoice) -> float:
-    """How far below the least cost allowed labels would become better still; that cost where they would not."""
+    """How far below the least cost allowed labels would become better still; that cost where they
+    would not.
+    """
     law = problem.fidelity
-    if not isinstance(law, Law) or best.repeats > 1 or best.cost > problem.least * (1 + 1 / best.rollouts):
+    if (
+        not isinstance(law, Law)
+        or best.repeats > 1
+        or best.cost > problem.least * (1 + 1 / best.rollouts)
+    ):
         return problem.least
     cost = _unlimited(problem, law)
     gains = problem.total(cost) < problem.total(problem.least) * (1 - 1e-9)
@@ -192,10 +225,11 @@ def _down_to(problem: Problem, best: LabelChoice) -> float:
 def _limit_at_zero(problem: Problem, law: Law, repeated: bool) -> float:
     """The limit of price times variance of one rollout as labels cost ever less.
 
-    With repeats, `m = r c` is what the labels of a rollout cost, and `(c₀ + m)(V₀ + Q c σ²(c)/m)` is least at
-    `m = sqrt(c₀ Q c σ²/V₀)`, or at all that the budget leaves.
-    """
-    variance, product = (problem.coefficient * value if problem.coefficient else 0.0 for value in law.at_zero)
+    With repeats, `m = r c` is what the labels of a rollout cost, and `(c₀ + m)(V₀ + Q c σ²(c)/m)`
+    is least at `m = sqrt(c₀ Q c σ²/V₀)`, or at all that the budget leaves."""
+    variance, product = (
+        problem.coefficient * value if problem.coefficient else 0.0 for value in law.at_zero
+    )
     rollout, own = problem.cost_rollout, problem.intrinsic
     if rollout == 0:
         return product
@@ -211,7 +245,9 @@ def _choice(problem: Problem, one: Choice, why: str) -> LabelChoice:
 
 
 def _alternatives(problem: Problem, best: LabelChoice) -> tuple[LabelChoice, ...]:
-    """Simple rules, one label on each rollout, that the budget affords and that are not the best choice itself."""
+    """Simple rules, one label on each rollout, that the budget affords and that are not the best
+    choice itself.
+    """
     costs = own_costs(problem)
     named = {"the cheapest": problem.least}
     if len(costs):
@@ -226,7 +262,9 @@ def _alternatives(problem: Problem, best: LabelChoice) -> tuple[LabelChoice, ...
         if problem.least <= cost <= problem.most and (rollouts := problem.affordable(cost))
     ]
     if best.repeats > 1:
-        rules.insert(0, _choice(problem, search(problem, repeated=False), "the best without repeats"))
+        rules.insert(
+            0, _choice(problem, search(problem, repeated=False), "the best without repeats")
+        )
     return tuple(rule for rule in rules if not _same(rule, best))
 
 
@@ -237,7 +275,9 @@ def _same(rule: LabelChoice, best: LabelChoice) -> bool:
 
 
 def _table(problem: Problem, best: float, *, repeated: bool) -> tuple[tuple[float, ...], ...]:
-    """For a picture: the variance at the whole budget in real numbers, with the best real number of repeats."""
+    """For a picture: the variance at the whole budget in real numbers, with the best real number of
+    repeats.
+    """
     costs = own_costs(problem)
     if not len(costs):
         inside = np.geomspace(problem.least, problem.most, _POINTS)[1:-1]
@@ -253,14 +293,21 @@ def _table(problem: Problem, best: float, *, repeated: bool) -> tuple[tuple[floa
     return tuple(map(tuple, np.stack([costs, label, total / problem.budget], axis=1).tolist()))
 
 
-def _doubts(problem: Problem, best: Choice, noise: GradientNoise | None, *, repeated: bool) -> tuple[str, ...]:
-    """A warning if other values within the measurement's intervals would choose otherwise and gain more than 1%."""
+def _doubts(
+    problem: Problem, best: Choice, noise: GradientNoise | None, *, repeated: bool
+) -> tuple[str, ...]:
+    """A warning if other values within the measurement's intervals would choose otherwise and gain
+    more than 1%.
+    """
     if noise is None:
         return ()
     v0, q = noise.intrinsic, noise.coefficient
     corners = [(max(v0.low, 0.0), q.high), (v0.high, max(q.low, 0.0))]
     if not np.isfinite(corners).all():
-        return ("Variance and coefficient of the gradient have no interval; measure them on more rollouts.",)
+        return (
+            "Variance and coefficient of the gradient have no interval; measure them on more"
+            " rollouts.",
+        )
     others = [problem._replace(intrinsic=v, coefficient=w) for v, w in corners]
     rivals = [search(other, repeated=repeated) for other in others]
     losses = [

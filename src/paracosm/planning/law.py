@@ -1,4 +1,6 @@
-"""The law of a learning curve: a power of the number of samples above a floor (theory, section 5)."""
+"""The law of a learning curve: a power of the number of samples above a floor (theory,
+section 5).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ import numpy as np
 
 
 class Law(NamedTuple):
-    """`error(N) = floor + scale · N^{-exponent}`; each a number, or arrays `[draws]` for draws of an unsure law.
+    """`error(N) = floor + scale · N^{-exponent}`; each a number, or arrays `[draws]` for draws of
+    an unsure law.
 
     Errors are root mean squares.
     """
@@ -20,7 +23,9 @@ class Law(NamedTuple):
     def error(self, samples: np.ndarray | float) -> np.ndarray:
         """The error after so many samples, which broadcast against the draws; infinite for none."""
         with np.errstate(divide="ignore"):
-            return np.asarray(self.floor + self.scale * np.asarray(samples, float) ** -np.asarray(self.exponent))
+            return np.asarray(
+                self.floor + self.scale * np.asarray(samples, float) ** -np.asarray(self.exponent)
+            )
 
     def slope(self, samples: np.ndarray | float) -> np.ndarray:
         """The derivative of the error by the samples, negative."""

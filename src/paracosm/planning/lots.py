@@ -15,27 +15,37 @@ _ROUNDING = 1e-12  # a price that reaches the budget to rounding is within it
 
 
 def in_lots(task: Task, offers: Sequence[Offer], budget: float) -> Split:
-    """The best split of one budget into whole lots: of those near the exact one, with what is left spent too.
+    """The best split of one budget into whole lots: of those near the exact one, with what is left
+    spent too.
 
-    Where no more than two offers have more than a lot and fewer than 64 lots can be paid, it is the best of all.
+    Where no more than two offers have more than a lot and fewer than 64 lots can be paid, it is the
+    best of all.
 
     Raises:
         BadArgument: as `best_split`, or the budget does not reach one lot.
     """
     cheapest = min(float(offer.cost) * offer.lot for offer in offers)
     if budget * (1 + _ROUNDING) < cheapest:
-        raise BadArgument(f"the budget is {budget:g}; the cheapest lot for sale costs {cheapest:g}.")
+        raise BadArgument(
+            f"the budget is {budget:g}; the cheapest lot for sale costs {cheapest:g}."
+        )
     exact = best_split(task, offers, budget)
     value = log_values(task, offers, exact.counts)
     favourites = sorted(range(len(offers)), key=lambda k: (exact.amounts[k] <= 0, -value[k]))
     orders = [favourites, [*favourites[1::-1], *favourites[2:]]]
-    tried = at(task, offers, np.concatenate([_near(exact, offers, budget, order) for order in orders]))
+    tried = at(
+        task, offers, np.concatenate([_near(exact, offers, budget, order) for order in orders])
+    )
     best = int(np.argmin(tried.loss))
     return Split(*(found[best] for found in tried))
 
 
-def filled(offers: Sequence[Offer], amounts: np.ndarray, budget: float, order: Sequence[int]) -> np.ndarray:
-    """Amounts `[…, offers]` in whole lots, with as many lots more, in this order, as what is left pays for."""
+def filled(
+    offers: Sequence[Offer], amounts: np.ndarray, budget: float, order: Sequence[int]
+) -> np.ndarray:
+    """Amounts `[…, offers]` in whole lots, with as many lots more, in this order, as what is left
+    pays for.
+    """
     lots, prices = np.array([offer.lot for offer in offers]), lot_prices(offers)
     bought = np.floor(amounts / lots * (1 + _ROUNDING))
     left = budget * (1 + _ROUNDING) - bought @ prices
@@ -47,7 +57,8 @@ def filled(offers: Sequence[Offer], amounts: np.ndarray, budget: float, order: S
 
 
 def _within(bought: np.ndarray, offers: Sequence[Offer], budget: float, last: int) -> np.ndarray:
-    """Lots `[…, offers]` that cost no more than the budget, exactly: prices are the decimals that they print as.
+    """Lots `[…, offers]` that cost no more than the budget, exactly: prices are the decimals that
+    they print as.
 
     So 0.1 three times is 0.3, and the last of 1e12 lots is not one too many.
     """
@@ -56,7 +67,10 @@ def _within(bought: np.ndarray, offers: Sequence[Offer], budget: float, last: in
     for row in np.ndindex(bought.shape[:-1]):
         if bought[row] @ lot_prices(offers) <= budget:
             continue
-        over = sum(int(count) * price for count, price in zip(bought[row], prices, strict=True)) - money
+        over = (
+            sum(int(count) * price for count, price in zip(bought[row], prices, strict=True))
+            - money
+        )
         for offer in (last, *range(len(offers))):
             less = min(max(-(-over // prices[offer]), 0), int(bought[(*row, offer)]))
             bought[(*row, offer)] -= less
@@ -70,10 +84,14 @@ def lot_prices(offers: Sequence[Offer]) -> np.ndarray:
 
 
 def _near(exact: Split, offers: Sequence[Offer], budget: float, order: Sequence[int]) -> np.ndarray:
-    """Affordable amounts `[tried, offers]` around the exact one in the first offer, the others filled up in order."""
+    """Affordable amounts `[tried, offers]` around the exact one in the first offer, the others
+    filled up in order.
+    """
     first = order[0]
     most = np.floor(budget * (1 + _ROUNDING) / lot_prices(offers)[first])
-    lots = np.unique(np.clip(exact.amounts[first] // offers[first].lot + np.arange(-_NEAR, _NEAR + 1), 0, most))
+    lots = np.unique(
+        np.clip(exact.amounts[first] // offers[first].lot + np.arange(-_NEAR, _NEAR + 1), 0, most)
+    )
     amounts = np.zeros((len(lots), len(offers)))
     amounts[:, first] = lots * offers[first].lot
     return filled(offers, amounts, budget, [*order[1:], first])

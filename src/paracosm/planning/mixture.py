@@ -1,4 +1,6 @@
-"""Cheap labels, gold labels, or cheap ones with a few gold ones that take their bias away (theory, section 7)."""
+"""Cheap labels, gold labels, or cheap ones with a few gold ones that take their bias away (theory,
+section 7).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from paracosm.planning.label_search import ROUNDING
 NAMES = ("cheap", "gold", "mixture")
 _REACH = 1e3
 _BUDGETS = 4001
-_FARTHEST = 1e200  # no budget beyond it is looked at: a bias that small costs nothing that can be paid for
+_FARTHEST = (
+    1e200  # no budget beyond it is looked at: a bias that small costs nothing that can be paid for
+)
 _MOST_ROLLOUTS = 1e10
 _MOST_BIAS = 1e150  # its square is still a number
 
@@ -23,9 +27,9 @@ _MOST_BIAS = 1e150  # its square is still a number
 class Prices(NamedTuple):
     """What a rollout and its labels cost, and what is known of the gradients that they give.
 
-    Variances are those of one rollout's policy gradient under that kind of label (trace of the covariance, the
-    rollout's own variance included); `bias` is the length of the cheap gradient's bias.
-    """
+    Variances are those of one rollout's policy gradient under that kind of label (trace of the
+    covariance, the rollout's own variance included); `bias` is the length of the cheap gradient's
+    bias."""
 
     cost_rollout: float
     cheap_cost: float
@@ -47,7 +51,9 @@ class Prices(NamedTuple):
 
     @property
     def fewest_gold(self) -> float:
-        """The gold labels from which the coefficient, left one out, passes its gate `|ρ| > 1/sqrt(n−3)`."""
+        """The gold labels from which the coefficient, left one out, passes its gate `|ρ| >
+        1/sqrt(n−3)`.
+        """
         square = self.correlation**2
         return float(np.floor(3 + (1 + ROUNDING) / square)) + 1 if square > 0 else np.inf
 
@@ -64,7 +70,9 @@ class Prices(NamedTuple):
 
 
 def least_correlation(prices: Prices) -> float:
-    """The correlation from which the mixture beats gold alone; 1, which none exceeds, where it never does."""
+    """The correlation from which the mixture beats gold alone; 1, which none exceeds, where it
+    never does.
+    """
     cheap, gold, rollout = prices.cheap_cost, prices.gold_cost, prices.cost_rollout
     if gold <= cheap:
         return 1.0
@@ -83,14 +91,16 @@ def plan_mixture(
     correlation: float,
     bias: float,
 ) -> MixturePlan:
-    """Which of cheap, gold and the debiased mixture has the least squared error at this budget, in whole rollouts.
+    """Which of cheap, gold and the debiased mixture has the least squared error at this budget, in
+    whole rollouts.
 
     Args:
         budget: What may be spent.
         cost_rollout: The price of one rollout before it is labelled.
         cheap_cost: The price of cheap labels for one rollout.
         gold_cost: That of gold labels; a gold rollout of the mixture has both.
-        cheap_variance: Variance of one rollout's gradient under cheap labels (trace of the covariance).
+        cheap_variance: Variance of one rollout's gradient under cheap labels (trace of the
+            covariance).
         gold_variance: The same under gold labels.
         correlation: Between the two gradients of one rollout, `tr Cov / sqrt(tr Cov · tr Cov)`.
         bias: Length of the bias of the gradient under cheap labels.
@@ -98,7 +108,9 @@ def plan_mixture(
     Raises:
         BadArgument: a number cannot be used, or the budget buys not one rollout of any kind.
     """
-    prices = Prices(cost_rollout, cheap_cost, gold_cost, cheap_variance, gold_variance, correlation, bias)
+    prices = Prices(
+        cost_rollout, cheap_cost, gold_cost, cheap_variance, gold_variance, correlation, bias
+    )
     _check(budget, prices)
     choices = _choices(prices, budget)
     winner = min(choices, key=lambda choice: choice.error)
@@ -111,7 +123,10 @@ def plan_mixture(
         least_correlation=least_correlation(prices),
         budget=float(budget),
         warnings=mixture_words.warnings(
-            choices, correlation=prices.correlation, fewest_gold=prices.fewest_gold, bias=prices.bias
+            choices,
+            correlation=prices.correlation,
+            fewest_gold=prices.fewest_gold,
+            bias=prices.bias,
         ),
         verdict=mixture_words.verdict(choices, changes, first),
     )
@@ -121,7 +136,9 @@ def _check(budget: float, prices: Prices) -> None:
     checks.positive("the budget", budget)
     checks.at_least("the cost of a rollout", prices.cost_rollout, 0)
     if not np.isfinite(prices.cost_rollout):
-        raise checks.BadArgument(f"the cost of a rollout is {prices.cost_rollout:g}; it must be finite.")
+        raise checks.BadArgument(
+            f"the cost of a rollout is {prices.cost_rollout:g}; it must be finite."
+        )
     checks.positive("the cost of cheap labels", prices.cheap_cost)
     checks.positive("the cost of gold labels", prices.gold_cost)
     checks.positive("the variance under cheap labels", prices.cheap_variance)
@@ -130,13 +147,19 @@ def _check(budget: float, prices: Prices) -> None:
     checks.between("the bias of cheap labels", prices.bias, 0, _MOST_BIAS)
     least = min(prices.cheap_rollout, prices.gold_rollout)
     if budget > _MOST_ROLLOUTS * least:
-        raise checks.BadArgument(f"the budget of {budget:g} buys over {_MOST_ROLLOUTS:g} rollouts; that is no plan.")
+        raise checks.BadArgument(
+            f"the budget of {budget:g} buys over {_MOST_ROLLOUTS:g} rollouts; that is no plan."
+        )
     if budget < least:
-        raise checks.BadArgument(f"the budget of {budget:g} buys not one rollout: a labelled one costs {least:g}.")
+        raise checks.BadArgument(
+            f"the budget of {budget:g} buys not one rollout: a labelled one costs {least:g}."
+        )
 
 
 def _choices(prices: Prices, budget: float) -> tuple[MixtureChoice, ...]:
-    """What the budget buys in each way, in whole rollouts; without the ways for which it does not suffice."""
+    """What the budget buys in each way, in whole rollouts; without the ways for which it does not
+    suffice.
+    """
     cheap, gold = (_whole(budget / price) for price in (prices.cheap_rollout, prices.gold_rollout))
     found = []
     if cheap:
@@ -157,11 +180,12 @@ def _whole(number: float) -> int:
 
 
 def allocate(prices: Prices, budget: float) -> tuple[int, int] | None:
-    """The best whole numbers of cheap-labelled rollouts and of gold labels on them; None if too few can be bought.
+    """The best whole numbers of cheap-labelled rollouts and of gold labels on them; None if too few
+    can be bought.
 
-    For each number of gold labels, all else goes into rollouts. Rounding these down costs at most 1/N of the variance,
-    which n may not leave its real optimum by more than about sqrt(w₂n/w₁) to win back.
-    """
+    For each number of gold labels, all else goes into rollouts. Rounding these down costs at most
+    1/N of the variance, which n may not leave its real optimum by more than about sqrt(w₂n/w₁) to
+    win back."""
     least, most = prices.fewest_gold, _whole(budget / (prices.cheap_rollout + prices.gold_cost))
     if most < least:
         return None
@@ -174,26 +198,32 @@ def allocate(prices: Prices, budget: float) -> tuple[int, int] | None:
 
 
 def errors(prices: Prices, budgets: np.ndarray) -> np.ndarray:
-    """Squared errors `[3, budget]` of cheap, gold and mixture in real numbers; infinite where money is too short."""
+    """Squared errors `[3, budget]` of cheap, gold and mixture in real numbers; infinite where money
+    is too short.
+    """
     cheap, gold = budgets / prices.cheap_rollout, budgets / prices.gold_rollout
     alone = [
         np.where(cheap >= 1, prices.cheap_variance / cheap + prices.bias**2, np.inf),
         np.where(gold >= 1, prices.gold_variance / gold, np.inf),
     ]
     most = budgets / (prices.cheap_rollout + prices.gold_cost)
-    labels = np.maximum(budgets / (prices.gold_cost + prices.cheap_rollout * prices.ratio), prices.fewest_gold)
+    labels = np.maximum(
+        budgets / (prices.gold_cost + prices.cheap_rollout * prices.ratio), prices.fewest_gold
+    )
     labels = np.minimum(labels, most)
     rollouts = (budgets - labels * prices.gold_cost) / prices.cheap_rollout
-    mixture = np.where(most >= prices.fewest_gold, prices.mixture_variance(rollouts, labels), np.inf)
+    mixture = np.where(
+        most >= prices.fewest_gold, prices.mixture_variance(rollouts, labels), np.inf
+    )
     return np.stack([*alone, mixture])
 
 
 def _changes(prices: Prices, budget: float) -> tuple[dict[str, float], str]:
-    """The budgets from which another starts to win, in real numbers, and who wins with the smallest budget.
+    """The budgets from which another starts to win, in real numbers, and who wins with the smallest
+    budget.
 
-    Cheap labels, if they ever win, do so first; the mixture, if it ever beats gold, does so from some budget on. So
-    each change happens once, and halving the interval finds it.
-    """
+    Cheap labels, if they ever win, do so first; the mixture, if it ever beats gold, does so from
+    some budget on. So each change happens once, and halving the interval finds it."""
     least = min(prices.cheap_rollout, prices.gold_rollout)
     unbiased = prices.gold_variance * prices.gold_rollout
     reach = min(unbiased / prices.bias / prices.bias, _FARTHEST) if prices.bias > 0 else 0.0
@@ -205,4 +235,6 @@ def _changes(prices: Prices, budget: float) -> tuple[dict[str, float], str]:
         middle = np.sqrt(low * high)
         before = errors(prices, middle).argmin(axis=0) == winners[at]
         low, high = np.where(before, middle, low), np.where(before, high, middle)
-    return {NAMES[winners[i + 1]]: float(start) for i, start in zip(at, high, strict=True)}, NAMES[winners[0]]
+    return {NAMES[winners[i + 1]]: float(start) for i, start in zip(at, high, strict=True)}, NAMES[
+        winners[0]
+    ]

@@ -15,7 +15,9 @@ def verdict(choices: tuple[MixtureChoice, ...], changes: dict[str, float], first
     ranked = sorted(choices, key=lambda choice: choice.error)
     best, others = ranked[0], ranked[1:]
     error = f"the policy gradient then has squared error {number(best.error)}"
-    return " ".join([f"Buy {_bought(best)}: {error}.", *_stakes(best, others), *_budgets(changes, first)])
+    return " ".join(
+        [f"Buy {_bought(best)}: {error}.", *_stakes(best, others), *_budgets(changes, first)]
+    )
 
 
 def _bought(best: MixtureChoice) -> str:
@@ -33,7 +35,9 @@ def _stakes(best: MixtureChoice, others: list[MixtureChoice]) -> list[str]:
 
 def _loss(other: MixtureChoice, loss: float) -> str:
     more = f"{number(100 * loss)}% more" if loss < 1 else f"{number(1 + loss)} times that"
-    tail = ", most of it bias, which no money removes" if other.squared_bias > other.variance else ""
+    tail = (
+        ", most of it bias, which no money removes" if other.squared_bias > other.variance else ""
+    )
     return f"{_WAYS[other.name].capitalize()} would have {more}{tail}."
 
 
@@ -50,12 +54,19 @@ def warnings(
     """What the reader should know before acting on the plan."""
     said = []
     if correlation == 0:
-        said.append("Cheap and gold gradients do not correlate: cheap labels can correct nothing, there is no mixture.")
+        said.append(
+            "Cheap and gold gradients do not correlate: cheap labels can correct nothing, there is"
+            " no mixture."
+        )
     elif all(choice.name != "mixture" for choice in choices):
         said.append(
-            f"The mixture is left out: at a correlation of {correlation:g} its coefficient cannot be told from "
+            f"The mixture is left out: at a correlation of {correlation:g} its coefficient cannot"
+            " be told from "
             f"noise with fewer than {fewest_gold:,.0f} gold labels, which this budget does not buy."
         )
     if bias == 0:
-        said.append("The cheap labels were said to have no bias at all; cheap labels alone are only as good as that.")
+        said.append(
+            "The cheap labels were said to have no bias at all; cheap labels alone are only as"
+            " good as that."
+        )
     return tuple(said)

@@ -1,9 +1,10 @@
-"""Which point of a learning curve is worth measuring before the rest of the budget is spent (theory, section 4).
+"""Which point of a learning curve is worth measuring before the rest of the budget is spent
+(theory, section 4).
 
-Preposterior analysis: a draw of the laws is taken for true, the pilot's outcome is simulated from it with its noise,
-the other draws are reweighted by how well they foretell that outcome, the split is decided again, and its regret is
-counted under the draw that was true. A pilot's samples stay owned, so its price is that no split can buy fewer.
-"""
+Preposterior analysis: a draw of the laws is taken for true, the pilot's outcome is simulated from
+it with its noise, the other draws are reweighted by how well they foretell that outcome, the split
+is decided again, and its regret is counted under the draw that was true. A pilot's samples stay
+owned, so its price is that no split can buy fewer."""
 
 from __future__ import annotations
 
@@ -17,14 +18,16 @@ from paracosm.planning.budget import at
 from paracosm.planning.law import Law
 from paracosm.planning.rules import Market, cheapest, unit_price
 
-_OUTCOMES = 500  # simulated outcomes of a pilot while pilots are compared; the best one is judged by all draws
+# Simulated outcomes of a pilot while pilots are compared; the best one is judged by all draws
+_OUTCOMES = 500
 _SHARES = 201  # splits considered between each two offers
 _GROWTH, _DOUBLINGS = 2.0, 13  # candidates are the owned count times powers of this
 
 
 class Belief(NamedTuple):
-    """Draws of a part's law, standard deviations `[draws]` of the log error from seed to seed and from anchor to
-    anchor, and how many seeds an anchor is measured with."""
+    """Draws of a part's law, standard deviations `[draws]` of the log error from seed to seed and
+    from anchor to anchor, and how many seeds an anchor is measured with.
+    """
 
     law: Law
     seed_noise: np.ndarray
@@ -36,14 +39,19 @@ class Belief(NamedTuple):
         return np.sqrt(self.anchor_noise**2 + self.seed_noise**2 / self.seeds)
 
 
-def next_pilot(market: Market, beliefs: tuple[Belief, Belief], regret: float, seed: int) -> Pilot | None:
+def next_pilot(
+    market: Market, beliefs: tuple[Belief, Belief], regret: float, seed: int
+) -> Pilot | None:
     """The pilot with the lowest expected regret of the split decided after it, its price counted.
 
-    `regret` is the planned purchase's mean over the market's draws. What a pilot saves of it is counted over the same
-    draws, between splits that no lot binds: what whole lots lose, no pilot saves. None where no pilot lowers the
-    expected regret by more than chance: twice the standard error of its simulation.
-    """
-    saved = {each: _saved(market, beliefs[each[0]], *each, number=_OUTCOMES, seed=seed) for each in _candidates(market)}
+    `regret` is the planned purchase's mean over the market's draws. What a pilot saves of it is
+    counted over the same draws, between splits that no lot binds: what whole lots lose, no pilot
+    saves. None where no pilot lowers the expected regret by more than chance: twice the standard
+    error of its simulation."""
+    saved = {
+        each: _saved(market, beliefs[each[0]], *each, number=_OUTCOMES, seed=seed)
+        for each in _candidates(market)
+    }
     worth = {each: values.mean() for each, values in saved.items() if _certain(values)}
     if not worth:
         return None
@@ -52,7 +60,13 @@ def next_pilot(market: Market, beliefs: tuple[Belief, Belief], regret: float, se
     if not _certain(values):
         return None
     name: Bought = "reward" if part else "dynamics"
-    return Pilot(name, samples, _price(market, part, samples), regret, max(0.0, regret - float(values.mean())))
+    return Pilot(
+        name,
+        samples,
+        _price(market, part, samples),
+        regret,
+        max(0.0, regret - float(values.mean())),
+    )
 
 
 def _certain(saved: np.ndarray) -> bool:
@@ -69,13 +83,19 @@ def _candidates(market: Market) -> list[tuple[int, int]]:
     for part in (0, 1):
         owned = float(market.task.owned[part])
         most = owned + market.budget / unit_price(market, part)
-        sizes = itertools.takewhile(lambda n, most=most: n <= most, (owned * _GROWTH**k for k in range(1, _DOUBLINGS)))
+        sizes = itertools.takewhile(
+            lambda n, most=most: n <= most, (owned * _GROWTH**k for k in range(1, _DOUBLINGS))
+        )
         found += [(part, int(samples)) for samples in sizes if owned > 0]
     return found
 
 
-def _saved(market: Market, belief: Belief, part: int, samples: int, *, number: int, seed: int) -> np.ndarray:
-    """How much less regret the split decided after the pilot has, under each of the first `number` draws."""
+def _saved(
+    market: Market, belief: Belief, part: int, samples: int, *, number: int, seed: int
+) -> np.ndarray:
+    """How much less regret the split decided after the pilot has, under each of the first `number`
+    draws.
+    """
     amounts = _actions(market)
     least = _least(market, part, _price(market, part, samples))
     counts = at(market.task, market.offers, np.concatenate([amounts, least])).counts
@@ -89,7 +109,8 @@ def _saved(market: Market, belief: Belief, part: int, samples: int, *, number: i
 
 
 def _reweighted(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -> np.ndarray:
-    """Weights of the draws `[outcomes, draws]` after the simulated outcome of each, whose own draw counts for nothing.
+    """Weights of the draws `[outcomes, draws]` after the simulated outcome of each, whose own draw
+    counts for nothing.
 
     Left in, the true draw would always be among those that its outcome is compared with.
     """
@@ -104,7 +125,9 @@ def _reweighted(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -
 
 
 def _actions(market: Market) -> np.ndarray:
-    """Splits of the whole budget between each two offers, `[actions, offers]`, close in log-odds."""
+    """Splits of the whole budget between each two offers, `[actions, offers]`, close in
+    log-odds.
+    """
     shares = np.concatenate([[0.0], 1 / (1 + np.exp(-np.linspace(-7, 7, _SHARES))), [1.0]])
     found = []
     for first, second in itertools.combinations(range(len(market.offers)), 2):

@@ -1,4 +1,6 @@
-"""What to buy next: the split of least expected error over what the learning curves leave open (theory, section 4)."""
+"""What to buy next: the split of least expected error over what the learning curves leave open
+(theory, section 4).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ from paracosm.planning.rules import (
 
 PARTS: tuple[Bought, Bought] = ("dynamics", "reward")
 _DRAWS = 2000
-_BUDGETS = 2.0 ** np.linspace(-2, 2, 9)  # relative ones of the frontier; half and double are among them
+_BUDGETS = 2.0 ** np.linspace(
+    -2, 2, 9
+)  # relative ones of the frontier; half and double are among them
 
 
 def plan(
@@ -55,13 +59,16 @@ def plan(
 
     Args:
         curves: Learning curves of the two parts.
-        weights: What a unit of each error costs in return; of several routes to them the first is used.
-        budget: Money, what was `spent` of it before included; the plan's own budget is what that leaves.
+        weights: What a unit of each error costs in return; of several routes to them the first is
+            used.
+        budget: Money, what was `spent` of it before included; the plan's own budget is what that
+            leaves.
         cost_dynamics: Price of a transition.
         cost_reward: Price of a reward label.
         owned: Samples of each part owned already; the largest anchor of each curve if not given.
         cost_joint: Price of a transition that comes with its label, if that is for sale.
-        sources: Other sources of labels: an `Offer` each, whose `labels` say how many labels one is worth.
+        sources: Other sources of labels: an `Offer` each, whose `labels` say how many labels one is
+            worth.
         lots: Transitions and labels are sold in lots of so many.
         spent: How much of the budget was spent before.
         seed: Of the draws from what the curves leave open.
@@ -72,7 +79,9 @@ def plan(
     """
     checks.count("the seed", seed, 0)
     routes = _routes(weights)
-    checks.of_kind("curves", curves, Mapping, "a mapping of 'dynamics' and 'reward' to a Curve each")
+    checks.of_kind(
+        "curves", curves, Mapping, "a mapping of 'dynamics' and 'reward' to a Curve each"
+    )
     held = owned_counts(curves, owned)
     fits = _fits(curves, routes)
     offers = _offers(cost_dynamics, cost_reward, cost_joint, sources, lots)
@@ -95,10 +104,16 @@ def plan(
         prices={offer.name: float(offer.cost) for offer in offers},
         ratio=_ratio(*after),
         interval=ratio_interval(place),
-        predicted_error={"before": over_draws(task.losses(np.array(task.owned, float))), "after": best.error},
+        predicted_error={
+            "before": over_draws(task.losses(np.array(task.owned, float))),
+            "after": best.error,
+        },
         expected_regret=cautious(task.losses(np.array(after, float)) / place.best - 1),
         marginal=_marginal(place, np.array(after)),
-        curves={part: fit.record(float(count)) for part, fit, count in zip(PARTS, fits, after, strict=True)},
+        curves={
+            part: fit.record(float(count))
+            for part, fit, count in zip(PARTS, fits, after, strict=True)
+        },
         weights=routes,
         best=best,
         alternatives=(*rules, *rivals),
@@ -122,20 +137,27 @@ def _routes(weights: Any) -> tuple[Weights, ...]:
 
 def _fits(curves: Mapping[Bought, Curve], routes: Sequence[Weights]) -> tuple[Posterior, Posterior]:
     if not routes:
-        raise checks.BadArgument("no weights are given; what a unit of each error costs in return is needed.")
+        raise checks.BadArgument(
+            "no weights are given; what a unit of each error costs in return is needed."
+        )
     return posterior(curves["dynamics"]), posterior(curves["reward"])
 
 
 def _check_weights(route: Weights) -> None:
     for part in PARTS:
-        numbers = {"weight": getattr(route, part), "standard error of the weight": route.unsure.get(part, 0.0)}
+        numbers = {
+            "weight": getattr(route, part),
+            "standard error of the weight": route.unsure.get(part, 0.0),
+        }
         for name, value in numbers.items():
             if not 0 <= value < np.inf:
                 where = f"the {name} of the {part} error ({route.origin})"
                 raise checks.BadArgument(f"{where} is {value:g}; it must be finite and at least 0.")
 
 
-def owned_counts(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None = None) -> dict[str, int]:
+def owned_counts(
+    curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None = None
+) -> dict[str, int]:
     """Samples of each part owned already: as given, else the largest anchor of its curve.
 
     Raises:
@@ -143,7 +165,10 @@ def owned_counts(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None
     """
     for part in PARTS:
         if part not in curves:
-            raise checks.BadData(f"there is no learning curve of {part}; one of dynamics and one of reward are needed.")
+            raise checks.BadData(
+                f"there is no learning curve of {part}; one of dynamics and one of reward are"
+                " needed."
+            )
         checks.of_kind(f"curves[{part!r}]", curves[part], Curve, "a Curve")
     largest = {part: max(anchor.samples for anchor in curves[part].anchors) for part in PARTS}
     held = {part: int((owned or largest).get(part, largest[part])) for part in PARTS}
@@ -153,7 +178,11 @@ def owned_counts(curves: Mapping[Bought, Curve], owned: Mapping[str, int] | None
 
 
 def _offers(
-    cost_dynamics: float, cost_reward: float, cost_joint: float | None, sources: Sequence[Offer], lots: tuple[int, int]
+    cost_dynamics: float,
+    cost_reward: float,
+    cost_joint: float | None,
+    sources: Sequence[Offer],
+    lots: tuple[int, int],
 ) -> tuple[Offer, ...]:
     found = [
         Offer("dynamics", cost_dynamics, transitions=1, lot=lots[0]),
@@ -168,7 +197,9 @@ def _offers(
         checks.positive(f"the worth of a unit of {offer.name}", float(sum(offer.yields)))
     names = [offer.name for offer in found]
     if len(set(names)) < len(names):
-        raise checks.BadArgument(f"the names for sale are {', '.join(names)}; each may be there once.")
+        raise checks.BadArgument(
+            f"the names for sale are {', '.join(names)}; each may be there once."
+        )
     return tuple(found)
 
 
@@ -179,16 +210,19 @@ def _left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
     checks.finite("the money spent", spent)
     if budget < spent:
         raise checks.BadArgument(
-            f"the budget is {budget:g}; what is owned already cost {spent:g}, at least that is needed."
+            f"the budget is {budget:g}; what is owned already cost {spent:g}, at least that is"
+            " needed."
         )
     least = min(float(offer.cost) * offer.lot for offer in offers)
     if budget - spent < least:
         raise checks.BadArgument(
-            f"the budget leaves {budget - spent:g} to spend; the cheapest lot costs {least:g}, at least that is needed."
+            f"the budget leaves {budget - spent:g} to spend; the cheapest lot costs {least:g}, at"
+            " least that is needed."
         )
     if (budget - spent) / least > MOST_SAMPLES:
         raise checks.BadArgument(
-            f"the budget leaves {budget - spent:g} to spend, which buys {(budget - spent) / least:.2g} of the cheapest "
+            f"the budget leaves {budget - spent:g} to spend, which buys"
+            f" {(budget - spent) / least:.2g} of the cheapest "
             f"lot; at most {MOST_SAMPLES:g} can be counted exactly."
         )
     return float(budget - spent)
@@ -198,12 +232,15 @@ def _reachable(best: Purchase, money: float) -> Purchase:
     """The purchase, if it leaves no part that counts without a sample."""
     if not np.isfinite(best.error.mean):
         raise checks.BadArgument(
-            f"{money:g} does not buy a lot of both parts, and of one of them nothing is owned; more money is needed."
+            f"{money:g} does not buy a lot of both parts, and of one of them nothing is owned;"
+            " more money is needed."
         )
     return best
 
 
-def _beliefs(fits: tuple[Posterior, Posterior], curves: Mapping[Bought, Curve], seed: int) -> tuple[Belief, Belief]:
+def _beliefs(
+    fits: tuple[Posterior, Posterior], curves: Mapping[Bought, Curve], seed: int
+) -> tuple[Belief, Belief]:
     found = []
     for place, (part, fit) in enumerate(zip(PARTS, fits, strict=True)):
         draws = fit.draws(_DRAWS, 2 * seed + place)
@@ -214,10 +251,11 @@ def _beliefs(fits: tuple[Posterior, Posterior], curves: Mapping[Bought, Curve], 
 
 
 def _weighted(dynamics: Law, reward: Law, route: Weights, seed: int) -> tuple[Law, Law]:
-    """The draws of the laws, each times what a draw of its weight is of the weight: unsure weights count like laws.
+    """The draws of the laws, each times what a draw of its weight is of the weight: unsure weights
+    count like laws.
 
-    A realised weight is the size of a mean over episodes, so that a draw is `|weight + its standard error · z|`.
-    """
+    A realised weight is the size of a mean over episodes, so that a draw is `|weight + its standard
+    error · z|`."""
     found = []
     for place, (part, law) in enumerate(zip(PARTS, (dynamics, reward), strict=True)):
         weight, unsure = getattr(route, part), route.unsure.get(part, 0.0)
@@ -239,7 +277,9 @@ def ratio_interval(place: Market) -> tuple[float, float]:
 
 
 def _marginal(place: Market, counts: np.ndarray) -> dict[str, float]:
-    """How much the expected error falls per unit of money spent more on a part, where that is cheapest."""
+    """How much the expected error falls per unit of money spent more on a part, where that is
+    cheapest.
+    """
     alone = [place.offers[cheapest(place.offers, part)] for part in (0, 1)]
     values = log_values(place.task, alone, counts)
     return {part: float(np.exp(value)) for part, value in zip(PARTS, values, strict=True)}
@@ -258,4 +298,8 @@ def _frontier(task: Task, offers: Sequence[Offer], money: float) -> tuple[Purcha
 
 def _foretold(fits: tuple[Posterior, Posterior], after: tuple[float, float]) -> tuple[str, ...]:
     """What to know of the curves at the counts that the plan reaches."""
-    return tuple(warning for fit, count in zip(fits, after, strict=True) for warning in fit.warnings(float(count)))
+    return tuple(
+        warning
+        for fit, count in zip(fits, after, strict=True)
+        for warning in fit.warnings(float(count))
+    )

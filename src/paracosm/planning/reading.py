@@ -19,14 +19,17 @@ MOST_SAMPLES = 1e15  # counts beyond it are not exact in floating point once the
 def read_curves(path: Path, unit: Unit) -> dict[Bought, Curve]:
     """The curves in a CSV file with columns `part, samples, error` and optionally `seed`, by part.
 
-    `part` is `dynamics` or `reward`. Without seeds, rows of the same part and samples are numbered as they come.
+    `part` is `dynamics` or `reward`. Without seeds, rows of the same part and samples are numbered
+    as they come.
 
     Raises:
         Missing: if there is no such file.
         BadData: naming the first line that cannot be used.
     """
     if not path.is_file():
-        raise checks.Missing(f"{path} does not exist; a CSV file with columns part,samples,error[,seed] is needed.")
+        raise checks.Missing(
+            f"{path} does not exist; a CSV file with columns part,samples,error[,seed] is needed."
+        )
     rows = read_rows(path, NEEDED, "part, samples and error are needed")
     found = [_row(path, line, row) for line, row in rows]
     return _by_part(path, found, seeded=any("seed" in row for _, row in rows), unit=unit)
@@ -41,14 +44,17 @@ def read_rows(path: Path, needed: Sequence[str], what: str) -> list[tuple[int, d
         what: The end of the sentence for a file without them.
 
     Raises:
-        BadData: if it is no text, lacks a column, gives one twice, or has a row with more or fewer cells than columns.
+        BadData: if it is no text, lacks a column, gives one twice, or has a row with more or fewer
+        cells than columns.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
         table = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
         lines = [(table.line_num, cells) for cells in table if cells]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise checks.BadData(f"{path} cannot be read as a CSV file ({type(error).__name__}: {error}).") from None
+        raise checks.BadData(
+            f"{path} cannot be read as a CSV file ({type(error).__name__}: {error})."
+        ) from None
     heads = [name.strip() for name in lines[0][1]] if lines else []
     missing = [name for name in needed if name not in heads]
     if missing:
@@ -56,12 +62,14 @@ def read_rows(path: Path, needed: Sequence[str], what: str) -> list[tuple[int, d
     twice = [name for name in dict.fromkeys(heads) if heads.count(name) > 1]
     if twice:
         raise checks.BadData(
-            f"{path}, line {lines[0][0]}: the column {twice[0]!r} is given twice; one of each is needed."
+            f"{path}, line {lines[0][0]}: the column {twice[0]!r} is given twice; one of each is"
+            " needed."
         )
     for line, cells in lines[1:]:
         if len(cells) != len(heads):
             raise checks.BadData(
-                f"{path}, line {line}: {len(cells)} cells where there are {len(heads)} columns; as many are needed, "
+                f"{path}, line {line}: {len(cells)} cells where there are {len(heads)} columns; as"
+                " many are needed, "
                 "and numbers have decimal points, no commas."
             )
     return [(line, dict(zip(heads, cells, strict=True))) for line, cells in lines[1:]]
@@ -70,15 +78,21 @@ def read_rows(path: Path, needed: Sequence[str], what: str) -> list[tuple[int, d
 def _row(path: Path, line: int, row: dict[str, str]) -> tuple[Bought, Anchor]:
     part = row["part"].strip()
     if part not in get_args(Bought):
-        raise checks.BadData(f"{path}, line {line}: part is {part!r}; it must be 'dynamics' or 'reward'.")
+        raise checks.BadData(
+            f"{path}, line {line}: part is {part!r}; it must be 'dynamics' or 'reward'."
+        )
     samples, error = (read_number(path, line, name, row[name]) for name in ("samples", "error"))
     seed = read_number(path, line, "seed", row["seed"]) if "seed" in row else 0
     for name, value in (("samples", samples), ("seed", seed)):
         if value != int(value):
-            raise checks.BadData(f"{path}, line {line}: {name} is {value:g}; a whole number is needed.")
+            raise checks.BadData(
+                f"{path}, line {line}: {name} is {value:g}; a whole number is needed."
+            )
     for name, value, most in (("samples", samples, MOST_SAMPLES), ("seed", seed, MOST_SAMPLES)):
         if abs(value) > most:
-            raise checks.BadData(f"{path}, line {line}: {name} is {value:g}; it must be at most {most:g}.")
+            raise checks.BadData(
+                f"{path}, line {line}: {name} is {value:g}; it must be at most {most:g}."
+            )
     return cast(Bought, part), Anchor(int(samples), error, int(seed))
 
 
@@ -94,13 +108,19 @@ def read_number(path: Path, line: int, name: str, text: str) -> float:
             raise ValueError
     except ValueError:
         hint = " with a decimal point" if "," in text else ""
-        raise checks.BadData(f"{path}, line {line}: {name} is {text!r}; a number{hint} is needed.") from None
+        raise checks.BadData(
+            f"{path}, line {line}: {name} is {text!r}; a number{hint} is needed."
+        ) from None
     if not abs(value) < float("inf"):
-        raise checks.BadData(f"{path}, line {line}: {name} is {value:g}; a finite number is needed.")
+        raise checks.BadData(
+            f"{path}, line {line}: {name} is {value:g}; a finite number is needed."
+        )
     return value
 
 
-def _by_part(path: Path, rows: list[tuple[Bought, Anchor]], *, seeded: bool, unit: Unit) -> dict[Bought, Curve]:
+def _by_part(
+    path: Path, rows: list[tuple[Bought, Anchor]], *, seeded: bool, unit: Unit
+) -> dict[Bought, Curve]:
     if not rows:
         raise checks.BadData(f"{path} holds no rows; at least 3 sizes of one part are needed.")
     seen: Counter[tuple[Bought, int, int]] = Counter()
@@ -108,7 +128,9 @@ def _by_part(path: Path, rows: list[tuple[Bought, Anchor]], *, seeded: bool, uni
     for part, anchor in rows:
         key = (part, anchor.samples, anchor.seed)
         if seeded and seen[key]:
-            raise checks.BadData(f"{path} holds {part} at {anchor.samples} samples with seed {anchor.seed} twice.")
+            raise checks.BadData(
+                f"{path} holds {part} at {anchor.samples} samples with seed {anchor.seed} twice."
+            )
         number = anchor.seed if seeded else seen[key]
         parts.setdefault(part, []).append(Anchor(anchor.samples, anchor.error, number))
         seen[key] += 1

@@ -1,4 +1,6 @@
-"""Ways to spend a budget that need no learning curves, and what each is expected to lose (theory, section 4)."""
+"""Ways to spend a budget that need no learning curves, and what each is expected to lose (theory,
+section 4).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from paracosm.planning.lots import filled, in_lots
 
 
 class Market(NamedTuple):
-    """A task, what is for sale, a budget, and the error in return of the best split under each draw, `[draws]`."""
+    """A task, what is for sale, a budget, and the error in return of the best split under each
+    draw, `[draws]`.
+    """
 
     task: Task
     offers: tuple[Offer, ...]
@@ -31,49 +35,63 @@ def market(task: Task, offers: Sequence[Offer], budget: float) -> Market:
 def markets(task: Task, offers: Sequence[Offer], budgets: Sequence[float]) -> list[Market]:
     """The same with several budgets."""
     best = best_split(apart(task), offers, np.asarray(budgets, float)[:, None]).loss
-    return [Market(task, tuple(offers), float(money), row) for money, row in zip(budgets, best, strict=True)]
+    return [
+        Market(task, tuple(offers), float(money), row)
+        for money, row in zip(budgets, best, strict=True)
+    ]
 
 
 def apart(task: Task) -> Task:
     """The task of every draw on its own: `draws` problems with a sure law each."""
-    dynamics, reward = (Law(*(np.atleast_1d(np.asarray(x, float))[..., None] for x in law)) for law in task.laws)
+    dynamics, reward = (
+        Law(*(np.atleast_1d(np.asarray(x, float))[..., None] for x in law)) for law in task.laws
+    )
     return task._replace(laws=(dynamics, reward))
 
 
 def purchase(name: str, market: Market, amounts: np.ndarray) -> Purchase:
-    """The purchase of these amounts `[offers]`, with its predicted error and its regret over the draws."""
+    """The purchase of these amounts `[offers]`, with its predicted error and its regret over the
+    draws.
+    """
     bought = at(market.task, market.offers, amounts)
     losses = market.task.losses(bought.counts)
     gained = bought.counts - np.asarray(market.task.owned, float)
     units = {offer.name: round(float(n)) for offer, n in zip(market.offers, amounts, strict=True)}
     spend = sum(float(offer.cost) * units[offer.name] for offer in market.offers)
     regret = over_draws(losses / market.best - 1)
-    return Purchase(name, units, float(gained[0]), float(gained[1]), float(spend), over_draws(losses), regret)
+    return Purchase(
+        name, units, float(gained[0]), float(gained[1]), float(spend), over_draws(losses), regret
+    )
 
 
 def over_draws(values: np.ndarray) -> Estimate:
     """Mean over draws of the laws, with the interval that holds 95% of them."""
     low, high = quantiles(values, 0.95)
-    return Estimate(float(np.mean(values)), low, high, len(values), "draws of the laws, 95% interval")
+    return Estimate(
+        float(np.mean(values)), low, high, len(values), "draws of the laws, 95% interval"
+    )
 
 
 def cautious(regrets: np.ndarray) -> float:
     """Mean regret in the worst quarter of the draws, `[draws]`.
 
-    The mean over all of them is what plans lose where curves follow a law; where they leave it plans lose more than
-    twice that, and this much (docs/splitting.md).
-    """
+    The mean over all of them is what plans lose where curves follow a law; where they leave it
+    plans lose more than twice that, and this much (docs/splitting.md)."""
     return float(np.mean(np.sort(regrets)[-max(1, len(regrets) // 4) :]))
 
 
 def quantiles(values: np.ndarray, level: float) -> tuple[float, float]:
     """Draws between which a share `level` of them lies; draws may be infinite."""
-    low, high = np.quantile(values, ((1 - level) / 2, (1 + level) / 2), method="closest_observation")
+    low, high = np.quantile(
+        values, ((1 - level) / 2, (1 + level) / 2), method="closest_observation"
+    )
     return float(low), float(high)
 
 
 def simple(market: Market) -> tuple[Purchase, ...]:
-    """Every rule that uses nothing but prices; labels are bought where a label's worth is cheapest."""
+    """Every rule that uses nothing but prices; labels are bought where a label's worth is
+    cheapest.
+    """
     transition, label = cheapest(market.offers, 0), cheapest(market.offers, 1)
     prices = unit_price(market, 0), unit_price(market, 1)
     evenly = prices[0] / sum(prices)
@@ -88,7 +106,9 @@ def simple(market: Market) -> tuple[Purchase, ...]:
 
 
 def by_weights(market: Market, weights: Weights) -> Purchase:
-    """The best split if these were the weights; its error and regret are those under the market's own."""
+    """The best split if these were the weights; its error and regret are those under the market's
+    own.
+    """
     believed = market.task._replace(weights=(weights.dynamics, weights.reward))
     amounts = in_lots(believed, market.offers, market.budget).amounts
     return purchase(f"weights from {weights.origin}", market, amounts)
@@ -99,7 +119,8 @@ def across(market: Market, number: int = 41) -> tuple[Purchase, ...]:
     transition, label = cheapest(market.offers, 0), cheapest(market.offers, 1)
     shares = (np.arange(number) + 0.5) / number
     return tuple(
-        _rule(f"{share:.1%} on transitions", market, {transition: share, label: 1 - share}) for share in shares
+        _rule(f"{share:.1%} on transitions", market, {transition: share, label: 1 - share})
+        for share in shares
     )
 
 
@@ -110,7 +131,11 @@ def _usable(found: list[Purchase]) -> tuple[Purchase, ...]:
 
 def cheapest(offers: Sequence[Offer], part: int) -> int:
     """Which offer that yields only this part has the lowest price per sample."""
-    alone = [k for k, offer in enumerate(offers) if offer.yields[part] > 0 and offer.yields[1 - part] == 0]
+    alone = [
+        k
+        for k, offer in enumerate(offers)
+        if offer.yields[part] > 0 and offer.yields[1 - part] == 0
+    ]
     return min(alone, key=lambda k: float(offers[k].cost) / offers[k].yields[part])
 
 
@@ -121,7 +146,9 @@ def unit_price(market: Market, part: int) -> float:
 
 
 def _rule(name: str, market: Market, shares: dict[int, float]) -> Purchase:
-    """Whole lots within each share of the money; what is left over tops up the offers of the rule."""
+    """Whole lots within each share of the money; what is left over tops up the offers of
+    the rule.
+    """
     amounts = np.zeros(len(market.offers))
     for offer, share in shares.items():
         amounts[offer] = share * market.budget / float(market.offers[offer].cost)

@@ -1,8 +1,9 @@
-"""The one checked boundary for what an environment does and answers. No JAX in here: worker processes import it.
+"""The one checked boundary for what an environment does and answers.
 
-An answer that cannot be used becomes a `Fault`: what came and what is needed. Whoever plays the episode adds the name
-of the environment and the step, so that one sentence says all of it.
-"""
+No JAX in here: worker processes import it.
+
+An answer that cannot be used becomes a `Fault`: what came and what is needed. Whoever plays the
+episode adds the name of the environment and the step, so that one sentence says all of it."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ from paracosm.core import checks
 _log = logging.getLogger("paracosm.real")
 
 _RESET_FORM = "Gymnasium's reset(seed=...) -> (observation, info) is needed"
-_STEP_FORM = "Gymnasium's step(action) -> (observation, reward, terminated, truncated, info) is needed"
+_STEP_FORM = (
+    "Gymnasium's step(action) -> (observation, reward, terminated, truncated, info) is needed"
+)
 MOST_REWARD = 3e38  # in size; learned in float32, where 3.4e38 is the largest number
 _LONGEST = 300  # characters of an environment's own message that a sentence repeats
 
@@ -35,18 +38,24 @@ class Step(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Why an environment cannot go on: what it did, and what is needed (empty where that is plain)."""
+    """Why an environment cannot go on: what it did, and what is needed (empty where that is
+    plain).
+    """
 
     came: str
     needed: str = ""
 
     def sentence(self, name: str, place: str) -> str:
-        """The sentence to show, of the environment `name` at `place` (such as `at step 3 of episode 0`)."""
+        """The sentence to show, of the environment `name` at `place` (such as `at step 3 of episode
+        0`).
+        """
         head = f"{name} {self.came} {place}"
         return f"{head}; {self.needed}." if self.needed else f"{head}."
 
 
-STOPPED = Fault("was stopped with Ctrl-C")  # no fault of the environment: whoever plays raises KeyboardInterrupt
+STOPPED = Fault(
+    "was stopped with Ctrl-C"
+)  # no fault of the environment: whoever plays raises KeyboardInterrupt
 
 
 class Misbehaved(Exception):
@@ -67,7 +76,8 @@ def reset(env: Any, seed: int, size: int) -> np.ndarray:
     """Start an episode: the first observation, float32 `[size]`.
 
     Raises:
-        Misbehaved: it raised, or its answer is not of Gymnasium's form, or holds no finite array of this shape.
+        Misbehaved: it raised, or its answer is not of Gymnasium's form, or holds no finite array of
+        this shape.
     """
     return _started(_called(lambda: env.reset(seed=seed), _RESET_FORM), size)
 
@@ -76,7 +86,8 @@ def step(env: Any, action: Any, size: int) -> Step:
     """Take a step; every entry is brought to its type, or refused.
 
     Raises:
-        Misbehaved: it raised, or its answer is not of Gymnasium's form, or an entry is not what it must be.
+        Misbehaved: it raised, or its answer is not of Gymnasium's form, or an entry is not what it
+        must be.
     """
     return _stepped(_called(lambda: env.step(action), _STEP_FORM), size)
 
@@ -107,15 +118,21 @@ def acted(function: Callable[[np.ndarray], Any], observation: np.ndarray) -> Any
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise checks.BadData(f"the policy {happened(error)} at the observation {observation}.") from error
+        raise checks.BadData(
+            f"the policy {happened(error)} at the observation {observation}."
+        ) from error
 
 
 def happened(error: BaseException) -> str:
-    """What an exception did, in the words of its message: `raised ValueError: no road (world.py:12)`."""
+    """What an exception did, in the words of its message: `raised ValueError: no road
+    (world.py:12)`.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     if isinstance(error, SystemExit):
-        return f"called sys.exit({'' if error.code is None else repr(error.code)[:_LONGEST]}){where}"
+        return (
+            f"called sys.exit({'' if error.code is None else repr(error.code)[:_LONGEST]}){where}"
+        )
     message = " ".join(_text(error).split())[:_LONGEST].rstrip(".")
     return f"raised {type(error).__name__}{': ' if message else ''}{message}{where}"
 
@@ -135,8 +152,12 @@ def _called(call: Callable[[], Any], form: str) -> Any:
     except BaseException as error:
         _log.debug("the environment failed", exc_info=True)
         if isinstance(error, TypeError) and "unexpected keyword argument 'seed'" in _text(error):
-            raise Misbehaved(Fault("has a reset that takes no seed, as the old API's,", form)) from error
-        wrapped = isinstance(error, (TypeError, ValueError)) and "unpack" in _text(error)  # a wrapper got another form
+            raise Misbehaved(
+                Fault("has a reset that takes no seed, as the old API's,", form)
+            ) from error
+        wrapped = isinstance(error, (TypeError, ValueError)) and "unpack" in _text(
+            error
+        )  # a wrapper got another form
         raise Misbehaved(Fault(happened(error), form if wrapped else "")) from error
 
 
@@ -165,7 +186,9 @@ def _observation(value: Any, size: int) -> np.ndarray:
     if array is None or array.dtype.kind not in "biuf" or array.shape != (size,):
         raise Misbehaved(Fault(f"gave the observation {described(value)}", needed))
     with np.errstate(over="ignore", invalid="ignore"):
-        narrow = np.array(array, np.float32)  # a copy: some environments answer with the buffer that they go on with
+        narrow = np.array(
+            array, np.float32
+        )  # a copy: some environments answer with the buffer that they go on with
     if not np.isfinite(narrow).all():
         raise Misbehaved(Fault(f"gave the observation {narrow}", "every entry must be finite"))
     return narrow
@@ -178,7 +201,11 @@ def _reward(value: Any) -> float:
     if not np.isfinite(number):
         raise Misbehaved(Fault(f"gave the reward {number}", "every entry must be finite"))
     if abs(number) > MOST_REWARD:
-        raise Misbehaved(Fault(f"gave the reward {number}", f"at most {MOST_REWARD:g} in size is needed (32 bits)"))
+        raise Misbehaved(
+            Fault(
+                f"gave the reward {number}", f"at most {MOST_REWARD:g} in size is needed (32 bits)"
+            )
+        )
     return number
 
 
@@ -190,7 +217,9 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """The number that a Python or NumPy number or an array of one entry is; None of anything else."""
+    """The number that a Python or NumPy number or an array of one entry is; None of
+    anything else.
+    """
     try:
         if isinstance(value, numbers.Real):
             return float(value)
@@ -218,7 +247,10 @@ def described(value: Any) -> str:
     if array is None or array.dtype.kind == "O":
         return f"a {type(value).__name__}"
     short = f" {np.array2string(array, threshold=4)}" if array.size <= 4 else ""
-    return f"a {type(value).__name__} of shape {array.shape} and type {array.dtype}{' '.join(short.split(chr(10)))}"
+    return (
+        f"a {type(value).__name__} of shape {array.shape} and type"
+        f" {array.dtype}{' '.join(short.split(chr(10)))}"
+    )
 
 
 def _form(answer: Any) -> str:

@@ -1,4 +1,6 @@
-"""The one checked boundary for recorded steps: a data set from its columns, whatever file they came from."""
+"""The one checked boundary for recorded steps: a data set from its columns, whatever file they came
+from.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +20,24 @@ _NUMBERS = ("state", "action", "next_state", "reward")
 _PLACES = ("episode", "time")
 _FLAGS = ("terminated", "truncated", "has_transition", "has_label")
 _VECTORS = ("state", "next_state")
-_ROUNDING = 8  # roundings of the coarser column by which a next state and the state after it may differ
+_ROUNDING = (
+    8  # roundings of the coarser column by which a next state and the state after it may differ
+)
 
 
 def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
-    """A data set from its columns, each brought to its type; a column `[rows, 1]` of single numbers is one `[rows]`.
+    """A data set from its columns, each brought to its type; a column `[rows, 1]` of single numbers
+    is one `[rows]`.
 
     Raises:
-        BadData: a column is missing, of another kind, shape or length, holds what cannot be used, or its rows do not
-            follow each other; the sentence names `where`, the column and the row.
+        BadData: a column is missing, of another kind, shape or length, holds what cannot be used,
+            or its rows do not follow each other; the sentence names `where`, the column and the
+            row.
     """
     if lacking := [name for name in COLUMNS if name not in columns]:
-        raise checks.BadData(f"{where} lacks the columns {', '.join(lacking)}; a data set has {', '.join(COLUMNS)}.")
+        raise checks.BadData(
+            f"{where} lacks the columns {', '.join(lacking)}; a data set has {', '.join(COLUMNS)}."
+        )
     raw = {name: _flat(name, np.asarray(columns[name]), where) for name in COLUMNS}
     demand_equal_lengths({name: raw[name] for name in COLUMNS}, where)
     if not len(raw["state"]):
@@ -39,10 +47,14 @@ def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
     typed |= {name: _numbers(name, raw[name], typed["has_label"], where) for name in _NUMBERS}
     if typed["state"].shape != typed["next_state"].shape:
         state, after = typed["state"].shape[1], typed["next_state"].shape[1]
-        raise checks.BadData(f"{where}: state has {state} components and next_state {after}; they must be as many.")
+        raise checks.BadData(
+            f"{where}: state has {state} components and next_state {after}; they must be as many."
+        )
     _demand_order(typed["episode"], typed["time"], where)
     follows = _following(typed, rounding(raw["state"], raw["next_state"]), where)
-    typed["next_state"][:-1][follows] = typed["state"][1:][follows]  # one state, which two columns rounded
+    typed["next_state"][:-1][follows] = typed["state"][1:][
+        follows
+    ]  # one state, which two columns rounded
     return Dataset(**typed)
 
 
@@ -55,7 +67,9 @@ def demand_equal_lengths(columns: Mapping[str, np.ndarray], where: str) -> None:
     first, rows = next((name, len(values)) for name, values in columns.items())
     for name, values in columns.items():
         if len(values) != rows:
-            raise checks.BadData(f"{where}: {name} has {len(values)} rows and {first} {rows}; they must be as many.")
+            raise checks.BadData(
+                f"{where}: {name} has {len(values)} rows and {first} {rows}; they must be as many."
+            )
 
 
 def flags(values: np.ndarray, name: str, where: str) -> np.ndarray:
@@ -77,7 +91,9 @@ def single(values: np.ndarray, name: str, where: str) -> np.ndarray:
         BadData: it has another shape.
     """
     if values.ndim == 0 or values.ndim > 2 or (values.ndim == 2 and values.shape[1] != 1):
-        raise checks.BadData(f"{where}: {name} has the shape {values.shape}; one number a row is needed.")
+        raise checks.BadData(
+            f"{where}: {name} has the shape {values.shape}; one number a row is needed."
+        )
     return values.reshape(len(values))
 
 
@@ -89,7 +105,9 @@ def demand_within(values: np.ndarray, low: Any, high: Any, name: str, where: str
     """
     _demand_kind(name, values, "biuf", where)
     if values.shape[1:] != np.shape(low):
-        raise checks.BadData(f"{where}: {name} has the shape {values.shape}; the space's is {np.shape(low)} a row.")
+        raise checks.BadData(
+            f"{where}: {name} has the shape {values.shape}; the space's is {np.shape(low)} a row."
+        )
     slack = 1e-5 * np.maximum(np.abs(low), np.abs(high)) if values.dtype.kind == "f" else 0
     inside = np.asarray((values >= low - slack) & (values <= high + slack))
     sound = np.asarray(inside.reshape(len(values), -1).all(axis=1))
@@ -97,7 +115,9 @@ def demand_within(values: np.ndarray, low: Any, high: Any, name: str, where: str
 
 
 def rounding(state: np.ndarray, next_state: np.ndarray) -> float:
-    """The relative difference that rounding explains between two recordings of one state, at least of 32 bits."""
+    """The relative difference that rounding explains between two recordings of one state, at least
+    of 32 bits.
+    """
     kinds = [values.dtype for values in (state, next_state) if values.dtype.kind == "f"]
     return _ROUNDING * float(max(np.finfo(kind).eps for kind in (*kinds, np.dtype(np.float32))))
 
@@ -105,8 +125,8 @@ def rounding(state: np.ndarray, next_state: np.ndarray) -> float:
 def jumps(state: np.ndarray, next_state: np.ndarray, relative: float) -> np.ndarray:
     """Whether each row's next state is another than the state of the row after it, `[rows - 1]`.
 
-    A component differs where it does so by more than `relative` of its own or of its column's typical size.
-    """
+    A component differs where it does so by more than `relative` of its own or of its column's
+    typical size."""
     before, after = next_state[:-1].astype(np.float64), state[1:].astype(np.float64)
     own = np.maximum(np.abs(before), np.abs(after))
     typical = np.abs(state.astype(np.float64)).mean(axis=0)
@@ -116,7 +136,9 @@ def jumps(state: np.ndarray, next_state: np.ndarray, relative: float) -> np.ndar
 def _flat(name: str, values: np.ndarray, where: str) -> np.ndarray:
     if name in _VECTORS or (name == "action" and values.dtype.kind not in "iu"):
         if values.ndim != 2 or not values.shape[1]:
-            raise checks.BadData(f"{where}: {name} has the shape {values.shape}; (rows, components) is needed.")
+            raise checks.BadData(
+                f"{where}: {name} has the shape {values.shape}; (rows, components) is needed."
+            )
         return values
     return single(values, name, where)
 
@@ -132,12 +154,20 @@ def _places(values: np.ndarray, name: str, where: str) -> np.ndarray:
 def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) -> np.ndarray:
     _demand_kind(name, values, "biuf", where)
     if name == "action" and values.ndim == 1:
-        _demand(name, values, np.asarray((values >= 0) & (values < 2**31)), "a whole number from 0 on is needed", where)
+        _demand(
+            name,
+            values,
+            np.asarray((values >= 0) & (values < 2**31)),
+            "a whole number from 0 on is needed",
+            where,
+        )
         return values.astype(np.int32)
     with np.errstate(over="ignore", invalid="ignore"):
         typed = values.astype(np.float64 if name == "reward" else np.float32)
     most = MOST_REWARD if name == "reward" else np.inf
-    sound = np.asarray((np.isfinite(typed) & (np.abs(typed) <= most)).reshape(len(typed), -1).all(axis=1))
+    sound = np.asarray(
+        (np.isfinite(typed) & (np.abs(typed) <= most)).reshape(len(typed), -1).all(axis=1)
+    )
     if name == "reward":
         sound = sound | ~labelled
     _demand(name, values, sound, "every entry must be finite in 32 bits", where)
@@ -146,13 +176,19 @@ def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) ->
 
 def _demand_kind(name: str, values: np.ndarray, kinds: str, where: str) -> None:
     if values.dtype.kind not in kinds:
-        raise checks.BadData(f"{where}: {name} holds {_kind(values)}; columns that are not numbers cannot be used.")
+        raise checks.BadData(
+            f"{where}: {name} holds {_kind(values)}; columns that are not numbers cannot be used."
+        )
 
 
 def _kind(values: np.ndarray) -> str:
-    return {"c": "complex numbers", "U": "text", "S": "text", "O": "Python objects", "b": "booleans"}.get(
-        values.dtype.kind, f"the type {values.dtype}"
-    )
+    return {
+        "c": "complex numbers",
+        "U": "text",
+        "S": "text",
+        "O": "Python objects",
+        "b": "booleans",
+    }.get(values.dtype.kind, f"the type {values.dtype}")
 
 
 def _demand(name: str, values: np.ndarray, sound: np.ndarray, needed: str, where: str) -> None:
@@ -169,13 +205,16 @@ def _demand_order(episode: np.ndarray, time: np.ndarray, where: str) -> None:
         row = int(np.argmin(sound)) + 1
         before = f"episode {episode[row - 1]}, time {time[row - 1]}"
         raise checks.BadData(
-            f"{where}: row {row} has episode {episode[row]}, time {time[row]}, and row {row - 1} has {before};"
+            f"{where}: row {row} has episode {episode[row]}, time {time[row]}, and row {row - 1}"
+            f" has {before};"
             " rows in the order of (episode, time), each once, are needed."
         )
 
 
 def _following(typed: Mapping[str, Any], relative: float, where: str) -> np.ndarray:
-    """Whether each row's next step is the row after it, `[rows - 1]`; it starts where the row led, which is no end."""
+    """Whether each row's next step is the row after it, `[rows - 1]`; it starts where the row led,
+    which is no end.
+    """
     episode, time = typed["episode"], typed["time"]
     follows = (np.diff(episode) == 0) & (np.diff(time) == 1)
     for name in ("terminated", "truncated"):
@@ -183,14 +222,17 @@ def _following(typed: Mapping[str, Any], relative: float, where: str) -> np.ndar
         if early.any():
             row = int(np.argmax(early))
             raise checks.BadData(
-                f"{where}: {name} is true in row {row}; episode {episode[row]} goes on after it, and {name} marks an"
+                f"{where}: {name} is true in row {row}; episode {episode[row]} goes on after it,"
+                f" and {name} marks an"
                 " episode's last row."
             )
     torn = follows & jumps(typed["state"], typed["next_state"], relative)
     if torn.any():
         row = int(np.argmax(torn))
         raise checks.BadData(
-            f"{where}: next_state of row {row} is {typed['next_state'][row]} and state of row {row + 1}, the next step"
-            f" of episode {episode[row]}, is {typed['state'][row + 1]}; they must be equal up to rounding."
+            f"{where}: next_state of row {row} is {typed['next_state'][row]} and state of row"
+            f" {row + 1}, the next step"
+            f" of episode {episode[row]}, is {typed['state'][row + 1]}; they must be equal up to"
+            " rounding."
         )
     return follows

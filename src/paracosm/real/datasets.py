@@ -26,17 +26,18 @@ def load(where: str | Path) -> Dataset:
     """The data set at `where`.
 
     Args:
-        where: a file ending in `.npz`, `.h5` or `.hdf5`, or `minari:NAME` for a data set that Minari keeps
-            (`MINARI_DATASETS_PATH` says where). An HDF5 file may have D4RL's flat layout: `observations`, `actions`,
-            `rewards`, `terminals`, and `timeouts`, `next_observations` or both: see `from_d4rl`.
+        where: a file ending in `.npz`, `.h5` or `.hdf5`, or `minari:NAME` for a data set that
+            Minari keeps (`MINARI_DATASETS_PATH` says where). An HDF5 file may have D4RL's flat
+            layout: `observations`, `actions`, `rewards`, `terminals`, and `timeouts`,
+            `next_observations` or both: see `from_d4rl`.
 
     Returns:
         The rows as they were saved; what others recorded counts as bought whole.
 
     Raises:
         Missing: there is no such file or data set, or an extra is not installed.
-        BadData: the file is damaged, or columns are missing, do not fit together or hold what cannot be used; the
-            sentence names column and row.
+        BadData: the file is damaged, or columns are missing, do not fit together or hold what
+            cannot be used; the sentence names column and row.
         Unsupported: the kind of file or of observations is not handled.
     """
     where = str(where)
@@ -49,7 +50,8 @@ def load(where: str | Path) -> Dataset:
 
 
 def save(dataset: Dataset, where: str | Path) -> None:
-    """Write `dataset` to `where` (see `load`) so that loading gives it back equal; a file appears whole or not at all.
+    """Write `dataset` to `where` (see `load`) so that loading gives it back equal; a file appears
+    whole or not at all.
 
     Raises:
         Missing: an extra is not installed.
@@ -75,13 +77,17 @@ def extra(module: str, name: str, where: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise checks.Missing(f"{where} needs {module}: pip install 'paracosm[{name}]' ({error}).") from error
+        raise checks.Missing(
+            f"{where} needs {module}: pip install 'paracosm[{name}]' ({error})."
+        ) from error
 
 
 def _kind(where: str) -> str:
     suffix = Path(where).suffix.lower()
     if suffix not in (".npz", *_HDF5):
-        raise checks.Unsupported(f"{where} is not a data set: .npz, .h5, .hdf5 and minari:NAME are supported.")
+        raise checks.Unsupported(
+            f"{where} is not a data set: .npz, .h5, .hdf5 and minari:NAME are supported."
+        )
     return suffix
 
 
@@ -116,13 +122,23 @@ def _load_hdf5(path: Path) -> Dataset:
     def read() -> dict[str, np.ndarray]:
         with h5py.File(path, "r") as file:
             most = _MOST_PACKED * path.stat().st_size
-            return {name: _column(values, most) for name, values in file.items() if isinstance(values, h5py.Dataset)}
+            return {
+                name: _column(values, most)
+                for name, values in file.items()
+                if isinstance(values, h5py.Dataset)
+            }
 
     columns = reading(read, str(path), "an HDF5 file that can be read")
-    return from_d4rl(columns, str(path)) if "observations" in columns else from_columns(columns, str(path))
+    return (
+        from_d4rl(columns, str(path))
+        if "observations" in columns
+        else from_columns(columns, str(path))
+    )
 
 
 def _column(values: Any, most: int) -> np.ndarray:
     if values.nbytes > most:
-        raise ValueError(f"{values.name} claims {values.nbytes} bytes, more than compression explains")
+        raise ValueError(
+            f"{values.name} claims {values.nbytes} bytes, more than compression explains"
+        )
     return np.asarray(values[()])

@@ -37,7 +37,9 @@ from paracosm.real.source import (
 )
 from paracosm.real.workers import Answers, Lanes, Rows, open_lanes
 
-Act = Callable[[np.ndarray, np.ndarray, np.ndarray], Any]  # (states, episodes, times) -> actions, a lane a row
+Act = Callable[
+    [np.ndarray, np.ndarray, np.ndarray], Any
+]  # (states, episodes, times) -> actions, a lane a row
 
 _LOOK = 300  # most steps of the first look at whether an episode repeats
 
@@ -47,22 +49,29 @@ _START, _ACTIONS = 0, 1  # what an episode's random numbers are for
 class HostSource(Source):
     """A Gymnasium environment.
 
-    Observations are its states, cast to float32. Discrete actions count from 0 whatever the space's `start`.
-    """
+    Observations are its states, cast to float32. Discrete actions count from 0 whatever the space's
+    `start`."""
 
     def __init__(self, factory: Callable[[], Any], name: str, horizon: int | None = None) -> None:
         """Look at one copy of the environment.
 
         Args:
-            factory: builds a copy; cloudpickle must be able to send it if several workers are to be used.
+            factory: builds a copy; cloudpickle must be able to send it if several workers are to be
+                used.
             name: what error messages call it.
             horizon: steps in a full episode; the environment's own time limit if None.
 
         Raises:
-            Unsupported: its spaces are not a one-dimensional Box observed and a bounded Box or Discrete acted on.
-            BadArgument: it has no time limit and no horizon is given, or its limit is below the horizon.
+            Unsupported: its spaces are not a one-dimensional Box observed and a bounded Box or
+            Discrete acted on.
+            BadArgument: it has no time limit and no horizon is given, or its limit is below the
+            horizon.
         """
-        self.name, self.steps, self._factory = name, 0, functools.partial(boundary.built, factory, name)
+        self.name, self.steps, self._factory = (
+            name,
+            0,
+            functools.partial(boundary.built, factory, name),
+        )
         env = self._factory()
         try:
             observed, acted = spaces.of(name, env)
@@ -79,10 +88,11 @@ class HostSource(Source):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Where its time limits differ, and whether an episode repeats: two copies play one, which is not counted.
+        """Where its time limits differ, and whether an episode repeats: two copies play one, which
+        is not counted.
 
-        They play when this is first read: steps that were collected by then are safe from whatever happens to them.
-        """
+        They play when this is first read: steps that were collected by then are safe from whatever
+        happens to them."""
         return self._remarks
 
     @functools.cached_property
@@ -91,7 +101,8 @@ class HostSource(Source):
             return self._of_limits
         return (
             *self._of_limits,
-            f"{self.name} does not repeat an episode from the same seed and actions; its numbers cannot be had"
+            f"{self.name} does not repeat an episode from the same seed and actions; its numbers"
+            " cannot be had"
             " again, and --workers may change them.",
         )
 
@@ -104,7 +115,11 @@ class HostSource(Source):
 
     def _collect(self, asked: Collection, progress: Progress) -> Dataset:
         seed = asked.seed
-        act = _Random(self.action, self.horizon, seed) if asked.policy is None else _sampling(asked.policy, seed)
+        act = (
+            _Random(self.action, self.horizon, seed)
+            if asked.policy is None
+            else _sampling(asked.policy, seed)
+        )
         count = len(shares(asked.steps))
         with open_lanes(self._factory, count, self.state_size, asked.workers) as lanes:
             working = _Working(self, lanes, asked)
@@ -125,7 +140,9 @@ class HostSource(Source):
             state = self._demand(lanes.reset(everyone, seeds), everyone, "at the start of").rows[0]
             for time in range(horizon):
                 action = self.recorded(act(state, seeds, np.full(episodes, time)), episodes)
-                next_state, reward, terminated, truncated = self._advance(lanes, state, action, alive, time)
+                next_state, reward, terminated, truncated = self._advance(
+                    lanes, state, action, alive, time
+                )
                 truncated = alive & ~terminated & (truncated | (time == horizon - 1))
                 columns.append((state, action, next_state, reward, terminated, truncated, alive))
                 state, alive = next_state, alive & ~terminated & ~truncated
@@ -138,7 +155,8 @@ class HostSource(Source):
         return lanes.step(which, self._typed(action[which]))
 
     def recorded(self, action: Any, count: int) -> np.ndarray:
-        """`count` actions as they are recorded: finite float32 `[count, action]`, or int32 `[count]` from 0.
+        """`count` actions as they are recorded: finite float32 `[count, action]`, or int32
+        `[count]` from 0.
 
         Raises:
             BadData: they have another shape or kind, or a discrete one is not in the space.
@@ -155,7 +173,9 @@ class HostSource(Source):
         """Actions as the environment takes them."""
         return np.asarray(action).astype(self._type) + self._first
 
-    def _advance(self, lanes: Lanes, state: np.ndarray, action: np.ndarray, alive: np.ndarray, time: int) -> Rows:
+    def _advance(
+        self, lanes: Lanes, state: np.ndarray, action: np.ndarray, alive: np.ndarray, time: int
+    ) -> Rows:
         """Step the living; the others' state stays and their reward is 0."""
         next_state, reward = state.copy(), np.zeros(len(state))
         terminated, truncated = np.zeros((2, len(state)), bool)
@@ -167,7 +187,9 @@ class HostSource(Source):
     def _demand(self, answers: Answers, which: np.ndarray, place: str) -> Answers:
         for row, fault in answers.faults.items():
             boundary.demand_going(fault)
-            raise checks.BadData(fault.sentence(self.name, f"{place} evaluation episode {which[row]}"))
+            raise checks.BadData(
+                fault.sentence(self.name, f"{place} evaluation episode {which[row]}")
+            )
         return answers
 
 
@@ -176,7 +198,9 @@ class _Working:
 
     def __init__(self, source: HostSource, lanes: Lanes, asked: Collection) -> None:
         self._source, self._lanes, self._seed = source, lanes, asked.seed
-        self._share, self._episode = remaining(asked)  # steps that a lane has yet to take, and its present episode
+        self._share, self._episode = remaining(
+            asked
+        )  # steps that a lane has yet to take, and its present episode
         self._time = np.zeros(len(self._share), np.int64)
         self._state = np.zeros((len(self._share), source.state_size), np.float32)
         self._before, self._rows = asked.before, list[Rows]()
@@ -190,12 +214,16 @@ class _Working:
     def tick(self, act: Act) -> None:
         """Take one step in every lane that has steps left."""
         live = np.flatnonzero(self._share)
-        action = self._source.recorded(act(self._state, self._episode, self._time), len(self._share))
+        action = self._source.recorded(
+            act(self._state, self._episode, self._time), len(self._share)
+        )
         rows, faults = self._source.step(self._lanes, live, action)
         before = self._episode[live], self._time[live], self._state[live], action[live]
         sound = ~np.isin(np.arange(len(live)), list(faults))
         next_state, reward, terminated, truncated = rows
-        self._rows.append(tuple(column[sound] for column in (*before, next_state, reward, terminated)))
+        self._rows.append(
+            tuple(column[sound] for column in (*before, next_state, reward, terminated))
+        )
         self._stop_at(faults, live, "at step {time} of episode {episode}")
         self._state[live] = next_state
         self._time[live] += 1
@@ -206,14 +234,20 @@ class _Working:
         self._begin(ready)
 
     def dataset(self) -> Dataset:
-        """What was recorded, in the order of (episode, time); an episode that did not terminate is truncated."""
+        """What was recorded, in the order of (episode, time); an episode that did not terminate is
+        truncated.
+        """
         columns = [np.concatenate(column) for column in zip(*self._rows, strict=True)]
         order = np.lexsort((columns[1], columns[0]))
-        episode, time, state, action, next_state, reward, terminated = (column[order] for column in columns)
+        episode, time, state, action, next_state, reward, terminated = (
+            column[order] for column in columns
+        )
         last = np.append(episode[1:] != episode[:-1], True)
         bought = np.ones(len(episode), bool)
         ends = terminated, last & ~terminated
-        rows = Dataset(state, action, next_state, reward, *ends, episode, time, bought, bought.copy())
+        rows = Dataset(
+            state, action, next_state, reward, *ends, episode, time, bought, bought.copy()
+        )
         return rows if self._before is None else ordered(stack([self._before, rows]))
 
     def partial(self) -> Dataset | None:
@@ -223,7 +257,9 @@ class _Working:
     def _begin(self, lanes: np.ndarray) -> None:
         if not lanes.size:
             return
-        sequences = [_seed(self._seed, episode, _START) for episode in self._episode[lanes].tolist()]
+        sequences = [
+            _seed(self._seed, episode, _START) for episode in self._episode[lanes].tolist()
+        ]
         seeds = np.array([sequence.generate_state(1)[0] for sequence in sequences])
         self._time[lanes] = 0
         (state,), faults = self._lanes.reset(lanes, seeds)
@@ -248,7 +284,9 @@ class _Random:
     def __call__(self, states: np.ndarray, episodes: np.ndarray, times: np.ndarray) -> np.ndarray:
         for lane in np.flatnonzero(times == 0).tolist():
             self._episodes[lane] = self.draw(int(episodes[lane]))
-        within = times % self._horizon  # a lane that has spent its share may stand one step past the end
+        within = (
+            times % self._horizon
+        )  # a lane that has spent its share may stand one step past the end
         return np.stack([self._episodes[lane][time] for lane, time in enumerate(within)])
 
     def draw(self, episode: int) -> np.ndarray:
@@ -268,7 +306,9 @@ def _sampling(policy: Acting, seed: int) -> Act:
 
 
 def _mode(policy: Acting) -> Act:
-    """A policy's mode; a plain function takes one observation after the other, each its own copy."""
+    """A policy's mode; a plain function takes one observation after the other, each its own
+    copy.
+    """
     if isinstance(policy, Policy):
         return lambda states, *_: modes(policy, states)
     return lambda states, *_: [boundary.acted(policy, state.copy()) for state in states]
@@ -282,7 +322,9 @@ def _sample(
     episodes: Int[Array, " lane"],
     times: Int[Array, " lane"],
 ) -> Array:
-    keys = jax.vmap(lambda episode, time: jax.random.fold_in(jax.random.fold_in(key, episode), time))(episodes, times)
+    keys = jax.vmap(
+        lambda episode, time: jax.random.fold_in(jax.random.fold_in(key, episode), time)
+    )(episodes, times)
     return samples(policy, states, keys)
 
 

@@ -46,16 +46,18 @@ class Factory:
             except TypeError as error:
                 if "argument" not in str(error):
                     raise
-                raise checks.BadArgument(f"{self.env} cannot be built with {dict(self.kwargs)}: {error}.") from error
+                raise checks.BadArgument(
+                    f"{self.env} cannot be built with {dict(self.kwargs)}: {error}."
+                ) from error
 
 
 def make(env: str, kwargs: Mapping[str, Any] | None = None) -> Factory:
     """A factory of the environment called `env`.
 
     Args:
-        env: a Gymnasium id such as `Pendulum-v1`, or `module:function`; the function is imported with the current
-            directory on `sys.path` and returns a `gymnasium.Env` or a JAX-native `MDP`. `module:id` names an id
-            that importing the module registers.
+        env: a Gymnasium id such as `Pendulum-v1`, or `module:function`; the function is imported
+            with the current directory on `sys.path` and returns a `gymnasium.Env` or a JAX-native
+            `MDP`. `module:id` names an id that importing the module registers.
         kwargs: keyword arguments of the environment or of the function.
 
     Raises:
@@ -95,8 +97,14 @@ def function(where: str) -> Callable[..., Any]:
     module = _imported(name_of_module)
     found = getattr(module, name, None)
     if not callable(found):
-        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise checks.Missing(f"The module {name_of_module!r} has no function {name!r}{_suggest(name, public)}.")
+        public = [
+            key
+            for key, value in vars(module).items()
+            if callable(value) and not key.startswith("_")
+        ]
+        raise checks.Missing(
+            f"The module {name_of_module!r} has no function {name!r}{_suggest(name, public)}."
+        )
     return found
 
 
@@ -124,7 +132,9 @@ def _imported(module: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # importing runs the module's code
-        raise checks.Missing(f"The module {module!r} cannot be imported: it {boundary.happened(error)}.") from error
+        raise checks.Missing(
+            f"The module {module!r} cannot be imported: it {boundary.happened(error)}."
+        ) from error
 
 
 def _dependency(env: str, message: str) -> str:
@@ -134,7 +144,9 @@ def _dependency(env: str, message: str) -> str:
 
 
 def _silence_mujoco(env: str) -> None:
-    """MuJoCo's warnings go to logging: left alone, it writes MUJOCO_LOG.TXT into the current directory."""
+    """MuJoCo's warnings go to logging: left alone, it writes MUJOCO_LOG.TXT into the current
+    directory.
+    """
     spec = gymnasium.registry.get(env)
     if spec is not None and "mujoco" not in str(spec.entry_point):
         return

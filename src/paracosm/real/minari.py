@@ -1,4 +1,6 @@
-"""Minari's data sets: one of its episodes for each stretch of consecutive steps, what was bought in its infos."""
+"""Minari's data sets: one of its episodes for each stretch of consecutive steps, what was bought in
+its infos.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ from paracosm.real.columns import demand_within, flags, from_columns, single
 from paracosm.real.datasets import reading
 from paracosm.real.spaces import playable
 
-_MARKS = ("truncated", "episode", "time", "has_transition", "has_label")  # what Minari has no place for
+_MARKS = (
+    "truncated",
+    "episode",
+    "time",
+    "has_transition",
+    "has_label",
+)  # what Minari has no place for
 _PREFIX = "paracosm_"
 
 
@@ -30,14 +38,22 @@ def load(name: str) -> Dataset:
     """
     where = f"minari:{name}"
     try:
-        recorded = reading(lambda: minari.load_dataset(name), where, "a data set that Minari can read")
+        recorded = reading(
+            lambda: minari.load_dataset(name), where, "a data set that Minari can read"
+        )
     except checks.BadData as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            raise checks.Missing(f"Minari has no data set {name!r} on this machine: minari download {name}.") from error
+            raise checks.Missing(
+                f"Minari has no data set {name!r} on this machine: minari download {name}."
+            ) from error
         raise
     space, limit = recorded.action_space, _time_limit(recorded)
-    episodes = reading(lambda: list(recorded.iterate_episodes()), where, "a data set that Minari can read")
-    parts = [_steps(episode, space, limit, f"{where}, episode {episode.id},") for episode in episodes]
+    episodes = reading(
+        lambda: list(recorded.iterate_episodes()), where, "a data set that Minari can read"
+    )
+    parts = [
+        _steps(episode, space, limit, f"{where}, episode {episode.id},") for episode in episodes
+    ]
     if not parts:
         raise checks.BadData(f"{where} holds no episodes.")
 
@@ -57,9 +73,13 @@ def save(dataset: Dataset, name: str) -> None:
     try:
         parse_dataset_id(name)
     except (TypeError, ValueError) as error:
-        raise checks.BadArgument(f"minari:{name} is not a name such as minari:pendulum/bought-v0.") from error
+        raise checks.BadArgument(
+            f"minari:{name} is not a name such as minari:pendulum/bought-v0."
+        ) from error
     if not dataset.real_steps:
-        raise checks.BadArgument(f"The data set for minari:{name} has no steps; at least one is needed.")
+        raise checks.BadArgument(
+            f"The data set for minari:{name} has no steps; at least one is needed."
+        )
     if name in minari.list_local_datasets():
         raise checks.BadArgument(f"minari:{name} exists already; choose another name or version.")
     with warnings.catch_warnings():
@@ -72,13 +92,21 @@ def save(dataset: Dataset, name: str) -> None:
                 action_space=_action_space(dataset.action),
             )
         except ImportError as error:
-            raise checks.Missing(f"Recording minari:{name} needs pip install 'paracosm[minari]' ({error}).") from error
+            raise checks.Missing(
+                f"Recording minari:{name} needs pip install 'paracosm[minari]' ({error})."
+            ) from error
 
 
 def _steps(episode: Any, space: Any, limit: int | None, where: str) -> dict[str, np.ndarray]:
     observations, actions = episode.observations, episode.actions
-    if not isinstance(observations, np.ndarray) or observations.ndim != 2 or not isinstance(actions, np.ndarray):
-        raise checks.Unsupported(f"{where} holds other things than one-dimensional arrays; only they are supported.")
+    if (
+        not isinstance(observations, np.ndarray)
+        or observations.ndim != 2
+        or not isinstance(actions, np.ndarray)
+    ):
+        raise checks.Unsupported(
+            f"{where} holds other things than one-dimensional arrays; only they are supported."
+        )
     rewards = single(np.asarray(episode.rewards), "rewards", where)
     steps = len(rewards)
     lengths = {
@@ -92,10 +120,13 @@ def _steps(episode: Any, space: Any, limit: int | None, where: str) -> dict[str,
             extra = " (one more than steps)" if name == "observations" else ""
             found = length + 1 if extra else length
             needed = steps + 1 if extra else steps
-            raise checks.BadData(f"{where} has {found} {name} and {steps} rewards; {needed} are needed{extra}.")
+            raise checks.BadData(
+                f"{where} has {found} {name} and {steps} rewards; {needed} are needed{extra}."
+            )
     if limit is not None and steps > limit:
         raise checks.BadData(
-            f"{where} has {steps} steps, and its environment ends episodes at {limit}; several were recorded as one."
+            f"{where} has {steps} steps, and its environment ends episodes at {limit}; several"
+            " were recorded as one."
         )
     _demand_actions(actions, space, where)
     first = int(getattr(space, "start", 0))
@@ -150,7 +181,9 @@ def _stretches(dataset: Dataset) -> list[np.ndarray]:
 
 
 def _buffer(dataset: Dataset, rows: np.ndarray) -> EpisodeBuffer:
-    padded = np.append(rows, rows[-1])  # Minari keeps infos beside observations, of which there is one more
+    padded = np.append(
+        rows, rows[-1]
+    )  # Minari keeps infos beside observations, of which there is one more
     return EpisodeBuffer(
         observations=[*dataset.state[rows], dataset.next_state[rows[-1]]],
         actions=list(dataset.action[rows]),

@@ -19,14 +19,24 @@ from paracosm.core.policy import Deterministic, Mode, Policy, Uniform
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Array
 from paracosm.real import boundary, spaces
-from paracosm.real.source import Acting, BadStep, Collection, Evaluation, Progress, Source, ordered, remaining, stack
+from paracosm.real.source import (
+    Acting,
+    BadStep,
+    Collection,
+    Evaluation,
+    Progress,
+    Source,
+    ordered,
+    remaining,
+    stack,
+)
 
 
 class SystemSource(Source):
     """A JAX-native MDP that plays the real environment.
 
-    Its own spec, state scale included, is the task's. An evaluation keeps the precision of its states.
-    """
+    Its own spec, state scale included, is the task's. An evaluation keeps the precision of its
+    states."""
 
     def __init__(self, mdp: MDP, name: str, horizon: int | None = None) -> None:
         """Take `mdp` as the real world, with episodes of `horizon` steps (its spec's if None)."""
@@ -53,7 +63,10 @@ class SystemSource(Source):
             if (wanted & sound).any():
                 parts.append(_rows(lived, wanted & sound, episodes))
             if not sound.all():
-                raise BadStep(self._complaint(lived, sound, episodes), ordered(stack(parts)) if parts else None)
+                raise BadStep(
+                    self._complaint(lived, sound, episodes),
+                    ordered(stack(parts)) if parts else None,
+                )
             left = left - wanted.sum(axis=1)
             episodes = episodes + len(left)
             progress(asked.steps - int(left.sum()), asked.steps)
@@ -86,13 +99,16 @@ class SystemSource(Source):
         time = int(np.argmin(sound[lane]))
         state, reward = lived.next_state[lane, time], lived.reward[lane, time]
         return (
-            f"{self.name} gave the state {state} and the reward {reward} at step {time} of episode {episodes[lane]}; "
+            f"{self.name} gave the state {state} and the reward {reward} at step {time} of episode"
+            f" {episodes[lane]}; "
             "every entry must be finite."
         )
 
 
 def _demand_parts(mdp: MDP, name: str) -> None:
-    """Require that every part can be traced and answers in its shape, before anything is compiled."""
+    """Require that every part can be traced and answers in its shape, before anything is
+    compiled.
+    """
     size, key = mdp.spec.state_size, jax.random.key(0)
     state = jax.ShapeDtypeStruct((size,), jnp.float32)
     space = mdp.spec.action
@@ -113,13 +129,19 @@ def _demand_shape(what: str, traced: Callable[[], Any], expected: tuple[int, ...
     except checks.ParacosmError:
         raise
     except Exception as error:  # tracing runs the user's code
-        raise checks.BadArgument(f"{what} cannot be traced by JAX: it {boundary.happened(error)}.") from error
+        raise checks.BadArgument(
+            f"{what} cannot be traced by JAX: it {boundary.happened(error)}."
+        ) from error
     if shape != expected:
         raise checks.BadArgument(f"{what} answers with the shape {shape}; {expected} is needed.")
 
 
-def _play(mdp: MDP, policy: Policy, keys: Key[jax.Array, " episode"], salt: int, horizon: int) -> Trajectory:
-    """Whole episodes as NumPy; the start hangs on an episode's key alone, what follows on `salt` too."""
+def _play(
+    mdp: MDP, policy: Policy, keys: Key[jax.Array, " episode"], salt: int, horizon: int
+) -> Trajectory:
+    """Whole episodes as NumPy; the start hangs on an episode's key alone, what follows on `salt`
+    too.
+    """
     return jax.tree.map(np.asarray, _compiled(mdp, policy, keys, jnp.uint32(salt), horizon))
 
 
@@ -134,11 +156,19 @@ def _compiled(
 
 def _finite(lived: Trajectory) -> np.ndarray:
     """Which steps hold no NaN or infinity, `[episode, time]`."""
-    return np.isfinite(lived.state).all(-1) & np.isfinite(lived.next_state).all(-1) & np.isfinite(lived.reward)
+    return (
+        np.isfinite(lived.state).all(-1)
+        & np.isfinite(lived.next_state).all(-1)
+        & np.isfinite(lived.reward)
+    )
 
 
 def _rows(lived: Trajectory, kept: np.ndarray, episodes: np.ndarray) -> Dataset:
-    """The steps that were kept, the first ones of each episode; where the record stops it is truncated."""
+    """The steps that were kept, the first ones of each episode; where the record stops it is
+    truncated.
+    """
     stops = kept & ~np.append(kept[:, 1:], np.zeros((len(kept), 1), bool), axis=1)
-    rows = Dataset.from_trajectory(dataclasses.replace(lived, alive=kept, truncated=stops & ~lived.terminated))
+    rows = Dataset.from_trajectory(
+        dataclasses.replace(lived, alive=kept, truncated=stops & ~lived.terminated)
+    )
     return dataclasses.replace(rows, episode=episodes[rows.episode])

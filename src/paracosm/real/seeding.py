@@ -1,4 +1,6 @@
-"""A first look at an environment: does it work at all, and does a seed mean anything to it? No JAX in here."""
+"""A first look at an environment: does it work at all, and does a seed mean anything to it? No JAX
+in here.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ _SECONDS = 1.0  # of an episode played to see whether it repeats
 
 
 def demand_working(name: str, env: Any, action: Any, size: int) -> None:
-    """Require that `env` starts and takes a step, so that one of another API is refused before anything is made.
+    """Require that `env` starts and takes a step, so that one of another API is refused before
+    anything is made.
 
     Raises:
         BadData: it does not; the sentence says what it did.
@@ -32,10 +35,11 @@ def demand_working(name: str, env: Any, action: Any, size: int) -> None:
 
 
 def repeats(factory: Callable[[], Any], actions: np.ndarray, size: int) -> bool:
-    """Whether two copies play the same episode from the same seed and with the same actions, up to rounding.
+    """Whether two copies play the same episode from the same seed and with the same actions, up to
+    rounding.
 
-    One copy has played before, so that what stays from one episode to the next shows, too. An environment that fails
-    is not judged: collecting says at which step it does.
+    One copy has played before, so that what stays from one episode to the next shows, too. An
+    environment that fails is not judged: collecting says at which step it does.
 
     Args:
         factory: builds a copy.
@@ -63,7 +67,9 @@ def _closing(env: Any) -> Iterator[Any]:
 
 
 def _played(env: Any, actions: np.ndarray, size: int, seconds: float = _SECONDS) -> np.ndarray:
-    """Observation, reward and flags of each step until the episode ends or the seconds are over, `[1 + step, ...]`."""
+    """Observation, reward and flags of each step until the episode ends or the seconds are over,
+    `[1 + step, ...]`.
+    """
     rows, begun = [[*boundary.reset(env, 0, size), 0.0, 0.0, 0.0]], time.monotonic()
     for action in actions:
         taken = boundary.step(env, action.copy(), size)  # some change their action

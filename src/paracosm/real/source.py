@@ -18,7 +18,9 @@ from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
 
 Progress = Callable[[int, int], None]
-Acting = Policy | Callable[[np.ndarray], Any]  # a policy, or a function of one observation `[state]`
+Acting = (
+    Policy | Callable[[np.ndarray], Any]
+)  # a policy, or a function of one observation `[state]`
 
 LANES = 8  # part of what a seed means: another number is another data set
 
@@ -26,10 +28,11 @@ _CONSTANT = 1e-6  # a spread below this share of the largest magnitude is float3
 
 
 class BadStep(checks.BadData):
-    """The real environment cannot go on: it raised, exited, or gave what cannot be used, such as NaN.
+    """The real environment cannot go on: it raised, exited, or gave what cannot be used, such as
+    NaN.
 
-    `partial` holds the steps before it (None if there are none); `Source.collect` goes on from them.
-    """
+    `partial` holds the steps before it (None if there are none); `Source.collect` goes on from
+    them."""
 
     def __init__(self, message: str, partial: Dataset | None) -> None:
         super().__init__(message)
@@ -37,7 +40,9 @@ class BadStep(checks.BadData):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C while the real environment was stepped; `partial` holds the steps before it, as of `BadStep`."""
+    """Ctrl-C while the real environment was stepped; `partial` holds the steps before it, as of
+    `BadStep`.
+    """
 
     def __init__(self, partial: Dataset | None) -> None:
         super().__init__()
@@ -91,7 +96,8 @@ class Source(abc.ABC):
         return ()
 
     def spec(self, data: Dataset) -> Spec:
-        """What is fixed about the task; its state scale is that of the bought rows of the first collection, `data`.
+        """What is fixed about the task; its state scale is that of the bought rows of the first
+        collection, `data`.
 
         Raises:
             BadData: nothing was bought, or of states of another size than the task's.
@@ -99,10 +105,13 @@ class Source(abc.ABC):
         checks.of_kind("data", data, Dataset, "a Dataset, which collect gives,")
         states = data.bought_states
         if not len(states):
-            raise checks.BadData("no row of the data was bought; the scale of the states is taken from bought rows.")
+            raise checks.BadData(
+                "no row of the data was bought; the scale of the states is taken from bought rows."
+            )
         if states.shape[1] != self.state_size:
             raise checks.BadData(
-                f"the data's states have {states.shape[1]} components; those of {self.name} have {self.state_size}."
+                f"the data's states have {states.shape[1]} components; those of {self.name} have"
+                f" {self.state_size}."
             )
         return self._spec(states)
 
@@ -123,21 +132,26 @@ class Source(abc.ABC):
     ) -> Dataset:
         """Take exactly `steps` real steps; every transition and reward label is observed.
 
-        The steps are shared out to eight logical lanes (fewer if `steps` are fewer). Lane j plays the episodes
-        `first_episode + j`, `first_episode + j + lanes`, … whole, and its last one until its share is spent. What
-        happens in an episode depends on `(seed, episode)` only, so `workers` changes nothing but the time.
+        The steps are shared out to eight logical lanes (fewer if `steps` are fewer). Lane j plays
+        the episodes `first_episode + j`, `first_episode + j + lanes`, … whole, and its last one
+        until its share is spent. What happens in an episode depends on `(seed, episode)` only, so
+        `workers` changes nothing but the time.
 
         Args:
             steps: number of real steps.
-            seed: non-negative; with the episode's number it fixes the start, the actions and the noise.
-            policy: whose samples act, or a function of one observation; uniformly random actions if None.
-            first_episode: the number of the first episode; later rounds go on where the last one ended.
-            workers: processes that host environments; 1 stays in this one. An environment that ends its process
-                (a crash in C, `os._exit`) then ends this one with the steps taken: only with 2 or more is that caught.
-            before: what an earlier call with the same arguments took before it stopped (`BadStep.partial`,
-                `Interrupted.partial`). Its
-                episodes stay as they are, the last one of each lane cut where it stopped, and the next ones follow:
-                no step is taken twice, and an environment that always fails at the same step is still got past.
+            seed: non-negative; with the episode's number it fixes the start, the actions and the
+                noise.
+            policy: whose samples act, or a function of one observation; uniformly random actions if
+                None.
+            first_episode: the number of the first episode; later rounds go on where the last one
+                ended.
+            workers: processes that host environments; 1 stays in this one. An environment that ends
+                its process (a crash in C, `os._exit`) then ends this one with the steps taken: only
+                with 2 or more is that caught.
+            before: what an earlier call with the same arguments took before it stopped
+                (`BadStep.partial`, `Interrupted.partial`). Its episodes stay as they are, the last
+                one of each lane cut where it stopped, and the next ones follow: no step is taken
+                twice, and an environment that always fails at the same step is still got past.
             progress: called with the number of steps taken and `steps`.
 
         Returns:
@@ -145,17 +159,26 @@ class Source(abc.ABC):
 
         Raises:
             BadStep: the environment raised, exited, or gave what cannot be used, such as NaN.
-            Interrupted: Ctrl-C came while a Gymnasium environment was stepped; its `partial` holds the steps before.
+            Interrupted: Ctrl-C came while a Gymnasium environment was stepped; its `partial` holds
+            the steps before.
         """
-        for name, value, least in (("steps", steps, 1), ("first_episode", first_episode, 0), ("workers", workers, 1)):
+        for name, value, least in (
+            ("steps", steps, 1),
+            ("first_episode", first_episode, 0),
+            ("workers", workers, 1),
+        ):
             checks.count(name, value, least)
         checks.seed("seed", seed)
         if policy is not None:
             _demand_acting(policy, sampled=False)
             self._demand_form(policy)
         if before is not None and before.real_steps >= steps:
-            raise checks.BadArgument(f"before holds {before.real_steps} steps; it must hold fewer than {steps}.")
-        return self._collect(Collection(steps, seed, policy, first_episode, workers, before), progress or _silent)
+            raise checks.BadArgument(
+                f"before holds {before.real_steps} steps; it must hold fewer than {steps}."
+            )
+        return self._collect(
+            Collection(steps, seed, policy, first_episode, workers, before), progress or _silent
+        )
 
     def evaluate(
         self,
@@ -171,7 +194,8 @@ class Source(abc.ABC):
         """Play whole episodes, episode i started from the seed `first_seed + i`.
 
         Args:
-            policy: its mode acts, or its samples with `sampled`; or a function of one observation `[state]`.
+            policy: its mode acts, or its samples with `sampled`; or a function of one observation
+                `[state]`.
             episodes: number of episodes, played side by side.
             first_seed: the first episode's seed.
             horizon: steps after which an episode is cut; the environment's own limit if None.
@@ -180,7 +204,8 @@ class Source(abc.ABC):
             progress: called with the number of time steps played and `horizon`.
 
         Returns:
-            NumPy arrays `[episodes, horizon, …]`; after its end an episode's state stays and its rewards are 0.
+            NumPy arrays `[episodes, horizon, …]`; after its end an episode's state stays and its
+            rewards are 0.
 
         Raises:
             BadData: the environment raised, exited, or gave what cannot be used, such as NaN.
@@ -192,13 +217,17 @@ class Source(abc.ABC):
         checks.seed("seed", seed)
         _demand_acting(policy, sampled=sampled)
         self._demand_form(policy)
-        return self._evaluate(Evaluation(policy, episodes, first_seed, horizon, sampled, seed), progress or _silent)
+        return self._evaluate(
+            Evaluation(policy, episodes, first_seed, horizon, sampled, seed), progress or _silent
+        )
 
     def _demand_form(self, policy: Acting) -> None:
         """Refuse a policy of another state or action size."""
         if isinstance(policy, Policy):
             needed = () if isinstance(self.action, Discrete) else (self.action.size,)
-            demand_shape("the policy's action", lambda: policy.mode(jnp.zeros(self.state_size)), needed)
+            demand_shape(
+                "the policy's action", lambda: policy.mode(jnp.zeros(self.state_size)), needed
+            )
 
     @abc.abstractmethod
     def _collect(self, asked: Collection, progress: Progress) -> Dataset:
@@ -216,9 +245,9 @@ def _silent(done: int, total: int) -> None:
 def state_scale(states: Float[np.ndarray, "rows state"]) -> Float[np.ndarray, " state"]:
     """Standard deviation of each state component; 1 for a component that does not vary.
 
-    A component counts as constant when its standard deviation is at most 1e-6 of its largest magnitude:
-    float32 cannot tell such a spread from rounding. Its errors are then measured in the environment's units.
-    """
+    A component counts as constant when its standard deviation is at most 1e-6 of its largest
+    magnitude: float32 cannot tell such a spread from rounding. Its errors are then measured in the
+    environment's units."""
     wide = states.astype(np.float64)
     spread, magnitude = wide.std(axis=0), np.abs(wide).max(axis=0, initial=0)
     return np.where(spread > _CONSTANT * magnitude, spread, 1).astype(np.float32)
@@ -230,7 +259,9 @@ def shares(steps: int) -> Int[np.ndarray, " lanes"]:
     return steps // lanes + (np.arange(lanes) < steps % lanes)
 
 
-def remaining(collection: Collection) -> tuple[Int[np.ndarray, " lanes"], Int[np.ndarray, " lanes"]]:
+def remaining(
+    collection: Collection,
+) -> tuple[Int[np.ndarray, " lanes"], Int[np.ndarray, " lanes"]]:
     """How many steps each lane has yet to take, and the number of its next episode."""
     share = shares(collection.steps)
     lanes, first = len(share), collection.first_episode
@@ -238,8 +269,12 @@ def remaining(collection: Collection) -> tuple[Int[np.ndarray, " lanes"], Int[np
     if collection.before is None:
         return share, episode
     lane = (collection.before.episode - first) % lanes
-    if (collection.before.episode < first).any() or (np.bincount(lane, minlength=lanes) > share).any():
-        raise checks.BadArgument("before is not what this collection took; its episodes or counts are others.")
+    if (collection.before.episode < first).any() or (
+        np.bincount(lane, minlength=lanes) > share
+    ).any():
+        raise checks.BadArgument(
+            "before is not what this collection took; its episodes or counts are others."
+        )
     np.maximum.at(episode, lane, collection.before.episode + lanes)
     return share - np.bincount(lane, minlength=lanes), episode
 
@@ -247,20 +282,27 @@ def remaining(collection: Collection) -> tuple[Int[np.ndarray, " lanes"], Int[np
 def ordered(rows: Dataset) -> Dataset:
     """The rows in the order of (episode, time)."""
     order = np.lexsort((rows.time, rows.episode))
-    return Dataset(**{field.name: getattr(rows, field.name)[order] for field in dataclasses.fields(Dataset)})
+    return Dataset(
+        **{field.name: getattr(rows, field.name)[order] for field in dataclasses.fields(Dataset)}
+    )
 
 
 def _demand_acting(policy: Any, *, sampled: bool) -> None:
     """Refuse what gives no action, and samples of a function, which has none."""
     if isinstance(policy, type) or not callable(policy):
         raise checks.BadArgument(
-            f"policy is {checks.described(policy)}; a Policy or a function of one observation is needed."
+            f"policy is {checks.described(policy)}; a Policy or a function of one observation is"
+            " needed."
         )
     if sampled and not isinstance(policy, Policy):
-        raise checks.BadArgument("sampled is True and policy is a plain function; only a Policy can be sampled.")
+        raise checks.BadArgument(
+            "sampled is True and policy is a plain function; only a Policy can be sampled."
+        )
 
 
 def stack(parts: Sequence[Dataset]) -> Dataset:
     """Rows of all parts, one after another, each keeping its episode numbers."""
     names = [field.name for field in dataclasses.fields(Dataset)]
-    return Dataset(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    return Dataset(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    )

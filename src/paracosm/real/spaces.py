@@ -15,7 +15,10 @@ from paracosm.real import boundary
 
 MOST_STEPS = 1_000_000  # of an episode: it is drawn, rolled out and stacked as a whole
 
-_SUPPORTED = "one-dimensional Box observations, and one-dimensional bounded Box or Discrete actions, are supported"
+_SUPPORTED = (
+    "one-dimensional Box observations, and one-dimensional bounded Box or Discrete actions, are"
+    " supported"
+)
 
 
 def state_size(name: str, space: spaces.Space[Any]) -> int:
@@ -57,12 +60,15 @@ def of(name: str, env: Any) -> tuple[Any, Any]:
         try:
             found.append(getattr(env, kind))
         except Exception as error:  # a property of an environment may fail with anything
-            raise checks.Unsupported(f"{name} has no {kind}, or {boundary.happened(error)}.") from error
+            raise checks.Unsupported(
+                f"{name} has no {kind}, or {boundary.happened(error)}."
+            ) from error
     return found[0], found[1]
 
 
 def limit(env: Any) -> Any:
-    """The environment's own time limit as it says it; of nested ones the shortest, None if it has none.
+    """The environment's own time limit as it says it; of nested ones the shortest, None if it has
+    none.
 
     What is no number of steps that can be played (0, NaN, a text) comes before all others.
     """
@@ -77,15 +83,23 @@ def remarks(name: str, env: Any) -> tuple[str, ...]:
     if len(limits) < 2:
         return ()
     listed = ", ".join(map(str, limits))
-    return (f"{name} states the time limits {listed}, one within another; the shortest, {limits[0]} steps, counts.",)
+    return (
+        f"{name} states the time limits {listed}, one within another; the shortest, {limits[0]}"
+        " steps, counts.",
+    )
 
 
 def _stated(env: Any) -> list[Any]:
     """Every time limit that the environment and what it wraps state, from the outside in."""
     layers = [env]
-    while (inner := _attributes(layers[-1]).get("env")) is not None and all(inner is not layer for layer in layers):
+    while (inner := _attributes(layers[-1]).get("env")) is not None and all(
+        inner is not layer for layer in layers
+    ):
         layers.append(inner)
-    limits = [_spec_limit(layers[0]), *(_attributes(layer).get("_max_episode_steps") for layer in layers)]
+    limits = [
+        _spec_limit(layers[0]),
+        *(_attributes(layer).get("_max_episode_steps") for layer in layers),
+    ]
     limits.append(_spec_limit(layers[-1]))
     return [value for value in limits if value is not None]
 
@@ -101,7 +115,9 @@ def horizon(name: str, limit: Any, wanted: int | None) -> int:
         if wanted > MOST_STEPS:
             raise checks.BadArgument(f"horizon is {wanted}; it must be at most {MOST_STEPS}.")
         if playable(limit) is not None and wanted > limit:
-            raise checks.BadArgument(f"horizon is {wanted}; {name} ends its episodes at {limit} steps.")
+            raise checks.BadArgument(
+                f"horizon is {wanted}; {name} ends its episodes at {limit} steps."
+            )
         return wanted
     needed = "give --horizon N (in Python horizon=N), the number of steps of a full episode"
     if limit is None:
@@ -122,7 +138,9 @@ def numeric(what: str, values: Any) -> np.ndarray:
     try:
         array = np.asarray(values)
     except (TypeError, ValueError) as error:
-        raise checks.BadData(f"{what} has rows of different shapes; equal ones are needed.") from error
+        raise checks.BadData(
+            f"{what} has rows of different shapes; equal ones are needed."
+        ) from error
     if array.dtype.kind not in "biuf":
         raise checks.BadData(f"{what} is {boundary.described(values)}; real numbers are needed.")
     checks.finite(what, array)
@@ -140,9 +158,12 @@ def discrete(name: str, values: np.ndarray, count: int, space: Discrete, first: 
     checks.shape("A batch of the policy's actions", values, (count,))
     wrong = values[(values != np.floor(values)) | (values < 0) | (values >= space.n)]
     if wrong.size:
-        counted = f", counted from 0 although the environment's own start at {first}" if first else ""
+        counted = (
+            f", counted from 0 although the environment's own start at {first}" if first else ""
+        )
         raise checks.BadData(
-            f"the policy's actions hold {wrong[0]}; {name} takes the whole numbers 0 to {space.n - 1}{counted}."
+            f"the policy's actions hold {wrong[0]}; {name} takes the whole numbers 0 to"
+            f" {space.n - 1}{counted}."
         )
     return values.astype(np.int32)
 
@@ -170,7 +191,11 @@ def playable(limit: Any) -> int | None:
 def _described(space: spaces.Space[Any]) -> str:
     if isinstance(space, spaces.Box) and len(space.shape) == 3:
         return f"images of shape {space.shape}"
-    if isinstance(space, spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating):
+    if (
+        isinstance(space, spaces.Box)
+        and len(space.shape) == 1
+        and np.issubdtype(space.dtype, np.floating)
+    ):
         return f"a Box from {space.low} to {space.high}"
     if isinstance(space, spaces.Box):
         return f"a {space.dtype} Box of shape {space.shape}"

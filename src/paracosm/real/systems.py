@@ -80,12 +80,12 @@ def linear_quadratic(
     discount: float = 0.8,
     horizon: int = 200,
 ) -> tuple[MDP, Deterministic]:
-    """A random linear-quadratic system and a linear policy for it: the generator of theory, section 1.
+    """A random linear-quadratic system and a linear policy for it: the generator of theory, section
+    1.
 
-    `A`, `B` and `K` are standard normal, scaled to the spectral norms `norms`; `s' = As + Ba`, `π(s) = -Ks`,
-    `r = -sᵀs - 0.1 aᵀa`, starts of unit norm. With the defaults actions stay within the box [-1, 1] of `spec`,
-    which the dynamics do not enforce.
-    """
+    `A`, `B` and `K` are standard normal, scaled to the spectral norms `norms`; `s' = As + Ba`,
+    `π(s) = -Ks`, `r = -sᵀs - 0.1 aᵀa`, starts of unit norm. With the defaults actions stay within
+    the box [-1, 1] of `spec`, which the dynamics do not enforce."""
     shapes = ((state_size, state_size), (state_size, action_size), (action_size, state_size))
     A, B, K = (
         _with_norm(jax.random.normal(k, shape), norm)
@@ -103,18 +103,26 @@ def linear_quadratic(
 
 
 def perturbed(mdp: MDP, key: PRNGKey) -> MDP:
-    """A wrong model of a linear-quadratic `mdp`: `f̂ = (A + δA)s + Ba + δb`, `r̂ = r + δq·s` (theory, section 1).
+    """A wrong model of a linear-quadratic `mdp`: `f̂ = (A + δA)s + Ba + δb`, `r̂ = r + δq·s`
+    (theory, section 1).
 
     `δA`, `δb` and `δq` are standard normal times `10^U(-3, -1)`, each with a size of its own.
     """
     f, r = mdp.dynamics, mdp.reward
     if not isinstance(f, Linear) or not isinstance(r, Quadratic):
-        raise checks.Unsupported("perturbed takes a linear-quadratic system; this one has other parts.")
+        raise checks.Unsupported(
+            "perturbed takes a linear-quadratic system; this one has other parts."
+        )
     keys = jax.random.split(key, 6)
     sizes = [10 ** jax.random.uniform(k, (), f.A.dtype, -3, -1) for k in keys[:3]]
-    errors = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys[3:], (f.A, f.b, r.q), strict=True)]
+    errors = [
+        jax.random.normal(k, x.shape, x.dtype)
+        for k, x in zip(keys[3:], (f.A, f.b, r.q), strict=True)
+    ]
     dA, db, dq = (size * error for size, error in zip(sizes, errors, strict=True))
-    return mdp.replace(dynamics=Linear(f.A + dA, f.B, f.b + db), reward=Quadratic(r.Q, r.R, r.q + dq))
+    return mdp.replace(
+        dynamics=Linear(f.A + dA, f.B, f.b + db), reward=Quadratic(r.Q, r.R, r.q + dq)
+    )
 
 
 def _pendulum_dynamics(state: Array, action: Array, key: PRNGKey) -> Float[Array, " state"]:
@@ -137,16 +145,18 @@ class _PendulumStart(eqx.Module):
     highest: Float[Array, " angle_and_speed"]
 
     def __call__(self, key: PRNGKey) -> Float[Array, " state"]:
-        angle, speed = jax.random.uniform(key, (2,), self.highest.dtype, -self.highest, self.highest)
+        angle, speed = jax.random.uniform(
+            key, (2,), self.highest.dtype, -self.highest, self.highest
+        )
         return jnp.stack([jnp.cos(angle), jnp.sin(angle), speed])
 
 
 def pendulum(discount: float = 0.99) -> MDP:
-    """Gymnasium's `Pendulum-v1` step for step: state (cos θ, sin θ, θ̇), torque in [-2, 2], 200 steps.
+    """Gymnasium's `Pendulum-v1` step for step: state (cos θ, sin θ, θ̇), torque in [-2, 2], 200
+    steps.
 
-    The state is the observation: the angle is recovered by `atan2`, in (-π, π], which is where the reward wants it.
-    States are scaled by their half-ranges (1, 1, 8).
-    """
+    The state is the observation: the angle is recovered by `atan2`, in (-π, π], which is where the
+    reward wants it. States are scaled by their half-ranges (1, 1, 8)."""
     spec = Spec(3, Box(jnp.array([-2.0]), jnp.array([2.0])), jnp.array([1.0, 1.0, 8.0]), 200)
     start = _PendulumStart(jnp.array([math.pi, 1.0]))
     return MDP(spec, _pendulum_dynamics, _pendulum_reward, never, start, discount)
@@ -155,9 +165,8 @@ def pendulum(discount: float = 0.99) -> MDP:
 class Smooth(eqx.Module):
     """`(s, a) ↦ L · U φ(Ws + Va + b)` with `‖W‖ = ‖V‖ = 1`, `U` orthogonal, φ `tanh` or `sin`.
 
-    `lipschitz` is `L`. It bounds the norms of both partial Jacobians everywhere, hence the map in the norm
-    `‖s‖ + ‖a‖`, and where `Ws + Va = -b` they attain it.
-    """
+    `lipschitz` is `L`. It bounds the norms of both partial Jacobians everywhere, hence the map in
+    the norm `‖s‖ + ‖a‖`, and where `Ws + Va = -b` they attain it."""
 
     W: Float[Array, "output state"]
     V: Float[Array, "output action"]
@@ -226,7 +235,8 @@ def lipschitz_synthetic(
     Args:
         key: of the random matrices.
         dynamics, reward, policy: the constants `L_f`, `L_r`, `L_π`, to be read again as
-            `mdp.dynamics.map.lipschitz`, `mdp.reward.map.lipschitz` and `policy.function.map.lipschitz`.
+            `mdp.dynamics.map.lipschitz`, `mdp.reward.map.lipschitz` and
+            `policy.function.map.lipschitz`.
         state_size, action_size: numbers of components.
         activation: `tanh` or `sin`.
         end: if given, an episode ends where the first component of `s'` exceeds it (|s'| is at most
@@ -250,7 +260,9 @@ def lipschitz_synthetic(
         Cube(-jnp.ones(state_size), jnp.ones(state_size)),
         discount,
     )
-    return mdp, Deterministic(SmoothPolicy(_smooth(for_policy, inputs, action_size, policy, activation)))
+    return mdp, Deterministic(
+        SmoothPolicy(_smooth(for_policy, inputs, action_size, policy, activation))
+    )
 
 
 class TeacherDynamics(eqx.Module):
@@ -283,26 +295,36 @@ def random_teacher(
     discount: float = 0.99,
     horizon: int = 500,
 ) -> MDP:
-    """Frozen random two-layer ReLU dynamics and reward with standard normal weights (theory, section 9, E2).
+    """Frozen random two-layer ReLU dynamics and reward with standard normal weights (theory,
+    section 9, E2).
 
-    What the paper does not say is fixed so: no biases, starts uniform in the cube [-1, 1], actions in the box
-    [-1, 1], discount 0.99.
-    """
+    What the paper does not say is fixed so: no biases, starts uniform in the cube [-1, 1], actions
+    in the box [-1, 1], discount 0.99."""
     keys = jax.random.split(key, 4)
     inputs = state_size + action_size
     return MDP(
         _unit_spec(state_size, action_size, 1.0, horizon),
-        TeacherDynamics(jax.random.normal(keys[0], (inputs, hidden)), jax.random.normal(keys[1], (hidden, state_size))),
-        TeacherReward(jax.random.normal(keys[2], (inputs, hidden)), jax.random.normal(keys[3], (hidden,))),
+        TeacherDynamics(
+            jax.random.normal(keys[0], (inputs, hidden)),
+            jax.random.normal(keys[1], (hidden, state_size)),
+        ),
+        TeacherReward(
+            jax.random.normal(keys[2], (inputs, hidden)), jax.random.normal(keys[3], (hidden,))
+        ),
         never,
         Cube(-jnp.ones(state_size), jnp.ones(state_size)),
         discount,
     )
 
 
-def _smooth(key: PRNGKey, inputs: tuple[int, int], outputs: int, lipschitz: float, activation: str) -> Smooth:
+def _smooth(
+    key: PRNGKey, inputs: tuple[int, int], outputs: int, lipschitz: float, activation: str
+) -> Smooth:
     keys = jax.random.split(key, 4)
-    W, V = (_with_norm(jax.random.normal(k, (outputs, size)), 1.0) for k, size in zip(keys[:2], inputs, strict=True))
+    W, V = (
+        _with_norm(jax.random.normal(k, (outputs, size)), 1.0)
+        for k, size in zip(keys[:2], inputs, strict=True)
+    )
     rotation = jnp.linalg.qr(jax.random.normal(keys[2], (outputs, outputs)))[0]
     return Smooth(W, V, jax.random.normal(keys[3], (outputs,)), rotation, lipschitz, activation)
 

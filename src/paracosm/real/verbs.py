@@ -24,15 +24,19 @@ from paracosm.real.source import Acting, Progress, Source
 Environment = str | Callable[[], Any] | gymnasium.Env | MDP | Source
 
 
-def connect(env: Environment, kwargs: Mapping[str, Any] | None = None, horizon: int | None = None) -> Source:
+def connect(
+    env: Environment, kwargs: Mapping[str, Any] | None = None, horizon: int | None = None
+) -> Source:
     """The real environment `env` as a source of steps.
 
     Args:
-        env: a Gymnasium id or `module:function` (see `make`), a callable that builds a `gymnasium.Env` or an `MDP`,
-            an environment or an `MDP` itself, or a source, which is returned as it is. Of an environment copies are
-            played (`copy.deepcopy`); it stays as it is.
+        env: a Gymnasium id or `module:function` (see `make`), a callable that builds a
+            `gymnasium.Env` or an `MDP`, an environment or an `MDP` itself, or a source, which is
+            returned as it is. Of an environment copies are played (`copy.deepcopy`); it stays as it
+            is.
         kwargs: keyword arguments of a named environment.
-        horizon: steps in a full episode, where the environment has no time limit or a shorter episode is wanted.
+        horizon: steps in a full episode, where the environment has no time limit or a shorter
+            episode is wanted.
 
     Raises:
         ParacosmError: the environment does not exist, cannot be built, or is not supported.
@@ -47,11 +51,14 @@ def connect(env: Environment, kwargs: Mapping[str, Any] | None = None, horizon: 
         checks.of_kind("kwargs", kwargs, Mapping, "a mapping of keyword arguments, or None,")
     if not isinstance(env, str) and (not callable(env) or isinstance(env, Policy)):
         raise checks.BadArgument(
-            f"env is {checks.described(env)}; a Gymnasium id, module:function, an environment or a function that"
+            f"env is {checks.described(env)}; a Gymnasium id, module:function, an environment or a"
+            " function that"
             " builds one is needed."
         )
     name = env if isinstance(env, str) else getattr(env, "__name__", "<")
-    name = "the environment" if name.startswith("<") else name  # lambdas and partials have no name of their own
+    name = (
+        "the environment" if name.startswith("<") else name
+    )  # lambdas and partials have no name of their own
     factory = make(env, kwargs) if isinstance(env, str) else env
     return _opened(factory, name, horizon)
 
@@ -68,10 +75,11 @@ def collect(
     before: Dataset | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Take exactly `steps` real steps in `env`, every transition and reward label observed: see `Source.collect`.
+    """Take exactly `steps` real steps in `env`, every transition and reward label observed: see
+    `Source.collect`.
 
-    `horizon` is the number of steps in a full episode, where `env` has no time limit or a shorter one is wanted.
-    """
+    `horizon` is the number of steps in a full episode, where `env` has no time limit or a shorter
+    one is wanted."""
     source = connect(env, horizon=horizon)
     collected = source.collect(
         steps,
@@ -141,7 +149,8 @@ def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:
             return copy.deepcopy(env)
         except Exception as error:  # what it holds may refuse with anything
             raise checks.BadArgument(
-                f"{name} cannot be copied: it {boundary.happened(error)}; give a function that builds it instead."
+                f"{name} cannot be copied: it {boundary.happened(error)}; give a function that"
+                " builds it instead."
             ) from error
 
     return factory

@@ -29,8 +29,8 @@ class Answers(NamedTuple):
     """What lanes answered, a row each in the order in which they were named.
 
     Attributes:
-        rows: of a reset the observations `[lane, state]`, float32; of a step also reward (float64), terminated and
-            truncated (bool) `[lane]`. A faulty row holds zeros.
+        rows: of a reset the observations `[lane, state]`, float32; of a step also reward (float64),
+            terminated and truncated (bool) `[lane]`. A faulty row holds zeros.
         faults: by row, why an environment cannot go on.
     """
 
@@ -58,7 +58,9 @@ class Here(Lanes):
     """Lanes in this process."""
 
     def __init__(self, factory: Callable[[], Any], count: int, size: int) -> None:
-        """Build `count` environments whose observations have `size` components; on failure close what was built."""
+        """Build `count` environments whose observations have `size` components; on failure close
+        what was built.
+        """
         self._size, self._envs = size, []
         try:
             for _ in range(count):
@@ -70,20 +72,26 @@ class Here(Lanes):
     def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
         calls = zip(lanes, seeds, strict=True)
         blank = Step(np.zeros(self._size, np.float32), 0.0, False, False)
-        steps, faults = _answers([functools.partial(self._reset, int(lane), int(seed)) for lane, seed in calls], blank)
+        steps, faults = _answers(
+            [functools.partial(self._reset, int(lane), int(seed)) for lane, seed in calls], blank
+        )
         return Answers((np.stack([row.observation for row in steps]),), faults)
 
     def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
         calls = zip(lanes, actions, strict=True)
         blank = Step(np.zeros(self._size, np.float32), 0.0, False, False)
-        steps, faults = _answers([functools.partial(self._step, int(lane), action) for lane, action in calls], blank)
+        steps, faults = _answers(
+            [functools.partial(self._step, int(lane), action) for lane, action in calls], blank
+        )
         observation, reward, terminated, truncated = zip(*steps, strict=True)
         flags = np.array([terminated, truncated], bool)
         return Answers((np.stack(observation), np.array(reward, np.float64), *flags), faults)
 
     def close(self) -> None:
         for env in self._envs:
-            with contextlib.suppress(Exception, SystemExit):  # the steps are safe: how it ends changes nothing
+            with contextlib.suppress(
+                Exception, SystemExit
+            ):  # the steps are safe: how it ends changes nothing
                 env.close()
 
     def _reset(self, lane: int, seed: int) -> Step:
@@ -94,7 +102,10 @@ class Here(Lanes):
 
 
 class Processes(Lanes):
-    """Lanes in `workers` spawned processes, dealt out in turn. Never forked: JAX's threads do not survive it."""
+    """Lanes in `workers` spawned processes, dealt out in turn.
+
+    Never forked: JAX's threads do not survive it.
+    """
 
     def __init__(self, factory: Callable[[], Any], count: int, size: int, workers: int) -> None:
         self._size = size
@@ -130,7 +141,8 @@ class Processes(Lanes):
         except (TypeError, AttributeError, ValueError, pickle.PicklingError) as error:
             self.close()
             raise checks.BadArgument(
-                f"the environment cannot be sent to worker processes ({error}); workers=1 steps it in this one."
+                f"the environment cannot be sent to worker processes ({error}); workers=1 steps it"
+                " in this one."
             ) from error
         theirs.close()
         self._connections.append(ours)
@@ -156,7 +168,9 @@ class Processes(Lanes):
         return Answers(joined, dict(sorted(faults.items())))
 
     def _receive(self, worker: int, rows: int) -> Answers:
-        """A worker's answer; of one that died, hangs or is waited for at Ctrl-C, the same fault in every row."""
+        """A worker's answer; of one that died, hangs or is waited for at Ctrl-C, the same fault in
+        every row.
+        """
         try:
             return self._answer(worker, rows)
         except KeyboardInterrupt:
@@ -171,7 +185,8 @@ class Processes(Lanes):
         except (EOFError, OSError) as error:
             if worker not in self._working:
                 raise checks.ParacosmError(
-                    "A collection worker stopped: either it was killed, or the script that uses workers lacks "
+                    "A collection worker stopped: either it was killed, or the script that uses"
+                    " workers lacks "
                     'if __name__ == "__main__": around its calls.'
                 ) from error
             self._processes[worker].join(timeout=2)
@@ -186,7 +201,8 @@ class Processes(Lanes):
 
 @contextlib.contextmanager
 def open_lanes(factory: Callable[[], Any], count: int, size: int, workers: int) -> Iterator[Lanes]:
-    """`count` lanes hosted by `workers` processes (1: this one), closed on the way out, whatever happens.
+    """`count` lanes hosted by `workers` processes (1: this one), closed on the way out, whatever
+    happens.
 
     `size` is the number of components of an observation.
     """
@@ -199,7 +215,9 @@ def open_lanes(factory: Callable[[], Any], count: int, size: int, workers: int) 
 
 
 def _answers(calls: list[Callable[[], Step]], blank: Step) -> tuple[list[Step], dict[int, Fault]]:
-    """What every call gives, and the faults of those that give nothing; after Ctrl-C none is called any more."""
+    """What every call gives, and the faults of those that give nothing; after Ctrl-C none is called
+    any more.
+    """
     steps, faults = [], {}
     for row, call in enumerate(calls):
         try:
@@ -242,11 +260,15 @@ def _call(lanes: Here, method: str, which: np.ndarray, values: np.ndarray) -> An
 
 @contextlib.contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Processes started in here inherit deaf ears for Ctrl-C: it is for the parent, which then closes them."""
+    """Processes started in here inherit deaf ears for Ctrl-C: it is for the parent, which then
+    closes them.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    restore = functools.partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.SIG_IGN))
+    restore = functools.partial(
+        signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.SIG_IGN)
+    )
     try:
         yield
     finally:

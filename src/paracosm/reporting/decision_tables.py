@@ -7,7 +7,15 @@ import string
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from paracosm.core.decisions import CurveFit, Decision, LabelChoice, LabelPlan, MixturePlan, Plan, Purchase
+from paracosm.core.decisions import (
+    CurveFit,
+    Decision,
+    LabelChoice,
+    LabelPlan,
+    MixturePlan,
+    Plan,
+    Purchase,
+)
 from paracosm.core.results import RunResult
 from paracosm.reporting import decision_words, words
 
@@ -36,13 +44,17 @@ def purchase_rows(plan: Plan) -> list[Texts]:
 
 
 def headline_rows(plan: Plan) -> list[Texts]:
-    """The purchase rows worth a headline: both of two, or those of several of which something is bought."""
+    """The purchase rows worth a headline: both of two, or those of several of which something is
+    bought.
+    """
     rows = zip(purchase_rows(plan), plan.best.units.values(), strict=True)
     return [row for row, number in rows if number or len(plan.best.units) <= 2]
 
 
 def round_rows(run: RunResult) -> list[Texts]:
-    """Round, transitions and labels that it bought, and why; what would be bought next comes last."""
+    """Round, transitions and labels that it bought, and why; what would be bought next
+    comes last.
+    """
     return [_round(decision_words.round_name(run, each), each) for each in run.decisions]
 
 
@@ -67,17 +79,24 @@ def owned_rows(plan: Plan) -> list[Texts]:
 
 def error_rows(plan: Plan) -> list[Texts]:
     """When, the predicted error in return and its interval."""
-    return [(f"{when} buying", words.mean(each), words.interval(each)) for when, each in plan.predicted_error.items()]
+    return [
+        (f"{when} buying", words.mean(each), words.interval(each))
+        for when, each in plan.predicted_error.items()
+    ]
 
 
 def marginal_rows(plan: Plan) -> list[Texts]:
-    """What, by how much the predicted error falls per lot of money, and per lot of pieces bought."""
+    """What, by how much the predicted error falls per lot of money, and per lot of pieces
+    bought.
+    """
     lot = decision_words.marginal_lot(plan)
     return [
         (
             decision_words.bought(part),
             words.number(lot * plan.marginal[part]),
-            words.number(lot * plan.marginal[part] * plan.prices[part]) if part in plan.prices else "–",
+            words.number(lot * plan.marginal[part] * plan.prices[part])
+            if part in plan.prices
+            else "–",
         )
         for part in plan.marginal
     ]
@@ -85,7 +104,9 @@ def marginal_rows(plan: Plan) -> list[Texts]:
 
 def split_rows(plan: Plan) -> list[Lettered]:
     """The plan and the simple rules: counts, predicted error, regret."""
-    return lettered([_split("this plan", plan.best), *(_split(each.name, each) for each in plan.alternatives)])
+    return lettered(
+        [_split("this plan", plan.best), *(_split(each.name, each) for each in plan.alternatives)]
+    )
 
 
 def _split(name: str, way: Purchase) -> Texts:
@@ -95,7 +116,10 @@ def _split(name: str, way: Purchase) -> Texts:
 
 def lettered(rows: Iterable[Texts]) -> list[Lettered]:
     """Rows with the letters that figures mark them with: none for the first, then A, B, C."""
-    return [Lettered(letter, cells) for letter, cells in zip(("", *string.ascii_uppercase), rows, strict=False)]
+    return [
+        Lettered(letter, cells)
+        for letter, cells in zip(("", *string.ascii_uppercase), rows, strict=False)
+    ]
 
 
 def budget_rows(plan: Plan) -> list[Texts]:
@@ -116,7 +140,9 @@ def budget_rows(plan: Plan) -> list[Texts]:
 
 
 def at_budget(plan: Plan, factor: float) -> Purchase | None:
-    """The frontier's point nearest to a multiple of the budget, if there is one within a tenth of it."""
+    """The frontier's point nearest to a multiple of the budget, if there is one within a tenth of
+    it.
+    """
     if plan.budget <= 0:
         return None
 
@@ -171,7 +197,10 @@ def noise_rows(plan: LabelPlan) -> list[Texts]:
         "added by one error per rollout": noise.shared,
     }
     bound = ("Theorem 2’s bound on the second", words.number(noise.bound), "")
-    return [*((name, words.mean(each), words.interval(each)) for name, each in measured.items()), bound]
+    return [
+        *((name, words.mean(each), words.interval(each)) for name, each in measured.items()),
+        bound,
+    ]
 
 
 def mixture_rows(plan: MixturePlan) -> list[Texts]:

@@ -37,7 +37,9 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], words_from: 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for number, head in enumerate(heads):
         numeric = 0 < number < words_from  # digits on two lines would read as two numbers
-        table.add_column(head, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+        table.add_column(
+            head, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric
+        )
     for row in rows:
         table.add_row(*map(Text, row))
     return table
@@ -45,14 +47,24 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], words_from: 
 
 def _plan(plan: Plan) -> list[RenderableType]:
     splits = [row.cells for row in decision_tables.split_rows(plan)]
-    sentences = (decision_words.ratio, decision_words.regret, decision_words.marginal, decision_words.worth)
+    sentences = (
+        decision_words.ratio,
+        decision_words.regret,
+        decision_words.marginal,
+        decision_words.worth,
+    )
     said = [sentence(plan) for sentence in sentences]
     return [
         _table(("Buy", "units", "price each", "total"), decision_tables.purchase_rows(plan)),
         _table(("Owned", "now", "bought", "then"), decision_tables.owned_rows(plan)),
-        _table(("Predicted error in return", "mean", "95% interval"), decision_tables.error_rows(plan)),
+        _table(
+            ("Predicted error in return", "mean", "95% interval"), decision_tables.error_rows(plan)
+        ),
         _table(("Splits", "transitions", "labels", "error", "regret"), splits),
-        _table(("Budgets", "spend", "transitions", "labels", "error"), decision_tables.budget_rows(plan)),
+        _table(
+            ("Budgets", "spend", "transitions", "labels", "error"),
+            decision_tables.budget_rows(plan),
+        ),
         _table(("Curve", *plan.curves), decision_tables.curve_rows(plan)),
         _notes([*said, plan.disagreement, decision_words.pilot(plan.next_pilot)]),
     ]
@@ -61,15 +73,22 @@ def _plan(plan: Plan) -> list[RenderableType]:
 def _labels(plan: LabelPlan) -> list[RenderableType]:
     choices = [row.cells for row in decision_tables.label_rows(plan)]
     heads = ("Choice", "cost a rollout", "rollouts", "repeats", "gradient variance")
-    measured = _table(("Gradient’s variance", "mean", "95% interval"), decision_tables.noise_rows(plan))
+    measured = _table(
+        ("Gradient’s variance", "mean", "95% interval"), decision_tables.noise_rows(plan)
+    )
     noise = [measured] if plan.noise else []
     return [_table(heads, choices), *noise, _notes([decision_words.attained(plan)])]
 
 
 def _mixture(plan: MixturePlan) -> list[RenderableType]:
     heads = ("Labels", "rollouts", "gold", "variance", "bias²", "error²")
-    starts = [f"From a budget of {budget} on: {name}." for name, budget in decision_words.changes(plan)]
-    return [_table(heads, decision_tables.mixture_rows(plan)), _notes([decision_words.correlation(plan), *starts])]
+    starts = [
+        f"From a budget of {budget} on: {name}." for name, budget in decision_words.changes(plan)
+    ]
+    return [
+        _table(heads, decision_tables.mixture_rows(plan)),
+        _notes([decision_words.correlation(plan), *starts]),
+    ]
 
 
 def _notes(sentences: list[str]) -> Text:

@@ -1,17 +1,31 @@
-"""Plans in words: what is bought, what it promises and what it would cost to be wrong, one sentence each."""
+"""Plans in words: what is bought, what it promises and what it would cost to be wrong, one sentence
+each.
+"""
 
 from __future__ import annotations
 
 import re
 
-from paracosm.core.decisions import CurveFit, Decision, GradientNoise, LabelPlan, MixturePlan, Pilot, Plan
+from paracosm.core.decisions import (
+    CurveFit,
+    Decision,
+    GradientNoise,
+    LabelPlan,
+    MixturePlan,
+    Pilot,
+    Plan,
+)
 from paracosm.core.results import RunResult
 from paracosm.reporting import words
 
 BOUGHT = {"dynamics": "transitions", "reward": "reward labels", "joint": "labelled transitions"}
 LEAST_READ = 0.001
 SAME = 0.95
-LABELS = {"cheap": "cheap labels alone", "gold": "gold labels alone", "mixture": "the mixture of both"}
+LABELS = {
+    "cheap": "cheap labels alone",
+    "gold": "gold labels alone",
+    "mixture": "the mixture of both",
+}
 
 
 def bought(unit: str) -> str:
@@ -48,7 +62,8 @@ def ratio(plan: Plan) -> str:
         return f"{said}."
     low, high = plan.interval
     return (
-        f"{said}. The measured curves leave open what is best: with 90% probability the best ratio lies between "
+        f"{said}. The measured curves leave open what is best: with 90% probability the best ratio"
+        " lies between "
         f"{words.number(low)} and {words.number(high)}."
     )
 
@@ -62,7 +77,9 @@ def why(decision: Decision) -> str:
     """What a round's purchase rests on."""
     if decision.plan is None:
         return decision.why
-    errors = " → ".join(words.mean(decision.plan.predicted_error[when]) for when in ("before", "after"))
+    errors = " → ".join(
+        words.mean(decision.plan.predicted_error[when]) for when in ("before", "after")
+    )
     plan = decision.why or f"a plan for {words.price(decision.plan.budget)}"
     return f"{plan}: predicted error in return {errors}"
 
@@ -78,13 +95,17 @@ def regret(plan: Plan) -> str:
     """What acting on the plan is expected to lose."""
     return (
         f"Someone who knew the true curves would split better; not knowing them costs "
-        f"{share(plan.best.regret.mean)} more error on average over what the curves leave open, and "
-        f"{share(plan.expected_regret)} in its worst quarter: about what is lost where curves do not go on as measured."
+        f"{share(plan.best.regret.mean)} more error on average over what the curves leave open,"
+        " and "
+        f"{share(plan.expected_regret)} in its worst quarter: about what is lost where curves do"
+        " not go on as measured."
     )
 
 
 def marginal_lot(plan: Plan) -> int:
-    """A round amount of money that lowers the predicted error by a number worth reading, within the budget."""
+    """A round amount of money that lowers the predicted error by a number worth reading, within the
+    budget.
+    """
     most = max(plan.marginal.values(), default=0.0)
     lots = [10**power for power in range(10) if 10**power <= max(1.0, plan.budget / 10)]
     return next((lot for lot in lots if lot * most >= LEAST_READ), lots[-1])
@@ -103,8 +124,10 @@ def pilot(found: Pilot | None) -> str:
     if found is None:
         return "No further measurement is worth its price: buy now."
     return (
-        f"Before buying, measure the error of the {found.part} model with {count(found.samples)} {bought(found.part)}, "
-        f"for {words.price(found.cost)}: regret, on average, then falls from {share(found.regret_now)} to "
+        f"Before buying, measure the error of the {found.part} model with {count(found.samples)}"
+        f" {bought(found.part)}, "
+        f"for {words.price(found.cost)}: regret, on average, then falls from"
+        f" {share(found.regret_now)} to "
         f"{share(found.regret_then)}."
     )
 
@@ -121,13 +144,17 @@ def attained(plan: LabelPlan) -> str:
     """Whether the best is a choice or a limit."""
     if plan.attained:
         return f"What decides: {plan.regime}."
-    return f"What decides: {plan.regime}. The best is a limit that no label reaches; this is the nearest allowed."
+    return (
+        f"What decides: {plan.regime}. The best is a limit that no label reaches; this is the"
+        " nearest allowed."
+    )
 
 
 def looseness(noise: GradientNoise) -> str:
     """How the gradient's noise was measured."""
     return (
-        f"Measured on imagined rollouts of {noise.horizon:,} steps, {noise.weighting}. Theorem 2’s bound holds for any "
+        f"Measured on imagined rollouts of {noise.horizon:,} steps, {noise.weighting}. Theorem 2’s"
+        " bound holds for any "
         "policy, the exact coefficient is this policy’s own; decisions use the exact one."
     )
 
@@ -140,6 +167,8 @@ def changes(plan: MixturePlan) -> list[tuple[str, str]]:
 def correlation(plan: MixturePlan) -> str:
     """When the mixture is worth it."""
     return (
-        f"Cheap labels enter with weight {words.number(plan.coefficient)}. The mixture beats gold labels alone once "
-        f"gradients from cheap and gold labels correlate by more than {words.number(plan.least_correlation)}."
+        f"Cheap labels enter with weight {words.number(plan.coefficient)}. The mixture beats gold"
+        " labels alone once "
+        "gradients from cheap and gold labels correlate by more than"
+        f" {words.number(plan.least_correlation)}."
     )

@@ -26,11 +26,17 @@ def diagnosis(found: Diagnosis) -> dict[str, Any]:
     of_whole = "The gap of whole episodes and its causes with intervals"
     of_training = "The gap of what training believed and its causes with intervals"
     return {
-        "returns": _inline(figures.plot_returns(found), "returns", "Real and imagined return with intervals"),
+        "returns": _inline(
+            figures.plot_returns(found), "returns", "Real and imagined return with intervals"
+        ),
         "gap": _inline(whole, "gap", of_whole),
         "gap_training": _inline(training, "gap-training", of_training) if training else "",
-        "steps": _inline(figures.plot_steps(found), "steps", "Running sums of the causes over the episode"),
-        "dimensions": _inline(figures.plot_dimensions(found), "dimensions", "The dynamics term by state component"),
+        "steps": _inline(
+            figures.plot_steps(found), "steps", "Running sums of the causes over the episode"
+        ),
+        "dimensions": _inline(
+            figures.plot_dimensions(found), "dimensions", "The dynamics term by state component"
+        ),
         "overlays": _all(overlays, "overlay", "Imagined rollout over real episode"),
         "most": MOST_DIMENSIONS,
     }
@@ -40,10 +46,18 @@ def run(result: RunResult) -> dict[str, Any]:
     """The figures that a run has beside those of its audit."""
     learned = {name: figures.plot_learning(fit) for name, fit in result.fits.items() if fit.curve}
     trained = any(training.step for training in result.trainings)
-    drawn = _inline(figures.plot_training(result), "training", "Imagined return over training") if trained else ""
+    drawn = (
+        _inline(figures.plot_training(result), "training", "Imagined return over training")
+        if trained
+        else ""
+    )
     return {
         "training": drawn,
-        "plans": {each.round: plan(each.plan, f"round-{each.round}") for each in result.decisions if each.plan},
+        "plans": {
+            each.round: plan(each.plan, f"round-{each.round}")
+            for each in result.decisions
+            if each.plan
+        },
         "learning": {
             name: _inline(figure, f"learning-{number}", f"Learning of the {result.fits[name].part}")
             for number, (name, figure) in enumerate(learned.items())
@@ -54,8 +68,14 @@ def run(result: RunResult) -> dict[str, Any]:
 def comparison(runs: Comparison) -> list[Markup]:
     """The figures of a comparison."""
     return [
-        _inline(figures.plot_comparison_returns(runs), "returns", "Real and imagined return of every run"),
-        _inline(figures.plot_comparison_causes(runs), "causes", "The causes of the gap of every run"),
+        _inline(
+            figures.plot_comparison_returns(runs),
+            "returns",
+            "Real and imagined return of every run",
+        ),
+        _inline(
+            figures.plot_comparison_causes(runs), "causes", "The causes of the gap of every run"
+        ),
     ]
 
 
@@ -63,8 +83,12 @@ def plan(found: Plan, name: str = "plan") -> dict[str, Any]:
     """The figures of a plan; `name` keeps several plans in one page apart."""
     curves = {part: figures.plot_plan_curve(found, part) for part in found.curves}
     return {
-        "splits": _inline(figures.plot_plan_splits(found), f"{name}-splits", "Predicted error and regret by split"),
-        "frontier": _inline(figures.plot_plan_frontier(found), f"{name}-frontier", "Error and split by money spent"),
+        "splits": _inline(
+            figures.plot_plan_splits(found), f"{name}-splits", "Predicted error and regret by split"
+        ),
+        "frontier": _inline(
+            figures.plot_plan_frontier(found), f"{name}-frontier", "Error and split by money spent"
+        ),
         "curves": {
             part: _inline(figure, f"{name}-{part}", f"Learning curve of the {part} model")
             for part, figure in curves.items()
@@ -76,29 +100,45 @@ def label_plan(found: LabelPlan) -> dict[str, Any]:
     """The figures of a label plan."""
     noise = figures.plot_gradient_noise(found.noise) if found.noise else None
     return {
-        "cost": _inline(figures.plot_label_cost(found), "cost", "What labels of each cost are worth"),
-        "noise": _inline(noise, "noise", "What label noise adds to the gradient’s variance") if noise else "",
+        "cost": _inline(
+            figures.plot_label_cost(found), "cost", "What labels of each cost are worth"
+        ),
+        "noise": _inline(noise, "noise", "What label noise adds to the gradient’s variance")
+        if noise
+        else "",
     }
 
 
 def mixture_plan(found: MixturePlan) -> dict[str, Any]:
     """The figures of a mixture plan."""
-    return {"errors": _inline(figures.plot_mixture(found), "errors", "Squared error of each way to label")}
+    return {
+        "errors": _inline(
+            figures.plot_mixture(found), "errors", "Squared error of each way to label"
+        )
+    }
 
 
 def charts(found: Experiment) -> dict[str, Markup]:
     """The charts of an experiment by name."""
     drawn = found.findings.charts
-    return {chart.name: _inline(figures.plot_chart(chart), f"chart-{chart.name}", chart.title) for chart in drawn}
+    return {
+        chart.name: _inline(figures.plot_chart(chart), f"chart-{chart.name}", chart.title)
+        for chart in drawn
+    }
 
 
 def chart_files(found: Experiment) -> dict[str, str]:
     """The charts of an experiment as SVG files, by the ends of their names."""
-    return {f"{chart.name}.svg": alone(figures.plot_chart(chart), chart.name) for chart in found.findings.charts}
+    return {
+        f"{chart.name}.svg": alone(figures.plot_chart(chart), chart.name)
+        for chart in found.findings.charts
+    }
 
 
 def _all(drawn: Sequence[Any], name: str, description: str) -> list[Markup]:
-    return [_inline(figure, f"{name}-{n}", f"{description} {n + 1}") for n, figure in enumerate(drawn)]
+    return [
+        _inline(figure, f"{name}-{n}", f"{description} {n + 1}") for n, figure in enumerate(drawn)
+    ]
 
 
 def _inline(figure: Any, name: str, description: str) -> Markup:

@@ -9,13 +9,26 @@ from rich.text import Text
 from paracosm.core.experiments import Claim, Experiment
 from paracosm.reporting import experiment_words
 
-STYLES = {"agrees": "green", "differs": "dark_orange", "must hold": "cyan", "cannot be compared": "dim"}
-SHORT = {"agrees": "agrees", "differs": "differs", "must hold": "must", "cannot be compared": "beyond"}
+STYLES = {
+    "agrees": "green",
+    "differs": "dark_orange",
+    "must hold": "cyan",
+    "cannot be compared": "dim",
+}
+SHORT = {
+    "agrees": "agrees",
+    "differs": "differs",
+    "must hold": "must",
+    "cannot be compared": "beyond",
+}
 
 
 def experiment(record: Experiment) -> Group:
     """Claims, verdicts and what was found, in 80 columns."""
-    head = Text(f"{record.name} · {record.title} · {record.scale} · {experiment_words.cost(record)}\n", style="bold")
+    head = Text(
+        f"{record.name} · {record.title} · {record.scale} · {experiment_words.cost(record)}\n",
+        style="bold",
+    )
     table = Table.grid(padding=(0, 2, 1, 0))
     table.add_column(no_wrap=True)
     table.add_column()

@@ -32,7 +32,14 @@ def verdicts(record: Experiment) -> str:
         "cannot be compared": "{} cannot be compared",
     }
     total = len(record.findings.claims)
-    return ", ".join(said[name].format(counts[name], total) for name in said if counts[name] or name == "agrees") + "."
+    return (
+        ", ".join(
+            said[name].format(counts[name], total)
+            for name in said
+            if counts[name] or name == "agrees"
+        )
+        + "."
+    )
 
 
 def cost(record: Experiment) -> str:

@@ -21,7 +21,9 @@ Renderable = RunResult | Diagnosis | Comparison | AnyPlan | Experiment
 
 
 def render(record: Renderable) -> str:
-    """The record as one HTML page that needs nothing else: no network, no script, every string escaped."""
+    """The record as one HTML page that needs nothing else: no network, no script, every string
+    escaped.
+    """
     from paracosm.reporting import drawing  # Matplotlib is slow to import, and only a page needs it
 
     if isinstance(record, RunResult):
@@ -49,7 +51,8 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
     """
     if not isinstance(record, Renderable):
         raise Unsupported(
-            f"a page shows a result, a diagnosis, a comparison, a plan or an experiment, and this is a"
+            "a page shows a result, a diagnosis, a comparison, a plan or an experiment, and this"
+            " is a"
             f" {type(record).__name__}; of a run directory, paracosm.load(path).result is needed."
         )
     text = render(record)
@@ -59,7 +62,8 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
 
 
 def publish(record: Experiment, folder: str | Path) -> tuple[Path, ...]:
-    """Write an experiment as a page, as Markdown with a picture file for each chart, and as JSON; returns the paths.
+    """Write an experiment as a page, as Markdown with a picture file for each chart, and as JSON;
+    returns the paths.
 
     Raises:
         BadArgument: the folder cannot be written.

@@ -67,16 +67,22 @@ def row(name: str, estimate: Estimate, note: str = "", decimals: int | None = No
 
 
 def gap_rows(found: Diagnosis) -> list[Row]:
-    """Real and imagined return of whole episodes, the gap and its causes, to the decimals of the gap."""
+    """Real and imagined return of whole episodes, the gap and its causes, to the decimals of the
+    gap.
+    """
     notes = WHOLE if found.valid else {name: WHOLE[name] for name in ("real", "imagined", "gap")}
     return _gap(found.gap, notes, "imagined")
 
 
 def training_rows_of_gap(found: Diagnosis) -> list[Row]:
-    """The same of what training believed; none where nothing was trained, or terms explain nothing."""
+    """The same of what training believed; none where nothing was trained, or terms explain
+    nothing.
+    """
     if found.gap_training is None or not found.valid:
         return []
-    notes = {name: note for name, note in TRAINING.items() if found.horizon_parts or name != "horizon"}
+    notes = {
+        name: note for name, note in TRAINING.items() if found.horizon_parts or name != "horizon"
+    }
     return _gap(found.gap_training, notes, "predicted")
 
 
@@ -87,7 +93,9 @@ def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:
 
 
 def beside_rows(found: Diagnosis) -> list[Row]:
-    """What stands beside the gap: the return of what acted in the data, and that of best-guess actions."""
+    """What stands beside the gap: the return of what acted in the data, and that of best-guess
+    actions.
+    """
     rows, known = [], found.reference
     if known is not None and known.returns is not None:
         note = f"not discounted, {words.episodes(known.returns.n)}"
@@ -99,13 +107,22 @@ def beside_rows(found: Diagnosis) -> list[Row]:
 def absolute_rows(found: Diagnosis) -> list[Row]:
     """Per cause, the sizes of its contributions summed over the episode, whatever their signs."""
     decimals = words.estimate_decimals(found.gap.total)
-    return [Row(name, words.number(sum(cause.absolute), decimals), "", "") for name, cause in found.causes.items()]
+    return [
+        Row(name, words.number(sum(cause.absolute), decimals), "", "")
+        for name, cause in found.causes.items()
+    ]
 
 
 def certificate_rows(found: Diagnosis) -> list[tuple[str, str, str, str, str]]:
     """Rung, certificate or estimate, bound, times the measured gap, why."""
     return [
-        (_RUNGS.get(each.rung, each.rung), each.kind, words.number(each.value), words.number(each.slack), each.why)
+        (
+            _RUNGS.get(each.rung, each.rung),
+            each.kind,
+            words.number(each.value),
+            words.number(each.slack),
+            each.why,
+        )
         for each in found.certificates
     ]
 
@@ -122,13 +139,21 @@ def bracket_rows(found: Diagnosis) -> list[tuple[str, str, str, str]]:
 
 
 def weight_rows(found: Diagnosis | Plan) -> list[tuple[str, str, str]]:
-    """How weights were found, that of the dynamics and that of the reward, with their standard errors."""
-    return [(each.origin, _weight(each, "dynamics"), _weight(each, "reward")) for each in found.weights]
+    """How weights were found, that of the dynamics and that of the reward, with their standard
+    errors.
+    """
+    return [
+        (each.origin, _weight(each, "dynamics"), _weight(each, "reward")) for each in found.weights
+    ]
 
 
 def _weight(weights: Weights, part: str) -> str:
     value, unsure = words.number(getattr(weights, part)), weights.unsure.get(part, 0.0)
-    return f"{value} ± {words.number(unsure)}" if unsure > 1e-9 * abs(getattr(weights, part)) else value
+    return (
+        f"{value} ± {words.number(unsure)}"
+        if unsure > 1e-9 * abs(getattr(weights, part))
+        else value
+    )
 
 
 def order_rows(found: Diagnosis) -> list[tuple[str, str, str, str]]:
@@ -148,7 +173,11 @@ def order_rows(found: Diagnosis) -> list[tuple[str, str, str, str]]:
 
 def fit_rows(fit: PartFit) -> list[tuple[str, str]]:
     """What is to say about the learning of a part, without what is not known."""
-    members = f"{words.number(min(fit.members))} to {words.number(max(fit.members))}" if fit.members else ""
+    members = (
+        f"{words.number(min(fit.members))} to {words.number(max(fit.members))}"
+        if fit.members
+        else ""
+    )
     rows = {
         "held-out error": words.estimate(fit.error) if fit.error else "",
         "each member's own": members,
@@ -166,7 +195,10 @@ def training_rows(training: Training) -> list[tuple[str, str]]:
         ("imagined return at the end, from its own starts", last_imagined(training)),
         ("imagined steps", f"{training.imagined_steps:,}"),
         ("rollout length", f"{training.horizon:,} steps"),
-        ("at the data's edge", f"{words.percent(training.edge_share)} of training's imagined steps"),
+        (
+            "at the data's edge",
+            f"{words.percent(training.edge_share)} of training's imagined steps",
+        ),
         ("time weighting", training.weighting),
         ("variance baseline", training.baseline),
         ("why it stopped", training.stop),
@@ -175,7 +207,9 @@ def training_rows(training: Training) -> list[tuple[str, str]]:
 
 def last_imagined(training: Training) -> str:
     """The last measured imagined return of a training."""
-    return words.number(training.imagined_return[-1]) if training.imagined_return else "not measured"
+    return (
+        words.number(training.imagined_return[-1]) if training.imagined_return else "not measured"
+    )
 
 
 def purchase_rows(bought: Purchases) -> list[tuple[str, str, str, str]]:
@@ -184,7 +218,9 @@ def purchase_rows(bought: Purchases) -> list[tuple[str, str, str, str]]:
         ("transitions", bought.transitions, bought.price_transition),
         ("reward labels", bought.reward_labels, bought.price_reward_label),
     ]
-    return [(name, f"{n:,}", words.price(price), words.price(n * price)) for name, n, price in lines]
+    return [
+        (name, f"{n:,}", words.price(price), words.price(n * price)) for name, n, price in lines
+    ]
 
 
 def compared_rows(comparison: Comparison) -> list[tuple[str, list[Compared]]]:
@@ -192,7 +228,10 @@ def compared_rows(comparison: Comparison) -> list[tuple[str, list[Compared]]]:
     return [
         ("Return of a whole episode", _returns(comparison)),
         ("Gap of whole episodes, and its causes", _gaps(comparison, "gap", WHOLE, "discount")),
-        ("Gap of what training believed", _gaps(comparison, "gap_training", TRAINING, "training_discount")),
+        (
+            "Gap of what training believed",
+            _gaps(comparison, "gap_training", TRAINING, "training_discount"),
+        ),
         ("World model", _models(comparison)),
         ("Data, price and time", _costs(comparison)),
     ]
@@ -200,7 +239,10 @@ def compared_rows(comparison: Comparison) -> list[tuple[str, list[Compared]]]:
 
 def differing_settings(comparison: Comparison) -> list[Compared]:
     """The settings in which the runs differ."""
-    asked = [{"env": run.env, "seed": str(run.seed), **run.configuration} for run in comparison.runs.values()]
+    asked = [
+        {"env": run.env, "seed": str(run.seed), **run.configuration}
+        for run in comparison.runs.values()
+    ]
     names = dict.fromkeys(itertools.chain.from_iterable(asked))
     rows = [Compared(name, tuple(Cell(each.get(name, "–")) for each in asked)) for name in names]
     return [each for each in rows if len({cell.value for cell in each.cells}) > 1]
@@ -218,7 +260,9 @@ def _reference(run: RunResult) -> Estimate | None:
     return None if run.diagnosis.reference is None else run.diagnosis.reference.returns
 
 
-def _gaps(comparison: Comparison, which: str, notes: dict[str, str], discount: str) -> list[Compared]:
+def _gaps(
+    comparison: Comparison, which: str, notes: dict[str, str], discount: str
+) -> list[Compared]:
     """One kind of gap of every run.
 
     Args:
@@ -229,7 +273,10 @@ def _gaps(comparison: Comparison, which: str, notes: dict[str, str], discount: s
     """
     fields = {name: {"imagined": "predicted", "gap": "total"}.get(name, name) for name in notes}
     gaps = [_estimates(name, comparison, _term(which, field)) for name, field in fields.items()]
-    return [*gaps, _texts("discount", comparison, lambda run: f"{getattr(run.diagnosis, discount):g}")]
+    return [
+        *gaps,
+        _texts("discount", comparison, lambda run: f"{getattr(run.diagnosis, discount):g}"),
+    ]
 
 
 def _term(which: str, field: str) -> Callable[[RunResult], Estimate | None]:
@@ -241,11 +288,17 @@ def _term(which: str, field: str) -> Callable[[RunResult], Estimate | None]:
 
 
 def _models(comparison: Comparison) -> list[Compared]:
-    parts = dict.fromkeys(itertools.chain.from_iterable(run.fits for run in comparison.runs.values()))
+    parts = dict.fromkeys(
+        itertools.chain.from_iterable(run.fits for run in comparison.runs.values())
+    )
     errors = [_estimates(f"{part} error", comparison, _error(part)) for part in parts]
     return [
         *errors,
-        _texts("informative horizon", comparison, lambda run: words.steps(run.diagnosis.informative_horizon)),
+        _texts(
+            "informative horizon",
+            comparison,
+            lambda run: words.steps(run.diagnosis.informative_horizon),
+        ),
         _texts("data edge share", comparison, lambda run: words.edge_share(run.diagnosis)),
     ]
 
@@ -267,7 +320,9 @@ def _texts(name: str, comparison: Comparison, text: Callable[[RunResult], str]) 
     return Compared(name, tuple(Cell(text(run)) for run in comparison.runs.values()))
 
 
-def _estimates(name: str, comparison: Comparison, of: Callable[[RunResult], Estimate | None]) -> Compared:
+def _estimates(
+    name: str, comparison: Comparison, of: Callable[[RunResult], Estimate | None]
+) -> Compared:
     estimates = [of(run) for run in comparison.runs.values()]
     return Compared(name, tuple(_cell(each, estimates[0]) for each in estimates))
 

@@ -31,7 +31,9 @@ def summary(record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment) -
     if isinstance(record, Comparison):
         return _comparison(record)
     if isinstance(record, Diagnosis):
-        return Group(*_diagnosis(record), *(_bounds(record) if record.valid else ()), *_verdict(record))
+        return Group(
+            *_diagnosis(record), *(_bounds(record) if record.valid else ()), *_verdict(record)
+        )
     found = record.diagnosis
     bought = [rounds(record)] if record.decisions else []
     return Group(_bought(record), *bought, *_diagnosis(found), *_warnings(record), *_verdict(found))
@@ -42,7 +44,9 @@ def _diagnosis(found: Diagnosis) -> list[RenderableType]:
     shown: list[RenderableType] = [_gap(head, found.gap, tables.gap_rows(found))]
     shown.append(_estimates("Beside it", tables.beside_rows(found)))
     if found.gap_training is not None and found.valid:
-        head = ("Training" if found.horizon_parts else "The world's own") + _at(found.training_discount)
+        head = ("Training" if found.horizon_parts else "The world's own") + _at(
+            found.training_discount
+        )
         shown.append(_gap(head, found.gap_training, tables.training_rows_of_gap(found)))
     sentences = " ".join(filter(None, [found.verdict_training, found.explanation_training]))
     if sentences:
@@ -86,11 +90,19 @@ def _gap(head: str, gap: Gap, rows: list[tables.Row]) -> Table:
     table = _table(head, "mean", "95% interval", "")
     table.columns[3].header = Text("hopeful ← → gloomy")
     terms = {"gap": gap.total, **{name: getattr(gap, name) for name in COLORS}}
-    scale = max((abs(term.mean) for term in terms.values() if math.isfinite(term.mean)), default=0.0)
+    scale = max(
+        (abs(term.mean) for term in terms.values() if math.isfinite(term.mean)), default=0.0
+    )
     for row in rows:
         term = terms.get(row.name)
         drawn = _bar(term, scale, COLORS.get(row.name, "")) if term else Text("")
-        table.add_row(Text(row.name), Text(row.value), Text(row.interval), drawn, end_section=row.name == "gap")
+        table.add_row(
+            Text(row.name),
+            Text(row.value),
+            Text(row.interval),
+            drawn,
+            end_section=row.name == "gap",
+        )
     return table
 
 

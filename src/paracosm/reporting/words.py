@@ -12,7 +12,9 @@ MINUS = "\u2212"
 
 
 def number(value: float, decimals: int | None = None) -> str:
-    """A number for reading: three significant digits unless told, a real minus sign, thousands separated."""
+    """A number for reading: three significant digits unless told, a real minus sign, thousands
+    separated.
+    """
     if math.isnan(value):
         return "undefined"
     if math.isinf(value):
@@ -86,7 +88,8 @@ def steps_audited(found: Diagnosis) -> str:
     if found.audited_steps >= found.real_steps:
         return f"Every one of the {found.real_steps:,} real steps was audited, {cost}."
     return (
-        f"A random subset was audited: {found.audited_steps:,} of the {found.real_steps:,} real steps, {cost}. "
+        f"A random subset was audited: {found.audited_steps:,} of the {found.real_steps:,} real"
+        f" steps, {cost}. "
         "The terms are reweighted and their intervals include the sampling."
     )
 
@@ -107,14 +110,26 @@ def contraction(found: Diagnosis) -> str:
     factor = found.contraction
     times = "" if found.discount == 1 else "Discounted, "
     if factor.kind == "estimate":
-        seen = f"{times}a state error was seen to multiply by up to {number(factor.upper)} a step; more is possible."
+        seen = (
+            f"{times}a state error was seen to multiply by up to {number(factor.upper)} a step;"
+            " more is possible."
+        )
         return seen[0].upper() + seen[1:]
-    said = f"{times}a state error multiplies by {number(factor.lower)} to {number(factor.upper)} a step at the most"
+    said = (
+        f"{times}a state error multiplies by {number(factor.lower)} to {number(factor.upper)} a"
+        " step at the most"
+    )
     said = said[0].upper() + said[1:]
     if factor.upper < 1:
-        return f"{said}: below 1, errors die out, and from the closed loop on bounds stay finite in any episode."
+        return (
+            f"{said}: below 1, errors die out, and from the closed loop on bounds stay finite in"
+            " any episode."
+        )
     if factor.lower >= 1:
-        return f"{said}: 1 or more, errors may grow with the episode, and bounds from worst constants mean little."
+        return (
+            f"{said}: 1 or more, errors may grow with the episode, and bounds from worst constants"
+            " mean little."
+        )
     return f"{said}: whether errors die out (below 1) or may grow with the episode is open."
 
 
@@ -124,7 +139,8 @@ def dimensions(found: Diagnosis) -> str:
     if steps >= found.real_steps:
         return "Every real step was split."
     return (
-        f"Split on {steps:,} of the {found.real_steps:,} real steps, chosen at random and reweighted; the remainder"
+        f"Split on {steps:,} of the {found.real_steps:,} real steps, chosen at random and"
+        " reweighted; the remainder"
         " includes that sampling."
     )
 
@@ -134,7 +150,8 @@ def off_policy(found: Diagnosis) -> str:
     if found.effective_episodes is None:
         return ""
     return (
-        f"Another policy recorded these episodes; reweighted they are worth {number(found.effective_episodes)}"
+        "Another policy recorded these episodes; reweighted they are worth"
+        f" {number(found.effective_episodes)}"
         f" of the {found.gap.total.n}."
     )
 
@@ -142,11 +159,18 @@ def off_policy(found: Diagnosis) -> str:
 def informative_horizon(found: Diagnosis) -> str:
     """How long an imagined rollout says more than the mean state."""
     if found.informative_horizon is None:
-        return "Chance parts these real and imagined episodes, so that no informative horizon is known."
+        return (
+            "Chance parts these real and imagined episodes, so that no informative horizon is"
+            " known."
+        )
     if found.informative_horizon == 0:
-        return "Already after one step an imagined rollout is no better a guess of the state than the mean state."
+        return (
+            "Already after one step an imagined rollout is no better a guess of the state than the"
+            " mean state."
+        )
     return (
-        f"For its first {found.informative_horizon:,} of {found.horizon:,} steps an imagined rollout is a better guess "
+        f"For its first {found.informative_horizon:,} of {found.horizon:,} steps an imagined"
+        " rollout is a better guess "
         "of the state than the mean state."
     )
 
@@ -161,7 +185,8 @@ def data_edge(found: Diagnosis) -> str:
     if found.data_edge_share is None:
         return ""
     return (
-        f"{percent(found.data_edge_share)} of the imagined steps touched the edge of the collected data, "
+        f"{percent(found.data_edge_share)} of the imagined steps touched the edge of the collected"
+        " data, "
         "beyond which the model is not allowed to go."
     )
 
@@ -188,7 +213,8 @@ def baselines(found: Baselines) -> list[tuple[str, str, str]]:
         (
             "reward, in its own unit",
             number(found.reward),
-            f"{number(found.mean_reward)} for always the mean reward, {number(found.zero_reward)} for always zero",
+            f"{number(found.mean_reward)} for always the mean reward, {number(found.zero_reward)}"
+            " for always zero",
         ),
     ]
 
@@ -201,7 +227,10 @@ def episodes(count: int) -> str:
 def direction(total: Estimate) -> str:
     """What the sign of the gap means."""
     if not total.excludes_zero:
-        return "The interval of the total gap holds zero: imagination was neither clearly too hopeful nor too gloomy."
+        return (
+            "The interval of the total gap holds zero: imagination was neither clearly too hopeful"
+            " nor too gloomy."
+        )
     if total.mean < 0:
         return "Imagination was too hopeful: it promised more return than the real world paid."
     return "Imagination was too gloomy: the real world paid more return than it promised."
@@ -217,7 +246,10 @@ def comparison(runs: Comparison) -> str:
     """Which run did best in the real world, and whether the intervals can tell."""
     results = runs.runs
     if len({run.env for run in results.values()}) > 1:
-        return "These runs are of different environments: their returns are listed beside each other, not compared."
+        return (
+            "These runs are of different environments: their returns are listed beside each other,"
+            " not compared."
+        )
     returns = {name: run.diagnosis.real_return for name, run in results.items()}
     best = max(returns, key=lambda name: returns[name].mean)
     rivals = [name for name in returns if name != best and overlap(returns[name], returns[best])]

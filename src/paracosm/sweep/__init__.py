@@ -1,1 +1,3 @@
-"""Many jobs: cells named by content, a store that survives a kill, local processes, Ray; needs no JAX."""
+"""Many jobs: cells named by content, a store that survives a kill, local processes, Ray; needs no
+JAX.
+"""

@@ -22,8 +22,9 @@ _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 class Cell:
     """One job of a sweep: a pure function of its arguments.
 
-    `function` is `module:function`, importable by every worker. `arguments` are its keyword arguments, of JSON's types
-    (a tuple reaches it as a list). `version` is to be raised when the function changes what it answers.
+    `function` is `module:function`, importable by every worker. `arguments` are its keyword
+    arguments, of JSON's types (a tuple reaches it as a list). `version` is to be raised when the
+    function changes what it answers.
 
     Raises:
         BadArgument: the function is not written so, or JSON does not hold the arguments.
@@ -35,7 +36,9 @@ class Cell:
 
     def __post_init__(self) -> None:
         if not _FUNCTION.fullmatch(self.function):
-            raise checks.BadArgument(f"a cell's function is {self.function!r}; 'module:function' is needed.")
+            raise checks.BadArgument(
+                f"a cell's function is {self.function!r}; 'module:function' is needed."
+            )
         _ = self.text
 
     @cached_property
@@ -54,7 +57,8 @@ class Cell:
             return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise checks.BadArgument(
-                f"the arguments of a cell of {self.function} do not fit into JSON ({error}); finite numbers, strings,"
+                f"the arguments of a cell of {self.function} do not fit into JSON ({error});"
+                " finite numbers, strings,"
                 " booleans, None, and lists and dictionaries of these are needed."
             ) from None
 
@@ -71,7 +75,10 @@ class Outcome(Record):
 
 
 def perform(name: str, function: str, text: str) -> Outcome:
-    """Run a cell here; whatever it raises becomes its outcome. `text` holds its arguments as JSON."""
+    """Run a cell here; whatever it raises becomes its outcome.
+
+    `text` holds its arguments as JSON.
+    """
     before = time.perf_counter()
     try:
         module, attribute = function.split(":")
@@ -90,10 +97,13 @@ def died(name: str, how: str) -> Outcome:
 
 def _written(result: Any) -> str:
     if not isinstance(result, dict):
-        raise checks.BadData(f"the cell answered with a {type(result).__name__}; a dictionary is needed.")
+        raise checks.BadData(
+            f"the cell answered with a {type(result).__name__}; a dictionary is needed."
+        )
     try:
         return json.dumps(result, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise checks.BadData(
-            f"the cell's answer does not fit into JSON ({error}); finite numbers, strings and lists of them are needed."
+            f"the cell's answer does not fit into JSON ({error}); finite numbers, strings and"
+            " lists of them are needed."
         ) from None

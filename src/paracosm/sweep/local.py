@@ -1,4 +1,6 @@
-"""Cells on this machine: a single-threaded worker process per core, and one process that hears of the outcomes."""
+"""Cells on this machine: a single-threaded worker process per core, and one process that hears of
+the outcomes.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,9 @@ from paracosm.sweep.cells import Cell, Outcome, died
 def outcomes(cells: Sequence[Cell], workers: int | None = None) -> Generator[Outcome, None, None]:
     """What comes of the cells, as they finish; they are begun in the order given.
 
-    `workers` is the number of processes, by default one per core, and then each keeps to a core of its own. A worker
-    that dies costs its cell only: that is run once more after the others, and has failed if its worker dies again.
-    Closing the iterator ends the workers.
-    """
+    `workers` is the number of processes, by default one per core, and then each keeps to a core of
+    its own. A worker that dies costs its cell only: that is run once more after the others, and has
+    failed if its worker dies again. Closing the iterator ends the workers."""
     cores = _cores()
     count = min(workers or len(cores), len(cells))
     own = count == len(cores) and hasattr(os, "sched_setaffinity")
@@ -64,7 +65,9 @@ class _Crew:
         return [hand for connection, hand in self.hands.items() if connection in ended]
 
     def hear(self, hand: _Hand) -> list[Outcome]:
-        """The outcome that this worker has to tell, if it lives; it, or who stands in for it, gets the next cell."""
+        """The outcome that this worker has to tell, if it lives; it, or who stands in for it, gets
+        the next cell.
+        """
         cell, outcome = hand.cell, hand.answer()
         if outcome is not None and self._waiting:
             hand.give(self._waiting.popleft())
@@ -98,7 +101,8 @@ class _Hand:
                 command,
                 env={**os.environ, **worker.environment(), "PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
-                stdout=2,  # what a cell prints must not mix with the one document that a command prints
+                # What a cell prints must not mix with the one document that a command prints
+                stdout=2,
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C is for the sweep, which ends its workers
             )

@@ -20,17 +20,23 @@ from paracosm.sweep.worker import environment
 _MOST = 1000
 
 
-def outcomes(cells: Sequence[Cell], address: str, workers: int | None = None) -> Generator[Outcome, None, None]:
-    """What comes of the cells, as they finish on the cluster at `address`; `workers` is the most it is given at once.
+def outcomes(
+    cells: Sequence[Cell], address: str, workers: int | None = None
+) -> Generator[Outcome, None, None]:
+    """What comes of the cells, as they finish on the cluster at `address`; `workers` is the most it
+    is given at once.
 
-    Each runs on one core with the environment of a local worker. One whose process or node dies is run once more
-    after the others, and has failed if that dies too. Closing the iterator gives up what still runs.
+    Each runs on one core with the environment of a local worker. One whose process or node dies is
+    run once more after the others, and has failed if that dies too. Closing the iterator gives up
+    what still runs.
 
     Raises:
         Missing: Ray is not installed, or no cluster answers.
     """
     ray, ours = _connected(address)
-    with redirect_stdout(sys.stderr):  # Ray prints what happens to its workers, which is no part of a command's answer
+    with redirect_stdout(
+        sys.stderr
+    ):  # Ray prints what happens to its workers, which is no part of a command's answer
         crew = _Cluster(ray, cells)
         try:
             yield from crew.outcomes(workers or _MOST)
@@ -41,7 +47,9 @@ def outcomes(cells: Sequence[Cell], address: str, workers: int | None = None) ->
 
 
 class _Cluster:
-    """The cells that the cluster has been given, by the reference to their outcome, and those that wait."""
+    """The cells that the cluster has been given, by the reference to their outcome, and those that
+    wait.
+    """
 
     def __init__(self, ray: ModuleType, cells: Sequence[Cell]) -> None:
         self.running: dict[Any, Cell] = {}
@@ -102,12 +110,17 @@ def _connected(address: str) -> tuple[ModuleType, bool]:
 def _ray(address: str) -> ModuleType:
     """Ray, which reads these settings when it is loaded."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if _host(_found(address))[0] in ("127.0.0.1", "localhost"):  # else it looks there at the machine's outer address
+    if _host(_found(address))[0] in (
+        "127.0.0.1",
+        "localhost",
+    ):  # else it looks there at the machine's outer address
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
     except ImportError:
-        raise checks.Missing("Ray is not installed; install it with: pip install 'paracosm[ray]'.") from None
+        raise checks.Missing(
+            "Ray is not installed; install it with: pip install 'paracosm[ray]'."
+        ) from None
     return ray
 
 
@@ -119,12 +132,15 @@ def _said(address: str) -> Iterator[None]:
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         why = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
         raise checks.Missing(
-            f"no Ray cluster answers at {address!r} ({why}); start one with `ray start --head`, or give its host:port."
+            f"no Ray cluster answers at {address!r} ({why}); start one with `ray start --head`, or"
+            " give its host:port."
         ) from None
 
 
 def _found(address: str) -> str:
-    """The address that `auto` stands for, if this machine's last cluster left it in its usual place."""
+    """The address that `auto` stands for, if this machine's last cluster left it in its usual
+    place.
+    """
     if address != "auto":
         return address
     current = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")

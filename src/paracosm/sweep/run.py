@@ -1,4 +1,6 @@
-"""A sweep: cells that are not recorded yet are run, on this machine or a Ray cluster, and recorded one by one."""
+"""A sweep: cells that are not recorded yet are run, on this machine or a Ray cluster, and recorded
+one by one.
+"""
 
 from __future__ import annotations
 
@@ -26,24 +28,28 @@ def sweep(
     force: bool = False,
     progress: Progress = silent,
 ) -> dict[str, dict[str, Any]]:
-    """The results of the cells by name, in their order; cells that failed are missing, and `store.failures` has them.
+    """The results of the cells by name, in their order; cells that failed are missing, and
+    `store.failures` has them.
 
-    Cells are begun in their order: put the longest first, so that none is waited for in the end. A finished cell is
-    never run again, a failed one with `retry_failed` only. The same cell gives the same numbers on either back end.
+    Cells are begun in their order: put the longest first, so that none is waited for in the end. A
+    finished cell is never run again, a failed one with `retry_failed` only. The same cell gives the
+    same numbers on either back end.
 
     Args:
         cells: a cell given twice is run once.
-        store: the SQLite file that holds the sweep; with `resume` one that is there is gone on with.
+        store: the SQLite file that holds the sweep; with `resume` one that is there is gone on
+            with.
         backend: `local`, or the address of a Ray cluster (`auto`, `host:port`, `ray://host:port`).
-        workers: processes on this machine (by default one per core), or cells at a time on a cluster (by
-            default as many as it takes).
+        workers: processes on this machine (by default one per core), or cells at a time on a
+            cluster (by default as many as it takes).
         retry_failed: run the cells again that have failed.
         resume: go on with the sweep that the store holds, if it does.
         force: throw away whatever sweep the store holds, and begin anew.
         progress: told after each cell how many are finished, the rate, and the time left.
 
     Raises:
-        BadArgument: no cells or workers; or the store is in use, full, there already, or another sweep's or version's.
+        BadArgument: no cells or workers; or the store is in use, full, there already, or another
+        sweep's or version's.
         BadData: the store is damaged, or no store.
         Missing: Ray is not installed, or has no cluster at the address.
     """
@@ -63,11 +69,19 @@ def sweep(
         return book.results()
 
 
-def _outcomes(backend: str, cells: Sequence[Cell], workers: int | None) -> Generator[Outcome, None, None]:
-    return local.outcomes(cells, workers) if backend == "local" else ray.outcomes(cells, backend, workers)
+def _outcomes(
+    backend: str, cells: Sequence[Cell], workers: int | None
+) -> Generator[Outcome, None, None]:
+    return (
+        local.outcomes(cells, workers)
+        if backend == "local"
+        else ray.outcomes(cells, backend, workers)
+    )
 
 
-def _record(book: Store, outcomes: Iterator[Outcome], before: int, total: int, progress: Progress) -> None:
+def _record(
+    book: Store, outcomes: Iterator[Outcome], before: int, total: int, progress: Progress
+) -> None:
     failed, start = len(book.names("failed")), time.monotonic()
     progress("sweep", before, total)
     for now, outcome in enumerate(outcomes, 1):
@@ -82,5 +96,7 @@ def _word(rate: float, left: float, failed: int) -> str:
     """The rate and the time left, in units a person reads, and how many cells failed if any did."""
     speed = f"{rate:.1f} cells/s" if rate >= 1 else f"{60 * rate:.1f} cells/min"
     minutes, hours = left / 60, left / 3600
-    time_left = f"{left:.0f} s" if left < 90 else f"{minutes:.0f} min" if minutes < 90 else f"{hours:.1f} h"
+    time_left = (
+        f"{left:.0f} s" if left < 90 else f"{minutes:.0f} min" if minutes < 90 else f"{hours:.1f} h"
+    )
     return f"{speed}, {time_left} left" + (f", {failed} failed" if failed else "")

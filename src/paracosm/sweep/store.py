@@ -24,7 +24,8 @@ _TABLES = """
 CREATE TABLE versions (name TEXT PRIMARY KEY, version TEXT NOT NULL);
 CREATE TABLE cells (
   name TEXT PRIMARY KEY, place INTEGER NOT NULL, function TEXT NOT NULL, arguments TEXT NOT NULL,
-  version INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'done', 'failed')),
+  version INTEGER NOT NULL,
+  state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'done', 'failed')),
   result TEXT, error TEXT, traceback TEXT, seconds REAL
 );
 """
@@ -39,7 +40,14 @@ class Store:
     def record(self, outcome: Outcome) -> None:
         """Write down what came of a waiting cell; it is on the disk when this returns."""
         state = "done" if outcome.error is None else "failed"
-        values = (state, outcome.result, outcome.error, outcome.traceback, outcome.seconds, outcome.name)
+        values = (
+            state,
+            outcome.result,
+            outcome.error,
+            outcome.traceback,
+            outcome.seconds,
+            outcome.name,
+        )
         self._connection.execute(
             "UPDATE cells SET state = ?, result = ?, error = ?, traceback = ?, seconds = ?"
             " WHERE name = ? AND state = 'waiting'",
@@ -49,12 +57,15 @@ class Store:
     def retry_failed(self) -> None:
         """Let failed cells wait to be run again."""
         self._connection.execute(
-            "UPDATE cells SET state = 'waiting', error = NULL, traceback = NULL, seconds = NULL WHERE state = 'failed'"
+            "UPDATE cells SET state = 'waiting', error = NULL, traceback = NULL, seconds = NULL"
+            " WHERE state = 'failed'"
         )
 
     def names(self, state: str) -> list[str]:
         """The cells in this state, in the order of the sweep."""
-        rows = self._connection.execute("SELECT name FROM cells WHERE state = ? ORDER BY place", (state,))
+        rows = self._connection.execute(
+            "SELECT name FROM cells WHERE state = ? ORDER BY place", (state,)
+        )
         return [name for (name,) in rows]
 
     def results(self) -> dict[str, dict[str, Any]]:
@@ -63,18 +74,24 @@ class Store:
 
 
 @contextmanager
-def writer(path: Path, cells: Mapping[str, Cell], *, resume: bool, force: bool = False) -> Iterator[Store]:
-    """The store of this sweep: made, with `resume` found again, with `force` made anew. It has no other writer.
+def writer(
+    path: Path, cells: Mapping[str, Cell], *, resume: bool, force: bool = False
+) -> Iterator[Store]:
+    """The store of this sweep: made, with `resume` found again, with `force` made anew.
+
+    It has no other writer.
 
     Raises:
-        BadArgument: the store is in use, cannot be written, is there already (without `resume`), or was made for other
-            cells or by other versions.
+        BadArgument: the store is in use, cannot be written, is there already (without `resume`), or
+            was made for other cells or by other versions.
         BadData: the file is damaged or no store.
     """
     with _locked(path), _spoken(path), closing(_connection(path, anew=force)) as connection:
         fresh = _fresh(path, connection)
         if not fresh and not resume:
-            raise checks.BadArgument(f"{path} already holds a sweep; resume it, or choose another store.")
+            raise checks.BadArgument(
+                f"{path} already holds a sweep; resume it, or choose another store."
+            )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         if fresh:
@@ -107,9 +124,8 @@ def _reader(path: Path) -> Iterator[sqlite3.Connection]:
 def _opened(path: Path) -> sqlite3.Connection:
     """A connection that reads only.
 
-    SQLite makes an index of its log beside the store, which a full disk refuses, as does a folder that is not ours. A
-    store without a log is read as it is.
-    """
+    SQLite makes an index of its log beside the store, which a full disk refuses, as does a folder
+    that is not ours. A store without a log is read as it is."""
     address, log = f"{path.resolve().as_uri()}?mode=ro", path.with_name(f"{path.name}-wal")
     connection = sqlite3.connect(address, timeout=60, uri=True)
     try:
@@ -123,7 +139,8 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def results(path: str | Path) -> dict[str, dict[str, Any]]:
-    """The results in a store by cell, also while a sweep writes it, after a kill, and on a full disk.
+    """The results in a store by cell, also while a sweep writes it, after a kill, and on a full
+    disk.
 
     Raises:
         Missing: there is no such file.
@@ -137,13 +154,16 @@ def failures(path: str | Path) -> dict[str, Outcome]:
     """The cells that failed, by name; raises as `results` does."""
     with _reader(Path(path)) as connection:
         rows = connection.execute(
-            "SELECT name, result, error, traceback, seconds FROM cells WHERE state = 'failed' ORDER BY place"
+            "SELECT name, result, error, traceback, seconds FROM cells WHERE state = 'failed'"
+            " ORDER BY place"
         )
         return {row[0]: Outcome(*row) for row in rows}
 
 
 def provenance(path: str | Path) -> tuple[dict[str, str], float]:
-    """The versions that a store was written with, and the seconds that its cells took; raises as `results` does."""
+    """The versions that a store was written with, and the seconds that its cells took; raises as
+    `results` does.
+    """
     with _reader(Path(path)) as connection:
         versions = dict(connection.execute("SELECT name, version FROM versions"))
         (seconds,) = connection.execute("SELECT total(seconds) FROM cells").fetchone()
@@ -161,12 +181,17 @@ def _fresh(path: Path, connection: sqlite3.Connection) -> bool:
         return True
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != FORMAT:
-        raise checks.BadData(f"{path} is a store of format {version}; this version of Paracosm needs format {FORMAT}.")
+        raise checks.BadData(
+            f"{path} is a store of format {version}; this version of Paracosm needs format"
+            f" {FORMAT}."
+        )
     return False
 
 
 def _is_sweep(path: Path, connection: sqlite3.Connection) -> bool:
-    """Whether the file is the store of a sweep, of any format; a new one is not, and another is refused."""
+    """Whether the file is the store of a sweep, of any format; a new one is not, and another is
+    refused.
+    """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != _APPLICATION and (tables or application):
@@ -176,14 +201,18 @@ def _is_sweep(path: Path, connection: sqlite3.Connection) -> bool:
 
 def _make(connection: sqlite3.Connection, cells: Mapping[str, Cell]) -> None:
     """All of a new store in one transaction: after a kill it is there or not."""
-    rows = [(name, place, c.function, c.text, c.version) for place, (name, c) in enumerate(cells.items())]
+    rows = [
+        (name, place, c.function, c.text, c.version)
+        for place, (name, c) in enumerate(cells.items())
+    ]
     connection.execute("BEGIN IMMEDIATE")
     try:
         for statement in _TABLES.split(";")[:-1]:
             connection.execute(statement)
         connection.executemany("INSERT INTO versions VALUES (?, ?)", _versions().items())
         connection.executemany(
-            "INSERT INTO cells (name, place, function, arguments, version) VALUES (?, ?, ?, ?, ?)", rows
+            "INSERT INTO cells (name, place, function, arguments, version) VALUES (?, ?, ?, ?, ?)",
+            rows,
         )
         connection.execute(f"PRAGMA application_id = {_APPLICATION}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")
@@ -211,7 +240,8 @@ def _same_versions(path: Path, connection: sqlite3.Connection) -> None:
     for name in now:
         if before.get(name) != now[name]:
             raise checks.BadArgument(
-                f"{path} was written with {name} {before.get(name, 'none')}, not {now[name]}; go on with that version,"
+                f"{path} was written with {name} {before.get(name, 'none')}, not {now[name]}; go"
+                " on with that version,"
                 " or choose another store."
             )
 
@@ -223,19 +253,26 @@ def _same_cells(path: Path, connection: sqlite3.Connection, cells: Mapping[str, 
             "SELECT name, function, version, arguments FROM cells ORDER BY place"
         )
     }
-    more = [f"{cell.function} version {cell.version} with {cell.text}" for n, cell in cells.items() if n not in there]
+    more = [
+        f"{cell.function} version {cell.version} with {cell.text}"
+        for n, cell in cells.items()
+        if n not in there
+    ]
     gone = [said for name, said in there.items() if name not in cells]
     if more or gone:
         which = f"lacks {more[0]}" if more else f"has {gone[0]}"
         raise checks.BadArgument(
-            f"{path} holds another sweep: its {len(there)} cells are not these {len(cells)}, it {which}; choose another"
+            f"{path} holds another sweep: its {len(there)} cells are not these {len(cells)}, it"
+            f" {which}; choose another"
             " store, or give the specification that it was made for."
         )
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[IO[str]]:
-    """Holds the lock file beside the store; the system lets go of it when the process ends, however it ends."""
+    """Holds the lock file beside the store; the system lets go of it when the process ends, however
+    it ends.
+    """
     lock = path.with_name(f"{path.name}.lock")
     with writing(lock):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +283,8 @@ def _locked(path: Path) -> Iterator[IO[str]]:
         except BlockingIOError:
             file.seek(0)
             raise checks.BadArgument(
-                f"{path} is being written by another sweep (process {file.read().strip() or 'unknown'}); wait for it,"
+                f"{path} is being written by another sweep (process"
+                f" {file.read().strip() or 'unknown'}); wait for it,"
                 " or choose another store."
             ) from None
         with writing(lock):
@@ -263,7 +301,10 @@ def _spoken(path: Path, verb: str = "written") -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise checks.BadArgument(
-            f"{path} cannot be {verb} ({error}); what is recorded stays, and the sweep can be resumed from it."
+            f"{path} cannot be {verb} ({error}); what is recorded stays, and the sweep can be"
+            " resumed from it."
         ) from error
     except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
-        raise checks.BadData(f"{path} is damaged, or not the store of a sweep ({error}).") from error
+        raise checks.BadData(
+            f"{path} is damaged, or not the store of a sweep ({error})."
+        ) from error

@@ -1,4 +1,6 @@
-"""A worker: a process of its own with one thread for arithmetic, which runs one cell after another."""
+"""A worker: a process of its own with one thread for arithmetic, which runs one cell after
+another.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,14 @@ _ONE_DEVICE = "--xla_force_host_platform_device_count"
 
 
 def environment() -> dict[str, str]:
-    """What a worker's environment must say before JAX is imported: one thread and one device, hence the same rounding.
+    """What a worker's environment must say before JAX is imported: one thread and one device, hence
+    the same rounding.
 
     JAX's threads obey `NPROC`, those of BLAS libraries the others.
     """
-    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if not flag.startswith(_ONE_DEVICE)]
+    flags = [
+        flag for flag in os.environ.get("XLA_FLAGS", "").split() if not flag.startswith(_ONE_DEVICE)
+    ]
     return dict.fromkeys(_ONE_THREAD, "1") | {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": " ".join([*flags, f"{_ONE_DEVICE}=1", "--xla_cpu_multi_thread_eigen=false"]),
@@ -28,7 +33,9 @@ def environment() -> dict[str, str]:
 
 
 def main() -> None:
-    """Serve the socket whose file descriptor is the first argument, on the core that is the second (-1: any)."""
+    """Serve the socket whose file descriptor is the first argument, on the core that is the second
+    (-1: any).
+    """
     descriptor, core = map(int, sys.argv[1:])
     if core >= 0:
         os.sched_setaffinity(0, {core})
@@ -42,7 +49,10 @@ def main() -> None:
 
 
 def _listen(connection: Connection, jobs: queue.SimpleQueue[bytes]) -> None:
-    """Hand over what arrives. When the sweep ends or is killed so does the worker, even in the middle of a cell."""
+    """Hand over what arrives.
+
+    When the sweep ends or is killed so does the worker, even in the middle of a cell.
+    """
     try:
         while True:
             jobs.put(connection.recv_bytes())

@@ -22,15 +22,22 @@ from tests.auditing.lipschitz.test_layers import ACTIVATIONS, learned
 
 _FIRST = ("tanh", "relu", "gelu", "sin")
 BENT = [
-    name if name in _FIRST else pytest.param(name, marks=pytest.mark.full) for name in ACTIVATIONS if name != "identity"
+    name if name in _FIRST else pytest.param(name, marks=pytest.mark.full)
+    for name in ACTIVATIONS
+    if name != "identity"
 ]
 
 
 def random_network(seed, sizes=(3, 8, 8, 2), activation=layers.TANH, gain=1.5):
     rng, network = np.random.default_rng(seed), None
     for inputs, outputs in itertools.pairwise(sizes):
-        layer = affine(gain * rng.normal(size=(outputs, inputs)) / np.sqrt(inputs), 0.5 * rng.normal(size=outputs))
-        network = layer if network is None else compose(layer, activated(activation, inputs), network)
+        layer = affine(
+            gain * rng.normal(size=(outputs, inputs)) / np.sqrt(inputs),
+            0.5 * rng.normal(size=outputs),
+        )
+        network = (
+            layer if network is None else compose(layer, activated(activation, inputs), network)
+        )
     return network
 
 
@@ -118,15 +125,22 @@ def test_zero_one_recursion_is_violated_by_silu():
 @pytest.mark.parametrize("name", BENT)
 def test_constants_over_balls_and_boxes_hold_there(name):
     with jax.enable_x64(True):
-        over = eqx.filter_jit(lambda network, centre, radius: eclipse.local(network, eclipse.ball(centre, radius)))
+        over = eqx.filter_jit(
+            lambda network, centre, radius: eclipse.local(network, eclipse.ball(centre, radius))
+        )
         for seed in range(10):
-            network, rng = random_network(seed, activation=ACTIVATIONS[name]), np.random.default_rng(seed)
+            network, rng = (
+                random_network(seed, activation=ACTIVATIONS[name]),
+                np.random.default_rng(seed),
+            )
             centre, radius = rng.normal(size=3), 10 ** rng.uniform(-3, 0.5)
             directions = rng.normal(size=(300, 3))
             directions /= np.linalg.norm(directions, axis=1, keepdims=True)
             inside = centre + radius * rng.uniform(size=(300, 1)) ** (1 / 3) * directions
             pairs = np.asarray(jax.vmap(network)(inside))
-            apart = np.linalg.norm(pairs[1:] - pairs[:-1], axis=1) / np.linalg.norm(np.diff(inside, axis=0), axis=1)
+            apart = np.linalg.norm(pairs[1:] - pairs[:-1], axis=1) / np.linalg.norm(
+                np.diff(inside, axis=0), axis=1
+            )
             seen = max(jacobian_norms(network, inside).max(), apart.max())
             half = np.array([radius, radius / 10, 0.0])
             boxed = centre + half * rng.uniform(-1, 1, size=(300, 3))
@@ -139,10 +153,15 @@ def test_constants_over_balls_and_boxes_hold_there(name):
 def test_constants_over_balls_shrink_to_the_jacobian():
     radii = np.array([0.0, 1e-6, 1e-2, 0.1, 1.0, 1e30])
     at = eqx.filter_jit(
-        lambda network, centre: jax.vmap(lambda radius: eclipse.local(network, eclipse.ball(centre, radius)))(radii)
+        lambda network, centre: jax.vmap(
+            lambda radius: eclipse.local(network, eclipse.ball(centre, radius))
+        )(radii)
     )
     for seed in range(10):
-        network, centre = random_network(seed, activation=layers.SILU), np.random.default_rng(seed).normal(size=3)
+        network, centre = (
+            random_network(seed, activation=layers.SILU),
+            np.random.default_rng(seed).normal(size=3),
+        )
         exact = jacobian_norms(network, centre[None])[0]
         with jax.enable_x64(True):
             found = np.asarray(at(network, jnp.asarray(centre)))
@@ -158,7 +177,11 @@ def test_arguments_apart():
     points = np.random.default_rng(0).normal(size=(200, 5))
     jacobians = np.asarray(jax.vmap(jax.jacfwd(network))(points))
     for part, columns in zip(parts, (slice(0, 3), slice(3, 5)), strict=True):
-        assert np.linalg.norm(jacobians[:, :, columns], 2, axis=(1, 2)).max() <= part <= whole * (1 + 1e-3)
+        assert (
+            np.linalg.norm(jacobians[:, :, columns], 2, axis=(1, 2)).max()
+            <= part
+            <= whole * (1 + 1e-3)
+        )
 
 
 def test_the_search_from_below_climbs_and_stays_in_the_box():
@@ -174,7 +197,9 @@ def test_the_search_from_below_climbs_and_stays_in_the_box():
 
 def test_the_search_from_below_survives_a_host_callback():
     def on_host(function, x):
-        return jax.pure_callback(function, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="expand_dims")
+        return jax.pure_callback(
+            function, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="expand_dims"
+        )
 
     @jax.custom_jvp
     def foreign(x):
@@ -201,7 +226,15 @@ def test_a_bracket_of_an_unknown_function_is_what_was_seen():
     assert "sine" in found.why
 
 
-NAMES = {"dynamics", "reward", "policy", "closed_loop", "dynamics_state", "dynamics_action", "reward_state"}
+NAMES = {
+    "dynamics",
+    "reward",
+    "policy",
+    "closed_loop",
+    "dynamics_state",
+    "dynamics_action",
+    "reward_state",
+}
 NAMES |= {"reward_action", "reward_next", "closed_loop_reward"}
 STATES = np.random.default_rng(0).normal(size=(12, 4))
 
@@ -210,7 +243,9 @@ def test_brackets_of_a_linear_quadratic_system_are_exact_but_for_its_reward():
     world, policy = linear_quadratic(jax.random.key(0), norms=(0.9, 0.5, 0.4))
     found = brackets(world, policy, STATES, jax.random.key(0))
     assert set(found) == NAMES
-    A, B, K = (np.asarray(x, np.float64) for x in (world.dynamics.A, world.dynamics.B, policy.function.K))
+    A, B, K = (
+        np.asarray(x, np.float64) for x in (world.dynamics.A, world.dynamics.B, policy.function.K)
+    )
     exact = {"dynamics_state": A, "dynamics_action": B, "policy": K, "closed_loop": A - B @ K}
     for name, matrix in exact.items():
         assert found[name].kind == "certificate"
@@ -223,7 +258,9 @@ def test_brackets_of_a_linear_quadratic_system_are_exact_but_for_its_reward():
 
 @pytest.mark.parametrize("activation", ["tanh", pytest.param("sin", marks=pytest.mark.full)])
 def test_brackets_of_globally_lipschitz_systems_find_their_constants(activation):
-    world, policy = lipschitz_synthetic(jax.random.key(1), dynamics=0.7, reward=2.0, policy=0.3, activation=activation)
+    world, policy = lipschitz_synthetic(
+        jax.random.key(1), dynamics=0.7, reward=2.0, policy=0.3, activation=activation
+    )
     found = brackets(world, policy, STATES, jax.random.key(0))
     for name, constant in (("dynamics", 0.7), ("reward", 2.0), ("policy", 0.3)):
         assert found[name].kind == "certificate"
@@ -259,7 +296,10 @@ def test_brackets_of_learned_parts_hold_in_scaled_units():
         moved = np.asarray(move(state, action))
 
         def steepest(one, other, apart):
-            return np.max(np.linalg.norm(np.reshape(one - other, (399, -1)), axis=1) / np.linalg.norm(apart, axis=1))
+            return np.max(
+                np.linalg.norm(np.reshape(one - other, (399, -1)), axis=1)
+                / np.linalg.norm(apart, axis=1)
+            )
 
         def apart(rows):
             return rows[1:] - rows[:-1]
@@ -268,10 +308,14 @@ def test_brackets_of_learned_parts_hold_in_scaled_units():
             "policy": steepest(action[1:], action[:-1], apart(state / scale)),
             "closed_loop": steepest(moved[1:] / scale, moved[:-1] / scale, apart(state / scale)),
             "dynamics_state": steepest(
-                move(state[1:], action[1:]) / scale, move(state[:-1], action[1:]) / scale, apart(state / scale)
+                move(state[1:], action[1:]) / scale,
+                move(state[:-1], action[1:]) / scale,
+                apart(state / scale),
             ),
             "dynamics_action": steepest(
-                move(state[1:], action[1:]) / scale, move(state[1:], action[:-1]) / scale, apart(action)
+                move(state[1:], action[1:]) / scale,
+                move(state[1:], action[:-1]) / scale,
+                apart(action),
             ),
             "reward_next": steepest(
                 reward(state[1:], action[1:], after[1:]),
@@ -292,7 +336,9 @@ def test_loops_are_the_closed_loop_and_hold_over_balls_inside_a_scan():
         scale = np.asarray(world.spec.state_scale, np.float64)
         state = STATES[:, :3]
         after = jax.vmap(lambda s: double.dynamics(s, acting.mode(s), key))(state)
-        np.testing.assert_allclose(jax.vmap(closed.dynamics)(state / scale), after / scale, atol=1e-10)
+        np.testing.assert_allclose(
+            jax.vmap(closed.dynamics)(state / scale), after / scale, atol=1e-10
+        )
         reward = jax.vmap(lambda s, a: double.reward(s, acting.mode(s), a))(state, after)
         np.testing.assert_allclose(jax.vmap(closed.reward)(state / scale)[:, 0], reward, atol=1e-9)
 
@@ -300,8 +346,13 @@ def test_loops_are_the_closed_loop_and_hold_over_balls_inside_a_scan():
             ell, m = closed.at(s, radius)
             return ell * radius + 1e-3, (ell, m)
 
-        ells, ms = eqx.filter_jit(lambda s: jax.lax.scan(step, jnp.zeros(()), s))(jnp.asarray(state))[1]
-        seen = jacobian_norms(closed.dynamics, state / scale), jacobian_norms(closed.reward, state / scale)
+        ells, ms = eqx.filter_jit(lambda s: jax.lax.scan(step, jnp.zeros(()), s))(
+            jnp.asarray(state)
+        )[1]
+        seen = (
+            jacobian_norms(closed.dynamics, state / scale),
+            jacobian_norms(closed.reward, state / scale),
+        )
     assert (seen[0] <= np.asarray(ells)).all()
     assert (seen[1] <= np.asarray(ms)).all()
 
@@ -329,7 +380,9 @@ def test_a_torch_policy_is_read_layer_by_layer_and_its_function_is_not():
         brackets(world, foreign.policy(each, world.spec), STATES, jax.random.key(0))
         for each in (network, network.forward)
     )
-    product = np.prod([np.linalg.norm(layer.weight.detach().numpy(), 2) for layer in (network[0], network[2])])
+    product = np.prod(
+        [np.linalg.norm(layer.weight.detach().numpy(), 2) for layer in (network[0], network[2])]
+    )
     assert {read[name].kind for name in ("policy", "closed_loop")} == {"certificate"}
     assert asked["policy"].lower <= read["policy"].upper <= product * (1 + 1e-6)
     assert {asked[name].kind for name in ("policy", "closed_loop")} == {"estimate"}
@@ -356,7 +409,10 @@ def semidefinite_optimum(network):
     starts = np.concatenate([[0], np.cumsum(sizes)])
     pick = [np.eye(starts[-1])[a:b] for a, b in itertools.pairwise(starts)]
     squared = cp.Variable()
-    total = squared * pick[0].T @ pick[0] - pick[-1].T @ network.weights[-1].T @ network.weights[-1] @ pick[-1]
+    total = (
+        squared * pick[0].T @ pick[0]
+        - pick[-1].T @ network.weights[-1].T @ network.weights[-1] @ pick[-1]
+    )
     for i, (weight, neurons) in enumerate(zip(network.weights[:-1], network.hidden, strict=True)):
         least, most = _everywhere(neurons[0].activation)
         before, after = weight @ pick[i], pick[i + 1]

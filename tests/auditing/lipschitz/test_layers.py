@@ -46,10 +46,16 @@ def members(inputs, outputs, key, width=6, depth=2):
 
 def learned(space=SPEC.action, low=-0.5, high=0.7):
     keys = jax.random.split(jax.random.key(1), 2)
-    domain = Domain(jnp.full(3, low), jnp.array([high, high, low]))  # the last component's data never vary
+    domain = Domain(
+        jnp.full(3, low), jnp.array([high, high, low])
+    )  # the last component's data never vary
     size = space.size
-    dynamics = LearnedDynamics(members(3 + size, 3, keys[0]), space, jnp.ones(3), jnp.array([1.0, 2.0, 3.0]), domain)
-    return dynamics, LearnedReward(members(6 + size, 1, keys[1]), space, jnp.array(0.3), jnp.array(2.0))
+    dynamics = LearnedDynamics(
+        members(3 + size, 3, keys[0]), space, jnp.ones(3), jnp.array([1.0, 2.0, 3.0]), domain
+    )
+    return dynamics, LearnedReward(
+        members(6 + size, 1, keys[1]), space, jnp.array(0.3), jnp.array(2.0)
+    )
 
 
 def same(network, function, *arguments):
@@ -72,7 +78,11 @@ def test_slopes_of_an_interval_hold_every_secant_and_no_more(name):
         secants = np.diff(activation.function(points), axis=0) / np.diff(points, axis=0)
     assert (secants.min(axis=0) >= least - 1e-9).all()
     assert (secants.max(axis=0) <= most + 1e-9).all()
-    straight = name not in ("relu", "clip", "leaky_relu")  # a kink's range may be narrower than one secant's step
+    straight = name not in (
+        "relu",
+        "clip",
+        "leaky_relu",
+    )  # a kink's range may be narrower than one secant's step
     if straight:
         assert (secants.min(axis=0) <= least + 0.01).all()
         assert (secants.max(axis=0) >= most - 0.01).all()
@@ -99,7 +109,11 @@ def test_slopes_everywhere(name, expected):
 
 def test_networks_compose_and_stand_side_by_side():
     rng = np.random.default_rng(0)
-    first = compose(affine(rng.normal(size=(2, 5))), activated(layers.TANH, 5), affine(rng.normal(size=(5, 3)), 0.1))
+    first = compose(
+        affine(rng.normal(size=(2, 5))),
+        activated(layers.TANH, 5),
+        affine(rng.normal(size=(5, 3)), 0.1),
+    )
     second = affine(rng.normal(size=(4, 3)), rng.normal(size=4))
     third = compose(activated(layers.RELU, 6), affine(rng.normal(size=(6, 6))))
     x = rng.normal(size=3)
@@ -107,14 +121,22 @@ def test_networks_compose_and_stand_side_by_side():
         both = beside(first, second)
         np.testing.assert_allclose(both(x), np.concatenate([first(x), second(x)]), rtol=1e-12)
         np.testing.assert_allclose(compose(third, both)(x), third(both(x)), rtol=1e-12)
-        np.testing.assert_allclose(layers.rescaled(first, 2.0, 4.0)(x), first(2 * x) / 4, rtol=1e-12)
+        np.testing.assert_allclose(
+            layers.rescaled(first, 2.0, 4.0)(x), first(2 * x) / 4, rtol=1e-12
+        )
 
 
 def test_readings_of_learned_parts_compute_the_same():
     dynamics, reward = learned()
     same(readers.read(dynamics, SPEC), lambda s, a: in_double(dynamics)(s, a, KEY), STATES, ACTIONS)
     same(readers.read(reward, SPEC), reward, STATES, ACTIONS, AFTER)
-    same(readers.read(Constant(jnp.array(2.0)), SPEC), lambda s, a, after: np.full(1, 2.0), STATES, ACTIONS, AFTER)
+    same(
+        readers.read(Constant(jnp.array(2.0)), SPEC),
+        lambda s, a, after: np.full(1, 2.0),
+        STATES,
+        ACTIONS,
+        AFTER,
+    )
 
 
 def test_readings_take_discrete_actions_one_hot():
@@ -130,7 +152,9 @@ def test_readings_take_discrete_actions_one_hot():
 @pytest.mark.parametrize("squash", [True, False])
 def test_readings_of_policies_compute_the_same(squash):
     policy = initial_policy(SPEC, jax.random.key(0), width=5, squash=squash)
-    policy = eqx.tree_at(lambda p: p.network.weights[-1], policy, policy.network.weights[-1] * 300)  # beyond the box
+    policy = eqx.tree_at(
+        lambda p: p.network.weights[-1], policy, policy.network.weights[-1] * 300
+    )  # beyond the box
     for each in (policy, Mode(policy), Noisy(policy, SPEC.action, 0.1), Uniform(SPEC.action)):
         same(readers.read(each, SPEC), lambda s, each=each: in_double(each).mode(s), STATES)
 
@@ -155,7 +179,15 @@ def test_readings_of_known_systems_compute_the_same(activation):
 
 @pytest.mark.parametrize(
     "activation",
-    [jax.nn.relu, jnp.tanh, jax.nn.softplus, jax.nn.silu, jax.nn.gelu, jax.nn.sigmoid, jax.nn.leaky_relu],
+    [
+        jax.nn.relu,
+        jnp.tanh,
+        jax.nn.softplus,
+        jax.nn.silu,
+        jax.nn.gelu,
+        jax.nn.sigmoid,
+        jax.nn.leaky_relu,
+    ],
 )
 def test_readings_of_equinox_networks_compute_the_same(activation):
     keys = jax.random.split(jax.random.key(0), 3)
@@ -170,13 +202,23 @@ def test_readings_of_equinox_networks_compute_the_same(activation):
 def test_readings_of_torch_networks_compute_the_same():
     torch.manual_seed(0)
     nn = torch.nn
-    acting = [nn.Tanh(), nn.ReLU(), nn.SiLU(), nn.GELU(), nn.GELU("tanh"), nn.Sigmoid(), nn.LeakyReLU(0.2)]
+    acting = [
+        nn.Tanh(),
+        nn.ReLU(),
+        nn.SiLU(),
+        nn.GELU(),
+        nn.GELU("tanh"),
+        nn.Sigmoid(),
+        nn.LeakyReLU(0.2),
+    ]
     row = [nn.Linear(3, 4), *(each for act in acting for each in (act, nn.Linear(4, 4)))]
     network = nn.Sequential(*row).double()
     with torch.no_grad():
         expected = network(torch.from_numpy(STATES)).numpy()
     with jax.enable_x64(True):
-        np.testing.assert_allclose(jax.vmap(readers.read(network, SPEC))(STATES), expected, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(
+            jax.vmap(readers.read(network, SPEC))(STATES), expected, rtol=1e-10, atol=1e-10
+        )
 
 
 def test_torch_layers_that_compute_something_else_are_not_read():
@@ -195,7 +237,10 @@ def test_torch_layers_that_compute_something_else_are_not_read():
 def test_what_cannot_be_read_is_named():
     for part, word in (
         (eqx.nn.LayerNorm(3), "LayerNorm"),
-        (eqx.nn.Sequential([eqx.nn.Linear(3, 3, key=jax.random.key(0)), eqx.nn.LayerNorm(3)]), "LayerNorm"),
+        (
+            eqx.nn.Sequential([eqx.nn.Linear(3, 3, key=jax.random.key(0)), eqx.nn.LayerNorm(3)]),
+            "LayerNorm",
+        ),
         (eqx.nn.MLP(3, 2, 4, 2, jax.nn.elu, key=jax.random.key(0)), "elu"),
         (Categorical(MLP(3, 2, 4, 1, jax.random.key(0))), "Categorical"),
         (Deterministic(jnp.cumsum), "cumsum"),

@@ -1,4 +1,6 @@
-"""What is often wrong with how a world was made, found by asking it at real steps: one sentence each, with evidence."""
+"""What is often wrong with how a world was made, found by asking it at real steps: one sentence
+each, with evidence.
+"""
 
 from __future__ import annotations
 

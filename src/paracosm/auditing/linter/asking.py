@@ -26,10 +26,14 @@ def next_states(
     Infinite where somebody's model fails: it need not answer inputs that it was not made for.
     """
     noise = jnp.arange(len(state)) % period
-    return _batched(lambda *rows: _next_states(world, key, *rows), (state, action, noise), state.shape[1:])
+    return _batched(
+        lambda *rows: _next_states(world, key, *rows), (state, action, noise), state.shape[1:]
+    )
 
 
-def rewards(world: MDP, state: np.ndarray, action: np.ndarray, next_state: np.ndarray) -> Float[np.ndarray, " rows"]:
+def rewards(
+    world: MDP, state: np.ndarray, action: np.ndarray, next_state: np.ndarray
+) -> Float[np.ndarray, " rows"]:
     """Rewards of rows `(s, a, s')`; infinite where somebody's model fails."""
     return _batched(lambda *rows: _rewards(world, *rows), (state, action, next_state), ())
 
@@ -38,13 +42,17 @@ def _batched(ask: Callable[..., Array], columns: tuple, shape: tuple[int, ...]) 
     answers = []
     for start in range(0, len(columns[0]), _ROWS):
         rows = [np.asarray(column[start : start + _ROWS]) for column in columns]
-        filled = [np.concatenate([part, np.repeat(part[:1], _ROWS - len(part), axis=0)]) for part in rows]
+        filled = [
+            np.concatenate([part, np.repeat(part[:1], _ROWS - len(part), axis=0)]) for part in rows
+        ]
         answers.append(_answered(ask, filled, shape)[: len(rows[0])])
     answer = np.concatenate(answers)
     return np.where(np.isfinite(answer), answer, np.inf)
 
 
-def _answered(ask: Callable[..., Array], rows: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+def _answered(
+    ask: Callable[..., Array], rows: list[np.ndarray], shape: tuple[int, ...]
+) -> np.ndarray:
     try:
         with plainly():
             return np.asarray(ask(*rows), np.float64)

@@ -15,7 +15,8 @@ from paracosm.core.records import Finding
 from paracosm.core.types import PRNGKey
 
 _NO_LARGER = 1.02  # times the error with the recorded actions
-_MATTERS = 0.1  # of the error of standing still, root mean square: with smaller ones actions may not matter
+# Of the error of standing still, root mean square: with smaller ones actions may not matter
+_MATTERS = 0.1
 _WITH_ACTION = 0.9  # what the action must leave of the errors that the state alone explains
 _USED = 0.3  # of what the errors make of the action: a world that makes so much of it looks at it
 _ROUNDING = 1e-9
@@ -23,7 +24,9 @@ _SHUFFLE = 0xAC7104
 
 
 def blind(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Finding]:
-    """Next states that are no worse with the actions of other steps, though the errors go with the action."""
+    """Next states that are no worse with the actions of other steps, though the errors go with the
+    action.
+    """
     steps = judge.steps
     order = np.random.default_rng(_SHUFFLE).permutation(len(steps.action))
     if len(np.unique(steps.block)) < 2 or not np.any(steps.action[order] != steps.action):
@@ -42,7 +45,8 @@ def blind(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[
         how = "the same" if same else f"no worse ({error:.3g} times the error)"
         yield Finding(
             "action blindness",
-            f"The world's next states are {how} when it is given the actions of other steps: it does not use the"
+            f"The world's next states are {how} when it is given the actions of other steps: it"
+            " does not use the"
             " action.",
         )
 
@@ -52,11 +56,19 @@ def _matters(judge: Judge, unit: np.ndarray) -> bool:
     return bool(np.any(judge.own.squares.mean(axis=0) > _MATTERS**2 * still.mean(axis=0)))
 
 
-def _goes_with_action(judge: Judge, unit: np.ndarray, plain: np.ndarray, permuted: np.ndarray) -> bool:
-    """Whether errors are explained by the action, beyond the state, and are larger than what the world makes of it."""
+def _goes_with_action(
+    judge: Judge, unit: np.ndarray, plain: np.ndarray, permuted: np.ndarray
+) -> bool:
+    """Whether errors are explained by the action, beyond the state, and are larger than what the
+    world makes of it.
+    """
     steps = judge.steps
     error = (steps.next_state - plain) / unit
-    action = steps.action if steps.action.ndim > 1 else np.eye(int(steps.action.max()) + 1)[steps.action.astype(int)]
+    action = (
+        steps.action
+        if steps.action.ndim > 1
+        else np.eye(int(steps.action.max()) + 1)[steps.action.astype(int)]
+    )
     state, action = standardised(steps.state), standardised(np.asarray(action, float))
     alone = np.concatenate([np.ones((len(state), 1)), state, state**2], axis=1)
     both = np.concatenate([alone, action], axis=1)
@@ -84,12 +96,18 @@ def _crossed(
 def standing_still(world: MDP, judge: Judge, unit: np.ndarray) -> Iterator[Finding]:
     """A world that is clearly worse than the prediction that nothing moves."""
     steps, scale = judge.steps, np.asarray(world.spec.state_scale)
-    still = Reading("", "", "", np.sum(((steps.next_state - steps.state) / scale) ** 2, axis=1, keepdims=True))
-    own = Reading("", "", "", np.sum(judge.own.squares * (unit / scale) ** 2, axis=1, keepdims=True))
+    still = Reading(
+        "", "", "", np.sum(((steps.next_state - steps.state) / scale) ** 2, axis=1, keepdims=True)
+    )
+    own = Reading(
+        "", "", "", np.sum(judge.own.squares * (unit / scale) ** 2, axis=1, keepdims=True)
+    )
     summed = judge._replace(own=own, floor=np.full(1, 1e-12), weight=np.ones(1))
     if summed.overall(still, own)[0].high < 0 and summed.everywhere(still, own)[0].mean < 0:
         yield Finding(
             "persistence",
-            "The world predicts next states worse than one in which nothing moves (root mean square error"
-            f" {np.sqrt(own.squares.mean()):.3g} against {np.sqrt(still.squares.mean()):.3g} in scaled states).",
+            "The world predicts next states worse than one in which nothing moves (root mean"
+            " square error"
+            f" {np.sqrt(own.squares.mean()):.3g} against {np.sqrt(still.squares.mean()):.3g} in"
+            " scaled states).",
         )

@@ -1,4 +1,6 @@
-"""Rival readings of the learned dynamics: other actions, other observations, changes in place of states."""
+"""Rival readings of the learned dynamics: other actions, other observations, changes in place of
+states.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,13 @@ from paracosm.core.types import PRNGKey
 
 _ACTION_FACTORS = (-1.0, 0.0, 0.5, 2.0)
 _STATE_FACTORS = (-1.0, 180 / np.pi, np.pi / 180)
-_LEFT = Most(0.6, 1.0)  # of the sum nothing is asked: walls and contacts make outliers that no reading mends
-_MARGIN = {"action": 0.05, "state": 0.2}  # of a factor, or of the spread: models of ordinary quality are as far off
+_LEFT = Most(
+    0.6, 1.0
+)  # of the sum nothing is asked: walls and contacts make outliers that no reading mends
+_MARGIN = {
+    "action": 0.05,
+    "state": 0.2,
+}  # of a factor, or of the spread: models of ordinary quality are as far off
 _SAME = 5e-3  # of a factor, or of the spread: too little to be worth a word
 _LEFT_OUT = 0.05  # a factor of actions that is as good as none
 _MOST_STATES = 32  # components whose units are fitted
@@ -35,7 +42,9 @@ def dynamics_findings(world: MDP, steps: Steps, key: PRNGKey) -> tuple[Finding, 
         return ()
     space = world.spec.action
     readings = (
-        [*_orders(world, judge, unit, key)] if isinstance(space, Discrete) else [*_actions(world, judge, unit, key)]
+        [*_orders(world, judge, unit, key)]
+        if isinstance(space, Discrete)
+        else [*_actions(world, judge, unit, key)]
     )
     readings += [*_observations(world, judge, unit, key), *_changes(world, judge, unit, key)]
     choice = judge.choose(readings)
@@ -45,7 +54,9 @@ def dynamics_findings(world: MDP, steps: Steps, key: PRNGKey) -> tuple[Finding, 
 
 
 def _judge(world: MDP, steps: Steps, key: PRNGKey) -> tuple[Judge | None, np.ndarray]:
-    """Errors by component, each in units of its own root mean square; nothing where all are rounding."""
+    """Errors by component, each in units of its own root mean square; nothing where all are
+    rounding.
+    """
     answer = asking.next_states(world, steps.state, steps.action, key, len(steps.state))
     off = answer - steps.next_state
     size = np.abs(steps.next_state).max(axis=0)
@@ -63,11 +74,15 @@ def _actions(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterat
     low, high = np.asarray(space.low, float), np.asarray(space.high, float)
     half, center = (high - low) / 2, (high + low) / 2
     boxes = (
-        [np.concatenate([1 / half, -center / half]), np.concatenate([half, center])] if np.isfinite(half).all() else []
+        [np.concatenate([1 / half, -center / half]), np.concatenate([half, center])]
+        if np.isfinite(half).all()
+        else []
     )
     spread = np.where(np.isfinite(half), half, judge.steps.action.std(axis=0) + 1e-9)
     change = Change(world, judge, key, "action", spread, unit)
-    yield from _affine(change, change.starts(_ACTION_FACTORS, boxes), "actions", np.ones_like(spread))
+    yield from _affine(
+        change, change.starts(_ACTION_FACTORS, boxes), "actions", np.ones_like(spread)
+    )
 
 
 def _observations(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
@@ -78,12 +93,16 @@ def _observations(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> I
     change = Change(world, judge, key, "state", spread, unit)
     if change.size > _MOST_STATES:
         residual = change.residuals(standard[None])[0]
-        yield Reading("observation scale", "observation", "it is given standardised observations", residual**2)
+        yield Reading(
+            "observation scale", "observation", "it is given standardised observations", residual**2
+        )
         return
     yield from _affine(change, change.starts(_STATE_FACTORS, [standard]), "observations", deviation)
 
 
-def _affine(change: Change, starts: list[np.ndarray], what: str, varies: np.ndarray) -> Iterator[Reading]:
+def _affine(
+    change: Change, starts: list[np.ndarray], what: str, varies: np.ndarray
+) -> Iterator[Reading]:
     """Scales, offsets or both, from each start; components that do not vary keep their scale."""
     size = change.size
     moves = np.arange(2 * size) >= size
@@ -99,7 +118,9 @@ def _affine(change: Change, starts: list[np.ndarray], what: str, varies: np.ndar
         if fit is not None and np.any(_beyond(change, fit)):
             phrase, parameters = _in_words(change, fit, what), int(mask.sum())
             leaves = NEARLY_ALL if change.of == "state" else HALF  # of many parameters
-            yield Reading(f"{what[:-1]} {name}", what, phrase, fit.residual**2, parameters, leaves=leaves)
+            yield Reading(
+                f"{what[:-1]} {name}", what, phrase, fit.residual**2, parameters, leaves=leaves
+            )
 
 
 def _beyond(change: Change, fit: Fit) -> np.ndarray:
@@ -123,7 +144,9 @@ def _in_words(change: Change, fit: Fit, what: str) -> str:
         sign, moved = "+" if offset[i] > 0 else "-", abs(offset[i])
         plus = "" if moved <= _SAME * change.spread[i] else f" {sign} {moved:.3g}"
         parts.append(f"{times}{plus} in place of {name}")
-    return f"it is given other {what}: {', '.join(parts[:6])}{' and so on' if len(parts) > 6 else ''}"
+    return (
+        f"it is given other {what}: {', '.join(parts[:6])}{' and so on' if len(parts) > 6 else ''}"
+    )
 
 
 def _orders(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
@@ -139,20 +162,25 @@ def _orders(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterato
     for order in orders:
         action = np.asarray(order, steps.action.dtype)[steps.action]
         answer = asking.next_states(world, steps.state, action, key, len(action))
-        listed = ", ".join(f"{new} in place of {old}" for old, new in enumerate(order) if new != old)
+        listed = ", ".join(
+            f"{new} in place of {old}" for old, new in enumerate(order) if new != old
+        )
         phrase = f"its actions are numbered otherwise: {listed}"
         yield Reading("action order", "actions", phrase, ((answer - steps.next_state) / unit) ** 2)
 
 
 def _changes(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
-    """Answers that are changes of the state; and, silent, changes that are too small or too large by a factor each.
+    """Answers that are changes of the state; and, silent, changes that are too small or too large
+    by a factor each.
 
-    A model that was fitted too little shrinks all it predicts; no change of what it is given explains that better.
-    """
+    A model that was fitted too little shrinks all it predicts; no change of what it is given
+    explains that better."""
     steps = judge.steps
     answer = asking.next_states(world, steps.state, steps.action, key, len(steps.state))
     summed = (steps.state + answer - steps.next_state) / unit
-    yield Reading("state change", "output", "its answer is added to the state: it gives changes", summed**2)
+    yield Reading(
+        "state change", "output", "its answer is added to the state: it gives changes", summed**2
+    )
     fits = [
         linear(
             judge._replace(floor=judge.floor[:1], weight=judge.weight[:1]),
@@ -172,9 +200,12 @@ def _finding(world: MDP, judge: Judge, choice: Choice, unit: np.ndarray) -> Find
         np.sqrt(np.mean(np.sum(reading.squares * (unit / scale) ** 2, axis=1)))
         for reading in (judge.own, choice.reading)
     )
-    rivals = "".join(f", or when {rival.phrase} (these steps cannot tell which)" for rival in choice.rivals)
+    rivals = "".join(
+        f", or when {rival.phrase} (these steps cannot tell which)" for rival in choice.rivals
+    )
     return Finding(
         choice.reading.kind,
-        f"The world predicts next states better when {choice.reading.phrase}{rivals} (root mean square error {left:.3g}"
+        f"The world predicts next states better when {choice.reading.phrase}{rivals} (root mean"
+        f" square error {left:.3g}"
         f" so, {own:.3g} as it is, in scaled states).",
     )

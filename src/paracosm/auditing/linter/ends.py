@@ -1,4 +1,6 @@
-"""Terminations that the world does not share: time limits, resets, a missing rule, answers of another kind."""
+"""Terminations that the world does not share: time limits, resets, a missing rule, answers of
+another kind.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,17 @@ from paracosm.core.records import Finding
 _LEAST_ENDS, _MISSED, _FALSE = 3, 0.9, 0.2  # a rule that is only inaccurate is no finding
 _SHORTLY, _SELDOM = 3, 0.1  # steps before a limit, at the least; ends there for one at the limit
 _WIDE = 0.3  # of the states' spread: end states that vary so much share nothing but the clock
-_FAR, _USUAL = 5.0, 99.0  # times that percentile of the one-step errors: a recorded next state that no step reached
+_FAR, _USUAL = (
+    5.0,
+    99.0,
+)  # times that percentile of the one-step errors: a recorded next state that no step reached
 _SAME = 1e-5  # scaled states: equal but for rounding
 
 
 class _Ends(NamedTuple):
-    """Where steps `[episode, time]` were recorded as terminated or cut, and where the world ends."""
+    """Where steps `[episode, time]` were recorded as terminated or cut, and where the world
+    ends.
+    """
 
     alive: Bool[np.ndarray, "episode time"]
     terminated: Bool[np.ndarray, "episode time"]
@@ -40,12 +47,16 @@ class _Ends(NamedTuple):
 
     @property
     def false_share(self) -> float:
-        """Share of the steps after which the episode went on at which the world ends; 0 if there are none."""
+        """Share of the steps after which the episode went on at which the world ends; 0 if there
+        are none.
+        """
         return float(self.predicted[self.elsewhere].mean()) if self.elsewhere.any() else 0.0
 
 
 def end_findings(world: MDP, episodes: Trajectory, asked: OneStep) -> Iterator[Finding]:
-    """What is wrong with ends: each cause is said where its own signature holds and none that explains it better."""
+    """What is wrong with ends: each cause is said where its own signature holds and none that
+    explains it better.
+    """
     alive = np.asarray(episodes.alive)
     flags = (episodes.terminated, episodes.truncated, asked.real.ended)
     ends = _Ends(alive, *(np.asarray(flag, bool) & alive for flag in flags))
@@ -55,7 +66,9 @@ def end_findings(world: MDP, episodes: Trajectory, asked: OneStep) -> Iterator[F
     if limits.any():
         yield _as_terminations(ends, limits)
     if not resets:
-        yield from _missing(ends._replace(terminated=ends.terminated & ~limits, cut=ends.cut | limits))
+        yield from _missing(
+            ends._replace(terminated=ends.terminated & ~limits, cut=ends.cut | limits)
+        )
     yield from _cuts(ends)
     yield from _false(ends)
 
@@ -67,7 +80,9 @@ def _resets(world: MDP, episodes: Trajectory, asked: OneStep, ends: _Ends) -> It
         return
     scale = np.asarray(world.spec.state_scale)
     starts = np.asarray(episodes.state)[:, 0] / scale
-    after, imagined = (np.asarray(states) / scale for states in (episodes.next_state, asked.imagined_state))
+    after, imagined = (
+        np.asarray(states) / scale for states in (episodes.next_state, asked.imagined_state)
+    )
     error = np.linalg.norm(imagined - after, axis=-1)
     usual = np.percentile(error[ends.elsewhere], _USUAL) if ends.elsewhere.any() else np.inf
     arrived = after[last]
@@ -78,19 +93,23 @@ def _resets(world: MDP, episodes: Trajectory, asked: OneStep, ends: _Ends) -> It
     if reset.sum() >= max(_MISSED * last.sum(), _LEAST_ENDS):
         yield Finding(
             "auto-reset observations",
-            f"At {reset.sum()} of the {last.sum()} last steps the recorded next state lies among the episodes' first"
-            f" states, {np.median(error[last][reset]) / max(usual, _SAME):.3g} times as far from the world's as 99% of"
-            " the other steps' are: an environment that resets itself gave the next episode's first observation. The"
+            f"At {reset.sum()} of the {last.sum()} last steps the recorded next state lies among"
+            " the episodes' first"
+            f" states, {np.median(error[last][reset]) / max(usual, _SAME):.3g} times as far from"
+            " the world's as 99% of"
+            " the other steps' are: an environment that resets itself gave the next episode's"
+            " first observation. The"
             " observation before the reset belongs there.",
         )
 
 
 def _limits(world: MDP, episodes: Trajectory, ends: _Ends) -> Bool[np.ndarray, "episode time"]:
-    """Terminations that the world misses on the last step of the longest episodes, where no state could say so.
+    """Terminations that the world misses on the last step of the longest episodes, where no state
+    could say so.
 
-    A time limit leaves no episode at that step that was only cut. The limit is the horizon; or, where it is not known,
-    the end states are as wide as any, and hardly an episode ends shortly before, as it would by a rule.
-    """
+    A time limit leaves no episode at that step that was only cut. The limit is the horizon; or,
+    where it is not known, the end states are as wide as any, and hardly an episode ends shortly
+    before, as it would by a rule."""
     step = int(np.flatnonzero(ends.alive.any(axis=0)).max(initial=0))
     at = np.zeros_like(ends.missed)
     at[:, step] = ends.missed[:, step]
@@ -107,7 +126,8 @@ def _as_terminations(ends: _Ends, limits: np.ndarray) -> Finding:
     share = f"All {count}" if count == missed else f"{count} of the {missed}"
     return Finding(
         "time limits as terminations",
-        f"{share} recorded terminations that the world does not share fall on step {step + 1}, the last of the"
+        f"{share} recorded terminations that the world does not share fall on step {step + 1}, the"
+        " last of the"
         " longest episodes: these look like time limits, which are truncations and no ends.",
     )
 
@@ -117,7 +137,10 @@ def _wide(episodes: Trajectory, missed: np.ndarray) -> bool:
     state = np.asarray(episodes.next_state)
     everywhere = state[np.asarray(episodes.alive)].std(axis=0)
     varies = everywhere > 0
-    return bool(np.any(varies)) and float(np.median(state[missed].std(axis=0)[varies] / everywhere[varies])) > _WIDE
+    return (
+        bool(np.any(varies))
+        and float(np.median(state[missed].std(axis=0)[varies] / everywhere[varies])) > _WIDE
+    )
 
 
 def _missing(ends: _Ends) -> Iterator[Finding]:
@@ -131,15 +154,18 @@ def _missing(ends: _Ends) -> Iterator[Finding]:
     if (early & ends.terminated).sum() >= _MISSED * recorded:
         yield Finding(
             "termination timing",
-            f"The world ends one step before {int((early & ends.terminated).sum())} of the {recorded} real steps that"
+            f"The world ends one step before {int((early & ends.terminated).sum())} of the"
+            f" {recorded} real steps that"
             " terminated, and at none of these itself: its ends are recorded one step off.",
         )
         return
     never = "never ends" if not ends.predicted.any() else "goes on"
     yield Finding(
         "missed terminations",
-        f"The world {never} where {count} of the {recorded} real episodes terminated, at steps {times.min()} to"
-        f" {times.max()}: its end rule is missing, or it was learned from terminations recorded as truncations.",
+        f"The world {never} where {count} of the {recorded} real episodes terminated, at steps"
+        f" {times.min()} to"
+        f" {times.max()}: its end rule is missing, or it was learned from terminations recorded as"
+        " truncations.",
     )
 
 
@@ -151,13 +177,16 @@ def _cuts(ends: _Ends) -> Iterator[Finding]:
     where = "time limit" if ends.alive[ends.cut.any(axis=1)].all() else "cut"
     yield Finding(
         "truncations as terminations",
-        f"The world ends at {taken} of the {cut} real steps that were only truncated: a {where} was learned"
+        f"The world ends at {taken} of the {cut} real steps that were only truncated: a {where}"
+        " was learned"
         " as a termination, or the record calls terminations truncations.",
     )
 
 
 def _false(ends: _Ends) -> Iterator[Finding]:
-    """Ends where the episode went on; nearly everywhere, an answer of another kind is the likelier cause."""
+    """Ends where the episode went on; nearly everywhere, an answer of another kind is the likelier
+    cause.
+    """
     false, elsewhere = int(ends.predicted[ends.elsewhere].sum()), int(ends.elsewhere.sum())
     if false <= _FALSE * elsewhere:
         return
@@ -166,12 +195,15 @@ def _false(ends: _Ends) -> Iterator[Finding]:
         recorded = ends.terminated.sum()
         reversed_ = recorded and ends.missed.sum() >= _MISSED * recorded
         cause = (
-            " and goes on where it terminated: its answers look reversed, those of a probability to go on"
+            " and goes on where it terminated: its answers look reversed, those of a probability"
+            " to go on"
             if reversed_
-            else ": answers between 0 and 1, a probability to end or to go on, taken for yes or no look like this"
+            else ": answers between 0 and 1, a probability to end or to go on, taken for yes or no"
+            " look like this"
         )
         cause += " (foreign.world takes termination_gives=)"
     yield Finding(
         "false terminations",
-        f"The world ends at {false} of the {elsewhere} real steps after which the episode went on{cause}.",
+        f"The world ends at {false} of the {elsewhere} real steps after which the episode went"
+        f" on{cause}.",
     )

@@ -34,9 +34,9 @@ class Local(NamedTuple):
 def fit(judge: Judge, start: np.ndarray, at: Callable[[np.ndarray], Local]) -> Fit | None:
     """Levenberg and Marquardt's descent of the mean over cells of `log mse`, summed over outputs.
 
-    That is least squares with every cell's squared errors divided by their mean, anew in every round. None where the
-    first step promises too little to be worth more calls, or where the world fails.
-    """
+    That is least squares with every cell's squared errors divided by their mean, anew in every
+    round. None where the first step promises too little to be worth more calls, or where the world
+    fails."""
     best, value, damping = np.asarray(start, float), np.inf, 1e-3
     local, tried = None, best
     for count in range(_ROUNDS):
@@ -55,8 +55,15 @@ def fit(judge: Judge, start: np.ndarray, at: Callable[[np.ndarray], Local]) -> F
     return None if local is None else _with_interval(judge, best, local)
 
 
-def linear(judge: Judge, design: Float[np.ndarray, "n p"], target: Float[np.ndarray, " n"], start: np.ndarray) -> Fit:
-    """The fit of `design @ parameters` to `target`, one output; steps that are not numbers are left out."""
+def linear(
+    judge: Judge,
+    design: Float[np.ndarray, "n p"],
+    target: Float[np.ndarray, " n"],
+    start: np.ndarray,
+) -> Fit:
+    """The fit of `design @ parameters` to `target`, one output; steps that are not numbers are left
+    out.
+    """
 
     def at(parameters: np.ndarray) -> Local:
         return Local((design @ parameters - target)[:, None], design[:, None, :])
@@ -84,7 +91,9 @@ def _cell_means(judge: Judge, residual: np.ndarray) -> Float[np.ndarray, "cell o
 def _weights(judge: Judge, residual: np.ndarray) -> Float[np.ndarray, "n output"]:
     """One over the cell's mean squared error and its number of steps."""
     cell = judge.steps.cell
-    return 1 / ((_cell_means(judge, residual) + judge.floor)[cell] * np.bincount(cell)[cell][:, None])
+    return 1 / (
+        (_cell_means(judge, residual) + judge.floor)[cell] * np.bincount(cell)[cell][:, None]
+    )
 
 
 def _normal(judge: Judge, local: Local) -> tuple[np.ndarray, np.ndarray]:
@@ -114,8 +123,12 @@ def _with_interval(judge: Judge, parameters: np.ndarray, local: Local) -> Fit:
     """The jackknife's interval by blocks, each left out by one step of the normal equations."""
     matrix, right = _normal(judge, local)
     blocks = np.unique(judge.steps.block)
-    left = [-_solve(matrix.sum(axis=0) - matrix[b], right.sum(axis=0) - right[b], 0.0) for b in blocks]
+    left = [
+        -_solve(matrix.sum(axis=0) - matrix[b], right.sum(axis=0) - right[b], 0.0) for b in blocks
+    ]
     n = len(left)
     error = np.sqrt((n - 1) / n * np.sum((left - np.mean(left, axis=0)) ** 2, axis=0))
-    half = stats.t.ppf((1 + LEVEL) / 2, n - 1) * error if n > 1 else np.full(len(parameters), np.inf)
+    half = (
+        stats.t.ppf((1 + LEVEL) / 2, n - 1) * error if n > 1 else np.full(len(parameters), np.inf)
+    )
     return Fit(parameters, parameters - half, parameters + half, local.residual)

@@ -20,9 +20,9 @@ _STEP = 1e-4  # of the differences, in half boxes and deviations
 class Change(NamedTuple):
     """The world in other units: it is given `scale * x + offset` in place of x.
 
-    x are actions, or states; a world of other states gives other states too, which are brought back. The parameters are
-    the scales and then the offsets. `spread` `[x]` is the unit of the offsets.
-    """
+    x are actions, or states; a world of other states gives other states too, which are brought
+    back. The parameters are the scales and then the offsets. `spread` `[x]` is the unit of the
+    offsets."""
 
     world: MDP
     judge: Judge
@@ -55,7 +55,9 @@ class Change(NamedTuple):
         answer = asking.next_states(self.world, state, action, self.key, n).reshape(m, n, -1)
         if self.of == "state":
             answer = (answer - offset) / np.where(scale == 0, np.nan, scale)
-        return np.nan_to_num((answer - steps.next_state) / self.output, nan=np.inf, posinf=np.inf, neginf=np.inf)
+        return np.nan_to_num(
+            (answer - steps.next_state) / self.output, nan=np.inf, posinf=np.inf, neginf=np.inf
+        )
 
     def fitted(self, start: np.ndarray, free: Bool[np.ndarray, " p"]) -> Fit | None:
         """The best parameters near `start`, of which only the `free` ones move."""
@@ -68,8 +70,13 @@ class Change(NamedTuple):
             points[:, which] = parameters + moves
             residual = self.residuals(points)
             if not np.isfinite(residual).all():
-                return Local(np.full(residual.shape[1:], np.inf), np.zeros((*residual.shape[1:], len(which))))
-            return Local(residual[0], np.moveaxis((residual[1:] - residual[0]) / small[which][:, None, None], 0, -1))
+                return Local(
+                    np.full(residual.shape[1:], np.inf), np.zeros((*residual.shape[1:], len(which)))
+                )
+            return Local(
+                residual[0],
+                np.moveaxis((residual[1:] - residual[0]) / small[which][:, None, None], 0, -1),
+            )
 
         result = fit(self.judge, start[which], at)
         if result is None:
@@ -80,7 +87,9 @@ class Change(NamedTuple):
         return Fit(full[0], full[1], full[2], result.residual)
 
     def starts(self, factors: Sequence[float], others: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """No change, the best of `others` and of a common factor, and the best factor for each component."""
+        """No change, the best of `others` and of a common factor, and the best factor for each
+        component.
+        """
         plain = self.faultless
         single = []
         for i in range(self.size):
@@ -88,7 +97,9 @@ class Change(NamedTuple):
                 point = plain.copy()
                 point[i] = factor
                 single.append(point)
-        common = [np.concatenate([np.full(self.size, factor), np.zeros(self.size)]) for factor in factors]
+        common = [
+            np.concatenate([np.full(self.size, factor), np.zeros(self.size)]) for factor in factors
+        ]
         points = [plain, *common, *others, *single]
         value = self._objectives(np.array(points))
         combined = plain.copy()

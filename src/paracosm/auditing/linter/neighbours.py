@@ -1,4 +1,6 @@
-"""Whether a function of (s, a, s') can explain the real reward at all: what nearly equal steps were paid."""
+"""Whether a function of (s, a, s') can explain the real reward at all: what nearly equal steps were
+paid.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,23 @@ from paracosm.core.records import Finding
 _MOST_DIMENSIONS, _VARIANCE = 10, 0.999  # beyond so many no step has near neighbours
 _SHARE = 0.1  # of the rewards' deviation: smaller errors are a matter of fit
 _FLOOR = (0.5, 2.5)  # of the learned reward's squared error; above 1 by the chance of few episodes
-_PREDICTED = 0.6  # neighbours' errors may not explain more of a step's own than leaves so much of it
+_PREDICTED = (
+    0.6  # neighbours' errors may not explain more of a step's own than leaves so much of it
+)
 _DENSER = 1.5  # a floor does not fall so far when the neighbours are twice as many
 _CLOSEST = 0.02  # of a block's steps that err: those with the nearest neighbour in another block
 _WRONG = 0.1  # of the mean squared error: steps that err less say nothing
 _NEAREST = 0.3  # of the pairs of blocks
-_STILL = 0.3  # of the squared error: what the closest pairs differ by, unless they are paid by what they share
+# Of the squared error: what the closest pairs differ by, unless they are paid by what they share
+_STILL = 0.3
 _MANY = 4000  # steps among which pairs are sought
 _FEW, _MOST = 0.05, 0.6  # an error that so few steps hold most of is an event that was missed
 
 
 class _Near(NamedTuple):
-    """For each step its neighbours from other episodes `[n, k]`, and the steps' coordinates `[n, d]`."""
+    """For each step its neighbours from other episodes `[n, k]`, and the steps' coordinates `[n,
+    d]`.
+    """
 
     points: Float[np.ndarray, "n d"]
     rows: Int[np.ndarray, "n k"]
@@ -35,12 +42,11 @@ class _Near(NamedTuple):
 def unexplained(steps: Steps, all_steps: Callable[[int], Steps]) -> Iterator[Finding]:
     """The floor under the error of any reward r(s, a, s'), where the learned reward stands on it.
 
-    A local linear fit to each step's neighbours of other episodes predicts its reward; what it misses is the floor and
-    its own bias. It is no bias if it does not fall when the neighbours come nearer, if no step's error can be told from
-    its neighbours', if it is not above what the learned function of (s, a, s') misses itself, and if the closest pairs
-    of `all_steps` (at most so many) were paid as differently: a reward that bends much between neighbours is no hidden
-    one.
-    """
+    A local linear fit to each step's neighbours of other episodes predicts its reward; what it
+    misses is the floor and its own bias. It is no bias if it does not fall when the neighbours come
+    nearer, if no step's error can be told from its neighbours', if it is not above what the learned
+    function of (s, a, s') misses itself, and if the closest pairs of `all_steps` (at most so many)
+    were paid as differently: a reward that bends much between neighbours is no hidden one."""
     error = steps.predicted - steps.reward
     own = float(np.mean(error**2))
     ordered = np.sort(error**2)[::-1]
@@ -55,24 +61,31 @@ def unexplained(steps: Steps, all_steps: Callable[[int], Steps]) -> Iterator[Fin
     if near is None or half is None:
         return
     floor, sparser = (_missed(neighbours, steps.reward) for neighbours in (near, half))
-    left = float(np.mean((error - error[near.rows].mean(axis=1)) ** 2)) / (1 + 1 / near.rows.shape[1])
+    left = float(np.mean((error - error[near.rows].mean(axis=1)) ** 2)) / (
+        1 + 1 / near.rows.shape[1]
+    )
     low, high = _FLOOR
-    stands = low * own < floor < high * own and sparser < _DENSER * floor and left > _PREDICTED * own
+    stands = (
+        low * own < floor < high * own and sparser < _DENSER * floor and left > _PREDICTED * own
+    )
     if stands and _closest(all_steps(_MANY)) > _STILL:
         yield Finding(
             "unexplained reward",
-            "The reward needs what the state does not show: steps of different episodes with nearly the same (s, a, s')"
+            "The reward needs what the state does not show: steps of different episodes with"
+            " nearly the same (s, a, s')"
             " were paid differently, so that no model of (s, a, s') gets below an error of about"
             f" {np.sqrt(min(floor, own)):.3g};"
-            f" the learned reward's is {np.sqrt(own):.3g} (root mean square), and more labels cannot mend that.",
+            f" the learned reward's is {np.sqrt(own):.3g} (root mean square), and more labels"
+            " cannot mend that.",
         )
 
 
 def _closest(steps: Steps) -> float:
-    """Half the squared difference of the closest pairs' rewards, as a share of the squared error; 0 without pairs.
+    """Half the squared difference of the closest pairs' rewards, as a share of the squared error; 0
+    without pairs.
 
-    The closest steps of two blocks, of the pairs of blocks that come closest: no two episodes that run alike are all.
-    """
+    The closest steps of two blocks, of the pairs of blocks that come closest: no two episodes that
+    run alike are all."""
     points, square = _coordinates(steps), (steps.predicted - steps.reward) ** 2
     errs = square > _WRONG * square.mean()
     blocks = np.unique(steps.block)
@@ -87,7 +100,9 @@ def _closest(steps: Steps) -> float:
             distance, nearest = tree.query(points[rows])
             close = distance <= np.quantile(distance, _CLOSEST)
             apart = steps.reward[rows[close]] - steps.reward[inside[np.asarray(nearest)[close]]]
-            pairs.append((distance[close].mean(), np.mean(apart**2) / 2, square[rows[close]].mean()))
+            pairs.append(
+                (distance[close].mean(), np.mean(apart**2) / 2, square[rows[close]].mean())
+            )
     away, apart, wrong = np.array(pairs).T
     near = away <= np.quantile(away, _NEAREST)
     return float(apart[near].mean() / wrong[near].mean())
@@ -95,7 +110,11 @@ def _closest(steps: Steps) -> float:
 
 def _coordinates(steps: Steps) -> Float[np.ndarray, "n d"] | None:
     """(s, a, s' - s), the directions that hold nearly all of its variance, each in its own unit."""
-    action = steps.action if steps.action.ndim > 1 else np.eye(int(steps.action.max()) + 1)[steps.action.astype(int)]
+    action = (
+        steps.action
+        if steps.action.ndim > 1
+        else np.eye(int(steps.action.max()) + 1)[steps.action.astype(int)]
+    )
     columns = (steps.state, action, steps.next_state - steps.state)
     values = np.concatenate([standardised(column.astype(float)) for column in columns], axis=1)
     left, sizes, _ = np.linalg.svd(values, full_matrices=False)
@@ -105,7 +124,9 @@ def _coordinates(steps: Steps) -> Float[np.ndarray, "n d"] | None:
 
 
 def _neighbours(points: np.ndarray, steps: Steps, allowed: np.ndarray) -> _Near | None:
-    """The nearest steps among those `allowed` and of another block, enough for a local linear fit."""
+    """The nearest steps among those `allowed` and of another block, enough for a local
+    linear fit.
+    """
     count = 3 * (points.shape[1] + 1)
     squared = np.sum(points**2, axis=1)
     distance = squared[:, None] + squared[None] - 2 * points @ points.T

@@ -1,11 +1,11 @@
 """Rival readings of a world's answers, and which of them explains its errors.
 
-A reading says "asked so, or read so, the world is right": it leaves errors of its own at the same real steps. Readings
-are compared cell by cell, by the mean over cells of the logarithm of the ratio of their mean squared errors, so that
-every region that the policy visits has one voice. A planted fault makes the errors of all regions at once; the errors
-that a model of ordinary quality has of its own differ from region to region: a reading that mends one spoils another.
-Intervals are the jackknife's, by blocks (episodes) and by cells; the wider one counts.
-"""
+A reading says "asked so, or read so, the world is right": it leaves errors of its own at the same
+real steps. Readings are compared cell by cell, by the mean over cells of the logarithm of the ratio
+of their mean squared errors, so that every region that the policy visits has one voice. A planted
+fault makes the errors of all regions at once; the errors that a model of ordinary quality has of
+its own differ from region to region: a reading that mends one spoils another. Intervals are the
+jackknife's, by blocks (episodes) and by cells; the wider one counts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ from scipy import stats
 from paracosm.auditing.linter.steps import Steps
 
 LEVEL = 0.99  # of the intervals: a dozen readings are tried
-HALF, NEARLY_ALL = 0.5, 0.1  # what a reading may leave at the most: of the error in every region, or of the sum
-_SIMPLER = 0.25  # of the logarithm: what a reading with fewer parameters may be worse by and still be preferred
+HALF, NEARLY_ALL = (
+    0.5,
+    0.1,
+)  # what a reading may leave at the most: of the error in every region, or of the sum
+# Of the logarithm: what a reading with fewer parameters may be worse by and still be preferred
+_SIMPLER = 0.25
 _CLOSE = 0.1  # of the logarithm: rivals that near are not told apart
 _FINEST = 1e-3  # of the error: smaller errors count as this one
 
@@ -28,9 +32,9 @@ _FINEST = 1e-3  # of the error: smaller errors count as this one
 class Reading(NamedTuple):
     """Squared errors `[n, output]`, not a number where the reading says nothing, and what it is.
 
-    `phrase` goes on after "The world …, ". Two readings of the same `family` are special cases of each other and no
-    rivals. `silent` readings only compete. Those that can bend to much may leave less of the error than half.
-    """
+    `phrase` goes on after "The world …, ". Two readings of the same `family` are special cases of
+    each other and no rivals. `silent` readings only compete. Those that can bend to much may leave
+    less of the error than half."""
 
     kind: str
     family: str
@@ -50,24 +54,29 @@ class Interval(NamedTuple):
 
 
 class Most(NamedTuple):
-    """What share of the squared error a reading may leave at the most, in every region and of the sum."""
+    """What share of the squared error a reading may leave at the most, in every region and of the
+    sum.
+    """
 
     regions: float
     total: float
 
 
 class Choice(NamedTuple):
-    """The reading that explains the errors best, and rivals of other families that explain them as well."""
+    """The reading that explains the errors best, and rivals of other families that explain them as
+    well.
+    """
 
     reading: Reading
     rivals: tuple[Reading, ...]
 
 
 class Judge(NamedTuple):
-    """Compares readings on the same steps; mean squared errors below `floor` `[output]` are no errors.
+    """Compares readings on the same steps; mean squared errors below `floor` `[output]` are no
+    errors.
 
-    `weight` `[output]` brings the outputs' squared errors to one unit; `most` is what a reading may leave.
-    """
+    `weight` `[output]` brings the outputs' squared errors to one unit; `most` is what a reading may
+    leave."""
 
     steps: Steps
     own: Reading
@@ -86,7 +95,9 @@ class Judge(NamedTuple):
         return self._compared(reading, rival, statistic, by_cell=True)
 
     def overall(self, reading: Reading, rival: Reading) -> tuple[Interval, ...]:
-        """`log` of the ratio of the mean over cells of the mean squared errors: by output, and last of their sums."""
+        """`log` of the ratio of the mean over cells of the mean squared errors: by output, and last
+        of their sums.
+        """
 
         def statistic(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
             ours, theirs = (np.mean(errors, axis=0) + self.floor for errors in (ours, theirs))
@@ -95,37 +106,55 @@ class Judge(NamedTuple):
         return self._compared(reading, rival, statistic, by_cell=False)
 
     def explains(self, reading: Reading) -> bool:
-        """Whether `reading` mends about half of some output's error in every region, or nearly all of its sum.
+        """Whether `reading` mends about half of some output's error in every region, or nearly all
+        of its sum.
 
-        In either case no other output may pay for it, and over the steps as they come it does as well.
-        """
+        In either case no other output may pay for it, and over the steps as they come it does as
+        well."""
         if np.isinf(reading.squares).any():
             return False
         every, total = self.everywhere(reading, self.own), self.overall(reading, self.own)
         share = min(reading.leaves, NEARLY_ALL)
         nearly = min(part.high for part in total[:-1]) < np.log(share) and every[-1].mean < 0
         if reading.leaves < HALF:
-            return bool(nearly and total[-1].high < np.log(share) and self._plain(reading)[-1] < np.log(share))
-        mends = max(min(part.high for part in every[:-1]), every[-1].high) < np.log(self.most.regions)
+            return bool(
+                nearly
+                and total[-1].high < np.log(share)
+                and self._plain(reading)[-1] < np.log(share)
+            )
+        mends = max(min(part.high for part in every[:-1]), every[-1].high) < np.log(
+            self.most.regions
+        )
         pays = min(part.high for part in total[:-1]) < np.log(self.most.total)
-        return bool((nearly or (mends and pays)) and self._plain(reading)[:-1].min() < np.log(self.most.total))
+        return bool(
+            (nearly or (mends and pays))
+            and self._plain(reading)[:-1].min() < np.log(self.most.total)
+        )
 
     def _plain(self, reading: Reading) -> np.ndarray:
         """`log` of the ratio of the errors' sums over steps: by output, and last of their sums."""
         inside = np.isfinite(reading.squares).all(axis=1)
-        ours, theirs = (np.mean(r.squares[inside], axis=0) + self.floor for r in (reading, self.own))
+        ours, theirs = (
+            np.mean(r.squares[inside], axis=0) + self.floor for r in (reading, self.own)
+        )
         return np.log(np.append(ours / theirs, (ours @ self.weight) / (theirs @ self.weight)))
 
     def choose(self, readings: Sequence[Reading]) -> Choice | None:
-        """The best of the readings that explain the errors, the simplest of its family that is about as good."""
+        """The best of the readings that explain the errors, the simplest of its family that is
+        about as good.
+        """
         able = [reading for reading in readings if self.explains(reading)]
         if not able:
             return None
         score = {id(reading): self._sum(reading, self.own).mean for reading in able}
         best = min(able, key=lambda reading: score[id(reading)])
-        simpler = [r for r in able if r.parameters < best.parameters and self._sum(r, best).mean < _SIMPLER]
+        simpler = [
+            r for r in able if r.parameters < best.parameters and self._sum(r, best).mean < _SIMPLER
+        ]
         best = min(simpler, key=lambda r: (r.parameters, score[id(r)]), default=best)
-        rivals = [r for r in able if r.family != best.family and not r.silent and self._close(r, best)]
+        rivals = [
+            r for r in able if r.family != best.family and not r.silent and self._close(r, best)
+        ]
         rivals.sort(key=lambda r: (r.parameters, score[id(r)]))
         families = {rival.family: rival for rival in reversed(rivals)}  # the simplest of a family
         return Choice(best, tuple(families.values()))
@@ -139,7 +168,12 @@ class Judge(NamedTuple):
         return bool(min(against.low, against.mean - _CLOSE) < 0)
 
     def _compared(
-        self, reading: Reading, rival: Reading, statistic: Callable[..., np.ndarray], *, by_cell: bool
+        self,
+        reading: Reading,
+        rival: Reading,
+        statistic: Callable[..., np.ndarray],
+        *,
+        by_cell: bool,
     ) -> tuple[Interval, ...]:
         sums = _Sums.of(self.steps, reading.squares, rival.squares)
         center = statistic(*sums.means())
@@ -149,7 +183,10 @@ class Judge(NamedTuple):
         half = _half_width([statistic(*sums.means(block=b)) for b in blocks])
         if by_cell:
             half = np.maximum(half, _half_width([statistic(*sums.means(cell=c)) for c in cells]))
-        return tuple(Interval(*map(float, ends)) for ends in zip(center, center - half, center + half, strict=True))
+        return tuple(
+            Interval(*map(float, ends))
+            for ends in zip(center, center - half, center + half, strict=True)
+        )
 
 
 class _Sums(NamedTuple):
@@ -164,13 +201,21 @@ class _Sums(NamedTuple):
         valid = np.isfinite(ours).all(axis=1) & np.isfinite(theirs).all(axis=1)
         where = (steps.block[valid], steps.cell[valid])
         shape = (steps.block.max() + 1, steps.cell.max() + 1)
-        tables = [np.zeros(shape), np.zeros((*shape, ours.shape[1])), np.zeros((*shape, ours.shape[1]))]
+        tables = [
+            np.zeros(shape),
+            np.zeros((*shape, ours.shape[1])),
+            np.zeros((*shape, ours.shape[1])),
+        ]
         for table, values in zip(tables, (1.0, ours[valid], theirs[valid]), strict=True):
             np.add.at(table, where, values)
         return cls(*tables)
 
-    def means(self, block: int | None = None, cell: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Mean squared errors `[cell, output]` without a block or a cell; not a number for a cell without steps."""
+    def means(
+        self, block: int | None = None, cell: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean squared errors `[cell, output]` without a block or a cell; not a number for a cell
+        without steps.
+        """
         tables = [table.sum(axis=0) - (0 if block is None else table[block]) for table in self]
         if cell is not None:
             tables = [np.delete(table, cell, axis=0) for table in tables]

@@ -1,4 +1,6 @@
-"""Rival readings of the learned reward: another step, another unit, another zero, another curve, another state."""
+"""Rival readings of the learned reward: another step, another unit, another zero, another curve,
+another state.
+"""
 
 from __future__ import annotations
 
@@ -30,23 +32,38 @@ _ROUNDING = 1e-6  # of the largest reward
 _FINEST = 1e-3  # of the mean squared error
 
 
-def reward_findings(world: MDP, episodes: Trajectory, asked: OneStep, steps: Steps) -> tuple[Finding, ...]:
-    """The reading of the learned reward that explains its errors; or that nothing can; or that it is a mean."""
+def reward_findings(
+    world: MDP, episodes: Trajectory, asked: OneStep, steps: Steps
+) -> tuple[Finding, ...]:
+    """The reading of the learned reward that explains its errors; or that nothing can; or that it
+    is a mean.
+    """
     judge = _judge(steps)
     if judge is None:
         return ()
-    readings = [*_timing(episodes, judge), *_units(judge), *_curves(judge), *_arguments(world, judge)]
-    choice = judge.choose(readings) or judge.choose([*_lossy(judge)])  # in the learned reward's unit, so no rivals
+    readings = [
+        *_timing(episodes, judge),
+        *_units(judge),
+        *_curves(judge),
+        *_arguments(world, judge),
+    ]
+    choice = judge.choose(readings) or judge.choose(
+        [*_lossy(judge)]
+    )  # in the learned reward's unit, so no rivals
     if choice is not None:
         return (_finding(judge, choice),)
     hidden = unexplained(steps, lambda most: sampled(world, episodes, asked, most))
-    return tuple(hidden) or tuple(_constant(episodes, asked))  # a mean of what is hidden is no poor fit
+    return tuple(hidden) or tuple(
+        _constant(episodes, asked)
+    )  # a mean of what is hidden is no poor fit
 
 
 def _judge(steps: Steps) -> Judge | None:
     """Nothing where the learned reward is right to rounding."""
     off = (steps.predicted - steps.reward)[:, None] ** 2
-    floor = np.maximum(_FINEST * off.mean(axis=0), (_ROUNDING * np.abs(steps.reward).max()) ** 2 + 1e-18)
+    floor = np.maximum(
+        _FINEST * off.mean(axis=0), (_ROUNDING * np.abs(steps.reward).max()) ** 2 + 1e-18
+    )
     if off.mean() <= floor[0]:
         return None
     return Judge(steps, Reading("", "", "", off), floor, np.ones(1))
@@ -67,22 +84,29 @@ def _timing(episodes: Trajectory, judge: Judge) -> Iterator[Reading]:
             f" (rewards are recorded {count} off)"
         )
         zero = np.median(off[inside])
-        yield from informative(judge, Reading("reward timing", "timing", phrase, off[:, None] ** 2), paid)
+        yield from informative(
+            judge, Reading("reward timing", "timing", phrase, off[:, None] ** 2), paid
+        )
         if abs(zero) > _OFFSET * np.std(steps.reward):
-            shifted = Reading("reward timing", "timing", f"{phrase} {plus(zero)}", (off - zero)[:, None] ** 2, 1)
+            shifted = Reading(
+                "reward timing", "timing", f"{phrase} {plus(zero)}", (off - zero)[:, None] ** 2, 1
+            )
             yield from informative(judge, shifted, paid)
 
 
 def informative(
     judge: Judge, reading: Reading, target: Float[np.ndarray, " n"], leaves: float = HALF
 ) -> Iterator[Reading]:
-    """The reading, if it leaves less than that share of the squared error that the `target`'s mean leaves.
+    """The reading, if it leaves less than that share of the squared error that the `target`'s mean
+    leaves.
 
-    Where the only payment of an episode is its last, no earlier step's reward is one: any constant would fit.
-    """
+    Where the only payment of an episode is its last, no earlier step's reward is one: any constant
+    would fit."""
     inside = np.isfinite(target)
     mean = Reading("", "", "", (target - target[inside].mean())[:, None] ** 2)
-    if mean.squares[inside].mean() > judge.floor[0] and judge.overall(reading, mean)[0].high < np.log(leaves):
+    if mean.squares[inside].mean() > judge.floor[0] and judge.overall(reading, mean)[
+        0
+    ].high < np.log(leaves):
         yield reading
 
 
@@ -127,12 +151,16 @@ def plus(number: float) -> str:
 
 
 def _beyond(fit: Fit, faultless: float, margin: float) -> bool:
-    """Whether the interval of the first parameter leaves out all within the margin of its faultless value."""
+    """Whether the interval of the first parameter leaves out all within the margin of its faultless
+    value.
+    """
     return bool(fit.low[0] > faultless + margin or fit.high[0] < faultless - margin)
 
 
 def _curves(judge: Judge) -> Iterator[Reading]:
-    """Monotone readings: symlog by name, and any other, fitted to the other half of the episodes."""
+    """Monotone readings: symlog by name, and any other, fitted to the other half of the
+    episodes.
+    """
     steps = judge.steps
     with np.errstate(over="ignore"):
         symexp = np.sign(steps.predicted) * np.expm1(np.abs(steps.predicted))
@@ -145,14 +173,18 @@ def _curves(judge: Judge) -> Iterator[Reading]:
         if np.isfinite(values).all():
             off = (values - steps.reward)[:, None] ** 2
             reading = Reading("reward curve", "unit", words, off, parameters, leaves=leaves)
-            if judge.everywhere(reading, judge.own)[0].high < np.log(HALF):  # no curve of two values
+            if judge.everywhere(reading, judge.own)[0].high < np.log(
+                HALF
+            ):  # no curve of two values
                 yield from informative(judge, reading, steps.reward)
 
 
 def _rising(
     steps: Steps, at: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"] | None:
-    """An increasing function of `at`, for each half of the blocks fitted to the `values` of the other half."""
+    """An increasing function of `at`, for each half of the blocks fitted to the `values` of the
+    other half.
+    """
     half = steps.block % 2 == 0
     if min(half.sum(), (~half).sum()) < 20:
         return None
@@ -165,10 +197,11 @@ def _rising(
 
 
 def _lossy(judge: Judge) -> Iterator[Reading]:
-    """The learned reward as a rising curve of the real one: no curve of it brings back what clipping lost.
+    """The learned reward as a rising curve of the real one: no curve of it brings back what
+    clipping lost.
 
-    Named as clipping where two limits do about as well as any curve; a fault only if nearly all of it follows.
-    """
+    Named as clipping where two limits do about as well as any curve; a fault only if nearly all of
+    it follows."""
     steps = judge.steps
     fine = judge._replace(floor=np.full(1, (_ROUNDING * np.abs(steps.reward).max()) ** 2 + 1e-18))
     limits = _limits(steps)
@@ -178,8 +211,12 @@ def _lossy(judge: Judge) -> Iterator[Reading]:
     clipped, bent = (steps.predicted - x for x in (np.clip(steps.reward, *limits), curve))
     if np.mean(clipped**2) <= _AS_GOOD * np.mean(bent**2) + fine.floor[0]:
         where = _cut_where(steps, limits)
-        phrase = f"it is compared with the real one clipped {where} (what is beyond was never learned)"
-        reading = Reading("reward clipping", "unit", phrase, clipped[:, None] ** 2, 3, leaves=_CURVE)
+        phrase = (
+            f"it is compared with the real one clipped {where} (what is beyond was never learned)"
+        )
+        reading = Reading(
+            "reward clipping", "unit", phrase, clipped[:, None] ** 2, 3, leaves=_CURVE
+        )
     else:
         phrase = "it is compared with a rising curve of the real one (a squashing, a sign)"
         reading = Reading("reward curve", "unit", phrase, bent[:, None] ** 2, 5, leaves=_CURVE)
@@ -200,7 +237,9 @@ def _cut_where(steps: Steps, limits: tuple[float, float]) -> str:
 
 
 def _limits(steps: Steps) -> tuple[float, float] | None:
-    """The quantiles of the learned reward that clip the real one to it best; none where it does not vary."""
+    """The quantiles of the learned reward that clip the real one to it best; none where it does not
+    vary.
+    """
     shares = np.concatenate([[0, 0.005, 0.02, 0.05], np.linspace(0.1, 0.5, 9)])
     lows, highs = np.quantile(steps.predicted, shares), np.quantile(steps.predicted, 1 - shares)
     pairs = [(low, high) for low in lows for high in highs if low < high]
@@ -217,24 +256,35 @@ def _arguments(world: MDP, judge: Judge) -> Iterator[Reading]:
     s, a, after = steps.state, steps.action, steps.next_state
     places = {"(s, a, s)": (s, s), "(s', a, s')": (after, after), "(s', a, s)": (after, s)}
     now, later = (np.concatenate([pair[i] for pair in places.values()]) for i in (0, 1))
-    answers = asking.rewards(world, now, np.concatenate([a] * len(places)), later).reshape(len(places), len(s))
+    answers = asking.rewards(world, now, np.concatenate([a] * len(places)), later).reshape(
+        len(places), len(s)
+    )
     for place, answer in zip(places, answers, strict=True):
         if not np.isfinite(answer).all():
             continue
-        phrase = f"it is asked at {place} in place of (s, a, s') (it reads another state than it is given)"
-        reading = Reading("reward argument", "argument", phrase, (answer - steps.reward)[:, None] ** 2)
+        phrase = (
+            f"it is asked at {place} in place of (s, a, s') (it reads another state than it is"
+            " given)"
+        )
+        reading = Reading(
+            "reward argument", "argument", phrase, (answer - steps.reward)[:, None] ** 2
+        )
         yield from informative(judge, reading, steps.reward)
 
 
 def _finding(judge: Judge, choice: Choice) -> Finding:
     own, left = (
-        np.sqrt(reading.squares[np.isfinite(reading.squares)].mean()) for reading in (judge.own, choice.reading)
+        np.sqrt(reading.squares[np.isfinite(reading.squares)].mean())
+        for reading in (judge.own, choice.reading)
     )
     left = 0.0 if left <= _ROUNDING * np.abs(judge.steps.reward).max() else left
-    rivals = "".join(f", or when {rival.phrase}, which these steps cannot tell apart" for rival in choice.rivals)
+    rivals = "".join(
+        f", or when {rival.phrase}, which these steps cannot tell apart" for rival in choice.rivals
+    )
     return Finding(
         choice.reading.kind,
-        f"The learned reward fits the real one better when {choice.reading.phrase}{rivals}: root mean square error"
+        f"The learned reward fits the real one better when {choice.reading.phrase}{rivals}: root"
+        " mean square error"
         f" {left:.3g} so, {own:.3g} as it is.",
     )
 
@@ -251,6 +301,8 @@ def _constant(episodes: Trajectory, asked: OneStep) -> Iterator[Finding]:
     if not follows:
         yield Finding(
             "constant reward",
-            f"The learned reward varies by {varies:.3g} (standard deviation) where the real reward varies by"
-            f" {spread:.3g}, and no other unit, curve or step explains that: it predicts little more than a mean.",
+            f"The learned reward varies by {varies:.3g} (standard deviation) where the real reward"
+            " varies by"
+            f" {spread:.3g}, and no other unit, curve or step explains that: it predicts little"
+            " more than a mean.",
         )

@@ -1,4 +1,6 @@
-"""The real steps that a world is asked at: spread over what the policy visits, in cells that count the same."""
+"""The real steps that a world is asked at: spread over what the policy visits, in cells that count
+the same.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,12 @@ _LEAST_BLOCKS, _MOST_BLOCKS = 8, 48  # groups of steps for an interval
 
 
 class Steps(NamedTuple):
-    """Sampled steps `[n, …]`: what was recorded, the learned reward there, and the groups that intervals are over.
+    """Sampled steps `[n, …]`: what was recorded, the learned reward there, and the groups that
+    intervals are over.
 
-    A policy spends most of its time in few places, where any error of a model is a constant. `cell` is a cluster of
-    (s, a, s', r, r̂), a few dozen in all, that share the sample evenly; `block` is the episode, or a part of it where
-    there are few.
-    """
+    A policy spends most of its time in few places, where any error of a model is a constant. `cell`
+    is a cluster of (s, a, s', r, r̂), a few dozen in all, that share the sample evenly; `block` is
+    the episode, or a part of it where there are few."""
 
     state: Float[np.ndarray, "n state"]
     action: np.ndarray
@@ -39,12 +41,21 @@ def sampled(world: MDP, episodes: Trajectory, asked: OneStep, most: int = MOST_S
     """At most `most` of the steps taken, the cells' shares equal as far as they reach."""
     alive = np.asarray(episodes.alive)
     episode, time = np.nonzero(alive)
-    columns = (episodes.state, episodes.action, episodes.next_state, episodes.reward, asked.real.reward)
+    columns = (
+        episodes.state,
+        episodes.action,
+        episodes.next_state,
+        episodes.reward,
+        asked.real.reward,
+    )
     state, action, after, reward, predicted = (np.asarray(column)[alive] for column in columns)
     encoded = action
     if isinstance(world.spec.action, Discrete):
         encoded = np.eye(world.spec.action.n)[np.asarray(action, int)]
-    spread = [standardised(part) for part in (state, encoded, after - state, reward[:, None], predicted[:, None])]
+    spread = [
+        standardised(part)
+        for part in (state, encoded, after - state, reward[:, None], predicted[:, None])
+    ]
     cell = clusters(np.concatenate(spread, axis=1), _CELLS)
     row = _even(cell, most)
     block = np.unique(_blocks(episode, time)[row], return_inverse=True)[1]
@@ -60,10 +71,11 @@ def standardised(values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
 
 
 def clusters(points: Float[np.ndarray, "n k"], most: int) -> Int[np.ndarray, " n"]:
-    """At most `most` clusters: the one with the largest sum of squares is cut at its mean, across its widest column.
+    """At most `most` clusters: the one with the largest sum of squares is cut at its mean, across
+    its widest column.
 
-    None has fewer than five points (Su and Dy 2007, "In search of deterministic methods for initializing K-means").
-    """
+    None has fewer than five points (Su and Dy 2007, "In search of deterministic methods for
+    initializing K-means")."""
     label, count = np.zeros(len(points), int), 1
     loss = {0: _loss(points)}
     while count < most and max(loss.values()) > 0:
@@ -81,21 +93,31 @@ def clusters(points: Float[np.ndarray, "n k"], most: int) -> Int[np.ndarray, " n
 
 
 def _loss(points: np.ndarray) -> float:
-    return float(np.sum((points - points.mean(axis=0)) ** 2)) if len(points) >= 2 * _LEAST_IN_CELL else 0.0
+    return (
+        float(np.sum((points - points.mean(axis=0)) ** 2))
+        if len(points) >= 2 * _LEAST_IN_CELL
+        else 0.0
+    )
 
 
 def _even(cell: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " rows"]:
-    """Rows in order, `most` at the most: from each cell the same number, evenly spaced, as far as it has them."""
+    """Rows in order, `most` at the most: from each cell the same number, evenly spaced, as far as
+    it has them.
+    """
     members = [np.flatnonzero(cell == c) for c in range(cell.max(initial=0) + 1)]
     share = max(most // len(members), 1)
     while sum(min(len(rows), share + 1) for rows in members) <= most and share < len(cell):
         share += 1
-    taken = [rows[np.linspace(0, len(rows) - 1, min(share, len(rows))).astype(int)] for rows in members]
+    taken = [
+        rows[np.linspace(0, len(rows) - 1, min(share, len(rows))).astype(int)] for rows in members
+    ]
     return np.sort(np.concatenate(taken))
 
 
 def _blocks(episode: Int[np.ndarray, " n"], time: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Episodes; groups of them where there are many, parts of their own lengths where there are fewer than eight."""
+    """Episodes; groups of them where there are many, parts of their own lengths where there are
+    fewer than eight.
+    """
     count = int(episode.max()) + 1
     parts = -(-_LEAST_BLOCKS // count)
     length = np.zeros(count, int)
@@ -105,7 +127,10 @@ def _blocks(episode: Int[np.ndarray, " n"], time: Int[np.ndarray, " n"]) -> Int[
 
 
 def moved(
-    values: Float[np.ndarray, "episode time"], alive: Bool[np.ndarray, "episode time"], steps: Steps, shift: int
+    values: Float[np.ndarray, "episode time"],
+    alive: Bool[np.ndarray, "episode time"],
+    steps: Steps,
+    shift: int,
 ) -> Float[np.ndarray, " n"]:
     """What `values` are `shift` steps later in the same episode; not a number outside it."""
     time = steps.time + shift

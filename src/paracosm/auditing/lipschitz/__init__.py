@@ -1,1 +1,3 @@
-"""Lipschitz constants of learned parts as brackets: networks read layer by layer, bounds from above and below."""
+"""Lipschitz constants of learned parts as brackets: networks read layer by layer, bounds from above
+and below.
+"""

@@ -1,8 +1,8 @@
 """Lipschitz constants as brackets: what was seen below, what is proven above (theory, section 1).
 
-States are in scaled units (divided by `spec.state_scale`), actions and rewards in the environment's. A pair is
-measured by `‖s‖ + ‖a‖`, so the constant of a function of several arguments is the largest of those by argument.
-"""
+States are in scaled units (divided by `spec.state_scale`), actions and rewards in the
+environment's. A pair is measured by `‖s‖ + ‖a‖`, so the constant of a function of several arguments
+is the largest of those by argument."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ _ARGMAX = "the policy chooses by argmax, which has no Lipschitz constant"
 
 
 class Loops(eqx.Module):
-    """The closed loop of a world and a policy, in scaled states: `s ↦ f(s, π(s))` and `s ↦ r(s, π(s), f(s, π(s)))`.
+    """The closed loop of a world and a policy, in scaled states: `s ↦ f(s, π(s))` and `s ↦ r(s,
+    π(s), f(s, π(s)))`.
 
-    The reward asks the imagined next state: a bound on `r(s, π(s), s')` with another `s'` adds the constant in `s'`
-    times the one-step error.
-    """
+    The reward asks the imagined next state: a bound on `r(s, π(s), s')` with another `s'` adds the
+    constant in `s'` times the one-step error."""
 
     dynamics: Layered
     reward: Layered
     scale: Float[Array, " state"]
 
     def at(self, state: State, radius: Scalar) -> tuple[Scalar, Scalar]:
-        """Certified constants of both over the ball of `radius`, scaled, around `state`, in the environment's units.
+        """Certified constants of both over the ball of `radius`, scaled, around `state`, in the
+        environment's units.
 
         Can be traced, mapped and scanned over.
         """
@@ -54,7 +55,9 @@ def closed_dynamics(world: MDP, policy: Policy) -> Layered:
     """`s ↦ f(s, π(s))` as a network, in 64 bits and scaled states; raises as `loops` does."""
     if isinstance(world.spec.action, Discrete):
         raise readers.Unreadable(_ARGMAX)
-    return readers.closed_loop(readers.scaled_dynamics(world), readers.scaled_policy(policy, world.spec))
+    return readers.closed_loop(
+        readers.scaled_dynamics(world), readers.scaled_policy(policy, world.spec)
+    )
 
 
 def loops(world: MDP, policy: Policy) -> Loops:
@@ -94,9 +97,16 @@ def bracket(
         return Bracket(seen, seen, "estimate", f"the largest seen: {layered}")
     proven = eclipse.upper(layered, region, columns, steps=_steps(layered))
     if seen > proven * (1 + _ROUNDING):
-        return Bracket(seen, seen, "estimate", "the layers as read do not account for the slope that was seen")
+        return Bracket(
+            seen, seen, "estimate", "the layers as read do not account for the slope that was seen"
+        )
     where = "everywhere" if region is None else "over the region"
-    return Bracket(min(seen, proven), proven, "certificate", f"semidefinite bound from the layers' slopes, {where}")
+    return Bracket(
+        min(seen, proven),
+        proven,
+        "certificate",
+        f"semidefinite bound from the layers' slopes, {where}",
+    )
 
 
 def _steps(layered: Layered) -> int:
@@ -104,7 +114,9 @@ def _steps(layered: Layered) -> int:
     return 100 if max(len(bias) for bias in layered.biases) <= _WIDE else 30
 
 
-def brackets(world: MDP, policy: Policy, states: Float[Array, "rows state"], key: PRNGKey) -> dict[str, Bracket]:
+def brackets(
+    world: MDP, policy: Policy, states: Float[Array, "rows state"], key: PRNGKey
+) -> dict[str, Bracket]:
     """Brackets of a world's and a policy's constants, each to hold everywhere.
 
     Args:
@@ -115,17 +127,21 @@ def brackets(world: MDP, policy: Policy, states: Float[Array, "rows state"], key
 
     Returns:
         `dynamics`, `reward` (the largest by argument), `policy`, `closed_loop` (`s ↦ f(s, π(s))`),
-        `closed_loop_reward` (see `Loops`), and by argument `dynamics_state`, `dynamics_action`, `reward_state`,
-        `reward_action`, `reward_next`. With discrete actions the constants in the action are the largest change
-        between two actions.
+        `closed_loop_reward` (see `Loops`), and by argument `dynamics_state`, `dynamics_action`,
+        `reward_state`, `reward_action`, `reward_next`. With discrete actions the constants in the
+        action are the largest change between two actions.
     """
     with jax.enable_x64(True):
         scale = np.asarray(world.spec.state_scale, np.float64)
-        return _Subject(*in_double((world, policy)), scale, np.asarray(states, np.float64) / scale, key).brackets()
+        return _Subject(
+            *in_double((world, policy)), scale, np.asarray(states, np.float64) / scale, key
+        ).brackets()
 
 
 class _Subject(eqx.Module):
-    """A world and a policy in 64 bits, asked in scaled states; its methods are functions that compile once a shape."""
+    """A world and a policy in 64 bits, asked in scaled states; its methods are functions that
+    compile once a shape.
+    """
 
     world: MDP
     policy: Policy
@@ -173,11 +189,15 @@ class _Subject(eqx.Module):
 
     def encoded(self, action: Array) -> Array:
         """An action as part of a row: one-hot where actions are discrete."""
-        return jax.nn.one_hot(action, self.space.size) if isinstance(self.space, Discrete) else action
+        return (
+            jax.nn.one_hot(action, self.space.size) if isinstance(self.space, Discrete) else action
+        )
 
     @eqx.filter_jit
     def rows(self) -> tuple[Array, Array]:
-        """`(s, a)` and `(s, a, s')`, each state once with the policy's action and once with a random one."""
+        """`(s, a)` and `(s, a, s')`, each state once with the policy's action and once with a
+        random one.
+        """
         random = _random_actions(self.space, self.key, len(self.states))
         actions = jnp.concatenate([jax.vmap(self.act)(self.states), random])
         states = jnp.concatenate([self.states] * 2)
@@ -188,19 +208,24 @@ class _Subject(eqx.Module):
         """All of them by name."""
         found = {**self.of_parts(), "policy": self.of_policy()}
         for part in ("dynamics", "reward"):
-            found[part] = _largest([value for name, value in found.items() if name.startswith(f"{part}_")])
+            found[part] = _largest(
+                [value for name, value in found.items() if name.startswith(f"{part}_")]
+            )
         return {**found, **self.of_loops()}
 
     def limits(self, *parts: str) -> tuple[np.ndarray, np.ndarray]:
         """The box that climbers stay in, for a row of these arguments."""
         far = np.full(self.size, np.inf)
         domain = self.world.domain
-        state = (-far, far) if domain is None else (domain.low / self.scale, domain.high / self.scale)
+        state = (
+            (-far, far) if domain is None else (domain.low / self.scale, domain.high / self.scale)
+        )
         space, ones = self.space, np.ones(self.space.size)
         box = (space.low, space.high) if isinstance(space, Box) else (0 * ones, ones)
         chosen = [box if part == "action" else state for part in parts]
         low, high = (
-            np.concatenate([np.asarray(side, np.float64) for side in sides]) for sides in zip(*chosen, strict=True)
+            np.concatenate([np.asarray(side, np.float64) for side in sides])
+            for sides in zip(*chosen, strict=True)
         )
         return low, high
 
@@ -215,7 +240,12 @@ class _Subject(eqx.Module):
         }
 
     def by_argument(
-        self, part: str, function: Function, layered: Layered | str, rows: np.ndarray, arguments: tuple[str, ...]
+        self,
+        part: str,
+        function: Function,
+        layered: Layered | str,
+        rows: np.ndarray,
+        arguments: tuple[str, ...],
     ) -> dict[str, Bracket]:
         """A bracket for each argument, the others anywhere."""
         found, first, limits = {}, 0, self.limits(*arguments)
@@ -225,7 +255,9 @@ class _Subject(eqx.Module):
                 found[f"{part}_{argument}"] = _between_actions(function, rows, (first, end))
             else:
                 columns = (first, end)
-                found[f"{part}_{argument}"] = bracket(function, layered, rows, columns=columns, bounds=limits)
+                found[f"{part}_{argument}"] = bracket(
+                    function, layered, rows, columns=columns, bounds=limits
+                )
             first = end
         return found
 
@@ -243,7 +275,10 @@ class _Subject(eqx.Module):
         return {
             "closed_loop": bracket(self.closed_loop, alone, self.states, bounds=limits),
             "closed_loop_reward": bracket(
-                self.closed_loop_reward, both if isinstance(both, str) else both.reward, self.states, bounds=limits
+                self.closed_loop_reward,
+                both if isinstance(both, str) else both.reward,
+                self.states,
+                bounds=limits,
             ),
         }
 
@@ -259,7 +294,9 @@ def _attempt(reading: Callable[[], Any]) -> Any:
 def _largest(parts: list[Bracket]) -> Bracket:
     """The constant of a function of several arguments in the sum of their norms."""
     weakest = max(parts, key=lambda part: (part.kind == "estimate", part.upper))
-    return Bracket(max(p.lower for p in parts), max(p.upper for p in parts), weakest.kind, weakest.why)
+    return Bracket(
+        max(p.lower for p in parts), max(p.upper for p in parts), weakest.kind, weakest.why
+    )
 
 
 def _random_actions(space: Box | Discrete, key: PRNGKey, rows: int) -> Array:
@@ -275,6 +312,12 @@ def _between_actions(function: Function, rows: np.ndarray, columns: tuple[int, i
     for action in range(columns[1] - columns[0]):
         one_hot = np.array(rows)
         one_hot[:, slice(*columns)] = np.eye(columns[1] - columns[0])[action]
-        asked.append(np.asarray(eqx.filter_jit(eqx.filter_vmap(function))(one_hot)).reshape(len(rows), -1))
-    change = np.linalg.norm(np.stack(asked)[:, None] - np.stack(asked)[None], axis=-1).max(initial=0.0)
-    return Bracket(float(change), float(change), "estimate", "the largest change seen between two actions")
+        asked.append(
+            np.asarray(eqx.filter_jit(eqx.filter_vmap(function))(one_hot)).reshape(len(rows), -1)
+        )
+    change = np.linalg.norm(np.stack(asked)[:, None] - np.stack(asked)[None], axis=-1).max(
+        initial=0.0
+    )
+    return Bracket(
+        float(change), float(change), "estimate", "the largest change seen between two actions"
+    )

@@ -1,8 +1,9 @@
-"""Upper Lipschitz bounds of `Layered` networks: LipSDP by the ECLipsE recursion (theory, section 1).
+"""Upper Lipschitz bounds of `Layered` networks: LipSDP by the ECLipsE recursion (theory, section
+1).
 
-The semidefinite program is Fazlyab et al. 2019, the recursion Xu & Sivaranjani 2024. Every function works in the
-precision of its arrays and proves its bound in exact arithmetic; what rounding can do is added to first order.
-"""
+The semidefinite program is Fazlyab et al. 2019, the recursion Xu & Sivaranjani 2024. Every function
+works in the precision of its arrays and proves its bound in exact arithmetic; what rounding can do
+is added to first order."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ Logs = tuple[Float[Array, " _"], ...]
 
 
 class Region(NamedTuple):
-    """The convex set of inputs `x` with `‖x - centre‖ ≤ radius` and `|x - centre| ≤ half` in each component."""
+    """The convex set of inputs `x` with `‖x - centre‖ ≤ radius` and `|x - centre| ≤ half` in each
+    component.
+    """
 
     centre: Float[Array, " inputs"]
     radius: Float[Array, ""]
@@ -47,7 +50,8 @@ def ball(centre: Float[Array, " inputs"], radius: Float[Array, ""] | float) -> R
 
 
 def local(network: Layered, region: Region) -> Scalar:
-    """A certified Lipschitz constant over the region, cheap and for small regions close: that of interval Jacobians.
+    """A certified Lipschitz constant over the region, cheap and for small regions close: that of
+    interval Jacobians.
 
     At a single point it is the Jacobian's norm. Can be traced, mapped and scanned over regions.
     """
@@ -63,14 +67,18 @@ def _largest_norm(network: Layered, jacobian: _Jacobian) -> Scalar:
 
 
 def upper(
-    network: Layered, region: Region | None = None, columns: tuple[int, int] | None = None, steps: int = 100
+    network: Layered,
+    region: Region | None = None,
+    columns: tuple[int, int] | None = None,
+    steps: int = 100,
 ) -> float:
     """A certified Lipschitz constant over the region, improved by `steps` steps of gradient.
 
     Args:
         network: in 64 bits.
         region: of the inputs; everywhere if not given.
-        columns: the first and the end of the inputs that move while the others stay; all if not given.
+        columns: the first and the end of the inputs that move while the others stay; all if not
+            given.
         steps: of Adam on the logarithms of the multipliers.
     """
     with jax.enable_x64(True):
@@ -83,7 +91,9 @@ def upper(
 
 @eqx.filter_jit
 def _upper(network: Layered, region: Region, moves: Array, steps: int) -> Scalar:
-    """`moves` `[inputs]` is 1 for the inputs that move, else 0: a number, so that any choice is one program."""
+    """`moves` `[inputs]` is 1 for the inputs that move, else 0: a number, so that any choice is one
+    program.
+    """
     slopes, jacobian = _walk(network, region)
     weights = (jnp.asarray(network.weights[0]) * moves, *network.weights[1:])
     moved = _Jacobian(jacobian.middle * moves, jacobian.spread * moves)
@@ -108,20 +118,31 @@ class _Jacobian(NamedTuple):
 def _walk(network: Layered, region: Region) -> tuple[Slopes, _Jacobian]:
     """Each neuron's slopes over the region, and the Jacobian of the last hidden layer.
 
-    By the mean value theorem a neuron's input is off its value at the centre by at most its largest gradient times the
-    radius, or times the half widths; its slopes there then bound the next layer's gradients.
-    """
+    By the mean value theorem a neuron's input is off its value at the centre by at most its largest
+    gradient times the radius, or times the half widths; its slopes there then bound the next
+    layer's gradients."""
     x, radius = jnp.asarray(region.centre), jnp.minimum(region.radius, jnp.linalg.norm(region.half))
-    jacobian, slopes = _Jacobian(jnp.eye(len(x), dtype=x.dtype), jnp.zeros((len(x), len(x)), x.dtype)), []
-    for weight, bias, neurons in zip(network.weights[:-1], network.biases[:-1], network.hidden, strict=True):
+    jacobian, slopes = (
+        _Jacobian(jnp.eye(len(x), dtype=x.dtype), jnp.zeros((len(x), len(x)), x.dtype)),
+        [],
+    )
+    for weight, bias, neurons in zip(
+        network.weights[:-1], network.biases[:-1], network.hidden, strict=True
+    ):
         middle = weight @ x + bias
         entering = _Jacobian(weight @ jacobian.middle, jnp.abs(weight) @ jacobian.spread)
-        off = jnp.minimum(radius * jnp.linalg.norm(entering.size, axis=1), entering.size @ region.half)
-        off = off + 1e3 * jnp.finfo(x.dtype).eps * (1 + off + jnp.abs(weight) @ jnp.abs(x) + jnp.abs(bias))
+        off = jnp.minimum(
+            radius * jnp.linalg.norm(entering.size, axis=1), entering.size @ region.half
+        )
+        off = off + 1e3 * jnp.finfo(x.dtype).eps * (
+            1 + off + jnp.abs(weight) @ jnp.abs(x) + jnp.abs(bias)
+        )
         slopes.append(slope_range(neurons, middle - off, middle + off))
         least, most = slopes[-1]
         center, half = (most + least)[:, None] / 2, (most - least)[:, None] / 2
-        jacobian = _Jacobian(center * entering.middle, jnp.abs(center) * entering.spread + half * entering.size)
+        jacobian = _Jacobian(
+            center * entering.middle, jnp.abs(center) * entering.spread + half * entering.size
+        )
         x = activate(neurons, middle)
     return tuple(slopes), jacobian
 
@@ -136,11 +157,12 @@ def _start(weights: tuple[Array, ...], slopes: Slopes) -> Logs:
 
 
 def _first_guess(root: Array, slopes: tuple[Array, Array]) -> Array:
-    """`log Λ`, half of the largest multiple of `1/(R max|slope|)` that keeps the form positive, `R = (β-α)/2`.
+    """`log Λ`, half of the largest multiple of `1/(R max|slope|)` that keeps the form positive, `R
+    = (β-α)/2`.
 
-    For one neuron that shape is the optimum. The form stays positive iff `λ_max(R Λ^½ W X⁻¹ Wᵀ Λ^½ R) < 1`; with
-    slopes in [0, 1] this is theory's `Λ = 2/λ_max(W X⁻¹ Wᵀ) I`. The power iteration may be off by less than the half.
-    """
+    For one neuron that shape is the optimum. The form stays positive iff `λ_max(R Λ^½ W X⁻¹ Wᵀ Λ^½
+    R) < 1`; with slopes in [0, 1] this is theory's `Λ = 2/λ_max(W X⁻¹ Wᵀ) I`. The power iteration
+    may be off by less than the half."""
     least, most = slopes
     steepest = jnp.maximum(jnp.abs(least), jnp.abs(most))
     steepest = jnp.maximum(steepest, jnp.maximum(1e-2 * jnp.max(steepest), 1e-12))
@@ -163,11 +185,14 @@ def _root(form: Array, weight: Array) -> Float[Array, "inputs outputs"]:
 
 def _rounding(*matrices: Array) -> float:
     """Relative rounding error of a product or a Cholesky factor of matrices of these sizes."""
-    return 8 * max(max(matrix.shape) for matrix in matrices) * float(jnp.finfo(matrices[0].dtype).eps)
+    return (
+        8 * max(max(matrix.shape) for matrix in matrices) * float(jnp.finfo(matrices[0].dtype).eps)
+    )
 
 
 def _next_form(form: Array, weight: Array, slopes: tuple[Array, Array], multiplier: Array) -> Array:
-    """`X' = Λ - ΛM W Y⁻¹ Wᵀ MΛ`, `Y = X + Wᵀ Λ P W`, `M = (α+β)/2`, `P = αβ`, less what rounding can add.
+    """`X' = Λ - ΛM W Y⁻¹ Wᵀ MΛ`, `Y = X + Wᵀ Λ P W`, `M = (α+β)/2`, `P = αβ`, less what rounding
+    can add.
 
     The factor of `Y` is exact for a matrix off by `rounding · diag(Y)`, which moves `X'` by at most
     `rounding · ‖diag(Y)^½ Y⁻¹ WᵀMΛ^½‖² Λ`.
@@ -197,14 +222,18 @@ def _certified(weights: tuple[Array, ...], slopes: Slopes, logs: Logs) -> Scalar
 
 
 def _improved(weights: tuple[Array, ...], slopes: Slopes, start: Logs, steps: int) -> Scalar:
-    """The least bound that Adam meets; a step out of what is feasible goes back to the best with half the rate."""
+    """The least bound that Adam meets; a step out of what is feasible goes back to the best with
+    half the rate.
+    """
     adam = optax.scale_by_adam(b1=0.9, b2=0.99)
     objective = jax.value_and_grad(lambda logs: jnp.log(_certified(weights, slopes, logs)))
 
     def step(carry: tuple, left: Array) -> tuple[tuple, None]:
         logs, moments, best, least, rate = carry
         value, slope = objective(logs)
-        feasible = jnp.isfinite(value) & jnp.all(jnp.stack([jnp.all(jnp.isfinite(s)) for s in slope]))
+        feasible = jnp.isfinite(value) & jnp.all(
+            jnp.stack([jnp.all(jnp.isfinite(s)) for s in slope])
+        )
         better = feasible & (value < least)
         best, least = _where(better, logs, best), jnp.where(better, value, least)
         direction, moved = adam.update(slope, moments)
@@ -213,7 +242,13 @@ def _improved(weights: tuple[Array, ...], slopes: Slopes, start: Logs, steps: in
         return (logs, moments, best, least, jnp.where(feasible, rate, rate / 2)), None
 
     number = start[0].dtype
-    carry = (start, adam.init(start), start, jnp.asarray(jnp.inf, number), jnp.asarray(_RATE, number))
+    carry = (
+        start,
+        adam.init(start),
+        start,
+        jnp.asarray(jnp.inf, number),
+        jnp.asarray(_RATE, number),
+    )
     return jnp.exp(jax.lax.scan(step, carry, jnp.linspace(1, 0.02, steps, dtype=number))[0][3])
 
 
@@ -225,5 +260,8 @@ def _product(weights: tuple[Array, ...], slopes: Slopes) -> Scalar:
     """The product of the norms of the weights, each row times its neuron's steepest slope."""
     steepest = [jnp.maximum(jnp.abs(least), jnp.abs(most)) for least, most in slopes]
     rows = [s[:, None] * w for s, w in zip(steepest, weights[:-1], strict=True)]
-    norms = [jnp.linalg.norm(jnp.asarray(matrix), 2) * (1 + _rounding(matrix)) for matrix in [*rows, weights[-1]]]
+    norms = [
+        jnp.linalg.norm(jnp.asarray(matrix), 2) * (1 + _rounding(matrix))
+        for matrix in [*rows, weights[-1]]
+    ]
     return jnp.prod(jnp.stack(norms))

@@ -1,8 +1,9 @@
-"""Networks as affine maps with activations between them, of which the slopes are known (theory, section 1).
+"""Networks as affine maps with activations between them, of which the slopes are known (theory,
+section 1).
 
-A `Layered` network holds 64-bit NumPy arrays. It is what a Lipschitz bound can be proven of; `readers.py` turns
-learned parts, policies and foreign networks into it, and `compose` makes the closed loop of two.
-"""
+A `Layered` network holds 64-bit NumPy arrays. It is what a Lipschitz bound can be proven of;
+`readers.py` turns learned parts, policies and foreign networks into it, and `compose` makes the
+closed loop of two."""
 
 from __future__ import annotations
 
@@ -27,17 +28,20 @@ _TAIL = 50.0  # farther out every slope below has reached its limit, in 64 bits
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Activation:
-    """A function of one number and, over an interval `[low, high]`, the range `(least, most)` of its slopes.
+    """A function of one number and, over an interval `[low, high]`, the range `(least, most)` of
+    its slopes.
 
-    Both act elementwise. The range holds the slope of every secant between two points of the interval.
-    """
+    Both act elementwise. The range holds the slope of every secant between two points of the
+    interval."""
 
     name: str
     function: Callable[[Array], Array]
     slopes: Callable[[Array, Array], tuple[Array, Array]]
 
 
-def _smooth(slope: Callable[[Array], Array], turns: Sequence[float]) -> Callable[[Array, Array], tuple[Array, Array]]:
+def _smooth(
+    slope: Callable[[Array], Array], turns: Sequence[float]
+) -> Callable[[Array, Array], tuple[Array, Array]]:
     """The range of a slope that is monotone between the points `turns`."""
 
     def over(low: Array, high: Array) -> tuple[Array, Array]:
@@ -68,7 +72,9 @@ def _of_clip(low: Array, high: Array) -> tuple[Array, Array]:
 
 def _of_sin(low: Array, high: Array) -> tuple[Array, Array]:
     def holds(phase: float) -> Array:
-        return jnp.floor((high - phase) / (2 * math.pi) + 1e-9) >= jnp.ceil((low - phase) / (2 * math.pi) - 1e-9)
+        return jnp.floor((high - phase) / (2 * math.pi) + 1e-9) >= jnp.ceil(
+            (low - phase) / (2 * math.pi) - 1e-9
+        )
 
     ends = jnp.minimum(jnp.cos(low), jnp.cos(high)), jnp.maximum(jnp.cos(low), jnp.cos(high))
     rounding = 64 * jnp.finfo(ends[0].dtype).eps * (1 + jnp.maximum(jnp.abs(low), jnp.abs(high)))
@@ -90,16 +96,24 @@ def _of_gelu_tanh(x: Array) -> Array:
     return (1 + t) / 2 + x * (1 - t**2) * growth * (1 + 3 * inner * x**2) / 2
 
 
-IDENTITY = Activation("identity", lambda x: x, lambda low, high: (jnp.ones_like(low), jnp.ones_like(low)))
+IDENTITY = Activation(
+    "identity", lambda x: x, lambda low, high: (jnp.ones_like(low), jnp.ones_like(low))
+)
 TANH = Activation("tanh", jnp.tanh, _smooth(lambda x: 1 - jnp.tanh(x) ** 2, (0.0,)))
 RELU = Activation("relu", jax.nn.relu, _bent(0.0, 1.0))
 SOFTPLUS = Activation("softplus", jax.nn.softplus, _smooth(jax.nn.sigmoid, ()))
-SIGMOID = Activation("sigmoid", jax.nn.sigmoid, _smooth(lambda x: jax.nn.sigmoid(x) * jax.nn.sigmoid(-x), (0.0,)))
+SIGMOID = Activation(
+    "sigmoid", jax.nn.sigmoid, _smooth(lambda x: jax.nn.sigmoid(x) * jax.nn.sigmoid(-x), (0.0,))
+)
 SILU = Activation("silu", jax.nn.silu, _smooth(_of_silu, (-2.3993572805154, 2.3993572805154)))
 GELU = Activation(
-    "gelu", functools.partial(jax.nn.gelu, approximate=False), _smooth(_of_gelu, (-math.sqrt(2), math.sqrt(2)))
+    "gelu",
+    functools.partial(jax.nn.gelu, approximate=False),
+    _smooth(_of_gelu, (-math.sqrt(2), math.sqrt(2))),
 )
-GELU_TANH = Activation("gelu_tanh", jax.nn.gelu, _smooth(_of_gelu_tanh, (-1.4185040087908, 1.4185040087908)))
+GELU_TANH = Activation(
+    "gelu_tanh", jax.nn.gelu, _smooth(_of_gelu_tanh, (-1.4185040087908, 1.4185040087908))
+)
 SIN = Activation("sin", jnp.sin, _of_sin)
 CLIP = Activation("clip", lambda x: jnp.clip(x, -1, 1), _of_clip)
 
@@ -120,8 +134,8 @@ class Neurons(NamedTuple):
 class Layered(eqx.Module):
     """`x ↦ W_l φ(… φ(W_1 x + b_1) …) + b_l`, `[inputs] -> [outputs]`.
 
-    `weights` are `[outputs, inputs]`, one more than there are `hidden` layers; a hidden layer is a row of neurons.
-    """
+    `weights` are `[outputs, inputs]`, one more than there are `hidden` layers; a hidden layer is a
+    row of neurons."""
 
     weights: tuple[Float[Array, "_ _"], ...]
     biases: tuple[Float[Array, " _"], ...]
@@ -149,7 +163,9 @@ def activate(neurons: tuple[Neurons, ...], x: Float[Array, " width"]) -> Float[A
 
 
 def slope_range(neurons: tuple[Neurons, ...], low: Array, high: Array) -> tuple[Array, Array]:
-    """Least and greatest slope of each neuron of a layer whose inputs lie in `[low, high]`, `[width]` each."""
+    """Least and greatest slope of each neuron of a layer whose inputs lie in `[low, high]`,
+    `[width]` each.
+    """
     lows, highs = _parts(neurons, low), _parts(neurons, high)
     found = [n.activation.slopes(a, b) for (n, a), (_, b) in zip(lows, highs, strict=True)]
     least, most = zip(*found, strict=True)
@@ -164,7 +180,9 @@ def _parts(neurons: tuple[Neurons, ...], x: Array) -> list[tuple[Neurons, Array]
 def affine(weight: Array, bias: Array | float = 0.0) -> Layered:
     """`x ↦ weight x + bias`."""
     weight = np.asarray(weight, np.float64)
-    return Layered((weight,), (np.broadcast_to(np.asarray(bias, np.float64), weight.shape[:1]).copy(),), ())
+    return Layered(
+        (weight,), (np.broadcast_to(np.asarray(bias, np.float64), weight.shape[:1]).copy(),), ()
+    )
 
 
 def identity(size: int) -> Layered:
@@ -193,10 +211,15 @@ def compose(last: Layered, *earlier: Layered) -> Layered:
 
 
 def beside(*networks: Layered) -> Layered:
-    """`x ↦ (first(x), second(x), …)`: side by side, the shallower carried on by neurons of slope 1."""
+    """`x ↦ (first(x), second(x), …)`: side by side, the shallower carried on by neurons of
+    slope 1.
+    """
     depth = max(len(network.hidden) for network in networks)
     padded = [_deepened(network, depth) for network in networks]
-    weights = [np.asarray(block_diag(*layer)) for layer in zip(*(n.weights[1:] for n in padded), strict=True)]
+    weights = [
+        np.asarray(block_diag(*layer))
+        for layer in zip(*(n.weights[1:] for n in padded), strict=True)
+    ]
     if depth == 0:
         weights = []
     return Layered(

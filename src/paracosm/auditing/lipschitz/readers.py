@@ -1,8 +1,8 @@
 """Learned parts, policies and networks from elsewhere, read as `Layered` networks.
 
-`read(part, spec)` gives a part's map from its arguments in a row, `(s)`, `(s, a)` or `(s, a, s')` in the
-environment's units, actions of a finite set one-hot. What it gives computes the same numbers as the part.
-"""
+`read(part, spec)` gives a part's map from its arguments in a row, `(s)`, `(s, a)` or `(s, a, s')`
+in the environment's units, actions of a finite set one-hot. What it gives computes the same numbers
+as the part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm.auditing.lipschitz import layers
-from paracosm.auditing.lipschitz.layers import Activation, Layered, activated, affine, beside, compose
+from paracosm.auditing.lipschitz.layers import (
+    Activation,
+    Layered,
+    activated,
+    affine,
+    beside,
+    compose,
+)
 from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec
 from paracosm.core.networks import MLP
@@ -49,17 +56,22 @@ _TORCH: dict[str, Callable[[Any], Activation]] = {
 
 
 class Unreadable(checks.Unsupported):
-    """A part is not made of layers whose slopes are known; the message is the clause that says what it is."""
+    """A part is not made of layers whose slopes are known; the message is the clause that says what
+    it is.
+    """
 
 
 def read(part: Any, spec: Spec) -> Layered:
     """The part as a `Layered` network.
 
     Raises:
-        Unreadable: a layer or activation is of a type that is not known here. A subclass of a known type is not known:
-            it may compute something else.
+        Unreadable: a layer or activation is of a type that is not known here. A subclass of a known
+            type is not known: it may compute something else.
     """
-    if _read.dispatch(type(part)) is not _read.dispatch(object) and type(part) not in _read.registry:
+    if (
+        _read.dispatch(type(part)) is not _read.dispatch(object)
+        and type(part) not in _read.registry
+    ):
         raise Unreadable(f"{type(part).__name__} is of a type whose slopes are not known")
     return _read(part, spec)
 
@@ -103,7 +115,9 @@ def closed_loop_reward(reward: Layered, dynamics: Layered, policy: Layered) -> L
 
 
 def _encoding(space: Box | Discrete, states: int, after: int) -> Layered:
-    """What a network sees of a row `(s, a, …)`: the action by `Box.encode`, one-hot actions as they are."""
+    """What a network sees of a row `(s, a, …)`: the action by `Box.encode`, one-hot actions as they
+    are.
+    """
     scale, shift = np.ones(space.size), np.zeros(space.size)
     if isinstance(space, Box):
         low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)
@@ -153,12 +167,16 @@ def _(part: LearnedDynamics, spec: Spec) -> Layered:
     carried = affine(np.eye(size, size + part.space.size))
     change = np.concatenate([np.eye(size), np.diag(np.asarray(part.scale, np.float64))], axis=1)
     domain: Domain = part.domain
-    return compose(_clip(domain.low, domain.high), affine(change, part.center), beside(carried, network))
+    return compose(
+        _clip(domain.low, domain.high), affine(change, part.center), beside(carried, network)
+    )
 
 
 @_read.register
 def _(part: LearnedReward, spec: Spec) -> Layered:
-    network = compose(_ensemble(part.networks), _encoding(part.space, spec.state_size, spec.state_size))
+    network = compose(
+        _ensemble(part.networks), _encoding(part.space, spec.state_size, spec.state_size)
+    )
     return compose(affine(np.asarray(part.scale).reshape(1, 1), float(part.center)), network)
 
 
@@ -173,8 +191,12 @@ def _(part: Gaussian, spec: Spec) -> Layered:
     low, high = np.asarray(part.space.low, np.float64), np.asarray(part.space.high, np.float64)
     size = len(low)
     squash = activated(layers.TANH if part.squash else layers.CLIP, size)
-    held = compose(affine(reach * np.eye(size)), activated(layers.TANH, size), affine(np.eye(size) / reach))
-    return compose(affine(np.diag((high - low) / 2), (high + low) / 2), squash, held, _mlp(part.network))
+    held = compose(
+        affine(reach * np.eye(size)), activated(layers.TANH, size), affine(np.eye(size) / reach)
+    )
+    return compose(
+        affine(np.diag((high - low) / 2), (high + low) / 2), squash, held, _mlp(part.network)
+    )
 
 
 @_read.register(Mode)
@@ -247,20 +269,28 @@ def _(part: eqx.nn.Linear, spec: Spec) -> Layered:
 def _(part: eqx.nn.MLP, spec: Spec) -> Layered:
     found = read(part.layers[0], spec)
     for layer in part.layers[1:]:
-        found = compose(read(layer, spec), activated(_of_jax(part.activation), found.outputs), found)
+        found = compose(
+            read(layer, spec), activated(_of_jax(part.activation), found.outputs), found
+        )
     return compose(activated(_of_jax(part.final_activation), found.outputs), found)
 
 
 @_read.register
 def _(part: eqx.nn.Sequential, spec: Spec) -> Layered:
-    return _in_a_row(part.layers, lambda layer: _of_jax(layer.fn) if isinstance(layer, eqx.nn.Lambda) else None, spec)
+    return _in_a_row(
+        part.layers,
+        lambda layer: _of_jax(layer.fn) if isinstance(layer, eqx.nn.Lambda) else None,
+        spec,
+    )
 
 
 def _torch(part: Any, spec: Spec) -> Layered:
     """A `torch.nn` module, known by its name so that torch need not be there."""
     name = _torch_name(part)
     if name == "Sequential":
-        return _in_a_row(part, lambda layer: _TORCH.get(_torch_name(layer), lambda layer: None)(layer), spec)
+        return _in_a_row(
+            part, lambda layer: _TORCH.get(_torch_name(layer), lambda layer: None)(layer), spec
+        )
     if name != "Linear":
         raise Unreadable(f"torch.nn.{name} is of a type whose slopes are not known")
     weight = part.weight.detach().cpu().double().numpy()
@@ -277,14 +307,18 @@ def _torch_name(part: Any) -> str:
     return name
 
 
-def _in_a_row(row: Iterable[Any], activation: Callable[[Any], Activation | None], spec: Spec) -> Layered:
+def _in_a_row(
+    row: Iterable[Any], activation: Callable[[Any], Activation | None], spec: Spec
+) -> Layered:
     found: Layered | None = None
     for layer in row:
         acting = activation(layer)
         if acting is None:
             following = read(layer, spec)
         elif found is None:
-            raise Unreadable("its first layer is an activation, so the number of inputs is not known")
+            raise Unreadable(
+                "its first layer is an activation, so the number of inputs is not known"
+            )
         else:
             following = activated(acting, found.outputs)
         found = following if found is None else compose(following, found)
@@ -296,7 +330,9 @@ def _in_a_row(row: Iterable[Any], activation: Callable[[Any], Activation | None]
 def _of_jax(function: Any) -> Activation:
     if isinstance(function, functools.partial) and function.func is jax.nn.gelu:
         return layers.GELU_TANH if function.keywords.get("approximate", True) else layers.GELU
-    if getattr(function, "__module__", "") == "equinox.nn._mlp":  # the default last activation: none
+    if (
+        getattr(function, "__module__", "") == "equinox.nn._mlp"
+    ):  # the default last activation: none
         return layers.IDENTITY
     try:
         return _JAX[function]

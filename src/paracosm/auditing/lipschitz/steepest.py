@@ -1,4 +1,6 @@
-"""Lipschitz constants from below: the largest Jacobian norm that can be found (theory, section 1)."""
+"""Lipschitz constants from below: the largest Jacobian norm that can be found (theory,
+section 1).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ def lower(
     columns: tuple[int, int] | None = None,
     bounds: tuple[Array, Array] | None = None,
 ) -> float:
-    """The largest Jacobian norm seen at `inputs` and, from the steepest of them, climbing by its gradient.
+    """The largest Jacobian norm seen at `inputs` and, from the steepest of them, climbing by its
+    gradient.
 
     Args:
         function: `[inputs] -> [outputs]`, in 64 bits.
@@ -40,7 +43,9 @@ def lower(
     with jax.enable_x64(True):
         inputs = np.asarray(inputs, np.float64)
         checks.at_least("the number of states", len(inputs), 1)
-        inputs = inputs[np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), _MOST_ROWS)).astype(int))]
+        inputs = inputs[
+            np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), _MOST_ROWS)).astype(int))
+        ]
         columns = (0, inputs.shape[1]) if columns is None else columns
         far = np.full(inputs.shape[1], np.inf)
         differentiable = "callback" not in str(jax.make_jaxpr(function)(inputs[0]))
@@ -48,7 +53,9 @@ def lower(
 
 
 def _norm(function: Function, x: Array, columns: tuple[int, int], differentiable: bool) -> Scalar:
-    """Spectral norm of the Jacobian in some columns, at one input; of host functions by reverse mode."""
+    """Spectral norm of the Jacobian in some columns, at one input; of host functions by reverse
+    mode.
+    """
     x = jnp.asarray(x)
     chosen = x[slice(*columns)]
 
@@ -65,7 +72,11 @@ def _smaller_gram(matrix: Array) -> Array:
 
 @eqx.filter_jit
 def _seen(
-    function: Function, inputs: Array, columns: tuple[int, int], bounds: tuple[Array, Array], differentiable: bool
+    function: Function,
+    inputs: Array,
+    columns: tuple[int, int],
+    bounds: tuple[Array, Array],
+    differentiable: bool,
 ) -> Scalar:
     def norm(x: Array) -> Scalar:
         return _norm(function, x, columns, differentiable)
@@ -79,8 +90,12 @@ def _seen(
     return jnp.maximum(jnp.max(norms), _climb(norm, start, unit, bounds))
 
 
-def _climb(norm: Callable[[Array], Scalar], start: Array, unit: Array, bounds: tuple[Array, Array]) -> Scalar:
-    """Normalised gradient ascent from each start, in inputs divided by `unit`; the largest norm on the way."""
+def _climb(
+    norm: Callable[[Array], Scalar], start: Array, unit: Array, bounds: tuple[Array, Array]
+) -> Scalar:
+    """Normalised gradient ascent from each start, in inputs divided by `unit`; the largest norm on
+    the way.
+    """
     objective = jax.value_and_grad(norm)
 
     def step(x: Array, rate: Array) -> tuple[Array, Array]:

@@ -1,4 +1,6 @@
-"""Anybody's model and policy as the parts of an MDP: PyTorch, NumPy, Stable-Baselines3, TorchRL, latent models."""
+"""Anybody's model and policy as the parts of an MDP: PyTorch, NumPy, Stable-Baselines3, TorchRL,
+latent models.
+"""
 
 from paracosm.real.foreign.answers import BadAnswer
 from paracosm.real.foreign.call import complained, plainly

@@ -1,4 +1,6 @@
-"""What foreign functions give, at the door: numbers of a shape, actions of the space, ends in one of four forms."""
+"""What foreign functions give, at the door: numbers of a shape, actions of the space, ends in one
+of four forms.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _MOST_WORDS = 400
 
 
 class BadAnswer(checks.BadData):
-    """A foreign function's answer cannot be used; `question` holds the arguments by name if one row is to blame."""
+    """A foreign function's answer cannot be used; `question` holds the arguments by name if one row
+    is to blame.
+    """
 
     def __init__(self, message: str, question: dict[str, np.ndarray] | None = None) -> None:
         super().__init__(message)
@@ -27,7 +31,9 @@ class FunctionFailed(BadAnswer):
 
 
 class Fault(NamedTuple):
-    """Why a column has no meaning: a sentence, in which `{at}` is the place of `row`, unless no row is to blame."""
+    """Why a column has no meaning: a sentence, in which `{at}` is the place of `row`, unless no row
+    is to blame.
+    """
 
     sentence: str
     row: int | None
@@ -68,14 +74,16 @@ def array(name: str, what: str, answer: Any) -> np.ndarray:
     """
     if type(answer).__module__.partition(".")[0] in ("jax", "jaxlib"):
         raise BadAnswer(
-            f"the {name} gives a JAX array for the {what}: a function in JAX, of one state and one action, is a part of"
+            f"the {name} gives a JAX array for the {what}: a function in JAX, of one state and one"
+            " action, is a part of"
             " an MDP as it is (world.replace(…)), or a policy by paracosm.Deterministic."
         )
     try:
         numbers = np.asarray(answer.detach().cpu() if hasattr(answer, "detach") else answer)
     except Exception as error:
         raise BadAnswer(
-            f"the {name} gives a {type(answer).__name__} for the {what} that is no array ({in_words(error)})"
+            f"the {name} gives a {type(answer).__name__} for the {what} that is no array"
+            f" ({in_words(error)})"
         ) from error
     real(name, what, answer, numbers.dtype.kind in "biuf", str(numbers.dtype))
     if np.ma.is_masked(answer):
@@ -99,10 +107,17 @@ def fitted(name: str, what: str, numbers: Any, rows: int, size: int | None) -> A
         BadAnswer: it has another shape.
     """
     shape, width = tuple(numbers.shape), 1 if size is None else size
-    fits = shape == (rows, width) or (width == 1 and shape == (rows,)) or (rows == 1 and shape in ((), (width,)))
+    fits = (
+        shape == (rows, width)
+        or (width == 1 and shape == (rows,))
+        or (rows == 1 and shape in ((), (width,)))
+    )
     if not fits or (shape == () and width != 1):
         needed = (rows,) if size is None else (rows, size)
-        raise BadAnswer(f"the {name} gives the shape {shape} for the {what} of a batch of {rows}; {needed} is needed.")
+        raise BadAnswer(
+            f"the {name} gives the shape {shape} for the {what} of a batch of {rows}; {needed} is"
+            " needed."
+        )
     return numbers.reshape(rows, width)
 
 
@@ -113,24 +128,35 @@ def coarseness(results: Sequence[Any]) -> float:
 
 
 class Actions:
-    """Discrete actions, which foreign policies number from `start`; ours are 0 … n-1; `n` may be unknown."""
+    """Discrete actions, which foreign policies number from `start`; ours are 0 … n-1; `n` may be
+    unknown.
+    """
 
     def __init__(self, n: int | None, start: int) -> None:
         self.n, self.start = n, start
 
     def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]:
         index = column - self.start
-        known = (column == np.rint(column)) & (index >= 0) & (index < (np.inf if self.n is None else self.n))
+        known = (
+            (column == np.rint(column))
+            & (index >= 0)
+            & (index < (np.inf if self.n is None else self.n))
+        )
         if known.all():
             return index, None
         row = int(np.argmin(known))
         upwards = " upwards" if self.n is None else f" to {self.start + self.n - 1}"
-        words = f"{what} gives the action {column[row]:g} at {{at}}; the actions are whole numbers from {self.start}"
+        words = (
+            f"{what} gives the action {column[row]:g} at {{at}}; the actions are whole numbers"
+            f" from {self.start}"
+        )
         return index, Fault(f"{words}{upwards}.", row)
 
 
 class Ends:
-    """Ends as flags, logits, P(end) or P(continue), as `gives` says; None tells flags from logits by their range."""
+    """Ends as flags, logits, P(end) or P(continue), as `gives` says; None tells flags from logits
+    by their range.
+    """
 
     def __init__(self, gives: str | None) -> None:
         if gives is not None:
@@ -145,14 +171,20 @@ class Ends:
             words = f"termination_gives={self.gives!r}: answers between 0 and 1"
             return ended, self._bad(what, column, outside, words)
         if self.gives == "end":
-            return column > 0, self._bad(what, column, outside | between, "termination_gives='end': 0 or 1")
-        self._logits |= bool(outside.any())  # neither a flag nor a probability, hence of all answers of this function
+            return column > 0, self._bad(
+                what, column, outside | between, "termination_gives='end': 0 or 1"
+            )
+        self._logits |= bool(
+            outside.any()
+        )  # neither a flag nor a probability, hence of all answers of this function
         if self._logits or not between.any():
             return column > 0, None
         least, most = column.min(), column.max()
         return column > 0, Fault(
-            f"{what} gives numbers from {least:.4g} to {most:.4g} for the end; its answers lie between 0 and 1: a"
-            " probability? say termination_gives='probability' (of the end), 'continue' (of going on) or 'logit'.",
+            f"{what} gives numbers from {least:.4g} to {most:.4g} for the end; its answers lie"
+            " between 0 and 1: a"
+            " probability? say termination_gives='probability' (of the end), 'continue' (of going"
+            " on) or 'logit'.",
             None,
         )
 
@@ -160,4 +192,8 @@ class Ends:
         if not wrong.any():
             return None
         row = int(np.argmax(wrong))
-        return Fault(f"{what} gives {column[row]:.4g} for the end at {{at}}; it is declared {words} are needed.", row)
+        return Fault(
+            f"{what} gives {column[row]:.4g} for the end at {{at}}; it is declared {words} are"
+            " needed.",
+            row,
+        )

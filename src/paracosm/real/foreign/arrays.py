@@ -12,7 +12,9 @@ from paracosm.real.foreign.host import DIFFERENCES, Both, Host, Slot, Way
 
 
 class NumpyHost(Host):
-    """A function of NumPy arrays `[rows, …]`, asked in double precision, or in single where it fails otherwise."""
+    """A function of NumPy arrays `[rows, …]`, asked in double precision, or in single where it
+    fails otherwise.
+    """
 
     derivatives = DIFFERENCES
 

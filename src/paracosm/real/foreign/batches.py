@@ -1,4 +1,6 @@
-"""Whether a function's answer to a row hangs on that row alone: asked in other batches, and asked again."""
+"""Whether a function's answer to a row hangs on that row alone: asked in other batches, and asked
+again.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,15 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.real.foreign.answers import FunctionFailed, in_words
 
-_TRIED = 8  # first calls in each precision that are asked again: a draw may fall on the same value once
+_TRIED = (
+    8  # first calls in each precision that are asked again: a draw may fall on the same value once
+)
 _MOST_ROWS = 64  # of a batch, asked again
 _POOL = 5  # rows of earlier batches that go with a row which came alone
-_DOUBLE, _COARSE = 1e-6, 1e-3  # of the largest answer: what rounding in batches of other sizes may change …
+_DOUBLE, _COARSE = (
+    1e-6,
+    1e-3,
+)  # of the largest answer: what rounding in batches of other sizes may change …
 _ROUNDINGS = 8  # … and roundings of answers in 16 bits
 _TINY = 1e-9
 
@@ -29,10 +36,14 @@ class RowsAlone:
         self._tried: collections.Counter[np.dtype] = collections.Counter()
         self._pool: dict[np.dtype, np.ndarray] = {}
 
-    def demand(self, ask: Ask, x: np.ndarray, answer: np.ndarray, widths: Sequence[int], *, eps: float) -> None:
-        """Refuse a function whose `answer` `[rows, outputs]` to `x` `[rows, inputs]` is another in another batch.
+    def demand(
+        self, ask: Ask, x: np.ndarray, answer: np.ndarray, widths: Sequence[int], *, eps: float
+    ) -> None:
+        """Refuse a function whose `answer` `[rows, outputs]` to `x` `[rows, inputs]` is another in
+        another batch.
 
-        `widths` are the columns of each result, which are compared on one scale; `eps` is the answers' rounding.
+        `widths` are the columns of each result, which are compared on one scale; `eps` is the
+        answers' rounding.
 
         Raises:
             BadArgument: it differs when asked twice, or hangs on the batch or on the place in it.
@@ -45,7 +56,8 @@ class RowsAlone:
         allowed = rounding * _sizes(answer, widths) + _TINY
         if (np.abs(ask(x) - answer) > allowed).any():
             raise checks.BadArgument(
-                f"the {self._name} answers the same question twice with different numbers; a deterministic one is"
+                f"the {self._name} answers the same question twice with different numbers; a"
+                " deterministic one is"
                 " needed (the mode of a policy, the mean of an ensemble, no memory between calls)."
             )
         for batch, rows in self._batches(x, some):
@@ -53,9 +65,12 @@ class RowsAlone:
             wrong = np.abs(found - answer[rows]) > allowed
             if wrong.any():
                 raise checks.BadArgument(
-                    f"the {self._name} answers a row differently in a batch of {len(x)} and in a batch of"
-                    f" {len(batch)}: its answers hang on the batch or on the place in it (statistics of the batch, a"
-                    " member by the row's number or by the batch's size); each row must be answered by itself."
+                    f"the {self._name} answers a row differently in a batch of {len(x)} and in a"
+                    " batch of"
+                    f" {len(batch)}: its answers hang on the batch or on the place in it"
+                    " (statistics of the batch, a"
+                    " member by the row's number or by the batch's size); each row must be"
+                    " answered by itself."
                 )
         self._pool[x.dtype] = x[some][:_POOL].copy()
 
@@ -74,7 +89,8 @@ class RowsAlone:
         except FunctionFailed as error:
             cause = error.__cause__ or error
             raise checks.BadArgument(
-                f"the {self._name} answers a batch of {rows} and fails for a batch of {len(batch)} of the same rows"
+                f"the {self._name} answers a batch of {rows} and fails for a batch of {len(batch)}"
+                " of the same rows"
                 f" with {in_words(cause)}; each row must be answered by itself."
             ) from error
 
@@ -82,4 +98,6 @@ class RowsAlone:
 def _sizes(answer: np.ndarray, widths: Sequence[int]) -> np.ndarray:
     """The largest magnitude of each result, in each of its columns."""
     columns = np.split(np.abs(answer), np.cumsum(widths)[:-1], axis=1)
-    return np.concatenate([np.full(width, part.max(initial=0)) for width, part in zip(widths, columns, strict=True)])
+    return np.concatenate(
+        [np.full(width, part.max(initial=0)) for width, part in zip(widths, columns, strict=True)]
+    )

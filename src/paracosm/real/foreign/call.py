@@ -1,10 +1,10 @@
 """Asking a foreign function from inside a compiled JAX program, with derivatives.
 
-One callback returns value and dense Jacobian, and the tangent is a JAX product, so that forward and reverse mode both
-work; under `vmap` one callback serves the whole batch. The callback reads and writes the program's own buffers:
-JAX's plain host callback copies through JAX, which hangs on large batches with several host devices, and loses the
-last 32 bits where 64 are enabled for the calling thread only.
-"""
+One callback returns value and dense Jacobian, and the tangent is a JAX product, so that forward and
+reverse mode both work; under `vmap` one callback serves the whole batch. The callback reads and
+writes the program's own buffers: JAX's plain host callback copies through JAX, which hangs on large
+batches with several host devices, and loses the last 32 bits where 64 are enabled for the calling
+thread only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from paracosm.core import checks
 from paracosm.core.types import Array
 from paracosm.real.foreign.host import Host
 
-MOST_DENSE = 128  # inputs; beyond, a dense Jacobian costs more than it is worth and there is reverse mode only
+# Inputs; beyond, a dense Jacobian costs more than it is worth and there is reverse mode only
+MOST_DENSE = 128
 
 _MOST_FAILURES = 8  # of one program: each device may fail
 _NOTE = "A foreign function said so."
@@ -39,11 +40,12 @@ def ask(host: Host, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
 
 @contextlib.contextmanager
 def plainly() -> Iterator[None]:
-    """Around compiled programs: a foreign function's complaint is raised as itself, not as JAX's account of it.
+    """Around compiled programs: a foreign function's complaint is raised as itself, not as JAX's
+    account of it.
 
-    That account is a JaxRuntimeError, or from later calls of a program a ValueError, and holds the complaint's words.
-    The complaint carries a note, by which `complained` tells it from what our own checks refuse.
-    """
+    That account is a JaxRuntimeError, or from later calls of a program a ValueError, and holds the
+    complaint's words. The complaint carries a note, by which `complained` tells it from what our
+    own checks refuse."""
     _failures.clear()
     try:
         yield
@@ -59,7 +61,9 @@ def plainly() -> Iterator[None]:
 
 
 def _forget() -> None:
-    """Let JAX forget programs that failed: it waits for them when Python exits, and would print a second traceback."""
+    """Let JAX forget programs that failed: it waits for them when Python exits, and would print a
+    second traceback.
+    """
     _failures.clear()
     with contextlib.suppress(ImportError, AttributeError):
         importlib.import_module("jax._src.dispatch").runtime_tokens.clear()
@@ -90,7 +94,9 @@ def _with_jacobian(host: Host, x: Array) -> tuple[Array, Array]:
 
 @_with_jacobian.defjvp
 def _(host: Host, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    raise checks.Unsupported(f"the {host.name} has first derivatives only; second ones were asked for.")
+    raise checks.Unsupported(
+        f"the {host.name} has first derivatives only; second ones were asked for."
+    )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -110,7 +116,9 @@ _reverse.defvjp(_forward_pass, _backward_pass)
 
 
 def _callback(function: Callable[[np.ndarray], Any], x: Array, shapes: Any) -> Any:
-    """`function` of rows, from wherever `x` is in a compiled program; results fill the program's buffers."""
+    """`function` of rows, from wherever `x` is in a compiled program; results fill the program's
+    buffers.
+    """
 
     def fill(context: Any, out: Any, x: Any) -> None:
         rows = np.asarray(x)
@@ -119,7 +127,9 @@ def _callback(function: Callable[[np.ndarray], Any], x: Array, shapes: Any) -> A
         except checks.ParacosmError as error:
             _failures.append(error)
             raise
-        for buffer, result in zip(out, found, strict=True) if isinstance(out, tuple) else ((out, found),):
+        for buffer, result in (
+            zip(out, found, strict=True) if isinstance(out, tuple) else ((out, found),)
+        ):
             place = np.asarray(buffer)
             place[...] = result.reshape(place.shape)
 

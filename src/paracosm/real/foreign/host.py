@@ -1,4 +1,5 @@
-"""A foreign function on the host's side: batches of rows in, batches of rows out, every answer checked.
+"""A foreign function on the host's side: batches of rows in, batches of rows out, every answer
+checked.
 
 Nothing in here touches JAX: a callback that did would deadlock.
 """
@@ -14,7 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.real.foreign.answers import BadAnswer, Fault, FunctionFailed, Reading, coarseness, failed, fitted
+from paracosm.real.foreign.answers import (
+    BadAnswer,
+    Fault,
+    FunctionFailed,
+    Reading,
+    coarseness,
+    failed,
+    fitted,
+)
 from paracosm.real.foreign.batches import RowsAlone
 
 AUTOGRAD, DIFFERENCES = "torch autograd", "finite differences"
@@ -29,9 +38,9 @@ Way = Callable[[np.ndarray], list[Any]]  # rows in the precision that this way w
 class Slot(NamedTuple):
     """One argument or result: `size` columns, or one number a row if `size` is None.
 
-    `integer` marks a discrete action, which counts from `start` outside and from 0 on our side. `scale` (`[size]`) is
-    the unit of a finite difference. `reading` brings a result's column to what we mean by it.
-    """
+    `integer` marks a discrete action, which counts from `start` outside and from 0 on our side.
+    `scale` (`[size]`) is the unit of a finite difference. `reading` brings a result's column to
+    what we mean by it."""
 
     name: str
     size: int | None
@@ -58,17 +67,32 @@ class Host(abc.ABC):
     derivatives: str
 
     def __init__(
-        self, function: Callable[..., Any], name: str, takes: Sequence[Slot], gives: Sequence[Slot], *, shared: bool
+        self,
+        function: Callable[..., Any],
+        name: str,
+        takes: Sequence[Slot],
+        gives: Sequence[Slot],
+        *,
+        shared: bool,
     ) -> None:
-        """Take `function`; with `shared` several parts ask it the same question, which is then answered once."""
-        self.function, self.name, self.takes, self.gives = function, name, tuple(takes), tuple(gives)
+        """Take `function`; with `shared` several parts ask it the same question, which is then
+        answered once.
+        """
+        self.function, self.name, self.takes, self.gives = (
+            function,
+            name,
+            tuple(takes),
+            tuple(gives),
+        )
         self.inputs, self.outputs = (sum(slot.width for slot in slots) for slots in (takes, gives))
         self._continuous = np.concatenate([np.full(slot.width, not slot.integer) for slot in takes])
         self._scale = np.concatenate([np.broadcast_to(slot.scale, slot.width) for slot in takes])
         self._memory: dict[str, collections.deque[Any]] = {}
         self._shared, self._lock = shared, threading.Lock()
         self._way: dict[Any, int] = {}  # by the precision of the question: which way answers it
-        self._eps = float(np.finfo(np.float64).eps)  # rounding of answers to questions in double precision
+        self._eps = float(
+            np.finfo(np.float64).eps
+        )  # rounding of answers to questions in double precision
         self.rows_alone = RowsAlone(name)
 
     @property
@@ -80,8 +104,8 @@ class Host(abc.ABC):
         """Answers `[rows, outputs]` to `x` `[rows, inputs]`.
 
         Raises:
-            BadData: the function fails, does not fit its shape, gives what is no finite number or no answer of
-                its kind.
+            BadData: the function fails, does not fit its shape, gives what is no finite number or
+                no answer of its kind.
             BadArgument: it differs when asked twice, or hangs on the batch.
         """
         return self._remembered("value", self._value, x)
@@ -95,7 +119,9 @@ class Host(abc.ABC):
 
     @abc.abstractmethod
     def _ways(self, dtype: Any) -> Sequence[Way]:
-        """The ways in which questions of a precision can be put, the best first; the first that works is used."""
+        """The ways in which questions of a precision can be put, the best first; the first that
+        works is used.
+        """
 
     @abc.abstractmethod
     def _integers(self, column: Any) -> Any:
@@ -148,7 +174,9 @@ class Host(abc.ABC):
         arguments, first = [], 0
         for slot in self.takes:
             columns = x[:, first : first + slot.width]
-            arguments.append(self._integers(columns[:, 0]) + slot.start if slot.integer else columns)
+            arguments.append(
+                self._integers(columns[:, 0]) + slot.start if slot.integer else columns
+            )
             first += slot.width
         try:
             answers = function(*arguments)
@@ -160,7 +188,12 @@ class Host(abc.ABC):
 
     def _fitted(self, answers: Any, rows: int) -> list[Any]:
         single = len(self.gives) == 1
-        if single and isinstance(answers, (tuple, list)) and len(answers) == 1 and np.ndim(answers[0]) > 0:
+        if (
+            single
+            and isinstance(answers, (tuple, list))
+            and len(answers) == 1
+            and np.ndim(answers[0]) > 0
+        ):
             answers = answers[0]
         if single and not isinstance(answers, tuple):
             answers = (answers,)
@@ -169,7 +202,8 @@ class Host(abc.ABC):
         if len(answers) != len(self.gives):
             needed = ", ".join(slot.name for slot in self.gives)
             raise checks.BadData(
-                f"the {self.name} gives {len(answers)} results; {len(self.gives)} ({needed}) are needed."
+                f"the {self.name} gives {len(answers)} results; {len(self.gives)} ({needed}) are"
+                " needed."
             )
         return [
             fitted(self.name, slot.name, self._array(slot.name, answer), rows, slot.size)
@@ -177,7 +211,9 @@ class Host(abc.ABC):
         ]
 
     def _located(self, ask: Callable[[np.ndarray], Any], x: np.ndarray) -> Any:
-        """`ask(x)`; a failure names the first row at which the function fails alone, where there is one."""
+        """`ask(x)`; a failure names the first row at which the function fails alone, where there is
+        one.
+        """
         try:
             return ask(x)
         except FunctionFailed as error:
@@ -206,13 +242,16 @@ class Host(abc.ABC):
             row = int(np.argmin(finite))
             bad = answer[row][~np.isfinite(answer[row])][0]
             raise BadAnswer(
-                f"the {self.name} gives {what}{bad} at {self._shown(x[row])}; it must give finite numbers.",
+                f"the {self.name} gives {what}{bad} at {self._shown(x[row])}; it must give finite"
+                " numbers.",
                 self._question(x[row]),
             )
         return answer
 
     def _read(self, x: np.ndarray, answer: np.ndarray) -> np.ndarray:
-        """The answer with the columns that stand for something, actions and ends, as we mean them."""
+        """The answer with the columns that stand for something, actions and ends, as we
+        mean them.
+        """
         first, columns = 0, answer
         for slot in self.gives:
             if slot.reading is not None:
@@ -233,7 +272,10 @@ class Host(abc.ABC):
     def _question(self, row: np.ndarray) -> dict[str, np.ndarray]:
         """One row's arguments by name."""
         stops = np.cumsum([slot.width for slot in self.takes])[:-1]
-        return {slot.name: part.copy() for slot, part in zip(self.takes, np.split(row, stops), strict=True)}
+        return {
+            slot.name: part.copy()
+            for slot, part in zip(self.takes, np.split(row, stops), strict=True)
+        }
 
     def _shown(self, row: np.ndarray) -> str:
         """One row's arguments, for a person."""
@@ -257,7 +299,8 @@ class Host(abc.ABC):
         return answer
 
     def _differenced(self, x: np.ndarray) -> Both:
-        """`(f(x + h) - f(x - h)) / 2h`, `h` the cube root of the rounding error: error `O(h²)`; one call for all.
+        """`(f(x + h) - f(x - h)) / 2h`, `h` the cube root of the rounding error: error `O(h²)`; one
+        call for all.
 
         A function that answers in fewer bits than it is asked in gets the step of its own rounding.
         """
@@ -274,7 +317,9 @@ class Host(abc.ABC):
         shifts = np.zeros((len(moved), 1, self.inputs))
         shifts[np.arange(len(moved)), 0, moved] = step
         wide = x.astype(np.float64)
-        questions = np.concatenate([wide[None], wide + shifts, wide - shifts]).reshape(-1, self.inputs)
+        questions = np.concatenate([wide[None], wide + shifts, wide - shifts]).reshape(
+            -1, self.inputs
+        )
         answers = self._sound(questions, self._ask(questions)).reshape(-1, len(x), self.outputs)
         value, above, below = answers[0], *np.split(answers[1:], 2)
         jacobian = np.zeros((len(x), self.outputs, self.inputs))
@@ -283,7 +328,8 @@ class Host(abc.ABC):
 
 
 def _hidden_rounding(answers: np.ndarray) -> float:
-    """The rounding of answers `[shift, row, output]` of which a column holds 32-bit numbers although questions do not.
+    """The rounding of answers `[shift, row, output]` of which a column holds 32-bit numbers
+    although questions do not.
 
     Columns that never vary and those of few levels say nothing: 0.5 is a number of 16 bits.
     """

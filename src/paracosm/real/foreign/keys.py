@@ -19,7 +19,8 @@ def by_keys(module: Any, *, reads: Sequence[Key], writes: Sequence[Key]) -> Adap
     Args:
         module: takes a `TensorDict` and gives one.
         reads: the keys of the arguments, in order, such as `("observation", "action")`.
-        writes: the keys of the results, in order, such as `(("next", "observation"), ("next", "reward"))`.
+        writes: the keys of the results, in order, such as `(("next", "observation"), ("next",
+            "reward"))`.
 
     Raises:
         Missing: tensordict is not installed.
@@ -28,7 +29,9 @@ def by_keys(module: Any, *, reads: Sequence[Key], writes: Sequence[Key]) -> Adap
         from tensordict import TensorDict
         from tensordict.nn import InteractionType, set_interaction_type
     except ImportError as error:
-        raise checks.Missing(f"by_keys needs tensordict: pip install 'paracosm[torchrl]' ({error}).") from error
+        raise checks.Missing(
+            f"by_keys needs tensordict: pip install 'paracosm[torchrl]' ({error})."
+        ) from error
 
     def use(module: Any) -> Callable[..., Any]:
         def call(*arguments: Any) -> list[Any]:

@@ -1,7 +1,8 @@
-"""World models that live in a latent space, with the methods that TD-MPC2 has: encode, next, reward, pi.
+"""World models that live in a latent space, with the methods that TD-MPC2 has: encode, next,
+reward, pi.
 
-Nobody needs a decoder: real episodes are encoded, and from there on the latent space is the state space.
-"""
+Nobody needs a decoder: real episodes are encoded, and from there on the latent space is the state
+space."""
 
 from __future__ import annotations
 
@@ -52,7 +53,9 @@ class Latent:
     @property
     def policy(self) -> Policy:
         """`pi` of the encoded observation: what acts in the environment."""
-        return policy(self._adapted(lambda call: lambda s: _action(call("pi", call("encode", s)))), self.spec)
+        return policy(
+            self._adapted(lambda call: lambda s: _action(call("pi", call("encode", s)))), self.spec
+        )
 
     def on(self, episodes: Trajectory) -> InLatentSpace:
         """The world, its policy and real `episodes` of `Latent.policy`, all in latent space.
@@ -64,7 +67,9 @@ class Latent:
         """
         encoded = self._encoded(episodes)
         states = np.asarray(encoded.state)[np.asarray(encoded.alive)]
-        spec = Spec(states.shape[1], self.spec.action, jnp.asarray(state_scale(states)), self.spec.horizon)
+        spec = Spec(
+            states.shape[1], self.spec.action, jnp.asarray(state_scale(states)), self.spec.horizon
+        )
         return InLatentSpace(self._world(spec), self._policy(spec), encoded, _note(spec))
 
     def _world(self, spec: Spec) -> MDP:
@@ -105,12 +110,15 @@ class Latent:
         kind = next((parameter for parameter in self.model.parameters()), torch.zeros(0))
         try:
             with torch.no_grad():
-                encoded = _Caller(self.model, self.task)("encode", torch.tensor(observation).to(kind))
+                encoded = _Caller(self.model, self.task)(
+                    "encode", torch.tensor(observation).to(kind)
+                )
         except Exception as error:
             raise failed("PyTorch encoder", error) from error
         if not torch.is_tensor(encoded) or encoded.ndim != 2:
             raise checks.BadData(
-                f"the PyTorch encoder gives a {type(encoded).__name__}; latent states [batch, latent] are needed."
+                f"the PyTorch encoder gives a {type(encoded).__name__}; latent states [batch,"
+                " latent] are needed."
             )
         return encoded.shape[-1]
 
@@ -140,12 +148,14 @@ def latent(
     """A torch world model with TD-MPC2's methods, to be audited in its latent space.
 
     Args:
-        model: a `torch.nn.Module` with `encode(obs)`, `next(z, a)`, `reward(z, a)`, `pi(z)`, each of batches; `task`
-            is passed where they take it. `pi` gives the action of the mode, or first of several results, or, as TD-MPC2
-            does, `(action, info)` with it in `info["mean"]`.
+        model: a `torch.nn.Module` with `encode(obs)`, `next(z, a)`, `reward(z, a)`, `pi(z)`, each
+            of batches; `task` is passed where they take it. `pi` gives the action of the mode, or
+            first of several results, or, as TD-MPC2 does, `(action, info)` with it in
+            `info["mean"]`.
         spec: the task in observations.
         task: TD-MPC2's task.
-        reward_from: brings what `reward` gives to numbers `[batch]`, such as TD-MPC2's `two_hot_inv`.
+        reward_from: brings what `reward` gives to numbers `[batch]`, such as TD-MPC2's
+            `two_hot_inv`.
         ended: whether it ends, of latent next states; None means never.
         termination_gives: what `ended` gives: see `world`.
         discount: γ.
@@ -154,11 +164,14 @@ def latent(
         BadArgument: the model is no torch module, or lacks one of these methods.
     """
     if not hasattr(model, "parameters"):
-        raise checks.BadArgument(f"the latent model is a {type(model).__name__}; a torch.nn.Module is needed.")
+        raise checks.BadArgument(
+            f"the latent model is a {type(model).__name__}; a torch.nn.Module is needed."
+        )
     lacking = [method for method in _METHODS if not callable(getattr(model, method, None))]
     if lacking:
         raise checks.BadArgument(
-            f"the latent model {type(model).__name__} has no {', '.join(lacking)}; {', '.join(_METHODS)} are needed."
+            f"the latent model {type(model).__name__} has no {', '.join(lacking)};"
+            f" {', '.join(_METHODS)} are needed."
         )
     return Latent(model, spec, task, reward_from, ended, termination_gives, discount)
 
@@ -173,6 +186,7 @@ def _action(answer: Any) -> Any:
 
 def _note(spec: Spec) -> str:
     return (
-        f"In the model's latent space of {spec.state_size} numbers: states, their errors and their scale are latent;"
+        f"In the model's latent space of {spec.state_size} numbers: states, their errors and their"
+        " scale are latent;"
         " what the encoder loses shows as dynamics or reward error."
     )

@@ -1,4 +1,6 @@
-"""Foreign functions as the parts of an MDP: a row's arguments side by side in, some of the answer's columns out."""
+"""Foreign functions as the parts of an MDP: a row's arguments side by side in, some of the answer's
+columns out.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ KINDS = ("numpy", "torch")
 
 
 class Part(eqx.Module):
-    """A part whose answers come from a foreign function; `first` is the first of the answer's columns it uses."""
+    """A part whose answers come from a foreign function; `first` is the first of the answer's
+    columns it uses.
+    """
 
     host: Host = eqx.field(static=True)
     first: int = eqx.field(static=True, default=0)
@@ -35,13 +39,18 @@ class Part(eqx.Module):
 
     @property
     def precision(self) -> str:
-        """What the function answers in where it is asked in 64 bits: `64 bits`, `32 bits` or `16 bits`."""
+        """What the function answers in where it is asked in 64 bits: `64 bits`, `32 bits` or `16
+        bits`.
+        """
         return self.host.precision
 
     def _columns(self, state: Array, action: Array, next_state: Array | None = None) -> Array:
         state = jnp.asarray(state)
         given = {"s": state, "a": action, "s'": next_state}
-        parts = [jnp.atleast_1d(jnp.asarray(given[slot.name])).astype(state.dtype) for slot in self.host.takes]
+        parts = [
+            jnp.atleast_1d(jnp.asarray(given[slot.name])).astype(state.dtype)
+            for slot in self.host.takes
+        ]
         return ask(self.host, jnp.concatenate(parts))[self.first :]
 
 
@@ -84,11 +93,15 @@ class ForeignPolicy(Policy):
 
     @property
     def precision(self) -> str:
-        """What the function answers in where it is asked in 64 bits: `64 bits`, `32 bits` or `16 bits`."""
+        """What the function answers in where it is asked in 64 bits: `64 bits`, `32 bits` or `16
+        bits`.
+        """
         return self.host.precision
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:
-        """The action for observations `[*batch, state]`; what the function complains of is raised as itself."""
+        """The action for observations `[*batch, state]`; what the function complains of is raised
+        as itself.
+        """
         with plainly():
             return super().__call__(observation)
 
@@ -103,7 +116,9 @@ class ForeignPolicy(Policy):
 
 
 def rounded(**parts: Any) -> str:
-    """Which of the parts, by name, answer in fewer bits than they are asked in, in words; empty if none does."""
+    """Which of the parts, by name, answer in fewer bits than they are asked in, in words; empty if
+    none does.
+    """
     bits = {name: getattr(part, "precision", "64 bits") for name, part in parts.items()}
     return ", ".join(f"{name} in {bits}" for name, bits in bits.items() if bits != "64 bits")
 
@@ -117,16 +132,21 @@ def host_of(
     functions: str = "numpy",
     shared: bool = False,
 ) -> Host:
-    """The host's side of `function`; a plain one, neither module nor method of one, is of the kind `functions`.
+    """The host's side of `function`; a plain one, neither module nor method of one, is of the kind
+    `functions`.
 
     Raises:
         BadArgument: it cannot be called, or there is no such kind.
     """
     checks.one_of("functions", functions, KINDS)
     if not callable(function):
-        raise checks.BadArgument(f"the {name} is a {type(function).__name__}; a module or a function is needed.")
+        raise checks.BadArgument(
+            f"the {name} is a {type(function).__name__}; a module or a function is needed."
+        )
     if isinstance(function, type):
-        raise checks.BadArgument(f"the {name} is the class {function.__name__}; an instance or a function is needed.")
+        raise checks.BadArgument(
+            f"the {name} is the class {function.__name__}; an instance or a function is needed."
+        )
     kind = TorchHost if is_torch(function) or functions == "torch" else NumpyHost
     return kind(function, name, takes, gives, shared=shared)
 
@@ -142,7 +162,9 @@ def arguments(of: str, spec: Spec) -> list[Slot]:
     names = [name.strip() for name in of.split(",")]
     for name in names:
         if name not in known:
-            raise checks.BadArgument(f"{of!r} names the argument {name!r}; s, a and s' are the ones there are.")
+            raise checks.BadArgument(
+                f"{of!r} names the argument {name!r}; s, a and s' are the ones there are."
+            )
     return [known[name] for name in names]
 
 
@@ -155,7 +177,9 @@ def chosen_action(space: Box | Discrete) -> Slot:
     slot = _action("action", space)
     if not isinstance(space, Discrete):
         return slot
-    return slot._replace(reading=Actions(None if isinstance(space, RecordedActions) else space.n, space.start))
+    return slot._replace(
+        reading=Actions(None if isinstance(space, RecordedActions) else space.n, space.start)
+    )
 
 
 def _action(name: str, space: Box | Discrete) -> Slot:

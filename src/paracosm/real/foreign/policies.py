@@ -19,13 +19,13 @@ from paracosm.real.foreign.torch import is_torch
 def policy(function: Any, spec: Spec, *, functions: str = "numpy") -> Policy:
     """A deterministic policy from a function of observations `[batch, state]`.
 
-    Actions are `[batch, action]` in the environment's units, or `[batch]` whole numbers of the space. One that draws
-    its actions is refused when it is asked: it is asked twice.
+    Actions are `[batch, action]` in the environment's units, or `[batch]` whole numbers of the
+    space. One that draws its actions is refused when it is asked: it is asked twice.
 
     Args:
-        function: a torch module or a method of one, a plain function, a Stable-Baselines3 model (its
-            `predict(observation, deterministic=True)` is asked, behind its own `VecNormalize` where it has one), or a
-            `Policy`, which is returned as it is.
+        function: a torch module or a method of one, a plain function, a Stable-Baselines3 model
+            (its `predict(observation, deterministic=True)` is asked, behind its own `VecNormalize`
+            where it has one), or a `Policy`, which is returned as it is.
         spec: what is fixed about the task.
         functions: what plain functions take: `numpy` or `torch`.
     """
@@ -40,7 +40,9 @@ def policy(function: Any, spec: Spec, *, functions: str = "numpy") -> Policy:
 
 
 def _predicts(model: Any) -> bool:
-    """Whether it is asked by `predict`: always as Stable-Baselines3 has it, of a torch module not otherwise."""
+    """Whether it is asked by `predict`: always as Stable-Baselines3 has it, of a torch module not
+    otherwise.
+    """
     return callable(getattr(model, "predict", None)) and (_takes_mode(model) or not is_torch(model))
 
 
@@ -52,7 +54,9 @@ def _takes_mode(model: Any) -> bool:
 
 
 def _predicting(model: Any) -> Callable[[np.ndarray], Any]:
-    """The action that `predict` gives; Stable-Baselines3's is of 32 bits, and of normalised observations."""
+    """The action that `predict` gives; Stable-Baselines3's is of 32 bits, and of normalised
+    observations.
+    """
     if not _takes_mode(model):
         return lambda observations: _without_memory(model.predict(observations))
     normaliser = _normaliser(model)
@@ -69,24 +73,32 @@ def _without_memory(answer: Any) -> Any:
     action, *beside = answer if isinstance(answer, tuple) else (answer,)
     if beside and isinstance(beside[0], (tuple, list, np.ndarray)) and len(beside[0]):
         raise checks.BadArgument(
-            "the policy's predict gives a memory beside the action (a recurrent policy); one that acts on the"
+            "the policy's predict gives a memory beside the action (a recurrent policy); one that"
+            " acts on the"
             " observation alone is needed."
         )
     return action
 
 
 def _normaliser(model: Any) -> Any:
-    return model.get_vec_normalize_env() if callable(getattr(model, "get_vec_normalize_env", None)) else None
+    return (
+        model.get_vec_normalize_env()
+        if callable(getattr(model, "get_vec_normalize_env", None))
+        else None
+    )
 
 
 def _note(model: Any) -> str:
-    """Whether the normaliser of a model's observations may be missing: one loaded without its environment has none."""
+    """Whether the normaliser of a model's observations may be missing: one loaded without its
+    environment has none.
+    """
     getter = getattr(model, "get_env", None)
     if not callable(getattr(model, "get_vec_normalize_env", None)) or not callable(getter):
         return ""
     if _normaliser(model) is not None or getter() is not None:
         return ""
     return (
-        "The policy was loaded without an environment: if it was trained behind a VecNormalize, its observations lack"
+        "The policy was loaded without an environment: if it was trained behind a VecNormalize,"
+        " its observations lack"
         " their normaliser, which load(…, env=VecNormalize.load(…)) gives back."
     )

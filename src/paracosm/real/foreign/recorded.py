@@ -10,15 +10,18 @@ from paracosm.real.columns import jumps, rounding
 
 
 def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
-    """A data set's episodes side by side, padded to the longest: states stay, rewards are 0, `alive` is false.
+    """A data set's episodes side by side, padded to the longest: states stay, rewards are 0,
+    `alive` is false.
 
     Raises:
-        BadData: there are none, an episode does not hold every step from its first one, or it jumps.
+        BadData: there are none, an episode does not hold every step from its first one, or it
+        jumps.
     """
     whole = data.has_transition & data.has_label
     if not len(whole) or not whole.all():
         raise checks.BadData(
-            f"{name} holds {int(whole.sum())} whole steps of {len(whole)}; an audit needs all of them."
+            f"{name} holds {int(whole.sum())} whole steps of {len(whole)}; an audit needs all of"
+            " them."
         )
     order = np.lexsort((data.time, data.episode))
     _, first, lengths = np.unique(data.episode[order], return_index=True, return_counts=True)
@@ -26,7 +29,8 @@ def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
     if (wrong := np.flatnonzero(data.time[order] != expected)).size:
         at, number = data.time[order][wrong[0]], data.episode[order][wrong[0]]
         raise checks.BadData(
-            f"episode {number} of {name} has step {at} where its step {expected[wrong[0]]} should be;"
+            f"episode {number} of {name} has step {at} where its step {expected[wrong[0]]} should"
+            " be;"
             " whole episodes are needed."
         )
     _demand_continuity(data, order, name)
@@ -45,19 +49,27 @@ def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
 
 
 def _demand_continuity(data: Dataset, order: np.ndarray, name: str) -> None:
-    """Each step starts in the state in which the one before it ended, up to rounding, and that one was no end."""
-    follows, state, next_state = np.diff(data.episode[order]) == 0, data.state[order], data.next_state[order]
+    """Each step starts in the state in which the one before it ended, up to rounding, and that one
+    was no end.
+    """
+    follows, state, next_state = (
+        np.diff(data.episode[order]) == 0,
+        data.state[order],
+        data.next_state[order],
+    )
     early = follows & data.terminated[order][:-1]
     if early.any():
         at = order[int(np.argmax(early))]
         raise checks.BadData(
-            f"step {data.time[at]} of episode {data.episode[at]} of {name} is terminated and a step follows it;"
+            f"step {data.time[at]} of episode {data.episode[at]} of {name} is terminated and a"
+            " step follows it;"
             " only an episode's last step can end it."
         )
     torn = follows & jumps(state, next_state, rounding(state, next_state))
     if torn.any():
         at = order[int(np.argmax(torn))]
         raise checks.BadData(
-            f"step {data.time[at]} of episode {data.episode[at]} of {name} does not end where the next one starts;"
+            f"step {data.time[at]} of episode {data.episode[at]} of {name} does not end where the"
+            " next one starts;"
             " the audit needs steps that follow each other."
         )

@@ -17,14 +17,21 @@ from paracosm.core import checks
 from paracosm.real.foreign.answers import FunctionFailed, array, failed, in_words, real
 from paracosm.real.foreign.host import AUTOGRAD, DIFFERENCES, Both, Host, Slot, Way
 
-_NUDGE = 1e-3  # of a scale: away from the bounds that recorded actions and clipped states lie on exactly
+_NUDGE = (
+    1e-3  # of a scale: away from the bounds that recorded actions and clipped states lie on exactly
+)
 _ROWS_COMPARED = 32
-_SLOPES_AGREE, _COARSE_SLOPES_AGREE = 1e-2, 0.2  # of the larger: 32 bits need a step that crosses kinks
+_SLOPES_AGREE, _COARSE_SLOPES_AGREE = (
+    1e-2,
+    0.2,
+)  # of the larger: 32 bits need a step that crosses kinks
 
 
 @dataclasses.dataclass(frozen=True)
 class Adapted:
-    """A module called in another way than by itself: `use(module)` is the function, of the module or of its copies."""
+    """A module called in another way than by itself: `use(module)` is the function, of the module
+    or of its copies.
+    """
 
     module: Any
     use: Callable[[Any], Callable[..., Any]]
@@ -34,7 +41,9 @@ class Adapted:
 
 
 def is_torch(function: Any) -> bool:
-    """Whether it is a `torch.nn.Module`, a method of one or one adapted; torch is not imported to find out."""
+    """Whether it is a `torch.nn.Module`, a method of one or one adapted; torch is not imported to
+    find out.
+    """
     return _adapted(function) is not None
 
 
@@ -60,10 +69,9 @@ def _adapted(function: Any) -> Adapted | None:
 class TorchHost(Host):
     """A function of tensors `[rows, …]`.
 
-    A module, or the module whose method it is, is copied as it is now, to the CPU and in evaluation mode, and again
-    in each precision that is asked for; one that fails in 64 bits, because it casts for itself, is asked in 32. Other
-    functions are asked in torch's default precision.
-    """
+    A module, or the module whose method it is, is copied as it is now, to the CPU and in evaluation
+    mode, and again in each precision that is asked for; one that fails in 64 bits, because it casts
+    for itself, is asked in 32. Other functions are asked in torch's default precision."""
 
     def __init__(
         self,
@@ -84,9 +92,13 @@ class TorchHost(Host):
         try:
             import torch
         except ImportError as error:
-            raise checks.Missing(f"a PyTorch {name} needs torch: pip install 'paracosm[torch]' ({error}).") from error
+            raise checks.Missing(
+                f"a PyTorch {name} needs torch: pip install 'paracosm[torch]' ({error})."
+            ) from error
         self._torch, adapted = torch, _adapted(function)
-        self._use: Callable[[Any], Callable[..., Any]] = (lambda module: module) if adapted is None else adapted.use
+        self._use: Callable[[Any], Callable[..., Any]] = (
+            (lambda module: module) if adapted is None else adapted.use
+        )
         self._original: Any = None if adapted is None else _frozen(adapted.module, self.name, torch)
         self._modules: dict[Any, Any] = {}
         self.derivatives = AUTOGRAD
@@ -94,7 +106,9 @@ class TorchHost(Host):
 
     @property
     def module(self) -> Any:
-        """The module that is the function, as it was copied; None of a method, an adapted module or a function."""
+        """The module that is the function, as it was copied; None of a method, an adapted module or
+        a function.
+        """
         return self._original if isinstance(self.function, self._torch.nn.Module) else None
 
     def _in(self, dtype: Any) -> Callable[..., Any]:
@@ -107,7 +121,9 @@ class TorchHost(Host):
         return self._use(self._modules[dtype])
 
     def _forms(self, dtype: Any) -> list[tuple[Any, bool]]:
-        """Precisions in which it may be asked, and whether gradients are on: a few modules need them to answer."""
+        """Precisions in which it may be asked, and whether gradients are on: a few modules need
+        them to answer.
+        """
         double, single = self._torch.float64, self._torch.float32
         if self._original is None:
             default = self._torch.get_default_dtype()
@@ -126,7 +142,10 @@ class TorchHost(Host):
         half = self._torch.bfloat16  # which NumPy does not have
         if any(result.dtype == half for result in results):
             self._eps = max(self._eps, float(self._torch.finfo(half).eps))
-        return [(result.float() if result.dtype == half else result).detach().numpy() for result in results]
+        return [
+            (result.float() if result.dtype == half else result).detach().numpy()
+            for result in results
+        ]
 
     def _called(self, precision: Any, x: Any) -> list[Any]:
         try:
@@ -140,17 +159,24 @@ class TorchHost(Host):
         torch = self._torch
         if not torch.is_tensor(answer):
             return torch.as_tensor(array(self.name, what, answer))
-        real(self.name, what, answer, not (answer.is_complex() or answer.is_quantized), str(answer.dtype))
+        real(
+            self.name,
+            what,
+            answer,
+            not (answer.is_complex() or answer.is_quantized),
+            str(answer.dtype),
+        )
         try:
             return answer.to_dense().cpu() if answer.layout != torch.strided else answer.cpu()
         except Exception as error:
             raise failed(self.name, error) from error
 
     def _value_and_jacobian(self, x: np.ndarray) -> Both:
-        """Torch's derivatives; finite differences where it has none, or others than the function has.
+        """Torch's derivatives; finite differences where it has none, or others than the function
+        has.
 
-        Operations in place, those without a derivative, `detach` and `no_grad` are what it comes to.
-        """
+        Operations in place, those without a derivative, `detach` and `no_grad` are what it comes
+        to."""
         if self.derivatives == AUTOGRAD and not self._compared and x.dtype == np.float64:
             self._compared = True
             self.derivatives = AUTOGRAD if self._slopes_agree(x) else DIFFERENCES
@@ -162,7 +188,9 @@ class TorchHost(Host):
         return self._differenced(x)
 
     def _by_autograd(self, x: np.ndarray) -> Both | None:
-        """One backward pass an output for the whole batch, whose rows do not depend on each other; None if it fails."""
+        """One backward pass an output for the whole batch, whose rows do not depend on each other;
+        None if it fails.
+        """
         torch = self._torch
         if x.dtype not in self._way:
             self._ask(x)
@@ -170,7 +198,9 @@ class TorchHost(Host):
         try:
             with torch.enable_grad():
                 leaf = torch.tensor(x, dtype=precision, requires_grad=True)
-                results = self._called(precision, leaf.clone())  # a leaf itself cannot be changed in place
+                results = self._called(
+                    precision, leaf.clone()
+                )  # a leaf itself cannot be changed in place
                 value = torch.cat([result.to(torch.float64) for result in results], dim=1)
                 if not value.requires_grad:
                     return None
@@ -183,15 +213,17 @@ class TorchHost(Host):
     def _row(self, output: Any, given: Any) -> Any:
         if not output.requires_grad:
             return self._torch.zeros_like(given)
-        found = self._torch.autograd.grad(output.sum(), given, retain_graph=True, allow_unused=True)[0]
+        found = self._torch.autograd.grad(
+            output.sum(), given, retain_graph=True, allow_unused=True
+        )[0]
         return self._torch.zeros_like(given) if found is None else found
 
     def _slopes_agree(self, x: np.ndarray) -> bool:
-        """Whether torch's derivatives are those of the answers, in every column at most of the rows.
+        """Whether torch's derivatives are those of the answers, in every column at most of the
+        rows.
 
-        A part that was detached has none for torch, and what is rounded with the gradient passed straight through
-        has another than its answers.
-        """
+        A part that was detached has none for torch, and what is rounded with the gradient passed
+        straight through has another than its answers."""
         rows = np.random.default_rng(0).normal(size=(len(x), self.inputs))[:_ROWS_COMPARED]
         near = x[:_ROWS_COMPARED] + _NUDGE * self._scale * self._continuous * rows
         try:
@@ -213,9 +245,13 @@ class TorchHost(Host):
 
 def _frozen(module: Any, name: str, torch: Any) -> Any:
     if not isinstance(module, torch.nn.Module):
-        raise checks.BadArgument(f"the {name} is of a {type(module).__name__}; a torch.nn.Module is needed.")
+        raise checks.BadArgument(
+            f"the {name} is of a {type(module).__name__}; a torch.nn.Module is needed."
+        )
     if any(torch.nn.parameter.is_lazy(parameter) for parameter in module.parameters()):
-        raise checks.BadArgument(f"the {name} has parameters that are not made yet; call it once on a batch first.")
+        raise checks.BadArgument(
+            f"the {name} has parameters that are not made yet; call it once on a batch first."
+        )
     try:
         frozen = _copied(module, torch)
         frozen.cpu()
@@ -224,21 +260,31 @@ def _frozen(module: Any, name: str, torch: Any) -> Any:
             parameter.requires_grad_(False)
     except Exception as error:
         raise checks.BadArgument(
-            f"the {name} is a {type(module).__name__} that cannot be copied ({in_words(error)}): give the sub-modules"
-            " that answer, without what else it carries (an optimiser, a lock, a generator, a connection)."
+            f"the {name} is a {type(module).__name__} that cannot be copied ({in_words(error)}):"
+            " give the sub-modules"
+            " that answer, without what else it carries (an optimiser, a lock, a generator, a"
+            " connection)."
         ) from error
     return frozen
 
 
 def _copied(module: Any, torch: Any) -> Any:
-    """A deep copy; tensors that a call left behind, which torch does not copy, are taken out of their graph.
+    """A deep copy; tensors that a call left behind, which torch does not copy, are taken out of
+    their graph.
 
-    A compiled module's own deep copy has parameters that are no leaves of a graph: it goes through a file in memory.
-    """
+    A compiled module's own deep copy has parameters that are no leaves of a graph: it goes through
+    a file in memory."""
     if isinstance(module, torch.jit.ScriptModule):
         file = io.BytesIO()
         torch.jit.save(module, file)
         file.seek(0)
         return torch.jit.load(file)
-    left = [value for part in module.modules() for value in vars(part).values() if torch.is_tensor(value)]
-    return copy.deepcopy(module, {id(value): value.detach().clone() for value in left if not value.is_leaf})
+    left = [
+        value
+        for part in module.modules()
+        for value in vars(part).values()
+        if torch.is_tensor(value)
+    ]
+    return copy.deepcopy(
+        module, {id(value): value.detach().clone() for value in left if not value.is_leaf}
+    )

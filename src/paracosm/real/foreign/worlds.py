@@ -1,4 +1,6 @@
-"""An MDP from somebody's model: its parts in PyTorch or NumPy, apart or joined in one step function."""
+"""An MDP from somebody's model: its parts in PyTorch or NumPy, apart or joined in one step
+function.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +48,10 @@ def world(
 ) -> MDP:
     """A learned world made of somebody's functions, each of batches in the environment's units.
 
-    Give `dynamics` and `reward`, or the joint `step`. Arguments are `[batch, state]`, `[batch, action]` (`[batch]`
-    whole numbers for discrete actions); next states are `[batch, state]`, rewards and ends `[batch]` or `[batch, 1]`.
-    A JAX part needs none of this: put it in with `world.replace(reward=…)`.
+    Give `dynamics` and `reward`, or the joint `step`. Arguments are `[batch, state]`, `[batch,
+    action]` (`[batch]` whole numbers for discrete actions); next states are `[batch, state]`,
+    rewards and ends `[batch]` or `[batch, 1]`. A JAX part needs none of this: put it in with
+    `world.replace(reward=…)`.
 
     Args:
         spec: what is fixed about the task: see `spec`.
@@ -57,15 +60,19 @@ def world(
         reward_of: see `reward`.
         termination: of the arguments that `termination_of` names; None means never.
         termination_of: see `termination`.
-        step: `(s, a) -> (s', r)` or `(s', r, ended)`, as `step_gives` says; asked once where its parts are asked the
-            same. A reward or end rule given beside it is used instead of its own.
+        step: `(s, a) -> (s', r)` or `(s', r, ended)`, as `step_gives` says; asked once where its
+            parts are asked the same. A reward or end rule given beside it is used instead of its
+            own.
         step_gives: `s',r` or `s',r,ended`.
-        termination_gives: what an end rule, the step's own included, gives: `end` (flags, or 0 and 1), `probability`
-            (of ending; the episode ends above 1/2), `continue` (the probability or flag of going on; it ends below 1/2)
-            or `logit` (above 0 it ends). None tells flags from logits, and refuses numbers between 0 and 1.
-        functions: what functions that are neither torch modules nor their methods take: `numpy` or `torch`.
+        termination_gives: what an end rule, the step's own included, gives: `end` (flags, or 0 and
+            1), `probability` (of ending; the episode ends above 1/2), `continue` (the probability
+            or flag of going on; it ends below 1/2) or `logit` (above 0 it ends). None tells flags
+            from logits, and refuses numbers between 0 and 1.
+        functions: what functions that are neither torch modules nor their methods take: `numpy` or
+            `torch`.
         discount: γ, in [0, 1].
-        initial: `key -> s`; only for rollouts from the world's own starts, which an audit does not make.
+        initial: `key -> s`; only for rollouts from the world's own starts, which an audit does not
+            make.
 
     Raises:
         BadArgument: a part is missing, or an argument is not one of those named above.
@@ -77,7 +84,14 @@ def world(
     parts: dict[str, Any] = {"termination": never}
     if step is not None:
         ends = step_gives == _STEP_GIVES[1]
-        host = host_of(step, "step", inputs, [next_state, *scalar[: 1 + ends]], functions=functions, shared=True)
+        host = host_of(
+            step,
+            "step",
+            inputs,
+            [next_state, *scalar[: 1 + ends]],
+            functions=functions,
+            shared=True,
+        )
         size = spec.state_size
         parts |= {"dynamics": ForeignDynamics(host), "reward": ForeignReward(host, size)}
         parts |= {"termination": ForeignTermination(host, size + 1)} if ends else {}
@@ -85,10 +99,18 @@ def world(
         host = host_of(dynamics, "dynamics", inputs, [next_state], functions=functions)
         parts["dynamics"] = ForeignDynamics(host)
     if reward is not None:
-        host = host_of(reward, "reward", arguments(reward_of, spec), scalar[:1], functions=functions)
+        host = host_of(
+            reward, "reward", arguments(reward_of, spec), scalar[:1], functions=functions
+        )
         parts["reward"] = ForeignReward(host)
     if termination is not None:
-        host = host_of(termination, "termination", arguments(termination_of, spec), scalar[1:], functions=functions)
+        host = host_of(
+            termination,
+            "termination",
+            arguments(termination_of, spec),
+            scalar[1:],
+            functions=functions,
+        )
         parts["termination"] = ForeignTermination(host)
     for part in ("dynamics", "reward"):
         if part not in parts:
@@ -96,11 +118,17 @@ def world(
     return MDP(spec, initial=initial or _no_start, discount=discount, **parts)
 
 
-def spec(recorded: Dataset | Trajectory, *, action: Box | Discrete | None = None, horizon: int | None = None) -> Spec:
+def spec(
+    recorded: Dataset | Trajectory,
+    *,
+    action: Box | Discrete | None = None,
+    horizon: int | None = None,
+) -> Spec:
     """What is fixed about a task, read off recorded steps.
 
-    The state scale is the standard deviation of the states. Without `action` the box is that of the recorded actions,
-    or there are as many discrete ones as the largest recorded; without `horizon` it is the longest episode.
+    The state scale is the standard deviation of the states. Without `action` the box is that of the
+    recorded actions, or there are as many discrete ones as the largest recorded; without `horizon`
+    it is the longest episode.
 
     Raises:
         BadData: a recorded discrete action is below 0.
@@ -112,18 +140,29 @@ def spec(recorded: Dataset | Trajectory, *, action: Box | Discrete | None = None
         states, actions = np.asarray(recorded.state)[alive], np.asarray(recorded.action)[alive]
         longest = alive.shape[1]
     space = _space(actions) if action is None else action
-    return Spec(states.shape[1], space, jnp.asarray(state_scale(states)), longest if horizon is None else horizon)
+    return Spec(
+        states.shape[1],
+        space,
+        jnp.asarray(state_scale(states)),
+        longest if horizon is None else horizon,
+    )
 
 
 def _space(actions: np.ndarray) -> Box | Discrete:
     if np.issubdtype(actions.dtype, np.integer):
         if actions.min(initial=0) < 0:
-            raise checks.BadData(f"the recorded action {actions.min()} is below 0; discrete actions count from 0.")
+            raise checks.BadData(
+                f"the recorded action {actions.min()} is below 0; discrete actions count from 0."
+            )
         return RecordedActions(int(actions.max()) + 1)
     low, high = actions.min(axis=0), actions.max(axis=0)
-    room = np.where(high > low, 0, np.maximum(np.abs(high), 1))  # an action that never varies still needs a range
+    room = np.where(
+        high > low, 0, np.maximum(np.abs(high), 1)
+    )  # an action that never varies still needs a range
     return Box(jnp.asarray(low - room, jnp.float32), jnp.asarray(high + room, jnp.float32))
 
 
 def _no_start(key: PRNGKey) -> NoReturn:
-    raise checks.BadArgument("this world has no starts of its own; give initial=… to foreign.world.")
+    raise checks.BadArgument(
+        "this world has no starts of its own; give initial=… to foreign.world."
+    )

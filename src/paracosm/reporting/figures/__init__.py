@@ -1,4 +1,6 @@
-"""One file per plot; every plot is `plot_name(record) -> Figure`, drawn at 72 dots an inch: a unit is a pixel."""
+"""One file per plot; every plot is `plot_name(record) -> Figure`, drawn at 72 dots an inch: a unit
+is a pixel.
+"""
 
 from paracosm.reporting.figures.chart import plot_chart
 from paracosm.reporting.figures.comparison_causes import plot_comparison_causes

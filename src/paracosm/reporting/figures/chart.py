@@ -6,10 +6,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from paracosm.core.experiments import Chart, Series
-from paracosm.reporting.figures.theme import CAUSES, IMAGINED, INK, canvas, grid, house_style, key, logarithmic
+from paracosm.reporting.figures.theme import (
+    CAUSES,
+    IMAGINED,
+    INK,
+    canvas,
+    grid,
+    house_style,
+    key,
+    logarithmic,
+)
 
-COLORS = (CAUSES["dynamics"], CAUSES["reward"], CAUSES["termination"], IMAGINED, INK, CAUSES["horizon"])
-STYLES = {"line": {}, "dashed": {"linestyle": (0, (4, 2))}, "points": {"linestyle": "", "marker": "o"}}
+COLORS = (
+    CAUSES["dynamics"],
+    CAUSES["reward"],
+    CAUSES["termination"],
+    IMAGINED,
+    INK,
+    CAUSES["horizon"],
+)
+STYLES = {
+    "line": {},
+    "dashed": {"linestyle": (0, (4, 2))},
+    "points": {"linestyle": "", "marker": "o"},
+}
 
 
 @house_style()
@@ -35,11 +55,15 @@ def _series(axes: Axes, series: Series, color: str) -> None:
         axes.vlines(series.x, series.low, series.high, color=color, linewidth=1, alpha=0.6)
     elif series.low:
         axes.fill_between(series.x, series.low, series.high, color=color, alpha=0.16, linewidth=0)
-    axes.plot(series.x, series.y, color=color, markersize=4, label=series.name, **STYLES[series.mark])
+    axes.plot(
+        series.x, series.y, color=color, markersize=4, label=series.name, **STYLES[series.mark]
+    )
 
 
 def _key(axes: Axes, chart: Chart) -> None:
-    """A legend above the figure, in two columns where one row is too long; none for a single series."""
+    """A legend above the figure, in two columns where one row is too long; none for a single
+    series.
+    """
     names = [series.name for series in chart.series]
     if len(names) > 1:
         key(axes, columns=len(names) if sum(map(len, names)) + 6 * len(names) <= 72 else 2)

@@ -14,9 +14,13 @@ MOST_COMPONENTS = 12
 
 @house_style()
 def plot_dimensions(found: Diagnosis) -> Figure:
-    """Signed bars of the components with the largest shares, and of what no gradient sees, with intervals."""
+    """Signed bars of the components with the largest shares, and of what no gradient sees, with
+    intervals.
+    """
     by = found.dynamics_by_dimension
-    largest = sorted(range(len(by.dimensions)), key=lambda i: -abs(by.dimensions[i].mean))[:MOST_COMPONENTS]
+    largest = sorted(range(len(by.dimensions)), key=lambda i: -abs(by.dimensions[i].mean))[
+        :MOST_COMPONENTS
+    ]
     rows = {f"component {i}": (by.dimensions[i], CAUSES["dynamics"]) for i in sorted(largest)}
     rows["remainder"] = (by.remainder, MUTED)
     figure = canvas(400, 70 + 22 * len(rows))
@@ -24,7 +28,11 @@ def plot_dimensions(found: Diagnosis) -> Figure:
     for row, (term, color) in enumerate(rows.values()):
         intervals.bar(axes, term, float(row), color)
     intervals.rows(axes, list(rows))
-    axes.set_xlim(*outer_limits([0.0, *(x for term, _ in rows.values() for x in (term.mean, term.low, term.high))]))
+    axes.set_xlim(
+        *outer_limits(
+            [0.0, *(x for term, _ in rows.values() for x in (term.mean, term.low, term.high))]
+        )
+    )
     zero_line(axes, vertical=True)
     grid(axes, "x")
     axes.set_xlabel("return, share of the dynamics term")

@@ -26,11 +26,23 @@ def plot_gap(gap: Gap, prediction: str, *, horizon: bool) -> Figure:
     for row, (name, term) in enumerate(zip(names, terms, strict=True)):
         intervals.bar(axes, term, float(row), CAUSES.get(name, MUTED))
     intervals.rows(axes, ["gap", *names[1:]])
-    axes.set_xlim(*outer_limits([0.0, *(value for term in terms for value in (term.mean, term.low, term.high))]))
+    axes.set_xlim(
+        *outer_limits(
+            [0.0, *(value for term in terms for value in (term.mean, term.low, term.high))]
+        )
+    )
     zero_line(axes, vertical=True)
     grid(axes, "x")
     axes.axhline(0.5, color=MUTED, linewidth=0.6, linestyle=(0, (1, 2)))
     axes.set_xlabel(f"return, real minus {prediction}")
     axes.text(0, 1.03, "← imagined too much", color=MUTED, fontsize=10.5, transform=axes.transAxes)
-    axes.text(1, 1.03, "imagined too little →", color=MUTED, fontsize=10.5, transform=axes.transAxes, ha="right")
+    axes.text(
+        1,
+        1.03,
+        "imagined too little →",
+        color=MUTED,
+        fontsize=10.5,
+        transform=axes.transAxes,
+        ha="right",
+    )
     return figure

@@ -12,22 +12,44 @@ from paracosm.reporting.figures.theme import INK
 
 
 def interval(axes: Axes, estimate: Estimate, height: float, color: str, *, size: int = 7) -> None:
-    """A dot at the mean on a line over the interval; without a finite interval the dot is hollow."""
+    """A dot at the mean on a line over the interval; without a finite interval the dot is
+    hollow.
+    """
     if finite_interval(estimate):
-        axes.plot([estimate.low, estimate.high], [height, height], color=color, linewidth=2.2, alpha=0.55, zorder=3)
+        axes.plot(
+            [estimate.low, estimate.high],
+            [height, height],
+            color=color,
+            linewidth=2.2,
+            alpha=0.55,
+            zorder=3,
+        )
     face = color if finite_interval(estimate) else "none"
-    axes.plot([estimate.mean], [height], "o", markersize=size, color=color, markerfacecolor=face, zorder=4)
+    axes.plot(
+        [estimate.mean], [height], "o", markersize=size, color=color, markerfacecolor=face, zorder=4
+    )
 
 
 def bar(axes: Axes, estimate: Estimate, height: float, color: str) -> None:
-    """A bar from zero to the mean with a thin line over the interval; pale without a finite interval."""
+    """A bar from zero to the mean with a thin line over the interval; pale without a finite
+    interval.
+    """
     axes.barh(
-        height, estimate.mean, height=0.56, color=color, alpha=0.85 if finite_interval(estimate) else 0.3, zorder=2
+        height,
+        estimate.mean,
+        height=0.56,
+        color=color,
+        alpha=0.85 if finite_interval(estimate) else 0.3,
+        zorder=2,
     )
     if finite_interval(estimate):
-        axes.plot([estimate.low, estimate.high], [height, height], color=INK, linewidth=1.3, zorder=4)
+        axes.plot(
+            [estimate.low, estimate.high], [height, height], color=INK, linewidth=1.3, zorder=4
+        )
         for end in (estimate.low, estimate.high):
-            axes.plot([end, end], [height - 0.12, height + 0.12], color=INK, linewidth=1.3, zorder=4)
+            axes.plot(
+                [end, end], [height - 0.12, height + 0.12], color=INK, linewidth=1.3, zorder=4
+            )
 
 
 def rows(axes: Axes, labels: list[str]) -> None:

@@ -15,7 +15,9 @@ FEW = 25
 
 @house_style()
 def plot_label_cost(plan: LabelPlan) -> Figure:
-    """Cost times label variance above, variance of the gradient at the whole budget below, along the allowed costs."""
+    """Cost times label variance above, variance of the gradient at the whole budget below, along
+    the allowed costs.
+    """
     figure = canvas(400, 380)
     product, total = figure.subplots(2, 1, sharex=True)
     costs = [cost for cost, *_ in plan.table]

@@ -8,12 +8,22 @@ from matplotlib.figure import Figure
 from paracosm.core.records import PartFit
 from paracosm.reporting.figures import intervals
 from paracosm.reporting.figures.series import thin
-from paracosm.reporting.figures.theme import CAUSES, LINE, MUTED, canvas, grid, house_style, logarithmic
+from paracosm.reporting.figures.theme import (
+    CAUSES,
+    LINE,
+    MUTED,
+    canvas,
+    grid,
+    house_style,
+    logarithmic,
+)
 
 
 @house_style()
 def plot_learning(fit: PartFit) -> Figure:
-    """Validation loss by epoch with each member's stop; held-out error beside its baseline, logarithmic if far."""
+    """Validation loss by epoch with each member's stop; held-out error beside its baseline,
+    logarithmic if far.
+    """
     figure = canvas(310, 290)
     curve, error = figure.subplots(2, 1, height_ratios=[2.2, 1])
     _curve(curve, fit)
@@ -36,9 +46,18 @@ def _curve(axes: Axes, fit: PartFit) -> None:
 def _error(axes: Axes, fit: PartFit) -> None:
     if fit.baseline is not None:
         axes.plot([fit.baseline], [0], "|", markersize=16, markeredgewidth=2, color=MUTED)
-        axes.annotate("baseline", (fit.baseline, 0), (0, 10), textcoords="offset points", ha="center", color=MUTED)
+        axes.annotate(
+            "baseline",
+            (fit.baseline, 0),
+            (0, 10),
+            textcoords="offset points",
+            ha="center",
+            color=MUTED,
+        )
     for member in fit.members:
-        axes.plot([member], [0], "o", markersize=4, color=CAUSES[fit.part], alpha=0.35, markeredgewidth=0)
+        axes.plot(
+            [member], [0], "o", markersize=4, color=CAUSES[fit.part], alpha=0.35, markeredgewidth=0
+        )
     if fit.error is not None:
         intervals.interval(axes, fit.error, 0.0, CAUSES[fit.part])
     axes.set_ylim(-0.8, 1.2)

@@ -26,12 +26,24 @@ def planned_line(axes: Axes, x: float) -> None:
 def letters(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
     """A dot at every point with its letter above; letters of points that touch stand together."""
     drawn = [(letter, x, y) for letter, x, y in points if math.isfinite(x) and math.isfinite(y)]
-    axes.plot([x for _, x, _ in drawn], [y for *_, y in drawn], "o", color=INK, markersize=5, zorder=5, linestyle="")
+    axes.plot(
+        [x for _, x, _ in drawn],
+        [y for *_, y in drawn],
+        "o",
+        color=INK,
+        markersize=5,
+        zorder=5,
+        linestyle="",
+    )
     for names, x, y in _together(axes, drawn):
-        axes.annotate(names, (x, y), (0, 8), textcoords="offset points", ha="center", color=MUTED, zorder=7)
+        axes.annotate(
+            names, (x, y), (0, 8), textcoords="offset points", ha="center", color=MUTED, zorder=7
+        )
 
 
-def _together(axes: Axes, points: Sequence[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
+def _together(
+    axes: Axes, points: Sequence[tuple[str, float, float]]
+) -> list[tuple[str, float, float]]:
     groups: list[tuple[str, float, float]] = []
     places: list[tuple[float, float]] = []
     for letter, x, y in points:

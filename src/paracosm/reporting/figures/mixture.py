@@ -21,13 +21,24 @@ def plot_mixture(plan: MixturePlan) -> Figure:
     axes = figure.subplots()
     rows = range(len(plan.choices))
     variance = [_finite(each.variance) for each in plan.choices]
-    axes.barh(rows, variance, height=0.56, color=MUTED, alpha=0.7, label="variance: shrinks with more money")
+    axes.barh(
+        rows,
+        variance,
+        height=0.56,
+        color=MUTED,
+        alpha=0.7,
+        label="variance: shrinks with more money",
+    )
     bias = [_finite(each.squared_bias) for each in plan.choices]
-    axes.barh(rows, bias, left=variance, height=0.56, color=CAUSES["reward"], label="squared bias: stays")
+    axes.barh(
+        rows, bias, left=variance, height=0.56, color=CAUSES["reward"], label="squared bias: stays"
+    )
     for row, each in zip(rows, plan.choices, strict=True):
         _number(axes, each.error, row, each.name == plan.winner)
     intervals.rows(axes, [each.name for each in plan.choices])
-    axes.set_xlim(0, 1.22 * (max((_finite(each.error) for each in plan.choices), default=0.0) or 1.0))
+    axes.set_xlim(
+        0, 1.22 * (max((_finite(each.error) for each in plan.choices), default=0.0) or 1.0)
+    )
     axes.xaxis.set_major_locator(MaxNLocator(5))
     grid(axes, "x")
     key(axes)
@@ -42,4 +53,6 @@ def _finite(value: float) -> float:
 
 def _number(axes: Axes, error: float, row: int, wins: bool) -> None:
     text = f"{words.number(error)}{' ✓' if wins else ''}"
-    axes.annotate(text, (_finite(error), row), (6, 0), textcoords="offset points", va="center", color=INK)
+    axes.annotate(
+        text, (_finite(error), row), (6, 0), textcoords="offset points", va="center", color=INK
+    )

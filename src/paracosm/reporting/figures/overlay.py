@@ -16,7 +16,9 @@ MOST_DIMENSIONS = 6
 
 
 def parted_most(overlays: Sequence[Overlay]) -> list[int]:
-    """The state dimensions where imagined and real part most for their real range, at most six, in order."""
+    """The state dimensions where imagined and real part most for their real range, at most six, in
+    order.
+    """
     parted = np.max([_parting(overlay) for overlay in overlays], axis=0)
     return sorted(int(index) for index in np.argsort(-parted, kind="stable")[:MOST_DIMENSIONS])
 
@@ -36,7 +38,9 @@ def plot_overlay(found: Diagnosis, episode: int = 0) -> Figure:
     panels = figure.subplots(len(dimensions), 1, sharex=True, squeeze=False)[:, 0]
     for axes, dimension in zip(panels, dimensions, strict=True):
         _panel(axes, found.overlays[episode], dimension)
-        axes.set_ylim(*outer_limits([s[dimension] for o in found.overlays for s in (*o.real, *o.imagined)]))
+        axes.set_ylim(
+            *outer_limits([s[dimension] for o in found.overlays for s in (*o.real, *o.imagined)])
+        )
     figure.align_ylabels(panels)
     key(panels[0])
     panels[-1].set_xlabel("time step")
@@ -44,7 +48,9 @@ def plot_overlay(found: Diagnosis, episode: int = 0) -> Figure:
 
 
 def _panel(axes: Axes, overlay: Overlay, dimension: int) -> None:
-    axes.plot(*thin([state[dimension] for state in overlay.real]), color=INK, linewidth=1.3, label="real")
+    axes.plot(
+        *thin([state[dimension] for state in overlay.real]), color=INK, linewidth=1.3, label="real"
+    )
     times, imagined = thin([state[dimension] for state in overlay.imagined])
     axes.plot(times, imagined, color=IMAGINED, linestyle=(0, (4, 1.5)), label="imagined")
     axes.plot(times[-1:], imagined[-1:], "o", color=IMAGINED, markersize=3.5)

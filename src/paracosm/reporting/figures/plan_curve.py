@@ -8,21 +8,40 @@ from matplotlib.figure import Figure
 
 from paracosm.core.decisions import CurveFit, Plan
 from paracosm.reporting.figures import marks
-from paracosm.reporting.figures.theme import CAUSES, MUTED, canvas, grid, house_style, key, logarithmic
+from paracosm.reporting.figures.theme import (
+    CAUSES,
+    MUTED,
+    canvas,
+    grid,
+    house_style,
+    key,
+    logarithmic,
+)
 
 SAMPLES = {"dynamics": "transitions learned from", "reward": "reward labels learned from"}
 
 
 @house_style()
 def plot_plan_curve(plan: Plan, part: str) -> Figure:
-    """Measured errors, forecast with its 90% band, what is owned and where the plan ends; both axes logarithmic."""
+    """Measured errors, forecast with its 90% band, what is owned and where the plan ends; both axes
+    logarithmic.
+    """
     fit, owned = plan.curves[part], plan.owned.get(part, 0)
     figure = canvas(400, 260)
     axes = figure.subplots()
     _band(axes, fit, CAUSES[part])
     samples = [anchor.samples for anchor in fit.anchors]
     errors = [anchor.error for anchor in fit.anchors]
-    axes.plot(samples, errors, "o", color=CAUSES[part], markersize=4, alpha=0.7, label="measured", zorder=3)
+    axes.plot(
+        samples,
+        errors,
+        "o",
+        color=CAUSES[part],
+        markersize=4,
+        alpha=0.7,
+        label="measured",
+        zorder=3,
+    )
     if owned > 0:
         axes.axvline(owned, color=MUTED, linewidth=1, linestyle=(0, (1, 2)), label="owned now")
     _reached(axes, fit, owned + getattr(plan, part))
@@ -47,4 +66,9 @@ def _reached(axes: Axes, fit: CurveFit, samples: int) -> None:
     if fit.band and samples > 0:
         counts, _, median, _ = np.log(np.asarray(fit.band)).T
         marks.planned_line(axes, samples)
-        marks.planned(axes, samples, float(np.exp(np.interp(np.log(samples), counts, median))), "after this plan")
+        marks.planned(
+            axes,
+            samples,
+            float(np.exp(np.interp(np.log(samples), counts, median))),
+            "after this plan",
+        )

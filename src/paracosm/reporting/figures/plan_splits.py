@@ -17,7 +17,9 @@ from paracosm.reporting.figures.theme import BAND, INK, canvas, grid, house_styl
 
 @house_style()
 def plot_plan_splits(plan: Plan) -> Figure:
-    """Predicted error above, regret below, across shares of the money for transitions; rules by letter."""
+    """Predicted error above, regret below, across shares of the money for transitions; rules by
+    letter.
+    """
     figure = canvas(400, 380)
     error, regret = figure.subplots(2, 1, sharex=True)
     _draw(error, plan, "error")
@@ -32,10 +34,16 @@ def plot_plan_splits(plan: Plan) -> Figure:
 
 
 def _draw(axes: Axes, plan: Plan, what: str) -> None:
-    ways = [way for way in plan.across if _drawable(getattr(way, what)) and (what == "error" or way.regret.mean > 0)]
+    ways = [
+        way
+        for way in plan.across
+        if _drawable(getattr(way, what)) and (what == "error" or way.regret.mean > 0)
+    ]
     shares = [money_share(way, plan) for way in ways]
     terms: list[Estimate] = [getattr(way, what) for way in ways]
-    axes.fill_between(shares, [t.low for t in terms], [t.high for t in terms], color=BAND, linewidth=0)
+    axes.fill_between(
+        shares, [t.low for t in terms], [t.high for t in terms], color=BAND, linewidth=0
+    )
     axes.plot(shares, [term.mean for term in terms], color=INK, label="any split")
     chosen: Estimate = getattr(plan.best, what)
     marks.planned_line(axes, money_share(plan.best, plan))
@@ -48,7 +56,9 @@ def _draw(axes: Axes, plan: Plan, what: str) -> None:
     grid(axes, "both")
     letters = [row.letter for row in split_rows(plan)][1:]
     rules = zip(letters, plan.alternatives, strict=False)
-    marks.letters(axes, [(name, money_share(way, plan), getattr(way, what).mean) for name, way in rules])
+    marks.letters(
+        axes, [(name, money_share(way, plan), getattr(way, what).mean) for name, way in rules]
+    )
 
 
 def _drawable(estimate: Estimate) -> bool:
@@ -64,7 +74,9 @@ def _limit(axes: Axes, terms: list[Estimate]) -> None:
 
 
 def _limit_regret(axes: Axes, regrets: list[float]) -> None:
-    """Regret at the best split is tiny and elsewhere large: a logarithmic axis where it is not zero."""
+    """Regret at the best split is tiny and elsewhere large: a logarithmic axis where it is not
+    zero.
+    """
     seen = [regret for regret in regrets if regret > 0 and math.isfinite(regret)]
     if seen:
         axes.set_ylim(0.5 * min(seen), 2 * max(seen))

@@ -14,7 +14,9 @@ def plot_returns(found: Diagnosis) -> Figure:
     """Both returns of the policy, with their intervals, on one axis."""
     figure = canvas(400, 110)
     axes = figure.subplots()
-    for row, (estimate, color) in enumerate([(found.gap.real, INK), (found.gap.predicted, IMAGINED)]):
+    for row, (estimate, color) in enumerate(
+        [(found.gap.real, INK), (found.gap.predicted, IMAGINED)]
+    ):
         intervals.interval(axes, estimate, float(row), color, size=9)
     means = [found.gap.real.mean, found.gap.predicted.mean]
     axes.plot(means, [0, 1], color=IMAGINED, linewidth=1, linestyle=(0, (2, 2)), zorder=2)

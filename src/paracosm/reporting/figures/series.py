@@ -20,13 +20,17 @@ def finite_interval(estimate: Estimate) -> bool:
 
 
 def thin(values: Sequence[float], buckets: int = 160) -> Line:
-    """At most two points per bucket, its smallest and its largest value: the outline that the eye would see."""
+    """At most two points per bucket, its smallest and its largest value: the outline that the eye
+    would see.
+    """
     y = np.asarray(values, np.float64)
     if len(y) <= 2 * buckets:
         return np.arange(len(y)), y
     edges = np.linspace(0, len(y), buckets + 1).astype(int)
     ends = itertools.pairwise(edges)
-    kept = sorted({0, len(y) - 1} | {a + int(f(y[a:b])) for a, b in ends for f in (np.argmin, np.argmax)})
+    kept = sorted(
+        {0, len(y) - 1} | {a + int(f(y[a:b])) for a, b in ends for f in (np.argmin, np.argmax)}
+    )
     return np.asarray(kept), y[kept]
 
 
@@ -44,9 +48,15 @@ def outer_limits(values: Sequence[float], margin: float = 0.06) -> tuple[float, 
 
 
 def money_share(way: Purchase, plan: Plan) -> float:
-    """The share of the money that goes to transitions; a labelled one's price is shared out by the single prices."""
+    """The share of the money that goes to transitions; a labelled one's price is shared out by the
+    single prices.
+    """
     transition, label = (plan.prices.get(part, 1.0) for part in ("dynamics", "reward"))
     counted = {"dynamics": 1.0, "joint": transition / (transition + label)}
     spent = {unit: number * plan.prices.get(unit, 1.0) for unit, number in way.units.items()}
     total = sum(spent.values())
-    return sum(counted.get(unit, 0.0) * money for unit, money in spent.items()) / total if total > 0 else math.nan
+    return (
+        sum(counted.get(unit, 0.0) * money for unit, money in spent.items()) / total
+        if total > 0
+        else math.nan
+    )

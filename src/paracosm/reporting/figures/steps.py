@@ -9,7 +9,12 @@ from paracosm.core.records import Diagnosis
 from paracosm.reporting.figures.series import running_sum
 from paracosm.reporting.figures.theme import CAUSES, canvas, grid, house_style, key, zero_line
 
-DASHES = {"reward": "-", "termination": (0, (5, 1.5)), "dynamics": (0, (7, 1.5, 1.5, 1.5)), "horizon": (0, (1.5, 1.5))}
+DASHES = {
+    "reward": "-",
+    "termination": (0, (5, 1.5)),
+    "dynamics": (0, (7, 1.5, 1.5, 1.5)),
+    "horizon": (0, (1.5, 1.5)),
+}
 
 
 @house_style()
@@ -29,7 +34,12 @@ def plot_steps(found: Diagnosis) -> Figure:
 
 def _sums(axes: Axes, found: Diagnosis, kind: str) -> None:
     for name, series in found.causes.items():
-        axes.plot(*running_sum(getattr(series, kind)), color=CAUSES[name], linestyle=DASHES[name], label=name)
+        axes.plot(
+            *running_sum(getattr(series, kind)),
+            color=CAUSES[name],
+            linestyle=DASHES[name],
+            label=name,
+        )
     zero_line(axes)
     _not_below_rounding(axes, found)
     grid(axes, "y")

@@ -23,17 +23,25 @@ def alone(figure: Figure, name: str) -> str:
 
 
 def inline(figure: Figure, name: str, description: str) -> str:
-    """An `<svg>` element: ids made unique by `name`, colours left to the page, text as text, the same every time."""
+    """An `<svg>` element: ids made unique by `name`, colours left to the page, text as text, the
+    same every time.
+    """
     buffer = io.StringIO()
     with house_style(), matplotlib.rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata=_NO_METADATA, facecolor="none")
     text = buffer.getvalue()
     body = re.sub(
-        r"<defs>\s*<style.*?</style>\s*</defs>", "", text[text.index(">", text.index("<svg")) + 1 :], flags=re.S
+        r"<defs>\s*<style.*?</style>\s*</defs>",
+        "",
+        text[text.index(">", text.index("<svg")) + 1 :],
+        flags=re.S,
     )
     box = re.search(r'viewBox="[^"]+"', text)
     assert box, "Matplotlib writes a viewBox"
-    return f'<svg role="img" aria-label="{html.escape(description)}" {box[0]}>{_slim(_own(body, name))}'
+    return (
+        f'<svg role="img" aria-label="{html.escape(description)}"'
+        f" {box[0]}>{_slim(_own(body, name))}"
+    )
 
 
 def _own(body: str, name: str) -> str:
@@ -59,4 +67,6 @@ def _slim_path(path: re.Match[str]) -> str:
 
 
 def _slim_numbers(text: re.Match[str], decimals: int = 2) -> str:
-    return re.sub(r"-?\d+\.\d+", lambda m: f"{float(m[0]):.{decimals}f}".rstrip("0").rstrip("."), text[0])
+    return re.sub(
+        r"-?\d+\.\d+", lambda m: f"{float(m[0]):.{decimals}f}".rstrip("0").rstrip("."), text[0]
+    )

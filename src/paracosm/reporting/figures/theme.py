@@ -1,4 +1,6 @@
-"""The look that all figures share: one colour per cause, quiet axes, Matplotlib's defaults whatever the user's are."""
+"""The look that all figures share: one colour per cause, quiet axes, Matplotlib's defaults whatever
+the user's are.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,29 @@ MUTED = "#656d77"
 LINE = "#d0d7df"
 BAND = "#e9edf1"
 IMAGINED = "#8250df"
-CAUSES = {"reward": "#d55e00", "termination": "#009e73", "dynamics": "#0072b2", "horizon": "#b98900"}
+CAUSES = {
+    "reward": "#d55e00",
+    "termination": "#009e73",
+    "dynamics": "#0072b2",
+    "horizon": "#b98900",
+}
 ROLES = {"ink": INK, "muted": MUTED, "line": LINE, "band": BAND, "imagined": IMAGINED, **CAUSES}
 
-_OWN_BY_SESSION = ("backend", "interactive", "toolbar", "timezone", "docstring", "date.epoch", "tk.", "webagg.")
-_DEFAULTS = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(_OWN_BY_SESSION)}
+_OWN_BY_SESSION = (
+    "backend",
+    "interactive",
+    "toolbar",
+    "timezone",
+    "docstring",
+    "date.epoch",
+    "tk.",
+    "webagg.",
+)
+_DEFAULTS = {
+    key: value
+    for key, value in matplotlib.rcParamsDefault.items()
+    if not key.startswith(_OWN_BY_SESSION)
+}
 STYLE: dict[str, Any] = {
     **_DEFAULTS,
     "axes.edgecolor": LINE,
@@ -56,7 +76,9 @@ STYLE: dict[str, Any] = {
 
 @contextlib.contextmanager
 def house_style() -> Iterator[None]:
-    """Draw in the house style, whatever the user's settings, and put those back; also a decorator."""
+    """Draw in the house style, whatever the user's settings, and put those back; also a
+    decorator.
+    """
     with matplotlib.rc_context(cast("Any", STYLE)):
         yield
 
@@ -79,12 +101,16 @@ def grid(axes: Axes, which: str) -> None:
 
 
 def logarithmic(axis: XAxis | YAxis, *, percent: bool = False) -> None:
-    """A logarithmic axis with plain numbers at the powers of ten, at 1, 2, 5 if there are few, evenly if fewer."""
+    """A logarithmic axis with plain numbers at the powers of ten, at 1, 2, 5 if there are few,
+    evenly if fewer.
+    """
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     low, high = axis.get_view_interval()
     powers = LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,), numticks=12)
     axis.set_major_locator(powers if high > 4 * low else MaxNLocator(4))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{short(100 * value)}%" if percent else short(value)))
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{short(100 * value)}%" if percent else short(value))
+    )
     axis.set_minor_locator(NullLocator())
 
 

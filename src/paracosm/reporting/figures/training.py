@@ -8,12 +8,23 @@ from matplotlib.figure import Figure
 from paracosm.core.records import Estimate
 from paracosm.core.results import RunResult
 from paracosm.reporting.figures.series import finite_interval, outer_limits
-from paracosm.reporting.figures.theme import IMAGINED, INK, LINE, MUTED, canvas, grid, house_style, key
+from paracosm.reporting.figures.theme import (
+    IMAGINED,
+    INK,
+    LINE,
+    MUTED,
+    canvas,
+    grid,
+    house_style,
+    key,
+)
 
 
 @house_style()
 def plot_training(result: RunResult) -> Figure:
-    """Imagined return over all rounds, real return of the final policy as a band, the end enlarged; entropy."""
+    """Imagined return over all rounds, real return of the final policy as a band, the end enlarged;
+    entropy.
+    """
     figure = canvas(400, 430)
     returns, late, entropy = figure.subplots(3, 1, height_ratios=[2.2, 2.2, 1])
     rounds = _rounds(result)
@@ -25,7 +36,9 @@ def plot_training(result: RunResult) -> Figure:
     entropy.set_ylabel("entropy")
     entropy.set_xlabel("gradient step")
     late.set_title(
-        f"second half{' of the last round' if len(rounds) > 1 else ''}, enlarged", fontsize=10.5, color=MUTED
+        f"second half{' of the last round' if len(rounds) > 1 else ''}, enlarged",
+        fontsize=10.5,
+        color=MUTED,
     )
     _enlarge(late, rounds[-1], result.diagnosis.real_return)
     key(returns)
@@ -48,7 +61,9 @@ def _rounds(result: RunResult) -> list[tuple[Steps, Values, Values]]:
 def _lines(axes: Axes, rounds: list[tuple[Steps, Values]], color: str, label: str) -> None:
     for index, (steps, values) in enumerate(rounds):
         marker = "o" if len(steps) == 1 else ""
-        axes.plot(steps, values, color=color, marker=marker, markersize=3, label=None if index else label)
+        axes.plot(
+            steps, values, color=color, marker=marker, markersize=3, label=None if index else label
+        )
         if index and steps:
             axes.axvline(steps[0], color=LINE, linewidth=1, zorder=1)
     grid(axes, "y")
@@ -58,7 +73,9 @@ def _lines(axes: Axes, rounds: list[tuple[Steps, Values]], color: str, label: st
 def _real(axes: Axes, real: Estimate) -> None:
     if finite_interval(real):
         axes.axhspan(real.low, real.high, color=LINE, alpha=0.6, linewidth=0, zorder=0)
-    axes.axhline(real.mean, color=INK, linewidth=1.2, zorder=1, label="real return of the final policy")
+    axes.axhline(
+        real.mean, color=INK, linewidth=1.2, zorder=1, label="real return of the final policy"
+    )
 
 
 def _enlarge(axes: Axes, last: tuple[Steps, Values, Values], real: Estimate) -> None:
