@@ -5,7 +5,8 @@ methods.
 
 1,000 simulated pilots a cell (`tests/planning/simulator.py`), two processes; prints the tables of
 docs/learning-curves.md. Pilots that the gate refuses are left out for every method. The other
-priors are the same grid, reweighted."""
+priors are the same grid, reweighted.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ import time
 import numpy as np
 
 from paracosm.core.checks import BadData
-from paracosm.core.decisions import Curve
+from paracosm.core.records.decisions import Curve
 from paracosm.planning import grid
 from paracosm.planning.curves import DRAWS, Posterior, posterior
 from tests.planning.simulator import (

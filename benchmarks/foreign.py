@@ -6,7 +6,8 @@ Pendulum-sized worlds of ensembles as `learn` makes them (3 members, two hidden 
 `--width`), the same weights on both sides; 64 bits; interleaved rounds, the median of each. Rows:
 an imagined evaluation of 512 rows for 100 steps, its derivative along one direction (forward) and
 with respect to all starts (reverse), and a whole audit of 3 episodes of 40 steps. Compilation is
-not counted."""
+not counted.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.rollout import unroll
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import evaluate
-from tests.real.test_foreign_audit import copied, learned
+from tests.adapters.test_foreign_audit import copied, learned
 
 ROWS, STEPS, EPISODES, LENGTH = 512, 100, 3, 40
 

@@ -7,7 +7,8 @@ State 12, action 4, policy 2×64, dynamics and reward 2×200 each, batch 1,024, 
 one network a part, squashed Gaussian policy, leave-one-out baseline, two threads or devices on each
 side (or `--threads`). The rounds are interleaved. The loop is written as one would who wants it
 fast: no gradient through the rollout, preallocated memory, one log-probability pass over the whole
-batch."""
+batch.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
     python -m benchmarks.intervals [DRAWS]
 
 5,000 sets of samples a cell (`tests/core/coverage.py`), two processes, about ten minutes; prints
-the table of docs/intervals.md."""
+the table of docs/intervals.md.
+"""
 
 from __future__ import annotations
 

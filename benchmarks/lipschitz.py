@@ -3,7 +3,8 @@
     python benchmarks/lipschitz.py
 
 Two hidden layers of tanh, 16 inputs, 12 outputs, weights normal over the square root of their
-inputs; under 0.5 s is asked for at width 64 and under 5 s at 256."""
+inputs; under 0.5 s is asked for at width 64 and under 5 s at 256.
+"""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from paracosm.core.decisions import Anchor, Curve
 from paracosm.core.records import Weights
+from paracosm.core.records.decisions import Anchor, Curve
 from paracosm.planning.budget import Offer, Task, best_split
 from paracosm.planning.law import Law
 from paracosm.planning.plan import plan

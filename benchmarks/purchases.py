@@ -12,7 +12,8 @@ imagined return|, discounted. The planned split pays a pilot of a fifth of the b
 part; its curves and weights come from that pilot and from the recorded episodes.
 
 Results go to OUT, one file a purchase, so that a stopped benchmark goes on; the table is
-benchmarks/purchases.md."""
+benchmarks/purchases.md.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +67,8 @@ def case_of(name: str, out: Path) -> Case:
     """The same every time; Gymnasium's reference policy is that of a run with 5,000 transitions.
 
     The linear-quadratic system is slower than the library's own, whose states are at rest after
-    three steps: there is something to learn on the way."""
+    three steps: there is something to learn on the way.
+    """
     env = ENVIRONMENTS[name]
     if env is None:
         system, policy = linear_quadratic(

@@ -4,7 +4,8 @@
 
 A learned-like world (ensembles of 4 networks 2×64 for dynamics and reward, state 12, action 4), 64
 episodes of 200 steps, 64 bits. Asked for: one forward pass along an error at most 4×, one reverse
-pass for every step at most 6×. The rounds are interleaved; the ratio is the median over rounds."""
+pass for every step at most 6×. The rounds are interleaved; the ratio is the median over rounds.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ one thread, or one process of two. PyTorch is written as the loop that everybody
 as it comes and fused; and with 64 seeds stacked, by products of batches of matrices, by
 `torch.func.vmap`, and that compiled. Stacked seeds have a tenth of the rows and are spared a
 shuffle of their own. All processes live throughout and are asked in turn, so the rounds are
-interleaved."""
+interleaved.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ def ours(threads: int) -> Job:
     """What a cell of E2 runs, without the teacher: both students of a seed in one program."""
     import jax
 
-    from paracosm.learning.students import Task, train
+    from paracosm.paper.students import Task, train
 
     epochs = 40
     keys = jax.random.split(jax.random.key(0), 4)

@@ -1,7 +1,8 @@
 """Statistical tests at a declared false-alarm rate.
 
 Each takes samples drawn with a fixed key, so that it gives the same answer every time; had the key
-been drawn at random, a correct program would fail with probability at most `FALSE_ALARM`."""
+been drawn at random, a correct program would fail with probability at most `FALSE_ALARM`.
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike

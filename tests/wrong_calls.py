@@ -1,7 +1,8 @@
 """Wrong calls of the public verbs and types: what is called, the error, and a part of its sentence.
 
 `python -m tests.wrong_calls` makes them without the type checker of the test run and prints what
-each raised, as JSON."""
+each raised, as JSON.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +76,7 @@ def curve(
     part: str = "dynamics", errors=(1.0, 0.7, 0.5, 0.35), sizes=(100, 200, 400, 800)
 ) -> paracosm.Curve:
     """A learning curve of two seeds."""
-    from paracosm.core.decisions import Anchor
+    from paracosm.core.records.decisions import Anchor
 
     anchors = tuple(
         Anchor(n, error * (1 + 0.01 * seed), seed)

@@ -1,7 +1,8 @@
 """Values of every numeric setting, wrong and right.
 
 `python -m tests.wrong_settings` tries them without the type checker of the test run and prints, as
-JSON, what did not go as it should, by setting."""
+JSON, what did not go as it should, by setting.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@ about.
 
 The verbs `collect, learn, imagine, evaluate, audit, plan, plan_labels, run, load, compare, report`
 and the types that they pass are loaded when first used, so that importing the package costs
-nothing."""
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +12,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from paracosm import adapters as foreign
     from paracosm.auditing.audit import audit
     from paracosm.core import noise
     from paracosm.core.checks import ParacosmError
     from paracosm.core.data import Dataset, RewardLabels, Trajectory, Transitions
-    from paracosm.core.decisions import Curve, GradientNoise, LabelPlan, MixturePlan, Plan
     from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
     from paracosm.core.policy import Categorical, Deterministic, Gaussian, Mode, Policy
     from paracosm.core.records import Diagnosis, Estimate, Gap, Weights
-    from paracosm.core.results import Comparison, RunResult
+    from paracosm.core.records.decisions import Curve, GradientNoise, LabelPlan, MixturePlan, Plan
+    from paracosm.core.records.results import Comparison, RunResult
     from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
     from paracosm.learning.learn import Learned, LearnSettings, learn
     from paracosm.loop.foreign import audit_foreign
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from paracosm.planning.labels import plan_labels
     from paracosm.planning.mixture import plan_mixture
     from paracosm.planning.plan import plan
-    from paracosm.real import foreign
     from paracosm.real.verbs import collect, connect, evaluate
     from paracosm.reporting import write as report
 
@@ -56,7 +57,7 @@ _HOMES = {
 _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {
     "report": ("reporting", "write")
 }
-_MODULES = {"foreign": "real.foreign", "noise": "core.noise"}
+_MODULES = {"foreign": "adapters", "noise": "core.noise"}
 
 __all__ = [
     "MDP",

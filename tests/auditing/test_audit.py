@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import paracosm
+from paracosm import adapters as foreign
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.audit import audit
 from paracosm.auditing.onestep import _differ, ask
@@ -27,7 +28,6 @@ from paracosm.core.records import Diagnosis, Training
 from paracosm.core.rollout import returns
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.reinforce import Value
-from paracosm.real import foreign
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import evaluate
 from tests.auditing.worlds import Case, Shifted, SwingUp, cut

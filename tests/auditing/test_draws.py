@@ -76,7 +76,8 @@ def test_the_imagined_part_of_every_terms_variance_is_small(mode, ends):
     """Also as it is measured from outside: by other noise for the same episodes, 25 times.
 
     A share of a tenth is measured above 0.3 with a probability of less than 1e-6, by χ² of 24
-    degrees of freedom."""
+    degrees of freedom.
+    """
     audited, rollouts, dreams, key = first_draw(200, mode=mode, ends=ends)
     found = draw(audited, rollouts, dreams, most_imagined_steps=10**9, key=key)
     assert 1 < found.draws <= MOST_DRAWS

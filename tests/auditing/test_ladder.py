@@ -497,7 +497,8 @@ def test_mixed_pairings_are_unsound():
     system's constants.
 
     Both systems start at 0. Learned states stay 0; the real ones tend to 10/9, where f̂ is off by
-    1/9 only."""
+    1/9 only.
+    """
     real, errors = [0.0], []
     for _ in range(40):
         errors.append(abs(0.9 * real[-1] - (0.1 * real[-1] + 1)))

@@ -2,7 +2,8 @@
 or no.
 
 The records are made by hand: walks that end where a component passes a threshold, or at a time
-limit."""
+limit.
+"""
 
 import dataclasses
 

@@ -3,7 +3,8 @@ claim to.
 
 Each world is wrong in every part; the guilty one's error is doubled until its term, over many
 episodes, is at least three times the largest other. What is then judged is an audit of 400 episodes
-that were not used for that."""
+that were not used for that.
+"""
 
 from __future__ import annotations
 

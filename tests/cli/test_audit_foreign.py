@@ -126,7 +126,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from paracosm import MDP, Box, Spec
-from paracosm.real import foreign
+from paracosm import adapters as foreign
 
 def env():
     return MDP(

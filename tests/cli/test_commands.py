@@ -21,7 +21,7 @@ from paracosm.cli import main as command_line
 from paracosm.cli.main import COMMANDS, main
 from paracosm.core.files import Unwritten
 from paracosm.core.records import Diagnosis
-from paracosm.core.results import RunResult
+from paracosm.core.records.results import RunResult
 from tests.loop.small import numbers, small_run
 
 SMALL = [

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from paracosm.cli import main as command_line
-from paracosm.core.decisions import GradientNoise, LabelPlan, MixturePlan
 from paracosm.core.records import Estimate
+from paracosm.core.records.decisions import GradientNoise, LabelPlan, MixturePlan
 
 LAW = (
     "--budget 5000 --cost-rollout 1 --gradient-variance 40 --noise-coefficient 6 --fidelity"

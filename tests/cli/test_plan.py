@@ -11,8 +11,8 @@ import pytest
 
 from paracosm.cli import main as command_line
 from paracosm.cli.main import main
-from paracosm.core.decisions import Measurements
 from paracosm.core.records import Weights
+from paracosm.core.records.decisions import Measurements
 from paracosm.loop import measuring
 from paracosm.planning.curves import read_curves
 

@@ -2,7 +2,8 @@
 
 Sparse: one is paid with a small probability, else nothing. Pole: steps until the first failure of a
 chance at every step, cut at the time limit. These two have a known range. Log-normal and Pareto
-have none. The neighbours are kinds that nothing was chosen by."""
+have none. The neighbours are kinds that nothing was chosen by.
+"""
 
 from __future__ import annotations
 

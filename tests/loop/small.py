@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 
 import paracosm
-from paracosm.core.results import RunResult
+from paracosm.core.records.results import RunResult
 from paracosm.learning.fit import FitSettings
 from paracosm.learning.learn import LearnSettings
 

@@ -22,9 +22,9 @@ import paracosm
 from paracosm.cli.main import main
 from paracosm.core import files
 from paracosm.core.checks import BadData, Missing, ParacosmError
-from paracosm.core.decisions import Decision
 from paracosm.core.files import read_arrays, read_record
 from paracosm.core.records import Diagnosis
+from paracosm.core.records.decisions import Decision
 from paracosm.loop.directory import RunDirectory
 from tests.loop.small import small_run
 

@@ -19,7 +19,7 @@ from paracosm.cli.main import main
 from paracosm.core import checks
 from paracosm.core.files import Unwritten
 from paracosm.core.records import Diagnosis
-from paracosm.core.results import RunResult
+from paracosm.core.records.results import RunResult
 from paracosm.loop import store
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory, files_of_run

@@ -11,8 +11,8 @@ import pytest
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.decisions import Anchor, Curve
 from paracosm.core.records import Weights
+from paracosm.core.records.decisions import Anchor, Curve
 from paracosm.loop.spending import Purse
 from tests.loop.small import numbers, small_run
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from paracosm.core.experiments import Experiment
+from paracosm.core.records.experiments import Experiment
 from paracosm.paper.contents import CONTENTS, study
 from paracosm.reporting import publish
 

@@ -9,8 +9,8 @@ import pytest
 
 from paracosm.cli.main import main
 from paracosm.core.checks import BadArgument, BadData, Missing, ParacosmError
-from paracosm.core.experiments import Experiment, Findings
 from paracosm.core.records import Estimate
+from paracosm.core.records.experiments import Experiment, Findings
 from paracosm.paper import contents
 from paracosm.paper.reproduce import How, reproduce
 from paracosm.paper.study import Study, beyond

@@ -5,7 +5,8 @@ shift)^-exponent`: the shift bends the curve away from every law that the fit kn
 tenth of the smallest anchor. The floor is where the falling part arrives after a random number of
 samples, from well inside the pilot to eight times beyond it. Noise in the logarithm has heavy tails
 (Student t with 5 degrees of freedom) of a random size: one draw per seed and, where there is anchor
-noise, one that all seeds of an anchor share (the subset of data that they were given)."""
+noise, one that all seeds of an anchor share (the subset of data that they were given).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from paracosm.core.decisions import Anchor, Curve
+from paracosm.core.records.decisions import Anchor, Curve
 
 SMALLEST, LARGEST = 500, 8_000
 EXTRAPOLATION = 16

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from paracosm.core.checks import BadData
-from paracosm.core.decisions import Anchor, Curve, CurveFit
+from paracosm.core.records.decisions import Anchor, Curve, CurveFit
 from paracosm.planning import curves, gate, grid
 from paracosm.planning.curves import Posterior, posterior
 from paracosm.planning.law import Law

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from paracosm.core.checks import BadArgument
-from paracosm.core.decisions import GradientNoise, LabelPlan
 from paracosm.core.records import Estimate
+from paracosm.core.records.decisions import GradientNoise, LabelPlan
 from paracosm.planning.fidelity import Bounded, Floor, Power, Table
 from paracosm.planning.label_search import Problem, search
 from paracosm.planning.labels import plan_labels

@@ -7,7 +7,7 @@ import pytest
 
 from paracosm.core.checks import BadArgument
 from paracosm.core.control import debiased_mean
-from paracosm.core.decisions import MixturePlan
+from paracosm.core.records.decisions import MixturePlan
 from paracosm.planning.mixture import Prices, allocate, errors, least_correlation, plan_mixture
 
 ISSUE = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from paracosm.core.decisions import Pilot
+from paracosm.core.records.decisions import Pilot
 from paracosm.planning import pilots
 from paracosm.planning.budget import Offer, Task, at
 from paracosm.planning.law import Law

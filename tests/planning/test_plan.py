@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from paracosm.core.checks import BadArgument, BadData, ParacosmError
-from paracosm.core.decisions import Anchor, Curve, Plan
 from paracosm.core.records import Weights
+from paracosm.core.records.decisions import Anchor, Curve, Plan
 from paracosm.planning.budget import Offer, Task, at, best_split
 from paracosm.planning.curves import posterior
 from paracosm.planning.law import Law

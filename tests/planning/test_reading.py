@@ -3,7 +3,7 @@
 import pytest
 
 from paracosm.core.checks import BadData, Missing
-from paracosm.core.decisions import Anchor
+from paracosm.core.records.decisions import Anchor
 from paracosm.planning.curves import read_curves
 
 

@@ -5,7 +5,8 @@ A pilot spends a tenth of the budget on each part and measures six nested sizes 
 seeds each: Student t noise in the log error, 20% from seed to seed and 10% from anchor to anchor.
 True laws are the simulator's, bent away from every law that the fit knows; exponents 0.1 to 1, half
 of them with a floor. Regret is the relative excess of the true error in return over that of the
-best split of the whole budget, from nothing."""
+best split of the whole budget, from nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 from paracosm.core.checks import BadData
-from paracosm.core.decisions import Anchor, Bought, Curve, Pilot
+from paracosm.core.records.decisions import Anchor, Bought, Curve, Pilot
 from paracosm.planning.budget import Offer, Task
 from paracosm.planning.curves import posterior
 from paracosm.planning.lots import in_lots

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from paracosm.core import checks
 from paracosm.core.mdp import Discrete
 from paracosm.core.policy import Deterministic, Noisy, initial_policy
-from paracosm.real.source import BadStep, shares, state_scale
+from paracosm.core.recordings import state_scale
+from paracosm.real.source import BadStep, shares
 from paracosm.real.verbs import collect, connect, evaluate
 from tests.real.worlds import counter, walk
 

@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 import pytest
 
+from paracosm.adapters import trajectory
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.real.columns import COLUMNS
 from paracosm.real.datasets import load, save
-from paracosm.real.foreign import trajectory
 from paracosm.real.verbs import collect, connect
 from tests.real.test_datasets import d4rl
 from tests.real.test_misbehaving import world

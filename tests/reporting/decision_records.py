@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from paracosm.core.decisions import (
+from paracosm.core.records import Estimate, Weights
+from paracosm.core.records.decisions import (
     Anchor,
     CurveFit,
     Decision,
@@ -19,8 +20,7 @@ from paracosm.core.decisions import (
     Plan,
     Purchase,
 )
-from paracosm.core.records import Estimate, Weights
-from paracosm.core.results import RunResult
+from paracosm.core.records.results import RunResult
 from tests.reporting import report_records
 
 PLAN_VERDICT = (

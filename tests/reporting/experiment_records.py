@@ -1,6 +1,14 @@
 """An experiment made by hand, for the tests of its pages."""
 
-from paracosm.core.experiments import Chart, Choice, Claim, Experiment, Findings, Series, Table
+from paracosm.core.records.experiments import (
+    Chart,
+    Choice,
+    Claim,
+    Experiment,
+    Findings,
+    Series,
+    Table,
+)
 
 
 def claims():

@@ -23,7 +23,7 @@ from paracosm.core.records import (
     Training,
     Weights,
 )
-from paracosm.core.results import Comparison, Purchases, RunResult
+from paracosm.core.records.results import Comparison, Purchases, RunResult
 
 STEPS = 200
 CAUSES = ("reward", "termination", "dynamics")

@@ -8,7 +8,7 @@ import matplotlib.colors
 import numpy as np
 import pytest
 
-from paracosm.core.decisions import Plan
+from paracosm.core.records.decisions import Plan
 from paracosm.reporting import figures
 from paracosm.reporting.figures import marks
 from paracosm.reporting.figures.series import money_share

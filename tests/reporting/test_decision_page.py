@@ -9,8 +9,8 @@ import re
 
 import pytest
 
-from paracosm.core.decisions import Anchor, CurveFit, LabelChoice
 from paracosm.core.records import Estimate, Weights
+from paracosm.core.records.decisions import Anchor, CurveFit, LabelChoice
 from paracosm.reporting import decision_tables, decision_words, render, tables, words
 from tests.reporting import decision_records as records
 from tests.reporting.test_page import HOSTILE, Balanced

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from paracosm.core.decisions import LabelChoice
+from paracosm.core.records.decisions import LabelChoice
 from paracosm.reporting import decision_tables
 from tests.reporting import decision_records as records
 from tests.reporting.test_terminal import shown

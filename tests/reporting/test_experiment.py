@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 
 import rich.console
 
-from paracosm.core.experiments import Experiment
+from paracosm.core.records.experiments import Experiment
 from paracosm.reporting import experiment_words, publish, render, summary
 from tests.reporting.experiment_records import experiment
 from tests.reporting.test_page import Balanced

@@ -10,7 +10,7 @@ import pytest
 
 from paracosm.core.checks import BadArgument
 from paracosm.core.records import Estimate
-from paracosm.core.results import Comparison
+from paracosm.core.records.results import Comparison
 from paracosm.reporting import render, tables, words, write
 from tests.reporting import decision_records as decisions
 from tests.reporting import report_records as records

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from paracosm.core.results import Comparison
+from paracosm.core.records.results import Comparison
 from paracosm.reporting import summary, tables
 from tests.reporting import report_records as records
 

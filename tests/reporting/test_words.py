@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paracosm.core.records import Estimate
-from paracosm.core.results import Comparison
+from paracosm.core.records.results import Comparison
 from paracosm.reporting import words
 from tests.reporting import report_records as records
 

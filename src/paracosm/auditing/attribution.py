@@ -14,7 +14,8 @@ and every term is unbiased.
 
 Episodes of another policy μ stand for those of π by the importance weights `w_{0:t} = Π_{k≤t}
 π(a_k|s_k)/μ(a_k|s_k)` on every term; their actions say nothing of π's value, which is then taken by
-a rollout from each real next state. The horizon is finite, so γ may be 1."""
+a rollout from each real next state. The horizon is finite, so γ may be 1.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ class Terms(NamedTuple):
     """Discounted contributions by episode and time step, `[episode, time]`, and what they cost.
 
     Where only a random subset of steps was audited, termination and dynamics hold it reweighted to
-    the whole episode and are zero elsewhere."""
+    the whole episode and are zero elsewhere.
+    """
 
     reward: np.ndarray
     termination: np.ndarray
@@ -104,7 +106,8 @@ class Rollouts(NamedTuple):
     Steps that are `audited`, `[episode, time]`, stand for `weight` steps each and count by the
     episode's importance, which is in `weight` and `counts` both. `worth` is `r̂ + γ (1 − d̂) V̂` of
     ŝ', `[discount, episode, time]`, and `at_last` the value V̂ at s' where the step is not
-    `followed` by another; `cost` is in imagined steps."""
+    `followed` by another; `cost` is in imagined steps.
+    """
 
     discounts: tuple[float, ...]
     audited: np.ndarray
@@ -202,7 +205,8 @@ def choose(
     it is `followed`, the next step's. Without `followed` the first is all. Where all steps take
     more than `most` imagined steps, step t is taken with probability `p_t = min(1, c γ^t)`, apart
     from the others, and stands for `1/p_t` (Horvitz & Thompson 1952); c is such that the expected
-    cost is `most`. Below γ = ½ it is ½, so that every step can be taken."""
+    cost is `most`. Below γ = ½ it is ½, so that every step can be taken.
+    """
     alive, remaining = np.asarray(episodes.alive), remaining_steps(episodes)
     alone = np.zeros(alive.shape, bool) if followed is None else alive & ~followed
     shared = np.zeros(alive.shape, bool) if followed is None else followed

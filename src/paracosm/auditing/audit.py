@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from paracosm.adapters import Latent
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, roll, terms_of
 from paracosm.auditing.averages import averages
 from paracosm.auditing.bounds import UNBOUNDED, bounds
@@ -22,7 +23,7 @@ from paracosm.auditing.onestep import ask
 from paracosm.auditing.orders import both_orders
 from paracosm.auditing.plausibility import plausibility
 from paracosm.auditing.sensitivities import weights
-from paracosm.core import checks
+from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.forms import demand_shape
 from paracosm.core.keys import stage_key
@@ -32,7 +33,6 @@ from paracosm.core.precision import in_double
 from paracosm.core.records import Diagnosis, Imagination, Reference
 from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
-from paracosm.real.foreign import Latent, plainly
 
 
 def audit(
@@ -94,7 +94,7 @@ def audit(
     episodes = in_double(jax.tree.map(np.asarray, episodes))
     _check(world, episodes)
     key = stage_key(seed, "audit")
-    with jax.enable_x64(True), plainly():
+    with jax.enable_x64(True), callbacks.as_raised():
         world, policy, imagined, recorded_by = in_double((world, policy, imagined, recorded_by))
         _check_parts(world, policy, episodes)
         worth = (

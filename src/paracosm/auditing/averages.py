@@ -8,7 +8,8 @@ none of these episodes held, would make of a return: a goal that few starts reac
 cost. Then a return is taken to lie in the range of those that were seen and those that one such
 event makes, a term of the gap in the range of their differences, and what is nearly the same in
 most episodes gets a betting interval in that range. Every return is within what the known rewards
-allow in as many steps."""
+allow in as many steps.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +64,8 @@ class Averages(NamedTuple):
     `both` where real and imagined returns lie; spans of no width know nothing. `reward_error` is
     the most that a rare event makes of a reward term. `ends_known` says that the end rule was right
     about ends that were seen, `never_ends` that no episode can end in either world. Returns that
-    are reweighted have no range."""
+    are reweighted have no range.
+    """
 
     sparse: bool
     real: Span
@@ -89,7 +91,8 @@ class Averages(NamedTuple):
 
         Where returns vary, a term that is the same in every episode is taken for a constant: an
         exact part of the world has the term 0. An end rule has it only where no episode can end, or
-        where it was right about ends."""
+        where it was right about ends.
+        """
         differences = np.asarray(differences, np.float64)
         if _constant(differences) and self._certain(cause):
             return _as_constant(differences)
@@ -176,7 +179,8 @@ def _unseen(
     """What known rewards beyond those `paid` in these episodes make of the `usual` return.
 
     One such reward is paid once; if it is another kind of step than those seen, then as often as it
-    may be `repeated`."""
+    may be `repeated`.
+    """
     below, above = float(np.min(paid) - np.min(known)), float(np.max(known) - np.max(paid))
     kind = _APART * float(np.ptp(paid))
     return (

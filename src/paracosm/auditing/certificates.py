@@ -3,7 +3,8 @@
 Errors are those of one system at the states of the other's episodes, constants are of that same
 system: since one argument gives both, the unsound mixed pairing cannot be asked for. A learned
 world on real episodes is theory's pairing R; a real system that can be asked anywhere, on imagined
-episodes, is pairing I."""
+episodes, is pairing I.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ class Local(eqx.Module):
 
     `at(state, radius)` gives those of `s ↦ f(s, π(s))` and of `s ↦ r(s, π(s), f(s, π(s)))` over all
     states within `radius`, in scaled units, of `state`, in the environment's; it is evaluated
-    inside a compiled scan."""
+    inside a compiled scan.
+    """
 
     at: Callable[[State, Scalar], tuple[Scalar, Scalar]]
     kind: Kind = eqx.field(static=True)
@@ -62,7 +64,8 @@ class _Asked(NamedTuple):
     """The system at each step of the episodes, `[episode, time]`: errors, and its own next states.
 
     `composed` has the reward's error at the system's own next state: what the rungs that own the
-    reward's composed constant need, with nothing to add for the next state."""
+    reward's composed constant need, with nothing to add for the next state.
+    """
 
     plain: Residuals
     composed: Residuals
@@ -279,7 +282,8 @@ def _value(
     """The rung through the value, of as many steps as the rung above sums.
 
     The slope on a segment is the smaller of two bounds: by the balls of the rung above, and by
-    balls of its own."""
+    balls of its own.
+    """
     discount, time = system.world.discount, jnp.arange(len(episode.alive))
     count = jnp.minimum(stopped.steps, jnp.sum(episode.alive))
     later = ladder.slopes(steps.loop, discount, count)

@@ -24,7 +24,8 @@ class Check(NamedTuple):
     `exact` says that the terms should sum to each episode's gap but for rounding. `missed` is the
     mean over episodes of the absolute difference, `size` that of the episode's gap or its terms, in
     units of return. `other_actions` of `steps` recorded actions are not the policy's;
-    `action_difference` is the largest that is left of the others, in ranges of the action box."""
+    `action_difference` is the largest that is left of the others, in ranges of the action box.
+    """
 
     exact: bool
     missed: float

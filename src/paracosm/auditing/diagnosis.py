@@ -49,7 +49,8 @@ class Measured(NamedTuple):
 
     `terms` and all that follows from them are at the reporting `discount`, `terms_training` at the
     world's. `noisy` says whether chance is left in the terms, `differences` the parts whose
-    derivatives are finite differences."""
+    derivatives are finite differences.
+    """
 
     discount: float
     dreams: Dreams

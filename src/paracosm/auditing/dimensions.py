@@ -5,7 +5,8 @@ h(ŝ')`. Dimension i gets `(s'_i - ŝ'_i) ∫₀¹ ∂_i h(ŝ' + u (s' - ŝ')) d
 Sundararajan et al. 2017), so that the dimensions sum to the term wherever `h` is absolutely
 continuous along the way. Each interval of the path is known to be integrated well by what its ends
 say, `h(b) - h(a)`; where they disagree it is halved. What then remains, such as a jump at a hard
-end, which no gradient sees, is a row of its own."""
+end, which no gradient sees, is a row of its own.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ class Dimensions(NamedTuple):
 
     Where only a random subset of steps was integrated, `terms` stand for the whole episode and are
     zero elsewhere, and the remainder holds what the subset misses. `steps` counts the steps that
-    were integrated."""
+    were integrated.
+    """
 
     terms: np.ndarray
     remainder: np.ndarray
@@ -115,7 +117,8 @@ def _integrate(
     close.
 
     It ends when what does not close is small beside the terms, or when `most` imagined steps are
-    spent: those that are off the most go first."""
+    spent: those that are off the most go first.
+    """
     total, left, allowed = np.zeros(paths.start.shape), most, np.inf
     rows = np.flatnonzero(np.any(paths.difference != 0, axis=1))
     first, width = np.zeros(len(rows)), 1.0

@@ -7,7 +7,8 @@ value at a step's ŝ' is taken away again as the value at the real state before 
 but that of the first step's rollout cancels, and that of steps which one world ends and the other
 does not. Those alone are drawn again, together with the imagined episodes from the same starts,
 until the imagined part of each term's variance is below a tenth of what the real episodes leave.
-Rollouts of one episode and draw share their noise by time, the two values of a step included."""
+Rollouts of one episode and draw share their noise by time, the two values of a step included.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ class Drawn(NamedTuple):
     `imagined_share` is the part of the variance of each mean over episodes that more imagined draws
     would remove: by cause and of the `total`, and of those at the training discount. It is more
     than a tenth of the rest only where the draws are `capped`: `MOST_DRAWS`, or the imagined steps
-    that may be spent, came first."""
+    that may be spent, came first.
+    """
 
     terms: tuple[Terms, ...]
     dreams: Dreams

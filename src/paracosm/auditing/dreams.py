@@ -34,7 +34,8 @@ class Dreams(NamedTuple):
     return of `episodes`, `believed` what training took for it, `guarded` that of whole episodes in
     the world that training took place in. `undiscounted` is the return of `episodes` at 1.
     `edge_share` is the share of steps of `episodes` at the edge of the world's domain, if it has
-    one."""
+    one.
+    """
 
     episodes: Trajectory
     full: Array

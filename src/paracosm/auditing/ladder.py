@@ -11,7 +11,8 @@ of the *other*:
 constant of `s ↦ f(s, π(s))`, m that of `s ↦ r(s, π(s), f(s, π(s)))` and n that of the reward in the
 next state. Where only the constant m' at a fixed next state is known, `m = m' + nℓ`, which is
 theory's `m' e_t + n e_{t+1}`. Norms are of scaled states. One episode or system a call: batches by
-`jax.vmap`."""
+`jax.vmap`.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class Constants(NamedTuple):
 
     The last two are of the closed loops `s ↦ f(s, π(s))` and `s ↦ r(s, π(s), f(s, π(s)))`. In
     stochastic systems constants and dynamics errors are in W₁, and only the rungs `global`, `split`
-    and `closed_loop` hold."""
+    and `closed_loop` hold.
+    """
 
     dynamics_state: Number
     dynamics_action: Number
@@ -237,7 +239,8 @@ def through_value(
     `slope` holds `Lip(V̂_{H-t-1})` and `reward_next` n, both needed only on the segment from
     `f̂(s_t, a_t)` to `s_{t+1}`. Cut per step: n δ at the reward's range, the value's difference at
     that of as many rewards as are left. Unlike the others a cut rung can exceed the one above it,
-    since every step's error is cut by itself."""
+    since every step's error is cut by itself.
+    """
     off = jnp.minimum(residuals.dynamics, clip.diameter)
     left = _before(jnp.asarray(discount, float) ** jnp.arange(len(off)))[-2::-1]
     now = jnp.minimum(_times(reward_next, off), clip.reward_range)
@@ -251,7 +254,8 @@ def mean_error(residuals: Residuals, loop: Loop, discount: Number) -> Scalar:
 
     `residuals` holds the mean errors at step t, on the states that the policy visits; `loop`
     constants that hold everywhere. m is of the composed reward: with theory's `L_r (1 + L_π)` alone
-    it fails for `r(s')`."""
+    it fails for `r(s')`.
+    """
     horizon = len(residuals.reward)
     everywhere = Loop(*(jnp.full(horizon, each, float) for each in loop))
     return through_value(

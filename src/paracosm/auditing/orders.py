@@ -3,7 +3,8 @@ imagined states.
 
 `J(f, r) - J(f̂, r̂)` goes by `J(f, r̂)` (the reward is put right last, at real states) or by `J(f̂,
 r)` (at imagined ones). The Shapley value of each error is the mean of its two differences (theory,
-section 2; Shapley 1953)."""
+section 2; Shapley 1953).
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ def _returns(data: Dataset, horizon: int) -> Estimate | None:
     Purchases cut the last episodes short. Where nothing else was recorded and nothing ever
     terminated, these are carried on to the horizon at their mean reward; where most episodes were
     cut though others terminated, the return is not known: those that are whole are the ones that
-    end early."""
+    end early.
+    """
     rows = np.unique(data.episode, return_inverse=True)[1]
     steps, labels = np.bincount(rows), np.bincount(rows, data.has_label)
     paid = np.bincount(rows, np.where(data.has_label, data.reward, 0.0))

@@ -3,7 +3,8 @@
 
 The paper measures `S_f = |V(f + hΔf, r) - V(f, r)| / (h ‖Δf‖)` by finite differences. It is a
 directional derivative: a forward pass through the rollout gives it for one error `Δf`, a reverse
-pass the gradient by the error of every step."""
+pass the gradient by the error of every step.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ class ByStep(NamedTuple):
     """Gradient of the discounted imagined return by an error added at each step.
 
     `dynamics` `[episode, time, state]` by one added to the next state, in the environment's units;
-    `reward` `[episode, time]` by one added to the reward: the discount while alive."""
+    `reward` `[episode, time]` by one added to the reward: the discount while alive.
+    """
 
     dynamics: np.ndarray
     reward: np.ndarray
@@ -77,7 +79,8 @@ def along(
     reward error.
 
     One forward pass for both. `dynamics_error(s, a)` is in the environment's units of the next
-    state, `reward_error(s, a, s')` in those of the reward."""
+    state, `reward_error(s, a, s')` in those of the reward.
+    """
     perturbed = _Perturbed(world, dynamics_error, reward_error)
 
     def returns(dynamics: Array, reward: Array) -> Array:
@@ -155,7 +158,8 @@ def weights(
     by step, with signs, so that errors which cancel cost little; the second are the *steepest*, for
     errors of the same size that never cancel. In rollouts that fork, derivatives grow without limit
     and returns do not: no step's error is taken to cost more than what the rewards' range leaves of
-    the return, nor all of them more than that range allows at all."""
+    the return, nor all of them more than that range allows at all.
+    """
     horizon = episodes.alive.shape[1]
     gradient = by_step(
         world, policy, np.asarray(episodes.state)[:, 0], steps_of(episodes), key, horizon=horizon
@@ -199,7 +203,8 @@ def steepest(
     step is needed.
 
     `error` is the size of the dynamics' root mean square error, `span` the range of the rewards, 0
-    included."""
+    included.
+    """
     horizon = world.spec.horizon
     gradient = by_step(world, policy, start, np.full(len(start), horizon), key, horizon=horizon)
     return _steepest(world, gradient, error, _Cut(span, world.discount, horizon))

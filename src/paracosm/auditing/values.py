@@ -73,7 +73,8 @@ def gradients(
     moves.
 
     Rows with equal keys share their noise. No row has more than `most` steps: one program serves
-    any number of rows of any such length. The cost is about five times that of `values`."""
+    any number of rows of any such length. The cost is about five times that of `values`.
+    """
     run = partial(_gradients, world, policy, most=most)
     value, gradient = _in_blocks(run, (states, keys), steps, _ROWS, (), states.shape[1:])
     return value, gradient

@@ -124,7 +124,8 @@ def verdict(gap: Gap, discount: float = 1.0) -> str:
     A cause is said to make most of the gap only if it has the gap's sign, is half of it, and no
     interval of another reaches its own on that side. Where errors cancel, the gap is the cause of
     neither, and the largest of each sign are named. The horizon is a matter of training, not of
-    data: where it leads, the worst learned part is named too."""
+    data: where it leads, the worst learned part is named too.
+    """
     unit = "" if discount == 1 else f" ({discounted(discount)})"
     returns = (
         f"The imagined return is {gap.predicted.mean:.4g}{unit}, the real return is"

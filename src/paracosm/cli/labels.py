@@ -11,7 +11,7 @@ import tyro
 
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument
-from paracosm.core.decisions import GradientNoise, LabelPlan, MixturePlan
+from paracosm.core.records.decisions import GradientNoise, LabelPlan, MixturePlan
 from paracosm.planning import fidelity
 from paracosm.planning.labels import plan_labels
 from paracosm.planning.mixture import plan_mixture

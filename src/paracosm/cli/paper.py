@@ -16,9 +16,9 @@ from rich.text import Text
 from paracosm import reporting
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument, BadData
-from paracosm.core.experiments import Experiment
 from paracosm.core.files import try_folder
 from paracosm.core.progress import Progress
+from paracosm.core.records.experiments import Experiment
 from paracosm.paper.contents import CONTENTS
 from paracosm.paper.reproduce import How, reproduce
 from paracosm.paper.study import Scale

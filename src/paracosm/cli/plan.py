@@ -12,9 +12,9 @@ import tyro
 
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument, Missing, positive
-from paracosm.core.decisions import Plan
 from paracosm.core.files import shown
 from paracosm.core.records import Weights
+from paracosm.core.records.decisions import Plan
 from paracosm.planning.budget import Offer
 from paracosm.planning.curves import read_curves
 from paracosm.planning.plan import PARTS, owned_counts, plan

@@ -13,7 +13,7 @@ from rich.text import Text
 from paracosm import reporting
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument
-from paracosm.core.results import RunResult
+from paracosm.core.records.results import RunResult
 from paracosm.imagination.imagine import ImagineSettings
 from paracosm.learning.learn import LearnSettings
 from paracosm.loop.config import RunConfig

@@ -3,7 +3,8 @@ and ASCII streams.
 
 Environments and models are other people's code, and print: with `print`, or from C. While a command
 runs, descriptor 1 and `sys.stdout` lead to stderr, and the command writes to the descriptor that it
-set aside."""
+set aside.
+"""
 
 from __future__ import annotations
 

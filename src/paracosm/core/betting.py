@@ -5,7 +5,8 @@ To test whether the mean is below m, a gambler bets on it: `K(m) = Σ_f w_f Π_i
 is the wealth of a fair game if the mean is m, so that it passes `1/α` with probability at most α
 (Ville). The interval holds the means that neither side's wealth passes (Waudby-Smith & Ramdas 2023,
 section 4). Bets are fixed shares f of the largest that cannot ruin the gambler, mixed, so that the
-order of the samples does not matter."""
+order of the samples does not matter.
+"""
 
 from __future__ import annotations
 

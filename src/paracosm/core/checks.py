@@ -247,7 +247,7 @@ def finite_steps(of: str, columns: Mapping[str, Any], taken: Any) -> None:
 
     Raises:
         BadData: naming the column and the earliest step at which one is not; `of` says what kind of
-        episode it is in.
+            episode it is in.
     """
     found = []
     for name, column in columns.items():

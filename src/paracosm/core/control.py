@@ -20,7 +20,8 @@ class Debiased:
 
     `value` has the shape of one sample. `coefficient` is λ, the mean of those used; `correlation`
     that of gold and cheap over the gold rows; `variance` the estimated variance of `value`, summed
-    over its components."""
+    over its components.
+    """
 
     value: np.ndarray
     coefficient: float

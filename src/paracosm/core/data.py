@@ -219,7 +219,7 @@ class Dataset:
 
         Raises:
             BadArgument: for fewer than 0 or more than there are, or if part of a step was left
-            unbought before.
+                unbought before.
         """
         for name, value in (("transitions", transitions), ("labels", labels)):
             checks.Range(0, self.real_steps, integer=True).check(name, value)

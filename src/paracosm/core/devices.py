@@ -3,7 +3,8 @@
 On a CPU one XLA device uses its cores poorly on the small matrix products of world models; as many
 host devices as cores, each with its share of the batch, is faster
 (`--xla_force_host_platform_device_count`, which the command line sets). The device count changes
-rounding, so it is recorded with a run's configuration."""
+rounding, so it is recorded with a run's configuration.
+"""
 
 from __future__ import annotations
 

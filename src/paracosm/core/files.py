@@ -133,7 +133,7 @@ def try_folder(name: str, path: str | Path) -> None:
 
     Raises:
         BadArgument: it is a file, the current folder or one above it, or cannot be written; `name`
-        is the argument's.
+            is the argument's.
     """
     path = as_path(name, path)
     with writing(path):
@@ -261,7 +261,7 @@ def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
 
     Raises:
         BadData: the file is no npz file of plain arrays, is damaged, encrypted, or would inflate
-        beyond measure.
+            beyond measure.
     """
     try:
         with (

@@ -1,7 +1,8 @@
 """The Markov decision process as a record of swappable parts (theory, section 0).
 
 A real JAX-native system and a learned world are the same type: `world.replace(reward=real.reward)`
-is the counterfactual world whose only error is in its dynamics and end rule."""
+is the counterfactual world whose only error is in its dynamics and end rule.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +77,8 @@ class Spec(eqx.Module):
 
     `state_scale` (`[state]`, the environment's units) is the house norm: errors and Lipschitz
     constants are measured in states divided by it. `horizon` is the length of a full episode in
-    steps."""
+    steps.
+    """
 
     state_size: int = eqx.field(static=True)
     action: Box | Discrete
@@ -138,7 +140,8 @@ class MDP(eqx.Module):
     Parts act on one state and one action: `dynamics(s, a, key) -> s'`, `reward(s, a, s') ->
     scalar`, `termination(s, a, s') -> bool`, `initial(key) -> s`. A terminated state is absorbing
     with reward 0; the terminal step's own reward counts. The horizon is finite, so the discount may
-    be 1."""
+    be 1.
+    """
 
     spec: Spec
     dynamics: Callable[[State, Action, PRNGKey], State]

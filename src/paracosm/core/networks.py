@@ -18,7 +18,8 @@ class MLP(eqx.Module):
     """`x ↦ W_l tanh(… tanh(W_1 (x - center)/scale + b_1) …) + b_l`, `[inputs] -> [outputs]`.
 
     Weights are `[inputs, outputs]` so that a batch is a plain row-major product. `center` and
-    `scale` (`[inputs]`) are constants of the data, not trained."""
+    `scale` (`[inputs]`) are constants of the data, not trained.
+    """
 
     weights: tuple[Float[Array, "_ _"], ...]
     biases: tuple[Float[Array, " _"], ...]

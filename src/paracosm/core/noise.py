@@ -1,7 +1,8 @@
 """What is wrong with a reward label: models of noise and of bias (theory, sections 6 and 7).
 
 Every model acts on one label and gives it back changed; its exact mean shift and variance, given
-the true reward, are functions beside it, so that what is said of noisy labels can be checked."""
+the true reward, are functions beside it, so that what is said of noisy labels can be checked.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +143,8 @@ class Flips(LabelNoise):
     """Rewards of the two values `low` and `high`, called wrongly with `probability` below a half.
 
     A flip is noise *and* bias: given the reward r, the label's mean is `(1 - 2p) r + p (low +
-    high)`, its variance `p (1 - p) (low + high - 2r)²`. `undone` removes the bias."""
+    high)`, its variance `p (1 - p) (low + high - 2r)²`. `undone` removes the bias.
+    """
 
     low: float
     high: float

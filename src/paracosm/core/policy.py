@@ -47,7 +47,7 @@ class Policy(eqx.Module):
 
         Raises:
             BadArgument: an observation that is no array of numbers, or of another size than the
-            policy's.
+                policy's.
             BadData: an observation that is not finite.
         """
         observation = _observed(observation, getattr(self, "network", None))
@@ -156,7 +156,8 @@ class Gaussian(StochasticPolicy):
 
     The density of a clipped action is the censored one: at a bound it is the mass beyond it (Fujita
     & Maeda 2018), so REINFORCE stays exact where samples pile up. The mean is kept within ±4
-    (squashed) or ±1.25 half-boxes (clipped) of the centre."""
+    (squashed) or ±1.25 half-boxes (clipped) of the centre.
+    """
 
     network: MLP
     log_std: Float[Array, " action"]

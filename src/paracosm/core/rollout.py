@@ -56,7 +56,8 @@ def unroll(
 
     Termination is absorbing: afterwards the state stays, rewards are 0 and `alive` is false. A step
     at the horizon that did not terminate is truncated. Randomness belongs to the episode's key, so
-    an episode does not depend on its neighbours."""
+    an episode does not depend on its neighbours.
+    """
 
     def scan_step(
         carry: tuple[Array, Array], keys: jax.Array
@@ -114,7 +115,8 @@ def lambda_returns(
     1988).
 
     `next_value` holds `v_{t+1}`, 0 after an end. `trace` is λ: 1 is the return itself, less trades
-    its noise for the value's bias."""
+    its noise for the value's bias.
+    """
 
     def back(later: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
         reward, value = now

@@ -9,7 +9,8 @@ believed to be near normal, and few are needed to change that belief. Given θ a
 posterior is log-normal in closed form; a grid over both is a sum.
 
 Samples need not be of that family. So the interval always holds Student's, and no end is further
-from the mean than `_reach` times Student's, a factor that falls to 1 as samples become many."""
+from the mean than `_reach` times Student's, a factor that falls to 1 as samples become many.
+"""
 
 from __future__ import annotations
 

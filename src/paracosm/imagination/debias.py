@@ -4,7 +4,8 @@ section 7).
 Of a step's N rollouts all have the world's cheap, possibly biased rewards and n have gold labels
 too. The gradient `λ mean_N(g_cheap) + mean_n(g_gold - λ g_cheap)` has the mean of gold alone for
 every λ that does not depend on these rollouts, whatever the bias; λ is taken from the rollouts of
-earlier steps. This is multi-fidelity Monte Carlo."""
+earlier steps. This is multi-fidelity Monte Carlo.
+"""
 
 from __future__ import annotations
 

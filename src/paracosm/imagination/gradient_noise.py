@@ -9,7 +9,8 @@ by K.
 
 λ-returns, which training uses, are linear in the rewards too: `G_t = Σ_{k≥t} (γλ)^{k-t} (r_k + γ
 (1-λ) V(s_{k+1}))`. So the same holds with `v_t = γ λ v_{t-1} + c_t w_t` and `r_k + γ (1-λ)
-V(s_{k+1})` in place of the reward."""
+V(s_{k+1})` in place of the reward.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +25,12 @@ from jaxtyping import Float, Int
 
 from paracosm.core import checks, estimators
 from paracosm.core.data import Trajectory
-from paracosm.core.decisions import GradientNoise
 from paracosm.core.devices import spread
 from paracosm.core.mdp import MDP
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.records import Estimate
+from paracosm.core.records.decisions import GradientNoise
 from paracosm.core.rollout import returns_to_go, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.imagination.reinforce import (
@@ -130,7 +131,8 @@ def added_variance(
     s, a, s') ‖v_t‖²`.
 
     For noise of mean zero that is all it does; a mean shift moves the gradient besides. Arguments
-    and errors are those of `gradient_noise`."""
+    and errors are those of `gradient_noise`.
+    """
     found = _measure(
         _Chunk(world, policy, None, noise, horizon, weighting, "none", 1.0), states, key, rollouts
     )

@@ -42,7 +42,8 @@ def guarded(world: MDP, worst_reward: float) -> MDP:
     rollout that leaves is worth more than if it had gone on under the worst reward. A policy that
     is rewarded by imagination beyond the data exploits the model's mistakes (compare MOReL, Kidambi
     et al. 2020). `worst_reward` counts only if negative: ending is worth 0. A world without a
-    domain is returned as it is."""
+    domain is returned as it is.
+    """
     if world.domain is None:
         return world
     lasting = 1 / (1 - world.discount) if world.discount < 1 else float("inf")

@@ -29,7 +29,8 @@ class Look(NamedTuple):
     `score` is the mean discounted return in the guarded world, which decides; `imagined_return` the
     mean undiscounted return from the initial ones in the world itself; `entropy` the policy's at
     the starts. `edge_share` is the share of steps since the last look that reached the edge of the
-    domain."""
+    domain.
+    """
 
     score: float
     imagined_return: float
@@ -102,7 +103,8 @@ def _look(
     """Score, imagined return, entropy, and the gold labels asked for.
 
     With gold labels the score is that of the world's rewards plus the mean correction on the share
-    of episodes that have them, always the same ones."""
+    of episodes that have them, always the same ones.
+    """
 
     def local(policy: StochasticPolicy, task: Task, states: Array, keys: Any, lanes: Array) -> Any:
         episodes = unroll(task.world, Mode(policy), states, keys, task.world.spec.horizon)

@@ -112,7 +112,8 @@ def gradient_step(
     summed over devices.
 
     Returns the learner, the share of imagined steps that reached the edge of the world's domain,
-    and the number of gold labels asked for."""
+    and the number of gold labels asked for.
+    """
     world = task.guarded
     episodes, keys = play(task, learner.policy, key, lanes)
     if task.noise is not None:

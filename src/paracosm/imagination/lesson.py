@@ -68,7 +68,8 @@ class Task(eqx.Module):
         """Share of the rollout that is over at each of its `horizon + 1` states.
 
         A rollout completed by a value is a window onto an endless one: its value does not know the
-        time."""
+        time.
+        """
         return (
             jnp.zeros(self.horizon + 1)
             if self.bootstrap
@@ -85,7 +86,8 @@ class Learner(NamedTuple):
     """What training changes: a policy, its value, and the state of their optimisers.
 
     `agreement` of cheap and gold labels on the rollouts of earlier steps sets λ of the next
-    debiased gradient."""
+    debiased gradient.
+    """
 
     policy: StochasticPolicy
     value: Value
@@ -99,7 +101,8 @@ class Lesson(NamedTuple):
     `taught` ones.
 
     `unit` is the size of advantages, `agreement` is for the step after, `asked` the gold labels
-    that were asked for."""
+    that were asked for.
+    """
 
     advantage: Float[Array, "episode time"]
     unit: Scalar
@@ -143,7 +146,8 @@ def lesson(
 
     With gold labels the policy learns from the mixture, and the value from the gold rollouts alone:
     a value fitted to cheap rewards would bring their bias back through the returns that it
-    completes."""
+    completes.
+    """
     to_go, advantage = _to_go(learner, episodes, task, task.settings.rollouts)
     if task.gold is None:
         return Lesson(advantage, _unit(advantage, episodes), episodes, to_go, None, None)

@@ -3,7 +3,8 @@
 With `w_t = ∇ log π(a_t|s_t)` and `G_t = Σ_{t'≥t} γ^{t'-t} r_{t'}`, the gradient of K rollouts is
 `(1/K) Σ_i Σ_t c_t w_t (G_t - b_t)`. Two time weightings are in use and both are offered by name:
 `"discounted"`, `c_t = γ^t`, the gradient of the discounted return `J_H`; and `"plain"`, `c_t = 1`,
-the common one, which for γ < 1 is the gradient of no function."""
+the common one, which for γ < 1 is the gradient of no function.
+"""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.decisions import Anchor, Bought, Curve
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import Spec
 from paracosm.core.networks import MLP
+from paracosm.core.records.decisions import Anchor, Bought, Curve
 from paracosm.core.types import PRNGKey
 from paracosm.learning.fit import fit_each
 from paracosm.learning.learn import LEAST_ROWS, dynamics_problem, reward_problem

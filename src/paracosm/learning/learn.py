@@ -47,7 +47,7 @@ class Learned(NamedTuple):
 
         Raises:
             BadData: nothing that tells was bought, or a known reward is not finite on a bought
-            transition.
+                transition.
         """
         if "reward" in self.fits and self.fits["reward"].origin != "known":
             rewards, of = np.asarray(data.labels.reward), "reward labels"
@@ -209,7 +209,7 @@ def require_learnable(
 
     Raises:
         BadData: fewer rows than `LEAST_ROWS`, data of another task, or no bought row that starts an
-        episode.
+            episode.
     """
     _require_rows("transitions", len(data.transitions))
     if not known_reward:

@@ -26,7 +26,8 @@ class LearnedDynamics(eqx.Module):
     deterministic.
 
     The clip keeps imagined states in `domain`, where the data lie; it is 1-Lipschitz. `networks` is
-    stacked over members."""
+    stacked over members.
+    """
 
     networks: MLP
     space: Box | Discrete

@@ -35,7 +35,8 @@ class Problem(NamedTuple):
 
     `targets` and `plain` are `[rows, outputs]`: what the part predicts, and what the baseline takes
     for a constant. Errors are divided by `unit` (`[outputs]`). `build` gets the networks, and the
-    centre and scale of their outputs. `episode` `[rows]` numbers the episode that a row is of."""
+    centre and scale of their outputs. `episode` `[rows]` numbers the episode that a row is of.
+    """
 
     part: Part
     rows: Transitions | RewardLabels
@@ -90,7 +91,8 @@ def held_out_rows(
 
     An episode longer than that share is cut into stretches no longer than it, which stand for
     episodes: so a single one can be split too, with no more than a stretch's two ends beside rows
-    that are fitted."""
+    that are fitted.
+    """
     number = max(1, round(share * len(episode)))
     starts = np.flatnonzero(np.diff(episode, prepend=episode[:1] - 1))
     lengths = np.diff(np.append(starts, len(episode)))

@@ -3,7 +3,8 @@
 
 The velocity is `v = z_{t+1} - z_t`. If it is an ε-Lipschitz function of `z`, then `‖v_{t+1} - v_t‖
 ≤ ε ‖v_t‖`: the next velocity lies in a ball around this one, and no vector in it is further off
-than the angle whose sine is ε."""
+than the angle whose sine is ε.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +58,7 @@ def with_actions(
     on actions.
 
     Infinite where the action moves on from a standstill. The bounds say something only where `η <
-    1`."""
+    1`.
+    """
     moved = by_action * change
     return smoothness + jnp.where(moved > 0, moved / speed, 0.0)

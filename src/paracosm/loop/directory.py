@@ -134,7 +134,8 @@ class RunDirectory:
         one.
 
         The folders made for it go too. A run that was gone on with, or kept steps of an environment
-        that failed, stays."""
+        that failed, stays.
+        """
         if not self.begun or real_steps or any((self.path / "data").glob("partial*")):
             return
         with contextlib.suppress(

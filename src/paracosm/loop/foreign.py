@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from paracosm import adapters as foreign
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import audit
-from paracosm.core import checks
+from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Mode, Policy
@@ -22,7 +23,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import advance
-from paracosm.real import datasets, foreign, making
+from paracosm.real import datasets, making
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
 
@@ -65,7 +66,7 @@ def audit_foreign(
 
     Raises:
         ParacosmError: one sentence about whatever does not fit; a foreign function's own message is
-        part of it.
+            part of it.
     """
     for name, factory in (("world", world), ("policy", policy)):
         if not (isinstance(factory, str) or callable(factory)):
@@ -79,7 +80,7 @@ def audit_foreign(
             f"of --env and --data {found} is given; one says where real episodes come from."
         )
     remarks = ()
-    with foreign.plainly():
+    with callbacks.as_raised():
         if data is None:
             source = connect(str(env), env_kwargs, horizon)
             recorded, acting, spec = _played(policy, source, episodes, first_seed, progress)
@@ -197,7 +198,7 @@ def _audited(case: _Case, options: Mapping[str, Any]) -> Diagnosis:
     finds it.
     """
     try:
-        with foreign.plainly():
+        with callbacks.as_raised():
             return audit(case.world, case.policy, case.episodes, **options)
     except checks.ParacosmError as error:
         question = getattr(error, "question", None)
@@ -262,7 +263,7 @@ def _same(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> 
 def _question_of_failure(play: Callable[[], None]) -> tuple[bool, Mapping[str, np.ndarray] | None]:
     """Whether `play` fails, and at which question."""
     try:
-        with foreign.plainly():
+        with callbacks.as_raised():
             play()
     except Exception as error:
         return True, getattr(error, "question", None)

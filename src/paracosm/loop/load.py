@@ -19,7 +19,7 @@ from paracosm.core.files import as_path, read_json, read_record, shown
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.records import Diagnosis, Reference, typed
-from paracosm.core.results import Comparison, RunResult
+from paracosm.core.records.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined
 from paracosm.learning.settings import FitSettings, LearnSettings
 from paracosm.loop import store, trajectories
@@ -37,7 +37,8 @@ class Run:
     """A run directory; every part is read when it is asked for.
 
     A run may name code of its user's: an environment, a known reward or end rule `module:function`.
-    A directory from elsewhere must not run code, so these are imported only with `trust`."""
+    A directory from elsewhere must not run code, so these are imported only with `trust`.
+    """
 
     path: Path
     trust: bool = False
@@ -161,7 +162,7 @@ def _read(kind: type[S], config: dict[str, Any], head: str, file: Path, **given:
 
     Raises:
         BadData: one is missing, of another type or out of range; the sentence names file and
-        setting.
+            setting.
     """
     kinds = {name: hint for name, hint in typing.get_type_hints(kind).items() if name not in given}
     if lacking := [head + name for name in kinds if head + name not in config]:

@@ -21,7 +21,6 @@ from paracosm.auditing.onestep import ask
 from paracosm.auditing.sensitivities import NORM
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.decisions import Bought, Curve, GradientNoise, Measurements
 from paracosm.core.files import Unwritable, read_record, whole
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
@@ -29,6 +28,7 @@ from paracosm.core.policy import Mode, Policy
 from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Weights
+from paracosm.core.records.decisions import Bought, Curve, GradientNoise, Measurements
 from paracosm.imagination.gradient_noise import gradient_noise
 from paracosm.imagination.reinforce import Baseline, Weighting
 from paracosm.learning.curves import Measured, Refit, learning_curve
@@ -62,7 +62,7 @@ def measured(
 
     Raises:
         BadData: a part of the run was given, not learned; too little data; constants that bound
-        nothing.
+            nothing.
     """
     checks.one_of("weights", weights, ROUTES)
     run = load(path, trust=trust)

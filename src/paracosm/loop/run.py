@@ -19,12 +19,12 @@ from paracosm.auditing.audit import audit
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks, files
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.decisions import Bought, Curve, Decision
 from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.policy import Noisy, StochasticPolicy
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis, Weights
-from paracosm.core.results import Purchases, RunResult
+from paracosm.core.records.decisions import Bought, Curve, Decision
+from paracosm.core.records.results import Purchases, RunResult
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
 from paracosm.learning.learn import Learned, LearnSettings, learn, require_learnable
 from paracosm.loop import machine, store, trajectories
@@ -70,7 +70,7 @@ def run(
     Raises:
         ParacosmError: bad input; the message is one sentence.
         Unwritten: the run is done, but not all of it could be written; the error's `result` holds
-        what it found.
+            what it found.
     """
     learn_settings = LearnSettings() if learn_settings is None else learn_settings
     imagine_settings = ImagineSettings() if imagine_settings is None else imagine_settings

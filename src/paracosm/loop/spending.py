@@ -13,12 +13,12 @@ import numpy as np
 from paracosm.auditing.sensitivities import steepest
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.decisions import Bought, Curve, Decision
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import Spec
 from paracosm.core.policy import Mode, Policy
 from paracosm.core.precision import in_double
 from paracosm.core.records import Weights
+from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.learning.curves import LEAST_ROWS_OF_CURVE, learning_curve
 from paracosm.learning.learn import Learned, LearnSettings
 from paracosm.planning.plan import PARTS, plan
@@ -82,7 +82,8 @@ class Purse:
 
         After the last round plan what another budget of the same size would buy. `known` measures
         learning curves and weights; where they cannot be measured or support no plan, each part
-        gets as much money."""
+        gets as much money.
+        """
         left, share = (
             (self.budget, 0.0)
             if round == self.rounds
@@ -128,7 +129,8 @@ def imagined_weights(
     """The steepest weights of the policy's imagined episodes.
 
     Nothing is asked of the real environment: realised weights would need real episodes, which
-    nobody paid for yet."""
+    nobody paid for yet.
+    """
     starts, rewards = (
         np.asarray(data.initial)[:_STARTS],
         np.append(np.asarray(data.labels.reward), 0.0),

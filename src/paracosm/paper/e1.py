@@ -2,7 +2,8 @@
 
 The paper: gap over bound is at most 1 in 525 of 525 systems, its median 0.0035 for globally
 Lipschitz systems and 0.034 for linear-quadratic ones on a bounded domain. Here stand beside it the
-other rungs of the ladder (theory, section 1)."""
+other rungs of the ladder (theory, section 1).
+"""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from paracosm.core import estimators
-from paracosm.core.experiments import Chart, Choice, Claim, Findings, Series, Table
 from paracosm.core.records import Estimate
+from paracosm.core.records.experiments import Chart, Choice, Claim, Findings, Series, Table
 from paracosm.paper.study import Answer, Scale, Study, beside, beyond, must_hold
 from paracosm.sweep.cells import Cell
 

@@ -38,7 +38,8 @@ class Pair(NamedTuple):
     `rewards` are real minus imagined ones, each world's along its own rollout; `largest` the errors
     of dynamics and reward that are never exceeded; `errors` those at the real states `path`;
     `local` the model's closed-loop constants over a ball; `slope` those of its value from each
-    model's next state to the real one."""
+    model's next state to the real one.
+    """
 
     rewards: Float[Array, " time"]
     real: Constants

@@ -4,7 +4,8 @@ The paper trains students on frozen random teachers, fits `0.34 N^-0.11` for the
 N^-0.96` for the reward, and takes the factor of 9 between the exponents for the price of predicting
 a vector instead of a scalar. But with standard normal weights the teacher's tanh is saturated. The
 ablation keeps samples and students and changes one thing at a time: one output only, no tanh around
-the twelve, a tanh for the student, smaller weights."""
+the twelve, a tanh for the student, smaller weights.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paracosm.core import checks, estimators
-from paracosm.core.experiments import Claim, Findings
 from paracosm.core.records import Estimate
+from paracosm.core.records.experiments import Claim, Findings
 from paracosm.paper import e2_shows
 from paracosm.paper.e2_curves import (
     ABLATION,
@@ -81,7 +82,8 @@ def trained(
     `error` is on held-out transitions, `error on its data` on the first of those trained on;
     `variance` is what predicting the mean would leave, and `saturated` how many components of next
     states exceed 0.99 in size. With equal `steps` every student gets about as many as one of 20,000
-    samples."""
+    samples.
+    """
     from paracosm.paper import e2_worlds
 
     checks.one_of("weights", weights, ("normal", "scaled"))
@@ -320,7 +322,8 @@ def cause(
     Before the tanh the targets are neither saturated nor beyond a student with a linear head, and
     scaled weights take both away, too; only a student with a tanh parts them: it could answer
     exactly, on targets that are as saturated. `tanh_error` is its error over that of the linear
-    head, at the largest number of samples."""
+    head, at the largest number of samples.
+    """
     numbers = (
         f"learning the twelve outputs before the tanh removes {before_tanh.mean:.0%} of the"
         " difference, scaled weights,"

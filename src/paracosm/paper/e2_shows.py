@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from paracosm.core import estimators
-from paracosm.core.experiments import Chart, Choice, Series, Table
 from paracosm.core.records import Estimate
+from paracosm.core.records.experiments import Chart, Choice, Series, Table
 from paracosm.paper.e2_curves import ABLATION, EPOCHS, MAIN, PAPER, Measured, curves
 from paracosm.paper.power_laws import Curves, by_library, exponent, refits
 from paracosm.paper.study import Answer

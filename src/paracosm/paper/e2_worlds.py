@@ -18,7 +18,7 @@ from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy, Uniform
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
-from paracosm.learning.students import Student, Task, train
+from paracosm.paper.students import Student, Task, train
 from paracosm.real.systems import Cube, TeacherDynamics, random_teacher
 
 EPISODE = 500
@@ -98,7 +98,8 @@ def targets(name: str, mdp: MDP, rows: Rows) -> Task:
     the reward.
 
     What is inside the tanh is divided by `sqrt(hidden)`, as the reward is, of which it is the
-    vector."""
+    vector.
+    """
     if name == "reward":
         return Task(rows.reward[:, None])
     if name == "one component":

@@ -4,7 +4,8 @@ Both parts learn along given laws ε(N). For a system, errors of these sizes are
 and reward in fixed directions, the return is measured, and the split of a budget that makes it
 least wrong is searched for: the best ratio. Theorem 1 predicts it from the laws and two weights,
 which are either realised sensitivities, from one forward pass through the rollout, or Lemma 1's
-global constants. ℓ = log(best ratio) - log(predicted ratio)."""
+global constants. ℓ = log(best ratio) - log(predicted ratio).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from paracosm.core.estimators import median, share
-from paracosm.core.experiments import Claim, Findings
+from paracosm.core.records.experiments import Claim, Findings
 from paracosm.paper import e3_shows as shows
 from paracosm.paper.e3_cells import (
     ACTIONS,

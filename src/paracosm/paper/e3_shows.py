@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from paracosm.core.estimators import median, share
-from paracosm.core.experiments import Chart, Choice, Series, Table
 from paracosm.core.records import Estimate
+from paracosm.core.records.experiments import Chart, Choice, Series, Table
 from paracosm.paper.e3_cells import DIRECTIONS, HORIZON, PILOT, STARTS, TIMED_EPISODES
 
 FACTOR = float(np.log(3))

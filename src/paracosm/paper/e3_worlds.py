@@ -169,7 +169,8 @@ def respond(cases: Case, by: Float[np.ndarray, "system point"]) -> tuple[np.ndar
     reward.
 
     Both `[system, point, direction]`. The return is linear in the reward: with the miss added k
-    times to it, the return is the first plus k times the second."""
+    times to it, the return is the first plus k times the second.
+    """
     points = by.shape[1]
     filled = np.pad(
         by, ((0, 0), (0, 1 + 2 * POINTS - points))

@@ -3,7 +3,8 @@
 The paper: independent noise of mean zero leaves the gradient unbiased and adds variance that falls
 as 1/K with the number of rollouts, by at most `σ² H W² / (K (1−γ)²)`. Here both are measured in two
 worlds, with both time weightings, with and without a baseline; and beside the bound stands the
-exact inflation `(σ²/K) E Σ ‖v‖²` (theory, section 6)."""
+exact inflation `(σ²/K) E Σ ‖v‖²` (theory, section 6).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from paracosm.core import estimators
-from paracosm.core.experiments import Chart, Choice, Findings, Series, Table
 from paracosm.core.records import Estimate
+from paracosm.core.records.experiments import Chart, Choice, Findings, Series, Table
 from paracosm.paper import statistics as found_by
 from paracosm.paper.e4_cells import MAIN, NOISES, SD, WORLDS, cells
 from paracosm.paper.statistics import Blocks

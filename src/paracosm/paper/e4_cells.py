@@ -41,7 +41,8 @@ def noisy(
 
     `added` is the difference of the traces of covariance; `bias` estimates `‖E(g̃ − g)‖²` and
     `length` `‖E g‖²`, both without bias; `off` estimates `‖E g̃ − ∇J‖²` against the closed form,
-    where there is one. All in blocks."""
+    where there is one. All in blocks.
+    """
     from paracosm.paper import labelled
 
     size = rollouts if baseline != "none" else _TOGETHER if rollouts >= _TOGETHER else 1

@@ -4,7 +4,8 @@ The paper: at a budget B a label's cost c buys K = B/c rollouts whose labels hav
 counts is `c σ²(c)`, in three regimes. Here the squared error of a real REINFORCE gradient is
 measured along the costs: first that part which labels cause, where the paper's rules must hold,
 then the whole error where a rollout has a price and a variance of its own and the rules change
-(theory, section 7)."""
+(theory, section 7).
+"""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from paracosm.core.experiments import Chart, Choice, Claim, Findings, Series, Table
 from paracosm.core.records import Estimate
+from paracosm.core.records.experiments import Chart, Choice, Claim, Findings, Series, Table
 from paracosm.paper import statistics as found_by
 from paracosm.paper.e5_cells import (
     ALMOST_FREE,
@@ -72,7 +73,8 @@ class _Bought:
         mean.
 
         V₀ and Q come from the same rollouts; their errors are added as if they always went the same
-        way."""
+        way.
+        """
         v0, half_v0, q, half_q = self.known.values()
         variances = np.array(self.predicted) * [k for _, k, _ in self.bought]
         of_v0 = v0 / variances
@@ -128,7 +130,8 @@ def _worst(errors: list[list[float]]) -> Estimate:
 
     The error is `a c − b c²`; the interval is a bootstrap of the blocks with a fixed seed. A point
     is weighted by the deviation that it would have if `c σ²(c)` were right, since K rollouts leave
-    1/K as many gradients."""
+    1/K as many gradients.
+    """
     costs = BUDGET / np.array(ALONE[f"bounded:1,{DEAREST}"], float)
     blocks = np.asarray(errors)[costs < DEAREST]
     costs = costs[costs < DEAREST]

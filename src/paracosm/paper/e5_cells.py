@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from paracosm.core.decisions import GradientNoise
 from paracosm.core.records import Estimate
+from paracosm.core.records.decisions import GradientNoise
 from paracosm.paper import statistics as found_by
 from paracosm.paper.study import Scale
 from paracosm.planning.fidelity import Law, parse
@@ -59,7 +59,8 @@ def alone(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
     blocks.
 
     It is the squared distance of the noisy gradient from that of the same rollouts with true
-    labels."""
+    labels.
+    """
     fidelity, errors = _law(law), []
     for i, rollouts in enumerate(ALONE[law]):
         unit = np.subtract(*_both(world, seed + i, total))
@@ -74,7 +75,8 @@ def whole(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
     blocks.
 
     A purchase is `[cost, rollouts, repeats]`; `predicted` is its variance by the measured V₀ and Q,
-    whose intervals are `…_half` wide to either side."""
+    whose intervals are `…_half` wide to either side.
+    """
     fidelity, measured = _law(law), _noise_of(world)
     bought = [[BUDGET / k - ROLLOUT_PRICE, k, 1] for k in (ALMOST_FREE, *CHEAPEST_FIRST)]
     prices: dict[str, Any] = {

@@ -3,7 +3,8 @@
 The paper: with labels `r + b` the squared error of the gradient is `Var₁[r + b]/K + ‖∇B_H‖²`, so
 that more rollouts never remove the second term. Here that is measured, the floor by two routes; and
 beyond the paper a few gold labels remove the floor (theory, section 7):
-`core.control.debiased_mean`, and which of cheap, gold and both wins at which budget."""
+`core.control.debiased_mean`, and which of cheap, gold and both wins at which budget.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from paracosm.core import estimators
-from paracosm.core.experiments import Chart, Choice, Claim, Findings, Series, Table
 from paracosm.core.records import Estimate
+from paracosm.core.records.experiments import Chart, Choice, Claim, Findings, Series, Table
 from paracosm.paper import statistics as found_by
 from paracosm.paper.e6_cells import (
     AFFORDED,

@@ -52,7 +52,8 @@ def moments(*, world: str, total: int, seed: int) -> dict[str, Any]:
     bias, two routes.
 
     `paired` estimates `‖E(g̃ − g)‖²` from the same rollouts; `closed` is `‖∇B_H‖²` in closed form,
-    where there is one."""
+    where there is one.
+    """
     from paracosm.paper import labelled
 
     gold, cheap = _pairs(world, seed, total)
@@ -103,7 +104,8 @@ def winners(*, world: str, prices: Sequence[float], total: int, seed: int) -> di
     The plan knows variances, correlation and bias from other rollouts. A way that the budget does
     not buy has −1. `again` is measured on fresh rollouts, in blocks, so that what was best by
     `measured` can be scored without favour and with an interval; it is empty for a way that the
-    budget does not buy."""
+    budget does not buy.
+    """
     known = moments(world=world, total=_MOMENTS, seed=7)
     given = {name: float(np.mean(each)) for name, each in known.items()}
     draws, asked = [_pairs(world, each, total) for each in (seed, seed + 1)], _asked(prices, given)

@@ -66,7 +66,8 @@ def followed(answers: Sequence[Answer]) -> tuple[Estimate, Estimate]:
 
     The first goes from where it is best beyond chance to where none is better beyond chance. The
     budgets of a price list share their rollouts: the second's interval is made of their mean in
-    each block."""
+    each block.
+    """
     lists = [choices_of(answer) for answer in answers]
     choices = [choice for each in lists for choice in each]
     n, hits = len(choices), sum(choice.predicted == choice.best for choice in choices)

@@ -3,7 +3,8 @@
 The paper: if `z' = z + v(z)` and v is ε-Lipschitz, the curvature `1 - cos(v_t, v_{t+1})` is at most
 `ε²/(2(1-ε))`. Here that is measured on random smooth systems, beside the sharp bound `1 -
 sqrt(1-ε²)`, which a rotation attains; read the other way round, as what a measured curvature says
-of ε; and with actions, where ε gives way to `η = ε + L_a ‖Δa‖ / ‖v‖` (theory, section 8)."""
+of ε; and with actions, where ε gives way to `η = ε + L_a ‖Δa‖ / ‖v‖` (theory, section 8).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from paracosm.core import estimators
-from paracosm.core.experiments import Chart, Choice, Claim, Findings, Series, Table
 from paracosm.core.records import Estimate
+from paracosm.core.records.experiments import Chart, Choice, Claim, Findings, Series, Table
 from paracosm.paper import statistics as found_by
 from paracosm.paper.e7_cells import BY_ACTION, MEMORY, SIZES, SMOOTHNESS, STEPS, VARIED, cells
 from paracosm.paper.study import Answer, Study, beyond, must_hold

@@ -32,7 +32,8 @@ def _program(size: int) -> Callable[..., Any]:
     are not static.
 
     What rounding can add to a velocity's direction is added to η; where it is as much as `BLURRED`,
-    near a fixed point, the curvature is NaN."""
+    near a fixed point, the curvature is NaN.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -91,7 +92,8 @@ def curved(
     Actions are standard normal, drawn anew at each step or slow: each is `0.999` times the last
     plus noise. A step is `covered` if its η is below 1; `paper` and `sharp` count the systems one
     of whose covered steps exceeds that bound in η by more than rounding, of `trials` that have one;
-    `alone` those that exceed the paper's bound in ε."""
+    `alone` those that exceed the paper's bound in ε.
+    """
     import jax
 
     from paracosm.learning import straightness
@@ -128,7 +130,8 @@ def examples(*, smoothness: float) -> dict[str, float]:
 
     The velocity `ε R z` with R a rotation by `arccos(-ε)` turns by the angle whose sine is ε. The
     velocity `z / ε`, whose constant is 1/ε, keeps its direction. And `v = a` is ε-Lipschitz in z
-    for every ε: 1 and -1 reverse it."""
+    for every ε: 1 and -1 reverse it.
+    """
     import jax
     import jax.numpy as jnp
 

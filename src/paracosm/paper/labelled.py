@@ -3,7 +3,8 @@ wrong.
 
 `linear` is linear-quadratic under a linear Gaussian policy, so that every expected gradient has a
 closed form. `tanh` has smooth random dynamics and reward, and the library's own Gaussian policy on
-a small network."""
+a small network.
+"""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import stats
 
 from paracosm.core import checks
-from paracosm.core.decisions import Anchor, Bought, Curve
 from paracosm.core.records import Estimate
+from paracosm.core.records.decisions import Anchor, Bought, Curve
 from paracosm.planning.curves import posterior
 
 RESAMPLES = 2000
@@ -54,7 +54,8 @@ def means_of(curve: Curves) -> np.ndarray:
 
     A seed keeps its teacher from size to size, so it is drawn with its whole curve; curves with the
     same seeds are drawn alike, so that differences between them are differences on the same
-    teachers."""
+    teachers.
+    """
     seeds = len(curve.errors)
     drawn = (
         np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds

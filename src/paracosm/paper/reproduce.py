@@ -7,9 +7,9 @@ from pathlib import Path
 
 from paracosm import reporting
 from paracosm.core import checks
-from paracosm.core.experiments import Experiment
 from paracosm.core.files import Unwritable, Unwritten
 from paracosm.core.progress import Progress, silent
+from paracosm.core.records.experiments import Experiment
 from paracosm.paper.contents import CONTENTS, study
 from paracosm.paper.study import Answer, Scale
 from paracosm.sweep.cells import Cell
@@ -54,7 +54,7 @@ def reproduce(
             nothing says whether to go on with it.
         BadData: cells failed; the others are kept.
         Missing: the back end is not there, or there is no sweep whose failed cells could be run
-        again.
+            again.
     """
     asked = study(name)
     cells = asked.cells(scale)

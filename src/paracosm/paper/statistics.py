@@ -2,7 +2,8 @@
 slopes; no JAX.
 
 Cells keep the means of equal blocks of their samples, so that intervals can be made of their
-answers."""
+answers.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +109,8 @@ def log_slope(x: Sequence[float], y: Sequence[Blocks], weights: Sequence[float])
     smallest set.
 
     The weights, best in proportion to how many samples each mean is of, must not depend on the
-    samples (see `pooled`)."""
+    samples (see `pooled`).
+    """
     means, errors = np.array([_known(each) for each in y]).T
     weight, log_x = np.array(weights, float), np.log(x)
     off = weight * (log_x - np.average(log_x, weights=weight))
@@ -131,7 +133,8 @@ def pooled(groups: Sequence[Blocks], weights: Sequence[float] | None = None) -> 
     set.
 
     The weights, equal unless given, must not depend on the samples: the errors of skewed samples go
-    up and down with their means, and weights made of them would pull the mean down."""
+    up and down with their means, and weights made of them would pull the mean down.
+    """
     means, errors = np.array([_known(each) for each in groups]).T
     weight = (
         np.full(len(groups), 1 / len(groups))

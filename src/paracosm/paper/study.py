@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
-from paracosm.core.experiments import Claim, Findings
 from paracosm.core.records import Estimate
+from paracosm.core.records.experiments import Claim, Findings
 from paracosm.sweep.cells import Cell
 
 Scale = Literal["quick", "full"]

@@ -11,7 +11,8 @@ over the amounts `n_k ≥ 0` of what is for sale; `y_ik` is how many samples of 
 k yields. The loss is convex and falls in both counts, and the counts that a budget can reach are a
 polygon: the best point lies on an edge, between two offers. There the last unit of money is worth
 as much on either offer: one equation in the log-odds of the share, solved to machine precision for
-any number of problems at once."""
+any number of problems at once.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class Offer(NamedTuple):
     labels or both.
 
     A label with twice the noise variance of another counts as half a label. Units are sold in whole
-    `lot`s."""
+    `lot`s.
+    """
 
     name: str
     cost: Number

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.core.decisions import Anchor, Curve, CurveFit
+from paracosm.core.records.decisions import Anchor, Curve, CurveFit
 from paracosm.planning import gate, grid
 from paracosm.planning.law import Law
 from paracosm.planning.reading import read_curves
@@ -45,7 +45,8 @@ class Posterior:
 
     Scale-free: errors times a constant give forecasts times that constant. Rows may come in any
     order. `cells` are the law's; `steep` are curves that steepen, which no law describes; `rise` is
-    the log of the odds that the pilot gives to a curve that rises at its end, against the law."""
+    the log of the odds that the pilot gives to a curve that rises at its end, against the law.
+    """
 
     curve: Curve
     pilot: grid.Pilot
@@ -66,7 +67,8 @@ class Posterior:
         A share of them goes on as curves that steepen, which have a level of their own. A share
         `FLATTENS` flattens from there on: part of the error that falls, uniform from none to all,
         becomes floor. All have the error there that `forecast` gives them inside the pilot, so that
-        its band widens with how far it reaches and never jumps."""
+        its band widens with how far it reaches and never jumps.
+        """
         chosen, bend, chance = self._chosen(number, seed)
         flattens = FLATTENS if self.rise < np.log(DOUBT) else 2 * FLATTENS
         becomes = np.where((bend == 0) & (chance[0] < flattens), chance[1], 0.0)

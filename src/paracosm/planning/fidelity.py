@@ -33,7 +33,8 @@ class Law(Fidelity):
     """A law that holds at every cost up to `dearest`; the variance never rises with the cost.
 
     In all three laws `cost · variance(cost)` is monotone or concave, so that among labels of equal
-    total price the cheapest or the dearest is best."""
+    total price the cheapest or the dearest is best.
+    """
 
     dearest: float = np.inf
 
@@ -47,7 +48,8 @@ class Law(Fidelity):
         """A cost below which `total` only falls as the cost rises: a lower bound of the best cost.
 
         Infinite where `total` falls or stays level at all costs, 0 where it rises from zero on:
-        then there is no best cost above zero."""
+        then there is no best cost above zero.
+        """
 
     @abc.abstractmethod
     def cost_of_noise(self, intrinsic: float, coefficient: float) -> float:

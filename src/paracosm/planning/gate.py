@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from paracosm.core import checks
-from paracosm.core.decisions import Bought, Curve
+from paracosm.core.records.decisions import Bought, Curve
 from paracosm.planning.grid import NOISE, NOISE_ROWS, Pilot
 
 LEAST_SIZES = 3

@@ -21,7 +21,8 @@ Prior, chosen for these reasons before any coverage was looked at:
 
 Given `(α, κ, τ/σ)` the anchors' means have variances `σ² d_i`, `d_i = (τ/σ)² + 1/n_i`; generalised
 least squares gives `a` a normal distribution, and `σ²` an inverse χ² one. Both are integrated in
-closed form; the rest is the grid."""
+closed form; the rest is the grid.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +59,8 @@ class Cells(NamedTuple):
     Given the cell, `squares/σ²` is χ² with `rows` degrees of freedom, and given σ too, `a` is
     normal with mean `level` and variance `σ² · variance`. `bend` is how the log error bends in log
     size over the pilot: `-bend (log N/N₀)²`, 0 of a law. `evidence` is the logarithm of the pilot's
-    prior density, up to a constant."""
+    prior density, up to a constant.
+    """
 
     exponent: np.ndarray
     floor: np.ndarray
@@ -105,7 +107,8 @@ def steepening(pilot: Pilot) -> Cells:
 
     At the largest size it has the law's prior, at the smallest it is a share of that, uniform from
     0 to 3/4. Beyond the largest size the cells go on as a power whose exponent has grown by a
-    quarter as much again."""
+    quarter as much again.
+    """
     exponent, ratio = _points(_ALL)[0], _middles(0.0, 0.75, BENDS)
     x = np.log(pilot.sizes / pilot.sizes[-1])
     half = (1 - ratio) / np.maximum(-x[0], 1e-300) / 2
@@ -120,7 +123,8 @@ def rising(pilot: Pilot) -> float:
 
     Every size in between is as probable; both exponents and the floor have the prior of the law's.
     Without the floor a curve that flattens before it rises at its last size alone would seem as far
-    from this family as from the law."""
+    from this family as from the law.
+    """
     exponent = np.exp(_middles(*_ALL.exponent, TURNS))
     share = np.concatenate([[0.0], _middles(0.0, 1.0, TURN_SHARES)])
     past = np.log(pilot.sizes / pilot.sizes[1:-1, None])
@@ -179,7 +183,8 @@ def _log_density_of(pilot: Pilot, shape: np.ndarray) -> tuple[np.ndarray, ...]:
     """The same for log errors `[…, anchors]` up to their level, `[…, ratio]`.
 
     With `w = 1/d`, `â = Σ w (y - g) / Σ w` and `S = Σ w (y - g - â)²`, integrating `a` and `σ²`
-    leaves `Π w^½ (Σ w)^-½ (scale + within + S)^{-(rows)/2}`."""
+    leaves `Π w^½ (Σ w)^-½ (scale + within + S)^{-(rows)/2}`.
+    """
     residual = pilot.mean - shape
     weight = 1 / (RATIOS[:, None] ** 2 + 1 / pilot.seeds)
     total = weight.sum(axis=1)

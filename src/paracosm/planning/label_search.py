@@ -109,7 +109,8 @@ def _of_law(problem: Problem, repeated: bool) -> Choices:
     variance r V₀, which falls and then rises with the cost (or is concave), so that the best whole
     number of rollouts is next to the real one or at an end. For so many rollouts the labels' money
     per rollout is given, and `cost · variance` is monotone or concave, so that the best number of
-    repeats is at an end."""
+    repeats is at an end.
+    """
     law, few = problem.fidelity, _few(problem, repeated)
     assert isinstance(law, Law)
     least, most = problem.least, problem.most

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from paracosm.core.decisions import LabelChoice
 from paracosm.core.numerals import grouped
+from paracosm.core.records.decisions import LabelChoice
 from paracosm.planning.fidelity import Bounded, Floor, Power, Table
 from paracosm.planning.label_search import Problem
 
@@ -77,7 +77,8 @@ def cheaper(problem: Problem, unlimited: float, *, attained: bool) -> str:
     """Whether labels that cost less than the least allowed would be better still, and how far down.
 
     `unlimited` is the best cost of one label on each rollout were all costs allowed; 0 if there is
-    none above zero."""
+    none above zero.
+    """
     least, law = number(problem.least), problem.fidelity
     if not attained and isinstance(law, Bounded) and problem.cost_rollout > 0:
         return (

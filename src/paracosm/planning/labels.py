@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.core.decisions import GradientNoise, LabelChoice, LabelPlan
+from paracosm.core.records.decisions import GradientNoise, LabelChoice, LabelPlan
 from paracosm.planning import label_words
 from paracosm.planning.fidelity import Fidelity, Law, Table
 from paracosm.planning.label_search import Choice, Problem, own_costs, search
@@ -150,7 +150,8 @@ def _lowest(problem: Problem, law: Law, highest: float) -> float:
     It hangs on the law and on what a rollout costs and varies, never on the budget, but where
     labels are the better the cheaper they are: then a hundredth of the rollout's price, else of the
     price at which label noise is as large as the gradient's own variance, stands for the cheapest;
-    without either the budget is the only price there is."""
+    without either the budget is the only price there is.
+    """
     below = law.falls_below(problem.cost_rollout, problem.intrinsic, problem.coefficient)
     if below > 0:
         return max(_BELOW * min(below, max(highest, 0.0)), np.finfo(float).tiny)
@@ -226,7 +227,8 @@ def _limit_at_zero(problem: Problem, law: Law, repeated: bool) -> float:
     """The limit of price times variance of one rollout as labels cost ever less.
 
     With repeats, `m = r c` is what the labels of a rollout cost, and `(c₀ + m)(V₀ + Q c σ²(c)/m)`
-    is least at `m = sqrt(c₀ Q c σ²/V₀)`, or at all that the budget leaves."""
+    is least at `m = sqrt(c₀ Q c σ²/V₀)`, or at all that the budget leaves.
+    """
     variance, product = (
         problem.coefficient * value if problem.coefficient else 0.0 for value in law.at_zero
     )

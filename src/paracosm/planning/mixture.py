@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.core.decisions import MixtureChoice, MixturePlan
+from paracosm.core.records.decisions import MixtureChoice, MixturePlan
 from paracosm.planning import mixture_words
 from paracosm.planning.fidelity import Numbers
 from paracosm.planning.label_search import ROUNDING
@@ -29,7 +29,8 @@ class Prices(NamedTuple):
 
     Variances are those of one rollout's policy gradient under that kind of label (trace of the
     covariance, the rollout's own variance included); `bias` is the length of the cheap gradient's
-    bias."""
+    bias.
+    """
 
     cost_rollout: float
     cheap_cost: float
@@ -185,7 +186,8 @@ def allocate(prices: Prices, budget: float) -> tuple[int, int] | None:
 
     For each number of gold labels, all else goes into rollouts. Rounding these down costs at most
     1/N of the variance, which n may not leave its real optimum by more than about sqrt(w₂n/w₁) to
-    win back."""
+    win back.
+    """
     least, most = prices.fewest_gold, _whole(budget / (prices.cheap_rollout + prices.gold_cost))
     if most < least:
         return None
@@ -223,7 +225,8 @@ def _changes(prices: Prices, budget: float) -> tuple[dict[str, float], str]:
     budget.
 
     Cheap labels, if they ever win, do so first; the mixture, if it ever beats gold, does so from
-    some budget on. So each change happens once, and halving the interval finds it."""
+    some budget on. So each change happens once, and halving the interval finds it.
+    """
     least = min(prices.cheap_rollout, prices.gold_rollout)
     unbiased = prices.gold_variance * prices.gold_rollout
     reach = min(unbiased / prices.bias / prices.bias, _FARTHEST) if prices.bias > 0 else 0.0

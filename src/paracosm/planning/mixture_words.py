@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from paracosm.core.decisions import MixtureChoice
 from paracosm.core.numerals import grouped
+from paracosm.core.records.decisions import MixtureChoice
 from paracosm.planning.label_words import number
 
 _WAYS = {"cheap": "cheap labels alone", "gold": "gold labels alone", "mixture": "the mixture"}

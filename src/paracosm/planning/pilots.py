@@ -4,7 +4,8 @@
 Preposterior analysis: a draw of the laws is taken for true, the pilot's outcome is simulated from
 it with its noise, the other draws are reweighted by how well they foretell that outcome, the split
 is decided again, and its regret is counted under the draw that was true. A pilot's samples stay
-owned, so its price is that no split can buy fewer."""
+owned, so its price is that no split can buy fewer.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from paracosm.core.decisions import Bought, Pilot
+from paracosm.core.records.decisions import Bought, Pilot
 from paracosm.planning.budget import at
 from paracosm.planning.law import Law
 from paracosm.planning.rules import Market, cheapest, unit_price
@@ -47,7 +48,8 @@ def next_pilot(
     `regret` is the planned purchase's mean over the market's draws. What a pilot saves of it is
     counted over the same draws, between splits that no lot binds: what whole lots lose, no pilot
     saves. None where no pilot lowers the expected regret by more than chance: twice the standard
-    error of its simulation."""
+    error of its simulation.
+    """
     saved = {
         each: _saved(market, beliefs[each[0]], *each, number=_OUTCOMES, seed=seed)
         for each in _candidates(market)

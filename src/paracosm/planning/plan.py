@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.core.decisions import Bought, Curve, Plan, Purchase
 from paracosm.core.records import Weights
+from paracosm.core.records.decisions import Bought, Curve, Plan, Purchase
 from paracosm.planning import verdict
 from paracosm.planning.budget import Offer, Task, best_split, log_values
 from paracosm.planning.curves import Posterior, posterior
@@ -255,7 +255,8 @@ def _weighted(dynamics: Law, reward: Law, route: Weights, seed: int) -> tuple[La
     count like laws.
 
     A realised weight is the size of a mean over episodes, so that a draw is `|weight + its standard
-    error · z|`."""
+    error · z|`.
+    """
     found = []
     for place, (part, law) in enumerate(zip(PARTS, (dynamics, reward), strict=True)):
         weight, unsure = getattr(route, part), route.unsure.get(part, 0.0)

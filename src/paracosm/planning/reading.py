@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from paracosm.core import checks
-from paracosm.core.decisions import Anchor, Bought, Curve, Unit
+from paracosm.core.records.decisions import Anchor, Bought, Curve, Unit
 
 NEEDED = ("part", "samples", "error")
 MOST_SAMPLES = 1e15  # counts beyond it are not exact in floating point once they are multiplied
@@ -45,7 +45,7 @@ def read_rows(path: Path, needed: Sequence[str], what: str) -> list[tuple[int, d
 
     Raises:
         BadData: if it is no text, lacks a column, gives one twice, or has a row with more or fewer
-        cells than columns.
+            cells than columns.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

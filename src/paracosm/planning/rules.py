@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from paracosm.core.decisions import Purchase
 from paracosm.core.records import Estimate, Weights
+from paracosm.core.records.decisions import Purchase
 from paracosm.planning.budget import Offer, Task, at, best_split
 from paracosm.planning.law import Law
 from paracosm.planning.lots import filled, in_lots
@@ -76,7 +76,8 @@ def cautious(regrets: np.ndarray) -> float:
     """Mean regret in the worst quarter of the draws, `[draws]`.
 
     The mean over all of them is what plans lose where curves follow a law; where they leave it
-    plans lose more than twice that, and this much (docs/splitting.md)."""
+    plans lose more than twice that, and this much (docs/splitting.md).
+    """
     return float(np.mean(np.sort(regrets)[-max(1, len(regrets) // 4) :]))
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from paracosm.core import numerals
-from paracosm.core.decisions import Purchase
 from paracosm.core.records import Estimate, Weights
+from paracosm.core.records.decisions import Purchase
 from paracosm.planning.budget import at
 from paracosm.planning.rules import Market, by_weights, market, over_draws
 
@@ -59,7 +59,8 @@ def stakes(facts: Facts) -> str:
     worth a thought.
 
     "All on transitions" is no such rule: that transitions are the part to buy, the curves and the
-    weights say."""
+    weights say.
+    """
     neutral = [rule for rule in facts.rules if not rule.name.startswith("all on")]
     if not neutral:
         return "The split matters: no simple rule buys whole lots of both parts."

@@ -3,7 +3,8 @@
 No JAX in here: worker processes import it.
 
 An answer that cannot be used becomes a `Fault`: what came and what is needed. Whoever plays the
-episode adds the name of the environment and the step, so that one sentence says all of it."""
+episode adds the name of the environment and the step, so that one sentence says all of it.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +78,7 @@ def reset(env: Any, seed: int, size: int) -> np.ndarray:
 
     Raises:
         Misbehaved: it raised, or its answer is not of Gymnasium's form, or holds no finite array of
-        this shape.
+            this shape.
     """
     return _started(_called(lambda: env.reset(seed=seed), _RESET_FORM), size)
 
@@ -87,7 +88,7 @@ def step(env: Any, action: Any, size: int) -> Step:
 
     Raises:
         Misbehaved: it raised, or its answer is not of Gymnasium's form, or an entry is not what it
-        must be.
+            must be.
     """
     return _stepped(_called(lambda: env.step(action), _STEP_FORM), size)
 

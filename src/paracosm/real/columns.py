@@ -12,6 +12,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
+from paracosm.core.recordings import jumps, rounding
 from paracosm.real.boundary import MOST_REWARD
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Dataset))
@@ -20,9 +21,6 @@ _NUMBERS = ("state", "action", "next_state", "reward")
 _PLACES = ("episode", "time")
 _FLAGS = ("terminated", "truncated", "has_transition", "has_label")
 _VECTORS = ("state", "next_state")
-_ROUNDING = (
-    8  # roundings of the coarser column by which a next state and the state after it may differ
-)
 
 
 def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
@@ -112,25 +110,6 @@ def demand_within(values: np.ndarray, low: Any, high: Any, name: str, where: str
     inside = np.asarray((values >= low - slack) & (values <= high + slack))
     sound = np.asarray(inside.reshape(len(values), -1).all(axis=1))
     _demand(name, values, sound, f"at least {low} and at most {high} is needed", where)
-
-
-def rounding(state: np.ndarray, next_state: np.ndarray) -> float:
-    """The relative difference that rounding explains between two recordings of one state, at least
-    of 32 bits.
-    """
-    kinds = [values.dtype for values in (state, next_state) if values.dtype.kind == "f"]
-    return _ROUNDING * float(max(np.finfo(kind).eps for kind in (*kinds, np.dtype(np.float32))))
-
-
-def jumps(state: np.ndarray, next_state: np.ndarray, relative: float) -> np.ndarray:
-    """Whether each row's next state is another than the state of the row after it, `[rows - 1]`.
-
-    A component differs where it does so by more than `relative` of its own or of its column's
-    typical size."""
-    before, after = next_state[:-1].astype(np.float64), state[1:].astype(np.float64)
-    own = np.maximum(np.abs(before), np.abs(after))
-    typical = np.abs(state.astype(np.float64)).mean(axis=0)
-    return np.any(~(np.abs(before - after) <= relative * np.maximum(own, typical)), axis=1)
 
 
 def _flat(name: str, values: np.ndarray, where: str) -> np.ndarray:

@@ -9,7 +9,8 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.real.columns import demand_equal_lengths, flags, from_columns, jumps, rounding, single
+from paracosm.core.recordings import jumps, rounding
+from paracosm.real.columns import demand_equal_lengths, flags, from_columns, single
 
 _NEEDED = ("observations", "actions", "rewards", "terminals")
 _OPTIONAL = ("timeouts", "next_observations")
@@ -139,7 +140,8 @@ def _demand_cut_at_limit(
     not marked.
 
     An episode twice as long, or more times, is such a one, and one whose observations jump at that
-    length. Where many go on, the limit varied."""
+    length. Where many go on, the limit varied.
+    """
     ends = np.flatnonzero(stops)
     lengths = np.diff(ends, prepend=-1)
     cut = lengths[~terminated[ends]]

@@ -17,6 +17,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy, modes, samples
+from paracosm.core.recordings import state_scale
 from paracosm.core.types import Array, PRNGKey
 from paracosm.real import boundary, spaces
 from paracosm.real.boundary import Fault
@@ -33,7 +34,6 @@ from paracosm.real.source import (
     remaining,
     shares,
     stack,
-    state_scale,
 )
 from paracosm.real.workers import Answers, Lanes, Rows, open_lanes
 
@@ -50,7 +50,8 @@ class HostSource(Source):
     """A Gymnasium environment.
 
     Observations are its states, cast to float32. Discrete actions count from 0 whatever the space's
-    `start`."""
+    `start`.
+    """
 
     def __init__(self, factory: Callable[[], Any], name: str, horizon: int | None = None) -> None:
         """Look at one copy of the environment.
@@ -63,9 +64,9 @@ class HostSource(Source):
 
         Raises:
             Unsupported: its spaces are not a one-dimensional Box observed and a bounded Box or
-            Discrete acted on.
+                Discrete acted on.
             BadArgument: it has no time limit and no horizon is given, or its limit is below the
-            horizon.
+                horizon.
         """
         self.name, self.steps, self._factory = (
             name,
@@ -92,7 +93,8 @@ class HostSource(Source):
         is not counted.
 
         They play when this is first read: steps that were collected by then are safe from whatever
-        happens to them."""
+        happens to them.
+        """
         return self._remarks
 
     @functools.cached_property

@@ -36,7 +36,8 @@ class SystemSource(Source):
     """A JAX-native MDP that plays the real environment.
 
     Its own spec, state scale included, is the task's. An evaluation keeps the precision of its
-    states."""
+    states.
+    """
 
     def __init__(self, mdp: MDP, name: str, horizon: int | None = None) -> None:
         """Take `mdp` as the real world, with episodes of `horizon` steps (its spec's if None)."""

@@ -24,15 +24,14 @@ Acting = (
 
 LANES = 8  # part of what a seed means: another number is another data set
 
-_CONSTANT = 1e-6  # a spread below this share of the largest magnitude is float32 rounding
-
 
 class BadStep(checks.BadData):
     """The real environment cannot go on: it raised, exited, or gave what cannot be used, such as
     NaN.
 
     `partial` holds the steps before it (None if there are none); `Source.collect` goes on from
-    them."""
+    them.
+    """
 
     def __init__(self, message: str, partial: Dataset | None) -> None:
         super().__init__(message)
@@ -160,7 +159,7 @@ class Source(abc.ABC):
         Raises:
             BadStep: the environment raised, exited, or gave what cannot be used, such as NaN.
             Interrupted: Ctrl-C came while a Gymnasium environment was stepped; its `partial` holds
-            the steps before.
+                the steps before.
         """
         for name, value, least in (
             ("steps", steps, 1),
@@ -240,17 +239,6 @@ class Source(abc.ABC):
 
 def _silent(done: int, total: int) -> None:
     """Tell nothing."""
-
-
-def state_scale(states: Float[np.ndarray, "rows state"]) -> Float[np.ndarray, " state"]:
-    """Standard deviation of each state component; 1 for a component that does not vary.
-
-    A component counts as constant when its standard deviation is at most 1e-6 of its largest
-    magnitude: float32 cannot tell such a spread from rounding. Its errors are then measured in the
-    environment's units."""
-    wide = states.astype(np.float64)
-    spread, magnitude = wide.std(axis=0), np.abs(wide).max(axis=0, initial=0)
-    return np.where(spread > _CONSTANT * magnitude, spread, 1).astype(np.float32)
 
 
 def shares(steps: int) -> Int[np.ndarray, " lanes"]:

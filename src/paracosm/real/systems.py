@@ -85,7 +85,8 @@ def linear_quadratic(
 
     `A`, `B` and `K` are standard normal, scaled to the spectral norms `norms`; `s' = As + Ba`,
     `π(s) = -Ks`, `r = -sᵀs - 0.1 aᵀa`, starts of unit norm. With the defaults actions stay within
-    the box [-1, 1] of `spec`, which the dynamics do not enforce."""
+    the box [-1, 1] of `spec`, which the dynamics do not enforce.
+    """
     shapes = ((state_size, state_size), (state_size, action_size), (action_size, state_size))
     A, B, K = (
         _with_norm(jax.random.normal(k, shape), norm)
@@ -156,7 +157,8 @@ def pendulum(discount: float = 0.99) -> MDP:
     steps.
 
     The state is the observation: the angle is recovered by `atan2`, in (-π, π], which is where the
-    reward wants it. States are scaled by their half-ranges (1, 1, 8)."""
+    reward wants it. States are scaled by their half-ranges (1, 1, 8).
+    """
     spec = Spec(3, Box(jnp.array([-2.0]), jnp.array([2.0])), jnp.array([1.0, 1.0, 8.0]), 200)
     start = _PendulumStart(jnp.array([math.pi, 1.0]))
     return MDP(spec, _pendulum_dynamics, _pendulum_reward, never, start, discount)
@@ -166,7 +168,8 @@ class Smooth(eqx.Module):
     """`(s, a) ↦ L · U φ(Ws + Va + b)` with `‖W‖ = ‖V‖ = 1`, `U` orthogonal, φ `tanh` or `sin`.
 
     `lipschitz` is `L`. It bounds the norms of both partial Jacobians everywhere, hence the map in
-    the norm `‖s‖ + ‖a‖`, and where `Ws + Va = -b` they attain it."""
+    the norm `‖s‖ + ‖a‖`, and where `Ws + Va = -b` they attain it.
+    """
 
     W: Float[Array, "output state"]
     V: Float[Array, "output action"]
@@ -299,7 +302,8 @@ def random_teacher(
     section 9, E2).
 
     What the paper does not say is fixed so: no biases, starts uniform in the cube [-1, 1], actions
-    in the box [-1, 1], discount 0.99."""
+    in the box [-1, 1], discount 0.99.
+    """
     keys = jax.random.split(key, 4)
     inputs = state_size + action_size
     return MDP(

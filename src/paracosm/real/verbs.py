@@ -10,12 +10,11 @@ from typing import Any
 
 import gymnasium
 
-from paracosm.core import checks
+from paracosm.core import callbacks, checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.real import boundary
-from paracosm.real.foreign import plainly
 from paracosm.real.gymnasium import HostSource
 from paracosm.real.making import make
 from paracosm.real.native import SystemSource
@@ -79,7 +78,8 @@ def collect(
     `Source.collect`.
 
     `horizon` is the number of steps in a full episode, where `env` has no time limit or a shorter
-    one is wanted."""
+    one is wanted.
+    """
     source = connect(env, horizon=horizon)
     collected = source.collect(
         steps,
@@ -106,7 +106,7 @@ def evaluate(
     progress: Progress | None = None,
 ) -> Trajectory:
     """Play whole real episodes of the policy's mode from seeded starts: see `Source.evaluate`."""
-    with plainly():
+    with callbacks.as_raised():
         source = connect(env, horizon=horizon)
         played = source.evaluate(
             policy,

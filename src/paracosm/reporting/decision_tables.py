@@ -7,7 +7,7 @@ import string
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from paracosm.core.decisions import (
+from paracosm.core.records.decisions import (
     CurveFit,
     Decision,
     LabelChoice,
@@ -16,7 +16,7 @@ from paracosm.core.decisions import (
     Plan,
     Purchase,
 )
-from paracosm.core.results import RunResult
+from paracosm.core.records.results import RunResult
 from paracosm.reporting import decision_words, words
 
 Texts = tuple[str, ...]

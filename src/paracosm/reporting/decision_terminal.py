@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from paracosm.core.decisions import LabelPlan, MixturePlan, Plan
-from paracosm.core.results import RunResult
+from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
+from paracosm.core.records.results import RunResult
 from paracosm.reporting import decision_tables, decision_words, words
 
 AnyPlan = Plan | LabelPlan | MixturePlan

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from paracosm.core.decisions import (
+from paracosm.core.records.decisions import (
     CurveFit,
     Decision,
     GradientNoise,
@@ -15,7 +15,7 @@ from paracosm.core.decisions import (
     Pilot,
     Plan,
 )
-from paracosm.core.results import RunResult
+from paracosm.core.records.results import RunResult
 from paracosm.reporting import words
 
 BOUGHT = {"dynamics": "transitions", "reward": "reward labels", "joint": "labelled transitions"}

@@ -7,10 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from paracosm.core.decisions import LabelPlan, MixturePlan, Plan
-from paracosm.core.experiments import Experiment
 from paracosm.core.records import Diagnosis
-from paracosm.core.results import Comparison, RunResult
+from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
+from paracosm.core.records.experiments import Experiment
+from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import figures
 from paracosm.reporting.figures.overlay import MOST_DIMENSIONS
 from paracosm.reporting.figures.svg import alone, inline

@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from paracosm.core.experiments import Claim, Experiment
+from paracosm.core.records.experiments import Claim, Experiment
 from paracosm.reporting import experiment_words
 
 STYLES = {

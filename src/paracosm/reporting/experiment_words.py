@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from paracosm.core.experiments import Claim, Experiment
 from paracosm.core.records import Estimate
+from paracosm.core.records.experiments import Claim, Experiment
 from paracosm.reporting import words
 
 

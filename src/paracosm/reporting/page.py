@@ -9,11 +9,11 @@ from typing import Any
 import jinja2
 
 from paracosm.core.checks import Unsupported
-from paracosm.core.decisions import LabelPlan, MixturePlan, Plan
-from paracosm.core.experiments import Experiment
 from paracosm.core.files import whole
 from paracosm.core.records import Diagnosis, discounted
-from paracosm.core.results import Comparison, RunResult
+from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
+from paracosm.core.records.experiments import Experiment
+from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import decision_tables, decision_words, experiment_words, tables, words
 from paracosm.reporting.decision_terminal import AnyPlan
 

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from paracosm.core.decisions import Plan
 from paracosm.core.records import Diagnosis, Estimate, Gap, PartFit, Training, Weights, discounted
-from paracosm.core.results import Comparison, Purchases, RunResult
+from paracosm.core.records.decisions import Plan
+from paracosm.core.records.results import Comparison, Purchases, RunResult
 from paracosm.reporting import words
 
 WHOLE = {

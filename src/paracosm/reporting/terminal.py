@@ -10,9 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from paracosm.core.experiments import Experiment
 from paracosm.core.records import Diagnosis, Estimate, Gap
-from paracosm.core.results import Comparison, RunResult
+from paracosm.core.records.experiments import Experiment
+from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import tables, words
 from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
 from paracosm.reporting.experiment_terminal import experiment

@@ -6,7 +6,7 @@ import math
 
 from paracosm.core import numerals
 from paracosm.core.records import Baselines, Diagnosis, Estimate, Reference
-from paracosm.core.results import Comparison, RunResult
+from paracosm.core.records.results import Comparison, RunResult
 
 MINUS = "\u2212"
 

@@ -24,7 +24,8 @@ def outcomes(cells: Sequence[Cell], workers: int | None = None) -> Generator[Out
 
     `workers` is the number of processes, by default one per core, and then each keeps to a core of
     its own. A worker that dies costs its cell only: that is run once more after the others, and has
-    failed if its worker dies again. Closing the iterator ends the workers."""
+    failed if its worker dies again. Closing the iterator ends the workers.
+    """
     cores = _cores()
     count = min(workers or len(cores), len(cells))
     own = count == len(cores) and hasattr(os, "sched_setaffinity")

@@ -49,7 +49,7 @@ def sweep(
 
     Raises:
         BadArgument: no cells or workers; or the store is in use, full, there already, or another
-        sweep's or version's.
+            sweep's or version's.
         BadData: the store is damaged, or no store.
         Missing: Ray is not installed, or has no cluster at the address.
     """

@@ -125,7 +125,8 @@ def _opened(path: Path) -> sqlite3.Connection:
     """A connection that reads only.
 
     SQLite makes an index of its log beside the store, which a full disk refuses, as does a folder
-    that is not ours. A store without a log is read as it is."""
+    that is not ours. A store without a log is read as it is.
+    """
     address, log = f"{path.resolve().as_uri()}?mode=ro", path.with_name(f"{path.name}-wal")
     connection = sqlite3.connect(address, timeout=60, uri=True)
     try:

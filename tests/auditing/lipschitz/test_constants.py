@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from paracosm import adapters as foreign
 from paracosm.auditing.lipschitz import eclipse, layers, readers
 from paracosm.auditing.lipschitz.constants import bracket, brackets, loops
 from paracosm.auditing.lipschitz.layers import activated, affine, compose
@@ -16,7 +17,6 @@ from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Categorical, Deterministic, initial_policy
 from paracosm.core.precision import in_double
-from paracosm.real import foreign
 from paracosm.real.systems import Cube, linear_quadratic, lipschitz_synthetic
 from tests.auditing.lipschitz.test_layers import ACTIVATIONS, learned
 

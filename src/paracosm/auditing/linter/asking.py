@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from paracosm.core import checks
+from paracosm.core import callbacks, checks
 from paracosm.core.mdp import MDP
 from paracosm.core.types import Array, PRNGKey
-from paracosm.real.foreign import plainly
 
 _ROWS = 2048  # a call; fewer are filled up, so that there is one program for a world
 
@@ -54,7 +53,7 @@ def _answered(
     ask: Callable[..., Array], rows: list[np.ndarray], shape: tuple[int, ...]
 ) -> np.ndarray:
     try:
-        with plainly():
+        with callbacks.as_raised():
             return np.asarray(ask(*rows), np.float64)
     except checks.ParacosmError:
         return np.full((_ROWS, *shape), np.inf)

@@ -174,7 +174,8 @@ def _changes(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterat
     by a factor each.
 
     A model that was fitted too little shrinks all it predicts; no change of what it is given
-    explains that better."""
+    explains that better.
+    """
     steps = judge.steps
     answer = asking.next_states(world, steps.state, steps.action, key, len(steps.state))
     summed = (steps.state + answer - steps.next_state) / unit

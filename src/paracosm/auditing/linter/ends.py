@@ -109,7 +109,8 @@ def _limits(world: MDP, episodes: Trajectory, ends: _Ends) -> Bool[np.ndarray, "
 
     A time limit leaves no episode at that step that was only cut. The limit is the horizon; or,
     where it is not known, the end states are as wide as any, and hardly an episode ends shortly
-    before, as it would by a rule."""
+    before, as it would by a rule.
+    """
     step = int(np.flatnonzero(ends.alive.any(axis=0)).max(initial=0))
     at = np.zeros_like(ends.missed)
     at[:, step] = ends.missed[:, step]

@@ -36,7 +36,8 @@ def fit(judge: Judge, start: np.ndarray, at: Callable[[np.ndarray], Local]) -> F
 
     That is least squares with every cell's squared errors divided by their mean, anew in every
     round. None where the first step promises too little to be worth more calls, or where the world
-    fails."""
+    fails.
+    """
     best, value, damping = np.asarray(start, float), np.inf, 1e-3
     local, tried = None, best
     for count in range(_ROUNDS):

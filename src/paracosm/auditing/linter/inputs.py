@@ -22,7 +22,8 @@ class Change(NamedTuple):
 
     x are actions, or states; a world of other states gives other states too, which are brought
     back. The parameters are the scales and then the offsets. `spread` `[x]` is the unit of the
-    offsets."""
+    offsets.
+    """
 
     world: MDP
     judge: Judge

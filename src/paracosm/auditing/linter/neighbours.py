@@ -46,7 +46,8 @@ def unexplained(steps: Steps, all_steps: Callable[[int], Steps]) -> Iterator[Fin
     misses is the floor and its own bias. It is no bias if it does not fall when the neighbours come
     nearer, if no step's error can be told from its neighbours', if it is not above what the learned
     function of (s, a, s') misses itself, and if the closest pairs of `all_steps` (at most so many)
-    were paid as differently: a reward that bends much between neighbours is no hidden one."""
+    were paid as differently: a reward that bends much between neighbours is no hidden one.
+    """
     error = steps.predicted - steps.reward
     own = float(np.mean(error**2))
     ordered = np.sort(error**2)[::-1]
@@ -85,7 +86,8 @@ def _closest(steps: Steps) -> float:
     without pairs.
 
     The closest steps of two blocks, of the pairs of blocks that come closest: no two episodes that
-    run alike are all."""
+    run alike are all.
+    """
     points, square = _coordinates(steps), (steps.predicted - steps.reward) ** 2
     errs = square > _WRONG * square.mean()
     blocks = np.unique(steps.block)

@@ -5,7 +5,8 @@ real steps. Readings are compared cell by cell, by the mean over cells of the lo
 of their mean squared errors, so that every region that the policy visits has one voice. A planted
 fault makes the errors of all regions at once; the errors that a model of ordinary quality has of
 its own differ from region to region: a reading that mends one spoils another. Intervals are the
-jackknife's, by blocks (episodes) and by cells; the wider one counts."""
+jackknife's, by blocks (episodes) and by cells; the wider one counts.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class Reading(NamedTuple):
 
     `phrase` goes on after "The world …, ". Two readings of the same `family` are special cases of
     each other and no rivals. `silent` readings only compete. Those that can bend to much may leave
-    less of the error than half."""
+    less of the error than half.
+    """
 
     kind: str
     family: str
@@ -76,7 +78,8 @@ class Judge(NamedTuple):
     errors.
 
     `weight` `[output]` brings the outputs' squared errors to one unit; `most` is what a reading may
-    leave."""
+    leave.
+    """
 
     steps: Steps
     own: Reading
@@ -110,7 +113,8 @@ class Judge(NamedTuple):
         of its sum.
 
         In either case no other output may pay for it, and over the steps as they come it does as
-        well."""
+        well.
+        """
         if np.isinf(reading.squares).any():
             return False
         every, total = self.everywhere(reading, self.own), self.overall(reading, self.own)

@@ -101,7 +101,8 @@ def informative(
     leaves.
 
     Where the only payment of an episode is its last, no earlier step's reward is one: any constant
-    would fit."""
+    would fit.
+    """
     inside = np.isfinite(target)
     mean = Reading("", "", "", (target - target[inside].mean())[:, None] ** 2)
     if mean.squares[inside].mean() > judge.floor[0] and judge.overall(reading, mean)[
@@ -201,7 +202,8 @@ def _lossy(judge: Judge) -> Iterator[Reading]:
     clipping lost.
 
     Named as clipping where two limits do about as well as any curve; a fault only if nearly all of
-    it follows."""
+    it follows.
+    """
     steps = judge.steps
     fine = judge._replace(floor=np.full(1, (_ROUNDING * np.abs(steps.reward).max()) ** 2 + 1e-18))
     limits = _limits(steps)

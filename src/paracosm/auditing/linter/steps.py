@@ -24,7 +24,8 @@ class Steps(NamedTuple):
 
     A policy spends most of its time in few places, where any error of a model is a constant. `cell`
     is a cluster of (s, a, s', r, r̂), a few dozen in all, that share the sample evenly; `block` is
-    the episode, or a part of it where there are few."""
+    the episode, or a part of it where there are few.
+    """
 
     state: Float[np.ndarray, "n state"]
     action: np.ndarray
@@ -75,7 +76,8 @@ def clusters(points: Float[np.ndarray, "n k"], most: int) -> Int[np.ndarray, " n
     its widest column.
 
     None has fewer than five points (Su and Dy 2007, "In search of deterministic methods for
-    initializing K-means")."""
+    initializing K-means").
+    """
     label, count = np.zeros(len(points), int), 1
     loss = {0: _loss(points)}
     while count < most and max(loss.values()) > 0:

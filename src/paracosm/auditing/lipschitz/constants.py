@@ -2,7 +2,8 @@
 
 States are in scaled units (divided by `spec.state_scale`), actions and rewards in the
 environment's. A pair is measured by `‖s‖ + ‖a‖`, so the constant of a function of several arguments
-is the largest of those by argument."""
+is the largest of those by argument.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ class Loops(eqx.Module):
     π(s), f(s, π(s)))`.
 
     The reward asks the imagined next state: a bound on `r(s, π(s), s')` with another `s'` adds the
-    constant in `s'` times the one-step error."""
+    constant in `s'` times the one-step error.
+    """
 
     dynamics: Layered
     reward: Layered

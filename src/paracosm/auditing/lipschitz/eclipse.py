@@ -3,7 +3,8 @@
 
 The semidefinite program is Fazlyab et al. 2019, the recursion Xu & Sivaranjani 2024. Every function
 works in the precision of its arrays and proves its bound in exact arithmetic; what rounding can do
-is added to first order."""
+is added to first order.
+"""
 
 from __future__ import annotations
 
@@ -120,7 +121,8 @@ def _walk(network: Layered, region: Region) -> tuple[Slopes, _Jacobian]:
 
     By the mean value theorem a neuron's input is off its value at the centre by at most its largest
     gradient times the radius, or times the half widths; its slopes there then bound the next
-    layer's gradients."""
+    layer's gradients.
+    """
     x, radius = jnp.asarray(region.centre), jnp.minimum(region.radius, jnp.linalg.norm(region.half))
     jacobian, slopes = (
         _Jacobian(jnp.eye(len(x), dtype=x.dtype), jnp.zeros((len(x), len(x)), x.dtype)),
@@ -162,7 +164,8 @@ def _first_guess(root: Array, slopes: tuple[Array, Array]) -> Array:
 
     For one neuron that shape is the optimum. The form stays positive iff `λ_max(R Λ^½ W X⁻¹ Wᵀ Λ^½
     R) < 1`; with slopes in [0, 1] this is theory's `Λ = 2/λ_max(W X⁻¹ Wᵀ) I`. The power iteration
-    may be off by less than the half."""
+    may be off by less than the half.
+    """
     least, most = slopes
     steepest = jnp.maximum(jnp.abs(least), jnp.abs(most))
     steepest = jnp.maximum(steepest, jnp.maximum(1e-2 * jnp.max(steepest), 1e-12))

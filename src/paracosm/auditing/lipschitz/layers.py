@@ -3,7 +3,8 @@ section 1).
 
 A `Layered` network holds 64-bit NumPy arrays. It is what a Lipschitz bound can be proven of;
 `readers.py` turns learned parts, policies and foreign networks into it, and `compose` makes the
-closed loop of two."""
+closed loop of two.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ class Activation:
     its slopes.
 
     Both act elementwise. The range holds the slope of every secant between two points of the
-    interval."""
+    interval.
+    """
 
     name: str
     function: Callable[[Array], Array]
@@ -135,7 +137,8 @@ class Layered(eqx.Module):
     """`x ↦ W_l φ(… φ(W_1 x + b_1) …) + b_l`, `[inputs] -> [outputs]`.
 
     `weights` are `[outputs, inputs]`, one more than there are `hidden` layers; a hidden layer is a
-    row of neurons."""
+    row of neurons.
+    """
 
     weights: tuple[Float[Array, "_ _"], ...]
     biases: tuple[Float[Array, " _"], ...]

@@ -2,7 +2,8 @@
 
 `read(part, spec)` gives a part's map from its arguments in a row, `(s)`, `(s, a)` or `(s, a, s')`
 in the environment's units, actions of a finite set one-hot. What it gives computes the same numbers
-as the part."""
+as the part.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from paracosm.adapters.parts import ForeignPolicy
 from paracosm.auditing.lipschitz import layers
 from paracosm.auditing.lipschitz.layers import (
     Activation,
@@ -31,7 +33,6 @@ from paracosm.core.policy import Deterministic, Gaussian, Mode, Noisy, Policy, U
 from paracosm.core.types import Array
 from paracosm.learning.parts import Constant, LearnedDynamics, LearnedReward
 from paracosm.real import systems
-from paracosm.real.foreign.parts import ForeignPolicy
 
 _JAX: dict[Any, Activation] = {
     jnp.tanh: layers.TANH,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paracosm.core.experiments import Chart, Series
+from paracosm.core.records.experiments import Chart, Series
 from paracosm.reporting.figures.theme import (
     CAUSES,
     IMAGINED,

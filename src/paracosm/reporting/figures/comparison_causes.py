@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from paracosm.core.records import Gap
-from paracosm.core.results import Comparison
+from paracosm.core.records.results import Comparison
 from paracosm.reporting.figures import intervals
 from paracosm.reporting.figures.theme import CAUSES, canvas, grid, house_style, key, zero_line
 

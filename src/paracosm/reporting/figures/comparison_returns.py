@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from paracosm.core.results import Comparison
+from paracosm.core.records.results import Comparison
 from paracosm.reporting.figures import intervals
 from paracosm.reporting.figures.theme import IMAGINED, INK, canvas, grid, house_style, key
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from paracosm.core.decisions import GradientNoise
+from paracosm.core.records.decisions import GradientNoise
 from paracosm.reporting.figures import intervals
 from paracosm.reporting.figures.theme import INK, MUTED, canvas, grid, house_style, logarithmic
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paracosm.core.decisions import LabelPlan
+from paracosm.core.records.decisions import LabelPlan
 from paracosm.reporting.decision_tables import label_rows
 from paracosm.reporting.figures import marks
 from paracosm.reporting.figures.theme import BAND, INK, canvas, grid, house_style, key, logarithmic

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from paracosm.core.decisions import MixturePlan
+from paracosm.core.records.decisions import MixturePlan
 from paracosm.reporting import words
 from paracosm.reporting.figures import intervals
 from paracosm.reporting.figures.theme import CAUSES, INK, MUTED, canvas, grid, house_style, key

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paracosm.core.decisions import CurveFit, Plan
+from paracosm.core.records.decisions import CurveFit, Plan
 from paracosm.reporting.figures import marks
 from paracosm.reporting.figures.theme import (
     CAUSES,

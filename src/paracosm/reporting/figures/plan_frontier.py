@@ -7,7 +7,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paracosm.core.decisions import Plan, Purchase
+from paracosm.core.records.decisions import Plan, Purchase
 from paracosm.reporting.decision_tables import at_budget
 from paracosm.reporting.figures import marks
 from paracosm.reporting.figures.series import finite_interval, money_share

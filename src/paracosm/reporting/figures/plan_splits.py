@@ -7,8 +7,8 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paracosm.core.decisions import Plan
 from paracosm.core.records import Estimate
+from paracosm.core.records.decisions import Plan
 from paracosm.reporting.decision_tables import split_rows
 from paracosm.reporting.figures import marks
 from paracosm.reporting.figures.series import money_share

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from paracosm.core.decisions import Plan, Purchase
 from paracosm.core.records import Estimate
+from paracosm.core.records.decisions import Plan, Purchase
 
 Line = tuple[np.ndarray, np.ndarray]
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from paracosm.core.records import Estimate
-from paracosm.core.results import RunResult
+from paracosm.core.records.results import RunResult
 from paracosm.reporting.figures.series import finite_interval, outer_limits
 from paracosm.reporting.figures.theme import (
     IMAGINED,

@@ -11,7 +11,8 @@ of the usual program spends most of its time on three things that this one avoid
 - many small arrays: Adam sees all parameters of all students as one vector.
 
 Students that learn different targets from the same inputs share the shuffle and the reading of the
-data, and nothing else: each is what it would be alone, to rounding."""
+data, and nothing else: each is what it would be alone, to rounding.
+"""
 
 from __future__ import annotations
 
@@ -163,7 +164,8 @@ def shuffled(key: PRNGKey, rows: int) -> UInt32[Array, " rows"]:
     without a sort.
 
     Each round reflects the numbers about a random pivot, and a hash of the pair says which pairs
-    change places: what is left of the old order shrinks by a factor with every round."""
+    change places: what is left of the old order shrinks by a factor with every round.
+    """
     pivots, salts = jax.random.bits(key, (2, ROUNDS))
     order = jnp.arange(rows, dtype=jnp.uint32)
     for n in range(ROUNDS):

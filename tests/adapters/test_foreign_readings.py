@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from paracosm import adapters as foreign
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.mdp import Discrete, Spec
-from paracosm.real import foreign
 from tests.real.foreign_rows import RIGHT, ROWS, SPEC, A, S, right, unpaid
 
 SWITCHED = Spec(2, Discrete(2, start=1), jnp.ones(2), 6)

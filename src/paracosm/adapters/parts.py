@@ -11,15 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.core import checks
+from paracosm.adapters.answers import Actions
+from paracosm.adapters.arrays import NumpyHost
+from paracosm.adapters.call import ask
+from paracosm.adapters.host import Host, Slot
+from paracosm.adapters.torch import TorchHost, is_torch
+from paracosm.core import callbacks, checks
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
-from paracosm.real.foreign.answers import Actions
-from paracosm.real.foreign.arrays import NumpyHost
-from paracosm.real.foreign.call import ask, plainly
-from paracosm.real.foreign.host import Host, Slot
-from paracosm.real.foreign.torch import TorchHost, is_torch
 
 KINDS = ("numpy", "torch")
 
@@ -102,7 +102,7 @@ class ForeignPolicy(Policy):
         """The action for observations `[*batch, state]`; what the function complains of is raised
         as itself.
         """
-        with plainly():
+        with callbacks.as_raised():
             return super().__call__(observation)
 
     def sample(self, state: State, key: PRNGKey) -> Action:

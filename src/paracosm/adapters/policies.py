@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from paracosm.adapters.arrays import NumpyHost
+from paracosm.adapters.parts import ForeignPolicy, arguments, chosen_action, host_of
+from paracosm.adapters.torch import is_torch
 from paracosm.core import checks
 from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.policy import Policy
-from paracosm.real.foreign.arrays import NumpyHost
-from paracosm.real.foreign.parts import ForeignPolicy, arguments, chosen_action, host_of
-from paracosm.real.foreign.torch import is_torch
 
 
 def policy(function: Any, spec: Spec, *, functions: str = "numpy") -> Policy:

@@ -4,15 +4,13 @@ One callback returns value and dense Jacobian, and the tangent is a JAX product,
 reverse mode both work; under `vmap` one callback serves the whole batch. The callback reads and
 writes the program's own buffers: JAX's plain host callback copies through JAX, which hangs on large
 batches with several host devices, and loses the last 32 bits where 64 are enabled for the calling
-thread only."""
+thread only.
+"""
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import functools
-import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,57 +19,17 @@ import numpy as np
 from jax.experimental.buffer_callback import buffer_callback
 from jaxtyping import Float
 
-from paracosm.core import checks
+from paracosm.adapters.host import Host
+from paracosm.core import callbacks, checks
 from paracosm.core.types import Array
-from paracosm.real.foreign.host import Host
 
 # Inputs; beyond, a dense Jacobian costs more than it is worth and there is reverse mode only
 MOST_DENSE = 128
-
-_MOST_FAILURES = 8  # of one program: each device may fail
-_NOTE = "A foreign function said so."
-_failures: collections.deque[checks.ParacosmError] = collections.deque(maxlen=_MOST_FAILURES)
 
 
 def ask(host: Host, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
     """The foreign function's answer to one row; map it over batches with `jax.vmap`."""
     return _dense(host, x) if x.shape[0] <= MOST_DENSE else _reverse(host, x)
-
-
-@contextlib.contextmanager
-def plainly() -> Iterator[None]:
-    """Around compiled programs: a foreign function's complaint is raised as itself, not as JAX's
-    account of it.
-
-    That account is a JaxRuntimeError, or from later calls of a program a ValueError, and holds the
-    complaint's words. The complaint carries a note, by which `complained` tells it from what our
-    own checks refuse."""
-    _failures.clear()
-    try:
-        yield
-    except checks.ParacosmError:
-        raise
-    except Exception as error:
-        failure = next((failure for failure in _failures if str(failure) in str(error)), None)
-        if failure is None:
-            raise
-        _forget()
-        failure.add_note(_NOTE)
-        raise failure from None
-
-
-def _forget() -> None:
-    """Let JAX forget programs that failed: it waits for them when Python exits, and would print a
-    second traceback.
-    """
-    _failures.clear()
-    with contextlib.suppress(ImportError, AttributeError):
-        importlib.import_module("jax._src.dispatch").runtime_tokens.clear()
-
-
-def complained(error: Exception) -> bool:
-    """Whether this is a foreign function's own complaint, raised within `plainly`."""
-    return _NOTE in getattr(error, "__notes__", ())
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -125,7 +83,7 @@ def _callback(function: Callable[[np.ndarray], Any], x: Array, shapes: Any) -> A
         try:
             found = function(rows.reshape(-1, rows.shape[-1]))
         except checks.ParacosmError as error:
-            _failures.append(error)
+            callbacks.remember(error)
             raise
         for buffer, result in (
             zip(out, found, strict=True) if isinstance(out, tuple) else ((out, found),)

@@ -10,13 +10,9 @@ from typing import Any, NoReturn
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.core import checks
-from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
-from paracosm.core.types import PRNGKey, State
-from paracosm.real.foreign.answers import Ends
-from paracosm.real.foreign.host import Slot
-from paracosm.real.foreign.parts import (
+from paracosm.adapters.answers import Ends
+from paracosm.adapters.host import Slot
+from paracosm.adapters.parts import (
     ForeignDynamics,
     ForeignReward,
     ForeignTermination,
@@ -24,7 +20,11 @@ from paracosm.real.foreign.parts import (
     arguments,
     host_of,
 )
-from paracosm.real.source import state_scale
+from paracosm.core import checks
+from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
+from paracosm.core.recordings import state_scale
+from paracosm.core.types import PRNGKey, State
 
 Function = Callable[..., Any]
 

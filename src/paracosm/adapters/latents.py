@@ -2,7 +2,8 @@
 reward, pi.
 
 Nobody needs a decoder: real episodes are encoded, and from there on the latent space is the state
-space."""
+space.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +15,17 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from paracosm.adapters.answers import failed
+from paracosm.adapters.host import Slot
+from paracosm.adapters.parts import arguments
+from paracosm.adapters.policies import policy
+from paracosm.adapters.torch import Adapted, TorchHost
+from paracosm.adapters.worlds import world
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Policy
-from paracosm.real.foreign.answers import failed
-from paracosm.real.foreign.host import Slot
-from paracosm.real.foreign.parts import arguments
-from paracosm.real.foreign.policies import policy
-from paracosm.real.foreign.torch import Adapted, TorchHost
-from paracosm.real.foreign.worlds import world
-from paracosm.real.source import state_scale
+from paracosm.core.recordings import state_scale
 
 _METHODS = ("encode", "next", "reward", "pi")
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from paracosm.adapters.answers import FunctionFailed, in_words
 from paracosm.core import checks
-from paracosm.real.foreign.answers import FunctionFailed, in_words
 
 _TRIED = (
     8  # first calls in each precision that are asked again: a draw may fall on the same value once

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from paracosm.core import checks
+from paracosm import adapters as foreign
+from paracosm.core import callbacks, checks
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Deterministic, modes
 from paracosm.core.rollout import rollout
-from paracosm.real import foreign
 from paracosm.real.verbs import connect
 
 SPEC = Spec(3, Box(-2 * jnp.ones(2), jnp.ones(2)), jnp.ones(3), 5)
@@ -23,7 +23,7 @@ STATES = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
 
 
 def asked(policy, states=STATES):
-    with foreign.plainly():
+    with callbacks.as_raised():
         return np.asarray(modes(policy, states))
 
 
@@ -130,7 +130,7 @@ def test_tensordict_modules_by_their_keys():
     wrong = foreign.by_keys(module, reads=["observation", "action"], writes=["state"])
     with (
         pytest.raises(checks.BadData, match=r"writes no 'state'; it writes .*observation"),
-        foreign.plainly(),
+        callbacks.as_raised(),
     ):
         jax.block_until_ready(
             jax.jit(foreign.world(SPEC, dynamics=wrong, reward=wrong).dynamics)(

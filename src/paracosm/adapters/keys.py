@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from paracosm.adapters.torch import Adapted
 from paracosm.core import checks
-from paracosm.real.foreign.torch import Adapted
 
 Key = str | tuple[str, ...]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from paracosm.real.foreign.answers import array
-from paracosm.real.foreign.host import DIFFERENCES, Both, Host, Slot, Way
+from paracosm.adapters.answers import array
+from paracosm.adapters.host import DIFFERENCES, Both, Host, Slot, Way
 
 
 class NumpyHost(Host):

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from paracosm.core import checks
-from paracosm.real.foreign.arrays import NumpyHost
-from paracosm.real.foreign.call import MOST_DENSE, ask, plainly
-from paracosm.real.foreign.host import Slot
-from paracosm.real.foreign.torch import TorchHost
+from paracosm.adapters.arrays import NumpyHost
+from paracosm.adapters.call import MOST_DENSE, ask
+from paracosm.adapters.host import Slot
+from paracosm.adapters.torch import TorchHost
+from paracosm.core import callbacks, checks
 
 INPUTS = 5
 
@@ -179,7 +179,7 @@ def test_a_complaint_in_a_compiled_program_is_raised_as_itself():
         raise RuntimeError("the tank\nis empty")
 
     host = NumpyHost(broken, "dynamics", TAKES, GIVES[:1])
-    with pytest.raises(checks.BadData) as raised, plainly():
+    with pytest.raises(checks.BadData) as raised, callbacks.as_raised():
         jax.block_until_ready(jax.jit(lambda x: ask(host, x))(jnp.ones(INPUTS)))
     assert str(raised.value) == "the NumPy dynamics failed with RuntimeError: the tank is empty"
 
@@ -197,7 +197,7 @@ def test_a_complaint_of_a_later_call_of_the_same_program_is_raised_as_itself_too
             pytest.raises(
                 checks.BadData, match="NumPy dynamics failed with AssertionError: too far"
             ),
-            plainly(),
+            callbacks.as_raised(),
         ):
             jax.block_until_ready(program(3 * jnp.ones(INPUTS)))
 
@@ -213,13 +213,13 @@ def test_a_complaint_that_was_dealt_with_does_not_stand_for_a_later_error():
             jax.block_until_ready(jax.jit(lambda x: ask(host, x))(jnp.ones(INPUTS)))
         raise ValueError("of numbers")
 
-    with pytest.raises(ValueError, match="of numbers"), plainly():
+    with pytest.raises(ValueError, match="of numbers"), callbacks.as_raised():
         recovering()
 
 
 def test_other_errors_are_left_as_they_are():
     for error in (ValueError("of numbers"), checks.BadArgument("of ours")):
-        with pytest.raises(type(error)) as raised, plainly():
+        with pytest.raises(type(error)) as raised, callbacks.as_raised():
             raise error
         assert raised.value is error
 
@@ -228,9 +228,10 @@ TWO_DEVICES = """
 import jax, jax.numpy as jnp, numpy as np, torch
 from paracosm.core import checks
 from paracosm.core.devices import spread
-from paracosm.real.foreign.call import ask, plainly
-from paracosm.real.foreign.host import Slot
-from paracosm.real.foreign.torch import TorchHost
+from paracosm.adapters.call import ask
+from paracosm.core import callbacks
+from paracosm.adapters.host import Slot
+from paracosm.adapters.torch import TorchHost
 
 assert jax.local_device_count() == 2
 torch.manual_seed(0)
@@ -258,7 +259,7 @@ for rows in (2, 512, 20_000):
 
 host = TorchHost(lambda s: s / 0, "dynamics", [Slot("s", 4)], [Slot("next state", 4)])
 try:
-    with plainly():
+    with callbacks.as_raised():
         jax.block_until_ready(jax.jit(spread(play, 8, 0))(np.ones((8, 4), np.float32)))
 except checks.BadData as error:
     assert "PyTorch dynamics gives inf" in str(error)

@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any, Literal
 
 from paracosm.core import checks
-from paracosm.core.records import Record, plain
+from paracosm.core.records.base import Record, plain
 
 Verdict = Literal["agrees", "differs", "must hold", "cannot be compared"]
 """Beside the paper's number a measurement `agrees` or `differs`.
@@ -26,7 +26,8 @@ class Claim(Record):
     """One statement, our number with its interval, and the paper's if it has one.
 
     `paper` is the paper's number, `paper_says` how it words it (an interval, a count). `method`
-    says how the interval was made, `why` why the verdict is what it is."""
+    says how the interval was made, `why` why the verdict is what it is.
+    """
 
     id: str
     claim: str

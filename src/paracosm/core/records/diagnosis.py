@@ -1,196 +1,11 @@
-"""Frozen results that rooms hand each other.
-
-They go to JSON and come back equal; no JAX in here.
-"""
+"""Frozen records of learning, imagination and audit. They go to JSON and come back equal."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-import types
-import typing
-from typing import Any, Literal, TypeVar, Union
+from typing import Literal
 
-from paracosm.core import checks
-
-R = TypeVar("R", bound="Record")
-
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """A frozen result that goes to JSON and comes back equal.
-
-    Fields are numbers, strings, booleans, records, or tuples and string-keyed dictionaries of
-    these. Infinities and NaN are written as the strings `"inf"`, `"-inf"`, `"nan"`, so that the
-    file is strict JSON."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """A tree of plain values, ready for any JSON writer."""
-        return {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
-
-    def to_json(self) -> str:
-        """Strict JSON."""
-        return json.dumps(self.to_dict(), allow_nan=False, indent=1)
-
-    @classmethod
-    def from_dict(cls: type[R], tree: Any) -> R:
-        """The record that `to_dict` wrote.
-
-        Raises:
-            BadData: if its fields are not those of this record, or hold values of other types;
-            names the field.
-        """
-        return typed(tree, cls, "")
-
-    @classmethod
-    def from_json(cls: type[R], text: str) -> R:
-        """The record that `to_json` wrote; raises as `from_dict` does."""
-        try:
-            tree = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise checks.BadData(
-                f"a {cls.__name__} is read from JSON, and this is none ({error})."
-            ) from None
-        return cls.from_dict(tree)
-
-
-def plain(value: Any) -> Any:
-    """A tree of plain values of records, tuples and dictionaries."""
-    if isinstance(value, Record):
-        return value.to_dict()
-    if isinstance(value, tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
-
-
-def typed(value: Any, kind: Any, place: str) -> Any:
-    """A value of the annotated type `kind` from a tree of plain values; `place` says where in the
-    tree it is.
-
-    Raises:
-        BadData: the value is of another type; the sentence names the place.
-    """
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (Union, types.UnionType):
-        return (
-            None
-            if value is None
-            else typed(value, next(a for a in arguments if a is not type(None)), place)
-        )
-    if origin is tuple:
-        items = _of(value, (list, tuple), place, "a list")
-        return tuple(typed(item, arguments[0], f"{place}[{i}]") for i, item in enumerate(items))
-    if origin is dict:
-        table = _of(value, dict, place, "an object")
-        return {
-            _text(key, place): typed(item, arguments[1], _inside(place, key))
-            for key, item in table.items()
-        }
-    if origin is Literal:
-        return (
-            value
-            if value in arguments
-            else _refuse(value, place, f"one of {', '.join(map(repr, arguments))}")
-        )
-    if isinstance(kind, type) and issubclass(kind, Record):
-        return _record(value, kind, place)
-    return _plain_typed(value, kind, place)
-
-
-def _record(value: Any, kind: type[R], place: str) -> R:
-    kinds = typing.get_type_hints(kind)
-    if not isinstance(value, dict) or set(value) != set(kinds):
-        raise checks.BadData(
-            f"{place or 'it'} is {_described(value)}; the fields of a {kind.__name__} are"
-            f" {', '.join(sorted(kinds))}."
-        )
-    return kind(
-        **{name: typed(item, kinds[name], _inside(place, name)) for name, item in value.items()}
-    )
-
-
-def _plain_typed(value: Any, kind: type, place: str) -> Any:
-    if kind is str:
-        return _text(value, place)
-    if kind is float:
-        return _number(value, place)
-    if kind is int:
-        return value if type(value) is int else _refuse(value, place, "a whole number")
-    return _of(value, kind, place, "true or false" if kind is bool else f"a {kind.__name__}")
-
-
-def _of(value: Any, kind: type | tuple[type, ...], place: str, needed: str) -> Any:
-    return value if isinstance(value, kind) else _refuse(value, place, needed)
-
-
-def _text(value: Any, place: str) -> str:
-    """A text that can be written: JSON can hold halves of characters."""
-    text = _of(value, str, place, "a text")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        _refuse(value, place, "a text of undivided characters")
-    return text
-
-
-def _number(value: Any, place: str) -> float:
-    if isinstance(value, str) and value in _NOT_FINITE:
-        return float(value)
-    try:
-        return float(value) if type(value) in (int, float) else _refuse(value, place, "a number")
-    except OverflowError:
-        return _refuse(value, place, "a number of 64 bits")
-
-
-_NOT_FINITE = ("inf", "-inf", "nan")
-
-
-def _inside(place: str, name: str) -> str:
-    return f"{place}.{name}" if place else name
-
-
-def _refuse(value: Any, place: str, needed: str) -> Any:
-    raise checks.BadData(f"{place or 'it'} is {_described(value)}; {needed} is needed.")
-
-
-def _described(value: Any) -> str:
-    """A value of a JSON tree in a few words; never all of a long or deep one."""
-    if isinstance(value, dict):
-        return f"an object of {', '.join(sorted(map(ascii, value))[:40]) or 'nothing'}"
-    if isinstance(value, list | tuple):
-        return f"a list of {len(value)}"
-    if (
-        isinstance(value, int) and abs(value) >= 10**60
-    ):  # Python prints no integer of thousands of digits
-        return "an integer of more than 60 digits"
-    return ascii(value)[:60]
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimate(Record):
-    """A number with chance in it: mean, 95% interval, number of independent samples, how it was
-    made.
-    """
-
-    mean: float
-    low: float
-    high: float
-    n: int
-    method: str
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
-
-    def __format__(self, spec: str) -> str:
-        return f"{self.mean:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
-
+from paracosm.core.records.base import Estimate, Record
 
 Part = Literal["dynamics", "reward", "termination"]
 
@@ -202,7 +17,8 @@ class PartFit(Record):
     `error` is held out: for dynamics the root mean square norm of the error in scaled states, for
     the reward its root mean square error, for the end rule the share of rows called wrongly.
     `members` holds each ensemble member's own, `baseline` that of a constant predictor on the same
-    rows. `curve` holds the validation loss by epoch, the mean over members."""
+    rows. `curve` holds the validation loss by epoch, the mean over members.
+    """
 
     part: Part
     origin: Literal["learned", "known", "constant"]
@@ -223,7 +39,8 @@ class Training(Record):
     `step` counts gradient steps; `imagined_return` (undiscounted, of the mode, full episode, fixed
     initial states) and `entropy` were measured there. `edge_share` is the share of imagined steps
     that left the domain of the data. `stop` says why training ended. `labels_during_imagination`
-    counts true rewards bought at imagined steps."""
+    counts true rewards bought at imagined steps.
+    """
 
     step: tuple[int, ...]
     imagined_return: tuple[float, ...]
@@ -244,7 +61,8 @@ class Gap(Record):
     `real - predicted = total = reward + termination + dynamics + horizon` (theory, section 2). Two
     predictions are audited. The imagined return of the whole episode, at the reporting discount:
     its horizon term is 0. What training believed, at the training discount: the return of
-    `training_horizon` imagined steps plus the bootstrapped value."""
+    `training_horizon` imagined steps plus the bootstrapped value.
+    """
 
     real: Estimate
     predicted: Estimate
@@ -268,7 +86,8 @@ class Baselines(Record):
     """One-step errors on the audited real steps beside those of the simplest predictors.
 
     Dynamics in scaled states (root mean square norm) against the mean next state and against no
-    change (persistence); reward (root mean square) against zero and against the mean reward."""
+    change (persistence); reward (root mean square) against zero and against the mean reward.
+    """
 
     dynamics: float
     mean_next_state: float
@@ -286,7 +105,8 @@ class Bracket(Record):
     """A Lipschitz constant between two numbers.
 
     `lower` was seen. `upper` is proven if `kind` is `certificate`; else it is the best guess, and
-    `why` says what is missing."""
+    `why` says what is missing.
+    """
 
     lower: float
     upper: float
@@ -299,7 +119,8 @@ class Certificate(Record):
     """A rung of the ladder: how far imagined and real return can be apart (theory, section 1).
 
     `slack` is the bound over the measured gap. `why` says what makes it a certificate, or what it
-    lacks."""
+    lacks.
+    """
 
     rung: str
     kind: Kind
@@ -315,7 +136,8 @@ class Weights(Record):
 
     `norm` names the unit of the errors, that of the learning curves they are multiplied with;
     `origin` says how the weights were found. `unsure` holds their standard errors by part; a part
-    that is not there is taken as exact."""
+    that is not there is taken as exact.
+    """
 
     dynamics: float
     reward: float
@@ -341,7 +163,8 @@ class Orders(Record):
     `reward` is the learned reward's share, asked at real states or at imagined ones; `model` that
     of dynamics and end rule together, paid by the real reward (`at_real`) or by the learned one
     (`at_imagined`); and the means of both (Shapley). Reward at real and model at imagined sum to
-    the gap, as do the other two and the two means."""
+    the gap, as do the other two and the two means.
+    """
 
     reward_at_real: Estimate
     reward_at_imagined: Estimate
@@ -357,7 +180,8 @@ class DynamicsByDimension(Record):
     every episode.
 
     The remainder is what integrated gradients leave: jumps that no gradient sees and, where only
-    `steps` of the real steps were integrated, the sampling."""
+    `steps` of the real steps were integrated, the sampling.
+    """
 
     dimensions: tuple[Estimate, ...]
     by_step: tuple[CauseByStep, ...]
@@ -399,7 +223,8 @@ class Plausibility(Record):
     in as many steps; `impossible` of `episodes` imagined episodes have one. `left` of them leave
     the range of the recorded states by more than a quarter of its width, the first at `first_step`;
     `farthest` is how many times that range's half width an imagined state lies from its middle, at
-    `farthest_step`. Steps are counted from 1."""
+    `farthest_step`. Steps are counted from 1.
+    """
 
     episodes: int
     allowed: tuple[float, ...]
@@ -417,7 +242,8 @@ class Imagination(Record):
     Terms are means over `draws`. `share` is the part of the variance of their means over episodes
     that more draws would remove, by cause and of the `total`, at the reporting and at the training
     discount; unknown (NaN) after one draw. It is above a tenth of the rest only where draws are
-    `capped`, by their number or by what they may cost."""
+    `capped`, by their number or by what they may cost.
+    """
 
     draws: int
     share: dict[str, float]
@@ -460,7 +286,8 @@ class Diagnosis(Record):
     `contraction` is the discount times the closed loop's Lipschitz constant: below 1 errors die
     out, from 1 on they may grow with the horizon. `valid` says whether the conditions of a verdict
     hold; where they do not, terms explain nothing. `explanation` goes on where the `verdict` ends:
-    where, what to do first, how sure."""
+    where, what to do first, how sure.
+    """
 
     gap: Gap
     gap_training: Gap | None

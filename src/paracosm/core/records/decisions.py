@@ -7,7 +7,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from paracosm.core.records import Estimate, Record, Weights
+from paracosm.core.records.base import Estimate, Record
+from paracosm.core.records.diagnosis import Weights
 
 Unit = Literal["rms", "mse"]
 Bought = Literal["dynamics", "reward"]
@@ -29,7 +30,8 @@ class Curve(Record):
     """Error of one part against its number of samples.
 
     `unit` says whether errors are root mean squares (`rms`) or mean squares (`mse`); `states` on
-    which states they were measured, such as "held out"."""
+    which states they were measured, such as "held out".
+    """
 
     part: Bought
     anchors: tuple[Anchor, ...]
@@ -43,7 +45,8 @@ class Measurements(Record):
     and prices.
 
     The first of `weights` is the one to use. `collected` holds the curves on the collected data's
-    own states."""
+    own states.
+    """
 
     curves: dict[str, Curve]
     collected: dict[str, Curve]
@@ -82,7 +85,8 @@ class Purchase(Record):
 
     `units` are bought by what is for sale, in whole lots. `dynamics` and `reward` are the
     transitions and labels they yield. `error` is the predicted error in return, `regret` the
-    expected relative excess of it over that of the best split under the true law."""
+    expected relative excess of it over that of the best split under the true law.
+    """
 
     name: str
     units: dict[str, int]
@@ -118,7 +122,8 @@ class Plan(Record):
     quarter of the draws in which it is largest. `marginal` is how much the predicted error falls
     per unit of money spent more on a part. `alternatives` are the simple rules at the same price,
     `frontier` the best splits at other budgets, half and double among them, and `across` splits of
-    this budget by share. `disagreement` says how far the routes to the weights part."""
+    this budget by share. `disagreement` says how far the routes to the weights part.
+    """
 
     dynamics: int
     reward: int
@@ -149,7 +154,8 @@ class Decision(Record):
     would buy next.
 
     `plan` splits all the money left at that time, of which the round buys `transitions` and
-    `labels`; without one `why` says what stood against it and how the money was split instead."""
+    `labels`; without one `why` says what stood against it and how the money was split instead.
+    """
 
     round: int
     transitions: int
@@ -164,7 +170,8 @@ class GradientNoise(Record):
 
     `intrinsic` is the variance of one noiseless rollout's gradient (trace of the covariance),
     `coefficient` the exact Q by which independent noise of variance σ² adds `σ² Q`, `shared` the
-    same for one error shared by a whole rollout, `bound` the coefficient of Theorem 2."""
+    same for one error shared by a whole rollout, `bound` the coefficient of Theorem 2.
+    """
 
     intrinsic: Estimate
     coefficient: Estimate
@@ -193,7 +200,8 @@ class LabelPlan(Record):
 
     `variance` is that of the gradient at the best choice; `regime` says what decides; `attained` is
     false where the best is a limit that no choice reaches. `table` holds `(cost, variance of the
-    label, variance of the gradient at the whole budget)` along the allowed costs."""
+    label, variance of the gradient at the whole budget)` along the allowed costs.
+    """
 
     cost: float
     rollouts: int
@@ -229,7 +237,8 @@ class MixturePlan(Record):
 
     `winner` names the choice of least squared error, `changes` the budgets at which another starts
     to win; `coefficient` is λ of the mixture and `least_correlation` the one from which the mixture
-    beats gold alone."""
+    beats gold alone.
+    """
 
     winner: str
     choices: tuple[MixtureChoice, ...]

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from paracosm.core import checks
-from paracosm.real.foreign.answers import (
+from paracosm.adapters.answers import (
     BadAnswer,
     Fault,
     FunctionFailed,
@@ -24,7 +23,8 @@ from paracosm.real.foreign.answers import (
     failed,
     fitted,
 )
-from paracosm.real.foreign.batches import RowsAlone
+from paracosm.adapters.batches import RowsAlone
+from paracosm.core import checks
 
 AUTOGRAD, DIFFERENCES = "torch autograd", "finite differences"
 
@@ -40,7 +40,8 @@ class Slot(NamedTuple):
 
     `integer` marks a discrete action, which counts from `start` outside and from 0 on our side.
     `scale` (`[size]`) is the unit of a finite difference. `reading` brings a result's column to
-    what we mean by it."""
+    what we mean by it.
+    """
 
     name: str
     size: int | None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from paracosm.core.decisions import Decision
-from paracosm.core.records import Diagnosis, Estimate, Gap, PartFit, Record, Training, plain
+from paracosm.core.records.base import Estimate, Record, plain
+from paracosm.core.records.decisions import Decision
+from paracosm.core.records.diagnosis import Diagnosis, Gap, PartFit, Training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,8 @@ class RunResult(Record):
 
     `seconds` holds the time spent in `collect, learn, imagine, audit`; `configuration` is what was
     asked for and, under `machine`, the versions and the device count that rounding depends on; both
-    as printable text."""
+    as printable text.
+    """
 
     env: str
     seed: int

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from paracosm.adapters.answers import FunctionFailed, array, failed, in_words, real
+from paracosm.adapters.host import AUTOGRAD, DIFFERENCES, Both, Host, Slot, Way
 from paracosm.core import checks
-from paracosm.real.foreign.answers import FunctionFailed, array, failed, in_words, real
-from paracosm.real.foreign.host import AUTOGRAD, DIFFERENCES, Both, Host, Slot, Way
 
 _NUDGE = (
     1e-3  # of a scale: away from the bounds that recorded actions and clipped states lie on exactly
@@ -71,7 +71,8 @@ class TorchHost(Host):
 
     A module, or the module whose method it is, is copied as it is now, to the CPU and in evaluation
     mode, and again in each precision that is asked for; one that fails in 64 bits, because it casts
-    for itself, is asked in 32. Other functions are asked in torch's default precision."""
+    for itself, is asked in 32. Other functions are asked in torch's default precision.
+    """
 
     def __init__(
         self,
@@ -176,7 +177,8 @@ class TorchHost(Host):
         has.
 
         Operations in place, those without a derivative, `detach` and `no_grad` are what it comes
-        to."""
+        to.
+        """
         if self.derivatives == AUTOGRAD and not self._compared and x.dtype == np.float64:
             self._compared = True
             self.derivatives = AUTOGRAD if self._slopes_agree(x) else DIFFERENCES
@@ -223,7 +225,8 @@ class TorchHost(Host):
         rows.
 
         A part that was detached has none for torch, and what is rounded with the gradient passed
-        straight through has another than its answers."""
+        straight through has another than its answers.
+        """
         rows = np.random.default_rng(0).normal(size=(len(x), self.inputs))[:_ROWS_COMPARED]
         near = x[:_ROWS_COMPARED] + _NUDGE * self._scale * self._continuous * rows
         try:
@@ -273,7 +276,8 @@ def _copied(module: Any, torch: Any) -> Any:
     their graph.
 
     A compiled module's own deep copy has parameters that are no leaves of a graph: it goes through
-    a file in memory."""
+    a file in memory.
+    """
     if isinstance(module, torch.jit.ScriptModule):
         file = io.BytesIO()
         torch.jit.save(module, file)

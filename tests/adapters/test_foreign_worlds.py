@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from paracosm.core import checks
+from paracosm import adapters as foreign
+from paracosm.core import callbacks, checks
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Deterministic, modes
 from paracosm.core.rollout import rollout
-from paracosm.real import foreign
 from paracosm.real.systems import pendulum
 
 SPEC = Spec(2, Box(jnp.array([-1.0]), jnp.array([2.0])), jnp.array([1.0, 4.0]), 6)
@@ -36,7 +36,7 @@ def world(spec=SPEC, **parts):
 
 
 def reward_at(made):
-    with jax.enable_x64(True), foreign.plainly():
+    with jax.enable_x64(True), callbacks.as_raised():
         return float(jax.jit(made.reward)(*map(jnp.asarray, (S, A, N))))
 
 
@@ -162,7 +162,7 @@ def test_a_module_is_taken_as_it_is_when_the_world_is_made():
 
 
 def asked(made):
-    with foreign.plainly():
+    with callbacks.as_raised():
         jax.block_until_ready(
             jax.jit(jax.vmap(made.dynamics, (0, 0, None)))(
                 np.stack([S] * 3), np.stack([A] * 3), KEY
@@ -254,7 +254,7 @@ def test_a_policy_that_draws_is_refused():
     drawing = foreign.policy(lambda s: np.random.default_rng().normal(size=(len(s), 1)), SPEC)
     with (
         pytest.raises(checks.BadArgument, match=r"NumPy policy answers .* twice .* deterministic"),
-        foreign.plainly(),
+        callbacks.as_raised(),
     ):
         jax.block_until_ready(modes(drawing, np.ones((4, 2), np.float32)))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from paracosm import adapters as foreign
 from paracosm.auditing.audit import audit
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import MDP, Box, Domain, Spec, never
@@ -16,7 +17,6 @@ from paracosm.core.networks import MLP
 from paracosm.core.policy import Deterministic, initial_policy
 from paracosm.core.rollout import rollout
 from paracosm.learning.parts import LearnedDynamics, LearnedReward, LearnedTermination
-from paracosm.real import foreign
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import evaluate
 

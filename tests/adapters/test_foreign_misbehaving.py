@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 
+from paracosm import adapters as foreign
+from paracosm.adapters.host import AUTOGRAD, DIFFERENCES
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Spec
-from paracosm.real import foreign
-from paracosm.real.foreign.host import AUTOGRAD, DIFFERENCES
 from tests.real.foreign_rows import RIGHT, ROWS, SPEC, A, S, right, unpaid
 
 SLOPES = np.tile(np.array([[0.9, 0, 1], [0, 0.9, 1]]), (len(ROWS), 1, 1))

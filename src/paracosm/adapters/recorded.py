@@ -6,7 +6,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.real.columns import jumps, rounding
+from paracosm.core.recordings import jumps, rounding
 
 
 def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
@@ -15,7 +15,7 @@ def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
 
     Raises:
         BadData: there are none, an episode does not hold every step from its first one, or it
-        jumps.
+            jumps.
     """
     whole = data.has_transition & data.has_label
     if not len(whole) or not whole.all():

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from paracosm.core.checks import BadArgument
-from paracosm.learning.students import Student, Task, beginning, shuffled, train
+from paracosm.paper.students import Student, Task, beginning, shuffled, train
 from tests.statistical import assert_frequencies
 
 ROWS, INPUTS, BATCH, EPOCHS = 150, 5, 32, 6

@@ -1,0 +1,24 @@
+"""Anybody's model and policy as the parts of an MDP: PyTorch, NumPy, Stable-Baselines3, TorchRL,
+latent models.
+"""
+
+from paracosm.adapters.answers import BadAnswer
+from paracosm.adapters.keys import by_keys
+from paracosm.adapters.latents import InLatentSpace, Latent, latent
+from paracosm.adapters.parts import rounded
+from paracosm.adapters.policies import policy
+from paracosm.adapters.recorded import trajectory
+from paracosm.adapters.worlds import spec, world
+
+__all__ = [
+    "BadAnswer",
+    "InLatentSpace",
+    "Latent",
+    "by_keys",
+    "latent",
+    "policy",
+    "rounded",
+    "spec",
+    "trajectory",
+    "world",
+]

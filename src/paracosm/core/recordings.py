@@ -1,0 +1,43 @@
+"""What recorded states tell: their scale, and whether one step goes on from the one before."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+_CONSTANT = 1e-6  # a spread below this share of the largest magnitude is float32 rounding
+_ROUNDING = (
+    8  # roundings of the coarser column by which a next state and the state after it may differ
+)
+
+
+def state_scale(states: Float[np.ndarray, "rows state"]) -> Float[np.ndarray, " state"]:
+    """Standard deviation of each state component; 1 for a component that does not vary.
+
+    A component counts as constant when its standard deviation is at most 1e-6 of its largest
+    magnitude: float32 cannot tell such a spread from rounding. Its errors are then measured in the
+    environment's units.
+    """
+    wide = states.astype(np.float64)
+    spread, magnitude = wide.std(axis=0), np.abs(wide).max(axis=0, initial=0)
+    return np.where(spread > _CONSTANT * magnitude, spread, 1).astype(np.float32)
+
+
+def rounding(state: np.ndarray, next_state: np.ndarray) -> float:
+    """The relative difference that rounding explains between two recordings of one state, at least
+    of 32 bits.
+    """
+    kinds = [values.dtype for values in (state, next_state) if values.dtype.kind == "f"]
+    return _ROUNDING * float(max(np.finfo(kind).eps for kind in (*kinds, np.dtype(np.float32))))
+
+
+def jumps(state: np.ndarray, next_state: np.ndarray, relative: float) -> np.ndarray:
+    """Whether each row's next state is another than the state of the row after it, `[rows - 1]`.
+
+    A component differs where it does so by more than `relative` of its own or of its column's
+    typical size.
+    """
+    before, after = next_state[:-1].astype(np.float64), state[1:].astype(np.float64)
+    own = np.maximum(np.abs(before), np.abs(after))
+    typical = np.abs(state.astype(np.float64)).mean(axis=0)
+    return np.any(~(np.abs(before - after) <= relative * np.maximum(own, typical)), axis=1)

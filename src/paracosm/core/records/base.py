@@ -1,0 +1,193 @@
+"""Frozen results that rooms hand each other.
+
+They go to JSON and come back equal; no JAX in here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from typing import Any, Literal, TypeVar, Union
+
+from paracosm.core import checks
+
+R = TypeVar("R", bound="Record")
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A frozen result that goes to JSON and comes back equal.
+
+    Fields are numbers, strings, booleans, records, or tuples and string-keyed dictionaries of
+    these. Infinities and NaN are written as the strings `"inf"`, `"-inf"`, `"nan"`, so that the
+    file is strict JSON.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """A tree of plain values, ready for any JSON writer."""
+        return {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    def to_json(self) -> str:
+        """Strict JSON."""
+        return json.dumps(self.to_dict(), allow_nan=False, indent=1)
+
+    @classmethod
+    def from_dict(cls: type[R], tree: Any) -> R:
+        """The record that `to_dict` wrote.
+
+        Raises:
+            BadData: if its fields are not those of this record, or hold values of other types;
+                names the field.
+        """
+        return typed(tree, cls, "")
+
+    @classmethod
+    def from_json(cls: type[R], text: str) -> R:
+        """The record that `to_json` wrote; raises as `from_dict` does."""
+        try:
+            tree = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise checks.BadData(
+                f"a {cls.__name__} is read from JSON, and this is none ({error})."
+            ) from None
+        return cls.from_dict(tree)
+
+
+def plain(value: Any) -> Any:
+    """A tree of plain values of records, tuples and dictionaries."""
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def typed(value: Any, kind: Any, place: str) -> Any:
+    """A value of the annotated type `kind` from a tree of plain values; `place` says where in the
+    tree it is.
+
+    Raises:
+        BadData: the value is of another type; the sentence names the place.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        return (
+            None
+            if value is None
+            else typed(value, next(a for a in arguments if a is not type(None)), place)
+        )
+    if origin is tuple:
+        items = _of(value, (list, tuple), place, "a list")
+        return tuple(typed(item, arguments[0], f"{place}[{i}]") for i, item in enumerate(items))
+    if origin is dict:
+        table = _of(value, dict, place, "an object")
+        return {
+            _text(key, place): typed(item, arguments[1], _inside(place, key))
+            for key, item in table.items()
+        }
+    if origin is Literal:
+        return (
+            value
+            if value in arguments
+            else _refuse(value, place, f"one of {', '.join(map(repr, arguments))}")
+        )
+    if isinstance(kind, type) and issubclass(kind, Record):
+        return _record(value, kind, place)
+    return _plain_typed(value, kind, place)
+
+
+def _record(value: Any, kind: type[R], place: str) -> R:
+    kinds = typing.get_type_hints(kind)
+    if not isinstance(value, dict) or set(value) != set(kinds):
+        raise checks.BadData(
+            f"{place or 'it'} is {_described(value)}; the fields of a {kind.__name__} are"
+            f" {', '.join(sorted(kinds))}."
+        )
+    return kind(
+        **{name: typed(item, kinds[name], _inside(place, name)) for name, item in value.items()}
+    )
+
+
+def _plain_typed(value: Any, kind: type, place: str) -> Any:
+    if kind is str:
+        return _text(value, place)
+    if kind is float:
+        return _number(value, place)
+    if kind is int:
+        return value if type(value) is int else _refuse(value, place, "a whole number")
+    return _of(value, kind, place, "true or false" if kind is bool else f"a {kind.__name__}")
+
+
+def _of(value: Any, kind: type | tuple[type, ...], place: str, needed: str) -> Any:
+    return value if isinstance(value, kind) else _refuse(value, place, needed)
+
+
+def _text(value: Any, place: str) -> str:
+    """A text that can be written: JSON can hold halves of characters."""
+    text = _of(value, str, place, "a text")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        _refuse(value, place, "a text of undivided characters")
+    return text
+
+
+def _number(value: Any, place: str) -> float:
+    if isinstance(value, str) and value in _NOT_FINITE:
+        return float(value)
+    try:
+        return float(value) if type(value) in (int, float) else _refuse(value, place, "a number")
+    except OverflowError:
+        return _refuse(value, place, "a number of 64 bits")
+
+
+_NOT_FINITE = ("inf", "-inf", "nan")
+
+
+def _inside(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def _refuse(value: Any, place: str, needed: str) -> Any:
+    raise checks.BadData(f"{place or 'it'} is {_described(value)}; {needed} is needed.")
+
+
+def _described(value: Any) -> str:
+    """A value of a JSON tree in a few words; never all of a long or deep one."""
+    if isinstance(value, dict):
+        return f"an object of {', '.join(sorted(map(ascii, value))[:40]) or 'nothing'}"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    if (
+        isinstance(value, int) and abs(value) >= 10**60
+    ):  # Python prints no integer of thousands of digits
+        return "an integer of more than 60 digits"
+    return ascii(value)[:60]
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate(Record):
+    """A number with chance in it: mean, 95% interval, number of independent samples, how it was
+    made.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    method: str
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.mean:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
