@@ -18,7 +18,7 @@ from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.torch import TorchHost, is_torch
 from paracosm.core import callbacks, checks
 from paracosm.core.mdp import Box, Discrete, Spec
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 KINDS = ("numpy", "torch")
@@ -76,7 +76,7 @@ class ForeignTermination(Part):
         return self._columns(state, action, next_state)[0] > 0
 
 
-class ForeignPolicy(Policy):
+class ForeignPolicy(MarkovPolicy):
     """A deterministic policy from a foreign function.
 
     `note` is a sentence about what it may lack, for whoever reads what is made with it.

@@ -21,6 +21,7 @@ from paracosm.auditing.importance import importance
 from paracosm.auditing.linter import lint
 from paracosm.auditing.onestep import ask
 from paracosm.auditing.orders import both_orders
+from paracosm.auditing.pairing import paired
 from paracosm.auditing.plausibility import plausibility
 from paracosm.auditing.sensitivities import weights
 from paracosm.core import callbacks, checks
@@ -28,7 +29,7 @@ from paracosm.core.data import Trajectory
 from paracosm.core.forms import demand_shape
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Mode, Policy, StochasticPolicy
+from paracosm.core.policy import MarkovPolicy, Mode, Policy, StochasticPolicy
 from paracosm.core.precision import in_double
 from paracosm.core.records import Diagnosis, Imagination, Reference
 from paracosm.core.types import Action, Scalar, State
@@ -60,8 +61,9 @@ def audit(
     Args:
         world: The learned world, deterministic or stochastic; somebody's modules and functions
             become one by `paracosm.foreign.world`.
-        policy: The policy; its mode recorded `episodes`. Somebody's becomes one by
-            `paracosm.foreign.policy`.
+        policy: The policy; its greedy play (the mode of a Markov policy) recorded `episodes`. One
+            that carries something is audited on pairs of state and carry, without bounds.
+            Somebody's becomes one by `paracosm.foreign.policy`.
         episodes: Real episodes of the policy, from `evaluate`.
         imagined: How the policy was trained; it says what training believed. Without it training is
             taken to have believed the imagined return of the full episode.
@@ -90,9 +92,13 @@ def audit(
     _check_kinds(world, policy, episodes, imagined)
     checks.seed("seed", seed)
     checks.in_unit_interval("discount", discount)
-    as_played = policy
-    episodes = in_double(jax.tree.map(np.asarray, episodes))
+    episodes = jax.tree.map(np.asarray, episodes)
     _check(world, episodes)
+    pairs, of_states = None, in_double((world, episodes))
+    if not isinstance(policy, MarkovPolicy):
+        pairs = paired(world, policy, episodes, sampled=sampled or recorded_by is not None)
+        world, policy, episodes = pairs.world, pairs.policy, pairs.episodes
+    as_played, episodes = policy, in_double(episodes)
     key = stage_key(seed, "audit")
     with jax.enable_x64(True), callbacks.as_raised():
         world, policy, imagined, recorded_by = in_double((world, policy, imagined, recorded_by))
@@ -140,6 +146,18 @@ def audit(
                 reported, played, episodes, terms, dreams, reward=reward, average=average, key=key
             )
         most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
+        dimensions = by_dimension(
+            reported, played, episodes, asked, terms, key=key, most=most, importance=weighted
+        )
+        sensitivities = weights(world, played, episodes, asked, key) if worth is None else ()
+        bounded = UNBOUNDED
+        if certify and mode and pairs is None:
+            bounded = bounds(reported, policy, episodes, asked, np.asarray(dreams.full), key=key)
+        if pairs is not None:
+            world, episodes = of_states
+            asked = pairs.predictions(asked)
+            dreams = dreams._replace(episodes=pairs.states(dreams.episodes))
+            dimensions = pairs.dimensions(dimensions)
         measured = Measured(
             discount=discount,
             dreams=dreams,
@@ -148,13 +166,9 @@ def audit(
             terms_training=terms_training,
             plausibility=plausibility(world, episodes, dreams.episodes, known),
             known=known,
-            dimensions=by_dimension(
-                reported, played, episodes, asked, terms, key=key, most=most, importance=weighted
-            ),
-            weights=weights(world, played, episodes, asked, key) if worth is None else (),
-            bounds=bounds(reported, policy, episodes, asked, np.asarray(dreams.full), key=key)
-            if certify and mode
-            else UNBOUNDED,
+            dimensions=dimensions,
+            weights=sensitivities,
+            bounds=bounded,
             orders=orders,
             findings=lint(world, episodes, asked, key),
             worth=worth,

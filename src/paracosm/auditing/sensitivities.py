@@ -135,7 +135,7 @@ def _by_step(
                 moved = _Perturbed(world, lambda s, a: offset, lambda s, a, after: bonus).at(
                     one, one
                 )
-                _, after, reward, ended = advance(moved, policy, state, alive, key[None])
+                _, after, reward, ended, _ = advance(moved, policy, state, alive, key[None])
                 return (after, alive & ~ended, total + world.discount**t * reward[0]), None
 
             begin = (start[None], jnp.ones(1, bool), jnp.zeros((), start.dtype))

@@ -125,7 +125,7 @@ def _values(
         def step(t: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             state, alive, total = carry
             at = jax.vmap(jax.random.fold_in)(keys, since + t)
-            _, next_state, reward, ended = advance(*played, state, alive & (t < steps), at)
+            _, next_state, reward, ended, _ = advance(*played, state, alive & (t < steps), at)
             return next_state, alive & ~ended, total + discounts**t * reward[:, None]
 
         total = jnp.zeros((len(states), len(discounts)), states.dtype)
@@ -156,7 +156,7 @@ def _gradients(
     ) -> tuple[Array, Array]:
         def move(t: Array, state: Array, alive: Array) -> tuple[Array, Array, Array]:
             at = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
-            return advance(world, policy, state, alive, at)[1:]
+            return advance(world, policy, state, alive, at)[1:4]
 
         def forward(t: Array, carry: tuple[jax.Array, ...]) -> tuple[Array, ...]:
             state, alive, total, passed, lived = carry

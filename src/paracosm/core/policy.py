@@ -1,8 +1,28 @@
-"""Policies: Gaussian for boxes (squashed or clipped), categorical for discrete actions,
-deterministic, mode-of.
+"""Policies: what acts on a state, and may carry something from one step of an episode to the next.
 
-Every policy is Markov in the state and acts on one state; rollouts map it over a batch. Calling a
-policy on observations of any leading shape gives the action of its mode as NumPy, for use anywhere.
+Two compositions. A policy that looks at the state alone carries nothing:
+
+    class Push(MarkovPolicy):
+        def sample(self, state, key): return self.mode(state)
+        def mode(self, state): return jnp.sign(state[1:])
+
+    unroll(world, Push(), starts, keys, horizon)
+
+A planner that starts its search at its last plan carries the plan, `[steps, action]`:
+
+    class Planner(Policy):
+        world: MDP
+
+        def initial(self): return jnp.zeros((8, 1))
+        def act(self, plan, state, key):
+            plan = search(self.world, state, plan)
+            return plan[0], jnp.roll(plan, -1, axis=0).at[-1].set(0)
+        def greedy(self): return self
+
+    unroll(world, Planner(world), starts, keys, horizon)
+
+Policies act on one state; rollouts map them over a batch. Calling a Markov policy on observations
+of any leading shape gives the action of its mode as NumPy, for use anywhere.
 """
 
 from __future__ import annotations
@@ -31,7 +51,23 @@ _INTERIOR = (
 
 
 class Policy(eqx.Module):
-    """A Markov policy on one state."""
+    """What acts on one state, with a carry: arrays that it hands from step to step."""
+
+    @abc.abstractmethod
+    def initial(self) -> Any:
+        """The carry at the start of an episode: a pytree of arrays, None if there is none."""
+
+    @abc.abstractmethod
+    def act(self, carry: Any, state: State, key: PRNGKey) -> tuple[Action, Any]:
+        """An action at `state`, and the carry of the next step, of the structure of `initial()`."""
+
+    @abc.abstractmethod
+    def greedy(self) -> Policy:
+        """The deterministic policy that is evaluated and audited: its `act` ignores the key."""
+
+
+class MarkovPolicy(Policy):
+    """A policy that looks at the state alone and carries nothing."""
 
     @abc.abstractmethod
     def sample(self, state: State, key: PRNGKey) -> Action:
@@ -40,6 +76,15 @@ class Policy(eqx.Module):
     @abc.abstractmethod
     def mode(self, state: State) -> Action:
         """The most likely action at `state`: the one that is evaluated and audited."""
+
+    def initial(self) -> None:
+        return None
+
+    def act(self, carry: Any, state: State, key: PRNGKey) -> tuple[Action, Any]:
+        return self.sample(state, key), carry
+
+    def greedy(self) -> MarkovPolicy:
+        return Mode(self)
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:
         """The mode's action for observations `[*batch, state]`, as NumPy `[*batch, action]` or
@@ -76,20 +121,38 @@ def _observed(observation: Any, network: Any) -> np.ndarray:
 
 
 @eqx.filter_jit
-def modes(policy: Policy, states: Float[Array, "batch state"]) -> Array:
+def modes(policy: MarkovPolicy, states: Float[Array, "batch state"]) -> Array:
     """The policy's mode at a batch of states, `[batch, …]`."""
     return jax.vmap(policy.mode)(states)
 
 
+def initial_carries(policy: Policy, episodes: int) -> Any:
+    """The carry at the start of each of so many episodes, `[episode, …]` in every leaf."""
+    return jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, (episodes, *jnp.shape(leaf))), policy.initial()
+    )
+
+
+@eqx.filter_jit
+def acts(
+    policy: Policy,
+    carries: Any,
+    states: Float[Array, "batch state"],
+    keys: Key[jax.Array, " batch"],
+) -> tuple[Array, Any]:
+    """One action `[batch, …]` and the next carry per carry, state and key."""
+    return jax.vmap(policy.act)(carries, states, keys)
+
+
 @eqx.filter_jit
 def samples(
-    policy: Policy, states: Float[Array, "batch state"], keys: Key[jax.Array, " batch"]
+    policy: MarkovPolicy, states: Float[Array, "batch state"], keys: Key[jax.Array, " batch"]
 ) -> Array:
     """One sampled action per state and key, `[batch, …]`."""
     return jax.vmap(policy.sample)(states, keys)
 
 
-class StochasticPolicy(Policy):
+class StochasticPolicy(MarkovPolicy):
     """A policy with a density: what REINFORCE can train."""
 
     @abc.abstractmethod
@@ -103,13 +166,13 @@ class StochasticPolicy(Policy):
         """Entropy at `state` in nats; of the underlying Gaussian for boxes."""
 
 
-class Mode(Policy):
+class Mode(MarkovPolicy):
     """The deterministic policy that plays another policy's mode."""
 
-    policy: Policy
+    policy: MarkovPolicy
 
     def __check_init__(self) -> None:
-        checks.of_kind("policy", self.policy, Policy, "a Policy")
+        checks.of_kind("policy", self.policy, MarkovPolicy, "a Markov policy")
 
     def sample(self, state: State, key: PRNGKey) -> Action:
         return self.policy.mode(state)
@@ -118,7 +181,7 @@ class Mode(Policy):
         return self.policy.mode(state)
 
 
-class Deterministic(Policy):
+class Deterministic(MarkovPolicy):
     """A function `state -> action` as a policy."""
 
     function: Callable[[State], Action]
@@ -133,7 +196,7 @@ class Deterministic(Policy):
         return self.function(state)
 
 
-class Uniform(Policy):
+class Uniform(MarkovPolicy):
     """Uniformly random actions; its mode is the centre of the box, or action 0."""
 
     space: Box | Discrete
@@ -273,7 +336,7 @@ def initial_policy(
 
 class Noisy(Policy):
     """A policy with exploration noise: Gaussian of `noise` half-boxes, or a random action with
-    probability `noise`.
+    probability `noise`. The carry is the policy's own.
     """
 
     policy: Policy
@@ -287,19 +350,19 @@ class Noisy(Policy):
             "noise", self.noise
         )
 
-    def sample(self, state: State, key: PRNGKey) -> Action:
+    def initial(self) -> Any:
+        return self.policy.initial()
+
+    def act(self, carry: Any, state: State, key: PRNGKey) -> tuple[Action, Any]:
         first, second = jax.random.split(key)
         if isinstance(self.space, Discrete):
-            uniform = jax.random.bernoulli(first, self.noise)
-            return jnp.where(
-                uniform,
-                jax.random.randint(second, (), 0, self.space.n),
-                self.policy.sample(state, second),
-            )
-        action = self.policy.sample(state, first)
+            action, carry = self.policy.act(carry, state, second)
+            random = jax.random.randint(second, (), 0, self.space.n)
+            return jnp.where(jax.random.bernoulli(first, self.noise), random, action), carry
+        action, carry = self.policy.act(carry, state, first)
         half = (self.space.high - self.space.low) / 2
         noisy = action + self.noise * half * jax.random.normal(second, action.shape, action.dtype)
-        return jnp.clip(noisy, self.space.low, self.space.high)
+        return jnp.clip(noisy, self.space.low, self.space.high), carry
 
-    def mode(self, state: State) -> Action:
-        return self.policy.mode(state)
+    def greedy(self) -> Policy:
+        return self.policy.greedy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,8 +11,21 @@ from jaxtyping import Bool, Float, Key
 
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Policy
+from paracosm.core.policy import Policy, initial_carries
 from paracosm.core.types import Array
+
+
+class Step(NamedTuple):
+    """One step of every episode, `[episode, …]`; nothing moves once an episode is not alive.
+
+    `carry` is what the policy hands to the next step.
+    """
+
+    action: Array
+    next_state: Float[Array, "episode state"]
+    reward: Float[Array, " episode"]
+    ended: Bool[Array, " episode"]
+    carry: Any
 
 
 def advance(
@@ -19,29 +34,30 @@ def advance(
     state: Float[Array, "episode state"],
     alive: Bool[Array, " episode"],
     keys: Key[jax.Array, " episode"],
-) -> tuple[Array, Array, Array, Array]:
-    """One step of every episode: action, next state, reward and whether it ended; nothing moves
-    once not alive.
+    *,
+    carry: Any = None,
+) -> Step:
+    """Play one step of every episode.
+
+    Args:
+        mdp, policy: What is played.
+        state: Where each episode is, `[episode, state]`.
+        alive: Which episodes go on, `[episode]`.
+        keys: Of the noise of this step, `[episode]`.
+        carry: What the policy carried to this step, `[episode, …]` in every leaf; a Markov policy
+            carries nothing.
     """
 
-    def step(state: Array, key: Array) -> tuple[Array, ...]:
+    def step(state: Array, key: Array, carry: Any) -> tuple[Any, ...]:
         for_action, for_dynamics = jax.random.split(key)
-        action = policy.sample(state, for_action)
+        action, carry = policy.act(carry, state, for_action)
         next_state = mdp.dynamics(state, action, for_dynamics)
-        return (
-            action,
-            next_state,
-            mdp.reward(state, action, next_state),
-            mdp.termination(state, action, next_state),
-        )
+        reward = mdp.reward(state, action, next_state)
+        return action, next_state, reward, mdp.termination(state, action, next_state), carry
 
-    action, next_state, reward, ended = jax.vmap(step)(state, keys)
-    return (
-        action,
-        jnp.where(alive[:, None], next_state, state),
-        jnp.where(alive, reward, 0),
-        ended & alive,
-    )
+    action, next_state, reward, ended, carry = jax.vmap(step)(state, keys, carry)
+    next_state = jnp.where(alive[:, None], next_state, state)
+    return Step(action, next_state, jnp.where(alive, reward, 0), ended & alive, carry)
 
 
 def unroll(
@@ -57,18 +73,27 @@ def unroll(
     Termination is absorbing: afterwards the state stays, rewards are 0 and `alive` is false. A step
     at the horizon that did not terminate is truncated. Randomness belongs to the episode's key, so
     an episode does not depend on its neighbours.
+
+    Args:
+        mdp, policy: What is played; the policy starts every episode with its initial carry.
+        initial: First states, `[episode, state]`.
+        keys: Of all noise, `[episode]`.
+        horizon: Steps.
     """
 
     def scan_step(
-        carry: tuple[Array, Array], keys: jax.Array
-    ) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
-        state, alive = carry
-        action, next_state, reward, ended = advance(mdp, policy, state, alive, keys)
-        return (next_state, alive & ~ended), (state, action, next_state, reward, ended, alive)
+        now: tuple[Array, Array, Any], keys: jax.Array
+    ) -> tuple[tuple[Array, Array, Any], tuple[Array, ...]]:
+        state, alive, carry = now
+        action, next_state, reward, ended, carry = advance(
+            mdp, policy, state, alive, keys, carry=carry
+        )
+        row = (state, action, next_state, reward, ended, alive)
+        return (next_state, alive & ~ended, carry), row
 
     by_time = jax.vmap(lambda key: jax.random.split(key, horizon), out_axes=1)(keys)
     initial = jnp.asarray(initial)
-    start = (initial, jnp.ones(len(initial), bool))
+    start = (initial, jnp.ones(len(initial), bool), initial_carries(policy, len(initial)))
     columns = jax.lax.scan(scan_step, start, by_time)[1]
     state, action, next_state, reward, terminated, alive = (
         jnp.moveaxis(column, 0, 1) for column in columns
@@ -85,7 +110,11 @@ def rollout(
     keys: Key[jax.Array, " episode"],
     horizon: int,
 ) -> Trajectory:
-    """`unroll`, compiled."""
+    """`unroll`, compiled.
+
+    Args:
+        mdp, policy, initial, keys, horizon: As for `unroll`.
+    """
     return unroll(mdp, policy, initial, keys, horizon)
 
 

@@ -240,10 +240,8 @@ def _imagined_step(case: _Case, question: Mapping[str, np.ndarray]) -> str | Non
     now = [case.episodes.state[:, 0], np.ones(count, bool)]
 
     def play() -> None:
-        _, state, _, ended = jax.block_until_ready(
-            _advance(case.world, policy, now[0], now[1], keys)
-        )
-        now[:] = np.asarray(state), now[1] & ~np.asarray(ended)
+        step = jax.block_until_ready(_advance(case.world, policy, now[0], now[1], keys))
+        now[:] = np.asarray(step.next_state), now[1] & ~np.asarray(step.ended)
 
     for step in range(case.episodes.alive.shape[1]):
         failed, at = _question_of_failure(play)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Policy, Uniform
+from paracosm.core.policy import MarkovPolicy, Policy, Uniform
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 from paracosm.paper.students import Student, Task, train
@@ -39,7 +39,7 @@ class Varied(NamedTuple):
     normal_actions: Bool[Array, ""]
 
 
-class Explorer(Policy):
+class Explorer(MarkovPolicy):
     """Actions uniform in the box, or standard normal ones."""
 
     uniform: Uniform

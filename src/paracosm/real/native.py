@@ -15,7 +15,7 @@ from jaxtyping import Float, Key, UInt
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import MDP, Discrete, Spec
-from paracosm.core.policy import Deterministic, Mode, Policy, Uniform
+from paracosm.core.policy import Deterministic, Policy, Uniform
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Array
 from paracosm.real import boundary, spaces
@@ -75,7 +75,7 @@ class SystemSource(Source):
 
     def _evaluate(self, asked: Evaluation, progress: Progress) -> Trajectory:
         policy = self._traced(asked.policy)
-        policy = policy if asked.sampled else Mode(policy)
+        policy = policy if asked.sampled else policy.greedy()
         seeds = asked.first_seed + np.arange(asked.episodes)
         keys = jax.vmap(jax.random.key)(seeds.astype(np.uint32))
         lived = _play(self.mdp, policy, keys, asked.seed, asked.horizon)

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
@@ -224,8 +225,9 @@ class Source(abc.ABC):
         """Refuse a policy of another state or action size."""
         if isinstance(policy, Policy):
             needed = () if isinstance(self.action, Discrete) else (self.action.size,)
+            state, key = jnp.zeros(self.state_size), jax.random.key(0)
             demand_shape(
-                "the policy's action", lambda: policy.mode(jnp.zeros(self.state_size)), needed
+                "the policy's action", lambda: policy.act(policy.initial(), state, key)[0], needed
             )
 
     @abc.abstractmethod
@@ -277,7 +279,7 @@ def ordered(rows: Dataset) -> Dataset:
 
 def _demand_acting(policy: Any, *, sampled: bool) -> None:
     """Refuse what gives no action, and samples of a function, which has none."""
-    if isinstance(policy, type) or not callable(policy):
+    if isinstance(policy, type) or not (isinstance(policy, Policy) or callable(policy)):
         raise checks.BadArgument(
             f"policy is {checks.described(policy)}; a Policy or a function of one observation is"
             " needed."

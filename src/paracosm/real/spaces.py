@@ -147,8 +147,14 @@ def numeric(what: str, values: Any) -> np.ndarray:
     return array
 
 
-def discrete(name: str, values: np.ndarray, count: int, space: Discrete, first: int) -> np.ndarray:
+def discrete(name: str, values: np.ndarray, count: int, space: Discrete) -> np.ndarray:
     """`count` actions as int32, counted from 0.
+
+    Args:
+        name: Of the environment, for messages.
+        values: What a policy gave, `[count]` or `[count, 1]`.
+        count: How many are needed.
+        space: The actions that there are.
 
     Raises:
         BadData: another shape, a fraction, or an action that the space does not have.
@@ -159,7 +165,9 @@ def discrete(name: str, values: np.ndarray, count: int, space: Discrete, first: 
     wrong = values[(values != np.floor(values)) | (values < 0) | (values >= space.n)]
     if wrong.size:
         counted = (
-            f", counted from 0 although the environment's own start at {first}" if first else ""
+            f", counted from 0 although the environment's own start at {space.start}"
+            if space.start
+            else ""
         )
         raise checks.BadData(
             f"the policy's actions hold {wrong[0]}; {name} takes the whole numbers 0 to"

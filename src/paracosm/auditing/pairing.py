@@ -1,0 +1,210 @@
+"""Policies with a carry, audited as Markov policies of the pair (state, carry).
+
+A policy that plays `a, c' = π(c, s)` is Markov in the pair `(s, c)`, and the pair moves by
+`(s, c), a -> (f(s, a), κ(c, s))`, where κ, the policy's own update of its carry, is known. So the
+attribution holds on pairs as it stands: real pairs, recorded states beside the carries that the
+policy had there, against imagined pairs. The carry has no error of its own, and the value of an
+imagined state starts from the carry that was recorded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Float
+
+from paracosm.auditing.dimensions import Dimensions
+from paracosm.auditing.onestep import OneStep
+from paracosm.core import checks
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP, Domain
+from paracosm.core.policy import MarkovPolicy, Policy
+from paracosm.core.recordings import state_scale
+from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
+
+
+class Paired(NamedTuple):
+    """A world of pairs, the Markov policy that plays there, and the episodes with their carries.
+
+    The first `size` components of a pair are the state.
+    """
+
+    world: MDP
+    policy: MarkovPolicy
+    episodes: Trajectory
+    size: int
+
+    def states(self, episodes: Trajectory) -> Trajectory:
+        """Episodes of pairs without their carries."""
+        return dataclasses.replace(
+            episodes,
+            state=episodes.state[..., : self.size],
+            next_state=episodes.next_state[..., : self.size],
+        )
+
+    def predictions(self, predictions: OneStep) -> OneStep:
+        """One-step predictions of pairs without their carries."""
+        return predictions._replace(imagined_state=predictions.imagined_state[..., : self.size])
+
+    def dimensions(self, dimensions: Dimensions) -> Dimensions:
+        """The split of the dynamics term by state component; what is left to carries is rounding,
+        and goes to the remainder.
+        """
+        terms = dimensions.terms
+        rest = terms[..., self.size :].sum(axis=(1, 2))
+        return dimensions._replace(
+            terms=terms[..., : self.size], remainder=dimensions.remainder + rest
+        )
+
+
+def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -> Paired:
+    """The pairs of `episodes`, whose carries are those that the policy has on its way through them.
+
+    Args:
+        world: The learned world, of states.
+        policy: A policy that may carry something.
+        episodes: Real episodes of it, NumPy arrays `[episode, time, …]`, in the precision in which
+            they were played.
+        sampled: Whether its samples played; then it must carry nothing, since a sampled carry is
+            not in the record.
+
+    Raises:
+        BadArgument: samples of a policy that carries something.
+    """
+    first = ravel_pytree(policy.initial())[0]
+    if sampled and first.size:
+        raise checks.BadArgument(
+            f"the policy is a {type(policy).__name__}, which carries something from step to step;"
+            " only its greedy() can be audited, not its samples."
+        )
+    size = world.spec.state_size
+    carries, last = (np.asarray(column) for column in _carries(policy.greedy(), episodes))
+    following = np.concatenate([carries[:, 1:], last[:, None]], axis=1)
+    scale = np.concatenate([world.spec.state_scale, state_scale(carries[episodes.alive])])
+    spec = dataclasses.replace(
+        world.spec, state_size=size + first.size, state_scale=jnp.asarray(scale)
+    )
+    layout = PairLayout(policy.greedy(), size)
+    return Paired(
+        MDP(
+            spec,
+            PairDynamics(world.dynamics, layout),
+            OfState(world.reward, size),
+            OfState(world.termination, size),
+            PairInitial(world.initial, first),
+            world.discount,
+            None if world.domain is None else _unbounded(world.domain, first.size),
+        ),
+        PairPolicy(policy, layout),
+        dataclasses.replace(
+            episodes,
+            state=np.concatenate([episodes.state, carries], axis=-1),
+            next_state=np.concatenate([episodes.next_state, following], axis=-1),
+        ),
+        size,
+    )
+
+
+@eqx.filter_jit
+def _carries(
+    policy: Policy, episodes: Trajectory
+) -> tuple[Float[Array, "episode time carry"], Float[Array, "episode carry"]]:
+    """The flat carry at each recorded step, and the one after the last."""
+
+    def of_episode(states: Array) -> tuple[Array, Array]:
+        def step(carry: Any, state: Array) -> tuple[Any, Array]:
+            following = policy.act(carry, state, jax.random.key(0))[1]
+            return following, ravel_pytree(carry)[0]
+
+        last, carries = jax.lax.scan(step, policy.initial(), states)
+        return carries, ravel_pytree(last)[0]
+
+    return jax.vmap(of_episode)(jnp.asarray(episodes.state))
+
+
+class PairLayout(eqx.Module):
+    """A greedy policy on flat pairs: how a pair is taken apart, and what follows its carry."""
+
+    policy: Policy
+    size: int = eqx.field(static=True)
+
+    def apart(self, pair: Array) -> tuple[State, Any]:
+        """The state and the carry."""
+        return pair[: self.size], _like(self.policy.initial(), pair[self.size :])
+
+    def following(self, pair: Array) -> Array:
+        """The flat carry of the next step."""
+        state, carry = self.apart(pair)
+        return ravel_pytree(self.policy.act(carry, state, jax.random.key(0))[1])[0]
+
+
+def _like(initial: Any, flat: Array) -> Any:
+    """The carry with the structure of `initial`; its floating leaves in the precision of `flat`."""
+    leaves, structure = jax.tree.flatten(initial)
+    parts = jnp.split(flat, np.cumsum([jnp.size(leaf) for leaf in leaves])[:-1]) if leaves else []
+    shaped = [
+        part.reshape(jnp.shape(leaf))
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
+        else jnp.round(part).reshape(jnp.shape(leaf)).astype(jnp.result_type(leaf))
+        for part, leaf in zip(parts, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, shaped)
+
+
+class PairPolicy(MarkovPolicy):
+    """The policy, Markov in the pair."""
+
+    policy: Policy
+    layout: PairLayout
+
+    def sample(self, state: State, key: PRNGKey) -> Action:
+        first, carry = self.layout.apart(state)
+        return self.policy.act(carry, first, key)[0]
+
+    def mode(self, state: State) -> Action:
+        first, carry = self.layout.apart(state)
+        return self.layout.policy.act(carry, first, jax.random.key(0))[0]
+
+
+class PairDynamics(eqx.Module):
+    """`(s, c), a -> (f(s, a), κ(c, s))`."""
+
+    dynamics: Callable[[State, Action, PRNGKey], State]
+    layout: PairLayout
+
+    def __call__(self, pair: State, action: Action, key: PRNGKey) -> State:
+        following = self.dynamics(pair[: self.layout.size], action, key)
+        return jnp.concatenate([following, self.layout.following(pair)])
+
+
+class OfState(eqx.Module):
+    """A reward or an end rule of states, asked at pairs."""
+
+    part: Callable[[State, Action, State], Scalar | Flag]
+    size: int = eqx.field(static=True)
+
+    def __call__(self, pair: State, action: Action, next_pair: State) -> Any:
+        return self.part(pair[: self.size], action, next_pair[: self.size])
+
+
+class PairInitial(eqx.Module):
+    """First pairs: the first carry beside a first state."""
+
+    initial: Callable[[PRNGKey], State]
+    carry: Float[Array, " carry"]
+
+    def __call__(self, key: PRNGKey) -> State:
+        return jnp.concatenate([self.initial(key), self.carry])
+
+
+def _unbounded(domain: Domain, carried: int) -> Domain:
+    """The domain of states; any carry is inside."""
+    edge = jnp.full(carried, jnp.inf)
+    return Domain(jnp.concatenate([domain.low, -edge]), jnp.concatenate([domain.high, edge]))

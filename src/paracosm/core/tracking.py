@@ -1,0 +1,60 @@
+"""Trackers: numbers of a run, by stage and step, as they come.
+
+Two compositions. Numbers into a list, of one run:
+
+    class Listing(Tracker):
+        def __init__(self): self.rows = []
+        def log(self, stage, step, numbers): self.rows.append((stage, step, dict(numbers)))
+
+    run("Pendulum-v1", tracker=Listing())
+
+Several trackers at once:
+
+    run("Pendulum-v1", tracker=Several(Listing(), MyDashboard()))
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+
+
+class Tracker(abc.ABC):
+    """Where the numbers of a run go; a figure stays a figure until it is drawn."""
+
+    @abc.abstractmethod
+    def log(self, stage: str, step: int, numbers: Mapping[str, float]) -> None:
+        """Take the numbers of one step of a stage, such as `("imagine", 120, {"imagined_return":
+        -240.1})`. It is called often and must be quick.
+
+        Args:
+            stage: `collect`, `learn`, `imagine`, `evaluate`, `audit` or `plan`.
+            step: Of the stage, from the run's first round on: real steps, gradient steps, time
+                steps, rounds.
+            numbers: By name.
+        """
+
+    def close(self) -> None:  # noqa: B027 - few trackers have anything to close
+        """Called once, after the last number."""
+
+
+class Silent(Tracker):
+    """Takes numbers and keeps none."""
+
+    def log(self, stage: str, step: int, numbers: Mapping[str, float]) -> None:
+        pass
+
+
+class Several(Tracker):
+    """Hands every number to each of its trackers."""
+
+    def __init__(self, *trackers: Tracker) -> None:
+        self._trackers = trackers
+
+    def log(self, stage: str, step: int, numbers: Mapping[str, float]) -> None:
+        for tracker in self._trackers:
+            tracker.log(stage, step, numbers)
+
+    def close(self) -> None:
+        for tracker in self._trackers:
+            tracker.close()

@@ -1,0 +1,280 @@
+"""Real environments that are reset and stepped, many copies of one side by side: its lanes."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from paracosm.core import checks
+from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.encoder import Encoder
+from paracosm.core.mdp import Discrete, Spec
+from paracosm.core.recordings import state_scale
+from paracosm.core.types import Array
+from paracosm.real import boundary, spaces
+from paracosm.real.acting import START, Act, RandomActions, greedy, sampling, seed_of
+from paracosm.real.boundary import Fault
+from paracosm.real.source import (
+    BadStep,
+    Collection,
+    Evaluation,
+    Interrupted,
+    Progress,
+    Source,
+    ordered,
+    remaining,
+    shares,
+    stack,
+)
+from paracosm.real.workers import Answers, Lanes, Rows
+
+
+class StepSource(Source):
+    """A real environment whose copies are reset and stepped.
+
+    A final class sets the attributes of `Source`, and opens lanes. Recorded are float32 actions
+    `[action]`, or int32 ones that count from 0, whatever the environment calls them.
+
+    Attributes:
+        encoder: what makes states of observations, None where observations are states; then
+            `state_size` is the size of its beliefs.
+    """
+
+    encoder: Encoder | None = None
+
+    @abc.abstractmethod
+    def open(self, count: int, workers: int) -> AbstractContextManager[Lanes]:
+        """`count` copies of the environment, hosted by up to `workers` processes, closed on exit.
+
+        They take recorded actions.
+        """
+
+    @contextlib.contextmanager
+    def opened(self, count: int, workers: int) -> Iterator[Lanes]:
+        """Lanes whose observations are states: beliefs where there is an encoder."""
+        with self.open(count, workers) as lanes:
+            yield lanes if self.encoder is None else Believing(lanes, self.encoder, count)
+
+    def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+        return Spec(self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon)
+
+    def _collect(self, asked: Collection, progress: Progress) -> Dataset:
+        seed = asked.seed
+        act = (
+            RandomActions(self.action, self.horizon, seed)
+            if asked.policy is None
+            else sampling(asked.policy, seed)
+        )
+        count = len(shares(asked.steps))
+        with self.opened(count, asked.workers) as lanes:
+            working = _Working(self, lanes, asked)
+            while working.left:
+                try:
+                    working.tick(act)
+                except KeyboardInterrupt as error:
+                    raise Interrupted(working.partial()) from error
+                progress(asked.steps - working.left, asked.steps)
+        return working.dataset()
+
+    def _evaluate(self, asked: Evaluation, progress: Progress) -> Trajectory:
+        policy, episodes, horizon = asked.policy, asked.episodes, asked.horizon
+        act = sampling(policy, asked.seed) if asked.sampled else greedy(policy)
+        seeds, alive, columns = asked.first_seed + np.arange(episodes), np.ones(episodes, bool), []
+        with self.opened(episodes, 1) as lanes:
+            everyone = np.arange(episodes)
+            state = self._demand(lanes.reset(everyone, seeds), everyone, "at the start of").rows[0]
+            for time in range(horizon):
+                action = self.recorded(act(state, seeds, np.full(episodes, time)), episodes)
+                next_state, reward, terminated, truncated = self._advance(
+                    lanes, state, action, alive, time
+                )
+                truncated = alive & ~terminated & (truncated | (time == horizon - 1))
+                columns.append((state, action, next_state, reward, terminated, truncated, alive))
+                state, alive = next_state, alive & ~terminated & ~truncated
+                progress(time + 1, horizon)
+        return Trajectory(*(np.stack(column, axis=1) for column in zip(*columns, strict=True)))
+
+    def step(self, lanes: Lanes, which: np.ndarray, action: np.ndarray) -> Answers:
+        """Step the lanes `which` with their rows of `action`, and count them."""
+        self.steps += len(which)
+        return lanes.step(which, action[which])
+
+    def recorded(self, action: Any, count: int) -> np.ndarray:
+        """`count` actions as they are recorded: finite float32 `[count, action]`, or int32
+        `[count]` from 0.
+
+        Raises:
+            BadData: they have another shape or kind, or a discrete one is not in the space.
+        """
+        values = spaces.numeric("A batch of the policy's actions", action)
+        if isinstance(self.action, Discrete):
+            return spaces.discrete(self.name, values, count, self.action)
+        if self.action.size == 1 and values.shape == (count,):
+            values = values[:, None]
+        checks.shape("A batch of the policy's actions", values, (count, self.action.size))
+        return values.astype(np.float32)
+
+    def _advance(
+        self, lanes: Lanes, state: np.ndarray, action: np.ndarray, alive: np.ndarray, time: int
+    ) -> Rows:
+        """Step the living; the others' state stays and their reward is 0."""
+        next_state, reward = state.copy(), np.zeros(len(state))
+        terminated, truncated = np.zeros((2, len(state)), bool)
+        if (which := np.flatnonzero(alive)).size:
+            after = self._demand(self.step(lanes, which, action), which, f"at step {time} of")
+            next_state[which], reward[which], terminated[which], truncated[which] = after.rows
+        return next_state, reward, terminated, truncated
+
+    def _demand(self, answers: Answers, which: np.ndarray, place: str) -> Answers:
+        for row, fault in answers.faults.items():
+            boundary.demand_going(fault)
+            raise checks.BadData(
+                fault.sentence(self.name, f"{place} evaluation episode {which[row]}")
+            )
+        return answers
+
+
+class Believing(Lanes):
+    """Lanes whose observations become beliefs."""
+
+    def __init__(self, lanes: Lanes, encoder: Encoder, count: int) -> None:
+        self._lanes, self._encoder, self._count = lanes, encoder, count
+        self._beliefs: np.ndarray | None = None  # `[lane, state]`
+
+    def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
+        answers = self._lanes.reset(lanes, seeds)
+        beliefs = _first_beliefs(self._encoder, self._spread(lanes, answers.rows[0]))
+        return self._known(lanes, answers, np.asarray(beliefs, np.float32))
+
+    def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
+        answers = self._lanes.step(lanes, actions)
+        rows = self._spread(lanes, actions), self._spread(lanes, answers.rows[0])
+        beliefs = _next_beliefs(self._encoder, self._beliefs, *rows)
+        return self._known(lanes, answers, np.asarray(beliefs, np.float32))
+
+    def close(self) -> None:
+        self._lanes.close()
+
+    def _spread(self, lanes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Rows at the places of their lanes, `[count, …]`: one program serves any lanes."""
+        full = np.zeros((self._count, *rows.shape[1:]), rows.dtype)
+        full[lanes] = rows
+        return full
+
+    def _known(self, lanes: np.ndarray, answers: Answers, beliefs: np.ndarray) -> Answers:
+        if self._beliefs is None:
+            self._beliefs = np.zeros_like(beliefs)
+        self._beliefs[lanes] = beliefs[lanes]
+        return answers._replace(rows=(beliefs[lanes], *answers.rows[1:]))
+
+
+@eqx.filter_jit
+def _first_beliefs(
+    encoder: Encoder, observations: Float[Array, "lane _"]
+) -> Float[Array, "lane state"]:
+    return jax.vmap(encoder.initial)(observations)
+
+
+@eqx.filter_jit
+def _next_beliefs(
+    encoder: Encoder, beliefs: Any, actions: Any, observations: Float[Array, "lane _"]
+) -> Float[Array, "lane state"]:
+    """The beliefs after a step.
+
+    Args:
+        encoder: What makes them.
+        beliefs: Those before it, `[lane, state]`.
+        actions: What was done, `[lane, action]` or `[lane]`.
+        observations: What was then seen, `[lane, observation]`.
+    """
+    return jax.vmap(encoder.update)(beliefs, actions, observations)
+
+
+class _Working:
+    """Lanes at work: each lives through its episodes until its share of the steps is taken."""
+
+    def __init__(self, source: StepSource, lanes: Lanes, asked: Collection) -> None:
+        self._source, self._lanes, self._seed = source, lanes, asked.seed
+        self._share, self._episode = remaining(
+            asked
+        )  # steps that a lane has yet to take, and its present episode
+        self._time = np.zeros(len(self._share), np.int64)
+        self._state = np.zeros((len(self._share), source.state_size), np.float32)
+        self._before, self._rows = asked.before, list[Rows]()
+        self._begin(np.flatnonzero(self._share))
+
+    @property
+    def left(self) -> int:
+        """Steps that all lanes have yet to take."""
+        return int(self._share.sum())
+
+    def tick(self, act: Act) -> None:
+        """Take one step in every lane that has steps left."""
+        live = np.flatnonzero(self._share)
+        action = self._source.recorded(
+            act(self._state, self._episode, self._time), len(self._share)
+        )
+        rows, faults = self._source.step(self._lanes, live, action)
+        before = self._episode[live], self._time[live], self._state[live], action[live]
+        sound = ~np.isin(np.arange(len(live)), list(faults))
+        next_state, reward, terminated, truncated = rows
+        self._rows.append(
+            tuple(column[sound] for column in (*before, next_state, reward, terminated))
+        )
+        self._stop_at(faults, live, "at step {time} of episode {episode}")
+        self._state[live] = next_state
+        self._time[live] += 1
+        self._share[live] -= 1
+        over = terminated | truncated | (self._time[live] == self._source.horizon)
+        ready = live[over & (self._share[live] > 0)]
+        self._episode[ready] += len(self._share)
+        self._begin(ready)
+
+    def dataset(self) -> Dataset:
+        """What was recorded, in the order of (episode, time); an episode that did not terminate is
+        truncated.
+        """
+        columns = [np.concatenate(column) for column in zip(*self._rows, strict=True)]
+        order = np.lexsort((columns[1], columns[0]))
+        episode, time, state, action, next_state, reward, terminated = (
+            column[order] for column in columns
+        )
+        last = np.append(episode[1:] != episode[:-1], True)
+        bought = np.ones(len(episode), bool)
+        ends = terminated, last & ~terminated
+        rows = Dataset(
+            state, action, next_state, reward, *ends, episode, time, bought, bought.copy()
+        )
+        return rows if self._before is None else ordered(stack([self._before, rows]))
+
+    def partial(self) -> Dataset | None:
+        """The steps of this collection so far, None if there are none."""
+        return self.dataset() if any(len(rows[0]) for rows in self._rows) else self._before
+
+    def _begin(self, lanes: np.ndarray) -> None:
+        if not lanes.size:
+            return
+        sequences = [
+            seed_of(self._seed, episode, START) for episode in self._episode[lanes].tolist()
+        ]
+        seeds = np.array([sequence.generate_state(1)[0] for sequence in sequences])
+        self._time[lanes] = 0
+        (state,), faults = self._lanes.reset(lanes, seeds)
+        self._stop_at(faults, lanes, "at the start of episode {episode}")
+        self._state[lanes] = state
+
+    def _stop_at(self, faults: dict[int, Fault], lanes: np.ndarray, place: str) -> None:
+        """Stop at the first fault, if there is one, with what was recorded until then."""
+        for row, fault in faults.items():
+            boundary.demand_going(fault)
+            where = place.format(time=self._time[lanes[row]], episode=self._episode[lanes[row]])
+            raise BadStep(fault.sentence(self._source.name, where), self.partial())
