@@ -14,11 +14,14 @@ from jaxtyping import Float, Key, UInt
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.encoder import Encoder, belief_size
 from paracosm.core.mdp import MDP, Discrete, Spec
 from paracosm.core.policy import Deterministic, Policy, Uniform
+from paracosm.core.recordings import state_scale
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Array
 from paracosm.real import boundary, spaces
+from paracosm.real.observing import ObservedSystem, OnBeliefs
 from paracosm.real.source import (
     Acting,
     BadStep,
@@ -39,16 +42,50 @@ class SystemSource(Source):
     states.
     """
 
-    def __init__(self, mdp: MDP, name: str, horizon: int | None = None) -> None:
-        """Take `mdp` as the real world, with episodes of `horizon` steps (its spec's if None)."""
+    def __init__(
+        self, mdp: MDP, name: str, horizon: int | None = None, encoder: Encoder | None = None
+    ) -> None:
+        """Take an MDP as the real world.
+
+        Args:
+            mdp: the system.
+            name: what error messages call it.
+            horizon: steps in a full episode; its spec's if None.
+            encoder: what makes states of its states, which are then only observed; None if they
+                are shown as they are.
+        """
         self.name, self.steps, self.mdp = name, 0, mdp
-        self.state_size, self.action = mdp.spec.state_size, mdp.spec.action
+        self._observed = None if encoder is None else ObservedSystem(mdp, encoder)
+        size = mdp.spec.state_size
+        self.state_size = size if encoder is None else belief_size(encoder, size)
+        self.action = mdp.spec.action
         self.limit = None  # of an MDP the horizon is a matter of choice
         self.horizon = spaces.horizon(name, None, mdp.spec.horizon if horizon is None else horizon)
         _demand_parts(mdp, name)
 
     def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+        if self._observed is not None:
+            return Spec(
+                self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon
+            )
         return dataclasses.replace(self.mdp.spec, horizon=self.horizon)
+
+    def _play(
+        self, policy: Policy, keys: Key[jax.Array, " episode"], salt: int, horizon: int
+    ) -> Any:
+        """Whole episodes as NumPy; the start hangs on an episode's key alone.
+
+        Args:
+            policy: What acts, on states or beliefs.
+            keys: Of the episodes.
+            salt: What follows the start hangs on it too.
+            horizon: Steps.
+        """
+        if self._observed is None:
+            return _play(self.mdp, policy, keys, salt, horizon)
+        policy = OnBeliefs(policy, self._observed.size)
+        lived = _play(self._observed.pairs(), policy, keys, salt, horizon)
+        return self._observed.beliefs(lived)
 
     def _collect(self, asked: Collection, progress: Progress) -> Dataset:
         policy = Uniform(self.action) if asked.policy is None else self._traced(asked.policy)
@@ -56,7 +93,7 @@ class SystemSource(Source):
         parts, key = [] if asked.before is None else [asked.before], jax.random.key(asked.seed)
         while left.any():
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, episodes)
-            lived = _play(self.mdp, policy, keys, 0, self.horizon)
+            lived = self._play(policy, keys, 0, self.horizon)
             alive = np.asarray(lived.alive)
             wanted = alive & (np.cumsum(alive, axis=1) <= left[:, None])
             sound = np.logical_and.accumulate(~wanted | _finite(lived), axis=1)
@@ -78,7 +115,7 @@ class SystemSource(Source):
         policy = policy if asked.sampled else policy.greedy()
         seeds = asked.first_seed + np.arange(asked.episodes)
         keys = jax.vmap(jax.random.key)(seeds.astype(np.uint32))
-        lived = _play(self.mdp, policy, keys, asked.seed, asked.horizon)
+        lived = self._play(policy, keys, asked.seed, asked.horizon)
         self.steps += int(lived.alive.sum())
         sound = np.logical_and.accumulate(_finite(lived), axis=1)
         if not sound.all():

@@ -12,6 +12,7 @@ import gymnasium
 
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.encoder import Encoder
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.real import boundary
@@ -24,7 +25,10 @@ Environment = str | Callable[[], Any] | gymnasium.Env | MDP | Source
 
 
 def connect(
-    env: Environment, kwargs: Mapping[str, Any] | None = None, horizon: int | None = None
+    env: Environment,
+    kwargs: Mapping[str, Any] | None = None,
+    horizon: int | None = None,
+    encoder: Encoder | None = None,
 ) -> Source:
     """The real environment `env` as a source of steps.
 
@@ -36,6 +40,8 @@ def connect(
         kwargs: keyword arguments of a named environment.
         horizon: steps in a full episode, where the environment has no time limit or a shorter
             episode is wanted.
+        encoder: what makes states of observations, for an environment that does not show its
+            state; None where observations are states.
 
     Raises:
         ParacosmError: the environment does not exist, cannot be built, or is not supported.
@@ -43,9 +49,9 @@ def connect(
     if isinstance(env, Source):
         return env
     if isinstance(env, MDP):
-        return SystemSource(env, "the system", horizon)
+        return SystemSource(env, "the system", horizon, encoder)
     if isinstance(env, gymnasium.Env):
-        return HostSource(_copying(env), _named(env), horizon)
+        return HostSource(_copying(env), _named(env), horizon, encoder)
     if kwargs is not None:
         checks.of_kind("kwargs", kwargs, Mapping, "a mapping of keyword arguments, or None,")
     if not isinstance(env, str) and (not callable(env) or isinstance(env, Policy)):
@@ -59,7 +65,7 @@ def connect(
         "the environment" if name.startswith("<") else name
     )  # lambdas and partials have no name of their own
     factory = make(env, kwargs) if isinstance(env, str) else env
-    return _opened(factory, name, horizon)
+    return _opened(factory, name, horizon, encoder)
 
 
 def collect(
@@ -127,17 +133,30 @@ def _warn(source: Source) -> None:
         warnings.warn(remark, stacklevel=3)
 
 
-def _opened(factory: Callable[[], Any], name: str, horizon: int | None) -> Source:
+def _opened(
+    factory: Callable[[], Any], name: str, horizon: int | None, encoder: Encoder | None
+) -> Source:
+    """The source of what a factory builds.
+
+    Args:
+        factory: builds an environment, an MDP or a source.
+        name: what error messages call it.
+        horizon: steps in a full episode; its own if None.
+        encoder: what makes states of observations.
+    """
     built = boundary.built(factory, name)
     if isinstance(built, MDP):
-        return SystemSource(built, name, horizon)
+        return SystemSource(built, name, horizon, encoder)
+    if isinstance(built, Source):
+        return built
     if not isinstance(built, gymnasium.Env):
         raise checks.Unsupported(
-            f"{name} gave {boundary.described(built)}; a gymnasium.Env or a paracosm MDP is needed."
+            f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or a Source"
+            " is needed."
         )
     with contextlib.suppress(Exception, SystemExit):
         built.close()
-    return HostSource(factory, name, horizon)
+    return HostSource(factory, name, horizon, encoder)
 
 
 def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:

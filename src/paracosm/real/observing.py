@@ -1,0 +1,72 @@
+"""JAX-native systems seen through an encoder: policies act on beliefs, not on states."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from paracosm.core.data import Trajectory
+from paracosm.core.encoder import Encoder, belief_size
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import Policy
+from paracosm.core.types import Action, Array, PRNGKey, State
+
+
+class ObservedSystem(eqx.Module):
+    """A system whose states are observed through an encoder, as one MDP of (state, belief)."""
+
+    mdp: MDP
+    encoder: Encoder
+
+    @property
+    def size(self) -> int:
+        """Components of the system's own state, the first ones of a pair."""
+        return self.mdp.spec.state_size
+
+    def pairs(self) -> MDP:
+        """The MDP of pairs `(s, z)`: `z' = update(z, a, s')` beside `s' = f(s, a)`."""
+        total = self.size + belief_size(self.encoder, self.size)
+        spec = dataclasses.replace(self.mdp.spec, state_size=total, state_scale=jnp.ones(total))
+        return MDP(
+            spec,
+            self._dynamics,
+            lambda s, a, after: self.mdp.reward(s[: self.size], a, after[: self.size]),
+            lambda s, a, after: self.mdp.termination(s[: self.size], a, after[: self.size]),
+            self._initial,
+            self.mdp.discount,
+        )
+
+    def beliefs(self, episodes: Trajectory) -> Trajectory:
+        """Episodes of pairs as episodes of beliefs."""
+        return dataclasses.replace(
+            episodes,
+            state=episodes.state[..., self.size :],
+            next_state=episodes.next_state[..., self.size :],
+        )
+
+    def _initial(self, key: PRNGKey) -> State:
+        state = self.mdp.initial(key)
+        return jnp.concatenate([state, self.encoder.initial(state)])
+
+    def _dynamics(self, pair: State, action: Action, key: PRNGKey) -> State:
+        state = self.mdp.dynamics(pair[: self.size], action, key)
+        return jnp.concatenate([state, self.encoder.update(pair[self.size :], action, state)])
+
+
+class OnBeliefs(Policy):
+    """A policy of beliefs, played on pairs whose first `size` components it does not see."""
+
+    policy: Policy
+    size: int = eqx.field(static=True)
+
+    def initial(self) -> Any:
+        return self.policy.initial()
+
+    def act(self, carry: Any, state: Array, key: PRNGKey) -> tuple[Action, Any]:
+        return self.policy.act(carry, state[self.size :], key)
+
+    def greedy(self) -> Policy:
+        return OnBeliefs(self.policy.greedy(), self.size)

@@ -1,0 +1,153 @@
+"""The examples of docs/extending.md: each one file of one's own, and nothing of the library."""
+
+import dataclasses
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from paracosm.auditing.audit import audit
+from paracosm.core.data import Dataset
+from paracosm.core.encoder import Window, encode
+from paracosm.core.policy import Deterministic, Noisy
+from paracosm.core.rollout import rollout
+from paracosm.imagination.imagine import ImagineSettings, imagine
+from paracosm.learning.learn import LearnSettings, learn
+from paracosm.learning.problem import FitSettings
+from paracosm.real.systems import linear_quadratic
+from paracosm.real.verbs import connect
+from tests.extending.carts import Carts
+from tests.extending.filter import Filter
+from tests.extending.shooting import Shooting
+
+HORIZON = 12
+QUICK = LearnSettings(fit=FitSettings(members=2, width=16, most_epochs=3))
+SHORT = ImagineSettings(rollouts=8, horizon=5, most_steps=4, check=2, width=8)
+
+
+class Wrong:
+    """Dynamics that are off by a little everywhere."""
+
+    def __init__(self, dynamics):
+        self.dynamics = dynamics
+
+    def __call__(self, state, action, key):
+        return 0.97 * self.dynamics(state, action, key) + 0.01
+
+
+@pytest.fixture(scope="module")
+def system():
+    mdp = linear_quadratic(jax.random.key(0))[0]
+    return mdp.replace(spec=dataclasses.replace(mdp.spec, horizon=HORIZON))
+
+
+def shooting(world):
+    """24 plans of 4 steps, the last plan among them."""
+    spread = 0.5 * jax.random.normal(jax.random.key(1), (24, 4, world.spec.action.size))
+    return Shooting(world, spread.at[0].set(0))
+
+
+def test_a_policy_with_a_carry_plays_alike_in_the_real_system_and_in_imagination(system):
+    """Its plan starts anew with every episode, and what it carries changes what it does."""
+    policy = shooting(system)
+    real = connect(system).evaluate(policy, episodes=3)
+    starts = jnp.asarray(real.state[:, 0])
+    dreamt = rollout(system, policy, starts, jax.random.split(jax.random.key(0), 3), HORIZON)
+    np.testing.assert_allclose(real.action, dreamt.action, rtol=1e-5, atol=1e-5)
+    forgetful = Deterministic(lambda s: policy.act(policy.initial(), s, jax.random.key(0))[0])
+    other = rollout(system, forgetful, starts, jax.random.split(jax.random.key(0), 3), HORIZON)
+    np.testing.assert_allclose(real.action[:, 0], other.action[:, 0], rtol=1e-5, atol=1e-5)
+    assert np.abs(real.action[:, 1:] - np.asarray(other.action[:, 1:])).max() > 0.1
+
+
+def test_in_lanes_of_a_source_every_episode_starts_with_the_first_carry():
+    class Counting(Shooting):
+        """Its action is the number of its step in the episode, in tenths."""
+
+        def initial(self):
+            return jnp.zeros(())
+
+        def act(self, carry, state, key):
+            return carry[None] / 10, carry + 1
+
+    source = Carts(horizon=7)
+    policy = Counting(None, jnp.zeros((1, 1, 1)))
+    played = source.evaluate(policy, episodes=2)
+    np.testing.assert_allclose(played.action[0, :, 0], np.arange(7) / 10, rtol=1e-6)
+    data = source.collect(60, seed=0, policy=policy)
+    np.testing.assert_allclose(data.action[:, 0], data.time / 10, rtol=1e-6)
+    noisy = source.collect(60, seed=0, policy=Noisy(policy, source.action, 0.01))
+    assert 0 < np.abs(noisy.action - data.action).max() < 0.1
+
+
+def test_the_attributions_identity_holds_on_state_and_carry(system):
+    policy = shooting(system)
+    episodes = connect(system).evaluate(policy, episodes=4)
+    world = system.replace(dynamics=Wrong(system.dynamics))
+    diagnosis = audit(world, policy, episodes, certify=False)
+    assert diagnosis.closure < 1e-9
+    assert abs(diagnosis.gap.total.mean) > 0.01
+    assert diagnosis.gap.dynamics.mean == pytest.approx(diagnosis.gap.total.mean, rel=1e-6)
+    assert len(diagnosis.dynamics_by_dimension.dimensions) == system.spec.state_size
+    assert diagnosis.other_actions == 0
+    exact = audit(system, policy, episodes, certify=False)
+    assert abs(exact.gap.total.mean) < 1e-5
+
+
+class Hidden(gymnasium.ObservationWrapper):
+    """A pendulum whose speed is not shown."""
+
+    def __init__(self):
+        super().__init__(gymnasium.make("Pendulum-v1", max_episode_steps=HORIZON))
+        self.observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+
+    def observation(self, observation):
+        return observation[:2]
+
+
+def test_learning_imagination_and_audit_run_on_beliefs():
+    source = connect(Hidden, encoder=Filter(0.3))
+    data = source.collect(300, seed=0)
+    assert source.state_size == data.state.shape[1] == 4
+    first = data.time == 0
+    assert (data.state[first, 2:] == 0).all()
+    before, after = data.state[~first & (data.time < HORIZON - 1)], data.next_state
+    after = after[~first & (data.time < HORIZON - 1)]
+    speed = 0.3 * before[:, 2:] + 0.7 * (after[:, :2] - before[:, :2])
+    np.testing.assert_allclose(after[:, 2:], speed, atol=1e-6)
+    learned = learn(data, source.spec(data), discount=0.95, settings=QUICK)
+    imagined = imagine(learned, data, settings=SHORT)
+    episodes = source.evaluate(imagined.policy, episodes=3)
+    diagnosis = audit(learned.world, imagined.policy, episodes, imagined, certify=False)
+    assert diagnosis.closure < 1e-9
+    assert diagnosis.gap.total.n == 3
+
+
+def test_a_recording_becomes_beliefs_as_playing_does(system):
+    seen, believed = (connect(system, encoder=encoder) for encoder in (None, Window(3)))
+    policy = Deterministic(lambda s: jnp.tanh(s[: system.spec.action.size]))
+    raw = seen.evaluate(policy, episodes=2)
+    size = system.spec.state_size
+    newest = Deterministic(lambda z: policy.mode(z[-size:]))
+    beliefs = believed.evaluate(newest, episodes=2)
+    encoded = encode(Window(3), raw)
+    np.testing.assert_allclose(beliefs.state, encoded.state, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(beliefs.next_state, encoded.next_state, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(
+        np.asarray(encoded.state)[:, 2, :size], np.asarray(raw.state)[:, 0]
+    )
+    assert believed.spec(Dataset.from_trajectory(beliefs)).state_size == 3 * size
+
+
+def test_a_source_of_ones_own_is_collected_from_and_evaluated_on():
+    source = connect("tests.extending.carts:Carts")
+    assert isinstance(source, Carts)
+    data = source.collect(100, seed=1)
+    assert source.steps == 100
+    np.testing.assert_allclose(data.reward, -(data.next_state[:, 0].astype(float) ** 2), rtol=1e-6)
+    push = Deterministic(lambda s: jnp.clip(-s[:1] - s[1:], -1, 1))
+    idle = Deterministic(lambda s: jnp.zeros(1))
+    pushed, left = (source.evaluate(policy, episodes=5).reward.sum() for policy in (push, idle))
+    assert pushed > left
