@@ -39,7 +39,7 @@ def ours(threads: int) -> Job:
     """What a cell of E2 runs, without the teacher: both students of a seed in one program."""
     import jax
 
-    from paracosm.paper.students import Task, train
+    from paracosm.paper.students import Regression, train
 
     epochs = 40
     keys = jax.random.split(jax.random.key(0), 4)
@@ -48,7 +48,7 @@ def ours(threads: int) -> Job:
         jax.random.normal(key, (ROWS, outputs))
         for key, outputs in zip(keys[1:3], OUTPUTS, strict=True)
     ]
-    run = jax.jit(lambda key, x, ys: train(key, x, [Task(y) for y in ys], epochs=epochs))
+    run = jax.jit(lambda key, x, ys: train(key, x, [Regression(y) for y in ys], epochs=epochs))
     return lambda: jax.block_until_ready(run(keys[3], inputs, targets)), 2 * epochs * (
         ROWS // BATCH
     )

@@ -11,8 +11,8 @@ from paracosm.core.checks import BadArgument
 from paracosm.core.policy import Uniform
 from paracosm.core.records import Estimate
 from paracosm.paper import e2, e2_worlds
-from paracosm.paper.e2_curves import ABLATION, MAIN, VARIANTS, measured
-from paracosm.paper.e2_worlds import Explorer, Varied
+from paracosm.paper.e2_curves import ABLATION, MAIN, VARIANTS, experiment_curves
+from paracosm.paper.e2_worlds import Explorer, Variation
 from paracosm.paper.study import Answer
 
 SLOW, FAST = 0.11, 0.96
@@ -38,7 +38,7 @@ def gathered(scaled=False, starts=1.0, normal=False, rows=900):
     """Weights, rows and what students are taught, as NumPy arrays."""
     return jax.tree.map(
         np.asarray,
-        _gather(rows)(Varied(jnp.asarray(scaled), jnp.asarray(starts), jnp.asarray(normal))),
+        _gather(rows)(Variation(jnp.asarray(scaled), jnp.asarray(starts), jnp.asarray(normal))),
     )
 
 
@@ -229,7 +229,7 @@ def test_un_saturating_makes_dynamics_as_fast_as_rewards():
         for cell in asked
         if cell.arguments["seed"] < 2 and not set(VARIANTS) & set(cell.arguments)
     ]
-    found = measured(
+    found = experiment_curves(
         [Answer(cell.function, cell.arguments, e2.trained(**cell.arguments)) for cell in asked]
     ).ablation
     powers = {name: e2.exponent(curve).mean for name, curve in found.items()}

@@ -30,7 +30,7 @@ def test_a_few_gold_labels_leave_no_bias_and_the_formulas_variance():
 
 
 def test_who_wins_is_measured_where_the_budget_buys():
-    plan = e6_cells._asked(
+    plan = e6_cells._plan_arguments(
         (1.0, 1.0, 20.0), {"cheap": CHEAP, "gold": GOLD, "between": BETWEEN, "paired": FLOOR}
     )
     np.testing.assert_allclose(plan["correlation"] ** 2, SQUARE)

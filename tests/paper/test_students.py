@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from paracosm.core.checks import BadArgument
-from paracosm.paper.students import Student, Task, beginning, shuffled, train
+from paracosm.paper.students import Regression, Student, shuffled, train, untrained
 from tests.statistical import assert_frequencies
 
 ROWS, INPUTS, BATCH, EPOCHS = 150, 5, 32, 6
@@ -23,7 +23,11 @@ def problem(key=0):
     keys = jax.random.split(jax.random.key(key), 3)
     inputs = jax.random.uniform(keys[0], (ROWS, INPUTS), minval=-1)
     several = jnp.sin(3 * inputs @ jax.random.normal(keys[1], (INPUTS, 3)))
-    return inputs, (Task(several), Task(several[:, :1] ** 2), Task(several, "tanh"))
+    return inputs, (
+        Regression(several),
+        Regression(several[:, :1] ** 2),
+        Regression(several, "tanh"),
+    )
 
 
 def loss(student, x, y):
@@ -47,9 +51,9 @@ def test_the_gradient_by_hand_is_that_of_jax(head, outputs):
         )
 
 
-def reference(key, inputs, tasks):
+def reference(key, inputs, regressions):
     """The usual program: automatic gradients, rows, Optax, one student after the other."""
-    students, shuffles = beginning(key, INPUTS, tasks, hidden=8, epochs=EPOCHS)
+    students, shuffles = untrained(key, INPUTS, regressions, hidden=8, epochs=EPOCHS)
     adam = optax.adam(1e-3)
 
     @jax.jit
@@ -64,7 +68,8 @@ def reference(key, inputs, tasks):
         for begin in range(0, ROWS - BATCH + 1, BATCH):
             chosen = order[begin : begin + BATCH]
             trained = [
-                step(*one, chosen, task.targets) for one, task in zip(trained, tasks, strict=True)
+                step(*one, chosen, regression.targets)
+                for one, regression in zip(trained, regressions, strict=True)
             ]
     return students, [student for student, _ in trained]
 
@@ -72,9 +77,9 @@ def reference(key, inputs, tasks):
 @functools.cache
 def trained(number=3):
     """The first students of the problem, by the program under test."""
-    inputs, tasks = problem()
+    inputs, regressions = problem()
     return jax.jit(
-        lambda: train(KEY, inputs, tasks[:number], hidden=8, epochs=EPOCHS, batch=BATCH)
+        lambda: train(KEY, inputs, regressions[:number], hidden=8, epochs=EPOCHS, batch=BATCH)
     )()
 
 
@@ -92,11 +97,13 @@ def test_a_student_is_what_it_would_be_alone():
 
 
 def test_what_cannot_be_trained_is_refused():
-    inputs, tasks = problem()
+    inputs, regressions = problem()
     with pytest.raises(BadArgument, match="number of rows is 150; it must be at least 256"):
-        train(jax.random.key(0), inputs, tasks)
+        train(jax.random.key(0), inputs, regressions)
     with pytest.raises(BadArgument, match="'sigmoid'"):
-        train(jax.random.key(0), inputs, [Task(tasks[0].targets, "sigmoid")], batch=BATCH)
+        train(
+            jax.random.key(0), inputs, [Regression(regressions[0].targets, "sigmoid")], batch=BATCH
+        )
 
 
 @pytest.mark.parametrize("rows", [1, 2, 256, 999, 20_011])
