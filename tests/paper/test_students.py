@@ -57,21 +57,21 @@ def reference(key, inputs, regressions):
     adam = optax.adam(1e-3)
 
     @jax.jit
-    def step(student, state, chosen, targets):
-        slope = jax.grad(loss)(student, inputs[chosen].T, targets[chosen].T)
+    def step(student, state, indices, targets):
+        slope = jax.grad(loss)(student, inputs[indices].T, targets[indices].T)
         updates, state = adam.update(slope, state)
         return eqx.apply_updates(student, updates), state
 
-    trained = [(student, adam.init(student)) for student in students]
+    states = [(student, adam.init(student)) for student in students]
     for shuffle in shuffles:
         order = shuffled(shuffle, ROWS)
         for begin in range(0, ROWS - BATCH + 1, BATCH):
-            chosen = order[begin : begin + BATCH]
-            trained = [
-                step(*one, chosen, regression.targets)
-                for one, regression in zip(trained, regressions, strict=True)
+            indices = order[begin : begin + BATCH]
+            states = [
+                step(*state, indices, regression.targets)
+                for state, regression in zip(states, regressions, strict=True)
             ]
-    return students, [student for student, _ in trained]
+    return students, [student for student, _ in states]
 
 
 @functools.cache
@@ -85,15 +85,15 @@ def trained(number=3):
 
 def test_training_is_that_of_optax_on_the_same_batches():
     before, theirs = reference(KEY, *problem())
-    for start, one, other in zip(before, trained(), theirs, strict=True):
-        for a, b, c in zip(*map(jax.tree.leaves, (start, one, other)), strict=True):
+    for start, ours, reference_student in zip(before, trained(), theirs, strict=True):
+        for a, b, c in zip(*map(jax.tree.leaves, (start, ours, reference_student)), strict=True):
             np.testing.assert_allclose(b, c, atol=2e-6)
             assert np.abs(a - b).max() > 1e-3
 
 
 def test_a_student_is_what_it_would_be_alone():
-    for one, other in zip(jax.tree.leaves(trained()[0]), jax.tree.leaves(trained(1)), strict=True):
-        np.testing.assert_allclose(one, other, atol=2e-6)
+    for ours, alone in zip(jax.tree.leaves(trained()[0]), jax.tree.leaves(trained(1)), strict=True):
+        np.testing.assert_allclose(ours, alone, atol=2e-6)
 
 
 def test_what_cannot_be_trained_is_refused():
@@ -120,8 +120,8 @@ def test_a_shuffle_is_uniform_and_neighbours_part():
     places = np.argsort(orders, axis=1)
     for row in (0, 1, 29, 59):
         assert_frequencies(np.bincount(places[:, row], minlength=rows), np.full(rows, 1 / rows))
-    for one, other in ((0, 1), (30, 31), (0, 59), (10, 40)):
-        apart = (places[:, one] - places[:, other]) % rows
+    for row, next_row in ((0, 1), (30, 31), (0, 59), (10, 40)):
+        apart = (places[:, row] - places[:, next_row]) % rows
         assert_frequencies(
             np.bincount(apart, minlength=rows)[1:], np.full(rows - 1, 1 / (rows - 1))
         )
