@@ -135,6 +135,13 @@ def _functional(threads: int, compiled: bool) -> Job:
     def update(
         state: tuple[list[torch.Tensor], ...], count: torch.Tensor, x: torch.Tensor, y: torch.Tensor
     ) -> None:
+        """A step of Adam in place, of all seeds.
+
+        Args:
+            state: parameters and both moments, `[seed, …]` each.
+            count: steps so far, this one included.
+            x, y: the batch, `[seed, rows, …]`.
+        """
         parameters, first, second = state
         slopes = torch.func.vmap(torch.func.grad(loss))(parameters, x, y)
         for p, m, v, g in zip(parameters, first, second, slopes, strict=True):

@@ -24,7 +24,7 @@ from paracosm.paper.statistics import Blocks
 from paracosm.paper.study import Answer, Study, beside, beyond, must_hold
 
 
-class _Answers:
+class _GradientAnswers:
     """The answers, by what they were asked."""
 
     def __init__(self, answers: Sequence[Answer]) -> None:
@@ -97,7 +97,7 @@ def _common_ratio(answers: Sequence[Answer], under: Callable[[Answer], Blocks]) 
 
 def read(answers: Sequence[Answer]) -> Findings:
     """Claims, tables and charts from the answers."""
-    index = _Answers(answers)
+    index = _GradientAnswers(answers)
     main = index.plain_noise(*MAIN)
     unbiased = [answer for answer in index.noisy if answer.arguments["baseline"] != "batch mean"]
     with_form = [answer for answer in unbiased if "off" in answer.result]
@@ -139,7 +139,9 @@ def read(answers: Sequence[Answer]) -> Findings:
     )
 
 
-def _claims(answers: _Answers, n: dict[str, Estimate], unbiased: list[Answer]) -> tuple[Any, ...]:
+def _claims(
+    answers: _GradientAnswers, n: dict[str, Estimate], unbiased: list[Answer]
+) -> tuple[Any, ...]:
     inside, trials = _within_bound(answers)
     hits, intervals = statistics.covering(_rows_over(unbiased, "bias"), 0.0)
     return (
@@ -228,7 +230,7 @@ def _claims(answers: _Answers, n: dict[str, Estimate], unbiased: list[Answer]) -
     )
 
 
-def _within_bound(answers: _Answers) -> tuple[int, int]:
+def _within_bound(answers: _GradientAnswers) -> tuple[int, int]:
     cases = [
         answer
         for answer in answers.noisy
@@ -241,7 +243,7 @@ def _within_bound(answers: _Answers) -> tuple[int, int]:
     return int(np.sum(inside)), len(inside)
 
 
-def _by_setting(answers: _Answers) -> Table:
+def _by_setting(answers: _GradientAnswers) -> Table:
     rows = []
     for (world, weighting), result in sorted(answers.exact.items()):
         subset = answers.plain_noise(world, weighting)
@@ -271,7 +273,7 @@ def _by_setting(answers: _Answers) -> Table:
     return Table("What independent noise of variance 1 adds, for one rollout", columns, tuple(rows))
 
 
-def _by_rollouts(answers: _Answers) -> Table:
+def _by_rollouts(answers: _GradientAnswers) -> Table:
     rows = []
     for answer in answers.plain_noise(*MAIN):
         share = np.asarray(answer.result["bias"]) / np.mean(answer.result["length"])
@@ -288,7 +290,7 @@ def _by_rollouts(answers: _Answers) -> Table:
     return Table("By the number of rollouts, linear world, weight γ^t", columns, tuple(rows))
 
 
-def _other_noise(answers: _Answers) -> Table:
+def _other_noise(answers: _GradientAnswers) -> Table:
     rows = []
     for world in WORLDS:
         for noise in NOISES[1:]:
@@ -316,7 +318,7 @@ def _other_noise(answers: _Answers) -> Table:
     return Table("Other noise, and a baseline", columns, tuple(rows), note)
 
 
-def _charts(answers: _Answers) -> tuple[Chart, ...]:
+def _charts(answers: _GradientAnswers) -> tuple[Chart, ...]:
     series = []
     for world in WORLDS:
         subset = answers.plain_noise(world, "discounted")
@@ -356,7 +358,7 @@ def _charts(answers: _Answers) -> tuple[Chart, ...]:
     )
 
 
-def _setup(answers: _Answers) -> tuple[str, ...]:
+def _setup(answers: _GradientAnswers) -> tuple[str, ...]:
     return (
         "Two worlds with three states, two actions, ten steps and discount 0.9: a linear-quadratic"
         " one under a "
@@ -378,7 +380,7 @@ def _setup(answers: _Answers) -> tuple[str, ...]:
     )
 
 
-def _choices(answers: _Answers, n: dict[str, Estimate]) -> tuple[Choice, ...]:
+def _choices(answers: _GradientAnswers, n: dict[str, Estimate]) -> tuple[Choice, ...]:
     tanh = np.mean(answers.exact["tanh", "discounted"]["bound"]) / np.mean(
         answers.exact["tanh", "discounted"]["coefficient"]
     )

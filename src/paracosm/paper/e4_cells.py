@@ -32,6 +32,7 @@ def _noise(name: str) -> Any:
     return {
         "normal": GaussianNoise(SD),
         "shared": GaussianNoise(SD),
+        # The fewest degrees of freedom with a fourth moment, without which variances spread wildly.
         "heavy-tailed": HeavyTailedNoise(SD, 5.0),
         "uneven": ProportionalNoise(0.3, 1.0),
     }[name]

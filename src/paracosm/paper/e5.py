@@ -41,7 +41,7 @@ from paracosm.paper.study import Answer, Study, beside, beyond, bounded, must_ho
 _KNOWN = ("intrinsic", "intrinsic_half", "coefficient", "coefficient_half")
 
 
-class _Purchases:
+class _PurchaseGrid:
     """What a `whole` cell measured: the costs of the grid, the plan without and with repeats, and
     the paper's rule.
     """
@@ -106,7 +106,7 @@ def read(answers: Sequence[Answer]) -> Findings:
         for answer in answers
         if answer.function.endswith(":alone")
     }
-    purchases = [_Purchases(answer) for answer in answers if answer.function.endswith(":whole")]
+    purchases = [_PurchaseGrid(answer) for answer in answers if answer.function.endswith(":whole")]
     claims = (*_paper_claims(labels), *_whole_claims(purchases))
     return Findings(
         setup=_setup(),
@@ -162,7 +162,7 @@ _PUT_IN = "σ²(c) is put in exactly, so what was measured is that the error fal
 
 def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
     limited, floor = labels["linear", f"bounded:1,{DEAREST}"], labels["linear", "floor:1,8"]
-    clean = float(np.mean(limited[0]) / max(np.mean(each) for each in limited))
+    clean = float(np.mean(limited[0]) / max(np.mean(errors) for errors in limited))
     dear = statistics.ratio(floor[0], floor[-1])
     names = dict(zip(_EXPONENTS, ("steep", "even", "flat"), strict=True))
     says = {
@@ -219,7 +219,7 @@ def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
     )
 
 
-def _whole_claims(purchases: list[_Purchases]) -> tuple[Claim, ...]:
+def _whole_claims(purchases: list[_PurchaseGrid]) -> tuple[Claim, ...]:
     regrets = [cell.over_best(cell.plan) for cell in purchases]
     worst = max(regret.mean - 1 for regret in regrets)
     over = statistics.averaged(regrets)
@@ -260,7 +260,7 @@ def _whole_claims(purchases: list[_Purchases]) -> tuple[Claim, ...]:
     )
 
 
-def _agreement(purchases: list[_Purchases]) -> Estimate:
+def _agreement(purchases: list[_PurchaseGrid]) -> Estimate:
     """Of every cell the mean over its purchases, which share their rollouts; then over the cells.
 
     The cells of a world share V₀ and Q, whose error is counted once for each world.
@@ -309,7 +309,7 @@ def _alone_table(labels: dict[tuple[str, str], Any]) -> Table:
     return Table("The part of the error that labels cause", columns, tuple(rows), note)
 
 
-def _whole_table(purchases: list[_Purchases]) -> Table:
+def _whole_table(purchases: list[_PurchaseGrid]) -> Table:
     rows = []
     for cell in sorted(purchases, key=lambda cell: (cell.world, WHOLE.index(cell.law))):
         repeats = cell.purchases[cell.repeated_plan]
@@ -363,7 +363,7 @@ def _alone_chart(labels: dict[tuple[str, str], Any]) -> Chart:
     return _by_cost("labels-alone", "Error by labels at one budget", series, caption)
 
 
-def _whole_chart(purchases: list[_Purchases]) -> Chart:
+def _whole_chart(purchases: list[_PurchaseGrid]) -> Chart:
     cells_shown = [
         cell
         for cell in purchases
@@ -442,7 +442,9 @@ def _limits() -> str:
     return f"{_cost(CHEAPEST_FIRST[0]):.2g} to {_cost(CHEAPEST_FIRST[-1]):g}"
 
 
-def _choices(labels: dict[tuple[str, str], Any], purchases: list[_Purchases]) -> tuple[Choice, ...]:
+def _choices(
+    labels: dict[tuple[str, str], Any], purchases: list[_PurchaseGrid]
+) -> tuple[Choice, ...]:
     slopes = ", ".join(f"{_slope(labels, 'tanh', law).mean:.2f}" for law in _EXPONENTS)
     worst = {
         world: max(cell.over_best(cell.plan).mean - 1 for cell in purchases if cell.world == world)
@@ -483,7 +485,7 @@ def _choices(labels: dict[tuple[str, str], Any], purchases: list[_Purchases]) ->
     )
 
 
-def _noisier(purchases: list[_Purchases]) -> str:
+def _noisier(purchases: list[_PurchaseGrid]) -> str:
     """What was best where bounded labels are noisier, and where `(V₀ + Q σ²(c)) / K` is least."""
     cell = next(
         candidate
@@ -502,7 +504,7 @@ def _ps() -> str:
     return ", ".join(f"{p:g}" for p in _EXPONENTS.values())
 
 
-def _summary(claims: tuple[Claim, ...], purchases: list[_Purchases]) -> str:
+def _summary(claims: tuple[Claim, ...], purchases: list[_PurchaseGrid]) -> str:
     ours = {claim.id: claim for claim in claims}
     rules = [claim for claim in claims if claim.paper_says]
     testable = [claim for claim in rules if claim.id != "bounded_clean"]

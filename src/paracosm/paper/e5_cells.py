@@ -17,6 +17,7 @@ from paracosm.sweep.cells import Cell
 WORLDS = ("linear", "tanh")
 BUDGET = 256  # a power of two, so that many whole numbers of rollouts use it up
 DEAREST = 32  # of the bounded law, labels without noise: half of it, 16, is a cost of the grid
+# Rollouts that the budget buys, dense about K = 16, where the bounded law's error is largest.
 ALONE = {
     "power:1,2": tuple(2**k for k in range(9)),
     "power:1,1": tuple(2**k for k in range(9)),

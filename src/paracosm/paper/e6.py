@@ -47,7 +47,7 @@ def _mixture_variance(moments: np.ndarray, number: int) -> np.ndarray:
     return moments[0] * ((1 - square) / number + square / MIXED)
 
 
-class _Answers:
+class _LabelAnswers:
     """The answers, by what they were asked."""
 
     def __init__(self, answers: Sequence[Answer]) -> None:
@@ -185,7 +185,7 @@ class _Answers:
 
 def read(answers: Sequence[Answer]) -> Findings:
     """Claims, tables and charts from the answers."""
-    index = _Answers(answers)
+    index = _LabelAnswers(answers)
     claims = _claims(index)
     tables = (_by_rollouts(index), _mixtures(index), _by_budget(index))
     return Findings(
@@ -193,7 +193,7 @@ def read(answers: Sequence[Answer]) -> Findings:
     )
 
 
-def _claims(answers: _Answers) -> tuple[Claim, ...]:
+def _claims(answers: _LabelAnswers) -> tuple[Claim, ...]:
     slope, bias, main = (
         answers.slope("linear"),
         answers.remaining_bias(answers.main("linear")),
@@ -278,7 +278,7 @@ def _claims(answers: _Answers) -> tuple[Claim, ...]:
     )
 
 
-def _by_rollouts(answers: _Answers) -> Table:
+def _by_rollouts(answers: _LabelAnswers) -> Table:
     rows = []
     for world in WORLDS:
         for answer in answers.floors(world):
@@ -296,7 +296,7 @@ def _by_rollouts(answers: _Answers) -> Table:
     return Table("Biased labels: the error stops falling", columns, tuple(rows))
 
 
-def _mixtures(answers: _Answers) -> Table:
+def _mixtures(answers: _LabelAnswers) -> Table:
     rows = []
     for world in WORLDS:
         for answer in sorted(
@@ -329,7 +329,7 @@ def _mixtures(answers: _Answers) -> Table:
     return Table("A few gold labels", columns, tuple(rows))
 
 
-def _by_budget(answers: _Answers) -> Table:
+def _by_budget(answers: _LabelAnswers) -> Table:
     rows = []
     for answer in sorted(answers.of("winners"), key=lambda errors: errors.arguments["world"]):
         for budget, predicted, errors_measured in zip(
@@ -355,7 +355,7 @@ def _by_budget(answers: _Answers) -> Table:
     return Table("Which labels win at which budget", columns, tuple(rows), note)
 
 
-def _charts(answers: _Answers) -> tuple[Chart, ...]:
+def _charts(answers: _LabelAnswers) -> tuple[Chart, ...]:
     series = []
     for world in WORLDS:
         subset = answers.floors(world)
@@ -425,7 +425,7 @@ def _setup() -> tuple[str, ...]:
     )
 
 
-def _choices(answers: _Answers) -> tuple[Choice, ...]:
+def _choices(answers: _LabelAnswers) -> tuple[Choice, ...]:
     tanh = answers.remaining_bias(answers.main("tanh"))
     cross = answers.of("debiased", world="linear", tuning="cross-fit")[0]
     over = np.mean(cross.result["variance"]) / np.mean(answers.main("linear").result["variance"])
@@ -454,7 +454,7 @@ def _choices(answers: _Answers) -> tuple[Choice, ...]:
     )
 
 
-def _summary(answers: _Answers, claims: tuple[Claim, ...]) -> str:
+def _summary(answers: _LabelAnswers, claims: tuple[Claim, ...]) -> str:
     ours = {claim.id: claim for claim in claims}
     bias, error, agreement = (
         ours["debiased_squared_bias"],

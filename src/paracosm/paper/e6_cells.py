@@ -20,7 +20,9 @@ MIXED = 256  # rollouts of a debiased gradient
 GOLD = (16, 32, 64, 128)  # of these with gold labels, too
 MAIN_GOLD = 32
 PRICES = ((1.0, 1.0, 20.0), (1.0, 0.1, 5.0), (0.1, 0.1, 20.0), (1.0, 0.5, 2.0))
-"""Of a rollout before it is labelled, its cheap labels, its gold labels."""
+"""Of a rollout before it is labelled, its cheap labels, its gold labels: gold ones are 4 to 200
+times as dear as cheap ones.
+"""
 AFFORDED = tuple(32 * 2**k for k in range(8))
 """Budgets, as the numbers of rollouts with cheap labels that they buy."""
 _TOGETHER = 64
@@ -131,9 +133,9 @@ def winners(*, world: str, prices: Sequence[float], total: int, seed: int) -> di
         seed: of rollouts and labels.
     """
     moments_known = moments(world=world, total=_MOMENTS, seed=7)
-    means = {name: float(np.mean(each)) for name, each in moments_known.items()}
+    means = {name: float(np.mean(blocks)) for name, blocks in moments_known.items()}
     draws, arguments = (
-        [_pairs(world, each, total) for each in (seed, seed + 1)],
+        [_pairs(world, draw, total) for draw in (seed, seed + 1)],
         _plan_arguments(prices, means),
     )
     predicted, errors, fresh_errors = [], [], []

@@ -15,7 +15,7 @@ from paracosm.paper import statistics
 from paracosm.paper.study import Answer
 
 
-class Comparison(NamedTuple):
+class WayComparison(NamedTuple):
     """A budget that buys several ways: the one predicted to be best, the best measured, and errors
     of fresh rollouts.
 
@@ -48,15 +48,17 @@ class Comparison(NamedTuple):
         return statistics.paired_ratio(self.fresh[way].tolist(), self.fresh[reference].tolist())
 
 
-def choices_of(answer: Answer) -> list[Comparison]:
+def choices_of(answer: Answer) -> list[WayComparison]:
     """The budgets of a price list that leave a choice."""
     choices = []
     columns = (answer.result[name] for name in ("predicted", "measured", "again"))
     for predicted, errors, fresh in zip(*columns, strict=True):
         ways = [i for i, error in enumerate(predicted) if error >= 0]
         if len(ways) > 1:
-            first, best = (min(ways, key=lambda i: errors[i]) for errors in (predicted, errors))
-            choices.append(Comparison(first, best, {i: np.asarray(fresh[i], float) for i in ways}))
+            first, best = (min(ways, key=lambda i: scores[i]) for scores in (predicted, errors))
+            choices.append(
+                WayComparison(first, best, {i: np.asarray(fresh[i], float) for i in ways})
+            )
     return choices
 
 

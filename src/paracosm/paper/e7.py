@@ -24,7 +24,7 @@ from paracosm.paper.study import Answer, Study, beyond, must_hold
 _WORDS = {"slow": "slow actions", "anew": "actions drawn anew"}
 
 
-class _Answers:
+class _CurvatureAnswers:
     """Answers by kind of action, the choices as they were made first; and the examples by ε."""
 
     def __init__(self, answers: Sequence[Answer]) -> None:
@@ -72,7 +72,7 @@ def _fullest(group: Sequence[Answer]) -> Estimate:
     )
 
 
-def _numbers(answers: _Answers) -> dict[str, Estimate]:
+def _numbers(answers: _CurvatureAnswers) -> dict[str, Estimate]:
     exactly = lambda x: Estimate(x, x, x, len(answers.exact), "exact")  # noqa: E731
     exact = answers.exact.values()
     return {
@@ -99,7 +99,7 @@ def _count_text(share: Estimate) -> str:
     return f"{round(share.mean * share.n):,} of {share.n:,} systems exceed it"
 
 
-def _claims(answers: _Answers, n: dict[str, Estimate]) -> tuple[Claim, ...]:
+def _claims(answers: _CurvatureAnswers, n: dict[str, Estimate]) -> tuple[Claim, ...]:
     empty = [example for example in answers.exact.values() if example["paper"] >= 2]
 
     def bound(share: Estimate) -> str:
@@ -208,7 +208,7 @@ def _claim(name: str, claim: str, ours: Estimate, why: str) -> Claim:
     return beyond(name, claim, ours, why=why)
 
 
-def _choices(answers: _Answers) -> tuple[Choice, ...]:
+def _choices(answers: _CurvatureAnswers) -> tuple[Choice, ...]:
     without_drift, main = (
         answers.select("none", drift=0.0),
         [answer for answer in answers.select("none") if answer.arguments["size"] == VARIED],
@@ -243,7 +243,7 @@ def _choices(answers: _Answers) -> tuple[Choice, ...]:
     )
 
 
-def _summary(answers: _Answers, n: dict[str, Estimate]) -> str:
+def _summary(answers: _CurvatureAnswers, n: dict[str, Estimate]) -> str:
     holds = n["violations"].mean == 0
     share_text = "As is proved, none" if holds else f"{n['violations'].mean:.2%}"
     most, proved = n["fullest_random"].mean, n["smoothness_revealed"].mean
@@ -312,7 +312,7 @@ def _summary(answers: _Answers, n: dict[str, Estimate]) -> str:
 
 def read(answers: Sequence[Answer]) -> Findings:
     """Claims, tables and charts from the answers."""
-    index = _Answers(answers)
+    index = _CurvatureAnswers(answers)
     numbers = _numbers(index)
     systems = index.random[0].arguments["systems"]
     return Findings(
@@ -340,7 +340,7 @@ def read(answers: Sequence[Answer]) -> Findings:
     )
 
 
-def _tables(answers: _Answers) -> tuple[Table, Table]:
+def _tables(answers: _CurvatureAnswers) -> tuple[Table, Table]:
     largest = lambda kind, e: max(answers.at(kind, e, "largest"))  # noqa: E731
     shared = lambda kind, e, name: np.mean(answers.at(kind, e, name))  # noqa: E731
     systems = len(SIZES) * answers.random[0].arguments["systems"]
@@ -399,7 +399,7 @@ def _tables(answers: _Answers) -> tuple[Table, Table]:
     )
 
 
-def _line(answers: _Answers, name: str, title: str, mark: Any) -> Series:
+def _line(answers: _CurvatureAnswers, name: str, title: str, mark: Any) -> Series:
     """A result of the examples against ε.
 
     Args:
@@ -411,13 +411,13 @@ def _line(answers: _Answers, name: str, title: str, mark: Any) -> Series:
     return Series(title, SMOOTHNESS, tuple(answers.exact[e][name] for e in SMOOTHNESS), mark)
 
 
-def _largest(answers: _Answers, kind: str, title: str) -> Series:
+def _largest(answers: _CurvatureAnswers, kind: str, title: str) -> Series:
     return Series(
         title, SMOOTHNESS, tuple(max(answers.at(kind, e, "largest")) for e in SMOOTHNESS), "points"
     )
 
 
-def _chart(answers: _Answers) -> Chart:
+def _chart(answers: _CurvatureAnswers) -> Chart:
     series = (
         _line(answers, "paper", "the paper's bound", "dashed"),
         _line(answers, "sharp", "sharp bound", "line"),
@@ -433,7 +433,7 @@ def _chart(answers: _Answers) -> Chart:
     )
 
 
-def _chart_of_actions(answers: _Answers) -> Chart:
+def _chart_of_actions(answers: _CurvatureAnswers) -> Chart:
     series = (
         _line(answers, "paper", "the paper's bound in ε", "dashed"),
         _largest(answers, "none", "no actions, largest"),

@@ -16,13 +16,15 @@ from paracosm.paper.study import Scale
 from paracosm.sweep.cells import Cell
 
 SMOOTHNESS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+"""ε from where both bounds are alike to where the paper's exceeds 2, which no curvature does."""
 SIZES = (2, 8, 32)  # state components
-STEPS = 50
+STEPS = 50  # of a path, whose sharpest turn is read
 BY_ACTION = 0.1  # L_a: with it η is below 1 on most steps of slow actions, on few of others
 MEMORY = {"none": 0.0, "anew": 0.0, "slow": 0.999}  # of the action before
 ROUNDING = 1e-12  # of curvatures up to 2 in double precision, with room
 BLURRED = 1e-6  # the share of a velocity from which rounding may turn it: a curvature of 5e-13
 _SYSTEMS: dict[Scale, int] = {"quick": 200, "full": 2000}
+"""For each ε, size and kind of actions."""
 VARIED = 8  # state components where choices are varied
 
 
@@ -68,7 +70,7 @@ def _program(size: int) -> Callable[..., Any]:
         start = jax.random.normal(keys[3], (size,)), noise[0]
         velocity, action, reach = jax.lax.scan(step, start, jnp.roll(noise, -1, axis=0))[1]
         change, speed = (
-            jnp.linalg.norm(each, axis=1) for each in (jnp.diff(action, axis=0), velocity)
+            jnp.linalg.norm(vector, axis=1) for vector in (jnp.diff(action, axis=0), velocity)
         )
         rounding = 64 * size * jnp.finfo(speed.dtype).eps * reach / speed
         rounding_of_turn = rounding[:-1] + rounding[1:]
@@ -81,7 +83,7 @@ def _program(size: int) -> Callable[..., Any]:
     paths = jax.vmap(path, (0, None, None, None, None))
     return jax.jit(
         lambda keys, smoothness, *law: jax.lax.map(
-            lambda each: paths(*each, *law), (keys, smoothness)
+            lambda block: paths(*block, *law), (keys, smoothness)
         )
     )
 
@@ -129,7 +131,7 @@ def curved(
     paper, sharp = (np.asarray(bounds[name]) for name in ("paper", "sharp"))
     filled = np.where(covered, curvature / sharp, 0.0)
     over = lambda steps: np.any(steps, axis=2).sum(axis=1).tolist()  # noqa: E731
-    blocks = lambda values: [statistics.block_means(each) for each in values]  # noqa: E731
+    blocks = lambda values: [statistics.block_means(row) for row in values]  # noqa: E731
     return {
         "trials": over(covered),
         "paper": over(covered & (curvature > paper + ROUNDING)),
@@ -193,6 +195,6 @@ def cells(scale: Scale) -> list[Cell]:
         }
         for seed, (size, kind, by_action, drift) in enumerate(jobs)
     ]
-    return [Cell("paracosm.paper.e7_cells:curved", each) for each in random] + [
-        Cell("paracosm.paper.e7_cells:examples", {"smoothness": each}) for each in SMOOTHNESS
+    return [Cell("paracosm.paper.e7_cells:curved", arguments) for arguments in random] + [
+        Cell("paracosm.paper.e7_cells:examples", {"smoothness": e}) for e in SMOOTHNESS
     ]

@@ -109,6 +109,7 @@ def small(name: str) -> Small:
         "horizon": HORIZON,
     }
     if name == "linear":
+        # γ(‖A‖ + ‖B‖‖K‖) = 0.9: what a step does is still felt at the last.
         world, policy = linear_quadratic(jax.random.key(4), norms=(0.8, 0.5, 0.4), **sizes)
         assert isinstance(policy.function, Gain)
         return Small(world, LinearGaussian(policy.function.K, jnp.full(2, math.log(0.5))))
