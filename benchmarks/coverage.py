@@ -43,8 +43,8 @@ def resampled(curve: Curve, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     """
     sizes = np.unique([anchor.samples for anchor in curve.anchors])
     errors = np.log([anchor.error for anchor in curve.anchors]).reshape(len(sizes), -1)
-    again = rng.integers(errors.shape[1], size=(BOOTSTRAPS, *errors.shape))
-    return sizes.astype(float), np.take_along_axis(errors[None], again, axis=2).mean(axis=2)
+    rows = rng.integers(errors.shape[1], size=(BOOTSTRAPS, *errors.shape))
+    return sizes.astype(float), np.take_along_axis(errors[None], rows, axis=2).mean(axis=2)
 
 
 def power_law(curve: Curve, rng: np.random.Generator) -> np.ndarray:
@@ -72,45 +72,46 @@ def saturating(curve: Curve, rng: np.random.Generator) -> np.ndarray:
     return np.exp(means.mean(axis=1) + shape[best, -1] - middle[best])
 
 
-def other_priors(found: Posterior) -> list[np.ndarray]:
+def other_priors(plain: Posterior) -> list[np.ndarray]:
     """Forecasts of the law alone, before the band widens, under its prior and others, in the order
     of `PRIORS`.
     """
-    cells = found.cells
+    cells = plain.cells
     factors = (cells.ratio == cells.ratio.min(), cells.floor == 0, cells.floor > 0, cells.exponent)
     tilted = [cells._replace(probability=cells.probability * factor) for factor in factors]
-    own = [found, *(dataclasses.replace(found, cells=each) for each in tilted)]
+    posteriors = [plain, *(dataclasses.replace(plain, cells=density) for density in tilted)]
     return [
-        np.quantile(each.believed(DRAWS, 0).law.error(TARGET[0]), [0.05, 0.5, 0.95]) for each in own
+        np.quantile(density.believed(DRAWS, 0).law.error(TARGET[0]), [0.05, 0.5, 0.95])
+        for density in posteriors
     ]
 
 
 def intervals(curve: Curve, rng: np.random.Generator) -> np.ndarray:
     """Low, median, high `[methods and priors, 3]`."""
-    found = posterior(curve)
+    plain = posterior(curve)
     bootstraps = [
         np.quantile(fit(curve, rng), [0.05, 0.5, 0.95]) for fit in (power_law, saturating)
     ]
-    return np.array([found.forecast(TARGET)[0], *bootstraps, *other_priors(found)])
+    return np.array([plain.forecast(TARGET)[0], *bootstraps, *other_priors(plain)])
 
 
 def measure(cell: Cell | str, number: int) -> tuple[np.ndarray, np.ndarray, int, float]:
     """Share covered and median of high/low, each `[methods and priors]`; how many were refused; CPU
     seconds a pilot.
     """
-    rng, hits, widths, refused, began = np.random.default_rng(7), [], [], 0, time.process_time()
+    rng, hits, widths, refusals, began = np.random.default_rng(7), [], [], 0, time.process_time()
     for curve, law in off_prior(cell, number) if isinstance(cell, str) else pilots(cell, number):
         try:
             low, _, high = intervals(curve, rng).T
         except BadData:
-            refused += 1
+            refusals += 1
             continue
         hits.append((low <= law.error(TARGET)) & (law.error(TARGET) <= high))
         widths.append(high / low)
     return (
         np.mean(hits, axis=0),
         np.median(widths, axis=0),
-        refused,
+        refusals,
         (time.process_time() - began) / number,
     )
 
@@ -124,33 +125,33 @@ def main(number: int) -> None:
     """Measure and print."""
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         results = pool.starmap(measure, [(cell, number) for cell in CELLS], chunksize=1)
-        others = pool.starmap(measure, [(kind, number) for kind in OFF_PRIOR], chunksize=1)
+        beyond_prior = pool.starmap(measure, [(kind, number) for kind in OFF_PRIOR], chunksize=1)
     shares, widths = (np.array([each[i] for each in results]) for i in (0, 1))
-    refused = [each[2] for each in results]
+    refusals = [each[2] for each in results]
     print(row("exponent", "floor", "anchor noise", "refused", "grid: high/low", *METHODS))
     print(row(*["---"] * (5 + len(METHODS))))
-    for cell, share, width, out in zip(CELLS, shares, widths, refused, strict=True):
-        named = ("yes" if each else "no" for each in (cell.floor, cell.anchor_noise))
+    for cell, share, width, out in zip(CELLS, shares, widths, refusals, strict=True):
+        answers = ("yes" if each else "no" for each in (cell.floor, cell.anchor_noise))
         print(
             row(
                 cell.exponent,
-                *named,
+                *answers,
                 out,
                 f"{width[0]:.2f}",
                 *(f"{each:.1%}" for each in share[: len(METHODS)]),
             )
         )
     for floor in (False, True):
-        chosen = [cell.floor == floor for cell in CELLS]
-        pooled = (f"{each:.1%}" for each in shares[chosen].mean(axis=0)[: len(METHODS)])
+        mask = [cell.floor == floor for cell in CELLS]
+        texts = (f"{each:.1%}" for each in shares[mask].mean(axis=0)[: len(METHODS)])
         print(
             row(
                 "all",
                 "yes" if floor else "no",
                 "both",
                 "",
-                f"{np.median(widths[chosen, 0]):.2f}",
-                *pooled,
+                f"{np.median(widths[mask, 0]):.2f}",
+                *texts,
             )
         )
     print(
@@ -158,7 +159,7 @@ def main(number: int) -> None:
             "**pooled**",
             "",
             "",
-            sum(refused),
+            sum(refusals),
             "",
             *(f"**{each:.1%}**" for each in shares.mean(0)[: len(METHODS)]),
         )
@@ -181,13 +182,13 @@ def main(number: int) -> None:
         np.array([cell.anchor_noise for cell in CELLS]),
     )
     for i, name in enumerate((*METHODS, *PRIORS)):
-        pools = [shares[chosen, i].mean() for chosen in (slice(None), floors, ~floors, noisy)]
-        covered = (f"{each:.1%}" for each in (*pools, shares[:, i].min()))
-        print(row(name, *covered, f"{np.median(widths[:, i]):.2f}"))
+        pools = [shares[mask, i].mean() for mask in (slice(None), floors, ~floors, noisy)]
+        texts = (f"{each:.1%}" for each in (*pools, shares[:, i].min()))
+        print(row(name, *texts, f"{np.median(widths[:, i]):.2f}"))
     print()
     print(row("off the prior", "refused", "high/low", "covered", "by the law alone", *METHODS[1:]))
     print(row(*["---"] * (5 + len(METHODS[1:]))))
-    for kind, (share, width, out, _) in zip(OFF_PRIOR, others, strict=True):
+    for kind, (share, width, out, _) in zip(OFF_PRIOR, beyond_prior, strict=True):
         alone = len(METHODS)
         print(
             row(

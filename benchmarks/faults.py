@@ -73,13 +73,13 @@ def pump(state: jax.Array) -> jax.Array:
 def reach(state: jax.Array) -> jax.Array:
     """Pull the fingertip towards the target through the arm's Jacobian, with damping."""
     cos, sin, speed, off = state[:2], state[2:4], state[6:8], state[8:10]
-    both = jnp.stack([cos[0] * cos[1] - sin[0] * sin[1], sin[0] * cos[1] + cos[0] * sin[1]])
-    outer = 0.11 * jnp.stack([-both[1], both[0]])
+    wrist = jnp.stack([cos[0] * cos[1] - sin[0] * sin[1], sin[0] * cos[1] + cos[0] * sin[1]])
+    outer = 0.11 * jnp.stack([-wrist[1], wrist[0]])
     inner = outer + 0.1 * jnp.stack([-sin[0], cos[0]])
     return jnp.clip(-jnp.stack([inner @ off, outer @ off]) * 20 - 0.05 * speed, -1, 1)
 
 
-class Task(NamedTuple):
+class Subject(NamedTuple):
     """An environment, its heavier twin, the policy, and whether random actions never reach
     an end.
     """
@@ -97,19 +97,19 @@ def _heavy_cart() -> gymnasium.Env:
 
 
 TASKS = {
-    "pendulum": Task("Pendulum-v1", lambda: gymnasium.make("Pendulum-v1", g=11.0), swing),
-    "cartpole": Task("CartPole-v1", _heavy_cart, balance),
-    "mountain-car": Task(
+    "pendulum": Subject("Pendulum-v1", lambda: gymnasium.make("Pendulum-v1", g=11.0), swing),
+    "cartpole": Subject("CartPole-v1", _heavy_cart, balance),
+    "mountain-car": Subject(
         "MountainCarContinuous-v0",
         lambda: HeavyCar(gymnasium.make("MountainCarContinuous-v0")),
         pump,
         noisy=True,
     ),
-    "reacher": Task("Reacher-v5", None, reach),
+    "reacher": Subject("Reacher-v5", None, reach),
 }
 
 
-def collected(task: Task, source: Source, seed: int) -> Dataset:
+def transitions(task: Subject, source: Source, seed: int) -> Dataset:
     """Random transitions; where these never reach an end, those of the policy with much noise."""
     noisy = Noisy(Deterministic(task.policy), source.action, NOISE) if task.noisy else None
     return source.collect(STEPS, seed=seed, policy=noisy)
@@ -132,10 +132,10 @@ class Worlds(NamedTuple):
     policy: Deterministic
 
 
-def learned(name: str, seed: int, out: Path) -> Worlds:
+def fitted(name: str, seed: int, out: Path) -> Worlds:
     """Both fits, stored."""
     task, source = TASKS[name], connect(TASKS[name].env)
-    data = collected(task, source, seed)
+    data = transitions(task, source, seed)
     spec = source.spec(data)
     file = out / f"{name}_{seed}.eqx"
     # The stored leaves need a tree of the same structure, which one epoch gives.
@@ -208,8 +208,15 @@ def faulty(name: str, fault: str | None, worlds: Worlds) -> MDP | None:
     return None if name == "cartpole" else world.replace(dynamics=Stronger(world.dynamics))
 
 
-def judged(name: str, fault: str | None, worlds: Worlds, seed: int) -> dict[str, Any] | None:
-    """What an audit of 20 episodes says."""
+def audit_record(name: str, fault: str | None, worlds: Worlds, seed: int) -> dict[str, Any] | None:
+    """What an audit of 20 episodes says; nothing where the fault would be none.
+
+    Args:
+        name: the environment's, of `TASKS`.
+        fault: what is planted, of `PARTS`, if anything.
+        worlds: what the seed's data taught.
+        seed: of the episodes.
+    """
     world = faulty(name, fault, worlds)
     if world is None:
         return None
@@ -218,11 +225,11 @@ def judged(name: str, fault: str | None, worlds: Worlds, seed: int) -> dict[str,
     episodes = source.evaluate(
         worlds.policy, episodes=EPISODES, first_seed=10_000 + 100 * seed, horizon=HORIZONS[name]
     )
-    found = audit(world, worlds.policy, episodes, certify=False, most_imagined_steps=MOST_STEPS)
+    diagnosis = audit(world, worlds.policy, episodes, certify=False, most_imagined_steps=MOST_STEPS)
     return {
-        "blamed": culprit(found.gap, LEARNED),
-        "findings": [[each.kind, each.sentence] for each in found.findings],
-        "verdict": found.verdict,
+        "blamed": culprit(diagnosis.gap, LEARNED),
+        "findings": [[finding.kind, finding.sentence] for finding in diagnosis.findings],
+        "verdict": diagnosis.verdict,
     }
 
 
@@ -236,12 +243,12 @@ def measure(out: Path, seeds: int, names: list[str]) -> None:
                 file = out / f"{name}_{seed}_{label}.json"
                 if file.is_file():
                     continue
-                worlds = worlds or learned(name, seed, out)
-                said = judged(name, fault, worlds, seed)
+                worlds = worlds or fitted(name, seed, out)
+                record = audit_record(name, fault, worlds, seed)
                 with whole(file) as part:
-                    part.write_text(json.dumps(said), encoding="utf-8")
-                kinds = said and [kind for kind, _ in said["findings"]]
-                print(file.stem, said and said["blamed"], kinds, flush=True)
+                    part.write_text(json.dumps(record), encoding="utf-8")
+                kinds = record and [kind for kind, _ in record["findings"]]
+                print(file.stem, record and record["blamed"], kinds, flush=True)
 
 
 def table(out: Path, seeds: int, names: list[str]) -> str:
@@ -254,25 +261,28 @@ def table(out: Path, seeds: int, names: list[str]) -> str:
         label = "clean" if fault is None else fault.replace(" ", "-").replace("×", "x")
         cells = []
         for name in names:
-            said = [
+            records = [
                 json.loads((out / f"{name}_{seed}_{label}.json").read_text())
                 for seed in range(seeds)
             ]
-            cells.append(_cell(fault, [each for each in said if each is not None]))
+            cells.append(_cell(fault, [record for record in records if record is not None]))
         lines.append(f"| {fault or 'none: findings'} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(fault: str | None, said: list[dict[str, Any]]) -> str:
-    if not said:
+def _cell(fault: str | None, records: list[dict[str, Any]]) -> str:
+    if not records:
         return "–"
-    n = len(said)
-    kinds = [[kind for kind, _ in each["findings"]] for each in said]
+    n = len(records)
+    kinds = [[kind for kind, _ in record["findings"]] for record in records]
     if fault is None:
         return f"{sum(map(bool, kinds))} of {n}"
     part = PARTS[fault]
     by_finding = [any(part_of(kind) == part for kind in listed) for listed in kinds]
-    named = [found or each["blamed"] == part for found, each in zip(by_finding, said, strict=True)]
+    named = [
+        by_kind or record["blamed"] == part
+        for by_kind, record in zip(by_finding, records, strict=True)
+    ]
     exact = [any(kind in KINDS[fault] for kind in listed) for listed in kinds]
     return f"{sum(named)} of {n} ({sum(by_finding)} by finding, {sum(exact)} by this one)"
 

@@ -53,14 +53,14 @@ def jobs(world: Any, policy: Any, episodes: Any) -> dict[str, Callable[[], Any]]
 
 def seconds(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     """The median time of each side, rounds interleaved, after one call to compile."""
-    taken: dict[str, list[float]] = {name: [] for name in sides}
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
     for round in range(rounds + 1):
         for name, job in sides.items():
             begin = time.perf_counter()
             job()
             if round:
-                taken[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(times) for name, times in taken.items()}
+                seconds[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def main() -> None:

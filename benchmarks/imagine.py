@@ -121,12 +121,12 @@ def in_torch(threads: int) -> Callable[[], object]:
             for t in range(HORIZON):
                 latent = torch.addcmul(policy(state), std, torch.randn(BATCH, ACTION))
                 action = torch.tanh(latent)
-                both = torch.cat([state, action], 1)
-                after = torch.add(state, dynamics(both), alpha=STEP)
+                inputs = torch.cat([state, action], 1)
+                after = torch.add(state, dynamics(inputs), alpha=STEP)
                 states[t], latents[t], rewards[t] = (
                     state,
                     latent,
-                    reward(torch.cat([both, after], 1))[:, 0],
+                    reward(torch.cat([inputs, after], 1))[:, 0],
                 )
                 state = after
             later = torch.zeros(BATCH)
@@ -153,16 +153,16 @@ def seconds(call: Callable[[], object], repeats: int = REPEATS) -> float:
 def products() -> dict[str, Callable[[], object]]:
     """A product of two 2048² matrices in single precision, as each library does it best."""
     size = 2048
-    one, other = jnp.ones((size, size)), torch.ones(size, size)
-    whole = jax.jit(lambda a: a @ a)
+    ours, theirs = jnp.ones((size, size)), torch.ones(size, size)
+    product = jax.jit(lambda a: a @ a)
     cut = jax.shard_map(
         lambda a, b: a @ b, mesh=mesh(size), in_specs=(P(AXIS), P()), out_specs=P(AXIS)
     )
     halves = jax.jit(lambda a: cut(a, a))
     return {
-        "XLA, one device": lambda: jax.block_until_ready(whole(one)),
-        "XLA, all devices": lambda: jax.block_until_ready(halves(one)),
-        "PyTorch": lambda: other @ other,
+        "XLA, one device": lambda: jax.block_until_ready(product(ours)),
+        "XLA, all devices": lambda: jax.block_until_ready(halves(ours)),
+        "PyTorch": lambda: theirs @ theirs,
     }
 
 
@@ -192,7 +192,7 @@ def main() -> None:
     theirs = in_torch(arguments.threads)
     best, peak = matrix_rate()
     rounds = [(seconds(ours), seconds(theirs)) for _ in range(arguments.rounds)]
-    best, peak = max((best, peak), matrix_rate(), key=lambda found: found[1])
+    best, peak = max((best, peak), matrix_rate(), key=lambda pair: pair[1])
     steps = BATCH * HORIZON
     print(f"{'':10} {'steps/s':>12} {'GFlop/s':>9} {'of the best matrix rate':>25}")
     for name, times in zip(("Paracosm", "PyTorch"), zip(*rounds, strict=True), strict=True):

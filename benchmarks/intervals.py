@@ -26,18 +26,20 @@ def measure(row: int, n: int, draws: int) -> tuple[float, float, float, float]:
     where t has one.
     """
     cell = ROWS[row]
-    pairs = [(found, student_mean(samples)) for samples, found in estimates(cell, n, draws)]
-    ours, students = (np.mean([_holds(each[i], cell) for each in pairs]) for i in (0, 1))
-    ratios = [_width(found) / _width(student) for found, student in pairs if _width(student) > 0]
+    pairs = [(estimate, student_mean(samples)) for samples, estimate in estimates(cell, n, draws)]
+    ours, students = (np.mean([_holds(pair[i], cell) for pair in pairs]) for i in (0, 1))
+    ratios = [
+        _width(estimate) / _width(student) for estimate, student in pairs if _width(student) > 0
+    ]
     return float(ours), float(students), float(np.median(ratios)), float(np.mean(ratios))
 
 
-def _holds(found: Estimate, cell: Cell) -> bool:
-    return found.low <= cell.mean <= found.high
+def _holds(estimate: Estimate, cell: Cell) -> bool:
+    return estimate.low <= cell.mean <= estimate.high
 
 
-def _width(found: Estimate) -> float:
-    return found.high - found.low
+def _width(estimate: Estimate) -> float:
+    return estimate.high - estimate.low
 
 
 def main(draws: int) -> None:
@@ -51,7 +53,7 @@ def main(draws: int) -> None:
                 strict=True,
             )
         )
-    heads = [f"{what}, n = {n}" for n in SIZES for what in ("covers", "t covers", "width / t")]
+    heads = [f"{column}, n = {n}" for n in SIZES for column in ("covers", "t covers", "width / t")]
     print(f"| samples | {' | '.join(heads)} |")
     print(f"| --- |{' --- |' * len(heads)}")
     for index, cell in enumerate(ROWS):

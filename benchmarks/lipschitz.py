@@ -35,15 +35,18 @@ def main() -> None:
     print(f"{'width':>5} {'lower':>8} {'upper':>8} {'product':>8} {'seconds':>8}")
     for width in (64, 256):
         subject = network(width)
-        found = eclipse.upper(subject)
+        bound = eclipse.upper(subject)
         times = []
         for _ in range(REPEATS):
             began = time.perf_counter()
             eclipse.upper(subject)
             times.append(time.perf_counter() - began)
-        seen = lower(subject, np.random.default_rng(1).normal(size=(200, INPUTS)))
+        sampled_bound = lower(subject, np.random.default_rng(1).normal(size=(200, INPUTS)))
         product = np.prod([np.linalg.norm(weight, 2) for weight in subject.weights])
-        print(f"{width:5} {seen:8.3f} {found:8.3f} {product:8.3f} {min(times):8.2f}", flush=True)
+        print(
+            f"{width:5} {sampled_bound:8.3f} {bound:8.3f} {product:8.3f} {min(times):8.2f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -75,17 +75,17 @@ def seconds(work, *arguments) -> float:
     return time.perf_counter() - began
 
 
-def line(found: Row) -> str:
+def line(row: Row) -> str:
     """A row of the table: mean and 95th percentile of each rule, then how honest the plan is about
     itself.
     """
-    regrets = [found.found[name] for name in RULES]
+    regrets = [row.found[name] for name in RULES]
     cells = [f"{regret.mean():.2%} / {np.quantile(regret, 0.95):.2%}" for regret in regrets]
-    cells += [f"{found.found[name].mean():.2%}" for name in (SAID, CAUTIOUS, AFTER_PILOT)]
-    price, weight = found.cell
+    cells += [f"{row.found[name].mean():.2%}" for name in (SAID, CAUTIOUS, AFTER_PILOT)]
+    price, weight = row.cell
     return (
-        f"| {price:g} | {weight:g} | {' | '.join(cells)} | {found.found[COVERED].mean():.0%} |"
-        f" {found.refused} |"
+        f"| {price:g} | {weight:g} | {' | '.join(cells)} | {row.found[COVERED].mean():.0%} |"
+        f" {row.refused} |"
     )
 
 

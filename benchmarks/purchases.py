@@ -88,10 +88,16 @@ def case_of(name: str, out: Path) -> Case:
     return Case(policy, source.evaluate(policy, episodes=EPISODES), pool, source.spec(pool))
 
 
-def learned(case: Case, transitions: int, labels: int, seed: int) -> MDP:
-    """The world that so many random rows of the pool teach."""
-    bought = case.pool.buy(transitions, labels, seed)
-    return learn(bought, case.spec, discount=DISCOUNT, seed=seed, settings=SETTINGS).world
+def fitted(case: Case, transitions: int, labels: int, seed: int) -> MDP:
+    """The world that random rows of the pool teach.
+
+    Args:
+        case: whose pool.
+        transitions, labels: how many rows of each.
+        seed: of rows and fits.
+    """
+    rows = case.pool.buy(transitions, labels, seed)
+    return learn(rows, case.spec, discount=DISCOUNT, seed=seed, settings=SETTINGS).world
 
 
 def gap(case: Case, world: MDP) -> float:
@@ -100,11 +106,11 @@ def gap(case: Case, world: MDP) -> float:
     dreamt = rollout(
         world, Mode(case.policy), start, jax.random.split(jax.random.key(0), len(start)), horizon
     )
-    missed = np.asarray(case.episodes.reward) - np.asarray(dreamt.reward)
-    return float(np.mean(np.abs(missed @ DISCOUNT ** np.arange(horizon))))
+    errors = np.asarray(case.episodes.reward) - np.asarray(dreamt.reward)
+    return float(np.mean(np.abs(errors @ DISCOUNT ** np.arange(horizon))))
 
 
-def planned(case: Case, prices: tuple[float, float], seed: int) -> dict[str, Any]:
+def recommended(case: Case, prices: tuple[float, float], seed: int) -> dict[str, Any]:
     """The counts that a plan from a pilot ends with, and what it said."""
     pilot = [int(PILOT * BUDGET / 2 / price) for price in prices]
     data, visited = case.pool.buy(*pilot, seed), Dataset.from_trajectory(case.episodes)
@@ -114,7 +120,7 @@ def planned(case: Case, prices: tuple[float, float], seed: int) -> dict[str, Any
         ).curve
         for part in PARTS
     }
-    world = learned(case, *pilot, seed)
+    world = fitted(case, *pilot, seed)
     with jax.enable_x64(True):
         wide, policy, episodes = in_double(
             (world, Mode(case.policy), jax.tree.map(np.asarray, case.episodes))
@@ -122,7 +128,7 @@ def planned(case: Case, prices: tuple[float, float], seed: int) -> dict[str, Any
         key = jax.random.key(0)
         routes = weights(wide, policy, episodes, ask(wide, policy, episodes, key), key)
     try:
-        found = plan(
+        recommendation = plan(
             curves,
             routes,
             budget=(1 - PILOT) * BUDGET,
@@ -130,18 +136,18 @@ def planned(case: Case, prices: tuple[float, float], seed: int) -> dict[str, Any
             cost_reward=prices[1],
             owned=dict(zip(PARTS, pilot, strict=True)),
         )
-        more, said = (found.dynamics, found.reward), found.verdict
+        more, verdict = (recommendation.dynamics, recommendation.reward), recommendation.verdict
     except BadData as error:
-        more, said = (
+        more, verdict = (
             tuple(int((1 - PILOT) * BUDGET / 2 / price) for price in prices),
             f"equal money, since {error}",
         )
     counts = [own + new for own, new in zip(pilot, more, strict=True)]
-    told = {each.origin.split(":")[0]: [each.dynamics, each.reward] for each in routes}
+    kappas = {route.origin.split(":")[0]: [route.dynamics, route.reward] for route in routes}
     return {
         "counts": counts,
-        "said": said,
-        "weights": told,
+        "said": verdict,
+        "weights": kappas,
         "curves": {p: curves[p].to_dict() for p in PARTS},
     }
 
@@ -149,17 +155,24 @@ def planned(case: Case, prices: tuple[float, float], seed: int) -> dict[str, Any
 def purchase(
     case: Case, prices: tuple[float, float], share: float | None, seed: int
 ) -> dict[str, Any]:
-    """One purchase: by share of the budget on transitions, or planned; and the gap of its world."""
+    """One purchase, and the gap of its world.
+
+    Args:
+        case: whose pool.
+        prices: of a transition and of a label.
+        share: of the budget on transitions; as a plan from a pilot has it, if there is none.
+        seed: of rows and fits.
+    """
     if share is None:
-        told = planned(case, prices, seed)
+        record = recommended(case, prices, seed)
     else:
-        told = {
+        record = {
             "counts": [
                 int(part * BUDGET / price)
                 for part, price in zip((share, 1 - share), prices, strict=True)
             ]
         }
-    return {**told, "gap": gap(case, learned(case, *told["counts"], seed))}
+    return {**record, "gap": gap(case, fitted(case, *record["counts"], seed))}
 
 
 def measure(out: Path, names: list[str]) -> None:
@@ -174,10 +187,10 @@ def measure(out: Path, names: list[str]) -> None:
                     if file.is_file():
                         continue
                     case = case or case_of(name, out)
-                    found = purchase(case, prices, share, seed)
+                    record = purchase(case, prices, share, seed)
                     with whole(file) as part:
-                        part.write_text(json.dumps(found), encoding="utf-8")
-                    print(file.stem, found["counts"], f"{found['gap']:.4g}", flush=True)
+                        part.write_text(json.dumps(record), encoding="utf-8")
+                    print(file.stem, record["counts"], f"{record['gap']:.4g}", flush=True)
 
 
 def table(out: Path, names: list[str]) -> str:
@@ -196,7 +209,7 @@ def table(out: Path, names: list[str]) -> str:
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for name in names:
         for prices in PRICES:
-            found = {
+            records = {
                 label: [
                     json.loads(
                         (
@@ -208,15 +221,18 @@ def table(out: Path, names: list[str]) -> str:
                 for label in (*(f"{share:g}" for share in SHARES), "planned")
             }
             gaps = {
-                label: np.array([each["gap"] for each in rows]) for label, rows in found.items()
+                label: np.array([record["gap"] for record in rows])
+                for label, rows in records.items()
             }
             best = min(
                 (label for label in gaps if label != "planned"),
                 key=lambda label: gaps[label].mean(),
             )
-            spent = np.mean([each["counts"][0] * prices[0] / BUDGET for each in found["planned"]])
+            spent = np.mean(
+                [record["counts"][0] * prices[0] / BUDGET for record in records["planned"]]
+            )
             over = [_over(gaps[label], gaps[best]) for label in ("planned", "0.5")]
-            cells = [f"{each.mean():.3g} ± {_spread(each):.2g}" for each in gaps.values()]
+            cells = [f"{rows.mean():.3g} ± {_spread(rows):.2g}" for rows in gaps.values()]
             lines.append(
                 f"| {name} | {prices[0]:g}:{prices[1]:g} | {' | '.join(cells)} | {spent:.0%} |"
                 f" {' | '.join(over)} |"

@@ -48,8 +48,8 @@ def main() -> None:
     space = Box(-jnp.ones(ACTION), jnp.ones(ACTION))
     spec = Spec(STATE, space, jnp.ones(STATE), HORIZON)
     domain = Domain(-5 * jnp.ones(STATE), 5 * jnp.ones(STATE))
-    zero, one = jnp.zeros(STATE), jnp.full(STATE, 0.1)
-    dynamics = LearnedDynamics(stacked(STATE + ACTION, STATE, keys[0]), space, zero, one, domain)
+    zero, tenth = jnp.zeros(STATE), jnp.full(STATE, 0.1)
+    dynamics = LearnedDynamics(stacked(STATE + ACTION, STATE, keys[0]), space, zero, tenth, domain)
     reward = LearnedReward(
         stacked(2 * STATE + ACTION, 1, keys[1]), space, jnp.zeros(()), jnp.ones(())
     )
@@ -63,7 +63,7 @@ def main() -> None:
         def error(state, action):
             return 0.01 * jnp.sin(state)
 
-        def missed(state, action, after):
+        def reward_error(state, action, after):
             return 0.01 * jnp.cos(state[0])
 
         calls = {
@@ -76,7 +76,7 @@ def main() -> None:
                 start,
                 episode_keys,
                 dynamics_error=error,
-                reward_error=missed,
+                reward_error=reward_error,
                 horizon=HORIZON,
             ),
             "every step (VJP)": lambda: by_step(

@@ -39,7 +39,7 @@ def ours(threads: int) -> Job:
     """What a cell of E2 runs, without the teacher: both students of a seed in one program."""
     import jax
 
-    from paracosm.paper.students import Task, train
+    from paracosm.paper.students import Regression, train
 
     epochs = 40
     keys = jax.random.split(jax.random.key(0), 4)
@@ -48,7 +48,7 @@ def ours(threads: int) -> Job:
         jax.random.normal(key, (ROWS, outputs))
         for key, outputs in zip(keys[1:3], OUTPUTS, strict=True)
     ]
-    run = jax.jit(lambda key, x, ys: train(key, x, [Task(y) for y in ys], epochs=epochs))
+    run = jax.jit(lambda key, x, ys: train(key, x, [Regression(y) for y in ys], epochs=epochs))
     return lambda: jax.block_until_ready(run(keys[3], inputs, targets)), 2 * epochs * (
         ROWS // BATCH
     )
@@ -110,7 +110,7 @@ def stacked(threads: int) -> Job:
 
         return _epoch(step, outputs)
 
-    return _both(students)
+    return _of_both(students)
 
 
 def vmapped(threads: int) -> Job:
@@ -135,6 +135,13 @@ def _functional(threads: int, compiled: bool) -> Job:
     def update(
         state: tuple[list[torch.Tensor], ...], count: torch.Tensor, x: torch.Tensor, y: torch.Tensor
     ) -> None:
+        """A step of Adam in place, of all seeds.
+
+        Args:
+            state: parameters and both moments, `[seed, …]` each.
+            count: steps so far, this one included.
+            x, y: the batch, `[seed, rows, …]`.
+        """
         parameters, first, second = state
         slopes = torch.func.vmap(torch.func.grad(loss))(parameters, x, y)
         for p, m, v, g in zip(parameters, first, second, slopes, strict=True):
@@ -153,7 +160,7 @@ def _functional(threads: int, compiled: bool) -> Job:
 
         return _epoch(step, outputs)
 
-    return _both(students)
+    return _of_both(students)
 
 
 def _stack(outputs: int) -> list:
@@ -171,15 +178,15 @@ def _epoch(step: Callable[..., None], outputs: int, rows: int = 2048) -> Callabl
 
     def epoch() -> None:
         order = torch.randperm(rows)
-        for one, other in zip(
+        for x_batch, y_batch in zip(
             x[:, order].split(BATCH, 1), y[:, order].split(BATCH, 1), strict=True
         ):
-            step(one.contiguous(), other.contiguous())
+            step(x_batch.contiguous(), y_batch.contiguous())
 
     return epoch
 
 
-def _both(students: Callable[[int], Callable[[], None]]) -> Job:
+def _of_both(students: Callable[[int], Callable[[], None]]) -> Job:
     epochs = [students(outputs) for outputs in OUTPUTS]
     return lambda: [epoch() for _ in range(2) for epoch in epochs], 2 * 2 * SEEDS * (2048 // BATCH)
 
@@ -214,11 +221,11 @@ class Team:
         )
         self.connections: list[Connection] = []
         for core in range(contestant.processes):
-            here, there = context.Pipe()
-            arguments = (contestant, core if single else -1, there)
+            parent_end, child_end = context.Pipe()
+            arguments = (contestant, core if single else -1, child_end)
             context.Process(target=serve, args=arguments, daemon=True).start()
-            there.close()
-            self.connections.append(here)
+            child_end.close()
+            self.connections.append(parent_end)
         os.environ.clear()
         os.environ.update(before)
         try:
@@ -266,12 +273,12 @@ def peak(connection: Connection) -> None:
 def matrix_rate() -> tuple[str, float]:
     """Whose it is, and GFlop/s."""
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=peak, args=(there,))
+    parent_end, child_end = context.Pipe()
+    process = context.Process(target=peak, args=(child_end,))
     process.start()
-    found = here.recv()
+    rate = parent_end.recv()
     process.join()
-    return found
+    return rate
 
 
 def main() -> None:
@@ -292,15 +299,15 @@ def main() -> None:
     )
     for n, team in enumerate(teams):
         rate, ratio = (
-            statistics.median(each)
-            for each in zip(*((r[n], r[0] / r[n]) for r in rates), strict=True)
+            statistics.median(column)
+            for column in zip(*((r[n], r[0] / r[n]) for r in rates), strict=True)
         )
         share = rate * FLOP / 1e9 / best
         print(
             f"{team.contestant.name:18}{rate:10,.0f}{1e6 / rate:11.1f}{ratio:12.2f}x{share:25.0%}"
         )
     stacks = (stacked, vmapped, compiled)
-    for what, jobs, processes in (
+    for name, jobs, processes in (
         ("sequential loop", (eager, fused), (1,)),
         ("loop, two side by side", (eager, fused), (2,)),
         ("stack of seeds", stacks, (1, 2)),
@@ -311,8 +318,10 @@ def main() -> None:
             if t.contestant.job in jobs and t.contestant.processes in processes
         ]
         ratio = statistics.median(r[0] / max(r[n] for n in theirs) for r in rates)
-        print(f"Paracosm is {ratio:.2f}x the best {what} in PyTorch ({rounds} interleaved rounds)")
-    missing = {each.name for each in CONTESTANTS} - {team.contestant.name for team in teams}
+        print(f"Paracosm is {ratio:.2f}x the best {name} in PyTorch ({rounds} interleaved rounds)")
+    missing = {contestant.name for contestant in CONTESTANTS} - {
+        team.contestant.name for team in teams
+    }
     print(f"not running here: {', '.join(sorted(missing)) or 'none'}")
     print(f"best matrix rate: {best:.0f} GFlop/s by {whose}; a step has {FLOP / 1e6:.2f} MFlop")
 

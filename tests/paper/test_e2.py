@@ -11,8 +11,8 @@ from paracosm.core.checks import BadArgument
 from paracosm.core.policy import Uniform
 from paracosm.core.records import Estimate
 from paracosm.paper import e2, e2_worlds
-from paracosm.paper.e2_curves import ABLATION, MAIN, VARIANTS, measured
-from paracosm.paper.e2_worlds import Explorer, Varied
+from paracosm.paper.e2_curves import ABLATION, MAIN, VARIANTS, experiment_curves
+from paracosm.paper.e2_worlds import Explorer, Variation
 from paracosm.paper.study import Answer
 
 SLOW, FAST = 0.11, 0.96
@@ -20,14 +20,16 @@ SLOW, FAST = 0.11, 0.96
 
 @functools.cache
 def _gather(rows):
-    def gather(varied):
-        mdp = e2_worlds.teacher(jax.random.key(0), varied)
-        policy = Explorer(Uniform(mdp.spec.action), varied.normal_actions)
-        seen = e2_worlds.transitions(mdp, policy, jax.random.key(1), rows)
-        tasks = {name: e2_worlds.targets(name, mdp, seen).targets for name in e2_worlds.TASKS}
+    def gather(variation):
+        mdp = e2_worlds.teacher(jax.random.key(0), variation)
+        policy = Explorer(Uniform(mdp.spec.action), variation.normal_actions)
+        rows_played = e2_worlds.transitions(mdp, policy, jax.random.key(1), rows)
+        tasks = {
+            name: e2_worlds.targets(name, mdp, rows_played).targets for name in e2_worlds.TASKS
+        }
         return (
             [mdp.dynamics.first, mdp.dynamics.second, mdp.reward.first, mdp.reward.second],
-            seen,
+            rows_played,
             tasks,
         )
 
@@ -38,23 +40,23 @@ def gathered(scaled=False, starts=1.0, normal=False, rows=900):
     """Weights, rows and what students are taught, as NumPy arrays."""
     return jax.tree.map(
         np.asarray,
-        _gather(rows)(Varied(jnp.asarray(scaled), jnp.asarray(starts), jnp.asarray(normal))),
+        _gather(rows)(Variation(jnp.asarray(scaled), jnp.asarray(starts), jnp.asarray(normal))),
     )
 
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_students_are_taught_what_the_teacher_does(scaled):
-    weights, rows, taught = gathered(scaled)
+    weights, rows, targets = gathered(scaled)
     plain = gathered()[0]
     first, second = (plain[0] / 4, plain[1] / 8) if scaled else plain[:2]
     assert rows.inputs.shape == (900, 16)
     inside = np.maximum(rows.inputs @ first, 0) @ second
     np.testing.assert_allclose(rows.after, np.tanh(inside), atol=1e-4)
-    np.testing.assert_allclose(taught["before tanh"], inside / 8, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(targets["before tanh"], inside / 8, rtol=1e-3, atol=1e-4)
     reward = np.maximum(rows.inputs @ weights[2], 0) @ weights[3] / 8
-    np.testing.assert_allclose(taught["reward"][:, 0], reward, rtol=1e-3, atol=1e-4)
-    np.testing.assert_array_equal(taught["one component"], rows.after[:, :1])
-    np.testing.assert_array_equal(taught["tanh student"], taught["dynamics"])
+    np.testing.assert_allclose(targets["reward"][:, 0], reward, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(targets["one component"], rows.after[:, :1])
+    np.testing.assert_array_equal(targets["tanh student"], targets["dynamics"])
     assert (np.abs(rows.after) > 0.99).mean() == pytest.approx(0 if scaled else 0.89, abs=0.03)
 
 
@@ -74,10 +76,10 @@ def test_a_cell_is_a_function_of_its_arguments():
     def ask(seed):
         return e2.trained(samples=300, seed=seed, tasks=["dynamics", "reward"])
 
-    one = ask(0)
-    assert one == ask(0) != ask(1)
-    assert set(one["error"]) == set(MAIN)
-    assert 0 < one["error on its data"]["reward"] < one["variance"]["reward"]
+    result = ask(0)
+    assert result == ask(0) != ask(1)
+    assert set(result["error"]) == set(MAIN)
+    assert 0 < result["error on its data"]["reward"] < result["variance"]["reward"]
     with pytest.raises(BadArgument, match="'gaussian'"):
         e2.trained(samples=300, seed=0, tasks=["reward"], actions="gaussian")
 
@@ -87,11 +89,11 @@ def test_the_longest_cells_come_first_and_all_sizes_are_there():
     assert len({cell.name for cell in full}) == len(full)
     assert full[0].arguments["samples"] == 200_000
     plain = [cell.arguments for cell in full if set(cell.arguments) == {"samples", "seed", "tasks"}]
-    assert sum(2 for each in plain if each["tasks"] == list(MAIN)) == 1400
+    assert sum(2 for arguments in plain if arguments["tasks"] == list(MAIN)) == 1400
     assert max(cell.arguments["samples"] for cell in quick) == 20_000
 
 
-def made(**powers):
+def answers_by_powers(**powers):
     """Answers as if errors were powers of the samples; `powers` by task, with `_` for a blank."""
     powers = {
         "dynamics": SLOW,
@@ -100,24 +102,26 @@ def made(**powers):
     }
     answers = []
     for cell in e2.cells("quick"):
-        given = cell.arguments
-        rng = np.random.default_rng(given["seed"])
+        arguments = cell.arguments
+        rng = np.random.default_rng(arguments["seed"])
         level = np.exp(
             0.1 * rng.normal()
-            + 0.01 * rng.normal(size=len(given["tasks"])) * given["samples"] / 1e4
+            + 0.01 * rng.normal(size=len(arguments["tasks"])) * arguments["samples"] / 1e4
         )
-        scaled = given.get("weights") == "scaled"
-        power = [powers.get("scaled", FAST) if scaled else powers[task] for task in given["tasks"]]
+        scaled = arguments.get("weights") == "scaled"
+        power = [
+            powers.get("scaled", FAST) if scaled else powers[task] for task in arguments["tasks"]
+        ]
         error = {
-            task: 90 * e * given["samples"] ** -p
-            for task, p, e in zip(given["tasks"], power, level, strict=True)
+            task: 90 * e * arguments["samples"] ** -p
+            for task, p, e in zip(arguments["tasks"], power, level, strict=True)
         }
         result = {"error": error, "error on its data": error, "variance": dict.fromkeys(error, 1.0)}
         answers.append(
             Answer(
                 cell.function,
-                given,
-                {**result, "saturated": {"share": 0.89 + 0.001 * given["seed"]}},
+                arguments,
+                {**result, "saturated": {"share": 0.89 + 0.001 * arguments["seed"]}},
             )
         )
     return answers
@@ -135,10 +139,12 @@ SCALAR = {"one component": 0.9, "before tanh": 0.15, "tanh student": 0.1}
     ],
 )
 def test_the_ablation_says_what_the_curves_say(powers, sentence):
-    found = e2.read(made(**{name.replace(" ", "_"): power for name, power in powers.items()}))
-    by = {claim.id: claim for claim in found.claims}
+    findings = e2.read(
+        answers_by_powers(**{name.replace(" ", "_"): power for name, power in powers.items()})
+    )
+    by = {claim.id: claim for claim in findings.claims}
     assert sentence in by["cause_of_slow_dynamics"].why
-    assert sentence in found.found
+    assert sentence in findings.found
     expected = (powers["before tanh"] - SLOW) / (FAST - SLOW)
     assert by["cause_of_slow_dynamics"].ours == pytest.approx(expected, abs=0.03)
     assert by["exponent_dynamics"].verdict == by["exponent_reward"].verdict == "agrees"
@@ -164,32 +170,33 @@ def estimate(low, high):
 )
 def test_the_answer_follows_the_intervals(unsaturated, one_output, sentence):
     weak = estimate(0.1, 0.3)
-    found = e2.cause(
+    answer = e2.cause(
         estimate(*unsaturated), estimate(0.55, 0.7), estimate(*one_output), weak, tanh_error=0.3
     )
-    assert sentence in found
-    assert "saturation, not" not in found
+    assert sentence in answer
+    assert "saturation, not" not in answer
 
 
 @pytest.mark.parametrize(
-    ("left", "much"), [(0.26, "has 26% of the error"), (0.8, "the smaller part of that error")]
+    ("remaining_error", "much"),
+    [(0.26, "has 26% of the error"), (0.8, "the smaller part of that error")],
 )
-def test_what_of_the_tanh_is_said_is_what_a_tanh_student_showed(left, much):
+def test_what_of_the_tanh_is_said_is_what_a_tanh_student_showed(remaining_error, much):
     """Saturation alone is in no row of the ablation."""
     strong, weak = estimate(0.8, 1.1), estimate(0.1, 0.3)
-    found = e2.cause(strong, strong, weak, weak, tanh_error=left)
-    assert much in found
-    assert "difference that is 20%" in found
-    assert "Saturation alone was not taken away" in found
+    answer = e2.cause(strong, strong, weak, weak, tanh_error=remaining_error)
+    assert much in answer
+    assert "difference that is 20%" in answer
+    assert "Saturation alone was not taken away" in answer
 
 
 def test_verdicts_flip_with_the_curves():
-    found = e2.read(
-        made(
+    findings = e2.read(
+        answers_by_powers(
             dynamics=0.5, reward=0.6, **{name.replace(" ", "_"): p for name, p in SATURATED.items()}
         )
     )
-    by = {claim.id: claim for claim in found.claims}
+    by = {claim.id: claim for claim in findings.claims}
     assert by["ratio_of_exponents"].verdict == "cannot be compared"
     for name in ("exponent_dynamics", "exponent_reward"):
         assert by[name].verdict == "differs"
@@ -202,36 +209,40 @@ def test_verdicts_flip_with_the_curves():
         "reward_curve_at_2000",
         "exponent_dynamics_norm_posterior",
     } <= set(by)
-    assert len(found.choices) == 7
-    assert len(found.charts) == 2
-    assert len(found.tables[0].rows) == 2 + len(ABLATION) + 2
-    assert len(found.tables[2].rows) == 2
+    assert len(findings.choices) == 7
+    assert len(findings.charts) == 2
+    assert len(findings.tables[0].rows) == 2 + len(ABLATION) + 2
+    assert len(findings.tables[2].rows) == 2
 
 
 def test_a_curve_that_the_library_refuses_is_told():
-    answers = made(**{name.replace(" ", "_"): power for name, power in SATURATED.items()})
+    answers = answers_by_powers(
+        **{name.replace(" ", "_"): power for name, power in SATURATED.items()}
+    )
     for answer in answers:
         steeper = np.exp(-1.5 * np.log(answer.arguments["samples"] / 2000) ** 2)
         answer.result["error"] = {
             task: error * steeper for task, error in answer.result["error"].items()
         }
-    found = e2.read(answers)
-    assert "bends against the law" in found.tables[2].rows[0][1]
-    assert "exponent_dynamics_norm_posterior" not in {claim.id for claim in found.claims}
+    findings = e2.read(answers)
+    assert "bends against the law" in findings.tables[2].rows[0][1]
+    assert "exponent_dynamics_norm_posterior" not in {claim.id for claim in findings.claims}
 
 
 @pytest.mark.full
 def test_un_saturating_makes_dynamics_as_fast_as_rewards():
     """At 2,000 and 10,000 samples of 2 teachers."""
-    asked = [cell for cell in e2.cells("quick") if cell.arguments["samples"] in (2_000, 10_000)]
-    asked = [
+    seeds_used = [
+        cell for cell in e2.cells("quick") if cell.arguments["samples"] in (2_000, 10_000)
+    ]
+    seeds_used = [
         cell
-        for cell in asked
+        for cell in seeds_used
         if cell.arguments["seed"] < 2 and not set(VARIANTS) & set(cell.arguments)
     ]
-    found = measured(
-        [Answer(cell.function, cell.arguments, e2.trained(**cell.arguments)) for cell in asked]
+    curves = experiment_curves(
+        [Answer(cell.function, cell.arguments, e2.trained(**cell.arguments)) for cell in seeds_used]
     ).ablation
-    powers = {name: e2.exponent(curve).mean for name, curve in found.items()}
+    powers = {name: e2.exponent(curve).mean for name, curve in curves.items()}
     assert max(powers["dynamics"], powers["one component"]) < 0.5
     assert min(powers["reward"], powers["before tanh"], powers["scaled weights: dynamics"]) > 0.65

@@ -12,15 +12,15 @@ V0, Q = 100.0, 130.0
 
 def test_the_error_that_labels_cause_is_cost_times_variance():
     law = f"bounded:1,{e5_cells.DEAREST}"
-    found = e5_cells.alone(world="linear", law=law, total=2**15, seed=1)["errors"]
+    errors = e5_cells.alone(world="linear", law=law, total=2**15, seed=1)["errors"]
     costs = e5_cells.BUDGET / np.array(e5_cells.ALONE[law], float)
     product = costs * parse(law).variance(costs) / e5_cells.BUDGET
-    means = np.mean(found, axis=1)
+    means = np.mean(errors, axis=1)
     assert means[0] == 0
     np.testing.assert_allclose(means[1:] / product[1:], Q, rtol=0.25)
 
 
-def answers(change=lambda asked, result: result):
+def answers(change=lambda arguments, result: result):
     """Answers as theory has them, with a little noise; `change` makes some wrong."""
 
     def near(value, n):
@@ -37,41 +37,41 @@ def answers(change=lambda asked, result: result):
         }
 
     def whole(law):
-        bought = [
+        purchases = [
             [e5_cells.BUDGET / k - 1, k, 1]
             for k in (e5_cells.ALMOST_FREE, *e5_cells.CHEAPEST_FIRST)
         ]
-        errors = [(V0 + Q * parse(law).variance(c)) / k for c, k, _ in bought]
+        errors = [(V0 + Q * parse(law).variance(c)) / k for c, k, _ in purchases]
         best = int(np.argmin(errors))
-        bought, errors = bought + 2 * [bought[best]], errors + 2 * [errors[best]]
-        measured = [near(value, 20) for value in errors]
-        known = {
+        purchases, errors = purchases + 2 * [purchases[best]], errors + 2 * [errors[best]]
+        blocks = [near(value, 20) for value in errors]
+        moments = {
             "intrinsic": V0,
             "coefficient": Q,
             "intrinsic_half": 0.1 * V0,
             "coefficient_half": 0.1 * Q,
         }
-        return {"bought": bought, "errors": measured, "predicted": errors} | known
+        return {"bought": purchases, "errors": blocks, "predicted": errors} | moments
 
     return [
         Answer(
-            each.function,
-            each.arguments,
+            cell.function,
+            cell.arguments,
             change(
-                each.arguments,
-                (whole if "whole" in each.function else alone)(each.arguments["law"]),
+                cell.arguments,
+                (whole if "whole" in cell.function else alone)(cell.arguments["law"]),
             ),
         )
-        for each in e5_cells.cells("quick")
+        for cell in e5_cells.cells("quick")
     ]
 
 
-def claims(change=lambda asked, result: result):
-    return {each.id: each for each in e5.read(answers(change)).claims}
+def claims(change=lambda arguments, result: result):
+    return {claim.id: claim for claim in e5.read(answers(change)).claims}
 
 
 def test_the_claims_are_read_off_the_answers():
-    found = claims()
+    by_id = claims()
     for name in (
         "steep_slope",
         "even_slope",
@@ -79,18 +79,18 @@ def test_the_claims_are_read_off_the_answers():
         "bounded_worst_cost",
         "floor_dearest_over_cheapest",
     ):
-        assert found[name].verdict == "agrees", found[name]
-        assert "1/K" in found[name].why
-    assert found["bounded_clean"].verdict == "must hold"
-    assert found["floor_dearest_over_cheapest"].low > 25
-    assert abs(found["regret_total_cost"].ours) < 0.02
-    agreement = found["measured_over_predicted"]
+        assert by_id[name].verdict == "agrees", by_id[name]
+        assert "1/K" in by_id[name].why
+    assert by_id["bounded_clean"].verdict == "must hold"
+    assert by_id["floor_dearest_over_cheapest"].low > 25
+    assert abs(by_id["regret_total_cost"].ours) < 0.02
+    agreement = by_id["measured_over_predicted"]
     np.testing.assert_allclose(agreement.ours, 1, atol=0.01)
     np.testing.assert_allclose(
         np.log(agreement.high), 0.1 / np.sqrt(2), rtol=0.02
     )  # once for each world
-    assert found["paper_rule_steep"].low > 3
-    np.testing.assert_allclose(found["paper_rule_noisier_bounded"].ours, 1, atol=0.05)
+    assert by_id["paper_rule_steep"].low > 3
+    np.testing.assert_allclose(by_id["paper_rule_noisier_bounded"].ours, 1, atol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_the_claims_are_read_off_the_answers():
         (
             "even_slope",
             "power:1,1",
-            lambda errors: [[v * (i + 1) for v in each] for i, each in enumerate(errors)],
+            lambda errors: [[v * (i + 1) for v in values] for i, values in enumerate(errors)],
         ),
         ("flat_slope", "power:1,0.5", lambda errors: errors[::-1]),
         ("floor_dearest_over_cheapest", "floor:1,8", lambda errors: errors[::-1]),
@@ -113,24 +113,24 @@ def test_the_claims_are_read_off_the_answers():
     ],
 )
 def test_a_verdict_turns_when_the_numbers_do(name, law, change):
-    def of_law(asked, result):
-        wrong = asked["law"] == law and "bought" not in result
+    def of_law(arguments, result):
+        wrong = arguments["law"] == law and "bought" not in result
         return {"errors": change(result["errors"])} if wrong else result
 
     assert claims(of_law)[name].verdict == "differs"
 
 
 def test_a_bad_plan_shows_as_regret_and_the_tables_are_whole():
-    def worse(asked, result):
+    def worse(arguments, result):
         if "bought" in result:
             result["errors"][-2] = [3 * value for value in result["errors"][-2]]
         return result
 
     assert claims(worse)["regret_total_cost"].low > 1
-    found = e5.read(answers())
-    assert [len(each.rows) for each in found.tables] == [10, 12]
-    assert {each.name for each in found.charts} == {"labels-alone", "whole-error"}
-    assert "5 of 5 statements of Corollary 2 agree" in found.found
+    findings = e5.read(answers())
+    assert [len(item.rows) for item in findings.tables] == [10, 12]
+    assert {item.name for item in findings.charts} == {"labels-alone", "whole-error"}
+    assert "5 of 5 statements of Corollary 2 agree" in findings.found
 
 
 def test_set_up_constants_are_read_from_the_set_up(monkeypatch):
@@ -157,9 +157,9 @@ def test_the_papers_rule_buys_an_end_of_the_grid():
 
 @pytest.mark.full
 def test_the_whole_error_is_the_exact_one_and_the_plan_is_near_the_best():
-    given = {"world": "linear", "law": "power:1,2", "total": 2**19, "seed": 4}
-    found = e5_cells.whole(**given)
-    ratios = np.mean(found["errors"], axis=1) / found["predicted"]
+    arguments = {"world": "linear", "law": "power:1,2", "total": 2**19, "seed": 4}
+    result = e5_cells.whole(**arguments)
+    ratios = np.mean(result["errors"], axis=1) / result["predicted"]
     np.testing.assert_allclose(ratios, 1, atol=0.06)
-    least = min(found["predicted"][:-2])
-    assert found["predicted"][-2] <= 1.001 * least
+    least = min(result["predicted"][:-2])
+    assert result["predicted"][-2] <= 1.001 * least

@@ -15,22 +15,22 @@ SQUARE = BETWEEN**2 / (CHEAP * GOLD)
 
 def test_the_squared_error_is_variance_and_floor():
     bias = labelled.expected("linear", labelled.tilt("linear"))
-    found = estimators.mean(
+    error = estimators.mean(
         e6_cells.floor(world="linear", rollouts=16, total=2**15, seed=2)["errors"]
     )
-    assert found.low - 2 < 329 / 16 + bias @ bias < found.high + 2
+    assert error.low - 2 < 329 / 16 + bias @ bias < error.high + 2
 
 
 def test_a_few_gold_labels_leave_no_bias_and_the_formulas_variance():
-    found = e6_cells.debiased(world="linear", gold=32, tuning="leave-one-out", total=2**15, seed=3)
-    left = estimators.mean(found["bias"])
-    assert left.high < 0.5
-    assert abs(left.mean) < 2 * (left.high - left.low)
-    np.testing.assert_allclose(np.mean(found["variance"]), 0.77, rtol=0.25)
+    result = e6_cells.debiased(world="linear", gold=32, tuning="leave-one-out", total=2**15, seed=3)
+    bias = estimators.mean(result["bias"])
+    assert bias.high < 0.5
+    assert abs(bias.mean) < 2 * (bias.high - bias.low)
+    np.testing.assert_allclose(np.mean(result["variance"]), 0.77, rtol=0.25)
 
 
 def test_who_wins_is_measured_where_the_budget_buys():
-    plan = e6_cells._asked(
+    plan = e6_cells._plan_arguments(
         (1.0, 1.0, 20.0), {"cheap": CHEAP, "gold": GOLD, "between": BETWEEN, "paired": FLOOR}
     )
     np.testing.assert_allclose(plan["correlation"] ** 2, SQUARE)
@@ -38,20 +38,20 @@ def test_who_wins_is_measured_where_the_budget_buys():
     random = np.random.default_rng(0)
     gold = labelled.truth("linear")[0] + random.normal(size=(4096, 8))
     cheap = gold + 0.5 + 0.1 * random.normal(size=gold.shape)
-    found = {
+    errors = {
         name: np.mean(e6_cells._errors("linear", (gold, cheap), name, (64, 16)))
         for name in e6_cells.NAMES
     }
-    np.testing.assert_allclose(found["gold"], 8 / 64, rtol=0.3)
-    np.testing.assert_allclose(found["cheap"], 8 * (1.01 / 64 + 0.25), rtol=0.2)
-    np.testing.assert_allclose(found["mixture"], 8 / 64 + 8 * 0.01 / 16, rtol=0.3)
+    np.testing.assert_allclose(errors["gold"], 8 / 64, rtol=0.3)
+    np.testing.assert_allclose(errors["cheap"], 8 * (1.01 / 64 + 0.25), rtol=0.2)
+    np.testing.assert_allclose(errors["mixture"], 8 / 64 + 8 * 0.01 / 16, rtol=0.3)
     assert not len(e6_cells._errors("linear", (gold, cheap), "mixture", None))
 
 
 def fresh(errors, noise=0.02):
     """Blocks about the errors of each way, none of a way that was not bought."""
     spread = noise * (-1.0) ** np.arange(e6_cells.WINNER_BLOCKS)
-    return [[[] if e < 0 else (e * (1 + spread)).tolist() for e in each] for each in errors]
+    return [[[] if e < 0 else (e * (1 + spread)).tolist() for e in row] for row in errors]
 
 
 def answers(change=lambda name, result: result):
@@ -61,19 +61,19 @@ def answers(change=lambda name, result: result):
         """Values about this one, whose mean it is."""
         return (value * (1 + 0.02 * (-1.0) ** np.arange(n))).tolist()
 
-    def result(name, asked):
+    def result(name, arguments):
         if name == "floor":
-            return {"errors": near(CHEAP / asked["rollouts"] + FLOOR)}
+            return {"errors": near(CHEAP / arguments["rollouts"] + FLOOR)}
         if name == "moments":
-            known = {
+            moments = {
                 "cheap": near(CHEAP),
                 "gold": near(GOLD),
                 "between": near(BETWEEN),
                 "paired": near(FLOOR),
             }
-            return known | ({"closed": [FLOOR]} if asked["world"] == "linear" else {})
+            return moments | ({"closed": [FLOOR]} if arguments["world"] == "linear" else {})
         if name == "debiased":
-            variance = GOLD * ((1 - SQUARE) / asked["gold"] + SQUARE / e6_cells.MIXED)
+            variance = GOLD * ((1 - SQUARE) / arguments["gold"] + SQUARE / e6_cells.MIXED)
             return {
                 "bias": (0.01 * (-1.0) ** np.arange(40)).tolist(),
                 "variance": near(1.03 * variance),
@@ -83,31 +83,31 @@ def answers(change=lambda name, result: result):
         ]
         return {"predicted": errors, "measured": errors, "again": fresh(errors)}
 
-    made = []
-    for each in e6_cells.cells("quick"):
-        name = each.function.split(":")[1]
-        made.append(
-            Answer(each.function, each.arguments, change(name, result(name, each.arguments)))
+    answers_made = []
+    for cell in e6_cells.cells("quick"):
+        name = cell.function.split(":")[1]
+        answers_made.append(
+            Answer(cell.function, cell.arguments, change(name, result(name, cell.arguments)))
         )
-    return made
+    return answers_made
 
 
 def claims(change=lambda name, result: result):
-    return {each.id: each for each in e6.read(answers(change)).claims}
+    return {claim.id: claim for claim in e6.read(answers(change)).claims}
 
 
 def test_the_claims_are_read_off_the_answers():
-    found = claims()
+    by_id = claims()
     for name in ("floor_ratio", "error_over_prediction", "slope_at_large_k"):
-        assert found[name].verdict == "agrees", found[name]
-    left = found["debiased_squared_bias"]
-    assert left.paper is None
-    assert "which is met" in left.why
-    np.testing.assert_allclose(found["mixture_variance_ratio"].ours, 1.03, atol=0.02)
-    won, cost = found["winner_agreement"], found["cost_of_following"]
-    assert (won.low, won.ours, won.high) == (1, 1, 1)
+        assert by_id[name].verdict == "agrees", by_id[name]
+    bias = by_id["debiased_squared_bias"]
+    assert bias.paper is None
+    assert "which is met" in bias.why
+    np.testing.assert_allclose(by_id["mixture_variance_ratio"].ours, 1.03, atol=0.02)
+    agreement, cost = by_id["winner_agreement"], by_id["cost_of_following"]
+    assert (agreement.low, agreement.ours, agreement.high) == (1, 1, 1)
     assert (cost.low, cost.ours, cost.high) == (0, 0, 0)
-    assert found["slope_at_large_k"].paper == pytest.approx(
+    assert by_id["slope_at_large_k"].paper == pytest.approx(
         np.log(2.0183 / 2.293) / np.log(16), abs=1e-3
     )
 
@@ -139,11 +139,11 @@ def test_a_bias_that_is_left_is_told():
     biased = answers(
         lambda kind, r: r | {"bias": [v + 0.3 for v in r["bias"]]} if kind == "debiased" else r
     )
-    found = e6.read(biased)
-    assert "not shown to go below" in found.found
+    findings = e6.read(biased)
+    assert "not shown to go below" in findings.found
     assert (
         "which is not shown"
-        in next(each for each in found.claims if each.id == "debiased_squared_bias").why
+        in next(claim for claim in findings.claims if claim.id == "debiased_squared_bias").why
     )
 
 
@@ -157,31 +157,31 @@ def test_the_best_is_scored_on_other_rollouts():
         if kind != "winners":
             return result
         shape = len(e6_cells.AFFORDED), len(e6_cells.NAMES)
-        drawn = {name: 1 + 0.1 * random.normal(size=shape) for name in ("predicted", "measured")}
-        drawn["again"] = 1 + 0.1 * random.normal(size=(*shape, e6_cells.WINNER_BLOCKS))
-        return {name: each.tolist() for name, each in drawn.items()}
+        errors = {name: 1 + 0.1 * random.normal(size=shape) for name in ("predicted", "measured")}
+        errors["again"] = 1 + 0.1 * random.normal(size=(*shape, e6_cells.WINNER_BLOCKS))
+        return {name: values.tolist() for name, values in errors.items()}
 
-    found = claims(chance)
-    won, cost = found["winner_agreement"], found["cost_of_following"]
+    by_id = claims(chance)
+    agreement, cost = by_id["winner_agreement"], by_id["cost_of_following"]
     assert cost.low < 0 < cost.high
     assert abs(cost.ours) < 0.07
-    assert won.low < 0.2
-    assert won.high > 0.8
+    assert agreement.low < 0.2
+    assert agreement.high > 0.8
 
 
 def test_a_wrong_winner_costs():
     def worse(kind, result):
         if kind != "winners":
             return result
-        wrong = [[e if e < 0 else 10 / e for e in each] for each in result["measured"]]
+        wrong = [[e if e < 0 else 10 / e for e in item] for item in result["measured"]]
         return result | {"measured": wrong, "again": fresh(wrong)}
 
-    found = claims(worse)
-    assert found["winner_agreement"].high < 0.5
-    assert found["cost_of_following"].low > 0
-    whole = e6.read(answers())
-    assert [len(each.rows) for each in whole.tables] == [16, 10, 16]
-    assert {each.name for each in whole.charts} == {"floor", "budgets"}
+    by_id = claims(worse)
+    assert by_id["winner_agreement"].high < 0.5
+    assert by_id["cost_of_following"].low > 0
+    findings = e6.read(answers())
+    assert [len(item.rows) for item in findings.tables] == [16, 10, 16]
+    assert {item.name for item in findings.charts} == {"floor", "budgets"}
 
 
 def test_the_cost_of_following_has_an_interval_that_covers():
@@ -189,13 +189,13 @@ def test_the_cost_of_following_has_an_interval_that_covers():
     random, hits = np.random.default_rng(1), 0
     shape = (len(e6_cells.AFFORDED), len(e6_cells.NAMES))
     for _ in range(200):
-        again = np.array([1.1, 1.0, 2.0])[:, None] * (
+        fresh_errors = np.array([1.1, 1.0, 2.0])[:, None] * (
             1 + 0.3 * random.normal(size=(*shape, e6_cells.WINNER_BLOCKS))
         )
-        predicted, measured = (
-            np.tile(each, (shape[0], 1)).tolist() for each in ([1.0, 2.0, 3.0], [2.0, 1.0, 3.0])
+        predicted, errors = (
+            np.tile(row, (shape[0], 1)).tolist() for row in ([1.0, 2.0, 3.0], [2.0, 1.0, 3.0])
         )
-        result = {"predicted": predicted, "measured": measured, "again": again.tolist()}
+        result = {"predicted": predicted, "measured": errors, "again": fresh_errors.tolist()}
         cost = e6_winners.followed([Answer("x:winners", {}, result)])[1]
         hits += cost.low <= 0.1 <= cost.high
     assert stats.binom.cdf(hits, 200, 0.95) > FALSE_ALARM
@@ -205,10 +205,10 @@ def test_the_cost_of_following_has_an_interval_that_covers():
 @pytest.mark.parametrize("world", e6_cells.WORLDS)
 def test_debiased_gradients_go_below_the_floor_by_ten(world):
     floor = estimators.mean(e6_cells.moments(world=world, total=2**16, seed=1)["paired"])
-    left = estimators.mean(
+    bias = estimators.mean(
         e6_cells.debiased(world=world, gold=64, tuning="leave-one-out", total=2**19, seed=5)["bias"]
     )
-    assert left.high < floor.low / 10
+    assert bias.high < floor.low / 10
     error = estimators.mean(
         e6_cells.floor(world=world, rollouts=16_384, total=40 * 16_384, seed=6)["errors"]
     )

@@ -12,14 +12,16 @@ from paracosm.paper.study import Answer
 
 def test_a_rotation_attains_the_sharp_bound_below_the_papers():
     for smoothness in (0.02, 0.5, 0.9):
-        found = e7_cells.examples(smoothness=smoothness)
-        assert found["rotation"] == pytest.approx(1 - math.sqrt(1 - smoothness**2), rel=1e-9)
-        assert found["rotation"] == pytest.approx(found["sharp"], rel=1e-12)
+        result = e7_cells.examples(smoothness=smoothness)
+        assert result["rotation"] == pytest.approx(1 - math.sqrt(1 - smoothness**2), rel=1e-9)
+        assert result["rotation"] == pytest.approx(result["sharp"], rel=1e-12)
         assert (
-            found["sharp"] < found["paper"] == pytest.approx(smoothness**2 / (2 * (1 - smoothness)))
+            result["sharp"]
+            < result["paper"]
+            == pytest.approx(smoothness**2 / (2 * (1 - smoothness)))
         )
-        assert found["reversed"] == 2
-        assert found["growth"] == pytest.approx(0, abs=1e-15)
+        assert result["reversed"] == 2
+        assert result["growth"] == pytest.approx(0, abs=1e-15)
 
 
 @functools.cache
@@ -37,18 +39,18 @@ def curved(actions, systems=40):
 
 def test_random_systems_keep_the_bounds_where_they_speak():
     for actions in e7_cells.MEMORY:
-        found = curved(actions)
-        assert found["paper"] == found["sharp"] == [0, 0]
-        assert max(found["filled"]) <= 1 + 1e-9
+        result = curved(actions)
+        assert result["paper"] == result["sharp"] == [0, 0]
+        assert max(result["filled"]) <= 1 + 1e-9
     assert curved("none")["trials"] == [40, 40]
     assert np.all(np.array(curved("none")["covered"]) == 1)
 
 
 def test_without_actions_the_bound_in_smoothness_is_kept_and_nearly_proved():
-    found = curved("none")
-    assert found["alone"] == [0, 0]
-    assert 0.1 < np.mean(found["revealed"]) < np.max(found["revealed"]) <= 1
-    assert found["median"] < found["largest"]
+    result = curved("none")
+    assert result["alone"] == [0, 0]
+    assert 0.1 < np.mean(result["revealed"]) < np.max(result["revealed"]) <= 1
+    assert result["median"] < result["largest"]
 
 
 def test_actions_break_the_bound_in_smoothness_and_slow_ones_leave_eta_small():
@@ -74,25 +76,27 @@ RESULT = {
 EXAMPLE = {"sharp": 0.1, "paper": 0.2, "rotation": 0.1, "growth": 0.0, "reversed": 2.0}
 
 
-def read(growth=0.0, **changed):
-    example, result = EXAMPLE | {"growth": growth}, RESULT | changed
+def read(growth=0.0, **changes):
+    example, result = EXAMPLE | {"growth": growth}, RESULT | changes
     answers = [
         Answer(
-            each.function, each.arguments, example if each.function.endswith("examples") else result
+            arguments.function,
+            arguments.arguments,
+            example if arguments.function.endswith("examples") else result,
         )
-        for each in e7_cells.cells("quick")
+        for arguments in e7_cells.cells("quick")
     ]
     return e7.read(answers)
 
 
-def claims(**changed):
-    return {each.id: each for each in read(**changed).claims}
+def claims(**changes):
+    return {claim.id: claim for claim in read(**changes).claims}
 
 
 def test_claims():
-    proved = {name for name, each in claims().items() if each.verdict == "must hold"}
+    proved = {name for name, claim in claims().items() if claim.verdict == "must hold"}
     assert proved == {"violations", *e7._PROVED}
-    assert not [each for each in claims().values() if each.verdict == "agrees"]
+    assert not [claim for claim in claims().values() if claim.verdict == "agrees"]
     assert "0 of 4,800 systems exceed it" in claims()["violations"].why
     assert claims(sharp=[3] * 8)["violations_eta"].verdict == "differs"
     assert claims(growth=0.5)["curvature_of_growth"].verdict == "differs"
@@ -121,7 +125,7 @@ def test_words_follow_the_numbers():
 def test_no_violation_at_the_issues_size():
     for size in e7_cells.SIZES:
         for actions in e7_cells.MEMORY:
-            found = e7_cells.curved(
+            result = e7_cells.curved(
                 size=size,
                 actions=actions,
                 by_action=0.1,
@@ -130,5 +134,5 @@ def test_no_violation_at_the_issues_size():
                 systems=1000,
                 seed=1,
             )
-            assert found["paper"] == found["sharp"] == [0] * 8
-            assert actions != "none" or found["alone"] == [0] * 8
+            assert result["paper"] == result["sharp"] == [0] * 8
+            assert actions != "none" or result["alone"] == [0] * 8

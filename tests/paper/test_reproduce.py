@@ -33,8 +33,8 @@ def locked(store):
 
 def read(answers):
     total = sum(answer.result["square"] for answer in answers)
-    found = Estimate(total, total, total, len(answers), "exact")
-    claim = beyond("total", "The squares add up.", found, why="the paper does not add.")
+    estimate = Estimate(total, total, total, len(answers), "exact")
+    claim = beyond("total", "The squares add up.", estimate, why="the paper does not add.")
     return Findings(("Squares.",), (), (claim,), (), (), f"They add up to {total}.")
 
 
@@ -74,8 +74,8 @@ def test_what_is_there_is_neither_lost_nor_done_again_unasked(small, tmp_path):
         BadArgument, match=r"e1-quick\.sqlite holds a sweep of E1.*--resume.*--force"
     ):
         reproduce("E1", tmp_path)
-    again, _ = reproduce("E1", tmp_path, how=How(resume=True))
-    assert again == reproduce("E1", tmp_path, how=How(resume=True))[0]
+    resumed, _ = reproduce("E1", tmp_path, how=How(resume=True))
+    assert resumed == reproduce("E1", tmp_path, how=How(resume=True))[0]
     assert reproduce("E1", tmp_path, "full")[0].cells == 5
     assert reproduce("E1", tmp_path, how=How(force=True))[0].cells == 3
 
@@ -121,7 +121,7 @@ def test_all_goes_on_after_one_that_fails(small, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "sentence"),
     [
         (["E8"], "there is no experiment 'E8'; there are E1, E2"),
         (["E1", "--resume", "--force"], "--force is given with --resume"),
@@ -131,10 +131,10 @@ def test_all_goes_on_after_one_that_fails(small, tmp_path, capsys, monkeypatch):
         (["E1", "--workers", "0"], "workers is 0"),
     ],
 )
-def test_bad_input_is_one_sentence(small, tmp_path, capsys, arguments, said):
+def test_bad_input_is_one_sentence(small, tmp_path, capsys, arguments, sentence):
     assert main(["paper", *arguments, "--out", str(tmp_path)]) == 2
     printed = capsys.readouterr()
-    assert said in printed.err
+    assert sentence in printed.err
     assert printed.err.count("\n") == 1
 
 

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from paracosm.core.checks import BadArgument
-from paracosm.paper.students import Student, Task, beginning, shuffled, train
+from paracosm.paper.students import Regression, Student, shuffled, train, untrained
 from tests.statistical import assert_frequencies
 
 ROWS, INPUTS, BATCH, EPOCHS = 150, 5, 32, 6
@@ -23,7 +23,11 @@ def problem(key=0):
     keys = jax.random.split(jax.random.key(key), 3)
     inputs = jax.random.uniform(keys[0], (ROWS, INPUTS), minval=-1)
     several = jnp.sin(3 * inputs @ jax.random.normal(keys[1], (INPUTS, 3)))
-    return inputs, (Task(several), Task(several[:, :1] ** 2), Task(several, "tanh"))
+    return inputs, (
+        Regression(several),
+        Regression(several[:, :1] ** 2),
+        Regression(several, "tanh"),
+    )
 
 
 def loss(student, x, y):
@@ -47,56 +51,59 @@ def test_the_gradient_by_hand_is_that_of_jax(head, outputs):
         )
 
 
-def reference(key, inputs, tasks):
+def reference(key, inputs, regressions):
     """The usual program: automatic gradients, rows, Optax, one student after the other."""
-    students, shuffles = beginning(key, INPUTS, tasks, hidden=8, epochs=EPOCHS)
+    students, shuffles = untrained(key, INPUTS, regressions, hidden=8, epochs=EPOCHS)
     adam = optax.adam(1e-3)
 
     @jax.jit
-    def step(student, state, chosen, targets):
-        slope = jax.grad(loss)(student, inputs[chosen].T, targets[chosen].T)
+    def step(student, state, indices, targets):
+        slope = jax.grad(loss)(student, inputs[indices].T, targets[indices].T)
         updates, state = adam.update(slope, state)
         return eqx.apply_updates(student, updates), state
 
-    trained = [(student, adam.init(student)) for student in students]
+    states = [(student, adam.init(student)) for student in students]
     for shuffle in shuffles:
         order = shuffled(shuffle, ROWS)
         for begin in range(0, ROWS - BATCH + 1, BATCH):
-            chosen = order[begin : begin + BATCH]
-            trained = [
-                step(*one, chosen, task.targets) for one, task in zip(trained, tasks, strict=True)
+            indices = order[begin : begin + BATCH]
+            states = [
+                step(*state, indices, regression.targets)
+                for state, regression in zip(states, regressions, strict=True)
             ]
-    return students, [student for student, _ in trained]
+    return students, [student for student, _ in states]
 
 
 @functools.cache
 def trained(number=3):
     """The first students of the problem, by the program under test."""
-    inputs, tasks = problem()
+    inputs, regressions = problem()
     return jax.jit(
-        lambda: train(KEY, inputs, tasks[:number], hidden=8, epochs=EPOCHS, batch=BATCH)
+        lambda: train(KEY, inputs, regressions[:number], hidden=8, epochs=EPOCHS, batch=BATCH)
     )()
 
 
 def test_training_is_that_of_optax_on_the_same_batches():
     before, theirs = reference(KEY, *problem())
-    for start, one, other in zip(before, trained(), theirs, strict=True):
-        for a, b, c in zip(*map(jax.tree.leaves, (start, one, other)), strict=True):
+    for start, ours, reference_student in zip(before, trained(), theirs, strict=True):
+        for a, b, c in zip(*map(jax.tree.leaves, (start, ours, reference_student)), strict=True):
             np.testing.assert_allclose(b, c, atol=2e-6)
             assert np.abs(a - b).max() > 1e-3
 
 
 def test_a_student_is_what_it_would_be_alone():
-    for one, other in zip(jax.tree.leaves(trained()[0]), jax.tree.leaves(trained(1)), strict=True):
-        np.testing.assert_allclose(one, other, atol=2e-6)
+    for ours, alone in zip(jax.tree.leaves(trained()[0]), jax.tree.leaves(trained(1)), strict=True):
+        np.testing.assert_allclose(ours, alone, atol=2e-6)
 
 
 def test_what_cannot_be_trained_is_refused():
-    inputs, tasks = problem()
+    inputs, regressions = problem()
     with pytest.raises(BadArgument, match="number of rows is 150; it must be at least 256"):
-        train(jax.random.key(0), inputs, tasks)
+        train(jax.random.key(0), inputs, regressions)
     with pytest.raises(BadArgument, match="'sigmoid'"):
-        train(jax.random.key(0), inputs, [Task(tasks[0].targets, "sigmoid")], batch=BATCH)
+        train(
+            jax.random.key(0), inputs, [Regression(regressions[0].targets, "sigmoid")], batch=BATCH
+        )
 
 
 @pytest.mark.parametrize("rows", [1, 2, 256, 999, 20_011])
@@ -113,8 +120,8 @@ def test_a_shuffle_is_uniform_and_neighbours_part():
     places = np.argsort(orders, axis=1)
     for row in (0, 1, 29, 59):
         assert_frequencies(np.bincount(places[:, row], minlength=rows), np.full(rows, 1 / rows))
-    for one, other in ((0, 1), (30, 31), (0, 59), (10, 40)):
-        apart = (places[:, one] - places[:, other]) % rows
+    for row, next_row in ((0, 1), (30, 31), (0, 59), (10, 40)):
+        apart = (places[:, row] - places[:, next_row]) % rows
         assert_frequencies(
             np.bincount(apart, minlength=rows)[1:], np.full(rows - 1, 1 / (rows - 1))
         )

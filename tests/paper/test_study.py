@@ -24,10 +24,10 @@ OURS = Estimate(2.0, 1.0, 3.0, 10, "mean")
     ],
 )
 def test_a_claim_agrees_if_the_intervals_meet(paper, interval, verdict):
-    found = study.beside("x", "x is so.", OURS, paper, differs="another set-up.", interval=interval)
-    assert found.verdict == verdict
-    assert (found.why == "another set-up.") == (verdict == "differs")
-    assert (found.ours, found.low, found.high, found.paper) == (2, 1, 3, paper)
+    claim = study.beside("x", "x is so.", OURS, paper, differs="another set-up.", interval=interval)
+    assert claim.verdict == verdict
+    assert (claim.why == "another set-up.") == (verdict == "differs")
+    assert (claim.ours, claim.low, claim.high, claim.paper) == (2, 1, 3, paper)
 
 
 @pytest.mark.parametrize(
@@ -42,23 +42,23 @@ def test_a_claim_agrees_if_the_intervals_meet(paper, interval, verdict):
     ],
 )
 def test_a_limit_is_decided_by_the_interval(limit, side, verdict, reason):
-    found = study.bounded("x", "x.", OURS, limit, side=side, why="measured", says="less")
-    assert (found.verdict, found.paper) == (verdict, None)
-    assert found.why.startswith("measured; the interval ")
-    assert reason in found.why
+    claim = study.bounded("x", "x.", OURS, limit, side=side, why="measured", says="less")
+    assert (claim.verdict, claim.paper) == (verdict, None)
+    assert claim.why.startswith("measured; the interval ")
+    assert reason in claim.why
 
 
 def test_what_must_hold_never_agrees_and_differs_where_the_check_fails():
-    held, broken = (
+    sound, broken = (
         study.must_hold("x", "x.", OURS, holds=holds, why="proved.", paper=0.0)
         for holds in (True, False)
     )
-    assert (held.verdict, broken.verdict, held.paper_says) == ("must hold", "differs", "0")
+    assert (sound.verdict, broken.verdict, sound.paper_says) == ("must hold", "differs", "0")
 
 
 def test_what_the_paper_lacks_is_not_compared():
-    found = study.beyond("x", "x.", OURS, why="the paper has no such number.")
-    assert (found.verdict, found.paper) == ("cannot be compared", None)
+    claim = study.beyond("x", "x.", OURS, why="the paper has no such number.")
+    assert (claim.verdict, claim.paper) == ("cannot be compared", None)
 
 
 def test_no_interval_is_no_verdict():

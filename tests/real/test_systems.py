@@ -17,9 +17,7 @@ from paracosm.real.systems import (
     lipschitz_synthetic,
     pendulum,
     perturbed,
-    random_teacher,
 )
-from paracosm.real.verbs import collect
 from tests.statistical import assert_distribution
 
 SYSTEMS = {
@@ -27,7 +25,6 @@ SYSTEMS = {
     "pendulum": lambda key: pendulum(),
     "tanh": lambda key: lipschitz_synthetic(key, end=0.4)[0],
     "sin": lambda key: lipschitz_synthetic(key, activation="sin")[0],
-    "teacher": random_teacher,
 }
 
 
@@ -152,16 +149,6 @@ def test_synthetic_episodes_end_beyond_the_threshold_only():
         checks.BadArgument, match="activation is 'relu'; it must be one of 'tanh', 'sin'"
     ):
         lipschitz_synthetic(jax.random.key(0), activation="relu")
-
-
-def test_the_teacher_saturates_as_theory_measured():
-    mdp = random_teacher(jax.random.key(0))
-    data = collect(mdp, 2000, seed=0)
-    assert data.state.shape == (2000, 12)
-    assert 0.8 < (np.abs(data.next_state) > 0.99).mean() < 0.95
-    first, second = mdp.reward.first, mdp.reward.second
-    by_hand = np.maximum(np.concatenate([data.state, data.action], 1) @ first, 0) @ second / 8
-    np.testing.assert_allclose(data.reward, by_hand, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS)

@@ -1,8 +1,13 @@
 """E1, Lemma 1: is the bound on the imagined return kept, and how loose is it, rung by rung?
 
+With the largest errors ε_dyn and ε_rew of dynamics and reward, Lipschitz constants L_f, L_r, L_π
+and c = L_f (1 + L_π), Lemma 1 says for γc < 1
+
+    |J − Ĵ| ≤ ε_rew / (1 − γ) + γ L_r (1 + L_π) ε_dyn / ((1 − γ)(1 − γc)).
+
 The paper: gap over bound is at most 1 in 525 of 525 systems, its median 0.0035 for globally
 Lipschitz systems and 0.034 for linear-quadratic ones on a bounded domain. Here stand beside it the
-other rungs of the ladder (theory, section 1).
+other rungs of the ladder, which sum over finitely many steps and use finer constants.
 """
 
 from __future__ import annotations
@@ -43,10 +48,19 @@ GROUPS = {
     "larger synthetic errors": "globally Lipschitz, errors × 3",
 }
 THEORY = (0.2, 0.2, 0.38)
+"""Norms of A, B and K for which γ(‖A‖ + ‖B‖‖K‖) = 0.22 at γ = 0.8; the paper's linear-quadratic
+systems of its E3 have 0.224 to 0.228.
+"""
 LQG = ((0.2, 0.2), (0.3, 0.2), (0.4, 0.3), (0.5, 0.2), (0.6, 0.2))
+"""Norms of A and B of the five kinds of system; with three discounts and 25 systems each, 375."""
 ROUNDING = 1e-9
-_EACH = 25
-_OTHERS: dict[Scale, int] = {"quick": 40, "full": 400}
+"""By which share a computed gap may exceed a bound that is attained: far above the rounding of 200
+steps in double precision, far below any slack.
+"""
+_SYSTEMS_PER_SETTING = 25
+"""6 settings make the paper's 150 synthetic systems, 15 its 375 linear-quadratic ones."""
+_SYSTEMS_PER_VARIATION: dict[Scale, int] = {"quick": 40, "full": 400}
+"""Enough for a median; one compiled program serves any number, so that `full` takes little more."""
 
 Rungs = dict[str, np.ndarray]
 
@@ -56,10 +70,18 @@ def synthetic(
 ) -> dict[str, list[float]]:
     """Gaps `[system]` and rungs of globally Lipschitz systems; a bound that is infinite is recorded
     as -1.
+
+    Args:
+        group: of `GROUPS`, by which answers are sorted; changes no number.
+        dynamics: `L_f`, the Lipschitz constant of the dynamics.
+        discount: γ.
+        factor: by which the model's errors are multiplied.
+        systems: how many.
+        seed: of systems, errors and starts.
     """
     from paracosm.paper.e1_systems import lipschitz_rungs
 
-    return _recorded(
+    return _as_lists(
         lipschitz_rungs(seed, systems, dynamics=dynamics, discount=discount, factor=factor)
     )
 
@@ -74,50 +96,78 @@ def lqg(
     systems: int,
     seed: int,
 ) -> dict[str, list[float]]:
-    """The same of linear-quadratic systems on the ball that holds both trajectories."""
+    """The same of linear-quadratic systems on the ball that holds both trajectories.
+
+    Args:
+        group, discount, factor, systems, seed: As of `synthetic`.
+        norms: Spectral norms of A, B and K.
+        state_size: Number of state components.
+    """
     from paracosm.paper.e1_systems import quadratic_rungs
 
     sizes = {"discount": discount, "factor": factor, "state_size": state_size}
-    return _recorded(quadratic_rungs(seed, systems, norms=tuple(norms), **sizes))
+    return _as_lists(quadratic_rungs(seed, systems, norms=tuple(norms), **sizes))
 
 
-def _recorded(found: Rungs) -> dict[str, list[float]]:
-    return {name: np.where(np.isfinite(each), each, -1.0).tolist() for name, each in found.items()}
+def _as_lists(rungs: Rungs) -> dict[str, list[float]]:
+    return {
+        name: np.where(np.isfinite(values), values, -1.0).tolist() for name, values in rungs.items()
+    }
 
 
 def cells(scale: Scale) -> list[Cell]:
     """525 systems as the paper has them, one generator by itself, and variations of it."""
-    many = _OTHERS[scale]
+    systems = _SYSTEMS_PER_VARIATION[scale]
     smooth = [{"dynamics": L, "discount": g} for L in (0.5, 0.3, 0.6) for g in (0.8, 0.9)]
     linear = [{"norms": [A, B, 0.38], "discount": g} for A, B in LQG for g in (0.7, 0.8, 0.9)]
-    others = {
+    variations = {
         "theory": {},
         "not contracting": {"norms": [0.8, 0.3, 0.6], "discount": 0.9, "factor": 0.3},
         "larger errors": {"factor": 3.0},
         "smaller errors": {"factor": 0.1},
         "more dimensions": {"state_size": 8},
     }
-    asked = [("synthetic", "synthetic", {**each, "systems": _EACH}) for each in smooth]
-    asked += [
-        ("synthetic", "larger synthetic errors", {**smooth[1], "factor": 3.0, "systems": _EACH})
+    jobs = [
+        ("synthetic", "synthetic", {**arguments, "systems": _SYSTEMS_PER_SETTING})
+        for arguments in smooth
     ]
-    asked += [("lqg", "lqg", {**each, "systems": _EACH}) for each in linear]
-    asked += [("lqg", group, {**each, "systems": many}) for group, each in others.items()]
-    return [_cell(*each, seed) for seed, each in enumerate(asked)]
+    jobs += [
+        (
+            "synthetic",
+            "larger synthetic errors",
+            {**smooth[1], "factor": 3.0, "systems": _SYSTEMS_PER_SETTING},
+        )
+    ]
+    jobs += [("lqg", "lqg", {**arguments, "systems": _SYSTEMS_PER_SETTING}) for arguments in linear]
+    jobs += [
+        ("lqg", group, {**arguments, "systems": systems}) for group, arguments in variations.items()
+    ]
+    return [_cell(*job, seed) for seed, job in enumerate(jobs)]
 
 
-def _cell(function: str, group: str, changed: dict[str, Any], seed: int) -> Cell:
-    usual = {"norms": list(THEORY), "discount": 0.8, "state_size": 4} if function == "lqg" else {}
+def _cell(function: str, group: str, arguments: dict[str, Any], seed: int) -> Cell:
+    """A cell of one setting.
+
+    Args:
+        function: `synthetic` or `lqg`.
+        group: of `GROUPS`.
+        arguments: of the function, where they differ from the defaults.
+        seed: of systems, errors and starts.
+    """
+    defaults = (
+        {"norms": list(THEORY), "discount": 0.8, "state_size": 4} if function == "lqg" else {}
+    )
     return Cell(
         f"paracosm.paper.e1:{function}",
-        {"group": group, "factor": 1.0, "seed": seed, **usual, **changed},
+        {"group": group, "factor": 1.0, "seed": seed, **defaults, **arguments},
     )
 
 
 def read(answers: Sequence[Answer]) -> Findings:
     """Claims, tables and charts from the answers."""
     groups = {
-        group: _joined([a for a in answers if a.arguments["group"] == group]) for group in GROUPS
+        group: _join([answer for answer in answers if answer.arguments["group"] == group])
+        for group in GROUPS
     }
     claims = {claim.id: claim for claim in _claims(groups)}
     return Findings(
@@ -127,13 +177,13 @@ def read(answers: Sequence[Answer]) -> Findings:
                 "which systems, how large the model's errors are, and on which region constants"
                 " hold",
                 "as in the set-up, written down before anything was measured",
-                _moved(answers, groups),
+                _dependence(answers, groups),
             ),
         ),
         claims=tuple(claims.values()),
         tables=(_table(groups),),
         charts=_charts(groups),
-        found=_words(groups, claims),
+        found=_summary(groups, claims),
     )
 
 
@@ -154,12 +204,12 @@ _SETUP = (
 )
 
 
-def _joined(answers: Sequence[Answer]) -> Rungs:
-    joined = {
+def _join(answers: Sequence[Answer]) -> Rungs:
+    arrays = {
         name: np.concatenate([a.result[name] for a in answers])
         for name in ("gap", "growth", *RUNGS)
     }
-    return {name: np.where(each < 0, np.inf, each) for name, each in joined.items()}
+    return {name: np.where(values < 0, np.inf, values) for name, values in arrays.items()}
 
 
 def _ratio(group: Rungs, rung: str = "infinite") -> np.ndarray:
@@ -176,28 +226,30 @@ def _median(values: np.ndarray) -> str:
 
 
 def _claims(groups: dict[str, Rungs]) -> list[Claim]:
-    one, two = groups["synthetic"], groups["lqg"]
+    smooth, linear = groups["synthetic"], groups["lqg"]
     ratios = {
-        "synthetic": _ratio(one),
-        "lqg": _ratio(two),
-        "pooled": np.concatenate([_ratio(one), _ratio(two)]),
+        "synthetic": _ratio(smooth),
+        "lqg": _ratio(linear),
+        "pooled": np.concatenate([_ratio(smooth), _ratio(linear)]),
     }
     return [
-        *_kept(groups, ratios),
+        *_validity(groups, ratios),
         *_medians(ratios),
         *_slacks(groups),
         _beyond_contraction(groups["not contracting"]),
     ]
 
 
-def _kept(groups: dict[str, Rungs], ratios: dict[str, np.ndarray]) -> list[Claim]:
+def _validity(groups: dict[str, Rungs], ratios: dict[str, np.ndarray]) -> list[Claim]:
     pooled = ratios["pooled"]
-    above = int(np.sum(pooled > 1 + ROUNDING))
-    every = [
-        int(np.sum(_ratio(each, rung) > 1 + ROUNDING)) for each in groups.values() for rung in RUNGS
+    violations = int(np.sum(pooled > 1 + ROUNDING))
+    by_rung = [
+        int(np.sum(_ratio(group, rung) > 1 + ROUNDING))
+        for group in groups.values()
+        for rung in RUNGS
     ]
-    tried = sum(len(each["gap"]) for each in groups.values()) * len(RUNGS)
-    checked = (
+    checks = sum(len(group["gap"]) for group in groups.values()) * len(RUNGS)
+    statement = (
         "Lemma 1 is proved; what was checked is that rollouts and constants computed by this"
         " library keep it"
     )
@@ -205,51 +257,51 @@ def _kept(groups: dict[str, Rungs], ratios: dict[str, np.ndarray]) -> list[Claim
         must_hold(
             "violations",
             f"Share of the {len(pooled)} systems whose gap exceeds the paper's bound.",
-            estimators.share(above, len(pooled)),
+            estimators.share(violations, len(pooled)),
             paper=0,
             says="R ≤ 1 in 525 of 525",
-            holds=above == 0,
-            why=f"{checked}; {above} of {len(pooled)} exceed it. At the median a gap"
+            holds=violations == 0,
+            why=f"{statement}; {violations} of {len(pooled)} exceed it. At the median a gap"
             f" {1 / np.median(pooled):.3g} times"
             " as large would still have kept it.",
         ),
         must_hold(
             "violations_every_rung",
             "Share of systems and rungs, all rows of the table, where the gap exceeds the bound.",
-            estimators.share(sum(every), tried),
-            holds=not sum(every),
-            why=f"the paper has one rung; every rung is proved, and {sum(every)} of {tried}"
+            estimators.share(sum(by_rung), checks),
+            holds=not sum(by_rung),
+            why=f"the paper has one rung; every rung is proved, and {sum(by_rung)} of {checks}"
             " checked are exceeded.",
         ),
         *(
-            _largest(name, ratios[name], seen)
-            for name, seen in (("synthetic", 0.9995), ("lqg", 0.999))
+            _largest(name, ratios[name], paper_ratio)
+            for name, paper_ratio in (("synthetic", 0.9995), ("lqg", 0.999))
         ),
     ]
 
 
-def _largest(name: str, ratios: np.ndarray, seen: float) -> Claim:
+def _largest(name: str, ratios: np.ndarray, paper_ratio: float) -> Claim:
     largest = float(ratios.max())
     return beyond(
         f"max_ratio_{name}",
         f"The largest ratio of gap to bound, {GROUPS[name]}.",
         Estimate(largest, largest, largest, len(ratios), "the largest of these systems"),
-        says=f"{seen:g} seen",
-        why=f"a largest value hangs on the generator and has no interval: the paper saw {seen:g}"
-        " among its systems,"
+        says=f"{paper_ratio:g} seen",
+        why="a largest value hangs on the generator and has no interval: the paper saw"
+        f" {paper_ratio:g} among its systems,"
         f" among these {len(ratios)} it is {largest:.3g}. That none exceeds 1 is the first claim.",
     )
 
 
 def _medians(ratios: dict[str, np.ndarray]) -> list[Claim]:
-    said = {"synthetic": GROUPS["synthetic"], "lqg": GROUPS["lqg"], "pooled": "all 525"}
-    papers = {"synthetic": 0.0035, "lqg": 0.034, "pooled": 0.015}
+    labels = {"synthetic": GROUPS["synthetic"], "lqg": GROUPS["lqg"], "pooled": "all 525"}
+    paper_medians = {"synthetic": 0.0035, "lqg": 0.034, "pooled": 0.015}
     return [
         beside(
             f"median_ratio_{name}",
-            f"The median ratio of gap to bound, {said[name]}.",
+            f"The median ratio of gap to bound, {labels[name]}.",
             estimators.median(ratios[name]),
-            papers[name],
+            paper_medians[name],
             differs="the paper does not give its systems, and this median hangs on them: see what"
             " the choice moves.",
         )
@@ -288,8 +340,8 @@ def _beyond_contraction(wild: Rungs) -> Claim:
     )
 
 
-def _moved(answers: Sequence[Answer], groups: dict[str, Rungs]) -> str:
-    """How the median ratio moves with what was chosen."""
+def _dependence(answers: Sequence[Answer], groups: dict[str, Rungs]) -> str:
+    """How the median ratio depends on what was chosen."""
     settings = {
         f"L_f = {L}, γ = {g}": ("synthetic", {"dynamics": L, "discount": g})
         for L, g in ((0.3, 0.8), (0.6, 0.9))
@@ -298,22 +350,22 @@ def _moved(answers: Sequence[Answer], groups: dict[str, Rungs]) -> str:
         for A, g in ((0.2, 0.7), (0.6, 0.9))
     }
     parts = []
-    for said, (group, where) in settings.items():
-        some = [
-            a
-            for a in answers
-            if a.arguments["group"] == group and where.items() <= a.arguments.items()
+    for label, (group, arguments) in settings.items():
+        subset = [
+            answer
+            for answer in answers
+            if answer.arguments["group"] == group and arguments.items() <= answer.arguments.items()
         ]
-        parts.append(f"{_median(_ratio(_joined(some)))} ({said})")
+        parts.append(f"{_median(_ratio(_join(subset)))} ({label})")
     parts += [
         f"{_median(_ratio(groups[g]))} ({GROUPS[g]})"
         for g in list(GROUPS)[2:]
         if g != "not contracting"
     ]
-    kept = all((_ratio(group) <= 1 + ROUNDING).all() for group in groups.values())
+    holds = all((_ratio(group) <= 1 + ROUNDING).all() for group in groups.values())
     return (
         f"the median ratio is {', '.join(parts)}; the bound is"
-        f" {'kept in all of these' if kept else 'broken in some'}."
+        f" {'kept in all of these' if holds else 'broken in some'}."
     )
 
 
@@ -368,12 +420,12 @@ def _distribution(name: str, values: np.ndarray) -> Series:
     return Series(name, tuple(np.quantile(values, levels).tolist()), tuple(levels.tolist()))
 
 
-def _words(groups: dict[str, Rungs], claims: dict[str, Claim]) -> str:
-    kept = claims["violations"]
-    held = (
+def _summary(groups: dict[str, Rungs], claims: dict[str, Claim]) -> str:
+    violations = claims["violations"]
+    verdict = (
         "holds, as is proved, in every one of"
-        if kept.ours == 0
-        else f"is broken by {kept.ours:.1%} of"
+        if violations.ours == 0
+        else f"is broken by {violations.ours:.1%} of"
     )
     medians = " and ".join(
         f"{claims[f'median_ratio_{name}'].ours:.2g} of it where the paper has"
@@ -383,16 +435,16 @@ def _words(groups: dict[str, Rungs], claims: dict[str, Claim]) -> str:
     )
     slack = {rung: _median(_slack(groups["lqg"], rung)) for rung in RUNGS}
     finite = claims["finite_share_when_not_contracting"].ours
-    first = [float(np.median(_slack(each, "infinite"))) for each in groups.values()]
-    first = [each for each in first if np.isfinite(each)]
-    last = [float(np.median(_slack(each, "value"))) for each in groups.values()]
-    least = [
-        min(float(np.median(_slack(each, rung))) for rung in RUNGS) for each in groups.values()
-    ]
+    medians_of = {
+        rung: [float(np.median(_slack(group, rung))) for group in groups.values()] for rung in RUNGS
+    }
+    first = [slack for slack in medians_of["infinite"] if np.isfinite(slack)]
+    last = medians_of["value"]
+    least = np.min(list(medians_of.values()), axis=0)
     tightest = int(np.sum(np.array(last) <= least))
     return (
-        f"The paper's bound {held} the 525 systems, and is loose: the median gap is {medians}. On"
-        " linear-quadratic"
+        f"The paper's bound {verdict} the 525 systems, and is loose: the median gap is {medians}."
+        " On linear-quadratic"
         f" systems the median slack is {slack['infinite']}× for the paper's bound,"
         f" {slack['closed_loop']}×"
         f" with constants of the closed loop, {slack['mean_error']}× with mean errors,"

@@ -24,10 +24,10 @@ from paracosm.paper.e2_curves import (
     MAIN,
     PAPER,
     VARIANTS,
-    Measured,
+    ExperimentCurves,
     curves,
-    measured,
-    varied,
+    experiment_curves,
+    varied_exponents,
 )
 from paracosm.paper.power_laws import (
     by_library,
@@ -45,6 +45,7 @@ QUESTION = (
     " around it?"
 )
 SIZES = (2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
+"""The paper's numbers of samples."""
 
 
 class _Extent(NamedTuple):
@@ -63,7 +64,10 @@ _EXTENTS: dict[Scale, _Extent] = {
     "quick": _Extent(4, 6, 4, 6, 3),
     "full": _Extent(7, 100, 5, 10, 10),
 }
-_VARIED_SIZES = 4
+"""`full` has the paper's seven sizes and 100 seeds; `quick` leaves out what is more than 20,000
+samples, where the time goes.
+"""
+_VARIED_SIZES = 4  # up to 20,000 samples, so that a choice is varied at both scales
 
 
 def trained(
@@ -81,8 +85,17 @@ def trained(
 
     `error` is on held-out transitions, `error on its data` on the first of those trained on;
     `variance` is what predicting the mean would leave, and `saturated` how many components of next
-    states exceed 0.99 in size. With equal `steps` every student gets about as many as one of 20,000
-    samples.
+    states exceed 0.99 in size.
+
+    Args:
+        samples: transitions that are trained on.
+        seed: of the teacher, the data and the students.
+        tasks: what is learned, of `e2_worlds.TASKS`.
+        weights: the teacher's, `normal` or `scaled`, divided by `sqrt(fan in)`.
+        starts: of episodes, uniform in the `cube` [-1, 1] or all at the `origin`.
+        actions: `uniform` in the box or standard `normal`.
+        teachers: `many`, one for each seed, or `one` for all.
+        steps: of 200 `epochs`, or `equal`: about as many as a student of 20,000 samples has.
     """
     from paracosm.paper import e2_worlds
 
@@ -91,57 +104,57 @@ def trained(
     checks.one_of("actions", actions, ("uniform", "normal"))
     checks.one_of("teachers", teachers, ("many", "one"))
     checks.one_of("steps", steps, ("epochs", "equal"))
-    varied = (weights == "scaled", float(starts == "cube"), actions == "normal")
+    variation = (weights == "scaled", float(starts == "cube"), actions == "normal")
     teacher = 0 if teachers == "one" else seed
     epochs = EPOCHS * SIZES[_VARIED_SIZES - 1] // samples if steps == "equal" else EPOCHS
     return e2_worlds.errors(
-        samples, seed, tuple(tasks), teacher_seed=teacher, epochs=epochs, varied=varied
+        samples, seed, tuple(tasks), teacher_seed=teacher, epochs=epochs, variation=variation
     )
 
 
 def cells(scale: Scale) -> list[Cell]:
     """Every training, the longest first."""
     extent = _EXTENTS[scale]
-    wide, some = SIZES[: extent.sizes], SIZES[: extent.ablation_sizes]
-    asked = [_arguments(n, seed, MAIN) for n in wide for seed in range(extent.seeds)]
-    for n in some:
+    sizes, ablation_sizes = SIZES[: extent.sizes], SIZES[: extent.ablation_sizes]
+    jobs = [_arguments(n, seed, MAIN) for n in sizes for seed in range(extent.seeds)]
+    for n in ablation_sizes:
         for seed in range(extent.ablation_seeds):
-            asked += [_arguments(n, seed, ABLATION), _arguments(n, seed, MAIN, weights="scaled")]
+            jobs += [_arguments(n, seed, ABLATION), _arguments(n, seed, MAIN, weights="scaled")]
     for n in SIZES[:_VARIED_SIZES]:
-        asked += [
+        jobs += [
             _arguments(n, s, MAIN, **{k: v})
             for k, v in VARIANTS.items()
             for s in range(extent.varied_seeds)
         ]
-    asked.sort(key=lambda each: -each["samples"] * len(each["tasks"]))
-    return [Cell("paracosm.paper.e2:trained", arguments) for arguments in asked]
+    jobs.sort(key=lambda job: -job["samples"] * len(job["tasks"]))
+    return [Cell("paracosm.paper.e2:trained", arguments) for arguments in jobs]
 
 
-def _arguments(samples: int, seed: int, tasks: tuple[str, ...], **varied: str) -> dict[str, Any]:
-    return {"samples": samples, "seed": seed, "tasks": list(tasks), **varied}
+def _arguments(samples: int, seed: int, tasks: tuple[str, ...], **variation: str) -> dict[str, Any]:
+    return {"samples": samples, "seed": seed, "tasks": list(tasks), **variation}
 
 
 def read(answers: Sequence[Answer]) -> Findings:
     """What the curves say beside the paper's, and what the ablation answers."""
-    found, moved = measured(answers), varied(answers)
+    measurements, exponents = experiment_curves(answers), varied_exponents(answers)
     claims = (
-        *_exponents(found, moved),
-        *_qualities(answers, found),
-        *_causes(found),
-        *_norms(found),
+        *_exponents(measurements, exponents),
+        *_qualities(answers, measurements),
+        *_causes(measurements),
+        *_norms(measurements),
     )
     return Findings(
-        setup=e2_shows.setup(found),
-        choices=e2_shows.choices(found, moved),
+        setup=e2_shows.setup(measurements),
+        choices=e2_shows.choices(measurements, exponents),
         claims=claims,
-        tables=e2_shows.tables(answers, found),
-        charts=e2_shows.charts(answers, found),
+        tables=e2_shows.tables(answers, measurements),
+        charts=e2_shows.charts(answers, measurements),
         found=words(
             claims,
-            {name: (pair[0].mean, pair[1].mean) for name, pair in moved.items()},
+            {name: (pair[0].mean, pair[1].mean) for name, pair in exponents.items()},
             (
-                exponent(found.ablation["scaled weights: dynamics"]).mean,
-                exponent(found.ablation["scaled weights: reward"]).mean,
+                exponent(measurements.ablation["scaled weights: dynamics"]).mean,
+                exponent(measurements.ablation["scaled weights: reward"]).mean,
             ),
         ),
     )
@@ -164,25 +177,27 @@ def of_the_formula(times: float) -> str:
     )
 
 
-def _exponents(found: Measured, moved: Mapping[str, tuple[Estimate, Estimate]]) -> list[Claim]:
-    sizes = found.dynamics.sizes
+def _exponents(
+    measurements: ExperimentCurves, exponents: Mapping[str, tuple[Estimate, Estimate]]
+) -> list[Claim]:
+    sizes = measurements.dynamics.sizes
     claims = []
-    for n, (name, curve) in enumerate(zip(MAIN, found[:2], strict=True)):
+    for n, (name, curve) in enumerate(zip(MAIN, measurements[:2], strict=True)):
         _, value, _, interval = PAPER[name]
         local = -np.diff(np.log(curve.errors.mean(axis=0))) / np.diff(np.log(sizes))
         same = len(sizes) == len(SIZES)
-        where = (
+        extent = (
             "the paper's sizes"
             if same
             else f"{sizes[0]:,.0f} to {sizes[-1]:,.0f} samples, the smaller of the paper's"
         )
         hangs = (
             "with about equal steps at every size, up to 20,000 samples, it is"
-            f" {moved['steps'][n].mean:.2g} instead of"
-            f" {moved['ours'][n].mean:.2g}"
+            f" {exponents['steps'][n].mean:.2g} instead of"
+            f" {exponents['ours'][n].mean:.2g}"
         )
         differs = (
-            f"on {where} the curve is no straight line, its slope between neighbouring sizes lies"
+            f"on {extent} the curve is no straight line, its slope between neighbouring sizes lies"
             " between"
             f" {local.min():.2g} and {local.max():.2g}; and it hangs on what is fixed: {hangs}."
         )
@@ -199,8 +214,8 @@ def _exponents(found: Measured, moved: Mapping[str, tuple[Estimate, Estimate]]) 
                 interval=interval,
             )
         )
-    fits = [refits(curve).exponent for curve in found[:2]]
-    ratio = resampled(fits[1] / fits[0], len(found.dynamics.errors))
+    fits = [refits(curve).exponent for curve in measurements[:2]]
+    ratio = resampled(fits[1] / fits[0], len(measurements.dynamics.errors))
     sentence = "The reward's exponent over the dynamics'."
     return [
         *claims,
@@ -208,9 +223,9 @@ def _exponents(found: Measured, moved: Mapping[str, tuple[Estimate, Estimate]]) 
     ]
 
 
-def _qualities(answers: Sequence[Answer], found: Measured) -> list[Claim]:
+def _qualities(answers: Sequence[Answer], measurements: ExperimentCurves) -> list[Claim]:
     claims = []
-    for name, curve in zip(MAIN, found[:2], strict=True):
+    for name, curve in zip(MAIN, measurements[:2], strict=True):
         r2 = resampled(refits(curve).r2, len(curve.errors))
         side = "closer to" if r2.mean > PAPER[name][2] else "farther from"
         why = (
@@ -222,8 +237,8 @@ def _qualities(answers: Sequence[Answer], found: Measured) -> list[Claim]:
             " explains."
         )
         claims.append(beside(f"r2_{name}", sentence, r2, PAPER[name][2], differs=why))
-    at_first = estimators.mean(found.reward.errors[:, 0])
-    formula = 90.4 * found.reward.sizes[0] ** -0.96
+    at_first = estimators.mean(measurements.reward.errors[:, 0])
+    formula = 90.4 * measurements.reward.sizes[0] ** -0.96
     why = of_the_formula(at_first.mean / formula)
     sentence = "The reward's mean squared error at 2,000 samples, beside the paper's formula."
     claims.append(
@@ -240,7 +255,7 @@ def _qualities(answers: Sequence[Answer], found: Measured) -> list[Claim]:
     why = "the paper does not report it; with standard normal weights it follows from the set-up."
     sentence = "The share of components of next states above 0.99 in size."
     claims.append(beyond("saturated_share", sentence, estimators.mean(shares), why=why))
-    for name, curve in zip(MAIN, found[:2], strict=True):
+    for name, curve in zip(MAIN, measurements[:2], strict=True):
         sentence = (
             f"Error of the {name} on training rows over that on held-out ones, at the largest"
             " number of samples."
@@ -267,12 +282,15 @@ _REMOVED = {
 }
 
 
-def _causes(found: Measured) -> list[Claim]:
-    base = found.ablation["dynamics"], found.ablation["reward"]
+def _causes(measurements: ExperimentCurves) -> list[Claim]:
+    base = measurements.ablation["dynamics"], measurements.ablation["reward"]
     shares = {
-        name: share_removed(found.ablation[task], *base) for name, (task, _) in _REMOVED.items()
+        name: share_removed(measurements.ablation[task], *base)
+        for name, (task, _) in _REMOVED.items()
     }
-    lowest = [found.ablation[task].errors[:, -1].mean() for task in ("tanh student", "dynamics")]
+    lowest = [
+        measurements.ablation[task].errors[:, -1].mean() for task in ("tanh student", "dynamics")
+    ]
     return causes(shares, float(lowest[0] / lowest[1]))
 
 
@@ -321,8 +339,13 @@ def cause(
 
     Before the tanh the targets are neither saturated nor beyond a student with a linear head, and
     scaled weights take both away, too; only a student with a tanh parts them: it could answer
-    exactly, on targets that are as saturated. `tanh_error` is its error over that of the linear
-    head, at the largest number of samples.
+    exactly, on targets that are as saturated.
+
+    Args:
+        before_tanh, scaled, one_output, tanh_student: shares of the difference between the two
+            exponents that each change takes away.
+        tanh_error: the error of a student with a tanh over that of one with a linear head, at the
+            largest number of samples.
     """
     numbers = (
         f"learning the twelve outputs before the tanh removes {before_tanh.mean:.0%} of the"
@@ -343,7 +366,7 @@ def cause(
     return f"undecided on these sizes and seeds: {numbers}."
 
 
-def _of_the_tanh(removed: Estimate, error: float) -> str:
+def _of_the_tanh(share: Estimate, error: float) -> str:
     """How much of it is that a linear head cannot express the tanh; saturation alone is in no row
     of the ablation.
     """
@@ -353,23 +376,23 @@ def _of_the_tanh(removed: Estimate, error: float) -> str:
         " one with a linear head"
         f" at the ablation's largest number of samples: {much} of that error is what a linear head"
         " cannot express. Of"
-        f" the exponents' difference that is {removed.mean:.0%}. Saturation alone was not taken"
+        f" the exponents' difference that is {share.mean:.0%}. Saturation alone was not taken"
         " away: scaled weights"
         " also bring the tanh within a linear head's reach."
     )
 
 
-def _norms(found: Measured) -> list[Claim]:
+def _norms(measurements: ExperimentCurves) -> list[Claim]:
     why = "the paper has squares; theory's errors are norms, and a square root halves an exponent."
     claims = []
-    for name, curve in zip(MAIN, found[:2], strict=True):
+    for name, curve in zip(MAIN, measurements[:2], strict=True):
         sentence = f"The exponent of the root mean squared error of the {name}"
         claims.append(
             beyond(f"exponent_{name}_norm", f"{sentence}.", exponent(curve.norm()), why=why)
         )
-        ours = by_library("reward" if name == "reward" else "dynamics", curve)
-        if isinstance(ours, Estimate):
-            other = (
+        by_posterior = by_library("reward" if name == "reward" else "dynamics", curve)
+        if isinstance(by_posterior, Estimate):
+            reason = (
                 "the paper fits no floor and no noise between seeds; this is how our plans read"
                 " the curve."
             )
@@ -377,30 +400,32 @@ def _norms(found: Measured) -> list[Claim]:
                 beyond(
                     f"exponent_{name}_norm_posterior",
                     f"{sentence}, by the library's own posterior.",
-                    ours,
-                    why=other,
+                    by_posterior,
+                    why=reason,
                 )
             )
     return claims
 
 
 def words(
-    claims: Sequence[Claim], moved: Mapping[str, tuple[float, float]], scaled: tuple[float, float]
+    claims: Sequence[Claim],
+    exponents: Mapping[str, tuple[float, float]],
+    scaled: tuple[float, float],
 ) -> str:
     """What was found; exponents of dynamics and reward as varied, by name, and those of teachers of
     scaled weights.
     """
-    by = {claim.id: claim for claim in claims}
+    by_id = {claim.id: claim for claim in claims}
     share, power = (
-        {name: form.format(claim.ours) for name, claim in by.items()}
+        {name: form.format(claim.ours) for name, claim in by_id.items()}
         for form in ("{:.0%}", "{:.2f}")
     )
-    overfitting = by["misfit_dynamics"].low > 0.9
+    overfitting = by_id["misfit_dynamics"].low > 0.9
     return (
         f"The dynamics' squared error falls with exponent {power['exponent_dynamics']} (the paper:"
         f" {PAPER['dynamics'][1]:g}), the reward's with {power['exponent_reward']} (the paper:"
         f" {PAPER['reward'][1]:g})."
-        f" What makes the dynamics slow is {by['cause_of_slow_dynamics'].why}"
+        f" What makes the dynamics slow is {by_id['cause_of_slow_dynamics'].why}"
         f" {share['saturated_share']} of the"
         " components of next states are saturated. At the largest number of samples the error on"
         " the training rows is"
@@ -408,10 +433,10 @@ def words(
         + (", so overfitting is not what slows the dynamics." if overfitting else ".")
         + " Epochs are fixed, so more samples are more steps, too: with about equal steps on"
         + f" {SIZES[0]:,} to"
-        f" {SIZES[_VARIED_SIZES - 1]:,} samples the exponents are {moved['steps'][0]:.2f} and"
-        f" {moved['steps'][1]:.2f}"
-        f" instead of {moved['ours'][0]:.2f} and {moved['ours'][1]:.2f}. In norm, which bounds and"
-        " plans need, the"
+        f" {SIZES[_VARIED_SIZES - 1]:,} samples the exponents are {exponents['steps'][0]:.2f} and"
+        f" {exponents['steps'][1]:.2f}"
+        f" instead of {exponents['ours'][0]:.2f} and {exponents['ours'][1]:.2f}. In norm,"
+        " which bounds and plans need, the"
         f" exponents are {power['exponent_dynamics_norm']} and {power['exponent_reward_norm']}."
         " The ratio of the"
         " exponents belongs to the teachers: with weights divided by sqrt(fan in) they are"

@@ -9,14 +9,17 @@ import numpy as np
 from paracosm.core import estimators
 from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Chart, Choice, Series, Table
-from paracosm.paper.e2_curves import ABLATION, EPOCHS, MAIN, PAPER, Measured, curves
+from paracosm.paper.e2_curves import ABLATION, EPOCHS, MAIN, PAPER, ExperimentCurves, curves
 from paracosm.paper.power_laws import Curves, by_library, exponent, refits
 from paracosm.paper.study import Answer
 
 
-def setup(found: Measured) -> tuple[str, ...]:
+def setup(measurements: ExperimentCurves) -> tuple[str, ...]:
     """What was done, in sentences."""
-    sizes, seeds = ", ".join(f"{n:,.0f}" for n in found.dynamics.sizes), len(found.dynamics.errors)
+    sizes, seeds = (
+        ", ".join(f"{n:,.0f}" for n in measurements.dynamics.sizes),
+        len(measurements.dynamics.errors),
+    )
     return (
         "Teachers: 12 state components, 4 actions, 64 ReLUs, standard normal weights, no biases;"
         " next states through"
@@ -33,32 +36,36 @@ def setup(found: Measured) -> tuple[str, ...]:
     )
 
 
-def choices(found: Measured, varied: Mapping[str, tuple[Estimate, Estimate]]) -> tuple[Choice, ...]:
+def choices(
+    measurements: ExperimentCurves, exponents: Mapping[str, tuple[Estimate, Estimate]]
+) -> tuple[Choice, ...]:
     """What the paper leaves open, and how the exponents move with it."""
-    ours = varied["ours"]
+    ours = exponents["ours"]
 
-    def moved(name: str) -> str:
-        now = varied[name]
+    def change(name: str) -> str:
+        pair = exponents[name]
         return (
-            f"exponents {now[0].mean:.2f} and {now[1].mean:.2f} instead of {ours[0].mean:.2f} and"
+            f"exponents {pair[0].mean:.2f} and {pair[1].mean:.2f} instead of {ours[0].mean:.2f} and"
             f" {ours[1].mean:.2f} "
             f"(dynamics, reward; 2,000 to 20,000 samples, {ours[0].n} seeds)"
         )
 
-    head = exponent(found.ablation["tanh student"])
-    norms = [exponent(curve.norm()).mean for curve in found[:2]]
+    head = exponent(measurements.ablation["tanh student"])
+    norms = [exponent(curve.norm()).mean for curve in measurements[:2]]
     return (
         Choice(
-            "where episodes start", "uniform in [-1, 1]", f"all at the origin: {moved('starts')}"
+            "where episodes start", "uniform in [-1, 1]", f"all at the origin: {change('starts')}"
         ),
-        Choice("the actions", "uniform in [-1, 1]", f"standard normal: {moved('actions')}"),
+        Choice("the actions", "uniform in [-1, 1]", f"standard normal: {change('actions')}"),
         Choice(
-            "whether seeds share a teacher", "each has its own", f"one for all: {moved('teachers')}"
+            "whether seeds share a teacher",
+            "each has its own",
+            f"one for all: {change('teachers')}",
         ),
         Choice(
             "the student's head",
             "linear",
-            f"tanh for the dynamics: exponent {_shown(head)}, see the ablation",
+            f"tanh for the dynamics: exponent {_interval(head)}, see the ablation",
         ),
         Choice(
             "the error",
@@ -69,20 +76,20 @@ def choices(found: Measured, varied: Mapping[str, tuple[Estimate, Estimate]]) ->
         Choice(
             "steps of students with few samples",
             "200 epochs, as the paper",
-            f"about equal steps: {moved('steps')}",
+            f"about equal steps: {change('steps')}",
         ),
         Choice("rows that fill no batch", "left out, others in each epoch", "not varied"),
     )
 
 
-def _shown(value: Estimate) -> str:
+def _interval(value: Estimate) -> str:
     return f"{value.mean:.2f} ({value.low:.2f} to {value.high:.2f})"
 
 
-def tables(answers: Sequence[Answer], found: Measured) -> tuple[Table, ...]:
+def tables(answers: Sequence[Answer], measurements: ExperimentCurves) -> tuple[Table, ...]:
     """The ablation, errors by number of samples, and how plans read the curves."""
     rows = []
-    for name, curve in found.ablation.items():
+    for name, curve in measurements.ablation.items():
         law = refits(curve)
         first, last = (f"{curve.errors[:, n].mean():.3g}" for n in (0, -1))
         rows.append(
@@ -90,12 +97,12 @@ def tables(answers: Sequence[Answer], found: Measured) -> tuple[Table, ...]:
                 name,
                 first,
                 last,
-                _shown(exponent(curve)),
-                _shown(exponent(curve.norm())),
+                _interval(exponent(curve)),
+                _interval(exponent(curve.norm())),
                 f"{law.r2[0]:.3f}",
             )
         )
-    sizes = found.ablation["dynamics"].sizes
+    sizes = measurements.ablation["dynamics"].sizes
     columns = (
         "what is learned",
         *(f"error at {sizes[n]:,.0f}" for n in (0, -1)),
@@ -110,21 +117,22 @@ def tables(answers: Sequence[Answer], found: Measured) -> tuple[Table, ...]:
     )
     return (
         Table("The ablation", columns, tuple(rows), note),
-        _by_size(answers, found),
-        _as_plans_read_them(found),
+        _by_size(answers, measurements),
+        _as_plans_read_them(measurements),
     )
 
 
-def _as_plans_read_them(found: Measured) -> Table:
+def _as_plans_read_them(measurements: ExperimentCurves) -> Table:
     """The exponents of the norm by the library's posterior, or the sentence that refuses a
     curve.
     """
-    read = {
-        "dynamics": by_library("dynamics", found.dynamics),
-        "reward": by_library("reward", found.reward),
+    estimates = {
+        "dynamics": by_library("dynamics", measurements.dynamics),
+        "reward": by_library("reward", measurements.reward),
     }
     rows = tuple(
-        (name, _shown(each) if isinstance(each, Estimate) else each) for name, each in read.items()
+        (name, _interval(estimate) if isinstance(estimate, Estimate) else estimate)
+        for name, estimate in estimates.items()
     )
     note = (
         "Posterior of a power law above a floor, with noise between seeds; the fits above have"
@@ -133,9 +141,9 @@ def _as_plans_read_them(found: Measured) -> Table:
     return Table("As plans read the curves", ("part", "exponent of the norm"), rows, note)
 
 
-def _by_size(answers: Sequence[Answer], found: Measured) -> Table:
+def _by_size(answers: Sequence[Answer], measurements: ExperimentCurves) -> Table:
     """Errors on held-out and on trained transitions, and what predicting the mean leaves."""
-    held = dict(zip(MAIN, found[:2], strict=True))
+    held_out = dict(zip(MAIN, measurements[:2], strict=True))
     trained_on = {
         name: curves(answers, name, "error on its data").errors.mean(axis=0) for name in MAIN
     }
@@ -144,16 +152,16 @@ def _by_size(answers: Sequence[Answer], found: Measured) -> Table:
         (
             f"{size:,.0f}",
             *(
-                f"{each:.3g}"
+                f"{error:.3g}"
                 for name in MAIN
-                for each in (held[name].errors[:, n].mean(), trained_on[name][n])
+                for error in (held_out[name].errors[:, n].mean(), trained_on[name][n])
             ),
         )
-        for n, size in enumerate(found.dynamics.sizes)
+        for n, size in enumerate(measurements.dynamics.sizes)
     )
     columns = (
         "samples",
-        *(f"{name}, {where}" for name in MAIN for where in ("held out", "its data")),
+        *(f"{name}, {rows_used}" for name in MAIN for rows_used in ("held out", "its data")),
     )
     note = (
         "Mean squared errors; predicting the mean leaves "
@@ -164,9 +172,16 @@ def _by_size(answers: Sequence[Answer], found: Measured) -> Table:
 
 
 def _points(name: str, curve: Curves, scale: float = 1.0) -> Series:
-    each = [estimators.mean(column * scale) for column in curve.errors.T]
-    low, high = (tuple(getattr(one, end) for one in each) for end in ("low", "high"))
-    return Series(name, tuple(curve.sizes), tuple(one.mean for one in each), "points", low, high)
+    estimates = [estimators.mean(column * scale) for column in curve.errors.T]
+    low, high = (tuple(getattr(estimate, end) for estimate in estimates) for end in ("low", "high"))
+    return Series(
+        name,
+        tuple(curve.sizes),
+        tuple(estimate.mean for estimate in estimates),
+        "points",
+        low,
+        high,
+    )
 
 
 def _line(name: str, law: tuple[float, float], sizes: np.ndarray) -> Series:
@@ -174,15 +189,17 @@ def _line(name: str, law: tuple[float, float], sizes: np.ndarray) -> Series:
     return Series(name, tuple(x), tuple(law[0] * x ** -law[1]), "dashed")
 
 
-def charts(answers: Sequence[Answer], found: Measured) -> tuple[Chart, ...]:
+def charts(answers: Sequence[Answer], measurements: ExperimentCurves) -> tuple[Chart, ...]:
     """The curves beside the paper's, and the ablation's."""
-    sizes, axes = found.dynamics.sizes, ("samples", "mean squared error")
-    ours = [_points(name, curve) for name, curve in zip(MAIN, found[:2], strict=True)]
+    sizes, axes = measurements.dynamics.sizes, ("samples", "mean squared error")
+    ours = [_points(name, curve) for name, curve in zip(MAIN, measurements[:2], strict=True)]
     theirs = [_line(f"{name}, the paper", PAPER[name][:2], sizes) for name in MAIN]
     caption = "Held-out error, mean over seeds with its 95% interval, beside the paper's fits."
     first = Chart("curves", "Learning curves", *axes, (*ours, *theirs), caption, True, True)
-    shown = [
-        _points(name, found.ablation[name], 1 / curves(answers, name, "variance").errors.mean())
+    series = [
+        _points(
+            name, measurements.ablation[name], 1 / curves(answers, name, "variance").errors.mean()
+        )
         for name in ("dynamics", *ABLATION, "reward")
     ]
     caption = (
@@ -195,7 +212,7 @@ def charts(answers: Sequence[Answer], found: Measured) -> tuple[Chart, ...]:
         "One thing changed at a time",
         axes[0],
         "error / variance",
-        tuple(shown),
+        tuple(series),
         caption,
         True,
         True,

@@ -1,5 +1,12 @@
 """E3: with which weights of the two errors does Theorem 1 predict the best ratio of samples?
 
+With power laws `ε_dyn(N) = A_d N^(−α)` and `ε_rew(N) = A_r N^(−β)`, weights κ of both errors in the
+return and prices c, the split that makes `κ_dyn ε_dyn + κ_rew ε_rew` least has the ratio
+
+    N_dyn / N_rew = (α / β) (κ_dyn / κ_rew) (c_rew / c_dyn) (ε_dyn / ε_rew),
+
+the errors being those at that split.
+
 Both parts learn along given laws ε(N). For a system, errors of these sizes are added to dynamics
 and reward in fixed directions, the return is measured, and the split of a budget that makes it
 least wrong is searched for: the best ratio. Theorem 1 predicts it from the laws and two weights,
@@ -33,69 +40,69 @@ from paracosm.paper.e3_cells import (
     SYSTEMS,
     cells,
 )
-from paracosm.paper.e3_shows import FACTOR, Found, Group, together
+from paracosm.paper.e3_shows import FACTOR, Group, GroupsByChange, together
 from paracosm.paper.study import Answer, Study, beside, beyond, bounded, must_hold
 
 
 def read(answers: Sequence[Answer]) -> Findings:
     """Claims, tables and charts of finished cells."""
-    found, passes, apart = _sorted(answers)
-    main = {group: found[group]["main"] for group in GROUPS}
+    groups, timed, differences = _sorted(answers)
+    main = {group: groups[group]["main"] for group in GROUPS}
     main["tanh and sin"] = together(main["tanh"], main["sin"])
     return Findings(
         setup=_setup(),
-        choices=shows.choices(found),
+        choices=shows.choices(groups),
         claims=(
-            *_errors(main, found),
-            *_large(found),
-            *_globals(found),
-            *_others(main, passes, apart),
+            *_errors(main, groups),
+            *_by_the_papers_laws(groups),
+            *_global_constants(groups),
+            *_costs(main, timed, differences),
         ),
-        tables=(shows.groups(main), shows.variations(found), shows.prices(passes)),
+        tables=(shows.groups(main), shows.variations(groups), shows.prices(timed)),
         charts=(
-            shows.by_budget(found, BUDGETS),
-            shows.scatter(main["lqg"], found["lqg"]["learned"]),
+            shows.by_budget(groups, BUDGETS),
+            shows.scatter(main["lqg"], groups["lqg"]["learned"]),
         ),
-        found=_found(found),
+        found=_summary(groups),
     )
 
 
 _EXACT = 1e-4
-"""Of a logarithm of ratios, what the search for the best ratio may leave."""
+"""Of a logarithm of ratios, what the search for the best may leave; its last grid is finer."""
 
 
-def _sorted(answers: Sequence[Answer]) -> tuple[Found, dict[int, Any], np.ndarray]:
+def _sorted(answers: Sequence[Answer]) -> tuple[GroupsByChange, dict[int, Any], np.ndarray]:
     """Ratios by group and change, all seeds together; times by size; and how far the two routes are
     apart.
     """
     seeds: dict[str, dict[str, list[Group]]] = {}
-    passes, apart = {}, []
+    timed, differences = {}, []
     for function, arguments, result in answers:
         if function.endswith(":under"):
             for change, arrays in result.items():
                 group = Group({name: np.asarray(values) for name, values in arrays.items()})
                 seeds.setdefault(arguments["group"], {}).setdefault(change, []).append(group)
         elif function.endswith(":cost"):
-            passes[arguments["size"]] = result
+            timed[arguments["size"]] = result
         else:
-            apart += result["difference"]
-    found = {
-        name: {change: together(*each) for change, each in group.items()}
+            differences += result["difference"]
+    groups = {
+        name: {change: together(*parts) for change, parts in group.items()}
         for name, group in seeds.items()
     }
-    return found, passes, np.asarray(apart)
+    return groups, timed, np.asarray(differences)
 
 
-def _errors(main: dict[str, Group], found: Found) -> list[Claim]:
+def _errors(main: dict[str, Group], groups: GroupsByChange) -> list[Claim]:
     linear, smooth, bent = (main[name].error() for name in ("linear", "tanh and sin", "quadratic"))
-    printed = together(*(found[group]["printed"] for group in ("tanh", "sin"))).error()
+    printed = together(*(groups[group]["printed"] for group in ("tanh", "sin"))).error()
     at = float(np.median(main["tanh and sin"].of["error"]))
-    least, most = (found["quadratic"][BUDGETS[pick(BUDGETS)]].error().mean for pick in (min, max))
-    what = "Median |ℓ| with realised sensitivities"
+    least, most = (groups["quadratic"][BUDGETS[pick(BUDGETS)]].error().mean for pick in (min, max))
+    prefix = "Median |ℓ| with realised sensitivities"
     return [
         must_hold(
             "median_log_error_linear",
-            f"{what}, linear systems.",
+            f"{prefix}, linear systems.",
             linear,
             paper=0.0,
             holds=linear.high < _EXACT,
@@ -106,7 +113,7 @@ def _errors(main: dict[str, Group], found: Found) -> list[Claim]:
         ),
         beside(
             "median_log_error_smooth",
-            f"{what}, tanh and sin.",
+            f"{prefix}, tanh and sin.",
             smooth,
             0.054,
             differs=f"the paper does not give the size of its errors; ours are {at:.2g} at the"
@@ -115,7 +122,7 @@ def _errors(main: dict[str, Group], found: Found) -> list[Claim]:
         ),
         beside(
             "median_log_error_quadratic",
-            f"{what}, quadratic systems.",
+            f"{prefix}, quadratic systems.",
             bent,
             0.684,
             differs="the paper gives neither its systems nor its errors; with budgets from"
@@ -179,17 +186,17 @@ def _counted(group: Group) -> str:
 
 def _within(group: Group) -> str:
     error = group.error()
-    where = (
+    position = (
         "holds"
         if error.low <= FACTOR <= error.high
         else "lies below"
         if error.high < FACTOR
         else "lies above"
     )
-    return f"the interval {where} log 3 = {FACTOR:.2f}; {_counted(group)}"
+    return f"the interval {position} log 3 = {FACTOR:.2f}; {_counted(group)}"
 
 
-def _large(found: Found) -> list[Claim]:
+def _by_the_papers_laws(groups: GroupsByChange) -> list[Claim]:
     words = {
         "norms": ("", "derivatives at the real system"),
         "norms, learned": (
@@ -204,7 +211,7 @@ def _large(found: Found) -> list[Claim]:
     }
     unknown = {
         "norms": "the paper does not say by which laws its systems learn; by these errors are"
-        f" {_size(found):.2g} at the best ratio",
+        f" {_size(groups):.2g} at the best ratio",
         "norms, learned": (
             "the paper takes sensitivities at the real system, a user has a pilot's world"
         ),
@@ -218,28 +225,28 @@ def _large(found: Found) -> list[Claim]:
             f"median_log_error_lqg_paper_laws{end}",
             "Median |ℓ| on linear-quadratic systems that learn by the paper's own laws,"
             f" sensitivities by {how}.",
-            found["lqg"][change].error(),
-            why=f"{unknown[change]}; {_within(found['lqg'][change])}.",
+            groups["lqg"][change].error(),
+            why=f"{unknown[change]}; {_within(groups['lqg'][change])}.",
         )
         for change, (end, how) in words.items()
     ]
 
 
-def _size(found: Found) -> float:
+def _size(groups: GroupsByChange) -> float:
     """Of the dynamics' error at the best ratio by the paper's laws."""
-    return float(np.median(found["lqg"]["norms"].of["error"]))
+    return float(np.median(groups["lqg"]["norms"].of["error"]))
 
 
-def _globals(found: Found) -> list[Claim]:
-    over = np.exp(-found["lqg"]["main"].off("global"))
+def _global_constants(groups: GroupsByChange) -> list[Claim]:
+    over = np.exp(-groups["lqg"]["main"].off("global"))
     overshoot = {
         change: float(np.median(np.exp(-group.off("global"))))
-        for change, group in found["lqg"].items()
+        for change, group in groups["lqg"].items()
         if change in shows.WORDS
     }
-    finer = float(np.median(np.exp(-found["lqg"]["2000000"].off("global"))))
+    finer = float(np.median(np.exp(-groups["lqg"]["2000000"].off("global"))))
     most = max(overshoot, key=lambda change: overshoot[change])
-    hits, tight = int(np.sum(over > 1)), found["scalar"]["main"].error("global")
+    hits, tight = int(np.sum(over > 1)), groups["scalar"]["main"].error("global")
     return [
         beside(
             "global_overshoot_lqg",
@@ -279,8 +286,8 @@ def _globals(found: Found) -> list[Claim]:
     ]
 
 
-def _others(main: dict[str, Group], passes: shows.Timed, apart: np.ndarray) -> list[Claim]:
-    largest, digits = max(passes), -np.log10(np.maximum(apart, 1e-16))
+def _costs(main: dict[str, Group], timed: shows.Timed, differences: np.ndarray) -> list[Claim]:
+    largest, digits = max(timed), -np.log10(np.maximum(differences, 1e-16))
     regrets = [
         beyond(
             f"regret_{weights}",
@@ -299,15 +306,15 @@ def _others(main: dict[str, Group], passes: shows.Timed, apart: np.ndarray) -> l
         "Digits to which sensitivities by the forward pass and by finite differences agree, at the"
         " median.",
         median(digits),
-        why=f"the paper has one route only; the largest relative difference over {len(apart)}"
+        why=f"the paper has one route only; the largest relative difference over {len(differences)}"
         " systems is"
-        f" {apart.max():.1g}, by steps of {STEP:g}.",
+        f" {differences.max():.1g}, by steps of {STEP:g}.",
     )
     price = beyond(
         "jvp_cost",
         f"Cost of the pass for both sensitivities over that of a rollout, {largest} state"
         " components.",
-        shows.times(passes[largest]),
+        shows.times(timed[largest]),
         why="the paper calls sensitivities impractical at scale and times nothing; finite"
         " differences of both take"
         " three rollouts. The interval is of repeats in one run; another run or machine can lie"
@@ -352,12 +359,12 @@ def _listed(system: dict[str, Any]) -> str:
     return ", ".join(f"{norm:g}" for norm in system["norms"])
 
 
-def _found(found: Found) -> str:
-    return " ".join((_of_small_errors(found), _of_constants(found), _of_the_papers_laws(found)))
+def _summary(groups: GroupsByChange) -> str:
+    return " ".join((_of_small_errors(groups), _of_constants(groups), _of_the_papers_laws(groups)))
 
 
-def _of_small_errors(found: Found) -> str:
-    main = {group: found[group]["main"] for group in GROUPS}
+def _of_small_errors(groups: GroupsByChange) -> str:
+    main = {group: groups[group]["main"] for group in GROUPS}
     worst = max(main, key=lambda group: main[group].error().mean)
     error, shares = main[worst].error(), {group: main[group].within().mean for group in main}
     holds = "in every group" if error.high <= FACTOR else "not in every group"
@@ -369,7 +376,7 @@ def _of_small_errors(found: Found) -> str:
         else f"{linear.mean:.2g} on linear ones"
     )
     least, most = (pick(shares, key=lambda group: shares[group]) for pick in (min, max))
-    starts, signed = (found["lqg"][change].error().mean for change in ("starts", "signed"))
+    starts, signed = (groups["lqg"][change].error().mean for change in ("starts", "signed"))
     return (
         "With errors N^(−1/2), realised sensitivities predict the best ratio within a factor of 3"
         f" {holds} at the"
@@ -383,42 +390,44 @@ def _of_small_errors(found: Found) -> str:
     )
 
 
-def _of_constants(found: Found) -> str:
-    lqg = found["lqg"]["main"]
+def _of_constants(groups: GroupsByChange) -> str:
+    lqg = groups["lqg"]["main"]
     over = np.exp(-lqg.off("global"))
-    others = [float(np.median(np.exp(-group.off("global")))) for group in found["lqg"].values()]
+    overshoots = [
+        float(np.median(np.exp(-group.off("global")))) for group in groups["lqg"].values()
+    ]
     regrets = [float(np.median(lqg.of[f"regret_{weights}"])) for weights in ("realised", "global")]
     return (
         f"Global constants overshoot on {int(np.sum(over > 1))} of {len(over)} linear-quadratic"
         " systems, by"
-        f" {np.median(over):.3g}× at the median, and by {min(others):.3g}× to {max(others):.3g}×"
-        " with what was varied."
+        f" {np.median(over):.3g}× at the median, and by {min(overshoots):.3g}× to"
+        f" {max(overshoots):.3g}× with what was varied."
         f" What this costs there is {regrets[0]:.1%} more return error with sensitivities and"
         f" {regrets[1]:.0%} with"
         " global constants."
     )
 
 
-def _of_the_papers_laws(found: Found) -> str:
-    lqg, large = found["lqg"]["main"], found["lqg"]["norms"]
-    secant, learned, aside = (
-        found["lqg"][f"norms, {how}"].error() for how in ("secant", "learned", "aside")
+def _of_the_papers_laws(groups: GroupsByChange) -> str:
+    lqg, large = groups["lqg"]["main"], groups["lqg"]["norms"]
+    secant, at_pilot, aside = (
+        groups["lqg"][f"norms, {how}"].error() for how in ("secant", "learned", "aside")
     )
     realised, constants = (large.error(weights).mean for weights in ("realised", "global"))
-    clearly = max(learned.high, aside.high) < large.error("realised").low
+    clearly = max(at_pilot.high, aside.high) < large.error("realised").low
     advice = (
         "with such errors, measure weights in a learned world, as audits do"
         if clearly
         else "neither is better"
     )
     return (
-        f"By the paper's own laws errors are {_size(found):.2g} at the best ratio instead of"
+        f"By the paper's own laws errors are {_size(groups):.2g} at the best ratio instead of"
         f" {np.median(lqg.of['error']):.2g}; then the median |ℓ| on linear-quadratic systems is"
         f" {realised:.2g} with"
         f" derivatives at the real system, and global constants, at {constants:.2g}, are"
         f" {'nearer' if constants < realised else 'no nearer'}. Derivatives in the wrong world of"
         " a pilot give"
-        f" {learned.mean:.2g} if it errs in the direction of the errors to come, as errors in"
+        f" {at_pilot.mean:.2g} if it errs in the direction of the errors to come, as errors in"
         " fixed directions do,"
         f" {aside.mean:.2g} if in another, and steps as large as its error {secant.mean:.2g}. In"
         " theory the weight is"

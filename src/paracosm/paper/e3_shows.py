@@ -12,7 +12,7 @@ from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Chart, Choice, Series, Table
 from paracosm.paper.e3_cells import DIRECTIONS, HORIZON, PILOT, STARTS, TIMED_EPISODES
 
-FACTOR = float(np.log(3))
+FACTOR = float(np.log(3))  # within a factor of 3, says the paper
 _PAPER = {
     "linear": "0",
     "tanh and sin": "0.054",
@@ -55,7 +55,7 @@ class Group(NamedTuple):
         return share(int(np.sum(near)), len(near))
 
 
-Found = Mapping[str, Mapping[str, Group]]
+GroupsByChange = Mapping[str, Mapping[str, Group]]
 """Groups by name, then by what was changed."""
 
 Timed = Mapping[int, Mapping[str, list[float]]]
@@ -108,14 +108,14 @@ def groups(main: Mapping[str, Group]) -> Table:
     return Table("Best against predicted ratio", columns, tuple(rows), note)
 
 
-def variations(found: Found) -> Table:
+def variations(by_change: GroupsByChange) -> Table:
     """Every group under every change."""
-    names = [name for name in found if "main" in found[name] and "norms" in found[name]]
+    names = [name for name in by_change if "main" in by_change[name] and "norms" in by_change[name]]
 
     def row(change: str, words: str) -> tuple[str, ...]:
-        each = [found[name][change] for name in names]
+        columns = [by_change[name][change] for name in names]
         return words, *(
-            f"{group.error().mean:.2g} | {group.error('global').mean:.2g}" for group in each
+            f"{group.error().mean:.2g} | {group.error('global').mean:.2g}" for group in columns
         )
 
     rows = tuple(row(*change) for change in WORDS.items())
@@ -142,17 +142,17 @@ def prices(passes: Timed) -> Table:
     return Table("What the forward pass costs", columns, tuple(rows), note)
 
 
-def by_budget(found: Found, budgets: Mapping[float, str]) -> Chart:
+def by_budget(by_change: GroupsByChange, budgets: Mapping[float, str]) -> Chart:
     """|ℓ| against the budget."""
     amounts = tuple(sorted(budgets))
 
     def series(name: str, group: str, weights: str) -> Series:
-        errors = tuple(found[group][budgets[amount]].error(weights).mean for amount in amounts)
+        errors = tuple(by_change[group][budgets[amount]].error(weights).mean for amount in amounts)
         return Series(name, amounts, errors, "line" if weights == "realised" else "dashed")
 
     def ends(weights: str) -> str:
         first, last = (
-            found["lqg"][budgets[amount]].error(weights).mean
+            by_change["lqg"][budgets[amount]].error(weights).mean
             for amount in (amounts[0], amounts[-1])
         )
         return f"{first:.2g} to {last:.2g}"
@@ -203,20 +203,20 @@ def scatter(at_real: Group, at_pilot: Group) -> Chart:
     )
 
 
-def choices(found: Found) -> tuple[Choice, ...]:
+def choices(by_change: GroupsByChange) -> tuple[Choice, ...]:
     """What the paper leaves open."""
 
-    def moved(group: str, change: str, weights: str = "realised") -> str:
-        return f"{found[group][change].error(weights).mean:.2g}"
+    def error(group: str, change: str, weights: str = "realised") -> str:
+        return f"{by_change[group][change].error(weights).mean:.2g}"
 
     return (
         Choice(
             "the laws by which parts learn, and with them the size of errors",
             "N^(-1/2) for both, in the unit of states and rewards",
-            f"by the paper's fitted laws as norms the median |ℓ| on LQG is {moved('lqg', 'norms')}"
+            f"by the paper's fitted laws as norms the median |ℓ| on LQG is {error('lqg', 'norms')}"
             " realised and"
-            f" {moved('lqg', 'norms', 'global')} global; steps of a pilot's size bring the first to"
-            f" {moved('lqg', 'norms, secant')}",
+            f" {error('lqg', 'norms', 'global')} global; steps of a pilot's size bring the first to"
+            f" {error('lqg', 'norms, secant')}",
         ),
         Choice(
             "what the best ratio makes least",
@@ -224,31 +224,31 @@ def choices(found: Found) -> tuple[Choice, ...]:
             " is the sum of both"
             " parts' own",
             "of the root mean square over directions Theorem 1's ratio is"
-            f" {moved('linear', 'rms')} off on linear"
-            f" systems, and {moved('linear', 'rms', 'squares')} with squared weights and doubled"
+            f" {error('linear', 'rms')} off on linear"
+            f" systems, and {error('linear', 'rms', 'squares')} with squared weights and doubled"
             " exponents;"
             " with signs as drawn errors may cancel, and the best ratio is then where they do"
-            f" ({moved('linear', 'signed')})",
+            f" ({error('linear', 'signed')})",
         ),
         Choice(
             "the errors' directions",
             "a constant, for which ℓ is 0 on linear systems by proof",
-            f"waves over states give {moved('linear', 'waves')} on linear and"
-            f" {moved('lqg', 'waves')} on LQG",
+            f"waves over states give {error('linear', 'waves')} on linear and"
+            f" {error('lqg', 'waves')} on LQG",
         ),
         Choice(
             "starts",
             "one a system",
-            f"over {STARTS} starts on all sides of the origin: {moved('lqg', 'starts')} on LQG",
+            f"over {STARTS} starts on all sides of the origin: {error('lqg', 'starts')} on LQG",
         ),
         Choice(
             "where and how sensitivities are taken",
             "at the real system, as derivatives",
-            f"on LQG {moved('lqg', 'main')} becomes {moved('lqg', 'learned')} in the world of a"
+            f"on LQG {error('lqg', 'main')} becomes {error('lqg', 'learned')} in the world of a"
             f" pilot with {PILOT:,.0f}"
-            f" samples, {moved('lqg', 'aside')} in one that is wrong along another direction and"
-            f" {moved('lqg', 'secant')} by steps as large as the pilot's error; on tanh"
-            f" {moved('tanh', 'main')} becomes"
-            f" {moved('tanh', 'learned')}, {moved('tanh', 'aside')} and {moved('tanh', 'secant')}",
+            f" samples, {error('lqg', 'aside')} in one that is wrong along another direction and"
+            f" {error('lqg', 'secant')} by steps as large as the pilot's error; on tanh"
+            f" {error('tanh', 'main')} becomes"
+            f" {error('tanh', 'learned')}, {error('tanh', 'aside')} and {error('tanh', 'secant')}",
         ),
     )

@@ -72,7 +72,7 @@ class Wave(eqx.Module):
         return self.d * jnp.cos(self.w @ state + self.v @ action + self.b)
 
 
-class Case(eqx.Module):
+class ErrorCase(eqx.Module):
     """Systems side by side, `[system, …]`: first states `[episode, state]` and directions of error
     `[direction, …]`.
     """
@@ -85,9 +85,16 @@ class Case(eqx.Module):
     aside: Wave
 
 
-def case(group: str, key: PRNGKey, *, starts: int, directions: int, waves: bool) -> Case:
+def case(group: str, key: PRNGKey, *, starts: int, directions: int, waves: bool) -> ErrorCase:
     """A random system of a group with errors of unit size in random directions; `aside` is another
     of the dynamics.
+
+    Args:
+        group: of `SYSTEMS`, `tanh`, `sin`, or `scalar`, where Lemma 1 is an equality.
+        key: of system, starts and directions.
+        starts: how many first states.
+        directions: how many of each error.
+        waves: whether errors are waves over states and actions, or the same everywhere.
     """
     for_system, for_start, for_push, for_miss, for_aside = jax.random.split(key, 5)
     mdp, policy = _system(group, for_system)
@@ -99,7 +106,7 @@ def case(group: str, key: PRNGKey, *, starts: int, directions: int, waves: bool)
     def miss(key: PRNGKey) -> Wave:
         return _wave(key, jnp.where(jax.random.bernoulli(key), 1.0, -1.0), size, waves)
 
-    return Case(
+    return ErrorCase(
         mdp,
         policy,
         jax.vmap(mdp.initial)(jax.random.split(for_start, starts)),
@@ -112,13 +119,21 @@ def case(group: str, key: PRNGKey, *, starts: int, directions: int, waves: bool)
 @lru_cache(maxsize=2)
 def cases(
     group: str, count: int, seed: int, *, starts: int = 1, directions: int = 1, waves: bool = False
-) -> Case:
-    """So many random systems of a group, side by side, in 64 bits."""
+) -> ErrorCase:
+    """Random systems of a group, side by side, in 64 bits.
+
+    Args:
+        count: how many.
+        seed: of systems, starts and directions.
+        group, starts, directions, waves: As of `case`.
+    """
     with jax.enable_x64(True):
         keys = jax.random.split(stage_key(seed, group), count)
-        each = [case(group, key, starts=starts, directions=directions, waves=waves) for key in keys]
+        singles = [
+            case(group, key, starts=starts, directions=directions, waves=waves) for key in keys
+        ]
         return jax.tree.map(
-            lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *each
+            lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *singles
         )
 
 
@@ -157,14 +172,24 @@ def _unit(key: PRNGKey, size: int) -> Array:
 
 
 def _wave(key: PRNGKey, direction: Array, size: tuple[int, int], waves: bool) -> Wave:
+    """An error in a direction.
+
+    Args:
+        key: of the wave.
+        direction: `[output]`, or a number for a reward.
+        size: numbers of state and action components.
+        waves: whether it varies over states and actions.
+    """
     w, v, b = (
         jax.random.normal(jax.random.fold_in(key, n), shape)
         for n, shape in enumerate(((size[0],), (size[1],), ()))
     )
-    return Wave(direction, *(waves * each for each in (w, v, math.pi * b)))
+    return Wave(direction, *(waves * number for number in (w, v, math.pi * b)))
 
 
-def respond(cases: Case, by: Float[np.ndarray, "system point"]) -> tuple[np.ndarray, np.ndarray]:
+def respond(
+    cases: ErrorCase, by: Float[np.ndarray, "system point"]
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean return with `by` times the push added to the dynamics, and that of the miss alone as a
     reward.
 
@@ -175,40 +200,49 @@ def respond(cases: Case, by: Float[np.ndarray, "system point"]) -> tuple[np.ndar
     filled = np.pad(
         by, ((0, 0), (0, 1 + 2 * POINTS - points))
     )  # always the same shape: one program to compile
-    returned, missed = _respond(cases, filled)
-    return np.asarray(returned)[:, :points], np.asarray(missed)[:, :points]
+    returns, of_miss = _respond(cases, filled)
+    return np.asarray(returns)[:, :points], np.asarray(of_miss)[:, :points]
 
 
 @eqx.filter_jit
-def _respond(cases: Case, by: Float[Array, "system point"]) -> tuple[Array, Array]:
+def _respond(cases: ErrorCase, by: Float[Array, "system point"]) -> tuple[Array, Array]:
 
-    def one(case: Case, push: Wave, miss: Wave, by: Array) -> tuple[Array, Array]:
+    def single(case: ErrorCase, push: Wave, miss: Wave, by: Array) -> tuple[Array, Array]:
+        """Mean return under `by` times the push, and that of the miss as a reward.
+
+        Args:
+            case: one system.
+            push, miss: one direction of error each.
+            by: the size of the dynamics' error.
+        """
         wrong = _wrong(case.mdp, push, by)
-        seen = unroll(
+        episodes = unroll(
             wrong,
             case.policy,
             case.start,
             jax.random.split(jax.random.key(0), len(case.start)),
             wrong.spec.horizon,
         )
-        paid = jax.vmap(jax.vmap(miss))(seen.state, seen.action)
-        late = wrong.discount ** jnp.arange(wrong.spec.horizon, dtype=paid.dtype)
-        return jnp.mean(seen.reward @ late), jnp.mean(paid @ late)
+        misses = jax.vmap(jax.vmap(miss))(episodes.state, episodes.action)
+        discounts = wrong.discount ** jnp.arange(wrong.spec.horizon, dtype=misses.dtype)
+        return jnp.mean(episodes.reward @ discounts), jnp.mean(misses @ discounts)
 
-    def every(case: Case, bys: Array) -> tuple[Array, Array]:
+    def by_system(case: ErrorCase, bys: Array) -> tuple[Array, Array]:
         def at(by: Array) -> tuple[Array, Array]:
-            return jax.vmap(lambda push, miss: one(case, push, miss, by))(case.push, case.miss)
+            return jax.vmap(lambda push, miss: single(case, push, miss, by))(case.push, case.miss)
 
         return jax.vmap(at)(bys)
 
-    return eqx.filter_vmap(every)(cases, by)
+    return eqx.filter_vmap(by_system)(cases, by)
 
 
 def _wrong(mdp: MDP, push: Wave, by: Array) -> MDP:
     return mdp.replace(dynamics=lambda s, a, key: mdp.dynamics(s, a, key) + by * push(s, a))
 
 
-def sensitivities(cases: Case, by: float, aside: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def sensitivities(
+    cases: ErrorCase, by: float, aside: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Derivatives of the return along push and miss, `[system, direction]`, in worlds wrong by so
     much already.
 
@@ -220,13 +254,13 @@ def sensitivities(cases: Case, by: float, aside: bool = False) -> tuple[np.ndarr
 
 @eqx.filter_jit
 def _sensitivities(
-    cases: Case, by: Float[Array, ""], aside: Float[Array, ""]
+    cases: ErrorCase, by: Float[Array, ""], aside: Float[Array, ""]
 ) -> tuple[Array, Array]:
-    def one(case: Case) -> tuple[Array, Array]:
+    def single(case: ErrorCase) -> tuple[Array, Array]:
         keys = jax.random.split(jax.random.key(0), len(case.start))
 
-        def by_direction(push: Wave, miss: Wave, other: Wave) -> tuple[Array, Array]:
-            world = _wrong(_wrong(case.mdp, push, (1 - aside) * by), other, aside * by)
+        def by_direction(push: Wave, miss: Wave, elsewhere: Wave) -> tuple[Array, Array]:
+            world = _wrong(_wrong(case.mdp, push, (1 - aside) * by), elsewhere, aside * by)
             errors = {"dynamics_error": push, "reward_error": miss}
             slopes = along(
                 world, case.policy, case.start, keys, **errors, horizon=world.spec.horizon
@@ -235,16 +269,16 @@ def _sensitivities(
 
         return jax.vmap(by_direction)(case.push, case.miss, case.aside)
 
-    return eqx.filter_vmap(one)(cases)
+    return eqx.filter_vmap(single)(cases)
 
 
 @eqx.filter_jit
-def global_weights(cases: Case, radius: float) -> Float[Array, "system part"]:
+def global_weights(cases: ErrorCase, radius: float) -> Float[Array, "system part"]:
     """Lemma 1's weights of the two errors over the ball of this radius."""
     return eqx.filter_vmap(partial(_global_weights, radius=radius))(cases)
 
 
-def _global_weights(case: Case, radius: float) -> Float[Array, " part"]:
+def _global_weights(case: ErrorCase, radius: float) -> Float[Array, " part"]:
     gain = _gain(case.policy)
     f = _slopes_of_dynamics(case.mdp.dynamics, radius)
     g = _slopes_of_reward(case.mdp.reward, radius, gain)
@@ -283,9 +317,15 @@ def constant(mdp: MDP, direction: Array) -> Wave:
     return Wave(jnp.asarray(direction), jnp.zeros(size[0]), jnp.zeros(size[1]), jnp.zeros(()))
 
 
-def losses(cases: Case, criterion: str, laws: tuple[Law, Law], budget: float) -> Losses:
+def losses(cases: ErrorCase, criterion: str, laws: tuple[Law, Law], budget: float) -> Losses:
     """What a split costs: the error in return by the logarithm of its ratio, both `[system,
     point]`.
+
+    Args:
+        cases: the systems with directions of error.
+        criterion: `worst`, `signed` or `rms`, see `e3_cells.ratios`.
+        laws: ε(N) of dynamics and reward.
+        budget: samples in all.
     """
 
     def cost(odds: np.ndarray) -> np.ndarray:
@@ -295,23 +335,23 @@ def losses(cases: Case, criterion: str, laws: tuple[Law, Law], budget: float) ->
             for law, s in zip(laws, (1, -1), strict=True)
         )
         by = np.concatenate([np.zeros((len(odds), 1)), dynamics, -dynamics], axis=1)
-        returned, missed = respond(cases, by)
-        moved = np.stack(np.split(returned[:, 1:] - returned[:, :1], 2, axis=1))
-        paid = np.stack(np.split(missed[:, 1:], 2, axis=1)) * reward[..., None]
-        return np.nan_to_num(_gap(criterion, moved, paid), nan=np.inf)
+        returns, of_miss = respond(cases, by)
+        by_dynamics = np.stack(np.split(returns[:, 1:] - returns[:, :1], 2, axis=1))
+        by_reward = np.stack(np.split(of_miss[:, 1:], 2, axis=1)) * reward[..., None]
+        return np.nan_to_num(_gap(criterion, by_dynamics, by_reward), nan=np.inf)
 
     return cost
 
 
-def _gap(criterion: str, moved: np.ndarray, paid: np.ndarray) -> np.ndarray:
+def _gap(criterion: str, by_dynamics: np.ndarray, by_reward: np.ndarray) -> np.ndarray:
     """Error in return of what the two errors do, `[sign of the dynamics error, system, point,
     direction]`.
     """
     if criterion == "rms":
-        return np.sqrt(np.mean(moved**2 + paid**2, axis=(0, -1)))
+        return np.sqrt(np.mean(by_dynamics**2 + by_reward**2, axis=(0, -1)))
     if criterion == "signed":
-        return np.abs(moved + paid)[0, ..., 0]
-    return np.max(np.abs(moved) + np.abs(paid), axis=0)[..., 0]
+        return np.abs(by_dynamics + by_reward)[0, ..., 0]
+    return np.max(np.abs(by_dynamics) + np.abs(by_reward), axis=0)[..., 0]
 
 
 def lowest(cost: Losses, systems: int, reach: float) -> np.ndarray:
@@ -326,12 +366,12 @@ def lowest(cost: Losses, systems: int, reach: float) -> np.ndarray:
     return center
 
 
-def secants(cases: Case, by: float) -> tuple[np.ndarray, np.ndarray]:
+def secants(cases: ErrorCase, by: float) -> tuple[np.ndarray, np.ndarray]:
     """The paper's `|V(f + hΔf, r) - V(f, r)| / h` for `h = ±by`, the larger, and the reward's,
     `[system, direction]`.
 
     The return is linear in the reward, so that its finite difference does not depend on the step.
     """
     steps = np.tile([0.0, by, -by], (len(cases.start), 1))
-    returned, missed = respond(cases, steps)
-    return np.abs(returned[:, 1:] - returned[:, :1]).max(axis=1) / by, np.abs(missed[:, 0])
+    returns, of_miss = respond(cases, steps)
+    return np.abs(returns[:, 1:] - returns[:, :1]).max(axis=1) / by, np.abs(of_miss[:, 0])

@@ -3,7 +3,9 @@
 The paper: independent noise of mean zero leaves the gradient unbiased and adds variance that falls
 as 1/K with the number of rollouts, by at most `σ² H W² / (K (1−γ)²)`. Here both are measured in two
 worlds, with both time weightings, with and without a baseline; and beside the bound stands the
-exact inflation `(σ²/K) E Σ ‖v‖²` (theory, section 6).
+exact inflation `(σ²/K) E Σ_k ‖v_k‖²`: with `w_t = ∇ log π(a_t|s_t)` an error of size 1 in the label
+of step k moves the gradient by `v_k = Σ_{t≤k} γ^k w_t`, or by `Σ_{t≤k} γ^(k−t) w_t` without the
+weight γ^t.
 """
 
 from __future__ import annotations
@@ -16,60 +18,65 @@ import numpy as np
 from paracosm.core import estimators
 from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Chart, Choice, Findings, Series, Table
-from paracosm.paper import statistics as found_by
+from paracosm.paper import statistics
 from paracosm.paper.e4_cells import MAIN, NOISES, SD, WORLDS, cells
 from paracosm.paper.statistics import Blocks
 from paracosm.paper.study import Answer, Study, beside, beyond, must_hold
 
 
-class _Read:
+class _GradientAnswers:
     """The answers, by what they were asked."""
 
     def __init__(self, answers: Sequence[Answer]) -> None:
-        self.noisy = [each for each in answers if each.function.endswith(":noisy")]
+        self.noisy = [answer for answer in answers if answer.function.endswith(":noisy")]
         self.exact = {
-            (each.arguments["world"], each.arguments["weighting"]): each.result
-            for each in answers
-            if each.function.endswith(":exact")
+            (answer.arguments["world"], answer.arguments["weighting"]): answer.result
+            for answer in answers
+            if answer.function.endswith(":exact")
         }
 
-    def some(self, **wanted: Any) -> list[Answer]:
+    def select(self, **arguments: Any) -> list[Answer]:
         """Noisy cells with these arguments, by the number of rollouts."""
-        found = [each for each in self.noisy if wanted.items() <= each.arguments.items()]
-        return sorted(found, key=lambda each: each.arguments["rollouts"])
+        answers = [answer for answer in self.noisy if arguments.items() <= answer.arguments.items()]
+        return sorted(answers, key=lambda answer: answer.arguments["rollouts"])
 
     def plain_noise(self, world: str, weighting: str) -> list[Answer]:
         """Those of the main question: normal noise, no baseline."""
-        return self.some(world=world, weighting=weighting, baseline="none", noise="normal")
+        return self.select(world=world, weighting=weighting, baseline="none", noise="normal")
 
     def predicted(self, answer: Answer, kind: str = "coefficient") -> list[float]:
         """The exact inflation `σ² Q/K`, or of another kind, by repeat."""
-        asked = answer.arguments
+        arguments = answer.arguments
         return [
-            value / asked["rollouts"]
-            for value in self.exact[asked["world"], asked["weighting"]][kind]
+            value / arguments["rollouts"]
+            for value in self.exact[arguments["world"], arguments["weighting"]][kind]
         ]
 
 
 def _rows_over(answers: Iterable[Answer], name: str) -> list[Blocks]:
-    return [each.result[name] for each in answers]
+    return [answer.result[name] for answer in answers]
 
 
 def _gradients(answers: Sequence[Answer]) -> list[float]:
     """How many were measured in each setting."""
-    return [each.arguments["total"] / each.arguments["rollouts"] for each in answers]
+    return [answer.arguments["total"] / answer.arguments["rollouts"] for answer in answers]
 
 
 def _slope(answers: Sequence[Answer]) -> Estimate:
     """Of the log added variance over log K."""
-    rollouts, rows = [each.arguments["rollouts"] for each in answers], _rows_over(answers, "added")
-    return found_by.log_slope(rollouts, rows, _gradients(answers))
+    rollouts, rows = (
+        [answer.arguments["rollouts"] for answer in answers],
+        _rows_over(answers, "added"),
+    )
+    return statistics.log_slope(rollouts, rows, _gradients(answers))
 
 
 def _relative_bias(answers: Sequence[Answer], name: str) -> Estimate:
     """A squared bias over all the answers, as a share of the squared length of the gradient."""
-    shares = [np.asarray(each.result[name]) / np.mean(each.result["length"]) for each in answers]
-    return found_by.pooled([each.tolist() for each in shares])
+    shares = [
+        np.asarray(answer.result[name]) / np.mean(answer.result["length"]) for answer in answers
+    ]
+    return statistics.pooled([answer.tolist() for answer in shares])
 
 
 def _common_ratio(answers: Sequence[Answer], under: Callable[[Answer], Blocks]) -> Estimate:
@@ -79,56 +86,64 @@ def _common_ratio(answers: Sequence[Answer], under: Callable[[Answer], Blocks]) 
     They are weighted with their numbers of gradients.
     """
     per_rollout = [
-        np.asarray(each.result["added"]) * each.arguments["rollouts"] for each in answers
+        np.asarray(answer.result["added"]) * answer.arguments["rollouts"] for answer in answers
     ]
-    measured = found_by.pooled([each.tolist() for each in per_rollout], _gradients(answers))
+    inflation = statistics.pooled([answer.tolist() for answer in per_rollout], _gradients(answers))
     reference = (np.asarray(under(answers[0])) * answers[0].arguments["rollouts"]).tolist()
-    own = (measured.high - measured.low) / 2 / measured.mean
-    half = np.hypot(own, found_by.relative_half(reference))
-    return found_by.around(measured.mean / np.mean(reference), float(half), measured.n)
+    own = (inflation.high - inflation.low) / 2 / inflation.mean
+    half = np.hypot(own, statistics.relative_half(reference))
+    return statistics.around(inflation.mean / np.mean(reference), float(half), inflation.n)
 
 
 def read(answers: Sequence[Answer]) -> Findings:
     """Claims, tables and charts from the answers."""
-    have = _Read(answers)
-    main = have.plain_noise(*MAIN)
-    unbiased = [each for each in have.noisy if each.arguments["baseline"] != "batch mean"]
-    with_form = [each for each in unbiased if "off" in each.result]
-    tables = (_by_setting(have), _by_rollouts(have), _other_noise(have))
+    index = _GradientAnswers(answers)
+    main = index.plain_noise(*MAIN)
+    unbiased = [answer for answer in index.noisy if answer.arguments["baseline"] != "batch mean"]
+    with_form = [answer for answer in unbiased if "off" in answer.result]
+    tables = (_by_setting(index), _by_rollouts(index), _other_noise(index))
     numbers = {
         "bias": _relative_bias(unbiased, "bias"),
         "off": _relative_bias(with_form, "off"),
         "slope": _slope(main),
-        "exact": _common_ratio(main, have.predicted),
-        "loose": found_by.paired_ratio(have.exact[MAIN]["bound"], have.exact[MAIN]["coefficient"]),
-        "shared": found_by.paired_ratio(
-            have.exact[MAIN]["shared"], have.exact[MAIN]["coefficient"]
+        "exact": _common_ratio(main, index.predicted),
+        "loose": statistics.paired_ratio(
+            index.exact[MAIN]["bound"], index.exact[MAIN]["coefficient"]
+        ),
+        "shared": statistics.paired_ratio(
+            index.exact[MAIN]["shared"], index.exact[MAIN]["coefficient"]
         ),
         "uneven": _common_ratio(
-            have.some(world=MAIN[0], noise="uneven"), lambda each: have.predicted(each, "uneven")
+            index.select(world=MAIN[0], noise="uneven"),
+            lambda answer: index.predicted(answer, "uneven"),
         ),
         "shared_measured": _common_ratio(
-            have.some(world=MAIN[0], noise="shared"), lambda each: have.predicted(each, "shared")
+            index.select(world=MAIN[0], noise="shared"),
+            lambda answer: index.predicted(answer, "shared"),
         ),
         "with_baseline": _common_ratio(
-            have.some(world=MAIN[0], baseline="leave-one-out", rollouts=2), have.predicted
+            index.select(world=MAIN[0], baseline="leave-one-out", rollouts=2), index.predicted
         ),
-        "leave_one_out": _relative_bias(have.some(world=MAIN[0], baseline="leave-one-out"), "off"),
-        "batch_mean": _relative_bias(have.some(baseline="batch mean"), "off"),
+        "leave_one_out": _relative_bias(
+            index.select(world=MAIN[0], baseline="leave-one-out"), "off"
+        ),
+        "batch_mean": _relative_bias(index.select(baseline="batch mean"), "off"),
     }
     return Findings(
-        _setup(have),
-        _choices(have, numbers),
-        _claims(have, numbers, unbiased),
+        _setup(index),
+        _choices(index, numbers),
+        _claims(index, numbers, unbiased),
         tables,
-        _charts(have),
-        _found(numbers),
+        _charts(index),
+        _summary(numbers),
     )
 
 
-def _claims(have: _Read, n: dict[str, Estimate], unbiased: list[Answer]) -> tuple[Any, ...]:
-    kept, trials = _within_bound(have)
-    held, of = found_by.covering(_rows_over(unbiased, "bias"), 0.0)
+def _claims(
+    answers: _GradientAnswers, n: dict[str, Estimate], unbiased: list[Answer]
+) -> tuple[Any, ...]:
+    inside, trials = _within_bound(answers)
+    hits, intervals = statistics.covering(_rows_over(unbiased, "bias"), 0.0)
     return (
         beside(
             "bias_squared",
@@ -137,8 +152,8 @@ def _claims(have: _Read, n: dict[str, Estimate], unbiased: list[Answer]) -> tupl
             "all settings.",
             n["bias"],
             0.0,
-            agrees=f"the interval holds 0; of the settings one by one {held} of {of} intervals do,"
-            " at 95%. Noise of"
+            agrees=f"the interval holds 0; of the settings one by one {hits} of {intervals}"
+            " intervals do, at 95%. Noise of"
             " mean zero is proved to leave none: what was measured is this library's REINFORCE.",
             differs="the interval does not hold 0.",
             says="no bias",
@@ -167,10 +182,10 @@ def _claims(have: _Read, n: dict[str, Estimate], unbiased: list[Answer]) -> tupl
             "within_bound",
             "Share of settings with independent noise whose added variance is within Theorem 2's"
             " bound.",
-            found_by.of_settings(kept / trials, trials),
+            statistics.of_settings(inside / trials, trials),
             paper=1.0,
-            holds=kept == trials,
-            why=f"the bound is proved; {kept} of {trials} settings checked are within it, and"
+            holds=inside == trials,
+            why=f"the bound is proved; {inside} of {trials} settings checked are within it, and"
             " where it is"
             f" {n['loose'].mean:.0f} times the exact form the check could hardly fail.",
         ),
@@ -215,27 +230,31 @@ def _claims(have: _Read, n: dict[str, Estimate], unbiased: list[Answer]) -> tupl
     )
 
 
-def _within_bound(have: _Read) -> tuple[int, int]:
-    cases = [each for each in have.noisy if each.arguments["noise"] in ("normal", "heavy-tailed")]
-    kept = [
-        np.mean(each.result["added"]) <= SD**2 * np.mean(have.predicted(each, "bound"))
-        for each in cases
+def _within_bound(answers: _GradientAnswers) -> tuple[int, int]:
+    cases = [
+        answer
+        for answer in answers.noisy
+        if answer.arguments["noise"] in ("normal", "heavy-tailed")
     ]
-    return int(np.sum(kept)), len(kept)
+    inside = [
+        np.mean(answer.result["added"]) <= SD**2 * np.mean(answers.predicted(answer, "bound"))
+        for answer in cases
+    ]
+    return int(np.sum(inside)), len(inside)
 
 
-def _by_setting(have: _Read) -> Table:
+def _by_setting(answers: _GradientAnswers) -> Table:
     rows = []
-    for (world, weighting), result in sorted(have.exact.items()):
-        some = have.plain_noise(world, weighting)
-        slope = _slope(some)
-        measured = _common_ratio(some, have.predicted)
+    for (world, weighting), result in sorted(answers.exact.items()):
+        subset = answers.plain_noise(world, weighting)
+        slope = _slope(subset)
+        ratio = _common_ratio(subset, answers.predicted)
         coefficient = np.mean(result["coefficient"])
         rows.append(
             (
                 f"{world}, {weighting}",
                 f"{slope:.3f}",
-                f"{measured.mean * coefficient:.4g}",
+                f"{ratio.mean * coefficient:.4g}",
                 f"{coefficient:.4g}",
                 f"{np.mean(result['bound']):,.0f}",
                 f"{np.mean(result['bound']) / coefficient:.4g}",
@@ -254,40 +273,40 @@ def _by_setting(have: _Read) -> Table:
     return Table("What independent noise of variance 1 adds, for one rollout", columns, tuple(rows))
 
 
-def _by_rollouts(have: _Read) -> Table:
+def _by_rollouts(answers: _GradientAnswers) -> Table:
     rows = []
-    for each in have.plain_noise(*MAIN):
-        share = np.asarray(each.result["bias"]) / np.mean(each.result["length"])
-        bias, added = estimators.mean(share.tolist()), estimators.mean(each.result["added"])
+    for answer in answers.plain_noise(*MAIN):
+        share = np.asarray(answer.result["bias"]) / np.mean(answer.result["length"])
+        bias, added = estimators.mean(share.tolist()), estimators.mean(answer.result["added"])
         rows.append(
             (
-                f"{each.arguments['rollouts']}",
+                f"{answer.arguments['rollouts']}",
                 f"{bias:.1e}",
                 f"{added:.4g}",
-                f"{np.mean(have.predicted(each)):.4g}",
+                f"{np.mean(answers.predicted(answer)):.4g}",
             )
         )
     columns = ("rollouts", "squared bias / squared length", "added variance", "exact")
     return Table("By the number of rollouts, linear world, weight γ^t", columns, tuple(rows))
 
 
-def _other_noise(have: _Read) -> Table:
+def _other_noise(answers: _GradientAnswers) -> Table:
     rows = []
     for world in WORLDS:
         for noise in NOISES[1:]:
             kind = noise if noise in ("shared", "uneven") else "coefficient"
-            found = _common_ratio(
-                have.some(world=world, noise=noise),
-                lambda each, kind=kind: have.predicted(each, kind),
+            ratio = _common_ratio(
+                answers.select(world=world, noise=noise),
+                lambda answer, kind=kind: answers.predicted(answer, kind),
             )
-            rows.append((f"{world}, {noise}", "8", f"{found:.3f}", "1"))
-        for each in have.some(world=world, baseline="leave-one-out"):
-            k = each.arguments["rollouts"]
+            rows.append((f"{world}, {noise}", "8", f"{ratio:.3f}", "1"))
+        for answer in answers.select(world=world, baseline="leave-one-out"):
+            k = answer.arguments["rollouts"]
             rows.append(
                 (
                     f"{world}, leave-one-out",
                     f"{k}",
-                    f"{_common_ratio([each], have.predicted):.3f}",
+                    f"{_common_ratio([answer], answers.predicted):.3f}",
                     f"{k / (k - 1):.3f}",
                 )
             )
@@ -299,23 +318,27 @@ def _other_noise(have: _Read) -> Table:
     return Table("Other noise, and a baseline", columns, tuple(rows), note)
 
 
-def _charts(have: _Read) -> tuple[Chart, ...]:
+def _charts(answers: _GradientAnswers) -> tuple[Chart, ...]:
     series = []
     for world in WORLDS:
-        some = have.plain_noise(world, "discounted")
-        k = tuple(float(each.arguments["rollouts"]) for each in some)
-        found = [estimators.mean(each.result["added"]) for each in some]
-        columns = (tuple(getattr(each, end) for each in found) for end in ("mean", "low", "high"))
+        subset = answers.plain_noise(world, "discounted")
+        k = tuple(float(answer.arguments["rollouts"]) for answer in subset)
+        estimates = [estimators.mean(answer.result["added"]) for answer in subset]
+        columns = (
+            tuple(getattr(answer, end) for answer in estimates) for end in ("mean", "low", "high")
+        )
         y, low, high = columns
         series.append(Series(f"{world}: measured", k, y, "points", low, high))
         series.append(
             Series(
-                f"{world}: exact", k, tuple(float(np.mean(have.predicted(each))) for each in some)
+                f"{world}: exact",
+                k,
+                tuple(float(np.mean(answers.predicted(answer))) for answer in subset),
             )
         )
-    some = have.plain_noise(*MAIN)
-    k = tuple(float(each.arguments["rollouts"]) for each in some)
-    bound = tuple(float(np.mean(have.predicted(each, "bound"))) for each in some)
+    subset = answers.plain_noise(*MAIN)
+    k = tuple(float(answer.arguments["rollouts"]) for answer in subset)
+    bound = tuple(float(np.mean(answers.predicted(answer, "bound"))) for answer in subset)
     series.append(Series("linear: bound", k, bound, "dashed"))
     caption = (
         "To look for: whether the points lie on the exact form, which falls as 1/K, and how far"
@@ -335,7 +358,7 @@ def _charts(have: _Read) -> tuple[Chart, ...]:
     )
 
 
-def _setup(have: _Read) -> tuple[str, ...]:
+def _setup(answers: _GradientAnswers) -> tuple[str, ...]:
     return (
         "Two worlds with three states, two actions, ten steps and discount 0.9: a linear-quadratic"
         " one under a "
@@ -357,15 +380,15 @@ def _setup(have: _Read) -> tuple[str, ...]:
     )
 
 
-def _choices(have: _Read, n: dict[str, Estimate]) -> tuple[Choice, ...]:
-    tanh = np.mean(have.exact["tanh", "discounted"]["bound"]) / np.mean(
-        have.exact["tanh", "discounted"]["coefficient"]
+def _choices(answers: _GradientAnswers, n: dict[str, Estimate]) -> tuple[Choice, ...]:
+    tanh = np.mean(answers.exact["tanh", "discounted"]["bound"]) / np.mean(
+        answers.exact["tanh", "discounted"]["coefficient"]
     )
-    heavy = _common_ratio(have.some(world=MAIN[0], noise="heavy-tailed"), have.predicted)
-    plain = np.mean(have.exact["linear", "plain"]["coefficient"]) / np.mean(
-        have.exact[MAIN]["coefficient"]
+    heavy = _common_ratio(answers.select(world=MAIN[0], noise="heavy-tailed"), answers.predicted)
+    plain = np.mean(answers.exact["linear", "plain"]["coefficient"]) / np.mean(
+        answers.exact[MAIN]["coefficient"]
     )
-    slope = _slope(have.plain_noise("linear", "plain"))
+    slope = _slope(answers.plain_noise("linear", "plain"))
     return (
         Choice(
             "the world",
@@ -397,7 +420,7 @@ def _choices(have: _Read, n: dict[str, Estimate]) -> tuple[Choice, ...]:
     )
 
 
-def _found(n: dict[str, Estimate]) -> str:
+def _summary(n: dict[str, Estimate]) -> str:
     bias = "was not seen to move" if n["bias"].low <= 0 <= n["bias"].high else "moved"
     right = "holds 1" if n["exact"].low <= 1 <= n["exact"].high else "does not hold 1"
     return (

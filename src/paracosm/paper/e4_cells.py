@@ -6,20 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from paracosm.paper import statistics as found_by
+from paracosm.paper import statistics
 from paracosm.paper.study import Scale
 from paracosm.sweep.cells import Cell
 
 WORLDS = ("linear", "tanh")
 WEIGHTINGS = ("discounted", "plain")
-ROLLOUTS = tuple(2**k for k in range(9))
-WITH_BASELINE = (2, 4, 16, 64)
+ROLLOUTS = tuple(2**k for k in range(9))  # 1 to 256: enough octaves for a slope
+WITH_BASELINE = (2, 4, 16, 64)  # with one rollout nothing is left out
 NOISES = ("normal", "heavy-tailed", "uneven", "shared")
-SD = 1.0
-REPEATS = 8
+SD = 1.0  # what noise adds is proportional to its square: no other is needed
+REPEATS = 8  # of the exact coefficients, for their intervals
 MAIN = ("linear", "discounted")
-_TOGETHER = 16  # from this many rollouts on they are averaged while they are drawn, to save memory
+_TOGETHER = 16
+"""From this many rollouts on they are averaged while they are drawn, to save memory."""
 _SIZES: dict[Scale, int] = {"quick": 2**16, "full": 2**18}
+"""Rollouts of a cell of few rollouts a gradient, a quarter of the others': 1,024 gradients of the
+largest K at `quick`, in 80 blocks for the squared bias.
+"""
 
 
 def _noise(name: str) -> Any:
@@ -28,6 +32,7 @@ def _noise(name: str) -> Any:
     return {
         "normal": GaussianNoise(SD),
         "shared": GaussianNoise(SD),
+        # The fewest degrees of freedom with a fourth moment, without which variances spread wildly.
         "heavy-tailed": HeavyTailedNoise(SD, 5.0),
         "uneven": ProportionalNoise(0.3, 1.0),
     }[name]
@@ -42,6 +47,15 @@ def noisy(
     `added` is the difference of the traces of covariance; `bias` estimates `‖E(g̃ − g)‖²` and
     `length` `‖E g‖²`, both without bias; `off` estimates `‖E g̃ − ∇J‖²` against the closed form,
     where there is one. All in blocks.
+
+    Args:
+        world: of `WORLDS`.
+        weighting: of `WEIGHTINGS`: with γ^t before each term, or without.
+        baseline: `none`, `leave-one-out` or `batch mean`.
+        noise: of `NOISES`.
+        rollouts: K, behind each gradient.
+        total: rollouts in all.
+        seed: of rollouts and labels.
     """
     from paracosm.paper import labelled
 
@@ -51,32 +65,38 @@ def noisy(
         "baseline": baseline,
         "shared": noise == "shared",
     }
-    drawn = labelled.gradients(
+    pair = labelled.gradients(
         world, _noise(noise), seed, groups=total // size, size=size, **choices
     )
-    true, wrong = (found_by.grouped(each, rollouts // size) for each in drawn)
-    added = np.subtract(found_by.total_variance(wrong), found_by.total_variance(true))
-    answer = {"added": added.tolist(), "bias": found_by.squared_length(wrong - true)}
+    true, wrong = (statistics.grouped(gradients, rollouts // size) for gradients in pair)
+    added = np.subtract(statistics.total_variance(wrong), statistics.total_variance(true))
+    answer = {"added": added.tolist(), "bias": statistics.squared_length(wrong - true)}
     if world == "linear":
         exact = labelled.expected(world, labelled.small(world).world.reward, choices["weighting"])
         return answer | {
-            "off": found_by.squared_length(wrong - exact),
+            "off": statistics.squared_length(wrong - exact),
             "length": [float(exact @ exact)],
         }
-    return answer | {"length": found_by.squared_length(true)}
+    return answer | {"length": statistics.squared_length(true)}
 
 
 def exact(*, world: str, weighting: str, rollouts: int, seed: int) -> dict[str, Any]:
     """The exact coefficients as `gradient_noise` measures them, on other rollouts from other
     states, in each repeat.
+
+    Args:
+        world: of `WORLDS`.
+        weighting: of `WEIGHTINGS`.
+        rollouts: of a repeat.
+        seed: of starts and rollouts.
     """
     import jax
 
     from paracosm.imagination.gradient_noise import added_variance, gradient_noise
     from paracosm.paper import labelled
 
-    one = labelled.small(world)
-    starts = jax.vmap(jax.vmap(one.world.initial))(
+    system = labelled.small(world)
+    starts = jax.vmap(jax.vmap(system.world.initial))(
         jax.random.split(jax.random.key(seed), (REPEATS, 4096))
     )
     choices: dict[str, Any] = {
@@ -86,14 +106,14 @@ def exact(*, world: str, weighting: str, rollouts: int, seed: int) -> dict[str, 
     }
     keys = jax.random.split(jax.random.key(seed + 1), REPEATS)
     repeats = list(zip(starts, keys, strict=True))
-    found = [gradient_noise(*one, *repeat, **choices) for repeat in repeats]
-    uneven = [added_variance(_noise("uneven"), *one, *repeat, **choices) for repeat in repeats]
+    noises = [gradient_noise(*system, *repeat, **choices) for repeat in repeats]
+    uneven = [added_variance(_noise("uneven"), *system, *repeat, **choices) for repeat in repeats]
     return {
-        "intrinsic": [each.intrinsic.mean for each in found],
-        "coefficient": [each.coefficient.mean for each in found],
-        "shared": [each.shared.mean for each in found],
-        "bound": [each.bound for each in found],
-        "uneven": [each.mean for each in uneven],
+        "intrinsic": [noise.intrinsic.mean for noise in noises],
+        "coefficient": [noise.coefficient.mean for noise in noises],
+        "shared": [noise.shared.mean for noise in noises],
+        "bound": [noise.bound for noise in noises],
+        "uneven": [noise.mean for noise in uneven],
     }
 
 

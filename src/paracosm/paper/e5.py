@@ -1,10 +1,11 @@
 """E5, Corollary 2: cheap noisy labels or dear clean ones?
 
 The paper: at a budget B a label's cost c buys K = B/c rollouts whose labels have noise σ²(c); what
-counts is `c σ²(c)`, in three regimes. Here the squared error of a real REINFORCE gradient is
-measured along the costs: first that part which labels cause, where the paper's rules must hold,
-then the whole error where a rollout has a price and a variance of its own and the rules change
-(theory, section 7).
+counts is `c σ²(c)`, in three regimes: of `σ² = A c^(−p)` buy the dearest if p > 1 and the cheapest
+if p < 1, of `σ₀² (1 − c/c_max)` the dearest, of `σ_f² + A/c` the cheapest. Here the squared error
+of a real REINFORCE gradient is measured along the costs: first that part which labels cause, where
+the paper's rules must hold, then the whole error where a rollout has a price c₀ and a variance V₀
+of its own: `(V₀ + Q σ²(c)) / K` with `K = B / (c₀ + c)`, which is least elsewhere.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Chart, Choice, Claim, Findings, Series, Table
-from paracosm.paper import statistics as found_by
+from paracosm.paper import statistics
 from paracosm.paper.e5_cells import (
     ALMOST_FREE,
     ALONE,
@@ -40,7 +41,7 @@ from paracosm.paper.study import Answer, Study, beside, beyond, bounded, must_ho
 _KNOWN = ("intrinsic", "intrinsic_half", "coefficient", "coefficient_half")
 
 
-class _Bought:
+class _PurchaseGrid:
     """What a `whole` cell measured: the costs of the grid, the plan without and with repeats, and
     the paper's rule.
     """
@@ -48,23 +49,23 @@ class _Bought:
     def __init__(self, answer: Answer) -> None:
         self.law, self.world = answer.arguments["law"], answer.arguments["world"]
         result = answer.result
-        self.bought, self.errors, self.predicted = (
+        self.purchases, self.errors, self.predicted = (
             result["bought"],
             result["errors"],
             result["predicted"],
         )
-        self.known = {name: result[name] for name in _KNOWN}
-        self.planned, self.repeated = len(self.bought) - 2, len(self.bought) - 1
-        self.grid = range(self.planned)
+        self.moments = {name: result[name] for name in _KNOWN}
+        self.plan, self.repeated_plan = len(self.purchases) - 2, len(self.purchases) - 1
+        self.grid = range(self.plan)
         self.half = len(self.errors[0]) // 2
         self.best = int(np.argmin([np.mean(self.errors[i][: self.half]) for i in self.grid]))
 
-    def over_best(self, which: int) -> Estimate:
+    def over_best(self, purchase: int) -> Estimate:
         """The error of a purchase over that of the grid's best, which half of the blocks chose and
         the others tell.
         """
-        return found_by.paired_ratio(
-            self.errors[which][self.half :], self.errors[self.best][self.half :]
+        return statistics.paired_ratio(
+            self.errors[purchase][self.half :], self.errors[self.best][self.half :]
         )
 
     @property
@@ -75,8 +76,8 @@ class _Bought:
         V₀ and Q come from the same rollouts; their errors are added as if they always went the same
         way.
         """
-        v0, half_v0, q, half_q = self.known.values()
-        variances = np.array(self.predicted) * [k for _, k, _ in self.bought]
+        v0, half_v0, q, half_q = self.moments.values()
+        variances = np.array(self.predicted) * [k for _, k, _ in self.purchases]
         of_v0 = v0 / variances
         return float(np.mean(of_v0 * half_v0 / v0 + (1 - of_v0) * half_q / q))
 
@@ -89,31 +90,31 @@ class _Bought:
         return None if rollouts is None else 1 + CHEAPEST_FIRST.index(rollouts)
 
     @property
-    def lost(self) -> Estimate | None:
+    def loss(self) -> Estimate | None:
         """The error under the paper's rule over that of the plan."""
         return (
             None
             if self.paper is None
-            else found_by.paired_ratio(self.errors[self.paper], self.errors[self.planned])
+            else statistics.paired_ratio(self.errors[self.paper], self.errors[self.plan])
         )
 
 
 def read(answers: Sequence[Answer]) -> Findings:
     """Claims, tables and charts from the answers."""
     labels = {
-        (each.arguments["world"], each.arguments["law"]): each.result["errors"]
-        for each in answers
-        if each.function.endswith(":alone")
+        (answer.arguments["world"], answer.arguments["law"]): answer.result["errors"]
+        for answer in answers
+        if answer.function.endswith(":alone")
     }
-    bought = [_Bought(each) for each in answers if each.function.endswith(":whole")]
-    claims = (*_paper_claims(labels), *_whole_claims(bought))
+    purchases = [_PurchaseGrid(answer) for answer in answers if answer.function.endswith(":whole")]
+    claims = (*_paper_claims(labels), *_whole_claims(purchases))
     return Findings(
         setup=_setup(),
-        choices=_choices(labels, bought),
+        choices=_choices(labels, purchases),
         claims=claims,
-        tables=(_alone_table(labels), _whole_table(bought)),
-        charts=(_alone_chart(labels), _whole_chart(bought)),
-        found=_found(claims, bought),
+        tables=(_alone_table(labels), _whole_table(purchases)),
+        charts=(_alone_chart(labels), _whole_chart(purchases)),
+        found=_summary(claims, purchases),
     )
 
 
@@ -121,7 +122,7 @@ def _slope(labels: dict[tuple[str, str], Any], world: str, law: str) -> Estimate
     costs = [
         BUDGET / rollouts for rollouts in ALONE[law]
     ]  # and in proportion to them the number of gradients
-    return found_by.log_slope(costs, labels[world, law], costs)
+    return statistics.log_slope(costs, labels[world, law], costs)
 
 
 def _worst(errors: list[list[float]]) -> Estimate:
@@ -143,7 +144,7 @@ def _worst(errors: list[list[float]]) -> Estimate:
         return float(a / (2 * b) / DEAREST)
 
     random = np.random.default_rng(0)
-    again = [
+    resamples = [
         top(
             np.take_along_axis(
                 blocks, random.integers(0, blocks.shape[1], blocks.shape), axis=1
@@ -151,8 +152,8 @@ def _worst(errors: list[list[float]]) -> Estimate:
         )
         for _ in range(500)
     ]
-    found = resampled(np.array([top(blocks.mean(axis=1)), *again]), blocks.size)
-    return dataclasses.replace(found, method="parabola, 95% bootstrap of blocks")
+    estimate = resampled(np.array([top(blocks.mean(axis=1)), *resamples]), blocks.size)
+    return dataclasses.replace(estimate, method="parabola, 95% bootstrap of blocks")
 
 
 _EXPONENTS = {"power:1,2": 2.0, "power:1,1": 1.0, "power:1,0.5": 0.5}
@@ -161,9 +162,9 @@ _PUT_IN = "σ²(c) is put in exactly, so what was measured is that the error fal
 
 def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
     limited, floor = labels["linear", f"bounded:1,{DEAREST}"], labels["linear", "floor:1,8"]
-    clean = float(np.mean(limited[0]) / max(np.mean(each) for each in limited))
-    dear = found_by.ratio(floor[0], floor[-1])
-    named = dict(zip(_EXPONENTS, ("steep", "even", "flat"), strict=True))
+    clean = float(np.mean(limited[0]) / max(np.mean(errors) for errors in limited))
+    dear = statistics.ratio(floor[0], floor[-1])
+    names = dict(zip(_EXPONENTS, ("steep", "even", "flat"), strict=True))
     says = {
         "steep": "p > 1: buy the best",
         "even": "p = 1: indifferent",
@@ -180,7 +181,7 @@ def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
             differs="the interval does not hold the exponent of c σ²(c).",
             agrees=f"our interval holds the paper's number; {_PUT_IN}.",
         )
-        for (law, name), p in zip(named.items(), _EXPONENTS.values(), strict=True)
+        for (law, name), p in zip(names.items(), _EXPONENTS.values(), strict=True)
     )
     return (
         *slopes,
@@ -197,7 +198,7 @@ def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
         must_hold(
             "bounded_clean",
             "The error at c_max over the largest, under the bounded law.",
-            Estimate(clean, clean, clean, found_by.BLOCKS, "exact"),
+            Estimate(clean, clean, clean, statistics.BLOCKS, "exact"),
             paper=0.0,
             holds=clean == 0,
             why=(
@@ -218,30 +219,30 @@ def _paper_claims(labels: dict[tuple[str, str], Any]) -> tuple[Claim, ...]:
     )
 
 
-def _whole_claims(bought: list[_Bought]) -> tuple[Claim, ...]:
-    regrets = [each.over_best(each.planned) for each in bought]
-    worst = max(each.mean - 1 for each in regrets)
-    over = found_by.averaged(regrets)
+def _whole_claims(purchases: list[_PurchaseGrid]) -> tuple[Claim, ...]:
+    regrets = [cell.over_best(cell.plan) for cell in purchases]
+    worst = max(regret.mean - 1 for regret in regrets)
+    over = statistics.averaged(regrets)
     mean = dataclasses.replace(over, mean=over.mean - 1, low=over.low - 1, high=over.high - 1)
     losses = [
-        (each, each.lost) for each in bought if each.world == "linear" and each.lost is not None
+        (cell, cell.loss) for cell in purchases if cell.world == "linear" and cell.loss is not None
     ]
     of_law = tuple(
         beyond(
-            f"paper_rule_{NAMED[each.law]}",
-            f"The whole squared error under the paper's rule over that of the plan, {each.law},"
+            f"paper_rule_{NAMED[cell.law]}",
+            f"The whole squared error under the paper's rule over that of the plan, {cell.law},"
             " linear world.",
-            lost,
+            loss,
             why="the paper's rule leaves out the rollout's own price and variance.",
         )
-        for each, lost in losses
+        for cell, loss in losses
     )
     return (
         beyond(
             "regret_total_cost",
-            f"The plan's squared error over that of the best of {len(bought[0].grid)} measured"
+            f"The plan's squared error over that of the best of {len(purchases[0].grid)} measured"
             " costs, less 1: mean "
-            f"of {len(bought)} plans.",
+            f"of {len(purchases)} plans.",
             mean,
             why=(
                 "the paper has no price and no variance of the rollout itself; 0 is the grid's"
@@ -252,32 +253,32 @@ def _whole_claims(bought: list[_Bought]) -> tuple[Claim, ...]:
         beyond(
             "measured_over_predicted",
             "Measured squared error over (V₀ + Q σ²(c))/K, all costs, laws and worlds together.",
-            _agreement(bought),
+            _agreement(purchases),
             why="the paper gives a bound only; the exact form must give 1.",
         ),
         *of_law,
     )
 
 
-def _agreement(bought: list[_Bought]) -> Estimate:
+def _agreement(purchases: list[_PurchaseGrid]) -> Estimate:
     """Of every cell the mean over its purchases, which share their rollouts; then over the cells.
 
     The cells of a world share V₀ and Q, whose error is counted once for each world.
     """
-    found = found_by.pooled(
+    ratio = statistics.pooled(
         [
-            np.mean(np.asarray(each.errors) / np.array(each.predicted)[:, None], axis=0).tolist()
-            for each in bought
+            np.mean(np.asarray(cell.errors) / np.array(cell.predicted)[:, None], axis=0).tolist()
+            for cell in purchases
         ]
     )
     halves = [
-        sum(each.prediction_half for each in bought if each.world == world) / len(bought)
+        sum(cell.prediction_half for cell in purchases if cell.world == world) / len(purchases)
         for world in WORLDS
     ]
-    return found_by.around(
-        found.mean,
-        float(np.linalg.norm([*halves, (found.high - found.low) / 2 / found.mean])),
-        found.n,
+    return statistics.around(
+        ratio.mean,
+        float(np.linalg.norm([*halves, (ratio.high - ratio.low) / 2 / ratio.mean])),
+        ratio.n,
     )
 
 
@@ -285,7 +286,7 @@ def _alone_table(labels: dict[tuple[str, str], Any]) -> Table:
     rows = []
     for world in WORLDS:
         for law, counts in ALONE.items():
-            means = [float(np.mean(each)) for each in labels[world, law]]
+            means = [float(np.mean(errors)) for errors in labels[world, law]]
             best, worst = (
                 BUDGET / counts[int(np.argmin(means))],
                 BUDGET / counts[int(np.argmax(means))],
@@ -308,20 +309,20 @@ def _alone_table(labels: dict[tuple[str, str], Any]) -> Table:
     return Table("The part of the error that labels cause", columns, tuple(rows), note)
 
 
-def _whole_table(bought: list[_Bought]) -> Table:
+def _whole_table(purchases: list[_PurchaseGrid]) -> Table:
     rows = []
-    for each in sorted(bought, key=lambda one: (one.world, WHOLE.index(one.law))):
-        again = each.bought[each.repeated]
+    for cell in sorted(purchases, key=lambda cell: (cell.world, WHOLE.index(cell.law))):
+        repeats = cell.purchases[cell.repeated_plan]
         rows.append(
             (
-                f"{each.world}, {each.law}",
-                f"{each.bought[each.planned][0]:.3g}",
-                f"{each.bought[each.best][0]:.3g}",
-                f"{each.over_best(each.planned).mean - 1:.1%}",
-                "" if each.lost is None else f"{each.bought[each.paper or 0][0]:.3g}",
-                "" if each.lost is None else f"{each.lost.mean:.2f}",
-                f"{again[2]:.0f} of {again[0]:.3g}",
-                f"{each.over_best(each.repeated).mean - 1:.1%}",
+                f"{cell.world}, {cell.law}",
+                f"{cell.purchases[cell.plan][0]:.3g}",
+                f"{cell.purchases[cell.best][0]:.3g}",
+                f"{cell.over_best(cell.plan).mean - 1:.1%}",
+                "" if cell.loss is None else f"{cell.purchases[cell.paper or 0][0]:.3g}",
+                "" if cell.loss is None else f"{cell.loss.mean:.2f}",
+                f"{repeats[2]:.0f} of {repeats[0]:.3g}",
+                f"{cell.over_best(cell.repeated_plan).mean - 1:.1%}",
             )
         )
     columns = (
@@ -362,38 +363,45 @@ def _alone_chart(labels: dict[tuple[str, str], Any]) -> Chart:
     return _by_cost("labels-alone", "Error by labels at one budget", series, caption)
 
 
-def _whole_chart(bought: list[_Bought]) -> Chart:
-    shown = [
-        each
-        for each in bought
-        if each.world == "linear" and NAMED[each.law] in ("flat", "steep", "floor", "bounded")
+def _whole_chart(purchases: list[_PurchaseGrid]) -> Chart:
+    cells_shown = [
+        cell
+        for cell in purchases
+        if cell.world == "linear" and NAMED[cell.law] in ("flat", "steep", "floor", "bounded")
     ]
     series = []
-    for each in shown:
-        x = tuple(float(each.bought[i][0]) for i in each.grid[1:])
+    for cell in cells_shown:
+        x = tuple(float(cell.purchases[i][0]) for i in cell.grid[1:])
         series.append(
-            Series(each.law, x, tuple(float(np.mean(each.errors[i])) for i in each.grid[1:]))
+            Series(cell.law, x, tuple(float(np.mean(cell.errors[i])) for i in cell.grid[1:]))
         )
-    some = [each for each in shown if NAMED[each.law] != "bounded"]
-    planned = tuple(float(each.bought[each.planned][0]) for each in some)
+    unbounded = [cell for cell in cells_shown if NAMED[cell.law] != "bounded"]
+    costs = tuple(float(cell.purchases[cell.plan][0]) for cell in unbounded)
     series.append(
         Series(
             "planned",
-            planned,
-            tuple(float(np.mean(each.errors[each.planned])) for each in some),
+            costs,
+            tuple(float(np.mean(cell.errors[cell.plan])) for cell in unbounded),
             "points",
         )
     )
-    inside = [each for each in shown if 1 < each.best < len(each.grid) - 1]
+    inside = [cell for cell in cells_shown if 1 < cell.best < len(cell.grid) - 1]
     caption = (
         "The best of the measured costs lies between the least and the largest shown for"
         f" {len(inside)} of these"
-        f" {len(shown)} laws, now that a rollout has a price and a variance itself."
+        f" {len(cells_shown)} laws, now that a rollout has a price and a variance itself."
     )
     return _by_cost("whole-error", "Whole error at one budget", series, caption)
 
 
 def _by_cost(name: str, title: str, series: list[Series], caption: str) -> Chart:
+    """Squared errors against the cost of a label.
+
+    Args:
+        name: a word for file names.
+        title, caption: above and below the picture.
+        series: errors by cost.
+    """
     return Chart(
         name,
         title,
@@ -434,16 +442,20 @@ def _limits() -> str:
     return f"{_cost(CHEAPEST_FIRST[0]):.2g} to {_cost(CHEAPEST_FIRST[-1]):g}"
 
 
-def _choices(labels: dict[tuple[str, str], Any], bought: list[_Bought]) -> tuple[Choice, ...]:
+def _choices(
+    labels: dict[tuple[str, str], Any], purchases: list[_PurchaseGrid]
+) -> tuple[Choice, ...]:
     slopes = ", ".join(f"{_slope(labels, 'tanh', law).mean:.2f}" for law in _EXPONENTS)
     worst = {
-        world: max(each.over_best(each.planned).mean - 1 for each in bought if each.world == world)
+        world: max(cell.over_best(cell.plan).mean - 1 for cell in purchases if cell.world == world)
         for world in WORLDS
     }
     repeats = [
-        each.over_best(each.repeated).mean - 1 for each in bought if NAMED[each.law] == "flat"
+        cell.over_best(cell.repeated_plan).mean - 1
+        for cell in purchases
+        if NAMED[cell.law] == "flat"
     ]
-    lost = [each.lost.mean for each in bought if each.lost is not None]
+    losses = [cell.loss.mean for cell in purchases if cell.loss is not None]
     return (
         Choice(
             "the world",
@@ -454,8 +466,8 @@ def _choices(labels: dict[tuple[str, str], Any], bought: list[_Bought]) -> tuple
         Choice(
             "whether a rollout costs anything",
             f"nothing, then {ROLLOUT_PRICE:g}",
-            f"With a price and a variance of the rollout the paper's rules leave {min(lost):.1f}"
-            f" to {max(lost):.1f} "
+            f"With a price and a variance of the rollout the paper's rules leave {min(losses):.1f}"
+            f" to {max(losses):.1f} "
             "times the squared error of the plans; see the second table.",
         ),
         Choice(
@@ -468,21 +480,23 @@ def _choices(labels: dict[tuple[str, str], Any], bought: list[_Bought]) -> tuple
         Choice(
             "how noisy bounded labels are",
             f"variance {BOUNDED} at no cost",
-            _noisier(bought),
+            _noisier(purchases),
         ),
     )
 
 
-def _noisier(bought: list[_Bought]) -> str:
-    """What was best where bounded labels are noisier, and what theory says to that."""
-    one = next(
-        each for each in bought if each.world == "linear" and NAMED[each.law] == "noisier_bounded"
+def _noisier(purchases: list[_PurchaseGrid]) -> str:
+    """What was best where bounded labels are noisier, and where `(V₀ + Q σ²(c)) / K` is least."""
+    cell = next(
+        candidate
+        for candidate in purchases
+        if candidate.world == "linear" and NAMED[candidate.law] == "noisier_bounded"
     )
-    predicted = int(np.argmin(one.predicted[: one.planned]))
+    predicted = int(np.argmin(cell.predicted[: cell.plan]))
     return (
-        f"With {NOISIER} the best of the measured costs is {one.bought[one.best][0]:.3g}; (V₀ + Q"
-        " σ²)/K has its least "
-        f"at {one.bought[predicted][0]:.3g}, of {MOST_COST:g} at most."
+        f"With {NOISIER} the best of the measured costs is {cell.purchases[cell.best][0]:.3g};"
+        " (V₀ + Q σ²)/K has its least "
+        f"at {cell.purchases[predicted][0]:.3g}, of {MOST_COST:g} at most."
     )
 
 
@@ -490,30 +504,30 @@ def _ps() -> str:
     return ", ".join(f"{p:g}" for p in _EXPONENTS.values())
 
 
-def _found(claims: tuple[Claim, ...], bought: list[_Bought]) -> str:
-    ours = {each.id: each for each in claims}
-    rules = [each for each in claims if each.paper_says]
-    measured = [each for each in rules if each.id != "bounded_clean"]
-    agree = sum(each.verdict == "agrees" for each in measured)
+def _summary(claims: tuple[Claim, ...], purchases: list[_PurchaseGrid]) -> str:
+    ours = {claim.id: claim for claim in claims}
+    rules = [claim for claim in claims if claim.paper_says]
+    testable = [claim for claim in rules if claim.id != "bounded_clean"]
+    agree = sum(claim.verdict == "agrees" for claim in testable)
     clean = "holds by construction" if ours["bounded_clean"].verdict == "must hold" else "fails"
     slopes = ", ".join(f"{ours[f'{name}_slope'].ours:.2f}" for name in ("steep", "even", "flat"))
-    lost = [each.lost.mean for each in bought if each.lost is not None]
+    losses = [cell.loss.mean for cell in purchases if cell.loss is not None]
     regret = ours["regret_total_cost"]
     return (
         f"Where a rollout costs only its labels and only their errors count, {agree} of"
-        f" {len(measured)} statements of "
+        f" {len(testable)} statements of "
         f"Corollary 2 agree with what was measured: {_PUT_IN}. One "
         f"more, that clean labels leave no error, {clean}. The error goes with the cost to the"
         f" powers {slopes} for "
         f"p = {_ps()}, and of bounded labels the worst cost is"
         f" {ours['bounded_worst_cost'].ours:.2f} of c_max. A "
         "rollout has a price and a variance of its own, however: then the rules, with labels of "
-        f"{_limits()} rollouts, a limit of ours, leave {min(lost):.1f} to {max(lost):.1f} times"
+        f"{_limits()} rollouts, a limit of ours, leave {min(losses):.1f} to {max(losses):.1f} times"
         " the squared error of a "
         f"plan that counts both. The plans' own errors differed by {regret.ours:+.1%}"
         f" [{regret.low:+.1%}, "
         f"{regret.high:+.1%}] from those of the best costs of a measured grid."
-        + (" Plan with both, unless rollouts are free." if max(lost) > 1.1 else "")
+        + (" Plan with both, unless rollouts are free." if max(losses) > 1.1 else "")
     )
 
 

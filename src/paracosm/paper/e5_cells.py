@@ -8,15 +8,16 @@ import numpy as np
 
 from paracosm.core.records import Estimate
 from paracosm.core.records.decisions import GradientNoise
-from paracosm.paper import statistics as found_by
+from paracosm.paper import statistics
 from paracosm.paper.study import Scale
 from paracosm.planning.fidelity import Law, parse
 from paracosm.planning.labels import plan_labels
 from paracosm.sweep.cells import Cell
 
 WORLDS = ("linear", "tanh")
-BUDGET = 256
-DEAREST = 32  # of the bounded law: labels without noise
+BUDGET = 256  # a power of two, so that many whole numbers of rollouts use it up
+DEAREST = 32  # of the bounded law, labels without noise: half of it, 16, is a cost of the grid
+# Rollouts that the budget buys, dense about K = 16, where the bounded law's error is largest.
 ALONE = {
     "power:1,2": tuple(2**k for k in range(9)),
     "power:1,1": tuple(2**k for k in range(9)),
@@ -24,10 +25,12 @@ ALONE = {
     f"bounded:1,{DEAREST}": (8, 9, 10, 12, 14, 16, 20, 24, 32, 64, 128, 256),
     "floor:1,8": tuple(2**k for k in range(9)),
 }
-ROLLOUT_PRICE = 1.0
-MOST_COST = 15.0  # of a label, where a rollout has a price
+ROLLOUT_PRICE = 1.0  # the unit of prices
+MOST_COST = 15.0  # of a label, where a rollout has a price: the budget then buys 16 rollouts
 BOUNDED, NOISIER = 4, 40
-"""Variances of bounded labels that cost nothing."""
+"""Variances of bounded labels that cost nothing: with one the cheapest are best, with ten times as
+much the dearest.
+"""
 WHOLE = (
     "power:1,0.5",
     "power:1,1",
@@ -38,7 +41,7 @@ WHOLE = (
 )
 CHEAPEST_FIRST = (240, 191, 153, 122, 97, 78, 62, 49, 39, 31, 25, 20, 16)
 """Rollouts at the budget of 256 when labels cost 1/15, …, 15 times a rollout."""
-ALMOST_FREE = 255
+ALMOST_FREE = 255  # rollouts: what the budget buys if their labels cost 1/255
 NAMED = dict(
     zip(WHOLE, ("flat", "even", "steep", "floor", "bounded", "noisier_bounded"), strict=True)
 )
@@ -49,8 +52,10 @@ PAPER_BUYS = {
 }
 """How many rollouts the paper's rule buys within the prices of the grid; none is best if p = 1."""
 _SIZES: dict[Scale, tuple[int, int]] = {"quick": (2**15, 2**18), "full": (2**18, 2**21)}
-"""Rollouts for each point without a price of rollouts, and for all points with one."""
-_POOL = 2**17
+"""Rollouts for each point without a price of rollouts, and for all points with one: `quick`
+takes under a minute on two cores, `full` a few.
+"""
+_POOL = 2**17  # rollouts in memory at a time
 _BLOCKS = 10  # of each pool
 
 
@@ -60,13 +65,19 @@ def alone(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
 
     It is the squared distance of the noisy gradient from that of the same rollouts with true
     labels.
+
+    Args:
+        world: of `WORLDS`.
+        law: σ²(c), of `ALONE`.
+        total: rollouts in all, of each number of rollouts.
+        seed: of rollouts and labels.
     """
     fidelity, errors = _law(law), []
     for i, rollouts in enumerate(ALONE[law]):
-        unit = np.subtract(*_both(world, seed + i, total))
+        unit = np.subtract(*_gradients(world, seed + i, total))
         deviation = np.sqrt(fidelity.variance(BUDGET / rollouts))
-        off = deviation * found_by.grouped(unit, rollouts)
-        errors.append(found_by.block_means((off**2).sum(axis=1)))
+        off = deviation * statistics.grouped(unit, rollouts)
+        errors.append(statistics.block_means((off**2).sum(axis=1)))
     return {"errors": errors}
 
 
@@ -76,36 +87,42 @@ def whole(*, world: str, law: str, total: int, seed: int) -> dict[str, Any]:
 
     A purchase is `[cost, rollouts, repeats]`; `predicted` is its variance by the measured V₀ and Q,
     whose intervals are `…_half` wide to either side.
+
+    Args:
+        world: of `WORLDS`.
+        law: σ²(c), of `WHOLE`.
+        total: rollouts in all, which all purchases share.
+        seed: of rollouts and labels.
     """
-    fidelity, measured = _law(law), _noise_of(world)
-    bought = [[BUDGET / k - ROLLOUT_PRICE, k, 1] for k in (ALMOST_FREE, *CHEAPEST_FIRST)]
+    fidelity, noise = _law(law), _noise_of(world)
+    purchases = [[BUDGET / k - ROLLOUT_PRICE, k, 1] for k in (ALMOST_FREE, *CHEAPEST_FIRST)]
     prices: dict[str, Any] = {
         "budget": BUDGET,
         "cost_rollout": ROLLOUT_PRICE,
-        "noise": measured,
+        "noise": noise,
         "most_cost": MOST_COST,
     }
     single = plan_labels(fidelity, **prices)
     repeated = plan_labels(
         fidelity, least_cost=BUDGET / CHEAPEST_FIRST[0] - ROLLOUT_PRICE, **prices
     )
-    bought += [[each.cost, each.rollouts, each.repeats] for each in (single, repeated)]
-    variances = [float(fidelity.variance(cost)) / repeats for cost, _, repeats in bought]
-    errors: list[list[float]] = [[] for _ in bought]
+    purchases += [[plan.cost, plan.rollouts, plan.repeats] for plan in (single, repeated)]
+    variances = [float(fidelity.variance(cost)) / repeats for cost, _, repeats in purchases]
+    errors: list[list[float]] = [[] for _ in purchases]
     for pool in range(total // _POOL):
-        noisy, true = _both(world, seed + pool, _POOL)
-        for i, (_, rollouts, _) in enumerate(bought):
+        noisy, true = _gradients(world, seed + pool, _POOL)
+        for i, (_, rollouts, _) in enumerate(purchases):
             errors[i] += _errors(
                 world, true + np.sqrt(variances[i]) * (noisy - true), int(rollouts)
             )
-    v0, q = measured.intrinsic.mean, measured.coefficient.mean
-    predicted = [(v0 + q * v) / k for v, (_, k, _) in zip(variances, bought, strict=True)]
-    known = {"intrinsic": v0, "coefficient": q}
-    known |= {
-        "intrinsic_half": _half(measured.intrinsic),
-        "coefficient_half": _half(measured.coefficient),
+    v0, q = noise.intrinsic.mean, noise.coefficient.mean
+    predicted = [(v0 + q * v) / k for v, (_, k, _) in zip(variances, purchases, strict=True)]
+    moments = {"intrinsic": v0, "coefficient": q}
+    moments |= {
+        "intrinsic_half": _half(noise.intrinsic),
+        "coefficient_half": _half(noise.coefficient),
     }
-    return {"bought": bought, "errors": errors, "predicted": predicted} | known
+    return {"bought": purchases, "errors": errors, "predicted": predicted} | moments
 
 
 def _half(estimate: Estimate) -> float:
@@ -118,7 +135,7 @@ def _law(text: str) -> Law:
     return law
 
 
-def _both(world: str, seed: int, total: int) -> tuple[np.ndarray, np.ndarray]:
+def _gradients(world: str, seed: int, total: int) -> tuple[np.ndarray, np.ndarray]:
     """Gradients of single rollouts under labels with noise of variance 1, and under true ones.
 
     They are linear in the labels: noise of another variance moves them by another multiple.
@@ -135,8 +152,8 @@ def _errors(world: str, gradients: np.ndarray, rollouts: int) -> list[float]:
     from paracosm.paper import labelled
 
     expected, own = labelled.truth(world)
-    off = found_by.grouped(gradients, rollouts) - expected
-    return found_by.block_means((off**2).sum(axis=1) - own, _BLOCKS)
+    off = statistics.grouped(gradients, rollouts) - expected
+    return statistics.block_means((off**2).sum(axis=1) - own, _BLOCKS)
 
 
 def _noise_of(world: str) -> GradientNoise:
@@ -145,14 +162,16 @@ def _noise_of(world: str) -> GradientNoise:
     from paracosm.imagination.gradient_noise import gradient_noise
     from paracosm.paper import labelled
 
-    one = labelled.small(world)
-    starts = jax.vmap(one.world.initial)(jax.random.split(jax.random.key(3), 4096))
-    return gradient_noise(*one, starts, jax.random.key(5), horizon=labelled.HORIZON, rollouts=2**15)
+    system = labelled.small(world)
+    starts = jax.vmap(system.world.initial)(jax.random.split(jax.random.key(3), 4096))
+    return gradient_noise(
+        *system, starts, jax.random.key(5), horizon=labelled.HORIZON, rollouts=2**15
+    )
 
 
 def cells(scale: Scale) -> list[Cell]:
     """A cell for each law in each world, with and without a price of rollouts."""
-    arguments = [
+    jobs = [
         (
             "whole" if whole_cost else "alone",
             {"world": world, "law": law, "total": _SIZES[scale][whole_cost], "seed": 1000 * i},
@@ -160,4 +179,4 @@ def cells(scale: Scale) -> list[Cell]:
         for whole_cost, laws in ((True, WHOLE), (False, tuple(ALONE)))
         for i, (world, law) in enumerate((world, law) for world in reversed(WORLDS) for law in laws)
     ]
-    return [Cell(f"paracosm.paper.e5_cells:{name}", given) for name, given in arguments]
+    return [Cell(f"paracosm.paper.e5_cells:{name}", arguments) for name, arguments in jobs]

@@ -1,9 +1,10 @@
 """E6, Proposition 2: the floor that biased labels leave, and how to go below it.
 
 The paper: with labels `r + b` the squared error of the gradient is `Var₁[r + b]/K + ‖∇B_H‖²`, so
-that more rollouts never remove the second term. Here that is measured, the floor by two routes; and
-beyond the paper a few gold labels remove the floor (theory, section 7):
-`core.control.debiased_mean`, and which of cheap, gold and both wins at which budget.
+that more rollouts never remove the second term. Here that is measured, the floor by two routes.
+Beyond the paper gold labels on n of N rollouts remove the floor: the mean of `λ g_cheap` over all
+plus that of `g_gold − λ g_cheap` over the n has no bias and, at the best λ, the variance
+`σ_g² ((1 − ρ²)/n + ρ²/N)`. And which of cheap, gold and both wins at which budget is measured.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from paracosm.core import estimators
 from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Chart, Choice, Claim, Findings, Series, Table
-from paracosm.paper import statistics as found_by
+from paracosm.paper import statistics
 from paracosm.paper.e6_cells import (
     AFFORDED,
     MAIN_GOLD,
@@ -33,7 +34,7 @@ from paracosm.paper.study import Answer, Study, beside, beyond
 from paracosm.planning.mixture import NAMES
 
 _MOMENTS = ("gold", "cheap", "between")
-_ASKED = 0.1  # of the floor, at most, with a few gold labels
+_TARGET = 0.1  # of the floor, at most, with a few gold labels
 
 
 def _squared_correlation(moments: np.ndarray) -> np.ndarray:
@@ -46,29 +47,32 @@ def _mixture_variance(moments: np.ndarray, number: int) -> np.ndarray:
     return moments[0] * ((1 - square) / number + square / MIXED)
 
 
-class _Read:
+class _LabelAnswers:
     """The answers, by what they were asked."""
 
     def __init__(self, answers: Sequence[Answer]) -> None:
         self.answers = answers
-        self.moments = {each.arguments["world"]: each.result for each in self.of("moments")}
+        self.moments = {answer.arguments["world"]: answer.result for answer in self.of("moments")}
 
-    def of(self, name: str, **wanted: Any) -> list[Answer]:
+    def of(self, name: str, **arguments: Any) -> list[Answer]:
         """Cells of this function with these arguments."""
         return [
-            e
-            for e in self.answers
-            if e.function.endswith(f":{name}") and wanted.items() <= e.arguments.items()
+            answer
+            for answer in self.answers
+            if answer.function.endswith(f":{name}")
+            and arguments.items() <= answer.arguments.items()
         ]
 
     def floors(self, world: str) -> list[Answer]:
         """The squared errors by the number of rollouts."""
-        return sorted(self.of("floor", world=world), key=lambda each: each.arguments["rollouts"])
+        return sorted(
+            self.of("floor", world=world), key=lambda answer: answer.arguments["rollouts"]
+        )
 
     def floor(self, world: str) -> float:
         """`‖∇B_H‖²`, in closed form or as measured on the same rollouts."""
-        found = self.moments[world]
-        return float(np.mean(found.get("closed", found["paired"])))
+        moments = self.moments[world]
+        return float(np.mean(moments.get("closed", moments["paired"])))
 
     def predicted(self, answer: Answer) -> float:
         """`Var₁[r + b]/K + ‖∇B_H‖²`."""
@@ -93,21 +97,21 @@ class _Read:
         """The debiased gradient's variance over that; of the moments' own error by the jackknife
         over their blocks.
         """
-        known = self.moments[answer.arguments["world"]]
-        blocks = np.array([known[name] for name in _MOMENTS])
+        moments = self.moments[answer.arguments["world"]]
+        blocks = np.array([moments[name] for name in _MOMENTS])
         left_out = (blocks.sum(axis=1, keepdims=True) - blocks) / (blocks.shape[1] - 1)
-        again = _mixture_variance(left_out, answer.arguments["gold"])
-        deviation = np.sqrt((len(again) - 1) * np.var(again)) / np.mean(again)
+        variances = _mixture_variance(left_out, answer.arguments["gold"])
+        deviation = np.sqrt((len(variances) - 1) * np.var(variances)) / np.mean(variances)
         half = float(
             np.hypot(
-                found_by.relative_half(answer.result["variance"]),
-                found_by.wide(len(again)) * deviation,
+                statistics.relative_half(answer.result["variance"]),
+                statistics.wide(len(variances)) * deviation,
             )
         )
-        return found_by.around(
+        return statistics.around(
             float(np.mean(answer.result["variance"])) / self.mixture_variance(answer),
             half,
-            len(again),
+            len(variances),
         )
 
     def gain(self, world: str) -> float:
@@ -121,11 +125,11 @@ class _Read:
         """The largest budget at which cheap labels alone were measured best, at the first prices; 0
         if none.
         """
-        measured = self.of("winners", world=world, prices=list(PRICES[0]))[0].result["measured"]
+        errors = self.of("winners", world=world, prices=list(PRICES[0]))[0].result["measured"]
         cheap = NAMES.index("cheap")
         won = (
             min((error, i) for i, error in enumerate(row) if error >= 0)[1] == cheap
-            for row in measured
+            for row in errors
         )
         return max(
             (budget for budget, is_best in zip(budgets(PRICES[0]), won, strict=True) if is_best),
@@ -139,54 +143,67 @@ class _Read:
         """The debiased gradient with the main share of gold labels."""
         return self.of("debiased", world=world, gold=MAIN_GOLD, tuning="leave-one-out")[0]
 
-    def left(self, answer: Answer) -> Estimate:
+    def remaining_bias(self, answer: Answer) -> Estimate:
         """The debiased gradient's squared bias as a share of the floor."""
-        return found_by.scaled(
+        return statistics.scaled(
             estimators.mean(answer.result["bias"]), 1 / self.floor(answer.arguments["world"])
         )
 
     def slope(self, world: str) -> Estimate:
         """Of the log squared error over log K, at the three largest K."""
-        some = self.floors(world)[-3:]
-        rollouts = [e.arguments["rollouts"] for e in some]
-        return found_by.log_slope(rollouts, [e.result["errors"] for e in some], [1.0] * len(some))
+        subset = self.floors(world)[-3:]
+        rollouts = [answer.arguments["rollouts"] for answer in subset]
+        return statistics.log_slope(
+            rollouts, [answer.result["errors"] for answer in subset], [1.0] * len(subset)
+        )
 
     def predicted_slope(self, world: str) -> float:
         """The same of the predicted error."""
-        some = self.floors(world)[-3:]
-        logs = np.log([[each.arguments["rollouts"], self.predicted(each)] for each in some])
+        subset = self.floors(world)[-3:]
+        logs = np.log([[answer.arguments["rollouts"], self.predicted(answer)] for answer in subset])
         return float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0])
 
     def of_prediction(self, world: str) -> Estimate:
         """Measured squared error over the predicted one, all K together; the prediction's own error
         is counted.
         """
-        some, known = self.floors(world), self.moments[world]
-        found = found_by.pooled(
-            [(np.asarray(e.result["errors"]) / self.predicted(e)).tolist() for e in some]
+        subset, moments = self.floors(world), self.moments[world]
+        ratio = statistics.pooled(
+            [
+                (np.asarray(answer.result["errors"]) / self.predicted(answer)).tolist()
+                for answer in subset
+            ]
         )
-        floor_share = float(np.mean([self.floor(world) / self.predicted(each) for each in some]))
-        of_floor = floor_share * found_by.relative_half(known.get("closed", known["paired"]))
-        of_variance = (1 - floor_share) * found_by.relative_half(known["cheap"])
-        half = np.linalg.norm([(found.high - found.low) / 2 / found.mean, of_floor, of_variance])
-        return found_by.around(found.mean, float(half), found.n)
+        floor_share = float(
+            np.mean([self.floor(world) / self.predicted(answer) for answer in subset])
+        )
+        of_floor = floor_share * statistics.relative_half(moments.get("closed", moments["paired"]))
+        of_variance = (1 - floor_share) * statistics.relative_half(moments["cheap"])
+        half = np.linalg.norm([(ratio.high - ratio.low) / 2 / ratio.mean, of_floor, of_variance])
+        return statistics.around(ratio.mean, float(half), ratio.n)
 
 
 def read(answers: Sequence[Answer]) -> Findings:
     """Claims, tables and charts from the answers."""
-    have = _Read(answers)
-    claims = _claims(have)
-    tables = (_by_rollouts(have), _mixtures(have), _by_budget(have))
-    return Findings(_setup(), _choices(have), claims, tables, _charts(have), _found(have, claims))
+    index = _LabelAnswers(answers)
+    claims = _claims(index)
+    tables = (_by_rollouts(index), _mixtures(index), _by_budget(index))
+    return Findings(
+        _setup(), _choices(index), claims, tables, _charts(index), _summary(index, claims)
+    )
 
 
-def _claims(have: _Read) -> tuple[Claim, ...]:
-    slope, left, main = have.slope("linear"), have.left(have.main("linear")), have.main("linear")
-    known = have.moments["linear"]
-    floors = found_by.scaled(estimators.mean(known["paired"]), 1 / have.floor("linear"))
-    won, cost = followed(have.of("winners"))
-    predicted_slope = have.predicted_slope("linear")
-    of_prediction = have.of_prediction("linear")
+def _claims(answers: _LabelAnswers) -> tuple[Claim, ...]:
+    slope, bias, main = (
+        answers.slope("linear"),
+        answers.remaining_bias(answers.main("linear")),
+        answers.main("linear"),
+    )
+    moments = answers.moments["linear"]
+    floors = statistics.scaled(estimators.mean(moments["paired"]), 1 / answers.floor("linear"))
+    agreement, cost = followed(answers.of("winners"))
+    predicted_slope = answers.predicted_slope("linear")
+    of_prediction = answers.of_prediction("linear")
     return (
         beside(
             "floor_ratio",
@@ -225,16 +242,16 @@ def _claims(have: _Read) -> tuple[Claim, ...]:
             "debiased_squared_bias",
             f"Squared bias with gold labels on {MAIN_GOLD} of {MIXED} rollouts, as a share of the"
             " floor.",
-            left,
+            bias,
             why=(
                 f"the paper has no such estimator; a tenth at most was asked, which is "
-                f"{'met' if left.high < _ASKED else 'not shown'}, and theory has 0."
+                f"{'met' if bias.high < _TARGET else 'not shown'}, and theory has 0."
             ),
         ),
         beyond(
             "mixture_variance_ratio",
             "The debiased gradient's variance over the best that one fixed coefficient could have.",
-            have.mixture_ratio(main),
+            answers.mixture_ratio(main),
             why="the paper has no such estimator; 1 is the theory, estimating the coefficient"
             " costs a little.",
         ),
@@ -242,7 +259,7 @@ def _claims(have: _Read) -> tuple[Claim, ...]:
             "winner_agreement",
             "Share of these prices and budgets with a choice at which the way predicted to be best"
             " was measured to be.",
-            won,
+            agreement,
             why="the paper has no such comparison; the ends count the choices where it is best, or"
             " another is not"
             " better, beyond chance on fresh rollouts. Other prices and budgets are not in the"
@@ -261,41 +278,41 @@ def _claims(have: _Read) -> tuple[Claim, ...]:
     )
 
 
-def _by_rollouts(have: _Read) -> Table:
+def _by_rollouts(answers: _LabelAnswers) -> Table:
     rows = []
     for world in WORLDS:
-        for each in have.floors(world):
-            error = estimators.mean(each.result["errors"])
-            predicted = have.predicted(each)
+        for answer in answers.floors(world):
+            error = estimators.mean(answer.result["errors"])
+            predicted = answers.predicted(answer)
             rows.append(
                 (
-                    f"{world}, {each.arguments['rollouts']:,}",
+                    f"{world}, {answer.arguments['rollouts']:,}",
                     f"{error:.4g}",
                     f"{predicted:.4g}",
-                    f"{have.floor(world) / predicted:.0%}",
+                    f"{answers.floor(world) / predicted:.0%}",
                 )
             )
     columns = ("world, rollouts", "squared error", "predicted", "the floor's share")
     return Table("Biased labels: the error stops falling", columns, tuple(rows))
 
 
-def _mixtures(have: _Read) -> Table:
+def _mixtures(answers: _LabelAnswers) -> Table:
     rows = []
     for world in WORLDS:
-        for each in sorted(
-            have.of("debiased", world=world),
+        for answer in sorted(
+            answers.of("debiased", world=world),
             key=lambda e: (e.arguments["tuning"], e.arguments["gold"]),
         ):
             variance, gold = (
-                estimators.mean(each.result["variance"]),
-                np.mean(have.moments[world]["gold"]) / each.arguments["gold"],
+                estimators.mean(answer.result["variance"]),
+                np.mean(answers.moments[world]["gold"]) / answer.arguments["gold"],
             )
-            ratio = found_by.scaled(variance, 1 / have.mixture_variance(each))
+            ratio = statistics.scaled(variance, 1 / answers.mixture_variance(answer))
             rows.append(
                 (
-                    f"{world}, {each.arguments['gold']} of {MIXED}",
-                    each.arguments["tuning"],
-                    f"{have.left(each):.3f}",
+                    f"{world}, {answer.arguments['gold']} of {MIXED}",
+                    answer.arguments["tuning"],
+                    f"{answers.remaining_bias(answer):.3f}",
                     f"{variance.mean:.3g}",
                     f"{ratio:.3f}",
                     f"{gold:.3g}",
@@ -312,20 +329,22 @@ def _mixtures(have: _Read) -> Table:
     return Table("A few gold labels", columns, tuple(rows))
 
 
-def _by_budget(have: _Read) -> Table:
+def _by_budget(answers: _LabelAnswers) -> Table:
     rows = []
-    for answer in sorted(have.of("winners"), key=lambda each: each.arguments["world"]):
-        for budget, predicted, measured in zip(
+    for answer in sorted(answers.of("winners"), key=lambda errors: errors.arguments["world"]):
+        for budget, predicted, errors_measured in zip(
             budgets(PRICES[0]), answer.result["predicted"], answer.result["measured"], strict=True
         ):
-            there = [i for i, error in enumerate(predicted) if error >= 0]
-            names = (NAMES[min(there, key=lambda i: each[i])] for each in (predicted, measured))
+            ways = [i for i, error in enumerate(predicted) if error >= 0]
+            names = (
+                NAMES[min(ways, key=lambda i: errors[i])] for errors in (predicted, errors_measured)
+            )
             if answer.arguments["prices"] == list(PRICES[0]):
                 rows.append(
                     (
                         f"{answer.arguments['world']}, {budget:,.0f}",
                         *names,
-                        *("" if e < 0 else f"{e:.3g}" for e in measured),
+                        *("" if e < 0 else f"{e:.3g}" for e in errors_measured),
                     )
                 )
     columns = ("world, budget", "predicted winner", "measured winner", *NAMES)
@@ -336,23 +355,23 @@ def _by_budget(have: _Read) -> Table:
     return Table("Which labels win at which budget", columns, tuple(rows), note)
 
 
-def _charts(have: _Read) -> tuple[Chart, ...]:
+def _charts(answers: _LabelAnswers) -> tuple[Chart, ...]:
     series = []
     for world in WORLDS:
-        some = have.floors(world)
-        k = tuple(float(each.arguments["rollouts"]) for each in some)
+        subset = answers.floors(world)
+        k = tuple(float(answer.arguments["rollouts"]) for answer in subset)
         series.append(
             Series(
                 f"{world}: measured",
                 k,
-                tuple(float(np.mean(each.result["errors"])) for each in some),
+                tuple(float(np.mean(answer.result["errors"])) for answer in subset),
                 "points",
             )
         )
         series.append(
-            Series(f"{world}: predicted", k, tuple(have.predicted(each) for each in some))
+            Series(f"{world}: predicted", k, tuple(answers.predicted(answer) for answer in subset))
         )
-    gold = tuple(float(np.mean(have.moments["linear"]["gold"])) / k for k in ROLLOUTS)
+    gold = tuple(float(np.mean(answers.moments["linear"]["gold"])) / k for k in ROLLOUTS)
     series.append(Series("linear: without bias", tuple(map(float, ROLLOUTS)), gold, "dashed"))
     first = Chart(
         "floor",
@@ -364,7 +383,7 @@ def _charts(have: _Read) -> tuple[Chart, ...]:
         True,
         True,
     )
-    answer = have.of("winners", world="linear", prices=list(PRICES[0]))[0]
+    answer = answers.of("winners", world="linear", prices=list(PRICES[0]))[0]
     columns = np.array(answer.result["measured"])
     ways = tuple(
         Series(
@@ -406,22 +425,21 @@ def _setup() -> tuple[str, ...]:
     )
 
 
-def _choices(have: _Read) -> tuple[Choice, ...]:
-    tanh = have.left(have.main("tanh"))
-    cross = have.of("debiased", world="linear", tuning="cross-fit")[0]
-    over = np.mean(cross.result["variance"]) / np.mean(have.main("linear").result["variance"])
+def _choices(answers: _LabelAnswers) -> tuple[Choice, ...]:
+    tanh = answers.remaining_bias(answers.main("tanh"))
+    cross = answers.of("debiased", world="linear", tuning="cross-fit")[0]
+    over = np.mean(cross.result["variance"]) / np.mean(answers.main("linear").result["variance"])
     shares = "; ".join(
-        f"{e.arguments['gold']}: {have.left(e):.3f}"
-        for e in have.of("debiased", world="linear", tuning="leave-one-out")
+        f"{e.arguments['gold']}: {answers.remaining_bias(e):.3f}"
+        for e in answers.of("debiased", world="linear", tuning="leave-one-out")
     )
     return (
         Choice(
             "the world and the bias",
             "linear-quadratic, another quadratic",
-            f"In the tanh world ρ² is {have.squared_correlation('tanh'):.2f}, here "
-            f"{have.squared_correlation('linear'):.2f}; the slope is {have.slope('tanh'):.3f}, and"
-            f" {tanh:.3f} of "
-            "the floor is left.",
+            f"In the tanh world ρ² is {answers.squared_correlation('tanh'):.2f}, here "
+            f"{answers.squared_correlation('linear'):.2f}; the slope is "
+            f"{answers.slope('tanh'):.3f}, and {tanh:.3f} of the floor is left.",
         ),
         Choice(
             "how many rollouts have gold labels",
@@ -436,9 +454,9 @@ def _choices(have: _Read) -> tuple[Choice, ...]:
     )
 
 
-def _found(have: _Read, claims: tuple[Claim, ...]) -> str:
-    ours = {each.id: each for each in claims}
-    left, error, won = (
+def _summary(answers: _LabelAnswers, claims: tuple[Claim, ...]) -> str:
+    ours = {claim.id: claim for claim in claims}
+    bias, error, agreement = (
         ours["debiased_squared_bias"],
         ours["error_over_prediction"],
         ours["winner_agreement"],
@@ -447,7 +465,7 @@ def _found(have: _Read, claims: tuple[Claim, ...]) -> str:
     stays = "stays" if ours["slope_at_large_k"].verdict == "agrees" else "does not stay"
     below = (
         "goes below a tenth of it"
-        if left.high < _ASKED
+        if bias.high < _TARGET
         else "was not shown to go below a tenth of it"
     )
     return (
@@ -457,17 +475,17 @@ def _found(have: _Read, claims: tuple[Claim, ...]) -> str:
         f"K from 1 to {ROLLOUTS[-1]:,}. With gold labels on one rollout in {MIXED // MAIN_GOLD}"
         " the "
         f"debiased gradient's squared bias {below} "
-        f"({left.ours:.4f} [{left.low:.4f}, {left.high:.4f}] of the floor), and its variance is "
-        f"{have.gain('linear'):.1f} times below that of the same gold labels alone"
-        f" ({have.gain('tanh'):.1f} times in "
+        f"({bias.ours:.4f} [{bias.low:.4f}, {bias.high:.4f}] of the floor), and its variance is "
+        f"{answers.gain('linear'):.1f} times below that of the same gold labels alone"
+        f" ({answers.gain('tanh'):.1f} times in "
         "the tanh world). "
-        f"The plan named the best of cheap, gold and both in {won.ours:.0%} [{won.low:.0%},"
-        f" {won.high:.0%}] of the "
+        f"The plan named the best of cheap, gold and both in {agreement.ours:.0%}"
+        f" [{agreement.low:.0%}, {agreement.high:.0%}] of the "
         f"prices and budgets tried; following it cost {cost.ours:.2%} [{cost.low:.2%},"
         f" {cost.high:.2%}] on average. "
         "At the first prices cheap labels alone were best up to a budget of "
-        f"{have.cheap_best('linear'):,.0f} in the linear world and of"
-        f" {have.cheap_best('tanh'):,.0f} in the tanh world."
+        f"{answers.cheap_best('linear'):,.0f} in the linear world and of"
+        f" {answers.cheap_best('tanh'):,.0f} in the tanh world."
     )
 
 

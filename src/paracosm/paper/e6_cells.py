@@ -8,26 +8,29 @@ from typing import Any
 import numpy as np
 
 from paracosm.core import control
-from paracosm.paper import statistics as found_by
+from paracosm.paper import statistics
 from paracosm.paper.study import Scale
 from paracosm.planning.mixture import NAMES, plan_mixture
 from paracosm.sweep.cells import Cell
 
 WORLDS = ("linear", "tanh")
-ROLLOUTS = tuple(4**k for k in range(8))
-SD = 0.5
-MIXED = 256
-GOLD = (16, 32, 64, 128)
+ROLLOUTS = tuple(4**k for k in range(8))  # 1 to 16,384: at the last all but 1% is the floor
+SD = 0.5  # of cheap labels
+MIXED = 256  # rollouts of a debiased gradient
+GOLD = (16, 32, 64, 128)  # of these with gold labels, too
 MAIN_GOLD = 32
 PRICES = ((1.0, 1.0, 20.0), (1.0, 0.1, 5.0), (0.1, 0.1, 20.0), (1.0, 0.5, 2.0))
-"""Of a rollout before it is labelled, its cheap labels, its gold labels."""
+"""Of a rollout before it is labelled, its cheap labels, its gold labels: gold ones are 4 to 200
+times as dear as cheap ones.
+"""
 AFFORDED = tuple(32 * 2**k for k in range(8))
 """Budgets, as the numbers of rollouts with cheap labels that they buy."""
-_TOGETHER = 64  # from this many rollouts on they are averaged while they are drawn, to save memory
-_MOST_GROUPS = 2000
-WINNER_BLOCKS = 8
+_TOGETHER = 64
+"""From this many rollouts on they are averaged while they are drawn, to save memory."""
+_MOST_GROUPS = 2000  # of debiased gradients, which are computed one after the other
+WINNER_BLOCKS = 8  # so few that a block still holds groups of the largest budgets
 """Of the fresh rollouts that ways to label are scored on."""
-_MOMENTS = 2**16
+_MOMENTS = 2**16  # rollouts behind what a plan knows
 _BIAS = 2**20  # rollouts behind an estimate of the squared bias
 _SIZES: dict[Scale, tuple[int, int, int]] = {
     "quick": (2**16, 40, 2**16),
@@ -37,14 +40,21 @@ _SIZES: dict[Scale, tuple[int, int, int]] = {
 
 
 def floor(*, world: str, rollouts: int, total: int, seed: int) -> dict[str, Any]:
-    """The mean squared error of the gradient of K rollouts with biased labels, in blocks."""
+    """The mean squared error of the gradient of K rollouts with biased labels, in blocks.
+
+    Args:
+        world: of `WORLDS`.
+        rollouts: K.
+        total: rollouts in all.
+        seed: of rollouts and labels.
+    """
     from paracosm.paper import labelled
 
     size = 1 if rollouts < _TOGETHER else _TOGETHER
     _, cheap = labelled.gradients(world, _cheap(world), seed, groups=total // size, size=size)
     expected, own = labelled.truth(world)
-    off = found_by.grouped(cheap, rollouts // size) - expected
-    return {"errors": found_by.block_means((off**2).sum(axis=1) - own)}
+    off = statistics.grouped(cheap, rollouts // size) - expected
+    return {"errors": statistics.block_means((off**2).sum(axis=1) - own)}
 
 
 def moments(*, world: str, total: int, seed: int) -> dict[str, Any]:
@@ -57,15 +67,17 @@ def moments(*, world: str, total: int, seed: int) -> dict[str, Any]:
     from paracosm.paper import labelled
 
     gold, cheap = _pairs(world, seed, total)
-    many = labelled.gradients(
+    averaged = labelled.gradients(
         world, _cheap(world), seed + 1, groups=_BIAS // _TOGETHER, size=_TOGETHER
     )
-    both, difference = (found_by.total_variance(each) for each in (gold + cheap, gold - cheap))
+    of_sum, of_difference = (
+        statistics.total_variance(gradients) for gradients in (gold + cheap, gold - cheap)
+    )
     answer = {
-        "cheap": found_by.total_variance(cheap),
-        "gold": found_by.total_variance(gold),
-        "between": (np.subtract(both, difference) / 4).tolist(),
-        "paired": found_by.squared_length(many[1] - many[0]),
+        "cheap": statistics.total_variance(cheap),
+        "gold": statistics.total_variance(gold),
+        "between": (np.subtract(of_sum, of_difference) / 4).tolist(),
+        "paired": statistics.squared_length(averaged[1] - averaged[0]),
     }
     if world == "linear":
         bias = labelled.expected(world, labelled.tilt(world))
@@ -78,17 +90,25 @@ def debiased(*, world: str, gold: int, tuning: str, total: int, seed: int) -> di
     variance, in blocks.
 
     The bias is that against the same rollouts with gold labels on all, whose mean has none.
+
+    Args:
+        world: of `WORLDS`.
+        gold: how many of the `MIXED` have gold labels.
+        tuning: of λ, `leave-one-out` or `cross-fit`.
+        total: rollouts in all.
+        seed: of rollouts and labels.
     """
-    values, whole = [], []
+    values, gold_means = [], []
     for true, cheap in zip(
-        *(found_by.groups_of(each, MIXED) for each in _pairs(world, seed, total)), strict=True
+        *(statistics.groups_of(gradients, MIXED) for gradients in _pairs(world, seed, total)),
+        strict=True,
     ):
         values.append(control.debiased_mean(true[:gold], cheap, tuning=_tuning(tuning)).value)
-        whole.append(true.mean(axis=0))
-    found = np.array(values)
+        gold_means.append(true.mean(axis=0))
+    estimates = np.array(values)
     return {
-        "bias": found_by.squared_length(found - np.array(whole)),
-        "variance": found_by.total_variance(found),
+        "bias": statistics.squared_length(estimates - np.array(gold_means)),
+        "variance": statistics.total_variance(estimates),
     }
 
 
@@ -105,13 +125,22 @@ def winners(*, world: str, prices: Sequence[float], total: int, seed: int) -> di
     not buy has −1. `again` is measured on fresh rollouts, in blocks, so that what was best by
     `measured` can be scored without favour and with an interval; it is empty for a way that the
     budget does not buy.
+
+    Args:
+        world: of `WORLDS`.
+        prices: of a rollout, its cheap labels and its gold labels.
+        total: rollouts in all, which all budgets share.
+        seed: of rollouts and labels.
     """
-    known = moments(world=world, total=_MOMENTS, seed=7)
-    given = {name: float(np.mean(each)) for name, each in known.items()}
-    draws, asked = [_pairs(world, each, total) for each in (seed, seed + 1)], _asked(prices, given)
-    predicted, measured, again = [], [], []
+    moments_known = moments(world=world, total=_MOMENTS, seed=7)
+    means = {name: float(np.mean(blocks)) for name, blocks in moments_known.items()}
+    draws, arguments = (
+        [_pairs(world, draw, total) for draw in (seed, seed + 1)],
+        _plan_arguments(prices, means),
+    )
+    predicted, errors, fresh_errors = [], [], []
     for budget in budgets(prices):
-        plan = plan_mixture(budget=budget, **asked)
+        plan = plan_mixture(budget=budget, **arguments)
         choices = {choice.name: choice for choice in plan.choices}
         counts = [
             (choices[name].rollouts, choices[name].gold) if name in choices else None
@@ -122,45 +151,56 @@ def winners(*, world: str, prices: Sequence[float], total: int, seed: int) -> di
             [_errors(world, pairs, *way) for way in zip(NAMES, counts, strict=True)]
             for pairs in draws
         )
-        measured.append([float(np.mean(errors)) if len(errors) else -1.0 for errors in first])
-        again.append(
-            [found_by.block_means(errors, WINNER_BLOCKS) if len(errors) else [] for errors in fresh]
+        errors.append([float(np.mean(errors)) if len(errors) else -1.0 for errors in first])
+        fresh_errors.append(
+            [
+                statistics.block_means(errors, WINNER_BLOCKS) if len(errors) else []
+                for errors in fresh
+            ]
         )
-    return {"predicted": predicted, "measured": measured, "again": again}
+    return {"predicted": predicted, "measured": errors, "again": fresh_errors}
 
 
-def _asked(prices: Sequence[float], given: dict[str, float]) -> dict[str, float]:
+def _plan_arguments(prices: Sequence[float], means: dict[str, float]) -> dict[str, float]:
     rollout, cheap, gold = prices
     return {
         "cost_rollout": rollout,
         "cheap_cost": cheap,
         "gold_cost": gold,
-        "cheap_variance": given["cheap"],
-        "gold_variance": given["gold"],
-        "correlation": given["between"] / np.sqrt(given["cheap"] * given["gold"]),
-        "bias": float(np.sqrt(max(given["paired"], 0.0))),
+        "cheap_variance": means["cheap"],
+        "gold_variance": means["gold"],
+        "correlation": means["between"] / np.sqrt(means["cheap"] * means["gold"]),
+        "bias": float(np.sqrt(max(means["paired"], 0.0))),
     }
 
 
 def _errors(
-    world: str, pairs: tuple[np.ndarray, np.ndarray], name: str, bought: tuple[int, int] | None
+    world: str, pairs: tuple[np.ndarray, np.ndarray], name: str, purchase: tuple[int, int] | None
 ) -> np.ndarray:
     """Squared errors of one way to label, by groups of rollouts in their order; none if the budget
     buys none.
+
+    Args:
+        world: of `WORLDS`.
+        pairs: gradients of single rollouts under gold and cheap labels, `[total, parameters]` each.
+        name: the way, of `NAMES`.
+        purchase: rollouts, and those with gold labels.
     """
     from paracosm.paper import labelled
 
-    if bought is None:
+    if purchase is None:
         return np.empty(0)
-    rollouts, gold = bought
-    true, cheap = (found_by.groups_of(each, rollouts) for each in pairs)
+    rollouts, gold = purchase
+    true, cheap = (statistics.groups_of(gradients, rollouts) for gradients in pairs)
     if name == "mixture":
         groups = range(0, len(true), -(-len(true) // _MOST_GROUPS))
-        found = np.array([control.debiased_mean(true[i, :gold], cheap[i]).value for i in groups])
+        estimates = np.array(
+            [control.debiased_mean(true[i, :gold], cheap[i]).value for i in groups]
+        )
     else:
-        found = (true if name == "gold" else cheap).mean(axis=1)
+        estimates = (true if name == "gold" else cheap).mean(axis=1)
     expected, own = labelled.truth(world)
-    return np.sum((found - expected) ** 2, axis=1) - own
+    return np.sum((estimates - expected) ** 2, axis=1) - own
 
 
 def _pairs(world: str, seed: int, total: int) -> tuple[np.ndarray, np.ndarray]:
@@ -186,7 +226,7 @@ def cells(scale: Scale) -> list[Cell]:
     """For both worlds: the error for K from 1 to 16,384, moments, debiased gradients, and who wins
     at which price.
     """
-    each, largest, mixtures = _SIZES[scale]
+    per_rollouts, largest, mixtures = _SIZES[scale]
     kinds: list[tuple[str, dict[str, Any]]] = []
     for world in reversed(WORLDS):
         kinds += [
@@ -206,12 +246,12 @@ def cells(scale: Scale) -> list[Cell]:
                 {"world": world, "gold": MAIN_GOLD, "tuning": "cross-fit", "total": 4 * mixtures},
             )
         )
-        kinds.append(("moments", {"world": world, "total": each}))
+        kinds.append(("moments", {"world": world, "total": per_rollouts}))
         kinds += [
-            ("floor", {"world": world, "rollouts": k, "total": max(each, largest * k)})
+            ("floor", {"world": world, "rollouts": k, "total": max(per_rollouts, largest * k)})
             for k in reversed(ROLLOUTS)
         ]
     return [
-        Cell(f"paracosm.paper.e6_cells:{name}", given | {"seed": 10 * i})
-        for i, (name, given) in enumerate(kinds)
+        Cell(f"paracosm.paper.e6_cells:{name}", arguments | {"seed": 10 * i})
+        for i, (name, arguments) in enumerate(kinds)
     ]

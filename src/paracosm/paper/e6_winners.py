@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from paracosm.core.records import Estimate
-from paracosm.paper import statistics as found_by
+from paracosm.paper import statistics
 from paracosm.paper.study import Answer
 
 
-class Choice(NamedTuple):
+class WayComparison(NamedTuple):
     """A budget that buys several ways: the one predicted to be best, the best measured, and errors
     of fresh rollouts.
 
@@ -24,12 +24,12 @@ class Choice(NamedTuple):
 
     predicted: int
     best: int
-    again: dict[int, np.ndarray]
+    fresh: dict[int, np.ndarray]
 
     def clear(self) -> bool:
         """Whether the predicted way is best, beyond chance."""
         return all(
-            self._over(way, self.predicted).low > 1 for way in self.again if way != self.predicted
+            self._over(way, self.predicted).low > 1 for way in self.fresh if way != self.predicted
         )
 
     def wrong(self) -> bool:
@@ -42,21 +42,23 @@ class Choice(NamedTuple):
         """What following the prediction costs, as a share of the best one's mean error,
         `[block]`.
         """
-        return (self.again[self.predicted] - self.again[self.best]) / self.again[self.best].mean()
+        return (self.fresh[self.predicted] - self.fresh[self.best]) / self.fresh[self.best].mean()
 
-    def _over(self, one: int, other: int) -> Estimate:
-        return found_by.paired_ratio(self.again[one].tolist(), self.again[other].tolist())
+    def _over(self, way: int, reference: int) -> Estimate:
+        return statistics.paired_ratio(self.fresh[way].tolist(), self.fresh[reference].tolist())
 
 
-def choices_of(answer: Answer) -> list[Choice]:
+def choices_of(answer: Answer) -> list[WayComparison]:
     """The budgets of a price list that leave a choice."""
     choices = []
     columns = (answer.result[name] for name in ("predicted", "measured", "again"))
-    for predicted, measured, again in zip(*columns, strict=True):
+    for predicted, errors, fresh in zip(*columns, strict=True):
         ways = [i for i, error in enumerate(predicted) if error >= 0]
         if len(ways) > 1:
-            first, best = (min(ways, key=lambda i: each[i]) for each in (predicted, measured))
-            choices.append(Choice(first, best, {i: np.asarray(again[i], float) for i in ways}))
+            first, best = (min(ways, key=lambda i: scores[i]) for scores in (predicted, errors))
+            choices.append(
+                WayComparison(first, best, {i: np.asarray(fresh[i], float) for i in ways})
+            )
     return choices
 
 
@@ -69,15 +71,17 @@ def followed(answers: Sequence[Answer]) -> tuple[Estimate, Estimate]:
     each block.
     """
     lists = [choices_of(answer) for answer in answers]
-    choices = [choice for each in lists for choice in each]
+    choices = [choice for comparisons in lists for choice in comparisons]
     n, hits = len(choices), sum(choice.predicted == choice.best for choice in choices)
     clear, wrong = (
         sum(getattr(choice, name)() for choice in choices) for name in ("clear", "wrong")
     )
     costs = [
-        np.mean([choice.excess() for choice in each], axis=0).tolist() for each in lists if each
+        np.mean([choice.excess() for choice in comparisons], axis=0).tolist()
+        for comparisons in lists
+        if comparisons
     ]
-    cost = found_by.pooled(costs, [len(each) for each in lists if each])
+    cost = statistics.pooled(costs, [len(comparisons) for comparisons in lists if comparisons])
     return (
         Estimate(
             hits / n,

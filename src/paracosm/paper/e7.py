@@ -3,7 +3,8 @@
 The paper: if `z' = z + v(z)` and v is ε-Lipschitz, the curvature `1 - cos(v_t, v_{t+1})` is at most
 `ε²/(2(1-ε))`. Here that is measured on random smooth systems, beside the sharp bound `1 -
 sqrt(1-ε²)`, which a rotation attains; read the other way round, as what a measured curvature says
-of ε; and with actions, where ε gives way to `η = ε + L_a ‖Δa‖ / ‖v‖` (theory, section 8).
+of ε; and with actions, where the velocity is `v(z, a)` and ε gives way to
+`η = ε + L_a ‖Δa‖ / ‖v‖`.
 """
 
 from __future__ import annotations
@@ -16,92 +17,97 @@ import numpy as np
 from paracosm.core import estimators
 from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Chart, Choice, Claim, Findings, Series, Table
-from paracosm.paper import statistics as found_by
+from paracosm.paper import statistics
 from paracosm.paper.e7_cells import BY_ACTION, MEMORY, SIZES, SMOOTHNESS, STEPS, VARIED, cells
 from paracosm.paper.study import Answer, Study, beyond, must_hold
 
 _WORDS = {"slow": "slow actions", "anew": "actions drawn anew"}
 
 
-class _Read:
+class _CurvatureAnswers:
     """Answers by kind of action, the choices as they were made first; and the examples by ε."""
 
     def __init__(self, answers: Sequence[Answer]) -> None:
-        self.random = [each for each in answers if each.function.endswith(":curved")]
+        self.random = [answer for answer in answers if answer.function.endswith(":curved")]
         self.exact = {
             e.arguments["smoothness"]: e.result for e in answers if e.function.endswith(":examples")
         }
 
-    def some(self, actions: str, by_action: float = BY_ACTION, drift: float = 1.0) -> list[Answer]:
-        wanted = {"actions": actions, "by_action": by_action, "drift": drift}
-        return [each for each in self.random if wanted.items() <= each.arguments.items()]
+    def select(
+        self, actions: str, by_action: float = BY_ACTION, drift: float = 1.0
+    ) -> list[Answer]:
+        arguments = {"actions": actions, "by_action": by_action, "drift": drift}
+        return [answer for answer in self.random if arguments.items() <= answer.arguments.items()]
 
-    def count(self, kinds: Iterable[str], name: str, of: str = "trials") -> Estimate:
+    def count(self, kinds: Iterable[str], name: str, denominator: str = "trials") -> Estimate:
         """The share of systems that exceed a bound: of those with a covered step, or of all of
         them.
         """
-        group = [each for kind in kinds for each in self.some(kind)]
-        every = lambda each: len(SMOOTHNESS) * each.arguments["systems"]  # noqa: E731
+        group = [answer for kind in kinds for answer in self.select(kind)]
+        systems = lambda answer: len(SMOOTHNESS) * answer.arguments["systems"]  # noqa: E731
         trials = sum(
-            sum(each.result["trials"]) if of == "trials" else every(each) for each in group
+            sum(answer.result["trials"]) if denominator == "trials" else systems(answer)
+            for answer in group
         )
-        return estimators.share(sum(sum(each.result[name]) for each in group), max(trials, 1))
+        return estimators.share(sum(sum(answer.result[name]) for answer in group), max(trials, 1))
 
     def at(self, kind: str, e: float, name: str) -> list[Any]:
         """A result at one ε, of each size."""
-        return [each.result[name][SMOOTHNESS.index(e)] for each in self.some(kind)]
+        return [answer.result[name][SMOOTHNESS.index(e)] for answer in self.select(kind)]
 
 
 def _over_blocks(group: Sequence[Answer], name: str) -> Estimate:
     """The mean over chosen settings, an interval by the systems in each."""
-    return found_by.pooled([blocks for each in group for blocks in each.result[name]])
+    return statistics.pooled([blocks for answer in group for blocks in answer.result[name]])
 
 
 def _fullest(group: Sequence[Answer]) -> Estimate:
     """The largest share of the sharp bound that a covered step took."""
-    most, n = (
-        max(max(each.result["filled"]) for each in group),
-        sum(sum(each.result["trials"]) for each in group),
+    largest, n = (
+        max(max(answer.result["filled"]) for answer in group),
+        sum(sum(answer.result["trials"]) for answer in group),
     )
-    return Estimate(most, most, max(most, 1.0), n, "largest seen, up to the 1 that theory allows")
+    return Estimate(
+        largest, largest, max(largest, 1.0), n, "largest seen, up to the 1 that theory allows"
+    )
 
 
-def _numbers(have: _Read) -> dict[str, Estimate]:
-    sure = lambda x: Estimate(x, x, x, len(have.exact), "exact")  # noqa: E731
-    exact = have.exact.values()
+def _numbers(answers: _CurvatureAnswers) -> dict[str, Estimate]:
+    exactly = lambda x: Estimate(x, x, x, len(answers.exact), "exact")  # noqa: E731
+    exact = answers.exact.values()
     return {
-        "violations": have.count(["none"], "paper"),
-        "sharp_violations": have.count(["none"], "sharp"),
-        "rotation_off_sharp": sure(
-            max(abs(each["rotation"] / each["sharp"] - 1) for each in exact)
+        "violations": answers.count(["none"], "paper"),
+        "sharp_violations": answers.count(["none"], "sharp"),
+        "rotation_off_sharp": exactly(
+            max(abs(example["rotation"] / example["sharp"] - 1) for example in exact)
         ),
-        "loosest_ratio": sure(max(each["paper"] / each["sharp"] for each in exact)),
-        "fullest_random": _fullest(have.some("none")),
-        "smoothness_revealed": _over_blocks(have.some("none"), "revealed"),
-        "curvature_of_growth": sure(max(each["growth"] for each in exact)),
-        "curvature_reversed": sure(min(each["reversed"] for each in exact)),
-        "violations_ignoring_slow": have.count(["slow"], "alone", "all"),
-        "violations_ignoring_anew": have.count(["anew"], "alone", "all"),
-        "covered_slow": _over_blocks(have.some("slow"), "covered"),
-        "covered_anew": _over_blocks(have.some("anew"), "covered"),
-        "violations_eta": have.count(["slow", "anew"], "sharp"),
-        "fullest_eta": _fullest([*have.some("slow"), *have.some("anew")]),
+        "loosest_ratio": exactly(max(example["paper"] / example["sharp"] for example in exact)),
+        "fullest_random": _fullest(answers.select("none")),
+        "smoothness_revealed": _over_blocks(answers.select("none"), "revealed"),
+        "curvature_of_growth": exactly(max(example["growth"] for example in exact)),
+        "curvature_reversed": exactly(min(example["reversed"] for example in exact)),
+        "violations_ignoring_slow": answers.count(["slow"], "alone", "all"),
+        "violations_ignoring_anew": answers.count(["anew"], "alone", "all"),
+        "covered_slow": _over_blocks(answers.select("slow"), "covered"),
+        "covered_anew": _over_blocks(answers.select("anew"), "covered"),
+        "violations_eta": answers.count(["slow", "anew"], "sharp"),
+        "fullest_eta": _fullest([*answers.select("slow"), *answers.select("anew")]),
     }
 
 
-def _hits(found: Estimate) -> str:
-    return f"{round(found.mean * found.n):,} of {found.n:,} systems exceed it"
+def _count_text(share: Estimate) -> str:
+    return f"{round(share.mean * share.n):,} of {share.n:,} systems exceed it"
 
 
-def _claims(have: _Read, n: dict[str, Estimate]) -> tuple[Claim, ...]:
-    empty = [one for one in have.exact.values() if one["paper"] >= 2]
+def _claims(answers: _CurvatureAnswers, n: dict[str, Estimate]) -> tuple[Claim, ...]:
+    empty = [example for example in answers.exact.values() if example["paper"] >= 2]
 
-    def bound(found: Estimate) -> str:
-        return f"it is proved, and was checked on random ones: {_hits(found)}."
+    def bound(share: Estimate) -> str:
+        return f"it is proved, and was checked on random ones: {_count_text(share)}."
 
     rounding = "attained to rounding" if n["rotation_off_sharp"].mean < 1e-9 else "not attained"
-    ignored = lambda x: "fails" if x.mean else "was not seen to fail"  # noqa: E731
-    said = {
+    failure = lambda x: "fails" if x.mean else "was not seen to fail"  # noqa: E731
+    sentences = {
         "sharp_violations": (
             "Share of systems without actions that exceed 1 − sqrt(1−ε²).",
             f"the paper has no sharp bound; {bound(n['sharp_violations'])}",
@@ -140,7 +146,7 @@ def _claims(have: _Read, n: dict[str, Estimate]) -> tuple[Claim, ...]:
             f"violations_ignoring_{kind}": (
                 f"Share of systems with {words} that exceed the paper's bound in ε.",
                 "the paper's statement has no actions; with these it"
-                f" {ignored(n[f'violations_ignoring_{kind}'])}.",
+                f" {failure(n[f'violations_ignoring_{kind}'])}.",
             )
             for kind, words in _WORDS.items()
         },
@@ -169,12 +175,12 @@ def _claims(have: _Read, n: dict[str, Estimate]) -> tuple[Claim, ...]:
         holds=n["violations"].mean == 0,
         why="Proposition 1 is proved; what was checked is that curvatures computed by this"
         " library keep it:"
-        f" {_hits(n['violations'])}. At {len(empty)} of the {len(SMOOTHNESS)} ε the bound is 2 or"
-        " more, which no"
+        f" {_count_text(n['violations'])}. At {len(empty)} of the {len(SMOOTHNESS)} ε the bound is"
+        " 2 or more, which no"
         " curvature exceeds.",
         says="none",
     )
-    return (main, *(_other(name, claim, n[name], why) for name, (claim, why) in said.items()))
+    return (main, *(_claim(name, claim, n[name], why) for name, (claim, why) in sentences.items()))
 
 
 _PROVED: dict[str, Callable[[float], bool]] = {
@@ -188,27 +194,37 @@ _PROVED: dict[str, Callable[[float], bool]] = {
 """What proofs and closed forms leave no choice but to be."""
 
 
-def _other(name: str, claim: str, ours: Estimate, why: str) -> Claim:
+def _claim(name: str, claim: str, ours: Estimate, why: str) -> Claim:
+    """A claim that must hold where it is among the proved ones, and has no verdict elsewhere.
+
+    Args:
+        name: what machines know it by.
+        claim: one sentence.
+        ours: our number.
+        why: the reason for the verdict.
+    """
     if name in _PROVED:
         return must_hold(name, claim, ours, holds=_PROVED[name](ours.mean), why=why)
     return beyond(name, claim, ours, why=why)
 
 
-def _choices(have: _Read) -> tuple[Choice, ...]:
-    still, main = (
-        have.some("none", drift=0.0),
-        [e for e in have.some("none") if e.arguments["size"] == VARIED],
+def _choices(answers: _CurvatureAnswers) -> tuple[Choice, ...]:
+    without_drift, main = (
+        answers.select("none", drift=0.0),
+        [answer for answer in answers.select("none") if answer.arguments["size"] == VARIED],
     )
-    strong = {kind: _over_blocks(have.some(kind, by_action=1.0), "covered").mean for kind in _WORDS}
-    strongly = [each for kind in _WORDS for each in have.some(kind, by_action=1.0)]
-    broken = sum(sum(each.result["sharp"]) for each in strongly)
+    strong = {
+        kind: _over_blocks(answers.select(kind, by_action=1.0), "covered").mean for kind in _WORDS
+    }
+    strongly = [answer for kind in _WORDS for answer in answers.select(kind, by_action=1.0)]
+    broken = sum(sum(answer.result["sharp"]) for answer in strongly)
     return (
         Choice(
             "The random systems.",
             "v = ε (U tanh(Wz + b) + d), ‖W‖ = 1, U orthogonal, b and d random; starts are"
             " standard normal.",
             f"without the drift d, in {VARIED} dimensions, the sharpest turn proves"
-            f" {_over_blocks(still, 'revealed').mean:.0%} of ε on average instead of"
+            f" {_over_blocks(without_drift, 'revealed').mean:.0%} of ε on average instead of"
             f" {_over_blocks(main, 'revealed').mean:.0%}.",
         ),
         Choice(
@@ -227,25 +243,27 @@ def _choices(have: _Read) -> tuple[Choice, ...]:
     )
 
 
-def _found(have: _Read, n: dict[str, Estimate]) -> str:
-    kept = n["violations"].mean == 0
-    broken = "As is proved, none" if kept else f"{n['violations'].mean:.2%}"
+def _summary(answers: _CurvatureAnswers, n: dict[str, Estimate]) -> str:
+    holds = n["violations"].mean == 0
+    share_text = "As is proved, none" if holds else f"{n['violations'].mean:.2%}"
     most, proved = n["fullest_random"].mean, n["smoothness_revealed"].mean
     near = "so here it had a margin" if most < 0.9 else "so no safety margin is left in it"
     near = "more than theory allows" if most > 1 + 1e-9 else near
-    typical = [m / have.exact[e]["sharp"] for e in SMOOTHNESS for m in have.at("none", e, "median")]
-    small, large = (have.exact[pick(SMOOTHNESS)] for pick in (min, max))
+    typical = [
+        m / answers.exact[e]["sharp"] for e in SMOOTHNESS for m in answers.at("none", e, "median")
+    ]
+    small, large = (answers.exact[pick(SMOOTHNESS)] for pick in (min, max))
     slow, anew = (n[f"violations_ignoring_{kind}"].mean for kind in ("slow", "anew"))
     fails = max(slow, anew) > 0
     holds = (
         "no system"
         if n["violations_eta"].mean == 0
-        else _hits(n["violations_eta"]).split(" exceed")[0]
+        else _count_text(n["violations_eta"]).split(" exceed")[0]
     )
     straight = n["curvature_of_growth"].mean < 1e-9
     return " ".join(
         (
-            f"{broken} of the {n['violations'].n:,} random systems without actions exceeded the"
+            f"{share_text} of the {n['violations'].n:,} random systems without actions exceeded the"
             " paper's bound.",
             f"That bound is {small['paper'] / small['sharp']:.3g} times the sharp bound 1 −"
             " sqrt(1−ε²) at"
@@ -294,9 +312,9 @@ def _found(have: _Read, n: dict[str, Estimate]) -> str:
 
 def read(answers: Sequence[Answer]) -> Findings:
     """Claims, tables and charts from the answers."""
-    have = _Read(answers)
-    numbers = _numbers(have)
-    systems = have.random[0].arguments["systems"]
+    index = _CurvatureAnswers(answers)
+    numbers = _numbers(index)
+    systems = index.random[0].arguments["systems"]
     return Findings(
         (
             f"{systems:,} random velocities ε (U tanh(Wz + b) + d) for each of {len(SMOOTHNESS)} ε"
@@ -310,43 +328,43 @@ def read(answers: Sequence[Answer]) -> Findings:
             "η = ε + L_a ‖Δa‖/‖v‖ takes the place of ε where there are actions; no bound speaks"
             " where it is 1 or more.",
             "Near a fixed point rounding decides where a step goes:"
-            f" {_over_blocks(have.some('none'), 'blurred').mean:.2%} of the steps without actions,"
-            " too small to have a"
+            f" {_over_blocks(index.select('none'), 'blurred').mean:.2%} of the steps without"
+            " actions, too small to have a"
             " direction, are left out; for the others what rounding can add is added to η.",
         ),
-        _choices(have),
-        _claims(have, numbers),
-        _tables(have),
-        (_chart(have), _chart_of_actions(have)),
-        _found(have, numbers),
+        _choices(index),
+        _claims(index, numbers),
+        _tables(index),
+        (_chart(index), _chart_of_actions(index)),
+        _summary(index, numbers),
     )
 
 
-def _tables(have: _Read) -> tuple[Table, Table]:
-    largest = lambda kind, e: max(have.at(kind, e, "largest"))  # noqa: E731
-    shared = lambda kind, e, name: np.mean(have.at(kind, e, name))  # noqa: E731
-    most = len(SIZES) * have.random[0].arguments["systems"]
-    bounds, acted = [], []
-    for e, one in sorted(have.exact.items()):
+def _tables(answers: _CurvatureAnswers) -> tuple[Table, Table]:
+    largest = lambda kind, e: max(answers.at(kind, e, "largest"))  # noqa: E731
+    shared = lambda kind, e, name: np.mean(answers.at(kind, e, name))  # noqa: E731
+    systems = len(SIZES) * answers.random[0].arguments["systems"]
+    bounds, with_actions = [], []
+    for e, example in sorted(answers.exact.items()):
         steps = (
-            *(have.at("none", e, "median")),
+            *(answers.at("none", e, "median")),
             largest("none", e),
-            one["rotation"],
-            one["sharp"],
-            one["paper"],
+            example["rotation"],
+            example["sharp"],
+            example["paper"],
         )
         bounds.append(
-            (f"{e:g}", *(f"{x:.3g}" for x in steps), f"{one['paper'] / one['sharp']:.3g}")
+            (f"{e:g}", *(f"{x:.3g}" for x in steps), f"{example['paper'] / example['sharp']:.3g}")
         )
         kinds = [
             (
                 f"{largest(kind, e):.3g}",
-                f"{sum(have.at(kind, e, 'alone')) / most:.0%}",
+                f"{sum(answers.at(kind, e, 'alone')) / systems:.0%}",
                 f"{shared(kind, e, 'covered'):.0%}",
             )
             for kind in _WORDS
         ]
-        acted.append((f"{e:g}", *kinds[0], *kinds[1]))
+        with_actions.append((f"{e:g}", *kinds[0], *kinds[1]))
     medians = (f"median, {size}-d" for size in reversed(SIZES))
     return (
         Table(
@@ -369,34 +387,42 @@ def _tables(have: _Read) -> tuple[Table, Table]:
             (
                 "ε",
                 *(
-                    f"{kind}: {what}"
+                    f"{kind}: {column}"
                     for kind in _WORDS
-                    for what in ("largest", "over bound in ε", "steps η < 1")
+                    for column in ("largest", "over bound in ε", "steps η < 1")
                 ),
             ),
-            tuple(acted),
+            tuple(with_actions),
             "Systems over the paper's bound in ε, and steps on which the bound in η speaks, as"
             " shares of all.",
         ),
     )
 
 
-def _line(have: _Read, name: str, title: str, mark: Any) -> Series:
-    return Series(title, SMOOTHNESS, tuple(have.exact[e][name] for e in SMOOTHNESS), mark)
+def _line(answers: _CurvatureAnswers, name: str, title: str, mark: Any) -> Series:
+    """A result of the examples against ε.
+
+    Args:
+        answers: of all cells.
+        name: the key of the result.
+        title: the series' name.
+        mark: how it is drawn.
+    """
+    return Series(title, SMOOTHNESS, tuple(answers.exact[e][name] for e in SMOOTHNESS), mark)
 
 
-def _largest(have: _Read, kind: str, title: str) -> Series:
+def _largest(answers: _CurvatureAnswers, kind: str, title: str) -> Series:
     return Series(
-        title, SMOOTHNESS, tuple(max(have.at(kind, e, "largest")) for e in SMOOTHNESS), "points"
+        title, SMOOTHNESS, tuple(max(answers.at(kind, e, "largest")) for e in SMOOTHNESS), "points"
     )
 
 
-def _chart(have: _Read) -> Chart:
+def _chart(answers: _CurvatureAnswers) -> Chart:
     series = (
-        _line(have, "paper", "the paper's bound", "dashed"),
-        _line(have, "sharp", "sharp bound", "line"),
-        _line(have, "rotation", "rotation", "points"),
-        _largest(have, "none", "largest of random systems"),
+        _line(answers, "paper", "the paper's bound", "dashed"),
+        _line(answers, "sharp", "sharp bound", "line"),
+        _line(answers, "rotation", "rotation", "points"),
+        _largest(answers, "none", "largest of random systems"),
     )
     caption = (
         "Without actions: a rotation against the sharp bound, and the sharpest turn of random"
@@ -407,12 +433,12 @@ def _chart(have: _Read) -> Chart:
     )
 
 
-def _chart_of_actions(have: _Read) -> Chart:
+def _chart_of_actions(answers: _CurvatureAnswers) -> Chart:
     series = (
-        _line(have, "paper", "the paper's bound in ε", "dashed"),
-        _largest(have, "none", "no actions, largest"),
-        _largest(have, "slow", "slow actions, largest"),
-        _largest(have, "anew", "actions drawn anew, largest"),
+        _line(answers, "paper", "the paper's bound in ε", "dashed"),
+        _largest(answers, "none", "no actions, largest"),
+        _largest(answers, "slow", "slow actions, largest"),
+        _largest(answers, "anew", "actions drawn anew, largest"),
     )
     caption = (
         "What lies above the line turns more than the smoothness of the dynamics allows: the"

@@ -11,19 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from paracosm.paper import statistics as found_by
+from paracosm.paper import statistics
 from paracosm.paper.study import Scale
 from paracosm.sweep.cells import Cell
 
 SMOOTHNESS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
-SIZES = (2, 8, 32)
-STEPS = 50
-BY_ACTION = 0.1
-MEMORY = {"none": 0.0, "anew": 0.0, "slow": 0.999}
-ROUNDING = 1e-12
-BLURRED = 1e-6  # the share of a velocity from which rounding may turn it
+"""ε from where both bounds are alike to where the paper's exceeds 2, which no curvature does."""
+SIZES = (2, 8, 32)  # state components
+STEPS = 50  # of a path, whose sharpest turn is read
+BY_ACTION = 0.1  # L_a: with it η is below 1 on most steps of slow actions, on few of others
+MEMORY = {"none": 0.0, "anew": 0.0, "slow": 0.999}  # of the action before
+ROUNDING = 1e-12  # of curvatures up to 2 in double precision, with room
+BLURRED = 1e-6  # the share of a velocity from which rounding may turn it: a curvature of 5e-13
 _SYSTEMS: dict[Scale, int] = {"quick": 200, "full": 2000}
-VARIED = 8
+"""For each ε, size and kind of actions."""
+VARIED = 8  # state components where choices are varied
 
 
 @functools.cache
@@ -41,36 +43,47 @@ def _program(size: int) -> Callable[..., Any]:
     from paracosm.real.systems import lipschitz_synthetic
 
     def path(key: Any, smoothness: Any, by_action: Any, memory: Any, drift: Any) -> tuple[Any, Any]:
+        """Curvature and η of a path, `[STEPS - 1]`.
+
+        Args:
+            key: of velocity, start and actions.
+            smoothness: ε.
+            by_action: L_a.
+            memory: by what an action is multiplied for the next, before noise is added.
+            drift: by what the constant part of the velocity is multiplied.
+        """
         keys = jax.random.split(key, 4)
         smooth = lipschitz_synthetic(keys[0], dynamics=1.0, state_size=size, action_size=size)[
             0
         ].dynamics
-        always = smoothness * drift * jax.random.normal(keys[1], (size,))
-        drawn = jax.random.normal(keys[2], (STEPS, size))
+        constant = smoothness * drift * jax.random.normal(keys[1], (size,))
+        noise = jax.random.normal(keys[2], (STEPS, size))
 
-        def step(carried: Any, fresh: Any) -> tuple[Any, Any]:
-            state, action = carried
+        def step(carry: Any, fresh: Any) -> tuple[Any, Any]:
+            state, action = carry
             velocity = (
-                smoothness * smooth(state, jnp.zeros(size), keys[3]) + always + by_action * action
+                smoothness * smooth(state, jnp.zeros(size), keys[3]) + constant + by_action * action
             )
             onward = state + velocity, memory * action + jnp.sqrt(1 - memory**2) * fresh
             return onward, (velocity, action, 1 + jnp.linalg.norm(state))
 
-        start = jax.random.normal(keys[3], (size,)), drawn[0]
-        velocity, action, reach = jax.lax.scan(step, start, jnp.roll(drawn, -1, axis=0))[1]
+        start = jax.random.normal(keys[3], (size,)), noise[0]
+        velocity, action, reach = jax.lax.scan(step, start, jnp.roll(noise, -1, axis=0))[1]
         change, speed = (
-            jnp.linalg.norm(each, axis=1) for each in (jnp.diff(action, axis=0), velocity)
+            jnp.linalg.norm(vector, axis=1) for vector in (jnp.diff(action, axis=0), velocity)
         )
-        off = 64 * size * jnp.finfo(speed.dtype).eps * reach / speed
-        blurred = off[:-1] + off[1:]
-        turned = jax.vmap(straightness.curvature)(velocity[:-1], velocity[1:])
-        eta = straightness.with_actions(smoothness, by_action, change, speed[:-1]) + blurred
-        return jnp.where(blurred < BLURRED, turned, jnp.nan), eta
+        rounding = 64 * size * jnp.finfo(speed.dtype).eps * reach / speed
+        rounding_of_turn = rounding[:-1] + rounding[1:]
+        curvature = jax.vmap(straightness.curvature)(velocity[:-1], velocity[1:])
+        eta = (
+            straightness.with_actions(smoothness, by_action, change, speed[:-1]) + rounding_of_turn
+        )
+        return jnp.where(rounding_of_turn < BLURRED, curvature, jnp.nan), eta
 
-    many = jax.vmap(path, (0, None, None, None, None))
+    paths = jax.vmap(path, (0, None, None, None, None))
     return jax.jit(
         lambda keys, smoothness, *law: jax.lax.map(
-            lambda each: many(*each, *law), (keys, smoothness)
+            lambda block: paths(*block, *law), (keys, smoothness)
         )
     )
 
@@ -93,6 +106,15 @@ def curved(
     plus noise. A step is `covered` if its η is below 1; `paper` and `sharp` count the systems one
     of whose covered steps exceeds that bound in η by more than rounding, of `trials` that have one;
     `alone` those that exceed the paper's bound in ε.
+
+    Args:
+        size: state components.
+        actions: of `MEMORY`.
+        by_action: L_a.
+        drift: by what d is multiplied.
+        smoothness: the ε, each with systems of its own.
+        systems: how many for each.
+        seed: of all of them.
     """
     import jax
 
@@ -101,26 +123,26 @@ def curved(
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(seed), (len(smoothness), systems))
         law = (by_action * (actions != "none"), MEMORY[actions], drift)
-        turned, eta = _program(size)(keys, np.array(smoothness), *map(np.float64, law))
+        curvature, eta = _program(size)(keys, np.array(smoothness), *map(np.float64, law))
         bounds = {"paper": straightness.paper_bound(eta), "sharp": straightness.sharp_bound(eta)}
         alone = np.asarray(straightness.paper_bound(np.array(smoothness)))[:, None, None]
-        revealed = np.asarray(straightness.least_smoothness(np.nanmax(turned, axis=2)))
-    turned, covered = np.asarray(turned), (np.asarray(eta) < 1) & np.isfinite(turned)
+        revealed = np.asarray(straightness.least_smoothness(np.nanmax(curvature, axis=2)))
+    curvature, covered = np.asarray(curvature), (np.asarray(eta) < 1) & np.isfinite(curvature)
     paper, sharp = (np.asarray(bounds[name]) for name in ("paper", "sharp"))
-    filled = np.where(covered, turned / sharp, 0.0)
+    filled = np.where(covered, curvature / sharp, 0.0)
     over = lambda steps: np.any(steps, axis=2).sum(axis=1).tolist()  # noqa: E731
-    blocks = lambda values: [found_by.block_means(each) for each in values]  # noqa: E731
+    blocks = lambda values: [statistics.block_means(row) for row in values]  # noqa: E731
     return {
         "trials": over(covered),
-        "paper": over(covered & (turned > paper + ROUNDING)),
-        "sharp": over(covered & (turned > sharp + ROUNDING)),
-        "alone": over(turned > alone + ROUNDING),
+        "paper": over(covered & (curvature > paper + ROUNDING)),
+        "sharp": over(covered & (curvature > sharp + ROUNDING)),
+        "alone": over(curvature > alone + ROUNDING),
         "covered": blocks(covered.mean(axis=2)),
         "revealed": blocks(revealed / np.array(smoothness)[:, None]),
-        "blurred": blocks(np.isnan(turned).mean(axis=2)),
-        "largest": np.nanmax(turned, axis=(1, 2)).tolist(),
+        "blurred": blocks(np.isnan(curvature).mean(axis=2)),
+        "largest": np.nanmax(curvature, axis=(1, 2)).tolist(),
         "filled": filled.max(axis=(1, 2)).tolist(),
-        "median": np.nanmedian(turned, axis=(1, 2)).tolist(),
+        "median": np.nanmedian(curvature, axis=(1, 2)).tolist(),
     }
 
 
@@ -155,8 +177,8 @@ def cells(scale: Scale) -> list[Cell]:
     """Random systems of three sizes without actions and with two kinds, choices varied at one size,
     and examples.
     """
-    asked = [(size, kind, BY_ACTION, 1.0) for size in reversed(SIZES) for kind in MEMORY]
-    asked += [
+    jobs = [(size, kind, BY_ACTION, 1.0) for size in reversed(SIZES) for kind in MEMORY]
+    jobs += [
         (VARIED, "none", BY_ACTION, 0.0),
         (VARIED, "anew", 1.0, 1.0),
         (VARIED, "slow", 1.0, 1.0),
@@ -171,8 +193,8 @@ def cells(scale: Scale) -> list[Cell]:
             "seed": seed,
             **shared,
         }
-        for seed, (size, kind, by_action, drift) in enumerate(asked)
+        for seed, (size, kind, by_action, drift) in enumerate(jobs)
     ]
-    return [Cell("paracosm.paper.e7_cells:curved", each) for each in random] + [
-        Cell("paracosm.paper.e7_cells:examples", {"smoothness": each}) for each in SMOOTHNESS
+    return [Cell("paracosm.paper.e7_cells:curved", arguments) for arguments in random] + [
+        Cell("paracosm.paper.e7_cells:examples", {"smoothness": e}) for e in SMOOTHNESS
     ]

@@ -31,11 +31,11 @@ from paracosm.imagination.reinforce import Weighting, leave_one_out, surrogate, 
 from paracosm.real.systems import Gain, Linear, Quadratic, linear_quadratic, lipschitz_synthetic
 
 WORLDS = ("linear", "tanh")
-HORIZON, DISCOUNT = 10, 0.9
+HORIZON, DISCOUNT = 10, 0.9  # so short that millions of rollouts take seconds
 _CHUNK = 4096  # rollouts side by side
 _AT_ONCE = 8  # chunks of one call, so that one program serves any number of rollouts
 
-Over = Literal["none", "leave-one-out", "batch mean"]
+GroupBaseline = Literal["none", "leave-one-out", "batch mean"]
 
 
 class LinearGaussian(StochasticPolicy):
@@ -67,12 +67,28 @@ class Cheap(LabelNoise):
     def apply(
         self, reward: Scalar, state: Array, action: Array, next_state: Array, key: PRNGKey
     ) -> Scalar:
+        """A wrong label.
+
+        Args:
+            reward, state, action, next_state: The step.
+            key: of the noise.
+        """
         return reward + self.shift(state, action, next_state) + self.sd * jax.random.normal(key)
 
     def mean_shift(self, reward: Scalar, state: Array, action: Array, next_state: Array) -> Scalar:
+        """How far labels are off on average.
+
+        Args:
+            reward, state, action, next_state: The step.
+        """
         return self.shift(state, action, next_state)
 
     def variance(self, reward: Scalar, state: Array, action: Array, next_state: Array) -> Scalar:
+        """Of the noise.
+
+        Args:
+            reward, state, action, next_state: The step.
+        """
         return jnp.asarray(self.sd**2, float)
 
 
@@ -93,6 +109,7 @@ def small(name: str) -> Small:
         "horizon": HORIZON,
     }
     if name == "linear":
+        # γ(‖A‖ + ‖B‖‖K‖) = 0.9: what a step does is still felt at the last.
         world, policy = linear_quadratic(jax.random.key(4), norms=(0.8, 0.5, 0.4), **sizes)
         assert isinstance(policy.function, Gain)
         return Small(world, LinearGaussian(policy.function.K, jnp.full(2, math.log(0.5))))
@@ -110,8 +127,8 @@ def tilt(name: str) -> Callable[[Array, Array, Array], Scalar]:
     """
     if name == "linear":
         return Quadratic(jnp.diag(jnp.array([-0.6, 0.2, 0.4])), 0.3 * jnp.eye(2), jnp.zeros(3))
-    other = lipschitz_synthetic(jax.random.key(6), state_size=3, action_size=2)[0].reward
-    return lambda s, a, t: 0.5 * other(s, a, t)
+    reward_part = lipschitz_synthetic(jax.random.key(6), state_size=3, action_size=2)[0].reward
+    return lambda s, a, t: 0.5 * reward_part(s, a, t)
 
 
 def expected(name: str, reward: object, weighting: Weighting = "discounted") -> np.ndarray:
@@ -129,22 +146,22 @@ def expected(name: str, reward: object, weighting: Weighting = "discounted") -> 
 
     def total(policies: LinearGaussian) -> Scalar:
         def step(second: Array, at: tuple[LinearGaussian, Array]) -> tuple[Array, Array]:
-            one, weight = at
-            noise = jnp.diag(jnp.exp(2 * one.log_std))
-            actions = one.K @ second @ one.K.T + noise
-            paid = -jnp.trace(reward.Q @ second) - jnp.trace(reward.R @ actions)
-            closed = f.A - f.B @ one.K
-            return closed @ second @ closed.T + f.B @ noise @ f.B.T, weight * paid
+            step_policy, weight = at
+            noise = jnp.diag(jnp.exp(2 * step_policy.log_std))
+            actions = step_policy.K @ second @ step_policy.K.T + noise
+            reward_mean = -jnp.trace(reward.Q @ second) - jnp.trace(reward.R @ actions)
+            closed = f.A - f.B @ step_policy.K
+            return closed @ second @ closed.T + f.B @ noise @ f.B.T, weight * reward_mean
 
         weights = time_weights("discounted", world.discount, HORIZON)
         return jnp.sum(jax.lax.scan(step, jnp.eye(3) / 3, (policies, weights))[1])
 
     stacked = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (HORIZON, *leaf.shape)), policy)
-    by_step = jax.vmap(lambda one: ravel_pytree(one)[0])(jax.grad(total)(stacked))
-    again = time_weights(weighting, world.discount, HORIZON) / time_weights(
+    by_step = jax.vmap(lambda step_policy: ravel_pytree(step_policy)[0])(jax.grad(total)(stacked))
+    reweighting = time_weights(weighting, world.discount, HORIZON) / time_weights(
         "discounted", world.discount, HORIZON
     )
-    return np.asarray(again @ by_step, np.float64)
+    return np.asarray(reweighting @ by_step, np.float64)
 
 
 @functools.cache
@@ -168,7 +185,7 @@ def gradients(
     groups: int,
     size: int = 1,
     weighting: Weighting = "discounted",
-    baseline: Over = "none",
+    baseline: GroupBaseline = "none",
     shared: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """REINFORCE gradients `[groups, parameters]` of groups of rollouts, under true and under wrong
@@ -188,52 +205,61 @@ def gradients(
     """
     chunks = -(-groups * size // _CHUNK)
     at_once = min(chunks, _AT_ONCE)
-    plan, key = _Plan(weighting, baseline, shared, size), jax.random.key(seed)
-    found = [
-        _gradients(small(name), noise, key, jnp.arange(first, first + at_once), plan)
+    estimator, key = _Estimator(weighting, baseline, shared, size), jax.random.key(seed)
+    batches = [
+        _gradients(small(name), noise, key, jnp.arange(first, first + at_once), estimator)
         for first in range(0, chunks, at_once)
     ]
-    true, noisy = (np.concatenate(each).astype(np.float64) for each in zip(*found, strict=True))
+    true, noisy = (np.concatenate(parts).astype(np.float64) for parts in zip(*batches, strict=True))
     return true, noisy
 
 
-class _Plan(NamedTuple):
+class _Estimator(NamedTuple):
     weighting: Weighting
-    baseline: Over
+    baseline: GroupBaseline
     shared: bool
     size: int
 
 
 @eqx.filter_jit
 def _gradients(
-    one: Small, noise: LabelNoise, key: PRNGKey, numbers: Array, plan: _Plan
+    system: Small, noise: LabelNoise, key: PRNGKey, numbers: Array, estimator: _Estimator
 ) -> tuple[Array, ...]:
-    weight = time_weights(plan.weighting, one.world.discount, HORIZON)
+    """Gradients under true and under wrong labels, `[groups, parameters]` each.
+
+    Args:
+        system: the world and the policy.
+        noise: what is wrong with a label.
+        key: of all chunks.
+        numbers: of the chunks to be drawn, `[chunk]`.
+        estimator: which gradient, of how many rollouts.
+    """
+    weight = time_weights(estimator.weighting, system.world.discount, HORIZON)
 
     def of_group(episodes: Trajectory, reward: Array) -> Array:
-        to_go = returns_to_go(reward, one.world.discount)
-        advantage = _less_baseline(to_go, plan.baseline)
-        found = eqx.filter_grad(surrogate)(one.policy, episodes, advantage, weight)
-        return ravel_pytree(eqx.filter(found, eqx.is_inexact_array))[0] / plan.size
+        to_go = returns_to_go(reward, system.world.discount)
+        advantage = _less_baseline(to_go, estimator.baseline)
+        gradients = eqx.filter_grad(surrogate)(system.policy, episodes, advantage, weight)
+        return ravel_pytree(eqx.filter(gradients, eqx.is_inexact_array))[0] / estimator.size
 
     def chunk(number: Array) -> tuple[Array, Array]:
         keys = jax.random.split(jax.random.fold_in(key, number), _CHUNK)
-        first = jax.vmap(lambda key: one.world.initial(jax.random.fold_in(key, HORIZON)))(keys)
-        episodes = unroll(one.world, one.policy, first, keys, HORIZON)
-        wrong = jax.vmap(lambda episode, key: _labels(episode, noise, key, plan.shared))(
+        first = jax.vmap(lambda key: system.world.initial(jax.random.fold_in(key, HORIZON)))(keys)
+        episodes = unroll(system.world, system.policy, first, keys, HORIZON)
+        labels = jax.vmap(lambda episode, key: _labels(episode, noise, key, estimator.shared))(
             episodes, keys
         )
-        episodes, wrong = jax.tree.map(
-            lambda leaf: leaf.reshape(-1, plan.size, *leaf.shape[1:]), (episodes, wrong)
+        episodes, labels = jax.tree.map(
+            lambda leaf: leaf.reshape(-1, estimator.size, *leaf.shape[1:]), (episodes, labels)
         )
-        return jax.vmap(of_group)(episodes, episodes.reward), jax.vmap(of_group)(episodes, wrong)
+        return jax.vmap(of_group)(episodes, episodes.reward), jax.vmap(of_group)(episodes, labels)
 
-    found = jax.lax.map(chunk, numbers)
-    return tuple(each.reshape(-1, each.shape[-1]) for each in found)
+    gradients = jax.lax.map(chunk, numbers)
+    return tuple(values.reshape(-1, values.shape[-1]) for values in gradients)
 
 
 def _less_baseline(
-    to_go: Float[Array, "episode time"], baseline: Over
+    to_go: Float[Array, "episode time"], baseline: GroupBaseline
 ) -> Float[Array, "episode time"]:
     if baseline == "leave-one-out":
         return to_go - leave_one_out(to_go, jnp.sum(to_go, axis=0), jnp.asarray(len(to_go)))
@@ -243,7 +269,14 @@ def _less_baseline(
 def _labels(
     episode: Trajectory, noise: LabelNoise, key: PRNGKey, shared: bool
 ) -> Float[Array, " time"]:
-    """Labels of one rollout."""
+    """Labels of one rollout.
+
+    Args:
+        episode: its arrays are `[time, …]`.
+        noise: what is wrong with a label.
+        key: of the rollout.
+        shared: whether all labels have the same error.
+    """
     key = jax.random.fold_in(key, HORIZON + 1)  # beyond those of the rollout's steps
     keys = jnp.broadcast_to(key, (HORIZON,)) if shared else jax.random.split(key, HORIZON)
     return jax.vmap(noise.apply)(

@@ -14,7 +14,7 @@ from paracosm.core.records import Estimate
 from paracosm.core.records.decisions import Anchor, Bought, Curve
 from paracosm.planning.curves import posterior
 
-RESAMPLES = 2000
+RESAMPLES = 2000  # as many as put 50 beyond each end of a 95% interval
 
 
 class Curves(NamedTuple):
@@ -30,7 +30,7 @@ class Curves(NamedTuple):
         return Curves(self.sizes, np.sqrt(self.errors))
 
 
-class Fit(NamedTuple):
+class PowerLawFit(NamedTuple):
     """`prefactor N^-exponent` by least squares of logarithms; arrays `[fits]`."""
 
     prefactor: np.ndarray
@@ -38,14 +38,14 @@ class Fit(NamedTuple):
     r2: np.ndarray
 
 
-def fit(sizes: np.ndarray, errors: np.ndarray) -> Fit:
+def fit(sizes: np.ndarray, errors: np.ndarray) -> PowerLawFit:
     """Straight lines through `log errors`, `[fits, size]`, against `log sizes`."""
     x, y = np.log(sizes) - np.log(sizes).mean(), np.log(errors)
     exponent = -(y @ x) / (x @ x)
     level = y.mean(axis=1)
-    left = y - level[:, None] + exponent[:, None] * x
-    r2 = 1 - np.sum(left**2, axis=1) / np.sum((y - level[:, None]) ** 2, axis=1)
-    return Fit(np.exp(level + exponent * np.log(sizes).mean()), exponent, r2)
+    residuals = y - level[:, None] + exponent[:, None] * x
+    r2 = 1 - np.sum(residuals**2, axis=1) / np.sum((y - level[:, None]) ** 2, axis=1)
+    return PowerLawFit(np.exp(level + exponent * np.log(sizes).mean()), exponent, r2)
 
 
 def means_of(curve: Curves) -> np.ndarray:
@@ -57,13 +57,13 @@ def means_of(curve: Curves) -> np.ndarray:
     teachers.
     """
     seeds = len(curve.errors)
-    drawn = (
+    weights = (
         np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
     )
-    return np.vstack([np.full(seeds, 1 / seeds), drawn]) @ curve.errors
+    return np.vstack([np.full(seeds, 1 / seeds), weights]) @ curve.errors
 
 
-def refits(curve: Curves) -> Fit:
+def refits(curve: Curves) -> PowerLawFit:
     """The fit to the means over seeds, first, and then to those over seeds drawn with
     replacement.
     """
@@ -95,10 +95,10 @@ def exponent(curve: Curves) -> Estimate:
     return resampled(refits(curve).exponent, len(curve.errors))
 
 
-def share_removed(changed: Curves, dynamics: Curves, reward: Curves) -> Estimate:
+def share_removed(varied_curves: Curves, dynamics: Curves, reward: Curves) -> Estimate:
     """The share of the way from the dynamics' exponent to the reward's that a change makes."""
-    new, slow, fast = (refits(curve).exponent for curve in (changed, dynamics, reward))
-    return resampled((new - slow) / (fast - slow), len(changed.errors))
+    new, slow, fast = (refits(curve).exponent for curve in (varied_curves, dynamics, reward))
+    return resampled((new - slow) / (fast - slow), len(varied_curves.errors))
 
 
 def by_library(part: Bought, curve: Curves) -> Estimate | str:
@@ -111,13 +111,13 @@ def by_library(part: Bought, curve: Curves) -> Estimate | str:
         for size, error in zip(curve.sizes, row, strict=True)
     )
     try:
-        found = posterior(Curve(part, anchors, "mse", "held out")).record(curve.sizes[-1])
+        law = posterior(Curve(part, anchors, "mse", "held out")).record(curve.sizes[-1])
     except checks.BadData as refused:
         return str(refused)
     return Estimate(
-        found.exponent,
-        found.low,
-        found.high,
+        law.exponent,
+        law.low,
+        law.high,
         len(anchors),
         "95% posterior of a power law with a floor",
     )

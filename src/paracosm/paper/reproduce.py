@@ -56,22 +56,22 @@ def reproduce(
         Missing: the back end is not there, or there is no sweep whose failed cells could be run
             again.
     """
-    asked = study(name)
-    cells = asked.cells(scale)
+    experiment = study(name)
+    cells = experiment.cells(scale)
     store = Path(out) / f"{name.lower()}-{scale}.sqlite"
     _check(name, store, how)
-    answered = _swept(name, cells, store, how, progress)
+    answers = _run_cells(name, cells, store, how, progress)
     versions, seconds = provenance(store)
     record = Experiment(
         name=name,
         title=CONTENTS[name].title,
-        question=asked.question,
+        question=experiment.question,
         scale=scale,
         command=f"paracosm paper {name} --scale {scale}",
         cells=len(cells),
         seconds=seconds,
         versions=versions,
-        findings=asked.read(answered),
+        findings=experiment.read(answers),
     )
     try:
         return record, (*reporting.publish(record, out), store)
@@ -98,17 +98,34 @@ def _check(name: str, store: Path, how: How) -> None:
         )
 
 
-def _swept(name: str, cells: list[Cell], store: Path, how: How, progress: Progress) -> list[Answer]:
-    def named(stage: str, done: int, total: int, word: str = "") -> None:
+def _run_cells(
+    name: str, cells: list[Cell], store: Path, how: How, progress: Progress
+) -> list[Answer]:
+    """The answers of all cells, in their order.
+
+    Args:
+        name: the experiment's.
+        cells: to run, or to read from the store.
+        store: the file of finished cells.
+        how: where and how they run.
+        progress: told after each cell.
+    """
+
+    def report(stage: str, done: int, total: int, word: str = "") -> None:
+        """Hand progress on under the experiment's name.
+
+        Args:
+            stage, done, total, word: As of `Progress`.
+        """
         progress(name if stage == "sweep" else stage, done, total, word)
 
-    asked = {
+    options = {
         "backend": how.backend,
         "workers": how.workers,
         "retry_failed": how.retry_failed,
         "force": how.force,
     }
-    found = sweep(cells, store, **asked, progress=named)
+    results = sweep(cells, store, **options, progress=report)
     failed = failures(store)
     if failed:
         first = next(iter(failed.values()))
@@ -117,4 +134,4 @@ def _swept(name: str, cells: list[Cell], store: Path, how: How, progress: Progre
             f" {first.error!r}; the others are"
             f" kept in {store}: give --retry-failed to run these again."
         )
-    return [Answer(cell.function, cell.arguments, found[cell.name]) for cell in cells]
+    return [Answer(cell.function, cell.arguments, results[cell.name]) for cell in cells]

@@ -16,7 +16,7 @@ from scipy import stats
 from paracosm.core import estimators
 from paracosm.core.records import Estimate
 
-BLOCKS = 40
+BLOCKS = 40  # of a cell's samples: Student's t for as many is 3% above the normal's 1.96
 
 Blocks = Sequence[float]
 """Means of blocks of independent samples."""
@@ -77,7 +77,9 @@ def relative_half(values: Blocks) -> float:
     it.
     """
     return (
-        0.0 if len(values) == 1 else wide(len(values)) * _known(values)[1] / abs(_known(values)[0])
+        0.0
+        if len(values) == 1
+        else wide(len(values)) * _mean_and_error(values)[1] / abs(_mean_and_error(values)[0])
     )
 
 
@@ -100,7 +102,7 @@ def paired_ratio(over: Blocks, under: Blocks) -> Estimate:
     )
 
 
-def _known(values: Blocks) -> tuple[float, float]:
+def _mean_and_error(values: Blocks) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
@@ -111,7 +113,7 @@ def log_slope(x: Sequence[float], y: Sequence[Blocks], weights: Sequence[float])
     The weights, best in proportion to how many samples each mean is of, must not depend on the
     samples (see `pooled`).
     """
-    means, errors = np.array([_known(each) for each in y]).T
+    means, errors = np.array([_mean_and_error(blocks) for blocks in y]).T
     weight, log_x = np.array(weights, float), np.log(x)
     off = weight * (log_x - np.average(log_x, weights=weight))
     part = off / np.sum(off * log_x)
@@ -135,7 +137,7 @@ def pooled(groups: Sequence[Blocks], weights: Sequence[float] | None = None) -> 
     The weights, equal unless given, must not depend on the samples: the errors of skewed samples go
     up and down with their means, and weights made of them would pull the mean down.
     """
-    means, errors = np.array([_known(each) for each in groups]).T
+    means, errors = np.array([_mean_and_error(blocks) for blocks in groups]).T
     weight = (
         np.full(len(groups), 1 / len(groups))
         if weights is None
@@ -158,9 +160,10 @@ def averaged(estimates: Sequence[Estimate]) -> Estimate:
     """The mean of numbers that were measured apart, in chosen settings: its interval is made of
     theirs alone.
     """
-    mean = float(np.mean([each.mean for each in estimates]))
+    mean = float(np.mean([estimate.mean for estimate in estimates]))
     half = float(
-        np.linalg.norm([(each.high - each.low) / 2 for each in estimates]) / len(estimates)
+        np.linalg.norm([(estimate.high - estimate.low) / 2 for estimate in estimates])
+        / len(estimates)
     )
     return Estimate(
         mean,
@@ -191,5 +194,5 @@ def scaled(estimate: Estimate, factor: float) -> Estimate:
 
 def covering(groups: Sequence[Blocks], value: float) -> tuple[int, int]:
     """How many of the 95% intervals hold the value, and of how many."""
-    found = [estimators.mean(each) for each in groups]
-    return sum(each.low <= value <= each.high for each in found), len(found)
+    estimates = [estimators.mean(estimate) for estimate in groups]
+    return sum(estimate.low <= value <= estimate.high for estimate in estimates), len(estimates)

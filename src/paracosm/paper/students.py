@@ -1,7 +1,7 @@
 """Small students trained at the speed of the machine: one hidden layer of ReLUs, mean squared
 error, Adam.
 
-For experiments that need thousands of trainings (theory, section 9, E2). Measured on a CPU, a step
+For experiments that need thousands of trainings, as E2 does. Measured on a CPU, a step
 of the usual program spends most of its time on three things that this one avoids:
 
 - the shuffle: a sort of random keys takes twice as long as the step itself, `shuffled` a tenth of
@@ -30,13 +30,14 @@ from paracosm.core import checks
 from paracosm.core.types import Array, PRNGKey
 
 HEADS = ("linear", "tanh")
-ROUNDS = 20
+ROUNDS = 20  # each moves a row with probability 1/2: none moves it with probability 2^-20
 _Carry = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
-_DECAY = (0.9, 0.999)
+_DECAY = (0.9, 0.999)  # Adam's usual constants, as is the next
 _TINY = 1e-8
+_MULTIPLIERS = (0x7FEB352D, 0x846CA68B)  # of the integer hash lowbias32 (Wellons 2018)
 
 
-class Task(NamedTuple):
+class Regression(NamedTuple):
     """What a student is to learn: `targets`, `[rows, outputs]`, and its head, `linear` or
     `tanh`.
     """
@@ -57,16 +58,22 @@ class Student(eqx.Module):
     head: str = eqx.field(static=True)
 
     def __init__(self, key: PRNGKey, inputs: int, hidden: int, outputs: int, head: str) -> None:
-        """Weights and biases uniform within `1/sqrt(fan in)`, the usual start of a linear layer."""
+        """Weights and biases uniform within `1/sqrt(fan in)`, the usual start of a linear layer.
+
+        Args:
+            key: of weights and biases.
+            inputs, hidden, outputs: numbers of components.
+            head: `linear` or `tanh`.
+        """
         checks.one_of("head", head, HEADS)
         keys = jax.random.split(key, 4)
         shapes = ((hidden, inputs), (hidden,), (outputs, hidden), (outputs,))
         reach = [1 / math.sqrt(inputs)] * 2 + [1 / math.sqrt(hidden)] * 2
-        drawn = (
+        arrays = (
             jax.random.uniform(k, shape, minval=-r, maxval=r)
             for k, shape, r in zip(keys, shapes, reach, strict=True)
         )
-        self.W, self.b, self.V, self.c = drawn
+        self.W, self.b, self.V, self.c = arrays
         self.head = head
 
     def __call__(self, x: Float[Array, "inputs rows"]) -> Float[Array, "outputs rows"]:
@@ -80,9 +87,14 @@ class Student(eqx.Module):
         if self.head == "tanh":
             error = error * (1 - answer**2)
         back = jnp.where(hidden > 0, _product(self.V, error, 0, 0), 0)
-        found = (_product(back, x, 1, 1), back.sum(1), _product(error, hidden, 1, 1), error.sum(1))
+        gradients = (
+            _product(back, x, 1, 1),
+            back.sum(1),
+            _product(error, hidden, 1, 1),
+            error.sum(1),
+        )
         return eqx.tree_at(
-            lambda student: (student.W, student.b, student.V, student.c), self, found
+            lambda student: (student.W, student.b, student.V, student.c), self, gradients
         )
 
     def _answer(self, hidden: Float[Array, "hidden rows"]) -> Float[Array, "outputs rows"]:
@@ -93,7 +105,7 @@ class Student(eqx.Module):
 def train(
     key: PRNGKey,
     inputs: Float[Array, "rows inputs"],
-    tasks: Sequence[Task],
+    regressions: Sequence[Regression],
     *,
     hidden: int = 64,
     epochs: int = 200,
@@ -109,7 +121,7 @@ def train(
     Args:
         key: of the first weights and the shuffles.
         inputs: of all students.
-        tasks: their targets and heads.
+        regressions: their targets and heads.
         hidden: ReLUs.
         epochs: passes over the data.
         batch: rows of a step.
@@ -120,15 +132,18 @@ def train(
     """
     rows, size = inputs.shape
     checks.at_least("the number of rows", rows, batch)
-    data = jnp.concatenate([inputs, *(task.targets for task in tasks)], 1)
-    ends = [size + sum(task.targets.shape[1] for task in tasks[:n]) for n in range(len(tasks))]
-    students, shuffles = beginning(key, size, tasks, hidden=hidden, epochs=epochs)
+    data = jnp.concatenate([inputs, *(regression.targets for regression in regressions)], 1)
+    ends = [
+        size + sum(regression.targets.shape[1] for regression in regressions[:n])
+        for n in range(len(regressions))
+    ]
+    students, shuffles = untrained(key, size, regressions, hidden=hidden, epochs=epochs)
     start, rebuild = ravel_pytree(students)
 
-    def step(carry: _Carry, chosen: UInt32[Array, " batch"]) -> tuple[_Carry, None]:
+    def step(carry: _Carry, indices: UInt32[Array, " batch"]) -> tuple[_Carry, None]:
         vector, first, second, count = carry
-        picked = data.at[chosen].get(mode="promise_in_bounds", unique_indices=True).T
-        x, *answers = jnp.split(picked, ends)
+        batch_rows = data.at[indices].get(mode="promise_in_bounds", unique_indices=True).T
+        x, *answers = jnp.split(batch_rows, ends)
         slopes = [
             student.gradient(x, y) for student, y in zip(rebuild(vector), answers, strict=True)
         ]
@@ -146,15 +161,28 @@ def train(
     return rebuild(jax.lax.scan(epoch, (start, nothing, nothing, jnp.zeros(())), shuffles)[0][0])
 
 
-def beginning(
-    key: PRNGKey, inputs: int, tasks: Sequence[Task], *, hidden: int = 64, epochs: int = 200
+def untrained(
+    key: PRNGKey,
+    inputs: int,
+    regressions: Sequence[Regression],
+    *,
+    hidden: int = 64,
+    epochs: int = 200,
 ) -> tuple[tuple[Student, ...], Key[jax.Array, " epochs"]]:
-    """The students before training, and the key of each epoch's shuffle, `[epochs]`."""
+    """The students before training, and the key of each epoch's shuffle, `[epochs]`.
+
+    Args:
+        key: of weights and shuffles.
+        inputs: number of input components.
+        regressions: what students are to learn.
+        hidden: ReLUs.
+        epochs: passes over the data.
+    """
     for_students, for_shuffles = jax.random.split(key)
-    keys = [jax.random.fold_in(for_students, n) for n in range(len(tasks))]
+    keys = [jax.random.fold_in(for_students, n) for n in range(len(regressions))]
     students = [
-        Student(k, inputs, hidden, task.targets.shape[1], task.head)
-        for k, task in zip(keys, tasks, strict=True)
+        Student(k, inputs, hidden, regression.targets.shape[1], regression.head)
+        for k, regression in zip(keys, regressions, strict=True)
     ]
     return tuple(students), jax.random.split(for_shuffles, epochs)
 
@@ -171,12 +199,17 @@ def shuffled(key: PRNGKey, rows: int) -> UInt32[Array, " rows"]:
     for n in range(ROUNDS):
         mirrored = pivots[n] % rows + jnp.uint32(rows) - order
         mirrored = jnp.where(mirrored >= rows, mirrored - jnp.uint32(rows), mirrored)
-        mixed = (jnp.maximum(order, mirrored) ^ salts[n]) * jnp.uint32(0x7FEB352D)
-        mixed = (mixed ^ (mixed >> 15)) * jnp.uint32(0x846CA68B)
-        order = jnp.where(mixed >> 31, mirrored, order)
+        hash_bits = (jnp.maximum(order, mirrored) ^ salts[n]) * jnp.uint32(_MULTIPLIERS[0])
+        hash_bits = (hash_bits ^ (hash_bits >> 15)) * jnp.uint32(_MULTIPLIERS[1])
+        order = jnp.where(hash_bits >> 31, mirrored, order)
     return order
 
 
-def _product(one: Array, other: Array, over: int, under: int) -> Array:
-    """Sum over axis `over` of one and `under` of the other, without a transposed copy of either."""
-    return jax.lax.dot_general(one, other, (((over,), (under,)), ((), ())))
+def _product(first: Array, second: Array, first_axis: int, second_axis: int) -> Array:
+    """Sum of products over an axis of each, without a transposed copy of either.
+
+    Args:
+        first, second: matrices.
+        first_axis, second_axis: the axis of each that is summed over.
+    """
+    return jax.lax.dot_general(first, second, (((first_axis,), (second_axis,)), ((), ())))

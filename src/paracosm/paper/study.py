@@ -99,7 +99,7 @@ def bounded(
     """
     low, high = (ours.low, ours.high) if side == "below" else (-ours.high, -ours.low)
     edge = limit if side == "below" else -limit
-    other = {"below": "above", "above": "below"}[side]
+    opposite = {"below": "above", "above": "below"}[side]
     verdict, decides = (
         "cannot be compared",
         f"holds {limit:.3g}, which leaves it undecided on so few samples",
@@ -107,7 +107,7 @@ def bounded(
     if high <= edge:
         verdict, decides = "agrees", f"lies {side} {limit:.3g}"
     elif low > edge:
-        verdict, decides = "differs", f"lies {other} {limit:.3g}"
+        verdict, decides = "differs", f"lies {opposite} {limit:.3g}"
     reason = f"{why}; the interval {decides}."
     return Claim(name, claim, *_interval(ours), paper, says, verdict, reason)
 
@@ -141,8 +141,14 @@ def must_hold(
 
 
 def beyond(name: str, claim: str, ours: Estimate, *, why: str, says: str = "") -> Claim:
-    """A claim that the paper has no number for; `why` says so, and what there is instead to compare
-    with.
+    """A claim that the paper has no number for.
+
+    Args:
+        name: what machines know the claim by.
+        claim: one sentence.
+        ours: our number and its interval.
+        why: that the paper has none, and what there is instead to compare with.
+        says: the paper's words, if it makes the statement.
     """
     return Claim(name, claim, *_interval(ours), None, says, "cannot be compared", why)
 

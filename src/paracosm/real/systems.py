@@ -1,4 +1,4 @@
-"""JAX-native real systems: linear-quadratic, pendulum, globally Lipschitz, random teachers.
+"""JAX-native real systems: linear-quadratic, pendulum, globally Lipschitz.
 
 Every part works in the precision of its arrays, so that a cast copy runs in 64-bit.
 """
@@ -80,12 +80,17 @@ def linear_quadratic(
     discount: float = 0.8,
     horizon: int = 200,
 ) -> tuple[MDP, Deterministic]:
-    """A random linear-quadratic system and a linear policy for it: the generator of theory, section
-    1.
+    """A random linear-quadratic system and a linear policy for it.
 
-    `A`, `B` and `K` are standard normal, scaled to the spectral norms `norms`; `s' = As + Ba`,
-    `π(s) = -Ks`, `r = -sᵀs - 0.1 aᵀa`, starts of unit norm. With the defaults actions stay within
-    the box [-1, 1] of `spec`, which the dynamics do not enforce.
+    `A`, `B` and `K` are standard normal, scaled to spectral norms; `s' = As + Ba`, `π(s) = -Ks`,
+    `r = -sᵀs - 0.1 aᵀa`, starts of unit norm. With the defaults actions stay within the box [-1, 1]
+    of `spec`, which the dynamics do not enforce, and `γ(‖A‖ + ‖B‖‖K‖) = 0.22`.
+
+    Args:
+        key: of the three matrices.
+        state_size, action_size: numbers of components.
+        norms: the spectral norms `‖A‖`, `‖B‖` and `‖K‖`.
+        discount, horizon: of the MDP; the horizon in steps.
     """
     shapes = ((state_size, state_size), (state_size, action_size), (action_size, state_size))
     A, B, K = (
@@ -104,8 +109,7 @@ def linear_quadratic(
 
 
 def perturbed(mdp: MDP, key: PRNGKey) -> MDP:
-    """A wrong model of a linear-quadratic `mdp`: `f̂ = (A + δA)s + Ba + δb`, `r̂ = r + δq·s`
-    (theory, section 1).
+    """A wrong model of a linear-quadratic `mdp`: `f̂ = (A + δA)s + Ba + δb`, `r̂ = r + δq·s`.
 
     `δA`, `δb` and `δq` are standard normal times `10^U(-3, -1)`, each with a size of its own.
     """
@@ -268,62 +272,18 @@ def lipschitz_synthetic(
     )
 
 
-class TeacherDynamics(eqx.Module):
-    """`s' = tanh(W₂ᵀ relu(W₁ᵀ (s, a)))`."""
-
-    first: Float[Array, "inputs hidden"]
-    second: Float[Array, "hidden state"]
-
-    def __call__(self, state: Array, action: Array, key: PRNGKey) -> Float[Array, " state"]:
-        return jnp.tanh(jax.nn.relu(jnp.concatenate([state, action]) @ self.first) @ self.second)
-
-
-class TeacherReward(eqx.Module):
-    """`r = w · relu(W₁ᵀ (s, a)) / sqrt(hidden)`."""
-
-    first: Float[Array, "inputs hidden"]
-    second: Float[Array, " hidden"]
-
-    def __call__(self, state: Array, action: Array, next_state: Array) -> Scalar:
-        hidden = jax.nn.relu(jnp.concatenate([state, action]) @ self.first)
-        return hidden @ self.second / math.sqrt(len(self.second))
-
-
-def random_teacher(
-    key: PRNGKey,
-    *,
-    state_size: int = 12,
-    action_size: int = 4,
-    hidden: int = 64,
-    discount: float = 0.99,
-    horizon: int = 500,
-) -> MDP:
-    """Frozen random two-layer ReLU dynamics and reward with standard normal weights (theory,
-    section 9, E2).
-
-    What the paper does not say is fixed so: no biases, starts uniform in the cube [-1, 1], actions
-    in the box [-1, 1], discount 0.99.
-    """
-    keys = jax.random.split(key, 4)
-    inputs = state_size + action_size
-    return MDP(
-        _unit_spec(state_size, action_size, 1.0, horizon),
-        TeacherDynamics(
-            jax.random.normal(keys[0], (inputs, hidden)),
-            jax.random.normal(keys[1], (hidden, state_size)),
-        ),
-        TeacherReward(
-            jax.random.normal(keys[2], (inputs, hidden)), jax.random.normal(keys[3], (hidden,))
-        ),
-        never,
-        Cube(-jnp.ones(state_size), jnp.ones(state_size)),
-        discount,
-    )
-
-
 def _smooth(
     key: PRNGKey, inputs: tuple[int, int], outputs: int, lipschitz: float, activation: str
 ) -> Smooth:
+    """A random `Smooth` map.
+
+    Args:
+        key: of its matrices and its b.
+        inputs: numbers of state and action components.
+        outputs: number of its components.
+        lipschitz: `L`.
+        activation: `tanh` or `sin`.
+    """
     keys = jax.random.split(key, 4)
     W, V = (
         _with_norm(jax.random.normal(k, (outputs, size)), 1.0)
@@ -338,5 +298,12 @@ def _with_norm(matrix: Float[Array, "rows columns"], norm: float) -> Float[Array
 
 
 def _unit_spec(state_size: int, action_size: int, bound: float, horizon: int) -> Spec:
+    """States of scale 1, and a box of actions.
+
+    Args:
+        state_size, action_size: numbers of components.
+        bound: the largest size of an action's component.
+        horizon: steps of an episode.
+    """
     box = Box(jnp.full(action_size, -bound), jnp.full(action_size, bound))
     return Spec(state_size, box, jnp.ones(state_size), horizon)
