@@ -34,7 +34,7 @@ class Wrong:
         self.dynamics = dynamics
 
     def __call__(self, state, action, key):
-        return 0.97 * self.dynamics(state, action, key) + 0.01
+        return 0.9 * self.dynamics(state, action, key) + 0.1
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def system():
 
 def shooting(world):
     """24 plans of 4 steps, the last plan among them."""
-    spread = 0.5 * jax.random.normal(jax.random.key(1), (24, 4, world.spec.action.size))
+    spread = 0.1 * jax.random.normal(jax.random.key(1), (24, 4, world.spec.action.size))
     return Shooting(world, spread.at[0].set(0))
 
 
@@ -59,7 +59,7 @@ def test_a_policy_with_a_carry_plays_alike_in_the_real_system_and_in_imagination
     forgetful = Deterministic(lambda s: policy.act(policy.initial(), s, jax.random.key(0))[0])
     other = rollout(system, forgetful, starts, jax.random.split(jax.random.key(0), 3), HORIZON)
     np.testing.assert_allclose(real.action[:, 0], other.action[:, 0], rtol=1e-5, atol=1e-5)
-    assert np.abs(real.action[:, 1:] - np.asarray(other.action[:, 1:])).max() > 0.1
+    assert np.abs(real.action[:, 1:] - np.asarray(other.action[:, 1:])).max() > 0.01
 
 
 def test_in_lanes_of_a_source_every_episode_starts_with_the_first_carry():
