@@ -52,7 +52,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix --select I
 	$(BIN)/ruff format
 
-# Strict: a broken link, or a page that the navigation lacks, fails. The theme's makers advertise their
+# Strict: a broken link, or a page that the navigation lacks, fails. The theme advertises its makers'
 # next program at every build unless told not to.
 .PHONY: docs
 docs: export NO_MKDOCS_2_WARNING ?= 1
