@@ -1,5 +1,6 @@
 """The documentation site builds without a warning or a network, and leaves nothing public out."""
 
+import dataclasses
 import importlib
 import inspect
 import os
@@ -15,6 +16,7 @@ import yaml
 import paracosm
 import paracosm.core
 from paracosm.cli.main import COMMANDS
+from paracosm.core.records import Diagnosis, LabelPlan, Plan
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -95,6 +97,20 @@ def test_options_that_a_page_names_exist(command, capsys):
     lines = re.findall(rf"paracosm {command} .*", text)
     named = {option for line in lines for option in re.findall(r"--[a-z][a-z.-]*[a-z]", line)}
     assert named - options == set()
+
+
+@pytest.mark.parametrize(
+    ("command", "record"), [("audit", Diagnosis), ("plan", Plan), ("labels", LabelPlan)]
+)
+def test_keys_of_json_that_a_page_names_exist(command, record):
+    text = (DOCS / "commands" / f"{command}.md").read_text()
+    table = re.search(r"## What its JSON holds.*?((?:^\|[^\n]*\n)+)", text, re.M | re.S)
+    assert table
+    named = {
+        key for row in table[1].splitlines() for key in re.findall(r"`(\w+)`", row.split(" | ")[0])
+    }
+    assert named
+    assert named <= {field.name for field in dataclasses.fields(record)}
 
 
 def test_hooks_before_a_commit_are_the_linters_of_make_check():
