@@ -13,10 +13,10 @@ from typing import Any
 import griffe
 
 _TOGETHER = re.compile(r"( +)(\w+(?:, \w+)+): (.*)")
-_MADE = ("eqx.Module", "NamedTuple")  # bases that make an `__init__` of the annotated fields
+_BASES = ("eqx.Module", "NamedTuple")  # bases that make an `__init__` of the annotated fields
 
 
-def apart(docstring: str) -> str:
+def split_entries(docstring: str) -> str:
     """The docstring with an entry for every argument that one entry describes together.
 
     Griffe takes the second name of "width, depth: Hidden layers." for the type of the first.
@@ -46,12 +46,12 @@ class Docstrings(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Every object as it is read."""
         if obj.docstring is not None:
-            obj.docstring.value = apart(obj.docstring.value)
+            obj.docstring.value = split_entries(obj.docstring.value)
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """The whole package, in which base classes can be looked up."""
         for module in _classes(pkg):
-            if "__init__" not in module.members and _made(module):
+            if "__init__" not in module.members and _gets_init(module):
                 module.set_member("__init__", _init(module))
 
 
@@ -69,8 +69,8 @@ def _lineage(module: griffe.Class) -> list[griffe.Class]:
     return [*reversed(module.mro()), module]
 
 
-def _made(module: griffe.Class) -> bool:
-    return any(str(base) in _MADE for parent in _lineage(module) for base in parent.bases)
+def _gets_init(module: griffe.Class) -> bool:
+    return any(str(base) in _BASES for parent in _lineage(module) for base in parent.bases)
 
 
 def _init(module: griffe.Class) -> griffe.Function:

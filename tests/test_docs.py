@@ -48,9 +48,11 @@ def test_every_page_is_built(site):
 
 
 def test_pages_load_nothing_from_elsewhere(site):
-    loaded = re.compile(r'<(?:script|img|iframe)[^>]+src="https?:|<link[^>]+href="https?:[^>]+css')
+    resource = re.compile(
+        r'<(?:script|img|iframe)[^>]+src="https?:|<link[^>]+href="https?:[^>]+css'
+    )
     for page in site.rglob("*.html"):
-        assert not loaded.search(page.read_text()), page
+        assert not resource.search(page.read_text()), page
     for style in site.rglob("*.css"):
         assert not re.search(r"(?:url\(|@import) *[\"']?https?:", style.read_text()), style
 
@@ -95,8 +97,8 @@ def test_options_that_a_page_names_exist(command, capsys):
         importlib.import_module(f"paracosm.cli.{command}").main(["--help"])
     options = set(re.findall(r"--[a-z][a-z.-]*[a-z]", capsys.readouterr().out))
     lines = re.findall(rf"paracosm {command} .*", text)
-    named = {option for line in lines for option in re.findall(r"--[a-z][a-z.-]*[a-z]", line)}
-    assert named - options == set()
+    on_page = {option for line in lines for option in re.findall(r"--[a-z][a-z.-]*[a-z]", line)}
+    assert on_page - options == set()
 
 
 @pytest.mark.parametrize(
@@ -106,11 +108,11 @@ def test_keys_of_json_that_a_page_names_exist(command, record):
     text = (DOCS / "commands" / f"{command}.md").read_text()
     table = re.search(r"## What its JSON holds.*?((?:^\|[^\n]*\n)+)", text, re.M | re.S)
     assert table
-    named = {
+    keys = {
         key for row in table[1].splitlines() for key in re.findall(r"`(\w+)`", row.split(" | ")[0])
     }
-    assert named
-    assert named <= {field.name for field in dataclasses.fields(record)}
+    assert keys
+    assert keys <= {field.name for field in dataclasses.fields(record)}
 
 
 def test_hooks_before_a_commit_are_the_linters_of_make_check():
