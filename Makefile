@@ -2,6 +2,7 @@
 # make test        what one change needs: linters, types, import contracts, tests
 # make test-full   the same with every test, at the sizes that claims are made at
 # make format      sort imports and format
+# make docs        the documentation site, in site/
 #
 # PYTHON=…       the interpreter that .venv is made from, if the search below should not choose
 # PYTEST_ARGS=…  more arguments for pytest, such as PYTEST_ARGS="-n 0" or PYTEST_ARGS="tests/core -x"
@@ -51,8 +52,16 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix --select I
 	$(BIN)/ruff format
 
+# Strict: a broken link, or a page that the navigation lacks, fails. The theme advertises its makers'
+# next program at every build unless told not to.
+.PHONY: docs
+docs: export NO_MKDOCS_2_WARNING ?= 1
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "The first page is site/index.html"
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # A name on the path may be a shim that does not run, or lack the venv module: each candidate is tried.
 $(VENV)/.made:
