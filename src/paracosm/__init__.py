@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from paracosm.learning.learn import Learned, LearnSettings, learn
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.load import Run, compare, load
+    from paracosm.loop.plans import plan, plan_labels, plan_mixture
     from paracosm.loop.run import run
     from paracosm.planning.fidelity import Fidelity
-    from paracosm.planning.labels import plan_labels
-    from paracosm.planning.mixture import plan_mixture
-    from paracosm.planning.plan import plan
     from paracosm.real.verbs import collect, connect, evaluate
     from paracosm.reporting import write as report
 
@@ -40,18 +38,16 @@ _HOMES = {
     "core.data": ("Dataset", "RewardLabels", "Trajectory", "Transitions"),
     "core.mdp": ("MDP", "Box", "Discrete", "Domain", "Spec", "never"),
     "core.policy": ("Categorical", "Deterministic", "Gaussian", "Mode", "Policy"),
-    "core.decisions": ("Curve", "GradientNoise", "LabelPlan", "MixturePlan", "Plan"),
+    "core.records.decisions": ("Curve", "GradientNoise", "LabelPlan", "MixturePlan", "Plan"),
     "core.records": ("Diagnosis", "Estimate", "Gap", "Weights"),
-    "core.results": ("Comparison", "RunResult"),
+    "core.records.results": ("Comparison", "RunResult"),
     "imagination.imagine": ("Imagined", "ImagineSettings", "imagine"),
     "learning.learn": ("Learned", "LearnSettings", "learn"),
     "loop.foreign": ("audit_foreign",),
     "loop.load": ("Run", "compare", "load"),
+    "loop.plans": ("plan", "plan_labels", "plan_mixture"),
     "loop.run": ("run",),
     "planning.fidelity": ("Fidelity",),
-    "planning.labels": ("plan_labels",),
-    "planning.mixture": ("plan_mixture",),
-    "planning.plan": ("plan",),
     "real.verbs": ("collect", "connect", "evaluate"),
 }
 _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {

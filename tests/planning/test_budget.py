@@ -12,7 +12,7 @@ import pytest
 from paracosm.core.checks import BadArgument
 from paracosm.planning.budget import Offer, Split, Task, at, best_split, log_values
 from paracosm.planning.law import Law
-from paracosm.planning.lots import in_lots
+from paracosm.planning.lot_rounding import round_to_lots
 
 TRANSITION, LABEL = Offer("dynamics", 1.0, transitions=1), Offer("reward", 10.0, labels=1)
 
@@ -274,7 +274,7 @@ def test_whole_lots_are_the_best_that_can_be_paid(seed):
     )
     amounts = lots.reshape(-1, 2) * [offer.lot for offer in offers]
     paid = amounts @ [float(offer.cost) for offer in offers] <= budget
-    found = in_lots(task, offers, budget)
+    found = round_to_lots(task, offers, budget)
     assert found.amounts @ [float(offer.cost) for offer in offers] <= budget * (1 + 1e-12)
     assert np.all(found.amounts % [offer.lot for offer in offers] == 0)
     near = at(task, offers, amounts[paid]).loss.min()
@@ -292,7 +292,7 @@ def test_whole_lots_of_several_offers_stay_within_the_budget():
         Offer("noisy", 4.1, 0, 0.5),
     ]
     for budget in np.random.default_rng(0).uniform(20, 3000, 8):
-        found = in_lots(sure(0.3, 0.8, (50.0, 20.0)), offers, float(budget))
+        found = round_to_lots(sure(0.3, 0.8, (50.0, 20.0)), offers, float(budget))
         spend = found.amounts @ [float(offer.cost) for offer in offers]
         assert budget - 4.1 < spend <= budget * (1 + 1e-12), (
             "no more than is there, no less than one unit of anything"
@@ -318,4 +318,4 @@ def test_what_is_no_problem_is_refused(change, words):
 
 def test_a_budget_below_one_lot_is_refused():
     with pytest.raises(BadArgument, match="the budget is 5; the cheapest lot for sale costs 10"):
-        in_lots(sure(0.3, 0.8), [TRANSITION._replace(lot=100), LABEL], 5.0)
+        round_to_lots(sure(0.3, 0.8), [TRANSITION._replace(lot=100), LABEL], 5.0)

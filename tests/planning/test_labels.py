@@ -8,9 +8,9 @@ import pytest
 from paracosm.core.checks import BadArgument
 from paracosm.core.records import Estimate
 from paracosm.core.records.decisions import GradientNoise, LabelPlan
+from paracosm.loop.plans import plan_labels
 from paracosm.planning.fidelity import Bounded, Floor, Power, Table
 from paracosm.planning.label_search import Problem, search
-from paracosm.planning.labels import plan_labels
 
 ISSUE = {"budget": 5000.0, "cost_rollout": 1.0, "gradient_variance": 40.0, "noise_coefficient": 6.0}
 

@@ -14,10 +14,10 @@ import pytest
 from paracosm.core.checks import BadArgument, BadData, ParacosmError
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Anchor, Curve, Plan
+from paracosm.loop.plans import plan
 from paracosm.planning.budget import Offer, Task, at, best_split
-from paracosm.planning.curves import posterior
+from paracosm.planning.curve_posterior import posterior
 from paracosm.planning.law import Law
-from paracosm.planning.plan import plan
 
 SIZES = (500, 1000, 2000, 4000, 8000)
 WEIGHTS = Weights(3.2, 6.0, "scaled states", 0.99, 200, "realised sensitivities")

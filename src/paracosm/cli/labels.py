@@ -12,9 +12,8 @@ import tyro
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument
 from paracosm.core.records.decisions import GradientNoise, LabelPlan, MixturePlan
+from paracosm.loop.plans import plan_labels, plan_mixture
 from paracosm.planning import fidelity
-from paracosm.planning.labels import plan_labels
-from paracosm.planning.mixture import plan_mixture
 
 _MIXTURE = ("cheap_cost", "gold_cost", "cheap_variance", "gold_variance", "correlation", "bias")
 _NOISE = ("gradient_variance", "noise_coefficient")

@@ -15,9 +15,10 @@ from paracosm.core.checks import BadArgument, Missing, positive
 from paracosm.core.files import shown
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Plan
+from paracosm.loop.plans import plan
 from paracosm.planning.budget import Offer
-from paracosm.planning.curves import read_curves
-from paracosm.planning.plan import PARTS, owned_counts, plan
+from paracosm.planning.plan import PARTS, owned_counts
+from paracosm.planning.reading import read_curves
 
 
 @dataclasses.dataclass(frozen=True)

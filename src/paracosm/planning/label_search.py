@@ -78,24 +78,24 @@ def search(problem: Problem, *, repeated: bool) -> Choice:
     Raises:
         BadArgument: the budget buys not one rollout.
     """
-    found = (
+    choices = (
         _of_table(problem, repeated)
         if isinstance(problem.fidelity, Table)
         else _of_law(problem, repeated)
     )
-    if not len(found.cost):
+    if not len(choices.cost):
         raise checks.BadArgument(
             f"the budget of {problem.budget:g} buys not one rollout: with the cheapest label one"
             " costs "
             f"{problem.price(problem.least):g}."
         )
-    variance = np.asarray(problem.variance(*found))
-    found = found.take(variance <= variance.min() * (1 + ROUNDING))
-    cost, rollouts, repeats = found.take(np.lexsort((-found.rollouts, found.repeats))[:1])
+    variance = np.asarray(problem.variance(*choices))
+    best = choices.take(variance <= variance.min() * (1 + ROUNDING))
+    cost, rollouts, repeats = best.take(np.lexsort((-best.rollouts, best.repeats))[:1])
     return Choice(float(cost[0]), int(rollouts[0]), int(repeats[0]))
 
 
-def _few(problem: Problem, repeated: bool) -> np.ndarray:
+def _small_counts(problem: Problem, repeated: bool) -> np.ndarray:
     """Whole numbers up to the square root of all labels: either the rollouts or the repeats are
     among them.
     """
@@ -111,18 +111,20 @@ def _of_law(problem: Problem, repeated: bool) -> Choices:
     per rollout is given, and `cost · variance` is monotone or concave, so that the best number of
     repeats is at an end.
     """
-    law, few = problem.fidelity, _few(problem, repeated)
+    law, small = problem.fidelity, _small_counts(problem, repeated)
     assert isinstance(law, Law)
     least, most = problem.least, problem.most
     best = law.best_cost(
-        problem.cost_rollout / few, few * problem.intrinsic, problem.coefficient, least, most
+        problem.cost_rollout / small, small * problem.intrinsic, problem.coefficient, least, most
     )
-    costs = np.stack([np.full_like(few, least), best, np.full_like(few, most)])
-    rollouts = _both_ways(problem.budget / (problem.cost_rollout + few * costs))
-    pairs = [np.broadcast_arrays(rollouts, few)]
+    costs = np.stack([np.full_like(small, least), best, np.full_like(small, most)])
+    rollouts = _both_ways(problem.budget / (problem.cost_rollout + small * costs))
+    pairs = [np.broadcast_arrays(rollouts, small)]
     if repeated:
-        money = problem.budget / few - problem.cost_rollout
-        pairs.append(np.broadcast_arrays(few, _both_ways(np.stack([money / least, money / most]))))
+        money = problem.budget / small - problem.cost_rollout
+        pairs.append(
+            np.broadcast_arrays(small, _both_ways(np.stack([money / least, money / most])))
+        )
     rollouts, repeats = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
     keep = (rollouts >= 1) & (repeats >= 1)
     rollouts, repeats = rollouts[keep], repeats[keep]
@@ -140,12 +142,12 @@ def _of_table(problem: Problem, repeated: bool) -> Choices:
     """Every useful number of rollouts and of repeats for each of the table's own costs within the
     limits.
     """
-    costs, few = own_costs(problem), _few(problem, repeated)
+    costs, small = own_costs(problem), _small_counts(problem, repeated)
 
     def of(cost: float) -> Choices:
-        rollouts = np.floor(problem.budget / (problem.cost_rollout + few * cost) * (1 + ROUNDING))
-        repeats = np.floor((problem.budget / few - problem.cost_rollout) / cost * (1 + ROUNDING))
-        pairs = (rollouts, few), (few, repeats)
+        rollouts = np.floor(problem.budget / (problem.cost_rollout + small * cost) * (1 + ROUNDING))
+        repeats = np.floor((problem.budget / small - problem.cost_rollout) / cost * (1 + ROUNDING))
+        pairs = (rollouts, small), (small, repeats)
         k, r = np.concatenate(pairs if repeated else pairs[:1], axis=1)
         return Choices(np.full_like(k, cost), k, r).take((k >= 1) & (r >= 1))
 

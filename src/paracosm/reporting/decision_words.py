@@ -15,6 +15,7 @@ from paracosm.core.records.decisions import (
     Pilot,
     Plan,
 )
+from paracosm.core.records.reasons import PurchaseReason
 from paracosm.core.records.results import RunResult
 from paracosm.reporting import words
 
@@ -71,6 +72,19 @@ def ratio(plan: Plan) -> str:
 def round_name(run: RunResult, decision: Decision) -> str:
     """The number of the round that a decision was made for, from 1; "next" after the last."""
     return str(decision.round + 1) if decision.round < len(run.trainings) else "next"
+
+
+_REASONS = {
+    PurchaseReason.PILOT: "a pilot: as many transitions as labels, for a fifth of the budget",
+    PurchaseReason.EQUAL_MONEY: "as much money on each part, since {}",
+    PurchaseReason.SAME_REWARDS: "every reward label said the same: no more are needed",
+    PurchaseReason.NEXT_BUDGET: "what another budget of this size would buy",
+}
+
+
+def purchase_reason(reason: PurchaseReason, refusal: str = "") -> str:
+    """What a round's purchase rests on; `refusal` is why there is no plan."""
+    return _REASONS[reason].format(refusal)
 
 
 def why(decision: Decision) -> str:

@@ -64,6 +64,16 @@ def price(amount: float) -> str:
     return numerals.grouped(amount, ",.2f").removesuffix(".00")
 
 
+def money(amount: float) -> str:
+    """An amount of money, every digit of it up to 1e15: no power of ten hides what is bought."""
+    return numerals.grouped(amount, ",.10g" if amount < 1e9 else ",.2f").removesuffix(".00")
+
+
+def short(value: float) -> str:
+    """A number in three digits, thousands separated, for a sentence without intervals."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
 def count(number: int) -> str:
     """A whole number of things, every digit of it up to a thousand billions."""
     return numerals.grouped(number)

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from paracosm.core.records.base import Estimate, Record
+from paracosm.core.records.reasons import Route, StopReason
 
 Part = Literal["dynamics", "reward", "termination"]
 
@@ -38,8 +39,8 @@ class Training(Record):
 
     `step` counts gradient steps; `imagined_return` (undiscounted, of the mode, full episode, fixed
     initial states) and `entropy` were measured there. `edge_share` is the share of imagined steps
-    that left the domain of the data. `stop` says why training ended. `labels_during_imagination`
-    counts true rewards bought at imagined steps.
+    that left the domain of the data. `stop` says why training ended and `stopped_by` is that as a
+    kind. `labels_during_imagination` counts true rewards bought at imagined steps.
     """
 
     step: tuple[int, ...]
@@ -52,6 +53,7 @@ class Training(Record):
     baseline: str
     stop: str
     labels_during_imagination: int = 0
+    stopped_by: StopReason | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,8 +137,8 @@ class Weights(Record):
     4).
 
     `norm` names the unit of the errors, that of the learning curves they are multiplied with;
-    `origin` says how the weights were found. `unsure` holds their standard errors by part; a part
-    that is not there is taken as exact.
+    `origin` says how the weights were found, and `route` is that as a kind, if it is ours.
+    `unsure` holds their standard errors by part; a part that is not there is taken as exact.
     """
 
     dynamics: float
@@ -146,6 +148,7 @@ class Weights(Record):
     horizon: int
     origin: str
     unsure: dict[str, float] = dataclasses.field(default_factory=dict)
+    route: Route | None = None
 
 
 @dataclasses.dataclass(frozen=True)
