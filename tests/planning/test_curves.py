@@ -333,7 +333,9 @@ def refusals(law: Law, number: int) -> int:
     for _ in range(number):
         mean = np.log(law.error(sizes)) + 0.1 * rng.standard_normal(7)
         try:
-            curve_validation.require_fall("reward", grid.Pilot(sizes, mean, np.full(7, 4), 0.1))
+            curve_validation.require_fall(
+                "reward", grid.CurveSummary(sizes, mean, np.full(7, 4), 0.1)
+            )
         except BadData:
             refused += 1
     return refused

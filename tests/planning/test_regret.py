@@ -20,7 +20,7 @@ import pytest
 
 from paracosm.core.checks import BadData
 from paracosm.core.records.decisions import Anchor, Bought, Curve, Pilot
-from paracosm.planning.budget import Offer, Task
+from paracosm.planning.budget import BudgetProblem, Offer
 from paracosm.planning.curve_posterior import posterior
 from paracosm.planning.lot_rounding import round_to_lots
 from paracosm.planning.pilots import Belief, next_pilot
@@ -145,7 +145,7 @@ class Stand(NamedTuple):
             Offer("reward", world.prices[1], labels=1),
         ]
         return market(
-            Task((first.law, second.law), world.weights, self.owned), offers, self.left
+            BudgetProblem((first.law, second.law), world.weights, self.owned), offers, self.left
         ), (first, second)
 
 

@@ -74,9 +74,9 @@ def _guarded(arguments: list[str], *, for_good: bool) -> None:
         if arguments[0] == "--version":
             return streams.write(f"paracosm {importlib.metadata.version('paracosm')}\n")
         if arguments[0] not in COMMANDS:
-            found = ascii(arguments[0])[:60]
+            command = ascii(arguments[0])[:60]
             raise BadArgument(
-                f"There is no command {found}; the commands are {', '.join(COMMANDS)}."
+                f"There is no command {command}; the commands are {', '.join(COMMANDS)}."
             )
         _prepare_jax()
         return importlib.import_module(f"paracosm.cli.{arguments[0]}").main(arguments[1:])

@@ -50,7 +50,7 @@ class Posterior:
     """
 
     curve: Curve
-    pilot: grid.Pilot
+    pilot: grid.CurveSummary
     cells: grid.Cells
     steep: grid.Cells
     rise: float
@@ -209,7 +209,7 @@ def posterior(curve: Curve) -> Posterior:
 
 
 def _drawn(
-    pilot: grid.Pilot, cells: grid.Cells, number: int, rng: np.random.Generator
+    pilot: grid.CurveSummary, cells: grid.Cells, number: int, rng: np.random.Generator
 ) -> tuple[Draws, np.ndarray]:
     """Draws, and the bend of their cells `[number]`.
 
@@ -250,11 +250,11 @@ def _as_rms(curve: Curve) -> tuple[Anchor, ...]:
     )
 
 
-def _summary(anchors: tuple[Anchor, ...]) -> grid.Pilot:
+def _summary(anchors: tuple[Anchor, ...]) -> grid.CurveSummary:
     sizes, where = np.unique([anchor.samples for anchor in anchors], return_inverse=True)
     log_error = np.log([anchor.error for anchor in anchors])
     seeds = np.bincount(where)
     mean = np.bincount(where, log_error) / seeds
-    return grid.Pilot(
+    return grid.CurveSummary(
         sizes.astype(float), mean, seeds, float(np.sum((log_error - mean[where]) ** 2))
     )

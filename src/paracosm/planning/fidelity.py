@@ -30,7 +30,7 @@ class Fidelity(abc.ABC):
         """The label's variance at each cost, which is positive."""
 
 
-class Law(Fidelity):
+class FidelityLaw(Fidelity):
     """A law that holds at every cost up to `dearest`; the variance never rises with the cost.
 
     In all three laws `cost · variance(cost)` is monotone or concave, so that among labels of equal
@@ -91,7 +91,7 @@ class Law(Fidelity):
 
 
 @dataclasses.dataclass(frozen=True)
-class Power(Law):
+class Power(FidelityLaw):
     """`σ²(c) = scale · c^{-exponent}`; `scale` is the variance at cost 1."""
 
     scale: float
@@ -160,7 +160,7 @@ class Power(Law):
 
 
 @dataclasses.dataclass(frozen=True)
-class Bounded(Law):
+class Bounded(FidelityLaw):
     """`σ²(c) = noisiest · (1 − c/dearest)`; `noisiest` is the variance of a label that costs
     nothing.
     """
@@ -207,7 +207,7 @@ class Bounded(Law):
 
 
 @dataclasses.dataclass(frozen=True)
-class Floor(Law):
+class Floor(FidelityLaw):
     """`σ²(c) = lowest + scale / c`; `lowest` is the variance that no money removes."""
 
     lowest: float
@@ -258,7 +258,7 @@ class Floor(Law):
 
 
 @dataclasses.dataclass(frozen=True)
-class Table(Fidelity):
+class FidelityTable(Fidelity):
     """Measured labels, by rising cost.
 
     Only these costs are for sale: nothing is read between two rows.
@@ -319,7 +319,7 @@ def _exp(value: float) -> float:
         return float(np.exp(value))
 
 
-_LAWS: dict[str, Callable[[float, float], Law]] = {
+_LAWS: dict[str, Callable[[float, float], FidelityLaw]] = {
     "power": Power,
     "bounded": Bounded,
     "floor": Floor,
@@ -346,7 +346,7 @@ def parse(text: str) -> Fidelity:
     return _LAWS[kind](first, second)
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> FidelityTable:
     """The table in a CSV file with the columns `cost` and `variance`, in any order of rows.
 
     Raises:
@@ -365,4 +365,4 @@ def read_table(path: Path) -> Table:
         )
         for line, row in rows
     )
-    return Table(tuple(cost for cost, _ in pairs), tuple(variance for _, variance in pairs))
+    return FidelityTable(tuple(cost for cost, _ in pairs), tuple(variance for _, variance in pairs))

@@ -15,15 +15,15 @@ from paracosm.core.records.reasons import (
     Regime,
     Stakes,
 )
-from paracosm.planning.fidelity import Bounded, Fidelity, Floor, Power, Table
-from paracosm.planning.label_search import Problem
+from paracosm.planning.fidelity import Bounded, Fidelity, FidelityTable, Floor, Power
+from paracosm.planning.label_search import LabelProblem
 
 _NEAR = 1e-6  # costs as near as this are one: the search is exact to rounding, labels are whole
 _MATTERS = 0.01  # a hundredth of the variance is what a hundredth of the budget is worth
 
 
 def verdict(
-    problem: Problem,
+    problem: LabelProblem,
     best: LabelChoice,
     alternatives: tuple[LabelChoice, ...],
     *,
@@ -54,11 +54,11 @@ def verdict(
     )
 
 
-def _regime(problem: Problem, best: LabelChoice, *, attained: bool) -> Regime:
+def _regime(problem: LabelProblem, best: LabelChoice, *, attained: bool) -> Regime:
     """What decides; the law alone where rollouts cost nothing and gradients do not vary by
     themselves (Timor et al. 2026, Corollary 2).
     """
-    if isinstance(problem.fidelity, Table):
+    if isinstance(problem.fidelity, FidelityTable):
         return Regime.MEASURED
     if problem.cost_rollout == problem.intrinsic == 0:
         return _regime_of_law(problem.fidelity)
@@ -80,7 +80,7 @@ def _regime_of_law(law: Fidelity) -> Regime:
     return Regime.DEAREST_BY_LAW
 
 
-def cheaper(problem: Problem, unlimited: float, *, attained: bool) -> CheaperLabels:
+def cheaper(problem: LabelProblem, unlimited: float, *, attained: bool) -> CheaperLabels:
     """Whether labels that cost less than the least allowed would be better still.
 
     `unlimited` is the best cost of one label on each rollout were all costs allowed; 0 if there is
@@ -94,7 +94,7 @@ def cheaper(problem: Problem, unlimited: float, *, attained: bool) -> CheaperLab
     return CheaperLabels.BETTER if below else CheaperLabels.NO_BETTER
 
 
-def _label_share(problem: Problem, best: LabelChoice) -> float | None:
+def _label_share(problem: LabelProblem, best: LabelChoice) -> float | None:
     """The share of the variance that is the labels' doing."""
     if problem.intrinsic == 0:
         return None
@@ -117,10 +117,10 @@ def _stakes(
     )
 
 
-def caveats(problem: Problem, best: LabelChoice, *, repeated: bool) -> tuple[Caveat, ...]:
+def caveats(problem: LabelProblem, best: LabelChoice, *, repeated: bool) -> tuple[Caveat, ...]:
     """What the reader should know of the numbers given and of what was searched."""
     law = problem.fidelity
-    notes = list(law.caveats) if isinstance(law, Table) else []
+    notes = list(law.caveats) if isinstance(law, FidelityTable) else []
     if problem.intrinsic == 0:
         notes.append(Caveat(CaveatKind.NO_GRADIENT_VARIANCE))
     if (

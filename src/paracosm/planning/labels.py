@@ -12,8 +12,8 @@ from paracosm.core import checks
 from paracosm.core.records.decisions import GradientNoise, LabelChoice, LabelPlan
 from paracosm.core.records.reasons import Caveat, CaveatKind, LabelRule
 from paracosm.planning import label_verdict
-from paracosm.planning.fidelity import Fidelity, Law, Table
-from paracosm.planning.label_search import Choice, Problem, own_costs, search
+from paracosm.planning.fidelity import Fidelity, FidelityLaw, FidelityTable
+from paracosm.planning.label_search import Allocation, LabelProblem, own_costs, search
 
 _BELOW = 1e-6  # labels are searched from so much of a cost that no best one lies below
 # And where there is no best cost above zero, that share of a price stands for "as cheap as can be"
@@ -62,11 +62,11 @@ def plan_labels(
         checks.of_kind("noise", noise, GradientNoise, "a GradientNoise, or None,")
         gradient_variance, noise_coefficient = noise.intrinsic.mean, noise.coefficient.mean
     _check(budget, cost_rollout, gradient_variance, noise_coefficient)
-    problem = Problem(
+    problem = LabelProblem(
         fidelity, budget, cost_rollout, gradient_variance, noise_coefficient, 0.0, np.inf
     )
     problem = _limited(problem, least_cost, most_cost)
-    repeated = least_cost is not None or isinstance(fidelity, Table)
+    repeated = least_cost is not None or isinstance(fidelity, FidelityTable)
     _check_labels(problem, repeated)
     best = search(problem, repeated=repeated)
     choice = _choice(problem, best, LabelRule.BEST)
@@ -121,7 +121,7 @@ def _check(
         checks.finite(name, value)
 
 
-def _check_labels(problem: Problem, repeated: bool) -> None:
+def _check_labels(problem: LabelProblem, repeated: bool) -> None:
     labels = problem.budget / problem.least
     if repeated and labels > _MOST_LABELS:
         raise checks.BadArgument(
@@ -131,7 +131,7 @@ def _check_labels(problem: Problem, repeated: bool) -> None:
         )
 
 
-def _limited(problem: Problem, least: float | None, most: float | None) -> Problem:
+def _limited(problem: LabelProblem, least: float | None, most: float | None) -> LabelProblem:
     """The problem within the costs allowed; where none are named, within a factor of 100 of the
     best of all.
     """
@@ -142,7 +142,7 @@ def _limited(problem: Problem, least: float | None, most: float | None) -> Probl
         if limit is not None:
             checks.positive(name, limit)
     law = problem.fidelity
-    if not isinstance(law, Law):
+    if not isinstance(law, FidelityLaw):
         return _limited_to_table(problem, least, most)
     spare = problem.budget - problem.cost_rollout
     highest = min(spare, law.dearest, np.inf if most is None else most)
@@ -162,7 +162,7 @@ def _limited(problem: Problem, least: float | None, most: float | None) -> Probl
     )
 
 
-def _lowest(problem: Problem, law: Law, highest: float) -> float:
+def _lowest(problem: LabelProblem, law: FidelityLaw, highest: float) -> float:
     """Where to search from if no least cost is named: below it no cost can be best.
 
     It hangs on the law and on what a rollout costs and varies, never on the budget, but where
@@ -180,7 +180,9 @@ def _lowest(problem: Problem, law: Law, highest: float) -> float:
     return min(_STAND_IN * min(price, law.dearest), max(highest, np.finfo(float).tiny))
 
 
-def _limited_to_table(problem: Problem, least: float | None, most: float | None) -> Problem:
+def _limited_to_table(
+    problem: LabelProblem, least: float | None, most: float | None
+) -> LabelProblem:
     limited = problem._replace(
         least=0.0 if least is None else least, most=np.inf if most is None else most
     )
@@ -193,12 +195,14 @@ def _limited_to_table(problem: Problem, least: float | None, most: float | None)
     return limited._replace(least=float(costs[0]), most=float(costs[-1]))
 
 
-def _attained(problem: Problem, table: tuple[tuple[float, ...], ...], *, repeated: bool) -> bool:
+def _attained(
+    problem: LabelProblem, table: tuple[tuple[float, ...], ...], *, repeated: bool
+) -> bool:
     """Whether some price above zero is as good as the limit of labels that cost ever less, in real
     numbers.
     """
     law = problem.fidelity
-    if not isinstance(law, Law):
+    if not isinstance(law, FidelityLaw):
         return True
     limit, averaged = _limit_at_zero(problem, law, repeated), repeated and problem.cost_rollout > 0
     if averaged and np.isclose(
@@ -213,7 +217,7 @@ def _attained(problem: Problem, table: tuple[tuple[float, ...], ...], *, repeate
     return bool(min(totals) <= limit * (1 + 1e-9))
 
 
-def _unlimited(problem: Problem, law: Law) -> float:
+def _unlimited(problem: LabelProblem, law: FidelityLaw) -> float:
     """The best cost of one label on each rollout if labels could be had at any price; the least if
     there is none.
     """
@@ -225,13 +229,13 @@ def _unlimited(problem: Problem, law: Law) -> float:
     return float(law.best_cost(*numbers, least, problem.most))
 
 
-def _down_to(problem: Problem, best: LabelChoice) -> float:
+def _down_to(problem: LabelProblem, best: LabelChoice) -> float:
     """How far below the least cost allowed labels would become better still; that cost where they
     would not.
     """
     law = problem.fidelity
     if (
-        not isinstance(law, Law)
+        not isinstance(law, FidelityLaw)
         or best.repeats > 1
         or best.cost > problem.least * (1 + 1 / best.rollouts)
     ):
@@ -241,7 +245,7 @@ def _down_to(problem: Problem, best: LabelChoice) -> float:
     return cost if gains else problem.least
 
 
-def _limit_at_zero(problem: Problem, law: Law, repeated: bool) -> float:
+def _limit_at_zero(problem: LabelProblem, law: FidelityLaw, repeated: bool) -> float:
     """The limit of price times variance of one rollout as labels cost ever less.
 
     With repeats, `m = r c` is what the labels of a rollout cost, and `(c₀ + m)(V₀ + Q c σ²(c)/m)`
@@ -260,11 +264,11 @@ def _limit_at_zero(problem: Problem, law: Law, repeated: bool) -> float:
     return float((rollout + money) * (own + product / money)) if money > 0 else rollout * own
 
 
-def _choice(problem: Problem, choice: Choice, rule: LabelRule) -> LabelChoice:
+def _choice(problem: LabelProblem, choice: Allocation, rule: LabelRule) -> LabelChoice:
     return LabelChoice(*choice, float(problem.variance(*choice)), rule)
 
 
-def _alternatives(problem: Problem, best: LabelChoice) -> tuple[LabelChoice, ...]:
+def _alternatives(problem: LabelProblem, best: LabelChoice) -> tuple[LabelChoice, ...]:
     """Simple rules, one label on each rollout, that the budget affords and that are not the best
     choice itself.
     """
@@ -277,7 +281,7 @@ def _alternatives(problem: Problem, best: LabelChoice) -> tuple[LabelChoice, ...
         by_rule |= {LabelRule.MIDDLE: (problem.least + problem.most) / 2}
     by_rule |= {LabelRule.DEAREST: problem.most}
     rules = [
-        _choice(problem, Choice(cost, rollouts, 1), rule)
+        _choice(problem, Allocation(cost, rollouts, 1), rule)
         for rule, cost in by_rule.items()
         if problem.least <= cost <= problem.most and (rollouts := problem.affordable(cost))
     ]
@@ -293,7 +297,7 @@ def _same(rule: LabelChoice, best: LabelChoice) -> bool:
     return counts and bool(abs(best.cost - rule.cost) < 1e-3 * best.cost)
 
 
-def _table(problem: Problem, best: float, *, repeated: bool) -> tuple[tuple[float, ...], ...]:
+def _table(problem: LabelProblem, best: float, *, repeated: bool) -> tuple[tuple[float, ...], ...]:
     """For a picture: the variance at the whole budget in real numbers, with the best real number of
     repeats.
     """
@@ -313,7 +317,7 @@ def _table(problem: Problem, best: float, *, repeated: bool) -> tuple[tuple[floa
 
 
 def _doubts(
-    problem: Problem, best: Choice, noise: GradientNoise | None, *, repeated: bool
+    problem: LabelProblem, best: Allocation, noise: GradientNoise | None, *, repeated: bool
 ) -> tuple[Caveat, ...]:
     """A caveat if other values within the measurement's intervals would choose otherwise and gain
     more than 1%.

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from paracosm.core.checks import BadArgument
-from paracosm.planning.budget import Offer, Split, Task, at, best_split, log_values
+from paracosm.planning.budget import BudgetProblem, BudgetSplit, Offer, at, best_split, log_values
 
 # Lots to either side of the exact split that are tried: rounding one offer and filling up the other
 # moves the split by one lot or by a ratio of lot prices, which seldom exceeds 64.
@@ -16,7 +16,7 @@ _NEAR = 64
 _ROUNDING = 1e-12  # a price that reaches the budget to rounding is within it
 
 
-def round_to_lots(task: Task, offers: Sequence[Offer], budget: float) -> Split:
+def round_to_lots(task: BudgetProblem, offers: Sequence[Offer], budget: float) -> BudgetSplit:
     """The best split of one budget into whole lots: of those near the exact one, with what is left
     spent too.
 
@@ -39,7 +39,7 @@ def round_to_lots(task: Task, offers: Sequence[Offer], budget: float) -> Split:
         task, offers, np.concatenate([_near(exact, offers, budget, order) for order in orders])
     )
     best = int(np.argmin(candidates.loss))
-    return Split(*(field[best] for field in candidates))
+    return BudgetSplit(*(field[best] for field in candidates))
 
 
 def filled(
@@ -96,7 +96,9 @@ def lot_prices(offers: Sequence[Offer]) -> np.ndarray:
     return np.array([float(offer.cost) * offer.lot for offer in offers])
 
 
-def _near(exact: Split, offers: Sequence[Offer], budget: float, order: Sequence[int]) -> np.ndarray:
+def _near(
+    exact: BudgetSplit, offers: Sequence[Offer], budget: float, order: Sequence[int]
+) -> np.ndarray:
     """Affordable amounts `[candidates, offers]` around the exact one in the first offer, the rest
     filled up in order.
 

@@ -17,7 +17,7 @@ from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, Plan, Purchase
 from paracosm.core.records.reasons import Caveat
 from paracosm.planning import stakes
-from paracosm.planning.budget import Offer, Task, best_split, log_values
+from paracosm.planning.budget import BudgetProblem, Offer, best_split, log_values
 from paracosm.planning.curve_posterior import Posterior, posterior
 from paracosm.planning.law import Law
 from paracosm.planning.lot_rounding import round_to_lots
@@ -95,7 +95,7 @@ def plan(
     money = _left(budget, spent, offers)
     beliefs = _beliefs(fits, curves, seed)
     laws = _weighted(beliefs[0].law, beliefs[1].law, routes[0], seed)
-    task = Task(
+    task = BudgetProblem(
         laws, (routes[0].dynamics, routes[0].reward), (owned_now["dynamics"], owned_now["reward"])
     )
     place = market(task, offers, money)
@@ -305,7 +305,7 @@ def _marginal(place: Market, counts: np.ndarray) -> dict[str, float]:
     return {part: float(np.exp(value)) for part, value in zip(PARTS, values, strict=True)}
 
 
-def _frontier(task: Task, offers: Sequence[Offer], money: float) -> tuple[Purchase, ...]:
+def _frontier(task: BudgetProblem, offers: Sequence[Offer], money: float) -> tuple[Purchase, ...]:
     """The best splits of a quarter of the budget to four times it."""
     cheapest = min(float(offer.cost) * offer.lot for offer in offers)
     budgets = [money * float(factor) for factor in _BUDGETS if money * factor >= cheapest]

@@ -13,7 +13,7 @@ import numpy as np
 from paracosm.core.records import Estimate, Weights
 from paracosm.core.records.decisions import Purchase
 from paracosm.core.records.reasons import Rule
-from paracosm.planning.budget import Offer, Task, at, best_split
+from paracosm.planning.budget import BudgetProblem, Offer, at, best_split
 from paracosm.planning.law import Law
 from paracosm.planning.lot_rounding import filled, round_to_lots
 
@@ -23,18 +23,18 @@ class Market(NamedTuple):
     draw, `[draws]`.
     """
 
-    task: Task
+    task: BudgetProblem
     offers: tuple[Offer, ...]
     budget: float
     best: np.ndarray
 
 
-def market(task: Task, offers: Sequence[Offer], budget: float) -> Market:
+def market(task: BudgetProblem, offers: Sequence[Offer], budget: float) -> Market:
     """A market, with the problem of every draw solved."""
     return markets(task, offers, [budget])[0]
 
 
-def markets(task: Task, offers: Sequence[Offer], budgets: Sequence[float]) -> list[Market]:
+def markets(task: BudgetProblem, offers: Sequence[Offer], budgets: Sequence[float]) -> list[Market]:
     """The same with several budgets."""
     best = best_split(apart(task), offers, np.asarray(budgets, float)[:, None]).loss
     return [
@@ -43,7 +43,7 @@ def markets(task: Task, offers: Sequence[Offer], budgets: Sequence[float]) -> li
     ]
 
 
-def apart(task: Task) -> Task:
+def apart(task: BudgetProblem) -> BudgetProblem:
     """The task of every draw on its own: `draws` problems with a sure law each."""
     dynamics, reward = (
         Law(*(np.atleast_1d(np.asarray(x, float))[..., None] for x in law)) for law in task.laws

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 
 from paracosm.core.numerals import grouped
 from paracosm.core.records.reasons import Caveat, CaveatKind
+from paracosm.reporting.decision_words import BOUGHT
 from paracosm.reporting.words import money, short
-
-_BOUGHT = {"dynamics": "transitions", "reward": "reward labels"}
 
 
 def sentences(caveats: Iterable[Caveat]) -> tuple[str, ...]:
@@ -94,7 +93,7 @@ _SENTENCES: dict[CaveatKind, Callable[[str, Numbers], str]] = {
         " own."
     ),
     CaveatKind.NOTHING_BOUGHT: lambda part, n: (
-        f"The plan buys no {_BOUGHT[part]}: money is worth more on the other part down to the last"
+        f"The plan buys no {BOUGHT[part]}: money is worth more on the other part down to the last"
         " unit."
     ),
     CaveatKind.MONEY_LEFT: lambda part, n: (

@@ -16,7 +16,7 @@ from paracosm.core.records.reasons import (
     WayLoss,
 )
 from paracosm.reporting import caveat_words
-from paracosm.reporting.words import short
+from paracosm.reporting.words import capital, short
 
 REGIMES = {
     Regime.MEASURED: "the measured table: every label in it was tried",
@@ -94,12 +94,7 @@ def _label_loss(loss: LabelLoss) -> str:
         if loss.excess < 1
         else f"{short(1 + loss.excess)} times the variance"
     )
-    return f"{_capital(loss.rule)} (labels at {short(loss.cost)}) would give {more}."
-
-
-def _capital(name: str) -> str:
-    """With a capital letter; `str.capitalize` would make the rest small."""
-    return name[0].upper() + name[1:]
+    return f"{capital(loss.rule)} (labels at {short(loss.cost)}) would give {more}."
 
 
 def _cheaper(reasons: LabelVerdict) -> str:
