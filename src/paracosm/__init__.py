@@ -110,14 +110,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        found = importlib.import_module(f"paracosm.{_MODULES[name]}")
+        value = importlib.import_module(f"paracosm.{_MODULES[name]}")
     elif name in _WHERE:
         home, attribute = _WHERE[name]
-        found = getattr(importlib.import_module(f"paracosm.{home}"), attribute)
+        value = getattr(importlib.import_module(f"paracosm.{home}"), attribute)
     else:
         raise AttributeError(f"module 'paracosm' has no attribute {name!r}")
-    globals()[name] = found
-    return found
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -92,7 +92,11 @@ def writer(
             was made for other cells or by other versions.
         BadData: the file is damaged or no store.
     """
-    with _locked(path), _spoken(path), closing(_connection(path, anew=force)) as connection:
+    with (
+        _locked(path),
+        _refusal_in_a_sentence(path),
+        closing(_connection(path, anew=force)) as connection,
+    ):
         fresh = _fresh(path, connection)
         if not fresh and not resume:
             raise checks.BadArgument(
@@ -121,7 +125,7 @@ def _connection(path: Path, *, anew: bool) -> sqlite3.Connection:
 def _reader(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise checks.Missing(f"there is no store {path}.")
-    with _spoken(path, "read"), closing(_opened(path)) as connection:
+    with _refusal_in_a_sentence(path, "read"), closing(_opened(path)) as connection:
         if _fresh(path, connection):
             raise checks.BadData(f"{path} holds no sweep yet.")
         yield connection
@@ -302,7 +306,7 @@ def _locked(path: Path) -> Iterator[IO[str]]:
 
 
 @contextmanager
-def _spoken(path: Path, verb: str = "written") -> Iterator[None]:
+def _refusal_in_a_sentence(path: Path, verb: str = "written") -> Iterator[None]:
     """Turns SQLite's refusal, and results that are no JSON, into one sentence."""
     try:
         yield
