@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from paracosm.core.records import Estimate
-from paracosm.core.records.reasons import CaveatKind, StopReason
+from paracosm.core.records.reasons import CaveatKind
+from paracosm.core.records.stop_reason import StopReason
 from paracosm.loop.warnings import caveats, warnings_of
 from tests.reporting import report_records as records
 
@@ -25,13 +26,13 @@ def fit(error: float, baseline: float | None):
 
 def test_a_sound_run_has_none():
     assert due() == []
-    assert due(training={"stopped_by": StopReason.STALLED}) == []
+    assert due(training={"stop_reason": StopReason.PLATEAU}) == []
     assert due(data_edge_share=None) == []
 
 
 def test_each_is_due_by_its_number():
     assert due(data_edge_share=0.051) == [CaveatKind.EDGE_OF_DATA]
-    assert due(training={"stopped_by": StopReason.MOST_STEPS}) == [CaveatKind.MOST_STEPS]
+    assert due(training={"stop_reason": StopReason.MOST_STEPS}) == [CaveatKind.MOST_STEPS]
     assert due(audited_steps=99) == [CaveatKind.STEPS_SAMPLED]
     assert due(fits={"reward": fit(0.6, 1.0)}) == [CaveatKind.LITTLE_LEARNED]
     assert due(fits={"reward": fit(0.5, 1.0)}) == due(fits={"reward": fit(0.6, None)}) == []

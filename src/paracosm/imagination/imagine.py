@@ -18,7 +18,6 @@ from paracosm.core.mdp import MDP
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.records import Training
-from paracosm.core.records.reasons import StopReason
 from paracosm.core.types import Action, PRNGKey, Scalar, State
 from paracosm.imagination import failure
 from paracosm.imagination.arguments import check_kinds
@@ -150,7 +149,6 @@ class _Search:
         self.learner = self.best = learner
         self.looks: list[Look] = []
         self.stop: str | None = None
-        self.stopped_by: StopReason | None = None
         self._rates = list(settings.rates)
         self._best_score = self._mark = -np.inf
         self._stale = 0
@@ -180,14 +178,12 @@ class _Search:
             self._next_rate()
         if self.stop is None and self.steps + self.settings.check > self.settings.most_steps:
             self.stop = f"{self.steps} gradient steps, the most allowed"
-            self.stopped_by = StopReason.MOST_STEPS
 
     def _next_rate(self) -> None:
         self.learner, self._stale, self._mark = self.best, 0, self._best_score
         if len(self._rates) == 1:
             idle = self.settings.patience * self.settings.check
             self.stop = f"no better imagined return in {idle} gradient steps at the lowest rate"
-            self.stopped_by = StopReason.STALLED
         else:
             self._rates.pop(0)
 
@@ -244,5 +240,4 @@ def _training(search: _Search, task: Task) -> Training:
         baseline=settings.baseline,
         stop=search.stop or "",
         labels_during_imagination=search.labels,
-        stopped_by=search.stopped_by,
     )

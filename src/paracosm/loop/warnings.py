@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from paracosm.core.records import Diagnosis, PartFit, Training
-from paracosm.core.records.reasons import Caveat, CaveatKind, StopReason
+from paracosm.core.records.reasons import Caveat, CaveatKind
+from paracosm.core.records.stop_reason import StopReason
 from paracosm.reporting import caveat_words
 
 _MUCH_EDGE = 0.05  # imagined steps at the edge of the data: fewer hardly move a return
@@ -25,7 +26,7 @@ def caveats(
     edge = diagnosis.data_edge_share
     if edge is not None and edge > _MUCH_EDGE:
         notes.append(Caveat(CaveatKind.EDGE_OF_DATA, "", {"share": edge}))
-    if trainings[-1].stopped_by is StopReason.MOST_STEPS:
+    if trainings[-1].stop_reason is StopReason.MOST_STEPS:
         notes.append(Caveat(CaveatKind.MOST_STEPS))
     if diagnosis.audited_steps < diagnosis.real_steps:
         counts = {

@@ -6,7 +6,8 @@ import dataclasses
 from typing import Literal
 
 from paracosm.core.records.base import Estimate, Record
-from paracosm.core.records.reasons import Route, StopReason
+from paracosm.core.records.reasons import Route
+from paracosm.core.records.stop_reason import StopReason
 
 Part = Literal["dynamics", "reward", "termination"]
 
@@ -39,8 +40,9 @@ class Training(Record):
 
     `step` counts gradient steps; `imagined_return` (undiscounted, of the mode, full episode, fixed
     initial states) and `entropy` were measured there. `edge_share` is the share of imagined steps
-    that left the domain of the data. `stop` says why training ended and `stopped_by` is that as a
-    kind. `labels_during_imagination` counts true rewards bought at imagined steps.
+    that left the domain of the data. `stop` says why training ended: `stop_reason` with
+    `stop_steps`, in words. `labels_during_imagination` counts true rewards bought at imagined
+    steps.
     """
 
     step: tuple[int, ...]
@@ -53,7 +55,8 @@ class Training(Record):
     baseline: str
     stop: str
     labels_during_imagination: int = 0
-    stopped_by: StopReason | None = None
+    stop_reason: StopReason | None = None
+    stop_steps: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -53,13 +53,6 @@ class Caveat(Record):
     numbers: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-class StopReason(enum.StrEnum):
-    """Why training in imagination ended."""
-
-    STALLED = "stalled"
-    MOST_STEPS = "most steps"
-
-
 class Route(enum.StrEnum):
     """Ways to the weights of errors in the return."""
 
