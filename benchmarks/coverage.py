@@ -20,7 +20,7 @@ import numpy as np
 from paracosm.core.checks import BadData
 from paracosm.core.records.decisions import Curve
 from paracosm.planning import grid
-from paracosm.planning.curves import DRAWS, Posterior, posterior
+from paracosm.planning.curve_posterior import DRAWS, Posterior, posterior
 from tests.planning.simulator import (
     CELLS,
     EXTRAPOLATION,

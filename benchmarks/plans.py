@@ -16,7 +16,7 @@ import numpy as np
 
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Anchor, Curve
-from paracosm.planning.budget import Offer, Task, best_split
+from paracosm.planning.budget import BudgetProblem, Offer, best_split
 from paracosm.planning.law import Law
 from paracosm.planning.plan import plan
 from tests.planning.test_regret import AFTER_PILOT, CAUTIOUS, CELLS, COVERED, RULES, SAID, Row, row
@@ -24,7 +24,7 @@ from tests.planning.test_regret import AFTER_PILOT, CAUTIOUS, CELLS, COVERED, RU
 PLANS, DRAWS = 10_000, 100
 
 
-def problems(draws: int) -> tuple[Task, list[Offer], np.ndarray]:
+def problems(draws: int) -> tuple[BudgetProblem, list[Offer], np.ndarray]:
     """Random ones: exponents 0.05 to 1.5, prices over six decades."""
     rng = np.random.default_rng(0)
 
@@ -37,7 +37,7 @@ def problems(draws: int) -> tuple[Task, list[Offer], np.ndarray]:
         )
         return Law(log10(-2, 3)[:, None], exponent, 0.0)
 
-    task = Task((law(), law()), (log10(-2, 2), log10(-2, 2)), (log10(1, 5), log10(1, 5)))
+    task = BudgetProblem((law(), law()), (log10(-2, 2), log10(-2, 2)), (log10(1, 5), log10(1, 5)))
     return (
         task,
         [Offer("dynamics", log10(-3, 3), transitions=1), Offer("reward", log10(-3, 3), labels=1)],

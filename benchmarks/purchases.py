@@ -39,7 +39,8 @@ from paracosm.core.rollout import rollout
 from paracosm.learning.curves import learning_curve
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.settings import FitSettings
-from paracosm.planning.plan import PARTS, plan
+from paracosm.loop.plans import plan
+from paracosm.planning.plan import PARTS
 from paracosm.real.systems import linear_quadratic
 from paracosm.real.verbs import connect
 

@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from paracosm.learning.learn import Learned, LearnSettings, learn
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.load import Run, compare, load
+    from paracosm.loop.plans import plan, plan_labels, plan_mixture
     from paracosm.loop.run import run
     from paracosm.planning.fidelity import Fidelity
-    from paracosm.planning.labels import plan_labels
-    from paracosm.planning.mixture import plan_mixture
-    from paracosm.planning.plan import plan
     from paracosm.real.verbs import collect, connect, evaluate
     from paracosm.reporting import write as report
 
@@ -47,11 +45,9 @@ _HOMES = {
     "learning.learn": ("Learned", "LearnSettings", "learn"),
     "loop.foreign": ("audit_foreign",),
     "loop.load": ("Run", "compare", "load"),
+    "loop.plans": ("plan", "plan_labels", "plan_mixture"),
     "loop.run": ("run",),
     "planning.fidelity": ("Fidelity",),
-    "planning.labels": ("plan_labels",),
-    "planning.mixture": ("plan_mixture",),
-    "planning.plan": ("plan",),
     "real.verbs": ("collect", "connect", "evaluate"),
 }
 _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {
@@ -114,14 +110,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        found = importlib.import_module(f"paracosm.{_MODULES[name]}")
+        value = importlib.import_module(f"paracosm.{_MODULES[name]}")
     elif name in _WHERE:
         home, attribute = _WHERE[name]
-        found = getattr(importlib.import_module(f"paracosm.{home}"), attribute)
+        value = getattr(importlib.import_module(f"paracosm.{home}"), attribute)
     else:
         raise AttributeError(f"module 'paracosm' has no attribute {name!r}")
-    globals()[name] = found
-    return found
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

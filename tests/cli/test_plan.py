@@ -14,7 +14,7 @@ from paracosm.cli.main import main
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Measurements
 from paracosm.loop import measuring
-from paracosm.planning.curves import read_curves
+from paracosm.planning.reading import read_curves
 
 SIZES = (250, 500, 1000, 2000, 4000)
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from paracosm.core.checks import BadArgument
-from paracosm.planning.budget import Offer, Split, Task, at, best_split, log_values
+from paracosm.planning.budget import BudgetProblem, BudgetSplit, Offer, at, best_split, log_values
 from paracosm.planning.law import Law
-from paracosm.planning.lots import in_lots
+from paracosm.planning.lot_rounding import round_to_lots
 
 TRANSITION, LABEL = Offer("dynamics", 1.0, transitions=1), Offer("reward", 10.0, labels=1)
 
 
-def random_problems(number: int, seed: int = 0) -> tuple[Task, list[Offer], np.ndarray]:
+def random_problems(number: int, seed: int = 0) -> tuple[BudgetProblem, list[Offer], np.ndarray]:
     """Exponents 0.05 to 1.5, prices over six decades; some parts owned, some floors. Two offers."""
     rng = np.random.default_rng(seed)
 
@@ -29,7 +29,7 @@ def random_problems(number: int, seed: int = 0) -> tuple[Task, list[Offer], np.n
         return Law(log10(-2, 3)[:, None], rng.uniform(0.05, 1.5, number)[:, None], floor[:, None])
 
     owned = tuple(log10(1, 5) * rng.integers(0, 2, number) for _ in range(2))
-    task = Task((law(), law()), (log10(-2, 2), log10(-2, 2)), (owned[0], owned[1]))
+    task = BudgetProblem((law(), law()), (log10(-2, 2), log10(-2, 2)), (owned[0], owned[1]))
     return (
         task,
         [Offer("d", log10(-3, 3), transitions=1), Offer("r", log10(-3, 3), labels=1)],
@@ -37,7 +37,7 @@ def random_problems(number: int, seed: int = 0) -> tuple[Task, list[Offer], np.n
     )
 
 
-def value(task: Task, dynamics: np.ndarray, reward: np.ndarray) -> np.ndarray:
+def value(task: BudgetProblem, dynamics: np.ndarray, reward: np.ndarray) -> np.ndarray:
     """The error in return of counts `[problems, …]` of sure laws, written out."""
     total = 0.0
     for law, weight, count in zip(task.laws, task.weights, (dynamics, reward), strict=True):
@@ -48,7 +48,7 @@ def value(task: Task, dynamics: np.ndarray, reward: np.ndarray) -> np.ndarray:
     return total
 
 
-def brute_force(task: Task, offers: list[Offer], budget: np.ndarray) -> np.ndarray:
+def brute_force(task: BudgetProblem, offers: list[Offer], budget: np.ndarray) -> np.ndarray:
     """The least error between two offers: a grid of log-odds from end to end, again and again
     finer.
     """
@@ -130,7 +130,7 @@ def test_many_problems_are_solved_as_one_is():
     together = best_split(task, offers, budget)
     for k in range(20):
         laws = [Law(*(float(field[k, 0]) for field in law)) for law in task.laws]
-        one = Task(
+        one = BudgetProblem(
             (laws[0], laws[1]),
             *(tuple(float(x[k]) for x in pair) for pair in (task.weights, task.owned)),
         )
@@ -140,7 +140,7 @@ def test_many_problems_are_solved_as_one_is():
         np.testing.assert_allclose(alone.amounts, together.amounts[k], rtol=1e-12)
 
 
-def assert_best_over_draws(task: Task, split: Split, budget: float) -> None:
+def assert_best_over_draws(task: BudgetProblem, split: BudgetSplit, budget: float) -> None:
     shares = np.linspace(0.001, 0.999, 999)
     counts = np.stack(
         [shares * budget / TRANSITION.cost, (1 - shares) * budget / LABEL.cost], axis=-1
@@ -156,7 +156,7 @@ def test_with_draws_the_mean_is_minimised():
         Law(rng.lognormal(2, 0.5, 50), rng.uniform(0.1, 1, 50), rng.uniform(0, 0.1, 50))
         for _ in range(2)
     ]
-    task = Task((laws[0], laws[1]), (3.0, 1.0))
+    task = BudgetProblem((laws[0], laws[1]), (3.0, 1.0))
     assert_best_over_draws(task, best_split(task, [TRANSITION, LABEL], 1000.0), 1000.0)
 
 
@@ -164,8 +164,8 @@ def error(law: Law, count: float) -> float:
     return float(law.error(np.array([count]))[0])
 
 
-def sure(alpha: float, beta: float, owned: tuple[float, float] = (0.0, 0.0)) -> Task:
-    return Task((Law(2.0, alpha), Law(30.0, beta)), (3.2, 1.5), owned)
+def sure(alpha: float, beta: float, owned: tuple[float, float] = (0.0, 0.0)) -> BudgetProblem:
+    return BudgetProblem((Law(2.0, alpha), Law(30.0, beta)), (3.2, 1.5), owned)
 
 
 @pytest.mark.parametrize("exponent", [0.05, 0.3, 1.0, 1.5])
@@ -195,14 +195,14 @@ def test_the_slower_law_takes_over_as_the_budget_grows():
 
 def test_the_ratio_is_the_fixed_point_of_the_theorem_with_floors():
     laws = Law(2.0, 0.3, 0.5), Law(30.0, 0.8, 0.02)
-    split = best_split(Task(laws, (3.2, 1.5)), [TRANSITION, LABEL], 2e4)
+    split = best_split(BudgetProblem(laws, (3.2, 1.5)), [TRANSITION, LABEL], 2e4)
     left = [error(law, count) - law.floor for law, count in zip(laws, split.counts, strict=True)]
     expected = 0.3 / 0.8 * 3.2 / 1.5 * 10 / 1 * left[0] / left[1]
     assert split.counts[0] / split.counts[1] == pytest.approx(expected, rel=1e-12)
 
 
 def test_floors_do_not_move_the_split():
-    floored = Task((Law(2.0, 0.3, 0.5), Law(30.0, 0.8, 0.02)), (3.2, 1.5))
+    floored = BudgetProblem((Law(2.0, 0.3, 0.5), Law(30.0, 0.8, 0.02)), (3.2, 1.5))
     assert np.array_equal(
         best_split(floored, [TRANSITION, LABEL], 2e4).amounts,
         best_split(sure(0.3, 0.8), [TRANSITION, LABEL], 2e4).amounts,
@@ -240,7 +240,7 @@ def test_how_flat_the_optimum_is(off):
 def test_a_smaller_discount_moves_money_to_rewards_with_the_weights_of_rung_one(compounding):
     gamma = np.array([0.1, 0.5, 0.9, 0.99])
     weights = gamma / ((1 - gamma) * (1 - gamma * compounding)), 1 / (1 - gamma)
-    task = Task((Law(2.0, 0.3), Law(30.0, 0.8)), weights)
+    task = BudgetProblem((Law(2.0, 0.3), Law(30.0, 0.8)), weights)
     assert np.all(np.diff(best_split(task, [TRANSITION, LABEL], 2e4).amounts[:, 1]) < 0)
 
 
@@ -274,7 +274,7 @@ def test_whole_lots_are_the_best_that_can_be_paid(seed):
     )
     amounts = lots.reshape(-1, 2) * [offer.lot for offer in offers]
     paid = amounts @ [float(offer.cost) for offer in offers] <= budget
-    found = in_lots(task, offers, budget)
+    found = round_to_lots(task, offers, budget)
     assert found.amounts @ [float(offer.cost) for offer in offers] <= budget * (1 + 1e-12)
     assert np.all(found.amounts % [offer.lot for offer in offers] == 0)
     near = at(task, offers, amounts[paid]).loss.min()
@@ -292,7 +292,7 @@ def test_whole_lots_of_several_offers_stay_within_the_budget():
         Offer("noisy", 4.1, 0, 0.5),
     ]
     for budget in np.random.default_rng(0).uniform(20, 3000, 8):
-        found = in_lots(sure(0.3, 0.8, (50.0, 20.0)), offers, float(budget))
+        found = round_to_lots(sure(0.3, 0.8, (50.0, 20.0)), offers, float(budget))
         spend = found.amounts @ [float(offer.cost) for offer in offers]
         assert budget - 4.1 < spend <= budget * (1 + 1e-12), (
             "no more than is there, no less than one unit of anything"
@@ -318,4 +318,4 @@ def test_what_is_no_problem_is_refused(change, words):
 
 def test_a_budget_below_one_lot_is_refused():
     with pytest.raises(BadArgument, match="the budget is 5; the cheapest lot for sale costs 10"):
-        in_lots(sure(0.3, 0.8), [TRANSITION._replace(lot=100), LABEL], 5.0)
+        round_to_lots(sure(0.3, 0.8), [TRANSITION._replace(lot=100), LABEL], 5.0)

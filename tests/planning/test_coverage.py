@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from paracosm.core.checks import BadData
-from paracosm.planning.curves import posterior
+from paracosm.planning.curve_posterior import posterior
 from tests.planning.simulator import (
     CELLS,
     EXTRAPOLATION,

@@ -1,5 +1,5 @@
 """The posterior of a learning curve: its density against brute force, its calibration, its
-symmetries; the gate.
+symmetries; the validation.
 """
 
 import dataclasses
@@ -12,8 +12,9 @@ from scipy import stats
 
 from paracosm.core.checks import BadData
 from paracosm.core.records.decisions import Anchor, Curve, CurveFit
-from paracosm.planning import curves, gate, grid
-from paracosm.planning.curves import Posterior, posterior
+from paracosm.core.records.reasons import CaveatKind
+from paracosm.planning import curve_posterior, curve_validation, grid
+from paracosm.planning.curve_posterior import Posterior, posterior
 from paracosm.planning.law import Law
 from tests.planning.simulator import CELLS, pilots
 from tests.statistical import assert_distribution, assert_mean, assert_share
@@ -120,7 +121,7 @@ def judged(number: int) -> tuple[np.ndarray, np.ndarray]:
     )
     for index in range(number):
         each, law, noise = from_prior(rng)
-        pilot = curves._summary(each.anchors)
+        pilot = curve_posterior._summary(each.anchors)
         found = Posterior(each, pilot, grid.cells(pilot), grid.steepening(pilot), 0.0)
         draws = found.believed(400, index)
         drawn = draws.law.error(near_and_far[:, None])
@@ -151,7 +152,7 @@ def test_draws_follow_the_mixture_of_the_grid():
     width = np.sqrt(cells.squares / cells.rows * cells.variance)
     errors = found.believed(number, 1).law.error(samples)
     cuts = np.log(
-        np.quantile(found.believed(curves.DRAWS, 0).law.error(samples), [0.05, 0.5, 0.95])
+        np.quantile(found.believed(curve_posterior.DRAWS, 0).law.error(samples), [0.05, 0.5, 0.95])
     )
     for level, cut in zip((0.05, 0.5, 0.95), cuts, strict=True):
         expected = np.sum(
@@ -184,8 +185,8 @@ def test_mean_squares_are_the_same_curve_as_their_roots():
     squares = [dataclasses.replace(anchor, error=anchor.error**2) for anchor in found.anchors]
     squared = posterior(dataclasses.replace(found, anchors=tuple(squares), unit="mse"))
     np.testing.assert_allclose(squared.forecast(FAR), posterior(found).forecast(FAR), rtol=1e-9)
-    assert "mean squares" in " ".join(squared.warnings(8000))
-    assert "mean squares" not in " ".join(posterior(found).warnings(8000))
+    assert CaveatKind.MEAN_SQUARES in kinds(squared, 8000)
+    assert CaveatKind.MEAN_SQUARES not in kinds(posterior(found), 8000)
     np.testing.assert_allclose(squared.record(8000).anchors[0].error, found.anchors[0].error)
 
 
@@ -245,7 +246,11 @@ def test_a_wider_level_gives_a_wider_interval():
     assert (narrow[:, 2] < wide[:, 2]).all()
 
 
-# The record and its warnings
+# The record and its caveats
+
+
+def kinds(found: Posterior, reach: float) -> list[CaveatKind]:
+    return [caveat.kind for caveat in found.caveats(reach)]
 
 
 def test_the_record_says_what_was_fitted_and_how_far_it_goes():
@@ -272,14 +277,18 @@ def test_r2_is_the_share_of_the_means_variance_that_the_law_explains():
 
 def test_warnings_come_when_they_are_due():
     found = posterior(noisy(POWER))
-    assert found.warnings(80_000) == ()
-    assert "10 times" in found.warnings(80_001)[0]
-    assert "one seed" in posterior(noisy(POWER, seeds=1)).warnings(8000)[0]
-    assert "an edge of the grid" in posterior(noisy(Law(1e8, 2.5))).warnings(8000)[0]
-    assert "0.03" in posterior(noisy(Law(1.0, 0.0), noise=0.005)).warnings(8000)[0]
+    assert found.caveats(80_000) == ()
+    (far,) = found.caveats(80_001)
+    assert (far.kind, far.part) == (CaveatKind.FAR_FORECAST, found.curve.part)
+    assert far.numbers == {"reach": 80_001, "largest": 8000, "far": 10}
+    assert kinds(posterior(noisy(POWER, seeds=1)), 8000) == [CaveatKind.ONE_SEED]
+    steep = posterior(noisy(Law(1e8, 2.5))).caveats(8000)[0]
+    flat = posterior(noisy(Law(1.0, 0.0), noise=0.005)).caveats(8000)[0]
+    assert steep.kind == flat.kind == CaveatKind.EDGE_OF_GRID
+    assert (steep.numbers["edge"], flat.numbers["edge"]) == (2, 0.03)
 
 
-# The gate
+# The validation
 
 
 @pytest.mark.parametrize(
@@ -317,20 +326,22 @@ def test_no_curve_at_all_is_refused():
 
 
 def refusals(law: Law, number: int) -> int:
-    """How many of `number` pilots of seven sizes the gate refuses; anchors and seeds with normal
-    noise.
+    """How many of `number` pilots of seven sizes the validation refuses; anchors and seeds with
+    normal noise.
     """
     rng, sizes, refused = np.random.default_rng(3), np.geomspace(500, 8000, 7), 0
     for _ in range(number):
         mean = np.log(law.error(sizes)) + 0.1 * rng.standard_normal(7)
         try:
-            gate.falls("reward", grid.Pilot(sizes, mean, np.full(7, 4), 0.1))
+            curve_validation.require_fall(
+                "reward", grid.CurveSummary(sizes, mean, np.full(7, 4), 0.1)
+            )
         except BadData:
             refused += 1
     return refused
 
 
-def test_the_gate_refuses_by_chance_as_often_as_it_says():
+def test_the_validation_refuses_by_chance_as_often_as_it_says():
     """With noise well above its prior the tests are near t tests: 1% on a straight curve, 11% at
     most on a flat one.
     """
@@ -415,7 +426,7 @@ def test_steepening_curves_are_refused_or_warned_of_with_intervals_that_hold(noi
         low <= truth <= high
         for low, _, high in (each.forecast(np.array([32_000.0]))[0] for each in passed)
     ]
-    warned = ["steeper and steeper" in " ".join(each.warnings(8000)) for each in passed]
+    warned = [CaveatKind.STEEPENING in kinds(law, 8000) for law in passed]
     assert sum(held) >= 0.6 * len(passed)
     assert sum(warned) >= 0.6 * len(passed)
 
@@ -435,11 +446,13 @@ def test_pilots_from_the_prior_pass_as_often_as_odds_allow(number):
     """
     rng, over = np.random.default_rng(4), np.zeros(2, int)
     for _ in range(number):
-        pilot = curves._summary(from_prior(rng)[0].anchors)
+        pilot = curve_posterior._summary(from_prior(rng)[0].anchors)
         own = grid.cells(pilot).evidence
         evidence = np.array([grid.steepening(pilot).evidence, grid.rising(pilot)])
-        over += evidence - own > np.log([gate.AGAINST, gate.RISE_AGAINST])
-    for count, odds in zip(over, (gate.AGAINST, gate.RISE_AGAINST), strict=True):
+        over += evidence - own > np.log([curve_validation.AGAINST, curve_validation.RISE_AGAINST])
+    for count, odds in zip(
+        over, (curve_validation.AGAINST, curve_validation.RISE_AGAINST), strict=True
+    ):
         assert stats.binomtest(int(count), number, 1 / odds, "greater").pvalue > 1e-5
     assert over.sum() < 0.06 * number
 
@@ -449,7 +462,9 @@ def test_forecasts_widen_with_how_far_they_reach_and_meet_the_law_where_the_pilo
     sizes = 8000.0 * 2.0 ** np.arange(6)
     low, _, high = np.log(found.forecast(sizes)).T
     own = np.log(
-        np.quantile(found.believed(curves.DRAWS, 0).law.error(sizes[:, None]), [0.05, 0.95], axis=1)
+        np.quantile(
+            found.believed(curve_posterior.DRAWS, 0).law.error(sizes[:, None]), [0.05, 0.95], axis=1
+        )
     )
     assert (np.diff(high - low) > 0).all()
     assert (np.diff((high - low) - (own[1] - own[0])) > 0).all()
@@ -466,7 +481,9 @@ def test_a_doubtful_pilots_forecast_does_not_step_where_the_pilot_ends():
     """
     _, passed = refused(steepening, evenly(5), 3, (0.1, 0.0), number=24)
     doubtful = [
-        each for each in passed if each.steep.evidence - each.cells.evidence > np.log(curves.DOUBT)
+        each
+        for each in passed
+        if each.steep.evidence - each.cells.evidence > np.log(curve_posterior.DOUBT)
     ]
     assert doubtful
     for each in doubtful:
@@ -484,7 +501,7 @@ def test_draws_that_steepen_are_drawn_inside_the_pilot_as_they_were_fitted():
     miss it.
     """
     sizes, truth = np.array(SIZES), steepening(np.array(SIZES))
-    pilot = curves._summary(curve(np.repeat(truth[:, None], 5, axis=1)).anchors)
+    pilot = curve_posterior._summary(curve(np.repeat(truth[:, None], 5, axis=1)).anchors)
     found = Posterior(
         curve(truth), pilot, grid.cells(pilot), grid.steepening(pilot)._replace(evidence=1e3), 0.0
     )

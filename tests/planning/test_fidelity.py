@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from paracosm.core.checks import BadArgument, BadData
-from paracosm.planning.fidelity import Bounded, Floor, Power, Table, parse, read_table
+from paracosm.planning.fidelity import Bounded, FidelityTable, Floor, Power, parse, read_table
+from paracosm.reporting import caveat_words
 
 FORMS = {
     "power:2.0,0.7": Power(2.0, 0.7),
@@ -85,14 +86,17 @@ def test_table_is_read_sorted_and_sells_only_its_own_costs(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("cost,variance,who\n20,0,expert\n1,3,crowd\n5,1.5,student\n")
     table = read_table(path)
-    assert table == parse(str(path)) == Table((1.0, 5.0, 20.0), (3.0, 1.5, 0.0))
+    assert table == parse(str(path)) == FidelityTable((1.0, 5.0, 20.0), (3.0, 1.5, 0.0))
     assert table.variance(np.array([5.0, 20.0])).tolist() == [1.5, 0.0]
-    assert table.warnings == ()
+    assert table.caveats == ()
 
 
 def test_table_that_is_not_monotone_is_allowed_and_said():
-    (said,) = Table((1.0, 5.0), (1.0, 1.5)).warnings
-    assert said.startswith("In the fidelity table a label of 5 is noisier than one of 1")
+    (caveat,) = FidelityTable((1.0, 5.0), (1.0, 1.5)).caveats
+    assert caveat_words.sentence(caveat) == (
+        "In the fidelity table a label of 5 is noisier than one of 1 (variance 1.5 against 1); the"
+        " table is used as it is."
+    )
 
 
 @pytest.mark.parametrize(

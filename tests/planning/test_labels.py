@@ -8,9 +8,9 @@ import pytest
 from paracosm.core.checks import BadArgument
 from paracosm.core.records import Estimate
 from paracosm.core.records.decisions import GradientNoise, LabelPlan
-from paracosm.planning.fidelity import Bounded, Floor, Power, Table
-from paracosm.planning.label_search import Problem, search
-from paracosm.planning.labels import plan_labels
+from paracosm.loop.plans import plan_labels
+from paracosm.planning.fidelity import Bounded, FidelityTable, Floor, Power
+from paracosm.planning.label_search import LabelProblem, search
 
 ISSUE = {"budget": 5000.0, "cost_rollout": 1.0, "gradient_variance": 40.0, "noise_coefficient": 6.0}
 
@@ -22,7 +22,7 @@ def brute(problem, repeated):
     most = int(problem.budget / (problem.cost_rollout + problem.least) * (1 + 1e-12)) + 1
     k = np.arange(1.0, most + 1)[:, None]
     r = np.arange(1.0, problem.budget / problem.least + 2)[None] if repeated else np.ones((1, 1))
-    if isinstance(problem.fidelity, Table):
+    if isinstance(problem.fidelity, FidelityTable):
         costs = np.asarray(problem.fidelity.costs)[:, None, None]
     else:
         costs = np.minimum((problem.budget / k - problem.cost_rollout) / r, problem.most)
@@ -38,7 +38,7 @@ def random_problems(number, seed):
     for i in range(number):
         a, b = 10 ** rng.uniform(-1, 1, 2)
         costs = tuple(np.unique(np.round(10 ** rng.uniform(-0.5, 1, 4), 2)).tolist())
-        table = Table(costs, tuple(rng.uniform(0, 4, len(costs)).tolist()))
+        table = FidelityTable(costs, tuple(rng.uniform(0, 4, len(costs)).tolist()))
         law = [
             Power(a, rng.uniform(0.1, 2.5)),
             Power(a, 1.0),
@@ -48,11 +48,11 @@ def random_problems(number, seed):
         ][i % 5]
         c0, v0 = 10 ** rng.uniform(-1, 1, 2) * (rng.random(2) < 0.7)
         least, most = 10 ** rng.uniform(-1, -0.3), 10 ** rng.uniform(0, 1.5)
-        if isinstance(law, Table):
+        if isinstance(law, FidelityTable):
             least, most = costs[0], costs[-1]
         most = min(most, getattr(law, "dearest", np.inf))
         budget = c0 + least * 10 ** rng.uniform(0.01, 2)
-        yield Problem(law, budget, c0, v0, 10 ** rng.uniform(-1, 1), least, most)
+        yield LabelProblem(law, budget, c0, v0, 10 ** rng.uniform(-1, 1), least, most)
 
 
 @pytest.mark.parametrize("number", [200, pytest.param(5000, marks=pytest.mark.full)])
@@ -78,7 +78,7 @@ def test_search_equals_brute_force_over_all_whole_numbers_and_stays_in_budget(nu
     "law", [Power(2.0, 0.7), Power(2.0, 1.6), Floor(0.5, 4.0), Bounded(30.0, 3.0)]
 )
 def test_whole_numbers_reach_the_real_optimum_as_the_budget_grows(law):
-    problem = Problem(law, 1e7, 1.0, 40.0, 6.0, 1e-3, min(1e3, law.dearest))
+    problem = LabelProblem(law, 1e7, 1.0, 40.0, 6.0, 1e-3, min(1e3, law.dearest))
     real = law.total(law.best_cost(1.0, 40.0, 6.0, problem.least, problem.most), 1.0, 40.0, 6.0)
     assert float(problem.variance(*search(problem, repeated=False))) * 1e7 == pytest.approx(
         real, rel=1e-6
@@ -90,7 +90,7 @@ def test_repeats_bring_back_the_papers_rule():
     σ²(c) counts.
     """
     law = Power(2.0, 0.7)
-    problem = Problem(law, 1e7, 1.0, 40.0, 6.0, 0.01, 10.0)
+    problem = LabelProblem(law, 1e7, 1.0, 40.0, 6.0, 0.01, 10.0)
     best = search(problem, repeated=True)
     real = (np.sqrt(40.0) + np.sqrt(6.0 * 0.01 * law.variance(0.01))) ** 2
     assert best.cost == pytest.approx(0.01, rel=0.05)
@@ -292,7 +292,7 @@ def test_table_of_the_plan_is_the_real_total_cost_and_holds_the_choice():
 
 
 def test_measured_table_is_searched_row_by_row():
-    table = Table((1.0, 2.0, 20.0), (3.0, 4.0, 0.0))
+    table = FidelityTable((1.0, 2.0, 20.0), (3.0, 4.0, 0.0))
     plan = plan_labels(table, **ISSUE)
     assert (plan.cost, plan.rollouts, plan.repeats, plan.attained) == (1.0, 2500, 1, True)
     assert [row[0] for row in plan.table] == [1.0, 2.0, 20.0]
@@ -349,6 +349,8 @@ def test_table_beyond_the_budget_is_a_sentence():
     with pytest.raises(
         BadArgument, match=r"buys not one rollout: with the cheapest label one costs 11\."
     ):
-        plan_labels(Table((10.0, 20.0), (1.0, 0.5)), budget=9.0, cost_rollout=1.0)
+        plan_labels(FidelityTable((10.0, 20.0), (1.0, 0.5)), budget=9.0, cost_rollout=1.0)
     with pytest.raises(BadArgument, match="no label of the fidelity table costs between 11 and 12"):
-        plan_labels(Table((10.0, 20.0), (1.0, 0.5)), budget=90.0, least_cost=11.0, most_cost=12.0)
+        plan_labels(
+            FidelityTable((10.0, 20.0), (1.0, 0.5)), budget=90.0, least_cost=11.0, most_cost=12.0
+        )

@@ -8,7 +8,8 @@ import pytest
 from paracosm.core.checks import BadArgument
 from paracosm.core.control import debiased_mean
 from paracosm.core.records.decisions import MixturePlan
-from paracosm.planning.mixture import Prices, allocate, errors, least_correlation, plan_mixture
+from paracosm.loop.plans import plan_mixture
+from paracosm.planning.mixture import Prices, allocate, errors, least_correlation
 
 ISSUE = {
     "budget": 5000.0,

@@ -9,9 +9,9 @@ import pytest
 
 from paracosm.core.records.decisions import Pilot
 from paracosm.planning import pilots
-from paracosm.planning.budget import Offer, Task, at
+from paracosm.planning.budget import BudgetProblem, Offer, at
 from paracosm.planning.law import Law
-from paracosm.planning.lots import in_lots
+from paracosm.planning.lot_rounding import round_to_lots
 from paracosm.planning.pilots import Belief, next_pilot
 from paracosm.planning.rules import Market, market, purchase
 
@@ -30,7 +30,9 @@ def place(
     weights: tuple[float, float] = (1.0, 1.0),
     budget: float = 50_000.0,
 ) -> Market:
-    return market(Task((beliefs[0].law, beliefs[1].law), weights, (1000, 1000)), OFFERS, budget)
+    return market(
+        BudgetProblem((beliefs[0].law, beliefs[1].law), weights, (1000, 1000)), OFFERS, budget
+    )
 
 
 def proposed(stall: Market, beliefs: tuple[Belief, Belief]) -> Pilot | None:
@@ -38,7 +40,7 @@ def proposed(stall: Market, beliefs: tuple[Belief, Belief]) -> Pilot | None:
 
 
 def planned_regret(stall: Market) -> float:
-    return purchase("planned", stall, in_lots(*stall[:3]).amounts).regret.mean
+    return purchase("planned", stall, round_to_lots(*stall[:3]).amounts).regret.mean
 
 
 def test_reweighting_is_the_update_of_a_normal_law():

@@ -14,10 +14,10 @@ import pytest
 from paracosm.core.checks import BadArgument, BadData, ParacosmError
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Anchor, Curve, Plan
-from paracosm.planning.budget import Offer, Task, at, best_split
-from paracosm.planning.curves import posterior
+from paracosm.loop.plans import plan
+from paracosm.planning.budget import BudgetProblem, Offer, at, best_split
+from paracosm.planning.curve_posterior import posterior
 from paracosm.planning.law import Law
-from paracosm.planning.plan import plan
 
 SIZES = (500, 1000, 2000, 4000, 8000)
 WEIGHTS = Weights(3.2, 6.0, "scaled states", 0.99, 200, "realised sensitivities")
@@ -69,7 +69,7 @@ def test_the_plan_is_the_best_split_over_the_draws_of_the_curves(planned):
     laws = [
         posterior(CURVES[part]).draws(2000, k).law for k, part in enumerate(("dynamics", "reward"))
     ]
-    task = Task((laws[0], laws[1]), (3.2, 6.0), (8000.0, 8000.0))
+    task = BudgetProblem((laws[0], laws[1]), (3.2, 6.0), (8000.0, 8000.0))
     offers = [Offer("d", 1.0, transitions=1), Offer("r", 10.0, labels=1)]
     exact = best_split(task, offers, 60_000.0)
     np.testing.assert_allclose(bought(planned), exact.amounts, atol=20)
@@ -92,7 +92,7 @@ def test_sharp_curves_give_the_split_of_the_true_laws():
         "reward": curve("reward", 20.0, 0.45, 1e-4, seed=1),
     }
     found = plan(sharp, WEIGHTS, budget=60_000, **PRICES)
-    true = Task((Law(4.0, 0.3), Law(20.0, 0.45)), (3.2, 6.0), (8000, 8000))
+    true = BudgetProblem((Law(4.0, 0.3), Law(20.0, 0.45)), (3.2, 6.0), (8000, 8000))
     exact = best_split(true, [Offer("d", 1.0, transitions=1), Offer("r", 10.0, labels=1)], 60_000.0)
     assert found.ratio == pytest.approx(float(exact.counts[0] / exact.counts[1]), rel=0.02)
     assert 1 < found.best.error.mean / float(exact.loss) < 1.06, (

@@ -4,7 +4,7 @@ import pytest
 
 from paracosm.core.checks import BadData, Missing
 from paracosm.core.records.decisions import Anchor
-from paracosm.planning.curves import read_curves
+from paracosm.planning.reading import read_curves
 
 
 def table(folder, text):

@@ -20,9 +20,9 @@ import pytest
 
 from paracosm.core.checks import BadData
 from paracosm.core.records.decisions import Anchor, Bought, Curve, Pilot
-from paracosm.planning.budget import Offer, Task
-from paracosm.planning.curves import posterior
-from paracosm.planning.lots import in_lots
+from paracosm.planning.budget import BudgetProblem, Offer
+from paracosm.planning.curve_posterior import posterior
+from paracosm.planning.lot_rounding import round_to_lots
 from paracosm.planning.pilots import Belief, next_pilot
 from paracosm.planning.plan import PARTS, ratio_interval
 from paracosm.planning.rules import Market, cautious, market, purchase
@@ -145,7 +145,7 @@ class Stand(NamedTuple):
             Offer("reward", world.prices[1], labels=1),
         ]
         return market(
-            Task((first.law, second.law), world.weights, self.owned), offers, self.left
+            BudgetProblem((first.law, second.law), world.weights, self.owned), offers, self.left
         ), (first, second)
 
 
@@ -169,10 +169,10 @@ def regrets(world: World, rng: np.random.Generator) -> dict[str, float]:
     misled = task._replace(weights=(world.weights[0] * OVERSHOOT, world.weights[1]))
     left = BUDGET * (1 - 2 * PILOT_SHARE)
     counts = {
-        "planned": in_lots(task, offers, left).counts,
+        "planned": round_to_lots(task, offers, left).counts,
         "equal spending": [BUDGET / 2 / price for price in world.prices],
         "equal counts": [BUDGET / sum(world.prices)] * 2,
-        "global constants": in_lots(misled, offers, left).counts,
+        "global constants": round_to_lots(misled, offers, left).counts,
     }
     best, _ = world.best(BUDGET, (0, 0))
     found = {name: float(world.loss(count)) / best - 1 for name, count in counts.items()}
@@ -205,13 +205,15 @@ def followed(world: World, rng: np.random.Generator) -> tuple[float, ...] | None
     """
     before = after_pilot(world, rng)
     place, beliefs = before.market(world)
-    planned = purchase("planned", place, in_lots(*place[:3]).amounts)
+    planned = purchase("planned", place, round_to_lots(*place[:3]).amounts)
     proposed = next_pilot(place, beliefs, planned.regret.mean, seed=0)
     if proposed is None:
         return None
     then, _ = _measured(world, before, proposed, rng).market(world)
     best, _ = world.best(place.budget, place.task.owned)
-    found = [float(world.loss(in_lots(*each[:3]).counts)) / best - 1 for each in (place, then)]
+    found = [
+        float(world.loss(round_to_lots(*each[:3]).counts)) / best - 1 for each in (place, then)
+    ]
     return (*found, proposed.regret_now, proposed.regret_then)
 
 

@@ -23,6 +23,7 @@ from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.records import Weights
+from paracosm.core.records.reasons import Route
 from paracosm.core.rollout import advance, unroll
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 
@@ -185,9 +186,10 @@ def weights(
     ]
     unsure = [_standard_error(c) / s if s > 0 else 0.0 for c, s in zip(costs, size, strict=True)]
     origin = "realised: along the errors measured on the real episodes"
+    about = (NORM, world.discount, horizon, origin)
     by_part = {"dynamics": unsure[0], "reward": unsure[1]}
     return (
-        Weights(realised[0], realised[1], NORM, world.discount, horizon, origin, by_part),
+        Weights(realised[0], realised[1], *about, by_part, Route.REALISED),
         _steepest(world, gradient, size[0], cut),
     )
 
@@ -234,4 +236,5 @@ def _steepest(world: MDP, gradient: ByStep, error: float, cut: _Cut) -> Weights:
     )
     mean, unsure = ([float(each(c)) for c in costs] for each in (np.mean, _standard_error))
     about = (NORM, world.discount, cut.horizon, "steepest: for errors that never cancel")
-    return Weights(mean[0], mean[1], *about, {"dynamics": unsure[0], "reward": unsure[1]})
+    by_part = {"dynamics": unsure[0], "reward": unsure[1]}
+    return Weights(mean[0], mean[1], *about, by_part, Route.STEEPEST)

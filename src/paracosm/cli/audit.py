@@ -19,12 +19,12 @@ from paracosm.core.records import Diagnosis
 from paracosm.loop.foreign import audit_foreign
 from paracosm.loop.load import audit_run, load
 
-_EPISODES = 20
-_FIRST_SEED = 10_000
+_EPISODES = 20  # as many as a run evaluates
+_FIRST_SEED = 10_000  # a run's evaluation begins there, far from the seeds that it collects with
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags:
+class AuditFlags:
     """Explain the gap between the imagined and the real return of a policy.
 
     The gap of whole episodes is split exactly into the parts to blame: reward, termination,
@@ -82,7 +82,7 @@ class Flags:
 
 def main(arguments: Sequence[str]) -> None:
     """Run it."""
-    flags = output.parse(Flags, arguments, "audit")
+    flags = output.parse(AuditFlags, arguments, "audit")
     _demand_one_subject(flags)
     with output.progress() as tell:
         diagnosis = (
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str]) -> None:
     output.deliver(diagnosis, diagnosis.to_dict(), flags.out, as_json=flags.json)
 
 
-def _demand_one_subject(flags: Flags) -> None:
+def _demand_one_subject(flags: AuditFlags) -> None:
     named = [
         f"--{name}"
         for name in ("world", "policy", "env", "data")
@@ -128,7 +128,7 @@ def _demand_one_subject(flags: Flags) -> None:
         )
 
 
-def _of_run(path: Path, flags: Flags, tell: Progress) -> Diagnosis:
+def _of_run(path: Path, flags: AuditFlags, tell: Progress) -> Diagnosis:
     run, episodes = load(path, trust=flags.trust), None
     if flags.episodes is not None:
         episodes = run.source().evaluate(
@@ -141,7 +141,7 @@ def _of_run(path: Path, flags: Flags, tell: Progress) -> Diagnosis:
     return audit_run(run, episodes, discount=flags.discount, most_imagined_steps=_most(flags))
 
 
-def _of_model(flags: Flags, tell: Progress) -> Diagnosis:
+def _of_model(flags: AuditFlags, tell: Progress) -> Diagnosis:
     return audit_foreign(
         str(flags.world),
         str(flags.policy),
@@ -158,21 +158,21 @@ def _of_model(flags: Flags, tell: Progress) -> Diagnosis:
     )
 
 
-def _first(flags: Flags) -> int:
+def _first(flags: AuditFlags) -> int:
     return _FIRST_SEED if flags.first_seed is None else flags.first_seed
 
 
-def _most(flags: Flags) -> float:
+def _most(flags: AuditFlags) -> float:
     return math.inf if flags.all_steps else MOST_IMAGINED_STEPS
 
 
 def _keywords(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        keywords = json.loads(text)
     except json.JSONDecodeError as error:
         raise BadArgument(
             f"--env-kwargs is {text!r}; a JSON object is needed ({error})."
         ) from error
-    if not isinstance(found, dict):
+    if not isinstance(keywords, dict):
         raise BadArgument(f"--env-kwargs is {text!r}; a JSON object is needed.")
-    return found
+    return keywords

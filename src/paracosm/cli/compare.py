@@ -14,7 +14,7 @@ from paracosm.loop.load import compare
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags:
+class CompareFlags:
     """Put the results of finished runs side by side: returns, the gap and its causes, data, prices,
     time.
 
@@ -31,7 +31,7 @@ class Flags:
 
 def main(arguments: Sequence[str]) -> None:
     """Run it."""
-    flags = output.parse(Flags, arguments, "compare")
+    flags = output.parse(CompareFlags, arguments, "compare")
     comparison = compare(*flags.runs)
     document = {"runs": {name: result.summary() for name, result in comparison.runs.items()}}
     with output.of_files(*flags.runs):

@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 import tyro
 
 from paracosm.cli import output
+from paracosm.cli.parsing import flag
 from paracosm.core.checks import BadArgument
 from paracosm.core.records.decisions import GradientNoise, LabelPlan, MixturePlan
+from paracosm.loop.plans import plan_labels, plan_mixture
 from paracosm.planning import fidelity
-from paracosm.planning.labels import plan_labels
-from paracosm.planning.mixture import plan_mixture
 
 _MIXTURE = ("cheap_cost", "gold_cost", "cheap_variance", "gold_variance", "correlation", "bias")
 _NOISE = ("gradient_variance", "noise_coefficient")
@@ -22,7 +22,7 @@ _ONE_PRICE = ("fidelity", *_NOISE, "least_cost", "most_cost")
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags:
+class LabelsFlags:
     """Say which reward labels to buy for a policy gradient: cheap noisy ones or dear clean ones,
     and how many.
 
@@ -87,52 +87,48 @@ class Flags:
 
 def main(arguments: Sequence[str]) -> None:
     """Run it."""
-    flags = output.parse(Flags, arguments, "labels")
+    flags = output.parse(LabelsFlags, arguments, "labels")
     plan = _mixture(flags) if _given(flags, _MIXTURE) else _labels(flags)
     output.deliver(plan, plan.to_dict(), flags.out, as_json=flags.json)
 
 
-def _given(flags: Flags, names: Sequence[str]) -> list[str]:
+def _given(flags: LabelsFlags, names: Sequence[str]) -> list[str]:
     return [name for name in names if getattr(flags, name) is not None]
 
 
-def _demand(flags: Flags, names: Sequence[str], why: str) -> None:
+def _demand(flags: LabelsFlags, names: Sequence[str], why: str) -> None:
     lacking = [name for name in names if getattr(flags, name) is None]
     if lacking:
-        raise BadArgument(f"{_flag(lacking[0])} is not given; {why}.")
+        raise BadArgument(f"{flag(lacking[0])} is not given; {why}.")
 
 
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _mixture(flags: Flags) -> MixturePlan:
+def _mixture(flags: LabelsFlags) -> MixturePlan:
     """Cheap labels, gold ones or both."""
     foreign = ["a run directory"] * (flags.run is not None) + [
-        _flag(name) for name in _given(flags, _ONE_PRICE)
+        flag(name) for name in _given(flags, _ONE_PRICE)
     ]
     if foreign:
         raise BadArgument(
-            f"both {_flag(_given(flags, _MIXTURE)[0])} and {foreign[0]} are given; either cheap"
+            f"both {flag(_given(flags, _MIXTURE)[0])} and {foreign[0]} are given; either cheap"
             " labels are compared "
             "with gold ones, or one price is sought with --fidelity."
         )
     _demand(
         flags,
         ("budget", *_MIXTURE),
-        f"cheap and gold labels are compared by {', '.join(map(_flag, _MIXTURE))}",
+        f"cheap and gold labels are compared by {', '.join(map(flag, _MIXTURE))}",
     )
     numbers = {name: getattr(flags, name) for name in ("budget", "cost_rollout", *_MIXTURE)}
     return plan_mixture(**numbers)
 
 
-def _labels(flags: Flags) -> LabelPlan:
+def _labels(flags: LabelsFlags) -> LabelPlan:
     """One price of labels, the gradient's numbers given or measured."""
     if flags.run is None and (flags.trust or flags.weighting is not None):
         raise BadArgument("--trust and --weighting are of a run directory; none is given.")
     if flags.run is not None and _given(flags, _NOISE):
         raise BadArgument(
-            f"both a run directory and {_flag(_given(flags, _NOISE)[0])} are given; it is measured"
+            f"both a run directory and {flag(_given(flags, _NOISE)[0])} are given; it is measured"
             " from the run."
         )
     _demand(flags, ("budget",), "a plan needs what may be spent")
@@ -154,7 +150,7 @@ def _labels(flags: Flags) -> LabelPlan:
     )
 
 
-def _measured(run: Path, flags: Flags) -> GradientNoise:
+def _measured(run: Path, flags: LabelsFlags) -> GradientNoise:
     from paracosm.loop.measuring import gradient_noise_of_run
 
     with output.progress() as tell:

@@ -58,15 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     for_good = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    status = _spoken(
-        lambda: _guarded(arguments, for_good=for_good), arguments[0] if arguments else ""
+    status = _exit_status(
+        lambda: _dispatch(arguments, for_good=for_good), arguments[0] if arguments else ""
     )
     if for_good and status:
         streams.silence()
     return status
 
 
-def _guarded(arguments: list[str], *, for_good: bool) -> None:
+def _dispatch(arguments: list[str], *, for_good: bool) -> None:
     with streams.own_output(for_good=for_good):
         if not arguments or arguments[0] in ("-h", "--help", "help"):
             commands = "\n".join(f"  {name:9}{what}" for name, what in COMMANDS.items())
@@ -74,15 +74,15 @@ def _guarded(arguments: list[str], *, for_good: bool) -> None:
         if arguments[0] == "--version":
             return streams.write(f"paracosm {importlib.metadata.version('paracosm')}\n")
         if arguments[0] not in COMMANDS:
-            found = ascii(arguments[0])[:60]
+            command = ascii(arguments[0])[:60]
             raise BadArgument(
-                f"There is no command {found}; the commands are {', '.join(COMMANDS)}."
+                f"There is no command {command}; the commands are {', '.join(COMMANDS)}."
             )
         _prepare_jax()
         return importlib.import_module(f"paracosm.cli.{arguments[0]}").main(arguments[1:])
 
 
-def _spoken(command: Callable[[], None], name: str) -> int:
+def _exit_status(command: Callable[[], None], name: str) -> int:
     """The exit status of a command; what stops it is one sentence on stderr."""
     try:
         command()

@@ -40,6 +40,12 @@ def show(page: Any, document: Any, *, as_json: bool) -> None:
 def deliver(record: Any, document: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
     """Show a result, and write its page to `out`; that one of the two fails costs not the other.
 
+    Args:
+        record: The result.
+        document: What `--json` prints of it.
+        out: Where its page goes, if anywhere.
+        as_json: Whether the document is shown in place of the summary.
+
     Raises:
         Unwritable: stdout or `out` cannot be written.
     """
@@ -95,6 +101,11 @@ def progress() -> Iterator[Progress]:
     tasks: dict[str, rich.progress.TaskID] = {}
 
     def tell(stage: str, done: int, total: int, word: str = "") -> None:
+        """Move the bar of a stage.
+
+        Args:
+            stage, done, total, word: As `Progress` has them.
+        """
         bars.start()
         if stage not in tasks:
             _finish(bars)

@@ -25,7 +25,7 @@ from paracosm.paper.study import Scale
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags:
+class PaperFlags:
     """The experiments of "On Training in Imagination" (Timor et al. 2026), ours beside theirs.
 
     Without an experiment: the list of them, and the time that each takes.
@@ -61,11 +61,11 @@ class Flags:
 
 def main(arguments: Sequence[str]) -> None:
     """Run it."""
-    flags = output.parse(Flags, arguments, "paper")
+    flags = output.parse(PaperFlags, arguments, "paper")
     if not flags.experiment:
         return output.show(
             _contents(),
-            {name: each._asdict() for name, each in CONTENTS.items()},
+            {name: entry._asdict() for name, entry in CONTENTS.items()},
             as_json=flags.json,
         )
     if flags.ray == "local":
@@ -77,14 +77,16 @@ def main(arguments: Sequence[str]) -> None:
     if flags.experiment == "all":
         return _all(flags)
     with output.progress() as tell:
-        record, files = _one(flags.experiment, flags, tell)
+        record, files = _reproduced(flags.experiment, flags, tell)
     output.show(reporting.summary(record), _document(record, files), as_json=flags.json)
     if not flags.json:
         output.show(Text(f"\nThe page is {_page(files)}"), {}, as_json=False)
     return None
 
 
-def _one(name: str, flags: Flags, tell: Progress) -> tuple[Experiment, tuple[Path, ...]]:
+def _reproduced(
+    name: str, flags: PaperFlags, tell: Progress
+) -> tuple[Experiment, tuple[Path, ...]]:
     how = How(
         "local" if flags.ray is None else flags.ray,
         flags.workers,
@@ -96,7 +98,7 @@ def _one(name: str, flags: Flags, tell: Progress) -> tuple[Experiment, tuple[Pat
         return reproduce(name, flags.out, flags.scale, how, tell)
 
 
-def _all(flags: Flags) -> None:
+def _all(flags: PaperFlags) -> None:
     """One after the other; cells that fail in one do not stop the next, and are told of in
     the end.
     """
@@ -104,7 +106,7 @@ def _all(flags: Flags) -> None:
     for name in CONTENTS:
         try:
             with output.progress() as tell:
-                record, files = _one(name, flags, tell)
+                record, files = _reproduced(name, flags, tell)
         except BadData as problem:
             problems.append(str(problem))
             continue
@@ -130,8 +132,8 @@ def _contents() -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for name in ("", "experiment", "quick", "full, on two cores"):
         table.add_column(name)
-    for name, each in CONTENTS.items():
-        table.add_row(name, each.title, _minutes(each.quick), _minutes(each.full))
+    for name, entry in CONTENTS.items():
+        table.add_row(name, entry.title, _minutes(entry.quick), _minutes(entry.full))
     return table
 
 

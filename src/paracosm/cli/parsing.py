@@ -15,13 +15,18 @@ from paracosm.cli import streams
 from paracosm.core.checks import BadArgument
 from paracosm.core.files import shown, try_file
 
-Flags = TypeVar("Flags")
+AnyFlags = TypeVar("AnyFlags")
 _RULE, _SIDES = re.compile(r"[─-]{10,}"), "│|"
 # What the conversion of a text says, and what we say instead.
 _NEEDED = (("int()", "a whole number"), ("to float", "a number"))
 
 
-def parse(flags: Callable[..., Flags], arguments: Sequence[str], command: str) -> Flags:
+def flag(field: str) -> str:
+    """The command line's name of a field."""
+    return f"--{field.replace('_', '-')}"
+
+
+def parse(flags: Callable[..., AnyFlags], arguments: Sequence[str], command: str) -> AnyFlags:
     """The command's flags from its arguments; a page that they name with --out is tried.
 
     Raises:
@@ -32,7 +37,7 @@ def parse(flags: Callable[..., Flags], arguments: Sequence[str], command: str) -
     shown_help, box = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(shown_help), contextlib.redirect_stderr(box):
-            found = tyro.cli(
+            parsed = tyro.cli(
                 flags,
                 args=list(arguments),
                 prog=f"paracosm {command}",
@@ -43,25 +48,24 @@ def parse(flags: Callable[..., Flags], arguments: Sequence[str], command: str) -
             raise BadArgument(_sentence(box.getvalue(), f"paracosm {command}")) from None
         streams.write(shown_help.getvalue())
         raise streams.Helped(0) from None
-    if getattr(found, "out", None) is not None and command not in ("run", "paper"):
-        try_file("--out", found.out)  # type: ignore[attr-defined]
-    return found
+    if getattr(parsed, "out", None) is not None and command not in ("run", "paper"):
+        try_file("--out", parsed.out)  # type: ignore[attr-defined]
+    return parsed
 
 
 def _refuse_empty(arguments: Sequence[str]) -> None:
     """An empty text is no value of any flag; as a path it would be the current folder."""
     for at, word in enumerate(arguments):
-        flag = (
+        before = (
             word[:-1]
             if word.startswith("--") and word.endswith("=")
             else arguments[at - 1]
             if at
             else ""
         )
-        if not word or flag == word[:-1] != "":
-            raise BadArgument(
-                f"{flag if flag.startswith('--') else 'an argument'} is empty; a value is needed."
-            )
+        if not word or before == word[:-1] != "":
+            name = before if before.startswith("--") else "an argument"
+            raise BadArgument(f"{name} is empty; a value is needed.")
 
 
 def _sentence(box: str, program: str) -> str:
@@ -92,8 +96,8 @@ def _bad_value(match: re.Match[str], rows: list[str], program: str) -> str:
     if value is None or not needed:
         name = f"--{name}" if name[0].islower() else name
         return f"{name}: {reason.split(' Got errors')[0].rstrip('.')}; see {program} --help."
-    given = next(group for group in value.groups() if group)
-    return f"{name} is {shown(given)}; {needed} is needed."
+    text = next(group for group in value.groups() if group)
+    return f"{name} is {shown(text)}; {needed} is needed."
 
 
 def _bad_choice(match: re.Match[str], rows: list[str], program: str) -> str:

@@ -11,17 +11,19 @@ from typing import Annotated, Literal, cast
 import tyro
 
 from paracosm.cli import output
+from paracosm.cli.parsing import flag
 from paracosm.core.checks import BadArgument, Missing, positive
 from paracosm.core.files import shown
 from paracosm.core.records import Weights
-from paracosm.core.records.decisions import Plan
+from paracosm.core.records.decisions import Bought, Curve, Measurements, Plan
+from paracosm.loop.plans import plan
 from paracosm.planning.budget import Offer
-from paracosm.planning.curves import read_curves
-from paracosm.planning.plan import PARTS, owned_counts, plan
+from paracosm.planning.plan import PARTS, owned_counts
+from paracosm.planning.reading import read_curves
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags:
+class PlanFlags:
     """What to buy next with a budget: transitions, reward labels, or both.
 
     From learning curves, a CSV file with columns part,samples,error[,seed] where part is dynamics
@@ -86,12 +88,14 @@ class Flags:
 
 def main(arguments: Sequence[str]) -> None:
     """Run it."""
-    flags = output.parse(Flags, arguments, "plan")
-    found = _of_run(flags) if os.path.isdir(flags.source) else _of_table(flags)
-    output.deliver(found, found.to_dict(), flags.out, as_json=flags.json)
+    flags = output.parse(PlanFlags, arguments, "plan")
+    known = _of_run(flags) if os.path.isdir(flags.source) else _of_table(flags)
+    purchase = _planned(flags, known)
+    output.deliver(purchase, purchase.to_dict(), flags.out, as_json=flags.json)
 
 
-def _of_table(flags: Flags) -> Plan:
+def _of_table(flags: PlanFlags) -> Measurements:
+    """What a CSV file and flags say."""
     if not os.path.isfile(flags.source):
         raise Missing(
             f"{shown(flags.source)} does not exist; a CSV file of learning curves or a run"
@@ -110,84 +114,69 @@ def _of_table(flags: Flags) -> Plan:
     dynamics, reward = _needed(flags, "weight_dynamics"), _needed(flags, "weight_reward")
     weights = Weights(dynamics, reward, "as given", 0.0, 0, "the command line")
     prices = _needed(flags, "cost_dynamics"), _needed(flags, "cost_reward")
-    return _planned(flags, read_curves(flags.source, flags.error), (weights,), {}, prices)
+    curves = read_curves(flags.source, flags.error)
+    return Measurements({**curves}, {}, (weights,), {}, *prices, ())
 
 
-def _of_run(flags: Flags) -> Plan:
-    given = [
-        name
-        for name in ("error", "weight_dynamics", "weight_reward")
-        if getattr(flags, name) is not None
-    ]
-    if given:
+def _of_run(flags: PlanFlags) -> Measurements:
+    """What a run's own data say, at its own prices where none are named."""
+    names = ("error", "weight_dynamics", "weight_reward")
+    of_a_table = [name for name in names if getattr(flags, name) is not None]
+    if of_a_table:
         raise BadArgument(
-            f"{_flag(given[0])} is for a CSV file; the curves and weights of a run are measured."
+            f"{flag(of_a_table[0])} is for a CSV file; the curves and weights of a run are"
+            " measured."
         )
     from paracosm.loop.measuring import measured  # imports JAX, which a CSV file does not need
 
     with output.progress() as tell:
-        found = measured(
+        known = measured(
             flags.source, weights=flags.weights or "realised", trust=flags.trust, progress=tell
         )
-    prices = (
-        found.cost_dynamics if flags.cost_dynamics is None else flags.cost_dynamics,
-        found.cost_reward if flags.cost_reward is None else flags.cost_reward,
-    )
-    made = _planned(flags, found.curves, found.weights, found.owned, prices)
-    return dataclasses.replace(made, warnings=(*found.warnings, *made.warnings))
+    names = ("cost_dynamics", "cost_reward")
+    prices = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
+    return dataclasses.replace(known, **prices)
 
 
-def _planned(
-    flags: Flags,
-    curves: dict,
-    weights: tuple[Weights, ...],
-    owned: dict[str, int],
-    prices: tuple[float, float],
-) -> Plan:
-    asked = {part: getattr(flags, f"owned_{part}") for part in PARTS}
-    held = owned_counts(
-        curves, {**owned, **{part: count for part, count in asked.items() if count is not None}}
-    )
-    spent = (
-        sum(price * held[part] for part, price in zip(PARTS, prices, strict=True))
-        if flags.include_owned
-        else 0.0
-    )
-    return plan(
+def _planned(flags: PlanFlags, known: Measurements) -> Plan:
+    """The plan; counts that flags name come before those that were measured."""
+    flagged = {part: getattr(flags, f"owned_{part}") for part in PARTS}
+    named = {part: count for part, count in flagged.items() if count is not None}
+    curves = cast(dict[Bought, Curve], known.curves)
+    owned = owned_counts(curves, {**known.owned, **named})
+    prices = {"dynamics": known.cost_dynamics, "reward": known.cost_reward}
+    purchase = plan(
         curves,
-        weights,
+        known.weights,
         budget=flags.budget,
-        cost_dynamics=prices[0],
-        cost_reward=prices[1],
-        owned=held,
+        cost_dynamics=known.cost_dynamics,
+        cost_reward=known.cost_reward,
+        owned=owned,
         cost_joint=flags.cost_joint,
         sources=tuple(map(_source, flags.label_source)),
         lots=(flags.lot_dynamics, flags.lot_reward),
-        spent=spent,
+        spent=sum(prices[part] * owned[part] for part in PARTS) if flags.include_owned else 0.0,
         seed=flags.seed,
     )
+    return dataclasses.replace(purchase, warnings=(*known.warnings, *purchase.warnings))
 
 
-def _needed(flags: Flags, name: str) -> float:
+def _needed(flags: PlanFlags, name: str) -> float:
     value = getattr(flags, name)
     if value is None:
-        raise BadArgument(f"{_flag(name)} is not given; it is needed to plan from a CSV file.")
+        raise BadArgument(f"{flag(name)} is not given; it is needed to plan from a CSV file.")
     return cast(float, value)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _source(text: str) -> Offer:
     """The source of labels that `NAME:PRICE:WORTH` describes."""
     try:
         name, price, worth = text.rsplit(":", 2)
-        found = Offer(name, float(price), labels=float(worth))
+        offer = Offer(name, float(price), labels=float(worth))
     except ValueError:
         raise BadArgument(
             f"--label-source is {text!r}; NAME:PRICE:WORTH is needed, such as crowd:2:0.5."
         ) from None
     positive(f"the price of a label from {name}", float(price))
     positive(f"the worth of a label from {name}", float(worth))
-    return found
+    return offer

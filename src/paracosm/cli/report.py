@@ -16,7 +16,7 @@ from paracosm.loop.load import load
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags:
+class ReportFlags:
     """Write the report of a finished run again, from its result.json; nothing is computed.
 
     Attributes:
@@ -32,7 +32,7 @@ class Flags:
 
 def main(arguments: Sequence[str]) -> None:
     """Run it."""
-    flags = output.parse(Flags, arguments, "report")
+    flags = output.parse(ReportFlags, arguments, "report")
     result = load(flags.run).result
     with output.of_files(flags.run):
         page = reporting.write(

@@ -21,7 +21,7 @@ from paracosm.loop.run import default_out, run
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags(RunConfig):
+class RunFlags(RunConfig):
     """Collect real data, learn a world from it, train a policy in imagination, evaluate it, explain
     the gap.
 
@@ -69,7 +69,7 @@ class Flags(RunConfig):
 
 def main(arguments: Sequence[str]) -> None:
     """Run it."""
-    flags = output.parse(Flags, _env_first(list(arguments)), "run")
+    flags = output.parse(RunFlags, _env_first(list(arguments)), "run")
     if not flags.env:
         raise BadArgument(
             "no environment is named; write paracosm run ENV, for example paracosm run Pendulum-v1."

@@ -118,17 +118,17 @@ class RunConfig:
     def arguments(self) -> dict[str, Any]:
         """The environment's keyword arguments."""
         try:
-            found = json.loads(self.env_kwargs)
+            keywords = json.loads(self.env_kwargs)
         except json.JSONDecodeError as error:
             raise checks.BadArgument(
                 f"--env-kwargs is not JSON ({error}); it must be like '{{\"key\": 1}}'."
             ) from None
-        if not isinstance(found, dict):
+        if not isinstance(keywords, dict):
             raise checks.BadArgument(
                 f'--env-kwargs is {self.env_kwargs}; it must be a JSON object like \'{{"key":'
                 f" 1}}'."
             )
-        return found
+        return keywords
 
     def shares(self) -> list[tuple[int, int]]:
         """Transitions and reward labels to buy in each round."""

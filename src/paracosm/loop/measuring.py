@@ -29,18 +29,19 @@ from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, GradientNoise, Measurements
+from paracosm.core.records.reasons import Caveat, CaveatKind, Route
 from paracosm.imagination.gradient_noise import gradient_noise
 from paracosm.imagination.reinforce import Baseline, Weighting
 from paracosm.learning.curves import Measured, Refit, learning_curve
 from paracosm.loop.load import Run, load
 from paracosm.planning.plan import PARTS
+from paracosm.reporting import caveat_words
 
 FILE = "measured.json"
-ROUTES = ("realised", "steepest", "fitted", "global")
-_SEEDS = 3
+_SEEDS = 3  # refits of each size, so that noise between seeds shows
 _MOST_IMAGINED_STEPS = 100_000  # for each refit's dynamics term
-_APART = 2.0
-_STARTS = 4096
+_APART = 2.0  # errors on two kinds of states that differ by less are not worth a sentence
+_STARTS = 4096  # of the imagined rollouts by which gradient noise is measured
 
 
 def measured(
@@ -64,32 +65,23 @@ def measured(
         BadData: a part of the run was given, not learned; too little data; constants that bound
             nothing.
     """
-    checks.one_of("weights", weights, ROUTES)
+    checks.one_of("weights", weights, tuple(route.value for route in Route))
     run = load(path, trust=trust)
     file = run.path / FILE
     if file.is_file():
-        found = read_record(Measurements, file)
+        record = read_record(Measurements, file)
     else:
-        found = _measured(run, progress)
-        with (
-            contextlib.suppress(Unwritable),
-            whole(file) as part,
-        ):  # it only spares the next plan the measuring
-            part.write_text(found.to_json(), encoding="utf-8")
-    if weights == "global":
-        found = dataclasses.replace(found, weights=(_global(run), *found.weights))
-    first = [each for each in found.weights if each.origin.startswith(weights)]
+        record = _measured(run, progress)
+        # The file only spares the next plan the measuring.
+        with contextlib.suppress(Unwritable), whole(file) as part:
+            part.write_text(record.to_json(), encoding="utf-8")
+    routes = (_global(run), *record.weights) if weights == Route.GLOBAL else record.weights
+    first = [route for route in routes if route.route == weights]
     if not first:
-        raise checks.BadData(
-            f"the run's audit has no {weights} weights; there are {_names(found.weights)}."
-        )
-    return dataclasses.replace(
-        found, weights=(*first, *(each for each in found.weights if each not in first))
-    )
-
-
-def _names(routes: Sequence[Weights]) -> str:
-    return ", ".join(each.origin.split(":")[0] for each in routes)
+        names = ", ".join(route.route for route in routes if route.route)
+        raise checks.BadData(f"the run's audit has no {weights} weights; there are {names}.")
+    rest = (route for route in routes if route not in first)
+    return dataclasses.replace(record, weights=(*first, *rest))
 
 
 def gradient_noise_of_run(
@@ -101,6 +93,12 @@ def gradient_noise_of_run(
 ) -> GradientNoise:
     """`Var₁` and Q of the gradient that trained a run's policy: of rollouts, baseline and λ-returns
     as they were.
+
+    Args:
+        path: The run directory.
+        weighting: Of the gradient's terms in time; its training's if not given.
+        trust: Whether code that the run names may be imported.
+        progress: Told that it begins.
     """
     run = load(path, trust=trust)
     imagined, training = run.imagined, run.result.trainings[-1]
@@ -124,7 +122,8 @@ def _starts(run: Run) -> jax.Array:
     initial, visited = run.data.initial, np.asarray(run.data.transitions.state)
     later = round(share * _STARTS)
     drawn = [
-        rows.choice(each, number) for each, number in ((initial, _STARTS - later), (visited, later))
+        rows.choice(states, number)
+        for states, number in ((initial, _STARTS - later), (visited, later))
     ]
     return jnp.asarray(np.concatenate(drawn))
 
@@ -140,23 +139,33 @@ def _measured(run: Run, progress: Progress) -> Measurements:
     visited = Dataset.from_trajectory(run.episodes)
     curves = {part: _curve(part, run, visited, progress) for part in PARTS}
     progress("weights", 0, 1)
-    refits = {part: each.refits for part, each in curves.items()}
+    refits = {part: curve.refits for part, curve in curves.items()}
     routes = (
         *run.result.diagnosis.weights,
         fitted_weights(run.world, run.policy, run.episodes, refits),
     )
     return Measurements(
-        curves={part: each.curve for part, each in curves.items()},
-        collected={part: each.by_states["held out"] for part, each in curves.items()},
+        curves={part: curve.curve for part, curve in curves.items()},
+        collected={part: curve.by_states["held out"] for part, curve in curves.items()},
         weights=routes,
         owned={"dynamics": len(run.data.transitions), "reward": len(run.data.labels)},
         cost_dynamics=run.result.purchases.price_transition,
         cost_reward=run.result.purchases.price_reward_label,
-        warnings=tuple(said for part in PARTS if (said := _parted(part, curves[part]))),
+        warnings=caveat_words.sentences(
+            caveat for part in PARTS if (caveat := _parted(part, curves[part]))
+        ),
     )
 
 
 def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> Measured:
+    """A part's learning curve.
+
+    Args:
+        part: Of the world.
+        run: The run whose data are learned from.
+        visited: The evaluation episodes, on which the error is taken.
+        progress: Told after each refit.
+    """
     name = f"curve of {part}"
     progress(name, 0, _SEEDS)
     return learning_curve(
@@ -171,21 +180,18 @@ def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> Meas
     )
 
 
-def _parted(part: Bought, found: Measured) -> str:
-    """A sentence where the error on visited states is another than on collected ones, at the
-    largest count.
+def _parted(part: Bought, measured: Measured) -> Caveat | None:
+    """Whether the error on visited states is another than on collected ones, at the largest
+    count.
     """
     visited, collected = (
-        _at_largest(curve) for curve in (found.curve, found.by_states["held out"])
+        _at_largest(curve) for curve in (measured.curve, measured.by_states["held out"])
     )
     ratio = visited / collected
     if 1 / _APART < ratio < _APART:
-        return ""
-    return (
-        f"The {part} error is {visited:.3g} on the states that the policy visits and"
-        f" {collected:.3g} on those"
-        " collected: the plan goes by the former."
-    )
+        return None
+    numbers = {"visited": visited, "collected": collected}
+    return Caveat(CaveatKind.STATES_PART, part, numbers)
 
 
 def _at_largest(curve: Curve) -> float:
@@ -200,25 +206,41 @@ def fitted_weights(
     error` in least squares.
 
     The errors are those on the policy's states. Terms of single refits scatter, so all are pooled.
+
+    Args:
+        world: The learned world.
+        policy: Its mode is what the episodes are of.
+        episodes: Real ones, `[episode, time, …]`.
+        refits: Of each part, with the errors that each has.
     """
-    found = {}
-    for part, each in refits.items():
-        errors = np.array([[*refit.errors.values()][-1] for refit in each])
+    slopes = {}
+    for part, models in refits.items():
+        errors = np.array([[*refit.errors.values()][-1] for refit in models])
         terms = np.array(
             [
                 abs(_term(world.replace(**{part: refit.part}), policy, episodes, part))
-                for refit in each
+                for refit in models
             ]
         )
-        found[part] = float(np.sum(terms * errors) / np.sum(errors**2))
-    origin = "fitted: the audit's terms of refits against their errors"
+        slopes[part] = float(np.sum(terms * errors) / np.sum(errors**2))
     return Weights(
-        found["dynamics"], found["reward"], NORM, world.discount, episodes.alive.shape[1], origin
+        slopes["dynamics"],
+        slopes["reward"],
+        NORM,
+        world.discount,
+        episodes.alive.shape[1],
+        "fitted: the audit's terms of refits against their errors",
+        route=Route.FITTED,
     )
 
 
 def _term(world: MDP, policy: Policy, episodes: Trajectory, part: str) -> float:
-    """The part's mean term of the gap, discounted."""
+    """The part's mean term of the gap, discounted.
+
+    Args:
+        world, policy, episodes: As `fitted_weights` has them.
+        part: Whose term it is.
+    """
     key = stage_key(0, "terms of refits")
     with jax.enable_x64(True):
         world, played, episodes = in_double(
@@ -235,16 +257,18 @@ def _term(world: MDP, policy: Policy, episodes: Trajectory, part: str) -> float:
 
 
 def _global(run: Run) -> Weights:
-    """The weights of rung 1 (theory, section 1) over the horizon, which is finite where `γ c ≥ 1`
-    too.
+    """The weights of global Lipschitz constants, `κ_rew = Σ_{t<H} γ^t` and
+    `κ_dyn = L_r (1 + L_π) Σ_{1≤t<H} γ^t (1 + c + … + c^{t−1})`: finite where `γ c ≥ 1` too.
     """
     world, policy, horizon = run.world, run.policy, run.episodes.alive.shape[1]
     states = np.asarray(run.episodes.state)[np.asarray(run.episodes.alive)]
     with jax.enable_x64(True):
-        found = constants.brackets(
+        brackets = constants.brackets(
             *in_double((world, policy)), states, stage_key(run.config["seed"], "weights")
         )
-        uppers = ladder.Constants(*(float(found[name].upper) for name in ladder.Constants._fields))
+        uppers = ladder.Constants(
+            *(float(brackets[name].upper) for name in ladder.Constants._fields)
+        )
         loop = ladder.closed(uppers, "global")
         cost = [
             float(ladder.total(ladder.uniform(ladder.worst(*unit, horizon), loop), world.discount))
@@ -257,4 +281,4 @@ def _global(run: Run) -> Weights:
             " split nothing, and realised ones are needed."
         )
     origin = "global: Lipschitz constants over all states (rung 1)"
-    return Weights(cost[0], cost[1], NORM, world.discount, horizon, origin)
+    return Weights(cost[0], cost[1], NORM, world.discount, horizon, origin, route=Route.GLOBAL)

@@ -245,9 +245,7 @@ class _Run:
 
         def decide() -> Decision:
             if before.learned.fits["reward"].origin == "constant":
-                return purse.transitions_only(
-                    round, data, "every reward label said the same: no more are needed"
-                )
+                return purse.transitions_only(round, data)
             return purse.decide(round, data, known, seed)
 
         return self.directory.stage(

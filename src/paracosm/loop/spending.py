@@ -1,6 +1,4 @@
-"""A budget spent round by round: a pilot, then what the plan of each round says (theory, section
-4).
-"""
+"""A budget spent round by round: a pilot, then what the plan of each round says."""
 
 from __future__ import annotations
 
@@ -19,12 +17,16 @@ from paracosm.core.policy import Mode, Policy
 from paracosm.core.precision import in_double
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, Decision
+from paracosm.core.records.reasons import PurchaseReason
 from paracosm.learning.curves import LEAST_ROWS_OF_CURVE, learning_curve
 from paracosm.learning.learn import Learned, LearnSettings
-from paracosm.planning.plan import PARTS, plan
+from paracosm.loop.plans import plan
+from paracosm.planning.plan import PARTS
+from paracosm.reporting.decision_words import purchase_reason
 
-PILOT = 0.2
-_STARTS, _MOST_ROUNDS = 64, 20
+PILOT = 0.2  # of the budget; its sentence calls it a fifth
+_STARTS = 64  # imagined episodes that weights are averaged over
+_MOST_ROUNDS = 20  # each trains a policy anew
 _UP = 1 + 1e-12  # a whole number that rounding left below itself
 
 
@@ -55,13 +57,7 @@ class Purse:
     def pilot(self) -> Decision:
         """As many transitions as labels, for a fifth of the budget: nothing is known yet."""
         count = int(PILOT * self.budget / (self.cost_dynamics + self.cost_reward))
-        return Decision(
-            0,
-            count,
-            count,
-            None,
-            "a pilot: as many transitions as labels, for a fifth of the budget",
-        )
+        return Decision(0, count, count, None, purchase_reason(PurchaseReason.PILOT))
 
     def left(self, data: Dataset) -> float:
         """What is left after what was bought."""
@@ -80,9 +76,14 @@ class Purse:
     ) -> Decision:
         """Plan all the money left, and buy this round's share of that: all of it in the last.
 
-        After the last round plan what another budget of the same size would buy. `known` measures
-        learning curves and weights; where they cannot be measured or support no plan, each part
-        gets as much money.
+        After the last round plan what another budget of the same size would buy. Where curves and
+        weights cannot be measured or support no plan, each part gets as much money.
+
+        Args:
+            round: The round, from 0; the number of rounds after the last.
+            data: What is owned.
+            known: Measures learning curves and weights.
+            seed: Of the plan's draws.
         """
         left, share = (
             (self.budget, 0.0)
@@ -90,7 +91,7 @@ class Purse:
             else (self.left(data), 1 / (self.rounds - round))
         )
         try:
-            found = plan(
+            split = plan(
                 *known(),
                 budget=left,
                 cost_dynamics=self.cost_dynamics,
@@ -100,13 +101,15 @@ class Purse:
             )
         except checks.ParacosmError as error:
             counts = self._units(share * left / 2, share * left / 2)
-            return Decision(round, *counts, None, f"as much money on each part, since {error}")
-        why = "what another budget of this size would buy" if round == self.rounds else ""
-        return Decision(round, int(share * found.dynamics), int(share * found.reward), found, why)
+            why = purchase_reason(PurchaseReason.EQUAL_MONEY, str(error))
+            return Decision(round, *counts, None, why)
+        why = purchase_reason(PurchaseReason.NEXT_BUDGET) if round == self.rounds else ""
+        return Decision(round, int(share * split.dynamics), int(share * split.reward), split, why)
 
-    def transitions_only(self, round: int, data: Dataset, why: str) -> Decision:
-        """This round's share of the money on transitions."""
+    def transitions_only(self, round: int, data: Dataset) -> Decision:
+        """This round's share of the money on transitions, where labels say nothing new."""
         share = 0.0 if round == self.rounds else 1 / (self.rounds - round)
+        why = purchase_reason(PurchaseReason.SAME_REWARDS)
         return Decision(round, *self._units(share * self.left(data), 0.0), None, why)
 
     def _units(self, dynamics: float, reward: float) -> tuple[int, int]:
@@ -117,7 +120,14 @@ class Purse:
 def curves_of(
     data: Dataset, spec: Spec, *, seed: int, settings: LearnSettings
 ) -> dict[Bought, Curve]:
-    """The learning curves on bought rows held out."""
+    """The learning curves on bought rows held out.
+
+    Args:
+        data: What was bought.
+        spec: Of the environment.
+        seed: Of the fits.
+        settings: Of the fits.
+    """
     return {
         part: learning_curve(part, data, spec, seed=seed, settings=settings).curve for part in PARTS
     }
@@ -128,8 +138,13 @@ def imagined_weights(
 ) -> tuple[Weights]:
     """The steepest weights of the policy's imagined episodes.
 
-    Nothing is asked of the real environment: realised weights would need real episodes, which
-    nobody paid for yet.
+    No real step is taken: realised weights would need real episodes, which nobody paid for yet.
+
+    Args:
+        data: What was bought; imagination starts where its episodes do.
+        learned: The world learned from it, with the error of its dynamics.
+        policy: Its mode is imagined.
+        seed, round: Of the random keys.
     """
     starts, rewards = (
         np.asarray(data.initial)[:_STARTS],

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 from paracosm.core.records import Diagnosis, PartFit, Training
+from paracosm.core.records.reasons import Caveat, CaveatKind
+from paracosm.core.records.stop_reason import StopReason
+from paracosm.reporting import caveat_words
 
-_MUCH_EDGE = 0.05
-_MOST_OF_BASELINE = 0.5
+_MUCH_EDGE = 0.05  # imagined steps at the edge of the data: fewer hardly move a return
+_MOST_OF_BASELINE = 0.5  # a part that errs more than half as much as a constant has learned little
 
 
 def warnings_of(
-    fits: dict[str, PartFit], trainings: tuple[Training, ...], found: Diagnosis
+    fits: dict[str, PartFit], trainings: tuple[Training, ...], diagnosis: Diagnosis
 ) -> tuple[str, ...]:
     """One sentence per concern."""
-    said = []
-    for name, fit in fits.items():
-        if (
-            fit.error is not None
-            and fit.baseline
-            and fit.error.mean > _MOST_OF_BASELINE * fit.baseline
-        ):
-            share = fit.error.mean / fit.baseline
-            said.append(
-                f"The learned {name} errs {share:.0%} as much as a constant would: {fit.rows} rows"
-                " may be too few."
-            )
-    if found.data_edge_share is not None and found.data_edge_share > _MUCH_EDGE:
-        said.append(
-            f"{found.data_edge_share:.0%} of the audited imagined steps lie at the edge of the"
-            " data."
-        )
-    if "most allowed" in trainings[-1].stop:
-        said.append(
-            "Training in imagination reached its most gradient steps before the imagined return"
-            " stalled."
-        )
-    if found.audited_steps < found.real_steps:
-        said.append(
-            f"The audit attributed a random {found.audited_steps} of {found.real_steps} real"
-            " steps, reweighted."
-        )
-    return tuple(said)
+    return caveat_words.sentences(caveats(fits, trainings, diagnosis))
+
+
+def caveats(
+    fits: dict[str, PartFit], trainings: tuple[Training, ...], diagnosis: Diagnosis
+) -> list[Caveat]:
+    """What was learned badly, what training left undone, and what the audit left out."""
+    notes = [note for name, fit in fits.items() if (note := _little_learned(name, fit))]
+    edge = diagnosis.data_edge_share
+    if edge is not None and edge > _MUCH_EDGE:
+        notes.append(Caveat(CaveatKind.EDGE_OF_DATA, "", {"share": edge}))
+    if trainings[-1].stop_reason is StopReason.MOST_STEPS:
+        notes.append(Caveat(CaveatKind.MOST_STEPS))
+    if diagnosis.audited_steps < diagnosis.real_steps:
+        counts = {
+            "audited": float(diagnosis.audited_steps),
+            "real": float(diagnosis.real_steps),
+        }
+        notes.append(Caveat(CaveatKind.STEPS_SAMPLED, "", counts))
+    return notes
+
+
+def _little_learned(name: str, fit: PartFit) -> Caveat | None:
+    """Whether a part errs nearly as much as a constant would."""
+    if fit.error is None or not fit.baseline:
+        return None
+    if not fit.error.mean > _MOST_OF_BASELINE * fit.baseline:
+        return None
+    numbers = {"share": fit.error.mean / fit.baseline, "rows": float(fit.rows)}
+    return Caveat(CaveatKind.LITTLE_LEARNED, name, numbers)

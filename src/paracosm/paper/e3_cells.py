@@ -13,7 +13,7 @@ import numpy as np
 from scipy import special
 
 from paracosm.paper.study import Scale
-from paracosm.planning.budget import Offer, Task, best_split
+from paracosm.planning.budget import BudgetProblem, Offer, best_split
 from paracosm.planning.law import Law
 from paracosm.sweep.cells import Cell
 
@@ -158,7 +158,7 @@ def predicted(laws: tuple[Law, Law], weights: np.ndarray, budget: float) -> np.n
     """Logarithm of Theorem 1's ratio for weights `[2, system]` of dynamics and reward,
     `[system]`.
     """
-    split = best_split(Task(laws, (weights[0], weights[1])), _OFFERS, budget)
+    split = best_split(BudgetProblem(laws, (weights[0], weights[1])), _OFFERS, budget)
     return np.log(split.counts[:, 0] / split.counts[:, 1])
 
 

@@ -10,7 +10,7 @@ from paracosm.core.records import Estimate
 from paracosm.core.records.decisions import GradientNoise
 from paracosm.paper import statistics
 from paracosm.paper.study import Scale
-from paracosm.planning.fidelity import Law, parse
+from paracosm.planning.fidelity import FidelityLaw, parse
 from paracosm.planning.labels import plan_labels
 from paracosm.sweep.cells import Cell
 
@@ -129,9 +129,9 @@ def _half(estimate: Estimate) -> float:
     return (estimate.high - estimate.low) / 2
 
 
-def _law(text: str) -> Law:
+def _law(text: str) -> FidelityLaw:
     law = parse(text)
-    assert isinstance(law, Law)
+    assert isinstance(law, FidelityLaw)
     return law
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 from paracosm.core import checks
 from paracosm.core.records import Estimate
 from paracosm.core.records.decisions import Anchor, Bought, Curve
-from paracosm.planning.curves import posterior
+from paracosm.planning.curve_posterior import posterior
 
 RESAMPLES = 2000  # as many as put 50 beyond each end of a 95% interval
 

@@ -1,6 +1,4 @@
-"""How to split a budget between transitions and reward labels (theory, section 4; Timor et al.
-
-2026, Theorem 1).
+"""How to split a budget between transitions and reward labels (Timor et al. 2026, Theorem 1).
 
 With errors `ε_i(N) = φ_i + A_i N^{-a_i}` of dynamics and reward, and weights κ_i of them in the
 return, minimise
@@ -30,7 +28,7 @@ from paracosm.planning.law import Law
 Number = np.ndarray | float | int
 
 _WIDEST = 300.0  # log-odds of a share; one beyond is 0 or 1 to any precision
-_ROOT = {"xatol": 4e-16, "xrtol": 4e-16}
+_ROOT = {"xatol": 4e-16, "xrtol": 4e-16}  # two units of the last place of a double
 
 
 class Offer(NamedTuple):
@@ -53,7 +51,7 @@ class Offer(NamedTuple):
         return self.transitions, self.labels
 
 
-class Task(NamedTuple):
+class BudgetProblem(NamedTuple):
     """Laws of the two errors, their weights in the return, and the samples owned already: dynamics,
     reward.
 
@@ -96,7 +94,7 @@ class Task(NamedTuple):
             return _log_mean(level - (exponent + 1) * np.log(counts[..., part, None]))
 
 
-class Split(NamedTuple):
+class BudgetSplit(NamedTuple):
     """Units to buy `[…, offers]`, the counts owned then `[…, 2]`, and the expected error in return
     `[…]`.
     """
@@ -106,7 +104,7 @@ class Split(NamedTuple):
     loss: np.ndarray
 
 
-def best_split(task: Task, offers: Sequence[Offer], budget: Number) -> Split:
+def best_split(task: BudgetProblem, offers: Sequence[Offer], budget: Number) -> BudgetSplit:
     """The amounts that minimise the expected error in return, to machine precision, lots left
     aside.
 
@@ -123,38 +121,40 @@ def best_split(task: Task, offers: Sequence[Offer], budget: Number) -> Split:
     amounts = np.stack([_along_edge(flat, offers, money, pair) for pair in pairs])
     splits = at(flat, offers, amounts)
     best = np.argmin(splits.loss, axis=0), np.arange(len(money))
-    return Split(*(found[best].reshape((*shape, *found.shape[2:])) for found in splits))
+    return BudgetSplit(*(field[best].reshape((*shape, *field.shape[2:])) for field in splits))
 
 
-def at(task: Task, offers: Sequence[Offer], amounts: np.ndarray) -> Split:
+def at(task: BudgetProblem, offers: Sequence[Offer], amounts: np.ndarray) -> BudgetSplit:
     """The split that buys these amounts `[…, offers]`."""
     yields = np.array([offer.yields for offer in offers], float)
     owned = np.stack(
         np.broadcast_arrays(*(np.asarray(count, float) for count in task.owned)), axis=-1
     )
     counts = owned + amounts @ yields
-    return Split(amounts, counts, task.expected(counts))
+    return BudgetSplit(amounts, counts, task.expected(counts))
 
 
-def log_values(task: Task, offers: Sequence[Offer], counts: np.ndarray) -> list[np.ndarray]:
+def log_values(
+    task: BudgetProblem, offers: Sequence[Offer], counts: np.ndarray
+) -> list[np.ndarray]:
     """Logarithm of how much the expected error falls per unit of money spent on each offer, each
     `[…]`.
     """
     slopes = task.log_slopes(counts)
-    found = []
+    values = []
     for offer in offers:
         yielded = [
             np.log(count) + slope
             for count, slope in zip(offer.yields, slopes, strict=True)
             if count > 0
         ]
-        found.append(
+        values.append(
             np.asarray(np.logaddexp.reduce(yielded) - np.log(np.asarray(offer.cost, float)))
         )
-    return found
+    return values
 
 
-def check(task: Task, offers: Sequence[Offer], budget: Number) -> None:
+def check(task: BudgetProblem, offers: Sequence[Offer], budget: Number) -> None:
     """Refuse prices, weights and budgets that describe no problem; `best_split` says what it
     raises.
     """
@@ -176,8 +176,8 @@ def check(task: Task, offers: Sequence[Offer], budget: Number) -> None:
 
 
 def _flattened(
-    task: Task, offers: Sequence[Offer], budget: Number
-) -> tuple[Task, list[Offer], np.ndarray, tuple]:
+    task: BudgetProblem, offers: Sequence[Offer], budget: Number
+) -> tuple[BudgetProblem, list[Offer], np.ndarray, tuple]:
     """The same problems along one axis: every number of them as an array `[problems]`; and their
     shape before.
     """
@@ -199,29 +199,44 @@ def _flattened(
     money, *rest = (np.broadcast_to(number, shape).reshape(-1) for number in numbers)
     costs = [offer._replace(cost=cost) for offer, cost in zip(offers, rest[4:], strict=True)]
     dynamics, reward = (Law(*map(rows, law)) for law in laws)
-    return Task((dynamics, reward), (rest[0], rest[1]), (rest[2], rest[3])), costs, money, shape
+    return (
+        BudgetProblem((dynamics, reward), (rest[0], rest[1]), (rest[2], rest[3])),
+        costs,
+        money,
+        shape,
+    )
 
 
-def _chosen(task: Task, offers: Sequence[Offer], which: np.ndarray) -> tuple[Task, list[Offer]]:
+def _chosen(
+    task: BudgetProblem, offers: Sequence[Offer], which: np.ndarray
+) -> tuple[BudgetProblem, list[Offer]]:
     """Some of many flattened problems."""
     dynamics, reward = (Law(*(np.asarray(field)[which] for field in law)) for law in task.laws)
     numbers = [np.asarray(number)[which] for number in (*task.weights, *task.owned)]
     offers = [offer._replace(cost=np.asarray(offer.cost)[which]) for offer in offers]
-    return Task((dynamics, reward), (numbers[0], numbers[1]), (numbers[2], numbers[3])), offers
+    return BudgetProblem(
+        (dynamics, reward), (numbers[0], numbers[1]), (numbers[2], numbers[3])
+    ), offers
 
 
 def _along_edge(
-    task: Task, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]
+    task: BudgetProblem, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]
 ) -> np.ndarray:
     """The best amounts `[problems, offers]` between two offers: equal worth of money at the margin,
     or one end.
+
+    Args:
+        task: The problems along one axis, `[problems]`.
+        offers: What is for sale, with costs `[problems]`.
+        money: The budgets, `[problems]`.
+        pair: Which two offers.
     """
     first, second = pair
 
     def gain(odds: np.ndarray, which: np.ndarray) -> np.ndarray:
-        some, for_sale = _chosen(task, offers, which)
-        counts = at(some, for_sale, _spent(odds, for_sale, money[which], pair)).counts
-        values = log_values(some, [for_sale[first], for_sale[second]], counts)
+        chosen, for_sale = _chosen(task, offers, which)
+        counts = at(chosen, for_sale, _spent(odds, for_sale, money[which], pair)).counts
+        values = log_values(chosen, [for_sale[first], for_sale[second]], counts)
         return values[0] - values[1]
 
     which = np.arange(len(money))
@@ -237,13 +252,16 @@ def _along_edge(
 def _spent(
     odds: np.ndarray, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]
 ) -> np.ndarray:
-    """Amounts `[problems, offers]` when the budget is split between two offers with these log-odds
-    of the first.
+    """Amounts `[problems, offers]` when the budget is split between two offers.
+
+    Args:
+        odds: The logarithm of the first one's share over the second one's, `[problems]`.
+        offers, money, pair: As `_along_edge` has them.
     """
-    found = np.zeros((*odds.shape, len(offers)))
+    amounts = np.zeros((*odds.shape, len(offers)))
     for offer, share in zip(pair, (special.expit(odds), special.expit(-odds)), strict=True):
-        found[..., offer] += money * share / offers[offer].cost
-    return found
+        amounts[..., offer] += money * share / offers[offer].cost
+    return amounts
 
 
 def _log_mean(terms: np.ndarray) -> np.ndarray:

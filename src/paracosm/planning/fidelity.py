@@ -1,4 +1,4 @@
-"""How noisy a label is at a price: three laws and a measured table (theory, section 7)."""
+"""How noisy a label is at a price, `σ²(c)`: three laws and a measured table."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from paracosm.core import checks
+from paracosm.core.records.reasons import Caveat, CaveatKind
 from paracosm.planning.reading import read_number, read_rows
 
 Numbers = np.ndarray | float
 """An array, or one number."""
 
 FORMS = "power:A,p or bounded:V,most or floor:V,A or a CSV file with the columns cost,variance"
-_STEEPEST = 10.0
+_STEEPEST = 10.0  # a steeper power of the price leaves the floating range at prices one could name
 
 
 class Fidelity(abc.ABC):
@@ -29,7 +30,7 @@ class Fidelity(abc.ABC):
         """The label's variance at each cost, which is positive."""
 
 
-class Law(Fidelity):
+class FidelityLaw(Fidelity):
     """A law that holds at every cost up to `dearest`; the variance never rises with the cost.
 
     In all three laws `cost · variance(cost)` is monotone or concave, so that among labels of equal
@@ -66,8 +67,13 @@ class Law(Fidelity):
         least: float,
         most: float,
     ) -> Numbers:
-        """The cost in `[least, most]` of least `total`, in closed form or as a root; arguments
-        broadcast.
+        """The cost in `[least, most]` of least `total`, in closed form or as a root.
+
+        Args:
+            cost_rollout: c₀, the price of a rollout before it is labelled; broadcasts.
+            intrinsic: V₀, the variance of one noiseless rollout's gradient; broadcasts.
+            coefficient: Q, by which label noise of variance σ² adds `Q σ²` to it.
+            least, most: The costs allowed.
         """
 
     def total(
@@ -75,13 +81,17 @@ class Law(Fidelity):
     ) -> Numbers:
         """Price times variance of one rollout, `(c₀ + c)(V₀ + Q σ²(c))`: the gradient's variance
         times the budget.
+
+        Args:
+            cost: c, the price of labelling one rollout; broadcasts with the next two.
+            cost_rollout, intrinsic, coefficient: c₀, V₀ and Q, as `best_cost` has them.
         """
         price = np.asarray(cost_rollout, float) + np.asarray(cost, float)
         return price * (np.asarray(intrinsic, float) + coefficient * self.variance(cost))
 
 
 @dataclasses.dataclass(frozen=True)
-class Power(Law):
+class Power(FidelityLaw):
     """`σ²(c) = scale · c^{-exponent}`; `scale` is the variance at cost 1."""
 
     scale: float
@@ -130,6 +140,9 @@ class Power(Law):
     ) -> Numbers:
         """The root of `V₀ c^{p+1} + (1−p) Q A c − p c₀ Q A`, which is negative before it and
         positive after.
+
+        Args:
+            cost_rollout, intrinsic, coefficient, least, most: As `FidelityLaw` has them.
         """
         from scipy.optimize import elementwise
 
@@ -147,7 +160,7 @@ class Power(Law):
 
 
 @dataclasses.dataclass(frozen=True)
-class Bounded(Law):
+class Bounded(FidelityLaw):
     """`σ²(c) = noisiest · (1 − c/dearest)`; `noisiest` is the variance of a label that costs
     nothing.
     """
@@ -184,13 +197,17 @@ class Bounded(Law):
         least: float,
         most: float,
     ) -> Numbers:
-        """One of the two ends: the total is concave in the cost."""
+        """One of the two ends: the total is concave in the cost.
+
+        Args:
+            cost_rollout, intrinsic, coefficient, least, most: As `FidelityLaw` has them.
+        """
         low, high = (self.total(end, cost_rollout, intrinsic, coefficient) for end in (least, most))
         return np.where(high < low, most, least)
 
 
 @dataclasses.dataclass(frozen=True)
-class Floor(Law):
+class Floor(FidelityLaw):
     """`σ²(c) = lowest + scale / c`; `lowest` is the variance that no money removes."""
 
     lowest: float
@@ -228,7 +245,11 @@ class Floor(Law):
         least: float,
         most: float,
     ) -> Numbers:
-        """`sqrt(c₀ Q A / (V₀ + Q σ_f²))`, or the nearest allowed cost."""
+        """`sqrt(c₀ Q A / (V₀ + Q σ_f²))`, or the nearest allowed cost.
+
+        Args:
+            cost_rollout, intrinsic, coefficient, least, most: As `FidelityLaw` has them.
+        """
         gain = np.asarray(cost_rollout, float) * coefficient * self.scale
         price = np.asarray(intrinsic, float) + coefficient * self.lowest
         gain, price = np.broadcast_arrays(gain, price)
@@ -237,7 +258,7 @@ class Floor(Law):
 
 
 @dataclasses.dataclass(frozen=True)
-class Table(Fidelity):
+class FidelityTable(Fidelity):
     """Measured labels, by rising cost.
 
     Only these costs are for sale: nothing is read between two rows.
@@ -252,12 +273,12 @@ class Table(Fidelity):
             raise checks.BadData(
                 f"a fidelity table has {len(costs)} row(s); at least 2 are needed."
             )
-        for name, found, bad in (
+        for name, column, bad in (
             ("cost", costs, ~(costs > 0)),
             ("variance", variances, ~(variances >= 0)),
         ):
-            if (bad | ~np.isfinite(found)).any():
-                wrong = found[bad | ~np.isfinite(found)][0]
+            if (bad | ~np.isfinite(column)).any():
+                wrong = column[bad | ~np.isfinite(column)][0]
                 least = "positive number" if name == "cost" else "number of at least 0"
                 raise checks.BadData(
                     f"a fidelity table holds a {name} of {wrong:g}; a {least} is needed."
@@ -273,18 +294,19 @@ class Table(Fidelity):
         return np.asarray(self.variances)[np.searchsorted(self.costs, cost)]
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """A sentence if a dearer label is noisier than a cheaper one."""
+    def caveats(self) -> tuple[Caveat, ...]:
+        """One if a dearer label is noisier than a cheaper one."""
         worse = np.flatnonzero(np.diff(self.variances) > 0)
         if not len(worse):
             return ()
         i = int(worse[0])
-        return (
-            f"In the fidelity table a label of {self.costs[i + 1]:g} is noisier than one of"
-            f" {self.costs[i]:g} "
-            f"(variance {self.variances[i + 1]:g} against {self.variances[i]:g}); the table is"
-            " used as it is.",
-        )
+        numbers = {
+            "dearer": self.costs[i + 1],
+            "cheaper": self.costs[i],
+            "dearer_variance": self.variances[i + 1],
+            "cheaper_variance": self.variances[i],
+        }
+        return (Caveat(CaveatKind.NOISIER_DEARER, "", numbers),)
 
 
 def _log(value: float) -> float:
@@ -297,7 +319,7 @@ def _exp(value: float) -> float:
         return float(np.exp(value))
 
 
-_LAWS: dict[str, Callable[[float, float], Law]] = {
+_LAWS: dict[str, Callable[[float, float], FidelityLaw]] = {
     "power": Power,
     "bounded": Bounded,
     "floor": Floor,
@@ -324,7 +346,7 @@ def parse(text: str) -> Fidelity:
     return _LAWS[kind](first, second)
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> FidelityTable:
     """The table in a CSV file with the columns `cost` and `variance`, in any order of rows.
 
     Raises:
@@ -336,11 +358,11 @@ def read_table(path: Path) -> Table:
             f"--fidelity is {str(path)!r}, and there is no such file; {FORMS} is needed."
         )
     rows = read_rows(path, ("cost", "variance"), "cost and variance are needed in a fidelity table")
-    found = sorted(
+    pairs = sorted(
         (
             read_number(path, line, "cost", row["cost"]),
             read_number(path, line, "variance", row["variance"]),
         )
         for line, row in rows
     )
-    return Table(tuple(cost for cost, _ in found), tuple(variance for _, variance in found))
+    return FidelityTable(tuple(cost for cost, _ in pairs), tuple(variance for _, variance in pairs))

@@ -1,7 +1,7 @@
 """The posterior of a learning curve's law on a grid that covers all laws, so that there are no
 local minima.
 
-Model (theory, section 5), with `N₀` the largest size measured, anchors i and seeds s:
+Model, with `N₀` the largest size measured, anchors i and seeds s:
 
     log ε_is = a + log((N_i/N₀)^-α + κ) + u_i + e_is,    u_i ~ N(0, τ²),    e_is ~ N(0, σ²)
 
@@ -30,16 +30,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+# The prior's bounds and scales, with their reasons, stand above.
 LEAST_EXPONENT, MOST_EXPONENT = 0.03, 2.0
 NOISE, NOISE_ROWS = 0.05, 1
-RATIOS = 2.0 ** np.linspace(-4, 2, 13)
+RATIOS = 2.0 ** np.linspace(-4, 2, 13)  # of τ/σ, half an octave apart: the density varies slowly
+# Cells of exponent and of floor's share, refined so often: then a cell is narrow beside any
+# posterior that a pilot of a few sizes has.
 EXPONENTS, SHARES, ROUNDS = 64, 32, 3
-BENDS = 24
-TURNS, TURN_SHARES = 20, 8
+BENDS = 24  # cells of how much a curve steepens, which one number of evidence averages over
+TURNS, TURN_SHARES = 20, 8  # cells of each exponent and of the floor in the evidence of a rise
+# Density over the highest, below which 27,000 cells hold less than 0.3% of what the highest holds.
 NEGLIGIBLE = np.log(1e-7)
 
 
-class Pilot(NamedTuple):
+class CurveSummary(NamedTuple):
     """A measured curve, sizes rising: `sizes`, mean log error and number of seeds, all `[anchors]`;
     squares of seeds.
 
@@ -74,18 +78,18 @@ class Cells(NamedTuple):
     evidence: float
 
 
-class Box(NamedTuple):
+class GridBounds(NamedTuple):
     """Bounds of the log exponent and of the floor's share."""
 
     exponent: tuple[float, float]
     share: tuple[float, float]
 
 
-_ALL = Box((float(np.log(LEAST_EXPONENT)), float(np.log(MOST_EXPONENT))), (0.0, 1.0))
+_ALL = GridBounds((float(np.log(LEAST_EXPONENT)), float(np.log(MOST_EXPONENT))), (0.0, 1.0))
 _REACH = _ALL.exponent[1] - _ALL.exponent[0]
 
 
-def cells(pilot: Pilot) -> Cells:
+def cells(pilot: CurveSummary) -> Cells:
     """The posterior over the whole grid, refined twice to where its density is above a
     ten-millionth of the highest.
     """
@@ -102,7 +106,7 @@ def cells(pilot: Pilot) -> Cells:
     return _cells(pilot, laws, (density, level, variance, squares), evidence)
 
 
-def steepening(pilot: Pilot) -> Cells:
+def steepening(pilot: CurveSummary) -> Cells:
     """Curves that no law describes: the local exponent grows evenly in log size.
 
     At the largest size it has the law's prior, at the smallest it is a share of that, uniform from
@@ -117,7 +121,7 @@ def steepening(pilot: Pilot) -> Cells:
     return _alternative(pilot, (later, np.zeros(1), exponent[:, None, None] * half[:, None]), shape)
 
 
-def rising(pilot: Pilot) -> float:
+def rising(pilot: CurveSummary) -> float:
     """Evidence of curves that no law describes: they fall as a law up to a size in between, then
     rise as a power.
 
@@ -136,17 +140,25 @@ def rising(pilot: Pilot) -> float:
     return _log_sum(density) - float(np.log(2 * len(exponent) ** 2 * len(past)))
 
 
-def _alternative(pilot: Pilot, laws: tuple[np.ndarray, ...], shape: np.ndarray) -> Cells:
+def _alternative(pilot: CurveSummary, laws: tuple[np.ndarray, ...], shape: np.ndarray) -> Cells:
     fitted = _log_density_of(pilot, shape)
     evidence = _log_sum(fitted[0]) - float(np.log(fitted[0].size / len(RATIOS)))
     return _cells(pilot, laws, fitted, evidence)
 
 
 def _cells(
-    pilot: Pilot, laws: tuple[np.ndarray, ...], fitted: tuple[np.ndarray, ...], evidence: float
+    pilot: CurveSummary,
+    laws: tuple[np.ndarray, ...],
+    fitted: tuple[np.ndarray, ...],
+    evidence: float,
 ) -> Cells:
-    """Flat cells from exponents, floors and bends, and the density `[…, ratio]` and what comes with
-    it.
+    """Flat cells of the grid.
+
+    Args:
+        pilot: The measured curve.
+        laws: Exponents, floors and bends, which broadcast against the density.
+        fitted: The density `[…, ratio]`, the level, its variance over σ², and squares.
+        evidence: Logarithm of the pilot's prior density.
     """
     density, *rest = fitted
     probability = np.exp(density - density.max())
@@ -161,7 +173,7 @@ def _log_sum(density: np.ndarray) -> float:
     return float(top + np.log(np.exp(density - top).sum()))
 
 
-def _points(box: Box) -> tuple[np.ndarray, np.ndarray]:
+def _points(box: GridBounds) -> tuple[np.ndarray, np.ndarray]:
     """Middles of the cells: exponents, and shares of the floor after a first share of zero."""
     exponent = np.exp(_middles(*box.exponent, EXPONENTS))
     return exponent, np.concatenate([[0.0], _middles(*box.share, SHARES)])
@@ -171,7 +183,9 @@ def _middles(low: float, high: float, number: int) -> np.ndarray:
     return low + (high - low) * (np.arange(number) + 0.5) / number
 
 
-def _log_density(pilot: Pilot, exponent: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, ...]:
+def _log_density(
+    pilot: CurveSummary, exponent: np.ndarray, share: np.ndarray
+) -> tuple[np.ndarray, ...]:
     """Log posterior density, level, its variance over σ², and squares: `[exponent, share, ratio]`;
     flat prior.
     """
@@ -179,7 +193,7 @@ def _log_density(pilot: Pilot, exponent: np.ndarray, share: np.ndarray) -> tuple
     return _log_density_of(pilot, np.log(falling[:, None] + (share / (1 - share))[:, None]))
 
 
-def _log_density_of(pilot: Pilot, shape: np.ndarray) -> tuple[np.ndarray, ...]:
+def _log_density_of(pilot: CurveSummary, shape: np.ndarray) -> tuple[np.ndarray, ...]:
     """The same for log errors `[…, anchors]` up to their level, `[…, ratio]`.
 
     With `w = 1/d`, `â = Σ w (y - g) / Σ w` and `S = Σ w (y - g - â)²`, integrating `a` and `σ²`
@@ -197,12 +211,12 @@ def _log_density_of(pilot: Pilot, shape: np.ndarray) -> tuple[np.ndarray, ...]:
     return density, level, 1 / total, squares
 
 
-def _narrowed(box: Box, density: np.ndarray) -> Box:
+def _narrowed(box: GridBounds, density: np.ndarray) -> GridBounds:
     """The part of the box that holds what is not negligible, and one cell more on either side."""
     density = density.max(axis=-1)
     near = density > density.max() + NEGLIGIBLE
     exponent = _part(*box.exponent, near.any(axis=1))
-    return Box(exponent, _part(*box.share, near[:, 1:].any(axis=0)))
+    return GridBounds(exponent, _part(*box.share, near[:, 1:].any(axis=0)))
 
 
 def _part(low: float, high: float, near: np.ndarray) -> tuple[float, float]:

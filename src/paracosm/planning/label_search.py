@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.planning.fidelity import Fidelity, Law, Numbers, Table
+from paracosm.planning.fidelity import Fidelity, FidelityLaw, FidelityTable, Numbers
 
 ROUNDING = 1e-12
 """Relative slack in "never over budget": 0.1 three times is 0.3."""
 
 
-class Problem(NamedTuple):
+class LabelProblem(NamedTuple):
     """A budget, the price of a rollout without labels, and the two variances; costs between `least`
     and `most`.
     """
@@ -49,7 +49,7 @@ class Problem(NamedTuple):
         return int(self.budget / self.price(cost) * (1 + ROUNDING))
 
 
-class Choice(NamedTuple):
+class Allocation(NamedTuple):
     """One way to spend the budget."""
 
     cost: float
@@ -57,19 +57,19 @@ class Choice(NamedTuple):
     repeats: int
 
 
-class Choices(NamedTuple):
+class Allocations(NamedTuple):
     """Ways to spend the budget, side by side: arrays `[choice]`."""
 
     cost: np.ndarray
     rollouts: np.ndarray
     repeats: np.ndarray
 
-    def take(self, which: np.ndarray) -> Choices:
+    def take(self, which: np.ndarray) -> Allocations:
         """Some of them."""
-        return Choices(*(column[which] for column in self))
+        return Allocations(*(column[which] for column in self))
 
 
-def search(problem: Problem, *, repeated: bool) -> Choice:
+def search(problem: LabelProblem, *, repeated: bool) -> Allocation:
     """The choice of least variance among all whole numbers of rollouts and, if `repeated`, of
     labels on each.
 
@@ -78,31 +78,31 @@ def search(problem: Problem, *, repeated: bool) -> Choice:
     Raises:
         BadArgument: the budget buys not one rollout.
     """
-    found = (
+    choices = (
         _of_table(problem, repeated)
-        if isinstance(problem.fidelity, Table)
+        if isinstance(problem.fidelity, FidelityTable)
         else _of_law(problem, repeated)
     )
-    if not len(found.cost):
+    if not len(choices.cost):
         raise checks.BadArgument(
             f"the budget of {problem.budget:g} buys not one rollout: with the cheapest label one"
             " costs "
             f"{problem.price(problem.least):g}."
         )
-    variance = np.asarray(problem.variance(*found))
-    found = found.take(variance <= variance.min() * (1 + ROUNDING))
-    cost, rollouts, repeats = found.take(np.lexsort((-found.rollouts, found.repeats))[:1])
-    return Choice(float(cost[0]), int(rollouts[0]), int(repeats[0]))
+    variance = np.asarray(problem.variance(*choices))
+    best = choices.take(variance <= variance.min() * (1 + ROUNDING))
+    cost, rollouts, repeats = best.take(np.lexsort((-best.rollouts, best.repeats))[:1])
+    return Allocation(float(cost[0]), int(rollouts[0]), int(repeats[0]))
 
 
-def _few(problem: Problem, repeated: bool) -> np.ndarray:
+def _small_counts(problem: LabelProblem, repeated: bool) -> np.ndarray:
     """Whole numbers up to the square root of all labels: either the rollouts or the repeats are
     among them.
     """
     return np.arange(1.0, np.sqrt(problem.budget / problem.least) + 2) if repeated else np.ones(1)
 
 
-def _of_law(problem: Problem, repeated: bool) -> Choices:
+def _of_law(problem: LabelProblem, repeated: bool) -> Allocations:
     """Choices among which the best is.
 
     For so many repeats r the variance is that of one label at rollout price c₀/r and intrinsic
@@ -111,24 +111,26 @@ def _of_law(problem: Problem, repeated: bool) -> Choices:
     per rollout is given, and `cost · variance` is monotone or concave, so that the best number of
     repeats is at an end.
     """
-    law, few = problem.fidelity, _few(problem, repeated)
-    assert isinstance(law, Law)
+    law, small = problem.fidelity, _small_counts(problem, repeated)
+    assert isinstance(law, FidelityLaw)
     least, most = problem.least, problem.most
     best = law.best_cost(
-        problem.cost_rollout / few, few * problem.intrinsic, problem.coefficient, least, most
+        problem.cost_rollout / small, small * problem.intrinsic, problem.coefficient, least, most
     )
-    costs = np.stack([np.full_like(few, least), best, np.full_like(few, most)])
-    rollouts = _both_ways(problem.budget / (problem.cost_rollout + few * costs))
-    pairs = [np.broadcast_arrays(rollouts, few)]
+    costs = np.stack([np.full_like(small, least), best, np.full_like(small, most)])
+    rollouts = _both_ways(problem.budget / (problem.cost_rollout + small * costs))
+    pairs = [np.broadcast_arrays(rollouts, small)]
     if repeated:
-        money = problem.budget / few - problem.cost_rollout
-        pairs.append(np.broadcast_arrays(few, _both_ways(np.stack([money / least, money / most]))))
+        money = problem.budget / small - problem.cost_rollout
+        pairs.append(
+            np.broadcast_arrays(small, _both_ways(np.stack([money / least, money / most])))
+        )
     rollouts, repeats = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
     keep = (rollouts >= 1) & (repeats >= 1)
     rollouts, repeats = rollouts[keep], repeats[keep]
     cost = np.minimum((problem.budget / rollouts - problem.cost_rollout) / repeats, most)
     keep = cost >= least * (1 - ROUNDING)
-    return Choices(np.maximum(cost, least), rollouts, repeats).take(keep)
+    return Allocations(np.maximum(cost, least), rollouts, repeats).take(keep)
 
 
 def _both_ways(numbers: np.ndarray) -> np.ndarray:
@@ -136,25 +138,27 @@ def _both_ways(numbers: np.ndarray) -> np.ndarray:
     return np.stack([np.floor(numbers * (1 + ROUNDING)), np.ceil(numbers * (1 - ROUNDING))])
 
 
-def _of_table(problem: Problem, repeated: bool) -> Choices:
+def _of_table(problem: LabelProblem, repeated: bool) -> Allocations:
     """Every useful number of rollouts and of repeats for each of the table's own costs within the
     limits.
     """
-    costs, few = own_costs(problem), _few(problem, repeated)
+    costs, small = own_costs(problem), _small_counts(problem, repeated)
 
-    def of(cost: float) -> Choices:
-        rollouts = np.floor(problem.budget / (problem.cost_rollout + few * cost) * (1 + ROUNDING))
-        repeats = np.floor((problem.budget / few - problem.cost_rollout) / cost * (1 + ROUNDING))
-        pairs = (rollouts, few), (few, repeats)
+    def of(cost: float) -> Allocations:
+        rollouts = np.floor(problem.budget / (problem.cost_rollout + small * cost) * (1 + ROUNDING))
+        repeats = np.floor((problem.budget / small - problem.cost_rollout) / cost * (1 + ROUNDING))
+        pairs = (rollouts, small), (small, repeats)
         k, r = np.concatenate(pairs if repeated else pairs[:1], axis=1)
-        return Choices(np.full_like(k, cost), k, r).take((k >= 1) & (r >= 1))
+        return Allocations(np.full_like(k, cost), k, r).take((k >= 1) & (r >= 1))
 
-    return Choices(*map(np.concatenate, zip(*map(of, costs), strict=True)))
+    return Allocations(*map(np.concatenate, zip(*map(of, costs), strict=True)))
 
 
-def own_costs(problem: Problem) -> np.ndarray:
+def own_costs(problem: LabelProblem) -> np.ndarray:
     """The costs within the limits at which a measured table sells labels; none for a law."""
     costs = (
-        np.asarray(problem.fidelity.costs) if isinstance(problem.fidelity, Table) else np.zeros(0)
+        np.asarray(problem.fidelity.costs)
+        if isinstance(problem.fidelity, FidelityTable)
+        else np.zeros(0)
     )
     return costs[(costs >= problem.least) & (costs <= problem.most)]

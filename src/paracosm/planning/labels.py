@@ -1,5 +1,7 @@
-"""Cheap noisy labels or expensive clean ones: how many rollouts to label, how dearly, how often
-(theory, section 7).
+"""Cheap noisy labels or expensive clean ones: how many rollouts to label, how dearly, how often.
+
+Of K rollouts at price `c₀ + r c`, with r labels of cost c and noise variance σ²(c) on each, the
+gradient has variance `(V₀ + Q σ²(c)/r)/K`; the plan minimises it within the budget.
 """
 
 from __future__ import annotations
@@ -8,16 +10,18 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.records.decisions import GradientNoise, LabelChoice, LabelPlan
-from paracosm.planning import label_words
-from paracosm.planning.fidelity import Fidelity, Law, Table
-from paracosm.planning.label_search import Choice, Problem, own_costs, search
+from paracosm.core.records.reasons import Caveat, CaveatKind, LabelRule
+from paracosm.planning import label_verdict
+from paracosm.planning.fidelity import Fidelity, FidelityLaw, FidelityTable
+from paracosm.planning.label_search import Allocation, LabelProblem, own_costs, search
 
 _BELOW = 1e-6  # labels are searched from so much of a cost that no best one lies below
 # And where there is no best cost above zero, that share of a price stands for "as cheap as can be"
 _STAND_IN = 1e-2
+# Where no limits are named the choice is among costs within this factor of the best of all.
 _AROUND = 100.0
-_MOST_LABELS = 1e10
-_POINTS = 81
+_MOST_LABELS = 1e10  # its square root, 100,000, is how many numbers of repeats are tried
+_POINTS = 81  # of a picture's line
 
 
 def plan_labels(
@@ -32,6 +36,9 @@ def plan_labels(
     noise: GradientNoise | None = None,
 ) -> LabelPlan:
     """The labels of least gradient variance that a budget buys, in whole rollouts and whole labels.
+
+    The sentences of the record (`regime`, `warnings`, `verdict`) are left empty: `reporting` makes
+    them of its `reasons`.
 
     Args:
         fidelity: The variance of a label's noise by the cost of labelling one rollout.
@@ -55,36 +62,39 @@ def plan_labels(
         checks.of_kind("noise", noise, GradientNoise, "a GradientNoise, or None,")
         gradient_variance, noise_coefficient = noise.intrinsic.mean, noise.coefficient.mean
     _check(budget, cost_rollout, gradient_variance, noise_coefficient)
-    problem = Problem(
+    problem = LabelProblem(
         fidelity, budget, cost_rollout, gradient_variance, noise_coefficient, 0.0, np.inf
     )
     problem = _limited(problem, least_cost, most_cost)
-    repeated = least_cost is not None or isinstance(fidelity, Table)
+    repeated = least_cost is not None or isinstance(fidelity, FidelityTable)
     _check_labels(problem, repeated)
     best = search(problem, repeated=repeated)
-    choice = _choice(problem, best, "the best")
+    choice = _choice(problem, best, LabelRule.BEST)
     table = _table(problem, choice.cost, repeated=repeated)
     attained = _attained(problem, table, repeated=repeated)
     alternatives = _alternatives(problem, choice)
-    regime = label_words.regime(problem, choice, attained=attained)
-    doubts = _doubts(problem, best, noise, repeated=repeated)
+    caveats = label_verdict.caveats(problem, choice, repeated=repeated)
+    down_to = _down_to(problem, choice)
     return LabelPlan(
         cost=choice.cost,
         rollouts=choice.rollouts,
         repeats=choice.repeats,
         variance=choice.variance,
-        regime=regime,
+        regime="",
         attained=attained,
         alternatives=alternatives,
         table=table,
         budget=float(budget),
         noise=noise,
-        warnings=label_words.warnings(problem, choice, repeated=repeated) + doubts,
-        verdict=label_words.verdict(
+        warnings=(),
+        verdict="",
+        reasons=label_verdict.verdict(
             problem,
             choice,
             alternatives,
-            cheaper=label_words.cheaper(problem, _down_to(problem, choice), attained=attained),
+            cheaper=(label_verdict.cheaper(problem, down_to, attained=attained), down_to),
+            attained=attained,
+            caveats=(*caveats, *_doubts(problem, best, noise, repeated=repeated)),
         ),
     )
 
@@ -92,6 +102,14 @@ def plan_labels(
 def _check(
     budget: float, cost_rollout: float, gradient_variance: float, noise_coefficient: float
 ) -> None:
+    """Require numbers that describe a purchase.
+
+    Args:
+        budget, cost_rollout, gradient_variance, noise_coefficient: As `plan_labels` has them.
+
+    Raises:
+        BadArgument: the budget is not positive, or one of the rest negative or infinite.
+    """
     checks.positive("the budget", budget)
     named = {
         "the cost of a rollout": cost_rollout,
@@ -103,7 +121,7 @@ def _check(
         checks.finite(name, value)
 
 
-def _check_labels(problem: Problem, repeated: bool) -> None:
+def _check_labels(problem: LabelProblem, repeated: bool) -> None:
     labels = problem.budget / problem.least
     if repeated and labels > _MOST_LABELS:
         raise checks.BadArgument(
@@ -113,7 +131,7 @@ def _check_labels(problem: Problem, repeated: bool) -> None:
         )
 
 
-def _limited(problem: Problem, least: float | None, most: float | None) -> Problem:
+def _limited(problem: LabelProblem, least: float | None, most: float | None) -> LabelProblem:
     """The problem within the costs allowed; where none are named, within a factor of 100 of the
     best of all.
     """
@@ -124,7 +142,7 @@ def _limited(problem: Problem, least: float | None, most: float | None) -> Probl
         if limit is not None:
             checks.positive(name, limit)
     law = problem.fidelity
-    if not isinstance(law, Law):
+    if not isinstance(law, FidelityLaw):
         return _limited_to_table(problem, least, most)
     spare = problem.budget - problem.cost_rollout
     highest = min(spare, law.dearest, np.inf if most is None else most)
@@ -144,7 +162,7 @@ def _limited(problem: Problem, least: float | None, most: float | None) -> Probl
     )
 
 
-def _lowest(problem: Problem, law: Law, highest: float) -> float:
+def _lowest(problem: LabelProblem, law: FidelityLaw, highest: float) -> float:
     """Where to search from if no least cost is named: below it no cost can be best.
 
     It hangs on the law and on what a rollout costs and varies, never on the budget, but where
@@ -162,7 +180,9 @@ def _lowest(problem: Problem, law: Law, highest: float) -> float:
     return min(_STAND_IN * min(price, law.dearest), max(highest, np.finfo(float).tiny))
 
 
-def _limited_to_table(problem: Problem, least: float | None, most: float | None) -> Problem:
+def _limited_to_table(
+    problem: LabelProblem, least: float | None, most: float | None
+) -> LabelProblem:
     limited = problem._replace(
         least=0.0 if least is None else least, most=np.inf if most is None else most
     )
@@ -175,12 +195,14 @@ def _limited_to_table(problem: Problem, least: float | None, most: float | None)
     return limited._replace(least=float(costs[0]), most=float(costs[-1]))
 
 
-def _attained(problem: Problem, table: tuple[tuple[float, ...], ...], *, repeated: bool) -> bool:
+def _attained(
+    problem: LabelProblem, table: tuple[tuple[float, ...], ...], *, repeated: bool
+) -> bool:
     """Whether some price above zero is as good as the limit of labels that cost ever less, in real
     numbers.
     """
     law = problem.fidelity
-    if not isinstance(law, Law):
+    if not isinstance(law, FidelityLaw):
         return True
     limit, averaged = _limit_at_zero(problem, law, repeated), repeated and problem.cost_rollout > 0
     if averaged and np.isclose(
@@ -195,7 +217,7 @@ def _attained(problem: Problem, table: tuple[tuple[float, ...], ...], *, repeate
     return bool(min(totals) <= limit * (1 + 1e-9))
 
 
-def _unlimited(problem: Problem, law: Law) -> float:
+def _unlimited(problem: LabelProblem, law: FidelityLaw) -> float:
     """The best cost of one label on each rollout if labels could be had at any price; the least if
     there is none.
     """
@@ -207,13 +229,13 @@ def _unlimited(problem: Problem, law: Law) -> float:
     return float(law.best_cost(*numbers, least, problem.most))
 
 
-def _down_to(problem: Problem, best: LabelChoice) -> float:
+def _down_to(problem: LabelProblem, best: LabelChoice) -> float:
     """How far below the least cost allowed labels would become better still; that cost where they
     would not.
     """
     law = problem.fidelity
     if (
-        not isinstance(law, Law)
+        not isinstance(law, FidelityLaw)
         or best.repeats > 1
         or best.cost > problem.least * (1 + 1 / best.rollouts)
     ):
@@ -223,7 +245,7 @@ def _down_to(problem: Problem, best: LabelChoice) -> float:
     return cost if gains else problem.least
 
 
-def _limit_at_zero(problem: Problem, law: Law, repeated: bool) -> float:
+def _limit_at_zero(problem: LabelProblem, law: FidelityLaw, repeated: bool) -> float:
     """The limit of price times variance of one rollout as labels cost ever less.
 
     With repeats, `m = r c` is what the labels of a rollout cost, and `(c₀ + m)(V₀ + Q c σ²(c)/m)`
@@ -242,31 +264,30 @@ def _limit_at_zero(problem: Problem, law: Law, repeated: bool) -> float:
     return float((rollout + money) * (own + product / money)) if money > 0 else rollout * own
 
 
-def _choice(problem: Problem, one: Choice, why: str) -> LabelChoice:
-    return LabelChoice(*one, float(problem.variance(*one)), why)
+def _choice(problem: LabelProblem, choice: Allocation, rule: LabelRule) -> LabelChoice:
+    return LabelChoice(*choice, float(problem.variance(*choice)), rule)
 
 
-def _alternatives(problem: Problem, best: LabelChoice) -> tuple[LabelChoice, ...]:
+def _alternatives(problem: LabelProblem, best: LabelChoice) -> tuple[LabelChoice, ...]:
     """Simple rules, one label on each rollout, that the budget affords and that are not the best
     choice itself.
     """
     costs = own_costs(problem)
-    named = {"the cheapest": problem.least}
+    by_rule = {LabelRule.CHEAPEST: problem.least}
     if len(costs):
-        named |= {"the middle": float(costs[len(costs) // 2])}
+        by_rule |= {LabelRule.MIDDLE: float(costs[len(costs) // 2])}
     else:
-        named |= {"half the price": best.cost / 2, "twice the price": best.cost * 2}
-        named |= {"the middle": (problem.least + problem.most) / 2}
-    named |= {"the dearest": problem.most}
+        by_rule |= {LabelRule.HALF: best.cost / 2, LabelRule.TWICE: best.cost * 2}
+        by_rule |= {LabelRule.MIDDLE: (problem.least + problem.most) / 2}
+    by_rule |= {LabelRule.DEAREST: problem.most}
     rules = [
-        _choice(problem, Choice(cost, rollouts, 1), why)
-        for why, cost in named.items()
+        _choice(problem, Allocation(cost, rollouts, 1), rule)
+        for rule, cost in by_rule.items()
         if problem.least <= cost <= problem.most and (rollouts := problem.affordable(cost))
     ]
     if best.repeats > 1:
-        rules.insert(
-            0, _choice(problem, search(problem, repeated=False), "the best without repeats")
-        )
+        single = search(problem, repeated=False)
+        rules.insert(0, _choice(problem, single, LabelRule.BEST_WITHOUT_REPEATS))
     return tuple(rule for rule in rules if not _same(rule, best))
 
 
@@ -276,7 +297,7 @@ def _same(rule: LabelChoice, best: LabelChoice) -> bool:
     return counts and bool(abs(best.cost - rule.cost) < 1e-3 * best.cost)
 
 
-def _table(problem: Problem, best: float, *, repeated: bool) -> tuple[tuple[float, ...], ...]:
+def _table(problem: LabelProblem, best: float, *, repeated: bool) -> tuple[tuple[float, ...], ...]:
     """For a picture: the variance at the whole budget in real numbers, with the best real number of
     repeats.
     """
@@ -296,24 +317,28 @@ def _table(problem: Problem, best: float, *, repeated: bool) -> tuple[tuple[floa
 
 
 def _doubts(
-    problem: Problem, best: Choice, noise: GradientNoise | None, *, repeated: bool
-) -> tuple[str, ...]:
-    """A warning if other values within the measurement's intervals would choose otherwise and gain
+    problem: LabelProblem, best: Allocation, noise: GradientNoise | None, *, repeated: bool
+) -> tuple[Caveat, ...]:
+    """A caveat if other values within the measurement's intervals would choose otherwise and gain
     more than 1%.
+
+    Args:
+        problem: The problem at the means of what was measured.
+        best: The choice for it.
+        noise: What was measured of the gradient, if it was.
+        repeated: Whether several labels on one rollout are considered.
     """
     if noise is None:
         return ()
     v0, q = noise.intrinsic, noise.coefficient
     corners = [(max(v0.low, 0.0), q.high), (v0.high, max(q.low, 0.0))]
     if not np.isfinite(corners).all():
-        return (
-            "Variance and coefficient of the gradient have no interval; measure them on more"
-            " rollouts.",
-        )
-    others = [problem._replace(intrinsic=v, coefficient=w) for v, w in corners]
-    rivals = [search(other, repeated=repeated) for other in others]
+        return (Caveat(CaveatKind.NO_INTERVAL),)
+    problems = [problem._replace(intrinsic=v, coefficient=w) for v, w in corners]
+    rivals = [search(corner, repeated=repeated) for corner in problems]
     losses = [
-        float(other.variance(*best) / max(float(other.variance(*rival)), np.finfo(float).tiny)) - 1
-        for other, rival in zip(others, rivals, strict=True)
+        float(corner.variance(*best) / max(float(corner.variance(*rival)), np.finfo(float).tiny))
+        - 1
+        for corner, rival in zip(problems, rivals, strict=True)
     ]
-    return label_words.doubt([rival.cost * rival.repeats for rival in rivals], max(losses))
+    return label_verdict.doubt([rival.cost * rival.repeats for rival in rivals], max(losses))

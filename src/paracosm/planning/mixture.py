@@ -1,5 +1,8 @@
-"""Cheap labels, gold labels, or cheap ones with a few gold ones that take their bias away (theory,
-section 7).
+"""Cheap labels, gold labels, or cheap ones with a few gold ones that take their bias away.
+
+The mixture of N rollouts with cheap labels, n of them with gold ones too, is
+`ĝ = λ mean_N(g_cheap) + mean_n(g_gold − λ g_cheap)`: unbiased for a fixed λ, and of least variance
+at `λ = tr Cov(g_gold, g_cheap) / tr Cov(g_cheap)`.
 """
 
 from __future__ import annotations
@@ -10,17 +13,19 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.records.decisions import MixtureChoice, MixturePlan
-from paracosm.planning import mixture_words
+from paracosm.core.records.reasons import Caveat, CaveatKind, MixtureVerdict, Stakes, WayLoss
 from paracosm.planning.fidelity import Numbers
 from paracosm.planning.label_search import ROUNDING
 
 NAMES = ("cheap", "gold", "mixture")
+_MATTERS = 0.01  # a hundredth of the squared error is within what is known of the variances
+# Changes of the winner are looked for up to so many times the largest of the budget, its least and
+# the one at which bias and variance weigh the same.
 _REACH = 1e3
-_BUDGETS = 4001
-_FARTHEST = (
-    1e200  # no budget beyond it is looked at: a bias that small costs nothing that can be paid for
-)
-_MOST_ROLLOUTS = 1e10
+_BUDGETS = 4001  # between which changes are bracketed: neighbours are at most 12% apart
+# No budget beyond it is looked at: a bias that small costs nothing that can be paid for.
+_FARTHEST = 1e200
+_MOST_ROLLOUTS = 1e10  # a budget that buys more is a slip of the unit
 _MOST_BIAS = 1e150  # its square is still a number
 
 
@@ -95,6 +100,9 @@ def plan_mixture(
     """Which of cheap, gold and the debiased mixture has the least squared error at this budget, in
     whole rollouts.
 
+    The sentences of the record (`warnings`, `verdict`) are left empty: `reporting` makes them of
+    its `reasons`.
+
     Args:
         budget: What may be spent.
         cost_rollout: The price of one rollout before it is labelled.
@@ -123,14 +131,36 @@ def plan_mixture(
         coefficient=float(correlation * np.sqrt(gold_variance / cheap_variance)),
         least_correlation=least_correlation(prices),
         budget=float(budget),
-        warnings=mixture_words.warnings(
-            choices,
-            correlation=prices.correlation,
-            fewest_gold=prices.fewest_gold,
-            bias=prices.bias,
-        ),
-        verdict=mixture_words.verdict(choices, changes, first),
+        warnings=(),
+        verdict="",
+        reasons=_verdict(choices, prices, first),
     )
+
+
+def _verdict(choices: tuple[MixtureChoice, ...], prices: Prices, smallest: str) -> MixtureVerdict:
+    """What hangs on the winner; `smallest` is the way that wins with the smallest budget."""
+    best, *rest = sorted(choices, key=lambda choice: choice.error)
+    losses = tuple(
+        WayLoss(choice.name, choice.error / best.error - 1, choice.squared_bias > choice.variance)
+        for choice in rest
+    )
+    stakes = Stakes.MATTERS if losses else Stakes.UNRIVALLED
+    if rest and rest[0].error < (1 + _MATTERS) * best.error:
+        stakes = Stakes.HARDLY_MATTERS
+    return MixtureVerdict(stakes, losses, smallest, _caveats(choices, prices))
+
+
+def _caveats(choices: tuple[MixtureChoice, ...], prices: Prices) -> tuple[Caveat, ...]:
+    """What the reader should know before acting on the plan."""
+    notes = []
+    if prices.correlation == 0:
+        notes.append(Caveat(CaveatKind.NO_CORRELATION))
+    elif all(choice.name != "mixture" for choice in choices):
+        numbers = {"correlation": prices.correlation, "fewest": prices.fewest_gold}
+        notes.append(Caveat(CaveatKind.NO_MIXTURE, "", numbers))
+    if prices.bias == 0:
+        notes.append(Caveat(CaveatKind.NO_BIAS))
+    return tuple(notes)
 
 
 def _check(budget: float, prices: Prices) -> None:
@@ -162,18 +192,18 @@ def _choices(prices: Prices, budget: float) -> tuple[MixtureChoice, ...]:
     suffice.
     """
     cheap, gold = (_whole(budget / price) for price in (prices.cheap_rollout, prices.gold_rollout))
-    found = []
+    choices = []
     if cheap:
         variance, square = prices.cheap_variance / cheap, prices.bias**2
-        found.append(MixtureChoice("cheap", cheap, 0, variance, square, variance + square))
+        choices.append(MixtureChoice("cheap", cheap, 0, variance, square, variance + square))
     if gold:
         variance = prices.gold_variance / gold
-        found.append(MixtureChoice("gold", gold, gold, variance, 0.0, variance))
+        choices.append(MixtureChoice("gold", gold, gold, variance, 0.0, variance))
     counts = allocate(prices, budget)
     if counts is not None:
         variance = float(prices.mixture_variance(*counts))
-        found.append(MixtureChoice("mixture", *counts, variance, 0.0, variance))
-    return tuple(found)
+        choices.append(MixtureChoice("mixture", *counts, variance, 0.0, variance))
+    return tuple(choices)
 
 
 def _whole(number: float) -> int:

@@ -1,5 +1,4 @@
-"""Which point of a learning curve is worth measuring before the rest of the budget is spent
-(theory, section 4).
+"""Which point of a learning curve is worth measuring before the rest of the budget is spent.
 
 Preposterior analysis: a draw of the laws is taken for true, the pilot's outcome is simulated from
 it with its noise, the other draws are reweighted by how well they foretell that outcome, the split
@@ -19,10 +18,11 @@ from paracosm.planning.budget import at
 from paracosm.planning.law import Law
 from paracosm.planning.rules import Market, cheapest, unit_price
 
-# Simulated outcomes of a pilot while pilots are compared; the best one is judged by all draws
+# Simulated outcomes of a pilot while pilots are compared; the best one is judged by all draws.
 _OUTCOMES = 500
-_SHARES = 201  # splits considered between each two offers
-_GROWTH, _DOUBLINGS = 2.0, 13  # candidates are the owned count times powers of this
+_SHARES = 201  # splits considered between each two offers: neighbours are 7% apart in odds
+# Candidates are the owned count times powers of 2, up to 4,096 times it.
+_GROWTH, _DOUBLINGS = 2.0, 13
 
 
 class Belief(NamedTuple):
@@ -45,19 +45,24 @@ def next_pilot(
 ) -> Pilot | None:
     """The pilot with the lowest expected regret of the split decided after it, its price counted.
 
-    `regret` is the planned purchase's mean over the market's draws. What a pilot saves of it is
-    counted over the same draws, between splits that no lot binds: what whole lots lose, no pilot
-    saves. None where no pilot lowers the expected regret by more than chance: twice the standard
-    error of its simulation.
+    What a pilot saves of the regret is counted over the same draws, between splits that no lot
+    binds: what whole lots lose, no pilot saves. None where no pilot lowers the expected regret by
+    more than chance: twice the standard error of its simulation.
+
+    Args:
+        market: What is for sale, and the best split under each draw.
+        beliefs: What is known of either part's curve, dynamics first.
+        regret: The planned purchase's mean relative regret over the market's draws.
+        seed: Of the simulated outcomes.
     """
     saved = {
-        each: _saved(market, beliefs[each[0]], *each, number=_OUTCOMES, seed=seed)
-        for each in _candidates(market)
+        pilot: _saved(market, beliefs[pilot[0]], *pilot, number=_OUTCOMES, seed=seed)
+        for pilot in _candidates(market)
     }
-    worth = {each: values.mean() for each, values in saved.items() if _certain(values)}
+    worth = {pilot: values.mean() for pilot, values in saved.items() if _certain(values)}
     if not worth:
         return None
-    part, samples = max(worth, key=lambda each: worth[each])
+    part, samples = max(worth, key=lambda pilot: worth[pilot])
     values = _saved(market, beliefs[part], part, samples, number=len(market.best), seed=seed)
     if not _certain(values):
         return None
@@ -81,22 +86,28 @@ def _price(market: Market, part: int, samples: int) -> float:
 
 def _candidates(market: Market) -> list[tuple[int, int]]:
     """Counts of either part beyond the owned one that the budget pays for."""
-    found = []
+    pilots = []
     for part in (0, 1):
         owned = float(market.task.owned[part])
         most = owned + market.budget / unit_price(market, part)
         sizes = itertools.takewhile(
             lambda n, most=most: n <= most, (owned * _GROWTH**k for k in range(1, _DOUBLINGS))
         )
-        found += [(part, int(samples)) for samples in sizes if owned > 0]
-    return found
+        pilots += [(part, int(samples)) for samples in sizes if owned > 0]
+    return pilots
 
 
 def _saved(
     market: Market, belief: Belief, part: int, samples: int, *, number: int, seed: int
 ) -> np.ndarray:
-    """How much less regret the split decided after the pilot has, under each of the first `number`
-    draws.
+    """How much less regret the split decided after the pilot has, `[number]`.
+
+    Args:
+        market: What is for sale, and the best split under each draw.
+        belief: What is known of the part's curve.
+        part, samples: The pilot: 0 for dynamics or 1 for reward, and the count measured.
+        number: How many of the draws are taken for true, the first ones first.
+        seed: Of the simulated outcomes.
     """
     amounts = _actions(market)
     least = _least(market, part, _price(market, part, samples))
@@ -115,12 +126,18 @@ def _reweighted(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -
     counts for nothing.
 
     Left in, the true draw would always be among those that its outcome is compared with.
+
+    Args:
+        belief: What is known of the part's curve.
+        samples: The count that the pilot measures.
+        outcomes: Which draws are taken for true, indices `[outcomes]`.
+        seed: Of the noise of the outcomes.
     """
     noise = belief.noise()
     foretold = np.log(belief.law.error(samples))
     chance = np.random.default_rng([seed, samples]).standard_normal(len(outcomes))
-    seen = foretold[outcomes] + noise[outcomes] * chance
-    likelihood = -0.5 * ((seen[:, None] - foretold) / noise) ** 2 - np.log(noise)
+    measured = foretold[outcomes] + noise[outcomes] * chance
+    likelihood = -0.5 * ((measured[:, None] - foretold) / noise) ** 2 - np.log(noise)
     likelihood[outcomes, outcomes] = -np.inf
     weights = np.exp(likelihood - likelihood.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True)
@@ -131,13 +148,13 @@ def _actions(market: Market) -> np.ndarray:
     log-odds.
     """
     shares = np.concatenate([[0.0], 1 / (1 + np.exp(-np.linspace(-7, 7, _SHARES))), [1.0]])
-    found = []
+    splits = []
     for first, second in itertools.combinations(range(len(market.offers)), 2):
         amounts = np.zeros((len(shares), len(market.offers)))
         amounts[:, first] = shares * market.budget / float(market.offers[first].cost)
         amounts[:, second] = (1 - shares) * market.budget / float(market.offers[second].cost)
-        found.append(amounts)
-    return _unbeaten(market, np.concatenate(found))
+        splits.append(amounts)
+    return _unbeaten(market, np.concatenate(splits))
 
 
 def _unbeaten(market: Market, amounts: np.ndarray) -> np.ndarray:
@@ -151,7 +168,7 @@ def _unbeaten(market: Market, amounts: np.ndarray) -> np.ndarray:
 def _least(market: Market, part: int, cost: float) -> np.ndarray:
     """The split `[1, offers]` that buys the pilot and spends the rest on the other part."""
     amounts = np.zeros((1, len(market.offers)))
-    bought, other = cheapest(market.offers, part), cheapest(market.offers, 1 - part)
+    bought, rest = cheapest(market.offers, part), cheapest(market.offers, 1 - part)
     amounts[0, bought] = cost / float(market.offers[bought].cost)
-    amounts[0, other] = (market.budget - cost) / float(market.offers[other].cost)
+    amounts[0, rest] = (market.budget - cost) / float(market.offers[rest].cost)
     return amounts

@@ -1,5 +1,8 @@
-"""What to buy next: the split of least expected error over what the learning curves leave open
-(theory, section 4).
+"""What to buy next: the split of least expected error over what the learning curves leave open.
+
+With errors `ε_i(N)` of dynamics and reward and weights κ_i of them in the return, the plan
+minimises the mean over the curves' posterior of `κ_dyn ε_dyn(N_dyn) + κ_rew ε_rew(N_rew)`, in whole
+lots that the budget pays for (Timor et al. 2026, Theorem 1, with what a real budget has besides).
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, Plan, Purchase
-from paracosm.planning import verdict
-from paracosm.planning.budget import Offer, Task, best_split, log_values
-from paracosm.planning.curves import Posterior, posterior
+from paracosm.core.records.reasons import Caveat
+from paracosm.planning import stakes
+from paracosm.planning.budget import BudgetProblem, Offer, best_split, log_values
+from paracosm.planning.curve_posterior import Posterior, posterior
 from paracosm.planning.law import Law
-from paracosm.planning.lots import in_lots
+from paracosm.planning.lot_rounding import round_to_lots
 from paracosm.planning.pilots import Belief, next_pilot
 from paracosm.planning.reading import MOST_SAMPLES
 from paracosm.planning.rules import (
@@ -35,10 +39,10 @@ from paracosm.planning.rules import (
 )
 
 PARTS: tuple[Bought, Bought] = ("dynamics", "reward")
+# Draws of the laws: the mean of a regret is then known to 1/√2000, a 45th, of its spread.
 _DRAWS = 2000
-_BUDGETS = 2.0 ** np.linspace(
-    -2, 2, 9
-)  # relative ones of the frontier; half and double are among them
+# Budgets of the frontier, relative to the plan's; half and double are among them.
+_BUDGETS = 2.0 ** np.linspace(-2, 2, 9)
 
 
 def plan(
@@ -56,6 +60,9 @@ def plan(
     seed: int = 0,
 ) -> Plan:
     """Split a budget between transitions and reward labels.
+
+    The sentences of the record (`disagreement`, `warnings`, `verdict`) are left empty: `reporting`
+    makes them of its `reasons`.
 
     Args:
         curves: Learning curves of the two parts.
@@ -82,27 +89,29 @@ def plan(
     checks.of_kind(
         "curves", curves, Mapping, "a mapping of 'dynamics' and 'reward' to a Curve each"
     )
-    held = owned_counts(curves, owned)
+    owned_now = owned_counts(curves, owned)
     fits = _fits(curves, routes)
     offers = _offers(cost_dynamics, cost_reward, cost_joint, sources, lots)
     money = _left(budget, spent, offers)
     beliefs = _beliefs(fits, curves, seed)
     laws = _weighted(beliefs[0].law, beliefs[1].law, routes[0], seed)
-    task = Task(laws, (routes[0].dynamics, routes[0].reward), (held["dynamics"], held["reward"]))
+    task = BudgetProblem(
+        laws, (routes[0].dynamics, routes[0].reward), (owned_now["dynamics"], owned_now["reward"])
+    )
     place = market(task, offers, money)
-    best = _reachable(purchase("planned", place, in_lots(task, offers, money).amounts), money)
-    after = held["dynamics"] + best.dynamics, held["reward"] + best.reward
+    best = _reachable(purchase("planned", place, round_to_lots(task, offers, money).amounts), money)
+    after = owned_now["dynamics"] + best.dynamics, owned_now["reward"] + best.reward
     rules = simple(place)
-    rivals = tuple(by_weights(place, other) for other in routes[1:])
-    told = verdict.Facts(place, best, rules, rivals, held, routes[0].unsure)
+    rivals = tuple(by_weights(place, route) for route in routes[1:])
+    facts = stakes.Facts(place, best, rules, rivals, routes, owned_now)
     return Plan(
         dynamics=int(best.dynamics + 1e-9),
         reward=int(best.reward + 1e-9),
-        owned=held,
+        owned=owned_now,
         budget=money,
         spend=best.spend,
         prices={offer.name: float(offer.cost) for offer in offers},
-        ratio=_ratio(*after),
+        ratio=stakes.owned_ratio(owned_now, best),
         interval=ratio_interval(place),
         predicted_error={
             "before": over_draws(task.losses(np.array(task.owned, float))),
@@ -120,9 +129,10 @@ def plan(
         frontier=_frontier(task, offers, money),
         across=across(place),
         next_pilot=next_pilot(place, beliefs, best.regret.mean, seed),
-        disagreement=verdict.disagreement(told, routes),
-        warnings=(*_foretold(fits, after), *verdict.warnings(told, money)),
-        verdict=verdict.sentence(told),
+        disagreement="",
+        warnings=(),
+        verdict="",
+        reasons=stakes.verdict(facts, _curve_caveats(fits, after)),
     )
 
 
@@ -171,10 +181,10 @@ def owned_counts(
             )
         checks.of_kind(f"curves[{part!r}]", curves[part], Curve, "a Curve")
     largest = {part: max(anchor.samples for anchor in curves[part].anchors) for part in PARTS}
-    held = {part: int((owned or largest).get(part, largest[part])) for part in PARTS}
-    for part, count in held.items():
+    counts = {part: int((owned or largest).get(part, largest[part])) for part in PARTS}
+    for part, count in counts.items():
         checks.between(f"the count of {part} samples owned", count, 0, MOST_SAMPLES)
-    return held
+    return counts
 
 
 def _offers(
@@ -184,23 +194,31 @@ def _offers(
     sources: Sequence[Offer],
     lots: tuple[int, int],
 ) -> tuple[Offer, ...]:
-    found = [
+    """What is for sale.
+
+    Args:
+        cost_dynamics, cost_reward, cost_joint, sources, lots: As `plan` has them.
+
+    Raises:
+        BadArgument: prices, lots or worths are not positive, or two offers have one name.
+    """
+    offers = [
         Offer("dynamics", cost_dynamics, transitions=1, lot=lots[0]),
         Offer("reward", cost_reward, labels=1, lot=lots[1]),
     ]
     if cost_joint is not None:
-        found.append(Offer("joint", cost_joint, transitions=1, labels=1))
-    found += sources
-    for offer in found:
+        offers.append(Offer("joint", cost_joint, transitions=1, labels=1))
+    offers += sources
+    for offer in offers:
         checks.positive(f"the cost of {offer.name}", float(offer.cost))
         checks.at_least(f"the lot of {offer.name}", offer.lot, 1)
         checks.positive(f"the worth of a unit of {offer.name}", float(sum(offer.yields)))
-    names = [offer.name for offer in found]
+    names = [offer.name for offer in offers]
     if len(set(names)) < len(names):
         raise checks.BadArgument(
             f"the names for sale are {', '.join(names)}; each may be there once."
         )
-    return tuple(found)
+    return tuple(offers)
 
 
 def _left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
@@ -241,13 +259,13 @@ def _reachable(best: Purchase, money: float) -> Purchase:
 def _beliefs(
     fits: tuple[Posterior, Posterior], curves: Mapping[Bought, Curve], seed: int
 ) -> tuple[Belief, Belief]:
-    found = []
+    beliefs = []
     for place, (part, fit) in enumerate(zip(PARTS, fits, strict=True)):
         draws = fit.draws(_DRAWS, 2 * seed + place)
         anchors = curves[part].anchors
         seeds = max(1, round(len(anchors) / len({anchor.samples for anchor in anchors})))
-        found.append(Belief(draws.law, draws.seed_noise, draws.anchor_noise, seeds))
-    return found[0], found[1]
+        beliefs.append(Belief(draws.law, draws.seed_noise, draws.anchor_noise, seeds))
+    return beliefs[0], beliefs[1]
 
 
 def _weighted(dynamics: Law, reward: Law, route: Weights, seed: int) -> tuple[Law, Law]:
@@ -256,18 +274,19 @@ def _weighted(dynamics: Law, reward: Law, route: Weights, seed: int) -> tuple[La
 
     A realised weight is the size of a mean over episodes, so that a draw is `|weight + its standard
     error · z|`.
+
+    Args:
+        dynamics, reward: Draws of the laws, arrays `[draws]`.
+        route: The weights and their standard errors.
+        seed: Of the draws of the weights.
     """
-    found = []
+    laws = []
     for place, (part, law) in enumerate(zip(PARTS, (dynamics, reward), strict=True)):
         weight, unsure = getattr(route, part), route.unsure.get(part, 0.0)
         chance = np.random.default_rng([seed, 1 + place]).standard_normal(np.shape(law.scale))
         factor = np.abs(1 + unsure / weight * chance) if weight > 0 else 1.0
-        found.append(Law(law.scale * factor, law.exponent, law.floor * factor))
-    return found[0], found[1]
-
-
-def _ratio(dynamics: float, reward: float) -> float:
-    return float(dynamics / reward) if reward > 0 else float("inf")
+        laws.append(Law(law.scale * factor, law.exponent, law.floor * factor))
+    return laws[0], laws[1]
 
 
 def ratio_interval(place: Market) -> tuple[float, float]:
@@ -286,21 +305,23 @@ def _marginal(place: Market, counts: np.ndarray) -> dict[str, float]:
     return {part: float(np.exp(value)) for part, value in zip(PARTS, values, strict=True)}
 
 
-def _frontier(task: Task, offers: Sequence[Offer], money: float) -> tuple[Purchase, ...]:
+def _frontier(task: BudgetProblem, offers: Sequence[Offer], money: float) -> tuple[Purchase, ...]:
     """The best splits of a quarter of the budget to four times it."""
     cheapest = min(float(offer.cost) * offer.lot for offer in offers)
     budgets = [money * float(factor) for factor in _BUDGETS if money * factor >= cheapest]
-    found = (
-        purchase(f"budget {place.budget:g}", place, in_lots(task, offers, place.budget).amounts)
+    splits = (
+        purchase(
+            f"budget {place.budget:g}", place, round_to_lots(task, offers, place.budget).amounts
+        )
         for place in markets(task, offers, budgets)
     )
-    return tuple(each for each in found if np.isfinite(each.error.mean))
+    return tuple(split for split in splits if np.isfinite(split.error.mean))
 
 
-def _foretold(fits: tuple[Posterior, Posterior], after: tuple[float, float]) -> tuple[str, ...]:
+def _curve_caveats(fits: tuple[Posterior, Posterior], after: tuple[float, float]) -> list[Caveat]:
     """What to know of the curves at the counts that the plan reaches."""
-    return tuple(
-        warning
+    return [
+        caveat
         for fit, count in zip(fits, after, strict=True)
-        for warning in fit.warnings(float(count))
-    )
+        for caveat in fit.caveats(float(count))
+    ]

@@ -31,8 +31,8 @@ def read_curves(path: Path, unit: Unit) -> dict[Bought, Curve]:
             f"{path} does not exist; a CSV file with columns part,samples,error[,seed] is needed."
         )
     rows = read_rows(path, NEEDED, "part, samples and error are needed")
-    found = [_row(path, line, row) for line, row in rows]
-    return _by_part(path, found, seeded=any("seed" in row for _, row in rows), unit=unit)
+    anchors = [_row(path, line, row) for line, row in rows]
+    return _by_part(path, anchors, seeded=any("seed" in row for _, row in rows), unit=unit)
 
 
 def read_rows(path: Path, needed: Sequence[str], what: str) -> list[tuple[int, dict[str, str]]]:
@@ -99,6 +99,11 @@ def _row(path: Path, line: int, row: dict[str, str]) -> tuple[Bought, Anchor]:
 def read_number(path: Path, line: int, name: str, text: str) -> float:
     """The finite number in a cell.
 
+    Args:
+        path, line: Where the cell is, for the sentence.
+        name: Its column.
+        text: What it holds.
+
     Raises:
         BadData: naming the line.
     """
@@ -121,17 +126,28 @@ def read_number(path: Path, line: int, name: str, text: str) -> float:
 def _by_part(
     path: Path, rows: list[tuple[Bought, Anchor]], *, seeded: bool, unit: Unit
 ) -> dict[Bought, Curve]:
+    """The curves of the rows.
+
+    Args:
+        path: The file, for the sentence.
+        rows: The part and the anchor of each.
+        seeded: Whether the file gives seeds; else rows of one size are numbered as they come.
+        unit: Of the errors.
+
+    Raises:
+        BadData: there are no rows, or one is there twice.
+    """
     if not rows:
         raise checks.BadData(f"{path} holds no rows; at least 3 sizes of one part are needed.")
-    seen: Counter[tuple[Bought, int, int]] = Counter()
+    counts: Counter[tuple[Bought, int, int]] = Counter()
     parts: dict[Bought, list[Anchor]] = {}
     for part, anchor in rows:
         key = (part, anchor.samples, anchor.seed)
-        if seeded and seen[key]:
+        if seeded and counts[key]:
             raise checks.BadData(
                 f"{path} holds {part} at {anchor.samples} samples with seed {anchor.seed} twice."
             )
-        number = anchor.seed if seeded else seen[key]
+        number = anchor.seed if seeded else counts[key]
         parts.setdefault(part, []).append(Anchor(anchor.samples, anchor.error, number))
-        seen[key] += 1
+        counts[key] += 1
     return {part: Curve(part, tuple(anchors), unit, "as given") for part, anchors in parts.items()}

@@ -1,5 +1,6 @@
-"""Ways to spend a budget that need no learning curves, and what each is expected to lose (theory,
-section 4).
+"""Ways to spend a budget that need no learning curves, and what each is expected to lose: of the
+counts `N` that it buys, `κ_dyn ε_dyn(N_dyn) + κ_rew ε_rew(N_rew)` over the least that the budget
+can reach, less 1.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import numpy as np
 
 from paracosm.core.records import Estimate, Weights
 from paracosm.core.records.decisions import Purchase
-from paracosm.planning.budget import Offer, Task, at, best_split
+from paracosm.core.records.reasons import Rule
+from paracosm.planning.budget import BudgetProblem, Offer, at, best_split
 from paracosm.planning.law import Law
-from paracosm.planning.lots import filled, in_lots
+from paracosm.planning.lot_rounding import filled, round_to_lots
 
 
 class Market(NamedTuple):
@@ -21,18 +23,18 @@ class Market(NamedTuple):
     draw, `[draws]`.
     """
 
-    task: Task
+    task: BudgetProblem
     offers: tuple[Offer, ...]
     budget: float
     best: np.ndarray
 
 
-def market(task: Task, offers: Sequence[Offer], budget: float) -> Market:
+def market(task: BudgetProblem, offers: Sequence[Offer], budget: float) -> Market:
     """A market, with the problem of every draw solved."""
     return markets(task, offers, [budget])[0]
 
 
-def markets(task: Task, offers: Sequence[Offer], budgets: Sequence[float]) -> list[Market]:
+def markets(task: BudgetProblem, offers: Sequence[Offer], budgets: Sequence[float]) -> list[Market]:
     """The same with several budgets."""
     best = best_split(apart(task), offers, np.asarray(budgets, float)[:, None]).loss
     return [
@@ -41,7 +43,7 @@ def markets(task: Task, offers: Sequence[Offer], budgets: Sequence[float]) -> li
     ]
 
 
-def apart(task: Task) -> Task:
+def apart(task: BudgetProblem) -> BudgetProblem:
     """The task of every draw on its own: `draws` problems with a sure law each."""
     dynamics, reward = (
         Law(*(np.atleast_1d(np.asarray(x, float))[..., None] for x in law)) for law in task.laws
@@ -96,14 +98,14 @@ def simple(market: Market) -> tuple[Purchase, ...]:
     transition, label = cheapest(market.offers, 0), cheapest(market.offers, 1)
     prices = unit_price(market, 0), unit_price(market, 1)
     evenly = prices[0] / sum(prices)
-    found = [
-        _rule("equal spending", market, {transition: 0.5, label: 0.5}),
-        _rule("equal counts", market, {transition: evenly, label: 1 - evenly}),
-        _rule("all on transitions", market, {transition: 1.0}),
-        _rule("all on labels", market, {label: 1.0}),
+    rules = [
+        _rule(Rule.EQUAL_SPENDING, market, {transition: 0.5, label: 0.5}),
+        _rule(Rule.EQUAL_COUNTS, market, {transition: evenly, label: 1 - evenly}),
+        _rule(Rule.ALL_TRANSITIONS, market, {transition: 1.0}),
+        _rule(Rule.ALL_LABELS, market, {label: 1.0}),
     ]
     joint = [k for k, offer in enumerate(market.offers) if min(offer.yields) > 0]
-    return _usable([*found, *(_rule("every transition labelled", market, {k: 1.0}) for k in joint)])
+    return _usable([*rules, *(_rule(Rule.ALL_JOINT, market, {k: 1.0}) for k in joint)])
 
 
 def by_weights(market: Market, weights: Weights) -> Purchase:
@@ -111,7 +113,7 @@ def by_weights(market: Market, weights: Weights) -> Purchase:
     own.
     """
     believed = market.task._replace(weights=(weights.dynamics, weights.reward))
-    amounts = in_lots(believed, market.offers, market.budget).amounts
+    amounts = round_to_lots(believed, market.offers, market.budget).amounts
     return purchase(f"weights from {weights.origin}", market, amounts)
 
 
@@ -125,9 +127,9 @@ def across(market: Market, number: int = 41) -> tuple[Purchase, ...]:
     )
 
 
-def _usable(found: list[Purchase]) -> tuple[Purchase, ...]:
+def _usable(rules: list[Purchase]) -> tuple[Purchase, ...]:
     """Those after which no part that counts is left without a sample."""
-    return tuple(each for each in found if np.isfinite(each.error.mean))
+    return tuple(rule for rule in rules if np.isfinite(rule.error.mean))
 
 
 def cheapest(offers: Sequence[Offer], part: int) -> int:

@@ -20,7 +20,7 @@ from paracosm.core.records.results import RunResult
 from paracosm.reporting import decision_words, words
 
 Texts = tuple[str, ...]
-NEAR = 1.1
+NEAR = 1.1  # a frontier's point within a tenth of a multiple of the budget is that multiple's
 
 
 class Lettered(NamedTuple):
@@ -55,11 +55,12 @@ def round_rows(run: RunResult) -> list[Texts]:
     """Round, transitions and labels that it bought, and why; what would be bought next
     comes last.
     """
-    return [_round(decision_words.round_name(run, each), each) for each in run.decisions]
+    return [_round(run, decision) for decision in run.decisions]
 
 
-def _round(name: str, decision: Decision) -> Texts:
-    plan = decision.plan if name == "next" else None
+def _round(run: RunResult, decision: Decision) -> Texts:
+    name = decision_words.round_name(run, decision)
+    plan = decision.plan if decision_words.after_the_last(run, decision) else None
     counts = (plan.dynamics, plan.reward) if plan else (decision.transitions, decision.labels)
     return (name, *(words.count(count) for count in counts), decision_words.why(decision))
 
@@ -80,8 +81,8 @@ def owned_rows(plan: Plan) -> list[Texts]:
 def error_rows(plan: Plan) -> list[Texts]:
     """When, the predicted error in return and its interval."""
     return [
-        (f"{when} buying", words.mean(each), words.interval(each))
-        for when, each in plan.predicted_error.items()
+        (f"{when} buying", words.mean(error), words.interval(error))
+        for when, error in plan.predicted_error.items()
     ]
 
 
@@ -105,7 +106,7 @@ def marginal_rows(plan: Plan) -> list[Texts]:
 def split_rows(plan: Plan) -> list[Lettered]:
     """The plan and the simple rules: counts, predicted error, regret."""
     return lettered(
-        [_split("this plan", plan.best), *(_split(each.name, each) for each in plan.alternatives)]
+        [_split("this plan", plan.best), *(_split(rule.name, rule) for rule in plan.alternatives)]
     )
 
 
@@ -125,7 +126,7 @@ def lettered(rows: Iterable[Texts]) -> list[Lettered]:
 def budget_rows(plan: Plan) -> list[Texts]:
     """Half, the same and double the budget: counts and predicted error."""
     named = {"half": 0.5, "this budget": 1.0, "double": 2.0}
-    found = [(name, at_budget(plan, factor)) for name, factor in named.items()]
+    ways = [(name, at_budget(plan, factor)) for name, factor in named.items()]
     return [
         (
             name,
@@ -134,7 +135,7 @@ def budget_rows(plan: Plan) -> list[Texts]:
             decision_words.count(way.reward),
             words.number(way.error.mean),
         )
-        for name, way in found
+        for name, way in ways
         if way
     ]
 
@@ -155,8 +156,8 @@ def at_budget(plan: Plan, factor: float) -> Purchase | None:
 
 def curve_rows(plan: Plan) -> list[Texts]:
     """What is said of the fitted laws, then that of each part's."""
-    said = [_law(fit) for fit in plan.curves.values()]
-    return [(name, *(each[name] for each in said)) for name in said[0]] if said else []
+    laws = [_law(fit) for fit in plan.curves.values()]
+    return [(name, *(law[name] for law in laws)) for name in laws[0]] if laws else []
 
 
 def _law(fit: CurveFit) -> dict[str, str]:
@@ -173,7 +174,7 @@ def _law(fit: CurveFit) -> dict[str, str]:
 def label_rows(plan: LabelPlan) -> list[Lettered]:
     """The choice and its alternatives: cost, rollouts, repeats, variance, why."""
     chosen = LabelChoice(plan.cost, plan.rollouts, plan.repeats, plan.variance, "this plan")
-    return lettered([_label(each) for each in (chosen, *plan.alternatives)])
+    return lettered([_label(choice) for choice in (chosen, *plan.alternatives)])
 
 
 def _label(choice: LabelChoice) -> Texts:
@@ -198,7 +199,7 @@ def noise_rows(plan: LabelPlan) -> list[Texts]:
     }
     bound = ("Theorem 2’s bound on the second", words.number(noise.bound), "")
     return [
-        *((name, words.mean(each), words.interval(each)) for name, each in measured.items()),
+        *((name, words.mean(term), words.interval(term)) for name, term in measured.items()),
         bound,
     ]
 
@@ -207,12 +208,12 @@ def mixture_rows(plan: MixturePlan) -> list[Texts]:
     """What, rollouts, of them with gold labels, variance, squared bias, squared error."""
     return [
         (
-            decision_words.LABELS.get(each.name, each.name),
-            words.count(each.rollouts),
-            words.count(each.gold),
-            words.number(each.variance),
-            words.number(each.squared_bias),
-            words.number(each.error),
+            decision_words.LABELS.get(choice.name, choice.name),
+            words.count(choice.rollouts),
+            words.count(choice.gold),
+            words.number(choice.variance),
+            words.number(choice.squared_bias),
+            words.number(choice.error),
         )
-        for each in plan.choices
+        for choice in plan.choices
     ]

@@ -53,7 +53,7 @@ def _plan(plan: Plan) -> list[RenderableType]:
         decision_words.marginal,
         decision_words.worth,
     )
-    said = [sentence(plan) for sentence in sentences]
+    notes = [sentence(plan) for sentence in sentences]
     return [
         _table(("Buy", "units", "price each", "total"), decision_tables.purchase_rows(plan)),
         _table(("Owned", "now", "bought", "then"), decision_tables.owned_rows(plan)),
@@ -66,7 +66,7 @@ def _plan(plan: Plan) -> list[RenderableType]:
             decision_tables.budget_rows(plan),
         ),
         _table(("Curve", *plan.curves), decision_tables.curve_rows(plan)),
-        _notes([*said, plan.disagreement, decision_words.pilot(plan.next_pilot)]),
+        _notes([*notes, plan.disagreement, decision_words.pilot(plan.next_pilot)]),
     ]
 
 

@@ -15,12 +15,13 @@ from paracosm.core.records.decisions import (
     Pilot,
     Plan,
 )
+from paracosm.core.records.reasons import PurchaseReason
 from paracosm.core.records.results import RunResult
 from paracosm.reporting import words
 
 BOUGHT = {"dynamics": "transitions", "reward": "reward labels", "joint": "labelled transitions"}
-LEAST_READ = 0.001
-SAME = 0.95
+LEAST_READ = 0.001  # how much a round amount of money is to lower the error by, to be worth reading
+SAME = 0.95  # parts on which money is worth within 5% of as much are told as equal
 LABELS = {
     "cheap": "cheap labels alone",
     "gold": "gold labels alone",
@@ -46,8 +47,9 @@ def count(amount: float) -> str:
 
 def amount(value: float) -> str:
     """A quantity that may be given rather than measured: no zeros at its end."""
-    said = words.number(value)
-    return said.rstrip("0").rstrip(".") if "." in said and "e" not in said else said
+    digits = words.number(value)
+    plain = "." in digits and "e" not in digits
+    return digits.rstrip("0").rstrip(".") if plain else digits
 
 
 def share(part: float) -> str:
@@ -57,20 +59,38 @@ def share(part: float) -> str:
 
 def ratio(plan: Plan) -> str:
     """How transitions and labels will stand to each other, and what the curves leave open."""
-    said = f"There will then be {words.number(plan.ratio)} transitions for each reward label"
+    then = f"There will then be {words.number(plan.ratio)} transitions for each reward label"
     if len(plan.interval) != 2:
-        return f"{said}."
+        return f"{then}."
     low, high = plan.interval
     return (
-        f"{said}. The measured curves leave open what is best: with 90% probability the best ratio"
+        f"{then}. The measured curves leave open what is best: with 90% probability the best ratio"
         " lies between "
         f"{words.number(low)} and {words.number(high)}."
     )
 
 
+def after_the_last(run: RunResult, decision: Decision) -> bool:
+    """Whether a decision says what would be bought next, after the last round."""
+    return decision.round >= len(run.trainings)
+
+
 def round_name(run: RunResult, decision: Decision) -> str:
     """The number of the round that a decision was made for, from 1; "next" after the last."""
-    return str(decision.round + 1) if decision.round < len(run.trainings) else "next"
+    return "next" if after_the_last(run, decision) else str(decision.round + 1)
+
+
+_REASONS = {
+    PurchaseReason.PILOT: "a pilot: as many transitions as labels, for a fifth of the budget",
+    PurchaseReason.EQUAL_MONEY: "as much money on each part, since {}",
+    PurchaseReason.SAME_REWARDS: "every reward label said the same: no more are needed",
+    PurchaseReason.NEXT_BUDGET: "what another budget of this size would buy",
+}
+
+
+def purchase_reason(reason: PurchaseReason, refusal: str = "") -> str:
+    """What a round's purchase rests on; `refusal` is why there is no plan."""
+    return _REASONS[reason].format(refusal)
 
 
 def why(decision: Decision) -> str:
@@ -119,16 +139,16 @@ def marginal(plan: Plan) -> str:
     return f"The next unit of money does most on {bought(best)}."
 
 
-def pilot(found: Pilot | None) -> str:
+def pilot(proposal: Pilot | None) -> str:
     """Which measurement to make before buying, if any."""
-    if found is None:
+    if proposal is None:
         return "No further measurement is worth its price: buy now."
     return (
-        f"Before buying, measure the error of the {found.part} model with {count(found.samples)}"
-        f" {bought(found.part)}, "
-        f"for {words.price(found.cost)}: regret, on average, then falls from"
-        f" {share(found.regret_now)} to "
-        f"{share(found.regret_then)}."
+        f"Before buying, measure the error of the {proposal.part} model with"
+        f" {count(proposal.samples)} {bought(proposal.part)},"
+        f" for {words.price(proposal.cost)}: regret, on average, then falls from"
+        f" {share(proposal.regret_now)} to "
+        f"{share(proposal.regret_then)}."
     )
 
 

@@ -16,26 +16,26 @@ from paracosm.reporting.figures.overlay import MOST_DIMENSIONS
 from paracosm.reporting.figures.svg import alone, inline
 
 
-def diagnosis(found: Diagnosis) -> dict[str, Any]:
+def diagnosis(record: Diagnosis) -> dict[str, Any]:
     """The figures of an audit; `most` is how many state dimensions its overlays show."""
-    overlays = [figures.plot_overlay(found, episode) for episode in range(len(found.overlays))]
-    training = found.gap_training and figures.plot_gap(
-        found.gap_training, "predicted", horizon=found.horizon_parts is not None
+    overlays = [figures.plot_overlay(record, number) for number in range(len(record.overlays))]
+    training = record.gap_training and figures.plot_gap(
+        record.gap_training, "predicted", horizon=record.horizon_parts is not None
     )
-    whole = figures.plot_gap(found.gap, "imagined", horizon=False)
-    of_whole = "The gap of whole episodes and its causes with intervals"
+    episode = figures.plot_gap(record.gap, "imagined", horizon=False)
+    of_episode = "The gap of whole episodes and its causes with intervals"
     of_training = "The gap of what training believed and its causes with intervals"
     return {
         "returns": _inline(
-            figures.plot_returns(found), "returns", "Real and imagined return with intervals"
+            figures.plot_returns(record), "returns", "Real and imagined return with intervals"
         ),
-        "gap": _inline(whole, "gap", of_whole),
+        "gap": _inline(episode, "gap", of_episode),
         "gap_training": _inline(training, "gap-training", of_training) if training else "",
         "steps": _inline(
-            figures.plot_steps(found), "steps", "Running sums of the causes over the episode"
+            figures.plot_steps(record), "steps", "Running sums of the causes over the episode"
         ),
         "dimensions": _inline(
-            figures.plot_dimensions(found), "dimensions", "The dynamics term by state component"
+            figures.plot_dimensions(record), "dimensions", "The dynamics term by state component"
         ),
         "overlays": _all(overlays, "overlay", "Imagined rollout over real episode"),
         "most": MOST_DIMENSIONS,
@@ -54,9 +54,9 @@ def run(result: RunResult) -> dict[str, Any]:
     return {
         "training": drawn,
         "plans": {
-            each.round: plan(each.plan, f"round-{each.round}")
-            for each in result.decisions
-            if each.plan
+            decision.round: plan(decision.plan, f"round-{decision.round}")
+            for decision in result.decisions
+            if decision.plan
         },
         "learning": {
             name: _inline(figure, f"learning-{number}", f"Learning of the {result.fits[name].part}")
@@ -79,15 +79,17 @@ def comparison(runs: Comparison) -> list[Markup]:
     ]
 
 
-def plan(found: Plan, name: str = "plan") -> dict[str, Any]:
+def plan(record: Plan, name: str = "plan") -> dict[str, Any]:
     """The figures of a plan; `name` keeps several plans in one page apart."""
-    curves = {part: figures.plot_plan_curve(found, part) for part in found.curves}
+    curves = {part: figures.plot_plan_curve(record, part) for part in record.curves}
     return {
         "splits": _inline(
-            figures.plot_plan_splits(found), f"{name}-splits", "Predicted error and regret by split"
+            figures.plot_plan_splits(record),
+            f"{name}-splits",
+            "Predicted error and regret by split",
         ),
         "frontier": _inline(
-            figures.plot_plan_frontier(found), f"{name}-frontier", "Error and split by money spent"
+            figures.plot_plan_frontier(record), f"{name}-frontier", "Error and split by money spent"
         ),
         "curves": {
             part: _inline(figure, f"{name}-{part}", f"Learning curve of the {part} model")
@@ -96,12 +98,12 @@ def plan(found: Plan, name: str = "plan") -> dict[str, Any]:
     }
 
 
-def label_plan(found: LabelPlan) -> dict[str, Any]:
+def label_plan(record: LabelPlan) -> dict[str, Any]:
     """The figures of a label plan."""
-    noise = figures.plot_gradient_noise(found.noise) if found.noise else None
+    noise = figures.plot_gradient_noise(record.noise) if record.noise else None
     return {
         "cost": _inline(
-            figures.plot_label_cost(found), "cost", "What labels of each cost are worth"
+            figures.plot_label_cost(record), "cost", "What labels of each cost are worth"
         ),
         "noise": _inline(noise, "noise", "What label noise adds to the gradient’s variance")
         if noise
@@ -109,29 +111,29 @@ def label_plan(found: LabelPlan) -> dict[str, Any]:
     }
 
 
-def mixture_plan(found: MixturePlan) -> dict[str, Any]:
+def mixture_plan(record: MixturePlan) -> dict[str, Any]:
     """The figures of a mixture plan."""
     return {
         "errors": _inline(
-            figures.plot_mixture(found), "errors", "Squared error of each way to label"
+            figures.plot_mixture(record), "errors", "Squared error of each way to label"
         )
     }
 
 
-def charts(found: Experiment) -> dict[str, Markup]:
+def charts(record: Experiment) -> dict[str, Markup]:
     """The charts of an experiment by name."""
-    drawn = found.findings.charts
+    drawn = record.findings.charts
     return {
         chart.name: _inline(figures.plot_chart(chart), f"chart-{chart.name}", chart.title)
         for chart in drawn
     }
 
 
-def chart_files(found: Experiment) -> dict[str, str]:
+def chart_files(record: Experiment) -> dict[str, str]:
     """The charts of an experiment as SVG files, by the ends of their names."""
     return {
         f"{chart.name}.svg": alone(figures.plot_chart(chart), chart.name)
-        for chart in found.findings.charts
+        for chart in record.findings.charts
     }
 
 

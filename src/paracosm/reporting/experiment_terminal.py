@@ -33,15 +33,15 @@ def experiment(record: Experiment) -> Group:
     table.add_column(no_wrap=True)
     table.add_column()
     for claim in record.findings.claims:
-        table.add_row(Text(SHORT[claim.verdict], style=STYLES[claim.verdict]), _said(claim))
-    found = Text(f"{record.findings.found}\n")
-    return Group(head, table, found, Text(experiment_words.verdicts(record), style="bold"))
+        table.add_row(Text(SHORT[claim.verdict], style=STYLES[claim.verdict]), _claim(claim))
+    findings = Text(f"{record.findings.found}\n")
+    return Group(head, table, findings, Text(experiment_words.verdicts(record), style="bold"))
 
 
-def _said(claim: Claim) -> Text:
-    said = Text(f"{claim.claim}\n").append(f"ours {experiment_words.ours(claim)}", style="bold")
+def _claim(claim: Claim) -> Text:
+    text = Text(f"{claim.claim}\n").append(f"ours {experiment_words.ours(claim)}", style="bold")
     if claim.paper_says or claim.paper is not None:
-        said.append(f", paper {experiment_words.paper(claim)}")
+        text.append(f", paper {experiment_words.paper(claim)}")
     if claim.verdict in ("differs", "must hold"):
-        said.append(f"\nwhy: {claim.why}", style="dim")
-    return said
+        text.append(f"\nwhy: {claim.why}", style="dim")
+    return text

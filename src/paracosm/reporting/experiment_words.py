@@ -11,8 +11,8 @@ from paracosm.reporting import words
 
 def ours(claim: Claim) -> str:
     """Our number and its interval, if it has more than one point."""
-    found = Estimate(claim.ours, claim.low, claim.high, 0, claim.method)
-    return words.number(claim.ours) if claim.low == claim.high else words.estimate(found)
+    estimate = Estimate(claim.ours, claim.low, claim.high, 0, claim.method)
+    return words.number(claim.ours) if claim.low == claim.high else words.estimate(estimate)
 
 
 def paper(claim: Claim) -> str:
@@ -23,7 +23,7 @@ def paper(claim: Claim) -> str:
 def verdicts(record: Experiment) -> str:
     """How many claims agree, differ, must hold whatever is measured, and cannot be compared."""
     counts = Counter(claim.verdict for claim in record.findings.claims)
-    said = {
+    phrases = {
         "agrees": "{} of {} claims agree with the paper",
         "differs": "{} differ" if counts["differs"] != 1 else "{} differs",
         "must hold": "{} must hold by proof or construction and "
@@ -34,8 +34,8 @@ def verdicts(record: Experiment) -> str:
     total = len(record.findings.claims)
     return (
         ", ".join(
-            said[name].format(counts[name], total)
-            for name in said
+            phrases[name].format(counts[name], total)
+            for name in phrases
             if counts[name] or name == "agrees"
         )
         + "."

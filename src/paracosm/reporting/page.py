@@ -27,11 +27,11 @@ def render(record: Renderable) -> str:
     from paracosm.reporting import drawing  # Matplotlib is slow to import, and only a page needs it
 
     if isinstance(record, RunResult):
-        found = record.diagnosis
-        drawn = drawing.diagnosis(found) | drawing.run(record)
-        return _fill("report.html", run=record, found=found, figures=drawn)
+        diagnosis = record.diagnosis
+        drawn = drawing.diagnosis(diagnosis) | drawing.run(record)
+        return _fill("report.html", run=record, diagnosis=diagnosis, figures=drawn)
     if isinstance(record, Diagnosis):
-        return _fill("report.html", run=None, found=record, figures=drawing.diagnosis(record))
+        return _fill("report.html", run=None, diagnosis=record, figures=drawing.diagnosis(record))
     template, name, draw = {
         Comparison: ("comparison.html", "runs", drawing.comparison),
         Experiment: ("experiment.html", "record", drawing.charts),
@@ -89,14 +89,14 @@ def _fill(template: str, **values: Any) -> str:
 
 @cache
 def _templates() -> jinja2.Environment:
-    made = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("paracosm.reporting"),
         autoescape=lambda name: name is None or not name.endswith(".md"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {
+    environment.globals |= {
         "discounted": discounted,
         "words": words,
         "tables": tables,
@@ -104,4 +104,4 @@ def _templates() -> jinja2.Environment:
         "decision_tables": decision_tables,
         "experiment_words": experiment_words,
     }
-    return made
+    return environment

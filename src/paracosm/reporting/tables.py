@@ -11,7 +11,7 @@ from paracosm.core.records.decisions import Plan
 from paracosm.core.records.results import Comparison, Purchases, RunResult
 from paracosm.reporting import words
 
-WHOLE = {
+EPISODE_NOTES = {
     "real": "in the real world",
     "imagined": "in the learned world, same first states",
     "gap": "real minus imagined",
@@ -19,11 +19,11 @@ WHOLE = {
     "termination": "learned end of episode wrong",
     "dynamics": "learned next state wrong",
 }
-TRAINING = {
+TRAINING_NOTES = {
     "real": "in the real world",
     "predicted": "imagined, with the value that training put at the end of its rollouts",
     "gap": "real minus predicted",
-    **{cause: WHOLE[cause] for cause in ("reward", "termination", "dynamics")},
+    **{cause: EPISODE_NOTES[cause] for cause in ("reward", "termination", "dynamics")},
     "horizon": "rollouts cut short in training",
 }
 
@@ -46,7 +46,7 @@ class Row(NamedTuple):
     note: str
 
 
-class Cell(NamedTuple):
+class ComparedCell(NamedTuple):
     """A run's value; `apart` if its interval shares no point with the first run's."""
 
     value: str
@@ -58,32 +58,44 @@ class Compared(NamedTuple):
     """A quantity across runs."""
 
     name: str
-    cells: tuple[Cell, ...]
+    cells: tuple[ComparedCell, ...]
 
 
 def row(name: str, estimate: Estimate, note: str = "", decimals: int | None = None) -> Row:
-    """A row of an estimate."""
+    """A row of an estimate.
+
+    Args:
+        name, note: Its head, and what stands behind it.
+        estimate: The number and its interval.
+        decimals: Shown of both; by default those that the interval supports.
+    """
     return Row(name, words.mean(estimate, decimals), words.interval(estimate, decimals), note)
 
 
-def gap_rows(found: Diagnosis) -> list[Row]:
+def gap_rows(diagnosis: Diagnosis) -> list[Row]:
     """Real and imagined return of whole episodes, the gap and its causes, to the decimals of the
     gap.
     """
-    notes = WHOLE if found.valid else {name: WHOLE[name] for name in ("real", "imagined", "gap")}
-    return _gap(found.gap, notes, "imagined")
+    notes = (
+        EPISODE_NOTES
+        if diagnosis.valid
+        else {name: EPISODE_NOTES[name] for name in ("real", "imagined", "gap")}
+    )
+    return _gap(diagnosis.gap, notes, "imagined")
 
 
-def training_rows_of_gap(found: Diagnosis) -> list[Row]:
+def training_rows_of_gap(diagnosis: Diagnosis) -> list[Row]:
     """The same of what training believed; none where nothing was trained, or terms explain
     nothing.
     """
-    if found.gap_training is None or not found.valid:
+    if diagnosis.gap_training is None or not diagnosis.valid:
         return []
     notes = {
-        name: note for name, note in TRAINING.items() if found.horizon_parts or name != "horizon"
+        name: note
+        for name, note in TRAINING_NOTES.items()
+        if diagnosis.horizon_parts or name != "horizon"
     }
-    return _gap(found.gap_training, notes, "predicted")
+    return _gap(diagnosis.gap_training, notes, "predicted")
 
 
 def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:
@@ -92,58 +104,64 @@ def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:
     return [row(name, terms[name], note, decimals) for name, note in notes.items()]
 
 
-def beside_rows(found: Diagnosis) -> list[Row]:
+def beside_rows(diagnosis: Diagnosis) -> list[Row]:
     """What stands beside the gap: the return of what acted in the data, and that of best-guess
     actions.
     """
-    rows, known = [], found.reference
+    rows, known = [], diagnosis.reference
     if known is not None and known.returns is not None:
         note = f"not discounted, {words.episodes(known.returns.n)}"
         rows.append(row(words.reference(known), known.returns, note))
-    note = f"imagined, {discounted(found.discount)}: best-guess actions against drawn ones"
-    return [*rows, row("mode − sampled", found.mode_versus_sampled, note)]
+    note = f"imagined, {discounted(diagnosis.discount)}: best-guess actions against drawn ones"
+    return [*rows, row("mode − sampled", diagnosis.mode_versus_sampled, note)]
 
 
-def absolute_rows(found: Diagnosis) -> list[Row]:
+def absolute_rows(diagnosis: Diagnosis) -> list[Row]:
     """Per cause, the sizes of its contributions summed over the episode, whatever their signs."""
-    decimals = words.estimate_decimals(found.gap.total)
+    decimals = words.estimate_decimals(diagnosis.gap.total)
     return [
         Row(name, words.number(sum(cause.absolute), decimals), "", "")
-        for name, cause in found.causes.items()
+        for name, cause in diagnosis.causes.items()
     ]
 
 
-def certificate_rows(found: Diagnosis) -> list[tuple[str, str, str, str, str]]:
+def certificate_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str]]:
     """Rung, certificate or estimate, bound, times the measured gap, why."""
     return [
         (
-            _RUNGS.get(each.rung, each.rung),
-            each.kind,
-            words.number(each.value),
-            words.number(each.slack),
-            each.why,
+            _RUNGS.get(rung.rung, rung.rung),
+            rung.kind,
+            words.number(rung.value),
+            words.number(rung.slack),
+            rung.why,
         )
-        for each in found.certificates
+        for rung in diagnosis.certificates
     ]
 
 
-def bracket_rows(found: Diagnosis) -> list[tuple[str, str, str, str]]:
+def bracket_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str]]:
     """What, the constant's lower and upper end, certificate or estimate."""
-    brackets = dict(found.lipschitz)
-    if found.contraction is not None and found.discount != 1:
-        brackets["discount × closed loop"] = found.contraction
+    brackets = dict(diagnosis.lipschitz)
+    if diagnosis.contraction is not None and diagnosis.discount != 1:
+        brackets["discount × closed loop"] = diagnosis.contraction
     return [
-        (name.replace("_", " "), words.number(each.lower), words.number(each.upper), each.kind)
-        for name, each in brackets.items()
+        (
+            name.replace("_", " "),
+            words.number(bracket.lower),
+            words.number(bracket.upper),
+            bracket.kind,
+        )
+        for name, bracket in brackets.items()
     ]
 
 
-def weight_rows(found: Diagnosis | Plan) -> list[tuple[str, str, str]]:
+def weight_rows(diagnosis: Diagnosis | Plan) -> list[tuple[str, str, str]]:
     """How weights were found, that of the dynamics and that of the reward, with their standard
     errors.
     """
     return [
-        (each.origin, _weight(each, "dynamics"), _weight(each, "reward")) for each in found.weights
+        (weights.origin, _weight(weights, "dynamics"), _weight(weights, "reward"))
+        for weights in diagnosis.weights
     ]
 
 
@@ -156,11 +174,11 @@ def _weight(weights: Weights, part: str) -> str:
     )
 
 
-def order_rows(found: Diagnosis) -> list[tuple[str, str, str, str]]:
+def order_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str]]:
     """Part, its share at real states, at imagined states, and the mean of both."""
-    if found.orders is None:
+    if diagnosis.orders is None:
         return []
-    terms = found.orders.__dict__
+    terms = diagnosis.orders.__dict__
 
     def share(part: str, where: str) -> str:
         return words.estimate(terms[f"{part}_{where}"])
@@ -227,10 +245,13 @@ def compared_rows(comparison: Comparison) -> list[tuple[str, list[Compared]]]:
     """Groups of quantities across runs."""
     return [
         ("Return of a whole episode", _returns(comparison)),
-        ("Gap of whole episodes, and its causes", _gaps(comparison, "gap", WHOLE, "discount")),
+        (
+            "Gap of whole episodes, and its causes",
+            _gaps(comparison, "gap", EPISODE_NOTES, "discount"),
+        ),
         (
             "Gap of what training believed",
-            _gaps(comparison, "gap_training", TRAINING, "training_discount"),
+            _gaps(comparison, "gap_training", TRAINING_NOTES, "training_discount"),
         ),
         ("World model", _models(comparison)),
         ("Data, price and time", _costs(comparison)),
@@ -239,13 +260,16 @@ def compared_rows(comparison: Comparison) -> list[tuple[str, list[Compared]]]:
 
 def differing_settings(comparison: Comparison) -> list[Compared]:
     """The settings in which the runs differ."""
-    asked = [
+    settings = [
         {"env": run.env, "seed": str(run.seed), **run.configuration}
         for run in comparison.runs.values()
     ]
-    names = dict.fromkeys(itertools.chain.from_iterable(asked))
-    rows = [Compared(name, tuple(Cell(each.get(name, "–")) for each in asked)) for name in names]
-    return [each for each in rows if len({cell.value for cell in each.cells}) > 1]
+    names = dict.fromkeys(itertools.chain.from_iterable(settings))
+    rows = [
+        Compared(name, tuple(ComparedCell(own.get(name, "–")) for own in settings))
+        for name in names
+    ]
+    return [row for row in rows if len({cell.value for cell in row.cells}) > 1]
 
 
 def _returns(comparison: Comparison) -> list[Compared]:
@@ -317,18 +341,18 @@ def _costs(comparison: Comparison) -> list[Compared]:
 
 
 def _texts(name: str, comparison: Comparison, text: Callable[[RunResult], str]) -> Compared:
-    return Compared(name, tuple(Cell(text(run)) for run in comparison.runs.values()))
+    return Compared(name, tuple(ComparedCell(text(run)) for run in comparison.runs.values()))
 
 
 def _estimates(
     name: str, comparison: Comparison, of: Callable[[RunResult], Estimate | None]
 ) -> Compared:
     estimates = [of(run) for run in comparison.runs.values()]
-    return Compared(name, tuple(_cell(each, estimates[0]) for each in estimates))
+    return Compared(name, tuple(_cell(estimate, estimates[0]) for estimate in estimates))
 
 
-def _cell(estimate: Estimate | None, first: Estimate | None) -> Cell:
+def _cell(estimate: Estimate | None, first: Estimate | None) -> ComparedCell:
     if estimate is None:
-        return Cell("–")
+        return ComparedCell("–")
     apart = first is not None and not words.overlap(estimate, first)
-    return Cell(words.mean(estimate), words.interval(estimate), apart)
+    return ComparedCell(words.mean(estimate), words.interval(estimate), apart)

@@ -18,8 +18,8 @@ from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
 from paracosm.reporting.experiment_terminal import experiment
 
 COLORS = {"reward": "dark_orange", "termination": "green", "dynamics": "blue", "horizon": "yellow"}
-RUNS_ABREAST = 3
-HALF_BAR = 9
+RUNS_ABREAST = 3  # as many columns of numbers as fit into 80 characters
+HALF_BAR = 9  # characters of a bar on either side of zero
 
 
 def summary(record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment) -> RenderableType:
@@ -34,24 +34,26 @@ def summary(record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment) -
         return Group(
             *_diagnosis(record), *(_bounds(record) if record.valid else ()), *_verdict(record)
         )
-    found = record.diagnosis
+    diagnosis = record.diagnosis
     bought = [rounds(record)] if record.decisions else []
-    return Group(_bought(record), *bought, *_diagnosis(found), *_warnings(record), *_verdict(found))
+    return Group(
+        _bought(record), *bought, *_diagnosis(diagnosis), *_warnings(record), *_verdict(diagnosis)
+    )
 
 
-def _diagnosis(found: Diagnosis) -> list[RenderableType]:
-    head = "Whole episode" + _at(found.discount)
-    shown: list[RenderableType] = [_gap(head, found.gap, tables.gap_rows(found))]
-    shown.append(_estimates("Beside it", tables.beside_rows(found)))
-    if found.gap_training is not None and found.valid:
-        head = ("Training" if found.horizon_parts else "The world's own") + _at(
-            found.training_discount
+def _diagnosis(diagnosis: Diagnosis) -> list[RenderableType]:
+    head = "Whole episode" + _at(diagnosis.discount)
+    shown: list[RenderableType] = [_gap(head, diagnosis.gap, tables.gap_rows(diagnosis))]
+    shown.append(_estimates("Beside it", tables.beside_rows(diagnosis)))
+    if diagnosis.gap_training is not None and diagnosis.valid:
+        head = ("Training" if diagnosis.horizon_parts else "The world's own") + _at(
+            diagnosis.training_discount
         )
-        shown.append(_gap(head, found.gap_training, tables.training_rows_of_gap(found)))
-    sentences = " ".join(filter(None, [found.verdict_training, found.explanation_training]))
+        shown.append(_gap(head, diagnosis.gap_training, tables.training_rows_of_gap(diagnosis)))
+    sentences = " ".join(filter(None, [diagnosis.verdict_training, diagnosis.explanation_training]))
     if sentences:
         shown.append(Text(sentences + "\n"))
-    return [*shown, _trust(found)]
+    return [*shown, _trust(diagnosis)]
 
 
 def _at(discount: float) -> str:
@@ -112,12 +114,12 @@ def _bar(term: Estimate, scale: float, style: str) -> Text:
     return Text(f"{left:>{HALF_BAR}}│{right:<{HALF_BAR}}", style=style)
 
 
-def _trust(found: Diagnosis) -> Text:
+def _trust(diagnosis: Diagnosis) -> Text:
     lines = [
-        words.steps_audited(found),
-        words.closure(found),
-        words.informative_horizon(found),
-        words.data_edge(found),
+        words.steps_audited(diagnosis),
+        words.closure(diagnosis),
+        words.informative_horizon(diagnosis),
+        words.data_edge(diagnosis),
     ]
     return Text("\n".join(filter(None, lines)) + "\n", style="dim")
 
@@ -126,22 +128,24 @@ def _warnings(run: RunResult) -> list[Text]:
     return [Text(f"Warning: {warning}", style="yellow") for warning in run.warnings]
 
 
-def _verdict(found: Diagnosis) -> list[Text]:
-    findings = [Text(f"Finding: {finding.sentence}", style="yellow") for finding in found.findings]
-    rest = " ".join(filter(None, [found.explanation, words.off_policy(found)]))
-    return [*findings, Text(found.verdict, style="bold"), Text(rest)]
+def _verdict(diagnosis: Diagnosis) -> list[Text]:
+    findings = [
+        Text(f"Finding: {finding.sentence}", style="yellow") for finding in diagnosis.findings
+    ]
+    rest = " ".join(filter(None, [diagnosis.explanation, words.off_policy(diagnosis)]))
+    return [*findings, Text(diagnosis.verdict, style="bold"), Text(rest)]
 
 
-def _bounds(found: Diagnosis) -> list[RenderableType]:
+def _bounds(diagnosis: Diagnosis) -> list[RenderableType]:
     """Certificates and Lipschitz brackets: what only `audit` prints."""
     ladder = _table("Bound on the gap", "at most", "times the gap", "")
-    for rung, kind, value, slack, _ in tables.certificate_rows(found):
+    for rung, kind, value, slack, _ in tables.certificate_rows(diagnosis):
         ladder.add_row(rung, value, slack, kind)
     constants = _table("Lipschitz constant", "at least", "at most", "")
-    for row in tables.bracket_rows(found):
+    for row in tables.bracket_rows(diagnosis):
         constants.add_row(*row)
     shown = [table for table in (ladder, constants) if table.row_count]
-    return [*shown, Text(words.contraction(found) + "\n", style="dim")] if shown else []
+    return [*shown, Text(words.contraction(diagnosis) + "\n", style="dim")] if shown else []
 
 
 def _comparison(comparison: Comparison) -> Group:
@@ -165,6 +169,6 @@ def _side_by_side(comparison: Comparison, which: slice) -> Table:
     return table
 
 
-def _cell(cell: tables.Cell) -> Text:
+def _cell(cell: tables.ComparedCell) -> Text:
     text = Text(f"{cell.value}{' ≠' if cell.apart else ''}")
     return text.append(f"\n{cell.interval}", style="dim") if cell.interval else text

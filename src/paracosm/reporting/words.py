@@ -64,6 +64,16 @@ def price(amount: float) -> str:
     return numerals.grouped(amount, ",.2f").removesuffix(".00")
 
 
+def money(amount: float) -> str:
+    """An amount of money, every digit of it up to 1e15: no power of ten hides what is bought."""
+    return numerals.grouped(amount, ",.10g" if amount < 1e9 else ",.2f").removesuffix(".00")
+
+
+def short(value: float) -> str:
+    """A number in three digits, thousands separated, for a sentence without intervals."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
 def count(number: int) -> str:
     """A whole number of things, every digit of it up to a thousand billions."""
     return numerals.grouped(number)
@@ -82,96 +92,100 @@ def seconds(duration: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def steps_audited(found: Diagnosis) -> str:
+def steps_audited(diagnosis: Diagnosis) -> str:
     """Whether every real step was audited or a subset."""
-    cost = f"which took {found.imagined_steps:,} imagined steps"
-    if found.audited_steps >= found.real_steps:
-        return f"Every one of the {found.real_steps:,} real steps was audited, {cost}."
+    cost = f"which took {diagnosis.imagined_steps:,} imagined steps"
+    if diagnosis.audited_steps >= diagnosis.real_steps:
+        return f"Every one of the {diagnosis.real_steps:,} real steps was audited, {cost}."
     return (
-        f"A random subset was audited: {found.audited_steps:,} of the {found.real_steps:,} real"
-        f" steps, {cost}. "
-        "The terms are reweighted and their intervals include the sampling."
+        f"A random subset was audited: {diagnosis.audited_steps:,} of the"
+        f" {diagnosis.real_steps:,} real steps, {cost}. The terms are reweighted and their"
+        " intervals include the sampling."
     )
 
 
-def closure(found: Diagnosis) -> str:
+def closure(diagnosis: Diagnosis) -> str:
     """How well the terms sum to the gap, and what bounds that."""
-    missed = "less than a millionth" if found.closure < 1e-6 else percent(found.closure)
+    missed = "less than a millionth" if diagnosis.closure < 1e-6 else percent(diagnosis.closure)
     return (
         f"In the worst episode the terms miss the gap by {missed} of the largest quantity "
-        f"involved. What bounds this: {found.precision.rstrip('.')}."
+        f"involved. What bounds this: {diagnosis.precision.rstrip('.')}."
     )
 
 
-def contraction(found: Diagnosis) -> str:
+def contraction(diagnosis: Diagnosis) -> str:
     """What the contraction factor means for the growth of errors."""
-    if found.contraction is None:
+    if diagnosis.contraction is None:
         return ""
-    factor = found.contraction
-    times = "" if found.discount == 1 else "Discounted, "
+    factor = diagnosis.contraction
+    times = "" if diagnosis.discount == 1 else "Discounted, "
     if factor.kind == "estimate":
-        seen = (
+        sentence = (
             f"{times}a state error was seen to multiply by up to {number(factor.upper)} a step;"
             " more is possible."
         )
-        return seen[0].upper() + seen[1:]
-    said = (
+        return capital(sentence)
+    sentence = (
         f"{times}a state error multiplies by {number(factor.lower)} to {number(factor.upper)} a"
         " step at the most"
     )
-    said = said[0].upper() + said[1:]
+    sentence = capital(sentence)
     if factor.upper < 1:
         return (
-            f"{said}: below 1, errors die out, and from the closed loop on bounds stay finite in"
-            " any episode."
+            f"{sentence}: below 1, errors die out, and from the closed loop on bounds stay finite"
+            " in any episode."
         )
     if factor.lower >= 1:
         return (
-            f"{said}: 1 or more, errors may grow with the episode, and bounds from worst constants"
-            " mean little."
+            f"{sentence}: 1 or more, errors may grow with the episode, and bounds from worst"
+            " constants mean little."
         )
-    return f"{said}: whether errors die out (below 1) or may grow with the episode is open."
+    return f"{sentence}: whether errors die out (below 1) or may grow with the episode is open."
 
 
-def dimensions(found: Diagnosis) -> str:
+def capital(sentence: str) -> str:
+    """With a capital letter; `str.capitalize` would make the rest small."""
+    return sentence[0].upper() + sentence[1:]
+
+
+def dimensions(diagnosis: Diagnosis) -> str:
     """On how many steps the split by state component rests."""
-    steps = found.dynamics_by_dimension.steps
-    if steps >= found.real_steps:
+    steps = diagnosis.dynamics_by_dimension.steps
+    if steps >= diagnosis.real_steps:
         return "Every real step was split."
     return (
-        f"Split on {steps:,} of the {found.real_steps:,} real steps, chosen at random and"
+        f"Split on {steps:,} of the {diagnosis.real_steps:,} real steps, chosen at random and"
         " reweighted; the remainder"
         " includes that sampling."
     )
 
 
-def off_policy(found: Diagnosis) -> str:
+def off_policy(diagnosis: Diagnosis) -> str:
     """That the episodes are another policy's, and what they are worth."""
-    if found.effective_episodes is None:
+    if diagnosis.effective_episodes is None:
         return ""
     return (
         "Another policy recorded these episodes; reweighted they are worth"
-        f" {number(found.effective_episodes)}"
-        f" of the {found.gap.total.n}."
+        f" {number(diagnosis.effective_episodes)}"
+        f" of the {diagnosis.gap.total.n}."
     )
 
 
-def informative_horizon(found: Diagnosis) -> str:
+def informative_horizon(diagnosis: Diagnosis) -> str:
     """How long an imagined rollout says more than the mean state."""
-    if found.informative_horizon is None:
+    if diagnosis.informative_horizon is None:
         return (
             "Chance parts these real and imagined episodes, so that no informative horizon is"
             " known."
         )
-    if found.informative_horizon == 0:
+    if diagnosis.informative_horizon == 0:
         return (
             "Already after one step an imagined rollout is no better a guess of the state than the"
             " mean state."
         )
     return (
-        f"For its first {found.informative_horizon:,} of {found.horizon:,} steps an imagined"
-        " rollout is a better guess "
-        "of the state than the mean state."
+        f"For its first {diagnosis.informative_horizon:,} of {diagnosis.horizon:,} steps an"
+        " imagined rollout is a better guess of the state than the mean state."
     )
 
 
@@ -180,40 +194,39 @@ def steps(count: int | None) -> str:
     return "–" if count is None else f"{count:,}"
 
 
-def data_edge(found: Diagnosis) -> str:
+def data_edge(diagnosis: Diagnosis) -> str:
     """How much of imagination was spent where data ends; empty for a world that has no edge."""
-    if found.data_edge_share is None:
+    if diagnosis.data_edge_share is None:
         return ""
     return (
-        f"{percent(found.data_edge_share)} of the imagined steps touched the edge of the collected"
-        " data, "
-        "beyond which the model is not allowed to go."
+        f"{percent(diagnosis.data_edge_share)} of the imagined steps touched the edge of the"
+        " collected data, beyond which the model is not allowed to go."
     )
 
 
-def edge_share(found: Diagnosis) -> str:
+def edge_share(diagnosis: Diagnosis) -> str:
     """The share of imagined steps at the edge of the data, if the world has one."""
-    return "–" if found.data_edge_share is None else percent(found.data_edge_share)
+    return "–" if diagnosis.data_edge_share is None else percent(diagnosis.data_edge_share)
 
 
-def reference(found: Reference) -> str:
+def reference(known: Reference) -> str:
     """What acted in the data, as the name of a row."""
-    return "random actions" if found.policy == "random actions" else "recorded data"
+    return "random actions" if known.policy == "random actions" else "recorded data"
 
 
-def baselines(found: Baselines) -> list[tuple[str, str, str]]:
+def baselines(errors: Baselines) -> list[tuple[str, str, str]]:
     """What, the model's one-step error, that of the simplest predictors."""
     return [
         (
             "next state, in scaled states",
-            number(found.dynamics),
-            f"{number(found.mean_next_state)} for always the mean next state,"
-            f" {number(found.persistence)} for no change",
+            number(errors.dynamics),
+            f"{number(errors.mean_next_state)} for always the mean next state,"
+            f" {number(errors.persistence)} for no change",
         ),
         (
             "reward, in its own unit",
-            number(found.reward),
-            f"{number(found.mean_reward)} for always the mean reward, {number(found.zero_reward)}"
+            number(errors.reward),
+            f"{number(errors.mean_reward)} for always the mean reward, {number(errors.zero_reward)}"
             " for always zero",
         ),
     ]
@@ -261,6 +274,6 @@ def comparison(runs: Comparison) -> str:
     return f"{lead}, and its interval overlaps no other."
 
 
-def overlap(one: Estimate, other: Estimate) -> bool:
+def overlap(first: Estimate, second: Estimate) -> bool:
     """Whether two intervals share a point."""
-    return one.low <= other.high and other.low <= one.high
+    return first.low <= second.high and second.low <= first.high

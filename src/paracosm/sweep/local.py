@@ -29,15 +29,15 @@ def outcomes(cells: Sequence[Cell], workers: int | None = None) -> Generator[Out
     cores = _cores()
     count = min(workers or len(cores), len(cells))
     own = count == len(cores) and hasattr(os, "sched_setaffinity")
-    crew = _Crew(cells)
+    pool = _Pool(cells)
     try:
         for core in cores if own else [-1] * count:
-            crew.hire(core)
-        while crew.hands:
-            for hand in crew.ready():
-                yield from crew.hear(hand)
+            pool.start(core)
+        while pool.workers:
+            for process in pool.ready():
+                yield from pool.receive(process)
     finally:
-        crew.dismiss()
+        pool.stop()
 
 
 def _cores() -> list[int]:
@@ -47,49 +47,49 @@ def _cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-class _Crew:
+class _Pool:
     """The workers, by the connection that they answer on, and the cells that wait for one."""
 
     def __init__(self, cells: Sequence[Cell]) -> None:
-        self.hands: dict[Connection, _Hand] = {}
+        self.workers: dict[Connection, _Worker] = {}
         self._waiting = deque(cells)
         self._deaths = Counter[str]()
 
-    def hire(self, core: int) -> None:
+    def start(self, core: int) -> None:
         if self._waiting:
-            hand = _Hand(core, self._waiting.popleft())
-            self.hands[hand.connection] = hand
+            process = _Worker(core, self._waiting.popleft())
+            self.workers[process.connection] = process
 
-    def ready(self) -> list[_Hand]:
+    def ready(self) -> list[_Worker]:
         """Those that have something to tell, or have died; waits until there is one."""
-        ended = wait(list(self.hands))
-        return [hand for connection, hand in self.hands.items() if connection in ended]
+        ended = wait(list(self.workers))
+        return [process for connection, process in self.workers.items() if connection in ended]
 
-    def hear(self, hand: _Hand) -> list[Outcome]:
+    def receive(self, process: _Worker) -> list[Outcome]:
         """The outcome that this worker has to tell, if it lives; it, or who stands in for it, gets
         the next cell.
         """
-        cell, outcome = hand.cell, hand.answer()
+        cell, outcome = process.cell, process.receive()
         if outcome is not None and self._waiting:
-            hand.give(self._waiting.popleft())
+            process.send(self._waiting.popleft())
             return [outcome]
-        del self.hands[hand.connection]
-        how = hand.stop()
+        del self.workers[process.connection]
+        how = process.stop()
         if outcome is not None:
             return [outcome]
         self._deaths[cell.name] += 1
         again = self._deaths[cell.name] == 1
         if again:
             self._waiting.append(cell)
-        self.hire(hand.core)
+        self.start(process.core)
         return [] if again else [died(cell.name, how)]
 
-    def dismiss(self) -> None:
-        for hand in self.hands.values():
-            hand.stop()
+    def stop(self) -> None:
+        for process in self.workers.values():
+            process.stop()
 
 
-class _Hand:
+class _Worker:
     """A worker process and the cell that it is at."""
 
     def __init__(self, core: int, cell: Cell) -> None:
@@ -108,14 +108,14 @@ class _Hand:
                 process_group=0,  # Ctrl-C is for the sweep, which ends its workers
             )
         self.connection = Connection(ours.detach())
-        self.give(cell)
+        self.send(cell)
 
-    def give(self, cell: Cell) -> None:
+    def send(self, cell: Cell) -> None:
         self.cell = cell
         with suppress(OSError):  # it died meanwhile; its answer will say so
             self.connection.send_bytes(json.dumps([cell.name, cell.function, cell.text]).encode())
 
-    def answer(self) -> Outcome | None:
+    def receive(self) -> Outcome | None:
         """What it sent, or nothing if it has died."""
         try:
             return Outcome.from_json(self.connection.recv_bytes().decode())

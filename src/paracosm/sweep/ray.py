@@ -17,7 +17,7 @@ from paracosm.core import checks
 from paracosm.sweep.cells import Cell, Outcome, died, perform
 from paracosm.sweep.worker import environment
 
-_MOST = 1000
+_MOST = 1000  # cells given to a cluster at once: each is a record in its scheduler
 
 
 def outcomes(
@@ -61,9 +61,9 @@ class _Cluster:
         self._fill(most)
         while self.running:
             (ready, *_), _ = self._ray.wait(list(self.running), num_returns=1)
-            found = self._hear(ready)
+            outcomes = self._hear(ready)
             self._fill(most)
-            yield from found
+            yield from outcomes
 
     def _fill(self, most: int) -> None:
         while self._waiting and len(self.running) < most:
@@ -93,8 +93,8 @@ def reachable(address: str) -> None:
         Missing: Ray is not installed, or nothing listens at the address.
     """
     _ray(address)
-    with _said(address):
-        _answers(_found(address))
+    with _refusal_in_a_sentence(address):
+        _require_listener(_resolved(address))
 
 
 def _connected(address: str) -> tuple[ModuleType, bool]:
@@ -102,15 +102,15 @@ def _connected(address: str) -> tuple[ModuleType, bool]:
     ray = _ray(address)
     if ray.is_initialized():
         return ray, False
-    with _said(address):
-        ray.init(_found(address), log_to_driver=False, logging_level=logging.ERROR)
+    with _refusal_in_a_sentence(address):
+        ray.init(_resolved(address), log_to_driver=False, logging_level=logging.ERROR)
     return ray, True
 
 
 def _ray(address: str) -> ModuleType:
     """Ray, which reads these settings when it is loaded."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if _host(_found(address))[0] in (
+    if _host(_resolved(address))[0] in (
         "127.0.0.1",
         "localhost",
     ):  # else it looks there at the machine's outer address
@@ -125,7 +125,7 @@ def _ray(address: str) -> ModuleType:
 
 
 @contextmanager
-def _said(address: str) -> Iterator[None]:
+def _refusal_in_a_sentence(address: str) -> Iterator[None]:
     """Turns what stands in the way of a cluster into one sentence."""
     try:
         yield
@@ -137,7 +137,7 @@ def _said(address: str) -> Iterator[None]:
         ) from None
 
 
-def _found(address: str) -> str:
+def _resolved(address: str) -> str:
     """The address that `auto` stands for, if this machine's last cluster left it in its usual
     place.
     """
@@ -154,7 +154,7 @@ def _host(address: str) -> tuple[str, str]:
     return host, port
 
 
-def _answers(address: str) -> None:
+def _require_listener(address: str) -> None:
     """Try the port: Ray itself would try for minutes.
 
     Raises:

@@ -36,16 +36,16 @@ def sweep(
     same numbers on either back end.
 
     Args:
-        cells: a cell given twice is run once.
-        store: the SQLite file that holds the sweep; with `resume` one that is there is gone on
+        cells: A cell given twice is run once.
+        store: The SQLite file that holds the sweep; with `resume` one that is there is gone on
             with.
         backend: `local`, or the address of a Ray cluster (`auto`, `host:port`, `ray://host:port`).
-        workers: processes on this machine (by default one per core), or cells at a time on a
+        workers: Processes on this machine (by default one per core), or cells at a time on a
             cluster (by default as many as it takes).
-        retry_failed: run the cells again that have failed.
-        resume: go on with the sweep that the store holds, if it does.
-        force: throw away whatever sweep the store holds, and begin anew.
-        progress: told after each cell how many are finished, the rate, and the time left.
+        retry_failed: Run the cells again that have failed.
+        resume: Go on with the sweep that the store holds, if it does.
+        force: Throw away whatever sweep the store holds, and begin anew.
+        progress: Told after each cell how many are finished, the rate, and the time left.
 
     Raises:
         BadArgument: no cells or workers; or the store is in use, full, there already, or another
@@ -82,6 +82,14 @@ def _outcomes(
 def _record(
     book: Store, outcomes: Iterator[Outcome], before: int, total: int, progress: Progress
 ) -> None:
+    """Write outcomes down as they come, and tell how far the sweep is.
+
+    Args:
+        book: The store.
+        outcomes: What comes of the cells.
+        before, total: How many cells were finished before, and how many there are.
+        progress: Told after each cell.
+    """
     failed, start = len(book.names("failed")), time.monotonic()
     progress("sweep", before, total)
     for now, outcome in enumerate(outcomes, 1):

@@ -81,12 +81,22 @@ def writer(
 
     It has no other writer.
 
+    Args:
+        path: The SQLite file.
+        cells: The cells of the sweep by name.
+        resume: Whether a store that is there is gone on with.
+        force: Whether one that is there is thrown away first.
+
     Raises:
         BadArgument: the store is in use, cannot be written, is there already (without `resume`), or
             was made for other cells or by other versions.
         BadData: the file is damaged or no store.
     """
-    with _locked(path), _spoken(path), closing(_connection(path, anew=force)) as connection:
+    with (
+        _locked(path),
+        _refusal_in_a_sentence(path),
+        closing(_connection(path, anew=force)) as connection,
+    ):
         fresh = _fresh(path, connection)
         if not fresh and not resume:
             raise checks.BadArgument(
@@ -103,8 +113,8 @@ def writer(
 
 def _connection(path: Path, *, anew: bool) -> sqlite3.Connection:
     if anew:
-        with closing(sqlite3.connect(path, timeout=60)) as there:
-            _is_sweep(path, there)
+        with closing(sqlite3.connect(path, timeout=60)) as connection:
+            _is_sweep(path, connection)
         with writing(path):
             for end in ("-wal", "-shm", ""):
                 path.with_name(path.name + end).unlink(missing_ok=True)
@@ -115,7 +125,7 @@ def _connection(path: Path, *, anew: bool) -> sqlite3.Connection:
 def _reader(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise checks.Missing(f"there is no store {path}.")
-    with _spoken(path, "read"), closing(_opened(path)) as connection:
+    with _refusal_in_a_sentence(path, "read"), closing(_opened(path)) as connection:
         if _fresh(path, connection):
             raise checks.BadData(f"{path} holds no sweep yet.")
         yield connection
@@ -248,7 +258,7 @@ def _same_versions(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def _same_cells(path: Path, connection: sqlite3.Connection, cells: Mapping[str, Cell]) -> None:
-    there = {
+    stored = {
         name: f"{function} version {version} with {arguments}"
         for name, function, version, arguments in connection.execute(
             "SELECT name, function, version, arguments FROM cells ORDER BY place"
@@ -257,13 +267,13 @@ def _same_cells(path: Path, connection: sqlite3.Connection, cells: Mapping[str, 
     more = [
         f"{cell.function} version {cell.version} with {cell.text}"
         for n, cell in cells.items()
-        if n not in there
+        if n not in stored
     ]
-    gone = [said for name, said in there.items() if name not in cells]
+    gone = [text for name, text in stored.items() if name not in cells]
     if more or gone:
         which = f"lacks {more[0]}" if more else f"has {gone[0]}"
         raise checks.BadArgument(
-            f"{path} holds another sweep: its {len(there)} cells are not these {len(cells)}, it"
+            f"{path} holds another sweep: its {len(stored)} cells are not these {len(cells)}, it"
             f" {which}; choose another"
             " store, or give the specification that it was made for."
         )
@@ -296,7 +306,7 @@ def _locked(path: Path) -> Iterator[IO[str]]:
 
 
 @contextmanager
-def _spoken(path: Path, verb: str = "written") -> Iterator[None]:
+def _refusal_in_a_sentence(path: Path, verb: str = "written") -> Iterator[None]:
     """Turns SQLite's refusal, and results that are no JSON, into one sentence."""
     try:
         yield

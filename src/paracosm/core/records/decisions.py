@@ -9,6 +9,7 @@ from typing import Literal
 
 from paracosm.core.records.base import Estimate, Record
 from paracosm.core.records.diagnosis import Weights
+from paracosm.core.records.reasons import LabelVerdict, MixtureVerdict, PlanVerdict
 
 Unit = Literal["rms", "mse"]
 Bought = Literal["dynamics", "reward"]
@@ -112,7 +113,8 @@ class Pilot(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Plan(Record):
-    """What to buy next (theory, section 4).
+    """What to buy next: of all counts `N` that cost no more than the budget, those that minimise
+    `κ_dyn ε_dyn(N_dyn) + κ_rew ε_rew(N_rew)`, on average over what the curves leave open.
 
     `dynamics` and `reward` are how many transitions and reward labels to buy now, `owned` what is
     there already. With several sources of labels `reward` is how many plain labels all are worth,
@@ -122,7 +124,9 @@ class Plan(Record):
     quarter of the draws in which it is largest. `marginal` is how much the predicted error falls
     per unit of money spent more on a part. `alternatives` are the simple rules at the same price,
     `frontier` the best splits at other budgets, half and double among them, and `across` splits of
-    this budget by share. `disagreement` says how far the routes to the weights part.
+    this budget by share. `reasons` are the facts of the sentences, which `disagreement` (how far
+    the routes to the weights part), `warnings` and `verdict` hold; those are empty until
+    `reporting` fills them.
     """
 
     dynamics: int
@@ -146,6 +150,7 @@ class Plan(Record):
     disagreement: str
     warnings: tuple[str, ...]
     verdict: str
+    reasons: PlanVerdict | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,11 +171,12 @@ class Decision(Record):
 
 @dataclasses.dataclass(frozen=True)
 class GradientNoise(Record):
-    """What reward noise does to a policy gradient (theory, section 6).
+    """What reward noise does to a policy gradient.
 
     `intrinsic` is the variance of one noiseless rollout's gradient (trace of the covariance),
-    `coefficient` the exact Q by which independent noise of variance σ² adds `σ² Q`, `shared` the
-    same for one error shared by a whole rollout, `bound` the coefficient of Theorem 2.
+    `coefficient` the exact Q by which independent noise of variance σ² adds `σ² Q`, with
+    `Q = E Σ_t ‖Σ_{i≤t} γ^{t−i} ∇ log π(a_i|s_i)‖²`; `shared` the same for one error shared by a
+    whole rollout, `bound` the coefficient of Theorem 2 of Timor et al. 2026.
     """
 
     intrinsic: Estimate
@@ -196,11 +202,14 @@ class LabelChoice(Record):
 
 @dataclasses.dataclass(frozen=True)
 class LabelPlan(Record):
-    """Which labels to buy (theory, section 7).
+    """Which labels to buy: the cost c of a label, the rollouts K and the labels r on each that
+    minimise the gradient's variance `(V₀ + Q σ²(c)/r)/K` within the budget.
 
     `variance` is that of the gradient at the best choice; `regime` says what decides; `attained` is
     false where the best is a limit that no choice reaches. `table` holds `(cost, variance of the
-    label, variance of the gradient at the whole budget)` along the allowed costs.
+    label, variance of the gradient at the whole budget)` along the allowed costs. `reasons` are the
+    facts of the sentences in `regime`, `warnings` and `verdict`; those are empty until `reporting`
+    fills them.
     """
 
     cost: float
@@ -215,6 +224,7 @@ class LabelPlan(Record):
     noise: GradientNoise | None
     warnings: tuple[str, ...]
     verdict: str
+    reasons: LabelVerdict | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,11 +243,13 @@ class MixtureChoice(Record):
 
 @dataclasses.dataclass(frozen=True)
 class MixturePlan(Record):
-    """Cheap labels, gold labels or the debiased mixture (theory, section 7).
+    """Cheap labels, gold labels or the debiased mixture
+    `λ mean_N(g_cheap) + mean_n(g_gold − λ g_cheap)`, whichever has the least squared error.
 
     `winner` names the choice of least squared error, `changes` the budgets at which another starts
     to win; `coefficient` is λ of the mixture and `least_correlation` the one from which the mixture
-    beats gold alone.
+    beats gold alone. `reasons` are the facts of the sentences in `warnings` and `verdict`; those
+    are empty until `reporting` fills them.
     """
 
     winner: str
@@ -248,3 +260,4 @@ class MixturePlan(Record):
     budget: float
     warnings: tuple[str, ...]
     verdict: str
+    reasons: MixtureVerdict | None = None

@@ -6,6 +6,8 @@ import dataclasses
 from typing import Literal
 
 from paracosm.core.records.base import Estimate, Record
+from paracosm.core.records.reasons import Route
+from paracosm.core.records.stop_reason import StopReason
 
 Part = Literal["dynamics", "reward", "termination"]
 
@@ -38,8 +40,9 @@ class Training(Record):
 
     `step` counts gradient steps; `imagined_return` (undiscounted, of the mode, full episode, fixed
     initial states) and `entropy` were measured there. `edge_share` is the share of imagined steps
-    that left the domain of the data. `stop` says why training ended. `labels_during_imagination`
-    counts true rewards bought at imagined steps.
+    that left the domain of the data. `stop` says why training ended: `stop_reason` with
+    `stop_steps`, in words. `labels_during_imagination` counts true rewards bought at imagined
+    steps.
     """
 
     step: tuple[int, ...]
@@ -52,6 +55,8 @@ class Training(Record):
     baseline: str
     stop: str
     labels_during_imagination: int = 0
+    stop_reason: StopReason | None = None
+    stop_steps: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,8 +140,8 @@ class Weights(Record):
     4).
 
     `norm` names the unit of the errors, that of the learning curves they are multiplied with;
-    `origin` says how the weights were found. `unsure` holds their standard errors by part; a part
-    that is not there is taken as exact.
+    `origin` says how the weights were found, and `route` is that as a kind, if it is ours.
+    `unsure` holds their standard errors by part; a part that is not there is taken as exact.
     """
 
     dynamics: float
@@ -146,6 +151,7 @@ class Weights(Record):
     horizon: int
     origin: str
     unsure: dict[str, float] = dataclasses.field(default_factory=dict)
+    route: Route | None = None
 
 
 @dataclasses.dataclass(frozen=True)

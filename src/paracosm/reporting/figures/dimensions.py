@@ -9,15 +9,15 @@ from paracosm.reporting.figures import intervals
 from paracosm.reporting.figures.series import outer_limits
 from paracosm.reporting.figures.theme import CAUSES, MUTED, canvas, grid, house_style, zero_line
 
-MOST_COMPONENTS = 12
+MOST_COMPONENTS = 12  # bars that can be read on one figure
 
 
 @house_style()
-def plot_dimensions(found: Diagnosis) -> Figure:
+def plot_dimensions(diagnosis: Diagnosis) -> Figure:
     """Signed bars of the components with the largest shares, and of what no gradient sees, with
     intervals.
     """
-    by = found.dynamics_by_dimension
+    by = diagnosis.dynamics_by_dimension
     largest = sorted(range(len(by.dimensions)), key=lambda i: -abs(by.dimensions[i].mean))[
         :MOST_COMPONENTS
     ]

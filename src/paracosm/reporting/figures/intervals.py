@@ -14,6 +14,13 @@ from paracosm.reporting.figures.theme import INK
 def interval(axes: Axes, estimate: Estimate, height: float, color: str, *, size: int = 7) -> None:
     """A dot at the mean on a line over the interval; without a finite interval the dot is
     hollow.
+
+    Args:
+        axes: Where it is drawn.
+        estimate: Mean and interval, in the units of the horizontal axis.
+        height: On the vertical axis.
+        color: Of both.
+        size: Of the dot, in points.
     """
     if finite_interval(estimate):
         axes.plot(
@@ -33,6 +40,10 @@ def interval(axes: Axes, estimate: Estimate, height: float, color: str, *, size:
 def bar(axes: Axes, estimate: Estimate, height: float, color: str) -> None:
     """A bar from zero to the mean with a thin line over the interval; pale without a finite
     interval.
+
+    Args:
+        axes, estimate, height: As `interval` has them.
+        color: Of the bar.
     """
     axes.barh(
         height,

@@ -10,7 +10,7 @@ from paracosm.reporting.decision_tables import label_rows
 from paracosm.reporting.figures import marks
 from paracosm.reporting.figures.theme import BAND, INK, canvas, grid, house_style, key, logarithmic
 
-FEW = 25
+FEW = 25  # costs up to which each has a dot: more would touch
 
 
 @house_style()
@@ -31,8 +31,8 @@ def plot_label_cost(plan: LabelPlan) -> Figure:
         if min(axes.dataLim.intervaly) > 0:
             logarithmic(axes.yaxis)
     letters = [row.letter for row in label_rows(plan)][1:]
-    others = zip(letters, plan.alternatives, strict=False)
-    marks.letters(total, [(letter, each.cost, each.variance) for letter, each in others])
+    rules = zip(letters, plan.alternatives, strict=False)
+    marks.letters(total, [(letter, rule.cost, rule.variance) for letter, rule in rules])
     product.set_ylabel("cost × label variance")
     total.set_ylabel("gradient variance")
     total.set_xlabel("cost of the labels of one rollout")
@@ -42,6 +42,13 @@ def plot_label_cost(plan: LabelPlan) -> Figure:
 
 
 def _line(axes: Axes, costs: list[float], values: list[float], plan: LabelPlan) -> None:
+    """A line over the costs allowed, with dots where there are few.
+
+    Args:
+        axes: Where it is drawn.
+        costs, values: Of labels, both `[costs]`.
+        plan: Whose own cost is marked.
+    """
     marker = "o" if len(costs) <= FEW else ""
     if costs:
         axes.axvspan(min(costs), max(costs), color=BAND, linewidth=0, label="allowed", zorder=0)

@@ -9,11 +9,17 @@ from matplotlib.axes import Axes
 
 from paracosm.reporting.figures.theme import IMAGINED, INK, MUTED
 
-CLOSE = 0.035
+CLOSE = 0.035  # of the axes' width: letters nearer than that would overlap
 
 
 def planned(axes: Axes, x: float, y: float, label: str | None = "this plan") -> None:
-    """The plan's own point."""
+    """The plan's own point.
+
+    Args:
+        axes: Where it is drawn.
+        x, y: The point, in the data's units; nothing is drawn of one that is not finite.
+        label: Its name in the legend, if it is to have one.
+    """
     if math.isfinite(x) and math.isfinite(y):
         axes.plot([x], [y], "D", color=IMAGINED, markersize=8, zorder=6, label=label)
 

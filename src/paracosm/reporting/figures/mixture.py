@@ -20,7 +20,7 @@ def plot_mixture(plan: MixturePlan) -> Figure:
     figure = canvas(400, 90 + 40 * len(plan.choices))
     axes = figure.subplots()
     rows = range(len(plan.choices))
-    variance = [_finite(each.variance) for each in plan.choices]
+    variance = [_finite(choice.variance) for choice in plan.choices]
     axes.barh(
         rows,
         variance,
@@ -29,15 +29,15 @@ def plot_mixture(plan: MixturePlan) -> Figure:
         alpha=0.7,
         label="variance: shrinks with more money",
     )
-    bias = [_finite(each.squared_bias) for each in plan.choices]
+    bias = [_finite(choice.squared_bias) for choice in plan.choices]
     axes.barh(
         rows, bias, left=variance, height=0.56, color=CAUSES["reward"], label="squared bias: stays"
     )
-    for row, each in zip(rows, plan.choices, strict=True):
-        _number(axes, each.error, row, each.name == plan.winner)
-    intervals.rows(axes, [each.name for each in plan.choices])
+    for row, choice in zip(rows, plan.choices, strict=True):
+        _number(axes, choice.error, row, choice.name == plan.winner)
+    intervals.rows(axes, [choice.name for choice in plan.choices])
     axes.set_xlim(
-        0, 1.22 * (max((_finite(each.error) for each in plan.choices), default=0.0) or 1.0)
+        0, 1.22 * (max((_finite(choice.error) for choice in plan.choices), default=0.0) or 1.0)
     )
     axes.xaxis.set_major_locator(MaxNLocator(5))
     grid(axes, "x")
@@ -52,6 +52,14 @@ def _finite(value: float) -> float:
 
 
 def _number(axes: Axes, error: float, row: int, wins: bool) -> None:
+    """A bar's number, and a tick at the winner's.
+
+    Args:
+        axes: Where it is drawn.
+        error: The squared error, which is the bar's length.
+        row: The bar.
+        wins: Whether no way has a lower error.
+    """
     text = f"{words.number(error)}{' ✓' if wins else ''}"
     axes.annotate(
         text, (_finite(error), row), (6, 0), textcoords="offset points", va="center", color=INK

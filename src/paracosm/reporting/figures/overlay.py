@@ -12,7 +12,7 @@ from paracosm.core.records import Diagnosis, Overlay
 from paracosm.reporting.figures.series import outer_limits, thin
 from paracosm.reporting.figures.theme import IMAGINED, INK, canvas, grid, house_style, key
 
-MOST_DIMENSIONS = 6
+MOST_DIMENSIONS = 6  # panels that fit on a page beside each other's episodes
 
 
 def parted_most(overlays: Sequence[Overlay]) -> list[int]:
@@ -24,22 +24,24 @@ def parted_most(overlays: Sequence[Overlay]) -> list[int]:
 
 
 def _parting(overlay: Overlay) -> np.ndarray:
-    both = min(len(overlay.real), len(overlay.imagined))
+    steps = min(len(overlay.real), len(overlay.imagined))
     real, imagined = np.asarray(overlay.real), np.asarray(overlay.imagined)
     spread = np.ptp(real, axis=0)
-    return np.abs(real[:both] - imagined[:both]).max(axis=0) / np.where(spread > 0, spread, 1)
+    return np.abs(real[:steps] - imagined[:steps]).max(axis=0) / np.where(spread > 0, spread, 1)
 
 
 @house_style()
-def plot_overlay(found: Diagnosis, episode: int = 0) -> Figure:
+def plot_overlay(diagnosis: Diagnosis, episode: int = 0) -> Figure:
     """One panel per state dimension of one episode, on the scales that all drawn episodes share."""
-    dimensions = parted_most(found.overlays)
+    dimensions = parted_most(diagnosis.overlays)
     figure = canvas(310, 54 + 82 * len(dimensions))
     panels = figure.subplots(len(dimensions), 1, sharex=True, squeeze=False)[:, 0]
     for axes, dimension in zip(panels, dimensions, strict=True):
-        _panel(axes, found.overlays[episode], dimension)
+        _panel(axes, diagnosis.overlays[episode], dimension)
         axes.set_ylim(
-            *outer_limits([s[dimension] for o in found.overlays for s in (*o.real, *o.imagined)])
+            *outer_limits(
+                [s[dimension] for o in diagnosis.overlays for s in (*o.real, *o.imagined)]
+            )
         )
     figure.align_ylabels(panels)
     key(panels[0])

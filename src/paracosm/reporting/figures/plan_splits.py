@@ -77,7 +77,7 @@ def _limit_regret(axes: Axes, regrets: list[float]) -> None:
     """Regret at the best split is tiny and elsewhere large: a logarithmic axis where it is not
     zero.
     """
-    seen = [regret for regret in regrets if regret > 0 and math.isfinite(regret)]
-    if seen:
-        axes.set_ylim(0.5 * min(seen), 2 * max(seen))
+    drawn = [regret for regret in regrets if regret > 0 and math.isfinite(regret)]
+    if drawn:
+        axes.set_ylim(0.5 * min(drawn), 2 * max(drawn))
         logarithmic(axes.yaxis, percent=True)

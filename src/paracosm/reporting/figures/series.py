@@ -28,10 +28,10 @@ def thin(values: Sequence[float], buckets: int = 160) -> Line:
         return np.arange(len(y)), y
     edges = np.linspace(0, len(y), buckets + 1).astype(int)
     ends = itertools.pairwise(edges)
-    kept = sorted(
+    places = sorted(
         {0, len(y) - 1} | {a + int(f(y[a:b])) for a, b in ends for f in (np.argmin, np.argmax)}
     )
-    return np.asarray(kept), y[kept]
+    return np.asarray(places), y[places]
 
 
 def running_sum(values: Sequence[float]) -> Line:

@@ -18,12 +18,12 @@ DASHES = {
 
 
 @house_style()
-def plot_steps(found: Diagnosis) -> Figure:
+def plot_steps(diagnosis: Diagnosis) -> Figure:
     """Running sums over the episode: signed contributions above, their absolute sizes below."""
     figure = canvas(400, 330)
     signed, absolute = figure.subplots(2, 1, sharex=True)
-    _sums(signed, found, "signed")
-    _sums(absolute, found, "absolute")
+    _sums(signed, diagnosis, "signed")
+    _sums(absolute, diagnosis, "absolute")
     key(signed)
     signed.set_ylabel("signed sum")
     absolute.set_ylabel("absolute sum")
@@ -32,8 +32,8 @@ def plot_steps(found: Diagnosis) -> Figure:
     return figure
 
 
-def _sums(axes: Axes, found: Diagnosis, kind: str) -> None:
-    for name, series in found.causes.items():
+def _sums(axes: Axes, diagnosis: Diagnosis, kind: str) -> None:
+    for name, series in diagnosis.causes.items():
         axes.plot(
             *running_sum(getattr(series, kind)),
             color=CAUSES[name],
@@ -41,13 +41,13 @@ def _sums(axes: Axes, found: Diagnosis, kind: str) -> None:
             label=name,
         )
     zero_line(axes)
-    _not_below_rounding(axes, found)
+    _not_below_rounding(axes, diagnosis)
     grid(axes, "y")
     axes.margins(x=0.01)
 
 
-def _not_below_rounding(axes: Axes, found: Diagnosis) -> None:
+def _not_below_rounding(axes: Axes, diagnosis: Diagnosis) -> None:
     """Keep the scale at a millionth of the returns at least, where sums are rounding."""
-    least = 1e-6 * max(abs(found.gap.real.mean), abs(found.gap.predicted.mean))
+    least = 1e-6 * max(abs(diagnosis.gap.real.mean), abs(diagnosis.gap.predicted.mean))
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, -least), max(high, least))

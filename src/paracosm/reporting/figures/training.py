@@ -59,6 +59,14 @@ def _rounds(result: RunResult) -> list[tuple[Steps, Values, Values]]:
 
 
 def _lines(axes: Axes, rounds: list[tuple[Steps, Values]], color: str, label: str) -> None:
+    """The curves of all rounds as one line, with a rule where a round begins.
+
+    Args:
+        axes: Where it is drawn.
+        rounds: Steps and values of each round, both `[checks]`.
+        color: Of the line.
+        label: Its name in the legend.
+    """
     for index, (steps, values) in enumerate(rounds):
         marker = "o" if len(steps) == 1 else ""
         axes.plot(

@@ -1,4 +1,4 @@
-"""Splits into whole lots that never cost more than the budget."""
+"""Rounding to lots: splits into whole lots that never cost more than the budget."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from fractions import Fraction
 import numpy as np
 
 from paracosm.core.checks import BadArgument
-from paracosm.planning.budget import Offer, Split, Task, at, best_split, log_values
+from paracosm.planning.budget import BudgetProblem, BudgetSplit, Offer, at, best_split, log_values
 
-_NEAR = 64  # lots to either side of the exact split that are tried
+# Lots to either side of the exact split that are tried: rounding one offer and filling up the other
+# moves the split by one lot or by a ratio of lot prices, which seldom exceeds 64.
+_NEAR = 64
 _ROUNDING = 1e-12  # a price that reaches the budget to rounding is within it
 
 
-def in_lots(task: Task, offers: Sequence[Offer], budget: float) -> Split:
+def round_to_lots(task: BudgetProblem, offers: Sequence[Offer], budget: float) -> BudgetSplit:
     """The best split of one budget into whole lots: of those near the exact one, with what is left
     spent too.
 
@@ -33,18 +35,23 @@ def in_lots(task: Task, offers: Sequence[Offer], budget: float) -> Split:
     value = log_values(task, offers, exact.counts)
     favourites = sorted(range(len(offers)), key=lambda k: (exact.amounts[k] <= 0, -value[k]))
     orders = [favourites, [*favourites[1::-1], *favourites[2:]]]
-    tried = at(
+    candidates = at(
         task, offers, np.concatenate([_near(exact, offers, budget, order) for order in orders])
     )
-    best = int(np.argmin(tried.loss))
-    return Split(*(found[best] for found in tried))
+    best = int(np.argmin(candidates.loss))
+    return BudgetSplit(*(field[best] for field in candidates))
 
 
 def filled(
     offers: Sequence[Offer], amounts: np.ndarray, budget: float, order: Sequence[int]
 ) -> np.ndarray:
-    """Amounts `[…, offers]` in whole lots, with as many lots more, in this order, as what is left
-    pays for.
+    """Amounts in whole lots, with as many lots more as what is left pays for, `[…, offers]`.
+
+    Args:
+        offers: What is for sale.
+        amounts: Units of each offer, `[…, offers]`, which may be parts of lots.
+        budget: Money for all of them.
+        order: Which offers the money left goes to, the first one first.
     """
     lots, prices = np.array([offer.lot for offer in offers]), lot_prices(offers)
     bought = np.floor(amounts / lots * (1 + _ROUNDING))
@@ -61,6 +68,12 @@ def _within(bought: np.ndarray, offers: Sequence[Offer], budget: float, last: in
     they print as.
 
     So 0.1 three times is 0.3, and the last of 1e12 lots is not one too many.
+
+    Args:
+        bought: Lots of each offer, `[…, offers]`; changed in place.
+        offers: What is for sale.
+        budget: Money for all of them.
+        last: The offer of which lots are given up first.
     """
     money = Fraction(repr(float(budget)))
     prices = [Fraction(repr(float(offer.cost))) * offer.lot for offer in offers]
@@ -83,9 +96,17 @@ def lot_prices(offers: Sequence[Offer]) -> np.ndarray:
     return np.array([float(offer.cost) * offer.lot for offer in offers])
 
 
-def _near(exact: Split, offers: Sequence[Offer], budget: float, order: Sequence[int]) -> np.ndarray:
-    """Affordable amounts `[tried, offers]` around the exact one in the first offer, the others
+def _near(
+    exact: BudgetSplit, offers: Sequence[Offer], budget: float, order: Sequence[int]
+) -> np.ndarray:
+    """Affordable amounts `[candidates, offers]` around the exact one in the first offer, the rest
     filled up in order.
+
+    Args:
+        exact: The best split, lots left aside.
+        offers: What is for sale.
+        budget: Money for all of them.
+        order: The offers; the number of lots of the first is varied.
     """
     first = order[0]
     most = np.floor(budget * (1 + _ROUNDING) / lot_prices(offers)[first])

@@ -1,4 +1,4 @@
-"""Which learning curves cannot support a forecast, and why."""
+"""Validation of learning curves: which cannot support a forecast, and why."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from scipy.special import stdtrit
 
 from paracosm.core import checks
 from paracosm.core.records.decisions import Bought, Curve
-from paracosm.planning.grid import NOISE, NOISE_ROWS, Pilot
+from paracosm.planning.grid import NOISE, NOISE_ROWS, CurveSummary
 
-LEAST_SIZES = 3
+LEAST_SIZES = 3  # a law has three numbers
+# False alarms: of a rise on a flat curve (many, since a flat curve hardly supports a plan either),
+# of a bend on a straight one, and of any rise at the end where nothing rises.
 RISING, BENDING, RISING_END = 0.1, 0.01, 0.02
 AGAINST = 10.0  # odds against the law, for a curve that steepens, from which it is refused
 # The same for one that rises at its end: by chance 1% of pilots of laws (docs/learning-curves.md)
 RISE_AGAINST = 5.0
 
 
-def usable(curve: Curve) -> None:
+def require_anchors(curve: Curve) -> None:
     """Require positive errors and samples, and at least 3 sizes.
 
     Raises:
@@ -38,7 +40,7 @@ def usable(curve: Curve) -> None:
         )
 
 
-def falls(part: Bought, pilot: Pilot) -> None:
+def require_fall(part: Bought, pilot: CurveSummary) -> None:
     """Require a curve that neither rises nor falls steeper and steeper beyond its noise.
 
     Straight line and parabola through mean log errors against log sizes, noise from what they leave
@@ -61,7 +63,7 @@ def falls(part: Bought, pilot: Pilot) -> None:
         _refuse_bend(part, pilot)
 
 
-def follows(part: Bought, pilot: Pilot, *, steepens: float, rises: float) -> None:
+def require_law(part: Bought, pilot: CurveSummary, *, steepens: float, rises: float) -> None:
     """Require a curve whose end a law explains.
 
     `steepens` and `rises` are the log odds that the pilot gives to curves that steepen, or rise
@@ -70,6 +72,11 @@ def follows(part: Bought, pilot: Pilot, *, steepens: float, rises: float) -> Non
     sizes, so that more seeds make a rise plainer. Beside the latter stand the slopes of the last
     sizes, each against the noise that a parabola leaves: t tests of which some one fails with at
     most 2% where nothing rises.
+
+    Args:
+        part: The part that the curve is of, for the sentence.
+        pilot: The measured curve.
+        steepens, rises: Log odds against the law.
 
     Raises:
         BadData: saying which.
@@ -89,7 +96,7 @@ def follows(part: Bought, pilot: Pilot, *, steepens: float, rises: float) -> Non
         _refuse_bend(part, pilot)
 
 
-def _rises_from(pilot: Pilot, alarm: float) -> int | None:
+def _rises_from(pilot: CurveSummary, alarm: float) -> int | None:
     """The size from which the error rises to the end by more than chance; none if it does not."""
     x, number = np.log(pilot.sizes), len(pilot.sizes)
     noise, rows = _noise(pilot, min(2, number - 1))
@@ -106,7 +113,7 @@ def _ordinal(number: int) -> str:
     return names[number - 1] if number <= len(names) else f"{number}th"
 
 
-def _refuse_bend(part: Bought, pilot: Pilot) -> None:
+def _refuse_bend(part: Bought, pilot: CurveSummary) -> None:
     line = np.polynomial.Polynomial.fit(np.log(pilot.sizes), pilot.mean, 2).deriv()
     first, last = -line(np.log(pilot.sizes[[0, -1]]))
     raise checks.BadData(
@@ -117,7 +124,7 @@ def _refuse_bend(part: Bought, pilot: Pilot) -> None:
     )
 
 
-def _noise(pilot: Pilot, degree: int) -> tuple[float, int]:
+def _noise(pilot: CurveSummary, degree: int) -> tuple[float, int]:
     """Standard deviation of mean log errors, from what a polynomial leaves and the noise's prior,
     and its freedom.
     """
@@ -128,7 +135,7 @@ def _noise(pilot: Pilot, degree: int) -> tuple[float, int]:
     return float(np.sqrt((NOISE_ROWS * NOISE**2 + left) / rows)), rows
 
 
-def _last_coefficient(pilot: Pilot, degree: int, alarm: float) -> tuple[float, float, float]:
+def _last_coefficient(pilot: CurveSummary, degree: int, alarm: float) -> tuple[float, float, float]:
     """Of a polynomial's last coefficient: its value, its standard error, and how many of them
     chance allows.
     """

@@ -1,4 +1,6 @@
-"""What a learning curve says about sizes that were not measured (theory, section 5)."""
+"""What a learning curve says about sizes that were not measured: a posterior over the laws
+`log ε(N) = a + log((N/N₀)^-α + κ)`, with `N₀` the largest size measured.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +12,19 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.records.decisions import Anchor, Curve, CurveFit
-from paracosm.planning import gate, grid
+from paracosm.core.records.reasons import Caveat, CaveatKind
+from paracosm.planning import curve_validation, grid
 from paracosm.planning.law import Law
-from paracosm.planning.reading import read_curves
 
-__all__ = ["Draws", "Posterior", "posterior", "read_curves"]
-
-DRAWS = 4096
+DRAWS = 4096  # of a forecast: beyond either end of a 90% interval lie 205 of them, give or take 14
+# Times the largest size measured, past which a forecast leans on the law more than on data.
 FAR = 10
-BAND_POINTS = 33
+BAND_POINTS = 33  # of a forecast's band: on a logarithmic axis its lines look smooth
+# An exponent within a tenth of an edge of the grid is at that edge; a tenth of the probability
+# there is worth a word.
 EDGE, EDGE_SHARE = 1.1, 0.1
-FLATTENS, STEEPENS = (
-    0.3,
-    0.05,
-)  # prior shares of curves that leave the law after the pilot; set by the coverage table
+# Prior shares of curves that leave the law after the pilot; set by the coverage table.
+FLATTENS, STEEPENS = 0.3, 0.05
 # Odds against the law from which a warning is given and forecasts allow for the alternative
 DOUBT = 2.0
 
@@ -49,7 +50,7 @@ class Posterior:
     """
 
     curve: Curve
-    pilot: grid.Pilot
+    pilot: grid.CurveSummary
     cells: grid.Cells
     steep: grid.Cells
     rise: float
@@ -84,8 +85,8 @@ class Posterior:
         chosen = Draws(
             Law(
                 *(
-                    np.where(steepens, other, one)
-                    for one, other in zip(own.law, steep.law, strict=True)
+                    np.where(steepens, bent, lawful)
+                    for lawful, bent in zip(own.law, steep.law, strict=True)
                 )
             ),
             np.where(steepens, steep.seed_noise, own.seed_noise),
@@ -156,48 +157,26 @@ class Posterior:
         """
         mean, weight = self.pilot.mean, self.pilot.seeds
         left = np.sum(weight * (mean - np.log(self.forecast(self.pilot.sizes)[:, 1])) ** 2)
-        there = np.sum(weight * (mean - np.average(mean, weights=weight)) ** 2)
-        return float(max(0, 1 - left / there)) if there else 0.0
+        total = np.sum(weight * (mean - np.average(mean, weights=weight)) ** 2)
+        return float(max(0, 1 - left / total)) if total else 0.0
 
-    def warnings(self, reach: float) -> tuple[str, ...]:
-        """What to know before trusting a plan that goes to `reach` samples, a sentence each."""
-        part, largest = self.curve.part, self.pilot.sizes[-1]
-        found = []
-        if self.curve.unit == "mse":
-            found.append(
-                f"The {part} errors were mean squares; their square roots are used, which halves"
-                " the exponent."
-            )
-        if reach > FAR * largest:
-            found.append(
-                f"The plan takes {part} to {reach:,.0f} samples, {reach / largest:.0f} times the"
-                " largest size "
-                f"measured; past {FAR} times a forecast leans on the law more than on data."
-            )
-        for edge, share in self._edges().items():
-            if share > EDGE_SHARE:
-                found.append(
-                    f"The {part} exponent lies at {edge:g}, an edge of the grid, with {share:.0%}"
-                    " probability."
-                )
-        if self.steep.evidence - self.cells.evidence > np.log(DOUBT):
-            found.append(
-                f"The {part} error seems to fall steeper and steeper, as no power law does;"
-                " forecasts allow for "
-                "either, and larger sizes would settle it."
-            )
-        if self.rise > np.log(DOUBT):
-            found.append(
-                f"The {part} error seems to have stopped falling, or to rise, at the largest"
-                " sizes; forecasts allow "
-                "for little gain, and more seeds there would settle it."
-            )
-        if self.pilot.seeds.max() == 1:
-            found.append(
-                f"The {part} curve has one seed at each size, so noise that seeds share passes for"
-                " their own."
-            )
-        return tuple(found)
+    def caveats(self, reach: float) -> tuple[Caveat, ...]:
+        """What to know before trusting a plan that goes to `reach` samples."""
+        largest = float(self.pilot.sizes[-1])
+        steep, part = self.steep.evidence - self.cells.evidence, self.curve.part
+        far = {"reach": reach, "largest": largest, "far": float(FAR)}
+        conditions = (
+            (self.curve.unit == "mse", CaveatKind.MEAN_SQUARES, {}),
+            (reach > FAR * largest, CaveatKind.FAR_FORECAST, far),
+            *(
+                (share > EDGE_SHARE, CaveatKind.EDGE_OF_GRID, {"edge": edge, "share": share})
+                for edge, share in self._edges().items()
+            ),
+            (steep > np.log(DOUBT), CaveatKind.STEEPENING, {}),
+            (self.rise > np.log(DOUBT), CaveatKind.NO_LONGER_FALLING, {}),
+            (self.pilot.seeds.max() == 1, CaveatKind.ONE_SEED, {}),
+        )
+        return tuple(Caveat(kind, part, numbers) for holds, kind, numbers in conditions if holds)
 
     def _edges(self) -> dict[float, float]:
         """Probability of the exponents next to each edge of the grid."""
@@ -212,27 +191,34 @@ class Posterior:
 def posterior(curve: Curve) -> Posterior:
     """The laws that a curve supports.
 
-    Mean squares become root mean squares first: errors in theory's sections 1 to 4 are norms.
+    Mean squares become root mean squares first: weights are multiplied with norms.
 
     Raises:
         BadData: if the curve cannot support a forecast: too few sizes, errors or samples that are
             not positive, a curve that rises, or one that bends against the law.
     """
-    gate.usable(curve)
+    curve_validation.require_anchors(curve)
     pilot = _summary(_as_rms(curve))
-    gate.falls(curve.part, pilot)
-    found = Posterior(curve, pilot, grid.cells(pilot), grid.steepening(pilot), 0.0)
-    found = dataclasses.replace(found, rise=grid.rising(pilot) - found.cells.evidence)
-    gate.follows(
-        curve.part, pilot, steepens=found.steep.evidence - found.cells.evidence, rises=found.rise
+    curve_validation.require_fall(curve.part, pilot)
+    law = Posterior(curve, pilot, grid.cells(pilot), grid.steepening(pilot), 0.0)
+    law = dataclasses.replace(law, rise=grid.rising(pilot) - law.cells.evidence)
+    curve_validation.require_law(
+        curve.part, pilot, steepens=law.steep.evidence - law.cells.evidence, rises=law.rise
     )
-    return found
+    return law
 
 
 def _drawn(
-    pilot: grid.Pilot, cells: grid.Cells, number: int, rng: np.random.Generator
+    pilot: grid.CurveSummary, cells: grid.Cells, number: int, rng: np.random.Generator
 ) -> tuple[Draws, np.ndarray]:
-    """Draws, and the bend of their cells `[number]`."""
+    """Draws, and the bend of their cells `[number]`.
+
+    Args:
+        pilot: The measured curve.
+        cells: The posterior on its grid, `[cells]`.
+        number: How many draws.
+        rng: Where chance comes from.
+    """
     strata = rng.permutation((np.arange(number) + rng.random(number)) / number)
     reached = np.cumsum(cells.probability)
     chosen = np.minimum(np.searchsorted(reached, strata * reached[-1]), len(reached) - 1)
@@ -264,11 +250,11 @@ def _as_rms(curve: Curve) -> tuple[Anchor, ...]:
     )
 
 
-def _summary(anchors: tuple[Anchor, ...]) -> grid.Pilot:
+def _summary(anchors: tuple[Anchor, ...]) -> grid.CurveSummary:
     sizes, where = np.unique([anchor.samples for anchor in anchors], return_inverse=True)
     log_error = np.log([anchor.error for anchor in anchors])
     seeds = np.bincount(where)
     mean = np.bincount(where, log_error) / seeds
-    return grid.Pilot(
+    return grid.CurveSummary(
         sizes.astype(float), mean, seeds, float(np.sum((log_error - mean[where]) ** 2))
     )

@@ -1,0 +1,140 @@
+"""What hangs on a plan: what simple rules, and other routes to the weights, would lose against
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from paracosm.core.records import Estimate, Weights
+from paracosm.core.records.decisions import Purchase
+from paracosm.core.records.reasons import (
+    ONE_SIDED,
+    Caveat,
+    CaveatKind,
+    PlanVerdict,
+    RouteLoss,
+    Rule,
+    RuleLoss,
+    Stakes,
+)
+from paracosm.planning.budget import at
+from paracosm.planning.rules import Market, by_weights, market, over_draws
+
+HARDLY = 0.01
+"""Where a rule loses less than this share the split hardly matters: a hundredth of the error is far
+within what the curves leave open of it."""
+
+# Below this share of the budget the spending is worth a sentence: lots that leave less are as good
+# as all of it.
+_NEARLY_ALL = 0.99
+
+# Standard errors that a weight must be above zero to be told from it: about 95%.
+_CERTAIN = 2
+
+
+class Facts(NamedTuple):
+    """What is compared: the market, the planned purchase, the simple rules, the splits by other
+    routes to the weights, the routes (the plan's first), and what is owned.
+    """
+
+    place: Market
+    best: Purchase
+    rules: tuple[Purchase, ...]
+    rivals: tuple[Purchase, ...]
+    routes: tuple[Weights, ...]
+    owned: dict[str, int]
+
+
+def verdict(facts: Facts, curve_caveats: Sequence[Caveat]) -> PlanVerdict:
+    """Whether the split matters, and what to know before buying; caveats of the curves come
+    first.
+    """
+    losses = _neutral_losses(facts)
+    matters = losses[0].matters if losses else True
+    stakes = Stakes.MATTERS if matters else Stakes.HARDLY_MATTERS
+    return PlanVerdict(
+        stakes=stakes if losses else Stakes.UNRIVALLED,
+        losses=losses,
+        one_sided=_one_sided(facts) if losses and matters else None,
+        routes=tuple(
+            _route_loss(facts, rival, route)
+            for rival, route in zip(facts.rivals, facts.routes[1:], strict=True)
+        ),
+        caveats=(*curve_caveats, *_caveats(facts)),
+    )
+
+
+def _neutral_losses(facts: Facts) -> tuple[RuleLoss, ...]:
+    """What the rules that favour neither part would lose, the best first.
+
+    "All on transitions" is no such rule: that transitions are the part to buy, the curves and the
+    weights say.
+    """
+    neutral = [rule for rule in facts.rules if rule.name not in ONE_SIDED]
+    ranked = sorted(neutral, key=lambda rule: rule.error.mean)
+    return tuple(_rule_loss(facts, rule) for rule in ranked)
+
+
+def _rule_loss(facts: Facts, rule: Purchase) -> RuleLoss:
+    loss = loss_against(facts.place, rule, facts.best)
+    return RuleLoss(Rule(rule.name), loss, loss.mean >= HARDLY)
+
+
+def _one_sided(facts: Facts) -> RuleLoss | None:
+    """The rule that spends all the money on one part, where that is as good as the plan."""
+    losses = (_rule_loss(facts, rule) for rule in facts.rules if rule.name in ONE_SIDED)
+    return next((loss for loss in losses if not loss.matters), None)
+
+
+def loss_against(place: Market, rule: Purchase, planned: Purchase) -> Estimate:
+    """How much more error in return a purchase leaves than the planned one, relative to that, over
+    the draws.
+    """
+    return over_draws(_losses(place, rule) / _losses(place, planned) - 1)
+
+
+def _losses(place: Market, bought: Purchase) -> np.ndarray:
+    amounts = np.array([float(bought.units[offer.name]) for offer in place.offers])
+    return place.task.losses(at(place.task, place.offers, amounts).counts)
+
+
+def _route_loss(facts: Facts, rival: Purchase, route: Weights) -> RouteLoss:
+    """What is lost where the one or the other route to the weights is wrong."""
+    task = facts.place.task._replace(weights=(route.dynamics, route.reward))
+    theirs = market(task, facts.place.offers, facts.place.budget)
+    return RouteLoss(
+        origin=route.origin,
+        ratio=owned_ratio(facts.owned, rival),
+        if_wrong=loss_against(facts.place, rival, facts.best).mean,
+        if_right=loss_against(theirs, facts.best, by_weights(theirs, route)).mean,
+    )
+
+
+def owned_ratio(owned: dict[str, int], bought: Purchase) -> float:
+    """Transitions owned after a purchase over labels owned then."""
+    labels = owned["reward"] + bought.reward
+    return float((owned["dynamics"] + bought.dynamics) / labels) if labels > 0 else float("inf")
+
+
+def _caveats(facts: Facts) -> list[Caveat]:
+    """What a reader should know of the purchase and of the weights before buying."""
+    bought = {"dynamics": facts.best.dynamics, "reward": facts.best.reward}
+    caveats = [
+        Caveat(CaveatKind.NOTHING_BOUGHT, part) for part, count in bought.items() if count == 0
+    ]
+    budget = facts.place.budget
+    if facts.best.spend < _NEARLY_ALL * budget:
+        money = {"left": budget - facts.best.spend, "budget": budget}
+        caveats.append(Caveat(CaveatKind.MONEY_LEFT, "", money))
+    weights = dict(zip(("dynamics", "reward"), facts.place.task.weights, strict=True))
+    for part, error in facts.routes[0].unsure.items():
+        if part in weights and weights[part] < _CERTAIN * error:
+            numbers = {"weight": float(weights[part]), "error": error}
+            caveats.append(Caveat(CaveatKind.UNSURE_WEIGHT, part, numbers))
+    if min(facts.place.task.weights) == 0:
+        caveats.append(Caveat(CaveatKind.ZERO_WEIGHT))
+    return caveats

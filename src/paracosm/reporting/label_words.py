@@ -1,0 +1,165 @@
+"""The sentences of plans for labels: one price of labels, or cheap and gold ones."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from paracosm.core.numerals import grouped
+from paracosm.core.records.decisions import LabelPlan, MixtureChoice, MixturePlan
+from paracosm.core.records.reasons import (
+    CheaperLabels,
+    LabelLoss,
+    LabelVerdict,
+    MixtureVerdict,
+    Regime,
+    Stakes,
+    WayLoss,
+)
+from paracosm.reporting import caveat_words
+from paracosm.reporting.words import capital, short
+
+REGIMES = {
+    Regime.MEASURED: "the measured table: every label in it was tried",
+    Regime.TWO_ENDS: "the two ends win: half-clean labels are the worst buy",
+    Regime.CHEAPEST_BY_LAW: (
+        "the cheapest label wins: noise falls more slowly than the price rises"
+    ),
+    Regime.INDIFFERENT: "every price is as good: noise falls just as the price rises",
+    Regime.DEAREST_BY_LAW: "the dearest label wins: noise falls faster than the price rises",
+    Regime.CHEAPEST: ("the cheapest label wins: money does more elsewhere than in cleaner labels"),
+    Regime.DEAREST: "the dearest label wins: noise costs more than cleaner labels do",
+    Regime.BALANCE: (
+        "a balance: dearer labels are cleaner, cheaper ones leave money for more rollouts"
+    ),
+}
+
+_WAYS = {"cheap": "cheap labels alone", "gold": "gold labels alone", "mixture": "the mixture"}
+
+
+def in_words(plan: LabelPlan) -> LabelPlan:
+    """The plan with its sentences, which are made of its reasons."""
+    reasons = plan.reasons
+    if reasons is None:
+        return plan
+    return dataclasses.replace(
+        plan,
+        regime=REGIMES[reasons.regime],
+        warnings=caveat_words.sentences(reasons.caveats),
+        verdict=_verdict(plan, reasons),
+    )
+
+
+def _verdict(plan: LabelPlan, reasons: LabelVerdict) -> str:
+    """What to buy, what it gives, what the simple rules would lose, and what would be
+    better still.
+    """
+    rollouts = "1 rollout" if plan.rollouts == 1 else f"{grouped(plan.rollouts)} rollouts"
+    how = (
+        "label each once, at"
+        if plan.repeats == 1
+        else f"label each {grouped(plan.repeats)} times, each time at"
+    )
+    sentences = [
+        f"Buy {rollouts} and {how} {short(plan.cost)} a rollout: the policy gradient then has"
+        f" variance {short(plan.variance)}, the least that {short(plan.budget)} can buy.",
+        _label_share(reasons),
+        *_stakes(reasons),
+        _cheaper(reasons),
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _label_share(reasons: LabelVerdict) -> str:
+    """How much of the variance is the labels' doing."""
+    if reasons.label_share is None:
+        return ""
+    return f"Label noise makes up {short(100 * reasons.label_share)}% of that."
+
+
+def _stakes(reasons: LabelVerdict) -> list[str]:
+    if reasons.stakes is Stakes.UNRIVALLED:
+        return [
+            "Nothing can be better: these labels have no noise, and the gradient was said not to"
+            " vary otherwise."
+        ]
+    if reasons.stakes is Stakes.HARDLY_MATTERS:
+        return ["The choice hardly matters: no simple rule has 1% more variance."]
+    return [_label_loss(loss) for loss in reasons.losses]
+
+
+def _label_loss(loss: LabelLoss) -> str:
+    """So much more variance: in per cent, or as a factor from double on."""
+    more = (
+        f"{short(100 * loss.excess)}% more variance"
+        if loss.excess < 1
+        else f"{short(1 + loss.excess)} times the variance"
+    )
+    return f"{capital(loss.rule)} (labels at {short(loss.cost)}) would give {more}."
+
+
+def _cheaper(reasons: LabelVerdict) -> str:
+    least = short(reasons.least_cost)
+    return {
+        CheaperLabels.NO_BETTER: "",
+        CheaperLabels.BETTER: (
+            f"Cheaper labels would be better still, down to {short(reasons.down_to)}: {least} is"
+            " the least cost allowed."
+        ),
+        CheaperLabels.BETTER_WITHOUT_END: (
+            f"Cheaper labels would be better still: {least} is only the least cost considered, and"
+            " there is no best price above zero."
+        ),
+        CheaperLabels.FREE_ONES_BEST: (
+            f"Cheaper labels would be better still: {least} is only the least cost considered;"
+            " free ones are best."
+        ),
+    }[reasons.cheaper]
+
+
+def mixture_in_words(plan: MixturePlan) -> MixturePlan:
+    """The plan with its sentences, which are made of its reasons."""
+    reasons = plan.reasons
+    if reasons is None:
+        return plan
+    best = next(choice for choice in plan.choices if choice.name == plan.winner)
+    sentences = [
+        f"Buy {_bought(best)}: the policy gradient then has squared error {short(best.error)}.",
+        *_mixture_stakes(reasons),
+        _other_budgets(plan.changes, reasons.smallest),
+    ]
+    return dataclasses.replace(
+        plan,
+        warnings=caveat_words.sentences(reasons.caveats),
+        verdict=" ".join(sentences),
+    )
+
+
+def _bought(best: MixtureChoice) -> str:
+    if best.name == "mixture":
+        gold = f"gold labels on {grouped(best.gold)} of them"
+        return f"the mixture, {grouped(best.rollouts)} rollouts with cheap labels and {gold}"
+    return f"{_WAYS[best.name]}, on {grouped(best.rollouts)} rollouts"
+
+
+def _mixture_stakes(reasons: MixtureVerdict) -> list[str]:
+    if reasons.stakes is Stakes.HARDLY_MATTERS:
+        return [f"It hardly matters: {_WAYS[reasons.losses[0].name]} would be within 1% of that."]
+    return [_way_loss(loss) for loss in reasons.losses]
+
+
+def _way_loss(loss: WayLoss) -> str:
+    more = (
+        f"{short(100 * loss.excess)}% more"
+        if loss.excess < 1
+        else f"{short(1 + loss.excess)} times that"
+    )
+    tail = ", most of it bias, which no money removes" if loss.biased else ""
+    return f"{_WAYS[loss.name].capitalize()} would have {more}{tail}."
+
+
+def _other_budgets(changes: dict[str, float], smallest: str) -> str:
+    """From which budget on another way wins."""
+    if not changes:
+        return f"At any other budget {_WAYS[smallest]} would win, too."
+    starts = [f"from about {short(start)} on {_WAYS[name]}" for name, start in changes.items()]
+    return f"With a small budget {_WAYS[smallest]} would win; {', '.join(starts)}."

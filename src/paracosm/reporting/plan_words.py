@@ -1,0 +1,91 @@
+"""The sentences of a plan for transitions and labels; they claim no more than the intervals do."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from paracosm.core import numerals
+from paracosm.core.records.decisions import Plan
+from paracosm.core.records.reasons import PlanVerdict, RouteLoss, RuleLoss, Stakes
+from paracosm.reporting import caveat_words
+from paracosm.reporting.words import money
+
+_UNITS = {
+    "dynamics": ("transition", "transitions"),
+    "reward": ("reward label", "reward labels"),
+    "joint": ("labelled transition", "labelled transitions"),
+}
+
+
+def in_words(plan: Plan) -> Plan:
+    """The plan with its sentences, which are made of its reasons."""
+    reasons = plan.reasons
+    if reasons is None:
+        return plan
+    return dataclasses.replace(
+        plan,
+        disagreement=_disagreement(plan, reasons),
+        warnings=caveat_words.sentences(reasons.caveats),
+        verdict=_verdict(plan, reasons),
+    )
+
+
+def _verdict(plan: Plan, reasons: PlanVerdict) -> str:
+    """What to buy, what it changes, and whether the split matters."""
+    before, after = plan.predicted_error["before"], plan.best.error
+    bought = " and ".join(_bought(name, count) for name, count in plan.best.units.items() if count)
+    change = (
+        f"The predicted error in return is then {after.mean:.3g} ({after.low:.3g} to"
+        f" {after.high:.3g}); it is {before.mean:.3g} now."
+    )
+    return f"Buy {bought or 'nothing'} for {money(plan.best.spend)}. {change} {_stakes(reasons)}"
+
+
+def _bought(name: str, count: int) -> str:
+    """So many units of what is for sale; a name of one's own is that of a source of labels."""
+    singular, plural = _UNITS.get(name, (f"label from {name}", f"labels from {name}"))
+    return f"{numerals.grouped(count)} {singular if count == 1 else plural}"
+
+
+def _stakes(reasons: PlanVerdict) -> str:
+    """What the best rule that favours neither part would lose, and whether that is worth a
+    thought.
+    """
+    if reasons.stakes is Stakes.UNRIVALLED:
+        return "The split matters: no simple rule buys whole lots of both parts."
+    rule, loss = reasons.losses[0].rule, reasons.losses[0].loss
+    about = (
+        f"{rule}, the best rule that favours neither part, would lose {loss.mean:.2%}"
+        f" ({loss.low + 0.0:.2%} to {loss.high:.2%}) against this plan"
+    )
+    if reasons.stakes is Stakes.MATTERS:
+        doubt = ", though the curves do not exclude that it is as good" if loss.low <= 0 else ""
+        return f"The split matters: {about}{doubt}.{_one_sided(reasons.one_sided)}"
+    worse = [f"{loss.rule} {loss.loss.mean:.2%}" for loss in reasons.losses if loss.matters]
+    return f"The split hardly matters: {about}{', but ' + ' and '.join(worse) if worse else ''}."
+
+
+def _one_sided(loss: RuleLoss | None) -> str:
+    if loss is None:
+        return ""
+    return f" It is the part that matters: {loss.rule} would lose {max(loss.loss.mean, 0):.2%}."
+
+
+def _disagreement(plan: Plan, reasons: PlanVerdict) -> str:
+    """How far the splits by other routes to the weights are from the planned one, and what being
+    wrong would cost.
+    """
+    if len(plan.weights) == 1:
+        return (
+            f"The weights come from one route ({plan.weights[0].origin}); no other was given to"
+            " compare them with."
+        )
+    return " ".join(_route(plan, route) for route in reasons.routes)
+
+
+def _route(plan: Plan, route: RouteLoss) -> str:
+    return (
+        f"Weights from {route.origin} would own {route.ratio:.3g} transitions a label instead of"
+        f" {plan.ratio:.3g}: if they are wrong that loses {route.if_wrong:.2%}, and if they are"
+        f" right this plan loses {route.if_right:.2%}."
+    )

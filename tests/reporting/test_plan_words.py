@@ -1,0 +1,263 @@
+"""Sentences of plans and runs, word for word."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from paracosm.core.records import Estimate
+from paracosm.core.records.reasons import (
+    Caveat,
+    CaveatKind,
+    CheaperLabels,
+    LabelLoss,
+    LabelRule,
+    LabelVerdict,
+    MixtureVerdict,
+    PlanVerdict,
+    Regime,
+    RouteLoss,
+    Rule,
+    RuleLoss,
+    Stakes,
+    WayLoss,
+)
+from paracosm.reporting import caveat_words, label_words, plan_words
+from tests.reporting import decision_records as records
+
+CAVEATS = {
+    "The reward errors were mean squares; their square roots are used, which halves the exponent.":
+        Caveat(CaveatKind.MEAN_SQUARES, "reward"),
+    "The plan takes dynamics to 80,001 samples, 10 times the largest size measured; past 10 times a"
+    " forecast leans on the law more than on data.":
+        Caveat(
+            CaveatKind.FAR_FORECAST, "dynamics", {"reach": 80_001, "largest": 8000.0, "far": 10.0}
+        ),
+    "The reward exponent lies at 0.03, an edge of the grid, with 27% probability.":
+        Caveat(CaveatKind.EDGE_OF_GRID, "reward", {"edge": 0.03, "share": 0.271}),
+    "The reward error seems to fall steeper and steeper, as no power law does; forecasts allow for"
+    " either, and larger sizes would settle it.":
+        Caveat(CaveatKind.STEEPENING, "reward"),
+    "The reward error seems to have stopped falling, or to rise, at the largest sizes; forecasts"
+    " allow for little gain, and more seeds there would settle it.":
+        Caveat(CaveatKind.NO_LONGER_FALLING, "reward"),
+    "The reward curve has one seed at each size, so noise that seeds share passes for their own.":
+        Caveat(CaveatKind.ONE_SEED, "reward"),
+    "The plan buys no reward labels: money is worth more on the other part down to the last unit.":
+        Caveat(CaveatKind.NOTHING_BOUGHT, "reward"),
+    "Whole lots leave 500 of the 1,500 unspent.":
+        Caveat(CaveatKind.MONEY_LEFT, "", {"left": 500.0, "budget": 1500.0}),
+    "The weight of the dynamics error, 3.2 with a standard error of 2, could be zero: more real"
+    " episodes would settle it.":
+        Caveat(CaveatKind.UNSURE_WEIGHT, "dynamics", {"weight": 3.2, "error": 2.0}),
+    "One weight is zero: that part's error counts for nothing in this plan.":
+        Caveat(CaveatKind.ZERO_WEIGHT),
+    "In the fidelity table a label of 5 is noisier than one of 1 (variance 1.5 against 1); the"
+    " table is used as it is.":
+        Caveat(
+            CaveatKind.NOISIER_DEARER,
+            "",
+            {"dearer": 5.0, "cheaper": 1.0, "dearer_variance": 1.5, "cheaper_variance": 1.0},
+        ),
+    "The gradient was taken not to vary without label noise; rollouts do differ, and with their"
+    " variance the plan could buy more rollouts and cheaper labels.":
+        Caveat(CaveatKind.NO_GRADIENT_VARIANCE),
+    "Several labels on one rollout were not considered: they need the cost of the cheapest label"
+    " that can be bought, since ever more of ever cheaper ones would look best.":
+        Caveat(CaveatKind.NO_REPEATS),
+    "Averaging 7 labels helps only if their errors are independent; shared errors stay.":
+        Caveat(CaveatKind.SHARED_ERRORS, "", {"repeats": 7.0}),
+    "Variance and coefficient of the gradient have no interval; measure them on more rollouts.":
+        Caveat(CaveatKind.NO_INTERVAL),
+    "Within the 95% intervals of the gradient's measured variance and noise coefficient the best"
+    " spending on the labels of a rollout lies between 0.2 and 1,200; if the truth is at their"
+    " edge, another plan would have had 20% less variance.":
+        Caveat(CaveatKind.OPEN_CHOICE, "", {"low": 0.2, "high": 1200.0, "less": 0.2}),
+    "Cheap and gold gradients do not correlate: cheap labels can correct nothing, there is no"
+    " mixture.":
+        Caveat(CaveatKind.NO_CORRELATION),
+    "The mixture is left out: at a correlation of 0.8 its coefficient cannot be told from noise"
+    " with fewer than 5 gold labels, which this budget does not buy.":
+        Caveat(CaveatKind.NO_MIXTURE, "", {"correlation": 0.8, "fewest": 5.0}),
+    "The cheap labels were said to have no bias at all; cheap labels alone are only as good as"
+    " that.":
+        Caveat(CaveatKind.NO_BIAS),
+    "The learned reward errs 60% as much as a constant would: 200 rows may be too few.":
+        Caveat(CaveatKind.LITTLE_LEARNED, "reward", {"share": 0.6, "rows": 200.0}),
+    "12% of the audited imagined steps lie at the edge of the data.":
+        Caveat(CaveatKind.EDGE_OF_DATA, "", {"share": 0.12}),
+    "Training in imagination reached its most gradient steps before the imagined return stalled.":
+        Caveat(CaveatKind.MOST_STEPS),
+    "The audit attributed a random 40 of 4000 real steps, reweighted.":
+        Caveat(CaveatKind.STEPS_SAMPLED, "", {"audited": 40.0, "real": 4000.0}),
+    "The reward error is 0.5 on the states that the policy visits and 0.125 on those collected:"
+    " the plan goes by the former.":
+        Caveat(CaveatKind.STATES_PART, "reward", {"visited": 0.5, "collected": 0.125}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "caveat"), CAVEATS.items())
+def test_a_caveat_is_this_sentence(text, caveat):
+    assert caveat_words.sentence(caveat) == text
+    assert Caveat.from_json(caveat.to_json()) == caveat
+
+
+def test_every_kind_has_its_sentence():
+    assert {caveat.kind for caveat in CAVEATS.values()} == set(CaveatKind)
+
+
+def loss(rule: Rule, mean: float, low: float = 0.001) -> RuleLoss:
+    return RuleLoss(rule, Estimate(mean, low, mean + 0.03, 2000, "draws"), mean >= 0.01)
+
+
+EQUAL, COUNTS = loss(Rule.EQUAL_SPENDING, 0.0032), loss(Rule.EQUAL_COUNTS, 0.021)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "end"),
+    [
+        (
+            PlanVerdict(Stakes.HARDLY_MATTERS, (EQUAL, COUNTS), None, (), ()),
+            "The split hardly matters: equal spending, the best rule that favours neither part,"
+            " would lose 0.32% (0.10% to 3.32%) against this plan, but equal counts 2.10%.",
+        ),
+        (
+            PlanVerdict(
+                Stakes.MATTERS,
+                (loss(Rule.EQUAL_COUNTS, 0.02, -0.01),),
+                loss(Rule.ALL_TRANSITIONS, 0.0),
+                (),
+                (),
+            ),
+            "The split matters: equal counts, the best rule that favours neither part, would lose"
+            " 2.00% (-1.00% to 5.00%) against this plan, though the curves do not exclude that it"
+            " is as good. It is the part that matters: all on transitions would lose 0.00%.",
+        ),
+        (
+            PlanVerdict(Stakes.UNRIVALLED, (), None, (), ()),
+            "The split matters: no simple rule buys whole lots of both parts.",
+        ),
+    ],
+)
+def test_a_verdict_says_what_is_bought_what_it_changes_and_what_hangs_on_it(reasons, end):
+    plan = plan_words.in_words(records.plan_with_sources(reasons=reasons))
+    assert plan.verdict.startswith(
+        "Buy 1,000 labelled transitions and 3,166 labels from crowd for 19,998. The predicted"
+        " error in return is then 0.31 (0.248 to 0.372); it is "
+    )
+    assert plan.verdict.endswith(f" now. {end}")
+    assert type(plan).from_json(plan.to_json()) == plan
+
+
+def test_routes_to_the_weights_are_compared():
+    route = RouteLoss("the audit's terms", 2.5, 0.011, 0.2)
+    reasons = PlanVerdict(Stakes.UNRIVALLED, (), None, (route,), ())
+    assert plan_words.in_words(records.plan(reasons=reasons)).disagreement == (
+        "Weights from the audit's terms would own 2.5 transitions a label instead of 4.69: if they"
+        " are wrong that loses 1.10%, and if they are right this plan loses 20.00%."
+    )
+    single = records.plan(reasons=reasons, weights=records.plan().weights[:1])
+    assert plan_words.in_words(single).disagreement == (
+        "The weights come from one route (realised: along the measured errors); no other was given"
+        " to compare them with."
+    )
+
+
+LABELS = LabelVerdict(
+    Regime.BALANCE,
+    Stakes.MATTERS,
+    0.379,
+    (LabelLoss(LabelRule.HALF, 0.181, 0.0728), LabelLoss(LabelRule.DEAREST, 20.0, 1.5)),
+    CheaperLabels.BETTER,
+    2.0,
+    0.548,
+    (),
+)
+
+
+def test_a_plan_for_labels_says_what_decides_and_what_other_prices_lose():
+    plan = label_words.in_words(records.label_plan(reasons=LABELS))
+    assert plan.regime == (
+        "a balance: dearer labels are cleaner, cheaper ones leave money for more rollouts"
+    )
+    assert plan.verdict == (
+        "Buy 3,225 rollouts and label each once, at 0.55 a rollout: the policy gradient then has"
+        " variance 0.0181, the least that 5,000 can buy. Label noise makes up 37.9% of that. Half"
+        " the price (labels at 0.181) would give 7.28% more variance. The dearest (labels at 20)"
+        " would give 2.5 times the variance. Cheaper labels would be better still, down to 0.548:"
+        " 2 is the least cost allowed."
+    )
+    assert type(plan).from_json(plan.to_json()) == plan
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"cheaper": CheaperLabels.BETTER_WITHOUT_END},
+            "Cheaper labels would be better still: 2 is only the least cost considered, and there"
+            " is no best price above zero.",
+        ),
+        (
+            {"cheaper": CheaperLabels.FREE_ONES_BEST},
+            "Cheaper labels would be better still: 2 is only the least cost considered; free ones"
+            " are best.",
+        ),
+        (
+            {"cheaper": CheaperLabels.NO_BETTER, "stakes": Stakes.UNRIVALLED},
+            "Nothing can be better: these labels have no noise, and the gradient was said not to"
+            " vary otherwise.",
+        ),
+        (
+            {"cheaper": CheaperLabels.NO_BETTER, "stakes": Stakes.HARDLY_MATTERS},
+            "The choice hardly matters: no simple rule has 1% more variance.",
+        ),
+    ],
+)
+def test_a_plan_for_labels_ends_with_what_hangs_on_it(changes, sentence):
+    reasons = dataclasses.replace(LABELS, **changes)
+    assert label_words.in_words(records.label_plan(reasons=reasons)).verdict.endswith(sentence)
+
+
+def test_every_regime_has_its_phrase():
+    assert set(label_words.REGIMES) == set(Regime)
+
+
+@pytest.mark.parametrize(
+    ("stakes", "losses", "middle"),
+    [
+        (
+            Stakes.MATTERS,
+            (WayLoss("cheap", 0.71, True), WayLoss("gold", 1.62, False)),
+            "Cheap labels alone would have 71% more, most of it bias, which no money removes. Gold"
+            " labels alone would have 2.62 times that.",
+        ),
+        (
+            Stakes.HARDLY_MATTERS,
+            (WayLoss("gold", 0.004, False),),
+            "It hardly matters: gold labels alone would be within 1% of that.",
+        ),
+    ],
+)
+def test_a_plan_for_cheap_and_gold_labels_says_what_wins_and_where(stakes, losses, middle):
+    reasons = MixtureVerdict(stakes, losses, "cheap", ())
+    plan = label_words.mixture_in_words(records.mixture_plan(reasons=reasons))
+    assert plan.verdict == (
+        "Buy the mixture, 1,210 rollouts with cheap labels and gold labels on 118 of them: the"
+        f" policy gradient then has squared error 0.064. {middle} With a small budget cheap labels"
+        " alone would win; from about 940 on the mixture."
+    )
+    unchanging = records.mixture_plan(reasons=reasons, changes={})
+    assert label_words.mixture_in_words(unchanging).verdict.endswith(
+        "At any other budget cheap labels alone would win, too."
+    )
+
+
+def test_a_record_without_reasons_keeps_its_sentences():
+    for plan, in_words in (
+        (records.plan(), plan_words.in_words),
+        (records.label_plan(), label_words.in_words),
+        (records.mixture_plan(), label_words.mixture_in_words),
+    ):
+        assert in_words(plan) is plan
