@@ -134,6 +134,7 @@ VIOLATIONS = {
         "import gymnasium",
     ),
     "Reporting imports core only, and no JAX": ("reporting/__init__.py", "import paracosm.real"),
+    "Testing imports core only": ("testing.py", "import paracosm.learning"),
     "Records and checks import no JAX": ("core/records/__init__.py", "import jax"),
     "The verbs do not import the command line": ("__init__.py", "import paracosm.cli"),
 }
