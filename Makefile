@@ -1,11 +1,13 @@
 # make demo        the main job on Pendulum-v1, from nothing but Python >= 3.11
+# make quick       the tests that need no compiled program, in a minute
 # make test        what one change needs: linters, types, import contracts, tests
 # make test-full   the same with every test, at the sizes that claims are made at
 # make format      sort imports and format
 # make docs        the documentation site, in site/
 #
 # PYTHON=…       the interpreter that .venv is made from, if the search below should not choose
-# PYTEST_ARGS=…  more arguments for pytest, such as PYTEST_ARGS="-n 0" or PYTEST_ARGS="tests/core -x"
+# PYTEST_ARGS=…  more arguments for pytest, such as PYTEST_ARGS="-n 0", PYTEST_ARGS="tests/core -x" or
+#                PYTEST_ARGS=--compiles, which lists the tests that compile most programs
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -21,13 +23,16 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-full check format clean
+.PHONY: help demo quick test test-full check format clean
 
 help:
 	@sed -n -e '/^$$/q' -e 's/^# \{0,1\}//p' Makefile
 
 demo: $(VENV)/.installed
 	$(BIN)/paracosm run Pendulum-v1 --transitions 5000 --out runs/demo --force
+
+quick: $(VENV)/.installed-dev
+	$(PYTEST) --quick -m "not full" $(PYTEST_ARGS)
 
 # Compiled programs are kept between runs of the tests, which spend most of their time on compiling. A damaged entry
 # is only warned about and compiled again; `make clean` forgets them.

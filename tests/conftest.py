@@ -1,15 +1,20 @@
-"""What the whole test run shares: one platform, no display, the same examples every time."""
+"""What the whole test run shares: one platform, no display, the same examples every time, and the
+tests that need no compiled program.
+"""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import jax
+import jax.monitoring
 import pytest
 from hypothesis import HealthCheck, settings
 
 import tests.typechecking  # noqa: F401 - the import hook looks it up as an attribute of `tests`
+from tests.tiers import is_quick
 
 _ALWAYS = {"deadline": None, "derandomize": True, "database": None}
 settings.register_profile(
@@ -20,9 +25,79 @@ settings.register_profile(
 )
 settings.load_profile("small")
 
+_HERE = Path(__file__).parent
+_COMPILED = "/jax/core/compile/backend_compile_duration"  # one event for each program
+_MOST_PROGRAMS = (
+    500  # they hold memory, and past some thousands the system gives no more maps of it
+)
+_BEFORE = pytest.StashKey[int]()
+_LISTED = 30
+
+
+class Programs:
+    """How many programs this process has compiled, or read from the cache of compiled ones."""
+
+    def __init__(self) -> None:
+        self.total = self.forgotten = 0
+        jax.monitoring.register_event_duration_secs_listener(self._hear)
+
+    def _hear(self, event: str, seconds: float, **_: object) -> None:
+        self.total += event == _COMPILED
+
+    def forget_many(self) -> None:
+        """Let JAX forget its programs once they are many."""
+        if self.total - self.forgotten > _MOST_PROGRAMS:
+            jax.clear_caches()
+            self.forgotten = self.total
+
+
+PROGRAMS = Programs()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help="only what needs no compiled program")
+    parser.addoption("--compiles", action="store_true", help="list what compiles most programs")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With `--quick` the modules of the other tiers are not even imported."""
+    if config.getoption("--quick") and collection_path.name.startswith("test_"):
+        return None if is_quick(collection_path) else True
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    item.stash[_BEFORE] = PROGRAMS.total
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    result = yield
+    compiled = PROGRAMS.total - item.stash[_BEFORE]
+    if compiled and is_quick(item.path):
+        pytest.fail(f"{compiled} programs were compiled; tests/tiers.py says that none is")
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.when == "teardown":
+        report.programs = PROGRAMS.total - item.stash[_BEFORE]
+    return report
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.getoption("--compiles"):
+        reports = [each for each in terminalreporter.getreports("") if hasattr(each, "programs")]
+        reports.sort(key=lambda report: -report.programs)
+        terminalreporter.section(f"{sum(each.programs for each in reports)} programs")
+        for report in reports[:_LISTED]:
+            terminalreporter.write_line(f"{report.programs:6d} {report.nodeid}")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _forget_compiled_programs():
-    """A process can hold only so many: past some thousands the system gives no more memory maps."""
     yield
-    jax.clear_caches()
+    PROGRAMS.forget_many()

@@ -11,7 +11,7 @@ from paracosm import adapters as foreign
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.mdp import Discrete, Spec
-from tests.real.foreign_rows import RIGHT, ROWS, SPEC, A, S, right, unpaid
+from tests.adapters.foreign_rows import RIGHT, ROWS, SPEC, A, S, right, unpaid
 
 SWITCHED = Spec(2, Discrete(2, start=1), jnp.ones(2), 6)
 

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from paracosm import testing
 from paracosm.core.checks import BadArgument
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 
@@ -17,14 +18,7 @@ scales = hnp.arrays(np.float32, 3, elements=st.floats(0.0625, 64, width=32, allo
 
 
 def toy(discount: float = 0.9) -> MDP:
-    return MDP(
-        spec=Spec(1, Box(jnp.array([-1.0]), jnp.array([1.0])), jnp.ones(1), 10),
-        dynamics=lambda s, a, key: s + a,
-        reward=lambda s, a, t: t[0],
-        termination=never,
-        initial=lambda key: jnp.zeros(1),
-        discount=discount,
-    )
+    return testing.walk(discount).world
 
 
 @given(vectors, scales, st.floats(-1, 1, width=32, allow_subnormal=False))

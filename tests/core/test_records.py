@@ -1,6 +1,7 @@
 """Records go to strict JSON and come back equal."""
 
 import dataclasses
+import functools
 import json
 import math
 import subprocess
@@ -50,12 +51,13 @@ def values(kind: Any) -> st.SearchStrategy:
     if origin in (Union, types.UnionType):
         return st.one_of(*map(values, arguments))
     if origin is tuple:
-        return st.lists(values(arguments[0]), max_size=3).map(tuple)
+        return st.lists(values(arguments[0]), max_size=2).map(tuple)
     if origin is dict:
-        return st.dictionaries(st.text(max_size=8), values(arguments[1]), max_size=3)
+        return st.dictionaries(st.text(max_size=8), values(arguments[1]), max_size=2)
     return instances(kind)
 
 
+@functools.cache  # a record within others is looked through once
 def instances(kind: type[Record]) -> st.SearchStrategy:
     return st.builds(
         kind, **{name: values(hint) for name, hint in typing.get_type_hints(kind).items()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -26,7 +27,6 @@ from paracosm.core.files import read_arrays, read_record
 from paracosm.core.records import Diagnosis
 from paracosm.core.records.decisions import Decision
 from paracosm.loop.directory import RunDirectory
-from tests.loop.small import small_run
 
 LOADERS: dict[str, Callable[[Path], Any]] = {
     "config.json": lambda out: (paracosm.load(out).config, paracosm.load(out).learn_settings),
@@ -50,9 +50,8 @@ CHECKED = (
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "run"
-    small_run(out)
+def run(finished, tmp_path_factory) -> Path:
+    out = shutil.copytree(finished[0], tmp_path_factory.mktemp("runs") / "run")
     (out / "plan-0.json").write_text(Decision(0, 3, 4, None, "a pilot").to_json())
     return out
 

@@ -21,7 +21,7 @@ from tests.loop.small import LEARN, small_run
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "pendulum"
-    small_run(out, cost_reward=3.0, reward_labels=210, transitions=220, discount=0.5)
+    small_run(out, cost_reward=3.0, reward_labels=210, transitions=220)
     return out
 
 
@@ -56,7 +56,7 @@ def test_every_route_can_go_first_and_none_is_lost(run, found):
     routes = measured(run, weights="global").weights
     assert [each.origin.split(":")[0] for each in routes] == ["global", *origins]
     horizon = paracosm.load(run).episodes.alive.shape[1]
-    assert routes[0].reward == pytest.approx((1 - 0.5**horizon) / 0.5)
+    assert routes[0].reward == pytest.approx((1 - 0.95**horizon) / 0.05)
     assert (
         routes[0].dynamics > routes[2].dynamics
     )  # a bound is above what no direction of error exceeds
@@ -85,7 +85,7 @@ def test_fitted_weights_are_terms_over_errors(run, found):
         "dynamics": [Refit(1, 0, world.dynamics, {"visited by the policy": 1.0})],
     }
     weights = measuring.fitted_weights(world, loaded.policy, loaded.episodes, refits)
-    assert weights.reward == pytest.approx((1 - 0.5**horizon) / 0.5, rel=1e-4)
+    assert weights.reward == pytest.approx((1 - 0.95**horizon) / 0.05, rel=1e-4)
 
 
 def test_gradient_noise_is_of_the_policys_training(run):

@@ -31,18 +31,6 @@ from tests.loop.small import numbers, small_run
 SMALL = "tests.loop.small"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs") / "pendulum"
-    return out, small_run(out)
-
-
-@pytest.fixture(scope="module")
-def cart(tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs") / "cart"
-    return out, small_run(out, "CartPole-v1", reward_labels=100)
-
-
 def test_same_seed_gives_the_same_numbers_twice(finished, tmp_path):
     assert numbers(small_run(tmp_path / "again")) == numbers(finished[1])
 
@@ -53,15 +41,21 @@ def test_another_seed_gives_other_numbers(finished, tmp_path):
     )
 
 
-@pytest.mark.parametrize("stage", ["collect", "learn", "imagine", "evaluate", "audit"])
-def test_a_run_stopped_in_any_stage_resumes_to_the_same_result(finished, tmp_path, stage):
-    def stop(name, done, total, word=""):
-        if name == stage:
-            raise KeyboardInterrupt
+STAGES = ("collect", "learn", "imagine", "evaluate", "audit")
+ALONE = [pytest.param((stage,), marks=pytest.mark.full) for stage in STAGES]
 
-    with pytest.raises(KeyboardInterrupt):
-        small_run(tmp_path / "run", progress=stop)
-    assert not (tmp_path / "run/result.json").exists()
+
+@pytest.mark.parametrize("stages", [STAGES, *ALONE], ids="-".join)
+def test_a_run_stopped_in_any_stage_resumes_to_the_same_result(finished, tmp_path, stages):
+    for stage in stages:
+
+        def stop(name, done, total, word="", stage=stage):
+            if name == stage:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            small_run(tmp_path / "run", progress=stop, resume=stage != stages[0])
+        assert not (tmp_path / "run/result.json").exists()
     assert numbers(small_run(tmp_path / "run", resume=True)) == numbers(finished[1])
 
 

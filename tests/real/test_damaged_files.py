@@ -19,8 +19,8 @@ from paracosm.core.data import Dataset
 from paracosm.real.columns import COLUMNS
 from paracosm.real.datasets import load, save
 from paracosm.real.verbs import collect, connect
+from tests.real.misbehaving import world
 from tests.real.test_datasets import d4rl
-from tests.real.test_misbehaving import world
 
 MINARI = "minari/tests/own-v0/data"
 FILES = (

@@ -331,7 +331,9 @@ def initial_policy(
     )
     if isinstance(spec.action, Discrete):
         return Categorical(network)
-    return Gaussian(network, jnp.full(spec.action.size, math.log(std)), spec.action, squash)
+    # Of a definite type: a training program is compiled again for what it makes of a weak one.
+    log_std = jnp.full(spec.action.size, math.log(std), dtype=float)
+    return Gaussian(network, log_std, spec.action, squash)
 
 
 class Noisy(Policy):

@@ -152,7 +152,7 @@ def _system(group: str, key: PRNGKey) -> tuple[MDP, Policy]:
     by_state = _unit(first, STATES)
     if group == "linear":
         return mdp.replace(reward=Plain(by_state, _unit(second, ACTIONS))), policy
-    bent = Bent(mdp.dynamics, by_state, _unit(second, STATES), BEND)  # pyright: ignore[reportArgumentType]
+    bent = Bent(mdp.dynamics, by_state, _unit(second, STATES), BEND)  # pyright: ignore
     return mdp.replace(dynamics=bent), policy
 
 

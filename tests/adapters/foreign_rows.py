@@ -5,12 +5,14 @@
 import jax.numpy as jnp
 import numpy as np
 
+from paracosm import adapters as foreign
 from paracosm.core.mdp import Box, Spec
 
 SPEC = Spec(2, Box(-jnp.ones(1), jnp.ones(1)), jnp.ones(2), 6)
 ROWS = np.random.default_rng(0).normal(size=(7, 3))
 S, A = ROWS[:, :2], ROWS[:, 2:]
 RIGHT = 0.9 * S + A
+SLOPES = np.tile(np.array([[0.9, 0, 1], [0, 0.9, 1]]), (len(ROWS), 1, 1))
 
 
 def right(s, a):
@@ -19,3 +21,7 @@ def right(s, a):
 
 def unpaid(s, a, n):
     return np.zeros(len(s))
+
+
+def host(dynamics, **options):
+    return foreign.world(SPEC, dynamics=dynamics, reward=unpaid, **options).dynamics.host

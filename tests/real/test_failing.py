@@ -1,0 +1,128 @@
+"""Environments that fail while they are played: the steps before the failure are kept."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from paracosm.core import checks
+from paracosm.core.policy import Deterministic
+from paracosm.real import workers
+from paracosm.real.source import BadStep
+from paracosm.real.verbs import collect, connect, evaluate
+from tests.real.misbehaving import STEPS, entry, raising, stepping, world
+from tests.real.test_collecting import assert_equal
+
+STOPS = {  # from the fifth step of each copy on
+    "raises": (
+        raising(ValueError("wheel lost")),
+        r"raised ValueError: wheel lost \(misbehaving\.py:\d+\)",
+    ),
+    "exits": (raising(SystemExit(1)), r"called sys\.exit\(1\)"),
+    "gives NaN": (entry(1, lambda reward: np.nan), "gave the reward nan"),
+    "gives an infinite observation": (
+        entry(0, lambda o: o + np.inf),
+        r"gave the observation \[inf inf\]",
+    ),
+    "gives None": (lambda env, answer: None, "raised TypeError: cannot unpack"),
+    "gives another shape": (
+        entry(0, lambda o: o[:1]),
+        r"gave the observation a ndarray of shape \(1,\)",
+    ),
+    "gives text as a flag": (entry(2, str), "gave terminated as '"),
+}
+
+
+@pytest.mark.parametrize(("step", "sentence"), STOPS.values(), ids=STOPS)
+def test_a_failure_while_collecting_keeps_the_steps_before_it(sound, step, sentence):
+    with pytest.raises(
+        BadStep, match=rf"^the environment {sentence}.* at step \d+ of episode \d+[.;]"
+    ) as caught:
+        collect(stepping(step, at=5), STEPS, seed=0)
+    assert "\n" not in str(caught.value)
+    partial = caught.value.partial
+    assert partial.real_steps == 8 * 4
+    rows = dict(
+        zip(zip(sound.episode, sound.time, strict=True), sound.next_state.tolist(), strict=True)
+    )
+    for place in zip(partial.episode, partial.time, partial.next_state.tolist(), strict=True):
+        assert rows[place[:2]] == place[2]
+    with pytest.raises(
+        checks.BadData, match=rf"{sentence}.* at step 4 of evaluation episode \d+[.;]"
+    ):
+        evaluate(stepping(step, at=5), Deterministic(lambda s: s[:1] * 0), episodes=20)
+
+
+def test_collecting_goes_on_from_the_steps_before_a_failure_and_takes_none_of_them_again(sound):
+    with pytest.raises(BadStep) as caught:
+        collect(stepping(raising(ValueError("now")), at=5), STEPS, seed=0)
+    partial, source = caught.value.partial, connect(world)
+    rest = source.collect(STEPS, seed=0, before=partial)
+    assert source.steps == STEPS - partial.real_steps
+    assert rest.real_steps == STEPS
+    rows = set(
+        zip(rest.episode.tolist(), rest.time.tolist(), rest.state[:, 0].tolist(), strict=True)
+    )
+    assert rows.issuperset(
+        zip(
+            partial.episode.tolist(),
+            partial.time.tolist(),
+            partial.state[:, 0].tolist(),
+            strict=True,
+        )
+    )
+    places = np.stack([rest.episode, rest.time])
+    assert (np.lexsort(places[::-1]) == np.arange(STEPS)).all()
+    assert len(np.unique(places, axis=1).T) == STEPS
+    last = np.append(np.diff(rest.episode) != 0, True)
+    np.testing.assert_array_equal(rest.terminated | rest.truncated, last)
+    assert_equal(rest, connect(world).collect(STEPS, seed=0, before=partial))
+    again = dict(
+        zip(zip(sound.episode, sound.time, strict=True), sound.next_state.tolist(), strict=True)
+    )
+    shared = [place for place in zip(rest.episode, rest.time, strict=True) if place in again]
+    assert len(shared) > partial.real_steps
+    with pytest.raises(
+        checks.BadArgument,
+        match=f"before holds {partial.real_steps} steps; it must hold fewer than",
+    ):
+        source.collect(partial.real_steps, seed=0, before=partial)
+    with pytest.raises(checks.BadArgument, match="before is not what this collection took"):
+        source.collect(STEPS, seed=0, before=partial, first_episode=9)
+
+
+def test_a_failure_in_a_worker_is_the_same_as_one_here():
+    here, there = failure(1), failure(2)
+    assert str(here) == str(there)
+    assert_equal(here.partial, there.partial)
+
+
+def failure(processes):
+    with pytest.raises(BadStep, match="raised ValueError: here") as caught:
+        collect(stepping(raising(ValueError("here")), at=5), STEPS, seed=0, workers=processes)
+    return caught.value
+
+
+def test_a_worker_that_dies_keeps_the_steps_before_it():
+    died = r"ended its worker process \(exit code 7\) at step \d+ of episode \d+\."
+    with pytest.raises(
+        BadStep, match=died
+    ) as caught:  # beyond the first look, which is taken in this process
+        collect(stepping(lambda env, answer: os._exit(7), at=20), 200, seed=0, workers=2)
+    assert 8 * 19 <= caught.value.partial.real_steps < 200
+
+
+@pytest.mark.full
+def test_a_worker_that_hangs_keeps_the_steps_before_it(monkeypatch):
+    monkeypatch.setattr(workers, "_PATIENCE", 2.0)
+    with pytest.raises(
+        BadStep, match=r"gave no answer for 2 seconds in its worker process at step \d+ of episode"
+    ):
+        collect(stepping(lambda env, answer: time.sleep(300), at=20), 200, seed=0, workers=2)
+
+
+def test_an_environment_that_cannot_be_sent_to_workers_is_one_sentence():
+    sentence = r"cannot be sent to worker processes .* workers=1"
+    with open(os.devnull, "rb") as handle, pytest.raises(checks.BadArgument, match=sentence):
+        collect(lambda: world(handle=handle), STEPS, seed=0, workers=2)

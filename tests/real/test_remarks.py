@@ -1,0 +1,96 @@
+"""What is remarked on: seeds that are ignored and time limits within one another; copies of an
+environment.
+"""
+
+import copy
+import os
+import random
+
+import gymnasium
+import numpy as np
+import pytest
+
+from paracosm.core import checks
+from paracosm.real.verbs import collect, connect
+from tests.real.misbehaving import STEPS, entry, starting, stepping, world
+from tests.real.test_collecting import assert_equal
+
+
+def ignoring(env, answer):
+    env.x = env.time = 0
+    env.count = getattr(env, "count", 0) + 1
+    return np.array([env.count, 0.0]), {}
+
+
+def drawn(mass):
+    return stepping(entry(1, lambda reward: reward + mass))()
+
+
+def late(step):
+    """A long episode whose reward is drawn from the global generator from a step on."""
+
+    def noisy(env, answer):
+        reward = answer[1] + np.random.random() * (env.time >= step)
+        return answer[0], reward, False, False, {}
+
+    return world(limit=200, step=noisy)
+
+
+UNSEEDED = {
+    "its own generator": starting(
+        lambda env, answer: (answer[0] + np.random.default_rng().random(2), {})
+    ),
+    "NumPy's generator at the start": starting(
+        lambda env, answer: (answer[0] + np.random.random(2), {})
+    ),
+    "NumPy's generator in a step": stepping(entry(1, lambda reward: reward + np.random.random())),
+    "Python's generator": stepping(entry(0, lambda o: o + random.random())),
+    "a counter": starting(ignoring),
+    "a constructor that draws": lambda: drawn(np.random.default_rng().random()),
+    "NumPy's generator from the eleventh step on": lambda: late(11),
+    "NumPy's generator from the hundredth step on": lambda: late(100),
+}
+
+
+@pytest.mark.parametrize("factory", UNSEEDED.values(), ids=UNSEEDED)
+def test_an_environment_that_ignores_its_seed_is_noticed(factory):
+    (remark,) = connect(factory).remarks
+    assert remark.startswith(
+        "the environment does not repeat an episode from the same seed and actions;"
+    )
+    with pytest.warns(UserWarning, match="does not repeat an episode"):
+        collect(factory, 8, seed=0)
+
+
+@pytest.mark.parametrize(
+    "env", [world, "Pendulum-v1", "CartPole-v1", "Acrobot-v1", "MountainCarContinuous-v0"]
+)
+def test_nothing_is_remarked_on_environments_that_keep_to_their_seed(env):
+    assert connect(env).remarks == ()
+
+
+def test_nested_time_limits_that_differ_are_remarked_on_and_equal_ones_are_not():
+    def nested(inner, outer):
+        return lambda: gymnasium.wrappers.TimeLimit(world(inner), outer)
+
+    for limits in ((180, 45), (45, 180)):
+        source = connect(nested(*limits))
+        assert source.limit == 45
+        (remark,) = source.remarks
+        assert (
+            "the time limits 45, 180, one within another; the shortest, 45 steps, counts" in remark
+        )
+    assert connect(nested(45, 45)).remarks == ()
+    assert connect(lambda: gymnasium.make("Pendulum-v1", max_episode_steps=45)).remarks == ()
+
+
+def test_an_environment_itself_is_played_in_copies(sound):
+    env = world()
+    env.reset(seed=3)
+    before = copy.deepcopy(env.unwrapped.__dict__)
+    assert_equal(collect(env, STEPS, seed=0), sound)
+    assert env.unwrapped.taken == before["taken"]
+    assert connect(gymnasium.make("Pendulum-v1")).name == "Pendulum-v1"
+    sentence = r"World cannot be copied: .* give a function that builds it instead"
+    with open(os.devnull, "rb") as handle, pytest.raises(checks.BadArgument, match=sentence):
+        connect(world(handle=handle))
