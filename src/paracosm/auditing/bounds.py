@@ -10,16 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm.auditing.certificates import Local, certificates
-from paracosm.auditing.ends import learned_margin
 from paracosm.auditing.ladder import UNCUT, Clip
 from paracosm.auditing.lipschitz import constants
 from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.termination_margin import margin_of
+from paracosm.core import layers
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, never
 from paracosm.core.policy import Policy
 from paracosm.core.records import Bracket, Certificate
 from paracosm.core.types import PRNGKey, Scalar, State
-from paracosm.learning.parts import LearnedDynamics, LearnedReward
 
 _OF_SPAN = "where an end can differ, rewards are taken to stay within the range that was recorded"
 _LOOKED_AT = 512  # states in which the lower ends are looked for
@@ -60,7 +60,7 @@ def bounds(
         gap,
         brackets,
         local=_local(world, policy, brackets),
-        end=learned_margin(world, brackets["policy"].upper) if ends else None,
+        end=margin_of(world, brackets["policy"].upper) if ends else None,
         reward_span=_span(episodes, asked) if ends else float("inf"),
         clip=_clip(world, episodes),
     )
@@ -78,24 +78,21 @@ def _unproven(rung: Certificate) -> Certificate:
 
 
 def _clip(world: MDP, episodes: Trajectory) -> Clip:
-    """What no difference can exceed: imagined states stay in the domain, the real ones are
+    """What no difference can exceed: imagined states stay in the dynamics' image, real ones are
     recorded.
-
-    Members of a learned reward end in a linear map of numbers in [-1, 1].
     """
-    if not isinstance(world.dynamics, LearnedDynamics):
+    image = layers.own(world.dynamics, "image")
+    if image is None:
         return UNCUT
-    domain = world.dynamics.domain
+    domain = image()
     alive = np.asarray(episodes.alive)
     seen = np.concatenate(
         [np.asarray(column)[alive] for column in (episodes.state, episodes.next_state)]
     )
     low, high = np.minimum(seen.min(axis=0), domain.low), np.maximum(seen.max(axis=0), domain.high)
     diameter = float(np.linalg.norm((high - low) / np.asarray(world.spec.state_scale)))
-    if not isinstance(world.reward, LearnedReward) or len(world.reward.networks.weights) == 1:
-        return Clip(diameter)
-    last = np.abs(np.asarray(world.reward.networks.weights[-1]))
-    return Clip(diameter, float(2 * np.abs(world.reward.scale) * last.sum(axis=1).mean()))
+    reward_range = layers.own(world.reward, "reward_range")
+    return Clip(diameter) if reward_range is None else Clip(diameter, reward_range())
 
 
 def _span(episodes: Trajectory, asked: OneStep) -> float:

@@ -22,8 +22,8 @@ from jaxtyping import Bool, Float, Int
 
 from paracosm.auditing import ladder
 from paracosm.auditing.attribution import steps_of
-from paracosm.auditing.ends import Margin
 from paracosm.auditing.ladder import UNCUT, Clip, Constants, Loop, Residuals, Steps, Stopped
+from paracosm.auditing.termination_margin import Margin
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, never

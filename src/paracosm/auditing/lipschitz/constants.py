@@ -18,8 +18,8 @@ from jaxtyping import Float
 
 from paracosm.auditing.lipschitz import eclipse, readers
 from paracosm.auditing.lipschitz.eclipse import Region
-from paracosm.auditing.lipschitz.layers import Layered
 from paracosm.auditing.lipschitz.steepest import Function, lower
+from paracosm.core.layers import Layered, Unreadable
 from paracosm.core.mdp import MDP, Box, Discrete
 from paracosm.core.policy import Policy
 from paracosm.core.precision import in_double
@@ -56,7 +56,7 @@ class Loops(eqx.Module):
 def closed_dynamics(world: MDP, policy: Policy) -> Layered:
     """`s ↦ f(s, π(s))` as a network, in 64 bits and scaled states; raises as `loops` does."""
     if isinstance(world.spec.action, Discrete):
-        raise readers.Unreadable(_ARGMAX)
+        raise Unreadable(_ARGMAX)
     return readers.closed_loop(
         readers.scaled_dynamics(world), readers.scaled_policy(policy, world.spec)
     )
@@ -289,7 +289,7 @@ def _attempt(reading: Callable[[], Any]) -> Any:
     """What is read, or the clause that says why it cannot be."""
     try:
         return reading()
-    except readers.Unreadable as why:
+    except Unreadable as why:
         return str(why)
 
 

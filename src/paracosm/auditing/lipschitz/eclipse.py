@@ -18,7 +18,7 @@ import optax
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
-from paracosm.auditing.lipschitz.layers import Layered, activate, slope_range
+from paracosm.core.layers import Layered, activate, slope_range
 from paracosm.core.types import Array, Scalar
 
 _FAR = 1e30  # as good as infinite, and its square is still finite
