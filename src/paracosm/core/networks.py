@@ -14,9 +14,11 @@ from jaxtyping import Float
 from paracosm.core import activations
 from paracosm.core.layers import Layered, activated, affine, compose
 from paracosm.core.mdp import Spec
+from paracosm.core.storage import storable
 from paracosm.core.types import Array, PRNGKey
 
 
+@storable
 class MLP(eqx.Module):
     """`x ↦ W_l tanh(… tanh(W_1 (x - center)/scale + b_1) …) + b_l`, `[inputs] -> [outputs]`.
 

@@ -23,6 +23,7 @@ from paracosm.core import checks, layers
 from paracosm.core.layers import Layered, layers_of
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.networks import MLP
+from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 
 _LOG_STD_RANGE = (-5.0, 1.0)
@@ -169,6 +170,7 @@ class Uniform(Policy):
         return layers.affine(np.zeros((len(low), spec.state_size)), (low + high) / 2)
 
 
+@storable
 class Gaussian(StochasticPolicy):
     """A Gaussian with learned state-independent spread, brought into the box by `tanh` or by
     clipping.
@@ -244,6 +246,7 @@ class Gaussian(StochasticPolicy):
         return layers.gaussian_mode(network, self.space, self.reach, self.squash)
 
 
+@storable
 class Categorical(StochasticPolicy):
     """A softmax over discrete actions."""
 

@@ -12,6 +12,7 @@ from paracosm.core import layers
 from paracosm.core.layers import Layered, affine, beside, compose, layers_of
 from paracosm.core.mdp import Box, Discrete, Domain, Spec
 from paracosm.core.networks import MLP, unstacked
+from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 
@@ -29,6 +30,7 @@ def _members_as_layers(networks: MLP, spec: Spec) -> list[Layered]:
     return [layers_of(network, spec) for network in unstacked(networks)]
 
 
+@storable
 class LearnedDynamics(eqx.Module):
     """`s' = clip(s + scale * mean_i net_i(s, a) + center)`: the change of state, normalised;
     deterministic.
@@ -68,6 +70,7 @@ class LearnedDynamics(eqx.Module):
         return compose(clip, affine(change, self.center), beside(carried, network))
 
 
+@storable
 class LearnedReward(eqx.Module):
     """`r = scale * mean_i net_i(s, a, s') + center`; `networks` is stacked over members."""
 
@@ -101,6 +104,7 @@ class LearnedReward(eqx.Module):
         return compose(affine(np.asarray(self.scale).reshape(1, 1), float(self.center)), network)
 
 
+@storable
 class Constant(eqx.Module):
     """The reward of a task whose labels are all the same."""
 
@@ -114,6 +118,7 @@ class Constant(eqx.Module):
         return affine(np.zeros((1, 2 * spec.state_size + spec.action.size)), float(self.value))
 
 
+@storable
 class LearnedTermination(eqx.Module):
     """The episode ends where the members' mean logit is positive; `networks` is stacked over
     members.
@@ -142,6 +147,7 @@ class LearnedTermination(eqx.Module):
         )
 
 
+@storable
 class Starts(eqx.Module):
     """Initial states drawn from those seen, `[starts, state]`."""
 
