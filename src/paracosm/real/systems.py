@@ -90,8 +90,13 @@ def linear_quadratic(
     discount: float = 0.8,
     horizon: int = 200,
 ) -> tuple[MDP, Deterministic]:
-    """A random linear-quadratic system and a linear policy for it: the generator of theory, section
-    1.
+    """A random linear-quadratic system and a linear policy for it.
+
+    Args:
+        key: Of the random matrices.
+        state_size, action_size: Numbers of components.
+        norms: Spectral norms of `A`, `B` and `K`.
+        discount, horizon: Of the MDP.
 
     `A`, `B` and `K` are standard normal, scaled to the spectral norms `norms`; `s' = As + Ba`,
     `π(s) = -Ks`, `r = -sᵀs - 0.1 aᵀa`, starts of unit norm. With the defaults actions stay within
@@ -114,8 +119,7 @@ def linear_quadratic(
 
 
 def perturbed(mdp: MDP, key: PRNGKey) -> MDP:
-    """A wrong model of a linear-quadratic `mdp`: `f̂ = (A + δA)s + Ba + δb`, `r̂ = r + δq·s`
-    (theory, section 1).
+    """A wrong model of a linear-quadratic `mdp`: `f̂ = (A + δA)s + Ba + δb`, `r̂ = r + δq·s`.
 
     `δA`, `δb` and `δq` are standard normal times `10^U(-3, -1)`, each with a size of its own.
     """
@@ -327,8 +331,13 @@ def random_teacher(
     discount: float = 0.99,
     horizon: int = 500,
 ) -> MDP:
-    """Frozen random two-layer ReLU dynamics and reward with standard normal weights (theory,
-    section 9, E2).
+    """Frozen random two-layer ReLU dynamics and reward with standard normal weights.
+
+    Args:
+        key: Of the weights and starts.
+        state_size, action_size: Numbers of components.
+        hidden: Width of the hidden layers.
+        discount, horizon: Of the MDP.
 
     What the paper does not say is fixed so: no biases, starts uniform in the cube [-1, 1], actions
     in the box [-1, 1], discount 0.99.
@@ -353,6 +362,14 @@ def random_teacher(
 def _smooth(
     key: PRNGKey, inputs: tuple[int, int], outputs: int, lipschitz: float, activation: str
 ) -> Smooth:
+    """A random `Smooth` map.
+
+    Args:
+        key: Of the matrices.
+        inputs: Numbers of state and action components.
+        outputs: Number of outputs.
+        lipschitz, activation: As in `Smooth`.
+    """
     keys = jax.random.split(key, 4)
     W, V = (
         _with_norm(jax.random.normal(k, (outputs, size)), 1.0)
@@ -367,5 +384,12 @@ def _with_norm(matrix: Float[Array, "rows columns"], norm: float) -> Float[Array
 
 
 def _unit_spec(state_size: int, action_size: int, bound: float, horizon: int) -> Spec:
+    """A task whose states are in scaled units already.
+
+    Args:
+        state_size, action_size: Numbers of components.
+        bound: Of each action component, from 0.
+        horizon: In steps.
+    """
     box = Box(jnp.full(action_size, -bound), jnp.full(action_size, bound))
     return Spec(state_size, box, jnp.ones(state_size), horizon)
