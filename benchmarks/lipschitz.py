@@ -12,9 +12,10 @@ import time
 
 import numpy as np
 
-from paracosm.auditing.lipschitz import eclipse, layers
-from paracosm.auditing.lipschitz.layers import Layered, activated, affine, compose
+from paracosm.auditing.lipschitz import eclipse
 from paracosm.auditing.lipschitz.steepest import lower
+from paracosm.core import activations
+from paracosm.core.layers import Layered, activated, affine, compose
 
 INPUTS, OUTPUTS, REPEATS = 16, 12, 3
 
@@ -26,7 +27,7 @@ def network(width: int) -> Layered:
     first, second, third = (
         affine(rng.normal(size=s) / np.sqrt(s[1]), 0.3 * rng.normal(size=s[0])) for s in sizes
     )
-    act = activated(layers.TANH, width)
+    act = activated(activations.TANH, width)
     return compose(third, act, second, act, first)
 
 

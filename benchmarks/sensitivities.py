@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.auditing.sensitivities import along, by_step
+from paracosm.auditing.sensitivities import by_step, directional
 from paracosm.core.mdp import MDP, Box, Domain, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Mode, initial_policy
@@ -70,7 +70,7 @@ def main() -> None:
             "plain evaluation": lambda: returns(
                 rollout(world, policy, start, episode_keys, HORIZON).reward, 0.97
             ),
-            "along an error (JVP)": lambda: along(
+            "along an error (JVP)": lambda: directional(
                 world,
                 policy,
                 start,

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from paracosm.auditing.certificates import Local, certificates
-from paracosm.auditing.ends import Margin
 from paracosm.auditing.ladder import Clip, Constants
+from paracosm.auditing.termination_margin import Margin
 from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Spec, never
 from paracosm.core.networks import MLP

@@ -1,12 +1,8 @@
-"""The ladder of theory, section 1: valid on random systems, each rung below the one above it, equal
-to slow loops.
-"""
+"""The ladder: valid on random systems, each rung below the one above it, equal to slow loops."""
 
 import itertools
 import math
-from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,13 +11,8 @@ from scipy import stats
 
 from paracosm.auditing import ladder
 from paracosm.auditing.ladder import Clip, Constants, Loop, Residuals
-from paracosm.core.rollout import unroll
-from paracosm.real.systems import linear_quadratic, perturbed
+from tests.auditing.random_systems import LADDER, ROUNDING, UNIFORM, compared
 
-UNIFORM = ("global", "split", "closed_loop")
-LADDER = (*UNIFORM, "mean_error", "trajectory", "value")
-LONGEST = 500
-ROUNDING = 1e-9
 SIZES = pytest.mark.parametrize("count", [60, pytest.param(2000, marks=pytest.mark.full)])
 
 
@@ -29,250 +20,6 @@ SIZES = pytest.mark.parametrize("count", [60, pytest.param(2000, marks=pytest.ma
 def sixty_four_bits():
     with jax.enable_x64(True):
         yield
-
-
-def norm(x):
-    """Euclidean of a vector, spectral of a matrix."""
-    return jnp.linalg.norm(x, 2)
-
-
-def with_norm(matrix, size):
-    return matrix * size / norm(matrix)
-
-
-# Random systems with constants in closed form
-# -------------------------------------------------------------------------
-
-
-class Side(eqx.Module):
-    """`f = U φ(Ws + Va + b)`, φ identity, tanh or sin; `r = g(p·s + q·a + u·s' + v)`, g too;
-    half-space ends.
-    """
-
-    W: jax.Array
-    V: jax.Array
-    b: jax.Array
-    U: jax.Array
-    p: jax.Array
-    q: jax.Array
-    u: jax.Array
-    v: jax.Array
-    normal: jax.Array
-    phi: str = eqx.field(static=True)
-    bounded: bool = eqx.field(static=True)
-    ends: bool = eqx.field(static=True)
-
-    def dynamics(self, state, action):
-        inner = self.W @ state + self.V @ action + self.b
-        return self.U @ {"linear": lambda x: x, "tanh": jnp.tanh, "sin": jnp.sin}[self.phi](inner)
-
-    def reward(self, state, action, after):
-        inner = self.p @ state + self.q @ action + self.u @ after + self.v
-        return jnp.tanh(inner) if self.bounded else inner
-
-    def margin(self, after):
-        return self.normal @ after - 1 if self.ends else -jnp.ones(())
-
-
-class Gain(eqx.Module):
-    """The policy: `-Ks`, or tanh of it."""
-
-    K: jax.Array
-    squashed: bool = eqx.field(static=True)
-
-    def __call__(self, state):
-        return jnp.tanh(-self.K @ state) if self.squashed else -self.K @ state
-
-
-def constants_of(side, policy):
-    """Of the side's own maps; exact where everything is linear."""
-    A, B, K = side.U @ side.W, side.U @ side.V, -policy.K
-    parts = norm(A), norm(B), norm(side.p), norm(side.q), norm(side.u), norm(K)
-    if side.phi == "linear" and not policy.squashed:
-        return Constants(
-            *parts, norm(A + B @ K), norm(side.p + K.T @ side.q + (A + B @ K).T @ side.u)
-        )
-    loop = ladder.closed(Constants(*parts, 0.0, 0.0), "split")
-    return Constants(*parts, loop.dynamics, loop.reward)
-
-
-def local_of(side, policy, constants):
-    """Closed-loop constants over a ball: the largest slope of φ that can be reached."""
-
-    def local(state, radius):
-        if side.phi == "linear":
-            return Loop(constants.closed_loop, constants.closed_loop_reward, constants.reward_next)
-        rows = jnp.linalg.norm(side.W, axis=1) + jnp.linalg.norm(side.V, axis=1) * constants.policy
-        inner = side.W @ state + side.V @ policy(state) + side.b
-        nearest = jnp.maximum(jnp.abs(inner) - rows * radius, 0)
-        slope = 1 - jnp.tanh(nearest) ** 2 if side.phi == "tanh" else jnp.ones_like(nearest)
-        grow = norm(side.U[0]) * jnp.max(slope) * (norm(side.W) + norm(side.V) * constants.policy)
-        still = constants.reward_state + constants.reward_action * constants.policy
-        return Loop(grow, still + constants.reward_next * grow, constants.reward_next)
-
-    return local
-
-
-class Drawn(NamedTuple):
-    real: Side
-    learned: Side
-    policy: Gain
-    start: jax.Array
-    discount: jax.Array
-    horizon: jax.Array
-
-
-def draw(key, phi, ends):
-    """γc between 0.1 and 1.5; errors of `10^U(-3, -0.5)`; rewards of the three forms;
-    `real.systems.Smooth`'s law.
-    """
-    one, two = jax.random.split(key)
-    numbers, units = iter(jax.random.normal(one, (200,))), iter(jax.random.uniform(two, (40,)))
-    uniform = lambda low, high: low + (high - low) * next(units)  # noqa: E731
-
-    def normal(*shape):
-        return jnp.stack([next(numbers) for _ in range(math.prod(shape))]).reshape(shape)
-
-    discount, gain, form = uniform(0.5, 0.99), uniform(0.1, 1.0), uniform(0, 3)
-    size = uniform(0.1, 1.5) / discount / (1 + gain)
-    U, b = (
-        (jnp.eye(4), jnp.zeros(4))
-        if phi == "linear"
-        else (jnp.linalg.qr(normal(4, 4))[0], normal(4))
-    )
-    V = with_norm(normal(4, 2), uniform(0.1, 1.0) if phi == "linear" else 1.0)
-    of_pair = jnp.where(form < 2, 1.0, 0.0)  # r(s, a), r(s, a, s'), r(s')
-    reward = (normal(4) * of_pair, normal(2) * of_pair, jnp.where(form > 1, normal(4), 0), normal())
-    normal_of_end = with_norm(normal(4), uniform(0.3, 3.0))
-    real = Side(
-        with_norm(normal(4, 4), 1.0), V, b, size * U, *reward, normal_of_end, phi, ends, ends
-    )
-    wrong = [10 ** uniform(-3.0, -0.5) * normal(*leaf.shape) for leaf in jax.tree.leaves(real)]
-    wrong = jax.tree.unflatten(jax.tree.structure(real), wrong)
-    wrong = eqx.tree_at(
-        lambda side: side.U, wrong, jnp.zeros((4, 4))
-    )  # stays a multiple of a rotation
-    policy = Gain(with_norm(normal(2, 4), gain), phi != "linear")
-    start = with_norm(normal(4), 0.5 if ends else 1.0)
-    horizon = jnp.floor(5 * 100 ** uniform(0, 1.001)).astype(int)
-    return Drawn(
-        real,
-        jax.tree.map(jnp.add, real, wrong),
-        policy,
-        start,
-        discount,
-        jnp.minimum(horizon, LONGEST),
-    )
-
-
-class Path(NamedTuple):
-    state: jax.Array
-    after: jax.Array
-    reward: jax.Array
-    ended: jax.Array
-    alive: jax.Array
-
-
-def play(side, drawn):
-    """As long as the system's horizon, in `LONGEST` steps."""
-    policy = drawn.policy
-
-    def step(carry, time):
-        state, alive = carry
-        action = policy(state)
-        after = side.dynamics(state, action)
-        ended = (side.margin(after) > 0) & alive
-        reward = jnp.where(alive, side.reward(state, action, after), 0)
-        lives = alive & ~ended & (time + 1 < drawn.horizon)
-        return (jnp.where(lives, after, state), lives), Path(state, after, reward, ended, alive)
-
-    return jax.lax.scan(step, (drawn.start, jnp.array(True)), jnp.arange(LONGEST))[1]
-
-
-def slope_of_value(side, drawn):
-    """Exact Lipschitz constants of `V̂_{H-t-1}` where all is linear, `[time]`."""
-    policy, discount = drawn.policy, drawn.discount
-    A = side.U @ (side.W - side.V @ policy.K)
-    g = side.p - policy.K.T @ side.q + A.T @ side.u
-
-    def step(value, _):
-        return g + discount * A.T @ value, norm(value)
-
-    by_length = jax.lax.scan(step, jnp.zeros(4), None, LONGEST)[1]
-    return by_length[jnp.maximum(drawn.horizon - 1 - jnp.arange(LONGEST), 0)]
-
-
-def residuals_of(owner, policy, path):
-    """Errors of the constants' owner at the states of the other."""
-
-    def at(state, after, reward, alive):
-        action = policy(state)
-        off = norm(owner.dynamics(state, action) - after)
-        missed = jnp.abs(owner.reward(state, action, after) - reward)
-        return Residuals(jnp.where(alive, off, 0), jnp.where(alive, missed, 0))
-
-    return jax.vmap(at)(path.state, path.after, path.reward, path.alive)
-
-
-def rungs(owner, path, drawn, cut):
-    """Every rung where `owner` has the constants and `path` was played in the other system."""
-    policy, discount = drawn.policy, drawn.discount
-    clip = Clip(2 * jnp.maximum(1.0, 2 * norm(owner.U[0]))) if cut else ladder.UNCUT
-    constants = constants_of(owner, policy)
-    errors = residuals_of(owner, policy, path)
-    largest = Residuals(*(jnp.where(path.alive, jnp.max(error), 0) for error in errors))
-    span = 2.0 if owner.bounded else jnp.inf
-    margin = jax.vmap(owner.margin)(path.after)
-
-    def stop(steps):
-        steps = steps._replace(cost=jnp.where(path.alive, steps.cost, 0))
-        near = jnp.abs(margin) <= norm(owner.normal) * steps.radius[1:]
-        doubtful = path.alive & owner.ends & (near | ((margin > 0) != path.ended))
-        return ladder.stop(steps, doubtful, drawn.horizon, discount, span)
-
-    loops = jax.tree.map(
-        lambda *each: jnp.stack(each), *(ladder.closed(constants, rung) for rung in UNIFORM)
-    )
-    of_uniform = jax.vmap(lambda loop: stop(ladder.uniform(largest, loop, clip)).bound)(loops)
-    found = dict(zip(UNIFORM, of_uniform, strict=True))
-    loop = ladder.closed(constants, "closed_loop")
-    found["mean_error"] = stop(ladder.uniform(errors, loop, clip)).bound
-    steps = ladder.along(errors, path.state, local_of(owner, policy, constants), clip)
-    stopped = stop(steps)
-    found["trajectory"] = stopped.bound
-    count = jnp.minimum(stopped.steps, jnp.sum(path.alive))
-    slope = ladder.slopes(steps.loop, discount, count)[1:]
-    if owner.phi == "linear" and not owner.bounded:
-        slope = slope_of_value(owner, drawn)
-    kept = Residuals(*(jnp.where(jnp.arange(LONGEST) < count, error, 0) for error in errors))
-    found["value"] = (
-        ladder.through_value(kept, slope, steps.loop.reward_next, discount, clip) + stopped.tail
-    )
-    return found
-
-
-@eqx.filter_jit
-def compared(keys, phi, ends, cut=False):
-    """Gap, rounding and rungs in both pairings of random systems, `[system]` each."""
-
-    def one(key):
-        drawn = draw(key, phi, ends)
-        sides = drawn.real, drawn.learned
-        real, learned = (play(side, drawn) for side in sides)
-        weights = drawn.discount ** jnp.arange(LONGEST)
-        gap = jnp.abs(weights @ (real.reward - learned.reward))
-        size = weights @ (jnp.abs(real.reward) + jnp.abs(learned.reward))
-        pair = tuple(
-            jax.tree.map(lambda *each: jnp.stack(each), *each)
-            for each in (sides[::-1], (real, learned))
-        )
-        return (
-            gap,
-            1e-12 * size,
-            jax.vmap(lambda owner, path: rungs(owner, path, drawn, cut))(*pair),
-        )
-
-    return jax.vmap(one)(keys)
 
 
 KINDS = [("linear", False), ("tanh", False), ("sin", False), ("linear", True), ("tanh", True)]
@@ -292,10 +39,6 @@ def test_no_bound_is_violated_and_each_rung_is_below_the_one_above(phi, ends, co
     for upper, lower in itertools.pairwise(LADDER):
         assert np.all(found[lower] <= found[upper] * (1 + ROUNDING)), (upper, lower)
     assert np.mean(found["trajectory"] < 0.9 * found["global"]) > 0.05
-
-
-# Against slow loops, limits, and what would be false
-# ------------------------------------------------------------------
 
 
 summed = jax.jit(
@@ -342,7 +85,7 @@ def slow(errors, place, discount, clip):
 def test_the_rung_along_a_trajectory_is_its_recursion(clip):
     for seed in range(10):
         errors, place, discount = random_steps(seed)
-        steps = ladder.along(errors, place, by_place, clip)
+        steps = ladder.trajectory(errors, place, by_place, clip)
         bound, radii, loops = slow(errors, place, discount, clip)
         np.testing.assert_allclose(ladder.total(steps, discount), bound, rtol=1e-13)
         np.testing.assert_allclose(steps.radius, radii, rtol=1e-13)
@@ -350,7 +93,7 @@ def test_the_rung_along_a_trajectory_is_its_recursion(clip):
 
 
 @pytest.mark.parametrize("rung", UNIFORM)
-def test_uniform_rungs_are_theorys_sums(rung):
+def test_uniform_rungs_are_their_sums(rung):
     """With `r(s, a, s')` as theory states it: a constant at fixed s', and `L_{r,s'} e_{t+1}` on
     top.
     """
@@ -436,13 +179,13 @@ def test_through_the_value_by_the_same_balls_is_the_rung_along_the_trajectory():
     """Two orders of one double sum."""
     for seed in range(10):
         errors, place, discount = random_steps(seed)
-        steps = ladder.along(errors, place, by_place)
+        steps = ladder.trajectory(errors, place, by_place)
         slope = slopes(steps.loop, discount, 17)[1:]
         found = by_value(errors, slope, steps.loop.reward_next, discount)
         np.testing.assert_allclose(found, ladder.total(steps, discount), rtol=1e-12)
 
 
-def test_the_mean_error_form_is_theorys_and_the_mean_of_the_recursion():
+def test_the_mean_error_form_is_its_formula_and_the_mean_of_the_recursion():
     rng = np.random.default_rng(0)
     for c in (0.4, 1.0, 1.3):
         errors = Residuals(*rng.uniform(0, 1, (2, 50, 12)))
@@ -560,83 +303,6 @@ def test_bounds_cut_at_the_diameter_are_not_violated():
     for upper, lower in itertools.pairwise(LADDER[:-1]):
         assert np.all(found[lower] <= found[upper] * (1 + ROUNDING)), (upper, lower)
     assert np.mean(found["global"] < 0.5 * uncut["global"]) > 0.2
-
-
-def linear_quadratic_rungs(key):
-    """Gap and rungs in pairing R on theory's linear-quadratic generator; the value's slopes exact,
-    of a quadratic.
-    """
-    for_system, for_error, for_start, for_noise = jax.random.split(key, 4)
-    real, policy = linear_quadratic(for_system)
-    learned = perturbed(real, for_error)
-    start, horizon, discount = real.initial(for_start), real.spec.horizon, real.discount
-    keys = for_noise[None]
-    paths = [
-        jax.tree.map(lambda column: column[0], unroll(mdp, policy, start[None], keys, horizon))
-        for mdp in (real, learned)
-    ]
-    weights = discount ** jnp.arange(horizon)
-    path, (f, r, K) = paths[0], (learned.dynamics, learned.reward, policy.function.K)
-    region = 1.2 * jnp.max(jnp.stack([jnp.linalg.norm(each.state, axis=1) for each in paths]))
-    A, Q = f.A - f.B @ K, r.Q + K.T @ r.R @ K
-
-    def steep(P, q, size):
-        """Of -sᵀPs + q·s within `size` of 0."""
-        return 2 * norm(P) * size + norm(q)
-
-    parts = (
-        norm(f.A),
-        norm(f.B),
-        steep(r.Q, r.q, region),
-        2 * norm(r.R) * norm(K) * region,
-        0.0,
-        norm(K),
-    )
-    constants = Constants(*parts, norm(A), steep(Q, r.q, region))
-    errors = Residuals(
-        jnp.linalg.norm(path.state @ A.T + f.b - path.next_state, axis=1), jnp.abs(path.state @ r.q)
-    )
-    worst = ladder.worst(
-        norm(f.A - real.dynamics.A) * region + norm(f.b), norm(r.q) * region, horizon
-    )
-    bound = lambda steps: ladder.total(steps, discount)  # noqa: E731
-    found = {rung: bound(ladder.uniform(worst, ladder.closed(constants, rung))) for rung in UNIFORM}
-    found["mean_error"] = bound(ladder.uniform(errors, ladder.closed(constants, "closed_loop")))
-
-    def local(state, radius):
-        here = jnp.minimum(
-            norm(r.q - 2 * Q @ state) + 2 * norm(Q) * radius, constants.closed_loop_reward
-        )
-        return Loop(constants.closed_loop, here, 0.0)
-
-    found["trajectory"] = bound(ladder.along(errors, path.state, local))
-
-    def further(value, _):  # V(s) = -sᵀPs + q·s + …, one step more
-        P, q = value
-        return (Q + discount * A.T @ P @ A, r.q + discount * A.T @ (q - 2 * P @ f.b)), value
-
-    P, q = jax.lax.scan(further, (0 * Q, 0 * r.q), None, horizon)[1]
-
-    def slope_at(states):
-        return jnp.linalg.norm(q[::-1] - 2 * jnp.einsum("tij,tj->ti", P[::-1], states), axis=1)
-
-    slope = jnp.maximum(
-        slope_at(path.next_state), slope_at(path.state @ A.T + f.b)
-    )  # convex: largest at an end
-    found["value"] = ladder.through_value(errors, slope, 0.0, discount)
-    return jnp.abs(weights @ (paths[0].reward - paths[1].reward)), found
-
-
-@pytest.mark.parametrize("count", [40, pytest.param(400, marks=pytest.mark.full)])
-def test_slack_on_theorys_linear_quadratic_generator(count):
-    keys = jax.random.split(jax.random.key(0), count)
-    gap, found = jax.jit(lambda keys: jax.lax.map(linear_quadratic_rungs, keys))(keys)
-    slack = {rung: np.asarray(found[rung] / gap) for rung in LADDER}
-    assert all(np.all(each >= 1 - ROUNDING) for each in slack.values())
-    for upper, lower in itertools.pairwise(LADDER):
-        assert np.all(slack[lower] <= slack[upper] * (1 + ROUNDING))
-    assert np.median(slack["trajectory"]) <= 4
-    assert np.median(slack["value"]) <= 2.5
 
 
 def test_noise_needs_distances_of_laws_only():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from paracosm.auditing.onestep import ask
-from paracosm.auditing.sensitivities import along, by_step, weights
+from paracosm.auditing.sensitivities import by_step, directional, weights
 from paracosm.core.mdp import MDP, Box, Spec, never
 from paracosm.core.policy import Deterministic
 from paracosm.core.rollout import rollout
@@ -41,7 +41,7 @@ def moved(world, dynamics, reward):
 @pytest.mark.parametrize("kind", ["linear", "smooth", "ending"])
 def test_a_directional_derivative_is_the_finite_difference(kind):
     case = Case(kind, 2)
-    found = along(
+    found = directional(
         case.world,
         case.policy,
         case.start,
@@ -67,7 +67,7 @@ def test_one_reverse_pass_gives_every_step_and_sums_to_the_direction(kind):
         case.world, case.policy, np.asarray(case.start), steps, case.key, horizon=HORIZON
     )
     push = jnp.array([0.3, -0.1, 0.2, 0.5])
-    by_dynamics, by_reward = along(
+    by_dynamics, by_reward = directional(
         case.world,
         case.policy,
         case.start,

@@ -15,8 +15,10 @@ from paracosm.adapters.answers import Actions
 from paracosm.adapters.arrays import NumpyHost
 from paracosm.adapters.call import ask
 from paracosm.adapters.host import Host, Slot
+from paracosm.adapters.layers import layers_of_torch
 from paracosm.adapters.torch import TorchHost, is_torch
 from paracosm.core import callbacks, checks
+from paracosm.core.layers import Layered, Unreadable
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import MarkovPolicy
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
@@ -113,6 +115,15 @@ class ForeignPolicy(MarkovPolicy):
         if self.discrete:
             return jnp.rint(ask(self.host, jax.lax.stop_gradient(state))[0]).astype(int)
         return ask(self.host, state)
+
+    def as_layers(self, spec: Spec) -> Layered:
+        """`s ↦ a` of a torch module; see `core/layers.py`."""
+        if self.discrete:
+            raise Unreadable("actions are discrete")
+        module = getattr(self.host, "module", None)
+        if module is None:
+            raise Unreadable(f"the {self.host.name} is a function, of which only answers are known")
+        return layers_of_torch(module)
 
 
 def rounded(**parts: Any) -> str:

@@ -10,19 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm.auditing.certificates import Local, certificates
-from paracosm.auditing.ends import learned_margin
 from paracosm.auditing.ladder import UNCUT, Clip
 from paracosm.auditing.lipschitz import constants
 from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.termination_margin import margin_of
+from paracosm.core import layers
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, never
 from paracosm.core.policy import Policy
 from paracosm.core.records import Bracket, Certificate
 from paracosm.core.types import PRNGKey, Scalar, State
-from paracosm.learning.parts import LearnedDynamics, LearnedReward
 
 _OF_SPAN = "where an end can differ, rewards are taken to stay within the range that was recorded"
-_LOOKED_AT = 512  # states in which the lower ends are looked for
+_STATES = 512  # where lower ends are looked for: as many as `steepest.lower` uses
 
 
 class Bounds(NamedTuple):
@@ -40,16 +40,22 @@ def bounds(
     world: MDP,
     policy: Policy,
     episodes: Trajectory,
-    asked: OneStep,
+    predictions: OneStep,
     full: np.ndarray,
     *,
     key: PRNGKey,
 ) -> Bounds:
-    """Of a learned `world` on real `episodes` of the policy's mode, whose imagined returns are
-    `full`, `[episode]`.
+    """Brackets, contraction factor and certificates of a learned world.
+
+    Args:
+        world, policy: The learned world, and the policy whose mode is audited.
+        episodes: Real ones of that mode.
+        predictions: The world's one-step predictions on them.
+        full: Imagined returns from their starts over the whole horizon, `[episode]`.
+        key: Of the actions that are tried beside the policy's.
     """
-    seen = episodes.state[episodes.alive]
-    states = seen[:: max(1, len(seen) // _LOOKED_AT)][:_LOOKED_AT]
+    visited = episodes.state[episodes.alive]
+    states = visited[:: max(1, len(visited) // _STATES)][:_STATES]
     brackets = constants.brackets(world, policy, states, key)
     gap = np.asarray(episodes.reward) @ world.discount ** np.arange(episodes.alive.shape[1]) - full
     ends = world.termination is not never or bool(episodes.terminated.any())
@@ -60,8 +66,8 @@ def bounds(
         gap,
         brackets,
         local=_local(world, policy, brackets),
-        end=learned_margin(world, brackets["policy"].upper) if ends else None,
-        reward_span=_span(episodes, asked) if ends else float("inf"),
+        end=margin_of(world, brackets["policy"].upper) if ends else None,
+        reward_span=_span(episodes, predictions) if ends else float("inf"),
         clip=_clip(world, episodes),
     )
     if ends:
@@ -78,37 +84,34 @@ def _unproven(rung: Certificate) -> Certificate:
 
 
 def _clip(world: MDP, episodes: Trajectory) -> Clip:
-    """What no difference can exceed: imagined states stay in the domain, the real ones are
+    """What no difference can exceed: imagined states stay in the dynamics' image, real ones are
     recorded.
-
-    Members of a learned reward end in a linear map of numbers in [-1, 1].
     """
-    if not isinstance(world.dynamics, LearnedDynamics):
+    image = layers.own(world.dynamics, "image")
+    if image is None:
         return UNCUT
-    domain = world.dynamics.domain
+    domain = image()
     alive = np.asarray(episodes.alive)
-    seen = np.concatenate(
+    visited = np.concatenate(
         [np.asarray(column)[alive] for column in (episodes.state, episodes.next_state)]
     )
-    low, high = np.minimum(seen.min(axis=0), domain.low), np.maximum(seen.max(axis=0), domain.high)
+    low = np.minimum(visited.min(axis=0), domain.low)
+    high = np.maximum(visited.max(axis=0), domain.high)
     diameter = float(np.linalg.norm((high - low) / np.asarray(world.spec.state_scale)))
-    if not isinstance(world.reward, LearnedReward) or len(world.reward.networks.weights) == 1:
-        return Clip(diameter)
-    last = np.abs(np.asarray(world.reward.networks.weights[-1]))
-    return Clip(diameter, float(2 * np.abs(world.reward.scale) * last.sum(axis=1).mean()))
+    reward_range = layers.own(world.reward, "reward_range")
+    return Clip(diameter) if reward_range is None else Clip(diameter, reward_range())
 
 
-def _span(episodes: Trajectory, asked: OneStep) -> float:
+def _span(episodes: Trajectory, predictions: OneStep) -> float:
     """Largest minus smallest reward seen, real or learned, 0 among them."""
     alive = np.asarray(episodes.alive)
-    seen = np.concatenate(
-        [[0.0], *(np.asarray(column)[alive] for column in (episodes.reward, asked.real.reward))]
-    )
-    return float(np.ptp(seen))
+    columns = (episodes.reward, predictions.real.reward)
+    rewards = np.concatenate([[0.0], *(np.asarray(column)[alive] for column in columns)])
+    return float(np.ptp(rewards))
 
 
 class _AtMost(eqx.Module):
-    """The closed loop's constants over a ball, never above those of the whole space."""
+    """The closed loop's constants over a ball, never above `most`, those that hold everywhere."""
 
     loops: constants.Loops
     most: tuple[float, float]
@@ -120,10 +123,10 @@ class _AtMost(eqx.Module):
 
 def _local(world: MDP, policy: Policy, brackets: dict[str, Bracket]) -> Local | None:
     """Constants over balls, where every layer is known."""
-    whole = brackets["closed_loop"], brackets["closed_loop_reward"]
-    if any(each.kind == "estimate" for each in whole):
+    dynamics, reward = brackets["closed_loop"], brackets["closed_loop_reward"]
+    if "estimate" in (dynamics.kind, reward.kind):
         return None
-    bounded = _AtMost(constants.loops(world, policy), (whole[0].upper, whole[1].upper))
+    bounded = _AtMost(constants.loops(world, policy), (dynamics.upper, reward.upper))
     return Local(bounded, "certificate", "bounds from the layers' slopes over each ball")
 
 

@@ -1,9 +1,9 @@
-"""How far the imagined return of recorded episodes can be off, rung by rung (theory, section 1).
+"""How far the imagined return of recorded episodes can be off, rung by rung.
 
 Errors are those of one system at the states of the other's episodes, constants are of that same
-system: since one argument gives both, the unsound mixed pairing cannot be asked for. A learned
-world on real episodes is theory's pairing R; a real system that can be asked anywhere, on imagined
-episodes, is pairing I.
+system: since one argument gives both, they cannot be mixed, which would be unsound. That system
+is a learned world on real episodes, or a real system that can be evaluated anywhere, on imagined
+episodes. The bounds are those of `ladder.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from jaxtyping import Bool, Float, Int
 
 from paracosm.auditing import ladder
 from paracosm.auditing.attribution import steps_of
-from paracosm.auditing.ends import Margin
 from paracosm.auditing.ladder import UNCUT, Clip, Constants, Loop, Residuals, Steps, Stopped
+from paracosm.auditing.termination_margin import Margin
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, never
@@ -33,8 +33,8 @@ from paracosm.core.records import Bracket, Certificate, Kind
 from paracosm.core.types import Array, PRNGKey, Scalar, State
 
 # Steps over which the slope of the value is followed from its own segment: the costly part of the
-# ladder
-_FRESH = 4
+# ladder, since each costs a constant over a ball at every step of an episode.
+_OWN_STEPS = 4
 _OF_LOOP = ("closed_loop", "closed_loop_reward")
 _OF_LAWS = ("global", "split", "closed_loop")  # all that holds where noise is not shared
 _NEEDS = {
@@ -60,7 +60,7 @@ class Local(eqx.Module):
     why: str = eqx.field(static=True)
 
 
-class _Asked(NamedTuple):
+class _Errors(NamedTuple):
     """The system at each step of the episodes, `[episode, time]`: errors, and its own next states.
 
     `composed` has the reward's error at the system's own next state: what the rungs that own the
@@ -121,13 +121,13 @@ def certificates(
     with jax.enable_x64(True):
         system = in_double(_System(world, policy, constants, local, end, *limits))
         bounds, noisy = jax.tree.map(np.asarray, _bounds(system, episodes, steps_of(episodes)))
-    found = {rung: float(np.mean(bounds[rung])) for rung in (_OF_LAWS if noisy else _NEEDS)}
+    values = {rung: float(np.mean(bounds[rung])) for rung in (_OF_LAWS if noisy else _NEEDS)}
     standing = functools.partial(
         _standing, brackets=brackets, local=local, noisy=bool(noisy), episodes=len(gap)
     )
     size = float(np.abs(np.mean(gap)))
     ranked = tuple(
-        _certificate(rung, value, size, *standing(rung)) for rung, value in found.items()
+        _certificate(rung, value, size, *standing(rung)) for rung, value in values.items()
     )
     return ranked + _smallest(ranked)
 
@@ -138,13 +138,27 @@ def _number(value: Any) -> np.ndarray:
 
 
 def _certificate(rung: str, value: float, size: float, kind: Kind, why: str) -> Certificate:
+    """A rung's bound beside the gap that was measured.
+
+    Args:
+        rung, value: Its name, and its mean over the episodes.
+        size: Of the measured mean gap.
+        kind, why: Whether the bound is proven.
+    """
     return Certificate(rung, kind, value, value / size if size > 0 else float("inf"), why)
 
 
 def _standing(
     rung: str, brackets: dict[str, Bracket], local: Local | None, noisy: bool, episodes: int
 ) -> tuple[Kind, str]:
-    """Whether a rung is proven, and why."""
+    """Whether a rung is proven, and why.
+
+    Args:
+        rung: Its name.
+        brackets, local: The constants, as `certificates` gets them.
+        noisy: Whether the system's dynamics draw noise.
+        episodes: How many there are.
+    """
     if noisy:
         return (
             "estimate",
@@ -154,7 +168,7 @@ def _standing(
     used: dict[str, Bracket | Local] = {name: brackets[name] for name in _NEEDS[rung]}
     if local is not None and rung in ("trajectory", "value"):
         used = {"local": local}
-    guessed = [(name, each.why) for name, each in used.items() if each.kind == "estimate"]
+    guessed = [(name, known.why) for name, known in used.items() if known.kind == "estimate"]
     if guessed:
         name, why = guessed[0]
         return "estimate", f"the {name.replace('_', ' ')} constant is not proven: {why}"
@@ -169,11 +183,11 @@ def _smallest(ranked: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
     """The running minimum, where a rung exceeds one above it: the smallest that is proven, if any
     is.
     """
-    values = [each.value for each in ranked]
+    values = [rung.value for rung in ranked]
     if all(lower <= upper * (1 + 1e-9) for upper, lower in itertools.pairwise(values)):
         return ()
-    proven = [each for each in ranked if each.kind == "certificate"]
-    least = min(proven or ranked, key=lambda each: each.value)
+    proven = [rung for rung in ranked if rung.kind == "certificate"]
+    least = min(proven or ranked, key=lambda rung: rung.value)
     why = (
         f"the smallest, {least.rung.replace('_', ' ')}; constants that are not exact turn the"
         " order of rungs around"
@@ -202,16 +216,22 @@ class _System(eqx.Module):
         """The next state under the policy's mode."""
         return self.world.dynamics(state, self.policy.mode(state), key)
 
-    def ask(self, state: Array, next_state: Array, reward: Array, key: PRNGKey) -> _Asked:
-        """One step's errors; whether the next state depends on the key."""
+    def errors(self, state: Array, next_state: Array, reward: Array, key: PRNGKey) -> _Errors:
+        """One step's errors; whether the next state depends on the key.
+
+        Args:
+            state, next_state: Of the other system, `[state]`.
+            reward: Recorded there.
+            key: Of this system's noise, if it draws any.
+        """
         first, second = jax.random.split(key)
         action, after = self.policy.mode(state), self.move(state, first)
         off = self.world.spec.norm(after - next_state)
-        errors = [
-            jnp.abs(self.world.reward(state, action, each) - reward) for each in (next_state, after)
-        ]
-        plain, composed = (Residuals(off, error) for error in errors)
-        return _Asked(plain, composed, after, jnp.any(after != self.move(state, second)))
+        plain, composed = (
+            Residuals(off, jnp.abs(self.world.reward(state, action, following) - reward))
+            for following in (next_state, after)
+        )
+        return _Errors(plain, composed, after, jnp.any(after != self.move(state, second)))
 
     def doubtful(self, episode: Trajectory, radius: Array) -> Bool[Array, " time"]:
         """Whether this system's end flag after each step could be another than the recorded one."""
@@ -240,66 +260,84 @@ def _bounds(
 ) -> tuple[dict[str, Float[Array, " episode"]], Bool[Array, ""]]:
     """Each rung for each episode, and whether the system draws noise."""
     keys = jax.random.split(jax.random.key(0), episodes.alive.shape)
-    asked = jax.vmap(jax.vmap(system.ask))(
+    errors = jax.vmap(jax.vmap(system.errors))(
         episodes.state, episodes.next_state, episodes.reward, keys
     )
-    asked = jax.tree.map(lambda column: _where_alive(episodes, column), asked)
-    largest = Residuals(*(jnp.max(each) for each in asked.plain))
+    errors = jax.tree.map(lambda column: _where_alive(episodes, column), errors)
+    largest = Residuals(*map(jnp.max, errors.plain))
     worst = Residuals(
-        *(_where_alive(episodes, jnp.full(episodes.alive.shape, each)) for each in largest)
+        *(_where_alive(episodes, jnp.full(episodes.alive.shape, most)) for most in largest)
     )
     of_episode = jax.vmap(functools.partial(_rungs, system))
-    return of_episode(episodes, horizons, asked, worst), jnp.any(asked.noisy)
+    return of_episode(episodes, horizons, errors, worst), jnp.any(errors.noisy)
 
 
 def _where_alive(episodes: Trajectory, column: Array) -> Array:
-    taken = jnp.reshape(episodes.alive, episodes.alive.shape + (1,) * (column.ndim - 2))
-    return jnp.where(taken, column, jnp.zeros_like(column))
+    alive = jnp.reshape(episodes.alive, episodes.alive.shape + (1,) * (column.ndim - 2))
+    return jnp.where(alive, column, jnp.zeros_like(column))
 
 
 def _rungs(
-    system: _System, episode: Trajectory, horizon: Array, asked: _Asked, worst: Residuals
+    system: _System, episode: Trajectory, horizon: Array, errors: _Errors, worst: Residuals
 ) -> dict[str, Scalar]:
-    """The ladder of one episode, from the top."""
+    """The ladder of one episode, from the top.
+
+    Args:
+        system: The owner of the constants.
+        episode: Of the other system, `[time, …]`.
+        horizon: Its length, had it not ended.
+        errors: Of the system at the episode's steps.
+        worst: The largest errors of all episodes, at each step.
+    """
     stop = functools.partial(system.stop, episode, horizon)
-    found = {}
+    bounds = {}
     for rung in ("global", "split", "closed_loop"):
-        found[rung] = stop(
+        bounds[rung] = stop(
             ladder.uniform(worst, ladder.closed(system.constants, rung), system.clip)
         ).bound
     loop = ladder.closed(system.constants, "closed_loop")
-    found["mean_error"] = stop(ladder.uniform(asked.plain, loop, system.clip)).bound
-    steps = ladder.along(asked.composed, episode.state, system.at, system.clip)
+    bounds["mean_error"] = stop(ladder.uniform(errors.plain, loop, system.clip)).bound
+    steps = ladder.trajectory(errors.composed, episode.state, system.at, system.clip)
     stopped = stop(steps)
-    found["trajectory"] = stopped.bound
-    found["value"] = _value(system, episode, asked, steps, stopped)
-    return found
+    bounds["trajectory"] = stopped.bound
+    bounds["value"] = _value(system, episode, errors, steps, stopped)
+    return bounds
 
 
 def _value(
-    system: _System, episode: Trajectory, asked: _Asked, steps: Steps, stopped: Stopped
+    system: _System, episode: Trajectory, errors: _Errors, steps: Steps, stopped: Stopped
 ) -> Scalar:
     """The rung through the value, of as many steps as the rung above sums.
 
     The slope on a segment is the smaller of two bounds: by the balls of the rung above, and by
     balls of its own.
+
+    Args:
+        system, episode, errors: As in `_rungs`.
+        steps, stopped: The rung above, `trajectory`, and where it stops.
     """
     discount, time = system.world.discount, jnp.arange(len(episode.alive))
     count = jnp.minimum(stopped.steps, jnp.sum(episode.alive))
     later = ladder.slopes(steps.loop, discount, count)
-    segments = (asked.after + episode.next_state) / 2, asked.composed.dynamics / 2
+    segments = (errors.after + episode.next_state) / 2, errors.composed.dynamics / 2
     fresh = jax.vmap(functools.partial(_own_slope, system, later, count))(segments, time)
     counted = time < count
     slope = jnp.where(counted, jnp.fmin(fresh, later[1:]), 0.0)
-    residuals = Residuals(*(jnp.where(counted, each, 0.0) for each in asked.composed))
+    residuals = Residuals(*(jnp.where(counted, column, 0.0) for column in errors.composed))
     return ladder.through_value(residuals, slope, 0.0, discount, system.clip) + stopped.tail
 
 
 def _own_slope(
     system: _System, later: Array, count: Array, segment: tuple[Array, Array], time: Array
 ) -> Scalar:
-    """Bounds `V̂_{count-t-1}`'s slope on a segment (middle, half length): by balls of its own, then
-    by `later`.
+    """Bounds `V̂_{count-t-1}`'s slope on a segment: by balls of its own, then by `later`.
+
+    Args:
+        system: The owner of the constants.
+        later: Slopes by the balls of the rung above, `[time+1]`.
+        count: Number of steps that are summed.
+        segment: Its middle, `[state]`, and half its length.
+        time: t, the step at whose end it lies.
     """
     left, discount = count - time - 1, system.world.discount
 
@@ -311,6 +349,6 @@ def _own_slope(
         return (moved, radius * loop.dynamics, weight * discount * loop.dynamics, slope), None
 
     start = (*segment, jnp.ones_like(segment[1]), jnp.zeros_like(segment[1]))
-    _, _, weight, slope = jax.lax.scan(step, start, jnp.arange(_FRESH))[0]
-    rest = later[jnp.minimum(time + 1 + _FRESH, len(later) - 1)]
-    return slope + jnp.where(left > _FRESH, weight * rest, 0.0)
+    _, _, weight, slope = jax.lax.scan(step, start, jnp.arange(_OWN_STEPS))[0]
+    rest = later[jnp.minimum(time + 1 + _OWN_STEPS, len(later) - 1)]
+    return slope + jnp.where(left > _OWN_STEPS, weight * rest, 0.0)

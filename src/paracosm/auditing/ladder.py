@@ -1,5 +1,4 @@
-"""How far apart two returns can be: the ladder of certificates as functions of numbers (theory,
-section 1).
+"""How far apart two returns can be: the ladder of certificates as functions of numbers.
 
 All rungs are one recursion along the states of one system, with the closed-loop constants ℓ, m, n
 of the *other*:
@@ -9,8 +8,8 @@ of the *other*:
 
 δ_t and ρ_t are that other system's one-step errors at the visited states, ℓ is the Lipschitz
 constant of `s ↦ f(s, π(s))`, m that of `s ↦ r(s, π(s), f(s, π(s)))` and n that of the reward in the
-next state. Where only the constant m' at a fixed next state is known, `m = m' + nℓ`, which is
-theory's `m' e_t + n e_{t+1}`. Norms are of scaled states. One episode or system a call: batches by
+next state. Where only the constant m' at a fixed next state is known, `m = m' + nℓ`, which gives
+`m' e_t + n e_{t+1}`. Norms are of scaled states. One episode or system a call: batches by
 `jax.vmap`.
 """
 
@@ -110,7 +109,7 @@ def closed(constants: Constants, rung: Uniform) -> Loop:
     return Loop(c, m + _times(n, c), n)
 
 
-def along(
+def trajectory(
     residuals: Residuals, places: Any, local: Callable[[Any, Scalar], Loop], clip: Clip = UNCUT
 ) -> Steps:
     """Rung `trajectory`: local constants over the ball that the recursion itself says is enough.
@@ -127,7 +126,7 @@ def along(
         radius: Scalar, now: tuple[Residuals, Any]
     ) -> tuple[Scalar, tuple[Scalar, Scalar, Loop]]:
         (off, missed), place = now
-        loop = Loop(*(jnp.asarray(each, radius.dtype) for each in local(place, radius)))
+        loop = Loop(*(jnp.asarray(constant, radius.dtype) for constant in local(place, radius)))
         moved = _times(loop.reward, radius) + _times(
             loop.reward_next, jnp.minimum(off, clip.diameter)
         )
@@ -143,7 +142,8 @@ def uniform(residuals: Residuals, loop: Loop, clip: Clip = UNCUT) -> Steps:
     """The recursion with the same constants everywhere; with the largest errors at every step,
     rungs 1 to 3.
     """
-    return along(residuals, jnp.zeros_like(residuals.reward), lambda place, radius: loop, clip)
+    places = jnp.zeros_like(residuals.reward)
+    return trajectory(residuals, places, lambda place, radius: loop, clip)
 
 
 def worst(dynamics: Number, reward: Number, horizon: int) -> Residuals:
@@ -155,6 +155,11 @@ def infinite(loop: Loop, dynamics: Number, reward: Number, discount: Number) -> 
     """Rungs 1 to 3 without a horizon, infinite from γℓ = 1 on.
 
     `ε_rew/(1-γ) + (γ m / (1-γℓ) + n) ε_dyn / (1-γ)`.
+
+    Args:
+        loop: ℓ, m and n, which hold everywhere.
+        dynamics, reward: ε_dyn and ε_rew, errors that are never exceeded.
+        discount: γ.
     """
     left = 1 - discount * jnp.asarray(loop.dynamics, float)
     growing = discount * loop.reward / jnp.where(left > 0, left, 1.0) + loop.reward_next
@@ -236,8 +241,14 @@ def through_value(
 ) -> Scalar:
     """Rung `value`: `Σ γ^t {ρ_t + n_t δ_t + γ Lip(V̂_{H-t-1}) δ_t}`.
 
-    `slope` holds `Lip(V̂_{H-t-1})` and `reward_next` n, both needed only on the segment from
-    `f̂(s_t, a_t)` to `s_{t+1}`. Cut per step: n δ at the reward's range, the value's difference at
+    Args:
+        residuals: δ and ρ.
+        slope: `Lip(V̂_{H-t-1})`, needed only on the segment from `f̂(s_t, a_t)` to `s_{t+1}`.
+        reward_next: n, on the same segment.
+        discount: γ.
+        clip: What no difference can exceed.
+
+    Cut per step: n δ at the reward's range, the value's difference at
     that of as many rewards as are left. Unlike the others a cut rung can exceed the one above it,
     since every step's error is cut by itself.
     """
@@ -253,11 +264,11 @@ def mean_error(residuals: Residuals, loop: Loop, discount: Number) -> Scalar:
     be used.
 
     `residuals` holds the mean errors at step t, on the states that the policy visits; `loop`
-    constants that hold everywhere. m is of the composed reward: with theory's `L_r (1 + L_π)` alone
-    it fails for `r(s')`.
+    constants that hold everywhere. m is of the composed reward: with `L_r (1 + L_π)` alone it fails
+    for `r(s')`.
     """
     horizon = len(residuals.reward)
-    everywhere = Loop(*(jnp.full(horizon, each, float) for each in loop))
+    everywhere = Loop(*(jnp.full(horizon, constant, float) for constant in loop))
     return through_value(
         residuals, slopes(everywhere, discount, horizon)[1:], loop.reward_next, discount
     )
@@ -274,8 +285,9 @@ def _discounted(column: Array, discount: Number) -> Array:
     return jnp.where(jnp.isnan(products), jnp.inf, products)
 
 
-def _times(one: Any, other: Any) -> Array:
+def _times(left: Any, right: Any) -> Array:
     """The product, with `0 · ∞ = 0`: a constant that is 0 needs no radius, a radius that is 0 no
     constant.
     """
-    return jnp.where((jnp.asarray(one) == 0) | (jnp.asarray(other) == 0), 0.0, one * other)
+    nothing = (jnp.asarray(left) == 0) | (jnp.asarray(right) == 0)
+    return jnp.where(nothing, 0.0, left * right)

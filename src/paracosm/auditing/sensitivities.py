@@ -1,5 +1,4 @@
-"""What errors of the learned parts cost in return: one pass for a direction, one for every step
-(theory, section 3).
+"""What errors of the learned parts cost in return: one pass for a direction, one for every step.
 
 The paper measures `S_f = |V(f + hΔf, r) - V(f, r)| / (h ‖Δf‖)` by finite differences. It is a
 directional derivative: a forward pass through the rollout gives it for one error `Δf`, a reverse
@@ -66,7 +65,7 @@ class _Perturbed(NamedTuple):
 
 
 @eqx.filter_jit
-def along(
+def directional(
     world: MDP,
     policy: Policy,
     start: Float[Array, "episode state"],
@@ -79,8 +78,15 @@ def along(
     """Change of each episode's discounted imagined return per unit of a dynamics error and of a
     reward error.
 
-    One forward pass for both. `dynamics_error(s, a)` is in the environment's units of the next
-    state, `reward_error(s, a, s')` in those of the reward.
+    One forward pass for both.
+
+    Args:
+        world, policy: What is imagined; derivatives are taken there, where nothing is added.
+        start: First states, `[episode, state]`.
+        keys: Of the noise, `[episode]`.
+        dynamics_error: `(s, a)`, `[state]` in the environment's units of the next state.
+        reward_error: `(s, a, s')`, in units of the reward.
+        horizon: Length of the episodes.
     """
     perturbed = _Perturbed(world, dynamics_error, reward_error)
 
@@ -88,8 +94,8 @@ def along(
         paid = unroll(perturbed.at(dynamics, reward), policy, start, keys, horizon).reward
         return paid @ world.discount ** jnp.arange(horizon, dtype=paid.dtype)
 
-    zero, one = jnp.zeros((), start.dtype), jnp.ones((), start.dtype)
-    tangents = jnp.stack([one, zero]), jnp.stack([zero, one])
+    zero, unit = jnp.zeros((), start.dtype), jnp.ones((), start.dtype)
+    tangents = jnp.stack([unit, zero]), jnp.stack([zero, unit])
     by_dynamics, by_reward = jax.vmap(lambda *tangent: jax.jvp(returns, (zero, zero), tangent)[1])(
         *tangents
     )
@@ -110,9 +116,8 @@ def by_step(
         horizon: Length of the longest.
     """
     keys = jax.random.split(key, len(start))
-    return ByStep(
-        *(np.asarray(each) for each in _by_step(world, policy, start, steps, keys, horizon=horizon))
-    )
+    gradient = _by_step(world, policy, start, steps, keys, horizon=horizon)
+    return ByStep(*map(np.asarray, gradient))
 
 
 @eqx.filter_jit
@@ -125,32 +130,39 @@ def _by_step(
     *,
     horizon: int,
 ) -> tuple[Float[Array, "episode time state"], Float[Array, "episode time"]]:
-    def one(start: Array, steps: Array, key: jax.Array) -> tuple[Array, Array]:
+    """See `by_step`.
+
+    Args:
+        world, policy, start, steps, horizon: As there.
+        keys: Of the noise, `[episode]`.
+    """
+
+    def of_episode(start: Array, steps: Array, key: jax.Array) -> tuple[Array, Array]:
         def returned(added: Array, paid: Array) -> Scalar:
             def step(
                 carry: tuple[Array, ...], now: tuple[Any, ...]
             ) -> tuple[tuple[Array, ...], None]:
                 state, alive, total = carry
                 t, key, offset, bonus = now
-                alive, one = alive & (t < steps), jnp.ones((), start.dtype)
+                alive, unit = alive & (t < steps), jnp.ones((), start.dtype)
                 moved = _Perturbed(world, lambda s, a: offset, lambda s, a, after: bonus).at(
-                    one, one
+                    unit, unit
                 )
                 _, after, reward, ended, _ = advance(moved, policy, state, alive, key[None])
                 return (after, alive & ~ended, total + world.discount**t * reward[0]), None
 
             begin = (start[None], jnp.ones(1, bool), jnp.zeros((), start.dtype))
-            each = (jnp.arange(horizon), jax.random.split(key, horizon), added, paid)
-            return jax.lax.scan(step, begin, each)[0][2]
+            columns = (jnp.arange(horizon), jax.random.split(key, horizon), added, paid)
+            return jax.lax.scan(step, begin, columns)[0][2]
 
-        nothing = jnp.zeros((horizon, *start.shape), start.dtype), jnp.zeros(horizon, start.dtype)
-        return jax.grad(returned, argnums=(0, 1))(*nothing)
+        errors = jnp.zeros((horizon, *start.shape), start.dtype), jnp.zeros(horizon, start.dtype)
+        return jax.grad(returned, argnums=(0, 1))(*errors)
 
-    return jax.vmap(one)(start, steps, keys)
+    return jax.vmap(of_episode)(start, steps, keys)
 
 
 def weights(
-    world: MDP, policy: Policy, episodes: Trajectory, asked: OneStep, key: PRNGKey
+    world: MDP, policy: Policy, episodes: Trajectory, predictions: OneStep, key: PRNGKey
 ) -> tuple[Weights, Weights]:
     """What a unit of root mean square error of each part costs in return, at errors of the size
     that was measured.
@@ -160,6 +172,12 @@ def weights(
     errors of the same size that never cancel. In rollouts that fork, derivatives grow without limit
     and returns do not: no step's error is taken to cost more than what the rewards' range leaves of
     the return, nor all of them more than that range allows at all.
+
+    Args:
+        world, policy: The learned world, and the policy whose mode is audited.
+        episodes: Real ones of that mode.
+        predictions: The world's one-step predictions on them.
+        key: Of the world's noise.
     """
     horizon = episodes.alive.shape[1]
     gradient = by_step(
@@ -167,11 +185,11 @@ def weights(
     )
     alive, scale = np.asarray(episodes.alive), np.asarray(world.spec.state_scale)
     off = np.where(
-        alive[..., None], (np.asarray(asked.imagined_state) - episodes.next_state) / scale, 0
+        alive[..., None], (np.asarray(predictions.imagined_state) - episodes.next_state) / scale, 0
     )
-    learned = np.asarray(asked.real.reward)
+    learned = np.asarray(predictions.real.reward)
     miss = np.where(alive, learned - episodes.reward, 0)
-    size = [float(np.sqrt(np.sum(each**2) / alive.sum())) for each in (off, miss)]
+    size = [float(np.sqrt(np.sum(error**2) / alive.sum())) for error in (off, miss)]
     cut = _Cut(
         float(np.ptp(np.concatenate([[0.0], episodes.reward[alive], learned[alive]]))),
         world.discount,
@@ -201,11 +219,14 @@ def _standard_error(values: np.ndarray) -> float:
 def steepest(
     world: MDP, policy: Policy, start: np.ndarray, key: PRNGKey, *, error: float, span: float
 ) -> Weights:
-    """The steepest weights of whole imagined episodes from `start`, `[episode, state]`: no real
-    step is needed.
+    """The steepest weights of whole imagined episodes: no real step is needed.
 
-    `error` is the size of the dynamics' root mean square error, `span` the range of the rewards, 0
-    included.
+    Args:
+        world, policy: What is imagined.
+        start: First states, `[episode, state]`.
+        key: Of the world's noise.
+        error: Root mean square error of the dynamics, in scaled states.
+        span: Range of the rewards, 0 included.
     """
     horizon = world.spec.horizon
     gradient = by_step(world, policy, start, np.full(len(start), horizon), key, horizon=horizon)
@@ -229,12 +250,20 @@ class _Cut(NamedTuple):
 
 
 def _steepest(world: MDP, gradient: ByStep, error: float, cut: _Cut) -> Weights:
+    """Weights of errors that never cancel.
+
+    Args:
+        world: Whose state scale is the unit.
+        gradient: By the error of every step.
+        error: Root mean square error of the dynamics, in scaled states.
+        cut: What an error can cost at most.
+    """
     slope = np.linalg.norm(gradient.dynamics * np.asarray(world.spec.state_scale), axis=-1)
     costs = (
         cut(slope * error) / error if error > 0 else slope.sum(axis=1),
         gradient.reward.sum(axis=1),
     )
-    mean, unsure = ([float(each(c)) for c in costs] for each in (np.mean, _standard_error))
+    mean, unsure = ([float(summary(c)) for c in costs] for summary in (np.mean, _standard_error))
     about = (NORM, world.discount, cut.horizon, "steepest: for errors that never cancel")
     by_part = {"dynamics": unsure[0], "reward": unsure[1]}
     return Weights(mean[0], mean[1], *about, by_part, Route.STEEPEST)

@@ -18,9 +18,11 @@ from jax.core import Tracer
 from jaxtyping import Float
 
 from paracosm.core import checks
+from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 
+@storable
 class Box(eqx.Module):
     """Continuous actions between finite bounds, each of shape `[action]`, in the environment's
     units.
@@ -50,6 +52,7 @@ class Box(eqx.Module):
         return (2 * action - (high + low)) / (high - low)
 
 
+@storable
 class Discrete(eqx.Module):
     """Actions `0 … n-1`: int32 outside, one-hot inside networks.
 
@@ -72,6 +75,7 @@ class Discrete(eqx.Module):
         return jax.nn.one_hot(action, self.n)
 
 
+@storable
 class Spec(eqx.Module):
     """What is fixed about a task.
 
@@ -100,6 +104,7 @@ class Spec(eqx.Module):
         return jnp.linalg.norm(difference / self.state_scale, axis=-1)
 
 
+@storable
 class Domain(eqx.Module):
     """The box of states, `[state]` each, on which a model may be asked: where its data lie."""
 
@@ -173,6 +178,7 @@ class MDP(eqx.Module):
         return dataclasses.replace(self, **parts)
 
 
+@storable
 def never(state: Array, action: Array, next_state: Array) -> Flag:
     """The termination rule of a task that never ends."""
     return jnp.zeros((), bool)

@@ -11,9 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from paracosm.core import activations
+from paracosm.core.layers import Layered, activated, affine, compose
+from paracosm.core.mdp import Spec
+from paracosm.core.storage import storable
 from paracosm.core.types import Array, PRNGKey
 
 
+@storable
 class MLP(eqx.Module):
     """`x ↦ W_l tanh(… tanh(W_1 (x - center)/scale + b_1) …) + b_l`, `[inputs] -> [outputs]`.
 
@@ -38,7 +43,15 @@ class MLP(eqx.Module):
         scale: Array | None = None,
         last: float = 1.0,
     ) -> None:
-        """Glorot-normal weights, zero biases; the last layer's weights are multiplied by `last`."""
+        """Glorot-normal weights and zero biases.
+
+        Args:
+            inputs, outputs: Numbers of components.
+            width, depth: Of the hidden layers: neurons in each, and how many of them.
+            key: Of the weights.
+            center, scale: `[inputs]`; inputs enter as `(x - center) / scale`. 0 and 1 if not given.
+            last: Factor of the last layer's weights.
+        """
         sizes = (inputs, *(width,) * depth, outputs)
         layers = tuple(itertools.pairwise(sizes))
         ends = np.cumsum([m * n for m, n in layers])
@@ -59,3 +72,20 @@ class MLP(eqx.Module):
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = jnp.tanh(x @ weight + bias)
         return x @ self.weights[-1] + self.biases[-1]
+
+    def as_layers(self, spec: Spec) -> Layered:
+        """The network itself; see `core/layers.py`."""
+        scale = np.asarray(self.scale, np.float64)
+        network = affine(np.diag(1 / scale), -np.asarray(self.center, np.float64) / scale)
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            if i:
+                network = compose(activated(activations.TANH, network.outputs), network)
+            network = compose(affine(np.asarray(weight).T, bias), network)
+        return network
+
+
+def unstacked(ensemble: MLP) -> list[MLP]:
+    """The networks of a stack `[member, …]`, one by one."""
+    return [
+        jax.tree.map(lambda leaf, i=i: leaf[i], ensemble) for i in range(len(ensemble.biases[0]))
+    ]

@@ -39,12 +39,17 @@ import numpy as np
 from jax.scipy.special import log_ndtr
 from jaxtyping import Float, Key
 
-from paracosm.core import checks
+from paracosm.core import checks, layers
+from paracosm.core.layers import Layered, layers_of
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.networks import MLP
+from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 
 _LOG_STD_RANGE = (-5.0, 1.0)
+# How far from the centre the mean can lie, in half-boxes. Farther out every sample would be the
+# bound itself: nothing left to compare, no gradient to come back by. tanh(4) is 0.9993.
+SQUASHED_REACH, CLIPPED_REACH = 4.0, 1.25
 _INTERIOR = (
     1 - 1e-6
 )  # a squashed action nearer to its bound than this is read as this: 32 bits cannot tell
@@ -180,6 +185,10 @@ class Mode(MarkovPolicy):
     def mode(self, state: State) -> Action:
         return self.policy.mode(state)
 
+    def as_layers(self, spec: Spec) -> Layered:
+        """The mode `s ↦ a`; see `core/layers.py`."""
+        return layers_of(self.policy, spec)
+
 
 class Deterministic(MarkovPolicy):
     """A function `state -> action` as a policy."""
@@ -194,6 +203,10 @@ class Deterministic(MarkovPolicy):
 
     def mode(self, state: State) -> Action:
         return self.function(state)
+
+    def as_layers(self, spec: Spec) -> Layered:
+        """The mode `s ↦ a`; see `core/layers.py`."""
+        return layers_of(self.function, spec)
 
 
 class Uniform(MarkovPolicy):
@@ -212,14 +225,22 @@ class Uniform(MarkovPolicy):
             return jnp.zeros((), int)
         return (jnp.asarray(self.space.low) + jnp.asarray(self.space.high)) / 2
 
+    def as_layers(self, spec: Spec) -> Layered:
+        """The mode `s ↦ a`, which is constant; see `core/layers.py`."""
+        if isinstance(self.space, Discrete):
+            raise layers.Unreadable("actions are discrete")
+        low, high = (np.asarray(end, np.float64) for end in (self.space.low, self.space.high))
+        return layers.affine(np.zeros((len(low), spec.state_size)), (low + high) / 2)
 
+
+@storable
 class Gaussian(StochasticPolicy):
     """A Gaussian with learned state-independent spread, brought into the box by `tanh` or by
     clipping.
 
     The density of a clipped action is the censored one: at a bound it is the mass beyond it (Fujita
-    & Maeda 2018), so REINFORCE stays exact where samples pile up. The mean is kept within ±4
-    (squashed) or ±1.25 half-boxes (clipped) of the centre.
+    & Maeda 2018), so REINFORCE stays exact where samples pile up. The mean is kept within ±`reach`
+    half-boxes of the centre.
     """
 
     network: MLP
@@ -239,10 +260,7 @@ class Gaussian(StochasticPolicy):
 
     def _moments(self, state: State) -> tuple[Array, Array]:
         mean = self.network(state)
-        # Farther out every sample would be the bound itself: nothing left to compare, no gradient
-        # to come back by.
-        reach = 4.0 if self.squash else 1.25
-        mean = reach * jnp.tanh(mean / reach)
+        mean = self.reach * jnp.tanh(mean / self.reach)
         return mean, jnp.exp(jnp.clip(self.log_std, *_LOG_STD_RANGE))
 
     def _to_box(self, latent: Array) -> Array:
@@ -280,7 +298,18 @@ class Gaussian(StochasticPolicy):
         log_std = jnp.clip(self.log_std, *_LOG_STD_RANGE)
         return jnp.sum(log_std + 0.5 * math.log(2 * math.pi * math.e))
 
+    @property
+    def reach(self) -> float:
+        """What the mean's distance from the centre never exceeds, in half-boxes."""
+        return SQUASHED_REACH if self.squash else CLIPPED_REACH
 
+    def as_layers(self, spec: Spec) -> Layered:
+        """The mode `s ↦ a`; see `core/layers.py`."""
+        network = layers_of(self.network, spec)
+        return layers.gaussian_mode(network, self.space, self.reach, self.squash)
+
+
+@storable
 class Categorical(StochasticPolicy):
     """A softmax over discrete actions."""
 
@@ -368,3 +397,7 @@ class Noisy(Policy):
 
     def greedy(self) -> Policy:
         return self.policy.greedy()
+
+    def as_layers(self, spec: Spec) -> Layered:
+        """The mode `s ↦ a`; see `core/layers.py`."""
+        return layers_of(self.policy, spec)

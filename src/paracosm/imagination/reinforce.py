@@ -22,6 +22,7 @@ from paracosm.core.mdp import MDP
 from paracosm.core.networks import MLP
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.rollout import returns_to_go, unroll
+from paracosm.core.storage import storable
 from paracosm.core.types import Array, Scalar
 
 Weighting = Literal["discounted", "plain"]
@@ -30,6 +31,7 @@ WEIGHTINGS: tuple[str, ...] = get_args(Weighting)
 BASELINES: tuple[str, ...] = get_args(Baseline)
 
 
+@storable
 class Value(eqx.Module):
     """A learned value of a state, `t` of `horizon` steps into a rollout.
 

@@ -1,6 +1,4 @@
-"""Learning curves of dynamics and reward, measured on nested subsets of one's own data (theory,
-section 5).
-"""
+"""Learning curves of dynamics and reward, measured on nested subsets of one's own data."""
 
 from __future__ import annotations
 
@@ -152,6 +150,11 @@ class _Test(NamedTuple):
 
 
 def _problem(part: Bought, data: Dataset, spec: Spec, settings: LearnSettings) -> Problem:
+    """What a part is learned from.
+
+    Args:
+        part, data, spec, settings: As in `learning_curve`.
+    """
     if part == "dynamics":
         return dynamics_problem(data, spec, settings.margin)
     return reward_problem(data.labels, data.episode[data.has_label], spec)
@@ -172,26 +175,37 @@ def _refits(
     key: PRNGKey,
     settings: LearnSettings,
 ) -> list[Refit]:
-    """The refits of one seed, whose subsets are the beginnings of `order`."""
+    """The refits of one seed, whose subsets are the beginnings of `order`.
+
+    Args:
+        problem, spec: What is learned, and the task.
+        sizes: Counts of rows.
+        order: Row numbers.
+        tests: Rows on which refits are measured, by the states they are of.
+        number: Of the seed.
+        key: The seed's randomness.
+        settings: As `learn` gets them.
+    """
     inputs, largest = inputs_of_rows(problem, spec), max(sizes)
     begun = []
     for i, size in enumerate(sizes):
         own = jax.random.fold_in(key, i)
-        rows = Split(*(order[each] for each in split(np.arange(size), own, settings)))
+        rows = Split(*(order[part] for part in split(np.arange(size), own, settings)))
         begun.append(
             start(problem, inputs, rows, spec, key=own, settings=settings.fit, least=largest)
         )
-    found = []
-    for size, networks, one in zip(sizes, _fitted(problem, begun, settings), begun, strict=True):
-        errors = {states: test.error(networks, one) for states, test in tests.items()}
+    refits = []
+    fitted = _fitted(problem, begun, settings)
+    for size, networks, origin in zip(sizes, fitted, begun, strict=True):
+        errors = {states: test.error(networks, origin) for states, test in tests.items()}
         if not np.isfinite([*errors.values()]).all():
             raise checks.BadData(
                 f"the fit of the {problem.part} on {size} samples diverged; its data must be"
                 " finite."
             )
-        part = problem.build(networks, *(jnp.asarray(each) for each in one.outward))
-        found.append(Refit(size, number, part, errors))
-    return found
+        part = problem.build(networks, *map(jnp.asarray, origin.outward))
+        refits.append(Refit(size, number, part, errors))
+    return refits
 
 
 def _fitted(problem: Problem, begun: Sequence[Start], settings: LearnSettings) -> list[MLP]:
@@ -211,12 +225,12 @@ def _fitted(problem: Problem, begun: Sequence[Start], settings: LearnSettings) -
         )
 
     networks, keys = (
-        jax.tree.map(by_member, *each)
-        for each in zip(*((b.networks, b.keys) for b in begun), strict=True)
+        jax.tree.map(by_member, *column)
+        for column in zip(*((b.networks, b.keys) for b in begun), strict=True)
     )
     train, validation = (
-        jax.tree.map(for_all, *each)
-        for each in zip(*((b.train, b.validation) for b in begun), strict=True)
+        jax.tree.map(for_all, *column)
+        for column in zip(*((b.train, b.validation) for b in begun), strict=True)
     )
     fitted = fit_each(
         networks, train, validation, keys, loss=problem.loss, settings=settings.fit

@@ -60,14 +60,20 @@ def pad(inputs: np.ndarray, targets: np.ndarray, least: int = 16) -> Rows:
 
 
 def row_losses(network: MLP, inputs: Array, targets: Array, loss: Loss) -> Float[Array, " rows"]:
-    """Loss of each row, the mean over outputs."""
+    """Loss of each row, the mean over outputs.
+
+    Args:
+        network: `[inputs] -> [outputs]`.
+        inputs, targets: `[rows, …]`.
+        loss: `squared`, or `logistic` of targets 0 and 1 and predicted logits.
+    """
     predicted = jax.vmap(network)(inputs)
-    each = (
+    by_output = (
         (predicted - targets) ** 2
         if loss == "squared"
         else optax.sigmoid_binary_cross_entropy(predicted, targets)
     )
-    return jnp.mean(each, axis=1)
+    return jnp.mean(by_output, axis=1)
 
 
 @eqx.filter_jit
@@ -80,13 +86,22 @@ def fit(
     loss: Loss,
     settings: FitSettings,
 ) -> Fitted:
-    """Fit every member of `networks` (`[member, …]`) to `train`, stopping each by `validation`."""
+    """Fit every member of an ensemble to the same rows, each to stop by itself.
 
-    def members(train: Rows, validation: Rows, networks: MLP, keys: Array) -> Fitted:
-        one = _Fit(train, validation, loss, settings)
-        return jax.lax.map(lambda member: one(*member), (networks, keys))
+    Args:
+        networks: Untrained, `[member, …]`.
+        train, validation: Rows to fit, and rows whose loss says when to stop.
+        keys: Of the rows drawn, `[member]`.
+        loss: As in `row_losses`.
+        settings: See `FitSettings`.
+    """
 
-    return spread(members, settings.members, shared=2)(train, validation, networks, keys)
+    def share(*arrays: Any) -> Fitted:
+        train, validation, *members = arrays
+        fit_member = _Fit(train, validation, loss, settings)
+        return jax.lax.map(lambda member: fit_member(*member), tuple(members))
+
+    return spread(share, settings.members, shared=2)(train, validation, networks, keys)
 
 
 @eqx.filter_jit
@@ -99,17 +114,17 @@ def fit_each(
     loss: Loss,
     settings: FitSettings,
 ) -> Fitted:
-    """Fit every one of `networks` (`[network, …]`) to rows of its own, `[network, …]` too: see
-    `fit`.
+    """Fit networks to rows of their own.
+
+    Args:
+        networks, train, validation, keys: As in `fit`, with a leading axis `[network, …]` all.
+        loss, settings: As in `fit`.
     """
 
-    def each(networks: MLP, train: Rows, validation: Rows, keys: Array) -> Fitted:
-        return jax.lax.map(
-            lambda own: _Fit(own[1], own[2], loss, settings)(own[0], own[3]),
-            (networks, train, validation, keys),
-        )
+    def share(*arrays: Any) -> Fitted:
+        return jax.lax.map(lambda own: _Fit(own[1], own[2], loss, settings)(own[0], own[3]), arrays)
 
-    return spread(each, len(keys), shared=0)(networks, train, validation, keys)
+    return spread(share, len(keys), shared=0)(networks, train, validation, keys)
 
 
 class _State(NamedTuple):
@@ -147,15 +162,15 @@ class _Fit(NamedTuple):
     def epoch(self, state: _State, key: Array) -> _State:
         """Steps, validation, and where to go on: from here, or from the best at the next rate."""
         network, optimiser = self.steps(state, jax.random.fold_in(key, state.epoch))
-        found = self.validate(network)
-        better = found < state.best_loss
-        best, best_loss = _where(better, (network, found), (state.best, state.best_loss))
+        reached = self.validate(network)
+        better = reached < state.best_loss
+        best, best_loss = _where(better, (network, reached), (state.best, state.best_loss))
         stale = jnp.where(better, 0, state.stale + 1)
         stalled = stale >= self.settings.patience
         network, optimiser, stale = _where(
             stalled, (best, _ADAM.init(best), 0 * stale), (network, optimiser, stale)
         )
-        losses = jnp.asarray(state.losses).at[state.epoch].set(found)
+        losses = jnp.asarray(state.losses).at[state.epoch].set(reached)
         return _State(
             network,
             optimiser,
@@ -168,9 +183,9 @@ class _Fit(NamedTuple):
         )
 
     def validate(self, network: MLP) -> Array:
-        each = row_losses(network, self.validation.inputs, self.validation.targets, self.loss)
-        real = jnp.arange(len(each)) < self.validation.number
-        return jnp.sum(jnp.where(real, each, 0)) / self.validation.number
+        losses = row_losses(network, self.validation.inputs, self.validation.targets, self.loss)
+        real = jnp.arange(len(losses)) < self.validation.number
+        return jnp.sum(jnp.where(real, losses, 0)) / self.validation.number
 
     def steps(self, state: _State, key: Array) -> tuple[MLP, optax.OptState]:
         """Optimiser steps over random real rows."""

@@ -30,6 +30,7 @@ from paracosm.learning.settings import LearnSettings
 __all__ = ["LearnSettings", "Learned", "learn"]
 
 _DEFAULT = LearnSettings()
+# Of transitions or labels: with the default shares one row validates and one is held out.
 LEAST_ROWS = 10
 
 
@@ -125,6 +126,11 @@ def learn(
 def _check_kinds(
     data: Any, spec: Any, *, reward: Any, termination: Any, settings: Any, label_noise: Any
 ) -> None:
+    """Require arguments of the right kinds.
+
+    Args:
+        data, spec, reward, termination, settings, label_noise: As in `learn`.
+    """
     checks.of_kind("data", data, Dataset, "a Dataset, which collect gives,")
     checks.of_kind("spec", spec, Spec, "a Spec, which connect(env).spec(data) gives,")
     checks.of_kind("settings", settings, LearnSettings, "a LearnSettings")
@@ -174,6 +180,13 @@ def _domain(states: np.ndarray, margin: float) -> Domain:
 def _reward(
     problem: Problem, spec: Spec, key: PRNGKey, settings: LearnSettings, known: Callable | None
 ) -> tuple[Callable, PartFit]:
+    """The reward and how it was learned.
+
+    Args:
+        problem: What it is learned from.
+        spec, key, settings: As in `solve`.
+        known: A reward that is used instead.
+    """
     reward = problem.targets[:, 0]
     if known is not None:
         return known, _not_learned("reward", "known", len(reward))
@@ -187,6 +200,13 @@ def _reward(
 def _termination(
     data: Dataset, spec: Spec, key: PRNGKey, settings: LearnSettings, known: Callable | None
 ) -> tuple[Callable, PartFit]:
+    """The end rule and how it was learned.
+
+    Args:
+        data: Whose transitions it is learned from.
+        spec, key, settings: As in `solve`.
+        known: A rule that is used instead.
+    """
     rows = data.transitions
     if known is not None:
         return known, _not_learned("termination", "known", len(rows))
@@ -207,6 +227,11 @@ def require_learnable(
 ) -> None:
     """Require data of this task, and enough of them to learn a world from.
 
+    Args:
+        data: What was bought.
+        state_size, action: Of the task.
+        known_reward: Whether the reward needs no labels.
+
     Raises:
         BadData: fewer rows than `LEAST_ROWS`, data of another task, or no bought row that starts an
             episode.
@@ -220,9 +245,9 @@ def require_learnable(
 def _require_task(data: Dataset, state_size: int, action: Box | Discrete) -> None:
     """States and actions of the data are the task's."""
     if data.state.shape[1] != state_size:
-        found = data.state.shape[1]
         raise checks.BadData(
-            f"the data's states have {found} components; the environment's have {state_size}."
+            f"the data's states have {data.state.shape[1]} components; the environment's have"
+            f" {state_size}."
         )
     if isinstance(action, Discrete):
         fits = data.action.ndim == 1 and bool(np.all((data.action >= 0) & (data.action < action.n)))

@@ -113,6 +113,12 @@ def solve(
 ) -> tuple[Any, PartFit]:
     """The learned part, and how it was learned.
 
+    Args:
+        problem: What it is learned from.
+        spec: The task.
+        key: Of the split, the weights and the rows drawn.
+        settings: See `LearnSettings`.
+
     Raises:
         BadData: if the fit does not stay finite.
     """
@@ -122,8 +128,8 @@ def solve(
         networks, train, validation, keys, outward = start(
             problem, inputs, rows, spec, key=key, settings=settings.fit
         )
-        found = fit(networks, train, validation, keys, loss=problem.loss, settings=settings.fit)
-        fitted = jax.tree.map(np.asarray, found)
+        result = fit(networks, train, validation, keys, loss=problem.loss, settings=settings.fit)
+        fitted = jax.tree.map(np.asarray, result)
         predicted = outward.center + outward.scale * predict(fitted.networks, inputs[rows.held_out])
     if not (np.isfinite(predicted).all() and np.isfinite(fitted.losses).any(axis=1).all()):
         raise checks.BadData(
@@ -156,8 +162,11 @@ def _not_zero(scale: np.ndarray) -> np.ndarray:
 
 
 def _outward(problem: Problem, train: np.ndarray) -> Scaling:
-    found = standard(problem.targets[train])
-    return Scaling(0 * found.center, 0 * found.scale + 1) if problem.loss == "logistic" else found
+    """Of the targets; logits stay as they are."""
+    scaling = standard(problem.targets[train])
+    if problem.loss == "logistic":
+        return Scaling(0 * scaling.center, 0 * scaling.scale + 1)
+    return scaling
 
 
 def inputs_of_rows(problem: Problem, spec: Spec) -> Float[np.ndarray, "rows inputs"]:
@@ -198,7 +207,14 @@ def start(
 ) -> Start:
     """Networks on standardised states and targets; actions are encoded already.
 
-    `least` as in `pad`.
+    Args:
+        problem: What a part is learned from.
+        inputs: Of all its rows, `[rows, inputs]`.
+        rows: Which of them are for training and validation.
+        spec: The task.
+        key: Of the weights and of the fits.
+        settings: The ensemble's sizes.
+        least: As in `pad`.
     """
     outward = _outward(problem, rows.train)
     center, scale = standard(inputs[rows.train])
@@ -216,15 +232,22 @@ def start(
 def _start(
     key: PRNGKey, inward: Scaling, outputs: int, settings: FitSettings
 ) -> tuple[MLP, jax.Array]:
-    """Untrained networks and the keys of their fits."""
+    """Untrained networks and the keys of their fits.
+
+    Args:
+        key: Randomness.
+        inward: Centre and scale of the inputs.
+        outputs: How many there are.
+        settings: The ensemble's sizes.
+    """
     for_weights, for_rows = jax.random.split(key)
 
-    def one(key: PRNGKey) -> MLP:
+    def member(key: PRNGKey) -> MLP:
         return MLP(
             len(inward.center), outputs, settings.width, settings.depth, key, **inward._asdict()
         )
 
-    networks = eqx.filter_vmap(one)(jax.random.split(for_weights, settings.members))
+    networks = eqx.filter_vmap(member)(jax.random.split(for_weights, settings.members))
     return networks, jax.random.split(for_rows, settings.members)
 
 
@@ -240,6 +263,13 @@ def _predicted(networks: MLP, inputs: Array) -> Array:
 
 
 def _measured(problem: Problem, rows: Split, predicted: np.ndarray, fitted: Fitted) -> PartFit:
+    """How well the part predicts rows that were held out.
+
+    Args:
+        problem, rows: What was learned, and the split.
+        predicted: Of the held-out rows, `[member, rows, outputs]`.
+        fitted: The ensemble and its validation losses.
+    """
     held = problem.targets[rows.held_out]
     constant = problem.plain[rows.train].mean(axis=0)
     wrong = partial(estimators.mean, bounds=(0, 1))  # 1 for a row called wrongly, else 0

@@ -1,5 +1,4 @@
-"""How straight latent paths are: the curvature loss and how large a smooth velocity lets it be
-(theory, section 8).
+"""How straight latent paths are: the curvature loss and how large a smooth velocity lets it be.
 
 The velocity is `v = z_{t+1} - z_t`. If it is an ε-Lipschitz function of `z`, then `‖v_{t+1} - v_t‖
 ≤ ε ‖v_t‖`: the next velocity lies in a ball around this one, and no vector in it is further off
@@ -20,12 +19,12 @@ def curvature(velocity: Float[Array, " size"], later: Float[Array, " size"]) -> 
     """
     squares = jnp.sum(velocity**2), jnp.sum(later**2)
     moving = (squares[0] > 0) & (squares[1] > 0)
-    one, two = (
-        jnp.where(moving, each, 1.0) / jnp.sqrt(jnp.where(moving, square, 1.0))
-        for each, square in zip((velocity, later), squares, strict=True)
+    first, second = (
+        jnp.where(moving, vector, 1.0) / jnp.sqrt(jnp.where(moving, square, 1.0))
+        for vector, square in zip((velocity, later), squares, strict=True)
     )
     # Half the squared distance of the directions: 1 - cos without cancellation.
-    return jnp.where(moving, jnp.sum((one - two) ** 2) / 2, 0.0)
+    return jnp.where(moving, jnp.sum((first - second) ** 2) / 2, 0.0)
 
 
 def paper_bound(smoothness: float | Array) -> Array:
@@ -47,8 +46,8 @@ def least_smoothness(curvature: float | Array) -> Array:
     """The least ε that allows this curvature, `sqrt(c(2-c))`: the inverse of `sharp_bound`; 1 from
     a right angle on.
     """
-    kept = jnp.clip(jnp.asarray(curvature, float), 0, 1)
-    return jnp.sqrt(kept * (2 - kept))
+    clipped = jnp.clip(jnp.asarray(curvature, float), 0, 1)
+    return jnp.sqrt(clipped * (2 - clipped))
 
 
 def with_actions(
@@ -56,6 +55,12 @@ def with_actions(
 ) -> Array:
     """`η = ε + L_a ‖a_{t+1} - a_t‖ / ‖v_t‖`, which takes the place of ε where the velocity depends
     on actions.
+
+    Args:
+        smoothness: ε, of the velocity as a function of `z` alone.
+        by_action: L_a, the velocity's Lipschitz constant in the action.
+        change: `‖a_{t+1} - a_t‖`.
+        speed: `‖v_t‖`.
 
     Infinite where the action moves on from a standstill. The bounds say something only where `η <
     1`.

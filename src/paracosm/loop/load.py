@@ -17,7 +17,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import as_path, read_json, read_record, shown
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import StochasticPolicy
+from paracosm.core.policy import Policy
 from paracosm.core.records import Diagnosis, Reference, typed
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined
@@ -72,7 +72,7 @@ class Run:
         return read_record(RunResult, file)
 
     @functools.cached_property
-    def policy(self) -> StochasticPolicy:
+    def policy(self) -> Policy:
         """The policy: `policy(observation) -> action` plays its mode, on NumPy arrays."""
         return store.load_policy(self.path / "policy")
 

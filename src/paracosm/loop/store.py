@@ -1,5 +1,8 @@
 """Models on disk: the arrays in Equinox's format beside a JSON header that says how to rebuild
 them; never pickle.
+
+`NAME.json` holds a record of what is known of the model (`about`) and the description of its
+structure (`model`, see `core/storage.py`); `NAME.eqx` holds its arrays.
 """
 
 from __future__ import annotations
@@ -9,98 +12,40 @@ import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 
-from paracosm.core import checks
+from paracosm.core import checks, storage
 from paracosm.core.files import read_json, shown, whole
-from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
-from paracosm.core.networks import MLP
-from paracosm.core.policy import Categorical, Gaussian, StochasticPolicy
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import Policy
 from paracosm.core.records import PartFit, Record, Training, typed
 from paracosm.imagination.imagine import Imagined, guarded
-from paracosm.imagination.reinforce import Value
 from paracosm.learning.learn import Learned
-from paracosm.learning.parts import (
-    Constant,
-    LearnedDynamics,
-    LearnedReward,
-    LearnedTermination,
-    Starts,
-)
+from paracosm.loop import format2
 
-FORMAT = 2
+FORMAT = 3
 _PARTS = ("dynamics", "reward", "termination")
 
 
 @dataclasses.dataclass(frozen=True)
-class NetworkHeader(Record):
-    """The sizes of a network, or of an ensemble of `members` of them."""
-
-    members: int | None
-    inputs: int
-    outputs: int
-    width: int
-    depth: int
-
-    def bytes(self) -> int:
-        """What its weights and biases take, in 32 bits."""
-        ends, hidden = self.inputs + self.outputs, max(self.depth - 1, 0) * self.width
-        weights = (
-            self.width * (ends + hidden + self.depth) if self.depth else self.inputs * self.outputs
-        )
-        return 4 * (weights + self.outputs) * (1 if self.members is None else self.members)
-
-
-@dataclasses.dataclass(frozen=True)
-class SpaceHeader(Record):
-    """The kind of an action space and its number of components, or of actions."""
-
-    kind: Literal["box", "discrete"]
-    size: int
-
-
-@dataclasses.dataclass(frozen=True)
-class PartHeader(Record):
-    """How a part of a world is stored: its network if it was learned; one that was given is the
-    run's to name.
-    """
-
-    kind: Literal["learned", "constant", "given"]
-    network: NetworkHeader | None = None
-
-
-@dataclasses.dataclass(frozen=True)
 class WorldHeader(Record):
-    """What rebuilds a learned world, and how it was learned."""
+    """What is known of a learned world beside its parts."""
 
-    state_size: int
-    horizon: int
-    action: SpaceHeader
     discount: float
-    starts: int
-    parts: dict[str, PartHeader]
     fits: dict[str, PartFit]
 
 
 @dataclasses.dataclass(frozen=True)
 class PolicyHeader(Record):
-    """What rebuilds a policy."""
-
-    kind: Literal["gaussian", "categorical"]
-    squash: bool
-    network: NetworkHeader
+    """Nothing is known of a policy beside itself."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ImaginedHeader(Record):
-    """What rebuilds a trained policy with its value, and how training went."""
+    """How training of a policy and its value went."""
 
-    policy: PolicyHeader
-    value: NetworkHeader
     training: Training
     worst_reward: float
 
@@ -109,17 +54,18 @@ H = TypeVar("H", bound=Record)
 
 
 def save(path: Path, model: Any, header: Record) -> None:
-    """Write `path`.eqx and, last, `path`.json, which holds the header and a checksum of the
-    arrays.
+    """Write `path`.eqx and, last, `path`.json, which holds the header, the model's description and
+    a checksum of both and of the arrays.
+
+    Raises:
+        Unsupported: the model holds something that cannot be stored.
     """
+    tree = {"about": header.to_dict(), "model": storage.describe(model)}
     with whole(path.with_suffix(".eqx")) as part:
         eqx.tree_serialise_leaves(part, model)
         arrays = part.read_bytes()
-    tree = header.to_dict()
     text = json.dumps(
-        {"format": FORMAT, "checksum": _checksum(tree, arrays), "model": tree},
-        indent=1,
-        allow_nan=False,
+        {"format": FORMAT, "checksum": _checksum(tree, arrays), **tree}, indent=1, allow_nan=False
     )
     with whole(path.with_suffix(".json")) as part:
         part.write_text(text, encoding="utf-8")
@@ -132,18 +78,27 @@ def header(kind: type[H], path: Path) -> H:
         Missing: there is no such model.
         BadData: it is damaged, or another version wrote it.
     """
+    return _read(kind, path)[0]
+
+
+def _read(kind: type[H], path: Path) -> tuple[H, Any]:
+    """Header and description of the model `path`; see `header`."""
     file = path.with_suffix(".json")
     if not file.is_file():
         raise checks.Missing(f"There is no model {shown(file)}; the run has not got that far.")
     tree = read_json(file)
-    if tree.get("format") != FORMAT:
-        found = ascii(tree.get("format"))[:20]
+    if tree.get("format") not in (format2.FORMAT, FORMAT):
+        written = ascii(tree.get("format"))[:20]
         raise checks.BadData(
-            f"{shown(file)} has format {found}; this version of Paracosm reads format {FORMAT}."
+            f"{shown(file)} has format {written}; this version of Paracosm reads formats"
+            f" {format2.FORMAT} and {FORMAT}."
         )
-    _require_checksum(path.with_suffix(".eqx"), tree)
+    old = tree["format"] == format2.FORMAT
+    checked = tree.get("model") if old else {key: tree.get(key) for key in ("about", "model")}
+    _require_checksum(path.with_suffix(".eqx"), checked, tree.get("checksum"))
     try:
-        return typed(tree.get("model"), kind, "model")
+        about, model = format2.renewed(checked) if old else (checked["about"], checked["model"])
+        return typed(about, kind, "about"), model
     except checks.BadData as error:
         raise checks.BadData(f"{shown(file)} is damaged: {error}") from None
 
@@ -155,9 +110,9 @@ def _checksum(tree: Any, arrays: bytes) -> int:
     return zlib.crc32(json.dumps(tree, sort_keys=True).encode(), zlib.crc32(arrays))
 
 
-def _require_checksum(arrays: Path, tree: dict[str, Any]) -> None:
+def _require_checksum(arrays: Path, tree: Any, checksum: Any) -> None:
     try:
-        same = _checksum(tree.get("model"), arrays.read_bytes()) == tree.get("checksum")
+        same = _checksum(tree, arrays.read_bytes()) == checksum
     except OSError as error:
         raise checks.BadData(f"{shown(arrays)} cannot be read: {error.strerror}.") from None
     if not same:
@@ -166,14 +121,31 @@ def _require_checksum(arrays: Path, tree: dict[str, Any]) -> None:
         )
 
 
-def _fill(path: Path, build: Callable[[], Any], *networks: NetworkHeader) -> Any:
-    """The model that `build` makes of these networks, with its arrays from `path`.eqx."""
-    file = path.with_suffix(".eqx")
+def _load(kind: type[H], path: Path) -> tuple[H, Any]:
+    """The header of the model `path`, and the model with its arrays.
+
+    Raises:
+        Missing: there is no such model, or a class of it was not imported.
+        BadData: it is damaged, or another version wrote it.
+    """
+    about, tree = _read(kind, path)
+    return about, _filled(path, tree)
+
+
+def _filled(path: Path, tree: Any) -> Any:
+    """The model that `tree` describes, with its arrays from `path`.eqx."""
+    file, header_file = path.with_suffix(".eqx"), shown(path.with_suffix(".json"))
+    try:
+        fits, model = storage.bytes_of(tree) <= file.stat().st_size, storage.blank(tree)
+    except checks.Missing as error:
+        raise checks.Missing(f"{header_file} cannot be read: {error}") from None
+    except (checks.BadData, OSError, RecursionError, TypeError) as error:
+        raise checks.BadData(f"{header_file} is damaged: {error}") from None
     damaged = checks.BadData(f"{shown(file)} is damaged or does not fit its header.")
-    if any(min(_sizes(sizes)) < 1 or sizes.bytes() > file.stat().st_size for sizes in networks):
+    if not fits:
         raise damaged
     try:
-        return eqx.tree_deserialise_leaves(file, eqx.filter_eval_shape(build))
+        return eqx.tree_deserialise_leaves(file, model)
     except (
         OSError,
         ValueError,
@@ -186,122 +158,28 @@ def _fill(path: Path, build: Callable[[], Any], *networks: NetworkHeader) -> Any
         raise damaged from error
 
 
-def _sizes(network: NetworkHeader) -> tuple[int, ...]:
-    members = 1 if network.members is None else network.members
-    return members, network.inputs, network.outputs, network.width, network.depth + 1
-
-
-def _describe_network(network: MLP) -> NetworkHeader:
-    stacked = network.weights[0].ndim == 3
-    return NetworkHeader(
-        members=network.weights[0].shape[0] if stacked else None,
-        inputs=network.weights[0].shape[-2],
-        outputs=network.weights[-1].shape[-1],
-        width=network.weights[0].shape[-1],
-        depth=len(network.weights) - 1,
-    )
-
-
-def _network(sizes: NetworkHeader | None) -> MLP:
-    if sizes is None:
-        raise ValueError("a learned part needs the sizes of its network")
-
-    def member(key: Any) -> MLP:
-        return MLP(sizes.inputs, sizes.outputs, sizes.width, sizes.depth, key)
-
-    if sizes.members is None:
-        return member(jax.random.key(0))
-    return eqx.filter_vmap(member)(jax.random.split(jax.random.key(0), sizes.members))
-
-
-def _describe_space(space: Box | Discrete) -> SpaceHeader:
-    return SpaceHeader("discrete" if isinstance(space, Discrete) else "box", space.size)
-
-
-def _space(about: SpaceHeader) -> Box | Discrete:
-    return (
-        Discrete(about.size)
-        if about.kind == "discrete"
-        else Box(jnp.zeros(about.size), jnp.zeros(about.size))
-    )
-
-
 def save_world(path: Path, learned: Learned) -> None:
     """Write a learned world and how it was learned.
 
-    Parts that were given, not learned, are the run's to name.
+    Parts that cannot be stored were given, not learned: they are the run's to name.
     """
-    world, spec = learned.world, learned.world.spec
-    save(
-        path,
-        _learned_parts(world),
-        WorldHeader(
-            state_size=spec.state_size,
-            horizon=spec.horizon,
-            action=_describe_space(spec.action),
-            discount=world.discount,
-            starts=_starts(world),
-            parts={name: _describe_part(getattr(world, name)) for name in _PARTS},
-            fits=learned.fits,
-        ),
-    )
-
-
-def _starts(world: MDP) -> int:
-    if not isinstance(world.initial, Starts):
+    world = learned.world
+    if not storage.is_storable(world.initial):
         raise checks.Unsupported(
             "only a learned world can be stored; this one's initial states are not from data."
         )
-    return len(world.initial.states)
-
-
-def _learned_parts(world: MDP) -> tuple[Any, ...]:
-    parts = (world.dynamics, world.reward, world.termination)
-    stored = tuple(part if _describe_part(part).kind != "given" else None for part in parts)
-    return world.spec, world.initial, world.domain, *stored
-
-
-def _describe_part(part: Any) -> PartHeader:
-    if isinstance(part, LearnedDynamics | LearnedReward | LearnedTermination):
-        return PartHeader("learned", _describe_network(part.networks))
-    return PartHeader("constant" if part is never or isinstance(part, Constant) else "given")
+    parts = (getattr(world, name) for name in _PARTS)
+    stored = (part if storage.is_storable(part) else None for part in parts)
+    model = (world.spec, world.initial, world.domain, *stored)
+    save(path, model, WorldHeader(world.discount, learned.fits))
 
 
 def load_world(
     path: Path, *, reward: Callable | None = None, termination: Callable | None = None
 ) -> Learned:
     """Read a learned world; the parts that were given when it was learned must be given again."""
-    about = header(WorldHeader, path)
-    size, parts = about.state_size, about.parts
-
-    def network(part: str) -> MLP:
-        return _network(parts[part].network)
-
-    def build() -> tuple[Any, ...]:
-        space, state, number = _space(about.action), jnp.zeros(size), jnp.zeros(())
-        domain = Domain(state, state)
-        dynamics = LearnedDynamics(network("dynamics"), space, state, state, domain)
-        of_kind = {
-            "reward": {
-                "learned": lambda: LearnedReward(network("reward"), space, number, number),
-                "constant": lambda: Constant(number),
-            },
-            "termination": {
-                "learned": lambda: LearnedTermination(network("termination"), space),
-                "constant": lambda: never,
-            },
-        }
-        rest = (of_kind[name].get(parts[name].kind, lambda: None)() for name in of_kind)
-        return (
-            Spec(size, space, state, about.horizon),
-            Starts(jnp.zeros((about.starts, size))),
-            domain,
-            dynamics,
-            *rest,
-        )
-
-    networks = [part.network for part in parts.values() if part.network is not None]
-    spec, starts, domain, dynamics, learned_reward, learned_end = _fill(path, build, *networks)
+    about, model = _load(WorldHeader, path)
+    spec, starts, domain, dynamics, learned_reward, learned_end = model
     world = MDP(
         spec,
         dynamics,
@@ -314,53 +192,23 @@ def load_world(
     return Learned(world, about.fits)
 
 
-def save_policy(path: Path, policy: StochasticPolicy) -> None:
+def save_policy(path: Path, policy: Policy) -> None:
     """Write a policy that is usable by itself."""
-    save(path, policy, _describe_policy(policy))
+    save(path, policy, PolicyHeader())
 
 
-def _describe_policy(policy: StochasticPolicy) -> PolicyHeader:
-    if isinstance(policy, Gaussian):
-        return PolicyHeader("gaussian", policy.squash, _describe_network(policy.network))
-    if isinstance(policy, Categorical):
-        return PolicyHeader("categorical", False, _describe_network(policy.network))
-    raise checks.Unsupported(
-        f"a {type(policy).__name__} cannot be stored; a Gaussian or Categorical policy is needed."
-    )
-
-
-def _policy(about: PolicyHeader) -> StochasticPolicy:
-    network = _network(about.network)
-    if about.kind == "categorical":
-        return Categorical(network)
-    zeros = jnp.zeros(about.network.outputs)
-    return Gaussian(network, zeros, Box(zeros, zeros), about.squash)
-
-
-def load_policy(path: Path) -> StochasticPolicy:
+def load_policy(path: Path) -> Policy:
     """Read a policy."""
-    about = header(PolicyHeader, path)
-    return _fill(path, lambda: _policy(about), about.network)
+    return _load(PolicyHeader, path)[1]
 
 
 def save_imagined(path: Path, imagined: Imagined, worst_reward: float) -> None:
     """Write what imagination found: policy, value and how training went."""
-    about = ImaginedHeader(
-        _describe_policy(imagined.policy),
-        _describe_network(imagined.value.network),
-        imagined.training,
-        worst_reward,
-    )
-    save(path, (imagined.policy, imagined.value), about)
+    model = (imagined.policy, imagined.value)
+    save(path, model, ImaginedHeader(imagined.training, worst_reward))
 
 
 def load_imagined(path: Path, world: MDP) -> Imagined:
     """Read what imagination found in `world`."""
-    about = header(ImaginedHeader, path)
-    number = jnp.zeros(())
-
-    def build() -> tuple[StochasticPolicy, Value]:
-        return _policy(about.policy), Value(_network(about.value), number, number)
-
-    policy, value = _fill(path, build, about.policy.network, about.value)
+    about, (policy, value) = _load(ImaginedHeader, path)
     return Imagined(policy, value, guarded(world, about.worst_reward), about.training)

@@ -139,7 +139,7 @@ def _rungs(pair: Pair, discount: Scalar) -> dict[str, Array]:
         for rung in ("global", "split", "closed_loop")
     }
     clipped = ladder.uniform(worst, ladder.closed(pair.model, "global"), pair.clip)
-    trajectory = ladder.along(pair.errors, pair.path, pair.local)
+    trajectory = ladder.trajectory(pair.errors, pair.path, pair.local)
     slope = jnp.minimum(pair.slope, ladder.slopes(trajectory.loop, discount, HORIZON)[1:])
     return {
         "gap": jnp.abs(discount ** jnp.arange(HORIZON) @ pair.rewards),

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from scipy import special
 
 from paracosm.auditing import ladder
-from paracosm.auditing.sensitivities import along
+from paracosm.auditing.sensitivities import directional
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
@@ -262,7 +262,7 @@ def _sensitivities(
         def by_direction(push: Wave, miss: Wave, elsewhere: Wave) -> tuple[Array, Array]:
             world = _wrong(_wrong(case.mdp, push, (1 - aside) * by), elsewhere, aside * by)
             errors = {"dynamics_error": push, "reward_error": miss}
-            slopes = along(
+            slopes = directional(
                 world, case.policy, case.start, keys, **errors, horizon=world.spec.horizon
             )
             return jnp.mean(slopes[0]), jnp.mean(slopes[1])

@@ -10,14 +10,16 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
-from paracosm.core import checks
+from paracosm.core import activations, checks
+from paracosm.core.layers import Layered, activated, affine, compose
 from paracosm.core.mdp import MDP, Box, Spec, never
 from paracosm.core.policy import Deterministic
 from paracosm.core.types import Array, Flag, PRNGKey, Scalar
 
-_ACTIVATIONS = {"tanh": jnp.tanh, "sin": jnp.sin}
+_ACTIVATIONS = {"tanh": activations.TANH, "sin": activations.SIN}
 
 
 class Linear(eqx.Module):
@@ -29,6 +31,10 @@ class Linear(eqx.Module):
 
     def __call__(self, state: Array, action: Array, key: PRNGKey) -> Float[Array, " state"]:
         return self.A @ state + self.B @ action + self.b
+
+    def as_layers(self, spec: Spec) -> Layered:
+        """`(s, a) ↦ s'`; see `core/layers.py`."""
+        return affine(np.concatenate([self.A, self.B], axis=1), self.b)
 
 
 class Quadratic(eqx.Module):
@@ -49,6 +55,10 @@ class Gain(eqx.Module):
 
     def __call__(self, state: Array) -> Float[Array, " action"]:
         return -self.K @ state
+
+    def as_layers(self, spec: Spec) -> Layered:
+        """`s ↦ a`; see `core/layers.py`."""
+        return affine(-np.asarray(self.K))
 
 
 class Sphere(eqx.Module):
@@ -184,7 +194,13 @@ class Smooth(eqx.Module):
 
     def __call__(self, state: Array, action: Array) -> Float[Array, " output"]:
         hidden = self.W @ state + self.V @ action + self.b
-        return self.lipschitz * self.U @ _ACTIVATIONS[self.activation](hidden)
+        return self.lipschitz * self.U @ _ACTIVATIONS[self.activation].function(hidden)
+
+    def layers(self, weight: Array) -> Layered:
+        """`x ↦ L · U φ(weight x + b)`; see `core/layers.py`."""
+        acting = activated(_ACTIVATIONS[self.activation], len(self.b))
+        last = affine(self.lipschitz * np.asarray(self.U, np.float64))
+        return compose(last, acting, affine(weight, self.b))
 
 
 class SmoothDynamics(eqx.Module):
@@ -195,6 +211,10 @@ class SmoothDynamics(eqx.Module):
     def __call__(self, state: Array, action: Array, key: PRNGKey) -> Float[Array, " state"]:
         return self.map(state, action)
 
+    def as_layers(self, spec: Spec) -> Layered:
+        """`(s, a) ↦ s'`; see `core/layers.py`."""
+        return self.map.layers(np.concatenate([self.map.W, self.map.V], axis=1))
+
 
 class SmoothReward(eqx.Module):
     """A reward `r(s, a)` that is a `Smooth` map with one output."""
@@ -204,6 +224,11 @@ class SmoothReward(eqx.Module):
     def __call__(self, state: Array, action: Array, next_state: Array) -> Scalar:
         return self.map(state, action)[0]
 
+    def as_layers(self, spec: Spec) -> Layered:
+        """`(s, a, s') ↦ r`; see `core/layers.py`."""
+        unused = np.zeros((len(self.map.b), spec.state_size))
+        return self.map.layers(np.concatenate([self.map.W, self.map.V, unused], axis=1))
+
 
 class SmoothPolicy(eqx.Module):
     """A deterministic policy that is a `Smooth` map of the state alone."""
@@ -212,6 +237,10 @@ class SmoothPolicy(eqx.Module):
 
     def __call__(self, state: Array) -> Float[Array, " action"]:
         return self.map(state, jnp.zeros(self.map.V.shape[1], state.dtype))
+
+    def as_layers(self, spec: Spec) -> Layered:
+        """`s ↦ a`; see `core/layers.py`."""
+        return self.map.layers(self.map.W)
 
 
 class HalfSpace(eqx.Module):

@@ -9,16 +9,18 @@ import pytest
 import torch
 
 from paracosm import adapters as foreign
-from paracosm.auditing.lipschitz import eclipse, layers, readers
+from paracosm.auditing.lipschitz import eclipse
 from paracosm.auditing.lipschitz.constants import bracket, brackets, loops
-from paracosm.auditing.lipschitz.layers import activated, affine, compose
 from paracosm.auditing.lipschitz.steepest import lower
+from paracosm.core import activations
+from paracosm.core.layers import Unreadable, activated, affine, compose
 from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Categorical, Deterministic, initial_policy
 from paracosm.core.precision import in_double
 from paracosm.real.systems import Cube, linear_quadratic, lipschitz_synthetic
-from tests.auditing.lipschitz.test_layers import ACTIVATIONS, learned
+from tests.core.test_activations import ACTIVATIONS
+from tests.core.test_layers import learned
 
 _FIRST = ("tanh", "relu", "gelu", "sin")
 BENT = [
@@ -28,7 +30,7 @@ BENT = [
 ]
 
 
-def random_network(seed, sizes=(3, 8, 8, 2), activation=layers.TANH, gain=1.5):
+def random_network(seed, sizes=(3, 8, 8, 2), activation=activations.TANH, gain=1.5):
     rng, network = np.random.default_rng(seed), None
     for inputs, outputs in itertools.pairwise(sizes):
         layer = affine(
@@ -65,7 +67,7 @@ def test_linear_maps_are_never_below_their_norm(cases):
 @pytest.mark.parametrize("cases", [20, pytest.param(1000, marks=pytest.mark.full)])
 def test_linear_maps_through_neurons_of_slope_1(cases):
     for seed in range(cases):
-        network = random_network(seed, activation=layers.IDENTITY)
+        network = random_network(seed, activation=activations.IDENTITY)
         exact = np.linalg.norm(np.linalg.multi_dot(network.weights[::-1]), 2)
         assert exact <= eclipse.upper(network) <= 1.001 * exact
 
@@ -114,7 +116,7 @@ def test_zero_one_recursion_is_violated_by_silu():
         rng = np.random.default_rng(seed)
         first, direction = rng.normal(size=(16, 3)), rng.normal(size=3)
         bias = 2.3993572805 - first @ direction
-        network = compose(affine(first.T), activated(layers.SILU, 16), affine(first, bias))
+        network = compose(affine(first.T), activated(activations.SILU, 16), affine(first, bias))
         wrong = zero_one_recursion(network.weights, (2 / np.linalg.norm(first, 2) ** 2,))
         seen = jacobian_norms(network, direction[None])[0]
         violated += bool(seen > wrong)
@@ -159,7 +161,7 @@ def test_constants_over_balls_shrink_to_the_jacobian():
     )
     for seed in range(10):
         network, centre = (
-            random_network(seed, activation=layers.SILU),
+            random_network(seed, activation=activations.SILU),
             np.random.default_rng(seed).normal(size=3),
         )
         exact = jacobian_norms(network, centre[None])[0]
@@ -368,7 +370,7 @@ def test_discrete_actions_have_estimates_only():
         assert "argmax" in found[name].why
     assert found["dynamics_action"].kind == found["dynamics"].kind == "estimate"
     assert found["dynamics_state"].kind == "certificate"
-    with pytest.raises(readers.Unreadable, match="argmax"):
+    with pytest.raises(Unreadable, match="argmax"):
         loops(world, policy)
 
 

@@ -1,8 +1,9 @@
-"""Lipschitz constants as brackets: what was seen below, what is proven above (theory, section 1).
+"""Lipschitz constants as brackets: the steepest slope that was seen, and a bound that is proven.
 
 States are in scaled units (divided by `spec.state_scale`), actions and rewards in the
-environment's. A pair is measured by `‖s‖ + ‖a‖`, so the constant of a function of several arguments
-is the largest of those by argument.
+environment's. The constant of a function `f` is the least L with `‖f(x) - f(y)‖ ≤ L ‖x - y‖`. A
+pair is measured by `‖s‖ + ‖a‖`, so that of a function of several arguments is the largest of those
+by argument.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from jaxtyping import Float
 
 from paracosm.auditing.lipschitz import eclipse, readers
 from paracosm.auditing.lipschitz.eclipse import Region
-from paracosm.auditing.lipschitz.layers import Layered
 from paracosm.auditing.lipschitz.steepest import Function, lower
+from paracosm.core.layers import Layered, Unreadable
 from paracosm.core.mdp import MDP, Box, Discrete
 from paracosm.core.policy import Policy
 from paracosm.core.precision import in_double
 from paracosm.core.records import Bracket
 from paracosm.core.types import Array, PRNGKey, Scalar, State
 
+# Beyond this width fewer steps of gradient improve a bound: each costs the cube of the width.
 _WIDE = 128
-_ROUNDING = 1e-6  # a slope that was seen may exceed a proven one by so much
+# A slope that was seen may exceed a proven one by so much: more than 64 bits lose.
+_ROUNDING = 1e-6
 _ARGMAX = "the policy chooses by argmax, which has no Lipschitz constant"
 
 
@@ -56,7 +59,7 @@ class Loops(eqx.Module):
 def closed_dynamics(world: MDP, policy: Policy) -> Layered:
     """`s ↦ f(s, π(s))` as a network, in 64 bits and scaled states; raises as `loops` does."""
     if isinstance(world.spec.action, Discrete):
-        raise readers.Unreadable(_ARGMAX)
+        raise Unreadable(_ARGMAX)
     return readers.closed_loop(
         readers.scaled_dynamics(world), readers.scaled_policy(policy, world.spec)
     )
@@ -94,17 +97,16 @@ def bracket(
         bounds: the box that the search for the lower end stays in.
         region: where the constant is to hold; everywhere if not given.
     """
-    seen = lower(function, inputs, columns, bounds)
+    steepest = lower(function, inputs, columns, bounds)
     if isinstance(layered, str):
-        return Bracket(seen, seen, "estimate", f"the largest seen: {layered}")
+        return Bracket(steepest, steepest, "estimate", f"the largest seen: {layered}")
     proven = eclipse.upper(layered, region, columns, steps=_steps(layered))
-    if seen > proven * (1 + _ROUNDING):
-        return Bracket(
-            seen, seen, "estimate", "the layers as read do not account for the slope that was seen"
-        )
+    if steepest > proven * (1 + _ROUNDING):
+        why = "the layers as read do not account for the slope that was seen"
+        return Bracket(steepest, steepest, "estimate", why)
     where = "everywhere" if region is None else "over the region"
     return Bracket(
-        min(seen, proven),
+        min(steepest, proven),
         proven,
         "certificate",
         f"semidefinite bound from the layers' slopes, {where}",
@@ -141,7 +143,7 @@ def brackets(
 
 
 class _Subject(eqx.Module):
-    """A world and a policy in 64 bits, asked in scaled states; its methods are functions that
+    """A world and a policy in 64 bits, called in scaled states; its methods are functions that
     compile once a shape.
     """
 
@@ -208,12 +210,12 @@ class _Subject(eqx.Module):
 
     def brackets(self) -> dict[str, Bracket]:
         """All of them by name."""
-        found = {**self.of_parts(), "policy": self.of_policy()}
+        by_name = {**self.of_parts(), "policy": self.of_policy()}
         for part in ("dynamics", "reward"):
-            found[part] = _largest(
-                [value for name, value in found.items() if name.startswith(f"{part}_")]
+            by_name[part] = _largest(
+                [value for name, value in by_name.items() if name.startswith(f"{part}_")]
             )
-        return {**found, **self.of_loops()}
+        return {**by_name, **self.of_loops()}
 
     def limits(self, *parts: str) -> tuple[np.ndarray, np.ndarray]:
         """The box that climbers stay in, for a row of these arguments."""
@@ -249,19 +251,26 @@ class _Subject(eqx.Module):
         rows: np.ndarray,
         arguments: tuple[str, ...],
     ) -> dict[str, Bracket]:
-        """A bracket for each argument, the others anywhere."""
-        found, first, limits = {}, 0, self.limits(*arguments)
+        """A bracket for each argument while the rest stay anywhere.
+
+        Args:
+            part: Begins the brackets' names.
+            function, layered: As in `bracket`.
+            rows: Inputs, `[rows, inputs]`, where to look.
+            arguments: What a row holds, in order: `state`, `action`, `next`.
+        """
+        by_name, first, limits = {}, 0, self.limits(*arguments)
         for argument in arguments:
             end = first + (self.space.size if argument == "action" else self.size)
             if argument == "action" and isinstance(self.space, Discrete):
-                found[f"{part}_{argument}"] = _between_actions(function, rows, (first, end))
+                by_name[f"{part}_{argument}"] = _between_actions(function, rows, (first, end))
             else:
                 columns = (first, end)
-                found[f"{part}_{argument}"] = bracket(
+                by_name[f"{part}_{argument}"] = bracket(
                     function, layered, rows, columns=columns, bounds=limits
                 )
             first = end
-        return found
+        return by_name
 
     def of_policy(self) -> Bracket:
         """Infinite above for discrete actions."""
@@ -272,13 +281,14 @@ class _Subject(eqx.Module):
 
     def of_loops(self) -> dict[str, Bracket]:
         """Of the closed loops: the dynamics certified even where the reward is not readable."""
-        both, limits = _attempt(lambda: loops(self.world, self.policy)), self.limits("state")
-        alone = _attempt(lambda: closed_dynamics(self.world, self.policy))
+        limits = self.limits("state")
+        networks = _attempt(lambda: loops(self.world, self.policy))
+        dynamics = _attempt(lambda: closed_dynamics(self.world, self.policy))
         return {
-            "closed_loop": bracket(self.closed_loop, alone, self.states, bounds=limits),
+            "closed_loop": bracket(self.closed_loop, dynamics, self.states, bounds=limits),
             "closed_loop_reward": bracket(
                 self.closed_loop_reward,
-                both if isinstance(both, str) else both.reward,
+                networks if isinstance(networks, str) else networks.reward,
                 self.states,
                 bounds=limits,
             ),
@@ -289,7 +299,7 @@ def _attempt(reading: Callable[[], Any]) -> Any:
     """What is read, or the clause that says why it cannot be."""
     try:
         return reading()
-    except readers.Unreadable as why:
+    except Unreadable as why:
         return str(why)
 
 
@@ -310,14 +320,14 @@ def _random_actions(space: Box | Discrete, key: PRNGKey, rows: int) -> Array:
 def _between_actions(function: Function, rows: np.ndarray, columns: tuple[int, int]) -> Bracket:
     """The largest change seen between two actions of a finite set."""
     rows = rows[: len(rows) // 2]
-    asked = []
+    answers = []
     for action in range(columns[1] - columns[0]):
         one_hot = np.array(rows)
         one_hot[:, slice(*columns)] = np.eye(columns[1] - columns[0])[action]
-        asked.append(
+        answers.append(
             np.asarray(eqx.filter_jit(eqx.filter_vmap(function))(one_hot)).reshape(len(rows), -1)
         )
-    change = np.linalg.norm(np.stack(asked)[:, None] - np.stack(asked)[None], axis=-1).max(
+    change = np.linalg.norm(np.stack(answers)[:, None] - np.stack(answers)[None], axis=-1).max(
         initial=0.0
     )
     return Bracket(

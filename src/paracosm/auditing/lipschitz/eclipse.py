@@ -1,5 +1,10 @@
-"""Upper Lipschitz bounds of `Layered` networks: LipSDP by the ECLipsE recursion (theory, section
-1).
+"""Upper Lipschitz bounds of `Layered` networks: LipSDP by the ECLipsE recursion.
+
+    X_0 = I,  Y_k = X_{k-1} + W_kᵀ Λ_k P_k W_k,  X_k = Λ_k - Λ_k M_k W_k Y_k⁻¹ W_kᵀ M_k Λ_k,
+    L² = λ_max(W_l X_{l-1}⁻¹ W_lᵀ)
+
+for any diagonal multipliers Λ that keep every X and Y positive; `M = (α+β)/2` and `P = αβ` are of
+the slopes `[α, β]` of a layer's neurons.
 
 The semidefinite program is Fazlyab et al. 2019, the recursion Xu & Sivaranjani 2024. Every function
 works in the precision of its arrays and proves its bound in exact arithmetic; what rounding can do
@@ -18,12 +23,14 @@ import optax
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
-from paracosm.auditing.lipschitz.layers import Layered, activate, slope_range
+from paracosm.core.layers import Layered, activate, slope_range
 from paracosm.core.types import Array, Scalar
 
 _FAR = 1e30  # as good as infinite, and its square is still finite
-_STIFF = 1e-3  # a neuron whose slopes differ by less is treated as if they differed by this
-_POWER_STEPS = 12
+# Of the steepest slope: a neuron whose slopes differ by less counts as if they differed by this.
+_STIFF = 1e-3
+_POWER_STEPS = 12  # of a norm that may be off by nearly a factor of two, see `_first_guess`
+# Of Adam, in logarithms of multipliers; halved where a step leaves what is feasible.
 _RATE = 0.1
 
 Slopes = tuple[tuple[Float[Array, " _"], Float[Array, " _"]], ...]
@@ -92,16 +99,20 @@ def upper(
 
 @eqx.filter_jit
 def _upper(network: Layered, region: Region, moves: Array, steps: int) -> Scalar:
-    """`moves` `[inputs]` is 1 for the inputs that move, else 0: a number, so that any choice is one
-    program.
+    """The least of three bounds; see `upper`.
+
+    Args:
+        network, region, steps: As in `upper`.
+        moves: `[inputs]`, 1 for the inputs that move, else 0: a number, so that any choice is one
+            program.
     """
     slopes, jacobian = _walk(network, region)
     weights = (jnp.asarray(network.weights[0]) * moves, *network.weights[1:])
     moved = _Jacobian(jacobian.middle * moves, jacobian.spread * moves)
-    found = jnp.fmin(_product(weights, slopes), _largest_norm(network, moved))
+    bound = jnp.fmin(_product(weights, slopes), _largest_norm(network, moved))
     if slopes:
-        found = jnp.fmin(found, _improved(weights, slopes, _start(weights, slopes), steps))
-    return jnp.asarray(found)
+        bound = jnp.fmin(bound, _improved(weights, slopes, _start(weights, slopes), steps))
+    return jnp.asarray(bound)
 
 
 class _Jacobian(NamedTuple):
@@ -163,8 +174,8 @@ def _first_guess(root: Array, slopes: tuple[Array, Array]) -> Array:
     = (β-α)/2`.
 
     For one neuron that shape is the optimum. The form stays positive iff `λ_max(R Λ^½ W X⁻¹ Wᵀ Λ^½
-    R) < 1`; with slopes in [0, 1] this is theory's `Λ = 2/λ_max(W X⁻¹ Wᵀ) I`. The power iteration
-    may be off by less than the half.
+    R) < 1`; with slopes in [0, 1] this is `Λ = 2/λ_max(W X⁻¹ Wᵀ) I`. The power iteration may be off
+    by less than the half.
     """
     least, most = slopes
     steepest = jnp.maximum(jnp.abs(least), jnp.abs(most))
@@ -197,6 +208,12 @@ def _next_form(form: Array, weight: Array, slopes: tuple[Array, Array], multipli
     """`X' = Λ - ΛM W Y⁻¹ Wᵀ MΛ`, `Y = X + Wᵀ Λ P W`, `M = (α+β)/2`, `P = αβ`, less what rounding
     can add.
 
+    Args:
+        form: `X`, `[inputs, inputs]`.
+        weight: `W`, `[outputs, inputs]`.
+        slopes: α and β of the outputs, `[outputs]` each.
+        multiplier: The diagonal of Λ, `[outputs]`.
+
     The factor of `Y` is exact for a matrix off by `rounding · diag(Y)`, which moves `X'` by at most
     `rounding · ‖diag(Y)^½ Y⁻¹ WᵀMΛ^½‖² Λ`.
     """
@@ -205,8 +222,8 @@ def _next_form(form: Array, weight: Array, slopes: tuple[Array, Array], multipli
     size = jnp.diag(form) + jnp.sum((multiplier * jnp.abs(product))[:, None] * weight**2, axis=0)
     factor = jnp.linalg.cholesky(inner)
     half = solve_triangular(factor, weight.T * (middle * multiplier), lower=True)
-    whole = solve_triangular(factor, half, lower=True, trans=1)
-    growth = jnp.sum(size[:, None] * whole**2 / multiplier)
+    solution = solve_triangular(factor, half, lower=True, trans=1)
+    growth = jnp.sum(size[:, None] * solution**2 / multiplier)
     return jnp.diag(multiplier * (1 - _rounding(weight) * (1 + growth))) - half.T @ half
 
 
@@ -217,8 +234,8 @@ def _certified(weights: tuple[Array, ...], slopes: Slopes, logs: Logs) -> Scalar
         form = _next_form(form, jnp.asarray(weight), ranges, jnp.exp(log))
     factor, last = jnp.linalg.cholesky(form), jnp.asarray(weights[-1])
     half = solve_triangular(factor, last.T, lower=True)
-    whole = solve_triangular(factor, half, lower=True, trans=1)
-    growth = jnp.sum(jnp.diag(form)[:, None] * whole**2)
+    solution = solve_triangular(factor, half, lower=True, trans=1)
+    growth = jnp.sum(jnp.diag(form)[:, None] * solution**2)
     gram = half.T @ half if half.shape[0] > half.shape[1] else half @ half.T
     rounding = _rounding(form, last)
     return jnp.sqrt(jnp.linalg.eigvalsh(gram)[-1] * (1 + rounding) + rounding * growth)
@@ -227,6 +244,11 @@ def _certified(weights: tuple[Array, ...], slopes: Slopes, logs: Logs) -> Scalar
 def _improved(weights: tuple[Array, ...], slopes: Slopes, start: Logs, steps: int) -> Scalar:
     """The least bound that Adam meets; a step out of what is feasible goes back to the best with
     half the rate.
+
+    Args:
+        weights, slopes: Of the network, layer by layer.
+        start: Logarithms of feasible multipliers.
+        steps: Of Adam.
     """
     adam = optax.scale_by_adam(b1=0.9, b2=0.99)
     objective = jax.value_and_grad(lambda logs: jnp.log(_certified(weights, slopes, logs)))

@@ -1,6 +1,4 @@
-"""Lipschitz constants from below: the largest Jacobian norm that can be found (theory,
-section 1).
-"""
+"""Lipschitz constants from below: the largest Jacobian norm `max_x ‖∂f/∂x‖₂` that can be found."""
 
 from __future__ import annotations
 
@@ -17,10 +15,12 @@ from paracosm.core.types import Array, Scalar
 
 Function = Callable[[Array], Array]
 
-_CLIMBERS = 8  # the steepest of the sampled inputs go on by gradient
-_CLIMB_STEPS = 40
+# So many of the steepest sampled inputs go on by gradient: a slope can have several hills.
+_CLIMBERS = 8
+
+_CLIMB_STEPS = 40  # steps from 0.2 to 0.01 of the spread: up to four spreads of way in all
 _CLIMB_RATE = 0.1  # of the inputs' spread
-_MOST_ROWS = 512  # inputs at which the Jacobian is asked
+_MOST_ROWS = 512  # inputs at which the Jacobian is computed; the climbers go on from the steepest
 
 
 def lower(
@@ -34,7 +34,7 @@ def lower(
 
     Args:
         function: `[inputs] -> [outputs]`, in 64 bits.
-        inputs: where to look; 512 of them at even distances are asked if there are more.
+        inputs: where to look; 512 of them at even distances are used if there are more.
         columns: first and end of the inputs that move; all if not given.
         bounds: the box that climbers stay in, `[inputs]` each; nothing holds them if not given.
 
@@ -49,12 +49,16 @@ def lower(
         columns = (0, inputs.shape[1]) if columns is None else columns
         far = np.full(inputs.shape[1], np.inf)
         differentiable = "callback" not in str(jax.make_jaxpr(function)(inputs[0]))
-        return float(_seen(function, inputs, columns, bounds or (-far, far), differentiable))
+        return float(_largest(function, inputs, columns, bounds or (-far, far), differentiable))
 
 
 def _norm(function: Function, x: Array, columns: tuple[int, int], differentiable: bool) -> Scalar:
-    """Spectral norm of the Jacobian in some columns, at one input; of host functions by reverse
-    mode.
+    """Spectral norm of the Jacobian in some columns, at one input.
+
+    Args:
+        function, columns: As in `lower`.
+        x: The input, `[inputs]`.
+        differentiable: Whether forward mode serves; of host functions only reverse mode does.
     """
     x = jnp.asarray(x)
     chosen = x[slice(*columns)]
@@ -71,13 +75,20 @@ def _smaller_gram(matrix: Array) -> Array:
 
 
 @eqx.filter_jit
-def _seen(
+def _largest(
     function: Function,
     inputs: Array,
     columns: tuple[int, int],
     bounds: tuple[Array, Array],
     differentiable: bool,
 ) -> Scalar:
+    """The search of `lower`.
+
+    Args:
+        function, inputs, columns, bounds: As in `lower`, all given.
+        differentiable: Whether the function has a second derivative to climb by.
+    """
+
     def norm(x: Array) -> Scalar:
         return _norm(function, x, columns, differentiable)
 
@@ -93,8 +104,13 @@ def _seen(
 def _climb(
     norm: Callable[[Array], Scalar], start: Array, unit: Array, bounds: tuple[Array, Array]
 ) -> Scalar:
-    """Normalised gradient ascent from each start, in inputs divided by `unit`; the largest norm on
-    the way.
+    """Normalised gradient ascent from each start; the largest norm on the way.
+
+    Args:
+        norm: Of the Jacobian at an input.
+        start: `[climber, inputs]`.
+        unit: `[inputs]`, what a step is measured by.
+        bounds: The box that climbers stay in, `[inputs]` each.
     """
     objective = jax.value_and_grad(norm)
 

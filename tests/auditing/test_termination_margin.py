@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.auditing.ends import learned_margin
+from paracosm.auditing.termination_margin import margin_of
 from paracosm.core.mdp import Discrete
 from paracosm.core.networks import MLP
 from paracosm.core.precision import in_double
@@ -35,7 +35,7 @@ def test_the_slopes_bound_the_logits_own():
         world = case.world.replace(
             termination=in_double(learned_rule(case.world.spec.action, jax.random.key(seed)))
         )
-        margin = learned_margin(world, float(case.constants.policy))
+        margin = margin_of(world, float(case.constants.policy))
         with jax.enable_x64(True):
             mode = partial(_of_mode, margin.function, case.policy)
             s, after = jax.random.normal(jax.random.key(seed), (2, 200, STATES)) * SCALE
@@ -49,10 +49,10 @@ def test_the_slopes_bound_the_logits_own():
 
 def test_other_rules_have_no_margin_and_choices_no_slope():
     case = Case(1)
-    assert learned_margin(case.world, 1.0) is None
+    assert margin_of(case.world, 1.0) is None
     discrete = eqx.tree_at(lambda world: world.spec.action, case.world, Discrete(ACTIONS + 1))
     discrete = discrete.replace(termination=learned_rule(Discrete(ACTIONS + 1), jax.random.key(0)))
-    assert learned_margin(discrete, np.inf).state == np.inf
+    assert margin_of(discrete, np.inf).state == np.inf
 
 
 def test_ends_of_learned_worlds_are_certified():
@@ -73,12 +73,12 @@ def test_ends_of_learned_worlds_are_certified():
         case.episodes, case.dreams = case.play(case.real), case.play(case.world)
         case.gap = case.returns(case.episodes) - case.returns(case.dreams)
         settings = {"reward_span": case.span, "clip": case.clip}
-        margin = learned_margin(case.world, float(case.constants.policy))
+        margin = margin_of(case.world, float(case.constants.policy))
         known, blind = case.certify(**settings, end=margin), case.certify(**settings)
         for rung in LADDER:
             assert abs(case.gap.mean()) <= known[rung].value * (1 + ROUNDING)
             assert abs(case.gap.mean()) <= blind[rung].value * (1 + ROUNDING)
         tighter += known["trajectory"].value < 0.9 * blind["trajectory"].value
-        unsure = case.certify(**settings, end=learned_margin(case.world, np.inf))
+        unsure = case.certify(**settings, end=margin_of(case.world, np.inf))
         assert unsure["trajectory"].value <= blind["trajectory"].value * (1 + ROUNDING)
     assert tighter >= 2

@@ -1,0 +1,156 @@
+"""What a file says of a value beside its arrays, so that it can be rebuilt without running code.
+
+A class marked `@storable` is described by the values of its fields: arrays by shape and type, plain
+values and tuples as they are, fields of other storable classes in turn. `blank` makes of that
+description the value with placeholders for its arrays, without calling its class. A file names
+classes and never imports them: only what a program has marked can be rebuilt in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+from paracosm.core import checks
+
+T = TypeVar("T")
+
+_KNOWN: dict[str, Any] = {}
+_OWN = "paracosm."
+# Booleans, integers and floats: what NumPy writes without pickle.
+_TYPES = frozenset(np.dtype(code).name for code in "?bhilqBHILQefd")
+
+
+def storable(thing: T) -> T:
+    """Mark a class of parts or policies, or a function that is a part, as one that can be stored.
+
+    A class must be a dataclass, as every Equinox module is. Files know it as `module:name`, classes
+    of Paracosm by their name alone, so that they can move between modules.
+
+    Raises:
+        BadArgument: it is no such class or function, or another of Paracosm has its name.
+    """
+    if not (dataclasses.is_dataclass(thing) if isinstance(thing, type) else callable(thing)):
+        raise checks.BadArgument(
+            f"storable marks {checks.described(thing)}; a dataclass or a function is needed."
+        )
+    name, before = _name(thing), _KNOWN.get(_name(thing))
+    if before is not None and before.__module__ != getattr(thing, "__module__", None):
+        raise checks.BadArgument(f"{name} is a storable of {before.__module__} already.")
+    _KNOWN[name] = thing
+    return thing
+
+
+def is_storable(value: Any) -> bool:
+    """Whether a value's own class, or the function itself, is marked."""
+    return _name(type(value)) in _KNOWN or _is_named(value)
+
+
+def describe(value: Any) -> Any:
+    """A tree of plain values that says how to rebuild `value`, all but the contents of its arrays.
+
+    Raises:
+        Unsupported: something in it cannot be stored; names it.
+    """
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if type(value) is float and math.isfinite(value):
+        return value
+    if type(value) is tuple:
+        return [describe(item) for item in value]
+    if isinstance(value, jax.Array | np.ndarray | np.generic) and _writable(value):
+        return {"array": list(value.shape), "dtype": str(value.dtype)}
+    if _is_named(value):
+        return {"function": _name(value)}
+    if _name(type(value)) not in _KNOWN:
+        raise checks.Unsupported(
+            f"{getattr(value, '__name__', f'a {type(value).__name__}')} cannot be stored; arrays,"
+            " plain values, tuples, and classes marked with storable can."
+        )
+    fields = dataclasses.fields(value)
+    return {
+        "class": _name(type(value)),
+        "fields": {field.name: describe(getattr(value, field.name)) for field in fields},
+    }
+
+
+def blank(tree: Any) -> Any:
+    """The value that `describe` described, with placeholders of the same shape for its arrays.
+
+    Raises:
+        Missing: it names a class or function that nothing marked; names the module to import.
+        BadData: it is no description.
+    """
+    if isinstance(tree, list):
+        return tuple(blank(item) for item in tree)
+    if not isinstance(tree, dict):
+        return tree
+    if tree.keys() == {"array", "dtype"}:
+        return _placeholder(tree["array"], tree["dtype"])
+    if tree.keys() == {"function"}:
+        return _known(tree["function"])
+    if tree.keys() != {"class", "fields"} or not isinstance(tree["fields"], dict):
+        raise checks.BadData("the description of the model is none.")
+    kind, values = _known(tree["class"]), tree["fields"]
+    if {field.name for field in dataclasses.fields(kind)} != values.keys():
+        raise checks.BadData(f"the fields of {tree['class']} are not those that were stored.")
+    value = object.__new__(kind)
+    for name, item in values.items():  # as Equinox rebuilds a module: no `__init__` runs
+        object.__setattr__(value, name, blank(item))
+    return value
+
+
+def bytes_of(tree: Any) -> int:
+    """How many bytes the contents of the described arrays take."""
+    if isinstance(tree, dict) and tree.keys() == {"array", "dtype"}:
+        shape, dtype = _shape_and_type(tree["array"], tree["dtype"])
+        return math.prod(shape) * dtype.itemsize
+    items = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return sum(map(bytes_of, items))
+
+
+def _name(thing: Any) -> str:
+    module, name = getattr(thing, "__module__", ""), getattr(thing, "__qualname__", "")
+    return name if str(module).startswith(_OWN) else f"{module}:{name}"
+
+
+def _is_named(value: Any) -> bool:
+    """Whether it is a function that is marked: what it computes is its name."""
+    return hasattr(value, "__qualname__") and _KNOWN.get(_name(value)) is value
+
+
+def _known(name: Any) -> Any:
+    if isinstance(name, str) and name in _KNOWN:
+        return _KNOWN[name]
+    module, colon, thing = ascii(name)[1:-1][:80].partition(":")
+    if not colon:
+        raise checks.BadData(f"this version of Paracosm has no {module} to rebuild.")
+    raise checks.Missing(
+        f"it holds {thing} of {module}, which is not known here; import {module}, which must mark"
+        " it storable, first."
+    )
+
+
+def _writable(value: Any) -> bool:
+    return str(value.dtype) in _TYPES
+
+
+def _shape_and_type(shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
+    sizes = shape if isinstance(shape, list) else [None]
+    if not all(type(size) is int and size >= 0 for size in sizes):
+        raise checks.BadData("the shape of an array is none.")
+    if not isinstance(dtype, str) or dtype not in _TYPES:
+        raise checks.BadData("an array is of a type that is not stored.")
+    return tuple(sizes), np.dtype(dtype)
+
+
+def _placeholder(shape: Any, dtype: Any) -> Any:
+    """For 64 bits a NumPy array, without memory of its own: JAX would cut them to 32."""
+    sizes, kind = _shape_and_type(shape, dtype)
+    if kind.itemsize == 8:
+        return np.broadcast_to(np.zeros((), kind), sizes)
+    return jax.ShapeDtypeStruct(sizes, kind)

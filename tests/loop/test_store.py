@@ -1,0 +1,171 @@
+"""Policies and parts of one's own in a run directory, and models that an older version wrote."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zlib
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import paracosm
+from paracosm.core.checks import BadData, Missing, Unsupported
+from paracosm.core.policy import Deterministic, Policy
+from paracosm.core.storage import storable
+from paracosm.learning.learn import Learned
+from paracosm.learning.parts import Constant
+from paracosm.loop import store
+from tests.loop.small import small_run
+
+
+@storable
+class Switching(Policy):
+    """Full torque against the pendulum's speed, from a threshold on."""
+
+    threshold: jax.Array
+    torque: float = eqx.field(static=True)
+
+    def sample(self, state, key):
+        return self.mode(state)
+
+    def mode(self, state):
+        return jnp.where(jnp.abs(state[2:]) > self.threshold, -jnp.sign(state[2:]), 0) * self.torque
+
+
+@storable
+class Friction(eqx.Module):
+    """Dynamics that only slow down."""
+
+    share: jax.Array
+
+    def __call__(self, state, action, key):
+        return state * (1 - self.share)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    small_run(out)
+    return out
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy that a test may change."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def test_a_policy_and_a_part_of_ones_own_are_loaded_again(run):
+    policy, part = Switching(jnp.array(0.5), 2.0), Friction(jnp.array(0.25))
+    learned = store.load_world(run / "models/world-0")
+    store.save_policy(run / "policy", policy)
+    store.save_world(
+        run / "models/world-0", Learned(learned.world.replace(dynamics=part), learned.fits)
+    )
+    again = paracosm.load(run)
+    assert eqx.tree_equal(again.policy, policy)
+    assert eqx.tree_equal(again.world.dynamics, part)
+    np.testing.assert_array_equal(again.policy(np.array([1.0, 0.0, -3.0])), [2.0])
+    assert again.world.termination is paracosm.never
+
+
+def test_a_program_that_did_not_import_the_class_is_told_which_module(run):
+    store.save_policy(run / "policy", Switching(jnp.array(0.5), 2.0))
+    program = f"import paracosm; print(paracosm.load({str(run)!r}).policy)"
+    shown = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    ).stderr.splitlines()[-1]
+    assert shown.startswith("paracosm.core.checks.Missing: ")
+    assert f"policy.json cannot be read: it holds Switching of {Switching.__module__}" in shown
+    assert f"import {Switching.__module__}, which must mark it storable, first." in shown
+
+
+def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path):
+    with pytest.raises(Unsupported, match="cannot be stored"):
+        store.save_policy(tmp_path / "policy", Deterministic(jnp.sin))
+    assert not list(tmp_path.iterdir())
+
+
+def save_as_format_2(path, model, header):
+    """As the version that wrote it did."""
+    eqx.tree_serialise_leaves(path.with_suffix(".eqx"), model)
+    arrays = path.with_suffix(".eqx").read_bytes()
+    checksum = zlib.crc32(json.dumps(header, sort_keys=True).encode(), zlib.crc32(arrays))
+    tree = {"format": 2, "checksum": checksum, "model": header}
+    path.with_suffix(".json").write_text(json.dumps(tree))
+
+
+def sizes(network, members=None):
+    shapes = [np.shape(weight)[-2:] for weight in network.weights]
+    depth = len(shapes) - 1
+    names = ("members", "inputs", "outputs", "width", "depth")
+    return dict(
+        zip(names, (members, shapes[0][0], shapes[-1][1], shapes[0][1], depth), strict=True)
+    )
+
+
+@pytest.mark.parametrize("labels", ["learned", "constant", "given"])
+def test_a_run_of_format_2_is_read(run, labels):
+    before = paracosm.load(run)
+    world, imagined = before.world, before.imagined
+    if labels == "constant":
+        world = world.replace(reward=Constant(jnp.array(1.5)))
+    stored = None if labels == "given" else world.reward
+    learned = store.header(store.WorldHeader, run / "models/world-0").to_dict()
+    trained = store.header(store.ImaginedHeader, run / "models/policy-0").to_dict()
+    policy = {"kind": "gaussian", "squash": imagined.policy.squash}
+    policy["network"] = sizes(imagined.policy.network)
+    network = sizes(world.reward.networks, 2) if labels == "learned" else None
+    parts = {
+        "dynamics": {"kind": "learned", "network": sizes(world.dynamics.networks, 2)},
+        "reward": {"kind": labels, "network": network},
+        "termination": {"kind": "constant", "network": None},
+    }
+    about = {
+        "state_size": 3,
+        "horizon": world.spec.horizon,
+        "action": {"kind": "box", "size": 1},
+        "starts": len(world.initial.states),
+        "parts": parts,
+        **learned,
+    }
+    model = (world.spec, world.initial, world.domain, world.dynamics, stored, world.termination)
+    save_as_format_2(run / "models/world-0", model, about)
+    save_as_format_2(run / "policy", imagined.policy, policy)
+    value = {"policy": policy, "value": sizes(imagined.value.network), **trained}
+    save_as_format_2(run / "models/policy-0", (imagined.policy, imagined.value), value)
+
+    given = {"reward": world.reward} if labels == "given" else {}
+    again = store.load_world(run / "models/world-0", **given)
+    assert eqx.tree_equal(again.world, world)
+    assert again.fits == before_fits(run, learned)
+    assert eqx.tree_equal(store.load_policy(run / "policy"), imagined.policy)
+    trained_again = store.load_imagined(run / "models/policy-0", world)
+    assert eqx.tree_equal(trained_again[:2], imagined[:2])
+    assert trained_again.training == imagined.training
+
+
+def before_fits(run, learned):
+    return store.WorldHeader.from_dict(learned).fits
+
+
+def test_a_header_of_format_2_that_is_none_is_refused(run):
+    for header in ({}, [], {"parts": {}}, {"kind": "gaussian", "squash": True, "network": None}):
+        save_as_format_2(run / "policy", jnp.zeros(1), header)
+        with pytest.raises(BadData, match=r"policy\.json is damaged"):
+            store.load_policy(run / "policy")
+    deep = {"members": None, "inputs": 3, "outputs": 1, "width": 1, "depth": 10**9}
+    header = {"kind": "gaussian", "squash": True, "network": deep}
+    save_as_format_2(run / "policy", jnp.zeros(1), header)
+    with pytest.raises(BadData, match="needs the sizes"):
+        store.load_policy(run / "policy")
+    wide = {**header, "network": {**deep, "depth": 1, "width": 10**12}}
+    save_as_format_2(run / "policy", jnp.zeros(1), wide)
+    with pytest.raises(BadData, match="does not fit its header"):
+        store.load_policy(run / "policy")
+    with pytest.raises(Missing, match="no model"):
+        store.load_policy(run / "nothing")
