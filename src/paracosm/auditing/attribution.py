@@ -26,7 +26,7 @@ import jax
 import numpy as np
 from scipy import optimize
 
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.auditing.values import values_at
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
@@ -139,7 +139,7 @@ def roll(
     )
     worth = np.stack(
         [
-            asked.dreamt._replace(value=value).worth(discount)
+            asked.imagined._replace(value=value).worth(discount)
             for discount, value in zip(discounts, values[0], strict=True)
         ]
     )

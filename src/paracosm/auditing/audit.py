@@ -16,13 +16,13 @@ from paracosm.auditing.bounds import UNBOUNDED, bounds
 from paracosm.auditing.diagnosis import Measured, diagnosis_of
 from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension
 from paracosm.auditing.draws import Audited, Drawn, draw
-from paracosm.auditing.dreams import dream
+from paracosm.auditing.imagined_returns import imagined_returns
 from paracosm.auditing.importance import importance
 from paracosm.auditing.linter import lint
-from paracosm.auditing.onestep import ask
-from paracosm.auditing.orders import both_orders
+from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.plausibility import plausibility
 from paracosm.auditing.sensitivities import weights
+from paracosm.auditing.shapley import shapley_values
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.forms import demand_shape
@@ -30,16 +30,16 @@ from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Mode, Policy, StochasticPolicy
 from paracosm.core.precision import in_double
+from paracosm.core.predicted import PredictedReturn
 from paracosm.core.records import Diagnosis, Imagination, Reference
 from paracosm.core.types import Action, Scalar, State
-from paracosm.imagination.imagine import Imagined
 
 
-def audit(
+def diagnose(
     world: MDP,
     policy: Policy,
     episodes: Trajectory,
-    imagined: Imagined | None = None,
+    imagined: PredictedReturn | None = None,
     *,
     discount: float = 1.0,
     known: Reference | None = None,
@@ -63,7 +63,7 @@ def audit(
         policy: The policy; its mode recorded `episodes`. Somebody's becomes one by
             `paracosm.foreign.policy`.
         episodes: Real episodes of the policy, from `evaluate`.
-        imagined: How the policy was trained; it says what training believed. Without it training is
+        imagined: What training believed, as `Imagined.prediction` gives it. Without it training is
             taken to have believed the imagined return of the full episode.
         discount: The reporting discount, in [0, 1]: of the gap that is explained.
         known: What the purchased data say without the policy, from `reference`: its return is held
@@ -105,8 +105,10 @@ def audit(
         weighted = None if worth is None else worth.weights
         mode = not (sampled or worth)
         played = Mode(policy) if mode else policy
-        asked = ask(world, played, episodes, key, mode=mode, as_played=as_played)
-        dreams = dream(world, policy, imagined, episodes, discount=discount, key=key, mode=mode)
+        asked = predict_steps(world, played, episodes, key, mode=mode, as_played=as_played)
+        dreams = imagined_returns(
+            world, policy, imagined, episodes, discount=discount, key=key, mode=mode
+        )
         rollouts = roll(
             world,
             played,
@@ -124,7 +126,7 @@ def audit(
             drawn = draw(
                 audited, rollouts, dreams, most_imagined_steps=most_imagined_steps, key=key
             )
-        dreams, (terms, terms_training) = drawn.dreams, drawn.terms
+        dreams, (terms, terms_training) = drawn.imagined, drawn.terms
         reported = world.replace(discount=discount)
         orders = None
         if reward is not None:
@@ -136,14 +138,14 @@ def audit(
                 discount=discount,
                 reweighted=worth is not None,
             )
-            orders = both_orders(
+            orders = shapley_values(
                 reported, played, episodes, terms, dreams, reward=reward, average=average, key=key
             )
         most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
         measured = Measured(
             discount=discount,
-            dreams=dreams,
-            asked=asked,
+            imagined=dreams,
+            predictions=asked,
             terms=terms,
             terms_training=terms_training,
             plausibility=plausibility(world, episodes, dreams.episodes, known),
@@ -166,9 +168,7 @@ def audit(
                 dynamics=world.dynamics, reward=world.reward, policy=policy
             ),
         )
-    return diagnosis_of(
-        world, episodes, measured, None if imagined is None else imagined.training.horizon
-    )
+    return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.horizon)
 
 
 def _by_differences(**parts: Any) -> tuple[str, ...]:
@@ -215,7 +215,8 @@ def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
         "episodes", episodes, Trajectory, "a Trajectory of real episodes, which evaluate gives,"
     )
     if imagined is not None:
-        checks.of_kind("imagined", imagined, Imagined, "an Imagined, which imagine gives, or None,")
+        needed = "an Imagined, which imagine gives, or a PredictedReturn, or None,"
+        checks.of_kind("imagined", imagined, PredictedReturn, needed)
 
 
 def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:

@@ -13,7 +13,7 @@ from paracosm.auditing.certificates import Local, certificates
 from paracosm.auditing.ends import learned_margin
 from paracosm.auditing.ladder import UNCUT, Clip
 from paracosm.auditing.lipschitz import constants
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, never
 from paracosm.core.policy import Policy

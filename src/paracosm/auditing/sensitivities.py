@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int, Key
 
 from paracosm.auditing.attribution import steps_of
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy

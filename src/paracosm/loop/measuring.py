@@ -17,7 +17,7 @@ import numpy as np
 from paracosm.auditing import ladder
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.lipschitz import constants
-from paracosm.auditing.onestep import ask
+from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.sensitivities import NORM
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
@@ -224,7 +224,7 @@ def _term(world: MDP, policy: Policy, episodes: Trajectory, part: str) -> float:
         world, played, episodes = in_double(
             (world, Mode(policy), jax.tree.map(np.asarray, episodes))
         )
-        asked = ask(world, played, episodes, key)
+        asked = predict_steps(world, played, episodes, key)
         if part == "reward":
             missed = np.where(episodes.alive, episodes.reward - np.asarray(asked.real.reward), 0.0)
             return float(np.mean(missed @ world.discount ** np.arange(missed.shape[1])))

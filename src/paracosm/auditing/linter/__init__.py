@@ -8,7 +8,7 @@ from paracosm.auditing.linter.dynamics import dynamics_findings
 from paracosm.auditing.linter.ends import end_findings
 from paracosm.auditing.linter.rewards import reward_findings
 from paracosm.auditing.linter.steps import sampled
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.records import Finding

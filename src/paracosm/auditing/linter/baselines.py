@@ -48,6 +48,7 @@ def blind(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[
             f"The world's next states are {how} when it is given the actions of other steps: it"
             " does not use the"
             " action.",
+            "dynamics",
         )
 
 
@@ -110,4 +111,5 @@ def standing_still(world: MDP, judge: Judge, unit: np.ndarray) -> Iterator[Findi
             " square error"
             f" {np.sqrt(own.squares.mean()):.3g} against {np.sqrt(still.squares.mean()):.3g} in"
             " scaled states).",
+            "dynamics",
         )

@@ -209,4 +209,5 @@ def _finding(world: MDP, judge: Judge, choice: Choice, unit: np.ndarray) -> Find
         f"The world predicts next states better when {choice.reading.phrase}{rivals} (root mean"
         f" square error {left:.3g}"
         f" so, {own:.3g} as it is, in scaled states).",
+        "dynamics",
     )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.records import Finding
@@ -100,6 +100,7 @@ def _resets(world: MDP, episodes: Trajectory, asked: OneStep, ends: _Ends) -> It
             " the other steps' are: an environment that resets itself gave the next episode's"
             " first observation. The"
             " observation before the reset belongs there.",
+            "dynamics",
         )
 
 
@@ -130,6 +131,7 @@ def _as_terminations(ends: _Ends, limits: np.ndarray) -> Finding:
         f"{share} recorded terminations that the world does not share fall on step {step + 1}, the"
         " last of the"
         " longest episodes: these look like time limits, which are truncations and no ends.",
+        "termination",
     )
 
 
@@ -158,6 +160,7 @@ def _missing(ends: _Ends) -> Iterator[Finding]:
             f"The world ends one step before {int((early & ends.terminated).sum())} of the"
             f" {recorded} real steps that"
             " terminated, and at none of these itself: its ends are recorded one step off.",
+            "termination",
         )
         return
     never = "never ends" if not ends.predicted.any() else "goes on"
@@ -167,6 +170,7 @@ def _missing(ends: _Ends) -> Iterator[Finding]:
         f" {times.min()} to"
         f" {times.max()}: its end rule is missing, or it was learned from terminations recorded as"
         " truncations.",
+        "termination",
     )
 
 
@@ -181,6 +185,7 @@ def _cuts(ends: _Ends) -> Iterator[Finding]:
         f"The world ends at {taken} of the {cut} real steps that were only truncated: a {where}"
         " was learned"
         " as a termination, or the record calls terminations truncations.",
+        "termination",
     )
 
 
@@ -207,4 +212,5 @@ def _false(ends: _Ends) -> Iterator[Finding]:
         "false terminations",
         f"The world ends at {false} of the {elsewhere} real steps after which the episode went"
         f" on{cause}.",
+        "termination",
     )

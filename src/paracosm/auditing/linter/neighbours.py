@@ -78,6 +78,7 @@ def unexplained(steps: Steps, all_steps: Callable[[int], Steps]) -> Iterator[Fin
             f" {np.sqrt(min(floor, own)):.3g};"
             f" the learned reward's is {np.sqrt(own):.3g} (root mean square), and more labels"
             " cannot mend that.",
+            "reward",
         )
 
 

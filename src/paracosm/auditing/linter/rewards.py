@@ -15,7 +15,7 @@ from paracosm.auditing.linter.fitting import Fit, linear
 from paracosm.auditing.linter.neighbours import unexplained
 from paracosm.auditing.linter.readings import HALF, Choice, Judge, Reading
 from paracosm.auditing.linter.steps import Steps, moved, sampled
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.records import Finding
@@ -288,6 +288,7 @@ def _finding(judge: Judge, choice: Choice) -> Finding:
         f"The learned reward fits the real one better when {choice.reading.phrase}{rivals}: root"
         " mean square error"
         f" {left:.3g} so, {own:.3g} as it is.",
+        "reward",
     )
 
 
@@ -307,4 +308,5 @@ def _constant(episodes: Trajectory, asked: OneStep) -> Iterator[Finding]:
             " varies by"
             f" {spread:.3g}, and no other unit, curve or step explains that: it predicts little"
             " more than a mean.",
+            "reward",
         )

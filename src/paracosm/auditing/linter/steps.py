@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Discrete
 
