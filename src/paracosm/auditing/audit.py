@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.adapters import Latent
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, roll, terms_of
 from paracosm.auditing.averages import averages
 from paracosm.auditing.bounds import UNBOUNDED, bounds
@@ -87,7 +86,6 @@ def diagnose(
             rewards that are not finite; off-policy episodes that are worth too few of the policy's
             own.
     """
-    _check_kinds(world, policy, episodes, imagined)
     checks.seed("seed", seed)
     checks.in_unit_interval("discount", discount)
     as_played = policy
@@ -190,33 +188,6 @@ def _dense(policy: Policy) -> StochasticPolicy:
             " reweighted for a stochastic one."
         )
     return policy
-
-
-def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
-    if isinstance(world, Latent):
-        raise checks.BadArgument(
-            "the world is a latent model, which is audited in its latent space: inside ="
-            " world.on(episodes) gives the"
-            " inside.world, inside.policy and inside.episodes to audit."
-        )
-    if not isinstance(world, MDP):
-        raise checks.BadArgument(
-            f"the world is a {type(world).__name__}; an MDP is needed: paracosm.foreign.world(…)"
-            " makes one of PyTorch"
-            " modules and plain functions, paracosm.foreign.latent(…) is for a latent model."
-        )
-    if not isinstance(policy, Policy):
-        raise checks.BadArgument(
-            f"the policy is a {type(policy).__name__}; a paracosm Policy is needed:"
-            " paracosm.foreign.policy(…) makes"
-            " one of a PyTorch module, a plain function or a Stable-Baselines3 model."
-        )
-    checks.of_kind(
-        "episodes", episodes, Trajectory, "a Trajectory of real episodes, which evaluate gives,"
-    )
-    if imagined is not None:
-        needed = "an Imagined, which imagine gives, or a PredictedReturn, or None,"
-        checks.of_kind("imagined", imagined, PredictedReturn, needed)
 
 
 def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:

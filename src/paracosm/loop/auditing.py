@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from paracosm.adapters import Latent
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import diagnose
+from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy, StochasticPolicy
@@ -69,6 +72,7 @@ def audit(
             rewards that are not finite; off-policy episodes that are worth too few of the policy's
             own.
     """
+    _check_kinds(world, policy, episodes, imagined)
     diagnosis = diagnose(
         world,
         policy,
@@ -84,3 +88,35 @@ def audit(
         certify=certify,
     )
     return diagnosis_words.worded(diagnosis)
+
+
+def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
+    """Whether the arguments are of the kinds that an audit takes.
+
+    Args:
+        world, policy, episodes, imagined: As for `audit`.
+    """
+    if isinstance(world, Latent):
+        raise checks.BadArgument(
+            "the world is a latent model, which is audited in its latent space: inside ="
+            " world.on(episodes) gives the"
+            " inside.world, inside.policy and inside.episodes to audit."
+        )
+    if not isinstance(world, MDP):
+        raise checks.BadArgument(
+            f"the world is a {type(world).__name__}; an MDP is needed: paracosm.foreign.world(…)"
+            " makes one of PyTorch"
+            " modules and plain functions, paracosm.foreign.latent(…) is for a latent model."
+        )
+    if not isinstance(policy, Policy):
+        raise checks.BadArgument(
+            f"the policy is a {type(policy).__name__}; a paracosm Policy is needed:"
+            " paracosm.foreign.policy(…) makes"
+            " one of a PyTorch module, a plain function or a Stable-Baselines3 model."
+        )
+    checks.of_kind(
+        "episodes", episodes, Trajectory, "a Trajectory of real episodes, which evaluate gives,"
+    )
+    if imagined is not None:
+        needed = "an Imagined, which imagine gives, a PredictedReturn, or None,"
+        checks.of_kind("imagined", imagined, (Imagined, PredictedReturn), needed)
