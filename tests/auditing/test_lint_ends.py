@@ -51,7 +51,7 @@ class Record:
         zeros = np.zeros(says.shape)
         real = StepOutcome(zeros, says & episodes.alive, zeros)
         predictions = OneStep(self.imagined, real, real, zeros[..., None], zeros > 1, zeros > 1)
-        self.findings = list(end_findings(world, episodes, predictions))
+        self.findings = [*map(worded, end_findings(world, episodes, predictions))]
         return [finding.kind for finding in self.findings]
 
 

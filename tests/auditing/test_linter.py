@@ -23,6 +23,7 @@ from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.settings import FitSettings
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import collect, evaluate
+from paracosm.reporting.finding_words import worded
 from tests.auditing.fits import Fit
 from tests.auditing.worlds import Case
 
@@ -50,7 +51,8 @@ def ordinary(kind):
 
 def findings_of(fit, world=None, episodes=None, predictions=None):
     world, episodes = world or fit.world, episodes or fit.episodes
-    findings = lint(world, episodes, predictions or fit.predictions(world, episodes), fit.key)
+    predictions = predictions or fit.predictions(world, episodes)
+    findings = [*map(worded, lint(world, episodes, predictions, fit.key))]
     assert all(
         finding.sentence.endswith(".") and "\n" not in finding.sentence for finding in findings
     )

@@ -83,7 +83,7 @@ def test_records_of_any_size_are_linted_without_an_error_or_a_warning(kind, cons
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 findings = lint(world, episodes, predictions, fit.key)
-            text = " ".join(finding.sentence for finding in findings)
+            text = " ".join(map(sentence, findings))
             assert "nan" not in text.replace("finance", "")
             assert "inf " not in text
 

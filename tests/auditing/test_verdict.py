@@ -310,7 +310,7 @@ def test_advice_follows_an_unsure_term_that_is_ten_times_as_large():
 
 
 def test_no_labels_are_advised_where_no_label_can_help():
-    finding = Finding(UNEXPLAINED_REWARD, "made up", "reward")
+    finding = Finding(UNEXPLAINED_REWARD, "reward")
     sentences = explanation(gap({"reward": (5.0, 1.0)}), evidence(finding))
     assert "More reward labels cannot mend this" in sentences
     assert "buy reward labels" not in sentences
@@ -386,13 +386,13 @@ def test_two_gaps_of_one_cause_and_opposite_signs_are_told_apart():
 def test_a_finding_about_the_part_goes_before_more_data(
     kind: str, part: Part, cause: str, advice: str
 ):
-    finding = Finding(kind, "made up", part)
+    finding = Finding(kind, part)
     assert advice in explanation(gap({cause: (5.0, 1.0)}), evidence(finding))
 
 
 def test_where_nothing_is_clear_a_finding_comes_first():
     unclear = gap({"reward": (1.0, 2.0)})
-    finding = Finding("false terminations", "made up", "termination")
+    finding = Finding("false terminations", "termination")
     assert explanation(unclear, evidence(finding)).startswith(
         "First look at the finding on false terminations. How sure"
     )

@@ -156,7 +156,7 @@ def diagnosis(**changes) -> Diagnosis:
             Certificate("global", "certificate", 8.1e14, 1.2e14, "proven constants"),
             Certificate("trajectory", "estimate", 61.0, 8.9, "the constants are sampled"),
         ),
-        findings=(Finding("reward timing", "Rewards are recorded 1 step off.", "reward"),),
+        findings=(Finding("reward timing", "reward", sentence="Rewards are recorded 1 step off."),),
         valid=True,
         decision=Verdict("explained", 0.067, lead="reward", sign=1, lead_share="most"),
         decision_training=TrainingVerdict(

@@ -16,6 +16,7 @@ from paracosm.core.records import (
     Verdict,
     discounted,
 )
+from paracosm.reporting import finding_words
 
 CAUSES: dict[Cause, str] = {
     "reward": "the reward model",
@@ -69,6 +70,7 @@ def worded(diagnosis: Diagnosis) -> Diagnosis:
     """The diagnosis with its texts."""
     return dataclasses.replace(
         diagnosis,
+        findings=tuple(map(finding_words.worded, diagnosis.findings)),
         precision=precision(diagnosis),
         verdict=verdict(diagnosis),
         verdict_training=verdict_training(diagnosis),

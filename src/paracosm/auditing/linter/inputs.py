@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from paracosm.auditing.linter import asking
+from paracosm.auditing.linter import queries
 from paracosm.auditing.linter.fitting import Fit, Local, fit, objective
 from paracosm.auditing.linter.readings import Judge
 from paracosm.core.mdp import MDP
@@ -53,7 +53,7 @@ class Change(NamedTuple):
         else:
             state = scale * state + offset
         state, action = (x.reshape(m * n, *x.shape[2:]) for x in (state, action))
-        answer = asking.next_states(self.world, state, action, self.key, n).reshape(m, n, -1)
+        answer = queries.next_states(self.world, state, action, self.key, n).reshape(m, n, -1)
         if self.of == "state":
             answer = (answer - offset) / np.where(scale == 0, np.nan, scale)
         return np.nan_to_num(

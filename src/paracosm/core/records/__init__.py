@@ -25,7 +25,6 @@ from paracosm.core.records.diagnosis import (
     Certificate,
     Diagnosis,
     DynamicsByDimension,
-    Finding,
     Gap,
     HorizonParts,
     Imagination,
@@ -49,6 +48,13 @@ from paracosm.core.records.experiments import (
     Mark,
     Series,
     Table,
+)
+from paracosm.core.records.finding import (
+    ComponentChange,
+    Finding,
+    FindingForm,
+    Misreading,
+    MisreadingForm,
 )
 from paracosm.core.records.results import Comparison, Purchases, RunResult
 from paracosm.core.records.verdict import (
@@ -80,6 +86,7 @@ __all__ = [
     "Choice",
     "Claim",
     "Comparison",
+    "ComponentChange",
     "Curve",
     "CurveFit",
     "Decision",
@@ -88,6 +95,7 @@ __all__ = [
     "Estimate",
     "Experiment",
     "Finding",
+    "FindingForm",
     "Findings",
     "FirstStep",
     "Gap",
@@ -101,6 +109,8 @@ __all__ = [
     "LeadShare",
     "Mark",
     "Measurements",
+    "Misreading",
+    "MisreadingForm",
     "MixtureChoice",
     "MixturePlan",
     "Overlay",

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from paracosm.core.records.base import Estimate, Record
+from paracosm.core.records.finding import Finding
 from paracosm.core.records.verdict import Advice, Part, Remarks, TrainingVerdict, Verdict
 
 
@@ -144,18 +145,6 @@ class Weights(Record):
     horizon: int
     origin: str
     unsure: dict[str, float] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding(Record):
-    """Something that looks wrong with how a world was made, in one sentence with its evidence.
-
-    `part` is the learned part that it is about.
-    """
-
-    kind: str
-    sentence: str
-    part: Part
 
 
 @dataclasses.dataclass(frozen=True)
