@@ -15,6 +15,7 @@ from paracosm.auditing.linter.ends import end_findings
 from paracosm.auditing.one_step import OneStep, StepOutcome
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Spec, never
+from paracosm.reporting.finding_words import worded
 
 EPISODES, HORIZON = 24, 60
 SPEC = Spec(2, Box(-jnp.ones(1), jnp.ones(1)), jnp.ones(2), HORIZON)

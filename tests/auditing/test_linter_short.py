@@ -12,6 +12,7 @@ import pytest
 
 from paracosm.auditing.linter import lint
 from paracosm.auditing.linter.steps import sampled
+from paracosm.reporting.finding_words import sentence
 from tests.auditing.fits import Fit
 
 LIMIT = 200
