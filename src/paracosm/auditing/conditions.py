@@ -44,8 +44,8 @@ def unfit(check: Check, plausibility: Plausibility, gap: Gap) -> Verdict | None:
     """Why no cause may be named; none where one may be."""
     misses = check.exact and check.missed > max(_MISSED * check.size, rounding(gap))
     share = check.missed / check.size if misses else None
-    other = check.other_actions > _OTHER_ACTIONS * check.steps
-    if other or (misses and check.other_actions):
+    foreign = check.other_actions > _OTHER_ACTIONS * check.steps
+    if foreign or (misses and check.other_actions):
         return Verdict("unfit-by-other-actions", missed_share=share)
     if misses:
         rounded = check.action_difference > _ROUNDED_ACTION

@@ -88,11 +88,11 @@ def annotated(diagnosis: Diagnosis, note: str, remarks: tuple[str, ...], bits: s
         remarks: Sentences that go behind it; empty ones are left out.
         bits: Which parts answer in fewer bits than they are asked in, or nothing.
     """
-    said = diagnosis.precision
+    sums = diagnosis.precision
     return dataclasses.replace(
         diagnosis,
         verdict=" ".join(filter(None, (note, diagnosis.verdict, *remarks))),
-        precision=f"{said}; answers are of fewer bits: {bits}" if bits else said,
+        precision=f"{sums}; answers are of fewer bits: {bits}" if bits else sums,
     )
 
 
@@ -113,19 +113,19 @@ def verdict_training(diagnosis: Diagnosis) -> str:
     decided, gap = diagnosis.decision_training, diagnosis.gap_training
     if decided is None or gap is None or not decided.differs:
         return ""
-    reported, other = diagnosis.discount, diagnosis.training_discount
+    reported, discount = diagnosis.discount, diagnosis.training_discount
     steps, rollout = diagnosis.horizon, diagnosis.training_horizon
     reasons = []
-    if other != reported:
+    if discount != reported:
         weighs = "all steps alike" if reported == 1 else f"step t by {reported:g}^t"
         reasons.append(
-            f"a discount of {other:g} puts 95% of the weight on the first {decided.weighty_steps}"
-            f" of {steps} steps, while the gap of whole episodes weighs {weighs}"
+            f"a discount of {discount:g} puts 95% of the weight on the first"
+            f" {decided.weighty_steps} of {steps} steps, while the gap of whole episodes weighs {weighs}"
         )
     if rollout < steps:
         reasons.append(f"training imagined {rollout} steps and added a value for the rest")
     trained = diagnosis.horizon_parts is not None
-    subject = "on what training believed" if trained else f"at the world's discount of {other:g}"
+    subject = "on what training believed" if trained else f"at the world's discount of {discount:g}"
     why = f", because {', and '.join(reasons)}" if reasons else ""
     return (
         f"The verdict {subject} is another{why}: there the real return is {gap.real.mean:.4g}, the"

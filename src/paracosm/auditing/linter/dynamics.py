@@ -27,8 +27,13 @@ from paracosm.core.mdp import MDP, Box, Discrete
 from paracosm.core.records import ComponentChange, Finding, Misreading, MisreadingForm
 from paracosm.core.types import PRNGKey
 
-_ACTION_FACTORS = (-1.0, 0.0, 0.5, 2.0)
-_STATE_FACTORS = (-1.0, 180 / np.pi, np.pi / 180)
+_ACTION_FACTORS = (
+    -1.0,
+    0.0,
+    0.5,
+    2.0,
+)  # a sign, an unused action, a box of half or twice the width
+_STATE_FACTORS = (-1.0, 180 / np.pi, np.pi / 180)  # a sign; degrees and radians
 # Of the sum nothing is demanded: walls and contacts make outliers that no reading mends
 _LEFT = Most(0.6, 1.0)
 # Of a factor, or of the spread: models of ordinary quality are as far off

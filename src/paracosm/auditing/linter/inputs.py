@@ -87,8 +87,8 @@ class Change(NamedTuple):
             values[which] = part
         return Fit(full[0], full[1], full[2], result.residual)
 
-    def starts(self, factors: Sequence[float], others: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """No change, the best of `others` and of a common factor, and the best factor for each
+    def starts(self, factors: Sequence[float], guesses: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """No change, the best of the `guesses` and of a common factor, and the best factor for each
         component.
         """
         plain = self.faultless
@@ -101,7 +101,7 @@ class Change(NamedTuple):
         common = [
             np.concatenate([np.full(self.size, factor), np.zeros(self.size)]) for factor in factors
         ]
-        points = [plain, *common, *others, *single]
+        points = [plain, *common, *guesses, *single]
         value = self._objectives(np.array(points))
         combined = plain.copy()
         by_component = value[len(points) - len(single) :].reshape(self.size, -1)

@@ -1,4 +1,4 @@
-"""The world asked at changed inputs: many at once, in one compiled program of one size."""
+"""A world's answers at changed inputs: many at once, in one compiled program of one size."""
 
 from __future__ import annotations
 
@@ -72,6 +72,13 @@ def _answered(
 
 @eqx.filter_jit
 def _next_states(world: MDP, key: PRNGKey, state: Array, action: Array, noise: Array) -> Array:
+    """One compiled program.
+
+    Args:
+        world, key, state, action: As for `next_states`.
+        noise: Which draw of the noise, `[rows]`.
+    """
+
     def at(state: Array, action: Array, noise: Array) -> Array:
         return world.dynamics(state, action, jax.random.fold_in(key, noise))
 
@@ -80,4 +87,9 @@ def _next_states(world: MDP, key: PRNGKey, state: Array, action: Array, noise: A
 
 @eqx.filter_jit
 def _rewards(world: MDP, state: Array, action: Array, next_state: Array) -> Array:
+    """One compiled program.
+
+    Args:
+        world, state, action, next_state: As for `rewards`.
+    """
     return jax.vmap(world.reward)(state, action, next_state)

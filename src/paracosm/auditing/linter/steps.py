@@ -14,7 +14,7 @@ from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Discrete
 
 MOST_STEPS = 800
-_CELLS, _LEAST_IN_CELL = 48, 5
+_CELLS, _LEAST_IN_CELL = 48, 5  # a few dozen regions, each with a mean of its own
 _LEAST_BLOCKS, _MOST_BLOCKS = 8, 48  # groups of steps for an interval
 
 
