@@ -120,7 +120,8 @@ def verdict_training(diagnosis: Diagnosis) -> str:
         weighs = "all steps alike" if reported == 1 else f"step t by {reported:g}^t"
         reasons.append(
             f"a discount of {discount:g} puts 95% of the weight on the first"
-            f" {decided.weighty_steps} of {steps} steps, while the gap of whole episodes weighs {weighs}"
+            f" {decided.weighty_steps} of {steps} steps, while the gap of whole episodes weighs"
+            f" {weighs}"
         )
     if rollout < steps:
         reasons.append(f"training imagined {rollout} steps and added a value for the rest")
