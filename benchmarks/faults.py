@@ -28,7 +28,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.auditing.audit import audit
 from paracosm.auditing.verdict import LEARNED, culprit
 from paracosm.core.data import Dataset
 from paracosm.core.files import whole
@@ -36,6 +35,7 @@ from paracosm.core.mdp import MDP, never
 from paracosm.core.policy import Deterministic, Noisy
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.settings import FitSettings
+from paracosm.loop.auditing import audit
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
 

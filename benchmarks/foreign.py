@@ -23,9 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.auditing.audit import audit
 from paracosm.core.precision import in_double
 from paracosm.core.rollout import unroll
+from paracosm.loop.auditing import audit
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import evaluate
 from tests.adapters.test_foreign_audit import copied, learned

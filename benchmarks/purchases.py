@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import paracosm
-from paracosm.auditing.onestep import ask
+from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.sensitivities import weights
 from paracosm.core.checks import BadData
 from paracosm.core.data import Dataset, Trajectory
@@ -127,7 +127,7 @@ def recommended(case: Case, prices: tuple[float, float], seed: int) -> dict[str,
             (world, Mode(case.policy), jax.tree.map(np.asarray, case.episodes))
         )
         key = jax.random.key(0)
-        routes = weights(wide, policy, episodes, ask(wide, policy, episodes, key), key)
+        routes = weights(wide, policy, episodes, predict_steps(wide, policy, episodes, key), key)
     try:
         recommendation = plan(
             curves,

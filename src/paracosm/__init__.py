@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from paracosm import adapters as foreign
-    from paracosm.auditing.audit import audit
     from paracosm.core import noise
     from paracosm.core.checks import ParacosmError
     from paracosm.core.data import Dataset, RewardLabels, Trajectory, Transitions
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from paracosm.core.records.results import Comparison, RunResult
     from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
     from paracosm.learning.learn import Learned, LearnSettings, learn
+    from paracosm.loop.auditing import audit
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.load import Run, compare, load
     from paracosm.loop.plans import plan, plan_labels, plan_mixture
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from paracosm.reporting import write as report
 
 _HOMES = {
-    "auditing.audit": ("audit",),
+    "loop.auditing": ("audit",),
     "core.checks": ("ParacosmError",),
     "core.data": ("Dataset", "RewardLabels", "Trajectory", "Transitions"),
     "core.mdp": ("MDP", "Box", "Discrete", "Domain", "Spec", "never"),

@@ -12,6 +12,7 @@ What a part must be is written at `MDP` and `Policy`; here it is asked of the pa
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -22,10 +23,17 @@ from jaxtyping import Float
 
 from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
-from paracosm.core.policy import Deterministic, Policy, StochasticPolicy, Uniform, modes, samples
+from paracosm.core.policy import (
+    Deterministic,
+    Policy,
+    StochasticPolicy,
+    Uniform,
+    acts,
+    initial_carries,
+)
 from paracosm.core.precision import in_double
 from paracosm.core.rollout import rollout
-from paracosm.core.types import Array, Flag, PRNGKey, Scalar, State
+from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 
 def check_world(world: MDP, *, episodes: int = 8, seed: int = 0) -> None:
@@ -93,10 +101,11 @@ def check_policy(
         states = draws.normal(size=(64, spec.state_size)) * np.asarray(spec.state_scale)
     states = jnp.asarray(states, jnp.float32)
     keys = jax.random.split(jax.random.key(seed), len(states))
-    _check_repeats("sample", lambda: policy.sample(states[0], keys[0]))
-    sampled = samples(policy, states, keys)
-    _check_inside("mode", modes(policy, states), spec.action)
-    _check_inside("sample", sampled, spec.action)
+    first = initial_carries(policy, len(states))
+    _check_repeats("act", lambda: policy.act(policy.initial(), states[0], keys[0])[0])
+    sampled = acts(policy, first, states, keys)[0]
+    _check_inside("greedy", acts(policy.greedy(), first, states, keys)[0], spec.action)
+    _check_inside("act", sampled, spec.action)
     if isinstance(policy, StochasticPolicy):
         densities = jax.vmap(policy.log_prob)(states, sampled)
         checks.finite("log_prob at the policy's own samples", densities)
@@ -124,12 +133,17 @@ def _world_forms(world: MDP, dtype: Any) -> list[Question]:
     ]
 
 
+def _action(policy: Policy, state: State, key: PRNGKey) -> Action:
+    """The first action of an episode."""
+    return policy.act(policy.initial(), state, key)[0]
+
+
 def _policy_forms(policy: Policy, spec: Spec) -> list[Question]:
     state, action, key = _arguments(spec, jnp.float32)
     kind = jnp.integer if isinstance(spec.action, Discrete) else jnp.floating
     questions = [
-        Question("sample", policy.sample, (state, key), action.shape, kind),
-        Question("mode", policy.mode, (state,), action.shape, kind),
+        Question("act", partial(_action, policy), (state, key), action.shape, kind),
+        Question("greedy", partial(_action, policy.greedy()), (state, key), action.shape, kind),
     ]
     if isinstance(policy, StochasticPolicy):
         questions += [

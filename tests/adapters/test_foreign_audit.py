@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from paracosm import adapters as foreign
-from paracosm.auditing.audit import audit
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import MDP, Box, Domain, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Deterministic, initial_policy
 from paracosm.core.rollout import rollout
 from paracosm.learning.parts import LearnedDynamics, LearnedReward, LearnedTermination
+from paracosm.loop.auditing import audit
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import evaluate
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.auditing.onestep import ask
+from paracosm.auditing.one_step import predict_steps
 from paracosm.core.mdp import Discrete
 from paracosm.core.policy import Deterministic
 from paracosm.core.precision import in_double
@@ -132,7 +132,7 @@ class Fit:
             np.asarray, rollout(self.real, self.policy, starts, keys, horizon)
         )
 
-    def asked(self, world=None, episodes=None):
-        return ask(
+    def predictions(self, world=None, episodes=None):
+        return predict_steps(
             world or self.world, self.policy, episodes or self.episodes, self.key, mode=False
         )

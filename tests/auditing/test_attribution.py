@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paracosm.auditing.attribution import attribute
-from paracosm.auditing.onestep import ask
+from paracosm.auditing.one_step import predict_steps
 from paracosm.core.mdp import never
 from tests.auditing.worlds import EPISODES, HORIZON, KINDS, Case, cut
 from tests.statistical import assert_mean
@@ -30,8 +30,8 @@ def sixty_four_bits():
 def terms_of(case, world=None, episodes=None, most=10**9, seed=0):
     world, episodes = world or case.world, episodes or case.episodes
     key = jax.random.key(seed)
-    asked = ask(world, case.policy, episodes, key)
-    return attribute(world, case.policy, episodes, asked, key=key, most_imagined_steps=most)
+    predictions = predict_steps(world, case.policy, episodes, key)
+    return attribute(world, case.policy, episodes, predictions, key=key, most_imagined_steps=most)
 
 
 def by_cause(terms):

@@ -17,8 +17,7 @@ from scipy import stats
 import paracosm
 from paracosm import adapters as foreign
 from paracosm.auditing.attribution import attribute
-from paracosm.auditing.audit import audit
-from paracosm.auditing.onestep import _differ, ask
+from paracosm.auditing.one_step import _differ, predict_steps
 from paracosm.core import checks, estimators
 from paracosm.core.mdp import Domain
 from paracosm.core.networks import MLP
@@ -28,6 +27,7 @@ from paracosm.core.records import Diagnosis, Training
 from paracosm.core.rollout import returns
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.reinforce import Value
+from paracosm.loop.auditing import audit
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import evaluate
 from tests.auditing.worlds import Case, Shifted, SwingUp, cut
@@ -227,10 +227,15 @@ def test_the_interval_of_a_random_subset_covers():
     with jax.enable_x64(True):
         case = Case("smooth", 4, horizon=40, episodes=1600)
         key = jax.random.key(3)
-        asked = ask(case.world, case.policy, case.episodes, key)
+        predictions = predict_steps(case.world, case.policy, case.episodes, key)
         exact, drawn = (
             attribute(
-                case.world, case.policy, case.episodes, asked, key=key, most_imagined_steps=most
+                case.world,
+                case.policy,
+                case.episodes,
+                predictions,
+                key=key,
+                most_imagined_steps=most,
             ).dynamics
             for most in (10**9, 1600 * 78)
         )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from paracosm.auditing.averages import averages
-from paracosm.auditing.onestep import After, OneStep
+from paracosm.auditing.one_step import OneStep, StepOutcome
 from paracosm.core.data import Trajectory
 from paracosm.core.estimators import student_mean
 from paracosm.core.mdp import MDP, Box, Spec, never
@@ -21,7 +21,9 @@ def of(real, imagined=None, *, termination=ends_sometimes, steps=STEPS, **option
     real, imagined = (
         recorded(returns, steps) for returns in (real, real if imagined is None else imagined)
     )
-    return averages(world(termination, steps), real, asked(real), imagined, discount=1.0, **options)
+    return averages(
+        world(termination, steps), real, predictions(real), imagined, discount=1.0, **options
+    )
 
 
 def world(termination, steps):
@@ -42,10 +44,10 @@ def trajectory(reward):
     return Trajectory(states, states, states, reward, no, no, ~no)
 
 
-def asked(real):
+def predictions(real):
     """An exact reward model."""
     no = np.zeros(real.reward.shape, bool)
-    after = After(real.reward, no, np.zeros(real.reward.shape))
+    after = StepOutcome(real.reward, no, np.zeros(real.reward.shape))
     return OneStep(real.state, after, after, real.action, no, no)
 
 
@@ -105,7 +107,7 @@ def test_episodes_that_all_survive_do_not_prove_that_all_do():
     episodes are shorter.
     """
     real = trajectory(np.ones((20, 500)))
-    found = averages(world(ends_sometimes, 500), real, asked(real), real, discount=1.0)
+    found = averages(world(ends_sometimes, 500), real, predictions(real), real, discount=1.0)
     survived = found.value(np.full(20, 500.0))
     assert 390 <= survived.low <= 420
     assert survived.high == 500
@@ -126,9 +128,11 @@ def test_a_control_cost_does_not_hide_the_goal_that_no_episode_reached(steps_pai
     for _ in range(400):
         lucky = (rng.random(20) < 0.05)[:, None] & (np.arange(STEPS) < steps_paid)
         costs = -0.01 * rng.random((20, STEPS)) ** 2
-        real, dreamt = trajectory(costs + lucky), trajectory(costs)
-        found = averages(world(never, STEPS), real, asked(real), dreamt, discount=1.0, rewards=cost)
-        total = found.term(real.reward.sum(axis=1) - dreamt.reward.sum(axis=1))
+        real, imagined = trajectory(costs + lucky), trajectory(costs)
+        found = averages(
+            world(never, STEPS), real, predictions(real), imagined, discount=1.0, rewards=cost
+        )
+        total = found.term(real.reward.sum(axis=1) - imagined.reward.sum(axis=1))
         value = found.value(real.reward.sum(axis=1))
         truth, spent = 0.05 * steps_paid, 0.01 * STEPS / 3
         covered += total.low <= truth <= total.high and value.low <= truth - spent <= value.high
@@ -146,8 +150,8 @@ def test_an_end_rule_that_nothing_tested_may_be_wrong_where_returns_vary():
 def test_an_end_rule_is_known_where_it_was_right_about_an_end():
     real = recorded(VARIED, STEPS)
     real.terminated[3, -1] = True
-    wrong = averages(world(ends_sometimes, STEPS), real, asked(real), real, discount=1.0)
-    right = asked(real)._replace(real=asked(real).real._replace(ended=real.terminated))
+    wrong = averages(world(ends_sometimes, STEPS), real, predictions(real), real, discount=1.0)
+    right = predictions(real)._replace(real=predictions(real).real._replace(ended=real.terminated))
     right = averages(world(ends_sometimes, STEPS), real, right, real, discount=1.0)
     assert not wrong.ends_known
     assert right.term(np.zeros(20), "termination").high == 0
@@ -156,7 +160,7 @@ def test_an_end_rule_is_known_where_it_was_right_about_an_end():
 def test_returns_that_vary_stay_within_what_the_rewards_allow():
     steps = np.array([175, 180, 200, 185, 260, 195, 205, 217, 300, 500])
     real = trajectory(-1.0 * (np.arange(500) < steps[:, None]))
-    found = averages(world(ends_sometimes, 500), real, asked(real), real, discount=1.0).value(
+    found = averages(world(ends_sometimes, 500), real, predictions(real), real, discount=1.0).value(
         -1.0 * steps
     )
     assert -500 <= found.low < -260
@@ -172,7 +176,9 @@ def test_many_costly_steps_do_not_make_a_pendulum_sparse():
     real = trajectory(np.repeat(returns[:, None] / 200, 200, axis=1))
     real.reward[:, 0] -= 11
     returns = real.reward.sum(axis=1)
-    found = averages(world(never, 200), real, asked(real), real, discount=1.0, rewards=(-16.3, 0.0))
+    found = averages(
+        world(never, 200), real, predictions(real), real, discount=1.0, rewards=(-16.3, 0.0)
+    )
     assert not found.sparse
     value, student = found.value(returns), student_mean(returns)
     assert value.high - value.low <= 1.6 * (student.high - student.low)

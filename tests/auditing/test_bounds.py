@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from paracosm.auditing.audit import audit
 from paracosm.core.mdp import MDP, Box, Domain, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Deterministic, initial_policy
@@ -15,6 +14,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import rollout
 from paracosm.learning.parts import LearnedDynamics, LearnedReward
+from paracosm.loop.auditing import audit
 from paracosm.real.systems import Cube
 from tests.auditing.worlds import Case, Shifted
 

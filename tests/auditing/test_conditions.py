@@ -9,12 +9,16 @@ import re
 import numpy as np
 import pytest
 
-from paracosm.auditing.conditions import Check, implausible, noise_left, standing_of_policy, unfit
+from paracosm.auditing import conditions
+from paracosm.auditing.conditions import Check
 from paracosm.auditing.plausibility import RANDOM, plausibility, reference
 from paracosm.auditing.verdict import CAUSES
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import MDP, Discrete, Spec, never
-from paracosm.core.records import Estimate, Gap, Imagination, Plausibility, Reference
+from paracosm.core.records import Estimate, Gap, Imagination, Plausibility, Reference, Remarks
+from paracosm.reporting import diagnosis_words as words
+from paracosm.reporting.diagnosis_words import implausible
+from tests.reporting import report_records as records
 
 SOUND = Check(exact=True, missed=1e-5, size=100.0, other_actions=0, steps=4000)
 PLAUSIBLE = Plausibility(20, (-3200.0, 0.0), 0, 0, None, 1.1, 3)
@@ -27,6 +31,48 @@ def estimate(mean: float, half: float) -> Estimate:
 def gap(predicted: float = -150.0) -> Gap:
     terms = {cause: estimate(0.0, 1.0) for cause in CAUSES}
     return Gap(estimate(-140, 9), estimate(predicted, 9), estimate(-140 - predicted, 9), **terms)
+
+
+def unfit(check: Check, plausibility: Plausibility, gap: Gap) -> str:
+    """The sentence in place of a verdict; empty where there may be one."""
+    decision = conditions.unfit(check, plausibility, gap)
+    if decision is None:
+        return ""
+    return words.verdict(
+        records.diagnosis(
+            gap=gap,
+            plausibility=plausibility,
+            decision=decision,
+            missed=check.missed,
+            other_actions=check.other_actions,
+            real_steps=check.steps,
+        )
+    )
+
+
+def remarks(policy=None, noisiest=None) -> Remarks:
+    return Remarks(policy, noisiest, "actions", None, ())
+
+
+def standing_of_policy(
+    returns: Estimate, reference: Reference | None, discount: float = 1.0
+) -> str:
+    standing = conditions.policy_standing(returns, reference)
+    return words.standing_of_policy(
+        records.diagnosis(
+            real_return=returns,
+            reference=reference,
+            discount=discount,
+            remarks=remarks(policy=standing),
+        )
+    )
+
+
+def noise_left(imagination: Imagination | None) -> str:
+    noisiest = conditions.noisiest(imagination)
+    return words.noise_left(
+        records.diagnosis(imagination=imagination, remarks=remarks(noisiest=noisiest))
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,11 +215,10 @@ def test_the_return_of_random_actions_is_the_mean_over_their_whole_episodes():
     assert known.returns is not None
     assert known.returns.mean == pytest.approx(rewards.sum(axis=1).mean())
     assert known.reward == (rewards.min(), rewards.max())
-    some = [reference(data.buy(300, 150, seed), 50).returns.mean for seed in range(200)]
-    error = np.std(some) / np.sqrt(
-        200
-    )  # labels bought at random estimate it without bias: 5 standard errors, 1e-6
-    assert abs(np.mean(some) - rewards.sum(axis=1).mean()) < 5 * error
+    means = [reference(data.buy(300, 150, seed), 50).returns.mean for seed in range(200)]
+    # Labels bought at random estimate it without bias: 5 standard errors, 1e-6.
+    error = np.std(means) / np.sqrt(200)
+    assert abs(np.mean(means) - rewards.sum(axis=1).mean()) < 5 * error
 
 
 def test_episodes_that_a_purchase_cut_are_carried_on_where_nothing_ends():
@@ -221,10 +266,10 @@ def test_random_returns_that_are_all_equal_are_sure_only_as_far_as_so_many_show(
     ],
 )
 def test_noise_that_was_not_drawn_away_is_told(imagination, sentence):
-    found = noise_left(imagination)
-    assert bool(found) == bool(sentence)
-    assert re.search(sentence, found)
-    assert not found or "real episodes narrow only the rest" in found
+    remark = noise_left(imagination)
+    assert bool(remark) == bool(sentence)
+    assert re.search(sentence, remark)
+    assert not remark or "real episodes narrow only the rest" in remark
 
 
 def test_actions_a_little_off_are_the_reason_that_is_said():
@@ -236,7 +281,7 @@ def test_actions_a_little_off_are_the_reason_that_is_said():
 
 
 def test_undiscounted_returns_beside_discounted_ones_are_said_to_be_so():
-    policy = standing_of_policy(estimate(-500, 0), random_actions(-500, 0), ", not discounted")
+    policy = standing_of_policy(estimate(-500, 0), random_actions(-500, 0), discount=0.99)
     assert "its real return is -500 [-500, -500], not discounted, that of" in policy
     impossible = dataclasses.replace(PLAUSIBLE, impossible=3)
     assert "3 of 20 imagined returns, not discounted, are impossible" in implausible(

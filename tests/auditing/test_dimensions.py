@@ -9,7 +9,7 @@ import pytest
 
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.dimensions import by_dimension
-from paracosm.auditing.onestep import ask
+from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.values import gradients, values
 from paracosm.core.mdp import never
 from tests.auditing.worlds import HORIZON, Case, Shifted
@@ -24,9 +24,11 @@ def sixty_four_bits():
 
 def split(case, world=None, most=10**9, seed=0):
     world, key = world or case.world, jax.random.key(seed)
-    asked = ask(world, case.policy, case.episodes, key)
-    terms = attribute(world, case.policy, case.episodes, asked, key=key)
-    return terms, by_dimension(world, case.policy, case.episodes, asked, terms, key=key, most=most)
+    predictions = predict_steps(world, case.policy, case.episodes, key)
+    terms = attribute(world, case.policy, case.episodes, predictions, key=key)
+    return terms, by_dimension(
+        world, case.policy, case.episodes, predictions, terms, key=key, most=most
+    )
 
 
 @pytest.mark.parametrize("kind", ["linear", "smooth"])

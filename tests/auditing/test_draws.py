@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from paracosm.auditing.attribution import roll, terms_of
-from paracosm.auditing.audit import audit
 from paracosm.auditing.draws import MOST_DRAWS, Audited, draw
-from paracosm.auditing.dreams import dream
-from paracosm.auditing.onestep import ask
+from paracosm.auditing.imagined_returns import imagined_returns
+from paracosm.auditing.one_step import predict_steps
 from paracosm.core.estimators import mean
 from paracosm.core.policy import Mode
+from paracosm.loop.auditing import audit
 from tests.auditing.test_stochastic import (
     DISCOUNT,
     POLICY,
@@ -59,15 +59,22 @@ def first_draw(count, *, mode=True, ends=False, seed=0):
     played = Mode(policy) if mode else policy
     lived = episodes_of(real, played, jax.random.key(seed), count)
     key = jax.random.key(seed + 1)
-    asked = ask(world, played, lived, key, mode=mode)
-    rollouts = roll(world, played, lived, asked, discounts=DISCOUNTS, key=key)
-    dreams = dream(world, policy, None, lived, discount=DISCOUNTS[0], key=key, mode=mode)
-    return Audited(world, played, None, lived, asked, DISCOUNTS, mode), rollouts, dreams, key
+    predictions = predict_steps(world, played, lived, key, mode=mode)
+    rollouts = roll(world, played, lived, predictions, discounts=DISCOUNTS, key=key)
+    imagined = imagined_returns(
+        world, policy, None, lived, discount=DISCOUNTS[0], key=key, mode=mode
+    )
+    return (
+        Audited(world, played, None, lived, predictions, DISCOUNTS, mode),
+        rollouts,
+        imagined,
+        key,
+    )
 
 
 def drawn(count, most=10**9, **options):
-    audited, rollouts, dreams, key = first_draw(count, **options)
-    return draw(audited, rollouts, dreams, most_imagined_steps=most, key=key)
+    audited, rollouts, imagined, key = first_draw(count, **options)
+    return draw(audited, rollouts, imagined, most_imagined_steps=most, key=key)
 
 
 @pytest.mark.parametrize("ends", [False, True])
@@ -78,20 +85,20 @@ def test_the_imagined_part_of_every_terms_variance_is_small(mode, ends):
     A share of a tenth is measured above 0.3 with a probability of less than 1e-6, by χ² of 24
     degrees of freedom.
     """
-    audited, rollouts, dreams, key = first_draw(200, mode=mode, ends=ends)
-    found = draw(audited, rollouts, dreams, most_imagined_steps=10**9, key=key)
+    audited, rollouts, imagined, key = first_draw(200, mode=mode, ends=ends)
+    found = draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=key)
     assert 1 < found.draws <= MOST_DRAWS
     assert not found.capped
     assert max(found.imagined_share.values()) <= _SMALL / (1 + _SMALL) + 1e-12
     again = [
-        sums(draw(audited, rollouts, dreams, most_imagined_steps=10**9, key=jax.random.key(i)))
+        sums(draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=jax.random.key(i)))
         for i in range(25)
     ]
     for cause in ("termination", "dynamics"):
         means = np.array([each[cause].mean() for each in again])
         whole = sums(found)[cause].var(ddof=1) / 200
         assert means.var(ddof=1) <= 0.3 * whole
-    before = sums_of(terms_of(audited.episodes, audited.asked, rollouts)[1])["dynamics"].var()
+    before = sums_of(terms_of(audited.episodes, audited.predictions, rollouts)[1])["dynamics"].var()
     assert sums(found)["dynamics"].var() < 0.8 * before
 
 
@@ -125,10 +132,10 @@ def test_by_common_noise_the_terms_sum_to_the_gap_of_every_episode(ends):
     """Where the mode plays, the rollout of the first step and the imagined episode are the same
     draw.
     """
-    audited, rollouts, dreams, key = first_draw(30, ends=ends)
-    found = draw(audited, rollouts, dreams, most_imagined_steps=10**9, key=key)
+    audited, rollouts, imagined, key = first_draw(30, ends=ends)
+    found = draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=key)
     assert ends == bool(audited.episodes.terminated.any())
-    predicted = (found.dreams.full, found.dreams.full_training)
+    predicted = (found.imagined.full, found.imagined.full_training)
     for discount, terms, returns in zip(DISCOUNTS, found.terms, predicted, strict=True):
         gap = audited.episodes.reward @ discount ** np.arange(8) - returns
         np.testing.assert_allclose(sum(sums_of(terms).values()), gap, rtol=1e-9, atol=1e-9)
@@ -136,23 +143,24 @@ def test_by_common_noise_the_terms_sum_to_the_gap_of_every_episode(ends):
 
 def test_ends_that_differ_are_redrawn_without_bias():
     """The two terms of 3,000 episodes against ten thousand rollouts of each of the worlds."""
-    audited, rollouts, dreams, key = first_draw(3000, ends=True)
-    found = draw(audited, rollouts, dreams, most_imagined_steps=10**9, key=key)
-    first = sums_of(terms_of(audited.episodes, audited.asked, rollouts)[1])
+    audited, rollouts, imagined, key = first_draw(3000, ends=True)
+    found = draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=key)
+    first = sums_of(terms_of(audited.episodes, audited.predictions, rollouts)[1])
     assert np.abs(first["termination"]).max() > 0.1
     for cause in ("termination", "dynamics"):
         assert_mean(sums(found)[cause] - first[cause], 0.0, rounding=1e-9)
 
 
 def test_draws_stop_at_what_they_may_cost():
-    audited, rollouts, dreams, key = first_draw(20)
-    none = draw(audited, rollouts, dreams, most_imagined_steps=0, key=key)
+    audited, rollouts, imagined, key = first_draw(20)
+    none = draw(audited, rollouts, imagined, most_imagined_steps=0, key=key)
     assert (none.draws, none.capped) == (1, True)
     assert np.isnan(none.imagined_share["dynamics"])
     np.testing.assert_array_equal(
-        none.terms[0].dynamics, terms_of(audited.episodes, audited.asked, rollouts)[0].dynamics
+        none.terms[0].dynamics,
+        terms_of(audited.episodes, audited.predictions, rollouts)[0].dynamics,
     )
-    few = draw(audited, rollouts, dreams, most_imagined_steps=700, key=key)
+    few = draw(audited, rollouts, imagined, most_imagined_steps=700, key=key)
     assert few.draws == 3  # a draw takes 20 x 7 steps for the terms and 20 x 8 for the episodes
     assert few.terms[0].imagined_steps == rollouts.cost + 2 * 300
     assert few.capped == (max(few.imagined_share.values()) > _SMALL / (1 + _SMALL))

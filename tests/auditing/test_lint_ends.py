@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from paracosm.auditing.linter.ends import end_findings
-from paracosm.auditing.onestep import After, OneStep
+from paracosm.auditing.one_step import OneStep, StepOutcome
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Spec, never
+from paracosm.reporting.finding_words import worded
 
 EPISODES, HORIZON = 24, 60
 SPEC = Spec(2, Box(-jnp.ones(1), jnp.ones(1)), jnp.ones(2), HORIZON)
@@ -49,9 +50,9 @@ class Record:
         """Findings where the world ends at the steps `says`; `columns` of the record replaced."""
         episodes = dataclasses.replace(self.episodes, **columns)
         zeros = np.zeros(says.shape)
-        real = After(zeros, says & episodes.alive, zeros)
-        asked = OneStep(self.imagined, real, real, zeros[..., None], zeros > 1, zeros > 1)
-        self.findings = list(end_findings(world, episodes, asked))
+        real = StepOutcome(zeros, says & episodes.alive, zeros)
+        predictions = OneStep(self.imagined, real, real, zeros[..., None], zeros > 1, zeros > 1)
+        self.findings = [*map(worded, end_findings(world, episodes, predictions))]
         return [finding.kind for finding in self.findings]
 
 

@@ -16,13 +16,14 @@ import pytest
 
 from paracosm.auditing.linter import lint
 from paracosm.auditing.linter.steps import clusters, sampled
-from paracosm.auditing.onestep import ask
+from paracosm.auditing.one_step import predict_steps
 from paracosm.core.policy import Deterministic
 from paracosm.core.precision import in_double
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.settings import FitSettings
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import collect, evaluate
+from paracosm.reporting.finding_words import worded
 from tests.auditing.fits import Fit
 from tests.auditing.worlds import Case
 
@@ -48,9 +49,10 @@ def ordinary(kind):
     return Fit(kind, 1)
 
 
-def findings_of(fit, world=None, episodes=None, asked=None):
+def findings_of(fit, world=None, episodes=None, predictions=None):
     world, episodes = world or fit.world, episodes or fit.episodes
-    findings = lint(world, episodes, asked or fit.asked(world, episodes), fit.key)
+    predictions = predictions or fit.predictions(world, episodes)
+    findings = [*map(worded, lint(world, episodes, predictions, fit.key))]
     assert all(
         finding.sentence.endswith(".") and "\n" not in finding.sentence for finding in findings
     )
@@ -96,8 +98,8 @@ def test_an_imperfect_but_honest_world_has_no_finding(kind):
     for seed in range(2):
         case = Case(kind, seed, horizon=30, episodes=8)
         for world in (case.world, case.real):
-            asked = ask(world, case.policy, case.episodes, case.key, mode=False)
-            assert kinds(lint(world, case.episodes, asked, case.key)) == []
+            predictions = predict_steps(world, case.policy, case.episodes, case.key, mode=False)
+            assert kinds(lint(world, case.episodes, predictions, case.key)) == []
 
 
 class Otherwise(eqx.Module):
@@ -168,7 +170,7 @@ def test_actions_in_other_units_are_told_from_observations(fault):
 
 def test_a_fifth_too_much_action_is_seen_through_a_model_of_ordinary_quality():
     fit = ordinary("pendulum")
-    assert fit.asked().imagined_state.shape == fit.episodes.state.shape
+    assert fit.predictions().imagined_state.shape == fit.episodes.state.shape
     world = fit.world.replace(
         dynamics=Otherwise(fit.world.dynamics, jnp.asarray(1 / 1.2), jnp.zeros(()))
     )
@@ -287,7 +289,7 @@ def test_rewards_recorded_some_steps_off(shift):
     """What a reward model learns from a log whose rewards are moved against its states."""
     fit = ordinary("pendulum")
     moved = dataclasses.replace(fit.episodes, reward=np.roll(fit.episodes.reward, shift, axis=1))
-    findings = findings_of(fit, None, moved, fit.asked())
+    findings = findings_of(fit, None, moved, fit.predictions())
     assert kinds(findings) == ["reward timing"]
     steps = f"{abs(shift)} step{'s' if abs(shift) > 1 else ''}"
     assert f"paid {steps} {'later' if shift > 0 else 'earlier'}" in findings[0].sentence
@@ -302,10 +304,12 @@ def test_sparse_rewards_recorded_some_steps_off(shift):
     draws = np.random.default_rng(3)
     reward = np.zeros_like(fit.episodes.reward)
     reward[np.arange(len(reward)), draws.integers(10, 90, len(reward))] = 100.0
-    asked = fit.asked()
+    predictions = fit.predictions()
     noise = draws.normal(size=reward.shape)
-    asked = asked._replace(real=asked.real._replace(reward=np.roll(reward, -shift, axis=1) + noise))
-    findings = findings_of(fit, None, dataclasses.replace(fit.episodes, reward=reward), asked)
+    predictions = predictions._replace(
+        real=predictions.real._replace(reward=np.roll(reward, -shift, axis=1) + noise)
+    )
+    findings = findings_of(fit, None, dataclasses.replace(fit.episodes, reward=reward), predictions)
     assert kinds(findings) == ["reward timing"]
     assert f"{abs(shift)} step{'s' if abs(shift) > 1 else ''} off" in findings[0].sentence
 
@@ -315,10 +319,10 @@ def test_a_last_payment_that_the_model_misses_is_no_timing():
     fit = ordinary("pendulum")
     reward = np.zeros_like(fit.episodes.reward)
     reward[:, -1] = 100.0
-    asked = fit.asked()
+    predictions = fit.predictions()
     small = np.random.default_rng(4).normal(size=reward.shape)
-    asked = asked._replace(real=asked.real._replace(reward=small))
-    findings = findings_of(fit, None, dataclasses.replace(fit.episodes, reward=reward), asked)
+    predictions = predictions._replace(real=predictions.real._replace(reward=small))
+    findings = findings_of(fit, None, dataclasses.replace(fit.episodes, reward=reward), predictions)
     assert "reward timing" not in kinds(findings)
 
 
@@ -339,7 +343,9 @@ def test_a_reward_that_the_state_does_not_show(by_episode):
     hidden = np.broadcast_to(hidden[:, :1], hidden.shape) if by_episode else hidden
     size = 0.5 * fit.episodes.reward[fit.episodes.alive].std()
     reward = fit.episodes.reward + size * hidden * fit.episodes.alive
-    findings = findings_of(fit, None, dataclasses.replace(fit.episodes, reward=reward), fit.asked())
+    findings = findings_of(
+        fit, None, dataclasses.replace(fit.episodes, reward=reward), fit.predictions()
+    )
     assert kinds(findings) == ["unexplained reward"]
     floor = float(findings[0].sentence.split("an error of about ")[1].split(";")[0])
     assert 0.5 * size < floor < 2 * size
@@ -354,8 +360,8 @@ def test_a_model_that_fails_at_other_inputs_is_only_asked_at_real_ones():
         return jnp.where(jnp.any(jnp.abs(s) > farthest), jnp.nan, after + 0.01 * jnp.sin(9 * after))
 
     world = case.real.replace(dynamics=careful)
-    asked = ask(world, case.policy, case.episodes, case.key, mode=False)
-    assert kinds(lint(world, case.episodes, asked, case.key)) == []
+    predictions = predict_steps(world, case.policy, case.episodes, case.key, mode=False)
+    assert kinds(lint(world, case.episodes, predictions, case.key)) == []
 
 
 def test_cells_share_the_sample_evenly():
@@ -366,7 +372,7 @@ def test_cells_share_the_sample_evenly():
     assert len(set(label)) > 10
     assert len(set(label[:900])) < 10
     fit = ordinary("pendulum")
-    steps = sampled(fit.world, fit.episodes, fit.asked(), most=200)
+    steps = sampled(fit.world, fit.episodes, fit.predictions(), most=200)
     counts = np.bincount(steps.cell)
     assert len(steps.cell) <= 200
     assert counts.max() <= 3 * np.median(counts)
@@ -391,5 +397,5 @@ def test_faults_in_a_learned_ensemble_are_named():
         ("reward offset",): world.replace(reward=lambda s, a, t: world.reward(s, a, t) + 0.1),
     }
     for expected, faulty in faults.items():
-        asked = ask(faulty, policy, episodes, key, mode=False)
-        assert tuple(kinds(lint(faulty, episodes, asked, key))) == expected
+        predictions = predict_steps(faulty, policy, episodes, key, mode=False)
+        assert tuple(kinds(lint(faulty, episodes, predictions, key))) == expected

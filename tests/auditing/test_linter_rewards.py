@@ -13,6 +13,7 @@ import pytest
 
 from paracosm.auditing.linter import lint
 from paracosm.core.rollout import rollout
+from paracosm.reporting.finding_words import worded
 from tests.auditing.fits import Fit
 
 
@@ -41,7 +42,7 @@ def findings(reward, real=None, noise=0.0):
     episodes = fit.episodes
     if real is not None:
         episodes = dataclasses.replace(episodes, reward=np.where(episodes.alive, real, 0.0))
-    return lint(world, episodes, fit.asked(world, episodes), fit.key)
+    return [*map(worded, lint(world, episodes, fit.predictions(world, episodes), fit.key))]
 
 
 def paid(s, a, t):
@@ -143,7 +144,9 @@ def test_a_reward_in_bands_is_not_hidden():
     paid_in_bands = (np.abs(3 * episodes.next_state[..., 2] % 1) < 0.5) * 1.0
     episodes = dataclasses.replace(episodes, reward=paid_in_bands)
     world = fit.real.replace(reward=lambda s, a, t: 0.5 + 0.02 * s[0])
-    assert kinds(lint(world, episodes, fit.asked(world, episodes), fit.key)) == ["constant reward"]
+    assert kinds(lint(world, episodes, fit.predictions(world, episodes), fit.key)) == [
+        "constant reward"
+    ]
 
 
 def weighted(angle=1.0, speed=0.1):

@@ -12,6 +12,7 @@ import pytest
 
 from paracosm.auditing.linter import lint
 from paracosm.auditing.linter.steps import sampled
+from paracosm.reporting.finding_words import sentence
 from tests.auditing.fits import Fit
 
 LIMIT = 200
@@ -79,11 +80,11 @@ def test_records_of_any_size_are_linted_without_an_error_or_a_warning(kind, cons
     for world in worlds(kind):
         for steps in (1, 2, 5, 40):
             episodes = short(fit, count, steps, constant)
-            asked = fit.asked(world, episodes)
+            predictions = fit.predictions(world, episodes)
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                findings = lint(world, episodes, asked, fit.key)
-            text = " ".join(finding.sentence for finding in findings)
+                findings = lint(world, episodes, predictions, fit.key)
+            text = " ".join(map(sentence, findings))
             assert "nan" not in text.replace("finance", "")
             assert "inf " not in text
 
@@ -93,7 +94,7 @@ def test_blocks_are_parts_of_the_length_lived(count, steps):
     """Numbered without a gap; at least two wherever there are two steps."""
     fit = small("pendulum")
     episodes = short(fit, count, steps)
-    sample = sampled(fit.world, episodes, fit.asked(fit.world, episodes))
+    sample = sampled(fit.world, episodes, fit.predictions(fit.world, episodes))
     blocks = np.unique(sample.block)
     assert blocks.tolist() == list(range(len(blocks)))
     assert len(blocks) == min(max(count, -(-8 // count) * count), count * steps)

@@ -5,10 +5,10 @@ dynamics model.
 import jax
 import pytest
 
-from paracosm.auditing.audit import audit
 from paracosm.auditing.verdict import CAUSES, LEARNED, culprit
 from paracosm.imagination.imagine import imagine
 from paracosm.learning.learn import learn
+from paracosm.loop.auditing import audit
 from paracosm.real.systems import lipschitz_synthetic
 from paracosm.real.verbs import collect, evaluate
 

@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 
 from paracosm.auditing.attribution import attribute
-from paracosm.auditing.audit import audit
-from paracosm.auditing.dreams import dream
-from paracosm.auditing.onestep import ask
+from paracosm.auditing.imagined_returns import imagined_returns
+from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.verdict import CAUSES, LEARNED, culprit
 from paracosm.core.networks import MLP
 from paracosm.core.precision import in_double
@@ -25,6 +24,7 @@ from paracosm.core.records import Training
 from paracosm.core.rollout import rollout
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.reinforce import Value
+from paracosm.loop.auditing import audit
 from tests.auditing.worlds import Shifted, ending
 
 HORIZON, SHORT, MANY, FEW, THRESHOLD = 20, 10, 2000, 400, 0.6
@@ -109,12 +109,12 @@ class Fault:
         """Over many episodes, by cause."""
         with jax.enable_x64(True):
             world, episodes, imagined = self.case(MANY, 1)
-            dreams = dream(
+            imagined = imagined_returns(
                 world, self.policy, imagined, episodes, discount=world.discount, key=self.key
             )
-            asked = ask(world, self.policy, episodes, self.key)
-            terms = attribute(world, self.policy, episodes, asked, key=self.key)
-        horizon = abs(np.mean(dreams.full - dreams.believed))
+            predictions = predict_steps(world, self.policy, episodes, self.key)
+            terms = attribute(world, self.policy, episodes, predictions, key=self.key)
+        horizon = abs(np.mean(imagined.full - imagined.predicted))
         return {cause: abs(getattr(terms, cause).sum(axis=1).mean()) for cause in LEARNED} | {
             "horizon": horizon
         }

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from paracosm.auditing.onestep import ask
+from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.sensitivities import by_step, directional, weights
 from paracosm.core.mdp import MDP, Box, Spec, never
 from paracosm.core.policy import Deterministic
@@ -104,7 +104,7 @@ def test_realised_weights_times_the_errors_are_the_gap_to_first_order():
     by = 1e-4 * jnp.array([1.0, 0.5, -0.5, 1.0])
     for part in ("dynamics", "reward"):
         world = case.real.replace(**{part: Shifted(getattr(case.real, part), by)})
-        asked = ask(world, case.policy, case.episodes, case.key)
+        asked = predict_steps(world, case.policy, case.episodes, case.key)
         realised, steepest = weights(world, case.policy, case.episodes, asked, case.key)
         gap = abs(np.mean(case.returns(case.real) - case.returns(world)))
         off = asked.imagined_state - case.episodes.next_state
@@ -135,7 +135,7 @@ def test_where_rollouts_fork_no_error_costs_more_than_the_rewards_allow():
     start = np.linspace(0.1, 0.9, 8)[:, None]
     episodes = rollout(world_of(0.0), policy, jnp.asarray(start), jax.random.split(key, 8), horizon)
     episodes = jax.tree.map(np.asarray, episodes)
-    asked = ask(world_of(1e-4), policy, episodes, key)
+    asked = predict_steps(world_of(1e-4), policy, episodes, key)
     slopes = by_step(world_of(1e-4), policy, start, np.full(8, horizon), key, horizon=horizon)
     found = weights(world_of(1e-4), policy, episodes, asked, key)
     most = 2 * np.sum(discount ** np.arange(horizon))
@@ -146,6 +146,6 @@ def test_where_rollouts_fork_no_error_costs_more_than_the_rewards_allow():
 
 def test_the_steepest_weight_of_the_reward_is_the_sum_of_discounts():
     case = Case("smooth", 1)
-    asked = ask(case.world, case.policy, case.episodes, case.key)
+    asked = predict_steps(case.world, case.policy, case.episodes, case.key)
     steepest = weights(case.world, case.policy, case.episodes, asked, case.key)[1]
     assert steepest.reward == pytest.approx(np.sum(case.real.discount ** np.arange(HORIZON)))

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from paracosm.auditing.attribution import attribute
-from paracosm.auditing.audit import audit
 from paracosm.auditing.importance import importance
-from paracosm.auditing.onestep import ask
+from paracosm.auditing.one_step import predict_steps
 from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Spec, never
 from paracosm.core.policy import Deterministic, StochasticPolicy
 from paracosm.core.rollout import rollout
+from paracosm.loop.auditing import audit
 from tests.auditing.worlds import Case
 from tests.statistical import assert_mean
 
@@ -99,8 +99,8 @@ def replications(count, episodes=20):
         real, world, policy = task(*REAL), task(*WORLD), Spread(np.full(1, POLICY))
         lived = episodes_of(real, policy, jax.random.key(0), count * episodes)
         key = jax.random.key(1)
-        asked = ask(world, policy, lived, key, mode=False)
-        terms = attribute(world, policy, lived, asked, key=key)
+        predictions = predict_steps(world, policy, lived, key, mode=False)
+        terms = attribute(world, policy, lived, predictions, key=key)
     found = {
         cause: getattr(terms, cause).sum(axis=1) for cause in ("reward", "termination", "dynamics")
     }
@@ -235,7 +235,7 @@ def test_noise_of_the_world_differs_by_step():
     with jax.enable_x64(True):
         world, policy = task(*WORLD), Spread(np.full(1, POLICY))
         lived = episodes_of(world, policy, jax.random.key(7), 30)
-        asked = ask(world, policy, lived, jax.random.key(8), mode=False)
-    noise = asked.imagined_state - (0.8 * lived.state + lived.action + WORLD[0])
+        predictions = predict_steps(world, policy, lived, jax.random.key(8), mode=False)
+    noise = predictions.imagined_state - (0.8 * lived.state + lived.action + WORLD[0])
     assert len(np.unique(noise.round(12))) == noise.size
     assert abs(noise.std() - NOISE) < NOISE * 5 / np.sqrt(2 * noise.size)

@@ -7,17 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paracosm.auditing.verdict import (
-    CAUSES,
-    LEARNED,
-    UNEXPLAINED_REWARD,
-    Explanation,
-    culprit,
-    explanation,
-    horizon_advice,
-    verdict,
-    verdict_training,
-)
+from paracosm.auditing.advice import UNEXPLAINED_REWARD, advise
+from paracosm.auditing.verdict import CAUSES, LEARNED, culprit, decide, decide_training
 from paracosm.core.records import (
     Baselines,
     CauseByStep,
@@ -26,7 +17,10 @@ from paracosm.core.records import (
     Finding,
     Gap,
     HorizonParts,
+    Part,
 )
+from paracosm.reporting import diagnosis_words as words
+from tests.reporting import report_records as records
 
 
 def estimate(mean: float, half: float) -> Estimate:
@@ -34,9 +28,43 @@ def estimate(mean: float, half: float) -> Estimate:
 
 
 def gap(terms: dict[str, tuple[float, float]], real: float = -100.0) -> Gap:
-    found = {cause: estimate(*terms.get(cause, (0.0, 0.0))) for cause in CAUSES}
-    total = sum(term.mean for term in found.values())
-    return Gap(estimate(real, 1), estimate(real - total, 1), estimate(total, 1), **found)
+    estimates = {cause: estimate(*terms.get(cause, (0.0, 0.0))) for cause in CAUSES}
+    total = sum(term.mean for term in estimates.values())
+    return Gap(estimate(real, 1), estimate(real - total, 1), estimate(total, 1), **estimates)
+
+
+def verdict(gap, discount=1.0):
+    """The sentence about a gap."""
+    return words.verdict(records.diagnosis(gap=gap, discount=discount, decision=decide(gap)))
+
+
+def two_gaps(reported, training, discounts, horizons, parts=None):
+    """The record of two gaps, at the reporting and at the training discount."""
+    decision = decide(reported)
+    decided = None
+    if training is not None:
+        decided = decide_training(decision, training, parts, discounts[1], horizons[0])
+    return records.diagnosis(
+        gap=reported,
+        gap_training=training,
+        discount=discounts[0],
+        training_discount=discounts[1],
+        horizon=horizons[0],
+        training_horizon=horizons[1],
+        horizon_parts=parts,
+        decision=decision,
+        decision_training=decided,
+    )
+
+
+def verdict_training(reported, training, discounts, horizons, *, trained):
+    parts = records.diagnosis().horizon_parts if trained else None
+    return words.verdict_training(two_gaps(reported, training, discounts, horizons, parts))
+
+
+def horizon_advice(training, parts):
+    reported = gap({"dynamics": (217.0, 70.0)})
+    return words.explanation_training(two_gaps(reported, training, (1.0, 0.95), (200, 30), parts))
 
 
 def test_the_largest_clear_term_is_named_whatever_its_sign():
@@ -166,32 +194,33 @@ terms = st.tuples(st.floats(-10, 10), st.floats(0, 10))
 
 @given(st.fixed_dictionaries(dict.fromkeys(CAUSES, terms)))
 def test_nothing_clear_is_larger_than_what_is_named(drawn):
-    found = gap(drawn, real=1.0)
+    drawn_gap = gap(drawn, real=1.0)
     clear = {cause for cause in CAUSES if abs(drawn[cause][0]) > max(drawn[cause][1], 1e-4)}
-    blamed = culprit(found)
+    blamed = culprit(drawn_gap)
     if blamed is None:
         assert not clear
     else:
-        assert getattr(found, blamed).excludes_zero
+        assert getattr(drawn_gap, blamed).excludes_zero
         assert all(abs(drawn[cause][0]) <= abs(drawn[blamed][0]) for cause in clear)
 
 
 @given(st.fixed_dictionaries(dict.fromkeys(CAUSES, terms)))
 def test_no_verdict_says_most_of_a_cause_that_is_not_half_of_the_gap_with_its_sign(drawn):
-    found = gap(drawn, real=1.0)
-    said = verdict(found)
-    if "comes most from" not in said:
+    drawn_gap = gap(drawn, real=1.0)
+    decision = decide(drawn_gap)
+    sentence = verdict(drawn_gap)
+    assert ("comes most from" in sentence) == (decision.lead_share == "most")
+    if decision.lead_share != "most":
         return
-    named = next(cause for cause in CAUSES if f"most from {CAUSES[cause]}" in said)
-    assert getattr(found, named).excludes_zero
-    assert getattr(found, named).mean / found.total.mean >= 0.5
-    others = (
-        sum(getattr(found, cause).mean for cause in CAUSES if cause != named) / found.total.mean
-    )
-    assert others >= -2
+    assert f"most from {words.CAUSES[decision.lead]}" in sentence
+    assert getattr(drawn_gap, decision.lead).excludes_zero
+    assert getattr(drawn_gap, decision.lead).mean / drawn_gap.total.mean >= 0.5
+    rest = sum(getattr(drawn_gap, cause).mean for cause in CAUSES if cause != decision.lead)
+    assert rest / drawn_gap.total.mean >= -2
 
 
-def evidence(*findings: Finding) -> Explanation:
+def evidence(*findings: Finding) -> dict:
+    """What an explanation goes by beside the gap, as fields of the record."""
     by_step = CauseByStep((1.0, 0.5), (1.0, 0.5))
     dimensions = DynamicsByDimension((estimate(1, 0.1),), (by_step,), estimate(0, 0.1), 2)
     errors = Baselines(
@@ -202,7 +231,19 @@ def evidence(*findings: Finding) -> Explanation:
         zero_reward=2.0,
         mean_reward=1.0,
     )
-    return Explanation(dict.fromkeys(LEARNED, by_step), dimensions, findings, errors)
+    return {
+        "causes": dict.fromkeys(LEARNED, by_step),
+        "dynamics_by_dimension": dimensions,
+        "findings": findings,
+        "baselines": errors,
+    }
+
+
+def explanation(gap, fields):
+    decision = decide(gap)
+    causes, dimensions = fields["causes"], fields["dynamics_by_dimension"]
+    advice = advise(gap, decision, causes, dimensions, fields["findings"])
+    return words.explanation(records.diagnosis(gap=gap, decision=decision, advice=advice, **fields))
 
 
 def test_the_verdict_is_of_the_numbers_that_stand_above_it():
@@ -269,11 +310,10 @@ def test_advice_follows_an_unsure_term_that_is_ten_times_as_large():
 
 
 def test_no_labels_are_advised_where_no_label_can_help():
-    found = explanation(
-        gap({"reward": (5.0, 1.0)}), evidence(Finding(UNEXPLAINED_REWARD, "made up"))
-    )
-    assert "More reward labels cannot mend this" in found
-    assert "buy reward labels" not in found
+    finding = Finding(UNEXPLAINED_REWARD, "reward")
+    sentences = explanation(gap({"reward": (5.0, 1.0)}), evidence(finding))
+    assert "More reward labels cannot mend this" in sentences
+    assert "buy reward labels" not in sentences
 
 
 def test_a_world_that_is_wrong_and_costs_nothing_shows_its_errors():
@@ -319,34 +359,41 @@ def test_two_gaps_of_one_cause_and_opposite_signs_are_told_apart():
 
 
 @pytest.mark.parametrize(
-    ("kind", "cause", "advice"),
+    ("kind", "part", "cause", "advice"),
     [
         (
             "reward scale",
+            "reward",
             "reward",
             "First mend what the finding on reward scale says, which more data cannot.",
         ),
         (
             "action offset and scale",
             "dynamics",
+            "dynamics",
             "First mend what the finding on action offset and scale says",
         ),
         (
             "missed terminations",
             "termination",
+            "termination",
             "First mend what the finding on missed terminations says",
         ),
-        ("action offset and scale", "reward", "First buy reward labels"),
-        ("constant reward", "reward", "First buy reward labels"),
+        ("action offset and scale", "dynamics", "reward", "First buy reward labels"),
+        ("constant reward", "reward", "reward", "First buy reward labels"),
     ],
 )
-def test_a_finding_about_the_part_goes_before_more_data(kind, cause, advice):
-    assert advice in explanation(gap({cause: (5.0, 1.0)}), evidence(Finding(kind, "made up")))
+def test_a_finding_about_the_part_goes_before_more_data(
+    kind: str, part: Part, cause: str, advice: str
+):
+    finding = Finding(kind, part)
+    assert advice in explanation(gap({cause: (5.0, 1.0)}), evidence(finding))
 
 
 def test_where_nothing_is_clear_a_finding_comes_first():
     unclear = gap({"reward": (1.0, 2.0)})
-    assert explanation(unclear, evidence(Finding("false terminations", "made up"))).startswith(
+    finding = Finding("false terminations", "termination")
+    assert explanation(unclear, evidence(finding)).startswith(
         "First look at the finding on false terminations. How sure"
     )
     assert explanation(unclear, evidence()).startswith("How sure")

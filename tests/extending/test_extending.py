@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from paracosm.auditing.audit import audit
 from paracosm.core.data import Dataset
 from paracosm.core.encoder import Window, encode
 from paracosm.core.policy import Deterministic, Noisy
@@ -16,6 +15,7 @@ from paracosm.core.rollout import rollout
 from paracosm.imagination.imagine import ImagineSettings, imagine
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.problem import FitSettings
+from paracosm.loop.auditing import audit
 from paracosm.real.systems import linear_quadratic
 from paracosm.real.verbs import connect
 from tests.extending.carts import Carts

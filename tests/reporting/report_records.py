@@ -6,6 +6,7 @@ import numpy as np
 
 from paracosm.core.estimators import mean
 from paracosm.core.records import (
+    Advice,
     Baselines,
     Bracket,
     CauseByStep,
@@ -20,7 +21,10 @@ from paracosm.core.records import (
     PartFit,
     Plausibility,
     Reference,
+    Remarks,
     Training,
+    TrainingVerdict,
+    Verdict,
     Weights,
 )
 from paracosm.core.records.results import Comparison, Purchases, RunResult
@@ -152,8 +156,14 @@ def diagnosis(**changes) -> Diagnosis:
             Certificate("global", "certificate", 8.1e14, 1.2e14, "proven constants"),
             Certificate("trajectory", "estimate", 61.0, 8.9, "the constants are sampled"),
         ),
-        findings=(Finding("reward timing", "Rewards are recorded 1 step off."),),
+        findings=(Finding("reward timing", "reward", sentence="Rewards are recorded 1 step off."),),
         valid=True,
+        decision=Verdict("explained", 0.067, lead="reward", sign=1, lead_share="most"),
+        decision_training=TrainingVerdict(
+            Verdict("explained", 0.073, lead="horizon", sign=1, lead_share="most"), True, 149, None
+        ),
+        advice=Advice("reward", half_by=31, most_by=120, first="reward", half_widths=2.3),
+        remarks=Remarks(None, None, "actions", None, ()),
         verdict=VERDICT,
         verdict_training="The verdict on what training believed is another: there the training"
         " horizon is to blame.",

@@ -26,11 +26,11 @@ import jax
 import numpy as np
 from scipy import optimize
 
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.auditing.values import values_at
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
 from paracosm.core.types import PRNGKey
 
 MOST_IMAGINED_STEPS = 20_000_000
@@ -52,7 +52,7 @@ class Terms(NamedTuple):
 
 def attribute(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     episodes: Trajectory,
     asked: OneStep,
     *,
@@ -69,7 +69,7 @@ def attribute(
 
 def attribute_at(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     episodes: Trajectory,
     asked: OneStep,
     *,
@@ -121,7 +121,7 @@ class Rollouts(NamedTuple):
 
 def roll(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     episodes: Trajectory,
     asked: OneStep,
     *,
@@ -139,7 +139,7 @@ def roll(
     )
     worth = np.stack(
         [
-            asked.dreamt._replace(value=value).worth(discount)
+            asked.imagined._replace(value=value).worth(discount)
             for discount, value in zip(discounts, values[0], strict=True)
         ]
     )
@@ -232,7 +232,7 @@ def choose(
 
 def _continue(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     episodes: Trajectory,
     asked: OneStep,
     audited: np.ndarray,

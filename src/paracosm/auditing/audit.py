@@ -9,21 +9,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.adapters import Latent
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, roll, terms_of
 from paracosm.auditing.averages import averages
 from paracosm.auditing.bounds import UNBOUNDED, bounds
 from paracosm.auditing.diagnosis import Measured, diagnosis_of
 from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension
 from paracosm.auditing.draws import Audited, Drawn, draw
-from paracosm.auditing.dreams import dream
+from paracosm.auditing.imagined_returns import imagined_returns
 from paracosm.auditing.importance import importance
 from paracosm.auditing.linter import lint
-from paracosm.auditing.onestep import ask
-from paracosm.auditing.orders import both_orders
+from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.pairing import paired
 from paracosm.auditing.plausibility import plausibility
 from paracosm.auditing.sensitivities import weights
+from paracosm.auditing.shapley import shapley_values
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.forms import demand_shape
@@ -31,16 +30,16 @@ from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy, Mode, Policy, StochasticPolicy
 from paracosm.core.precision import in_double
+from paracosm.core.predicted import PredictedReturn
 from paracosm.core.records import Diagnosis, Imagination, Reference
 from paracosm.core.types import Action, Scalar, State
-from paracosm.imagination.imagine import Imagined
 
 
-def audit(
+def diagnose(
     world: MDP,
     policy: Policy,
     episodes: Trajectory,
-    imagined: Imagined | None = None,
+    imagined: PredictedReturn | None = None,
     *,
     discount: float = 1.0,
     known: Reference | None = None,
@@ -65,7 +64,7 @@ def audit(
             that carries something is audited on pairs of state and carry, without bounds.
             Somebody's becomes one by `paracosm.foreign.policy`.
         episodes: Real episodes of the policy, from `evaluate`.
-        imagined: How the policy was trained; it says what training believed. Without it training is
+        imagined: What training believed, as `Imagined.prediction` gives it. Without it training is
             taken to have believed the imagined return of the full episode.
         discount: The reporting discount, in [0, 1]: of the gap that is explained.
         known: What the purchased data say without the policy, from `reference`: its return is held
@@ -89,7 +88,6 @@ def audit(
             rewards that are not finite; off-policy episodes that are worth too few of the policy's
             own.
     """
-    _check_kinds(world, policy, episodes, imagined)
     checks.seed("seed", seed)
     checks.in_unit_interval("discount", discount)
     episodes = jax.tree.map(np.asarray, episodes)
@@ -98,6 +96,7 @@ def audit(
     if not isinstance(policy, MarkovPolicy):
         pairs = paired(world, policy, episodes, sampled=sampled or recorded_by is not None)
         world, policy, episodes = pairs.world, pairs.policy, pairs.episodes
+        imagined = None if imagined is None else pairs.prediction(imagined)
     as_played, episodes = policy, in_double(episodes)
     key = stage_key(seed, "audit")
     with jax.enable_x64(True), callbacks.as_raised():
@@ -111,8 +110,10 @@ def audit(
         weighted = None if worth is None else worth.weights
         mode = not (sampled or worth)
         played = Mode(policy) if mode else policy
-        asked = ask(world, played, episodes, key, mode=mode, as_played=as_played)
-        dreams = dream(world, policy, imagined, episodes, discount=discount, key=key, mode=mode)
+        asked = predict_steps(world, played, episodes, key, mode=mode, as_played=as_played)
+        dreams = imagined_returns(
+            world, policy, imagined, episodes, discount=discount, key=key, mode=mode
+        )
         rollouts = roll(
             world,
             played,
@@ -130,7 +131,7 @@ def audit(
             drawn = draw(
                 audited, rollouts, dreams, most_imagined_steps=most_imagined_steps, key=key
             )
-        dreams, (terms, terms_training) = drawn.dreams, drawn.terms
+        dreams, (terms, terms_training) = drawn.imagined, drawn.terms
         reported = world.replace(discount=discount)
         orders = None
         if reward is not None:
@@ -142,7 +143,7 @@ def audit(
                 discount=discount,
                 reweighted=worth is not None,
             )
-            orders = both_orders(
+            orders = shapley_values(
                 reported, played, episodes, terms, dreams, reward=reward, average=average, key=key
             )
         most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
@@ -160,8 +161,8 @@ def audit(
             dimensions = pairs.dimensions(dimensions)
         measured = Measured(
             discount=discount,
-            dreams=dreams,
-            asked=asked,
+            imagined=dreams,
+            predictions=asked,
             terms=terms,
             terms_training=terms_training,
             plausibility=plausibility(world, episodes, dreams.episodes, known),
@@ -180,9 +181,7 @@ def audit(
                 dynamics=world.dynamics, reward=world.reward, policy=policy
             ),
         )
-    return diagnosis_of(
-        world, episodes, measured, None if imagined is None else imagined.training.horizon
-    )
+    return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.horizon)
 
 
 def _by_differences(**parts: Any) -> tuple[str, ...]:
@@ -204,32 +203,6 @@ def _dense(policy: Policy) -> StochasticPolicy:
             " reweighted for a stochastic one."
         )
     return policy
-
-
-def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
-    if isinstance(world, Latent):
-        raise checks.BadArgument(
-            "the world is a latent model, which is audited in its latent space: inside ="
-            " world.on(episodes) gives the"
-            " inside.world, inside.policy and inside.episodes to audit."
-        )
-    if not isinstance(world, MDP):
-        raise checks.BadArgument(
-            f"the world is a {type(world).__name__}; an MDP is needed: paracosm.foreign.world(…)"
-            " makes one of PyTorch"
-            " modules and plain functions, paracosm.foreign.latent(…) is for a latent model."
-        )
-    if not isinstance(policy, Policy):
-        raise checks.BadArgument(
-            f"the policy is a {type(policy).__name__}; a paracosm Policy is needed:"
-            " paracosm.foreign.policy(…) makes"
-            " one of a PyTorch module, a plain function or a Stable-Baselines3 model."
-        )
-    checks.of_kind(
-        "episodes", episodes, Trajectory, "a Trajectory of real episodes, which evaluate gives,"
-    )
-    if imagined is not None:
-        checks.of_kind("imagined", imagined, Imagined, "an Imagined, which imagine gives, or None,")
 
 
 def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.estimators import bounded_mean, concentrated, mean, most_equal, varied_mean
 from paracosm.core.mdp import MDP, never
@@ -61,7 +61,7 @@ class Averages(NamedTuple):
     """How returns and terms of one set of episodes are averaged, at one discount.
 
     `sparse` says that rare episodes may decide the real return, `real` where it lies then, and
-    `both` where real and imagined returns lie; spans of no width know nothing. `reward_error` is
+    `either` where real and imagined returns lie; spans of no width know nothing. `reward_error` is
     the most that a rare event makes of a reward term. `ends_known` says that the end rule was right
     about ends that were seen, `never_ends` that no episode can end in either world. Returns that
     are reweighted have no range.
@@ -69,7 +69,7 @@ class Averages(NamedTuple):
 
     sparse: bool
     real: Span
-    both: Span
+    either: Span
     reward_error: float
     ends_known: bool
     never_ends: bool
@@ -78,7 +78,7 @@ class Averages(NamedTuple):
     def value(self, returns: ArrayLike, *, imagined: bool = False) -> Estimate:
         """The mean of returns `[episode]`, real ones or `imagined` ones."""
         returns = np.asarray(returns, np.float64)
-        span = self.both if imagined or not self.real.width else self.real
+        span = self.either if imagined or not self.real.width else self.real
         if self.reweighted:
             return mean(returns)
         if (self.sparse or _constant(returns)) and concentrated(returns, *span.around(returns)):
@@ -98,12 +98,14 @@ class Averages(NamedTuple):
             return _as_constant(differences)
         if self.reweighted:
             return mean(differences)
-        width = min(self.both.width, self.reward_error) if cause == "reward" else self.both.width
+        width = (
+            min(self.either.width, self.reward_error) if cause == "reward" else self.either.width
+        )
         span = Span(-width, width, (-width, width))
         low, high = span.around(differences)
-        if low == high and self.both.width:
+        if low == high and self.either.width:
             return _as_constant(differences)
-        everywhere = -self.both.width, self.both.width
+        everywhere = -self.either.width, self.either.width
         if _constant(differences) or (
             self.sparse and concentrated(differences, *everywhere, near=_NEAR_TERM)
         ):
@@ -119,7 +121,7 @@ class Averages(NamedTuple):
 def averages(
     world: MDP,
     episodes: Trajectory,
-    asked: OneStep,
+    predictions: OneStep,
     imagined: Trajectory,
     *,
     discount: float,
@@ -131,7 +133,7 @@ def averages(
     Args:
         world: The learned world.
         episodes: Real episodes, NumPy arrays `[episode, time, …]`.
-        asked: The world asked at each of their steps.
+        predictions: The world's at each of their steps.
         imagined: Episodes of the learned world from the same starts.
         discount: At which returns are added up.
         rewards: Rewards that are known beside those of the episodes.
@@ -140,11 +142,11 @@ def averages(
     """
     discounts = discount ** np.arange(episodes.alive.shape[1])
     steps = float(discounts.sum())
-    real, dreamt = (np.asarray(each.reward) @ discounts for each in (episodes, imagined))
+    real, of_world = (np.asarray(played.reward) @ discounts for played in (episodes, imagined))
     alive, ended = np.asarray(episodes.alive), np.asarray(episodes.terminated)
-    paid, predicted = np.asarray(episodes.reward)[alive], np.asarray(asked.real.reward)[alive]
+    paid, predicted = np.asarray(episodes.reward)[alive], np.asarray(predictions.real.reward)[alive]
     known = np.concatenate([paid, rewards])
-    every = np.concatenate(
+    possible = np.concatenate(
         [known, predicted, np.asarray(imagined.reward)[np.asarray(imagined.alive)]]
     )
     never_ends = world.termination is never and not (ended & alive).any()
@@ -152,21 +154,21 @@ def averages(
     unseen = _unseen(float(np.median(real)), paid, known, repeated)
     tied = 2 * most_equal(real) >= len(real)
     near = unseen[0] < unseen[1] and concentrated(real, *unseen)
-    of_either = np.concatenate([real, dreamt])
+    of_either = np.concatenate([real, of_world])
     return Averages(
         sparse=(tied or near) and len(real) > 1 and not reweighted,
         real=_span(real, unseen, known, steps, tied=tied),
-        both=_span(
+        either=_span(
             of_either,
-            _unseen(float(np.median(real)), paid, every, repeated),
-            every,
+            _unseen(float(np.median(real)), paid, possible, repeated),
+            possible,
             steps,
             tied=tied,
         ),
-        reward_error=float(np.ptp(every)) * steps,
+        reward_error=float(np.ptp(possible)) * steps,
         ends_known=bool(
             (ended & alive).any()
-            and np.array_equal(np.asarray(asked.real.ended) & alive, ended & alive)
+            and np.array_equal(np.asarray(predictions.real.ended) & alive, ended & alive)
         ),
         never_ends=never_ends,
         reweighted=reweighted,
@@ -179,7 +181,13 @@ def _unseen(
     """What known rewards beyond those `paid` in these episodes make of the `usual` return.
 
     One such reward is paid once; if it is another kind of step than those seen, then as often as it
-    may be `repeated`.
+    may be repeated.
+
+    Args:
+        usual: The median return of these episodes.
+        paid: Their rewards, `[step]`.
+        known: All rewards that are known, `[reward]`.
+        repeated: How often one may be paid in an episode, in discounted steps.
     """
     below, above = float(np.min(paid) - np.min(known)), float(np.max(known) - np.max(paid))
     kind = _APART * float(np.ptp(paid))
@@ -194,6 +202,13 @@ def _span(
 ) -> Span:
     """Returns seen and unseen; where most are one value, also those of an episode that ends at
     once.
+
+    Args:
+        returns: Of these episodes, `[episode]`.
+        unseen: The least and the most that a rare event makes of one.
+        known: All rewards that are known, `[reward]`.
+        steps: Of a full episode, discounted.
+        tied: Whether half of the returns or more are one value.
     """
     least, most = float(np.min(known)), float(np.max(known))
     outer = min(least * steps, least, 0.0), max(most * steps, most, 0.0)

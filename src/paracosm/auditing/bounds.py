@@ -12,12 +12,12 @@ import numpy as np
 from paracosm.auditing.certificates import Local, certificates
 from paracosm.auditing.ladder import UNCUT, Clip
 from paracosm.auditing.lipschitz import constants
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.auditing.termination_margin import margin_of
 from paracosm.core import layers
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, never
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
 from paracosm.core.records import Bracket, Certificate
 from paracosm.core.types import PRNGKey, Scalar, State
 
@@ -38,7 +38,7 @@ UNBOUNDED = Bounds({}, None, ())
 
 def bounds(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     episodes: Trajectory,
     predictions: OneStep,
     full: np.ndarray,
@@ -121,7 +121,7 @@ class _AtMost(eqx.Module):
         return jnp.fmin(dynamics, self.most[0]), jnp.fmin(reward, self.most[1])
 
 
-def _local(world: MDP, policy: Policy, brackets: dict[str, Bracket]) -> Local | None:
+def _local(world: MDP, policy: MarkovPolicy, brackets: dict[str, Bracket]) -> Local | None:
     """Constants over balls, where every layer is known."""
     dynamics, reward = brackets["closed_loop"], brackets["closed_loop_reward"]
     if "estimate" in (dynamics.kind, reward.kind):

@@ -27,7 +27,7 @@ from paracosm.auditing.termination_margin import Margin
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, never
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
 from paracosm.core.precision import in_double
 from paracosm.core.records import Bracket, Certificate, Kind
 from paracosm.core.types import Array, PRNGKey, Scalar, State
@@ -75,7 +75,7 @@ class _Errors(NamedTuple):
 
 def certificates(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     episodes: Trajectory,
     gap: Float[np.ndarray, " episode"],
     brackets: dict[str, Bracket],
@@ -199,7 +199,7 @@ class _System(eqx.Module):
     """The owner of the constants, and all that is known of it."""
 
     world: MDP
-    policy: Policy
+    policy: MarkovPolicy
     constants: Constants
     local: Local | None
     end: Margin | None

@@ -6,23 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from paracosm.auditing.advice import advise
 from paracosm.auditing.attribution import Terms
 from paracosm.auditing.averages import Averages, averages
 from paracosm.auditing.bounds import Bounds
-from paracosm.auditing.conditions import Check, implausible, noise_left, standing_of_policy, unfit
+from paracosm.auditing.conditions import Check, noise_share, noisiest, policy_standing, unfit
 from paracosm.auditing.dimensions import Dimensions
-from paracosm.auditing.dreams import Dreams, informative_horizon, overlay
+from paracosm.auditing.imagined_returns import ImaginedReturns, informative_horizon, overlay
 from paracosm.auditing.importance import Importance
-from paracosm.auditing.onestep import OneStep, baselines
-from paracosm.auditing.verdict import (
-    LEARNED,
-    Explanation,
-    explanation,
-    horizon_advice,
-    one_step_errors,
-    verdict,
-    verdict_training,
-)
+from paracosm.auditing.one_step import OneStep, baselines
+from paracosm.auditing.verdict import LEARNED, decide, decide_training
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box
 from paracosm.core.records import (
@@ -34,18 +27,20 @@ from paracosm.core.records import (
     Gap,
     HorizonParts,
     Imagination,
-    Orders,
     Plausibility,
     Reference,
+    Remarks,
+    ShapleyValues,
+    SumCheck,
     Weights,
 )
 
-_OVERLAYS = 3
+_OVERLAYS = 3  # episodes drawn on a page
 
 
 class Measured(NamedTuple):
-    """All that an audit measured; `worth` only of episodes of another policy, `orders` only with
-    the real reward.
+    """All that an audit measured; `worth` only of episodes of another policy, `orders` (Shapley
+    values) only with the real reward.
 
     `terms` and all that follows from them are at the reporting `discount`, `terms_training` at the
     world's. `noisy` says whether chance is left in the terms, `differences` the parts whose
@@ -53,8 +48,8 @@ class Measured(NamedTuple):
     """
 
     discount: float
-    dreams: Dreams
-    asked: OneStep
+    imagined: ImaginedReturns
+    predictions: OneStep
     terms: Terms
     terms_training: Terms
     plausibility: Plausibility
@@ -62,7 +57,7 @@ class Measured(NamedTuple):
     dimensions: Dimensions
     weights: tuple[Weights, ...]
     bounds: Bounds
-    orders: Orders | None
+    orders: ShapleyValues | None
     findings: tuple[Finding, ...]
     worth: Importance | None
     noisy: bool
@@ -108,14 +103,22 @@ class _Causes(NamedTuple):
 def diagnosis_of(
     world: MDP, episodes: Trajectory, measured: Measured, training_horizon: int | None
 ) -> Diagnosis:
-    """The record; without a training horizon training is taken to have imagined whole episodes."""
-    dreams, terms, worth = measured.dreams, measured.terms, measured.worth
+    """The record, its texts still empty.
+
+    Args:
+        world: The learned world.
+        episodes: Real episodes, NumPy arrays `[episode, time, …]`.
+        measured: All that was measured of them.
+        training_horizon: Steps of a rollout in training; without it training is taken to have
+            imagined whole episodes.
+    """
+    imagined, terms, worth = measured.imagined, measured.terms, measured.worth
     causes = _causes(
         world,
         episodes,
         measured,
         discount=measured.discount,
-        predicted=np.asarray(dreams.full),
+        predicted=np.asarray(imagined.full),
         terms=terms,
     )
     of_sums = _averages(world, 1.0, episodes, measured)
@@ -123,47 +126,45 @@ def diagnosis_of(
     by_step = {cause: _by_step(getattr(terms, cause)) for cause in LEARNED}
     dimensions = _dimensions(measured.dimensions, causes.average)
     of_training = _averages(world, world.discount, episodes, measured)
-    parts = None if training_horizon is None else _horizon_parts(dreams, of_training)
+    parts = None if training_horizon is None else _horizon_parts(imagined, of_training)
     horizon = episodes.alive.shape[1]
-    apart = (
-        measured.noisy or worth is not None
-    )  # then real and imagined episodes are not each other's copies
+    # Then real and imagined episodes are not each other's copies.
+    apart = measured.noisy or worth is not None
     shown = 0 if worth is not None else min(_OVERLAYS, len(causes.real))
     weight = 1 if worth is None else worth.weights
     real_return = of_sums.value((weight * episodes.reward).sum(axis=1))
-    errors = baselines(world, episodes, measured.asked)
     check = _check(world, causes, measured, episodes)
-    evidence = Explanation(by_step, dimensions, measured.findings, errors)
-    horizons = horizon, training_horizon or horizon
-    discounts = measured.discount, world.discount
-    words = _words(gap, check, measured, real_return, evidence)
+    decision = unfit(check, measured.plausibility, gap) or decide(gap)
+    decision_training = None
+    if gap_training is not None and not decision.unfit:
+        decision_training = decide_training(decision, gap_training, parts, world.discount, horizon)
     return Diagnosis(
         gap=gap,
         gap_training=gap_training,
         discount=measured.discount,
         training_discount=world.discount,
         horizon=horizon,
-        training_horizon=horizons[1],
+        training_horizon=training_horizon or horizon,
         causes=by_step,
         real_return=real_return,
-        imagined_return=of_sums.value(dreams.undiscounted, imagined=True),
+        imagined_return=of_sums.value(imagined.undiscounted, imagined=True),
         reference=measured.known,
         plausibility=measured.plausibility,
-        mode_versus_sampled=causes.average.term(dreams.mode - dreams.sampled),
-        baselines=errors,
+        mode_versus_sampled=causes.average.term(imagined.mode - imagined.sampled),
+        baselines=baselines(world, episodes, measured.predictions),
         informative_horizon=None
         if apart
-        else informative_horizon(world, episodes, dreams.episodes),
-        data_edge_share=None if dreams.edge_share is None else float(dreams.edge_share),
+        else informative_horizon(world, episodes, imagined.episodes),
+        data_edge_share=None if imagined.edge_share is None else float(imagined.edge_share),
         closure=_closure(causes),
         missed=check.missed,
-        precision=_precision(measured, episodes),
+        precision="",
         other_actions=check.other_actions,
         real_steps=check.steps,
         audited_steps=int(terms.audited.sum()),
         imagined_steps=terms.imagined_steps,
         imagination=measured.imagination,
-        overlays=tuple(overlay(episodes, dreams.episodes, i) for i in range(shown)),
+        overlays=tuple(overlay(episodes, imagined.episodes, i) for i in range(shown)),
         dynamics_by_dimension=dimensions,
         horizon_parts=parts,
         orders=measured.orders,
@@ -173,48 +174,49 @@ def diagnosis_of(
         contraction=measured.bounds.contraction,
         certificates=measured.bounds.certificates,
         findings=measured.findings,
-        valid=not words.unfit,
-        verdict=words.verdict,
-        verdict_training=""
-        if words.unfit
-        else verdict_training(gap, gap_training, discounts, horizons, trained=parts is not None),
-        explanation=words.explanation,
-        explanation_training="" if words.unfit else horizon_advice(gap_training, parts),
+        valid=not decision.unfit,
+        decision=decision,
+        decision_training=decision_training,
+        advice=advise(gap, decision, by_step, dimensions, measured.findings),
+        remarks=_remarks(measured, episodes, real_return),
+        verdict="",
+        verdict_training="",
+        explanation="",
+        explanation_training="",
     )
 
 
-class _Words(NamedTuple):
-    """The verdict, what explains it, and whether no cause may be named."""
+def _remarks(measured: Measured, episodes: Trajectory, real_return: Estimate) -> Remarks:
+    return Remarks(
+        policy=policy_standing(real_return, measured.known),
+        noisiest=noisiest(measured.imagination),
+        sums=_sum_check(measured, episodes),
+        noise_share=noise_share(measured.imagination),
+        finite_differences=measured.differences,
+    )
 
-    verdict: str
-    explanation: str
-    unfit: bool
 
-
-def _words(
-    gap: Gap, check: Check, measured: Measured, real_return: Estimate, evidence: Explanation
-) -> _Words:
-    """The conditions first: of numbers that explain nothing no cause is named."""
-    plausible = measured.plausibility
-    broken = unfit(check, plausible, gap)
-    if broken:
-        return _Words(broken, f"Still valid: {one_step_errors(evidence.baselines)}.", unfit=True)
-    unit = "" if measured.discount == 1 else ", not discounted"
-    first = [standing_of_policy(real_return, measured.known, unit), verdict(gap, measured.discount)]
-    then = [
-        implausible(plausible, unit),
-        explanation(gap, evidence),
-        noise_left(measured.imagination),
-    ]
-    return _Words(" ".join(filter(None, first)), " ".join(filter(None, then)), unfit=False)
+def _sum_check(measured: Measured, episodes: Trajectory) -> SumCheck:
+    """What bounds how well the terms sum to the gap."""
+    if measured.worth is not None:
+        return "reweighted"
+    if measured.noisy:
+        return "stochastic"
+    return "subset" if measured.terms.audited.sum() < episodes.alive.sum() else "actions"
 
 
 def _averages(world: MDP, discount: float, episodes: Trajectory, measured: Measured) -> Averages:
+    """How returns and terms at one discount are averaged.
+
+    Args:
+        world, episodes, measured: As for `diagnosis_of`.
+        discount: At which returns are added up, in [0, 1].
+    """
     return averages(
         world,
         episodes,
-        measured.asked,
-        measured.dreams.episodes,
+        measured.predictions,
+        measured.imagined.episodes,
         discount=discount,
         rewards=measured.known.reward if measured.known else (),
         reweighted=measured.worth is not None,
@@ -232,6 +234,12 @@ def _causes(
 ) -> _Causes:
     """Of another policy's episodes the real return is what imagination and its causes say: the
     terms are weighted.
+
+    Args:
+        world, episodes, measured: As for `diagnosis_of`.
+        discount: Of all that follows, in [0, 1].
+        predicted: The predicted return, `[episode]`.
+        terms: Why that is not the real one, `[episode, time]` each.
     """
     by_cause = {cause: getattr(terms, cause).sum(axis=1) for cause in LEARNED}
     real = np.asarray(episodes.reward) @ discount ** np.arange(episodes.alive.shape[1])
@@ -245,28 +253,37 @@ def _gap_training(
 ) -> Gap | None:
     """The gap of what training believed; none where nothing tells it from that of whole
     episodes.
+
+    Args:
+        world, episodes, measured, training_horizon: As for `diagnosis_of`.
     """
     if training_horizon is None and world.discount == measured.discount:
         return None
-    dreams, terms = measured.dreams, measured.terms_training
+    imagined, terms = measured.imagined, measured.terms_training
     causes = _causes(
         world,
         episodes,
         measured,
         discount=world.discount,
-        predicted=np.asarray(dreams.full_training),
+        predicted=np.asarray(imagined.full_training),
         terms=terms,
     )
     if training_horizon is None:
         return causes.gap()
-    believed = np.asarray(dreams.believed)
-    horizon = np.asarray(dreams.full_training) - believed
+    predicted = np.asarray(imagined.predicted)
+    horizon = np.asarray(imagined.full_training) - predicted
     return causes._replace(
-        predicted=believed, by_cause=causes.by_cause | {"horizon": horizon}
+        predicted=predicted, by_cause=causes.by_cause | {"horizon": horizon}
     ).gap()
 
 
 def _check(world: MDP, causes: _Causes, measured: Measured, episodes: Trajectory) -> Check:
+    """What the conditions of a verdict hang on.
+
+    Args:
+        world, measured, episodes: As for `diagnosis_of`.
+        causes: At the reporting discount.
+    """
     alive = np.asarray(episodes.alive)
     partial = measured.terms.audited.sum() < alive.sum()
     size = np.maximum(np.abs(causes.total), causes.sizes)
@@ -274,20 +291,20 @@ def _check(world: MDP, causes: _Causes, measured: Measured, episodes: Trajectory
         exact=not (measured.noisy or partial or measured.worth is not None),
         missed=float(np.mean(np.abs(causes.missed))),
         size=float(np.mean(size)),
-        other_actions=int(measured.asked.other_action.sum()),
+        other_actions=int(measured.predictions.other_action.sum()),
         steps=int(alive.sum()),
-        action_difference=_action_difference(world, episodes, measured.asked),
+        action_difference=_action_difference(world, episodes, measured.predictions),
     )
 
 
-def _action_difference(world: MDP, episodes: Trajectory, asked: OneStep) -> float:
+def _action_difference(world: MDP, episodes: Trajectory, predictions: OneStep) -> float:
     """The largest difference of recorded actions that count as the policy's from its own, in ranges
     of the box.
     """
-    space, own = world.spec.action, np.asarray(episodes.alive) & ~asked.other_action
+    space, own = world.spec.action, np.asarray(episodes.alive) & ~predictions.other_action
     if not isinstance(space, Box) or not own.any():
         return 0.0
-    difference = np.abs(np.asarray(episodes.action) - asked.action) / np.asarray(
+    difference = np.abs(np.asarray(episodes.action) - predictions.action) / np.asarray(
         space.high - space.low
     )
     return float(difference[own].max())
@@ -298,59 +315,20 @@ def _closure(causes: _Causes) -> float:
     return float(np.max(np.abs(causes.missed) / np.maximum(size, np.finfo(float).tiny)))
 
 
-def _precision(found: Measured, episodes: Trajectory) -> str:
-    said = _of_terms(found, episodes)
-    if not found.differences:
-        return said
-    parts = ", ".join(found.differences)
-    return f"{said}; no derivatives are available of {parts}: finite differences stand for them"
-
-
-def _of_terms(found: Measured, episodes: Trajectory) -> str:
-    if found.worth is not None:
-        return "the real return is taken from the terms themselves, so that their sum says nothing"
-    if found.noisy:
-        return f"the world or the policy is stochastic: {_drawn(found.imagination)}"
-    if found.terms.audited.sum() < episodes.alive.sum():
-        return (
-            "a random subset of steps was audited: the terms sum to the gap on average, not exactly"
-        )
-    return (
-        "the terms sum exactly through the recorded actions; what remains is the policy's"
-        " arithmetic: an action"
-        " recorded in 32 bits differs from its 64-bit copy by about 1e-7 of its range, as far as"
-        " the world amplifies it"
-    )
-
-
-def _drawn(imagination: Imagination | None) -> str:
-    shares = (
-        [] if imagination is None else [share for share in imagination.share.values() if share >= 0]
-    )
-    if imagination is None or not shares:
-        return "the terms sum to the gap on average, not exactly"
-    return (
-        f"the terms are means over {imagination.draws} imagined draws, which make at most"
-        f" {max(shares):.0%} of the"
-        " variance of any; they sum to the gap exactly where the policy's mode plays, else on"
-        " average"
-    )
-
-
-def _dimensions(found: Dimensions, average: Averages) -> DynamicsByDimension:
-    by_episode = found.terms.sum(axis=1)
+def _dimensions(parts: Dimensions, average: Averages) -> DynamicsByDimension:
+    by_episode = parts.terms.sum(axis=1)
     return DynamicsByDimension(
         dimensions=tuple(average.term(column) for column in by_episode.T),
-        by_step=tuple(_by_step(found.terms[..., i]) for i in range(found.terms.shape[-1])),
-        remainder=average.term(found.remainder),
-        steps=found.steps,
+        by_step=tuple(_by_step(parts.terms[..., i]) for i in range(parts.terms.shape[-1])),
+        remainder=average.term(parts.remainder),
+        steps=parts.steps,
     )
 
 
-def _horizon_parts(dreams: Dreams, average: Averages) -> HorizonParts:
+def _horizon_parts(imagined: ImaginedReturns, average: Averages) -> HorizonParts:
     return HorizonParts(
-        bootstrap=average.term(dreams.guarded - dreams.believed),
-        edge=average.term(dreams.full_training - dreams.guarded),
+        bootstrap=average.term(imagined.pessimistic - imagined.predicted),
+        edge=average.term(imagined.full_training - imagined.pessimistic),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which state dimensions make the dynamics term (theory, section 2).
+"""Which state dimensions make the dynamics term.
 
 With `h(x) = r̂(s, a, x) + γ (1 - d̂(s, a, x)) V̂(x)` the dynamics term of a step is `h(s') -
 h(ŝ')`. Dimension i gets `(s'_i - ŝ'_i) ∫₀¹ ∂_i h(ŝ' + u (s' - ŝ')) du` (integrated gradients,
@@ -19,21 +19,22 @@ import numpy as np
 from jaxtyping import Float
 
 from paracosm.auditing.attribution import Terms, choose, remaining_steps
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.auditing.values import gradients
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
 from paracosm.core.types import Array, PRNGKey
 
+# Each costs about five imagined steps: in all as much as the terms of 75 Pendulum episodes
 MOST_GRADIENT_STEPS = 300_000
 
 # Gauss-Lobatto on [0, 1] with four nodes, exact to degree 5; its ends check completeness.
 _NODES = np.array([0, (1 - 1 / np.sqrt(5)) / 2, (1 + 1 / np.sqrt(5)) / 2, 1])
 _WEIGHTS = np.array([1, 5, 5, 1]) / 12
-_HALVINGS = 10
-_LEAST_ROWS = 512
-_TOLERANCE = 1e-7  # of the sum of absolute terms
+_HALVINGS = 10  # to a thousandth of the way: what does not close there is a jump
+_LEAST_ROWS = 512  # of a call: a smaller one costs as much
+_TOLERANCE = 1e-7  # of the sum of absolute terms: far below what intervals resolve
 _FIRST_ROUND = 0.25  # of the cost: the rest is for halving
 
 
@@ -65,9 +66,9 @@ class _Paths(NamedTuple):
 
 def by_dimension(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     episodes: Trajectory,
-    asked: OneStep,
+    predictions: OneStep,
     terms: Terms,
     *,
     key: PRNGKey,
@@ -77,8 +78,8 @@ def by_dimension(
     """Split the dynamics term of `terms` by state dimension.
 
     Args:
-        world, policy, episodes, asked: As for `attribute`.
-        terms: What it found.
+        world, policy, episodes, predictions: As for `attribute`.
+        terms: What it gave.
         key: For the random subset of steps and for the noise of stochastic worlds.
         most: Imagined steps that may be spent on gradients. Every step is integrated if a first
             round over all takes a quarter of them at most; else a random subset, reweighted.
@@ -86,19 +87,25 @@ def by_dimension(
     """
     key = jax.random.fold_in(key, 3)
     chosen, weight, _ = choose(episodes, world.discount, _FIRST_ROUND * most / len(_NODES), key)
-    paths = _paths(episodes, asked, chosen, key)
+    paths = _paths(episodes, predictions, chosen, key)
     discounts = (
         weight
         * world.discount ** np.arange(chosen.shape[1])
         * (1 if importance is None else importance)
     )
-    found = np.zeros(episodes.state.shape)
-    found[chosen] = discounts[chosen][:, None] * _integrate(world, policy, paths, most)
-    return Dimensions(found, terms.dynamics.sum(axis=1) - found.sum(axis=(1, 2)), int(chosen.sum()))
+    parts = np.zeros(episodes.state.shape)
+    parts[chosen] = discounts[chosen][:, None] * _integrate(world, policy, paths, most)
+    return Dimensions(parts, terms.dynamics.sum(axis=1) - parts.sum(axis=(1, 2)), int(chosen.sum()))
 
 
-def _paths(episodes: Trajectory, asked: OneStep, chosen: np.ndarray, key: PRNGKey) -> _Paths:
-    start = np.asarray(asked.imagined_state)[chosen]
+def _paths(episodes: Trajectory, predictions: OneStep, chosen: np.ndarray, key: PRNGKey) -> _Paths:
+    """The ways of the chosen steps.
+
+    Args:
+        episodes, predictions, key: As for `by_dimension`.
+        chosen: Which steps, `[episode, time]`.
+    """
+    start = np.asarray(predictions.imagined_state)[chosen]
     return _Paths(
         state=np.asarray(episodes.state)[chosen],
         action=np.asarray(episodes.action)[chosen],
@@ -111,13 +118,18 @@ def _paths(episodes: Trajectory, asked: OneStep, chosen: np.ndarray, key: PRNGKe
 
 
 def _integrate(
-    world: MDP, policy: Policy, paths: _Paths, most: float
+    world: MDP, policy: MarkovPolicy, paths: _Paths, most: float
 ) -> Float[np.ndarray, "rows state"]:
     """`∫ ∂_i h dx_i` along each path, `[rows, state]`; every round halves the intervals that do not
     close.
 
     It ends when what does not close is small beside the terms, or when `most` imagined steps are
     spent: those that are off the most go first.
+
+    Args:
+        world, policy: What is imagined.
+        paths: One a row.
+        most: Imagined steps that may be spent.
     """
     total, left, allowed = np.zeros(paths.start.shape), most, np.inf
     rows = np.flatnonzero(np.any(paths.difference != 0, axis=1))
@@ -139,6 +151,12 @@ def _integrate(
 def _worst(off: np.ndarray, cost: np.ndarray, allowed: float, budget: float) -> np.ndarray:
     """Which to go on with: all but the least, which together are off by no more than `allowed`; the
     worst first.
+
+    Args:
+        off: How far each interval is from closing, in units of return, `[rows]`.
+        cost: Imagined steps that halving it takes, `[rows]`.
+        allowed: What may be left, in units of return.
+        budget: Imagined steps that are left.
     """
     order = np.argsort(-off)
     rest = np.cumsum(off[order][::-1])[::-1]
@@ -148,24 +166,35 @@ def _worst(off: np.ndarray, cost: np.ndarray, allowed: float, budget: float) -> 
 
 
 def _interval(
-    world: MDP, policy: Policy, paths: _Paths, rows: np.ndarray, first: np.ndarray, *, width: float
+    world: MDP,
+    policy: MarkovPolicy,
+    paths: _Paths,
+    rows: np.ndarray,
+    first: np.ndarray,
+    *,
+    width: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The integral over one interval of each row's path, how far its sum is from `h(b) - h(a)`, and
     that.
+
+    Args:
+        world, policy: What is imagined.
+        paths: All ways.
+        rows: Which of them, one an interval, `[rows]`.
+        first: Where on its way each interval starts, in [0, 1], `[rows]`.
+        width: How much of the way it is.
     """
     at = first[:, None] + width * _NODES
     points = paths.start[rows, None] + at[..., None] * paths.difference[rows, None]
-    each = np.repeat(rows, len(_NODES))
-    padding = (
-        0,
-        max(_LEAST_ROWS, 1 << (len(each) - 1).bit_length()) - len(each),
-    )  # few sizes: few programs
-    each = np.pad(each, padding)
+    path = np.repeat(rows, len(_NODES))
+    # Sizes are powers of two: few sizes are few programs.
+    padding = (0, max(_LEAST_ROWS, 1 << (len(path) - 1).bit_length()) - len(path))
+    path = np.pad(path, padding)
     flat = np.pad(points.reshape(-1, points.shape[-1]), (padding, (0, 0)))
-    steps = np.where(np.arange(len(each)) < at.size, paths.steps[each], 0)
-    after = gradients(world, policy, flat, steps, paths.keys[each], most=paths.most)
-    found = _worth(world, paths.state[each], paths.action[each], flat, after)
-    worth, gradient = (np.asarray(column)[: at.size] for column in found)
+    steps = np.where(np.arange(len(path)) < at.size, paths.steps[path], 0)
+    after = gradients(world, policy, flat, steps, paths.keys[path], most=paths.most)
+    columns = _worth(world, paths.state[path], paths.action[path], flat, after)
+    worth, gradient = (np.asarray(column)[: at.size] for column in columns)
     worth, gradient = worth.reshape(at.shape), gradient.reshape(points.shape)
     inside = width * paths.difference[rows] * np.einsum("n,rns->rs", _WEIGHTS, gradient)
     change = worth[:, -1] - worth[:, 0]
@@ -180,15 +209,28 @@ def _worth(
     point: Float[Array, "rows state"],
     after: tuple[Float[Array, " rows"], Float[Array, "rows state"]],
 ) -> tuple[Float[Array, " rows"], Float[Array, "rows state"]]:
-    """`h` and its gradient, from `V̂` and its own, `after`."""
+    """`h` and its gradient, `[rows]` and `[rows, state]`.
 
-    def one(
+    Args:
+        world: Whose reward and end rule pay the step.
+        state, action: Of the step, `[rows, …]`.
+        point: The next state on the way, `[rows, state]`.
+        after: `V̂` at the point, and its gradient.
+    """
+
+    def of_row(
         state: Array, action: Array, point: Array, value: Array, slope: Array
     ) -> tuple[Array, Array]:
+        """One row.
+
+        Args:
+            state, action, point: As above.
+            value, slope: `V̂` at the point, and its gradient.
+        """
         reward, gradient = jax.value_and_grad(
             lambda x: jnp.asarray(world.reward(state, action, x))
         )(point)
         goes_on = world.discount * jnp.where(world.termination(state, action, point), 0.0, 1.0)
         return reward + goes_on * value, gradient + goes_on * slope
 
-    return jax.vmap(one)(state, action, point, *after)
+    return jax.vmap(of_row)(state, action, point, *after)

@@ -22,19 +22,19 @@ import numpy as np
 from jaxtyping import Float, Int, Key
 
 from paracosm.auditing.attribution import Rollouts, Terms, remaining_steps, terms_of
-from paracosm.auditing.dreams import Dreams, Returns, redream
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.imagined_returns import ImaginedReturns, ReturnDraws, redrawn_returns
+from paracosm.auditing.one_step import OneStep
 from paracosm.auditing.values import values_at
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
+from paracosm.core.predicted import PredictedReturn
 from paracosm.core.types import Array, PRNGKey
-from paracosm.imagination.imagine import Imagined
 
-MOST_DRAWS = 64  # beyond the first
+MOST_DRAWS = 64  # beyond the first: 64 leave an eighth of its standard deviation
 _BATCH = 8  # draws at a time, so that few programs serve any number of them
-_ROUNDING = 1e-9  # of the terms
-_SMALL = 0.1  # of the variance that the real episodes leave
+_ROUNDING = 1e-9  # of the terms: smaller differences of draws are arithmetic, not noise
+_SMALL = 0.1  # of the variance that the real episodes leave: it widens intervals by a twentieth
 
 
 class Audited(NamedTuple):
@@ -43,10 +43,10 @@ class Audited(NamedTuple):
     """
 
     world: MDP
-    policy: Policy
-    imagined: Imagined | None
+    policy: MarkovPolicy
+    predicted: PredictedReturn | None
     episodes: Trajectory
-    asked: OneStep
+    predictions: OneStep
     discounts: tuple[float, ...]
     mode: bool
 
@@ -61,7 +61,7 @@ class Drawn(NamedTuple):
     """
 
     terms: tuple[Terms, ...]
-    dreams: Dreams
+    imagined: ImaginedReturns
     draws: int
     imagined_share: dict[str, float]
     capped: bool
@@ -69,18 +69,18 @@ class Drawn(NamedTuple):
 
 class _Draws(NamedTuple):
     """What was drawn several times: of the steps that do not cancel `[draw, discount, step]`, and
-    of the dreams.
+    the imagined returns.
     """
 
     worth: np.ndarray
     at_last: np.ndarray
-    returns: Returns
+    returns: ReturnDraws
 
 
 def draw(
     audited: Audited,
     rollouts: Rollouts,
-    dreams: Dreams,
+    imagined: ImaginedReturns,
     *,
     most_imagined_steps: float,
     key: PRNGKey,
@@ -91,30 +91,30 @@ def draw(
         audited: What is audited; the world or the policy is stochastic, and the policy recorded the
             episodes.
         rollouts: The first draw, of every step. Of a subset of the steps there is no other.
-        dreams: The first draw of imagined episodes.
+        imagined: The first draw of imagined episodes.
         most_imagined_steps: How many more may be imagined.
         key: Of the further draws.
     """
     cost = _cost(audited)
     complete = rollouts.audited.sum() == np.sum(audited.episodes.alive)
     allowed = 1 + (int(min(MOST_DRAWS, most_imagined_steps // cost)) if complete else 0)
-    draws, needed = _first(audited, rollouts, dreams), np.inf
+    draws, needed = _first(audited, rollouts, imagined), np.inf
     while needed > len(draws.worth) and len(draws.worth) < allowed:
         draws = _extended(audited, draws, min(len(draws.worth) + _BATCH, allowed), key)
         samples = _samples(audited, rollouts, draws)
-        needed = max(_needed(each) for each in samples.values())
+        needed = max(_needed(draws_of_term) for draws_of_term in samples.values())
 
     count = len(draws.worth)
     terms = _terms(audited, rollouts, draws.worth.mean(axis=0), draws.at_last.mean(axis=0))
-    means = Returns(*(column.mean(axis=0) for column in draws.returns))._asdict()
+    means = ReturnDraws(*(column.mean(axis=0) for column in draws.returns))._asdict()
+    spent = rollouts.cost + (count - 1) * cost
     return Drawn(
-        terms=tuple(
-            each._replace(imagined_steps=rollouts.cost + (count - 1) * cost) for each in terms
-        ),
-        dreams=dreams._replace(**means, **({"mode": means["full"]} if audited.mode else {})),
+        terms=tuple(at_discount._replace(imagined_steps=spent) for at_discount in terms),
+        imagined=imagined._replace(**means, **({"mode": means["full"]} if audited.mode else {})),
         draws=count,
         imagined_share={
-            name: _share(each) for name, each in _samples(audited, rollouts, draws).items()
+            name: _share(draws_of_term)
+            for name, draws_of_term in _samples(audited, rollouts, draws).items()
         },
         capped=needed > count,
     )
@@ -126,7 +126,7 @@ def _steps(audited: Audited) -> tuple[np.ndarray, np.ndarray]:
     """
     alive = np.asarray(audited.episodes.alive)
     differ = alive & (
-        np.asarray(audited.asked.real.ended) != np.asarray(audited.episodes.terminated)
+        np.asarray(audited.predictions.real.ended) != np.asarray(audited.episodes.terminated)
     )
     from_imagined, last = alive.copy(), alive.copy()
     from_imagined[:, 1:] &= differ[:, :-1]
@@ -136,35 +136,46 @@ def _steps(audited: Audited) -> tuple[np.ndarray, np.ndarray]:
 
 def _cost(audited: Audited) -> int:
     """Imagined steps of another draw."""
-    remaining, played = remaining_steps(audited.episodes), 1 if audited.imagined is None else 3
+    remaining, played = remaining_steps(audited.episodes), 1 if audited.predicted is None else 3
     return sum(int(remaining[steps].sum()) for steps in _steps(audited)) + played * remaining.size
 
 
-def _first(audited: Audited, rollouts: Rollouts, dreams: Dreams) -> _Draws:
+def _first(audited: Audited, rollouts: Rollouts, imagined: ImaginedReturns) -> _Draws:
     """The draw that the audit has begun with."""
     from_imagined, at_last = _steps(audited)
-    returns = Returns(*(np.asarray(getattr(dreams, name))[None] for name in Returns._fields))
+    returns = ReturnDraws(
+        *(np.asarray(getattr(imagined, name))[None] for name in ReturnDraws._fields)
+    )
     return _Draws(
         rollouts.worth[None, :, from_imagined], rollouts.at_last[None, :, at_last], returns
     )
 
 
 def _extended(audited: Audited, draws: _Draws, count: int, key: PRNGKey) -> _Draws:
-    """`count` draws, the further ones each with a key of its own."""
+    """`count` draws, the further ones each with a key of its own.
+
+    Args:
+        audited: What is audited.
+        draws: Those that there are, fewer than `count`.
+        count: How many there shall be.
+        key: Of the further ones.
+    """
     key = jax.random.fold_in(key, 7)
     keys = [jax.random.fold_in(key, number) for number in range(len(draws.worth), count)]
-    world, policy, imagined, episodes = audited[:4]
-    again = redream(
+    world, policy, predicted, episodes = audited[:4]
+    again = redrawn_returns(
         world,
         policy,
-        imagined,
+        predicted,
         episodes,
         discount=audited.discounts[0],
         keys=keys,
         mode=audited.mode,
     )
     worth, at_last = _redrawn(audited, keys)
-    returns = Returns(*(np.concatenate(pair) for pair in zip(draws.returns, again, strict=True)))
+    returns = ReturnDraws(
+        *(np.concatenate(pair) for pair in zip(draws.returns, again, strict=True))
+    )
     return _Draws(
         np.concatenate([draws.worth, worth]), np.concatenate([draws.at_last, at_last]), returns
     )
@@ -213,9 +224,21 @@ def _imagined(
     keys: Key[jax.Array, " rows"],
     time: Int[Array, " rows"],
 ) -> tuple[Array, Array, Array]:
-    """The next state by the noise of an episode's step, its reward, and whether it is an end."""
+    """The next state by the noise of an episode's step, its reward, and whether it is an end.
+
+    Args:
+        world: What is imagined.
+        state, action: Recorded ones, `[rows, …]`.
+        keys: Of each row's episode, `[rows]`.
+        time: The step's place in it, `[rows]`.
+    """
 
     def step(state: Array, action: Array, key: Array, time: Array) -> tuple[Array, Array, Array]:
+        """One row.
+
+        Args:
+            state, action, key, time: As above.
+        """
         after = world.dynamics(state, action, jax.random.split(jax.random.fold_in(key, time))[1])
         return after, world.reward(state, action, after), world.termination(state, action, after)
 
@@ -225,11 +248,17 @@ def _imagined(
 def _terms(
     audited: Audited, rollouts: Rollouts, worth: np.ndarray, at_last: np.ndarray
 ) -> tuple[Terms, ...]:
-    """The terms with these values at the steps that do not cancel, `[discount, step]`."""
+    """The terms with other values at the steps that do not cancel.
+
+    Args:
+        audited, rollouts: What is audited, and its first draw.
+        worth: `r̂ + γ (1 - d̂) V̂` of the step to ŝ', `[discount, step]`.
+        at_last: V̂ of s' where no step follows, `[discount, step]`.
+    """
     from_imagined, last = _steps(audited)
     changed = rollouts._replace(worth=rollouts.worth.copy(), at_last=rollouts.at_last.copy())
     changed.worth[:, from_imagined], changed.at_last[:, last] = worth, at_last
-    return terms_of(audited.episodes, audited.asked, changed)
+    return terms_of(audited.episodes, audited.predictions, changed)
 
 
 def _samples(audited: Audited, rollouts: Rollouts, draws: _Draws) -> dict[str, np.ndarray]:
@@ -238,8 +267,8 @@ def _samples(audited: Audited, rollouts: Rollouts, draws: _Draws) -> dict[str, n
         _terms(audited, rollouts, *pair) for pair in zip(draws.worth, draws.at_last, strict=True)
     ]
     paid, times = np.asarray(audited.episodes.reward), np.arange(audited.episodes.alive.shape[1])
-    predicted = draws.returns.full, draws.returns.believed
-    samples = {"horizon": np.asarray(draws.returns.full_training - draws.returns.believed)}
+    predicted = draws.returns.full, draws.returns.predicted
+    samples = {"horizon": np.asarray(draws.returns.full_training - draws.returns.predicted)}
     for i, discount in enumerate(audited.discounts):
         at = "" if i == 0 else ", training"
         for cause in ("termination", "dynamics"):
@@ -263,15 +292,15 @@ def _variances(samples: np.ndarray) -> tuple[float, float]:
 
 
 def _share(samples: np.ndarray) -> float:
-    noise, whole = _variances(samples)
-    return min(1.0, noise / whole) if whole > 0 else noise
+    noise, variance = _variances(samples)
+    return min(1.0, noise / variance) if variance > 0 else noise
 
 
 def _needed(samples: np.ndarray) -> float:
     """Draws after which the noise is small beside what the real episodes leave; 1 where nothing can
     be known of it.
     """
-    noise, whole = _variances(samples)
+    noise, variance = _variances(samples)
     if not noise > 0:
         return 1.0
-    return len(samples) * noise / (_SMALL * (whole - noise)) if whole > noise else np.inf
+    return len(samples) * noise / (_SMALL * (variance - noise)) if variance > noise else np.inf

@@ -1,4 +1,7 @@
-"""Episodes that another policy recorded, weighted to stand for ours (theory, section 2)."""
+"""Episodes that another policy μ recorded, weighted to stand for those of π:
+
+J(π) = E_μ Σ_t γ^t w_{0:t} r_t,    w_{0:t} = Π_{k≤t} π(a_k|s_k) / μ(a_k|s_k).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from paracosm.core.data import Trajectory
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.types import Array
 
-LEAST_EFFECTIVE = 10
+LEAST_EFFECTIVE = 10  # episodes: fewer have no interval to speak of
 
 
 class Importance(NamedTuple):
@@ -34,6 +37,12 @@ def importance(
 
     The effective number of episodes is `(Σ w)² / Σ w²` (Kish 1965) at each step; its harmonic mean,
     since variances add up, with the weight `γ^t` that the step has in the return.
+
+    Args:
+        policy: π, which the episodes shall stand for.
+        recorded_by: μ, whose samples recorded them.
+        episodes: NumPy arrays `[episode, time, …]`.
+        discount: γ, in [0, 1].
 
     Raises:
         BadArgument: the policies are of different kinds, whose densities are in different units.

@@ -21,11 +21,12 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
 from paracosm.auditing.dimensions import Dimensions
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.mdp import MDP, Domain
+from paracosm.core.mdp import MDP, Domain, Spec
 from paracosm.core.policy import MarkovPolicy, Policy
+from paracosm.core.predicted import PredictedReturn
 from paracosm.core.recordings import state_scale
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
@@ -52,6 +53,17 @@ class Paired(NamedTuple):
     def predictions(self, predictions: OneStep) -> OneStep:
         """One-step predictions of pairs without their carries."""
         return predictions._replace(imagined_state=predictions.imagined_state[..., : self.size])
+
+    def prediction(self, predicted: PredictedReturn) -> PredictedReturn:
+        """What training predicted, asked at pairs."""
+        policy, trained_in = predicted.policy, predicted.trained_in
+        layout = PairLayout(policy.greedy(), self.size)
+        return PredictedReturn(
+            PairPolicy(policy, layout),
+            _pair_world(trained_in, layout, self.world.spec),
+            predicted.horizon,
+            OfPairs(predicted.function, policy.greedy(), self.size),
+        )
 
     def dimensions(self, dimensions: Dimensions) -> Dimensions:
         """The split of the dynamics term by state component; what is left to carries is rounding,
@@ -93,15 +105,7 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
     )
     layout = PairLayout(policy.greedy(), size)
     return Paired(
-        MDP(
-            spec,
-            PairDynamics(world.dynamics, layout),
-            OfState(world.reward, size),
-            OfState(world.termination, size),
-            PairInitial(world.initial, first),
-            world.discount,
-            None if world.domain is None else _unbounded(world.domain, first.size),
-        ),
+        _pair_world(world, layout, spec),
         PairPolicy(policy, layout),
         dataclasses.replace(
             episodes,
@@ -109,6 +113,20 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
             next_state=np.concatenate([episodes.next_state, following], axis=-1),
         ),
         size,
+    )
+
+
+def _pair_world(world: MDP, layout: PairLayout, spec: Spec) -> MDP:
+    """A world of states as one of pairs."""
+    first = ravel_pytree(layout.policy.initial())[0]
+    return MDP(
+        spec,
+        PairDynamics(world.dynamics, layout),
+        OfState(world.reward, layout.size),
+        OfState(world.termination, layout.size),
+        PairInitial(world.initial, first),
+        world.discount,
+        None if world.domain is None else _unbounded(world.domain, first.size),
     )
 
 
@@ -192,6 +210,17 @@ class OfState(eqx.Module):
 
     def __call__(self, pair: State, action: Action, next_pair: State) -> Any:
         return self.part(pair[: self.size], action, next_pair[: self.size])
+
+
+class OfPairs(eqx.Module):
+    """A predicted return of states, asked at first pairs; only that of the greedy policy."""
+
+    function: Callable[[Policy, Array, PRNGKey], Float[Array, " episode"]]
+    policy: Policy
+    size: int = eqx.field(static=True)
+
+    def __call__(self, policy: Policy, start: Array, key: PRNGKey) -> Float[Array, " episode"]:
+        return self.function(self.policy, start[:, : self.size], key)
 
 
 class PairInitial(eqx.Module):

@@ -12,10 +12,10 @@ from paracosm.core.records import Estimate, Plausibility, Reference
 
 RANDOM = "random actions"
 RECORDED = "the policy that recorded the data"
-_BEYOND = 1.5  # half widths from the middle: a quarter of the range outside of it
-_TOLERANCE = (
-    0.01  # of the width of what is allowed: a reward model errs a little at its best states
-)
+# Half widths from the middle, a quarter of the range outside of it: new states of the same kind
+# often lie a little beyond those that were recorded.
+_BEYOND = 1.5
+_TOLERANCE = 0.01  # of what is allowed: a reward model errs a little at its best states
 
 
 def reference(data: Dataset, horizon: int, policy: str = RANDOM) -> Reference:
@@ -45,10 +45,10 @@ def _returns(data: Dataset, horizon: int) -> Estimate | None:
     steps, labels = np.bincount(rows), np.bincount(rows, data.has_label)
     paid = np.bincount(rows, np.where(data.has_label, data.reward, 0.0))
     ended = np.bincount(rows, data.terminated) > 0
-    usable, whole = labels > 0, ended | (steps >= horizon)
-    if not ended.any() and not (whole & usable).any():
-        whole, steps = usable, np.full(len(steps), horizon)
-    counted = whole & usable
+    usable, complete = labels > 0, ended | (steps >= horizon)
+    if not ended.any() and not (complete & usable).any():
+        complete, steps = usable, np.full(len(steps), horizon)
+    counted = complete & usable
     if not counted.any() or 2 * counted.sum() < usable.sum():
         return None
     span = np.concatenate([[0.0], data.labels.reward]) * horizon
@@ -97,11 +97,14 @@ def _distance(
 ) -> np.ndarray:
     """How far imagined next states lie from the middle of the recorded range, in its half widths,
     `[episode, time]`.
+
+    Args:
+        world, episodes, imagined, known: As for `plausibility`.
     """
-    seen = [episodes.state[episodes.alive], episodes.next_state[episodes.alive]]
+    recorded = [episodes.state[episodes.alive], episodes.next_state[episodes.alive]]
     if known is not None:
-        seen += [np.array([known.state_low]), np.array([known.state_high])]
-    states = np.concatenate(seen)
+        recorded += [np.array([known.state_low]), np.array([known.state_high])]
+    states = np.concatenate(recorded)
     low, high = states.min(axis=0), states.max(axis=0)
     middle, half = (
         (low + high) / 2,

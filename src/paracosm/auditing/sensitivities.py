@@ -17,10 +17,10 @@ import numpy as np
 from jaxtyping import Float, Int, Key
 
 from paracosm.auditing.attribution import steps_of
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
 from paracosm.core.records import Weights
 from paracosm.core.records.reasons import Route
 from paracosm.core.rollout import advance, unroll
@@ -67,7 +67,7 @@ class _Perturbed(NamedTuple):
 @eqx.filter_jit
 def directional(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     start: Float[Array, "episode state"],
     keys: Key[jax.Array, " episode"],
     *,
@@ -103,7 +103,13 @@ def directional(
 
 
 def by_step(
-    world: MDP, policy: Policy, start: np.ndarray, steps: np.ndarray, key: PRNGKey, *, horizon: int
+    world: MDP,
+    policy: MarkovPolicy,
+    start: np.ndarray,
+    steps: np.ndarray,
+    key: PRNGKey,
+    *,
+    horizon: int,
 ) -> ByStep:
     """The gradient by the error of every step, in one reverse pass over imagined episodes from
     `start`.
@@ -123,7 +129,7 @@ def by_step(
 @eqx.filter_jit
 def _by_step(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     start: Float[Array, "episode state"],
     steps: Int[Array, " episode"],
     keys: Key[jax.Array, " episode"],
@@ -162,7 +168,7 @@ def _by_step(
 
 
 def weights(
-    world: MDP, policy: Policy, episodes: Trajectory, predictions: OneStep, key: PRNGKey
+    world: MDP, policy: MarkovPolicy, episodes: Trajectory, predictions: OneStep, key: PRNGKey
 ) -> tuple[Weights, Weights]:
     """What a unit of root mean square error of each part costs in return, at errors of the size
     that was measured.
@@ -217,7 +223,7 @@ def _standard_error(values: np.ndarray) -> float:
 
 
 def steepest(
-    world: MDP, policy: Policy, start: np.ndarray, key: PRNGKey, *, error: float, span: float
+    world: MDP, policy: MarkovPolicy, start: np.ndarray, key: PRNGKey, *, error: float, span: float
 ) -> Weights:
     """The steepest weights of whole imagined episodes: no real step is needed.
 

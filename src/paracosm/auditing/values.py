@@ -16,7 +16,7 @@ from jaxtyping import Float, Int, Key
 
 from paracosm.core.devices import spread
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
 from paracosm.core.rollout import advance
 from paracosm.core.types import Array, PRNGKey
 
@@ -24,7 +24,7 @@ _ROWS = 512
 
 
 def values(
-    world: MDP, policy: Policy, states: np.ndarray, steps: np.ndarray, key: PRNGKey
+    world: MDP, policy: MarkovPolicy, states: np.ndarray, steps: np.ndarray, key: PRNGKey
 ) -> np.ndarray:
     """Discounted return of `steps[i]` steps of `policy` in `world` from `states[i]`, `[rows]`."""
     return values_at(world, policy, states, steps, key, discounts=(world.discount,))[0]
@@ -32,7 +32,7 @@ def values(
 
 def values_at(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     states: np.ndarray,
     steps: np.ndarray,
     keys: Key[jax.Array, " *rows"],
@@ -62,7 +62,7 @@ def values_at(
 
 def gradients(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     states: np.ndarray,
     steps: np.ndarray,
     keys: Key[jax.Array, " rows"],
@@ -110,7 +110,7 @@ def _in_blocks(
 @eqx.filter_jit
 def _values(
     discounts: Float[Array, " discount"],
-    played: tuple[MDP, Policy],
+    played: tuple[MDP, MarkovPolicy],
     steps: Int[Array, " rows"],
     states: Float[Array, "rows state"],
     *noise: Array,
@@ -119,7 +119,7 @@ def _values(
     first times.
     """
 
-    def local(discounts: Array, played: tuple[MDP, Policy], *rows: Array) -> Array:
+    def local(discounts: Array, played: tuple[MDP, MarkovPolicy], *rows: Array) -> Array:
         steps, states, keys, since = rows
 
         def step(t: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -138,7 +138,7 @@ def _values(
 @eqx.filter_jit
 def _gradients(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     steps: Int[Array, " rows"],
     states: Float[Array, "rows state"],
     keys: Key[jax.Array, " rows"],
@@ -152,7 +152,7 @@ def _gradients(
     """
 
     def local(
-        world: MDP, policy: Policy, states: Array, steps: Array, keys: Array
+        world: MDP, policy: MarkovPolicy, states: Array, steps: Array, keys: Array
     ) -> tuple[Array, Array]:
         def move(t: Array, state: Array, alive: Array) -> tuple[Array, Array, Array]:
             at = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)

@@ -17,6 +17,7 @@ from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import StochasticPolicy
+from paracosm.core.predicted import Bootstrapped, PredictedReturn
 from paracosm.core.records import Training
 from paracosm.core.types import Action, PRNGKey, Scalar, State
 from paracosm.imagination import failure
@@ -48,6 +49,13 @@ class Imagined(NamedTuple):
     value: Value
     trained_in: MDP
     training: Training
+
+    @property
+    def prediction(self) -> PredictedReturn:
+        """The return that training believed in, as an audit asks for it."""
+        horizon = self.training.horizon
+        function = Bootstrapped(self.trained_in, horizon, self.value)
+        return PredictedReturn(self.policy, self.trained_in, horizon, function)
 
 
 def imagine(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -14,18 +14,19 @@ import numpy as np
 
 from paracosm import adapters as foreign
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
-from paracosm.auditing.audit import audit
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Spec
-from paracosm.core.policy import Mode, Policy
+from paracosm.core.policy import Policy
 from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import advance
+from paracosm.loop.auditing import audit
 from paracosm.real import datasets, making
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
+from paracosm.reporting import diagnosis_words
 
 
 def audit_foreign(
@@ -75,9 +76,9 @@ def audit_foreign(
                 " needed."
             )
     if (env is None) == (data is None):
-        found = "neither" if env is None else "both"
+        number = "neither" if env is None else "both"
         raise checks.BadArgument(
-            f"of --env and --data {found} is given; one says where real episodes come from."
+            f"of --env and --data {number} is given; one says where real episodes come from."
         )
     remarks = ()
     with callbacks.as_raised():
@@ -91,25 +92,20 @@ def audit_foreign(
         case = _case(_called(world, "world", spec), acting, recorded)
     progress("audit", 0, 1, "")
     options = {"seed": seed, "discount": discount, "most_imagined_steps": most_imagined_steps}
-    found = _audited(case, options)
-    return _annotated(found, case, (getattr(acting, "note", ""), *remarks))
+    diagnosis = _audited(case, options)
+    # Special about these models: latent states, what the policy may lack, 32 bits.
+    sentences = (getattr(acting, "note", ""), *remarks)
+    return diagnosis_words.annotated(diagnosis, case.note, sentences, _bits(case))
 
 
-def _annotated(found: Diagnosis, case: _Case, remarks: Sequence[str]) -> Diagnosis:
-    """The diagnosis with what is special about these models: latent states, 32 bits, what the
-    policy may lack.
-    """
-    world, verdict = case.world, " ".join(filter(None, (case.note, found.verdict, *remarks)))
-    rounded = foreign.rounded(
-        dynamics=world.dynamics,
-        reward=world.reward,
-        termination=world.termination,
+def _bits(case: _Case) -> str:
+    """Which of the parts answer in fewer bits than they are asked in."""
+    return foreign.rounded(
+        dynamics=case.world.dynamics,
+        reward=case.world.reward,
+        termination=case.world.termination,
         policy=case.policy,
     )
-    precision = (
-        f"{found.precision}; answers are of fewer bits: {rounded}" if rounded else found.precision
-    )
-    return dataclasses.replace(found, verdict=verdict, precision=precision)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,9 +126,9 @@ def _called(factory: str | Callable[..., Any], what: str, *spec: Spec) -> Any:
     except checks.ParacosmError:
         raise
     except (Exception, SystemExit) as error:
-        said = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         raise checks.BadArgument(
-            f"building the {what} by {name} failed with {type(error).__name__}: {said}"
+            f"building the {what} by {name} failed with {type(error).__name__}: {message}"
         ) from error
 
 
@@ -148,16 +144,23 @@ def _played(
     first_seed: int,
     progress: Progress,
 ) -> tuple[Trajectory, Policy, Spec]:
+    """Real episodes of the user's policy, the policy as it is audited, and what is known of both.
+
+    Args:
+        policy: What builds it.
+        source: Where it plays.
+        episodes, first_seed, progress: As for `audit_foreign`.
+    """
     blank = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
-    made = _called(policy, "policy", blank)
+    theirs = _called(policy, "policy", blank)
     recorded = source.evaluate(
-        foreign.policy(made, blank),
+        foreign.policy(theirs, blank),
         episodes=episodes,
         first_seed=first_seed,
         progress=lambda done, total: progress("evaluate", done, total, ""),
     )
     spec = foreign.spec(recorded, action=source.action, horizon=source.horizon)
-    return recorded, foreign.policy(made, spec), spec
+    return recorded, foreign.policy(theirs, spec), spec
 
 
 def _read(policy: str | Callable[..., Any], data: str) -> tuple[Trajectory, Policy, Spec]:
@@ -177,20 +180,20 @@ def _demand_steps(recorded: Trajectory) -> None:
         )
 
 
-def _case(made: Any, policy: Policy, recorded: Trajectory) -> _Case:
-    if isinstance(made, foreign.Latent):
-        return _Case(*made.on(recorded))
-    if not isinstance(made, MDP):
+def _case(world: Any, policy: Policy, recorded: Trajectory) -> _Case:
+    if isinstance(world, foreign.Latent):
+        return _Case(*world.on(recorded))
+    if not isinstance(world, MDP):
         raise checks.Unsupported(
-            f"--world gave a {type(made).__name__}; an MDP (foreign.world) or a latent model is"
+            f"--world gave a {type(world).__name__}; an MDP (foreign.world) or a latent model is"
             " needed."
         )
-    found, needed = np.shape(recorded.state)[-1], made.spec.state_size
-    if found != needed:
+    size, needed = np.shape(recorded.state)[-1], world.spec.state_size
+    if size != needed:
         raise checks.BadData(
-            f"the episodes' states have {found} components; the world's have {needed}."
+            f"the episodes' states have {size} components; the world's have {needed}."
         )
-    return _Case(made, policy, recorded, "")
+    return _Case(world, policy, recorded, "")
 
 
 def _audited(case: _Case, options: Mapping[str, Any]) -> Diagnosis:
@@ -220,9 +223,8 @@ def _recorded_step(episodes: Trajectory, question: Mapping[str, np.ndarray]) -> 
     """The first recorded step at which `question`, a part's arguments by name, is put."""
     same = np.array(episodes.alive)
     columns = {"s": episodes.state, "a": episodes.action, "s'": episodes.next_state}
-    for name in question.keys() - (
-        {"s'"} if "s" in question else set()
-    ):  # a reward is asked at imagined s' too
+    # A reward is asked at imagined s' too, so that s' alone tells no recorded step.
+    for name in question.keys() - ({"s'"} if "s" in question else set()):
         column = np.asarray(columns[name]).reshape(*same.shape, -1)
         same &= np.isclose(column, question[name], rtol=_SAME, atol=_SAME).all(axis=-1)
     if not same.any():
@@ -232,10 +234,10 @@ def _recorded_step(episodes: Trajectory, question: Mapping[str, np.ndarray]) -> 
 
 
 def _imagined_step(case: _Case, question: Mapping[str, np.ndarray]) -> str | None:
-    """The step of the imagined episodes at which a part fails at `question`, found by
-    playing them.
+    """The step of the imagined episodes at which a part fails at `question`: they are played
+    again.
     """
-    policy, count = Mode(case.policy), len(case.episodes.alive)
+    policy, count = case.policy.greedy(), len(case.episodes.alive)
     keys = jax.random.split(jax.random.key(0), count)
     now = [case.episodes.state[:, 0], np.ones(count, bool)]
 

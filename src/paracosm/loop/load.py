@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
-from paracosm.auditing.audit import audit
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
@@ -23,6 +22,7 @@ from paracosm.core.records.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined
 from paracosm.learning.settings import FitSettings, LearnSettings
 from paracosm.loop import store, trajectories
+from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import CONFIG, MARK
 from paracosm.real import datasets, making

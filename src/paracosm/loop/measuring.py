@@ -17,14 +17,14 @@ import numpy as np
 from paracosm.auditing import ladder
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.lipschitz import constants
-from paracosm.auditing.onestep import ask
+from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.sensitivities import NORM
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import Unwritable, read_record, whole
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Mode, Policy
+from paracosm.core.policy import Policy
 from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Weights
@@ -244,9 +244,9 @@ def _term(world: MDP, policy: Policy, episodes: Trajectory, part: str) -> float:
     key = stage_key(0, "terms of refits")
     with jax.enable_x64(True):
         world, played, episodes = in_double(
-            (world, Mode(policy), jax.tree.map(np.asarray, episodes))
+            (world, policy.greedy(), jax.tree.map(np.asarray, episodes))
         )
-        asked = ask(world, played, episodes, key)
+        asked = predict_steps(world, played, episodes, key)
         if part == "reward":
             missed = np.where(episodes.alive, episodes.reward - np.asarray(asked.real.reward), 0.0)
             return float(np.mean(missed @ world.discount ** np.arange(missed.shape[1])))

@@ -15,7 +15,6 @@ import jax
 import numpy as np
 
 from paracosm import reporting
-from paracosm.auditing.audit import audit
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks, files
 from paracosm.core.data import Dataset, Trajectory
@@ -28,6 +27,7 @@ from paracosm.core.records.results import Purchases, RunResult
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
 from paracosm.learning.learn import Learned, LearnSettings, learn, require_learnable
 from paracosm.loop import machine, store, trajectories
+from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
 from paracosm.loop.spending import Purse, curves_of, imagined_weights

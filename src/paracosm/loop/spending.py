@@ -13,7 +13,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import Spec
-from paracosm.core.policy import Mode, Policy
+from paracosm.core.policy import Policy
 from paracosm.core.precision import in_double
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, Decision
@@ -152,7 +152,7 @@ def imagined_weights(
     )
     error = learned.fits["dynamics"].error
     with jax.enable_x64(True):
-        world, played = in_double((learned.world, Mode(policy)))
+        world, played = in_double((learned.world, policy.greedy()))
         return (
             steepest(
                 world,

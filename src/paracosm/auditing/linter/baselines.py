@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
-from paracosm.auditing.linter import asking
-from paracosm.auditing.linter.readings import Judge, Reading
+from paracosm.auditing.linter import queries
+from paracosm.auditing.linter.readings import Judge, errors
 from paracosm.auditing.linter.steps import standardised
 from paracosm.core.mdp import MDP
-from paracosm.core.records import Finding
+from paracosm.core.records import Finding, FindingForm
 from paracosm.core.types import PRNGKey
 
 _NO_LARGER = 1.02  # times the error with the recorded actions
@@ -19,36 +19,37 @@ _NO_LARGER = 1.02  # times the error with the recorded actions
 _MATTERS = 0.1
 _WITH_ACTION = 0.9  # what the action must leave of the errors that the state alone explains
 _USED = 0.3  # of what the errors make of the action: a world that makes so much of it looks at it
-_ROUNDING = 1e-9
-_SHUFFLE = 0xAC7104
+_ROUNDING = 1e-9  # of the largest next state: differences below are none
+_SHUFFLE = 0xAC7104  # any seed; fixed, so that one world has one finding
 
 
 def blind(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Finding]:
     """Next states that are no worse with the actions of other steps, though the errors go with the
     action.
+
+    Args:
+        world: The learned world.
+        judge: Of the errors of its next states.
+        unit: Of each of their components, `[state]`.
+        key: Of the world's noise.
     """
     steps = judge.steps
     order = np.random.default_rng(_SHUFFLE).permutation(len(steps.action))
     if len(np.unique(steps.block)) < 2 or not np.any(steps.action[order] != steps.action):
         return
     plain, answer = (
-        asking.next_states(world, steps.state, action, key, len(order))
+        queries.next_states(world, steps.state, action, key, len(order))
         for action in (steps.action, steps.action[order])
     )
     if not np.isfinite(answer).all() or not _matters(judge, unit):
         return
     same = bool(np.all(np.abs(answer - plain) <= _ROUNDING * np.abs(plain).max(axis=0)))
-    permuted = Reading("", "", "", ((answer - steps.next_state) / unit) ** 2)
+    permuted = errors(((answer - steps.next_state) / unit) ** 2)
     larger = judge.overall(permuted, judge.own)[-1].high > np.log(_NO_LARGER)
     if same or (not larger and _goes_with_action(judge, unit, plain, answer)):
-        error = np.exp(judge.overall(permuted, judge.own)[-1].mean / 2)
-        how = "the same" if same else f"no worse ({error:.3g} times the error)"
-        yield Finding(
-            "action blindness",
-            f"The world's next states are {how} when it is given the actions of other steps: it"
-            " does not use the"
-            " action.",
-        )
+        times = float(np.exp(judge.overall(permuted, judge.own)[-1].mean / 2))
+        form: FindingForm = "the same" if same else ""
+        yield Finding("action blindness", "dynamics", {"times": times}, form)
 
 
 def _matters(judge: Judge, unit: np.ndarray) -> bool:
@@ -61,6 +62,12 @@ def _goes_with_action(
 ) -> bool:
     """Whether errors are explained by the action, beyond the state, and are larger than what the
     world makes of it.
+
+    Args:
+        judge: Of the errors of the world's next states.
+        unit: Of each of their components, `[state]`.
+        plain: The next states, `[n, state]`.
+        permuted: Those with the actions of other steps.
     """
     steps = judge.steps
     error = (steps.next_state - plain) / unit
@@ -71,9 +78,9 @@ def _goes_with_action(
     )
     state, action = standardised(steps.state), standardised(np.asarray(action, float))
     alone = np.concatenate([np.ones((len(state), 1)), state, state**2], axis=1)
-    both = np.concatenate([alone, action], axis=1)
-    off, off_alone = (_crossed(design, error, steps.block % 2 == 0) for design in (both, alone))
-    readings = [Reading("", "", "", values**2) for values in (off, off_alone)]
+    joined = np.concatenate([alone, action], axis=1)
+    off, off_alone = (_crossed(design, error, steps.block % 2 == 0) for design in (joined, alone))
+    readings = [errors(values**2) for values in (off, off_alone)]
     if min(part.high for part in judge.overall(*readings)[:-1]) > np.log(_WITH_ACTION):
         return False
     by_action = np.mean(np.sum((off - off_alone) ** 2, axis=1))
@@ -96,18 +103,12 @@ def _crossed(
 def standing_still(world: MDP, judge: Judge, unit: np.ndarray) -> Iterator[Finding]:
     """A world that is clearly worse than the prediction that nothing moves."""
     steps, scale = judge.steps, np.asarray(world.spec.state_scale)
-    still = Reading(
-        "", "", "", np.sum(((steps.next_state - steps.state) / scale) ** 2, axis=1, keepdims=True)
-    )
-    own = Reading(
-        "", "", "", np.sum(judge.own.squares * (unit / scale) ** 2, axis=1, keepdims=True)
-    )
+    still = errors(np.sum(((steps.next_state - steps.state) / scale) ** 2, axis=1, keepdims=True))
+    own = errors(np.sum(judge.own.squares * (unit / scale) ** 2, axis=1, keepdims=True))
     summed = judge._replace(own=own, floor=np.full(1, 1e-12), weight=np.ones(1))
     if summed.overall(still, own)[0].high < 0 and summed.everywhere(still, own)[0].mean < 0:
-        yield Finding(
-            "persistence",
-            "The world predicts next states worse than one in which nothing moves (root mean"
-            " square error"
-            f" {np.sqrt(own.squares.mean()):.3g} against {np.sqrt(still.squares.mean()):.3g} in"
-            " scaled states).",
-        )
+        numbers = {
+            "own": float(np.sqrt(own.squares.mean())),
+            "still": float(np.sqrt(still.squares.mean())),
+        }
+        yield Finding("persistence", "dynamics", numbers)

@@ -9,30 +9,45 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from paracosm.auditing.linter import asking
+from paracosm.auditing.linter import queries
 from paracosm.auditing.linter.baselines import blind, standing_still
 from paracosm.auditing.linter.fitting import Fit, linear
 from paracosm.auditing.linter.inputs import Change
-from paracosm.auditing.linter.readings import HALF, NEARLY_ALL, Choice, Judge, Most, Reading
+from paracosm.auditing.linter.readings import (
+    HALF,
+    NEARLY_ALL,
+    Choice,
+    Judge,
+    Most,
+    Reading,
+    errors,
+)
 from paracosm.auditing.linter.steps import Steps
 from paracosm.core.mdp import MDP, Box, Discrete
-from paracosm.core.records import Finding
+from paracosm.core.records import ComponentChange, Finding, Misreading, MisreadingForm
 from paracosm.core.types import PRNGKey
 
-_ACTION_FACTORS = (-1.0, 0.0, 0.5, 2.0)
-_STATE_FACTORS = (-1.0, 180 / np.pi, np.pi / 180)
-_LEFT = Most(
-    0.6, 1.0
-)  # of the sum nothing is asked: walls and contacts make outliers that no reading mends
-_MARGIN = {
-    "action": 0.05,
-    "state": 0.2,
-}  # of a factor, or of the spread: models of ordinary quality are as far off
+_ACTION_FACTORS = (
+    -1.0,
+    0.0,
+    0.5,
+    2.0,
+)  # a sign, an unused action, a box of half or twice the width
+_STATE_FACTORS = (-1.0, 180 / np.pi, np.pi / 180)  # a sign; degrees and radians
+# Of the sum nothing is demanded: walls and contacts make outliers that no reading mends
+_LEFT = Most(0.6, 1.0)
+# Of a factor, or of the spread: models of ordinary quality are as far off
+_MARGIN = {"action": 0.05, "state": 0.2}
 _SAME = 5e-3  # of a factor, or of the spread: too little to be worth a word
 _LEFT_OUT = 0.05  # a factor of actions that is as good as none
 _MOST_STATES = 32  # components whose units are fitted
 _MOST_ORDERS = 4  # choices all of whose orders are tried
-_FINEST, _ROUNDING = 1e-3, 1e-6
+_FINEST = 1e-3  # of the mean squared error: smaller ones are as good as none
+_ROUNDING = 1e-6  # of the largest state: what 32 bits cannot tell from zero
+_FORMS: dict[str, MisreadingForm] = {
+    "actions": "other actions",
+    "observations": "other observations",
+}
 
 
 def dynamics_findings(world: MDP, steps: Steps, key: PRNGKey) -> tuple[Finding, ...]:
@@ -42,7 +57,7 @@ def dynamics_findings(world: MDP, steps: Steps, key: PRNGKey) -> tuple[Finding, 
         return ()
     space = world.spec.action
     readings = (
-        [*_orders(world, judge, unit, key)]
+        [*_numberings(world, judge, unit, key)]
         if isinstance(space, Discrete)
         else [*_actions(world, judge, unit, key)]
     )
@@ -57,11 +72,11 @@ def _judge(world: MDP, steps: Steps, key: PRNGKey) -> tuple[Judge | None, np.nda
     """Errors by component, each in units of its own root mean square; nothing where all are
     rounding.
     """
-    answer = asking.next_states(world, steps.state, steps.action, key, len(steps.state))
+    answer = queries.next_states(world, steps.state, steps.action, key, len(steps.state))
     off = answer - steps.next_state
     size = np.abs(steps.next_state).max(axis=0)
     unit = np.maximum(np.sqrt((off**2).mean(axis=0)), _ROUNDING * size + 1e-12)
-    own = Reading("", "", "", (off / unit) ** 2)
+    own = errors((off / unit) ** 2)
     if not np.isfinite(off).all() or (own.squares.mean(axis=0) < 1 - 1e-9).all():
         return None, unit
     weight = (unit / np.asarray(world.spec.state_scale)) ** 2
@@ -69,6 +84,11 @@ def _judge(world: MDP, steps: Steps, key: PRNGKey) -> tuple[Judge | None, np.nda
 
 
 def _actions(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
+    """Actions in other units, among them those of the other box.
+
+    Args:
+        world, judge, unit, key: As for `blind`.
+    """
     space = world.spec.action
     assert isinstance(space, Box)
     low, high = np.asarray(space.low, float), np.asarray(space.high, float)
@@ -86,6 +106,11 @@ def _actions(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterat
 
 
 def _observations(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
+    """Observations in other units, among them standardised ones.
+
+    Args:
+        world, judge, unit, key: As for `blind`.
+    """
     state = judge.steps.state
     deviation = state.std(axis=0)
     spread = np.where(deviation > 1e-9 * np.abs(state).max(axis=0), deviation, 1.0)
@@ -93,9 +118,8 @@ def _observations(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> I
     change = Change(world, judge, key, "state", spread, unit)
     if change.size > _MOST_STATES:
         residual = change.residuals(standard[None])[0]
-        yield Reading(
-            "observation scale", "observation", "it is given standardised observations", residual**2
-        )
+        misreading = Misreading("standardised observations")
+        yield Reading("observation scale", "observation", misreading, residual**2)
         return
     yield from _affine(change, change.starts(_STATE_FACTORS, [standard]), "observations", deviation)
 
@@ -103,7 +127,14 @@ def _observations(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> I
 def _affine(
     change: Change, starts: list[np.ndarray], what: str, varies: np.ndarray
 ) -> Iterator[Reading]:
-    """Scales, offsets or both, from each start; components that do not vary keep their scale."""
+    """Scales, offsets or both, from each start; components that do not vary keep their scale.
+
+    Args:
+        change: The world in other units.
+        starts: Parameters from which they are fitted, `[parameter]` each.
+        what: "actions" or "observations".
+        varies: How much each component varies, `[x]`; 0 where it does not.
+    """
     size = change.size
     moves = np.arange(2 * size) >= size
     free = {
@@ -116,10 +147,15 @@ def _affine(
             continue
         fit = change.fitted(start, mask)
         if fit is not None and np.any(_beyond(change, fit)):
-            phrase, parameters = _in_words(change, fit, what), int(mask.sum())
+            misreading = Misreading(_FORMS[what], components=_components(change, fit))
             leaves = NEARLY_ALL if change.of == "state" else HALF  # of many parameters
             yield Reading(
-                f"{what[:-1]} {name}", what, phrase, fit.residual**2, parameters, leaves=leaves
+                f"{what[:-1]} {name}",
+                what,
+                misreading,
+                fit.residual**2,
+                int(mask.sum()),
+                leaves=leaves,
             )
 
 
@@ -129,44 +165,41 @@ def _beyond(change: Change, fit: Fit) -> np.ndarray:
     return (fit.low > change.faultless + margin) | (fit.high < change.faultless - margin)
 
 
-def _in_words(change: Change, fit: Fit, what: str) -> str:
+def _components(change: Change, fit: Fit) -> tuple[ComponentChange, ...]:
     """`scale * x + offset`, component by component where they differ from no change."""
     scale, offset = np.split(fit.parameters, 2)
     beyond = _beyond(change, fit).reshape(2, -1).any(axis=0)
-    letter = "a" if what == "actions" else "s"
-    parts = []
-    for i in np.flatnonzero(beyond):
-        name = letter if change.size == 1 else f"{letter}[{i}]"
-        if abs(scale[i]) < _LEFT_OUT and what == "actions":
-            parts.append(f"{name} is left out")
-            continue
-        times = f"{scale[i]:.3g} {name}" if abs(scale[i] - 1) > _SAME else name
-        sign, moved = "+" if offset[i] > 0 else "-", abs(offset[i])
-        plus = "" if moved <= _SAME * change.spread[i] else f" {sign} {moved:.3g}"
-        parts.append(f"{times}{plus} in place of {name}")
-    return (
-        f"it is given other {what}: {', '.join(parts[:6])}{' and so on' if len(parts) > 6 else ''}"
+    return tuple(
+        ComponentChange(
+            component=None if change.size == 1 else int(i),
+            scale=float(scale[i]) if abs(scale[i] - 1) > _SAME else None,
+            offset=float(offset[i]) if abs(offset[i]) > _SAME * change.spread[i] else None,
+            left_out=bool(change.of == "action" and abs(scale[i]) < _LEFT_OUT),
+        )
+        for i in np.flatnonzero(beyond)
     )
 
 
-def _orders(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
-    """Discrete actions under other numbers."""
+def _numberings(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
+    """Discrete actions under other numbers.
+
+    Args:
+        world, judge, unit, key: As for `blind`.
+    """
     space = world.spec.action
     assert isinstance(space, Discrete)
     n, steps = space.n, judge.steps
-    orders = (
+    numberings = (
         [*itertools.permutations(range(n))][1:]
         if n <= _MOST_ORDERS
-        else [tuple((np.arange(n) + by) % n) for by in (1, -1)] + [tuple(range(n))[::-1]]
+        else [tuple(((np.arange(n) + by) % n).tolist()) for by in (1, -1)] + [tuple(range(n))[::-1]]
     )
-    for order in orders:
-        action = np.asarray(order, steps.action.dtype)[steps.action]
-        answer = asking.next_states(world, steps.state, action, key, len(action))
-        listed = ", ".join(
-            f"{new} in place of {old}" for old, new in enumerate(order) if new != old
-        )
-        phrase = f"its actions are numbered otherwise: {listed}"
-        yield Reading("action order", "actions", phrase, ((answer - steps.next_state) / unit) ** 2)
+    for numbering in numberings:
+        action = np.asarray(numbering, steps.action.dtype)[steps.action]
+        answer = queries.next_states(world, steps.state, action, key, len(action))
+        misreading = Misreading("other action numbers", numbering=numbering)
+        squares = ((answer - steps.next_state) / unit) ** 2
+        yield Reading("action order", "actions", misreading, squares)
 
 
 def _changes(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
@@ -175,13 +208,14 @@ def _changes(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterat
 
     A model that was fitted too little shrinks all it predicts; no change of what it is given
     explains that better.
+
+    Args:
+        world, judge, unit, key: As for `blind`.
     """
     steps = judge.steps
-    answer = asking.next_states(world, steps.state, steps.action, key, len(steps.state))
+    answer = queries.next_states(world, steps.state, steps.action, key, len(steps.state))
     summed = (steps.state + answer - steps.next_state) / unit
-    yield Reading(
-        "state change", "output", "its answer is added to the state: it gives changes", summed**2
-    )
+    yield Reading("state change", "output", Misreading("state changes"), summed**2)
     fits = [
         linear(
             judge._replace(floor=judge.floor[:1], weight=judge.weight[:1]),
@@ -192,21 +226,20 @@ def _changes(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterat
         for i in range(len(unit))
     ]
     residual = np.concatenate([fit.residual for fit in fits], axis=1)
-    yield Reading("changes", "shrunk", "", residual**2, 2 * len(unit), silent=True)
+    yield Reading("changes", "shrunk", None, residual**2, 2 * len(unit), silent=True)
 
 
 def _finding(world: MDP, judge: Judge, choice: Choice, unit: np.ndarray) -> Finding:
+    """The choice as a finding.
+
+    Args:
+        world, judge, unit: As for `blind`.
+        choice: The reading that explains the errors, and its rivals.
+    """
     scale = np.asarray(world.spec.state_scale)
     own, left = (
         np.sqrt(np.mean(np.sum(reading.squares * (unit / scale) ** 2, axis=1)))
         for reading in (judge.own, choice.reading)
     )
-    rivals = "".join(
-        f", or when {rival.phrase} (these steps cannot tell which)" for rival in choice.rivals
-    )
-    return Finding(
-        choice.reading.kind,
-        f"The world predicts next states better when {choice.reading.phrase}{rivals} (root mean"
-        f" square error {left:.3g}"
-        f" so, {own:.3g} as it is, in scaled states).",
-    )
+    numbers = {"left": float(left), "own": float(own)}
+    return Finding(choice.reading.kind, "dynamics", numbers, misreadings=choice.misreadings)

@@ -10,18 +10,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
-from paracosm.core.records import Finding
+from paracosm.core.records import Finding, FindingForm
 
 _LEAST_ENDS, _MISSED, _FALSE = 3, 0.9, 0.2  # a rule that is only inaccurate is no finding
 _SHORTLY, _SELDOM = 3, 0.1  # steps before a limit, at the least; ends there for one at the limit
 _WIDE = 0.3  # of the states' spread: end states that vary so much share nothing but the clock
-_FAR, _USUAL = (
-    5.0,
-    99.0,
-)  # times that percentile of the one-step errors: a recorded next state that no step reached
+# Times that percentile of the one-step errors: a recorded next state that no step reached
+_FAR, _USUAL = 5.0, 99.0
 _SAME = 1e-5  # scaled states: equal but for rounding
 
 
@@ -53,14 +51,14 @@ class _Ends(NamedTuple):
         return float(self.predicted[self.elsewhere].mean()) if self.elsewhere.any() else 0.0
 
 
-def end_findings(world: MDP, episodes: Trajectory, asked: OneStep) -> Iterator[Finding]:
-    """What is wrong with ends: each cause is said where its own signature holds and none that
+def end_findings(world: MDP, episodes: Trajectory, predictions: OneStep) -> Iterator[Finding]:
+    """What is wrong with ends: a cause is named where its own signature holds and none that
     explains it better.
     """
     alive = np.asarray(episodes.alive)
-    flags = (episodes.terminated, episodes.truncated, asked.real.ended)
+    flags = (episodes.terminated, episodes.truncated, predictions.real.ended)
     ends = _Ends(alive, *(np.asarray(flag, bool) & alive for flag in flags))
-    resets = list(_resets(world, episodes, asked, ends))
+    resets = list(_resets(world, episodes, predictions, ends))
     limits = _limits(world, episodes, ends)
     yield from resets
     if limits.any():
@@ -73,15 +71,23 @@ def end_findings(world: MDP, episodes: Trajectory, asked: OneStep) -> Iterator[F
     yield from _false(ends)
 
 
-def _resets(world: MDP, episodes: Trajectory, asked: OneStep, ends: _Ends) -> Iterator[Finding]:
-    """Next states of last steps that are the first states of other episodes."""
+def _resets(
+    world: MDP, episodes: Trajectory, predictions: OneStep, ends: _Ends
+) -> Iterator[Finding]:
+    """Next states of last steps that are the first states of other episodes.
+
+    Args:
+        world: The learned world.
+        episodes, predictions: Real episodes, `[episode, time, …]`, and the world's predictions.
+        ends: Where they end.
+    """
     last = ends.terminated | ends.cut
     if last.sum() < _LEAST_ENDS:
         return
     scale = np.asarray(world.spec.state_scale)
     starts = np.asarray(episodes.state)[:, 0] / scale
     after, imagined = (
-        np.asarray(states) / scale for states in (episodes.next_state, asked.imagined_state)
+        np.asarray(states) / scale for states in (episodes.next_state, predictions.imagined_state)
     )
     error = np.linalg.norm(imagined - after, axis=-1)
     usual = np.percentile(error[ends.elsewhere], _USUAL) if ends.elsewhere.any() else np.inf
@@ -91,16 +97,12 @@ def _resets(world: MDP, episodes: Trajectory, asked: OneStep, ends: _Ends) -> It
     inside = np.all((arrived >= starts.min(axis=0)) & (arrived <= starts.max(axis=0)), axis=1)
     reset = ~stayed & (equal | inside) & (error[last] > _FAR * max(usual, _SAME))
     if reset.sum() >= max(_MISSED * last.sum(), _LEAST_ENDS):
-        yield Finding(
-            "auto-reset observations",
-            f"At {reset.sum()} of the {last.sum()} last steps the recorded next state lies among"
-            " the episodes' first"
-            f" states, {np.median(error[last][reset]) / max(usual, _SAME):.3g} times as far from"
-            " the world's as 99% of"
-            " the other steps' are: an environment that resets itself gave the next episode's"
-            " first observation. The"
-            " observation before the reset belongs there.",
-        )
+        numbers = {
+            "count": float(reset.sum()),
+            "last": float(last.sum()),
+            "times": float(np.median(error[last][reset]) / max(usual, _SAME)),
+        }
+        yield Finding("auto-reset observations", "dynamics", numbers)
 
 
 def _limits(world: MDP, episodes: Trajectory, ends: _Ends) -> Bool[np.ndarray, "episode time"]:
@@ -123,14 +125,12 @@ def _limits(world: MDP, episodes: Trajectory, ends: _Ends) -> Bool[np.ndarray, "
 
 
 def _as_terminations(ends: _Ends, limits: np.ndarray) -> Finding:
-    count, missed, step = int(limits.sum()), int(ends.missed.sum()), int(np.nonzero(limits)[1][0])
-    share = f"All {count}" if count == missed else f"{count} of the {missed}"
-    return Finding(
-        "time limits as terminations",
-        f"{share} recorded terminations that the world does not share fall on step {step + 1}, the"
-        " last of the"
-        " longest episodes: these look like time limits, which are truncations and no ends.",
-    )
+    numbers = {
+        "count": float(limits.sum()),
+        "missed": float(ends.missed.sum()),
+        "step": float(np.nonzero(limits)[1][0] + 1),
+    }
+    return Finding("time limits as terminations", "termination", numbers)
 
 
 def _wide(episodes: Trajectory, missed: np.ndarray) -> bool:
@@ -153,35 +153,30 @@ def _missing(ends: _Ends) -> Iterator[Finding]:
     early = np.zeros_like(ends.predicted)
     early[:, 1:] = ends.predicted[:, :-1] & ends.alive[:, 1:]
     if (early & ends.terminated).sum() >= _MISSED * recorded:
-        yield Finding(
-            "termination timing",
-            f"The world ends one step before {int((early & ends.terminated).sum())} of the"
-            f" {recorded} real steps that"
-            " terminated, and at none of these itself: its ends are recorded one step off.",
-        )
+        numbers = {
+            "count": float((early & ends.terminated).sum()),
+            "recorded": float(recorded),
+        }
+        yield Finding("termination timing", "termination", numbers)
         return
-    never = "never ends" if not ends.predicted.any() else "goes on"
-    yield Finding(
-        "missed terminations",
-        f"The world {never} where {count} of the {recorded} real episodes terminated, at steps"
-        f" {times.min()} to"
-        f" {times.max()}: its end rule is missing, or it was learned from terminations recorded as"
-        " truncations.",
-    )
+    numbers = {
+        "count": float(count),
+        "recorded": float(recorded),
+        "first": float(times.min()),
+        "last": float(times.max()),
+    }
+    form: FindingForm = "" if ends.predicted.any() else "never ends"
+    yield Finding("missed terminations", "termination", numbers, form)
 
 
 def _cuts(ends: _Ends) -> Iterator[Finding]:
     """Truncations at which the world ends, though it does not end everywhere."""
-    taken, cut = int((ends.cut & ends.predicted).sum()), int(ends.cut.sum())
-    if taken < max(_MISSED * cut, _LEAST_ENDS) or ends.false_share > _FALSE:
+    ending, cut = int((ends.cut & ends.predicted).sum()), int(ends.cut.sum())
+    if ending < max(_MISSED * cut, _LEAST_ENDS) or ends.false_share > _FALSE:
         return
-    where = "time limit" if ends.alive[ends.cut.any(axis=1)].all() else "cut"
-    yield Finding(
-        "truncations as terminations",
-        f"The world ends at {taken} of the {cut} real steps that were only truncated: a {where}"
-        " was learned"
-        " as a termination, or the record calls terminations truncations.",
-    )
+    form: FindingForm = "time limit" if ends.alive[ends.cut.any(axis=1)].all() else ""
+    numbers = {"count": float(ending), "cut": float(cut)}
+    yield Finding("truncations as terminations", "termination", numbers, form)
 
 
 def _false(ends: _Ends) -> Iterator[Finding]:
@@ -191,20 +186,10 @@ def _false(ends: _Ends) -> Iterator[Finding]:
     false, elsewhere = int(ends.predicted[ends.elsewhere].sum()), int(ends.elsewhere.sum())
     if false <= _FALSE * elsewhere:
         return
-    cause = ""
+    form: FindingForm = ""
     if false >= _MISSED * elsewhere:
         recorded = ends.terminated.sum()
-        reversed_ = recorded and ends.missed.sum() >= _MISSED * recorded
-        cause = (
-            " and goes on where it terminated: its answers look reversed, those of a probability"
-            " to go on"
-            if reversed_
-            else ": answers between 0 and 1, a probability to end or to go on, taken for yes or no"
-            " look like this"
-        )
-        cause += " (foreign.world takes termination_gives=)"
-    yield Finding(
-        "false terminations",
-        f"The world ends at {false} of the {elsewhere} real steps after which the episode went"
-        f" on{cause}.",
-    )
+        opposite = recorded and ends.missed.sum() >= _MISSED * recorded
+        form = "reversed" if opposite else "probability"
+    numbers = {"count": float(false), "elsewhere": float(elsewhere)}
+    yield Finding("false terminations", "termination", numbers, form)

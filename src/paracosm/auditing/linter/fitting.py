@@ -11,8 +11,9 @@ from scipy import stats
 
 from paracosm.auditing.linter.readings import LEVEL, Judge
 
-_ROUNDS, _GAIN, _PROMISE = 10, 1e-3, 0.2
-_RIDGE, _MOST_DAMPING = 1e-9, 1e6
+_ROUNDS = 10  # of least squares, which converge in a few or not at all
+_GAIN, _PROMISE = 1e-3, 0.2  # of the objective: less is not worth more calls of the world
+_RIDGE, _MOST_DAMPING = 1e-9, 1e6  # of the scaled normal equations: singular ones, and no descent
 
 
 class Fit(NamedTuple):
@@ -62,8 +63,13 @@ def linear(
     target: Float[np.ndarray, " n"],
     start: np.ndarray,
 ) -> Fit:
-    """The fit of `design @ parameters` to `target`, one output; steps that are not numbers are left
-    out.
+    """The fit of `design @ parameters` to one output; steps that are not numbers are left out.
+
+    Args:
+        judge: Of the sampled steps.
+        design: Inputs, `[n, p]`.
+        target: The output, `[n]`.
+        start: First parameters, `[p]`.
     """
 
     def at(parameters: np.ndarray) -> Local:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from paracosm.auditing.linter import asking
+from paracosm.auditing.linter import queries
 from paracosm.auditing.linter.fitting import Fit, Local, fit, objective
 from paracosm.auditing.linter.readings import Judge
 from paracosm.core.mdp import MDP
@@ -53,7 +53,7 @@ class Change(NamedTuple):
         else:
             state = scale * state + offset
         state, action = (x.reshape(m * n, *x.shape[2:]) for x in (state, action))
-        answer = asking.next_states(self.world, state, action, self.key, n).reshape(m, n, -1)
+        answer = queries.next_states(self.world, state, action, self.key, n).reshape(m, n, -1)
         if self.of == "state":
             answer = (answer - offset) / np.where(scale == 0, np.nan, scale)
         return np.nan_to_num(
@@ -87,8 +87,8 @@ class Change(NamedTuple):
             values[which] = part
         return Fit(full[0], full[1], full[2], result.residual)
 
-    def starts(self, factors: Sequence[float], others: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """No change, the best of `others` and of a common factor, and the best factor for each
+    def starts(self, factors: Sequence[float], guesses: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """No change, the best of the `guesses` and of a common factor, and the best factor for each
         component.
         """
         plain = self.faultless
@@ -101,7 +101,7 @@ class Change(NamedTuple):
         common = [
             np.concatenate([np.full(self.size, factor), np.zeros(self.size)]) for factor in factors
         ]
-        points = [plain, *common, *others, *single]
+        points = [plain, *common, *guesses, *single]
         value = self._objectives(np.array(points))
         combined = plain.copy()
         by_component = value[len(points) - len(single) :].reshape(self.size, -1)

@@ -17,9 +17,7 @@ from paracosm.core.records import Finding
 _MOST_DIMENSIONS, _VARIANCE = 10, 0.999  # beyond so many no step has near neighbours
 _SHARE = 0.1  # of the rewards' deviation: smaller errors are a matter of fit
 _FLOOR = (0.5, 2.5)  # of the learned reward's squared error; above 1 by the chance of few episodes
-_PREDICTED = (
-    0.6  # neighbours' errors may not explain more of a step's own than leaves so much of it
-)
+_PREDICTED = 0.6  # of a step's error: so much its neighbours' errors must leave of it
 _DENSER = 1.5  # a floor does not fall so far when the neighbours are twice as many
 _CLOSEST = 0.02  # of a block's steps that err: those with the nearest neighbour in another block
 _WRONG = 0.1  # of the mean squared error: steps that err less say nothing
@@ -51,8 +49,8 @@ def unexplained(steps: Steps, all_steps: Callable[[int], Steps]) -> Iterator[Fin
     error = steps.predicted - steps.reward
     own = float(np.mean(error**2))
     ordered = np.sort(error**2)[::-1]
-    few = ordered[: max(int(_FEW * len(ordered)), 1)].sum()
-    if own <= (_SHARE * np.std(steps.reward)) ** 2 or few > _MOST * ordered.sum():
+    largest = ordered[: max(int(_FEW * len(ordered)), 1)].sum()
+    if own <= (_SHARE * np.std(steps.reward)) ** 2 or largest > _MOST * ordered.sum():
         return
     points = _coordinates(steps)
     if points is None:
@@ -70,15 +68,8 @@ def unexplained(steps: Steps, all_steps: Callable[[int], Steps]) -> Iterator[Fin
         low * own < floor < high * own and sparser < _DENSER * floor and left > _PREDICTED * own
     )
     if stands and _closest(all_steps(_MANY)) > _STILL:
-        yield Finding(
-            "unexplained reward",
-            "The reward needs what the state does not show: steps of different episodes with"
-            " nearly the same (s, a, s')"
-            " were paid differently, so that no model of (s, a, s') gets below an error of about"
-            f" {np.sqrt(min(floor, own)):.3g};"
-            f" the learned reward's is {np.sqrt(own):.3g} (root mean square), and more labels"
-            " cannot mend that.",
-        )
+        numbers = {"floor": float(np.sqrt(min(floor, own))), "own": float(np.sqrt(own))}
+        yield Finding("unexplained reward", "reward", numbers)
 
 
 def _closest(steps: Steps) -> float:

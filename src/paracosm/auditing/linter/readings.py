@@ -18,12 +18,11 @@ from jaxtyping import Float
 from scipy import stats
 
 from paracosm.auditing.linter.steps import Steps
+from paracosm.core.records import Misreading
 
 LEVEL = 0.99  # of the intervals: a dozen readings are tried
-HALF, NEARLY_ALL = (
-    0.5,
-    0.1,
-)  # what a reading may leave at the most: of the error in every region, or of the sum
+# What a reading may leave at the most: of the error in every region, or of the sum
+HALF, NEARLY_ALL = 0.5, 0.1
 # Of the logarithm: what a reading with fewer parameters may be worse by and still be preferred
 _SIMPLER = 0.25
 _CLOSE = 0.1  # of the logarithm: rivals that near are not told apart
@@ -33,18 +32,23 @@ _FINEST = 1e-3  # of the error: smaller errors count as this one
 class Reading(NamedTuple):
     """Squared errors `[n, output]`, not a number where the reading says nothing, and what it is.
 
-    `phrase` goes on after "The world …, ". Two readings of the same `family` are special cases of
-    each other and no rivals. `silent` readings only compete. Those that can bend to much may leave
-    less of the error than half.
+    `misreading` says how the part would be read, none where that is no finding. Two readings of the
+    same `family` are special cases of each other and no rivals. `silent` readings only compete.
+    Those that can bend to much may leave less of the error than half.
     """
 
     kind: str
     family: str
-    phrase: str
+    misreading: Misreading | None
     squares: Float[np.ndarray, "n output"]
     parameters: int = 0
     silent: bool = False
     leaves: float = HALF
+
+
+def errors(squares: Float[np.ndarray, "n output"]) -> Reading:
+    """Squared errors that no reading stands for."""
+    return Reading("", "", None, squares)
 
 
 class Interval(NamedTuple):
@@ -71,6 +75,12 @@ class Choice(NamedTuple):
 
     reading: Reading
     rivals: tuple[Reading, ...]
+
+    @property
+    def misreadings(self) -> tuple[Misreading, ...]:
+        """How the part would be read: the best, then the rivals."""
+        readings = (self.reading, *self.rivals)
+        return tuple(reading.misreading for reading in readings if reading.misreading is not None)
 
 
 class Judge(NamedTuple):
@@ -117,16 +127,16 @@ class Judge(NamedTuple):
         """
         if np.isinf(reading.squares).any():
             return False
-        every, total = self.everywhere(reading, self.own), self.overall(reading, self.own)
+        regions, total = self.everywhere(reading, self.own), self.overall(reading, self.own)
         share = min(reading.leaves, NEARLY_ALL)
-        nearly = min(part.high for part in total[:-1]) < np.log(share) and every[-1].mean < 0
+        nearly = min(part.high for part in total[:-1]) < np.log(share) and regions[-1].mean < 0
         if reading.leaves < HALF:
             return bool(
                 nearly
                 and total[-1].high < np.log(share)
                 and self._plain(reading)[-1] < np.log(share)
             )
-        mends = max(min(part.high for part in every[:-1]), every[-1].high) < np.log(
+        mends = max(min(part.high for part in regions[:-1]), regions[-1].high) < np.log(
             self.most.regions
         )
         pays = min(part.high for part in total[:-1]) < np.log(self.most.total)
@@ -179,9 +189,16 @@ class Judge(NamedTuple):
         *,
         by_cell: bool,
     ) -> tuple[Interval, ...]:
+        """A statistic of two readings with its jackknife intervals.
+
+        Args:
+            reading, rival: Squared errors `[n, output]`.
+            statistic: Of both readings' mean squared errors `[cell, output]`, to `[k]`.
+            by_cell: Whether cells, too, are left out.
+        """
         sums = _Sums.of(self.steps, reading.squares, rival.squares)
         center = statistic(*sums.means())
-        blocks, cells = (_taken(sums.number, axis) for axis in (1, 0))
+        blocks, cells = (_filled(sums.number, axis) for axis in (1, 0))
         if len(blocks) < 2 or len(cells) < 2:  # one group alone has no interval
             return tuple(Interval(float(value), -np.inf, np.inf) for value in center)
         half = _half_width([statistic(*sums.means(block=b)) for b in blocks])
@@ -224,11 +241,11 @@ class _Sums(NamedTuple):
         if cell is not None:
             tables = [np.delete(table, cell, axis=0) for table in tables]
         count = tables[0][:, None]
-        taken = count[:, 0] > 0.5
-        return tuple(np.maximum(table[taken], 0) / count[taken] for table in tables[1:])
+        filled = count[:, 0] > 0.5
+        return tuple(np.maximum(table[filled], 0) / count[filled] for table in tables[1:])
 
 
-def _taken(number: np.ndarray, axis: int) -> list[int]:
+def _filled(number: np.ndarray, axis: int) -> list[int]:
     """The groups that have steps."""
     return np.flatnonzero(number.sum(axis=axis)).tolist()
 

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from paracosm.auditing.onestep import OneStep
+from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Discrete
 
 MOST_STEPS = 800
-_CELLS, _LEAST_IN_CELL = 48, 5
+_CELLS, _LEAST_IN_CELL = 48, 5  # a few dozen regions, each with a mean of its own
 _LEAST_BLOCKS, _MOST_BLOCKS = 8, 48  # groups of steps for an interval
 
 
@@ -38,8 +38,17 @@ class Steps(NamedTuple):
     block: Int[np.ndarray, " n"]
 
 
-def sampled(world: MDP, episodes: Trajectory, asked: OneStep, most: int = MOST_STEPS) -> Steps:
-    """At most `most` of the steps taken, the cells' shares equal as far as they reach."""
+def sampled(
+    world: MDP, episodes: Trajectory, predictions: OneStep, most: int = MOST_STEPS
+) -> Steps:
+    """A sample of the real steps, the cells' shares equal as far as they reach.
+
+    Args:
+        world: The learned world.
+        episodes: Real episodes, NumPy arrays `[episode, time, …]`.
+        predictions: The world's at each of their steps.
+        most: How many steps at the most.
+    """
     alive = np.asarray(episodes.alive)
     episode, time = np.nonzero(alive)
     columns = (
@@ -47,7 +56,7 @@ def sampled(world: MDP, episodes: Trajectory, asked: OneStep, most: int = MOST_S
         episodes.action,
         episodes.next_state,
         episodes.reward,
-        asked.real.reward,
+        predictions.real.reward,
     )
     state, action, after, reward, predicted = (np.asarray(column)[alive] for column in columns)
     encoded = action
@@ -110,10 +119,10 @@ def _even(cell: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " rows"]:
     share = max(most // len(members), 1)
     while sum(min(len(rows), share + 1) for rows in members) <= most and share < len(cell):
         share += 1
-    taken = [
+    chosen = [
         rows[np.linspace(0, len(rows) - 1, min(share, len(rows))).astype(int)] for rows in members
     ]
-    return np.sort(np.concatenate(taken))
+    return np.sort(np.concatenate(chosen))
 
 
 def _blocks(episode: Int[np.ndarray, " n"], time: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
@@ -134,7 +143,13 @@ def moved(
     steps: Steps,
     shift: int,
 ) -> Float[np.ndarray, " n"]:
-    """What `values` are `shift` steps later in the same episode; not a number outside it."""
+    """Values some steps later in the same episode, `[n]`; not a number outside it.
+
+    Args:
+        values, alive: Of the episodes, `[episode, time]`.
+        steps: The sample.
+        shift: How many steps later.
+    """
     time = steps.time + shift
     inside = (time >= 0) & (time < alive.shape[1])
     time = np.clip(time, 0, alive.shape[1] - 1)

@@ -22,7 +22,7 @@ from paracosm.auditing.lipschitz.eclipse import Region
 from paracosm.auditing.lipschitz.steepest import Function, lower
 from paracosm.core.layers import Layered, Unreadable
 from paracosm.core.mdp import MDP, Box, Discrete
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
 from paracosm.core.precision import in_double
 from paracosm.core.records import Bracket
 from paracosm.core.types import Array, PRNGKey, Scalar, State
@@ -56,7 +56,7 @@ class Loops(eqx.Module):
         return eclipse.local(self.dynamics, around), eclipse.local(self.reward, around)
 
 
-def closed_dynamics(world: MDP, policy: Policy) -> Layered:
+def closed_dynamics(world: MDP, policy: MarkovPolicy) -> Layered:
     """`s ↦ f(s, π(s))` as a network, in 64 bits and scaled states; raises as `loops` does."""
     if isinstance(world.spec.action, Discrete):
         raise Unreadable(_ARGMAX)
@@ -65,7 +65,7 @@ def closed_dynamics(world: MDP, policy: Policy) -> Layered:
     )
 
 
-def loops(world: MDP, policy: Policy) -> Loops:
+def loops(world: MDP, policy: MarkovPolicy) -> Loops:
     """The closed loop as networks, in 64 bits.
 
     Raises:
@@ -119,7 +119,7 @@ def _steps(layered: Layered) -> int:
 
 
 def brackets(
-    world: MDP, policy: Policy, states: Float[Array, "rows state"], key: PRNGKey
+    world: MDP, policy: MarkovPolicy, states: Float[Array, "rows state"], key: PRNGKey
 ) -> dict[str, Bracket]:
     """Brackets of a world's and a policy's constants, each to hold everywhere.
 
@@ -148,7 +148,7 @@ class _Subject(eqx.Module):
     """
 
     world: MDP
-    policy: Policy
+    policy: MarkovPolicy
     scale: Float[Array, " state"]
     states: Float[Array, "rows state"]
     key: PRNGKey

@@ -10,7 +10,7 @@ import numpy as np
 from paracosm.core import layers
 from paracosm.core.layers import Layered, beside, compose, layers_of
 from paracosm.core.mdp import MDP, Spec
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
 
 
 def scaled_dynamics(world: MDP) -> Layered:
@@ -27,7 +27,7 @@ def scaled_reward(world: MDP) -> Layered:
     return layers.rescaled(layers_of(world.reward, world.spec), into, 1.0)
 
 
-def scaled_policy(policy: Policy, spec: Spec) -> Layered:
+def scaled_policy(policy: MarkovPolicy, spec: Spec) -> Layered:
     """`s ↦ a`, the mode, states in scaled units, actions in the environment's."""
     return layers.rescaled(layers_of(policy, spec), np.asarray(spec.state_scale, np.float64), 1.0)
 

@@ -6,10 +6,10 @@ import dataclasses
 from typing import Literal
 
 from paracosm.core.records.base import Estimate, Record
+from paracosm.core.records.finding import Finding
 from paracosm.core.records.reasons import Route
 from paracosm.core.records.stop_reason import StopReason
-
-Part = Literal["dynamics", "reward", "termination"]
+from paracosm.core.records.verdict import Advice, Part, Remarks, TrainingVerdict, Verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,10 +63,10 @@ class Training(Record):
 class Gap(Record):
     """Real return minus predicted return at one discount, and the causes, which sum to it.
 
-    `real - predicted = total = reward + termination + dynamics + horizon` (theory, section 2). Two
-    predictions are audited. The imagined return of the whole episode, at the reporting discount:
-    its horizon term is 0. What training believed, at the training discount: the return of
-    `training_horizon` imagined steps plus the bootstrapped value.
+    `real - predicted = total = reward + termination + dynamics + horizon`, every term as
+    `auditing.attribution` writes it out. Two predictions are audited. The imagined return of the
+    whole episode, at the reporting discount: its horizon term is 0. What training believed, at the
+    training discount: the return of `training_horizon` imagined steps plus the bootstrapped value.
     """
 
     real: Estimate
@@ -121,7 +121,7 @@ class Bracket(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Certificate(Record):
-    """A rung of the ladder: how far imagined and real return can be apart (theory, section 1).
+    """A rung of the ladder: `|J_H(π, M) - J_H(π, M̂)| ≤ value`.
 
     `slack` is the bound over the measured gap. `why` says what makes it a certificate, or what it
     lacks.
@@ -136,8 +136,7 @@ class Certificate(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Weights(Record):
-    """What one unit of each part's error costs in return, in absolute value (theory, sections 3 and
-    4).
+    """What one unit of each part's error ε costs in return: `|gap| ≈ κ_dyn ε_dyn + κ_rew ε_rew`.
 
     `norm` names the unit of the errors, that of the learning curves they are multiplied with;
     `origin` says how the weights were found, and `route` is that as a kind, if it is ours.
@@ -155,18 +154,10 @@ class Weights(Record):
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding(Record):
-    """Something that looks wrong with how a world was made, in one sentence with its evidence."""
-
-    kind: str
-    sentence: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Orders(Record):
+class ShapleyValues(Record):
     """The gap with its errors put right in either order, undone of the training horizon.
 
-    `reward` is the learned reward's share, asked at real states or at imagined ones; `model` that
+    `reward` is the learned reward's share, at real states or at imagined ones; `model` that
     of dynamics and end rule together, paid by the real reward (`at_real`) or by the learned one
     (`at_imagined`); and the means of both (Shapley). Reward at real and model at imagined sum to
     the gap, as do the other two and the two means.
@@ -291,8 +282,12 @@ class Diagnosis(Record):
     many episodes of the policy itself the record is worth, if another policy recorded it.
     `contraction` is the discount times the closed loop's Lipschitz constant: below 1 errors die
     out, from 1 on they may grow with the horizon. `valid` says whether the conditions of a verdict
-    hold; where they do not, terms explain nothing. `explanation` goes on where the `verdict` ends:
-    where, what to do first, how sure.
+    hold; where they do not, terms explain nothing.
+
+    `decision` and `advice` are what was decided of `gap` (no advice where no cause may be named or
+    none is needed), `decision_training` of `gap_training`, `remarks` what is said beside them. The
+    texts say these in words and are empty until they are made, which `paracosm.audit` does:
+    `explanation` goes on where the `verdict` ends: where, what to do first, how sure.
     """
 
     gap: Gap
@@ -321,7 +316,7 @@ class Diagnosis(Record):
     overlays: tuple[Overlay, ...]
     dynamics_by_dimension: DynamicsByDimension
     horizon_parts: HorizonParts | None
-    orders: Orders | None
+    orders: ShapleyValues | None
     effective_episodes: float | None
     weights: tuple[Weights, ...]
     lipschitz: dict[str, Bracket]
@@ -329,6 +324,10 @@ class Diagnosis(Record):
     certificates: tuple[Certificate, ...]
     findings: tuple[Finding, ...]
     valid: bool
+    decision: Verdict
+    decision_training: TrainingVerdict | None
+    advice: Advice | None
+    remarks: Remarks
     verdict: str
     verdict_training: str
     explanation: str

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from paracosm.core import checks
 from paracosm.core.records.base import Record, plain
 
-Verdict = Literal["agrees", "differs", "must hold", "cannot be compared"]
+Agreement = Literal["agrees", "differs", "must hold", "cannot be compared"]
 """Beside the paper's number a measurement `agrees` or `differs`.
 
 What `must hold` follows from a proof or from how the case was made: no measurement of it could have
@@ -37,7 +37,7 @@ class Claim(Record):
     method: str
     paper: float | None
     paper_says: str
-    verdict: Verdict
+    verdict: Agreement
     why: str
 
     def __post_init__(self) -> None:

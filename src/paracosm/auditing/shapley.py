@@ -1,9 +1,9 @@
-"""The gap with its two errors put right in either order, where the real reward can be asked at
-imagined states.
+"""The gap with its two errors put right in either order, where the real reward is known at imagined
+states.
 
-`J(f, r) - J(f̂, r̂)` goes by `J(f, r̂)` (the reward is put right last, at real states) or by `J(f̂,
-r)` (at imagined ones). The Shapley value of each error is the mean of its two differences (theory,
-section 2; Shapley 1953).
+`J(f, r) - J(f̂, r̂)` goes by `J(f, r̂)` (the reward is put right last, at real states: the terms of
+the attribution) or by `J(f̂, r)` (at imagined ones). The Shapley value of each error is the mean of
+its two differences (Shapley 1953).
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ import numpy as np
 
 from paracosm.auditing.attribution import Terms, steps_of
 from paracosm.auditing.averages import Averages
-from paracosm.auditing.dreams import Dreams
+from paracosm.auditing.imagined_returns import ImaginedReturns
 from paracosm.auditing.values import values
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Policy
-from paracosm.core.records import Orders
+from paracosm.core.policy import MarkovPolicy
+from paracosm.core.records import ShapleyValues
 from paracosm.core.types import Action, PRNGKey, Scalar, State
 
 
-def both_orders(
+def shapley_values(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     episodes: Trajectory,
     terms: Terms,
-    dreams: Dreams,
+    imagined: ImaginedReturns,
     *,
     reward: Callable[[State, Action, State], Scalar],
     average: Averages,
     key: PRNGKey,
-) -> Orders:
+) -> ShapleyValues:
     """The reward's and the model's (dynamics and end rule) share of the gap, each at real and at
     imagined states.
 
     Args:
         world, policy, episodes: What is audited.
-        terms: The attribution, which asks the learned reward at real states.
-        dreams: The imagined episodes.
-        reward: The real reward, which is asked at imagined states.
+        terms: The attribution, of the learned reward at real states, `[episode, time]`.
+        imagined: The imagined episodes and their returns.
+        reward: The real reward `(s, a, s') -> r`, which is computed at imagined states.
         average: How terms are averaged over episodes.
         key: Of the rollouts' noise.
     """
@@ -53,9 +53,9 @@ def both_orders(
         "reward": terms.reward.sum(axis=1),
         "model": (terms.termination + terms.dynamics).sum(axis=1),
     }
-    at_imagined = {"reward": paid - dreams.full}
+    at_imagined = {"reward": paid - imagined.full}
     at_imagined["model"] = at_real["reward"] + at_real["model"] - at_imagined["reward"]
-    return Orders(
+    return ShapleyValues(
         reward_at_real=average.term(at_real["reward"]),
         reward_at_imagined=average.term(at_imagined["reward"]),
         reward_shapley=average.term((at_real["reward"] + at_imagined["reward"]) / 2),

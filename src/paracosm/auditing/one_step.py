@@ -1,4 +1,4 @@
-"""The learned parts asked once at every real step, and how far off they are there."""
+"""One-step predictions: the learned parts at every real step, and how far off they are there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Discrete
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
 from paracosm.core.records import Baselines
 from paracosm.core.types import Array, PRNGKey
 
@@ -20,8 +20,8 @@ _SAME_ACTION = 1e-3  # of the box: more than 32 bits can be off
 _OTHER_ACTIONS = 0.05  # share of steps: beyond, the episodes are another policy's
 
 
-class After(NamedTuple):
-    """What the learned parts say of a step to one next state: r̂, d̂ and V̂, `[episode, time]`
+class StepOutcome(NamedTuple):
+    """What the learned parts predict of a step to a next state: r̂, d̂ and V̂, `[episode, time]`
     each.
     """
 
@@ -35,31 +35,31 @@ class After(NamedTuple):
 
 
 class OneStep(NamedTuple):
-    """The learned parts at every real step: ŝ' `[episode, time, state]`, and what they say of s'
-    and of ŝ'.
+    """Predictions at every real step: ŝ' `[episode, time, state]`, and the outcomes of the step to
+    s' and of that to ŝ'.
 
     V̂ is not known yet: 0. `action` is the policy's mode; `other_action` says where the recorded
     action is another beyond rounding, `noisy` where another draw of the dynamics is another state.
     """
 
     imagined_state: Array
-    real: After
-    dreamt: After
+    real: StepOutcome
+    imagined: StepOutcome
     action: Array
     other_action: Array
     noisy: Array
 
 
-def ask(
+def predict_steps(
     world: MDP,
-    policy: Policy,
+    policy: MarkovPolicy,
     episodes: Trajectory,
     key: PRNGKey,
     *,
     mode: bool = True,
-    as_played: Policy | None = None,
+    as_played: MarkovPolicy | None = None,
 ) -> OneStep:
-    """Ask the learned `world` at every step of real `episodes`; the answer is in NumPy.
+    """Predict every step of real `episodes` by the learned `world`; the predictions are NumPy.
 
     Args:
         world, policy: In the precision of the analysis.
@@ -73,70 +73,84 @@ def ask(
         BadData: the world or the policy gives numbers that are not finite; the recorded actions are
             not those of the policy's mode.
     """
-    asked = jax.tree.map(np.asarray, _ask(world, policy, episodes, key))
-    answers = {
-        "the world's next state": asked.imagined_state,
-        "the world's reward": asked.real.reward,
-        "the world's reward to its own next state": asked.dreamt.reward,
-        "the policy's action": asked.action,
-    }
-    checks.finite_steps("real episode", answers, np.asarray(episodes.alive))
+    predictions = jax.tree.map(np.asarray, _predict(world, policy, episodes, key))
+    _check_finite(predictions, episodes)
     alive = np.asarray(episodes.alive)
-    other = asked.other_action & alive & mode
-    if other.any() and as_played is not None:
-        other[other] = _not_as_played(world, as_played, episodes, other)
-    asked = asked._replace(other_action=other)
-    if not mode:
-        return asked
-    others, taken = int(other.sum()), int(alive.sum())
-    if others > _OTHER_ACTIONS * taken:
+    differs = predictions.other_action & alive & mode
+    if differs.any() and as_played is not None:
+        differs[differs] = _not_as_played(world, as_played, episodes, differs)
+    predictions = predictions._replace(other_action=differs)
+    if mode and differs.sum() > _OTHER_ACTIONS * alive.sum():
         raise checks.BadData(
-            f"{others} of the {taken} recorded actions are not those of the policy to be audited,"
-            " its mode: attribution"
-            " needs on-policy episodes, or a stochastic policy of known density to reweight others"
-            " by (recorded_by=);"
-            f" still valid are the one-step errors: {_in_words(baselines(world, episodes, asked))}."
+            f"{int(differs.sum())} of the {int(alive.sum())} recorded actions are not those of the"
+            " policy to be audited, its mode: attribution needs on-policy episodes, or a stochastic"
+            " policy of known density to reweight others by (recorded_by=); still valid are the"
+            f" one-step errors: {_in_words(baselines(world, episodes, predictions))}."
         )
-    return asked
+    return predictions
+
+
+def _check_finite(predictions: OneStep, episodes: Trajectory) -> None:
+    columns = {
+        "the world's next state": predictions.imagined_state,
+        "the world's reward": predictions.real.reward,
+        "the world's reward to its own next state": predictions.imagined.reward,
+        "the policy's action": predictions.action,
+    }
+    checks.finite_steps("real episode", columns, np.asarray(episodes.alive))
 
 
 @eqx.filter_jit
-def _ask(world: MDP, policy: Policy, episodes: Trajectory, key: PRNGKey) -> OneStep:
-    def at(state: Array, action: Array, next_state: Array, key: PRNGKey) -> OneStep:
-        imagined = world.dynamics(
-            state, action, jax.random.split(key)[1]
-        )  # the noise of a rollout at that time
+def _predict(world: MDP, policy: MarkovPolicy, episodes: Trajectory, key: PRNGKey) -> OneStep:
+    """The predictions in one compiled program.
 
-        def after(next_state: Array) -> After:
+    Args:
+        world, policy, episodes, key: As for `predict_steps`.
+    """
+
+    def at(state: Array, action: Array, next_state: Array, key: PRNGKey) -> OneStep:
+        """The predictions of one step.
+
+        Args:
+            state, action, next_state: As recorded, `[state]`, `[action]` or a number, `[state]`.
+            key: Of its noise.
+        """
+        # The noise that a rollout has at that time, so that both draw the same.
+        imagined = world.dynamics(state, action, jax.random.split(key)[1])
+
+        def outcome(next_state: Array) -> StepOutcome:
             reward = world.reward(state, action, next_state)
-            return After(
-                reward, world.termination(state, action, next_state), jnp.zeros_like(reward)
-            )
+            ended = world.termination(state, action, next_state)
+            return StepOutcome(reward, ended, jnp.zeros_like(reward))
 
         chosen = policy.mode(state)
-        other = _differ(world.spec.action, action, chosen)
+        differs = _differ(world.spec.action, action, chosen)
         noisy = jnp.any(world.dynamics(state, action, jax.random.fold_in(key, 2)) != imagined)
-        return OneStep(imagined, after(next_state), after(imagined), chosen, other, noisy)
+        return OneStep(imagined, outcome(next_state), outcome(imagined), chosen, differs, noisy)
 
     count, times = episodes.alive.shape
     keys = jax.vmap(lambda key: jax.random.split(key, times))(jax.random.split(key, count))
     return jax.vmap(jax.vmap(at))(episodes.state, episodes.action, episodes.next_state, keys)
 
 
-def _differ(space: Box | Discrete, recorded: Array, now: Array) -> Array:
+def _differ(space: Box | Discrete, recorded: Array, chosen: Array) -> Array:
     if isinstance(space, Discrete):
-        return jnp.asarray(recorded != now)
-    same = jnp.abs(recorded - now) <= _SAME_ACTION * (
-        space.high - space.low
-    )  # not a number: not the same
+        return jnp.asarray(recorded != chosen)
+    # Not `> … any`: an action that is not a number is not the same.
+    same = jnp.abs(recorded - chosen) <= _SAME_ACTION * (space.high - space.low)
     return ~jnp.all(same)
 
 
 def _not_as_played(
-    world: MDP, policy: Policy, episodes: Trajectory, where: np.ndarray
+    world: MDP, policy: MarkovPolicy, episodes: Trajectory, where: np.ndarray
 ) -> np.ndarray:
-    """Whether the policy in 32 bits, too, acts otherwise than recorded, at the steps `where`,
-    `[rows]`.
+    """Whether the policy in 32 bits, too, acts otherwise than recorded, `[rows]`.
+
+    Args:
+        world: Whose actions they are.
+        policy: In the precision in which it played.
+        episodes: Real episodes, `[episode, time, …]`.
+        where: The steps that are looked at, `[episode, time]`.
     """
     with jax.enable_x64(False):
         states = jnp.asarray(np.asarray(episodes.state)[where], jnp.float32)
@@ -155,7 +169,7 @@ def _in_words(errors: Baselines) -> str:
     )
 
 
-def baselines(world: MDP, episodes: Trajectory, asked: OneStep) -> Baselines:
+def baselines(world: MDP, episodes: Trajectory, predictions: OneStep) -> Baselines:
     """One-step errors of the learned parts on the real steps beside those of the simplest
     predictors.
     """
@@ -164,10 +178,10 @@ def baselines(world: MDP, episodes: Trajectory, asked: OneStep) -> Baselines:
         np.asarray(column)[alive]
         for column in (
             episodes.state,
-            asked.imagined_state,
+            predictions.imagined_state,
             episodes.next_state,
             episodes.reward,
-            asked.real.reward,
+            predictions.real.reward,
         )
     )
 

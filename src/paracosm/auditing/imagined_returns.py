@@ -1,0 +1,295 @@
+"""What imagination says of the starts of real episodes: whole episodes, and what training believed
+of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, Key
+
+from paracosm.auditing.attribution import steps_of
+from paracosm.core import checks
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import MarkovPolicy, Mode
+from paracosm.core.predicted import PredictedReturn
+from paracosm.core.records import Overlay
+from paracosm.core.rollout import returns, unroll
+from paracosm.core.types import Array, PRNGKey
+
+_SAMPLED = 16  # rollouts a start: the noise of their mean is a quarter of one rollout's
+
+
+class ImaginedReturns(NamedTuple):
+    """Imagined episodes of the mode from the real starts, and returns `[episode]` beside them.
+
+    At the reporting discount: `full` is the return of `episodes`, `mode` and `sampled` those of the
+    policy's mode and of the policy as it samples. At the training discount: `full_training` is the
+    return of `episodes`, `predicted` what training took for it, `pessimistic` that of whole
+    episodes in the world that training took place in. `undiscounted` is the return of `episodes` at
+    1. `edge_share` is the share of steps of `episodes` at the edge of the world's domain, if it has
+    one.
+    """
+
+    episodes: Trajectory
+    full: Array
+    mode: Array
+    sampled: Array
+    full_training: Array
+    predicted: Array
+    pessimistic: Array
+    undiscounted: Array
+    edge_share: Array | None
+
+
+class ReturnDraws(NamedTuple):
+    """The imagined returns that the gap is made of, of several draws of the noise: `[draw,
+    episode]`.
+    """
+
+    full: Array
+    full_training: Array
+    predicted: Array
+    pessimistic: Array
+    undiscounted: Array
+
+
+class _Rows(NamedTuple):
+    """Imagined episodes to be: first states `[episode, state]`, lengths and keys `[episode]`."""
+
+    start: Float[Array, "episode state"]
+    steps: Int[Array, " episode"]
+    keys: Key[jax.Array, " episode"]
+
+
+def imagined_returns(
+    world: MDP,
+    policy: MarkovPolicy,
+    predicted: PredictedReturn | None,
+    episodes: Trajectory,
+    *,
+    discount: float,
+    key: PRNGKey,
+    mode: bool = True,
+) -> ImaginedReturns:
+    """Imagine from the start of each of the real `episodes`, for as many steps as its record could
+    have.
+
+    Args:
+        world: The learned world; its discount is that of training.
+        policy: The audited policy.
+        predicted: What training predicted of it, if that is known.
+        episodes: Real episodes, NumPy arrays `[episode, time, …]`.
+        discount: The reporting discount, in [0, 1].
+        key: Of the noise.
+        mode: Whether the policy's mode plays, else its samples.
+
+    Raises:
+        BadData: if the world leaves the finite numbers.
+    """
+    start, horizon = episodes.state[:, 0], episodes.alive.shape[1]
+    options = {"horizon": horizon, "discount": discount, "key": key, "mode": mode}
+    columns = _first_draw(world, policy, predicted, start, steps_of(episodes), **options)
+    imagined = ImaginedReturns(*jax.tree.map(np.asarray, columns))
+    _check_steps(imagined.episodes)
+    _check_finite("full", imagined.full)
+    _check_finite("sampled", imagined.sampled)
+    _check_finite("full, training", imagined.full_training)
+    _check_finite("believed", imagined.predicted)
+    return imagined
+
+
+def redrawn_returns(
+    world: MDP,
+    policy: MarkovPolicy,
+    predicted: PredictedReturn | None,
+    episodes: Trajectory,
+    *,
+    discount: float,
+    keys: Sequence[PRNGKey],
+    mode: bool = True,
+) -> ReturnDraws:
+    """Imagine the same starts again, once with each of `keys`.
+
+    Args:
+        world, policy, predicted, episodes, discount, mode: As for `imagined_returns`.
+        keys: Of the noise, one a draw.
+    """
+    start, horizon = episodes.state[:, 0], episodes.alive.shape[1]
+    options = {"horizon": horizon, "discount": discount, "mode": mode}
+    draws = [
+        _one_draw(world, policy, predicted, start, steps_of(episodes), key=key, **options)
+        for key in keys
+    ]
+    return ReturnDraws(
+        *(
+            np.stack([np.asarray(draw[i]) for draw in draws])
+            for i in range(len(ReturnDraws._fields))
+        )
+    )
+
+
+def _check_steps(imagined: Trajectory) -> None:
+    columns = {
+        "the policy's action": imagined.action,
+        "the world's next state": imagined.next_state,
+        "the world's reward": imagined.reward,
+    }
+    checks.finite_steps(
+        "the imagined episode from the start of real episode", columns, imagined.alive
+    )
+
+
+def _check_finite(name: str, imagined: Array) -> None:
+    bad = np.flatnonzero(~np.isfinite(np.asarray(imagined)))
+    if len(bad):
+        raise checks.BadData(
+            f"the imagined return ({name}) from the start of real episode {bad[0]} is"
+            f" {imagined[bad[0]]}; the learned world must give finite states and rewards."
+        )
+
+
+@eqx.filter_jit
+def _first_draw(
+    world: MDP,
+    policy: MarkovPolicy,
+    predicted: PredictedReturn | None,
+    start: Float[Array, "episode state"],
+    steps: Int[Array, " episode"],
+    *,
+    horizon: int,
+    discount: float,
+    key: PRNGKey,
+    mode: bool,
+) -> ImaginedReturns:
+    """All of it in one compiled program.
+
+    Args:
+        world, policy, predicted, discount, key, mode: As for `imagined_returns`.
+        start: First states, `[episode, state]`.
+        steps: How many each episode has, `[episode]`.
+        horizon: The most of them.
+    """
+    rows = _Rows(start, steps, jax.random.split(key, len(start)))
+    of_mode = _play(world, Mode(policy), rows, horizon)
+    again = _Rows(
+        jnp.repeat(start, _SAMPLED, axis=0),
+        jnp.repeat(steps, _SAMPLED, axis=0),
+        jax.random.split(jax.random.fold_in(key, 1), _SAMPLED * len(start)),
+    )
+    sampled = _play(world, policy, again, horizon)
+    episodes = of_mode if mode else jax.tree.map(lambda column: column[::_SAMPLED], sampled)
+    by_start = returns(sampled.reward, discount).reshape(len(start), _SAMPLED)
+    domain, share = world.domain, None
+    if domain is not None:
+        share = jnp.mean(domain.at_edge(episodes.next_state), where=episodes.alive)
+    main = _returns(episodes, world, predicted, rows, discount=discount, key=key, mode=mode)
+    return ImaginedReturns(
+        episodes,
+        main.full,
+        returns(of_mode.reward, discount),
+        by_start.mean(axis=1),
+        main.full_training,
+        main.predicted,
+        main.pessimistic,
+        main.undiscounted,
+        share,
+    )
+
+
+@eqx.filter_jit
+def _one_draw(
+    world: MDP,
+    policy: MarkovPolicy,
+    predicted: PredictedReturn | None,
+    start: Float[Array, "episode state"],
+    steps: Int[Array, " episode"],
+    *,
+    horizon: int,
+    discount: float,
+    key: PRNGKey,
+    mode: bool,
+) -> ReturnDraws:
+    """One more draw of the returns, `[episode]` each.
+
+    Args:
+        world, policy, predicted, start, steps, horizon, discount, key, mode: As for `_first_draw`.
+    """
+    rows = _Rows(start, steps, jax.random.split(key, len(start)))
+    episodes = _play(world, Mode(policy) if mode else policy, rows, horizon)
+    return _returns(episodes, world, predicted, rows, discount=discount, key=key, mode=mode)
+
+
+def _returns(
+    episodes: Trajectory,
+    world: MDP,
+    predicted: PredictedReturn | None,
+    rows: _Rows,
+    *,
+    discount: float,
+    key: PRNGKey,
+    mode: bool,
+) -> ReturnDraws:
+    """The returns of imagined `episodes`, and what training believed of their starts, by the same
+    noise.
+
+    Args:
+        episodes: Imagined in `world`, `[episode, time, …]`.
+        world, predicted, discount, key, mode: As for `imagined_returns`.
+        rows: Their starts; the keys are split from `key`.
+    """
+    full, training = returns(episodes.reward, discount), returns(episodes.reward, world.discount)
+    believed = pessimistic = training
+    if predicted is not None:
+        trained = Mode(predicted.policy) if mode else predicted.policy
+        believed = predicted.function(trained, rows.start, key)
+        long = _play(predicted.trained_in, trained, rows, episodes.alive.shape[1])
+        pessimistic = returns(long.reward, world.discount)
+    return ReturnDraws(full, training, believed, pessimistic, episodes.reward.sum(axis=1))
+
+
+def _play(world: MDP, policy: MarkovPolicy, rows: _Rows, horizon: int) -> Trajectory:
+    """Episodes of `policy` in `world`, each cut after its number of steps.
+
+    Args:
+        world, policy: What is imagined.
+        rows: Where each starts, how long it is, and its noise.
+        horizon: Steps of the longest.
+    """
+    episodes = unroll(world, policy, rows.start, rows.keys, horizon)
+    within = jnp.arange(horizon) < rows.steps[:, None]
+    cut = jnp.where(within, episodes.reward, 0), within & episodes.alive
+    return eqx.tree_at(lambda columns: (columns.reward, columns.alive), episodes, cut)
+
+
+def informative_horizon(world: MDP, episodes: Trajectory, imagined: Trajectory) -> int:
+    """The largest h such that at every k ≤ h the imagined state k steps on is nearer than the mean
+    real state.
+    """
+    alive, scale = episodes.alive & imagined.alive, np.asarray(world.spec.state_scale)
+    mean = episodes.next_state[episodes.alive].mean(axis=0)
+
+    def by_step(difference: Array) -> np.ndarray:
+        return np.where(alive, np.sum((difference / scale) ** 2, axis=-1), 0).sum(axis=0)
+
+    error = by_step(imagined.next_state - episodes.next_state)
+    baseline = by_step(mean - episodes.next_state)
+    beaten = ~alive.any(axis=0) | (error >= baseline)
+    return int(np.argmax(beaten)) if beaten.any() else alive.shape[1]
+
+
+def overlay(episodes: Trajectory, imagined: Trajectory, index: int) -> Overlay:
+    """One real episode and the imagined one from the same start."""
+
+    def path(played: Trajectory) -> tuple[tuple[float, ...], ...]:
+        alive = played.alive[index]
+        states = np.concatenate([played.state[index, :1], played.next_state[index][alive]])
+        return tuple(tuple(state) for state in states.astype(np.float32).tolist())
+
+    return Overlay(path(episodes), path(imagined))

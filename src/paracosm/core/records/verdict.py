@@ -1,0 +1,143 @@
+"""What an audit decided: kinds, causes and the numbers that sentences need, before any is made."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from paracosm.core.records.base import Record
+
+Cause = Literal["reward", "termination", "dynamics", "horizon"]
+Part = Literal["dynamics", "reward", "termination"]
+VerdictKind = Literal[
+    "rounding",
+    "unseen",
+    "undetermined",
+    "cancels",
+    "unexplained",
+    "explained",
+    "unfit-by-other-actions",
+    "unfit-by-rounded-actions",
+    "unfit-by-sum",
+    "unfit-by-states",
+    "unfit-by-return",
+]
+LeadShare = Literal["in part", "together", "most", "several"]
+FirstStep = Literal["purchase", "finding", "observation"]
+HorizonPart = Literal["bootstrap", "edge"]
+PolicyStanding = Literal["no better", "not clearly better"]
+SumCheck = Literal["reweighted", "stochastic", "subset", "actions"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict(Record):
+    """What the intervals of one gap allow to be said of its causes.
+
+    `kind` is `"rounding"` where gap and causes are no more than that, `"unseen"` where rarer
+    episodes may still make a gap of up to `reach`, `"undetermined"` where no interval excludes
+    zero, `"cancels"` where less than half of the larger side is left, `"unexplained"` where what is
+    clear works the other way, else `"explained"`. Kinds that begin with "unfit" say why no cause
+    may be named; then only `missed_share` and `action_difference` are of use.
+
+    `share` is the gap over the larger of the two returns (none where both are 0); it is
+    `doubtful` where the gap is not clearly different from zero though its causes are named.
+    `lead` is the cause that is named first and `sign` the gap's where it explains it;
+    `lead_share` says how much of the gap that is. `together` are clear causes that may be as
+    large, `unsure` those that are named though their intervals hold zero. `opposing` is clear
+    and works against the gap, or against the lead where errors cancel; `taken_back` works
+    against a lead that is larger than the gap. `worst_part` is the learned part most clearly
+    wrong where the lead is none. `unpaid` says that no reward was seen in either world.
+
+    `missed_share` is what the terms miss of the gap, over the size of the terms (none where they
+    miss no more than they may), `action_difference` the largest difference of recorded actions from
+    the policy's, in ranges of the action box.
+    """
+
+    kind: VerdictKind
+    share: float | None = None
+    doubtful: bool = False
+    lead: Cause | None = None
+    sign: int = 0
+    lead_share: LeadShare | None = None
+    together: tuple[Cause, ...] = ()
+    unsure: tuple[Cause, ...] = ()
+    opposing: Cause | None = None
+    taken_back: Cause | None = None
+    worst_part: Cause | None = None
+    unpaid: bool = False
+    reach: float | None = None
+    missed_share: float | None = None
+    action_difference: float = 0.0
+
+    @property
+    def unfit(self) -> bool:
+        """Whether no cause may be named, since the audit's own conditions do not hold."""
+        return self.kind in UNFIT
+
+
+UNFIT: tuple[VerdictKind, ...] = (
+    "unfit-by-other-actions",
+    "unfit-by-rounded-actions",
+    "unfit-by-sum",
+    "unfit-by-states",
+    "unfit-by-return",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingVerdict(Record):
+    """The verdict on what training believed.
+
+    It `differs` where kind, lead or sign are not those of whole episodes. `weighty_steps` counts
+    the first steps that hold 95% of the discount weights. `horizon_part` is the larger part of the
+    horizon term where that leads.
+    """
+
+    verdict: Verdict
+    differs: bool
+    weighty_steps: int
+    horizon_part: HorizonPart | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice(Record):
+    """Where the blamed part errs, what to do first, and how sure that is.
+
+    `blamed` is the learned part that the advice is about, if one is clear; `alone` says that other
+    errors work against it. Half of its absolute term comes in the first `half_by` steps, nine
+    tenths in `most_by`. `components` are the state components clearly wrong, the largest first, at
+    most three, where dynamics are blamed. `first` is the part to mend first, by a `purchase`, by
+    what a `finding` of kind `finding` says, or by an `observation` of what the state does not show;
+    where it is not the blamed one, its unsure term is `times` as large. `half_widths` is the blamed
+    term over the half width of its interval.
+    """
+
+    blamed: Cause | None
+    alone: bool = False
+    half_by: int = 0
+    most_by: int = 0
+    components: tuple[int, ...] = ()
+    first: Cause | None = None
+    by: FirstStep = "purchase"
+    finding: str | None = None
+    times: float | None = None
+    half_widths: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Remarks(Record):
+    """What is said beside the verdict.
+
+    `policy` says how the policy stands against what acted in the data, where that is not better.
+    `noisiest` is the term of whose variance the most is imagination's, where the draws were
+    capped: its name among the shares of `Imagination`; none where nothing of it is known. `sums`
+    says what bounds how well the terms sum to the gap: `"actions"` is the rounding of recorded
+    actions. `noise_share` is the largest share of imagination in any term's variance, if known.
+    `finite_differences` are the parts without derivatives.
+    """
+
+    policy: PolicyStanding | None
+    noisiest: str | None
+    sums: SumCheck
+    noise_share: float | None
+    finite_differences: tuple[str, ...]

@@ -1,0 +1,122 @@
+"""The verb `audit`: the diagnosis of one policy in one world, with its texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from paracosm.adapters import Latent
+from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
+from paracosm.auditing.audit import diagnose
+from paracosm.core import checks
+from paracosm.core.data import Trajectory
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import Policy, StochasticPolicy
+from paracosm.core.predicted import PredictedReturn
+from paracosm.core.records import Diagnosis, Reference
+from paracosm.core.types import Action, Scalar, State
+from paracosm.imagination.imagine import Imagined
+from paracosm.reporting import diagnosis_words
+
+
+def audit(
+    world: MDP,
+    policy: Policy,
+    episodes: Trajectory,
+    imagined: Imagined | PredictedReturn | None = None,
+    *,
+    discount: float = 1.0,
+    known: Reference | None = None,
+    seed: int = 0,
+    most_imagined_steps: float = MOST_IMAGINED_STEPS,
+    sampled: bool = False,
+    recorded_by: StochasticPolicy | None = None,
+    reward: Callable[[State, Action, State], Scalar] | None = None,
+    certify: bool = True,
+) -> Diagnosis:
+    """Explain the gap between the real and the imagined return of `policy`, and what training
+    believed beside it.
+
+    The gap is that of whole episodes, not discounted unless `discount` says so; the gap at the
+    training discount, that of `world`, stands beside it. Everything is computed in 64 bits on a
+    copy of the world, from the recorded states and actions.
+
+    Args:
+        world: The learned world, deterministic or stochastic; somebody's modules and functions
+            become one by `paracosm.foreign.world`.
+        policy: The policy; its mode recorded `episodes`. Somebody's becomes one by
+            `paracosm.foreign.policy`.
+        episodes: Real episodes of the policy, from `evaluate`.
+        imagined: How the policy was trained, as `imagine` gives it, or the return that training
+            predicted. Without it training is taken to have believed the imagined return of the full
+            episode.
+        discount: The reporting discount, in [0, 1]: of the gap that is explained.
+        known: What the purchased data say without the policy, from `reference`: its return is held
+            against that of random actions, imagined returns against the recorded rewards.
+        seed: For sampled actions, the noise of a stochastic world and the random subset of steps.
+        most_imagined_steps: Every step is audited up to this cost; beyond, a random subset,
+            reweighted. The split by state dimension may cost in proportion; `math.inf` audits and
+            splits every step.
+        sampled: Samples of the policy recorded the episodes, and are audited, instead of its mode.
+        recorded_by: Samples of this policy recorded the episodes; they are reweighted to stand for
+            samples of `policy`.
+        reward: The real reward function `(s, a, s') -> r`, if it is known at imagined states: gives
+            the terms in both orders.
+        certify: Whether to bound the gap too, which takes the longest.
+
+    Raises:
+        BadArgument: a world that is no `MDP`, a policy that is no `Policy`; off-policy episodes for
+            a policy without a density.
+        BadData: episodes of no steps, of another state size than the world's, of rewards that are
+            not finite or of other actions than the policy's mode; a world that gives states or
+            rewards that are not finite; off-policy episodes that are worth too few of the policy's
+            own.
+    """
+    _check_kinds(world, policy, episodes, imagined)
+    diagnosis = diagnose(
+        world,
+        policy,
+        episodes,
+        imagined.prediction if isinstance(imagined, Imagined) else imagined,
+        discount=discount,
+        known=known,
+        seed=seed,
+        most_imagined_steps=most_imagined_steps,
+        sampled=sampled,
+        recorded_by=recorded_by,
+        reward=reward,
+        certify=certify,
+    )
+    return diagnosis_words.worded(diagnosis)
+
+
+def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
+    """Whether the arguments are of the kinds that an audit takes.
+
+    Args:
+        world, policy, episodes, imagined: As for `audit`.
+    """
+    if isinstance(world, Latent):
+        raise checks.BadArgument(
+            "the world is a latent model, which is audited in its latent space: inside ="
+            " world.on(episodes) gives the"
+            " inside.world, inside.policy and inside.episodes to audit."
+        )
+    if not isinstance(world, MDP):
+        raise checks.BadArgument(
+            f"the world is a {type(world).__name__}; an MDP is needed: paracosm.foreign.world(…)"
+            " makes one of PyTorch"
+            " modules and plain functions, paracosm.foreign.latent(…) is for a latent model."
+        )
+    if not isinstance(policy, Policy):
+        raise checks.BadArgument(
+            f"the policy is a {type(policy).__name__}; a paracosm Policy is needed:"
+            " paracosm.foreign.policy(…) makes"
+            " one of a PyTorch module, a plain function or a Stable-Baselines3 model."
+        )
+    checks.of_kind(
+        "episodes", episodes, Trajectory, "a Trajectory of real episodes, which evaluate gives,"
+    )
+    if imagined is not None:
+        needed = "an Imagined, which imagine gives, a PredictedReturn, or None,"
+        checks.of_kind("imagined", imagined, (Imagined, PredictedReturn), needed)

@@ -1,0 +1,482 @@
+"""What an audit decided, in plain words: one paragraph for the verdict, one for what follows."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from paracosm.core.records import (
+    Advice,
+    Baselines,
+    Cause,
+    Diagnosis,
+    Gap,
+    Plausibility,
+    SumCheck,
+    Verdict,
+    discounted,
+)
+from paracosm.reporting import finding_words
+
+CAUSES: dict[Cause, str] = {
+    "reward": "the reward model",
+    "termination": "the end rule",
+    "dynamics": "the dynamics model",
+    "horizon": "the training horizon (the bootstrapped value and the edge of the data)",
+}
+_PURCHASE = {
+    "reward": "First buy reward labels where the policy goes, or look at how rewards are recorded",
+    "termination": (
+        "First check how terminations and time limits are recorded, and buy episodes that end"
+    ),
+    "dynamics": "First buy transitions where the policy goes",
+}
+_OBSERVATION = (
+    "More reward labels cannot mend this: the reward depends on something that the state does not"
+    " show, so first add it to the observation"
+)
+_HORIZON_ADVICE = {
+    "bootstrap": (
+        "What narrows that gap is longer imagined rollouts or a better value, not more data"
+    ),
+    "edge": "What narrows that gap is data where the policy wants to go, or a wider learn margin",
+}
+_SUMS: dict[SumCheck, str] = {
+    "reweighted": (
+        "the real return is taken from the terms themselves, so that their sum says nothing"
+    ),
+    "subset": (
+        "a random subset of steps was audited: the terms sum to the gap on average, not exactly"
+    ),
+    "actions": (
+        "the terms sum exactly through the recorded actions; what remains is the policy's"
+        " arithmetic: an action recorded in 32 bits differs from its 64-bit copy by about 1e-7 of"
+        " its range, as far as the world amplifies it"
+    ),
+}
+_ROUNDED = (
+    "Recorded actions differ from the policy's by up to {difference:.2%} of their range, far more"
+    " than 32 bits do: record episodes of the policy itself."
+)
+_UNSTEADY = (
+    "Either the world or the policy does not give the same answer twice, or imagination is chaotic"
+    " over so many steps."
+)
+_SURE = 100.0  # half widths: beyond, a larger ratio says nothing more
+_TOTALS = ("total", "total, training")  # names of the gaps among the shares of imagination
+
+
+def worded(diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis with its texts."""
+    return dataclasses.replace(
+        diagnosis,
+        findings=tuple(map(finding_words.worded, diagnosis.findings)),
+        precision=precision(diagnosis),
+        verdict=verdict(diagnosis),
+        verdict_training=verdict_training(diagnosis),
+        explanation=explanation(diagnosis),
+        explanation_training=explanation_training(diagnosis),
+    )
+
+
+def annotated(diagnosis: Diagnosis, note: str, remarks: tuple[str, ...], bits: str) -> Diagnosis:
+    """The diagnosis of somebody's models with what is special about them.
+
+    Args:
+        diagnosis: With its texts.
+        note: What goes before the verdict, or nothing.
+        remarks: Sentences that go behind it; empty ones are left out.
+        bits: Which parts answer in fewer bits than they are asked in, or nothing.
+    """
+    sums = diagnosis.precision
+    return dataclasses.replace(
+        diagnosis,
+        verdict=" ".join(filter(None, (note, diagnosis.verdict, *remarks))),
+        precision=f"{sums}; answers are of fewer bits: {bits}" if bits else sums,
+    )
+
+
+def verdict(diagnosis: Diagnosis) -> str:
+    """Size of the whole-episode gap, its main cause with the interval, or what would settle it;
+    before it that the policy is no better than what acted in the data.
+    """
+    if diagnosis.decision.unfit:
+        return _unfit(diagnosis)
+    sentences = standing_of_policy(diagnosis), _of_gap(diagnosis)
+    return " ".join(filter(None, sentences))
+
+
+def verdict_training(diagnosis: Diagnosis) -> str:
+    """How and why the verdict on what training believed differs from that on whole episodes; empty
+    where it does not.
+    """
+    decided, gap = diagnosis.decision_training, diagnosis.gap_training
+    if decided is None or gap is None or not decided.differs:
+        return ""
+    reported, discount = diagnosis.discount, diagnosis.training_discount
+    steps, rollout = diagnosis.horizon, diagnosis.training_horizon
+    reasons = []
+    if discount != reported:
+        weighs = "all steps alike" if reported == 1 else f"step t by {reported:g}^t"
+        reasons.append(
+            f"a discount of {discount:g} puts 95% of the weight on the first"
+            f" {decided.weighty_steps} of {steps} steps, while the gap of whole episodes weighs"
+            f" {weighs}"
+        )
+    if rollout < steps:
+        reasons.append(f"training imagined {rollout} steps and added a value for the rest")
+    trained = diagnosis.horizon_parts is not None
+    subject = "on what training believed" if trained else f"at the world's discount of {discount:g}"
+    why = f", because {', and '.join(reasons)}" if reasons else ""
+    return (
+        f"The verdict {subject} is another{why}: there the real return is {gap.real.mean:.4g}, the"
+        f" predicted one {gap.predicted.mean:.4g}, and the gap of"
+        f" {_size(gap, decided.verdict)} {_clause(gap, decided.verdict)}."
+    )
+
+
+def explanation(diagnosis: Diagnosis) -> str:
+    """Where in the episode and in which state components, what to do first, and how sure."""
+    errors = one_step_errors(diagnosis.baselines)
+    if diagnosis.decision.unfit:
+        return f"Still valid: {errors}."
+    if diagnosis.advice is None:
+        main = f"A world can be wrong and cost nothing: {errors}."
+    else:
+        main = _advised(diagnosis, diagnosis.advice)
+    sentences = implausible(diagnosis.plausibility, _unit(diagnosis)), main, noise_left(diagnosis)
+    return " ".join(filter(None, sentences))
+
+
+def explanation_training(diagnosis: Diagnosis) -> str:
+    """What the horizon term of the training gap is made of, and what narrows it where it leads;
+    else empty.
+    """
+    decided, parts = diagnosis.decision_training, diagnosis.horizon_parts
+    if decided is None or parts is None or decided.horizon_part is None:
+        return ""
+    return (
+        f"Of its horizon term {parts.bootstrap:+.3g} is the value that ended its rollouts and"
+        f" {parts.edge:+.3g} the price of leaving the data."
+        f" {_HORIZON_ADVICE[decided.horizon_part]}."
+    )
+
+
+def precision(diagnosis: Diagnosis) -> str:
+    """What bounds how well the terms sum to the gap."""
+    remarks = diagnosis.remarks
+    sums = _drawn(diagnosis) if remarks.sums == "stochastic" else _SUMS[remarks.sums]
+    if not remarks.finite_differences:
+        return sums
+    parts = ", ".join(remarks.finite_differences)
+    return f"{sums}; no derivatives are available of {parts}: finite differences stand for them"
+
+
+def _drawn(diagnosis: Diagnosis) -> str:
+    share, imagination = diagnosis.remarks.noise_share, diagnosis.imagination
+    if imagination is None or share is None:
+        how = "the terms sum to the gap on average, not exactly"
+    else:
+        how = (
+            f"the terms are means over {imagination.draws} imagined draws, which make at most"
+            f" {share:.0%} of the variance of any; they sum to the gap exactly where the policy's"
+            " mode plays, else on average"
+        )
+    return f"the world or the policy is stochastic: {how}"
+
+
+def _unit(diagnosis: Diagnosis) -> str:
+    """Words that tell returns from discounted ones beside them."""
+    return "" if diagnosis.discount == 1 else ", not discounted"
+
+
+def standing_of_policy(diagnosis: Diagnosis) -> str:
+    """That the policy is no better than what acted in the data; empty where it is, or nothing is
+    known of those.
+    """
+    how, reference = diagnosis.remarks.policy, diagnosis.reference
+    if how is None or reference is None or reference.returns is None:
+        return ""
+    return (
+        f"The policy is {how} than {reference.policy}: its real return is"
+        f" {diagnosis.real_return:.4g}{_unit(diagnosis)}, that of {reference.policy}"
+        f" {reference.returns:.4g}."
+    )
+
+
+def implausible(plausibility: Plausibility, unit: str = "") -> str:
+    """That imagined returns are impossible by the recorded rewards; empty where they are not.
+
+    `unit` tells these returns from discounted ones beside them.
+    """
+    if not plausibility.impossible:
+        return ""
+    low, high = plausibility.allowed
+    left = (
+        "; imagined states leave the range of the recorded ones from step"
+        f" {plausibility.first_step} on"
+        if plausibility.first_step is not None
+        else "; imagined states stay in the range of the recorded ones, so the rewards are wrong"
+    )
+    subject = (
+        f"{plausibility.impossible} of {plausibility.episodes} imagined"
+        f" returns{unit and unit + ','}"
+    )
+    return (
+        f"{subject} are impossible: the recorded rewards allow {low:.4g} to {high:.4g} in so many"
+        f" steps{left}."
+    )
+
+
+def noise_left(diagnosis: Diagnosis) -> str:
+    """That imagined draws, which cost no real episode, were stopped too early; empty where they
+    were not.
+    """
+    imagination, name = diagnosis.imagination, diagnosis.remarks.noisiest
+    if imagination is None or not imagination.capped:
+        return ""
+    draws = (
+        f"{imagination.draws} imagined draw{'s' if imagination.draws > 1 else ''}, where the audit"
+        " stops"
+    )
+    if name is None:
+        return (
+            f"With {draws}, the noise of imagination is in every interval: real episodes narrow"
+            " only the rest."
+        )
+    named = "gap" if name in _TOTALS else f"{name} term"
+    return (
+        f"With {draws}, imagination still makes {imagination.share[name]:.0%} of the variance of"
+        f" the {named}: real episodes narrow only the rest."
+    )
+
+
+def one_step_errors(errors: Baselines) -> str:
+    """The one-step errors beside those of the simplest predictors, as a clause."""
+    return (
+        f"its one-step errors are, in scaled states, {errors.dynamics:.3g} of the dynamics (the"
+        f" mean next state {errors.mean_next_state:.3g}, no change {errors.persistence:.3g}), and"
+        f" {errors.reward:.3g} of the reward (the mean reward {errors.mean_reward:.3g})"
+    )
+
+
+def _of_gap(diagnosis: Diagnosis) -> str:
+    gap, decision = diagnosis.gap, diagnosis.decision
+    unit = "" if diagnosis.discount == 1 else f" ({discounted(diagnosis.discount)})"
+    return (
+        f"The imagined return is {gap.predicted.mean:.4g}{unit}, the real return is"
+        f" {gap.real.mean:.4g}: the gap of {_size(gap, decision)} {_clause(gap, decision)}."
+    )
+
+
+def _size(gap: Gap, decision: Verdict) -> str:
+    """The gap as a number and as a share of the larger return, and whether it may be none."""
+    share = "" if decision.share is None else f" ({decision.share:.1%} of the larger return)"
+    doubt = ", not clearly different from zero," if decision.doubtful else ""
+    return f"{gap.total.mean:+.3g}{share}{doubt}"
+
+
+def _clause(gap: Gap, decision: Verdict) -> str:
+    """The rest of a sentence that begins with the gap: what it comes from."""
+    if decision.kind == "rounding":
+        return "is no more than rounding, and so is every cause" + _unpaid(decision)
+    if decision.kind == "unseen":
+        return (
+            f"is no more than rounding in these {gap.total.n} episodes, and so is every cause;"
+            f" {_reach(decision)}"
+        )
+    if decision.kind == "undetermined":
+        return (
+            "has an undetermined cause, since every interval that is beyond rounding includes zero;"
+            f" {_more(gap)} would narrow them"
+        )
+    if decision.kind == "cancels":
+        return _cancelling(gap, decision)
+    if decision.kind == "unexplained":
+        return _unexplained(gap, decision)
+    against = (
+        ""
+        if decision.opposing is None
+        else f"; {_named(gap, decision.opposing)}, is clearly wrong too, and works against it"
+    )
+    return f"{_explained(gap, decision)}{against}"
+
+
+def _unpaid(decision: Verdict) -> str:
+    if not decision.unpaid:
+        return ""
+    return "; no reward was seen in either, so that nothing tells one model from another"
+
+
+def _reach(decision: Verdict) -> str:
+    """How large rarer episodes may make the gap by its interval, on either side, where a range is
+    known.
+    """
+    if decision.reach is None or math.isinf(decision.reach):
+        return (
+            "no other return was ever seen and no range of returns is known, so that no size can"
+            " be given"
+        )
+    return f"so few cannot exclude that rarer ones make it up to {decision.reach:.3g} on average"
+
+
+def _more(gap: Gap) -> str:
+    return f"more evaluation episodes than {gap.total.n}"
+
+
+def _named(gap: Gap, cause: Cause | None) -> str:
+    """A cause by name, with its term."""
+    return "" if cause is None else f"{CAUSES[cause]}, {getattr(gap, cause):+.3g}"
+
+
+def _cancelling(gap: Gap, decision: Verdict) -> str:
+    unsure = " and ".join(CAUSES[cause] for cause in decision.unsure)
+    doubt = f"; {unsure} unsure, which {_more(gap)} would settle" if unsure else ""
+    return (
+        f"is what remains of errors that cancel: {_named(gap, decision.lead)}, against"
+        f" {_named(gap, decision.opposing)}{doubt}"
+    )
+
+
+def _unexplained(gap: Gap, decision: Verdict) -> str:
+    doubt = "".join(f"{_named(gap, cause)}, is unsure; " for cause in decision.unsure)
+    return (
+        f"has an undetermined cause: {_named(gap, decision.opposing)}, is clearly wrong but works"
+        f" the other way; {doubt}{_more(gap)} would settle it"
+    )
+
+
+def _explained(gap: Gap, decision: Verdict) -> str:
+    clear = ", and ".join(_named(gap, cause) for cause in (decision.lead, *decision.together))
+    worst = (
+        ""
+        if decision.worst_part is None
+        else f"; the learned part that is most clearly wrong is {_named(gap, decision.worst_part)}"
+    )
+    if decision.lead_share == "in part":
+        rival = " and ".join(_named(gap, cause) for cause in decision.unsure)
+        return (
+            f"comes in part from {clear}; {rival}, may weigh more, which {_more(gap)} would"
+            f" settle{worst}"
+        )
+    if decision.lead_share == "together":
+        return f"comes from {clear}; their intervals overlap{worst}"
+    if decision.lead_share == "most":
+        back = (
+            ""
+            if decision.taken_back is None
+            else f", of which {_named(gap, decision.taken_back)}, takes part back"
+        )
+        return f"comes most from {clear}{back}{worst}"
+    return f"comes from several causes, more from {clear} than from any other{worst}"
+
+
+def _unfit(diagnosis: Diagnosis) -> str:
+    """Why no cause may be named: the first sentence instead of a verdict."""
+    decision = diagnosis.decision
+    if decision.kind == "unfit-by-other-actions":
+        return (
+            f"No verdict: {diagnosis.other_actions:,} of the {diagnosis.real_steps:,} recorded"
+            " actions are not the policy's, so that the terms explain another"
+            f" gap{_missed(diagnosis)}; record episodes of the policy itself."
+        )
+    if decision.kind in ("unfit-by-states", "unfit-by-return"):
+        return (
+            f"No verdict: the world is broken on these episodes: {_broken(diagnosis)}. No term is"
+            " an estimate of anything."
+        )
+    rounded = decision.kind == "unfit-by-rounded-actions"
+    why = _ROUNDED.format(difference=decision.action_difference) if rounded else _UNSTEADY
+    return (
+        f"No verdict: the terms should sum to the gap{_missed(diagnosis)}, more than rounding"
+        f" explains. {why}"
+    )
+
+
+def _missed(diagnosis: Diagnosis) -> str:
+    share = diagnosis.decision.missed_share
+    if share is None:
+        return ""
+    return f" and miss it by {diagnosis.missed:.3g} an episode, {share:.0%} of their size"
+
+
+def _broken(diagnosis: Diagnosis) -> str:
+    plausibility = diagnosis.plausibility
+    if diagnosis.decision.kind == "unfit-by-states":
+        return (
+            f"imagined states leave the recorded range at step {plausibility.first_step} and are"
+            f" {_magnitude(plausibility.farthest)} times it at step {plausibility.farthest_step}"
+        )
+    low, high = plausibility.allowed
+    return (
+        f"the imagined return of {diagnosis.gap.predicted.mean:.3g} is beyond anything that the"
+        f" recorded rewards allow ({low:.4g} to {high:.4g})"
+    )
+
+
+def _magnitude(value: float) -> str:
+    if not math.isfinite(value):
+        return "infinitely many"
+    return f"{value:.0f}" if value < 1e6 else f"1e{math.floor(math.log10(value))}"
+
+
+def _advised(diagnosis: Diagnosis, advice: Advice) -> str:
+    if advice.blamed is None:
+        first = f"First look at the finding on {advice.finding}. " if advice.finding else ""
+        return (
+            f"{first}How sure: these are {diagnosis.gap.total.n} episodes; no part's share of this"
+            " gap is clear."
+        )
+    alone = "To mend one part alone may widen the gap, since others work against it."
+    sentences = [
+        alone if advice.alone else "",
+        _when(diagnosis, advice),
+        _which(diagnosis, advice) if advice.blamed == "dynamics" else "",
+        _first(diagnosis.gap, advice),
+        _how_sure(diagnosis.gap, advice),
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _when(diagnosis: Diagnosis, advice: Advice) -> str:
+    """The steps by which half and nine tenths of the absolute term have come."""
+    steps = len(diagnosis.causes[str(advice.blamed)].absolute)
+    return (
+        f"Half of the {advice.blamed} term's size comes in the first {advice.half_by} of {steps}"
+        f" steps, nine tenths in the first {advice.most_by}."
+    )
+
+
+def _which(diagnosis: Diagnosis, advice: Advice) -> str:
+    """The state components that are clearly wrong, the largest first, or that none is."""
+    if not advice.components:
+        return "No single state component is clearly to blame."
+    terms = diagnosis.dynamics_by_dimension.dimensions
+    named = ", ".join(f"{i} ({terms[i].mean:+.3g})" for i in advice.components)
+    return f"State component{'s' if len(advice.components) > 1 else ''} to look at: {named}."
+
+
+def _first(gap: Gap, advice: Advice) -> str:
+    """What to do first: about the clear cause, or about an unsure one that is ten times as
+    large.
+    """
+    step = _PURCHASE.get(str(advice.first), "")
+    if advice.by == "observation":
+        step = _OBSERVATION
+    elif advice.by == "finding":
+        step = f"First mend what the finding on {advice.finding} says, which more data cannot"
+    if advice.times is None:
+        return f"{step}."
+    return (
+        f"{step}: its term is {_named(gap, advice.first)}, unsure but {advice.times:.0f} times as"
+        f" large; {_more(gap)} would settle it."
+    )
+
+
+def _how_sure(gap: Gap, advice: Advice) -> str:
+    term, ratio = getattr(gap, str(advice.blamed)), advice.half_widths
+    times = f"{ratio:.1f} times" if ratio < _SURE else f"more than {_SURE:.0f} times"
+    return (
+        f"How sure: over {term.n} episodes the {advice.blamed} term is {times} the half width of"
+        " its 95% interval."
+    )
