@@ -205,7 +205,7 @@ def _dense(policy: Policy) -> StochasticPolicy:
     return policy
 
 
-def _check_parts(world: MDP, policy: Policy, episodes: Trajectory) -> None:
+def _check_parts(world: MDP, policy: MarkovPolicy, episodes: Trajectory) -> None:
     """Every part answers one step in the right shape."""
     state, action = (jnp.asarray(column[0, 0]) for column in (episodes.state, episodes.action))
     answers = {

@@ -17,7 +17,7 @@ from paracosm.auditing.attribution import steps_of
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import MarkovPolicy, Mode
+from paracosm.core.policy import MarkovPolicy, Mode, Policy
 from paracosm.core.predicted import PredictedReturn
 from paracosm.core.records import Overlay
 from paracosm.core.rollout import returns, unroll
@@ -247,14 +247,14 @@ def _returns(
     full, training = returns(episodes.reward, discount), returns(episodes.reward, world.discount)
     believed = pessimistic = training
     if predicted is not None:
-        trained = Mode(predicted.policy) if mode else predicted.policy
+        trained = predicted.policy.greedy() if mode else predicted.policy
         believed = predicted.function(trained, rows.start, key)
         long = _play(predicted.trained_in, trained, rows, episodes.alive.shape[1])
         pessimistic = returns(long.reward, world.discount)
     return ReturnDraws(full, training, believed, pessimistic, episodes.reward.sum(axis=1))
 
 
-def _play(world: MDP, policy: MarkovPolicy, rows: _Rows, horizon: int) -> Trajectory:
+def _play(world: MDP, policy: Policy, rows: _Rows, horizon: int) -> Trajectory:
     """Episodes of `policy` in `world`, each cut after its number of steps.
 
     Args:

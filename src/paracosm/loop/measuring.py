@@ -24,7 +24,7 @@ from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import Unwritable, read_record, whole
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
 from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Weights
@@ -200,7 +200,7 @@ def _at_largest(curve: Curve) -> float:
 
 
 def fitted_weights(
-    world: MDP, policy: Policy, episodes: Trajectory, refits: Mapping[str, Sequence[Refit]]
+    world: MDP, policy: MarkovPolicy, episodes: Trajectory, refits: Mapping[str, Sequence[Refit]]
 ) -> Weights:
     """Weights from the audit's own terms: of each refit in place of its part, `|mean term| = κ
     error` in least squares.
@@ -234,7 +234,7 @@ def fitted_weights(
     )
 
 
-def _term(world: MDP, policy: Policy, episodes: Trajectory, part: str) -> float:
+def _term(world: MDP, policy: MarkovPolicy, episodes: Trajectory, part: str) -> float:
     """The part's mean term of the gap, discounted.
 
     Args:

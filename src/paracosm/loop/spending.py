@@ -13,7 +13,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import Spec
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy
 from paracosm.core.precision import in_double
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, Decision
@@ -134,7 +134,7 @@ def curves_of(
 
 
 def imagined_weights(
-    data: Dataset, learned: Learned, policy: Policy, *, seed: int, round: int
+    data: Dataset, learned: Learned, policy: MarkovPolicy, *, seed: int, round: int
 ) -> tuple[Weights]:
     """The steepest weights of the policy's imagined episodes.
 
