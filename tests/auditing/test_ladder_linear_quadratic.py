@@ -1,4 +1,4 @@
-"""How close the ladder comes to the gap of linear-quadratic systems, of which everything is known."""
+"""How close the ladder comes to the gap of linear-quadratic systems, where all slopes are known."""
 
 import itertools
 
