@@ -71,7 +71,8 @@ def describe(value: Any) -> Any:
             f"{getattr(value, '__name__', f'a {type(value).__name__}')} cannot be stored; arrays,"
             " plain values, tuples, and classes marked with storable can."
         )
-    fields: Any = dataclasses.fields(type(value))
+    kind: Any = type(value)
+    fields = dataclasses.fields(kind)
     return {
         "class": _name(type(value)),
         "fields": {field.name: describe(getattr(value, field.name)) for field in fields},
