@@ -168,7 +168,7 @@ def cost(size: int, repeats: int) -> dict[str, list[float]]:
     """
     import jax
 
-    from paracosm.auditing.sensitivities import along
+    from paracosm.auditing.sensitivities import directional
     from paracosm.core.rollout import rollout
     from paracosm.paper.e3_worlds import constant
     from paracosm.real.systems import lipschitz_synthetic
@@ -187,7 +187,7 @@ def cost(size: int, repeats: int) -> dict[str, list[float]]:
         return rollout(mdp, policy, start, keys, horizon)
 
     def differentiated() -> Any:
-        return along(
+        return directional(
             mdp, policy, start, keys, dynamics_error=push, reward_error=miss, horizon=horizon
         )
 
