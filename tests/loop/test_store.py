@@ -142,15 +142,11 @@ def test_a_run_of_format_2_is_read(run, labels):
     given = {"reward": world.reward} if labels == "given" else {}
     again = store.load_world(run / "models/world-0", **given)
     assert eqx.tree_equal(again.world, world)
-    assert again.fits == before_fits(run, learned)
+    assert again.fits == store.WorldHeader.from_dict(learned).fits
     assert eqx.tree_equal(store.load_policy(run / "policy"), imagined.policy)
     trained_again = store.load_imagined(run / "models/policy-0", world)
     assert eqx.tree_equal(trained_again[:2], imagined[:2])
     assert trained_again.training == imagined.training
-
-
-def before_fits(run, learned):
-    return store.WorldHeader.from_dict(learned).fits
 
 
 def test_a_header_of_format_2_that_is_none_is_refused(run):

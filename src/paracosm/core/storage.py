@@ -71,7 +71,8 @@ def describe(value: Any) -> Any:
             f"{getattr(value, '__name__', f'a {type(value).__name__}')} cannot be stored; arrays,"
             " plain values, tuples, and classes marked with storable can."
         )
-    fields = dataclasses.fields(value)
+    kind: Any = type(value)
+    fields = dataclasses.fields(kind)
     return {
         "class": _name(type(value)),
         "fields": {field.name: describe(getattr(value, field.name)) for field in fields},
@@ -140,12 +141,11 @@ def _writable(value: Any) -> bool:
 
 
 def _shape_and_type(shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
-    sizes = shape if isinstance(shape, list) else [None]
-    if not all(type(size) is int and size >= 0 for size in sizes):
+    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
         raise checks.BadData("the shape of an array is none.")
     if not isinstance(dtype, str) or dtype not in _TYPES:
         raise checks.BadData("an array is of a type that is not stored.")
-    return tuple(sizes), np.dtype(dtype)
+    return tuple(shape), np.dtype(dtype)
 
 
 def _placeholder(shape: Any, dtype: Any) -> Any:

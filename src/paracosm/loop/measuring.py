@@ -24,7 +24,7 @@ from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import Unwritable, read_record, whole
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import MarkovPolicy
+from paracosm.core.policy import MarkovPolicy, Policy
 from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Weights
@@ -142,7 +142,7 @@ def _measured(run: Run, progress: Progress) -> Measurements:
     refits = {part: curve.refits for part, curve in curves.items()}
     routes = (
         *run.result.diagnosis.weights,
-        fitted_weights(run.world, run.policy, run.episodes, refits),
+        fitted_weights(run.world, _markov(run.policy), run.episodes, refits),
     )
     return Measurements(
         curves={part: curve.curve for part, curve in curves.items()},
@@ -256,11 +256,21 @@ def _term(world: MDP, policy: MarkovPolicy, episodes: Trajectory, part: str) -> 
     return float(np.mean(terms.dynamics.sum(axis=1)))
 
 
+def _markov(policy: Policy) -> MarkovPolicy:
+    """The policy, if it looks at the state alone."""
+    if not isinstance(policy, MarkovPolicy):
+        raise checks.Unsupported(
+            f"the run's policy is a {type(policy).__name__}, which carries something from step to"
+            " step; the weights of a plan are measured for policies of the state alone."
+        )
+    return policy
+
+
 def _global(run: Run) -> Weights:
     """The weights of global Lipschitz constants, `κ_rew = Σ_{t<H} γ^t` and
     `κ_dyn = L_r (1 + L_π) Σ_{1≤t<H} γ^t (1 + c + … + c^{t−1})`: finite where `γ c ≥ 1` too.
     """
-    world, policy, horizon = run.world, run.policy, run.episodes.alive.shape[1]
+    world, policy, horizon = run.world, _markov(run.policy), run.episodes.alive.shape[1]
     states = np.asarray(run.episodes.state)[np.asarray(run.episodes.alive)]
     with jax.enable_x64(True):
         brackets = constants.brackets(

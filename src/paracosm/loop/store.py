@@ -94,7 +94,7 @@ def _read(kind: type[H], path: Path) -> tuple[H, Any]:
             f" {format2.FORMAT} and {FORMAT}."
         )
     old = tree["format"] == format2.FORMAT
-    checked = tree.get("model") if old else {key: tree.get(key) for key in ("about", "model")}
+    checked: Any = tree.get("model") if old else {k: tree.get(k) for k in ("about", "model")}
     _require_checksum(path.with_suffix(".eqx"), checked, tree.get("checksum"))
     try:
         about, model = format2.renewed(checked) if old else (checked["about"], checked["model"])

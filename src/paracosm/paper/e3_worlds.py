@@ -20,7 +20,7 @@ from paracosm.auditing import ladder
 from paracosm.auditing.sensitivities import directional
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Policy
+from paracosm.core.policy import MarkovPolicy, Policy
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.paper.e3_cells import ACTIONS, BEND, HORIZON, POINTS, ROUNDS, STATES, SYSTEMS
@@ -78,7 +78,7 @@ class ErrorCase(eqx.Module):
     """
 
     mdp: MDP
-    policy: Policy
+    policy: MarkovPolicy
     start: Float[Array, "*system episode state"]
     push: Wave
     miss: Wave
