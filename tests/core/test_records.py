@@ -1,6 +1,7 @@
 """Records go to strict JSON and come back equal."""
 
 import dataclasses
+import enum
 import functools
 import json
 import math
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from paracosm.core import records
 from paracosm.core.checks import BadData
 from paracosm.core.records import Estimate, PartFit, Record
+from paracosm.core.records.reasons import Route
 from paracosm.core.records.results import Purchases, RunResult
 
 # Checking annotations looks at a random item of each tuple; Hypothesis minds where records are
@@ -46,8 +48,9 @@ def values(kind: Any) -> st.SearchStrategy:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind in plain:
         return plain[kind]
-    if origin is Literal:
-        return st.sampled_from(arguments)
+    members = kind if isinstance(kind, type) and issubclass(kind, enum.Enum) else None
+    if origin is Literal or members:
+        return st.sampled_from(members or arguments)
     if origin in (Union, types.UnionType):
         return st.one_of(*map(values, arguments))
     if origin is tuple:
@@ -79,6 +82,7 @@ class Everything(Record):
     table: dict[str, tuple[int, ...]]
     named: dict[str, Estimate]
     choice: Literal["a", "inf"]
+    member: Route
 
 
 @pytest.mark.parametrize("kind", [Everything, *KINDS], ids=lambda kind: kind.__name__)
@@ -134,7 +138,18 @@ def test_a_record_read_from_something_else_is_refused_by_name(tree):
 
 
 GOOD = Everything(
-    "x", True, 1, 1.0, None, ((1.0,),), Estimate(0.0, 0.0, 0.0, 1, ""), (), {"k": (1,)}, {}, "a"
+    "x",
+    True,
+    1,
+    1.0,
+    None,
+    ((1.0,),),
+    Estimate(0.0, 0.0, 0.0, 1, ""),
+    (),
+    {"k": (1,)},
+    {},
+    "a",
+    Route.GLOBAL,
 ).to_dict()
 ODD = {
     "text": (3, None, [], "\ud800"),
@@ -148,6 +163,7 @@ ODD = {
     "table": ([], {"k": 1}, {"k": [1.5]}, {"k": [True]}, None),
     "named": ([], {"k": None}, {"k": []}),
     "choice": ("b", None, 1, []),
+    "member": ("b", None, 1, []),
 }
 
 
