@@ -41,7 +41,7 @@ class Programs:
         self.total = self.forgotten = 0
         jax.monitoring.register_event_duration_secs_listener(self._hear)
 
-    def _hear(self, event: str, seconds: float, **_: object) -> None:
+    def _hear(self, event: str, duration_secs: float, **_: str | int) -> None:
         self.total += event == _COMPILED
 
     def forget_many(self) -> None:
