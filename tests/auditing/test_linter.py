@@ -52,7 +52,7 @@ def ordinary(kind):
 def findings_of(fit, world=None, episodes=None, predictions=None):
     world, episodes = world or fit.world, episodes or fit.episodes
     predictions = predictions or fit.predictions(world, episodes)
-    findings = [*map(worded, lint(world, episodes, predictions, fit.key))]
+    findings = tuple(map(worded, lint(world, episodes, predictions, fit.key)))
     assert all(
         finding.sentence.endswith(".") and "\n" not in finding.sentence for finding in findings
     )

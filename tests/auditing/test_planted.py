@@ -5,12 +5,13 @@ dynamics model.
 import jax
 import pytest
 
-from paracosm.auditing.verdict import CAUSES, LEARNED, culprit
+from paracosm.auditing.verdict import LEARNED, culprit
 from paracosm.imagination.imagine import imagine
 from paracosm.learning.learn import learn
 from paracosm.loop.auditing import audit
 from paracosm.real.systems import lipschitz_synthetic
 from paracosm.real.verbs import collect, evaluate
+from paracosm.reporting.diagnosis_words import CAUSES
 
 # The pendulum will not do: its dynamics are learned from 300 transitions better than its reward
 # from 5,000 labels.

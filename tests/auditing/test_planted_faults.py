@@ -108,9 +108,14 @@ class Fault:
     def sizes_of_terms(self):
         """Over many episodes, by cause."""
         with jax.enable_x64(True):
-            world, episodes, imagined = self.case(MANY, 1)
+            world, episodes, trained = self.case(MANY, 1)
             imagined = imagined_returns(
-                world, self.policy, imagined, episodes, discount=world.discount, key=self.key
+                world,
+                self.policy,
+                trained.prediction,
+                episodes,
+                discount=world.discount,
+                key=self.key,
             )
             predictions = predict_steps(world, self.policy, episodes, self.key)
             terms = attribute(world, self.policy, episodes, predictions, key=self.key)
