@@ -20,7 +20,7 @@ from paracosm.auditing import ladder
 from paracosm.auditing.sensitivities import directional
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import MarkovPolicy, Policy
+from paracosm.core.policy import MarkovPolicy
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.paper.e3_cells import ACTIONS, BEND, HORIZON, POINTS, ROUNDS, STATES, SYSTEMS
@@ -137,7 +137,7 @@ def cases(
         )
 
 
-def _system(group: str, key: PRNGKey) -> tuple[MDP, Policy]:
+def _system(group: str, key: PRNGKey) -> tuple[MDP, MarkovPolicy]:
     sizes: dict[str, Any] = {"state_size": STATES, "action_size": ACTIONS, "horizon": HORIZON}
     if group in ("tanh", "sin"):
         return lipschitz_synthetic(key, activation=group, **SYSTEMS["lipschitz"], **sizes)
@@ -156,7 +156,7 @@ def _system(group: str, key: PRNGKey) -> tuple[MDP, Policy]:
     return mdp.replace(dynamics=bent), policy
 
 
-def _tight(key: PRNGKey) -> tuple[MDP, Policy]:
+def _tight(key: PRNGKey) -> tuple[MDP, MarkovPolicy]:
     """One state and one action, every sign the same and `a = b`: here Lemma 1 is an equality."""
     mdp, policy = linear_quadratic(key, state_size=1, action_size=1, discount=0.9, horizon=HORIZON)
     slope, gain = jax.random.uniform(key, (2, 1, 1), minval=0.1, maxval=0.5)
