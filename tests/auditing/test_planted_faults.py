@@ -24,7 +24,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.records import Training
 from paracosm.core.rollout import rollout
 from paracosm.imagination.imagine import Imagined
-from paracosm.imagination.reinforce import Value
+from paracosm.imagination.value import Value
 from tests.auditing.worlds import Shifted, ending
 
 HORIZON, SHORT, MANY, FEW, THRESHOLD = 20, 10, 2000, 400, 0.6

@@ -33,15 +33,15 @@ from paracosm.core.records import Estimate
 from paracosm.core.records.decisions import GradientNoise
 from paracosm.core.rollout import returns_to_go, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
-from paracosm.imagination.reinforce import (
+from paracosm.imagination.policy_gradient import (
     BASELINES,
     WEIGHTINGS,
     Baseline,
-    Value,
     Weighting,
     leave_one_out,
     time_weights,
 )
+from paracosm.imagination.value import Value
 
 _CHUNK = 64  # rollouts side by side: what bounds the memory, at four times the parameters each
 

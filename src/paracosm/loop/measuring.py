@@ -30,7 +30,7 @@ from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, GradientNoise, Measurements
 from paracosm.imagination.gradient_noise import gradient_noise
-from paracosm.imagination.reinforce import Baseline, Weighting
+from paracosm.imagination.policy_gradient import Baseline, Weighting
 from paracosm.learning.curves import Measured, Refit, learning_curve
 from paracosm.loop.load import Run, load
 from paracosm.planning.plan import PARTS

@@ -17,13 +17,14 @@ import jax.numpy as jnp
 
 from paracosm.core import checks
 from paracosm.core.files import read_json, shown, whole
+from paracosm.core.learned import Learned
+from paracosm.core.learner import Learner, LearnerPrediction, Problem
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Categorical, Gaussian, StochasticPolicy
 from paracosm.core.records import PartFit, Record, Training, typed
-from paracosm.imagination.imagine import Imagined, guarded
-from paracosm.imagination.reinforce import Value
-from paracosm.learning.learn import Learned
+from paracosm.imagination.imagine import Imagined, pessimistic
+from paracosm.imagination.value import Value
 from paracosm.learning.parts import (
     Constant,
     LearnedDynamics,
@@ -97,10 +98,12 @@ class PolicyHeader(Record):
 
 @dataclasses.dataclass(frozen=True)
 class ImaginedHeader(Record):
-    """What rebuilds a trained policy with its value, and how training went."""
+    """What rebuilds a trained policy with its value, and how training went; without a value it was
+    a learner of one's own, whose state is stored.
+    """
 
     policy: PolicyHeader
-    value: NetworkHeader
+    value: NetworkHeader | None
     training: Training
     worst_reward: float
 
@@ -344,23 +347,47 @@ def load_policy(path: Path) -> StochasticPolicy:
 
 
 def save_imagined(path: Path, imagined: Imagined, worst_reward: float) -> None:
-    """Write what imagination found: policy, value and how training went."""
+    """Write what imagination found: policy and value, or the state of a learner of one's own, and
+    how training went.
+    """
+    value, own = imagined.value, imagined.own_prediction
     about = ImaginedHeader(
         _describe_policy(imagined.policy),
-        _describe_network(imagined.value.network),
+        None if value is None else _describe_network(value.network),
         imagined.training,
         worst_reward,
     )
-    save(path, (imagined.policy, imagined.value), about)
+    save(path, (imagined.policy, value) if own is None else own.state, about)
 
 
-def load_imagined(path: Path, world: MDP) -> Imagined:
-    """Read what imagination found in `world`."""
+def load_imagined(
+    path: Path,
+    world: MDP,
+    learner: Learner | None = None,
+    problem: Callable[[], Problem] | None = None,
+) -> Imagined:
+    """Read what imagination found.
+
+    Args:
+        path: The model.
+        world: The learned world that it was trained for.
+        learner: The learner of one's own that was trained, if it was one.
+        problem: Gives what that learner was trained for.
+    """
     about = header(ImaginedHeader, path)
-    number = jnp.zeros(())
+    trained_in, number = pessimistic(world, about.worst_reward), jnp.zeros(())
+    if learner is not None and problem is not None:
+        subject = problem()
+        state = _fill(path, lambda: learner.init(subject, jax.random.key(0)))
+        prediction = LearnerPrediction(learner, state, subject)
+        return Imagined(learner.policy(state), None, trained_in, about.training, prediction)
+    if about.value is None:
+        file = shown(path.with_suffix(".json"))
+        raise checks.BadData(f"{file} is of a learner of one's own, and the run names none.")
+    networks = (about.policy.network, about.value)
 
     def build() -> tuple[StochasticPolicy, Value]:
         return _policy(about.policy), Value(_network(about.value), number, number)
 
-    policy, value = _fill(path, build, about.policy.network, about.value)
-    return Imagined(policy, value, guarded(world, about.worst_reward), about.training)
+    policy, value = _fill(path, build, *networks)
+    return Imagined(policy, value, trained_in, about.training)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paracosm.core.records import Diagnosis, PartFit, Training
+from paracosm.core.records.stop_reason import StopReason
 
 _MUCH_EDGE = 0.05
 _MOST_OF_BASELINE = 0.5
@@ -29,7 +30,7 @@ def warnings_of(
             f"{found.data_edge_share:.0%} of the audited imagined steps lie at the edge of the"
             " data."
         )
-    if "most allowed" in trainings[-1].stop:
+    if trainings[-1].stop_reason is StopReason.MOST_STEPS:
         said.append(
             "Training in imagination reached its most gradient steps before the imagined return"
             " stalled."

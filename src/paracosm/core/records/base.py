@@ -6,6 +6,7 @@ They go to JSON and come back equal; no JAX in here.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
 import math
 import types
@@ -21,9 +22,9 @@ R = TypeVar("R", bound="Record")
 class Record:
     """A frozen result that goes to JSON and comes back equal.
 
-    Fields are numbers, strings, booleans, records, or tuples and string-keyed dictionaries of
-    these. Infinities and NaN are written as the strings `"inf"`, `"-inf"`, `"nan"`, so that the
-    file is strict JSON.
+    Fields are numbers, strings, booleans, members of enumerations, records, or tuples and
+    string-keyed dictionaries of these. Infinities and NaN are written as the strings `"inf"`,
+    `"-inf"`, `"nan"`, so that the file is strict JSON.
     """
 
     def to_dict(self) -> dict[str, Any]:
@@ -60,6 +61,8 @@ def plain(value: Any) -> Any:
     """A tree of plain values of records, tuples and dictionaries."""
     if isinstance(value, Record):
         return value.to_dict()
+    if isinstance(value, enum.Enum):
+        return value.value
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     if isinstance(value, dict):
@@ -115,6 +118,15 @@ def _record(value: Any, kind: type[R], place: str) -> R:
     )
 
 
+def _member(value: Any, kind: type[enum.Enum], place: str) -> Any:
+    values = [member.value for member in kind]
+    return (
+        kind(value)
+        if value in values
+        else _refuse(value, place, f"one of {', '.join(map(repr, values))}")
+    )
+
+
 def _plain_typed(value: Any, kind: type, place: str) -> Any:
     if kind is str:
         return _text(value, place)
@@ -122,6 +134,8 @@ def _plain_typed(value: Any, kind: type, place: str) -> Any:
         return _number(value, place)
     if kind is int:
         return value if type(value) is int else _refuse(value, place, "a whole number")
+    if issubclass(kind, enum.Enum):
+        return _member(value, kind, place)
     return _of(value, kind, place, "true or false" if kind is bool else f"a {kind.__name__}")
 
 

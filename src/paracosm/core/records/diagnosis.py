@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from paracosm.core.records.base import Estimate, Record
+from paracosm.core.records.stop_reason import StopReason
 
 Part = Literal["dynamics", "reward", "termination"]
 
@@ -38,8 +39,9 @@ class Training(Record):
 
     `step` counts gradient steps; `imagined_return` (undiscounted, of the mode, full episode, fixed
     initial states) and `entropy` were measured there. `edge_share` is the share of imagined steps
-    that left the domain of the data. `stop` says why training ended. `labels_during_imagination`
-    counts true rewards bought at imagined steps.
+    that left the domain of the data. `stop` says why training ended: `stop_reason` with
+    `stop_steps`, in words. `labels_during_imagination` counts true rewards bought at imagined
+    steps.
     """
 
     step: tuple[int, ...]
@@ -52,6 +54,8 @@ class Training(Record):
     baseline: str
     stop: str
     labels_during_imagination: int = 0
+    stop_reason: StopReason | None = None
+    stop_steps: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,22 @@
+"""Why a training ended."""
+
+from __future__ import annotations
+
+import enum
+
+
+class StopReason(enum.Enum):
+    """Why a training ended; each has a template of its sentence, with a number of steps."""
+
+    MOST_STEPS = "most steps"
+    PLATEAU = "plateau"
+
+    def sentence(self, steps: int) -> str:
+        """In words, with the steps taken (`MOST_STEPS`), or those without a gain (`PLATEAU`)."""
+        return _TEMPLATES[self].format(steps=steps)
+
+
+_TEMPLATES = {
+    StopReason.MOST_STEPS: "{steps} gradient steps, the most allowed",
+    StopReason.PLATEAU: "no better imagined return in {steps} gradient steps at the lowest rate",
+}
