@@ -283,11 +283,10 @@ def test_the_value_is_that_of_the_true_reward(mixture):
 
 def test_every_label_is_counted_and_no_more_than_a_tenth_asked(mixture):
     training = mixture.training
-    steps, looks = training.step[-1], len(training.step)
-    assert training.labels_during_imagination == 6 * (steps * 6 + looks * HORIZON + 6)
-    assert (
-        round(0.1 * SMALL.rollouts) == round(0.1 * 2 * EPISODES) == round(0.1 * UNIT_ROLLOUTS) == 6
-    )
+    steps, evaluations = training.step[-1], len(training.step)
+    assert training.labels_during_imagination == 6 * (steps * 6 + evaluations * HORIZON + 6)
+    for rollouts in (SMALL.rollouts, 2 * EPISODES, UNIT_ROLLOUTS):
+        assert round(0.1 * rollouts) == 6
     assert training.labels_during_imagination < 0.1 * training.imagined_steps
     assert Training.from_json(training.to_json()) == training
 
@@ -383,7 +382,8 @@ def test_shares_that_cannot_be_had_are_refused(share):
 
 TRAIN = """
 import dataclasses, json, jax
-from tests.imagination.test_gradient_estimators import INITIAL, QUICK, TILTED, TRUE, VISITED, imagine_in
+from tests.imagination.test_gradient_estimators import INITIAL, QUICK, TILTED, TRUE, VISITED
+from tests.imagination.imagining import imagine_in
 settings = dataclasses.replace(QUICK, most_steps=5, rollouts=50)
 found = imagine_in(TILTED, INITIAL, VISITED, settings=settings, label_source=TRUE.reward).training
 numbers = [found.labels_during_imagination, found.imagined_return]

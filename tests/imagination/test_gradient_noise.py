@@ -222,7 +222,7 @@ TRAINED = [
 def trained(
     baseline: str, trace: float, cut: bool, rollouts: int, batches: int
 ) -> tuple[Problem, np.ndarray]:
-    """What is trained for and its policy gradients `[batch, parameters]`, of so many rollouts each."""
+    """What is trained for and its policy gradients `[batch, parameters]`, of `rollouts` each."""
     spec = dataclasses.replace(chain.CHAIN.spec, horizon=H + cut)
     world = chain.CHAIN.replace(spec=spec)
     settings = ImagineSettings(

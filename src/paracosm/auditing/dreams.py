@@ -241,7 +241,7 @@ def _believed(
     world, horizon = imagined.trained_in, imagined.training.horizon
     seen = unroll(world, policy, start, keys, horizon)
     short = returns(seen.reward, world.discount)
-    if horizon >= world.spec.horizon:
+    if imagined.value is None or horizon >= world.spec.horizon:
         return short
     lives = seen.alive[:, -1] & ~seen.terminated[:, -1]
     value = jax.vmap(imagined.value, (0, None))(seen.next_state[:, -1], jnp.zeros(()))

@@ -92,17 +92,15 @@ def evaluate(
         score: How episodes are scored.
     """
 
-    def local(
-        policy: Policy, problem: Problem, score: Score, rows: tuple[Array, Any, Array]
-    ) -> Any:
-        states, keys, numbers = rows
+    def local(shared: tuple[Policy, Problem, Score], rows: tuple[Array, Any, Array]) -> Any:
+        (policy, problem, score), (states, keys, numbers) = shared, rows
         episodes = unroll(problem.world, Mode(policy), states, keys, problem.world.spec.horizon)
         parts = score.by_episode(problem, Rollouts(episodes, numbers, len(first)))
         return parts, returns(episodes.reward, 1.0), _entropy(policy, states)
 
     first, keys = evaluation_starts(problem, key)
-    parts, full, entropy = spread(local, len(first), shared=3)(
-        policy, problem, score, (first, keys, jnp.arange(len(first)))
+    parts, full, entropy = spread(local, len(first), shared=1)(
+        (policy, problem, score), (first, keys, jnp.arange(len(first)))
     )
     mean, labels = score.total(parts, len(first))
     return Evaluation(mean, jnp.mean(full[:EPISODES]), jnp.mean(entropy)), labels

@@ -127,6 +127,11 @@ class Plain(GradientEstimator):
         policy: StochasticPolicy,
         weight: Array,
     ) -> tuple[Targets, Any, Count]:
+        """By the world's rewards.
+
+        Args:
+            state, rollouts, credit, policy, weight: As `GradientEstimator` has them.
+        """
         targets, advantage = credit(rollouts.episodes, rollouts.total)
         unit = size_of(advantage, rollouts.episodes)
         return (
@@ -164,6 +169,11 @@ class Debiased(GradientEstimator):
         policy: StochasticPolicy,
         weight: Array,
     ) -> tuple[Targets, Any, Count]:
+        """The policy's by the mixture, the value's by gold labels.
+
+        Args:
+            state, rollouts, credit, policy, weight: As `GradientEstimator` has them.
+        """
         _, cheap = credit(rollouts.episodes, rollouts.total)
         picked, count = pick(self.gold, rollouts), self.gold.count(rollouts.total)
         targets, gold = credit(picked.episodes, count)

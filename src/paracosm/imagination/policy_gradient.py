@@ -121,9 +121,8 @@ def policy_gradient(
         raise checks.BadArgument("baseline is 'value' but no value was given; pass value=.")
     weight, count = time_weights(weighting, world.discount, horizon), len(states)
 
-    def local(
-        world: MDP, policy: StochasticPolicy, value: Value | None, states: Array, keys: Any
-    ) -> Any:
+    def local(shared: tuple[MDP, StochasticPolicy, Value | None], rows: tuple[Array, Any]) -> Any:
+        (world, policy, value), (states, keys) = shared, rows
         episodes = unroll(world, policy, states, keys, horizon)
         values = None
         if value is not None:
@@ -133,5 +132,5 @@ def policy_gradient(
         advantage = without_baseline(to_go, baseline, values, count)
         return jax.lax.psum(eqx.filter_grad(surrogate)(policy, episodes, advantage, weight), AXIS)
 
-    summed = spread(local, count, shared=3, total=True)(world, policy, value, states, keys)
+    summed = spread(local, count, shared=1, total=True)((world, policy, value), (states, keys))
     return jax.tree.map(lambda leaf: leaf / count, summed)

@@ -81,22 +81,22 @@ class REINFORCE(ExplainingLearner):
 
     def init(self, problem: Problem, key: PRNGKey) -> ReinforceState:
         """A policy beside an untrained value in units of that policy's returns."""
-        for_policy, for_value = jax.random.split(key)
-        policy = self._new_policy(problem, for_policy)
+        first, second = jax.random.split(key)
+        policy = self._new_policy(problem, first)
         check_action_form(problem.world, policy)
         check_density_form(problem.world, policy)
         self.estimator.check(problem)
-        for_network, for_returns = jax.random.split(for_value)
+        for_network, for_returns = jax.random.split(second)
         rollouts = self.first_rollouts(policy, problem, for_returns)
         episodes, estimator, labels = self.estimator.init(rollouts)
         to_go = returns_to_go(episodes.reward, problem.world.discount)
         network = self._new_network(problem, for_network)
         spread_of_returns = jnp.maximum(jnp.std(to_go), _LEAST_SPREAD)
         value = Value(network, jnp.mean(to_go), spread_of_returns)
-        trained: tuple[Any, Any] = eqx.filter((policy, network), eqx.is_inexact_array)
-        optimisers = (self._adam.init(parameters) for parameters in trained)
+        parameters: tuple[Any, Any] = eqx.filter((policy, network), eqx.is_inexact_array)
+        for_policy, for_value = self._adam.init(parameters[0]), self._adam.init(parameters[1])
         spent = _spent(labels, UNIT_ROLLOUTS * problem.horizon)
-        return ReinforceState(policy, value, *optimisers, estimator, spent)
+        return ReinforceState(policy, value, for_policy, for_value, estimator, spent)
 
     def step(
         self, state: ReinforceState, problem: Problem, key: PRNGKey
@@ -104,16 +104,15 @@ class REINFORCE(ExplainingLearner):
         """One step of policy and value, its rollouts spread over the host's devices."""
         arrays, static = eqx.partition(state, eqx.is_array)
 
-        def local(
-            learner: REINFORCE, arrays: Any, problem: Problem, key: PRNGKey, numbers: Array
-        ) -> tuple[Any, Metrics]:
+        def local(shared: tuple[Any, ...], numbers: Array) -> tuple[Any, Metrics]:
+            learner, arrays, problem, key = shared
             state = eqx.combine(arrays, static)
             state, metrics = learner._step_on_device(state, problem, key, numbers)
             return eqx.filter(state, eqx.is_array), metrics
 
         rollouts = self.settings.rollouts
-        arrays, metrics = spread(local, rollouts, shared=4, total=True)(
-            self, arrays, problem, key, jnp.arange(rollouts)
+        arrays, metrics = spread(local, rollouts, shared=1, total=True)(
+            (self, arrays, problem, key), jnp.arange(rollouts)
         )
         return eqx.combine(arrays, static), metrics
 
@@ -331,6 +330,12 @@ def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array)
     """
 
     def shift(state: Array, action: Array, next_state: Array, key: PRNGKey) -> Scalar:
+        """What noise adds to the label of one step.
+
+        Args:
+            state, action, next_state: The step.
+            key: Randomness of its label.
+        """
         reward = world.reward(state, action, next_state)
         return noise.apply(reward, state, action, next_state, key) - reward
 

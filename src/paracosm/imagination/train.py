@@ -22,7 +22,7 @@ from paracosm.core.learner import ExplainingLearner, Learner, Metrics, Problem
 from paracosm.core.policy import Mode
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.core.rollout import rollout
-from paracosm.core.types import PRNGKey
+from paracosm.core.types import Array, PRNGKey
 from paracosm.imagination.arguments import check_action_form, check_world_forms
 from paracosm.imagination.evaluation import (
     EPISODES,
@@ -128,9 +128,9 @@ class _Chunk(NamedTuple):
 
     state: Any
     evaluation: Evaluation
-    edge_share: jax.Array
-    labels: jax.Array
-    imagined_steps: jax.Array
+    edge_share: Array
+    labels: Array
+    imagined_steps: Array
 
     def checkpoint(self, step: int) -> Checkpoint:
         return Checkpoint(step, *np.asarray([*self.evaluation, self.edge_share]).tolist())

@@ -24,7 +24,7 @@ from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import Unwritable, read_record, whole
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Mode, Policy
+from paracosm.core.policy import Mode, Policy, StochasticPolicy
 from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Weights
@@ -101,9 +101,17 @@ def gradient_noise_of_run(
 ) -> GradientNoise:
     """`Var₁` and Q of the gradient that trained a run's policy: of rollouts, baseline and λ-returns
     as they were.
+
+    Raises:
+        BadArgument: a learner of one's own trained the policy.
     """
     run = load(path, trust=trust)
     imagined, training = run.imagined, run.result.trainings[-1]
+    if imagined.value is None or not isinstance(imagined.policy, StochasticPolicy):
+        raise checks.BadArgument(
+            f"the run in {run.path} was trained by {run.config['learner']}; the gradient noise that"
+            " is measured is REINFORCE's."
+        )
     progress("gradient noise", 0, 1)
     return gradient_noise(
         imagined.trained_in,

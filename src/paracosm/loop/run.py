@@ -22,7 +22,7 @@ from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, Problem
 from paracosm.core.mdp import Discrete, Spec
-from paracosm.core.policy import Noisy, StochasticPolicy
+from paracosm.core.policy import Noisy, Policy
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis, Weights
 from paracosm.core.records.decisions import Bought, Curve, Decision
@@ -398,7 +398,7 @@ class _Run:
             lambda: store.load_imagined(file, learned.world, self.learner, problem),
         )
 
-    def _evaluate(self, policy: StochasticPolicy) -> Trajectory:
+    def _evaluate(self, policy: Policy) -> Trajectory:
         file = self.directory.file("data/evaluation.npz")
         return self.directory.stage(
             "evaluate",

@@ -21,7 +21,7 @@ from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, LearnerPrediction, Problem
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.networks import MLP
-from paracosm.core.policy import Categorical, Gaussian, StochasticPolicy
+from paracosm.core.policy import Categorical, Gaussian, Policy, StochasticPolicy
 from paracosm.core.records import PartFit, Record, Training, typed
 from paracosm.imagination.imagine import Imagined, pessimistic
 from paracosm.imagination.value import Value
@@ -317,12 +317,12 @@ def load_world(
     return Learned(world, about.fits)
 
 
-def save_policy(path: Path, policy: StochasticPolicy) -> None:
+def save_policy(path: Path, policy: Policy) -> None:
     """Write a policy that is usable by itself."""
     save(path, policy, _describe_policy(policy))
 
 
-def _describe_policy(policy: StochasticPolicy) -> PolicyHeader:
+def _describe_policy(policy: Policy) -> PolicyHeader:
     if isinstance(policy, Gaussian):
         return PolicyHeader("gaussian", policy.squash, _describe_network(policy.network))
     if isinstance(policy, Categorical):
@@ -376,14 +376,14 @@ def load_imagined(
     """
     about = header(ImaginedHeader, path)
     trained_in, number = pessimistic(world, about.worst_reward), jnp.zeros(())
-    if learner is not None and problem is not None:
+    if about.value is None:
+        if learner is None or problem is None:
+            file = shown(path.with_suffix(".json"))
+            raise checks.BadData(f"{file} is of a learner of one's own, and the run names none.")
         subject = problem()
         state = _fill(path, lambda: learner.init(subject, jax.random.key(0)))
         prediction = LearnerPrediction(learner, state, subject)
         return Imagined(learner.policy(state), None, trained_in, about.training, prediction)
-    if about.value is None:
-        file = shown(path.with_suffix(".json"))
-        raise checks.BadData(f"{file} is of a learner of one's own, and the run names none.")
     networks = (about.policy.network, about.value)
 
     def build() -> tuple[StochasticPolicy, Value]:
