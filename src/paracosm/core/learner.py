@@ -119,7 +119,7 @@ class ExplainingLearner(Learner):
 
     @abc.abstractmethod
     def explain_init(self, state: Any, problem: Problem, key: PRNGKey) -> None:
-        """Look at all that `init` made `state` of.
+        """Examine all that `init` made `state` of.
 
         Raises:
             BadData: a number is not finite; the sentence names the part that gave it.
@@ -129,7 +129,7 @@ class ExplainingLearner(Learner):
     def explain_step(
         self, before: Any, after: Any, problem: Problem, key: PRNGKey, name: str
     ) -> None:
-        """Look at all that a step made the state `after` of.
+        """Examine all that a step made the state `after` of.
 
         Args:
             before, after: The states.

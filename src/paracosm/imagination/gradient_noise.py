@@ -86,7 +86,7 @@ def gradient_noise(
         weighting: Time weighting of REINFORCE.
         rollouts: How many; rounded up to whole chunks of 64.
         value: The learned value that training has: it completes the returns of rollouts shorter
-            than an episode, and λ-returns at every step. As in training it is told the time if
+            than an episode, and λ-returns at every step. As in training it knows the time if
             rollouts are whole episodes. None unless given: returns are then those of the rollout
             alone.
         baseline: What is subtracted from the returns: `value` if one is given, `leave-one-out` the

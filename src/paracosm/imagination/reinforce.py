@@ -221,14 +221,14 @@ class REINFORCE(ExplainingLearner):
             problem: What they are rollouts of.
         """
         weight = self.time_weights(problem)
-        taken = jax.lax.psum(jnp.sum(episodes.alive), AXIS)
+        steps = jax.lax.psum(jnp.sum(episodes.alive), AXIS)
 
         def loss(policy: StochasticPolicy) -> Scalar:
             entropy = jnp.sum(
                 jnp.where(episodes.alive, jax.vmap(jax.vmap(policy.entropy))(episodes.state), 0)
             )
             scaled = surrogate(policy, episodes, learned.advantage / learned.unit, weight)
-            return -(scaled + self.settings.entropy * entropy) / taken
+            return -(scaled + self.settings.entropy * entropy) / steps
 
         gradient = jax.lax.psum(eqx.filter_grad(loss)(state.policy), AXIS)
         update, optimiser = self._adam.update(gradient, state.policy_optimiser)
