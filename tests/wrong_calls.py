@@ -358,6 +358,7 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
         ARGUMENT,
         "settings is 5; an ImagineSettings",
     ),
+    (lambda: paracosm.imagine(LEARNED, DATA_SET, learner=5), ARGUMENT, "learner is 5; a Learner"),
     (lambda: paracosm.imagine(LEARNED, DATA_SET, seed="x"), ARGUMENT, "seed is 'x'"),
     (
         lambda: paracosm.imagine(LEARNED, DATA_SET, policy=OTHER),

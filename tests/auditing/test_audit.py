@@ -26,7 +26,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.records import Diagnosis, Training
 from paracosm.core.rollout import returns
 from paracosm.imagination.imagine import Imagined
-from paracosm.imagination.reinforce import Value
+from paracosm.imagination.value import Value
 from paracosm.loop.auditing import audit
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import evaluate

@@ -3,10 +3,10 @@
 import numpy as np
 
 from paracosm.core.data import Dataset
+from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Discrete
 from paracosm.core.records import PartFit
 from paracosm.imagination.imagine import Imagined, imagine
-from paracosm.learning.learn import Learned
 
 LABELLED = PartFit("reward", "learned", 0, 0, None, (), None, "", (), ())
 

@@ -16,6 +16,8 @@ from scipy import stats
 
 from paracosm.core import checks
 from paracosm.core.devices import spread
+from paracosm.core.learner import Problem
+from paracosm.core.learner import Starts as TrainingStarts
 from paracosm.core.noise import (
     Bias,
     Flips,
@@ -25,13 +27,13 @@ from paracosm.core.noise import (
     ProportionalNoise,
 )
 from paracosm.core.rollout import returns_to_go, unroll
+from paracosm.imagination.gradient_estimators import Rollouts
 from paracosm.imagination.gradient_noise import added_variance, gradient_noise
-from paracosm.imagination.lesson import Learner, Task, lesson
-from paracosm.imagination.lesson import Starts as TrainingStarts
-from paracosm.imagination.reinforce import leave_one_out, surrogate, time_weights
+from paracosm.imagination.policy_gradient import leave_one_out, surrogate, time_weights
+from paracosm.imagination.reinforce import REINFORCE, ReinforceState
 from paracosm.imagination.settings import ImagineSettings
 from tests.imagination import chain
-from tests.imagination.test_reinforce import VALUE, flat
+from tests.imagination.test_policy_gradient import VALUE, flat
 from tests.statistical import FALSE_ALARM, assert_mean
 
 H, GAMMA = chain.HORIZON, chain.DISCOUNT
@@ -219,15 +221,16 @@ TRAINED = [
 
 def trained(
     baseline: str, trace: float, cut: bool, rollouts: int, batches: int
-) -> tuple[Task, np.ndarray]:
-    """A training task and its policy gradients `[batch, parameters]`, of so many rollouts each."""
+) -> tuple[Problem, np.ndarray]:
+    """What is trained for and its policy gradients `[batch, parameters]`, of `rollouts` each."""
     spec = dataclasses.replace(chain.CHAIN.spec, horizon=H + cut)
     world = chain.CHAIN.replace(spec=spec)
     settings = ImagineSettings(
         rollouts=rollouts, horizon=H, baseline=baseline, trace=trace, weighting="plain"
     )
-    task = Task(world, world, TrainingStarts(STARTS, STARTS), H, settings)
-    learner = Learner(chain.POLICY, VALUE, (), ())
+    learner, numbers = REINFORCE(settings), jnp.arange(rollouts)
+    problem = Problem(world, world, TrainingStarts(STARTS, STARTS), H, jnp.ones(()))
+    state = ReinforceState(chain.POLICY, VALUE, (), (), (), {})
 
     def batch(key):
         episodes = unroll(
@@ -237,10 +240,9 @@ def trained(
             jax.random.split(key, rollouts),
             H,
         )
-        advantage = lesson(learner, episodes, task, jnp.arange(rollouts)).advantage
-        found = eqx.filter_grad(surrogate)(
-            chain.POLICY, episodes, advantage / rollouts, task.weight
-        )
+        targets, *_ = learner.targets(state, problem, Rollouts(episodes, numbers, rollouts))
+        advantage, weight = targets.advantage / rollouts, learner.time_weights(problem)
+        found = eqx.filter_grad(surrogate)(chain.POLICY, episodes, advantage, weight)
         return ravel_pytree(eqx.filter(found, eqx.is_inexact_array))[0]
 
     def local(keys):
@@ -249,7 +251,7 @@ def trained(
     found = eqx.filter_jit(spread(local, 1, shared=1, total=True))(
         jax.random.split(jax.random.key(11), batches)
     )
-    return task, np.asarray(found, np.float64)
+    return problem, np.asarray(found, np.float64)
 
 
 @pytest.mark.parametrize(
@@ -262,9 +264,9 @@ def trained(
 def test_the_variance_is_that_of_trainings_own_gradient(baseline, trace, cut, batches, relative):
     """Over independent batches `‖g - E g‖²` has mean `Var₁/K`; at full size within 5%."""
     rollouts = 64
-    task, gradients = trained(baseline, trace, cut, rollouts, batches)
+    problem, gradients = trained(baseline, trace, cut, rollouts, batches)
     found = gradient_noise(
-        task.world, chain.POLICY, STARTS, jax.random.key(12), horizon=H, weighting="plain",
+        problem.world, chain.POLICY, STARTS, jax.random.key(12), horizon=H, weighting="plain",
         rollouts=40_000,
         value=VALUE, baseline=baseline, trace=trace,
     )  # fmt: skip

@@ -18,10 +18,10 @@ from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.policy import Deterministic, Mode
 from paracosm.core.rollout import returns, rollout
-from paracosm.imagination.guard import guarded
+from paracosm.imagination.evaluation import EPISODES, rewards_in
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
-from paracosm.imagination.improve import LOOKS, _rewards_in
-from paracosm.imagination.learner import UNIT_ROLLOUTS
+from paracosm.imagination.pessimism import pessimistic
+from paracosm.imagination.reinforce import UNIT_ROLLOUTS
 from paracosm.learning.fit import FitSettings
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.real.verbs import connect
@@ -90,7 +90,7 @@ def test_training_stops_on_a_plateau_and_says_so(trained):
 
 def test_every_imagined_step_is_counted(trained):
     steps = trained.training.step
-    expected = steps[-1] * 64 * 6 + len(steps) * 2 * LOOKS * HORIZON + UNIT_ROLLOUTS * 6
+    expected = steps[-1] * 64 * 6 + len(steps) * 2 * EPISODES * HORIZON + UNIT_ROLLOUTS * 6
     assert trained.training.imagined_steps == expected
     assert (trained.training.horizon, trained.training.weighting, trained.training.baseline) == (
         6,
@@ -208,7 +208,7 @@ def test_a_world_without_states_to_start_in_is_refused():
         imagine_in(integrator(), INITIAL, VISITED[:0], settings=SMALL)
 
 
-# The guard.
+# The pessimistic world.
 
 EDGE = Domain(jnp.array([-1.5]), jnp.array([1.5]))
 BOUNDED = integrator(dynamics=lambda s, a, key: EDGE.clip(s + 0.5 * a), domain=EDGE)
@@ -229,7 +229,7 @@ def test_leaving_the_domain_never_pays(push, extra):
     world, worst = BOUNDED, -(1.5**2) - 0.01 - extra
     policy = Deterministic(Push(jnp.full(1, push)))
     free = rollout(world, policy, INITIAL, KEYS, HORIZON)
-    caught = rollout(guarded(world, worst), policy, INITIAL, KEYS, HORIZON)
+    caught = rollout(pessimistic(world, worst), policy, INITIAL, KEYS, HORIZON)
     left = np.asarray(caught.terminated).any(axis=1)
     free_return, caught_return = (
         np.asarray(returns(each.reward, world.discount)) for each in (free, caught)
@@ -240,18 +240,20 @@ def test_leaving_the_domain_never_pays(push, extra):
 
 
 @pytest.mark.parametrize("worst", [-3.0, 2.0])
-def test_a_look_scores_episodes_of_the_world_as_its_guarded_copy_would(worst):
+def test_an_evaluation_scores_episodes_of_the_world_as_its_pessimistic_copy_would(worst):
     world = BOUNDED
     policy = Deterministic(lambda s: 0.4 * jnp.sign(s))
     free = rollout(world, policy, INITIAL, KEYS, HORIZON)
-    caught = rollout(guarded(world, worst), policy, INITIAL, KEYS, HORIZON)
+    caught = rollout(pessimistic(world, worst), policy, INITIAL, KEYS, HORIZON)
     assert np.asarray(caught.terminated).any()
-    np.testing.assert_allclose(_rewards_in(guarded(world, worst), free), caught.reward, rtol=1e-5)
+    np.testing.assert_allclose(
+        rewards_in(pessimistic(world, worst), free), caught.reward, rtol=1e-5
+    )
 
 
-def test_a_world_without_a_domain_needs_no_guard():
+def test_a_world_without_a_domain_is_its_own_pessimistic_copy():
     world = integrator()
-    assert guarded(world, -1.0) is world
+    assert pessimistic(world, -1.0) is world
 
 
 # Devices.
@@ -259,7 +261,7 @@ def test_a_world_without_a_domain_needs_no_guard():
 TRAIN = """
 import dataclasses, json, jax, numpy as np
 from tests.imagination.test_imagine import INITIAL, VISITED, SMALL, integrator, imagine_in
-from tests.imagination.test_reinforce import STARTS, chain, flat, keys_of, policy_gradient
+from tests.imagination.test_policy_gradient import STARTS, chain, flat, keys_of, policy_gradient
 gradient = policy_gradient(chain.CHAIN, chain.POLICY, STARTS, keys_of(0), horizon=3)
 settings = dataclasses.replace(SMALL, most_steps=5)
 training = imagine_in(integrator(), INITIAL, VISITED, settings=settings).training

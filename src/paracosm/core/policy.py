@@ -106,6 +106,20 @@ class MarkovPolicy(Policy):
         return action.reshape(observation.shape[:-1] + action.shape[1:])
 
 
+def markov(policy: Policy) -> MarkovPolicy:
+    """The policy, if it looks at the state alone: what weights and plans are measured for.
+
+    Raises:
+        Unsupported: it carries something from step to step.
+    """
+    if not isinstance(policy, MarkovPolicy):
+        raise checks.Unsupported(
+            f"the policy is a {type(policy).__name__}, which carries something from step to step;"
+            " weights and plans are measured for policies of the state alone."
+        )
+    return policy
+
+
 def _observed(observation: Any, network: Any) -> np.ndarray:
     """The observation as float32, if it is one that the network takes."""
     size = network.center.shape[0] if isinstance(network, MLP) else None

@@ -13,11 +13,13 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.forms import demand_shape
+from paracosm.core.learned import Learned
+from paracosm.core.learner import Learner
 from paracosm.core.mdp import MDP, Discrete
 from paracosm.core.noise import LabelNoise
-from paracosm.core.policy import StochasticPolicy
+from paracosm.core.policy import Policy, StochasticPolicy
+from paracosm.core.types import PRNGKey
 from paracosm.imagination.settings import ImagineSettings
-from paracosm.learning.learn import Learned
 
 _LEARNED = "what learn gives, or Learned(world, {}) of an MDP whose parts are known,"
 _KINDS = (jnp.bool_, jnp.integer, jnp.floating)
@@ -28,6 +30,7 @@ def check_kinds(
     learned: Any,
     data: Any,
     *,
+    learner: Any,
     policy: Any,
     settings: Any,
     label_noise: Any,
@@ -36,14 +39,27 @@ def check_kinds(
 ) -> None:
     """Every argument is of its kind, and states have the size that the world's have.
 
+    Args:
+        learned, data, learner, policy, settings, label_noise, label_source, progress: As `imagine`
+            has them.
+
     Raises:
-        BadArgument: an argument of another kind.
+        BadArgument: an argument of another kind, or one that the given learner would not have.
         BadData: states of another size; a part of the world, or the policy, that holds NaN.
     """
     checks.of_kind("learned", learned, Learned, _LEARNED)
     checks.of_kind("learned.world", learned.world, MDP, "an MDP")
     checks.of_kind("data", data, Dataset, "the Dataset that the world was learned from")
     checks.of_kind("settings", settings, ImagineSettings, "an ImagineSettings")
+    if learner is not None:
+        checks.of_kind("learner", learner, Learner, "a Learner, or None,")
+        ignored = {"policy": policy, "label_noise": label_noise, "label_source": label_source}
+        for name, value in ignored.items():
+            if value is not None:
+                raise checks.BadArgument(
+                    f"both learner and {name} are given; {name} is of the learner that imagine"
+                    " makes itself."
+                )
     if policy is not None:
         checks.of_kind("policy", policy, StochasticPolicy, "a policy with a density, or None,")
     if label_noise is not None:
@@ -54,7 +70,7 @@ def check_kinds(
         checks.function("label_source", label_source, _FORM)
     if progress is not None:
         checks.function(
-            "progress", progress, "of (gradient steps done, at the most, imagined return)"
+            "progress", progress, "of (training steps done, at the most, imagined return)"
         )
     size, needed = data.state.shape[1], learned.world.spec.state_size
     if size != needed:
@@ -74,34 +90,66 @@ def check_kinds(
             )
 
 
-def check_forms(world: MDP, policy: StochasticPolicy, label_source: Callable | None) -> None:
-    """Every part of the world and the policy answer one step in the right form; to be called while
-    tracing.
+def check_world_forms(world: MDP) -> None:
+    """Every part of the world answers one step in the right form; to be called while tracing.
 
     Raises:
         BadData: a part that fails, or answers in another shape or kind.
     """
-    state = jnp.zeros(world.spec.state_size)
-    space, key = world.spec.action, jax.random.key(0)
-    action = jnp.zeros((), jnp.int32) if isinstance(space, Discrete) else jnp.zeros(space.size)
-    number, flag = (jnp.zeros((), kind) for kind in (float, bool))
+    state, action, key = _step(world)
     _demand("the world's dynamics", lambda: world.dynamics(state, action, key), state)
-    _demand("the world's reward", lambda: world.reward(state, action, state), number)
+    check_reward_form("the world's reward", world)
+    flag = jnp.zeros((), bool)
     _demand("the world's termination", lambda: world.termination(state, action, state), flag)
-    _demand("the policy's action", lambda: policy.sample(state, key), action)
-    _demand("the policy's log-probability", lambda: policy.log_prob(state, action), number)
-    if label_source is not None:
-        _demand("the label source", lambda: label_source(state, action, state), number)
+
+
+def check_reward_form(name: str, world: MDP) -> None:
+    """The reward, called `name` in messages, answers one step with one number; to be called while
+    tracing.
+
+    Raises:
+        BadData: it fails, or answers in another shape or kind.
+    """
+    state, action, _ = _step(world)
+    _demand(name, lambda: world.reward(state, action, state), jnp.zeros(()))
+
+
+def check_action_form(world: MDP, policy: Policy) -> None:
+    """The policy acts in the world; to be called while tracing.
+
+    Raises:
+        BadData: it fails, or answers in another shape or kind.
+    """
+    state, action, key = _step(world)
+    _demand("the policy's action", lambda: policy.act(policy.initial(), state, key)[0], action)
+
+
+def check_density_form(world: MDP, policy: StochasticPolicy) -> None:
+    """The policy has a density at an action of the world; to be called while tracing.
+
+    Raises:
+        BadData: it fails, or answers in another shape or kind.
+    """
+    state, action, _ = _step(world)
+    density = jnp.zeros(())
+    _demand("the policy's log-probability", lambda: policy.log_prob(state, action), density)
+
+
+def _step(world: MDP) -> tuple[jax.Array, jax.Array, PRNGKey]:
+    """A state, an action and a key of the world's kinds."""
+    space = world.spec.action
+    action = jnp.zeros((), jnp.int32) if isinstance(space, Discrete) else jnp.zeros(space.size)
+    return jnp.zeros(world.spec.state_size), action, jax.random.key(0)
 
 
 def _demand(name: str, answer: Callable[[], Any], like: jax.Array) -> None:
     """Require an answer of the shape and the kind of `like`: a number, an integer or a flag, of any
     precision.
     """
-    found = demand_shape(name, answer, like.shape)
+    form = demand_shape(name, answer, like.shape)
     if not any(
-        jnp.issubdtype(found.dtype, kind) and jnp.issubdtype(like.dtype, kind) for kind in _KINDS
+        jnp.issubdtype(form.dtype, kind) and jnp.issubdtype(like.dtype, kind) for kind in _KINDS
     ):
         raise checks.BadData(
-            f"{name} is of the type {found.dtype} for one step; {like.dtype} is needed."
+            f"{name} is of the type {form.dtype} for one step; {like.dtype} is needed."
         )

@@ -1,5 +1,4 @@
-"""What noise in reward labels does to a policy gradient, measured on imagined rollouts (theory,
-section 6).
+"""What noise in reward labels does to a policy gradient, measured on imagined rollouts.
 
 One rollout's REINFORCE gradient is linear in its rewards: `g = Σ_t r_t v_t` with `v_t = γ v_{t-1} +
 c_t w_t`, `w_t = ∇ log π(a_t|s_t)` and `c_t` the time weight. Independent errors of variance `σ_t²`
@@ -33,20 +32,20 @@ from paracosm.core.records import Estimate
 from paracosm.core.records.decisions import GradientNoise
 from paracosm.core.rollout import returns_to_go, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
-from paracosm.imagination.reinforce import (
+from paracosm.imagination.policy_gradient import (
     BASELINES,
     WEIGHTINGS,
     Baseline,
-    Value,
     Weighting,
     leave_one_out,
     time_weights,
 )
+from paracosm.imagination.value import Value
 
 _CHUNK = 64  # rollouts side by side: what bounds the memory, at four times the parameters each
 
 
-class _Measured(NamedTuple):
+class _Samples(NamedTuple):
     """Of every rollout, `[rollout]` each: variance, Q, shared form, largest score, and the variance
     labels add.
     """
@@ -87,7 +86,7 @@ def gradient_noise(
         weighting: Time weighting of REINFORCE.
         rollouts: How many; rounded up to whole chunks of 64.
         value: The learned value that training has: it completes the returns of rollouts shorter
-            than an episode, and λ-returns at every step. As in training it is told the time if
+            than an episode, and λ-returns at every step. As in training it knows the time if
             rollouts are whole episodes. None unless given: returns are then those of the rollout
             alone.
         baseline: What is subtracted from the returns: `value` if one is given, `leave-one-out` the
@@ -103,15 +102,11 @@ def gradient_noise(
     checks.in_unit_interval("trace", trace)
     if value is None and trace < 1:
         raise checks.BadArgument(f"trace is {trace:g} and no value is given; λ-returns need one.")
-    found = _measure(
-        _Chunk(world, policy, value, None, horizon, weighting, baseline, trace),
-        states,
-        key,
-        rollouts,
-    )
-    bound = horizon * float(np.mean(found.largest)) / (1 - world.discount) ** 2
+    chunk = _Chunk(world, policy, value, None, horizon, weighting, baseline, trace)
+    samples = _measure(chunk, states, key, rollouts)
+    bound = horizon * float(np.mean(samples.largest)) / (1 - world.discount) ** 2
     intrinsic, coefficient, shared = map(
-        estimators.mean, (found.intrinsic, found.coefficient, found.shared)
+        estimators.mean, (samples.intrinsic, samples.coefficient, samples.shared)
     )
     return GradientNoise(intrinsic, coefficient, shared, bound, weighting, horizon)
 
@@ -130,13 +125,15 @@ def added_variance(
     """The variance that independent labels of `noise` add to one rollout's gradient: `E Σ_t σ²(r,
     s, a, s') ‖v_t‖²`.
 
-    For noise of mean zero that is all it does; a mean shift moves the gradient besides. Arguments
-    and errors are those of `gradient_noise`.
+    For noise of mean zero that is all it does; a mean shift moves the gradient besides.
+
+    Args:
+        noise: Of the labels.
+        world, policy, states, key, horizon, weighting, rollouts: As for `gradient_noise`, which
+            raises the same errors.
     """
-    found = _measure(
-        _Chunk(world, policy, None, noise, horizon, weighting, "none", 1.0), states, key, rollouts
-    )
-    return estimators.mean(found.added)
+    chunk = _Chunk(world, policy, None, noise, horizon, weighting, "none", 1.0)
+    return estimators.mean(_measure(chunk, states, key, rollouts).added)
 
 
 class _Chunk(eqx.Module):
@@ -149,41 +146,41 @@ class _Chunk(eqx.Module):
     horizon: int = eqx.field(static=True)
     weighting: Weighting = eqx.field(static=True)
     baseline: Baseline = eqx.field(static=True)
-    trace: float = eqx.field(static=True)
+    lambda_: float = eqx.field(static=True)
 
-    def __call__(self, states: Array, key: Array, numbers: Int[Array, " width"]) -> _Measured:
+    def __call__(self, states: Array, key: Array, numbers: Int[Array, " width"]) -> _Samples:
         keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(numbers)
         first = jax.vmap(
             lambda key: jax.random.randint(jax.random.fold_in(key, 1), (), 0, len(states))
         )(keys)
         episodes = unroll(self.world, self.policy, states[first], keys, self.horizon)
-        gradient, *rest = jax.vmap(self.along)(episodes, *self.rewards(episodes))
+        gradient, *rest = jax.vmap(self.of_rollout)(episodes, *self.rewards(episodes))
         off = gradient - jnp.mean(gradient, axis=0)  # its square has the mean (1 - 1/width) Var₁
-        return _Measured(jnp.sum(off**2, axis=1) * len(off) / (len(off) - 1), *rest)
+        return _Samples(jnp.sum(off**2, axis=1) * len(off) / (len(off) - 1), *rest)
 
     def rewards(self, episodes: Trajectory) -> tuple[Array, Array]:
         """What a return sums of each step, and the baseline there, both `[rollout, time]`."""
-        here, after = (
+        now, later = (
             (jnp.zeros_like(episodes.reward),) * 2 if self.value is None else self.values(episodes)
         )
-        paid = jnp.asarray(episodes.reward + self.world.discount * (1 - self.trace) * after)
-        paid = paid.at[:, -1].add(self.world.discount * self.trace * after[:, -1])
+        paid = jnp.asarray(episodes.reward + self.world.discount * (1 - self.lambda_) * later)
+        paid = paid.at[:, -1].add(self.world.discount * self.lambda_ * later[:, -1])
         if self.baseline == "leave-one-out":
-            to_go = returns_to_go(paid, self.world.discount * self.trace)
+            to_go = returns_to_go(paid, self.world.discount * self.lambda_)
             return paid, leave_one_out(to_go, jnp.sum(to_go, axis=0), jnp.asarray(len(to_go)))
-        return paid, here if self.baseline == "value" else jnp.zeros_like(here)
+        return paid, now if self.baseline == "value" else jnp.zeros_like(now)
 
     def values(self, episodes: Trajectory) -> tuple[Array, Array]:
         """The value at each state, and at each next one, 0 after an end, `[rollout, time]`."""
         steps = jnp.arange(self.horizon + 1)
-        over = steps / self.horizon if self.whole else jnp.zeros(self.horizon + 1)
+        over = steps / self.horizon if self.whole_episodes else jnp.zeros(self.horizon + 1)
         states = jnp.concatenate([episodes.state, episodes.next_state[:, -1:]], axis=1)
-        found = jax.vmap(jax.vmap(cast(Value, self.value)), (0, None))(states, over)
-        after = jnp.where(episodes.alive & ~episodes.terminated, found[:, 1:], 0.0)
-        return found[:, :-1], after.at[:, -1].set(0) if self.whole else after
+        values = jax.vmap(jax.vmap(cast(Value, self.value)), (0, None))(states, over)
+        later = jnp.where(episodes.alive & ~episodes.terminated, values[:, 1:], 0.0)
+        return values[:, :-1], later.at[:, -1].set(0) if self.whole_episodes else later
 
-    def along(
-        self, episode: Trajectory, paid: Array, below: Array
+    def of_rollout(
+        self, episode: Trajectory, paid: Array, baselines: Array
     ) -> tuple[Array, Scalar, Scalar, Scalar, Scalar]:
         """Of one rollout `[time, …]`: its gradient `[parameters]`, `Σ‖v‖²`, `‖Σv‖²`, `max‖w‖²`,
         `Σσ²‖v‖²`.
@@ -195,12 +192,12 @@ class _Chunk(eqx.Module):
             return eqx.combine(back(flat), still).log_prob(state, action)
 
         def step(
-            carry: tuple[Array, ...], now: tuple[Trajectory, Array, Array, Array, Array]
+            carry: tuple[Array, ...], columns: tuple[Trajectory, Array, Array, Array, Array]
         ) -> tuple[Any, None]:
             v, total, gradient, coefficient, largest, added = carry
-            row, weight, reward, baseline, variance = now
+            row, weight, reward, baseline, variance = columns
             w = jnp.where(row.alive, jax.grad(log_prob)(flat, row.state, row.action), 0)
-            v = jnp.where(row.alive, self.world.discount * self.trace * v + weight * w, 0)
+            v = jnp.where(row.alive, self.world.discount * self.lambda_ * v + weight * w, 0)
             gradient = gradient + reward * v - weight * baseline * w
             size = jnp.sum(v**2)
             largest = jnp.maximum(largest, jnp.sum(w**2))
@@ -215,12 +212,12 @@ class _Chunk(eqx.Module):
 
         weights = time_weights(self.weighting, self.world.discount, self.horizon)
         none, zero = jnp.zeros_like(flat), jnp.zeros(())
-        columns = (episode, weights, paid, below, self.variance(episode))
+        columns = (episode, weights, paid, baselines, self.variance(episode))
         end = jax.lax.scan(step, (none, none, none, zero, zero, zero), columns)[0]
         return end[2], end[3], jnp.sum(end[1] ** 2), end[4], end[5]
 
     @property
-    def whole(self) -> bool:
+    def whole_episodes(self) -> bool:
         """Whether rollouts are whole episodes."""
         return self.horizon >= self.world.spec.horizon
 
@@ -233,22 +230,38 @@ class _Chunk(eqx.Module):
         )
 
 
-def _measure(chunk: _Chunk, states: Array, key: PRNGKey, rollouts: int) -> _Measured:
+def _measure(chunk: _Chunk, states: Array, key: PRNGKey, rollouts: int) -> _Samples:
+    """Samples of at least so many rollouts.
+
+    Args:
+        chunk: What is measured of a chunk of them.
+        states: Where they start, `[starts, state]`.
+        key: Randomness.
+        rollouts: How many; rounded up to whole chunks.
+    """
     checks.one_of("weighting", chunk.weighting, WEIGHTINGS)
     checks.at_least("horizon", chunk.horizon, 1)
     checks.at_least("the number of rollouts for a variance", rollouts, 2)
     checks.at_least("the number of states to start from", len(states), 1)
     width = min(_CHUNK, rollouts)
     numbers = jnp.arange(-(-rollouts // width) * width).reshape(-1, width)
-    found = _program(chunk, jnp.asarray(states), key, numbers)
-    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64).reshape(-1), found)
+    samples = _program(chunk, jnp.asarray(states), key, numbers)
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64).reshape(-1), samples)
 
 
 @eqx.filter_jit
 def _program(
     chunk: _Chunk, states: Array, key: PRNGKey, numbers: Int[Array, "chunk width"]
-) -> _Measured:
-    def local(chunk: _Chunk, states: Array, key: Array, numbers: Array) -> _Measured:
-        return jax.lax.map(lambda some: chunk(states, key, some), jnp.asarray(numbers))
+) -> _Samples:
+    """All chunks, spread over the host's devices.
 
-    return spread(local, len(numbers), shared=3)(chunk, states, key, numbers)
+    Args:
+        chunk, states, key: As for `_measure`.
+        numbers: Of the rollouts, by chunk.
+    """
+
+    def local(shared: tuple[_Chunk, Array, Array], numbers: Array) -> _Samples:
+        chunk, states, key = shared
+        return jax.lax.map(lambda row: chunk(states, key, row), jnp.asarray(numbers))
+
+    return spread(local, len(numbers), shared=1)((chunk, states, key), numbers)

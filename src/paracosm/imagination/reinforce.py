@@ -1,141 +1,371 @@
-"""The REINFORCE gradient of imagined rollouts (theory, section 6).
+"""REINFORCE on imagined rollouts (Williams 1992); a learned value completes their returns.
 
-With `w_t = ∇ log π(a_t|s_t)` and `G_t = Σ_{t'≥t} γ^{t'-t} r_{t'}`, the gradient of K rollouts is
-`(1/K) Σ_i Σ_t c_t w_t (G_t - b_t)`. Two time weightings are in use and both are offered by name:
-`"discounted"`, `c_t = γ^t`, the gradient of the discounted return `J_H`; and `"plain"`, `c_t = 1`,
-the common one, which for γ < 1 is the gradient of no function.
+The policy climbs `Σ_t c_t A_t log π(a_t|s_t) + entropy bonus`. With the value `v`, the targets are
+the λ-returns
+
+    G_t = r_t + γ ((1-λ) v(s_{t+1}) + λ G_{t+1})
+
+and the advantage is `A_t = G_t - b_t`. The baseline `b_t` is the value, the mean of the other
+rollouts' `G_t`, or nothing; `c_t` is `γ^t` or 1. The value learns the targets by regression. The
+kernels are in `policy_gradient` and `value`, true labels in `gradient_estimators`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+import dataclasses
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Key
+import optax
+from jaxtyping import Float, Int
 
-from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.devices import AXIS, spread
+from paracosm.core.learner import ExplainingLearner, Metrics, Problem, Starts
 from paracosm.core.mdp import MDP
 from paracosm.core.networks import MLP
-from paracosm.core.policy import StochasticPolicy
-from paracosm.core.rollout import returns_to_go, unroll
-from paracosm.core.storage import storable
-from paracosm.core.types import Array, Scalar
+from paracosm.core.noise import LabelNoise
+from paracosm.core.policy import Mode, StochasticPolicy, initial_policy
+from paracosm.core.predicted import Bootstrapped
+from paracosm.core.rollout import lambda_returns, returns_to_go, unroll
+from paracosm.core.types import Array, PRNGKey, Scalar
+from paracosm.imagination import failure
+from paracosm.imagination.arguments import check_action_form, check_density_form
+from paracosm.imagination.gradient_estimators import (
+    GradientEstimator,
+    Plain,
+    Rollouts,
+    Targets,
+    mean_alive,
+)
+from paracosm.imagination.policy_gradient import surrogate, time_weights, without_baseline
+from paracosm.imagination.settings import ImagineSettings
+from paracosm.imagination.value import Value, progress, values_at_states
 
-Weighting = Literal["discounted", "plain"]
-Baseline = Literal["leave-one-out", "value", "none"]
-WEIGHTINGS: tuple[str, ...] = get_args(Weighting)
-BASELINES: tuple[str, ...] = get_args(Baseline)
+UNIT_ROLLOUTS = 64  # enough for a mean and a spread of returns within some 10%
+_LEAST_SPREAD = 1e-3  # of returns, in units of reward: below it they are taken not to vary
 
 
-@storable
-class Value(eqx.Module):
-    """A learned value of a state, `t` of `horizon` steps into a rollout.
+class ReinforceState(NamedTuple):
+    """What training changes: a policy, its value, the state of their optimisers and that of the
+    gradient estimator.
 
-    `network` maps `[state + 1]` to one number in units of `scale` about `center`.
+    `unreported` is what `init` spent, which the first step's metrics add to their own.
     """
 
-    network: MLP
-    center: Scalar
-    scale: Scalar
+    policy: StochasticPolicy
+    value: Value
+    policy_optimiser: optax.OptState
+    value_optimiser: optax.OptState
+    estimator: Any
+    unreported: Metrics
 
-    def __call__(self, state: Float[Array, " state"], progress: Array) -> Scalar:
-        """Expected return-to-go at `state` when the share `progress` of the rollout is over."""
-        return self.center + self.scale * self.network(jnp.append(state, progress))[0]
 
+class REINFORCE(ExplainingLearner):
+    """Score-function policy gradients of imagined rollouts.
 
-def leave_one_out(
-    to_go: Float[Array, "episode time"], total: Array, count: Array
-) -> Float[Array, "episode time"]:
-    """Mean return-to-go of the other rollouts at the same step: `(total - own)/(count - 1)`, an
-    unbiased baseline.
-
-    `total` `[time]` and `count` are over all rollouts, on whichever device.
+    Attributes:
+        settings: Rollouts, weighting, baseline, λ, networks and optimisers; the training loop's
+            are left to it.
+        estimator: From returns to advantages: `Plain`, or `Debiased` with gold labels.
+        noise: Put on the world's rewards in every step, but not on the price of leaving the domain.
+        first_policy: Where training starts; an untrained policy if none.
     """
-    return (total - to_go) / (count - 1)
 
+    settings: ImagineSettings = eqx.field(static=True, default_factory=ImagineSettings)
+    estimator: GradientEstimator = dataclasses.field(default_factory=Plain)
+    noise: LabelNoise | None = None
+    first_policy: StochasticPolicy | None = None
 
-def surrogate(
-    policy: StochasticPolicy,
-    episodes: Trajectory,
-    advantage: Float[Array, "episode time"],
-    weight: Float[Array, " time"],
-) -> Scalar:
-    """`Σ_i Σ_t c_t A_t log π(a_t|s_t)` over the steps taken: its gradient, over K, is
-    REINFORCE's.
-    """
-    log_prob = jax.vmap(jax.vmap(policy.log_prob))(episodes.state, episodes.action)
-    return jnp.sum(jnp.where(episodes.alive, weight * advantage * log_prob, 0))
+    def init(self, problem: Problem, key: PRNGKey) -> ReinforceState:
+        """A policy beside an untrained value in units of that policy's returns."""
+        first, second = jax.random.split(key)
+        policy = self._new_policy(problem, first)
+        check_action_form(problem.world, policy)
+        check_density_form(problem.world, policy)
+        self.estimator.check(problem)
+        for_network, for_returns = jax.random.split(second)
+        rollouts = self.first_rollouts(policy, problem, for_returns)
+        episodes, estimator, labels = self.estimator.init(rollouts)
+        to_go = returns_to_go(episodes.reward, problem.world.discount)
+        network = self._new_network(problem, for_network)
+        spread_of_returns = jnp.maximum(jnp.std(to_go), _LEAST_SPREAD)
+        value = Value(network, jnp.mean(to_go), spread_of_returns)
+        parameters: tuple[Any, Any] = eqx.filter((policy, network), eqx.is_inexact_array)
+        for_policy, for_value = self._adam.init(parameters[0]), self._adam.init(parameters[1])
+        spent = _spent(labels, UNIT_ROLLOUTS * problem.horizon)
+        return ReinforceState(policy, value, for_policy, for_value, estimator, spent)
 
+    def step(
+        self, state: ReinforceState, problem: Problem, key: PRNGKey
+    ) -> tuple[ReinforceState, Metrics]:
+        """One step of policy and value, its rollouts spread over the host's devices."""
+        arrays, static = eqx.partition(state, eqx.is_array)
 
-def time_weights(weighting: Weighting, discount: float, horizon: int) -> Float[Array, " time"]:
-    """`c_t`, `[time]`."""
-    base = discount if weighting == "discounted" else 1.0
-    return base ** jnp.arange(horizon, dtype=float)
+        def local(shared: tuple[Any, ...], numbers: Array) -> tuple[Any, Metrics]:
+            learner, arrays, problem, key = shared
+            state = eqx.combine(arrays, static)
+            state, metrics = learner._step_on_device(state, problem, key, numbers)
+            return eqx.filter(state, eqx.is_array), metrics
 
-
-def without_baseline(
-    to_go: Float[Array, "episode time"],
-    baseline: Baseline,
-    value: Float[Array, "episode time"] | None,
-    count: int,
-) -> Float[Array, "episode time"]:
-    """Returns-to-go less the baseline, `value` being a learned value of each state; to be called
-    under `spread`.
-
-    `count` is the number of rollouts on all devices; there may be more rows, of zeros.
-    """
-    if baseline == "leave-one-out":
-        total = jax.lax.psum(jnp.sum(to_go, axis=0), AXIS)
-        return to_go - leave_one_out(to_go, total, jnp.asarray(count))
-    return to_go if baseline == "none" or value is None else to_go - value
-
-
-@eqx.filter_jit
-def policy_gradient(
-    world: MDP,
-    policy: StochasticPolicy,
-    states: Float[Array, "episode state"],
-    keys: Key[jax.Array, " episode"],
-    *,
-    horizon: int,
-    weighting: Weighting = "discounted",
-    baseline: Baseline = "leave-one-out",
-    value: Value | None = None,
-) -> Any:
-    """REINFORCE's gradient of the return of `horizon` steps in `world`, a pytree like `policy`'s
-    floating arrays.
-
-    Rollouts start in `states` and are spread over the host's devices.
-
-    Raises:
-        BadArgument: leave-one-out with a single rollout, or the value baseline without a value.
-    """
-    if baseline == "leave-one-out":
-        checks.at_least("the number of rollouts for the leave-one-out baseline", len(states), 2)
-    if baseline == "value" and value is None:
-        raise checks.BadArgument("baseline is 'value' but no value was given; pass value=.")
-    weight = time_weights(weighting, world.discount, horizon)
-    progress = jnp.arange(horizon) / horizon
-
-    count = len(states)
-
-    def local(
-        world: MDP, policy: StochasticPolicy, value: Value | None, states: Array, keys: Any
-    ) -> Any:
-        episodes = unroll(world, policy, states, keys, horizon)
-        here = (
-            None
-            if value is None
-            else jax.vmap(jax.vmap(value), (0, None))(episodes.state, progress)
+        rollouts = self.settings.rollouts
+        arrays, metrics = spread(local, rollouts, shared=1, total=True)(
+            (self, arrays, problem, key), jnp.arange(rollouts)
         )
-        advantage = without_baseline(
-            returns_to_go(episodes.reward, world.discount), baseline, here, count
-        )
-        return jax.lax.psum(eqx.filter_grad(surrogate)(policy, episodes, advantage, weight), AXIS)
+        return eqx.combine(arrays, static), metrics
 
-    summed = spread(local, count, shared=3, total=True)(world, policy, value, states, keys)
-    return jax.tree.map(lambda leaf: leaf / count, summed)
+    def _step_on_device(
+        self, state: ReinforceState, problem: Problem, key: PRNGKey, numbers: Int[Array, " episode"]
+    ) -> tuple[ReinforceState, Metrics]:
+        """The step on this device's rollouts, `numbers` of all; gradients are summed over devices.
+
+        Args:
+            state, problem, key: As for `step`.
+            numbers: `[episode]`.
+        """
+        rollouts = self.rollouts(state.policy, problem, key, numbers)
+        learned, estimator, labels = self.targets(state, problem, rollouts)
+        policy, for_policy = self._step_policy(state, rollouts.episodes, learned, problem)
+        value, for_value = self._step_value(state, learned, problem)
+        spent = _spent(labels, self.settings.rollouts * problem.horizon)
+        metrics = {name: spent[name] + state.unreported[name] for name in spent}
+        metrics["edge_share"] = _edge_share(problem.pessimistic, rollouts.episodes)
+        zeros = jax.tree.map(jnp.zeros_like, state.unreported)
+        return ReinforceState(policy, value, for_policy, for_value, estimator, zeros), metrics
+
+    def policy(self, state: ReinforceState) -> StochasticPolicy:
+        return state.policy
+
+    def predicted_return(
+        self,
+        state: ReinforceState,
+        problem: Problem,
+        start: Float[Array, "episode state"],
+        key: PRNGKey,
+    ) -> Float[Array, " episode"]:
+        """`Σ_{t<h} γ^t r_t + γ^h v(s_h)` of rollouts as training takes them.
+
+        Args:
+            state, problem, start, key: As `Learner` has them.
+        """
+        predict = Bootstrapped(problem.pessimistic, problem.horizon, state.value)
+        return predict(Mode(state.policy), start, key)
+
+    # Rollouts, and what they teach.
+
+    def first_rollouts(self, policy: StochasticPolicy, problem: Problem, key: PRNGKey) -> Rollouts:
+        """The rollouts whose returns are the units of the value."""
+        states = problem.starts.visited[:UNIT_ROLLOUTS]
+        keys = jax.random.split(key, len(states))
+        episodes = unroll(problem.pessimistic, policy, states, keys, problem.horizon)
+        return Rollouts(episodes, jnp.arange(UNIT_ROLLOUTS), UNIT_ROLLOUTS)
+
+    def rollouts(
+        self,
+        policy: StochasticPolicy,
+        problem: Problem,
+        key: PRNGKey,
+        numbers: Int[Array, " episode"],
+    ) -> Rollouts:
+        """A step's rollouts, those of the given numbers, with the labels that training sees.
+
+        Args:
+            policy, problem, key: Who plays what, and the step's randomness.
+            numbers: Which rollouts, `[episode]`; each has its own randomness.
+        """
+        keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(numbers)
+        states = problem.starts.draw(keys, self.settings.visited)
+        episodes = unroll(problem.pessimistic, policy, states, keys, problem.horizon)
+        if self.noise is not None:
+            episodes = with_noise(self.noise, problem.world, episodes, keys)
+        return Rollouts(episodes, numbers, self.settings.rollouts)
+
+    def time_weights(self, problem: Problem) -> Float[Array, " time"]:
+        """`c_t` of the policy gradient."""
+        return time_weights(self.settings.weighting, problem.world.discount, problem.horizon)
+
+    def targets(
+        self, state: ReinforceState, problem: Problem, rollouts: Rollouts
+    ) -> tuple[Targets, Any, Array]:
+        """`G_t` and `A_t` of this device's rollouts as the estimator has them, its state after
+        them, and the gold labels bought; to be called under `spread`.
+        """
+        settings, discount = self.settings, problem.world.discount
+
+        def credit(episodes: Trajectory, count: int) -> tuple[Array, Array]:
+            values = values_at_states(state.value, episodes, problem)
+            lambda_, final = settings.trace, values.later[:, -1]
+            targets = lambda_returns(episodes.reward, values.later, discount, lambda_, final)
+            return targets, without_baseline(targets, settings.baseline, values.now, count)
+
+        weight = self.time_weights(problem)
+        return self.estimator.targets(state.estimator, rollouts, credit, state.policy, weight)
+
+    # Gradient steps.
+
+    @property
+    def _adam(self) -> optax.GradientTransformation:
+        return optax.chain(optax.clip_by_global_norm(self.settings.clip), optax.scale_by_adam())
+
+    def _step_policy(
+        self, state: ReinforceState, episodes: Trajectory, learned: Targets, problem: Problem
+    ) -> tuple[StochasticPolicy, optax.OptState]:
+        """A step up `Σ c_t A_t log π(a_t|s_t) / unit + entropy bonus`, per step taken.
+
+        Args:
+            state: Policy and optimiser before.
+            episodes: All rollouts of this device.
+            learned: Their advantages, and `unit`, the size of these.
+            problem: What they are rollouts of.
+        """
+        weight = self.time_weights(problem)
+        steps = jax.lax.psum(jnp.sum(episodes.alive), AXIS)
+
+        def loss(policy: StochasticPolicy) -> Scalar:
+            entropy = jnp.sum(
+                jnp.where(episodes.alive, jax.vmap(jax.vmap(policy.entropy))(episodes.state), 0)
+            )
+            scaled = surrogate(policy, episodes, learned.advantage / learned.unit, weight)
+            return -(scaled + self.settings.entropy * entropy) / steps
+
+        gradient = jax.lax.psum(eqx.filter_grad(loss)(state.policy), AXIS)
+        update, optimiser = self._adam.update(gradient, state.policy_optimiser)
+        return _descend(state.policy, update, problem.rate), optimiser
+
+    def _step_value(
+        self, state: ReinforceState, learned: Targets, problem: Problem
+    ) -> tuple[Value, optax.OptState]:
+        """Regression of the value on the targets, an interleaved share of the time steps at a
+        time.
+        """
+        center, scale = state.value.center, state.value.scale
+        parts, over, episodes = self.settings.value_steps, progress(problem), learned.episodes
+
+        def loss(network: MLP, times: Array) -> Scalar:
+            value = Value(network, center, scale)
+            states, targets = episodes.state[:, times], learned.targets[:, times]
+            counts = episodes.alive[:, times] & (
+                jnp.arange(len(times)) * parts + times[0] < problem.horizon
+            )
+            values = jax.vmap(jax.vmap(value), (0, None))(states, over[times])
+            off = jnp.where(counts, (values - targets) / scale, 0)
+            return jnp.sum(off**2) / jnp.maximum(jax.lax.psum(jnp.sum(counts), AXIS), 1)
+
+        def step(
+            carry: tuple[MLP, optax.OptState], first: Array
+        ) -> tuple[tuple[MLP, optax.OptState], None]:
+            network, optimiser = carry
+            times = first + parts * jnp.arange(-(-problem.horizon // parts))
+            times = jnp.minimum(times, problem.horizon - 1)
+            gradient = jax.lax.psum(eqx.filter_grad(loss)(network, times), AXIS)
+            update, optimiser = self._adam.update(gradient, optimiser)
+            return (_descend(network, update, problem.rate), optimiser), None
+
+        firsts = jnp.arange(min(parts, problem.horizon))
+        start = (state.value.network, state.value_optimiser)
+        network, optimiser = jax.lax.scan(step, start, firsts)[0]
+        return Value(network, center, scale), optimiser
+
+    # What is new at the start.
+
+    def _new_policy(self, problem: Problem, key: PRNGKey) -> StochasticPolicy:
+        """The policy to start from; an untrained one sees states in units of the visited ones."""
+        if self.first_policy is not None:
+            return self.first_policy
+        center, scale = _units(problem.starts)
+        return initial_policy(
+            problem.world.spec,
+            key,
+            width=self.settings.width,
+            depth=self.settings.depth,
+            squash=self.settings.squash,
+            center=center,
+            scale=scale,
+        )
+
+    def _new_network(self, problem: Problem, key: PRNGKey) -> MLP:
+        """An untrained network of the value: of a state, and of progress, which is uniform on
+        [0, 1].
+        """
+        center, scale = (
+            jnp.append(of_states, of_progress)
+            for of_states, of_progress in zip(_units(problem.starts), (0.5, 0.3), strict=True)
+        )
+        width, depth = self.settings.width, self.settings.depth
+        return MLP(len(center), 1, width, depth, key, center=center, scale=scale, last=0.01)
+
+    # Which number was the first that is not finite.
+
+    def explain_init(self, state: ReinforceState, problem: Problem, key: PRNGKey) -> None:
+        failure.explain_init(self, state, problem, key)
+
+    def explain_step(
+        self,
+        before: ReinforceState,
+        after: ReinforceState,
+        problem: Problem,
+        key: PRNGKey,
+        name: str,
+    ) -> None:
+        """See `ExplainingLearner`.
+
+        Args:
+            before, after, problem, key, name: As there.
+        """
+        failure.explain_rollouts(self, before, problem, key, name)
+        failure.explain_parameters(after, problem, name)
+
+
+def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array) -> Trajectory:
+    """Episodes of a pessimistic `world` with noise on the world's own rewards; the price of leaving
+    the domain stays as it is.
+
+    Args:
+        noise: What is put on.
+        world: Whose rewards.
+        episodes: Arrays `[episode, time, …]`.
+        keys: Randomness of each, `[episode]`.
+    """
+
+    def shift(state: Array, action: Array, next_state: Array, key: PRNGKey) -> Scalar:
+        """What noise adds to the label of one step.
+
+        Args:
+            state, action, next_state: The step.
+            key: Randomness of its label.
+        """
+        reward = world.reward(state, action, next_state)
+        return noise.apply(reward, state, action, next_state, key) - reward
+
+    by_step = jax.vmap(
+        lambda key: jax.random.split(jax.random.fold_in(key, 2), episodes.reward.shape[1])
+    )(keys)
+    columns = (episodes.state, episodes.action, episodes.next_state, by_step)
+    shifts = jax.vmap(jax.vmap(shift))(*columns)
+    reward = jnp.where(episodes.alive, episodes.reward + shifts, 0)
+    return dataclasses.replace(episodes, reward=reward)
+
+
+def _units(starts: Starts) -> tuple[Array, Array]:
+    """Mean and standard deviation of visited states; a component that does not vary keeps
+    its unit.
+    """
+    center, scale = jnp.mean(starts.visited, axis=0), jnp.std(starts.visited, axis=0)
+    return center, jnp.where(scale > 1e-6, scale, 1.0)
+
+
+def _spent(labels: Array, imagined_steps: int) -> dict[str, Array]:
+    return {"labels": labels, "imagined_steps": jnp.asarray(imagined_steps)}
+
+
+def _edge_share(world: MDP, episodes: Trajectory) -> Scalar:
+    """Share of imagined steps that reached the edge of the world's domain."""
+    if world.domain is None:
+        return jnp.zeros(())
+    return mean_alive(world.domain.at_edge(episodes.next_state), episodes)
+
+
+def _descend(tree: Any, update: Any, rate: Scalar) -> Any:
+    return eqx.apply_updates(tree, jax.tree.map(lambda u: -rate * u, update))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from paracosm.core import checks
-from paracosm.imagination.reinforce import BASELINES, WEIGHTINGS, Baseline, Weighting
+from paracosm.imagination.policy_gradient import BASELINES, WEIGHTINGS, Baseline, Weighting
 
 _RANGES = {
     **dict.fromkeys(
@@ -27,7 +27,7 @@ class ImagineSettings:
         rollouts: Imagined rollouts a gradient step.
         horizon: Steps of a rollout; shorter than an episode, it ends in a bootstrapped value.
         visited: Share of rollouts that start in visited states, the rest in initial ones.
-        weighting: Time weighting of REINFORCE, `plain` or `discounted` (theory, section 6).
+        weighting: Time weighting of REINFORCE: `discounted`, `c_t = γ^t`, or `plain`, `c_t = 1`.
         baseline: `value`, `leave-one-out` or `none`.
         trace: λ of the returns that the learned value completes, whatever the baseline; 1 for plain
             returns.
@@ -37,11 +37,11 @@ class ImagineSettings:
         clip: Largest global norm of the gradient per step taken.
         value_steps: Steps of the value's regression a gradient step, each on an interleaved share
             of the time steps.
-        check: Gradient steps between two looks at the imagined return.
-        patience: Looks without progress before the next rate, or after the last one the end.
+        check: Training steps between two evaluations in the world.
+        patience: Evaluations without progress before the next rate, or after the last one the end.
         least_gain: Gain of imagined return that counts as progress, as a share of the range seen so
             far.
-        most_steps: Gradient steps at the most.
+        most_steps: Training steps at the most.
         width, depth: Hidden layers of policy and value.
         squash: Gaussian policies are squashed by tanh, else clipped.
     """

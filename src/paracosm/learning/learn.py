@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, RewardLabels
 from paracosm.core.keys import stage_key
+from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.noise import LabelNoise, mislabelled
@@ -32,35 +32,6 @@ __all__ = ["LearnSettings", "Learned", "learn"]
 _DEFAULT = LearnSettings()
 # Of transitions or labels: with the default shares one row validates and one is held out.
 LEAST_ROWS = 10
-
-
-class Learned(NamedTuple):
-    """A learned world and how each of its parts was learned; a part without a fit is known, not
-    learned.
-    """
-
-    world: MDP
-    fits: dict[str, PartFit]
-
-    def worst_reward(self, data: Dataset) -> float:
-        """The lowest reward label of `data`, or of a known reward the lowest on its bought
-        transitions.
-
-        Raises:
-            BadData: nothing that tells was bought, or a known reward is not finite on a bought
-                transition.
-        """
-        if "reward" in self.fits and self.fits["reward"].origin != "known":
-            rewards, of = np.asarray(data.labels.reward), "reward labels"
-        else:
-            rows, of = data.transitions, "transitions"
-            rewards = np.asarray(
-                jax.vmap(self.world.reward)(rows.state, rows.action, rows.next_state)
-            )
-            checks.finite("the known reward on the bought transitions", rewards)
-        if not len(rewards):
-            raise checks.BadData(f"the data hold no {of}; the lowest of their rewards is needed.")
-        return float(np.min(rewards))
 
 
 def learn(

@@ -10,7 +10,7 @@ from paracosm.core import checks
 from paracosm.learning.learn import LEAST_ROWS
 from paracosm.loop.spending import Purse
 
-_TEXTS = ("env", "env_kwargs", "data", "reward", "termination")
+_TEXTS = ("env", "env_kwargs", "data", "reward", "termination", "learner")
 _RANGES = {
     **dict.fromkeys(("transitions", "reward_labels", "rounds", "workers", "horizon"), checks.COUNT),
     "episodes": checks.Range(2, checks.MOST, integer=True),
@@ -52,6 +52,9 @@ class RunConfig:
         reward: Known reward `module:function` of (s, a, s'), in place of a learned one (JAX; the
             module is imported).
         termination: Known end rule `module:function` of (s, a, s'), in place of a learned one.
+        learner: A learner of your own in place of REINFORCE: `module:function`, the function
+            make_learner(settings), which is told the settings of imagination and gives a
+            `paracosm.core.learner.Learner` (your module is imported).
         seed: The seed of everything.
         workers: Processes that step the environment while collecting; changes the time, never the
             numbers. With 1 an environment that crashes its process (in C, os._exit) ends the run
@@ -73,6 +76,7 @@ class RunConfig:
     cost_reward: float = 1.0
     reward: str | None = None
     termination: str | None = None
+    learner: str | None = None
     seed: int = 0
     workers: int = 1
 

@@ -15,16 +15,19 @@ from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import as_path, read_json, read_record, shown
+from paracosm.core.learned import Learned
+from paracosm.core.learner import Problem
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.records import Diagnosis, Reference, typed
 from paracosm.core.records.results import Comparison, RunResult
-from paracosm.imagination.imagine import Imagined
+from paracosm.imagination.imagine import Imagined, ImagineSettings, problem_of
 from paracosm.learning.settings import FitSettings, LearnSettings
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import CONFIG, MARK
+from paracosm.loop.run import learner_of
 from paracosm.real import datasets, making
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
@@ -36,7 +39,8 @@ S = TypeVar("S")
 class Run:
     """A run directory; every part is read when it is asked for.
 
-    A run may name code of its user's: an environment, a known reward or end rule `module:function`.
+    A run may name code of its user's: an environment, a known reward or end rule, a learner,
+    `module:function`.
     A directory from elsewhere must not run code, so these are imported only with `trust`.
     """
 
@@ -77,20 +81,34 @@ class Run:
         return store.load_policy(self.path / "policy")
 
     @functools.cached_property
-    def world(self) -> MDP:
-        """The learned world of the last round."""
+    def learned(self) -> Learned:
+        """The learned world of the last round, and how it was learned."""
         known = {
             part: None
             if self.config[part] is None
             else making.function(self._trusted(self.config[part]))
             for part in ("reward", "termination")
         }
-        return store.load_world(self.path / f"models/world-{self._last}", **known).world
+        return store.load_world(self.path / f"models/world-{self._last}", **known)
+
+    @property
+    def world(self) -> MDP:
+        """The learned world of the last round."""
+        return self.learned.world
 
     @functools.cached_property
     def imagined(self) -> Imagined:
         """The last round's training: policy, value and what was believed."""
-        return store.load_imagined(self.path / f"models/policy-{self._last}", self.world)
+        file, learner = self.path / f"models/policy-{self._last}", None
+        if self.config["learner"] is not None:
+            where = self._trusted(self.config["learner"])
+            learner = learner_of(where, self.imagine_settings)
+        return store.load_imagined(file, self.world, learner, self._problem)
+
+    def _problem(self) -> Problem:
+        """What the last round's policy was trained for."""
+        options = {"seed": self.config["seed"], "round": self._last}
+        return problem_of(self.learned, self.data, settings=self.imagine_settings, **options)
 
     @functools.cached_property
     def data(self) -> Dataset:
@@ -126,6 +144,11 @@ class Run:
         file = self.path / CONFIG
         fit = _read(FitSettings, self.config, "learn.fit.", file)
         return _read(LearnSettings, self.config, "learn.", file, fit=fit)
+
+    @property
+    def imagine_settings(self) -> ImagineSettings:
+        """How the run's policy was trained."""
+        return _read(ImagineSettings, self.config, "imagine.", self.path / CONFIG)
 
     def source(self) -> Source:
         """The real environment again."""

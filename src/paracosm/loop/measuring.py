@@ -24,14 +24,14 @@ from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import Unwritable, read_record, whole
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import MarkovPolicy, Policy
+from paracosm.core.policy import MarkovPolicy, StochasticPolicy, markov
 from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, GradientNoise, Measurements
 from paracosm.core.records.reasons import Caveat, CaveatKind, Route
 from paracosm.imagination.gradient_noise import gradient_noise
-from paracosm.imagination.reinforce import Baseline, Weighting
+from paracosm.imagination.policy_gradient import Baseline, Weighting
 from paracosm.learning.curves import Measured, Refit, learning_curve
 from paracosm.loop.load import Run, load
 from paracosm.planning.plan import PARTS
@@ -99,9 +99,17 @@ def gradient_noise_of_run(
         weighting: Of the gradient's terms in time; its training's if not given.
         trust: Whether code that the run names may be imported.
         progress: Told that it begins.
+
+    Raises:
+        BadArgument: a learner of one's own trained the policy.
     """
     run = load(path, trust=trust)
     imagined, training = run.imagined, run.result.trainings[-1]
+    if imagined.value is None or not isinstance(imagined.policy, StochasticPolicy):
+        raise checks.BadArgument(
+            f"the run in {run.path} was trained by {run.config['learner']}; the gradient noise that"
+            " is measured is REINFORCE's."
+        )
     progress("gradient noise", 0, 1)
     return gradient_noise(
         imagined.trained_in,
@@ -142,7 +150,7 @@ def _measured(run: Run, progress: Progress) -> Measurements:
     refits = {part: curve.refits for part, curve in curves.items()}
     routes = (
         *run.result.diagnosis.weights,
-        fitted_weights(run.world, _markov(run.policy), run.episodes, refits),
+        fitted_weights(run.world, markov(run.policy), run.episodes, refits),
     )
     return Measurements(
         curves={part: curve.curve for part, curve in curves.items()},
@@ -256,21 +264,11 @@ def _term(world: MDP, policy: MarkovPolicy, episodes: Trajectory, part: str) -> 
     return float(np.mean(terms.dynamics.sum(axis=1)))
 
 
-def _markov(policy: Policy) -> MarkovPolicy:
-    """The policy, if it looks at the state alone."""
-    if not isinstance(policy, MarkovPolicy):
-        raise checks.Unsupported(
-            f"the run's policy is a {type(policy).__name__}, which carries something from step to"
-            " step; the weights of a plan are measured for policies of the state alone."
-        )
-    return policy
-
-
 def _global(run: Run) -> Weights:
     """The weights of global Lipschitz constants, `κ_rew = Σ_{t<H} γ^t` and
     `κ_dyn = L_r (1 + L_π) Σ_{1≤t<H} γ^t (1 + c + … + c^{t−1})`: finite where `γ c ≥ 1` too.
     """
-    world, policy, horizon = run.world, _markov(run.policy), run.episodes.alive.shape[1]
+    world, policy, horizon = run.world, markov(run.policy), run.episodes.alive.shape[1]
     states = np.asarray(run.episodes.state)[np.asarray(run.episodes.alive)]
     with jax.enable_x64(True):
         brackets = constants.brackets(

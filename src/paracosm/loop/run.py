@@ -18,14 +18,16 @@ from paracosm import reporting
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks, files
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.learned import Learned
+from paracosm.core.learner import Learner, Problem
 from paracosm.core.mdp import Discrete, Spec
-from paracosm.core.policy import Noisy, StochasticPolicy
+from paracosm.core.policy import Noisy, Policy, markov
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis, Weights
 from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.core.records.results import Purchases, RunResult
-from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
-from paracosm.learning.learn import Learned, LearnSettings, learn, require_learnable
+from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
+from paracosm.learning.learn import LearnSettings, learn, require_learnable
 from paracosm.loop import machine, store, trajectories
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig
@@ -90,6 +92,9 @@ def run(
     known = {
         part: _known(part, getattr(config, part), source) for part in ("reward", "termination")
     }
+    learner = None
+    if config.learner is not None:
+        learner = learner_of(config.learner, imagine_settings)
     owned = None if config.data is None else _owned(config, source)
     asked = flat(
         {**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings}
@@ -97,7 +102,15 @@ def run(
     asked |= flat({"machine": machine.facts()})
     with RunDirectory.create(place, asked, resume=resume, force=force) as directory:
         job = _Run(
-            config, source, owned, known, directory, learn_settings, imagine_settings, progress
+            config,
+            source,
+            owned,
+            known,
+            learner,
+            directory,
+            learn_settings,
+            imagine_settings,
+            progress,
         )
         try:
             return job.whole()
@@ -137,6 +150,27 @@ def _known(part: str, where: str | None, source: Source) -> Callable | None:
             f"--{part} {where} answers with {found}; one number for one (s, a, s') is needed."
         )
     return function
+
+
+def learner_of(where: str, settings: ImagineSettings) -> Learner:
+    """What the user's `module:function` makes of the settings of imagination.
+
+    Raises:
+        Missing: there is no such function.
+        BadArgument: it fails, or makes no learner.
+    """
+    function = making.function(where)
+    try:
+        learner = function(settings)
+    except checks.ParacosmError:
+        raise
+    except (Exception, SystemExit) as error:
+        message = " ".join(str(error).split())
+        raise checks.BadArgument(
+            f"building the learner by {where} failed with {type(error).__name__}: {message}"
+        ) from error
+    checks.of_kind(f"what --learner {where} makes", learner, Learner, "a Learner")
+    return learner
 
 
 def _owned(config: RunConfig, source: Source) -> Dataset:
@@ -192,6 +226,7 @@ class _Run:
     source: Source
     owned: Dataset | None
     known: dict[str, Callable | None]
+    learner: Learner | None
     directory: RunDirectory
     learn_settings: LearnSettings
     imagine_settings: ImagineSettings
@@ -237,7 +272,7 @@ class _Run:
         data, seed = before.data, self.config.seed
 
         def known() -> tuple[dict[Bought, Curve], tuple[Weights, ...]]:
-            policy = before.imagined.policy
+            policy = markov(before.imagined.policy)
             weights = realised or imagined_weights(
                 data, before.learned, policy, seed=seed, round=round
             )
@@ -341,21 +376,27 @@ class _Run:
         """A new policy: one that an early, bad world led astray can be a trap."""
         file = self.directory.file(f"models/policy-{round}")
         tell = self._tell("imagine", round)
+
+        def problem() -> Problem:
+            options = {"seed": self.config.seed, "round": round}
+            return problem_of(learned, data, settings=self.imagine_settings, **options)
+
         return self.directory.stage(
             f"imagine-{round}",
             lambda: imagine(
                 learned,
                 data,
+                learner=self.learner,
                 seed=self.config.seed,
                 round=round,
                 settings=self.imagine_settings,
                 progress=lambda done, most, found: tell(done, most, f"imagined return {found:.1f}"),
             ),
             lambda imagined: store.save_imagined(file, imagined, learned.worst_reward(data)),
-            lambda: store.load_imagined(file, learned.world),
+            lambda: store.load_imagined(file, learned.world, self.learner, problem),
         )
 
-    def _evaluate(self, policy: StochasticPolicy) -> Trajectory:
+    def _evaluate(self, policy: Policy) -> Trajectory:
         file = self.directory.file("data/evaluation.npz")
         return self.directory.stage(
             "evaluate",

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import equinox as eqx
+import jax
 
 from paracosm.core import checks, storage
 from paracosm.core.files import read_json, shown, whole
+from paracosm.core.learned import Learned
+from paracosm.core.learner import Learner, LearnerPrediction, Problem
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.records import PartFit, Record, Training, typed
-from paracosm.imagination.imagine import Imagined, guarded
-from paracosm.learning.learn import Learned
+from paracosm.imagination.imagine import Imagined, pessimistic
 from paracosm.loop import format2
 
 FORMAT = 3
@@ -53,14 +55,20 @@ class ImaginedHeader(Record):
 H = TypeVar("H", bound=Record)
 
 
-def save(path: Path, model: Any, header: Record) -> None:
+def save(path: Path, model: Any, header: Record, *, described: bool = True) -> None:
     """Write `path`.eqx and, last, `path`.json, which holds the header, the model's description and
     a checksum of both and of the arrays.
 
+    Args:
+        path: Of the model, without an ending.
+        model: Any pytree.
+        header: What is known beside it.
+        described: Whether the file says how to rebuild the model; else whoever reads it must know.
+
     Raises:
-        Unsupported: the model holds something that cannot be stored.
+        Unsupported: the model is to be described and holds something that cannot be stored.
     """
-    tree = {"about": header.to_dict(), "model": storage.describe(model)}
+    tree = {"about": header.to_dict(), "model": storage.describe(model) if described else None}
     with whole(path.with_suffix(".eqx")) as part:
         eqx.tree_serialise_leaves(part, model)
         arrays = part.read_bytes()
@@ -141,9 +149,13 @@ def _filled(path: Path, tree: Any) -> Any:
         raise checks.Missing(f"{header_file} cannot be read: {error}") from None
     except (checks.BadData, OSError, RecursionError, TypeError) as error:
         raise checks.BadData(f"{header_file} is damaged: {error}") from None
-    damaged = checks.BadData(f"{shown(file)} is damaged or does not fit its header.")
     if not fits:
-        raise damaged
+        raise checks.BadData(f"{shown(file)} is damaged or does not fit its header.")
+    return _arrays(file, model)
+
+
+def _arrays(file: Path, model: Any) -> Any:
+    """The model with the arrays of a file."""
     try:
         return eqx.tree_deserialise_leaves(file, model)
     except (
@@ -155,7 +167,7 @@ def _filled(path: Path, tree: Any) -> Any:
         LookupError,
         ArithmeticError,
     ) as error:
-        raise damaged from error
+        raise checks.BadData(f"{shown(file)} is damaged or does not fit its header.") from error
 
 
 def save_world(path: Path, learned: Learned) -> None:
@@ -203,12 +215,43 @@ def load_policy(path: Path) -> Policy:
 
 
 def save_imagined(path: Path, imagined: Imagined, worst_reward: float) -> None:
-    """Write what imagination found: policy, value and how training went."""
-    model = (imagined.policy, imagined.value)
-    save(path, model, ImaginedHeader(imagined.training, worst_reward))
+    """Write what imagination found: policy and value, or the state of a learner of one's own, and
+    how training went.
+    """
+    about, own = ImaginedHeader(imagined.training, worst_reward), imagined.own_prediction
+    if own is None:
+        save(path, (imagined.policy, imagined.value), about)
+    else:
+        save(path, own.state, about, described=False)
 
 
-def load_imagined(path: Path, world: MDP) -> Imagined:
-    """Read what imagination found in `world`."""
-    about, (policy, value) = _load(ImaginedHeader, path)
-    return Imagined(policy, value, guarded(world, about.worst_reward), about.training)
+def load_imagined(
+    path: Path,
+    world: MDP,
+    learner: Learner | None = None,
+    problem: Callable[[], Problem] | None = None,
+) -> Imagined:
+    """Read what imagination found.
+
+    Args:
+        path: The model.
+        world: The learned world that it was trained for.
+        learner: The learner of one's own that was trained, if it was one.
+        problem: Gives what that learner was trained for.
+
+    Raises:
+        BadData: the model is damaged, or of a learner of one's own that is not given.
+    """
+    about, tree = _read(ImaginedHeader, path)
+    trained_in = pessimistic(world, about.worst_reward)
+    if tree is not None:
+        policy, value = _filled(path, tree)
+        return Imagined(policy, value, trained_in, about.training)
+    if learner is None or problem is None:
+        file = shown(path.with_suffix(".json"))
+        raise checks.BadData(f"{file} is of a learner of one's own, and the run names none.")
+    subject = problem()
+    blank = eqx.filter_eval_shape(lambda: learner.init(subject, jax.random.key(0)))
+    state = _arrays(path.with_suffix(".eqx"), blank)
+    prediction = LearnerPrediction(learner, state, subject)
+    return Imagined(learner.policy(state), None, trained_in, about.training, prediction)

@@ -27,7 +27,12 @@ from paracosm.core.noise import GaussianNoise, LabelNoise
 from paracosm.core.policy import Gaussian, StochasticPolicy
 from paracosm.core.rollout import returns_to_go, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
-from paracosm.imagination.reinforce import Weighting, leave_one_out, surrogate, time_weights
+from paracosm.imagination.policy_gradient import (
+    Weighting,
+    leave_one_out,
+    surrogate,
+    time_weights,
+)
 from paracosm.real.systems import Gain, Linear, Quadratic, linear_quadratic, lipschitz_synthetic
 
 WORLDS = ("linear", "tanh")

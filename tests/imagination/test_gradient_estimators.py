@@ -15,17 +15,23 @@ from jax.flatten_util import ravel_pytree
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.devices import AXIS, spread
+from paracosm.core.learner import Problem, Starts
 from paracosm.core.noise import Flips, GaussianNoise
 from paracosm.core.policy import Deterministic, Mode
 from paracosm.core.records import Training
 from paracosm.core.rollout import returns, rollout, unroll
-from paracosm.imagination.debias import GoldLabels, best_coefficient, pick
-from paracosm.imagination.guard import guarded
+from paracosm.imagination.evaluation import EPISODES
+from paracosm.imagination.gradient_estimators import (
+    Debiased,
+    GoldLabels,
+    Rollouts,
+    best_coefficient,
+    pick,
+)
 from paracosm.imagination.imagine import ImagineSettings
-from paracosm.imagination.improve import LOOKS
-from paracosm.imagination.learner import UNIT_ROLLOUTS
-from paracosm.imagination.lesson import Learner, Starts, Task, lesson, with_noise
-from paracosm.imagination.reinforce import surrogate, time_weights
+from paracosm.imagination.pessimism import pessimistic
+from paracosm.imagination.policy_gradient import surrogate
+from paracosm.imagination.reinforce import REINFORCE, UNIT_ROLLOUTS, ReinforceState, with_noise
 from paracosm.real.systems import pendulum
 from tests.imagination import chain
 from tests.imagination.imagining import imagine_in
@@ -41,7 +47,7 @@ from tests.imagination.test_imagine import (
     integrator,
     mean_return,
 )
-from tests.imagination.test_reinforce import VALUE
+from tests.imagination.test_policy_gradient import VALUE
 
 H, GAMMA = chain.HORIZON, chain.DISCOUNT
 SIZE = 0.7
@@ -79,34 +85,39 @@ def gradients(
         rollouts=rollouts, horizon=H, weighting="discounted", baseline=baseline, trace=1.0
     )
     starts = Starts(jnp.asarray(chain.START)[None], jnp.asarray(chain.START)[None])
-    task = Task(cheap, cheap, starts, H, settings, noise, GoldLabels(chain.CHAIN, share))
-    found = _gradients(task, steps, None if coefficient is None else jnp.asarray(coefficient))
+    problem = Problem(cheap, cheap, starts, H, jnp.ones(()))
+    learner = REINFORCE(settings, Debiased(GoldLabels(chain.CHAIN, share)), noise)
+    fixed = None if coefficient is None else jnp.asarray(coefficient)
+    found = _gradients(learner, problem, steps, fixed)
     return tuple(np.asarray(each, np.float64) for each in found)
 
 
 @eqx.filter_jit
-def _gradients(task, steps, coefficient):
-    rollouts, weight = task.settings.rollouts, time_weights("discounted", GAMMA, H)
+def _gradients(learner, problem, steps, coefficient):
+    rollouts, weight = learner.settings.rollouts, learner.time_weights(problem)
 
-    def local(task, fixed, lanes):
+    def local(learner, problem, fixed, numbers):
         def step(before, number):
             keys = jax.vmap(
-                lambda lane: jax.random.fold_in(jax.random.fold_in(jax.random.key(1), number), lane)
-            )(lanes)
-            episodes = unroll(
-                task.world, chain.POLICY, jnp.tile(chain.START, (len(lanes), 1)), keys, H
-            )
-            if task.noise is not None:
-                episodes = with_noise(task.noise, task.world, episodes, keys)
+                lambda i: jax.random.fold_in(jax.random.fold_in(jax.random.key(1), number), i)
+            )(numbers)
+            starts = jnp.tile(chain.START, (len(numbers), 1))
+            episodes = unroll(problem.world, chain.POLICY, starts, keys, H)
+            if learner.noise is not None:
+                episodes = with_noise(learner.noise, problem.world, episodes, keys)
             used = before if fixed is None else jnp.stack([0.0, fixed, 1.0, 3.0])
-            found = lesson(Learner(chain.POLICY, VALUE, (), (), used), episodes, task, lanes)
-            gradient = eqx.filter_grad(surrogate)(chain.POLICY, episodes, found.advantage, weight)
+            state = ReinforceState(chain.POLICY, VALUE, (), (), used, {})
+            all_rollouts = Rollouts(episodes, numbers, rollouts)
+            targets, after, _ = learner.targets(state, problem, all_rollouts)
+            gradient = eqx.filter_grad(surrogate)(chain.POLICY, episodes, targets.advantage, weight)
             flat = ravel_pytree(eqx.filter(gradient, eqx.is_inexact_array))[0]
-            return found.agreement, (jax.lax.psum(flat, AXIS) / rollouts, best_coefficient(used))
+            return after, (jax.lax.psum(flat, AXIS) / rollouts, best_coefficient(used))
 
         return jax.lax.scan(step, jnp.zeros(4), jnp.arange(steps))[1]
 
-    return spread(local, rollouts, shared=2, total=True)(task, coefficient, jnp.arange(rollouts))
+    return spread(local, rollouts, shared=3, total=True)(
+        learner, problem, coefficient, jnp.arange(rollouts)
+    )
 
 
 def off_in_errors(samples: np.ndarray) -> np.ndarray:
@@ -208,7 +219,7 @@ def test_as_many_rollouts_as_said_have_gold_labels_on_however_many_devices(devic
     numbers = np.arange(rollouts)
     taken = []
     for lanes in numbers.reshape(devices, each):
-        picked = pick(gold, _episodes(lanes), jnp.asarray(lanes), rollouts)
+        picked = pick(gold, Rollouts(_episodes(lanes), jnp.asarray(lanes), rollouts))
         real = np.asarray(picked.episodes.alive[:, 0])
         np.testing.assert_array_equal(
             picked.episodes.reward[:, 0], np.where(real, lanes[picked.rows] + 100, 0)
@@ -234,7 +245,8 @@ def test_the_source_is_asked_at_no_other_rollout():
         jax.debug.callback(lambda state: asked.append(float(state[0])), s)
         return s[0]
 
-    pick(GoldLabels(integrator(reward=source), 0.25), _episodes(np.arange(16)), jnp.arange(16), 16)
+    gold = GoldLabels(integrator(reward=source), 0.25)
+    pick(gold, Rollouts(_episodes(np.arange(16)), jnp.arange(16), 16))
     jax.effects_barrier()
     assert set(asked) == {3.0, 7.0, 11.0, 15.0}
 
@@ -271,9 +283,10 @@ def test_the_value_is_that_of_the_true_reward(mixture):
 
 def test_every_label_is_counted_and_no_more_than_a_tenth_asked(mixture):
     training = mixture.training
-    steps, looks = training.step[-1], len(training.step)
-    assert training.labels_during_imagination == 6 * (steps * 6 + looks * HORIZON + 6)
-    assert round(0.1 * SMALL.rollouts) == round(0.1 * 2 * LOOKS) == round(0.1 * UNIT_ROLLOUTS) == 6
+    steps, evaluations = training.step[-1], len(training.step)
+    assert training.labels_during_imagination == 6 * (steps * 6 + evaluations * HORIZON + 6)
+    for rollouts in (SMALL.rollouts, 2 * EPISODES, UNIT_ROLLOUTS):
+        assert round(0.1 * rollouts) == 6
     assert training.labels_during_imagination < 0.1 * training.imagined_steps
     assert Training.from_json(training.to_json()) == training
 
@@ -324,7 +337,7 @@ def test_on_the_pendulum_too():
 # Noise.
 
 
-def test_label_noise_moves_gradients_and_not_what_looks_see():
+def test_label_noise_moves_gradients_and_not_what_evaluations_see():
     """At a rate that moves nothing but biases that start at 0."""
     still = dataclasses.replace(QUICK, most_steps=5, rates=(1e-12,))
     clean, noisy = (
@@ -335,13 +348,13 @@ def test_label_noise_moves_gradients_and_not_what_looks_see():
     assert not np.array_equal(noisy.policy.network.biases[0], clean.policy.network.biases[0])
 
 
-def test_noise_is_on_the_worlds_reward_and_not_on_the_guards_price():
+def test_noise_is_on_the_worlds_reward_and_not_on_the_price_of_leaving():
     """Flips of a reward of two values: with a price on top a label is one of the two, plus the
     price.
     """
     world = BOUNDED.replace(reward=lambda s, a, t: (t[0] > 0).astype(float))
     keys = jax.random.split(jax.random.key(4), 64)
-    caught = guarded(world, -3.0)
+    caught = pessimistic(world, -3.0)
     policy = Deterministic(lambda s: 0.4 * jnp.sign(s))
     starts = jnp.asarray(np.random.default_rng(1).uniform(-1.4, 1.4, (64, 1)).astype(np.float32))
     episodes = unroll(caught, policy, starts, keys, HORIZON)
@@ -369,7 +382,8 @@ def test_shares_that_cannot_be_had_are_refused(share):
 
 TRAIN = """
 import dataclasses, json, jax
-from tests.imagination.test_debias import INITIAL, QUICK, TILTED, TRUE, VISITED, imagine_in
+from tests.imagination.test_gradient_estimators import INITIAL, QUICK, TILTED, TRUE, VISITED
+from tests.imagination.imagining import imagine_in
 settings = dataclasses.replace(QUICK, most_steps=5, rollouts=50)
 found = imagine_in(TILTED, INITIAL, VISITED, settings=settings, label_source=TRUE.reward).training
 numbers = [found.labels_during_imagination, found.imagined_return]

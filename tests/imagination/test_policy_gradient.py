@@ -13,13 +13,13 @@ from jax.flatten_util import ravel_pytree
 from paracosm.core import checks
 from paracosm.core.networks import MLP
 from paracosm.core.rollout import returns_to_go, rollout
-from paracosm.imagination.reinforce import (
-    Value,
+from paracosm.imagination.policy_gradient import (
     leave_one_out,
     policy_gradient,
     surrogate,
     time_weights,
 )
+from paracosm.imagination.value import Value
 from tests.imagination import chain
 from tests.statistical import assert_mean
 

@@ -34,7 +34,7 @@ class _PayAtEdge(eqx.Module):
         )
 
 
-def guarded(world: MDP, worst_reward: float) -> MDP:
+def pessimistic(world: MDP, worst_reward: float) -> MDP:
     """`world`, except that a rollout that leaves its domain ends there as if it earned the worst
     reward for ever.
 

@@ -1,0 +1,42 @@
+"""What learning hands to imagination: a world, and how each of its parts was learned."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.data import Dataset
+from paracosm.core.mdp import MDP
+from paracosm.core.records import PartFit
+
+
+class Learned(NamedTuple):
+    """A learned world and how each of its parts was learned; a part without a fit is known, not
+    learned.
+    """
+
+    world: MDP
+    fits: dict[str, PartFit]
+
+    def worst_reward(self, data: Dataset) -> float:
+        """The lowest reward label of `data`, or of a known reward the lowest on its bought
+        transitions.
+
+        Raises:
+            BadData: nothing that tells was bought, or a known reward is not finite on a bought
+                transition.
+        """
+        if "reward" in self.fits and self.fits["reward"].origin != "known":
+            rewards, of = np.asarray(data.labels.reward), "reward labels"
+        else:
+            rows, of = data.transitions, "transitions"
+            rewards = np.asarray(
+                jax.vmap(self.world.reward)(rows.state, rows.action, rows.next_state)
+            )
+            checks.finite("the known reward on the bought transitions", rewards)
+        if not len(rewards):
+            raise checks.BadData(f"the data hold no {of}; the lowest of their rewards is needed.")
+        return float(np.min(rewards))

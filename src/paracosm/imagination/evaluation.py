@@ -1,0 +1,139 @@
+"""Where training has led: full episodes of the policy's mode in the learned world, from fixed
+starts.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float, Key
+
+from paracosm.core.data import Trajectory
+from paracosm.core.devices import spread
+from paracosm.core.learner import Problem
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import Policy, StochasticPolicy
+from paracosm.core.rollout import returns, unroll
+from paracosm.core.types import Array, PRNGKey, Scalar
+from paracosm.imagination.gradient_estimators import Count, GoldLabels, Rollouts, pick
+
+EPISODES = 32  # of each kind of start: the mean of so many moves little between evaluations
+
+
+class Evaluation(NamedTuple):
+    """One evaluation of a policy.
+
+    `score` is the mean discounted return in the pessimistic world, which decides; `imagined_return`
+    the mean undiscounted return from the initial states in the world itself; `entropy` the policy's
+    at the starts, 0 of one without a density.
+    """
+
+    score: Scalar
+    imagined_return: Scalar
+    entropy: Scalar
+
+
+class Score(eqx.Module):
+    """How episodes of an evaluation are scored."""
+
+    @abc.abstractmethod
+    def by_episode(self, problem: Problem, episodes: Rollouts) -> Any:
+        """What `total` needs of this device's episodes, every array with the episodes first."""
+
+    @abc.abstractmethod
+    def total(self, parts: Any, episodes: int) -> tuple[Scalar, Count]:
+        """The score of so many episodes, and the gold labels bought for it."""
+
+
+class PessimisticReturn(Score):
+    """The mean discounted return that the episodes would have had in the pessimistic world."""
+
+    def by_episode(self, problem: Problem, episodes: Rollouts) -> Any:
+        reward = rewards_in(problem.pessimistic, episodes.episodes)
+        return returns(reward, problem.world.discount)
+
+    def total(self, parts: Any, episodes: int) -> tuple[Scalar, Count]:
+        return jnp.mean(parts), jnp.zeros((), int)
+
+
+class GoldReturn(Score):
+    """The return by the world's rewards, plus the mean correction on those episodes, always the
+    same ones, that have gold labels.
+    """
+
+    gold: GoldLabels
+
+    def by_episode(self, problem: Problem, episodes: Rollouts) -> Any:
+        score = PessimisticReturn().by_episode(problem, episodes)
+        rows, subset = pick(self.gold, episodes)
+        counts = subset.alive & _before_end(self.gold.world, subset)
+        by_gold = returns(jnp.where(counts, subset.reward, 0), problem.world.discount)
+        real = jnp.any(subset.alive, axis=1)
+        return score, jnp.where(real, by_gold - score[rows], 0), jnp.sum(counts, axis=1)
+
+    def total(self, parts: Any, episodes: int) -> tuple[Scalar, Count]:
+        score, correction, labels = parts
+        mean = jnp.mean(score) + jnp.sum(correction) / self.gold.count(episodes)
+        return mean, jnp.sum(labels)
+
+
+def evaluate(
+    policy: Policy, problem: Problem, key: PRNGKey, score: Score
+) -> tuple[Evaluation, Count]:
+    """An evaluation of the policy's mode and the gold labels bought for it, on all devices.
+
+    Args:
+        policy, problem: Who plays, and where.
+        key: Of the noise of a stochastic world.
+        score: How episodes are scored.
+    """
+
+    def local(shared: tuple[Policy, Problem, Score], rows: tuple[Array, Any, Array]) -> Any:
+        (policy, problem, score), (states, keys, numbers) = shared, rows
+        episodes = unroll(problem.world, policy.greedy(), states, keys, problem.world.spec.horizon)
+        parts = score.by_episode(problem, Rollouts(episodes, numbers, len(first)))
+        return parts, returns(episodes.reward, 1.0), _entropy(policy, states)
+
+    first, keys = evaluation_starts(problem, key)
+    parts, full, entropy = spread(local, len(first), shared=1)(
+        (policy, problem, score), (first, keys, jnp.arange(len(first)))
+    )
+    mean, labels = score.total(parts, len(first))
+    return Evaluation(mean, jnp.mean(full[:EPISODES]), jnp.mean(entropy)), labels
+
+
+def evaluation_starts(problem: Problem, key: PRNGKey) -> tuple[Array, Key[jax.Array, " episode"]]:
+    """Where an evaluation's episodes start, and their keys."""
+    starts = problem.starts
+    states = jnp.concatenate([starts.initial[:EPISODES], starts.visited[:EPISODES]])
+    return states, jax.random.split(key, len(states))
+
+
+def rewards_in(pessimistic: MDP, episodes: Trajectory) -> Float[Array, "episode time"]:
+    """The rewards `[episode, time]` that episodes of the world would have had in its
+    pessimistic copy.
+    """
+    reward = jax.vmap(jax.vmap(pessimistic.reward))(
+        episodes.state, episodes.action, episodes.next_state
+    )
+    return jnp.where(episodes.alive & _before_end(pessimistic, episodes), reward, 0)
+
+
+def _before_end(pessimistic: MDP, episodes: Trajectory) -> Bool[Array, "episode time"]:
+    """Whether a step comes no later than the first one that ends the episode in the pessimistic
+    world.
+    """
+    ended = jax.vmap(jax.vmap(pessimistic.termination))(
+        episodes.state, episodes.action, episodes.next_state
+    )
+    return jnp.cumsum(ended & episodes.alive, axis=1) - (ended & episodes.alive) == 0
+
+
+def _entropy(policy: Policy, states: Array) -> Float[Array, " episode"]:
+    if isinstance(policy, StochasticPolicy):
+        return jax.vmap(policy.entropy)(states)
+    return jnp.zeros(len(states))

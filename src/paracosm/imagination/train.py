@@ -1,0 +1,275 @@
+"""The training loop that all learners share.
+
+Training is cut into chunks of a few steps, one compiled program each, which ends in an evaluation
+of the policy in the learned world. The stop rule reads the scores: while they rise, training goes
+on; when they stall, it goes back to the best state seen and on with the next learning rate; after
+the last rate it ends. The best state seen is what training gives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.learner import ExplainingLearner, Learner, Metrics, Problem
+from paracosm.core.records.stop_reason import StopReason
+from paracosm.core.rollout import rollout
+from paracosm.core.types import Array, PRNGKey
+from paracosm.imagination.arguments import check_action_form, check_world_forms
+from paracosm.imagination.evaluation import (
+    EPISODES,
+    Evaluation,
+    PessimisticReturn,
+    Score,
+    evaluate,
+    evaluation_starts,
+)
+from paracosm.imagination.failure import is_finite, require_finite_episodes
+from paracosm.imagination.settings import ImagineSettings
+
+Progress = Callable[[int, int, float], None]
+
+
+class Checkpoint(NamedTuple):
+    """The numbers of one chunk: steps until its end, its evaluation, and the share of its imagined
+    steps that reached the edge of the domain.
+    """
+
+    step: int
+    score: float
+    imagined_return: float
+    entropy: float
+    edge_share: float
+
+
+class Trained(NamedTuple):
+    """What training came to.
+
+    Attributes:
+        state: The learner's, of the highest score.
+        checkpoints: One a chunk.
+        stop, stop_steps: Why it ended, and the number of steps beside the reason.
+        labels: True rewards bought.
+        imagined_steps: Steps imagined, evaluations included.
+    """
+
+    state: Any
+    checkpoints: tuple[Checkpoint, ...]
+    stop: StopReason
+    stop_steps: int
+    labels: int
+    imagined_steps: int
+
+
+def train(
+    learner: Learner,
+    problem: Problem,
+    key: PRNGKey,
+    *,
+    settings: ImagineSettings,
+    score: Score | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train until the score stalls.
+
+    Args:
+        learner: What is trained.
+        problem: What for; its rate is replaced by those of `settings`.
+        key: Randomness.
+        settings: Of the loop: `rates`, `check`, `patience`, `least_gain`, `most_steps`.
+        score: How evaluations are scored; by the pessimistic world unless given.
+        progress: Called with training steps done, at the most, and the imagined return.
+
+    Raises:
+        BadData: a world or a policy that answers in another form, or a number that is not finite:
+            the sentence names the part and the step where the learner can say them.
+    """
+    score = PessimisticReturn() if score is None else score
+    state = _first_state(learner, problem, jax.random.fold_in(key, 1))
+    search = _Search(settings, state)
+    while search.stop is None:
+        of_chunk = jax.random.fold_in(key, 2 + len(search.checkpoints))
+        at_rate = dataclasses.replace(problem, rate=jnp.asarray(search.rate))
+        chunk = _train_chunk(
+            learner, search.state, at_rate, of_chunk, score=score, steps=settings.check
+        )
+        checkpoint = chunk.checkpoint(search.steps + settings.check)
+        if not (np.isfinite(checkpoint).all() and is_finite(chunk.state)):
+            done, steps = search.steps, settings.check
+            _refuse(learner, search.state, at_rate, of_chunk, done=done, steps=steps)
+        search.add(chunk, checkpoint)
+        if progress is not None:
+            progress(search.steps, settings.most_steps, checkpoint.imagined_return)
+    of_evaluations = len(search.checkpoints) * 2 * EPISODES * problem.world.spec.horizon
+    return Trained(
+        search.best,
+        tuple(search.checkpoints),
+        search.stop,
+        search.stop_steps,
+        search.labels,
+        search.imagined_steps + of_evaluations,
+    )
+
+
+class _Chunk(NamedTuple):
+    """What a chunk came to: the state, its evaluation, and its steps' metrics.
+
+    `edge_share` is the mean over steps, `labels` the total with the evaluation's, `imagined_steps`
+    `[step]`, because a total may be past 32 bits.
+    """
+
+    state: Any
+    evaluation: Evaluation
+    edge_share: Array
+    labels: Array
+    imagined_steps: Array
+
+    def checkpoint(self, step: int) -> Checkpoint:
+        return Checkpoint(step, *np.asarray([*self.evaluation, self.edge_share]).tolist())
+
+
+class _Search:
+    """The stop rule: which rate, which state is the best seen, and whether to stop."""
+
+    def __init__(self, settings: ImagineSettings, state: Any) -> None:
+        self.settings = settings
+        self.labels = self.imagined_steps = 0
+        self.state = self.best = state
+        self.checkpoints: list[Checkpoint] = []
+        self.stop: StopReason | None = None
+        self.stop_steps = 0
+        self._rates = list(settings.rates)
+        self._best_score = self._mark = -np.inf
+        self._stale = 0
+
+    @property
+    def rate(self) -> float:
+        return self._rates[0]
+
+    @property
+    def steps(self) -> int:
+        return len(self.checkpoints) * self.settings.check
+
+    def add(self, chunk: _Chunk, checkpoint: Checkpoint) -> None:
+        self.checkpoints.append(checkpoint)
+        self.labels += int(chunk.labels)
+        self.imagined_steps += int(np.asarray(chunk.imagined_steps, np.int64).sum())
+        self.state = chunk.state
+        if checkpoint.score > self._best_score:
+            self.best, self._best_score = chunk.state, checkpoint.score
+        self._judge(checkpoint.score)
+
+    def _judge(self, score: float) -> None:
+        scores = [checkpoint.score for checkpoint in self.checkpoints]
+        gained = score > self._mark + self.settings.least_gain * (max(scores) - min(scores))
+        self._mark = score if gained else self._mark
+        self._stale = 0 if gained else self._stale + 1
+        if self._stale >= self.settings.patience:
+            self._next_rate()
+        if self.stop is None and self.steps + self.settings.check > self.settings.most_steps:
+            self.stop, self.stop_steps = StopReason.MOST_STEPS, self.steps
+
+    def _next_rate(self) -> None:
+        self.state, self._stale, self._mark = self.best, 0, self._best_score
+        if len(self._rates) == 1:
+            self.stop = StopReason.PLATEAU
+            self.stop_steps = self.settings.patience * self.settings.check
+        else:
+            self._rates.pop(0)
+
+
+def _first_state(learner: Learner, problem: Problem, key: PRNGKey) -> Any:
+    """The state before the first step, if all of it is finite."""
+    state = _init(learner, problem, key)
+    if not is_finite(state):
+        if isinstance(learner, ExplainingLearner):
+            learner.explain_init(state, problem, key)
+        raise checks.BadData("the learner's first state is not finite; its numbers must be.")
+    return state
+
+
+@eqx.filter_jit
+def _init(learner: Learner, problem: Problem, key: PRNGKey) -> Any:
+    check_world_forms(problem.world)
+    state = learner.init(problem, key)
+    check_action_form(problem.world, learner.policy(state))
+    return state
+
+
+@eqx.filter_jit
+def _train_chunk(
+    learner: Learner, state: Any, problem: Problem, key: PRNGKey, *, score: Score, steps: int
+) -> _Chunk:
+    """So many steps and an evaluation of where they led.
+
+    Args:
+        learner, state, problem: What goes on from where, and what for.
+        key: Of the chunk; step i has `fold_in(key, i)`.
+        score: How the evaluation is scored.
+        steps: How many.
+    """
+    arrays, static = eqx.partition(state, eqx.is_array)
+
+    def step(arrays: Any, number: jax.Array) -> tuple[Any, Metrics]:
+        state = eqx.combine(arrays, static)
+        state, metrics = learner.step(state, problem, jax.random.fold_in(key, number))
+        return eqx.filter(state, eqx.is_array), dict(metrics)
+
+    arrays, metrics = jax.lax.scan(step, arrays, jnp.arange(steps))
+    state, zeros = eqx.combine(arrays, static), jnp.zeros(steps, int)
+    evaluation, labels = evaluate(learner.policy(state), problem, key, score)
+    return _Chunk(
+        state,
+        evaluation,
+        jnp.mean(metrics.get("edge_share", jnp.zeros(steps))),
+        jnp.sum(metrics.get("labels", zeros)) + labels,
+        metrics.get("imagined_steps", zeros),
+    )
+
+
+@eqx.filter_jit
+def _single_step(learner: Learner, state: Any, problem: Problem, key: PRNGKey) -> Any:
+    """The state after one step.
+
+    Args:
+        learner, state, problem, key: As for `Learner.step`.
+    """
+    return learner.step(state, problem, key)[0]
+
+
+def _refuse(
+    learner: Learner, state: Any, problem: Problem, key: PRNGKey, *, done: int, steps: int
+) -> None:
+    """Refuse a chunk, or its evaluation, because of a number that is not finite.
+
+    Args:
+        learner, state, problem, key, steps: What the chunk was made of.
+        done: Steps before it.
+
+    Raises:
+        BadData: naming the part and the step.
+    """
+    for number in range(steps):
+        of_step, before = jax.random.fold_in(key, number), state
+        state = _single_step(learner, before, problem, of_step)
+        name = f"gradient step {done + number + 1}"
+        if isinstance(learner, ExplainingLearner):
+            learner.explain_step(before, state, problem, of_step, name)
+        elif not is_finite(state):
+            raise checks.BadData(f"the learner's state is not finite after {name}.")
+    after, policy = done + steps, learner.policy(state).greedy()
+    states, keys = evaluation_starts(problem, key)
+    episodes = rollout(problem.world, policy, states, keys, problem.world.spec.horizon)
+    require_finite_episodes(episodes, f"episode imagined after gradient step {after}, number")
+    raise checks.BadData(
+        f"the imagined return is not finite after gradient step {after} although every reward is;"
+        " the rewards'"
+        " discounted sum must lie within 32 bits."
+    )

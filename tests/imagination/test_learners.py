@@ -1,0 +1,51 @@
+"""What every learner keeps to, whatever it does; and what REINFORCE predicts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from paracosm.core.learner import Problem, Starts
+from paracosm.core.policy import Mode, Policy
+from paracosm.core.rollout import rollout
+from paracosm.imagination.reinforce import REINFORCE
+from tests.extending.cross_entropy import CrossEntropy
+from tests.imagination.test_imagine import HORIZON, INITIAL, SMALL, VISITED, integrator
+
+WORLD = integrator()
+STARTS = Starts(jnp.asarray(INITIAL), jnp.asarray(VISITED))
+PROBLEM = Problem(WORLD, WORLD, STARTS, SMALL.horizon, jnp.asarray(1e-2))
+KEY = jax.random.key(0)
+LEARNERS = {"REINFORCE": REINFORCE(SMALL), "cross entropy": CrossEntropy(16, 4, 4)}
+
+
+@pytest.mark.parametrize("learner", LEARNERS.values(), ids=LEARNERS)
+def test_every_learner_keeps_the_contract(learner):
+    state = jax.jit(lambda key: learner.init(PROBLEM, key))(KEY)
+    step = jax.jit(lambda state, key: learner.step(state, PROBLEM, key))
+    (first, metrics), (again, _) = step(state, KEY), step(state, KEY)
+    assert jax.tree.structure(state) == jax.tree.structure(first)
+    for before, after in zip(jax.tree.leaves(state), jax.tree.leaves(first), strict=True):
+        assert (before.shape, before.dtype) == (after.shape, after.dtype), "carried through a loop"
+    assert all(np.shape(number) == () for number in metrics.values())
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    policy = learner.policy(first)
+    assert isinstance(policy, Policy)
+    assert policy(INITIAL).shape == (len(INITIAL), 1)
+    predicted = learner.predicted_return(first, PROBLEM, jnp.asarray(INITIAL), KEY)
+    assert predicted.shape == (len(INITIAL),)
+    assert np.isfinite(predicted).all()
+
+
+def test_what_reinforce_predicts_is_imagined_steps_and_a_value():
+    learner = LEARNERS["REINFORCE"]
+    state = jax.jit(lambda key: learner.init(PROBLEM, key))(KEY)
+    predicted = learner.predicted_return(state, PROBLEM, jnp.asarray(INITIAL), KEY)
+    keys = jax.random.split(KEY, len(INITIAL))
+    episodes = rollout(WORLD, Mode(state.policy), INITIAL, keys, SMALL.horizon)
+    later = jax.vmap(state.value, (0, None))(episodes.next_state[:, -1], jnp.zeros(()))
+    discounts = WORLD.discount ** np.arange(SMALL.horizon + 1)
+    expected = np.asarray(episodes.reward) @ discounts[:-1] + discounts[-1] * np.asarray(later)
+    np.testing.assert_allclose(predicted, expected, rtol=1e-5)
+    assert SMALL.horizon < HORIZON
