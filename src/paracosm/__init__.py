@@ -16,19 +16,32 @@ if TYPE_CHECKING:
     from paracosm.core import noise
     from paracosm.core.checks import ParacosmError
     from paracosm.core.data import Dataset, RewardLabels, Trajectory, Transitions
+    from paracosm.core.encoder import Encoder, Window, encode
+    from paracosm.core.learner import Learner
     from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
-    from paracosm.core.policy import Categorical, Deterministic, Gaussian, Mode, Policy
+    from paracosm.core.policy import (
+        Categorical,
+        Deterministic,
+        Gaussian,
+        MarkovPolicy,
+        Mode,
+        Policy,
+    )
     from paracosm.core.records import Diagnosis, Estimate, Gap, Weights
     from paracosm.core.records.decisions import Curve, GradientNoise, LabelPlan, MixturePlan, Plan
     from paracosm.core.records.results import Comparison, RunResult
+    from paracosm.core.storage import storable
+    from paracosm.core.tracking import Tracker
     from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
     from paracosm.learning.learn import Learned, LearnSettings, learn
+    from paracosm.learning.part_learner import PartLearner
     from paracosm.loop.auditing import audit
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.load import Run, compare, load
     from paracosm.loop.plans import plan, plan_labels, plan_mixture
     from paracosm.loop.run import run
     from paracosm.planning.fidelity import Fidelity
+    from paracosm.real.stepping import StepSource
     from paracosm.real.verbs import collect, connect, evaluate
     from paracosm.reporting import write as report
 
@@ -37,7 +50,13 @@ _HOMES = {
     "core.checks": ("ParacosmError",),
     "core.data": ("Dataset", "RewardLabels", "Trajectory", "Transitions"),
     "core.mdp": ("MDP", "Box", "Discrete", "Domain", "Spec", "never"),
-    "core.policy": ("Categorical", "Deterministic", "Gaussian", "Mode", "Policy"),
+    "core.encoder": ("Encoder", "Window", "encode"),
+    "core.learner": ("Learner",),
+    "core.policy": ("Categorical", "Deterministic", "Gaussian", "MarkovPolicy", "Mode", "Policy"),
+    "core.storage": ("storable",),
+    "core.tracking": ("Tracker",),
+    "learning.part_learner": ("PartLearner",),
+    "real.stepping": ("StepSource",),
     "core.records.decisions": ("Curve", "GradientNoise", "LabelPlan", "MixturePlan", "Plan"),
     "core.records": ("Diagnosis", "Estimate", "Gap", "Weights"),
     "core.records.results": ("Comparison", "RunResult"),
@@ -66,6 +85,7 @@ __all__ = [
     "Diagnosis",
     "Discrete",
     "Domain",
+    "Encoder",
     "Estimate",
     "Fidelity",
     "Gap",
@@ -76,23 +96,30 @@ __all__ = [
     "LabelPlan",
     "LearnSettings",
     "Learned",
+    "Learner",
+    "MarkovPolicy",
     "MixturePlan",
     "Mode",
     "ParacosmError",
+    "PartLearner",
     "Plan",
     "Policy",
     "RewardLabels",
     "Run",
     "RunResult",
     "Spec",
+    "StepSource",
+    "Tracker",
     "Trajectory",
     "Transitions",
     "Weights",
+    "Window",
     "audit",
     "audit_foreign",
     "collect",
     "compare",
     "connect",
+    "encode",
     "evaluate",
     "foreign",
     "imagine",
@@ -105,6 +132,7 @@ __all__ = [
     "plan_mixture",
     "report",
     "run",
+    "storable",
 ]
 
 

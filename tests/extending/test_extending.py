@@ -1,5 +1,6 @@
 """The examples of docs/extending.md: each one file of one's own, and nothing of the library."""
 
+import csv
 import dataclasses
 
 import gymnasium
@@ -20,7 +21,9 @@ from paracosm.real.systems import linear_quadratic
 from paracosm.real.verbs import connect
 from tests.extending.carts import Carts
 from tests.extending.filter import Filter
+from tests.extending.rows import Rows
 from tests.extending.shooting import Shooting
+from tests.loop.small import small_run
 
 HORIZON = 12
 QUICK = LearnSettings(fit=FitSettings(members=2, width=16, most_epochs=3))
@@ -151,3 +154,20 @@ def test_a_source_of_ones_own_is_collected_from_and_evaluated_on():
     idle = Deterministic(lambda s: jnp.zeros(1))
     pushed, left = (source.evaluate(policy, episodes=5).reward.sum() for policy in (push, idle))
     assert pushed > left
+
+
+def test_a_tracker_of_ones_own_takes_the_numbers_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = small_run(tmp_path / "run", tracker=Rows())
+    with open("numbers.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["stage"] for row in rows if row["name"] == "imagined_return"][-1] == "audit"
+    stages = list(dict.fromkeys(row["stage"] for row in rows))
+    assert stages == ["collect", "learn", "imagine", "evaluate", "audit"]
+    training = result.trainings[0]
+    imagined = [row for row in rows if row["stage"] == "imagine"]
+    assert [int(row["step"]) for row in imagined] == list(training.step)
+    numbers = [float(row["number"]) for row in imagined]
+    np.testing.assert_allclose(numbers, training.imagined_return, rtol=1e-6)
+    (gap,) = (float(row["number"]) for row in rows if row["name"] == "gap")
+    assert gap == result.diagnosis.gap.total.mean

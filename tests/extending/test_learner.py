@@ -96,7 +96,7 @@ def settings_only(settings):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("broken", "building the learner by .* failed with RuntimeError: no such thing"),
+        ("broken", "building what --learner names by .* failed with RuntimeError: no such thing"),
         ("settings_only", "what --learner .* makes is an ImagineSettings; a Learner is needed"),
     ],
 )

@@ -14,10 +14,12 @@ from paracosm import reporting
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument
 from paracosm.core.records.results import RunResult
+from paracosm.core.tracking import Tracker
 from paracosm.imagination.imagine import ImagineSettings
 from paracosm.learning.learn import LearnSettings
 from paracosm.loop.config import RunConfig
 from paracosm.loop.run import default_out, run
+from paracosm.real import making
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,8 @@ class RunFlags(RunConfig):
     Attributes:
         env: A Gymnasium id, or module:function giving a gymnasium.Env or a JAX-native MDP (your
             module is imported). Also --env ENV.
+        track: Where the numbers of the stages go as they come: module:function, or a class, that
+            makes a paracosm.Tracker without arguments (your module is imported).
         out: The run directory; runs/ENV-seedN if not given.
         resume: Go on with the unfinished run in --out; gives the same result as one that was not
             stopped. Where its environment had failed, or Ctrl-C came while it was stepped, the real
@@ -57,6 +61,7 @@ class RunFlags(RunConfig):
     reward: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
     termination: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
     learner: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
+    track: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     resume: bool = False
     force: bool = False
@@ -86,6 +91,7 @@ def main(arguments: Sequence[str]) -> None:
             learn_settings=flags.learn,
             imagine_settings=flags.imagine,
             progress=tell,
+            tracker=None if flags.track is None else making.made(flags.track, Tracker, "--track"),
         )
     page = str(out / "report.html")
     output.show(reporting.summary(result), {**result.summary(), "report": page}, as_json=flags.json)

@@ -17,7 +17,8 @@ from paracosm.core.networks import MLP
 from paracosm.core.records.decisions import Anchor, Bought, Curve
 from paracosm.core.types import PRNGKey
 from paracosm.learning.fit import fit_each
-from paracosm.learning.learn import LEAST_ROWS, dynamics_problem, reward_problem
+from paracosm.learning.learn import LEAST_ROWS
+from paracosm.learning.part_learner import dynamics_problem, reward_problem
 from paracosm.learning.parts import LearnedDynamics, LearnedReward
 from paracosm.learning.problem import (
     Problem,

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.core.data import Dataset, RewardLabels
+from paracosm.core.data import Dataset
 from paracosm.core.keys import stage_key
 from paracosm.core.learned import Learned
-from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
-from paracosm.core.networks import MLP
-from paracosm.core.noise import LabelNoise, mislabelled
-from paracosm.core.records import Part, PartFit
-from paracosm.core.types import Array, PRNGKey
+from paracosm.core.mdp import MDP, Box, Discrete, Spec
+from paracosm.core.noise import LabelNoise
+from paracosm.core.records import Part
+from paracosm.learning.part_learner import (
+    EnsembleDynamics,
+    EnsembleReward,
+    EnsembleTermination,
+    Known,
+    PartLearner,
+)
 from paracosm.learning.parts import (
-    Constant,
-    LearnedDynamics,
-    LearnedReward,
-    LearnedTermination,
     Starts,
 )
-from paracosm.learning.problem import UNITS, Problem, solve, standard
+from paracosm.learning.problem import UNITS
 from paracosm.learning.settings import LearnSettings
 
 __all__ = ["LearnSettings", "Learned", "learn"]
@@ -45,6 +46,7 @@ def learn(
     termination: Callable | None = None,
     settings: LearnSettings = _DEFAULT,
     label_noise: LabelNoise | None = None,
+    parts: Mapping[Part, PartLearner] | None = None,
 ) -> Learned:
     """Learn a world from bought transitions and reward labels.
 
@@ -61,6 +63,8 @@ def learn(
         settings: See `LearnSettings`.
         label_noise: Put on the bought labels before the reward is fitted, the same on a label in
             every round; its held-out error is then measured on noisy labels too.
+        parts: Part learners in place of the ensembles, by part (`dynamics`, `reward`,
+            `termination`).
 
     Raises:
         BadArgument: an argument of another kind.
@@ -78,20 +82,45 @@ def learn(
     checks.in_unit_interval("discount", discount)
     checks.seed("seed", seed)
     checks.count("round", round, 0)
-    labels = data.labels
-    require_learnable(data, spec.state_size, spec.action, known_reward=reward is not None)
-    if label_noise is not None:
-        labels = mislabelled(labels, label_noise, stage_key(seed, "label noise"))
-    keys = {part: stage_key(seed, part, round) for part in UNITS}
-    change = dynamics_problem(data, spec, settings.margin)
-    dynamics, dynamics_fit = solve(change, spec, keys["dynamics"], settings)
-    ends, end_fit = _termination(data, spec, keys["termination"], settings, termination)
-    paid = reward_problem(labels, data.episode[data.has_label], spec)
-    rewards, reward_fit = _reward(paid, spec, keys["reward"], settings, reward)
-    world = MDP(
-        spec, dynamics, rewards, ends, Starts(jnp.asarray(data.initial)), discount, dynamics.domain
-    )
-    return Learned(world, {"dynamics": dynamics_fit, "reward": reward_fit, "termination": end_fit})
+    chosen = _chosen(parts, {"reward": reward, "termination": termination})
+    known_reward = isinstance(chosen.get("reward"), Known)
+    require_learnable(data, spec.state_size, spec.action, known_reward=known_reward)
+    learners = {
+        "dynamics": EnsembleDynamics(settings),
+        "reward": EnsembleReward(settings, label_noise, seed),
+        "termination": EnsembleTermination(settings),
+    } | chosen
+    fitted = {
+        part: learner.fit(data, spec, stage_key(seed, part, round))
+        for part, learner in learners.items()
+    }
+    (dynamics, _), (rewards, _), (ends, _) = fitted.values()
+    starts, domain = Starts(jnp.asarray(data.initial)), getattr(dynamics, "domain", None)
+    world = MDP(spec, dynamics, rewards, ends, starts, discount, domain)
+    return Learned(world, {part: fit for part, (_, fit) in fitted.items()})
+
+
+def _chosen(
+    parts: Mapping[Part, PartLearner] | None, known: Mapping[Part, Callable | None]
+) -> dict[str, PartLearner]:
+    """The part learners that are given, known functions among them.
+
+    Raises:
+        BadArgument: a part that a world does not have, no part learner, or a part given twice.
+    """
+    chosen: dict[str, PartLearner] = {
+        part: Known(part, function) for part, function in known.items() if function is not None
+    }
+    for part, learner in ({} if parts is None else parts).items():
+        checks.one_of("a part to learn", part, tuple(UNITS))
+        checks.of_kind(f"the part learner of {part}", learner, PartLearner, "a PartLearner")
+        if part in chosen:
+            raise checks.BadArgument(
+                f"the {part} is given twice, as a known function and as a part learner; one is"
+                " needed."
+            )
+        chosen[part] = learner
+    return chosen
 
 
 def _check_kinds(
@@ -112,85 +141,6 @@ def _check_kinds(
         checks.of_kind(
             "label_noise", label_noise, LabelNoise, "a LabelNoise of paracosm.noise, or None,"
         )
-
-
-def dynamics_problem(data: Dataset, spec: Spec, margin: float) -> Problem:
-    """The change of state, to be learned from the transitions of `data`; `margin` as in
-    `LearnSettings`.
-    """
-    rows = data.transitions
-    domain = _domain(np.concatenate([rows.state, rows.next_state]), margin)
-
-    def build(networks: MLP, center: Array, scale: Array) -> LearnedDynamics:
-        return LearnedDynamics(networks, spec.action, center, scale, domain)
-
-    after = np.asarray(rows.next_state, np.float64)
-    episode = data.episode[data.has_transition]
-    return Problem(
-        "dynamics", rows, after - rows.state, after, np.asarray(spec.state_scale), build, episode
-    )
-
-
-def reward_problem(rows: RewardLabels, episode: np.ndarray, spec: Spec) -> Problem:
-    """The reward, to be learned from `rows`, which are of these episodes."""
-    reward = np.asarray(rows.reward, np.float64)[:, None]
-
-    def build(networks: MLP, center: Array, scale: Array) -> LearnedReward:
-        return LearnedReward(networks, spec.action, center[0], scale[0])
-
-    return Problem("reward", rows, reward, reward, np.ones(1), build, episode)
-
-
-def _domain(states: np.ndarray, margin: float) -> Domain:
-    """The box of the states, `margin` of their range wider; no bound where they do not vary."""
-    low, high = states.min(axis=0), states.max(axis=0)
-    reach = np.where(standard(states).scale > 0, margin * (high - low), np.inf)
-    return Domain(jnp.asarray(low - reach, jnp.float32), jnp.asarray(high + reach, jnp.float32))
-
-
-def _reward(
-    problem: Problem, spec: Spec, key: PRNGKey, settings: LearnSettings, known: Callable | None
-) -> tuple[Callable, PartFit]:
-    """The reward and how it was learned.
-
-    Args:
-        problem: What it is learned from.
-        spec, key, settings: As in `solve`.
-        known: A reward that is used instead.
-    """
-    reward = problem.targets[:, 0]
-    if known is not None:
-        return known, _not_learned("reward", "known", len(reward))
-    if np.ptp(reward) == 0:
-        return Constant(jnp.asarray(reward[0], jnp.float32)), _not_learned(
-            "reward", "constant", len(reward)
-        )
-    return solve(problem, spec, key, settings)
-
-
-def _termination(
-    data: Dataset, spec: Spec, key: PRNGKey, settings: LearnSettings, known: Callable | None
-) -> tuple[Callable, PartFit]:
-    """The end rule and how it was learned.
-
-    Args:
-        data: Whose transitions it is learned from.
-        spec, key, settings: As in `solve`.
-        known: A rule that is used instead.
-    """
-    rows = data.transitions
-    if known is not None:
-        return known, _not_learned("termination", "known", len(rows))
-    if not rows.ended.any():
-        return never, _not_learned("termination", "constant", len(rows))
-    ended = np.asarray(rows.ended, np.float64)[:, None]
-
-    def build(networks: MLP, center: Array, scale: Array) -> LearnedTermination:
-        return LearnedTermination(networks, spec.action)
-
-    episode = data.episode[data.has_transition]
-    problem = Problem("termination", rows, ended, ended - 0.5, np.ones(1), build, episode)
-    return solve(problem, spec, key, settings)
 
 
 def require_learnable(
@@ -238,7 +188,3 @@ def _require_rows(what: str, rows: int) -> None:
         raise checks.BadData(
             f"the data hold {rows} {what}; at least {LEAST_ROWS} are needed to learn from them."
         )
-
-
-def _not_learned(part: Part, origin: Literal["known", "constant"], rows: int) -> PartFit:
-    return PartFit(part, origin, rows, 0, None, (), None, UNITS[part], (), ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, TypedDict
 
 from paracosm.core import checks
 from paracosm.learning.learn import LEAST_ROWS
@@ -20,6 +20,28 @@ _RANGES = {
     "discount": checks.SHARE,
     "budget": checks.POSITIVE,
 }
+
+
+class RunOptions(TypedDict, total=False):
+    """The fields of `RunConfig` beside `env`, as keyword arguments."""
+
+    env_kwargs: str
+    horizon: int | None
+    data: str | None
+    transitions: int | None
+    reward_labels: int | None
+    rounds: int
+    noise: float
+    discount: float
+    episodes: int
+    budget: float | None
+    cost_dynamics: float
+    cost_reward: float
+    reward: str | None
+    termination: str | None
+    learner: str | None
+    seed: int
+    workers: int
 
 
 @dataclasses.dataclass(frozen=True)

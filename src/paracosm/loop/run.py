@@ -5,11 +5,12 @@ Every stage can be resumed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import numpy as np
@@ -26,11 +27,12 @@ from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis, Weights
 from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.core.records.results import Purchases, RunResult
+from paracosm.core.tracking import Silent, Tracker
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
 from paracosm.learning.learn import LearnSettings, learn, require_learnable
 from paracosm.loop import machine, store, trajectories
 from paracosm.loop.auditing import audit
-from paracosm.loop.config import RunConfig
+from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
@@ -56,7 +58,8 @@ def run(
     learn_settings: LearnSettings | None = None,
     imagine_settings: ImagineSettings | None = None,
     progress: Progress = silent,
-    **options: Any,
+    tracker: Tracker | None = None,
+    **options: Unpack[RunOptions],
 ) -> RunResult:
     """From a real environment to a policy trained in imagination, with the gap explained.
 
@@ -66,7 +69,8 @@ def run(
         resume: Go on with the run that is in `out`; finished stages are kept.
         force: Start again, removing the run that is in `out`.
         learn_settings, imagine_settings: How parts are fitted and how the policy is trained.
-        progress: Told how each stage goes.
+        progress: Told how far each stage is.
+        tracker: Takes the numbers of the stages as they come, and is closed at the end.
         options: Fields of `RunConfig`.
 
     Raises:
@@ -100,7 +104,12 @@ def run(
         {**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings}
     )
     asked |= flat({"machine": machine.facts()})
-    with RunDirectory.create(place, asked, resume=resume, force=force) as directory:
+    tracker = Silent() if tracker is None else tracker
+    checks.of_kind("tracker", tracker, Tracker, "a Tracker, or None,")
+    with (
+        RunDirectory.create(place, asked, resume=resume, force=force) as directory,
+        contextlib.closing(tracker),
+    ):
         job = _Run(
             config,
             source,
@@ -111,6 +120,7 @@ def run(
             learn_settings,
             imagine_settings,
             progress,
+            tracker,
         )
         try:
             return job.whole()
@@ -159,18 +169,7 @@ def learner_of(where: str, settings: ImagineSettings) -> Learner:
         Missing: there is no such function.
         BadArgument: it fails, or makes no learner.
     """
-    function = making.function(where)
-    try:
-        learner = function(settings)
-    except checks.ParacosmError:
-        raise
-    except (Exception, SystemExit) as error:
-        message = " ".join(str(error).split())
-        raise checks.BadArgument(
-            f"building the learner by {where} failed with {type(error).__name__}: {message}"
-        ) from error
-    checks.of_kind(f"what --learner {where} makes", learner, Learner, "a Learner")
-    return learner
+    return making.made(where, Learner, "--learner", settings)
 
 
 def _owned(config: RunConfig, source: Source) -> Dataset:
@@ -207,6 +206,25 @@ def flat(tree: Any, head: str = "") -> dict[str, Any]:
     return found
 
 
+def _counts(data: Dataset) -> dict[str, float]:
+    """What was bought so far, for a tracker."""
+    transitions, labels = len(data.transitions), len(data.labels)
+    return {"real_steps": data.real_steps, "transitions": transitions, "reward_labels": labels}
+
+
+def _errors(learned: Learned) -> dict[str, float]:
+    """The held-out error of each learned part, for a tracker."""
+    fits = learned.fits.items()
+    return {f"{part}_error": fit.error.mean for part, fit in fits if fit.error is not None}
+
+
+def _terms(diagnosis: Diagnosis) -> dict[str, float]:
+    """The gap of whole episodes and its terms, for a tracker."""
+    gap = diagnosis.gap
+    terms = {cause: getattr(gap, cause).mean for cause in ("reward", "termination", "dynamics")}
+    return {"gap": gap.total.mean, "imagined_return": diagnosis.imagined_return.mean, **terms}
+
+
 class _Round(NamedTuple):
     """Where a round ends: what it bought, all data so far, what was learned and imagined, real
     steps on the way.
@@ -231,6 +249,7 @@ class _Run:
     learn_settings: LearnSettings
     imagine_settings: ImagineSettings
     progress: Progress
+    tracker: Tracker
 
     def whole(self) -> RunResult:
         rounds = [self._round(0, None)]
@@ -240,7 +259,9 @@ class _Run:
         with self.directory.attempt():
             store.save_policy(self.directory.file("policy"), last.imagined.policy)
         episodes = self._evaluate(last.imagined.policy)
+        self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
         diagnosis = self._audit(rounds[0], last, episodes)
+        self.tracker.log("audit", 0, _terms(diagnosis))
         purse, decisions = self.config.purse(), [each.decision for each in rounds]
         if purse is not None:
             decisions.append(self._plan(self.config.rounds, purse, last, diagnosis.weights))
@@ -251,7 +272,9 @@ class _Run:
         bought = self._collect(number, before, decision)
         data = bought if before is None else before.data.join(bought)
         spec = self.source.spec(data) if before is None else before.spec
+        self.tracker.log("collect", number, _counts(data))
         learned = self._learn(number, data, spec)
+        self.tracker.log("learn", number, _errors(learned))
         stepped = self.source.steps
         imagined = self._imagine(number, data, learned)
         return _Round(decision, data, spec, learned, imagined, self.source.steps - stepped)
@@ -377,6 +400,11 @@ class _Run:
         file = self.directory.file(f"models/policy-{round}")
         tell = self._tell("imagine", round)
 
+        def follow(done: int, most: int, imagined_return: float) -> None:
+            tell(done, most, f"imagined return {imagined_return:.1f}")
+            step = round * self.imagine_settings.most_steps + done
+            self.tracker.log("imagine", step, {"imagined_return": imagined_return})
+
         def problem() -> Problem:
             options = {"seed": self.config.seed, "round": round}
             return problem_of(learned, data, settings=self.imagine_settings, **options)
@@ -390,7 +418,7 @@ class _Run:
                 seed=self.config.seed,
                 round=round,
                 settings=self.imagine_settings,
-                progress=lambda done, most, found: tell(done, most, f"imagined return {found:.1f}"),
+                progress=follow,
             ),
             lambda imagined: store.save_imagined(file, imagined, learned.worst_reward(data)),
             lambda: store.load_imagined(file, learned.world, self.learner, problem),

@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium
 
@@ -49,6 +49,9 @@ class Factory:
                 raise checks.BadArgument(
                     f"{self.env} cannot be built with {dict(self.kwargs)}: {error}."
                 ) from error
+
+
+Kind = TypeVar("Kind")
 
 
 def make(env: str, kwargs: Mapping[str, Any] | None = None) -> Factory:
@@ -106,6 +109,33 @@ def function(where: str) -> Callable[..., Any]:
             f"The module {name_of_module!r} has no function {name!r}{_suggest(name, public)}."
         )
     return found
+
+
+def made(where: str, kind: type[Kind], option: str, *arguments: Any) -> Kind:
+    """What the user's `module:function` makes of the arguments.
+
+    Args:
+        where: `module:function`; a class is a function too.
+        kind: What it must make.
+        option: Of the command line that names it, for messages.
+        arguments: What the function is called with.
+
+    Raises:
+        Missing: there is no such function.
+        BadArgument: it fails, or makes something else.
+    """
+    factory = function(where)
+    try:
+        value = factory(*arguments)
+    except checks.ParacosmError:
+        raise
+    except (Exception, SystemExit) as error:
+        message = " ".join(str(error).split())
+        raise checks.BadArgument(
+            f"building what {option} names by {where} failed with {type(error).__name__}: {message}"
+        ) from error
+    checks.of_kind(f"what {option} {where} makes", value, kind, f"a {kind.__name__}")
+    return value
 
 
 def _registered(env: str) -> Callable[..., Any]:

@@ -1,0 +1,152 @@
+"""Part learners: what fits one part of a world to bought data.
+
+Two compositions. Smaller dynamics than the settings' own beside a known reward:
+
+    small = EnsembleDynamics(LearnSettings(fit=FitSettings(width=16)))
+    learn(data, spec, parts={"dynamics": small, "reward": Known(reward)})
+
+A part learner of one's own, here one that predicts that nothing moves:
+
+    class Still(PartLearner):
+        def fit(self, data, spec, key):
+            fit = PartFit("dynamics", "learned", len(data.transitions), 0, None, (), None,
+                          "root mean square norm of the error in scaled states", (), ())
+            return lambda state, action, key: state, fit
+
+    learn(data, spec, parts={"dynamics": Still()})
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any, Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from paracosm.core.data import Dataset, RewardLabels
+from paracosm.core.keys import stage_key
+from paracosm.core.mdp import Domain, Spec, never
+from paracosm.core.networks import MLP
+from paracosm.core.noise import LabelNoise, mislabelled
+from paracosm.core.records import Part, PartFit
+from paracosm.core.types import Array, PRNGKey
+from paracosm.learning.parts import Constant, LearnedDynamics, LearnedReward, LearnedTermination
+from paracosm.learning.problem import UNITS, Problem, solve, standard
+from paracosm.learning.settings import LearnSettings
+
+
+class PartLearner(eqx.Module):
+    """Fits one part of a world: dynamics, reward or termination."""
+
+    @abc.abstractmethod
+    def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
+        """The part, as an `MDP` takes it, and how it was fitted."""
+
+
+class EnsembleDynamics(PartLearner):
+    """An ensemble of networks for the change of state, from bought transitions."""
+
+    settings: LearnSettings = eqx.field(static=True, default_factory=LearnSettings)
+
+    def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
+        problem = dynamics_problem(data, spec, self.settings.margin)
+        return solve(problem, spec, key, self.settings)
+
+
+class EnsembleReward(PartLearner):
+    """An ensemble of networks for the reward, from bought labels; a constant if all are the same.
+
+    Attributes:
+        settings: Of the fit.
+        noise: Put on the labels, the same on a label in every round of a seed.
+        seed: Of that noise.
+    """
+
+    settings: LearnSettings = eqx.field(static=True, default_factory=LearnSettings)
+    noise: LabelNoise | None = None
+    seed: int = eqx.field(static=True, default=0)
+
+    def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
+        problem = reward_problem(self._labels(data), data.episode[data.has_label], spec)
+        reward = problem.targets[:, 0]
+        if np.ptp(reward) == 0:
+            value = Constant(jnp.asarray(reward[0], jnp.float32))
+            return value, not_learned("reward", "constant", len(reward))
+        return solve(problem, spec, key, self.settings)
+
+    def _labels(self, data: Dataset) -> RewardLabels:
+        if self.noise is None:
+            return data.labels
+        return mislabelled(data.labels, self.noise, stage_key(self.seed, "label noise"))
+
+
+class EnsembleTermination(PartLearner):
+    """An ensemble of networks for the end rule; if no bought transition ends, nothing ever does."""
+
+    settings: LearnSettings = eqx.field(static=True, default_factory=LearnSettings)
+
+    def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
+        rows = data.transitions
+        if not rows.ended.any():
+            return never, not_learned("termination", "constant", len(rows))
+        ended = np.asarray(rows.ended, np.float64)[:, None]
+
+        def build(networks: MLP, center: Array, scale: Array) -> LearnedTermination:
+            return LearnedTermination(networks, spec.action)
+
+        episode = data.episode[data.has_transition]
+        problem = Problem("termination", rows, ended, ended - 0.5, np.ones(1), build, episode)
+        return solve(problem, spec, key, self.settings)
+
+
+class Known(PartLearner):
+    """A reward or an end rule that is given: nothing is fitted."""
+
+    part: Part = eqx.field(static=True)
+    function: Callable[..., Any]
+
+    def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
+        rows = data.labels if self.part == "reward" else data.transitions
+        return self.function, not_learned(self.part, "known", len(rows))
+
+
+def not_learned(part: Part, origin: Literal["known", "constant"], rows: int) -> PartFit:
+    """The record of a part without a fit."""
+    return PartFit(part, origin, rows, 0, None, (), None, UNITS[part], (), ())
+
+
+def dynamics_problem(data: Dataset, spec: Spec, margin: float) -> Problem:
+    """The change of state, to be learned from the transitions of `data`; `margin` as in
+    `LearnSettings`.
+    """
+    rows = data.transitions
+    domain = _domain(np.concatenate([rows.state, rows.next_state]), margin)
+
+    def build(networks: MLP, center: Array, scale: Array) -> LearnedDynamics:
+        return LearnedDynamics(networks, spec.action, center, scale, domain)
+
+    after = np.asarray(rows.next_state, np.float64)
+    episode = data.episode[data.has_transition]
+    return Problem(
+        "dynamics", rows, after - rows.state, after, np.asarray(spec.state_scale), build, episode
+    )
+
+
+def reward_problem(rows: RewardLabels, episode: np.ndarray, spec: Spec) -> Problem:
+    """The reward, to be learned from `rows`, which are of these episodes."""
+    reward = np.asarray(rows.reward, np.float64)[:, None]
+
+    def build(networks: MLP, center: Array, scale: Array) -> LearnedReward:
+        return LearnedReward(networks, spec.action, center[0], scale[0])
+
+    return Problem("reward", rows, reward, reward, np.ones(1), build, episode)
+
+
+def _domain(states: np.ndarray, margin: float) -> Domain:
+    """The box of the states, `margin` of their range wider; no bound where they do not vary."""
+    low, high = states.min(axis=0), states.max(axis=0)
+    reach = np.where(standard(states).scale > 0, margin * (high - low), np.inf)
+    return Domain(jnp.asarray(low - reach, jnp.float32), jnp.asarray(high + reach, jnp.float32))

@@ -1,0 +1,74 @@
+"""Part learners: those of one's own take the place of the ensembles, and nothing else changes."""
+
+import jax
+import numpy as np
+import pytest
+
+from paracosm.core import checks
+from paracosm.core.records import PartFit
+from paracosm.learning.learn import LearnSettings, learn
+from paracosm.learning.part_learner import (
+    EnsembleDynamics,
+    EnsembleReward,
+    EnsembleTermination,
+    Known,
+    PartLearner,
+)
+from paracosm.learning.problem import FitSettings
+from paracosm.real.verbs import connect
+from tests.extending.carts import Carts
+
+SETTINGS = LearnSettings(fit=FitSettings(members=2, width=8, most_epochs=2))
+
+
+@pytest.fixture(scope="module")
+def bought():
+    source = connect(Carts())
+    data = source.collect(120, seed=0)
+    return data, source.spec(data)
+
+
+class Still(PartLearner):
+    """Nothing moves."""
+
+    def fit(self, data, spec, key):
+        rows = len(data.transitions)
+        fit = PartFit("dynamics", "learned", rows, 0, None, (), None, "none", (), ())
+        return lambda state, action, key: state, fit
+
+
+def test_the_ensembles_are_what_learn_takes_by_itself(bought):
+    plain = learn(*bought, settings=SETTINGS)
+    parts = {
+        "dynamics": EnsembleDynamics(SETTINGS),
+        "reward": EnsembleReward(SETTINGS),
+        "termination": EnsembleTermination(SETTINGS),
+    }
+    named = learn(*bought, parts=parts)
+    assert plain.fits == named.fits
+    for one, two in zip(*map(jax.tree.leaves, (plain.world, named.world)), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_part_learner_of_ones_own_makes_its_part_and_no_other(bought):
+    plain = learn(*bought, settings=SETTINGS)
+    still = learn(*bought, settings=SETTINGS, parts={"dynamics": Still()})
+    state, action = np.ones(2, np.float32), np.ones(1, np.float32)
+    moved = still.world.dynamics(state, action, jax.random.key(0))
+    np.testing.assert_array_equal(moved, state)
+    assert still.world.domain is None
+    assert still.fits["dynamics"].unit == "none"
+    assert still.fits["reward"] == plain.fits["reward"]
+    np.testing.assert_array_equal(
+        still.world.reward(state, action, state), plain.world.reward(state, action, state)
+    )
+
+
+def test_parts_that_are_none_or_given_twice_are_refused(bought):
+    reward = lambda s, a, t: 0.0  # noqa: E731
+    with pytest.raises(checks.BadArgument, match="the reward is given twice"):
+        learn(*bought, reward=reward, parts={"reward": Known("reward", reward)})
+    with pytest.raises(checks.BadArgument, match="a part to learn is 'rewards'"):
+        learn(*bought, parts={"rewards": Known("reward", reward)})
+    with pytest.raises(checks.BadArgument, match="a PartLearner is needed"):
+        learn(*bought, parts={"reward": reward})
