@@ -316,6 +316,18 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     ),
     (lambda: paracosm.learn(DATA_SET, SPEC, reward=5), ARGUMENT, "reward is 5; a function"),
     (
+        lambda: paracosm.learn(DATA_SET, SPEC, parts={"rewards": NETWORK}),
+        ARGUMENT,
+        "a part to learn is 'rewards'",
+    ),
+    (
+        lambda: paracosm.learn(DATA_SET, SPEC, parts={"reward": NETWORK}),
+        ARGUMENT,
+        "a PartLearner is needed",
+    ),
+    (lambda: paracosm.run("Pendulum-v1", tracker=5), ARGUMENT, "tracker is 5; a Tracker"),
+    (lambda: paracosm.connect(WORLD, encoder=5), ARGUMENT, "encoder is 5; an Encoder"),
+    (
         lambda: paracosm.learn(DATA_SET, SPEC, settings=paracosm.LearnSettings),
         ARGUMENT,
         "the class LearnSettings",

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+from pathlib import Path
 
 import gymnasium
 import jax
@@ -25,6 +26,7 @@ from tests.extending.rows import Rows
 from tests.extending.shooting import Shooting
 from tests.loop.small import small_run
 
+HERE = Path(__file__).parent
 HORIZON = 12
 QUICK = LearnSettings(fit=FitSettings(members=2, width=16, most_epochs=3))
 SHORT = ImagineSettings(rollouts=8, horizon=5, most_steps=4, check=2, width=8)
@@ -171,3 +173,10 @@ def test_a_tracker_of_ones_own_takes_the_numbers_of_a_run(tmp_path, monkeypatch)
     np.testing.assert_allclose(numbers, training.imagined_return, rtol=1e-6)
     (gap,) = (float(row["number"]) for row in rows if row["name"] == "gap")
     assert gap == result.diagnosis.gap.total.mean
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("[!t_]*.py")), ids=lambda path: path.stem)
+def test_the_page_shows_each_example_whole_and_none_is_long(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.strip() in (HERE.parents[1] / "docs/extending.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 60

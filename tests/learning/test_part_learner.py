@@ -64,11 +64,7 @@ def test_a_part_learner_of_ones_own_makes_its_part_and_no_other(bought):
     )
 
 
-def test_parts_that_are_none_or_given_twice_are_refused(bought):
+def test_a_part_given_twice_is_refused(bought):
     reward = lambda s, a, t: 0.0  # noqa: E731
     with pytest.raises(checks.BadArgument, match="the reward is given twice"):
         learn(*bought, reward=reward, parts={"reward": Known("reward", reward)})
-    with pytest.raises(checks.BadArgument, match="a part to learn is 'rewards'"):
-        learn(*bought, parts={"rewards": Known("reward", reward)})
-    with pytest.raises(checks.BadArgument, match="a PartLearner is needed"):
-        learn(*bought, parts={"reward": reward})

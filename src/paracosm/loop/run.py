@@ -78,6 +78,8 @@ def run(
         Unwritten: the run is done, but not all of it could be written; the error's `result` holds
             what it found.
     """
+    tracker = Silent() if tracker is None else tracker
+    checks.of_kind("tracker", tracker, Tracker, "a Tracker, or None,")
     learn_settings = LearnSettings() if learn_settings is None else learn_settings
     imagine_settings = ImagineSettings() if imagine_settings is None else imagine_settings
     checks.of_kind("learn_settings", learn_settings, LearnSettings, "a LearnSettings, or None,")
@@ -104,8 +106,6 @@ def run(
         {**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings}
     )
     asked |= flat({"machine": machine.facts()})
-    tracker = Silent() if tracker is None else tracker
-    checks.of_kind("tracker", tracker, Tracker, "a Tracker, or None,")
     with (
         RunDirectory.create(place, asked, resume=resume, force=force) as directory,
         contextlib.closing(tracker),

@@ -46,8 +46,10 @@ def connect(
     Raises:
         ParacosmError: the environment does not exist, cannot be built, or is not supported.
     """
+    if encoder is not None:
+        checks.of_kind("encoder", encoder, Encoder, "an Encoder, or None,")
     if isinstance(env, Source):
-        return env
+        return _as_it_is(env, encoder)
     if isinstance(env, MDP):
         return SystemSource(env, "the system", horizon, encoder)
     if isinstance(env, gymnasium.Env):
@@ -133,6 +135,16 @@ def _warn(source: Source) -> None:
         warnings.warn(remark, stacklevel=3)
 
 
+def _as_it_is(source: Source, encoder: Encoder | None) -> Source:
+    """A source that was made already, whose encoder is its own."""
+    if encoder is not None:
+        raise checks.BadArgument(
+            f"{source.name} is a source already and an encoder is given beside it; give the encoder"
+            " where the source is made."
+        )
+    return source
+
+
 def _opened(
     factory: Callable[[], Any], name: str, horizon: int | None, encoder: Encoder | None
 ) -> Source:
@@ -148,7 +160,7 @@ def _opened(
     if isinstance(built, MDP):
         return SystemSource(built, name, horizon, encoder)
     if isinstance(built, Source):
-        return built
+        return _as_it_is(built, encoder)
     if not isinstance(built, gymnasium.Env):
         raise checks.Unsupported(
             f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or a Source"
