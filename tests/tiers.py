@@ -11,15 +11,14 @@ _HERE = Path(__file__).parent
 
 QUICK = frozenset(
     """
-    cli/test_labels cli/test_plan
+    cli/test_labels
     core/test_checks core/test_control core/test_data core/test_estimators core/test_files
     core/test_records
     loop/test_directory
     paper/test_pages paper/test_power_laws paper/test_statistics
-    planning/test_budget planning/test_coverage planning/test_curves planning/test_fidelity
+    planning/test_budget planning/test_curves planning/test_fidelity
     planning/test_labels planning/test_mixture planning/test_pilots planning/test_plan
-    planning/test_reading planning/test_regret
-    real/test_odd_answers real/test_remarks
+    planning/test_reading
     reporting/test_decision_figures reporting/test_decision_terminal
     reporting/test_decision_words reporting/test_experiment reporting/test_figures
     reporting/test_terminal reporting/test_words
