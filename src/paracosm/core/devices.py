@@ -14,7 +14,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jax.sharding import AxisType, Mesh
+from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 AXIS = "device"
@@ -26,6 +26,15 @@ def mesh(share: int) -> Mesh:
     devices = jax.local_devices()
     count = max(n for n in range(1, len(devices) + 1) if share % n == 0)
     return jax.make_mesh((count,), (AXIS,), devices=devices[:count], axis_types=(AxisType.Auto,))
+
+
+def on_all(tree: Any, share: int) -> Any:
+    """The tree on every device of `mesh(share)`, to be called inside `jit`: as `spread` with `total`
+    returns it, so that a program that takes either is compiled once.
+    """
+    arrays, rest = eqx.partition(tree, eqx.is_array)
+    everywhere = NamedSharding(mesh(share), P())
+    return eqx.combine(jax.lax.with_sharding_constraint(arrays, everywhere), rest)
 
 
 def spread(

@@ -22,7 +22,7 @@ import optax
 from jaxtyping import Float, Int
 
 from paracosm.core.data import Trajectory
-from paracosm.core.devices import AXIS, spread
+from paracosm.core.devices import AXIS, on_all, spread
 from paracosm.core.learner import ExplainingLearner, Metrics, Problem, Starts
 from paracosm.core.mdp import MDP
 from paracosm.core.networks import MLP
@@ -96,7 +96,8 @@ class REINFORCE(ExplainingLearner):
         parameters: tuple[Any, Any] = eqx.filter((policy, network), eqx.is_inexact_array)
         for_policy, for_value = self._adam.init(parameters[0]), self._adam.init(parameters[1])
         spent = _spent(labels, UNIT_ROLLOUTS * problem.horizon)
-        return ReinforceState(policy, value, for_policy, for_value, estimator, spent)
+        state = ReinforceState(policy, value, for_policy, for_value, estimator, spent)
+        return on_all(state, self.settings.rollouts)
 
     def step(
         self, state: ReinforceState, problem: Problem, key: PRNGKey
