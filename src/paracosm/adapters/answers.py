@@ -45,7 +45,7 @@ class Reading(Protocol):
     def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]: ...
 
 
-def failed(name: str, error: BaseException) -> FunctionFailed:
+def failure_of(name: str, error: BaseException) -> FunctionFailed:
     """The sentence about what a function raised, in its own words."""
     return FunctionFailed(f"the {name} failed with {in_words(error)}{_remedy(str(error))}")
 
@@ -92,16 +92,33 @@ def array(name: str, what: str, answer: Any) -> np.ndarray:
 
 
 def real(name: str, what: str, answer: Any, is_real: bool, dtype: str) -> None:
-    """Refuse what is no array of real numbers."""
+    """Refuse what is no array of real numbers.
+
+    Args:
+        name: What messages call the function.
+        what: What messages call the result.
+        answer: The result, of any library; only its type is looked at.
+        is_real: Whether its numbers are real.
+        dtype: The type of its numbers, in words.
+
+    Raises:
+        BadAnswer: they are not.
+    """
     if not is_real:
         kind = type(answer).__name__ if dtype == "object" else f"{type(answer).__name__} of {dtype}"
         raise BadAnswer(f"the {name} gives a {kind} for the {what}; real numbers are needed.")
 
 
-def fitted(name: str, what: str, numbers: Any, rows: int, size: int | None) -> Any:
+def as_rows(name: str, what: str, numbers: Any, rows: int, size: int | None) -> Any:
     """A result as `[rows, width]`; `size` None is one number a row.
 
     A trailing axis of one may be missing, and so may the batch's where there is one row.
+
+    Args:
+        name, what: What messages call the function and the result.
+        numbers: The result, an array or a tensor.
+        rows: Rows of the batch that was asked.
+        size: Columns of the result, or None.
 
     Raises:
         BadAnswer: it has another shape.
@@ -137,14 +154,14 @@ class Actions:
 
     def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]:
         index = column - self.start
-        known = (
+        mask = (
             (column == np.rint(column))
             & (index >= 0)
             & (index < (np.inf if self.n is None else self.n))
         )
-        if known.all():
+        if mask.all():
             return index, None
-        row = int(np.argmin(known))
+        row = int(np.argmin(mask))
         upwards = " upwards" if self.n is None else f" to {self.start + self.n - 1}"
         words = (
             f"{what} gives the action {column[row]:g} at {{at}}; the actions are whole numbers"
@@ -189,6 +206,14 @@ class Ends:
         )
 
     def _bad(self, what: str, column: np.ndarray, wrong: np.ndarray, words: str) -> Fault | None:
+        """The fault of the first wrong row, if there is one.
+
+        Args:
+            what: What messages call the function.
+            column: Its answers, `[rows]`.
+            wrong: Which of them cannot be used, `[rows]`.
+            words: How `gives` was declared, and what is needed.
+        """
         if not wrong.any():
             return None
         row = int(np.argmax(wrong))

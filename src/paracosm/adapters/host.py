@@ -19,9 +19,9 @@ from paracosm.adapters.answers import (
     Fault,
     FunctionFailed,
     Reading,
+    as_rows,
     coarseness,
-    failed,
-    fitted,
+    failure_of,
 )
 from paracosm.adapters.batches import RowsAlone
 from paracosm.core import checks
@@ -31,7 +31,7 @@ AUTOGRAD, DIFFERENCES = "torch autograd", "finite differences"
 _REMEMBERED = 4
 _SHOWN = 6
 
-Both = tuple[np.ndarray, np.ndarray]
+ValueAndJacobian = tuple[np.ndarray, np.ndarray]
 Way = Callable[[np.ndarray], list[Any]]  # rows in the precision that this way wants -> results
 
 
@@ -76,8 +76,14 @@ class Host(abc.ABC):
         *,
         shared: bool,
     ) -> None:
-        """Take `function`; with `shared` several parts ask it the same question, which is then
-        answered once.
+        """Take `function`.
+
+        Args:
+            function: Of batches: takes the arguments, each `[rows, size]` or `[rows]`, and gives
+                the results, of these shapes too.
+            name: What messages call it.
+            takes, gives: Its arguments and results, in order.
+            shared: Whether several parts ask it the same question, which is then answered once.
         """
         self.function, self.name, self.takes, self.gives = (
             function,
@@ -111,12 +117,12 @@ class Host(abc.ABC):
         """
         return self._remembered("value", self._value, x)
 
-    def value_and_jacobian(self, x: np.ndarray) -> Both:
+    def value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
         """Answers and their derivatives `[rows, outputs, inputs]`; zero for integer inputs."""
         return self._remembered("jacobian", self._checked_jacobian, x)
 
     @abc.abstractmethod
-    def _value_and_jacobian(self, x: np.ndarray) -> Both: ...
+    def _value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian: ...
 
     @abc.abstractmethod
     def _ways(self, dtype: Any) -> Sequence[Way]:
@@ -140,7 +146,7 @@ class Host(abc.ABC):
         self.rows_alone.demand(self._ask, x, answer, [slot.width for slot in self.gives], eps=eps)
         return self._read(x, answer)
 
-    def _checked_jacobian(self, x: np.ndarray) -> Both:
+    def _checked_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
         value, jacobian = self._located(self._value_and_jacobian, x)
         self._sound(x, jacobian.reshape(len(x), -1), "the derivative ")
         return self._read(x, self._sound(x, value)), jacobian
@@ -184,10 +190,10 @@ class Host(abc.ABC):
         except checks.ParacosmError:
             raise
         except (Exception, SystemExit) as error:
-            raise failed(self.name, error) from error
-        return self._fitted(answers, len(x))
+            raise failure_of(self.name, error) from error
+        return self._as_rows(answers, len(x))
 
-    def _fitted(self, answers: Any, rows: int) -> list[Any]:
+    def _as_rows(self, answers: Any, rows: int) -> list[Any]:
         single = len(self.gives) == 1
         if (
             single
@@ -207,7 +213,7 @@ class Host(abc.ABC):
                 " needed."
             )
         return [
-            fitted(self.name, slot.name, self._array(slot.name, answer), rows, slot.size)
+            as_rows(self.name, slot.name, self._array(slot.name, answer), rows, slot.size)
             for slot, answer in zip(self.gives, answers, strict=True)
         ]
 
@@ -299,7 +305,7 @@ class Host(abc.ABC):
         memory.append((x.copy(), answer))  # x lives in a buffer that is reused
         return answer
 
-    def _differenced(self, x: np.ndarray) -> Both:
+    def _differenced(self, x: np.ndarray) -> ValueAndJacobian:
         """`(f(x + h) - f(x - h)) / 2h`, `h` the cube root of the rounding error: error `O(h²)`; one
         call for all.
 
@@ -313,18 +319,18 @@ class Host(abc.ABC):
 
     def _central(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Value, derivatives and all answers that they were made of."""
-        moved = np.flatnonzero(self._continuous)
-        step = np.cbrt(self._eps) * self._scale[moved]
-        shifts = np.zeros((len(moved), 1, self.inputs))
-        shifts[np.arange(len(moved)), 0, moved] = step
-        wide = x.astype(np.float64)
-        questions = np.concatenate([wide[None], wide + shifts, wide - shifts]).reshape(
+        columns = np.flatnonzero(self._continuous)
+        step = np.cbrt(self._eps) * self._scale[columns]
+        shifts = np.zeros((len(columns), 1, self.inputs))
+        shifts[np.arange(len(columns)), 0, columns] = step
+        double = x.astype(np.float64)
+        questions = np.concatenate([double[None], double + shifts, double - shifts]).reshape(
             -1, self.inputs
         )
         answers = self._sound(questions, self._ask(questions)).reshape(-1, len(x), self.outputs)
         value, above, below = answers[0], *np.split(answers[1:], 2)
         jacobian = np.zeros((len(x), self.outputs, self.inputs))
-        jacobian[:, :, moved] = np.moveaxis((above - below) / (2 * step[:, None, None]), 0, -1)
+        jacobian[:, :, columns] = np.moveaxis((above - below) / (2 * step[:, None, None]), 0, -1)
         return value, jacobian, answers
 
 

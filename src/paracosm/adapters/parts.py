@@ -48,9 +48,9 @@ class Part(eqx.Module):
 
     def _columns(self, state: Array, action: Array, next_state: Array | None = None) -> Array:
         state = jnp.asarray(state)
-        given = {"s": state, "a": action, "s'": next_state}
+        values = {"s": state, "a": action, "s'": next_state}
         parts = [
-            jnp.atleast_1d(jnp.asarray(given[slot.name])).astype(state.dtype)
+            jnp.atleast_1d(jnp.asarray(values[slot.name])).astype(state.dtype)
             for slot in self.host.takes
         ]
         return ask(self.host, jnp.concatenate(parts))[self.first :]
@@ -143,8 +143,14 @@ def host_of(
     functions: str = "numpy",
     shared: bool = False,
 ) -> Host:
-    """The host's side of `function`; a plain one, neither module nor method of one, is of the kind
-    `functions`.
+    """The host's side of a foreign function.
+
+    Args:
+        function: A torch module, a method of one, or a plain function of batches.
+        name: What messages call it, such as `dynamics`.
+        takes, gives: Its arguments and results, in order.
+        functions: What a plain function takes: `numpy` or `torch`.
+        shared: Whether several parts ask it the same question, which is then answered once.
 
     Raises:
         BadArgument: it cannot be called, or there is no such kind.
@@ -169,14 +175,14 @@ def arguments(of: str, spec: Spec) -> list[Slot]:
         BadArgument: one of them is none of s, a, s'.
     """
     state = Slot("s", spec.state_size, scale=np.asarray(spec.state_scale, np.float64))
-    known = {"s": state, "a": _action("a", spec.action), "s'": state._replace(name="s'")}
+    slots = {"s": state, "a": _action("a", spec.action), "s'": state._replace(name="s'")}
     names = [name.strip() for name in of.split(",")]
     for name in names:
-        if name not in known:
+        if name not in slots:
             raise checks.BadArgument(
                 f"{of!r} names the argument {name!r}; s, a and s' are the ones there are."
             )
-    return [known[name] for name in names]
+    return [slots[name] for name in names]
 
 
 class RecordedActions(Discrete):

@@ -253,8 +253,8 @@ def _columns(record: Trajectory | Transitions | RewardLabels, plain: Any, axes: 
     for field in dataclasses.fields(record):
         column = getattr(record, field.name)
         wide = field.name in ("state", "next_state")
-        rest = getattr(column, "shape", (None,))[axes:]
-        if getattr(column, "shape", ())[:axes] != plain.shape or len(rest) not in (
+        tail = getattr(column, "shape", (None,))[axes:]
+        if getattr(column, "shape", ())[:axes] != plain.shape or len(tail) not in (
             (1,) if wide else (0, 1)
         ):
             raise checks.BadData(

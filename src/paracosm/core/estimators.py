@@ -71,8 +71,12 @@ def varied_mean(
 
 
 def concentrated(samples: np.ndarray, low: float, high: float, near: float = _NEAR) -> bool:
-    """Whether half of the samples `[n]`, two at least, lie within a share `near` of a finite range
-    `low` to `high`.
+    """Whether half of the samples, two at least, lie close together in a finite range.
+
+    Args:
+        samples: `[n]`, in any unit.
+        low, high: The range, in the samples' unit; false where it is infinite.
+        near: How close, as a share of the range.
     """
     if not np.isfinite(high - low):
         return False
@@ -160,14 +164,20 @@ def _limits(samples: np.ndarray, bounds: tuple[float, float] | None) -> tuple[fl
 def _interval(
     samples: np.ndarray, level: float, low: float, high: float
 ) -> tuple[tuple[float, float], str]:
-    """The ends, and in words how they were made."""
+    """The ends, and in words how they were made.
+
+    Args:
+        samples: `[n]`, in any unit.
+        level: Of the interval, two-sided.
+        low, high: Bounds of the samples, in their unit; either may be infinite.
+    """
     n, tied = len(samples), most_equal(samples)
     if tied == n:
         return (low, high), f"{_nothing_varies(n, level)}: no interval without bounds"
     if 2 * tied >= n > 2:
-        seen = betting_interval(samples, float(samples.min()), float(samples.max()), level)
+        range_bets = betting_interval(samples, float(samples.min()), float(samples.max()), level)
         student = student_interval(samples, level)
-        ends = min(seen[0], student[0]), max(seen[1], student[1])
+        ends = min(range_bets[0], student[0]), max(range_bets[1], student[1])
         method = "betting in the range seen"
     else:
         ends, method = skewed_interval(samples, level), "allowing for skew"
@@ -185,11 +195,11 @@ def _betting(low: float, high: float) -> str:
 
 def _nothing_varies(n: int, level: float) -> str:
     """What equal samples say without a range: how many others may differ from them, at the most."""
-    rest = 1 - ((1 - level) / 2) ** (1 / n)
+    portion = 1 - ((1 - level) / 2) ** (1 / n)
     return (
         "one sample"
         if n == 1
-        else f"{n} equal samples, which up to {rest:.0%} of others may differ from"
+        else f"{n} equal samples, which up to {portion:.0%} of others may differ from"
     )
 
 

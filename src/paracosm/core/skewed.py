@@ -90,9 +90,9 @@ def _posterior(standard: np.ndarray) -> _Cells:
     sides = [_side(np.sort(sign * standard), sign) for sign in (1.0, -1.0)]
     joined = _Cells(*(np.concatenate(columns) for columns in zip(*sides, strict=True)))
     weight = np.exp(joined.weight - joined.weight.max())
-    chosen = weight > _LEAST_WEIGHT * weight.sum()
-    left = _Cells(*(column[chosen] for column in joined._replace(weight=weight)))
-    return left._replace(weight=left.weight / left.weight.sum())
+    mask = weight > _LEAST_WEIGHT * weight.sum()
+    cells = _Cells(*(column[mask] for column in joined._replace(weight=weight)))
+    return cells._replace(weight=cells.weight / cells.weight.sum())
 
 
 def _side(ordered: np.ndarray, sign: float) -> _Cells:
@@ -124,8 +124,8 @@ def _least_gap(ordered: np.ndarray) -> float:
     """Where the smallest samples are equal they say nothing of a threshold nearer than the next:
     half its distance.
     """
-    other = ordered[ordered > ordered[0]][0]
-    return float(other - ordered[0]) / 2 if ordered[1] == ordered[0] else 0.0
+    neighbour = ordered[ordered > ordered[0]][0]
+    return float(neighbour - ordered[0]) / 2 if ordered[1] == ordered[0] else 0.0
 
 
 def _thinned(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
