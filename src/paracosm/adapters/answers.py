@@ -1,6 +1,4 @@
-"""What foreign functions give, at the door: numbers of a shape, actions of the space, ends in one
-of four forms.
-"""
+"""What foreign functions give, checked: shapes, actions of the space, ends in four forms."""
 
 from __future__ import annotations
 
@@ -17,8 +15,9 @@ _MOST_WORDS = 400
 
 
 class BadAnswer(checks.BadData):
-    """A foreign function's answer cannot be used; `question` holds the arguments by name if one row
-    is to blame.
+    """A foreign function's answer cannot be used.
+
+    `question` holds the arguments by name if one row is to blame.
     """
 
     def __init__(self, message: str, question: dict[str, np.ndarray] | None = None) -> None:
@@ -31,8 +30,9 @@ class FunctionFailed(BadAnswer):
 
 
 class Fault(NamedTuple):
-    """Why a column has no meaning: a sentence, in which `{at}` is the place of `row`, unless no row
-    is to blame.
+    """Why a column has no meaning.
+
+    In `sentence` `{at}` stands for the place of `row`, which is None if no row is to blame.
     """
 
     sentence: str
@@ -145,8 +145,9 @@ def coarseness(results: Sequence[Any]) -> float:
 
 
 class Actions:
-    """Discrete actions, which foreign policies number from `start`; ours are 0 … n-1; `n` may be
-    unknown.
+    """Discrete actions, which foreign policies number from `start`; ours are 0 … n-1.
+
+    `n` is None if it is unknown.
     """
 
     def __init__(self, n: int | None, start: int) -> None:
@@ -171,8 +172,9 @@ class Actions:
 
 
 class Ends:
-    """Ends as flags, logits, P(end) or P(continue), as `gives` says; None tells flags from logits
-    by their range.
+    """Ends as flags, logits, P(end) or P(continue), as `gives` says.
+
+    None tells flags from logits by their range.
     """
 
     def __init__(self, gives: str | None) -> None:

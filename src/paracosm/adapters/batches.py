@@ -1,5 +1,6 @@
-"""Whether a function's answer to a row hangs on that row alone: asked in other batches, and asked
-again.
+"""Whether a function's answer to a row depends on that row alone.
+
+It is asked again, in the same batch and in others.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""A foreign function on the host's side: batches of rows in, batches of rows out, every answer
-checked.
+"""A foreign function on the host's side: batches of rows in and out, every answer checked.
 
 Nothing in here touches JAX: a callback that did would deadlock.
 """
@@ -126,9 +125,7 @@ class Host(abc.ABC):
 
     @abc.abstractmethod
     def _ways(self, dtype: Any) -> Sequence[Way]:
-        """The ways in which questions of a precision can be put, the best first; the first that
-        works is used.
-        """
+        """Ways to put questions of a precision, the best first; the first that works is used."""
 
     @abc.abstractmethod
     def _integers(self, column: Any) -> Any:
@@ -218,9 +215,7 @@ class Host(abc.ABC):
         ]
 
     def _located(self, ask: Callable[[np.ndarray], Any], x: np.ndarray) -> Any:
-        """`ask(x)`; a failure names the first row at which the function fails alone, where there is
-        one.
-        """
+        """`ask(x)`; a failure names the first row, if any, that fails alone."""
         try:
             return ask(x)
         except FunctionFailed as error:
@@ -256,9 +251,7 @@ class Host(abc.ABC):
         return answer
 
     def _read(self, x: np.ndarray, answer: np.ndarray) -> np.ndarray:
-        """The answer with the columns that stand for something, actions and ends, as we
-        mean them.
-        """
+        """The answer, its actions and ends brought to our meaning of them."""
         first, columns = 0, answer
         for slot in self.gives:
             if slot.reading is not None:
@@ -306,9 +299,9 @@ class Host(abc.ABC):
         return answer
 
     def _differenced(self, x: np.ndarray) -> ValueAndJacobian:
-        """`(f(x + h) - f(x - h)) / 2h`, `h` the cube root of the rounding error: error `O(h²)`; one
-        call for all.
+        """`(f(x + h) - f(x - h)) / 2h`, with an error of `O(h²)`; one call for all rows.
 
+        The step `h` is the cube root of the rounding error, in units of each argument's scale.
         A function that answers in fewer bits than it is asked in gets the step of its own rounding.
         """
         before = self._eps
@@ -335,10 +328,10 @@ class Host(abc.ABC):
 
 
 def _hidden_rounding(answers: np.ndarray) -> float:
-    """The rounding of answers `[shift, row, output]` of which a column holds 32-bit numbers
-    although questions do not.
+    """The rounding of 32 bits if a column of 64-bit answers holds 32-bit numbers, else 0.
 
-    Columns that never vary and those of few levels say nothing: 0.5 is a number of 16 bits.
+    Answers are `[shift, row, output]`. Columns that never vary and those of few levels say
+    nothing: 0.5 is a number of 16 bits.
     """
     columns = answers.reshape(-1, answers.shape[-1])
     varying = columns[:, (columns != columns[0]).any(axis=0)]

@@ -1,5 +1,6 @@
-"""Foreign functions as the parts of an MDP: a row's arguments side by side in, some of the answer's
-columns out.
+"""Foreign functions as the parts of an MDP.
+
+A row's arguments go in side by side; a part is some of the answer's columns.
 """
 
 from __future__ import annotations
@@ -27,9 +28,7 @@ KINDS = ("numpy", "torch")
 
 
 class Part(eqx.Module):
-    """A part whose answers come from a foreign function; `first` is the first of the answer's
-    columns it uses.
-    """
+    """A part whose answers come from a foreign function, from column `first` on."""
 
     host: Host = eqx.field(static=True)
     first: int = eqx.field(static=True, default=0)
@@ -127,9 +126,7 @@ class ForeignPolicy(MarkovPolicy):
 
 
 def rounded(**parts: Any) -> str:
-    """Which of the parts, by name, answer in fewer bits than they are asked in, in words; empty if
-    none does.
-    """
+    """Which parts answer in fewer bits than they are asked in, in words; empty if none does."""
     bits = {name: getattr(part, "precision", "64 bits") for name, part in parts.items()}
     return ", ".join(f"{name} in {bits}" for name, bits in bits.items() if bits != "64 bits")
 

@@ -10,8 +10,9 @@ from paracosm.core.recordings import jumps, rounding
 
 
 def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
-    """A data set's episodes side by side, padded to the longest: states stay, rewards are 0,
-    `alive` is false.
+    """A data set's episodes side by side, padded to the longest.
+
+    In the padding states stay, rewards are 0 and `alive` is false.
 
     Raises:
         BadData: there are none, an episode does not hold every step from its first one, or it
@@ -49,8 +50,9 @@ def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
 
 
 def _demand_continuity(data: Dataset, order: np.ndarray, name: str) -> None:
-    """Each step starts in the state in which the one before it ended, up to rounding, and that one
-    was no end.
+    """Require that each step starts where the one before it, no terminal one, ended.
+
+    States may differ by rounding.
     """
     follows, state, next_state = (
         np.diff(data.episode[order]) == 0,

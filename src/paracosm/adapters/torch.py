@@ -29,9 +29,7 @@ _SLOPES_AGREE, _COARSE_SLOPES_AGREE = (
 
 @dataclasses.dataclass(frozen=True)
 class Adapted:
-    """A module called in another way than by itself: `use(module)` is the function, of the module
-    or of its copies.
-    """
+    """A module called in another way than by itself: `use(module)`, or of a copy of it."""
 
     module: Any
     use: Callable[[Any], Callable[..., Any]]
@@ -41,8 +39,9 @@ class Adapted:
 
 
 def is_torch(function: Any) -> bool:
-    """Whether it is a `torch.nn.Module`, a method of one or one adapted; torch is not imported to
-    find out.
+    """Whether it is a `torch.nn.Module`, a method of one or one adapted.
+
+    Torch is not imported to find out.
     """
     return _adapted(function) is not None
 
@@ -111,9 +110,7 @@ class TorchHost(Host):
 
     @property
     def module(self) -> Any:
-        """The module that is the function, as it was copied; None of a method, an adapted module or
-        a function.
-        """
+        """The copied module, if the function is one; None of anything else."""
         return self._original if isinstance(self.function, self._torch.nn.Module) else None
 
     def _in(self, dtype: Any) -> Callable[..., Any]:
@@ -126,8 +123,9 @@ class TorchHost(Host):
         return self._use(self._modules[dtype])
 
     def _forms(self, dtype: Any) -> list[tuple[Any, bool]]:
-        """Precisions in which it may be asked, and whether gradients are on: a few modules need
-        them to answer.
+        """Precisions in which it may be asked, and whether gradients are on.
+
+        A few modules need gradients to answer.
         """
         double, single = self._torch.float64, self._torch.float32
         if self._original is None:
@@ -177,8 +175,7 @@ class TorchHost(Host):
             raise failure_of(self.name, error) from error
 
     def _value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
-        """Torch's derivatives; finite differences where it has none, or others than the function
-        has.
+        """Torch's derivatives, or finite differences where those are missing or wrong.
 
         Operations in place, those without a derivative, `detach` and `no_grad` are what it comes
         to.
@@ -194,8 +191,9 @@ class TorchHost(Host):
         return self._differenced(x)
 
     def _by_autograd(self, x: np.ndarray) -> ValueAndJacobian | None:
-        """One backward pass an output for the whole batch, whose rows do not depend on each other;
-        None if it fails.
+        """One backward pass an output for the whole batch; None if it fails.
+
+        Rows do not depend on each other, so the gradient of a sum over rows is that of each row.
         """
         torch = self._torch
         if x.dtype not in self._way:
@@ -225,8 +223,7 @@ class TorchHost(Host):
         return self._torch.zeros_like(leaf) if gradient is None else gradient
 
     def _slopes_agree(self, x: np.ndarray) -> bool:
-        """Whether torch's derivatives are those of the answers, in every column at most of the
-        rows.
+        """Whether torch's derivatives are those of the answers: at most rows, in every column.
 
         A part that was detached has none for torch, and what is rounded with the gradient passed
         straight through has another than its answers.
@@ -276,10 +273,10 @@ def _frozen(module: Any, name: str, torch: Any) -> Any:
 
 
 def _copied(module: Any, torch: Any) -> Any:
-    """A deep copy; tensors that a call left behind, which torch does not copy, are taken out of
-    their graph.
+    """A deep copy.
 
-    A compiled module's own deep copy has parameters that are no leaves of a graph: it goes through
+    Tensors that a call left behind, which torch does not copy, are taken out of their graph. A
+    compiled module's own deep copy has parameters that are no leaves of a graph: it goes through
     a file in memory.
     """
     if isinstance(module, torch.jit.ScriptModule):

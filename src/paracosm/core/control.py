@@ -30,8 +30,9 @@ class Debiased:
 
 
 class _Moments(NamedTuple):
-    """Sums of squares and products about the mean, over components; arrays where one row each was
-    left out.
+    """Sums of squares and products about the mean, over components.
+
+    They are arrays `[n]` where each row in turn was left out.
     """
 
     gold: np.ndarray
@@ -104,8 +105,9 @@ def _moments(gold: np.ndarray, cheap: np.ndarray) -> _Moments:
 
 
 def _left_out(gold: np.ndarray, cheap: np.ndarray) -> np.ndarray:
-    """Each row's coefficient from all other rows: leaving row i out lowers a sum of products by
-    `n/(n−1) · g_i c_i`.
+    """Each row's coefficient from all other rows.
+
+    Leaving row i out lowers a sum of products by `n/(n−1) · g_i c_i`.
     """
     n, moments = len(gold), _moments(gold, cheap)
     g, c = gold - gold.mean(axis=0), cheap - cheap.mean(axis=0)

@@ -242,8 +242,9 @@ class Dataset:
 
 
 def _columns(record: Trajectory | Transitions | RewardLabels, plain: Any, axes: int) -> None:
-    """Require columns that are arrays with the axes of `plain`, states with one more and both
-    states of one shape.
+    """Require every column to be an array with the `axes` axes of `plain`.
+
+    States have one more axis and both one shape; actions may have one more.
     """
     kind = type(record).__name__
     if len(np.shape(plain)) != axes or not hasattr(plain, "shape"):

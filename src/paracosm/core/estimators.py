@@ -18,15 +18,14 @@ _NEAR = 0.05  # of the range: half of the samples nearer to one another say noth
 def mean(
     samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None
 ) -> Estimate:
-    """Mean of independent samples `[n]` with an interval that holds on skewed and on sparse ones
-    (docs/intervals.md).
+    """Mean of independent samples `[n]`, with an interval that holds on skewed and sparse ones.
 
     Within finite `bounds` rare samples decide where half of them are near one another
     (`concentrated`): a betting interval, which holds whatever the distribution. So `bounds` should
     be no further than one rare event reaches. Else, and where no range is known, the interval is
     that of `varied_mean`. Equal samples never give an interval of width zero: within bounds it says
     what n of them exclude, without bounds it is infinite. `method` says which it was, and the share
-    of the variance that the largest sample makes.
+    of the variance that the largest sample makes (docs/intervals.md).
 
     Args:
         samples: What to average, in any unit.
@@ -51,12 +50,12 @@ def mean(
 def varied_mean(
     samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None
 ) -> Estimate:
-    """Mean of independent samples `[n]` whose own spread says how sure it is: rare samples of
-    another kind are not met.
+    """Mean of independent samples `[n]`, as sure as their own spread says.
 
-    Where one value is half of the samples, betting within what was seen, widened to Student's. Else
-    an interval for skewed samples. Either is cut at `bounds`, and a betting interval in them is
-    taken where it is narrower.
+    Rare samples of another kind are not allowed for. Where one value is half of the samples, the
+    interval is that of betting within what was seen, widened to Student's; else it is one for
+    skewed samples. Either is cut at `bounds`, and a betting interval in them is taken where it is
+    narrower.
 
     Raises:
         BadArgument: bounds that are not ordered.
@@ -89,8 +88,7 @@ def concentrated(samples: np.ndarray, low: float, high: float, near: float = _NE
 
 
 def bounded_mean(samples: ArrayLike, bounds: tuple[float, float], level: float = 0.95) -> Estimate:
-    """Mean of independent samples `[n]` with a betting interval, for samples of which rare ones may
-    matter most.
+    """Mean of independent samples `[n]` with a betting interval: rare ones may matter most.
 
     It covers at every n, whatever the distribution within `bounds`, which are finite and not equal.
     Where samples are near each other and the bounds far apart, it is much wider than that of

@@ -121,16 +121,18 @@ def _side(ordered: np.ndarray, sign: float) -> _Cells:
 
 
 def _least_gap(ordered: np.ndarray) -> float:
-    """Where the smallest samples are equal they say nothing of a threshold nearer than the next:
-    half its distance.
+    """Half the distance to the next sample where the smallest ones are equal, else 0.
+
+    Equal ones say nothing of a threshold that is nearer than that.
     """
     neighbour = ordered[ordered > ordered[0]][0]
     return float(neighbour - ordered[0]) / 2 if ordered[1] == ordered[0] else 0.0
 
 
 def _thinned(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Samples and how many each stands for: of many, those between the outermost are averaged in
-    equal groups.
+    """Samples and how many each stands for.
+
+    Of many, those between the outermost are averaged in equal groups.
     """
     edge = _MOST_ROWS // 4
     if len(ordered) <= _MOST_ROWS:
