@@ -5,14 +5,21 @@ from pathlib import Path
 import pytest
 
 from paracosm.core.checks import BadArgument, BadData
-from paracosm.core.files import Unwritten, read_json, read_record, try_file, try_folder, whole
+from paracosm.core.files import (
+    Unwritten,
+    atomic_write,
+    read_json,
+    read_record,
+    try_file,
+    try_folder,
+)
 from paracosm.core.records import Estimate
 
 
 def test_a_file_appears_with_its_folders_and_is_replaced_whole(tmp_path):
     path = tmp_path / "deep" / "a.txt"
     for text in ("one", "other"):
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_text(text)
         assert [each.name for each in path.parent.iterdir()] == ["a.txt"]
         assert path.read_text() == text
@@ -21,7 +28,7 @@ def test_a_file_appears_with_its_folders_and_is_replaced_whole(tmp_path):
 def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(UnicodeEncodeError), whole(path) as part:
+    with pytest.raises(UnicodeEncodeError), atomic_write(path) as part:
         part.write_text("half \udcff", encoding="utf-8")
     assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
@@ -31,7 +38,7 @@ def test_an_unwritable_path_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(BadArgument, match=r"file/a\.txt cannot be written: "),
-        whole(tmp_path / "file" / "a.txt"),
+        atomic_write(tmp_path / "file" / "a.txt"),
     ):
         pass
 
@@ -97,7 +104,7 @@ def test_a_path_that_can_be_written_is_tried_without_a_trace(here, path):
     try_file("--out", path)
     assert sorted(here.rglob("*")) == before
     assert (here / "file").read_text() == "mine"
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("new")
     assert Path(path).read_text() == "new"
 
@@ -111,14 +118,14 @@ def test_a_folder_that_can_be_written_is_tried_without_a_trace(here, path):
 
 def test_a_link_stays_a_link_and_its_target_is_replaced(here):
     (here / "link").symlink_to("there/target")
-    with whole(here / "link") as part:
+    with atomic_write(here / "link") as part:
         part.write_text("new")
     assert (here / "link").is_symlink()
     assert (here / "there/target").read_text() == "new"
 
 
 def test_a_device_is_not_replaced_by_a_file():
-    with pytest.raises(BadArgument, match="a device or a pipe"), whole("/dev/null") as part:
+    with pytest.raises(BadArgument, match="a device or a pipe"), atomic_write("/dev/null") as part:
         part.write_text("x")
     assert Path("/dev/null").is_char_device()
 

@@ -1,5 +1,6 @@
-"""Anybody's model and policy as the parts of an MDP: PyTorch, NumPy, Stable-Baselines3, TorchRL,
-latent models.
+"""Anybody's model and policy as the parts of an MDP.
+
+They may come from PyTorch, NumPy, Stable-Baselines3 or TorchRL, or live in a latent space.
 """
 
 from paracosm.adapters.answers import BadAnswer

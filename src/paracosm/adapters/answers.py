@@ -1,6 +1,4 @@
-"""What foreign functions give, at the door: numbers of a shape, actions of the space, ends in one
-of four forms.
-"""
+"""What foreign functions give, checked: shapes, actions of the space, ends in four forms."""
 
 from __future__ import annotations
 
@@ -17,8 +15,9 @@ _MOST_WORDS = 400
 
 
 class BadAnswer(checks.BadData):
-    """A foreign function's answer cannot be used; `question` holds the arguments by name if one row
-    is to blame.
+    """A foreign function's answer cannot be used.
+
+    `question` holds the arguments by name if one row is to blame.
     """
 
     def __init__(self, message: str, question: dict[str, np.ndarray] | None = None) -> None:
@@ -31,8 +30,9 @@ class FunctionFailed(BadAnswer):
 
 
 class Fault(NamedTuple):
-    """Why a column has no meaning: a sentence, in which `{at}` is the place of `row`, unless no row
-    is to blame.
+    """Why a column has no meaning.
+
+    In `sentence` `{at}` stands for the place of `row`, which is None if no row is to blame.
     """
 
     sentence: str
@@ -45,7 +45,7 @@ class Reading(Protocol):
     def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]: ...
 
 
-def failed(name: str, error: BaseException) -> FunctionFailed:
+def failure_of(name: str, error: BaseException) -> FunctionFailed:
     """The sentence about what a function raised, in its own words."""
     return FunctionFailed(f"the {name} failed with {in_words(error)}{_remedy(str(error))}")
 
@@ -92,16 +92,33 @@ def array(name: str, what: str, answer: Any) -> np.ndarray:
 
 
 def real(name: str, what: str, answer: Any, is_real: bool, dtype: str) -> None:
-    """Refuse what is no array of real numbers."""
+    """Refuse what is no array of real numbers.
+
+    Args:
+        name: What messages call the function.
+        what: What messages call the result.
+        answer: The result, of any library; only its type is looked at.
+        is_real: Whether its numbers are real.
+        dtype: The type of its numbers, in words.
+
+    Raises:
+        BadAnswer: they are not.
+    """
     if not is_real:
         kind = type(answer).__name__ if dtype == "object" else f"{type(answer).__name__} of {dtype}"
         raise BadAnswer(f"the {name} gives a {kind} for the {what}; real numbers are needed.")
 
 
-def fitted(name: str, what: str, numbers: Any, rows: int, size: int | None) -> Any:
+def as_rows(name: str, what: str, numbers: Any, rows: int, size: int | None) -> Any:
     """A result as `[rows, width]`; `size` None is one number a row.
 
     A trailing axis of one may be missing, and so may the batch's where there is one row.
+
+    Args:
+        name, what: What messages call the function and the result.
+        numbers: The result, an array or a tensor.
+        rows: Rows of the batch that was asked.
+        size: Columns of the result, or None.
 
     Raises:
         BadAnswer: it has another shape.
@@ -128,8 +145,9 @@ def coarseness(results: Sequence[Any]) -> float:
 
 
 class Actions:
-    """Discrete actions, which foreign policies number from `start`; ours are 0 … n-1; `n` may be
-    unknown.
+    """Discrete actions, which foreign policies number from `start`; ours are 0 … n-1.
+
+    `n` is None if it is unknown.
     """
 
     def __init__(self, n: int | None, start: int) -> None:
@@ -137,14 +155,14 @@ class Actions:
 
     def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]:
         index = column - self.start
-        known = (
+        mask = (
             (column == np.rint(column))
             & (index >= 0)
             & (index < (np.inf if self.n is None else self.n))
         )
-        if known.all():
+        if mask.all():
             return index, None
-        row = int(np.argmin(known))
+        row = int(np.argmin(mask))
         upwards = " upwards" if self.n is None else f" to {self.start + self.n - 1}"
         words = (
             f"{what} gives the action {column[row]:g} at {{at}}; the actions are whole numbers"
@@ -154,8 +172,9 @@ class Actions:
 
 
 class Ends:
-    """Ends as flags, logits, P(end) or P(continue), as `gives` says; None tells flags from logits
-    by their range.
+    """Ends as flags, logits, P(end) or P(continue), as `gives` says.
+
+    None tells flags from logits by their range.
     """
 
     def __init__(self, gives: str | None) -> None:
@@ -189,6 +208,14 @@ class Ends:
         )
 
     def _bad(self, what: str, column: np.ndarray, wrong: np.ndarray, words: str) -> Fault | None:
+        """The fault of the first wrong row, if there is one.
+
+        Args:
+            what: What messages call the function.
+            column: Its answers, `[rows]`.
+            wrong: Which of them cannot be used, `[rows]`.
+            words: How `gives` was declared, and what is needed.
+        """
         if not wrong.any():
             return None
         row = int(np.argmax(wrong))

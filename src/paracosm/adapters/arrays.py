@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from paracosm.adapters.answers import array
-from paracosm.adapters.host import DIFFERENCES, Both, Host, Slot, Way
+from paracosm.adapters.host import DIFFERENCES, Host, Slot, ValueAndJacobian, Way
 
 
 class NumpyHost(Host):
@@ -27,7 +27,12 @@ class NumpyHost(Host):
         *,
         shared: bool = False,
     ) -> None:
-        """Take `function`."""
+        """Take `function`.
+
+        Args:
+            function, takes, gives, shared: As of `Host`.
+            name: What messages call it, after `NumPy`.
+        """
         super().__init__(function, f"NumPy {name}", takes, gives, shared=shared)
 
     def _ways(self, dtype: Any) -> Sequence[Way]:
@@ -42,7 +47,7 @@ class NumpyHost(Host):
     def _array(self, what: str, answer: Any) -> np.ndarray:
         return array(self.name, what, answer)
 
-    def _value_and_jacobian(self, x: np.ndarray) -> Both:
+    def _value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
         return self._differenced(x)
 
     def _integers(self, column: np.ndarray) -> np.ndarray:

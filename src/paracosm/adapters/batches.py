@@ -1,5 +1,6 @@
-"""Whether a function's answer to a row hangs on that row alone: asked in other batches, and asked
-again.
+"""Whether a function's answer to a row depends on that row alone.
+
+It is asked again, in the same batch and in others.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from paracosm.adapters.answers import FunctionFailed, in_words
 from paracosm.core import checks
 
-_TRIED = (
+_TRIALS = (
     8  # first calls in each precision that are asked again: a draw may fall on the same value once
 )
 _MOST_ROWS = 64  # of a batch, asked again
@@ -32,37 +33,40 @@ class RowsAlone:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self.tries = _TRIED
-        self._tried: collections.Counter[np.dtype] = collections.Counter()
+        self.tries = _TRIALS
+        self._trials: collections.Counter[np.dtype] = collections.Counter()
         self._pool: dict[np.dtype, np.ndarray] = {}
 
     def demand(
         self, ask: Ask, x: np.ndarray, answer: np.ndarray, widths: Sequence[int], *, eps: float
     ) -> None:
-        """Refuse a function whose `answer` `[rows, outputs]` to `x` `[rows, inputs]` is another in
-        another batch.
+        """Refuse a function whose answer to a row is another in another batch.
 
-        `widths` are the columns of each result, which are compared on one scale; `eps` is the
-        answers' rounding.
+        Args:
+            ask: The function, `[rows, inputs] -> [rows, outputs]`.
+            x: The batch that was asked, `[rows, inputs]`.
+            answer: What it gave, `[rows, outputs]`.
+            widths: Columns of each result, which are compared on one scale.
+            eps: The answers' relative rounding.
 
         Raises:
             BadArgument: it differs when asked twice, or hangs on the batch or on the place in it.
         """
-        if self._tried[x.dtype] >= self.tries:
+        if self._trials[x.dtype] >= self.tries:
             return
-        self._tried[x.dtype] += 1
-        some = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_ROWS)).astype(int))
+        self._trials[x.dtype] += 1
+        picks = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_ROWS)).astype(int))
         rounding = _DOUBLE if eps < _DOUBLE**2 else max(_COARSE, _ROUNDINGS * eps)
-        allowed = rounding * _sizes(answer, widths) + _TINY
-        if (np.abs(ask(x) - answer) > allowed).any():
+        tolerance = rounding * _sizes(answer, widths) + _TINY
+        if (np.abs(ask(x) - answer) > tolerance).any():
             raise checks.BadArgument(
                 f"the {self._name} answers the same question twice with different numbers; a"
                 " deterministic one is"
                 " needed (the mode of a policy, the mean of an ensemble, no memory between calls)."
             )
-        for batch, rows in self._batches(x, some):
-            found = self._again(ask, batch, len(x))[-len(rows) :]
-            wrong = np.abs(found - answer[rows]) > allowed
+        for batch, rows in self._batches(x, picks):
+            repeat = self._repeat(ask, batch, len(x))[-len(rows) :]
+            wrong = np.abs(repeat - answer[rows]) > tolerance
             if wrong.any():
                 raise checks.BadArgument(
                     f"the {self._name} answers a row differently in a batch of {len(x)} and in a"
@@ -72,18 +76,18 @@ class RowsAlone:
                     " member by the row's number or by the batch's size); each row must be"
                     " answered by itself."
                 )
-        self._pool[x.dtype] = x[some][:_POOL].copy()
+        self._pool[x.dtype] = x[picks][:_POOL].copy()
 
-    def _batches(self, x: np.ndarray, some: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _batches(self, x: np.ndarray, picks: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Batches whose last rows are the rows of `x` that are given beside them."""
-        pool = self._pool.get(x.dtype, x[some][:0])
-        turned = some[::-1][: max(len(some) - 1, 1)]
-        yield np.concatenate([pool, x[turned]]), turned
-        alone = some[[self._tried[x.dtype] % len(some)]]
-        yield x[alone], alone
-        yield x[np.repeat(alone, 2)], np.repeat(alone, 2)
+        pool = self._pool.get(x.dtype, x[picks][:0])
+        reversal = picks[::-1][: max(len(picks) - 1, 1)]
+        yield np.concatenate([pool, x[reversal]]), reversal
+        single = picks[[self._trials[x.dtype] % len(picks)]]
+        yield x[single], single
+        yield x[np.repeat(single, 2)], np.repeat(single, 2)
 
-    def _again(self, ask: Ask, batch: np.ndarray, rows: int) -> np.ndarray:
+    def _repeat(self, ask: Ask, batch: np.ndarray, rows: int) -> np.ndarray:
         try:
             return ask(batch)
         except FunctionFailed as error:

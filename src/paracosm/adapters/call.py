@@ -81,12 +81,12 @@ def _callback(function: Callable[[np.ndarray], Any], x: Array, shapes: Any) -> A
     def fill(context: Any, out: Any, x: Any) -> None:
         rows = np.asarray(x)
         try:
-            found = function(rows.reshape(-1, rows.shape[-1]))
+            results = function(rows.reshape(-1, rows.shape[-1]))
         except checks.ParacosmError as error:
             callbacks.remember(error)
             raise
         for buffer, result in (
-            zip(out, found, strict=True) if isinstance(out, tuple) else ((out, found),)
+            zip(out, results, strict=True) if isinstance(out, tuple) else ((out, results),)
         ):
             place = np.asarray(buffer)
             place[...] = result.reshape(place.shape)

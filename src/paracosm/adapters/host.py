@@ -1,5 +1,4 @@
-"""A foreign function on the host's side: batches of rows in, batches of rows out, every answer
-checked.
+"""A foreign function on the host's side: batches of rows in and out, every answer checked.
 
 Nothing in here touches JAX: a callback that did would deadlock.
 """
@@ -19,9 +18,9 @@ from paracosm.adapters.answers import (
     Fault,
     FunctionFailed,
     Reading,
+    as_rows,
     coarseness,
-    failed,
-    fitted,
+    failure_of,
 )
 from paracosm.adapters.batches import RowsAlone
 from paracosm.core import checks
@@ -31,7 +30,7 @@ AUTOGRAD, DIFFERENCES = "torch autograd", "finite differences"
 _REMEMBERED = 4
 _SHOWN = 6
 
-Both = tuple[np.ndarray, np.ndarray]
+ValueAndJacobian = tuple[np.ndarray, np.ndarray]
 Way = Callable[[np.ndarray], list[Any]]  # rows in the precision that this way wants -> results
 
 
@@ -76,8 +75,14 @@ class Host(abc.ABC):
         *,
         shared: bool,
     ) -> None:
-        """Take `function`; with `shared` several parts ask it the same question, which is then
-        answered once.
+        """Take `function`.
+
+        Args:
+            function: Of batches: takes the arguments, each `[rows, size]` or `[rows]`, and gives
+                the results, of these shapes too.
+            name: What messages call it.
+            takes, gives: Its arguments and results, in order.
+            shared: Whether several parts ask it the same question, which is then answered once.
         """
         self.function, self.name, self.takes, self.gives = (
             function,
@@ -111,18 +116,16 @@ class Host(abc.ABC):
         """
         return self._remembered("value", self._value, x)
 
-    def value_and_jacobian(self, x: np.ndarray) -> Both:
+    def value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
         """Answers and their derivatives `[rows, outputs, inputs]`; zero for integer inputs."""
         return self._remembered("jacobian", self._checked_jacobian, x)
 
     @abc.abstractmethod
-    def _value_and_jacobian(self, x: np.ndarray) -> Both: ...
+    def _value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian: ...
 
     @abc.abstractmethod
     def _ways(self, dtype: Any) -> Sequence[Way]:
-        """The ways in which questions of a precision can be put, the best first; the first that
-        works is used.
-        """
+        """Ways to put questions of a precision, the best first; the first that works is used."""
 
     @abc.abstractmethod
     def _integers(self, column: Any) -> Any:
@@ -140,7 +143,7 @@ class Host(abc.ABC):
         self.rows_alone.demand(self._ask, x, answer, [slot.width for slot in self.gives], eps=eps)
         return self._read(x, answer)
 
-    def _checked_jacobian(self, x: np.ndarray) -> Both:
+    def _checked_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
         value, jacobian = self._located(self._value_and_jacobian, x)
         self._sound(x, jacobian.reshape(len(x), -1), "the derivative ")
         return self._read(x, self._sound(x, value)), jacobian
@@ -184,10 +187,10 @@ class Host(abc.ABC):
         except checks.ParacosmError:
             raise
         except (Exception, SystemExit) as error:
-            raise failed(self.name, error) from error
-        return self._fitted(answers, len(x))
+            raise failure_of(self.name, error) from error
+        return self._as_rows(answers, len(x))
 
-    def _fitted(self, answers: Any, rows: int) -> list[Any]:
+    def _as_rows(self, answers: Any, rows: int) -> list[Any]:
         single = len(self.gives) == 1
         if (
             single
@@ -207,14 +210,12 @@ class Host(abc.ABC):
                 " needed."
             )
         return [
-            fitted(self.name, slot.name, self._array(slot.name, answer), rows, slot.size)
+            as_rows(self.name, slot.name, self._array(slot.name, answer), rows, slot.size)
             for slot, answer in zip(self.gives, answers, strict=True)
         ]
 
     def _located(self, ask: Callable[[np.ndarray], Any], x: np.ndarray) -> Any:
-        """`ask(x)`; a failure names the first row at which the function fails alone, where there is
-        one.
-        """
+        """`ask(x)`; a failure names the first row, if any, that fails alone."""
         try:
             return ask(x)
         except FunctionFailed as error:
@@ -250,9 +251,7 @@ class Host(abc.ABC):
         return answer
 
     def _read(self, x: np.ndarray, answer: np.ndarray) -> np.ndarray:
-        """The answer with the columns that stand for something, actions and ends, as we
-        mean them.
-        """
+        """The answer, its actions and ends brought to our meaning of them."""
         first, columns = 0, answer
         for slot in self.gives:
             if slot.reading is not None:
@@ -299,10 +298,10 @@ class Host(abc.ABC):
         memory.append((x.copy(), answer))  # x lives in a buffer that is reused
         return answer
 
-    def _differenced(self, x: np.ndarray) -> Both:
-        """`(f(x + h) - f(x - h)) / 2h`, `h` the cube root of the rounding error: error `O(h²)`; one
-        call for all.
+    def _differenced(self, x: np.ndarray) -> ValueAndJacobian:
+        """`(f(x + h) - f(x - h)) / 2h`, with an error of `O(h²)`; one call for all rows.
 
+        The step `h` is the cube root of the rounding error, in units of each argument's scale.
         A function that answers in fewer bits than it is asked in gets the step of its own rounding.
         """
         before = self._eps
@@ -313,26 +312,26 @@ class Host(abc.ABC):
 
     def _central(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Value, derivatives and all answers that they were made of."""
-        moved = np.flatnonzero(self._continuous)
-        step = np.cbrt(self._eps) * self._scale[moved]
-        shifts = np.zeros((len(moved), 1, self.inputs))
-        shifts[np.arange(len(moved)), 0, moved] = step
-        wide = x.astype(np.float64)
-        questions = np.concatenate([wide[None], wide + shifts, wide - shifts]).reshape(
+        columns = np.flatnonzero(self._continuous)
+        step = np.cbrt(self._eps) * self._scale[columns]
+        shifts = np.zeros((len(columns), 1, self.inputs))
+        shifts[np.arange(len(columns)), 0, columns] = step
+        double = x.astype(np.float64)
+        questions = np.concatenate([double[None], double + shifts, double - shifts]).reshape(
             -1, self.inputs
         )
         answers = self._sound(questions, self._ask(questions)).reshape(-1, len(x), self.outputs)
         value, above, below = answers[0], *np.split(answers[1:], 2)
         jacobian = np.zeros((len(x), self.outputs, self.inputs))
-        jacobian[:, :, moved] = np.moveaxis((above - below) / (2 * step[:, None, None]), 0, -1)
+        jacobian[:, :, columns] = np.moveaxis((above - below) / (2 * step[:, None, None]), 0, -1)
         return value, jacobian, answers
 
 
 def _hidden_rounding(answers: np.ndarray) -> float:
-    """The rounding of answers `[shift, row, output]` of which a column holds 32-bit numbers
-    although questions do not.
+    """The rounding of 32 bits if a column of 64-bit answers holds 32-bit numbers, else 0.
 
-    Columns that never vary and those of few levels say nothing: 0.5 is a number of 16 bits.
+    Answers are `[shift, row, output]`. Columns that never vary and those of few levels say
+    nothing: 0.5 is a number of 16 bits.
     """
     columns = answers.reshape(-1, answers.shape[-1])
     varying = columns[:, (columns != columns[0]).any(axis=0)]

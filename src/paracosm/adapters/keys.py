@@ -35,21 +35,21 @@ def by_keys(module: Any, *, reads: Sequence[Key], writes: Sequence[Key]) -> Adap
 
     def use(module: Any) -> Callable[..., Any]:
         def call(*arguments: Any) -> list[Any]:
-            given = TensorDict(batch_size=[len(arguments[0])])
+            inputs = TensorDict(batch_size=[len(arguments[0])])
             for key, argument in zip(reads, arguments, strict=True):
-                given[key] = argument
+                inputs[key] = argument
             with set_interaction_type(InteractionType.DETERMINISTIC):
-                found = module(given)
-            return [_read(found, key) for key in writes]
+                outputs = module(inputs)
+            return [_read(outputs, key) for key in writes]
 
         return call
 
     return Adapted(module, use)
 
 
-def _read(found: Any, key: Key) -> Any:
-    answer = found.get(key, None)
+def _read(outputs: Any, key: Key) -> Any:
+    answer = outputs.get(key, None)
     if answer is None:
-        there = ", ".join(map(repr, found.keys(include_nested=True, leaves_only=True)))
-        raise checks.BadData(f"the module writes no {key!r}; it writes {there}.")
+        keys = ", ".join(map(repr, outputs.keys(include_nested=True, leaves_only=True)))
+        raise checks.BadData(f"the module writes no {key!r}; it writes {keys}.")
     return answer

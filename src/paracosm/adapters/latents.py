@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.adapters.answers import failed
+from paracosm.adapters.answers import failure_of
 from paracosm.adapters.host import Slot
 from paracosm.adapters.parts import arguments
 from paracosm.adapters.policies import policy
@@ -115,7 +115,7 @@ class Latent:
                     "encode", torch.tensor(observation).to(kind)
                 )
         except Exception as error:
-            raise failed("PyTorch encoder", error) from error
+            raise failure_of("PyTorch encoder", error) from error
         if not torch.is_tensor(encoded) or encoded.ndim != 2:
             raise checks.BadData(
                 f"the PyTorch encoder gives a {type(encoded).__name__}; latent states [batch,"

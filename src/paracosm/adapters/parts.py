@@ -1,5 +1,6 @@
-"""Foreign functions as the parts of an MDP: a row's arguments side by side in, some of the answer's
-columns out.
+"""Foreign functions as the parts of an MDP.
+
+A row's arguments go in side by side; a part is some of the answer's columns.
 """
 
 from __future__ import annotations
@@ -27,9 +28,7 @@ KINDS = ("numpy", "torch")
 
 
 class Part(eqx.Module):
-    """A part whose answers come from a foreign function; `first` is the first of the answer's
-    columns it uses.
-    """
+    """A part whose answers come from a foreign function, from column `first` on."""
 
     host: Host = eqx.field(static=True)
     first: int = eqx.field(static=True, default=0)
@@ -48,9 +47,9 @@ class Part(eqx.Module):
 
     def _columns(self, state: Array, action: Array, next_state: Array | None = None) -> Array:
         state = jnp.asarray(state)
-        given = {"s": state, "a": action, "s'": next_state}
+        values = {"s": state, "a": action, "s'": next_state}
         parts = [
-            jnp.atleast_1d(jnp.asarray(given[slot.name])).astype(state.dtype)
+            jnp.atleast_1d(jnp.asarray(values[slot.name])).astype(state.dtype)
             for slot in self.host.takes
         ]
         return ask(self.host, jnp.concatenate(parts))[self.first :]
@@ -127,9 +126,7 @@ class ForeignPolicy(MarkovPolicy):
 
 
 def rounded(**parts: Any) -> str:
-    """Which of the parts, by name, answer in fewer bits than they are asked in, in words; empty if
-    none does.
-    """
+    """Which parts answer in fewer bits than they are asked in, in words; empty if none does."""
     bits = {name: getattr(part, "precision", "64 bits") for name, part in parts.items()}
     return ", ".join(f"{name} in {bits}" for name, bits in bits.items() if bits != "64 bits")
 
@@ -143,8 +140,14 @@ def host_of(
     functions: str = "numpy",
     shared: bool = False,
 ) -> Host:
-    """The host's side of `function`; a plain one, neither module nor method of one, is of the kind
-    `functions`.
+    """The host's side of a foreign function.
+
+    Args:
+        function: A torch module, a method of one, or a plain function of batches.
+        name: What messages call it, such as `dynamics`.
+        takes, gives: Its arguments and results, in order.
+        functions: What a plain function takes: `numpy` or `torch`.
+        shared: Whether several parts ask it the same question, which is then answered once.
 
     Raises:
         BadArgument: it cannot be called, or there is no such kind.
@@ -169,14 +172,14 @@ def arguments(of: str, spec: Spec) -> list[Slot]:
         BadArgument: one of them is none of s, a, s'.
     """
     state = Slot("s", spec.state_size, scale=np.asarray(spec.state_scale, np.float64))
-    known = {"s": state, "a": _action("a", spec.action), "s'": state._replace(name="s'")}
+    slots = {"s": state, "a": _action("a", spec.action), "s'": state._replace(name="s'")}
     names = [name.strip() for name in of.split(",")]
     for name in names:
-        if name not in known:
+        if name not in slots:
             raise checks.BadArgument(
                 f"{of!r} names the argument {name!r}; s, a and s' are the ones there are."
             )
-    return [known[name] for name in names]
+    return [slots[name] for name in names]
 
 
 class RecordedActions(Discrete):

@@ -40,9 +40,7 @@ def policy(function: Any, spec: Spec, *, functions: str = "numpy") -> Policy:
 
 
 def _predicts(model: Any) -> bool:
-    """Whether it is asked by `predict`: always as Stable-Baselines3 has it, of a torch module not
-    otherwise.
-    """
+    """Whether it is asked by `predict`; a torch module only if that is Stable-Baselines3's."""
     return callable(getattr(model, "predict", None)) and (_takes_mode(model) or not is_torch(model))
 
 
@@ -54,8 +52,9 @@ def _takes_mode(model: Any) -> bool:
 
 
 def _predicting(model: Any) -> Callable[[np.ndarray], Any]:
-    """The action that `predict` gives; Stable-Baselines3's is of 32 bits, and of normalised
-    observations.
+    """The action that `predict` gives.
+
+    Stable-Baselines3's takes observations of 32 bits, normalised as they were in training.
     """
     if not _takes_mode(model):
         return lambda observations: _without_memory(model.predict(observations))
@@ -89,8 +88,9 @@ def _normaliser(model: Any) -> Any:
 
 
 def _note(model: Any) -> str:
-    """Whether the normaliser of a model's observations may be missing: one loaded without its
-    environment has none.
+    """A sentence if a model's normaliser of observations may be missing.
+
+    A model that was loaded without its environment has none.
     """
     getter = getattr(model, "get_env", None)
     if not callable(getattr(model, "get_vec_normalize_env", None)) or not callable(getter):

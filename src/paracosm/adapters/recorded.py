@@ -10,17 +10,18 @@ from paracosm.core.recordings import jumps, rounding
 
 
 def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
-    """A data set's episodes side by side, padded to the longest: states stay, rewards are 0,
-    `alive` is false.
+    """A data set's episodes side by side, padded to the longest.
+
+    In the padding states stay, rewards are 0 and `alive` is false.
 
     Raises:
         BadData: there are none, an episode does not hold every step from its first one, or it
             jumps.
     """
-    whole = data.has_transition & data.has_label
-    if not len(whole) or not whole.all():
+    mask = data.has_transition & data.has_label
+    if not len(mask) or not mask.all():
         raise checks.BadData(
-            f"{name} holds {int(whole.sum())} whole steps of {len(whole)}; an audit needs all of"
+            f"{name} holds {int(mask.sum())} whole steps of {len(mask)}; an audit needs all of"
             " them."
         )
     order = np.lexsort((data.time, data.episode))
@@ -49,8 +50,9 @@ def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
 
 
 def _demand_continuity(data: Dataset, order: np.ndarray, name: str) -> None:
-    """Each step starts in the state in which the one before it ended, up to rounding, and that one
-    was no end.
+    """Require that each step starts where the one before it, no terminal one, ended.
+
+    States may differ by rounding.
     """
     follows, state, next_state = (
         np.diff(data.episode[order]) == 0,
@@ -65,9 +67,9 @@ def _demand_continuity(data: Dataset, order: np.ndarray, name: str) -> None:
             " step follows it;"
             " only an episode's last step can end it."
         )
-    torn = follows & jumps(state, next_state, rounding(state, next_state))
-    if torn.any():
-        at = order[int(np.argmax(torn))]
+    tears = follows & jumps(state, next_state, rounding(state, next_state))
+    if tears.any():
+        at = order[int(np.argmax(tears))]
         raise checks.BadData(
             f"step {data.time[at]} of episode {data.episode[at]} of {name} does not end where the"
             " next one starts;"

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from paracosm.adapters.answers import FunctionFailed, array, failed, in_words, real
-from paracosm.adapters.host import AUTOGRAD, DIFFERENCES, Both, Host, Slot, Way
+from paracosm.adapters.answers import FunctionFailed, array, failure_of, in_words, real
+from paracosm.adapters.host import AUTOGRAD, DIFFERENCES, Host, Slot, ValueAndJacobian, Way
 from paracosm.core import checks
 
 _NUDGE = (
@@ -29,9 +29,7 @@ _SLOPES_AGREE, _COARSE_SLOPES_AGREE = (
 
 @dataclasses.dataclass(frozen=True)
 class Adapted:
-    """A module called in another way than by itself: `use(module)` is the function, of the module
-    or of its copies.
-    """
+    """A module called in another way than by itself: `use(module)`, or of a copy of it."""
 
     module: Any
     use: Callable[[Any], Callable[..., Any]]
@@ -41,8 +39,9 @@ class Adapted:
 
 
 def is_torch(function: Any) -> bool:
-    """Whether it is a `torch.nn.Module`, a method of one or one adapted; torch is not imported to
-    find out.
+    """Whether it is a `torch.nn.Module`, a method of one or one adapted.
+
+    Torch is not imported to find out.
     """
     return _adapted(function) is not None
 
@@ -56,9 +55,9 @@ def _adapted(function: Any) -> Adapted | None:
     if isinstance(function, torch.nn.Module):
         return Adapted(function, lambda module: module)
     if isinstance(function, functools.partial):
-        inner, given = _adapted(function.func), (function.args, function.keywords)
+        inner, bound = _adapted(function.func), (function.args, function.keywords)
         return inner and Adapted(
-            inner.module, lambda module: functools.partial(inner.use(module), *given[0], **given[1])
+            inner.module, lambda module: functools.partial(inner.use(module), *bound[0], **bound[1])
         )
     owner, method = getattr(function, "__self__", None), getattr(function, "__func__", None)
     if method is None or not isinstance(owner, torch.nn.Module):
@@ -85,6 +84,10 @@ class TorchHost(Host):
     ) -> None:
         """Take `function`.
 
+        Args:
+            function, takes, gives, shared: As of `Host`.
+            name: What messages call it, after `PyTorch`.
+
         Raises:
             Missing: torch is not installed.
             BadArgument: the module cannot be copied, or its parameters are not made yet.
@@ -107,9 +110,7 @@ class TorchHost(Host):
 
     @property
     def module(self) -> Any:
-        """The module that is the function, as it was copied; None of a method, an adapted module or
-        a function.
-        """
+        """The copied module, if the function is one; None of anything else."""
         return self._original if isinstance(self.function, self._torch.nn.Module) else None
 
     def _in(self, dtype: Any) -> Callable[..., Any]:
@@ -122,13 +123,14 @@ class TorchHost(Host):
         return self._use(self._modules[dtype])
 
     def _forms(self, dtype: Any) -> list[tuple[Any, bool]]:
-        """Precisions in which it may be asked, and whether gradients are on: a few modules need
-        them to answer.
+        """Precisions in which it may be asked, and whether gradients are on.
+
+        A few modules need gradients to answer.
         """
         double, single = self._torch.float64, self._torch.float32
         if self._original is None:
             default = self._torch.get_default_dtype()
-            precisions = [default, *(other for other in (double, single) if other != default)]
+            precisions = [default, *(kind for kind in (double, single) if kind != default)]
         else:
             precisions = [double, single] if dtype == np.float64 else [single]
         return [(precision, grad) for precision in precisions for grad in (False, True)]
@@ -152,7 +154,7 @@ class TorchHost(Host):
         try:
             function = self._in(precision)
         except Exception as error:
-            raise failed(self.name, error) from error
+            raise failure_of(self.name, error) from error
         return self._answers(function, x)
 
     def _array(self, what: str, answer: Any) -> Any:
@@ -170,11 +172,10 @@ class TorchHost(Host):
         try:
             return answer.to_dense().cpu() if answer.layout != torch.strided else answer.cpu()
         except Exception as error:
-            raise failed(self.name, error) from error
+            raise failure_of(self.name, error) from error
 
-    def _value_and_jacobian(self, x: np.ndarray) -> Both:
-        """Torch's derivatives; finite differences where it has none, or others than the function
-        has.
+    def _value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
+        """Torch's derivatives, or finite differences where those are missing or wrong.
 
         Operations in place, those without a derivative, `detach` and `no_grad` are what it comes
         to.
@@ -182,16 +183,17 @@ class TorchHost(Host):
         if self.derivatives == AUTOGRAD and not self._compared and x.dtype == np.float64:
             self._compared = True
             self.derivatives = AUTOGRAD if self._slopes_agree(x) else DIFFERENCES
-        both = self._by_autograd(x) if self.derivatives == AUTOGRAD else None
-        if both is not None and np.isfinite(both[1]).all():
-            return both
-        if both is None:
+        result = self._by_autograd(x) if self.derivatives == AUTOGRAD else None
+        if result is not None and np.isfinite(result[1]).all():
+            return result
+        if result is None:
             self.derivatives = DIFFERENCES
         return self._differenced(x)
 
-    def _by_autograd(self, x: np.ndarray) -> Both | None:
-        """One backward pass an output for the whole batch, whose rows do not depend on each other;
-        None if it fails.
+    def _by_autograd(self, x: np.ndarray) -> ValueAndJacobian | None:
+        """One backward pass an output for the whole batch; None if it fails.
+
+        Rows do not depend on each other, so the gradient of a sum over rows is that of each row.
         """
         torch = self._torch
         if x.dtype not in self._way:
@@ -212,17 +214,16 @@ class TorchHost(Host):
         jacobian = torch.stack(rows, dim=1).numpy().astype(np.float64) * self._continuous
         return value.detach().numpy(), jacobian
 
-    def _row(self, output: Any, given: Any) -> Any:
+    def _row(self, output: Any, leaf: Any) -> Any:
         if not output.requires_grad:
-            return self._torch.zeros_like(given)
-        found = self._torch.autograd.grad(
-            output.sum(), given, retain_graph=True, allow_unused=True
+            return self._torch.zeros_like(leaf)
+        gradient = self._torch.autograd.grad(
+            output.sum(), leaf, retain_graph=True, allow_unused=True
         )[0]
-        return self._torch.zeros_like(given) if found is None else found
+        return self._torch.zeros_like(leaf) if gradient is None else gradient
 
     def _slopes_agree(self, x: np.ndarray) -> bool:
-        """Whether torch's derivatives are those of the answers, in every column at most of the
-        rows.
+        """Whether torch's derivatives are those of the answers: at most rows, in every column.
 
         A part that was detached has none for torch, and what is rounded with the gradient passed
         straight through has another than its answers.
@@ -230,15 +231,15 @@ class TorchHost(Host):
         rows = np.random.default_rng(0).normal(size=(len(x), self.inputs))[:_ROWS_COMPARED]
         near = x[:_ROWS_COMPARED] + _NUDGE * self._scale * self._continuous * rows
         try:
-            both, (_, expected) = self._by_autograd(near), self._differenced(near)
+            result, (_, expected) = self._by_autograd(near), self._differenced(near)
         except checks.ParacosmError:
             return True  # outside of where it answers: nothing is known
-        if both is None or not np.isfinite(both[1]).all():
-            return both is not None
-        slopes, expected = both[1] * self._scale, expected * self._scale
+        if result is None or not np.isfinite(result[1]).all():
+            return result is not None
+        slopes, expected = result[1] * self._scale, expected * self._scale
         off = np.abs(slopes - expected).max(axis=2)
         size = np.maximum(np.abs(slopes), np.abs(expected)).max(axis=2)
-        noise = 100 * np.cbrt(self._eps) ** 2 * np.abs(both[0]).max(axis=0, initial=1)
+        noise = 100 * np.cbrt(self._eps) ** 2 * np.abs(result[0]).max(axis=0, initial=1)
         agree = _COARSE_SLOPES_AGREE if self._coarse(x.dtype) else _SLOPES_AGREE
         return bool(((off > agree * size + noise).mean(axis=0) <= 0.5).all())
 
@@ -272,10 +273,10 @@ def _frozen(module: Any, name: str, torch: Any) -> Any:
 
 
 def _copied(module: Any, torch: Any) -> Any:
-    """A deep copy; tensors that a call left behind, which torch does not copy, are taken out of
-    their graph.
+    """A deep copy.
 
-    A compiled module's own deep copy has parameters that are no leaves of a graph: it goes through
+    Tensors that a call left behind, which torch does not copy, are taken out of their graph. A
+    compiled module's own deep copy has parameters that are no leaves of a graph: it goes through
     a file in memory.
     """
     if isinstance(module, torch.jit.ScriptModule):
@@ -283,12 +284,12 @@ def _copied(module: Any, torch: Any) -> Any:
         torch.jit.save(module, file)
         file.seek(0)
         return torch.jit.load(file)
-    left = [
+    tensors = [
         value
         for part in module.modules()
         for value in vars(part).values()
         if torch.is_tensor(value)
     ]
     return copy.deepcopy(
-        module, {id(value): value.detach().clone() for value in left if not value.is_leaf}
+        module, {id(value): value.detach().clone() for value in tensors if not value.is_leaf}
     )

@@ -39,7 +39,7 @@ def _smooth(
 ) -> Callable[[Array, Array], tuple[Array, Array]]:
     """The range of a slope that is monotone between the points `turns`."""
 
-    def over(low: Array, high: Array) -> tuple[Array, Array]:
+    def slopes(low: Array, high: Array) -> tuple[Array, Array]:
         low, high = jnp.clip(low, -_TAIL, _TAIL), jnp.clip(high, -_TAIL, _TAIL)
         ends = [slope(low), slope(high)]
         inside = [slope(jnp.clip(turn, low, high)) for turn in turns]
@@ -47,17 +47,17 @@ def _smooth(
         rounding = _ROUNDING * jnp.finfo(extremes.dtype).eps
         return extremes.min(axis=0) - rounding, extremes.max(axis=0) + rounding
 
-    return over
+    return slopes
 
 
 def _bent(left: float, right: float) -> Callable[[Array, Array], tuple[Array, Array]]:
     """The range of a slope that is `left` below 0 and `right` above."""
 
-    def over(low: Array, high: Array) -> tuple[Array, Array]:
+    def slopes(low: Array, high: Array) -> tuple[Array, Array]:
         first, last = jnp.where(low < 0, left, right), jnp.where(high > 0, right, left)
         return jnp.minimum(first, last), jnp.maximum(first, last)
 
-    return over
+    return slopes
 
 
 def _of_clip(low: Array, high: Array) -> tuple[Array, Array]:

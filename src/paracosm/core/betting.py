@@ -25,10 +25,15 @@ _HALVINGS = 40
 def betting_interval(
     samples: ArrayLike, low: float, high: float, level: float = 0.95
 ) -> tuple[float, float]:
-    """Lower and upper end for the mean of independent samples `[n]`, each known to lie in `[low,
-    high]`.
+    """Lower and upper end for the mean of independent samples of a known range.
 
-    It covers with at least `level` at every n and is never of width zero where `low < high`.
+    The interval covers with at least `level` at every n and is never of width zero where
+    `low < high`.
+
+    Args:
+        samples: `[n]`, in any unit.
+        low, high: The range, `low < high`, in the samples' unit.
+        level: Of the interval, two-sided.
     """
     inside = (np.asarray(samples, np.float64) - low) / (high - low)
     below, above = _upper(1 - inside, (1 - level) / 2), _upper(inside, (1 - level) / 2)

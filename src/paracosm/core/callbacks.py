@@ -21,12 +21,11 @@ def remember(error: checks.ParacosmError) -> None:
 
 @contextlib.contextmanager
 def as_raised() -> Iterator[None]:
-    """Around compiled programs: a foreign function's complaint is raised as itself, not as JAX's
-    account of it.
+    """Around compiled programs: raises a foreign function's complaint as itself.
 
-    That account is a JaxRuntimeError, or from later calls of a program a ValueError, and holds the
-    complaint's words. The complaint carries a note, by which `from_callback` tells it from what our
-    own checks refuse.
+    JAX's account of it is a JaxRuntimeError, or from later calls of a program a ValueError, and
+    holds the complaint's words. The complaint carries a note, by which `from_callback` tells it
+    from what our own checks refuse.
     """
     _failures.clear()
     try:
@@ -43,8 +42,9 @@ def as_raised() -> Iterator[None]:
 
 
 def _forget() -> None:
-    """Let JAX forget programs that failed: it waits for them when Python exits, and would print a
-    second traceback.
+    """Let JAX forget programs that failed.
+
+    It waits for them when Python exits, and would print a second traceback.
     """
     _failures.clear()
     with contextlib.suppress(ImportError, AttributeError):

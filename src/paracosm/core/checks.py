@@ -151,7 +151,16 @@ def at_least(name: str, value: float | int, least: float | int) -> None:
 
 
 def between(name: str, value: float | int, least: float | int, most: float | int) -> None:
-    """Require `least <= value <= most`."""
+    """Require `least <= value <= most`.
+
+    Args:
+        name: What the sentence calls the value.
+        value: The number.
+        least, most: The bounds, both allowed.
+
+    Raises:
+        BadArgument: it is no such number.
+    """
     Range(least, most).check(name, value)
 
 
@@ -169,8 +178,16 @@ def one_of(name: str, value: Any, choices: Collection[str]) -> None:
 
 
 def of_kind(name: str, value: Any, kinds: type | tuple[type, ...], needed: str) -> None:
-    """Require an instance of one of `kinds`; `needed` says in words which, and where one comes
-    from.
+    """Require an instance of one of some classes.
+
+    Args:
+        name: What the sentence calls the value.
+        value: Anything.
+        kinds: The classes.
+        needed: Which they are in words, and where an instance comes from.
+
+    Raises:
+        BadArgument: it is of none of them.
     """
     if not isinstance(value, kinds):
         raise BadArgument(f"{name} is {described(value)}; {needed} is needed.")
@@ -238,25 +255,25 @@ def finite(what: str, values: Any) -> None:
     values = np.asarray(values)
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
-        found, where = values[tuple(bad[0])], f" at step {bad[0][0]}" if values.ndim else ""
-        raise BadData(f"{what} holds {found}{where}; every entry must be finite.")
+        value, place = values[tuple(bad[0])], f" at step {bad[0][0]}" if values.ndim else ""
+        raise BadData(f"{what} holds {value}{place}; every entry must be finite.")
 
 
-def finite_steps(of: str, columns: Mapping[str, Any], taken: Any) -> None:
-    """Require columns `[episode, time, …]` to be finite at the steps `taken`, `[episode, time]`.
+def finite_steps(of: str, columns: Mapping[str, Any], alive: Any) -> None:
+    """Require columns `[episode, time, …]` to be finite at the steps `alive`, `[episode, time]`.
 
     Raises:
         BadData: naming the column and the earliest step at which one is not; `of` says what kind of
             episode it is in.
     """
-    found = []
+    faults = []
     for name, column in columns.items():
-        values = np.asarray(column).reshape(*np.shape(taken), -1)
-        for episode, time in np.argwhere(~np.isfinite(values).all(axis=-1) & taken):
+        values = np.asarray(column).reshape(*np.shape(alive), -1)
+        for episode, time in np.argwhere(~np.isfinite(values).all(axis=-1) & alive):
             row = values[episode, time]
-            found.append((int(time), int(episode), name, row[~np.isfinite(row)][0]))
-    if found:
-        time, episode, name, value = min(found, key=lambda each: each[:2])
+            faults.append((int(time), int(episode), name, row[~np.isfinite(row)][0]))
+    if faults:
+        time, episode, name, value = min(faults, key=lambda fault: fault[:2])
         raise BadData(f"{name} is {value} at step {time} of {of} {episode}; it must be finite.")
 
 

@@ -30,21 +30,22 @@ class Debiased:
 
 
 class _Moments(NamedTuple):
-    """Sums of squares and products about the mean, over components; arrays where one row each was
-    left out.
+    """Sums of squares and products about the mean, over components.
+
+    They are arrays `[n]` where each row in turn was left out.
     """
 
     gold: np.ndarray
     cheap: np.ndarray
-    both: np.ndarray
+    product: np.ndarray
 
     def coefficient(self, rows: int) -> np.ndarray:
         """`tr Cov(g, c) / tr Cov(c)`, or 0 unless `|ρ| > 1/sqrt(rows − 2)`: with fewer it cannot be
         told from noise.
         """
-        product = self.gold * self.cheap
-        clear = (self.both**2 * max(rows - 2, 0) > product) & (product > 0)
-        return np.divide(self.both, self.cheap, out=np.zeros_like(self.both), where=clear)
+        scale = self.gold * self.cheap
+        clear = (self.product**2 * max(rows - 2, 0) > scale) & (scale > 0)
+        return np.divide(self.product, self.cheap, out=np.zeros_like(self.product), where=clear)
 
 
 def debiased_mean(
@@ -68,19 +69,19 @@ def debiased_mean(
     """
     n, rows = len(gold), len(cheap)
     _check(gold, cheap)
-    g, c = (np.asarray(each, np.float64).reshape(len(each), -1) for each in (gold, cheap))
-    paired, rest, share = c[:n], c[n:], (rows - n) / rows
+    g, c = (np.asarray(sample, np.float64).reshape(len(sample), -1) for sample in (gold, cheap))
+    paired, surplus, share = c[:n], c[n:], (rows - n) / rows
     coefficient = share * (
         _left_out(g, paired) if tuning == "leave-one-out" else _halves(g, paired)
     )
-    target = rest.mean(axis=0) if rows > n else paired.mean(axis=0)
+    target = surplus.mean(axis=0) if rows > n else paired.mean(axis=0)
     corrected = g - coefficient[:, None] * (paired - target)
-    whole = _moments(g, paired)
-    product = float(whole.gold * whole.cheap)
+    moments = _moments(g, paired)
+    scale = float(moments.gold * moments.cheap)
     return Debiased(
         value=corrected.mean(axis=0).reshape(np.shape(gold)[1:]),
         coefficient=float(coefficient.mean() / share) if share else 0.0,
-        correlation=float(whole.both / np.sqrt(product)) if product > 0 else 0.0,
+        correlation=float(moments.product / np.sqrt(scale)) if scale > 0 else 0.0,
         variance=_variance(corrected, c, float(coefficient.mean()), rows - n),
     )
 
@@ -104,16 +105,17 @@ def _moments(gold: np.ndarray, cheap: np.ndarray) -> _Moments:
 
 
 def _left_out(gold: np.ndarray, cheap: np.ndarray) -> np.ndarray:
-    """Each row's coefficient from all other rows: leaving row i out lowers a sum of products by
-    `n/(n−1) · g_i c_i`.
+    """Each row's coefficient from all other rows.
+
+    Leaving row i out lowers a sum of products by `n/(n−1) · g_i c_i`.
     """
-    n, whole = len(gold), _moments(gold, cheap)
+    n, moments = len(gold), _moments(gold, cheap)
     g, c = gold - gold.mean(axis=0), cheap - cheap.mean(axis=0)
-    without = [
+    moments_without = [
         total - n / (n - 1) * np.sum(left * right, axis=1)
-        for total, (left, right) in zip(whole, ((g, g), (c, c), (g, c)), strict=True)
+        for total, (left, right) in zip(moments, ((g, g), (c, c), (g, c)), strict=True)
     ]
-    return _Moments(*without).coefficient(n - 1)
+    return _Moments(*moments_without).coefficient(n - 1)
 
 
 def _halves(gold: np.ndarray, cheap: np.ndarray) -> np.ndarray:
@@ -125,7 +127,16 @@ def _halves(gold: np.ndarray, cheap: np.ndarray) -> np.ndarray:
     return np.repeat([of_first, of_second], [half, n - half])
 
 
-def _variance(corrected: np.ndarray, cheap: np.ndarray, coefficient: float, rest: int) -> float:
-    """`tr Var(g − λ c)/n + λ² tr Var(c)/(N − n)`, λ shrunk: the parts are independent."""
+def _variance(corrected: np.ndarray, cheap: np.ndarray, coefficient: float, surplus: int) -> float:
+    """`tr Var(g − λ c)/n + λ² tr Var(c)/(N − n)`, λ shrunk: the parts are independent.
+
+    Args:
+        corrected: `g − λ c` of each gold row, `[n, components]`.
+        cheap: All cheap values, `[N, components]`.
+        coefficient: λ, the mean of those used.
+        surplus: `N − n`, the rows without gold.
+    """
     own = corrected.var(axis=0, ddof=1).sum() / len(corrected)
-    return float(own + (coefficient**2 * cheap.var(axis=0, ddof=1).sum() / rest if rest else 0.0))
+    return float(
+        own + (coefficient**2 * cheap.var(axis=0, ddof=1).sum() / surplus if surplus else 0.0)
+    )

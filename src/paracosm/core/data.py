@@ -242,8 +242,9 @@ class Dataset:
 
 
 def _columns(record: Trajectory | Transitions | RewardLabels, plain: Any, axes: int) -> None:
-    """Require columns that are arrays with the axes of `plain`, states with one more and both
-    states of one shape.
+    """Require every column to be an array with the `axes` axes of `plain`.
+
+    States have one more axis and both one shape; actions may have one more.
     """
     kind = type(record).__name__
     if len(np.shape(plain)) != axes or not hasattr(plain, "shape"):
@@ -253,8 +254,8 @@ def _columns(record: Trajectory | Transitions | RewardLabels, plain: Any, axes: 
     for field in dataclasses.fields(record):
         column = getattr(record, field.name)
         wide = field.name in ("state", "next_state")
-        rest = getattr(column, "shape", (None,))[axes:]
-        if getattr(column, "shape", ())[:axes] != plain.shape or len(rest) not in (
+        tail = getattr(column, "shape", (None,))[axes:]
+        if getattr(column, "shape", ())[:axes] != plain.shape or len(tail) not in (
             (1,) if wide else (0, 1)
         ):
             raise checks.BadData(

@@ -40,19 +40,24 @@ def on_all(tree: Any, share: int) -> Any:
 def spread(
     function: Callable[..., Any], share: int, shared: int, total: bool = False
 ) -> Callable[..., Any]:
-    """`function` on every device at once, to be called inside `jit` on pytrees whose leaves may be
-    anything.
+    """`function` on every device at once, to be called inside `jit`.
 
-    The first `shared` arguments are given whole to every device; the arrays of the others are cut
-    along their first axis, of length `share`. Results are joined along their first axis, or with
-    `total` they are equal on all devices (the function sums over `AXIS` itself) and returned once.
+    Arguments are pytrees whose leaves may be anything. Results are joined along their first axis,
+    unless they are a `total`.
+
+    Args:
+        function: What runs on each device, on its share of the arrays.
+        share: Length of the first axis, along which arrays are cut.
+        shared: How many arguments, the first ones, every device gets whole.
+        total: Whether results are equal on all devices, since `function` sums over `AXIS` itself;
+            they are then returned once.
     """
 
     def call(*arguments: Any) -> Any:
-        arrays, rest = eqx.partition(arguments, eqx.is_array)
+        arrays, static = eqx.partition(arguments, eqx.is_array)
 
         def local(*arrays: Any) -> Any:
-            return function(*eqx.combine(arrays, rest))
+            return function(*eqx.combine(arrays, static))
 
         specs = (P(),) * shared + (P(AXIS),) * (len(arguments) - shared)
         out = P() if total else P(AXIS)

@@ -18,15 +18,14 @@ _NEAR = 0.05  # of the range: half of the samples nearer to one another say noth
 def mean(
     samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None
 ) -> Estimate:
-    """Mean of independent samples `[n]` with an interval that holds on skewed and on sparse ones
-    (docs/intervals.md).
+    """Mean of independent samples `[n]`, with an interval that holds on skewed and sparse ones.
 
     Within finite `bounds` rare samples decide where half of them are near one another
     (`concentrated`): a betting interval, which holds whatever the distribution. So `bounds` should
     be no further than one rare event reaches. Else, and where no range is known, the interval is
     that of `varied_mean`. Equal samples never give an interval of width zero: within bounds it says
     what n of them exclude, without bounds it is infinite. `method` says which it was, and the share
-    of the variance that the largest sample makes.
+    of the variance that the largest sample makes (docs/intervals.md).
 
     Args:
         samples: What to average, in any unit.
@@ -51,12 +50,12 @@ def mean(
 def varied_mean(
     samples: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None
 ) -> Estimate:
-    """Mean of independent samples `[n]` whose own spread says how sure it is: rare samples of
-    another kind are not met.
+    """Mean of independent samples `[n]`, as sure as their own spread says.
 
-    Where one value is half of the samples, betting within what was seen, widened to Student's. Else
-    an interval for skewed samples. Either is cut at `bounds`, and a betting interval in them is
-    taken where it is narrower.
+    Rare samples of another kind are not allowed for. Where one value is half of the samples, the
+    interval is that of betting within what was seen, widened to Student's; else it is one for
+    skewed samples. Either is cut at `bounds`, and a betting interval in them is taken where it is
+    narrower.
 
     Raises:
         BadArgument: bounds that are not ordered.
@@ -71,8 +70,12 @@ def varied_mean(
 
 
 def concentrated(samples: np.ndarray, low: float, high: float, near: float = _NEAR) -> bool:
-    """Whether half of the samples `[n]`, two at least, lie within a share `near` of a finite range
-    `low` to `high`.
+    """Whether half of the samples, two at least, lie close together in a finite range.
+
+    Args:
+        samples: `[n]`, in any unit.
+        low, high: The range, in the samples' unit; false where it is infinite.
+        near: How close, as a share of the range.
     """
     if not np.isfinite(high - low):
         return False
@@ -85,8 +88,7 @@ def concentrated(samples: np.ndarray, low: float, high: float, near: float = _NE
 
 
 def bounded_mean(samples: ArrayLike, bounds: tuple[float, float], level: float = 0.95) -> Estimate:
-    """Mean of independent samples `[n]` with a betting interval, for samples of which rare ones may
-    matter most.
+    """Mean of independent samples `[n]` with a betting interval: rare ones may matter most.
 
     It covers at every n, whatever the distribution within `bounds`, which are finite and not equal.
     Where samples are near each other and the bounds far apart, it is much wider than that of
@@ -160,14 +162,20 @@ def _limits(samples: np.ndarray, bounds: tuple[float, float] | None) -> tuple[fl
 def _interval(
     samples: np.ndarray, level: float, low: float, high: float
 ) -> tuple[tuple[float, float], str]:
-    """The ends, and in words how they were made."""
+    """The ends, and in words how they were made.
+
+    Args:
+        samples: `[n]`, in any unit.
+        level: Of the interval, two-sided.
+        low, high: Bounds of the samples, in their unit; either may be infinite.
+    """
     n, tied = len(samples), most_equal(samples)
     if tied == n:
         return (low, high), f"{_nothing_varies(n, level)}: no interval without bounds"
     if 2 * tied >= n > 2:
-        seen = betting_interval(samples, float(samples.min()), float(samples.max()), level)
+        range_bets = betting_interval(samples, float(samples.min()), float(samples.max()), level)
         student = student_interval(samples, level)
-        ends = min(seen[0], student[0]), max(seen[1], student[1])
+        ends = min(range_bets[0], student[0]), max(range_bets[1], student[1])
         method = "betting in the range seen"
     else:
         ends, method = skewed_interval(samples, level), "allowing for skew"
@@ -185,11 +193,11 @@ def _betting(low: float, high: float) -> str:
 
 def _nothing_varies(n: int, level: float) -> str:
     """What equal samples say without a range: how many others may differ from them, at the most."""
-    rest = 1 - ((1 - level) / 2) ** (1 / n)
+    portion = 1 - ((1 - level) / 2) ** (1 / n)
     return (
         "one sample"
         if n == 1
-        else f"{n} equal samples, which up to {rest:.0%} of others may differ from"
+        else f"{n} equal samples, which up to {portion:.0%} of others may differ from"
     )
 
 

@@ -47,7 +47,7 @@ class Unwritten(Unwritable):
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """A file to write in place of `path`, which it replaces only when finished; missing folders are
     made.
 
@@ -64,8 +64,8 @@ def whole(path: str | Path) -> Iterator[Path]:
         part = _part(path)
         try:
             yield part
-            with part.open("rb") as written:
-                os.fsync(written.fileno())
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -175,11 +175,11 @@ def _try_part(path: Path) -> None:
 @contextmanager
 def _folders(path: Path) -> Iterator[None]:
     """Makes the missing folders of `path`, and removes them again."""
-    made = make_folders(path)
+    folders = make_folders(path)
     try:
         yield
     finally:
-        remove_folders(made)
+        remove_folders(folders)
 
 
 def make_folders(path: Path) -> tuple[Path, ...]:
@@ -189,16 +189,16 @@ def make_folders(path: Path) -> tuple[Path, ...]:
         OSError: one cannot be made; then none is.
     """
     missing = [folder for folder in (path, *path.parents) if not os.path.exists(folder)]
-    made: list[Path] = []
+    folders: list[Path] = []
     try:
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
-            made.insert(0, folder)
+            folders.insert(0, folder)
         os.listdir(path)  # refuses a file in place of a folder
     except OSError:
-        remove_folders(tuple(made))
+        remove_folders(tuple(folders))
         raise
-    return tuple(made)
+    return tuple(folders)
 
 
 def remove_folders(folders: tuple[Path, ...]) -> None:
@@ -274,10 +274,10 @@ def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
             raw.seek(0)
             with np.load(raw, allow_pickle=False) as file:
                 arrays = dict(file)
-        if others := [
+        if non_arrays := [
             name for name, values in arrays.items() if not isinstance(values, np.ndarray)
         ]:
-            raise ValueError(f"{others[0]} in it is no array")
+            raise ValueError(f"{non_arrays[0]} in it is no array")
         return arrays
     except (OSError, MemoryError, *_DAMAGE) as error:
         raise BadData(

@@ -38,7 +38,9 @@ def demand_shape(
     Raises:
         BadData: it has another, or cannot be had.
     """
-    found = form(name, answer)
-    if found.shape != shape:
-        raise checks.BadData(f"{name} has the shape {found.shape} for one step; {shape} is needed.")
-    return found
+    struct = form(name, answer)
+    if struct.shape != shape:
+        raise checks.BadData(
+            f"{name} has the shape {struct.shape} for one step; {shape} is needed."
+        )
+    return struct

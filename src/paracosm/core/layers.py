@@ -207,8 +207,8 @@ def clipped(low: Array, high: Array) -> Layered:
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise Unreadable("a bound of the box of states is not finite")
     middle, half = (low + high) / 2, (high - low) / 2
-    into = np.divide(1, half, out=np.zeros_like(half), where=half > 0)
-    unit = affine(np.diag(into), -middle * into)
+    inverse = np.divide(1, half, out=np.zeros_like(half), where=half > 0)
+    unit = affine(np.diag(inverse), -middle * inverse)
     return compose(affine(np.diag(half), middle), activated(activations.CLIP, len(low)), unit)
 
 
@@ -224,43 +224,48 @@ def gaussian_mode(network: Layered, space: Box, reach: float, squash: bool) -> L
     low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)
     size = len(low)
     into_box = activated(activations.TANH if squash else activations.CLIP, size)
-    held = compose(
+    limiter = compose(
         affine(reach * np.eye(size)),
         activated(activations.TANH, size),
         affine(np.eye(size) / reach),
     )
-    return compose(affine(np.diag((high - low) / 2), (high + low) / 2), into_box, held, network)
+    return compose(affine(np.diag((high - low) / 2), (high + low) / 2), into_box, limiter, network)
 
 
 def rescaled(network: Layered, inputs: Array | float, outputs: Array | float) -> Layered:
     """`x ↦ network(inputs · x) / outputs`: the same network in other units."""
-    into = np.diag(np.broadcast_to(np.asarray(inputs, np.float64), (network.inputs,)))
-    out = np.diag(1 / np.broadcast_to(np.asarray(outputs, np.float64), (network.outputs,)))
-    return compose(affine(out), network, affine(into))
+    input_scale = np.diag(np.broadcast_to(np.asarray(inputs, np.float64), (network.inputs,)))
+    output_scale = np.diag(1 / np.broadcast_to(np.asarray(outputs, np.float64), (network.outputs,)))
+    return compose(affine(output_scale), network, affine(input_scale))
 
 
 def in_a_row(
     row: Iterable[Any],
-    activation: Callable[[Any], Activation | None],
-    read: Callable[[Any], Layered],
+    activation_of: Callable[[Any], Activation | None],
+    reader: Callable[[Any], Layered],
 ) -> Layered:
-    """Layers of another library, one after the other; `activation` gives None of one that is none.
+    """Layers of another library, one after the other.
+
+    Args:
+        row: The library's layers, the first one first.
+        activation_of: The activation that a layer is, None if it is none.
+        reader: What a layer that is no activation computes.
 
     Raises:
         Unreadable: there are no layers, or the first of them is an activation.
     """
     network: Layered | None = None
     for layer in row:
-        acting = activation(layer)
-        if acting is None:
-            following = read(layer)
+        activation = activation_of(layer)
+        if activation is None:
+            successor = reader(layer)
         elif network is None:
             raise Unreadable(
                 "its first layer is an activation, so the number of inputs is not known"
             )
         else:
-            following = activated(acting, network.outputs)
-        network = following if network is None else compose(following, network)
+            successor = activated(activation, network.outputs)
+        network = successor if network is None else compose(successor, network)
     if network is None:
         raise Unreadable("it has no layers")
     return network
@@ -273,8 +278,8 @@ def _linear(layer: eqx.nn.Linear, spec: Spec) -> Layered:
 def _perceptron(part: eqx.nn.MLP, spec: Spec) -> Layered:
     network = layers_of(part.layers[0], spec)
     for layer in part.layers[1:]:
-        acting = activated(_of_jax(part.activation), network.outputs)
-        network = compose(layers_of(layer, spec), acting, network)
+        activation = activated(_of_jax(part.activation), network.outputs)
+        network = compose(layers_of(layer, spec), activation, network)
     return compose(activated(_of_jax(part.final_activation), network.outputs), network)
 
 

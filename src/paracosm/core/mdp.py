@@ -187,8 +187,16 @@ def never(state: Array, action: Array, next_state: Array) -> Flag:
 def _vector(
     name: str, value: Any, axis: str, shape: tuple[int, ...] | None = None
 ) -> np.ndarray | None:
-    """Require an array of real numbers `[axis]`, of a given shape; its values, or None while they
-    are being traced.
+    """The values of an array of real numbers of one axis, None while they are traced.
+
+    Args:
+        name: What messages call it.
+        value: The array.
+        axis: What messages call its axis.
+        shape: The shape that it must have, any if None.
+
+    Raises:
+        BadArgument: it is no such array.
     """
     needed = f"({axis},)" if shape is None else str(shape)
     real = isinstance(value, jax.Array | np.ndarray) and (

@@ -29,15 +29,29 @@ class LabelNoise(eqx.Module):
     def apply(
         self, reward: Scalar, state: State, action: Action, next_state: State, key: PRNGKey
     ) -> Scalar:
-        """A label of this step, whose true reward is `reward`."""
+        """A label of one step.
+
+        Args:
+            reward: The true reward of the step; labels are in its unit.
+            state, action, next_state: The step `(s, a, s')`, in the environment's units.
+            key: Of this label's noise.
+        """
 
     @abc.abstractmethod
     def mean_shift(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
-        """Mean of the label less the true reward."""
+        """Mean of the label less the true reward.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
 
     @abc.abstractmethod
     def variance(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
-        """Variance of the label, in squared units of the reward."""
+        """Variance of the label, in squared units of the reward.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
 
 
 class _Centred(LabelNoise):
@@ -45,7 +59,11 @@ class _Centred(LabelNoise):
 
     @abc.abstractmethod
     def deviation(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
-        """Standard deviation of the label."""
+        """Standard deviation of the label.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
 
     def draw(self, key: PRNGKey) -> Scalar:
         """A number of mean 0 and variance 1."""
@@ -54,12 +72,27 @@ class _Centred(LabelNoise):
     def apply(
         self, reward: Scalar, state: State, action: Action, next_state: State, key: PRNGKey
     ) -> Scalar:
+        """`r + deviation · draw`.
+
+        Args:
+            reward, state, action, next_state, key: As of `LabelNoise.apply`.
+        """
         return reward + self.deviation(reward, state, action, next_state) * self.draw(key)
 
     def mean_shift(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
+        """0.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
         return jnp.zeros(())
 
     def variance(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
+        """`deviation²`.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
         return self.deviation(reward, state, action, next_state) ** 2
 
 
@@ -72,6 +105,11 @@ class GaussianNoise(_Centred):
         checks.at_least("the label noise's sd", self.sd, 0)
 
     def deviation(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
+        """`sd` on every label.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
         return jnp.asarray(self.sd, float)
 
 
@@ -95,6 +133,11 @@ class HeavyTailedNoise(_Centred):
         return jax.random.t(key, self.freedom) * math.sqrt((self.freedom - 2) / self.freedom)
 
     def deviation(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
+        """`sd` on every label.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
         return jnp.asarray(self.sd, float)
 
 
@@ -109,6 +152,11 @@ class ProportionalNoise(_Centred):
         checks.at_least("the label noise's slope", self.slope, 0)
 
     def deviation(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
+        """`base + slope · |r|`.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
         return self.base + self.slope * jnp.abs(reward)
 
 
@@ -118,6 +166,11 @@ class LocalNoise(_Centred):
     sd: Callable[[State, Action, State], Scalar]
 
     def deviation(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
+        """`sd(s, a, s')`.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
         return self.sd(state, action, next_state)
 
 
@@ -129,13 +182,28 @@ class Bias(LabelNoise):
     def apply(
         self, reward: Scalar, state: State, action: Action, next_state: State, key: PRNGKey
     ) -> Scalar:
+        """`r + shift`.
+
+        Args:
+            reward, state, action, next_state, key: As of `LabelNoise.apply`.
+        """
         return reward + self.mean_shift(reward, state, action, next_state)
 
     def mean_shift(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
+        """`shift`, or `shift(s, a, s')`.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
         shift = self.shift
         return shift(state, action, next_state) if callable(shift) else jnp.asarray(shift, float)
 
     def variance(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
+        """0.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
         return jnp.zeros(())
 
 
@@ -160,13 +228,28 @@ class Flips(LabelNoise):
     def apply(
         self, reward: Scalar, state: State, action: Action, next_state: State, key: PRNGKey
     ) -> Scalar:
+        """`low + high - r` with `probability` p, else r.
+
+        Args:
+            reward, state, action, next_state, key: As of `LabelNoise.apply`.
+        """
         flipped = jax.random.bernoulli(key, self.probability)
         return jnp.where(flipped, self.low + self.high - reward, reward)
 
     def mean_shift(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
+        """`p (low + high - 2r)`.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
         return self.probability * (self.low + self.high - 2 * reward)
 
     def variance(self, reward: Scalar, state: State, action: Action, next_state: State) -> Scalar:
+        """`p (1 - p) (low + high - 2r)²`.
+
+        Args:
+            reward, state, action, next_state: As of `LabelNoise.apply`.
+        """
         return self.probability * (1 - self.probability) * (self.low + self.high - 2 * reward) ** 2
 
     def undone(self, label: Float[Array, "*batch"]) -> Float[Array, "*batch"]:

@@ -159,7 +159,14 @@ def acts(
     states: Float[Array, "batch state"],
     keys: Key[jax.Array, " batch"],
 ) -> tuple[Array, Any]:
-    """One action `[batch, …]` and the next carry per carry, state and key."""
+    """One action `[batch, …]` and the next carry per carry, state and key.
+
+    Args:
+        policy: What acts.
+        carries: What the policy carried to this step, `[batch, …]` in every leaf.
+        states: `[batch, state]`, in the environment's units.
+        keys: Of the noise of this step, `[batch]`.
+    """
     return jax.vmap(policy.act)(carries, states, keys)
 
 
@@ -357,10 +364,16 @@ def initial_policy(
     center: Array | None = None,
     scale: Array | None = None,
 ) -> Gaussian | Categorical:
-    """An untrained policy for `spec`: near-zero mean, spread `std` of half the box, or near-uniform
-    choice.
+    """An untrained policy: a mean near the centre of the box, or a nearly uniform choice.
 
-    Observations enter its network as `(observation - center) / scale`, both `[state]`.
+    Args:
+        spec: What is fixed about the task.
+        key: Of the network's weights.
+        width, depth: Of its hidden layers: neurons in each, and how many of them.
+        squash: Whether `tanh` brings actions into the box, rather than clipping.
+        std: Standard deviation of actions, in half-boxes.
+        center, scale: `[state]`, in the environment's units; observations enter the network as
+            `(observation - center) / scale`. 0 and the spec's `state_scale` if not given.
     """
     network = MLP(
         spec.state_size,

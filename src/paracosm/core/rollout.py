@@ -140,11 +140,14 @@ def lambda_returns(
     trace: float,
     final: Float[Array, " episode"] | float = 0.0,
 ) -> Float[Array, "episode time"]:
-    """`G_t = r_t + γ ((1-λ) v_{t+1} + λ G_{t+1})` with `G_T = final`, `[episode, time]` (Sutton
-    1988).
+    """`G_t = r_t + γ ((1-λ) v_{t+1} + λ G_{t+1})`, `[episode, time]` (Sutton 1988).
 
-    `next_value` holds `v_{t+1}`, 0 after an end. `trace` is λ: 1 is the return itself, less trades
-    its noise for the value's bias.
+    Args:
+        reward: `r_t`, `[episode, time]`.
+        next_value: `v_{t+1}`, `[episode, time]`, in units of return; 0 after an end.
+        discount: γ.
+        trace: λ, in [0, 1]: 1 is the return itself, less trades its noise for the value's bias.
+        final: `G_T`, `[episode]` or one number.
     """
 
     def back(later: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:

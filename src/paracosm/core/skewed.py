@@ -90,9 +90,9 @@ def _posterior(standard: np.ndarray) -> _Cells:
     sides = [_side(np.sort(sign * standard), sign) for sign in (1.0, -1.0)]
     joined = _Cells(*(np.concatenate(columns) for columns in zip(*sides, strict=True)))
     weight = np.exp(joined.weight - joined.weight.max())
-    chosen = weight > _LEAST_WEIGHT * weight.sum()
-    left = _Cells(*(column[chosen] for column in joined._replace(weight=weight)))
-    return left._replace(weight=left.weight / left.weight.sum())
+    mask = weight > _LEAST_WEIGHT * weight.sum()
+    cells = _Cells(*(column[mask] for column in joined._replace(weight=weight)))
+    return cells._replace(weight=cells.weight / cells.weight.sum())
 
 
 def _side(ordered: np.ndarray, sign: float) -> _Cells:
@@ -121,16 +121,18 @@ def _side(ordered: np.ndarray, sign: float) -> _Cells:
 
 
 def _least_gap(ordered: np.ndarray) -> float:
-    """Where the smallest samples are equal they say nothing of a threshold nearer than the next:
-    half its distance.
+    """Half the distance to the next sample where the smallest ones are equal, else 0.
+
+    Equal ones say nothing of a threshold that is nearer than that.
     """
-    other = ordered[ordered > ordered[0]][0]
-    return float(other - ordered[0]) / 2 if ordered[1] == ordered[0] else 0.0
+    neighbour = ordered[ordered > ordered[0]][0]
+    return float(neighbour - ordered[0]) / 2 if ordered[1] == ordered[0] else 0.0
 
 
 def _thinned(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Samples and how many each stands for: of many, those between the outermost are averaged in
-    equal groups.
+    """Samples and how many each stands for.
+
+    Of many, those between the outermost are averaged in equal groups.
     """
     edge = _MOST_ROWS // 4
     if len(ordered) <= _MOST_ROWS:

@@ -19,7 +19,7 @@ from paracosm.core import checks
 
 T = TypeVar("T")
 
-_KNOWN: dict[str, Any] = {}
+_REGISTRY: dict[str, Any] = {}
 _OWN = "paracosm."
 # Booleans, integers and floats: what NumPy writes without pickle.
 _TYPES = frozenset(np.dtype(code).name for code in "?bhilqBHILQefd")
@@ -38,16 +38,16 @@ def storable(thing: T) -> T:
         raise checks.BadArgument(
             f"storable marks {checks.described(thing)}; a dataclass or a function is needed."
         )
-    name, before = _name(thing), _KNOWN.get(_name(thing))
-    if before is not None and before.__module__ != getattr(thing, "__module__", None):
-        raise checks.BadArgument(f"{name} is a storable of {before.__module__} already.")
-    _KNOWN[name] = thing
+    name, owner = _name(thing), _REGISTRY.get(_name(thing))
+    if owner is not None and owner.__module__ != getattr(thing, "__module__", None):
+        raise checks.BadArgument(f"{name} is a storable of {owner.__module__} already.")
+    _REGISTRY[name] = thing
     return thing
 
 
 def is_storable(value: Any) -> bool:
     """Whether a value's own class, or the function itself, is marked."""
-    return _name(type(value)) in _KNOWN or _is_named(value)
+    return _name(type(value)) in _REGISTRY or _is_named(value)
 
 
 def describe(value: Any) -> Any:
@@ -66,7 +66,7 @@ def describe(value: Any) -> Any:
         return {"array": list(value.shape), "dtype": str(value.dtype)}
     if _is_named(value):
         return {"function": _name(value)}
-    if _name(type(value)) not in _KNOWN:
+    if _name(type(value)) not in _REGISTRY:
         raise checks.Unsupported(
             f"{getattr(value, '__name__', f'a {type(value).__name__}')} cannot be stored; arrays,"
             " plain values, tuples, and classes marked with storable can."
@@ -93,10 +93,10 @@ def blank(tree: Any) -> Any:
     if tree.keys() == {"array", "dtype"}:
         return _placeholder(tree["array"], tree["dtype"])
     if tree.keys() == {"function"}:
-        return _known(tree["function"])
+        return _lookup(tree["function"])
     if tree.keys() != {"class", "fields"} or not isinstance(tree["fields"], dict):
         raise checks.BadData("the description of the model is none.")
-    kind, values = _known(tree["class"]), tree["fields"]
+    kind, values = _lookup(tree["class"]), tree["fields"]
     if {field.name for field in dataclasses.fields(kind)} != values.keys():
         raise checks.BadData(f"the fields of {tree['class']} are not those that were stored.")
     value = object.__new__(kind)
@@ -121,12 +121,12 @@ def _name(thing: Any) -> str:
 
 def _is_named(value: Any) -> bool:
     """Whether it is a function that is marked: what it computes is its name."""
-    return hasattr(value, "__qualname__") and _KNOWN.get(_name(value)) is value
+    return hasattr(value, "__qualname__") and _REGISTRY.get(_name(value)) is value
 
 
-def _known(name: Any) -> Any:
-    if isinstance(name, str) and name in _KNOWN:
-        return _KNOWN[name]
+def _lookup(name: Any) -> Any:
+    if isinstance(name, str) and name in _REGISTRY:
+        return _REGISTRY[name]
     module, colon, thing = ascii(name)[1:-1][:80].partition(":")
     if not colon:
         raise checks.BadData(f"this version of Paracosm has no {module} to rebuild.")

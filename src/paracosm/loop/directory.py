@@ -18,13 +18,13 @@ from typing import IO, Any, NoReturn
 from paracosm.core import checks
 from paracosm.core.files import (
     Unwritable,
+    atomic_write,
     json_object,
     make_folders,
     read_json,
     remove_folders,
     shown,
     try_folder,
-    whole,
     writing,
 )
 from paracosm.core.records import plain
@@ -152,7 +152,7 @@ class RunDirectory:
 
     def write(self, name: str, text: str) -> None:
         """Write a text file whole or not at all."""
-        with whole(self.path / name) as part:
+        with atomic_write(self.path / name) as part:
             part.write_text(text, encoding="utf-8")
 
     @contextlib.contextmanager

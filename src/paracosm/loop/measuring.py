@@ -21,7 +21,7 @@ from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.sensitivities import NORM
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.files import Unwritable, read_record, whole
+from paracosm.core.files import Unwritable, atomic_write, read_record
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy, StochasticPolicy, markov
@@ -73,7 +73,7 @@ def measured(
     else:
         record = _measured(run, progress)
         # The file only spares the next plan the measuring.
-        with contextlib.suppress(Unwritable), whole(file) as part:
+        with contextlib.suppress(Unwritable), atomic_write(file) as part:
             part.write_text(record.to_json(), encoding="utf-8")
     routes = (_global(run), *record.weights) if weights == Route.GLOBAL else record.weights
     first = [route for route in routes if route.route == weights]

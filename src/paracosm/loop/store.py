@@ -18,7 +18,7 @@ import equinox as eqx
 import jax
 
 from paracosm.core import checks, storage
-from paracosm.core.files import read_json, shown, whole
+from paracosm.core.files import atomic_write, read_json, shown
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, LearnerPrediction, Problem
 from paracosm.core.mdp import MDP
@@ -69,13 +69,13 @@ def save(path: Path, model: Any, header: Record, *, described: bool = True) -> N
         Unsupported: the model is to be described and holds something that cannot be stored.
     """
     tree = {"about": header.to_dict(), "model": storage.describe(model) if described else None}
-    with whole(path.with_suffix(".eqx")) as part:
+    with atomic_write(path.with_suffix(".eqx")) as part:
         eqx.tree_serialise_leaves(part, model)
         arrays = part.read_bytes()
     text = json.dumps(
         {"format": FORMAT, "checksum": _checksum(tree, arrays), **tree}, indent=1, allow_nan=False
     )
-    with whole(path.with_suffix(".json")) as part:
+    with atomic_write(path.with_suffix(".json")) as part:
         part.write_text(text, encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.files import read_arrays, shown, whole
+from paracosm.core.files import atomic_write, read_arrays, shown
 
 _NAMES = tuple(field.name for field in dataclasses.fields(Trajectory))
 _FLAGS = ("terminated", "truncated", "alive")
@@ -19,7 +19,7 @@ _NUMBERS = ("state", "action", "next_state", "reward")
 def save(path: Path, episodes: Trajectory) -> None:
     """Write episodes as npz, whole or not at all."""
     columns = {name: np.asarray(getattr(episodes, name)) for name in _NAMES}
-    with whole(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.savez(file, allow_pickle=False, **columns)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.files import read_arrays, whole
+from paracosm.core.files import atomic_write, read_arrays
 from paracosm.real.columns import COLUMNS, from_columns
 from paracosm.real.d4rl import from_d4rl
 
@@ -63,11 +63,11 @@ def save(dataset: Dataset, where: str | Path) -> None:
         return
     columns = {name: getattr(dataset, name) for name in COLUMNS}
     if _kind(where) == ".npz":
-        with whole(where) as part, part.open("wb") as file:
+        with atomic_write(where) as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, **columns)
         return
     h5py = extra("h5py", "hdf5", where)
-    with whole(where) as part, h5py.File(part, "w") as file:
+    with atomic_write(where) as part, h5py.File(part, "w") as file:
         for name, values in columns.items():
             file[name] = values
 

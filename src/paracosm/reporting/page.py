@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from paracosm.core.checks import Unsupported
-from paracosm.core.files import whole
+from paracosm.core.files import atomic_write
 from paracosm.core.records import Diagnosis, discounted
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.records.experiments import Experiment
@@ -56,7 +56,7 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
             f" {type(record).__name__}; of a run directory, paracosm.load(path).result is needed."
         )
     text = render(record)
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
     return Path(path)
 
@@ -78,7 +78,7 @@ def publish(record: Experiment, folder: str | Path) -> tuple[Path, ...]:
         **{f"{stem}-{end}": text for end, text in drawing.chart_files(record).items()},
     }
     for name, text in written.items():
-        with whole(Path(folder) / name) as part:
+        with atomic_write(Path(folder) / name) as part:
             part.write_text(text, encoding="utf-8")
     return tuple(Path(folder) / name for name in written)
 

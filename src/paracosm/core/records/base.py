@@ -87,10 +87,10 @@ def typed(value: Any, kind: Any, place: str) -> Any:
             else typed(value, next(a for a in arguments if a is not type(None)), place)
         )
     if origin is tuple:
-        items = _of(value, (list, tuple), place, "a list")
+        items = _instance(value, (list, tuple), place, "a list")
         return tuple(typed(item, arguments[0], f"{place}[{i}]") for i, item in enumerate(items))
     if origin is dict:
-        table = _of(value, dict, place, "an object")
+        table = _instance(value, dict, place, "an object")
         return {
             _text(key, place): typed(item, arguments[1], _inside(place, key))
             for key, item in table.items()
@@ -136,16 +136,27 @@ def _plain_typed(value: Any, kind: type, place: str) -> Any:
         return value if type(value) is int else _refuse(value, place, "a whole number")
     if issubclass(kind, enum.Enum):
         return _member(value, kind, place)
-    return _of(value, kind, place, "true or false" if kind is bool else f"a {kind.__name__}")
+    return _instance(value, kind, place, "true or false" if kind is bool else f"a {kind.__name__}")
 
 
-def _of(value: Any, kind: type | tuple[type, ...], place: str, needed: str) -> Any:
+def _instance(value: Any, kind: type | tuple[type, ...], place: str, needed: str) -> Any:
+    """`value`, if it is an instance of `kind`.
+
+    Args:
+        value: From a tree of plain values.
+        kind: A class, or several.
+        place: Where in the tree it is.
+        needed: What messages call such an instance.
+
+    Raises:
+        BadData: it is none.
+    """
     return value if isinstance(value, kind) else _refuse(value, place, needed)
 
 
 def _text(value: Any, place: str) -> str:
     """A text that can be written: JSON can hold halves of characters."""
-    text = _of(value, str, place, "a text")
+    text = _instance(value, str, place, "a text")
     try:
         text.encode()
     except UnicodeEncodeError:

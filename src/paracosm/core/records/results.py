@@ -52,15 +52,15 @@ class RunResult(Record):
 
     def summary(self) -> dict[str, Any]:
         """The document that `paracosm run --json` prints."""
-        found, bought = self.diagnosis, self.purchases
+        diagnosis, purchases = self.diagnosis, self.purchases
         interval = {"mean", "low", "high"}
 
-        def three(estimate: Estimate) -> dict[str, Any]:
+        def brief(estimate: Estimate) -> dict[str, Any]:
             return {key: value for key, value in estimate.to_dict().items() if key in interval}
 
         def split(gap: Gap) -> dict[str, Any]:
             terms = {
-                field.name: three(getattr(gap, field.name)) for field in dataclasses.fields(gap)
+                field.name: brief(getattr(gap, field.name)) for field in dataclasses.fields(gap)
             }
             return {**terms, "imagined": terms["predicted"]}  # the name of the versions before 0.2
 
@@ -68,32 +68,34 @@ class RunResult(Record):
             "env": self.env,
             "seed": self.seed,
             "data": {
-                "transitions": bought.transitions,
-                "reward_labels": bought.reward_labels,
-                "real_steps": bought.real_steps,
-                "spent": bought.spent,
+                "transitions": purchases.transitions,
+                "reward_labels": purchases.reward_labels,
+                "real_steps": purchases.real_steps,
+                "spent": purchases.spent,
             },
-            "real_return": {**three(found.real_return), "episodes": found.real_return.n},
-            "imagined_return": three(found.imagined_return),
-            "reference": None if found.reference is None else found.reference.to_dict(),
-            "plausibility": found.plausibility.to_dict(),
-            "gap": split(found.gap),
-            "gap_training": None if found.gap_training is None else split(found.gap_training),
-            "discount": found.discount,
-            "training_discount": found.training_discount,
-            "horizon": found.horizon,
-            "training_horizon": found.training_horizon,
-            "mode_versus_sampled": three(found.mode_versus_sampled),
-            "informative_horizon": found.informative_horizon,
-            "closure": found.closure,
+            "real_return": {**brief(diagnosis.real_return), "episodes": diagnosis.real_return.n},
+            "imagined_return": brief(diagnosis.imagined_return),
+            "reference": None if diagnosis.reference is None else diagnosis.reference.to_dict(),
+            "plausibility": diagnosis.plausibility.to_dict(),
+            "gap": split(diagnosis.gap),
+            "gap_training": None
+            if diagnosis.gap_training is None
+            else split(diagnosis.gap_training),
+            "discount": diagnosis.discount,
+            "training_discount": diagnosis.training_discount,
+            "horizon": diagnosis.horizon,
+            "training_horizon": diagnosis.training_horizon,
+            "mode_versus_sampled": brief(diagnosis.mode_versus_sampled),
+            "informative_horizon": diagnosis.informative_horizon,
+            "closure": diagnosis.closure,
             "real_steps_during_imagination": self.real_steps_during_imagination,
-            "data_edge_share": found.data_edge_share,
-            "audited_steps": found.audited_steps,
+            "data_edge_share": diagnosis.data_edge_share,
+            "audited_steps": diagnosis.audited_steps,
             "seconds": self.seconds,
             "warnings": list(self.warnings),
-            "valid": found.valid,
-            "verdict": found.verdict,
-            "verdict_training": found.verdict_training,
+            "valid": diagnosis.valid,
+            "verdict": diagnosis.verdict,
+            "verdict_training": diagnosis.verdict_training,
         }
         return plain(document)
 
