@@ -55,15 +55,15 @@ def of(name: str, env: Any) -> tuple[Any, Any]:
     Raises:
         Unsupported: it has none.
     """
-    found = []
+    pair = []
     for kind in ("observation_space", "action_space"):
         try:
-            found.append(getattr(env, kind))
+            pair.append(getattr(env, kind))
         except Exception as error:  # a property of an environment may fail with anything
             raise checks.Unsupported(
                 f"{name} has no {kind}, or {boundary.happened(error)}."
             ) from error
-    return found[0], found[1]
+    return pair[0], pair[1]
 
 
 def limit(env: Any) -> Any:
