@@ -92,10 +92,8 @@ class SystemSource(Source):
             Uniform(self.action) if collection.policy is None else self._traced(collection.policy)
         )
         left, episodes = remaining(collection)
-        parts, key = (
-            [] if collection.before is None else [collection.before],
-            jax.random.key(collection.seed),
-        )
+        parts = [] if collection.before is None else [collection.before]
+        key = jax.random.key(collection.seed)
         while left.any():
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, episodes)
             lived = self._play(policy, keys, 0, self.horizon)
@@ -166,17 +164,17 @@ def _demand_parts(mdp: MDP, name: str) -> None:
         _demand_shape(f"the {part} of {name}", traced, expected)
 
 
-def _demand_shape(what: str, traced: Callable[[], Any], expected: tuple[int, ...]) -> None:
+def _demand_shape(name: str, traced: Callable[[], Any], expected: tuple[int, ...]) -> None:
     try:
         shape = getattr(traced(), "shape", None)
     except checks.ParacosmError:
         raise
     except Exception as error:  # tracing runs the user's code
         raise checks.BadArgument(
-            f"{what} cannot be traced by JAX: it {boundary.happened(error)}."
+            f"{name} cannot be traced by JAX: it {boundary.happened(error)}."
         ) from error
     if shape != expected:
-        raise checks.BadArgument(f"{what} answers with the shape {shape}; {expected} is needed.")
+        raise checks.BadArgument(f"{name} answers with the shape {shape}; {expected} is needed.")
 
 
 def _play(

@@ -88,16 +88,12 @@ class StepSource(Source):
     def _evaluate(self, evaluation: Evaluation, progress: Progress) -> Trajectory:
         policy, episodes, horizon = evaluation.policy, evaluation.episodes, evaluation.horizon
         act = sampling(policy, evaluation.seed) if evaluation.sampled else greedy(policy)
-        seeds, alive, columns = (
-            evaluation.first_seed + np.arange(episodes),
-            np.ones(episodes, bool),
-            [],
-        )
+        seeds = evaluation.first_seed + np.arange(episodes)
+        alive, columns = np.ones(episodes, bool), []
         with self.opened(episodes, 1) as lanes:
             lane_numbers = np.arange(episodes)
-            state = self._demand(
-                lanes.reset(lane_numbers, seeds), lane_numbers, "at the start of"
-            ).rows[0]
+            starts = lanes.reset(lane_numbers, seeds)
+            state = self._demand(starts, lane_numbers, "at the start of").rows[0]
             for time in range(horizon):
                 action = self.recorded(act(state, seeds, np.full(episodes, time)), episodes)
                 next_state, reward, terminated, truncated = self._advance(

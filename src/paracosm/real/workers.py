@@ -141,8 +141,8 @@ class Processes(Lanes):
 
     def _start(self, factory: Callable[[], Any], count: int) -> None:
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        arguments = (theirs, CloudpickleWrapper(factory), count, self._size)
+        connection, worker_end = context.Pipe()
+        arguments = (worker_end, CloudpickleWrapper(factory), count, self._size)
         process = context.Process(target=_serve, args=arguments, daemon=True)
         try:
             process.start()
@@ -152,8 +152,8 @@ class Processes(Lanes):
                 f"the environment cannot be sent to worker processes ({error}); workers=1 steps it"
                 " in this one."
             ) from error
-        theirs.close()
-        self._connections.append(ours)
+        worker_end.close()
+        self._connections.append(connection)
         self._processes.append(process)
 
     def _ask(self, method: str, lanes: np.ndarray, values: np.ndarray) -> Answers:
