@@ -104,13 +104,13 @@ def test_realised_weights_times_the_errors_are_the_gap_to_first_order():
     by = 1e-4 * jnp.array([1.0, 0.5, -0.5, 1.0])
     for part in ("dynamics", "reward"):
         world = case.real.replace(**{part: Shifted(getattr(case.real, part), by)})
-        asked = predict_steps(world, case.policy, case.episodes, case.key)
-        realised, steepest = weights(world, case.policy, case.episodes, asked, case.key)
+        predictions = predict_steps(world, case.policy, case.episodes, case.key)
+        realised, steepest = weights(world, case.policy, case.episodes, predictions, case.key)
         gap = abs(np.mean(case.returns(case.real) - case.returns(world)))
-        off = asked.imagined_state - case.episodes.next_state
+        off = predictions.imagined_state - case.episodes.next_state
         size = {
             "dynamics": np.sqrt(np.mean(np.sum(off**2, axis=-1))),
-            "reward": np.sqrt(np.mean((asked.real.reward - case.episodes.reward) ** 2)),
+            "reward": np.sqrt(np.mean((predictions.real.reward - case.episodes.reward) ** 2)),
         }[part]
         np.testing.assert_allclose(getattr(realised, part) * size, gap, rtol=0.02)
         assert getattr(realised, part) <= getattr(steepest, part) * np.sqrt(HORIZON)
@@ -135,9 +135,9 @@ def test_where_rollouts_fork_no_error_costs_more_than_the_rewards_allow():
     start = np.linspace(0.1, 0.9, 8)[:, None]
     episodes = rollout(world_of(0.0), policy, jnp.asarray(start), jax.random.split(key, 8), horizon)
     episodes = jax.tree.map(np.asarray, episodes)
-    asked = predict_steps(world_of(1e-4), policy, episodes, key)
+    predictions = predict_steps(world_of(1e-4), policy, episodes, key)
     slopes = by_step(world_of(1e-4), policy, start, np.full(8, horizon), key, horizon=horizon)
-    found = weights(world_of(1e-4), policy, episodes, asked, key)
+    found = weights(world_of(1e-4), policy, episodes, predictions, key)
     most = 2 * np.sum(discount ** np.arange(horizon))
     assert np.abs(slopes.dynamics).max() * 1e-4 > 1e6 * most
     assert found[0].dynamics * 1e-4 <= found[1].dynamics * 1e-4 <= most
@@ -146,6 +146,6 @@ def test_where_rollouts_fork_no_error_costs_more_than_the_rewards_allow():
 
 def test_the_steepest_weight_of_the_reward_is_the_sum_of_discounts():
     case = Case("smooth", 1)
-    asked = predict_steps(case.world, case.policy, case.episodes, case.key)
-    steepest = weights(case.world, case.policy, case.episodes, asked, case.key)[1]
+    predictions = predict_steps(case.world, case.policy, case.episodes, case.key)
+    steepest = weights(case.world, case.policy, case.episodes, predictions, case.key)[1]
     assert steepest.reward == pytest.approx(np.sum(case.real.discount ** np.arange(HORIZON)))

@@ -54,7 +54,7 @@ def attribute(
     world: MDP,
     policy: MarkovPolicy,
     episodes: Trajectory,
-    asked: OneStep,
+    predictions: OneStep,
     *,
     key: PRNGKey,
     most_imagined_steps: float = MOST_IMAGINED_STEPS,
@@ -62,16 +62,23 @@ def attribute(
 ) -> Terms:
     """Split each real episode's gap into its causes, at the world's discount: see
     `attribute_at`.
+
+    Args:
+        world: The learned world; its discount is that of the gap.
+        policy, episodes, predictions: As for `attribute_at`.
+        key, most_imagined_steps, importance: As for `attribute_at`.
     """
     options = {"key": key, "most_imagined_steps": most_imagined_steps, "importance": importance}
-    return attribute_at(world, policy, episodes, asked, discounts=(world.discount,), **options)[0]
+    return attribute_at(
+        world, policy, episodes, predictions, discounts=(world.discount,), **options
+    )[0]
 
 
 def attribute_at(
     world: MDP,
     policy: MarkovPolicy,
     episodes: Trajectory,
-    asked: OneStep,
+    predictions: OneStep,
     *,
     discounts: Sequence[float],
     key: PRNGKey,
@@ -86,17 +93,19 @@ def attribute_at(
         world: The learned world, in the precision wanted.
         policy: The policy whose gap it is; without `importance` it recorded `episodes`.
         episodes: Real episodes, NumPy arrays `[episode, time, …]`.
-        asked: The world asked at each of their steps.
+        predictions: Of `world` and `policy` at each of their steps, from `predict_steps`.
         discounts: γ of each gap; a random subset of steps is chosen for the first. The world's is
             not used.
         key: For the random subset of steps, and the noise of stochastic worlds and policies.
-        most_imagined_steps: Every step is audited up to this cost; beyond, a random subset,
-            reweighted.
+        most_imagined_steps: Every step is audited up to this cost, in imagined steps; beyond, a
+            random subset, reweighted.
         importance: Weights `w_{0:t}`, `[episode, time]`, of episodes that another policy recorded.
     """
     options = {"key": key, "most_imagined_steps": most_imagined_steps, "importance": importance}
     return terms_of(
-        episodes, asked, roll(world, policy, episodes, asked, discounts=discounts, **options)
+        episodes,
+        predictions,
+        roll(world, policy, episodes, predictions, discounts=discounts, **options),
     )
 
 
@@ -123,23 +132,35 @@ def roll(
     world: MDP,
     policy: MarkovPolicy,
     episodes: Trajectory,
-    asked: OneStep,
+    predictions: OneStep,
     *,
     discounts: Sequence[float],
     key: PRNGKey,
     most_imagined_steps: float = MOST_IMAGINED_STEPS,
     importance: np.ndarray | None = None,
 ) -> Rollouts:
-    """Imagine the rest of every audited step; arguments as for `attribute_at`."""
+    """Imagine the rest of the episode after every audited step.
+
+    Args:
+        world, policy, episodes, predictions: As for `attribute_at`.
+        discounts, key, most_imagined_steps, importance: As for `attribute_at`.
+    """
     alive = np.asarray(episodes.alive)
     followed = _followed(alive) & (importance is None)
     audited, weight, cost = choose(episodes, discounts[0], most_imagined_steps, key, followed)
     values = _continue(
-        world, policy, episodes, asked, audited, discounts=discounts, followed=followed, key=key
+        world,
+        policy,
+        episodes,
+        predictions,
+        audited,
+        discounts=discounts,
+        followed=followed,
+        key=key,
     )
     worth = np.stack(
         [
-            asked.imagined._replace(value=value).worth(discount)
+            predictions.imagined._replace(value=value).worth(discount)
             for discount, value in zip(discounts, values[0], strict=True)
         ]
     )
@@ -148,11 +169,11 @@ def roll(
     return Rollouts(tuple(discounts), audited, weight, counts, followed, worth, values[1], cost)
 
 
-def terms_of(episodes: Trajectory, asked: OneStep, rollouts: Rollouts) -> tuple[Terms, ...]:
-    """The terms at each of the discounts."""
+def terms_of(episodes: Trajectory, predictions: OneStep, rollouts: Rollouts) -> tuple[Terms, ...]:
+    """The terms at each of the discounts of `rollouts`."""
 
     def at(discount: float, worth: np.ndarray, at_last: np.ndarray) -> Terms:
-        real = asked.real._replace(value=np.where(rollouts.followed, _next(worth), at_last))
+        real = predictions.real._replace(value=np.where(rollouts.followed, _next(worth), at_last))
         powers = discount ** np.arange(worth.shape[1])
         weights = rollouts.weight * powers
         return Terms(
@@ -206,6 +227,13 @@ def choose(
     more than `most` imagined steps, step t is taken with probability `p_t = min(1, c γ^t)`, apart
     from the others, and stands for `1/p_t` (Horvitz & Thompson 1952); c is such that the expected
     cost is `most`. Below γ = ½ it is ½, so that every step can be taken.
+
+    Args:
+        episodes: Real episodes, NumPy arrays `[episode, time, …]`.
+        discount: γ of the probabilities.
+        most: Imagined steps that may be spent; beyond, the steps are a random subset.
+        key: Of the subset.
+        followed: Whether the next step's rollout gives a step its value at s', `[episode, time]`.
     """
     alive, remaining = np.asarray(episodes.alive), remaining_steps(episodes)
     alone = np.zeros(alive.shape, bool) if followed is None else alive & ~followed
@@ -234,7 +262,7 @@ def _continue(
     world: MDP,
     policy: MarkovPolicy,
     episodes: Trajectory,
-    asked: OneStep,
+    predictions: OneStep,
     audited: np.ndarray,
     *,
     discounts: Sequence[float],
@@ -244,13 +272,20 @@ def _continue(
     """`V̂_{H-t-1}` at ŝ' and, where a step is not `followed`, at s', `[discount, episode, time]`.
 
     Elsewhere `V̂(s')` follows from the value at the next step's ŝ', which is computed for it.
+
+    Args:
+        world, policy, episodes, predictions: As for `attribute_at`.
+        audited: Which steps are audited, `[episode, time]`.
+        discounts: γ of each value.
+        followed: Whether the next recorded step starts at s', `[episode, time]`.
+        key: Of the noise; each episode has its own.
     """
     remaining = remaining_steps(episodes)
     needed = audited.copy()
     needed[:, 1:] |= (audited & followed)[:, :-1]
     last = audited & ~followed & (remaining > 0)
 
-    states = np.concatenate([asked.imagined_state[needed], episodes.next_state[last]])
+    states = np.concatenate([predictions.imagined_state[needed], episodes.next_state[last]])
     steps = np.concatenate([remaining[needed], remaining[last]])
     episode, time = (
         np.concatenate(pair) for pair in zip(np.nonzero(needed), np.nonzero(last), strict=True)

@@ -50,43 +50,19 @@ def diagnose(
     reward: Callable[[State, Action, State], Scalar] | None = None,
     certify: bool = True,
 ) -> Diagnosis:
-    """Explain the gap between the real and the imagined return of `policy`, and what training
-    believed beside it.
-
-    The gap is that of whole episodes, not discounted unless `discount` says so; the gap at the
-    training discount, that of `world`, stands beside it. Everything is computed in 64 bits on a
-    copy of the world, from the recorded states and actions.
+    """The diagnosis of `policy` in `world`, its texts still empty: `paracosm.audit` without words.
 
     Args:
-        world: The learned world, deterministic or stochastic; somebody's modules and functions
-            become one by `paracosm.foreign.world`.
-        policy: The policy; its greedy play (the mode of a Markov policy) recorded `episodes`. One
-            that carries something is audited on pairs of state and carry, without bounds.
-            Somebody's becomes one by `paracosm.foreign.policy`.
-        episodes: Real episodes of the policy, from `evaluate`.
-        imagined: What training believed, as `Imagined.prediction` gives it. Without it training is
-            taken to have believed the imagined return of the full episode.
-        discount: The reporting discount, in [0, 1]: of the gap that is explained.
-        known: What the purchased data say without the policy, from `reference`: its return is held
-            against that of random actions, imagined returns against the recorded rewards.
-        seed: For sampled actions, the noise of a stochastic world and the random subset of steps.
-        most_imagined_steps: Every step is audited up to this cost; beyond, a random subset,
-            reweighted. The split by state dimension may cost in proportion; `math.inf` audits and
-            splits every step.
-        sampled: Samples of the policy recorded the episodes, and are audited, instead of its mode.
-        recorded_by: Samples of this policy recorded the episodes; they are reweighted to stand for
-            samples of `policy`.
-        reward: The real reward function, if it can be asked at imagined states: gives the terms in
-            both orders.
-        certify: Whether to bound the gap too, which takes the longest.
+        world, policy, episodes: As for `paracosm.audit`.
+        imagined: The return that training predicted, as `Imagined.prediction` gives it; None as
+            for `paracosm.audit`.
+        discount, known, seed: As for `paracosm.audit`.
+        most_imagined_steps, sampled, recorded_by, reward, certify: As for `paracosm.audit`.
 
     Raises:
-        BadArgument: a world that is no `MDP`, a policy that is no `Policy`; off-policy episodes for
-            a policy without a density.
-        BadData: episodes of no steps, of another state size than the world's, of rewards that are
-            not finite or of other actions than the policy's mode; a world that gives states or
-            rewards that are not finite; off-policy episodes that are worth too few of the policy's
-            own.
+        BadArgument: `discount` or `seed` is out of range; off-policy episodes for a policy without
+            a density.
+        BadData: as `paracosm.audit` raises it.
     """
     checks.seed("seed", seed)
     checks.in_unit_interval("discount", discount)
@@ -110,68 +86,72 @@ def diagnose(
         weighted = None if worth is None else worth.weights
         mode = not (sampled or worth)
         played = Mode(policy) if mode else policy
-        asked = predict_steps(world, played, episodes, key, mode=mode, as_played=as_played)
-        dreams = imagined_returns(
+        predictions = predict_steps(world, played, episodes, key, mode=mode, as_played=as_played)
+        returns = imagined_returns(
             world, policy, imagined, episodes, discount=discount, key=key, mode=mode
         )
         rollouts = roll(
             world,
             played,
             episodes,
-            asked,
+            predictions,
             discounts=(discount, world.discount),
             key=key,
             most_imagined_steps=most_imagined_steps,
             importance=weighted,
         )
-        noisy = not mode or bool(asked.noisy.any())
-        drawn = Drawn(terms_of(episodes, asked, rollouts), dreams, 1, {}, capped=False)
+        noisy = not mode or bool(predictions.noisy.any())
+        drawn = Drawn(terms_of(episodes, predictions, rollouts), returns, 1, {}, capped=False)
         if noisy and worth is None:
-            audited = Audited(world, played, imagined, episodes, asked, rollouts.discounts, mode)
-            drawn = draw(
-                audited, rollouts, dreams, most_imagined_steps=most_imagined_steps, key=key
+            audited = Audited(
+                world, played, imagined, episodes, predictions, rollouts.discounts, mode
             )
-        dreams, (terms, terms_training) = drawn.imagined, drawn.terms
+            drawn = draw(
+                audited, rollouts, returns, most_imagined_steps=most_imagined_steps, key=key
+            )
+        returns, (terms, terms_training) = drawn.imagined, drawn.terms
         reported = world.replace(discount=discount)
         orders = None
         if reward is not None:
             average = averages(
                 world,
                 episodes,
-                asked,
-                dreams.episodes,
+                predictions,
+                returns.episodes,
                 discount=discount,
                 reweighted=worth is not None,
             )
             orders = shapley_values(
-                reported, played, episodes, terms, dreams, reward=reward, average=average, key=key
+                reported, played, episodes, terms, returns, reward=reward, average=average, key=key
             )
         most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
         dimensions = by_dimension(
-            reported, played, episodes, asked, terms, key=key, most=most, importance=weighted
+            reported, played, episodes, predictions, terms, key=key, most=most, importance=weighted
         )
-        sensitivities = weights(world, played, episodes, asked, key) if worth is None else ()
+        sensitivities = weights(world, played, episodes, predictions, key) if worth is None else ()
         bounded = UNBOUNDED
         if certify and mode and pairs is None:
-            bounded = bounds(reported, policy, episodes, asked, np.asarray(dreams.full), key=key)
+            bounded = bounds(
+                reported, policy, episodes, predictions, np.asarray(returns.full), key=key
+            )
         if pairs is not None:
             world, episodes = of_states
-            asked = pairs.predictions(asked)
-            dreams = dreams._replace(episodes=pairs.states(dreams.episodes))
+            predictions = pairs.predictions(predictions)
+            returns = returns._replace(episodes=pairs.states(returns.episodes))
             dimensions = pairs.dimensions(dimensions)
         measured = Measured(
             discount=discount,
-            imagined=dreams,
-            predictions=asked,
+            imagined=returns,
+            predictions=predictions,
             terms=terms,
             terms_training=terms_training,
-            plausibility=plausibility(world, episodes, dreams.episodes, known),
+            plausibility=plausibility(world, episodes, returns.episodes, known),
             known=known,
             dimensions=dimensions,
             weights=sensitivities,
             bounds=bounded,
             orders=orders,
-            findings=lint(world, episodes, asked, key),
+            findings=lint(world, episodes, predictions, key),
             worth=worth,
             noisy=noisy,
             imagination=Imagination(drawn.draws, drawn.imagined_share, drawn.capped)
@@ -226,10 +206,10 @@ def _check(world: MDP, episodes: Trajectory) -> None:
         raise checks.BadData(
             "an episode has no steps; the audit needs at least one episode and one step of each."
         )
-    found, needed = episodes.state.shape[-1], world.spec.state_size
-    if found != needed:
+    components, needed = episodes.state.shape[-1], world.spec.state_size
+    if components != needed:
         raise checks.BadData(
-            f"the episodes' states have {found} components; the world's have {needed}."
+            f"the episodes' states have {components} components; the world's have {needed}."
         )
     recorded = ("state", "next_state", "action", "reward")
     columns = {

@@ -61,7 +61,7 @@ class Averages(NamedTuple):
     """How returns and terms of one set of episodes are averaged, at one discount.
 
     `sparse` says that rare episodes may decide the real return, `real` where it lies then, and
-    `either` where real and imagined returns lie; spans of no width know nothing. `reward_error` is
+    `span` where real and imagined returns lie; spans of no width know nothing. `reward_error` is
     the most that a rare event makes of a reward term. `ends_known` says that the end rule was right
     about ends that were seen, `never_ends` that no episode can end in either world. Returns that
     are reweighted have no range.
@@ -69,7 +69,7 @@ class Averages(NamedTuple):
 
     sparse: bool
     real: Span
-    either: Span
+    span: Span
     reward_error: float
     ends_known: bool
     never_ends: bool
@@ -78,7 +78,7 @@ class Averages(NamedTuple):
     def value(self, returns: ArrayLike, *, imagined: bool = False) -> Estimate:
         """The mean of returns `[episode]`, real ones or `imagined` ones."""
         returns = np.asarray(returns, np.float64)
-        span = self.either if imagined or not self.real.width else self.real
+        span = self.span if imagined or not self.real.width else self.real
         if self.reweighted:
             return mean(returns)
         if (self.sparse or _constant(returns)) and concentrated(returns, *span.around(returns)):
@@ -98,14 +98,12 @@ class Averages(NamedTuple):
             return _as_constant(differences)
         if self.reweighted:
             return mean(differences)
-        width = (
-            min(self.either.width, self.reward_error) if cause == "reward" else self.either.width
-        )
+        width = min(self.span.width, self.reward_error) if cause == "reward" else self.span.width
         span = Span(-width, width, (-width, width))
         low, high = span.around(differences)
-        if low == high and self.either.width:
+        if low == high and self.span.width:
             return _as_constant(differences)
-        everywhere = -self.either.width, self.either.width
+        everywhere = -self.span.width, self.span.width
         if _constant(differences) or (
             self.sparse and concentrated(differences, *everywhere, near=_NEAR_TERM)
         ):
@@ -158,7 +156,7 @@ def averages(
     return Averages(
         sparse=(tied or near) and len(real) > 1 and not reweighted,
         real=_span(real, unseen, known, steps, tied=tied),
-        either=_span(
+        span=_span(
             of_either,
             _unseen(float(np.median(real)), paid, possible, repeated),
             possible,

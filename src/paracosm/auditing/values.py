@@ -26,7 +26,13 @@ _ROWS = 512
 def values(
     world: MDP, policy: MarkovPolicy, states: np.ndarray, steps: np.ndarray, key: PRNGKey
 ) -> np.ndarray:
-    """Discounted return of `steps[i]` steps of `policy` in `world` from `states[i]`, `[rows]`."""
+    """Discounted return of `steps[i]` steps of `policy` in `world` from `states[i]`, `[rows]`.
+
+    Args:
+        world: What is imagined; its discount is that of the returns.
+        policy, states, steps: As for `values_at`.
+        key: Of the noise; each row has its own.
+    """
     return values_at(world, policy, states, steps, key, discounts=(world.discount,))[0]
 
 
@@ -74,6 +80,11 @@ def gradients(
 
     Rows with equal keys share their noise. No row has more than `most` steps: one program serves
     any number of rows of any such length. The cost is about five times that of `values`.
+
+    Args:
+        world, policy, states, steps: As for `values`.
+        keys: Of the noise, one by row.
+        most: Bound of `steps`; so many states are stored for each row.
     """
     run = partial(_gradients, world, policy, most=most)
     value, gradient = _in_blocks(run, (states, keys), steps, _ROWS, (), states.shape[1:])
@@ -89,7 +100,12 @@ def _in_blocks(
 ) -> list[np.ndarray]:
     """`run(steps, *rows)` on blocks of `size` rows of like length; 0 for rows of no steps.
 
-    Its results have the `shapes`, by row.
+    Args:
+        run: Called with the lengths `[size]` and the columns `[size, …]` of a block.
+        rows: The columns that it reads, `[rows, …]` each.
+        steps: Length of each row, `[rows]`.
+        size: Rows in a block.
+        shapes: Of one row of each result.
     """
     order = np.argsort(-steps, kind="stable")
     order = order[steps[order] > 0]
@@ -115,8 +131,14 @@ def _values(
     states: Float[Array, "rows state"],
     *noise: Array,
 ) -> tuple[Float[Array, "rows discount"]]:
-    """One compiled program that runs as long as its longest row needs; of the noise the keys and
-    first times.
+    """One compiled program that runs as long as its longest row needs.
+
+    Args:
+        discounts: γ of each return.
+        played: The world and the policy.
+        steps: Length of each row.
+        states: First states.
+        noise: The keys and the first times of the rows, `[rows]` each.
     """
 
     def local(discounts: Array, played: tuple[MDP, MarkovPolicy], *rows: Array) -> Array:
@@ -149,11 +171,22 @@ def _gradients(
     step by step.
 
     Written out, since a loop as long as its longest row has no reverse mode.
+
+    Args:
+        world, policy, steps, states, keys: As for `gradients`.
+        most: As for `gradients`.
     """
 
     def local(
         world: MDP, policy: MarkovPolicy, states: Array, steps: Array, keys: Array
     ) -> tuple[Array, Array]:
+        """Values and gradients of one device's rows.
+
+        Args:
+            world, policy: As for `gradients`.
+            states, steps, keys: Of the device's rows, as for `gradients`.
+        """
+
         def move(t: Array, state: Array, alive: Array) -> tuple[Array, Array, Array]:
             at = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
             return advance(world, policy, state, alive, at)[1:4]

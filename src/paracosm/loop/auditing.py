@@ -44,19 +44,20 @@ def audit(
     Args:
         world: The learned world, deterministic or stochastic; somebody's modules and functions
             become one by `paracosm.foreign.world`.
-        policy: The policy; its mode recorded `episodes`. Somebody's becomes one by
-            `paracosm.foreign.policy`.
+        policy: The policy; its greedy play (the mode of a Markov policy) recorded `episodes`. One
+            that carries something is audited on pairs of state and carry, without bounds.
+            Somebody's becomes one by `paracosm.foreign.policy`.
         episodes: Real episodes of the policy, from `evaluate`.
         imagined: How the policy was trained, as `imagine` gives it, or the return that training
             predicted. Without it training is taken to have believed the imagined return of the full
             episode.
-        discount: The reporting discount, in [0, 1]: of the gap that is explained.
+        discount: The reporting discount, in [0, 1] a step: of the gap that is explained.
         known: What the purchased data say without the policy, from `reference`: its return is held
             against that of random actions, imagined returns against the recorded rewards.
         seed: For sampled actions, the noise of a stochastic world and the random subset of steps.
-        most_imagined_steps: Every step is audited up to this cost; beyond, a random subset,
-            reweighted. The split by state dimension may cost in proportion; `math.inf` audits and
-            splits every step.
+        most_imagined_steps: Every step is audited up to this cost, in imagined steps; beyond, a
+            random subset, reweighted. The split by state dimension may cost in proportion;
+            `math.inf` audits and splits every step.
         sampled: Samples of the policy recorded the episodes, and are audited, instead of its mode.
         recorded_by: Samples of this policy recorded the episodes; they are reweighted to stand for
             samples of `policy`.

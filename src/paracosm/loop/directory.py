@@ -50,7 +50,7 @@ class RunDirectory:
         path: The folder.
         lock: Held open by the one process that writes the run; the system lets go of it when that
             process ends.
-        made: The folders that were made for this run, the innermost first.
+        folders: Those that were made for this run, the innermost first.
         begun: Whether the run was begun, not gone on with.
         unwritten: What could not be written, a sentence each; the run goes on with what it has in
             memory.
@@ -58,7 +58,7 @@ class RunDirectory:
 
     path: Path
     lock: IO[str] | None = None
-    made: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
     begun: bool = False
     unwritten: list[str] = dataclasses.field(default_factory=list)
 
@@ -68,21 +68,27 @@ class RunDirectory:
     ) -> RunDirectory:
         """Start a run in `path`, or go on with the one that is there. It is locked until `close`.
 
+        Args:
+            path: The folder, made if there is none.
+            config: What the run does, by name.
+            resume: Whether to go on with a run of the same `config`, if there is one.
+            force: Whether a run in `path` is removed first.
+
         Raises:
             BadArgument: `path` holds a run (and neither `resume` nor `force`), another run than the
                 one to resume, something that is no run, is being written by another process, or
                 cannot be written.
         """
         require_free(path, resume=resume, force=force)
-        made = make_folders(path)
-        run = cls(path, _locked(path), made)
+        folders = make_folders(path)
+        run = cls(path, _locked(path), folders)
         try:
             return run._begun({"format": MARK, **plain(config)}, resume=resume, force=force)
         except BaseException:
             run.close()
-            if made and not (path / CONFIG).exists():
+            if folders and not (path / CONFIG).exists():
                 (path / LOCK).unlink(missing_ok=True)
-                remove_folders(made)
+                remove_folders(folders)
             raise
 
     def _begun(self, config: dict[str, Any], *, resume: bool, force: bool) -> RunDirectory:
@@ -95,8 +101,8 @@ class RunDirectory:
                 _refuse_second(self.path)
             self._clear()
         self.write(CONFIG, json.dumps(config, indent=1, allow_nan=False))
-        made = [folder for name in _FOLDERS for folder in make_folders(self.path / name)]
-        return dataclasses.replace(self, made=(*made, *self.made), begun=True)
+        folders = [folder for name in _FOLDERS for folder in make_folders(self.path / name)]
+        return dataclasses.replace(self, folders=(*folders, *self.folders), begun=True)
 
     def __enter__(self) -> RunDirectory:
         return self
@@ -144,7 +150,7 @@ class RunDirectory:
             self._clear()
             (self.path / CONFIG).unlink(missing_ok=True)
             (self.path / LOCK).unlink(missing_ok=True)
-            remove_folders(self.made)
+            remove_folders(self.folders)
 
     def file(self, name: str) -> Path:
         """The path of a file of the run."""
@@ -189,10 +195,10 @@ class RunDirectory:
             lines = file.read_bytes().splitlines()
         except OSError as error:
             raise checks.BadData(f"{shown(file)} cannot be read: {error.strerror}.") from error
-        found = (
+        events = (
             _event(line, f"{shown(file)}, line {number}") for number, line in enumerate(lines, 1)
         )
-        return [event for event in found if event is not None]
+        return [event for event in events if event is not None]
 
     def stage(
         self,
@@ -202,7 +208,13 @@ class RunDirectory:
         load: Callable[[], Any],
     ) -> Any:
         """The result of a stage: loaded if it finished before, else made, saved and logged with the
-        time it took.
+        time it took, in seconds.
+
+        Args:
+            name: The stage's name in the log, `kind` or `kind-round`.
+            make: Gives the result.
+            save: Writes the result into the folder.
+            load: Reads what `save` wrote.
         """
         if any(event["event"] == "finished" and event["stage"] == name for event in self.events()):
             return load()
@@ -322,7 +334,7 @@ def files_of_run(path: Path) -> list[Path]:
     """The files in the folder that its run writes, by their names and its number of rounds; others
     are not ours.
     """
-    rounds, found = _rounds(path), []
+    rounds, files = _rounds(path), []
     for folder in (path, *(path / name for name in _FOLDERS)):
         for file in folder.iterdir() if folder.is_dir() else ():
             name = file.relative_to(path).as_posix()
@@ -333,8 +345,8 @@ def files_of_run(path: Path) -> list[Path]:
                 and of_a_round
                 and (file.is_symlink() or not file.is_dir())
             ):
-                found.append(file)
-    return found
+                files.append(file)
+    return files
 
 
 def _rounds(path: Path) -> int:

@@ -116,10 +116,10 @@ class _Case:
     note: str
 
 
-def _called(factory: str | Callable[..., Any], what: str, *spec: Spec) -> Any:
+def _called(factory: str | Callable[..., Any], kind: str, *spec: Spec) -> Any:
     """What the user's function builds; the spec is given to one that takes an argument."""
     function = making.function(factory) if isinstance(factory, str) else factory
-    name = factory if isinstance(factory, str) else getattr(factory, "__name__", what)
+    name = factory if isinstance(factory, str) else getattr(factory, "__name__", kind)
     try:
         arguments = spec[: sum(map(_is_needed, inspect.signature(function).parameters.values()))]
         return function(*arguments)
@@ -128,7 +128,7 @@ def _called(factory: str | Callable[..., Any], what: str, *spec: Spec) -> Any:
     except (Exception, SystemExit) as error:
         message = " ".join(str(error).split())
         raise checks.BadArgument(
-            f"building the {what} by {name} failed with {type(error).__name__}: {message}"
+            f"building the {kind} by {name} failed with {type(error).__name__}: {message}"
         ) from error
 
 

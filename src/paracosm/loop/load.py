@@ -60,9 +60,9 @@ class Run:
     def config(self) -> dict[str, Any]:
         """What the run was asked to do, checked as it was when the run began."""
         file = self.path / CONFIG
-        found = read_json(file)
-        _read(RunConfig, found, "", file)
-        return found
+        config = read_json(file)
+        _read(RunConfig, config, "", file)
+        return config
 
     @functools.cached_property
     def result(self) -> RunResult:
@@ -179,21 +179,29 @@ def load(path: str | Path, *, trust: bool = False) -> Run:
     return Run(as_path("the run directory", path), trust)
 
 
-def _read(kind: type[S], config: dict[str, Any], head: str, file: Path, **given: Any) -> S:
-    """The settings of this kind in config.json, whose names begin with `head`; those `given` are
-    not in it.
+def _read(kind: type[S], config: dict[str, Any], head: str, file: Path, **settings: Any) -> S:
+    """The settings of a kind that config.json holds.
+
+    Args:
+        kind: The record of settings.
+        config: What config.json holds, by name.
+        head: What the names of these settings begin with there, such as `learn.`.
+        file: Path of config.json, for the error message.
+        settings: Settings of the kind that are not in config.json.
 
     Raises:
         BadData: one is missing, of another type or out of range; the sentence names file and
             setting.
     """
-    kinds = {name: hint for name, hint in typing.get_type_hints(kind).items() if name not in given}
+    kinds = {
+        name: hint for name, hint in typing.get_type_hints(kind).items() if name not in settings
+    }
     if lacking := [head + name for name in kinds if head + name not in config]:
         raise checks.BadData(f"{shown(file)} is damaged: it lacks {', '.join(lacking)}.")
     try:
         return kind(
             **{name: typed(config[head + name], hint, head + name) for name, hint in kinds.items()},
-            **given,
+            **settings,
         )
     except checks.ParacosmError as error:
         raise checks.BadData(f"{shown(file)} is damaged: {error}") from None
@@ -208,6 +216,11 @@ def audit_run(
 ) -> Diagnosis:
     """Audit a run again, on its own evaluation episodes or on others of the same policy: see
     `audit`.
+
+    Args:
+        run: A finished run, as `load` gives it.
+        episodes: Real episodes of the run's policy; the run's own if None.
+        discount, most_imagined_steps: As for `audit`.
     """
     return audit(
         run.world,

@@ -22,10 +22,10 @@ _PACKAGES = (
 
 def facts() -> dict[str, str]:
     """Versions, platform and the device count, as printable text."""
-    found = {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)}
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)}
     return {
         "python": platform.python_version(),
-        **found,
+        **versions,
         "platform": f"{platform.system()} {platform.machine()}",
         "devices": f"{jax.local_device_count()} x {jax.default_backend()}",
     }

@@ -254,12 +254,14 @@ def _term(world: MDP, policy: MarkovPolicy, episodes: Trajectory, part: str) -> 
         world, played, episodes = in_double(
             (world, policy.greedy(), jax.tree.map(np.asarray, episodes))
         )
-        asked = predict_steps(world, played, episodes, key)
+        predictions = predict_steps(world, played, episodes, key)
         if part == "reward":
-            missed = np.where(episodes.alive, episodes.reward - np.asarray(asked.real.reward), 0.0)
-            return float(np.mean(missed @ world.discount ** np.arange(missed.shape[1])))
+            errors = np.where(
+                episodes.alive, episodes.reward - np.asarray(predictions.real.reward), 0.0
+            )
+            return float(np.mean(errors @ world.discount ** np.arange(errors.shape[1])))
         terms = attribute(
-            world, played, episodes, asked, key=key, most_imagined_steps=_MOST_IMAGINED_STEPS
+            world, played, episodes, predictions, key=key, most_imagined_steps=_MOST_IMAGINED_STEPS
         )
     return float(np.mean(terms.dynamics.sum(axis=1)))
 

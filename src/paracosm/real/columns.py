@@ -98,6 +98,11 @@ def single(values: np.ndarray, name: str, where: str) -> np.ndarray:
 def demand_within(values: np.ndarray, low: Any, high: Any, name: str, where: str) -> None:
     """Require rows between bounds, up to rounding.
 
+    Args:
+        values: The column, `[rows, …]`.
+        low, high: Bounds of one row, of its shape.
+        name, where: What the error message calls the column and what holds it.
+
     Raises:
         BadData: naming the first row outside them, or of another shape than they.
     """
@@ -131,6 +136,18 @@ def _places(values: np.ndarray, name: str, where: str) -> np.ndarray:
 
 
 def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) -> np.ndarray:
+    """A column of numbers in the type of a data set: rewards float64, discrete actions int32, all
+    else float32.
+
+    Args:
+        name: The column.
+        values: Its values, `[rows]` or `[rows, components]`.
+        labelled: Which rows own a reward label, `[rows]`; a reward may be anything elsewhere.
+        where: What the error message calls the data set.
+
+    Raises:
+        BadData: naming the first row that cannot be used.
+    """
     _demand_kind(name, values, "biuf", where)
     if name == "action" and values.ndim == 1:
         _demand(
@@ -154,6 +171,15 @@ def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) ->
 
 
 def _demand_kind(name: str, values: np.ndarray, kinds: str, where: str) -> None:
+    """Require a column of numbers.
+
+    Args:
+        name, values, where: As for `_numbers`.
+        kinds: Characters of the NumPy kinds that may be, as `dtype.kind` has them.
+
+    Raises:
+        BadData: it is of another kind.
+    """
     if values.dtype.kind not in kinds:
         raise checks.BadData(
             f"{where}: {name} holds {_kind(values)}; columns that are not numbers cannot be used."
@@ -171,6 +197,16 @@ def _kind(values: np.ndarray) -> str:
 
 
 def _demand(name: str, values: np.ndarray, sound: np.ndarray, needed: str, where: str) -> None:
+    """Require that every row is sound.
+
+    Args:
+        name, values, where: As for `_numbers`.
+        sound: Which rows are, `[rows]`.
+        needed: What a row must be, in words.
+
+    Raises:
+        BadData: naming the first row that is not.
+    """
     if not sound.all():
         row = int(np.argmin(sound))
         raise checks.BadData(f"{where}: {name} is {values[row]} in row {row}; {needed}.")

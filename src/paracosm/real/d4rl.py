@@ -141,6 +141,15 @@ def _demand_cut_at_limit(
 
     An episode twice as long, or more times, is such a one, and one whose observations jump at that
     length. Where many go on, the limit varied.
+
+    Args:
+        state: Observations, `[rows, state]`.
+        terminated: Whether a row's step is terminal, `[rows]`.
+        stops: Whether an episode ends or is cut after a row, `[rows]`.
+        where: What the error message calls the data set.
+
+    Raises:
+        BadData: naming the row where such an episode goes on.
     """
     ends = np.flatnonzero(stops)
     lengths = np.diff(ends, prepend=-1)

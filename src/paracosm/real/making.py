@@ -98,17 +98,17 @@ def function(where: str) -> Callable[..., Any]:
     if not colon:
         raise checks.Missing(f"{where!r} names no function; write module:function.")
     module = _imported(name_of_module)
-    found = getattr(module, name, None)
-    if not callable(found):
+    value = getattr(module, name, None)
+    if not callable(value):
         public = [
             key
-            for key, value in vars(module).items()
-            if callable(value) and not key.startswith("_")
+            for key, member in vars(module).items()
+            if callable(member) and not key.startswith("_")
         ]
         raise checks.Missing(
             f"The module {name_of_module!r} has no function {name!r}{_suggest(name, public)}."
         )
-    return found
+    return value
 
 
 def made(where: str, kind: type[Kind], option: str, *arguments: Any) -> Kind:

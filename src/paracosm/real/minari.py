@@ -98,6 +98,18 @@ def save(dataset: Dataset, name: str) -> None:
 
 
 def _steps(episode: Any, space: Any, limit: int | None, where: str) -> dict[str, np.ndarray]:
+    """The columns of one recorded episode, `[steps, …]` each.
+
+    Args:
+        episode: Minari's record of it.
+        space: The data set's action space.
+        limit: Steps after which the recorded environment ends episodes, None if that is unknown.
+        where: What error messages call the episode.
+
+    Raises:
+        Unsupported: observations or actions are no arrays, or not of one dimension.
+        BadData: columns of different lengths, actions outside `space`, or more steps than `limit`.
+    """
     observations, actions = episode.observations, episode.actions
     if (
         not isinstance(observations, np.ndarray)
@@ -118,10 +130,10 @@ def _steps(episode: Any, space: Any, limit: int | None, where: str) -> dict[str,
     for name, length in lengths.items():
         if length != steps:
             extra = " (one more than steps)" if name == "observations" else ""
-            found = length + 1 if extra else length
+            count = length + 1 if extra else length
             needed = steps + 1 if extra else steps
             raise checks.BadData(
-                f"{where} has {found} {name} and {steps} rewards; {needed} are needed{extra}."
+                f"{where} has {count} {name} and {steps} rewards; {needed} are needed{extra}."
             )
     if limit is not None and steps > limit:
         raise checks.BadData(

@@ -87,10 +87,13 @@ class SystemSource(Source):
         lived = _play(self._observed.pairs(), policy, keys, salt, horizon)
         return self._observed.beliefs(lived)
 
-    def _collect(self, asked: Collection, progress: Progress) -> Dataset:
-        policy = Uniform(self.action) if asked.policy is None else self._traced(asked.policy)
-        left, episodes = remaining(asked)
-        parts, key = [] if asked.before is None else [asked.before], jax.random.key(asked.seed)
+    def _collect(self, collection: Collection, progress: Progress) -> Dataset:
+        policy = (
+            Uniform(self.action) if collection.policy is None else self._traced(collection.policy)
+        )
+        left, episodes = remaining(collection)
+        parts = [] if collection.before is None else [collection.before]
+        key = jax.random.key(collection.seed)
         while left.any():
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, episodes)
             lived = self._play(policy, keys, 0, self.horizon)
@@ -107,20 +110,20 @@ class SystemSource(Source):
                 )
             left = left - wanted.sum(axis=1)
             episodes = episodes + len(left)
-            progress(asked.steps - int(left.sum()), asked.steps)
+            progress(collection.steps - int(left.sum()), collection.steps)
         return ordered(stack(parts))
 
-    def _evaluate(self, asked: Evaluation, progress: Progress) -> Trajectory:
-        policy = self._traced(asked.policy)
-        policy = policy if asked.sampled else policy.greedy()
-        seeds = asked.first_seed + np.arange(asked.episodes)
+    def _evaluate(self, evaluation: Evaluation, progress: Progress) -> Trajectory:
+        policy = self._traced(evaluation.policy)
+        policy = policy if evaluation.sampled else policy.greedy()
+        seeds = evaluation.first_seed + np.arange(evaluation.episodes)
         keys = jax.vmap(jax.random.key)(seeds.astype(np.uint32))
-        lived = self._play(policy, keys, asked.seed, asked.horizon)
+        lived = self._play(policy, keys, evaluation.seed, evaluation.horizon)
         self.steps += int(lived.alive.sum())
         sound = np.logical_and.accumulate(_finite(lived), axis=1)
         if not sound.all():
             raise checks.BadData(self._complaint(lived, sound, seeds))
-        progress(asked.horizon, asked.horizon)
+        progress(evaluation.horizon, evaluation.horizon)
         return dataclasses.replace(lived, reward=lived.reward.astype(np.float64))
 
     def _traced(self, policy: Acting) -> Policy:
@@ -161,17 +164,17 @@ def _demand_parts(mdp: MDP, name: str) -> None:
         _demand_shape(f"the {part} of {name}", traced, expected)
 
 
-def _demand_shape(what: str, traced: Callable[[], Any], expected: tuple[int, ...]) -> None:
+def _demand_shape(name: str, traced: Callable[[], Any], expected: tuple[int, ...]) -> None:
     try:
         shape = getattr(traced(), "shape", None)
     except checks.ParacosmError:
         raise
     except Exception as error:  # tracing runs the user's code
         raise checks.BadArgument(
-            f"{what} cannot be traced by JAX: it {boundary.happened(error)}."
+            f"{name} cannot be traced by JAX: it {boundary.happened(error)}."
         ) from error
     if shape != expected:
-        raise checks.BadArgument(f"{what} answers with the shape {shape}; {expected} is needed.")
+        raise checks.BadArgument(f"{name} answers with the shape {shape}; {expected} is needed.")
 
 
 def _play(
@@ -179,6 +182,12 @@ def _play(
 ) -> Trajectory:
     """Whole episodes as NumPy; the start hangs on an episode's key alone, what follows on `salt`
     too.
+
+    Args:
+        mdp, policy: What is played.
+        keys: Of the episodes, `[episode]`.
+        salt: Of the noise after the start.
+        horizon: Steps of each episode.
     """
     return jax.tree.map(np.asarray, _compiled(mdp, policy, keys, jnp.uint32(salt), horizon))
 
@@ -187,6 +196,11 @@ def _play(
 def _compiled(
     mdp: MDP, policy: Policy, keys: Key[jax.Array, " episode"], salt: UInt[Array, ""], horizon: int
 ) -> Trajectory:
+    """`_play` in one compiled program.
+
+    Args:
+        mdp, policy, keys, salt, horizon: As for `_play`.
+    """
     starts, noise = jax.vmap(jax.random.split, out_axes=1)(keys)
     noise = jax.vmap(jax.random.fold_in, (0, None))(noise, salt)
     return unroll(mdp, policy, jax.vmap(mdp.initial)(starts), noise, horizon)
@@ -201,12 +215,12 @@ def _finite(lived: Trajectory) -> np.ndarray:
     )
 
 
-def _rows(lived: Trajectory, kept: np.ndarray, episodes: np.ndarray) -> Dataset:
-    """The steps that were kept, the first ones of each episode; where the record stops it is
+def _rows(lived: Trajectory, mask: np.ndarray, episodes: np.ndarray) -> Dataset:
+    """The steps of `mask`, the first ones of each episode; where the record stops it is
     truncated.
     """
-    stops = kept & ~np.append(kept[:, 1:], np.zeros((len(kept), 1), bool), axis=1)
+    stops = mask & ~np.append(mask[:, 1:], np.zeros((len(mask), 1), bool), axis=1)
     rows = Dataset.from_trajectory(
-        dataclasses.replace(lived, alive=kept, truncated=stops & ~lived.terminated)
+        dataclasses.replace(lived, alive=mask, truncated=stops & ~lived.terminated)
     )
     return dataclasses.replace(rows, episode=episodes[rows.episode])

@@ -22,6 +22,12 @@ def demand_working(name: str, env: Any, action: Any, size: int) -> None:
     """Require that `env` starts and takes a step, so that one of another API is refused before
     anything is made.
 
+    Args:
+        name: What the error message calls it.
+        env: The environment.
+        action: An action of its space.
+        size: Components of an observation.
+
     Raises:
         BadData: it does not; the sentence says what it did.
     """
@@ -69,11 +75,17 @@ def _closing(env: Any) -> Iterator[Any]:
 def _played(env: Any, actions: np.ndarray, size: int, seconds: float = _SECONDS) -> np.ndarray:
     """Observation, reward and flags of each step until the episode ends or the seconds are over,
     `[1 + step, ...]`.
+
+    Args:
+        env: The environment.
+        actions: What is done, `[step, ...]`.
+        size: Components of an observation.
+        seconds: Of wall time.
     """
     rows, begun = [[*boundary.reset(env, 0, size), 0.0, 0.0, 0.0]], time.monotonic()
     for action in actions:
-        taken = boundary.step(env, action.copy(), size)  # some change their action
-        rows.append([*taken.observation, taken.reward, taken.terminated, taken.truncated])
-        if taken.terminated or taken.truncated or time.monotonic() - begun > seconds:
+        step = boundary.step(env, action.copy(), size)  # some change their action
+        rows.append([*step.observation, step.reward, step.terminated, step.truncated])
+        if step.terminated or step.truncated or time.monotonic() - begun > seconds:
             break
     return np.array(rows)

@@ -231,11 +231,11 @@ class Source(abc.ABC):
             )
 
     @abc.abstractmethod
-    def _collect(self, asked: Collection, progress: Progress) -> Dataset:
+    def _collect(self, collection: Collection, progress: Progress) -> Dataset:
         """`collect`, of what was checked."""
 
     @abc.abstractmethod
-    def _evaluate(self, asked: Evaluation, progress: Progress) -> Trajectory:
+    def _evaluate(self, evaluation: Evaluation, progress: Progress) -> Trajectory:
         """`evaluate`, of what was checked."""
 
 

@@ -55,15 +55,15 @@ def of(name: str, env: Any) -> tuple[Any, Any]:
     Raises:
         Unsupported: it has none.
     """
-    found = []
+    pair = []
     for kind in ("observation_space", "action_space"):
         try:
-            found.append(getattr(env, kind))
+            pair.append(getattr(env, kind))
         except Exception as error:  # a property of an environment may fail with anything
             raise checks.Unsupported(
                 f"{name} has no {kind}, or {boundary.happened(error)}."
             ) from error
-    return found[0], found[1]
+    return pair[0], pair[1]
 
 
 def limit(env: Any) -> Any:
@@ -129,7 +129,7 @@ def horizon(name: str, limit: Any, wanted: int | None) -> int:
     return limit
 
 
-def numeric(what: str, values: Any) -> np.ndarray:
+def numeric(name: str, values: Any) -> np.ndarray:
     """The values as an array of finite real numbers.
 
     Raises:
@@ -139,11 +139,11 @@ def numeric(what: str, values: Any) -> np.ndarray:
         array = np.asarray(values)
     except (TypeError, ValueError) as error:
         raise checks.BadData(
-            f"{what} has rows of different shapes; equal ones are needed."
+            f"{name} has rows of different shapes; equal ones are needed."
         ) from error
     if array.dtype.kind not in "biuf":
-        raise checks.BadData(f"{what} is {boundary.described(values)}; real numbers are needed.")
-    checks.finite(what, array)
+        raise checks.BadData(f"{name} is {boundary.described(values)}; real numbers are needed.")
+    checks.finite(name, array)
     return array
 
 

@@ -67,31 +67,33 @@ class StepSource(Source):
     def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
         return Spec(self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon)
 
-    def _collect(self, asked: Collection, progress: Progress) -> Dataset:
-        seed = asked.seed
+    def _collect(self, collection: Collection, progress: Progress) -> Dataset:
+        seed = collection.seed
         act = (
             RandomActions(self.action, self.horizon, seed)
-            if asked.policy is None
-            else sampling(asked.policy, seed)
+            if collection.policy is None
+            else sampling(collection.policy, seed)
         )
-        count = len(shares(asked.steps))
-        with self.opened(count, asked.workers) as lanes:
-            working = _Working(self, lanes, asked)
+        count = len(shares(collection.steps))
+        with self.opened(count, collection.workers) as lanes:
+            working = _Working(self, lanes, collection)
             while working.left:
                 try:
                     working.tick(act)
                 except KeyboardInterrupt as error:
                     raise Interrupted(working.partial()) from error
-                progress(asked.steps - working.left, asked.steps)
+                progress(collection.steps - working.left, collection.steps)
         return working.dataset()
 
-    def _evaluate(self, asked: Evaluation, progress: Progress) -> Trajectory:
-        policy, episodes, horizon = asked.policy, asked.episodes, asked.horizon
-        act = sampling(policy, asked.seed) if asked.sampled else greedy(policy)
-        seeds, alive, columns = asked.first_seed + np.arange(episodes), np.ones(episodes, bool), []
+    def _evaluate(self, evaluation: Evaluation, progress: Progress) -> Trajectory:
+        policy, episodes, horizon = evaluation.policy, evaluation.episodes, evaluation.horizon
+        act = sampling(policy, evaluation.seed) if evaluation.sampled else greedy(policy)
+        seeds = evaluation.first_seed + np.arange(episodes)
+        alive, columns = np.ones(episodes, bool), []
         with self.opened(episodes, 1) as lanes:
-            everyone = np.arange(episodes)
-            state = self._demand(lanes.reset(everyone, seeds), everyone, "at the start of").rows[0]
+            lane_numbers = np.arange(episodes)
+            starts = lanes.reset(lane_numbers, seeds)
+            state = self._demand(starts, lane_numbers, "at the start of").rows[0]
             for time in range(horizon):
                 action = self.recorded(act(state, seeds, np.full(episodes, time)), episodes)
                 next_state, reward, terminated, truncated = self._advance(
@@ -126,7 +128,18 @@ class StepSource(Source):
     def _advance(
         self, lanes: Lanes, state: np.ndarray, action: np.ndarray, alive: np.ndarray, time: int
     ) -> Rows:
-        """Step the living; the others' state stays and their reward is 0."""
+        """Step the living lanes; the state of the others stays and their reward is 0.
+
+        Args:
+            lanes: The environments.
+            state: Their states, `[lane, state]`.
+            action: What is done, `[lane, action]` or `[lane]`.
+            alive: Which lanes live, `[lane]`.
+            time: The step, for the error message.
+
+        Returns:
+            Next states `[lane, state]`, rewards, terminations and truncations `[lane]`.
+        """
         next_state, reward = state.copy(), np.zeros(len(state))
         terminated, truncated = np.zeros((2, len(state)), bool)
         if (which := np.flatnonzero(alive)).size:
@@ -202,14 +215,14 @@ def _next_beliefs(
 class _Working:
     """Lanes at work: each lives through its episodes until its share of the steps is taken."""
 
-    def __init__(self, source: StepSource, lanes: Lanes, asked: Collection) -> None:
-        self._source, self._lanes, self._seed = source, lanes, asked.seed
+    def __init__(self, source: StepSource, lanes: Lanes, collection: Collection) -> None:
+        self._source, self._lanes, self._seed = source, lanes, collection.seed
         self._share, self._episode = remaining(
-            asked
+            collection
         )  # steps that a lane has yet to take, and its present episode
         self._time = np.zeros(len(self._share), np.int64)
         self._state = np.zeros((len(self._share), source.state_size), np.float32)
-        self._before, self._rows = asked.before, list[Rows]()
+        self._before, self._rows = collection.before, list[Rows]()
         self._begin(np.flatnonzero(self._share))
 
     @property

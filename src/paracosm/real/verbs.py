@@ -85,8 +85,11 @@ def collect(
     """Take exactly `steps` real steps in `env`, every transition and reward label observed: see
     `Source.collect`.
 
-    `horizon` is the number of steps in a full episode, where `env` has no time limit or a shorter
-    one is wanted.
+    Args:
+        env: The real environment, as `connect` takes it.
+        steps, seed, policy, first_episode, workers: As for `Source.collect`.
+        horizon: Steps in a full episode, where `env` has no time limit or a shorter one is wanted.
+        before, progress: As for `Source.collect`.
     """
     source = connect(env, horizon=horizon)
     collected = source.collect(
@@ -113,7 +116,13 @@ def evaluate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Trajectory:
-    """Play whole real episodes of the policy's mode from seeded starts: see `Source.evaluate`."""
+    """Play whole real episodes of the policy's mode from seeded starts: see `Source.evaluate`.
+
+    Args:
+        env: The real environment, as `connect` takes it.
+        policy, episodes, first_seed, sampled, seed, progress: As for `Source.evaluate`.
+        horizon: Steps in a full episode; the time limit of `env` if None.
+    """
     with callbacks.as_raised():
         source = connect(env, horizon=horizon)
         played = source.evaluate(

@@ -108,6 +108,14 @@ class Processes(Lanes):
     """
 
     def __init__(self, factory: Callable[[], Any], count: int, size: int, workers: int) -> None:
+        """Start the processes.
+
+        Args:
+            factory: Builds an environment; pickled for the processes.
+            count: Number of lanes.
+            size: Components of an observation.
+            workers: Number of processes.
+        """
         self._size = size
         self._connections: list[Any] = []
         self._processes: list[Any] = []
@@ -133,8 +141,8 @@ class Processes(Lanes):
 
     def _start(self, factory: Callable[[], Any], count: int) -> None:
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        arguments = (theirs, CloudpickleWrapper(factory), count, self._size)
+        connection, worker_end = context.Pipe()
+        arguments = (worker_end, CloudpickleWrapper(factory), count, self._size)
         process = context.Process(target=_serve, args=arguments, daemon=True)
         try:
             process.start()
@@ -144,8 +152,8 @@ class Processes(Lanes):
                 f"the environment cannot be sent to worker processes ({error}); workers=1 steps it"
                 " in this one."
             ) from error
-        theirs.close()
-        self._connections.append(ours)
+        worker_end.close()
+        self._connections.append(connection)
         self._processes.append(process)
 
     def _ask(self, method: str, lanes: np.ndarray, values: np.ndarray) -> Answers:
@@ -201,10 +209,13 @@ class Processes(Lanes):
 
 @contextlib.contextmanager
 def open_lanes(factory: Callable[[], Any], count: int, size: int, workers: int) -> Iterator[Lanes]:
-    """`count` lanes hosted by `workers` processes (1: this one), closed on the way out, whatever
-    happens.
+    """Lanes in this process or in others, closed on the way out, whatever happens.
 
-    `size` is the number of components of an observation.
+    Args:
+        factory: Builds an environment.
+        count: Number of lanes.
+        size: Components of an observation.
+        workers: Number of processes that host them; 1 is this one.
     """
     workers = min(workers, count)
     lanes = Here(factory, count, size) if workers == 1 else Processes(factory, count, size, workers)
@@ -237,7 +248,14 @@ def _blank(rows: int, size: int) -> Rows:
 
 
 def _serve(connection: Connection, factory: Callable[[], Any], count: int, size: int) -> None:
-    """A worker's life: build, answer, and leave when the other end closes."""
+    """What a worker process does: build its environments and answer, until the other end closes.
+
+    Args:
+        connection: Where the messages `(method, lanes, values)` come from and the answers go.
+        factory: Builds an environment.
+        count: Number of environments.
+        size: Components of an observation.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
         try:
@@ -252,6 +270,14 @@ def _serve(connection: Connection, factory: Callable[[], Any], count: int, size:
 
 
 def _call(lanes: Here, method: str, which: np.ndarray, values: np.ndarray) -> Answers:
+    """The answers to one message, with the columns of a step for a reset, too.
+
+    Args:
+        lanes: The worker's own.
+        method: `step` or `reset`.
+        which: Numbers of the lanes, `[lane]`.
+        values: Their actions, `[lane, …]`, or seeds, `[lane]`.
+    """
     if method == "step":
         return lanes.step(which, values)
     answers = lanes.reset(which, values)

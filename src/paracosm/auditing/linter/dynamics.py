@@ -125,14 +125,14 @@ def _observations(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> I
 
 
 def _affine(
-    change: Change, starts: list[np.ndarray], what: str, varies: np.ndarray
+    change: Change, starts: list[np.ndarray], kind: str, varies: np.ndarray
 ) -> Iterator[Reading]:
     """Scales, offsets or both, from each start; components that do not vary keep their scale.
 
     Args:
         change: The world in other units.
         starts: Parameters from which they are fitted, `[parameter]` each.
-        what: "actions" or "observations".
+        kind: "actions" or "observations".
         varies: How much each component varies, `[x]`; 0 where it does not.
     """
     size = change.size
@@ -147,11 +147,11 @@ def _affine(
             continue
         fit = change.fitted(start, mask)
         if fit is not None and np.any(_beyond(change, fit)):
-            misreading = Misreading(_FORMS[what], components=_components(change, fit))
+            misreading = Misreading(_FORMS[kind], components=_components(change, fit))
             leaves = NEARLY_ALL if change.of == "state" else HALF  # of many parameters
             yield Reading(
-                f"{what[:-1]} {name}",
-                what,
+                f"{kind[:-1]} {name}",
+                kind,
                 misreading,
                 fit.residual**2,
                 int(mask.sum()),

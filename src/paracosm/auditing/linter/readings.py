@@ -100,8 +100,8 @@ class Judge(NamedTuple):
     def everywhere(self, reading: Reading, rival: Reading) -> tuple[Interval, ...]:
         """Mean over cells of `log(mse / rival's mse)`: by output, and last the sum over outputs."""
 
-        def statistic(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-            logs = np.log((ours + self.floor) / (theirs + self.floor))
+        def statistic(squares: np.ndarray, rival_squares: np.ndarray) -> np.ndarray:
+            logs = np.log((squares + self.floor) / (rival_squares + self.floor))
             by_output = np.mean(logs, axis=0)
             return np.append(by_output, by_output.sum())
 
@@ -112,9 +112,15 @@ class Judge(NamedTuple):
         of their sums.
         """
 
-        def statistic(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-            ours, theirs = (np.mean(errors, axis=0) + self.floor for errors in (ours, theirs))
-            return np.log(np.append(ours / theirs, (ours @ self.weight) / (theirs @ self.weight)))
+        def statistic(squares: np.ndarray, rival_squares: np.ndarray) -> np.ndarray:
+            squares, rival_squares = (
+                np.mean(column, axis=0) + self.floor for column in (squares, rival_squares)
+            )
+            return np.log(
+                np.append(
+                    squares / rival_squares, (squares @ self.weight) / (rival_squares @ self.weight)
+                )
+            )
 
         return self._compared(reading, rival, statistic, by_cell=False)
 
@@ -148,10 +154,14 @@ class Judge(NamedTuple):
     def _plain(self, reading: Reading) -> np.ndarray:
         """`log` of the ratio of the errors' sums over steps: by output, and last of their sums."""
         inside = np.isfinite(reading.squares).all(axis=1)
-        ours, theirs = (
+        squares, rival_squares = (
             np.mean(r.squares[inside], axis=0) + self.floor for r in (reading, self.own)
         )
-        return np.log(np.append(ours / theirs, (ours @ self.weight) / (theirs @ self.weight)))
+        return np.log(
+            np.append(
+                squares / rival_squares, (squares @ self.weight) / (rival_squares @ self.weight)
+            )
+        )
 
     def choose(self, readings: Sequence[Reading]) -> Choice | None:
         """The best of the readings that explain the errors, the simplest of its family that is
@@ -214,20 +224,20 @@ class _Sums(NamedTuple):
     """Steps `[block, cell]` and sums of squared errors `[block, cell, output]` of two readings."""
 
     number: np.ndarray
-    ours: np.ndarray
-    theirs: np.ndarray
+    squares: np.ndarray
+    rival_squares: np.ndarray
 
     @classmethod
-    def of(cls, steps: Steps, ours: np.ndarray, theirs: np.ndarray) -> _Sums:
-        valid = np.isfinite(ours).all(axis=1) & np.isfinite(theirs).all(axis=1)
+    def of(cls, steps: Steps, squares: np.ndarray, rival_squares: np.ndarray) -> _Sums:
+        valid = np.isfinite(squares).all(axis=1) & np.isfinite(rival_squares).all(axis=1)
         where = (steps.block[valid], steps.cell[valid])
         shape = (steps.block.max() + 1, steps.cell.max() + 1)
         tables = [
             np.zeros(shape),
-            np.zeros((*shape, ours.shape[1])),
-            np.zeros((*shape, ours.shape[1])),
+            np.zeros((*shape, squares.shape[1])),
+            np.zeros((*shape, squares.shape[1])),
         ]
-        for table, values in zip(tables, (1.0, ours[valid], theirs[valid]), strict=True):
+        for table, values in zip(tables, (1.0, squares[valid], rival_squares[valid]), strict=True):
             np.add.at(table, where, values)
         return cls(*tables)
 
