@@ -9,7 +9,7 @@ import pytest
 
 from paracosm import testing
 from paracosm.core.checks import ParacosmError
-from paracosm.core.policy import Deterministic, Policy, initial_policy
+from paracosm.core.policy import Deterministic, MarkovPolicy, initial_policy
 from paracosm.core.rollout import returns, rollout
 from tests.statistical import assert_mean
 
@@ -96,7 +96,7 @@ def test_a_world_that_cannot_be_used_is_one_sentence(case):
     assert "\n" not in str(refusal.value)
 
 
-class Drawing(Policy):
+class Drawing(MarkovPolicy):
     """It draws without its key."""
 
     def sample(self, state, key):
@@ -106,7 +106,7 @@ class Drawing(Policy):
         return state * 0
 
 
-class Truth(Policy):
+class Truth(MarkovPolicy):
     """A choice of two as a truth value."""
 
     def sample(self, state, key):

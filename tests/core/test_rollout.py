@@ -53,7 +53,7 @@ def play(world: MDP, order=slice(None)) -> Trajectory:
 @eqx.filter_jit
 def one_step(world: MDP, state, key):
     for_action, for_dynamics = jax.random.split(key)
-    action = POLICY.sample(state, for_action)
+    action = POLICY.act(None, state, for_action)[0]
     after = world.dynamics(state, action, for_dynamics)
     return (
         action,

@@ -7,43 +7,18 @@ import sys
 import zlib
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import paracosm
 from paracosm.core.checks import BadData, Missing, Unsupported
-from paracosm.core.policy import Deterministic, Policy
-from paracosm.core.storage import storable
+from paracosm.core.policy import Deterministic
 from paracosm.learning.learn import Learned
 from paracosm.learning.parts import Constant
 from paracosm.loop import store
+from tests.extending.stored import Friction, Switching
 from tests.loop.small import small_run
-
-
-@storable
-class Switching(Policy):
-    """Full torque against the pendulum's speed, from a threshold on."""
-
-    threshold: jax.Array
-    torque: float = eqx.field(static=True)
-
-    def sample(self, state, key):
-        return self.mode(state)
-
-    def mode(self, state):
-        return jnp.where(jnp.abs(state[2:]) > self.threshold, -jnp.sign(state[2:]), 0) * self.torque
-
-
-@storable
-class Friction(eqx.Module):
-    """Dynamics that only slow down."""
-
-    share: jax.Array
-
-    def __call__(self, state, action, key):
-        return state * (1 - self.share)
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,9 @@ def mesh(share: int) -> Mesh:
 
 
 def on_all(tree: Any, share: int) -> Any:
-    """The tree on every device of `mesh(share)`, to be called inside `jit`: as `spread` with `total`
-    returns it, so that a program that takes either is compiled once.
+    """The tree on every device of `mesh(share)`, to be called inside `jit`.
+
+    So `spread` with `total` returns it: a program that takes either is compiled once.
     """
     arrays, rest = eqx.partition(tree, eqx.is_array)
     everywhere = NamedSharding(mesh(share), P())

@@ -289,6 +289,14 @@ class _Run:
     def _plan(
         self, round: int, purse: Purse, before: _Round, realised: tuple[Weights, ...]
     ) -> Decision:
+        """What to buy next.
+
+        Args:
+            round: The round that it is for.
+            purse: What is left to spend.
+            before: The round before.
+            realised: Weights that an audit found; imagined ones are taken if there are none.
+        """
         file = f"plan-{round}.json"
         self.progress("plan" + self._of(round), 0, 1)
 
