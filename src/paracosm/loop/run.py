@@ -102,12 +102,12 @@ def run(
     if config.learner is not None:
         learner = learner_of(config.learner, imagine_settings)
     owned = None if config.data is None else _owned(config, source)
-    asked = flat(
+    settings = flat(
         {**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings}
     )
-    asked |= flat({"machine": machine.facts()})
+    settings |= flat({"machine": machine.facts()})
     with (
-        RunDirectory.create(place, asked, resume=resume, force=force) as directory,
+        RunDirectory.create(place, settings, resume=resume, force=force) as directory,
         contextlib.closing(tracker),
     ):
         job = _Run(
@@ -123,7 +123,7 @@ def run(
             tracker,
         )
         try:
-            return job.whole()
+            return job.finish()
         except Exception:
             directory.discard_if_empty_handed(real_steps=source.steps)
             raise
@@ -155,9 +155,9 @@ def _known(part: str, where: str | None, source: Source) -> Callable | None:
             f"--{part} {where} cannot be called with arrays (s, a, s'): {reason}."
         ) from error
     if getattr(answer, "shape", None) != ():
-        found = checks.described(answer)
+        answered = checks.described(answer)
         raise checks.BadArgument(
-            f"--{part} {where} answers with {found}; one number for one (s, a, s') is needed."
+            f"--{part} {where} answers with {answered}; one number for one (s, a, s') is needed."
         )
     return function
 
@@ -200,10 +200,10 @@ def flat(tree: Any, head: str = "") -> dict[str, Any]:
         tree = dataclasses.asdict(tree)
     if not isinstance(tree, dict):
         return {head: list(tree) if isinstance(tree, tuple) else tree}
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for name, value in tree.items():
-        found |= flat(value, f"{head}.{name}" if head else name)
-    return found
+        leaves |= flat(value, f"{head}.{name}" if head else name)
+    return leaves
 
 
 def _counts(data: Dataset) -> dict[str, float]:
@@ -251,7 +251,7 @@ class _Run:
     progress: Progress
     tracker: Tracker
 
-    def whole(self) -> RunResult:
+    def finish(self) -> RunResult:
         rounds = [self._round(0, None)]
         for number in range(1, self.config.rounds):
             rounds.append(self._round(number, rounds[-1]))
