@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from paracosm.auditing.linter.ends import end_findings
+from paracosm.auditing.linter.terminations import end_findings
 from paracosm.auditing.one_step import OneStep, StepOutcome
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Spec, never

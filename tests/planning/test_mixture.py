@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from paracosm.core.checks import BadArgument
-from paracosm.core.control import debiased_mean
+from paracosm.core.control_variates import debiased_mean
 from paracosm.core.records.decisions import MixturePlan
 from paracosm.loop.plans import plan_mixture
 from paracosm.planning.mixture import Prices, allocate, errors, least_correlation

@@ -189,19 +189,6 @@ def terms_of(episodes: Trajectory, predictions: OneStep, rollouts: Rollouts) -> 
     )
 
 
-def steps_of(episodes: Trajectory) -> np.ndarray:
-    """The horizon H of each episode, `[episode]`; where a record stops without an end, H is its
-    length.
-    """
-    ended = np.any(episodes.terminated & episodes.alive, axis=1)
-    return np.where(ended, episodes.alive.shape[1], episodes.alive.sum(axis=1))
-
-
-def remaining_steps(episodes: Trajectory) -> np.ndarray:
-    """Steps `H - t - 1` that follow step t, `[episode, time]`."""
-    return np.maximum(steps_of(episodes)[:, None] - 1 - np.arange(episodes.alive.shape[1]), 0)
-
-
 def _next(column: np.ndarray) -> np.ndarray:
     """The column one step later, `[episode, time]`; zero after the last."""
     return np.concatenate([column[:, 1:], np.zeros_like(column[:, :1])], axis=1)
@@ -235,7 +222,7 @@ def choose(
         key: Of the subset.
         followed: Whether the next step's rollout gives a step its value at s', `[episode, time]`.
     """
-    alive, remaining = np.asarray(episodes.alive), remaining_steps(episodes)
+    alive, remaining = np.asarray(episodes.alive), episodes.remaining_steps
     alone = np.zeros(alive.shape, bool) if followed is None else alive & ~followed
     shared = np.zeros(alive.shape, bool) if followed is None else followed
 
@@ -280,7 +267,7 @@ def _continue(
         followed: Whether the next recorded step starts at s', `[episode, time]`.
         key: Of the noise; each episode has its own.
     """
-    remaining = remaining_steps(episodes)
+    remaining = episodes.remaining_steps
     needed = audited.copy()
     needed[:, 1:] |= (audited & followed)[:, :-1]
     last = audited & ~followed & (remaining > 0)

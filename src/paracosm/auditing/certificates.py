@@ -21,7 +21,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from paracosm.auditing import ladder
-from paracosm.auditing.attribution import steps_of
 from paracosm.auditing.ladder import UNCUT, Clip, Constants, Loop, Residuals, Steps, Stopped
 from paracosm.auditing.termination_margin import Margin
 from paracosm.core import checks
@@ -120,7 +119,7 @@ def certificates(
     episodes = in_double(jax.tree.map(np.asarray, episodes))
     with jax.enable_x64(True):
         system = in_double(_System(world, policy, constants, local, end, *limits))
-        bounds, noisy = jax.tree.map(np.asarray, _bounds(system, episodes, steps_of(episodes)))
+        bounds, noisy = jax.tree.map(np.asarray, _bounds(system, episodes, episodes.steps))
     values = {rung: float(np.mean(bounds[rung])) for rung in (_OF_LAWS if noisy else _NEEDS)}
     standing = functools.partial(
         _standing, brackets=brackets, local=local, noisy=bool(noisy), episodes=len(gap)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from paracosm.auditing.attribution import Terms, choose, remaining_steps
+from paracosm.auditing.attribution import Terms, choose
 from paracosm.auditing.one_step import OneStep
 from paracosm.auditing.values import gradients
 from paracosm.core.data import Trajectory
@@ -111,7 +111,7 @@ def _paths(episodes: Trajectory, predictions: OneStep, chosen: np.ndarray, key: 
         action=np.asarray(episodes.action)[chosen],
         start=start,
         difference=np.asarray(episodes.next_state)[chosen] - start,
-        steps=remaining_steps(episodes)[chosen],
+        steps=episodes.remaining_steps[chosen],
         most=episodes.alive.shape[1],
         keys=jax.random.split(key, int(chosen.sum())),
     )

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Key
 
-from paracosm.auditing.attribution import Rollouts, Terms, remaining_steps, terms_of
+from paracosm.auditing.attribution import Rollouts, Terms, terms_of
 from paracosm.auditing.imagined_returns import ImaginedReturns, ReturnDraws, redrawn_returns
 from paracosm.auditing.one_step import OneStep
 from paracosm.auditing.values import values_at
@@ -131,12 +131,12 @@ def _steps(audited: Audited) -> tuple[np.ndarray, np.ndarray]:
     from_imagined, last = alive.copy(), alive.copy()
     from_imagined[:, 1:] &= differ[:, :-1]
     last[:, :-1] &= ~alive[:, 1:]
-    return from_imagined, last & differ & (remaining_steps(audited.episodes) > 0)
+    return from_imagined, last & differ & (audited.episodes.remaining_steps > 0)
 
 
 def _cost(audited: Audited) -> int:
     """Imagined steps of another draw."""
-    remaining, played = remaining_steps(audited.episodes), 1 if audited.predicted is None else 3
+    remaining, played = audited.episodes.remaining_steps, 1 if audited.predicted is None else 3
     return sum(int(remaining[steps].sum()) for steps in _steps(audited)) + played * remaining.size
 
 
@@ -196,7 +196,7 @@ def _redrawn(audited: Audited, keys: Sequence[PRNGKey]) -> tuple[np.ndarray, np.
         np.asarray(column)[episode, time] for column in (episodes.state, episodes.action)
     )
     imagined, reward, ended = map(np.asarray, _imagined(audited.world, state, action, noise, time))
-    remaining = remaining_steps(episodes)
+    remaining = episodes.remaining_steps
     value = values_at(
         audited.world,
         audited.policy,

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Key
 
-from paracosm.auditing.attribution import steps_of
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
@@ -95,7 +94,7 @@ def imagined_returns(
     """
     start, horizon = episodes.state[:, 0], episodes.alive.shape[1]
     options = {"horizon": horizon, "discount": discount, "key": key, "mode": mode}
-    columns = _first_draw(world, policy, predicted, start, steps_of(episodes), **options)
+    columns = _first_draw(world, policy, predicted, start, episodes.steps, **options)
     imagined = ImaginedReturns(*jax.tree.map(np.asarray, columns))
     _check_steps(imagined.episodes)
     _check_finite("full", imagined.full)
@@ -124,7 +123,7 @@ def redrawn_returns(
     start, horizon = episodes.state[:, 0], episodes.alive.shape[1]
     options = {"horizon": horizon, "discount": discount, "mode": mode}
     draws = [
-        _one_draw(world, policy, predicted, start, steps_of(episodes), key=key, **options)
+        _one_draw(world, policy, predicted, start, episodes.steps, key=key, **options)
         for key in keys
     ]
     return ReturnDraws(

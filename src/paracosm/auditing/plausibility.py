@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from paracosm.auditing.attribution import steps_of
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.estimators import mean
 from paracosm.core.mdp import MDP, never
@@ -86,7 +85,7 @@ def plausibility(
 def _allowed(world: MDP, episodes: Trajectory, known: Reference | None) -> tuple[float, float]:
     """The least and the most return that the recorded rewards allow in the steps of an episode."""
     rewards = np.concatenate([episodes.reward[episodes.alive], known.reward if known else ()])
-    steps = int(steps_of(episodes).max())
+    steps = int(episodes.steps.max())
     ends = world.termination is not never or bool(episodes.terminated.any())
     low, high = rewards.min() * steps, rewards.max() * steps
     return (min(low, rewards.min()), max(high, rewards.max())) if ends else (low, high)

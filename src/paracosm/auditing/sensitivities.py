@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Key
 
-from paracosm.auditing.attribution import steps_of
 from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
@@ -187,7 +186,7 @@ def weights(
     """
     horizon = episodes.alive.shape[1]
     gradient = by_step(
-        world, policy, np.asarray(episodes.state)[:, 0], steps_of(episodes), key, horizon=horizon
+        world, policy, np.asarray(episodes.state)[:, 0], episodes.steps, key, horizon=horizon
     )
     alive, scale = np.asarray(episodes.alive), np.asarray(world.spec.state_scale)
     off = np.where(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from paracosm.auditing.attribution import Terms, steps_of
+from paracosm.auditing.attribution import Terms
 from paracosm.auditing.averages import Averages
 from paracosm.auditing.imagined_returns import ImaginedReturns
 from paracosm.auditing.values import values
@@ -48,7 +48,7 @@ def shapley_values(
     """
     corrected = world.replace(reward=reward)
     start = np.asarray(episodes.state[:, 0])
-    paid = values(corrected, policy, start, steps_of(episodes), jax.random.fold_in(key, 5))
+    paid = values(corrected, policy, start, episodes.steps, jax.random.fold_in(key, 5))
     at_real = {
         "reward": terms.reward.sum(axis=1),
         "model": (terms.termination + terms.dynamics).sum(axis=1),

@@ -19,7 +19,7 @@ from paracosm.imagination.imagine import ImagineSettings
 from paracosm.learning.learn import LearnSettings
 from paracosm.loop.config import RunConfig
 from paracosm.loop.run import default_out, run
-from paracosm.real import making
+from paracosm.real import registry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str]) -> None:
             learn_settings=flags.learn,
             imagine_settings=flags.imagine,
             progress=tell,
-            tracker=None if flags.track is None else making.made(flags.track, Tracker, "--track"),
+            tracker=None if flags.track is None else registry.made(flags.track, Tracker, "--track"),
         )
     page = str(out / "report.html")
     output.show(reporting.summary(result), {**result.summary(), "report": page}, as_json=flags.json)

@@ -33,6 +33,18 @@ class Trajectory(eqx.Module):
     def __check_init__(self) -> None:
         _columns(self, self.alive, 2)
 
+    @property
+    def steps(self) -> Int[np.ndarray, " episode"]:
+        """The horizon H of each episode; where a record stops without an end, H is its length."""
+        alive = np.asarray(self.alive)
+        ended = np.any(np.asarray(self.terminated) & alive, axis=1)
+        return np.where(ended, alive.shape[1], alive.sum(axis=1))
+
+    @property
+    def remaining_steps(self) -> Int[np.ndarray, "episode time"]:
+        """Steps `H - t - 1` that follow step t, `[episode, time]`."""
+        return np.maximum(self.steps[:, None] - 1 - np.arange(self.alive.shape[1]), 0)
+
 
 class Transitions(eqx.Module):
     """Bought transitions `(s, a, s', ended)`, one a row; `ended` means terminated."""

@@ -23,7 +23,7 @@ from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import advance
 from paracosm.loop.auditing import audit
-from paracosm.real import datasets, making
+from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
 from paracosm.reporting import diagnosis_words
@@ -118,7 +118,7 @@ class _Case:
 
 def _called(factory: str | Callable[..., Any], kind: str, *spec: Spec) -> Any:
     """What the user's function builds; the spec is given to one that takes an argument."""
-    function = making.function(factory) if isinstance(factory, str) else factory
+    function = registry.function(factory) if isinstance(factory, str) else factory
     name = factory if isinstance(factory, str) else getattr(factory, "__name__", kind)
     try:
         arguments = spec[: sum(map(_is_needed, inspect.signature(function).parameters.values()))]

@@ -28,7 +28,7 @@ from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import CONFIG, MARK
 from paracosm.loop.run import learner_of
-from paracosm.real import datasets, making
+from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
 
@@ -86,7 +86,7 @@ class Run:
         known = {
             part: None
             if self.config[part] is None
-            else making.function(self._trusted(self.config[part]))
+            else registry.function(self._trusted(self.config[part]))
             for part in ("reward", "termination")
         }
         return store.load_world(self.path / f"models/world-{self._last}", **known)

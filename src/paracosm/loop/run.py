@@ -30,13 +30,13 @@ from paracosm.core.records.results import Purchases, RunResult
 from paracosm.core.tracking import Silent, Tracker
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
 from paracosm.learning.learn import LearnSettings, learn, require_learnable
-from paracosm.loop import machine, store, trajectories
+from paracosm.loop import store, trajectories, versions
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
-from paracosm.real import datasets, making
+from paracosm.real import datasets, registry
 from paracosm.real.matching import demand_match
 from paracosm.real.source import BadStep, Interrupted, Source
 from paracosm.real.verbs import connect
@@ -105,7 +105,7 @@ def run(
     settings = flat(
         {**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings}
     )
-    settings |= flat({"machine": machine.facts()})
+    settings |= flat({"machine": versions.facts()})
     with (
         RunDirectory.create(place, settings, resume=resume, force=force) as directory,
         contextlib.closing(tracker),
@@ -139,7 +139,7 @@ def _known(part: str, where: str | None, source: Source) -> Callable | None:
     """
     if where is None:
         return None
-    function = making.function(where)
+    function = registry.function(where)
     state = jax.ShapeDtypeStruct((source.state_size,), np.float32)
     discrete = isinstance(source.action, Discrete)
     action = (
@@ -169,7 +169,7 @@ def learner_of(where: str, settings: ImagineSettings) -> Learner:
         Missing: there is no such function.
         BadArgument: it fails, or makes no learner.
     """
-    return making.made(where, Learner, "--learner", settings)
+    return registry.made(where, Learner, "--learner", settings)
 
 
 def _owned(config: RunConfig, source: Source) -> Dataset:
@@ -482,7 +482,7 @@ class _Run:
             real_steps_during_imagination=sum(round.stepped for round in rounds),
             seconds={stage: seconds[stage] for stage in _STAGES if stage in seconds},
             configuration={name: str(value) for name, value in settings.items()},
-            machine=machine.facts(),
+            machine=versions.facts(),
             decisions=decisions,
             warnings=(*self.source.remarks, *warnings_of(fits, trainings, diagnosis)),
         )

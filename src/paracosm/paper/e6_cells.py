@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from paracosm.core import control
+from paracosm.core import control_variates
 from paracosm.paper import statistics
 from paracosm.paper.study import Scale
 from paracosm.planning.mixture import NAMES, plan_mixture
@@ -103,7 +103,9 @@ def debiased(*, world: str, gold: int, tuning: str, total: int, seed: int) -> di
         *(statistics.groups_of(gradients, MIXED) for gradients in _pairs(world, seed, total)),
         strict=True,
     ):
-        values.append(control.debiased_mean(true[:gold], cheap, tuning=_tuning(tuning)).value)
+        values.append(
+            control_variates.debiased_mean(true[:gold], cheap, tuning=_tuning(tuning)).value
+        )
         gold_means.append(true.mean(axis=0))
     estimates = np.array(values)
     return {
@@ -195,7 +197,7 @@ def _errors(
     if name == "mixture":
         groups = range(0, len(true), -(-len(true) // _MOST_GROUPS))
         estimates = np.array(
-            [control.debiased_mean(true[i, :gold], cheap[i]).value for i in groups]
+            [control_variates.debiased_mean(true[i, :gold], cheap[i]).value for i in groups]
         )
     else:
         estimates = (true if name == "gold" else cheap).mean(axis=1)
@@ -218,7 +220,7 @@ def _cheap(world: str) -> Any:
     return labelled.Cheap(labelled.tilt(world), SD)
 
 
-def _tuning(name: str) -> control.Tuning:
+def _tuning(name: str) -> control_variates.Tuning:
     return "cross-fit" if name == "cross-fit" else "leave-one-out"
 
 

@@ -17,8 +17,8 @@ from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.real import boundary
 from paracosm.real.gymnasium import HostSource
-from paracosm.real.making import make
 from paracosm.real.native import SystemSource
+from paracosm.real.registry import make
 from paracosm.real.source import Acting, Progress, Source
 
 Environment = str | Callable[[], Any] | gymnasium.Env | MDP | Source

@@ -5,9 +5,9 @@ with evidence.
 from __future__ import annotations
 
 from paracosm.auditing.linter.dynamics import dynamics_findings
-from paracosm.auditing.linter.ends import end_findings
 from paracosm.auditing.linter.rewards import reward_findings
 from paracosm.auditing.linter.steps import sampled
+from paracosm.auditing.linter.terminations import end_findings
 from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP

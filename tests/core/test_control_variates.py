@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from paracosm.core.checks import BadData
-from paracosm.core.control import debiased_mean
+from paracosm.core.control_variates import debiased_mean
 from tests.statistical import assert_mean
 
 TUNINGS = ("leave-one-out", "cross-fit")

@@ -11,8 +11,8 @@ import pytest
 from gymnasium import spaces
 
 from paracosm.core import checks
-from paracosm.real.making import make
 from paracosm.real.native import SystemSource
+from paracosm.real.registry import make
 from paracosm.real.verbs import collect, connect
 from tests.real.worlds import counter
 
@@ -190,5 +190,7 @@ def test_interrupted_or_broken_workers_leave_no_process_and_say_why(tmp_path, gu
 
 
 def test_workers_do_not_pay_for_jax():
-    code = "import sys, paracosm.real.workers, paracosm.real.making; sys.exit('jax' in sys.modules)"
+    code = (
+        "import sys, paracosm.real.workers, paracosm.real.registry; sys.exit('jax' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
