@@ -12,7 +12,7 @@ _HERE = Path(__file__).parent
 QUICK = frozenset(
     """
     cli/test_labels
-    core/test_checks core/test_control core/test_data core/test_estimators core/test_files
+    core/test_checks core/test_control_variates core/test_data core/test_estimators core/test_files
     core/test_records
     loop/test_directory
     paper/test_pages paper/test_power_laws paper/test_statistics
