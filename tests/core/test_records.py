@@ -1,6 +1,7 @@
 """Records go to strict JSON and come back equal."""
 
 import dataclasses
+import enum
 import json
 import math
 import subprocess
@@ -45,8 +46,9 @@ def values(kind: Any) -> st.SearchStrategy:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind in plain:
         return plain[kind]
-    if origin is Literal:
-        return st.sampled_from(arguments)
+    members = kind if isinstance(kind, type) and issubclass(kind, enum.Enum) else None
+    if origin is Literal or members:
+        return st.sampled_from(members or arguments)
     if origin in (Union, types.UnionType):
         return st.one_of(*map(values, arguments))
     if origin is tuple:
