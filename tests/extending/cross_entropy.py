@@ -52,7 +52,6 @@ class CrossEntropy(Learner):
         return eqx.tree_at(searched, state["policy"], parameters)
 
     def predicted_return(self, state, problem, start, key):
-        # The return of as many steps as a rollout of training has, and nothing for the rest.
         predict = Bootstrapped(problem.pessimistic, problem.horizon)
         return predict(Mode(self.policy(state)), start, key)
 

@@ -10,14 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.encoder import Window, encode
-from paracosm.core.policy import Deterministic, Noisy
+from paracosm.core.policy import Deterministic, Noisy, Policy
 from paracosm.core.rollout import rollout
+from paracosm.core.tracking import Several, Tracker
 from paracosm.imagination.imagine import ImagineSettings, imagine
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.problem import FitSettings
 from paracosm.loop.auditing import audit
+from paracosm.loop.run import run
 from paracosm.real.systems import linear_quadratic
 from paracosm.real.verbs import connect
 from tests.extending.carts import Carts
@@ -180,3 +183,74 @@ def test_the_page_shows_each_example_whole_and_none_is_long(path):
     text = path.read_text(encoding="utf-8")
     assert text.strip() in (HERE.parents[1] / "docs/extending.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 60
+
+
+class Carrying(Policy):
+    """A linear policy that carries whatever is given, and a counter that shifts its action."""
+
+    first: object
+
+    def initial(self):
+        return self.first
+
+    def act(self, carry, state, key):
+        count = jnp.asarray(jax.tree.leaves(carry)[-1], float) if jax.tree.leaves(carry) else 0.0
+        action = jnp.tanh(state[:2]) * 0.1 + 1e-9 * jnp.sum(count)
+        return action, jax.tree.map(lambda leaf: leaf + jnp.ones_like(leaf), carry)
+
+    def greedy(self):
+        return self
+
+
+@pytest.mark.parametrize(
+    "first",
+    [None, jnp.zeros(3), jnp.zeros((), int), (jnp.zeros(2), jnp.uint32(2**31 + 1))],
+    ids=["nothing", "floats", "a counter", "floats and whole numbers past 24 bits"],
+)
+def test_carries_of_any_numbers_are_audited_and_never_enter_a_reward(system, first):
+    policy = Carrying(first)
+    episodes = connect(system).evaluate(policy, episodes=3)
+    world = system.replace(dynamics=Wrong(system.dynamics))
+    reward = lambda s, a, after: -jnp.sum(after**2)  # noqa: E731 - sees every component there is
+    diagnosis = audit(world, policy, episodes, certify=False, reward=reward)
+    assert diagnosis.closure < 1e-9
+    assert diagnosis.other_actions == 0
+    stateless = audit(world, Carrying(None), episodes, certify=False, reward=reward)
+    assert diagnosis.orders.reward_at_imagined.mean == pytest.approx(
+        stateless.orders.reward_at_imagined.mean, rel=1e-6, abs=1e-9
+    )
+
+
+def test_a_carried_random_key_is_refused_in_one_sentence(system):
+    policy = Carrying(jax.random.key(0))
+    episodes = connect(system).evaluate(Carrying(None), episodes=2)
+    with pytest.raises(checks.Unsupported, match="carries a random key"):
+        audit(system, policy, episodes, certify=False)
+
+
+def test_trackers_are_closed_whatever_happens():
+    class Closing(Tracker):
+        closed = False
+
+        def log(self, stage, step, numbers):
+            pass
+
+        def close(self):
+            self.closed = True
+            raise RuntimeError("it cannot")
+
+    one, two = Closing(), Closing()
+    with pytest.raises(RuntimeError):
+        Several(one, two).close()
+    assert one.closed
+    assert two.closed
+    kept = Rows("/dev/null")
+    with pytest.raises(checks.ParacosmError):
+        run("NoSuchEnv-v0", tracker=kept)
+    assert kept._file.closed
+
+
+def test_what_belongs_to_a_source_is_refused_beside_it():
+    for options in ({"horizon": 10}, {"encoder": Window(2)}):
+        with pytest.raises(checks.BadArgument, match="where the source is made"):
+            connect(Carts(), **options)

@@ -19,7 +19,7 @@ from paracosm.auditing.imagined_returns import imagined_returns
 from paracosm.auditing.importance import importance
 from paracosm.auditing.linter import lint
 from paracosm.auditing.one_step import predict_steps
-from paracosm.auditing.pairing import paired
+from paracosm.auditing.pairing import OfState, paired
 from paracosm.auditing.plausibility import plausibility
 from paracosm.auditing.sensitivities import weights
 from paracosm.auditing.shapley import shapley_values
@@ -73,6 +73,7 @@ def diagnose(
         pairs = paired(world, policy, episodes, sampled=sampled or recorded_by is not None)
         world, policy, episodes = pairs.world, pairs.policy, pairs.episodes
         imagined = None if imagined is None else pairs.prediction(imagined)
+        reward = None if reward is None else OfState(reward, pairs.size)
     as_played, episodes = policy, in_double(episodes)
     key = stage_key(seed, "audit")
     with jax.enable_x64(True), callbacks.as_raised():

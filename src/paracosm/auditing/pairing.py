@@ -17,14 +17,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
 from paracosm.auditing.dimensions import Dimensions
 from paracosm.auditing.one_step import OneStep
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.mdp import MDP, Domain, Spec
+from paracosm.core.mdp import MDP, Domain, Spec, never
 from paracosm.core.policy import MarkovPolicy, Policy
 from paracosm.core.predicted import PredictedReturn
 from paracosm.core.recordings import state_scale
@@ -90,14 +89,18 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
     Raises:
         BadArgument: samples of a policy that carries something.
     """
-    first = ravel_pytree(policy.initial())[0]
+    first = _flat(policy.initial())
     if sampled and first.size:
         raise checks.BadArgument(
             f"the policy is a {type(policy).__name__}, which carries something from step to step;"
             " only its greedy() can be audited, not its samples."
         )
     size = world.spec.state_size
-    carries, last = (np.asarray(column) for column in _carries(policy.greedy(), episodes))
+    count = episodes.alive.shape
+    carries, last = np.zeros((*count, 0)), np.zeros((count[0], 0))
+    if first.size:
+        by_step, after = _carries(policy.greedy(), episodes)
+        carries, last = _rows(by_step, 2), _rows(after, 1)
     following = np.concatenate([carries[:, 1:], last[:, None]], axis=1)
     scale = np.concatenate([world.spec.state_scale, state_scale(carries[episodes.alive])])
     spec = dataclasses.replace(
@@ -118,12 +121,12 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
 
 def _pair_world(world: MDP, layout: PairLayout, spec: Spec) -> MDP:
     """A world of states as one of pairs."""
-    first = ravel_pytree(layout.policy.initial())[0]
+    first = _flat(layout.policy.initial())
     return MDP(
         spec,
         PairDynamics(world.dynamics, layout),
         OfState(world.reward, layout.size),
-        OfState(world.termination, layout.size),
+        never if world.termination is never else OfState(world.termination, layout.size),
         PairInitial(world.initial, first),
         world.discount,
         None if world.domain is None else _unbounded(world.domain, first.size),
@@ -131,20 +134,42 @@ def _pair_world(world: MDP, layout: PairLayout, spec: Spec) -> MDP:
 
 
 @eqx.filter_jit
-def _carries(
-    policy: Policy, episodes: Trajectory
-) -> tuple[Float[Array, "episode time carry"], Float[Array, "episode carry"]]:
-    """The flat carry at each recorded step, and the one after the last."""
+def _carries(policy: Policy, episodes: Trajectory) -> tuple[Any, Any]:
+    """The carry at each recorded step, `[episode, time, …]` in every leaf, and the one after the
+    last, `[episode, …]`.
+    """
 
-    def of_episode(states: Array) -> tuple[Array, Array]:
-        def step(carry: Any, state: Array) -> tuple[Any, Array]:
+    def of_episode(states: Array) -> tuple[Any, Any]:
+        def step(carry: Any, state: Array) -> tuple[Any, Any]:
             following = policy.act(carry, state, jax.random.key(0))[1]
-            return following, ravel_pytree(carry)[0]
+            return following, carry
 
         last, carries = jax.lax.scan(step, policy.initial(), states)
-        return carries, ravel_pytree(last)[0]
+        return carries, last
 
     return jax.vmap(of_episode)(jnp.asarray(episodes.state))
+
+
+def _flat(carry: Any) -> np.ndarray:
+    """A carry as one vector of 64 bits, which hold every whole number of 32.
+
+    Raises:
+        Unsupported: it holds a random key, which is no number.
+    """
+    leaves = jax.tree.leaves(carry)
+    if any(jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key) for leaf in leaves):
+        raise checks.Unsupported(
+            "the policy carries a random key, which an audit cannot pair with states; carry a"
+            " counter and make the key of it with jax.random.fold_in."
+        )
+    return np.concatenate([np.zeros(0), *(np.asarray(leaf, np.float64).ravel() for leaf in leaves)])
+
+
+def _rows(carries: Any, axes: int) -> np.ndarray:
+    """Carries with so many leading axes, as vectors of 64 bits."""
+    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(carries)]
+    shape = leaves[0].shape[:axes] if leaves else ()
+    return np.concatenate([leaf.reshape(*shape, -1) for leaf in leaves], axis=-1)
 
 
 class PairLayout(eqx.Module):
@@ -160,7 +185,13 @@ class PairLayout(eqx.Module):
     def following(self, pair: Array) -> Array:
         """The flat carry of the next step."""
         state, carry = self.apart(pair)
-        return ravel_pytree(self.policy.act(carry, state, jax.random.key(0))[1])[0]
+        return ravelled(self.policy.act(carry, state, jax.random.key(0))[1], pair.dtype)
+
+
+def ravelled(carry: Any, dtype: Any) -> Array:
+    """A carry as one vector, inside a compiled program."""
+    leaves = [jnp.ravel(leaf).astype(dtype) for leaf in jax.tree.leaves(carry)]
+    return jnp.concatenate([jnp.zeros(0, dtype), *leaves])
 
 
 def _like(initial: Any, flat: Array) -> Any:
@@ -227,10 +258,11 @@ class PairInitial(eqx.Module):
     """First pairs: the first carry beside a first state."""
 
     initial: Callable[[PRNGKey], State]
-    carry: Float[Array, " carry"]
+    carry: Float[np.ndarray, " carry"]
 
     def __call__(self, key: PRNGKey) -> State:
-        return jnp.concatenate([self.initial(key), self.carry])
+        state = self.initial(key)
+        return jnp.concatenate([state, jnp.asarray(self.carry, state.dtype)])
 
 
 def _unbounded(domain: Domain, carried: int) -> Domain:

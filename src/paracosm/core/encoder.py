@@ -43,16 +43,6 @@ class Encoder(eqx.Module):
         """The belief after `action` was taken at the belief `state` and `observation` was seen."""
 
 
-class Identity(Encoder):
-    """Observations are states."""
-
-    def initial(self, observation: Observation) -> State:
-        return observation
-
-    def update(self, state: State, action: Action, observation: Observation) -> State:
-        return observation
-
-
 class Window(Encoder):
     """The last `length` observations, the newest last; before an episode the first one repeats."""
 

@@ -192,6 +192,7 @@ class StochasticPolicy(MarkovPolicy):
         """Entropy at `state` in nats; of the underlying Gaussian for boxes."""
 
 
+@storable
 class Mode(MarkovPolicy):
     """The deterministic policy that plays another policy's mode."""
 

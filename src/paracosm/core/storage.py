@@ -68,15 +68,29 @@ def describe(value: Any) -> Any:
         return {"function": _name(value)}
     if _name(type(value)) not in _REGISTRY:
         raise checks.Unsupported(
-            f"{getattr(value, '__name__', f'a {type(value).__name__}')} cannot be stored; arrays,"
+            f"a value of the kind {type(value).__name__} cannot be stored; arrays,"
             " plain values, tuples, and classes marked with storable can."
         )
     kind: Any = type(value)
     fields = dataclasses.fields(kind)
     return {
         "class": _name(type(value)),
-        "fields": {field.name: describe(getattr(value, field.name)) for field in fields},
+        "fields": {field.name: _field(field, getattr(value, field.name)) for field in fields},
     }
+
+
+def _field(field: dataclasses.Field, value: Any) -> Any:
+    """The description of a field; a static one has no place for arrays, but numbers are numbers."""
+    if not field.metadata.get("static", False):
+        return describe(value)
+    if isinstance(value, np.generic):
+        return describe(value.item())
+    if isinstance(value, jax.Array | np.ndarray):
+        raise checks.Unsupported(
+            f"{field.name} holds an array and is static, so that its values would be lost; a number"
+            " is needed, or a field that is not static."
+        )
+    return describe(value)
 
 
 def blank(tree: Any) -> Any:

@@ -16,6 +16,7 @@ Several trackers at once:
 from __future__ import annotations
 
 import abc
+import contextlib
 from collections.abc import Mapping
 
 
@@ -28,10 +29,10 @@ class Tracker(abc.ABC):
         -240.1})`. It is called often and must be quick.
 
         Args:
-            stage: `collect`, `learn`, `imagine`, `evaluate`, `audit` or `plan`.
-            step: Of the stage, from the run's first round on: real steps, gradient steps, time
-                steps, rounds.
-            numbers: By name.
+            stage: `collect`, `learn`, `imagine`, `evaluate` or `audit`.
+            step: Of `imagine` the gradient steps since the run's first round; of `collect` and
+                `learn` the round; else 0.
+            numbers: By name. A resumed run logs its finished stages again, but those of `imagine`.
         """
 
     def close(self) -> None:  # noqa: B027 - few trackers have anything to close
@@ -56,5 +57,6 @@ class Several(Tracker):
             tracker.log(stage, step, numbers)
 
     def close(self) -> None:
-        for tracker in self._trackers:
-            tracker.close()
+        with contextlib.ExitStack() as stack:
+            for tracker in self._trackers:
+                stack.callback(tracker.close)

@@ -195,10 +195,15 @@ def _first_state(learner: Learner, problem: Problem, key: PRNGKey) -> Any:
     return state
 
 
+def _as_array(leaf: Any) -> Any:
+    """Numbers of a state as arrays: what is no array stays as it is in a compiled loop."""
+    return jnp.asarray(leaf) if isinstance(leaf, bool | int | float) else leaf
+
+
 @eqx.filter_jit
 def _init(learner: Learner, problem: Problem, key: PRNGKey) -> Any:
     check_world_forms(problem.world)
-    state = learner.init(problem, key)
+    state = jax.tree.map(_as_array, learner.init(problem, key))
     check_action_form(problem.world, learner.policy(state))
     return state
 

@@ -83,6 +83,11 @@ def learn(
     checks.seed("seed", seed)
     checks.count("round", round, 0)
     chosen = _chosen(parts, {"reward": reward, "termination": termination})
+    if label_noise is not None and "reward" in chosen:
+        raise checks.BadArgument(
+            "label_noise is given beside a reward that is not the ensemble of `learn`; give it to"
+            " that part learner."
+        )
     known_reward = isinstance(chosen.get("reward"), Known)
     require_learnable(data, spec.state_size, spec.action, known_reward=known_reward)
     learners = {
@@ -119,6 +124,8 @@ def _chosen(
                 f"the {part} is given twice, as a known function and as a part learner; one is"
                 " needed."
             )
+        if isinstance(learner, Known) and learner.part != part:
+            raise checks.BadArgument(f"the known {learner.part} is given as the {part}.")
         chosen[part] = learner
     return chosen
 

@@ -163,12 +163,12 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:
-        """Remembers in `unwritten` what cannot be written: a full disk is no reason to lose what is
-        in memory.
+        """Remembers in `unwritten` what cannot be written: neither a full disk nor a policy of a
+        class that is not storable is a reason to lose what is in memory.
         """
         try:
             yield
-        except Unwritable as error:
+        except (Unwritable, checks.Unsupported) as error:
             self.unwritten.append(str(error))
 
     def log(self, event: str, **facts: Any) -> None:

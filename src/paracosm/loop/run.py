@@ -80,53 +80,51 @@ def run(
     """
     tracker = Silent() if tracker is None else tracker
     checks.of_kind("tracker", tracker, Tracker, "a Tracker, or None,")
-    learn_settings = LearnSettings() if learn_settings is None else learn_settings
-    imagine_settings = ImagineSettings() if imagine_settings is None else imagine_settings
-    checks.of_kind("learn_settings", learn_settings, LearnSettings, "a LearnSettings, or None,")
-    checks.of_kind(
-        "imagine_settings", imagine_settings, ImagineSettings, "an ImagineSettings, or None,"
-    )
-    known_options = [field.name for field in dataclasses.fields(RunConfig)]
-    for name in options:
-        checks.one_of("an option", name, known_options)
-    config = RunConfig(env, **options)
-    place = files.as_path("--out", default_out(env, config.seed) if out is None else out)
-    if config.data is not None:
-        refuse_data_inside(Path(config.data), place)
-    require_free(place, resume=resume, force=force)
-    source = connect(env, config.arguments, config.horizon)
-    known = {
-        part: _known(part, getattr(config, part), source) for part in ("reward", "termination")
-    }
-    learner = None
-    if config.learner is not None:
-        learner = learner_of(config.learner, imagine_settings)
-    owned = None if config.data is None else _owned(config, source)
-    settings = flat(
-        {**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings}
-    )
-    settings |= flat({"machine": versions.facts()})
-    with (
-        RunDirectory.create(place, settings, resume=resume, force=force) as directory,
-        contextlib.closing(tracker),
-    ):
-        job = _Run(
-            config,
-            source,
-            owned,
-            known,
-            learner,
-            directory,
-            learn_settings,
-            imagine_settings,
-            progress,
-            tracker,
+    with contextlib.closing(tracker):
+        learn_settings = LearnSettings() if learn_settings is None else learn_settings
+        imagine_settings = ImagineSettings() if imagine_settings is None else imagine_settings
+        checks.of_kind("learn_settings", learn_settings, LearnSettings, "a LearnSettings, or None,")
+        checks.of_kind(
+            "imagine_settings", imagine_settings, ImagineSettings, "an ImagineSettings, or None,"
         )
-        try:
-            return job.finish()
-        except Exception:
-            directory.discard_if_empty_handed(real_steps=source.steps)
-            raise
+        known_options = [field.name for field in dataclasses.fields(RunConfig)]
+        for name in options:
+            checks.one_of("an option", name, known_options)
+        config = RunConfig(env, **options)
+        place = files.as_path("--out", default_out(env, config.seed) if out is None else out)
+        if config.data is not None:
+            refuse_data_inside(Path(config.data), place)
+        require_free(place, resume=resume, force=force)
+        source = connect(env, config.arguments, config.horizon)
+        known = {
+            part: _known(part, getattr(config, part), source) for part in ("reward", "termination")
+        }
+        learner = None
+        if config.learner is not None:
+            learner = learner_of(config.learner, imagine_settings)
+        owned = None if config.data is None else _owned(config, source)
+        settings = flat(
+            {**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings}
+        )
+        settings |= flat({"machine": versions.facts()})
+        with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
+            job = _Run(
+                config,
+                source,
+                owned,
+                known,
+                learner,
+                directory,
+                learn_settings,
+                imagine_settings,
+                progress,
+                tracker,
+            )
+            try:
+                return job.finish()
+            except Exception:
+                directory.discard_if_empty_handed(real_steps=source.steps)
+                raise
 
 
 def _known(part: str, where: str | None, source: Source) -> Callable | None:

@@ -49,7 +49,7 @@ def connect(
     if encoder is not None:
         checks.of_kind("encoder", encoder, Encoder, "an Encoder, or None,")
     if isinstance(env, Source):
-        return _as_it_is(env, encoder)
+        return _as_it_is(env, horizon, encoder)
     if isinstance(env, MDP):
         return SystemSource(env, "the system", horizon, encoder)
     if isinstance(env, gymnasium.Env):
@@ -144,8 +144,13 @@ def _warn(source: Source) -> None:
         warnings.warn(remark, stacklevel=3)
 
 
-def _as_it_is(source: Source, encoder: Encoder | None) -> Source:
-    """A source that was made already, whose encoder is its own."""
+def _as_it_is(source: Source, horizon: int | None, encoder: Encoder | None) -> Source:
+    """A source that was made already, whose horizon and encoder are its own."""
+    if horizon not in (None, source.horizon):
+        raise checks.BadArgument(
+            f"{source.name} is a source already, of {source.horizon} steps an episode, and a horizon"
+            f" of {horizon} is given beside it; give it where the source is made."
+        )
     if encoder is not None:
         raise checks.BadArgument(
             f"{source.name} is a source already and an encoder is given beside it; give the encoder"
@@ -169,7 +174,7 @@ def _opened(
     if isinstance(built, MDP):
         return SystemSource(built, name, horizon, encoder)
     if isinstance(built, Source):
-        return _as_it_is(built, encoder)
+        return _as_it_is(built, horizon, encoder)
     if not isinstance(built, gymnasium.Env):
         raise checks.Unsupported(
             f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or a Source"
