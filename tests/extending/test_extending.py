@@ -194,8 +194,9 @@ class Carrying(Policy):
         return self.first
 
     def act(self, carry, state, key):
-        count = jnp.asarray(jax.tree.leaves(carry)[-1], float) if jax.tree.leaves(carry) else 0.0
-        action = jnp.tanh(state[:2]) * 0.1 + 1e-9 * jnp.sum(count)
+        leaves = jax.tree.leaves(carry)
+        last = jnp.sum(leaves[-1] % 4) * 0.01 if leaves else 0.0
+        action = jnp.tanh(state[:2]) * 0.1 + last
         return action, jax.tree.map(lambda leaf: leaf + jnp.ones_like(leaf), carry)
 
     def greedy(self):
@@ -211,14 +212,10 @@ def test_carries_of_any_numbers_are_audited_and_never_enter_a_reward(system, fir
     policy = Carrying(first)
     episodes = connect(system).evaluate(policy, episodes=3)
     world = system.replace(dynamics=Wrong(system.dynamics))
-    reward = lambda s, a, after: -jnp.sum(after**2)  # noqa: E731 - sees every component there is
-    diagnosis = audit(world, policy, episodes, certify=False, reward=reward)
+    diagnosis = audit(world, policy, episodes, certify=False, reward=system.reward)
     assert diagnosis.closure < 1e-9
     assert diagnosis.other_actions == 0
-    stateless = audit(world, Carrying(None), episodes, certify=False, reward=reward)
-    assert diagnosis.orders.reward_at_imagined.mean == pytest.approx(
-        stateless.orders.reward_at_imagined.mean, rel=1e-6, abs=1e-9
-    )
+    assert abs(diagnosis.orders.reward_at_imagined.mean) < 1e-6  # of states alone it has 4
 
 
 def test_a_carried_random_key_is_refused_in_one_sentence(system):

@@ -148,8 +148,8 @@ def _as_it_is(source: Source, horizon: int | None, encoder: Encoder | None) -> S
     """A source that was made already, whose horizon and encoder are its own."""
     if horizon not in (None, source.horizon):
         raise checks.BadArgument(
-            f"{source.name} is a source already, of {source.horizon} steps an episode, and a horizon"
-            f" of {horizon} is given beside it; give it where the source is made."
+            f"{source.name} is a source already, of {source.horizon} steps an episode; a horizon"
+            f" of {horizon} is given beside it: give it where the source is made."
         )
     if encoder is not None:
         raise checks.BadArgument(
