@@ -9,7 +9,7 @@ import pytest
 
 from paracosm import testing
 from paracosm.core.checks import ParacosmError
-from paracosm.core.policy import Deterministic, MarkovPolicy, initial_policy
+from paracosm.core.policy import Deterministic, MarkovPolicy, Policy, initial_policy
 from paracosm.core.rollout import returns, rollout
 from tests.statistical import assert_mean
 
@@ -106,27 +106,30 @@ class Drawing(MarkovPolicy):
         return state * 0
 
 
-class Truth(MarkovPolicy):
+class Truth(Policy):
     """A choice of two as a truth value."""
 
-    def sample(self, state, key):
-        return state[0] > 0
+    def initial(self):
+        return None
 
-    def mode(self, state):
-        return state[0] > 0
+    def act(self, carry, state, key):
+        return state[0] > 0, carry
+
+    def greedy(self):
+        return self
 
 
 POLICIES = {
     "another shape": (
         Deterministic(lambda s: jnp.zeros(3)),
-        r"sample .* the shape \(3,\)",
+        r"act .* the shape \(3,\)",
     ),
     "outside": (
         Deterministic(lambda s: s * 0 + 2),
-        r"mode gives the action \[2.0\] at row 0 .* between \[-1.0\] and \[1.0\]",
+        r"greedy gives the action \[2.0\] at row 0 .* between \[-1.0\] and \[1.0\]",
     ),
-    "not finite": (Deterministic(lambda s: s / 0), "the actions of mode holds .* must be finite"),
-    "chance of its own": (Drawing(), "sample answers the same question with"),
+    "not finite": (Deterministic(lambda s: s / 0), "the actions of greedy holds .* must be finite"),
+    "chance of its own": (Drawing(), "act answers the same question with"),
 }
 
 
@@ -147,7 +150,7 @@ def test_a_policy_is_asked_at_the_states_that_are_given():
 
 def test_actions_of_a_discrete_space_are_whole_numbers_within_it():
     spec = TOYS["chain"].world.spec
-    with pytest.raises(ParacosmError, match=r"sample answers .* with bool; integer is needed"):
+    with pytest.raises(ParacosmError, match=r"act answers .* with bool; integer is needed"):
         testing.check_policy(Truth(), spec)
-    with pytest.raises(ParacosmError, match="mode gives the action 2 at row 0"):
+    with pytest.raises(ParacosmError, match="greedy gives the action 2 at row 0"):
         testing.check_policy(Deterministic(lambda s: jnp.int32(2)), spec)

@@ -181,7 +181,7 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
         "function is 5; a function of one state is needed",
     ),
     (lambda: paracosm.Mode(paracosm.Gaussian), ARGUMENT, "policy is the class Gaussian"),
-    (lambda: paracosm.Mode(lambda s: s), ARGUMENT, "policy is a function; a Policy is needed"),
+    (lambda: paracosm.Mode(lambda s: s), ARGUMENT, "policy is a function; a Markov policy is"),
     (
         lambda: paracosm.Gaussian(NETWORK, jnp.zeros(2), BOX, True),
         ARGUMENT,

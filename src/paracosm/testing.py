@@ -33,7 +33,7 @@ from paracosm.core.policy import (
 )
 from paracosm.core.precision import in_double
 from paracosm.core.rollout import rollout
-from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
+from paracosm.core.types import Array, Flag, PRNGKey, Scalar, State
 
 
 def check_world(world: MDP, *, episodes: int = 8, seed: int = 0) -> None:
@@ -133,7 +133,7 @@ def _world_forms(world: MDP, dtype: Any) -> list[Question]:
     ]
 
 
-def _action(policy: Policy, state: State, key: PRNGKey) -> Action:
+def _action(policy: Policy, state: State, key: PRNGKey) -> Any:
     """The first action of an episode."""
     return policy.act(policy.initial(), state, key)[0]
 

@@ -14,13 +14,14 @@ import jax
 import numpy as np
 import pytest
 
+from paracosm import adapters as foreign
 from paracosm.cli import main as command_line
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import rollout
 from paracosm.loop import foreign as loop
 from paracosm.loop.foreign import audit_foreign
-from paracosm.real import datasets, foreign
+from paracosm.real import datasets
 from paracosm.real.verbs import connect
 from tests.reporting import report_records
 
