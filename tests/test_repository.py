@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +103,27 @@ def test_names_name_things():
     names = [name for text in sources("src").values() for name in bound_names(ast.parse(text))]
     vague = Counter(name for name in names if name in VAGUE.split())
     assert vague.total() <= MOST_VAGUE * len(names), vague.most_common()
+
+
+def type_names(tree: ast.Module) -> Iterator[str]:
+    """Names that a module gives to types, by classes and by aliases; a leading underscore makes no
+    other name.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield node.name.lstrip("_")
+    for node in tree.body:
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            if isinstance(target, ast.Name) and re.fullmatch("_?([A-Z]+[a-z]+[0-9]*)+", target.id):
+                yield target.id.lstrip("_")
+
+
+def test_one_class_name_means_one_thing():
+    homes = defaultdict(list)
+    for path, text in sources("src").items():
+        for name in type_names(ast.parse(text)):
+            homes[name].append(path)
+    assert not {name: paths for name, paths in homes.items() if len(paths) > 1}
 
 
 def undocumented(tree: ast.AST) -> Iterator[str]:

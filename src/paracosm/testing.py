@@ -233,7 +233,7 @@ class Toy(NamedTuple):
     value: Callable[[np.ndarray, int], float]
 
 
-class _Linear(eqx.Module):
+class _LinearDynamics(eqx.Module):
     """Dynamics `s' = A s + B a`."""
 
     A: Float[Array, "state state"]
@@ -281,7 +281,7 @@ def linear_quadratic(discount: float = 0.9, horizon: int = 20) -> Toy:
     B, K, effort = np.array([[0.0], [0.5]]), np.array([[0.2, 0.6]]), 0.1
     spec = Spec(2, Box(-3 * jnp.ones(1), 3 * jnp.ones(1)), jnp.ones(2), horizon)
     as_32 = tuple(jnp.asarray(matrix, jnp.float32) for matrix in (A, B, K))
-    world = MDP(spec, _Linear(*as_32[:2]), _Cost(effort), never, _Circle(), discount)
+    world = MDP(spec, _LinearDynamics(*as_32[:2]), _Cost(effort), never, _Circle(), discount)
 
     def value(state: np.ndarray, steps: int) -> float:
         loop, cost, P = A - B @ K, np.eye(2) + effort * K.T @ K, np.zeros((2, 2))
@@ -303,7 +303,7 @@ class _Hop(eqx.Module):
         return jax.nn.one_hot(drawn, len(chances), dtype=chances.dtype)
 
 
-class _Gain(eqx.Module):
+class _StateWorth(eqx.Module):
     """Reward: what the state that is reached is worth, `[state]`."""
 
     worth: Float[Array, " state"]
@@ -343,7 +343,7 @@ def chain(discount: float = 0.9, horizon: int = 12) -> Toy:
             table[action, i, max(i - 1, 0)] += 1 - chance
     worth = np.array([-1.0, 0.0, 0.5, 2.0])
     spec = Spec(size, Discrete(2), jnp.ones(size), horizon)
-    parts = (_Hop(jnp.asarray(table, jnp.float32)), _Gain(jnp.asarray(worth, jnp.float32)))
+    parts = (_Hop(jnp.asarray(table, jnp.float32)), _StateWorth(jnp.asarray(worth, jnp.float32)))
     world = MDP(spec, *parts, _Last(), _First(size), discount)
 
     def value(state: np.ndarray, steps: int) -> float:

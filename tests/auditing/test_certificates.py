@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from paracosm.auditing.certificates import Local, certificates
+from paracosm.auditing.certificates import LocalConstants, certificates
 from paracosm.auditing.ladder import Clip, Constants
 from paracosm.auditing.termination_margin import Margin
 from paracosm.core import checks
@@ -238,7 +238,9 @@ class Case:
 
     def local(self, mdp, kind="certificate"):
         most = constants_of(mdp, self.policy)[-2:]
-        return Local(Interval(mdp, self.policy, tuple(map(np.float64, most))), kind, "for a test")
+        return LocalConstants(
+            Interval(mdp, self.policy, tuple(map(np.float64, most))), kind, "for a test"
+        )
 
     @property
     def span(self):
@@ -362,13 +364,17 @@ def test_an_exact_world_has_no_gap_and_no_bound():
 
 def test_a_turned_ladder_shows_its_smallest_rung():
     case = Case(3)
-    loose = Local(lambda state, radius: (jnp.array(30.0), jnp.array(90.0)), "certificate", "")
+    loose = LocalConstants(
+        lambda state, radius: (jnp.array(30.0), jnp.array(90.0)), "certificate", ""
+    )
     found = case.certify(local=loose)
     least = min((found[rung] for rung in LADDER), key=lambda each: each.value)
     assert found["minimum"].value == least.value < found["trajectory"].value
     assert least.rung.replace("_", " ") in found["minimum"].why
     guessed = case.certify(
-        local=Local(lambda state, radius: (jnp.array(0.0), 0.0 * radius), "estimate", "guessed")
+        local=LocalConstants(
+            lambda state, radius: (jnp.array(0.0), 0.0 * radius), "estimate", "guessed"
+        )
     )
     assert "minimum" not in guessed  # in order; what is not proven stays an estimate
     assert guessed["trajectory"].kind == "estimate"

@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.devices import AXIS, spread
-from paracosm.core.learner import Problem, Starts
+from paracosm.core.learner import Problem, StartStates
 from paracosm.core.noise import Flips, GaussianNoise
 from paracosm.core.policy import Deterministic, Mode
 from paracosm.core.records import Training
@@ -84,7 +84,7 @@ def gradients(
     settings = ImagineSettings(
         rollouts=rollouts, horizon=H, weighting="discounted", baseline=baseline, trace=1.0
     )
-    starts = Starts(jnp.asarray(chain.START)[None], jnp.asarray(chain.START)[None])
+    starts = StartStates(jnp.asarray(chain.START)[None], jnp.asarray(chain.START)[None])
     problem = Problem(cheap, cheap, starts, H, jnp.ones(()))
     learner = REINFORCE(settings, Debiased(GoldLabels(chain.CHAIN, share)), noise)
     fixed = None if coefficient is None else jnp.asarray(coefficient)

@@ -16,8 +16,7 @@ from scipy import stats
 
 from paracosm.core import checks
 from paracosm.core.devices import spread
-from paracosm.core.learner import Problem
-from paracosm.core.learner import Starts as TrainingStarts
+from paracosm.core.learner import Problem, StartStates
 from paracosm.core.noise import (
     Bias,
     Flips,
@@ -229,7 +228,7 @@ def trained(
         rollouts=rollouts, horizon=H, baseline=baseline, trace=trace, weighting="plain"
     )
     learner, numbers = REINFORCE(settings), jnp.arange(rollouts)
-    problem = Problem(world, world, TrainingStarts(STARTS, STARTS), H, jnp.ones(()))
+    problem = Problem(world, world, StartStates(STARTS, STARTS), H, jnp.ones(()))
     state = ReinforceState(chain.POLICY, VALUE, (), (), (), {})
 
     def batch(key):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from paracosm.core.learner import Problem, Starts
+from paracosm.core.learner import Problem, StartStates
 from paracosm.core.policy import Mode, Policy
 from paracosm.core.rollout import rollout
 from paracosm.imagination.reinforce import REINFORCE
@@ -13,7 +13,7 @@ from tests.extending.cross_entropy import CrossEntropy
 from tests.imagination.test_imagine import HORIZON, INITIAL, SMALL, VISITED, integrator
 
 WORLD = integrator()
-STARTS = Starts(jnp.asarray(INITIAL), jnp.asarray(VISITED))
+STARTS = StartStates(jnp.asarray(INITIAL), jnp.asarray(VISITED))
 PROBLEM = Problem(WORLD, WORLD, STARTS, SMALL.horizon, jnp.asarray(1e-2))
 KEY = jax.random.key(0)
 LEARNERS = {"REINFORCE": REINFORCE(SMALL), "cross entropy": CrossEntropy(16, 4, 4)}

@@ -29,7 +29,7 @@ class FunctionFailed(BadAnswer):
     """The function itself raised something."""
 
 
-class Fault(NamedTuple):
+class ColumnFault(NamedTuple):
     """Why a column has no meaning.
 
     In `sentence` `{at}` stands for the place of `row`, which is None if no row is to blame.
@@ -39,10 +39,10 @@ class Fault(NamedTuple):
     row: int | None
 
 
-class Reading(Protocol):
+class ColumnReader(Protocol):
     """A result's column as we mean it, and what is wrong with it."""
 
-    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]: ...
+    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, ColumnFault | None]: ...
 
 
 def failure_of(name: str, error: BaseException) -> FunctionFailed:
@@ -144,7 +144,7 @@ def coarseness(results: Sequence[Any]) -> float:
     return max((float(np.finfo(kind).eps) for kind in kinds), default=0.0)
 
 
-class Actions:
+class ActionReader:
     """Discrete actions, which foreign policies number from `start`; ours are 0 … n-1.
 
     `n` is None if it is unknown.
@@ -153,7 +153,7 @@ class Actions:
     def __init__(self, n: int | None, start: int) -> None:
         self.n, self.start = n, start
 
-    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]:
+    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, ColumnFault | None]:
         index = column - self.start
         mask = (
             (column == np.rint(column))
@@ -168,10 +168,10 @@ class Actions:
             f"{what} gives the action {column[row]:g} at {{at}}; the actions are whole numbers"
             f" from {self.start}"
         )
-        return index, Fault(f"{words}{upwards}.", row)
+        return index, ColumnFault(f"{words}{upwards}.", row)
 
 
-class Ends:
+class EndReader:
     """Ends as flags, logits, P(end) or P(continue), as `gives` says.
 
     None tells flags from logits by their range.
@@ -182,7 +182,7 @@ class Ends:
             checks.one_of("termination_gives", gives, TERMINATION_GIVES)
         self.gives, self._logits = gives, gives == "logit"
 
-    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, Fault | None]:
+    def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, ColumnFault | None]:
         outside = (column < 0) | (column > 1)
         between = (column > 0) & (column < 1)
         if self.gives in ("probability", "continue"):
@@ -199,7 +199,7 @@ class Ends:
         if self._logits or not between.any():
             return column > 0, None
         least, most = column.min(), column.max()
-        return column > 0, Fault(
+        return column > 0, ColumnFault(
             f"{what} gives numbers from {least:.4g} to {most:.4g} for the end; its answers lie"
             " between 0 and 1: a"
             " probability? say termination_gives='probability' (of the end), 'continue' (of going"
@@ -207,7 +207,9 @@ class Ends:
             None,
         )
 
-    def _bad(self, what: str, column: np.ndarray, wrong: np.ndarray, words: str) -> Fault | None:
+    def _bad(
+        self, what: str, column: np.ndarray, wrong: np.ndarray, words: str
+    ) -> ColumnFault | None:
         """The fault of the first wrong row, if there is one.
 
         Args:
@@ -219,7 +221,7 @@ class Ends:
         if not wrong.any():
             return None
         row = int(np.argmax(wrong))
-        return Fault(
+        return ColumnFault(
             f"{what} gives {column[row]:.4g} for the end at {{at}}; it is declared {words} are"
             " needed.",
             row,

@@ -15,9 +15,9 @@ import numpy as np
 
 from paracosm.adapters.answers import (
     BadAnswer,
-    Fault,
+    ColumnFault,
+    ColumnReader,
     FunctionFailed,
-    Reading,
     as_rows,
     coarseness,
     failure_of,
@@ -47,7 +47,7 @@ class Slot(NamedTuple):
     integer: bool = False
     scale: np.ndarray | float = 1.0
     start: int = 0
-    reading: Reading | None = None
+    reading: ColumnReader | None = None
 
     @property
     def width(self) -> int:
@@ -263,7 +263,7 @@ class Host(abc.ABC):
             first += slot.width
         return columns
 
-    def _complaint(self, x: np.ndarray, fault: Fault) -> BadAnswer:
+    def _complaint(self, x: np.ndarray, fault: ColumnFault) -> BadAnswer:
         if fault.row is None:
             return BadAnswer(fault.sentence)
         row = x[fault.row]

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.adapters.answers import Actions
+from paracosm.adapters.answers import ActionReader
 from paracosm.adapters.arrays import NumpyHost
 from paracosm.adapters.call import ask
 from paracosm.adapters.host import Host, Slot
@@ -27,7 +27,7 @@ from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 KINDS = ("numpy", "torch")
 
 
-class Part(eqx.Module):
+class HostPart(eqx.Module):
     """A part whose answers come from a foreign function, from column `first` on."""
 
     host: Host = eqx.field(static=True)
@@ -55,21 +55,21 @@ class Part(eqx.Module):
         return ask(self.host, jnp.concatenate(parts))[self.first :]
 
 
-class ForeignDynamics(Part):
+class ForeignDynamics(HostPart):
     """Dynamics from a foreign function, deterministic."""
 
     def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
         return self._columns(state, action)[: state.shape[0]]
 
 
-class ForeignReward(Part):
+class ForeignReward(HostPart):
     """A reward from a foreign function."""
 
     def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
         return self._columns(state, action, next_state)[0]
 
 
-class ForeignTermination(Part):
+class ForeignTermination(HostPart):
     """An end rule from a foreign function, whose answers the host brings to 0 and 1."""
 
     def __call__(self, state: State, action: Action, next_state: State) -> Flag:
@@ -192,7 +192,7 @@ def chosen_action(space: Box | Discrete) -> Slot:
     if not isinstance(space, Discrete):
         return slot
     return slot._replace(
-        reading=Actions(None if isinstance(space, RecordedActions) else space.n, space.start)
+        reading=ActionReader(None if isinstance(space, RecordedActions) else space.n, space.start)
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.adapters.answers import Ends
+from paracosm.adapters.answers import EndReader
 from paracosm.adapters.host import Slot
 from paracosm.adapters.parts import (
     ForeignDynamics,
@@ -26,7 +26,7 @@ from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
 from paracosm.core.recordings import state_scale
 from paracosm.core.types import PRNGKey, State
 
-Function = Callable[..., Any]
+HostFunction = Callable[..., Any]
 
 _STEP_GIVES = ("s',r", "s',r,ended")
 
@@ -34,12 +34,12 @@ _STEP_GIVES = ("s',r", "s',r,ended")
 def world(
     spec: Spec,
     *,
-    dynamics: Function | None = None,
-    reward: Function | None = None,
+    dynamics: HostFunction | None = None,
+    reward: HostFunction | None = None,
     reward_of: str = "s,a,s'",
-    termination: Function | None = None,
+    termination: HostFunction | None = None,
     termination_of: str = "s,a,s'",
-    step: Function | None = None,
+    step: HostFunction | None = None,
     step_gives: str = "s',r",
     termination_gives: str | None = None,
     functions: str = "numpy",
@@ -79,7 +79,7 @@ def world(
     """
     checks.one_of("step_gives", step_gives, _STEP_GIVES)
     inputs = arguments("s,a", spec)
-    scalar = [Slot("reward", None), Slot("end", None, reading=Ends(termination_gives))]
+    scalar = [Slot("reward", None), Slot("end", None, reading=EndReader(termination_gives))]
     next_state = Slot("next state", spec.state_size)
     parts: dict[str, Any] = {"termination": never}
     if step is not None:

@@ -109,7 +109,7 @@ def attribute_at(
     )
 
 
-class Rollouts(NamedTuple):
+class AuditRollouts(NamedTuple):
     """The imagined rollouts of an audit at each of `discounts`, and what makes terms of them.
 
     Steps that are `audited`, `[episode, time]`, stand for `weight` steps each and count by the
@@ -138,7 +138,7 @@ def roll(
     key: PRNGKey,
     most_imagined_steps: float = MOST_IMAGINED_STEPS,
     importance: np.ndarray | None = None,
-) -> Rollouts:
+) -> AuditRollouts:
     """Imagine the rest of the episode after every audited step.
 
     Args:
@@ -166,10 +166,14 @@ def roll(
     )
     counts = alive * (1.0 if importance is None else importance)
     weight = np.where(audited, weight * counts, 0.0)
-    return Rollouts(tuple(discounts), audited, weight, counts, followed, worth, values[1], cost)
+    return AuditRollouts(
+        tuple(discounts), audited, weight, counts, followed, worth, values[1], cost
+    )
 
 
-def terms_of(episodes: Trajectory, predictions: OneStep, rollouts: Rollouts) -> tuple[Terms, ...]:
+def terms_of(
+    episodes: Trajectory, predictions: OneStep, rollouts: AuditRollouts
+) -> tuple[Terms, ...]:
     """The terms at each of the discounts of `rollouts`."""
 
     def at(discount: float, worth: np.ndarray, at_last: np.ndarray) -> Terms:

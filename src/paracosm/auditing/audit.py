@@ -12,7 +12,7 @@ import numpy as np
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, roll, terms_of
 from paracosm.auditing.averages import averages
 from paracosm.auditing.bounds import UNBOUNDED, bounds
-from paracosm.auditing.diagnosis import Measured, diagnosis_of
+from paracosm.auditing.diagnosis import AuditMeasurements, diagnosis_of
 from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension
 from paracosm.auditing.draws import Audited, Drawn, draw
 from paracosm.auditing.imagined_returns import imagined_returns
@@ -140,7 +140,7 @@ def diagnose(
             predictions = pairs.predictions(predictions)
             returns = returns._replace(episodes=pairs.states(returns.episodes))
             dimensions = pairs.dimensions(dimensions)
-        measured = Measured(
+        measured = AuditMeasurements(
             discount=discount,
             imagined=returns,
             predictions=predictions,

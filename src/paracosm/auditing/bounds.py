@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.auditing.certificates import Local, certificates
+from paracosm.auditing.certificates import LocalConstants, certificates
 from paracosm.auditing.ladder import UNCUT, Clip
 from paracosm.auditing.lipschitz import constants
 from paracosm.auditing.one_step import OneStep
@@ -121,13 +121,13 @@ class _AtMost(eqx.Module):
         return jnp.fmin(dynamics, self.most[0]), jnp.fmin(reward, self.most[1])
 
 
-def _local(world: MDP, policy: MarkovPolicy, brackets: dict[str, Bracket]) -> Local | None:
+def _local(world: MDP, policy: MarkovPolicy, brackets: dict[str, Bracket]) -> LocalConstants | None:
     """Constants over balls, where every layer is known."""
     dynamics, reward = brackets["closed_loop"], brackets["closed_loop_reward"]
     if "estimate" in (dynamics.kind, reward.kind):
         return None
     bounded = _AtMost(constants.loops(world, policy), (dynamics.upper, reward.upper))
-    return Local(bounded, "certificate", "bounds from the layers' slopes over each ball")
+    return LocalConstants(bounded, "certificate", "bounds from the layers' slopes over each ball")
 
 
 def _contraction(discount: float, closed_loop: Bracket) -> Bracket:

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from paracosm.auditing import ladder
-from paracosm.auditing.ladder import UNCUT, Clip, Constants, Loop, Residuals, Steps, Stopped
+from paracosm.auditing.ladder import UNCUT, Clip, Constants, Loop, Residuals, RungSteps, Stopped
 from paracosm.auditing.termination_margin import Margin
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -46,7 +46,7 @@ _NEEDS = {
 }
 
 
-class Local(eqx.Module):
+class LocalConstants(eqx.Module):
     """Constants of the closed loop over a ball, and whether they are proven.
 
     `at(state, radius)` gives those of `s ↦ f(s, π(s))` and of `s ↦ r(s, π(s), f(s, π(s)))` over all
@@ -59,7 +59,7 @@ class Local(eqx.Module):
     why: str = eqx.field(static=True)
 
 
-class _Errors(NamedTuple):
+class _SystemErrors(NamedTuple):
     """The system at each step of the episodes, `[episode, time]`: errors, and its own next states.
 
     `composed` has the reward's error at the system's own next state: what the rungs that own the
@@ -79,7 +79,7 @@ def certificates(
     gap: Float[np.ndarray, " episode"],
     brackets: dict[str, Bracket],
     *,
-    local: Local | None = None,
+    local: LocalConstants | None = None,
     end: Margin | None = None,
     reward_span: float = float("inf"),
     clip: Clip = UNCUT,
@@ -148,7 +148,11 @@ def _certificate(rung: str, value: float, size: float, kind: Kind, why: str) -> 
 
 
 def _standing(
-    rung: str, brackets: dict[str, Bracket], local: Local | None, noisy: bool, episodes: int
+    rung: str,
+    brackets: dict[str, Bracket],
+    local: LocalConstants | None,
+    noisy: bool,
+    episodes: int,
 ) -> tuple[Kind, str]:
     """Whether a rung is proven, and why.
 
@@ -164,7 +168,7 @@ def _standing(
             "the learned dynamics draw noise, and one draw a step stands for the distance of the"
             " laws",
         )
-    used: dict[str, Bracket | Local] = {name: brackets[name] for name in _NEEDS[rung]}
+    used: dict[str, Bracket | LocalConstants] = {name: brackets[name] for name in _NEEDS[rung]}
     if local is not None and rung in ("trajectory", "value"):
         used = {"local": local}
     guessed = [(name, known.why) for name, known in used.items() if known.kind == "estimate"]
@@ -200,7 +204,7 @@ class _System(eqx.Module):
     world: MDP
     policy: MarkovPolicy
     constants: Constants
-    local: Local | None
+    local: LocalConstants | None
     end: Margin | None
     span: Scalar
     clip: Clip
@@ -215,7 +219,7 @@ class _System(eqx.Module):
         """The next state under the policy's mode."""
         return self.world.dynamics(state, self.policy.mode(state), key)
 
-    def errors(self, state: Array, next_state: Array, reward: Array, key: PRNGKey) -> _Errors:
+    def errors(self, state: Array, next_state: Array, reward: Array, key: PRNGKey) -> _SystemErrors:
         """One step's errors; whether the next state depends on the key.
 
         Args:
@@ -230,7 +234,7 @@ class _System(eqx.Module):
             Residuals(off, jnp.abs(self.world.reward(state, action, following) - reward))
             for following in (next_state, after)
         )
-        return _Errors(plain, composed, after, jnp.any(after != self.move(state, second)))
+        return _SystemErrors(plain, composed, after, jnp.any(after != self.move(state, second)))
 
     def doubtful(self, episode: Trajectory, radius: Array) -> Bool[Array, " time"]:
         """Whether this system's end flag after each step could be another than the recorded one."""
@@ -245,7 +249,7 @@ class _System(eqx.Module):
         )  # not a number: not sure
         return episode.alive & ~sure
 
-    def stop(self, episode: Trajectory, horizon: Array, steps: Steps) -> Stopped:
+    def stop(self, episode: Trajectory, horizon: Array, steps: RungSteps) -> Stopped:
         """The rung of one episode, as far as both systems are known to go on together."""
         steps = steps._replace(cost=jnp.where(episode.alive, steps.cost, 0.0))
         return ladder.stop(
@@ -277,7 +281,7 @@ def _where_alive(episodes: Trajectory, column: Array) -> Array:
 
 
 def _rungs(
-    system: _System, episode: Trajectory, horizon: Array, errors: _Errors, worst: Residuals
+    system: _System, episode: Trajectory, horizon: Array, errors: _SystemErrors, worst: Residuals
 ) -> dict[str, Scalar]:
     """The ladder of one episode, from the top.
 
@@ -304,7 +308,7 @@ def _rungs(
 
 
 def _value(
-    system: _System, episode: Trajectory, errors: _Errors, steps: Steps, stopped: Stopped
+    system: _System, episode: Trajectory, errors: _SystemErrors, steps: RungSteps, stopped: Stopped
 ) -> Scalar:
     """The rung through the value, of as many steps as the rung above sums.
 

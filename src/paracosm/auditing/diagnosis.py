@@ -38,7 +38,7 @@ from paracosm.core.records import (
 _OVERLAYS = 3  # episodes drawn on a page
 
 
-class Measured(NamedTuple):
+class AuditMeasurements(NamedTuple):
     """All that an audit measured; `worth` only of episodes of another policy, `orders` (Shapley
     values) only with the real reward.
 
@@ -101,7 +101,7 @@ class _Causes(NamedTuple):
 
 
 def diagnosis_of(
-    world: MDP, episodes: Trajectory, measured: Measured, training_horizon: int | None
+    world: MDP, episodes: Trajectory, measured: AuditMeasurements, training_horizon: int | None
 ) -> Diagnosis:
     """The record, its texts still empty.
 
@@ -186,7 +186,7 @@ def diagnosis_of(
     )
 
 
-def _remarks(measured: Measured, episodes: Trajectory, real_return: Estimate) -> Remarks:
+def _remarks(measured: AuditMeasurements, episodes: Trajectory, real_return: Estimate) -> Remarks:
     return Remarks(
         policy=policy_standing(real_return, measured.known),
         noisiest=noisiest(measured.imagination),
@@ -196,7 +196,7 @@ def _remarks(measured: Measured, episodes: Trajectory, real_return: Estimate) ->
     )
 
 
-def _sum_check(measured: Measured, episodes: Trajectory) -> SumCheck:
+def _sum_check(measured: AuditMeasurements, episodes: Trajectory) -> SumCheck:
     """What bounds how well the terms sum to the gap."""
     if measured.worth is not None:
         return "reweighted"
@@ -205,7 +205,9 @@ def _sum_check(measured: Measured, episodes: Trajectory) -> SumCheck:
     return "subset" if measured.terms.audited.sum() < episodes.alive.sum() else "actions"
 
 
-def _averages(world: MDP, discount: float, episodes: Trajectory, measured: Measured) -> Averages:
+def _averages(
+    world: MDP, discount: float, episodes: Trajectory, measured: AuditMeasurements
+) -> Averages:
     """How returns and terms at one discount are averaged.
 
     Args:
@@ -226,7 +228,7 @@ def _averages(world: MDP, discount: float, episodes: Trajectory, measured: Measu
 def _causes(
     world: MDP,
     episodes: Trajectory,
-    measured: Measured,
+    measured: AuditMeasurements,
     *,
     discount: float,
     predicted: np.ndarray,
@@ -249,7 +251,7 @@ def _causes(
 
 
 def _gap_training(
-    world: MDP, episodes: Trajectory, measured: Measured, training_horizon: int | None
+    world: MDP, episodes: Trajectory, measured: AuditMeasurements, training_horizon: int | None
 ) -> Gap | None:
     """The gap of what training believed; none where nothing tells it from that of whole
     episodes.
@@ -277,7 +279,7 @@ def _gap_training(
     ).gap()
 
 
-def _check(world: MDP, causes: _Causes, measured: Measured, episodes: Trajectory) -> Check:
+def _check(world: MDP, causes: _Causes, measured: AuditMeasurements, episodes: Trajectory) -> Check:
     """What the conditions of a verdict hang on.
 
     Args:

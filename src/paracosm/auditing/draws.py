@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Key
 
-from paracosm.auditing.attribution import Rollouts, Terms, terms_of
+from paracosm.auditing.attribution import AuditRollouts, Terms, terms_of
 from paracosm.auditing.imagined_returns import ImaginedReturns, ReturnDraws, redrawn_returns
 from paracosm.auditing.one_step import OneStep
 from paracosm.auditing.values import values_at
@@ -79,7 +79,7 @@ class _Draws(NamedTuple):
 
 def draw(
     audited: Audited,
-    rollouts: Rollouts,
+    rollouts: AuditRollouts,
     imagined: ImaginedReturns,
     *,
     most_imagined_steps: float,
@@ -140,7 +140,7 @@ def _cost(audited: Audited) -> int:
     return sum(int(remaining[steps].sum()) for steps in _steps(audited)) + played * remaining.size
 
 
-def _first(audited: Audited, rollouts: Rollouts, imagined: ImaginedReturns) -> _Draws:
+def _first(audited: Audited, rollouts: AuditRollouts, imagined: ImaginedReturns) -> _Draws:
     """The draw that the audit has begun with."""
     from_imagined, at_last = _steps(audited)
     returns = ReturnDraws(
@@ -246,7 +246,7 @@ def _imagined(
 
 
 def _terms(
-    audited: Audited, rollouts: Rollouts, worth: np.ndarray, at_last: np.ndarray
+    audited: Audited, rollouts: AuditRollouts, worth: np.ndarray, at_last: np.ndarray
 ) -> tuple[Terms, ...]:
     """The terms with other values at the steps that do not cancel.
 
@@ -261,7 +261,7 @@ def _terms(
     return terms_of(audited.episodes, audited.predictions, changed)
 
 
-def _samples(audited: Audited, rollouts: Rollouts, draws: _Draws) -> dict[str, np.ndarray]:
+def _samples(audited: Audited, rollouts: AuditRollouts, draws: _Draws) -> dict[str, np.ndarray]:
     """Of every draw the terms of each episode, `[draw, episode]`, by cause and discount."""
     by_draw = [
         _terms(audited, rollouts, *pair) for pair in zip(draws.worth, draws.at_last, strict=True)

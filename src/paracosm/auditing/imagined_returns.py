@@ -59,7 +59,7 @@ class ReturnDraws(NamedTuple):
     undiscounted: Array
 
 
-class _Rows(NamedTuple):
+class _EpisodeStarts(NamedTuple):
     """Imagined episodes to be: first states `[episode, state]`, lengths and keys `[episode]`."""
 
     start: Float[Array, "episode state"]
@@ -175,9 +175,9 @@ def _first_draw(
         steps: How many each episode has, `[episode]`.
         horizon: The most of them.
     """
-    rows = _Rows(start, steps, jax.random.split(key, len(start)))
+    rows = _EpisodeStarts(start, steps, jax.random.split(key, len(start)))
     of_mode = _play(world, Mode(policy), rows, horizon)
-    again = _Rows(
+    again = _EpisodeStarts(
         jnp.repeat(start, _SAMPLED, axis=0),
         jnp.repeat(steps, _SAMPLED, axis=0),
         jax.random.split(jax.random.fold_in(key, 1), _SAMPLED * len(start)),
@@ -220,7 +220,7 @@ def _one_draw(
     Args:
         world, policy, predicted, start, steps, horizon, discount, key, mode: As for `_first_draw`.
     """
-    rows = _Rows(start, steps, jax.random.split(key, len(start)))
+    rows = _EpisodeStarts(start, steps, jax.random.split(key, len(start)))
     episodes = _play(world, Mode(policy) if mode else policy, rows, horizon)
     return _returns(episodes, world, predicted, rows, discount=discount, key=key, mode=mode)
 
@@ -229,7 +229,7 @@ def _returns(
     episodes: Trajectory,
     world: MDP,
     predicted: PredictedReturn | None,
-    rows: _Rows,
+    rows: _EpisodeStarts,
     *,
     discount: float,
     key: PRNGKey,
@@ -253,7 +253,7 @@ def _returns(
     return ReturnDraws(full, training, believed, pessimistic, episodes.reward.sum(axis=1))
 
 
-def _play(world: MDP, policy: Policy, rows: _Rows, horizon: int) -> Trajectory:
+def _play(world: MDP, policy: Policy, rows: _EpisodeStarts, horizon: int) -> Trajectory:
     """Episodes of `policy` in `world`, each cut after its number of steps.
 
     Args:

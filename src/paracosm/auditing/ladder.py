@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float, Int
 from paracosm.core.types import Array, Scalar
 
 Number = Scalar | float
-Uniform = Literal["global", "split", "closed_loop"]
+UniformRung = Literal["global", "split", "closed_loop"]
 
 
 class Constants(NamedTuple):
@@ -75,7 +75,7 @@ class Clip(NamedTuple):
 UNCUT = Clip()
 
 
-class Steps(NamedTuple):
+class RungSteps(NamedTuple):
     """A rung before it is summed: `ρ_t + m_t e_t + n_t δ_t` `[time]`, radii e_t `[time+1]` and the
     constants used.
     """
@@ -92,7 +92,7 @@ def contraction(constants: Constants) -> Number:
     return closed(constants, "global").dynamics
 
 
-def closed(constants: Constants, rung: Uniform) -> Loop:
+def closed(constants: Constants, rung: UniformRung) -> Loop:
     """The closed-loop constants as a rung knows them.
 
     `global` (the paper's Lemma 1) multiplies the larger partial constant by `1 + L_π`, `split` adds
@@ -111,7 +111,7 @@ def closed(constants: Constants, rung: Uniform) -> Loop:
 
 def trajectory(
     residuals: Residuals, places: Any, local: Callable[[Any, Scalar], Loop], clip: Clip = UNCUT
-) -> Steps:
+) -> RungSteps:
     """Rung `trajectory`: local constants over the ball that the recursion itself says is enough.
 
     Args:
@@ -135,10 +135,10 @@ def trajectory(
 
     start = jnp.zeros((), jnp.result_type(*residuals, float))
     cost, after, loop = jax.lax.scan(step, start, (residuals, places))[1]
-    return Steps(cost, jnp.concatenate([start[None], after]), loop)
+    return RungSteps(cost, jnp.concatenate([start[None], after]), loop)
 
 
-def uniform(residuals: Residuals, loop: Loop, clip: Clip = UNCUT) -> Steps:
+def uniform(residuals: Residuals, loop: Loop, clip: Clip = UNCUT) -> RungSteps:
     """The recursion with the same constants everywhere; with the largest errors at every step,
     rungs 1 to 3.
     """
@@ -167,7 +167,7 @@ def infinite(loop: Loop, dynamics: Number, reward: Number, discount: Number) -> 
     return jnp.where((left > 0) | (dynamics == 0) | (discount * loop.reward == 0), grown, jnp.inf)
 
 
-def total(steps: Steps, discount: Number) -> Scalar:
+def total(steps: RungSteps, discount: Number) -> Scalar:
     """`Σ_t γ^t cost_t`: the bound, where no episode ends before the horizon in either system."""
     return jnp.sum(_discounted(steps.cost, discount))
 
@@ -183,7 +183,7 @@ class Stopped(NamedTuple):
 
 
 def stop(
-    steps: Steps,
+    steps: RungSteps,
     doubtful: Bool[Array, " time"],
     horizon: Number | Int[Array, ""],
     discount: Number,

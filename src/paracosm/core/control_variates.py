@@ -15,7 +15,7 @@ Tuning = Literal["leave-one-out", "cross-fit"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Debiased:
+class DebiasedMean:
     """A mean without the cheap values' bias.
 
     `value` has the shape of one sample. `coefficient` is λ, the mean of those used; `correlation`
@@ -50,7 +50,7 @@ class _Moments(NamedTuple):
 
 def debiased_mean(
     gold: np.ndarray, cheap: np.ndarray, *, tuning: Tuning = "leave-one-out"
-) -> Debiased:
+) -> DebiasedMean:
     """The mean of gold values, sharpened by many cheap ones that may be biased.
 
     `λ mean_N(cheap) + mean_n(gold − λ cheap)` with each gold row's λ from other gold rows only: all
@@ -78,7 +78,7 @@ def debiased_mean(
     corrected = g - coefficient[:, None] * (paired - target)
     moments = _moments(g, paired)
     scale = float(moments.gold * moments.cheap)
-    return Debiased(
+    return DebiasedMean(
         value=corrected.mean(axis=0).reshape(np.shape(gold)[1:]),
         coefficient=float(coefficient.mean() / share) if share else 0.0,
         correlation=float(moments.product / np.sqrt(scale)) if scale > 0 else 0.0,

@@ -39,7 +39,7 @@ from paracosm.core.types import Array, PRNGKey, Scalar
 Metrics = Mapping[str, Array]
 
 
-class Starts(NamedTuple):
+class StartStates(NamedTuple):
     """Real states in which imagined rollouts start; evaluations start in the first of each."""
 
     initial: Float[Array, "starts state"]
@@ -75,7 +75,7 @@ class Problem(eqx.Module):
 
     world: MDP
     pessimistic: MDP
-    starts: Starts
+    starts: StartStates
     horizon: int = eqx.field(static=True)
     rate: Scalar
 

@@ -15,7 +15,7 @@ from paracosm.core.policy import Policy, initial_carries
 from paracosm.core.types import Array
 
 
-class Step(NamedTuple):
+class RolloutStep(NamedTuple):
     """One step of every episode, `[episode, …]`; nothing moves once an episode is not alive.
 
     `carry` is what the policy hands to the next step.
@@ -36,7 +36,7 @@ def advance(
     keys: Key[jax.Array, " episode"],
     *,
     carry: Any = None,
-) -> Step:
+) -> RolloutStep:
     """Play one step of every episode.
 
     Args:
@@ -57,7 +57,7 @@ def advance(
 
     action, next_state, reward, ended, carry = jax.vmap(step)(state, keys, carry)
     next_state = jnp.where(alive[:, None], next_state, state)
-    return Step(action, next_state, jnp.where(alive, reward, 0), ended & alive, carry)
+    return RolloutStep(action, next_state, jnp.where(alive, reward, 0), ended & alive, carry)
 
 
 def unroll(

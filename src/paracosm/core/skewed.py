@@ -29,7 +29,7 @@ _LEAST_WEIGHT = 1e-8
 _MOST_ROWS = 240
 
 
-class _Cells(NamedTuple):
+class _SkewedPosterior(NamedTuple):
     """The posterior `[cell]`: probabilities, and of the mean's logarithm above a threshold its mean
     and deviation.
     """
@@ -83,19 +83,19 @@ def _reach(n: int) -> float:
     return 1 + 20 * (10 / n) ** 0.8
 
 
-def _posterior(standard: np.ndarray) -> _Cells:
+def _posterior(standard: np.ndarray) -> _SkewedPosterior:
     """Of standardised samples, both signs, every threshold and shape; cells of no weight are left
     out.
     """
     sides = [_side(np.sort(sign * standard), sign) for sign in (1.0, -1.0)]
-    joined = _Cells(*(np.concatenate(columns) for columns in zip(*sides, strict=True)))
+    joined = _SkewedPosterior(*(np.concatenate(columns) for columns in zip(*sides, strict=True)))
     weight = np.exp(joined.weight - joined.weight.max())
     mask = weight > _LEAST_WEIGHT * weight.sum()
-    cells = _Cells(*(column[mask] for column in joined._replace(weight=weight)))
+    cells = _SkewedPosterior(*(column[mask] for column in joined._replace(weight=weight)))
     return cells._replace(weight=cells.weight / cells.weight.sum())
 
 
-def _side(ordered: np.ndarray, sign: float) -> _Cells:
+def _side(ordered: np.ndarray, sign: float) -> _SkewedPosterior:
     """Log weights of one sign.
 
     The scale is integrated out: `log(x − θ)` is normal of flat mean and deviation σ.
@@ -115,7 +115,7 @@ def _side(ordered: np.ndarray, sign: float) -> _Cells:
     weight[gap < _least_gap(ordered)] = -np.inf
     shape = np.broadcast_to(_SHAPES, weight.shape)
     columns = (ordered[0] - gap)[:, None], center[:, None] + shape**2 / 2, shape / np.sqrt(n), sign
-    return _Cells(
+    return _SkewedPosterior(
         weight.ravel(), *(np.broadcast_to(column, weight.shape).ravel() for column in columns)
     )
 
@@ -144,7 +144,7 @@ def _thinned(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ), np.array(counts)
 
 
-def _quantile(cells: _Cells, level: float, reach: float) -> float:
+def _quantile(cells: _SkewedPosterior, level: float, reach: float) -> float:
     """Of the mean's posterior, within `reach` of the sample mean."""
 
     def excess(mean: float) -> float:

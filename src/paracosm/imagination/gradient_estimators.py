@@ -40,7 +40,7 @@ Count = Int[Array, ""]
 
 # Of gold and cheap gradients: sums of squares, of products and of squares about their means, and
 # degrees of freedom.
-Agreement = Float[Array, "4"]
+AgreementSums = Float[Array, "4"]
 
 # `(episodes, count) -> (targets, advantages)`, both `[episode, time]`, of `count` rollouts on all
 # devices.
@@ -256,7 +256,7 @@ def mixed(
     return jnp.asarray(coefficient * cheap).at[picked.rows].add(times * off)
 
 
-def best_coefficient(agreement: Agreement) -> Scalar:
+def best_coefficient(agreement: AgreementSums) -> Scalar:
     """`λ* = tr Cov(g_gold, g_cheap) / tr Cov(g_cheap)`; 0 unless `|ρ| > 1/sqrt(m - 2)`, m rollouts
     behind it.
     """
@@ -271,7 +271,7 @@ def agreement(
     cheap: Float[Array, "gold time"],
     gold: Float[Array, "gold time"],
     weight: Float[Array, " time"],
-) -> Agreement:
+) -> AgreementSums:
     """How cheap and gold gradients of the same rollouts agree; to be called under `spread`.
 
     Args:

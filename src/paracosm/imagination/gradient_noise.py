@@ -45,7 +45,7 @@ from paracosm.imagination.value import Value
 _CHUNK = 64  # rollouts side by side: what bounds the memory, at four times the parameters each
 
 
-class _Samples(NamedTuple):
+class _NoiseSamples(NamedTuple):
     """Of every rollout, `[rollout]` each: variance, Q, shared form, largest score, and the variance
     labels add.
     """
@@ -102,7 +102,7 @@ def gradient_noise(
     checks.in_unit_interval("trace", trace)
     if value is None and trace < 1:
         raise checks.BadArgument(f"trace is {trace:g} and no value is given; λ-returns need one.")
-    chunk = _Chunk(world, policy, value, None, horizon, weighting, baseline, trace)
+    chunk = _NoiseMeasurement(world, policy, value, None, horizon, weighting, baseline, trace)
     samples = _measure(chunk, states, key, rollouts)
     bound = horizon * float(np.mean(samples.largest)) / (1 - world.discount) ** 2
     intrinsic, coefficient, shared = map(
@@ -132,11 +132,11 @@ def added_variance(
         world, policy, states, key, horizon, weighting, rollouts: As for `gradient_noise`, which
             raises the same errors.
     """
-    chunk = _Chunk(world, policy, None, noise, horizon, weighting, "none", 1.0)
+    chunk = _NoiseMeasurement(world, policy, None, noise, horizon, weighting, "none", 1.0)
     return estimators.mean(_measure(chunk, states, key, rollouts).added)
 
 
-class _Chunk(eqx.Module):
+class _NoiseMeasurement(eqx.Module):
     """The measurement of a chunk of rollouts, to be traced."""
 
     world: MDP
@@ -148,7 +148,7 @@ class _Chunk(eqx.Module):
     baseline: Baseline = eqx.field(static=True)
     lambda_: float = eqx.field(static=True)
 
-    def __call__(self, states: Array, key: Array, numbers: Int[Array, " width"]) -> _Samples:
+    def __call__(self, states: Array, key: Array, numbers: Int[Array, " width"]) -> _NoiseSamples:
         keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(numbers)
         first = jax.vmap(
             lambda key: jax.random.randint(jax.random.fold_in(key, 1), (), 0, len(states))
@@ -156,7 +156,7 @@ class _Chunk(eqx.Module):
         episodes = unroll(self.world, self.policy, states[first], keys, self.horizon)
         gradient, *rest = jax.vmap(self.of_rollout)(episodes, *self.rewards(episodes))
         off = gradient - jnp.mean(gradient, axis=0)  # its square has the mean (1 - 1/width) Var₁
-        return _Samples(jnp.sum(off**2, axis=1) * len(off) / (len(off) - 1), *rest)
+        return _NoiseSamples(jnp.sum(off**2, axis=1) * len(off) / (len(off) - 1), *rest)
 
     def rewards(self, episodes: Trajectory) -> tuple[Array, Array]:
         """What a return sums of each step, and the baseline there, both `[rollout, time]`."""
@@ -230,7 +230,7 @@ class _Chunk(eqx.Module):
         )
 
 
-def _measure(chunk: _Chunk, states: Array, key: PRNGKey, rollouts: int) -> _Samples:
+def _measure(chunk: _NoiseMeasurement, states: Array, key: PRNGKey, rollouts: int) -> _NoiseSamples:
     """Samples of at least so many rollouts.
 
     Args:
@@ -251,8 +251,8 @@ def _measure(chunk: _Chunk, states: Array, key: PRNGKey, rollouts: int) -> _Samp
 
 @eqx.filter_jit
 def _program(
-    chunk: _Chunk, states: Array, key: PRNGKey, numbers: Int[Array, "chunk width"]
-) -> _Samples:
+    chunk: _NoiseMeasurement, states: Array, key: PRNGKey, numbers: Int[Array, "chunk width"]
+) -> _NoiseSamples:
     """All chunks, spread over the host's devices.
 
     Args:
@@ -260,7 +260,7 @@ def _program(
         numbers: Of the rollouts, by chunk.
     """
 
-    def local(shared: tuple[_Chunk, Array, Array], numbers: Array) -> _Samples:
+    def local(shared: tuple[_NoiseMeasurement, Array, Array], numbers: Array) -> _NoiseSamples:
         chunk, states, key = shared
         return jax.lax.map(lambda row: chunk(states, key, row), jnp.asarray(numbers))
 

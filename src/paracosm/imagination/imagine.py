@@ -15,7 +15,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.keys import stage_key
 from paracosm.core.learned import Learned
-from paracosm.core.learner import Learner, LearnerPrediction, Problem, Starts
+from paracosm.core.learner import Learner, LearnerPrediction, Problem, StartStates
 from paracosm.core.mdp import MDP
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import Policy, StochasticPolicy
@@ -29,7 +29,7 @@ from paracosm.imagination.pessimism import pessimistic
 from paracosm.imagination.policy_gradient import policy_gradient
 from paracosm.imagination.reinforce import REINFORCE
 from paracosm.imagination.settings import ImagineSettings
-from paracosm.imagination.train import Progress, Trained, train
+from paracosm.imagination.train import Trained, TrainProgress, train
 from paracosm.imagination.value import Value
 
 __all__ = ["ImagineSettings", "Imagined", "Value", "imagine", "pessimistic", "policy_gradient"]
@@ -77,7 +77,7 @@ def imagine(
     label_noise: LabelNoise | None = None,
     label_source: LabelSource | None = None,
     gold_share: float = 0.1,
-    progress: Progress | None = None,
+    progress: TrainProgress | None = None,
 ) -> Imagined:
     """Train a policy on imagined rollouts of a learned world from the states of its data.
 
@@ -213,7 +213,7 @@ def _not_drawn(key: PRNGKey) -> State:
     raise LookupError("imagined rollouts start in given states")
 
 
-def _starts(initial: np.ndarray, visited: np.ndarray, key: PRNGKey) -> Starts:
+def _starts(initial: np.ndarray, visited: np.ndarray, key: PRNGKey) -> StartStates:
     """Starts of a size that does not depend on how much data there is; evaluations take turns
     through initial states.
     """
@@ -226,7 +226,7 @@ def _starts(initial: np.ndarray, visited: np.ndarray, key: PRNGKey) -> Starts:
     first, second = (
         _sized(rows, n, random) for rows, n in ((initial, _INITIAL), (visited, _VISITED))
     )
-    return Starts(first, second)
+    return StartStates(first, second)
 
 
 def _sized(states: np.ndarray, size: int, random: np.random.Generator) -> jax.Array:

@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 
 from paracosm.core.data import Trajectory
 from paracosm.core.devices import AXIS, on_all, spread
-from paracosm.core.learner import ExplainingLearner, Metrics, Problem, Starts
+from paracosm.core.learner import ExplainingLearner, Metrics, Problem, StartStates
 from paracosm.core.mdp import MDP
 from paracosm.core.networks import MLP
 from paracosm.core.noise import LabelNoise
@@ -349,7 +349,7 @@ def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array)
     return dataclasses.replace(episodes, reward=reward)
 
 
-def _units(starts: Starts) -> tuple[Array, Array]:
+def _units(starts: StartStates) -> tuple[Array, Array]:
     """Mean and standard deviation of visited states; a component that does not vary keeps
     its unit.
     """

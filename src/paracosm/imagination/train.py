@@ -34,7 +34,7 @@ from paracosm.imagination.evaluation import (
 from paracosm.imagination.failure import is_finite, require_finite_episodes
 from paracosm.imagination.settings import ImagineSettings
 
-Progress = Callable[[int, int, float], None]
+TrainProgress = Callable[[int, int, float], None]
 
 
 class Checkpoint(NamedTuple):
@@ -75,7 +75,7 @@ def train(
     *,
     settings: ImagineSettings,
     score: Score | None = None,
-    progress: Progress | None = None,
+    progress: TrainProgress | None = None,
 ) -> Trained:
     """Train until the score stalls.
 

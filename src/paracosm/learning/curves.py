@@ -21,7 +21,7 @@ from paracosm.learning.learn import LEAST_ROWS
 from paracosm.learning.part_learner import dynamics_problem, reward_problem
 from paracosm.learning.parts import LearnedDynamics, LearnedReward
 from paracosm.learning.problem import (
-    Problem,
+    FitProblem,
     Split,
     Start,
     held_out_rows,
@@ -37,7 +37,7 @@ _ANCHORS, _SPAN = 6, 16  # counts of samples, and the largest over the smallest
 _HELD_OUT = 0.2
 LEAST_ROWS_OF_CURVE = 200  # sixteen times ten in the smallest subset, and the fifth held out
 
-Progress = Callable[[int, int], None]
+RefitProgress = Callable[[int, int], None]
 
 
 class Refit(NamedTuple):
@@ -51,7 +51,7 @@ class Refit(NamedTuple):
     errors: dict[str, float]
 
 
-class Measured(NamedTuple):
+class MeasuredCurve(NamedTuple):
     """The curve of a part on the states that count, its curves on each kind of states, and the
     refits behind them.
     """
@@ -71,8 +71,8 @@ def learning_curve(
     seeds: int = 3,
     seed: int = 0,
     settings: LearnSettings = _DEFAULT,
-    progress: Progress | None = None,
-) -> Measured:
+    progress: RefitProgress | None = None,
+) -> MeasuredCurve:
     """Refit a part on nested subsets of its rows, as `learn` would on so many, and measure it on
     rows never fitted.
 
@@ -130,13 +130,13 @@ def learning_curve(
         if progress is not None:
             progress(number + 1, seeds)
     curves = {states: _curve(part, refits, states) for states in tests}
-    return Measured(curves[[*tests][-1]], curves, tuple(refits))
+    return MeasuredCurve(curves[[*tests][-1]], curves, tuple(refits))
 
 
 class _Test(NamedTuple):
     """Rows `[row]` of a problem on which refits are measured, and what networks see of them."""
 
-    problem: Problem
+    problem: FitProblem
     inputs: np.ndarray
     rows: np.ndarray
 
@@ -150,7 +150,7 @@ class _Test(NamedTuple):
         )
 
 
-def _problem(part: Bought, data: Dataset, spec: Spec, settings: LearnSettings) -> Problem:
+def _problem(part: Bought, data: Dataset, spec: Spec, settings: LearnSettings) -> FitProblem:
     """What a part is learned from.
 
     Args:
@@ -166,7 +166,7 @@ def _random(key: PRNGKey) -> np.random.Generator:
 
 
 def _refits(
-    problem: Problem,
+    problem: FitProblem,
     spec: Spec,
     sizes: Sequence[int],
     order: np.ndarray,
@@ -209,7 +209,7 @@ def _refits(
     return refits
 
 
-def _fitted(problem: Problem, begun: Sequence[Start], settings: LearnSettings) -> list[MLP]:
+def _fitted(problem: FitProblem, begun: Sequence[Start], settings: LearnSettings) -> list[MLP]:
     """The fitted ensemble of each start.
 
     Members come first, so that every device gets subsets of all sizes.

@@ -127,7 +127,7 @@ def fit_each(
     return spread(share, len(keys), shared=0)(networks, train, validation, keys)
 
 
-class _State(NamedTuple):
+class _FitState(NamedTuple):
     network: MLP
     optimiser: optax.OptState
     best: MLP
@@ -149,17 +149,17 @@ class _Fit(NamedTuple):
     def __call__(self, network: MLP, key: Array) -> Fitted:
         settings, zero = self.settings, jnp.zeros((), int)
         losses = jnp.full(settings.most_epochs, jnp.nan)
-        start = _State(
+        start = _FitState(
             network, _ADAM.init(network), network, jnp.asarray(jnp.inf), zero, zero, zero, losses
         )
 
-        def unfinished(state: _State) -> Array:
+        def unfinished(state: _FitState) -> Array:
             return (state.rate < len(settings.rates)) & (state.epoch < settings.most_epochs)
 
         end = jax.lax.while_loop(unfinished, lambda state: self.epoch(state, key), start)
         return Fitted(end.best, end.epoch, end.losses)
 
-    def epoch(self, state: _State, key: Array) -> _State:
+    def epoch(self, state: _FitState, key: Array) -> _FitState:
         """Steps, validation, and where to go on: from here, or from the best at the next rate."""
         network, optimiser = self.steps(state, jax.random.fold_in(key, state.epoch))
         reached = self.validate(network)
@@ -171,7 +171,7 @@ class _Fit(NamedTuple):
             stalled, (best, _ADAM.init(best), 0 * stale), (network, optimiser, stale)
         )
         losses = jnp.asarray(state.losses).at[state.epoch].set(reached)
-        return _State(
+        return _FitState(
             network,
             optimiser,
             best,
@@ -187,7 +187,7 @@ class _Fit(NamedTuple):
         real = jnp.arange(len(losses)) < self.validation.number
         return jnp.sum(jnp.where(real, losses, 0)) / self.validation.number
 
-    def steps(self, state: _State, key: Array) -> tuple[MLP, optax.OptState]:
+    def steps(self, state: _FitState, key: Array) -> tuple[MLP, optax.OptState]:
         """Optimiser steps over random real rows."""
         train, settings = self.train, self.settings
         rate = jnp.asarray(settings.rates)[state.rate]

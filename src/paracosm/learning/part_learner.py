@@ -34,7 +34,7 @@ from paracosm.core.noise import LabelNoise, mislabelled
 from paracosm.core.records import Part, PartFit
 from paracosm.core.types import Array, PRNGKey
 from paracosm.learning.parts import Constant, LearnedDynamics, LearnedReward, LearnedTermination
-from paracosm.learning.problem import UNITS, Problem, solve, standard
+from paracosm.learning.problem import UNITS, FitProblem, solve, standard
 from paracosm.learning.settings import LearnSettings
 
 
@@ -98,7 +98,7 @@ class EnsembleTermination(PartLearner):
             return LearnedTermination(networks, spec.action)
 
         episode = data.episode[data.has_transition]
-        problem = Problem("termination", rows, ended, ended - 0.5, np.ones(1), build, episode)
+        problem = FitProblem("termination", rows, ended, ended - 0.5, np.ones(1), build, episode)
         return solve(problem, spec, key, self.settings)
 
 
@@ -118,7 +118,7 @@ def not_learned(part: Part, origin: Literal["known", "constant"], rows: int) -> 
     return PartFit(part, origin, rows, 0, None, (), None, UNITS[part], (), ())
 
 
-def dynamics_problem(data: Dataset, spec: Spec, margin: float) -> Problem:
+def dynamics_problem(data: Dataset, spec: Spec, margin: float) -> FitProblem:
     """The change of state, to be learned from the transitions of `data`; `margin` as in
     `LearnSettings`.
     """
@@ -130,19 +130,19 @@ def dynamics_problem(data: Dataset, spec: Spec, margin: float) -> Problem:
 
     after = np.asarray(rows.next_state, np.float64)
     episode = data.episode[data.has_transition]
-    return Problem(
+    return FitProblem(
         "dynamics", rows, after - rows.state, after, np.asarray(spec.state_scale), build, episode
     )
 
 
-def reward_problem(rows: RewardLabels, episode: np.ndarray, spec: Spec) -> Problem:
+def reward_problem(rows: RewardLabels, episode: np.ndarray, spec: Spec) -> FitProblem:
     """The reward, to be learned from `rows`, which are of these episodes."""
     reward = np.asarray(rows.reward, np.float64)[:, None]
 
     def build(networks: MLP, center: Array, scale: Array) -> LearnedReward:
         return LearnedReward(networks, spec.action, center[0], scale[0])
 
-    return Problem("reward", rows, reward, reward, np.ones(1), build, episode)
+    return FitProblem("reward", rows, reward, reward, np.ones(1), build, episode)
 
 
 def _domain(states: np.ndarray, margin: float) -> Domain:

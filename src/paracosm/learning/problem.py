@@ -30,7 +30,7 @@ UNITS: dict[Part, str] = {
 }
 
 
-class Problem(NamedTuple):
+class FitProblem(NamedTuple):
     """What a part is learned from, and how its networks become the part.
 
     `targets` and `plain` are `[rows, outputs]`: what the part predicts, and what the baseline takes
@@ -109,7 +109,7 @@ def held_out_rows(
 
 
 def solve(
-    problem: Problem, spec: Spec, key: PRNGKey, settings: LearnSettings
+    problem: FitProblem, spec: Spec, key: PRNGKey, settings: LearnSettings
 ) -> tuple[Any, PartFit]:
     """The learned part, and how it was learned.
 
@@ -161,7 +161,7 @@ def _not_zero(scale: np.ndarray) -> np.ndarray:
     return np.where(scale == 0, 1, scale)
 
 
-def _outward(problem: Problem, train: np.ndarray) -> Scaling:
+def _outward(problem: FitProblem, train: np.ndarray) -> Scaling:
     """Of the targets; logits stay as they are."""
     scaling = standard(problem.targets[train])
     if problem.loss == "logistic":
@@ -169,7 +169,7 @@ def _outward(problem: Problem, train: np.ndarray) -> Scaling:
     return scaling
 
 
-def inputs_of_rows(problem: Problem, spec: Spec) -> Float[np.ndarray, "rows inputs"]:
+def inputs_of_rows(problem: FitProblem, spec: Spec) -> Float[np.ndarray, "rows inputs"]:
     """State, encoded action and, except for the dynamics, the next state, as `inputs_of` gives them
     to a network.
     """
@@ -196,7 +196,7 @@ class Start(NamedTuple):
 
 
 def start(
-    problem: Problem,
+    problem: FitProblem,
     inputs: np.ndarray,
     rows: Split,
     spec: Spec,
@@ -262,7 +262,7 @@ def _predicted(networks: MLP, inputs: Array) -> Array:
     return eqx.filter_vmap(lambda network: jax.vmap(network)(inputs))(networks)
 
 
-def _measured(problem: Problem, rows: Split, predicted: np.ndarray, fitted: Fitted) -> PartFit:
+def _measured(problem: FitProblem, rows: Split, predicted: np.ndarray, fitted: Fitted) -> PartFit:
     """How well the part predicts rows that were held out.
 
     Args:

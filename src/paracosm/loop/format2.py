@@ -15,7 +15,7 @@ _DEEPEST = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class _Network(Record):
+class _Format2Network(Record):
     """The sizes of a network, or of an ensemble of `members` of them."""
 
     members: int | None
@@ -26,41 +26,41 @@ class _Network(Record):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Space(Record):
+class _Format2Space(Record):
     kind: Literal["box", "discrete"]
     size: int
 
 
 @dataclasses.dataclass(frozen=True)
-class _Part(Record):
+class _Format2Part(Record):
     """A part of a world; one that was given is the run's to name."""
 
     kind: Literal["learned", "constant", "given"]
-    network: _Network | None
+    network: _Format2Network | None
 
 
 @dataclasses.dataclass(frozen=True)
-class _World(Record):
+class _Format2World(Record):
     state_size: int
     horizon: int
-    action: _Space
+    action: _Format2Space
     discount: float
     starts: int
-    parts: dict[str, _Part]
+    parts: dict[str, _Format2Part]
     fits: dict[str, PartFit]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Policy(Record):
+class _Format2Policy(Record):
     kind: Literal["gaussian", "categorical"]
     squash: bool
-    network: _Network
+    network: _Format2Network
 
 
 @dataclasses.dataclass(frozen=True)
-class _Imagined(Record):
-    policy: _Policy
-    value: _Network
+class _Format2Imagined(Record):
+    policy: _Format2Policy
+    value: _Format2Network
     training: Training
     worst_reward: float
 
@@ -73,13 +73,13 @@ def renewed(tree: Any) -> tuple[dict[str, Any], Any]:
     """
     keys = tree.keys() if isinstance(tree, dict) else ()
     if "parts" in keys:
-        world = typed(tree, _World, "model")
+        world = typed(tree, _Format2World, "model")
         return {"discount": world.discount, "fits": tree["fits"]}, _world(world)
     if "value" in keys:
-        trained = typed(tree, _Imagined, "model")
+        trained = typed(tree, _Format2Imagined, "model")
         about = {"training": tree["training"], "worst_reward": tree["worst_reward"]}
         return about, [_policy(trained.policy), _value(trained.value)]
-    return {}, _policy(typed(tree, _Policy, "model"))
+    return {}, _policy(typed(tree, _Format2Policy, "model"))
 
 
 def _array(*shape: int) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _object(kind: str, **fields: Any) -> dict[str, Any]:
     return {"class": kind, "fields": fields}
 
 
-def _network(sizes: _Network | None) -> dict[str, Any]:
+def _network(sizes: _Format2Network | None) -> dict[str, Any]:
     if sizes is None or not 0 <= sizes.depth <= _DEEPEST:
         raise checks.BadData("a learned part needs the sizes of its network.")
     stack = () if sizes.members is None else (sizes.members,)
@@ -104,28 +104,28 @@ def _network(sizes: _Network | None) -> dict[str, Any]:
     )
 
 
-def _space(space: _Space) -> dict[str, Any]:
+def _space(space: _Format2Space) -> dict[str, Any]:
     if space.kind == "discrete":
         return _object("Discrete", n=space.size, start=0)
     return _object("Box", low=_array(space.size), high=_array(space.size))
 
 
-def _policy(policy: _Policy) -> dict[str, Any]:
+def _policy(policy: _Format2Policy) -> dict[str, Any]:
     network = _network(policy.network)
     if policy.kind == "categorical":
         return _object("Categorical", network=network)
     size = policy.network.outputs
-    space = _space(_Space("box", size))
+    space = _space(_Format2Space("box", size))
     return _object(
         "Gaussian", network=network, log_std=_array(size), space=space, squash=policy.squash
     )
 
 
-def _value(network: _Network) -> dict[str, Any]:
+def _value(network: _Format2Network) -> dict[str, Any]:
     return _object("Value", network=_network(network), center=_array(), scale=_array())
 
 
-def _world(world: _World) -> list[Any]:
+def _world(world: _Format2World) -> list[Any]:
     state, space = _array(world.state_size), _space(world.action)
     domain = _object("Domain", low=state, high=state)
     spec = _object(
@@ -147,7 +147,7 @@ def _world(world: _World) -> list[Any]:
     return [spec, starts, domain, dynamics, _reward(world, space), _termination(world, space)]
 
 
-def _reward(world: _World, space: dict[str, Any]) -> dict[str, Any] | None:
+def _reward(world: _Format2World, space: dict[str, Any]) -> dict[str, Any] | None:
     part = world.parts["reward"]
     if part.kind == "learned":
         return _object(
@@ -160,7 +160,7 @@ def _reward(world: _World, space: dict[str, Any]) -> dict[str, Any] | None:
     return _object("Constant", value=_array()) if part.kind == "constant" else None
 
 
-def _termination(world: _World, space: dict[str, Any]) -> dict[str, Any] | None:
+def _termination(world: _Format2World, space: dict[str, Any]) -> dict[str, Any] | None:
     part = world.parts["termination"]
     if part.kind == "learned":
         return _object("LearnedTermination", networks=_network(part.network), space=space)

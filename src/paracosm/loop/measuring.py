@@ -32,7 +32,7 @@ from paracosm.core.records.decisions import Bought, Curve, GradientNoise, Measur
 from paracosm.core.records.reasons import Caveat, CaveatKind, Route
 from paracosm.imagination.gradient_noise import gradient_noise
 from paracosm.imagination.policy_gradient import Baseline, Weighting
-from paracosm.learning.curves import Measured, Refit, learning_curve
+from paracosm.learning.curves import MeasuredCurve, Refit, learning_curve
 from paracosm.loop.load import Run, load
 from paracosm.planning.plan import PARTS
 from paracosm.reporting import caveat_words
@@ -165,7 +165,7 @@ def _measured(run: Run, progress: Progress) -> Measurements:
     )
 
 
-def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> Measured:
+def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> MeasuredCurve:
     """A part's learning curve.
 
     Args:
@@ -188,7 +188,7 @@ def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> Meas
     )
 
 
-def _parted(part: Bought, measured: Measured) -> Caveat | None:
+def _parted(part: Bought, measured: MeasuredCurve) -> Caveat | None:
     """Whether the error on visited states is another than on collected ones, at the largest
     count.
     """

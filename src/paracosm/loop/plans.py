@@ -11,16 +11,16 @@ from paracosm.planning import plan as split
 from paracosm.reporting import label_words, plan_words
 
 P = ParamSpec("P")
-AnyPlan = TypeVar("AnyPlan")
+PlanRecord = TypeVar("PlanRecord")
 
 
 def _in_words(
-    decide: Callable[P, AnyPlan], in_words: Callable[[AnyPlan], AnyPlan]
-) -> Callable[P, AnyPlan]:
+    decide: Callable[P, PlanRecord], in_words: Callable[[PlanRecord], PlanRecord]
+) -> Callable[P, PlanRecord]:
     """The same verb, whose record has its sentences too."""
 
     @functools.wraps(decide)
-    def verb(*args: P.args, **options: P.kwargs) -> AnyPlan:
+    def verb(*args: P.args, **options: P.kwargs) -> PlanRecord:
         return in_words(decide(*args, **options))
 
     return verb

@@ -108,7 +108,7 @@ def run(
         )
         settings |= flat({"machine": versions.facts()})
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
-            job = _Run(
+            job = _Runner(
                 config,
                 source,
                 owned,
@@ -237,7 +237,7 @@ class _Round(NamedTuple):
 
 
 @dataclasses.dataclass
-class _Run:
+class _Runner:
     config: RunConfig
     source: Source
     owned: Dataset | None

@@ -27,7 +27,7 @@ HELD_OUT = 5000  # transitions, the paper's
 SATURATED = 0.99  # where the slope of the tanh is 0.02 at most
 TASKS = ("dynamics", "tanh student", "one component", "before tanh", "reward")
 
-Errors = dict[str, dict[str, Array]]
+ErrorsByTask = dict[str, dict[str, Array]]
 
 
 class Variation(NamedTuple):
@@ -122,7 +122,7 @@ def targets(name: str, mdp: MDP, rows: Samples) -> Regression:
 
 
 @functools.lru_cache(2)  # the cells of a sweep come ordered; a worker must not keep every program
-def program(samples: int, tasks: tuple[str, ...], epochs: int) -> Callable[..., Errors]:
+def program(samples: int, tasks: tuple[str, ...], epochs: int) -> Callable[..., ErrorsByTask]:
     """Teacher, data, training and test in one compiled function of the keys and of what is
     varied.
     """
@@ -130,7 +130,7 @@ def program(samples: int, tasks: tuple[str, ...], epochs: int) -> Callable[..., 
     @jax.jit
     def run(
         for_teacher: PRNGKey, for_data: PRNGKey, for_training: PRNGKey, variation: Variation
-    ) -> Errors:
+    ) -> ErrorsByTask:
         """Errors by quantity and task.
 
         Args:

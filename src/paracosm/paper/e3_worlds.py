@@ -36,7 +36,7 @@ from paracosm.real.systems import (
 Losses = Callable[[np.ndarray], np.ndarray]
 
 
-class Plain(eqx.Module):
+class LinearReward(eqx.Module):
     """The reward `q·s + p·a`."""
 
     q: Float[Array, " state"]
@@ -151,7 +151,7 @@ def _system(group: str, key: PRNGKey) -> tuple[MDP, MarkovPolicy]:
     mdp, policy = linear_quadratic(for_both, **SYSTEMS[group], **sizes)
     by_state = _unit(first, STATES)
     if group == "linear":
-        return mdp.replace(reward=Plain(by_state, _unit(second, ACTIONS))), policy
+        return mdp.replace(reward=LinearReward(by_state, _unit(second, ACTIONS))), policy
     bent = Bent(mdp.dynamics, by_state, _unit(second, STATES), BEND)  # pyright: ignore
     return mdp.replace(dynamics=bent), policy
 
@@ -162,7 +162,7 @@ def _tight(key: PRNGKey) -> tuple[MDP, MarkovPolicy]:
     slope, gain = jax.random.uniform(key, (2, 1, 1), minval=0.1, maxval=0.5)
     policy = eqx.tree_at(lambda p: p.function.K, policy, -gain)
     return mdp.replace(
-        dynamics=Linear(slope, slope, jnp.zeros(1)), reward=Plain(jnp.ones(1), jnp.ones(1))
+        dynamics=Linear(slope, slope, jnp.zeros(1)), reward=LinearReward(jnp.ones(1), jnp.ones(1))
     ), policy
 
 
@@ -299,7 +299,7 @@ def _slopes_of_dynamics(f: Any, radius: float) -> tuple[Any, Any]:
 
 
 def _slopes_of_reward(r: Any, radius: float, gain: Any) -> tuple[Any, Any]:
-    if isinstance(r, Plain):
+    if isinstance(r, LinearReward):
         return jnp.linalg.norm(r.q), jnp.linalg.norm(r.p)
     if isinstance(r, Quadratic):
         return 2 * jnp.linalg.norm(r.Q, 2) * radius, 2 * jnp.linalg.norm(r.R, 2) * gain * radius

@@ -25,7 +25,7 @@ from scipy.optimize import elementwise
 from paracosm.core import checks
 from paracosm.planning.law import Law
 
-Number = np.ndarray | float | int
+Quantity = np.ndarray | float | int
 
 _WIDEST = 300.0  # log-odds of a share; one beyond is 0 or 1 to any precision
 _ROOT = {"xatol": 4e-16, "xrtol": 4e-16}  # two units of the last place of a double
@@ -40,7 +40,7 @@ class Offer(NamedTuple):
     """
 
     name: str
-    cost: Number
+    cost: Quantity
     transitions: float | int = 0.0
     labels: float | int = 0.0
     lot: int = 1
@@ -60,8 +60,8 @@ class BudgetProblem(NamedTuple):
     """
 
     laws: tuple[Law, Law]
-    weights: tuple[Number, Number]
-    owned: tuple[Number, Number] = (0.0, 0.0)
+    weights: tuple[Quantity, Quantity]
+    owned: tuple[Quantity, Quantity] = (0.0, 0.0)
 
     def losses(self, counts: np.ndarray) -> np.ndarray:
         """Predicted error in return `κ_d ε_d + κ_r ε_r` of counts `[…, 2]`, for each draw: `[…,
@@ -104,7 +104,7 @@ class BudgetSplit(NamedTuple):
     loss: np.ndarray
 
 
-def best_split(task: BudgetProblem, offers: Sequence[Offer], budget: Number) -> BudgetSplit:
+def best_split(task: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -> BudgetSplit:
     """The amounts that minimise the expected error in return, to machine precision, lots left
     aside.
 
@@ -154,7 +154,7 @@ def log_values(
     return values
 
 
-def check(task: BudgetProblem, offers: Sequence[Offer], budget: Number) -> None:
+def check(task: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -> None:
     """Refuse prices, weights and budgets that describe no problem; `best_split` says what it
     raises.
     """
@@ -176,7 +176,7 @@ def check(task: BudgetProblem, offers: Sequence[Offer], budget: Number) -> None:
 
 
 def _flattened(
-    task: BudgetProblem, offers: Sequence[Offer], budget: Number
+    task: BudgetProblem, offers: Sequence[Offer], budget: Quantity
 ) -> tuple[BudgetProblem, list[Offer], np.ndarray, tuple]:
     """The same problems along one axis: every number of them as an array `[problems]`; and their
     shape before.

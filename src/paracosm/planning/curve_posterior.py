@@ -29,7 +29,7 @@ FLATTENS, STEEPENS = 0.3, 0.05
 DOUBT = 2.0
 
 
-class Draws(NamedTuple):
+class LawDraws(NamedTuple):
     """Equally probable laws, and the noise around them: standard deviations of the log error, all
     `[draws]`.
     """
@@ -55,13 +55,13 @@ class Posterior:
     steep: grid.Cells
     rise: float
 
-    def believed(self, number: int, seed: int) -> Draws:
+    def believed(self, number: int, seed: int) -> LawDraws:
         """Equally probable draws of the law itself, stratified over the grid's cells, in random
         order.
         """
         return _drawn(self.pilot, self.cells, number, np.random.default_rng(seed))[0]
 
-    def draws(self, number: int, seed: int) -> Draws:
+    def draws(self, number: int, seed: int) -> LawDraws:
         """Equally probable laws beyond the largest size: the law's own draws, but for what a pilot
         cannot know.
 
@@ -75,14 +75,14 @@ class Posterior:
         becomes = np.where((bend == 0) & (chance[0] < flattens), chance[1], 0.0)
         return chosen._replace(law=_flattened(chosen.law, float(self.pilot.sizes[-1]), becomes))
 
-    def _chosen(self, number: int, seed: int) -> tuple[Draws, np.ndarray, np.ndarray]:
+    def _chosen(self, number: int, seed: int) -> tuple[LawDraws, np.ndarray, np.ndarray]:
         """Draws as they leave the pilot, the bend of each `[number]`, and chance `[2, number]` for
         the rest.
         """
         own, rng = self.believed(number, seed), np.random.default_rng([seed, 1])
         (steep, bend), chance = _drawn(self.pilot, self.steep, number, rng), rng.random((3, number))
         steepens = chance[0] < self._steepens
-        chosen = Draws(
+        chosen = LawDraws(
             Law(
                 *(
                     np.where(steepens, bent, lawful)
@@ -210,7 +210,7 @@ def posterior(curve: Curve) -> Posterior:
 
 def _drawn(
     pilot: grid.CurveSummary, cells: grid.Cells, number: int, rng: np.random.Generator
-) -> tuple[Draws, np.ndarray]:
+) -> tuple[LawDraws, np.ndarray]:
     """Draws, and the bend of their cells `[number]`.
 
     Args:
@@ -229,7 +229,7 @@ def _drawn(
     exponent = cells.exponent[chosen]
     scale = np.exp(level + exponent * np.log(pilot.sizes[-1]))
     law = Law(scale, exponent, np.exp(level) * cells.floor[chosen])
-    return Draws(law, noise, noise * cells.ratio[chosen]), cells.bend[chosen]
+    return LawDraws(law, noise, noise * cells.ratio[chosen]), cells.bend[chosen]
 
 
 def _flattened(law: Law, size: float, share: np.ndarray) -> Law:

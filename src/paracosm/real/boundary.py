@@ -29,7 +29,7 @@ MOST_REWARD = 3e38  # in size; learned in float32, where 3.4e38 is the largest n
 _LONGEST = 300  # characters of an environment's own message that a sentence repeats
 
 
-class Step(NamedTuple):
+class EnvironmentStep(NamedTuple):
     """A checked answer of `step`: a new float32 array `[state]`, a number and two flags."""
 
     observation: np.ndarray
@@ -83,7 +83,7 @@ def reset(env: Any, seed: int, size: int) -> np.ndarray:
     return _started(_called(lambda: env.reset(seed=seed), _RESET_FORM), size)
 
 
-def step(env: Any, action: Any, size: int) -> Step:
+def step(env: Any, action: Any, size: int) -> EnvironmentStep:
     """Take a step; every entry is brought to its type, or refused.
 
     Raises:
@@ -168,12 +168,12 @@ def _started(answer: Any, size: int) -> np.ndarray:
     return _observation(answer[0], size)
 
 
-def _stepped(answer: Any, size: int) -> Step:
+def _stepped(answer: Any, size: int) -> EnvironmentStep:
     if not isinstance(answer, (tuple, list)) or len(answer) != 5:
         old = ", as the old API does," if isinstance(answer, tuple) and len(answer) == 4 else ""
         raise Misbehaved(Fault(f"answered step with {_form(answer)}{old}", _STEP_FORM))
     observation, reward, terminated, truncated, _ = answer
-    return Step(
+    return EnvironmentStep(
         _observation(observation, size),
         _reward(reward),
         _flag("terminated", terminated),

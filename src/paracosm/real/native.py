@@ -25,10 +25,10 @@ from paracosm.real.observing import ObservedSystem, OnBeliefs
 from paracosm.real.source import (
     Acting,
     BadStep,
-    Collection,
-    Evaluation,
-    Progress,
+    CollectionRequest,
+    EvaluationRequest,
     Source,
+    StepProgress,
     ordered,
     remaining,
     stack,
@@ -87,7 +87,7 @@ class SystemSource(Source):
         lived = _play(self._observed.pairs(), policy, keys, salt, horizon)
         return self._observed.beliefs(lived)
 
-    def _collect(self, collection: Collection, progress: Progress) -> Dataset:
+    def _collect(self, collection: CollectionRequest, progress: StepProgress) -> Dataset:
         policy = (
             Uniform(self.action) if collection.policy is None else self._traced(collection.policy)
         )
@@ -113,7 +113,7 @@ class SystemSource(Source):
             progress(collection.steps - int(left.sum()), collection.steps)
         return ordered(stack(parts))
 
-    def _evaluate(self, evaluation: Evaluation, progress: Progress) -> Trajectory:
+    def _evaluate(self, evaluation: EvaluationRequest, progress: StepProgress) -> Trajectory:
         policy = self._traced(evaluation.policy)
         policy = policy if evaluation.sampled else policy.greedy()
         seeds = evaluation.first_seed + np.arange(evaluation.episodes)

@@ -51,7 +51,7 @@ class Factory:
                 ) from error
 
 
-Kind = TypeVar("Kind")
+T = TypeVar("T")
 
 
 def make(env: str, kwargs: Mapping[str, Any] | None = None) -> Factory:
@@ -111,7 +111,7 @@ def function(where: str) -> Callable[..., Any]:
     return value
 
 
-def made(where: str, kind: type[Kind], option: str, *arguments: Any) -> Kind:
+def made(where: str, kind: type[T], option: str, *arguments: Any) -> T:
     """What the user's `module:function` makes of the arguments.
 
     Args:

@@ -18,7 +18,7 @@ from paracosm.core.forms import demand_shape
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
 
-Progress = Callable[[int, int], None]
+StepProgress = Callable[[int, int], None]
 Acting = (
     Policy | Callable[[np.ndarray], Any]
 )  # a policy, or a function of one observation `[state]`
@@ -49,7 +49,7 @@ class Interrupted(KeyboardInterrupt):
         self.partial = partial
 
 
-class Collection(NamedTuple):
+class CollectionRequest(NamedTuple):
     """What is to be collected: see `Source.collect`."""
 
     steps: int
@@ -60,7 +60,7 @@ class Collection(NamedTuple):
     before: Dataset | None
 
 
-class Evaluation(NamedTuple):
+class EvaluationRequest(NamedTuple):
     """What is to be played: see `Source.evaluate`."""
 
     policy: Acting
@@ -128,7 +128,7 @@ class Source(abc.ABC):
         first_episode: int = 0,
         workers: int = 1,
         before: Dataset | None = None,
-        progress: Progress | None = None,
+        progress: StepProgress | None = None,
     ) -> Dataset:
         """Take exactly `steps` real steps; every transition and reward label is observed.
 
@@ -177,7 +177,8 @@ class Source(abc.ABC):
                 f"before holds {before.real_steps} steps; it must hold fewer than {steps}."
             )
         return self._collect(
-            Collection(steps, seed, policy, first_episode, workers, before), progress or _silent
+            CollectionRequest(steps, seed, policy, first_episode, workers, before),
+            progress or _silent,
         )
 
     def evaluate(
@@ -189,7 +190,7 @@ class Source(abc.ABC):
         horizon: int | None = None,
         sampled: bool = False,
         seed: int = 0,
-        progress: Progress | None = None,
+        progress: StepProgress | None = None,
     ) -> Trajectory:
         """Play whole episodes, episode i started from the seed `first_seed + i`.
 
@@ -218,7 +219,8 @@ class Source(abc.ABC):
         _demand_acting(policy, sampled=sampled)
         self._demand_form(policy)
         return self._evaluate(
-            Evaluation(policy, episodes, first_seed, horizon, sampled, seed), progress or _silent
+            EvaluationRequest(policy, episodes, first_seed, horizon, sampled, seed),
+            progress or _silent,
         )
 
     def _demand_form(self, policy: Acting) -> None:
@@ -231,11 +233,11 @@ class Source(abc.ABC):
             )
 
     @abc.abstractmethod
-    def _collect(self, collection: Collection, progress: Progress) -> Dataset:
+    def _collect(self, collection: CollectionRequest, progress: StepProgress) -> Dataset:
         """`collect`, of what was checked."""
 
     @abc.abstractmethod
-    def _evaluate(self, evaluation: Evaluation, progress: Progress) -> Trajectory:
+    def _evaluate(self, evaluation: EvaluationRequest, progress: StepProgress) -> Trajectory:
         """`evaluate`, of what was checked."""
 
 
@@ -250,7 +252,7 @@ def shares(steps: int) -> Int[np.ndarray, " lanes"]:
 
 
 def remaining(
-    collection: Collection,
+    collection: CollectionRequest,
 ) -> tuple[Int[np.ndarray, " lanes"], Int[np.ndarray, " lanes"]]:
     """How many steps each lane has yet to take, and the number of its next episode."""
     share = shares(collection.steps)

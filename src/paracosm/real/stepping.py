@@ -25,17 +25,17 @@ from paracosm.real.acting import START, Act, RandomActions, greedy, sampling, se
 from paracosm.real.boundary import Fault
 from paracosm.real.source import (
     BadStep,
-    Collection,
-    Evaluation,
+    CollectionRequest,
+    EvaluationRequest,
     Interrupted,
-    Progress,
     Source,
+    StepProgress,
     ordered,
     remaining,
     shares,
     stack,
 )
-from paracosm.real.workers import Answers, Lanes, Rows
+from paracosm.real.workers import Answers, LaneColumns, Lanes
 
 
 class StepSource(Source):
@@ -67,7 +67,7 @@ class StepSource(Source):
     def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
         return Spec(self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon)
 
-    def _collect(self, collection: Collection, progress: Progress) -> Dataset:
+    def _collect(self, collection: CollectionRequest, progress: StepProgress) -> Dataset:
         seed = collection.seed
         act = (
             RandomActions(self.action, self.horizon, seed)
@@ -85,7 +85,7 @@ class StepSource(Source):
                 progress(collection.steps - working.left, collection.steps)
         return working.dataset()
 
-    def _evaluate(self, evaluation: Evaluation, progress: Progress) -> Trajectory:
+    def _evaluate(self, evaluation: EvaluationRequest, progress: StepProgress) -> Trajectory:
         policy, episodes, horizon = evaluation.policy, evaluation.episodes, evaluation.horizon
         act = sampling(policy, evaluation.seed) if evaluation.sampled else greedy(policy)
         seeds = evaluation.first_seed + np.arange(episodes)
@@ -127,7 +127,7 @@ class StepSource(Source):
 
     def _advance(
         self, lanes: Lanes, state: np.ndarray, action: np.ndarray, alive: np.ndarray, time: int
-    ) -> Rows:
+    ) -> LaneColumns:
         """Step the living lanes; the state of the others stays and their reward is 0.
 
         Args:
@@ -215,14 +215,14 @@ def _next_beliefs(
 class _Working:
     """Lanes at work: each lives through its episodes until its share of the steps is taken."""
 
-    def __init__(self, source: StepSource, lanes: Lanes, collection: Collection) -> None:
+    def __init__(self, source: StepSource, lanes: Lanes, collection: CollectionRequest) -> None:
         self._source, self._lanes, self._seed = source, lanes, collection.seed
         self._share, self._episode = remaining(
             collection
         )  # steps that a lane has yet to take, and its present episode
         self._time = np.zeros(len(self._share), np.int64)
         self._state = np.zeros((len(self._share), source.state_size), np.float32)
-        self._before, self._rows = collection.before, list[Rows]()
+        self._before, self._rows = collection.before, list[LaneColumns]()
         self._begin(np.flatnonzero(self._share))
 
     @property

@@ -19,7 +19,7 @@ from paracosm.real import boundary
 from paracosm.real.gymnasium import HostSource
 from paracosm.real.native import SystemSource
 from paracosm.real.registry import make
-from paracosm.real.source import Acting, Progress, Source
+from paracosm.real.source import Acting, Source, StepProgress
 
 Environment = str | Callable[[], Any] | gymnasium.Env | MDP | Source
 
@@ -80,7 +80,7 @@ def collect(
     workers: int = 1,
     horizon: int | None = None,
     before: Dataset | None = None,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Dataset:
     """Take exactly `steps` real steps in `env`, every transition and reward label observed: see
     `Source.collect`.
@@ -114,7 +114,7 @@ def evaluate(
     horizon: int | None = None,
     sampled: bool = False,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Trajectory:
     """Play whole real episodes of the policy's mode from seeded starts: see `Source.evaluate`.
 

@@ -18,9 +18,9 @@ from gymnasium.vector.utils import CloudpickleWrapper
 
 from paracosm.core import checks
 from paracosm.real import boundary
-from paracosm.real.boundary import Fault, Misbehaved, Step
+from paracosm.real.boundary import EnvironmentStep, Fault, Misbehaved
 
-Rows = tuple[np.ndarray, ...]
+LaneColumns = tuple[np.ndarray, ...]
 
 _PATIENCE = 600.0  # seconds after which a worker that had answered before is taken to hang
 
@@ -34,7 +34,7 @@ class Answers(NamedTuple):
         faults: by row, why an environment cannot go on.
     """
 
-    rows: Rows
+    rows: LaneColumns
     faults: dict[int, Fault]
 
 
@@ -71,7 +71,7 @@ class Here(Lanes):
 
     def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
         calls = zip(lanes, seeds, strict=True)
-        blank = Step(np.zeros(self._size, np.float32), 0.0, False, False)
+        blank = EnvironmentStep(np.zeros(self._size, np.float32), 0.0, False, False)
         steps, faults = _answers(
             [functools.partial(self._reset, int(lane), int(seed)) for lane, seed in calls], blank
         )
@@ -79,7 +79,7 @@ class Here(Lanes):
 
     def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
         calls = zip(lanes, actions, strict=True)
-        blank = Step(np.zeros(self._size, np.float32), 0.0, False, False)
+        blank = EnvironmentStep(np.zeros(self._size, np.float32), 0.0, False, False)
         steps, faults = _answers(
             [functools.partial(self._step, int(lane), action) for lane, action in calls], blank
         )
@@ -94,10 +94,12 @@ class Here(Lanes):
             ):  # the steps are safe: how it ends changes nothing
                 env.close()
 
-    def _reset(self, lane: int, seed: int) -> Step:
-        return Step(boundary.reset(self._envs[lane], seed, self._size), 0.0, False, False)
+    def _reset(self, lane: int, seed: int) -> EnvironmentStep:
+        return EnvironmentStep(
+            boundary.reset(self._envs[lane], seed, self._size), 0.0, False, False
+        )
 
-    def _step(self, lane: int, action: Any) -> Step:
+    def _step(self, lane: int, action: Any) -> EnvironmentStep:
         return boundary.step(self._envs[lane], action, self._size)
 
 
@@ -225,7 +227,9 @@ def open_lanes(factory: Callable[[], Any], count: int, size: int, workers: int) 
         lanes.close()
 
 
-def _answers(calls: list[Callable[[], Step]], blank: Step) -> tuple[list[Step], dict[int, Fault]]:
+def _answers(
+    calls: list[Callable[[], EnvironmentStep]], blank: EnvironmentStep
+) -> tuple[list[EnvironmentStep], dict[int, Fault]]:
     """What every call gives, and the faults of those that give nothing; after Ctrl-C none is called
     any more.
     """
@@ -242,7 +246,7 @@ def _answers(calls: list[Callable[[], Step]], blank: Step) -> tuple[list[Step], 
     return steps, faults
 
 
-def _blank(rows: int, size: int) -> Rows:
+def _blank(rows: int, size: int) -> LaneColumns:
     flags = np.zeros((2, rows), bool)
     return np.zeros((rows, size), np.float32), np.zeros(rows), *flags
 

@@ -20,10 +20,10 @@ def sentence(caveat: Caveat) -> str:
     return _SENTENCES[caveat.kind](caveat.part, caveat.numbers)
 
 
-Numbers = dict[str, float]
+CaveatNumbers = dict[str, float]
 
 
-def _far_forecast(part: str, n: Numbers) -> str:
+def _far_forecast(part: str, n: CaveatNumbers) -> str:
     return (
         f"The plan takes {part} to {n['reach']:,.0f} samples, {n['reach'] / n['largest']:.0f} times"
         f" the largest size measured; past {n['far']:g} times a forecast leans on the law more than"
@@ -31,14 +31,14 @@ def _far_forecast(part: str, n: Numbers) -> str:
     )
 
 
-def _unsure_weight(part: str, n: Numbers) -> str:
+def _unsure_weight(part: str, n: CaveatNumbers) -> str:
     return (
         f"The weight of the {part} error, {n['weight']:.3g} with a standard error of"
         f" {n['error']:.3g}, could be zero: more real episodes would settle it."
     )
 
 
-def _noisier_dearer(_: str, n: Numbers) -> str:
+def _noisier_dearer(_: str, n: CaveatNumbers) -> str:
     return (
         f"In the fidelity table a label of {n['dearer']:g} is noisier than one of"
         f" {n['cheaper']:g} (variance {n['dearer_variance']:g} against"
@@ -46,7 +46,7 @@ def _noisier_dearer(_: str, n: Numbers) -> str:
     )
 
 
-def _open_choice(_: str, n: Numbers) -> str:
+def _open_choice(_: str, n: CaveatNumbers) -> str:
     return (
         "Within the 95% intervals of the gradient's measured variance and noise coefficient the"
         f" best spending on the labels of a rollout lies between {short(n['low'])} and"
@@ -55,7 +55,7 @@ def _open_choice(_: str, n: Numbers) -> str:
     )
 
 
-def _no_mixture(_: str, n: Numbers) -> str:
+def _no_mixture(_: str, n: CaveatNumbers) -> str:
     return (
         f"The mixture is left out: at a correlation of {n['correlation']:g} its coefficient cannot"
         f" be told from noise with fewer than {n['fewest']:,.0f} gold labels, which this budget"
@@ -63,14 +63,14 @@ def _no_mixture(_: str, n: Numbers) -> str:
     )
 
 
-def _states_part(part: str, n: Numbers) -> str:
+def _states_part(part: str, n: CaveatNumbers) -> str:
     return (
         f"The {part} error is {n['visited']:.3g} on the states that the policy visits and"
         f" {n['collected']:.3g} on those collected: the plan goes by the former."
     )
 
 
-_SENTENCES: dict[CaveatKind, Callable[[str, Numbers], str]] = {
+_SENTENCES: dict[CaveatKind, Callable[[str, CaveatNumbers], str]] = {
     CaveatKind.MEAN_SQUARES: lambda part, n: (
         f"The {part} errors were mean squares; their square roots are used, which halves the"
         " exponent."

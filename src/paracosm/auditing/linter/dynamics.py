@@ -11,18 +11,18 @@ import numpy as np
 
 from paracosm.auditing.linter import queries
 from paracosm.auditing.linter.baselines import blind, standing_still
-from paracosm.auditing.linter.fitting import Fit, linear
+from paracosm.auditing.linter.fitting import ReadingFit, linear
 from paracosm.auditing.linter.inputs import Change
 from paracosm.auditing.linter.readings import (
     HALF,
     NEARLY_ALL,
-    Choice,
+    Explanation,
     Judge,
     Most,
     Reading,
     errors,
 )
-from paracosm.auditing.linter.steps import Steps
+from paracosm.auditing.linter.steps import SampledSteps
 from paracosm.core.mdp import MDP, Box, Discrete
 from paracosm.core.records import ComponentChange, Finding, Misreading, MisreadingForm
 from paracosm.core.types import PRNGKey
@@ -50,7 +50,7 @@ _FORMS: dict[str, MisreadingForm] = {
 }
 
 
-def dynamics_findings(world: MDP, steps: Steps, key: PRNGKey) -> tuple[Finding, ...]:
+def dynamics_findings(world: MDP, steps: SampledSteps, key: PRNGKey) -> tuple[Finding, ...]:
     """The reading of the learned dynamics that explains its errors, if one does."""
     judge, unit = _judge(world, steps, key)
     if judge is None:
@@ -68,7 +68,7 @@ def dynamics_findings(world: MDP, steps: Steps, key: PRNGKey) -> tuple[Finding, 
     return (*blind(world, judge, unit, key), *standing_still(world, judge, unit))
 
 
-def _judge(world: MDP, steps: Steps, key: PRNGKey) -> tuple[Judge | None, np.ndarray]:
+def _judge(world: MDP, steps: SampledSteps, key: PRNGKey) -> tuple[Judge | None, np.ndarray]:
     """Errors by component, each in units of its own root mean square; nothing where all are
     rounding.
     """
@@ -159,13 +159,13 @@ def _affine(
             )
 
 
-def _beyond(change: Change, fit: Fit) -> np.ndarray:
+def _beyond(change: Change, fit: ReadingFit) -> np.ndarray:
     """Which parameters' intervals leave out everything near their faultless values."""
     margin = _MARGIN[change.of] * np.concatenate([np.ones(change.size), change.spread])
     return (fit.low > change.faultless + margin) | (fit.high < change.faultless - margin)
 
 
-def _components(change: Change, fit: Fit) -> tuple[ComponentChange, ...]:
+def _components(change: Change, fit: ReadingFit) -> tuple[ComponentChange, ...]:
     """`scale * x + offset`, component by component where they differ from no change."""
     scale, offset = np.split(fit.parameters, 2)
     beyond = _beyond(change, fit).reshape(2, -1).any(axis=0)
@@ -229,7 +229,7 @@ def _changes(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterat
     yield Reading("changes", "shrunk", None, residual**2, 2 * len(unit), silent=True)
 
 
-def _finding(world: MDP, judge: Judge, choice: Choice, unit: np.ndarray) -> Finding:
+def _finding(world: MDP, judge: Judge, choice: Explanation, unit: np.ndarray) -> Finding:
     """The choice as a finding.
 
     Args:

@@ -16,7 +16,7 @@ _GAIN, _PROMISE = 1e-3, 0.2  # of the objective: less is not worth more calls of
 _RIDGE, _MOST_DAMPING = 1e-9, 1e6  # of the scaled normal equations: singular ones, and no descent
 
 
-class Fit(NamedTuple):
+class ReadingFit(NamedTuple):
     """Parameters `[p]`, their interval, and the residuals `[n, output]` that they leave."""
 
     parameters: Float[np.ndarray, " p"]
@@ -25,14 +25,16 @@ class Fit(NamedTuple):
     residual: Float[np.ndarray, "n output"]
 
 
-class Local(NamedTuple):
+class Linearisation(NamedTuple):
     """Residuals `[n, output]` at some parameters, and their Jacobian `[n, output, p]`."""
 
     residual: np.ndarray
     jacobian: np.ndarray
 
 
-def fit(judge: Judge, start: np.ndarray, at: Callable[[np.ndarray], Local]) -> Fit | None:
+def fit(
+    judge: Judge, start: np.ndarray, at: Callable[[np.ndarray], Linearisation]
+) -> ReadingFit | None:
     """Levenberg and Marquardt's descent of the mean over cells of `log mse`, summed over outputs.
 
     That is least squares with every cell's squared errors divided by their mean, anew in every
@@ -62,7 +64,7 @@ def linear(
     design: Float[np.ndarray, "n p"],
     target: Float[np.ndarray, " n"],
     start: np.ndarray,
-) -> Fit:
+) -> ReadingFit:
     """The fit of `design @ parameters` to one output; steps that are not numbers are left out.
 
     Args:
@@ -72,8 +74,8 @@ def linear(
         start: First parameters, `[p]`.
     """
 
-    def at(parameters: np.ndarray) -> Local:
-        return Local((design @ parameters - target)[:, None], design[:, None, :])
+    def at(parameters: np.ndarray) -> Linearisation:
+        return Linearisation((design @ parameters - target)[:, None], design[:, None, :])
 
     best = np.asarray(start, float)
     for _ in range(_ROUNDS):
@@ -103,7 +105,7 @@ def _weights(judge: Judge, residual: np.ndarray) -> Float[np.ndarray, "n output"
     )
 
 
-def _normal(judge: Judge, local: Local) -> tuple[np.ndarray, np.ndarray]:
+def _normal(judge: Judge, local: Linearisation) -> tuple[np.ndarray, np.ndarray]:
     """Normal equations by block: `JᵀWJ` `[block, p, p]` and `JᵀWr` `[block, p]`."""
     weighted = local.jacobian * _weights(judge, local.residual)[..., None]
     block, p = judge.steps.block, local.jacobian.shape[2]
@@ -113,7 +115,7 @@ def _normal(judge: Judge, local: Local) -> tuple[np.ndarray, np.ndarray]:
     return matrix, right
 
 
-def _step(judge: Judge, local: Local, damping: float) -> tuple[np.ndarray, float]:
+def _step(judge: Judge, local: Linearisation, damping: float) -> tuple[np.ndarray, float]:
     """The step, and what it promises: the share of one output's squared error."""
     matrix, right = (table.sum(axis=0) for table in _normal(judge, local))
     step = -_solve(matrix, right, damping)
@@ -126,7 +128,7 @@ def _solve(matrix: np.ndarray, right: np.ndarray, damping: float) -> np.ndarray:
     return np.linalg.lstsq(scaled, right / scale, rcond=None)[0] / scale
 
 
-def _with_interval(judge: Judge, parameters: np.ndarray, local: Local) -> Fit:
+def _with_interval(judge: Judge, parameters: np.ndarray, local: Linearisation) -> ReadingFit:
     """The jackknife's interval by blocks, each left out by one step of the normal equations."""
     matrix, right = _normal(judge, local)
     blocks = np.unique(judge.steps.block)
@@ -138,4 +140,4 @@ def _with_interval(judge: Judge, parameters: np.ndarray, local: Local) -> Fit:
     half = (
         stats.t.ppf((1 + LEVEL) / 2, n - 1) * error if n > 1 else np.full(len(parameters), np.inf)
     )
-    return Fit(parameters, parameters - half, parameters + half, local.residual)
+    return ReadingFit(parameters, parameters - half, parameters + half, local.residual)

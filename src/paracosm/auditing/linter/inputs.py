@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from paracosm.auditing.linter import queries
-from paracosm.auditing.linter.fitting import Fit, Local, fit, objective
+from paracosm.auditing.linter.fitting import Linearisation, ReadingFit, fit, objective
 from paracosm.auditing.linter.readings import Judge
 from paracosm.core.mdp import MDP
 from paracosm.core.types import PRNGKey
@@ -60,21 +60,21 @@ class Change(NamedTuple):
             (answer - steps.next_state) / self.output, nan=np.inf, posinf=np.inf, neginf=np.inf
         )
 
-    def fitted(self, start: np.ndarray, free: Bool[np.ndarray, " p"]) -> Fit | None:
+    def fitted(self, start: np.ndarray, free: Bool[np.ndarray, " p"]) -> ReadingFit | None:
         """The best parameters near `start`, of which only the `free` ones move."""
         which = np.flatnonzero(free)
         small = _STEP * np.concatenate([np.ones(self.size), self.spread])
 
-        def at(parameters: np.ndarray) -> Local:
+        def at(parameters: np.ndarray) -> Linearisation:
             moves = np.concatenate([np.zeros((1, len(which))), np.diag(small[which])])
             points = np.tile(start, (len(moves), 1))
             points[:, which] = parameters + moves
             residual = self.residuals(points)
             if not np.isfinite(residual).all():
-                return Local(
+                return Linearisation(
                     np.full(residual.shape[1:], np.inf), np.zeros((*residual.shape[1:], len(which)))
                 )
-            return Local(
+            return Linearisation(
                 residual[0],
                 np.moveaxis((residual[1:] - residual[0]) / small[which][:, None, None], 0, -1),
             )
@@ -85,7 +85,7 @@ class Change(NamedTuple):
         full = [np.array(start, float) for _ in range(3)]
         for values, part in zip(full, (result.parameters, result.low, result.high), strict=True):
             values[which] = part
-        return Fit(full[0], full[1], full[2], result.residual)
+        return ReadingFit(full[0], full[1], full[2], result.residual)
 
     def starts(self, factors: Sequence[float], guesses: Sequence[np.ndarray]) -> list[np.ndarray]:
         """No change, the best of the `guesses` and of a common factor, and the best factor for each

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
-from paracosm.auditing.linter.steps import Steps, standardised
+from paracosm.auditing.linter.steps import SampledSteps, standardised
 from paracosm.core.records import Finding
 
 _MOST_DIMENSIONS, _VARIANCE = 10, 0.999  # beyond so many no step has near neighbours
@@ -37,7 +37,7 @@ class _Near(NamedTuple):
     rows: Int[np.ndarray, "n k"]
 
 
-def unexplained(steps: Steps, all_steps: Callable[[int], Steps]) -> Iterator[Finding]:
+def unexplained(steps: SampledSteps, all_steps: Callable[[int], SampledSteps]) -> Iterator[Finding]:
     """The floor under the error of any reward r(s, a, s'), where the learned reward stands on it.
 
     A local linear fit to each step's neighbours of other episodes predicts its reward; what it
@@ -72,7 +72,7 @@ def unexplained(steps: Steps, all_steps: Callable[[int], Steps]) -> Iterator[Fin
         yield Finding("unexplained reward", "reward", numbers)
 
 
-def _closest(steps: Steps) -> float:
+def _closest(steps: SampledSteps) -> float:
     """Half the squared difference of the closest pairs' rewards, as a share of the squared error; 0
     without pairs.
 
@@ -101,7 +101,7 @@ def _closest(steps: Steps) -> float:
     return float(apart[near].mean() / wrong[near].mean())
 
 
-def _coordinates(steps: Steps) -> Float[np.ndarray, "n d"] | None:
+def _coordinates(steps: SampledSteps) -> Float[np.ndarray, "n d"] | None:
     """(s, a, s' - s), the directions that hold nearly all of its variance, each in its own unit."""
     action = (
         steps.action
@@ -116,7 +116,7 @@ def _coordinates(steps: Steps) -> Float[np.ndarray, "n d"] | None:
     return left[:, :count] * sizes[:count] if count <= _MOST_DIMENSIONS else None
 
 
-def _neighbours(points: np.ndarray, steps: Steps, allowed: np.ndarray) -> _Near | None:
+def _neighbours(points: np.ndarray, steps: SampledSteps, allowed: np.ndarray) -> _Near | None:
     """The nearest steps among those `allowed` and of another block, enough for a local
     linear fit.
     """

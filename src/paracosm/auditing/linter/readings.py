@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from paracosm.auditing.linter.steps import Steps
+from paracosm.auditing.linter.steps import SampledSteps
 from paracosm.core.records import Misreading
 
 LEVEL = 0.99  # of the intervals: a dozen readings are tried
@@ -68,7 +68,7 @@ class Most(NamedTuple):
     total: float
 
 
-class Choice(NamedTuple):
+class Explanation(NamedTuple):
     """The reading that explains the errors best, and rivals of other families that explain them as
     well.
     """
@@ -91,7 +91,7 @@ class Judge(NamedTuple):
     leave.
     """
 
-    steps: Steps
+    steps: SampledSteps
     own: Reading
     floor: Float[np.ndarray, " output"]
     weight: Float[np.ndarray, " output"]
@@ -163,7 +163,7 @@ class Judge(NamedTuple):
             )
         )
 
-    def choose(self, readings: Sequence[Reading]) -> Choice | None:
+    def choose(self, readings: Sequence[Reading]) -> Explanation | None:
         """The best of the readings that explain the errors, the simplest of its family that is
         about as good.
         """
@@ -181,7 +181,7 @@ class Judge(NamedTuple):
         ]
         rivals.sort(key=lambda r: (r.parameters, score[id(r)]))
         families = {rival.family: rival for rival in reversed(rivals)}  # the simplest of a family
-        return Choice(best, tuple(families.values()))
+        return Explanation(best, tuple(families.values()))
 
     def _sum(self, reading: Reading, rival: Reading) -> Interval:
         """Mean over cells of `log(mse / rival's mse)`, summed over outputs."""
@@ -228,7 +228,7 @@ class _Sums(NamedTuple):
     rival_squares: np.ndarray
 
     @classmethod
-    def of(cls, steps: Steps, squares: np.ndarray, rival_squares: np.ndarray) -> _Sums:
+    def of(cls, steps: SampledSteps, squares: np.ndarray, rival_squares: np.ndarray) -> _Sums:
         valid = np.isfinite(squares).all(axis=1) & np.isfinite(rival_squares).all(axis=1)
         where = (steps.block[valid], steps.cell[valid])
         shape = (steps.block.max() + 1, steps.cell.max() + 1)

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from scipy.optimize import isotonic_regression
 
 from paracosm.auditing.linter import queries
-from paracosm.auditing.linter.fitting import Fit, linear
+from paracosm.auditing.linter.fitting import ReadingFit, linear
 from paracosm.auditing.linter.neighbours import unexplained
-from paracosm.auditing.linter.readings import HALF, Choice, Judge, Reading, errors
-from paracosm.auditing.linter.steps import Steps, moved, sampled
+from paracosm.auditing.linter.readings import HALF, Explanation, Judge, Reading, errors
+from paracosm.auditing.linter.steps import SampledSteps, moved, sampled
 from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
@@ -34,7 +34,7 @@ _FINEST = 1e-3  # of the mean squared error: smaller ones are as good as none
 
 
 def reward_findings(
-    world: MDP, episodes: Trajectory, predictions: OneStep, steps: Steps
+    world: MDP, episodes: Trajectory, predictions: OneStep, steps: SampledSteps
 ) -> tuple[Finding, ...]:
     """The reading of the learned reward that explains its errors; or that nothing can; or that it
     is a mean.
@@ -62,7 +62,7 @@ def reward_findings(
     return tuple(hidden) or tuple(_constant(episodes, predictions))
 
 
-def _judge(steps: Steps) -> Judge | None:
+def _judge(steps: SampledSteps) -> Judge | None:
     """Nothing where the learned reward is right to rounding."""
     off = (steps.predicted - steps.reward)[:, None] ** 2
     floor = np.maximum(
@@ -140,12 +140,12 @@ def _units(judge: Judge) -> Iterator[Reading]:
         yield from _unit(judge, "reward scale and offset", misreading, affine)
 
 
-def _leaves_nothing(judge: Judge, fit: Fit) -> bool:
+def _leaves_nothing(judge: Judge, fit: ReadingFit) -> bool:
     """Whether next to nothing is left: another weight of one term is in part a factor, too."""
     return bool(np.mean(fit.residual**2) < _NOTHING * np.mean(judge.own.squares) + judge.floor[0])
 
 
-def _unit(judge: Judge, kind: str, misreading: Misreading, fit: Fit) -> Iterator[Reading]:
+def _unit(judge: Judge, kind: str, misreading: Misreading, fit: ReadingFit) -> Iterator[Reading]:
     """The reading in another unit; of rewards that do not vary an offset is all that can be told.
 
     Args:
@@ -160,7 +160,7 @@ def _unit(judge: Judge, kind: str, misreading: Misreading, fit: Fit) -> Iterator
     yield from informative(judge, reading, judge.steps.reward)
 
 
-def _beyond(fit: Fit, faultless: float, margin: float) -> bool:
+def _beyond(fit: ReadingFit, faultless: float, margin: float) -> bool:
     """Whether the interval of the first parameter leaves out all within the margin of its faultless
     value.
     """
@@ -188,7 +188,7 @@ def _curves(judge: Judge) -> Iterator[Reading]:
 
 
 def _rising(
-    steps: Steps, at: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]
+    steps: SampledSteps, at: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"] | None:
     """An increasing function of `at`, for each half of the blocks fitted to the `values` of the
     other half.
@@ -233,7 +233,7 @@ def _lossy(judge: Judge) -> Iterator[Reading]:
     yield from informative(fine, reading, steps.predicted, _NEARLY)
 
 
-def _effective(steps: Steps, limits: tuple[float, float]) -> dict[str, float]:
+def _effective(steps: SampledSteps, limits: tuple[float, float]) -> dict[str, float]:
     """The limits, those that cut something off."""
     low, high = map(float, limits)
     least = _OFFSET * np.std(steps.reward)  # a limit that cuts off less is none
@@ -244,7 +244,7 @@ def _effective(steps: Steps, limits: tuple[float, float]) -> dict[str, float]:
     return {"low": low} if below else {"high": high}
 
 
-def _limits(steps: Steps) -> tuple[float, float] | None:
+def _limits(steps: SampledSteps) -> tuple[float, float] | None:
     """The quantiles of the learned reward that clip the real one to it best; none where it does not
     vary.
     """
@@ -276,7 +276,7 @@ def _arguments(world: MDP, judge: Judge) -> Iterator[Reading]:
         yield from informative(judge, reading, steps.reward)
 
 
-def _finding(judge: Judge, choice: Choice) -> Finding:
+def _finding(judge: Judge, choice: Explanation) -> Finding:
     own, left = (
         np.sqrt(reading.squares[np.isfinite(reading.squares)].mean())
         for reading in (judge.own, choice.reading)

@@ -18,7 +18,7 @@ _CELLS, _LEAST_IN_CELL = 48, 5  # a few dozen regions, each with a mean of its o
 _LEAST_BLOCKS, _MOST_BLOCKS = 8, 48  # groups of steps for an interval
 
 
-class Steps(NamedTuple):
+class SampledSteps(NamedTuple):
     """Sampled steps `[n, …]`: what was recorded, the learned reward there, and the groups that
     intervals are over.
 
@@ -40,7 +40,7 @@ class Steps(NamedTuple):
 
 def sampled(
     world: MDP, episodes: Trajectory, predictions: OneStep, most: int = MOST_STEPS
-) -> Steps:
+) -> SampledSteps:
     """A sample of the real steps, the cells' shares equal as far as they reach.
 
     Args:
@@ -70,7 +70,7 @@ def sampled(
     row = _even(cell, most)
     block = np.unique(_blocks(episode, time)[row], return_inverse=True)[1]
     sample = (state, action, after, reward, predicted, episode, time, cell)
-    return Steps(*[column[row] for column in sample], block=block)
+    return SampledSteps(*[column[row] for column in sample], block=block)
 
 
 def standardised(values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
@@ -140,7 +140,7 @@ def _blocks(episode: Int[np.ndarray, " n"], time: Int[np.ndarray, " n"]) -> Int[
 def moved(
     values: Float[np.ndarray, "episode time"],
     alive: Bool[np.ndarray, "episode time"],
-    steps: Steps,
+    steps: SampledSteps,
     shift: int,
 ) -> Float[np.ndarray, " n"]:
     """Values some steps later in the same episode, `[n]`; not a number outside it.

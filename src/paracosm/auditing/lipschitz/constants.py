@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from paracosm.auditing.lipschitz import eclipse, readers
 from paracosm.auditing.lipschitz.eclipse import Region
-from paracosm.auditing.lipschitz.steepest import Function, lower
+from paracosm.auditing.lipschitz.steepest import ArrayFunction, lower
 from paracosm.core.layers import Layered, Unreadable
 from paracosm.core.mdp import MDP, Box, Discrete
 from paracosm.core.policy import MarkovPolicy
@@ -79,7 +79,7 @@ def loops(world: MDP, policy: MarkovPolicy) -> Loops:
 
 
 def bracket(
-    function: Function,
+    function: ArrayFunction,
     layered: Layered | str,
     inputs: Float[Array, "rows inputs"],
     *,
@@ -246,7 +246,7 @@ class _Subject(eqx.Module):
     def by_argument(
         self,
         part: str,
-        function: Function,
+        function: ArrayFunction,
         layered: Layered | str,
         rows: np.ndarray,
         arguments: tuple[str, ...],
@@ -317,7 +317,9 @@ def _random_actions(space: Box | Discrete, key: PRNGKey, rows: int) -> Array:
     return jax.random.uniform(key, (rows, space.size), np.float64, space.low, space.high)
 
 
-def _between_actions(function: Function, rows: np.ndarray, columns: tuple[int, int]) -> Bracket:
+def _between_actions(
+    function: ArrayFunction, rows: np.ndarray, columns: tuple[int, int]
+) -> Bracket:
     """The largest change seen between two actions of a finite set."""
     rows = rows[: len(rows) // 2]
     answers = []

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from paracosm.core import checks
 from paracosm.core.types import Array, Scalar
 
-Function = Callable[[Array], Array]
+ArrayFunction = Callable[[Array], Array]
 
 # So many of the steepest sampled inputs go on by gradient: a slope can have several hills.
 _CLIMBERS = 8
@@ -24,7 +24,7 @@ _MOST_ROWS = 512  # inputs at which the Jacobian is computed; the climbers go on
 
 
 def lower(
-    function: Function,
+    function: ArrayFunction,
     inputs: Float[Array, "rows inputs"],
     columns: tuple[int, int] | None = None,
     bounds: tuple[Array, Array] | None = None,
@@ -52,7 +52,9 @@ def lower(
         return float(_largest(function, inputs, columns, bounds or (-far, far), differentiable))
 
 
-def _norm(function: Function, x: Array, columns: tuple[int, int], differentiable: bool) -> Scalar:
+def _norm(
+    function: ArrayFunction, x: Array, columns: tuple[int, int], differentiable: bool
+) -> Scalar:
     """Spectral norm of the Jacobian in some columns, at one input.
 
     Args:
@@ -76,7 +78,7 @@ def _smaller_gram(matrix: Array) -> Array:
 
 @eqx.filter_jit
 def _largest(
-    function: Function,
+    function: ArrayFunction,
     inputs: Array,
     columns: tuple[int, int],
     bounds: tuple[Array, Array],

@@ -45,11 +45,11 @@ def plot_training(result: RunResult) -> Figure:
     return figure
 
 
-Steps = list[int]
+StepNumbers = list[int]
 Values = tuple[float, ...]
 
 
-def _rounds(result: RunResult) -> list[tuple[Steps, Values, Values]]:
+def _rounds(result: RunResult) -> list[tuple[StepNumbers, Values, Values]]:
     rounds, start = [], 0
     for training in result.trainings:
         steps = [start + step for step in training.step]
@@ -58,7 +58,7 @@ def _rounds(result: RunResult) -> list[tuple[Steps, Values, Values]]:
     return rounds
 
 
-def _lines(axes: Axes, rounds: list[tuple[Steps, Values]], color: str, label: str) -> None:
+def _lines(axes: Axes, rounds: list[tuple[StepNumbers, Values]], color: str, label: str) -> None:
     """The curves of all rounds as one line, with a rule where a round begins.
 
     Args:
@@ -86,7 +86,7 @@ def _real(axes: Axes, real: Estimate) -> None:
     )
 
 
-def _enlarge(axes: Axes, last: tuple[Steps, Values, Values], real: Estimate) -> None:
+def _enlarge(axes: Axes, last: tuple[StepNumbers, Values, Values], real: Estimate) -> None:
     steps, values, _ = last
     if not steps:
         return
