@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from paracosm.core.checks import BadArgument, BadData
-from paracosm.planning.fidelity import Bounded, FidelityTable, Floor, Power, parse, read_table
+from paracosm.planning.fidelity import (
+    Bounded,
+    FidelityTable,
+    Floor,
+    Power,
+    UnlabelledRollout,
+    parse,
+    read_table,
+)
 from paracosm.reporting import caveat_words
 
 FORMS = {
@@ -39,16 +47,16 @@ def random_problems(number):
         c0, v0 = 10 ** rng.uniform(-2, 2, 2) * (rng.random(2) < 0.8)
         least = 10 ** rng.uniform(-3, 0) * min(kind.dearest, 1)
         limits = least, min(kind.dearest, least * 10 ** rng.uniform(0.1, 4))
-        yield kind, (c0, v0, 10 ** rng.uniform(-2, 2)), limits
+        yield kind, UnlabelledRollout(c0, v0, 10 ** rng.uniform(-2, 2)), limits
 
 
 @pytest.mark.parametrize("number", [300, pytest.param(6000, marks=pytest.mark.full)])
 def test_best_cost_is_never_above_a_fine_grid(number):
     inside = 0
-    for law, numbers, (least, most) in random_problems(number):
+    for law, rollout, (least, most) in random_problems(number):
         grid = np.geomspace(least, most, 2001)
-        best = law.best_cost(*numbers, least, most)
-        value, brute = law.total(best, *numbers), law.total(grid, *numbers).min()
+        best = law.best_cost(rollout, least, most)
+        value, brute = law.total(best, rollout), law.total(grid, rollout).min()
         assert brute * (1 - 1e-3) - 1e-12 <= value <= brute * (1 + 1e-12) + 1e-300
         assert least <= best <= most
         inside += least < best < most
@@ -58,26 +66,26 @@ def test_best_cost_is_never_above_a_fine_grid(number):
 def test_power_law_has_the_root_of_theory_whatever_its_exponent():
     c0, v0, q = 1.3, 40.0, 6.0
     for p in (0.3, 1.0, 2.5):
-        c = Power(2.0, p).best_cost(c0, v0, q, 1e-6, 1e6)
+        c = Power(2.0, p).best_cost(UnlabelledRollout(c0, v0, q), 1e-6, 1e6)
         terms = v0 * c ** (p + 1), (1 - p) * q * 2 * c, -p * c0 * q * 2
         assert abs(sum(terms)) < 1e-12 * max(map(abs, terms))
 
 
 def test_floor_has_the_cost_and_value_of_theory():
     c0, v0, q, law = 1.3, 40.0, 6.0, Floor(0.5, 4.0)
-    best = law.best_cost(c0, v0, q, 1e-6, 1e6)
+    best = law.best_cost(UnlabelledRollout(c0, v0, q), 1e-6, 1e6)
     assert best == pytest.approx(np.sqrt(c0 * q * 4 / (v0 + q * 0.5)), rel=1e-14)
     value = (np.sqrt(c0 * (v0 + q * 0.5)) + np.sqrt(q * 4)) ** 2
-    assert law.total(best, c0, v0, q) == pytest.approx(value, rel=1e-14)
+    assert law.total(best, UnlabelledRollout(c0, v0, q)) == pytest.approx(value, rel=1e-14)
 
 
 def test_bounded_is_worst_in_the_middle_and_the_end_follows_the_rule_of_theory():
     law = Bounded(3.0, 10.0)
     costs = np.linspace(0, 10, 101)
-    assert costs[law.total(costs, 0, 0, 1).argmax()] == 5.0
+    assert costs[law.total(costs, UnlabelledRollout(0, 0, 1)).argmax()] == 5.0
     rng = np.random.default_rng(1)
     for c0, v0, q in 10 ** rng.uniform(-2, 2, (1000, 3)):
-        dearest = law.best_cost(c0, v0, q, 1e-9, 10.0) == 10.0
+        dearest = law.best_cost(UnlabelledRollout(c0, v0, q), 1e-9, 10.0) == 10.0
         margin = c0 * q * 3.0 / (10.0 * v0)
         assert dearest == (margin > 1) or abs(margin - 1) < 1e-6
 

@@ -9,7 +9,7 @@ from paracosm.core.checks import BadArgument
 from paracosm.core.records import Estimate
 from paracosm.core.records.decisions import GradientNoise, LabelPlan
 from paracosm.loop.plans import plan_labels
-from paracosm.planning.fidelity import Bounded, FidelityTable, Floor, Power
+from paracosm.planning.fidelity import Bounded, FidelityTable, Floor, Power, UnlabelledRollout
 from paracosm.planning.label_search import LabelProblem, search
 
 ISSUE = {"budget": 5000.0, "cost_rollout": 1.0, "gradient_variance": 40.0, "noise_coefficient": 6.0}
@@ -79,7 +79,7 @@ def test_search_equals_brute_force_over_all_whole_numbers_and_stays_in_budget(nu
 )
 def test_whole_numbers_reach_the_real_optimum_as_the_budget_grows(law):
     problem = LabelProblem(law, 1e7, 1.0, 40.0, 6.0, 1e-3, min(1e3, law.dearest))
-    real = law.total(law.best_cost(1.0, 40.0, 6.0, problem.least, problem.most), 1.0, 40.0, 6.0)
+    real = problem.total(law.best_cost(problem.rollout, problem.least, problem.most))
     assert float(problem.variance(*search(problem, repeated=False))) * 1e7 == pytest.approx(
         real, rel=1e-6
     )
@@ -166,7 +166,7 @@ def test_a_larger_budget_buys_more_labels_at_the_same_price(number):
         c0, v0, q = numbers.values()
         grid = np.geomspace(1e-14, 1e14, 4001)
         grid = grid[grid <= law.dearest]
-        totals = law.total(grid, c0, v0, q)
+        totals = law.total(grid, UnlabelledRollout(c0, v0, q))
         interior = totals.min() < 0.99 * min(totals[0], totals[-1]) and not isinstance(law, Bounded)
         for money in (1e3, 1e6, 1e9):
             budget = money * (
@@ -177,7 +177,7 @@ def test_a_larger_budget_buys_more_labels_at_the_same_price(number):
             assert ("no best price above zero" in found.verdict) <= (not found.attained)
             if interior:
                 seen += 1
-                best = law.best_cost(c0, v0, q, 1e-14, 1e14)
+                best = law.best_cost(UnlabelledRollout(c0, v0, q), 1e-14, 1e14)
                 assert c0 + found.cost == pytest.approx(c0 + best, rel=3 / money, abs=0)
                 assert found.variance * budget <= totals.min() * (1 + 3 / money)
     assert seen > number / 2

@@ -6,6 +6,7 @@ import abc
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,20 @@ FORMS = "power:A,p or bounded:V,most or floor:V,A or a CSV file with the columns
 _STEEPEST = 10.0  # a steeper power of the price leaves the floating range at prices one could name
 
 
+class UnlabelledRollout(NamedTuple):
+    """A rollout before it is labelled, `cost` and `intrinsic` of many side by side if arrays.
+
+    Attributes:
+        cost: c₀, its price without labels.
+        intrinsic: V₀, the variance of its gradient without label noise.
+        coefficient: Q, by which label noise of variance σ² adds `Q σ²` to it.
+    """
+
+    cost: Numbers
+    intrinsic: Numbers
+    coefficient: float
+
+
 class Fidelity(abc.ABC):
     """The variance of a reward label's noise, in squared units of reward, when labelling one
     rollout costs so much.
@@ -28,6 +43,14 @@ class Fidelity(abc.ABC):
     @abc.abstractmethod
     def variance(self, cost: Numbers) -> Numbers:
         """The label's variance at each cost, which is positive."""
+
+    def total(self, cost: Numbers, rollout: UnlabelledRollout) -> Numbers:
+        """Price times variance of one rollout whose labels cost c, `(c₀ + c)(V₀ + Q σ²(c))`: the
+        gradient's variance times the budget.
+        """
+        price = np.asarray(rollout.cost, float) + np.asarray(cost, float)
+        noise = rollout.coefficient * self.variance(cost)
+        return price * (np.asarray(rollout.intrinsic, float) + noise)
 
 
 class FidelityLaw(Fidelity):
@@ -45,7 +68,7 @@ class FidelityLaw(Fidelity):
         """Limits of the variance and of `cost · variance(cost)` as the cost falls to zero."""
 
     @abc.abstractmethod
-    def falls_below(self, cost_rollout: float, intrinsic: float, coefficient: float) -> float:
+    def falls_below(self, rollout: UnlabelledRollout) -> float:
         """A cost below which `total` only falls as the cost rises: a lower bound of the best cost.
 
         Infinite where `total` falls or stays level at all costs, 0 where it rises from zero on:
@@ -53,41 +76,14 @@ class FidelityLaw(Fidelity):
         """
 
     @abc.abstractmethod
-    def cost_of_noise(self, intrinsic: float, coefficient: float) -> float:
+    def cost_of_noise(self, rollout: UnlabelledRollout) -> float:
         """The cost at which what falls of the label noise adds as much variance as a gradient has
         without it.
         """
 
     @abc.abstractmethod
-    def best_cost(
-        self,
-        cost_rollout: Numbers,
-        intrinsic: Numbers,
-        coefficient: float,
-        least: float,
-        most: float,
-    ) -> Numbers:
-        """The cost in `[least, most]` of least `total`, in closed form or as a root.
-
-        Args:
-            cost_rollout: c₀, the price of a rollout before it is labelled; broadcasts.
-            intrinsic: V₀, the variance of one noiseless rollout's gradient; broadcasts.
-            coefficient: Q, by which label noise of variance σ² adds `Q σ²` to it.
-            least, most: The costs allowed.
-        """
-
-    def total(
-        self, cost: Numbers, cost_rollout: Numbers, intrinsic: Numbers, coefficient: float
-    ) -> Numbers:
-        """Price times variance of one rollout, `(c₀ + c)(V₀ + Q σ²(c))`: the gradient's variance
-        times the budget.
-
-        Args:
-            cost: c, the price of labelling one rollout; broadcasts with the next two.
-            cost_rollout, intrinsic, coefficient: c₀, V₀ and Q, as `best_cost` has them.
-        """
-        price = np.asarray(cost_rollout, float) + np.asarray(cost, float)
-        return price * (np.asarray(intrinsic, float) + coefficient * self.variance(cost))
+    def best_cost(self, rollout: UnlabelledRollout, least: float, most: float) -> Numbers:
+        """The cost in `[least, most]` of least `total`, in closed form or as a root."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,49 +106,40 @@ class Power(FidelityLaw):
         product = self.scale if self.exponent == 1 else np.inf if self.exponent > 1 else 0.0
         return np.inf, product
 
-    def falls_below(self, cost_rollout: float, intrinsic: float, coefficient: float) -> float:
+    def falls_below(self, rollout: UnlabelledRollout) -> float:
         """Where a falling term of `V₀ c^{p+1} + (1−p) Q A c − p c₀ Q A` is as large as all that
         rise.
 
         In logarithms, so that no product of the numbers leaves the floating range.
         """
-        p, own, noise = self.exponent, _log(intrinsic), _log(coefficient) + _log(self.scale)
-        if coefficient == 0:
-            return 0.0 if intrinsic > 0 else np.inf
+        p, (c0, v0, q) = self.exponent, map(float, rollout)
+        own, noise = _log(v0), _log(q) + _log(self.scale)
+        if q == 0:
+            return 0.0 if v0 > 0 else np.inf
         by_noise = _exp((_log(p - 1) + noise - own) / p) if p > 1 else 0.0
-        if cost_rollout == 0:
-            return np.inf if p == 1 and intrinsic == 0 else by_noise
+        if c0 == 0:
+            return np.inf if p == 1 and v0 == 0 else by_noise
         if p >= 1:
-            return max(by_noise, _exp((_log(p * cost_rollout) + noise - own) / (p + 1)))
-        half = _exp((_log(p * cost_rollout / 2) + noise - own) / (p + 1))
-        return min(half, p * cost_rollout / (2 * (1 - p)))
+            return max(by_noise, _exp((_log(p * c0) + noise - own) / (p + 1)))
+        half = _exp((_log(p * c0 / 2) + noise - own) / (p + 1))
+        return min(half, p * c0 / (2 * (1 - p)))
 
-    def cost_of_noise(self, intrinsic: float, coefficient: float) -> float:
-        return _exp((_log(coefficient) + _log(self.scale) - _log(intrinsic)) / self.exponent)
+    def cost_of_noise(self, rollout: UnlabelledRollout) -> float:
+        _, v0, q = map(float, rollout)
+        return _exp((_log(q) + _log(self.scale) - _log(v0)) / self.exponent)
 
-    def best_cost(
-        self,
-        cost_rollout: Numbers,
-        intrinsic: Numbers,
-        coefficient: float,
-        least: float,
-        most: float,
-    ) -> Numbers:
+    def best_cost(self, rollout: UnlabelledRollout, least: float, most: float) -> Numbers:
         """The root of `V₀ c^{p+1} + (1−p) Q A c − p c₀ Q A`, which is negative before it and
-        positive after.
-
-        Args:
-            cost_rollout, intrinsic, coefficient, least, most: As `FidelityLaw` has them.
-        """
+        positive after."""
         from scipy.optimize import elementwise
 
         p = self.exponent
 
         def slope(log_cost: np.ndarray, c0: np.ndarray, v0: np.ndarray) -> Numbers:
             cost = np.exp(log_cost)
-            return v0 * cost + coefficient * self.variance(cost) * ((1 - p) * cost - p * c0)
+            return v0 * cost + rollout.coefficient * self.variance(cost) * ((1 - p) * cost - p * c0)
 
-        c0, v0 = np.broadcast_arrays(np.asarray(cost_rollout, float), np.asarray(intrinsic, float))
+        c0, v0 = np.broadcast_arrays(*(np.asarray(column, float) for column in rollout[:2]))
         ends = np.full(c0.shape, np.log(least)), np.full(c0.shape, np.log(most))
         root = elementwise.find_root(slope, ends, args=(c0, v0)).x
         falls = slope(ends[1], c0, v0) <= 0
@@ -179,30 +166,17 @@ class Bounded(FidelityLaw):
     def at_zero(self) -> tuple[float, float]:
         return self.noisiest, 0.0
 
-    def falls_below(self, cost_rollout: float, intrinsic: float, coefficient: float) -> float:
+    def falls_below(self, rollout: UnlabelledRollout) -> float:
         """All costs or none: the total is concave, so that one of its ends is best."""
-        low, high = (
-            self.total(end, cost_rollout, intrinsic, coefficient) for end in (0.0, self.dearest)
-        )
+        low, high = (self.total(end, rollout) for end in (0.0, self.dearest))
         return np.inf if high <= low else 0.0
 
-    def cost_of_noise(self, intrinsic: float, coefficient: float) -> float:
+    def cost_of_noise(self, rollout: UnlabelledRollout) -> float:
         return self.dearest
 
-    def best_cost(
-        self,
-        cost_rollout: Numbers,
-        intrinsic: Numbers,
-        coefficient: float,
-        least: float,
-        most: float,
-    ) -> Numbers:
-        """One of the two ends: the total is concave in the cost.
-
-        Args:
-            cost_rollout, intrinsic, coefficient, least, most: As `FidelityLaw` has them.
-        """
-        low, high = (self.total(end, cost_rollout, intrinsic, coefficient) for end in (least, most))
+    def best_cost(self, rollout: UnlabelledRollout, least: float, most: float) -> Numbers:
+        """One of the two ends: the total is concave in the cost."""
+        low, high = (self.total(end, rollout) for end in (least, most))
         return np.where(high < low, most, least)
 
 
@@ -225,33 +199,21 @@ class Floor(FidelityLaw):
     def at_zero(self) -> tuple[float, float]:
         return np.inf, self.scale
 
-    def falls_below(self, cost_rollout: float, intrinsic: float, coefficient: float) -> float:
+    def falls_below(self, rollout: UnlabelledRollout) -> float:
         """The best cost itself, which has a closed form."""
-        price = intrinsic + coefficient * self.lowest
-        if price == 0 and coefficient > 0:
+        _, v0, q = map(float, rollout)
+        if v0 + q * self.lowest == 0 and q > 0:
             return np.inf
-        return float(self.best_cost(cost_rollout, intrinsic, coefficient, 0.0, np.inf))
+        return float(self.best_cost(rollout, 0.0, np.inf))
 
-    def cost_of_noise(self, intrinsic: float, coefficient: float) -> float:
-        return _exp(
-            _log(coefficient) + _log(self.scale) - _log(intrinsic + coefficient * self.lowest)
-        )
+    def cost_of_noise(self, rollout: UnlabelledRollout) -> float:
+        _, v0, q = map(float, rollout)
+        return _exp(_log(q) + _log(self.scale) - _log(v0 + q * self.lowest))
 
-    def best_cost(
-        self,
-        cost_rollout: Numbers,
-        intrinsic: Numbers,
-        coefficient: float,
-        least: float,
-        most: float,
-    ) -> Numbers:
-        """`sqrt(c₀ Q A / (V₀ + Q σ_f²))`, or the nearest allowed cost.
-
-        Args:
-            cost_rollout, intrinsic, coefficient, least, most: As `FidelityLaw` has them.
-        """
-        gain = np.asarray(cost_rollout, float) * coefficient * self.scale
-        price = np.asarray(intrinsic, float) + coefficient * self.lowest
+    def best_cost(self, rollout: UnlabelledRollout, least: float, most: float) -> Numbers:
+        """`sqrt(c₀ Q A / (V₀ + Q σ_f²))`, or the nearest allowed cost."""
+        gain = np.asarray(rollout.cost, float) * rollout.coefficient * self.scale
+        price = np.asarray(rollout.intrinsic, float) + rollout.coefficient * self.lowest
         gain, price = np.broadcast_arrays(gain, price)
         square = np.divide(gain, price, out=np.where(gain > 0, np.inf, 0.0), where=price > 0)
         return np.clip(np.sqrt(square), least, most)

@@ -9,7 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.planning.fidelity import Fidelity, FidelityLaw, FidelityTable, Numbers
+from paracosm.planning.fidelity import (
+    Fidelity,
+    FidelityLaw,
+    FidelityTable,
+    Numbers,
+    UnlabelledRollout,
+)
 
 ROUNDING = 1e-12
 """Relative slack in "never over budget": 0.1 three times is 0.3."""
@@ -28,6 +34,11 @@ class LabelProblem(NamedTuple):
     least: float
     most: float
 
+    @property
+    def rollout(self) -> UnlabelledRollout:
+        """One rollout, without its labels."""
+        return UnlabelledRollout(self.cost_rollout, self.intrinsic, self.coefficient)
+
     def variance(self, cost: Numbers, rollouts: Numbers, repeats: Numbers) -> Numbers:
         """Variance of the gradient, `(V₀ + Q σ²(c)/r)/K`."""
         return (
@@ -36,9 +47,7 @@ class LabelProblem(NamedTuple):
 
     def total(self, cost: Numbers) -> Numbers:
         """Variance times budget in real numbers, one label of this cost on each rollout."""
-        return (self.cost_rollout + cost) * (
-            self.intrinsic + self.coefficient * self.fidelity.variance(cost)
-        )
+        return self.fidelity.total(cost, self.rollout)
 
     def price(self, cost: float, repeats: float = 1) -> float:
         """What one labelled rollout costs."""
@@ -114,9 +123,10 @@ def _of_law(problem: LabelProblem, repeated: bool) -> Allocations:
     law, small = problem.fidelity, _small_counts(problem, repeated)
     assert isinstance(law, FidelityLaw)
     least, most = problem.least, problem.most
-    best = law.best_cost(
-        problem.cost_rollout / small, small * problem.intrinsic, problem.coefficient, least, most
+    rollout = UnlabelledRollout(
+        problem.cost_rollout / small, small * problem.intrinsic, problem.coefficient
     )
+    best = law.best_cost(rollout, least, most)
     costs = np.stack([np.full_like(small, least), best, np.full_like(small, most)])
     rollouts = _both_ways(problem.budget / (problem.cost_rollout + small * costs))
     pairs = [np.broadcast_arrays(rollouts, small)]

@@ -170,10 +170,10 @@ def _lowest(problem: LabelProblem, law: FidelityLaw, highest: float) -> float:
     price at which label noise is as large as the gradient's own variance, stands for the cheapest;
     without either the budget is the only price there is.
     """
-    below = law.falls_below(problem.cost_rollout, problem.intrinsic, problem.coefficient)
+    below = law.falls_below(problem.rollout)
     if below > 0:
         return max(_BELOW * min(below, max(highest, 0.0)), np.finfo(float).tiny)
-    prices = (problem.cost_rollout, law.cost_of_noise(problem.intrinsic, problem.coefficient))
+    prices = (problem.cost_rollout, law.cost_of_noise(problem.rollout))
     price = next(
         (price for price in prices if 0 < price < np.inf), _BELOW / _STAND_IN * problem.budget
     )
@@ -211,7 +211,7 @@ def _attained(
         return True  # the product counts alone, and is the same at every price
     totals = [row[2] * problem.budget for row in table]
     if not averaged:
-        if law.falls_below(problem.cost_rollout, problem.intrinsic, problem.coefficient) == 0:
+        if law.falls_below(problem.rollout) == 0:
             return False
         totals.append(float(problem.total(_unlimited(problem, law))))
     return bool(min(totals) <= limit * (1 + 1e-9))
@@ -221,12 +221,11 @@ def _unlimited(problem: LabelProblem, law: FidelityLaw) -> float:
     """The best cost of one label on each rollout if labels could be had at any price; the least if
     there is none.
     """
-    numbers = problem.cost_rollout, problem.intrinsic, problem.coefficient
-    below = law.falls_below(*numbers)
+    below = law.falls_below(problem.rollout)
     if below == 0:
         return problem.least
     least = max(_BELOW * min(below, problem.least), np.finfo(float).tiny)
-    return float(law.best_cost(*numbers, least, problem.most))
+    return float(law.best_cost(problem.rollout, least, problem.most))
 
 
 def _down_to(problem: LabelProblem, best: LabelChoice) -> float:
