@@ -92,9 +92,8 @@ def imagined_returns(
     Raises:
         BadData: if the world leaves the finite numbers.
     """
-    start, horizon = episodes.state[:, 0], episodes.alive.shape[1]
-    options = {"horizon": horizon, "discount": discount, "key": key, "mode": mode}
-    columns = _first_draw(world, policy, predicted, start, episodes.steps, **options)
+    imaginer = _Imaginer(world, policy, predicted, episodes.alive.shape[1], discount, mode)
+    columns = imaginer.first(episodes.state[:, 0], episodes.steps, key)
     imagined = ImaginedReturns(*jax.tree.map(np.asarray, columns))
     _check_steps(imagined.episodes)
     _check_finite("full", imagined.full)
@@ -120,12 +119,8 @@ def redrawn_returns(
         world, policy, predicted, episodes, discount, mode: As for `imagined_returns`.
         keys: Of the noise, one a draw.
     """
-    start, horizon = episodes.state[:, 0], episodes.alive.shape[1]
-    options = {"horizon": horizon, "discount": discount, "mode": mode}
-    draws = [
-        _one_draw(world, policy, predicted, start, episodes.steps, key=key, **options)
-        for key in keys
-    ]
+    imaginer = _Imaginer(world, policy, predicted, episodes.alive.shape[1], discount, mode)
+    draws = [imaginer.again(episodes.state[:, 0], episodes.steps, key) for key in keys]
     return ReturnDraws(
         *(
             np.stack([np.asarray(draw[i]) for draw in draws])
@@ -154,103 +149,76 @@ def _check_finite(name: str, imagined: Array) -> None:
         )
 
 
-@eqx.filter_jit
-def _first_draw(
-    world: MDP,
-    policy: MarkovPolicy,
-    predicted: PredictedReturn | None,
-    start: Float[Array, "episode state"],
-    steps: Int[Array, " episode"],
-    *,
-    horizon: int,
-    discount: float,
-    key: PRNGKey,
-    mode: bool,
-) -> ImaginedReturns:
-    """All of it in one compiled program.
+class _Imaginer(eqx.Module):
+    """Imagines episodes from real starts, and takes their returns.
 
-    Args:
-        world, policy, predicted, discount, key, mode: As for `imagined_returns`.
-        start: First states, `[episode, state]`.
-        steps: How many each episode has, `[episode]`.
-        horizon: The most of them.
+    Attributes:
+        world, policy, predicted, discount, mode: As for `imagined_returns`.
+        horizon: Steps of the longest episode.
     """
-    rows = _EpisodeStarts(start, steps, jax.random.split(key, len(start)))
-    of_mode = _play(world, Mode(policy), rows, horizon)
-    again = _EpisodeStarts(
-        jnp.repeat(start, _SAMPLED, axis=0),
-        jnp.repeat(steps, _SAMPLED, axis=0),
-        jax.random.split(jax.random.fold_in(key, 1), _SAMPLED * len(start)),
-    )
-    sampled = _play(world, policy, again, horizon)
-    episodes = of_mode if mode else jax.tree.map(lambda column: column[::_SAMPLED], sampled)
-    by_start = returns(sampled.reward, discount).reshape(len(start), _SAMPLED)
-    domain, share = world.domain, None
-    if domain is not None:
-        share = jnp.mean(domain.at_edge(episodes.next_state), where=episodes.alive)
-    main = _returns(episodes, world, predicted, rows, discount=discount, key=key, mode=mode)
-    return ImaginedReturns(
-        episodes,
-        main.full,
-        returns(of_mode.reward, discount),
-        by_start.mean(axis=1),
-        main.full_training,
-        main.predicted,
-        main.pessimistic,
-        main.undiscounted,
-        share,
-    )
 
+    world: MDP
+    policy: MarkovPolicy
+    predicted: PredictedReturn | None
+    horizon: int = eqx.field(static=True)
+    discount: float
+    mode: bool = eqx.field(static=True)
 
-@eqx.filter_jit
-def _one_draw(
-    world: MDP,
-    policy: MarkovPolicy,
-    predicted: PredictedReturn | None,
-    start: Float[Array, "episode state"],
-    steps: Int[Array, " episode"],
-    *,
-    horizon: int,
-    discount: float,
-    key: PRNGKey,
-    mode: bool,
-) -> ReturnDraws:
-    """One more draw of the returns, `[episode]` each.
+    @eqx.filter_jit
+    def first(
+        self, start: Float[Array, "episode state"], steps: Int[Array, " episode"], key: PRNGKey
+    ) -> ImaginedReturns:
+        """All of it in one compiled program, of episodes of so many `steps`."""
+        rows = _EpisodeStarts(start, steps, jax.random.split(key, len(start)))
+        of_mode = self._play(Mode(self.policy), rows)
+        again = _EpisodeStarts(
+            jnp.repeat(start, _SAMPLED, axis=0),
+            jnp.repeat(steps, _SAMPLED, axis=0),
+            jax.random.split(jax.random.fold_in(key, 1), _SAMPLED * len(start)),
+        )
+        sampled = self._play(self.policy, again)
+        episodes = of_mode if self.mode else jax.tree.map(lambda leaf: leaf[::_SAMPLED], sampled)
+        by_start = returns(sampled.reward, self.discount).reshape(len(start), _SAMPLED)
+        domain, share = self.world.domain, None
+        if domain is not None:
+            share = jnp.mean(domain.at_edge(episodes.next_state), where=episodes.alive)
+        main = self._returns(episodes, rows, key)
+        return ImaginedReturns(
+            episodes,
+            main.full,
+            returns(of_mode.reward, self.discount),
+            by_start.mean(axis=1),
+            main.full_training,
+            main.predicted,
+            main.pessimistic,
+            main.undiscounted,
+            share,
+        )
 
-    Args:
-        world, policy, predicted, start, steps, horizon, discount, key, mode: As for `_first_draw`.
-    """
-    rows = _EpisodeStarts(start, steps, jax.random.split(key, len(start)))
-    episodes = _play(world, Mode(policy) if mode else policy, rows, horizon)
-    return _returns(episodes, world, predicted, rows, discount=discount, key=key, mode=mode)
+    @eqx.filter_jit
+    def again(
+        self, start: Float[Array, "episode state"], steps: Int[Array, " episode"], key: PRNGKey
+    ) -> ReturnDraws:
+        """One more draw of the returns, `[episode]` each."""
+        rows = _EpisodeStarts(start, steps, jax.random.split(key, len(start)))
+        episodes = self._play(Mode(self.policy) if self.mode else self.policy, rows)
+        return self._returns(episodes, rows, key)
 
+    def _returns(self, episodes: Trajectory, rows: _EpisodeStarts, key: PRNGKey) -> ReturnDraws:
+        """The returns of imagined `episodes`, and what training believed of their starts `rows`, by
+        the same noise.
+        """
+        full = returns(episodes.reward, self.discount)
+        predicted = pessimistic = training = returns(episodes.reward, self.world.discount)
+        if self.predicted is not None:
+            trained = self.predicted.policy.greedy() if self.mode else self.predicted.policy
+            predicted = self.predicted.function(trained, rows.start, key)
+            long = _play(self.predicted.trained_in, trained, rows, self.horizon)
+            pessimistic = returns(long.reward, self.world.discount)
+        return ReturnDraws(full, training, predicted, pessimistic, episodes.reward.sum(axis=1))
 
-def _returns(
-    episodes: Trajectory,
-    world: MDP,
-    predicted: PredictedReturn | None,
-    rows: _EpisodeStarts,
-    *,
-    discount: float,
-    key: PRNGKey,
-    mode: bool,
-) -> ReturnDraws:
-    """The returns of imagined `episodes`, and what training believed of their starts, by the same
-    noise.
-
-    Args:
-        episodes: Imagined in `world`, `[episode, time, …]`.
-        world, predicted, discount, key, mode: As for `imagined_returns`.
-        rows: Their starts; the keys are split from `key`.
-    """
-    full, training = returns(episodes.reward, discount), returns(episodes.reward, world.discount)
-    believed = pessimistic = training
-    if predicted is not None:
-        trained = predicted.policy.greedy() if mode else predicted.policy
-        believed = predicted.function(trained, rows.start, key)
-        long = _play(predicted.trained_in, trained, rows, episodes.alive.shape[1])
-        pessimistic = returns(long.reward, world.discount)
-    return ReturnDraws(full, training, believed, pessimistic, episodes.reward.sum(axis=1))
+    def _play(self, policy: Policy, rows: _EpisodeStarts) -> Trajectory:
+        return _play(self.world, policy, rows, self.horizon)
 
 
 def _play(world: MDP, policy: Policy, rows: _EpisodeStarts, horizon: int) -> Trajectory:
