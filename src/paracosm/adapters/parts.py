@@ -40,9 +40,7 @@ class HostPart(eqx.Module):
 
     @property
     def precision(self) -> str:
-        """What the function answers in where it is asked in 64 bits: `64 bits`, `32 bits` or `16
-        bits`.
-        """
+        """The precision of answers to questions in 64 bits: `64 bits`, `32 bits` or `16 bits`."""
         return self.host.precision
 
     def _columns(self, state: Array, action: Array, next_state: Array | None = None) -> Array:
@@ -94,9 +92,7 @@ class ForeignPolicy(MarkovPolicy):
 
     @property
     def precision(self) -> str:
-        """What the function answers in where it is asked in 64 bits: `64 bits`, `32 bits` or `16
-        bits`.
-        """
+        """The precision of answers to questions in 64 bits: `64 bits`, `32 bits` or `16 bits`."""
         return self.host.precision
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:

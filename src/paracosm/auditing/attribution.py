@@ -1,11 +1,13 @@
-"""Where the gap between real and imagined return comes from, exactly (theory, section 2).
+"""Where the gap between real and imagined return comes from, exactly.
 
 With real and imagined end flags d, d̂ and `V̂ = V̂_{H-t-1}` the return of the rest of the episode
 in imagination,
 
-    J_H(π, M) - J_H(π, M̂) = E_real Σ_t γ^t {reward_t + termination_t + dynamics_t}, reward_t      =
-    r_t - r̂(s, a, s'), termination_t = γ (d̂(s, a, s') - d) V̂(s'), dynamics_t    = r̂(s, a, s') -
-    r̂(s, a, ŝ') + γ [(1 - d̂(s, a, s')) V̂(s') - (1 - d̂(s, a, ŝ')) V̂(ŝ')],  ŝ' = f̂(s, a).
+    J_H(π, M) - J_H(π, M̂) = E_real Σ_t γ^t {reward_t + termination_t + dynamics_t},
+    reward_t      = r_t - r̂(s, a, s'),
+    termination_t = γ (d̂(s, a, s') - d) V̂(s'),
+    dynamics_t    = r̂(s, a, s') - r̂(s, a, ŝ')
+                    + γ [(1 - d̂(s, a, s')) V̂(s') - (1 - d̂(s, a, ŝ')) V̂(ŝ')],  ŝ' = f̂(s, a).
 
 The value at a real state is taken through the action recorded there, `V̂_k(s) = r̂(s, a, ŝ') + γ (1
 - d̂) V̂_{k-1}(ŝ')`, so that one imagined rollout a step suffices and the sum telescopes to rounding

@@ -86,8 +86,7 @@ class Averages(NamedTuple):
         return varied_mean(returns, bounds=span.limits(returns))
 
     def term(self, differences: ArrayLike, cause: str = "") -> Estimate:
-        """The mean of differences of returns `[episode]`, those that `cause` makes where it is
-        named.
+        """The mean of differences of returns `[episode]`, of those that `cause` makes if named.
 
         Where returns vary, a term that is the same in every episode is taken for a constant: an
         exact part of the world has the term 0. An end rule has it only where no episode can end, or
@@ -198,8 +197,7 @@ def _unseen(
 def _span(
     returns: np.ndarray, unseen: tuple[float, float], known: np.ndarray, steps: float, *, tied: bool
 ) -> Span:
-    """Returns seen and unseen; where most are one value, also those of an episode that ends at
-    once.
+    """Returns seen and unseen; where most are one value, an end at once is among the unseen.
 
     Args:
         returns: Of these episodes, `[episode]`.

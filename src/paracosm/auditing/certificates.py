@@ -183,9 +183,7 @@ def _standing(
 
 
 def _smallest(ranked: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
-    """The running minimum, where a rung exceeds one above it: the smallest that is proven, if any
-    is.
-    """
+    """The smallest rung, of the proven ones if any is, where a rung exceeds one above it."""
     values = [rung.value for rung in ranked]
     if all(lower <= upper * (1 + 1e-9) for upper, lower in itertools.pairwise(values)):
         return ()

@@ -174,8 +174,7 @@ def _interval(
     *,
     width: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The integral over one interval of each row's path, how far its sum is from `h(b) - h(a)`, and
-    that.
+    """An interval of each path: the integral, `h(b) - h(a)` less its sum, and `h(b) - h(a)`.
 
     Args:
         world, policy: What is imagined.

@@ -38,9 +38,7 @@ _SMALL = 0.1  # of the variance that the real episodes leave: it widens interval
 
 
 class Audited(NamedTuple):
-    """What is audited, and from what: `discounts` are those of the rollouts, the reporting one
-    first.
-    """
+    """What is audited; the reporting discount is the first of the rollouts' `discounts`."""
 
     world: MDP
     policy: MarkovPolicy

@@ -77,8 +77,7 @@ def imagined_returns(
     key: PRNGKey,
     mode: bool = True,
 ) -> ImaginedReturns:
-    """Imagine from the start of each of the real `episodes`, for as many steps as its record could
-    have.
+    """Imagine from the start of each real episode, for as many steps as its record could have.
 
     Args:
         world: The learned world; its discount is that of training.

@@ -3,8 +3,8 @@
 All rungs are one recursion along the states of one system, with the closed-loop constants ℓ, m, n
 of the *other*:
 
-    e_0 = 0,  e_{t+1} = ℓ_t e_t + δ_t,  |J_H(π, M) - J_H(π, M̂)| ≤ Σ_{t<H} γ^t (ρ_t + m_t e_t + n_t
-    δ_t).
+    e_0 = 0,  e_{t+1} = ℓ_t e_t + δ_t,
+    |J_H(π, M) - J_H(π, M̂)| ≤ Σ_{t<H} γ^t (ρ_t + m_t e_t + n_t δ_t).
 
 δ_t and ρ_t are that other system's one-step errors at the visited states, ℓ is the Lipschitz
 constant of `s ↦ f(s, π(s))`, m that of `s ↦ r(s, π(s), f(s, π(s)))` and n that of the reward in the

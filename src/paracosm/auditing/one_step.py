@@ -21,9 +21,7 @@ _OTHER_ACTIONS = 0.05  # share of steps: beyond, the episodes are another policy
 
 
 class StepOutcome(NamedTuple):
-    """What the learned parts predict of a step to a next state: r̂, d̂ and V̂, `[episode, time]`
-    each.
-    """
+    """What the learned parts predict of steps `[episode, time]` to a next state: r̂, d̂ and V̂."""
 
     reward: Array
     ended: Array

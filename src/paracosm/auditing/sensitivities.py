@@ -246,9 +246,7 @@ class _Cut(NamedTuple):
     horizon: int
 
     def __call__(self, costs: np.ndarray) -> np.ndarray:
-        """The cost of an episode `[episode]` whose steps cost `[episode, time]`, cut by step and in
-        all.
-        """
+        """Costs of episodes `[episode]` from those of steps `[episode, time]`, both bounded."""
         costs = np.where(np.isnan(costs), np.inf, costs)  # derivatives beyond the floating numbers
         left = self.span * np.cumsum((self.discount ** np.arange(self.horizon))[::-1])[::-1]
         return np.clip(np.clip(costs, -left, left).sum(axis=1), -left[0], left[0])

@@ -1,6 +1,4 @@
-"""`V̂_k(s)` and its gradient: returns of a policy over k imagined steps from many states at
-once.
-"""
+"""Returns `V̂_k(s)` of a policy over k imagined steps from many states, and their gradients."""
 
 from __future__ import annotations
 
@@ -75,8 +73,7 @@ def gradients(
     *,
     most: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`values`, and their gradients by the state, `[rows, state]`, which do not see that an end
-    moves.
+    """`values` and their gradients by the state `[rows, state]`, blind to ends that move.
 
     Rows with equal keys share their noise. No row has more than `most` steps: one program serves
     any number of rows of any such length. The cost is about five times that of `values`.

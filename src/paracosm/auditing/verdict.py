@@ -24,16 +24,12 @@ _MOST_WEIGHT = 0.95  # of all discount weights: the steps that a discounted gap 
 
 
 def culprit(gap: Gap, among: Iterable[Cause] = CAUSES) -> Cause | None:
-    """The cause with the largest signed term whose interval excludes zero, if any; rounding is no
-    cause.
-    """
+    """The cause of the largest signed term whose interval excludes zero; rounding is none."""
     return max(_clear(gap, among), key=lambda cause: _size(gap, cause), default=None)
 
 
 def rounding(gap: Gap) -> float:
-    """The size of a term, in units of return, that observations in 32 bits cannot tell from
-    zero.
-    """
+    """A term up to this size, in units of return, may be rounding of 32-bit observations."""
     return _ROUNDING * max(abs(gap.real.mean), abs(gap.predicted.mean))
 
 

@@ -222,9 +222,7 @@ def described(value: Any) -> str:
 
 
 def _number(value: Any) -> int | float | None:
-    """A plain Python number of a Python or NumPy one, or of an array of shape (); None of anything
-    else.
-    """
+    """A plain Python number from a Python or NumPy one or an array of shape (), else None."""
     if (
         not isinstance(value, type)
         and getattr(value, "shape", None) == ()

@@ -1,5 +1,10 @@
-"""Cheap biased values put right by a few gold ones: an unbiased mean by control variates (theory,
-section 7).
+"""Cheap biased values put right by a few gold ones: an unbiased mean by control variates.
+
+Of N cheap values c, n have gold ones g too. `λ mean_N(c) + mean_n(g - λ c)` has the mean of g for
+every λ that does not depend on these rows, whatever the bias of c. Its variance is least at
+`λ = tr Cov(g, c)/tr Cov(c)`, `1 - ρ² (1 - n/N)` times that of gold alone, `tr Cov(g)/n`, with
+`ρ² = (tr Cov(g, c))²/(tr Cov(g) tr Cov(c))`. This is multi-fidelity Monte Carlo (Peherstorfer,
+Willcox & Gunzburger 2016).
 """
 
 from __future__ import annotations

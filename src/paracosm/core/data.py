@@ -93,8 +93,7 @@ def _flags(name: str, values: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Real steps, each of which says what was bought of it: the transition, the reward label, or
-    both.
+    """Real steps, and what was bought of each: the transition, the reward label, or both.
 
     Rows are in the order of `(episode, time)`. An unbought reward is stored as NaN and an unbought
     end as not ended: what was not paid for is not there. States are float32, rewards float64,

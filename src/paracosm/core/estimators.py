@@ -208,9 +208,7 @@ def _largest(samples: np.ndarray) -> str:
 
 
 def root_mean_square(squares: ArrayLike, level: float = 0.95) -> Estimate:
-    """Square root of the mean of independent squared errors `[n]`, the interval carried through the
-    root.
-    """
+    """Root of the mean of independent squared errors `[n]`; the interval's ends are roots too."""
     squared = mean(squares, level, bounds=(0, np.inf))
     low, center, high = np.sqrt(np.maximum([squared.low, squared.mean, squared.high], 0))
     return Estimate(

@@ -48,8 +48,7 @@ class Unwritten(Unwritable):
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """A file to write in place of `path`, which it replaces only when finished; missing folders are
-    made.
+    """A file that replaces `path` only when it is finished; missing folders are made.
 
     A symbolic link stays and its target is replaced.
 

@@ -48,9 +48,7 @@ class StartStates(NamedTuple):
     def draw(
         self, keys: Key[jax.Array, " episode"], visited_share: float
     ) -> Float[Array, "episode state"]:
-        """One start for each key: a visited state with probability `visited_share`, else an initial
-        one.
-        """
+        """One start a key: a visited state with probability `visited_share`, else an initial."""
 
         def draw_one(key: Array) -> Array:
             choice, first, second = jax.random.split(jax.random.fold_in(key, 1), 3)

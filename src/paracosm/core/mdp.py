@@ -1,4 +1,8 @@
-"""The Markov decision process as a record of swappable parts (theory, section 0).
+"""The Markov decision process `(S, A, f, r, d, γ)` as a record of swappable parts.
+
+The return of a policy over H steps is `J_H(π) = E Σ_{t<H} γ^t r(s_t, a_t, s_{t+1})` with
+`a_t ~ π(s_t)` and `s_{t+1} = f(s_t, a_t)`, f a draw where the system is stochastic. Where the end
+rule `d(s_t, a_t, s_{t+1})` is true the step's own reward counts, and every later one is 0.
 
 A real JAX-native system and a learned world are the same type: `world.replace(reward=real.reward)`
 is the counterfactual world whose only error is in its dynamics and end rule.

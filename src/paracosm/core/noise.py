@@ -1,4 +1,9 @@
-"""What is wrong with a reward label: models of noise and of bias (theory, sections 6 and 7).
+"""What is wrong with a reward label: models of noise and of bias, `r̂ = r + b(s, a, s') + η`.
+
+Noise η of mean 0 and variance σ² that is independent from step to step leaves the mean of a
+REINFORCE gradient as it is and adds `(σ²/K) E Σ_t' ‖v_t'‖²` to the variance of one from K rollouts,
+with `v_t' = Σ_{t≤t'} γ^{t'-t} ∇ log π(a_t|s_t)`. A bias b moves the mean, with time weights γ^t by
+the gradient of `E Σ_t γ^t b(s_t, a_t, s_{t+1})`, and no number of rollouts removes that.
 
 Every model acts on one label and gives it back changed; its exact mean shift and variance, given
 the true reward, are functions beside it, so that what is said of noisy labels can be checked.
@@ -114,9 +119,7 @@ class GaussianNoise(_Centred):
 
 
 class HeavyTailedNoise(_Centred):
-    """Student's t noise, scaled to the standard deviation `sd`; `freedom` degrees of freedom, above
-    2.
-    """
+    """Student's t noise of standard deviation `sd`, with `freedom` degrees of freedom, above 2."""
 
     sd: float
     freedom: float = 3.0

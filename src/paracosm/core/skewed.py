@@ -84,9 +84,7 @@ def _reach(n: int) -> float:
 
 
 def _posterior(standard: np.ndarray) -> _SkewedPosterior:
-    """Of standardised samples, both signs, every threshold and shape; cells of no weight are left
-    out.
-    """
+    """The posterior of standardised samples: all signs, thresholds and shapes that weigh."""
     sides = [_side(np.sort(sign * standard), sign) for sign in (1.0, -1.0)]
     joined = _SkewedPosterior(*(np.concatenate(columns) for columns in zip(*sides, strict=True)))
     weight = np.exp(joined.weight - joined.weight.max())

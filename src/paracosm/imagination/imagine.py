@@ -43,8 +43,7 @@ LabelSource = Callable[[State, Action, State], Scalar]
 
 
 class Imagined(NamedTuple):
-    """The policy that imagination found, its value, the world it was trained in and how training
-    went.
+    """The policy that imagination found, its value, its world of training, how training went.
 
     `value` is None of a learner of one's own, whose predicted return `own_prediction` is.
     """

@@ -238,9 +238,7 @@ class REINFORCE(ExplainingLearner):
     def _step_value(
         self, state: ReinforceState, learned: Targets, problem: Problem
     ) -> tuple[Value, optax.OptState]:
-        """Regression of the value on the targets, an interleaved share of the time steps at a
-        time.
-        """
+        """Regression of the value on the targets, by interleaved shares of the time steps."""
         center, scale = state.value.center, state.value.scale
         parts, over, episodes = self.settings.value_steps, progress(problem), learned.episodes
 

@@ -33,9 +33,7 @@ class Value(eqx.Module):
 
 
 class ValuesAtStates(NamedTuple):
-    """The value at the states of rollouts and, 0 after an end, at the next ones; `[episode, time]`
-    each.
-    """
+    """Values `[episode, time]` at the states of rollouts and at the next ones, 0 after an end."""
 
     now: Float[Array, "episode time"]
     later: Float[Array, "episode time"]

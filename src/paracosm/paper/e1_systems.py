@@ -1,6 +1,4 @@
-"""The systems of E1: their gap `|J_H − Ĵ_H|` and every rung of the ladder, with constants in closed
-form.
-"""
+"""The systems of E1: gap `|J_H − Ĵ_H|` and every rung, with constants in closed form."""
 
 from __future__ import annotations
 

@@ -70,8 +70,7 @@ class _PurchaseGrid:
 
     @property
     def prediction_half(self) -> float:
-        """Half of the interval of the predictions, as a share of them, as V₀ and Q are known: their
-        mean.
+        """Mean half-interval of the predictions, as a share of them, by those of V₀ and Q.
 
         V₀ and Q come from the same rollouts; their errors are added as if they always went the same
         way.
@@ -83,9 +82,7 @@ class _PurchaseGrid:
 
     @property
     def paper(self) -> int | None:
-        """What the paper's rule buys within the prices of the grid; it has none to give where p =
-        1.
-        """
+        """What the paper's rule buys among the grid's prices; at p = 1 it names none."""
         rollouts = PAPER_BUYS.get(self.law)
         return None if rollouts is None else 1 + CHEAPEST_FIRST.index(rollouts)
 

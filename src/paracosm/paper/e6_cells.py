@@ -206,9 +206,7 @@ def _errors(
 
 
 def _pairs(world: str, seed: int, total: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gradients of single rollouts under gold and under cheap labels, `[total, parameters]`
-    each.
-    """
+    """Gradients `[total, parameters]` of single rollouts by gold and by cheap labels."""
     from paracosm.paper import labelled
 
     return labelled.gradients(world, _cheap(world), seed, groups=total)

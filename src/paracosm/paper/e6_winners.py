@@ -1,6 +1,4 @@
-"""Whether the way to label that was predicted to be best is, and what following it costs; loads no
-JAX.
-"""
+"""Whether the labelling predicted to be best is best, and what following it costs; no JAX."""
 
 from __future__ import annotations
 

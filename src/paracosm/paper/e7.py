@@ -40,9 +40,7 @@ class _CurvatureAnswers:
         return [answer for answer in self.random if arguments.items() <= answer.arguments.items()]
 
     def count(self, kinds: Iterable[str], name: str, denominator: str = "trials") -> Estimate:
-        """The share of systems that exceed a bound: of those with a covered step, or of all of
-        them.
-        """
+        """The share of systems that exceed a bound, of all or of those with a covered step."""
         group = [answer for kind in kinds for answer in self.select(kind)]
         systems = lambda answer: len(SMOOTHNESS) * answer.arguments["systems"]  # noqa: E731
         trials = sum(

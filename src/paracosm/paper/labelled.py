@@ -171,8 +171,7 @@ def expected(name: str, reward: object, weighting: Weighting = "discounted") -> 
 
 @functools.cache
 def truth(name: str, rollouts: int = 2**20) -> tuple[np.ndarray, float]:
-    """The expected gradient under true labels and its own squared error, which is 0 for a closed
-    form.
+    """The expected gradient under true labels and its squared error, 0 for a closed form.
 
     Where there is none it is the mean of so many rollouts.
     """

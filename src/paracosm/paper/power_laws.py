@@ -1,6 +1,4 @@
-"""Power laws through learning curves of many seeds, as papers fit them and as plans do; no JAX in
-here.
-"""
+"""Power laws through learning curves of many seeds, as papers and plans fit them; no JAX."""
 
 from __future__ import annotations
 

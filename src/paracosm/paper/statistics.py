@@ -73,9 +73,7 @@ def around(value: float, half: float, n: int) -> Estimate:
 
 
 def relative_half(values: Blocks) -> float:
-    """Half of a mean's 95% Student t interval as a share of it; 0 for a number without chance in
-    it.
-    """
+    """Half of a mean's 95% Student t interval as a share of the mean; 0 without chance."""
     return (
         0.0
         if len(values) == 1
@@ -131,8 +129,7 @@ def log_slope(x: Sequence[float], y: Sequence[Blocks], weights: Sequence[float])
 
 
 def pooled(groups: Sequence[Blocks], weights: Sequence[float] | None = None) -> Estimate:
-    """The mean that several sets of samples have in common; Student's t interval by the smallest
-    set.
+    """The mean that sets of samples share; its Student t interval is by the smallest set.
 
     The weights, equal unless given, must not depend on the samples: the errors of skewed samples go
     up and down with their means, and weights made of them would pull the mean down.
@@ -175,9 +172,7 @@ def averaged(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def of_settings(value: float, n: int) -> Estimate:
-    """A number that is counted or averaged over chosen settings, with no interval for other
-    ones.
-    """
+    """A number counted or averaged over chosen settings, without an interval."""
     return Estimate(value, value, value, n, "these settings, no sampling")
 
 

@@ -107,8 +107,7 @@ class Power(FidelityLaw):
         return np.inf, product
 
     def falls_below(self, rollout: UnlabelledRollout) -> float:
-        """Where a falling term of `V₀ c^{p+1} + (1−p) Q A c − p c₀ Q A` is as large as all that
-        rise.
+        """Where a falling term of `V₀ c^{p+1} + (1−p) Q A c − p c₀ Q A` equals all that rise.
 
         In logarithms, so that no product of the numbers leaves the floating range.
         """

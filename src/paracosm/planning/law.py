@@ -1,5 +1,5 @@
-"""The law of a learning curve: a power of the number of samples above a floor (theory,
-section 5).
+"""The law of a learning curve, `ε(N) = φ + A N^{-α}`: a power of the number of samples above a
+floor.
 """
 
 from __future__ import annotations

@@ -109,9 +109,7 @@ def simple(market: Market) -> tuple[Purchase, ...]:
 
 
 def by_weights(market: Market, weights: Weights) -> Purchase:
-    """The best split if these were the weights; its error and regret are those under the market's
-    own.
-    """
+    """The best split by these weights, with its error and regret under the market's own."""
     believed = market.task._replace(weights=(weights.dynamics, weights.reward))
     amounts = round_to_lots(believed, market.offers, market.budget).amounts
     return purchase(f"weights from {weights.origin}", market, amounts)

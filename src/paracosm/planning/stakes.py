@@ -1,6 +1,4 @@
-"""What hangs on a plan: what simple rules, and other routes to the weights, would lose against
-it.
-"""
+"""What hangs on a plan: what simple rules and other routes to the weights would lose."""
 
 from __future__ import annotations
 

@@ -47,9 +47,7 @@ class Fault(NamedTuple):
     needed: str = ""
 
     def sentence(self, name: str, place: str) -> str:
-        """The sentence to show, of the environment `name` at `place` (such as `at step 3 of episode
-        0`).
-        """
+        """The sentence to show, of the environment `name` at `place`, such as `at step 3`."""
         head = f"{name} {self.came} {place}"
         return f"{head}; {self.needed}." if self.needed else f"{head}."
 

@@ -1,6 +1,4 @@
-"""The one checked boundary for recorded steps: a data set from its columns, whatever file they came
-from.
-"""
+"""The checked boundary for recorded steps: a data set from the columns of any file."""
 
 from __future__ import annotations
 

@@ -121,9 +121,7 @@ def _warn_of_cuts(torn: np.ndarray, why: str, where: str) -> None:
 
 
 def _sizes(state: np.ndarray, stops: np.ndarray) -> np.ndarray:
-    """How far the observations move after each row within an episode, `[rows - 1]`; 1 is unlike a
-    step.
-    """
+    """Moves of the observations after each row, `[rows - 1]`; from 1 on unlike a step."""
     moves = np.where(stops[:-1], 0, _moves(state))
     within = moves[~stops[:-1]]
     return (

@@ -180,8 +180,7 @@ def _demand_shape(name: str, traced: Callable[[], Any], expected: tuple[int, ...
 def _play(
     mdp: MDP, policy: Policy, keys: Key[jax.Array, " episode"], salt: int, horizon: int
 ) -> Trajectory:
-    """Whole episodes as NumPy; the start hangs on an episode's key alone, what follows on `salt`
-    too.
+    """Whole episodes as NumPy; starts hang on the episodes' keys alone, the rest on `salt` too.
 
     Args:
         mdp, policy: What is played.

@@ -27,8 +27,7 @@ LANES = 8  # part of what a seed means: another number is another data set
 
 
 class BadStep(checks.BadData):
-    """The real environment cannot go on: it raised, exited, or gave what cannot be used, such as
-    NaN.
+    """The real environment cannot go on: it raised, exited, or gave what cannot be used.
 
     `partial` holds the steps before it (None if there are none); `Source.collect` goes on from
     them.

@@ -67,8 +67,7 @@ def of(name: str, env: Any) -> tuple[Any, Any]:
 
 
 def limit(env: Any) -> Any:
-    """The environment's own time limit as it says it; of nested ones the shortest, None if it has
-    none.
+    """The environment's own time limit, of nested ones the shortest; None if it has none.
 
     What is no number of steps that can be played (0, NaN, a text) comes before all others.
     """

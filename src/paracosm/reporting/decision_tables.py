@@ -141,9 +141,7 @@ def budget_rows(plan: Plan) -> list[Texts]:
 
 
 def at_budget(plan: Plan, factor: float) -> Purchase | None:
-    """The frontier's point nearest to a multiple of the budget, if there is one within a tenth of
-    it.
-    """
+    """The frontier's point within a tenth of a multiple of the budget, the nearest, if any."""
     if plan.budget <= 0:
         return None
 

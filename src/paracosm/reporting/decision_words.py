@@ -1,6 +1,4 @@
-"""Plans in words: what is bought, what it promises and what it would cost to be wrong, one sentence
-each.
-"""
+"""Plans in words: what is bought, what it promises, what it would cost to be wrong."""
 
 from __future__ import annotations
 

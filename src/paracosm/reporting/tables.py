@@ -73,9 +73,7 @@ def row(name: str, estimate: Estimate, note: str = "", decimals: int | None = No
 
 
 def gap_rows(diagnosis: Diagnosis) -> list[Row]:
-    """Real and imagined return of whole episodes, the gap and its causes, to the decimals of the
-    gap.
-    """
+    """Real and imagined return of whole episodes, the gap and its causes, decimals as the gap's."""
     notes = (
         EPISODE_NOTES
         if diagnosis.valid

@@ -1,3 +1,1 @@
-"""Many jobs: cells named by content, a store that survives a kill, local processes, Ray; needs no
-JAX.
-"""
+"""Many jobs, without JAX: cells named by content, a store that survives a kill, processes, Ray."""

@@ -47,9 +47,7 @@ def outcomes(
 
 
 class _Cluster:
-    """The cells that the cluster has been given, by the reference to their outcome, and those that
-    wait.
-    """
+    """Cells on the cluster, by the reference to their outcome, and cells that wait."""
 
     def __init__(self, ray: ModuleType, cells: Sequence[Cell]) -> None:
         self.running: dict[Any, Cell] = {}

@@ -150,8 +150,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def results(path: str | Path) -> dict[str, dict[str, Any]]:
-    """The results in a store by cell, also while a sweep writes it, after a kill, and on a full
-    disk.
+    """Results by cell; can be read while a sweep writes, after a kill, and on a full disk.
 
     Raises:
         Missing: there is no such file.

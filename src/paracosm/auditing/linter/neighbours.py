@@ -1,6 +1,4 @@
-"""Whether a function of (s, a, s') can explain the real reward at all: what nearly equal steps were
-paid.
-"""
+"""Whether any function of (s, a, s') explains the real reward, by nearly equal steps."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ _FEW, _MOST = 0.05, 0.6  # an error that so few steps hold most of is an event t
 
 
 class _Near(NamedTuple):
-    """For each step its neighbours from other episodes `[n, k]`, and the steps' coordinates `[n,
-    d]`.
-    """
+    """Each step's neighbours from other episodes `[n, k]`, and coordinates `[n, d]`."""
 
     points: Float[np.ndarray, "n d"]
     rows: Int[np.ndarray, "n k"]

@@ -60,18 +60,14 @@ class Interval(NamedTuple):
 
 
 class Most(NamedTuple):
-    """What share of the squared error a reading may leave at the most, in every region and of the
-    sum.
-    """
+    """The most of the squared error that a reading may leave: in every region, and of the sum."""
 
     regions: float
     total: float
 
 
 class Explanation(NamedTuple):
-    """The reading that explains the errors best, and rivals of other families that explain them as
-    well.
-    """
+    """The reading that explains the errors best, and rivals of other families that do as well."""
 
     reading: Reading
     rivals: tuple[Reading, ...]

@@ -161,9 +161,7 @@ def _unit(judge: Judge, kind: str, misreading: Misreading, fit: ReadingFit) -> I
 
 
 def _beyond(fit: ReadingFit, faultless: float, margin: float) -> bool:
-    """Whether the interval of the first parameter leaves out all within the margin of its faultless
-    value.
-    """
+    """Whether the first parameter's interval stays beyond the margin of its faultless value."""
     return bool(fit.low[0] > faultless + margin or fit.high[0] < faultless - margin)
 
 
@@ -245,9 +243,7 @@ def _effective(steps: SampledSteps, limits: tuple[float, float]) -> dict[str, fl
 
 
 def _limits(steps: SampledSteps) -> tuple[float, float] | None:
-    """The quantiles of the learned reward that clip the real one to it best; none where it does not
-    vary.
-    """
+    """Quantiles of the learned reward that clip the real one best; None if it is constant."""
     shares = np.concatenate([[0, 0.005, 0.02, 0.05], np.linspace(0.1, 0.5, 9)])
     lows, highs = np.quantile(steps.predicted, shares), np.quantile(steps.predicted, 1 - shares)
     pairs = [(low, high) for low in lows for high in highs if low < high]

@@ -24,9 +24,7 @@ _SAME = 1e-5  # scaled states: equal but for rounding
 
 
 class _Ends(NamedTuple):
-    """Where steps `[episode, time]` were recorded as terminated or cut, and where the world
-    ends.
-    """
+    """Steps `[episode, time]` recorded as terminated or cut, and those at which the world ends."""
 
     alive: Bool[np.ndarray, "episode time"]
     terminated: Bool[np.ndarray, "episode time"]

@@ -199,9 +199,7 @@ def _described(value: Any) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Estimate(Record):
-    """A number with chance in it: mean, 95% interval, number of independent samples, how it was
-    made.
-    """
+    """A number with chance in it: mean, 95% interval, number of independent samples, method."""
 
     mean: float
     low: float

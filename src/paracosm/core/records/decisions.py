@@ -100,9 +100,7 @@ class Purchase(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Pilot(Record):
-    """A point of a learning curve worth measuring next, and the expected regret without it and with
-    it.
-    """
+    """The next point of a learning curve to measure; expected regret without it and with it."""
 
     part: Bought
     samples: int

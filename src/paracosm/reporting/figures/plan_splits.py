@@ -74,9 +74,7 @@ def _limit(axes: Axes, terms: list[Estimate]) -> None:
 
 
 def _limit_regret(axes: Axes, regrets: list[float]) -> None:
-    """Regret at the best split is tiny and elsewhere large: a logarithmic axis where it is not
-    zero.
-    """
+    """A logarithmic axis, where regret is not zero: at the best split it is tiny, else large."""
     drawn = [regret for regret in regrets if regret > 0 and math.isfinite(regret)]
     if drawn:
         axes.set_ylim(0.5 * min(drawn), 2 * max(drawn))
