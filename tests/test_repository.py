@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import hand_ons
+
 ROOT = Path(__file__).parents[1]
 MACHINE = re.compile(r"(?<![\w.])/(?:work|root|home|opt|Users|mnt)/")
 REGISTRY = re.compile(
@@ -143,6 +145,34 @@ def test_functions_of_many_parameters_say_what_they_are():
         for function in undocumented(ast.parse(text))
     ]
     assert not missing, "\n".join(missing)
+
+
+MOST_HAND_ONS = 4
+
+
+def test_no_function_hands_on_a_parameter_again_and_again():
+    texts = {
+        name.removeprefix("src/")
+        .removesuffix(".py")
+        .removesuffix("/__init__")
+        .replace("/", "."): text
+        for name, text in sources("src").items()
+    }
+    chains = [*hand_ons.chains(texts)]
+    assert max(map(len, chains)) > 1
+    assert not [" > ".join(chain) for chain in chains if len(chain) - 1 > MOST_HAND_ONS]
+
+
+def test_hand_ons_are_followed_through_modules_methods_and_keywords():
+    texts = {
+        "p.a": "from p.b import g\nfrom p import b\ndef f(x, y): return g(y, q=x) + b.h(1)",
+        "p.b": "def g(r, *, q): return A().m(q) * r\ndef h(n): return n + 1\n"
+        "class A:\n    def m(self, t): return h(n=t)",
+    }
+    lengths = {chain[0]: len(chain) - 1 for chain in hand_ons.chains(texts)}
+    assert lengths["x of p.a.f"] == 3
+    assert lengths["y of p.a.f"] == 1
+    assert lengths["n of p.b.h"] == 0
 
 
 VIOLATIONS = {
