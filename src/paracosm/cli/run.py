@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -91,12 +92,19 @@ def main(arguments: Sequence[str]) -> None:
             learn_settings=flags.learn,
             imagine_settings=flags.imagine,
             progress=tell,
-            tracker=None if flags.track is None else registry.made(flags.track, Tracker, "--track"),
+            tracker=_tracker_of(flags.track),
         )
     page = str(out / "report.html")
     output.show(reporting.summary(result), {**result.summary(), "report": page}, as_json=flags.json)
     if not flags.json:
         output.show(Text(f"\nThe report is {page}"), {}, as_json=False)
+
+
+def _tracker_of(where: str | None) -> Callable[[], Tracker] | None:
+    """What makes the tracker that --track names."""
+    if where is None:
+        return None
+    return functools.partial(registry.made, where, Tracker, "--track")
 
 
 def _env_first(arguments: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
@@ -58,7 +58,7 @@ def run(
     learn_settings: LearnSettings | None = None,
     imagine_settings: ImagineSettings | None = None,
     progress: Progress = silent,
-    tracker: Tracker | None = None,
+    tracker: Tracker | Callable[[], Tracker] | None = None,
     **options: Unpack[RunOptions],
 ) -> RunResult:
     """From a real environment to a policy trained in imagination, with the gap explained.
@@ -70,7 +70,8 @@ def run(
         force: Start again, removing the run that is in `out`.
         learn_settings, imagine_settings: How parts are fitted and how the policy is trained.
         progress: Told how far each stage is.
-        tracker: Takes the numbers of the stages as they come, and is closed at the end.
+        tracker: Takes the numbers of the stages as they come, and is closed at the end. What makes
+            one is called when everything else has been checked, just before the run begins.
         options: Fields of `RunConfig`.
 
     Raises:
@@ -78,9 +79,12 @@ def run(
         Unwritten: the run is done, but not all of it could be written; the error's `result` holds
             what it found.
     """
-    tracker = Silent() if tracker is None else tracker
-    checks.of_kind("tracker", tracker, Tracker, "a Tracker, or None,")
-    with contextlib.closing(tracker):
+    with contextlib.ExitStack() as stack:
+        if isinstance(tracker, Tracker):
+            stack.callback(tracker.close)
+        elif not callable(tracker):
+            needed = "a Tracker, what makes one, or None,"
+            checks.of_kind("tracker", tracker, type(None), needed)
         learn_settings = LearnSettings() if learn_settings is None else learn_settings
         imagine_settings = ImagineSettings() if imagine_settings is None else imagine_settings
         checks.of_kind("learn_settings", learn_settings, LearnSettings, "a LearnSettings, or None,")
@@ -94,7 +98,11 @@ def run(
         place = files.as_path("--out", default_out(env, config.seed) if out is None else out)
         if config.data is not None:
             refuse_data_inside(Path(config.data), place)
-        require_free(place, resume=resume, force=force)
+        settings = flat(
+            {**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings}
+        )
+        settings |= flat({"machine": versions.facts()})
+        require_free(place, settings, resume=resume, force=force)
         source = connect(env, config.arguments, config.horizon)
         known = {
             part: _known(part, getattr(config, part), source) for part in ("reward", "termination")
@@ -103,10 +111,8 @@ def run(
         if config.learner is not None:
             learner = learner_of(config.learner, imagine_settings)
         owned = None if config.data is None else _owned(config, source)
-        settings = flat(
-            {**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings}
-        )
-        settings |= flat({"machine": versions.facts()})
+        if not isinstance(tracker, Tracker):
+            tracker = stack.enter_context(contextlib.closing(_new_tracker(tracker)))
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
             job = _Run(
                 config,
@@ -125,6 +131,15 @@ def run(
             except Exception:
                 directory.discard_if_empty_handed(real_steps=source.steps)
                 raise
+
+
+def _new_tracker(make: Callable[[], Tracker] | None) -> Tracker:
+    """What takes a run's numbers, made when everything else has been checked."""
+    if make is None:
+        return Silent()
+    tracker = make()
+    checks.of_kind("what tracker makes", tracker, Tracker, "a Tracker")
+    return tracker
 
 
 def _known(part: str, where: str | None, source: Source) -> Callable | None:
@@ -210,6 +225,13 @@ def _counts(data: Dataset) -> dict[str, float]:
     return {"real_steps": data.real_steps, "transitions": transitions, "reward_labels": labels}
 
 
+def _purchase(decision: Decision) -> dict[str, float]:
+    """What a round is to buy, and what acting on its plan is expected to lose, for a tracker."""
+    numbers = {"transitions": float(decision.transitions), "reward_labels": float(decision.labels)}
+    plan = decision.plan
+    return numbers if plan is None else {**numbers, "expected_regret": plan.expected_regret}
+
+
 def _errors(learned: Learned) -> dict[str, float]:
     """The held-out error of each learned part, for a tracker."""
     fits = learned.fits.items()
@@ -282,7 +304,11 @@ class _Run:
         purse = self.config.purse()
         if purse is None:
             return Decision(round, *self.config.shares()[round], None, "")
-        return purse.pilot() if before is None else self._plan(round, purse, before, ())
+        if before is not None:
+            return self._plan(round, purse, before, ())
+        pilot = purse.pilot()
+        self.tracker.log("plan", round, _purchase(pilot))
+        return pilot
 
     def _plan(
         self, round: int, purse: Purse, before: _Round, realised: tuple[Weights, ...]
@@ -312,12 +338,14 @@ class _Run:
                 return purse.transitions_only(round, data)
             return purse.decide(round, data, known, seed)
 
-        return self.directory.stage(
+        decision: Decision = self.directory.stage(
             f"plan-{round}",
             decide,
             lambda decision: self.directory.write(file, decision.to_json()),
             lambda: files.read_record(Decision, self.directory.file(file)),
         )
+        self.tracker.log("plan", round, _purchase(decision))
+        return decision
 
     def _collect(self, round: int, before: _Round | None, decision: Decision) -> Dataset:
         file = self.directory.file(f"data/round-{round}.npz")
@@ -406,10 +434,9 @@ class _Run:
         file = self.directory.file(f"models/policy-{round}")
         tell = self._tell("imagine", round)
 
-        def follow(done: int, most: int, imagined_return: float) -> None:
-            tell(done, most, f"imagined return {imagined_return:.1f}")
-            step = round * self.imagine_settings.most_steps + done
-            self.tracker.log("imagine", step, {"imagined_return": imagined_return})
+        def follow(done: int, most: int, numbers: Mapping[str, float]) -> None:
+            tell(done, most, f"imagined return {numbers['imagined_return']:.1f}")
+            self.tracker.log("imagine", round * self.imagine_settings.most_steps + done, numbers)
 
         def problem() -> Problem:
             options = {"seed": self.config.seed, "round": round}
