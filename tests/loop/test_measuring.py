@@ -46,7 +46,7 @@ def test_curves_are_of_the_policys_states_with_those_of_the_collected_ones_besid
 
 
 def test_the_runs_own_settings_are_used(run):
-    assert paracosm.load(run).learn_settings == LEARN
+    assert paracosm.load(run).config.learn == LEARN
 
 
 def test_every_route_can_go_first_and_none_is_lost(run, found):

@@ -112,7 +112,7 @@ def test_the_files_of_a_run(finished):
     assert result.diagnosis.verdict.split(":")[0] in (out / "report.html").read_text()
     config = json.loads((out / "config.json").read_text())
     assert config["seed"] == 0
-    assert config["machine.devices"].endswith("cpu")
+    assert config["machine"]["devices"].endswith("cpu")
 
 
 def test_the_summary_sums_and_counts(finished, cart):
@@ -357,7 +357,7 @@ def test_compare_puts_runs_side_by_side(finished, cart, tmp_path):
         ({"transitions": 0}, "--transitions is 0"),
         ({"reward_labels": -5}, "--reward-labels is -5"),
         ({"discount": 1.5}, "--discount is 1.5"),
-        ({"env_kwargs": "{x"}, "--env-kwargs is not JSON"),
+        ({"env_kwargs": "{x"}, "--env-kwargs is '{x'; it must be a JSON object"),
         ({"env_kwargs": "[1]"}, "must be a JSON object"),
         ({"rounds": 2, "data": "x.npz"}, "--rounds"),
         ({"episodes": 1}, "--episodes is 1"),

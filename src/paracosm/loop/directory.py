@@ -27,7 +27,7 @@ from paracosm.core.files import (
     try_folder,
     writing,
 )
-from paracosm.core.records import plain
+from paracosm.loop.names import by_name
 
 CONFIG, EVENTS, LOCK = "config.json", "events.jsonl", "run.lock"
 MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
@@ -70,7 +70,7 @@ class RunDirectory:
 
         Args:
             path: The folder, made if there is none.
-            config: What the run does, by name.
+            config: What the run does, as JSON.
             resume: Whether to go on with a run of the same `config`, if there is one.
             force: Whether a run in `path` is removed first.
 
@@ -100,8 +100,7 @@ class RunDirectory:
             if not force:  # it came while the lock was waited for
                 _refuse_second(self.path)
             self._clear()
-        text = json.dumps({"format": MARK, **plain(config)}, indent=1, allow_nan=False)
-        self.write(CONFIG, text)
+        self.write(CONFIG, json.dumps({"format": MARK, **config}, indent=1, allow_nan=False))
         folders = [folder for name in _FOLDERS for folder in make_folders(self.path / name)]
         return dataclasses.replace(self, folders=(*folders, *self.folders), begun=True)
 
@@ -282,7 +281,7 @@ def _require_same(path: Path, config: dict[str, Any]) -> None:
     Raises:
         BadArgument: a setting is another.
     """
-    before, now = read_json(path / CONFIG), {"format": MARK, **plain(config)}
+    before, now = by_name(read_json(path / CONFIG)), by_name({"format": MARK, **config})
     for name in sorted({*before, *now} - {"workers"}):
         if before.get(name) != now.get(name):
             raise checks.BadArgument(

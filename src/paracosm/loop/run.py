@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import NamedTuple, Unpack
 
 import jax
 import numpy as np
@@ -34,6 +34,7 @@ from paracosm.loop import store, trajectories, versions
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
+from paracosm.loop.names import by_name
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets, registry
@@ -91,17 +92,13 @@ def run(
         checks.of_kind(
             "imagine_settings", imagine_settings, ImagineSettings, "an ImagineSettings, or None,"
         )
-        known_options = [field.name for field in dataclasses.fields(RunConfig)]
         for name in options:
-            checks.one_of("an option", name, known_options)
-        config = RunConfig(env, **options)
+            checks.one_of("an option", name, tuple(RunOptions.__annotations__))
+        config = RunConfig(env, **options, learn=learn_settings, imagine=imagine_settings)
         place = files.as_path("--out", default_out(env, config.seed) if out is None else out)
         if config.data is not None:
             refuse_data_inside(Path(config.data), place)
-        settings = flat(
-            {**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings}
-        )
-        settings |= flat({"machine": versions.facts()})
+        settings = {**config.to_dict(), "machine": versions.facts()}
         require_free(place, settings, resume=resume, force=force)
         source = connect(env, config.arguments, config.horizon)
         known = {
@@ -109,23 +106,12 @@ def run(
         }
         learner = None
         if config.learner is not None:
-            learner = learner_of(config.learner, imagine_settings)
+            learner = learner_of(config.learner, config.imagine)
         owned = None if config.data is None else _owned(config, source)
         if not isinstance(tracker, Tracker):
             tracker = stack.enter_context(contextlib.closing(_new_tracker(tracker)))
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
-            job = _Run(
-                config,
-                source,
-                owned,
-                known,
-                learner,
-                directory,
-                learn_settings,
-                imagine_settings,
-                progress,
-                tracker,
-            )
+            job = _Run(config, source, owned, known, learner, directory, progress, tracker)
             try:
                 return job.finish()
             except Exception:
@@ -207,18 +193,6 @@ def _used(owned: Dataset, config: RunConfig) -> Dataset:
     return owned.buy(transitions, len(owned.labels) if labels is None else labels, config.seed)
 
 
-def flat(tree: Any, head: str = "") -> dict[str, Any]:
-    """Nested settings as `{"learn.fit.width": 64, …}` of plain JSON values."""
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        tree = dataclasses.asdict(tree)
-    if not isinstance(tree, dict):
-        return {head: list(tree) if isinstance(tree, tuple) else tree}
-    leaves: dict[str, Any] = {}
-    for name, value in tree.items():
-        leaves |= flat(value, f"{head}.{name}" if head else name)
-    return leaves
-
-
 def _counts(data: Dataset) -> dict[str, float]:
     """What was bought so far, for a tracker."""
     transitions, labels = len(data.transitions), len(data.labels)
@@ -266,8 +240,6 @@ class _Run:
     known: dict[str, Callable | None]
     learner: Learner | None
     directory: RunDirectory
-    learn_settings: LearnSettings
-    imagine_settings: ImagineSettings
     progress: Progress
     tracker: Tracker
 
@@ -331,7 +303,7 @@ class _Run:
             weights = realised or imagined_weights(
                 data, before.learned, policy, seed=seed, round=round
             )
-            return curves_of(data, before.spec, seed=seed, settings=self.learn_settings), weights
+            return curves_of(data, before.spec, seed=seed, settings=self.config.learn), weights
 
         def decide() -> Decision:
             if before.learned.fits["reward"].origin == "constant":
@@ -421,7 +393,7 @@ class _Run:
                 discount=self.config.discount,
                 seed=self.config.seed,
                 round=round,
-                settings=self.learn_settings,
+                settings=self.config.learn,
                 reward=self.known["reward"],
                 termination=self.known["termination"],
             ),
@@ -436,11 +408,11 @@ class _Run:
 
         def follow(done: int, most: int, numbers: Mapping[str, float]) -> None:
             tell(done, most, f"imagined return {numbers['imagined_return']:.1f}")
-            self.tracker.log("imagine", round * self.imagine_settings.most_steps + done, numbers)
+            self.tracker.log("imagine", round * self.config.imagine.most_steps + done, numbers)
 
         def problem() -> Problem:
             options = {"seed": self.config.seed, "round": round}
-            return problem_of(learned, data, settings=self.imagine_settings, **options)
+            return problem_of(learned, data, settings=self.config.imagine, **options)
 
         return self.directory.stage(
             f"imagine-{round}",
@@ -450,7 +422,7 @@ class _Run:
                 learner=self.learner,
                 seed=self.config.seed,
                 round=round,
-                settings=self.imagine_settings,
+                settings=self.config.imagine,
                 progress=follow,
             ),
             lambda imagined: store.save_imagined(file, imagined, learned.worst_reward(data)),
@@ -495,8 +467,7 @@ class _Run:
             float(self.config.cost_reward),
         )
         seconds = self.directory.seconds()
-        parts = {"learn": self.learn_settings, "imagine": self.imagine_settings}
-        settings = flat({**dataclasses.asdict(self.config), **parts})
+        settings = by_name(self.config.to_dict())
         result = RunResult(
             env=self.config.env,
             seed=self.config.seed,
