@@ -12,6 +12,7 @@ import paracosm
 from paracosm.core import checks
 from paracosm.core.policy import Deterministic, Mode
 from paracosm.core.rollout import rollout
+from paracosm.loop.measuring import gradient_noise_of_run
 from tests.extending.cross_entropy import CrossEntropy
 from tests.imagination.imagining import imagine_in
 from tests.imagination.test_imagine import (
@@ -109,6 +110,8 @@ def test_a_run_has_it_and_resumes_to_the_same_result(tmp_path):
     with pytest.raises(checks.BadArgument, match=r"names code to import.*--trust"):
         _ = paracosm.load(tmp_path / "run").imagined
     run = paracosm.load(tmp_path / "run", trust=True)
+    with pytest.raises(checks.BadArgument, match=r"trained by .*; the gradient noise that"):
+        gradient_noise_of_run(tmp_path / "run", trust=True)
     start = run.episodes.state[:, 0]
     assert np.isfinite(run.imagined.own_prediction(run.policy, start, jax.random.key(0))).all()
 

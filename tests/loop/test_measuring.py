@@ -102,6 +102,14 @@ def test_a_part_that_was_not_learned_is_refused(run, tmp_path):
         measured(out, trust=True)
 
 
+def test_weights_that_a_run_has_not_are_refused_with_those_that_it_has(run, found):
+    file = run / measuring.FILE
+    file.write_text(dataclasses.replace(found, weights=found.weights[:1]).to_json())
+    with pytest.raises(checks.BadData, match="audit has no fitted weights; there are realised"):
+        measured(run, weights="fitted")
+    file.write_text(found.to_json())
+
+
 def test_a_damaged_record_is_one_sentence(run, found):
     file = run / measuring.FILE
     file.write_text(json.dumps({**dataclasses.asdict(found), "weights": 1, "more": 2}, default=str))

@@ -254,7 +254,7 @@ class _Run:
         self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
         diagnosis = self._audit(rounds[0], last, episodes)
         self.tracker.log("audit", 0, _terms(diagnosis))
-        purse, decisions = self.config.purse(), [each.decision for each in rounds]
+        purse, decisions = self.config.purse(), [past.decision for past in rounds]
         if purse is not None:
             decisions.append(self._plan(self.config.rounds, purse, last, diagnosis.weights))
         return self._report(rounds, diagnosis, () if purse is None else tuple(decisions))
@@ -348,39 +348,39 @@ class _Run:
         if before is not None:
             first = int(before.data.episode.max()) + 1
             explorer = Noisy(before.imagined.policy, self.source.action, self.config.noise)
-        kept = self._partial
-        before_it = datasets.load(kept) if kept.is_file() else None
-        if (
-            before_it is not None and before_it.real_steps >= steps
-        ):  # Ctrl-C came after the last step
-            return before_it.buy(
+        file = self._partial
+        begun = datasets.load(file) if file.is_file() else None
+        if begun is not None and begun.real_steps >= steps:  # Ctrl-C came after the last step
+            return begun.buy(
                 decision.transitions, decision.labels, self.config.seed + decision.round
             )
         try:
-            taken = self.source.collect(
+            collected = self.source.collect(
                 steps,
                 seed=self.config.seed,
                 policy=explorer,
                 first_episode=first,
                 workers=self.config.workers,
-                before=before_it,
+                before=begun,
                 progress=self._tell("collect", decision.round),
             )
         except Interrupted as error:
             if error.partial is not None:
-                datasets.save(error.partial, kept)
+                datasets.save(error.partial, file)
             raise
         except BadStep as error:
             if error.partial is not None:
-                datasets.save(error.partial, kept)
+                datasets.save(error.partial, file)
                 raise BadStep(
                     f"{str(error).rstrip('.')}; the {error.partial.real_steps} steps before it are"
-                    f" kept in {kept}, and"
+                    f" kept in {file}, and"
                     " the same command with --resume goes on from them.",
                     None,
                 ) from error
             raise
-        return taken.buy(decision.transitions, decision.labels, self.config.seed + decision.round)
+        return collected.buy(
+            decision.transitions, decision.labels, self.config.seed + decision.round
+        )
 
     def _learn(self, round: int, data: Dataset, spec: Spec) -> Learned:
         file = self.directory.file(f"models/world-{round}")
