@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import numpy as np
@@ -83,18 +83,13 @@ def run(
     with contextlib.ExitStack() as stack:
         if isinstance(tracker, Tracker):
             stack.callback(tracker.close)
-        elif not callable(tracker):
-            needed = "a Tracker, what makes one, or None,"
-            checks.of_kind("tracker", tracker, type(None), needed)
-        learn_settings = LearnSettings() if learn_settings is None else learn_settings
-        imagine_settings = ImagineSettings() if imagine_settings is None else imagine_settings
-        checks.of_kind("learn_settings", learn_settings, LearnSettings, "a LearnSettings, or None,")
-        checks.of_kind(
-            "imagine_settings", imagine_settings, ImagineSettings, "an ImagineSettings, or None,"
+        _check_kinds(tracker, learn_settings, imagine_settings, options)
+        config = RunConfig(
+            env,
+            **options,
+            learn=learn_settings or LearnSettings(),
+            imagine=imagine_settings or ImagineSettings(),
         )
-        for name in options:
-            checks.one_of("an option", name, tuple(RunOptions.__annotations__))
-        config = RunConfig(env, **options, learn=learn_settings, imagine=imagine_settings)
         place = files.as_path("--out", default_out(env, config.seed) if out is None else out)
         if config.data is not None:
             refuse_data_inside(Path(config.data), place)
@@ -104,9 +99,7 @@ def run(
         known = {
             part: _known(part, getattr(config, part), source) for part in ("reward", "termination")
         }
-        learner = None
-        if config.learner is not None:
-            learner = learner_of(config.learner, config.imagine)
+        learner = None if config.learner is None else learner_of(config.learner, config.imagine)
         owned = None if config.data is None else _owned(config, source)
         if not isinstance(tracker, Tracker):
             tracker = stack.enter_context(contextlib.closing(_new_tracker(tracker)))
@@ -117,6 +110,26 @@ def run(
             except Exception:
                 directory.discard_if_empty_handed(real_steps=source.steps)
                 raise
+
+
+def _check_kinds(
+    tracker: Any, learn_settings: Any, imagine_settings: Any, options: Mapping[str, Any]
+) -> None:
+    """Whether the arguments are of the kinds that a run takes.
+
+    Args:
+        tracker, learn_settings, imagine_settings, options: As `run` has them.
+    """
+    absent = type(None)
+    if not callable(tracker):
+        needed = "a Tracker, what makes one, or None,"
+        checks.of_kind("tracker", tracker, (Tracker, absent), needed)
+    needed = "a LearnSettings, or None,"
+    checks.of_kind("learn_settings", learn_settings, (LearnSettings, absent), needed)
+    needed = "an ImagineSettings, or None,"
+    checks.of_kind("imagine_settings", imagine_settings, (ImagineSettings, absent), needed)
+    for name in options:
+        checks.one_of("an option", name, tuple(RunOptions.__annotations__))
 
 
 def _new_tracker(make: Callable[[], Tracker] | None) -> Tracker:
