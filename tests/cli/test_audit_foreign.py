@@ -201,7 +201,8 @@ def test_data_of_another_policy_are_refused_with_what_they_are_good_for(write, t
     error = np.sqrt(np.mean(np.sum((0.1 * data.state / data.state.std(axis=0)) ** 2, axis=1)))
     assert f"one-step errors: dynamics {error:.3g} scaled states" in said
     reward = re.search(r"reward (\S+) \(the mean reward", said)
-    assert reward and float(reward[1]) < 1e-7
+    assert reward is not None
+    assert float(reward[1]) < 1e-7
 
 
 def stored(columns, path):
