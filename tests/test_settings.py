@@ -37,7 +37,9 @@ def test_wrong_values_are_refused_by_name_and_right_ones_kept(tried, row):
 def test_every_numeric_setting_is_in_the_table():
     for kind, names in FIELDS.items():
         numeric = {field.name for field in dataclasses.fields(kind) if "str" not in str(field.type)}
-        assert numeric - {"weighting", "baseline", "fit"} - set(names) <= {"horizon"}
+        assert numeric - {"weighting", "baseline", "fit", "learn", "imagine"} - set(names) <= {
+            "horizon"
+        }
 
 
 @pytest.mark.parametrize(

@@ -341,6 +341,8 @@ def test_a_model_that_fails_says_which_part_and_when(parts, message, write, caps
         ([*ENV, "--env-kwargs", "nonsense"], "--env-kwargs is 'nonsense'"),
         (["runs/one", "--seed", "1"], "--seed and --env-kwargs are of --world"),
         (["runs/one", "--first-seed", "1"], "--first-seed is of new episodes"),
+        (["runs/one", "--horizon", "9"], "--horizon is of --env"),
+        ([*ENV, "--trust"], "--trust is for a run directory"),
         ([*HERE, "--data", "own.npz", "--first-seed", "1"], "all episodes of --data are used"),
     ],
 )

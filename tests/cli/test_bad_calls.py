@@ -141,6 +141,7 @@ CALLS = {
     "labels": "--budget is not given",
     "labels nowhere --budget 100 --fidelity power:2,1": "nowhere is no run directory",
     "labels --budget 100": "--fidelity is not given",
+    f"{LABELS} --trust": "--trust and --weighting are of a run directory; none is given",
     MIXTURE: "--bias is not given",
     "paper E9": "E9",
     "paper E1 --ray local": "--ray is 'local'",

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from paracosm.cli.main import main
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.encoder import Window, encode
@@ -20,6 +21,7 @@ from paracosm.imagination.imagine import ImagineSettings, imagine
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.problem import FitSettings
 from paracosm.loop.auditing import audit
+from paracosm.loop.directory import RunDirectory
 from paracosm.loop.run import run
 from paracosm.real.systems import linear_quadratic
 from paracosm.real.verbs import connect
@@ -171,6 +173,8 @@ def test_a_tracker_of_ones_own_takes_the_numbers_of_a_run(tmp_path, monkeypatch)
     assert stages == ["collect", "learn", "imagine", "evaluate", "audit"]
     training = result.trainings[0]
     imagined = [row for row in rows if row["stage"] == "imagine"]
+    assert {row["name"] for row in imagined} >= {"imagined_return", "edge_share"}
+    imagined = [row for row in imagined if row["name"] == "imagined_return"]
     assert [int(row["step"]) for row in imagined] == list(training.step)
     numbers = [float(row["number"]) for row in imagined]
     np.testing.assert_allclose(numbers, training.imagined_return, rtol=1e-6)
@@ -245,6 +249,32 @@ def test_trackers_are_closed_whatever_happens():
     with pytest.raises(checks.ParacosmError):
         run("NoSuchEnv-v0", tracker=kept)
     assert kept._file.closed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"env": "NoSuchEnv-v0"}, "no Gymnasium environment"),
+        ({"resume": True}, "--resume needs the same settings"),
+        ({"reward": "tests.loop.small:nothing"}, "no function 'nothing'"),
+    ],
+)
+def test_what_makes_a_tracker_is_called_when_all_has_been_checked(tmp_path, options, message):
+    out = tmp_path / "run"
+    RunDirectory.create(out, {"rounds": 1}, resume=False, force=False).close()
+    with pytest.raises(checks.ParacosmError, match=message):
+        small_run(out, **{"force": "resume" not in options, **options}, tracker=pytest.fail)
+
+
+def test_what_makes_no_tracker_is_refused_and_removes_no_run(tmp_path):
+    out = tmp_path / "run"
+    RunDirectory.create(out, {"rounds": 1}, resume=False, force=False).close()
+    (out / "policy.json").write_text("mine")
+    arguments = ["run", "Pendulum-v1", "--out", str(out), "--force", "--track"]
+    assert main([*arguments, "tests.extending.rows:csv"]) == 2
+    with pytest.raises(checks.BadArgument, match=r"what tracker makes is 5; a Tracker is needed"):
+        small_run(out, tracker=lambda: 5, force=True)
+    assert (out / "policy.json").exists()
 
 
 def test_what_belongs_to_a_source_is_refused_beside_it():

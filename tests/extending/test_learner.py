@@ -12,6 +12,7 @@ import paracosm
 from paracosm.core import checks
 from paracosm.core.policy import Deterministic, Mode
 from paracosm.core.rollout import rollout
+from paracosm.loop.measuring import gradient_noise_of_run
 from tests.extending.cross_entropy import CrossEntropy
 from tests.imagination.imagining import imagine_in
 from tests.imagination.test_imagine import (
@@ -45,6 +46,39 @@ def test_it_trains_in_the_loop_that_all_learners_share(imagined):
     assert (training.weighting, training.baseline, imagined.value) == ("none", "none", None)
 
 
+def test_the_metrics_of_its_steps_are_told_as_means_over_each_chunk():
+    class Counting(CrossEntropy):
+        """Counts its steps, and reports what is no number a step too."""
+
+        def init(self, problem, key):
+            return {**super().init(problem, key), "steps": jnp.zeros(())}
+
+        def step(self, state, problem, key):
+            after, metrics = super().step(state, problem, key)
+            return after | {"steps": state["steps"] + 1}, {
+                **metrics,
+                "steps": state["steps"],
+                "mean": after["mean"],
+            }
+
+    rows = []
+    learner, settings = Counting(candidates=4, best=2), dataclasses.replace(SETTINGS, most_steps=10)
+    imagined = imagine_in(
+        integrator(),
+        INITIAL,
+        VISITED,
+        learner=learner,
+        settings=settings,
+        progress=lambda *row: rows.append(row),
+    )
+    assert [(done, most) for done, most, _ in rows] == [(5, 10), (10, 10)]
+    assert [numbers["steps"] for _, _, numbers in rows] == [2, 7]
+    returns = [numbers["imagined_return"] for _, _, numbers in rows]
+    assert returns == list(imagined.training.imagined_return)
+    names = {"imagined_return", "best_score", "steps", "imagined_steps"}
+    assert all(set(numbers) == names for _, _, numbers in rows)
+
+
 def test_its_own_prediction_is_audited(imagined):
     """In another world than it was trained in, which is the real one here."""
     real = integrator(dynamics=lambda s, a, key: s + 0.4 * a)
@@ -76,6 +110,8 @@ def test_a_run_has_it_and_resumes_to_the_same_result(tmp_path):
     with pytest.raises(checks.BadArgument, match=r"names code to import.*--trust"):
         _ = paracosm.load(tmp_path / "run").imagined
     run = paracosm.load(tmp_path / "run", trust=True)
+    with pytest.raises(checks.BadArgument, match=r"trained by .*; the gradient noise that"):
+        gradient_noise_of_run(tmp_path / "run", trust=True)
     start = run.episodes.state[:, 0]
     assert np.isfinite(run.imagined.own_prediction(run.policy, start, jax.random.key(0))).all()
 

@@ -109,7 +109,7 @@ def test_the_same_seed_trains_the_same_policy_and_another_round_another(trained)
 
 
 def test_training_goes_on_from_a_policy_and_keeps_the_best(trained):
-    seen: list[tuple[int, int, float]] = []
+    seen: list[tuple[int, int, dict[str, float]]] = []
     settings = dataclasses.replace(SMALL, most_steps=5)
     further = imagine_in(
         integrator(),
@@ -125,7 +125,12 @@ def test_training_goes_on_from_a_policy_and_keeps_the_best(trained):
     )
     assert further.training.stop == "5 gradient steps, the most allowed"
     assert [(steps, most) for steps, most, _ in seen] == [(5, 5)]
-    assert seen[0][2] == further.training.imagined_return[0]
+    assert seen[0][2] == {
+        "imagined_return": further.training.imagined_return[0],
+        "edge_share": pytest.approx(further.training.edge_share, rel=1e-6),
+        "labels": 0,
+        "imagined_steps": 64 * 6 + UNIT_ROLLOUTS * 6 / 5,
+    }
 
 
 def test_the_value_knows_what_is_to_come(trained):

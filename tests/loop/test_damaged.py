@@ -29,7 +29,7 @@ from paracosm.core.records.decisions import Decision
 from paracosm.loop.directory import RunDirectory
 
 LOADERS: dict[str, Callable[[Path], Any]] = {
-    "config.json": lambda out: (paracosm.load(out).config, paracosm.load(out).learn_settings),
+    "config.json": lambda out: paracosm.load(out).config,
     "result.json": lambda out: paracosm.load(out).result,
     "audit.json": lambda out: read_record(Diagnosis, out / "audit.json"),
     "plan-0.json": lambda out: read_record(Decision, out / "plan-0.json"),

@@ -15,6 +15,7 @@ import pytest
 
 from paracosm.core import checks
 from paracosm.core.files import Unwritable
+from paracosm.loop import directory
 from paracosm.loop.directory import MARK, RunDirectory, files_of_run, is_run, refuse_data_inside
 
 CONFIG = {"env": "Pendulum-v1", "rounds": 2, "seed": 0}
@@ -191,6 +192,21 @@ def test_a_refused_run_leaves_nothing_and_one_with_real_steps_stays(tmp_path):
         fill(tmp_path / "new/run", ["data/partial.npz"])
         directory.discard_if_empty_handed(real_steps=0)
     assert is_run(tmp_path / "new/run")
+
+
+def test_what_cannot_be_begun_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(RunDirectory, "write", full)
+    with pytest.raises(Unwritable, match="No space left"):
+        begun(tmp_path / "new/run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_came_while_the_lock_was_waited_for_is_left_alone(tmp_path, monkeypatch):
+    begun(tmp_path / "run").close()
+    monkeypatch.setattr(directory, "require_free", lambda *_, **__: None)
+    with pytest.raises(checks.BadArgument, match="already holds a run"):
+        begun(tmp_path / "run")
+    assert is_run(tmp_path / "run")
 
 
 def test_a_refused_run_leaves_what_others_put_there_meanwhile(tmp_path):

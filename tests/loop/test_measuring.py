@@ -46,7 +46,7 @@ def test_curves_are_of_the_policys_states_with_those_of_the_collected_ones_besid
 
 
 def test_the_runs_own_settings_are_used(run):
-    assert paracosm.load(run).learn_settings == LEARN
+    assert paracosm.load(run).config.learn == LEARN
 
 
 def test_every_route_can_go_first_and_none_is_lost(run, found):
@@ -100,6 +100,14 @@ def test_a_part_that_was_not_learned_is_refused(run, tmp_path):
     small_run(out, reward="tests.loop.small:known_reward")
     with pytest.raises(checks.BadData, match="the run's reward is known, not learned"):
         measured(out, trust=True)
+
+
+def test_weights_that_a_run_has_not_are_refused_with_those_that_it_has(run, found):
+    file = run / measuring.FILE
+    file.write_text(dataclasses.replace(found, weights=found.weights[:1]).to_json())
+    with pytest.raises(checks.BadData, match="audit has no fitted weights; there are realised"):
+        measured(run, weights="fitted")
+    file.write_text(found.to_json())
 
 
 def test_a_damaged_record_is_one_sentence(run, found):

@@ -20,7 +20,7 @@ from paracosm.core import checks
 from paracosm.core.files import Unwritten
 from paracosm.core.records import Diagnosis
 from paracosm.core.records.results import RunResult
-from paracosm.loop import store
+from paracosm.loop import store, versions
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory, files_of_run
 from paracosm.loop.load import audit_run
@@ -112,7 +112,7 @@ def test_the_files_of_a_run(finished):
     assert result.diagnosis.verdict.split(":")[0] in (out / "report.html").read_text()
     config = json.loads((out / "config.json").read_text())
     assert config["seed"] == 0
-    assert config["machine.devices"].endswith("cpu")
+    assert config["machine"]["devices"].endswith("cpu")
 
 
 def test_the_summary_sums_and_counts(finished, cart):
@@ -306,6 +306,31 @@ def test_a_run_goes_on_from_the_steps_before_ctrl_c(tmp_path, monkeypatch, capsy
     assert places.issuperset(zip(partial.episode, partial.time, partial.state[:, 0], strict=True))
 
 
+def test_steps_that_were_all_taken_when_ctrl_c_came_are_not_taken_again(finished, tmp_path):
+    def stop_at(stage):
+        def stop(name, done, total, word=""):
+            if name == stage:
+                raise KeyboardInterrupt
+
+        return stop
+
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        small_run(out, progress=stop_at("collect"))
+    bought = paracosm.load(finished[0]).data
+    datasets.save(bought, out / "data/partial.npz")
+    before = (out / "data/partial.npz").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        small_run(out, progress=stop_at("learn"), resume=True)
+    assert (out / "data/round-0.npz").read_bytes() == before
+    assert not (out / "data/partial.npz").exists()
+
+
+def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
+    monkeypatch.setattr(versions, "_PACKAGES", ("jax", "no-such-package"))
+    assert set(versions.facts()) == {"python", "jax", "platform", "devices"}
+
+
 @pytest.mark.full
 def test_a_run_warns_of_an_environment_that_ignores_its_seed(tmp_path, monkeypatch):
     out, env, _ = interrupted(tmp_path, monkeypatch)
@@ -357,7 +382,7 @@ def test_compare_puts_runs_side_by_side(finished, cart, tmp_path):
         ({"transitions": 0}, "--transitions is 0"),
         ({"reward_labels": -5}, "--reward-labels is -5"),
         ({"discount": 1.5}, "--discount is 1.5"),
-        ({"env_kwargs": "{x"}, "--env-kwargs is not JSON"),
+        ({"env_kwargs": "{x"}, "--env-kwargs is '{x'; it must be a JSON object"),
         ({"env_kwargs": "[1]"}, "must be a JSON object"),
         ({"rounds": 2, "data": "x.npz"}, "--rounds"),
         ({"episodes": 1}, "--episodes is 1"),

@@ -13,16 +13,30 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Anchor, Curve
+from paracosm.core.tracking import Tracker
 from paracosm.loop.spending import Purse
 from tests.loop.small import numbers, small_run
 
 BUDGET = {"budget": 3000.0, "transitions": None, "cost_reward": 2.0, "rounds": 2}
 
 
+class Log(Tracker):
+    """Keeps every number."""
+
+    def __init__(self):
+        self.rows = []
+
+    def log(self, stage, step, numbers):
+        self.rows.append((stage, step, dict(numbers)))
+
+
+LOG = Log()
+
+
 @pytest.fixture(scope="module")
 def spent(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "spent"
-    return out, small_run(out, **BUDGET)
+    return out, small_run(out, tracker=LOG, **BUDGET)
 
 
 def test_the_budget_is_spent_and_never_exceeded(spent):
@@ -35,6 +49,15 @@ def test_the_budget_is_spent_and_never_exceeded(spent):
         200 + planned.labels,
     )
     assert (following.round, following.transitions, following.labels) == (2, 0, 0)
+
+
+def test_a_tracker_takes_each_decision(spent):
+    rows = [row for row in LOG.rows if row[0] == "plan"]
+    assert [step for _, step, _ in rows] == [0, 1, 2]
+    for decision, row in zip(spent[1].decisions, rows, strict=True):
+        counts = {"transitions": decision.transitions, "reward_labels": decision.labels}
+        plan = decision.plan
+        assert row[2] == counts | ({"expected_regret": plan.expected_regret} if plan else {})
 
 
 def test_the_round_buys_what_its_plan_says(spent):

@@ -65,6 +65,21 @@ def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_world_whose_initial_states_are_no_data_is_not_stored(run):
+    learned = store.load_world(run / "models/world-0")
+    world = learned.world.replace(initial=lambda key: jnp.zeros(3))
+    with pytest.raises(Unsupported, match="only a learned world can be stored"):
+        store.save_world(run / "models/world-0", Learned(world, learned.fits))
+
+
+def test_a_learners_state_is_not_read_where_the_run_names_no_learner(run):
+    path = run / "models/policy-0"
+    about = store.header(store.ImaginedHeader, path)
+    store.save(path, jnp.zeros(3), about, described=False)
+    with pytest.raises(BadData, match=r"policy-0\.json is of a learner of one's own, and the run"):
+        _ = paracosm.load(run).imagined
+
+
 def save_as_format_2(path, model, header):
     """As the version that wrote it did."""
     eqx.tree_serialise_leaves(path.with_suffix(".eqx"), model)
@@ -124,6 +139,32 @@ def test_a_run_of_format_2_is_read(run, labels):
     assert trained_again.training == imagined.training
 
 
+def test_a_run_of_format_2_with_discrete_actions_and_a_learned_end_rule_is_read(cart, tmp_path):
+    run = paracosm.load(cart[0])
+    world, policy, networks = run.world, run.policy, {}
+    for part in ("dynamics", "reward", "termination"):
+        learned = getattr(world, part)
+        if isinstance(learned, Constant):
+            networks[part] = {"kind": "constant", "network": None}
+        else:
+            networks[part] = {"kind": "learned", "network": sizes(learned.networks, 2)}
+    about = {
+        "state_size": 4,
+        "horizon": world.spec.horizon,
+        "action": {"kind": "discrete", "size": 2},
+        "starts": len(world.initial.states),
+        "parts": networks,
+        **store.header(store.WorldHeader, cart[0] / "models/world-0").to_dict(),
+    }
+    parts = (world.dynamics, world.reward, world.termination)
+    model = (world.spec, world.initial, world.domain, *parts)
+    save_as_format_2(tmp_path / "world-0", model, about)
+    header = {"kind": "categorical", "squash": False, "network": sizes(policy.network)}
+    save_as_format_2(tmp_path / "policy", policy, header)
+    assert eqx.tree_equal(store.load_world(tmp_path / "world-0").world, world)
+    assert eqx.tree_equal(store.load_policy(tmp_path / "policy"), policy)
+
+
 def test_a_header_of_format_2_that_is_none_is_refused(run):
     for header in ({}, [], {"parts": {}}, {"kind": "gaussian", "squash": True, "network": None}):
         save_as_format_2(run / "policy", jnp.zeros(1), header)
@@ -137,6 +178,10 @@ def test_a_header_of_format_2_that_is_none_is_refused(run):
     wide = {**header, "network": {**deep, "depth": 1, "width": 10**12}}
     save_as_format_2(run / "policy", jnp.zeros(1), wide)
     with pytest.raises(BadData, match="does not fit its header"):
+        store.load_policy(run / "policy")
+    small = {**header, "network": {**deep, "depth": 1}}
+    save_as_format_2(run / "policy", jnp.zeros(1000, int), small)
+    with pytest.raises(BadData, match=r"policy\.eqx is damaged or does not fit its header"):
         store.load_policy(run / "policy")
     with pytest.raises(Missing, match="no model"):
         store.load_policy(run / "nothing")

@@ -74,18 +74,3 @@ def test_halving_mentions_a_floor_only_if_there_is_one():
         decision_words.halving(dataclasses.replace(fit, floor=0.0))
         == "Twice the samples leave 86% of the error."
     )
-
-
-@pytest.mark.parametrize(
-    ("verdict", "first", "rest"),
-    [
-        (
-            "Buy 3 for 0.5. Nothing else matters. Really.",
-            "Buy 3 for 0.5.",
-            "Nothing else matters. Really.",
-        ),
-        ("Buy the mixture: it wins by 2.6", "Buy the mixture: it wins by 2.6", ""),
-    ],
-)
-def test_headline_is_the_first_sentence_and_nothing_is_lost(verdict, first, rest):
-    assert decision_words.headline(verdict) == (first, rest)

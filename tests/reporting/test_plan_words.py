@@ -24,6 +24,7 @@ from paracosm.core.records.reasons import (
     WayLoss,
 )
 from paracosm.reporting import caveat_words, label_words, plan_words
+from paracosm.reporting.headline import headline
 from tests.reporting import decision_records as records
 
 CAVEATS = {
@@ -261,3 +262,41 @@ def test_a_record_without_reasons_keeps_its_sentences():
         (records.mixture_plan(), label_words.mixture_in_words),
     ):
         assert in_words(plan) is plan
+
+
+MIXED = MixtureVerdict(Stakes.HARDLY_MATTERS, (WayLoss("gold", 0.004, False),), "cheap", ())
+SPLIT = PlanVerdict(Stakes.UNRIVALLED, (), None, (), ())
+
+
+@pytest.mark.parametrize(
+    ("plan", "first"),
+    [
+        (
+            label_words.in_words(records.label_plan(reasons=LABELS)),
+            "Buy 3,225 rollouts and label each once, at 0.55 a rollout: the policy gradient then"
+            " has variance 0.0181, the least that 5,000 can buy.",
+        ),
+        (
+            label_words.mixture_in_words(records.mixture_plan(reasons=MIXED)),
+            "Buy the mixture, 1,210 rollouts with cheap labels and gold labels on 118 of them: the"
+            " policy gradient then has squared error 0.064.",
+        ),
+        (
+            plan_words.in_words(
+                records.plan(
+                    best=dataclasses.replace(
+                        records.plan().best, units={"dynamics": 1, "Dr. Who": 2}, spend=0.5
+                    ),
+                    reasons=SPLIT,
+                )
+            ),
+            "Buy 1 transition and 2 labels from Dr. Who for 0.5.",
+        ),
+        (records.plan(verdict="Buy 3. It is cheap."), "Buy 3. It is cheap."),
+    ],
+    ids=["labels", "mixture", "transitions and labels", "without reasons"],
+)
+def test_the_headline_is_the_first_sentence_and_nothing_is_lost(plan, first):
+    sentences = headline(plan)
+    assert sentences[0] == first
+    assert " ".join(filter(None, sentences)) == plan.verdict

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -16,6 +15,7 @@ from paracosm.cli import output
 from paracosm.core.checks import BadArgument
 from paracosm.core.progress import Progress
 from paracosm.core.records import Diagnosis
+from paracosm.loop.config import keywords
 from paracosm.loop.foreign import audit_foreign
 from paracosm.loop.load import audit_run, load
 
@@ -146,7 +146,7 @@ def _of_model(flags: AuditFlags, tell: Progress) -> Diagnosis:
         str(flags.world),
         str(flags.policy),
         env=flags.env,
-        env_kwargs=_keywords(flags.env_kwargs),
+        env_kwargs=keywords(flags.env_kwargs),
         horizon=flags.horizon,
         data=flags.data,
         episodes=_EPISODES if flags.episodes is None else flags.episodes,
@@ -164,15 +164,3 @@ def _first(flags: AuditFlags) -> int:
 
 def _most(flags: AuditFlags) -> float:
     return math.inf if flags.all_steps else MOST_IMAGINED_STEPS
-
-
-def _keywords(text: str) -> dict[str, Any]:
-    try:
-        keywords = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BadArgument(
-            f"--env-kwargs is {text!r}; a JSON object is needed ({error})."
-        ) from error
-    if not isinstance(keywords, dict):
-        raise BadArgument(f"--env-kwargs is {text!r}; a JSON object is needed.")
-    return keywords

@@ -1,4 +1,9 @@
-"""Flags from arguments; what the parser refuses in a box of several lines is one sentence here."""
+"""Flags from arguments; what the parser refuses in a box of several lines is one sentence here.
+
+The box is read because tyro hands its refusals over in no other way that it promises to keep:
+`console_outputs=False` drops them, and `tyro._errors`, where they are records, is private, of its
+latest versions only, and says of itself that any release may change or remove it.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +16,7 @@ from paracosm.cli import output
 from paracosm.core.checks import BadArgument
 from paracosm.core.records.results import RunResult
 from paracosm.core.tracking import Tracker
-from paracosm.imagination.imagine import ImagineSettings
-from paracosm.learning.learn import LearnSettings
-from paracosm.loop.config import RunConfig
+from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.run import default_out, run
 from paracosm.real import registry
 
@@ -49,8 +48,6 @@ class RunFlags(RunConfig):
             then others than those of a run never stopped.
         force: Start again, removing the run that is in --out.
         json: Print one JSON document on stdout instead of the summary.
-        learn: How the parts of the world are fitted.
-        imagine: How the policy is trained in imagination.
     """
 
     env: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")] = ""
@@ -66,8 +63,6 @@ class RunFlags(RunConfig):
     resume: bool = False
     force: bool = False
     json: bool = False
-    learn: LearnSettings = dataclasses.field(default_factory=LearnSettings)
-    imagine: ImagineSettings = dataclasses.field(default_factory=ImagineSettings)
 
     def __post_init__(self) -> None:
         """Values are checked when the run begins, where a bad one is one sentence."""
@@ -80,10 +75,11 @@ def main(arguments: Sequence[str]) -> None:
         raise BadArgument(
             "no environment is named; write paracosm run ENV, for example paracosm run Pendulum-v1."
         )
-    options = {field.name: getattr(flags, field.name) for field in dataclasses.fields(RunConfig)}
+    options = {name: getattr(flags, name) for name in RunOptions.__annotations__}
     out = default_out(flags.env, flags.seed) if flags.out is None else flags.out
     with output.shown_anyway(RunResult.summary, as_json=flags.json), output.progress() as tell:
         result = run(
+            flags.env,
             **options,
             out=out,
             resume=flags.resume,
@@ -91,12 +87,19 @@ def main(arguments: Sequence[str]) -> None:
             learn_settings=flags.learn,
             imagine_settings=flags.imagine,
             progress=tell,
-            tracker=None if flags.track is None else registry.made(flags.track, Tracker, "--track"),
+            tracker=_tracker_of(flags.track),
         )
     page = str(out / "report.html")
     output.show(reporting.summary(result), {**result.summary(), "report": page}, as_json=flags.json)
     if not flags.json:
         output.show(Text(f"\nThe report is {page}"), {}, as_json=False)
+
+
+def _tracker_of(where: str | None) -> Callable[[], Tracker] | None:
+    """What makes the tracker that --track names."""
+    if where is None:
+        return None
+    return functools.partial(registry.made, where, Tracker, "--track")
 
 
 def _env_first(arguments: list[str]) -> list[str]:

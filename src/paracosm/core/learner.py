@@ -35,7 +35,8 @@ from paracosm.core.types import Array, PRNGKey, Scalar
 
 # Numbers of one training step by name. The training loop reads three, all optional: `edge_share`,
 # the share of imagined steps that reached the edge of the world's domain; and the counts `labels`
-# (true rewards bought) and `imagined_steps`.
+# (true rewards bought) and `imagined_steps`. Progress and tracker get the mean over the steps of
+# each chunk, of all that are one number a step.
 Metrics = Mapping[str, Array]
 
 

@@ -26,13 +26,17 @@ class Tracker(abc.ABC):
     @abc.abstractmethod
     def log(self, stage: str, step: int, numbers: Mapping[str, float]) -> None:
         """Take the numbers of one step of a stage, such as `("imagine", 120, {"imagined_return":
-        -240.1})`. It is called often and must be quick.
+        -240.1, "edge_share": 0.02})`. It is called often and must be quick.
 
         Args:
-            stage: `collect`, `learn`, `imagine`, `evaluate` or `audit`.
-            step: Of `imagine` the gradient steps since the run's first round; of `collect` and
-                `learn` the round; else 0.
-            numbers: By name. A resumed run logs its finished stages again, but those of `imagine`.
+            stage: `plan` (of a run with a budget), `collect`, `learn`, `imagine`, `evaluate` or
+                `audit`.
+            step: Of `imagine` the gradient steps since the run's first round; of `plan`, `collect`
+                and `learn` the round, of the plan for what to buy after the last round the number
+                of rounds; else 0.
+            numbers: By name. Those of `imagine` are the imagined return and, of the learner's own
+                metrics, the means over the steps since the log before. A resumed run logs its
+                finished stages again, but those of `imagine`.
         """
 
     def close(self) -> None:  # noqa: B027 - few trackers have anything to close

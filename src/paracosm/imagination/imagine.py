@@ -112,7 +112,9 @@ def imagine(
         label_source: True rewards `(s, a, s') -> r`, a JAX function; what they cost is for the user
             to multiply by their count.
         gold_share: Share of the rollouts with gold labels, at least 3 of them.
-        progress: Called with training steps done, at the most, and the imagined return.
+        progress: Called after each chunk with the training steps done, at the most, and numbers by
+            name: `imagined_return`, and of the learner's own metrics the means over the chunk's
+            steps.
 
     Raises:
         BadArgument: an argument of another kind; a policy that does not act in the world; a

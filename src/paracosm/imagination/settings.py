@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from paracosm.core import checks
+from paracosm.core.records import Record
 from paracosm.imagination.policy_gradient import BASELINES, WEIGHTINGS, Baseline, Weighting
 
 _RANGES = {
@@ -20,7 +21,7 @@ _RANGES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class ImagineSettings:
+class ImagineSettings(Record):
     """How a policy is trained in imagination.
 
     Attributes:

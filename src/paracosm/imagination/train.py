@@ -9,7 +9,7 @@ the last rate it ends. The best state seen is what training gives.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -34,7 +34,7 @@ from paracosm.imagination.evaluation import (
 from paracosm.imagination.failure import is_finite, require_finite_episodes
 from paracosm.imagination.settings import ImagineSettings
 
-TrainProgress = Callable[[int, int, float], None]
+TrainProgress = Callable[[int, int, Mapping[str, float]], None]
 
 
 class Checkpoint(NamedTuple):
@@ -85,7 +85,9 @@ def train(
         key: Randomness.
         settings: Of the loop: `rates`, `check`, `patience`, `least_gain`, `most_steps`.
         score: How evaluations are scored; by the pessimistic world unless given.
-        progress: Called with training steps done, at the most, and the imagined return.
+        progress: Called after each chunk with the training steps done, at the most, and numbers by
+            name: `imagined_return`, and of the learner's own metrics the means over the chunk's
+            steps.
 
     Raises:
         BadData: a world or a policy that answers in another form, or a number that is not finite:
@@ -106,7 +108,8 @@ def train(
             _refuse(learner, search.state, at_rate, of_chunk, done=done, steps=steps)
         search.add(chunk, checkpoint)
         if progress is not None:
-            progress(search.steps, settings.most_steps, checkpoint.imagined_return)
+            numbers = {**chunk.means(), "imagined_return": checkpoint.imagined_return}
+            progress(search.steps, settings.most_steps, numbers)
     of_evaluations = len(search.checkpoints) * 2 * EPISODES * problem.world.spec.horizon
     return Trained(
         search.best,
@@ -121,15 +124,20 @@ def train(
 class _Chunk(NamedTuple):
     """What a chunk came to: the state, its evaluation, and its steps' metrics.
 
-    `edge_share` is the mean over steps, `labels` the total with the evaluation's, `imagined_steps`
-    `[step]`, because a total may be past 32 bits.
+    `edge_share` is the mean over steps, `labels` the total with the evaluation's; `metrics` are the
+    learner's that are one number a step, `[step]` by name. Sums of them may be past 32 bits.
     """
 
     state: Any
     evaluation: Evaluation
     edge_share: Array
     labels: Array
-    imagined_steps: Array
+    metrics: Mapping[str, Array]
+
+    def means(self) -> dict[str, float]:
+        """The mean of each metric over the chunk's steps."""
+        columns = self.metrics.items()
+        return {name: float(np.mean(np.asarray(column, float))) for name, column in columns}
 
     def checkpoint(self, step: int) -> Checkpoint:
         return Checkpoint(step, *np.asarray([*self.evaluation, self.edge_share]).tolist())
@@ -160,7 +168,8 @@ class _Search:
     def add(self, chunk: _Chunk, checkpoint: Checkpoint) -> None:
         self.checkpoints.append(checkpoint)
         self.labels += int(chunk.labels)
-        self.imagined_steps += int(np.asarray(chunk.imagined_steps, np.int64).sum())
+        imagined_steps = chunk.metrics.get("imagined_steps", 0)
+        self.imagined_steps += int(np.asarray(imagined_steps, np.int64).sum())
         self.state = chunk.state
         if checkpoint.score > self._best_score:
             self.best, self._best_score = chunk.state, checkpoint.score
@@ -235,7 +244,7 @@ def _train_chunk(
         evaluation,
         jnp.mean(metrics.get("edge_share", jnp.zeros(steps))),
         jnp.sum(metrics.get("labels", zeros)) + labels,
-        metrics.get("imagined_steps", zeros),
+        {name: column for name, column in metrics.items() if column.ndim == 1},
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from paracosm.core import checks
+from paracosm.core.records import Record
 
 
 @dataclasses.dataclass(frozen=True)
-class FitSettings:
+class FitSettings(Record):
     """How an ensemble is fitted: Adam, the rate cut when validation stalls, stopped when it stalls
     at the lowest.
 
@@ -41,7 +42,7 @@ class FitSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class LearnSettings:
+class LearnSettings(Record):
     """How a world is learned from data.
 
     Attributes:

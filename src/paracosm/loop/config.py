@@ -1,4 +1,4 @@
-"""What a run is asked to do: one record, from the command line's flags or from Python."""
+"""What a run is asked to do: one record, from flags, from Python or from a run directory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import json
 from typing import Any, TypedDict
 
 from paracosm.core import checks
+from paracosm.core.records import Record
+from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import LEAST_ROWS
+from paracosm.learning.settings import LearnSettings
 from paracosm.loop.spending import Purse
 
 _TEXTS = ("env", "env_kwargs", "data", "reward", "termination", "learner")
@@ -23,7 +26,7 @@ _RANGES = {
 
 
 class RunOptions(TypedDict, total=False):
-    """The fields of `RunConfig` beside `env`, as keyword arguments."""
+    """The fields of `RunConfig` beside `env`, `learn` and `imagine`, as keyword arguments."""
 
     env_kwargs: str
     horizon: int | None
@@ -45,8 +48,11 @@ class RunOptions(TypedDict, total=False):
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Record):
     """What a run is asked to do.
+
+    It is what config.json holds. Whoever goes on from a run reads it there: an audit, a plan, which
+    measures the run's learning curves, a plan for labels, which measures its gradient.
 
     Attributes:
         env: A Gymnasium id or `module:function` (an environment or a JAX-native MDP; the module is
@@ -81,6 +87,8 @@ class RunConfig:
         workers: Processes that step the environment while collecting; changes the time, never the
             numbers. With 1 an environment that crashes its process (in C, os._exit) ends the run
             and loses the steps of the round; with 2 or more they are kept.
+        learn: How the parts of the world are fitted.
+        imagine: How the policy is trained in imagination.
     """
 
     env: str
@@ -101,6 +109,8 @@ class RunConfig:
     learner: str | None = None
     seed: int = 0
     workers: int = 1
+    learn: LearnSettings = dataclasses.field(default_factory=LearnSettings)
+    imagine: ImagineSettings = dataclasses.field(default_factory=ImagineSettings)
 
     def __post_init__(self) -> None:
         for name in _TEXTS:
@@ -109,6 +119,8 @@ class RunConfig:
                 flag(name), getattr(self, name), (str, type(None)) if optional else str, "a string"
             )
         checks.fields(self, _RANGES, flag)
+        checks.of_kind("learn", self.learn, LearnSettings, "a LearnSettings")
+        checks.of_kind("imagine", self.imagine, ImagineSettings, "an ImagineSettings")
         if self.budget is not None:
             self._budget_alone()
         elif self.data is None:
@@ -143,18 +155,7 @@ class RunConfig:
     @property
     def arguments(self) -> dict[str, Any]:
         """The environment's keyword arguments."""
-        try:
-            keywords = json.loads(self.env_kwargs)
-        except json.JSONDecodeError as error:
-            raise checks.BadArgument(
-                f"--env-kwargs is not JSON ({error}); it must be like '{{\"key\": 1}}'."
-            ) from None
-        if not isinstance(keywords, dict):
-            raise checks.BadArgument(
-                f'--env-kwargs is {self.env_kwargs}; it must be a JSON object like \'{{"key":'
-                f" 1}}'."
-            )
-        return keywords
+        return keywords(self.env_kwargs)
 
     def shares(self) -> list[tuple[int, int]]:
         """Transitions and reward labels to buy in each round."""
@@ -164,6 +165,22 @@ class RunConfig:
             (_share(transitions, self.rounds, i), _share(labels, self.rounds, i))
             for i in range(self.rounds)
         ]
+
+
+def keywords(env_kwargs: str) -> dict[str, Any]:
+    """An environment's keyword arguments, from the JSON of --env-kwargs.
+
+    Raises:
+        BadArgument: it is no JSON object.
+    """
+    try:
+        arguments, problem = json.loads(env_kwargs), ""
+    except json.JSONDecodeError as error:
+        arguments, problem = None, f" ({error})"
+    if not isinstance(arguments, dict):
+        needed = f"it must be a JSON object like '{{\"key\": 1}}'{problem}"
+        raise checks.BadArgument(f"--env-kwargs is {env_kwargs!r}; {needed}.")
+    return arguments
 
 
 def flag(field: str) -> str:

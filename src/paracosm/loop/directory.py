@@ -27,7 +27,7 @@ from paracosm.core.files import (
     try_folder,
     writing,
 )
-from paracosm.core.records import plain
+from paracosm.loop.names import by_name
 
 CONFIG, EVENTS, LOCK = "config.json", "events.jsonl", "run.lock"
 MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
@@ -70,7 +70,7 @@ class RunDirectory:
 
         Args:
             path: The folder, made if there is none.
-            config: What the run does, by name.
+            config: What the run does, as JSON.
             resume: Whether to go on with a run of the same `config`, if there is one.
             force: Whether a run in `path` is removed first.
 
@@ -79,11 +79,11 @@ class RunDirectory:
                 one to resume, something that is no run, is being written by another process, or
                 cannot be written.
         """
-        require_free(path, resume=resume, force=force)
+        require_free(path, config, resume=resume, force=force)
         folders = make_folders(path)
         run = cls(path, _locked(path), folders)
         try:
-            return run._begun({"format": MARK, **plain(config)}, resume=resume, force=force)
+            return run._begun(config, resume=resume, force=force)
         except BaseException:
             run.close()
             if folders and not (path / CONFIG).exists():
@@ -95,12 +95,12 @@ class RunDirectory:
         """The run begun or gone on with, now that nobody else writes it."""
         if _holds_run(self.path):
             if resume:
-                self._same(config)
+                _require_same(self.path, config)
                 return self
             if not force:  # it came while the lock was waited for
                 _refuse_second(self.path)
             self._clear()
-        self.write(CONFIG, json.dumps(config, indent=1, allow_nan=False))
+        self.write(CONFIG, json.dumps({"format": MARK, **config}, indent=1, allow_nan=False))
         folders = [folder for name in _FOLDERS for folder in make_folders(self.path / name)]
         return dataclasses.replace(self, folders=(*folders, *self.folders), begun=True)
 
@@ -114,16 +114,6 @@ class RunDirectory:
         """Let another process write the run."""
         if self.lock is not None:
             self.lock.close()
-
-    def _same(self, config: dict[str, Any]) -> None:
-        before = read_json(self.path / CONFIG)
-        for name in sorted({*before, *config} - {"workers"}):
-            if before.get(name) != config.get(name):
-                raise checks.BadArgument(
-                    f"the run in {self.path} had {name} = {before.get(name)!r}, not"
-                    f" {config.get(name)!r};"
-                    " --resume needs the same settings."
-                )
 
     def _clear(self) -> None:
         """Remove the files that the run wrote, and nothing else; the log first, without which no
@@ -262,8 +252,11 @@ def _event(line: bytes, place: str) -> dict[str, Any] | None:
     return event
 
 
-def require_free(path: Path, *, resume: bool, force: bool) -> None:
+def require_free(path: Path, config: dict[str, Any], *, resume: bool, force: bool) -> None:
     """Require a folder that a run can be begun or gone on with in; nothing is made.
+
+    Args:
+        path, config, resume, force: As `RunDirectory.create` has them.
 
     Raises:
         BadArgument: as `RunDirectory.create` does.
@@ -276,8 +269,25 @@ def require_free(path: Path, *, resume: bool, force: bool) -> None:
     if _holds_run(path):
         if (path / LOCK).exists():
             _locked(path).close()
-        if not (resume or force):
+        if resume:
+            _require_same(path, config)
+        elif not force:
             _refuse_second(path)
+
+
+def _require_same(path: Path, config: dict[str, Any]) -> None:
+    """Require that the run in a folder does what `config` says, whatever the number of its workers.
+
+    Raises:
+        BadArgument: a setting is another.
+    """
+    before, now = by_name(read_json(path / CONFIG)), by_name({"format": MARK, **config})
+    for name in sorted({*before, *now} - {"workers"}):
+        if before.get(name) != now.get(name):
+            raise checks.BadArgument(
+                f"the run in {path} had {name} = {before.get(name)!r}, not {now.get(name)!r};"
+                " --resume needs the same settings."
+            )
 
 
 def is_run(path: Path) -> bool:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import os
-import typing
 from pathlib import Path
-from typing import Any, TypeVar
 
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
@@ -19,20 +16,18 @@ from paracosm.core.learned import Learned
 from paracosm.core.learner import Problem
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
-from paracosm.core.records import Diagnosis, Reference, typed
+from paracosm.core.records import Diagnosis, Reference
 from paracosm.core.records.results import Comparison, RunResult
-from paracosm.imagination.imagine import Imagined, ImagineSettings, problem_of
-from paracosm.learning.settings import FitSettings, LearnSettings
+from paracosm.imagination.imagine import Imagined, problem_of
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import CONFIG, MARK
+from paracosm.loop.names import by_name, nested
 from paracosm.loop.run import learner_of
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
-
-S = TypeVar("S")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +52,9 @@ class Run:
             )
 
     @functools.cached_property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> RunConfig:
         """What the run was asked to do, checked as it was when the run began."""
-        file = self.path / CONFIG
-        config = read_json(file)
-        _read(RunConfig, config, "", file)
-        return config
+        return _config(self.path / CONFIG)
 
     @functools.cached_property
     def result(self) -> RunResult:
@@ -83,11 +75,10 @@ class Run:
     @functools.cached_property
     def learned(self) -> Learned:
         """The learned world of the last round, and how it was learned."""
+        named = {"reward": self.config.reward, "termination": self.config.termination}
         known = {
-            part: None
-            if self.config[part] is None
-            else registry.function(self._trusted(self.config[part]))
-            for part in ("reward", "termination")
+            part: None if where is None else registry.function(self._trusted(where))
+            for part, where in named.items()
         }
         return store.load_world(self.path / f"models/world-{self._last}", **known)
 
@@ -100,21 +91,20 @@ class Run:
     def imagined(self) -> Imagined:
         """The last round's training: policy, value and what was believed."""
         file, learner = self.path / f"models/policy-{self._last}", None
-        if self.config["learner"] is not None:
-            where = self._trusted(self.config["learner"])
-            learner = learner_of(where, self.imagine_settings)
+        if self.config.learner is not None:
+            learner = learner_of(self._trusted(self.config.learner), self.config.imagine)
         return store.load_imagined(file, self.world, learner, self._problem)
 
     def _problem(self) -> Problem:
         """What the last round's policy was trained for."""
-        options = {"seed": self.config["seed"], "round": self._last}
-        return problem_of(self.learned, self.data, settings=self.imagine_settings, **options)
+        options = {"seed": self.config.seed, "round": self._last}
+        return problem_of(self.learned, self.data, settings=self.config.imagine, **options)
 
     @functools.cached_property
     def data(self) -> Dataset:
         """Everything bought, all rounds joined."""
         rounds = [
-            datasets.load(self.path / f"data/round-{i}.npz") for i in range(self.config["rounds"])
+            datasets.load(self.path / f"data/round-{i}.npz") for i in range(self.config.rounds)
         ]
         return functools.reduce(Dataset.join, rounds)
 
@@ -134,26 +124,13 @@ class Run:
         """What the first purchase says without the policy."""
         first = datasets.load(self.path / "data/round-0.npz")
         return reference(
-            first, self.world.spec.horizon, RANDOM if self.config["data"] is None else RECORDED
+            first, self.world.spec.horizon, RANDOM if self.config.data is None else RECORDED
         )
-
-    @property
-    def learn_settings(self) -> LearnSettings:
-        """How the run's parts were fitted."""
-
-        file = self.path / CONFIG
-        fit = _read(FitSettings, self.config, "learn.fit.", file)
-        return _read(LearnSettings, self.config, "learn.", file, fit=fit)
-
-    @property
-    def imagine_settings(self) -> ImagineSettings:
-        """How the run's policy was trained."""
-        return _read(ImagineSettings, self.config, "imagine.", self.path / CONFIG)
 
     def source(self) -> Source:
         """The real environment again."""
-        kwargs = json.loads(self.config["env_kwargs"])
-        return connect(self._trusted(self.config["env"]), kwargs, self.config.get("horizon"))
+        config = self.config
+        return connect(self._trusted(config.env), config.arguments, config.horizon)
 
     def _trusted(self, where: str) -> str:
         if ":" in where and not self.trust:
@@ -165,7 +142,7 @@ class Run:
 
     @property
     def _last(self) -> int:
-        return self.config["rounds"] - 1
+        return self.config.rounds - 1
 
 
 def load(path: str | Path, *, trust: bool = False) -> Run:
@@ -179,30 +156,23 @@ def load(path: str | Path, *, trust: bool = False) -> Run:
     return Run(as_path("the run directory", path), trust)
 
 
-def _read(kind: type[S], config: dict[str, Any], head: str, file: Path, **settings: Any) -> S:
-    """The settings of a kind that config.json holds.
+def _config(file: Path) -> RunConfig:
+    """What config.json says that the run was asked to do.
 
-    Args:
-        kind: The record of settings.
-        config: What config.json holds, by name.
-        head: What the names of these settings begin with there, such as `learn.`.
-        file: Path of config.json, for the error message.
-        settings: Settings of the kind that are not in config.json.
+    An older version wrote its settings by dotted name, not nested, and had no `learner`.
 
     Raises:
-        BadData: one is missing, of another type or out of range; the sentence names file and
+        BadData: a setting is missing, of another type or out of range; the sentence names file and
             setting.
     """
-    kinds = {
-        name: hint for name, hint in typing.get_type_hints(kind).items() if name not in settings
-    }
-    if lacking := [head + name for name in kinds if head + name not in config]:
+    tree = read_json(file)
+    needed, leaves = by_name(RunConfig("").to_dict()), by_name(tree)
+    if leaves.keys() == tree.keys():
+        leaves.setdefault("learner", None)
+    if lacking := [name for name in needed if name not in leaves]:
         raise checks.BadData(f"{shown(file)} is damaged: it lacks {', '.join(lacking)}.")
     try:
-        return kind(
-            **{name: typed(config[head + name], hint, head + name) for name, hint in kinds.items()},
-            **settings,
-        )
+        return RunConfig.from_dict(nested(RunConfig, leaves))
     except checks.ParacosmError as error:
         raise checks.BadData(f"{shown(file)} is damaged: {error}") from None
 
@@ -229,7 +199,7 @@ def audit_run(
         run.imagined,
         discount=discount,
         known=run.reference,
-        seed=run.config["seed"],
+        seed=run.config.seed,
         most_imagined_steps=most_imagined_steps,
     )
 

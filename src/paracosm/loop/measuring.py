@@ -107,7 +107,7 @@ def gradient_noise_of_run(
     imagined, training = run.imagined, run.result.trainings[-1]
     if imagined.value is None or not isinstance(imagined.policy, StochasticPolicy):
         raise checks.BadArgument(
-            f"the run in {run.path} was trained by {run.config['learner']}; the gradient noise that"
+            f"the run in {run.path} was trained by {run.config.learner}; the gradient noise that"
             " is measured is REINFORCE's."
         )
     progress("gradient noise", 0, 1)
@@ -115,18 +115,18 @@ def gradient_noise_of_run(
         imagined.trained_in,
         imagined.policy,
         _starts(run),
-        stage_key(run.config["seed"], "gradient noise"),
+        stage_key(run.config.seed, "gradient noise"),
         horizon=training.horizon,
         weighting=weighting or ("discounted" if training.weighting == "discounted" else "plain"),
         value=imagined.value,
         baseline=cast(Baseline, training.baseline),
-        trace=run.config["imagine.trace"],
+        trace=run.config.imagine.trace,
     )
 
 
 def _starts(run: Run) -> jax.Array:
     """Initial and visited states, as often as training starts in either."""
-    share, rows = run.config["imagine.visited"], np.random.default_rng(run.config["seed"])
+    share, rows = run.config.imagine.visited, np.random.default_rng(run.config.seed)
     initial, visited = run.data.initial, np.asarray(run.data.transitions.state)
     later = round(share * _STARTS)
     drawn = [
@@ -182,8 +182,8 @@ def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> Meas
         run.world.spec,
         visited=visited,
         seeds=_SEEDS,
-        seed=run.config["seed"],
-        settings=run.learn_settings,
+        seed=run.config.seed,
+        settings=run.config.learn,
         progress=lambda done, total: progress(name, done, total),
     )
 
@@ -274,7 +274,7 @@ def _global(run: Run) -> Weights:
     states = np.asarray(run.episodes.state)[np.asarray(run.episodes.alive)]
     with jax.enable_x64(True):
         brackets = constants.brackets(
-            *in_double((world, policy)), states, stage_key(run.config["seed"], "weights")
+            *in_double((world, policy)), states, stage_key(run.config.seed, "weights")
         )
         uppers = ladder.Constants(
             *(float(brackets[name].upper) for name in ladder.Constants._fields)

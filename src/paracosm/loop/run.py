@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
@@ -34,6 +34,7 @@ from paracosm.loop import store, trajectories, versions
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
+from paracosm.loop.names import by_name
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets, registry
@@ -58,7 +59,7 @@ def run(
     learn_settings: LearnSettings | None = None,
     imagine_settings: ImagineSettings | None = None,
     progress: Progress = silent,
-    tracker: Tracker | None = None,
+    tracker: Tracker | Callable[[], Tracker] | None = None,
     **options: Unpack[RunOptions],
 ) -> RunResult:
     """From a real environment to a policy trained in imagination, with the gap explained.
@@ -70,7 +71,8 @@ def run(
         force: Start again, removing the run that is in `out`.
         learn_settings, imagine_settings: How parts are fitted and how the policy is trained.
         progress: Told how far each stage is.
-        tracker: Takes the numbers of the stages as they come, and is closed at the end.
+        tracker: Takes the numbers of the stages as they come, and is closed at the end. What makes
+            one is called when everything else has been checked, just before the run begins.
         options: Fields of `RunConfig`.
 
     Raises:
@@ -78,53 +80,65 @@ def run(
         Unwritten: the run is done, but not all of it could be written; the error's `result` holds
             what it found.
     """
-    tracker = Silent() if tracker is None else tracker
-    checks.of_kind("tracker", tracker, Tracker, "a Tracker, or None,")
-    with contextlib.closing(tracker):
-        learn_settings = LearnSettings() if learn_settings is None else learn_settings
-        imagine_settings = ImagineSettings() if imagine_settings is None else imagine_settings
-        checks.of_kind("learn_settings", learn_settings, LearnSettings, "a LearnSettings, or None,")
-        checks.of_kind(
-            "imagine_settings", imagine_settings, ImagineSettings, "an ImagineSettings, or None,"
+    with contextlib.ExitStack() as stack:
+        if isinstance(tracker, Tracker):
+            stack.callback(tracker.close)
+        _check_kinds(tracker, learn_settings, imagine_settings, options)
+        config = RunConfig(
+            env,
+            **options,
+            learn=learn_settings or LearnSettings(),
+            imagine=imagine_settings or ImagineSettings(),
         )
-        known_options = [field.name for field in dataclasses.fields(RunConfig)]
-        for name in options:
-            checks.one_of("an option", name, known_options)
-        config = RunConfig(env, **options)
         place = files.as_path("--out", default_out(env, config.seed) if out is None else out)
         if config.data is not None:
             refuse_data_inside(Path(config.data), place)
-        require_free(place, resume=resume, force=force)
+        settings = {**config.to_dict(), "machine": versions.facts()}
+        require_free(place, settings, resume=resume, force=force)
         source = connect(env, config.arguments, config.horizon)
         known = {
             part: _known(part, getattr(config, part), source) for part in ("reward", "termination")
         }
-        learner = None
-        if config.learner is not None:
-            learner = learner_of(config.learner, imagine_settings)
+        learner = None if config.learner is None else learner_of(config.learner, config.imagine)
         owned = None if config.data is None else _owned(config, source)
-        settings = flat(
-            {**dataclasses.asdict(config), "learn": learn_settings, "imagine": imagine_settings}
-        )
-        settings |= flat({"machine": versions.facts()})
+        if not isinstance(tracker, Tracker):
+            tracker = stack.enter_context(contextlib.closing(_new_tracker(tracker)))
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
-            job = _Runner(
-                config,
-                source,
-                owned,
-                known,
-                learner,
-                directory,
-                learn_settings,
-                imagine_settings,
-                progress,
-                tracker,
-            )
+            job = _Runner(config, source, owned, known, learner, directory, progress, tracker)
             try:
                 return job.finish()
             except Exception:
                 directory.discard_if_empty_handed(real_steps=source.steps)
                 raise
+
+
+def _check_kinds(
+    tracker: Any, learn_settings: Any, imagine_settings: Any, options: Mapping[str, Any]
+) -> None:
+    """Whether the arguments are of the kinds that a run takes.
+
+    Args:
+        tracker, learn_settings, imagine_settings, options: As `run` has them.
+    """
+    absent = type(None)
+    if not callable(tracker):
+        needed = "a Tracker, what makes one, or None,"
+        checks.of_kind("tracker", tracker, (Tracker, absent), needed)
+    needed = "a LearnSettings, or None,"
+    checks.of_kind("learn_settings", learn_settings, (LearnSettings, absent), needed)
+    needed = "an ImagineSettings, or None,"
+    checks.of_kind("imagine_settings", imagine_settings, (ImagineSettings, absent), needed)
+    for name in options:
+        checks.one_of("an option", name, tuple(RunOptions.__annotations__))
+
+
+def _new_tracker(make: Callable[[], Tracker] | None) -> Tracker:
+    """What takes a run's numbers, made when everything else has been checked."""
+    if make is None:
+        return Silent()
+    tracker = make()
+    checks.of_kind("what tracker makes", tracker, Tracker, "a Tracker")
+    return tracker
 
 
 def _known(part: str, where: str | None, source: Source) -> Callable | None:
@@ -192,22 +206,17 @@ def _used(owned: Dataset, config: RunConfig) -> Dataset:
     return owned.buy(transitions, len(owned.labels) if labels is None else labels, config.seed)
 
 
-def flat(tree: Any, head: str = "") -> dict[str, Any]:
-    """Nested settings as `{"learn.fit.width": 64, …}` of plain JSON values."""
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        tree = dataclasses.asdict(tree)
-    if not isinstance(tree, dict):
-        return {head: list(tree) if isinstance(tree, tuple) else tree}
-    leaves: dict[str, Any] = {}
-    for name, value in tree.items():
-        leaves |= flat(value, f"{head}.{name}" if head else name)
-    return leaves
-
-
 def _counts(data: Dataset) -> dict[str, float]:
     """What was bought so far, for a tracker."""
     transitions, labels = len(data.transitions), len(data.labels)
     return {"real_steps": data.real_steps, "transitions": transitions, "reward_labels": labels}
+
+
+def _purchase(decision: Decision) -> dict[str, float]:
+    """What a round is to buy, and what acting on its plan is expected to lose, for a tracker."""
+    numbers = {"transitions": float(decision.transitions), "reward_labels": float(decision.labels)}
+    plan = decision.plan
+    return numbers if plan is None else {**numbers, "expected_regret": plan.expected_regret}
 
 
 def _errors(learned: Learned) -> dict[str, float]:
@@ -244,8 +253,6 @@ class _Runner:
     known: dict[str, Callable | None]
     learner: Learner | None
     directory: RunDirectory
-    learn_settings: LearnSettings
-    imagine_settings: ImagineSettings
     progress: Progress
     tracker: Tracker
 
@@ -260,7 +267,7 @@ class _Runner:
         self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
         diagnosis = self._audit(rounds[0], last, episodes)
         self.tracker.log("audit", 0, _terms(diagnosis))
-        purse, decisions = self.config.purse(), [each.decision for each in rounds]
+        purse, decisions = self.config.purse(), [past.decision for past in rounds]
         if purse is not None:
             decisions.append(self._plan(self.config.rounds, purse, last, diagnosis.weights))
         return self._report(rounds, diagnosis, () if purse is None else tuple(decisions))
@@ -282,7 +289,11 @@ class _Runner:
         purse = self.config.purse()
         if purse is None:
             return Decision(round, *self.config.shares()[round], None, "")
-        return purse.pilot() if before is None else self._plan(round, purse, before, ())
+        if before is not None:
+            return self._plan(round, purse, before, ())
+        pilot = purse.pilot()
+        self.tracker.log("plan", round, _purchase(pilot))
+        return pilot
 
     def _plan(
         self, round: int, purse: Purse, before: _Round, realised: tuple[Weights, ...]
@@ -305,19 +316,21 @@ class _Runner:
             weights = realised or imagined_weights(
                 data, before.learned, policy, seed=seed, round=round
             )
-            return curves_of(data, before.spec, seed=seed, settings=self.learn_settings), weights
+            return curves_of(data, before.spec, seed=seed, settings=self.config.learn), weights
 
         def decide() -> Decision:
             if before.learned.fits["reward"].origin == "constant":
                 return purse.transitions_only(round, data)
             return purse.decide(round, data, known, seed)
 
-        return self.directory.stage(
+        decision: Decision = self.directory.stage(
             f"plan-{round}",
             decide,
             lambda decision: self.directory.write(file, decision.to_json()),
             lambda: files.read_record(Decision, self.directory.file(file)),
         )
+        self.tracker.log("plan", round, _purchase(decision))
+        return decision
 
     def _collect(self, round: int, before: _Round | None, decision: Decision) -> Dataset:
         file = self.directory.file(f"data/round-{round}.npz")
@@ -348,39 +361,39 @@ class _Runner:
         if before is not None:
             first = int(before.data.episode.max()) + 1
             explorer = Noisy(before.imagined.policy, self.source.action, self.config.noise)
-        kept = self._partial
-        before_it = datasets.load(kept) if kept.is_file() else None
-        if (
-            before_it is not None and before_it.real_steps >= steps
-        ):  # Ctrl-C came after the last step
-            return before_it.buy(
+        file = self._partial
+        begun = datasets.load(file) if file.is_file() else None
+        if begun is not None and begun.real_steps >= steps:  # Ctrl-C came after the last step
+            return begun.buy(
                 decision.transitions, decision.labels, self.config.seed + decision.round
             )
         try:
-            taken = self.source.collect(
+            collected = self.source.collect(
                 steps,
                 seed=self.config.seed,
                 policy=explorer,
                 first_episode=first,
                 workers=self.config.workers,
-                before=before_it,
+                before=begun,
                 progress=self._tell("collect", decision.round),
             )
         except Interrupted as error:
             if error.partial is not None:
-                datasets.save(error.partial, kept)
+                datasets.save(error.partial, file)
             raise
         except BadStep as error:
             if error.partial is not None:
-                datasets.save(error.partial, kept)
+                datasets.save(error.partial, file)
                 raise BadStep(
                     f"{str(error).rstrip('.')}; the {error.partial.real_steps} steps before it are"
-                    f" kept in {kept}, and"
+                    f" kept in {file}, and"
                     " the same command with --resume goes on from them.",
                     None,
                 ) from error
             raise
-        return taken.buy(decision.transitions, decision.labels, self.config.seed + decision.round)
+        return collected.buy(
+            decision.transitions, decision.labels, self.config.seed + decision.round
+        )
 
     def _learn(self, round: int, data: Dataset, spec: Spec) -> Learned:
         file = self.directory.file(f"models/world-{round}")
@@ -393,7 +406,7 @@ class _Runner:
                 discount=self.config.discount,
                 seed=self.config.seed,
                 round=round,
-                settings=self.learn_settings,
+                settings=self.config.learn,
                 reward=self.known["reward"],
                 termination=self.known["termination"],
             ),
@@ -406,14 +419,13 @@ class _Runner:
         file = self.directory.file(f"models/policy-{round}")
         tell = self._tell("imagine", round)
 
-        def follow(done: int, most: int, imagined_return: float) -> None:
-            tell(done, most, f"imagined return {imagined_return:.1f}")
-            step = round * self.imagine_settings.most_steps + done
-            self.tracker.log("imagine", step, {"imagined_return": imagined_return})
+        def follow(done: int, most: int, numbers: Mapping[str, float]) -> None:
+            tell(done, most, f"imagined return {numbers['imagined_return']:.1f}")
+            self.tracker.log("imagine", round * self.config.imagine.most_steps + done, numbers)
 
         def problem() -> Problem:
             options = {"seed": self.config.seed, "round": round}
-            return problem_of(learned, data, settings=self.imagine_settings, **options)
+            return problem_of(learned, data, settings=self.config.imagine, **options)
 
         return self.directory.stage(
             f"imagine-{round}",
@@ -423,7 +435,7 @@ class _Runner:
                 learner=self.learner,
                 seed=self.config.seed,
                 round=round,
-                settings=self.imagine_settings,
+                settings=self.config.imagine,
                 progress=follow,
             ),
             lambda imagined: store.save_imagined(file, imagined, learned.worst_reward(data)),
@@ -468,8 +480,7 @@ class _Runner:
             float(self.config.cost_reward),
         )
         seconds = self.directory.seconds()
-        parts = {"learn": self.learn_settings, "imagine": self.imagine_settings}
-        settings = flat({**dataclasses.asdict(self.config), **parts})
+        settings = by_name(self.config.to_dict())
         result = RunResult(
             env=self.config.env,
             seed=self.config.seed,

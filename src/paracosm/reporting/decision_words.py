@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from paracosm.core.records.decisions import (
     CurveFit,
     Decision,
@@ -30,12 +28,6 @@ LABELS = {
 def bought(unit: str) -> str:
     """What a unit for sale is called; other units are labels of a source with that name."""
     return BOUGHT.get(unit, f"labels from {unit}")
-
-
-def headline(verdict: str) -> tuple[str, str]:
-    """A verdict's first sentence and the rest of it."""
-    first, *rest = re.split(r"(?<=[.!?])\s+(?=[A-Z])", verdict, maxsplit=1)
-    return first, "".join(rest)
 
 
 def count(amount: float) -> str:

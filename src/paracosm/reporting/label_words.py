@@ -45,12 +45,12 @@ def in_words(plan: LabelPlan) -> LabelPlan:
         plan,
         regime=REGIMES[reasons.regime],
         warnings=caveat_words.sentences(reasons.caveats),
-        verdict=_verdict(plan, reasons),
+        verdict=" ".join(sentences(plan, reasons)),
     )
 
 
-def _verdict(plan: LabelPlan, reasons: LabelVerdict) -> str:
-    """What to buy, what it gives, what the simple rules would lose, and what would be
+def sentences(plan: LabelPlan, reasons: LabelVerdict) -> tuple[str, ...]:
+    """The verdict: what to buy, what it gives, what the simple rules would lose, and what would be
     better still.
     """
     rollouts = "1 rollout" if plan.rollouts == 1 else f"{grouped(plan.rollouts)} rollouts"
@@ -59,14 +59,14 @@ def _verdict(plan: LabelPlan, reasons: LabelVerdict) -> str:
         if plan.repeats == 1
         else f"label each {grouped(plan.repeats)} times, each time at"
     )
-    sentences = [
+    verdict = [
         f"Buy {rollouts} and {how} {short(plan.cost)} a rollout: the policy gradient then has"
         f" variance {short(plan.variance)}, the least that {short(plan.budget)} can buy.",
         _label_share(reasons),
         *_stakes(reasons),
         _cheaper(reasons),
     ]
-    return " ".join(filter(None, sentences))
+    return tuple(filter(None, verdict))
 
 
 def _label_share(reasons: LabelVerdict) -> str:
@@ -121,16 +121,20 @@ def mixture_in_words(plan: MixturePlan) -> MixturePlan:
     reasons = plan.reasons
     if reasons is None:
         return plan
-    best = next(choice for choice in plan.choices if choice.name == plan.winner)
-    sentences = [
-        f"Buy {_bought(best)}: the policy gradient then has squared error {short(best.error)}.",
-        *_mixture_stakes(reasons),
-        _other_budgets(plan.changes, reasons.smallest),
-    ]
     return dataclasses.replace(
         plan,
         warnings=caveat_words.sentences(reasons.caveats),
-        verdict=" ".join(sentences),
+        verdict=" ".join(mixture_sentences(plan, reasons)),
+    )
+
+
+def mixture_sentences(plan: MixturePlan, reasons: MixtureVerdict) -> tuple[str, ...]:
+    """The verdict: what to buy, what other ways would lose, and which way wins at other budgets."""
+    best = next(choice for choice in plan.choices if choice.name == plan.winner)
+    return (
+        f"Buy {_bought(best)}: the policy gradient then has squared error {short(best.error)}.",
+        *_mixture_stakes(reasons),
+        _other_budgets(plan.changes, reasons.smallest),
     )
 
 

@@ -16,6 +16,7 @@ from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import decision_tables, decision_words, experiment_words, tables, words
 from paracosm.reporting.decision_terminal import AnyPlan
+from paracosm.reporting.headline import headline
 
 Renderable = RunResult | Diagnosis | Comparison | AnyPlan | Experiment
 
@@ -103,5 +104,6 @@ def _templates() -> jinja2.Environment:
         "decision_words": decision_words,
         "decision_tables": decision_tables,
         "experiment_words": experiment_words,
+        "headline": headline,
     }
     return environment

@@ -26,19 +26,19 @@ def in_words(plan: Plan) -> Plan:
         plan,
         disagreement=_disagreement(plan, reasons),
         warnings=caveat_words.sentences(reasons.caveats),
-        verdict=_verdict(plan, reasons),
+        verdict=" ".join(sentences(plan, reasons)),
     )
 
 
-def _verdict(plan: Plan, reasons: PlanVerdict) -> str:
-    """What to buy, what it changes, and whether the split matters."""
+def sentences(plan: Plan, reasons: PlanVerdict) -> tuple[str, ...]:
+    """The verdict: what to buy, what it changes, and whether the split matters."""
     before, after = plan.predicted_error["before"], plan.best.error
     bought = " and ".join(_bought(name, count) for name, count in plan.best.units.items() if count)
     change = (
         f"The predicted error in return is then {after.mean:.3g} ({after.low:.3g} to"
         f" {after.high:.3g}); it is {before.mean:.3g} now."
     )
-    return f"Buy {bought or 'nothing'} for {money(plan.best.spend)}. {change} {_stakes(reasons)}"
+    return f"Buy {bought or 'nothing'} for {money(plan.best.spend)}.", change, _stakes(reasons)
 
 
 def _bought(name: str, count: int) -> str:
