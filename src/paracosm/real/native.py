@@ -27,6 +27,7 @@ from paracosm.real.source import (
     BadStep,
     Collection,
     Evaluation,
+    Interrupted,
     Progress,
     Source,
     ordered,
@@ -95,8 +96,25 @@ class SystemSource(Source):
         policy = (
             Uniform(self.action) if collection.policy is None else self._traced(collection.policy)
         )
-        left, episodes = remaining(collection)
         parts = [] if collection.before is None else [collection.before]
+        try:
+            self._fill(parts, policy, collection, progress)
+        except KeyboardInterrupt as error:
+            raise Interrupted(_joined(parts)) from error
+        return ordered(stack(parts))
+
+    def _fill(
+        self, parts: list[Dataset], policy: Policy, collection: Collection, progress: Progress
+    ) -> None:
+        """Take what is left of a collection, one episode a lane at a time.
+
+        Args:
+            parts: Where the rows go, as soon as they are lived.
+            policy: What acts.
+            collection: What is to be collected.
+            progress: Called with the number of steps taken and of all.
+        """
+        left, episodes = remaining(collection)
         key = jax.random.key(collection.seed)
         while left.any():
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, episodes)
@@ -108,14 +126,10 @@ class SystemSource(Source):
             if (wanted & sound).any():
                 parts.append(_rows(self._shown(lived), wanted & sound, episodes))
             if not sound.all():
-                raise BadStep(
-                    self._complaint(lived, sound, episodes),
-                    ordered(stack(parts)) if parts else None,
-                )
+                raise BadStep(self._complaint(lived, sound, episodes), _joined(parts))
             left = left - wanted.sum(axis=1)
             episodes = episodes + len(left)
             progress(collection.steps - int(left.sum()), collection.steps)
-        return ordered(stack(parts))
 
     def _evaluate(self, evaluation: Evaluation, progress: Progress) -> Trajectory:
         policy = self._traced(evaluation.policy)
@@ -215,6 +229,11 @@ def _compiled(
     starts, noise = jax.vmap(jax.random.split, out_axes=1)(keys)
     noise = jax.vmap(jax.random.fold_in, (0, None))(noise, salt)
     return unroll(mdp, policy, jax.vmap(mdp.initial)(starts), noise, horizon)
+
+
+def _joined(parts: list[Dataset]) -> Dataset | None:
+    """The rows of all parts in order, None if there are none."""
+    return ordered(stack(parts)) if parts else None
 
 
 def _finite(lived: Trajectory) -> np.ndarray:

@@ -160,8 +160,8 @@ class Source(abc.ABC):
         Raises:
             BadStep: the environment raised, exited, or gave what cannot be used, such as NaN, or
                 an encoder gave a belief that is not finite.
-            Interrupted: Ctrl-C came while a Gymnasium environment was stepped; its `partial` holds
-                the steps before.
+            Interrupted: Ctrl-C came while the environment was stepped; its `partial` holds the
+                steps before, of a JAX-native system the whole episodes before.
         """
         for name, value, least in (
             ("steps", steps, 1),
