@@ -97,6 +97,17 @@ def pytest_terminal_summary(terminalreporter, config):
             terminalreporter.write_line(f"{report.programs:6d} {report.nodeid}")
 
 
+@pytest.fixture
+def loose_bounds(request, monkeypatch):
+    """Lipschitz bounds after few steps of gradient, not tight and as certain: their tightness is
+    tested where they are computed. The tests at full size take all steps.
+    """
+    from paracosm.auditing.lipschitz import constants
+
+    if request.config.getoption("--hypothesis-profile") != "full":
+        monkeypatch.setattr(constants, "_steps", lambda layered: 3)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _forget_compiled_programs():
     yield

@@ -1,7 +1,8 @@
 """The three tiers of the tests, and which modules need no compiled program.
 
 `make quick` runs the modules listed here, of those that compile nothing the ones that are done in
-a minute together; a test of theirs that compiles fails in every tier.
+half a minute together on two idle cores, so that they are done in one on busy ones: simulations of
+coverage wait for `make test`. A test of theirs that compiles fails in every tier.
 `make test` runs every module without the tests marked `full`, `make test-full` all tests.
 """
 
@@ -12,11 +13,11 @@ _HERE = Path(__file__).parent
 QUICK = frozenset(
     """
     cli/test_labels
-    core/test_checks core/test_control_variates core/test_data core/test_estimators core/test_files
+    core/test_checks core/test_control_variates core/test_data core/test_files
     core/test_records
     loop/test_directory
-    paper/test_pages paper/test_power_laws paper/test_statistics
-    planning/test_budget planning/test_curves planning/test_fidelity
+    paper/test_pages paper/test_power_laws
+    planning/test_budget planning/test_fidelity
     planning/test_labels planning/test_mixture planning/test_pilots planning/test_plan
     planning/test_reading
     reporting/test_decision_figures reporting/test_decision_terminal

@@ -327,6 +327,15 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     ),
     (lambda: paracosm.run("Pendulum-v1", tracker=5), ARGUMENT, "tracker is 5; a Tracker"),
     (lambda: paracosm.connect(WORLD, encoder=5), ARGUMENT, "encoder is 5; an Encoder"),
+    (lambda: paracosm.collect(WORLD, 5, seed=0, encoder=5), ARGUMENT, "encoder is 5; an Encoder"),
+    (lambda: paracosm.evaluate(WORLD, POLICY, encoder=5), ARGUMENT, "encoder is 5; an Encoder"),
+    (
+        lambda: paracosm.collect(source(), 5, seed=0, encoder=paracosm.Window(2)),
+        ARGUMENT,
+        "where the source is made",
+    ),
+    (lambda: paracosm.encode(5, EPISODES), ARGUMENT, "encoder is 5; an Encoder is needed"),
+    (lambda: paracosm.encode(paracosm.Window(2), 5), ARGUMENT, "episodes is 5; a Trajectory"),
     (
         lambda: paracosm.learn(DATA_SET, SPEC, settings=paracosm.LearnSettings),
         ARGUMENT,

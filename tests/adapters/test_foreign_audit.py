@@ -165,7 +165,7 @@ def test_parts_of_three_kinds_in_one_world():
         return jnp.cos(s[0]) - n[2] ** 2 / 9 + a[0]
 
     mixed = copied(world).replace(
-        reward=foreign.world(world.spec, dynamics=reward, reward=reward).reward,
+        reward=foreign.world(world.spec, dynamics=lambda s, a: s, reward=reward).reward,
         termination=world.termination,
     )
     keys = jax.random.split(jax.random.key(1), 4)

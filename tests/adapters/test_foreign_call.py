@@ -268,7 +268,8 @@ except checks.BadData as error:
 
 
 def test_two_devices_run_a_sharded_batch_without_waiting_for_each_other():
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    environment = {**os.environ, "XLA_FLAGS": flags}
     ran = subprocess.run(
         [sys.executable, "-c", TWO_DEVICES],
         check=True,

@@ -221,13 +221,65 @@ def test_bad_declarations(parts, message):
         world(**parts)
 
 
+class Takes(torch.nn.Module):
+    """A module of one batch."""
+
+    def forward(self, s):
+        return s
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (
+            {"reward": zero, "reward_of": "s,a"},
+            r"the reward takes 3 arguments \(s, a, n\) and is called with 2 \(s, a\), as reward_of"
+            " says.",
+        ),
+        (
+            {"reward": lambda s, a: s[:, 0]},
+            r"the reward takes 2 arguments \(s, a\) and is called with 3 \(s, a, s'\), as reward_of"
+            " says.",
+        ),
+        (
+            {"termination": lambda n, limit=3, *, strict=True: n[:, 0] > limit},
+            r"the termination takes 1 to 2 arguments \(n, limit=3, \*, strict=True\) and is called"
+            r" with 3 \(s, a, s'\), as termination_of says.",
+        ),
+        (
+            {"dynamics": Takes()},
+            r"the dynamics takes 1 argument \(s\) and is called with 2 \(s, a\).",
+        ),
+        (
+            {"step": lambda s, a, t, *more: (s, s[:, 0])},
+            r"the step takes at least 3 arguments \(s, a, t, \*more\) and is called with 2"
+            r" \(s, a\).",
+        ),
+    ],
+)
+def test_a_function_of_another_number_of_arguments_is_refused_when_it_is_given(parts, message):
+    with pytest.raises(checks.BadArgument, match=f"^{message}$"):
+        world(**parts)
+    with pytest.raises(checks.BadArgument, match=r"^the policy takes 2 arguments \(s, a\) and is"):
+        foreign.policy(lambda s, a: a, SPEC)
+
+
+def test_what_passes_its_arguments_on_is_asked():
+    """What a decorator or a partial takes is known to no one before it is called."""
+    reward_of_two = torch.no_grad()(lambda s, a: s[:, 0] + a[:, 0])
+    built = world(reward=reward_of_two, reward_of="s,a", functions="torch")
+    assert reward_at(built) == pytest.approx(0.8, rel=1e-6)
+    assert reward_at(world(reward=np.vectorize(lambda s, a, n: 2.0, signature="(n),(m),(n)->()")))
+    assert foreign.policy(np.negative, SPEC)
+
+
 def test_what_is_no_function_is_no_policy():
     with pytest.raises(checks.BadArgument, match="the policy is a int; a module or a function"):
         foreign.policy(3, SPEC)
 
 
 def test_a_world_without_starts_says_so():
-    with pytest.raises(checks.BadArgument, match="initial="):
+    with pytest.raises(checks.BadArgument, match=r"paracosm\.foreign\.world\(…, initial=…\) or"):
         world().initial(jax.random.key(0))
 
 

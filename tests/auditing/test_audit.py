@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -33,6 +33,8 @@ from paracosm.real.verbs import evaluate
 from tests.auditing.worlds import Case, Shifted, SwingUp, cut
 from tests.statistical import FALSE_ALARM
 
+FULL = 250  # examples of the profile of `make test-full`; fewer here, since each is a whole audit
+
 
 def audited(case, **options):
     return audit(case.world, case.policy, case.episodes, certify=False, **options)
@@ -54,6 +56,7 @@ def returned(case, mdp, discount):
 
 
 @pytest.mark.parametrize("kind", ["linear", "ending", "discrete"])
+@settings(max_examples=8 if settings().max_examples < FULL else FULL)
 @given(seed=st.integers(0, 2**31 - 1), discount=st.sampled_from([1.0, 0.97, 0.0]))
 def test_the_terms_sum_to_both_gaps(kind, seed, discount):
     case = case_of(kind, seed)

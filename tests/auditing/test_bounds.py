@@ -52,6 +52,7 @@ def networks():
     return world, policy, jax.tree.map(np.asarray, lived)
 
 
+@pytest.mark.usefixtures("loose_bounds")
 def test_a_learned_world_gets_certificates_that_hold(networks):
     found = audit(*networks)
     assert {each.rung for each in found.certificates} - {"minimum"} == RUNGS
@@ -68,6 +69,7 @@ def test_a_learned_world_gets_certificates_that_hold(networks):
     assert Diagnosis.from_json(found.to_json()) == found
 
 
+@pytest.mark.usefixtures("loose_bounds")
 def test_a_world_of_unknown_layers_gets_estimates(networks):
     world, policy, episodes = networks
     hidden = world.replace(reward=lambda s, a, t: jnp.sin(world.reward(s, a, t)))
@@ -76,6 +78,7 @@ def test_a_world_of_unknown_layers_gets_estimates(networks):
     assert {each.kind for each in found.certificates} == {"estimate"}
 
 
+@pytest.mark.usefixtures("loose_bounds")
 def test_where_ends_can_differ_bounds_are_finite_and_estimates():
     with jax.enable_x64(True):
         case = Case("ending", 3)

@@ -8,6 +8,7 @@ import pytest
 from paracosm.auditing.verdict import LEARNED, culprit
 from paracosm.imagination.imagine import imagine
 from paracosm.learning.learn import learn
+from paracosm.learning.settings import FitSettings, LearnSettings
 from paracosm.loop.auditing import audit
 from paracosm.real.systems import lipschitz_synthetic
 from paracosm.real.verbs import collect, evaluate
@@ -21,14 +22,18 @@ each = pytest.mark.parametrize(
 )
 
 
-def world_of(system, transitions, labels):
+SMALL = LearnSettings(fit=FitSettings(members=2, width=32))
+
+
+def world_of(system, transitions, labels, settings=None):
     data = collect(system, 5000, seed=0).buy(transitions, labels, seed=0)
-    return data, learn(data, system.spec, seed=0, discount=system.discount)
+    options = {} if settings is None else {"settings": settings}
+    return data, learn(data, system.spec, seed=0, discount=system.discount, **options)
 
 
 @each
 def test_the_scarce_part_is_named_for_a_fixed_policy(transitions, labels, part):
-    world = world_of(SMOOTH, transitions, labels)[1].world
+    world = world_of(SMOOTH, transitions, labels, SMALL)[1].world
     found = audit(world, FIXED, evaluate(SMOOTH, FIXED, episodes=30), certify=False)
     assert culprit(found.gap) == culprit(found.gap_training) == part
     assert CAUSES[part] in found.verdict

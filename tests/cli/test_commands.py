@@ -171,6 +171,7 @@ def test_audit_again_finds_the_same_and_bounds_besides(runs, capsys, tmp_path):
     assert "verdict" in (tmp_path / "audit.html").read_text()
 
 
+@pytest.mark.usefixtures("loose_bounds")
 def test_audit_on_new_episodes(runs, capsys):
     assert main(["audit", str(runs[0]), "--episodes", "3", "--first-seed", "7", "--json"]) == 0
     assert Diagnosis.from_json(capsys.readouterr().out).real_return.n == 3
@@ -189,6 +190,7 @@ def test_compare(runs, capsys, tmp_path):
     assert "dynamics" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("loose_bounds")
 def test_a_page_for_people_ends_with_the_report(runs, capsys):
     assert main(["audit", str(runs[0])]) == 0
     assert runs[1].diagnosis.verdict[:30] in capsys.readouterr().out

@@ -11,7 +11,7 @@ import pytest
 from paracosm.core import storage
 from paracosm.core.checks import BadArgument, BadData, Missing, Unsupported
 from paracosm.core.mdp import Box, never
-from paracosm.core.policy import Gaussian, initial_policy
+from paracosm.core.policy import Deterministic, Gaussian, Noisy, initial_policy
 from paracosm.core.storage import blank, bytes_of, describe, storable
 from tests.core.test_layers import SPEC
 
@@ -51,6 +51,16 @@ def test_names_of_users_have_their_module_and_those_of_paracosm_none():
     assert tree[0]["class"] == f"{Held.__module__}:Held"
     assert tree[1]["class"] == "Gaussian"
     assert isinstance(blank(tree)[1], Gaussian)
+
+
+def test_a_function_of_stored_parts_and_its_noise_are_stored():
+    box = Box(-jnp.ones(2), jnp.ones(2))
+    policy = Noisy(Deterministic(initial_policy(SPEC, jax.random.key(0)).network), box, 0.1)
+    again = blank(json.loads(json.dumps(describe(policy))))
+    assert jax.tree.structure(again) == jax.tree.structure(policy)
+    assert again.noise == 0.1
+    with pytest.raises(Unsupported, match="kind function cannot be stored"):
+        describe(Noisy(Deterministic(lambda state: state), box, 0.1))
 
 
 class Unmarked(Held):

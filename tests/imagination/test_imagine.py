@@ -282,7 +282,8 @@ def test_the_number_of_devices_changes_rounding_only():
 
 
 def _on_devices(count: int, program: str = TRAIN) -> list:
-    environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={count}"
+    environment = {**os.environ, "XLA_FLAGS": flags}
     said = subprocess.run(
         [sys.executable, "-c", program], check=True, env=environment, capture_output=True, text=True
     )

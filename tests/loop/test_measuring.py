@@ -21,7 +21,7 @@ from tests.loop.small import LEARN, small_run
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "pendulum"
-    small_run(out, cost_reward=3.0, reward_labels=210, transitions=220)
+    small_run(out, cost_reward=3.0, reward_labels=210, transitions=220, horizon=25)
     return out
 
 
@@ -49,6 +49,7 @@ def test_the_runs_own_settings_are_used(run):
     assert paracosm.load(run).config.learn == LEARN
 
 
+@pytest.mark.usefixtures("loose_bounds")
 def test_every_route_can_go_first_and_none_is_lost(run, found):
     origins = [each.origin.split(":")[0] for each in found.weights]
     assert origins == ["realised", "steepest", "fitted"]
@@ -97,7 +98,7 @@ def test_gradient_noise_is_of_the_policys_training(run):
 
 def test_a_part_that_was_not_learned_is_refused(run, tmp_path):
     out = tmp_path / "known"
-    small_run(out, reward="tests.loop.small:known_reward")
+    small_run(out, reward="tests.loop.small:known_reward", transitions=220, horizon=25)
     with pytest.raises(checks.BadData, match="the run's reward is known, not learned"):
         measured(out, trust=True)
 

@@ -14,7 +14,8 @@ from paracosm.core import checks
 from paracosm.core.mdp import Discrete
 from paracosm.core.policy import Deterministic, Noisy, initial_policy
 from paracosm.core.recordings import state_scale
-from paracosm.real.source import BadStep, shares
+from paracosm.real import native
+from paracosm.real.source import BadStep, Interrupted, shares
 from paracosm.real.verbs import collect, connect, evaluate
 from tests.real.worlds import counter, walk
 
@@ -129,6 +130,36 @@ def test_a_bad_number_in_a_system_stops_the_collection_and_keeps_what_was_paid_f
     assert (caught.value.partial.reward <= 2).all()
     with pytest.raises(checks.BadData, match="the reward nan at step 0 of episode 10000"):
         evaluate(walk(poison=-5.0), Deterministic(lambda s: jnp.zeros(2)))
+
+
+def test_ctrl_c_in_a_system_keeps_the_whole_episodes_before_it(monkeypatch):
+    """Whether it comes while an episode is played or while progress is told."""
+    whole, play, plays = collect(walk(), 200, seed=3), native._play, []
+
+    def stopping(*arguments):
+        plays.append(arguments)
+        if len(plays) == 3:
+            raise KeyboardInterrupt
+        return play(*arguments)
+
+    def told(done, total):
+        if done > 60:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as told_of:
+        collect(walk(), 200, seed=3, progress=told)
+    monkeypatch.setattr(native, "_play", stopping)
+    with pytest.raises(Interrupted) as caught:
+        collect(walk(), 200, seed=3)
+    assert_equal(caught.value.partial, told_of.value.partial)
+    partial = lived(caught.value.partial)
+    assert 60 < len(partial) <= 16 * 7
+    assert partial.items() < lived(whole).items()
+    assert_equal(collect(walk(), 200, seed=3, before=caught.value.partial), whole)
+    plays[:] = plays[:2]
+    with pytest.raises(Interrupted) as early:
+        collect(walk(), 200, seed=3)
+    assert early.value.partial is None
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS.values(), ids=ENVIRONMENTS)

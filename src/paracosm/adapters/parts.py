@@ -5,6 +5,7 @@ A row's arguments go in side by side; a part is some of the answer's columns.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import equinox as eqx
@@ -25,6 +26,8 @@ from paracosm.core.policy import MarkovPolicy
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 KINDS = ("numpy", "torch")
+
+_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class HostPart(eqx.Module):
@@ -146,7 +149,7 @@ def host_of(
         shared: Whether several parts ask it the same question, which is then answered once.
 
     Raises:
-        BadArgument: it cannot be called, or there is no such kind.
+        BadArgument: it cannot be called, or not with so many arguments, or there is no such kind.
     """
     checks.one_of("functions", functions, KINDS)
     if not callable(function):
@@ -158,7 +161,41 @@ def host_of(
             f"the {name} is the class {function.__name__}; an instance or a function is needed."
         )
     kind = TorchHost if is_torch(function) or functions == "torch" else NumpyHost
-    return kind(function, name, takes, gives, shared=shared)
+    host = kind(function, name, takes, gives, shared=shared)
+    _demand_arguments(function, name, takes)
+    return host
+
+
+def _demand_arguments(function: Any, name: str, takes: list[Slot]) -> None:
+    """Refuse a function of another number of arguments, where its signature says how many."""
+    called = getattr(function, "forward", function) if is_torch(function) else function
+    try:  # what a decorator passes on is not known from what it wraps
+        signature = inspect.signature(called, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*takes)
+    except TypeError as error:
+        names = ", ".join(slot.name for slot in takes)
+        option = f", as {name}_of says" if name in ("reward", "termination") else ""
+        raise checks.BadArgument(
+            f"the {name} takes {_counted(signature)} and is called with {len(takes)}"
+            f" ({names}){option}."
+        ) from error
+
+
+def _counted(signature: inspect.Signature) -> str:
+    """How many arguments a function takes, and which, in words."""
+    parameters = [
+        parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()
+    ]
+    places = [parameter for parameter in parameters if parameter.kind in _BY_PLACE]
+    least = sum(parameter.default is parameter.empty for parameter in places)
+    number = str(least) if least == len(places) else f"{least} to {len(places)}"
+    if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
+        number = f"at least {least}"
+    plain = signature.replace(parameters=parameters, return_annotation=signature.empty)
+    return f"{number} argument{'' if number.endswith(' 1') or number == '1' else 's'} {plain}"
 
 
 def arguments(of: str, spec: Spec) -> list[Slot]:

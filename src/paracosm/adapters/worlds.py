@@ -164,5 +164,6 @@ def _space(actions: np.ndarray) -> Box | Discrete:
 
 def _no_start(key: PRNGKey) -> NoReturn:
     raise checks.BadArgument(
-        "this world has no starts of its own; give initial=… to foreign.world."
+        "this world has no starts of its own; paracosm.foreign.world(…, initial=…) or"
+        " world.replace(initial=…) gives it some."
     )

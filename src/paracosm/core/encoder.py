@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -26,6 +27,7 @@ from jaxtyping import Float
 
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
+from paracosm.core.mdp import Box, Discrete
 from paracosm.core.types import Action, Array, State
 
 Observation = Float[Array, " observation"]
@@ -58,32 +60,59 @@ class Window(Encoder):
         return jnp.concatenate([state[observation.shape[0] :], observation])
 
 
-def belief_size(encoder: Encoder, observation_size: int) -> int:
-    """Number of components of the beliefs that `encoder` makes of such observations.
+def belief_size(encoder: Encoder, observation_size: int, action: Box | Discrete) -> int:
+    """Number of components of the beliefs that `encoder` makes of such observations and actions.
 
     Raises:
-        BadArgument: the encoder cannot be traced, or its beliefs are no flat vectors of floats.
+        BadArgument: the encoder cannot be traced, its beliefs are no flat vectors of floats, or
+            `update` gives others than `initial`.
     """
+    shape, kind = ((), jnp.int32) if isinstance(action, Discrete) else ((action.size,), jnp.float32)
     observation = jax.ShapeDtypeStruct((observation_size,), jnp.float32)
-    try:
-        belief = jax.eval_shape(encoder.initial, observation)
-    except Exception as error:  # tracing runs the user's code
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-        raise checks.BadArgument(
-            f"the encoder's initial cannot be traced at an observation of {observation_size}"
-            f" components: {reason}."
-        ) from error
-    if getattr(belief, "ndim", None) != 1 or not jnp.issubdtype(belief.dtype, jnp.floating):
-        raise checks.BadArgument(
-            f"the encoder's initial gives {checks.described(belief)}; a flat vector of floats is"
-            " needed."
-        )
-    return belief.shape[0]
+    return _demand_beliefs(encoder, observation, jax.ShapeDtypeStruct(shape, kind))
+
+
+def stage_of(encoder: Encoder, stage: str) -> str:
+    """What sentences call the method `stage` of an encoder, `initial` or `update`."""
+    return f"the {stage} of the encoder {type(encoder).__name__}"
+
+
+def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
+    """Episodes of beliefs, of episodes whose states are observations, `[episode, time, …]`.
+
+    Raises:
+        BadArgument: the encoder does not fit these observations and actions.
+        BadData: an observation or a belief is not finite.
+    """
+    checks.of_kind("encoder", encoder, Encoder, "an Encoder")
+    checks.of_kind("episodes", episodes, Trajectory, "a Trajectory")
+    columns = {"the observation": episodes.state, "the next observation": episodes.next_state}
+    checks.finite_steps("episode", columns, episodes.alive)
+    observations, actions = jnp.asarray(episodes.state), jnp.asarray(episodes.action)
+    _demand_beliefs(encoder, *(_one(column) for column in (observations, actions)))
+    after = jnp.asarray(episodes.next_state)
+    state, next_state = _encoded(encoder, observations[:, 0], actions, after)
+    beliefs = {"initial": state, "update": next_state}
+    columns = {f"what {stage_of(encoder, name)} gives": beliefs[name] for name in beliefs}
+    checks.finite_steps("episode", columns, episodes.alive)
+    return dataclasses.replace(episodes, state=state, next_state=next_state)
 
 
 @eqx.filter_jit
-def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
-    """Episodes of beliefs, of episodes whose states are observations, `[episode, time, …]`."""
+def _encoded(
+    encoder: Encoder,
+    first: Float[Array, "episode _"],
+    actions: Array,
+    following: Float[Array, "episode time _"],
+) -> tuple[Array, Array]:
+    """The beliefs before and after every step.
+
+    Args:
+        encoder: What makes them.
+        first: What is observed at the start, `[episode, observation]`.
+        actions: What is done, `[episode, time, action]` or `[episode, time]`.
+        following: What is then observed, `[episode, time, observation]`.
+    """
 
     def of_episode(first: Array, actions: Array, following: Array) -> tuple[Array, Array]:
         def step(state: Array, row: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
@@ -92,9 +121,48 @@ def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
 
         return jax.lax.scan(step, encoder.initial(first), (actions, following))[1]
 
-    state, next_state = jax.vmap(of_episode)(
-        jnp.asarray(episodes.state[:, 0]),
-        jnp.asarray(episodes.action),
-        jnp.asarray(episodes.next_state),
-    )
-    return dataclasses.replace(episodes, state=state, next_state=next_state)
+    return jax.vmap(of_episode)(first, actions, following)
+
+
+def _one(column: Array) -> jax.ShapeDtypeStruct:
+    """The form of one step's entry of `[episode, time, …]`."""
+    return jax.ShapeDtypeStruct(column.shape[2:], column.dtype)
+
+
+def _demand_beliefs(
+    encoder: Encoder, observation: jax.ShapeDtypeStruct, action: jax.ShapeDtypeStruct
+) -> int:
+    """Require beliefs of one form, before anything is compiled; the number of their components."""
+    belief = _traced(encoder, "initial", observation)
+    if getattr(belief, "ndim", None) != 1 or not jnp.issubdtype(belief.dtype, jnp.floating):
+        raise checks.BadArgument(
+            f"{stage_of(encoder, 'initial')} gives {_form(belief)}; a flat vector of floats is"
+            " needed."
+        )
+    needed = jax.ShapeDtypeStruct(belief.shape, belief.dtype)
+    after = _traced(encoder, "update", needed, action, observation)
+    if _form(after) != _form(needed):
+        raise checks.BadArgument(
+            f"{stage_of(encoder, 'update')} gives {_form(after)}; {_form(needed)} is needed, as"
+            " its initial gives."
+        )
+    return belief.shape[0]
+
+
+def _traced(encoder: Encoder, stage: str, *arguments: jax.ShapeDtypeStruct) -> Any:
+    """The form of what a method of the encoder gives."""
+    try:
+        return jax.eval_shape(getattr(encoder, stage), *arguments)
+    except Exception as error:  # tracing runs the user's code
+        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        raise checks.BadArgument(
+            f"{stage_of(encoder, stage)} cannot be traced at an observation of shape"
+            f" {arguments[-1].shape}: {reason}."
+        ) from error
+
+
+def _form(belief: Any) -> str:
+    """A traced answer in words."""
+    if isinstance(belief, jax.ShapeDtypeStruct):
+        return f"an array of shape {belief.shape} and type {belief.dtype}"
+    return checks.described(belief) if belief is None else f"a {type(belief).__name__}"

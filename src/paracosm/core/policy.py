@@ -212,6 +212,7 @@ class Mode(MarkovPolicy):
         return layers_of(self.policy, spec)
 
 
+@storable
 class Deterministic(MarkovPolicy):
     """A function `state -> action` as a policy."""
 
@@ -393,6 +394,7 @@ def initial_policy(
     return Gaussian(network, log_std, spec.action, squash)
 
 
+@storable
 class Noisy(Policy):
     """A policy with exploration noise: Gaussian of `noise` half-boxes, or a random action with
     probability `noise`. The carry is the policy's own.

@@ -40,15 +40,16 @@ class EnvironmentStep(NamedTuple):
 
 class Fault(NamedTuple):
     """Why an environment cannot go on: what it did, and what is needed (empty where that is
-    plain).
+    plain). `culprit` names what did it, where it was not the environment.
     """
 
     came: str
     needed: str = ""
+    culprit: str = ""
 
     def sentence(self, name: str, place: str) -> str:
         """The sentence to show, of the environment `name` at `place`, such as `at step 3`."""
-        head = f"{name} {self.came} {place}"
+        head = f"{self.culprit or name} {self.came} {place}"
         return f"{head}; {self.needed}." if self.needed else f"{head}."
 
 

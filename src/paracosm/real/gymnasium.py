@@ -68,7 +68,7 @@ class HostSource(StepSource):
                 env.close()
         self.encoder = encoder
         size = self._observed
-        self.state_size = size if encoder is None else belief_size(encoder, size)
+        self.state_size = size if encoder is None else belief_size(encoder, size, self.action)
 
     @contextlib.contextmanager
     def open(self, count: int, workers: int) -> Iterator[Lanes]:

@@ -14,7 +14,7 @@ from jaxtyping import Float, Key, UInt
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.encoder import Encoder, belief_size
+from paracosm.core.encoder import Encoder, belief_size, stage_of
 from paracosm.core.mdp import MDP, Discrete, Spec
 from paracosm.core.policy import Deterministic, Policy, Uniform
 from paracosm.core.recordings import state_scale
@@ -27,6 +27,7 @@ from paracosm.real.source import (
     BadStep,
     CollectionRequest,
     EvaluationRequest,
+    Interrupted,
     Source,
     StepProgress,
     ordered,
@@ -57,7 +58,7 @@ class SystemSource(Source):
         self.name, self.steps, self.mdp = name, 0, mdp
         self._observed = None if encoder is None else ObservedSystem(mdp, encoder)
         size = mdp.spec.state_size
-        self.state_size = size if encoder is None else belief_size(encoder, size)
+        self.state_size = size if encoder is None else belief_size(encoder, size, mdp.spec.action)
         self.action = mdp.spec.action
         self.limit = None  # of an MDP the horizon is a matter of choice
         self.horizon = spaces.horizon(name, None, mdp.spec.horizon if horizon is None else horizon)
@@ -73,7 +74,8 @@ class SystemSource(Source):
     def _play(
         self, policy: Policy, keys: Key[jax.Array, " episode"], salt: int, horizon: int
     ) -> Any:
-        """Whole episodes as NumPy; the start hangs on an episode's key alone.
+        """Whole episodes as NumPy, of pairs of state and belief where there is an encoder; the
+        start hangs on an episode's key alone.
 
         Args:
             policy: What acts, on states or beliefs.
@@ -84,15 +86,39 @@ class SystemSource(Source):
         if self._observed is None:
             return _play(self.mdp, policy, keys, salt, horizon)
         policy = OnBeliefs(policy, self._observed.size)
-        lived = _play(self._observed.pairs(), policy, keys, salt, horizon)
-        return self._observed.beliefs(lived)
+        return _play(self._observed.pairs(), policy, keys, salt, horizon)
+
+    def _shown(self, lived: Trajectory) -> Trajectory:
+        """What a policy saw of episodes that were played."""
+        return lived if self._observed is None else self._observed.beliefs(lived)
 
     def _collect(self, collection: CollectionRequest, progress: StepProgress) -> Dataset:
         policy = (
             Uniform(self.action) if collection.policy is None else self._traced(collection.policy)
         )
-        left, episodes = remaining(collection)
         parts = [] if collection.before is None else [collection.before]
+        try:
+            self._fill(parts, policy, collection, progress)
+        except KeyboardInterrupt as error:
+            raise Interrupted(_joined(parts)) from error
+        return ordered(stack(parts))
+
+    def _fill(
+        self,
+        parts: list[Dataset],
+        policy: Policy,
+        collection: CollectionRequest,
+        progress: StepProgress,
+    ) -> None:
+        """Take what is left of a collection, one episode a lane at a time.
+
+        Args:
+            parts: Where the rows go, as soon as they are lived.
+            policy: What acts.
+            collection: What is to be collected.
+            progress: Called with the number of steps taken and of all.
+        """
+        left, episodes = remaining(collection)
         key = jax.random.key(collection.seed)
         while left.any():
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, episodes)
@@ -102,16 +128,12 @@ class SystemSource(Source):
             sound = np.logical_and.accumulate(~wanted | _finite(lived), axis=1)
             self.steps += int((wanted & sound).sum())
             if (wanted & sound).any():
-                parts.append(_rows(lived, wanted & sound, episodes))
+                parts.append(_rows(self._shown(lived), wanted & sound, episodes))
             if not sound.all():
-                raise BadStep(
-                    self._complaint(lived, sound, episodes),
-                    ordered(stack(parts)) if parts else None,
-                )
+                raise BadStep(self._complaint(lived, sound, episodes), _joined(parts))
             left = left - wanted.sum(axis=1)
             episodes = episodes + len(left)
             progress(collection.steps - int(left.sum()), collection.steps)
-        return ordered(stack(parts))
 
     def _evaluate(self, evaluation: EvaluationRequest, progress: StepProgress) -> Trajectory:
         policy = self._traced(evaluation.policy)
@@ -124,7 +146,7 @@ class SystemSource(Source):
         if not sound.all():
             raise checks.BadData(self._complaint(lived, sound, seeds))
         progress(evaluation.horizon, evaluation.horizon)
-        return dataclasses.replace(lived, reward=lived.reward.astype(np.float64))
+        return dataclasses.replace(self._shown(lived), reward=lived.reward.astype(np.float64))
 
     def _traced(self, policy: Acting) -> Policy:
         """A plain function as a policy, if JAX can trace it."""
@@ -136,14 +158,21 @@ class SystemSource(Source):
         return Deterministic(cast("Callable[[Array], Array]", policy))
 
     def _complaint(self, lived: Trajectory, sound: np.ndarray, episodes: np.ndarray) -> str:
+        """The sentence about the first step that is not sound, of the system or its encoder."""
         lane = int(np.argmin(sound.all(axis=1)))
-        time = int(np.argmin(sound[lane]))
-        state, reward = lived.next_state[lane, time], lived.reward[lane, time]
-        return (
-            f"{self.name} gave the state {state} and the reward {reward} at step {time} of episode"
-            f" {episodes[lane]}; "
-            "every entry must be finite."
-        )
+        time, episode = int(np.argmin(sound[lane])), episodes[lane]
+        before, after = lived.state[lane, time], lived.next_state[lane, time]
+        size, reward = self.mdp.spec.state_size, lived.reward[lane, time]
+        place, culprit = f"at step {time} of episode {episode}", self.name
+        came = f"the state {after[:size]} and the reward {reward}"
+        if self._observed is not None and np.isfinite(before[:size]).all():
+            if not np.isfinite(before).all():
+                culprit = stage_of(self._observed.encoder, "initial")
+                came, place = f"the belief {before[size:]}", f"at the start of episode {episode}"
+            elif np.isfinite([*after[:size], reward]).all():
+                culprit = stage_of(self._observed.encoder, "update")
+                came = f"the belief {after[size:]}"
+        return f"{culprit} gave {came} {place}; every entry must be finite."
 
 
 def _demand_parts(mdp: MDP, name: str) -> None:
@@ -203,6 +232,11 @@ def _compiled(
     starts, noise = jax.vmap(jax.random.split, out_axes=1)(keys)
     noise = jax.vmap(jax.random.fold_in, (0, None))(noise, salt)
     return unroll(mdp, policy, jax.vmap(mdp.initial)(starts), noise, horizon)
+
+
+def _joined(parts: list[Dataset]) -> Dataset | None:
+    """The rows of all parts in order, None if there are none."""
+    return ordered(stack(parts)) if parts else None
 
 
 def _finite(lived: Trajectory) -> np.ndarray:

@@ -157,9 +157,10 @@ class Source(abc.ABC):
             Rows in the order of (episode, time).
 
         Raises:
-            BadStep: the environment raised, exited, or gave what cannot be used, such as NaN.
-            Interrupted: Ctrl-C came while a Gymnasium environment was stepped; its `partial` holds
-                the steps before.
+            BadStep: the environment raised, exited, or gave what cannot be used, such as NaN, or
+                an encoder gave a belief that is not finite.
+            Interrupted: Ctrl-C came while the environment was stepped; its `partial` holds the
+                steps before, of a JAX-native system the whole episodes before.
         """
         for name, value, least in (
             ("steps", steps, 1),
@@ -208,7 +209,8 @@ class Source(abc.ABC):
             rewards are 0.
 
         Raises:
-            BadData: the environment raised, exited, or gave what cannot be used, such as NaN.
+            BadData: the environment raised, exited, or gave what cannot be used, such as NaN, or an
+                encoder gave a belief that is not finite.
         """
         horizon = self.horizon if horizon is None else horizon
         checks.count("episodes", episodes)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.encoder import Encoder
+from paracosm.core.encoder import Encoder, stage_of
 from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.recordings import state_scale
 from paracosm.core.types import Array
@@ -166,13 +166,13 @@ class Believing(Lanes):
     def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
         answers = self._lanes.reset(lanes, seeds)
         beliefs = _first_beliefs(self._encoder, self._spread(lanes, answers.rows[0]))
-        return self._known(lanes, answers, np.asarray(beliefs, np.float32))
+        return self._known("initial", lanes, answers, np.asarray(beliefs, np.float32))
 
     def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
         answers = self._lanes.step(lanes, actions)
         rows = self._spread(lanes, actions), self._spread(lanes, answers.rows[0])
         beliefs = _next_beliefs(self._encoder, self._beliefs, *rows)
-        return self._known(lanes, answers, np.asarray(beliefs, np.float32))
+        return self._known("update", lanes, answers, np.asarray(beliefs, np.float32))
 
     def close(self) -> None:
         self._lanes.close()
@@ -183,11 +183,29 @@ class Believing(Lanes):
         full[lanes] = rows
         return full
 
-    def _known(self, lanes: np.ndarray, answers: Answers, beliefs: np.ndarray) -> Answers:
+    def _known(
+        self, stage: str, lanes: np.ndarray, answers: Answers, beliefs: np.ndarray
+    ) -> Answers:
+        """Answers with beliefs for observations; one that is not finite is the encoder's fault.
+
+        Args:
+            stage: The encoder's method that gave them.
+            lanes: Which lanes answered.
+            answers: What they answered, a row each.
+            beliefs: Of all lanes, `[lane, state]`.
+        """
         if self._beliefs is None:
             self._beliefs = np.zeros_like(beliefs)
         self._beliefs[lanes] = beliefs[lanes]
-        return answers._replace(rows=(beliefs[lanes], *answers.rows[1:]))
+        rows, faults = beliefs[lanes], dict(answers.faults)
+        for row in np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist():
+            faults.setdefault(row, _no_belief(self._encoder, stage, rows[row]))
+        return Answers((rows, *answers.rows[1:]), faults)
+
+
+def _no_belief(encoder: Encoder, stage: str, belief: np.ndarray) -> Fault:
+    needed = "every entry must be finite"
+    return Fault(f"gave the belief {belief}", needed, stage_of(encoder, stage))
 
 
 @eqx.filter_jit

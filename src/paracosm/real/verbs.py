@@ -79,6 +79,7 @@ def collect(
     first_episode: int = 0,
     workers: int = 1,
     horizon: int | None = None,
+    encoder: Encoder | None = None,
     before: Dataset | None = None,
     progress: StepProgress | None = None,
 ) -> Dataset:
@@ -89,9 +90,10 @@ def collect(
         env: The real environment, as `connect` takes it.
         steps, seed, policy, first_episode, workers: As for `Source.collect`.
         horizon: Steps in a full episode, where `env` has no time limit or a shorter one is wanted.
+        encoder: What makes states of observations; None where observations are states.
         before, progress: As for `Source.collect`.
     """
-    source = connect(env, horizon=horizon)
+    source = connect(env, horizon=horizon, encoder=encoder)
     collected = source.collect(
         steps,
         seed=seed,
@@ -112,6 +114,7 @@ def evaluate(
     episodes: int = 20,
     first_seed: int = 10_000,
     horizon: int | None = None,
+    encoder: Encoder | None = None,
     sampled: bool = False,
     seed: int = 0,
     progress: StepProgress | None = None,
@@ -122,9 +125,10 @@ def evaluate(
         env: The real environment, as `connect` takes it.
         policy, episodes, first_seed, sampled, seed, progress: As for `Source.evaluate`.
         horizon: Steps in a full episode; the time limit of `env` if None.
+        encoder: What makes states of observations; None where observations are states.
     """
     with callbacks.as_raised():
-        source = connect(env, horizon=horizon)
+        source = connect(env, horizon=horizon, encoder=encoder)
         played = source.evaluate(
             policy,
             episodes=episodes,
