@@ -29,14 +29,24 @@ class Learned(NamedTuple):
             BadData: nothing that tells was bought, or a known reward is not finite on a bought
                 transition.
         """
+        return float(np.min(self.rewards(data)))
+
+    def rewards(self, data: Dataset) -> np.ndarray:
+        """The reward labels of `data`, or a known reward on its bought transitions, `[rows]`.
+
+        Raises:
+            BadData: as for `worst_reward`.
+        """
         if "reward" in self.fits and self.fits["reward"].origin != "known":
-            rewards, of = np.asarray(data.labels.reward), "reward labels"
+            rewards, source = np.asarray(data.labels.reward), "reward labels"
         else:
-            rows, of = data.transitions, "transitions"
+            rows, source = data.transitions, "transitions"
             rewards = np.asarray(
                 jax.vmap(self.world.reward)(rows.state, rows.action, rows.next_state)
             )
             checks.finite("the known reward on the bought transitions", rewards)
         if not len(rewards):
-            raise checks.BadData(f"the data hold no {of}; the lowest of their rewards is needed.")
-        return float(np.min(rewards))
+            raise checks.BadData(
+                f"the data hold no {source}; the lowest of their rewards is needed."
+            )
+        return rewards

@@ -60,6 +60,16 @@ class StartStates(NamedTuple):
         return jax.vmap(draw_one)(keys)
 
 
+class RecordedRewards(NamedTuple):
+    """The least and the most reward that was recorded, and the size of one: the root of their mean
+    square.
+    """
+
+    least: Array | float = float("-inf")
+    most: Array | float = float("inf")
+    size: Array | float = 1.0
+
+
 class Problem(eqx.Module):
     """What a policy is trained for.
 
@@ -70,6 +80,7 @@ class Problem(eqx.Module):
         starts: Where rollouts start. The worlds' own `initial` must not be asked.
         horizon: Steps of a rollout of training, at most those of an episode.
         rate: Learning rate of the present phase of training; a learner that has none ignores it.
+        rewards: What values are possible, for a learner that bounds its own.
     """
 
     world: MDP
@@ -77,6 +88,7 @@ class Problem(eqx.Module):
     starts: StartStates
     horizon: int = eqx.field(static=True)
     rate: Scalar
+    rewards: RecordedRewards = RecordedRewards()
 
     @property
     def cut(self) -> bool:

@@ -84,6 +84,38 @@ class MLP(eqx.Module):
         return network
 
 
+def restandardised(network: MLP, center: Array, scale: Array) -> MLP:
+    """The same function with other constants for its inputs, so that it can be trained on from
+    there when the data have grown.
+
+    `W (x - c) / s + b = W' (x - c') / s' + b'` for `W' = W s'/s` and `b' = b + W (c' - c) / s`.
+
+    Args:
+        network: What is to keep its values.
+        center, scale: The new constants, `[inputs]`.
+    """
+    first, bias = network.weights[0], network.biases[0]
+    return eqx.tree_at(
+        lambda net: (net.weights[0], net.biases[0], net.center, net.scale),
+        network,
+        (
+            first * (scale / network.scale)[:, None],
+            bias + ((center - network.center) / network.scale) @ first,
+            center,
+            scale,
+        ),
+    )
+
+
+def rescaled(network: MLP, factor: Array, shift: Array) -> MLP:
+    """`x ↦ factor * network(x) + shift`, both `[outputs]`, as a network of the same shape."""
+    return eqx.tree_at(
+        lambda net: (net.weights[-1], net.biases[-1]),
+        network,
+        (network.weights[-1] * factor, network.biases[-1] * factor + shift),
+    )
+
+
 def unstacked(ensemble: MLP) -> list[MLP]:
     """The networks of a stack `[member, …]`, one by one."""
     return [

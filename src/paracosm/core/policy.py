@@ -47,6 +47,8 @@ from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 
 _LOG_STD_RANGE = (-5.0, 1.0)
+# Where an untrained network's raw spread of 0 starts: at a standard deviation of 0.5.
+_RAW_STD = math.log((math.log(0.5) + 5) / (1 - math.log(0.5)))
 # How far from the centre the mean can lie, in half-boxes. Farther out every sample would be the
 # bound itself: nothing left to compare, no gradient to come back by. tanh(4) is 0.9993.
 SQUASHED_REACH, CLIPPED_REACH = 4.0, 1.25
@@ -330,6 +332,73 @@ class Gaussian(StochasticPolicy):
         """The mode `s ↦ a`; see `core/layers.py`."""
         network = layers_of(self.network, spec)
         return layers.gaussian_mode(network, self.space, self.reach, self.squash)
+
+
+@storable
+class SquashedGaussian(StochasticPolicy):
+    """A Gaussian of state-dependent mean and spread, brought into the box by `tanh` (Haarnoja et
+    al. 2018).
+
+    The network gives the mean and, in its second half, the raw spread. The mean is kept within
+    ±`SQUASHED_REACH`, as `Gaussian` keeps its own.
+    """
+
+    network: MLP
+    space: Box
+
+    def __check_init__(self) -> None:
+        checks.function("network", self.network, "of one state, such as an MLP,")
+        checks.of_kind("space", self.space, Box, "a Box")
+
+    def moments(self, state: State) -> tuple[Array, Array]:
+        """Mean and log standard deviation before `tanh`, `[action]` each."""
+        mean, raw = jnp.split(self.network(state), 2)
+        low, high = _LOG_STD_RANGE
+        log_std = low + (high - low) * jax.nn.sigmoid(raw + _RAW_STD)
+        return SQUASHED_REACH * jnp.tanh(mean / SQUASHED_REACH), log_std
+
+    def sample(self, state: State, key: PRNGKey) -> Action:
+        return self.sample_with_log_prob(state, key)[0]
+
+    def sample_with_log_prob(self, state: State, key: PRNGKey) -> tuple[Action, Scalar]:
+        """An action as a differentiable function of the policy's parameters, and the log-density of
+        that action as a share of the half-box, which has a derivative where an arctanh of the
+        action would have lost its digits.
+        """
+        mean, log_std = self.moments(state)
+        noise = jax.random.normal(key, mean.shape, mean.dtype)
+        latent = mean + jnp.exp(log_std) * noise
+        normal = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
+        return self._to_box(latent), jnp.sum(normal - _log_slope(latent))
+
+    def mode(self, state: State) -> Action:
+        return self._to_box(self.moments(state)[0])
+
+    def log_prob(self, state: State, action: Action) -> Scalar:
+        mean, log_std = self.moments(state)
+        latent = jnp.arctanh(jnp.clip(self.space.encode(action), -_INTERIOR, _INTERIOR))
+        z = (latent - mean) / jnp.exp(log_std)
+        return jnp.sum(-0.5 * z**2 - log_std - 0.5 * math.log(2 * math.pi) - _log_slope(latent))
+
+    def entropy(self, state: State) -> Scalar:
+        return jnp.sum(self.moments(state)[1] + 0.5 * math.log(2 * math.pi * math.e))
+
+    def _to_box(self, latent: Array) -> Array:
+        low, high = self.space.low, self.space.high
+        return jnp.clip((high + low) / 2 + jnp.tanh(latent) * (high - low) / 2, low, high)
+
+    def as_layers(self, spec: Spec) -> Layered:
+        """The mode `s ↦ a`; see `core/layers.py`."""
+        size = self.space.size
+        network = layers.compose(
+            layers.affine(np.eye(size, 2 * size)), layers_of(self.network, spec)
+        )
+        return layers.gaussian_mode(network, self.space, SQUASHED_REACH, True)
+
+
+def _log_slope(latent: Array) -> Array:
+    """`log(1 - tanh(x)²)`, by a form that keeps its digits far out."""
+    return 2 * (math.log(2) - latent - jax.nn.softplus(-2 * latent))
 
 
 @storable

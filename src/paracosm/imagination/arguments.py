@@ -124,6 +124,28 @@ def check_action_form(world: MDP, policy: Policy) -> None:
     _demand("the policy's action", lambda: policy.act(policy.initial(), state, key)[0], action)
 
 
+def check_derivatives(world: MDP) -> None:
+    """Dynamics and reward can be differentiated; to be called while tracing.
+
+    Raises:
+        BadArgument: one of them cannot: the sentence names it.
+    """
+    state, action, key = _step(world)
+    parts = {
+        "dynamics": lambda action: jnp.sum(world.dynamics(state, action, key)),
+        "reward": lambda action: world.reward(state, action, state),
+    }
+    for name, function in parts.items():
+        try:
+            jax.eval_shape(jax.grad(function), action)
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+            raise checks.BadArgument(
+                f"the world's {name} has no derivative ({reason}); gradients through the world need"
+                " one, REINFORCE does not."
+            ) from error
+
+
 def check_density_form(world: MDP, policy: StochasticPolicy) -> None:
     """The policy has a density at an action of the world; to be called while tracing.
 

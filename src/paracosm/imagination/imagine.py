@@ -5,7 +5,7 @@ stops rising.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,13 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.keys import stage_key
 from paracosm.core.learned import Learned
-from paracosm.core.learner import Learner, LearnerPrediction, Problem, StartStates
+from paracosm.core.learner import (
+    Learner,
+    LearnerPrediction,
+    Problem,
+    RecordedRewards,
+    StartStates,
+)
 from paracosm.core.mdp import MDP
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import Policy, StochasticPolicy
@@ -71,6 +77,7 @@ def imagine(
     learner: Learner | None = None,
     seed: int = 0,
     round: int = 0,
+    state: Any = None,
     policy: StochasticPolicy | None = None,
     settings: ImagineSettings = _DEFAULT,
     label_noise: LabelNoise | None = None,
@@ -104,6 +111,8 @@ def imagine(
         learner: What is trained; REINFORCE with `settings` if none. A learner of one's own has its
             own settings: of `settings` then only the loop's count, and `horizon`.
         seed, round: Randomness.
+        state: Of `learner`, where it goes on, such as `own_prediction.state` of the round before;
+            its first one if none.
         policy: Where REINFORCE starts; a new policy if none.
         settings: See `ImagineSettings`.
         label_noise: Put on every reward of the world that gradients and values are made from, anew
@@ -143,7 +152,9 @@ def imagine(
     elif learner is None:
         learner = REINFORCE(settings, Plain(), label_noise, policy)
     key = stage_key(seed, "imagine", round)
-    trained = train(learner, problem, key, settings=settings, score=score, progress=progress)
+    trained = train(
+        learner, problem, key, settings=settings, state=state, score=score, progress=progress
+    )
     return _imagined(learner, problem, trained, learned.world)
 
 
@@ -166,7 +177,15 @@ def problem_of(
     starts = _starts(data.initial, np.asarray(data.transitions.state), key)
     bare = [part.replace(initial=_not_drawn) for part in (world, pessimistic(world, worst_reward))]
     horizon = min(settings.horizon, world.spec.horizon)
-    return Problem(bare[0], bare[1], starts, horizon, jnp.asarray(settings.rates[0]))
+    rewards = _recorded(learned.rewards(data))
+    return Problem(bare[0], bare[1], starts, horizon, jnp.asarray(settings.rates[0]), rewards)
+
+
+def _recorded(rewards: np.ndarray) -> RecordedRewards:
+    """What a learner bounds its values by; rewards that are all 0 have the size of 1."""
+    size = float(np.sqrt(np.mean(np.square(rewards, dtype=np.float64)))) or 1.0
+    least, most = np.min(rewards), np.max(rewards)
+    return RecordedRewards(*(jnp.asarray(number, jnp.float32) for number in (least, most, size)))
 
 
 def _imagined(learner: Learner, problem: Problem, trained: Trained, world: MDP) -> Imagined:

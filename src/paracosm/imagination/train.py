@@ -74,6 +74,7 @@ def train(
     key: PRNGKey,
     *,
     settings: ImagineSettings,
+    state: Any = None,
     score: Score | None = None,
     progress: TrainProgress | None = None,
 ) -> Trained:
@@ -84,6 +85,7 @@ def train(
         problem: What for; its rate is replaced by those of `settings`.
         key: Randomness.
         settings: Of the loop: `rates`, `check`, `patience`, `least_gain`, `most_steps`.
+        state: Where the learner goes on; its first state if none.
         score: How evaluations are scored; by the pessimistic world unless given.
         progress: Called after each chunk with the training steps done, at the most, and numbers by
             name: `imagined_return`, and of the learner's own metrics the means over the chunk's
@@ -94,7 +96,8 @@ def train(
             the sentence names the part and the step where the learner can say them.
     """
     score = PessimisticReturn() if score is None else score
-    state = _first_state(learner, problem, jax.random.fold_in(key, 1))
+    if state is None:
+        state = _first_state(learner, problem, jax.random.fold_in(key, 1))
     search = _Search(settings, state)
     while search.stop is None:
         of_chunk = jax.random.fold_in(key, 2 + len(search.checkpoints))

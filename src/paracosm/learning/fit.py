@@ -17,9 +17,10 @@ from jaxtyping import Float, Int, Key
 from paracosm.core.devices import spread
 from paracosm.core.networks import MLP
 from paracosm.core.types import Array
+from paracosm.learning.parts import bounded_log_variance
 from paracosm.learning.settings import FitSettings
 
-Loss = Literal["squared", "logistic"]
+Loss = Literal["squared", "logistic", "gaussian"]
 _ADAM: Any = optax.scale_by_adam()
 
 
@@ -65,9 +66,14 @@ def row_losses(network: MLP, inputs: Array, targets: Array, loss: Loss) -> Float
     Args:
         network: `[inputs] -> [outputs]`.
         inputs, targets: `[rows, …]`.
-        loss: `squared`, or `logistic` of targets 0 and 1 and predicted logits.
+        loss: `squared`; `logistic` of targets 0 and 1 and predicted logits; or `gaussian`, `(y -
+            μ)² / σ² + log σ²` of predicted `μ` and, in the second half, raw `log σ²`.
     """
     predicted = jax.vmap(network)(inputs)
+    if loss == "gaussian":
+        mean, raw = jnp.split(predicted, 2, axis=1)
+        log_variance = bounded_log_variance(raw)
+        return jnp.mean((targets - mean) ** 2 * jnp.exp(-log_variance) + log_variance, axis=1)
     by_output = (
         (predicted - targets) ** 2
         if loss == "squared"
@@ -191,7 +197,8 @@ class _Fit(NamedTuple):
         """Optimiser steps over random real rows."""
         train, settings = self.train, self.settings
         rate = jnp.asarray(settings.rates)[state.rate]
-        count = jnp.maximum(-(-train.number // settings.batch), settings.least_steps)
+        passes = -(-train.number // settings.batch)
+        count = jnp.clip(passes, settings.least_steps, settings.most_steps)
 
         def step(i: Array, carry: tuple[MLP, optax.OptState]) -> tuple[MLP, optax.OptState]:
             network, optimiser = carry

@@ -47,6 +47,7 @@ def learn(
     settings: LearnSettings = _DEFAULT,
     label_noise: LabelNoise | None = None,
     parts: Mapping[Part, PartLearner] | None = None,
+    before: Learned | None = None,
 ) -> Learned:
     """Learn a world from bought transitions and reward labels.
 
@@ -65,6 +66,8 @@ def learn(
             every round; its held-out error is then measured on noisy labels too.
         parts: Part learners in place of the ensembles, by part (`dynamics`, `reward`,
             `termination`).
+        before: A world whose networks the ensembles go on from, such as that of the round before;
+            `settings.fit` then says how much more they are fitted.
 
     Raises:
         BadArgument: an argument of another kind.
@@ -90,10 +93,11 @@ def learn(
         )
     known_reward = isinstance(chosen.get("reward"), Known)
     require_learnable(data, spec.state_size, spec.action, known_reward=known_reward)
+    old = {part: before and getattr(before.world, part) for part in UNITS}
     learners = {
-        "dynamics": EnsembleDynamics(settings),
-        "reward": EnsembleReward(settings, label_noise, seed),
-        "termination": EnsembleTermination(settings),
+        "dynamics": EnsembleDynamics(settings, old["dynamics"]),
+        "reward": EnsembleReward(settings, label_noise, seed, old["reward"]),
+        "termination": EnsembleTermination(settings, old["termination"]),
     } | chosen
     fitted = {
         part: learner.fit(data, spec, stage_key(seed, part, round))

@@ -33,7 +33,13 @@ from paracosm.core.networks import MLP
 from paracosm.core.noise import LabelNoise, mislabelled
 from paracosm.core.records import Part, PartFit
 from paracosm.core.types import Array, PRNGKey
-from paracosm.learning.parts import Constant, LearnedDynamics, LearnedReward, LearnedTermination
+from paracosm.learning.parts import (
+    Constant,
+    GaussianDynamics,
+    LearnedDynamics,
+    LearnedReward,
+    LearnedTermination,
+)
 from paracosm.learning.problem import UNITS, FitProblem, solve, standard
 from paracosm.learning.settings import LearnSettings
 
@@ -47,12 +53,22 @@ class PartLearner(eqx.Module):
 
 
 class EnsembleDynamics(PartLearner):
-    """An ensemble of networks for the change of state, from bought transitions."""
+    """An ensemble of networks for the change of state, from bought transitions.
+
+    Attributes:
+        settings: Of the fit.
+        before: Dynamics from which the networks go on, such as those of the round before; they
+            start untrained if there are none, or of another size.
+    """
 
     settings: LearnSettings = eqx.field(static=True, default_factory=LearnSettings)
+    before: Any = None
 
     def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
         problem = dynamics_problem(data, spec, self.settings.margin)
+        if self.settings.probabilistic:
+            problem = _with_spread(problem, spec)
+        problem = problem._replace(before=_same_kind(self.before, _DYNAMICS))
         return solve(problem, spec, key, self.settings)
 
 
@@ -63,11 +79,13 @@ class EnsembleReward(PartLearner):
         settings: Of the fit.
         noise: Put on the labels, the same on a label in every round of a seed.
         seed: Of that noise.
+        before: A reward from which the networks go on; see `EnsembleDynamics`.
     """
 
     settings: LearnSettings = eqx.field(static=True, default_factory=LearnSettings)
     noise: LabelNoise | None = None
     seed: int = eqx.field(static=True, default=0)
+    before: Any = None
 
     def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
         problem = reward_problem(self._labels(data), data.episode[data.has_label], spec)
@@ -75,6 +93,7 @@ class EnsembleReward(PartLearner):
         if np.ptp(reward) == 0:
             value = Constant(jnp.asarray(reward[0], jnp.float32))
             return value, not_learned("reward", "constant", len(reward))
+        problem = problem._replace(before=_same_kind(self.before, LearnedReward))
         return solve(problem, spec, key, self.settings)
 
     def _labels(self, data: Dataset) -> RewardLabels:
@@ -84,9 +103,15 @@ class EnsembleReward(PartLearner):
 
 
 class EnsembleTermination(PartLearner):
-    """An ensemble of networks for the end rule; if no bought transition ends, nothing ever does."""
+    """An ensemble of networks for the end rule; if no bought transition ends, nothing ever does.
+
+    Attributes:
+        settings: Of the fit.
+        before: A rule from which the networks go on; see `EnsembleDynamics`.
+    """
 
     settings: LearnSettings = eqx.field(static=True, default_factory=LearnSettings)
+    before: Any = None
 
     def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
         rows = data.transitions
@@ -99,6 +124,7 @@ class EnsembleTermination(PartLearner):
 
         episode = data.episode[data.has_transition]
         problem = FitProblem("termination", rows, ended, ended - 0.5, np.ones(1), build, episode)
+        problem = problem._replace(before=_same_kind(self.before, LearnedTermination))
         return solve(problem, spec, key, self.settings)
 
 
@@ -111,6 +137,25 @@ class Known(PartLearner):
     def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
         rows = data.labels if self.part == "reward" else data.transitions
         return self.function, not_learned(self.part, "known", len(rows))
+
+
+_DYNAMICS = (LearnedDynamics, GaussianDynamics)
+
+
+def _same_kind(before: Any, kinds: Any) -> Any:
+    """The part to go on from, if its networks are of this kind."""
+    return before if isinstance(before, kinds) else None
+
+
+def _with_spread(problem: FitProblem, spec: Spec) -> FitProblem:
+    """The problem of the dynamics with the spread of the next state to be learned too."""
+    deterministic = problem.build
+
+    def build(networks: MLP, center: Array, scale: Array) -> GaussianDynamics:
+        domain = deterministic(networks, center, scale).domain
+        return GaussianDynamics(networks, spec.action, center, scale, domain)
+
+    return problem._replace(build=build, spread=True)
 
 
 def not_learned(part: Part, origin: Literal["known", "constant"], rows: int) -> PartFit:

@@ -1,6 +1,11 @@
-"""The learned parts of a world: ensembles that predict their members' mean."""
+"""The learned parts of a world: ensembles that predict their members' mean.
+
+`draw(key)` of each gives one member by chance, as a part of its own; see `core/members.py`.
+"""
 
 from __future__ import annotations
+
+import dataclasses
 
 import equinox as eqx
 import jax
@@ -11,6 +16,7 @@ from jaxtyping import Float
 from paracosm.core import layers
 from paracosm.core.layers import Layered, affine, beside, compose, layers_of
 from paracosm.core.mdp import Box, Discrete, Domain, Spec
+from paracosm.core.members import one_of
 from paracosm.core.networks import MLP, unstacked
 from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
@@ -28,6 +34,30 @@ def inputs_of(
 def _members_as_layers(networks: MLP, spec: Spec) -> list[Layered]:
     """What each member of an ensemble says of its layers."""
     return [layers_of(network, spec) for network in unstacked(networks)]
+
+
+def _change_as_layers(
+    mean: Layered, part: LearnedDynamics | GaussianDynamics, spec: Spec
+) -> Layered:
+    """`(s, a) ↦ clip(s + scale * mean(s, a) + center)`; see `core/layers.py`."""
+    size = spec.state_size
+    network = compose(mean, layers.encoded(part.space, size, 0))
+    carried = affine(np.eye(size, size + part.space.size))
+    change = np.concatenate([np.eye(size), np.diag(np.asarray(part.scale, np.float64))], axis=1)
+    clip = layers.clipped(part.domain.low, part.domain.high)
+    return compose(clip, affine(change, part.center), beside(carried, network))
+
+
+# Of the normalised change of state: e^-10 is below what 32 bits tell apart in a network's answer,
+# e^1 is wider than the data.
+LOG_VARIANCE = (-10.0, 1.0)
+
+
+def bounded_log_variance(raw: Array) -> Array:
+    """`log σ²` brought softly between the ends of `LOG_VARIANCE`, with a derivative everywhere."""
+    low, high = LOG_VARIANCE
+    above = low + jax.nn.softplus(raw - low)
+    return high - jax.nn.softplus(high - above)
 
 
 @storable
@@ -55,6 +85,56 @@ class LearnedDynamics(eqx.Module):
     def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
         return self.domain.clip(jnp.mean(self.members(state, action), axis=0))
 
+    def draw(self, key: PRNGKey) -> LearnedDynamics:
+        """One member by chance."""
+        return dataclasses.replace(self, networks=one_of(self.networks, key))
+
+    def image(self) -> Domain:
+        """The box that holds every next state."""
+        return self.domain
+
+    def as_layers(self, spec: Spec) -> Layered:
+        """`(s, a) ↦ s'`; see `core/layers.py`."""
+        return _change_as_layers(
+            layers.mean_of(_members_as_layers(self.networks, spec)), self, spec
+        )
+
+
+@storable
+class GaussianDynamics(eqx.Module):
+    """`s' ~ s + center + scale * N(μ_i, σ_i²)(s, a)` of member i: the change of state, normalised.
+
+    Each network gives μ and `log σ²`, which is kept within `LOG_VARIANCE` (Chua et al. 2018). As a
+    part of a world it is deterministic, the mean of the members' μ; `draw` gives one member with
+    its noise. The clip keeps imagined states in `domain`, as in `LearnedDynamics`.
+    """
+
+    networks: MLP
+    space: Box | Discrete
+    center: Float[Array, " state"]
+    scale: Float[Array, " state"]
+    domain: Domain
+
+    def moments(self, state: State, action: Action) -> tuple[Array, Array]:
+        """Mean and standard deviation of each member's next state, not clipped, `[member, state]`
+        each.
+        """
+        x = inputs_of(self.space, state, action)
+        mean, log_variance = jnp.split(jax.vmap(lambda network: network(x))(self.networks), 2, 1)
+        spread = jnp.exp(0.5 * bounded_log_variance(log_variance))
+        return state + self.center + self.scale * mean, self.scale * spread
+
+    def members(self, state: State, action: Action) -> Float[Array, "member state"]:
+        """Each member's mean next state, not clipped."""
+        return self.moments(state, action)[0]
+
+    def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
+        return self.domain.clip(jnp.mean(self.members(state, action), axis=0))
+
+    def draw(self, key: PRNGKey) -> GaussianMember:
+        """One member by chance, with its noise."""
+        return GaussianMember(dataclasses.replace(self, networks=one_of(self.networks, key)))
+
     def image(self) -> Domain:
         """The box that holds every next state."""
         return self.domain
@@ -62,12 +142,20 @@ class LearnedDynamics(eqx.Module):
     def as_layers(self, spec: Spec) -> Layered:
         """`(s, a) ↦ s'`; see `core/layers.py`."""
         size = spec.state_size
-        mean = layers.mean_of(_members_as_layers(self.networks, spec))
-        network = compose(mean, layers.encoded(self.space, size, 0))
-        carried = affine(np.eye(size, size + self.space.size))
-        change = np.concatenate([np.eye(size), np.diag(np.asarray(self.scale, np.float64))], axis=1)
-        clip = layers.clipped(self.domain.low, self.domain.high)
-        return compose(clip, affine(change, self.center), beside(carried, network))
+        keep = affine(np.eye(size, 2 * size))
+        members = [compose(keep, network) for network in _members_as_layers(self.networks, spec)]
+        return _change_as_layers(layers.mean_of(members), self, spec)
+
+
+class GaussianMember(eqx.Module):
+    """A Gaussian member as a stochastic part: its next state is drawn."""
+
+    only: GaussianDynamics
+
+    def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
+        mean, spread = self.only.moments(state, action)
+        noise = jax.random.normal(key, mean.shape, mean.dtype)
+        return self.only.domain.clip((mean + spread * noise)[0])
 
 
 @storable
@@ -86,6 +174,10 @@ class LearnedReward(eqx.Module):
 
     def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
         return jnp.mean(self.members(state, action, next_state))
+
+    def draw(self, key: PRNGKey) -> LearnedReward:
+        """One member by chance."""
+        return dataclasses.replace(self, networks=one_of(self.networks, key))
 
     def reward_range(self) -> float:
         """Largest minus smallest reward that it can give.
@@ -138,6 +230,10 @@ class LearnedTermination(eqx.Module):
     def margin(self, state: State, action: Action, next_state: State) -> Scalar:
         """The mean logit, positive where the episode ends."""
         return jnp.mean(self.members(state, action, next_state))
+
+    def draw(self, key: PRNGKey) -> LearnedTermination:
+        """One member by chance."""
+        return dataclasses.replace(self, networks=one_of(self.networks, key))
 
     def margin_as_layers(self, spec: Spec) -> tuple[Layered, ...]:
         """Each member's logit `(s, a, s') ↦ l`; the margin is their mean. See `core/layers.py`."""

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from paracosm.core import checks, estimators
 from paracosm.core.data import RewardLabels, Transitions
 from paracosm.core.mdp import Discrete, Spec
-from paracosm.core.networks import MLP
+from paracosm.core.networks import MLP, rescaled, restandardised
 from paracosm.core.records import Part, PartFit
 from paracosm.core.types import Array, PRNGKey
 from paracosm.learning.fit import Fitted, Loss, Rows, fit, pad
@@ -36,6 +36,8 @@ class FitProblem(NamedTuple):
     `targets` and `plain` are `[rows, outputs]`: what the part predicts, and what the baseline takes
     for a constant. Errors are divided by `unit` (`[outputs]`). `build` gets the networks, and the
     centre and scale of their outputs. `episode` `[rows]` numbers the episode that a row is of.
+    `spread` is whether the networks learn the spread of the targets too. `before` is a part of the
+    same kind from which the networks go on.
     """
 
     part: Part
@@ -45,11 +47,20 @@ class FitProblem(NamedTuple):
     unit: np.ndarray
     build: Callable[[MLP, Array, Array], Any]
     episode: np.ndarray
+    spread: bool = False
+    before: Any = None
 
     @property
     def loss(self) -> Loss:
         """What the networks minimise."""
+        if self.spread:
+            return "gaussian"
         return "logistic" if self.part == "termination" else "squared"
+
+    @property
+    def outputs(self) -> int:
+        """Of a network: a mean for each target, and its spread if that is learned."""
+        return self.targets.shape[1] * (2 if self.spread else 1)
 
     def error(self, predicted: np.ndarray, actual: np.ndarray) -> Float[np.ndarray, "*member rows"]:
         """Squared error of each row, or 1 where an end is called wrongly (a prediction is a
@@ -126,11 +137,13 @@ def solve(
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
         inputs = inputs_of_rows(problem, spec)
         networks, train, validation, keys, outward = start(
-            problem, inputs, rows, spec, key=key, settings=settings.fit
+            problem, inputs, rows, spec, key=key, settings=settings.fit, least=settings.capacity
         )
         result = fit(networks, train, validation, keys, loss=problem.loss, settings=settings.fit)
         fitted = jax.tree.map(np.asarray, result)
-        predicted = outward.center + outward.scale * predict(fitted.networks, inputs[rows.held_out])
+        answers = predict(fitted.networks, inputs[rows.held_out], settings.capacity)
+        means = answers[..., : problem.targets.shape[1]]
+        predicted = outward.center + outward.scale * means
     if not (np.isfinite(predicted).all() and np.isfinite(fitted.losses).any(axis=1).all()):
         raise checks.BadData(
             f"the fit of the {problem.part} diverged; its targets reach from"
@@ -221,7 +234,10 @@ def start(
     actions = slice(spec.state_size, spec.state_size + spec.action.size)
     center[actions], scale[actions] = 0, 1
     targets = (problem.targets - outward.center) / _not_zero(outward.scale)
-    networks, keys = _start(key, Scaling(center, _not_zero(scale)), targets.shape[1], settings)
+    inward = Scaling(center, _not_zero(scale))
+    networks, keys = _start(key, inward, problem.outputs, settings)
+    if problem.before is not None:
+        networks = _carried_on(problem, networks, outward)
     train, validation = (
         pad(inputs[part], targets[part], least) for part in (rows.train, rows.validation)
     )
@@ -251,9 +267,40 @@ def _start(
     return networks, jax.random.split(for_rows, settings.members)
 
 
-def predict(networks: MLP, inputs: np.ndarray) -> Float[np.ndarray, "member rows outputs"]:
-    """What each of `networks` gives for `inputs`, in its own units."""
-    rows = pad(inputs, np.zeros((len(inputs), 1)))
+def _carried_on(problem: FitProblem, untrained: MLP, outward: Scaling) -> MLP:
+    """The networks of the part before, that give the same answers in the new units; the untrained
+    ones where theirs are of another size.
+    """
+    before = problem.before
+    networks: MLP = before.networks
+    if [leaf.shape for leaf in jax.tree.leaves(networks)] != [
+        leaf.shape for leaf in jax.tree.leaves(untrained)
+    ]:
+        return untrained
+    ones = np.ones(problem.targets.shape[1], np.float32)
+    center, scale = (
+        (0 * ones, ones)
+        if problem.loss == "logistic"
+        else (np.atleast_1d(np.asarray(part)) for part in (before.center, before.scale))
+    )
+    unit = _not_zero(outward.scale)
+    factor, shift = scale / unit, (center - outward.center) / unit
+    if problem.spread:  # log σ² changes by the square of the unit
+        bend = 2 * np.log(np.where(scale == 0, 1, scale) / unit)
+        factor, shift = np.concatenate([factor, ones]), np.concatenate([shift, bend])
+
+    @eqx.filter_vmap(in_axes=(0, 0))
+    def carry(network: MLP, fresh: MLP) -> MLP:
+        return rescaled(restandardised(network, fresh.center, fresh.scale), factor, shift)
+
+    return eqx.filter_jit(carry)(networks, untrained)
+
+
+def predict(
+    networks: MLP, inputs: np.ndarray, least: int = 16
+) -> Float[np.ndarray, "member rows outputs"]:
+    """What each of `networks` gives for `inputs`, in its own units; `least` as in `pad`."""
+    rows = pad(inputs, np.zeros((len(inputs), 1)), least)
     return np.asarray(_predicted(networks, rows.inputs))[:, : len(inputs)]
 
 

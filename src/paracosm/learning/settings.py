@@ -23,6 +23,8 @@ class FitSettings(Record):
             the best.
         least_steps: An epoch is as many steps as pass over the data once, or this many if that is
             more.
+        most_steps: Steps of an epoch at the most, so that an epoch's cost ends to grow with the
+            data.
         most_epochs: The end in any case.
     """
 
@@ -33,10 +35,11 @@ class FitSettings(Record):
     rates: tuple[float, ...] = (2e-3, 5e-4, 1e-4)
     patience: int = 8
     least_steps: int = 50
+    most_steps: int = 1000
     most_epochs: int = 400
 
     def __post_init__(self) -> None:
-        counts = ("members", "width", "depth", "batch", "patience", "least_steps", "most_epochs")
+        counts = ("members", "width", "depth", "batch", "patience", "least_steps", "most_steps", "most_epochs")
         checks.fields(self, dict.fromkeys(counts, checks.COUNT))
         object.__setattr__(self, "rates", checks.rates("rates", self.rates))
 
@@ -51,17 +54,25 @@ class LearnSettings(Record):
             error.
         margin: How far the domain of imagined states reaches beyond the data, in parts of their
             range.
+        probabilistic: Whether each member of the dynamics also learns the spread of the next state
+            (a Gaussian likelihood) rather than its mean alone (squares).
+        capacity: Rows to prepare for: until there are more of them nothing is compiled again.
     """
 
     fit: FitSettings = FitSettings()
     validation: float = 0.1
     held_out: float = 0.1
     margin: float = 0.05
+    probabilistic: bool = False
+    capacity: int = 16
 
     def __post_init__(self) -> None:
         checks.of_kind("fit", self.fit, FitSettings, "a FitSettings")
         shares = dict.fromkeys(("validation", "held_out"), checks.BELOW_ONE)
-        checks.fields(self, {**shares, "margin": checks.NON_NEGATIVE_32})
+        checks.of_kind("probabilistic", self.probabilistic, bool, "True or False")
+        checks.fields(
+            self, {**shares, "margin": checks.NON_NEGATIVE_32, "capacity": checks.COUNT}
+        )
         if self.validation + self.held_out >= 1:
             raise checks.BadArgument(
                 f"validation and held_out are {self.validation:g} and {self.held_out:g}; their sum"

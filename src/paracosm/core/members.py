@@ -1,0 +1,73 @@
+"""One member of a world that is an ensemble: what a branch of imagination is played in.
+
+A part that stands for several guesses has a method `draw(key)`, which gives one of them by chance
+as a part of its own. A policy trained in worlds that are drawn anew all the time is good in all
+that the data allow; one trained in their mean exploits what the mean has smoothed over (Chua et al.
+2018; Janner et al. 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from paracosm.core.mdp import MDP
+from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
+
+P = TypeVar("P")
+
+
+def drawn(world: MDP, key: PRNGKey) -> MDP:
+    """The world of one member of each part; a part that is no ensemble stays as it is."""
+    keys = jax.random.split(key, 3)
+    parts = ("dynamics", "reward", "termination")
+    return world.replace(
+        **{
+            name: _draw(getattr(world, name), of_part)
+            for name, of_part in zip(parts, keys, strict=True)
+        }
+    )
+
+
+def _draw(part: Any, key: PRNGKey) -> Any:
+    draw = getattr(part, "draw", None)
+    return part if draw is None else draw(key)
+
+
+def one_of(stack: P, key: PRNGKey) -> P:
+    """One entry of a stack of networks `[member, …]`, as a stack of one."""
+    members = jax.tree.leaves(eqx.filter(stack, eqx.is_array))[0].shape[0]
+    chosen = jax.random.randint(key, (1,), 0, members)
+    return jax.tree.map(lambda leaf: leaf[chosen], stack)
+
+
+def end_probability(rule: Callable, state: State, action: Action, next_state: State) -> Scalar:
+    """The chance that the step ends the episode, `1 / (1 + e^-m)` of the rule's margin `m`.
+
+    A rule without a margin ends or does not, and its chance has no derivative.
+
+    Args:
+        rule: The termination rule.
+        state, action, next_state: The step.
+    """
+    margin = getattr(rule, "margin", None)
+    if margin is None:
+        return jnp.asarray(rule(state, action, next_state), next_state.dtype)
+    return jax.nn.sigmoid(margin(state, action, next_state))
+
+
+def disagreement(world: MDP, state: State, action: Action) -> Scalar:
+    """How far the members' next states lie apart: the root mean square over components and members
+    of their distance from the members' mean, in scaled states; 0 of dynamics without members.
+    """
+    members: Callable[..., Float[Array, "member state"]] | None
+    members = getattr(world.dynamics, "members", None)
+    if members is None:
+        return jnp.zeros(())
+    apart = jnp.var(members(state, action) / world.spec.state_scale, axis=0)
+    return jnp.sqrt(jnp.mean(apart) + 1e-12)  # the root has a derivative at 0 too

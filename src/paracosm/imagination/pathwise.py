@@ -1,0 +1,507 @@
+"""Gradients through the world: short branches of imagination, completed by a learned value.
+
+From a visited state the policy plays a few steps in a world whose members are drawn anew at every
+step. With the reward `r`, the chance `p` that a step ends the episode, the value `v` and the
+entropy `H` of the policy, the targets are the soft λ-returns
+
+    G_t = r_t + α H_t + γ (1 - p_t) ((1-λ) v(s_{t+1}) + λ G_{t+1})
+
+Continuous actions: the policy climbs the mean of `G_t` by its derivative through policy, dynamics,
+reward and end (value gradients; Heess et al. 2015, Clavera et al. 2020, Hafner et al. 2020). A
+choice among discrete actions has no derivative, but the world can be asked for all of them: the
+policy climbs `Σ_a π(a|s) (r + γ (1-p) v(s'))(s, a) + α H`, exactly.
+
+The value is the smaller of two networks (Fujimoto et al. 2018), which learn `G_t`; what completes
+branches is their moving average, and targets are kept within what the recorded rewards allow. `α`
+keeps the entropy at a fixed level (Haarnoja et al. 2018). The policy that is evaluated is the
+moving average of the one that is trained.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Float, Key
+
+from paracosm.core import checks
+from paracosm.core.devices import AXIS, on_all, spread
+from paracosm.core.learner import Learner, Metrics, Problem
+from paracosm.core.mdp import MDP, Discrete
+from paracosm.core.members import disagreement, drawn, end_probability
+from paracosm.core.networks import MLP
+from paracosm.core.policy import Categorical, Mode, SquashedGaussian
+from paracosm.core.predicted import Bootstrapped
+from paracosm.core.types import Array, PRNGKey, Scalar
+from paracosm.imagination.arguments import check_action_form, check_derivatives
+from paracosm.imagination.value_network import ValueNetwork
+
+_RANGES = {
+    **dict.fromkeys(("branches", "steps", "width", "depth"), checks.COUNT),
+    **dict.fromkeys(("trace", "value_average", "policy_average"), checks.SHARE),
+    **dict.fromkeys(("value_rate", "clip"), checks.POSITIVE_32),
+    **dict.fromkeys(("explore", "choice_entropy"), checks.NON_NEGATIVE_32),
+}
+# Of `log α`: below e^-9 of the size of a reward the bonus is nothing, above 1 it is the task.
+_LOG_ALPHA = (-9.0, 0.0)
+_FIRST_ALPHA = 0.1
+# A step that is this unlikely to be reached teaches nothing.
+_LEAST_WEIGHT = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class PathwiseSettings:
+    """How a policy is trained by gradients through the world.
+
+    Attributes:
+        branches: Imagined branches a training step.
+        steps: Of a branch. Longer ones carry the model's errors further, shorter ones lean more on
+            the value.
+        trace: λ of the returns.
+        value_rate: The value's learning rate as a multiple of the policy's.
+        value_average, policy_average: Weights of the new networks in their moving averages.
+        choice_entropy: Entropy that α keeps of a discrete choice, as a share of the uniform one's;
+            of continuous actions it keeps -1 for each of their components.
+        explore: Weight of the members' disagreement as a reward, in sizes of a recorded one.
+        clip: Largest global norm of a gradient.
+        width, depth: Hidden layers of policy and value.
+    """
+
+    branches: int = 128
+    steps: int = 3
+    trace: float = 0.9
+    value_rate: float = 2.0
+    value_average: float = 0.01
+    policy_average: float = 0.005
+    choice_entropy: float = 0.1
+    explore: float = 0.0
+    clip: float = 1.0
+    width: int = 128
+    depth: int = 2
+
+    def __post_init__(self) -> None:
+        checks.fields(self, _RANGES)
+
+
+class TwinValue(eqx.Module):
+    """The smaller of two networks' values of a state, in the world's rewards."""
+
+    networks: tuple[ValueNetwork, ValueNetwork]
+    scale: Scalar
+
+    def __call__(self, state: Float[Array, " state"], progress: Array | None = None) -> Scalar:
+        """Expected discounted return at `state`; a branch is a window, which has no progress."""
+        first, second = (network(state) for network in self.networks)
+        return self.scale * jnp.minimum(first, second)
+
+
+class PathwiseState(NamedTuple):
+    """What training changes: the policy and its moving average, the two value networks and theirs,
+    `log α`, and the states of the optimisers.
+    """
+
+    policy: Categorical | SquashedGaussian
+    slow_policy: Categorical | SquashedGaussian
+    values: tuple[ValueNetwork, ValueNetwork]
+    slow_values: tuple[ValueNetwork, ValueNetwork]
+    log_alpha: Scalar
+    policy_optimiser: optax.OptState
+    value_optimiser: optax.OptState
+    alpha_optimiser: optax.OptState
+
+
+class Branches(NamedTuple):
+    """Branches of imagination, `[time, branch]` each, `state` `[time, branch, state]`.
+
+    `weight` is the chance to get so far without an end; `later` the value of the next state;
+    `climbed` what a discrete policy climbs, 0 of a continuous one.
+    """
+
+    state: Array
+    reward: Array
+    goes_on: Array
+    entropy: Array
+    later: Array
+    climbed: Array
+    weight: Array
+
+
+class Pathwise(Learner):
+    """Value gradients of short imagined branches.
+
+    Attributes:
+        settings: See `PathwiseSettings`.
+        explore: Replaces `settings.explore` without another compilation, if it is given.
+    """
+
+    settings: PathwiseSettings = eqx.field(static=True, default_factory=PathwiseSettings)
+    explore: Scalar | None = None
+
+    def init(self, problem: Problem, key: PRNGKey) -> PathwiseState:
+        """An untrained policy and value, which see states in units of the visited ones."""
+        for_policy, first, second = jax.random.split(key, 3)
+        policy = self._new_policy(problem, for_policy)
+        check_action_form(problem.world, policy)
+        if isinstance(policy, SquashedGaussian):
+            check_derivatives(problem.world)
+        values = (self._new_value(problem, first), self._new_value(problem, second))
+        log_alpha = jnp.log(jnp.asarray(_FIRST_ALPHA))
+        optimisers = (self._adam.init(_parameters(part)) for part in (policy, values, log_alpha))
+        state = PathwiseState(policy, policy, values, values, log_alpha, *optimisers)
+        return on_all(state, self.settings.branches)
+
+    def step(
+        self, state: PathwiseState, problem: Problem, key: PRNGKey
+    ) -> tuple[PathwiseState, Metrics]:
+        """One step of policy, value and α, its branches spread over the host's devices."""
+        arrays, static = eqx.partition(state, eqx.is_array)
+
+        def local(shared: tuple[Any, ...], numbers: Array) -> tuple[Any, Metrics]:
+            learner, arrays, problem, key = shared
+            state = eqx.combine(arrays, static)
+            state, metrics = learner._step_on_device(state, problem, key, numbers)
+            return eqx.filter(state, eqx.is_array), metrics
+
+        branches = self.settings.branches
+        arrays, metrics = spread(local, branches, shared=1, total=True)(
+            (self, arrays, problem, key), jnp.arange(branches)
+        )
+        return eqx.combine(arrays, static), metrics
+
+    def policy(self, state: PathwiseState) -> Categorical | SquashedGaussian:
+        """The moving average of the policies that were trained."""
+        return state.slow_policy
+
+    def predicted_return(
+        self,
+        state: PathwiseState,
+        problem: Problem,
+        start: Float[Array, "episode state"],
+        key: PRNGKey,
+    ) -> Float[Array, " episode"]:
+        """`Σ_{t<h} γ^t r_t + γ^h v(s_h)` of rollouts in the mean world.
+
+        Args:
+            state, problem, start, key: As `Learner` has them.
+        """
+        scale = _value_scale(problem) * problem.rewards.size
+        value = TwinValue(state.slow_values, scale)
+        predict = Bootstrapped(problem.pessimistic, problem.horizon, value)
+        return predict(Mode(self.policy(state)), start, key)
+
+    # A training step.
+
+    def _step_on_device(
+        self, state: PathwiseState, problem: Problem, key: PRNGKey, numbers: Array
+    ) -> tuple[PathwiseState, Metrics]:
+        """The step on this device's branches, `numbers` of all; gradients are summed over devices.
+
+        Args:
+            state, problem, key: As for `step`.
+            numbers: `[branch]`.
+        """
+        settings, alpha = self.settings, jnp.exp(state.log_alpha)
+        for_world, for_branches = jax.random.split(key)
+        keys = jax.vmap(lambda number: jax.random.fold_in(for_branches, number))(numbers)
+        value = TwinValue(state.slow_values, _value_scale(problem))
+
+        def loss(policy: Any) -> tuple[Scalar, tuple[Branches, Array]]:
+            branches = self.branches(policy, value, problem, for_world, keys)
+            targets = soft_returns(branches, alpha, problem.world.discount, settings.trace)
+            discrete = isinstance(policy, Categorical)
+            climbed = branches.climbed + alpha * branches.entropy if discrete else targets
+            total = jnp.sum(branches.weight * climbed) / self._reached(branches)
+            return -total / value.scale, (branches, targets)
+
+        gradient, (branches, targets) = jax.lax.stop_gradient(
+            eqx.filter_grad(loss, has_aux=True)(state.policy)
+        )
+        policy, for_policy = self._descend(
+            state.policy, gradient, state.policy_optimiser, problem.rate
+        )
+        values, for_value, value_loss = self._step_values(state, problem, branches, targets)
+        entropy = jax.lax.psum(
+            jnp.sum(branches.weight * branches.entropy) / self._reached(branches), AXIS
+        )
+        log_alpha, for_alpha = self._step_alpha(state, entropy, problem)
+        average = _moving(settings.policy_average, state.slow_policy, policy)
+        slow = _moving(settings.value_average, state.slow_values, values)
+        new = PathwiseState(
+            policy, average, values, slow, log_alpha, for_policy, for_value, for_alpha
+        )
+        return new, self._metrics(branches, value_loss, entropy, alpha, problem)
+
+    def branches(
+        self,
+        policy: Any,
+        value: TwinValue,
+        problem: Problem,
+        for_world: PRNGKey,
+        keys: Key[jax.Array, " branch"],
+    ) -> Branches:
+        """Branches of the policy, a differentiable function of its parameters.
+
+        Args:
+            policy: Who plays.
+            value: Completes each step, in sizes of a reward.
+            problem: In what world, from which states.
+            for_world: Draws the members of each step, the same for all branches.
+            keys: All other randomness, `[branch]`.
+        """
+        start = problem.starts.draw(keys, 1.0)
+        low, high = _value_bounds(problem)
+
+        def step(states: Array, drawn_by: tuple[Array, Array]) -> tuple[Array, tuple[Array, ...]]:
+            of_world, of_branches = drawn_by
+            world = drawn(problem.world, of_world)
+            play = _choose if isinstance(policy, Categorical) else _move
+            worth = self._worth(world, problem)
+
+            def complete(after: Array) -> Scalar:
+                return jnp.clip(value(after), low, high)
+
+            played = jax.vmap(lambda s, k: play(policy, worth, complete, problem, s, k))
+            after, *rest = played(states, of_branches)
+            return after, (states, *rest)
+
+        steps = self.settings.steps
+        worlds = jax.random.split(for_world, steps)
+        by_time = jax.vmap(lambda key: jax.random.split(key, steps), out_axes=1)(keys)
+        columns = jax.lax.scan(step, start, (worlds, by_time))[1]
+        goes_on = jax.lax.stop_gradient(columns[2])
+        reached = jnp.concatenate([jnp.ones_like(goes_on[:1]), jnp.cumprod(goes_on, 0)[:-1]])
+        return Branches(*columns, jnp.where(reached < _LEAST_WEIGHT, 0, reached))
+
+    def _worth(self, world: MDP, problem: Problem) -> Any:
+        """What a step in the drawn world comes to: `(s, a, key) -> (s', reward in sizes of one,
+        chance that it goes on)`.
+        """
+        explore = self.settings.explore if self.explore is None else self.explore
+
+        def worth(state: Array, action: Array, key: Array) -> tuple[Array, Scalar, Scalar]:
+            after = world.dynamics(state, action, key)
+            reward = world.reward(state, action, after)
+            known = jnp.clip(reward, problem.rewards.least, problem.rewards.most)
+            bonus = 0.0
+            if self.explore is not None or self.settings.explore:
+                bonus = explore * jnp.minimum(disagreement(problem.world, state, action), 1.0)
+            ends = end_probability(world.termination, state, action, after)
+            return after, known / problem.rewards.size + bonus, 1 - ends
+
+        return worth
+
+    def _step_values(
+        self, state: PathwiseState, problem: Problem, branches: Branches, targets: Array
+    ) -> tuple[tuple[ValueNetwork, ValueNetwork], optax.OptState, Scalar]:
+        """A step of both value networks towards the targets, and their loss.
+
+        Args:
+            state: Before it.
+            problem: Says what values are possible.
+            branches, targets: What was imagined, and its soft λ-returns.
+        """
+        scale, (low, high) = _value_scale(problem), _value_bounds(problem)
+        wanted = jnp.clip(targets, low, high) / scale
+
+        def loss(values: tuple[ValueNetwork, ValueNetwork]) -> Scalar:
+            off = [(jax.vmap(jax.vmap(v))(branches.state) - wanted) ** 2 for v in values]
+            return jnp.sum(branches.weight * sum(off)) / self._reached(branches)
+
+        size, gradient = eqx.filter_value_and_grad(loss)(state.values)
+        rate = self.settings.value_rate * problem.rate
+        values, optimiser = self._descend(state.values, gradient, state.value_optimiser, rate)
+        return values, optimiser, jax.lax.psum(size, AXIS)
+
+    def _step_alpha(
+        self, state: PathwiseState, entropy: Scalar, problem: Problem
+    ) -> tuple[Scalar, optax.OptState]:
+        """α falls where the entropy is above its level, and rises where it is below."""
+        space = problem.world.spec.action
+        level = -float(space.size)
+        if isinstance(space, Discrete):
+            level = self.settings.choice_entropy * math.log(space.size)
+        update, optimiser = self._adam.update(entropy - level, state.alpha_optimiser)
+        moved = state.log_alpha - problem.rate * update
+        return jnp.clip(moved, *_LOG_ALPHA), optimiser
+
+    @property
+    def _adam(self) -> optax.GradientTransformation:
+        return optax.chain(optax.clip_by_global_norm(self.settings.clip), optax.scale_by_adam())
+
+    def _descend(
+        self, part: Any, gradient: Any, optimiser: optax.OptState, rate: Scalar
+    ) -> tuple[Any, optax.OptState]:
+        """A step of Adam down the gradient, which is summed over devices first.
+
+        Args:
+            part: What is trained.
+            gradient: Of this device's share.
+            optimiser: Adam's state before.
+            rate: The learning rate.
+        """
+        update, optimiser = self._adam.update(jax.lax.psum(gradient, AXIS), optimiser)
+        moved = jax.tree.map(lambda u: -rate * u, update)
+        return eqx.apply_updates(part, moved), optimiser
+
+    def _reached(self, branches: Branches) -> Scalar:
+        """The weight of all steps, on all devices."""
+        return jax.lax.psum(jnp.sum(branches.weight), AXIS)
+
+    def _metrics(
+        self,
+        branches: Branches,
+        value_loss: Scalar,
+        entropy: Scalar,
+        alpha: Scalar,
+        problem: Problem,
+    ) -> Metrics:
+        """Numbers of a step.
+
+        Args:
+            branches: What was imagined on this device.
+            value_loss, entropy, alpha: As they are named.
+            problem: Where imagination ends.
+        """
+        edge, domain = jnp.zeros(()), problem.world.domain
+        if domain is not None:
+            edge = jax.lax.pmean(jnp.mean(domain.at_edge(branches.state[1:])), AXIS)
+        steps = self.settings.branches * self.settings.steps
+        return {
+            "edge_share": edge,
+            "imagined_steps": jnp.asarray(steps),
+            "value_loss": value_loss,
+            "policy_entropy": entropy,
+            "entropy_weight": alpha,
+        }
+
+    # What is new at the start.
+
+    def _new_policy(self, problem: Problem, key: PRNGKey) -> Categorical | SquashedGaussian:
+        """An untrained policy: nearly uniform, or wide about the centre of the box."""
+        spec = problem.world.spec
+        discrete = isinstance(spec.action, Discrete)
+        outputs = spec.action.size if discrete else 2 * spec.action.size
+        network = self._network(problem, outputs, key, last=0.01)
+        return Categorical(network) if discrete else SquashedGaussian(network, spec.action)
+
+    def _new_value(self, problem: Problem, key: PRNGKey) -> ValueNetwork:
+        return ValueNetwork(self._network(problem, 1, key, last=0.1))
+
+    def _network(self, problem: Problem, outputs: int, key: PRNGKey, *, last: float) -> MLP:
+        """A network of states in units of the visited ones.
+
+        Args:
+            problem: Whose states.
+            outputs: How many.
+            key: Of the weights.
+            last: Factor of the last layer's weights.
+        """
+        visited = problem.starts.visited
+        center, scale = jnp.mean(visited, axis=0), jnp.std(visited, axis=0)
+        scale = jnp.where(scale > 1e-6 * jnp.maximum(jnp.abs(center), 1e-6), scale, 1)
+        width, depth = self.settings.width, self.settings.depth
+        size = problem.world.spec.state_size
+        return MLP(size, outputs, width, depth, key, center=center, scale=scale, last=last)
+
+
+def soft_returns(
+    branches: Branches, alpha: Scalar, discount: float, trace: float
+) -> Float[Array, "time branch"]:
+    """`G_t = r_t + α H_t + γ (1-p_t) ((1-λ) v_{t+1} + λ G_{t+1})`, with `G_h = v_h`.
+
+    Args:
+        branches: Rewards, entropies, values and chances of going on.
+        alpha: α.
+        discount, trace: γ and λ.
+    """
+
+    def back(later: Array, now: tuple[Array, ...]) -> tuple[Array, Array]:
+        reward, entropy, goes_on, value = now
+        mixed = (1 - trace) * value + trace * later
+        to_go = reward + alpha * entropy + discount * goes_on * mixed
+        return to_go, to_go
+
+    columns = (branches.reward, branches.entropy, branches.goes_on, branches.later)
+    return jax.lax.scan(back, branches.later[-1], columns, reverse=True)[1]
+
+
+def _move(
+    policy: SquashedGaussian, worth: Any, complete: Any, problem: Problem, state: Array, key: Array
+) -> tuple[Array, ...]:
+    """A step of a continuous policy: next state, reward, chance to go on, entropy, value there, 0.
+
+    Args:
+        policy: Who acts.
+        worth: What the step comes to; see `Pathwise._worth`.
+        complete: The value of the next state.
+        problem: Not needed of continuous actions.
+        state, key: Where, and the step's randomness.
+    """
+    for_action, for_world = jax.random.split(key)
+    action, log_prob = policy.sample_with_log_prob(state, for_action)
+    after, reward, goes_on = worth(state, action, for_world)
+    return after, reward, goes_on, -log_prob, complete(after), jnp.zeros(())
+
+
+def _choose(
+    policy: Categorical, worth: Any, complete: Any, problem: Problem, state: Array, key: Array
+) -> tuple[Array, ...]:
+    """A step of a discrete policy, and the expected worth of all its choices.
+
+    Args:
+        policy, worth, complete, state, key: As for `_move`.
+        problem: Its discount completes each choice.
+    """
+    for_action, for_world = jax.random.split(key)
+    log_p = jax.nn.log_softmax(policy.network(state))
+    p = jnp.exp(log_p)
+    after, reward, goes_on = jax.vmap(lambda action: worth(state, action, for_world))(
+        jnp.arange(len(log_p))
+    )
+    after, reward, goes_on = jax.lax.stop_gradient((after, reward, goes_on))
+    later = jax.vmap(complete)(after)
+    climbed = jnp.sum(p * (reward + problem.world.discount * goes_on * later))
+    action = jax.random.categorical(for_action, log_p)
+    entropy = -jnp.sum(p * log_p)
+    return after[action], reward[action], goes_on[action], entropy, later[action], climbed
+
+
+def _longest(problem: Problem) -> float:
+    """`Σ_{t<H} γ^t`, the most unit rewards that an episode can be worth."""
+    discount, horizon = problem.world.discount, problem.world.spec.horizon
+    return float(np.sum(discount ** np.arange(horizon)))
+
+
+def _value_scale(problem: Problem) -> float:
+    """What a value network's answer of 1 is worth, in sizes of a reward: a tenth of the most."""
+    return 0.1 * _longest(problem)
+
+
+def _value_bounds(problem: Problem) -> tuple[Array, Array]:
+    """What values the recorded rewards allow, in sizes of a reward; an episode that ends is worth 0
+    from there on.
+
+    Without them a policy climbs where the value extrapolates, and both run away.
+    """
+    rewards, longest = problem.rewards, _longest(problem)
+    low = jnp.minimum(rewards.least, 0) * longest / rewards.size
+    return low, jnp.maximum(rewards.most, 0) * longest / rewards.size
+
+
+def _parameters(part: Any) -> Any:
+    return eqx.filter(part, eqx.is_inexact_array)
+
+
+def _moving(weight: float, average: Any, new: Any) -> Any:
+    """The moving average of networks after a new one."""
+
+    def leaf(old: Any, fresh: Any) -> Any:
+        return old + weight * (fresh - old) if eqx.is_inexact_array(fresh) else fresh
+
+    return jax.tree.map(leaf, average, new)
