@@ -81,6 +81,8 @@ class Problem(eqx.Module):
         horizon: Steps of a rollout of training, at most those of an episode.
         rate: Learning rate of the present phase of training; a learner that has none ignores it.
         rewards: What values are possible, for a learner that bounds its own.
+        explore: Share of what is climbed that is a bonus for what is unknown, the rest being the
+            reward; 0 trains for the return alone. A learner that cannot explore ignores it.
     """
 
     world: MDP
@@ -89,6 +91,7 @@ class Problem(eqx.Module):
     horizon: int = eqx.field(static=True)
     rate: Scalar
     rewards: RecordedRewards = RecordedRewards()
+    explore: Scalar | float = 0.0
 
     @property
     def cut(self) -> bool:

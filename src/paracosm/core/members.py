@@ -23,15 +23,11 @@ P = TypeVar("P")
 
 
 def drawn(world: MDP, key: PRNGKey) -> MDP:
-    """The world of one member of each part; a part that is no ensemble stays as it is."""
-    keys = jax.random.split(key, 3)
+    """The world of one member of each part, of equal numbers; a part that is no ensemble stays as
+    it is.
+    """
     parts = ("dynamics", "reward", "termination")
-    return world.replace(
-        **{
-            name: _draw(getattr(world, name), of_part)
-            for name, of_part in zip(parts, keys, strict=True)
-        }
-    )
+    return world.replace(**{name: _draw(getattr(world, name), key) for name in parts})
 
 
 def _draw(part: Any, key: PRNGKey) -> Any:

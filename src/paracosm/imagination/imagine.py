@@ -4,6 +4,7 @@ stops rising.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from paracosm.core.records import Training
 from paracosm.core.types import Action, PRNGKey, Scalar, State
 from paracosm.imagination.arguments import check_kinds
 from paracosm.imagination.evaluation import GoldReturn, PessimisticReturn, Score
+from paracosm.imagination.exploration import tells_no_state
 from paracosm.imagination.gradient_estimators import Debiased, GoldLabels, Plain
 from paracosm.imagination.pessimism import pessimistic
 from paracosm.imagination.policy_gradient import policy_gradient
@@ -78,6 +80,7 @@ def imagine(
     seed: int = 0,
     round: int = 0,
     state: Any = None,
+    explore: bool = False,
     policy: StochasticPolicy | None = None,
     settings: ImagineSettings = _DEFAULT,
     label_noise: LabelNoise | None = None,
@@ -113,6 +116,8 @@ def imagine(
         seed, round: Randomness.
         state: Of `learner`, where it goes on, such as `own_prediction.state` of the round before;
             its first one if none.
+        explore: Whether the policy is for collecting more data: as long as the rewards of `data`
+            tell no state from another, a learner that can explore then seeks what is unknown.
         policy: Where REINFORCE starts; a new policy if none.
         settings: See `ImagineSettings`.
         label_noise: Put on every reward of the world that gradients and values are made from, anew
@@ -144,6 +149,8 @@ def imagine(
         progress=progress,
     )
     problem = problem_of(learned, data, settings=settings, seed=seed, round=round)
+    if explore and tells_no_state(data, learned.rewards(data)):
+        problem = dataclasses.replace(problem, explore=jnp.ones(()))
     score: Score = PessimisticReturn()
     if label_source is not None:
         true = problem.world.replace(reward=label_source)
@@ -177,8 +184,8 @@ def problem_of(
     starts = _starts(data.initial, np.asarray(data.transitions.state), key)
     bare = [part.replace(initial=_not_drawn) for part in (world, pessimistic(world, worst_reward))]
     horizon = min(settings.horizon, world.spec.horizon)
-    rewards = _recorded(learned.rewards(data))
-    return Problem(bare[0], bare[1], starts, horizon, jnp.asarray(settings.rates[0]), rewards)
+    rewards, rate = _recorded(learned.rewards(data)), jnp.asarray(settings.rates[0])
+    return Problem(bare[0], bare[1], starts, horizon, rate, rewards, jnp.zeros(()))
 
 
 def _recorded(rewards: np.ndarray) -> RecordedRewards:

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -36,7 +38,7 @@ from paracosm.core.learner import Learner, Metrics, Problem
 from paracosm.core.mdp import MDP, Discrete
 from paracosm.core.members import disagreement, drawn, end_probability
 from paracosm.core.networks import MLP
-from paracosm.core.policy import Categorical, Mode, SquashedGaussian
+from paracosm.core.policy import Categorical, Mode, SquashedGaussian, Uniform
 from paracosm.core.predicted import Bootstrapped
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.imagination.arguments import check_action_form, check_derivatives
@@ -46,11 +48,15 @@ _RANGES = {
     **dict.fromkeys(("branches", "steps", "width", "depth"), checks.COUNT),
     **dict.fromkeys(("trace", "value_average", "policy_average"), checks.SHARE),
     **dict.fromkeys(("value_rate", "clip"), checks.POSITIVE_32),
-    **dict.fromkeys(("explore", "choice_entropy"), checks.NON_NEGATIVE_32),
+    **dict.fromkeys(("choice_entropy",), checks.NON_NEGATIVE_32),
 }
 # Of `log α`: below e^-9 of the size of a reward the bonus is nothing, above 1 it is the task.
 _LOG_ALPHA = (-9.0, 0.0)
 _FIRST_ALPHA = 0.1
+# In policy rates: α has one number to learn and must follow the size of what is at stake.
+ALPHA_RATE = 4.0
+# In usual disagreements: past this a state is new, and how new no member can tell.
+MOST_NOVELTY = 5.0
 # A step that is this unlikely to be reached teaches nothing.
 _LEAST_WEIGHT = 0.01
 
@@ -68,7 +74,6 @@ class PathwiseSettings:
         value_average, policy_average: Weights of the new networks in their moving averages.
         choice_entropy: Entropy that α keeps of a discrete choice, as a share of the uniform one's;
             of continuous actions it keeps -1 for each of their components.
-        explore: Weight of the members' disagreement as a reward, in sizes of a recorded one.
         clip: Largest global norm of a gradient.
         width, depth: Hidden layers of policy and value.
     """
@@ -80,7 +85,6 @@ class PathwiseSettings:
     value_average: float = 0.01
     policy_average: float = 0.005
     choice_entropy: float = 0.1
-    explore: float = 0.0
     clip: float = 1.0
     width: int = 128
     depth: int = 2
@@ -116,32 +120,34 @@ class PathwiseState(NamedTuple):
     alpha_optimiser: optax.OptState
 
 
-class Branches(NamedTuple):
-    """Branches of imagination, `[time, branch]` each, `state` `[time, branch, state]`.
-
-    `weight` is the chance to get so far without an end; `later` the value of the next state;
-    `climbed` what a discrete policy climbs, 0 of a continuous one.
+class Played(NamedTuple):
+    """A step of every branch: next state, reward in sizes of one, the chance that no end comes, the
+    policy's entropy, the value of the next state, and what a discrete policy climbs (0 of a
+    continuous one), `[branch]` each and `after` `[branch, state]`.
     """
 
-    state: Array
+    after: Array
     reward: Array
     goes_on: Array
     entropy: Array
     later: Array
     climbed: Array
+
+
+class Branches(NamedTuple):
+    """Branches of imagination, with a leading axis of time: the states, the steps from there, and
+    the chance to get so far without an end, `[time, branch]`.
+    """
+
+    state: Array
+    played: Played
     weight: Array
 
 
 class Pathwise(Learner):
-    """Value gradients of short imagined branches.
-
-    Attributes:
-        settings: See `PathwiseSettings`.
-        explore: Replaces `settings.explore` without another compilation, if it is given.
-    """
+    """Value gradients of short imagined branches."""
 
     settings: PathwiseSettings = eqx.field(static=True, default_factory=PathwiseSettings)
-    explore: Scalar | None = None
 
     def init(self, problem: Problem, key: PRNGKey) -> PathwiseState:
         """An untrained policy and value, which see states in units of the visited ones."""
@@ -151,7 +157,7 @@ class Pathwise(Learner):
         if isinstance(policy, SquashedGaussian):
             check_derivatives(problem.world)
         values = (self._new_value(problem, first), self._new_value(problem, second))
-        log_alpha = jnp.log(jnp.asarray(_FIRST_ALPHA))
+        log_alpha = jnp.asarray(math.log(_FIRST_ALPHA), dtype=float)
         optimisers = (self._adam.init(_parameters(part)) for part in (policy, values, log_alpha))
         state = PathwiseState(policy, policy, values, values, log_alpha, *optimisers)
         return on_all(state, self.settings.branches)
@@ -213,9 +219,10 @@ class Pathwise(Learner):
 
         def loss(policy: Any) -> tuple[Scalar, tuple[Branches, Array]]:
             branches = self.branches(policy, value, problem, for_world, keys)
-            targets = soft_returns(branches, alpha, problem.world.discount, settings.trace)
-            discrete = isinstance(policy, Categorical)
-            climbed = branches.climbed + alpha * branches.entropy if discrete else targets
+            targets = soft_returns(branches.played, alpha, problem.world.discount, settings.trace)
+            climbed = targets
+            if isinstance(policy, Categorical):
+                climbed = branches.played.climbed + alpha * branches.played.entropy
             total = jnp.sum(branches.weight * climbed) / self._reached(branches)
             return -total / value.scale, (branches, targets)
 
@@ -227,7 +234,7 @@ class Pathwise(Learner):
         )
         values, for_value, value_loss = self._step_values(state, problem, branches, targets)
         entropy = jax.lax.psum(
-            jnp.sum(branches.weight * branches.entropy) / self._reached(branches), AXIS
+            jnp.sum(branches.weight * branches.played.entropy) / self._reached(branches), AXIS
         )
         log_alpha, for_alpha = self._step_alpha(state, entropy, problem)
         average = _moving(settings.policy_average, state.slow_policy, policy)
@@ -255,46 +262,26 @@ class Pathwise(Learner):
             keys: All other randomness, `[branch]`.
         """
         start = problem.starts.draw(keys, 1.0)
+        novelty = _novelty(problem, start, keys)
         low, high = _value_bounds(problem)
 
-        def step(states: Array, drawn_by: tuple[Array, Array]) -> tuple[Array, tuple[Array, ...]]:
+        def complete(states: Array) -> Array:
+            return jnp.clip(jax.vmap(value)(states), low, high)
+
+        def step(states: Array, drawn_by: tuple[Array, Array]) -> tuple[Array, tuple[Any, Array]]:
             of_world, of_branches = drawn_by
             world = drawn(problem.world, of_world)
             play = _choose if isinstance(policy, Categorical) else _move
-            worth = self._worth(world, problem)
-
-            def complete(after: Array) -> Scalar:
-                return jnp.clip(value(after), low, high)
-
-            played = jax.vmap(lambda s, k: play(policy, worth, complete, problem, s, k))
-            after, *rest = played(states, of_branches)
-            return after, (states, *rest)
+            played = play(policy, _Worth(world, problem, novelty, complete), states, of_branches)
+            return played.after, (states, played)
 
         steps = self.settings.steps
         worlds = jax.random.split(for_world, steps)
         by_time = jax.vmap(lambda key: jax.random.split(key, steps), out_axes=1)(keys)
-        columns = jax.lax.scan(step, start, (worlds, by_time))[1]
-        goes_on = jax.lax.stop_gradient(columns[2])
+        states, played = jax.lax.scan(step, start, (worlds, by_time))[1]
+        goes_on = jax.lax.stop_gradient(played.goes_on)
         reached = jnp.concatenate([jnp.ones_like(goes_on[:1]), jnp.cumprod(goes_on, 0)[:-1]])
-        return Branches(*columns, jnp.where(reached < _LEAST_WEIGHT, 0, reached))
-
-    def _worth(self, world: MDP, problem: Problem) -> Any:
-        """What a step in the drawn world comes to: `(s, a, key) -> (s', reward in sizes of one,
-        chance that it goes on)`.
-        """
-        explore = self.settings.explore if self.explore is None else self.explore
-
-        def worth(state: Array, action: Array, key: Array) -> tuple[Array, Scalar, Scalar]:
-            after = world.dynamics(state, action, key)
-            reward = world.reward(state, action, after)
-            known = jnp.clip(reward, problem.rewards.least, problem.rewards.most)
-            bonus = 0.0
-            if self.explore is not None or self.settings.explore:
-                bonus = explore * jnp.minimum(disagreement(problem.world, state, action), 1.0)
-            ends = end_probability(world.termination, state, action, after)
-            return after, known / problem.rewards.size + bonus, 1 - ends
-
-        return worth
+        return Branches(states, played, jnp.where(reached < _LEAST_WEIGHT, 0, reached))
 
     def _step_values(
         self, state: PathwiseState, problem: Problem, branches: Branches, targets: Array
@@ -327,7 +314,7 @@ class Pathwise(Learner):
         if isinstance(space, Discrete):
             level = self.settings.choice_entropy * math.log(space.size)
         update, optimiser = self._adam.update(entropy - level, state.alpha_optimiser)
-        moved = state.log_alpha - problem.rate * update
+        moved = state.log_alpha - ALPHA_RATE * problem.rate * update
         return jnp.clip(moved, *_LOG_ALPHA), optimiser
 
     @property
@@ -411,12 +398,12 @@ class Pathwise(Learner):
 
 
 def soft_returns(
-    branches: Branches, alpha: Scalar, discount: float, trace: float
+    played: Played, alpha: Scalar, discount: float, trace: float
 ) -> Float[Array, "time branch"]:
     """`G_t = r_t + α H_t + γ (1-p_t) ((1-λ) v_{t+1} + λ G_{t+1})`, with `G_h = v_h`.
 
     Args:
-        branches: Rewards, entropies, values and chances of going on.
+        played: Rewards, entropies, values and chances of going on, `[time, branch]` each.
         alpha: α.
         discount, trace: γ and λ.
     """
@@ -427,49 +414,98 @@ def soft_returns(
         to_go = reward + alpha * entropy + discount * goes_on * mixed
         return to_go, to_go
 
-    columns = (branches.reward, branches.entropy, branches.goes_on, branches.later)
-    return jax.lax.scan(back, branches.later[-1], columns, reverse=True)[1]
+    columns = (played.reward, played.entropy, played.goes_on, played.later)
+    return jax.lax.scan(back, played.later[-1], columns, reverse=True)[1]
 
 
-def _move(
-    policy: SquashedGaussian, worth: Any, complete: Any, problem: Problem, state: Array, key: Array
-) -> tuple[Array, ...]:
-    """A step of a continuous policy: next state, reward, chance to go on, entropy, value there, 0.
+class _Worth(NamedTuple):
+    """What a step in a drawn world comes to."""
+
+    world: MDP
+    problem: Problem
+    novelty: Callable[[Array, Array], Array]
+    complete: Callable[[Array], Array]
+
+    def __call__(self, states: Array, actions: Array, keys: Array) -> tuple[Array, Array, Array]:
+        """Next states, rewards in sizes of one, and the chances that no end comes."""
+        world, rewards = self.world, self.problem.rewards
+        after = jax.vmap(world.dynamics)(states, actions, keys)
+        reward = jax.vmap(world.reward)(states, actions, after)
+        known = jnp.clip(reward, rewards.least, rewards.most) / rewards.size
+        ends = jax.vmap(partial(end_probability, world.termination))(states, actions, after)
+        worth = (1 - self.problem.explore) * known + self.novelty(states, actions)
+        return after, worth, 1 - ends
+
+
+def _move(policy: SquashedGaussian, worth: _Worth, states: Array, keys: Array) -> Played:
+    """A step of a continuous policy.
 
     Args:
         policy: Who acts.
-        worth: What the step comes to; see `Pathwise._worth`.
-        complete: The value of the next state.
-        problem: Not needed of continuous actions.
-        state, key: Where, and the step's randomness.
+        worth: What the step comes to.
+        states, keys: Where, and the step's randomness, `[branch]`.
     """
-    for_action, for_world = jax.random.split(key)
-    action, log_prob = policy.sample_with_log_prob(state, for_action)
-    after, reward, goes_on = worth(state, action, for_world)
-    return after, reward, goes_on, -log_prob, complete(after), jnp.zeros(())
+    for_action, for_world = _two(keys)
+    action, log_prob = jax.vmap(policy.sample_with_log_prob)(states, for_action)
+    after, reward, goes_on = worth(states, action, for_world)
+    later = worth.complete(after)
+    return Played(after, reward, goes_on, -log_prob, later, jnp.zeros_like(reward))
 
 
-def _choose(
-    policy: Categorical, worth: Any, complete: Any, problem: Problem, state: Array, key: Array
-) -> tuple[Array, ...]:
+def _choose(policy: Categorical, worth: _Worth, states: Array, keys: Array) -> Played:
     """A step of a discrete policy, and the expected worth of all its choices.
 
     Args:
-        policy, worth, complete, state, key: As for `_move`.
-        problem: Its discount completes each choice.
+        policy, worth, states, keys: As for `_move`.
     """
-    for_action, for_world = jax.random.split(key)
-    log_p = jax.nn.log_softmax(policy.network(state))
-    p = jnp.exp(log_p)
-    after, reward, goes_on = jax.vmap(lambda action: worth(state, action, for_world))(
-        jnp.arange(len(log_p))
-    )
-    after, reward, goes_on = jax.lax.stop_gradient((after, reward, goes_on))
-    later = jax.vmap(complete)(after)
-    climbed = jnp.sum(p * (reward + problem.world.discount * goes_on * later))
-    action = jax.random.categorical(for_action, log_p)
-    entropy = -jnp.sum(p * log_p)
-    return after[action], reward[action], goes_on[action], entropy, later[action], climbed
+    for_action, for_world = _two(keys)
+    log_p = jax.nn.log_softmax(jax.vmap(policy.network)(states))
+    p, choices = jnp.exp(log_p), jnp.arange(log_p.shape[1])
+
+    def ask(choice: Array) -> tuple[Array, Array, Array]:
+        return worth(states, jnp.full(len(states), choice), for_world)
+
+    after, reward, goes_on = jax.lax.stop_gradient(jax.vmap(ask)(choices))
+    later = jax.vmap(worth.complete)(after)
+    discount = worth.problem.world.discount
+    climbed = jnp.sum(p * (reward + discount * goes_on * later).T, axis=1)
+    chosen = jax.vmap(jax.random.categorical)(for_action, log_p), jnp.arange(len(states))
+    entropy = -jnp.sum(p * log_p, axis=1)
+    return Played(after[chosen], reward[chosen], goes_on[chosen], entropy, later[chosen], climbed)
+
+
+def _two(keys: Array) -> tuple[Array, Array]:
+    """Two keys of each."""
+    pairs = jax.vmap(jax.random.split)(keys)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _novelty(problem: Problem, start: Array, keys: Array) -> Callable[[Array, Array], Array]:
+    """The bonus `(states, actions) -> [branch]` for steps that the members do not agree on, in
+    sizes of a reward: their disagreement in units of that at visited states under random actions.
+
+    Args:
+        problem: Its `explore` weighs the bonus; at 0 nothing is computed.
+        start: Visited states, `[branch, state]`.
+        keys: Randomness, `[branch]`.
+    """
+    world, explore = problem.world, problem.explore
+    apart = jax.vmap(partial(disagreement, world))
+    explores = explore > 0
+
+    def usual() -> Array:
+        actions = jax.vmap(Uniform(world.spec.action).sample)(start, keys)
+        return jnp.mean(apart(start, actions))
+
+    unit = jax.lax.pmean(jax.lax.cond(explores, usual, lambda: jnp.ones(())), AXIS)
+
+    def novelty(states: Array, actions: Array) -> Array:
+        def bonus() -> Array:
+            return explore * jnp.minimum(apart(states, actions) / unit, MOST_NOVELTY)
+
+        return jax.lax.cond(explores, bonus, lambda: jnp.zeros(len(states)))
+
+    return novelty
 
 
 def _longest(problem: Problem) -> float:
@@ -490,8 +526,8 @@ def _value_bounds(problem: Problem) -> tuple[Array, Array]:
     Without them a policy climbs where the value extrapolates, and both run away.
     """
     rewards, longest = problem.rewards, _longest(problem)
-    low = jnp.minimum(rewards.least, 0) * longest / rewards.size
-    return low, jnp.maximum(rewards.most, 0) * longest / rewards.size
+    most = jnp.maximum(rewards.most, 0) / rewards.size + problem.explore * MOST_NOVELTY
+    return jnp.minimum(rewards.least, 0) * longest / rewards.size, most * longest
 
 
 def _parameters(part: Any) -> Any:

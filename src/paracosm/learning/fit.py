@@ -5,6 +5,7 @@ devices.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -169,6 +170,8 @@ class _Fit(NamedTuple):
         """Steps, validation, and where to go on: from here, or from the best at the next rate."""
         network, optimiser = self.steps(state, jax.random.fold_in(key, state.epoch))
         reached = self.validate(network)
+        if not self.settings.validated:
+            return self._next(state, network, optimiser, reached)
         better = reached < state.best_loss
         best, best_loss = _where(better, (network, reached), (state.best, state.best_loss))
         stale = jnp.where(better, 0, state.stale + 1)
@@ -188,6 +191,26 @@ class _Fit(NamedTuple):
             losses,
         )
 
+    def _next(
+        self, state: _FitState, network: MLP, optimiser: optax.OptState, reached: Array
+    ) -> _FitState:
+        """The state after an epoch that is kept whatever validation says.
+
+        Args:
+            state: Before it.
+            network, optimiser: After it.
+            reached: The validation loss, to be reported.
+        """
+        epoch, rates = state.epoch + 1, len(self.settings.rates)
+        return state._replace(
+            network=network,
+            optimiser=optimiser,
+            best=network,
+            rate=jnp.minimum(epoch * rates // self.settings.most_epochs, rates - 1),
+            epoch=epoch,
+            losses=jnp.asarray(state.losses).at[state.epoch].set(reached),
+        )
+
     def validate(self, network: MLP) -> Array:
         losses = row_losses(network, self.validation.inputs, self.validation.targets, self.loss)
         real = jnp.arange(len(losses)) < self.validation.number
@@ -200,19 +223,38 @@ class _Fit(NamedTuple):
         passes = -(-train.number // settings.batch)
         count = jnp.clip(passes, settings.least_steps, settings.most_steps)
 
+        draw = self._balanced() if settings.balanced else self._uniform
+
         def step(i: Array, carry: tuple[MLP, optax.OptState]) -> tuple[MLP, optax.OptState]:
             network, optimiser = carry
-            rows = jax.random.randint(
-                jax.random.fold_in(key, i), (settings.batch,), 0, train.number
-            )
+            rows, weights = draw(jax.random.fold_in(key, i))
             inputs, targets = train.inputs[rows], train.targets[rows]
             gradient = jax.grad(
-                lambda network: jnp.mean(row_losses(network, inputs, targets, self.loss))
+                lambda network: jnp.mean(weights * row_losses(network, inputs, targets, self.loss))
             )(network)
             update, optimiser = _ADAM.update(gradient, optimiser)
             return jax.tree.map(lambda p, u: p - rate * u, network, update), optimiser
 
         return jax.lax.fori_loop(0, count, step, (state.network, state.optimiser))
+
+    def _uniform(self, key: Array) -> tuple[Array, float]:
+        """Rows of a step, and their weights."""
+        return jax.random.randint(key, (self.settings.batch,), 0, self.train.number), 1.0
+
+    def _balanced(self) -> Callable[[Array], tuple[Array, Array]]:
+        """Draws rows with probability `p_i = (1/n + |y_i| / Σ|y|) / 2`, of weight `1 / (n p_i)`."""
+        targets, number = self.train.targets, self.train.number
+        real = jnp.arange(len(targets)) < number
+        size = jnp.where(real, jnp.linalg.norm(targets, axis=1), 0)
+        chance = jnp.where(real, 0.5 / number, 0) + 0.5 * size / jnp.maximum(jnp.sum(size), 1e-9)
+        reached = jnp.cumsum(chance)
+
+        def draw(key: Array) -> tuple[Array, Array]:
+            at = jax.random.uniform(key, (self.settings.batch,)) * reached[-1]
+            rows = jnp.minimum(jnp.searchsorted(reached, at), number - 1)
+            return rows, reached[-1] / (number * chance[rows])
+
+        return draw
 
 
 def _where(condition: Array, yes: Any, no: Any) -> Any:

@@ -94,19 +94,21 @@ def learn(
     known_reward = isinstance(chosen.get("reward"), Known)
     require_learnable(data, spec.state_size, spec.action, known_reward=known_reward)
     old = {part: before and getattr(before.world, part) for part in UNITS}
+    key = {part: stage_key(seed, part, round) for part in UNITS}
+    of_ends = chosen.get("termination", EnsembleTermination(settings, old["termination"]))
+    ends, of_end_fit = of_ends.fit(data, spec, key["termination"])
     learners = {
         "dynamics": EnsembleDynamics(settings, old["dynamics"]),
-        "reward": EnsembleReward(settings, label_noise, seed, old["reward"]),
-        "termination": EnsembleTermination(settings, old["termination"]),
-    } | chosen
-    fitted = {
-        part: learner.fit(data, spec, stage_key(seed, part, round))
-        for part, learner in learners.items()
-    }
-    (dynamics, _), (rewards, _), (ends, _) = fitted.values()
+        "reward": EnsembleReward(
+            settings, label_noise, seed, old["reward"], ends if settings.reward_at_ends else None
+        ),
+    } | {part: learner for part, learner in chosen.items() if part != "termination"}
+    fitted = {part: learner.fit(data, spec, key[part]) for part, learner in learners.items()}
+    (dynamics, _), (rewards, _) = fitted.values()
+    fits = {part: fit for part, (_, fit) in fitted.items()} | {"termination": of_end_fit}
     starts, domain = Starts(jnp.asarray(data.initial)), getattr(dynamics, "domain", None)
     world = MDP(spec, dynamics, rewards, ends, starts, discount, domain)
-    return Learned(world, {part: fit for part, (_, fit) in fitted.items()})
+    return Learned(world, fits)
 
 
 def _chosen(

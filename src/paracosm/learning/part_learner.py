@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -39,6 +40,7 @@ from paracosm.learning.parts import (
     LearnedDynamics,
     LearnedReward,
     LearnedTermination,
+    RewardWithEnds,
 )
 from paracosm.learning.problem import UNITS, FitProblem, solve, standard
 from paracosm.learning.settings import LearnSettings
@@ -80,12 +82,14 @@ class EnsembleReward(PartLearner):
         noise: Put on the labels, the same on a label in every round of a seed.
         seed: Of that noise.
         before: A reward from which the networks go on; see `EnsembleDynamics`.
+        ends: A learned rule of ends, on whose steps the reward may be another one.
     """
 
     settings: LearnSettings = eqx.field(static=True, default_factory=LearnSettings)
     noise: LabelNoise | None = None
     seed: int = eqx.field(static=True, default=0)
     before: Any = None
+    ends: Any = None
 
     def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
         problem = reward_problem(self._labels(data), data.episode[data.has_label], spec)
@@ -93,7 +97,10 @@ class EnsembleReward(PartLearner):
         if np.ptp(reward) == 0:
             value = Constant(jnp.asarray(reward[0], jnp.float32))
             return value, not_learned("reward", "constant", len(reward))
-        problem = problem._replace(before=_same_kind(self.before, LearnedReward))
+        kind = LearnedReward
+        if isinstance(self.ends, LearnedTermination):
+            problem, kind = _with_ends(problem, self.ends, spec), RewardWithEnds
+        problem = problem._replace(before=_same_kind(self.before, kind))
         return solve(problem, spec, key, self.settings)
 
     def _labels(self, data: Dataset) -> RewardLabels:
@@ -156,6 +163,17 @@ def _with_spread(problem: FitProblem, spec: Spec) -> FitProblem:
         return GaussianDynamics(networks, spec.action, center, scale, domain)
 
     return problem._replace(build=build, spread=True)
+
+
+def _with_ends(problem: FitProblem, ends: LearnedTermination, spec: Spec) -> FitProblem:
+    """The problem of the reward with another input: whether the step ends the episode."""
+    rows = problem.rows
+    ended = np.asarray(jax.jit(jax.vmap(ends))(rows.state, rows.action, rows.next_state))
+
+    def build(networks: MLP, center: Array, scale: Array) -> RewardWithEnds:
+        return RewardWithEnds(networks, spec.action, center[0], scale[0], ends)
+
+    return problem._replace(build=build, beside=ended[:, None].astype(np.float32))
 
 
 def not_learned(part: Part, origin: Literal["known", "constant"], rows: int) -> PartFit:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from paracosm.core import layers
 from paracosm.core.layers import Layered, affine, beside, compose, layers_of
 from paracosm.core.mdp import Box, Discrete, Domain, Spec
-from paracosm.core.members import one_of
+from paracosm.core.members import end_probability, one_of
 from paracosm.core.networks import MLP, unstacked
 from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
@@ -241,6 +241,44 @@ class LearnedTermination(eqx.Module):
         return tuple(
             compose(network, entering) for network in _members_as_layers(self.networks, spec)
         )
+
+
+@storable
+class RewardWithEnds(eqx.Module):
+    """`r = (1-p) r_0 + p r_1`: a reward that is another one on a step that ends the episode.
+
+    `p` is 1 where the rule `ends` ends the episode and 0 elsewhere; of a drawn member it is the
+    chance of an end, which has a derivative. `r_e` is `scale * mean_i net_i(s, a, s', e) + center`.
+    A goal's reward cannot be had without its end: a smooth function of the state would pay part of
+    it to a policy that stays near. `networks` is stacked over members.
+    """
+
+    networks: MLP
+    space: Box | Discrete
+    center: Scalar
+    scale: Scalar
+    ends: LearnedTermination
+    drawn: bool = eqx.field(static=True, default=False)
+
+    def members(self, state: State, action: Action, next_state: State) -> Float[Array, " member"]:
+        """Each member's reward."""
+        x = inputs_of(self.space, state, action, next_state)
+        going, ending = (
+            jax.vmap(lambda network, e=e: network(jnp.append(x, e)))(self.networks)[:, 0]
+            for e in (0.0, 1.0)
+        )
+        p = jnp.asarray(self.ends(state, action, next_state), state.dtype)
+        if self.drawn:
+            p = end_probability(self.ends, state, action, next_state)
+        return self.center + self.scale * ((1 - p) * going + p * ending)
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
+        return jnp.mean(self.members(state, action, next_state))
+
+    def draw(self, key: PRNGKey) -> RewardWithEnds:
+        """One member by chance, and the rule of ends of the same member."""
+        networks = one_of(self.networks, key)
+        return dataclasses.replace(self, networks=networks, ends=self.ends.draw(key), drawn=True)
 
 
 @storable

@@ -37,7 +37,7 @@ class FitProblem(NamedTuple):
     for a constant. Errors are divided by `unit` (`[outputs]`). `build` gets the networks, and the
     centre and scale of their outputs. `episode` `[rows]` numbers the episode that a row is of.
     `spread` is whether the networks learn the spread of the targets too. `before` is a part of the
-    same kind from which the networks go on.
+    same kind from which the networks go on; `beside` `[rows, _]` holds inputs besides the step.
     """
 
     part: Part
@@ -49,6 +49,7 @@ class FitProblem(NamedTuple):
     episode: np.ndarray
     spread: bool = False
     before: Any = None
+    beside: np.ndarray | None = None
 
     @property
     def loss(self) -> Loss:
@@ -193,7 +194,8 @@ def inputs_of_rows(problem: FitProblem, spec: Spec) -> Float[np.ndarray, "rows i
         low, high = np.asarray(space.low), np.asarray(space.high)
         action = (2 * np.asarray(rows.action) - (high + low)) / (high - low)
     after = [] if problem.part == "dynamics" else [rows.next_state]
-    return np.concatenate([rows.state, action, *after], axis=1, dtype=np.float32)
+    beside = [] if problem.beside is None else [problem.beside]
+    return np.concatenate([rows.state, action, *after, *beside], axis=1, dtype=np.float32)
 
 
 class Start(NamedTuple):
@@ -233,6 +235,9 @@ def start(
     center, scale = standard(inputs[rows.train])
     actions = slice(spec.state_size, spec.state_size + spec.action.size)
     center[actions], scale[actions] = 0, 1
+    if problem.beside is not None:
+        flags = slice(-problem.beside.shape[1], None)
+        center[flags], scale[flags] = 0, 1
     targets = (problem.targets - outward.center) / _not_zero(outward.scale)
     inward = Scaling(center, _not_zero(scale))
     networks, keys = _start(key, inward, problem.outputs, settings)

@@ -26,6 +26,12 @@ class FitSettings(Record):
         most_steps: Steps of an epoch at the most, so that an epoch's cost ends to grow with the
             data.
         most_epochs: The end in any case.
+        validated: Whether validation says when to stop and which epoch was the best. Else all
+            epochs are used, an equal share of them at each rate, and the last one is kept:
+            rows of rare events are too few to be seen in validation.
+        balanced: Whether half of a step's rows are drawn in proportion to the size of their
+            targets, and weigh less for it: the same loss, with less noise where few rows matter
+            most, such as a goal's reward or an end.
     """
 
     members: int = 4
@@ -37,11 +43,16 @@ class FitSettings(Record):
     least_steps: int = 50
     most_steps: int = 1000
     most_epochs: int = 400
+    validated: bool = True
+    balanced: bool = False
 
     def __post_init__(self) -> None:
-        counts = ("members", "width", "depth", "batch", "patience", "least_steps", "most_steps", "most_epochs")
-        checks.fields(self, dict.fromkeys(counts, checks.COUNT))
+        sizes = ("members", "width", "depth", "batch")
+        lengths = ("patience", "least_steps", "most_steps", "most_epochs")
+        checks.fields(self, dict.fromkeys((*sizes, *lengths), checks.COUNT))
         object.__setattr__(self, "rates", checks.rates("rates", self.rates))
+        for name in ("validated", "balanced"):
+            checks.of_kind(name, getattr(self, name), bool, "True or False")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +67,8 @@ class LearnSettings(Record):
             range.
         probabilistic: Whether each member of the dynamics also learns the spread of the next state
             (a Gaussian likelihood) rather than its mean alone (squares).
+        reward_at_ends: Whether the reward is another one on steps that end an episode; which they
+            are, the learned end rule says.
         capacity: Rows to prepare for: until there are more of them nothing is compiled again.
     """
 
@@ -64,15 +77,15 @@ class LearnSettings(Record):
     held_out: float = 0.1
     margin: float = 0.05
     probabilistic: bool = False
+    reward_at_ends: bool = False
     capacity: int = 16
 
     def __post_init__(self) -> None:
         checks.of_kind("fit", self.fit, FitSettings, "a FitSettings")
         shares = dict.fromkeys(("validation", "held_out"), checks.BELOW_ONE)
-        checks.of_kind("probabilistic", self.probabilistic, bool, "True or False")
-        checks.fields(
-            self, {**shares, "margin": checks.NON_NEGATIVE_32, "capacity": checks.COUNT}
-        )
+        for name in ("probabilistic", "reward_at_ends"):
+            checks.of_kind(name, getattr(self, name), bool, "True or False")
+        checks.fields(self, {**shares, "margin": checks.NON_NEGATIVE_32, "capacity": checks.COUNT})
         if self.validation + self.held_out >= 1:
             raise checks.BadArgument(
                 f"validation and held_out are {self.validation:g} and {self.held_out:g}; their sum"

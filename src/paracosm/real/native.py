@@ -124,14 +124,16 @@ class SystemSource(Source):
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, episodes)
             lived = self._play(policy, keys, 0, self.horizon)
             alive = np.asarray(lived.alive)
-            wanted = alive & (np.cumsum(alive, axis=1) <= left[:, None])
+            wanted = alive & (
+                np.cumsum(alive, axis=1) <= (left + collection.spare * (left > 0))[:, None]
+            )
             sound = np.logical_and.accumulate(~wanted | _finite(lived), axis=1)
             self.steps += int((wanted & sound).sum())
             if (wanted & sound).any():
                 parts.append(_rows(self._shown(lived), wanted & sound, episodes))
             if not sound.all():
                 raise BadStep(self._complaint(lived, sound, episodes), _joined(parts))
-            left = left - wanted.sum(axis=1)
+            left = np.maximum(left - wanted.sum(axis=1), 0)
             episodes = episodes + len(left)
             progress(collection.steps - int(left.sum()), collection.steps)
 

@@ -57,6 +57,8 @@ class CollectionRequest(NamedTuple):
     first_episode: int
     workers: int
     before: Dataset | None
+    lanes: int = LANES
+    spare: int = 0
 
 
 class EvaluationRequest(NamedTuple):
@@ -127,9 +129,12 @@ class Source(abc.ABC):
         first_episode: int = 0,
         workers: int = 1,
         before: Dataset | None = None,
+        lanes: int = LANES,
+        spare: int = 0,
         progress: StepProgress | None = None,
     ) -> Dataset:
-        """Take exactly `steps` real steps; every transition and reward label is observed.
+        """Take exactly `steps` real steps, without `spare` ones; every transition and reward label
+        is observed.
 
         The steps are shared out to eight logical lanes (fewer if `steps` are fewer). Lane j plays
         the episodes `first_episode + j`, `first_episode + j + lanes`, … whole, and its last one
@@ -151,6 +156,9 @@ class Source(abc.ABC):
                 (`BadStep.partial`, `Interrupted.partial`). Its episodes stay as they are, the last
                 one of each lane cut where it stopped, and the next ones follow: no step is taken
                 twice, and an environment that always fails at the same step is still got past.
+            lanes: how many lanes there are. With few steps and long episodes eight of them see
+                only how episodes begin; one sees them whole.
+            spare: steps beyond `steps` that each lane may take to finish its last episode.
             progress: called with the number of steps taken and `steps`.
 
         Returns:
@@ -166,6 +174,8 @@ class Source(abc.ABC):
             ("steps", steps, 1),
             ("first_episode", first_episode, 0),
             ("workers", workers, 1),
+            ("lanes", lanes, 1),
+            ("spare", spare, 0),
         ):
             checks.count(name, value, least)
         checks.seed("seed", seed)
@@ -177,7 +187,7 @@ class Source(abc.ABC):
                 f"before holds {before.real_steps} steps; it must hold fewer than {steps}."
             )
         return self._collect(
-            CollectionRequest(steps, seed, policy, first_episode, workers, before),
+            CollectionRequest(steps, seed, policy, first_episode, workers, before, lanes, spare),
             progress or _silent,
         )
 
@@ -246,9 +256,9 @@ def _silent(done: int, total: int) -> None:
     """Tell nothing."""
 
 
-def shares(steps: int) -> Int[np.ndarray, " lanes"]:
+def shares(steps: int, most_lanes: int) -> Int[np.ndarray, " lanes"]:
     """How many of `steps` each lane takes; they differ by one at most."""
-    lanes = min(LANES, steps)
+    lanes = min(most_lanes, steps)
     return steps // lanes + (np.arange(lanes) < steps % lanes)
 
 
@@ -256,7 +266,7 @@ def remaining(
     collection: CollectionRequest,
 ) -> tuple[Int[np.ndarray, " lanes"], Int[np.ndarray, " lanes"]]:
     """How many steps each lane has yet to take, and the number of its next episode."""
-    share = shares(collection.steps)
+    share = shares(collection.steps, collection.lanes)
     lanes, first = len(share), collection.first_episode
     episode = first + np.arange(lanes)
     if collection.before is None:

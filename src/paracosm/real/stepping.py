@@ -74,7 +74,7 @@ class StepSource(Source):
             if collection.policy is None
             else sampling(collection.policy, seed)
         )
-        count = len(shares(collection.steps))
+        count = len(shares(collection.steps, collection.lanes))
         with self.opened(count, collection.workers) as lanes:
             working = _Working(self, lanes, collection)
             while working.left:
@@ -82,7 +82,7 @@ class StepSource(Source):
                     working.tick(act)
                 except KeyboardInterrupt as error:
                     raise Interrupted(working.partial()) from error
-                progress(collection.steps - working.left, collection.steps)
+                progress(max(0, collection.steps - working.left), collection.steps)
         return working.dataset()
 
     def _evaluate(self, evaluation: EvaluationRequest, progress: StepProgress) -> Trajectory:
@@ -238,6 +238,7 @@ class _Working:
         self._share, self._episode = remaining(
             collection
         )  # steps that a lane has yet to take, and its present episode
+        self._spare = np.full(len(self._share), collection.spare)
         self._time = np.zeros(len(self._share), np.int64)
         self._state = np.zeros((len(self._share), source.state_size), np.float32)
         self._before, self._rows = collection.before, list[LaneColumns]()
@@ -266,6 +267,9 @@ class _Working:
         self._time[live] += 1
         self._share[live] -= 1
         over = terminated | truncated | (self._time[live] == self._source.horizon)
+        goes_on = live[~over & (self._share[live] == 0) & (self._spare[live] > 0)]
+        self._share[goes_on] += 1
+        self._spare[goes_on] -= 1
         ready = live[over & (self._share[live] > 0)]
         self._episode[ready] += len(self._share)
         self._begin(ready)

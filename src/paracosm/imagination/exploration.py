@@ -1,0 +1,40 @@
+"""When a policy should look for what is unknown rather than for rewards."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from paracosm.core.data import Dataset
+
+# Of the size of a reward: what rounding and 32 bits leave of a reward that the action explains.
+_EXPLAINED = 1e-3
+
+
+def tells_no_state(data: Dataset, rewards: Float[np.ndarray, " rows"]) -> bool:
+    """Whether nothing that was recorded tells a good state from a bad one.
+
+    So it is where no transition ended, and where the action alone explains every reward: a price
+    of each step, or of effort. A policy that climbs such rewards learns to do nothing, and never
+    sees what the task is about (a goal that random actions do not reach).
+
+    Args:
+        data: What was bought.
+        rewards: Its rewards; of its labels, or of a known reward on its transitions.
+    """
+    if np.asarray(data.transitions.ended).any():
+        return False
+    rows = data.labels if len(rewards) == len(data.labels) else data.transitions
+    features = _features(np.asarray(rows.action))
+    rewards = np.asarray(rewards, np.float64)
+    explained = features @ np.linalg.lstsq(features, rewards, rcond=None)[0]
+    size = np.sqrt(np.mean(rewards**2))
+    return bool(np.max(np.abs(rewards - explained)) <= _EXPLAINED * max(size, 1e-12))
+
+
+def _features(action: np.ndarray) -> Float[np.ndarray, "rows features"]:
+    """What a reward of the action alone is linear in: a price of each choice, or a quadratic."""
+    if action.ndim == 1:
+        return np.eye(int(action.max()) + 1)[action]
+    flat = np.asarray(action, np.float64)
+    return np.concatenate([np.ones((len(flat), 1)), flat, flat**2], axis=1)
