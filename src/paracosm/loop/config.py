@@ -35,7 +35,7 @@ class RunOptions(TypedDict, total=False):
     reward_labels: int | None
     rounds: int
     noise: float
-    discount: float
+    discount: float | None
     episodes: int
     budget: float | None
     cost_dynamics: float
@@ -69,8 +69,8 @@ class RunConfig(Record):
             ones with the policy of the round before; each trains a new one.
         noise: Exploration noise of the later rounds, in half-ranges of the action (discrete: chance
             of a random one).
-        discount: γ of training; the gap that is reported first is of whole episodes, not
-            discounted.
+        discount: γ of training, 0.95 for REINFORCE and 0.99 for another learner if not given; the
+            gap that is reported first is of whole episodes, not discounted.
         episodes: Real episodes of the evaluation and the audit, seeded from 10000.
         budget: Money for all rounds, at least two, in place of counts: a fifth for a pilot, then
             what a plan says. It pays for every transition and label that anything is learned from,
@@ -80,9 +80,10 @@ class RunConfig(Record):
         reward: Known reward `module:function` of (s, a, s'), in place of a learned one (JAX; the
             module is imported).
         termination: Known end rule `module:function` of (s, a, s'), in place of a learned one.
-        learner: A learner of your own in place of REINFORCE: `module:function`, the function
-            make_learner(settings), which is told the settings of imagination and gives a
-            `paracosm.core.learner.Learner` (your module is imported).
+        learner: `pathwise` for gradients through the world in short rounds, or a learner of your
+            own: `module:function`, the function make_learner(settings), which is told the settings
+            of imagination and gives a `paracosm.core.learner.Learner` (your module is imported).
+            REINFORCE if none.
         seed: The seed of everything.
         workers: Processes that step the environment while collecting; changes the time, never the
             numbers. With 1 an environment that crashes its process (in C, os._exit) ends the run
@@ -99,7 +100,7 @@ class RunConfig(Record):
     reward_labels: int | None = None
     rounds: int = 1
     noise: float = 0.1
-    discount: float = 0.95
+    discount: float | None = None
     episodes: int = 20
     budget: float | None = None
     cost_dynamics: float = 1.0
@@ -157,10 +158,21 @@ class RunConfig(Record):
         """The environment's keyword arguments."""
         return keywords(self.env_kwargs)
 
+    @property
+    def training_discount(self) -> float:
+        """γ of training: values that complete short branches can look further than rollouts."""
+        if self.discount is not None:
+            return self.discount
+        return 0.95 if self.learner is None else 0.99
+
+    def counts(self) -> tuple[int, int]:
+        """Transitions and reward labels to buy in all."""
+        transitions = 5000 if self.transitions is None else self.transitions
+        return transitions, transitions if self.reward_labels is None else self.reward_labels
+
     def shares(self) -> list[tuple[int, int]]:
         """Transitions and reward labels to buy in each round."""
-        transitions = 5000 if self.transitions is None else self.transitions
-        labels = transitions if self.reward_labels is None else self.reward_labels
+        transitions, labels = self.counts()
         return [
             (_share(transitions, self.rounds, i), _share(labels, self.rounds, i))
             for i in range(self.rounds)

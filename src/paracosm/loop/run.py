@@ -29,12 +29,14 @@ from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.core.records.results import Purchases, RunResult
 from paracosm.core.tracking import Silent, Tracker
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
+from paracosm.imagination.pathwise import Pathwise
 from paracosm.learning.learn import LearnSettings, learn, require_learnable
 from paracosm.loop import store, trajectories, versions
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
 from paracosm.loop.names import by_name
+from paracosm.loop.short_rounds import ShortRounds, goes_on
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets, registry
@@ -42,6 +44,8 @@ from paracosm.real.matching import demand_match
 from paracosm.real.source import BadStep, Interrupted, Source
 from paracosm.real.verbs import connect
 
+# What `--learner` knows by name.
+LEARNERS = {"pathwise": Pathwise}
 _STAGES = ("collect", "plan", "learn", "imagine", "evaluate", "audit")
 
 
@@ -181,6 +185,8 @@ def learner_of(where: str, settings: ImagineSettings) -> Learner:
         Missing: there is no such function.
         BadArgument: it fails, or makes no learner.
     """
+    if where in LEARNERS:
+        return LEARNERS[where]()
     return registry.made(where, Learner, "--learner", settings)
 
 
@@ -233,8 +239,8 @@ def _terms(diagnosis: Diagnosis) -> dict[str, float]:
 
 
 class _Round(NamedTuple):
-    """Where a round ends: what it bought, all data so far, what was learned and imagined, real
-    steps on the way.
+    """Where a round ends: what it bought, all data so far, what was learned and imagined, whether
+    its policy explores, real steps on the way.
     """
 
     decision: Decision
@@ -242,7 +248,13 @@ class _Round(NamedTuple):
     spec: Spec
     learned: Learned
     imagined: Imagined
+    explores: bool
     stepped: int
+
+
+def _state_of(imagined: Imagined) -> Any:
+    """The state of a learner of its own kind, None of REINFORCE."""
+    return None if imagined.own_prediction is None else imagined.own_prediction.state
 
 
 @dataclasses.dataclass
@@ -257,9 +269,9 @@ class _Runner:
     tracker: Tracker
 
     def finish(self) -> RunResult:
-        rounds = [self._round(0, None)]
-        for number in range(1, self.config.rounds):
-            rounds.append(self._round(number, rounds[-1]))
+        rounds = [self._round(self._first_decision(), None)]
+        while (decision := self._next_decision(rounds[-1])) is not None:
+            rounds.append(self._round(decision, rounds[-1]))
         last = rounds[-1]
         with self.directory.attempt():
             store.save_policy(self.directory.file("policy"), last.imagined.policy)
@@ -272,28 +284,55 @@ class _Runner:
             decisions.append(self._plan(self.config.rounds, purse, last, diagnosis.weights))
         return self._report(rounds, diagnosis, () if purse is None else tuple(decisions))
 
-    def _round(self, number: int, before: _Round | None) -> _Round:
-        decision = self._decide(number, before)
-        bought = self._collect(number, before, decision)
+    @property
+    def _short(self) -> ShortRounds | None:
+        """How the learner goes on from round to round, None if it starts anew in each."""
+        if not goes_on(self.learner) or self.owned is not None or self.config.budget is not None:
+            return None
+        return ShortRounds(*self.config.counts(), self.source.horizon)
+
+    def _round(self, decision: Decision, before: _Round | None) -> _Round:
+        number, short = decision.round, self._short
+        bought = self._collect(decision, before)
         data = bought if before is None else before.data.join(bought)
         spec = self.source.spec(data) if before is None else before.spec
         self.tracker.log("collect", number, _counts(data))
-        learned = self._learn(number, data, spec)
+        learned = self._learn(number, data, spec, before)
         self.tracker.log("learn", number, _errors(learned))
         stepped = self.source.steps
-        imagined = self._imagine(number, data, learned)
-        return _Round(decision, data, spec, learned, imagined, self.source.steps - stepped)
+        settings, state, explores = self.config.imagine, None, False
+        if short is not None:
+            settings = short.imagine_settings(bought, settings)
+            explores = short.explores(data, learned)
+            if before is not None and explores == before.explores:
+                state = _state_of(before.imagined)
+        imagined = self._imagine(
+            number, data, learned, settings=settings, state=state, explores=explores
+        )
+        stepped = self.source.steps - stepped
+        return _Round(decision, data, spec, learned, imagined, explores, stepped)
 
-    def _decide(self, round: int, before: _Round | None) -> Decision:
-        """What to buy in a round."""
+    def _first_decision(self) -> Decision:
+        """What to buy in the first round."""
+        purse, short = self.config.purse(), self._short
+        if purse is not None:
+            pilot = purse.pilot()
+            self.tracker.log("plan", 0, _purchase(pilot))
+            return pilot
+        first = None if short is None else short.decision(0, None)
+        return first or Decision(0, *self.config.shares()[0], None, "")
+
+    def _next_decision(self, before: _Round) -> Decision | None:
+        """What to buy in the next round, None after the last one."""
+        number, short = before.decision.round + 1, self._short
+        if short is not None:
+            return short.decision(number, before.data)
+        if number == self.config.rounds:
+            return None
         purse = self.config.purse()
-        if purse is None:
-            return Decision(round, *self.config.shares()[round], None, "")
-        if before is not None:
-            return self._plan(round, purse, before, ())
-        pilot = purse.pilot()
-        self.tracker.log("plan", round, _purchase(pilot))
-        return pilot
+        if purse is not None:
+            return self._plan(number, purse, before, ())
+        return Decision(number, *self.config.shares()[number], None, "")
 
     def _plan(
         self, round: int, purse: Purse, before: _Round, realised: tuple[Weights, ...]
@@ -332,7 +371,8 @@ class _Runner:
         self.tracker.log("plan", round, _purchase(decision))
         return decision
 
-    def _collect(self, round: int, before: _Round | None, decision: Decision) -> Dataset:
+    def _collect(self, decision: Decision, before: _Round | None) -> Dataset:
+        round = decision.round
         file = self.directory.file(f"data/round-{round}.npz")
 
         def save(bought: Dataset) -> None:
@@ -358,15 +398,25 @@ class _Runner:
     def _buy(self, decision: Decision, before: _Round | None) -> Dataset:
         """Collect a round's steps, after those that a failure or Ctrl-C left behind."""
         steps, first, explorer = max(decision.transitions, decision.labels), 0, None
+        short, seed = self._short, self.config.seed + decision.round
         if before is not None:
-            first = int(before.data.episode.max()) + 1
-            explorer = Noisy(before.imagined.policy, self.source.action, self.config.noise)
+            first, explorer = int(before.data.episode.max()) + 1, before.imagined.policy
+            if short is None:
+                explorer = Noisy(explorer, self.source.action, self.config.noise)
+        whole = {}
+        if short is not None:
+            owned = None if before is None else before.data
+            whole = {"lanes": 1, "spare": short.spare(decision, owned)}
+
+        def buy(collected: Dataset) -> Dataset:
+            if short is not None:
+                return short.bought(collected, seed)
+            return collected.buy(decision.transitions, decision.labels, seed)
+
         file = self._partial
         begun = datasets.load(file) if file.is_file() else None
         if begun is not None and begun.real_steps >= steps:  # Ctrl-C came after the last step
-            return begun.buy(
-                decision.transitions, decision.labels, self.config.seed + decision.round
-            )
+            return buy(begun)
         try:
             collected = self.source.collect(
                 steps,
@@ -376,6 +426,7 @@ class _Runner:
                 workers=self.config.workers,
                 before=begun,
                 progress=self._tell("collect", decision.round),
+                **whole,
             )
         except Interrupted as error:
             if error.partial is not None:
@@ -391,11 +442,19 @@ class _Runner:
                     None,
                 ) from error
             raise
-        return collected.buy(
-            decision.transitions, decision.labels, self.config.seed + decision.round
-        )
+        return buy(collected)
 
-    def _learn(self, round: int, data: Dataset, spec: Spec) -> Learned:
+    def _learn(self, round: int, data: Dataset, spec: Spec, before: _Round | None) -> Learned:
+        """The world of this round, fitted anew or on from that of the round before.
+
+        Args:
+            round: The round.
+            data, spec: What it is learned from.
+            before: The round before.
+        """
+        short, settings, old = self._short, self.config.learn, None
+        if short is not None:
+            settings, old = short.learn_settings(round), before and before.learned
         file = self.directory.file(f"models/world-{round}")
         self.progress("learn" + self._of(round), 0, 1)
         return self.directory.stage(
@@ -403,29 +462,48 @@ class _Runner:
             lambda: learn(
                 data,
                 spec,
-                discount=self.config.discount,
+                discount=self.config.training_discount,
                 seed=self.config.seed,
                 round=round,
-                settings=self.config.learn,
+                settings=settings,
                 reward=self.known["reward"],
                 termination=self.known["termination"],
+                before=old,
             ),
             lambda learned: store.save_world(file, learned),
             lambda: store.load_world(file, **self.known),
         )
 
-    def _imagine(self, round: int, data: Dataset, learned: Learned) -> Imagined:
-        """A new policy: one that an early, bad world led astray can be a trap."""
+    def _imagine(
+        self,
+        round: int,
+        data: Dataset,
+        learned: Learned,
+        *,
+        settings: ImagineSettings,
+        state: Any,
+        explores: bool,
+    ) -> Imagined:
+        """The policy of this round; a new one unless its learner goes on: one that an early, bad
+        world led astray can be a trap.
+
+        Args:
+            round: The round.
+            data, learned: Where it is trained.
+            settings: How long.
+            state: Where the learner goes on, None if it starts anew.
+            explores: Whether the policy may look for what is unknown.
+        """
         file = self.directory.file(f"models/policy-{round}")
         tell = self._tell("imagine", round)
 
         def follow(done: int, most: int, numbers: Mapping[str, float]) -> None:
             tell(done, most, f"imagined return {numbers['imagined_return']:.1f}")
-            self.tracker.log("imagine", round * self.config.imagine.most_steps + done, numbers)
+            self.tracker.log("imagine", round * settings.most_steps + done, numbers)
 
         def problem() -> Problem:
             options = {"seed": self.config.seed, "round": round}
-            return problem_of(learned, data, settings=self.config.imagine, **options)
+            return problem_of(learned, data, settings=settings, **options)
 
         return self.directory.stage(
             f"imagine-{round}",
@@ -435,7 +513,9 @@ class _Runner:
                 learner=self.learner,
                 seed=self.config.seed,
                 round=round,
-                settings=self.config.imagine,
+                settings=settings,
+                state=state,
+                explore=explores,
                 progress=follow,
             ),
             lambda imagined: store.save_imagined(file, imagined, learned.worst_reward(data)),

@@ -1,0 +1,106 @@
+"""Short rounds: how a run goes with a learner that goes on from round to round.
+
+Each round buys some hundred transitions, the last of them to the end of their episode, fits the
+world's networks on from where they were, and trains policy and value on in the new world. As long
+as nothing that was recorded tells a good state from a bad one, the policy that collects looks for
+what is unknown; when that changes, a new policy is trained, since the old one climbed something
+else. The last rounds train for the return alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from paracosm.core.data import Dataset
+from paracosm.core.learned import Learned
+from paracosm.core.learner import Learner
+from paracosm.core.records.decisions import Decision
+from paracosm.imagination.exploration import tells_no_state
+from paracosm.imagination.pathwise import Pathwise
+from paracosm.imagination.settings import ImagineSettings
+from paracosm.learning.settings import FitSettings, LearnSettings
+
+# A round is long enough to show what a new policy does, and short enough to correct it.
+TRANSITIONS = 500
+# Training steps for each transition bought: more of them fit a policy to a world that the next
+# round replaces.
+STEPS_PER_TRANSITION = 4
+# Training steps between two evaluations; each round has at least two.
+CHUNK = 500
+# Of the transitions: when as many have been bought, nothing more is explored.
+EXPLORED = 0.9
+_RATE = 5e-4
+_FIT = FitSettings(
+    width=128,
+    rates=(1e-3, 3e-4),
+    least_steps=100,
+    most_steps=100,
+    most_epochs=20,
+    validated=False,
+    balanced=True,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ShortRounds:
+    """What is bought in rounds, and how parts and policy go on.
+
+    Attributes:
+        transitions, labels: To buy in all.
+        horizon: Steps of an episode, the most that a round is longer for its last one's sake.
+    """
+
+    transitions: int
+    labels: int
+    horizon: int
+
+    def decision(self, round: int, owned: Dataset | None) -> Decision | None:
+        """What to buy in a round, at the least; None when all is bought."""
+        left = self.transitions - (0 if owned is None else owned.real_steps)
+        count = min(TRANSITIONS, left)
+        return Decision(round, count, self._labels(count), None, "") if left > 0 else None
+
+    def spare(self, decision: Decision, owned: Dataset | None) -> int:
+        """How many transitions more may be bought to finish an episode."""
+        left = self.transitions - (0 if owned is None else owned.real_steps)
+        return min(self.horizon, left - decision.transitions)
+
+    def bought(self, collected: Dataset, seed: int) -> Dataset:
+        """All that was collected, with its share of the labels."""
+        count = collected.real_steps
+        return collected.buy(count, self._labels(count), seed)
+
+    def _labels(self, transitions: int) -> int:
+        return min(transitions, -(-self.labels * transitions // self.transitions))
+
+    def explores(self, data: Dataset, learned: Learned) -> bool:
+        """Whether the policy of this round is to look for what is unknown."""
+        if data.real_steps > EXPLORED * self.transitions:
+            return False
+        return tells_no_state(data, learned.rewards(data))
+
+    def learn_settings(self, round: int) -> LearnSettings:
+        """How the world's networks are fitted in this round: at a cost that does not grow."""
+        epochs = _FIT.most_epochs if round == 0 else _FIT.most_epochs // 2
+        fit = dataclasses.replace(_FIT, most_epochs=epochs)
+        return LearnSettings(
+            fit, margin=0.1, probabilistic=True, reward_at_ends=True, capacity=self.transitions
+        )
+
+    def imagine_settings(self, bought: Dataset, settings: ImagineSettings) -> ImagineSettings:
+        """How long the policy is trained in this round.
+
+        Args:
+            bought: In this round.
+            settings: The run's; its horizon is kept.
+        """
+        chunks = max(2, round(STEPS_PER_TRANSITION * bought.real_steps / CHUNK))
+        steps = chunks * CHUNK
+        return dataclasses.replace(
+            settings, rates=(_RATE,), check=CHUNK, patience=chunks + 1, most_steps=steps
+        )
+
+
+def goes_on(learner: Learner | None) -> bool:
+    """Whether the learner is one that goes on from round to round."""
+    return isinstance(learner, Pathwise)
