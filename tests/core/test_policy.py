@@ -23,6 +23,7 @@ from paracosm.core.policy import (
     Mode,
     Noisy,
     Policy,
+    SquashedGaussian,
     Uniform,
     acts,
     initial_policy,
@@ -370,3 +371,18 @@ def test_observations_enter_the_network_standardised():
     np.testing.assert_allclose(
         policy.mode(center + STATE * spec.state_scale), plain.mode(STATE), atol=1e-5
     )
+
+
+def test_a_squashed_gaussian_is_the_density_of_its_samples():
+    """The log-density of a sample by both routes, and its integral over the box, which is 1."""
+    box = Box(jnp.array([-2.0]), jnp.array([3.0]))
+    policy = SquashedGaussian(MLP(2, 2, 8, 1, jax.random.key(0)), box)
+    state = jnp.array([0.3, -0.2])
+    for i in range(5):
+        action, log_prob = policy.sample_with_log_prob(state, jax.random.key(i))
+        np.testing.assert_allclose(policy.log_prob(state, action), log_prob, rtol=1e-3, atol=1e-3)
+    grid = jnp.linspace(-1 + 1e-5, 1 - 1e-5, 20_001)
+    actions = (0.5 + 2.5 * grid)[:, None]
+    density = jnp.exp(jax.vmap(lambda a: policy.log_prob(state, a))(actions))
+    np.testing.assert_allclose(jnp.trapezoid(density, grid), 1, rtol=1e-3)
+    assert abs(float(jnp.exp(policy.moments(state)[1])[0]) - 0.5) < 0.4

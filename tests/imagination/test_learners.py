@@ -8,6 +8,7 @@ import pytest
 from paracosm.core.learner import Problem, StartStates
 from paracosm.core.policy import Mode, Policy
 from paracosm.core.rollout import rollout
+from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from paracosm.imagination.reinforce import REINFORCE
 from tests.extending.cross_entropy import CrossEntropy
 from tests.imagination.test_imagine import HORIZON, INITIAL, SMALL, VISITED, integrator
@@ -16,7 +17,11 @@ WORLD = integrator()
 STARTS = StartStates(jnp.asarray(INITIAL), jnp.asarray(VISITED))
 PROBLEM = Problem(WORLD, WORLD, STARTS, SMALL.horizon, jnp.asarray(1e-2))
 KEY = jax.random.key(0)
-LEARNERS = {"REINFORCE": REINFORCE(SMALL), "cross entropy": CrossEntropy(16, 4, 4)}
+LEARNERS = {
+    "REINFORCE": REINFORCE(SMALL),
+    "pathwise": Pathwise(PathwiseSettings(branches=8, width=8)),
+    "cross entropy": CrossEntropy(16, 4, 4),
+}
 
 
 @pytest.mark.parametrize("learner", LEARNERS.values(), ids=LEARNERS)

@@ -58,6 +58,20 @@ def test_rows_are_whole_episodes_in_order_and_exactly_as_many_as_asked(env, step
     )
 
 
+@pytest.mark.parametrize("env", ["Pendulum-v1", walk()])
+def test_one_lane_with_spare_steps_finishes_its_episode(env):
+    source = connect(env)
+    horizon = source.horizon
+    whole = source.collect(5, seed=0, lanes=1, spare=10_000)
+    assert whole.real_steps == horizon
+    np.testing.assert_array_equal(whole.time, np.arange(horizon))
+    cut = source.collect(5, seed=0, lanes=1, spare=1)
+    assert cut.real_steps == 6
+    np.testing.assert_array_equal(cut.state, whole.state[:6])
+    exact = source.collect(horizon, seed=0, lanes=1, spare=7)
+    assert exact.real_steps == horizon
+
+
 @pytest.mark.parametrize("env", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 def test_an_episode_depends_on_its_seed_and_number_only(env):
     long, short = lived(collect(env, 80, seed=3)), lived(collect(env, 40, seed=3))

@@ -136,24 +136,26 @@ def returns_to_go(
 def lambda_returns(
     reward: Float[Array, "episode time"],
     next_value: Float[Array, "episode time"],
-    discount: float,
-    trace: float,
+    discount: float | Float[Array, "episode time"],
+    lambda_: float,
     final: Float[Array, " episode"] | float = 0.0,
 ) -> Float[Array, "episode time"]:
-    """`G_t = r_t + γ ((1-λ) v_{t+1} + λ G_{t+1})`, `[episode, time]` (Sutton 1988).
+    """`G_t = r_t + γ_t ((1-λ) v_{t+1} + λ G_{t+1})`, `[episode, time]` (Sutton 1988).
 
     Args:
         reward: `r_t`, `[episode, time]`.
         next_value: `v_{t+1}`, `[episode, time]`, in units of return; 0 after an end.
-        discount: γ.
-        trace: λ, in [0, 1]: 1 is the return itself, less trades its noise for the value's bias.
+        discount: γ, the same for all steps or `[episode, time]`: times the chance that a step does
+            not end the episode, for one.
+        lambda_: λ, in [0, 1]: 1 is the return itself, less trades its noise for the value's bias.
         final: `G_T`, `[episode]` or one number.
     """
 
-    def back(later: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-        reward, value = now
-        to_go = reward + discount * ((1 - trace) * value + trace * later)
+    def back(later: Array, now: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        reward, value, discount = now
+        to_go = reward + discount * ((1 - lambda_) * value + lambda_ * later)
         return to_go, to_go
 
     final = jnp.broadcast_to(jnp.asarray(final, reward.dtype), reward.shape[:1])
-    return jax.lax.scan(back, final, (reward.T, next_value.T), reverse=True)[1].T
+    discounts = jnp.broadcast_to(jnp.asarray(discount, reward.dtype), reward.shape)
+    return jax.lax.scan(back, final, (reward.T, next_value.T, discounts.T), reverse=True)[1].T

@@ -21,32 +21,36 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jaxtyping import Float, Key
+from jaxtyping import Float
 
 from paracosm.core import checks
 from paracosm.core.devices import AXIS, on_all, spread
 from paracosm.core.learner import Learner, Metrics, Problem
-from paracosm.core.mdp import MDP, Discrete
-from paracosm.core.members import disagreement, drawn, end_probability
+from paracosm.core.mdp import Discrete
 from paracosm.core.networks import MLP
-from paracosm.core.policy import Categorical, Mode, SquashedGaussian, Uniform
+from paracosm.core.policy import Categorical, Mode, SquashedGaussian
 from paracosm.core.predicted import Bootstrapped
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.imagination.arguments import check_action_form, check_derivatives
+from paracosm.imagination.branches import (
+    Branches,
+    TwinValue,
+    imagined_branches,
+    soft_returns,
+    value_bounds,
+    value_scale,
+)
 from paracosm.imagination.value_network import ValueNetwork
 
 _RANGES = {
     **dict.fromkeys(("branches", "steps", "width", "depth"), checks.COUNT),
-    **dict.fromkeys(("trace", "value_average", "policy_average"), checks.SHARE),
+    **dict.fromkeys(("lambda_", "value_average", "policy_average"), checks.SHARE),
     **dict.fromkeys(("value_rate", "clip"), checks.POSITIVE_32),
     **dict.fromkeys(("choice_entropy",), checks.NON_NEGATIVE_32),
 }
@@ -55,10 +59,6 @@ _LOG_ALPHA = (-9.0, 0.0)
 _FIRST_ALPHA = 0.1
 # In policy rates: α has one number to learn and must follow the size of what is at stake.
 ALPHA_RATE = 4.0
-# In usual disagreements: past this a state is new, and how new no member can tell.
-MOST_NOVELTY = 5.0
-# A step that is this unlikely to be reached teaches nothing.
-_LEAST_WEIGHT = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,7 @@ class PathwiseSettings:
         branches: Imagined branches a training step.
         steps: Of a branch. Longer ones carry the model's errors further, shorter ones lean more on
             the value.
-        trace: λ of the returns.
+        lambda_: λ of the returns.
         value_rate: The value's learning rate as a multiple of the policy's.
         value_average, policy_average: Weights of the new networks in their moving averages.
         choice_entropy: Entropy that α keeps of a discrete choice, as a share of the uniform one's;
@@ -80,7 +80,7 @@ class PathwiseSettings:
 
     branches: int = 128
     steps: int = 3
-    trace: float = 0.9
+    lambda_: float = 0.9
     value_rate: float = 2.0
     value_average: float = 0.01
     policy_average: float = 0.005
@@ -91,18 +91,6 @@ class PathwiseSettings:
 
     def __post_init__(self) -> None:
         checks.fields(self, _RANGES)
-
-
-class TwinValue(eqx.Module):
-    """The smaller of two networks' values of a state, in the world's rewards."""
-
-    networks: tuple[ValueNetwork, ValueNetwork]
-    scale: Scalar
-
-    def __call__(self, state: Float[Array, " state"], progress: Array | None = None) -> Scalar:
-        """Expected discounted return at `state`; a branch is a window, which has no progress."""
-        first, second = (network(state) for network in self.networks)
-        return self.scale * jnp.minimum(first, second)
 
 
 class PathwiseState(NamedTuple):
@@ -118,30 +106,6 @@ class PathwiseState(NamedTuple):
     policy_optimiser: optax.OptState
     value_optimiser: optax.OptState
     alpha_optimiser: optax.OptState
-
-
-class Played(NamedTuple):
-    """A step of every branch: next state, reward in sizes of one, the chance that no end comes, the
-    policy's entropy, the value of the next state, and what a discrete policy climbs (0 of a
-    continuous one), `[branch]` each and `after` `[branch, state]`.
-    """
-
-    after: Array
-    reward: Array
-    goes_on: Array
-    entropy: Array
-    later: Array
-    climbed: Array
-
-
-class Branches(NamedTuple):
-    """Branches of imagination, with a leading axis of time: the states, the steps from there, and
-    the chance to get so far without an end, `[time, branch]`.
-    """
-
-    state: Array
-    played: Played
-    weight: Array
 
 
 class Pathwise(Learner):
@@ -196,7 +160,7 @@ class Pathwise(Learner):
         Args:
             state, problem, start, key: As `Learner` has them.
         """
-        scale = _value_scale(problem) * problem.rewards.size
+        scale = value_scale(problem) * problem.rewards.size
         value = TwinValue(state.slow_values, scale)
         predict = Bootstrapped(problem.pessimistic, problem.horizon, value)
         return predict(Mode(self.policy(state)), start, key)
@@ -215,11 +179,13 @@ class Pathwise(Learner):
         settings, alpha = self.settings, jnp.exp(state.log_alpha)
         for_world, for_branches = jax.random.split(key)
         keys = jax.vmap(lambda number: jax.random.fold_in(for_branches, number))(numbers)
-        value = TwinValue(state.slow_values, _value_scale(problem))
+        value = TwinValue(state.slow_values, value_scale(problem))
 
         def loss(policy: Any) -> tuple[Scalar, tuple[Branches, Array]]:
-            branches = self.branches(policy, value, problem, for_world, keys)
-            targets = soft_returns(branches.played, alpha, problem.world.discount, settings.trace)
+            branches = imagined_branches(
+                policy, value, problem, for_world, keys, steps=settings.steps
+            )
+            targets = soft_returns(branches.played, alpha, problem.world.discount, settings.lambda_)
             climbed = targets
             if isinstance(policy, Categorical):
                 climbed = branches.played.climbed + alpha * branches.played.entropy
@@ -244,45 +210,6 @@ class Pathwise(Learner):
         )
         return new, self._metrics(branches, value_loss, entropy, alpha, problem)
 
-    def branches(
-        self,
-        policy: Any,
-        value: TwinValue,
-        problem: Problem,
-        for_world: PRNGKey,
-        keys: Key[jax.Array, " branch"],
-    ) -> Branches:
-        """Branches of the policy, a differentiable function of its parameters.
-
-        Args:
-            policy: Who plays.
-            value: Completes each step, in sizes of a reward.
-            problem: In what world, from which states.
-            for_world: Draws the members of each step, the same for all branches.
-            keys: All other randomness, `[branch]`.
-        """
-        start = problem.starts.draw(keys, 1.0)
-        novelty = _novelty(problem, start, keys)
-        low, high = _value_bounds(problem)
-
-        def complete(states: Array) -> Array:
-            return jnp.clip(jax.vmap(value)(states), low, high)
-
-        def step(states: Array, drawn_by: tuple[Array, Array]) -> tuple[Array, tuple[Any, Array]]:
-            of_world, of_branches = drawn_by
-            world = drawn(problem.world, of_world)
-            play = _choose if isinstance(policy, Categorical) else _move
-            played = play(policy, _Worth(world, problem, novelty, complete), states, of_branches)
-            return played.after, (states, played)
-
-        steps = self.settings.steps
-        worlds = jax.random.split(for_world, steps)
-        by_time = jax.vmap(lambda key: jax.random.split(key, steps), out_axes=1)(keys)
-        states, played = jax.lax.scan(step, start, (worlds, by_time))[1]
-        goes_on = jax.lax.stop_gradient(played.goes_on)
-        reached = jnp.concatenate([jnp.ones_like(goes_on[:1]), jnp.cumprod(goes_on, 0)[:-1]])
-        return Branches(states, played, jnp.where(reached < _LEAST_WEIGHT, 0, reached))
-
     def _step_values(
         self, state: PathwiseState, problem: Problem, branches: Branches, targets: Array
     ) -> tuple[tuple[ValueNetwork, ValueNetwork], optax.OptState, Scalar]:
@@ -293,7 +220,7 @@ class Pathwise(Learner):
             problem: Says what values are possible.
             branches, targets: What was imagined, and its soft λ-returns.
         """
-        scale, (low, high) = _value_scale(problem), _value_bounds(problem)
+        scale, (low, high) = value_scale(problem), value_bounds(problem)
         wanted = jnp.clip(targets, low, high) / scale
 
         def loss(values: tuple[ValueNetwork, ValueNetwork]) -> Scalar:
@@ -314,6 +241,7 @@ class Pathwise(Learner):
         if isinstance(space, Discrete):
             level = self.settings.choice_entropy * math.log(space.size)
         update, optimiser = self._adam.update(entropy - level, state.alpha_optimiser)
+        update = jnp.asarray(update)
         moved = state.log_alpha - ALPHA_RATE * problem.rate * update
         return jnp.clip(moved, *_LOG_ALPHA), optimiser
 
@@ -372,10 +300,10 @@ class Pathwise(Learner):
     def _new_policy(self, problem: Problem, key: PRNGKey) -> Categorical | SquashedGaussian:
         """An untrained policy: nearly uniform, or wide about the centre of the box."""
         spec = problem.world.spec
-        discrete = isinstance(spec.action, Discrete)
-        outputs = spec.action.size if discrete else 2 * spec.action.size
-        network = self._network(problem, outputs, key, last=0.01)
-        return Categorical(network) if discrete else SquashedGaussian(network, spec.action)
+        if isinstance(spec.action, Discrete):
+            return Categorical(self._network(problem, spec.action.size, key, last=0.01))
+        network = self._network(problem, 2 * spec.action.size, key, last=0.01)
+        return SquashedGaussian(network, spec.action)
 
     def _new_value(self, problem: Problem, key: PRNGKey) -> ValueNetwork:
         return ValueNetwork(self._network(problem, 1, key, last=0.1))
@@ -395,139 +323,6 @@ class Pathwise(Learner):
         width, depth = self.settings.width, self.settings.depth
         size = problem.world.spec.state_size
         return MLP(size, outputs, width, depth, key, center=center, scale=scale, last=last)
-
-
-def soft_returns(
-    played: Played, alpha: Scalar, discount: float, trace: float
-) -> Float[Array, "time branch"]:
-    """`G_t = r_t + α H_t + γ (1-p_t) ((1-λ) v_{t+1} + λ G_{t+1})`, with `G_h = v_h`.
-
-    Args:
-        played: Rewards, entropies, values and chances of going on, `[time, branch]` each.
-        alpha: α.
-        discount, trace: γ and λ.
-    """
-
-    def back(later: Array, now: tuple[Array, ...]) -> tuple[Array, Array]:
-        reward, entropy, goes_on, value = now
-        mixed = (1 - trace) * value + trace * later
-        to_go = reward + alpha * entropy + discount * goes_on * mixed
-        return to_go, to_go
-
-    columns = (played.reward, played.entropy, played.goes_on, played.later)
-    return jax.lax.scan(back, played.later[-1], columns, reverse=True)[1]
-
-
-class _Worth(NamedTuple):
-    """What a step in a drawn world comes to."""
-
-    world: MDP
-    problem: Problem
-    novelty: Callable[[Array, Array], Array]
-    complete: Callable[[Array], Array]
-
-    def __call__(self, states: Array, actions: Array, keys: Array) -> tuple[Array, Array, Array]:
-        """Next states, rewards in sizes of one, and the chances that no end comes."""
-        world, rewards = self.world, self.problem.rewards
-        after = jax.vmap(world.dynamics)(states, actions, keys)
-        reward = jax.vmap(world.reward)(states, actions, after)
-        known = jnp.clip(reward, rewards.least, rewards.most) / rewards.size
-        ends = jax.vmap(partial(end_probability, world.termination))(states, actions, after)
-        worth = (1 - self.problem.explore) * known + self.novelty(states, actions)
-        return after, worth, 1 - ends
-
-
-def _move(policy: SquashedGaussian, worth: _Worth, states: Array, keys: Array) -> Played:
-    """A step of a continuous policy.
-
-    Args:
-        policy: Who acts.
-        worth: What the step comes to.
-        states, keys: Where, and the step's randomness, `[branch]`.
-    """
-    for_action, for_world = _two(keys)
-    action, log_prob = jax.vmap(policy.sample_with_log_prob)(states, for_action)
-    after, reward, goes_on = worth(states, action, for_world)
-    later = worth.complete(after)
-    return Played(after, reward, goes_on, -log_prob, later, jnp.zeros_like(reward))
-
-
-def _choose(policy: Categorical, worth: _Worth, states: Array, keys: Array) -> Played:
-    """A step of a discrete policy, and the expected worth of all its choices.
-
-    Args:
-        policy, worth, states, keys: As for `_move`.
-    """
-    for_action, for_world = _two(keys)
-    log_p = jax.nn.log_softmax(jax.vmap(policy.network)(states))
-    p, choices = jnp.exp(log_p), jnp.arange(log_p.shape[1])
-
-    def ask(choice: Array) -> tuple[Array, Array, Array]:
-        return worth(states, jnp.full(len(states), choice), for_world)
-
-    after, reward, goes_on = jax.lax.stop_gradient(jax.vmap(ask)(choices))
-    later = jax.vmap(worth.complete)(after)
-    discount = worth.problem.world.discount
-    climbed = jnp.sum(p * (reward + discount * goes_on * later).T, axis=1)
-    chosen = jax.vmap(jax.random.categorical)(for_action, log_p), jnp.arange(len(states))
-    entropy = -jnp.sum(p * log_p, axis=1)
-    return Played(after[chosen], reward[chosen], goes_on[chosen], entropy, later[chosen], climbed)
-
-
-def _two(keys: Array) -> tuple[Array, Array]:
-    """Two keys of each."""
-    pairs = jax.vmap(jax.random.split)(keys)
-    return pairs[:, 0], pairs[:, 1]
-
-
-def _novelty(problem: Problem, start: Array, keys: Array) -> Callable[[Array, Array], Array]:
-    """The bonus `(states, actions) -> [branch]` for steps that the members do not agree on, in
-    sizes of a reward: their disagreement in units of that at visited states under random actions.
-
-    Args:
-        problem: Its `explore` weighs the bonus; at 0 nothing is computed.
-        start: Visited states, `[branch, state]`.
-        keys: Randomness, `[branch]`.
-    """
-    world, explore = problem.world, problem.explore
-    apart = jax.vmap(partial(disagreement, world))
-    explores = explore > 0
-
-    def usual() -> Array:
-        actions = jax.vmap(Uniform(world.spec.action).sample)(start, keys)
-        return jnp.mean(apart(start, actions))
-
-    unit = jax.lax.pmean(jax.lax.cond(explores, usual, lambda: jnp.ones(())), AXIS)
-
-    def novelty(states: Array, actions: Array) -> Array:
-        def bonus() -> Array:
-            return explore * jnp.minimum(apart(states, actions) / unit, MOST_NOVELTY)
-
-        return jax.lax.cond(explores, bonus, lambda: jnp.zeros(len(states)))
-
-    return novelty
-
-
-def _longest(problem: Problem) -> float:
-    """`Σ_{t<H} γ^t`, the most unit rewards that an episode can be worth."""
-    discount, horizon = problem.world.discount, problem.world.spec.horizon
-    return float(np.sum(discount ** np.arange(horizon)))
-
-
-def _value_scale(problem: Problem) -> float:
-    """What a value network's answer of 1 is worth, in sizes of a reward: a tenth of the most."""
-    return 0.1 * _longest(problem)
-
-
-def _value_bounds(problem: Problem) -> tuple[Array, Array]:
-    """What values the recorded rewards allow, in sizes of a reward; an episode that ends is worth 0
-    from there on.
-
-    Without them a policy climbs where the value extrapolates, and both run away.
-    """
-    rewards, longest = problem.rewards, _longest(problem)
-    most = jnp.maximum(rewards.most, 0) / rewards.size + problem.explore * MOST_NOVELTY
-    return jnp.minimum(rewards.least, 0) * longest / rewards.size, most * longest
 
 
 def _parameters(part: Any) -> Any:

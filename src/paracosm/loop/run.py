@@ -187,6 +187,12 @@ def learner_of(where: str, settings: ImagineSettings) -> Learner:
     """
     if where in LEARNERS:
         return LEARNERS[where]()
+    if ":" not in where:
+        names = " or ".join(LEARNERS)
+        raise checks.BadArgument(
+            f"--learner is {where!r}; {names}, or module:function of a learner of your own, is"
+            " needed."
+        )
     return registry.made(where, Learner, "--learner", settings)
 
 
@@ -319,14 +325,14 @@ class _Runner:
             pilot = purse.pilot()
             self.tracker.log("plan", 0, _purchase(pilot))
             return pilot
-        first = None if short is None else short.decision(0, None)
+        first = None if short is None else short.decision(0, 0)
         return first or Decision(0, *self.config.shares()[0], None, "")
 
     def _next_decision(self, before: _Round) -> Decision | None:
         """What to buy in the next round, None after the last one."""
         number, short = before.decision.round + 1, self._short
         if short is not None:
-            return short.decision(number, before.data)
+            return short.decision(number, before.data.real_steps)
         if number == self.config.rounds:
             return None
         purse = self.config.purse()
@@ -405,7 +411,7 @@ class _Runner:
                 explorer = Noisy(explorer, self.source.action, self.config.noise)
         whole = {}
         if short is not None:
-            owned = None if before is None else before.data
+            owned = 0 if before is None else before.data.real_steps
             whole = {"lanes": 1, "spare": short.spare(decision, owned)}
 
         def buy(collected: Dataset) -> Dataset:
@@ -601,6 +607,8 @@ class _Runner:
         return lambda done, total, word="": self.progress(name, done, total, word)
 
     def _of(self, round: int) -> str:
+        if self._short is not None:
+            return f" (round {round + 1})"
         if round == self.config.rounds:
             return " of what to buy next"
         return f" (round {round + 1} of {self.config.rounds})" if self.config.rounds > 1 else ""

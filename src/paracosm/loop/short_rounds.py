@@ -54,16 +54,17 @@ class ShortRounds:
     labels: int
     horizon: int
 
-    def decision(self, round: int, owned: Dataset | None) -> Decision | None:
-        """What to buy in a round, at the least; None when all is bought."""
-        left = self.transitions - (0 if owned is None else owned.real_steps)
+    def decision(self, round: int, owned: int) -> Decision | None:
+        """What to buy in a round, at the least, beside so many transitions; None when all is
+        bought.
+        """
+        left = self.transitions - owned
         count = min(TRANSITIONS, left)
         return Decision(round, count, self._labels(count), None, "") if left > 0 else None
 
-    def spare(self, decision: Decision, owned: Dataset | None) -> int:
+    def spare(self, decision: Decision, owned: int) -> int:
         """How many transitions more may be bought to finish an episode."""
-        left = self.transitions - (0 if owned is None else owned.real_steps)
-        return min(self.horizon, left - decision.transitions)
+        return min(self.horizon, self.transitions - owned - decision.transitions)
 
     def bought(self, collected: Dataset, seed: int) -> Dataset:
         """All that was collected, with its share of the labels."""

@@ -1,0 +1,192 @@
+"""Short branches: returns, gradients by two routes, the exact choice, and what novelty adds."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from paracosm.core.checks import BadArgument
+from paracosm.core.devices import spread
+from paracosm.core.learner import Problem, RecordedRewards, StartStates
+from paracosm.core.mdp import MDP, Discrete, Spec
+from paracosm.core.networks import MLP
+from paracosm.core.policy import Categorical, SquashedGaussian
+from paracosm.core.precision import in_double
+from paracosm.imagination.branches import (
+    MOST_NOVELTY,
+    Played,
+    TwinValue,
+    imagined_branches,
+    soft_returns,
+    value_bounds,
+)
+from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
+from paracosm.imagination.value_network import ValueNetwork
+from tests.imagination.test_imagine import INITIAL, SPEC, VISITED, integrator
+
+STARTS = StartStates(jnp.asarray(INITIAL), jnp.asarray(VISITED))
+REWARDS = RecordedRewards(jnp.asarray(-2.0), jnp.asarray(0.0), jnp.asarray(0.5))
+KEY = jax.random.key(0)
+
+
+def problem(world: MDP, **fields) -> Problem:
+    return Problem(world, world, STARTS, 6, jnp.asarray(1e-2), REWARDS, **fields)
+
+
+def value(size: int = 1) -> TwinValue:
+    networks = (ValueNetwork(MLP(size, 1, 8, 2, jax.random.fold_in(KEY, i))) for i in range(2))
+    return TwinValue(tuple(networks), jnp.asarray(1.0))
+
+
+def played(policy, task: Problem, *, branches: int = 8, steps: int = 3, completed=None):
+    """Branches, on one device or several."""
+    completed = value() if completed is None else completed
+
+    def local(shared, numbers):
+        policy, task, completed = shared
+        keys = jax.vmap(lambda number: jax.random.fold_in(KEY, number))(numbers)
+        return imagined_branches(policy, completed, task, KEY, keys, steps=steps)
+
+    def first(tree):
+        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), tree)
+
+    def call(*shared):
+        across = lambda shared, numbers: first(local(shared, numbers))  # noqa: E731
+        return first(spread(across, branches, shared=1)(shared, jnp.arange(branches)))
+
+    return eqx.filter_jit(call)(policy, task, completed)
+
+
+def test_soft_returns_are_sums():
+    rng = np.random.default_rng(0)
+    reward, goes_on, entropy, later = rng.random((4, 3, 5), np.float32)
+    blank = np.zeros((3, 5), np.float32)
+    steps = Played(blank, reward, goes_on, entropy, later, blank)
+    alpha, gamma = 0.3, 0.9
+    gained = reward + alpha * entropy
+    last = gained[2] + gamma * goes_on[2] * later[2]
+    full = [gained[1] + gamma * goes_on[1] * last, last]
+    full.insert(0, gained[0] + gamma * goes_on[0] * full[0])
+    np.testing.assert_allclose(soft_returns(steps, alpha, gamma, 1.0), full, rtol=1e-5)
+    np.testing.assert_allclose(
+        soft_returns(steps, alpha, gamma, 0.0), gained + gamma * goes_on * later, rtol=1e-5
+    )
+
+
+def test_the_gradient_through_the_world_is_the_difference_quotient():
+    """By a second route, in 64 bits; dynamics, reward, end and value all take part."""
+    world = integrator(termination=_Ends())
+    policy = SquashedGaussian(MLP(1, 2, 4, 1, KEY, last=0.5), SPEC.action)
+    with jax.enable_x64(True):
+        task, policy, completed = in_double((problem(world), policy, value()))
+        bias = jnp.asarray(policy.network.biases[-1])
+
+        def climbed(bias):
+            moved = eqx.tree_at(lambda p: p.network.biases[-1], policy, bias)
+            branches = played(moved, task, completed=completed)
+            targets = soft_returns(branches.played, 0.1, 0.9, 0.9)
+            return jnp.sum(jax.lax.stop_gradient(branches.weight) * targets)
+
+        def frozen(bias):
+            """Weights are constants to the gradient, so they are to the quotient."""
+            moved = eqx.tree_at(lambda p: p.network.biases[-1], policy, bias)
+            targets = soft_returns(played(moved, task, completed=completed).played, 0.1, 0.9, 0.9)
+            return jnp.sum(weight * targets)
+
+        weight = played(policy, task, completed=completed).weight
+        gradient, step = jax.grad(climbed)(bias), 1e-6
+        for i in range(2):
+            ahead, behind = (frozen(bias.at[i].add(sign * step)) for sign in (1, -1))
+            np.testing.assert_allclose((ahead - behind) / (2 * step), gradient[i], rtol=1e-5)
+    assert np.all(np.asarray(weight)[1:] < 1)
+
+
+class _Ends(eqx.Module):
+    """Ends are likelier farther out."""
+
+    def __call__(self, state, action, next_state):
+        return self.margin(state, action, next_state) > 0
+
+    def margin(self, state, action, next_state):
+        return next_state[0] ** 2 - 1
+
+
+def chain(actions: int = 3) -> MDP:
+    spec = Spec(1, Discrete(actions), jnp.ones(1), 12)
+    return integrator(
+        spec=spec,
+        dynamics=lambda s, a, key: s + 0.3 * (a - 1.0),
+        reward=lambda s, a, t: -(t[0] ** 2),
+    )
+
+
+def test_a_choice_climbs_the_expectation_over_all_of_its_actions():
+    task = problem(chain())
+    policy, completed = Categorical(MLP(1, 3, 4, 1, KEY)), value()
+    branches = played(policy, task, steps=1, completed=completed)
+    low, high = value_bounds(task)
+    for state, climbed in zip(branches.state[0], branches.played.climbed[0], strict=True):
+        p = jax.nn.softmax(policy.network(state))
+        after = [state + 0.3 * (a - 1.0) for a in range(3)]
+        reward = [jnp.clip(-(t[0] ** 2), -2, 0) / 0.5 for t in after]
+        later = [jnp.clip(completed(t), low, high) for t in after]
+        worth = sum(p[a] * (reward[a] + 0.9 * later[a]) for a in range(3))
+        np.testing.assert_allclose(climbed, worth, rtol=1e-5)
+
+
+def test_exploring_pays_for_disagreement_alone_and_no_more_than_its_limit():
+    world = integrator(dynamics=_Members())
+    policy = SquashedGaussian(MLP(1, 2, 4, 1, KEY), SPEC.action)
+    plain, exploring = (
+        played(policy, problem(world, explore=jnp.asarray(explore))) for explore in (0.0, 1.0)
+    )
+    assert np.all(np.asarray(plain.played.reward) <= 0)
+    bonus = np.asarray(exploring.played.reward)
+    assert np.all((bonus > 0) & (bonus <= MOST_NOVELTY))
+    farther = np.abs(np.asarray(exploring.state[..., 0]))
+    assert np.corrcoef(farther.ravel(), bonus.ravel())[0, 1] > 0.9
+
+
+class _Members(eqx.Module):
+    """Two guesses that lie apart the farther out the state is."""
+
+    def members(self, state, action):
+        return jnp.stack([state + 0.5 * action, 1.1 * state + 0.5 * action])
+
+    def __call__(self, state, action, key):
+        return jnp.mean(self.members(state, action), axis=0)
+
+
+@pytest.mark.parametrize("part", ["dynamics", "reward"])
+def test_a_part_without_a_derivative_is_named(part):
+    def opaque(*arguments):
+        answer = jax.ShapeDtypeStruct((1,) if part == "dynamics" else (), jnp.float32)
+        return jax.pure_callback(
+            lambda *_: np.zeros(answer.shape, np.float32), answer, *arguments[:2]
+        )
+
+    task = problem(integrator(**{part: opaque}))
+    with pytest.raises(BadArgument, match=f"the world's {part} has no derivative"):
+        Pathwise(PathwiseSettings(branches=2)).init(task, KEY)
+
+
+def test_a_policy_learns_to_stand_still_at_the_goal():
+    """Of an integrator that is rewarded for being near 0, the optimum is near `a = -2 s`."""
+    task = dataclasses.replace(problem(integrator()), rate=jnp.asarray(3e-3))
+    learner = Pathwise(PathwiseSettings(branches=32, width=16))
+
+    @eqx.filter_jit
+    def trained(key):
+        first, rest = jax.random.split(key)
+        return jax.lax.fori_loop(
+            0,
+            400,
+            lambda i, state: learner.step(state, task, jax.random.fold_in(rest, i))[0],
+            learner.init(task, first),
+        )
+
+    policy = learner.policy(trained(KEY))
+    np.testing.assert_allclose(policy(np.array([[0.4], [-0.4]])), [[-0.8], [0.8]], atol=0.2)

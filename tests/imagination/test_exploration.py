@@ -1,0 +1,56 @@
+"""When a policy looks for what is unknown: as long as nothing recorded tells states apart."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from paracosm.core.data import Dataset
+from paracosm.imagination.exploration import tells_no_state
+
+RNG = np.random.default_rng(0)
+STATE = RNG.normal(size=(60, 2)).astype(np.float32)
+BOX, CHOICE = RNG.uniform(-1, 1, (60, 1)).astype(np.float32), RNG.integers(0, 3, 60)
+
+
+def data(action, reward, *, ended: bool = False) -> Dataset:
+    terminated = np.zeros(60, bool)
+    terminated[-1] = ended
+    whole = np.ones(60, bool)
+    columns = (STATE, action, STATE, reward, terminated, ~whole, np.zeros(60, int), np.arange(60))
+    return Dataset(*columns, whole, whole.copy())
+
+
+@pytest.mark.parametrize(
+    ("action", "reward"),
+    [
+        (CHOICE, np.full(60, -1.0)),
+        (CHOICE, CHOICE * 0.5),
+        (BOX, -0.1 * BOX[:, 0] ** 2),
+        (BOX, np.zeros(60)),
+    ],
+)
+def test_prices_of_steps_and_actions_tell_no_state(action, reward):
+    assert tells_no_state(data(action, reward), reward)
+
+
+@pytest.mark.parametrize(
+    ("action", "reward"),
+    [
+        (BOX, -(STATE[:, 0] ** 2) - 0.1 * BOX[:, 0] ** 2),
+        (BOX, -0.1 * BOX[:, 0] ** 2 + 100.0 * (np.arange(60) == 30)),
+        (CHOICE, -1.0 + (np.arange(60) == 30)),
+    ],
+)
+def test_one_reward_of_a_state_is_enough(action, reward):
+    assert not tells_no_state(data(action, reward), reward)
+
+
+def test_an_end_tells_where_it_was():
+    reward = np.ones(60)
+    assert not tells_no_state(data(CHOICE, reward, ended=True), reward)
+
+
+def test_a_known_reward_is_judged_on_transitions():
+    few = dataclasses.replace(data(BOX, STATE[:, 0]), has_label=np.arange(60) < 10)
+    assert not tells_no_state(few, STATE[:, 0])

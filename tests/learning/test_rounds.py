@@ -1,0 +1,162 @@
+"""Fits that go on from round to round: spreads, carried networks, rare rows, rewards at ends."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from paracosm.core.layers import layers_of
+from paracosm.core.members import drawn
+from paracosm.core.networks import MLP, rescaled, restandardised
+from paracosm.learning.fit import _Fit, fit, pad
+from paracosm.learning.learn import LearnSettings, learn
+from paracosm.learning.parts import (
+    LOG_VARIANCE,
+    GaussianDynamics,
+    LearnedTermination,
+    RewardWithEnds,
+    bounded_log_variance,
+)
+from paracosm.learning.settings import FitSettings
+from paracosm.real.verbs import connect
+from tests.extending.carts import Carts
+from tests.learning.test_fit import networks, rows
+
+SHORT = FitSettings(
+    members=2, width=16, least_steps=20, most_steps=20, most_epochs=10, validated=False
+)
+ROUND = LearnSettings(fit=SHORT, probabilistic=True, reward_at_ends=True, capacity=128)
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def bought():
+    source = connect(Carts())
+    data = source.collect(120, seed=0)
+    return data, source.spec(data)
+
+
+def test_the_same_function_in_other_units():
+    rng = np.random.default_rng(0)
+    network = MLP(3, 2, 8, 2, KEY, center=rng.normal(size=3), scale=1 + rng.random(3))
+    center, scale = rng.normal(size=3).astype(np.float32), (1 + rng.random(3)).astype(np.float32)
+    factor, shift = np.array([2.0, 3.0]), np.array([1.0, -1.0])
+    other = rescaled(restandardised(network, center, scale), factor, shift)
+    for x in rng.normal(size=(5, 3)):
+        np.testing.assert_allclose(other(x), factor * network(x) + shift, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(other.center, center)
+
+
+def test_a_spread_is_learned_where_it_is():
+    """Noise that grows with the first input: from 0.1 to 1 of its unit."""
+    rng = np.random.default_rng(0)
+    inputs = rng.uniform(-1, 1, (2000, 2))
+    noise = np.exp(1.15 * (inputs[:, :1] - 1))
+    targets = noise * rng.normal(size=(2000, 1))
+    settings = dataclasses.replace(SHORT, width=8, most_epochs=30, rates=(5e-3, 1e-3))
+    start, keys = networks(outputs=2), jax.random.split(KEY, 2)
+    data = pad(inputs, targets)
+    result = fit(start, data, data, keys, loss="gaussian", settings=settings)
+    first = jax.tree.map(lambda leaf: leaf[0], result.networks)
+    raw = jax.vmap(first)(np.array([[-1.0, 0.0], [1.0, 0.0]], np.float32))[:, 1]
+    spread = np.exp(0.5 * np.asarray(bounded_log_variance(raw)))
+    np.testing.assert_allclose(spread, [0.1, 1.0], rtol=0.3)
+    assert result.epochs.tolist() == [30, 30], "fits that are not validated use all epochs"
+
+
+def test_log_variances_are_bounded_with_a_slope():
+    raw = jnp.linspace(-100, 100, 401)
+    low, high = LOG_VARIANCE
+    bounded = jax.vmap(bounded_log_variance)(raw)
+    assert np.all((bounded >= low - 1e-3) & (bounded <= high + 1e-3))
+    assert abs(float(bounded_log_variance(jnp.zeros(()) - 4)) + 4) < 0.05
+
+
+def test_balanced_rows_weigh_so_that_the_loss_is_the_same():
+    """Exactly: `Σ p_i w_i = n_i / n` for every row, and half of the draws are of large targets."""
+    inputs, targets = rows(50)
+    targets = np.where(np.arange(50)[:, None] == 7, 100.0, 0.01 * targets)
+    member = _Fit(pad(inputs, targets), pad(inputs, targets), "squared", SHORT)
+    draw = jax.jit(jax.vmap(member._balanced()))
+    chosen, weights = draw(jax.random.split(KEY, 400))
+    assert chosen.max() < 50
+    share = np.mean(np.asarray(chosen) == 7)
+    assert 0.48 < share < 0.53
+    total = np.bincount(np.ravel(chosen), np.ravel(weights), minlength=50) / chosen.size
+    np.testing.assert_allclose(total.sum(), 1, rtol=0.02)
+    np.testing.assert_allclose(total[7], 1 / 50, rtol=0.02)
+
+
+def test_a_fit_goes_on_from_the_world_before(bought):
+    """With no steps to speak of the networks answer as before, in units of more data."""
+    data, spec = bought
+    few = data.buy(60, 60, 0)
+    first = learn(few, spec, settings=ROUND)
+    idle = dataclasses.replace(SHORT, rates=(1e-12,), least_steps=1, most_steps=1, most_epochs=1)
+    settings = dataclasses.replace(ROUND, fit=idle)
+    second = learn(data, spec, settings=settings, before=first, round=1)
+    state, action = np.asarray(data.state), np.asarray(data.action)
+    before, after = (
+        jax.vmap(world.dynamics.moments)(state, action) for world in (first.world, second.world)
+    )
+    scale = np.asarray(spec.state_scale)
+    np.testing.assert_allclose(after[0] / scale, before[0] / scale, atol=1e-3)
+    # The bounds of log σ² are soft, and its unit moved: near a bound it is bent a little.
+    np.testing.assert_allclose(after[1], before[1], rtol=0.15)
+    rewards = [
+        jax.vmap(world.reward)(state, action, data.next_state)
+        for world in (first.world, second.world)
+    ]
+    np.testing.assert_allclose(*rewards, atol=1e-3)
+    fresh = learn(data, spec, settings=settings, round=1)
+    apart = jax.vmap(fresh.world.dynamics.moments)(state, action)[0] - before[0]
+    assert np.abs(apart / scale).max() > 1e-2
+
+
+def test_a_gaussian_world_is_its_members_mean_and_draws_one_of_them(bought):
+    learned = learn(*bought, settings=ROUND)
+    dynamics = learned.world.dynamics
+    assert isinstance(dynamics, GaussianDynamics)
+    state, action = bought[0].state[3], bought[0].action[3]
+    mean, spread = dynamics.moments(state, action)
+    np.testing.assert_allclose(
+        dynamics(state, action, KEY), dynamics.domain.clip(mean.mean(axis=0)), rtol=1e-6
+    )
+    one = drawn(learned.world, KEY).dynamics
+    keys = jax.random.split(KEY, 4000)
+    samples = jax.vmap(one, (None, None, 0))(state, action, keys)
+    nearest = np.argmin(np.abs(mean - samples.mean(axis=0)).sum(axis=1))
+    np.testing.assert_allclose(samples.mean(axis=0), mean[nearest], atol=5 * spread.max() / 63)
+    np.testing.assert_allclose(samples.std(axis=0), spread[nearest], rtol=0.1)
+
+
+def test_the_layers_of_a_gaussian_world_are_its_mean(bought):
+    data, spec = bought
+    dynamics = learn(data, spec, settings=ROUND).world.dynamics
+    layered = layers_of(dynamics, spec)
+    state, action = data.state[5], data.action[5]
+    x = np.concatenate([state, np.ravel(spec.action.encode(action))])
+    x = np.concatenate([state, np.ravel(action)]) if layered.inputs == len(x) else x
+    np.testing.assert_allclose(layered(x), dynamics(state, action, KEY), rtol=1e-4, atol=1e-5)
+
+
+def test_a_reward_at_ends_is_had_at_ends_alone():
+    """A member that pays 1 where the flag is set and nothing elsewhere, by hand."""
+    space = connect(Carts()).action
+    network = MLP(3 + space.size, 1, 4, 0, KEY)
+    stack = jax.tree.map(lambda leaf: leaf[None], network)
+    flag = jnp.zeros((1, 3 + space.size, 1)).at[0, -1, 0].set(1.0)
+    stack = eqx.tree_at(lambda net: net.weights[0], stack, flag)
+    rule = eqx.tree_at(  # the logit is 50 times what the next state is beyond 1
+        lambda net: (net.weights[0], net.biases[0]),
+        jax.tree.map(lambda leaf: leaf[None], MLP(2 + space.size, 1, 4, 0, KEY)),
+        (jnp.zeros((1, 2 + space.size, 1)).at[0, -1, 0].set(50.0), jnp.full((1, 1), -50.0)),
+    )
+    ends = LearnedTermination(rule, space)
+    reward = RewardWithEnds(stack, space, jnp.zeros(()), jnp.ones(()), ends)
+    state, action = jnp.zeros(1), jnp.zeros(space.size)
+    near, past = (reward(state, action, jnp.array([x])) for x in (0.999, 1.001))
+    assert (float(near), float(past)) == (0.0, 1.0)

@@ -1,0 +1,92 @@
+"""Short rounds: bought to the last transition, carried on, resumed to the same numbers."""
+
+import numpy as np
+import pytest
+
+import paracosm
+from paracosm.core import checks
+from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
+from paracosm.imagination.settings import ImagineSettings
+from paracosm.learning.learn import learn
+from paracosm.learning.settings import FitSettings
+from paracosm.loop import run as loop
+from paracosm.loop import short_rounds
+from paracosm.loop.short_rounds import ShortRounds
+from paracosm.real.verbs import connect
+from tests.loop.small import numbers
+
+SMALL = FitSettings(
+    members=2, width=8, least_steps=5, most_steps=5, most_epochs=4, validated=False, balanced=True
+)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Rounds of a second: networks and counts are small, everything else is as in use."""
+    monkeypatch.setattr(short_rounds, "TRANSITIONS", 60)
+    monkeypatch.setattr(short_rounds, "CHUNK", 5)
+    monkeypatch.setattr(short_rounds, "STEPS_PER_TRANSITION", 0.1)
+    monkeypatch.setattr(short_rounds, "_FIT", SMALL)
+    learner = Pathwise(PathwiseSettings(branches=8, width=8))
+    monkeypatch.setitem(loop.LEARNERS, "pathwise", lambda: learner)
+
+
+def small_run(out, **options):
+    options = {"transitions": 300, "episodes": 2, "horizon": 40, **options}
+    imagine = ImagineSettings(horizon=5)
+    return paracosm.run(
+        "Pendulum-v1", out=out, learner="pathwise", imagine_settings=imagine, **options
+    )
+
+
+def stop_at(stage, round):
+    """A progress that presses Ctrl-C in a stage of a round."""
+
+    def stop(name, done, total, word=""):
+        if name == f"{stage} (round {round})":
+            raise KeyboardInterrupt
+
+    return stop
+
+
+@pytest.mark.usefixtures("small")
+def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path):
+    whole = small_run(tmp_path / "whole")
+    assert whole.purchases.transitions == 300
+    assert len(whole.trainings) == 4, "60 transitions and on to the end of an episode of 40"
+    for number, stage in enumerate(["imagine 2", "learn 3", "imagine 4"]):
+        with pytest.raises(KeyboardInterrupt):
+            small_run(tmp_path / "run", progress=stop_at(*stage.split()), resume=number > 0)
+    resumed = small_run(tmp_path / "run", resume=True)
+    assert numbers(resumed) == numbers(whole)
+    loaded = paracosm.load(tmp_path / "whole")
+    np.testing.assert_array_equal(
+        loaded.policy(np.zeros((1, 3), np.float32)),
+        paracosm.load(tmp_path / "run").policy(np.zeros((1, 3), np.float32)),
+    )
+
+
+@pytest.mark.parametrize(("transitions", "horizon"), [(1000, 200), (1200, 999), (30, 5)])
+def test_rounds_buy_what_was_asked_for(transitions, horizon):
+    rounds, owned, counts = ShortRounds(transitions, transitions // 2, horizon), 0, []
+    while (decision := rounds.decision(len(counts), owned)) is not None:
+        spare = rounds.spare(decision, owned)
+        assert 0 <= spare <= horizon
+        counts.append(decision.transitions + spare)
+        owned += counts[-1]
+    assert owned == transitions
+    assert min(counts) > 0
+
+
+def test_what_tells_no_state_is_explored_but_not_at_the_end():
+    source = connect("MountainCarContinuous-v0")
+    data = source.collect(100, seed=0)
+    fit = FitSettings(members=1, width=4, most_epochs=1)
+    learned = learn(data, source.spec(data), settings=paracosm.LearnSettings(fit=fit))
+    assert ShortRounds(1000, 1000, 999).explores(data, learned)
+    assert not ShortRounds(101, 101, 999).explores(data, learned)
+
+
+def test_an_unknown_learner_is_refused(tmp_path):
+    with pytest.raises(checks.ParacosmError, match="--learner"):
+        paracosm.run("Pendulum-v1", out=tmp_path / "run", learner="sac")
