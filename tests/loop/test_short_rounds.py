@@ -9,8 +9,7 @@ from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import learn
 from paracosm.learning.settings import FitSettings
-from paracosm.loop import run as loop
-from paracosm.loop import short_rounds
+from paracosm.loop import given, short_rounds
 from paracosm.loop.short_rounds import ShortRounds
 from paracosm.real.verbs import connect
 from tests.loop.small import numbers
@@ -28,7 +27,7 @@ def small(monkeypatch):
     monkeypatch.setattr(short_rounds, "STEPS_PER_TRANSITION", 0.1)
     monkeypatch.setattr(short_rounds, "_FIT", SMALL)
     learner = Pathwise(PathwiseSettings(branches=8, width=8))
-    monkeypatch.setitem(loop.LEARNERS, "pathwise", lambda: learner)
+    monkeypatch.setitem(given.LEARNERS, "pathwise", lambda: learner)
 
 
 def small_run(out, **options):

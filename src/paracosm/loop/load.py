@@ -23,8 +23,8 @@ from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import CONFIG, MARK
+from paracosm.loop.given import learner_of
 from paracosm.loop.names import by_name, nested
-from paracosm.loop.run import learner_of
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect

@@ -12,16 +12,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
-import jax
-import numpy as np
-
 from paracosm import reporting
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks, files
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, Problem
-from paracosm.core.mdp import Discrete, Spec
+from paracosm.core.mdp import Spec
 from paracosm.core.policy import Noisy, Policy, markov
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis, Weights
@@ -29,23 +26,21 @@ from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.core.records.results import Purchases, RunResult
 from paracosm.core.tracking import Silent, Tracker
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
-from paracosm.imagination.pathwise import Pathwise
-from paracosm.learning.learn import LearnSettings, learn, require_learnable
+from paracosm.learning.learn import LearnSettings, learn
 from paracosm.loop import store, trajectories, versions
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
+from paracosm.loop.given import known_part, learner_of, owned_data, used_data
 from paracosm.loop.names import by_name
+from paracosm.loop.numbers import counts, errors, purchase, terms
 from paracosm.loop.short_rounds import ShortRounds, goes_on
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
-from paracosm.real import datasets, registry
-from paracosm.real.matching import demand_match
+from paracosm.real import datasets
 from paracosm.real.source import BadStep, Interrupted, Source
 from paracosm.real.verbs import connect
 
-# What `--learner` knows by name.
-LEARNERS = {"pathwise": Pathwise}
 _STAGES = ("collect", "plan", "learn", "imagine", "evaluate", "audit")
 
 
@@ -101,10 +96,11 @@ def run(
         require_free(place, settings, resume=resume, force=force)
         source = connect(env, config.arguments, config.horizon)
         known = {
-            part: _known(part, getattr(config, part), source) for part in ("reward", "termination")
+            part: known_part(part, getattr(config, part), source)
+            for part in ("reward", "termination")
         }
         learner = None if config.learner is None else learner_of(config.learner, config.imagine)
-        owned = None if config.data is None else _owned(config, source)
+        owned = None if config.data is None else owned_data(config, source)
         if not isinstance(tracker, Tracker):
             tracker = stack.enter_context(contextlib.closing(_new_tracker(tracker)))
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
@@ -143,105 +139,6 @@ def _new_tracker(make: Callable[[], Tracker] | None) -> Tracker:
     tracker = make()
     checks.of_kind("what tracker makes", tracker, Tracker, "a Tracker")
     return tracker
-
-
-def _known(part: str, where: str | None, source: Source) -> Callable | None:
-    """A part that is given, traced once: what fails now would fail after the real steps are paid
-    for.
-
-    Raises:
-        Missing: there is no such function.
-        BadArgument: it cannot be called with (s, a, s'), or does not answer with one number.
-    """
-    if where is None:
-        return None
-    function = registry.function(where)
-    state = jax.ShapeDtypeStruct((source.state_size,), np.float32)
-    discrete = isinstance(source.action, Discrete)
-    action = (
-        jax.ShapeDtypeStruct((), np.int32)
-        if discrete
-        else jax.ShapeDtypeStruct((source.action.size,), np.float32)
-    )
-    try:
-        answer = jax.eval_shape(function, state, action, state)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-        raise checks.BadArgument(
-            f"--{part} {where} cannot be called with arrays (s, a, s'): {reason}."
-        ) from error
-    if getattr(answer, "shape", None) != ():
-        answered = checks.described(answer)
-        raise checks.BadArgument(
-            f"--{part} {where} answers with {answered}; one number for one (s, a, s') is needed."
-        )
-    return function
-
-
-def learner_of(where: str, settings: ImagineSettings) -> Learner:
-    """What the user's `module:function` makes of the settings of imagination.
-
-    Raises:
-        Missing: there is no such function.
-        BadArgument: it fails, or makes no learner.
-    """
-    if where in LEARNERS:
-        return LEARNERS[where]()
-    if ":" not in where:
-        names = " or ".join(LEARNERS)
-        raise checks.BadArgument(
-            f"--learner is {where!r}; {names}, or module:function of a learner of your own, is"
-            " needed."
-        )
-    return registry.made(where, Learner, "--learner", settings)
-
-
-def _owned(config: RunConfig, source: Source) -> Dataset:
-    """The owned data, of this task and enough to learn from: checked before a folder is made or one
-    is cleared.
-    """
-    owned = datasets.load(str(config.data))
-    demand_match(owned, source, str(config.data))
-    bought = _used(owned, config)
-    require_learnable(
-        bought, source.state_size, source.action, known_reward=config.reward is not None
-    )
-    return owned
-
-
-def _used(owned: Dataset, config: RunConfig) -> Dataset:
-    """What of the owned data is used: all, or the counts that are given."""
-    transitions, labels = config.transitions, config.reward_labels
-    if transitions is None and labels is None:
-        return owned
-    transitions = len(owned.transitions) if transitions is None else transitions
-    return owned.buy(transitions, len(owned.labels) if labels is None else labels, config.seed)
-
-
-def _counts(data: Dataset) -> dict[str, float]:
-    """What was bought so far, for a tracker."""
-    transitions, labels = len(data.transitions), len(data.labels)
-    return {"real_steps": data.real_steps, "transitions": transitions, "reward_labels": labels}
-
-
-def _purchase(decision: Decision) -> dict[str, float]:
-    """What a round is to buy, and what acting on its plan is expected to lose, for a tracker."""
-    numbers = {"transitions": float(decision.transitions), "reward_labels": float(decision.labels)}
-    plan = decision.plan
-    return numbers if plan is None else {**numbers, "expected_regret": plan.expected_regret}
-
-
-def _errors(learned: Learned) -> dict[str, float]:
-    """The held-out error of each learned part, for a tracker."""
-    fits = learned.fits.items()
-    return {f"{part}_error": fit.error.mean for part, fit in fits if fit.error is not None}
-
-
-def _terms(diagnosis: Diagnosis) -> dict[str, float]:
-    """The gap of whole episodes and its terms, for a tracker."""
-    gap = diagnosis.gap
-    terms = {cause: getattr(gap, cause).mean for cause in ("reward", "termination", "dynamics")}
-    return {"gap": gap.total.mean, "imagined_return": diagnosis.imagined_return.mean, **terms}
 
 
 class _Round(NamedTuple):
@@ -284,7 +181,7 @@ class _Runner:
         episodes = self._evaluate(last.imagined.policy)
         self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
         diagnosis = self._audit(rounds[0], last, episodes)
-        self.tracker.log("audit", 0, _terms(diagnosis))
+        self.tracker.log("audit", 0, terms(diagnosis))
         purse, decisions = self.config.purse(), [past.decision for past in rounds]
         if purse is not None:
             decisions.append(self._plan(self.config.rounds, purse, last, diagnosis.weights))
@@ -302,9 +199,9 @@ class _Runner:
         bought = self._collect(decision, before)
         data = bought if before is None else before.data.join(bought)
         spec = self.source.spec(data) if before is None else before.spec
-        self.tracker.log("collect", number, _counts(data))
+        self.tracker.log("collect", number, counts(data))
         learned = self._learn(number, data, spec, before)
-        self.tracker.log("learn", number, _errors(learned))
+        self.tracker.log("learn", number, errors(learned))
         stepped = self.source.steps
         settings, state, explores = self.config.imagine, None, False
         if short is not None:
@@ -323,7 +220,7 @@ class _Runner:
         purse, short = self.config.purse(), self._short
         if purse is not None:
             pilot = purse.pilot()
-            self.tracker.log("plan", 0, _purchase(pilot))
+            self.tracker.log("plan", 0, purchase(pilot))
             return pilot
         first = None if short is None else short.decision(0, 0)
         return first or Decision(0, *self.config.shares()[0], None, "")
@@ -374,7 +271,7 @@ class _Runner:
             lambda decision: self.directory.write(file, decision.to_json()),
             lambda: files.read_record(Decision, self.directory.file(file)),
         )
-        self.tracker.log("plan", round, _purchase(decision))
+        self.tracker.log("plan", round, purchase(decision))
         return decision
 
     def _collect(self, decision: Decision, before: _Round | None) -> Dataset:
@@ -390,7 +287,7 @@ class _Runner:
             lambda: (
                 self._buy(decision, before)
                 if self.owned is None
-                else _used(self.owned, self.config)
+                else used_data(self.owned, self.config)
             ),
             save,
             lambda: datasets.load(file),

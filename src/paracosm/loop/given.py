@@ -1,0 +1,98 @@
+"""What a run is given beside its settings, checked before anything is paid for: known parts, a
+learner, owned data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.data import Dataset
+from paracosm.core.learner import Learner
+from paracosm.core.mdp import Discrete
+from paracosm.imagination.pathwise import Pathwise
+from paracosm.imagination.settings import ImagineSettings
+from paracosm.learning.learn import require_learnable
+from paracosm.loop.config import RunConfig
+from paracosm.real import datasets, registry
+from paracosm.real.matching import demand_match
+from paracosm.real.source import Source
+
+# What `--learner` knows by name.
+LEARNERS: dict[str, Callable[[], Learner]] = {"pathwise": Pathwise}
+
+
+def known_part(part: str, where: str | None, source: Source) -> Callable | None:
+    """A part that is given, traced once: what fails now would fail after the real steps are paid
+    for.
+
+    Raises:
+        Missing: there is no such function.
+        BadArgument: it cannot be called with (s, a, s'), or does not answer with one number.
+    """
+    if where is None:
+        return None
+    function = registry.function(where)
+    state = jax.ShapeDtypeStruct((source.state_size,), np.float32)
+    discrete = isinstance(source.action, Discrete)
+    action = (
+        jax.ShapeDtypeStruct((), np.int32)
+        if discrete
+        else jax.ShapeDtypeStruct((source.action.size,), np.float32)
+    )
+    try:
+        answer = jax.eval_shape(function, state, action, state)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        raise checks.BadArgument(
+            f"--{part} {where} cannot be called with arrays (s, a, s'): {reason}."
+        ) from error
+    if getattr(answer, "shape", None) != ():
+        answered = checks.described(answer)
+        raise checks.BadArgument(
+            f"--{part} {where} answers with {answered}; one number for one (s, a, s') is needed."
+        )
+    return function
+
+
+def learner_of(where: str, settings: ImagineSettings) -> Learner:
+    """What the user's `module:function` makes of the settings of imagination.
+
+    Raises:
+        Missing: there is no such function.
+        BadArgument: it fails, or makes no learner.
+    """
+    if where in LEARNERS:
+        return LEARNERS[where]()
+    if ":" not in where:
+        names = " or ".join(LEARNERS)
+        raise checks.BadArgument(
+            f"--learner is {where!r}; {names}, or module:function of a learner of your own, is"
+            " needed."
+        )
+    return registry.made(where, Learner, "--learner", settings)
+
+
+def owned_data(config: RunConfig, source: Source) -> Dataset:
+    """The owned data, of this task and enough to learn from: checked before a folder is made or one
+    is cleared.
+    """
+    owned = datasets.load(str(config.data))
+    demand_match(owned, source, str(config.data))
+    bought = used_data(owned, config)
+    require_learnable(
+        bought, source.state_size, source.action, known_reward=config.reward is not None
+    )
+    return owned
+
+
+def used_data(owned: Dataset, config: RunConfig) -> Dataset:
+    """What of the owned data is used: all, or the counts that are given."""
+    transitions, labels = config.transitions, config.reward_labels
+    if transitions is None and labels is None:
+        return owned
+    transitions = len(owned.transitions) if transitions is None else transitions
+    return owned.buy(transitions, len(owned.labels) if labels is None else labels, config.seed)

@@ -1,0 +1,34 @@
+"""The numbers of a run's stages, as a tracker takes them."""
+
+from __future__ import annotations
+
+from paracosm.core.data import Dataset
+from paracosm.core.learned import Learned
+from paracosm.core.records import Diagnosis
+from paracosm.core.records.decisions import Decision
+
+
+def counts(data: Dataset) -> dict[str, float]:
+    """What was bought so far, for a tracker."""
+    transitions, labels = len(data.transitions), len(data.labels)
+    return {"real_steps": data.real_steps, "transitions": transitions, "reward_labels": labels}
+
+
+def purchase(decision: Decision) -> dict[str, float]:
+    """What a round is to buy, and what acting on its plan is expected to lose, for a tracker."""
+    numbers = {"transitions": float(decision.transitions), "reward_labels": float(decision.labels)}
+    plan = decision.plan
+    return numbers if plan is None else {**numbers, "expected_regret": plan.expected_regret}
+
+
+def errors(learned: Learned) -> dict[str, float]:
+    """The held-out error of each learned part, for a tracker."""
+    fits = learned.fits.items()
+    return {f"{part}_error": fit.error.mean for part, fit in fits if fit.error is not None}
+
+
+def terms(diagnosis: Diagnosis) -> dict[str, float]:
+    """The gap of whole episodes and its terms, for a tracker."""
+    gap = diagnosis.gap
+    terms = {cause: getattr(gap, cause).mean for cause in ("reward", "termination", "dynamics")}
+    return {"gap": gap.total.mean, "imagined_return": diagnosis.imagined_return.mean, **terms}
