@@ -131,6 +131,24 @@ class RunConfig(Record):
                 "--rounds is more than 1 with --data; owned data cannot be collected in rounds."
             )
 
+        if self.learner == "pathwise":
+            self._pathwise_alone()
+
+    def _pathwise_alone(self) -> None:
+        """Refuse what short rounds would have to ignore."""
+        others = {
+            "--budget": self.budget is not None,
+            "--rounds": self.rounds > 1,
+            "--learn": self.learn != LearnSettings(),
+            "--imagine": dataclasses.replace(self.imagine, horizon=30) != ImagineSettings(),
+        }
+        for name, given in others.items():
+            if given:
+                raise checks.BadArgument(
+                    f"both --learner pathwise and {name} are given; pathwise has rounds, fits and"
+                    " training of its own, of which --imagine.horizon alone can be set."
+                )
+
     def _budget_alone(self) -> None:
         for name in ("data", "transitions", "reward_labels", "reward"):
             if getattr(self, name) is not None:

@@ -190,9 +190,13 @@ class _Runner:
     @property
     def _short(self) -> ShortRounds | None:
         """How the learner goes on from round to round, None if it starts anew in each."""
-        if not goes_on(self.learner) or self.owned is not None or self.config.budget is not None:
+        if not goes_on(self.learner):
             return None
-        return ShortRounds(*self.config.counts(), self.source.horizon)
+        counts_of_all = self.config.counts()
+        if self.owned is not None:
+            used = used_data(self.owned, self.config)
+            counts_of_all = (used.real_steps, len(used.labels))
+        return ShortRounds(*counts_of_all, self.source.horizon)
 
     def _round(self, decision: Decision, before: _Round | None) -> _Round:
         number, short = decision.round, self._short

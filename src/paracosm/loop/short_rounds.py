@@ -25,8 +25,9 @@ TRANSITIONS = 500
 # Training steps for each transition bought: more of them fit a policy to a world that the next
 # round replaces.
 STEPS_PER_TRANSITION = 4
-# Training steps between two evaluations; each round has at least two.
-CHUNK = 500
+# Training steps between two evaluations; each round has at least two of these chunks, and one of
+# many owned transitions no more than so many.
+CHUNK, MOST_CHUNKS = 500, 40
 # Of the transitions: when as many have been bought, nothing more is explored.
 EXPLORED = 0.9
 _RATE = 5e-4
@@ -95,7 +96,8 @@ class ShortRounds:
             bought: In this round.
             settings: The run's; its horizon is kept.
         """
-        chunks = max(2, round(STEPS_PER_TRANSITION * bought.real_steps / CHUNK))
+        wanted = round(STEPS_PER_TRANSITION * bought.real_steps / CHUNK)
+        chunks = min(max(2, wanted), MOST_CHUNKS)
         steps = chunks * CHUNK
         return dataclasses.replace(
             settings, rates=(_RATE,), check=CHUNK, patience=chunks + 1, most_steps=steps
