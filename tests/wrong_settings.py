@@ -14,6 +14,7 @@ import sys
 import numpy as np
 
 from paracosm.core.checks import BadArgument
+from paracosm.imagination.pathwise import PathwiseSettings
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.settings import FitSettings, LearnSettings
 from paracosm.loop.config import RunConfig
@@ -35,6 +36,7 @@ RATES = (
 )
 OPTIONAL_COUNT = ((*WRONG, *NO_COUNT, 0), (None, 20))
 OPTIONAL_PRICE = ((*WRONG, 0), (None,))
+OPTIONAL_SHARE = ((*WRONG, 1.5), (None, 0, 1, 0.5))
 BOTH = ((0, 1, "True", None, np.ones(2)), (True, False))
 TEXT = ((5, None, [], True), ("{}",))
 
@@ -53,17 +55,40 @@ FIELDS = {
     },
     FitSettings: {
         **dict.fromkeys(
-            ("members", "width", "depth", "batch", "patience", "least_steps", "most_epochs"), COUNT
+            (
+                "members",
+                "width",
+                "depth",
+                "batch",
+                "patience",
+                "least_steps",
+                "most_steps",
+                "most_epochs",
+            ),
+            COUNT,
         ),
         "rates": RATES,
+        "keep": (("x", 5, None), ("best", "last")),
+        "balanced": BOTH,
     },
-    LearnSettings: {**dict.fromkeys(("validation", "held_out"), BELOW_ONE), "margin": NOT_NEGATIVE},
+    LearnSettings: {
+        **dict.fromkeys(("validation", "held_out"), BELOW_ONE),
+        "margin": NOT_NEGATIVE,
+        **dict.fromkeys(("probabilistic", "reward_at_ends"), BOTH),
+        "capacity": COUNT,
+    },
+    PathwiseSettings: {
+        **dict.fromkeys(("branches", "steps", "width", "depth"), COUNT),
+        **dict.fromkeys(("lambda_", "value_average", "policy_average"), SHARE),
+        **dict.fromkeys(("value_rate", "clip"), POSITIVE),
+        "choice_entropy": NOT_NEGATIVE,
+    },
     RunConfig: {
         **dict.fromkeys(("rounds", "workers", "episodes"), COUNT),
         **dict.fromkeys(("transitions", "reward_labels"), OPTIONAL_COUNT),
         **dict.fromkeys(("noise", "cost_dynamics", "cost_reward"), NOT_NEGATIVE),
         "seed": SEED,
-        "discount": SHARE,
+        "discount": OPTIONAL_SHARE,
         "budget": OPTIONAL_PRICE,
         "env_kwargs": TEXT,
     },

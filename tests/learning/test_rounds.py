@@ -25,9 +25,7 @@ from paracosm.real.verbs import connect
 from tests.extending.carts import Carts
 from tests.learning.test_fit import networks, rows
 
-SHORT = FitSettings(
-    members=2, width=16, least_steps=20, most_steps=20, most_epochs=10, validated=False
-)
+SHORT = FitSettings(members=2, width=16, least_steps=20, most_steps=20, most_epochs=10, keep="last")
 ROUND = LearnSettings(fit=SHORT, probabilistic=True, reward_at_ends=True, capacity=128)
 KEY = jax.random.key(0)
 
@@ -64,7 +62,7 @@ def test_a_spread_is_learned_where_it_is():
     raw = jax.vmap(first)(np.array([[-1.0, 0.0], [1.0, 0.0]], np.float32))[:, 1]
     spread = np.exp(0.5 * np.asarray(bounded_log_variance(raw)))
     np.testing.assert_allclose(spread, [0.1, 1.0], rtol=0.3)
-    assert result.epochs.tolist() == [30, 30], "fits that are not validated use all epochs"
+    assert result.epochs.tolist() == [30, 30], "fits that keep the last epoch use all of them"
 
 
 def test_log_variances_are_bounded_with_a_slope():

@@ -15,7 +15,7 @@ from paracosm.real.verbs import connect
 from tests.loop.small import numbers
 
 SMALL = FitSettings(
-    members=2, width=8, least_steps=5, most_steps=5, most_epochs=4, validated=False, balanced=True
+    members=2, width=8, least_steps=5, most_steps=5, most_epochs=4, keep="last", balanced=True
 )
 
 

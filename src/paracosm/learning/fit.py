@@ -170,7 +170,7 @@ class _Fit(NamedTuple):
         """Steps, validation, and where to go on: from here, or from the best at the next rate."""
         network, optimiser = self.steps(state, jax.random.fold_in(key, state.epoch))
         reached = self.validate(network)
-        if not self.settings.validated:
+        if self.settings.keep == "last":
             return self._next(state, network, optimiser, reached)
         better = reached < state.best_loss
         best, best_loss = _where(better, (network, reached), (state.best, state.best_loss))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from paracosm.core import checks
 from paracosm.core.records import Record
+
+Keep = Literal["best", "last"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +29,9 @@ class FitSettings(Record):
         most_steps: Steps of an epoch at the most, so that an epoch's cost ends to grow with the
             data.
         most_epochs: The end in any case.
-        validated: Whether validation says when to stop and which epoch was the best. Else all
-            epochs are used, an equal share of them at each rate, and the last one is kept:
-            rows of rare events are too few to be seen in validation.
+        keep: Which epoch is kept: the `best` one, by validation, which then also says when to
+            stop; or the `last` of all, an equal share of them at each rate: rows of rare events
+            are too few to be seen in validation.
         balanced: Whether half of a step's rows are drawn in proportion to the size of their
             targets, and weigh less for it: the same loss, with less noise where few rows matter
             most, such as a goal's reward or an end.
@@ -43,7 +46,7 @@ class FitSettings(Record):
     least_steps: int = 50
     most_steps: int = 1000
     most_epochs: int = 400
-    validated: bool = True
+    keep: Keep = "best"
     balanced: bool = False
 
     def __post_init__(self) -> None:
@@ -51,8 +54,8 @@ class FitSettings(Record):
         lengths = ("patience", "least_steps", "most_steps", "most_epochs")
         checks.fields(self, dict.fromkeys((*sizes, *lengths), checks.COUNT))
         object.__setattr__(self, "rates", checks.rates("rates", self.rates))
-        for name in ("validated", "balanced"):
-            checks.of_kind(name, getattr(self, name), bool, "True or False")
+        checks.one_of("keep", self.keep, ("best", "last"))
+        checks.of_kind("balanced", self.balanced, bool, "True or False")
 
 
 @dataclasses.dataclass(frozen=True)

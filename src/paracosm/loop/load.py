@@ -156,10 +156,18 @@ def load(path: str | Path, *, trust: bool = False) -> Run:
     return Run(as_path("the run directory", path), trust)
 
 
+# Settings that runs of older versions did not have: they were made with what is the default now.
+_NEWER = (
+    "learner",
+    *(f"learn.fit.{name}" for name in ("most_steps", "keep", "balanced")),
+    *(f"learn.{name}" for name in ("probabilistic", "reward_at_ends", "capacity")),
+)
+
+
 def _config(file: Path) -> RunConfig:
     """What config.json says that the run was asked to do.
 
-    An older version wrote its settings by dotted name, not nested, and had no `learner`.
+    Older versions wrote their settings by dotted name, not nested, and had fewer of them.
 
     Raises:
         BadData: a setting is missing, of another type or out of range; the sentence names file and
@@ -167,8 +175,8 @@ def _config(file: Path) -> RunConfig:
     """
     tree = read_json(file)
     needed, leaves = by_name(RunConfig("").to_dict()), by_name(tree)
-    if leaves.keys() == tree.keys():
-        leaves.setdefault("learner", None)
+    for name in _NEWER:
+        leaves.setdefault(name, needed[name])
     if lacking := [name for name in needed if name not in leaves]:
         raise checks.BadData(f"{shown(file)} is damaged: it lacks {', '.join(lacking)}.")
     try:

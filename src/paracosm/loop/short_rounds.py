@@ -37,7 +37,7 @@ _FIT = FitSettings(
     least_steps=100,
     most_steps=100,
     most_epochs=20,
-    validated=False,
+    keep="last",
     balanced=True,
 )
 
