@@ -11,7 +11,7 @@ import pytest
 from paracosm.core.checks import BadArgument
 from paracosm.core.devices import spread
 from paracosm.core.learner import Problem, RecordedRewards, StartStates
-from paracosm.core.mdp import MDP, Discrete, Spec
+from paracosm.core.mdp import MDP, Discrete, Domain, Spec
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Categorical, SquashedGaussian
 from paracosm.core.precision import in_double
@@ -19,8 +19,8 @@ from paracosm.imagination.branches import (
     MOST_NOVELTY,
     Played,
     TwinValue,
+    branch_returns,
     imagined_branches,
-    soft_returns,
     value_bounds,
 )
 from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
@@ -60,19 +60,17 @@ def played(policy, task: Problem, *, branches: int = 8, steps: int = 3, complete
     return eqx.filter_jit(call)(policy, task, completed)
 
 
-def test_soft_returns_are_sums():
+def test_branch_returns_are_sums():
     rng = np.random.default_rng(0)
     reward, goes_on, entropy, later = rng.random((4, 3, 5), np.float32)
     blank = np.zeros((3, 5), np.float32)
     steps = Played(blank, reward, goes_on, entropy, later, blank)
-    alpha, gamma = 0.3, 0.9
-    gained = reward + alpha * entropy
-    last = gained[2] + gamma * goes_on[2] * later[2]
-    full = [gained[1] + gamma * goes_on[1] * last, last]
-    full.insert(0, gained[0] + gamma * goes_on[0] * full[0])
-    np.testing.assert_allclose(soft_returns(steps, alpha, gamma, 1.0), full, rtol=1e-5)
+    last = reward[2] + 0.9 * goes_on[2] * later[2]
+    full = [reward[1] + 0.9 * goes_on[1] * last, last]
+    full.insert(0, reward[0] + 0.9 * goes_on[0] * full[0])
+    np.testing.assert_allclose(branch_returns(steps, 0.9, 1.0), full, rtol=1e-5)
     np.testing.assert_allclose(
-        soft_returns(steps, alpha, gamma, 0.0), gained + gamma * goes_on * later, rtol=1e-5
+        branch_returns(steps, 0.9, 0.0), reward + 0.9 * goes_on * later, rtol=1e-5
     )
 
 
@@ -87,14 +85,14 @@ def test_the_gradient_through_the_world_is_the_difference_quotient():
         def climbed(bias):
             moved = eqx.tree_at(lambda p: p.network.biases[-1], policy, bias)
             branches = played(moved, task, completed=completed)
-            targets = soft_returns(branches.played, 0.1, 0.9, 0.9)
+            targets = branch_returns(branches.played, 0.9, 0.9) + 0.1 * branches.played.entropy
             return jnp.sum(jax.lax.stop_gradient(branches.weight) * targets)
 
         def frozen(bias):
             """Weights are constants to the gradient, so they are to the quotient."""
             moved = eqx.tree_at(lambda p: p.network.biases[-1], policy, bias)
-            targets = soft_returns(played(moved, task, completed=completed).played, 0.1, 0.9, 0.9)
-            return jnp.sum(weight * targets)
+            steps = played(moved, task, completed=completed).played
+            return jnp.sum(weight * (branch_returns(steps, 0.9, 0.9) + 0.1 * steps.entropy))
 
         weight = played(policy, task, completed=completed).weight
         gradient, step = jax.grad(climbed)(bias), 1e-6
@@ -108,9 +106,9 @@ class _Ends(eqx.Module):
     """Ends are likelier farther out."""
 
     def __call__(self, state, action, next_state):
-        return self.margin(state, action, next_state) > 0
+        return self.logit(state, action, next_state) > 0
 
-    def margin(self, state, action, next_state):
+    def logit(self, state, action, next_state):
         return next_state[0] ** 2 - 1
 
 
@@ -188,5 +186,30 @@ def test_a_policy_learns_to_stand_still_at_the_goal():
             learner.init(task, first),
         )
 
-    policy = learner.policy(trained(KEY))
+    state = trained(KEY)
+    policy = learner.policy(state)
+    for space in (policy.space, state.policy.space):
+        np.testing.assert_array_equal(space.low, SPEC.action.low)
+        np.testing.assert_array_equal(space.high, SPEC.action.high)
     np.testing.assert_allclose(policy(np.array([[0.4], [-0.4]])), [[-0.8], [0.8]], atol=0.2)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_world_with_a_domain_tells_its_edge_share(steps):
+    world = integrator(domain=Domain(jnp.array([-0.5]), jnp.array([0.5])))
+    learner = Pathwise(PathwiseSettings(branches=8, width=8, steps=steps))
+    state = eqx.filter_jit(learner.init)(problem(world), KEY)
+    metrics = eqx.filter_jit(learner.step)(state, problem(world), KEY)[1]
+    assert 0 < metrics["edge_share"] < 1
+
+
+def test_values_and_alpha_keep_their_worth_when_rewards_grow():
+    learner = Pathwise(PathwiseSettings(branches=8, width=8))
+    small = dataclasses.replace(problem(integrator()), rate=jnp.asarray(0.0))
+    large = dataclasses.replace(small, rewards=REWARDS._replace(size=jnp.asarray(2.0)))
+    state = eqx.filter_jit(learner.init)(small, KEY)
+    after = eqx.filter_jit(learner.step)(state, large, KEY)[0]
+    for old, new in zip(state.slow_values, after.slow_values, strict=True):
+        np.testing.assert_allclose(2.0 * new(INITIAL[0]), 0.5 * old(INITIAL[0]), rtol=1e-4)
+    worth = jnp.exp(jnp.stack([state.log_alpha, after.log_alpha])) * jnp.array([0.5, 2.0])
+    np.testing.assert_allclose(worth[0], worth[1], rtol=1e-5)

@@ -20,6 +20,7 @@ from paracosm.learning.parts import (
     RewardWithEnds,
     bounded_log_variance,
 )
+from paracosm.learning.problem import growing_split
 from paracosm.learning.settings import FitSettings
 from paracosm.real.verbs import connect
 from tests.extending.carts import Carts
@@ -124,6 +125,11 @@ def test_a_gaussian_world_is_its_members_mean_and_draws_one_of_them(bought):
         dynamics(state, action, KEY), dynamics.domain.clip(mean.mean(axis=0)), rtol=1e-6
     )
     one = drawn(learned.world, KEY).dynamics
+    firsts = {
+        float(drawn(learned.world, jax.random.key(i)).dynamics.only.moments(state, action)[0][0, 0])
+        for i in range(20)
+    }
+    assert firsts == {float(number) for number in mean[:, 0]}, "every member has its turn"
     keys = jax.random.split(KEY, 4000)
     samples = jax.vmap(one, (None, None, 0))(state, action, keys)
     nearest = np.argmin(np.abs(mean - samples.mean(axis=0)).sum(axis=1))
@@ -136,8 +142,7 @@ def test_the_layers_of_a_gaussian_world_are_its_mean(bought):
     dynamics = learn(data, spec, settings=ROUND).world.dynamics
     layered = layers_of(dynamics, spec)
     state, action = data.state[5], data.action[5]
-    x = np.concatenate([state, np.ravel(spec.action.encode(action))])
-    x = np.concatenate([state, np.ravel(action)]) if layered.inputs == len(x) else x
+    x = np.concatenate([state, np.ravel(action)])
     np.testing.assert_allclose(layered(x), dynamics(state, action, KEY), rtol=1e-4, atol=1e-5)
 
 
@@ -158,3 +163,15 @@ def test_a_reward_at_ends_is_had_at_ends_alone():
     state, action = jnp.zeros(1), jnp.zeros(space.size)
     near, past = (reward(state, action, jnp.array([x])) for x in (0.999, 1.001))
     assert (float(near), float(past)) == (0.0, 1.0)
+
+
+def test_a_growing_split_never_holds_out_what_was_fitted():
+    episode = np.repeat(np.arange(12), 45)
+    held: set[int] = set()
+    for count in (45, 90, 270, 540):
+        rows = growing_split(episode[:count], 0.1)
+        assert held <= set(rows.held_out)
+        assert not set(rows.train) & set(rows.held_out)
+        assert 0 < len(rows.held_out) <= max(20, 0.25 * count)
+        held = set(rows.held_out)
+    assert 0.05 < len(held) / 540 < 0.15

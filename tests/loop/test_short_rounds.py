@@ -10,6 +10,7 @@ from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import learn
 from paracosm.learning.settings import FitSettings
 from paracosm.loop import given, short_rounds
+from paracosm.loop.load import audit_run
 from paracosm.loop.short_rounds import ShortRounds
 from paracosm.real.verbs import connect
 from tests.loop.small import numbers
@@ -32,10 +33,7 @@ def small(monkeypatch):
 
 def small_run(out, **options):
     options = {"transitions": 300, "episodes": 2, "horizon": 40, **options}
-    imagine = ImagineSettings(horizon=5)
-    return paracosm.run(
-        "Pendulum-v1", out=out, learner="pathwise", imagine_settings=imagine, **options
-    )
+    return paracosm.run("Pendulum-v1", out=out, learner="pathwise", **options)
 
 
 def stop_at(stage, round):
@@ -59,6 +57,10 @@ def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path):
     resumed = small_run(tmp_path / "run", resume=True)
     assert numbers(resumed) == numbers(whole)
     loaded = paracosm.load(tmp_path / "whole")
+    assert loaded.data.real_steps == 300
+    assert audit_run(loaded).gap.total == whole.diagnosis.gap.total
+    assert whole.configuration["discount"] == "0.99"
+    assert whole.trainings[-1].horizon == 3
     np.testing.assert_array_equal(
         loaded.policy(np.zeros((1, 3), np.float32)),
         paracosm.load(tmp_path / "run").policy(np.zeros((1, 3), np.float32)),
@@ -67,13 +69,16 @@ def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path):
 
 @pytest.mark.parametrize(("transitions", "horizon"), [(1000, 200), (1200, 999), (30, 5)])
 def test_rounds_buy_what_was_asked_for(transitions, horizon):
-    rounds, owned, counts = ShortRounds(transitions, transitions // 2, horizon), 0, []
+    rounds, owned, counts = ShortRounds(transitions, transitions // 2 + 1, horizon), 0, []
+    labels = 0
     while (decision := rounds.decision(len(counts), owned)) is not None:
         spare = rounds.spare(decision, owned)
         assert 0 <= spare <= horizon
         counts.append(decision.transitions + spare)
+        labels += rounds._labels(owned, counts[-1])
+        assert labels >= 10
         owned += counts[-1]
-    assert owned == transitions
+    assert (owned, labels) == (transitions, transitions // 2 + 1)
     assert min(counts) > 0
 
 
@@ -84,6 +89,22 @@ def test_what_tells_no_state_is_explored_but_not_at_the_end():
     learned = learn(data, source.spec(data), settings=paracosm.LearnSettings(fit=fit))
     assert ShortRounds(1000, 1000, 999).explores(data, learned)
     assert not ShortRounds(101, 101, 999).explores(data, learned)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"budget": 1e5, "rounds": 2}, "--budget"),
+        ({"rounds": 3}, "--rounds"),
+        ({"noise": 0.3}, "--noise"),
+        ({"imagine_settings": ImagineSettings(horizon=5)}, "--imagine"),
+        ({"transitions": 100, "reward_labels": 200}, "--reward-labels is 200"),
+    ],
+)
+def test_what_short_rounds_would_ignore_is_refused(tmp_path, options, name):
+    with pytest.raises(checks.BadArgument, match=name):
+        paracosm.run("Pendulum-v1", out=tmp_path / "run", learner="pathwise", **options)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_learner_is_refused(tmp_path):

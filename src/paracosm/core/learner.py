@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -76,7 +76,7 @@ class Problem(eqx.Module):
     Attributes:
         world: The learned world, in which the policy is evaluated.
         pessimistic: The same world, except that leaving the domain of the data does not pay:
-            rollouts of training run here.
+            rollouts of training run here, of most learners.
         starts: Where rollouts start. The worlds' own `initial` must not be asked.
         horizon: Steps of a rollout of training, at most those of an episode.
         rate: Learning rate of the present phase of training; a learner that has none ignores it.
@@ -100,7 +100,12 @@ class Problem(eqx.Module):
 
 
 class Learner(eqx.Module):
-    """Trains a policy for a `Problem`; every method may be compiled."""
+    """Trains a policy for a `Problem`; every method may be compiled.
+
+    `pessimistic` is whether rollouts of training run in the problem's pessimistic world.
+    """
+
+    pessimistic: ClassVar[bool] = True
 
     @abc.abstractmethod
     def init(self, problem: Problem, key: PRNGKey) -> Any:

@@ -43,18 +43,19 @@ def one_of(stack: P, key: PRNGKey) -> P:
 
 
 def end_probability(rule: Callable, state: State, action: Action, next_state: State) -> Scalar:
-    """The chance that the step ends the episode, `1 / (1 + e^-m)` of the rule's margin `m`.
+    """The chance that the step ends the episode, `1 / (1 + e^-l)` of the rule's logit `l`.
 
-    A rule without a margin ends or does not, and its chance has no derivative.
+    A rule without a `logit` ends or does not, and its chance has no derivative. (A margin may be in
+    any unit.)
 
     Args:
         rule: The termination rule.
         state, action, next_state: The step.
     """
-    margin = getattr(rule, "margin", None)
-    if margin is None:
+    logit = getattr(rule, "logit", None)
+    if logit is None:
         return jnp.asarray(rule(state, action, next_state), next_state.dtype)
-    return jax.nn.sigmoid(margin(state, action, next_state))
+    return jax.nn.sigmoid(logit(state, action, next_state))
 
 
 def disagreement(world: MDP, state: State, action: Action) -> Scalar:

@@ -384,7 +384,8 @@ class SquashedGaussian(StochasticPolicy):
         return jnp.sum(self.moments(state)[1] + 0.5 * math.log(2 * math.pi * math.e))
 
     def _to_box(self, latent: Array) -> Array:
-        low, high = self.space.low, self.space.high
+        # Bounds are constants: samples are differentiated, and training would move them.
+        low, high = jax.lax.stop_gradient((self.space.low, self.space.high))
         return jnp.clip((high + low) / 2 + jnp.tanh(latent) * (high - low) / 2, low, high)
 
     def as_layers(self, spec: Spec) -> Layered:

@@ -112,19 +112,15 @@ def imagined_branches(
     return Branches(states, played, jnp.where(reached < _LEAST_WEIGHT, 0, reached))
 
 
-def soft_returns(
-    played: Played, alpha: Scalar | float, discount: float, lambda_: float
-) -> Float[Array, "time branch"]:
-    """`G_t = r_t + α H_t + γ (1-p_t) ((1-λ) v_{t+1} + λ G_{t+1})`, with `G_h = v_h`.
+def branch_returns(played: Played, discount: float, lambda_: float) -> Float[Array, "time branch"]:
+    """`G_t = r_t + γ (1-p_t) ((1-λ) v_{t+1} + λ G_{t+1})`, with `G_h = v_h`.
 
     Args:
-        played: Rewards, entropies, values and chances of going on, `[time, branch]` each.
-        alpha: α.
+        played: Rewards, values and chances of going on, `[time, branch]` each.
         discount, lambda_: γ and λ.
     """
-    reward = played.reward + alpha * played.entropy
     chance, later = discount * played.goes_on, played.later
-    return lambda_returns(reward.T, later.T, chance.T, lambda_, later[-1]).T
+    return lambda_returns(played.reward.T, later.T, chance.T, lambda_, later[-1]).T
 
 
 class _Worth(NamedTuple):
@@ -235,5 +231,7 @@ def value_bounds(problem: Problem) -> tuple[Array, Array]:
     Without them a policy climbs where the value extrapolates, and both run away.
     """
     rewards, longest = problem.rewards, _longest(problem)
-    most = jnp.maximum(rewards.most, 0) / rewards.size + problem.explore * MOST_NOVELTY
-    return jnp.minimum(rewards.least, 0) * longest / rewards.size, most * longest
+    known, explore = 1 - problem.explore, problem.explore
+    least = known * jnp.minimum(rewards.least, 0) / rewards.size
+    most = known * jnp.maximum(rewards.most, 0) / rewards.size + explore * MOST_NOVELTY
+    return least * longest, most * longest

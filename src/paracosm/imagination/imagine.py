@@ -149,7 +149,8 @@ def imagine(
         progress=progress,
     )
     problem = problem_of(learned, data, settings=settings, seed=seed, round=round)
-    if explore and tells_no_state(data, learned.rewards(data)):
+    explores = explore and tells_no_state(data, learned.rewards(data))
+    if explores:
         problem = dataclasses.replace(problem, explore=jnp.ones(()))
     score: Score = PessimisticReturn()
     if label_source is not None:
@@ -160,7 +161,14 @@ def imagine(
         learner = REINFORCE(settings, Plain(), label_noise, policy)
     key = stage_key(seed, "imagine", round)
     trained = train(
-        learner, problem, key, settings=settings, state=state, score=score, progress=progress
+        learner,
+        problem,
+        key,
+        settings=settings,
+        state=state,
+        keep="last" if explores else "best",
+        score=score,
+        progress=progress,
     )
     return _imagined(learner, problem, trained, learned.world)
 
@@ -202,7 +210,8 @@ def _imagined(learner: Learner, problem: Problem, trained: Trained, world: MDP) 
         learner, problem, trained: What was trained, for what, and to what it came.
         world: The learned world with its initial states.
     """
-    trained_in = problem.pessimistic.replace(initial=world.initial)
+    trained_in = problem.pessimistic if learner.pessimistic else problem.world
+    trained_in = trained_in.replace(initial=world.initial)
     policy = learner.policy(trained.state)
     training = _training(learner, problem, trained)
     if isinstance(learner, REINFORCE):

@@ -1,15 +1,15 @@
 """Gradients through the world: short branches of imagination, completed by a learned value.
 
 From a visited state the policy plays a few steps in a world whose members are drawn anew at every
-step. With the reward `r`, the chance `p` that a step ends the episode, the value `v` and the
-entropy `H` of the policy, the targets are the soft λ-returns
+step. With the reward `r`, the chance `p` that a step ends the episode and the value `v`, the
+targets are the λ-returns
 
-    G_t = r_t + α H_t + γ (1 - p_t) ((1-λ) v(s_{t+1}) + λ G_{t+1})
+    G_t = r_t + γ (1 - p_t) ((1-λ) v(s_{t+1}) + λ G_{t+1})
 
-Continuous actions: the policy climbs the mean of `G_t` by its derivative through policy, dynamics,
-reward and end (value gradients; Heess et al. 2015, Clavera et al. 2020, Hafner et al. 2020). A
-choice among discrete actions has no derivative, but the world can be asked for all of them: the
-policy climbs `Σ_a π(a|s) (r + γ (1-p) v(s'))(s, a) + α H`, exactly.
+Continuous actions: the policy climbs the mean of `G_t + α H_t`, with `H` its entropy, by its
+derivative through policy, dynamics, reward and end (value gradients; Heess et al. 2015, Clavera et
+al. 2020, Hafner et al. 2020). A choice among discrete actions has no derivative, but the world can
+be asked for all of them: the policy climbs `Σ_a π(a|s) (r + γ (1-p) v(s'))(s, a) + α H`, exactly.
 
 The value is the smaller of two networks (Fujimoto et al. 2018), which learn `G_t`; what completes
 branches is their moving average, and targets are kept within what the recorded rewards allow. `α`
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -33,7 +33,7 @@ from paracosm.core import checks
 from paracosm.core.devices import AXIS, on_all, spread
 from paracosm.core.learner import Learner, Metrics, Problem
 from paracosm.core.mdp import Discrete
-from paracosm.core.networks import MLP
+from paracosm.core.networks import MLP, rescaled
 from paracosm.core.policy import Categorical, Mode, SquashedGaussian
 from paracosm.core.predicted import Bootstrapped
 from paracosm.core.types import Array, PRNGKey, Scalar
@@ -41,8 +41,8 @@ from paracosm.imagination.arguments import check_action_form, check_derivatives
 from paracosm.imagination.branches import (
     Branches,
     TwinValue,
+    branch_returns,
     imagined_branches,
-    soft_returns,
     value_bounds,
     value_scale,
 )
@@ -95,7 +95,8 @@ class PathwiseSettings:
 
 class PathwiseState(NamedTuple):
     """What training changes: the policy and its moving average, the two value networks and theirs,
-    `log α`, and the states of the optimisers.
+    `log α`, the states of the optimisers, and the size of a reward, which is the unit of values and
+    of α.
     """
 
     policy: Categorical | SquashedGaussian
@@ -106,24 +107,31 @@ class PathwiseState(NamedTuple):
     policy_optimiser: optax.OptState
     value_optimiser: optax.OptState
     alpha_optimiser: optax.OptState
+    size: Scalar
 
 
 class Pathwise(Learner):
-    """Value gradients of short imagined branches."""
+    """Value gradients of short imagined branches, in the world's members as they are drawn."""
 
+    pessimistic: ClassVar[bool] = False
     settings: PathwiseSettings = eqx.field(static=True, default_factory=PathwiseSettings)
 
     def init(self, problem: Problem, key: PRNGKey) -> PathwiseState:
         """An untrained policy and value, which see states in units of the visited ones."""
-        for_policy, first, second = jax.random.split(key, 3)
-        policy = self._new_policy(problem, for_policy)
+        of_policy, first, second = jax.random.split(key, 3)
+        policy = self._new_policy(problem, of_policy)
         check_action_form(problem.world, policy)
         if isinstance(policy, SquashedGaussian):
             check_derivatives(problem.world)
         values = (self._new_value(problem, first), self._new_value(problem, second))
         log_alpha = jnp.asarray(math.log(_FIRST_ALPHA), dtype=float)
-        optimisers = (self._adam.init(_parameters(part)) for part in (policy, values, log_alpha))
-        state = PathwiseState(policy, policy, values, values, log_alpha, *optimisers)
+        for_policy, for_value, for_alpha = (
+            self._adam.init(_parameters(part)) for part in (policy, values, log_alpha)
+        )
+        size = jnp.asarray(problem.rewards.size, dtype=float)
+        state = PathwiseState(
+            policy, policy, values, values, log_alpha, for_policy, for_value, for_alpha, size
+        )
         return on_all(state, self.settings.branches)
 
     def step(
@@ -160,9 +168,13 @@ class Pathwise(Learner):
         Args:
             state, problem, start, key: As `Learner` has them.
         """
-        scale = value_scale(problem) * problem.rewards.size
-        value = TwinValue(state.slow_values, scale)
-        predict = Bootstrapped(problem.pessimistic, problem.horizon, value)
+        low, high = value_bounds(problem)
+        twin, size = TwinValue(state.slow_values, value_scale(problem)), problem.rewards.size
+
+        def value(state: Array, progress: Array) -> Scalar:
+            return size * jnp.clip(twin(state), low, high)
+
+        predict = Bootstrapped(problem.world, problem.horizon, value)
         return predict(Mode(self.policy(state)), start, key)
 
     # A training step.
@@ -176,7 +188,8 @@ class Pathwise(Learner):
             state, problem, key: As for `step`.
             numbers: `[branch]`.
         """
-        settings, alpha = self.settings, jnp.exp(state.log_alpha)
+        settings, state = self.settings, _in_units_of(state, problem)
+        alpha = jnp.exp(state.log_alpha)
         for_world, for_branches = jax.random.split(key)
         keys = jax.vmap(lambda number: jax.random.fold_in(for_branches, number))(numbers)
         value = TwinValue(state.slow_values, value_scale(problem))
@@ -185,10 +198,10 @@ class Pathwise(Learner):
             branches = imagined_branches(
                 policy, value, problem, for_world, keys, steps=settings.steps
             )
-            targets = soft_returns(branches.played, alpha, problem.world.discount, settings.lambda_)
-            climbed = targets
-            if isinstance(policy, Categorical):
-                climbed = branches.played.climbed + alpha * branches.played.entropy
+            targets = branch_returns(branches.played, problem.world.discount, settings.lambda_)
+            discrete = isinstance(policy, Categorical)
+            climbed = branches.played.climbed if discrete else targets
+            climbed = climbed + alpha * branches.played.entropy
             total = jnp.sum(branches.weight * climbed) / self._reached(branches)
             return -total / value.scale, (branches, targets)
 
@@ -206,7 +219,7 @@ class Pathwise(Learner):
         average = _moving(settings.policy_average, state.slow_policy, policy)
         slow = _moving(settings.value_average, state.slow_values, values)
         new = PathwiseState(
-            policy, average, values, slow, log_alpha, for_policy, for_value, for_alpha
+            policy, average, values, slow, log_alpha, for_policy, for_value, for_alpha, state.size
         )
         return new, self._metrics(branches, value_loss, entropy, alpha, problem)
 
@@ -218,7 +231,7 @@ class Pathwise(Learner):
         Args:
             state: Before it.
             problem: Says what values are possible.
-            branches, targets: What was imagined, and its soft λ-returns.
+            branches, targets: What was imagined, and its λ-returns.
         """
         scale, (low, high) = value_scale(problem), value_bounds(problem)
         wanted = jnp.clip(targets, low, high) / scale
@@ -285,7 +298,7 @@ class Pathwise(Learner):
         """
         edge, domain = jnp.zeros(()), problem.world.domain
         if domain is not None:
-            edge = jax.lax.pmean(jnp.mean(domain.at_edge(branches.state[1:])), AXIS)
+            edge = jax.lax.pmean(jnp.mean(domain.at_edge(branches.played.after)), AXIS)
         steps = self.settings.branches * self.settings.steps
         return {
             "edge_share": edge,
@@ -323,6 +336,27 @@ class Pathwise(Learner):
         width, depth = self.settings.width, self.settings.depth
         size = problem.world.spec.state_size
         return MLP(size, outputs, width, depth, key, center=center, scale=scale, last=last)
+
+
+def _in_units_of(state: PathwiseState, problem: Problem) -> PathwiseState:
+    """The state in sizes of the problem's rewards: values and α keep what they are worth when more
+    rewards have been recorded.
+    """
+    size = jnp.asarray(problem.rewards.size, dtype=state.size.dtype)
+    ratio = state.size / size
+
+    def renewed(values: tuple[ValueNetwork, ValueNetwork]) -> tuple[ValueNetwork, ValueNetwork]:
+        first, second = (
+            ValueNetwork(rescaled(value.network, ratio, jnp.zeros_like(ratio))) for value in values
+        )
+        return first, second
+
+    return state._replace(
+        values=renewed(state.values),
+        slow_values=renewed(state.slow_values),
+        log_alpha=jnp.clip(state.log_alpha + jnp.log(ratio), *_LOG_ALPHA),
+        size=size,
+    )
 
 
 def _parameters(part: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -34,6 +34,7 @@ from paracosm.imagination.evaluation import (
 from paracosm.imagination.failure import is_finite, require_finite_episodes
 from paracosm.imagination.settings import ImagineSettings
 
+Keep = Literal["best", "last"]
 TrainProgress = Callable[[int, int, Mapping[str, float]], None]
 
 
@@ -53,7 +54,7 @@ class Trained(NamedTuple):
     """What training came to.
 
     Attributes:
-        state: The learner's, of the highest score.
+        state: The learner's: of the highest score, or the last one.
         checkpoints: One a chunk.
         stop, stop_steps: Why it ended, and the number of steps beside the reason.
         labels: True rewards bought.
@@ -75,6 +76,7 @@ def train(
     *,
     settings: ImagineSettings,
     state: Any = None,
+    keep: Keep = "best",
     score: Score | None = None,
     progress: TrainProgress | None = None,
 ) -> Trained:
@@ -86,6 +88,8 @@ def train(
         key: Randomness.
         settings: Of the loop: `rates`, `check`, `patience`, `least_gain`, `most_steps`.
         state: Where the learner goes on; its first state if none.
+        keep: Which state is given: that of the `best` score, or the `last` one where the score is
+            not what the learner climbs.
         score: How evaluations are scored; by the pessimistic world unless given.
         progress: Called after each chunk with the training steps done, at the most, and numbers by
             name: `imagined_return`, and of the learner's own metrics the means over the chunk's
@@ -115,7 +119,7 @@ def train(
             progress(search.steps, settings.most_steps, numbers)
     of_evaluations = len(search.checkpoints) * 2 * EPISODES * problem.world.spec.horizon
     return Trained(
-        search.best,
+        search.best if keep == "best" else search.state,
         tuple(search.checkpoints),
         search.stop,
         search.stop_steps,

@@ -99,7 +99,8 @@ class EnsembleReward(PartLearner):
             return value, not_learned("reward", "constant", len(reward))
         kind = LearnedReward
         if isinstance(self.ends, LearnedTermination):
-            problem, kind = _with_ends(problem, self.ends, spec), RewardWithEnds
+            kind = RewardWithEnds
+            problem = _with_ends(problem, self.ends, spec, self.settings.capacity)
         problem = problem._replace(before=_same_kind(self.before, kind))
         return solve(problem, spec, key, self.settings)
 
@@ -165,10 +166,35 @@ def _with_spread(problem: FitProblem, spec: Spec) -> FitProblem:
     return problem._replace(build=build, spread=True)
 
 
-def _with_ends(problem: FitProblem, ends: LearnedTermination, spec: Spec) -> FitProblem:
-    """The problem of the reward with another input: whether the step ends the episode."""
-    rows = problem.rows
-    ended = np.asarray(jax.jit(jax.vmap(ends))(rows.state, rows.action, rows.next_state))
+@eqx.filter_jit
+def _flags(ends: LearnedTermination, state: Array, action: Array, next_state: Array) -> Array:
+    """Which steps end their episodes, `[rows]`.
+
+    Args:
+        ends: Says so.
+        state, action, next_state: The steps, `[rows, …]`.
+    """
+    return jax.vmap(ends)(state, action, next_state)
+
+
+def _with_ends(
+    problem: FitProblem, ends: LearnedTermination, spec: Spec, capacity: int
+) -> FitProblem:
+    """The problem of the reward with another input: whether the step ends the episode.
+
+    Args:
+        problem: Of the reward.
+        ends: Says which steps do.
+        spec: The task.
+        capacity: Rows to compile for.
+    """
+    rows, capacity = problem.rows, max(capacity, len(problem.rows))
+    columns = (np.asarray(column) for column in (rows.state, rows.action, rows.next_state))
+    filled = (
+        np.concatenate([column, np.zeros((capacity - len(rows), *column.shape[1:]), column.dtype)])
+        for column in columns
+    )
+    ended = np.asarray(_flags(ends, *filled))[: len(rows)]
 
     def build(networks: MLP, center: Array, scale: Array) -> RewardWithEnds:
         return RewardWithEnds(networks, spec.action, center[0], scale[0], ends)

@@ -227,9 +227,13 @@ class LearnedTermination(eqx.Module):
     def __call__(self, state: State, action: Action, next_state: State) -> Flag:
         return self.margin(state, action, next_state) > 0
 
+    def logit(self, state: State, action: Action, next_state: State) -> Scalar:
+        """The mean logit of ending."""
+        return jnp.mean(self.members(state, action, next_state))
+
     def margin(self, state: State, action: Action, next_state: State) -> Scalar:
         """The mean logit, positive where the episode ends."""
-        return jnp.mean(self.members(state, action, next_state))
+        return self.logit(state, action, next_state)
 
     def draw(self, key: PRNGKey) -> LearnedTermination:
         """One member by chance."""

@@ -88,11 +88,39 @@ def split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
         key: Randomness.
         settings: The shares.
     """
+    if settings.fit.keep == "last":
+        return growing_split(episode, settings.held_out)
     random, rows = np.random.default_rng(np.asarray(jax.random.key_data(key))), len(episode)
     held = held_out_rows(episode, settings.held_out, random)
     rest = random.permutation(np.setdiff1d(np.arange(rows), held))
     validation = max(1, round(settings.validation * rows))
     return Split(rest[validation:], rest[:validation], held)
+
+
+# Rows of a stretch of a growing split: enough for their ends, which have neighbours that are
+# fitted, to be few of them.
+_STRETCH = 20
+
+
+def growing_split(episode: np.ndarray, share: float) -> Split:
+    """A split that stays when rows come in: networks that go on from a fit to fewer rows have not
+    seen those that are held out.
+
+    Rows are cut into stretches of one episode each, and one in `1 / share` of these is held out;
+    validation, which decides nothing here, sees the same rows.
+
+    Args:
+        episode: `[rows]`, the episode of each; rows of later purchases come last.
+        share: Of the rows to hold out, about.
+    """
+    starts = np.flatnonzero(np.diff(episode, prepend=episode[:1] - 1))
+    time = np.arange(len(episode)) - np.repeat(starts, np.diff(np.append(starts, len(episode))))
+    stretch = np.cumsum(time % _STRETCH == 0) - 1
+    every = max(2, round(1 / share)) if share else len(episode) + 1
+    held = np.flatnonzero(stretch % every == min(every - 1, 1))
+    if not len(held) or len(held) == len(episode):
+        held = np.arange(len(episode))[-1:]
+    return Split(np.setdiff1d(np.arange(len(episode)), held), held, held)
 
 
 def held_out_rows(
@@ -142,7 +170,7 @@ def solve(
         )
         result = fit(networks, train, validation, keys, loss=problem.loss, settings=settings.fit)
         fitted = jax.tree.map(np.asarray, result)
-        answers = predict(fitted.networks, inputs[rows.held_out], settings.capacity)
+        answers = predict(fitted.networks, inputs[rows.held_out], max(16, settings.capacity // 5))
         means = answers[..., : problem.targets.shape[1]]
         predicted = outward.center + outward.scale * means
     if not (np.isfinite(predicted).all() and np.isfinite(fitted.losses).any(axis=1).all()):
@@ -244,7 +272,8 @@ def start(
     if problem.before is not None:
         networks = _carried_on(problem, networks, outward)
     train, validation = (
-        pad(inputs[part], targets[part], least) for part in (rows.train, rows.validation)
+        pad(inputs[part], targets[part], capacity)
+        for part, capacity in ((rows.train, least), (rows.validation, max(16, least // 5)))
     )
     return Start(networks, train, validation, keys, outward)
 
@@ -294,11 +323,23 @@ def _carried_on(problem: FitProblem, untrained: MLP, outward: Scaling) -> MLP:
         bend = 2 * np.log(np.where(scale == 0, 1, scale) / unit)
         factor, shift = np.concatenate([factor, ones]), np.concatenate([shift, bend])
 
-    @eqx.filter_vmap(in_axes=(0, 0))
+    return _in_new_units(networks, untrained, factor, shift)
+
+
+@eqx.filter_jit
+def _in_new_units(networks: MLP, untrained: MLP, factor: Array, shift: Array) -> MLP:
+    """`factor * network + shift` of each network, with the constants of the untrained ones for its
+    inputs.
+
+    Args:
+        networks, untrained: `[member, …]`.
+        factor, shift: `[outputs]`.
+    """
+
     def carry(network: MLP, fresh: MLP) -> MLP:
         return rescaled(restandardised(network, fresh.center, fresh.scale), factor, shift)
 
-    return eqx.filter_jit(carry)(networks, untrained)
+    return eqx.filter_vmap(carry)(networks, untrained)
 
 
 def predict(

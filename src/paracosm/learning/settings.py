@@ -26,8 +26,7 @@ class FitSettings(Record):
             the best.
         least_steps: An epoch is as many steps as pass over the data once, or this many if that is
             more.
-        most_steps: Steps of an epoch at the most, so that an epoch's cost ends to grow with the
-            data.
+        most_steps: Steps of an epoch at the most, so that its cost need not grow with the data.
         most_epochs: The end in any case.
         keep: Which epoch is kept: the `best` one, by validation, which then also says when to
             stop; or the `last` of all, an equal share of them at each rate: rows of rare events
@@ -44,7 +43,7 @@ class FitSettings(Record):
     rates: tuple[float, ...] = (2e-3, 5e-4, 1e-4)
     patience: int = 8
     least_steps: int = 50
-    most_steps: int = 1000
+    most_steps: int = 1_000_000
     most_epochs: int = 400
     keep: Keep = "best"
     balanced: bool = False
@@ -54,6 +53,11 @@ class FitSettings(Record):
         lengths = ("patience", "least_steps", "most_steps", "most_epochs")
         checks.fields(self, dict.fromkeys((*sizes, *lengths), checks.COUNT))
         object.__setattr__(self, "rates", checks.rates("rates", self.rates))
+        if self.least_steps > self.most_steps:
+            raise checks.BadArgument(
+                f"least_steps is {self.least_steps}; it must be at most most_steps,"
+                f" {self.most_steps}."
+            )
         checks.one_of("keep", self.keep, ("best", "last"))
         checks.of_kind("balanced", self.balanced, bool, "True or False")
 

@@ -69,7 +69,7 @@ class RunConfig(Record):
             ones with the policy of the round before; each trains a new one.
         noise: Exploration noise of the later rounds, in half-ranges of the action (discrete: chance
             of a random one).
-        discount: γ of training, 0.95 for REINFORCE and 0.99 for another learner if not given; the
+        discount: γ of training, 0.99 for pathwise and 0.95 for other learners if not given; the
             gap that is reported first is of whole episodes, not discounted.
         episodes: Real episodes of the evaluation and the audit, seeded from 10000.
         budget: Money for all rounds, at least two, in place of counts: a fifth for a pilot, then
@@ -131,24 +131,6 @@ class RunConfig(Record):
                 "--rounds is more than 1 with --data; owned data cannot be collected in rounds."
             )
 
-        if self.learner == "pathwise":
-            self._pathwise_alone()
-
-    def _pathwise_alone(self) -> None:
-        """Refuse what short rounds would have to ignore."""
-        others = {
-            "--budget": self.budget is not None,
-            "--rounds": self.rounds > 1,
-            "--learn": self.learn != LearnSettings(),
-            "--imagine": dataclasses.replace(self.imagine, horizon=30) != ImagineSettings(),
-        }
-        for name, given in others.items():
-            if given:
-                raise checks.BadArgument(
-                    f"both --learner pathwise and {name} are given; pathwise has rounds, fits and"
-                    " training of its own, of which --imagine.horizon alone can be set."
-                )
-
     def _budget_alone(self) -> None:
         for name in ("data", "transitions", "reward_labels", "reward"):
             if getattr(self, name) is not None:
@@ -181,7 +163,7 @@ class RunConfig(Record):
         """γ of training: values that complete short branches can look further than rollouts."""
         if self.discount is not None:
             return self.discount
-        return 0.95 if self.learner is None else 0.99
+        return 0.99 if self.learner == "pathwise" else 0.95
 
     def counts(self) -> tuple[int, int]:
         """Transitions and reward labels to buy in all."""

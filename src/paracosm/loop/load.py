@@ -13,12 +13,13 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import as_path, read_json, read_record, shown
 from paracosm.core.learned import Learned
-from paracosm.core.learner import Problem
+from paracosm.core.learner import Learner, Problem
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.records import Diagnosis, Reference
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined, problem_of
+from paracosm.imagination.pathwise import Pathwise
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig
@@ -90,22 +91,28 @@ class Run:
     @functools.cached_property
     def imagined(self) -> Imagined:
         """The last round's training: policy, value and what was believed."""
-        file, learner = self.path / f"models/policy-{self._last}", None
-        if self.config.learner is not None:
-            learner = learner_of(self._trusted(self.config.learner), self.config.imagine)
-        return store.load_imagined(file, self.world, learner, self._problem)
+        file = self.path / f"models/policy-{self._last}"
+        return store.load_imagined(file, self.world, self._learner, self._problem)
 
     def _problem(self) -> Problem:
         """What the last round's policy was trained for."""
         options = {"seed": self.config.seed, "round": self._last}
-        return problem_of(self.learned, self.data, settings=self.config.imagine, **options)
+        settings, learner = self.config.imagine, self._learner
+        if isinstance(learner, Pathwise):
+            settings = dataclasses.replace(settings, horizon=learner.settings.steps)
+        return problem_of(self.learned, self.data, settings=settings, **options)
+
+    @property
+    def _learner(self) -> Learner | None:
+        """What trained the policy, None if REINFORCE did."""
+        if self.config.learner is None:
+            return None
+        return learner_of(self._trusted(self.config.learner), self.config.imagine)
 
     @functools.cached_property
     def data(self) -> Dataset:
         """Everything bought, all rounds joined."""
-        rounds = [
-            datasets.load(self.path / f"data/round-{i}.npz") for i in range(self.config.rounds)
-        ]
+        rounds = [datasets.load(self.path / f"data/round-{i}.npz") for i in range(self._last + 1)]
         return functools.reduce(Dataset.join, rounds)
 
     @functools.cached_property
@@ -142,7 +149,9 @@ class Run:
 
     @property
     def _last(self) -> int:
-        return self.config.rounds - 1
+        """The number of the last round; short rounds are counted as they come."""
+        collected = len(list(self.path.glob("data/round-*.npz")))
+        return max(self.config.rounds, collected) - 1
 
 
 def load(path: str | Path, *, trust: bool = False) -> Run:

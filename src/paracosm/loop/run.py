@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack, cast
 
 from paracosm import reporting
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
@@ -34,7 +34,7 @@ from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_fr
 from paracosm.loop.given import known_part, learner_of, owned_data, used_data
 from paracosm.loop.names import by_name
 from paracosm.loop.numbers import counts, errors, purchase, terms
-from paracosm.loop.short_rounds import ShortRounds, goes_on
+from paracosm.loop.short_rounds import ShortRounds, goes_on, refuse_ignored
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets
@@ -100,6 +100,8 @@ def run(
             for part in ("reward", "termination")
         }
         learner = None if config.learner is None else learner_of(config.learner, config.imagine)
+        if goes_on(learner):
+            refuse_ignored(config)
         owned = None if config.data is None else owned_data(config, source)
         if not isinstance(tracker, Tracker):
             tracker = stack.enter_context(contextlib.closing(_new_tracker(tracker)))
@@ -143,7 +145,7 @@ def _new_tracker(make: Callable[[], Tracker] | None) -> Tracker:
 
 class _Round(NamedTuple):
     """Where a round ends: what it bought, all data so far, what was learned and imagined, whether
-    its policy explores, real steps on the way.
+    its policy explores, training steps so far, real steps on the way.
     """
 
     decision: Decision
@@ -152,6 +154,7 @@ class _Round(NamedTuple):
     learned: Learned
     imagined: Imagined
     explores: bool
+    trained: int
     stepped: int
 
 
@@ -209,15 +212,23 @@ class _Runner:
         stepped = self.source.steps
         settings, state, explores = self.config.imagine, None, False
         if short is not None:
-            settings = short.imagine_settings(bought, settings)
+            settings = short.imagine_settings(bought, cast("Learner", self.learner))
             explores = short.explores(data, learned)
             if before is not None and explores == before.explores:
                 state = _state_of(before.imagined)
+        trained = 0 if before is None else before.trained
         imagined = self._imagine(
-            number, data, learned, settings=settings, state=state, explores=explores
+            number,
+            data,
+            learned,
+            settings=settings,
+            state=state,
+            explores=explores,
+            trained=trained,
         )
+        trained += settings.most_steps
         stepped = self.source.steps - stepped
-        return _Round(decision, data, spec, learned, imagined, explores, stepped)
+        return _Round(decision, data, spec, learned, imagined, explores, trained, stepped)
 
     def _first_decision(self) -> Decision:
         """What to buy in the first round."""
@@ -310,14 +321,13 @@ class _Runner:
             first, explorer = int(before.data.episode.max()) + 1, before.imagined.policy
             if short is None:
                 explorer = Noisy(explorer, self.source.action, self.config.noise)
-        whole = {}
+        whole, owned = {}, 0 if before is None else before.data.real_steps
         if short is not None:
-            owned = 0 if before is None else before.data.real_steps
             whole = {"lanes": 1, "spare": short.spare(decision, owned)}
 
         def buy(collected: Dataset) -> Dataset:
             if short is not None:
-                return short.bought(collected, seed)
+                return short.bought(collected, owned, seed)
             return collected.buy(decision.transitions, decision.labels, seed)
 
         file = self._partial
@@ -390,6 +400,7 @@ class _Runner:
         settings: ImagineSettings,
         state: Any,
         explores: bool,
+        trained: int,
     ) -> Imagined:
         """The policy of this round; a new one unless its learner goes on: one that an early, bad
         world led astray can be a trap.
@@ -400,13 +411,14 @@ class _Runner:
             settings: How long.
             state: Where the learner goes on, None if it starts anew.
             explores: Whether the policy may look for what is unknown.
+            trained: Training steps, at the most, of the rounds before.
         """
         file = self.directory.file(f"models/policy-{round}")
         tell = self._tell("imagine", round)
 
         def follow(done: int, most: int, numbers: Mapping[str, float]) -> None:
             tell(done, most, f"imagined return {numbers['imagined_return']:.1f}")
-            self.tracker.log("imagine", round * settings.most_steps + done, numbers)
+            self.tracker.log("imagine", trained + done, numbers)
 
         def problem() -> Problem:
             options = {"seed": self.config.seed, "round": round}
@@ -467,7 +479,7 @@ class _Runner:
             float(self.config.cost_reward),
         )
         seconds = self.directory.seconds()
-        settings = by_name(self.config.to_dict())
+        settings = by_name(self._effective(rounds[-1]).to_dict())
         result = RunResult(
             env=self.config.env,
             seed=self.config.seed,
@@ -483,6 +495,18 @@ class _Runner:
             warnings=(*self.source.remarks, *warnings_of(fits, trainings, diagnosis)),
         )
         return self._written(result)
+
+    def _effective(self, last: _Round) -> RunConfig:
+        """What the run was asked for, with the settings that its last round had."""
+        short = self._short
+        if short is None:
+            return self.config
+        return dataclasses.replace(
+            self.config,
+            discount=self.config.training_discount,
+            learn=short.learn_settings(last.decision.round),
+            imagine=short.imagine_settings(last.data, cast("Learner", self.learner)),
+        )
 
     def _written(self, result: RunResult) -> RunResult:
         """The result, once it is on the disk; where anything is not, it comes with the refusal.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner
@@ -18,7 +19,9 @@ from paracosm.core.records.decisions import Decision
 from paracosm.imagination.exploration import tells_no_state
 from paracosm.imagination.pathwise import Pathwise
 from paracosm.imagination.settings import ImagineSettings
+from paracosm.learning.learn import LEAST_ROWS
 from paracosm.learning.settings import FitSettings, LearnSettings
+from paracosm.loop.config import RunConfig
 
 # A round is long enough to show what a new policy does, and short enough to correct it.
 TRANSITIONS = 500
@@ -61,19 +64,26 @@ class ShortRounds:
         """
         left = self.transitions - owned
         count = min(TRANSITIONS, left)
-        return Decision(round, count, self._labels(count), None, "") if left > 0 else None
+        return Decision(round, count, self._labels(owned, count), None, "") if left > 0 else None
 
     def spare(self, decision: Decision, owned: int) -> int:
         """How many transitions more may be bought to finish an episode."""
         return min(self.horizon, self.transitions - owned - decision.transitions)
 
-    def bought(self, collected: Dataset, seed: int) -> Dataset:
-        """All that was collected, with its share of the labels."""
+    def bought(self, collected: Dataset, owned: int, seed: int) -> Dataset:
+        """All that was collected beside so many transitions, with its share of the labels."""
         count = collected.real_steps
-        return collected.buy(count, self._labels(count), seed)
+        return collected.buy(count, self._labels(owned, count), seed)
 
-    def _labels(self, transitions: int) -> int:
-        return min(transitions, -(-self.labels * transitions // self.transitions))
+    def _labels(self, owned: int, transitions: int) -> int:
+        """Labels of a purchase: so many that all purchases together hold their share, and at first
+        as many as a reward can be learned from.
+        """
+        return self._labels_until(owned + transitions) - (self._labels_until(owned) if owned else 0)
+
+    def _labels_until(self, transitions: int) -> int:
+        share = -(-self.labels * transitions // self.transitions)
+        return max(share, min(LEAST_ROWS, self.labels))
 
     def explores(self, data: Dataset, learned: Learned) -> bool:
         """Whether the policy of this round is to look for what is unknown."""
@@ -89,21 +99,47 @@ class ShortRounds:
             fit, margin=0.1, probabilistic=True, reward_at_ends=True, capacity=self.transitions
         )
 
-    def imagine_settings(self, bought: Dataset, settings: ImagineSettings) -> ImagineSettings:
-        """How long the policy is trained in this round.
-
-        Args:
-            bought: In this round.
-            settings: The run's; its horizon is kept.
-        """
+    def imagine_settings(self, bought: Dataset, learner: Learner) -> ImagineSettings:
+        """How long the policy is trained in this round, by branches of the learner's length."""
         wanted = round(STEPS_PER_TRANSITION * bought.real_steps / CHUNK)
         chunks = min(max(2, wanted), MOST_CHUNKS)
-        steps = chunks * CHUNK
-        return dataclasses.replace(
-            settings, rates=(_RATE,), check=CHUNK, patience=chunks + 1, most_steps=steps
+        return ImagineSettings(
+            horizon=learner.settings.steps if isinstance(learner, Pathwise) else 1,
+            rates=(_RATE,),
+            check=CHUNK,
+            patience=chunks + 1,
+            most_steps=chunks * CHUNK,
         )
 
 
 def goes_on(learner: Learner | None) -> bool:
     """Whether the learner is one that goes on from round to round."""
     return isinstance(learner, Pathwise)
+
+
+def refuse_ignored(config: RunConfig) -> None:
+    """Refuse what short rounds would have to ignore.
+
+    Raises:
+        BadArgument: it is given; the sentence names it.
+    """
+    plain = RunConfig(config.env)
+    changed = {
+        "--budget": config.budget is not None,
+        **{
+            f"--{name}": getattr(config, name) != getattr(plain, name)
+            for name in ("rounds", "noise", "learn", "imagine")
+        },
+    }
+    for name, given in changed.items():
+        if given:
+            raise checks.BadArgument(
+                f"{name} is given beside --learner {config.learner}, which has rounds, exploration,"
+                " fits and training of its own."
+            )
+    transitions, labels = config.counts()
+    if config.data is None and labels > transitions:
+        raise checks.BadArgument(
+            f"--reward-labels is {labels}; --learner {config.learner} needs at most as many as"
+            f" --transitions, {transitions}."
+        )

@@ -244,6 +244,8 @@ def load_imagined(
     """
     about, tree = _read(ImaginedHeader, path)
     trained_in = pessimistic(world, about.worst_reward)
+    if learner is not None and not learner.pessimistic:
+        trained_in = world
     if tree is not None:
         policy, value = _filled(path, tree)
         return Imagined(policy, value, trained_in, about.training)

@@ -273,13 +273,13 @@ def remaining(
         return share, episode
     lane = (collection.before.episode - first) % lanes
     if (collection.before.episode < first).any() or (
-        np.bincount(lane, minlength=lanes) > share
+        np.bincount(lane, minlength=lanes) > share + collection.spare
     ).any():
         raise checks.BadArgument(
             "before is not what this collection took; its episodes or counts are others."
         )
     np.maximum.at(episode, lane, collection.before.episode + lanes)
-    return share - np.bincount(lane, minlength=lanes), episode
+    return np.maximum(share - np.bincount(lane, minlength=lanes), 0), episode
 
 
 def ordered(rows: Dataset) -> Dataset:
