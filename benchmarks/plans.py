@@ -19,7 +19,17 @@ from paracosm.core.records.decisions import Anchor, Curve
 from paracosm.planning.budget import BudgetProblem, Offer, best_split
 from paracosm.planning.law import Law
 from paracosm.planning.plan import plan
-from tests.planning.test_regret import AFTER_PILOT, CAUTIOUS, CELLS, COVERED, RULES, SAID, Row, row
+from tests.planning.test_regret import (
+    AFTER_PILOT,
+    CAUTIOUS,
+    CELLS,
+    COVERED,
+    LAWFUL,
+    RULES,
+    SAID,
+    Row,
+    row,
+)
 
 PLANS, DRAWS = 10_000, 100
 
@@ -81,7 +91,7 @@ def line(row: Row) -> str:
     """
     regrets = [row.found[name] for name in RULES]
     cells = [f"{regret.mean():.2%} / {np.quantile(regret, 0.95):.2%}" for regret in regrets]
-    cells += [f"{row.found[name].mean():.2%}" for name in (SAID, CAUTIOUS, AFTER_PILOT)]
+    cells += [f"{row.found[name].mean():.2%}" for name in (SAID, LAWFUL, CAUTIOUS, AFTER_PILOT)]
     price, weight = row.cell
     return (
         f"| {price:g} | {weight:g} | {' | '.join(cells)} | {row.found[COVERED].mean():.0%} |"
@@ -101,6 +111,7 @@ def main() -> None:
             "dynamics' weight",
             *RULES,
             SAID,
+            LAWFUL,
             CAUTIOUS,
             AFTER_PILOT,
             COVERED,

@@ -243,8 +243,13 @@ class Takes(torch.nn.Module):
         ),
         (
             {"termination": lambda n, limit=3, *, strict=True: n[:, 0] > limit},
-            r"the termination takes 1 to 2 arguments \(n, limit=3, \*, strict=True\) and is called"
+            r"the termination takes 1 to 2 arguments \(n, limit, strict\) and is called"
             r" with 3 \(s, a, s'\), as termination_of says.",
+        ),
+        (
+            {"dynamics": lambda s, a, *, table: s},
+            r"the dynamics takes 2 arguments \(s, a, table\), of which table must be given by name,"
+            r" and is called with 2 \(s, a\).",
         ),
         (
             {"dynamics": Takes()},

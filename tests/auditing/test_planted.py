@@ -22,6 +22,7 @@ each = pytest.mark.parametrize(
 )
 
 
+# A fault is found by the data, not by the model's size: a small model is enough to have one.
 SMALL = LearnSettings(fit=FitSettings(members=2, width=32))
 
 

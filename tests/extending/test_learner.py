@@ -59,6 +59,9 @@ def test_the_metrics_of_its_steps_are_told_as_means_over_each_chunk():
                 **metrics,
                 "steps": state["steps"],
                 "mean": after["mean"],
+                "losses": {"first": state["steps"]},
+                "none": None,
+                "key": key,
             }
 
     rows = []

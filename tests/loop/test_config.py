@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -13,7 +14,7 @@ from paracosm.cli.main import main
 from paracosm.core import checks
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.settings import LearnSettings
-from paracosm.loop.config import RunConfig
+from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import MARK, RunDirectory
 from paracosm.loop.names import by_name, nested
 
@@ -100,6 +101,15 @@ def test_settings_that_an_older_version_wrote_by_name_are_read(tmp_path):
         checks.BadArgument, match=r"had machine\.jax = '0', not '1'; --resume needs"
     ):
         RunDirectory.create(out, {**same, "machine": {"jax": "1"}}, resume=True, force=False)
+
+
+def test_every_setting_of_a_run_is_an_option_of_its_type():
+    """Those that `run` names itself apart."""
+    settings = {field.name: field.type for field in dataclasses.fields(RunConfig)}
+    for name in ("env", "learn", "imagine"):
+        del settings[name]
+    options = {name: hint.__forward_arg__ for name, hint in RunOptions.__annotations__.items()}
+    assert options == settings
 
 
 @pytest.mark.parametrize(

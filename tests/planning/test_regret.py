@@ -338,4 +338,5 @@ def test_a_proposed_pilot_lowers_the_true_regret_as_it_says(lawful):
         assert 0.5 < saved.mean() / (said_now - said_then).mean() < 2
         assert 0.5 < then.mean() / said_then.mean() < 2
     else:
-        assert then.mean() < said_then.mean()
+        assert 0.25 < saved.mean() / (said_now - said_then).mean() < 1
+        assert 1 < said_then.mean() / then.mean() < 4

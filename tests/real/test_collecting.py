@@ -241,12 +241,12 @@ def test_state_scale_is_the_standard_deviation_and_1_where_nothing_varies():
     )
 
 
-@given(st.integers(1, 10_000))
-def test_shares_are_even_and_complete(steps):
-    share = shares(steps)
+@given(st.integers(1, 10_000), st.integers(1, 8))
+def test_shares_are_even_and_complete(steps, lanes):
+    share = shares(steps, lanes)
     assert share.sum() == steps
     assert np.ptp(share) <= 1
-    assert len(share) == min(8, steps)
+    assert len(share) == min(lanes, steps)
 
 
 def test_progress_counts_up_to_the_total():

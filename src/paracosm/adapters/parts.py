@@ -186,16 +186,21 @@ def _demand_arguments(function: Any, name: str, takes: list[Slot]) -> None:
 
 def _counted(signature: inspect.Signature) -> str:
     """How many arguments a function takes, and which, in words."""
-    parameters = [
-        parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()
-    ]
+    parameters = list(signature.parameters.values())
     places = [parameter for parameter in parameters if parameter.kind in _BY_PLACE]
     least = sum(parameter.default is parameter.empty for parameter in places)
     number = str(least) if least == len(places) else f"{least} to {len(places)}"
     if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
         number = f"at least {least}"
-    plain = signature.replace(parameters=parameters, return_annotation=signature.empty)
-    return f"{number} argument{'' if number.endswith(' 1') or number == '1' else 's'} {plain}"
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    named = ", ".join(stars.get(parameter.kind, "") + parameter.name for parameter in parameters)
+    by_name = [
+        parameter.name
+        for parameter in parameters
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+    ]
+    needed = f", of which {', '.join(by_name)} must be given by name," if by_name else ""
+    return f"{number} argument{'' if number == '1' else 's'} ({named}){needed}"
 
 
 def arguments(of: str, spec: Spec) -> list[Slot]:

@@ -43,9 +43,9 @@ class RunFlags(RunConfig):
             makes a paracosm.Tracker without arguments (your module is imported).
         out: The run directory; runs/ENV-seedN if not given.
         resume: Go on with the unfinished run in --out; gives the same result as one that was not
-            stopped. Where its environment had failed, or Ctrl-C came while it was stepped, the real
-            steps before that are kept and it goes on from them with new episodes: its numbers are
-            then others than those of a run never stopped.
+            stopped. Where a Gymnasium environment had failed, or Ctrl-C came while it was stepped,
+            the real steps before that are kept and it goes on from them with new episodes: its
+            numbers are then others than those of a run never stopped.
         force: Start again, removing the run that is in --out.
         json: Print one JSON document on stdout instead of the summary.
     """

@@ -80,6 +80,8 @@ def stage_of(encoder: Encoder, stage: str) -> str:
 def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
     """Episodes of beliefs, of episodes whose states are observations, `[episode, time, …]`.
 
+    Its numbers are looked at, so it cannot be called inside `jit`.
+
     Raises:
         BadArgument: the encoder does not fit these observations and actions.
         BadData: an observation or a belief is not finite.

@@ -251,8 +251,14 @@ def _train_chunk(
         evaluation,
         jnp.mean(metrics.get("edge_share", jnp.zeros(steps))),
         jnp.sum(metrics.get("labels", zeros)) + labels,
-        {name: column for name, column in metrics.items() if column.ndim == 1},
+        {name: column for name, column in metrics.items() if _is_number_a_step(column)},
     )
+
+
+def _is_number_a_step(column: Any) -> bool:
+    """Whether a metric is one number a step; what a learner reports besides is its own affair."""
+    numeric = eqx.is_array(column) and not jnp.issubdtype(column.dtype, jax.dtypes.extended)
+    return numeric and column.ndim == 1
 
 
 @eqx.filter_jit

@@ -80,9 +80,9 @@ class StepSource(Source):
             while working.left:
                 try:
                     working.tick(act)
+                    progress(max(0, collection.steps - working.left), collection.steps)
                 except KeyboardInterrupt as error:
                     raise Interrupted(working.partial()) from error
-                progress(max(0, collection.steps - working.left), collection.steps)
         return working.dataset()
 
     def _evaluate(self, evaluation: EvaluationRequest, progress: StepProgress) -> Trajectory:
