@@ -34,7 +34,7 @@ from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_fr
 from paracosm.loop.given import known_part, learner_of, owned_data, used_data
 from paracosm.loop.names import by_name
 from paracosm.loop.numbers import counts, errors, purchase, terms
-from paracosm.loop.short_rounds import ShortRounds, goes_on, refuse_ignored
+from paracosm.loop.short_rounds import ShortRounds, goes_on, of_round, refuse_ignored
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets
@@ -424,9 +424,8 @@ class _Runner:
             options = {"seed": self.config.seed, "round": round}
             return problem_of(learned, data, settings=settings, **options)
 
-        return self.directory.stage(
-            f"imagine-{round}",
-            lambda: imagine(
+        def train() -> Imagined:
+            imagined = imagine(
                 learned,
                 data,
                 learner=self.learner,
@@ -436,7 +435,12 @@ class _Runner:
                 state=state,
                 explore=explores,
                 progress=follow,
-            ),
+            )
+            return imagined if self._short is None else of_round(imagined)
+
+        return self.directory.stage(
+            f"imagine-{round}",
+            train,
             lambda imagined: store.save_imagined(file, imagined, learned.worst_reward(data)),
             lambda: store.load_imagined(file, learned.world, self.learner, problem),
         )

@@ -16,7 +16,9 @@ from paracosm.core.data import Dataset
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner
 from paracosm.core.records.decisions import Decision
+from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.exploration import tells_no_state
+from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.pathwise import Pathwise
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import LEAST_ROWS
@@ -110,6 +112,15 @@ class ShortRounds:
             patience=chunks + 1,
             most_steps=chunks * CHUNK,
         )
+
+
+def of_round(imagined: Imagined) -> Imagined:
+    """What a round's training came to, which ends when its steps are done and not by a stall."""
+    reason, training = StopReason.ROUND, imagined.training
+    training = dataclasses.replace(
+        training, stop=reason.sentence(training.stop_steps), stop_reason=reason
+    )
+    return imagined._replace(training=training)
 
 
 def goes_on(learner: Learner | None) -> bool:

@@ -10,13 +10,15 @@ class StopReason(enum.Enum):
 
     MOST_STEPS = "most steps"
     PLATEAU = "plateau"
+    ROUND = "round"
 
     def sentence(self, steps: int) -> str:
-        """In words, with the steps taken (`MOST_STEPS`), or those without a gain (`PLATEAU`)."""
+        """In words, with the steps taken, or those without a gain (`PLATEAU`)."""
         return _TEMPLATES[self].format(steps=steps)
 
 
 _TEMPLATES = {
     StopReason.MOST_STEPS: "{steps} gradient steps, the most allowed",
     StopReason.PLATEAU: "no better imagined return in {steps} gradient steps at the lowest rate",
+    StopReason.ROUND: "{steps} gradient steps, as many as its round has",
 }
