@@ -14,6 +14,8 @@ RECORDED = "the policy that recorded the data"
 # Half widths from the middle, a quarter of the range outside of it: new states of the same kind
 # often lie a little beyond those that were recorded.
 _BEYOND = 1.5
+# Of one episode nothing is known but that its return is possible: an interval of all that is.
+_LEAST_EPISODES = 2
 _TOLERANCE = 0.01  # of what is allowed: a reward model errs a little at its best states
 
 
@@ -48,7 +50,7 @@ def _returns(data: Dataset, horizon: int) -> Estimate | None:
     if not ended.any() and not (complete & usable).any():
         complete, steps = usable, np.full(len(steps), horizon)
     counted = complete & usable
-    if not counted.any() or 2 * counted.sum() < usable.sum():
+    if counted.sum() < _LEAST_EPISODES or 2 * counted.sum() < usable.sum():
         return None
     span = np.concatenate([[0.0], data.labels.reward]) * horizon
     return mean(paid[counted] / labels[counted] * steps[counted], bounds=(span.min(), span.max()))

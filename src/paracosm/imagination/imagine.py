@@ -99,7 +99,8 @@ def imagine(
     a fixed number of real initial and visited states; the score is their mean discounted return in
     the pessimistic world. When `patience` such evaluations pass without a gain, training goes back
     to the best state seen and on with the next learning rate; after the last rate it ends. The
-    policy with the highest score is returned. The real environment is never asked.
+    policy with the highest score is returned; of a learner that does not train in the pessimistic
+    world, the last one. The real environment is never asked.
 
     With a `label_source` the world's rewards count as cheap labels and true ones are bought for
     `gold_share` of the rollouts: of the gradient steps, whose policy gradient becomes the debiased
@@ -166,7 +167,7 @@ def imagine(
         key,
         settings=settings,
         state=state,
-        keep="last" if explores else "best",
+        keep="last" if explores or not learner.pessimistic else "best",
         score=score,
         progress=progress,
     )

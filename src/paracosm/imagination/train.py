@@ -88,8 +88,8 @@ def train(
         key: Randomness.
         settings: Of the loop: `rates`, `check`, `patience`, `least_gain`, `most_steps`.
         state: Where the learner goes on; its first state if none.
-        keep: Which state is given: that of the `best` score, or the `last` one where the score is
-            not what the learner climbs.
+        keep: Which state is given: that of the `best` score, or the `last` one where the score,
+            which is of the mean world, is not what the learner climbs.
         score: How evaluations are scored; by the pessimistic world unless given.
         progress: Called after each chunk with the training steps done, at the most, and numbers by
             name: `imagined_return`, and of the learner's own metrics the means over the chunk's
