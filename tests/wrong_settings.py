@@ -93,7 +93,11 @@ FIELDS = {
         "env_kwargs": TEXT,
     },
 }
-BASE = {RunConfig: {"env": "CartPole-v1"}, ImagineSettings: {"check": 1}}
+BASE = {
+    RunConfig: {"env": "CartPole-v1"},
+    ImagineSettings: {"check": 1},
+    FitSettings: {"least_steps": 1},
+}
 ROWS = [(kind, name) for kind, names in FIELDS.items() for name in names]
 
 

@@ -43,7 +43,11 @@ def test_the_scarce_part_is_named_for_a_fixed_policy(transitions, labels, part):
 @pytest.mark.full
 @each
 def test_the_scarce_part_is_named_for_a_policy_trained_in_imagination(transitions, labels, part):
-    """Of the learned parts: the edge of the data, a matter of training, may weigh more."""
+    """Of the learned parts: the edge of the data, a matter of training, may weigh more.
+
+    Training weighs all that it imagined. The gap of whole episodes can be small and of another
+    part where the policy ends up near a fixed point; its verdict names that part.
+    """
     data, learned = world_of(SMOOTH, transitions, labels)
     imagined = imagine(learned, data, seed=0)
     found = audit(
@@ -54,4 +58,4 @@ def test_the_scarce_part_is_named_for_a_policy_trained_in_imagination(transition
         certify=False,
     )
     assert culprit(found.gap_training, LEARNED) == part
-    assert CAUSES[part] in found.verdict
+    assert CAUSES[culprit(found.gap, LEARNED)] in found.verdict

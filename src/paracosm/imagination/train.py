@@ -34,7 +34,7 @@ from paracosm.imagination.evaluation import (
 from paracosm.imagination.failure import is_finite, require_finite_episodes
 from paracosm.imagination.settings import ImagineSettings
 
-Keep = Literal["best", "last"]
+StateKept = Literal["best", "last"]
 TrainProgress = Callable[[int, int, Mapping[str, float]], None]
 
 
@@ -76,7 +76,7 @@ def train(
     *,
     settings: ImagineSettings,
     state: Any = None,
-    keep: Keep = "best",
+    keep: StateKept = "best",
     score: Score | None = None,
     progress: TrainProgress | None = None,
 ) -> Trained:
