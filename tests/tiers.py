@@ -2,7 +2,8 @@
 
 `make quick` runs the modules listed here, of those that compile nothing the ones that are done in
 half a minute together on two idle cores, so that they are done in one on busy ones: simulations of
-coverage wait for `make test`. A test of theirs that compiles fails in every tier, unless it is marked `full`.
+coverage wait for `make test`. A test of theirs that compiles fails in every tier, unless it is
+marked `full`.
 `make test` runs every module without the tests marked `full`, `make test-full` all tests.
 """
 
