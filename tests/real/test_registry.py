@@ -171,7 +171,7 @@ SCRIPT = """
 @pytest.mark.parametrize(
     ("guard", "said"),
     [
-        ("yes", "KeyboardInterrupt"),
+        ("yes", "Interrupted"),
         pytest.param("no", "A collection worker stopped", marks=pytest.mark.full),
     ],
 )
