@@ -14,8 +14,11 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+
+from paracosm.core.types import Array
 
 AXIS = "device"
 
@@ -36,6 +39,30 @@ def on_all(tree: Any, share: int) -> Any:
     arrays, rest = eqx.partition(tree, eqx.is_array)
     everywhere = NamedSharding(mesh(share), P())
     return eqx.combine(jax.lax.with_sharding_constraint(arrays, everywhere), rest)
+
+
+def step_on_all(
+    step: Callable[[Any, Any, Array], tuple[Any, Any]], state: Any, shared: Any, share: int
+) -> tuple[Any, Any]:
+    """A training step on every device at once, to be called inside `jit`.
+
+    Args:
+        step: `(state, shared, numbers) -> (state, metrics)` on a device's part of the numbers `0 …
+            share - 1`; it sums over `AXIS` itself, so that both are equal on all devices.
+        state: A pytree; leaves that are no arrays stay as they are.
+        shared: What every device gets whole.
+        share: How many numbers there are.
+    """
+    arrays, static = eqx.partition(state, eqx.is_array)
+
+    def local(whole: tuple[Any, Any], numbers: Array) -> tuple[Any, Any]:
+        arrays, shared = whole
+        new, metrics = step(eqx.combine(arrays, static), shared, numbers)
+        return eqx.filter(new, eqx.is_array), metrics
+
+    call = spread(local, share, shared=1, total=True)
+    arrays, metrics = call((arrays, shared), jnp.arange(share))
+    return eqx.combine(arrays, static), metrics
 
 
 def spread(

@@ -150,8 +150,7 @@ def imagine(
         progress=progress,
     )
     problem = problem_of(learned, data, settings=settings, seed=seed, round=round)
-    explores = explore and tells_no_state(data, learned.rewards(data))
-    if explores:
+    if explore and tells_no_state(data, learned.rewards(data)):
         problem = dataclasses.replace(problem, explore=jnp.ones(()))
     score: Score = PessimisticReturn()
     if label_source is not None:
@@ -167,7 +166,6 @@ def imagine(
         key,
         settings=settings,
         state=state,
-        keep="last" if explores or not learner.pessimistic else "best",
         score=score,
         progress=progress,
     )

@@ -30,7 +30,7 @@ import optax
 from jaxtyping import Float
 
 from paracosm.core import checks
-from paracosm.core.devices import AXIS, on_all, spread
+from paracosm.core.devices import AXIS, on_all, step_on_all
 from paracosm.core.learner import Learner, Metrics, Problem
 from paracosm.core.mdp import Discrete
 from paracosm.core.networks import MLP, rescaled
@@ -138,19 +138,12 @@ class Pathwise(Learner):
         self, state: PathwiseState, problem: Problem, key: PRNGKey
     ) -> tuple[PathwiseState, Metrics]:
         """One step of policy, value and α, its branches spread over the host's devices."""
-        arrays, static = eqx.partition(state, eqx.is_array)
 
-        def local(shared: tuple[Any, ...], numbers: Array) -> tuple[Any, Metrics]:
-            learner, arrays, problem, key = shared
-            state = eqx.combine(arrays, static)
-            state, metrics = learner._step_on_device(state, problem, key, numbers)
-            return eqx.filter(state, eqx.is_array), metrics
+        def on_device(state: Any, shared: tuple[Any, ...], numbers: Array) -> tuple[Any, Metrics]:
+            learner, problem, key = shared
+            return learner._step_on_device(state, problem, key, numbers)
 
-        branches = self.settings.branches
-        arrays, metrics = spread(local, branches, shared=1, total=True)(
-            (self, arrays, problem, key), jnp.arange(branches)
-        )
-        return eqx.combine(arrays, static), metrics
+        return step_on_all(on_device, state, (self, problem, key), self.settings.branches)
 
     def policy(self, state: PathwiseState) -> Categorical | SquashedGaussian:
         """The moving average of the policies that were trained."""

@@ -22,7 +22,7 @@ import optax
 from jaxtyping import Float, Int
 
 from paracosm.core.data import Trajectory
-from paracosm.core.devices import AXIS, on_all, spread
+from paracosm.core.devices import AXIS, on_all, step_on_all
 from paracosm.core.learner import ExplainingLearner, Metrics, Problem, StartStates
 from paracosm.core.mdp import MDP
 from paracosm.core.networks import MLP
@@ -103,19 +103,12 @@ class REINFORCE(ExplainingLearner):
         self, state: ReinforceState, problem: Problem, key: PRNGKey
     ) -> tuple[ReinforceState, Metrics]:
         """One step of policy and value, its rollouts spread over the host's devices."""
-        arrays, static = eqx.partition(state, eqx.is_array)
 
-        def local(shared: tuple[Any, ...], numbers: Array) -> tuple[Any, Metrics]:
-            learner, arrays, problem, key = shared
-            state = eqx.combine(arrays, static)
-            state, metrics = learner._step_on_device(state, problem, key, numbers)
-            return eqx.filter(state, eqx.is_array), metrics
+        def on_device(state: Any, shared: tuple[Any, ...], numbers: Array) -> tuple[Any, Metrics]:
+            learner, problem, key = shared
+            return learner._step_on_device(state, problem, key, numbers)
 
-        rollouts = self.settings.rollouts
-        arrays, metrics = spread(local, rollouts, shared=1, total=True)(
-            (self, arrays, problem, key), jnp.arange(rollouts)
-        )
-        return eqx.combine(arrays, static), metrics
+        return step_on_all(on_device, state, (self, problem, key), self.settings.rollouts)
 
     def _step_on_device(
         self, state: ReinforceState, problem: Problem, key: PRNGKey, numbers: Int[Array, " episode"]

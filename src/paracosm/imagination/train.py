@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -34,7 +34,6 @@ from paracosm.imagination.evaluation import (
 from paracosm.imagination.failure import is_finite, require_finite_episodes
 from paracosm.imagination.settings import ImagineSettings
 
-StateKept = Literal["best", "last"]
 TrainProgress = Callable[[int, int, Mapping[str, float]], None]
 
 
@@ -54,7 +53,8 @@ class Trained(NamedTuple):
     """What training came to.
 
     Attributes:
-        state: The learner's: of the highest score, or the last one.
+        state: The learner's: of the highest score; the last one if it does not train in the
+            pessimistic world, since the score, which is of that world, is not what it climbs.
         checkpoints: One a chunk.
         stop, stop_steps: Why it ended, and the number of steps beside the reason.
         labels: True rewards bought.
@@ -76,7 +76,6 @@ def train(
     *,
     settings: ImagineSettings,
     state: Any = None,
-    keep: StateKept = "best",
     score: Score | None = None,
     progress: TrainProgress | None = None,
 ) -> Trained:
@@ -88,8 +87,6 @@ def train(
         key: Randomness.
         settings: Of the loop: `rates`, `check`, `patience`, `least_gain`, `most_steps`.
         state: Where the learner goes on; its first state if none.
-        keep: Which state is given: that of the `best` score, or the `last` one where the score,
-            which is of the mean world, is not what the learner climbs.
         score: How evaluations are scored; by the pessimistic world unless given.
         progress: Called after each chunk with the training steps done, at the most, and numbers by
             name: `imagined_return`, and of the learner's own metrics the means over the chunk's
@@ -102,7 +99,7 @@ def train(
     score = PessimisticReturn() if score is None else score
     if state is None:
         state = _first_state(learner, problem, jax.random.fold_in(key, 1))
-    search = _Search(settings, state)
+    search = _Search(settings, state, by_score=learner.pessimistic)
     while search.stop is None:
         of_chunk = jax.random.fold_in(key, 2 + len(search.checkpoints))
         at_rate = dataclasses.replace(problem, rate=jnp.asarray(search.rate))
@@ -119,7 +116,7 @@ def train(
             progress(search.steps, settings.most_steps, numbers)
     of_evaluations = len(search.checkpoints) * 2 * EPISODES * problem.world.spec.horizon
     return Trained(
-        search.best if keep == "best" else search.state,
+        search.best,
         tuple(search.checkpoints),
         search.stop,
         search.stop_steps,
@@ -151,10 +148,13 @@ class _Chunk(NamedTuple):
 
 
 class _Search:
-    """The stop rule: which rate, which state is the best seen, and whether to stop."""
+    """The stop rule: which rate, which state is the best seen, and whether to stop.
 
-    def __init__(self, settings: ImagineSettings, state: Any) -> None:
-        self.settings = settings
+    Unless states are judged `by_score`, the last one is the best.
+    """
+
+    def __init__(self, settings: ImagineSettings, state: Any, *, by_score: bool) -> None:
+        self.settings, self._by_score = settings, by_score
         self.labels = self.imagined_steps = 0
         self.state = self.best = state
         self.checkpoints: list[Checkpoint] = []
@@ -178,7 +178,7 @@ class _Search:
         imagined_steps = chunk.metrics.get("imagined_steps", 0)
         self.imagined_steps += int(np.asarray(imagined_steps, np.int64).sum())
         self.state = chunk.state
-        if checkpoint.score > self._best_score:
+        if checkpoint.score > self._best_score or not self._by_score:
             self.best, self._best_score = chunk.state, checkpoint.score
         self._judge(checkpoint.score)
 
