@@ -209,7 +209,7 @@ class TorchHost(Host):
                 if not value.requires_grad:
                     return None
                 rows = [self._row(value[:, i], leaf) for i in range(self.outputs)]
-        except (FunctionFailed, RuntimeError, NotImplementedError, TypeError, ValueError):
+        except (FunctionFailed, RuntimeError, TypeError, ValueError):
             return None
         jacobian = torch.stack(rows, dim=1).numpy().astype(np.float64) * self._continuous
         return value.detach().numpy(), jacobian
