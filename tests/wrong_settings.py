@@ -81,6 +81,7 @@ FIELDS = {
         **dict.fromkeys(("branches", "steps", "width", "depth"), COUNT),
         **dict.fromkeys(("lambda_", "value_average", "policy_average"), SHARE),
         **dict.fromkeys(("value_rate", "clip"), POSITIVE),
+        "alpha": POSITIVE,
         "choice_entropy": NOT_NEGATIVE,
     },
     RunConfig: {

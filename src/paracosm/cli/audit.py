@@ -55,7 +55,7 @@ class AuditFlags:
         discount: Explain the gap of returns discounted by this a step; whole episodes are not
             discounted if not given. The gap at the training discount stands beside it.
         all_steps: Audit every real step, however many imagined steps that takes; else a random
-            subset where it would be more than 20 million.
+            subset where it would be more than 2.5 million.
         trust: Import the code that the run names (its environment or known parts), if the run is
             your own.
         out: Write the diagnosis as a page here.

@@ -13,8 +13,9 @@ be asked for all of them: the policy climbs `Σ_a π(a|s) (r + γ (1-p) v(s'))(s
 
 The value is the smaller of two networks (Fujimoto et al. 2018), which learn `G_t`; what completes
 branches is their moving average, and targets are kept within what the recorded rewards allow. `α`
-keeps the entropy at a fixed level (Haarnoja et al. 2018). The policy that is evaluated is the
-moving average of the one that is trained.
+is small and fixed where actions are continuous; of discrete ones it keeps the entropy at a level
+(Haarnoja et al. 2018), since a choice that is certain has no derivative left. The policy that is
+evaluated is the moving average of the one that is trained.
 """
 
 from __future__ import annotations
@@ -52,11 +53,12 @@ _RANGES = {
     **dict.fromkeys(("branches", "steps", "width", "depth"), checks.COUNT),
     **dict.fromkeys(("lambda_", "value_average", "policy_average"), checks.SHARE),
     **dict.fromkeys(("value_rate", "clip"), checks.POSITIVE_32),
-    **dict.fromkeys(("choice_entropy",), checks.NON_NEGATIVE_32),
+    "alpha": checks.POSITIVE_32,
+    "choice_entropy": checks.NON_NEGATIVE_32,
 }
 # Of `log α`: below e^-9 of the size of a reward the bonus is nothing, above 1 it is the task.
 _LOG_ALPHA = (-9.0, 0.0)
-_FIRST_ALPHA = 0.1
+_FIRST_ALPHA = 0.1  # of discrete actions
 # In policy rates: α has one number to learn and must follow the size of what is at stake.
 ALPHA_RATE = 4.0
 
@@ -72,8 +74,10 @@ class PathwiseSettings:
         lambda_: λ of the returns.
         value_rate: The value's learning rate as a multiple of the policy's.
         value_average, policy_average: Weights of the new networks in their moving averages.
-        choice_entropy: Entropy that α keeps of a discrete choice, as a share of the uniform one's;
-            of continuous actions it keeps -1 for each of their components.
+        alpha: α of continuous actions, in sizes of a reward as they are known at first. One that
+            keeps the entropy at a level rises where the policy is drawn to the bounds of the box,
+            and buries the task.
+        choice_entropy: Entropy that α keeps of a discrete choice, as a share of the uniform one's.
         clip: Largest global norm of a gradient.
         width, depth: Hidden layers of policy and value.
     """
@@ -84,6 +88,7 @@ class PathwiseSettings:
     value_rate: float = 2.0
     value_average: float = 0.01
     policy_average: float = 0.005
+    alpha: float = 0.01
     choice_entropy: float = 0.1
     clip: float = 1.0
     width: int = 128
@@ -124,7 +129,9 @@ class Pathwise(Learner):
         if isinstance(policy, SquashedGaussian):
             check_derivatives(problem.world)
         values = (self._new_value(problem, first), self._new_value(problem, second))
-        log_alpha = jnp.asarray(math.log(_FIRST_ALPHA), dtype=float)
+        discrete = isinstance(problem.world.spec.action, Discrete)
+        alpha = _FIRST_ALPHA if discrete else self.settings.alpha
+        log_alpha = jnp.log(jnp.asarray(alpha, dtype=float))
         for_policy, for_value, for_alpha = (
             self._adam.init(_parameters(part)) for part in (policy, values, log_alpha)
         )
@@ -241,11 +248,13 @@ class Pathwise(Learner):
     def _step_alpha(
         self, state: PathwiseState, entropy: Scalar, problem: Problem
     ) -> tuple[Scalar, optax.OptState]:
-        """α falls where the entropy is above its level, and rises where it is below."""
+        """α falls where the entropy is above its level, and rises where it is below; one of
+        continuous actions stays.
+        """
         space = problem.world.spec.action
-        level = -float(space.size)
-        if isinstance(space, Discrete):
-            level = self.settings.choice_entropy * math.log(space.size)
+        if not isinstance(space, Discrete):
+            return state.log_alpha, state.alpha_optimiser
+        level = self.settings.choice_entropy * math.log(space.size)
         update, optimiser = self._adam.update(entropy - level, state.alpha_optimiser)
         update = jnp.asarray(update)
         moved = state.log_alpha - ALPHA_RATE * problem.rate * update

@@ -80,10 +80,12 @@ class RunConfig(Record):
         reward: Known reward `module:function` of (s, a, s'), in place of a learned one (JAX; the
             module is imported).
         termination: Known end rule `module:function` of (s, a, s'), in place of a learned one.
-        learner: `pathwise` for gradients through the world in short rounds, or a learner of your
-            own: `module:function`, the function make_learner(settings), which is told the settings
-            of imagination and gives a `paracosm.core.learner.Learner` (your module is imported).
-            REINFORCE if none.
+        learner: `pathwise`, gradients through the world in short rounds; `reinforce`, the paper's;
+            or one of your own: `module:function`, the function make_learner(settings), which is
+            told the settings of imagination and gives a `paracosm.core.learner.Learner` (your
+            module is imported). If none, pathwise; REINFORCE beside a budget, rounds, noise,
+            settings of fits or training, or more labels than transitions, which pathwise has of its
+            own.
         seed: The seed of everything.
         workers: Processes that step the environment while collecting; changes the time, never the
             numbers. With 1 an environment that crashes its process (in C, os._exit) ends the run

@@ -21,8 +21,9 @@ from paracosm.real import datasets, registry
 from paracosm.real.matching import demand_match
 from paracosm.real.source import Source
 
-# What `--learner` knows by name.
+# What `--learner` knows by name, beside the one that `imagine` has of itself.
 LEARNERS: dict[str, Callable[[], Learner]] = {"pathwise": Pathwise}
+REINFORCE = "reinforce"
 
 
 def known_part(part: str, where: str | None, source: Source) -> Callable | None:
@@ -58,17 +59,20 @@ def known_part(part: str, where: str | None, source: Source) -> Callable | None:
     return function
 
 
-def learner_of(where: str, settings: ImagineSettings) -> Learner:
-    """What the user's `module:function` makes of the settings of imagination.
+def learner_of(where: str | None, settings: ImagineSettings) -> Learner | None:
+    """The learner of a name, or what the user's `module:function` makes of the settings of
+    imagination; None is REINFORCE, also of a run from before learners had names.
 
     Raises:
         Missing: there is no such function.
         BadArgument: it fails, or makes no learner.
     """
+    if where is None or where == REINFORCE:
+        return None
     if where in LEARNERS:
         return LEARNERS[where]()
     if ":" not in where:
-        names = " or ".join(LEARNERS)
+        names = ", ".join((*LEARNERS, REINFORCE))
         raise checks.BadArgument(
             f"--learner is {where!r}; {names}, or module:function of a learner of your own, is"
             " needed."

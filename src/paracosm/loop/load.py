@@ -105,9 +105,8 @@ class Run:
     @property
     def _learner(self) -> Learner | None:
         """What trained the policy, None if REINFORCE did."""
-        if self.config.learner is None:
-            return None
-        return learner_of(self._trusted(self.config.learner), self.config.imagine)
+        where = self.config.learner
+        return learner_of(where and self._trusted(where), self.config.imagine)
 
     @functools.cached_property
     def data(self) -> Dataset:

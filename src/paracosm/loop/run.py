@@ -34,7 +34,14 @@ from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_fr
 from paracosm.loop.given import known_part, learner_of, owned_data, used_data
 from paracosm.loop.names import by_name
 from paracosm.loop.numbers import counts, errors, purchase, terms
-from paracosm.loop.short_rounds import ShortRounds, goes_on, of_round, refuse_ignored
+from paracosm.loop.short_rounds import (
+    ShortRounds,
+    episode_return,
+    goes_on,
+    of_round,
+    refuse_ignored,
+    with_learner,
+)
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets
@@ -89,6 +96,7 @@ def run(
             learn=learn_settings or LearnSettings(),
             imagine=imagine_settings or ImagineSettings(),
         )
+        config = with_learner(config)
         place = files.as_path("--out", default_out(env, config.seed) if out is None else out)
         if config.data is not None:
             refuse_data_inside(Path(config.data), place)
@@ -99,7 +107,7 @@ def run(
             part: known_part(part, getattr(config, part), source)
             for part in ("reward", "termination")
         }
-        learner = None if config.learner is None else learner_of(config.learner, config.imagine)
+        learner = learner_of(config.learner, config.imagine)
         if goes_on(learner):
             refuse_ignored(config)
         owned = None if config.data is None else owned_data(config, source)
@@ -144,12 +152,14 @@ def _new_tracker(make: Callable[[], Tracker] | None) -> Tracker:
 
 
 class _Round(NamedTuple):
-    """Where a round ends: what it bought, all data so far, what was learned and imagined, whether
-    its policy explores, training steps so far, real steps on the way.
+    """Where a round ends: what it bought, all data so far, the mean return of each round's episodes
+    so far, what was learned and imagined, whether its policy explores, training steps so far, real
+    steps on the way.
     """
 
     decision: Decision
     data: Dataset
+    returns: tuple[float, ...]
     spec: Spec
     learned: Learned
     imagined: Imagined
@@ -211,9 +221,11 @@ class _Runner:
         self.tracker.log("learn", number, errors(learned))
         stepped = self.source.steps
         settings, state, explores = self.config.imagine, None, False
+        returns = () if before is None else before.returns
         if short is not None:
             settings = short.imagine_settings(bought, cast("Learner", self.learner))
-            explores = short.explores(data, learned)
+            returns = (*returns, episode_return(bought))
+            explores = short.explores(data, learned, returns)
             if before is not None and explores == before.explores:
                 state = _state_of(before.imagined)
         trained = 0 if before is None else before.trained
@@ -228,7 +240,7 @@ class _Runner:
         )
         trained += settings.most_steps
         stepped = self.source.steps - stepped
-        return _Round(decision, data, spec, learned, imagined, explores, trained, stepped)
+        return _Round(decision, data, returns, spec, learned, imagined, explores, trained, stepped)
 
     def _first_decision(self) -> Decision:
         """What to buy in the first round."""

@@ -3,13 +3,17 @@
 Each round buys some hundred transitions, the last of them to the end of their episode, fits the
 world's networks on from where they were, and trains policy and value on in the new world. As long
 as nothing that was recorded tells a good state from a bad one, the policy that collects looks for
-what is unknown; when that changes, a new policy is trained, since the old one climbed something
-else. The last rounds train for the return alone.
+what is unknown; so it does when some rounds in a row have brought no more than random actions did,
+since an early world can lead a policy astray. When that changes, a new policy is trained, for the
+old one climbed something else. The last rounds train for the return alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
@@ -24,6 +28,7 @@ from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import LEAST_ROWS
 from paracosm.learning.settings import FitSettings, LearnSettings
 from paracosm.loop.config import RunConfig
+from paracosm.loop.given import REINFORCE
 
 # A round is long enough to show what a new policy does, and short enough to correct it.
 TRANSITIONS = 500
@@ -35,6 +40,8 @@ STEPS_PER_TRANSITION = 4
 CHUNK, MOST_CHUNKS = 500, 40
 # Of the transitions: when as many have been bought, nothing more is explored.
 EXPLORED = 0.9
+# Rounds in a row without success: fewer are what learning takes.
+LOST = 3
 _RATE = 5e-4
 # With 100 steps an epoch no policy was found for the double pendulum in 6,000 transitions, with 400
 # one in 2,300 (seed 0).
@@ -89,11 +96,17 @@ class ShortRounds:
         share = -(-self.labels * transitions // self.transitions)
         return max(share, min(LEAST_ROWS, self.labels))
 
-    def explores(self, data: Dataset, learned: Learned) -> bool:
-        """Whether the policy of this round is to look for what is unknown."""
+    def explores(self, data: Dataset, learned: Learned, returns: Sequence[float]) -> bool:
+        """Whether the policy of this round is to look for what is unknown.
+
+        Args:
+            data, learned: What was bought, and learned from it.
+            returns: Of the episodes of each round so far; those of the first acted at random.
+        """
         if data.real_steps > EXPLORED * self.transitions:
             return False
-        return tells_no_state(data, learned.rewards(data))
+        lost = len(returns) > LOST and max(returns[-LOST:]) <= returns[0]
+        return lost or tells_no_state(data, learned.rewards(data))
 
     def learn_settings(self, round: int) -> LearnSettings:
         """How the world's networks are fitted in this round: at a cost that does not grow."""
@@ -116,6 +129,16 @@ class ShortRounds:
         )
 
 
+def episode_return(bought: Dataset) -> float:
+    """Mean return of a purchase's episodes: what a labelled step brings, by their mean length;
+    infinite if it has no labels to tell.
+    """
+    if not len(bought.labels):
+        return np.inf
+    length = bought.real_steps / len(np.unique(bought.episode))
+    return float(np.mean(bought.labels.reward)) * length
+
+
 def of_round(imagined: Imagined) -> Imagined:
     """What a round's training came to, which ends when its steps are done and not by a stall."""
     reason, training = StopReason.ROUND, imagined.training
@@ -130,29 +153,37 @@ def goes_on(learner: Learner | None) -> bool:
     return isinstance(learner, Pathwise)
 
 
+def with_learner(config: RunConfig) -> RunConfig:
+    """The configuration with its learner's name: if none is given pathwise, or REINFORCE where
+    something is given that short rounds would ignore.
+    """
+    if config.learner is not None:
+        return config
+    return dataclasses.replace(config, learner=REINFORCE if _ignored(config) else "pathwise")
+
+
 def refuse_ignored(config: RunConfig) -> None:
     """Refuse what short rounds would have to ignore.
 
     Raises:
         BadArgument: it is given; the sentence names it.
     """
+    for given in _ignored(config):
+        raise checks.BadArgument(
+            f"{given}, and --learner {config.learner} has rounds, exploration, fits and training of"
+            f" its own; leave one of the two out, or give --learner {REINFORCE}."
+        )
+
+
+def _ignored(config: RunConfig) -> list[str]:
+    """What is given that short rounds have their own of, as the beginnings of sentences."""
     plain = RunConfig(config.env)
-    changed = {
-        "--budget": config.budget is not None,
-        **{
-            f"--{name}": getattr(config, name) != getattr(plain, name)
-            for name in ("rounds", "noise", "learn", "imagine")
-        },
-    }
-    for name, given in changed.items():
-        if given:
-            raise checks.BadArgument(
-                f"{name} is given beside --learner {config.learner}, which has rounds, exploration,"
-                " fits and training of its own."
-            )
+    ignored = [
+        f"--{name} is given"
+        for name in ("budget", "rounds", "noise", "learn", "imagine")
+        if getattr(config, name) != getattr(plain, name)
+    ]
     transitions, labels = config.counts()
     if config.data is None and labels > transitions:
-        raise checks.BadArgument(
-            f"--reward-labels is {labels}; --learner {config.learner} needs at most as many as"
-            f" --transitions, {transitions}."
-        )
+        ignored.append(f"--reward-labels is {labels}, more than --transitions, {transitions}")
+    return ignored
