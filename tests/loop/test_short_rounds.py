@@ -10,8 +10,9 @@ from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import learn
 from paracosm.learning.settings import FitSettings
 from paracosm.loop import given, short_rounds
+from paracosm.loop.config import RunConfig
 from paracosm.loop.load import audit_run
-from paracosm.loop.short_rounds import ShortRounds
+from paracosm.loop.short_rounds import ShortRounds, episode_return, with_learner
 from paracosm.real.verbs import connect
 from tests.loop.small import numbers
 
@@ -87,8 +88,37 @@ def test_what_tells_no_state_is_explored_but_not_at_the_end():
     data = source.collect(100, seed=0)
     fit = FitSettings(members=1, width=4, most_epochs=1)
     learned = learn(data, source.spec(data), settings=paracosm.LearnSettings(fit=fit))
-    assert ShortRounds(1000, 1000, 999).explores(data, learned)
-    assert not ShortRounds(101, 101, 999).explores(data, learned)
+    assert ShortRounds(1000, 1000, 999).explores(data, learned, [0.0])
+    assert not ShortRounds(101, 101, 999).explores(data, learned, [0.0])
+
+
+@pytest.mark.parametrize(
+    ("returns", "explores"),
+    [
+        ([-500], False),
+        ([-500, -500, -500], False),
+        ([-500, -500, -500, -500], True),
+        ([-500, -109, -500, -500, -500], True),
+        ([-500, -500, -500, -109], False),
+        ([21, 15, 18, np.inf, 9], False),
+    ],
+)
+def test_rounds_that_bring_no_more_than_random_actions_explore(returns, explores):
+    source = connect("Pendulum-v1")
+    data = source.collect(100, seed=0)
+    fit = FitSettings(members=1, width=4, most_epochs=1)
+    learned = learn(data, source.spec(data), settings=paracosm.LearnSettings(fit=fit))
+    assert ShortRounds(1000, 1000, 200).explores(data, learned, returns) is explores
+
+
+def test_the_return_of_a_purchase_is_of_its_labels():
+    data = connect("CartPole-v1").collect(200, seed=0)
+    lengths = np.unique(data.episode, return_counts=True)[1]
+    assert episode_return(data) == pytest.approx(lengths.mean())
+    assert episode_return(data.buy(transitions=200, labels=50, seed=0)) == pytest.approx(
+        lengths.mean()
+    )
+    assert episode_return(data.buy(transitions=200, labels=0, seed=0)) == np.inf
 
 
 @pytest.mark.parametrize(
@@ -104,6 +134,31 @@ def test_what_tells_no_state_is_explored_but_not_at_the_end():
 def test_what_short_rounds_would_ignore_is_refused(tmp_path, options, name):
     with pytest.raises(checks.BadArgument, match=name):
         paracosm.run("Pendulum-v1", out=tmp_path / "run", learner="pathwise", **options)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "learner"),
+    [
+        ({}, "pathwise"),
+        ({"transitions": 900, "seed": 3, "discount": 0.9, "episodes": 100}, "pathwise"),
+        ({"budget": 1e5, "rounds": 2}, "reinforce"),
+        ({"rounds": 3}, "reinforce"),
+        ({"noise": 0.3}, "reinforce"),
+        ({"imagine": ImagineSettings(horizon=5)}, "reinforce"),
+        ({"transitions": 100, "reward_labels": 200}, "reinforce"),
+        ({"rounds": 3, "learner": "pathwise"}, "pathwise"),
+        ({"learner": "reinforce"}, "reinforce"),
+    ],
+)
+def test_a_run_is_of_pathwise_unless_only_reinforce_has_what_is_given(options, learner):
+    assert with_learner(RunConfig("Pendulum-v1", **options)).learner == learner
+
+
+def test_a_known_reward_without_a_derivative_is_refused_before_anything_is_bought(tmp_path):
+    options = {"reward": "tests.loop.small:reward_without_derivative"}
+    with pytest.raises(checks.BadArgument, match=r"no derivative .*--learner reinforce does not"):
+        paracosm.run("Pendulum-v1", out=tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
 
 

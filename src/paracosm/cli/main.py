@@ -42,7 +42,7 @@ commands:
 {commands}
 
 Start here:
-  paracosm run Pendulum-v1        a whole run; about a minute on two cores
+  paracosm run Pendulum-v1        a whole run; a few minutes on two cores
   paracosm COMMAND --help         everything a command can do
 
 Progress goes to stderr; --json prints one JSON document on stdout. Exit status: 0 done, 2 bad input

@@ -59,6 +59,26 @@ def known_part(part: str, where: str | None, source: Source) -> Callable | None:
     return function
 
 
+def require_derivative(reward: Callable | None, where: str | None, source: Source) -> None:
+    """A known reward that gradients through the world can use, of continuous actions.
+
+    Raises:
+        BadArgument: it has no derivative.
+    """
+    if reward is None or isinstance(source.action, Discrete):
+        return
+    state = jax.ShapeDtypeStruct((source.state_size,), np.float32)
+    action = jax.ShapeDtypeStruct((source.action.size,), np.float32)
+    try:
+        jax.eval_shape(jax.grad(reward, argnums=(1, 2)), state, action, state)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        raise checks.BadArgument(
+            f"--reward {where} has no derivative ({reason}); gradients through the world need one,"
+            f" --learner {REINFORCE} does not."
+        ) from error
+
+
 def learner_of(where: str | None, settings: ImagineSettings) -> Learner | None:
     """The learner of a name, or what the user's `module:function` makes of the settings of
     imagination; None is REINFORCE, also of a run from before learners had names.

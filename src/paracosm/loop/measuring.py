@@ -108,7 +108,7 @@ def gradient_noise_of_run(
     if imagined.value is None or not isinstance(imagined.policy, StochasticPolicy):
         raise checks.BadArgument(
             f"the run in {run.path} was trained by {run.config.learner}; the gradient noise that"
-            " is measured is REINFORCE's."
+            " is measured is REINFORCE's, of a run with --learner reinforce."
         )
     progress("gradient noise", 0, 1)
     return gradient_noise(

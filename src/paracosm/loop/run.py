@@ -31,7 +31,13 @@ from paracosm.loop import store, trajectories, versions
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
-from paracosm.loop.given import known_part, learner_of, owned_data, used_data
+from paracosm.loop.given import (
+    known_part,
+    learner_of,
+    owned_data,
+    require_derivative,
+    used_data,
+)
 from paracosm.loop.names import by_name
 from paracosm.loop.numbers import counts, errors, purchase, terms
 from paracosm.loop.short_rounds import (
@@ -110,6 +116,7 @@ def run(
         learner = learner_of(config.learner, config.imagine)
         if goes_on(learner):
             refuse_ignored(config)
+            require_derivative(known["reward"], config.reward, source)
         owned = None if config.data is None else owned_data(config, source)
         if not isinstance(tracker, Tracker):
             tracker = stack.enter_context(contextlib.closing(_new_tracker(tracker)))
