@@ -81,6 +81,7 @@ FIELDS = {
         **dict.fromkeys(("branches", "steps", "width", "depth"), COUNT),
         **dict.fromkeys(("lambda_", "value_average", "policy_average"), SHARE),
         **dict.fromkeys(("value_rate", "clip"), POSITIVE),
+        "groups": COUNT,
         "alpha": POSITIVE,
         "choice_entropy": NOT_NEGATIVE,
     },
@@ -98,6 +99,7 @@ BASE = {
     RunConfig: {"env": "CartPole-v1"},
     ImagineSettings: {"check": 1},
     FitSettings: {"least_steps": 1},
+    PathwiseSettings: {"branches": 40},
 }
 ROWS = [(kind, name) for kind, names in FIELDS.items() for name in names]
 

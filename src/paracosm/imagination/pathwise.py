@@ -1,7 +1,7 @@
 """Gradients through the world: short branches of imagination, completed by a learned value.
 
 From a visited state the policy plays a few steps in a world whose members are drawn anew at every
-step. With the reward `r`, the chance `p` that a step ends the episode and the value `v`, the
+step, for each group of branches apart. With the reward `r`, the chance `p` that a step ends the episode and the value `v`, the
 targets are the λ-returns
 
     G_t = r_t + γ (1 - p_t) ((1-λ) v(s_{t+1}) + λ G_{t+1})
@@ -50,7 +50,7 @@ from paracosm.imagination.branches import (
 from paracosm.imagination.value_network import ValueNetwork
 
 _RANGES = {
-    **dict.fromkeys(("branches", "steps", "width", "depth"), checks.COUNT),
+    **dict.fromkeys(("branches", "groups", "steps", "width", "depth"), checks.COUNT),
     **dict.fromkeys(("lambda_", "value_average", "policy_average"), checks.SHARE),
     **dict.fromkeys(("value_rate", "clip"), checks.POSITIVE_32),
     "alpha": checks.POSITIVE_32,
@@ -69,6 +69,8 @@ class PathwiseSettings:
 
     Attributes:
         branches: Imagined branches a training step.
+        groups: Groups of equally many branches, each in members that are drawn for it: one group
+            would climb what one member of the world says. Devices share the groups.
         steps: Of a branch. Longer ones carry the model's errors further, shorter ones lean more on
             the value.
         lambda_: λ of the returns.
@@ -83,6 +85,7 @@ class PathwiseSettings:
     """
 
     branches: int = 128
+    groups: int = 4
     steps: int = 3
     lambda_: float = 0.9
     value_rate: float = 2.0
@@ -96,6 +99,10 @@ class PathwiseSettings:
 
     def __post_init__(self) -> None:
         checks.fields(self, _RANGES)
+        if self.branches % self.groups:
+            raise checks.BadArgument(
+                f"branches is {self.branches}; a multiple of groups, {self.groups}, is needed."
+            )
 
 
 class PathwiseState(NamedTuple):
@@ -139,18 +146,18 @@ class Pathwise(Learner):
         state = PathwiseState(
             policy, policy, values, values, log_alpha, for_policy, for_value, for_alpha, size
         )
-        return on_all(state, self.settings.branches)
+        return on_all(state, self.settings.groups)
 
     def step(
         self, state: PathwiseState, problem: Problem, key: PRNGKey
     ) -> tuple[PathwiseState, Metrics]:
-        """One step of policy, value and α, its branches spread over the host's devices."""
+        """One step of policy, value and α, its groups spread over the host's devices."""
 
         def on_device(state: Any, shared: tuple[Any, ...], numbers: Array) -> tuple[Any, Metrics]:
             learner, problem, key = shared
             return learner._step_on_device(state, problem, key, numbers)
 
-        return step_on_all(on_device, state, (self, problem, key), self.settings.branches)
+        return step_on_all(on_device, state, (self, problem, key), self.settings.groups)
 
     def policy(self, state: PathwiseState) -> Categorical | SquashedGaussian:
         """The moving average of the policies that were trained."""
@@ -182,22 +189,19 @@ class Pathwise(Learner):
     def _step_on_device(
         self, state: PathwiseState, problem: Problem, key: PRNGKey, numbers: Array
     ) -> tuple[PathwiseState, Metrics]:
-        """The step on this device's branches, `numbers` of all; gradients are summed over devices.
+        """The step on this device's groups, `numbers` of all; gradients are summed over devices.
 
         Args:
             state, problem, key: As for `step`.
-            numbers: `[branch]`.
+            numbers: `[group]`.
         """
         settings, state = self.settings, _in_units_of(state, problem)
         alpha = jnp.exp(state.log_alpha)
-        for_world, for_branches = jax.random.split(key)
-        keys = jax.vmap(lambda number: jax.random.fold_in(for_branches, number))(numbers)
+        keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(numbers)
         value = TwinValue(state.slow_values, value_scale(problem))
 
         def loss(policy: Any) -> tuple[Scalar, tuple[Branches, Array]]:
-            branches = imagined_branches(
-                policy, value, problem, for_world, keys, steps=settings.steps
-            )
+            branches = self._imagined(policy, value, problem, keys)
             targets = branch_returns(branches.played, problem.world.discount, settings.lambda_)
             discrete = isinstance(policy, Categorical)
             climbed = branches.played.climbed if discrete else targets
@@ -222,6 +226,23 @@ class Pathwise(Learner):
             policy, average, values, slow, log_alpha, for_policy, for_value, for_alpha, state.size
         )
         return new, self._metrics(branches, value_loss, entropy, alpha, problem)
+
+    def _imagined(self, policy: Any, value: TwinValue, problem: Problem, keys: Array) -> Branches:
+        """The branches of this device's groups, side by side.
+
+        Args:
+            policy, value, problem: As for `imagined_branches`.
+            keys: `[group]`.
+        """
+        settings = self.settings
+
+        def of_group(key: PRNGKey) -> Branches:
+            for_world, for_branches = jax.random.split(key)
+            keys = jax.random.split(for_branches, settings.branches // settings.groups)
+            return imagined_branches(policy, value, problem, for_world, keys, steps=settings.steps)
+
+        groups = jax.vmap(of_group, out_axes=1)(keys)
+        return jax.tree.map(lambda leaf: leaf.reshape(len(leaf), -1, *leaf.shape[3:]), groups)
 
     def _step_values(
         self, state: PathwiseState, problem: Problem, branches: Branches, targets: Array
