@@ -12,9 +12,10 @@ from paracosm.core.checks import BadArgument, BadData, Missing, ParacosmError
 from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Experiment, Findings
 from paracosm.paper import contents
-from paracosm.paper.reproduce import How, reproduce
+from paracosm.paper.reproduce import reproduce
 from paracosm.paper.study import Study, beyond
 from paracosm.sweep.cells import Cell
+from paracosm.sweep.how import How
 
 
 def square(number, broken):

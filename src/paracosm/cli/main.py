@@ -28,6 +28,7 @@ COMMANDS = {
     "labels": (
         "cheap noisy labels or expensive clean ones, and how to remove the bias of cheap ones"
     ),
+    "bench": "learners on the tasks of a suite, beside what others have",
     "paper": "the experiments of the paper, ours beside theirs",
     "report": "write the report of a finished run again",
     "compare": "put the results of several runs side by side",
@@ -90,7 +91,7 @@ def _exit_status(command: Callable[[], None], name: str) -> int:
         again = (
             "; what was finished is kept, and the same command with --resume and without --force"
             " goes on"
-            if name in ("run", "paper")
+            if name in ("run", "bench", "paper")
             else ""
         )
         sys.stderr.write(f"\nStopped{again}.\n")

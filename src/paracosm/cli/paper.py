@@ -20,8 +20,9 @@ from paracosm.core.files import try_folder
 from paracosm.core.progress import Progress
 from paracosm.core.records.experiments import Experiment
 from paracosm.paper.contents import CONTENTS
-from paracosm.paper.reproduce import How, reproduce
+from paracosm.paper.reproduce import reproduce
 from paracosm.paper.study import Scale
+from paracosm.sweep.how import How
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Gradients through the world: short branches of imagination, completed by a learned value.
 
 From a visited state the policy plays a few steps in a world whose members are drawn anew at every
-step, for each group of branches apart. With the reward `r`, the chance `p` that a step ends the episode and the value `v`, the
-targets are the λ-returns
+step, for each group of branches apart. With the reward `r`, the chance `p` that a step ends the
+episode and the value `v`, the targets are the λ-returns
 
     G_t = r_t + γ (1 - p_t) ((1-λ) v(s_{t+1}) + λ G_{t+1})
 
@@ -28,7 +28,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Float
+from jaxtyping import Float, Key
 
 from paracosm.core import checks
 from paracosm.core.devices import AXIS, on_all, step_on_all
@@ -227,7 +227,9 @@ class Pathwise(Learner):
         )
         return new, self._metrics(branches, value_loss, entropy, alpha, problem)
 
-    def _imagined(self, policy: Any, value: TwinValue, problem: Problem, keys: Array) -> Branches:
+    def _imagined(
+        self, policy: Any, value: TwinValue, problem: Problem, keys: Key[jax.Array, " group"]
+    ) -> Branches:
         """The branches of this device's groups, side by side.
 
         Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from paracosm import reporting
@@ -13,29 +12,16 @@ from paracosm.core.records.experiments import Experiment
 from paracosm.paper.contents import CONTENTS, study
 from paracosm.paper.study import Answer, Scale
 from paracosm.sweep.cells import Cell
+from paracosm.sweep.how import HERE, How
 from paracosm.sweep.run import sweep
 from paracosm.sweep.store import failures, provenance
-
-
-@dataclasses.dataclass(frozen=True)
-class How:
-    """How the cells are run: see `sweep.run.sweep`.
-
-    With neither `resume` nor `force` nothing that is there is used.
-    """
-
-    backend: str = "local"
-    workers: int | None = None
-    resume: bool = False
-    force: bool = False
-    retry_failed: bool = False
 
 
 def reproduce(
     name: str,
     out: str | Path,
     scale: Scale = "quick",
-    how: How = How(),
+    how: How = HERE,
     progress: Progress = silent,
 ) -> tuple[Experiment, tuple[Path, ...]]:
     """The experiment with all that it shows, and the files it was written to: JSON, two pages,
@@ -59,7 +45,7 @@ def reproduce(
     experiment = study(name)
     cells = experiment.cells(scale)
     store = Path(out) / f"{name.lower()}-{scale}.sqlite"
-    _check(name, store, how)
+    how.check(name, store)
     answers = _run_cells(name, cells, store, how, progress)
     versions, seconds = provenance(store)
     record = Experiment(
@@ -79,23 +65,6 @@ def reproduce(
         raise Unwritten(
             f"{error} The cells are kept: make room and give --resume.", record
         ) from error
-
-
-def _check(name: str, store: Path, how: How) -> None:
-    if store.parent.exists() and not store.parent.is_dir():
-        raise checks.BadArgument(f"{store.parent} is a file; a folder is needed.")
-    if how.force and (how.resume or how.retry_failed):
-        raise checks.BadArgument(
-            "--force is given with --resume or --retry-failed; one begins anew, the others go on"
-            " with what there is."
-        )
-    if how.retry_failed and not store.exists():
-        raise checks.Missing(f"there is no sweep {store} with cells that failed.")
-    if store.exists() and not (how.resume or how.retry_failed or how.force):
-        raise checks.BadArgument(
-            f"{store} holds a sweep of {name}; give --resume to go on with it, --force to begin"
-            " anew."
-        )
 
 
 def _run_cells(
@@ -119,13 +88,7 @@ def _run_cells(
         """
         progress(name if stage == "sweep" else stage, done, total, word)
 
-    options = {
-        "backend": how.backend,
-        "workers": how.workers,
-        "retry_failed": how.retry_failed,
-        "force": how.force,
-    }
-    results = sweep(cells, store, **options, progress=report)
+    results = sweep(cells, store, **how.options(), progress=report)
     failed = failures(store)
     if failed:
         first = next(iter(failed.values()))

@@ -8,10 +8,11 @@ from typing import Any
 from markupsafe import Markup
 
 from paracosm.core.records import Diagnosis
+from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
-from paracosm.core.records.experiments import Experiment
+from paracosm.core.records.experiments import Chart, Experiment
 from paracosm.core.records.results import Comparison, RunResult
-from paracosm.reporting import figures
+from paracosm.reporting import benchmark_words, figures
 from paracosm.reporting.figures.overlay import MOST_DIMENSIONS
 from paracosm.reporting.figures.svg import alone, inline
 
@@ -120,21 +121,26 @@ def mixture_plan(record: MixturePlan) -> dict[str, Any]:
     }
 
 
-def charts(record: Experiment) -> dict[str, Markup]:
-    """The charts of an experiment by name."""
-    drawn = record.findings.charts
+def charts(record: Experiment | Benchmark) -> dict[str, Markup]:
+    """The charts of an experiment or a benchmark by name."""
     return {
         chart.name: _inline(figures.plot_chart(chart), f"chart-{chart.name}", chart.title)
-        for chart in drawn
+        for chart in _charts_of(record)
     }
 
 
-def chart_files(record: Experiment) -> dict[str, str]:
-    """The charts of an experiment as SVG files, by the ends of their names."""
+def chart_files(record: Experiment | Benchmark) -> dict[str, str]:
+    """The same as SVG files, by the ends of their names."""
     return {
         f"{chart.name}.svg": alone(figures.plot_chart(chart), chart.name)
-        for chart in record.findings.charts
+        for chart in _charts_of(record)
     }
+
+
+def _charts_of(record: Experiment | Benchmark) -> tuple[Chart, ...]:
+    if isinstance(record, Benchmark):
+        return benchmark_words.charts(record)
+    return record.findings.charts
 
 
 def _all(drawn: Sequence[Any], name: str, description: str) -> list[Markup]:

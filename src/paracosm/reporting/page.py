@@ -11,14 +11,22 @@ import jinja2
 from paracosm.core.checks import Unsupported
 from paracosm.core.files import atomic_write
 from paracosm.core.records import Diagnosis, discounted
+from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.results import Comparison, RunResult
-from paracosm.reporting import decision_tables, decision_words, experiment_words, tables, words
+from paracosm.reporting import (
+    benchmark_words,
+    decision_tables,
+    decision_words,
+    experiment_words,
+    tables,
+    words,
+)
 from paracosm.reporting.decision_terminal import AnyPlan
 from paracosm.reporting.headline import headline
 
-Renderable = RunResult | Diagnosis | Comparison | AnyPlan | Experiment
+Renderable = RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark
 
 
 def render(record: Renderable) -> str:
@@ -35,6 +43,7 @@ def render(record: Renderable) -> str:
         return _fill("report.html", run=None, diagnosis=record, figures=drawing.diagnosis(record))
     template, name, draw = {
         Comparison: ("comparison.html", "runs", drawing.comparison),
+        Benchmark: ("benchmark.html", "record", drawing.charts),
         Experiment: ("experiment.html", "record", drawing.charts),
         LabelPlan: ("labels.html", "plan", drawing.label_plan),
         MixturePlan: ("mixture.html", "plan", drawing.mixture_plan),
@@ -52,9 +61,9 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
     """
     if not isinstance(record, Renderable):
         raise Unsupported(
-            "a page shows a result, a diagnosis, a comparison, a plan or an experiment, and this"
-            " is a"
-            f" {type(record).__name__}; of a run directory, paracosm.load(path).result is needed."
+            "a page shows a result, a diagnosis, a comparison, a plan, an experiment or a"
+            f" benchmark, and this is a {type(record).__name__}; of a run directory,"
+            " paracosm.load(path).result is needed."
         )
     text = render(record)
     with atomic_write(path) as part:
@@ -62,19 +71,20 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
     return Path(path)
 
 
-def publish(record: Experiment, folder: str | Path) -> tuple[Path, ...]:
-    """Write an experiment as a page, as Markdown with a picture file for each chart, and as JSON;
-    returns the paths.
+def publish(record: Experiment | Benchmark, folder: str | Path) -> tuple[Path, ...]:
+    """Write an experiment or a benchmark as a page, as Markdown with a picture file for each
+    chart, and as JSON; returns the paths.
 
     Raises:
         BadArgument: the folder cannot be written.
     """
     from paracosm.reporting import drawing
 
-    stem = record.name.lower()
+    benchmark = isinstance(record, Benchmark)
+    stem = record.suite if benchmark else record.name.lower()
     written = {
         f"{stem}.json": f"{record.to_json()}\n",
-        f"{stem}.md": _fill("experiment.md", record=record),
+        f"{stem}.md": _fill("benchmark.md" if benchmark else "experiment.md", record=record),
         f"{stem}.html": render(record),
         **{f"{stem}-{end}": text for end, text in drawing.chart_files(record).items()},
     }
@@ -104,6 +114,7 @@ def _templates() -> jinja2.Environment:
         "decision_words": decision_words,
         "decision_tables": decision_tables,
         "experiment_words": experiment_words,
+        "benchmark_words": benchmark_words,
         "headline": headline,
     }
     return environment

@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from paracosm.core.records import Diagnosis, Estimate, Gap
+from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import tables, words
+from paracosm.reporting.benchmark_terminal import benchmark
 from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
 from paracosm.reporting.experiment_terminal import experiment
 
@@ -22,12 +24,16 @@ RUNS_ABREAST = 3  # as many columns of numbers as fit into 80 characters
 HALF_BAR = 9  # characters of a bar on either side of zero
 
 
-def summary(record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment) -> RenderableType:
+def summary(
+    record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark,
+) -> RenderableType:
     """What a record says, in 80 columns, for any rich console."""
     if isinstance(record, AnyPlan):
         return planned(record)
     if isinstance(record, Experiment):
         return experiment(record)
+    if isinstance(record, Benchmark):
+        return benchmark(record)
     if isinstance(record, Comparison):
         return _comparison(record)
     if isinstance(record, Diagnosis):

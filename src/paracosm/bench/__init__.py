@@ -1,0 +1,1 @@
+"""Learners on the tasks of a suite, beside what others have: runs, peers, statistics."""

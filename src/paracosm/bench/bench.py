@@ -1,0 +1,221 @@
+"""Tasks × seeds × learners as a sweep, and what came of them in files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from paracosm import reporting
+from paracosm.bench import peers
+from paracosm.bench.statistics import interquartile_estimate
+from paracosm.bench.suites import suite
+from paracosm.core import checks
+from paracosm.core.files import Unwritable, Unwritten
+from paracosm.core.progress import Progress, silent
+from paracosm.core.records.base import Estimate, typed
+from paracosm.core.records.benchmarks import Benchmark, Point, Score, Task
+from paracosm.loop.given import LEARNERS, REINFORCE
+from paracosm.sweep.cells import Cell, Outcome
+from paracosm.sweep.how import HERE, How
+from paracosm.sweep.run import sweep
+from paracosm.sweep.store import failures, provenance
+
+# Of an evaluation: as many as returns of skewed episodes need for a mean that can be compared.
+EPISODES = 100
+
+
+class _Job(NamedTuple):
+    """A cell of the sweep, and whose score it gives; random actions have no seed."""
+
+    cell: Cell
+    task: Task
+    learner: str
+    seed: int | None
+
+
+def bench(
+    name: str,
+    out: str | Path,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    learners: Sequence[str] | None = None,
+    episodes: int = EPISODES,
+    how: How = HERE,
+    progress: Progress = silent,
+) -> tuple[Benchmark, tuple[Path, ...]]:
+    """Every learner on every task with every seed, and the files that say so: JSON, two pages,
+    charts, the store, and the run directories of our learners.
+
+    A cell that fails is recorded, and the others go on.
+
+    Args:
+        name: A suite, or a file `….toml`; see `suites.suite`.
+        out: The folder.
+        seeds: One run of each.
+        learners: `pathwise`, `reinforce`, `module:function`, or a name of `peers.PEERS`; if none,
+            pathwise and, where Stable-Baselines3 is installed, its SAC and DQN.
+        episodes: Of each evaluation.
+        how: Where and how the cells run.
+        progress: Told after each cell.
+
+    Raises:
+        BadArgument: a suite or learner that is not known, seeds that repeat, a peer that is not
+            installed or takes the actions of no task, or a folder that is in use.
+        Unwritten: the pages could not be written; the error holds the record.
+    """
+    tasks = suite(name)
+    _check_seeds(seeds)
+    checks.count("episodes", episodes, 2)
+    names = _default_learners() if learners is None else tuple(learners)
+    _check_learners(names, tasks)
+    stem = Path(name).stem
+    store = Path(out) / f"{stem}.sqlite"
+    how.check(f"the suite {stem}", store)
+    jobs = _jobs(tasks, names, seeds, episodes=episodes, out=Path(out))
+    results = sweep([job.cell for job in jobs], store, **how.options(), progress=progress)
+    failed = failures(store)
+    versions, seconds = provenance(store)
+    scores, random = [], {}
+    for job in jobs:
+        answer = results.get(job.cell.name)
+        if job.seed is not None:
+            scores.append(_score(job, answer, failed.get(job.cell.name)))
+        elif answer is not None:
+            random[job.task.env] = float(np.mean(answer["returns"]))
+    record = Benchmark(
+        suite=stem,
+        command=_command(name, seeds, learners),
+        learners=names,
+        seeds=tuple(seeds),
+        episodes=episodes,
+        tasks=tasks,
+        scores=tuple(scores),
+        random=random,
+        aggregate={},
+        missing=() if learners or peers.installed() else peers.DEFAULTS,
+        seconds=seconds,
+        versions=versions,
+    )
+    return _published(record, out, store)
+
+
+def normalised(record: Benchmark, learner: str) -> np.ndarray:
+    """Returns of a learner as a share of the way from random actions to the anchor, `[task, seed]`,
+    of the tasks on which none of its seeds is missing.
+    """
+    rows = []
+    for task in record.tasks:
+        scores, random = record.of(task.env, learner), record.random.get(task.env)
+        if len(scores) == len(record.seeds) and random is not None:
+            way = task.anchors[0].value - random
+            rows.append([(score.mean - random) / way for score in scores])
+    return np.array(rows).reshape(len(rows), len(record.seeds))
+
+
+def _published(
+    record: Benchmark, out: str | Path, store: Path
+) -> tuple[Benchmark, tuple[Path, ...]]:
+    """The record with what all tasks say together, and its files."""
+    shares = {name: normalised(record, name) for name in record.learners}
+    aggregate: dict[str, Estimate] = {
+        name: interquartile_estimate(share) for name, share in shares.items() if len(share)
+    }
+    record = Benchmark(**{**vars(record), "aggregate": aggregate})
+    try:
+        return record, (*reporting.publish(record, out), store)
+    except Unwritable as error:
+        raise Unwritten(
+            f"{error} The cells are kept: make room and give --resume.", record
+        ) from error
+
+
+def _check_seeds(seeds: Sequence[int]) -> None:
+    checks.at_least("the number of seeds", len(seeds), 1)
+    for seed in map(checks.seed, ["a seed"] * len(seeds), seeds):
+        if list(seeds).count(seed) > 1:
+            raise checks.BadArgument(
+                f"the seed {seed} is given more than once; runs of one seed are one run."
+            )
+
+
+def _default_learners() -> tuple[str, ...]:
+    return ("pathwise", *(peers.DEFAULTS if peers.installed() else ()))
+
+
+def _check_learners(names: Sequence[str], tasks: Sequence[Task]) -> None:
+    checks.at_least("the number of learners", len(names), 1)
+    for name in names:
+        if names.count(name) > 1:
+            raise checks.BadArgument(f"the learner {name} is given more than once.")
+        if name in peers.PEERS:
+            if not peers.installed():
+                raise checks.Missing(
+                    f"{name} needs Stable-Baselines3; install paracosm[sb3], or leave it out."
+                )
+        elif name not in (*LEARNERS, REINFORCE) and ":" not in name:
+            known = ", ".join((*LEARNERS, REINFORCE, *peers.PEERS))
+            raise checks.BadArgument(
+                f"there is no learner {name!r}; {known}, or module:function, is needed."
+            )
+
+
+def _jobs(
+    tasks: Sequence[Task], names: Sequence[str], seeds: Sequence[int], *, episodes: int, out: Path
+) -> list[_Job]:
+    """All cells, those of many transitions first, so that none is waited for in the end.
+
+    Args:
+        tasks, names, seeds: What is combined; a peer is left out where it takes no such actions.
+        episodes: Of each evaluation.
+        out: The folder of run directories.
+    """
+    jobs = []
+    for task in sorted(tasks, key=lambda task: -task.transitions):
+        arguments = {"env": task.env, "transitions": task.transitions, "episodes": episodes}
+        for name, seed in ((name, seed) for name in names for seed in seeds):
+            options = {**arguments, "learner": name, "seed": seed}
+            if name not in peers.PEERS:
+                place = f"{task.env}-{name}-seed{seed}".replace(":", "-").replace("/", "-")
+                options["out"] = str(out / "runs" / place)
+                jobs.append(_Job(Cell("paracosm.bench.cells:of_run", options), task, name, seed))
+            elif peers.takes_actions_of(name, task.env):
+                jobs.append(_Job(Cell("paracosm.bench.cells:of_peer", options), task, name, seed))
+        options = {"env": task.env, "episodes": episodes}
+        jobs.append(_Job(Cell("paracosm.bench.cells:of_random", options), task, "random", None))
+    return jobs
+
+
+def _score(job: _Job, answer: dict[str, Any] | None, failure: Outcome | None) -> Score:
+    """What came of a job; one without an answer says why."""
+    nothing = {
+        "returns": [],
+        "curve": [],
+        "real_steps": 0,
+        "seconds": 0.0,
+        "predicted": None,
+        "causes": {},
+    }
+    answer = nothing if answer is None else answer
+    return Score(
+        env=job.task.env,
+        learner=job.learner,
+        seed=int(job.seed or 0),
+        returns=tuple(answer["returns"]),
+        curve=typed(answer["curve"], tuple[Point, ...], "the curve"),
+        real_steps=answer["real_steps"],
+        seconds=answer["seconds"],
+        predicted=answer["predicted"],
+        causes=answer["causes"],
+        error="" if failure is None else failure.error or "it failed",
+    )
+
+
+def _command(name: str, seeds: Sequence[int], learners: Sequence[str] | None) -> str:
+    """What repeats the benchmark."""
+    counted = list(seeds) == list(range(len(seeds)))
+    of_seeds = f"{len(seeds)}" if counted else ",".join(map(str, seeds)) + ","
+    of_learners = "" if learners is None else f" --learners {','.join(learners)}"
+    return f"paracosm bench {Path(name).name} --seeds {of_seeds}{of_learners}"

@@ -1,0 +1,48 @@
+"""Learners of Stable-Baselines3, with their defaults."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import gymnasium
+
+# By name: the class, and the kinds of actions that it takes.
+PEERS = {
+    "sb3-sac": ("SAC", ("continuous",)),
+    "sb3-dqn": ("DQN", ("discrete",)),
+    "sb3-ppo": ("PPO", ("continuous", "discrete")),
+}
+DEFAULTS = ("sb3-sac", "sb3-dqn")
+
+
+def installed() -> bool:
+    """Whether Stable-Baselines3 can be imported."""
+    return importlib.util.find_spec("stable_baselines3") is not None
+
+
+def takes_actions_of(learner: str, env: str) -> bool:
+    """Whether the peer can act in the task; a task that cannot be made is found out by its cell."""
+    try:
+        space = gymnasium.make(env).action_space
+    except Exception:
+        return True
+    discrete = isinstance(space, gymnasium.spaces.Discrete)
+    return ("discrete" if discrete else "continuous") in PEERS[learner][1]
+
+
+def trained(learner: str, task: gymnasium.Env, transitions: int, seed: int) -> Any:
+    """A trained model.
+
+    Args:
+        learner: A name of `PEERS`.
+        task: Where it learns.
+        transitions: Real steps.
+        seed: Of everything.
+    """
+    import stable_baselines3
+    import torch
+
+    torch.set_num_threads(1)  # its small networks are faster so, and cells run side by side
+    model = getattr(stable_baselines3, PEERS[learner][0])("MlpPolicy", task, seed=seed)
+    return model.learn(transitions)

@@ -1,0 +1,183 @@
+"""A benchmark in tables, charts and sentences."""
+
+from __future__ import annotations
+
+import statistics
+
+from paracosm.core.records.benchmarks import Benchmark, Score, Shortfall, Task
+from paracosm.core.records.experiments import Chart, Series, Table
+from paracosm.reporting import words
+
+_MISSING = "–"
+
+
+def number(value: float | None) -> str:
+    """A return with its tenths where these count."""
+    if value is None:
+        return _MISSING
+    return words.number(value, 1 if abs(value) < 1000 else 0)
+
+
+def title(record: Benchmark) -> str:
+    """What the page is about."""
+    return f"Benchmark {record.suite}"
+
+
+def setup(record: Benchmark) -> tuple[str, ...]:
+    """How the numbers came about."""
+    seeds = ", ".join(map(str, record.seeds))
+    sentences = [
+        f"Every learner had the same transitions of a task, with the same seeds ({seeds}) and one"
+        " set of defaults for all tasks.",
+        f"A number is the median over seeds of the mean return of {record.episodes} real episodes,"
+        " which start from the same states for every learner, are played without noise, and are not"
+        " counted as transitions.",
+        "Curves are of the episodes that were collected while learning, exploration included.",
+        "The normalised return is 0 of random actions and 1 of the first of the returns that others"
+        " report, which had the real steps that stand beside them.",
+    ]
+    if record.missing:
+        sentences.append(
+            f"Stable-Baselines3 is not installed: {' and '.join(record.missing)} are not there."
+        )
+    return tuple(sentences)
+
+
+def lead(record: Benchmark) -> str:
+    """What came out, in a few sentences."""
+    sentences = []
+    needed = [task for task in record.tasks if task.needed is not None]
+    for learner in record.learners:
+        reached = sum(record.reached(task, learner) is True for task in needed)
+        if record.aggregate.get(learner) is not None:
+            share = words.estimate(record.aggregate[learner])
+            sentences.append(
+                f"{learner} has what is needed on {reached} of {len(needed)} tasks; its"
+                f" interquartile mean of normalised returns is {share}."
+            )
+    ours, *others = record.learners
+    for peer in others:
+        more, both = record.beaten(ours, peer)
+        if both:
+            sentences.append(
+                f"With the same real steps {ours} has more than {peer} on {more} of {both} tasks."
+            )
+    return " ".join(sentences) or "No cell gave a result."
+
+
+def tables(record: Benchmark) -> tuple[Table, ...]:
+    """The returns of all learners, what others report, and what the audits say."""
+    return (_returns(record), _reported(record), *_audits(record), *_failures(record))
+
+
+def charts(record: Benchmark) -> tuple[Chart, ...]:
+    """Curves of return over real transitions, one chart a task."""
+    return tuple(_chart(record, task) for task in record.tasks if _series(record, task))
+
+
+def _returns(record: Benchmark) -> Table:
+    rows = []
+    for task in record.tasks:
+        cells = [_cell(record, task, learner) for learner in record.learners]
+        needed = number(task.needed)
+        random = number(record.random.get(task.env))
+        rows.append((task.env, f"{task.transitions:,}", random, needed, *cells))
+    columns = ("task", "transitions", "random", "needed", *record.learners)
+    note = (
+        "Median of the seeds, and their least and most in brackets; ✓ where it is what is needed."
+    )
+    return Table("Returns", columns, tuple(rows), note)
+
+
+def _cell(record: Benchmark, task: Task, learner: str) -> str:
+    scores = record.of(task.env, learner)
+    if not scores:
+        return _MISSING
+    mark = " ✓" if record.reached(task, learner) else ""
+    means = sorted(score.mean for score in scores)
+    spread = f" [{number(means[0])}, {number(means[-1])}]" if len(means) > 1 else ""
+    return f"{number(record.median(task.env, learner))}{spread}{mark}"
+
+
+def _reported(record: Benchmark) -> Table:
+    rows = [
+        (task.env, number(anchor.value), anchor.method, f"{anchor.steps:,}", anchor.source)
+        for task in record.tasks
+        for anchor in task.anchors
+    ]
+    columns = ("task", "return", "method", "real steps", "source")
+    return Table("What others report", columns, tuple(rows))
+
+
+def _audits(record: Benchmark) -> list[Table]:
+    """What the audit of each seed says, and why a task is missed."""
+    rows = [
+        _audit(record, task, score)
+        for task in record.tasks
+        for learner in record.learners
+        for score in record.of(task.env, learner)
+        if score.predicted is not None
+    ]
+    if not rows:
+        return []
+    columns = ("task", "learner", "seed", "real", "imagined", "by cause", "minutes", "missed by")
+    note = (
+        "Real minus imagined return is the sum of its causes. A task that is missed is missed by"
+        " the model where imagination promised what is needed, by the search where no policy with"
+        " that return was reached in imagination either."
+    )
+    return [Table("What the audits say", columns, tuple(rows), note)]
+
+
+def _audit(record: Benchmark, task: Task, score: Score) -> tuple[str, ...]:
+    causes = ", ".join(f"{cause} {number(value)}" for cause, value in score.causes.items())
+    missed = {Shortfall.MODEL: "the model", Shortfall.SEARCH: "the search", None: ""}
+    return (
+        task.env,
+        score.learner,
+        str(score.seed),
+        number(score.mean),
+        number(score.predicted),
+        causes,
+        f"{score.seconds / 60:.1f}",
+        missed[record.shortfall(task, score.learner)],
+    )
+
+
+def _failures(record: Benchmark) -> list[Table]:
+    if not record.failures:
+        return []
+    rows = tuple(
+        (score.env, score.learner, str(score.seed), score.error) for score in record.failures
+    )
+    return [Table("Cells that failed", ("task", "learner", "seed", "error"), rows)]
+
+
+def _chart(record: Benchmark, task: Task) -> Chart:
+    anchor = task.anchors[0]
+    caption = (
+        f"Dashed: {number(anchor.value)}, {anchor.method} after {anchor.steps:,} steps"
+        f" ({anchor.source})."
+    )
+    name = "".join(letter if letter.isalnum() else "-" for letter in task.env).lower()
+    return Chart(name, task.env, "real transitions", "return", _series(record, task), caption)
+
+
+def _series(record: Benchmark, task: Task) -> tuple[Series, ...]:
+    """A curve for each learner, the median over seeds of its points, and the anchor's line."""
+    curves = []
+    for learner in record.learners:
+        points = [score.curve for score in record.of(task.env, learner) if score.curve]
+        if points:
+            columns = list(zip(*points, strict=False))
+            steps = [statistics.median(point.steps for point in column) for column in columns]
+            values = [[point.value for point in column] for column in columns]
+            middle = tuple(map(statistics.median, values))
+            band = (tuple(map(min, values)), tuple(map(max, values)))
+            low, high = band if len(points) > 1 else ((), ())
+            curves.append(Series(learner, tuple(steps), middle, "line", low, high))
+    if not curves:
+        return ()
+    most, anchor = max(curve.x[-1] for curve in curves), task.anchors[0]
+    line = Series(anchor.method, (0.0, most), (anchor.value, anchor.value), "dashed")
+    return (*curves, line)
