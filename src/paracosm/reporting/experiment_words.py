@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from paracosm.core.records import Estimate
+from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.experiments import Claim, Experiment
 from paracosm.reporting import words
 
@@ -47,7 +48,7 @@ def cost(record: Experiment) -> str:
     return f"{record.cells:,} cells, {words.seconds(record.seconds)} of work"
 
 
-def versions(record: Experiment) -> str:
+def versions(record: Experiment | Benchmark) -> str:
     """What the numbers depend on."""
     return ", ".join(f"{name} {version}" for name, version in record.versions.items())
 

@@ -1,0 +1,193 @@
+"""A benchmark: cells that fail, sweeps that go on, and what the pages say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from paracosm import reporting
+from paracosm.bench import cells
+from paracosm.bench.bench import bench, normalised
+from paracosm.cli.main import main
+from paracosm.core import checks
+from paracosm.core.records.base import Estimate
+from paracosm.core.records.benchmarks import Benchmark, Point, Reported, Score, Shortfall, Task
+from paracosm.reporting import benchmark_words
+from paracosm.sweep.how import How
+from tests.loop import small
+
+SUITE = """
+[[task]]
+env = "CartPole-v1"
+transitions = 60
+needed = 9
+anchors = [{ value = 500, method = "DQN", steps = 50000, source = "somebody" }]
+
+[[task]]
+env = "NoSuch-v1"
+transitions = 60
+anchors = [{ value = 1, method = "DQN", steps = 50000, source = "somebody" }]
+"""
+
+
+@pytest.fixture
+def suite(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(SUITE)
+    return str(file)
+
+
+def test_a_task_that_fails_is_recorded_and_the_rest_goes_on(suite, tmp_path):
+    options = {"learners": ["sb3-dqn"], "seeds": [0, 1], "episodes": 3}
+    record, files = bench(suite, tmp_path / "out", **options)
+    assert [score.env for score in record.failures] == ["NoSuch-v1"] * 2
+    assert "NoSuch" in record.failures[0].error
+    played = record.of("CartPole-v1", "sb3-dqn")
+    assert [len(score.returns) for score in played] == [3, 3]
+    median = record.median("CartPole-v1", "sb3-dqn")
+    assert record.reached(record.tasks[0], "sb3-dqn") is (median >= 9)
+    assert record.random.keys() == {"CartPole-v1"}
+    assert all(file.is_file() for file in files)
+    assert Benchmark.from_json((tmp_path / "out/mine.json").read_text()) == record
+
+    counts = []
+    resumed, _ = bench(
+        suite,
+        tmp_path / "out",
+        **options,
+        how=How(resume=True),
+        progress=lambda stage, done, total, word="": counts.append((done, total)),
+    )
+    assert resumed == record
+    assert not counts, "nothing is run again"
+    with pytest.raises(checks.BadArgument, match="--resume"):
+        bench(suite, tmp_path / "out", **options)
+
+
+def test_a_run_of_ours_is_a_cell_and_goes_on_where_it_was(tmp_path, monkeypatch):
+    def small_run(env, **options):
+        return small.small_run(env=env, **options)
+
+    monkeypatch.setattr(cells, "run", small_run)
+    options = {"learner": "reinforce", "transitions": 200, "seed": 0, "episodes": 3}
+    answer = cells.of_run("CartPole-v1", **options, out=str(tmp_path / "run"))
+    assert len(answer["returns"]) == 3
+    total = np.mean(answer["returns"]) - answer["predicted"]
+    assert sum(answer["causes"].values()) == pytest.approx(total, abs=1e-6)
+    assert answer["real_steps"] == 200
+    assert answer["curve"][-1]["steps"] == 200
+    again = cells.of_run("CartPole-v1", **options, out=str(tmp_path / "run"))
+    assert again == answer
+
+
+def test_a_curve_is_of_whole_episodes():
+    ends, returns = np.array([10, 20, 95, 100]), np.array([1.0, 3.0, 5.0, 7.0])
+    points = cells.curve(ends, returns)
+    assert [(point["steps"], point["value"]) for point in points] == [
+        (10, 1.0),
+        (20, 3.0),
+        (95, 5.0),
+        (100, 7.0),
+    ]
+    many = cells.curve(np.arange(1, 1001), np.repeat([0.0, 1.0], 500))
+    assert len(many) == 20
+    assert [point["value"] for point in many] == [0.0] * 10 + [1.0] * 10
+    assert cells.curve(np.array([]), np.array([])) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"seeds": [1, 2, 1]}, "seed 1 is given more than once"),
+        ({"seeds": []}, "number of seeds is 0"),
+        ({"seeds": [-1]}, "a seed is -1"),
+        ({"learners": ["sac"]}, "no learner 'sac'; pathwise, reinforce, sb3-sac"),
+        ({"learners": ["pathwise", "pathwise"]}, "pathwise is given more than once"),
+        ({"learners": []}, "number of learners is 0"),
+        ({"episodes": 1}, "episodes is 1"),
+        ({"how": How(resume=True, force=True)}, "--force is given with --resume"),
+        ({"how": How(retry_failed=True)}, "no sweep"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_runs(suite, tmp_path, options, sentence):
+    with pytest.raises(checks.ParacosmError, match=sentence):
+        bench(suite, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("seeds", ["three", "", "0", "1,1", "1,x"])
+def test_wrong_seeds_are_one_sentence(seeds, suite, tmp_path, capsys):
+    assert main(["bench", suite, "--seeds", seeds, "--out", str(tmp_path / "out")]) == 2
+    assert "seed" in capsys.readouterr().err
+
+
+def test_the_list_of_suites(capsys):
+    assert main(["bench"]) == 0
+    assert "Walker2d-v5" in capsys.readouterr().out
+
+
+def score(learner, seed, value, predicted=None, error=""):
+    causes = {} if predicted is None else {"reward": 0.0, "dynamics": value - predicted}
+    curve = (Point(50.0, value - 5), Point(100.0, value))
+    return Score("CartPole-v1", learner, seed, (value,), curve, 100, 60.0, predicted, causes, error)
+
+
+@pytest.fixture
+def record():
+    task = Task("CartPole-v1", 100, 90.0, (Reported(110.0, "DQN", 50_000, "somebody"),))
+    scores = (
+        *(score("pathwise", seed, 60.0 + 10 * seed, predicted=100.0) for seed in range(3)),
+        *(score("sb3-dqn", seed, 30.0 + 30 * seed) for seed in range(3)),
+    )
+    return Benchmark(
+        suite="mine",
+        command="paracosm bench mine.toml --seeds 3",
+        learners=("pathwise", "sb3-dqn"),
+        seeds=(0, 1, 2),
+        episodes=1,
+        tasks=(task,),
+        scores=scores,
+        random={"CartPole-v1": 10.0},
+        aggregate={"pathwise": Estimate(0.6, 0.5, 0.7, 3, "by hand")},
+        missing=(),
+        seconds=60.0,
+        versions={"jax": "1"},
+    )
+
+
+def test_normalised_returns_are_0_of_random_actions_and_1_of_the_anchor(record):
+    np.testing.assert_allclose(normalised(record, "pathwise"), [[0.5, 0.6, 0.7]])
+    failed = dataclasses.replace(record, scores=record.scores[:2])
+    assert normalised(failed, "pathwise").shape == (0, 3), "a seed is missing"
+
+
+def test_a_task_is_missed_by_the_model_or_by_the_search(record):
+    (task,) = record.tasks
+    assert record.shortfall(task, "pathwise") is Shortfall.MODEL
+    assert record.shortfall(task, "sb3-dqn") is None
+    modest = [dataclasses.replace(score, predicted=80.0) for score in record.scores[:3]]
+    searched = dataclasses.replace(record, scores=(*modest, *record.scores[3:]))
+    assert searched.shortfall(task, "pathwise") is Shortfall.SEARCH
+    easy = dataclasses.replace(record, tasks=(dataclasses.replace(task, needed=70.0),))
+    assert easy.shortfall(easy.tasks[0], "pathwise") is None
+    assert record.beaten("pathwise", "sb3-dqn") == (1, 1)
+
+
+def test_the_pages_say_what_was_missed_and_by_what(record, tmp_path):
+    page = reporting.render(record)
+    rows = {table.title: table.rows for table in benchmark_words.tables(record)}
+    assert rows["Returns"] == (
+        ("CartPole-v1", "100", "10.0", "90.0", "70.0 [60.0, 80.0]", "60.0 [30.0, 90.0]"),
+    )
+    assert rows["What the audits say"][0][-1] == "the model"
+    assert "0 of 1 tasks" in page
+    assert "more than sb3-dqn on 1 of 1 tasks" in page
+    files = reporting.publish(record, tmp_path)
+    assert {file.suffix for file in files} == {".json", ".md", ".html", ".svg"}
+    reached = dataclasses.replace(
+        record, tasks=(dataclasses.replace(record.tasks[0], needed=70.0),)
+    )
+    assert "70.0 [60.0, 80.0] ✓" in reporting.render(reached)
+    missing = dataclasses.replace(record, missing=("sb3-sac", "sb3-dqn"))
+    assert "not installed" in reporting.render(missing)
+    assert "not installed" not in page
