@@ -43,7 +43,9 @@ def in_paracosm(world: MDP, states: jax.Array) -> Callable[[], object]:
 
     @eqx.filter_jit
     def steps(state, problem, key):
-        step = lambda i, state: learner.step(state, problem, jax.random.fold_in(key, i))[0]  # noqa: E731
+        def step(i, state):
+            return learner.step(state, problem, jax.random.fold_in(key, i))[0]
+
         return jax.lax.fori_loop(0, STEPS, step, state)
 
     def call() -> object:

@@ -11,7 +11,7 @@ from paracosm.bench.bench import bench, normalised
 from paracosm.cli.main import main
 from paracosm.core import checks
 from paracosm.core.records.base import Estimate
-from paracosm.core.records.benchmarks import Benchmark, Point, Reported, Score, Shortfall, Task
+from paracosm.core.records.benchmarks import Benchmark, Point, Reported, Shortfall, Task, TaskScore
 from paracosm.reporting import benchmark_words
 from paracosm.sweep.how import How
 from tests.loop import small
@@ -129,7 +129,9 @@ def test_the_list_of_suites(capsys):
 def score(learner, seed, value, predicted=None, error=""):
     causes = {} if predicted is None else {"reward": 0.0, "dynamics": value - predicted}
     curve = (Point(50.0, value - 5), Point(100.0, value))
-    return Score("CartPole-v1", learner, seed, (value,), curve, 100, 60.0, predicted, causes, error)
+    return TaskScore(
+        "CartPole-v1", learner, seed, (value,), curve, 100, 60.0, predicted, causes, error
+    )
 
 
 @pytest.fixture

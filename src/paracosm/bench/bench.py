@@ -16,7 +16,7 @@ from paracosm.core import checks
 from paracosm.core.files import Unwritable, Unwritten
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records.base import Estimate, typed
-from paracosm.core.records.benchmarks import Benchmark, Point, Score, Task
+from paracosm.core.records.benchmarks import Benchmark, Point, Task, TaskScore
 from paracosm.loop.given import LEARNERS, REINFORCE
 from paracosm.sweep.cells import Cell, Outcome
 from paracosm.sweep.how import HERE, How
@@ -188,7 +188,7 @@ def _jobs(
     return jobs
 
 
-def _score(job: _Job, answer: dict[str, Any] | None, failure: Outcome | None) -> Score:
+def _score(job: _Job, answer: dict[str, Any] | None, failure: Outcome | None) -> TaskScore:
     """What came of a job; one without an answer says why."""
     nothing = {
         "returns": [],
@@ -199,7 +199,7 @@ def _score(job: _Job, answer: dict[str, Any] | None, failure: Outcome | None) ->
         "causes": {},
     }
     answer = nothing if answer is None else answer
-    return Score(
+    return TaskScore(
         env=job.task.env,
         learner=job.learner,
         seed=int(job.seed or 0),

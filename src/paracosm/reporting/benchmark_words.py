@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from paracosm.core.records.benchmarks import Benchmark, Score, Shortfall, Task
+from paracosm.core.records.benchmarks import Benchmark, Shortfall, Task, TaskScore
 from paracosm.core.records.experiments import Chart, Series, Table
 from paracosm.reporting import words
 
@@ -129,7 +129,7 @@ def _audits(record: Benchmark) -> list[Table]:
     return [Table("What the audits say", columns, tuple(rows), note)]
 
 
-def _audit(record: Benchmark, task: Task, score: Score) -> tuple[str, ...]:
+def _audit(record: Benchmark, task: Task, score: TaskScore) -> tuple[str, ...]:
     causes = ", ".join(f"{cause} {number(value)}" for cause, value in score.causes.items())
     missed = {Shortfall.MODEL: "the model", Shortfall.SEARCH: "the search", None: ""}
     return (

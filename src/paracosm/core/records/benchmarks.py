@@ -65,7 +65,7 @@ class Point(Record):
 
 
 @dataclasses.dataclass(frozen=True)
-class Score(Record):
+class TaskScore(Record):
     """What a learner with a seed made of a task.
 
     `returns` are those of the evaluation's episodes, empty if the cell failed, whose `error` is
@@ -106,14 +106,14 @@ class Benchmark(Record):
     seeds: tuple[int, ...]
     episodes: int
     tasks: tuple[Task, ...]
-    scores: tuple[Score, ...]
+    scores: tuple[TaskScore, ...]
     random: dict[str, float]
     aggregate: dict[str, Estimate]
     missing: tuple[str, ...]
     seconds: float
     versions: dict[str, str]
 
-    def of(self, env: str, learner: str) -> tuple[Score, ...]:
+    def of(self, env: str, learner: str) -> tuple[TaskScore, ...]:
         """The scores of a learner's seeds on a task that did not fail."""
         return tuple(
             score
@@ -148,7 +148,7 @@ class Benchmark(Record):
         return sum(mine > theirs for mine, theirs in both), len(both)  # type: ignore[operator]
 
     @property
-    def failures(self) -> tuple[Score, ...]:
+    def failures(self) -> tuple[TaskScore, ...]:
         """The cells that failed."""
         return tuple(score for score in self.scores if score.error)
 
