@@ -35,7 +35,7 @@ from paracosm.core.types import Array, PRNGKey, State
 
 # Rollouts side by side. Their number is the same in each round, so that one program serves all; the
 # starts of few episodes are rolled out so many times as fit in.
-_ROWS = 64
+_ROWS = 32
 # Steps are padded to multiples of it, for the same reason.
 _STEPS = 1024
 # Squared standard deviations: how far beyond ten of them an error lies is not the spread's matter.
@@ -77,17 +77,13 @@ def audit_round(
         world, policy = in_double((world, policy))
         steps = _predicted(world, bought, key)
         values, ends = _values((world, policy), bought, steps, episodes, key)
-    known = learned.fits["reward"].origin == "known" if "reward" in learned.fits else True
-    unbought = steps.real.reward if known else np.nan
-    rewards = np.where(bought.has_label, bought.reward, unbought)
-    real, believed = (
-        np.array([column[rows].sum() for rows in episodes])
-        for column in (rewards, steps.real.reward)
-    )
-    predicted, termination = float(values.mean()), float(np.sum(ends) / len(episodes))
     checks.finite("the imagined returns along the run", values)
     checks.finite("the termination terms along the run", ends)
-    dynamics = float(believed.mean()) - predicted - termination
+    real, believed = (
+        np.array([column[rows].sum() for rows in episodes])
+        for column in (_rewards(learned, bought, steps), np.asarray(steps.real.reward))
+    )
+    predicted, termination = float(values.mean()), float(np.sum(ends) / len(episodes))
     labelled = bool(np.isfinite(real).all())
     return RoundAudit(
         round=round,
@@ -99,9 +95,9 @@ def audit_round(
         gap=float(real.mean()) - predicted if labelled else None,
         reward=float(np.mean(real - believed)) if labelled else None,
         termination=termination,
-        dynamics=dynamics,
+        dynamics=float(believed.mean()) - predicted - termination,
         spread=_spread(real, values),
-        calibration=_calibration(np.asarray(steps.squared), bought.has_transition),
+        calibration=_calibration(np.asarray(steps.squared)[bought.has_transition]),
         edge_share=edge_share,
     )
 
@@ -119,6 +115,14 @@ def whole_episodes(bought: Dataset, horizon: int) -> list[np.ndarray]:
         and bought.has_transition[rows].all()
         and (bought.terminated[rows[-1]] or len(rows) == horizon)
     ]
+
+
+def _rewards(learned: Learned, bought: Dataset, steps: _Steps) -> np.ndarray:
+    """The real reward of each step, `[rows]`: its label, else what a known reward says, else
+    NaN.
+    """
+    known = "reward" not in learned.fits or learned.fits["reward"].origin == "known"
+    return np.where(bought.has_label, bought.reward, steps.real.reward if known else np.nan)
 
 
 class _Steps(NamedTuple):
@@ -223,11 +227,14 @@ def _spread(real: np.ndarray, predicted: Float[np.ndarray, "episode draw"]) -> f
     return float(max(spreads)) if spreads else None
 
 
-def _calibration(squared: np.ndarray, own: np.ndarray) -> float | None:
-    """The median over components of the mean over bought steps; None without predicted variance."""
-    if not np.isfinite(squared[own]).all():
+def _calibration(squared: Float[np.ndarray, "rows state"]) -> float | None:
+    """The median over components of the mean over steps, None without predicted variance; a
+    component that never changes has none.
+    """
+    varying = squared[:, np.isfinite(squared).all(axis=0)]
+    if not varying.size:
         return None
-    return float(np.median(np.minimum(squared[own], _MOST_SQUARED).mean(axis=0)))
+    return float(np.median(np.minimum(varying, _MOST_SQUARED).mean(axis=0)))
 
 
 def _not_drawn(key: PRNGKey) -> State:
