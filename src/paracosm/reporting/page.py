@@ -14,7 +14,14 @@ from paracosm.core.records import Diagnosis, discounted
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.results import Comparison, RunResult
-from paracosm.reporting import decision_tables, decision_words, experiment_words, tables, words
+from paracosm.reporting import (
+    decision_tables,
+    decision_words,
+    experiment_words,
+    round_words,
+    tables,
+    words,
+)
 from paracosm.reporting.decision_terminal import AnyPlan
 from paracosm.reporting.headline import headline
 
@@ -100,6 +107,7 @@ def _templates() -> jinja2.Environment:
     environment.globals |= {
         "discounted": discounted,
         "words": words,
+        "round_words": round_words,
         "tables": tables,
         "decision_words": decision_words,
         "decision_tables": decision_tables,

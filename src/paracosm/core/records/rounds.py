@@ -13,8 +13,9 @@ from paracosm.core.records.base import Record
 CHANCE = 4.0
 # Of the larger return: a smaller term is not what a run succeeds or fails by.
 SHARE = 0.1
-# Squared errors over predicted variance: up to this the members knew how wrong they might be.
-CALIBRATED = 2.0
+# Squared errors over predicted variance: up to the first the members knew how wrong they might be,
+# from the second on they did not; between, either can be chance.
+CALIBRATED, OVERCONFIDENT = 2.0, 4.0
 
 _CAUSES: tuple[Literal["reward", "termination", "dynamics"], ...] = (
     "reward",
@@ -86,8 +87,8 @@ class TermGrowth(Record):
 
     `from_start` says whether the first was so in the first round that was audited, `at_end` is the
     largest one's value in the last round. `announced` says whether the members' spread said how
-    wrong the dynamics were where their term was the largest; None where that is not known, or the
-    largest term is another.
+    wrong single steps were where the dynamics' term was the largest; None where that is not
+    clear, or the largest term is another.
     """
 
     first: OutsizedTerm
@@ -105,11 +106,17 @@ def term_growth(rounds: Sequence[RoundAudit]) -> TermGrowth | None:
     begun = terms[0].audit
     first = max((term for term in terms if term.audit == begun), key=_size)
     most = max(terms, key=_size)
-    announced = None
-    if most.cause == "dynamics" and most.audit.calibration is not None:
-        announced = most.audit.calibration <= CALIBRATED
     at_end = getattr(rounds[-1], most.cause)
-    return TermGrowth(first, most, begun == rounds[0], at_end, announced)
+    return TermGrowth(first, most, begun == rounds[0], at_end, _announced(most))
+
+
+def _announced(most: OutsizedTerm) -> bool | None:
+    """Whether the members' spread said how wrong the dynamics were."""
+    calibration = most.audit.calibration
+    if most.cause != "dynamics" or calibration is None:
+        return None
+    clear = calibration <= CALIBRATED or calibration >= OVERCONFIDENT
+    return calibration <= CALIBRATED if clear else None
 
 
 def _outsized(rounds: Sequence[RoundAudit]) -> Iterator[OutsizedTerm]:
