@@ -1,10 +1,14 @@
 """Short rounds: bought to the last transition, carried on, resumed to the same numbers."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import paracosm
 from paracosm.core import checks
+from paracosm.core.records.results import RunResult
+from paracosm.core.tracking import Tracker
 from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import learn
@@ -52,11 +56,19 @@ def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path):
     whole = small_run(tmp_path / "whole")
     assert whole.purchases.transitions == 300
     assert len(whole.trainings) == 4, "60 transitions and on to the end of an episode of 40"
-    for number, stage in enumerate(["imagine 2", "learn 3", "imagine 4"]):
+    for number, stage in enumerate(["audit 1", "imagine 2", "learn 3", "audit 3", "imagine 4"]):
         with pytest.raises(KeyboardInterrupt):
             small_run(tmp_path / "run", progress=stop_at(*stage.split()), resume=number > 0)
     resumed = small_run(tmp_path / "run", resume=True)
     assert numbers(resumed) == numbers(whole)
+    assert [audit.transitions for audit in resumed.rounds] == [80, 160, 240]
+    log = (tmp_path / "run/events.jsonl").read_text()
+    assert [log.count(f'"finished", "stage": "audit-{round}"') for round in range(4)] == [
+        1,
+        1,
+        1,
+        0,
+    ]
     loaded = paracosm.load(tmp_path / "whole")
     assert loaded.data.real_steps == 300
     assert audit_run(loaded).gap.total == whole.diagnosis.gap.total
@@ -66,6 +78,38 @@ def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path):
         loaded.policy(np.zeros((1, 3), np.float32)),
         paracosm.load(tmp_path / "run").policy(np.zeros((1, 3), np.float32)),
     )
+
+
+class Listing(Tracker):
+    """The numbers of one stage, by step."""
+
+    def __init__(self, stage):
+        self.stage, self.rows = stage, []
+
+    def log(self, stage, step, numbers):
+        if stage == self.stage:
+            self.rows.append((step, dict(numbers)))
+
+
+@pytest.mark.usefixtures("small")
+def test_a_round_is_audited_by_what_the_next_one_buys(tmp_path):
+    listing = Listing("round")
+    result = small_run(tmp_path / "run", transitions=150, reward_labels=75, tracker=listing)
+    (audit,) = result.rounds
+    assert (audit.round, audit.transitions, audit.steps, audit.episodes) == (0, 80, 70, 1)
+    assert (audit.real_return, audit.gap, audit.reward) == (None, None, None)
+    assert audit.edge_share == result.trainings[0].edge_share
+    assert listing.rows == [(80, numbers_of(audit))]
+    assert result.summary()["rounds"] == [audit.to_dict()]
+    older = result.to_dict()
+    del older["rounds"]
+    assert RunResult.from_dict(older) == dataclasses.replace(result, rounds=())
+
+
+def numbers_of(audit):
+    """What a tracker gets of an audit whose rewards were not all bought."""
+    names = "episodes steps predicted_return termination dynamics spread calibration edge_share"
+    return {name: getattr(audit, name) for name in names.split()}
 
 
 @pytest.mark.parametrize(("transitions", "horizon"), [(1000, 200), (1200, 999), (30, 5)])

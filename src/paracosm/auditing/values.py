@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Key
 
 from paracosm.core.devices import spread
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import MarkovPolicy
+from paracosm.core.policy import MarkovPolicy, Policy
 from paracosm.core.rollout import advance
 from paracosm.core.types import Array, PRNGKey
 
@@ -36,29 +36,31 @@ def values(
 
 def values_at(
     world: MDP,
-    policy: MarkovPolicy,
+    policy: Policy,
     states: np.ndarray,
     steps: np.ndarray,
     keys: Key[jax.Array, " *rows"],
     *,
     discounts: Sequence[float],
     since: np.ndarray | int = 0,
+    block: int | None = None,
 ) -> Float[np.ndarray, "discount rows"]:
     """Returns of the same imagined rollouts at several discounts, `[discount, rows]`.
 
     Rows of like length run together, so the cost is about `sum(steps)` imagined steps.
 
     Args:
-        world, policy: What is imagined.
+        world, policy: What is imagined; the policy looks at the state alone.
         states: First states, `[rows, state]`.
         steps: Length of each rollout, `[rows]`; rows of no steps are 0.
         keys: Of the noise: one for all rows to be apart, or one by row.
         discounts: γ of each return, in [0, 1]; that of `world` is not used.
         since: The time at which each rollout starts, `[rows]`: rows of equal keys have the same
             noise at the same time.
+        block: How many rows run together; as many as there are, to a limit, if None.
     """
     keys = jax.random.split(keys, len(states)) if keys.ndim == 0 else keys
-    size = min(_ROWS, 1 << max(int(np.sum(steps > 0)) - 1, 1).bit_length())
+    size = block or min(_ROWS, 1 << max(int(np.sum(steps > 0)) - 1, 1).bit_length())
     run = partial(_values, np.asarray(discounts, states.dtype), (world, policy))
     rows = states, keys, np.broadcast_to(since, len(states))
     return _in_blocks(run, rows, steps, size, (len(discounts),))[0].T
@@ -123,7 +125,7 @@ def _in_blocks(
 @eqx.filter_jit
 def _values(
     discounts: Float[Array, " discount"],
-    played: tuple[MDP, MarkovPolicy],
+    played: tuple[MDP, Policy],
     steps: Int[Array, " rows"],
     states: Float[Array, "rows state"],
     *noise: Array,
@@ -138,7 +140,7 @@ def _values(
         noise: The keys and the first times of the rows, `[rows]` each.
     """
 
-    def local(discounts: Array, played: tuple[MDP, MarkovPolicy], *rows: Array) -> Array:
+    def local(discounts: Array, played: tuple[MDP, Policy], *rows: Array) -> Array:
         steps, states, keys, since = rows
 
         def step(t: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:

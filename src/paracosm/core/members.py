@@ -68,3 +68,19 @@ def disagreement(world: MDP, state: State, action: Action) -> Scalar:
         return jnp.zeros(())
     apart = jnp.var(members(state, action) / world.spec.state_scale, axis=0)
     return jnp.sqrt(jnp.mean(apart) + 1e-12)  # the root has a derivative at 0 too
+
+
+def predictive_moments(dynamics: Any, state: State, action: Action) -> tuple[State, State]:
+    """Mean and variance of the next state as an ensemble has them, neither clipped: the members'
+    disagreement and, where they predict it, their mean noise (Lakshminarayanan et al. 2017). NaN
+    of dynamics that predict no spread.
+    """
+    moments = getattr(dynamics, "moments", None)
+    if moments is not None:
+        means, spreads = moments(state, action)
+        return jnp.mean(means, axis=0), jnp.var(means, axis=0) + jnp.mean(spreads**2, axis=0)
+    members = getattr(dynamics, "members", None)
+    means = state[None] if members is None else members(state, action)
+    if len(means) == 1:
+        return means[0], jnp.full_like(state, jnp.nan)
+    return jnp.mean(means, axis=0), jnp.var(means, axis=0)

@@ -29,11 +29,13 @@ class Tracker(abc.ABC):
         -240.1, "edge_share": 0.02})`. It is called often and must be quick.
 
         Args:
-            stage: `plan` (of a run with a budget), `collect`, `learn`, `imagine`, `evaluate` or
-                `audit`.
+            stage: `plan` (of a run with a budget), `collect`, `learn`, `imagine`, `round` (the
+                audit of a round by what the next one bought, if that holds a whole episode),
+                `evaluate` or `audit`.
             step: Of `imagine` the gradient steps since the run's first round; of `plan`, `collect`
                 and `learn` the round, of the plan for what to buy after the last round the number
-                of rounds; else 0.
+                of rounds; of `round` the real transitions that its world and policy were learned
+                from; else 0.
             numbers: By name. Those of `imagine` are the imagined return and, of the learner's own
                 metrics, the means over the steps since the log before. A resumed run logs its
                 finished stages again, but those of `imagine`.

@@ -34,7 +34,7 @@ MARK = "paracosm run 1"  # what `format` in config.json holds: other programs ha
 _FOLDERS = ("data", "models")
 _RUN_FILES = re.compile(
     r"events\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured)\.json"
-    r"|report\.html|plan-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
+    r"|report\.html|(plan|audit)-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
     r"|models/(world|policy)-\d+\.(eqx|json)"
     r"|(data/|models/)?\.[0-9a-f]{8}\.\d+\.part"
 )

@@ -6,6 +6,7 @@ from paracosm.core.data import Dataset
 from paracosm.core.learned import Learned
 from paracosm.core.records import Diagnosis
 from paracosm.core.records.decisions import Decision
+from paracosm.core.records.rounds import RoundAudit
 
 
 def counts(data: Dataset) -> dict[str, float]:
@@ -32,3 +33,12 @@ def terms(diagnosis: Diagnosis) -> dict[str, float]:
     gap = diagnosis.gap
     terms = {cause: getattr(gap, cause).mean for cause in ("reward", "termination", "dynamics")}
     return {"gap": gap.total.mean, "imagined_return": diagnosis.imagined_return.mean, **terms}
+
+
+def along(audit: RoundAudit) -> dict[str, float]:
+    """What a purchase says of the round before, for a tracker, without what is not known."""
+    return {
+        name: value
+        for name, value in audit.to_dict().items()
+        if name not in ("round", "transitions") and value is not None
+    }

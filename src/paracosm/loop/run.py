@@ -24,10 +24,12 @@ from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis, Weights
 from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.core.records.results import Purchases, RunResult
+from paracosm.core.records.rounds import RoundAudit
 from paracosm.core.tracking import Silent, Tracker
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.loop import store, trajectories, versions
+from paracosm.loop.along import audit_stage, tells
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
@@ -39,7 +41,7 @@ from paracosm.loop.given import (
     used_data,
 )
 from paracosm.loop.names import by_name
-from paracosm.loop.numbers import counts, errors, purchase, terms
+from paracosm.loop.numbers import along, counts, errors, purchase, terms
 from paracosm.loop.short_rounds import (
     ShortRounds,
     episode_return,
@@ -161,7 +163,7 @@ def _new_tracker(make: Callable[[], Tracker] | None) -> Tracker:
 class _Round(NamedTuple):
     """Where a round ends: what it bought, all data so far, the mean return of each round's episodes
     so far, what was learned and imagined, whether its policy explores, training steps so far, real
-    steps on the way.
+    steps on the way, and what its purchase says of the round before.
     """
 
     decision: Decision
@@ -173,6 +175,7 @@ class _Round(NamedTuple):
     explores: bool
     trained: int
     stepped: int
+    audit_before: RoundAudit | None
 
 
 def _state_of(imagined: Imagined) -> Any:
@@ -224,6 +227,7 @@ class _Runner:
         data = bought if before is None else before.data.join(bought)
         spec = self.source.spec(data) if before is None else before.spec
         self.tracker.log("collect", number, counts(data))
+        audited = None if before is None else self._audit_round(before, bought)
         learned = self._learn(number, data, spec, before)
         self.tracker.log("learn", number, errors(learned))
         stepped = self.source.steps
@@ -247,7 +251,8 @@ class _Runner:
         )
         trained += settings.most_steps
         stepped = self.source.steps - stepped
-        return _Round(decision, data, returns, spec, learned, imagined, explores, trained, stepped)
+        policy = (imagined, explores, trained)
+        return _Round(decision, data, returns, spec, learned, *policy, stepped, audited)
 
     def _first_decision(self) -> Decision:
         """What to buy in the first round."""
@@ -337,9 +342,7 @@ class _Runner:
         steps, first, explorer = max(decision.transitions, decision.labels), 0, None
         short, seed = self._short, self.config.seed + decision.round
         if before is not None:
-            first, explorer = int(before.data.episode.max()) + 1, before.imagined.policy
-            if short is None:
-                explorer = Noisy(explorer, self.source.action, self.config.noise)
+            first, explorer = int(before.data.episode.max()) + 1, self._explorer(before)
         whole, owned = {}, 0 if before is None else before.data.real_steps
         if short is not None:
             whole = {"lanes": 1, "spare": short.spare(decision, owned)}
@@ -379,6 +382,26 @@ class _Runner:
                 ) from error
             raise
         return buy(collected)
+
+    def _explorer(self, before: _Round) -> Policy:
+        """What collects the data of the round after."""
+        policy = before.imagined.policy
+        goes_on = self._short is not None
+        return policy if goes_on else Noisy(policy, self.source.action, self.config.noise)
+
+    def _audit_round(self, before: _Round, bought: Dataset) -> RoundAudit | None:
+        """What a purchase says of the round whose policy collected it, None if it can say
+        nothing.
+        """
+        round, imagined = before.decision.round, before.imagined
+        if not tells(bought, self.source.horizon, imagined.policy):
+            return None
+        self.progress("audit" + self._of(round), 0, 1)
+        counted = {"round": round, "transitions": len(before.data.transitions)}
+        explorer, options = self._explorer(before), {"seed": self.config.seed, **counted}
+        audit = audit_stage(self.directory, before.learned, imagined, explorer, bought, **options)
+        self.tracker.log("round", audit.transitions, along(audit))
+        return audit
 
     def _learn(self, round: int, data: Dataset, spec: Spec, before: _Round | None) -> Learned:
         """The world of this round, fitted anew or on from that of the round before.
@@ -515,6 +538,7 @@ class _Runner:
             configuration={name: str(value) for name, value in settings.items()},
             machine=versions.facts(),
             decisions=decisions,
+            rounds=tuple(round.audit_before for round in rounds if round.audit_before),
             warnings=(*self.source.remarks, *warnings_of(fits, trainings, diagnosis)),
         )
         return self._written(result)

@@ -52,8 +52,10 @@ def run(result: RunResult) -> dict[str, Any]:
         if trained
         else ""
     )
+    along = "Returns, terms, calibration and edge share along the run"
     return {
         "training": drawn,
+        "along": _inline(figures.plot_rounds(result), "along", along) if result.rounds else "",
         "plans": {
             decision.round: plan(decision.plan, f"round-{decision.round}")
             for decision in result.decisions

@@ -16,10 +16,15 @@ from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import (
+from paracosm.reporting import (
     benchmark_words,
     decision_tables,
     decision_words,
     experiment_words,
+    round_words,
+    tables,
+    words,
+)
     tables,
     words,
 )
@@ -110,6 +115,7 @@ def _templates() -> jinja2.Environment:
     environment.globals |= {
         "discounted": discounted,
         "words": words,
+        "round_words": round_words,
         "tables": tables,
         "decision_words": decision_words,
         "decision_tables": decision_tables,

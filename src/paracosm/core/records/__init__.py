@@ -57,6 +57,7 @@ from paracosm.core.records.finding import (
     MisreadingForm,
 )
 from paracosm.core.records.results import Comparison, Purchases, RunResult
+from paracosm.core.records.rounds import OutsizedTerm, RoundAudit, TermGrowth, term_growth
 from paracosm.core.records.verdict import (
     Advice,
     Cause,
@@ -113,6 +114,7 @@ __all__ = [
     "MisreadingForm",
     "MixtureChoice",
     "MixturePlan",
+    "OutsizedTerm",
     "Overlay",
     "Part",
     "PartFit",
@@ -125,11 +127,13 @@ __all__ = [
     "Record",
     "Reference",
     "Remarks",
+    "RoundAudit",
     "RunResult",
     "Series",
     "ShapleyValues",
     "SumCheck",
     "Table",
+    "TermGrowth",
     "Training",
     "TrainingVerdict",
     "Unit",
@@ -138,5 +142,6 @@ __all__ = [
     "Weights",
     "discounted",
     "plain",
+    "term_growth",
     "typed",
 ]

@@ -108,7 +108,8 @@ def typed(value: Any, kind: Any, place: str) -> Any:
 
 def _record(value: Any, kind: type[R], place: str) -> R:
     kinds = typing.get_type_hints(kind)
-    if not isinstance(value, dict) or set(value) != set(kinds):
+    needed = {field.name for field in dataclasses.fields(kind) if _has_no_default(field)}
+    if not isinstance(value, dict) or not needed <= set(value) <= set(kinds):
         raise checks.BadData(
             f"{place or 'it'} is {_described(value)}; the fields of a {kind.__name__} are"
             f" {', '.join(sorted(kinds))}."
@@ -116,6 +117,14 @@ def _record(value: Any, kind: type[R], place: str) -> R:
     return kind(
         **{name: typed(item, kinds[name], _inside(place, name)) for name, item in value.items()}
     )
+
+
+def _has_no_default(field: dataclasses.Field) -> bool:
+    """Whether a record cannot be read without this field; what an earlier version wrote lacks those
+    that came later.
+    """
+    absent = dataclasses.MISSING
+    return field.default is absent and field.default_factory is absent
 
 
 def _member(value: Any, kind: type[enum.Enum], place: str) -> Any:

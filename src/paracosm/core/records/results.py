@@ -8,6 +8,7 @@ from typing import Any
 from paracosm.core.records.base import Estimate, Record, plain
 from paracosm.core.records.decisions import Decision
 from paracosm.core.records.diagnosis import Diagnosis, Gap, PartFit, Training
+from paracosm.core.records.rounds import RoundAudit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,8 @@ class RunResult(Record):
 
     `seconds` holds the time spent in `collect, learn, imagine, audit`; `configuration` is what was
     asked for and, under `machine`, the versions and the device count that rounding depends on; both
-    as printable text.
+    as printable text. `rounds` holds the audits along the way, of each round whose policy collected
+    a whole episode of the next one's purchase.
     """
 
     env: str
@@ -49,6 +51,7 @@ class RunResult(Record):
     machine: dict[str, str]
     decisions: tuple[Decision, ...]
     warnings: tuple[str, ...]
+    rounds: tuple[RoundAudit, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """The document that `paracosm run --json` prints."""
@@ -96,6 +99,7 @@ class RunResult(Record):
             "valid": diagnosis.valid,
             "verdict": diagnosis.verdict,
             "verdict_training": diagnosis.verdict_training,
+            "rounds": self.rounds,
         }
         return plain(document)
 

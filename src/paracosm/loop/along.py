@@ -1,0 +1,56 @@
+"""The audit along the way as a stage of a run: what a purchase says of the round before."""
+
+from __future__ import annotations
+
+from paracosm.auditing.round_audit import audit_round, whole_episodes
+from paracosm.core import files
+from paracosm.core.data import Dataset
+from paracosm.core.keys import stage_key
+from paracosm.core.learned import Learned
+from paracosm.core.policy import MarkovPolicy, Policy
+from paracosm.core.records.rounds import RoundAudit
+from paracosm.imagination.imagine import Imagined
+from paracosm.loop.directory import RunDirectory
+
+
+def tells(bought: Dataset, horizon: int, policy: Policy) -> bool:
+    """Whether a purchase holds a whole episode of a policy whose gap is audited along the way."""
+    return isinstance(policy, MarkovPolicy) and bool(whole_episodes(bought, horizon))
+
+
+def audit_stage(
+    directory: RunDirectory,
+    learned: Learned,
+    imagined: Imagined,
+    explorer: Policy,
+    bought: Dataset,
+    *,
+    seed: int,
+    round: int,
+    transitions: int,
+) -> RoundAudit:
+    """The audit of a round, made or read back from the run's directory.
+
+    Args:
+        directory: Of the run.
+        learned, imagined: The round's world, and the training of its policy.
+        explorer: That policy as it collected `bought`.
+        bought: The next round's purchase, which holds a whole episode.
+        seed: Of the run.
+        round, transitions: The round, and what world and policy were learned from.
+    """
+    file = f"audit-{round}.json"
+    return directory.stage(
+        f"audit-{round}",
+        lambda: audit_round(
+            learned,
+            explorer,
+            bought,
+            stage_key(seed, "round", round),
+            round=round,
+            transitions=transitions,
+            edge_share=imagined.training.edge_share,
+        ),
+        lambda audit: directory.write(file, audit.to_json()),
+        lambda: files.read_record(RoundAudit, directory.file(file)),
+    )
