@@ -16,15 +16,11 @@ from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import (
-from paracosm.reporting import (
     benchmark_words,
     decision_tables,
     decision_words,
     experiment_words,
     round_words,
-    tables,
-    words,
-)
     tables,
     words,
 )
