@@ -31,8 +31,8 @@ SAID = [
     (
         ({}, {"reward": -60.0}, {"reward": -90.0}),
         "The reward term grew first (−60.0 after 1,000 transitions) and was the largest later,"
-        " −90.0 after 1,500 transitions (64% of the larger return): because of it imagination promised"
-        " more than the world paid.",
+        " −90.0 after 1,500 transitions (64% of the larger return): because of it imagination"
+        " promised more than the world paid.",
     ),
     (
         ({"termination": -60.0}, {"reward": -140.0}),
