@@ -189,7 +189,7 @@ def test_the_pages_say_what_was_missed_and_by_what(record, tmp_path):
     reached = dataclasses.replace(
         record, tasks=(dataclasses.replace(record.tasks[0], needed=70.0),)
     )
-    assert "70.0 [60.0, 80.0] ✓" in reporting.render(reached)
+    assert "70.0 ✓ [60.0, 80.0]" in reporting.render(reached)
     missing = dataclasses.replace(record, missing=("sb3-sac", "sb3-dqn"))
     assert "not installed" in reporting.render(missing)
     assert "not installed" not in page

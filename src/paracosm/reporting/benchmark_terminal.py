@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -12,14 +12,17 @@ from paracosm.reporting import benchmark_words
 
 
 def benchmark(record: Benchmark) -> Group:
-    """The returns, the cells that failed, and the sentences of the page."""
-    shown: list[RenderableType] = []
-    for rows in benchmark_words.tables(record):
-        if rows.title in ("Returns", "Cells that failed"):
-            table = Table(title=rows.title, box=box.SIMPLE_HEAD, header_style="dim")
-            for place, name in enumerate(rows.columns):
-                table.add_column(name, justify="left" if place == 0 else "right")
-            for row in rows.rows:
-                table.add_row(*map(Text, row))
-            shown.append(table)
-    return Group(*shown, Text(benchmark_words.lead(record), style="bold"))
+    """The medians, the cells that failed, and the sentences of the page."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table.add_column("task", no_wrap=True)
+    for name in ("transitions", "needed", *record.learners):
+        table.add_column(name, justify="right")
+    for task in record.tasks:
+        medians = [benchmark_words.median(record, task, name) for name in record.learners]
+        needed = benchmark_words.number(task.needed)
+        table.add_row(task.env, f"{task.transitions:,}", needed, *map(Text, medians))
+    failed = [
+        Text(f"{score.learner} failed on {score.env}, seed {score.seed}: {score.error}")
+        for score in record.failures
+    ]
+    return Group(table, *failed, Text(benchmark_words.lead(record), style="bold"))

@@ -46,13 +46,13 @@ def setup(record: Benchmark) -> tuple[str, ...]:
 def lead(record: Benchmark) -> str:
     """What came out, in a few sentences."""
     sentences = []
-    needed = [task for task in record.tasks if task.needed is not None]
     for learner in record.learners:
-        reached = sum(record.reached(task, learner) is True for task in needed)
+        verdicts = [record.reached(task, learner) for task in record.tasks]
+        reached, played = verdicts.count(True), len(verdicts) - verdicts.count(None)
         if record.aggregate.get(learner) is not None:
             share = words.estimate(record.aggregate[learner])
             sentences.append(
-                f"{learner} has what is needed on {reached} of {len(needed)} tasks; its"
+                f"{learner} has what is needed on {reached} of {played} tasks; its"
                 f" interquartile mean of normalised returns is {share}."
             )
     ours, *others = record.learners
@@ -89,14 +89,16 @@ def _returns(record: Benchmark) -> Table:
     return Table("Returns", columns, tuple(rows), note)
 
 
-def _cell(record: Benchmark, task: Task, learner: str) -> str:
-    scores = record.of(task.env, learner)
-    if not scores:
-        return _MISSING
+def median(record: Benchmark, task: Task, learner: str) -> str:
+    """The median over seeds, with a mark where it is what is needed."""
     mark = " ✓" if record.reached(task, learner) else ""
-    means = sorted(score.mean for score in scores)
+    return f"{number(record.median(task.env, learner))}{mark}"
+
+
+def _cell(record: Benchmark, task: Task, learner: str) -> str:
+    means = sorted(score.mean for score in record.of(task.env, learner))
     spread = f" [{number(means[0])}, {number(means[-1])}]" if len(means) > 1 else ""
-    return f"{number(record.median(task.env, learner))}{spread}{mark}"
+    return f"{median(record, task, learner)}{spread}"
 
 
 def _reported(record: Benchmark) -> Table:
