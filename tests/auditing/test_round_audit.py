@@ -16,7 +16,7 @@ from paracosm.auditing.round_audit import audit_round, whole_episodes
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Box, Spec, never
-from paracosm.core.policy import Uniform
+from paracosm.core.policy import Noisy, Uniform
 from paracosm.core.precision import in_double
 from paracosm.core.records import PartFit
 from paracosm.core.records.rounds import term_growth
@@ -38,7 +38,7 @@ class Drift(eqx.Module):
         return 0.9 * state + 0.3 * action + self.by
 
 
-class Noisy(Drift):
+class NoisyDrift(Drift):
     """The same with normal noise; its members say that their spread is `claimed`."""
 
     noise: float = 0.1
@@ -148,8 +148,8 @@ def test_a_planted_bias_of_the_dynamics_is_the_dynamics_term_alone():
 
 @pytest.mark.parametrize("claimed", [0.1, 0.05, 0.2])
 def test_calibration_is_the_squared_ratio_of_error_to_spread(claimed):
-    real = system(Noisy(), horizon=500)
-    world = system(Noisy(noise=0.0, claimed=claimed), horizon=500)
+    real = system(NoisyDrift(), horizon=500)
+    world = system(NoisyDrift(noise=0.0, claimed=claimed), horizon=500)
     audit = audited(world, bought(real, episodes=4))
     # Of 2,000 squares of normal numbers the mean is off by 14% in one case of 100,000.
     assert audit.calibration == pytest.approx((0.1 / claimed) ** 2, rel=0.14)
@@ -176,6 +176,14 @@ def test_a_known_reward_needs_no_labels():
     audit = audited(system(Drift(0.2)), data, fits={})
     assert audit.reward == 0
     assert_sums(audit, 10)
+
+
+def test_a_policy_with_exploration_noise_is_audited_as_it_collected():
+    real, policy = system(), Noisy(Uniform(SPACE), SPACE, 0.3)
+    audit = audited(real, bought(real, policy=policy), policy)
+    assert abs(audit.reward) < ROUNDING
+    assert_sums(audit, 10)
+    assert term_growth([audit]) is None
 
 
 def test_episodes_that_are_cut_off_are_left_out():

@@ -81,6 +81,14 @@ def test_force_removes_what_the_run_wrote_and_nothing_else(tmp_path):
     assert names(tmp_path / "run") == {*OTHERS, "config.json", "run.lock"}
 
 
+def test_force_removes_rounds_that_a_learner_had_of_its_own(tmp_path):
+    with begun(tmp_path / "run") as directory:
+        directory.stage("collect-7", lambda: 1, lambda _: None, lambda: 1)
+    fill(tmp_path / "run", ["data/round-7.npz", "audit-6.json", "data/round-8.npz"])
+    begun(tmp_path / "run", force=True).close()
+    assert names(tmp_path / "run") == {"data/round-8.npz", "config.json", "run.lock"}
+
+
 def test_links_are_removed_and_what_they_lead_to_stays(tmp_path):
     begun(tmp_path / "run").close()
     fill(tmp_path, ["precious"])

@@ -15,18 +15,23 @@ QUIET = ({}, {}, {})
 UNLABELLED = {"real_return": None, "gap": None, "reward": None, "calibration": None}
 SAID = [
     (
+        ({"dynamics": 90.0, "calibration": None},),
+        "The dynamics term stood out, 90.0 after 500 transitions (64% of the larger return):"
+        " because of it imagination promised less than the world paid.",
+    ),
+    (
         ({}, {"dynamics": -90.0, "calibration": 12.0}, {}),
         "The dynamics term grew first and most, to −90.0 after 1,000 transitions (64% of the larger"
         " return): because of it imagination promised more than the world paid. It was small at the"
-        " end, −0.500 after 1,500 transitions. The members’ spread did not announce it: squared"
-        " one-step errors were 12.0 times what it predicted.",
+        " end, −0.500 after 1,500 transitions. The members’ spread did not announce the"
+        " one-step errors there: squared, they were 12.0 times what it predicted.",
     ),
     (
         ({"dynamics": 90.0}, {"dynamics": 60.0}),
         "The dynamics term stood out from the start and was the largest there, 90.0 after 500"
         " transitions (64% of the larger return): because of it imagination promised less than the"
         " world paid. It was still 60.0 after 1,000 transitions. The members’ spread had announced"
-        " errors of this size there: squared one-step errors were 1.10 times what it predicted.",
+        " one-step errors as large as there: squared, they were 1.10 times what it predicted.",
     ),
     (
         ({}, {"reward": -60.0}, {"reward": -90.0}),
@@ -70,7 +75,7 @@ def test_a_run_of_one_round_has_no_such_section():
 
 @pytest.mark.parametrize(
     ("counts", "words"),
-    [((1, 1), "one whole episode,"), ((3, 3), "3 whole episodes"), ((2, 5), "2 to 5 whole")],
+    [((1, 1), "one whole episode:"), ((3, 3), "3 whole episodes"), ((2, 5), "2 to 5 whole")],
 )
 def test_the_episodes_of_a_point_are_said(counts, words):
     assert words in round_words.standing(run(*({"episodes": count} for count in counts)))

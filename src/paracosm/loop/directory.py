@@ -360,8 +360,11 @@ def files_of_run(path: Path) -> list[Path]:
 
 
 def _rounds(path: Path) -> int:
+    """How many rounds the run was to have, or has begun if its learner has rounds of its own."""
     rounds = read_json(path / CONFIG).get("rounds")
-    return rounds if isinstance(rounds, int) else 0
+    log = path / EVENTS
+    begun = re.findall(rb'"collect-([0-9]{1,9})"', log.read_bytes() if log.is_file() else b"")
+    return max([rounds if isinstance(rounds, int) else 0, *(int(number) + 1 for number in begun)])
 
 
 def _locked(path: Path) -> IO[str]:

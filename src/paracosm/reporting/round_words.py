@@ -15,7 +15,7 @@ def growth(result: RunResult) -> str:
     if found is None:
         return ""
     return " ".join(
-        part for part in (_stood_out(found), _end(result, found), _announced(found)) if part
+        part for part in (_stood_out(result, found), _end(result, found), _announced(found)) if part
     )
 
 
@@ -23,10 +23,9 @@ def standing(result: RunResult) -> str:
     """How many episodes the points stand on."""
     counts = [audit.episodes for audit in result.rounds]
     least, most = min(counts), max(counts)
-    if most == 1:
-        return "Each point stands on one whole episode, so that single points say little."
     number = f"{least}" if least == most else f"{least} to {most}"
-    return f"Each point stands on {number} whole episodes, so that single points say little."
+    episodes = "one whole episode" if most == 1 else f"{number} whole episodes"
+    return f"Each point stands on {episodes}: small differences between points are chance."
 
 
 def unlabelled(result: RunResult) -> str:
@@ -39,9 +38,11 @@ def unlabelled(result: RunResult) -> str:
     )
 
 
-def _stood_out(found: TermGrowth) -> str:
+def _stood_out(result: RunResult, found: TermGrowth) -> str:
     first, most = found.first, found.most
     place = f"{_place(most)} ({_of_return(most)}): {_direction(most)}."
+    if len(result.rounds) == 1:
+        return f"The {most.cause} term stood out, {place}"
     if first == most and found.from_start:
         return f"The {most.cause} term stood out from the start and was the largest there, {place}"
     if first == most:
@@ -81,7 +82,9 @@ def _announced(found: TermGrowth) -> str:
     calibration = found.most.audit.calibration
     if found.announced is None or calibration is None:
         return ""
-    times = f"squared one-step errors were {words.number(calibration)} times what it predicted"
+    times = f"they were {words.number(calibration)} times what it predicted"
     if found.announced:
-        return f"The members’ spread had announced errors of this size there: {times}."
-    return f"The members’ spread did not announce it: {times}."
+        announced = "had announced one-step errors as large as there"
+    else:
+        announced = "did not announce the one-step errors there"
+    return f"The members’ spread {announced}: squared, {times}."
