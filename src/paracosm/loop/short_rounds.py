@@ -35,9 +35,10 @@ TRANSITIONS = 500
 # Training steps for each transition bought: more of them fit a policy to a world that the next
 # round replaces.
 STEPS_PER_TRANSITION = 8
-# Training steps between two evaluations; each round has at least two of these chunks, and one of
-# many owned transitions no more than so many.
-CHUNK, MOST_CHUNKS = 500, 40
+# Training steps between two evaluations, of which each takes as long as some hundred steps where
+# episodes are long; each round has at least two of these chunks, and one of many owned transitions
+# no more than so many.
+CHUNK, MOST_CHUNKS = 2000, 10
 # Of the transitions: when as many have been bought, nothing more is explored.
 EXPLORED = 0.9
 # Rounds in a row without success: fewer are what learning takes.
