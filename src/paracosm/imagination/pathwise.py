@@ -175,6 +175,7 @@ class Pathwise(Learner):
         Args:
             state, problem, start, key: As `Learner` has them.
         """
+        state = _in_units_of(state, problem)
         low, high = value_bounds(problem)
         twin, size = TwinValue(state.slow_values, value_scale(problem)), problem.rewards.size
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from paracosm import reporting
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks, files
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.keys import stage_key
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, Problem
 from paracosm.core.mdp import Spec
@@ -26,6 +28,7 @@ from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.core.records.results import Purchases, RunResult
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.core.tracking import Silent, Tracker
+from paracosm.imagination.earlier import better_of
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.loop import store, trajectories, versions
@@ -162,8 +165,9 @@ def _new_tracker(make: Callable[[], Tracker] | None) -> Tracker:
 
 class _Round(NamedTuple):
     """Where a round ends: what it bought, all data so far, the mean return of each round's episodes
-    so far, what was learned and imagined, whether its policy explores, training steps so far, real
-    steps on the way, and what its purchase says of the round before.
+    so far, what was learned and imagined, whether its policy explores, the best policy of the
+    rounds before, training steps so far, real steps on the way, and what its purchase says of the
+    round before.
     """
 
     decision: Decision
@@ -173,9 +177,32 @@ class _Round(NamedTuple):
     learned: Learned
     imagined: Imagined
     explores: bool
+    best: _Best | None
     trained: int
     stepped: int
     audit_before: RoundAudit | None
+
+
+class _Best(NamedTuple):
+    """The mean return of a policy in the real episodes that it collected, and the state of its
+    learner.
+    """
+
+    mean: float
+    state: Any
+
+
+def _best_of(before: _Round | None, mean: float) -> _Best | None:
+    """The best policy so far, of those that trained for the return.
+
+    Args:
+        before: The last round, if there is one.
+        mean: Mean return of the episodes that its policy collected, infinite if not known.
+    """
+    if before is None or before.explores or not math.isfinite(mean):
+        return before and before.best
+    last = _Best(mean, _state_of(before.imagined))
+    return last if before.best is None or mean >= before.best.mean else before.best
 
 
 def _state_of(imagined: Imagined) -> Any:
@@ -232,13 +259,14 @@ class _Runner:
         self.tracker.log("learn", number, errors(learned))
         stepped = self.source.steps
         settings, state, explores = self.config.imagine, None, False
-        returns = () if before is None else before.returns
+        returns, best = (() if before is None else before.returns), None
         if short is not None:
             settings = short.imagine_settings(bought, cast("Learner", self.learner))
             returns = (*returns, episode_return(bought))
             explores = short.explores(data, learned, returns)
             if before is not None and explores == before.explores:
                 state = _state_of(before.imagined)
+            best = _best_of(before, returns[-1])
         trained = 0 if before is None else before.trained
         imagined = self._imagine(
             number,
@@ -246,12 +274,13 @@ class _Runner:
             learned,
             settings=settings,
             state=state,
+            earlier=None if best is None or explores else best.state,
             explores=explores,
             trained=trained,
         )
         trained += settings.most_steps
         stepped = self.source.steps - stepped
-        policy = (imagined, explores, trained)
+        policy = (imagined, explores, best, trained)
         return _Round(decision, data, returns, spec, learned, *policy, stepped, audited)
 
     def _first_decision(self) -> Decision:
@@ -441,6 +470,7 @@ class _Runner:
         *,
         settings: ImagineSettings,
         state: Any,
+        earlier: Any,
         explores: bool,
         trained: int,
     ) -> Imagined:
@@ -452,6 +482,7 @@ class _Runner:
             data, learned: Where it is trained.
             settings: How long.
             state: Where the learner goes on, None if it starts anew.
+            earlier: The learner's state in the best round before, None if there is none.
             explores: Whether the policy may look for what is unknown.
             trained: Training steps, at the most, of the rounds before.
         """
@@ -478,7 +509,12 @@ class _Runner:
                 explore=explores,
                 progress=follow,
             )
-            return imagined if self._short is None else of_round(imagined)
+            if self._short is None:
+                return imagined
+            imagined = of_round(imagined)
+            if earlier is None:
+                return imagined
+            return better_of(imagined, earlier, stage_key(self.config.seed, "earlier", round))
 
         return self.directory.stage(
             f"imagine-{round}",

@@ -11,6 +11,7 @@ class StopReason(enum.Enum):
     MOST_STEPS = "most steps"
     PLATEAU = "plateau"
     ROUND = "round"
+    EARLIER = "earlier"
 
     def sentence(self, steps: int) -> str:
         """In words, with the steps taken, or those without a gain (`PLATEAU`)."""
@@ -21,4 +22,8 @@ _TEMPLATES = {
     StopReason.MOST_STEPS: "{steps} gradient steps, the most allowed",
     StopReason.PLATEAU: "no better imagined return in {steps} gradient steps at the lowest rate",
     StopReason.ROUND: "{steps} gradient steps, as many as its round has",
+    StopReason.EARLIER: (
+        "{steps} gradient steps, after which an earlier round's policy had the higher imagined"
+        " return and was kept"
+    ),
 }
