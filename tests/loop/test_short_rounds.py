@@ -153,6 +153,21 @@ def test_rounds_that_bring_no_more_than_random_actions_explore(returns, explores
     assert ShortRounds(1000, 1000, 200).explores(data, learned, returns) is explores
 
 
+@pytest.mark.parametrize(
+    ("returns", "best", "astray"),
+    [
+        ([47, 9356, 1898], 9356, True),
+        ([47, 9356, 9000], 9356, False),
+        ([-1200, -130, -250], -130, False),
+        ([-1200, -130, -900], -130, True),
+        ([-500, -500, -500], -500, False),
+        ([20, 10, 4], 10, False),
+    ],
+)
+def test_a_policy_is_led_astray_that_brings_less_than_half_of_the_best(returns, best, astray):
+    assert ShortRounds(1000, 1000, 200).astray(returns, best) is astray
+
+
 def test_the_return_of_a_purchase_is_of_its_labels():
     data = connect("CartPole-v1").collect(200, seed=0)
     lengths = np.unique(data.episode, return_counts=True)[1]

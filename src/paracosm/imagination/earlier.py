@@ -33,17 +33,22 @@ def better_of(imagined: Imagined, earlier: Any, key: PRNGKey) -> Imagined:
     now = imagined.own_prediction
     if now is None:
         return imagined
-    learner, problem = now.learner, now.problem
-    policies = (learner.policy(earlier), imagined.policy)
-    before, after = (_returns(policy, problem, key) for policy in policies)
+    policies = (now.learner.policy(earlier), imagined.policy)
+    before, after = (_returns(policy, now.problem, key) for policy in policies)
     difference = before - after
     error = jnp.std(difference) / jnp.sqrt(len(difference))
-    if not jnp.mean(difference) > _CLEAR * error:
+    return given_back(imagined, earlier) if jnp.mean(difference) > _CLEAR * error else imagined
+
+
+def given_back(imagined: Imagined, earlier: Any) -> Imagined:
+    """The training with the state of an earlier round in place of its own."""
+    now = imagined.own_prediction
+    if now is None:
         return imagined
     training, reason = imagined.training, StopReason.EARLIER
     return imagined._replace(
-        policy=policies[0],
-        own_prediction=LearnerPrediction(learner, earlier, problem),
+        policy=now.learner.policy(earlier),
+        own_prediction=LearnerPrediction(now.learner, earlier, now.problem),
         training=dataclasses.replace(
             training, stop=reason.sentence(training.stop_steps), stop_reason=reason
         ),

@@ -28,7 +28,7 @@ from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.core.records.results import Purchases, RunResult
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.core.tracking import Silent, Tracker
-from paracosm.imagination.earlier import better_of
+from paracosm.imagination.earlier import better_of, given_back
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.loop import store, trajectories, versions
@@ -259,7 +259,8 @@ class _Runner:
         self.tracker.log("learn", number, errors(learned))
         stepped = self.source.steps
         settings, state, explores = self.config.imagine, None, False
-        returns, best = (() if before is None else before.returns), None
+        returns = () if before is None else before.returns
+        best, astray = None, False
         if short is not None:
             settings = short.imagine_settings(bought, cast("Learner", self.learner))
             returns = (*returns, episode_return(bought))
@@ -267,6 +268,8 @@ class _Runner:
             if before is not None and explores == before.explores:
                 state = _state_of(before.imagined)
             best = _best_of(before, returns[-1])
+            if best is not None and not explores and short.astray(returns, best.mean):
+                state, astray = best.state, True
         trained = 0 if before is None else before.trained
         imagined = self._imagine(
             number,
@@ -275,6 +278,7 @@ class _Runner:
             settings=settings,
             state=state,
             earlier=None if best is None or explores else best.state,
+            astray=astray,
             explores=explores,
             trained=trained,
         )
@@ -471,6 +475,7 @@ class _Runner:
         settings: ImagineSettings,
         state: Any,
         earlier: Any,
+        astray: bool,
         explores: bool,
         trained: int,
     ) -> Imagined:
@@ -483,6 +488,8 @@ class _Runner:
             settings: How long.
             state: Where the learner goes on, None if it starts anew.
             earlier: The learner's state in the best round before, None if there is none.
+            astray: Whether the policy since then did so badly that the earlier one is kept while
+                the world learns from its failure.
             explores: Whether the policy may look for what is unknown.
             trained: Training steps, at the most, of the rounds before.
         """
@@ -514,6 +521,8 @@ class _Runner:
             imagined = of_round(imagined)
             if earlier is None:
                 return imagined
+            if astray:
+                return given_back(imagined, earlier)
             return better_of(imagined, earlier, stage_key(self.config.seed, "earlier", round))
 
         return self.directory.stage(

@@ -109,6 +109,15 @@ class ShortRounds:
         lost = len(returns) > LOST and max(returns[-LOST:]) <= returns[0]
         return lost or tells_no_state(data, learned.rewards(data))
 
+    def astray(self, returns: Sequence[float], best: float) -> bool:
+        """Whether the last policy brought less than half of what the best one did.
+
+        Args:
+            returns: As for `explores`; halves are of what is above random actions.
+            best: Of the best policy's episodes.
+        """
+        return returns[0] < best and returns[-1] < (returns[0] + best) / 2
+
     def learn_settings(self, round: int) -> LearnSettings:
         """How the world's networks are fitted in this round: at a cost that does not grow."""
         epochs = _FIT.most_epochs if round == 0 else _FIT.most_epochs // 2

@@ -23,7 +23,7 @@ _TEMPLATES = {
     StopReason.PLATEAU: "no better imagined return in {steps} gradient steps at the lowest rate",
     StopReason.ROUND: "{steps} gradient steps, as many as its round has",
     StopReason.EARLIER: (
-        "{steps} gradient steps, after which an earlier round's policy had the higher imagined"
-        " return and was kept"
+        "{steps} gradient steps, after which the policy of an earlier round was kept, which is"
+        " better in this world or was much better in the real one"
     ),
 }
