@@ -82,7 +82,7 @@ FIELDS = {
         **dict.fromkeys(("lambda_", "value_average", "policy_average"), SHARE),
         **dict.fromkeys(("value_rate", "clip"), POSITIVE),
         "groups": COUNT,
-        "alpha": POSITIVE,
+        "alpha": ((*NEVER, 0, 2), (0.3, np.float32(0.5))),
         "choice_entropy": NOT_NEGATIVE,
     },
     RunConfig: {

@@ -42,6 +42,7 @@ def test_a_suite_of_ones_own(tmp_path):
         (TASK.replace("transitions = 60\n", ""), "task 1: .*fields of a Task"),
         (TASK.replace("60", '"many"'), "task 1: transitions is 'many'"),
         (TASK.replace("60", "0"), "task 1: transitions is 0"),
+        (TASK.replace("needed = 9", "needed = nan"), "task 1: .*finite|nan"),
         (TASK.replace(', source = "somebody"', ""), "anchors.*fields of a Reported"),
         (TASK[: TASK.index("anchors")] + "anchors = []", "no anchors"),
     ],

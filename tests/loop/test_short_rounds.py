@@ -168,14 +168,16 @@ def test_a_policy_is_led_astray_that_brings_less_than_half_of_the_best(returns, 
     assert ShortRounds(1000, 1000, 200).astray(returns, best) is astray
 
 
-def test_the_return_of_a_purchase_is_of_its_labels():
-    data = connect("CartPole-v1").collect(200, seed=0)
+def test_the_return_of_a_purchase_is_of_whole_episodes():
+    data = connect("CartPole-v1").collect(200, seed=0, lanes=1)
     lengths = np.unique(data.episode, return_counts=True)[1]
-    assert episode_return(data) == pytest.approx(lengths.mean())
-    assert episode_return(data.buy(transitions=200, labels=50, seed=0)) == pytest.approx(
-        lengths.mean()
-    )
-    assert episode_return(data.buy(transitions=200, labels=0, seed=0)) == np.inf
+    assert not data.terminated[-1]
+    assert episode_return(data, 500) == pytest.approx(lengths[:-1].mean())
+    few = data.buy(transitions=200, labels=50, seed=0)
+    assert episode_return(few, 500) == pytest.approx(lengths[:-1].mean())
+    assert episode_return(data.buy(transitions=200, labels=0, seed=0), 500) == np.inf
+    cut = connect("Pendulum-v1").collect(60, seed=0, lanes=1)
+    assert episode_return(cut, 200) == np.inf
 
 
 @pytest.mark.parametrize(

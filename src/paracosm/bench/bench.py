@@ -17,7 +17,9 @@ from paracosm.core.files import Unwritable, Unwritten
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records.base import Estimate, typed
 from paracosm.core.records.benchmarks import Benchmark, Point, Task, TaskScore
-from paracosm.loop.given import LEARNERS, REINFORCE
+from paracosm.imagination.settings import ImagineSettings
+from paracosm.loop.directory import CONFIG, files_of_run
+from paracosm.loop.given import LEARNERS, REINFORCE, learner_of
 from paracosm.sweep.cells import Cell, Outcome
 from paracosm.sweep.how import HERE, How
 from paracosm.sweep.run import sweep
@@ -28,7 +30,9 @@ EPISODES = 100
 
 
 class _Job(NamedTuple):
-    """A cell of the sweep, and whose score it gives; random actions have no seed."""
+    """A cell of the sweep, and whose score it gives; random actions have no seed, and a score only
+    if they failed.
+    """
 
     cell: Cell
     task: Task
@@ -62,32 +66,35 @@ def bench(
         progress: Told after each cell.
 
     Raises:
-        BadArgument: a suite or learner that is not known, seeds that repeat, a peer that is not
-            installed or takes the actions of no task, or a folder that is in use.
+        BadArgument: a suite or learner that is not known, seeds that repeat, a peer that takes the
+            actions of no task, or a folder that is in use.
+        Missing: a peer that is not installed, or a file that is not there.
         Unwritten: the pages could not be written; the error holds the record.
     """
     tasks = suite(name)
     _check_seeds(seeds)
     checks.count("episodes", episodes, 2)
-    names = _default_learners() if learners is None else tuple(learners)
+    names = _default_learners(tasks) if learners is None else tuple(learners)
     _check_learners(names, tasks)
     stem = Path(name).stem
     store = Path(out) / f"{stem}.sqlite"
     how.check(f"the suite {stem}", store)
-    jobs = _jobs(tasks, names, seeds, episodes=episodes, out=Path(out))
+    jobs = _jobs(tasks, names, seeds, episodes=episodes, out=Path(out) / "runs" / stem)
+    if how.force:
+        _forget_runs(jobs)
     results = sweep([job.cell for job in jobs], store, **how.options(), progress=progress)
     failed = failures(store)
     versions, seconds = provenance(store)
     scores, random = [], {}
     for job in jobs:
         answer = results.get(job.cell.name)
-        if job.seed is not None:
-            scores.append(_score(job, answer, failed.get(job.cell.name)))
-        elif answer is not None:
+        if job.seed is None and answer is not None:
             random[job.task.env] = float(np.mean(answer["returns"]))
+        else:
+            scores.append(_score(job, answer, failed.get(job.cell.name)))
     record = Benchmark(
         suite=stem,
-        command=_command(name, seeds, learners),
+        command=_command(name, seeds, names, episodes),
         learners=names,
         seeds=tuple(seeds),
         episodes=episodes,
@@ -141,8 +148,13 @@ def _check_seeds(seeds: Sequence[int]) -> None:
             )
 
 
-def _default_learners() -> tuple[str, ...]:
-    return ("pathwise", *(peers.DEFAULTS if peers.installed() else ()))
+def _default_learners(tasks: Sequence[Task]) -> tuple[str, ...]:
+    """Pathwise, and the peers that are installed and take the actions of a task."""
+    others = peers.DEFAULTS if peers.installed() else ()
+    playing = (
+        peer for peer in others if any(peers.takes_actions_of(peer, task.env) for task in tasks)
+    )
+    return ("pathwise", *playing)
 
 
 def _check_learners(names: Sequence[str], tasks: Sequence[Task]) -> None:
@@ -151,6 +163,8 @@ def _check_learners(names: Sequence[str], tasks: Sequence[Task]) -> None:
         if names.count(name) > 1:
             raise checks.BadArgument(f"the learner {name} is given more than once.")
         if name in peers.PEERS:
+            if not any(peers.takes_actions_of(name, task.env) for task in tasks):
+                raise checks.BadArgument(f"{name} takes the actions of no task of the suite.")
             if not peers.installed():
                 raise checks.Missing(
                     f"{name} needs Stable-Baselines3; install paracosm[sb3], or leave it out."
@@ -160,6 +174,8 @@ def _check_learners(names: Sequence[str], tasks: Sequence[Task]) -> None:
             raise checks.BadArgument(
                 f"there is no learner {name!r}; {known}, or module:function, is needed."
             )
+        else:
+            learner_of(name, ImagineSettings())
 
 
 def _jobs(
@@ -170,7 +186,7 @@ def _jobs(
     Args:
         tasks, names, seeds: What is combined; a peer is left out where it takes no such actions.
         episodes: Of each evaluation.
-        out: The folder of run directories.
+        out: The suite's folder of run directories.
     """
     jobs = []
     for task in sorted(tasks, key=lambda task: -task.transitions):
@@ -179,7 +195,7 @@ def _jobs(
             options = {**arguments, "learner": name, "seed": seed}
             if name not in peers.PEERS:
                 place = f"{task.env}-{name}-seed{seed}".replace(":", "-").replace("/", "-")
-                options["out"] = str(out / "runs" / place)
+                options["out"] = str(out / place)
                 jobs.append(_Job(Cell("paracosm.bench.cells:of_run", options), task, name, seed))
             elif peers.takes_actions_of(name, task.env):
                 jobs.append(_Job(Cell("paracosm.bench.cells:of_peer", options), task, name, seed))
@@ -213,9 +229,22 @@ def _score(job: _Job, answer: dict[str, Any] | None, failure: Outcome | None) ->
     )
 
 
-def _command(name: str, seeds: Sequence[int], learners: Sequence[str] | None) -> str:
-    """What repeats the benchmark."""
+def _forget_runs(jobs: Sequence[_Job]) -> None:
+    """Remove what the runs of a bench that begins anew had written."""
+    for job in jobs:
+        place = Path(job.cell.arguments.get("out", ""))
+        if job.cell.arguments.get("out") and (place / CONFIG).is_file():
+            for file in files_of_run(place):
+                file.unlink()
+
+
+def _command(name: str, seeds: Sequence[int], learners: Sequence[str], episodes: int) -> str:
+    """What repeats the benchmark.
+
+    Args:
+        name, seeds, learners, episodes: As for `bench`.
+    """
     counted = list(seeds) == list(range(len(seeds)))
     of_seeds = f"{len(seeds)}" if counted else ",".join(map(str, seeds)) + ","
-    of_learners = "" if learners is None else f" --learners {','.join(learners)}"
-    return f"paracosm bench {Path(name).name} --seeds {of_seeds}{of_learners}"
+    command = f"paracosm bench {name} --seeds {of_seeds} --learners {','.join(learners)}"
+    return command if episodes == EPISODES else f"{command} --episodes {episodes}"

@@ -11,10 +11,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from paracosm.auditing.round_audit import whole_episodes
 from paracosm.core.records.benchmarks import Point
 from paracosm.loop.directory import CONFIG
 from paracosm.loop.load import load
 from paracosm.loop.run import run
+from paracosm.real import registry
 from paracosm.real.source import FIRST_SEED
 
 # Points of a curve: enough to see a rise, few enough that each stands on several episodes.
@@ -37,12 +39,15 @@ def of_run(
     options = {"learner": learner, "transitions": transitions, "seed": seed, "episodes": episodes}
     result = run(env, out=out, resume=(Path(out) / CONFIG).is_file(), **options)
     finished, gap = load(out, trust=True), result.diagnosis.gap
-    data = finished.data
-    last = np.flatnonzero(np.diff(data.episode, append=data.episode[-1] + 1))
-    sums = np.add.reduceat(data.reward, np.concatenate([[0], last[:-1] + 1]))
+    data, horizon = finished.data, finished.world.spec.horizon
+    whole = whole_episodes(data, horizon)
     return {
         "returns": finished.episodes.reward.sum(axis=1).tolist(),
-        "curve": curve(last + 1, sums),
+        "curve": curve(
+            np.array([rows[-1] + 1 for rows in whole]),
+            np.array([data.reward[rows].sum() for rows in whole]),
+            transitions,
+        ),
         "real_steps": result.purchases.real_steps,
         "seconds": sum(result.seconds.values()),
         "predicted": gap.predicted.mean,
@@ -64,14 +69,14 @@ def of_peer(
     from paracosm.bench import peers
 
     began = time.perf_counter()
-    task = gymnasium.wrappers.RecordEpisodeStatistics(gymnasium.make(env), transitions)
+    task = gymnasium.wrappers.RecordEpisodeStatistics(registry.make(env)(), transitions)
     model = peers.trained(learner, task, transitions, seed)
     seconds = time.perf_counter() - began
     ends = np.cumsum([int(length) for length in task.length_queue])
     act = lambda observation: model.predict(observation, deterministic=True)[0]  # noqa: E731
     return {
         "returns": _play(env, act, episodes),
-        "curve": curve(ends, np.array([float(total) for total in task.return_queue])),
+        "curve": curve(ends, np.array([float(total) for total in task.return_queue]), transitions),
         "real_steps": int(model.num_timesteps),
         "seconds": seconds,
         "predicted": None,
@@ -81,23 +86,23 @@ def of_peer(
 
 def of_random(env: str, *, episodes: int) -> dict[str, Any]:
     """Uniform actions."""
-    space = gymnasium.make(env).action_space
+    space = registry.make(env)().action_space
     space.seed(0)
     return {"returns": _play(env, lambda observation: space.sample(), episodes)}
 
 
-def curve(ends: np.ndarray, returns: np.ndarray) -> list[dict[str, float]]:
-    """Mean returns of the episodes between equally spaced real steps.
+def curve(ends: np.ndarray, returns: np.ndarray, total: int) -> list[dict[str, float]]:
+    """Mean returns of the whole episodes that ended since the point before, at real steps that are
+    the same for every seed; a point at which none ended is left out.
 
     Args:
         ends: Real steps at the end of each episode, `[episode]`.
         returns: Of the episodes.
+        total: Real steps in all.
     """
-    if not len(ends):
-        return []
-    at = np.ceil(_POINTS * ends / ends[-1]).astype(int)
+    at = np.ceil(_POINTS * ends / total).astype(int)
     points = (
-        Point(float(ends[at == place][-1]), float(returns[at == place].mean()))
+        Point(total * int(place) / _POINTS, float(returns[at == place].mean()))
         for place in np.unique(at)
     )
     return [dataclasses.asdict(point) for point in points]
@@ -111,7 +116,7 @@ def _play(env: str, act: Callable[[Any], Any], episodes: int) -> list[float]:
         act: From an observation to an action.
         episodes: How many.
     """
-    task, returns = gymnasium.make(env), []
+    task, returns = registry.make(env)(), []
     for number in range(episodes):
         observation, _ = task.reset(seed=FIRST_SEED + number)
         total, over = 0.0, False

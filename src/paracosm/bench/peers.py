@@ -7,6 +7,8 @@ from typing import Any
 
 import gymnasium
 
+from paracosm.real import registry
+
 # By name: the class, and the kinds of actions that it takes.
 PEERS = {
     "sb3-sac": ("SAC", ("continuous",)),
@@ -24,7 +26,7 @@ def installed() -> bool:
 def takes_actions_of(learner: str, env: str) -> bool:
     """Whether the peer can act in the task; a task that cannot be made is found out by its cell."""
     try:
-        space = gymnasium.make(env).action_space
+        space = registry.make(env)().action_space
     except Exception:
         return True
     discrete = isinstance(space, gymnasium.spaces.Discrete)

@@ -37,20 +37,30 @@ def better_of(imagined: Imagined, earlier: Any, key: PRNGKey) -> Imagined:
     before, after = (_returns(policy, now.problem, key) for policy in policies)
     difference = before - after
     error = jnp.std(difference) / jnp.sqrt(len(difference))
-    return given_back(imagined, earlier) if jnp.mean(difference) > _CLEAR * error else imagined
+    clear = jnp.mean(difference) > _CLEAR * error
+    return given_back(imagined, earlier, key) if clear else imagined
 
 
-def given_back(imagined: Imagined, earlier: Any) -> Imagined:
-    """The training with the state of an earlier round in place of its own."""
+def given_back(imagined: Imagined, earlier: Any, key: PRNGKey) -> Imagined:
+    """The training with the state of an earlier round in place of its own, and that policy's
+    imagined return at the end.
+
+    Args:
+        imagined, earlier, key: As for `better_of`.
+    """
     now = imagined.own_prediction
     if now is None:
         return imagined
-    training, reason = imagined.training, StopReason.EARLIER
+    policy, training = now.learner.policy(earlier), imagined.training
+    mean, reason = float(jnp.mean(_returns(policy, now.problem, key))), StopReason.EARLIER
     return imagined._replace(
-        policy=now.learner.policy(earlier),
+        policy=policy,
         own_prediction=LearnerPrediction(now.learner, earlier, now.problem),
         training=dataclasses.replace(
-            training, stop=reason.sentence(training.stop_steps), stop_reason=reason
+            training,
+            imagined_return=(*training.imagined_return[:-1], mean),
+            stop=reason.sentence(training.stop_steps),
+            stop_reason=reason,
         ),
     )
 

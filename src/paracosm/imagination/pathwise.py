@@ -22,13 +22,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Float, Key
+from jaxtyping import Float
 
 from paracosm.core import checks
 from paracosm.core.devices import AXIS, on_all, step_on_all
@@ -53,7 +54,7 @@ _RANGES = {
     **dict.fromkeys(("branches", "groups", "steps", "width", "depth"), checks.COUNT),
     **dict.fromkeys(("lambda_", "value_average", "policy_average"), checks.SHARE),
     **dict.fromkeys(("value_rate", "clip"), checks.POSITIVE_32),
-    "alpha": checks.POSITIVE_32,
+    "alpha": checks.Range(math.exp(-9), 1),
     "choice_entropy": checks.NON_NEGATIVE_32,
 }
 # Of `log α`: below e^-9 of the size of a reward the bonus is nothing, above 1 it is the task.
@@ -70,7 +71,7 @@ class PathwiseSettings:
     Attributes:
         branches: Imagined branches a training step.
         groups: Groups of equally many branches, each in members that are drawn for it: one group
-            would climb what one member of the world says. Devices share the groups.
+            would climb what one member of the world says.
         steps: Of a branch. Longer ones carry the model's errors further, shorter ones lean more on
             the value.
         lambda_: λ of the returns.
@@ -146,18 +147,18 @@ class Pathwise(Learner):
         state = PathwiseState(
             policy, policy, values, values, log_alpha, for_policy, for_value, for_alpha, size
         )
-        return on_all(state, self.settings.groups)
+        return on_all(state, self.settings.branches)
 
     def step(
         self, state: PathwiseState, problem: Problem, key: PRNGKey
     ) -> tuple[PathwiseState, Metrics]:
-        """One step of policy, value and α, its groups spread over the host's devices."""
+        """One step of policy, value and α, its branches spread over the host's devices."""
 
         def on_device(state: Any, shared: tuple[Any, ...], numbers: Array) -> tuple[Any, Metrics]:
             learner, problem, key = shared
             return learner._step_on_device(state, problem, key, numbers)
 
-        return step_on_all(on_device, state, (self, problem, key), self.settings.groups)
+        return step_on_all(on_device, state, (self, problem, key), self.settings.branches)
 
     def policy(self, state: PathwiseState) -> Categorical | SquashedGaussian:
         """The moving average of the policies that were trained."""
@@ -190,19 +191,18 @@ class Pathwise(Learner):
     def _step_on_device(
         self, state: PathwiseState, problem: Problem, key: PRNGKey, numbers: Array
     ) -> tuple[PathwiseState, Metrics]:
-        """The step on this device's groups, `numbers` of all; gradients are summed over devices.
+        """The step on this device's branches, `numbers` of all; gradients are summed over devices.
 
         Args:
             state, problem, key: As for `step`.
-            numbers: `[group]`.
+            numbers: `[branch]`.
         """
         settings, state = self.settings, _in_units_of(state, problem)
         alpha = jnp.exp(state.log_alpha)
-        keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(numbers)
         value = TwinValue(state.slow_values, value_scale(problem))
 
         def loss(policy: Any) -> tuple[Scalar, tuple[Branches, Array]]:
-            branches = self._imagined(policy, value, problem, keys)
+            branches = self._imagined(policy, value, problem, key, numbers)
             targets = branch_returns(branches.played, problem.world.discount, settings.lambda_)
             discrete = isinstance(policy, Categorical)
             climbed = branches.played.climbed if discrete else targets
@@ -229,23 +229,24 @@ class Pathwise(Learner):
         return new, self._metrics(branches, value_loss, entropy, alpha, problem)
 
     def _imagined(
-        self, policy: Any, value: TwinValue, problem: Problem, keys: Key[jax.Array, " group"]
+        self, policy: Any, value: TwinValue, problem: Problem, key: PRNGKey, numbers: Array
     ) -> Branches:
-        """The branches of this device's groups, side by side.
+        """This device's branches, in blocks that lie each in one group.
 
         Args:
             policy, value, problem: As for `imagined_branches`.
-            keys: `[group]`.
+            key: Of all branches.
+            numbers: Of this device's branches, in order, `[branch]`.
         """
         settings = self.settings
-
-        def of_group(key: PRNGKey) -> Branches:
-            for_world, for_branches = jax.random.split(key)
-            keys = jax.random.split(for_branches, settings.branches // settings.groups)
-            return imagined_branches(policy, value, problem, for_world, keys, steps=settings.steps)
-
-        groups = jax.vmap(of_group, out_axes=1)(keys)
-        return jax.tree.map(lambda leaf: leaf.reshape(len(leaf), -1, *leaf.shape[3:]), groups)
+        in_group = settings.branches // settings.groups
+        block = math.gcd(len(numbers), in_group)
+        of_world, of_branch = jax.random.split(key)
+        worlds = jax.vmap(partial(jax.random.fold_in, of_world))(numbers[::block] // in_group)
+        keys = jax.vmap(partial(jax.random.fold_in, of_branch))(numbers).reshape(-1, block)
+        play = partial(imagined_branches, policy, value, problem, steps=settings.steps)
+        blocks = jax.vmap(play, out_axes=1)(worlds, keys)
+        return jax.tree.map(lambda leaf: leaf.reshape(len(leaf), -1, *leaf.shape[3:]), blocks)
 
     def _step_values(
         self, state: PathwiseState, problem: Problem, branches: Branches, targets: Array

@@ -27,6 +27,7 @@ from paracosm.core.records import Diagnosis, Weights
 from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.core.records.results import Purchases, RunResult
 from paracosm.core.records.rounds import RoundAudit
+from paracosm.core.records.stop_reason import StopReason
 from paracosm.core.tracking import Silent, Tracker
 from paracosm.imagination.earlier import better_of, given_back
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
@@ -184,11 +185,12 @@ class _Round(NamedTuple):
 
 
 class _Best(NamedTuple):
-    """The mean return of a policy in the real episodes that it collected, and the state of its
-    learner.
+    """The mean return of a policy in the purchases that it collected, how many these are, and the
+    state of its learner.
     """
 
     mean: float
+    purchases: int
     state: Any
 
 
@@ -201,8 +203,12 @@ def _best_of(before: _Round | None, mean: float) -> _Best | None:
     """
     if before is None or before.explores or not math.isfinite(mean):
         return before and before.best
-    last = _Best(mean, _state_of(before.imagined))
-    return last if before.best is None or mean >= before.best.mean else before.best
+    best = before.best
+    if best is not None and before.imagined.training.stop_reason is StopReason.EARLIER:
+        count = best.purchases + 1
+        return _Best(best.mean + (mean - best.mean) / count, count, best.state)
+    last = _Best(mean, 1, _state_of(before.imagined))
+    return last if best is None or mean >= best.mean else best
 
 
 def _state_of(imagined: Imagined) -> Any:
@@ -263,12 +269,13 @@ class _Runner:
         best, astray = None, False
         if short is not None:
             settings = short.imagine_settings(bought, cast("Learner", self.learner))
-            returns = (*returns, episode_return(bought))
+            returns = (*returns, episode_return(bought, self.source.horizon))
             explores = short.explores(data, learned, returns)
             if before is not None and explores == before.explores:
                 state = _state_of(before.imagined)
             best = _best_of(before, returns[-1])
-            if best is not None and not explores and short.astray(returns, best.mean):
+            trained_for_return = before is not None and not before.explores and not explores
+            if best is not None and trained_for_return and short.astray(returns, best.mean):
                 state, astray = best.state, True
         trained = 0 if before is None else before.trained
         imagined = self._imagine(
@@ -521,9 +528,10 @@ class _Runner:
             imagined = of_round(imagined)
             if earlier is None:
                 return imagined
+            key = stage_key(self.config.seed, "earlier", round)
             if astray:
-                return given_back(imagined, earlier)
-            return better_of(imagined, earlier, stage_key(self.config.seed, "earlier", round))
+                return given_back(imagined, earlier, key)
+            return better_of(imagined, earlier, key)
 
         return self.directory.stage(
             f"imagine-{round}",

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from paracosm.auditing.round_audit import whole_episodes
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.learned import Learned
@@ -106,7 +107,7 @@ class ShortRounds:
         """
         if data.real_steps > EXPLORED * self.transitions:
             return False
-        lost = len(returns) > LOST and max(returns[-LOST:]) <= returns[0]
+        lost = len(returns) > LOST and max(returns[-LOST:]) <= returns[0] < np.inf
         return lost or tells_no_state(data, learned.rewards(data))
 
     def astray(self, returns: Sequence[float], best: float) -> bool:
@@ -139,14 +140,17 @@ class ShortRounds:
         )
 
 
-def episode_return(bought: Dataset) -> float:
-    """Mean return of a purchase's episodes: what a labelled step brings, by their mean length;
-    infinite if it has no labels to tell.
+def episode_return(bought: Dataset, horizon: int) -> float:
+    """Mean return of a purchase's whole episodes: what a labelled step brings, by their mean
+    length; infinite if nothing tells it.
     """
-    if not len(bought.labels):
+    episodes = whole_episodes(bought, horizon)
+    if not episodes:
         return np.inf
-    length = bought.real_steps / len(np.unique(bought.episode))
-    return float(np.mean(bought.labels.reward)) * length
+    rows = np.concatenate(episodes)
+    rewards = bought.reward[rows]
+    labelled = rewards[np.isfinite(rewards)]
+    return float(labelled.mean()) * len(rows) / len(episodes) if len(labelled) else np.inf
 
 
 def of_round(imagined: Imagined) -> Imagined:

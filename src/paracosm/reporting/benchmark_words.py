@@ -27,8 +27,8 @@ def setup(record: Benchmark) -> tuple[str, ...]:
     """How the numbers came about."""
     seeds = ", ".join(map(str, record.seeds))
     sentences = [
-        f"Every learner had the same transitions of a task, with the same seeds ({seeds}) and one"
-        " set of defaults for all tasks.",
+        f"Every learner had as many transitions of a task, with the same seeds ({seeds}) and one"
+        " set of defaults for all tasks; sb3-ppo takes whole batches of 2,048.",
         f"A number is the median over seeds of the mean return of {record.episodes} real episodes,"
         " which start from the same states for every learner, are played without noise, and are not"
         " counted as transitions.",
@@ -48,12 +48,15 @@ def lead(record: Benchmark) -> str:
     sentences = []
     for learner in record.learners:
         verdicts = [record.reached(task, learner) for task in record.tasks]
-        reached, played = verdicts.count(True), len(verdicts) - verdicts.count(None)
-        if record.aggregate.get(learner) is not None:
-            share = words.estimate(record.aggregate[learner])
+        reached, judged = verdicts.count(True), len(verdicts) - verdicts.count(None)
+        if judged:
+            sentences.append(f"{learner} has what is needed on {reached} of {judged} tasks.")
+        share = record.aggregate.get(learner)
+        if share is not None:
+            mean = words.estimate(share) if len(record.seeds) > 1 else words.number(share.mean)
             sentences.append(
-                f"{learner} has what is needed on {reached} of {played} tasks; its"
-                f" interquartile mean of normalised returns is {share}."
+                f"Its interquartile mean of normalised returns is {mean}, over the"
+                f" {share.n // len(record.seeds)} tasks on which none of its seeds failed."
             )
     ours, *others = record.learners
     for peer in others:
@@ -171,9 +174,11 @@ def _series(record: Benchmark, task: Task) -> tuple[Series, ...]:
     for learner in record.learners:
         points = [score.curve for score in record.of(task.env, learner) if score.curve]
         if points:
-            columns = list(zip(*points, strict=False))
-            steps = [statistics.median(point.steps for point in column) for column in columns]
-            values = [[point.value for point in column] for column in columns]
+            steps = sorted({point.steps for curve in points for point in curve})
+            values = [
+                [point.value for curve in points for point in curve if point.steps == at]
+                for at in steps
+            ]
             middle = tuple(map(statistics.median, values))
             band = (tuple(map(min, values)), tuple(map(max, values)))
             low, high = band if len(points) > 1 else ((), ())

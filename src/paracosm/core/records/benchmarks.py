@@ -46,7 +46,9 @@ class Task(Record):
     anchors: tuple[Reported, ...]
 
     def __post_init__(self) -> None:
-        checks.at_least("transitions", self.transitions, 1)
+        checks.count("transitions", self.transitions)
+        numbers = [self.needed or 0.0, *(anchor.value for anchor in self.anchors)]
+        checks.finite(f"the returns of the task {self.env}", numbers)
         if not self.anchors:
             raise checks.BadArgument(
                 f"the task {self.env} has no anchors; one at least, with value, method, steps and"
@@ -96,8 +98,8 @@ class Benchmark(Record):
 
     `random` is the mean return of uniform actions by task. `aggregate` is, by learner, the
     interquartile mean over tasks and seeds of the normalised return, 0 of random actions and 1 of
-    the anchor, with its interval; of the tasks that all learners could be given. `missing` names
-    peers that are not installed.
+    the anchor, with its interval; of the tasks on which none of its seeds is missing. `missing`
+    names peers that are not installed.
     """
 
     suite: str
