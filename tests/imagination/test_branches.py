@@ -23,6 +23,7 @@ from paracosm.imagination.branches import (
     imagined_branches,
     value_bounds,
 )
+from paracosm.imagination.evaluation import EPISODES
 from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from paracosm.imagination.value_network import ValueNetwork
 from tests.imagination.test_imagine import INITIAL, SPEC, VISITED, integrator
@@ -213,3 +214,13 @@ def test_values_and_alpha_keep_their_worth_when_rewards_grow():
         np.testing.assert_allclose(2.0 * new(INITIAL[0]), 0.5 * old(INITIAL[0]), rtol=1e-4)
     worth = jnp.exp(jnp.stack([state.log_alpha, after.log_alpha])) * jnp.array([0.5, 2.0])
     np.testing.assert_allclose(worth[0], worth[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("devices", [1, 2, 4, 6, 8, 12, 16, 64])
+def test_training_and_evaluation_spread_over_the_same_devices(devices):
+    """One compiled program holds both; on other devices each it would be refused."""
+
+    def used(share: int) -> int:
+        return max(count for count in range(1, devices + 1) if share % count == 0)
+
+    assert used(PathwiseSettings().branches) == used(2 * EPISODES)
