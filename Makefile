@@ -29,7 +29,7 @@ help:
 	@sed -n -e '/^$$/q' -e 's/^# \{0,1\}//p' Makefile
 
 demo: $(VENV)/.installed
-	$(BIN)/paracosm run Pendulum-v1 --transitions 5000 --out runs/demo --force
+	$(BIN)/paracosm run Pendulum-v1 --transitions 1200 --out runs/demo --force
 
 quick: $(VENV)/.installed-dev
 	$(PYTEST) --quick -m "not full" $(PYTEST_ARGS)
