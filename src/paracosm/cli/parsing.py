@@ -53,7 +53,7 @@ def parse(flags: Callable[..., AnyFlags], arguments: Sequence[str], command: str
             raise BadArgument(_sentence(box.getvalue(), f"paracosm {command}")) from None
         streams.write(shown_help.getvalue())
         raise streams.Helped(0) from None
-    if getattr(parsed, "out", None) is not None and command not in ("run", "paper"):
+    if getattr(parsed, "out", None) is not None and command not in ("run", "bench", "paper"):
         try_file("--out", parsed.out)  # type: ignore[attr-defined]
     return parsed
 
