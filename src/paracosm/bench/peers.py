@@ -46,5 +46,7 @@ def trained(learner: str, task: gymnasium.Env, transitions: int, seed: int) -> A
     import torch
 
     torch.set_num_threads(1)  # its small networks are faster so, and cells run side by side
-    model = getattr(stable_baselines3, PEERS[learner][0])("MlpPolicy", task, seed=seed)
+    model = getattr(stable_baselines3, PEERS[learner][0])(
+        "MlpPolicy", task, seed=seed, device="cpu"
+    )
     return model.learn(transitions)
