@@ -26,7 +26,9 @@ def states():
 
     @eqx.filter_jit
     def trained(state):
-        step = lambda i, state: LEARNER.step(state, TASK, jax.random.fold_in(KEY, i))[0]  # noqa: E731
+        def step(i, state):
+            return LEARNER.step(state, TASK, jax.random.fold_in(KEY, i))[0]
+
         return jax.lax.fori_loop(0, 400, step, state)
 
     new = eqx.filter_jit(LEARNER.init)(TASK, KEY)

@@ -283,8 +283,8 @@ def _require_same(path: Path, config: dict[str, Any]) -> None:
     """
     before, now = by_name(read_json(path / CONFIG)), by_name({"format": MARK, **config})
     # Runs from before learners had names were REINFORCE's.
-    if "learner" in now and before.get("learner") is None:
-        before["learner"] = "reinforce"
+    for settings in (before, now):
+        settings["learner"] = settings.get("learner") or "reinforce"
     for name in sorted({*before, *now} - {"workers"}):
         if before.get(name) != now.get(name):
             raise checks.BadArgument(

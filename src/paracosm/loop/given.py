@@ -4,7 +4,8 @@ learner, owned data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,10 +14,12 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.learner import Learner
 from paracosm.core.mdp import Discrete
+from paracosm.core.tracking import Silent, Tracker
 from paracosm.imagination.pathwise import Pathwise
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import require_learnable
-from paracosm.loop.config import RunConfig
+from paracosm.learning.settings import LearnSettings
+from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.real import datasets, registry
 from paracosm.real.matching import demand_match
 from paracosm.real.source import Source
@@ -24,6 +27,35 @@ from paracosm.real.source import Source
 # What `--learner` knows by name, beside the one that `imagine` has of itself.
 LEARNERS: dict[str, Callable[[], Learner]] = {"pathwise": Pathwise}
 REINFORCE = "reinforce"
+
+
+def check_kinds(
+    tracker: Any, learn_settings: Any, imagine_settings: Any, options: Mapping[str, Any]
+) -> None:
+    """Whether the arguments are of the kinds that a run takes.
+
+    Args:
+        tracker, learn_settings, imagine_settings, options: As `run` has them.
+    """
+    absent = type(None)
+    if not callable(tracker):
+        needed = "a Tracker, what makes one, or None,"
+        checks.of_kind("tracker", tracker, (Tracker, absent), needed)
+    needed = "a LearnSettings, or None,"
+    checks.of_kind("learn_settings", learn_settings, (LearnSettings, absent), needed)
+    needed = "an ImagineSettings, or None,"
+    checks.of_kind("imagine_settings", imagine_settings, (ImagineSettings, absent), needed)
+    for name in options:
+        checks.one_of("an option", name, tuple(RunOptions.__annotations__))
+
+
+def new_tracker(make: Callable[[], Tracker] | None) -> Tracker:
+    """What takes a run's numbers, made when everything else has been checked."""
+    if make is None:
+        return Silent()
+    tracker = make()
+    checks.of_kind("what tracker makes", tracker, Tracker, "a Tracker")
+    return tracker
 
 
 def known_part(part: str, where: str | None, source: Source) -> Callable | None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Unpack, cast
 
 from paracosm import reporting
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
-from paracosm.core import checks, files
+from paracosm.core import files
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.keys import stage_key
 from paracosm.core.learned import Learned
@@ -27,8 +27,7 @@ from paracosm.core.records import Diagnosis, Weights
 from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.core.records.results import Purchases, RunResult
 from paracosm.core.records.rounds import RoundAudit
-from paracosm.core.records.stop_reason import StopReason
-from paracosm.core.tracking import Silent, Tracker
+from paracosm.core.tracking import Tracker
 from paracosm.imagination.earlier import better_of, given_back
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
 from paracosm.learning.learn import LearnSettings, learn
@@ -38,8 +37,10 @@ from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
 from paracosm.loop.given import (
+    check_kinds,
     known_part,
     learner_of,
+    new_tracker,
     owned_data,
     require_derivative,
     used_data,
@@ -47,11 +48,14 @@ from paracosm.loop.given import (
 from paracosm.loop.names import by_name
 from paracosm.loop.numbers import along, counts, errors, purchase, terms
 from paracosm.loop.short_rounds import (
+    BestPolicy,
     ShortRounds,
+    best_of,
     episode_return,
     goes_on,
     of_round,
     refuse_ignored,
+    state_of,
     with_learner,
 )
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
@@ -101,7 +105,7 @@ def run(
     with contextlib.ExitStack() as stack:
         if isinstance(tracker, Tracker):
             stack.callback(tracker.close)
-        _check_kinds(tracker, learn_settings, imagine_settings, options)
+        check_kinds(tracker, learn_settings, imagine_settings, options)
         config = RunConfig(
             env,
             **options,
@@ -125,7 +129,7 @@ def run(
             require_derivative(known["reward"], config.reward, source)
         owned = None if config.data is None else owned_data(config, source)
         if not isinstance(tracker, Tracker):
-            tracker = stack.enter_context(contextlib.closing(_new_tracker(tracker)))
+            tracker = stack.enter_context(contextlib.closing(new_tracker(tracker)))
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
             job = _Runner(config, source, owned, known, learner, directory, progress, tracker)
             try:
@@ -133,35 +137,6 @@ def run(
             except Exception:
                 directory.discard_if_empty_handed(real_steps=source.steps)
                 raise
-
-
-def _check_kinds(
-    tracker: Any, learn_settings: Any, imagine_settings: Any, options: Mapping[str, Any]
-) -> None:
-    """Whether the arguments are of the kinds that a run takes.
-
-    Args:
-        tracker, learn_settings, imagine_settings, options: As `run` has them.
-    """
-    absent = type(None)
-    if not callable(tracker):
-        needed = "a Tracker, what makes one, or None,"
-        checks.of_kind("tracker", tracker, (Tracker, absent), needed)
-    needed = "a LearnSettings, or None,"
-    checks.of_kind("learn_settings", learn_settings, (LearnSettings, absent), needed)
-    needed = "an ImagineSettings, or None,"
-    checks.of_kind("imagine_settings", imagine_settings, (ImagineSettings, absent), needed)
-    for name in options:
-        checks.one_of("an option", name, tuple(RunOptions.__annotations__))
-
-
-def _new_tracker(make: Callable[[], Tracker] | None) -> Tracker:
-    """What takes a run's numbers, made when everything else has been checked."""
-    if make is None:
-        return Silent()
-    tracker = make()
-    checks.of_kind("what tracker makes", tracker, Tracker, "a Tracker")
-    return tracker
 
 
 class _Round(NamedTuple):
@@ -178,42 +153,10 @@ class _Round(NamedTuple):
     learned: Learned
     imagined: Imagined
     explores: bool
-    best: _Best | None
+    best: BestPolicy | None
     trained: int
     stepped: int
     audit_before: RoundAudit | None
-
-
-class _Best(NamedTuple):
-    """The mean return of a policy in the purchases that it collected, how many these are, and the
-    state of its learner.
-    """
-
-    mean: float
-    purchases: int
-    state: Any
-
-
-def _best_of(before: _Round | None, mean: float) -> _Best | None:
-    """The best policy so far, of those that trained for the return.
-
-    Args:
-        before: The last round, if there is one.
-        mean: Mean return of the episodes that its policy collected, infinite if not known.
-    """
-    if before is None or before.explores or not math.isfinite(mean):
-        return before and before.best
-    best = before.best
-    if best is not None and before.imagined.training.stop_reason is StopReason.EARLIER:
-        count = best.purchases + 1
-        return _Best(best.mean + (mean - best.mean) / count, count, best.state)
-    last = _Best(mean, 1, _state_of(before.imagined))
-    return last if best is None or mean >= best.mean else best
-
-
-def _state_of(imagined: Imagined) -> Any:
-    """The state of a learner of its own kind, None of REINFORCE."""
-    return None if imagined.own_prediction is None else imagined.own_prediction.state
 
 
 @dataclasses.dataclass
@@ -272,8 +215,10 @@ class _Runner:
             returns = (*returns, episode_return(bought, self.source.horizon))
             explores = short.explores(data, learned, returns)
             if before is not None and explores == before.explores:
-                state = _state_of(before.imagined)
-            best = _best_of(before, returns[-1])
+                state = state_of(before.imagined)
+            best = None if before is None else before.best
+            if before is not None and not before.explores and math.isfinite(returns[-1]):
+                best = best_of(best, returns[-1], before.imagined)
             trained_for_return = before is not None and not before.explores and not explores
             if best is not None and trained_for_return and short.astray(returns, best.mean):
                 state, astray = best.state, True

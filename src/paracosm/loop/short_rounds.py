@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -138,6 +139,36 @@ class ShortRounds:
             patience=chunks + 1,
             most_steps=chunks * CHUNK,
         )
+
+
+class BestPolicy(NamedTuple):
+    """The mean return of a policy in the purchases that it collected, how many these are, and the
+    state of its learner.
+    """
+
+    mean: float
+    purchases: int
+    state: Any
+
+
+def best_of(best: BestPolicy | None, mean: float, imagined: Imagined) -> BestPolicy:
+    """The best policy so far, of those that trained for the return.
+
+    Args:
+        best: The best one before.
+        mean: Mean return of the episodes that the last policy collected.
+        imagined: Its training; where that gave the best one back, they are that one's.
+    """
+    if best is not None and imagined.training.stop_reason is StopReason.EARLIER:
+        count = best.purchases + 1
+        return BestPolicy(best.mean + (mean - best.mean) / count, count, best.state)
+    last = BestPolicy(mean, 1, state_of(imagined))
+    return last if best is None or mean >= best.mean else best
+
+
+def state_of(imagined: Imagined) -> Any:
+    """The state of a learner of its own kind, None of REINFORCE."""
+    return None if imagined.own_prediction is None else imagined.own_prediction.state
 
 
 def episode_return(bought: Dataset, horizon: int) -> float:
