@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import pytest
 import paracosm
 from paracosm.core import checks
 from paracosm.core.records.results import RunResult
+from paracosm.core.records.stop_reason import StopReason
 from paracosm.core.tracking import Tracker
+from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import learn
@@ -18,9 +21,16 @@ from paracosm.learning.settings import FitSettings
 from paracosm.loop import given, short_rounds
 from paracosm.loop.config import RunConfig
 from paracosm.loop.load import audit_run
-from paracosm.loop.short_rounds import ShortRounds, episode_return, with_learner
+from paracosm.loop.short_rounds import (
+    BestPolicy,
+    ShortRounds,
+    best_of,
+    episode_return,
+    with_learner,
+)
 from paracosm.real.verbs import connect
 from tests.loop.small import numbers
+from tests.reporting.report_records import training
 
 SMALL = FitSettings(
     members=2, width=8, least_steps=5, most_steps=5, most_epochs=4, keep="last", balanced=True
@@ -151,6 +161,19 @@ def test_rounds_that_bring_no_more_than_random_actions_explore(returns, explores
     fit = FitSettings(members=1, width=4, most_epochs=1)
     learned = learn(data, source.spec(data), settings=paracosm.LearnSettings(fit=fit))
     assert ShortRounds(1000, 1000, 200).explores(data, learned, returns) is explores
+
+
+def test_the_best_policy_is_revised_by_what_it_collects_again():
+    def imagined(state, reason=StopReason.ROUND):
+        record = dataclasses.replace(training(), stop_reason=reason)
+        return Imagined(None, None, None, record, SimpleNamespace(state=state))
+
+    first = best_of(None, 100.0, imagined("a"))
+    assert best_of(first, 50.0, imagined("b")) == first
+    assert best_of(first, 150.0, imagined("b")) == BestPolicy(150.0, 1, "b")
+    again = best_of(first, 50.0, imagined("a", StopReason.EARLIER))
+    assert again == BestPolicy(75.0, 2, "a")
+    assert best_of(again, 0.0, imagined("a", StopReason.EARLIER)) == BestPolicy(50.0, 3, "a")
 
 
 @pytest.mark.parametrize(

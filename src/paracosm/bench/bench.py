@@ -232,9 +232,9 @@ def _score(job: _Job, answer: dict[str, Any] | None, failure: Outcome | None) ->
 def _forget_runs(jobs: Sequence[_Job]) -> None:
     """Remove what the runs of a bench that begins anew had written."""
     for job in jobs:
-        place = Path(job.cell.arguments.get("out", ""))
-        if job.cell.arguments.get("out") and (place / CONFIG).is_file():
-            for file in files_of_run(place):
+        out = job.cell.arguments.get("out")
+        if out is not None and (Path(out) / CONFIG).is_file():
+            for file in files_of_run(Path(out)):
                 file.unlink()
 
 

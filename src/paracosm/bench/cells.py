@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gymnasium
+import jax.numpy as jnp
 import numpy as np
 
+from paracosm import adapters
 from paracosm.auditing.round_audit import whole_episodes
+from paracosm.core.mdp import Spec
+from paracosm.core.policy import Policy, Uniform
 from paracosm.core.records.benchmarks import Point
 from paracosm.loop.directory import CONFIG
 from paracosm.loop.load import load
 from paracosm.loop.run import run
 from paracosm.real import registry
-from paracosm.real.source import FIRST_SEED
+from paracosm.real.source import Source
+from paracosm.real.verbs import connect
 
 # Points of a curve: enough to see a rise, few enough that each stands on several episodes.
 _POINTS = 20
@@ -73,9 +77,9 @@ def of_peer(
     model = peers.trained(learner, task, transitions, seed)
     seconds = time.perf_counter() - began
     ends = np.cumsum([int(length) for length in task.length_queue])
-    act = lambda observation: model.predict(observation, deterministic=True)[0]  # noqa: E731
+    source = connect(env)
     return {
-        "returns": _play(env, act, episodes),
+        "returns": _returns(source, adapters.policy(model, _spec(source)), episodes),
         "curve": curve(ends, np.array([float(total) for total in task.return_queue]), transitions),
         "real_steps": int(model.num_timesteps),
         "seconds": seconds,
@@ -86,9 +90,8 @@ def of_peer(
 
 def of_random(env: str, *, episodes: int) -> dict[str, Any]:
     """Uniform actions."""
-    space = registry.make(env)().action_space
-    space.seed(0)
-    return {"returns": _play(env, lambda observation: space.sample(), episodes)}
+    source = connect(env)
+    return {"returns": _returns(source, Uniform(source.action), episodes, sampled=True)}
 
 
 def curve(ends: np.ndarray, returns: np.ndarray, total: int) -> list[dict[str, float]]:
@@ -108,20 +111,21 @@ def curve(ends: np.ndarray, returns: np.ndarray, total: int) -> list[dict[str, f
     return [dataclasses.asdict(point) for point in points]
 
 
-def _play(env: str, act: Callable[[Any], Any], episodes: int) -> list[float]:
-    """Returns of real episodes, from the seeds that every evaluation has.
+def _returns(
+    source: Source, policy: Policy, episodes: int, *, sampled: bool = False
+) -> list[float]:
+    """Returns of real episodes, from the starts that every evaluation has.
 
     Args:
-        env: The task.
-        act: From an observation to an action.
+        source: The task.
+        policy: Who plays.
         episodes: How many.
+        sampled: Whether by its samples.
     """
-    task, returns = registry.make(env)(), []
-    for number in range(episodes):
-        observation, _ = task.reset(seed=FIRST_SEED + number)
-        total, over = 0.0, False
-        while not over:
-            observation, reward, terminated, truncated, _ = task.step(act(observation))
-            total, over = total + float(reward), terminated or truncated
-        returns.append(total)
-    return returns
+    played = source.evaluate(policy, episodes=episodes, sampled=sampled)
+    return np.asarray(played.reward).sum(axis=1).tolist()
+
+
+def _spec(source: Source) -> Spec:
+    """What a policy of somebody's must know of a task of which nothing was recorded."""
+    return Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)

@@ -23,8 +23,6 @@ Acting = (
     Policy | Callable[[np.ndarray], Any]
 )  # a policy, or a function of one observation `[state]`
 
-# Of the episodes of an evaluation: apart from those that data are collected in.
-FIRST_SEED = 10_000
 LANES = 8  # part of what a seed means: another number is another data set
 
 
@@ -198,7 +196,7 @@ class Source(abc.ABC):
         policy: Acting,
         *,
         episodes: int = 20,
-        first_seed: int = FIRST_SEED,
+        first_seed: int = 10_000,
         horizon: int | None = None,
         sampled: bool = False,
         seed: int = 0,

@@ -19,7 +19,7 @@ from paracosm.real import boundary
 from paracosm.real.gymnasium import HostSource
 from paracosm.real.native import SystemSource
 from paracosm.real.registry import make
-from paracosm.real.source import FIRST_SEED, Acting, Source, StepProgress
+from paracosm.real.source import Acting, Source, StepProgress
 
 Environment = str | Callable[[], Any] | gymnasium.Env | MDP | Source
 
@@ -112,7 +112,7 @@ def evaluate(
     policy: Acting,
     *,
     episodes: int = 20,
-    first_seed: int = FIRST_SEED,
+    first_seed: int = 10_000,
     horizon: int | None = None,
     encoder: Encoder | None = None,
     sampled: bool = False,

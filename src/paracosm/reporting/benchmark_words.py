@@ -28,7 +28,7 @@ def setup(record: Benchmark) -> tuple[str, ...]:
     seeds = ", ".join(map(str, record.seeds))
     sentences = [
         f"Every learner had as many transitions of a task, with the same seeds ({seeds}) and one"
-        " set of defaults for all tasks; sb3-ppo takes whole batches of 2,048.",
+        " set of defaults for all tasks.",
         f"A number is the median over seeds of the mean return of {record.episodes} real episodes,"
         " which start from the same states for every learner, are played without noise, and are not"
         " counted as transitions.",
@@ -36,6 +36,10 @@ def setup(record: Benchmark) -> tuple[str, ...]:
         "The normalised return is 0 of random actions and 1 of the first of the returns that others"
         " report, which had the real steps that stand beside them.",
     ]
+    if "sb3-ppo" in record.learners:
+        sentences.append(
+            "sb3-ppo takes whole batches of 2,048 transitions, also where that is more."
+        )
     if record.missing:
         sentences.append(
             f"Stable-Baselines3 is not installed: {' and '.join(record.missing)} are not there."
