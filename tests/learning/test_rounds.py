@@ -11,7 +11,7 @@ import pytest
 from paracosm.core.layers import layers_of
 from paracosm.core.members import drawn
 from paracosm.core.networks import MLP, rescaled, restandardised
-from paracosm.learning.fit import _Fit, fit, pad
+from paracosm.learning.fit import _Fit, fit, pad, row_losses
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.parts import (
     LOG_VARIANCE,
@@ -64,6 +64,44 @@ def test_a_spread_is_learned_where_it_is():
     spread = np.exp(0.5 * np.asarray(bounded_log_variance(raw)))
     np.testing.assert_allclose(spread, [0.1, 1.0], rtol=0.3)
     assert result.epochs.tolist() == [30, 30], "fits that keep the last epoch use all of them"
+
+
+def test_the_gaussian_loss_pulls_means_by_their_errors_over_the_spread():
+    """With β of one half: `2 (μ - y) / σ` for the mean, `σ (1 - (y - μ)² / σ²)` for `log σ²`."""
+    network = networks(outputs=2)
+    one = jax.tree.map(lambda leaf: leaf[0], network)
+    x, y = jnp.array([[0.3, -0.2]]), jnp.array([[1.7]])
+
+    def loss(shift):
+        moved = eqx.tree_at(lambda n: n.biases[-1], one, one.biases[-1] + shift)
+        return row_losses(moved, x, y, "gaussian")[0]
+
+    mean, raw = one(x[0])
+    variance = jnp.exp(bounded_log_variance(raw))
+    slope = jax.grad(bounded_log_variance)(raw)
+    off = y[0, 0] - mean
+    expected = [-2 * off / variance**0.5, slope * variance**0.5 * (1 - off**2 / variance)]
+    np.testing.assert_allclose(jax.grad(loss)(jnp.zeros(2)), expected, rtol=1e-4)
+
+
+def test_rows_that_fit_badly_at_first_are_learned():
+    """A fast wave beside small waves: the likelihood without β gives the fast one a spread and no
+    mean (it left all of its variance, β = 1/2 leaves a hundredth).
+    """
+    rng = np.random.default_rng(0)
+    inputs = rng.uniform(-1, 1, (1000, 2))
+    fast = inputs[:, :1] > 0
+    targets = np.where(fast, np.sin(9 * inputs[:, :1]), 0.01 * inputs[:, 1:])
+    settings = dataclasses.replace(
+        SHORT, width=32, rates=(5e-3, 1e-3), least_steps=200, most_steps=200, most_epochs=15
+    )
+    start, keys = networks(outputs=2), jax.random.split(KEY, 2)
+    data = pad(inputs, targets)
+    result = fit(start, data, data, keys, loss="gaussian", settings=settings)
+    first = jax.tree.map(lambda leaf: leaf[0], result.networks)
+    left = targets[:, 0] - jax.vmap(first)(np.asarray(inputs, np.float32))[:, 0]
+    share = np.mean(left[fast[:, 0]] ** 2) / np.var(targets[fast])
+    assert share < 0.1
 
 
 def test_log_variances_are_bounded_with_a_slope():

@@ -12,7 +12,8 @@ import pytest
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.records import Weights
-from paracosm.core.records.decisions import Anchor, Curve
+from paracosm.core.records.decisions import Anchor, Curve, Decision
+from paracosm.core.records.refusal import Refusal
 from paracosm.core.tracking import Tracker
 from paracosm.loop.spending import Purse
 from tests.loop.small import numbers, small_run
@@ -125,6 +126,8 @@ def test_a_curve_that_supports_no_plan_means_equal_money():
     found = Purse(10_000.0, 1.0, 4.0, 2).decide(1, owned(1000), lambda: (curves, WEIGHTS), 0)
     assert found.plan is None
     assert "as much money on each part, since" in found.why
+    assert found.refusal is Refusal.RISES
+    assert Decision.from_json(found.to_json()) == found
     assert (found.transitions, found.labels) == (2500, 625)
 
 

@@ -2,6 +2,7 @@
 symmetries; the validation.
 """
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import stats
 from paracosm.core.checks import BadData
 from paracosm.core.records.decisions import Anchor, Curve, CurveFit
 from paracosm.core.records.reasons import CaveatKind
+from paracosm.core.records.refusal import CurveRefused, Refusal
 from paracosm.planning import curve_posterior, curve_validation, grid
 from paracosm.planning.curve_posterior import Posterior, posterior
 from paracosm.planning.law import Law
@@ -292,32 +294,36 @@ def test_warnings_come_when_they_are_due():
 
 
 @pytest.mark.parametrize(
-    ("errors", "sizes", "said"),
+    ("errors", "sizes", "refusal", "sentence"),
     [
-        ([1, 0.5], (100, 200), "measured at 2 sizes"),
-        ([[1, 0.9, 0.8, 0.7]], (100,), "measured at 1 size;"),
-        ([1, 0, 0.5], (100, 200, 400), "an error of 0 at 200 samples"),
-        ([1, -1, 0.5], (100, 200, 400), "an error of -1"),
-        ([1, np.nan, 0.5], (100, 200, 400), "an error of nan"),
-        ([1, np.inf, 0.5], (100, 200, 400), "an error of inf"),
-        ([1, 0.7, 0.5], (0, 200, 400), "at 0 samples"),
+        ([1, 0.5], (100, 200), "few sizes", "measured at 2 sizes"),
+        ([[1, 0.9, 0.8, 0.7]], (100,), "few sizes", "measured at 1 size;"),
+        ([1, 0, 0.5], (100, 200, 400), "not positive", "an error of 0 at 200 samples"),
+        ([1, -1, 0.5], (100, 200, 400), "not positive", "an error of -1"),
+        ([1, np.nan, 0.5], (100, 200, 400), "not positive", "an error of nan"),
+        ([1, np.inf, 0.5], (100, 200, 400), "not positive", "an error of inf"),
+        ([1, 0.7, 0.5], (0, 200, 400), "not positive", "at 0 samples"),
         (
             [0.1, 0.2, 0.3],
             (100, 1000, 10_000),
+            "rises",
             "rises with more samples, from 0.1 at 100 to 0.3 at 10,000",
         ),
-        ([1, 1.1, 1.2], (100, 200, 400), "rises with more samples"),
-        ([1, 0.95, 0.8, 0.5, 0.1], SIZES, "bends against the law"),
+        ([1, 1.1, 1.2], (100, 200, 400), "rises", "rises with more samples"),
+        ([1, 0.95, 0.8, 0.5, 0.1], SIZES, "bends against the law", "falls as the power"),
         (
             [1.0, 0.99, 0.93, 0.8, 0.5, 0.2],
             (500, 1000, 2000, 4000, 8000, 16_000),
             "bends against the law",
+            "bends against the law",
         ),
     ],
 )
-def test_a_curve_that_supports_no_forecast_is_refused(errors, sizes, said):
-    with pytest.raises(BadData, match=said):
+def test_a_curve_that_supports_no_forecast_is_refused(errors, sizes, refusal, sentence):
+    with pytest.raises(CurveRefused, match=sentence) as refused:
         posterior(curve(errors, sizes))
+    assert refused.value.refusal == refusal
+    assert copy.copy(refused.value).refusal == refusal  # as processes hand errors on
 
 
 def test_no_curve_at_all_is_refused():
@@ -372,8 +378,8 @@ def refused(shape, sizes, seeds, noise, *, number) -> tuple[dict[str, int], list
             passed.append(
                 posterior(curve(shape(sizes)[:, None] * np.exp(scatter), tuple(sizes.tolist())))
             )
-        except BadData as error:
-            reasons["rises" if "rises" in str(error) else "bends"] += 1
+        except CurveRefused as error:
+            reasons["rises" if error.refusal is not Refusal.BENDS else "bends"] += 1
     return reasons, passed
 
 

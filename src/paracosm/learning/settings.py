@@ -73,7 +73,7 @@ class LearnSettings(Record):
         margin: How far the domain of imagined states reaches beyond the data, in parts of their
             range.
         probabilistic: Whether each member of the dynamics also learns the spread of the next state
-            (a Gaussian likelihood) rather than its mean alone (squares).
+            (a Gaussian likelihood weighted by the spread) rather than its mean alone (squares).
         reward_at_ends: Whether the reward is another one on steps that end an episode; which they
             are, the learned end rule says.
         capacity: Rows to prepare for: until there are more of them nothing is compiled again.

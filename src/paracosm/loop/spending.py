@@ -18,6 +18,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.core.records.reasons import PurchaseReason
+from paracosm.core.records.refusal import CurveRefused
 from paracosm.learning.curves import LEAST_ROWS_OF_CURVE, learning_curve
 from paracosm.learning.learn import Learned, LearnSettings
 from paracosm.loop.plans import plan
@@ -102,7 +103,8 @@ class Purse:
         except checks.ParacosmError as error:
             counts = self._units(share * left / 2, share * left / 2)
             why = purchase_reason(PurchaseReason.EQUAL_MONEY, str(error))
-            return Decision(round, *counts, None, why)
+            refusal = error.refusal if isinstance(error, CurveRefused) else None
+            return Decision(round, *counts, None, why, refusal)
         why = purchase_reason(PurchaseReason.NEXT_BUDGET) if round == self.rounds else ""
         return Decision(round, int(share * split.dynamics), int(share * split.reward), split, why)
 

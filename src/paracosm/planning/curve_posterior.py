@@ -194,8 +194,8 @@ def posterior(curve: Curve) -> Posterior:
     Mean squares become root mean squares first: weights are multiplied with norms.
 
     Raises:
-        BadData: if the curve cannot support a forecast: too few sizes, errors or samples that are
-            not positive, a curve that rises, or one that bends against the law.
+        CurveRefused: if the curve cannot support a forecast: too few sizes, errors or samples that
+            are not positive, a curve that rises, or one that bends against the law.
     """
     curve_validation.require_anchors(curve)
     pilot = _summary(_as_rms(curve))

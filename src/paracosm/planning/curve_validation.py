@@ -7,6 +7,7 @@ from scipy.special import stdtrit
 
 from paracosm.core import checks
 from paracosm.core.records.decisions import Bought, Curve
+from paracosm.core.records.refusal import CurveRefused, Refusal
 from paracosm.planning.grid import NOISE, NOISE_ROWS, CurveSummary
 
 LEAST_SIZES = 3  # a law has three numbers
@@ -22,22 +23,18 @@ def require_anchors(curve: Curve) -> None:
     """Require positive errors and samples, and at least 3 sizes.
 
     Raises:
-        BadData: saying what was found.
+        CurveRefused: saying what was found.
     """
     checks.one_of("unit", curve.unit, ("rms", "mse"))
     for anchor in curve.anchors:
         if not (anchor.samples > 0 and 0 < anchor.error < np.inf):
-            raise checks.BadData(
-                f"the {curve.part} curve has an error of {anchor.error:g} at {anchor.samples:,}"
-                " samples; "
-                "both must be positive."
+            raise Refusal.NOT_POSITIVE.error(
+                part=curve.part, error=anchor.error, samples=anchor.samples
             )
     sizes = len({anchor.samples for anchor in curve.anchors})
     if sizes < LEAST_SIZES:
-        raise checks.BadData(
-            f"the {curve.part} curve was measured at {sizes} {'size' if sizes == 1 else 'sizes'}; "
-            f"at least {LEAST_SIZES} different numbers of samples are needed."
-        )
+        counted = f"{sizes} {'size' if sizes == 1 else 'sizes'}"
+        raise Refusal.FEW_SIZES.error(part=curve.part, sizes=counted, least=LEAST_SIZES)
 
 
 def require_fall(part: Bought, pilot: CurveSummary) -> None:
@@ -48,19 +45,14 @@ def require_fall(part: Bought, pilot: CurveSummary) -> None:
     straight one with 1%.
 
     Raises:
-        BadData: saying which.
+        CurveRefused: saying which.
     """
     slope, spread, critical = _last_coefficient(pilot, 1, RISING)
     if slope > critical * spread:
-        raise checks.BadData(
-            f"the {part} error rises with more samples, from {np.exp(pilot.mean[0]):.3g} at"
-            f" {pilot.sizes[0]:,.0f} to "
-            f"{np.exp(pilot.mean[-1]):.3g} at {pilot.sizes[-1]:,.0f}; a curve that falls is needed"
-            " to plan from it."
-        )
+        raise Refusal.RISES.error(part=part, **_change(pilot, 0))
     bend, spread, critical = _last_coefficient(pilot, 2, BENDING)
     if bend < -critical * spread:
-        _refuse_bend(part, pilot)
+        raise _bent(part, pilot)
 
 
 def require_law(part: Bought, pilot: CurveSummary, *, steepens: float, rises: float) -> None:
@@ -79,21 +71,16 @@ def require_law(part: Bought, pilot: CurveSummary, *, steepens: float, rises: fl
         steepens, rises: Log odds against the law.
 
     Raises:
-        BadData: saying which.
+        CurveRefused: saying which.
     """
     first = _rises_from(pilot, RISING_END)
     if first is None and rises > np.log(RISE_AGAINST):
         first = int(np.argmin(pilot.mean[:-1]))
     if first is not None:
-        raise checks.BadData(
-            f"the {part} error rises from its {_ordinal(first + 1)} size on, from"
-            f" {np.exp(pilot.mean[first]):.3g} at "
-            f"{pilot.sizes[first]:,.0f} samples to {np.exp(pilot.mean[-1]):.3g} at"
-            f" {pilot.sizes[-1]:,.0f}; a curve "
-            "that falls to its end is needed to plan from it."
-        )
+        ordinal = _ordinal(first + 1)
+        raise Refusal.RISES_AT_END.error(part=part, ordinal=ordinal, **_change(pilot, first))
     if steepens > np.log(AGAINST):
-        _refuse_bend(part, pilot)
+        raise _bent(part, pilot)
 
 
 def _rises_from(pilot: CurveSummary, alarm: float) -> int | None:
@@ -113,15 +100,21 @@ def _ordinal(number: int) -> str:
     return names[number - 1] if number <= len(names) else f"{number}th"
 
 
-def _refuse_bend(part: Bought, pilot: CurveSummary) -> None:
+def _change(pilot: CurveSummary, first: int) -> dict[str, float]:
+    """Sizes and mean errors of a size and of the last one."""
+    errors = np.exp(pilot.mean)
+    return {
+        "before": errors[first],
+        "first": pilot.sizes[first],
+        "after": errors[-1],
+        "last": pilot.sizes[-1],
+    }
+
+
+def _bent(part: Bought, pilot: CurveSummary) -> CurveRefused:
     line = np.polynomial.Polynomial.fit(np.log(pilot.sizes), pilot.mean, 2).deriv()
-    first, last = -line(np.log(pilot.sizes[[0, -1]]))
-    raise checks.BadData(
-        f"the {part} curve bends against the law: its error falls as the power {first:.2g} of the"
-        " samples at first "
-        f"and as {last:.2g} at last; a power law only flattens, so measure larger sizes, where it"
-        " has settled."
-    )
+    before, after = -line(np.log(pilot.sizes[[0, -1]]))
+    return Refusal.BENDS.error(part=part, before=before, after=after)
 
 
 def _noise(pilot: CurveSummary, degree: int) -> tuple[float, int]:

@@ -16,6 +16,7 @@ from paracosm.core import checks
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, Plan, Purchase
 from paracosm.core.records.reasons import Caveat
+from paracosm.core.records.refusal import Refusal
 from paracosm.planning import stakes
 from paracosm.planning.budget import BudgetProblem, Offer, best_split, log_values
 from paracosm.planning.curve_posterior import Posterior, posterior
@@ -82,7 +83,7 @@ def plan(
 
     Raises:
         BadArgument: prices, weights, counts or the budget describe no purchase.
-        BadData: a curve cannot support a plan, in one sentence that says why.
+        CurveRefused: a curve cannot support a plan; its `refusal` and its sentence say why.
     """
     checks.count("the seed", seed, 0)
     routes = _routes(weights)
@@ -171,14 +172,11 @@ def owned_counts(
     """Samples of each part owned already: as given, else the largest anchor of its curve.
 
     Raises:
-        BadData: if a part has no curve.
+        CurveRefused: if a part has no curve.
     """
     for part in PARTS:
         if part not in curves:
-            raise checks.BadData(
-                f"there is no learning curve of {part}; one of dynamics and one of reward are"
-                " needed."
-            )
+            raise Refusal.NO_CURVE.error(part=part)
         checks.of_kind(f"curves[{part!r}]", curves[part], Curve, "a Curve")
     largest = {part: max(anchor.samples for anchor in curves[part].anchors) for part in PARTS}
     counts = {part: int((owned or largest).get(part, largest[part])) for part in PARTS}

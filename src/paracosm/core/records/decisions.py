@@ -10,6 +10,7 @@ from typing import Literal
 from paracosm.core.records.base import Estimate, Record
 from paracosm.core.records.diagnosis import Weights
 from paracosm.core.records.reasons import LabelVerdict, MixtureVerdict, PlanVerdict
+from paracosm.core.records.refusal import Refusal
 
 Unit = Literal["rms", "mse"]
 Bought = Literal["dynamics", "reward"]
@@ -157,7 +158,8 @@ class Decision(Record):
     would buy next.
 
     `plan` splits all the money left at that time, of which the round buys `transitions` and
-    `labels`; without one `why` says what stood against it and how the money was split instead.
+    `labels`; without one `why` says what stood against it and how the money was split instead, and
+    `refusal` what is wrong with a learning curve, if one was refused.
     """
 
     round: int
@@ -165,6 +167,7 @@ class Decision(Record):
     labels: int
     plan: Plan | None
     why: str
+    refusal: Refusal | None = None
 
 
 @dataclasses.dataclass(frozen=True)
