@@ -9,7 +9,7 @@ import pytest
 
 from paracosm.core.learner import LearnerPrediction
 from paracosm.core.records.stop_reason import StopReason
-from paracosm.imagination.earlier import better_of
+from paracosm.imagination.earlier import Earlier, _returns, kept
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from tests.imagination.test_branches import KEY, problem
@@ -41,15 +41,36 @@ def imagined(state) -> Imagined:
     return Imagined(LEARNER.policy(state), None, TASK.world, record, prediction)
 
 
+def earlier(state, mean=-5.0, *, astray=False, last=False) -> Earlier:
+    """It brought 20 more than random actions."""
+    return Earlier(state, mean, mean - 20, astray, last)
+
+
 def test_what_training_has_lost_is_given_back(states):
     untrained, trained = states
-    kept = better_of(imagined(untrained), trained, KEY)
-    assert kept.own_prediction.state is trained
-    assert kept.training.stop_reason is StopReason.EARLIER
-    assert "earlier round" in kept.training.stop
+    result = kept(imagined(untrained), earlier(trained), KEY)
+    assert result.own_prediction.state is trained
+    assert result.training.stop_reason is StopReason.EARLIER
+    assert "earlier round" in result.training.stop
 
 
-@pytest.mark.parametrize("earlier", [0, 1])
-def test_a_policy_that_is_as_good_or_better_stays(states, earlier):
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("last", [True, False])
+def test_a_policy_that_is_as_good_or_better_stays(states, before, last):
     now = imagined(states[1])
-    assert better_of(now, states[earlier], KEY) is now
+    believed = float(jnp.mean(_returns(LEARNER.policy(states[before]), TASK, KEY)))
+    assert kept(now, earlier(states[before], believed + 9, last=last), KEY) is now
+
+
+def test_at_last_a_policy_of_a_world_that_denies_what_was_seen_is_not_kept(states):
+    now = imagined(states[1])
+    believed = float(jnp.mean(_returns(LEARNER.policy(states[0]), TASK, KEY)))
+    for seen in (believed - 11, believed + 11):
+        assert kept(now, earlier(states[0], seen), KEY) is now
+        result = kept(now, earlier(states[0], seen, last=True), KEY)
+        assert result.own_prediction.state is states[0]
+
+
+def test_after_policies_that_were_astray_the_best_one_is_kept(states):
+    result = kept(imagined(states[1]), earlier(states[0], astray=True), KEY)
+    assert result.own_prediction.state is states[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -21,44 +21,57 @@ from paracosm.imagination.imagine import Imagined
 _CLEAR = 4.0
 
 
-def better_of(imagined: Imagined, earlier: Any, key: PRNGKey) -> Imagined:
-    """The training as it is, or with the state of an earlier one in its place if that has clearly
-    the higher imagined return in this world.
+class Earlier(NamedTuple):
+    """The best policy of the rounds before, in the real world.
+
+    Attributes:
+        state: Of its learner.
+        mean: Mean return of the episodes that it collected, not discounted.
+        least: The same of random actions.
+        astray: Whether the policies since then did so badly that it is kept while the world learns
+            from their failure.
+        last: Whether no purchase follows, which would show what the last training came to.
+    """
+
+    state: Any
+    mean: float
+    least: float
+    astray: bool
+    last: bool
+
+
+def kept(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagined:
+    """The training as it is, or with the state of an earlier round in its place.
+
+    That is so where the policies since were astray; where the earlier one has clearly the higher
+    imagined return in this world; and at last where this world does not believe what the earlier
+    one brought, within half of what it brought above random actions: then no training in it is
+    worth more than what was seen.
 
     Args:
         imagined: Training by a learner of its own kind, in the present world.
-        earlier: That learner's state in an earlier round.
+        earlier: The best policy before.
         key: Of the imagined episodes, which are the same for both.
     """
     now = imagined.own_prediction
     if now is None:
         return imagined
-    policies = (now.learner.policy(earlier), imagined.policy)
+    policies = (now.learner.policy(earlier.state), imagined.policy)
     before, after = (_returns(policy, now.problem, key) for policy in policies)
     difference = before - after
     error = jnp.std(difference) / jnp.sqrt(len(difference))
     clear = jnp.mean(difference) > _CLEAR * error
-    return given_back(imagined, earlier, key) if clear else imagined
-
-
-def given_back(imagined: Imagined, earlier: Any, key: PRNGKey) -> Imagined:
-    """The training with the state of an earlier round in place of its own, and that policy's
-    imagined return at the end.
-
-    Args:
-        imagined, earlier, key: As for `better_of`.
-    """
-    now = imagined.own_prediction
-    if now is None:
+    gained = earlier.mean - earlier.least
+    disbelieved = abs(float(jnp.mean(before)) - earlier.mean) > gained / 2 > 0
+    if not (earlier.astray or clear or (earlier.last and disbelieved)):
         return imagined
-    policy, training = now.learner.policy(earlier), imagined.training
-    mean, reason = float(jnp.mean(_returns(policy, now.problem, key))), StopReason.EARLIER
+    training, reason = imagined.training, StopReason.EARLIER
     return imagined._replace(
-        policy=policy,
-        own_prediction=LearnerPrediction(now.learner, earlier, now.problem),
+        policy=policies[0],
+        own_prediction=LearnerPrediction(now.learner, earlier.state, now.problem),
         training=dataclasses.replace(
             training,
-            imagined_return=(*training.imagined_return[:-1], mean),
+            imagined_return=(*training.imagined_return[:-1], float(jnp.mean(before))),
             stop=reason.sentence(training.stop_steps),
             stop_reason=reason,
         ),

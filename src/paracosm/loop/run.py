@@ -28,7 +28,7 @@ from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.core.records.results import Purchases, RunResult
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.core.tracking import Tracker
-from paracosm.imagination.earlier import better_of, given_back
+from paracosm.imagination.earlier import Earlier, kept
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.loop import store, trajectories, versions
@@ -209,7 +209,7 @@ class _Runner:
         stepped = self.source.steps
         settings, state, explores = self.config.imagine, None, False
         returns = () if before is None else before.returns
-        best, astray = None, False
+        best, earlier = None, None
         if short is not None:
             settings = short.imagine_settings(bought, cast("Learner", self.learner))
             returns = (*returns, episode_return(bought, self.source.horizon))
@@ -219,9 +219,12 @@ class _Runner:
             best = None if before is None else before.best
             if before is not None and not before.explores and math.isfinite(returns[-1]):
                 best = best_of(best, returns[-1], before.imagined)
-            trained_for_return = before is not None and not before.explores and not explores
-            if best is not None and trained_for_return and short.astray(returns, best.mean):
-                state, astray = best.state, True
+            if best is not None and not explores:
+                last = short.decision(number + 1, data.real_steps) is None
+                trained_for_return = before is not None and not before.explores
+                astray = trained_for_return and short.astray(returns, best.mean)
+                earlier = Earlier(best.state, best.mean, returns[0], astray, last)
+                state = best.state if astray else state
         trained = 0 if before is None else before.trained
         imagined = self._imagine(
             number,
@@ -229,8 +232,7 @@ class _Runner:
             learned,
             settings=settings,
             state=state,
-            earlier=None if best is None or explores else best.state,
-            astray=astray,
+            earlier=earlier,
             explores=explores,
             trained=trained,
         )
@@ -426,8 +428,7 @@ class _Runner:
         *,
         settings: ImagineSettings,
         state: Any,
-        earlier: Any,
-        astray: bool,
+        earlier: Earlier | None,
         explores: bool,
         trained: int,
     ) -> Imagined:
@@ -439,9 +440,7 @@ class _Runner:
             data, learned: Where it is trained.
             settings: How long.
             state: Where the learner goes on, None if it starts anew.
-            earlier: The learner's state in the best round before, None if there is none.
-            astray: Whether the policy since then did so badly that the earlier one is kept while
-                the world learns from its failure.
+            earlier: The best policy of the rounds before, None if there is none.
             explores: Whether the policy may look for what is unknown.
             trained: Training steps, at the most, of the rounds before.
         """
@@ -473,10 +472,7 @@ class _Runner:
             imagined = of_round(imagined)
             if earlier is None:
                 return imagined
-            key = stage_key(self.config.seed, "earlier", round)
-            if astray:
-                return given_back(imagined, earlier, key)
-            return better_of(imagined, earlier, key)
+            return kept(imagined, earlier, stage_key(self.config.seed, "earlier", round))
 
         return self.directory.stage(
             f"imagine-{round}",
