@@ -36,7 +36,7 @@ from paracosm.loop.given import REINFORCE
 TRANSITIONS = 500
 # Training steps for each transition bought: more of them fit a policy to a world that the next
 # round replaces.
-STEPS_PER_TRANSITION = 8
+STEPS_PER_TRANSITION = 4
 # Training steps between two evaluations, of which each takes as long as some hundred steps where
 # episodes are long; each round has at least two of these chunks, and one of many owned transitions
 # no more than so many.
