@@ -171,6 +171,9 @@ def test_a_task_is_missed_by_the_model_or_by_the_search(record):
     modest = [dataclasses.replace(score, predicted=80.0) for score in record.scores[:3]]
     searched = dataclasses.replace(record, scores=(*modest, *record.scores[3:]))
     assert searched.shortfall(task, "pathwise") is Shortfall.SEARCH
+    denied = [dataclasses.replace(score, predicted=20.0) for score in record.scores[:3]]
+    denying = dataclasses.replace(record, scores=(*denied, *record.scores[3:]))
+    assert denying.shortfall(task, "pathwise") is Shortfall.MODEL
     easy = dataclasses.replace(record, tasks=(dataclasses.replace(task, needed=70.0),))
     assert easy.shortfall(easy.tasks[0], "pathwise") is None
     assert record.beaten("pathwise", "sb3-dqn") == (1, 1)

@@ -132,8 +132,8 @@ def _audits(record: Benchmark) -> list[Table]:
     columns = ("task", "learner", "seed", "real", "imagined", "by cause", "minutes", "missed by")
     note = (
         "Real minus imagined return is the sum of its causes. A task that is missed is missed by"
-        " the model where imagination promised what is needed, by the search where no policy with"
-        " that return was reached in imagination either."
+        " the model where imagination is wrong about its return by at least what is missing, else"
+        " by the search, which reached no policy with that return in imagination either."
     )
     return [Table("What the audits say", columns, tuple(rows), note)]
 

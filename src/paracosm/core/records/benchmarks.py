@@ -15,8 +15,8 @@ from paracosm.core.records.base import Estimate, Record, plain
 
 
 class Shortfall(enum.Enum):
-    """Why a return that is needed was missed: the world promised it and did not keep it, or no
-    policy with that return was reached in the world itself.
+    """Why a return that is needed was missed: the world was wrong about the policy's return by at
+    least as much as is missing, or no policy with the return was reached in a world that is not.
     """
 
     MODEL = "model"
@@ -136,10 +136,11 @@ class Benchmark(Record):
     def shortfall(self, task: Task, learner: str) -> Shortfall | None:
         """Why the median misses what is needed; None where it does not, or no world was audited."""
         predicted = [s.predicted for s in self.of(task.env, learner) if s.predicted is not None]
-        if not predicted or task.needed is None or self.reached(task, learner):
+        real = self.median(task.env, learner)
+        if not predicted or real is None or task.needed is None or real >= task.needed:
             return None
-        promised = statistics.median(predicted) >= task.needed
-        return Shortfall.MODEL if promised else Shortfall.SEARCH
+        wrong = abs(statistics.median(predicted) - real) >= task.needed - real
+        return Shortfall.MODEL if wrong else Shortfall.SEARCH
 
     def beaten(self, ours: str, peer: str) -> tuple[int, int]:
         """On how many tasks the first has a higher median than the second, of how many that both
