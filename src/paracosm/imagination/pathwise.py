@@ -204,10 +204,14 @@ class Pathwise(Learner):
         def loss(policy: Any) -> tuple[Scalar, tuple[Branches, Array]]:
             branches = self._imagined(policy, value, problem, key, numbers)
             targets = branch_returns(branches.played, problem.world.discount, settings.lambda_)
-            discrete = isinstance(policy, Categorical)
-            climbed = branches.played.climbed if discrete else targets
-            climbed = climbed + alpha * branches.played.entropy
-            total = jnp.sum(branches.weight * climbed) / self._reached(branches)
+            played = branches.played
+            if isinstance(policy, Categorical):
+                climbed = branches.weight * (played.climbed + alpha * played.entropy)
+                total = jnp.sum(climbed) / self._reached(branches)
+            else:
+                soft = played._replace(reward=played.reward + alpha * played.entropy)
+                returns = branch_returns(soft, problem.world.discount, settings.lambda_)
+                total = jnp.sum(returns[0]) / settings.branches
             return -total / value.scale, (branches, targets)
 
         gradient, (branches, targets) = jax.lax.stop_gradient(
