@@ -6,10 +6,12 @@ episode and the value `v`, the targets are the λ-returns
 
     G_t = r_t + γ (1 - p_t) ((1-λ) v(s_{t+1}) + λ G_{t+1})
 
-Continuous actions: the policy climbs the mean of `G_t + α H_t`, with `H` its entropy, by its
-derivative through policy, dynamics, reward and end (value gradients; Heess et al. 2015, Clavera et
-al. 2020, Hafner et al. 2020). A choice among discrete actions has no derivative, but the world can
-be asked for all of them: the policy climbs `Σ_a π(a|s) (r + γ (1-p) v(s'))(s, a) + α H`, exactly.
+Continuous actions: the policy climbs the mean of `G_0`, with `α H` added to its rewards, `H` its
+entropy, by its derivative through policy, dynamics, reward and end (value gradients; Heess et al.
+2015, Clavera et al. 2020). The sum of `G_t` over a branch (Hafner et al. 2020) would count late
+rewards once for each state before them, and acts too much. A choice among discrete actions has no
+derivative, but the world can be asked for all of them: the policy climbs, exactly, the mean of
+`Σ_a π(a|s) (r + γ (1-p) v(s'))(s, a) + α H` over the states of a branch.
 
 The value is the smaller of two networks (Fujimoto et al. 2018), which learn `G_t`; what completes
 branches is their moving average, and targets are kept within what the recorded rewards allow. `α`
