@@ -24,6 +24,7 @@ _TEMPLATES = {
     StopReason.ROUND: "{steps} gradient steps, as many as its round has",
     StopReason.EARLIER: (
         "{steps} gradient steps, after which the policy of an earlier round was kept, which is"
-        " better in this world or was much better in the real one"
+        " better in this world, was much better in the real one, or brought there what this world"
+        " denies"
     ),
 }
