@@ -28,8 +28,8 @@ class Earlier(NamedTuple):
         state: Of its learner.
         mean: Mean return of the episodes that it collected, not discounted.
         least: The same of random actions.
-        astray: Whether the policies since then did so badly that it is kept while the world learns
-            from their failure.
+        astray: Whether the last policy did so badly that this one is kept while the world learns
+            from the failure.
         last: Whether no purchase follows, which would show what the last training came to.
     """
 
@@ -43,7 +43,7 @@ class Earlier(NamedTuple):
 def kept(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagined:
     """The training as it is, or with the state of an earlier round in its place.
 
-    That is so where the policies since were astray; where the earlier one has clearly the higher
+    That is so where the last policy was astray; where the earlier one has clearly the higher
     imagined return in this world; and at last where this world does not believe what the earlier
     one brought, within half of what it brought above random actions: then no training in it is
     worth more than what was seen.

@@ -34,8 +34,8 @@ from paracosm.loop.given import REINFORCE
 
 # A round is long enough to show what a new policy does, and short enough to correct it.
 TRANSITIONS = 500
-# Training steps for each transition bought: more of them fit a policy to a world that the next
-# round replaces.
+# Training steps for each transition bought, and at least two chunks a round: more of them fit a
+# policy to a world that the next round replaces.
 STEPS_PER_TRANSITION = 4
 # Training steps between two evaluations, of which each takes as long as some hundred steps where
 # episodes are long; each round has at least two of these chunks, and one of many owned transitions
