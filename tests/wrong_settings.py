@@ -74,7 +74,7 @@ FIELDS = {
     LearnSettings: {
         **dict.fromkeys(("validation", "held_out"), BELOW_ONE),
         "margin": NOT_NEGATIVE,
-        **dict.fromkeys(("probabilistic", "reward_at_ends"), BOTH),
+        **dict.fromkeys(("probabilistic", "restoring", "reward_at_ends"), BOTH),
         "capacity": COUNT,
     },
     PathwiseSettings: {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 import jax
+import numpy as np
 
 from paracosm.core.types import PRNGKey
 
@@ -15,3 +16,8 @@ def stage_key(seed: int, stage: str, round: int = 0) -> PRNGKey:
     """
     named = jax.random.fold_in(jax.random.key(seed), zlib.crc32(stage.encode()))
     return jax.random.fold_in(named, round)
+
+
+def numpy_random(key: PRNGKey) -> np.random.Generator:
+    """Numpy's randomness from a key, for what is done on the host."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.keys import stage_key
+from paracosm.core.keys import numpy_random, stage_key
 from paracosm.core.learned import Learned
 from paracosm.core.learner import (
     Learner,
@@ -257,7 +257,7 @@ def _starts(initial: np.ndarray, visited: np.ndarray, key: PRNGKey) -> StartStat
             raise checks.BadData(
                 f"there are no {name} states to imagine from; at least one is needed."
             )
-    random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    random = numpy_random(key)
     first, second = (
         _sized(rows, n, random) for rows, n in ((initial, _INITIAL), (visited, _VISITED))
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.keys import stage_key
+from paracosm.core.keys import numpy_random, stage_key
 from paracosm.core.mdp import Spec
 from paracosm.core.networks import MLP
 from paracosm.core.records.decisions import Anchor, Bought, Curve
@@ -106,7 +106,9 @@ def learning_curve(
             f"there are {rows} {part} rows; a learning curve needs {LEAST_ROWS_OF_CURVE} of them."
         )
     held = held_out_rows(
-        problem.episode, _HELD_OUT, _random(stage_key(seed, f"held out of the curve of {part}"))
+        problem.episode,
+        _HELD_OUT,
+        numpy_random(stage_key(seed, f"held out of the curve of {part}")),
     )
     pool = np.setdiff1d(np.arange(rows), held)
     sizes = tuple(
@@ -123,7 +125,7 @@ def learning_curve(
     refits = []
     for number in range(seeds):
         key = stage_key(seed, f"curve of {part}", number)
-        order = pool[_random(key).permutation(len(pool))]
+        order = pool[numpy_random(key).permutation(len(pool))]
         refits += _refits(
             problem, spec, sizes, order, tests, number=number, key=key, settings=settings
         )
@@ -159,10 +161,6 @@ def _problem(part: Bought, data: Dataset, spec: Spec, settings: LearnSettings) -
     if part == "dynamics":
         return dynamics_problem(data, spec, settings.margin)
     return reward_problem(data.labels, data.episode[data.has_label], spec)
-
-
-def _random(key: PRNGKey) -> np.random.Generator:
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
 
 
 def _refits(

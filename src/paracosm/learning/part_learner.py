@@ -70,7 +70,9 @@ class EnsembleDynamics(PartLearner):
         problem = dynamics_problem(data, spec, self.settings.margin)
         if self.settings.probabilistic:
             problem = _with_spread(problem, spec)
-        problem = problem._replace(before=_same_kind(self.before, _DYNAMICS))
+        problem = problem._replace(
+            restoring=self.settings.restoring, before=_same_kind(self.before, _DYNAMICS)
+        )
         return solve(problem, spec, key, self.settings)
 
 

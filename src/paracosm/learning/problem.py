@@ -16,11 +16,13 @@ from jaxtyping import Float, Int
 
 from paracosm.core import checks, estimators
 from paracosm.core.data import RewardLabels, Transitions
+from paracosm.core.keys import numpy_random
 from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.networks import MLP, rescaled, restandardised
 from paracosm.core.records import Part, PartFit
 from paracosm.core.types import Array, PRNGKey
 from paracosm.learning.fit import Fitted, Loss, Rows, fit, pad
+from paracosm.learning.relations import relations_among
 from paracosm.learning.settings import FitSettings, LearnSettings
 
 UNITS: dict[Part, str] = {
@@ -36,8 +38,10 @@ class FitProblem(NamedTuple):
     `targets` and `plain` are `[rows, outputs]`: what the part predicts, and what the baseline takes
     for a constant. Errors are divided by `unit` (`[outputs]`). `build` gets the networks, and the
     centre and scale of their outputs. `episode` `[rows]` numbers the episode that a row is of.
-    `spread` is whether the networks learn the spread of the targets too. `before` is a part of the
-    same kind from which the networks go on; `beside` `[rows, _]` holds inputs besides the step.
+    `spread` is whether the networks learn the spread of the targets too, and `restoring` whether
+    they lead states back to the surface of the recorded ones; see `relations.py`. `before` is a
+    part of the same kind from which the networks go on; `beside` `[rows, _]` holds inputs besides
+    the step.
     """
 
     part: Part
@@ -48,6 +52,7 @@ class FitProblem(NamedTuple):
     build: Callable[[MLP, Array, Array], Any]
     episode: np.ndarray
     spread: bool = False
+    restoring: bool = False
     before: Any = None
     beside: np.ndarray | None = None
 
@@ -90,7 +95,7 @@ def split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
     """
     if settings.fit.keep == "last":
         return growing_split(episode, settings.held_out)
-    random, rows = np.random.default_rng(np.asarray(jax.random.key_data(key))), len(episode)
+    random, rows = numpy_random(key), len(episode)
     held = held_out_rows(episode, settings.held_out, random)
     rest = random.permutation(np.setdiff1d(np.arange(rows), held))
     validation = max(1, round(settings.validation * rows))
@@ -271,11 +276,45 @@ def start(
     networks, keys = _start(key, inward, problem.outputs, settings)
     if problem.before is not None:
         networks = _carried_on(problem, networks, outward)
-    train, validation = (
-        pad(inputs[part], targets[part], capacity)
-        for part, capacity in ((rows.train, least), (rows.validation, max(16, least // 5)))
-    )
-    return Start(networks, train, validation, keys, outward)
+    train = inputs[rows.train], targets[rows.train]
+    if problem.restoring:
+        train, least = _with_moved_states(
+            problem, rows.train, *train, outward, key=key, least=least
+        )
+    validation = pad(inputs[rows.validation], targets[rows.validation], max(16, least // 5))
+    return Start(networks, pad(*train, least), validation, keys, outward)
+
+
+def _with_moved_states(
+    problem: FitProblem,
+    train: np.ndarray,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    outward: Scaling,
+    *,
+    key: PRNGKey,
+    least: int,
+) -> tuple[tuple[np.ndarray, np.ndarray], int]:
+    """Rows to train on, each twice if their states are related: as it is, and moved off the surface
+    that the relations say, with the same next state; and the rows to compile for.
+
+    Args:
+        problem: Of the dynamics.
+        train: Which rows these are.
+        inputs, targets: Of these rows, targets in units of `outward`.
+        outward: Centre and scale of a step's change.
+        key: Of the moves.
+        least: As in `pad`.
+    """
+    states = np.asarray(problem.rows.state[train], np.float64)
+    relations = relations_among(states)
+    if not len(relations.linear):
+        return (inputs, targets), least
+    moves = relations.moves(states, outward.scale, numpy_random(jax.random.fold_in(key, 1)))
+    moved = inputs.copy()
+    moved[:, : states.shape[1]] += moves
+    back = targets - moves / _not_zero(outward.scale)
+    return (np.concatenate([inputs, moved]), np.concatenate([targets, back])), 2 * least
 
 
 @eqx.filter_jit

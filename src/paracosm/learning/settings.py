@@ -74,6 +74,8 @@ class LearnSettings(Record):
             range.
         probabilistic: Whether each member of the dynamics also learns the spread of the next state
             (a Gaussian likelihood weighted by the spread) rather than its mean alone (squares).
+        restoring: Whether the dynamics also learn to lead states back to the surface on which
+            recorded ones lie, where their components are related (see `learning/relations.py`).
         reward_at_ends: Whether the reward is another one on steps that end an episode; which they
             are, the learned end rule says.
         capacity: Rows to prepare for: until there are more of them nothing is compiled again.
@@ -84,13 +86,14 @@ class LearnSettings(Record):
     held_out: float = 0.1
     margin: float = 0.05
     probabilistic: bool = False
+    restoring: bool = False
     reward_at_ends: bool = False
     capacity: int = 16
 
     def __post_init__(self) -> None:
         checks.of_kind("fit", self.fit, FitSettings, "a FitSettings")
         shares = dict.fromkeys(("validation", "held_out"), checks.BELOW_ONE)
-        for name in ("probabilistic", "reward_at_ends"):
+        for name in ("probabilistic", "restoring", "reward_at_ends"):
             checks.of_kind(name, getattr(self, name), bool, "True or False")
         checks.fields(self, {**shares, "margin": checks.NON_NEGATIVE_32, "capacity": checks.COUNT})
         if self.validation + self.held_out >= 1:

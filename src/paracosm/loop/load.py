@@ -168,7 +168,7 @@ def load(path: str | Path, *, trust: bool = False) -> Run:
 _NEWER = (
     "learner",
     *(f"learn.fit.{name}" for name in ("most_steps", "keep", "balanced")),
-    *(f"learn.{name}" for name in ("probabilistic", "reward_at_ends", "capacity")),
+    *(f"learn.{name}" for name in ("probabilistic", "restoring", "reward_at_ends", "capacity")),
 )
 
 

@@ -125,7 +125,12 @@ class ShortRounds:
         epochs = _FIT.most_epochs if round == 0 else _FIT.most_epochs // 2
         fit = dataclasses.replace(_FIT, most_epochs=epochs)
         return LearnSettings(
-            fit, margin=0.1, probabilistic=True, reward_at_ends=True, capacity=self.transitions
+            fit,
+            margin=0.1,
+            probabilistic=True,
+            restoring=True,
+            reward_at_ends=True,
+            capacity=self.transitions,
         )
 
     def imagine_settings(self, bought: Dataset, learner: Learner) -> ImagineSettings:

@@ -1,0 +1,109 @@
+"""Relations that hold among the components of every recorded state, such as sin² + cos² = 1.
+
+Observations often have more components than the system has degrees of freedom: sine and cosine of
+an angle, or a position beside the angles that it follows from. Recorded states then lie on a
+surface, and nothing in the data says what becomes of a state beside it. A model's small errors lead
+imagined states off the surface, and there they can grow: a double pendulum that is balanced for
+1,000 steps fell after 22 imagined ones, when sine and cosine were no longer of one angle.
+
+So dynamics can be fitted to states that are moved off the surface too, with the recorded next state
+as their target: they lead back. (Noise on a simulator's inputs for that purpose: Sanchez-Gonzalez
+et al. 2020. Noise along the surface would teach the dynamics that deviations vanish by themselves;
+there is none here.)
+
+Relations are polynomials of degree 2 at most that vanish on the data: null vectors of the moments
+of the monomials `1, x_i, x_i x_j`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+# Of a state's distance to the surface, in standard deviations of a component: rounding to 32 bits
+# leaves 1e-7, and the nearest that states come to a surface that they are not on is 1e-2 in
+# Gymnasium's tasks.
+_DISTANCE = 1e-4
+# Of a polynomial's mean square: none with a larger one can be that near.
+_SMALL = 1e-4
+# Of a normal against the longest one: below it the relations name the same direction twice.
+_SAME = 1e-3
+# Monomials, those of 43 components: the moments of more take longer than the fit.
+_MOST_MONOMIALS = 1000
+# Distinct states for each monomial: of fewer some polynomial vanishes on all by chance. Those that
+# agree in every component within so many standard deviations count once.
+_LEAST_STATES = 4
+_DISTINCT = 0.1
+# Of the moves, in standard deviations of a component's change in one step, the most that a fit's
+# errors come to in a few.
+_MOVE = 0.5
+
+
+class Relations(NamedTuple):
+    """`x·A x / 2 + b·x + c = 0` of states `x` in standard units, of each relation; `varying` are
+    the components that are not constant, `[varying]`, and `center` and `scale` theirs.
+    """
+
+    varying: np.ndarray
+    center: Float[np.ndarray, " varying"]
+    scale: Float[np.ndarray, " varying"]
+    quadratic: Float[np.ndarray, "relation varying varying"]
+    linear: Float[np.ndarray, "relation varying"]
+
+    def normals(
+        self, states: Float[np.ndarray, "rows state"]
+    ) -> Float[np.ndarray, "rows relation varying"]:
+        """The gradient of each relation, in standard units."""
+        x = (states[:, self.varying] - self.center) / self.scale
+        return np.einsum("kij,nj->nki", self.quadratic, x) + self.linear
+
+    def moves(
+        self,
+        states: Float[np.ndarray, "rows state"],
+        change: Float[np.ndarray, " state"],
+        random: np.random.Generator,
+    ) -> Float[np.ndarray, "rows state"]:
+        """A random move of each state off the surface, none along it: both in units of the change
+        of a step, so that what never changes is not moved.
+
+        Args:
+            states: On the surface.
+            change: Standard deviation of a component's change in one step.
+            random: Randomness.
+        """
+        normals = self.normals(states) * (change[self.varying] / self.scale)
+        across = np.linalg.pinv(normals, rcond=_SAME) @ normals
+        tried = random.standard_normal((len(states), len(self.varying)))
+        tried *= _MOVE * random.uniform(size=(len(states), 1))
+        move = np.zeros_like(states)
+        move[:, self.varying] = np.einsum("nij,nj->ni", across, tried) * change[self.varying]
+        return move
+
+
+def relations_among(states: Float[np.ndarray, "rows state"]) -> Relations:
+    """The relations that hold in all states; none of too few states, or of too many components."""
+    states = np.asarray(states, np.float64)
+    center, scale = states.mean(axis=0), states.std(axis=0)
+    varying = np.flatnonzero(scale > 1e-6 * np.maximum(np.abs(center), 1e-6))
+    center, scale, size = center[varying], scale[varying], len(varying)
+    first, second = np.triu_indices(size)
+    monomials = 1 + size + len(first)
+    none = np.zeros((0, size, size)), np.zeros((0, size))
+    x = (states[:, varying] - center) / scale
+    x = x[np.unique(np.round(x / _DISTINCT), axis=0, return_index=True)[1]]
+    if not _LEAST_STATES * monomials <= len(x) or monomials > _MOST_MONOMIALS:
+        return Relations(varying, center, scale, *none)
+    values = np.concatenate([np.ones((len(x), 1)), x, x[:, first] * x[:, second]], axis=1)
+    moments, vectors = np.linalg.eigh(values.T @ values / len(x))
+    linear = vectors[1 : 1 + size].T
+    quadratic = np.zeros((monomials, size, size))
+    quadratic[:, first, second] = vectors[1 + size :].T
+    quadratic += quadratic.swapaxes(1, 2)
+    near = moments < _SMALL
+    linear, quadratic, moments = linear[near], quadratic[near], moments[near]
+    slopes = np.einsum("kij,nj->nki", quadratic, x) + linear
+    steepness = np.sqrt(np.mean(np.sum(slopes**2, axis=2), axis=0))
+    holds = np.sqrt(np.maximum(moments, 0)) < _DISTANCE * steepness
+    return Relations(varying, center, scale, quadratic[holds], linear[holds])
