@@ -49,7 +49,8 @@ def played(policy, task: Problem, *, branches: int = 8, steps: int = 3, complete
     def local(shared, numbers):
         policy, task, completed = shared
         keys = jax.vmap(lambda number: jax.random.fold_in(KEY, number))(numbers)
-        return imagined_branches(policy, completed, task, KEY, keys, steps=steps)
+        start = task.starts.draw(keys, 1.0)
+        return imagined_branches(policy, completed, task, start, KEY, keys=keys, steps=steps)
 
     def first(tree):
         return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), tree)
@@ -210,7 +211,7 @@ def test_dear_actions_are_as_large_as_they_should_be():
     for _ in range(200):
         act = discount * gain * later / (price + discount * gain**2 * later)
         later = 1 + price * act**2 + discount * later * (1 - gain * act) ** 2
-    state, learner = learned(world, steps=6)
+    state, learner = learned(world, steps=6, alpha=0.01)
     policy = learner.policy(state)
     acted = np.ravel(policy(np.array([[0.6], [-0.6]])))
     np.testing.assert_allclose(acted, [-0.6 * act, 0.6 * act], atol=0.05)
@@ -235,6 +236,49 @@ def test_values_and_alpha_keep_their_worth_when_rewards_grow():
         np.testing.assert_allclose(2.0 * new(INITIAL[0]), 0.5 * old(INITIAL[0]), rtol=1e-4)
     worth = jnp.exp(jnp.stack([state.log_alpha, after.log_alpha])) * jnp.array([0.5, 2.0])
     np.testing.assert_allclose(worth[0], worth[1], rtol=1e-5)
+
+
+def test_alpha_falls_with_the_rewards():
+    """Of the size they had when it was smallest: the same share of it."""
+    learner = Pathwise(PathwiseSettings(branches=8, width=8))
+    large = dataclasses.replace(problem(integrator()), rate=jnp.asarray(0.0))
+    small = dataclasses.replace(large, rewards=REWARDS._replace(size=jnp.asarray(0.1)))
+    state = eqx.filter_jit(learner.init)(large, KEY)
+    after = eqx.filter_jit(learner.step)(state, small, KEY)[0]
+    np.testing.assert_allclose(after.log_alpha, state.log_alpha, rtol=1e-6)
+
+
+def walked(world: MDP, count: int, **fields):
+    """The learner's states after each of so many training steps in a world that only counts."""
+    task = problem(world.replace(dynamics=lambda s, a, key: s + 1), **fields)
+    learner = Pathwise(PathwiseSettings(branches=8, steps=3, width=8))
+    states = [eqx.filter_jit(learner.init)(task, KEY)]
+    for i in range(count):
+        states.append(eqx.filter_jit(learner.step)(states[-1], task, jax.random.key(i))[0])
+    return states[1:]
+
+
+def test_half_of_the_branches_go_on_along_imagined_episodes():
+    first, second, third = walked(integrator(discount=1.0), 3)
+    assert all(np.all(state.going) for state in (first, second, third))
+    starts = np.concatenate([INITIAL, VISITED])
+    begun = np.asarray(first.reached) - 3
+    for number, start in enumerate(begun):
+        own = INITIAL if number % 2 else VISITED
+        assert np.min(np.abs(start - own)) < 1e-5
+    for before, after in ((first, second), (second, third)):
+        np.testing.assert_allclose(after.reached[1::2], before.reached[1::2] + 3, rtol=1e-6)
+        assert np.all(after.reached[::2] < starts.max() + 4), "the others start anew"
+
+
+def test_imagined_episodes_end_by_chance_as_the_return_says():
+    """They go on for a step with the chance `γ (1 - p)`, here for three steps by 8 branches."""
+    share = np.mean([state.going for state in walked(integrator(discount=0.7), 60)])
+    assert abs(share - 0.7**3) < 4 * np.sqrt(0.7**3 / 480)
+    always = integrator(discount=1.0, termination=lambda s, a, t: jnp.ones((), bool))
+    assert not np.any([state.going for state in walked(always, 3)])
+    beyond = integrator(discount=1.0, domain=Domain(jnp.array([-2.0]), jnp.array([2.0])))
+    assert not np.any([state.going for state in walked(beyond, 3)]), "past the edge of the data"
 
 
 @pytest.mark.parametrize("devices", [1, 2, 4, 6, 8, 12, 16, 64])

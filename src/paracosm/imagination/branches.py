@@ -1,4 +1,4 @@
-"""Short branches of imagination that start where data lie: what a policy makes of a few steps.
+"""Short branches of imagination: what a policy makes of a few steps.
 
 Every step is played in one member of each part of the world, drawn anew, so that nothing pays which
 only one guess allows.
@@ -72,23 +72,24 @@ def imagined_branches(
     policy: Categorical | SquashedGaussian,
     value: TwinValue,
     problem: Problem,
+    start: Float[Array, "branch state"],
     for_world: PRNGKey,
-    keys: Keys,
     *,
+    keys: Keys,
     steps: int,
 ) -> Branches:
-    """Branches of the policy from visited states, a differentiable function of its parameters; to
-    be called under `spread`.
+    """Branches of the policy, a differentiable function of its parameters; to be called under
+    `spread`.
 
     Args:
         policy: Who plays.
         value: Completes each step, in sizes of a reward.
-        problem: In what world, from which states.
+        problem: In what world.
+        start: From which states.
         for_world: Draws the members of each step, the same for all branches.
         keys: All other randomness, `[branch]`.
         steps: Of a branch.
     """
-    start = problem.starts.draw(keys, 1.0)
     novelty = _novelty(problem, start, keys)
     low, high = value_bounds(problem)
 

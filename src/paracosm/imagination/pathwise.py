@@ -1,7 +1,10 @@
 """Gradients through the world: short branches of imagination, completed by a learned value.
 
-From a visited state the policy plays a few steps in a world whose members are drawn anew at every
-step, for each group of branches apart. With the reward `r`, the chance `p` that a step ends the
+From a start the policy plays a few steps in a world whose members are drawn anew at every step, for
+each group of branches apart. Half of the starts are states of the data. The other half are where
+imagined episodes of the policy have got to, a branch further at each training step: where it would
+lead, the data need not have been, and there the value is wrong until the policy has failed for
+real. With the reward `r`, the chance `p` that a step ends the
 episode and the value `v`, the targets are the λ-returns
 
     G_t = r_t + γ (1 - p_t) ((1-λ) v(s_{t+1}) + λ G_{t+1})
@@ -44,6 +47,7 @@ from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.imagination.arguments import check_action_form, check_derivatives
 from paracosm.imagination.branches import (
     Branches,
+    Keys,
     TwinValue,
     branch_returns,
     imagined_branches,
@@ -79,7 +83,7 @@ class PathwiseSettings:
         lambda_: λ of the returns.
         value_rate: The value's learning rate as a multiple of the policy's.
         value_average, policy_average: Weights of the new networks in their moving averages.
-        alpha: α of continuous actions, in sizes of a reward as they are known at first. One that
+        alpha: α of continuous actions, in sizes of a reward when these were smallest. One that
             keeps the entropy at a level rises where the policy is drawn to the bounds of the box,
             and buries the task.
         choice_entropy: Entropy that α keeps of a discrete choice, as a share of the uniform one's.
@@ -89,12 +93,12 @@ class PathwiseSettings:
 
     branches: int = 128
     groups: int = 4
-    steps: int = 3
+    steps: int = 5
     lambda_: float = 0.9
     value_rate: float = 2.0
     value_average: float = 0.01
     policy_average: float = 0.005
-    alpha: float = 0.01
+    alpha: float = 0.05
     choice_entropy: float = 0.1
     clip: float = 1.0
     width: int = 128
@@ -110,8 +114,9 @@ class PathwiseSettings:
 
 class PathwiseState(NamedTuple):
     """What training changes: the policy and its moving average, the two value networks and theirs,
-    `log α`, the states of the optimisers, and the size of a reward, which is the unit of values and
-    of α.
+    `log α`, the states of the optimisers, the size of a reward, which is the unit of values and of
+    α, and where the imagined episodes are (`reached`, `[branch, state]`) that go on (`going`,
+    `[branch]`).
     """
 
     policy: Categorical | SquashedGaussian
@@ -123,6 +128,8 @@ class PathwiseState(NamedTuple):
     value_optimiser: optax.OptState
     alpha_optimiser: optax.OptState
     size: Scalar
+    reached: Array
+    going: Array
 
 
 class Pathwise(Learner):
@@ -146,10 +153,22 @@ class Pathwise(Learner):
             self._adam.init(_parameters(part)) for part in (policy, values, log_alpha)
         )
         size = jnp.asarray(problem.rewards.size, dtype=float)
+        branches = self.settings.branches
+        reached = jnp.zeros((branches, problem.world.spec.state_size))
         state = PathwiseState(
-            policy, policy, values, values, log_alpha, for_policy, for_value, for_alpha, size
+            policy,
+            policy,
+            values,
+            values,
+            log_alpha,
+            for_policy,
+            for_value,
+            for_alpha,
+            size,
+            reached,
+            jnp.zeros(branches, bool),
         )
-        return on_all(state, self.settings.branches)
+        return on_all(state, branches)
 
     def step(
         self, state: PathwiseState, problem: Problem, key: PRNGKey
@@ -202,9 +221,10 @@ class Pathwise(Learner):
         settings, state = self.settings, _in_units_of(state, problem)
         alpha = jnp.exp(state.log_alpha)
         value = TwinValue(state.slow_values, value_scale(problem))
+        start = self._starts(state, problem, key, numbers)
 
         def loss(policy: Any) -> tuple[Scalar, tuple[Branches, Array]]:
-            branches = self._imagined(policy, value, problem, key, numbers)
+            branches = self._imagined(policy, value, problem, start, key, numbers=numbers)
             targets = branch_returns(branches.played, problem.world.discount, settings.lambda_)
             played = branches.played
             if isinstance(policy, Categorical):
@@ -230,17 +250,68 @@ class Pathwise(Learner):
         average = _moving(settings.policy_average, state.slow_policy, policy)
         slow = _moving(settings.value_average, state.slow_values, values)
         new = PathwiseState(
-            policy, average, values, slow, log_alpha, for_policy, for_value, for_alpha, state.size
+            policy,
+            average,
+            values,
+            slow,
+            log_alpha,
+            for_policy,
+            for_value,
+            for_alpha,
+            state.size,
+            *self._reached_by(branches, problem, key, numbers),
         )
         return new, self._metrics(branches, value_loss, entropy, alpha, problem)
 
+    def _starts(
+        self, state: PathwiseState, problem: Problem, key: PRNGKey, numbers: Array
+    ) -> Array:
+        """Where this device's branches start: those of even numbers in visited states, the others
+        where an imagined episode has got to, or in an initial state.
+
+        Args:
+            state, problem, key, numbers: As for `_step_on_device`.
+        """
+        keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, 1)))(numbers)
+        visited, initial = (problem.starts.draw(keys, share) for share in (1.0, 0.0))
+        odd, going = numbers[:, None] % 2 == 1, state.going[numbers, None]
+        return jnp.where(odd, jnp.where(going, state.reached[numbers], initial), visited)
+
+    def _reached_by(
+        self, branches: Branches, problem: Problem, key: PRNGKey, numbers: Array
+    ) -> tuple[Array, Array]:
+        """Where all branches end, and which go on from there: each step does with the chance
+        `γ (1 - p)`, so that states are reached as often as they count; none goes on from the edge
+        of the data.
+
+        Args:
+            branches: Of this device.
+            problem, key, numbers: As for `_step_on_device`.
+        """
+        played, world = branches.played, problem.world
+        last, chance = played.after[-1], jnp.prod(world.discount * played.goes_on, axis=0)
+        keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, 2)))(numbers)
+        going = jax.vmap(jax.random.bernoulli)(keys, jnp.clip(chance, 0, 1))
+        if world.domain is not None:
+            going &= ~world.domain.at_edge(last)
+        everywhere = partial(jax.lax.all_gather, axis_name=AXIS, tiled=True)
+        return everywhere(last), everywhere(going)
+
     def _imagined(
-        self, policy: Any, value: TwinValue, problem: Problem, key: PRNGKey, numbers: Array
+        self,
+        policy: Any,
+        value: TwinValue,
+        problem: Problem,
+        start: Array,
+        key: PRNGKey,
+        *,
+        numbers: Array,
     ) -> Branches:
         """This device's branches, in blocks that lie each in one group.
 
         Args:
             policy, value, problem: As for `imagined_branches`.
+            start: Where they start, `[branch, state]`.
             key: Of all branches.
             numbers: Of this device's branches, in order, `[branch]`.
         """
@@ -250,8 +321,13 @@ class Pathwise(Learner):
         of_world, of_branch = jax.random.split(key)
         worlds = jax.vmap(partial(jax.random.fold_in, of_world))(numbers[::block] // in_group)
         keys = jax.vmap(partial(jax.random.fold_in, of_branch))(numbers).reshape(-1, block)
-        play = partial(imagined_branches, policy, value, problem, steps=settings.steps)
-        blocks = jax.vmap(play, out_axes=1)(worlds, keys)
+
+        def play(start: Array, world: PRNGKey, keys: Keys) -> Branches:
+            return imagined_branches(
+                policy, value, problem, start, world, keys=keys, steps=settings.steps
+            )
+
+        blocks = jax.vmap(play, out_axes=1)(start.reshape(*keys.shape, -1), worlds, keys)
         return jax.tree.map(lambda leaf: leaf.reshape(len(leaf), -1, *leaf.shape[3:]), blocks)
 
     def _step_values(
@@ -372,8 +448,9 @@ class Pathwise(Learner):
 
 
 def _in_units_of(state: PathwiseState, problem: Problem) -> PathwiseState:
-    """The state in sizes of the problem's rewards: values and α keep what they are worth when more
-    rewards have been recorded.
+    """The state in sizes of the problem's rewards: values keep what they are worth when more
+    rewards have been recorded, and so does α where these are larger. Where they are smaller α falls
+    with them, or it would bury a task whose first rewards were large.
     """
     size = jnp.asarray(problem.rewards.size, dtype=state.size.dtype)
     ratio = state.size / size
@@ -387,7 +464,7 @@ def _in_units_of(state: PathwiseState, problem: Problem) -> PathwiseState:
     return state._replace(
         values=renewed(state.values),
         slow_values=renewed(state.slow_values),
-        log_alpha=jnp.clip(state.log_alpha + jnp.log(ratio), *_LOG_ALPHA),
+        log_alpha=jnp.clip(state.log_alpha + jnp.minimum(jnp.log(ratio), 0), *_LOG_ALPHA),
         size=size,
     )
 
