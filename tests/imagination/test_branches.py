@@ -12,6 +12,7 @@ from paracosm.core.checks import BadArgument
 from paracosm.core.devices import spread
 from paracosm.core.learner import Problem, RecordedRewards, StartStates
 from paracosm.core.mdp import MDP, Discrete, Domain, Spec
+from paracosm.core.members import doubt
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Categorical, SquashedGaussian
 from paracosm.core.precision import in_double
@@ -248,9 +249,9 @@ def test_alpha_falls_with_the_rewards():
     np.testing.assert_allclose(after.log_alpha, state.log_alpha, rtol=1e-6)
 
 
-def walked(world: MDP, count: int, **fields):
+def walked(world: MDP, count: int, dynamics=lambda s, a, key: s + 1):
     """The learner's states after each of so many training steps in a world that only counts."""
-    task = problem(world.replace(dynamics=lambda s, a, key: s + 1), **fields)
+    task = problem(world.replace(dynamics=dynamics))
     learner = Pathwise(PathwiseSettings(branches=8, steps=3, width=8))
     states = [eqx.filter_jit(learner.init)(task, KEY)]
     for i in range(count):
@@ -264,7 +265,7 @@ def test_half_of_the_branches_go_on_along_imagined_episodes():
     starts = np.concatenate([INITIAL, VISITED])
     begun = np.asarray(first.reached) - 3
     for number, start in enumerate(begun):
-        own = INITIAL if number % 2 else VISITED
+        own = starts if number % 2 else VISITED
         assert np.min(np.abs(start - own)) < 1e-5
     for before, after in ((first, second), (second, third)):
         np.testing.assert_allclose(after.reached[1::2], before.reached[1::2] + 3, rtol=1e-6)
@@ -279,6 +280,44 @@ def test_imagined_episodes_end_by_chance_as_the_return_says():
     assert not np.any([state.going for state in walked(always, 3)])
     beyond = integrator(discount=1.0, domain=Domain(jnp.array([-2.0]), jnp.array([2.0])))
     assert not np.any([state.going for state in walked(beyond, 3)]), "past the edge of the data"
+
+
+def test_doubt_is_the_members_distance_as_a_share_of_a_step():
+    """Two members 0.2 apart where a step changes 0.5; what never changes does not count."""
+
+    class Two(eqx.Module):
+        def members(self, state, action):
+            return jnp.stack([state, state + jnp.array([0.2, 0.0])])
+
+        def __call__(self, state, action, key):
+            return state
+
+    world = integrator(dynamics=Two())
+    states, actions = jnp.zeros((3, 2)), jnp.zeros((3, 1))
+    by_hand = np.sqrt(0.1**2 / 0.5**2 / 2)
+    np.testing.assert_allclose(doubt(world, states, actions, jnp.array([0.5, 1.0])), by_hand)
+    half = doubt(world, states, actions, jnp.array([0.0, 1.0]))
+    np.testing.assert_array_equal(half, np.zeros(3))
+    np.testing.assert_array_equal(doubt(integrator(), states, actions, jnp.ones(2)), np.zeros(3))
+
+
+def test_imagined_episodes_go_on_as_far_as_the_members_agree():
+    class Apart(eqx.Module):
+        by: float
+
+        def members(self, state, action):
+            return jnp.stack([state + 1 - self.by, state + 1 + self.by])
+
+        def __call__(self, state, action, key):
+            return state + 1
+
+    def share(by: float) -> float:
+        world = integrator(discount=1.0)
+        return float(np.mean([s.going for s in walked(world, 40, dynamics=Apart(by))]))
+
+    assert share(0.0) == 1
+    assert abs(share(0.3) - 0.7**3) < 4 * np.sqrt(0.7**3 / 320)
+    assert share(1.0) == 0
 
 
 @pytest.mark.parametrize("devices", [1, 2, 4, 6, 8, 12, 16, 64])

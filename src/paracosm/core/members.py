@@ -70,6 +70,30 @@ def disagreement(world: MDP, state: State, action: Action) -> Scalar:
     return jnp.sqrt(jnp.mean(apart) + 1e-12)  # the root has a derivative at 0 too
 
 
+def doubt(
+    world: MDP,
+    state: Float[Array, "rows state"],
+    action: Array,
+    change: Float[Array, " state"],
+) -> Float[Array, " rows"]:
+    """How far the members' next states lie apart, as a share of what a step changes: the root mean
+    square over members and components; 0 of dynamics without members.
+
+    Args:
+        world: Whose dynamics.
+        state, action: Steps, `[rows, …]`.
+        change: Root mean square of a component's change in one step; what never changes does not
+            count.
+    """
+    members: Callable[..., Float[Array, "member state"]] | None
+    members = getattr(world.dynamics, "members", None)
+    if members is None:
+        return jnp.zeros(len(state))
+    apart = jnp.var(jax.vmap(members)(state, action), axis=1)
+    share = jnp.where(change > 0, apart / jnp.where(change > 0, change, 1) ** 2, 0)
+    return jnp.sqrt(jnp.mean(share, axis=1))
+
+
 def predictive_moments(dynamics: Any, state: State, action: Action) -> tuple[State, State]:
     """Mean and variance of the next state as an ensemble has them, neither clipped: the members'
     disagreement and, where they predict it, their mean noise (Lakshminarayanan et al. 2017). NaN

@@ -40,6 +40,7 @@ from paracosm.core import checks
 from paracosm.core.devices import AXIS, on_all, step_on_all
 from paracosm.core.learner import Learner, Metrics, Problem
 from paracosm.core.mdp import Discrete
+from paracosm.core.members import doubt
 from paracosm.core.networks import MLP, rescaled
 from paracosm.core.policy import Categorical, Mode, SquashedGaussian
 from paracosm.core.predicted import Bootstrapped
@@ -259,7 +260,7 @@ class Pathwise(Learner):
             for_value,
             for_alpha,
             state.size,
-            *self._reached_by(branches, problem, key, numbers),
+            *self._reached_by(branches, policy, problem, key, numbers),
         )
         return new, self._metrics(branches, value_loss, entropy, alpha, problem)
 
@@ -267,31 +268,43 @@ class Pathwise(Learner):
         self, state: PathwiseState, problem: Problem, key: PRNGKey, numbers: Array
     ) -> Array:
         """Where this device's branches start: those of even numbers in visited states, the others
-        where an imagined episode has got to, or in an initial state.
+        where an imagined episode has got to, or begin one, in an initial or a visited state.
 
         Args:
             state, problem, key, numbers: As for `_step_on_device`.
         """
         keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, 1)))(numbers)
-        visited, initial = (problem.starts.draw(keys, share) for share in (1.0, 0.0))
+        visited, begun = (problem.starts.draw(keys, share) for share in (1.0, 0.5))
         odd, going = numbers[:, None] % 2 == 1, state.going[numbers, None]
-        return jnp.where(odd, jnp.where(going, state.reached[numbers], initial), visited)
+        return jnp.where(odd, jnp.where(going, state.reached[numbers], begun), visited)
 
     def _reached_by(
-        self, branches: Branches, problem: Problem, key: PRNGKey, numbers: Array
+        self,
+        branches: Branches,
+        policy: Categorical | SquashedGaussian,
+        problem: Problem,
+        key: PRNGKey,
+        numbers: Array,
     ) -> tuple[Array, Array]:
         """Where all branches end, and which go on from there: each step does with the chance
-        `γ (1 - p)`, so that states are reached as often as they count; none goes on from the edge
-        of the data.
+        `γ (1 - p) (1 - d)`, so that states are reached as often as they count and as far as the
+        members agree; `d` is their doubt at the branch's last step. None goes on from the edge of
+        the data.
 
         Args:
             branches: Of this device.
+            policy: Who acts.
             problem, key, numbers: As for `_step_on_device`.
         """
         played, world = branches.played, problem.world
-        last, chance = played.after[-1], jnp.prod(world.discount * played.goes_on, axis=0)
+        squares = jnp.mean((played.after - branches.state) ** 2, axis=(0, 1))
+        change = jnp.sqrt(jax.lax.pmean(squares, AXIS))
+        before, last = branches.state[-1], played.after[-1]
+        sure = 1 - doubt(world, before, jax.vmap(policy.mode)(before), change)
+        kept = world.discount * jnp.maximum(sure, 0) * played.goes_on
+        chance = jnp.prod(kept, axis=0)
         keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, 2)))(numbers)
-        going = jax.vmap(jax.random.bernoulli)(keys, jnp.clip(chance, 0, 1))
+        going = jax.vmap(jax.random.bernoulli)(keys, chance)
         if world.domain is not None:
             going &= ~world.domain.at_edge(last)
         everywhere = partial(jax.lax.all_gather, axis_name=AXIS, tiled=True)
