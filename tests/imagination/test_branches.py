@@ -249,9 +249,10 @@ def test_alpha_falls_with_the_rewards():
     np.testing.assert_allclose(after.log_alpha, state.log_alpha, rtol=1e-6)
 
 
-def walked(world: MDP, count: int, dynamics=lambda s, a, key: s + 1):
+def walked(world: MDP, count: int, dynamics=lambda s, a, key: s + 1, horizon=10**6):
     """The learner's states after each of so many training steps in a world that only counts."""
-    task = problem(world.replace(dynamics=dynamics))
+    spec = Spec(1, SPEC.action, jnp.ones(1), horizon)
+    task = problem(world.replace(dynamics=dynamics, spec=spec))
     learner = Pathwise(PathwiseSettings(branches=8, steps=3, width=8))
     states = [eqx.filter_jit(learner.init)(task, KEY)]
     for i in range(count):
@@ -278,12 +279,14 @@ def test_imagined_episodes_end_by_chance_as_the_return_says():
     assert abs(share - 0.7**3) < 4 * np.sqrt(0.7**3 / 480)
     always = integrator(discount=1.0, termination=lambda s, a, t: jnp.ones((), bool))
     assert not np.any([state.going for state in walked(always, 3)])
+    share = np.mean([state.going for state in walked(integrator(discount=1.0), 60, horizon=4)])
+    assert abs(share - 0.75**3) < 4 * np.sqrt(0.75**3 / 480), "as long as an episode in the mean"
     beyond = integrator(discount=1.0, domain=Domain(jnp.array([-2.0]), jnp.array([2.0])))
     assert not np.any([state.going for state in walked(beyond, 3)]), "past the edge of the data"
 
 
 def test_doubt_is_the_members_distance_as_a_share_of_a_step():
-    """Two members 0.2 apart where a step changes 0.5; what never changes does not count."""
+    """Two members 0.2 apart, 0.1 from their mean, where a step changes 0.5."""
 
     class Two(eqx.Module):
         def members(self, state, action):
@@ -296,8 +299,10 @@ def test_doubt_is_the_members_distance_as_a_share_of_a_step():
     states, actions = jnp.zeros((3, 2)), jnp.zeros((3, 1))
     by_hand = np.sqrt(0.1**2 / 0.5**2 / 2)
     np.testing.assert_allclose(doubt(world, states, actions, jnp.array([0.5, 1.0])), by_hand)
-    half = doubt(world, states, actions, jnp.array([0.0, 1.0]))
-    np.testing.assert_array_equal(half, np.zeros(3))
+    alone = doubt(world, states, actions, jnp.array([0.5, 0.0]))
+    np.testing.assert_allclose(alone, 0.1 / 0.5, err_msg="what never changes does not count")
+    far = doubt(world, states, actions, jnp.array([0.01, 1.0]))
+    np.testing.assert_allclose(far, np.sqrt(1 / 2), err_msg="no component counts more than 1")
     np.testing.assert_array_equal(doubt(integrator(), states, actions, jnp.ones(2)), np.zeros(3))
 
 

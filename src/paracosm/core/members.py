@@ -77,21 +77,24 @@ def doubt(
     change: Float[Array, " state"],
 ) -> Float[Array, " rows"]:
     """How far the members' next states lie apart, as a share of what a step changes: the root mean
-    square over members and components; 0 of dynamics without members.
+    square over members and components, of which none counts more than a whole change; 0 of dynamics
+    without members.
 
     Args:
         world: Whose dynamics.
         state, action: Steps, `[rows, …]`.
-        change: Root mean square of a component's change in one step; what never changes does not
-            count.
+        change: Root mean square of a component's change in one step; one that never changes does
+            not count.
     """
     members: Callable[..., Float[Array, "member state"]] | None
     members = getattr(world.dynamics, "members", None)
     if members is None:
         return jnp.zeros(len(state))
     apart = jnp.var(jax.vmap(members)(state, action), axis=1)
-    share = jnp.where(change > 0, apart / jnp.where(change > 0, change, 1) ** 2, 0)
-    return jnp.sqrt(jnp.mean(share, axis=1))
+    changes = change > 0
+    share = jnp.where(changes, apart / jnp.where(changes, change, 1) ** 2, 0)
+    counted = jnp.maximum(jnp.sum(changes), 1)
+    return jnp.sqrt(jnp.sum(jnp.minimum(share, 1), axis=1) / counted)
 
 
 def predictive_moments(dynamics: Any, state: State, action: Action) -> tuple[State, State]:

@@ -90,7 +90,7 @@ def imagined_branches(
         keys: All other randomness, `[branch]`.
         steps: Of a branch.
     """
-    novelty = _novelty(problem, start, keys)
+    novelty = _novelty(problem, jax.random.fold_in(for_world, steps), len(start))
     low, high = value_bounds(problem)
 
     def complete(states: Array) -> Array:
@@ -186,22 +186,25 @@ def _two(keys: Keys) -> tuple[Keys, Keys]:
     return pairs[:, 0], pairs[:, 1]
 
 
-def _novelty(problem: Problem, start: Array, keys: Keys) -> Callable[[Array, Array], Array]:
+def _novelty(problem: Problem, key: PRNGKey, number: int) -> Callable[[Array, Array], Array]:
     """The bonus `(states, actions) -> [branch]` for steps that the members do not agree on, in
     sizes of a reward: their disagreement in units of that at visited states under random actions.
 
     Args:
         problem: Its `explore` weighs the bonus; at 0 nothing is computed.
-        start: Visited states, `[branch, state]`.
-        keys: Randomness, `[branch]`.
+        key: Draws these states and actions.
+        number: How many.
     """
     world, explore = problem.world, problem.explore
     apart = jax.vmap(partial(disagreement, world))
     explores = explore > 0
 
     def usual() -> Array:
-        actions = jax.vmap(Uniform(world.spec.action).sample)(start, keys)
-        return jnp.mean(apart(start, actions))
+        for_states, for_actions = (jax.random.split(k, number) for k in jax.random.split(key))
+        states = problem.starts.draw(for_states, 1.0)
+        return jnp.mean(
+            apart(states, jax.vmap(Uniform(world.spec.action).sample)(states, for_actions))
+        )
 
     unit = jax.lax.pmean(jax.lax.cond(explores, usual, lambda: jnp.ones(())), AXIS)
 

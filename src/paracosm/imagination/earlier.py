@@ -46,7 +46,8 @@ def kept(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagined:
     That is so where the last policy was astray; where the earlier one has clearly the higher
     imagined return in this world; and at last where this world does not believe what the earlier
     one brought, within half of what it brought above random actions: then no training in it is
-    worth more than what was seen.
+    worth more than what was seen. (The real episodes were of actions drawn from the policy, and so
+    are these imagined ones; the others are of its mode.)
 
     Args:
         imagined: Training by a learner of its own kind, in the present world.
@@ -57,12 +58,13 @@ def kept(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagined:
     if now is None:
         return imagined
     policies = (now.learner.policy(earlier.state), imagined.policy)
-    before, after = (_returns(policy, now.problem, key) for policy in policies)
+    before, after = (_returns(policy.greedy(), now.problem, key) for policy in policies)
     difference = before - after
     error = jnp.std(difference) / jnp.sqrt(len(difference))
     clear = jnp.mean(difference) > _CLEAR * error
     gained = earlier.mean - earlier.least
-    disbelieved = abs(float(jnp.mean(before)) - earlier.mean) > gained / 2 > 0
+    as_collected = _returns(policies[0], now.problem, key) if earlier.last else before
+    disbelieved = abs(float(jnp.mean(as_collected)) - earlier.mean) > gained / 2 > 0
     if not (earlier.astray or clear or (earlier.last and disbelieved)):
         return imagined
     training, reason = imagined.training, StopReason.EARLIER
@@ -80,9 +82,9 @@ def kept(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagined:
 
 @eqx.filter_jit
 def _returns(policy: Policy, problem: Problem, key: PRNGKey) -> Float[Array, " episode"]:
-    """Returns of the policy's mode from the initial states of an evaluation, not discounted."""
+    """Returns of the policy from the initial states of an evaluation, not discounted."""
     states, keys = evaluation_starts(problem, key)
     states, keys = states[:EPISODES], keys[:EPISODES]
     world = problem.world
-    episodes = unroll(world, policy.greedy(), states, keys, world.spec.horizon)
+    episodes = unroll(world, policy, states, keys, world.spec.horizon)
     return returns(episodes.reward, 1.0)

@@ -155,7 +155,7 @@ class Pathwise(Learner):
         )
         size = jnp.asarray(problem.rewards.size, dtype=float)
         branches = self.settings.branches
-        reached = jnp.zeros((branches, problem.world.spec.state_size))
+        reached = jnp.zeros((branches, problem.world.spec.state_size), problem.starts.visited.dtype)
         state = PathwiseState(
             policy,
             policy,
@@ -222,10 +222,11 @@ class Pathwise(Learner):
         settings, state = self.settings, _in_units_of(state, problem)
         alpha = jnp.exp(state.log_alpha)
         value = TwinValue(state.slow_values, value_scale(problem))
-        start = self._starts(state, problem, key, numbers)
+        for_starts, for_branches, for_ends = jax.random.split(key, 3)
+        start = self._starts(state, problem, for_starts, numbers)
 
         def loss(policy: Any) -> tuple[Scalar, tuple[Branches, Array]]:
-            branches = self._imagined(policy, value, problem, start, key, numbers=numbers)
+            branches = self._imagined(policy, value, problem, start, for_branches, numbers=numbers)
             targets = branch_returns(branches.played, problem.world.discount, settings.lambda_)
             played = branches.played
             if isinstance(policy, Categorical):
@@ -260,7 +261,7 @@ class Pathwise(Learner):
             for_value,
             for_alpha,
             state.size,
-            *self._reached_by(branches, policy, problem, key, numbers),
+            *self._reached_by(branches, policy, problem, for_ends, numbers),
         )
         return new, self._metrics(branches, value_loss, entropy, alpha, problem)
 
@@ -273,7 +274,7 @@ class Pathwise(Learner):
         Args:
             state, problem, key, numbers: As for `_step_on_device`.
         """
-        keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, 1)))(numbers)
+        keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
         visited, begun = (problem.starts.draw(keys, share) for share in (1.0, 0.5))
         odd, going = numbers[:, None] % 2 == 1, state.going[numbers, None]
         return jnp.where(odd, jnp.where(going, state.reached[numbers], begun), visited)
@@ -288,8 +289,8 @@ class Pathwise(Learner):
     ) -> tuple[Array, Array]:
         """Where all branches end, and which go on from there: each step does with the chance
         `γ (1 - p) (1 - d)`, so that states are reached as often as they count and as far as the
-        members agree; `d` is their doubt at the branch's last step. None goes on from the edge of
-        the data.
+        members agree; `d` is their doubt of what the policy does in the last state of the branch.
+        None goes on from the edge of the data, nor in the mean longer than an episode.
 
         Args:
             branches: Of this device.
@@ -301,9 +302,10 @@ class Pathwise(Learner):
         change = jnp.sqrt(jax.lax.pmean(squares, AXIS))
         before, last = branches.state[-1], played.after[-1]
         sure = 1 - doubt(world, before, jax.vmap(policy.mode)(before), change)
-        kept = world.discount * jnp.maximum(sure, 0) * played.goes_on
+        counts = min(world.discount, 1 - 1 / world.spec.horizon)
+        kept = counts * sure * played.goes_on
         chance = jnp.prod(kept, axis=0)
-        keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, 2)))(numbers)
+        keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
         going = jax.vmap(jax.random.bernoulli)(keys, chance)
         if world.domain is not None:
             going &= ~world.domain.at_edge(last)

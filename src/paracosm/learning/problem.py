@@ -276,45 +276,40 @@ def start(
     networks, keys = _start(key, inward, problem.outputs, settings)
     if problem.before is not None:
         networks = _carried_on(problem, networks, outward)
-    train = inputs[rows.train], targets[rows.train]
+    train, capacity = (inputs[rows.train], targets[rows.train]), least
     if problem.restoring:
-        train, least = _with_moved_states(
-            problem, rows.train, *train, outward, key=key, least=least
-        )
+        train, capacity = _with_moved_states(problem, rows.train, train, outward, key), 2 * least
     validation = pad(inputs[rows.validation], targets[rows.validation], max(16, least // 5))
-    return Start(networks, pad(*train, least), validation, keys, outward)
+    return Start(networks, pad(*train, capacity), validation, keys, outward)
 
 
 def _with_moved_states(
     problem: FitProblem,
     train: np.ndarray,
-    inputs: np.ndarray,
-    targets: np.ndarray,
+    fitted: tuple[np.ndarray, np.ndarray],
     outward: Scaling,
-    *,
     key: PRNGKey,
-    least: int,
-) -> tuple[tuple[np.ndarray, np.ndarray], int]:
-    """Rows to train on, each twice if their states are related: as it is, and moved off the surface
-    that the relations say, with the same next state; and the rows to compile for.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets to train on, each row twice if states are related: as it is, and with the
+    state moved off the surface that the relations describe, with the same next state.
 
     Args:
         problem: Of the dynamics.
         train: Which rows these are.
-        inputs, targets: Of these rows, targets in units of `outward`.
+        fitted: Inputs and targets of these rows, targets in units of `outward`.
         outward: Centre and scale of a step's change.
         key: Of the moves.
-        least: As in `pad`.
     """
+    inputs, targets = fitted
     states = np.asarray(problem.rows.state[train], np.float64)
     relations = relations_among(states)
     if not len(relations.linear):
-        return (inputs, targets), least
+        return fitted
     moves = relations.moves(states, outward.scale, numpy_random(jax.random.fold_in(key, 1)))
     moved = inputs.copy()
     moved[:, : states.shape[1]] += moves
     back = targets - moves / _not_zero(outward.scale)
-    return (np.concatenate([inputs, moved]), np.concatenate([targets, back])), 2 * least
+    return np.concatenate([inputs, moved]), np.concatenate([targets, back])
 
 
 @eqx.filter_jit
