@@ -1,11 +1,11 @@
 """Gradients through the world: short branches of imagination, completed by a learned value.
 
 From a start the policy plays a few steps in a world whose members are drawn anew at every step, for
-each group of branches apart. Half of the starts are states of the data. The other half are where
-imagined episodes of the policy have got to, a branch further at each training step: where it would
-lead, the data need not have been, and there the value is wrong until the policy has failed for
-real. With the reward `r`, the chance `p` that a step ends the
-episode and the value `v`, the targets are the λ-returns
+each group of branches apart. Every other start is a state of the data. The others are where
+imagined episodes of the policy have got to, a branch further at each training step: data need not
+have been there yet, and a value that is wrong there is put right before the policy fails for real.
+With the reward `r`, the chance `p` that a step ends the episode and the value `v`, the targets are
+the λ-returns
 
     G_t = r_t + γ (1 - p_t) ((1-λ) v(s_{t+1}) + λ G_{t+1})
 
