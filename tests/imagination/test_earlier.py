@@ -74,3 +74,15 @@ def test_at_last_a_policy_of_a_world_that_denies_what_was_seen_is_not_kept(state
 def test_after_policies_that_were_astray_the_best_one_is_kept(states):
     result = kept(imagined(states[1]), earlier(states[0], astray=True), KEY)
     assert result.own_prediction.state is states[0]
+
+
+def test_what_was_seen_is_compared_with_actions_that_are_drawn(states):
+    """As the policy acted when it collected; its mode brings another return."""
+    policy, now = LEARNER.policy(states[0]), imagined(states[1])
+    drawn, mode = (float(jnp.mean(_returns(p, TASK, KEY))) for p in (policy, policy.greedy()))
+    gained = abs(mode - drawn)
+    assert gained > 0.05
+    believed = Earlier(states[0], drawn, drawn - gained, astray=False, last=True)
+    assert kept(now, believed, KEY) is now
+    denied = believed._replace(mean=mode, least=mode - gained)
+    assert kept(now, denied, KEY).own_prediction.state is states[0]
