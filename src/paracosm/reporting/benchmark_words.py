@@ -131,8 +131,9 @@ def _audits(record: Benchmark) -> list[Table]:
         return []
     columns = ("task", "learner", "seed", "real", "imagined", "by cause", "minutes", "missed by")
     note = (
-        "Real minus imagined return is the sum of its causes. A task that is missed is missed by"
-        " the model where imagination is wrong about its return by at least what is missing, else"
+        "Real minus imagined return is the sum of its causes; where an audit took a random subset"
+        " of the steps, since episodes are long, it is so on average only. A task that is missed is"
+        " missed by the model where imagination is wrong about its return by at least what is missing, else"
         " by the search, which reached no policy with that return in imagination either."
     )
     return [Table("What the audits say", columns, tuple(rows), note)]
