@@ -134,7 +134,8 @@ def _audits(record: Benchmark) -> list[Table]:
         "Real minus imagined return is the sum of its causes; where an audit took a random subset"
         " of the steps, since episodes are long, it is so on average only. A task that is missed is"
         " missed by the model where imagination is wrong about its return by at least what is"
-        " missing, else by the search, which reached no policy with that return in imagination either."
+        " missing, else by the search, which reached no policy with that return in imagination"
+        " either."
     )
     return [Table("What the audits say", columns, tuple(rows), note)]
 
