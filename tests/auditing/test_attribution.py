@@ -171,12 +171,16 @@ def test_a_random_subset_costs_on_average_what_it_may_and_is_unbiased():
     assert_mean([draw.imagined_steps for draw in draws], most)
     for name in ("termination", "dynamics"):
         sums = np.stack([getattr(draw, name).sum(axis=1) for draw in draws])
-        varies = sums.std(axis=0) > 0
-        assert varies.any()
-        assert_mean(sums[:, varies], getattr(exact, name).sum(axis=1)[varies])
+        varies = sums.std(axis=0) > 1e-12  # less is the rounding of a sum of all steps
+        assert varies.any() == (name == "dynamics"), "here only real ends are called wrongly"
+        if varies.any():
+            assert_mean(sums[:, varies], getattr(exact, name).sum(axis=1)[varies])
         np.testing.assert_allclose(
             sums[:, ~varies], 0 * sums[:, ~varies] + getattr(exact, name).sum(axis=1)[~varies]
         )
+    ends = case.episodes.alive & case.episodes.terminated
+    assert ends.any()
+    assert all(draw.audited[ends].all() for draw in draws), "steps that end an episode are taken"
     for draw in draws[:5]:
         np.testing.assert_array_equal(draw.reward, exact.reward)
         assert not draw.audited[~case.episodes.alive].any()

@@ -150,7 +150,10 @@ def roll(
     """
     alive = np.asarray(episodes.alive)
     followed = _followed(alive) & (importance is None)
-    audited, weight, cost = choose(episodes, discounts[0], most_imagined_steps, key, followed)
+    called = np.asarray(predictions.real.ended) != np.asarray(episodes.terminated)
+    audited, weight, cost = choose(
+        episodes, discounts[0], most_imagined_steps, key, followed, miscalled=called
+    )
     values = _continue(
         world,
         policy,
@@ -212,6 +215,8 @@ def choose(
     most: float,
     key: PRNGKey,
     followed: np.ndarray | None = None,
+    *,
+    miscalled: np.ndarray | bool = False,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Which steps to audit and how many each stands for, `[episode, time]` both, and the imagined
     steps that takes.
@@ -220,7 +225,9 @@ def choose(
     it is `followed`, the next step's. Without `followed` the first is all. Where all steps take
     more than `most` imagined steps, step t is taken with probability `p_t = min(1, c γ^t)`, apart
     from the others, and stands for `1/p_t` (Horvitz & Thompson 1952); c is such that the expected
-    cost is `most`. Below γ = ½ it is ½, so that every step can be taken.
+    cost is `most`. Below γ = ½ it is ½, so that every step can be taken. Steps that end their
+    episodes, and those of which the world says so wrongly, are few and have the largest terms: all
+    are taken, unless they alone cost half of `most`.
 
     Args:
         episodes: Real episodes, NumPy arrays `[episode, time, …]`.
@@ -228,6 +235,7 @@ def choose(
         most: Imagined steps that may be spent; beyond, the steps are a random subset.
         key: Of the subset.
         followed: Whether the next step's rollout gives a step its value at s', `[episode, time]`.
+        miscalled: Whether the world is wrong about the step's end, `[episode, time]`.
     """
     alive, remaining = np.asarray(episodes.alive), episodes.remaining_steps
     alone = np.zeros(alive.shape, bool) if followed is None else alive & ~followed
@@ -242,8 +250,12 @@ def choose(
 
     fall = np.log(max(discount, 0.5)) * np.arange(alive.shape[1])
 
+    ends = alive & (np.asarray(episodes.terminated) | miscalled)
+    ends &= cost(ends * 1.0) <= most / 2
+
     def probability(log_c: float) -> np.ndarray:
-        return np.where(alive, np.exp(np.minimum(0, log_c + fall)), 0.0)
+        by_time = np.where(alive, np.exp(np.minimum(0, log_c + fall)), 0.0)
+        return np.where(ends, 1.0, by_time)
 
     p = probability(
         optimize.root_scalar(lambda c: cost(probability(c)) - most, bracket=(-50.0, -fall[-1])).root
