@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paracosm.auditing.attribution import attribute
+from paracosm.auditing.attribution import attribute, choose
 from paracosm.auditing.one_step import predict_steps
 from paracosm.core.mdp import never
 from tests.auditing.worlds import EPISODES, HORIZON, KINDS, Case, cut
@@ -184,6 +184,24 @@ def test_a_random_subset_costs_on_average_what_it_may_and_is_unbiased():
     for draw in draws[:5]:
         np.testing.assert_array_equal(draw.reward, exact.reward)
         assert not draw.audited[~case.episodes.alive].any()
+
+
+def test_ends_that_are_called_wrongly_are_audited_while_they_are_few():
+    case, most = Case("smooth", 1), 130
+    alive = case.episodes.alive
+    called = np.zeros(alive.shape, bool)
+    called[:2, 5] = True
+    for seed in range(20):
+        audited, weight, _ = choose(
+            case.episodes, 0.9, most, jax.random.key(seed), miscalled=called
+        )
+        assert audited[called & alive].all()
+        np.testing.assert_array_equal(weight[called & alive], 1)
+    costs = [
+        choose(case.episodes, 0.9, most, jax.random.key(seed), miscalled=alive)[2]
+        for seed in range(200)
+    ]
+    assert_mean(costs, most)
 
 
 def test_every_step_is_audited_where_that_is_affordable():

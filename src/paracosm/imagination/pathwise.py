@@ -3,7 +3,8 @@
 From a start the policy plays a few steps in a world whose members are drawn anew at every step, for
 each group of branches apart. Every other start is a state of the data. The others are where
 imagined episodes of the policy have got to, a branch further at each training step: data need not
-have been there yet, and a value that is wrong there is put right before the policy fails for real.
+have been there yet, and a value that is wrong there can be put right before the policy fails for
+real.
 With the reward `r`, the chance `p` that a step ends the episode and the value `v`, the targets are
 the λ-returns
 

@@ -42,7 +42,8 @@ from paracosm.learning.parts import (
     LearnedTermination,
     RewardWithEnds,
 )
-from paracosm.learning.problem import UNITS, FitProblem, solve, standard
+from paracosm.learning.problem import UNITS, FitProblem, solve
+from paracosm.learning.scaling import standard
 from paracosm.learning.settings import LearnSettings
 
 

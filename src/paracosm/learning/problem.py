@@ -23,6 +23,7 @@ from paracosm.core.records import Part, PartFit
 from paracosm.core.types import Array, PRNGKey
 from paracosm.learning.fit import Fitted, Loss, Rows, fit, pad
 from paracosm.learning.relations import relations_among
+from paracosm.learning.scaling import Scaling, not_zero, standard
 from paracosm.learning.settings import FitSettings, LearnSettings
 
 UNITS: dict[Part, str] = {
@@ -188,26 +189,6 @@ def solve(
     return part, _measured(problem, rows, predicted, fitted)
 
 
-class Scaling(NamedTuple):
-    """Centre and scale of columns, in 32 bits."""
-
-    center: np.ndarray
-    scale: np.ndarray
-
-
-def standard(values: Float[np.ndarray, "rows column"]) -> Scaling:
-    """Mean and standard deviation by column; scale 0 where a column varies no more than
-    rounding.
-    """
-    center, spread = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
-    flat = spread <= 1e-6 * np.maximum(np.abs(center), 1e-6)
-    return Scaling(center.astype(np.float32), np.where(flat, 0, spread).astype(np.float32))
-
-
-def _not_zero(scale: np.ndarray) -> np.ndarray:
-    return np.where(scale == 0, 1, scale)
-
-
 def _outward(problem: FitProblem, train: np.ndarray) -> Scaling:
     """Of the targets; logits stay as they are."""
     scaling = standard(problem.targets[train])
@@ -271,8 +252,8 @@ def start(
     if problem.beside is not None:
         flags = slice(-problem.beside.shape[1], None)
         center[flags], scale[flags] = 0, 1
-    targets = (problem.targets - outward.center) / _not_zero(outward.scale)
-    inward = Scaling(center, _not_zero(scale))
+    targets = (problem.targets - outward.center) / not_zero(outward.scale)
+    inward = Scaling(center, not_zero(scale))
     networks, keys = _start(key, inward, problem.outputs, settings)
     if problem.before is not None:
         networks = _carried_on(problem, networks, outward)
@@ -308,7 +289,7 @@ def _with_moved_states(
     moves = relations.moves(states, outward.scale, numpy_random(jax.random.fold_in(key, 1)))
     moved = inputs.copy()
     moved[:, : states.shape[1]] += moves
-    back = targets - moves / _not_zero(outward.scale)
+    back = targets - moves / not_zero(outward.scale)
     return np.concatenate([inputs, moved]), np.concatenate([targets, back])
 
 
@@ -351,7 +332,7 @@ def _carried_on(problem: FitProblem, untrained: MLP, outward: Scaling) -> MLP:
         if problem.loss == "logistic"
         else (np.atleast_1d(np.asarray(part)) for part in (before.center, before.scale))
     )
-    unit = _not_zero(outward.scale)
+    unit = not_zero(outward.scale)
     factor, shift = scale / unit, (center - outward.center) / unit
     if problem.spread:  # log σ² changes by the square of the unit
         bend = 2 * np.log(np.where(scale == 0, 1, scale) / unit)

@@ -23,11 +23,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from paracosm.learning.scaling import standard
+
 # Of a state's distance to the surface, in standard deviations of a component: rounding to 32 bits
 # leaves 1e-7, positions that are recorded some time after the angles that they follow from up to
 # 5e-5, and the nearest relations in Gymnasium's tasks that do not hold 7e-4.
 _DISTANCE = 1e-4
-# Of a polynomial's mean square: none with a larger one can be that near.
+# Of a polynomial's mean square: with a larger one it would need slopes of 100 to be that near.
 _SMALL = 1e-4
 # Of a component of a relation's normal, against the root mean square of its normals' lengths: a
 # smaller one is rounding, and no direction.
@@ -96,9 +98,9 @@ class Relations(NamedTuple):
 def relations_among(states: Float[np.ndarray, "rows state"]) -> Relations:
     """The relations that hold in all states; none of too few states, or of too many components."""
     states = np.asarray(states, np.float64)
-    center, scale = states.mean(axis=0), states.std(axis=0)
-    varying = np.flatnonzero(scale > 1e-6 * np.maximum(np.abs(center), 1e-6))
-    center, scale, size = center[varying], scale[varying], len(varying)
+    varying = np.flatnonzero(standard(states).scale)
+    center, scale = states.mean(axis=0)[varying], states.std(axis=0)[varying]
+    size = len(varying)
     none = Relations(varying, center, scale, np.zeros((0, size, size)), np.zeros((0, size)))
     if (1 + size) * (2 + size) // 2 > _MOST_MONOMIALS:
         return none

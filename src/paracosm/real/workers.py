@@ -6,11 +6,11 @@ import abc
 import contextlib
 import functools
 import multiprocessing
-import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from pickle import PicklingError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -148,7 +148,7 @@ class Processes(Lanes):
         process = context.Process(target=_serve, args=arguments, daemon=True)
         try:
             process.start()
-        except (TypeError, AttributeError, ValueError, pickle.PicklingError) as error:
+        except (TypeError, AttributeError, ValueError, PicklingError) as error:
             self.close()
             raise checks.BadArgument(
                 f"the environment cannot be sent to worker processes ({error}); workers=1 steps it"
