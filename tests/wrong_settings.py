@@ -78,7 +78,7 @@ FIELDS = {
         "capacity": COUNT,
     },
     PathwiseSettings: {
-        **dict.fromkeys(("branches", "steps", "width", "depth"), COUNT),
+        **dict.fromkeys(("branches", "steps", "choice_steps", "width", "depth"), COUNT),
         **dict.fromkeys(("lambda_", "value_average", "policy_average"), SHARE),
         **dict.fromkeys(("value_rate", "clip"), POSITIVE),
         "groups": COUNT,

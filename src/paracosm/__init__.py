@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from paracosm.core.records.results import Comparison, RunResult
     from paracosm.core.storage import storable
     from paracosm.core.tracking import Tracker
+    from paracosm.imagination import caution
     from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
     from paracosm.learning.learn import Learned, LearnSettings, learn
     from paracosm.learning.part_learner import PartLearner
@@ -72,7 +73,7 @@ _HOMES = {
 _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {
     "report": ("reporting", "write")
 }
-_MODULES = {"foreign": "adapters", "noise": "core.noise"}
+_MODULES = {"caution": "imagination.caution", "foreign": "adapters", "noise": "core.noise"}
 
 __all__ = [
     "MDP",
@@ -116,6 +117,7 @@ __all__ = [
     "Window",
     "audit",
     "audit_foreign",
+    "caution",
     "collect",
     "compare",
     "connect",

@@ -15,11 +15,12 @@ from jax.flatten_util import ravel_pytree
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.devices import AXIS, spread
-from paracosm.core.learner import Problem, StartStates
+from paracosm.core.learner import Problem, RecordedRewards, StartStates
 from paracosm.core.noise import Flips, GaussianNoise
 from paracosm.core.policy import Deterministic, Mode
 from paracosm.core.records import Training
 from paracosm.core.rollout import returns, rollout, unroll
+from paracosm.imagination.caution import EndAtEdge
 from paracosm.imagination.evaluation import EPISODES
 from paracosm.imagination.gradient_estimators import (
     Debiased,
@@ -29,15 +30,14 @@ from paracosm.imagination.gradient_estimators import (
     pick,
 )
 from paracosm.imagination.imagine import ImagineSettings
-from paracosm.imagination.pessimism import pessimistic
 from paracosm.imagination.policy_gradient import surrogate
 from paracosm.imagination.reinforce import REINFORCE, UNIT_ROLLOUTS, ReinforceState, with_noise
 from paracosm.real.systems import pendulum
 from tests.imagination import chain
 from tests.imagination.imagining import imagine_in
+from tests.imagination.test_caution import BOUNDED, DATA
 from tests.imagination.test_gradient_noise import exact, exact_variance
 from tests.imagination.test_imagine import (
-    BOUNDED,
     HORIZON,
     INITIAL,
     KEYS,
@@ -354,7 +354,7 @@ def test_noise_is_on_the_worlds_reward_and_not_on_the_price_of_leaving():
     """
     world = BOUNDED.replace(reward=lambda s, a, t: (t[0] > 0).astype(float))
     keys = jax.random.split(jax.random.key(4), 64)
-    caught = pessimistic(world, -3.0)
+    caught = EndAtEdge()(world, DATA, RecordedRewards(least=-3.0))
     policy = Deterministic(lambda s: 0.4 * jnp.sign(s))
     starts = jnp.asarray(np.random.default_rng(1).uniform(-1.4, 1.4, (64, 1)).astype(np.float32))
     episodes = unroll(caught, policy, starts, keys, HORIZON)

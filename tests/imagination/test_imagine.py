@@ -6,21 +6,17 @@ import os
 import subprocess
 import sys
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from paracosm.core import checks
-from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
+from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
 from paracosm.core.policy import Deterministic, Mode
 from paracosm.core.rollout import returns, rollout
-from paracosm.imagination.evaluation import EPISODES, rewards_in
+from paracosm.imagination.evaluation import EPISODES
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
-from paracosm.imagination.pessimism import pessimistic
 from paracosm.imagination.reinforce import UNIT_ROLLOUTS
 from paracosm.learning.fit import FitSettings
 from paracosm.learning.learn import LearnSettings, learn
@@ -211,54 +207,6 @@ def test_the_real_environment_is_never_stepped():
 def test_a_world_without_states_to_start_in_is_refused():
     with pytest.raises(checks.BadData, match="no visited states"):
         imagine_in(integrator(), INITIAL, VISITED[:0], settings=SMALL)
-
-
-# The pessimistic world.
-
-EDGE = Domain(jnp.array([-1.5]), jnp.array([1.5]))
-BOUNDED = integrator(dynamics=lambda s, a, key: EDGE.clip(s + 0.5 * a), domain=EDGE)
-
-
-class Push(eqx.Module):
-    """The same action everywhere."""
-
-    action: jax.Array
-
-    def __call__(self, state):
-        return self.action
-
-
-@given(st.floats(-1, 1, width=32), st.floats(0, 3, width=32))
-def test_leaving_the_domain_never_pays(push, extra):
-    """It is worth no more than staying at the edge, where every reward is at least the worst."""
-    world, worst = BOUNDED, -(1.5**2) - 0.01 - extra
-    policy = Deterministic(Push(jnp.full(1, push)))
-    free = rollout(world, policy, INITIAL, KEYS, HORIZON)
-    caught = rollout(pessimistic(world, worst), policy, INITIAL, KEYS, HORIZON)
-    left = np.asarray(caught.terminated).any(axis=1)
-    free_return, caught_return = (
-        np.asarray(returns(each.reward, world.discount)) for each in (free, caught)
-    )
-    assert (caught_return[left] <= free_return[left] + 1e-4).all()
-    np.testing.assert_allclose(caught_return[~left], free_return[~left], rtol=1e-5)
-    np.testing.assert_array_equal(left, np.asarray(EDGE.at_edge(free.next_state)).any(axis=1))
-
-
-@pytest.mark.parametrize("worst", [-3.0, 2.0])
-def test_an_evaluation_scores_episodes_of_the_world_as_its_pessimistic_copy_would(worst):
-    world = BOUNDED
-    policy = Deterministic(lambda s: 0.4 * jnp.sign(s))
-    free = rollout(world, policy, INITIAL, KEYS, HORIZON)
-    caught = rollout(pessimistic(world, worst), policy, INITIAL, KEYS, HORIZON)
-    assert np.asarray(caught.terminated).any()
-    np.testing.assert_allclose(
-        rewards_in(pessimistic(world, worst), free), caught.reward, rtol=1e-5
-    )
-
-
-def test_a_world_without_a_domain_is_its_own_pessimistic_copy():
-    world = integrator()
-    assert pessimistic(world, -1.0) is world
 
 
 # Devices.

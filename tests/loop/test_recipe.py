@@ -8,6 +8,8 @@ import pytest
 
 import paracosm
 from paracosm.core import checks
+from paracosm.imagination.caution import EndAtEdge
+from paracosm.imagination.imagine import problem_of
 from paracosm.loop import store
 from tests.loop.small import IMAGINE, LEARN, known_reward, small_run
 
@@ -47,7 +49,12 @@ def test_the_recipe_and_a_run_of_the_same_seed_give_the_same_policy(
     learned = paracosm.learn(data, source.spec(data), seed=3, settings=LEARN, reward=known)
     imagined = paracosm.imagine(learned, data, seed=3, settings=IMAGINE)
 
-    by_run = store.load_imagined(tmp_path / "run/models/policy-0", learned.world).policy
+    def problem():
+        options = {"settings": IMAGINE, "seed": 3, "round": 0, "caution": EndAtEdge()}
+        return problem_of(learned, data, **options)
+
+    file = tmp_path / "run/models/policy-0"
+    by_run = store.load_imagined(file, learned.world, problem).policy
     for ours, theirs in zip(jax.tree.leaves(imagined.policy), jax.tree.leaves(by_run), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert (

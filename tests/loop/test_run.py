@@ -168,7 +168,7 @@ def test_a_discrete_policy_answers_with_an_action_of_the_environment(cart):
 def test_stored_models_come_back_bit_for_bit(finished, cart, tmp_path):
     for out, _ in (finished, cart):
         learned = store.load_world(out / "models/world-0")
-        imagined = store.load_imagined(out / "models/policy-0", learned.world)
+        imagined = paracosm.load(out).imagined
         store.save_world(tmp_path / "world-0", learned)
         store.save_imagined(
             tmp_path / "policy-0",

@@ -134,7 +134,7 @@ def test_a_run_of_format_2_is_read(run, labels):
     assert eqx.tree_equal(again.world, world)
     assert again.fits == store.WorldHeader.from_dict(learned).fits
     assert eqx.tree_equal(store.load_policy(run / "policy"), imagined.policy)
-    trained_again = store.load_imagined(run / "models/policy-0", world)
+    trained_again = store.load_imagined(run / "models/policy-0", world, before._problem)
     assert eqx.tree_equal(trained_again[:2], imagined[:2])
     assert trained_again.training == imagined.training
 

@@ -58,6 +58,7 @@ class RunFlags(RunConfig):
     reward: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
     termination: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
     learner: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    caution: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     track: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     resume: bool = False

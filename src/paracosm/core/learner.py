@@ -75,8 +75,7 @@ class Problem(eqx.Module):
 
     Attributes:
         world: The learned world, in which the policy is evaluated.
-        pessimistic: The same world, except that leaving the domain of the data does not pay:
-            rollouts of training run here, of most learners.
+        pessimistic: The world that caution makes of it: rollouts of training run here.
         starts: Where rollouts start. The worlds' own `initial` must not be asked.
         horizon: Steps of a rollout of training, at most those of an episode.
         rate: Learning rate of the present phase of training; a learner that has none ignores it.
@@ -102,7 +101,9 @@ class Problem(eqx.Module):
 class Learner(eqx.Module):
     """Trains a policy for a `Problem`; every method may be compiled.
 
-    `pessimistic` is whether rollouts of training run in the problem's pessimistic world.
+    `pessimistic` is whether it is told to be careful at the edge of the data unless a caution is
+    given, and judged by what it comes to there: of its states the one of the highest score is
+    kept, else the last one.
     """
 
     pessimistic: ClassVar[bool] = True

@@ -27,10 +27,11 @@ def drawn(world: MDP, key: PRNGKey) -> MDP:
     it is.
     """
     parts = ("dynamics", "reward", "termination")
-    return world.replace(**{name: _draw(getattr(world, name), key) for name in parts})
+    return world.replace(**{name: drawn_part(getattr(world, name), key) for name in parts})
 
 
-def _draw(part: Any, key: PRNGKey) -> Any:
+def drawn_part(part: Any, key: PRNGKey) -> Any:
+    """One member of a part; the part itself if it is no ensemble."""
     draw = getattr(part, "draw", None)
     return part if draw is None else draw(key)
 

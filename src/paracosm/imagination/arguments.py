@@ -19,6 +19,7 @@ from paracosm.core.mdp import MDP, Discrete
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import Policy, StochasticPolicy
 from paracosm.core.types import PRNGKey
+from paracosm.imagination.caution import Caution
 from paracosm.imagination.settings import ImagineSettings
 
 _LEARNED = "what learn gives, or Learned(world, {}) of an MDP whose parts are known,"
@@ -31,6 +32,7 @@ def check_kinds(
     data: Any,
     *,
     learner: Any,
+    caution: Any,
     policy: Any,
     settings: Any,
     label_noise: Any,
@@ -40,8 +42,8 @@ def check_kinds(
     """Every argument is of its kind, and states have the size that the world's have.
 
     Args:
-        learned, data, learner, policy, settings, label_noise, label_source, progress: As `imagine`
-            has them.
+        learned, data, learner, caution, policy, settings, label_noise, label_source, progress: As
+            `imagine` has them.
 
     Raises:
         BadArgument: an argument of another kind, or one that the given learner would not have.
@@ -60,6 +62,8 @@ def check_kinds(
                     f"both learner and {name} are given; {name} is of the learner that imagine"
                     " makes itself."
                 )
+    if caution is not None:
+        checks.of_kind("caution", caution, Caution, "a Caution, or None,")
     if policy is not None:
         checks.of_kind("policy", policy, StochasticPolicy, "a policy with a density, or None,")
     if label_noise is not None:

@@ -23,6 +23,7 @@ from paracosm.core.members import disagreement, drawn, end_probability
 from paracosm.core.policy import Categorical, SquashedGaussian, Uniform
 from paracosm.core.rollout import lambda_returns
 from paracosm.core.types import Array, PRNGKey, Scalar
+from paracosm.imagination.caution import Priced, priced_reward
 from paracosm.imagination.value_network import ValueNetwork
 
 Keys = Key[jax.Array, " branch"]
@@ -98,7 +99,7 @@ def imagined_branches(
 
     def step(states: Array, drawn_by: tuple[PRNGKey, Keys]) -> tuple[Array, tuple[Array, Played]]:
         of_world, of_branches = drawn_by
-        worth = _Worth(drawn(problem.world, of_world), problem, novelty, complete)
+        worth = _Worth(drawn(problem.pessimistic, of_world), problem, novelty, complete)
         if isinstance(policy, Categorical):
             played = _choose(policy, worth, states, of_branches)
         else:
@@ -136,8 +137,8 @@ class _Worth(NamedTuple):
         """Next states, rewards in sizes of one, and the chances that no end comes."""
         world, rewards = self.world, self.problem.rewards
         after = jax.vmap(world.dynamics)(states, actions, keys)
-        reward = jax.vmap(world.reward)(states, actions, after)
-        known = jnp.clip(reward, rewards.least, rewards.most) / rewards.size
+        reward, price = jax.vmap(partial(priced_reward, world.reward))(states, actions, after)
+        known = (jnp.clip(reward, rewards.least, rewards.most) + price) / rewards.size
         ends = jax.vmap(partial(end_probability, world.termination))(states, actions, after)
         worth = (1 - self.problem.explore) * known + self.novelty(states, actions)
         return after, worth, 1 - ends
@@ -229,13 +230,15 @@ def value_scale(problem: Problem) -> float:
 
 
 def value_bounds(problem: Problem) -> tuple[Array, Array]:
-    """What values the recorded rewards allow, in sizes of a reward; an episode that ends is worth 0
-    from there on.
+    """What values the recorded rewards and the price of caution allow, in sizes of a reward; an
+    episode that ends is worth 0 from there on.
 
     Without them a policy climbs where the value extrapolates, and both run away.
     """
     rewards, longest = problem.rewards, _longest(problem)
     known, explore = 1 - problem.explore, problem.explore
-    least = known * jnp.minimum(rewards.least, 0) / rewards.size
+    rule = problem.pessimistic.reward
+    least_price = rule.least if isinstance(rule, Priced) else 0.0
+    least = known * (jnp.minimum(rewards.least, 0) + least_price) / rewards.size
     most = known * jnp.maximum(rewards.most, 0) / rewards.size + explore * MOST_NOVELTY
     return least * longest, most * longest

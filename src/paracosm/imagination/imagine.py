@@ -30,17 +30,17 @@ from paracosm.core.predicted import Bootstrapped, PredictedReturn
 from paracosm.core.records import Training
 from paracosm.core.types import Action, PRNGKey, Scalar, State
 from paracosm.imagination.arguments import check_kinds
+from paracosm.imagination.caution import Caution, EndAtEdge, NoCaution
 from paracosm.imagination.evaluation import GoldReturn, PessimisticReturn, Score
 from paracosm.imagination.exploration import tells_no_state
 from paracosm.imagination.gradient_estimators import Debiased, GoldLabels, Plain
-from paracosm.imagination.pessimism import pessimistic
 from paracosm.imagination.policy_gradient import policy_gradient
 from paracosm.imagination.reinforce import REINFORCE
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.imagination.train import Trained, TrainProgress, train
 from paracosm.imagination.value import Value
 
-__all__ = ["ImagineSettings", "Imagined", "Value", "imagine", "pessimistic", "policy_gradient"]
+__all__ = ["ImagineSettings", "Imagined", "Value", "imagine", "policy_gradient"]
 
 _DEFAULT = ImagineSettings()
 # So many starts, however many data there are, so that more data compile nothing anew. Of initial
@@ -81,6 +81,7 @@ def imagine(
     round: int = 0,
     state: Any = None,
     explore: bool = False,
+    caution: Caution | None = None,
     policy: StochasticPolicy | None = None,
     settings: ImagineSettings = _DEFAULT,
     label_noise: LabelNoise | None = None,
@@ -90,17 +91,17 @@ def imagine(
 ) -> Imagined:
     """Train a policy on imagined rollouts of a learned world from the states of its data.
 
-    What is optimised is the discounted return in `pessimistic(learned.world,
-    learned.worst_reward(data))`: of the whole episode if `settings.horizon` reaches it, else of
+    What is optimised is the discounted return in the world that `caution` makes of
+    `learned.world`: of the whole episode if `settings.horizon` reaches it, else of
     that many steps completed by a learned value. Rollouts start in the initial states of bought
     rows and in the states of bought transitions; of many a subset of fixed size is drawn.
 
     When it stops: every `check` training steps the policy's mode plays full imagined episodes from
     a fixed number of real initial and visited states; the score is their mean discounted return in
-    the pessimistic world. When `patience` such evaluations pass without a gain, training goes back
+    that world. When `patience` such evaluations pass without a gain, training goes back
     to the best state seen and on with the next learning rate; after the last rate it ends. The
-    policy with the highest score is returned; of a learner that does not train in the pessimistic
-    world, the last one. The real environment is never asked.
+    policy with the highest score is returned; of a learner that is not `pessimistic`, the last one.
+    The real environment is never asked.
 
     With a `label_source` the world's rewards count as cheap labels and true ones are bought for
     `gold_share` of the rollouts: of the gradient steps, whose policy gradient becomes the debiased
@@ -119,11 +120,13 @@ def imagine(
             its first one if none.
         explore: Whether the policy is for collecting more data: as long as the rewards of `data`
             tell no state from another, a learner that can explore then seeks what is unknown.
+        caution: What is made of what the world does not know. If none, rollouts end at the edge of
+            the data; of a learner that is not `pessimistic` they do not.
         policy: Where REINFORCE starts; a new policy if none.
         settings: See `ImagineSettings`.
         label_noise: Put on every reward of the world that gradients and values are made from, anew
-            each step; never on what evaluations see, on gold labels, or on the price of leaving the
-            domain.
+            each step; never on what evaluations see, on gold labels, or on the price of
+            caution.
         label_source: True rewards `(s, a, s') -> r`, a JAX function; what they cost is for the user
             to multiply by their count.
         gold_share: Share of the rollouts with gold labels, at least 3 of them.
@@ -143,19 +146,21 @@ def imagine(
         learned,
         data,
         learner=learner,
+        caution=caution,
         policy=policy,
         settings=settings,
         label_noise=label_noise,
         label_source=label_source,
         progress=progress,
     )
-    problem = problem_of(learned, data, settings=settings, seed=seed, round=round)
+    caution = default_caution(learner) if caution is None else caution
+    problem = problem_of(learned, data, settings=settings, seed=seed, round=round, caution=caution)
     if explore and tells_no_state(data, learned.rewards(data)):
         problem = dataclasses.replace(problem, explore=jnp.ones(()))
     score: Score = PessimisticReturn()
     if label_source is not None:
         true = problem.world.replace(reward=label_source)
-        gold = GoldLabels(pessimistic(true, learned.worst_reward(data)), gold_share)
+        gold = GoldLabels(caution(true, data, problem.rewards), gold_share)
         learner, score = REINFORCE(settings, Debiased(gold), label_noise, policy), GoldReturn(gold)
     elif learner is None:
         learner = REINFORCE(settings, Plain(), label_noise, policy)
@@ -172,13 +177,24 @@ def imagine(
     return _imagined(learner, problem, trained, learned.world)
 
 
+def default_caution(learner: Learner | None) -> Caution:
+    """What a learner is trained with unless a caution is given."""
+    return NoCaution() if learner is not None and not learner.pessimistic else EndAtEdge()
+
+
 def problem_of(
-    learned: Learned, data: Dataset, *, settings: ImagineSettings, seed: int, round: int
+    learned: Learned,
+    data: Dataset,
+    *,
+    settings: ImagineSettings,
+    seed: int,
+    round: int,
+    caution: Caution,
 ) -> Problem:
     """What `imagine` trains for.
 
     Args:
-        learned, data, settings, seed, round: As `imagine` has them.
+        learned, data, settings, seed, round, caution: As `imagine` has them.
 
     Raises:
         BadArgument: a seed or a round that is none.
@@ -186,13 +202,13 @@ def problem_of(
     """
     checks.seed("seed", seed)
     checks.count("round", round, 0)
-    world, worst_reward = learned.world, learned.worst_reward(data)
+    rewards = _recorded(learned.rewards(data))
     key = jax.random.fold_in(stage_key(seed, "imagine", round), 0)
     starts = _starts(data.initial, np.asarray(data.transitions.state), key)
-    bare = [part.replace(initial=_not_drawn) for part in (world, pessimistic(world, worst_reward))]
-    horizon = min(settings.horizon, world.spec.horizon)
-    rewards, rate = _recorded(learned.rewards(data)), jnp.asarray(settings.rates[0])
-    return Problem(bare[0], bare[1], starts, horizon, rate, rewards, jnp.zeros(()))
+    world = learned.world.replace(initial=_not_drawn)
+    horizon, rate = min(settings.horizon, world.spec.horizon), jnp.asarray(settings.rates[0])
+    careful = caution(world, data, rewards)
+    return Problem(world, careful, starts, horizon, rate, rewards, jnp.zeros(()))
 
 
 def _recorded(rewards: np.ndarray) -> RecordedRewards:
@@ -209,8 +225,7 @@ def _imagined(learner: Learner, problem: Problem, trained: Trained, world: MDP) 
         learner, problem, trained: What was trained, for what, and to what it came.
         world: The learned world with its initial states.
     """
-    trained_in = problem.pessimistic if learner.pessimistic else problem.world
-    trained_in = trained_in.replace(initial=world.initial)
+    trained_in = problem.pessimistic.replace(initial=world.initial)
     policy = learner.policy(trained.state)
     training = _training(learner, problem, trained)
     if isinstance(learner, REINFORCE):

@@ -40,7 +40,7 @@ from jaxtyping import Float
 from paracosm.core import checks
 from paracosm.core.devices import AXIS, on_all, step_on_all
 from paracosm.core.learner import Learner, Metrics, Problem
-from paracosm.core.mdp import Discrete
+from paracosm.core.mdp import Box, Discrete
 from paracosm.core.members import doubt
 from paracosm.core.networks import MLP, rescaled
 from paracosm.core.policy import Categorical, Mode, SquashedGaussian
@@ -59,7 +59,9 @@ from paracosm.imagination.branches import (
 from paracosm.imagination.value_network import ValueNetwork
 
 _RANGES = {
-    **dict.fromkeys(("branches", "groups", "steps", "width", "depth"), checks.COUNT),
+    **dict.fromkeys(
+        ("branches", "groups", "steps", "choice_steps", "width", "depth"), checks.COUNT
+    ),
     **dict.fromkeys(("lambda_", "value_average", "policy_average"), checks.SHARE),
     **dict.fromkeys(("value_rate", "clip"), checks.POSITIVE_32),
     "alpha": checks.Range(math.exp(-9), 1),
@@ -80,8 +82,10 @@ class PathwiseSettings:
         branches: Imagined branches a training step.
         groups: Groups of equally many branches, each in members that are drawn for it: one group
             would climb what one member of the world says.
-        steps: Of a branch. Longer ones carry the model's errors further, shorter ones lean more on
-            the value.
+        steps: Of a branch of continuous actions. Longer ones carry the model's errors further,
+            shorter ones lean more on the value.
+        choice_steps: Of a branch of discrete actions, each of which asks for all of them: Acrobot
+            has -65 with 3 and -67 with 5 steps, which take half as long again.
         lambda_: λ of the returns.
         value_rate: The value's learning rate as a multiple of the policy's.
         value_average, policy_average: Weights of the new networks in their moving averages.
@@ -96,6 +100,7 @@ class PathwiseSettings:
     branches: int = 128
     groups: int = 4
     steps: int = 5
+    choice_steps: int = 3
     lambda_: float = 0.9
     value_rate: float = 2.0
     value_average: float = 0.01
@@ -112,6 +117,10 @@ class PathwiseSettings:
             raise checks.BadArgument(
                 f"branches is {self.branches}; a multiple of groups, {self.groups}, is needed."
             )
+
+    def branch_steps(self, action: Box | Discrete) -> int:
+        """Steps of a branch with such actions."""
+        return self.choice_steps if isinstance(action, Discrete) else self.steps
 
 
 class PathwiseState(NamedTuple):
@@ -194,7 +203,7 @@ class Pathwise(Learner):
         start: Float[Array, "episode state"],
         key: PRNGKey,
     ) -> Float[Array, " episode"]:
-        """`Σ_{t<h} γ^t r_t + γ^h v(s_h)` of rollouts in the mean world.
+        """`Σ_{t<h} γ^t r_t + γ^h v(s_h)` of rollouts in the mean world of training.
 
         Args:
             state, problem, start, key: As `Learner` has them.
@@ -206,7 +215,7 @@ class Pathwise(Learner):
         def value(state: Array, progress: Array) -> Scalar:
             return size * jnp.clip(twin(state), low, high)
 
-        predict = Bootstrapped(problem.world, problem.horizon, value)
+        predict = Bootstrapped(problem.pessimistic, problem.horizon, value)
         return predict(Mode(self.policy(state)), start, key)
 
     # A training step.
@@ -338,10 +347,10 @@ class Pathwise(Learner):
         worlds = jax.vmap(partial(jax.random.fold_in, of_world))(numbers[::block] // in_group)
         keys = jax.vmap(partial(jax.random.fold_in, of_branch))(numbers).reshape(-1, block)
 
+        steps = settings.branch_steps(problem.world.spec.action)
+
         def play(start: Array, world: PRNGKey, keys: Keys) -> Branches:
-            return imagined_branches(
-                policy, value, problem, start, world, keys=keys, steps=settings.steps
-            )
+            return imagined_branches(policy, value, problem, start, world, keys=keys, steps=steps)
 
         blocks = jax.vmap(play, out_axes=1)(start.reshape(*keys.shape, -1), worlds, keys)
         return jax.tree.map(lambda leaf: leaf.reshape(len(leaf), -1, *leaf.shape[3:]), blocks)
@@ -424,7 +433,7 @@ class Pathwise(Learner):
         edge, domain = jnp.zeros(()), problem.world.domain
         if domain is not None:
             edge = jax.lax.pmean(jnp.mean(domain.at_edge(branches.played.after)), AXIS)
-        steps = self.settings.branches * self.settings.steps
+        steps = self.settings.branches * len(branches.weight)
         return {
             "edge_share": edge,
             "imagined_steps": jnp.asarray(steps),

@@ -70,7 +70,7 @@ class REINFORCE(ExplainingLearner):
         settings: Rollouts, weighting, baseline, λ, networks and optimisers; the training loop's
             are left to it.
         estimator: From returns to advantages: `Plain`, or `Debiased` with gold labels.
-        noise: Put on the world's rewards in every step, but not on the price of leaving the domain.
+        noise: Put on the world's rewards in every step, but not on the price of caution.
         first_policy: Where training starts; an untrained policy if none.
     """
 
@@ -311,8 +311,8 @@ class REINFORCE(ExplainingLearner):
 
 
 def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array) -> Trajectory:
-    """Episodes of a pessimistic `world` with noise on the world's own rewards; the price of leaving
-    the domain stays as it is.
+    """Episodes of a pessimistic `world` with noise on the world's own rewards; the price of
+    caution stays as it is.
 
     Args:
         noise: What is put on.

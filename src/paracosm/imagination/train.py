@@ -53,8 +53,7 @@ class Trained(NamedTuple):
     """What training came to.
 
     Attributes:
-        state: The learner's: of the highest score; the last one if it does not train in the
-            pessimistic world, since the score, which is of that world, is not what it climbs.
+        state: The learner's: of the highest score; the last one if it is not `pessimistic`.
         checkpoints: One a chunk.
         stop, stop_steps: Why it ended, and the number of steps beside the reason.
         labels: True rewards bought.

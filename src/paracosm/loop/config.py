@@ -13,7 +13,7 @@ from paracosm.learning.learn import LEAST_ROWS
 from paracosm.learning.settings import LearnSettings
 from paracosm.loop.spending import Purse
 
-_TEXTS = ("env", "env_kwargs", "data", "reward", "termination", "learner")
+_TEXTS = ("env", "env_kwargs", "data", "reward", "termination", "learner", "caution")
 _RANGES = {
     **dict.fromkeys(("transitions", "reward_labels", "rounds", "workers", "horizon"), checks.COUNT),
     "episodes": checks.Range(2, checks.MOST, integer=True),
@@ -43,6 +43,7 @@ class RunOptions(TypedDict, total=False):
     reward: str | None
     termination: str | None
     learner: str | None
+    caution: str | None
     seed: int
     workers: int
 
@@ -86,6 +87,11 @@ class RunConfig(Record):
             module is imported). If none, pathwise; REINFORCE beside a budget, rounds, noise,
             settings of fits or training, or more labels than transitions, which pathwise has of its
             own.
+        caution: What training makes of what the world does not know: `edge`, imagined rollouts end
+            where the data do; `stop`, they end where the members of the dynamics disagree more than
+            five times as much as on recorded steps; `penalty`, a price on disagreement; `none`;
+            or one of your own, `module:function`. If it is not given, none of pathwise, which plays
+            in the members themselves, and edge of other learners.
         seed: The seed of everything.
         workers: Processes that step the environment while collecting; changes the time, never the
             numbers. With 1 an environment that crashes its process (in C, os._exit) ends the run
@@ -110,6 +116,7 @@ class RunConfig(Record):
     reward: str | None = None
     termination: str | None = None
     learner: str | None = None
+    caution: str | None = None
     seed: int = 0
     workers: int = 1
     learn: LearnSettings = dataclasses.field(default_factory=LearnSettings)

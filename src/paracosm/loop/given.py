@@ -15,6 +15,14 @@ from paracosm.core.data import Dataset
 from paracosm.core.learner import Learner
 from paracosm.core.mdp import Discrete
 from paracosm.core.tracking import Silent, Tracker
+from paracosm.imagination.caution import (
+    Caution,
+    EndAtEdge,
+    EndInDoubt,
+    NoCaution,
+    PayForDoubt,
+)
+from paracosm.imagination.imagine import default_caution
 from paracosm.imagination.pathwise import Pathwise
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import require_learnable
@@ -27,6 +35,12 @@ from paracosm.real.source import Source
 # What `--learner` knows by name, beside the one that `imagine` has of itself.
 LEARNERS: dict[str, Callable[[], Learner]] = {"pathwise": Pathwise}
 REINFORCE = "reinforce"
+CAUTIONS: dict[str, Callable[[], Caution]] = {
+    "none": NoCaution,
+    "edge": EndAtEdge,
+    "stop": EndInDoubt,
+    "penalty": PayForDoubt,
+}
 
 
 def check_kinds(
@@ -130,6 +144,22 @@ def learner_of(where: str | None, settings: ImagineSettings) -> Learner | None:
             " needed."
         )
     return registry.made(where, Learner, "--learner", settings)
+
+
+def caution_of(name: str | None, learner: Learner | None) -> Caution:
+    """The caution of a name, or what the user's `module:function` makes; the learner's own if none
+    is given.
+
+    Raises:
+        Missing: there is no such function.
+        BadArgument: there is none of that name, or the function makes none.
+    """
+    if name is None:
+        return default_caution(learner)
+    if ":" in name:
+        return registry.made(name, Caution, "--caution")
+    checks.one_of("--caution", name, (*CAUTIONS, "module:function"))
+    return CAUTIONS[name]()
 
 
 def owned_data(config: RunConfig, source: Source) -> Dataset:

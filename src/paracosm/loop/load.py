@@ -24,7 +24,7 @@ from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import CONFIG, MARK
-from paracosm.loop.given import learner_of
+from paracosm.loop.given import caution_of, learner_of
 from paracosm.loop.names import by_name, nested
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
@@ -92,15 +92,18 @@ class Run:
     def imagined(self) -> Imagined:
         """The last round's training: policy, value and what was believed."""
         file = self.path / f"models/policy-{self._last}"
-        return store.load_imagined(file, self.world, self._learner, self._problem)
+        return store.load_imagined(file, self.world, self._problem, self._learner)
 
     def _problem(self) -> Problem:
         """What the last round's policy was trained for."""
+        settings, learner, named = self.config.imagine, self._learner, self.config.caution
         options = {"seed": self.config.seed, "round": self._last}
-        settings, learner = self.config.imagine, self._learner
+        caution = caution_of(named and self._trusted(named), learner)
         if isinstance(learner, Pathwise):
-            settings = dataclasses.replace(settings, horizon=learner.settings.steps)
-        return problem_of(self.learned, self.data, settings=settings, **options)
+            settings = dataclasses.replace(
+                settings, horizon=learner.settings.branch_steps(self.world.spec.action)
+            )
+        return problem_of(self.learned, self.data, settings=settings, caution=caution, **options)
 
     @property
     def _learner(self) -> Learner | None:

@@ -28,6 +28,7 @@ from paracosm.core.records.decisions import Bought, Curve, Decision
 from paracosm.core.records.results import Purchases, RunResult
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.core.tracking import Tracker
+from paracosm.imagination.caution import Caution
 from paracosm.imagination.earlier import Earlier, kept
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
 from paracosm.learning.learn import LearnSettings, learn
@@ -37,6 +38,7 @@ from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
 from paracosm.loop.given import (
+    caution_of,
     check_kinds,
     known_part,
     learner_of,
@@ -124,6 +126,7 @@ def run(
             for part in ("reward", "termination")
         }
         learner = learner_of(config.learner, config.imagine)
+        caution = caution_of(config.caution, learner)
         if goes_on(learner):
             refuse_ignored(config)
             require_derivative(known["reward"], config.reward, source)
@@ -131,7 +134,9 @@ def run(
         if not isinstance(tracker, Tracker):
             tracker = stack.enter_context(contextlib.closing(new_tracker(tracker)))
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
-            job = _Runner(config, source, owned, known, learner, directory, progress, tracker)
+            job = _Runner(
+                config, source, owned, known, learner, caution, directory, progress, tracker
+            )
             try:
                 return job.finish()
             except Exception:
@@ -166,6 +171,7 @@ class _Runner:
     owned: Dataset | None
     known: dict[str, Callable | None]
     learner: Learner | None
+    caution: Caution
     directory: RunDirectory
     progress: Progress
     tracker: Tracker
@@ -211,7 +217,7 @@ class _Runner:
         returns = () if before is None else before.returns
         best, earlier = None, None
         if short is not None:
-            settings = short.imagine_settings(bought, cast("Learner", self.learner))
+            settings = self._imagine_settings(short, bought)
             returns = (*returns, episode_return(bought, self.source.horizon))
             explores = short.explores(data, learned, returns)
             if before is not None and explores == before.explores:
@@ -452,7 +458,7 @@ class _Runner:
             self.tracker.log("imagine", trained + done, numbers)
 
         def problem() -> Problem:
-            options = {"seed": self.config.seed, "round": round}
+            options = {"seed": self.config.seed, "round": round, "caution": self.caution}
             return problem_of(learned, data, settings=settings, **options)
 
         def train() -> Imagined:
@@ -465,6 +471,7 @@ class _Runner:
                 settings=settings,
                 state=state,
                 explore=explores,
+                caution=self.caution,
                 progress=follow,
             )
             if self._short is None:
@@ -478,7 +485,7 @@ class _Runner:
             f"imagine-{round}",
             train,
             lambda imagined: store.save_imagined(file, imagined, learned.worst_reward(data)),
-            lambda: store.load_imagined(file, learned.world, self.learner, problem),
+            lambda: store.load_imagined(file, learned.world, problem, self.learner),
         )
 
     def _evaluate(self, policy: Policy) -> Trajectory:
@@ -546,8 +553,13 @@ class _Runner:
             self.config,
             discount=self.config.training_discount,
             learn=short.learn_settings(last.decision.round),
-            imagine=short.imagine_settings(last.data, cast("Learner", self.learner)),
+            imagine=self._imagine_settings(short, last.data),
         )
+
+    def _imagine_settings(self, short: ShortRounds, bought: Dataset) -> ImagineSettings:
+        """How long the policy is trained on a purchase, in short rounds."""
+        learner = cast("Learner", self.learner)
+        return short.imagine_settings(bought, learner, self.source.action)
 
     def _written(self, result: RunResult) -> RunResult:
         """The result, once it is on the disk; where anything is not, it comes with the refusal.

@@ -21,6 +21,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner
+from paracosm.core.mdp import Box, Discrete
 from paracosm.core.records.decisions import Decision
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.exploration import tells_no_state
@@ -133,12 +134,20 @@ class ShortRounds:
             capacity=self.transitions,
         )
 
-    def imagine_settings(self, bought: Dataset, learner: Learner) -> ImagineSettings:
-        """How long the policy is trained in this round, by branches of the learner's length."""
+    def imagine_settings(
+        self, bought: Dataset, learner: Learner, action: Box | Discrete
+    ) -> ImagineSettings:
+        """How long the policy is trained in this round, by branches of the learner's length.
+
+        Args:
+            bought: In this round.
+            learner: What trains.
+            action: What it chooses from.
+        """
         wanted = round(STEPS_PER_TRANSITION * bought.real_steps / CHUNK)
         chunks = min(max(2, wanted), MOST_CHUNKS)
         return ImagineSettings(
-            horizon=learner.settings.steps if isinstance(learner, Pathwise) else 1,
+            horizon=learner.settings.branch_steps(action) if isinstance(learner, Pathwise) else 1,
             rates=(_RATE,),
             check=CHUNK,
             patience=chunks + 1,

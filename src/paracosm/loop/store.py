@@ -24,7 +24,7 @@ from paracosm.core.learner import Learner, LearnerPrediction, Problem
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.records import PartFit, Record, Training, typed
-from paracosm.imagination.imagine import Imagined, pessimistic
+from paracosm.imagination.imagine import Imagined
 from paracosm.loop import format2
 
 FORMAT = 3
@@ -226,33 +226,28 @@ def save_imagined(path: Path, imagined: Imagined, worst_reward: float) -> None:
 
 
 def load_imagined(
-    path: Path,
-    world: MDP,
-    learner: Learner | None = None,
-    problem: Callable[[], Problem] | None = None,
+    path: Path, world: MDP, problem: Callable[[], Problem], learner: Learner | None = None
 ) -> Imagined:
     """Read what imagination found.
 
     Args:
         path: The model.
         world: The learned world that it was trained for.
+        problem: Gives what it was trained for.
         learner: The learner of one's own that was trained, if it was one.
-        problem: Gives what that learner was trained for.
 
     Raises:
         BadData: the model is damaged, or of a learner of one's own that is not given.
     """
     about, tree = _read(ImaginedHeader, path)
-    trained_in = pessimistic(world, about.worst_reward)
-    if learner is not None and not learner.pessimistic:
-        trained_in = world
-    if tree is not None:
-        policy, value = _filled(path, tree)
-        return Imagined(policy, value, trained_in, about.training)
-    if learner is None or problem is None:
+    if tree is None and learner is None:
         file = shown(path.with_suffix(".json"))
         raise checks.BadData(f"{file} is of a learner of one's own, and the run names none.")
     subject = problem()
+    trained_in = subject.pessimistic.replace(initial=world.initial)
+    if tree is not None or learner is None:
+        policy, value = _filled(path, tree)
+        return Imagined(policy, value, trained_in, about.training)
     blank = eqx.filter_eval_shape(lambda: learner.init(subject, jax.random.key(0)))
     state = _arrays(path.with_suffix(".eqx"), blank)
     prediction = LearnerPrediction(learner, state, subject)

@@ -39,7 +39,10 @@ _HORIZON_ADVICE = {
     "bootstrap": (
         "What narrows that gap is longer imagined rollouts or a better value, not more data"
     ),
-    "edge": "What narrows that gap is data where the policy wants to go, or a wider learn margin",
+    "caution": (
+        "What narrows that gap is data where the policy wants to go, less caution, or a wider learn"
+        " margin"
+    ),
 }
 _SUMS: dict[SumCheck, str] = {
     "reweighted": (
@@ -157,7 +160,7 @@ def explanation_training(diagnosis: Diagnosis) -> str:
         return ""
     return (
         f"Of its horizon term {parts.bootstrap:+.3g} is the value that ended its rollouts and"
-        f" {parts.edge:+.3g} the price of leaving the data."
+        f" {parts.caution:+.3g} the price of caution."
         f" {_HORIZON_ADVICE[decided.horizon_part]}."
     )
 
