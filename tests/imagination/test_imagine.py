@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,10 +15,12 @@ import pytest
 from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
 from paracosm.core.policy import Deterministic, Mode
+from paracosm.core.records.stop_reason import StopReason
 from paracosm.core.rollout import returns, rollout
 from paracosm.imagination.evaluation import EPISODES
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
 from paracosm.imagination.reinforce import UNIT_ROLLOUTS
+from paracosm.imagination.search import SearchNumbers, Snapshot, TrainingStore
 from paracosm.learning.fit import FitSettings
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.real.verbs import connect
@@ -236,3 +239,45 @@ def _on_devices(count: int, program: str = TRAIN) -> list:
         [sys.executable, "-c", program], check=True, env=environment, capture_output=True, text=True
     )
     return json.loads(said.stdout)
+
+
+class _Killed(Exception):
+    """The program ends."""
+
+
+class _Memory(TrainingStore):
+    """Keeps every snapshot, as JSON and states, and kills the program after so many."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.snapshots = most, []
+
+    def keep(self, snapshot: Snapshot) -> None:
+        numbers = SearchNumbers.from_json(snapshot.numbers.to_json())
+        self.snapshots.append(snapshot._replace(numbers=numbers))
+        if len(self.snapshots) == self.most:
+            raise _Killed
+
+    def kept(self, state) -> Snapshot | None:
+        return self.snapshots[-1] if self.snapshots else None
+
+
+def test_training_killed_after_any_chunk_comes_to_the_same():
+    """Through the end of the first rate, where it goes back to its best state, to the last."""
+    settings = dataclasses.replace(SMALL, rates=(5e-2, 1e-2), check=2, patience=1, most_steps=40)
+
+    def trained(store: TrainingStore | None = None) -> Imagined:
+        return imagine_in(integrator(), INITIAL, VISITED, settings=settings, store=store)
+
+    whole = trained()
+    chunks = len(whole.training.step)
+    assert whole.training.stop_reason is StopReason.PLATEAU
+    assert chunks > 3
+    for most in range(1, chunks):
+        memory = _Memory(most)
+        with pytest.raises(_Killed):
+            trained(memory)
+        memory.most = 0
+        again = trained(memory)
+        assert len(memory.snapshots) == chunks - 1, "no chunk is trained twice"
+        assert again.training == whole.training
+        assert eqx.tree_equal(again.policy, whole.policy)

@@ -18,7 +18,7 @@ from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import learn
 from paracosm.learning.settings import FitSettings
-from paracosm.loop import given, short_rounds
+from paracosm.loop import given, partial_training, short_rounds
 from paracosm.loop.config import RunConfig
 from paracosm.loop.load import audit_run
 from paracosm.loop.short_rounds import (
@@ -64,14 +64,20 @@ def stop_at(stage, round):
 
 
 @pytest.mark.usefixtures("small")
-def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path):
+def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(partial_training, "SECONDS", 0)
     whole = small_run(tmp_path / "whole")
     assert whole.purchases.transitions == 300
     assert len(whole.trainings) == 4, "60 transitions and on to the end of an episode of 40"
     for number, stage in enumerate(["audit 1", "imagine 2", "learn 3", "audit 3", "imagine 4"]):
         with pytest.raises(KeyboardInterrupt):
             small_run(tmp_path / "run", progress=stop_at(*stage.split()), resume=number > 0)
-    resumed = small_run(tmp_path / "run", resume=True)
+        partial = list(tmp_path.glob("run/models/partial-*.eqx"))
+        assert len(partial) == ("imagine" in stage), "the first chunk of that training is kept"
+    told = Listing("imagine")
+    resumed = small_run(tmp_path / "run", resume=True, tracker=told)
+    assert len(told.rows) == len(resumed.trainings[-1].step) - 1
+    assert not list(tmp_path.glob("run/models/partial-*"))
     assert numbers(resumed) == numbers(whole)
     assert [audit.transitions for audit in resumed.rounds] == [80, 160, 240]
     events = map(json.loads, (tmp_path / "run/events.jsonl").read_text().splitlines())

@@ -36,6 +36,7 @@ from paracosm.imagination.exploration import tells_no_state
 from paracosm.imagination.gradient_estimators import Debiased, GoldLabels, Plain
 from paracosm.imagination.policy_gradient import policy_gradient
 from paracosm.imagination.reinforce import REINFORCE
+from paracosm.imagination.search import TrainingStore
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.imagination.train import Trained, TrainProgress, train
 from paracosm.imagination.value import Value
@@ -87,6 +88,7 @@ def imagine(
     label_noise: LabelNoise | None = None,
     label_source: LabelSource | None = None,
     gold_share: float = 0.1,
+    store: TrainingStore | None = None,
     progress: TrainProgress | None = None,
 ) -> Imagined:
     """Train a policy on imagined rollouts of a learned world from the states of its data.
@@ -130,6 +132,7 @@ def imagine(
         label_source: True rewards `(s, a, s') -> r`, a JAX function; what they cost is for the user
             to multiply by their count.
         gold_share: Share of the rollouts with gold labels, at least 3 of them.
+        store: Keeps where training has got to after each chunk, and has it go on from there.
         progress: Called after each chunk with the training steps done, at the most, and numbers by
             name: `imagined_return`, and of the learner's own metrics the means over the chunk's
             steps.
@@ -172,6 +175,7 @@ def imagine(
         settings=settings,
         state=state,
         score=score,
+        store=store,
         progress=progress,
     )
     return _imagined(learner, problem, trained, learned.world)

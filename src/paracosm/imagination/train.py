@@ -32,21 +32,10 @@ from paracosm.imagination.evaluation import (
     evaluation_starts,
 )
 from paracosm.imagination.failure import is_finite, require_finite_episodes
+from paracosm.imagination.search import Checkpoint, Search, Spent, TrainingStore
 from paracosm.imagination.settings import ImagineSettings
 
 TrainProgress = Callable[[int, int, Mapping[str, float]], None]
-
-
-class Checkpoint(NamedTuple):
-    """The numbers of one chunk: steps until its end, its evaluation, and the share of its imagined
-    steps that reached the edge of the domain.
-    """
-
-    step: int
-    score: float
-    imagined_return: float
-    entropy: float
-    edge_share: float
 
 
 class Trained(NamedTuple):
@@ -76,6 +65,7 @@ def train(
     settings: ImagineSettings,
     state: Any = None,
     score: Score | None = None,
+    store: TrainingStore | None = None,
     progress: TrainProgress | None = None,
 ) -> Trained:
     """Train until the score stalls.
@@ -87,6 +77,7 @@ def train(
         settings: Of the loop: `rates`, `check`, `patience`, `least_gain`, `most_steps`.
         state: Where the learner goes on; its first state if none.
         score: How evaluations are scored; by the pessimistic world unless given.
+        store: Keeps where training has got to after each chunk, and has it go on from there.
         progress: Called after each chunk with the training steps done, at the most, and numbers by
             name: `imagined_return`, and of the learner's own metrics the means over the chunk's
             steps.
@@ -98,7 +89,8 @@ def train(
     score = PessimisticReturn() if score is None else score
     if state is None:
         state = _first_state(learner, problem, jax.random.fold_in(key, 1))
-    search = _Search(settings, state, by_score=learner.pessimistic)
+    before = None if store is None else store.kept(state)
+    search = Search(settings, state, by_score=learner.pessimistic, before=before)
     while search.stop is None:
         of_chunk = jax.random.fold_in(key, 2 + len(search.checkpoints))
         at_rate = dataclasses.replace(problem, rate=jnp.asarray(search.rate))
@@ -109,7 +101,11 @@ def train(
         if not (np.isfinite(checkpoint).all() and is_finite(chunk.state)):
             done, steps = search.steps, settings.check
             _refuse(learner, search.state, at_rate, of_chunk, done=done, steps=steps)
-        search.add(chunk, checkpoint)
+        imagined_steps = np.asarray(chunk.metrics.get("imagined_steps", 0), np.int64).sum()
+        spent = Spent(int(chunk.labels), int(imagined_steps))
+        search.add(chunk.state, checkpoint, spent)
+        if store is not None and search.stop is None:
+            store.keep(search.snapshot())
         if progress is not None:
             numbers = {**chunk.means(), "imagined_return": checkpoint.imagined_return}
             progress(search.steps, settings.most_steps, numbers)
@@ -119,8 +115,8 @@ def train(
         tuple(search.checkpoints),
         search.stop,
         search.stop_steps,
-        search.labels,
-        search.imagined_steps + of_evaluations,
+        search.spent.labels,
+        search.spent.imagined_steps + of_evaluations,
     )
 
 
@@ -144,60 +140,6 @@ class _Chunk(NamedTuple):
 
     def checkpoint(self, step: int) -> Checkpoint:
         return Checkpoint(step, *np.asarray([*self.evaluation, self.edge_share]).tolist())
-
-
-class _Search:
-    """The stop rule: which rate, which state is the best seen, and whether to stop.
-
-    Unless states are judged `by_score`, the last one is the best.
-    """
-
-    def __init__(self, settings: ImagineSettings, state: Any, *, by_score: bool) -> None:
-        self.settings, self._by_score = settings, by_score
-        self.labels = self.imagined_steps = 0
-        self.state = self.best = state
-        self.checkpoints: list[Checkpoint] = []
-        self.stop: StopReason | None = None
-        self.stop_steps = 0
-        self._rates = list(settings.rates)
-        self._best_score = self._mark = -np.inf
-        self._stale = 0
-
-    @property
-    def rate(self) -> float:
-        return self._rates[0]
-
-    @property
-    def steps(self) -> int:
-        return len(self.checkpoints) * self.settings.check
-
-    def add(self, chunk: _Chunk, checkpoint: Checkpoint) -> None:
-        self.checkpoints.append(checkpoint)
-        self.labels += int(chunk.labels)
-        imagined_steps = chunk.metrics.get("imagined_steps", 0)
-        self.imagined_steps += int(np.asarray(imagined_steps, np.int64).sum())
-        self.state = chunk.state
-        if checkpoint.score > self._best_score or not self._by_score:
-            self.best, self._best_score = chunk.state, checkpoint.score
-        self._judge(checkpoint.score)
-
-    def _judge(self, score: float) -> None:
-        scores = [checkpoint.score for checkpoint in self.checkpoints]
-        gained = score > self._mark + self.settings.least_gain * (max(scores) - min(scores))
-        self._mark = score if gained else self._mark
-        self._stale = 0 if gained else self._stale + 1
-        if self._stale >= self.settings.patience:
-            self._next_rate()
-        if self.stop is None and self.steps + self.settings.check > self.settings.most_steps:
-            self.stop, self.stop_steps = StopReason.MOST_STEPS, self.steps
-
-    def _next_rate(self) -> None:
-        self.state, self._stale, self._mark = self.best, 0, self._best_score
-        if len(self._rates) == 1:
-            self.stop = StopReason.PLATEAU
-            self.stop_steps = self.settings.patience * self.settings.check
-        else:
-            self._rates.pop(0)
 
 
 def _first_state(learner: Learner, problem: Problem, key: PRNGKey) -> Any:

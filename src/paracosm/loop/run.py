@@ -49,6 +49,7 @@ from paracosm.loop.given import (
 )
 from paracosm.loop.names import by_name
 from paracosm.loop.numbers import along, counts, errors, purchase, terms
+from paracosm.loop.partial_training import PartialTraining
 from paracosm.loop.short_rounds import (
     BestPolicy,
     ShortRounds,
@@ -451,7 +452,7 @@ class _Runner:
             trained: Training steps, at the most, of the rounds before.
         """
         file = self.directory.file(f"models/policy-{round}")
-        tell = self._tell("imagine", round)
+        tell, partial = self._tell("imagine", round), PartialTraining(self.directory, round)
 
         def follow(done: int, most: int, numbers: Mapping[str, float]) -> None:
             tell(done, most, f"imagined return {numbers['imagined_return']:.1f}")
@@ -472,6 +473,7 @@ class _Runner:
                 state=state,
                 explore=explores,
                 caution=self.caution,
+                store=partial,
                 progress=follow,
             )
             if self._short is None:
@@ -481,10 +483,14 @@ class _Runner:
                 return imagined
             return kept(imagined, earlier, stage_key(self.config.seed, "earlier", round))
 
+        def save(imagined: Imagined) -> None:
+            store.save_imagined(file, imagined, learned.worst_reward(data))
+            partial.discard()
+
         return self.directory.stage(
             f"imagine-{round}",
             train,
-            lambda imagined: store.save_imagined(file, imagined, learned.worst_reward(data)),
+            save,
             lambda: store.load_imagined(file, learned.world, problem, self.learner),
         )
 

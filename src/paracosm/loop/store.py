@@ -170,6 +170,21 @@ def _arrays(file: Path, model: Any) -> Any:
         raise checks.BadData(f"{shown(file)} is damaged or does not fit its header.") from error
 
 
+def load_states(kind: type[H], path: Path, like: Any) -> tuple[H, Any]:
+    """The header and the arrays of what `save` wrote without a description.
+
+    Args:
+        kind: Of the header.
+        path: As `save` has it.
+        like: A pytree of the same structure.
+
+    Raises:
+        Missing, BadData: as for `header`.
+    """
+    about = header(kind, path)
+    return about, _arrays(path.with_suffix(".eqx"), like)
+
+
 def save_world(path: Path, learned: Learned) -> None:
     """Write a learned world and how it was learned.
 

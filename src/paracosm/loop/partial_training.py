@@ -1,0 +1,56 @@
+"""Training that a kill cuts short goes on from its last checkpoint in the run directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+from paracosm.core.checks import BadData
+from paracosm.core.records import Record
+from paracosm.imagination.search import SearchNumbers, Snapshot, TrainingStore
+from paracosm.loop import store
+from paracosm.loop.directory import RunDirectory
+
+# Between two checkpoints: what a kill loses at the most, beside a chunk.
+SECONDS = 20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Header(Record):
+    """Where the stop rule is."""
+
+    search: SearchNumbers
+
+
+class PartialTraining(TrainingStore):
+    """Two states of a learner and the stop rule's numbers, in two files."""
+
+    def __init__(self, directory: RunDirectory, round: int) -> None:
+        """What is kept of one round of a run."""
+        self._directory = directory
+        self._path, self._last = directory.file(f"models/partial-{round}"), time.monotonic()
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """See `TrainingStore`."""
+        if time.monotonic() - self._last < SECONDS:
+            return
+        with self._directory.attempt():
+            states, header = (snapshot.state, snapshot.best), _Header(snapshot.numbers)
+            store.save(self._path, states, header, described=False)
+        self._last = time.monotonic()
+
+    def kept(self, state: Any) -> Snapshot | None:
+        """See `TrainingStore`; a checkpoint that the kill left damaged is none."""
+        if not self._path.with_suffix(".json").is_file():
+            return None
+        try:
+            header, (last, best) = store.load_states(_Header, self._path, (state, state))
+        except BadData:
+            return None
+        return Snapshot(last, best, header.search)
+
+    def discard(self) -> None:
+        """Remove what was kept: the stage is done."""
+        for ending in (".json", ".eqx"):
+            self._path.with_suffix(ending).unlink(missing_ok=True)
