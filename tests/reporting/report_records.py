@@ -27,6 +27,7 @@ from paracosm.core.records import (
     Verdict,
     Weights,
 )
+from paracosm.core.records.discount import DiscountChoice, DiscountReason
 from paracosm.core.records.results import Comparison, Purchases, RunResult
 
 STEPS = 200
@@ -242,6 +243,7 @@ def run(**changes) -> RunResult:
         },
         machine={"python": "3.12.4", "jax": "0.10.2", "devices": "2 × cpu"},
         decisions=(),
+        discount=DiscountChoice(0.98, DiscountReason.GIVEN, 200),
         warnings=("Only 1,000 of 5,000 transitions carry a reward label.",),
     )
     return dataclasses.replace(result, **changes)

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack, cast
+from typing import Any, Unpack, cast
 
 from paracosm import reporting
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
@@ -25,6 +25,7 @@ from paracosm.core.policy import Noisy, Policy, markov
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis, Weights
 from paracosm.core.records.decisions import Bought, Curve, Decision
+from paracosm.core.records.discount import DiscountChoice
 from paracosm.core.records.results import Purchases, RunResult
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.core.tracking import Tracker
@@ -37,6 +38,7 @@ from paracosm.loop.along import audit_stage, tells
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
+from paracosm.loop.discounts import discount_choice
 from paracosm.loop.given import (
     caution_of,
     check_kinds,
@@ -50,8 +52,8 @@ from paracosm.loop.given import (
 from paracosm.loop.names import by_name
 from paracosm.loop.numbers import along, counts, errors, purchase, terms
 from paracosm.loop.partial_training import PartialTraining
+from paracosm.loop.rounds import Round
 from paracosm.loop.short_rounds import (
-    BestPolicy,
     ShortRounds,
     best_of,
     episode_return,
@@ -145,26 +147,6 @@ def run(
                 raise
 
 
-class _Round(NamedTuple):
-    """Where a round ends: what it bought, all data so far, the mean return of each round's episodes
-    so far, what was learned and imagined, whether its policy explores, the best policy of the
-    rounds before, training steps so far, real steps on the way, and what its purchase says of the
-    round before.
-    """
-
-    decision: Decision
-    data: Dataset
-    returns: tuple[float, ...]
-    spec: Spec
-    learned: Learned
-    imagined: Imagined
-    explores: bool
-    best: BestPolicy | None
-    trained: int
-    stepped: int
-    audit_before: RoundAudit | None
-
-
 @dataclasses.dataclass
 class _Runner:
     config: RunConfig
@@ -204,14 +186,15 @@ class _Runner:
             counts_of_all = (used.real_steps, len(used.labels))
         return ShortRounds(*counts_of_all, self.source.horizon)
 
-    def _round(self, decision: Decision, before: _Round | None) -> _Round:
+    def _round(self, decision: Decision, before: Round | None) -> Round:
         number, short = decision.round, self._short
         bought = self._collect(decision, before)
         data = bought if before is None else before.data.join(bought)
         spec = self.source.spec(data) if before is None else before.spec
         self.tracker.log("collect", number, counts(data))
         audited = None if before is None else self._audit_round(before, bought)
-        learned = self._learn(number, data, spec, before)
+        discount = self._discount(data) if before is None else before.discount
+        learned = self._learn(number, data, spec, discount.discount, before)
         self.tracker.log("learn", number, errors(learned))
         stepped = self.source.steps
         settings, state, explores = self.config.imagine, None, False
@@ -246,7 +229,7 @@ class _Runner:
         trained += settings.most_steps
         stepped = self.source.steps - stepped
         policy = (imagined, explores, best, trained)
-        return _Round(decision, data, returns, spec, learned, *policy, stepped, audited)
+        return Round(decision, data, returns, spec, discount, learned, *policy, stepped, audited)
 
     def _first_decision(self) -> Decision:
         """What to buy in the first round."""
@@ -258,7 +241,7 @@ class _Runner:
         first = None if short is None else short.decision(0, 0)
         return first or Decision(0, *self.config.shares()[0], None, "")
 
-    def _next_decision(self, before: _Round) -> Decision | None:
+    def _next_decision(self, before: Round) -> Decision | None:
         """What to buy in the next round, None after the last one."""
         number, short = before.decision.round + 1, self._short
         if short is not None:
@@ -271,7 +254,7 @@ class _Runner:
         return Decision(number, *self.config.shares()[number], None, "")
 
     def _plan(
-        self, round: int, purse: Purse, before: _Round, realised: tuple[Weights, ...]
+        self, round: int, purse: Purse, before: Round, realised: tuple[Weights, ...]
     ) -> Decision:
         """What to buy next.
 
@@ -307,7 +290,7 @@ class _Runner:
         self.tracker.log("plan", round, purchase(decision))
         return decision
 
-    def _collect(self, decision: Decision, before: _Round | None) -> Dataset:
+    def _collect(self, decision: Decision, before: Round | None) -> Dataset:
         round = decision.round
         file = self.directory.file(f"data/round-{round}.npz")
 
@@ -331,7 +314,7 @@ class _Runner:
         """Where the steps of a collection that stopped are kept for the resumed run."""
         return self.directory.file("data/partial.npz")
 
-    def _buy(self, decision: Decision, before: _Round | None) -> Dataset:
+    def _buy(self, decision: Decision, before: Round | None) -> Dataset:
         """Collect a round's steps, after those that a failure or Ctrl-C left behind."""
         steps, first, explorer = max(decision.transitions, decision.labels), 0, None
         short, seed = self._short, self.config.seed + decision.round
@@ -377,13 +360,13 @@ class _Runner:
             raise
         return buy(collected)
 
-    def _explorer(self, before: _Round) -> Policy:
+    def _explorer(self, before: Round) -> Policy:
         """What collects the data of the round after."""
         policy = before.imagined.policy
         goes_on = self._short is not None
         return policy if goes_on else Noisy(policy, self.source.action, self.config.noise)
 
-    def _audit_round(self, before: _Round, bought: Dataset) -> RoundAudit | None:
+    def _audit_round(self, before: Round, bought: Dataset) -> RoundAudit | None:
         """What a purchase says of the round whose policy collected it, None if it can say
         nothing.
         """
@@ -397,12 +380,22 @@ class _Runner:
         self.tracker.log("round", audit.transitions, along(audit))
         return audit
 
-    def _learn(self, round: int, data: Dataset, spec: Spec, before: _Round | None) -> Learned:
+    def _discount(self, first: Dataset) -> DiscountChoice:
+        """The discount of training, by the first purchase unless one is given."""
+        horizon, rollouts = self.source.horizon, None
+        if self._short is None:
+            rollouts = min(self.config.imagine.horizon, horizon)
+        given = self.config.discount
+        return discount_choice(given, horizon, first, rollouts=rollouts)
+
+    def _learn(
+        self, round: int, data: Dataset, spec: Spec, discount: float, before: Round | None
+    ) -> Learned:
         """The world of this round, fitted anew or on from that of the round before.
 
         Args:
             round: The round.
-            data, spec: What it is learned from.
+            data, spec, discount: What it is learned from, and the discount of training.
             before: The round before.
         """
         short, settings, old = self._short, self.config.learn, None
@@ -415,7 +408,7 @@ class _Runner:
             lambda: learn(
                 data,
                 spec,
-                discount=self.config.training_discount,
+                discount=discount,
                 seed=self.config.seed,
                 round=round,
                 settings=settings,
@@ -505,7 +498,7 @@ class _Runner:
             lambda: trajectories.load(file),
         )
 
-    def _audit(self, first: _Round, last: _Round, episodes: Trajectory) -> Diagnosis:
+    def _audit(self, first: Round, last: Round, episodes: Trajectory) -> Diagnosis:
         self.progress("audit", 0, 1)
         world, imagined = last.learned.world, last.imagined
         known = reference(
@@ -520,7 +513,7 @@ class _Runner:
         )
 
     def _report(
-        self, rounds: list[_Round], diagnosis: Diagnosis, decisions: tuple[Decision, ...]
+        self, rounds: list[Round], diagnosis: Diagnosis, decisions: tuple[Decision, ...]
     ) -> RunResult:
         data, fits = rounds[-1].data, rounds[-1].learned.fits
         trainings = tuple(round.imagined.training for round in rounds)
@@ -545,19 +538,20 @@ class _Runner:
             configuration={name: str(value) for name, value in settings.items()},
             machine=versions.facts(),
             decisions=decisions,
+            discount=rounds[-1].discount,
             rounds=tuple(round.audit_before for round in rounds if round.audit_before),
             warnings=(*self.source.remarks, *warnings_of(fits, trainings, diagnosis)),
         )
         return self._written(result)
 
-    def _effective(self, last: _Round) -> RunConfig:
+    def _effective(self, last: Round) -> RunConfig:
         """What the run was asked for, with the settings that its last round had."""
         short = self._short
         if short is None:
             return self.config
         return dataclasses.replace(
             self.config,
-            discount=self.config.training_discount,
+            discount=last.discount.discount,
             learn=short.learn_settings(last.decision.round),
             imagine=self._imagine_settings(short, last.data),
         )

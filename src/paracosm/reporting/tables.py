@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from paracosm.core.records import Diagnosis, Estimate, Gap, PartFit, Training, Weights, discounted
 from paracosm.core.records.decisions import Plan
+from paracosm.core.records.discount import DiscountChoice
 from paracosm.core.records.results import Comparison, Purchases, RunResult
 from paracosm.reporting import words
 
@@ -205,12 +206,16 @@ def fit_rows(fit: PartFit) -> list[tuple[str, str]]:
     return [(name, text) for name, text in rows.items() if text]
 
 
-def training_rows(training: Training) -> list[tuple[str, str]]:
-    """How a policy was trained."""
+def training_rows(
+    training: Training, discount: DiscountChoice | None = None
+) -> list[tuple[str, str]]:
+    """How a policy was trained; runs from before discounts had reasons have none."""
+    chosen = [] if discount is None else [("discount", words.discount(discount))]
     return [
         ("imagined return at the end, from its own starts", last_imagined(training)),
         ("imagined steps", f"{training.imagined_steps:,}"),
         ("rollout length", f"{training.horizon:,} steps"),
+        *chosen,
         (
             "at the data's edge",
             f"{words.percent(training.edge_share)} of training's imagined steps",

@@ -75,7 +75,10 @@ def _bought(run: RunResult) -> Text:
         f"price {words.price(bought.spent)}",
         words.total_time(run),
     ]
-    return Text(" · ".join(parts), style="bold")
+    shown = Text(" · ".join(parts), style="bold")
+    if run.discount is not None:
+        shown.append(f"\nTraining discount {words.discount(run.discount)}", style="not bold dim")
+    return shown
 
 
 def _table(*heads: str) -> Table:

@@ -6,6 +6,7 @@ import math
 
 from paracosm.core import numerals
 from paracosm.core.records import Baselines, Diagnosis, Estimate, Reference
+from paracosm.core.records.discount import DiscountChoice, DiscountReason
 from paracosm.core.records.results import Comparison, RunResult
 
 MINUS = "\u2212"
@@ -57,6 +58,25 @@ def estimate(value: Estimate) -> str:
 def total_time(run: RunResult) -> str:
     """The time of all stages together."""
     return seconds(math.fsum(run.seconds.values()))
+
+
+_DISCOUNTS = {
+    DiscountReason.GIVEN: "as given",
+    DiscountReason.ROLLOUTS: "the default for imagined rollouts of {steps:,} steps",
+    DiscountReason.LENGTH: "the default for episodes of {steps:,} steps",
+    DiscountReason.SPARSE: (
+        "the default for episodes of {steps:,} steps whose first rewards tell no state from another"
+    ),
+}
+
+
+def discount(choice: DiscountChoice) -> str:
+    """The discount of training, how far it looks, and why it is that one."""
+    reason = _DISCOUNTS[choice.reason].format(steps=choice.steps)
+    ahead = ""
+    if choice.discount < 1:
+        ahead = f" (looks about {1 / (1 - choice.discount):,.0f} steps ahead)"
+    return f"{choice.discount:.4g}{ahead}, {reason}"
 
 
 def price(amount: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from paracosm.core.records.base import Estimate, Record, plain
 from paracosm.core.records.decisions import Decision
 from paracosm.core.records.diagnosis import Diagnosis, Gap, PartFit, Training
+from paracosm.core.records.discount import DiscountChoice
 from paracosm.core.records.rounds import RoundAudit
 
 
@@ -35,8 +36,8 @@ class RunResult(Record):
 
     `seconds` holds the time spent in `collect, learn, imagine, audit`; `configuration` is what was
     asked for and, under `machine`, the versions and the device count that rounding depends on; both
-    as printable text. `rounds` holds the audits along the way, of each round whose policy collected
-    a whole episode of the next one's purchase.
+    as printable text. `discount` is that of training, with its reason. `rounds` holds the audits
+    along the way, of each round whose policy collected a whole episode of the next one's purchase.
     """
 
     env: str
@@ -52,6 +53,7 @@ class RunResult(Record):
     decisions: tuple[Decision, ...]
     warnings: tuple[str, ...]
     rounds: tuple[RoundAudit, ...] = ()
+    discount: DiscountChoice | None = None
 
     def summary(self) -> dict[str, Any]:
         """The document that `paracosm run --json` prints."""

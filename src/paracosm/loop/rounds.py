@@ -1,0 +1,35 @@
+"""What a round of a run came to, which the next one goes on from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from paracosm.core.data import Dataset
+from paracosm.core.learned import Learned
+from paracosm.core.mdp import Spec
+from paracosm.core.records.decisions import Decision
+from paracosm.core.records.discount import DiscountChoice
+from paracosm.core.records.rounds import RoundAudit
+from paracosm.imagination.imagine import Imagined
+from paracosm.loop.short_rounds import BestPolicy
+
+
+class Round(NamedTuple):
+    """Where a round ends: what it bought, all data so far, the mean return of each round's episodes
+    so far, the scales of its states, the discount of training, what was learned and imagined,
+    whether its policy explores, the best policy of the rounds before, training steps so far, real
+    steps on the way, and what its purchase says of the round before.
+    """
+
+    decision: Decision
+    data: Dataset
+    returns: tuple[float, ...]
+    spec: Spec
+    discount: DiscountChoice
+    learned: Learned
+    imagined: Imagined
+    explores: bool
+    best: BestPolicy | None
+    trained: int
+    stepped: int
+    audit_before: RoundAudit | None

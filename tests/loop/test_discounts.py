@@ -1,0 +1,59 @@
+"""The discount of training: by whom, by how long an episode is, by what the first rewards tell."""
+
+import numpy as np
+import pytest
+
+from paracosm.core.data import Dataset
+from paracosm.core.records.discount import DiscountChoice, DiscountReason
+from paracosm.loop.discounts import discount_choice
+from paracosm.reporting import words
+
+
+def first_of(rewards) -> Dataset:
+    """Rows of random states and actions with these rewards."""
+    random, rows = np.random.default_rng(0), len(rewards)
+    state = random.normal(size=(rows, 2)).astype(np.float32)
+    every = np.ones(rows, bool)
+    return Dataset(
+        state=state,
+        action=random.normal(size=(rows, 1)).astype(np.float32),
+        next_state=state,
+        reward=np.asarray(rewards, float),
+        terminated=~every,
+        truncated=every,
+        episode=np.arange(rows),
+        time=np.zeros(rows, int),
+        has_transition=every,
+        has_label=every,
+    )
+
+
+DENSE, SPARSE = first_of(np.random.default_rng(1).normal(size=50)), first_of(np.full(50, -1.0))
+
+
+@pytest.mark.parametrize(
+    ("horizon", "first", "ahead", "reason"),
+    [
+        (50, DENSE, 100, DiscountReason.LENGTH),
+        (1000, DENSE, 100, DiscountReason.LENGTH),
+        (5000, DENSE, 500, DiscountReason.LENGTH),
+        (10**5, DENSE, 1000, DiscountReason.LENGTH),
+        (200, SPARSE, 100, DiscountReason.SPARSE),
+        (1000, SPARSE, 250, DiscountReason.SPARSE),
+    ],
+)
+def test_a_default_looks_as_far_as_episodes_and_rewards_ask_for(horizon, first, ahead, reason):
+    choice = discount_choice(None, horizon, first, rollouts=None)
+    assert choice == DiscountChoice(1 - 1 / ahead, reason, horizon)
+    assert f"looks about {ahead:,} steps ahead" in words.discount(choice)
+    assert f"{horizon:,} steps" in words.discount(choice)
+
+
+def test_what_is_given_and_what_rollouts_have():
+    given = discount_choice(1.0, 200, SPARSE, rollouts=None)
+    assert words.discount(given) == "1, as given"
+    rollouts = discount_choice(None, 200, SPARSE, rollouts=30)
+    assert rollouts.discount == 0.95
+    assert words.discount(rollouts) == (
+        "0.95 (looks about 20 steps ahead), the default for imagined rollouts of 30 steps"
+    )
