@@ -59,6 +59,7 @@ class RunFlags(RunConfig):
     termination: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
     learner: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     caution: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    encoder: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     track: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     resume: bool = False

@@ -143,6 +143,7 @@ _FORMS = {
 }
 
 
+@storable
 class MDP(eqx.Module):
     """Dynamics, reward, termination, initial states and discount; every part can be swapped.
 

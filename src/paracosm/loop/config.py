@@ -13,7 +13,7 @@ from paracosm.learning.learn import LEAST_ROWS
 from paracosm.learning.settings import LearnSettings
 from paracosm.loop.spending import Purse
 
-_TEXTS = ("env", "env_kwargs", "data", "reward", "termination", "learner", "caution")
+_TEXTS = ("env", "env_kwargs", "data", "reward", "termination", "learner", "caution", "encoder")
 _RANGES = {
     **dict.fromkeys(("transitions", "reward_labels", "rounds", "workers", "horizon"), checks.COUNT),
     "episodes": checks.Range(2, checks.MOST, integer=True),
@@ -44,6 +44,7 @@ class RunOptions(TypedDict, total=False):
     termination: str | None
     learner: str | None
     caution: str | None
+    encoder: str | None
     seed: int
     workers: int
 
@@ -94,6 +95,9 @@ class RunConfig(Record):
             five times as much as on recorded steps; `penalty`, a price on disagreement; `none`;
             or one of your own, `module:function`. If it is not given, none of pathwise, which plays
             in the members themselves, and edge of other learners.
+        encoder: What makes states of observations, for an environment that does not show its
+            state: `window:K`, the last K observations, or one of your own, `module:function` (your
+            module is imported). If none, observations are states.
         seed: The seed of everything.
         workers: Processes that step the environment while collecting; changes the time, never the
             numbers. With 1 an environment that crashes its process (in C, os._exit) ends the run
@@ -119,6 +123,7 @@ class RunConfig(Record):
     termination: str | None = None
     learner: str | None = None
     caution: str | None = None
+    encoder: str | None = None
     seed: int = 0
     workers: int = 1
     learn: LearnSettings = dataclasses.field(default_factory=LearnSettings)
@@ -137,6 +142,11 @@ class RunConfig(Record):
             self._budget_alone()
         elif self.data is None:
             self._enough_to_learn()
+        if self.data is not None and self.encoder is not None:
+            raise checks.BadArgument(
+                "both --data and --encoder are given; owned data hold states: record beliefs, which"
+                " collect(env, …, encoder=…) and encode(encoder, episodes) give."
+            )
         if self.data is not None and self.rounds > 1:
             raise checks.BadArgument(
                 "--rounds is more than 1 with --data; owned data cannot be collected in rounds."

@@ -4,6 +4,7 @@ learner, owned data.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
+from paracosm.core.encoder import Encoder, Window
 from paracosm.core.learner import Learner
 from paracosm.core.mdp import Discrete
 from paracosm.core.tracking import Silent, Tracker
@@ -35,6 +37,7 @@ from paracosm.real.source import Source
 # What `--learner` knows by name, beside the one that `imagine` has of itself.
 LEARNERS: dict[str, Callable[[], Learner]] = {"pathwise": Pathwise}
 REINFORCE = "reinforce"
+WINDOW = re.compile(r"window:(\d{1,9})")
 CAUTIONS: dict[str, Callable[[], Caution]] = {
     "none": NoCaution,
     "edge": EndAtEdge,
@@ -160,6 +163,26 @@ def caution_of(name: str | None, learner: Learner | None) -> Caution:
         return registry.made(name, Caution, "--caution")
     checks.one_of("--caution", name, (*CAUTIONS, "module:function"))
     return CAUTIONS[name]()
+
+
+def encoder_of(where: str | None) -> Encoder | None:
+    """What makes states of observations: `window:K`, or what the user's `module:function` makes;
+    None where observations are states.
+
+    Raises:
+        Missing: there is no such function.
+        BadArgument: it is neither, or the function makes no encoder.
+    """
+    if where is None:
+        return None
+    if window := WINDOW.fullmatch(where):
+        return Window(checks.COUNT.check("the K of --encoder window:K", int(window[1])))
+    if ":" not in where:
+        raise checks.BadArgument(
+            f"--encoder is {where!r}; window:K, such as window:4, or module:function of an encoder"
+            " of your own, is needed."
+        )
+    return registry.made(where, Encoder, "--encoder")
 
 
 def owned_data(config: RunConfig, source: Source) -> Dataset:

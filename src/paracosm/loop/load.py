@@ -24,7 +24,7 @@ from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import audit
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import CONFIG, MARK
-from paracosm.loop.given import caution_of, learner_of
+from paracosm.loop.given import WINDOW, caution_of, encoder_of, learner_of
 from paracosm.loop.names import by_name, nested
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
@@ -139,10 +139,11 @@ class Run:
     def source(self) -> Source:
         """The real environment again."""
         config = self.config
-        return connect(self._trusted(config.env), config.arguments, config.horizon)
+        encoder = encoder_of(config.encoder and self._trusted(config.encoder))
+        return connect(self._trusted(config.env), config.arguments, config.horizon, encoder)
 
     def _trusted(self, where: str) -> str:
-        if ":" in where and not self.trust:
+        if ":" in where and not WINDOW.fullmatch(where) and not self.trust:
             raise checks.BadArgument(
                 f"the run in {self.path} names code to import, {where}; trust it (--trust) if it"
                 " is yours."

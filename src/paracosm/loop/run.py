@@ -42,6 +42,7 @@ from paracosm.loop.discounts import discount_choice
 from paracosm.loop.given import (
     caution_of,
     check_kinds,
+    encoder_of,
     known_part,
     learner_of,
     new_tracker,
@@ -123,7 +124,8 @@ def run(
             refuse_data_inside(Path(config.data), place)
         settings = {**config.to_dict(), "machine": versions.facts()}
         require_free(place, settings, resume=resume, force=force)
-        source = connect(env, config.arguments, config.horizon)
+        encoder = encoder_of(config.encoder)
+        source = connect(env, config.arguments, config.horizon, encoder)
         known = {
             part: known_part(part, getattr(config, part), source)
             for part in ("reward", "termination")

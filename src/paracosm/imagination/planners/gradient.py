@@ -1,0 +1,71 @@
+"""Planning by the derivative of what a plan is worth."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Float
+
+from paracosm.core import checks
+from paracosm.core.mdp import Discrete
+from paracosm.core.storage import storable
+from paracosm.core.types import Array, PRNGKey, State
+from paracosm.imagination.planners.planner import Planner, drawn_in_32
+
+
+@storable
+class GradientPlanner(Planner):
+    """Adam from the last plan and from random ones, through the world; the best of them acts.
+
+    Attributes:
+        plans: How many are improved, the last plan one of them.
+        iterations: Steps of Adam.
+        rate: Its learning rate, in half-boxes.
+    """
+
+    plans: int = eqx.field(static=True, default=8)
+    iterations: int = eqx.field(static=True, default=10)
+    rate: float = eqx.field(static=True, default=0.1)
+
+    def __check_init__(self) -> None:
+        checks.count("plans", self.plans)
+        checks.count("iterations", self.iterations)
+        checks.POSITIVE_32.check("rate", self.rate)
+        if isinstance(self.world.spec.action, Discrete):
+            raise checks.BadArgument(
+                "the world has discrete actions; gradient planning needs continuous ones: CEM and"
+                " MPPI plan among discrete ones."
+            )
+
+    @property
+    def imagined_steps(self) -> int:
+        """Steps of the world that one action takes, its own plan's included."""
+        return (self.plans * (self.iterations + 1) + 1) * self.steps
+
+    def improve(
+        self, plan: Float[Array, "step component"], state: State, key: PRNGKey
+    ) -> tuple[Float[Array, "step component"], Array, Array]:
+        """See `Planner`."""
+        adam = optax.scale_by_adam()
+        others = (self.plans - 1, *plan.shape)
+        drawn = 2 * drawn_in_32(jax.random.uniform, key, others) - 1
+        first = jnp.concatenate([plan[None], drawn.astype(plan.dtype)])
+        worth = jax.vmap(jax.value_and_grad(self.worth), (0, None))
+
+        def iterate(
+            now: tuple[Array, optax.OptState], _: None
+        ) -> tuple[tuple[Array, optax.OptState], tuple[Array, Array]]:
+            plans, moments = now
+            values, slopes = worth(plans, state)
+            update, moments = adam.update(slopes, moments)
+            moved = jnp.clip(plans + self.rate * jnp.asarray(update), -1, 1)
+            return (moved, moments), (values, jnp.mean(jnp.std(plans, axis=0)))
+
+        start = (first, adam.init(first))
+        (plans, _), (values, spread) = jax.lax.scan(iterate, start, None, self.iterations)
+        last = jax.vmap(self.worth, (0, None))(plans, state)
+        values = jnp.concatenate([values, last[None]])
+        spread = jnp.concatenate([spread, jnp.mean(jnp.std(plans, axis=0))[None]])
+        return plans[jnp.argmax(last)], values, spread

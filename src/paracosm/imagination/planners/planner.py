@@ -1,0 +1,143 @@
+"""What all planners share: plans, what they are worth in a world, and the warm start.
+
+A planner is a policy that carries its last plan. At every step it shifts the plan by one step,
+improves it in its world from the present state, and plays the first action:
+
+    planner = MPPI(learned.world)
+    episodes = evaluate(env, planner)
+    search = planner.search(planner.initial(), state, key)
+
+A plan is worth, in the world's discount γ, with the chance `p_t` that step t ends the episode and a
+value V of the state after its last step, if there is one,
+
+    Σ_{t<h} γ^t Π_{i<t} (1 - p_i) r_t  +  γ^h Π_{i<h} (1 - p_i) V(s_h)
+
+The world is played in its mean; the noise of dynamics that have some is the same for all plans.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from paracosm.core import checks
+from paracosm.core.mdp import MDP, Discrete
+from paracosm.core.members import end_probability
+from paracosm.core.policy import Policy
+from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
+
+# Of the key that `greedy` searches by, the same at every step.
+_FIXED = 0
+
+
+class Search(NamedTuple):
+    """What a search came to.
+
+    Attributes:
+        plan: The plan that it settled on, `[step, component]`: of continuous actions in half-boxes
+            about the box's centre, of discrete ones the preferences of each, whose largest acts.
+        value: What that plan is worth.
+        values: What every plan that was tried was worth, `[iteration, plan]`.
+        spread: Standard deviation of the plans that were tried, mean over steps and components,
+            `[iteration]`.
+    """
+
+    plan: Float[Array, "step component"]
+    value: Scalar
+    values: Float[Array, "iteration plan"]
+    spread: Float[Array, " iteration"]
+
+
+def drawn_in_32(draw: Callable, key: PRNGKey, shape: tuple[int, ...]) -> Array:
+    """Random numbers that are the same whatever the precision of the plan: an audit in 64 bits must
+    search among the plans that were tried for real.
+
+    Args:
+        draw: Of `jax.random`.
+        key: Of what is drawn.
+        shape: How many.
+    """
+    return jnp.asarray(draw(key, shape, jnp.float32))
+
+
+class Planner(Policy):
+    """Searches for its actions in `world`, starting from its last plan.
+
+    Attributes:
+        world: Where it searches.
+        value: Of the state after a plan's last step, `(state) -> scalar` in the world's rewards;
+            nothing comes after a plan if None.
+        steps: Of a plan, at most those of an episode.
+        deterministic: Whether every search draws the same random numbers, so that its action is a
+            function of state and carry.
+    """
+
+    world: MDP
+    value: Callable[[State], Scalar] | None = None
+    steps: int = eqx.field(static=True, default=15)
+    deterministic: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self) -> None:
+        checks.of_kind("world", self.world, MDP, "an MDP")
+        checks.count("steps", self.steps)
+
+    @abc.abstractmethod
+    def improve(
+        self, plan: Float[Array, "step component"], state: State, key: PRNGKey
+    ) -> tuple[Float[Array, "step component"], Array, Array]:
+        """A better plan from `state`, and the `values` and `spread` of a `Search`."""
+
+    @property
+    @abc.abstractmethod
+    def imagined_steps(self) -> int:
+        """Steps of the world that one action takes."""
+
+    def initial(self) -> Array:
+        """The plan of doing nothing in particular: the box's centre, or no preference."""
+        return jnp.zeros((self.steps, self.world.spec.action.size))
+
+    def act(self, carry: Any, state: State, key: PRNGKey) -> tuple[Action, Any]:
+        """The first action of the best plan, and the plan after it."""
+        plan = self.search(carry, state, key).plan
+        return self.action(plan[0]), jnp.concatenate([plan[1:], jnp.zeros_like(plan[:1])])
+
+    def greedy(self) -> Planner:
+        """The planner whose search draws the same numbers at every step."""
+        return dataclasses.replace(self, deterministic=True)
+
+    def search(self, carry: Any, state: State, key: PRNGKey) -> Search:
+        """All of the search from `state` that starts at the plan `carry`."""
+        key = jax.random.key(_FIXED) if self.deterministic else key
+        plan, values, spread = self.improve(jnp.asarray(carry, state.dtype), state, key)
+        return Search(plan, self.worth(plan, state), values, spread)
+
+    def action(self, component: Float[Array, " component"]) -> Action:
+        """One step of a plan as an action of the world."""
+        space = self.world.spec.action
+        if isinstance(space, Discrete):
+            return jnp.argmax(component).astype(jnp.int32)
+        center, half = (space.high + space.low) / 2, (space.high - space.low) / 2
+        return center + half * jnp.clip(component, -1, 1)
+
+    def worth(self, plan: Float[Array, "step component"], state: State) -> Scalar:
+        """What a plan is worth from `state`; a function with derivatives of continuous actions."""
+        world = self.world
+
+        def step(now: tuple[State, Scalar], component: Array) -> tuple[tuple[State, Scalar], Array]:
+            state, weight = now
+            action = self.action(component)
+            after = world.dynamics(state, action, jax.random.key(_FIXED))
+            reward = world.reward(state, action, after)
+            goes_on = 1 - end_probability(world.termination, state, action, after)
+            return (after, world.discount * weight * goes_on), weight * reward
+
+        (last, weight), rewards = jax.lax.scan(step, (state, jnp.ones((), state.dtype)), plan)
+        later = 0.0 if self.value is None else weight * self.value(last)
+        return jnp.sum(rewards) + later

@@ -1,0 +1,108 @@
+"""What CEM and MPPI share: plans drawn about a mean, and a mean of those that are worth most."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from paracosm.core import checks
+from paracosm.core.mdp import Discrete
+from paracosm.core.types import Array, PRNGKey, State
+from paracosm.imagination.planners.planner import Planner, drawn_in_32
+
+# Of a plan's first iteration, in half-boxes; plans are clipped to the box.
+_FIRST_SPREAD = 0.5
+_LEAST_SPREAD = 0.05
+
+
+class SamplingPlanner(Planner):
+    """Draws plans about a mean, and moves mean and spread to those that are worth most.
+
+    Of discrete actions the mean of the choices at a step is the chance of each, by which the next
+    ones are drawn; the likeliest acts.
+
+    Attributes:
+        plans: How many are tried in an iteration, the present mean one of them.
+        iterations: How often.
+    """
+
+    plans: int = eqx.field(static=True, default=64)
+    iterations: int = eqx.field(static=True, default=3)
+
+    def __check_init__(self) -> None:
+        checks.count("plans", self.plans, 2)
+        checks.count("iterations", self.iterations)
+
+    @abc.abstractmethod
+    def weights(self, values: Float[Array, " plan"]) -> Float[Array, " plan"]:
+        """How much each plan counts for the next mean, by what they are worth; they sum to 1."""
+
+    @property
+    def imagined_steps(self) -> int:
+        """Steps of the world that one action takes, its own plan's included."""
+        return (self.plans * self.iterations + 1) * self.steps
+
+    def improve(
+        self, plan: Float[Array, "step component"], state: State, key: PRNGKey
+    ) -> tuple[Float[Array, "step component"], Array, Array]:
+        """See `Planner`."""
+        discrete = isinstance(self.world.spec.action, Discrete)
+        draw = self._choices if discrete else self._moves
+
+        def iterate(
+            now: tuple[Array, Array], key: PRNGKey
+        ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+            mean, spread = now
+            tried = draw(mean, spread, key)
+            values = jax.vmap(self.worth, (0, None))(tried, state)
+            weights = self.weights(values)[:, None, None]
+            center = jnp.sum(weights * tried, axis=0)
+            apart = jnp.sqrt(jnp.sum(weights * (tried - center) ** 2, axis=0))
+            new = (center, jnp.maximum(apart, _LEAST_SPREAD))
+            return new, (values, jnp.mean(jnp.std(tried, axis=0)))
+
+        first = (plan, jnp.full_like(plan, _FIRST_SPREAD))
+        keys = jax.random.split(key, self.iterations)
+        (mean, _), (values, spread) = jax.lax.scan(iterate, first, keys)
+        return mean, values, spread
+
+    def _moves(self, mean: Array, spread: Array, key: PRNGKey) -> Array:
+        """Plans of continuous actions, the mean first.
+
+        Args:
+            mean, spread: Of the plans.
+            key: Randomness.
+        """
+        noise = self._noise(jax.random.normal, key, mean)
+        return jnp.clip(mean + spread * noise, -1, 1).astype(mean.dtype)
+
+    def _choices(self, mean: Array, spread: Array, key: PRNGKey) -> Array:
+        """Plans of discrete actions as one-hot rows, the likeliest first.
+
+        Args:
+            mean, spread: Of the plans; the spread of choices follows from their mean.
+            key: Randomness.
+        """
+        least = _LEAST_SPREAD / mean.shape[-1]
+        chances = jnp.maximum(mean, 0) + least
+        known = jnp.sum(mean, axis=-1, keepdims=True) > 0
+        logits = jnp.where(known, jnp.log(chances / jnp.sum(chances, -1, keepdims=True)), 0.0)
+        noise = self._noise(jax.random.gumbel, key, mean)
+        chosen = jnp.argmax(logits + noise, axis=-1)
+        return jax.nn.one_hot(chosen, mean.shape[-1], dtype=mean.dtype)
+
+    def _noise(self, draw: Callable, key: PRNGKey, mean: Array) -> Array:
+        """Noise of every plan but the first, which has none.
+
+        Args:
+            draw: Of `jax.random`.
+            key: Of what is drawn.
+            mean: Of the plans.
+        """
+        noise = drawn_in_32(draw, key, (self.plans, *mean.shape))
+        return noise * (jnp.arange(self.plans) > 0)[:, None, None]

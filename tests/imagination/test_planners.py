@@ -1,0 +1,150 @@
+"""Planners: what they search is worth what a rollout returns, and they find what is known best."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from paracosm.core import checks
+from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
+from paracosm.core.policy import Policy
+from paracosm.core.precision import in_double
+from paracosm.core.rollout import returns, rollout
+from paracosm.imagination.planners import CEM, MPPI, GradientPlanner, Planner
+from paracosm.real.systems import pendulum
+
+KEY = jax.random.key(0)
+A, B, Q, R = 1.0, 0.5, 1.0, 0.1
+HORIZON = 12
+LINE = MDP(
+    spec=Spec(1, Box(-3 * jnp.ones(1), 3 * jnp.ones(1)), jnp.ones(1), HORIZON),
+    dynamics=lambda s, a, key: A * s + B * a,
+    reward=lambda s, a, t: -Q * s[0] ** 2 - R * a[0] ** 2,
+    termination=never,
+    initial=lambda key: jax.random.uniform(key, (1,), minval=-2.0, maxval=2.0),
+    discount=1.0,
+)
+STARTS = jnp.linspace(-2, 2, 9)[:, None]
+
+
+class Corridor(eqx.Module):
+    """Cells 0 to 9: left, stay, right; a step into cell 9 ends with a reward of 10, each other one
+    costs 1, and cell 0 pays 1 for staying: the nearer reward is a trap.
+    """
+
+    def dynamics(self, state, action, key):
+        return jnp.clip(state + action - 1, 0, 9).astype(state.dtype)
+
+    def reward(self, state, action, after):
+        return jnp.where(after[0] >= 9, 10.0, jnp.where(after[0] <= 0, 0.5, -1.0))
+
+    def termination(self, state, action, after):
+        return after[0] >= 9
+
+
+CORRIDOR = MDP(
+    spec=Spec(1, Discrete(3), jnp.ones(1), 15),
+    dynamics=Corridor().dynamics,
+    reward=Corridor().reward,
+    termination=Corridor().termination,
+    initial=lambda key: jnp.full(1, 3.0),
+    discount=1.0,
+)
+PLANNERS = {
+    "cem": CEM,
+    "mppi": MPPI,
+    "gradient": GradientPlanner,
+}
+
+
+def riccati(steps: int) -> list[float]:
+    """The best linear feedback with so many steps to go, 1 first."""
+    cost, gains = 0.0, []
+    for _ in range(steps):
+        gains.append(A * B * cost / (R + B * B * cost))
+        cost = Q + A * A * cost - A * B * cost * gains[-1]
+    return gains
+
+
+@pytest.mark.parametrize("name", PLANNERS)
+def test_the_first_action_is_that_of_riccatis_equation(name):
+    many = {"iterations": 40} if name == "gradient" else {"iterations": 8, "plans": 256}
+    planner = PLANNERS[name](LINE, steps=6, **many).greedy()
+    gain = riccati(6)[-1]
+    plans = jax.jit(jax.vmap(lambda s: planner.search(planner.initial(), s, KEY)))(STARTS)
+    action = jax.vmap(planner.action)(plans.plan[:, 0])
+    off = np.abs(np.asarray(action)[:, 0] + gain * np.asarray(STARTS)[:, 0])
+    assert off.max() < {"gradient": 0.1, "cem": 0.15, "mppi": 0.3}[name], "of actions up to 3"
+    assert (plans.value >= plans.values[:, 0].max(axis=-1) - 0.02).all(), "it got better"
+
+
+@pytest.mark.parametrize("name", PLANNERS)
+def test_a_plan_is_worth_what_a_rollout_of_it_returns(name):
+    world = pendulum().replace(discount=0.9)
+    value = lambda state: 3.0 * state[0]  # noqa: E731
+    planner = PLANNERS[name](world, value=value, steps=7)
+    plan = jax.random.uniform(KEY, (7, 1), minval=-1.0)
+    state = world.initial(KEY)
+
+    class Recorded(Policy):
+        def initial(self):
+            return jnp.zeros((), int)
+
+        def act(self, carry, state, key):
+            return planner.action(plan[carry]), carry + 1
+
+        def greedy(self):
+            return self
+
+    played = rollout(world, Recorded(), state[None], jax.random.split(KEY, 1), 7)
+    expected = returns(played.reward, 0.9)[0] + 0.9**7 * value(played.next_state[0, -1])
+    np.testing.assert_allclose(planner.worth(plan, state), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["cem", "mppi"])
+def test_among_discrete_actions_it_goes_for_the_goal_past_a_nearer_reward(name):
+    planner = PLANNERS[name](CORRIDOR, steps=12, plans=256, iterations=4).greedy()
+    played = rollout(CORRIDOR, planner, jnp.full((1, 1), 3.0), jax.random.split(KEY, 1), 15)
+    assert bool(np.asarray(played.terminated).any())
+    assert float(returns(played.reward, 1.0)[0]) == 10.0 - 5
+
+
+@pytest.mark.parametrize("name", PLANNERS)
+def test_the_last_plan_is_where_the_next_search_starts(name):
+    planner: Planner = PLANNERS[name](LINE, steps=4).greedy()
+    plan = planner.search(planner.initial(), STARTS[0], KEY).plan
+    action, carry = planner.act(planner.initial(), STARTS[0], KEY)
+    np.testing.assert_allclose(action, planner.action(plan[0]), rtol=1e-6)
+    np.testing.assert_allclose(carry[:-1], plan[1:], rtol=1e-6)
+    assert not np.asarray(carry[-1]).any()
+
+
+@pytest.mark.parametrize("name", PLANNERS)
+def test_greedy_searches_alike_at_every_key_and_in_64_bits(name):
+    planner: Planner = PLANNERS[name](LINE, steps=4).greedy()
+    other = jax.random.key(7)
+    first, second = (planner.act(planner.initial(), STARTS[1], key)[0] for key in (KEY, other))
+    np.testing.assert_array_equal(first, second)
+    drawn = dataclasses.replace(planner, deterministic=False)
+    assert not np.array_equal(
+        *(drawn.act(drawn.initial(), STARTS[1], key)[0] for key in (KEY, other))
+    )
+    with jax.enable_x64(True):
+        exact = in_double(planner)
+        twice = exact.act(exact.initial(), np.asarray(STARTS[1], np.float64), other)[0]
+    np.testing.assert_allclose(first, twice, rtol=1e-3)
+
+
+def test_what_no_planner_can_do_is_refused():
+    with pytest.raises(checks.BadArgument, match="needs continuous ones"):
+        GradientPlanner(CORRIDOR)
+    with pytest.raises(checks.BadArgument, match="elites is 9"):
+        CEM(LINE, plans=8, elites=9)
+    with pytest.raises(checks.BadArgument, match="world is"):
+        MPPI("pendulum")
+    for wrong in ({"steps": 0}, {"plans": 1}, {"iterations": 0}, {"temperature": 0.0}):
+        with pytest.raises(checks.BadArgument, match=f"{next(iter(wrong))} is"):
+            MPPI(LINE, **wrong)
