@@ -13,9 +13,9 @@ from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, roll, terms_of
 from paracosm.auditing.averages import averages
 from paracosm.auditing.bounds import UNBOUNDED, bounds
 from paracosm.auditing.diagnosis import AuditMeasurements, diagnosis_of
-from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension
+from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension, unsplit
 from paracosm.auditing.draws import Audited, Drawn, draw
-from paracosm.auditing.imagined_returns import imagined_returns
+from paracosm.auditing.imagined_returns import SAMPLES, imagined_returns
 from paracosm.auditing.importance import importance
 from paracosm.auditing.linter import lint
 from paracosm.auditing.one_step import predict_steps
@@ -49,6 +49,7 @@ def diagnose(
     recorded_by: StochasticPolicy | None = None,
     reward: Callable[[State, Action, State], Scalar] | None = None,
     certify: bool = True,
+    dimensions: bool = True,
 ) -> Diagnosis:
     """The diagnosis of `policy` in `world`, its texts still empty: `paracosm.audit` without words.
 
@@ -57,7 +58,8 @@ def diagnose(
         imagined: The return that training predicted, as `Imagined.prediction` gives it; None as
             for `paracosm.audit`.
         discount, known, seed: As for `paracosm.audit`.
-        most_imagined_steps, sampled, recorded_by, reward, certify: As for `paracosm.audit`.
+        most_imagined_steps, sampled, recorded_by, reward: As for `paracosm.audit`.
+        certify, dimensions: As for `paracosm.audit`.
 
     Raises:
         BadArgument: `discount` or `seed` is out of range; off-policy episodes for a policy without
@@ -89,7 +91,14 @@ def diagnose(
         played = Mode(policy) if mode else policy
         predictions = predict_steps(world, played, episodes, key, mode=mode, as_played=as_played)
         returns = imagined_returns(
-            world, policy, imagined, episodes, discount=discount, key=key, mode=mode
+            world,
+            policy,
+            imagined,
+            episodes,
+            discount=discount,
+            key=key,
+            mode=mode,
+            samples=SAMPLES if pairs is None else 1,
         )
         rollouts = roll(
             world,
@@ -125,11 +134,13 @@ def diagnose(
             orders = shapley_values(
                 reported, played, episodes, terms, returns, reward=reward, average=average, key=key
             )
-        most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
-        dimensions = by_dimension(
-            reported, played, episodes, predictions, terms, key=key, most=most, importance=weighted
-        )
-        sensitivities = weights(world, played, episodes, predictions, key) if worth is None else ()
+        split, sensitivities = unsplit(episodes, terms), ()
+        if dimensions:
+            most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
+            options = {"key": key, "most": most, "importance": weighted}
+            split = by_dimension(reported, played, episodes, predictions, terms, **options)
+            if worth is None:
+                sensitivities = weights(world, played, episodes, predictions, key)
         bounded = UNBOUNDED
         if certify and mode and pairs is None:
             bounded = bounds(
@@ -139,7 +150,7 @@ def diagnose(
             world, episodes = of_states
             predictions = pairs.predictions(predictions)
             returns = returns._replace(episodes=pairs.states(returns.episodes))
-            dimensions = pairs.dimensions(dimensions)
+            split = pairs.dimensions(split)
         measured = AuditMeasurements(
             discount=discount,
             imagined=returns,
@@ -148,7 +159,7 @@ def diagnose(
             terms_training=terms_training,
             plausibility=plausibility(world, episodes, returns.episodes, known),
             known=known,
-            dimensions=dimensions,
+            dimensions=split,
             weights=sensitivities,
             bounds=bounded,
             orders=orders,

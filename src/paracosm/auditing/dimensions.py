@@ -98,6 +98,16 @@ def by_dimension(
     return Dimensions(parts, terms.dynamics.sum(axis=1) - parts.sum(axis=(1, 2)), int(chosen.sum()))
 
 
+def unsplit(episodes: Trajectory, terms: Terms) -> Dimensions:
+    """A dynamics term that is not split: no state dimension, and all of it left.
+
+    Args:
+        episodes, terms: As for `by_dimension`.
+    """
+    none = np.zeros((*episodes.alive.shape, 0))
+    return Dimensions(none, terms.dynamics.sum(axis=1), 0)
+
+
 def _paths(episodes: Trajectory, predictions: OneStep, chosen: np.ndarray, key: PRNGKey) -> _Paths:
     """The ways of the chosen steps.
 

@@ -22,7 +22,7 @@ from paracosm.core.records import Overlay
 from paracosm.core.rollout import returns, unroll
 from paracosm.core.types import Array, PRNGKey
 
-_SAMPLED = 16  # rollouts a start: the noise of their mean is a quarter of one rollout's
+SAMPLES = 16  # rollouts a start: the noise of their mean is a quarter of one rollout's
 
 
 class ImaginedReturns(NamedTuple):
@@ -76,6 +76,7 @@ def imagined_returns(
     discount: float,
     key: PRNGKey,
     mode: bool = True,
+    samples: int = SAMPLES,
 ) -> ImaginedReturns:
     """Imagine from the start of each real episode, for as many steps as its record could have.
 
@@ -87,11 +88,12 @@ def imagined_returns(
         discount: The reporting discount, in [0, 1].
         key: Of the noise.
         mode: Whether the policy's mode plays, else its samples.
+        samples: Rollouts of the policy's samples from each start.
 
     Raises:
         BadData: if the world leaves the finite numbers.
     """
-    imaginer = _Imaginer(world, policy, predicted, episodes.alive.shape[1], discount, mode)
+    imaginer = _Imaginer(world, policy, predicted, episodes.alive.shape[1], discount, mode, samples)
     columns = imaginer.first(episodes.state[:, 0], episodes.steps, key)
     imagined = ImaginedReturns(*jax.tree.map(np.asarray, columns))
     _check_steps(imagined.episodes)
@@ -154,6 +156,7 @@ class _Imaginer(eqx.Module):
     Attributes:
         world, policy, predicted, discount, mode: As for `imagined_returns`.
         horizon: Steps of the longest episode.
+        samples: As for `imagined_returns`.
     """
 
     world: MDP
@@ -162,6 +165,7 @@ class _Imaginer(eqx.Module):
     horizon: int = eqx.field(static=True)
     discount: float
     mode: bool = eqx.field(static=True)
+    samples: int = eqx.field(static=True, default=SAMPLES)
 
     @eqx.filter_jit
     def first(
@@ -171,13 +175,14 @@ class _Imaginer(eqx.Module):
         rows = _EpisodeStarts(start, steps, jax.random.split(key, len(start)))
         of_mode = self._play(Mode(self.policy), rows)
         again = _EpisodeStarts(
-            jnp.repeat(start, _SAMPLED, axis=0),
-            jnp.repeat(steps, _SAMPLED, axis=0),
-            jax.random.split(jax.random.fold_in(key, 1), _SAMPLED * len(start)),
+            jnp.repeat(start, self.samples, axis=0),
+            jnp.repeat(steps, self.samples, axis=0),
+            jax.random.split(jax.random.fold_in(key, 1), self.samples * len(start)),
         )
         sampled = self._play(self.policy, again)
-        episodes = of_mode if self.mode else jax.tree.map(lambda leaf: leaf[::_SAMPLED], sampled)
-        by_start = returns(sampled.reward, self.discount).reshape(len(start), _SAMPLED)
+        first = jax.tree.map(lambda leaf: leaf[:: self.samples], sampled)
+        episodes = of_mode if self.mode else first
+        by_start = returns(sampled.reward, self.discount).reshape(len(start), self.samples)
         domain, share = self.world.domain, None
         if domain is not None:
             share = jnp.mean(domain.at_edge(episodes.next_state), where=episodes.alive)

@@ -12,9 +12,11 @@ import tyro
 
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.cli import output
+from paracosm.core import checks
 from paracosm.core.checks import BadArgument
 from paracosm.core.progress import Progress
 from paracosm.core.records import Diagnosis
+from paracosm.loop.auditing import AuditOptions
 from paracosm.loop.config import keywords
 from paracosm.loop.foreign import audit_foreign
 from paracosm.loop.load import audit_run, load
@@ -55,7 +57,11 @@ class AuditFlags:
         discount: Explain the gap of returns discounted by this a step; whole episodes are not
             discounted if not given. The gap at the training discount stands beside it.
         all_steps: Audit every real step, however many imagined steps that takes; else a random
-            subset where it would be more than 2.5 million.
+            subset where it would be more than --most-imagined-steps.
+        most_imagined_steps: What the terms may cost, in imagined steps; 2.5 million if not given.
+        bounds: Bound the gap too, which takes the longest.
+        dimensions: Ask world and policy for derivatives: which state components make the dynamics
+            term, and what a unit of error costs.
         trust: Import the code that the run names (its environment or known parts), if the run is
             your own.
         out: Write the diagnosis as a page here.
@@ -75,6 +81,9 @@ class AuditFlags:
     seed: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     discount: Annotated[float, tyro.conf.arg(metavar="GAMMA")] = 1.0
     all_steps: bool = False
+    most_imagined_steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    bounds: bool = True
+    dimensions: bool = True
     trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
@@ -138,7 +147,7 @@ def _of_run(path: Path, flags: AuditFlags, tell: Progress) -> Diagnosis:
             progress=lambda done, total: tell("evaluate", done, total, ""),
         )
     tell("audit", 0, 1, "")
-    return audit_run(run, episodes, discount=flags.discount, most_imagined_steps=_most(flags))
+    return audit_run(run, episodes, **_options(flags))
 
 
 def _of_model(flags: AuditFlags, tell: Progress) -> Diagnosis:
@@ -152,9 +161,8 @@ def _of_model(flags: AuditFlags, tell: Progress) -> Diagnosis:
         episodes=_EPISODES if flags.episodes is None else flags.episodes,
         first_seed=_first(flags),
         seed=flags.seed or 0,
-        discount=flags.discount,
-        most_imagined_steps=_most(flags),
         progress=tell,
+        **_options(flags),
     )
 
 
@@ -162,5 +170,18 @@ def _first(flags: AuditFlags) -> int:
     return _FIRST_SEED if flags.first_seed is None else flags.first_seed
 
 
-def _most(flags: AuditFlags) -> float:
-    return math.inf if flags.all_steps else MOST_IMAGINED_STEPS
+def _options(flags: AuditFlags) -> AuditOptions:
+    most = flags.most_imagined_steps
+    if most is not None:
+        checks.count("--most-imagined-steps", most)
+    if flags.all_steps and most is not None:
+        raise BadArgument(
+            "both --all-steps and --most-imagined-steps are given; an audit is of every step, or"
+            " costs so much at the most."
+        )
+    return {
+        "discount": flags.discount,
+        "most_imagined_steps": math.inf if flags.all_steps else most or MOST_IMAGINED_STEPS,
+        "certify": flags.bounds,
+        "dimensions": flags.dimensions,
+    }

@@ -17,7 +17,8 @@ from paracosm.core.checks import BadArgument
 from paracosm.core.records.results import RunResult
 from paracosm.core.tracking import Tracker
 from paracosm.loop.config import RunConfig, RunOptions
-from paracosm.loop.run import default_out, run
+from paracosm.loop.directory import default_out
+from paracosm.loop.run import run
 from paracosm.real import registry
 
 
@@ -60,6 +61,7 @@ class RunFlags(RunConfig):
     learner: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     caution: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     encoder: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    planner: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     track: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     resume: bool = False

@@ -6,7 +6,7 @@ on them as on states; what an encoder forgets shows as an error of dynamics or r
 
 Two compositions. A source plays an environment through an encoder:
 
-    source = connect("Pendulum-v1", encoder=Window(4))
+    source = connect("CartPole-v1", encoder=Window(4, Discrete(2)))
     learned = learn(data := source.collect(5_000, seed=0), source.spec(data), discount=0.97)
 
 Episodes that were recorded without one become episodes of beliefs:
@@ -46,18 +46,46 @@ class Encoder(eqx.Module):
 
 
 class Window(Encoder):
-    """The last `length` observations, the newest last; before an episode the first one repeats."""
+    """The last `length` observations, and the actions between them where their `space` is given.
+
+    A belief is the newest observation, how much each of the others' successors differs from it,
+    `o_t, o_t - o_{t-1}, o_{t-1} - o_{t-2}, …`, and the last `length - 1` actions as networks see
+    them, the newest first. Before an episode the first observation repeats, and nothing was done.
+
+    The differences say as much as the observations do. They are far smaller where steps are short,
+    and as components of their own a network sees them in their own size. Without actions a speed
+    that answers to the last one is not known: CartPole's positions move by the speed before it.
+    """
 
     length: int = eqx.field(static=True)
+    space: Box | Discrete | None = None
 
     def __check_init__(self) -> None:
         checks.count("length", self.length)
+        if self.space is not None:
+            checks.of_kind("space", self.space, (Box, Discrete), "a Box or a Discrete")
 
     def initial(self, observation: Observation) -> State:
-        return jnp.tile(observation, self.length)
+        actions = 0 if self.space is None else self.space.size
+        before = jnp.zeros((self.length - 1) * (observation.shape[0] + actions), observation.dtype)
+        return jnp.concatenate([observation, before])
 
     def update(self, state: State, action: Action, observation: Observation) -> State:
-        return jnp.concatenate([state[observation.shape[0] :], observation])
+        size = observation.shape[0]
+        newest, differences, actions = jnp.split(state, (size, self.length * size))
+        done = jnp.zeros(0) if self.space is None else self.space.encode(action)
+        return jnp.concatenate(
+            [
+                observation,
+                _newest_first(observation - newest, differences),
+                _newest_first(done.astype(state.dtype), actions),
+            ]
+        )
+
+
+def _newest_first(new: Array, before: Array) -> Array:
+    """What came before, moved on by the new, in the same size."""
+    return jnp.concatenate([new, before])[: before.shape[0]]
 
 
 def belief_size(encoder: Encoder, observation_size: int, action: Box | Discrete) -> int:

@@ -206,7 +206,7 @@ def problem_of(
     """
     checks.seed("seed", seed)
     checks.count("round", round, 0)
-    rewards = _recorded(learned.rewards(data))
+    rewards = recorded_rewards(learned.rewards(data))
     key = jax.random.fold_in(stage_key(seed, "imagine", round), 0)
     starts = _starts(data.initial, np.asarray(data.transitions.state), key)
     world = learned.world.replace(initial=_not_drawn)
@@ -215,7 +215,7 @@ def problem_of(
     return Problem(world, careful, starts, horizon, rate, rewards, jnp.zeros(()))
 
 
-def _recorded(rewards: np.ndarray) -> RecordedRewards:
+def recorded_rewards(rewards: np.ndarray) -> RecordedRewards:
     """What a learner bounds its values by; rewards that are all 0 have the size of 1."""
     size = float(np.sqrt(np.mean(np.square(rewards, dtype=np.float64)))) or 1.0
     least, most = np.min(rewards), np.max(rewards)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
 from paracosm.adapters import Latent
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
@@ -17,6 +17,20 @@ from paracosm.core.records import Diagnosis, Reference
 from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
 from paracosm.reporting import diagnosis_words
+
+
+class AuditOptions(TypedDict, total=False):
+    """What may be said of an audit of anything, as `audit` has it."""
+
+    discount: float
+    most_imagined_steps: float
+    certify: bool
+    dimensions: bool
+
+
+# Of a planner, each of whose steps is a search of some thousand steps of the world: these are
+# minutes. Derivatives of a search are not worth their time.
+OF_PLANNERS: AuditOptions = {"most_imagined_steps": 10_000, "dimensions": False}
 
 
 def audit(
@@ -33,6 +47,7 @@ def audit(
     recorded_by: StochasticPolicy | None = None,
     reward: Callable[[State, Action, State], Scalar] | None = None,
     certify: bool = True,
+    dimensions: bool = True,
 ) -> Diagnosis:
     """Explain the gap between the real and the imagined return of `policy`, and what training
     believed beside it.
@@ -64,6 +79,8 @@ def audit(
         reward: The real reward function `(s, a, s') -> r`, if it is known at imagined states: gives
             the terms in both orders.
         certify: Whether to bound the gap too, which takes the longest.
+        dimensions: Whether to ask the parts for derivatives: which state components make the
+            dynamics term, and what a unit of error costs.
 
     Raises:
         BadArgument: a world that is no `MDP`, a policy that is no `Policy`; off-policy episodes for
@@ -87,6 +104,7 @@ def audit(
         recorded_by=recorded_by,
         reward=reward,
         certify=certify,
+        dimensions=dimensions,
     )
     return diagnosis_words.worded(diagnosis)
 

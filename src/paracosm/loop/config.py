@@ -13,7 +13,8 @@ from paracosm.learning.learn import LEAST_ROWS
 from paracosm.learning.settings import LearnSettings
 from paracosm.loop.spending import Purse
 
-_TEXTS = ("env", "env_kwargs", "data", "reward", "termination", "learner", "caution", "encoder")
+_NAMED = ("data", "reward", "termination", "learner", "caution", "encoder", "planner")
+_TEXTS = ("env", "env_kwargs", *_NAMED)
 _RANGES = {
     **dict.fromkeys(("transitions", "reward_labels", "rounds", "workers", "horizon"), checks.COUNT),
     "episodes": checks.Range(2, checks.MOST, integer=True),
@@ -45,6 +46,7 @@ class RunOptions(TypedDict, total=False):
     learner: str | None
     caution: str | None
     encoder: str | None
+    planner: str | None
     seed: int
     workers: int
 
@@ -98,6 +100,9 @@ class RunConfig(Record):
         encoder: What makes states of observations, for an environment that does not show its
             state: `window:K`, the last K observations, or one of your own, `module:function` (your
             module is imported). If none, observations are states.
+        planner: In place of a policy that is trained, one that searches for its actions in the
+            learned world: `mppi`, `cem`, `gradient`, or one of your own, `module:function`, which
+            is told the world (your module is imported).
         seed: The seed of everything.
         workers: Processes that step the environment while collecting; changes the time, never the
             numbers. With 1 an environment that crashes its process (in C, os._exit) ends the run
@@ -124,6 +129,7 @@ class RunConfig(Record):
     learner: str | None = None
     caution: str | None = None
     encoder: str | None = None
+    planner: str | None = None
     seed: int = 0
     workers: int = 1
     learn: LearnSettings = dataclasses.field(default_factory=LearnSettings)
@@ -142,6 +148,7 @@ class RunConfig(Record):
             self._budget_alone()
         elif self.data is None:
             self._enough_to_learn()
+        self._planner_alone()
         if self.data is not None and self.encoder is not None:
             raise checks.BadArgument(
                 "both --data and --encoder are given; owned data hold states: record beliefs, which"
@@ -159,6 +166,17 @@ class RunConfig(Record):
                     f"both --budget and {flag(name)} are given; a budget buys what a plan says."
                 )
         self.purse()
+
+    def _planner_alone(self) -> None:
+        """Refuse what a planner, which is not trained, would have to ignore."""
+        if self.planner is None:
+            return
+        for name in ("learner", "budget"):
+            if getattr(self, name) is not None:
+                raise checks.BadArgument(
+                    f"both --planner and --{name} are given; a planner is not trained, and what to"
+                    " buy is planned for policies of the state alone."
+                )
 
     def purse(self) -> Purse | None:
         """The budget to spend, if there is one."""

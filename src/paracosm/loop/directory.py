@@ -252,6 +252,11 @@ def _event(line: bytes, place: str) -> dict[str, Any] | None:
     return event
 
 
+def default_out(env: str, seed: int) -> Path:
+    """Where a run is written if nobody says: `runs/ENV-seedN`, of a long name its end."""
+    return Path("runs") / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', env)[-100:]}-seed{seed}"
+
+
 def require_free(path: Path, config: dict[str, Any], *, resume: bool, force: bool) -> None:
     """Require a folder that a run can be begun or gone on with in; nothing is made.
 

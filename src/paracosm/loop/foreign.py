@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import equinox as eqx
 import jax
@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm import adapters as foreign
-from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Spec
@@ -22,7 +21,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import advance
-from paracosm.loop.auditing import audit
+from paracosm.loop.auditing import AuditOptions, audit
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
@@ -40,9 +39,8 @@ def audit_foreign(
     episodes: int = 20,
     first_seed: int = 10_000,
     seed: int = 0,
-    discount: float = 1.0,
-    most_imagined_steps: float = MOST_IMAGINED_STEPS,
     progress: Progress = silent,
+    **options: Unpack[AuditOptions],
 ) -> Diagnosis:
     """Explain the gap between somebody's world model and the real world, for their policy.
 
@@ -60,10 +58,8 @@ def audit_foreign(
         episodes: how many to record.
         first_seed: of the first one recorded.
         seed: of the audit.
-        discount: the reporting discount.
-        most_imagined_steps: every step is audited up to this cost; beyond, a random subset,
-            reweighted.
         progress: told of each stage.
+        options: `discount`, `most_imagined_steps`, `certify` and `dimensions` of `audit`.
 
     Raises:
         ParacosmError: one sentence about whatever does not fit; a foreign function's own message is
@@ -91,8 +87,7 @@ def audit_foreign(
         _demand_steps(recorded)
         case = _case(_called(world, "world", spec), acting, recorded)
     progress("audit", 0, 1, "")
-    options = {"seed": seed, "discount": discount, "most_imagined_steps": most_imagined_steps}
-    diagnosis = _audited(case, options)
+    diagnosis = _audited(case, {"seed": seed, **options})
     # Special about these models: latent states, what the policy may lack, 32 bits.
     sentences = (getattr(acting, "note", ""), *remarks)
     return diagnosis_words.annotated(diagnosis, case.note, sentences, _bits(case))

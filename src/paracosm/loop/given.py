@@ -15,7 +15,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.encoder import Encoder, Window
 from paracosm.core.learner import Learner
-from paracosm.core.mdp import Discrete
+from paracosm.core.mdp import MDP, Box, Discrete
 from paracosm.core.tracking import Silent, Tracker
 from paracosm.imagination.caution import (
     Caution,
@@ -26,6 +26,7 @@ from paracosm.imagination.caution import (
 )
 from paracosm.imagination.imagine import default_caution
 from paracosm.imagination.pathwise import Pathwise
+from paracosm.imagination.planners import CEM, MPPI, GradientPlanner, Planner
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import require_learnable
 from paracosm.learning.settings import LearnSettings
@@ -33,10 +34,16 @@ from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.real import datasets, registry
 from paracosm.real.matching import demand_match
 from paracosm.real.source import Source
+from paracosm.real.verbs import connect
 
 # What `--learner` knows by name, beside the one that `imagine` has of itself.
 LEARNERS: dict[str, Callable[[], Learner]] = {"pathwise": Pathwise}
 REINFORCE = "reinforce"
+PLANNERS: dict[str, Callable[[MDP], Planner]] = {
+    "mppi": MPPI,
+    "cem": CEM,
+    "gradient": GradientPlanner,
+}
 WINDOW = re.compile(r"window:(\d{1,9})")
 CAUTIONS: dict[str, Callable[[], Caution]] = {
     "none": NoCaution,
@@ -165,9 +172,35 @@ def caution_of(name: str | None, learner: Learner | None) -> Caution:
     return CAUTIONS[name]()
 
 
-def encoder_of(where: str | None) -> Encoder | None:
-    """What makes states of observations: `window:K`, or what the user's `module:function` makes;
-    None where observations are states.
+def source_of(config: RunConfig) -> Source:
+    """The environment that a run asks, through its encoder if it has one."""
+    source = connect(config.env, config.arguments, config.horizon)
+    encoder = encoder_of(config.encoder, source.action)
+    if encoder is None:
+        return source
+    return connect(config.env, config.arguments, config.horizon, encoder)
+
+
+def planner_of(where: str | None) -> Callable[[MDP], Planner] | None:
+    """What makes the planner of a name, or the user's `module:function`, in a world; None if none
+    is named.
+
+    Raises:
+        Missing: there is no such function.
+        BadArgument: there is none of that name.
+    """
+    if where is None:
+        return None
+    if ":" in where:
+        registry.function(where)
+        return lambda world: registry.made(where, Planner, "--planner", world)
+    checks.one_of("--planner", where, (*PLANNERS, "module:function"))
+    return PLANNERS[where]
+
+
+def encoder_of(where: str | None, action: Box | Discrete) -> Encoder | None:
+    """What makes states of observations: `window:K`, the last K and the actions between them, or
+    what the user's `module:function` makes; None where observations are states.
 
     Raises:
         Missing: there is no such function.
@@ -176,7 +209,7 @@ def encoder_of(where: str | None) -> Encoder | None:
     if where is None:
         return None
     if window := WINDOW.fullmatch(where):
-        return Window(checks.COUNT.check("the K of --encoder window:K", int(window[1])))
+        return Window(checks.COUNT.check("the K of --encoder window:K", int(window[1])), action)
     if ":" not in where:
         raise checks.BadArgument(
             f"--encoder is {where!r}; window:K, such as window:4, or module:function of an encoder"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Unpack
 
-from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
@@ -20,15 +21,16 @@ from paracosm.core.records import Diagnosis, Reference
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined, problem_of
 from paracosm.imagination.pathwise import Pathwise
+from paracosm.imagination.planners import Planner
+from paracosm.imagination.planning import planned
 from paracosm.loop import store, trajectories
-from paracosm.loop.auditing import audit
+from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import CONFIG, MARK
-from paracosm.loop.given import WINDOW, caution_of, encoder_of, learner_of
+from paracosm.loop.given import WINDOW, caution_of, learner_of, planner_of, source_of
 from paracosm.loop.names import by_name, nested
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
-from paracosm.real.verbs import connect
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +72,11 @@ class Run:
 
     @functools.cached_property
     def policy(self) -> Policy:
-        """The policy: `policy(observation) -> action` plays its mode, on NumPy arrays."""
+        """The policy: `policy(observation) -> action` plays its mode, on NumPy arrays; a planner,
+        which is in the learned world, acts with its carry.
+        """
+        if self.config.planner is not None:
+            return self.imagined.policy
         return store.load_policy(self.path / "policy")
 
     @functools.cached_property
@@ -91,6 +97,9 @@ class Run:
     @functools.cached_property
     def imagined(self) -> Imagined:
         """The last round's training: policy, value and what was believed."""
+        if (planner := self._planner) is not None:
+            caution = caution_of(self.config.caution and self._trusted(self.config.caution), None)
+            return planned(planner, self.learned, self.data, caution)
         file = self.path / f"models/policy-{self._last}"
         return store.load_imagined(file, self.world, self._problem, self._learner)
 
@@ -110,6 +119,12 @@ class Run:
         """What trained the policy, None if REINFORCE did."""
         where = self.config.learner
         return learner_of(where and self._trusted(where), self.config.imagine)
+
+    @property
+    def _planner(self) -> Callable[[MDP], Planner] | None:
+        """What makes the run's planner, None if its policy was trained."""
+        where = self.config.planner
+        return planner_of(where and self._trusted(where))
 
     @functools.cached_property
     def data(self) -> Dataset:
@@ -138,9 +153,10 @@ class Run:
 
     def source(self) -> Source:
         """The real environment again."""
-        config = self.config
-        encoder = encoder_of(config.encoder and self._trusted(config.encoder))
-        return connect(self._trusted(config.env), config.arguments, config.horizon, encoder)
+        for where in (self.config.env, self.config.encoder):
+            if where is not None:
+                self._trusted(where)
+        return source_of(self.config)
 
     def _trusted(self, where: str) -> str:
         if ":" in where and not WINDOW.fullmatch(where) and not self.trust:
@@ -200,9 +216,7 @@ def _config(file: Path) -> RunConfig:
 def audit_run(
     run: Run,
     episodes: Trajectory | None = None,
-    *,
-    discount: float = 1.0,
-    most_imagined_steps: float = MOST_IMAGINED_STEPS,
+    **options: Unpack[AuditOptions],
 ) -> Diagnosis:
     """Audit a run again, on its own evaluation episodes or on others of the same policy: see
     `audit`.
@@ -210,17 +224,17 @@ def audit_run(
     Args:
         run: A finished run, as `load` gives it.
         episodes: Real episodes of the run's policy; the run's own if None.
-        discount, most_imagined_steps: As for `audit`.
+        options: `discount`, `most_imagined_steps`, `certify` and `dimensions` of `audit`.
     """
+    chosen: AuditOptions = {**OF_PLANNERS, **options} if run.config.planner else options
     return audit(
         run.world,
         run.policy,
         run.episodes if episodes is None else episodes,
-        run.imagined,
-        discount=discount,
+        None if run.config.planner else run.imagined,
         known=run.reference,
         seed=run.config.seed,
-        most_imagined_steps=most_imagined_steps,
+        **chosen,
     )
 
 

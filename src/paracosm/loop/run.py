@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Unpack, cast
@@ -20,7 +19,7 @@ from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.keys import stage_key
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, Problem
-from paracosm.core.mdp import Spec
+from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Noisy, Policy, markov
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis, Weights
@@ -32,22 +31,25 @@ from paracosm.core.tracking import Tracker
 from paracosm.imagination.caution import Caution
 from paracosm.imagination.earlier import Earlier, kept
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
+from paracosm.imagination.planners import Planner
+from paracosm.imagination.planning import planned
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.loop import store, trajectories, versions
 from paracosm.loop.along import audit_stage, tells
-from paracosm.loop.auditing import audit
+from paracosm.loop.auditing import OF_PLANNERS, audit
 from paracosm.loop.config import RunConfig, RunOptions
-from paracosm.loop.directory import RunDirectory, refuse_data_inside, require_free
+from paracosm.loop.directory import RunDirectory, default_out, refuse_data_inside, require_free
 from paracosm.loop.discounts import discount_choice
 from paracosm.loop.given import (
     caution_of,
     check_kinds,
-    encoder_of,
     known_part,
     learner_of,
     new_tracker,
     owned_data,
+    planner_of,
     require_derivative,
+    source_of,
     used_data,
 )
 from paracosm.loop.names import by_name
@@ -68,14 +70,8 @@ from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets
 from paracosm.real.source import BadStep, Interrupted, Source
-from paracosm.real.verbs import connect
 
 _STAGES = ("collect", "plan", "learn", "imagine", "evaluate", "audit")
-
-
-def default_out(env: str, seed: int) -> Path:
-    """Where a run is written if nobody says: `runs/ENV-seedN`, of a long name its end."""
-    return Path("runs") / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', env)[-100:]}-seed{seed}"
 
 
 def run(
@@ -124,8 +120,7 @@ def run(
             refuse_data_inside(Path(config.data), place)
         settings = {**config.to_dict(), "machine": versions.facts()}
         require_free(place, settings, resume=resume, force=force)
-        encoder = encoder_of(config.encoder)
-        source = connect(env, config.arguments, config.horizon, encoder)
+        source = source_of(config)
         known = {
             part: known_part(part, getattr(config, part), source)
             for part in ("reward", "termination")
@@ -139,9 +134,8 @@ def run(
         if not isinstance(tracker, Tracker):
             tracker = stack.enter_context(contextlib.closing(new_tracker(tracker)))
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
-            job = _Runner(
-                config, source, owned, known, learner, caution, directory, progress, tracker
-            )
+            policies = (learner, caution, planner_of(config.planner))
+            job = _Runner(config, source, owned, known, *policies, directory, progress, tracker)
             try:
                 return job.finish()
             except Exception:
@@ -157,6 +151,7 @@ class _Runner:
     known: dict[str, Callable | None]
     learner: Learner | None
     caution: Caution
+    planner: Callable[[MDP], Planner] | None
     directory: RunDirectory
     progress: Progress
     tracker: Tracker
@@ -166,8 +161,9 @@ class _Runner:
         while (decision := self._next_decision(rounds[-1])) is not None:
             rounds.append(self._round(decision, rounds[-1]))
         last = rounds[-1]
-        with self.directory.attempt():
-            store.save_policy(self.directory.file("policy"), last.imagined.policy)
+        if self.planner is None:
+            with self.directory.attempt():
+                store.save_policy(self.directory.file("policy"), last.imagined.policy)
         episodes = self._evaluate(last.imagined.policy)
         self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
         diagnosis = self._audit(rounds[0], last, episodes)
@@ -446,6 +442,8 @@ class _Runner:
             explores: Whether the policy may look for what is unknown.
             trained: Training steps, at the most, of the rounds before.
         """
+        if self.planner is not None:
+            return planned(self.planner, learned, data, self.caution)
         file = self.directory.file(f"models/policy-{round}")
         tell, partial = self._tell("imagine", round), PartialTraining(self.directory, round)
 
@@ -506,10 +504,12 @@ class _Runner:
         known = reference(
             first.data, first.spec.horizon, RANDOM if self.owned is None else RECORDED
         )
-        options = {"known": known, "seed": self.config.seed, "certify": False}
+        options: dict[str, Any] = {"known": known, "seed": self.config.seed, "certify": False}
+        trained = imagined if self.planner is None else None
+        options |= OF_PLANNERS if self.planner else {}
         return self.directory.stage(
             "audit",
-            lambda: audit(world, imagined.policy, episodes, imagined, **options),
+            lambda: audit(world, imagined.policy, episodes, trained, **options),
             lambda diagnosis: self.directory.write("audit.json", diagnosis.to_json()),
             lambda: files.read_record(Diagnosis, self.directory.file("audit.json")),
         )

@@ -216,7 +216,7 @@ def with_learner(config: RunConfig) -> RunConfig:
     """The configuration with its learner's name: if none is given pathwise, or REINFORCE where
     something is given that short rounds would ignore.
     """
-    if config.learner is not None:
+    if config.learner is not None or config.planner is not None:
         return config
     return dataclasses.replace(config, learner=REINFORCE if _ignored(config) else "pathwise")
 

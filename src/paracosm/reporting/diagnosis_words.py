@@ -451,7 +451,11 @@ def _when(diagnosis: Diagnosis, advice: Advice) -> str:
 
 
 def _which(diagnosis: Diagnosis, advice: Advice) -> str:
-    """The state components that are clearly wrong, the largest first, or that none is."""
+    """The state components that are clearly wrong, the largest first, or that none is; empty where
+    the term was not split.
+    """
+    if not diagnosis.dynamics_by_dimension.dimensions:
+        return ""
     if not advice.components:
         return "No single state component is clearly to blame."
     terms = diagnosis.dynamics_by_dimension.dimensions

@@ -24,6 +24,7 @@ def diagnosis(record: Diagnosis) -> dict[str, Any]:
         record.gap_training, "predicted", horizon=record.horizon_parts is not None
     )
     episode = figures.plot_gap(record.gap, "imagined", horizon=False)
+    by_component = "The dynamics term by state component"
     of_episode = "The gap of whole episodes and its causes with intervals"
     of_training = "The gap of what training believed and its causes with intervals"
     return {
@@ -35,9 +36,9 @@ def diagnosis(record: Diagnosis) -> dict[str, Any]:
         "steps": _inline(
             figures.plot_steps(record), "steps", "Running sums of the causes over the episode"
         ),
-        "dimensions": _inline(
-            figures.plot_dimensions(record), "dimensions", "The dynamics term by state component"
-        ),
+        "dimensions": _inline(figures.plot_dimensions(record), "dimensions", by_component)
+        if record.dynamics_by_dimension.dimensions
+        else "",
         "overlays": _all(overlays, "overlay", "Imagined rollout over real episode"),
         "most": MOST_DIMENSIONS,
     }

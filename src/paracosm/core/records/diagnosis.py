@@ -340,9 +340,9 @@ class Diagnosis(Record):
         lines = [line for head, gap in gaps.items() for line in _lines(head, gap)]
         parts = self.dynamics_by_dimension
         rows = {f"  component {i}": term for i, term in enumerate(parts.dimensions)}
-        lines += [
-            _line(name, value) for name, value in {**rows, "  remainder": parts.remainder}.items()
-        ]
+        if rows:
+            rows["  remainder"] = parts.remainder
+        lines += [_line(name, value) for name, value in rows.items()]
         bounds = [f"{rung.rung:37} {rung.value:>10.4g}  {rung.kind}" for rung in self.certificates]
         findings = [f"Finding: {finding.sentence}" for finding in self.findings]
         words = [self.verdict, self.explanation, self.verdict_training, self.explanation_training]

@@ -12,6 +12,7 @@ class StopReason(enum.Enum):
     PLATEAU = "plateau"
     ROUND = "round"
     EARLIER = "earlier"
+    PLANNED = "planned"
 
     def sentence(self, steps: int) -> str:
         """In words, with the steps taken, or those without a gain (`PLATEAU`)."""
@@ -27,4 +28,5 @@ _TEMPLATES = {
         " better in this world, was much better in the real one, or brought there what this world"
         " denies"
     ),
+    StopReason.PLANNED: "none: the policy is a planner, which searches anew at every step",
 }

@@ -1,0 +1,43 @@
+"""A planner in place of training: the policy searches in the learned world at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from paracosm.core.data import Dataset
+from paracosm.core.learned import Learned
+from paracosm.core.mdp import MDP
+from paracosm.core.records import Training
+from paracosm.core.records.stop_reason import StopReason
+from paracosm.imagination.caution import Caution
+from paracosm.imagination.imagine import Imagined, recorded_rewards
+from paracosm.imagination.planners import Planner
+
+
+def planned(
+    planner: Callable[[MDP], Planner], learned: Learned, data: Dataset, caution: Caution
+) -> Imagined:
+    """The planner in the world that caution makes of the learned one; nothing is trained.
+
+    Args:
+        planner: Makes it.
+        learned: The learned world, whose dynamics it asks for their mean.
+        data: What the world was learned from.
+        caution: What is made of what the world does not know.
+    """
+    world = caution(learned.world, data, recorded_rewards(learned.rewards(data)))
+    training = Training(
+        step=(),
+        imagined_return=(),
+        entropy=(),
+        imagined_steps=0,
+        edge_share=0.0,
+        horizon=world.spec.horizon,
+        weighting="none",
+        baseline="none",
+        stop=StopReason.PLANNED.sentence(0),
+        labels_during_imagination=0,
+        stop_reason=StopReason.PLANNED,
+        stop_steps=0,
+    )
+    return Imagined(planner(world), None, world, training)
