@@ -27,6 +27,9 @@ def assert_equal(one, two):
         np.testing.assert_array_equal(
             getattr(one, field.name), getattr(two, field.name), err_msg=field.name
         )
+        if getattr(one, field.name) is None:
+            assert getattr(two, field.name) is None
+            continue
         assert getattr(one, field.name).dtype == getattr(two, field.name).dtype
 
 

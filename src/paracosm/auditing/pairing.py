@@ -5,11 +5,15 @@ A policy that plays `a, c' = π(c, s)` is Markov in the pair `(s, c)`, and the p
 attribution holds on pairs as it stands: real pairs, recorded states beside the carries that the
 policy had there, against imagined pairs. The carry has no error of its own, and the value of an
 imagined state starts from the carry that was recorded.
+
+A pair holds the policy's answer too, its action and the next carry: what a planner's search took
+seconds for is asked for once a step, and not by policy and dynamics each.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,10 +28,13 @@ from paracosm.auditing.one_step import OneStep
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Domain, Spec, never
-from paracosm.core.policy import MarkovPolicy, Policy
+from paracosm.core.policy import MarkovPolicy, Policy, flat_carries, initial_carries
 from paracosm.core.predicted import PredictedReturn
 from paracosm.core.recordings import state_scale
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
+
+# Of an action, or of the largest one: what rounding makes of one search.
+_SAME_ACTION = 1e-3
 
 
 class Paired(NamedTuple):
@@ -96,17 +103,13 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
             " only its greedy() can be audited, not its samples."
         )
     size = world.spec.state_size
-    count = episodes.alive.shape
-    carries, last = np.zeros((*count, 0)), np.zeros((count[0], 0))
-    if first.size:
-        by_step, after = _carries(policy.greedy(), episodes)
-        carries, last = _rows(by_step, 2), _rows(after, 1)
-    following = np.concatenate([carries[:, 1:], last[:, None]], axis=1)
-    scale = np.concatenate([world.spec.state_scale, state_scale(carries[episodes.alive])])
-    spec = dataclasses.replace(
-        world.spec, state_size=size + first.size, state_scale=jnp.asarray(scale)
-    )
     layout = PairLayout(policy.greedy(), size)
+    carries = following = np.zeros((*episodes.alive.shape, 0))
+    if first.size:
+        again = episodes.carry is None
+        carries, following = (_replayed if again else _recorded)(layout.policy, episodes)
+    scale = np.concatenate([world.spec.state_scale, state_scale(carries[episodes.alive])])
+    spec = dataclasses.replace(world.spec, state_size=len(scale), state_scale=jnp.asarray(scale))
     return Paired(
         _pair_world(world, layout, spec),
         PairPolicy(policy, layout),
@@ -121,33 +124,93 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
 
 def _pair_world(world: MDP, layout: PairLayout, spec: Spec) -> MDP:
     """A world of states as one of pairs."""
-    first = _flat(layout.policy.initial())
+    carried = spec.state_size - layout.size
     return MDP(
         spec,
         PairDynamics(world.dynamics, layout),
         OfState(world.reward, layout.size),
         never if world.termination is never else OfState(world.termination, layout.size),
-        PairInitial(world.initial, first),
+        PairInitial(world.initial, layout),
         world.discount,
-        None if world.domain is None else _unbounded(world.domain, first.size),
+        None if world.domain is None else _unbounded(world.domain, carried),
     )
 
 
+def _replayed(policy: Policy, episodes: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+    """What stands beside each recorded state and each next one, `[episode, time, …]`: the policy's
+    carries and answers on its way through the episodes, played again.
+    """
+    by_step, after = _answers(policy, episodes)
+    columns, last = flat_carries(by_step, 2), flat_carries(after, 1)
+    return columns, np.concatenate([columns[:, 1:], last[:, None]], axis=1)
+
+
+def _recorded(policy: Policy, episodes: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+    """The same by the carries that were recorded, and the recorded actions.
+
+    Raises:
+        BadData: the policy does not act as recorded at the starts, with its first carry.
+    """
+    carry, first = np.asarray(episodes.carry), policy.initial()
+    if carry.shape[-1] != _flat(first).size:
+        raise checks.BadData(
+            f"the episodes' carry has {carry.shape[-1]} components; the policy's has"
+            f" {_flat(first).size}: another policy recorded them."
+        )
+    starts = jnp.asarray(episodes.state[:, 0])
+    action = np.asarray(_answer(policy, initial_carries(policy, len(starts)), starts)[1])
+    off = np.abs(action - episodes.action[:, 0]).reshape(len(starts), -1).max(axis=1)
+    if np.median(off) > _SAME_ACTION * max(float(np.abs(episodes.action).max()), 1.0):
+        raise checks.BadData(
+            f"the first actions of half of the episodes are not those of the policy, a"
+            f" {type(policy).__name__}: attribution needs its own episodes."
+        )
+    at_last = _unraveled(first, carry[:, -1])
+    following = _answer(policy, at_last, jnp.asarray(episodes.state[:, -1]))[2]
+    after = _answer(policy, following, jnp.asarray(episodes.next_state[:, -1]))
+    carries = np.concatenate([carry, flat_carries(following, 1)[:, None]], axis=1)
+    actions = episodes.action.reshape(*carry.shape[:2], -1).astype(np.float64)
+    columns = np.concatenate([carries[:, :-1], actions, carries[:, 1:]], axis=-1)
+    return columns, np.concatenate([columns[:, 1:], flat_carries(after, 1)[:, None]], axis=1)
+
+
 @eqx.filter_jit
-def _carries(policy: Policy, episodes: Trajectory) -> tuple[Any, Any]:
-    """The carry at each recorded step, `[episode, time, …]` in every leaf, and the one after the
-    last, `[episode, …]`.
+def _answer(policy: Policy, carries: Any, states: Array) -> tuple[Any, Array, Any]:
+    """Carry, action and next carry at each of some states, `[episode, …]`."""
+
+    def answer(carry: Any, state: Array) -> tuple[Any, Array, Any]:
+        return (carry, *policy.act(carry, state, jax.random.key(0)))
+
+    return jax.vmap(answer)(carries, states)
+
+
+def _unraveled(first: Any, rows: np.ndarray) -> Any:
+    """Carries `[episode, …]` of the structure of `first`, of flat ones `[episode, carry]`."""
+    leaves, structure = jax.tree.flatten(first)
+    parts = np.split(rows, np.cumsum([np.size(leaf) for leaf in leaves])[:-1], axis=1)
+    shaped = [
+        jnp.asarray(part.reshape(len(rows), *np.shape(leaf)), jnp.result_type(leaf))
+        for part, leaf in zip(parts, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, shaped)
+
+
+@eqx.filter_jit
+def _answers(policy: Policy, episodes: Trajectory) -> tuple[Any, Any]:
+    """Carry, action and next carry at each recorded step, `[episode, time, …]` in every leaf, and
+    at the last next state, `[episode, …]`.
     """
 
-    def of_episode(states: Array) -> tuple[Any, Any]:
-        def step(carry: Any, state: Array) -> tuple[Any, Any]:
-            following = policy.act(carry, state, jax.random.key(0))[1]
-            return following, carry
+    def of_episode(states: Array, last: Array) -> tuple[Any, Any]:
+        def answer(carry: Any, state: Array) -> tuple[Any, Any]:
+            action, following = policy.act(carry, state, jax.random.key(0))
+            return following, (carry, action, following)
 
-        last, carries = jax.lax.scan(step, policy.initial(), states)
-        return carries, last
+        carry, by_step = jax.lax.scan(answer, policy.initial(), states)
+        return by_step, answer(carry, last)[1]
 
-    return jax.vmap(of_episode)(jnp.asarray(episodes.state))
+    states, last = jnp.asarray(episodes.state), jnp.asarray(episodes.next_state)[:, -1]
+    return jax.vmap(of_episode)(states, last)
 
 
 def _flat(carry: Any) -> np.ndarray:
@@ -165,27 +228,42 @@ def _flat(carry: Any) -> np.ndarray:
     return np.concatenate([np.zeros(0), *(np.asarray(leaf, np.float64).ravel() for leaf in leaves)])
 
 
-def _rows(carries: Any, axes: int) -> np.ndarray:
-    """Carries with so many leading axes, as vectors of 64 bits."""
-    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(carries)]
-    shape = leaves[0].shape[:axes] if leaves else ()
-    return np.concatenate([leaf.reshape(*shape, -1) for leaf in leaves], axis=-1)
+class Apart(NamedTuple):
+    """A pair's state and carry, and what the policy answers there: its action and next carry."""
+
+    state: State
+    carry: Any
+    action: Any
+    following: Any
 
 
 class PairLayout(eqx.Module):
-    """A greedy policy on flat pairs: how a pair is taken apart, and what follows its carry."""
+    """A greedy policy on flat pairs `(s, c, a, c')`, which are states alone if it carries
+    nothing.
+    """
 
     policy: Policy
     size: int = eqx.field(static=True)
 
-    def apart(self, pair: Array) -> tuple[State, Any]:
-        """The state and the carry."""
-        return pair[: self.size], _like(self.policy.initial(), pair[self.size :])
+    @property
+    def carries(self) -> bool:
+        """Whether the policy carries anything."""
+        return bool(jax.tree.leaves(self.policy.initial()))
 
-    def following(self, pair: Array) -> Array:
-        """The flat carry of the next step."""
-        state, carry = self.apart(pair)
-        return ravelled(self.policy.act(carry, state, jax.random.key(0))[1], pair.dtype)
+    def of(self, state: State, carry: Any) -> Array:
+        """The pair of a state and a carry; the policy is asked once."""
+        if not self.carries:
+            return state
+        action, following = self.policy.act(carry, state, jax.random.key(0))
+        return jnp.concatenate([state, ravelled((carry, action, following), state.dtype)])
+
+    def apart(self, pair: Array) -> Apart:
+        """The parts of a pair."""
+        state, first = pair[: self.size], self.policy.initial()
+        if not self.carries:
+            return Apart(state, first, *self.policy.act(first, state, jax.random.key(0)))
+        answer = jax.eval_shape(self.policy.act, first, state, jax.random.key(0))
+        return Apart(state, *_like((first, *answer), pair[self.size :]))
 
 
 def ravelled(carry: Any, dtype: Any) -> Array:
@@ -197,7 +275,8 @@ def ravelled(carry: Any, dtype: Any) -> Array:
 def _like(initial: Any, flat: Array) -> Any:
     """The carry with the structure of `initial`; its floating leaves in the precision of `flat`."""
     leaves, structure = jax.tree.flatten(initial)
-    parts = jnp.split(flat, np.cumsum([jnp.size(leaf) for leaf in leaves])[:-1]) if leaves else []
+    ends = np.cumsum([math.prod(jnp.shape(leaf)) for leaf in leaves])
+    parts = jnp.split(flat, ends[:-1]) if leaves else []
     shaped = [
         part.reshape(jnp.shape(leaf))
         if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
@@ -214,23 +293,22 @@ class PairPolicy(MarkovPolicy):
     layout: PairLayout
 
     def sample(self, state: State, key: PRNGKey) -> Action:
-        first, carry = self.layout.apart(state)
-        return self.policy.act(carry, first, key)[0]
+        apart = self.layout.apart(state)
+        return self.policy.act(apart.carry, apart.state, key)[0]
 
     def mode(self, state: State) -> Action:
-        first, carry = self.layout.apart(state)
-        return self.layout.policy.act(carry, first, jax.random.key(0))[0]
+        return self.layout.apart(state).action
 
 
 class PairDynamics(eqx.Module):
-    """`(s, c), a -> (f(s, a), κ(c, s))`."""
+    """`(s, c, a, c'), a -> (f(s, a), c', π(c', f(s, a)))`."""
 
     dynamics: Callable[[State, Action, PRNGKey], State]
     layout: PairLayout
 
     def __call__(self, pair: State, action: Action, key: PRNGKey) -> State:
         following = self.dynamics(pair[: self.layout.size], action, key)
-        return jnp.concatenate([following, self.layout.following(pair)])
+        return self.layout.of(following, self.layout.apart(pair).following)
 
 
 class OfState(eqx.Module):
@@ -258,11 +336,10 @@ class PairInitial(eqx.Module):
     """First pairs: the first carry beside a first state."""
 
     initial: Callable[[PRNGKey], State]
-    carry: Float[np.ndarray, " carry"]
+    layout: PairLayout
 
     def __call__(self, key: PRNGKey) -> State:
-        state = self.initial(key)
-        return jnp.concatenate([state, jnp.asarray(self.carry, state.dtype)])
+        return self.layout.of(self.initial(key), self.layout.policy.initial())
 
 
 def _unbounded(domain: Domain, carried: int) -> Domain:

@@ -20,6 +20,8 @@ class Trajectory(eqx.Module):
     """Episodes side by side, arrays `[episode, time, …]`.
 
     `alive[i, t]` says whether step t was taken; after the end, states stay and rewards are 0.
+    `carry` is what a policy carried to each step, flat and in 64 bits, None where it is not
+    recorded: a search that is done again in another program may come to another plan.
     """
 
     state: Float[Array, "episode time state"]
@@ -29,6 +31,7 @@ class Trajectory(eqx.Module):
     terminated: Bool[Array, "episode time"]
     truncated: Bool[Array, "episode time"]
     alive: Bool[Array, "episode time"]
+    carry: Float[Array, "episode time carry"] | None = None
 
     def __check_init__(self) -> None:
         _columns(self, self.alive, 2)
@@ -264,7 +267,9 @@ def _columns(record: Trajectory | Transitions | RewardLabels, plain: Any, axes: 
         )
     for field in dataclasses.fields(record):
         column = getattr(record, field.name)
-        wide = field.name in ("state", "next_state")
+        wide = field.name in ("state", "next_state", "carry")
+        if field.name == "carry" and column is None:
+            continue
         tail = getattr(column, "shape", (None,))[axes:]
         if getattr(column, "shape", ())[:axes] != plain.shape or len(tail) not in (
             (1,) if wide else (0, 1)

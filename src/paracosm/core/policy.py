@@ -154,6 +154,15 @@ def initial_carries(policy: Policy, episodes: int) -> Any:
     )
 
 
+def flat_carries(carries: Any, axes: int) -> np.ndarray:
+    """Carries with so many leading axes as vectors `[…, carry]` of 64 bits, which hold every whole
+    number of 32.
+    """
+    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(carries)]
+    shape = leaves[0].shape[:axes]
+    return np.concatenate([leaf.reshape(*shape, -1) for leaf in leaves], axis=-1)
+
+
 @eqx.filter_jit
 def acts(
     policy: Policy,

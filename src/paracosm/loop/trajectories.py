@@ -11,7 +11,7 @@ from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.files import atomic_write, read_arrays, shown
 
-_NAMES = tuple(field.name for field in dataclasses.fields(Trajectory))
+_NAMES = tuple(field.name for field in dataclasses.fields(Trajectory) if field.name != "carry")
 _FLAGS = ("terminated", "truncated", "alive")
 _NUMBERS = ("state", "action", "next_state", "reward")
 
@@ -19,6 +19,8 @@ _NUMBERS = ("state", "action", "next_state", "reward")
 def save(path: Path, episodes: Trajectory) -> None:
     """Write episodes as npz, whole or not at all."""
     columns = {name: np.asarray(getattr(episodes, name)) for name in _NAMES}
+    if episodes.carry is not None:
+        columns["carry"] = np.asarray(episodes.carry)
     with atomic_write(path) as part, part.open("wb") as file:
         np.savez(file, allow_pickle=False, **columns)
 
@@ -34,7 +36,7 @@ def load(path: Path) -> Trajectory:
         raise checks.BadData(
             f"{shown(path)} lacks {', '.join(lacking)}; recorded episodes are needed."
         )
-    columns = {name: columns[name] for name in _NAMES}
+    columns = {name: columns[name] for name in (*_NAMES, "carry") if name in columns}
     _require_columns(path, columns)
     checks.finite_steps(
         f"{shown(path)}, episode", {name: columns[name] for name in _NUMBERS}, columns["alive"]
@@ -53,7 +55,7 @@ def _require_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
             raise checks.BadData(
                 f"{shown(path)}: {name} has entries of type {values.dtype}; episodes are needed."
             )
-        most = 3 if name in ("state", "action", "next_state") else 2
+        most = 3 if name in ("state", "action", "next_state", "carry") else 2
         if values.shape[:2] != steps or len(steps) != 2 or not values.size or values.ndim > most:
             raise checks.BadData(
                 f"{shown(path)}: {name} has shape {values.shape}; episodes of {steps} are needed."

@@ -12,7 +12,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Key
 
 from paracosm.core.mdp import Box, Discrete
-from paracosm.core.policy import MarkovPolicy, Policy, acts, initial_carries, modes, samples
+from paracosm.core.policy import (
+    MarkovPolicy,
+    Policy,
+    acts,
+    flat_carries,
+    initial_carries,
+    modes,
+    samples,
+)
 from paracosm.core.types import Array, PRNGKey
 from paracosm.real import boundary
 from paracosm.real.source import Acting
@@ -47,20 +55,25 @@ class RandomActions:
         return low + (high - low) * generator.random((self._horizon, len(low)), np.float32)
 
 
-class _Carried:
+class CarriedPolicy:
     """A policy with a carry, played in lanes; at an episode's first step it starts anew."""
 
     def __init__(self, policy: Policy, seed: int) -> None:
         self._policy, self._key = policy, jax.random.key(seed)
         self._carries: Any = None
+        self._before: Any = None
 
     def __call__(self, states: np.ndarray, episodes: np.ndarray, times: np.ndarray) -> Array:
         first = initial_carries(self._policy, len(states))
         carries = first if self._carries is None else self._carries
-        action, self._carries = _carried(
+        action, self._carries, self._before = _carried(
             self._policy, (first, carries), states, _keys(self._key, episodes, times), times == 0
         )
         return action
+
+    def carried(self) -> np.ndarray | None:
+        """What was carried to the last step, `[lane, carry]`, None if nothing is."""
+        return flat_carries(self._before, 1) if jax.tree.leaves(self._before) else None
 
 
 @eqx.filter_jit
@@ -70,8 +83,8 @@ def _carried(
     states: Float[Array, "lane _"],
     keys: Key[jax.Array, " lane"],
     starts: Bool[Array, " lane"],
-) -> tuple[Array, Any]:
-    """Actions and next carries.
+) -> tuple[Array, Any, Any]:
+    """Actions, next carries and those before them.
 
     Args:
         policy: What acts.
@@ -85,7 +98,8 @@ def _carried(
         start = jnp.reshape(starts, (-1, *[1] * (first.ndim - 1)))
         return jnp.where(start, first, present)
 
-    return acts(policy, jax.tree.map(begun, *carries), states, keys)
+    before = jax.tree.map(begun, *carries)
+    return *acts(policy, before, states, keys), before
 
 
 def sampling(policy: Acting, seed: int) -> Act:
@@ -93,7 +107,7 @@ def sampling(policy: Acting, seed: int) -> Act:
     if not isinstance(policy, Policy):
         return greedy(policy)
     if not isinstance(policy, MarkovPolicy):
-        return _Carried(policy, seed)
+        return CarriedPolicy(policy, seed)
     key = jax.random.key(seed)
     return lambda states, episodes, times: _sample(policy, states, key, episodes, times)
 
@@ -103,7 +117,7 @@ def greedy(policy: Acting) -> Act:
     if isinstance(policy, MarkovPolicy):
         return lambda states, *_: modes(policy, states)
     if isinstance(policy, Policy):
-        return _Carried(policy.greedy(), 0)
+        return CarriedPolicy(policy.greedy(), 0)
     return lambda states, *_: [boundary.acted(policy, state.copy()) for state in states]
 
 

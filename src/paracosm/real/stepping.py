@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -21,7 +22,7 @@ from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.recordings import state_scale
 from paracosm.core.types import Array
 from paracosm.real import boundary, spaces
-from paracosm.real.acting import START, Act, RandomActions, greedy, sampling, seed_of
+from paracosm.real.acting import START, Act, CarriedPolicy, RandomActions, greedy, sampling, seed_of
 from paracosm.real.boundary import Fault
 from paracosm.real.source import (
     BadStep,
@@ -89,13 +90,14 @@ class StepSource(Source):
         policy, episodes, horizon = evaluation.policy, evaluation.episodes, evaluation.horizon
         act = sampling(policy, evaluation.seed) if evaluation.sampled else greedy(policy)
         seeds = evaluation.first_seed + np.arange(episodes)
-        alive, columns = np.ones(episodes, bool), []
+        alive, columns, carries = np.ones(episodes, bool), [], []
         with self.opened(episodes, 1) as lanes:
             lane_numbers = np.arange(episodes)
             starts = lanes.reset(lane_numbers, seeds)
             state = self._demand(starts, lane_numbers, "at the start of").rows[0]
             for time in range(horizon):
                 action = self.recorded(act(state, seeds, np.full(episodes, time)), episodes)
+                carries.append(act.carried() if isinstance(act, CarriedPolicy) else None)
                 next_state, reward, terminated, truncated = self._advance(
                     lanes, state, action, alive, time
                 )
@@ -103,7 +105,9 @@ class StepSource(Source):
                 columns.append((state, action, next_state, reward, terminated, truncated, alive))
                 state, alive = next_state, alive & ~terminated & ~truncated
                 progress(time + 1, horizon)
-        return Trajectory(*(np.stack(column, axis=1) for column in zip(*columns, strict=True)))
+        carried = None if carries[0] is None else np.stack(carries, axis=1)
+        stacked = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
+        return dataclasses.replace(Trajectory(*stacked), carry=carried)
 
     def step(self, lanes: Lanes, which: np.ndarray, action: np.ndarray) -> Answers:
         """Step the lanes `which` with their rows of `action`, and count them."""
