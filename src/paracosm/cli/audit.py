@@ -10,7 +10,6 @@ from typing import Annotated
 
 import tyro
 
-from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.cli import output
 from paracosm.core import checks
 from paracosm.core.checks import BadArgument
@@ -52,6 +51,8 @@ class AuditFlags:
         data: With --world: recorded on-policy episodes instead of --env: file.npz, file.h5 or
             minari:NAME.
         episodes: Record this many new real episodes; a run's own if not given, 20 with --env.
+        planner: Of a run: audit a planner in its learned world instead of its policy, in new real
+            episodes: mppi, cem, gradient, or your own module:function, which is told the world.
         first_seed: The first new episode's seed; 10000 if not given.
         seed: With --world: the audit's own seed; 0 if not given. A run has its own.
         discount: Explain the gap of returns discounted by this a step; whole episodes are not
@@ -77,6 +78,7 @@ class AuditFlags:
     horizon: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
     episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    planner: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     first_seed: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     seed: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     discount: Annotated[float, tyro.conf.arg(metavar="GAMMA")] = 1.0
@@ -93,9 +95,12 @@ def main(arguments: Sequence[str]) -> None:
     """Run it."""
     flags = output.parse(AuditFlags, arguments, "audit")
     _demand_one_subject(flags)
+    options = _options(flags)
     with output.progress() as tell:
         diagnosis = (
-            _of_run(flags.run, flags, tell) if flags.run is not None else _of_model(flags, tell)
+            _of_run(flags.run, flags, options, tell)
+            if flags.run is not None
+            else _of_model(flags, options, tell)
         )
     output.deliver(diagnosis, diagnosis.to_dict(), flags.out, as_json=flags.json)
 
@@ -112,9 +117,15 @@ def _demand_one_subject(flags: AuditFlags) -> None:
         )
     if flags.run is not None and (flags.seed is not None or flags.env_kwargs != "{}"):
         raise BadArgument("--seed and --env-kwargs are of --world; a run is audited with its own.")
-    if flags.run is not None and flags.episodes is None and flags.first_seed is not None:
+    recorded = flags.episodes is not None or flags.planner is not None
+    if flags.run is not None and not recorded and flags.first_seed is not None:
         raise BadArgument(
             "--first-seed is of new episodes; give --episodes too, or neither for the run's own."
+        )
+    if flags.run is None and flags.planner is not None:
+        raise BadArgument(
+            "--planner is of a run, whose learned world it searches; a planner of yours is a"
+            " --policy."
         )
     played = flags.episodes is not None or flags.first_seed is not None or flags.env_kwargs != "{}"
     if flags.horizon is not None and flags.env is None:
@@ -137,20 +148,21 @@ def _demand_one_subject(flags: AuditFlags) -> None:
         )
 
 
-def _of_run(path: Path, flags: AuditFlags, tell: Progress) -> Diagnosis:
+def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagnosis:
     run, episodes = load(path, trust=flags.trust), None
-    if flags.episodes is not None:
+    planner = None if flags.planner is None else run.planner(flags.planner)
+    if flags.episodes is not None or planner is not None:
         episodes = run.source().evaluate(
-            run.policy,
-            episodes=flags.episodes,
+            run.policy if planner is None else planner,
+            episodes=_EPISODES if flags.episodes is None else flags.episodes,
             first_seed=_first(flags),
             progress=lambda done, total: tell("evaluate", done, total, ""),
         )
     tell("audit", 0, 1, "")
-    return audit_run(run, episodes, **_options(flags))
+    return audit_run(run, episodes, planner=planner, **options)
 
 
-def _of_model(flags: AuditFlags, tell: Progress) -> Diagnosis:
+def _of_model(flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagnosis:
     return audit_foreign(
         str(flags.world),
         str(flags.policy),
@@ -162,7 +174,7 @@ def _of_model(flags: AuditFlags, tell: Progress) -> Diagnosis:
         first_seed=_first(flags),
         seed=flags.seed or 0,
         progress=tell,
-        **_options(flags),
+        **options,
     )
 
 
@@ -171,6 +183,7 @@ def _first(flags: AuditFlags) -> int:
 
 
 def _options(flags: AuditFlags) -> AuditOptions:
+    """What was given of how to audit; a planner's audit has other defaults."""
     most = flags.most_imagined_steps
     if most is not None:
         checks.count("--most-imagined-steps", most)
@@ -179,9 +192,11 @@ def _options(flags: AuditFlags) -> AuditOptions:
             "both --all-steps and --most-imagined-steps are given; an audit is of every step, or"
             " costs so much at the most."
         )
-    return {
-        "discount": flags.discount,
-        "most_imagined_steps": math.inf if flags.all_steps else most or MOST_IMAGINED_STEPS,
-        "certify": flags.bounds,
-        "dimensions": flags.dimensions,
-    }
+    options: AuditOptions = {"discount": flags.discount}
+    if flags.all_steps or most is not None:
+        options["most_imagined_steps"] = math.inf if most is None else most
+    if not flags.bounds:
+        options["certify"] = False
+    if not flags.dimensions:
+        options["dimensions"] = False
+    return options

@@ -30,7 +30,7 @@ class AuditOptions(TypedDict, total=False):
 
 # Of a planner, each of whose steps is a search of some thousand steps of the world: these are
 # minutes. Derivatives of a search are not worth their time.
-OF_PLANNERS: AuditOptions = {"most_imagined_steps": 10_000, "dimensions": False}
+OF_PLANNERS: AuditOptions = {"most_imagined_steps": 5_000, "dimensions": False}
 
 
 def audit(

@@ -181,16 +181,13 @@ def source_of(config: RunConfig) -> Source:
     return connect(config.env, config.arguments, config.horizon, encoder)
 
 
-def planner_of(where: str | None) -> Callable[[MDP], Planner] | None:
-    """What makes the planner of a name, or the user's `module:function`, in a world; None if none
-    is named.
+def planner_of(where: str) -> Callable[[MDP], Planner]:
+    """What makes the planner of a name, or the user's `module:function`, in a world.
 
     Raises:
         Missing: there is no such function.
         BadArgument: there is none of that name.
     """
-    if where is None:
-        return None
     if ":" in where:
         registry.function(where)
         return lambda world: registry.made(where, Planner, "--planner", world)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Unpack
 
@@ -21,7 +20,6 @@ from paracosm.core.records import Diagnosis, Reference
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined, problem_of
 from paracosm.imagination.pathwise import Pathwise
-from paracosm.imagination.planners import Planner
 from paracosm.imagination.planning import planned
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
@@ -97,9 +95,8 @@ class Run:
     @functools.cached_property
     def imagined(self) -> Imagined:
         """The last round's training: policy, value and what was believed."""
-        if (planner := self._planner) is not None:
-            caution = caution_of(self.config.caution and self._trusted(self.config.caution), None)
-            return planned(planner, self.learned, self.data, caution)
+        if self.config.planner is not None:
+            return self._planned(self.config.planner)
         file = self.path / f"models/policy-{self._last}"
         return store.load_imagined(file, self.world, self._problem, self._learner)
 
@@ -120,11 +117,17 @@ class Run:
         where = self.config.learner
         return learner_of(where and self._trusted(where), self.config.imagine)
 
-    @property
-    def _planner(self) -> Callable[[MDP], Planner] | None:
-        """What makes the run's planner, None if its policy was trained."""
-        where = self.config.planner
-        return planner_of(where and self._trusted(where))
+    def planner(self, where: str) -> Policy:
+        """The planner of a name, `mppi`, `cem`, `gradient` or `module:function`, in the learned
+        world of the last round.
+        """
+        return self._planned(where).policy
+
+    def _planned(self, where: str) -> Imagined:
+        named = self.config.caution
+        caution = caution_of(named and self._trusted(named), None)
+        make = planner_of(self._trusted(where))
+        return planned(make, self.learned, self.data, caution)
 
     @functools.cached_property
     def data(self) -> Dataset:
@@ -216,6 +219,8 @@ def _config(file: Path) -> RunConfig:
 def audit_run(
     run: Run,
     episodes: Trajectory | None = None,
+    *,
+    planner: Policy | None = None,
     **options: Unpack[AuditOptions],
 ) -> Diagnosis:
     """Audit a run again, on its own evaluation episodes or on others of the same policy: see
@@ -224,14 +229,16 @@ def audit_run(
     Args:
         run: A finished run, as `load` gives it.
         episodes: Real episodes of the run's policy; the run's own if None.
+        planner: A planner in the run's world that recorded `episodes`, in place of its policy.
         options: `discount`, `most_imagined_steps`, `certify` and `dimensions` of `audit`.
     """
-    chosen: AuditOptions = {**OF_PLANNERS, **options} if run.config.planner else options
+    plans = planner is not None or run.config.planner is not None
+    chosen: AuditOptions = {**OF_PLANNERS, **options} if plans else options
     return audit(
         run.world,
-        run.policy,
+        run.policy if planner is None else planner,
         run.episodes if episodes is None else episodes,
-        None if run.config.planner else run.imagined,
+        None if plans else run.imagined,
         known=run.reference,
         seed=run.config.seed,
         **chosen,

@@ -127,6 +127,7 @@ def run(
         }
         learner = learner_of(config.learner, config.imagine)
         caution = caution_of(config.caution, learner)
+        planner = None if config.planner is None else planner_of(config.planner)
         if goes_on(learner):
             refuse_ignored(config)
             require_derivative(known["reward"], config.reward, source)
@@ -134,7 +135,7 @@ def run(
         if not isinstance(tracker, Tracker):
             tracker = stack.enter_context(contextlib.closing(new_tracker(tracker)))
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
-            policies = (learner, caution, planner_of(config.planner))
+            policies = (learner, caution, planner)
             job = _Runner(config, source, owned, known, *policies, directory, progress, tracker)
             try:
                 return job.finish()

@@ -1,0 +1,75 @@
+"""Runs whose policy is a planner: nothing is trained, everything else is as ever."""
+
+import numpy as np
+import pytest
+
+import paracosm
+from paracosm.core.mdp import MDP
+from paracosm.core.records.stop_reason import StopReason
+from paracosm.imagination.planners import MPPI, Planner
+from paracosm.loop.load import audit_run
+from tests.loop.small import numbers, small_run
+
+
+def planner(world: MDP) -> Planner:
+    """A search small enough for tests."""
+    return MPPI(world, steps=3, plans=4, iterations=1)
+
+
+OPTIONS = {"planner": "tests.loop.test_planner_run:planner", "horizon": 12, "rounds": 2}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("planned") / "run"
+    return out, small_run(out, **OPTIONS)
+
+
+def test_a_run_plans_collects_by_its_plans_and_is_audited(finished):
+    out, result = finished
+    assert [training.stop_reason for training in result.trainings] == [StopReason.PLANNED] * 2
+    assert not list(out.glob("policy.*")) + list(out.glob("models/policy-*"))
+    assert "a planner" in (out / "report.html").read_text(encoding="utf-8")
+    diagnosis = result.diagnosis
+    assert diagnosis.other_actions == 0
+    assert diagnosis.closure < 1e-9
+    assert diagnosis.gap_training is not None
+    assert diagnosis.dynamics_by_dimension.dimensions == ()
+
+
+def test_its_run_loads_with_the_planner_in_the_learned_world(finished):
+    out, result = finished
+    with pytest.raises(paracosm.ParacosmError, match="names code to import"):
+        paracosm.load(out).policy  # noqa: B018 - the property refuses
+    run = paracosm.load(out, trust=True)
+    assert isinstance(run.policy, Planner)
+    assert run.episodes.carry is not None
+    assert run.episodes.carry.shape == (2, 12, 3)
+    assert audit_run(run).gap == result.diagnosis.gap
+
+
+def test_it_resumes_to_the_same_result(finished, tmp_path):
+    def stop(stage, done, total, word=""):
+        if stage == "audit":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        small_run(tmp_path / "run", progress=stop, **OPTIONS)
+    assert numbers(small_run(tmp_path / "run", resume=True, **OPTIONS)) == numbers(finished[1])
+
+
+def test_another_policys_episodes_are_not_taken_for_its_own(finished):
+    run = paracosm.load(finished[0], trust=True)
+    other = MPPI(run.policy.world, steps=3, plans=64, iterations=3).greedy()
+    episodes = run.source().evaluate(other, episodes=3)
+    with pytest.raises(paracosm.ParacosmError, match="are not those of the policy, a MPPI"):
+        paracosm.audit(run.world, run.policy, episodes, certify=False)
+    longer = MPPI(run.policy.world, steps=4, plans=4, iterations=1)
+    with pytest.raises(paracosm.ParacosmError, match="carry has 3 components; the policy's has 4"):
+        paracosm.audit(run.world, longer, run.episodes, certify=False)
+
+
+def test_recorded_carries_come_back_from_the_disk(finished):
+    run = paracosm.load(finished[0], trust=True)
+    played = run.source().evaluate(run.policy, episodes=2)
+    np.testing.assert_array_equal(played.carry, run.episodes.carry)
