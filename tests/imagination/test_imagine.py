@@ -20,7 +20,7 @@ from paracosm.core.rollout import returns, rollout
 from paracosm.imagination.evaluation import EPISODES
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
 from paracosm.imagination.reinforce import UNIT_ROLLOUTS
-from paracosm.imagination.search import SearchNumbers, Snapshot, TrainingStore
+from paracosm.imagination.stop_rule import Snapshot, StopNumbers, TrainingStore
 from paracosm.learning.fit import FitSettings
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.real.verbs import connect
@@ -252,7 +252,7 @@ class _Memory(TrainingStore):
         self.most, self.snapshots = most, []
 
     def keep(self, snapshot: Snapshot) -> None:
-        numbers = SearchNumbers.from_json(snapshot.numbers.to_json())
+        numbers = StopNumbers.from_json(snapshot.numbers.to_json())
         self.snapshots.append(snapshot._replace(numbers=numbers))
         if len(self.snapshots) == self.most:
             raise _Killed

@@ -149,6 +149,13 @@ def _demand_one_subject(flags: AuditFlags) -> None:
 
 
 def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagnosis:
+    """The audit of a run, or of a planner in its world.
+
+    Args:
+        path: Of the run.
+        flags, options: What was given.
+        tell: Progress.
+    """
     run, episodes = load(path, trust=flags.trust), None
     planner = None if flags.planner is None else run.planner(flags.planner)
     if flags.episodes is not None or planner is not None:

@@ -36,8 +36,8 @@ from paracosm.imagination.exploration import tells_no_state
 from paracosm.imagination.gradient_estimators import Debiased, GoldLabels, Plain
 from paracosm.imagination.policy_gradient import policy_gradient
 from paracosm.imagination.reinforce import REINFORCE
-from paracosm.imagination.search import TrainingStore
 from paracosm.imagination.settings import ImagineSettings
+from paracosm.imagination.stop_rule import TrainingStore
 from paracosm.imagination.train import Trained, TrainProgress, train
 from paracosm.imagination.value import Value
 

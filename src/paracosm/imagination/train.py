@@ -32,8 +32,8 @@ from paracosm.imagination.evaluation import (
     evaluation_starts,
 )
 from paracosm.imagination.failure import is_finite, require_finite_episodes
-from paracosm.imagination.search import Checkpoint, Search, Spent, TrainingStore
 from paracosm.imagination.settings import ImagineSettings
+from paracosm.imagination.stop_rule import Checkpoint, Spent, StopRule, TrainingStore
 
 TrainProgress = Callable[[int, int, Mapping[str, float]], None]
 
@@ -90,33 +90,33 @@ def train(
     if state is None:
         state = _first_state(learner, problem, jax.random.fold_in(key, 1))
     before = None if store is None else store.kept(state)
-    search = Search(settings, state, by_score=learner.pessimistic, before=before)
-    while search.stop is None:
-        of_chunk = jax.random.fold_in(key, 2 + len(search.checkpoints))
-        at_rate = dataclasses.replace(problem, rate=jnp.asarray(search.rate))
+    rule = StopRule(settings, state, by_score=learner.pessimistic, before=before)
+    while rule.stop is None:
+        of_chunk = jax.random.fold_in(key, 2 + len(rule.checkpoints))
+        at_rate = dataclasses.replace(problem, rate=jnp.asarray(rule.rate))
         chunk = _train_chunk(
-            learner, search.state, at_rate, of_chunk, score=score, steps=settings.check
+            learner, rule.state, at_rate, of_chunk, score=score, steps=settings.check
         )
-        checkpoint = chunk.checkpoint(search.steps + settings.check)
+        checkpoint = chunk.checkpoint(rule.steps + settings.check)
         if not (np.isfinite(checkpoint).all() and is_finite(chunk.state)):
-            done, steps = search.steps, settings.check
-            _refuse(learner, search.state, at_rate, of_chunk, done=done, steps=steps)
+            done, steps = rule.steps, settings.check
+            _refuse(learner, rule.state, at_rate, of_chunk, done=done, steps=steps)
         imagined_steps = np.asarray(chunk.metrics.get("imagined_steps", 0), np.int64).sum()
         spent = Spent(int(chunk.labels), int(imagined_steps))
-        search.add(chunk.state, checkpoint, spent)
-        if store is not None and search.stop is None:
-            store.keep(search.snapshot())
+        rule.add(chunk.state, checkpoint, spent)
+        if store is not None and rule.stop is None:
+            store.keep(rule.snapshot())
         if progress is not None:
             numbers = {**chunk.means(), "imagined_return": checkpoint.imagined_return}
-            progress(search.steps, settings.most_steps, numbers)
-    of_evaluations = len(search.checkpoints) * 2 * EPISODES * problem.world.spec.horizon
+            progress(rule.steps, settings.most_steps, numbers)
+    of_evaluations = len(rule.checkpoints) * 2 * EPISODES * problem.world.spec.horizon
     return Trained(
-        search.best,
-        tuple(search.checkpoints),
-        search.stop,
-        search.stop_steps,
-        search.spent.labels,
-        search.spent.imagined_steps + of_evaluations,
+        rule.best,
+        tuple(rule.checkpoints),
+        rule.stop,
+        rule.stop_steps,
+        rule.spent.labels,
+        rule.spent.imagined_steps + of_evaluations,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from paracosm.core.checks import BadData
 from paracosm.core.records import Record
-from paracosm.imagination.search import SearchNumbers, Snapshot, TrainingStore
+from paracosm.imagination.stop_rule import Snapshot, StopNumbers, TrainingStore
 from paracosm.loop import store
 from paracosm.loop.directory import RunDirectory
 
@@ -20,7 +20,7 @@ SECONDS = 20.0
 class _Header(Record):
     """Where the stop rule is."""
 
-    search: SearchNumbers
+    rule: StopNumbers
 
 
 class PartialTraining(TrainingStore):
@@ -48,7 +48,7 @@ class PartialTraining(TrainingStore):
             header, (last, best) = store.load_states(_Header, self._path, (state, state))
         except BadData:
             return None
-        return Snapshot(last, best, header.search)
+        return Snapshot(last, best, header.rule)
 
     def discard(self) -> None:
         """Remove what was kept: the stage is done."""

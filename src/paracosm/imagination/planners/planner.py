@@ -155,8 +155,8 @@ def _in_blocks(planner: Planner, carry: Any, state: State, key: PRNGKey) -> Arra
     arrays, rest = eqx.partition(planner, eqx.is_array)
 
     @jax.custom_batching.custom_vmap
-    def plan(arrays: Any, carry: Any, state: State, key: PRNGKey) -> Array:
-        return eqx.combine(arrays, rest).search(carry, state, key).plan
+    def plan(arrays: Any, *start: Any) -> Array:
+        return eqx.combine(arrays, rest).search(*start).plan
 
     @plan.def_vmap
     def _(size: int, batched: Any, arrays: Any, *start: Any) -> tuple[Array, bool]:

@@ -38,7 +38,7 @@ class Spent(Record):
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchNumbers(Record):
+class StopNumbers(Record):
     """Where the stop rule is: the numbers of all chunks so far, the rates that are left, the best
     score, the score that the next gain counts from, the chunks since the last one, and what was
     spent.
@@ -59,7 +59,7 @@ class Snapshot(NamedTuple):
 
     state: Any
     best: Any
-    numbers: SearchNumbers
+    numbers: StopNumbers
 
 
 class TrainingStore(abc.ABC):
@@ -78,7 +78,7 @@ class TrainingStore(abc.ABC):
         """
 
 
-class Search:
+class StopRule:
     """The stop rule: which rate, which state is the best seen, and whether to stop.
 
     Unless states are judged `by_score`, the last one is the best.
@@ -140,7 +140,7 @@ class Search:
 
     def snapshot(self) -> Snapshot:
         """Where training is."""
-        numbers = SearchNumbers(
+        numbers = StopNumbers(
             tuple(tuple(map(float, checkpoint)) for checkpoint in self.checkpoints),
             tuple(self._rates),
             float(self._best_score),
