@@ -289,11 +289,11 @@ def test_two_gaps_of_one_cause_need_no_sentence():
 
 def test_the_advice_about_the_horizon_is_for_its_own_gap_only():
     training = gap({"horizon": (-0.75, 0.3)})
-    parts = HorizonParts(bootstrap=estimate(-0.8, 0.2), caution=estimate(0.05, 0.1))
+    parts = HorizonParts(bootstrap=estimate(-0.8, 0.2), edge=estimate(0.05, 0.1))
     advice = horizon_advice(training, parts)
     assert "narrows that gap is longer imagined rollouts or a better value, not more data" in advice
     assert "a wider learn margin" in horizon_advice(
-        training, HorizonParts(parts.caution, parts.bootstrap)
+        training, HorizonParts(parts.edge, parts.bootstrap)
     )
     assert horizon_advice(training, None) == horizon_advice(None, parts) == ""
     assert horizon_advice(gap({"dynamics": (5.0, 1.0)}), parts) == ""

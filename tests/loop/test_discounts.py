@@ -55,5 +55,5 @@ def test_what_is_given_and_what_rollouts_have():
     rollouts = discount_choice(None, 200, SPARSE, rollouts=30)
     assert rollouts.discount == 0.95
     assert words.discount(rollouts) == (
-        "0.95 (looks about 20 steps ahead), the default for imagined rollouts of 30 steps"
+        "0.95 (looks about 20 steps ahead), the default for imagined rollouts of a fixed length"
     )

@@ -8,12 +8,17 @@ from paracosm.core.mdp import MDP
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.planners import MPPI, Planner
 from paracosm.loop.load import audit_run
-from tests.loop.small import numbers, small_run
+from tests.loop.small import LEARN, numbers
 
 
 def planner(world: MDP) -> Planner:
     """A search small enough for tests."""
     return MPPI(world, steps=3, plans=4, iterations=1)
+
+
+def small_run(out, **options):
+    options = {"transitions": 200, "episodes": 2, **options}
+    return paracosm.run("Pendulum-v1", out=out, learn_settings=LEARN, **options)
 
 
 OPTIONS = {"planner": "tests.loop.test_planner_run:planner", "horizon": 12, "rounds": 2}
@@ -29,7 +34,9 @@ def test_a_run_plans_collects_by_its_plans_and_is_audited(finished):
     out, result = finished
     assert [training.stop_reason for training in result.trainings] == [StopReason.PLANNED] * 2
     assert not list(out.glob("policy.*")) + list(out.glob("models/policy-*"))
-    assert "a planner" in (out / "report.html").read_text(encoding="utf-8")
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Nothing was trained: the policy is a planner" in page
+    assert "improved only on imagined episodes" not in page
     diagnosis = result.diagnosis
     assert diagnosis.other_actions == 0
     assert diagnosis.closure < 1e-9
@@ -62,7 +69,9 @@ def test_another_policys_episodes_are_not_taken_for_its_own(finished):
     run = paracosm.load(finished[0], trust=True)
     other = MPPI(run.policy.world, steps=3, plans=64, iterations=3).greedy()
     episodes = run.source().evaluate(other, episodes=3)
-    with pytest.raises(paracosm.ParacosmError, match="are not those of the policy, a MPPI"):
+    with pytest.raises(
+        paracosm.ParacosmError, match="recorded actions are not those of the policy, a MPPI"
+    ):
         paracosm.audit(run.world, run.policy, episodes, certify=False)
     longer = MPPI(run.policy.world, steps=4, plans=4, iterations=1)
     with pytest.raises(paracosm.ParacosmError, match="carry has 3 components; the policy's has 4"):

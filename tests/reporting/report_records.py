@@ -132,7 +132,7 @@ def diagnosis(**changes) -> Diagnosis:
         imagination=None,
         overlays=tuple(overlay(seed) for seed in range(3)),
         dynamics_by_dimension=dimensions((0.34, 0.05, 0.21), 0.6),
-        horizon_parts=HorizonParts(bootstrap=estimate(-0.35, 0.5), caution=estimate(-0.04, 0.2)),
+        horizon_parts=HorizonParts(bootstrap=estimate(-0.35, 0.5), edge=estimate(-0.04, 0.2)),
         orders=None,
         effective_episodes=None,
         weights=(

@@ -330,7 +330,7 @@ def _dimensions(parts: Dimensions, average: Averages) -> DynamicsByDimension:
 def _horizon_parts(imagined: ImaginedReturns, average: Averages) -> HorizonParts:
     return HorizonParts(
         bootstrap=average.term(imagined.pessimistic - imagined.predicted),
-        caution=average.term(imagined.full_training - imagined.pessimistic),
+        edge=average.term(imagined.full_training - imagined.pessimistic),
     )
 
 

@@ -17,7 +17,7 @@ from paracosm.core.records import Baselines
 from paracosm.core.types import Array, PRNGKey
 
 _SAME_ACTION = 1e-3  # of the box: more than 32 bits can be off
-_OTHER_ACTIONS = 0.05  # share of steps: beyond, the episodes are another policy's
+OTHER_ACTIONS = 0.05  # share of steps: beyond, the episodes are another policy's
 
 
 class StepOutcome(NamedTuple):
@@ -78,7 +78,7 @@ def predict_steps(
     if differs.any() and as_played is not None:
         differs[differs] = _not_as_played(world, as_played, episodes, differs)
     predictions = predictions._replace(other_action=differs)
-    if mode and differs.sum() > _OTHER_ACTIONS * alive.sum():
+    if mode and differs.sum() > OTHER_ACTIONS * alive.sum():
         raise checks.BadData(
             f"{int(differs.sum())} of the {int(alive.sum())} recorded actions are not those of the"
             " policy to be audited, its mode: attribution needs on-policy episodes, or a stochastic"

@@ -77,7 +77,7 @@ def decide_training(
     leads = parts is not None and culprit(gap) == "horizon"
     part = None
     if parts is not None and leads:
-        part = "caution" if abs(parts.caution.mean) > abs(parts.bootstrap.mean) else "bootstrap"
+        part = "edge" if abs(parts.edge.mean) > abs(parts.bootstrap.mean) else "bootstrap"
     return TrainingVerdict(
         training, _gist(training) != _gist(decision), _weighty(discount, steps), part
     )

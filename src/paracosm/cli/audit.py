@@ -59,10 +59,11 @@ class AuditFlags:
             discounted if not given. The gap at the training discount stands beside it.
         all_steps: Audit every real step, however many imagined steps that takes; else a random
             subset where it would be more than --most-imagined-steps.
-        most_imagined_steps: What the terms may cost, in imagined steps; 2.5 million if not given.
-        bounds: Bound the gap too, which takes the longest.
+        most_imagined_steps: What the terms may cost, in imagined steps; if not given 2.5 million,
+            of a planner, each of whose steps is a search, 5,000.
+        bounds: Bound the gap too, which takes the longest; of policies of the state alone.
         dimensions: Ask world and policy for derivatives: which state components make the dynamics
-            term, and what a unit of error costs.
+            term, and what a unit of error costs; never of a planner.
         trust: Import the code that the run names (its environment or known parts), if the run is
             your own.
         out: Write the diagnosis as a page here.

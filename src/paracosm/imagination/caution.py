@@ -30,8 +30,8 @@ from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 # The logit of an end that is certain, and the most recorded steps that the unit is measured on.
 _CERTAIN, _RECORDED = 20.0, 1024
-# In units of what is usual, where doubt levels off: how new a step is that is quite new, no member
-# can tell.
+# In units of what is usual, where the price levels off: how new a step is that is quite new, no
+# member can tell.
 _MOST_DOUBT = 20.0
 
 Stops = Callable[[State, Action, State], Flag]
@@ -183,23 +183,24 @@ class _Doubt(eqx.Module):
         """The unit is the root mean square on recorded steps, of many an evenly spread share.
 
         Raises:
-            BadArgument: the dynamics have no members.
+            BadArgument: the dynamics have fewer than two members.
         """
-        if getattr(world.dynamics, "members", None) is None:
-            kind = type(world.dynamics).__name__
-            raise checks.BadArgument(
-                f"the dynamics are a {kind}, which has no members; doubt is how far the members of"
-                " an ensemble lie apart."
-            )
         steps = data.transitions
         rows = np.linspace(0, len(steps) - 1, _RECORDED).round().astype(int)
         state, action = (np.asarray(column)[rows] for column in (steps.state, steps.action))
+        members = getattr(world.dynamics, "members", None)
+        count = 0 if members is None else len(jax.eval_shape(members, state[0], action[0]))
+        if count < 2:
+            kind = type(world.dynamics).__name__
+            raise checks.BadArgument(
+                f"the dynamics are a {kind} of {count or 'no'} members; doubt is how far the"
+                " members of an ensemble lie apart: two are needed."
+            )
         bare = world.replace(reward=never, termination=never)
         return cls(bare, _usual_disagreement(bare, state, action))
 
     def __call__(self, state: State, action: Action) -> Scalar:
-        apart = disagreement(self.world, state, action)
-        return apart / (self.usual + apart / _MOST_DOUBT)
+        return disagreement(self.world, state, action) / self.usual
 
 
 class _InDoubt(eqx.Module):
@@ -213,13 +214,14 @@ class _InDoubt(eqx.Module):
 
 
 class _PriceOfDoubt(eqx.Module):
-    """A price in proportion to the doubt of a step."""
+    """A price in proportion to the doubt of a step, which levels off where that is large."""
 
     doubt: _Doubt
     unit: Scalar
 
     def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
-        return -self.unit * self.doubt(state, action)
+        doubt = self.doubt(state, action)
+        return -self.unit * doubt / (1 + doubt / _MOST_DOUBT)
 
 
 class _WorstForEver(eqx.Module):

@@ -209,7 +209,7 @@ def problem_of(
     rewards = recorded_rewards(learned.rewards(data))
     key = jax.random.fold_in(stage_key(seed, "imagine", round), 0)
     starts = _starts(data.initial, np.asarray(data.transitions.state), key)
-    world = learned.world.replace(initial=_not_drawn)
+    world = learned.world.replace(initial=not_drawn)
     horizon, rate = min(settings.horizon, world.spec.horizon), jnp.asarray(settings.rates[0])
     careful = caution(world, data, rewards)
     return Problem(world, careful, starts, horizon, rate, rewards, jnp.zeros(()))
@@ -260,7 +260,7 @@ def _training(learner: Learner, problem: Problem, trained: Trained) -> Training:
     )
 
 
-def _not_drawn(key: PRNGKey) -> State:
+def not_drawn(key: PRNGKey) -> State:
     """Stands for initial states in compiled programs, which then need not be compiled again when
     data come in.
     """

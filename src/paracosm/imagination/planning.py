@@ -10,7 +10,7 @@ from paracosm.core.mdp import MDP
 from paracosm.core.records import Training
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.caution import Caution
-from paracosm.imagination.imagine import Imagined, recorded_rewards
+from paracosm.imagination.imagine import Imagined, not_drawn, recorded_rewards
 from paracosm.imagination.planners import Planner
 
 
@@ -25,7 +25,8 @@ def planned(
         data: What the world was learned from.
         caution: What is made of what the world does not know.
     """
-    world = caution(learned.world, data, recorded_rewards(learned.rewards(data)))
+    bare = learned.world.replace(initial=not_drawn)  # else each round would compile anew
+    world = caution(bare, data, recorded_rewards(learned.rewards(data)))
     training = Training(
         step=(),
         imagined_return=(),
@@ -40,4 +41,5 @@ def planned(
         stop_reason=StopReason.PLANNED,
         stop_steps=0,
     )
-    return Imagined(planner(world), None, world, training)
+    trained_in = world.replace(initial=learned.world.initial)
+    return Imagined(planner(world), None, trained_in, training)

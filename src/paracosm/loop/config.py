@@ -171,11 +171,12 @@ class RunConfig(Record):
         """Refuse what a planner, which is not trained, would have to ignore."""
         if self.planner is None:
             return
-        for name in ("learner", "budget"):
-            if getattr(self, name) is not None:
+        plain = RunConfig(self.env)
+        for name in ("learner", "budget", "imagine"):
+            if getattr(self, name) != getattr(plain, name):
                 raise checks.BadArgument(
-                    f"both --planner and --{name} are given; a planner is not trained, and what to"
-                    " buy is planned for policies of the state alone."
+                    f"both --planner and --{name} are given; a planner is not trained, and a budget"
+                    " is planned for policies of the state alone."
                 )
 
     def purse(self) -> Purse | None:

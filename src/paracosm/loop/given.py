@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.encoder import Encoder, Window
 from paracosm.core.learner import Learner
-from paracosm.core.mdp import MDP, Box, Discrete
+from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
 from paracosm.core.tracking import Silent, Tracker
 from paracosm.imagination.caution import (
     Caution,
@@ -44,6 +45,7 @@ PLANNERS: dict[str, Callable[[MDP], Planner]] = {
     "cem": CEM,
     "gradient": GradientPlanner,
 }
+_WINDOWS = checks.Range(1, 1000, integer=True)
 WINDOW = re.compile(r"window:(\d{1,9})")
 CAUTIONS: dict[str, Callable[[], Caution]] = {
     "none": NoCaution,
@@ -195,6 +197,25 @@ def planner_of(where: str) -> Callable[[MDP], Planner]:
     return PLANNERS[where]
 
 
+def demand_planner(planner: Callable[[MDP], Planner], source: Source) -> None:
+    """Build the planner once in a world of the source's form: what fails now would fail after the
+    real steps are paid for.
+
+    Raises:
+        BadArgument: it cannot be built, or cannot plan with such actions.
+    """
+    spec = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
+    planner(MDP(spec, _still, _free, never, _still, 0.99))
+
+
+def _still(state: Any, *_: Any) -> Any:
+    return state
+
+
+def _free(*_: Any) -> Any:
+    return jnp.zeros(())
+
+
 def encoder_of(where: str | None, action: Box | Discrete) -> Encoder | None:
     """What makes states of observations: `window:K`, the last K and the actions between them, or
     what the user's `module:function` makes; None where observations are states.
@@ -206,8 +227,8 @@ def encoder_of(where: str | None, action: Box | Discrete) -> Encoder | None:
     if where is None:
         return None
     if window := WINDOW.fullmatch(where):
-        return Window(checks.COUNT.check("the K of --encoder window:K", int(window[1])), action)
-    if ":" not in where:
+        return Window(_WINDOWS.check("the K of --encoder window:K", int(window[1])), action)
+    if ":" not in where or where.startswith("window:"):
         raise checks.BadArgument(
             f"--encoder is {where!r}; window:K, such as window:4, or module:function of an encoder"
             " of your own, is needed."

@@ -19,7 +19,6 @@ from paracosm.core.policy import Policy
 from paracosm.core.records import Diagnosis, Reference
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined, problem_of
-from paracosm.imagination.pathwise import Pathwise
 from paracosm.imagination.planning import planned
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
@@ -105,10 +104,9 @@ class Run:
         settings, learner, named = self.config.imagine, self._learner, self.config.caution
         options = {"seed": self.config.seed, "round": self._last}
         caution = caution_of(named and self._trusted(named), learner)
-        if isinstance(learner, Pathwise):
-            settings = dataclasses.replace(
-                settings, horizon=learner.settings.branch_steps(self.world.spec.action)
-            )
+        file = self.path / f"models/policy-{self._last}"
+        trained = store.header(store.ImaginedHeader, file).training
+        settings = dataclasses.replace(settings, horizon=trained.horizon)
         return problem_of(self.learned, self.data, settings=settings, caution=caution, **options)
 
     @property

@@ -43,6 +43,7 @@ from paracosm.loop.discounts import discount_choice
 from paracosm.loop.given import (
     caution_of,
     check_kinds,
+    demand_planner,
     known_part,
     learner_of,
     new_tracker,
@@ -128,6 +129,8 @@ def run(
         learner = learner_of(config.learner, config.imagine)
         caution = caution_of(config.caution, learner)
         planner = None if config.planner is None else planner_of(config.planner)
+        if planner is not None:
+            demand_planner(planner, source)
         if goes_on(learner):
             refuse_ignored(config)
             require_derivative(known["reward"], config.reward, source)
@@ -382,7 +385,7 @@ class _Runner:
     def _discount(self, first: Dataset) -> DiscountChoice:
         """The discount of training, by the first purchase unless one is given."""
         horizon, rollouts = self.source.horizon, None
-        if self._short is None:
+        if self._short is None and self.planner is None:
             rollouts = min(self.config.imagine.horizon, horizon)
         given = self.config.discount
         return discount_choice(given, horizon, first, rollouts=rollouts)

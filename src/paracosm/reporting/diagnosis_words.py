@@ -39,7 +39,7 @@ _HORIZON_ADVICE = {
     "bootstrap": (
         "What narrows that gap is longer imagined rollouts or a better value, not more data"
     ),
-    "caution": (
+    "edge": (
         "What narrows that gap is data where the policy wants to go, less caution, or a wider learn"
         " margin"
     ),
@@ -160,7 +160,7 @@ def explanation_training(diagnosis: Diagnosis) -> str:
         return ""
     return (
         f"Of its horizon term {parts.bootstrap:+.3g} is the value that ended its rollouts and"
-        f" {parts.caution:+.3g} the price of caution."
+        f" {parts.edge:+.3g} the price of caution."
         f" {_HORIZON_ADVICE[decided.horizon_part]}."
     )
 

@@ -8,6 +8,7 @@ from paracosm.core import numerals
 from paracosm.core.records import Baselines, Diagnosis, Estimate, Reference
 from paracosm.core.records.discount import DiscountChoice, DiscountReason
 from paracosm.core.records.results import Comparison, RunResult
+from paracosm.core.records.stop_reason import StopReason
 
 MINUS = "\u2212"
 
@@ -62,7 +63,7 @@ def total_time(run: RunResult) -> str:
 
 _DISCOUNTS = {
     DiscountReason.GIVEN: "as given",
-    DiscountReason.ROLLOUTS: "the default for imagined rollouts of {steps:,} steps",
+    DiscountReason.ROLLOUTS: "the default for imagined rollouts of a fixed length",
     DiscountReason.LENGTH: "the default for episodes of {steps:,} steps",
     DiscountReason.SPARSE: (
         "the default for episodes of {steps:,} steps whose first rewards tell no state from another"
@@ -267,6 +268,11 @@ def direction(total: Estimate) -> str:
     if total.mean < 0:
         return "Imagination was too hopeful: it promised more return than the real world paid."
     return "Imagination was too gloomy: the real world paid more return than it promised."
+
+
+def planned(run: RunResult) -> bool:
+    """Whether the policy is a planner, which was not trained."""
+    return bool(run.trainings) and run.trainings[-1].stop_reason is StopReason.PLANNED
 
 
 def real_steps_during_imagination(result: RunResult) -> str:

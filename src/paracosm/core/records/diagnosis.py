@@ -188,12 +188,12 @@ class DynamicsByDimension(Record):
 
 @dataclasses.dataclass(frozen=True)
 class HorizonParts(Record):
-    """The horizon term's two parts: the value that ended short rollouts, and the price of caution:
-    the return in the learned world minus that in the world that caution made of it.
+    """The horizon term's two parts: the value that ended short rollouts, and in `edge` the price of
+    caution: the return in the learned world minus that in the world that caution made of it.
     """
 
     bootstrap: Estimate
-    caution: Estimate
+    edge: Estimate
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ VerdictKind = Literal[
 ]
 LeadShare = Literal["in part", "together", "most", "several"]
 FirstStep = Literal["purchase", "finding", "observation"]
-HorizonPart = Literal["bootstrap", "caution"]
+HorizonPart = Literal["bootstrap", "edge"]
 PolicyStanding = Literal["no better", "not clearly better"]
 SumCheck = Literal["reweighted", "stochastic", "subset", "actions"]
 

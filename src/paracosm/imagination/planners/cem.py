@@ -15,7 +15,7 @@ from paracosm.imagination.planners.sampling import SamplingPlanner
 
 @storable
 class CEM(SamplingPlanner):
-    """The mean of the best tenth of the plans, in each iteration (Rubinstein 1999; as a planner in
+    """The mean of the best plans, in each iteration (Rubinstein 1999; as a planner in
     learned worlds, Chua et al. 2018).
 
     Attributes:

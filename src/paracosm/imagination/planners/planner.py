@@ -138,7 +138,9 @@ class Planner(Policy):
             after = world.dynamics(state, action, jax.random.key(_FIXED))
             reward = world.reward(state, action, after)
             goes_on = 1 - end_probability(world.termination, state, action, after)
-            return (after, world.discount * weight * goes_on), weight * reward
+            paid = jnp.where(weight > 0, weight * reward, 0.0)  # past an end anything may come
+            after = jnp.where(weight > 0, after, state)
+            return (after, world.discount * weight * goes_on), paid
 
         (last, weight), rewards = jax.lax.scan(step, (state, jnp.ones((), state.dtype)), plan)
         later = 0.0 if self.value is None else weight * self.value(last)
