@@ -33,6 +33,8 @@ OURS = [
     "data/round-1.npz",
     "data/evaluation.npz",
     "data/partial.npz",
+    "models/partial-0.eqx",
+    "models/partial-0.json",
     "models/world-1.eqx",
     "models/policy-0.json",
     ".01234567.99.part",
