@@ -16,7 +16,14 @@ from paracosm.core.networks import MLP
 from paracosm.core.policy import Deterministic, SquashedGaussian
 from paracosm.core.rollout import returns, rollout
 from paracosm.imagination.branches import value_bounds
-from paracosm.imagination.caution import EndAtEdge, EndInDoubt, NoCaution, PayForDoubt
+from paracosm.imagination.caution import (
+    EndAtEdge,
+    EndInDoubt,
+    NoCaution,
+    PayForDoubt,
+    least_price,
+    priced_reward,
+)
 from paracosm.imagination.evaluation import rewards_in
 from tests.imagination.imagining import data_of
 from tests.imagination.test_branches import STARTS, played
@@ -166,6 +173,19 @@ def test_branches_earn_clipped_rewards_and_pay_the_whole_price():
     low, high = value_bounds(task)
     np.testing.assert_allclose(low, -(2.0 + 0.3 * 0.5 * 20) / 0.5 * longest, rtol=1e-5)
     assert float(high) == 0.0
+
+
+def test_a_caution_of_ones_own_may_be_two_of_them():
+    bounded = UNSURE.replace(domain=Domain(-jnp.ones(1), jnp.ones(1)))
+    both = PayForDoubt(0.3)(EndAtEdge()(bounded, DATA, REWARDS), DATA, REWARDS)
+    step = jnp.full(1, 2.0), NOTHING, jnp.full(1, 2.0)
+    reward, price = priced_reward(both.reward, *step)
+    np.testing.assert_allclose(reward, 0.2, rtol=1e-5)
+    alone = [caution(bounded, DATA, REWARDS) for caution in (EndAtEdge(), PayForDoubt(0.3))]
+    expected = sum(priced_reward(world.reward, *step)[1] for world in alone)
+    np.testing.assert_allclose(price, expected, rtol=1e-5)
+    np.testing.assert_allclose(least_price(both.reward), -0.3 * 0.5 * 20, rtol=1e-6)
+    assert bool(both.termination(*step))
 
 
 def test_doubt_needs_members():

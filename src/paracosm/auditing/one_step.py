@@ -122,7 +122,7 @@ def _predict(world: MDP, policy: MarkovPolicy, episodes: Trajectory, key: PRNGKe
             return StepOutcome(reward, ended, jnp.zeros_like(reward))
 
         chosen = policy.mode(state)
-        differs = _differ(world.spec.action, action, chosen)
+        differs = differ(world.spec.action, action, chosen)
         noisy = jnp.any(world.dynamics(state, action, jax.random.fold_in(key, 2)) != imagined)
         return OneStep(imagined, outcome(next_state), outcome(imagined), chosen, differs, noisy)
 
@@ -131,7 +131,8 @@ def _predict(world: MDP, policy: MarkovPolicy, episodes: Trajectory, key: PRNGKe
     return jax.vmap(jax.vmap(at))(episodes.state, episodes.action, episodes.next_state, keys)
 
 
-def _differ(space: Box | Discrete, recorded: Array, chosen: Array) -> Array:
+def differ(space: Box | Discrete, recorded: Array, chosen: Array) -> Array:
+    """Whether two actions differ by more than 32 bits can be off."""
     if isinstance(space, Discrete):
         return jnp.asarray(recorded != chosen)
     # Not `> … any`: an action that is not a number is not the same.
@@ -155,7 +156,7 @@ def _not_as_played(
         chosen = np.asarray(jax.vmap(policy.mode)(states))
     recorded = np.asarray(episodes.action)[where]
     return np.array(
-        [bool(_differ(world.spec.action, *pair)) for pair in zip(recorded, chosen, strict=True)]
+        [bool(differ(world.spec.action, *pair)) for pair in zip(recorded, chosen, strict=True)]
     )
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -24,17 +25,14 @@ import numpy as np
 from jaxtyping import Float
 
 from paracosm.auditing.dimensions import Dimensions
-from paracosm.auditing.one_step import OTHER_ACTIONS, OneStep
+from paracosm.auditing.one_step import OTHER_ACTIONS, OneStep, differ
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.mdp import MDP, Domain, Spec, never
+from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.policy import MarkovPolicy, Policy, flat_carries
 from paracosm.core.predicted import PredictedReturn
 from paracosm.core.recordings import state_scale
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
-
-# Of an action, or of the largest one: what rounding makes of one search.
-_SAME_ACTION = 1e-3
 
 
 class Paired(NamedTuple):
@@ -106,8 +104,11 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
     layout = PairLayout(policy.greedy(), size)
     carries = following = np.zeros((*episodes.alive.shape, 0))
     if first.size:
-        again = episodes.carry is None
-        carries, following = (_replayed if again else _recorded)(layout.policy, episodes)
+        carries, following = (
+            _replayed(layout.policy, episodes)
+            if episodes.carry is None
+            else _recorded(layout.policy, episodes, world.spec.action)
+        )
     scale = np.concatenate([world.spec.state_scale, state_scale(carries[episodes.alive])])
     spec = dataclasses.replace(world.spec, state_size=len(scale), state_scale=jnp.asarray(scale))
     return Paired(
@@ -145,8 +146,10 @@ def _replayed(policy: Policy, episodes: Trajectory) -> tuple[np.ndarray, np.ndar
     return columns, np.concatenate([columns[:, 1:], last[:, None]], axis=1)
 
 
-def _recorded(policy: Policy, episodes: Trajectory) -> tuple[np.ndarray, np.ndarray]:
-    """The same by the carries that were recorded, and the recorded actions.
+def _recorded(
+    policy: Policy, episodes: Trajectory, space: Box | Discrete
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same by the carries that were recorded, and the recorded actions, which lie in `space`.
 
     Raises:
         BadData: the policy does not act as recorded.
@@ -160,8 +163,7 @@ def _recorded(policy: Policy, episodes: Trajectory) -> tuple[np.ndarray, np.ndar
     alive = np.asarray(episodes.alive)
     asked = _answer(policy, _unraveled(first, carry[alive]), jnp.asarray(episodes.state[alive]))[1]
     recorded = episodes.action[alive]
-    off = np.abs(np.asarray(asked) - recorded).reshape(len(recorded), -1).max(axis=1)
-    differs = ~(off <= _SAME_ACTION * max(float(np.abs(recorded).max()), 1.0))
+    differs = np.asarray(jax.vmap(partial(differ, space))(jnp.asarray(recorded), asked))
     if differs.mean() > OTHER_ACTIONS:
         raise checks.BadData(
             f"{int(differs.sum())} of the {len(differs)} recorded actions are not those of the"

@@ -23,7 +23,7 @@ from paracosm.core.members import disagreement, drawn, end_probability
 from paracosm.core.policy import Categorical, SquashedGaussian, Uniform
 from paracosm.core.rollout import lambda_returns
 from paracosm.core.types import Array, PRNGKey, Scalar
-from paracosm.imagination.caution import Priced, priced_reward
+from paracosm.imagination.caution import least_price, priced_reward
 from paracosm.imagination.value_network import ValueNetwork
 
 Keys = Key[jax.Array, " branch"]
@@ -237,8 +237,7 @@ def value_bounds(problem: Problem) -> tuple[Array, Array]:
     """
     rewards, longest = problem.rewards, _longest(problem)
     known, explore = 1 - problem.explore, problem.explore
-    rule = problem.pessimistic.reward
-    least_price = rule.least if isinstance(rule, Priced) else 0.0
-    least = known * (jnp.minimum(rewards.least, 0) + least_price) / rewards.size
+    price = least_price(problem.pessimistic.reward)
+    least = known * (jnp.minimum(rewards.least, 0) + price) / rewards.size
     most = known * jnp.maximum(rewards.most, 0) / rewards.size + explore * MOST_NOVELTY
     return least * longest, most * longest

@@ -122,7 +122,7 @@ class Priced(eqx.Module):
 def priced_reward(
     rule: Callable[[State, Action, State], Scalar], state: State, action: Action, next_state: State
 ) -> tuple[Scalar, Scalar]:
-    """The reward of a step and the price on top of it, 0 of a reward without one.
+    """The reward of a step and all prices on top of it, 0 of a reward without one.
 
     Args:
         rule: The reward.
@@ -130,9 +130,17 @@ def priced_reward(
     """
     step = (state, action, next_state)
     if isinstance(rule, Priced):
-        return rule.reward(*step), rule.price(*step)
+        reward, price = priced_reward(rule.reward, *step)
+        return reward, price + rule.price(*step)
     reward = rule(*step)
     return reward, jnp.zeros_like(reward)
+
+
+def least_price(rule: Callable[[State, Action, State], Scalar]) -> Scalar:
+    """The least that all prices on a reward come to in a step that does not end."""
+    if isinstance(rule, Priced):
+        return rule.least + least_price(rule.reward)
+    return jnp.zeros(())
 
 
 class _EndWhere(eqx.Module):
