@@ -17,7 +17,7 @@ from scipy import stats
 import paracosm
 from paracosm import adapters as foreign
 from paracosm.auditing.attribution import attribute
-from paracosm.auditing.one_step import _differ, predict_steps
+from paracosm.auditing.one_step import differ, predict_steps
 from paracosm.core import checks, estimators
 from paracosm.core.mdp import Domain
 from paracosm.core.networks import MLP
@@ -335,7 +335,7 @@ def test_a_policy_that_is_not_a_number_at_a_recorded_step_is_not_taken_for_the_r
         checks.BadData, match="the policy's action is nan at step 3 of real episode 2"
     ):
         audit(case.world, Deterministic(policy), case.episodes, certify=False)
-    assert _differ(
+    assert differ(
         case.world.spec.action,
         case.episodes.action[2, 3],
         jnp.full_like(case.episodes.action[2, 3], jnp.nan),
