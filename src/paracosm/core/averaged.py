@@ -1,10 +1,10 @@
 """Lipschitz constants of networks in closed form, from the norms of products of their weights.
 
-A neuron whose slopes lie in [α, β] is `M + E` with `M = (α+β)/2` and `|E| ≤ R = (β-α)/2`.
+A neuron whose slopes lie in [α, β] is `M + E` with `M = (α+β)/2` and `|E| ≤ R² = (β-α)/2`.
 Multiplied out, a difference of two outputs is a sum over the hidden layers at which E is taken, so
-that
+that with `R_0 = R_l = 1`
 
-    S_0 = 1,  S_k = Σ_{j<k} S_j ‖R_k W_k M_{k-1} W_{k-1} … M_{j+1} W_{j+1}‖,  L ≤ S_l  with R_l = 1
+    S_0 = 1,  S_k = Σ_{j<k} S_j ‖R_k W_k M_{k-1} W_{k-1} … M_{j+1} W_{j+1} R_j‖,  L ≤ S_l
 
 (Combettes & Pesquet 2020, averaged activations). It is never above the product of the norms of the
 weights where slopes lie in [0, 1], and of one layer of them that dampens, `s - tanh(s)/2`, it gives
@@ -62,15 +62,17 @@ def averaged_bound(
     sums: list[Scalar | float] = [1.0]
     # Of each layer at which an E was taken: the way from there so far, and the size of its factors.
     ways: Sequence[tuple[Array, Array]] = []
+    root = jnp.ones(weights[0].shape[1])
     for k, weight in enumerate(weights):
         last = k == len(slopes)
-        start = (weight, jnp.abs(weight))
+        start = (weight * root, jnp.abs(weight) * root)
         ways = [*((weight @ way, jnp.abs(weight) @ size) for way, size in ways), start]
         if last and beside is not None:
             ways = [(ways[0][0] + beside, ways[0][1] + jnp.abs(beside)), *ways[1:]]
         least, most = (jnp.ones(len(weight)),) * 2 if last else slopes[k]
-        middle, half = (least + most)[:, None] / 2, (most - least)[:, None] / 2
-        row = jnp.ones_like(half) if last else half
+        middle, half = (least + most)[:, None] / 2, jnp.maximum(most - least, 0) / 2
+        root = jnp.ones(len(weight)) if last else jnp.sqrt(half)
+        row = root[:, None]
         terms = [s * norm(row * way, row * size) for s, (way, size) in zip(sums, ways, strict=True)]
         sums.append(sum(terms, start=jnp.zeros(())))
         ways = [(middle * way, jnp.abs(middle) * size) for way, size in ways]
