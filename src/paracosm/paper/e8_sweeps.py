@@ -118,7 +118,7 @@ class Sweep:
             else _correlation(stats.rankdata(x), stats.rankdata(y))
             for x, y in zip(tables[0].T, tables[1].T, strict=True)
         ]
-        return estimators.mean(ranks, bounds=(-1, 1))
+        return estimators.student_mean(ranks)
 
     def cost_of_choosing(self) -> Estimate:
         """The real return without a limit minus that at the ℓ of the lowest bound of the trained
