@@ -60,6 +60,7 @@ PROVED = {
         "curvature_reversed",
         "violations_eta",
     },
+    "E8": {"held", "violations"},
 }
 
 
