@@ -133,40 +133,46 @@ def _claims(all_sweeps: Sequence[Sweep]) -> tuple[Claim, ...]:
 
 
 def _summary(all_sweeps: Sequence[Sweep]) -> str:
-    tighter, gains, ranks, errors, costs = [], [], [], [], []
-    for sweep in all_sweeps:
-        equal = sweep.equal()
-        tighter.append((sweep.name, equal, sweep.paired(sweep.idle, equal)))
-        gains.append(sweep.paired(sweep.real, equal))
-        ranks.append(sweep.rank(sweep.lemma))
-        errors.append(sweep.rank(sweep.error))
-        costs.append(sweep.cost_of_choosing())
-    sure = [bound.high < 0 for _, _, bound in tighter]
+    n = len(all_sweeps)
+    tighter = [sweep.paired(sweep.idle, sweep.equal()) for sweep in all_sweeps]
+    gains = [sweep.paired(sweep.real, sweep.equal()) for sweep in all_sweeps]
+    ranks = [sweep.rank(sweep.lemma) for sweep in all_sweeps]
+    errors = [sweep.rank(sweep.error) for sweep in all_sweeps]
+    costs = [sweep.cost_of_choosing() for sweep in all_sweeps]
     factors = ", ".join(
-        f"by 10^{-bound.mean:.1f} at {e8_shows.times(equal)} ({name})"
-        for name, equal, bound in tighter
+        f"by 10^{-fall.mean:.2g} at {e8_shows.times(sweep.equal())} ({sweep.name})"
+        for sweep, fall in zip(all_sweeps, tighter, strict=True)
     )
     moved = sum(not gain.low <= 0 <= gain.high for gain in gains)
-    follow = sum(rank.high < 0 for rank in ranks)
-    against = sum(rank.low > 0 for rank in ranks)
-    of_error = sum(rank.high < 0 for rank in errors)
-    lose, n = sum(cost.low > 0 for cost in costs), len(costs)
-    answer = "no" if follow == 0 else "yes" if follow == n else f"in {follow} of {n} systems"
-    return " ".join(
-        (
-            f"Lower constants at equal error tighten Lemma 1's bound in {sum(sure)} of {n} systems:"
-            f" {factors}, the errors no more than {EQUAL - 1:.0%} above those without a limit.",
-            f"With that tighter bound the real return moved beyond its interval in {moved} of {n}.",
-            f"Does the return follow the bound? {answer.capitalize()}: over all ℓ a lower bound of"
-            f" the trained policy went with a higher return in {follow} of {n} systems and with a"
-            f" lower one in {against}; a lower held-out error of the dynamics went with a higher"
-            f" return in {of_error}.",
-            f"Whoever takes the ℓ of the lowest bound surely loses return in {lose} of {n}: the"
-            " bound goes on falling where the model cannot keep up with the real system any more.",
-            "For a world model: hold the constant down as far as the held-out error does not rise,"
-            " which costs nothing and certifies more; below that the bound is no guide.",
+    follow, against = (sum(test(rank) for rank in ranks) for test in (_below, _above))
+    lose = sum(map(_above, costs))
+    answer = {0: "no", n: "yes"}.get(follow, f"in {follow} of {n} systems")
+    sentences = [
+        f"Lower constants at equal error tighten Lemma 1's bound in {sum(map(_below, tighter))} of"
+        f" {n} systems: {factors}, the errors at most {EQUAL - 1:.0%} above those without a"
+        " limit.",
+        f"At that ℓ the real return differs surely from that without a limit in {moved} of {n}.",
+        f"Does the return follow the bound? {answer.capitalize()}: over all ℓ a lower bound of the"
+        f" trained policy goes surely with a higher return in {follow} of {n} systems and with a"
+        f" lower one in {against}; a lower held-out error of the dynamics goes with a higher return"
+        f" in {sum(map(_below, errors))}.",
+        f"Whoever takes the ℓ of the lowest bound surely loses return in {lose} of {n}"
+        + (", where the bound falls and the model no longer keeps up." if lose else "."),
+    ]
+    if not moved and any(map(_below, tighter)):
+        sentences.append(
+            "For a world model: hold the constant down as far as the held-out error does not rise;"
+            " that certified more here and cost no return."
         )
-    )
+    return " ".join(sentences)
+
+
+def _below(estimate: Estimate) -> bool:
+    return estimate.high < 0
+
+
+def _above(estimate: Estimate) -> bool:
+    return estimate.low > 0
 
 
 def read(answers: Sequence[Answer]) -> Findings:

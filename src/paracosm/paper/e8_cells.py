@@ -73,7 +73,7 @@ def _system(name: str) -> Any:
     return eqx.tree_at(maps, world, replace_fn=lambda drift: 0 * drift)
 
 
-class _Bought(NamedTuple):
+class _RealData(NamedTuple):
     """Real data and the source that they are of."""
 
     source: Any
@@ -81,15 +81,15 @@ class _Bought(NamedTuple):
     spec: Any
 
 
-def _bought(system: str, steps: int, seed: int) -> _Bought:
+def _bought(system: str, steps: int, seed: int) -> _RealData:
     from paracosm.real.verbs import connect
 
     source = connect(_system(system))
     data = source.collect(steps, seed=seed)
-    return _Bought(source, data, source.spec(data))
+    return _RealData(source, data, source.spec(data))
 
 
-def _world(system: str, multiple: float, bought: _Bought, sizes: Sizes, seed: int) -> Any:
+def _world(system: str, multiple: float, bought: _RealData, sizes: Sizes, seed: int) -> Any:
     """The learned world with constants of so many times the real ones at the most.
 
     Args:
@@ -120,6 +120,12 @@ def _world(system: str, multiple: float, bought: _Bought, sizes: Sizes, seed: in
 def _policy(learned: Any, data: Any, sizes: Sizes, seed: int) -> Any:
     """What training in the learned world gives, by gradients through it; the same settings for all
     worlds.
+
+    Args:
+        learned: The world.
+        data: Where it was learned from, and where imagination starts.
+        sizes: Of the networks, and training steps.
+        seed: Of the training.
     """
     from paracosm.imagination.imagine import ImagineSettings, imagine
     from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
@@ -153,7 +159,7 @@ def _log10(bound: float) -> float:
     return float(np.clip(np.log10(bound), -_LARGEST, _LARGEST)) if bound > 0 else -_LARGEST
 
 
-def _idle(bought: _Bought, learned: Any, brackets: Any, episodes: int) -> dict[str, float]:
+def _idle(bought: _RealData, learned: Any, brackets: Any, episodes: int) -> dict[str, float]:
     """Lemma 1 of the policy that does nothing, whose constant is 0 in every world, and its gap.
 
     Args:
