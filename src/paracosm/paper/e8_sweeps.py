@@ -118,7 +118,8 @@ class Sweep:
             else _correlation(stats.rankdata(x), stats.rankdata(y))
             for x, y in zip(tables[0].T, tables[1].T, strict=True)
         ]
-        return estimators.student_mean(ranks)
+        mean = estimators.student_mean(ranks)
+        return dataclasses.replace(mean, low=max(mean.low, -1.0), high=min(mean.high, 1.0))
 
     def cost_of_choosing(self) -> Estimate:
         """The real return without a limit minus that at the ℓ of the lowest bound of the trained
