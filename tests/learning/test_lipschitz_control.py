@@ -16,6 +16,7 @@ from paracosm.core import checks
 from paracosm.core.mdp import Discrete
 from paracosm.core.precision import in_double
 from paracosm.core.storage import blank, describe
+from paracosm.learning import lipschitz_control
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.lipschitz_control import (
     LipschitzDynamics,
@@ -25,6 +26,7 @@ from paracosm.learning.lipschitz_control import (
 from paracosm.learning.parts import CappedDynamics, Constant, LearnedReward
 from paracosm.learning.settings import FitSettings
 from paracosm.real.verbs import connect
+from tests.core.test_layers import SPEC, members
 from tests.extending.carts import Carts
 
 SETTINGS = LearnSettings(fit=FitSettings(members=3, width=8, most_epochs=20))
@@ -94,6 +96,32 @@ def test_no_slope_exceeds_what_is_held(tight):
     learned, constant = tight
     for part, slope in slopes(learned.world).items():
         assert 0.3 * constant < slope <= constant * (1 + 1e-9), part
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_slope_of_a_random_network_exceeds_what_is_held(seed):
+    """Steep networks beside random linear maps, on random rows: Jacobians in the units of the
+    norm.
+    """
+    rng, constant = np.random.default_rng(seed), 10 ** np.random.default_rng(seed).uniform(-1, 1)
+    arguments = lipschitz_control._Arguments.of(SPEC, "state", "action")
+    networks = jax.tree.map(lambda x: x[:1], members(5, 3, jax.random.key(seed)))
+    steep = tuple(4 * weight for weight in networks.weights)
+    networks = eqx.tree_at(lambda n: n.weights, networks, steep)
+    linear, outward = rng.normal(size=(1, 3, 5)).astype(np.float32), rng.uniform(0.1, 3, 3)
+    untrained = arguments.capped(networks, linear, outward, constant)
+    settled = lipschitz_control._settled(untrained)
+    single = in_double(jax.tree.map(lambda leaf: leaf[0], settled))
+    with jax.enable_x64(True):
+        center, scale = np.asarray(single.network.center), np.asarray(single.network.scale)
+        whole = lambda x: single(x) + single.identity @ ((x - center) / scale)  # noqa: E731
+        rows = center + 3 * scale * rng.normal(size=(400, 5))
+        slopes = np.asarray(jax.vmap(jax.jacfwd(whole))(rows))
+    slopes = outward[:, None] * slopes * arguments.units
+    by_argument = [np.linalg.norm(slopes[..., a:b], 2, axis=(1, 2)).max() for a, b in settled.ends]
+    assert settled.ends == ((0, 3), (3, 5))
+    assert 0.05 * constant < max(by_argument) <= constant * (1 + 1e-6)
+    assert np.isinf(settled.cap).all()
 
 
 def test_a_part_computes_what_its_layers_say(tight):
