@@ -97,6 +97,19 @@ def test_the_return_goes_with_the_error_and_not_with_the_bound_where_it_is_made_
         assert by_id[f"choosing_{system}"].low > 1
     assert "Does the return follow the bound? No:" in found
     assert "surely loses return in 3 of 3" in found
+    assert "tightens Lemma 1's bound in 3 of these" in found
+    assert "So hold the constant down" in found
+
+
+def test_errors_that_are_nearly_equal_are_told_apart_from_equal_ones():
+    def dearer(multiple, result):
+        error = result["error"]["dynamics"] * (1 if multiple == FREE else 1.3)
+        return result | {"error": {"dynamics": error, "reward": error}}
+
+    found = e8.read(answers(dearer)).found
+    assert "in 0 of 3 systems" in found
+    assert found.count("system ℓ = 1 K has errors 1.") == 3
+    assert "So hold the constant down" not in found
 
 
 def test_the_answer_turns_with_the_numbers():
@@ -122,7 +135,9 @@ def test_no_limit_at_equal_error_is_no_verdict():
     costly = claims(
         lambda m, r: r | ({"error": {"dynamics": 9.0, "reward": 9.0}} if m != FREE else {})
     )
-    assert costly["tightened_tanh"].verdict == "cannot be compared"
+    for name in ("tightened_tanh", "return_at_equal_error_tanh"):
+        assert costly[name].verdict == "cannot be compared"
+        assert "at no ℓ were the errors equal" in costly[name].why
 
 
 def test_what_is_shown_has_every_system_and_limit():
