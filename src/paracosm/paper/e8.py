@@ -170,7 +170,7 @@ def _at_equal_error(all_sweeps: Sequence[Sweep]) -> list[str]:
     lower, higher = (sum(map(test, gains)) for test in (_below, _above))
     sentences = [
         f"Some ℓ leaves both errors at most {EQUAL - 1:.0%} above those without a limit in {n} of"
-        f" {len(limits)} systems; the smallest such tightens Lemma 1's bound in {tighter} of these"
+        f" {len(limits)} systems; the smallest such surely tightens Lemma 1's bound in {tighter} of these"
         + (f": {factors}." if found else "."),
         f"At that ℓ the real return is surely lower than without a limit in {lower} of {n} and"
         f" surely higher in {higher}.",
