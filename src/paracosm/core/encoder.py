@@ -23,14 +23,18 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from paracosm.core import checks
-from paracosm.core.data import Trajectory
+from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import Box, Discrete
-from paracosm.core.types import Action, Array, State
+from paracosm.core.policy import Policy
+from paracosm.core.storage import storable
+from paracosm.core.types import Action, Array, PRNGKey, State
 
 Observation = Float[Array, " observation"]
+_CHUNK = 1024  # rows of a compiled program that makes beliefs of a data set, whatever its length
 
 
 class Encoder(eqx.Module):
@@ -45,6 +49,7 @@ class Encoder(eqx.Module):
         """The belief after `action` was taken at the belief `state` and `observation` was seen."""
 
 
+@storable
 class Window(Encoder):
     """The last `length` observations, and the actions between them where their `space` is given.
 
@@ -152,6 +157,93 @@ def _encoded(
         return jax.lax.scan(step, encoder.initial(first), (actions, following))[1]
 
     return jax.vmap(of_episode)(first, actions, following)
+
+
+def encode_rows(encoder: Encoder, data: Dataset) -> Dataset:
+    """The rows of a data set with beliefs for observations.
+
+    An episode's rows follow each other; the first of them starts its beliefs.
+
+    Raises:
+        BadArgument: the encoder does not fit these observations and actions.
+        BadData: a belief is not finite.
+    """
+    rows = data.real_steps
+    columns = (data.state, data.next_state, data.action)
+    observation, _, action = (jax.ShapeDtypeStruct(c.shape[1:], c.dtype) for c in columns)
+    belief = np.zeros(_demand_beliefs(encoder, observation, action), np.float32)
+    begins = np.diff(data.episode, prepend=-1 if not rows else data.episode[0] - 1) != 0
+    beliefs = np.zeros((2, rows, len(belief)), np.float32)
+    for first in range(0, rows, _CHUNK):
+        part = slice(first, first + _CHUNK)
+        filled = tuple(_filled(column[part], _CHUNK) for column in (begins, *columns))
+        belief, both = _encoded_rows(encoder, belief, filled)
+        beliefs[:, part] = np.asarray(both)[:, : rows - first]
+    for name, values in zip(("initial", "update"), beliefs, strict=True):
+        checks.finite(f"what {stage_of(encoder, name)} gives", values)
+    return dataclasses.replace(data, state=beliefs[0], next_state=beliefs[1])
+
+
+def _filled(column: np.ndarray, rows: int) -> np.ndarray:
+    return np.concatenate([column, np.zeros((rows - len(column), *column.shape[1:]), column.dtype)])
+
+
+@eqx.filter_jit
+def _encoded_rows(
+    encoder: Encoder, belief: Array, rows: tuple[Array, ...]
+) -> tuple[Array, Float[Array, "2 row belief"]]:
+    """The belief after the last row, and those before and after each row.
+
+    `rows` are flags of the first one of each episode, what is observed before and after, and what
+    is done; `belief` is the one after the row before them.
+    """
+
+    def step(belief: Array, row: tuple[Array, ...]) -> tuple[Array, Array]:
+        starts, observation, after, action = row
+        state = jax.lax.cond(starts, lambda: encoder.initial(observation), lambda: belief)
+        update = encoder.update(state, action, after)
+        return update, jnp.stack([state, update])
+
+    belief, both = jax.lax.scan(step, belief, rows)
+    return belief, jnp.moveaxis(both, 0, 1)
+
+
+class Observing(Policy):
+    """A policy of beliefs as one of observations: it carries the belief and its last action.
+
+    Attributes:
+        policy: What acts on beliefs.
+        encoder: What makes them.
+        space: Of the actions.
+        size: Number of components of an observation.
+        kind: Type of an observation's numbers.
+    """
+
+    policy: Policy
+    encoder: Encoder
+    space: Box | Discrete
+    size: int = eqx.field(static=True)
+    kind: str = eqx.field(static=True, default="float32")
+
+    def initial(self) -> Any:
+        observation = jnp.zeros(self.size, self.kind)
+        discrete = isinstance(self.space, Discrete)
+        action = jnp.zeros((), jnp.int32) if discrete else jnp.zeros(self.space.size)
+        belief = jnp.zeros_like(self.encoder.initial(observation))
+        return belief, action, jnp.zeros((), bool), self.policy.initial()
+
+    def act(self, carry: Any, state: State, key: PRNGKey) -> tuple[Action, Any]:
+        belief, action, begun, inner = carry
+        belief = jax.lax.cond(
+            begun,
+            lambda: self.encoder.update(belief, action, state),
+            lambda: self.encoder.initial(state),
+        )
+        chosen, inner = self.policy.act(inner, belief, key)
+        return chosen, (belief, jnp.asarray(chosen, action.dtype), jnp.ones((), bool), inner)
+
+    def greedy(self) -> Policy:
+        return dataclasses.replace(self, policy=self.policy.greedy())
 
 
 def _one(column: Array) -> jax.ShapeDtypeStruct:

@@ -47,6 +47,7 @@ PLANNERS: dict[str, Callable[[MDP], Planner]] = {
 }
 _WINDOWS = checks.Range(1, 1000, integer=True)
 WINDOW = re.compile(r"window:(\d{1,9})")
+LATENT = "latent"
 CAUTIONS: dict[str, Callable[[], Caution]] = {
     "none": NoCaution,
     "edge": EndAtEdge,
@@ -218,20 +219,21 @@ def _free(*_: Any) -> Any:
 
 def encoder_of(where: str | None, action: Box | Discrete) -> Encoder | None:
     """What makes states of observations: `window:K`, the last K and the actions between them, or
-    what the user's `module:function` makes; None where observations are states.
+    what the user's `module:function` makes; None where observations are states, or where the run
+    learns its encoder.
 
     Raises:
         Missing: there is no such function.
         BadArgument: it is neither, or the function makes no encoder.
     """
-    if where is None:
+    if where is None or where == LATENT:
         return None
     if window := WINDOW.fullmatch(where):
         return Window(_WINDOWS.check("the K of --encoder window:K", int(window[1])), action)
     if ":" not in where or where.startswith("window:"):
         raise checks.BadArgument(
-            f"--encoder is {where!r}; window:K, such as window:4, or module:function of an encoder"
-            " of your own, is needed."
+            f"--encoder is {where!r}; window:K, such as window:4, {LATENT}, which is learned, or"
+            " module:function of an encoder of your own, is needed."
         )
     return registry.made(where, Encoder, "--encoder")
 

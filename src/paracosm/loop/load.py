@@ -11,6 +11,7 @@ from typing import Unpack
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.encoder import Encoder, encode_rows
 from paracosm.core.files import as_path, read_json, read_record, shown
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, Problem
@@ -24,7 +25,8 @@ from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import CONFIG, MARK
-from paracosm.loop.given import WINDOW, caution_of, learner_of, planner_of, source_of
+from paracosm.loop.given import LATENT, WINDOW, caution_of, learner_of, planner_of, source_of
+from paracosm.loop.latents import load_encoder
 from paracosm.loop.names import by_name, nested
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
@@ -129,9 +131,23 @@ class Run:
 
     @functools.cached_property
     def data(self) -> Dataset:
-        """Everything bought, all rounds joined."""
+        """Everything bought, all rounds joined, of states or beliefs."""
         rounds = [datasets.load(self.path / f"data/round-{i}.npz") for i in range(self._last + 1)]
-        return functools.reduce(Dataset.join, rounds)
+        observed = functools.reduce(Dataset.join, rounds)
+        return observed if self._encoder is None else encode_rows(self._encoder, observed)
+
+    @functools.cached_property
+    def _encoder(self) -> Encoder | None:
+        """The encoder that the run learned last, None if it learned none."""
+        if self.config.encoder != LATENT:
+            return None
+        learned = [i for i in range(self._last + 1) if self._encoder_file(i).is_file()]
+        if not learned:
+            raise checks.Missing(f"the run in {shown(self.path)} has learned no encoder yet.")
+        return load_encoder(self._encoder_file(learned[-1]).with_suffix(""))[0].encoder
+
+    def _encoder_file(self, round: int) -> Path:
+        return self.path / f"models/encoder-{round}.json"
 
     @functools.cached_property
     def episodes(self) -> Trajectory:
@@ -157,7 +173,8 @@ class Run:
         for where in (self.config.env, self.config.encoder):
             if where is not None:
                 self._trusted(where)
-        return source_of(self.config)
+        source = source_of(self.config)
+        return source if self._encoder is None else source.through(self._encoder)
 
     def _trusted(self, where: str) -> str:
         if ":" in where and not WINDOW.fullmatch(where) and not self.trust:

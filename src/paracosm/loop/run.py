@@ -37,10 +37,12 @@ from paracosm.learning.learn import LearnSettings, learn
 from paracosm.loop import store, trajectories, versions
 from paracosm.loop.along import audit_stage, tells
 from paracosm.loop.auditing import OF_PLANNERS, audit
+from paracosm.loop.collecting import collected
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, default_out, refuse_data_inside, require_free
 from paracosm.loop.discounts import discount_choice
 from paracosm.loop.given import (
+    LATENT,
     caution_of,
     check_kinds,
     demand_planner,
@@ -53,6 +55,7 @@ from paracosm.loop.given import (
     source_of,
     used_data,
 )
+from paracosm.loop.latents import EncoderLearning
 from paracosm.loop.names import by_name
 from paracosm.loop.numbers import along, counts, errors, purchase, terms
 from paracosm.loop.partial_training import PartialTraining
@@ -70,9 +73,9 @@ from paracosm.loop.short_rounds import (
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets
-from paracosm.real.source import BadStep, Interrupted, Source
+from paracosm.real.source import Source
 
-_STAGES = ("collect", "plan", "learn", "imagine", "evaluate", "audit")
+_STAGES = ("collect", "encode", "plan", "learn", "imagine", "evaluate", "audit")
 
 
 def run(
@@ -168,7 +171,7 @@ class _Runner:
         if self.planner is None:
             with self.directory.attempt():
                 store.save_policy(self.directory.file("policy"), last.imagined.policy)
-        episodes = self._evaluate(last.imagined.policy)
+        episodes = self._evaluate(last.seen.source, last.imagined.policy)
         self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
         diagnosis = self._audit(rounds[0], last, episodes)
         self.tracker.log("audit", 0, terms(diagnosis))
@@ -176,6 +179,13 @@ class _Runner:
         if purse is not None:
             decisions.append(self._plan(self.config.rounds, purse, last, diagnosis.weights))
         return self._report(rounds, diagnosis, () if purse is None else tuple(decisions))
+
+    @property
+    def _encoders(self) -> EncoderLearning:
+        """What learns the encoder, if this run has one of its own."""
+        config, (transitions, _) = self.config, self.config.counts()
+        learns = config.encoder == LATENT
+        return EncoderLearning(self.source, self.directory, config.seed, transitions, learns)
 
     @property
     def _short(self) -> ShortRounds | None:
@@ -190,9 +200,11 @@ class _Runner:
 
     def _round(self, decision: Decision, before: Round | None) -> Round:
         number, short = decision.round, self._short
-        bought = self._collect(decision, before)
-        data = bought if before is None else before.data.join(bought)
-        spec = self.source.spec(data) if before is None else before.spec
+        purchase = self._collect(decision, before)
+        self.progress("encode" + self._of(number), 0, 1)
+        seen = self._encoders.seen(number, purchase, before and before.seen)
+        data, spec = seen.data, seen.spec(before and before.spec, before and before.seen)
+        bought = purchase if before is None else before.seen.states(purchase)
         self.tracker.log("collect", number, counts(data))
         audited = None if before is None else self._audit_round(before, bought)
         discount = self._discount(data) if before is None else before.discount
@@ -231,7 +243,7 @@ class _Runner:
         trained += settings.most_steps
         stepped = self.source.steps - stepped
         policy = (imagined, explores, best, trained)
-        return Round(decision, data, returns, spec, discount, learned, *policy, stepped, audited)
+        return Round(decision, seen, returns, spec, discount, learned, *policy, stepped, audited)
 
     def _first_decision(self) -> Decision:
         """What to buy in the first round."""
@@ -321,46 +333,26 @@ class _Runner:
         steps, first, explorer = max(decision.transitions, decision.labels), 0, None
         short, seed = self._short, self.config.seed + decision.round
         if before is not None:
-            first, explorer = int(before.data.episode.max()) + 1, self._explorer(before)
+            first = int(before.data.episode.max()) + 1
+            explorer = before.seen.acting(self._explorer(before))
         whole, owned = {}, 0 if before is None else before.data.real_steps
         if short is not None:
             whole = {"lanes": 1, "spare": short.spare(decision, owned)}
 
-        def buy(collected: Dataset) -> Dataset:
-            if short is not None:
-                return short.bought(collected, owned, seed)
-            return collected.buy(decision.transitions, decision.labels, seed)
-
-        file = self._partial
-        begun = datasets.load(file) if file.is_file() else None
-        if begun is not None and begun.real_steps >= steps:  # Ctrl-C came after the last step
-            return buy(begun)
-        try:
-            collected = self.source.collect(
-                steps,
-                seed=self.config.seed,
-                policy=explorer,
-                first_episode=first,
-                workers=self.config.workers,
-                before=begun,
-                progress=self._tell("collect", decision.round),
-                **whole,
-            )
-        except Interrupted as error:
-            if error.partial is not None:
-                datasets.save(error.partial, file)
-            raise
-        except BadStep as error:
-            if error.partial is not None:
-                datasets.save(error.partial, file)
-                raise BadStep(
-                    f"{str(error).rstrip('.')}; the {error.partial.real_steps} steps before it are"
-                    f" kept in {file}, and"
-                    " the same command with --resume goes on from them.",
-                    None,
-                ) from error
-            raise
-        return buy(collected)
+        rows = collected(
+            self.source,
+            steps,
+            self._partial,
+            policy=explorer,
+            progress=self._tell("collect", decision.round),
+            seed=self.config.seed,
+            first_episode=first,
+            workers=self.config.workers,
+            **whole,
+        )
+        if short is not None:
+            return short.bought(rows, owned, seed)
+        return rows.buy(decision.transitions, decision.labels, seed)
 
     def _explorer(self, before: Round) -> Policy:
         """What collects the data of the round after."""
@@ -491,11 +483,11 @@ class _Runner:
             lambda: store.load_imagined(file, learned.world, problem, self.learner),
         )
 
-    def _evaluate(self, policy: Policy) -> Trajectory:
+    def _evaluate(self, source: Source, policy: Policy) -> Trajectory:
         file = self.directory.file("data/evaluation.npz")
         return self.directory.stage(
             "evaluate",
-            lambda: self.source.evaluate(
+            lambda: source.evaluate(
                 policy, episodes=self.config.episodes, progress=self._tell("evaluate", 0)
             ),
             lambda episodes: trajectories.save(file, episodes),

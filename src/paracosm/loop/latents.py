@@ -1,0 +1,139 @@
+"""Beliefs of an encoder that a run learns itself, from what it has observed so far.
+
+The run collects observations. The encoder is learned from those of the first purchase, and goes on
+when half as much again has been bought since. Beliefs are made of everything bought whenever the
+encoder is another, and of the new rows otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+from paracosm.core.data import Dataset
+from paracosm.core.encoder import Observing, encode_rows
+from paracosm.core.keys import stage_key
+from paracosm.core.mdp import Spec
+from paracosm.core.policy import Policy
+from paracosm.core.records import Record
+from paracosm.learning.latent.joint import LatentNetworks, LatentSettings, fit_latent
+from paracosm.loop import store
+from paracosm.loop.directory import RunDirectory
+from paracosm.real.source import Source
+
+_GROWN = 1.5  # times as many transitions as the encoder has seen: then it is learned on
+_FIRST, _LATER = LatentSettings(), LatentSettings(most_steps=1000)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderHeader(Record):
+    """How an encoder was learned: transitions, and mean losses by name on held-out windows."""
+
+    transitions: int
+    losses: dict[str, float]
+
+
+class Seen(NamedTuple):
+    """How a run sees its environment: as it shows itself, or through an encoder learned here.
+
+    Attributes:
+        source: The environment, whose states are beliefs if there is an encoder.
+        observed: All rows bought so far, as they were observed.
+        data: The same rows, of states or beliefs.
+        networks: The encoder and what was learned beside it, None if observations are states.
+        transitions: How many the encoder was learned from.
+    """
+
+    source: Source
+    observed: Dataset
+    data: Dataset
+    networks: LatentNetworks | None = None
+    transitions: int = 0
+
+    def states(self, bought: Dataset) -> Dataset:
+        """Rows as they are seen."""
+        return bought if self.networks is None else encode_rows(self.networks.encoder, bought)
+
+    def acting(self, policy: Policy) -> Policy:
+        """The policy as one of observations."""
+        if self.networks is None:
+            return policy
+        encoder, observed = self.networks.encoder, self.observed.state
+        size, kind = observed.shape[1], observed.dtype.name
+        return Observing(policy, encoder, self.source.action, size, kind)
+
+    def spec(self, before: Spec | None, seen: Seen | None) -> Spec:
+        """The task, with scales of the first purchase, or of all that was bought where the encoder
+        is another than in the round before, whose task and view these are.
+        """
+        same = seen is not None and seen.networks is self.networks
+        return before if same and before is not None else self.source.spec(self.data)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderLearning:
+    """Learns the encoder of a run, or none.
+
+    Attributes:
+        source: Shows observations.
+        directory: Of the run.
+        seed: Of the run.
+        transitions: That the run buys in all.
+        learns: Whether an encoder is learned at all.
+    """
+
+    source: Source
+    directory: RunDirectory
+    seed: int
+    transitions: int
+    learns: bool
+
+    def seen(self, round: int, bought: Dataset, before: Seen | None) -> Seen:
+        """What a round sees, of a purchase and what the round before saw."""
+        observed = bought if before is None else before.observed.join(bought)
+        if not self.learns:
+            return Seen(self.source, observed, observed)
+        count = len(observed.transitions)
+        if before is not None and count < _GROWN * before.transitions:
+            return before._replace(observed=observed, data=before.data.join(before.states(bought)))
+        networks = self._learned(round, observed, before and before.networks)
+        source = self.source.through(networks.encoder)
+        return Seen(source, observed, encode_rows(networks.encoder, observed), networks, count)
+
+    def _learned(
+        self, round: int, observed: Dataset, before: LatentNetworks | None
+    ) -> LatentNetworks:
+        """The encoder of a round, learned on from that of an earlier one.
+
+        Args:
+            round: The round.
+            observed: What it is learned from.
+            before: The earlier one.
+        """
+        file = self.directory.file(f"models/encoder-{round}")
+
+        def fit() -> tuple[LatentNetworks, EncoderHeader]:
+            networks, losses = fit_latent(
+                observed,
+                self.source.action,
+                stage_key(self.seed, "encoder", round),
+                image=self.source.image,
+                settings=_FIRST if before is None else _LATER,
+                before=before,
+                capacity=self.transitions,
+            )
+            return networks, EncoderHeader(len(observed.transitions), losses)
+
+        return self.directory.stage(
+            f"encode-{round}",
+            fit,
+            lambda learned: store.save(file, *learned),
+            lambda: load_encoder(file),
+        )[0]
+
+
+def load_encoder(path: Path) -> tuple[LatentNetworks, EncoderHeader]:
+    """An encoder and what was learned beside it, and how that went."""
+    header, networks = store.load(EncoderHeader, path)
+    return networks, header
