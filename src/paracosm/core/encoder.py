@@ -24,7 +24,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
@@ -33,7 +33,7 @@ from paracosm.core.policy import Policy
 from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, PRNGKey, State
 
-Observation = Float[Array, " observation"]
+Observation = Float[Array, " observation"] | UInt8[Array, " observation"]
 _CHUNK = 1024  # rows of a compiled program that makes beliefs of a data set, whatever its length
 
 

@@ -23,7 +23,7 @@ from paracosm.loop.directory import RunDirectory
 from paracosm.real.source import Source
 
 _GROWN = 1.5  # times as many transitions as the encoder has seen: then it is learned on
-_FIRST, _LATER = LatentSettings(), LatentSettings(most_steps=1000)
+FIRST, LATER = LatentSettings(), LatentSettings(most_steps=1000)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +119,7 @@ class EncoderLearning:
                 self.source.action,
                 stage_key(self.seed, "encoder", round),
                 image=self.source.image,
-                settings=_FIRST if before is None else _LATER,
+                settings=FIRST if before is None else LATER,
                 before=before,
                 capacity=self.transitions,
             )

@@ -1,0 +1,84 @@
+"""An encoder learned together with the world of its beliefs."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from paracosm.core import checks
+from paracosm.core.encoder import encode_rows
+from paracosm.core.storage import is_storable
+from paracosm.learning.latent.embedding import ConvolutionalNetwork
+from paracosm.learning.latent.joint import LatentSettings, fit_latent
+from tests.learning.latent.examples import IMAGE, SPACE, episodes
+
+SMALL = LatentSettings(features=2, steps=3, width=32, batch=32, most_steps=400, rate=3e-3)
+
+
+def fitted(*, pixels, **changed):
+    settings = dataclasses.replace(SMALL, **changed)
+    image = IMAGE if pixels else None
+    data = episodes(150, pixels=pixels)
+    return data, fit_latent(data, SPACE, jax.random.key(0), image=image, settings=settings)
+
+
+@pytest.fixture(scope="module")
+def of_pictures():
+    return fitted(pixels=True)
+
+
+def test_rewards_and_features_are_predicted_from_pictures_and_nothing_collapses(of_pictures):
+    data, fit = of_pictures
+    assert fit.losses["prediction"] < 0.2
+    assert fit.losses["reward"] < 0.2
+    features = jax.vmap(fit.networks.encoder.embedding)(data.state)
+    assert np.std(features, axis=0).min() > 0.3
+
+
+def test_without_variance_and_covariance_there_is_less_to_tell_observations_apart(monkeypatch):
+    _, kept = fitted(pixels=False)
+    monkeypatch.setattr(
+        "paracosm.learning.latent.joint._total",
+        lambda losses, settings: losses.prediction + 0 * settings.straightening,
+    )
+    jax.clear_caches()
+    _, lost = fitted(pixels=False)
+    assert lost.losses["variance"] > 3 * kept.losses["variance"]
+
+
+def test_beliefs_hold_the_speed_that_no_picture_shows(of_pictures):
+    data, fit = of_pictures
+    beliefs = encode_rows(fit.networks.encoder, data)
+    features = fit.networks.encoder.embedding
+    now, after = (np.asarray(jax.vmap(features)(rows)) for rows in (data.state, data.next_state))
+    np.testing.assert_allclose(beliefs.next_state[:, :2], after, atol=1e-4)
+    np.testing.assert_allclose(beliefs.next_state[:, 2:4], after - now, atol=1e-4)
+
+
+def test_a_fit_goes_on_from_the_one_before_and_can_be_stored(of_pictures):
+    data, fit = of_pictures
+    going = dataclasses.replace(SMALL, most_steps=50, rate=1e-4)
+    again = fit_latent(
+        data, SPACE, jax.random.key(1), image=IMAGE, settings=going, before=fit.networks
+    )
+    assert again.losses["reward"] < 2 * fit.losses["reward"]
+    assert is_storable(fit.networks)
+
+
+def test_nothing_bought_is_nothing_to_learn_from():
+    data = episodes(2)
+    none = dataclasses.replace(data, has_transition=np.zeros(data.real_steps, bool))
+    with pytest.raises(checks.BadData, match="no transition was bought"):
+        fit_latent(none, SPACE, jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    "image", [(32, 32, 1), (24, 24, 3), (64, 64, 3), (5, 9, 2), (1, 1, 1), (64, 3, 1)]
+)
+def test_pictures_of_every_supported_size_have_features(image):
+    network = ConvolutionalNetwork(image, 6, 16, jax.random.key(0))
+    rows = np.random.default_rng(0).integers(0, 256, (2, np.prod(image)), np.uint8)
+    features = np.asarray(jax.vmap(network)(rows))
+    assert features.shape == (2, 6)
+    assert (features[0] != features[1]).any()
