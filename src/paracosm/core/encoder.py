@@ -12,6 +12,9 @@ Two compositions. A source plays an environment through an encoder:
 Episodes that were recorded without one become episodes of beliefs:
 
     episodes = encode(Window(4), recorded)
+
+Where an environment shows images, an observation is a flat row of uint8, row-major of `[height,
+width, channels]`; an encoder makes floats of it itself.
 """
 
 from __future__ import annotations
@@ -24,17 +27,20 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jax.typing import DTypeLike
+from jaxtyping import Float, Num, UInt8
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import Box, Discrete
-from paracosm.core.policy import Policy
 from paracosm.core.storage import storable
-from paracosm.core.types import Action, Array, PRNGKey, State
+from paracosm.core.types import Action, Array, State
 
 Observation = Float[Array, " observation"] | UInt8[Array, " observation"]
-_CHUNK = 1024  # rows of a compiled program that makes beliefs of a data set, whatever its length
+
+# Encoded at a time: what a network computes of an image takes far more than the image.
+_EPISODES = 32
+_ROWS = 1024  # of a data set, for which a program is compiled once
 
 
 class Encoder(eqx.Module):
@@ -93,15 +99,26 @@ def _newest_first(new: Array, before: Array) -> Array:
     return jnp.concatenate([new, before])[: before.shape[0]]
 
 
-def belief_size(encoder: Encoder, observation_size: int, action: Box | Discrete) -> int:
+def belief_size(
+    encoder: Encoder,
+    observation_size: int,
+    action: Box | Discrete,
+    observation_type: DTypeLike = np.float32,
+) -> int:
     """Number of components of the beliefs that `encoder` makes of such observations and actions.
+
+    Args:
+        encoder: What makes them.
+        observation_size: Components of an observation.
+        action: The actions that there are.
+        observation_type: Of an observation's components; uint8 where it is an image.
 
     Raises:
         BadArgument: the encoder cannot be traced, its beliefs are no flat vectors of floats, or
             `update` gives others than `initial`.
     """
     shape, kind = ((), jnp.int32) if isinstance(action, Discrete) else ((action.size,), jnp.float32)
-    observation = jax.ShapeDtypeStruct((observation_size,), jnp.float32)
+    observation = jax.ShapeDtypeStruct((observation_size,), observation_type)
     return _demand_beliefs(encoder, observation, jax.ShapeDtypeStruct(shape, kind))
 
 
@@ -113,7 +130,8 @@ def stage_of(encoder: Encoder, stage: str) -> str:
 def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
     """Episodes of beliefs, of episodes whose states are observations, `[episode, time, …]`.
 
-    Its numbers are looked at, so it cannot be called inside `jit`.
+    Episodes are encoded some at a time, so that a recording of images takes little more memory than
+    it has. Its numbers are looked at, so it cannot be called inside `jit`.
 
     Raises:
         BadArgument: the encoder does not fit these observations and actions.
@@ -123,22 +141,37 @@ def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
     checks.of_kind("episodes", episodes, Trajectory, "a Trajectory")
     columns = {"the observation": episodes.state, "the next observation": episodes.next_state}
     checks.finite_steps("episode", columns, episodes.alive)
-    observations, actions = jnp.asarray(episodes.state), jnp.asarray(episodes.action)
-    _demand_beliefs(encoder, *(_one(column) for column in (observations, actions)))
-    after = jnp.asarray(episodes.next_state)
-    state, next_state = _encoded(encoder, observations[:, 0], actions, after)
+    _demand_beliefs(encoder, *(_one(column) for column in (episodes.state, episodes.action)))
+    state, next_state = _in_blocks(encoder, episodes)
     beliefs = {"initial": state, "update": next_state}
     columns = {f"what {stage_of(encoder, name)} gives": beliefs[name] for name in beliefs}
     checks.finite_steps("episode", columns, episodes.alive)
     return dataclasses.replace(episodes, state=state, next_state=next_state)
 
 
+def _in_blocks(encoder: Encoder, episodes: Trajectory) -> list[Array]:
+    """The beliefs before and after every step, blocks of episodes one after another.
+
+    The last episode fills up the last block, so that every block is of one size and one program.
+    """
+    recorded = (episodes.state, episodes.action, episodes.next_state)
+    observed, actions, following = map(np.asarray, recorded)
+    count = len(actions)
+    size, blocks = min(count, _EPISODES), []
+    for first in range(0, count, size):
+        rows = np.minimum(np.arange(first, first + size), count - 1)
+        columns = observed[rows, 0], actions[rows], following[rows]
+        beliefs = _encoded(encoder, *map(jnp.asarray, columns))
+        blocks.append([belief[: count - first] for belief in beliefs])
+    return [jnp.concatenate(column) for column in zip(*blocks, strict=True)]
+
+
 @eqx.filter_jit
 def _encoded(
     encoder: Encoder,
-    first: Float[Array, "episode _"],
+    first: Num[Array, "episode _"],
     actions: Array,
-    following: Float[Array, "episode time _"],
+    following: Num[Array, "episode time _"],
 ) -> tuple[Array, Array]:
     """The beliefs before and after every step.
 
@@ -174,9 +207,9 @@ def encode_rows(encoder: Encoder, data: Dataset) -> Dataset:
     belief = np.zeros(_demand_beliefs(encoder, observation, action), np.float32)
     begins = np.diff(data.episode, prepend=-1 if not rows else data.episode[0] - 1) != 0
     beliefs = np.zeros((2, rows, len(belief)), np.float32)
-    for first in range(0, rows, _CHUNK):
-        part = slice(first, first + _CHUNK)
-        filled = tuple(_filled(column[part], _CHUNK) for column in (begins, *columns))
+    for first in range(0, rows, _ROWS):
+        part = slice(first, first + _ROWS)
+        filled = tuple(_filled(column[part], _ROWS) for column in (begins, *columns))
         belief, both = _encoded_rows(encoder, belief, filled)
         beliefs[:, part] = np.asarray(both)[:, : rows - first]
     for name, values in zip(("initial", "update"), beliefs, strict=True):
@@ -208,47 +241,9 @@ def _encoded_rows(
     return belief, jnp.moveaxis(both, 0, 1)
 
 
-class Observing(Policy):
-    """A policy of beliefs as one of observations: it carries the belief and its last action.
-
-    Attributes:
-        policy: What acts on beliefs.
-        encoder: What makes them.
-        space: Of the actions.
-        size: Number of components of an observation.
-        kind: Type of an observation's numbers.
-    """
-
-    policy: Policy
-    encoder: Encoder
-    space: Box | Discrete
-    size: int = eqx.field(static=True)
-    kind: str = eqx.field(static=True, default="float32")
-
-    def initial(self) -> Any:
-        observation = jnp.zeros(self.size, self.kind)
-        discrete = isinstance(self.space, Discrete)
-        action = jnp.zeros((), jnp.int32) if discrete else jnp.zeros(self.space.size)
-        belief = jnp.zeros_like(self.encoder.initial(observation))
-        return belief, action, jnp.zeros((), bool), self.policy.initial()
-
-    def act(self, carry: Any, state: State, key: PRNGKey) -> tuple[Action, Any]:
-        belief, action, begun, inner = carry
-        belief = jax.lax.cond(
-            begun,
-            lambda: self.encoder.update(belief, action, state),
-            lambda: self.encoder.initial(state),
-        )
-        chosen, inner = self.policy.act(inner, belief, key)
-        return chosen, (belief, jnp.asarray(chosen, action.dtype), jnp.ones((), bool), inner)
-
-    def greedy(self) -> Policy:
-        return dataclasses.replace(self, policy=self.policy.greedy())
-
-
 def _one(column: Array) -> jax.ShapeDtypeStruct:
-    """The form of one step's entry of `[episode, time, …]`."""
-    return jax.ShapeDtypeStruct(column.shape[2:], column.dtype)
+    """The form of one step's entry of `[episode, time, …]`, as JAX takes it."""
+    return jax.ShapeDtypeStruct(column.shape[2:], jax.dtypes.canonicalize_dtype(column.dtype))
 
 
 def _demand_beliefs(

@@ -176,12 +176,19 @@ def caution_of(name: str | None, learner: Learner | None) -> Caution:
 
 
 def source_of(config: RunConfig) -> Source:
-    """The environment that a run asks, through its encoder if it has one."""
+    """The environment that a run asks, through its encoder if it has one.
+
+    Raises:
+        Unsupported: it shows images, and the run has no encoder.
+    """
     source = connect(config.env, config.arguments, config.horizon)
+    if source.image is not None and config.encoder is None:
+        raise checks.Unsupported(
+            f"{config.env} shows images of {' x '.join(map(str, source.image))}, of which no world"
+            " is learned as they are; --encoder latent is what takes images."
+        )
     encoder = encoder_of(config.encoder, source.action)
-    if encoder is None:
-        return source
-    return connect(config.env, config.arguments, config.horizon, encoder)
+    return source if encoder is None else source.through(encoder)
 
 
 def planner_of(where: str) -> Callable[[MDP], Planner]:

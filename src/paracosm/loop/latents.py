@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from paracosm.core.data import Dataset
-from paracosm.core.encoder import Observing, encode_rows
+from paracosm.core.encoder import encode_rows
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import Spec
+from paracosm.core.observing import Observing
 from paracosm.core.policy import Policy
 from paracosm.core.records import Record
 from paracosm.learning.latent.joint import LatentNetworks, LatentSettings, fit_latent

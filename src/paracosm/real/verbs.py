@@ -51,9 +51,9 @@ def connect(
     if isinstance(env, Source):
         return _as_it_is(env, horizon, encoder)
     if isinstance(env, MDP):
-        return SystemSource(env, "the system", horizon, encoder)
+        return _seen(SystemSource(env, "the system", horizon), encoder)
     if isinstance(env, gymnasium.Env):
-        return HostSource(_copying(env), _named(env), horizon, encoder)
+        return _seen(HostSource(_copying(env), _named(env), horizon), encoder)
     if kwargs is not None:
         checks.of_kind("kwargs", kwargs, Mapping, "a mapping of keyword arguments, or None,")
     if not isinstance(env, str) and (not callable(env) or isinstance(env, Policy)):
@@ -157,8 +157,8 @@ def _as_it_is(source: Source, horizon: int | None, encoder: Encoder | None) -> S
         )
     if encoder is not None:
         raise checks.BadArgument(
-            f"{source.name} is a source already and an encoder is given beside it; give the encoder"
-            " where the source is made."
+            f"{source.name} is a source already and an encoder is given beside it; give what its"
+            " method through(encoder) gives."
         )
     return source
 
@@ -176,7 +176,7 @@ def _opened(
     """
     built = boundary.built(factory, name)
     if isinstance(built, MDP):
-        return SystemSource(built, name, horizon, encoder)
+        return _seen(SystemSource(built, name, horizon), encoder)
     if isinstance(built, Source):
         return _as_it_is(built, horizon, encoder)
     if not isinstance(built, gymnasium.Env):
@@ -186,7 +186,11 @@ def _opened(
         )
     with contextlib.suppress(Exception, SystemExit):
         built.close()
-    return HostSource(factory, name, horizon, encoder)
+    return _seen(HostSource(factory, name, horizon), encoder)
+
+
+def _seen(source: Source, encoder: Encoder | None) -> Source:
+    return source if encoder is None else source.through(encoder)
 
 
 def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:
