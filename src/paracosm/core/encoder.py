@@ -212,7 +212,7 @@ def encode_rows(encoder: Encoder, data: Dataset) -> Dataset:
         filled = tuple(_filled(column[part], _ROWS) for column in (begins, *columns))
         belief, both = _encoded_rows(encoder, belief, filled)
         beliefs[:, part] = np.asarray(both)[:, : rows - first]
-    for name, values in zip(("initial", "update"), beliefs, strict=True):
+    for name, values in {"initial": beliefs[0, begins], "update": beliefs[1]}.items():
         checks.finite(f"what {stage_of(encoder, name)} gives", values)
     return dataclasses.replace(data, state=beliefs[0], next_state=beliefs[1])
 

@@ -13,7 +13,7 @@ from paracosm.learning.latent.embedding import ConvolutionalNetwork
 from paracosm.learning.latent.joint import LatentSettings, fit_latent
 from tests.learning.latent.examples import IMAGE, SPACE, episodes
 
-SMALL = LatentSettings(features=2, steps=3, width=32, batch=32, most_steps=400, rate=3e-3)
+SMALL = LatentSettings(features=2, steps=3, width=32, batch=32, most_steps=800, rate=3e-3)
 
 
 def fitted(*, pixels, **changed):

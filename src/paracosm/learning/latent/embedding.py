@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import equinox as eqx
@@ -16,18 +15,20 @@ from paracosm.core.networks import MLP
 from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, PRNGKey, State
 
-_PIXELS = 16  # of a patch of 4x4
+_SIDE = 4  # of a patch
 # Halved until a side is this small: what is left is flattened and goes through a dense network.
 _SMALL = 7
-_CHANNELS = (16, 32, 32)  # the first layer sees most pixels, and costs most
+_CHANNELS = 32
 
 
 @storable
 class ConvolutionalNetwork(eqx.Module):
     """Features `[features]` of a picture, `[height, width, channels]` in bytes, as a flat row.
 
-    Convolutions of 4x4 pixels with stride 2 halve it until a side is at most 7; a dense network
-    makes the features of what is left. Bytes enter as numbers from -1/2 to 1/2.
+    A convolution of 4x4 pixels with stride 4, then such of stride 2 until a side is at most 7; a
+    dense network makes the features of what is left. Bytes enter as numbers from -1/2 to 1/2, and
+    a side is filled up to a multiple of 4. The first stride is what makes it cheap: on a CPU the
+    time goes into the pictures that layers hand on, not into products.
 
     Attributes:
         filters: Of each convolution, `[16 channels before, channels]`.
@@ -52,46 +53,55 @@ class ConvolutionalNetwork(eqx.Module):
             width: Neurons of the hidden layer after the convolutions.
             key: Of the weights.
         """
-        sides = [image[:2]]
-        while min(sides[-1]) > _SMALL and len(sides) <= len(_CHANNELS):
-            sides.append(_halved(sides[-1]))
-        channels = (image[2], *_CHANNELS[: len(sides) - 1])
-        drawn = zip(jax.random.split(key, len(sides)), itertools.pairwise(channels), strict=False)
+        height, width_left = (-(-side // _SIDE) for side in image[:2])
+        inputs = [_SIDE**2 * image[2]]
+        while min(height, width_left) > _SMALL:
+            height, width_left = height // 2 - 1, width_left // 2 - 1
+            inputs.append(_SIDE**2 * _CHANNELS)
+        *keys, last = jax.random.split(key, len(inputs) + 1)
         self.filters = tuple(
-            jax.random.normal(k, (_PIXELS * m, n)) * math.sqrt(2 / (_PIXELS * m))
-            for k, (m, n) in drawn
+            jax.random.normal(k, (n, _CHANNELS)) * math.sqrt(2 / n)
+            for k, n in zip(keys, inputs, strict=True)
         )
-        self.biases = tuple(jnp.zeros(n) for n in channels[1:])
-        inputs = math.prod(sides[-1]) * channels[-1]
-        self.dense = MLP(inputs, features, width, 1, jax.random.fold_in(key, 1))
+        self.biases = tuple(jnp.zeros(_CHANNELS) for _ in inputs)
+        self.dense = MLP(height * width_left * _CHANNELS, features, width, 1, last)
         self.image = image
 
     def __call__(self, observation: Observation) -> Float[Array, " features"]:
         kind = self.dense.biases[0].dtype
         picture = observation.reshape(self.image).astype(kind) / 255 - 0.5
-        for filters, bias in zip(self.filters, self.biases, strict=True):
-            picture = jax.nn.silu(_patches(picture) @ filters + bias)
+        for layer, (filters, bias) in enumerate(zip(self.filters, self.biases, strict=True)):
+            patches = _overlapping(picture) if layer else _blocks(_filled(picture), _SIDE)
+            picture = jax.nn.silu(patches @ filters + bias)
         return self.dense(picture.reshape(-1))
 
 
-def _patches(picture: Float[Array, "height width channels"]) -> Float[Array, "_ _ _"]:
-    """Every second patch of 4x4 pixels in a row of its own, `[height/2 - 1, width/2 - 1, 16
-    channels]`.
+def _filled(picture: Float[Array, "height width channels"]) -> Float[Array, "_ _ channels"]:
+    """The picture with sides that are multiples of a patch's."""
+    fill = ((0, -picture.shape[0] % _SIDE), (0, -picture.shape[1] % _SIDE), (0, 0))
+    return jnp.pad(picture, fill)
 
-    A convolution is then a product, which XLA compiles to code that is many times as fast on a
-    CPU. Patches are four neighbouring blocks of 2x2 pixels; an odd side loses its last pixel.
+
+def _blocks(picture: Float[Array, "height width channels"], side: int) -> Float[Array, "_ _ _"]:
+    """Squares of `side` pixels side by side, each in a row of its own; what is over is lost."""
+    height, width = (length // side for length in picture.shape[:2])
+    cut = picture[: side * height, : side * width]
+    return (
+        cut.reshape(height, side, width, side, -1)
+        .transpose(0, 2, 1, 3, 4)
+        .reshape(height, width, -1)
+    )
+
+
+def _overlapping(picture: Float[Array, "height width channels"]) -> Float[Array, "_ _ _"]:
+    """Every second patch of 4x4 pixels, each in a row of its own: four neighbouring blocks of 2x2.
+
+    A convolution is then a product, which XLA compiles for a CPU to faster code.
     """
-    height, width = (side // 2 for side in picture.shape[:2])
-    blocks = picture[: 2 * height, : 2 * width].reshape(height, 2, width, 2, -1)
-    blocks = blocks.transpose(0, 2, 1, 3, 4).reshape(height, width, -1)
+    blocks = _blocks(picture, _SIDE // 2)
     upper, lower = blocks[:-1], blocks[1:]
     corners = (upper[:, :-1], upper[:, 1:], lower[:, :-1], lower[:, 1:])
     return jnp.concatenate(corners, axis=-1)
-
-
-def _halved(sides: tuple[int, int]) -> tuple[int, int]:
-    """Height and width after a convolution."""
-    return sides[0] // 2 - 1, sides[1] // 2 - 1
 
 
 @storable
