@@ -26,6 +26,8 @@ _RESET_FORM = "Gymnasium's reset(seed=...) -> (observation, info) is needed"
 _STEP_FORM = (
     "Gymnasium's step(action) -> (observation, reward, terminated, truncated, info) is needed"
 )
+# Of images: a recording of larger ones takes gigabytes, and more channels are hardly an image's.
+MOST_PIXELS, MOST_CHANNELS = 64, 12
 MOST_REWARD = 3e38  # in size; learned in float32, where 3.4e38 is the largest number
 _LONGEST = 300  # characters of an environment's own message that a sentence repeats
 

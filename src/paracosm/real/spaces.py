@@ -12,12 +12,9 @@ from gymnasium import spaces
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete
 from paracosm.real import boundary
-from paracosm.real.boundary import ObservationForm
+from paracosm.real.boundary import MOST_CHANNELS, MOST_PIXELS, ObservationForm
 
 MOST_STEPS = 1_000_000  # of an episode: it is drawn, rolled out and stacked as a whole
-
-# Of images: a recording of larger ones takes gigabytes, and more channels are hardly an image's.
-MOST_PIXELS, MOST_CHANNELS = 64, 12
 
 _SUPPORTED = (
     "one-dimensional Box observations, and one-dimensional bounded Box or Discrete actions, are"
