@@ -98,8 +98,9 @@ class RunConfig(Record):
             or one of your own, `module:function`. If it is not given, none of pathwise, which plays
             in the members themselves, and edge of other learners.
         encoder: What makes states of observations, for an environment that does not show its
-            state: `window:K`, the last K observations; `latent`, learned here from vectors or
-            pictures; or one of your own, `module:function` (your module is imported). If none,
+            state: `window:K`, the last K observations; `latent`, a window of features that are
+            learned here from vectors or pictures; `recurrent`, a filter with a memory that is
+            learned so; or one of your own, `module:function` (your module is imported). If none,
             observations are states.
         planner: In place of a policy that is trained, one that searches for its actions in the
             learned world: `mppi`, `cem`, `gradient`, or one of your own, `module:function`, which

@@ -25,7 +25,14 @@ from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import CONFIG, MARK
-from paracosm.loop.given import LATENT, WINDOW, caution_of, learner_of, planner_of, source_of
+from paracosm.loop.given import (
+    LEARNED_ENCODERS,
+    WINDOW,
+    caution_of,
+    learner_of,
+    planner_of,
+    source_of,
+)
 from paracosm.loop.latents import load_encoder
 from paracosm.loop.names import by_name, nested
 from paracosm.real import datasets, registry
@@ -139,7 +146,7 @@ class Run:
     @functools.cached_property
     def _encoder(self) -> Encoder | None:
         """The encoder that the run learned last, None if it learned none."""
-        if self.config.encoder != LATENT:
+        if self.config.encoder not in LEARNED_ENCODERS:
             return None
         learned = [i for i in range(self._last + 1) if self._encoder_file(i).is_file()]
         if not learned:

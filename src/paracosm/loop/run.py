@@ -42,7 +42,7 @@ from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, default_out, refuse_data_inside, require_free
 from paracosm.loop.discounts import discount_choice
 from paracosm.loop.given import (
-    LATENT,
+    LEARNED_ENCODERS,
     caution_of,
     check_kinds,
     demand_planner,
@@ -184,8 +184,8 @@ class _Runner:
     def _encoders(self) -> EncoderLearning:
         """What learns the encoder, if this run has one of its own."""
         config, (transitions, _) = self.config, self.config.counts()
-        learns = config.encoder == LATENT
-        return EncoderLearning(self.source, self.directory, config.seed, transitions, learns)
+        kind = config.encoder if config.encoder in LEARNED_ENCODERS else None
+        return EncoderLearning(self.source, self.directory, config.seed, transitions, kind)
 
     @property
     def _short(self) -> ShortRounds | None:
