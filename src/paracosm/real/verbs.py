@@ -52,8 +52,8 @@ def connect(
     return source if encoder is None else source.through(encoder)
 
 
-def _source(env: Environment, kwargs: Mapping[str, Any] | None, horizon: int | None) -> Source:
-    """The source of `env`, whose states are what is observed: see `connect`."""
+def _source(env: Any, kwargs: Mapping[str, Any] | None, horizon: int | None) -> Source:
+    """The source of what `connect` is given as `env`; its states are what is observed."""
     if isinstance(env, Source):
         return _as_it_is(env, horizon)
     if isinstance(env, MDP):
