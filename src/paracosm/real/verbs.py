@@ -35,7 +35,7 @@ def connect(
     Args:
         env: a Gymnasium id or `module:function` (see `make`), a callable that builds a
             `gymnasium.Env` or an `MDP`, an environment or an `MDP` itself, or a source, which is
-            returned as it is. Of an environment copies are played (`copy.deepcopy`); it stays as it
+            taken as it is. Of an environment copies are played (`copy.deepcopy`); it stays as it
             is.
         kwargs: keyword arguments of a named environment.
         horizon: steps in a full episode, where the environment has no time limit or a shorter
@@ -48,12 +48,18 @@ def connect(
     """
     if encoder is not None:
         checks.of_kind("encoder", encoder, Encoder, "an Encoder, or None,")
+    source = _source(env, kwargs, horizon)
+    return source if encoder is None else source.through(encoder)
+
+
+def _source(env: Any, kwargs: Mapping[str, Any] | None, horizon: int | None) -> Source:
+    """The source of what `connect` is given as `env`; its states are what is observed."""
     if isinstance(env, Source):
-        return _as_it_is(env, horizon, encoder)
+        return _as_it_is(env, horizon)
     if isinstance(env, MDP):
-        return _seen(SystemSource(env, "the system", horizon), encoder)
+        return SystemSource(env, "the system", horizon)
     if isinstance(env, gymnasium.Env):
-        return _seen(HostSource(_copying(env), _named(env), horizon), encoder)
+        return HostSource(_copying(env), _named(env), horizon)
     if kwargs is not None:
         checks.of_kind("kwargs", kwargs, Mapping, "a mapping of keyword arguments, or None,")
     if not isinstance(env, str) and (not callable(env) or isinstance(env, Policy)):
@@ -67,7 +73,7 @@ def connect(
         "the environment" if name.startswith("<") else name
     )  # lambdas and partials have no name of their own
     factory = make(env, kwargs) if isinstance(env, str) else env
-    return _opened(factory, name, horizon, encoder)
+    return _opened(factory, name, horizon)
 
 
 def collect(
@@ -148,37 +154,23 @@ def _warn(source: Source) -> None:
         warnings.warn(remark, stacklevel=3)
 
 
-def _as_it_is(source: Source, horizon: int | None, encoder: Encoder | None) -> Source:
-    """A source that was made already, whose horizon and encoder are its own."""
+def _as_it_is(source: Source, horizon: int | None) -> Source:
+    """A source that was made already, whose horizon is its own."""
     if horizon not in (None, source.horizon):
         raise checks.BadArgument(
             f"{source.name} is a source already, of {source.horizon} steps an episode; a horizon"
             f" of {horizon} is given beside it: give it where the source is made."
         )
-    if encoder is not None:
-        raise checks.BadArgument(
-            f"{source.name} is a source already and an encoder is given beside it; give what its"
-            " method through(encoder) gives."
-        )
     return source
 
 
-def _opened(
-    factory: Callable[[], Any], name: str, horizon: int | None, encoder: Encoder | None
-) -> Source:
-    """The source of what a factory builds.
-
-    Args:
-        factory: builds an environment, an MDP or a source.
-        name: what error messages call it.
-        horizon: steps in a full episode; its own if None.
-        encoder: what makes states of observations.
-    """
+def _opened(factory: Callable[[], Any], name: str, horizon: int | None) -> Source:
+    """The source of the environment, MDP or source that a factory builds."""
     built = boundary.built(factory, name)
     if isinstance(built, MDP):
-        return _seen(SystemSource(built, name, horizon), encoder)
+        return SystemSource(built, name, horizon)
     if isinstance(built, Source):
-        return _as_it_is(built, horizon, encoder)
+        return _as_it_is(built, horizon)
     if not isinstance(built, gymnasium.Env):
         raise checks.Unsupported(
             f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or a Source"
@@ -186,11 +178,7 @@ def _opened(
         )
     with contextlib.suppress(Exception, SystemExit):
         built.close()
-    return _seen(HostSource(factory, name, horizon), encoder)
-
-
-def _seen(source: Source, encoder: Encoder | None) -> Source:
-    return source if encoder is None else source.through(encoder)
+    return HostSource(factory, name, horizon)
 
 
 def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:
