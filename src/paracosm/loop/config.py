@@ -15,6 +15,8 @@ from paracosm.loop.spending import Purse
 
 _NAMED = ("data", "reward", "termination", "learner", "caution", "encoder", "planner")
 _TEXTS = ("env", "env_kwargs", *_NAMED)
+# What `--encoder` knows by name and learns itself.
+LEARNED_ENCODERS = ("latent", "recurrent")
 _RANGES = {
     **dict.fromkeys(("transitions", "reward_labels", "rounds", "workers", "horizon"), checks.COUNT),
     "episodes": checks.Range(2, checks.MOST, integer=True),
@@ -156,6 +158,12 @@ class RunConfig(Record):
                 "both --data and --encoder are given; owned data hold states: record beliefs, which"
                 " collect(env, …, encoder=…) and encode(encoder, episodes) give."
             )
+        for name in ("reward", "termination"):
+            if self.encoder in LEARNED_ENCODERS and getattr(self, name) is not None:
+                raise checks.BadArgument(
+                    f"both --encoder {self.encoder} and --{name} are given; a known {name} is one"
+                    " of states, and what a learned belief means is not known before it is learned."
+                )
         if self.data is not None and self.rounds > 1:
             raise checks.BadArgument(
                 "--rounds is more than 1 with --data; owned data cannot be collected in rounds."

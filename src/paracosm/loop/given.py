@@ -31,7 +31,7 @@ from paracosm.imagination.planners import CEM, MPPI, GradientPlanner, Planner
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import require_learnable
 from paracosm.learning.settings import LearnSettings
-from paracosm.loop.config import RunConfig, RunOptions
+from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions
 from paracosm.real import datasets, registry
 from paracosm.real.matching import demand_match
 from paracosm.real.source import Source
@@ -47,7 +47,6 @@ PLANNERS: dict[str, Callable[[MDP], Planner]] = {
 }
 _WINDOWS = checks.Range(1, 1000, integer=True)
 WINDOW = re.compile(r"window:(\d{1,9})")
-LEARNED_ENCODERS = ("latent", "recurrent")
 CAUTIONS: dict[str, Callable[[], Caution]] = {
     "none": NoCaution,
     "edge": EndAtEdge,

@@ -38,11 +38,10 @@ from paracosm.loop import store, trajectories, versions
 from paracosm.loop.along import audit_stage, tells
 from paracosm.loop.auditing import OF_PLANNERS, audit
 from paracosm.loop.collecting import collected
-from paracosm.loop.config import RunConfig, RunOptions
+from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, default_out, refuse_data_inside, require_free
 from paracosm.loop.discounts import discount_choice
 from paracosm.loop.given import (
-    LEARNED_ENCODERS,
     caution_of,
     check_kinds,
     demand_planner,
@@ -497,9 +496,9 @@ class _Runner:
     def _audit(self, first: Round, last: Round, episodes: Trajectory) -> Diagnosis:
         self.progress("audit", 0, 1)
         world, imagined = last.learned.world, last.imagined
-        known = reference(
-            first.data, first.spec.horizon, RANDOM if self.owned is None else RECORDED
-        )
+        origin = RANDOM if self.owned is None else RECORDED
+        data = last.seen.states(first.seen.observed)
+        known = reference(data, last.spec.horizon, origin)
         options: dict[str, Any] = {"known": known, "seed": self.config.seed, "certify": False}
         trained = imagined if self.planner is None else None
         options |= OF_PLANNERS if self.planner else {}
