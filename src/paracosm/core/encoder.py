@@ -37,9 +37,8 @@ from paracosm.core.types import Action, Array, State
 
 Observation = Float[Array, " observation"] | UInt8[Array, " observation"]
 
-_EPISODES = (
-    32  # encoded at a time: what a network computes of an image takes far more than the image
-)
+# Episodes encoded at a time: what a network computes of an image takes far more than the image.
+_EPISODES = 32
 
 
 class Encoder(eqx.Module):
