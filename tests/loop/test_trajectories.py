@@ -35,9 +35,7 @@ def test_episodes_of_images_come_back_as_bytes(tmp_path):
         np.testing.assert_array_equal(getattr(again, name), column)
         assert getattr(again, name).dtype == np.uint8
     np.savez(tmp_path / "mixed.npz", **COLUMNS | {"state": images["state"]})
-    with pytest.raises(
-        BadData, match=r"mixed.npz, next_state, are float vectors; images \(uint8\)"
-    ):
+    with pytest.raises(BadData, match="next_state, are float vectors; images"):
         trajectories.load(tmp_path / "mixed.npz")
 
 

@@ -38,7 +38,7 @@ from paracosm.core.types import Action, Array, State
 
 Observation = Float[Array, " observation"] | UInt8[Array, " observation"]
 
-# Encoded at a time: what a network computes of an image takes far more than the image.
+# Episodes encoded at a time: what a network computes of an image takes far more than the image.
 _EPISODES = 32
 _ROWS = 1024  # of a data set, for which a program is compiled once
 

@@ -219,9 +219,10 @@ class _Runner:
             explores = short.explores(data, learned, returns)
             if before is not None and explores == before.explores:
                 state = state_of(before.imagined)
-            best = None if before is None else before.best
-            if before is not None and not before.explores and math.isfinite(returns[-1]):
-                best = best_of(best, returns[-1], before.imagined)
+            if before is not None and seen.networks is before.seen.networks:
+                best = before.best  # under another encoder its states would mean something else
+                if not before.explores and math.isfinite(returns[-1]):
+                    best = best_of(best, returns[-1], before.imagined)
             if best is not None and not explores:
                 last = short.decision(number + 1, data.real_steps) is None
                 trained_for_return = before is not None and not before.explores
