@@ -129,7 +129,7 @@ class EncoderLearning:
         learn, first, later = KINDS[kind]
 
         def fit() -> tuple[Networks, EncoderHeader]:
-            networks, losses = learn(
+            fitted = learn(
                 observed,
                 self.source.action,
                 stage_key(self.seed, "encoder", round),
@@ -138,7 +138,7 @@ class EncoderLearning:
                 before=before,
                 capacity=self.transitions,
             )
-            return networks, EncoderHeader(len(observed.transitions), losses)
+            return fitted.networks, EncoderHeader(len(observed.transitions), fitted.losses)
 
         return self.directory.stage(
             f"encode-{round}",

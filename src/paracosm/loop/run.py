@@ -164,15 +164,17 @@ class _Runner:
 
     def finish(self) -> RunResult:
         rounds = [self._round(self._first_decision(), None)]
+        first = rounds[0].data.real_steps
         while (decision := self._next_decision(rounds[-1])) is not None:
-            rounds.append(self._round(decision, rounds[-1]))
+            following = self._round(decision, rounds[-1])
+            rounds = [*rounds[:-1], rounds[-1].without_rows(), following]
         last = rounds[-1]
         if self.planner is None:
             with self.directory.attempt():
                 store.save_policy(self.directory.file("policy"), last.imagined.policy)
         episodes = self._evaluate(last.seen.source, last.imagined.policy)
         self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
-        diagnosis = self._audit(rounds[0], last, episodes)
+        diagnosis = self._audit(last.data.first(first), last, episodes)
         self.tracker.log("audit", 0, terms(diagnosis))
         purse, decisions = self.config.purse(), [past.decision for past in rounds]
         if purse is not None:
@@ -494,12 +496,11 @@ class _Runner:
             lambda: trajectories.load(file),
         )
 
-    def _audit(self, first: Round, last: Round, episodes: Trajectory) -> Diagnosis:
+    def _audit(self, first: Dataset, last: Round, episodes: Trajectory) -> Diagnosis:
         self.progress("audit", 0, 1)
         world, imagined = last.learned.world, last.imagined
         origin = RANDOM if self.owned is None else RECORDED
-        data = last.seen.states(first.seen.observed)
-        known = reference(data, last.spec.horizon, origin)
+        known = reference(first, last.spec.horizon, origin)
         options: dict[str, Any] = {"known": known, "seed": self.config.seed, "certify": False}
         trained = imagined if self.planner is None else None
         options |= OF_PLANNERS if self.planner else {}

@@ -52,6 +52,22 @@ def test_beliefs_hold_the_speed_that_no_picture_shows(of_pictures):
     np.testing.assert_allclose(beliefs.next_state[:, 2:4], after - now, atol=1e-4)
 
 
+def test_its_parts_are_a_world_of_beliefs_that_knows_the_next_one_and_its_reward(of_pictures):
+    data, fit = of_pictures
+    beliefs, key = encode_rows(fit.networks.encoder, data), jax.random.key(0)
+    late = data.time > 0
+    states, actions, after = (
+        column[late] for column in (beliefs.state, beliefs.action, beliefs.next_state)
+    )
+    predicted = jax.vmap(lambda z, a: fit.parts["dynamics"](z, a, key))(states, actions)
+    np.testing.assert_allclose(predicted[:, -1:], actions, atol=1e-6)  # the newest action in it
+    missed, moved = (np.mean((guess - after)[:, :2] ** 2) for guess in (predicted, states))
+    assert missed < moved / 4
+    rewards = jax.vmap(fit.parts["reward"])(states, actions, after)
+    assert np.mean((rewards - data.reward[late]) ** 2) < np.var(data.reward) / 4
+    assert is_storable(tuple(fit.parts.values()))
+
+
 def test_a_fit_goes_on_from_the_one_before_and_can_be_stored(of_pictures):
     data, fit = of_pictures
     going = dataclasses.replace(SMALL, most_steps=50, rate=1e-4)

@@ -10,11 +10,7 @@ import pytest
 from paracosm.core.encoder import encode_rows
 from paracosm.core.storage import is_storable
 from paracosm.learning.latent import recurrent
-from paracosm.learning.latent.recurrent import (
-    RecurrentDynamics,
-    RecurrentSettings,
-    fit_recurrent,
-)
+from paracosm.learning.latent.recurrent import RecurrentSettings, fit_recurrent
 from tests.learning.latent.examples import IMAGE, SPACE, episodes
 
 SMALL = RecurrentSettings(
@@ -39,13 +35,14 @@ def test_its_dynamics_move_on_the_memory_exactly_and_know_the_next_belief_better
     encoder = fit.networks.encoder
     beliefs = encode_rows(encoder, data)
     late = data.time >= 3  # of the speed nothing can be known before
-    dynamics = RecurrentDynamics(encoder)
-    key = jax.random.key(0)
+    dynamics, key = fit.parts["dynamics"], jax.random.key(0)
     states, after = beliefs.state[late], beliefs.next_state[late]
     predicted = jax.vmap(lambda z, a: dynamics(z, a, key))(states, data.action[late])
     np.testing.assert_allclose(predicted[:, :24], after[:, :24], atol=1e-4)
     missed, moved = (np.mean((guess - after)[:, 24:] ** 2) for guess in (predicted, states))
     assert missed < moved / 2
+    rewards = jax.vmap(fit.parts["reward"])(states, data.action[late], after)
+    assert np.mean((rewards - data.reward[late]) ** 2) < np.var(data.reward) / 2
 
 
 def test_divergences_are_those_of_gaussians():
@@ -68,7 +65,7 @@ def test_the_balance_moves_the_prior_four_times_as_much_as_the_posterior():
     assert float(slopes[1][0]) == pytest.approx(-4 * float(slopes[0][0]))
 
 
-def test_pictures_are_filtered_too_and_a_fit_goes_on(fitted):
+def test_pictures_are_filtered_too_and_a_fit_goes_on():
     data = episodes(4, pixels=True)
     few = dataclasses.replace(SMALL, most_steps=2)
     first = fit_recurrent(data, SPACE, jax.random.key(0), image=IMAGE, settings=few)
@@ -77,4 +74,4 @@ def test_pictures_are_filtered_too_and_a_fit_goes_on(fitted):
     )
     assert is_storable(again.networks)
     assert again.losses["observation"] != first.losses["observation"]
-    assert is_storable(RecurrentDynamics(fitted[1].networks.encoder))
+    assert is_storable(tuple(again.parts.values()))

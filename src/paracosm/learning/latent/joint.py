@@ -20,6 +20,7 @@ paths straight (Wang et al. 2026); λ is 0 unless it is given.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -35,7 +36,7 @@ from paracosm.core.mdp import Box, Discrete
 from paracosm.core.networks import MLP
 from paracosm.core.records import Record
 from paracosm.core.storage import storable
-from paracosm.core.types import Array, PRNGKey, State
+from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 from paracosm.learning.latent.embedding import EmbeddedWindow, new_embedding
 from paracosm.learning.latent.frames import frames_of, windows_at
 from paracosm.learning.latent.training import Objective, fitted, mean_where, reward_unit
@@ -107,11 +108,59 @@ class LatentNetworks(eqx.Module):
         return jnp.concatenate([state, space.encode(action).astype(state.dtype)])
 
 
+@storable
+class LatentDynamics(eqx.Module):
+    """The next belief, as the networks that were learned beside the encoder have it."""
+
+    networks: LatentNetworks
+
+    def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
+        features = self.networks.change.biases[-1].shape[0]
+        return self.networks.step(state, state[:features], action)[0]
+
+
+@storable
+class LatentReward(eqx.Module):
+    """The reward of a step between beliefs; `center` and `scale` are those of recorded ones."""
+
+    networks: LatentNetworks
+    center: Scalar
+    scale: Scalar
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
+        return self.center + self.scale * self.networks.read(state, action, next_state)[0]
+
+
+@storable
+class LatentTermination(eqx.Module):
+    """Whether a step between beliefs ends the episode: its logit is above 0."""
+
+    networks: LatentNetworks
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Flag:
+        return self.margin(state, action, next_state) > 0
+
+    def logit(self, state: State, action: Action, next_state: State) -> Scalar:
+        """The logit of ending."""
+        return self.networks.read(state, action, next_state)[1]
+
+    def margin(self, state: State, action: Action, next_state: State) -> Scalar:
+        """The logit, positive where the episode ends."""
+        return self.logit(state, action, next_state)
+
+
 class LatentFit(NamedTuple):
-    """What a fit came to: the networks, and mean losses by name on windows that were held out."""
+    """What a fit came to.
+
+    Attributes:
+        networks: The encoder, and what was learned beside it.
+        losses: Means by name, on windows that were held out.
+        parts: Dynamics, reward and end rule of beliefs, by name, as an `MDP` takes them.
+    """
 
     networks: LatentNetworks
     losses: dict[str, float]
+    parts: dict[str, Callable[..., Any]]
 
 
 def fit_latent(
@@ -143,7 +192,13 @@ def fit_latent(
     networks = before or _new(data, space, image, settings, first)
     objective = JointObjective(frames_of(data, capacity), *unit, settings)
     sizes = {"batch": settings.batch, "steps": settings.most_steps, "rate": settings.rate}
-    return LatentFit(*fitted(objective, networks, draws, **sizes))
+    networks, losses = fitted(objective, networks, draws, **sizes)
+    parts = {
+        "dynamics": LatentDynamics(networks),
+        "reward": LatentReward(networks, *unit),
+        "termination": LatentTermination(networks),
+    }
+    return LatentFit(networks, losses, parts)
 
 
 def _new(

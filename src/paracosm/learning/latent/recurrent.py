@@ -19,6 +19,7 @@ deviation (pictures in units of 1/4 of their range), and `free` nats cost nothin
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -34,7 +35,7 @@ from paracosm.core.mdp import Box, Discrete
 from paracosm.core.networks import MLP
 from paracosm.core.records import Record
 from paracosm.core.storage import storable
-from paracosm.core.types import Action, Array, PRNGKey, State
+from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 from paracosm.learning.latent.embedding import ConvolutionalNetwork, new_embedding
 from paracosm.learning.latent.frames import frames_of, windows_at
 from paracosm.learning.latent.training import Objective, fitted, mean_where, reward_unit
@@ -174,11 +175,50 @@ class RecurrentNetworks(eqx.Module):
     end: MLP
 
 
+@storable
+class RecurrentReward(eqx.Module):
+    """The reward, read from the belief after a step; `center` and `scale` are those of recorded
+    ones.
+    """
+
+    network: MLP
+    center: Scalar
+    scale: Scalar
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
+        return self.center + self.scale * self.network(next_state)[0]
+
+
+@storable
+class RecurrentTermination(eqx.Module):
+    """Whether the step to a belief ended the episode: its logit is above 0."""
+
+    network: MLP
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Flag:
+        return self.margin(state, action, next_state) > 0
+
+    def logit(self, state: State, action: Action, next_state: State) -> Scalar:
+        """The logit of ending."""
+        return self.network(next_state)[0]
+
+    def margin(self, state: State, action: Action, next_state: State) -> Scalar:
+        """The logit, positive where the episode ends."""
+        return self.logit(state, action, next_state)
+
+
 class RecurrentFit(NamedTuple):
-    """What a fit came to: the networks, and mean losses by name on sequences that were held out."""
+    """What a fit came to.
+
+    Attributes:
+        networks: The filter, and what was learned beside it.
+        losses: Means by name, on sequences that were held out.
+        parts: Dynamics, reward and end rule of beliefs, by name, as an `MDP` takes them.
+    """
 
     networks: RecurrentNetworks
     losses: dict[str, float]
+    parts: dict[str, Callable[..., Any]]
 
 
 def fit_recurrent(
@@ -215,7 +255,13 @@ def fit_recurrent(
         center, scale = embedding.center, embedding.scale
     objective = RecurrentObjective(frames_of(data, capacity), *reward, center, scale, settings)
     sizes = {"batch": settings.batch, "steps": settings.most_steps, "rate": settings.rate}
-    return RecurrentFit(*fitted(objective, networks, draws, **sizes))
+    networks, losses = fitted(objective, networks, draws, **sizes)
+    parts = {
+        "dynamics": RecurrentDynamics(networks.encoder),
+        "reward": RecurrentReward(networks.reward, *reward),
+        "termination": RecurrentTermination(networks.end),
+    }
+    return RecurrentFit(networks, losses, parts)
 
 
 def _new(
