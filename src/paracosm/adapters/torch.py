@@ -14,13 +14,22 @@ from typing import Any
 import numpy as np
 
 from paracosm.adapters.answers import FunctionFailed, array, failure_of, in_words, real
-from paracosm.adapters.host import AUTOGRAD, DIFFERENCES, Host, Slot, ValueAndJacobian, Way
+from paracosm.adapters.host import (
+    AUTOGRAD,
+    DIFFERENCES,
+    MOST_DIFFERENCED,
+    Host,
+    Slot,
+    ValueAndJacobian,
+    Way,
+)
 from paracosm.core import checks
 
 _NUDGE = (
     1e-3  # of a scale: away from the bounds that recorded actions and clipped states lie on exactly
 )
 _ROWS_COMPARED = 32
+_MOST_COMPARED = 4096  # answers to that end: fewer rows of a part of many inputs
 _SLOPES_AGREE, _COARSE_SLOPES_AGREE = (
     1e-2,
     0.2,
@@ -180,20 +189,58 @@ class TorchHost(Host):
         Operations in place, those without a derivative, `detach` and `no_grad` are what it comes
         to.
         """
-        if self.derivatives == AUTOGRAD and not self._compared and x.dtype == np.float64:
-            self._compared = True
-            self.derivatives = AUTOGRAD if self._slopes_agree(x) else DIFFERENCES
-        result = self._by_autograd(x) if self.derivatives == AUTOGRAD else None
+        result = self._by_autograd(x) if self._trusted(x) else None
         if result is not None and np.isfinite(result[1]).all():
             return result
         if result is None:
             self.derivatives = DIFFERENCES
         return self._differenced(x)
 
+    def _pulled_back(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+        """One backward pass for the whole batch, or finite differences as for the Jacobian."""
+        product = self._by_backward_pass(x, cotangent) if self._trusted(x) else None
+        differenced = self.inputs <= MOST_DIFFERENCED
+        if product is not None and (np.isfinite(product).all() or not differenced):
+            return product
+        if product is None:
+            self.derivatives = DIFFERENCES
+        return super()._pulled_back(x, cotangent)
+
+    def _trusted(self, x: np.ndarray) -> bool:
+        """Whether torch's derivatives are used; they are looked at when first asked in 64 bits."""
+        if self.derivatives == AUTOGRAD and not self._compared and x.dtype == np.float64:
+            self._compared = True
+            self.derivatives = AUTOGRAD if self._slopes_agree(x) else DIFFERENCES
+        return self.derivatives == AUTOGRAD
+
     def _by_autograd(self, x: np.ndarray) -> ValueAndJacobian | None:
         """One backward pass an output for the whole batch; None if it fails.
 
         Rows do not depend on each other, so the gradient of a sum over rows is that of each row.
+        """
+        torch = self._torch
+
+        def rows(value: Any, leaf: Any) -> Any:
+            return torch.stack([self._row(value[:, i], leaf) for i in range(self.outputs)], dim=1)
+
+        result = self._derived(x, rows)
+        if result is None:
+            return None
+        value, jacobian = result
+        return value.numpy(), jacobian.numpy().astype(np.float64) * self._continuous
+
+    def _by_backward_pass(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray | None:
+        """The product of cotangents with the Jacobians, `[rows, inputs]`; None if it fails."""
+        weights = self._torch.tensor(cotangent, dtype=self._torch.float64)
+        result = self._derived(x, lambda value, leaf: self._row(value * weights, leaf))
+        return None if result is None else result[1].numpy().astype(np.float64) * self._continuous
+
+    def _derived(
+        self, x: np.ndarray, derive: Callable[[Any, Any], Any]
+    ) -> tuple[Any, Any] | None:
+        """Answers `[rows, outputs]` and what `derive(answers, leaf)` makes of torch's graph.
+
+        None if the graph is not there or cannot be gone back through.
         """
         torch = self._torch
         if x.dtype not in self._way:
@@ -208,11 +255,9 @@ class TorchHost(Host):
                 value = torch.cat([result.to(torch.float64) for result in results], dim=1)
                 if not value.requires_grad:
                     return None
-                rows = [self._row(value[:, i], leaf) for i in range(self.outputs)]
+                return value.detach(), derive(value, leaf)
         except (FunctionFailed, RuntimeError, TypeError, ValueError):
             return None
-        jacobian = torch.stack(rows, dim=1).numpy().astype(np.float64) * self._continuous
-        return value.detach().numpy(), jacobian
 
     def _row(self, output: Any, leaf: Any) -> Any:
         if not output.requires_grad:
@@ -228,8 +273,9 @@ class TorchHost(Host):
         A part that was detached has none for torch, and what is rounded with the gradient passed
         straight through has another than its answers.
         """
-        rows = np.random.default_rng(0).normal(size=(len(x), self.inputs))[:_ROWS_COMPARED]
-        near = x[:_ROWS_COMPARED] + _NUDGE * self._scale * self._continuous * rows
+        count = max(1, min(_ROWS_COMPARED, _MOST_COMPARED // self.inputs))
+        rows = np.random.default_rng(0).normal(size=(len(x), self.inputs))[:count]
+        near = x[:count] + _NUDGE * self._scale * self._continuous * rows
         try:
             result, (_, expected) = self._by_autograd(near), self._differenced(near)
         except checks.ParacosmError:
