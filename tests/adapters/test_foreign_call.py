@@ -233,7 +233,7 @@ def test_a_product_is_one_backward_pass_for_a_whole_batch_and_none_where_nothing
     x, v = np.ones((7, 6)), np.ones((7, MOST_OUTPUTS + 4))
     v[2:4] = 0
     product = host.pulled_back(x, v)
-    calls = next(iter(host._modules.values())).calls
+    calls = host._copies.of(torch.float64).calls
     assert calls[-1] == 5
     assert len(calls) <= 2
     assert (product[2:4] == 0).all()

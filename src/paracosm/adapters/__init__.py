@@ -9,15 +9,18 @@ from paracosm.adapters.latents import InLatentSpace, Latent, latent
 from paracosm.adapters.parts import rounded
 from paracosm.adapters.policies import policy
 from paracosm.adapters.recorded import trajectory
+from paracosm.adapters.recurrent import Recurrent, recurrent
 from paracosm.adapters.worlds import spec, world
 
 __all__ = [
     "BadAnswer",
     "InLatentSpace",
     "Latent",
+    "Recurrent",
     "by_keys",
     "latent",
     "policy",
+    "recurrent",
     "rounded",
     "spec",
     "trajectory",

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import io
 import sys
+import threading
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -36,12 +37,39 @@ _SLOPES_AGREE, _COARSE_SLOPES_AGREE = (
 )  # of the larger: 32 bits need a step that crosses kinks
 
 
+class Copies:
+    """Copies of a module as it is now, on the CPU and in evaluation mode, one a precision."""
+
+    def __init__(self, module: Any, name: str) -> None:
+        """Copy `module`; messages call what it is of `name`.
+
+        Raises:
+            BadArgument: it cannot be copied, or its parameters are not made yet.
+        """
+        import torch
+
+        self._torch, self._lock = torch, threading.Lock()
+        self.original = _frozen(module, name, torch)
+        self._by_precision: dict[Any, Any] = {}
+
+    def of(self, precision: Any) -> Any:
+        """The copy whose parameters are of a torch precision."""
+        with self._lock:
+            if precision not in self._by_precision:
+                self._by_precision[precision] = _copied(self.original, self._torch).to(precision)
+        return self._by_precision[precision]
+
+
 @dataclasses.dataclass(frozen=True)
 class Adapted:
-    """A module called in another way than by itself: `use(module)`, or of a copy of it."""
+    """A module called in another way than by itself: `use(module)`, or of a copy of it.
+
+    Several functions of one large module share its `copies`; each has its own without.
+    """
 
     module: Any
     use: Callable[[Any], Callable[..., Any]]
+    copies: Copies | None = None
 
     def __call__(self, *arguments: Any) -> Any:
         return self.use(self.module)(*arguments)
@@ -52,10 +80,11 @@ def is_torch(function: Any) -> bool:
 
     Torch is not imported to find out.
     """
-    return _adapted(function) is not None
+    return as_adapted(function) is not None
 
 
-def _adapted(function: Any) -> Adapted | None:
+def as_adapted(function: Any) -> Adapted | None:
+    """The module that a function is or is a method of, and how it is called; None of others."""
     if isinstance(function, Adapted):
         return function
     torch = sys.modules.get("torch")
@@ -64,7 +93,7 @@ def _adapted(function: Any) -> Adapted | None:
     if isinstance(function, torch.nn.Module):
         return Adapted(function, lambda module: module)
     if isinstance(function, functools.partial):
-        inner, bound = _adapted(function.func), (function.args, function.keywords)
+        inner, bound = as_adapted(function.func), (function.args, function.keywords)
         return inner and Adapted(
             inner.module, lambda module: functools.partial(inner.use(module), *bound[0], **bound[1])
         )
@@ -108,28 +137,25 @@ class TorchHost(Host):
             raise checks.Missing(
                 f"a PyTorch {name} needs torch: pip install 'paracosm[torch]' ({error})."
             ) from error
-        self._torch, adapted = torch, _adapted(function)
+        self._torch, adapted = torch, as_adapted(function)
+        self._copies: Copies | None = None
+        if adapted is not None:
+            self._copies = adapted.copies or Copies(adapted.module, self.name)
         self._use: Callable[[Any], Callable[..., Any]] = (
             (lambda module: module) if adapted is None else adapted.use
         )
-        self._original: Any = None if adapted is None else _frozen(adapted.module, self.name, torch)
-        self._modules: dict[Any, Any] = {}
         self.derivatives = AUTOGRAD
         self._compared = False
 
     @property
     def module(self) -> Any:
         """The copied module, if the function is one; None of anything else."""
-        return self._original if isinstance(self.function, self._torch.nn.Module) else None
+        whole = isinstance(self.function, self._torch.nn.Module) and self._copies is not None
+        return self._copies.original if whole else None
 
     def _in(self, dtype: Any) -> Callable[..., Any]:
         """The function with its parameters in `dtype`."""
-        if self._original is None:
-            return self.function
-        with self._lock:
-            if dtype not in self._modules:
-                self._modules[dtype] = _copied(self._original, self._torch).to(dtype)
-        return self._use(self._modules[dtype])
+        return self.function if self._copies is None else self._use(self._copies.of(dtype))
 
     def _forms(self, dtype: Any) -> list[tuple[Any, bool]]:
         """Precisions in which it may be asked, and whether gradients are on.
@@ -137,7 +163,7 @@ class TorchHost(Host):
         A few modules need gradients to answer.
         """
         double, single = self._torch.float64, self._torch.float32
-        if self._original is None:
+        if self._copies is None:
             default = self._torch.get_default_dtype()
             precisions = [default, *(kind for kind in (double, single) if kind != default)]
         else:
@@ -235,9 +261,7 @@ class TorchHost(Host):
         result = self._derived(x, lambda value, leaf: self._row(value * weights, leaf))
         return None if result is None else result[1].numpy().astype(np.float64) * self._continuous
 
-    def _derived(
-        self, x: np.ndarray, derive: Callable[[Any, Any], Any]
-    ) -> tuple[Any, Any] | None:
+    def _derived(self, x: np.ndarray, derive: Callable[[Any, Any], Any]) -> tuple[Any, Any] | None:
         """Answers `[rows, outputs]` and what `derive(answers, leaf)` makes of torch's graph.
 
         None if the graph is not there or cannot be gone back through.

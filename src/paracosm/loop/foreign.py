@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Unpack
@@ -15,6 +16,7 @@ import numpy as np
 from paracosm import adapters as foreign
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
+from paracosm.core.encoder import encode
 from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Policy
 from paracosm.core.precision import in_double
@@ -79,9 +81,9 @@ def audit_foreign(
     remarks = ()
     with callbacks.as_raised():
         if data is None:
-            source = connect(str(env), env_kwargs, horizon)
-            recorded, acting, spec = _played(policy, source, episodes, first_seed, progress)
-            remarks = source.remarks
+            opened = functools.partial(connect, str(env), env_kwargs, horizon)
+            played = {"episodes": episodes, "first_seed": first_seed}
+            recorded, acting, spec, remarks = _played(policy, opened, progress, **played)
         else:
             recorded, acting, spec = _read(policy, data)
         _demand_steps(recorded)
@@ -134,34 +136,43 @@ def _is_needed(parameter: inspect.Parameter) -> bool:
 
 def _played(
     policy: str | Callable[..., Any],
-    source: Source,
-    episodes: int,
-    first_seed: int,
+    opened: Callable[..., Source],
     progress: Progress,
-) -> tuple[Trajectory, Policy, Spec]:
-    """Real episodes of the user's policy, the policy as it is audited, and what is known of both.
+    **playing: int,
+) -> tuple[Trajectory, Policy, Spec, tuple[str, ...]]:
+    """Real episodes of the user's policy, the policy as it is audited, what the world is told, and
+    the environment's remarks.
+
+    A policy with an encoder plays on its memories, which are its world's states; the world is then
+    told of observations.
 
     Args:
         policy: What builds it.
-        source: Where it plays.
-        episodes, first_seed, progress: As for `audit_foreign`.
+        opened: Gives the environment, with the encoder that it is called with.
+        progress: As for `audit_foreign`.
+        playing: How many episodes, and the first one's seed.
     """
+    source = opened()
     blank = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
     theirs = _called(policy, "policy", blank)
+    acting = foreign.policy(theirs, blank)
+    encoder = getattr(acting, "encoder", None)
+    source = source if encoder is None else opened(encoder=encoder)
     recorded = source.evaluate(
-        foreign.policy(theirs, blank),
-        episodes=episodes,
-        first_seed=first_seed,
-        progress=lambda done, total: progress("evaluate", done, total, ""),
+        acting, progress=lambda done, total: progress("evaluate", done, total, ""), **playing
     )
+    if encoder is not None:
+        return recorded, acting, blank, source.remarks
     spec = foreign.spec(recorded, action=source.action, horizon=source.horizon)
-    return recorded, foreign.policy(theirs, spec), spec
+    return recorded, foreign.policy(theirs, spec), spec, source.remarks
 
 
 def _read(policy: str | Callable[..., Any], data: str) -> tuple[Trajectory, Policy, Spec]:
     recorded = foreign.trajectory(datasets.load(data), data)
     spec = foreign.spec(recorded)
-    return recorded, foreign.policy(_called(policy, "policy", spec), spec), spec
+    acting = foreign.policy(_called(policy, "policy", spec), spec)
+    encoder = getattr(acting, "encoder", None)
+    return recorded if encoder is None else encode(encoder, recorded), acting, spec
 
 
 def _demand_steps(recorded: Trajectory) -> None:
@@ -176,12 +187,12 @@ def _demand_steps(recorded: Trajectory) -> None:
 
 
 def _case(world: Any, policy: Policy, recorded: Trajectory) -> _Case:
-    if isinstance(world, foreign.Latent):
+    if isinstance(world, (foreign.Latent, foreign.Recurrent)):
         return _Case(*world.on(recorded))
     if not isinstance(world, MDP):
         raise checks.Unsupported(
-            f"--world gave a {type(world).__name__}; an MDP (foreign.world) or a latent model is"
-            " needed."
+            f"--world gave a {type(world).__name__}; an MDP (foreign.world), a latent or a"
+            " recurrent model is needed."
         )
     size, needed = np.shape(recorded.state)[-1], world.spec.state_size
     if size != needed:
