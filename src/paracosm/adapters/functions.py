@@ -18,8 +18,18 @@ class Functions:
     The modules that they are of are copied once for all of them.
     """
 
-    def __init__(self, functions: Mapping[str, Any], name: str) -> None:
-        """Take the `functions`; messages call what they are of `name`.
+    def __init__(
+        self,
+        functions: Mapping[str, Any],
+        name: str,
+        made: Callable[[Calls], Calls] = lambda calls: calls,
+    ) -> None:
+        """Take the `functions`.
+
+        Args:
+            functions: By name.
+            name: What messages call what they are of.
+            made: The functions that are asked, of these.
 
         Raises:
             Missing: torch is not installed.
@@ -31,7 +41,7 @@ class Functions:
             raise checks.Missing(
                 f"a {name} needs torch: pip install 'paracosm[torch]' ({error})."
             ) from error
-        self._torch, self._plain = torch, dict(functions)
+        self._torch, self._plain, self._made = torch, dict(functions), made
         self._adapted = {key: as_adapted(function) for key, function in functions.items()}
         holder = torch.nn.Module()
         for key, adapted in self._adapted.items():
@@ -68,7 +78,9 @@ class Functions:
 
     def _of(self, holder: Any) -> Calls:
         """The functions, of the modules of a copy of the holder."""
-        return {
-            key: self._plain[key] if adapted is None else adapted.use(getattr(holder, key))
-            for key, adapted in self._adapted.items()
-        }
+        return self._made(
+            {
+                key: self._plain[key] if adapted is None else adapted.use(getattr(holder, key))
+                for key, adapted in self._adapted.items()
+            }
+        )
