@@ -90,14 +90,14 @@ def _read(rssm: Any, spec: Spec) -> tuple[dict[str, Any], Callable[[Calls], Call
     Raises:
         BadArgument: it is of no known form.
     """
+    if hasattr(rssm, "rssm_prior") and hasattr(rssm, "rssm_posterior"):
+        return _read((rssm.rssm_prior, rssm.rssm_posterior), spec)
     if isinstance(rssm, (tuple, list)) and len(rssm) == 2:
         prior, posterior = map(_bare, rssm)
         width = getattr(prior, "rnn_hidden_dim", None)
         if callable(prior) and callable(posterior) and isinstance(width, int):
             modules = {"prior": prior, "posterior": posterior}
             return modules, lambda calls: _of_pair(calls, width, spec)
-    if hasattr(rssm, "rssm_prior") and hasattr(rssm, "rssm_posterior"):
-        return _read((rssm.rssm_prior, rssm.rssm_posterior), spec)
     if not isinstance(rssm, type) and all(hasattr(rssm, name) for name in _STEPPING):
         names = (*_STEPPING, *(["get_feat"] if hasattr(rssm, "get_feat") else []))
         modules = {name: getattr(rssm, name) for name in names}

@@ -57,7 +57,7 @@ class Functions:
         """`use` of the functions as they are now, without gradients; for a first look.
 
         Args:
-            name: What the sentence calls it, if it fails.
+            name: What the sentence calls it after `the`, if it fails.
             use: Of the functions.
 
         Raises:

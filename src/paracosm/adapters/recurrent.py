@@ -251,12 +251,12 @@ def remembering(functions: Functions, spec: Spec, settings: MemorySettings) -> R
     action = functions.zeros(rows, spec.action.size)
     if isinstance(spec.action, Discrete):
         action = action[:, 0].long() + spec.action.start
-    memory = functions.once(_whose("start"), lambda calls: calls["start"](observation))
+    memory = functions.once("model's start", lambda calls: calls["start"](observation))
     form = MemoryForm(memory, rows, _whose("start"))
     normals = [functions.zeros(rows, settings.noise)] if settings.noise else []
     for name, seen in (("observe", [observation]), ("next", normals)):
         after = functions.once(
-            _whose(name), lambda calls, name=name, seen=seen: calls[name](memory, action, *seen)
+            f"model's {name}", lambda calls, name=name, seen=seen: calls[name](memory, action, *seen)
         )
         form.flat(after, _whose(name))
     return Recurrent(functions, spec, form, settings)

@@ -150,8 +150,9 @@ class TorchHost(Host):
     @property
     def module(self) -> Any:
         """The copied module, if the function is one; None of anything else."""
-        whole = isinstance(self.function, self._torch.nn.Module) and self._copies is not None
-        return self._copies.original if whole else None
+        if self._copies is None or not isinstance(self.function, self._torch.nn.Module):
+            return None
+        return self._copies.original
 
     def _in(self, dtype: Any) -> Callable[..., Any]:
         """The function with its parameters in `dtype`."""

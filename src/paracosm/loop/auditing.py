@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypedDict
 
-from paracosm.adapters import Latent
+from paracosm.adapters import Latent, Recurrent
 from paracosm.adapters.parts import ForeignPolicy, HostPart
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import diagnose
@@ -94,7 +94,7 @@ def audit(
             own.
     """
     _check_kinds(world, policy, episodes, imagined)
-    unknown = _of_unknown_layers(world, policy) if certify is None else ()
+    unknown = () if certify is not None else _of_unknown_layers(world, policy)
     diagnosis = diagnose(
         world,
         policy,
@@ -140,9 +140,12 @@ def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
     Args:
         world, policy, episodes, imagined: As for `audit`.
     """
-    if isinstance(world, Latent):
+    if isinstance(world, (Latent, Recurrent)):
+        kind, place = ("latent", "latent space") if isinstance(world, Latent) else (
+            "recurrent", "memory"
+        )  # fmt: skip
         raise checks.BadArgument(
-            "the world is a latent model, which is audited in its latent space: inside ="
+            f"the world is a {kind} model, which is audited in its {place}: inside ="
             " world.on(episodes) gives the"
             " inside.world, inside.policy and inside.episodes to audit."
         )

@@ -48,8 +48,8 @@ def audit_foreign(
 
     Args:
         world: `module:function`, or the function: `make_world()` or `make_world(spec)`, which gives
-            an `MDP` (`foreign.world`) or a `foreign.Latent`. The spec's state scale is that of the
-            real episodes.
+            an `MDP` (`foreign.world`), a `foreign.Latent` or a `foreign.Recurrent`. The spec's
+            state scale is that of the real episodes, 1 of a recurrent model's observations.
         policy: `module:function`, or the function: `make_policy()` or `make_policy(spec)` gives
             what `foreign.policy` takes. With `env` its spec has the state scale 1, since nothing
             was recorded yet.
@@ -82,8 +82,9 @@ def audit_foreign(
     with callbacks.as_raised():
         if data is None:
             opened = functools.partial(connect, str(env), env_kwargs, horizon)
-            played = {"episodes": episodes, "first_seed": first_seed}
-            recorded, acting, spec, remarks = _played(policy, opened, progress, **played)
+            recorded, acting, spec, remarks = _played(
+                policy, opened, episodes, first_seed, progress
+            )
         else:
             recorded, acting, spec = _read(policy, data)
         _demand_steps(recorded)
@@ -137,8 +138,9 @@ def _is_needed(parameter: inspect.Parameter) -> bool:
 def _played(
     policy: str | Callable[..., Any],
     opened: Callable[..., Source],
+    episodes: int,
+    first_seed: int,
     progress: Progress,
-    **playing: int,
 ) -> tuple[Trajectory, Policy, Spec, tuple[str, ...]]:
     """Real episodes of the user's policy, the policy as it is audited, what the world is told, and
     the environment's remarks.
@@ -149,8 +151,7 @@ def _played(
     Args:
         policy: What builds it.
         opened: Gives the environment, with the encoder that it is called with.
-        progress: As for `audit_foreign`.
-        playing: How many episodes, and the first one's seed.
+        episodes, first_seed, progress: As for `audit_foreign`.
     """
     source = opened()
     blank = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
@@ -159,7 +160,10 @@ def _played(
     encoder = getattr(acting, "encoder", None)
     source = source if encoder is None else opened(encoder=encoder)
     recorded = source.evaluate(
-        acting, progress=lambda done, total: progress("evaluate", done, total, ""), **playing
+        acting,
+        episodes=episodes,
+        first_seed=first_seed,
+        progress=lambda done, total: progress("evaluate", done, total, ""),
     )
     if encoder is not None:
         return recorded, acting, blank, source.remarks
