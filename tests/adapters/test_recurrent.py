@@ -125,7 +125,9 @@ def test_the_audit_of_factories_plays_on_memories():
         env="tests.adapters.rememberers:Cart", horizon=HORIZON, episodes=4, **settings,
     )  # fmt: skip
     assert found.verdict.startswith("In the model's memory of 3 numbers")
-    assert "not bounded, since the layers of dynamics, reward and policy are not kn" in found.verdict
+    assert (
+        "not bounded, since the layers of dynamics, reward and policy are not kn" in found.verdict
+    )
     assert found.lipschitz == {}
 
 

@@ -92,9 +92,9 @@ def _product_now(x: Array, vector: Array, *, host: Host, transposed: bool) -> Ar
     """
     if not transposed:
         raise checks.Unsupported(
-            f"the {host.name} has {host.inputs} inputs and {host.outputs} outputs; derivatives of so"
-            " large a part are taken in reverse mode (jax.grad, jax.vjp), and forward mode (jax.jvp,"
-            " jax.jacfwd) was asked for."
+            f"the {host.name} has {host.inputs} inputs and {host.outputs} outputs; derivatives of"
+            " so large a part are taken in reverse mode (jax.grad, jax.vjp), and forward mode"
+            " (jax.jvp, jax.jacfwd) was asked for."
         )
     return _callback(host.pulled_back, (x, vector), jax.ShapeDtypeStruct(x.shape, vector.dtype))
 

@@ -1,10 +1,10 @@
 """Recurrent state-space models, as Dreamer has them: a deterministic part h and a stochastic z.
 
-`h' = f(h, z, a)` is the same for both, `z' ~ p(z | h')` the prior in imagination and `z' ~ q(z | h',
-o')` the posterior after an observation (Hafner et al. 2019, 2023). Two forms are read: an object
-with the methods `img_step` and `obs_step`, as Dreamer's ports to PyTorch have it, and a pair of
-modules (prior, posterior), as TorchRL has it. Whatever they sample is left alone: z is made here of
-the statistics that they give, its mode without gradients through an argmax.
+`h' = f(h, z, a)` is the same for both, `z' ~ p(z | h')` is the prior in imagination and `z' ~ q(z |
+h', o')` the posterior after an observation (Hafner et al. 2019, 2023). Two forms are read: an
+object with the methods `img_step` and `obs_step`, as Dreamer's ports to PyTorch have it, and a pair
+of modules (prior, posterior), as TorchRL has it. Whatever they sample is left alone: z is made here
+of the statistics that they give, its mode without gradients through an argmax.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def dreamer(
     rssm: Any,
     spec: Spec,
     *,
-    encode: Callable[..., Any],
-    reward: Callable[..., Any],
-    act: Callable[..., Any],
-    ended: Callable[..., Any] | None = None,
+    encode: Any,
+    reward: Any,
+    act: Any,
+    ended: Any = None,
     termination_gives: str | None = None,
     noise: int = 0,
     discount: float = 0.99,
@@ -74,14 +74,7 @@ def dreamer(
         modules | {name: _bare(function) for name, function in given.items()}, "RSSM", made
     )
     settings = MemorySettings("s'", ended is not None, termination_gives, noise, discount)
-    model = remembering(functions, spec, settings)
-    drawn = next(part for part in model.form.parts if part.name == "stoch").size
-    if noise not in (0, drawn):
-        raise checks.BadArgument(
-            f"noise is {noise}; z has {drawn} numbers, which is how many normals draw it, and 0"
-            " takes its mode."
-        )
-    return model
+    return remembering(functions, spec, settings)
 
 
 def _read(rssm: Any, spec: Spec) -> tuple[dict[str, Any], Callable[[Calls], Calls]]:
@@ -209,9 +202,18 @@ def _drawn(statistics: list[Any], normals: Any = None) -> Any:
     Args:
         statistics: Of the distribution.
         normals: What it is drawn with; none for the mode.
+
+    Raises:
+        BadArgument: there are not as many normals as z has numbers.
     """
     import torch
 
+    size = statistics[0][0].numel()
+    if normals is not None and normals.shape[1] != size:
+        raise checks.BadArgument(
+            f"noise is {normals.shape[1]}; z has {size} numbers, which is how many normals draw it,"
+            " and 0 takes its mode."
+        )
     if len(statistics) == 2:
         mean, std = statistics
         return mean if normals is None else mean + std * normals

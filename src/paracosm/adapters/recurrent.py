@@ -256,7 +256,8 @@ def remembering(functions: Functions, spec: Spec, settings: MemorySettings) -> R
     normals = [functions.zeros(rows, settings.noise)] if settings.noise else []
     for name, seen in (("observe", [observation]), ("next", normals)):
         after = functions.once(
-            f"model's {name}", lambda calls, name=name, seen=seen: calls[name](memory, action, *seen)
+            f"model's {name}",
+            lambda calls, name=name, seen=seen: calls[name](memory, action, *seen),
         )
         form.flat(after, _whose(name))
     return Recurrent(functions, spec, form, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from paracosm.adapters.answers import mode_of
@@ -12,18 +11,16 @@ from paracosm.adapters.recurrent import MemorySettings, Recurrent, remembering
 from paracosm.core import checks
 from paracosm.core.mdp import Discrete, Spec
 
-_FUNCTION = Callable[..., Any]
-
 
 def window(
-    encode: _FUNCTION,
-    predict: _FUNCTION,
+    encode: Any,
+    predict: Any,
     length: int,
     spec: Spec,
     *,
-    reward: _FUNCTION,
-    act: _FUNCTION,
-    ended: _FUNCTION | None = None,
+    reward: Any,
+    act: Any,
+    ended: Any = None,
     reward_of: str = "s,a",
     termination_gives: str | None = None,
     noise: int = 0,
