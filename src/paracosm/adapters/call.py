@@ -99,9 +99,8 @@ def _product_now(x: Array, vector: Array, *, host: Host, transposed: bool) -> Ar
     return _callback(host.pulled_back, (x, vector), jax.ShapeDtypeStruct(x.shape, vector.dtype))
 
 
-@_product.def_abstract_eval
-def _(x: Any, vector: Any, *, host: Host, transposed: bool) -> ShapedArray:
-    size = host.inputs if transposed else host.outputs
+def _product_form(x: Any, vector: Any, **of: Any) -> ShapedArray:
+    size = of["host"].inputs if of["transposed"] else of["host"].outputs
     return ShapedArray((*vector.shape[:-1], size), vector.dtype)
 
 
@@ -155,6 +154,7 @@ def _product_transposed(
 
 
 _product.def_impl(_product_now)
+_product.def_abstract_eval(_product_form)
 ad.primitive_jvps[_product] = _product_tangent
 ad.primitive_transposes[_product] = _product_transposed
 batching.primitive_batchers[_product] = _product_batched

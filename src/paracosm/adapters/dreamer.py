@@ -162,19 +162,19 @@ def _of_steps(calls: Calls, spec: Spec) -> Calls:
         drawn = _drawn([state[name] for name in named], *normals)
         return {"deter": state["deter"], "stoch": drawn.reshape(state["stoch"].shape)}
 
-    def seen(state: Any, action: Any, observation: Any, *, first: bool) -> dict[str, Any]:
-        flags = (observation.new_ones if first else observation.new_zeros)(len(observation))
-        embedding = calls["encode"](observation)
-        after = calls["obs_step"](state, action, embedding, flags, sample=False)
+    def seen(before: tuple[Any, Any], observation: Any, first: Any) -> dict[str, Any]:
+        """The posterior after a state and an action; `first` is 1 at the start of an episode."""
+        after = calls["obs_step"](*before, calls["encode"](observation), first, sample=False)
         return known(after[0] if isinstance(after, tuple) else after)
 
     def start(observation: Any) -> dict[str, Any]:
-        nothing = observation.new_zeros(len(observation), spec.action.size)
-        return seen(calls["initial"](len(observation)), nothing, observation, first=True)
+        rows = len(observation)
+        nothing = observation.new_zeros(rows, spec.action.size)
+        return seen((calls["initial"](rows), nothing), observation, observation.new_ones(rows))
 
     def observe(memory: dict[str, Any], action: Any, observation: Any) -> dict[str, Any]:
         done = seen_by_networks(action, observation.dtype, spec)
-        return seen(memory, done, observation, first=False)
+        return seen((memory, done), observation, observation.new_zeros(len(observation)))
 
     def following(memory: dict[str, Any], action: Any, *normals: Any) -> dict[str, Any]:
         done = seen_by_networks(action, memory["deter"].dtype, spec)
