@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.adapters.answers import failure_of
+from paracosm.adapters.answers import failure_of, mode_of
 from paracosm.adapters.host import Slot
 from paracosm.adapters.parts import arguments
 from paracosm.adapters.policies import policy
@@ -55,7 +55,7 @@ class Latent:
     def policy(self) -> Policy:
         """`pi` of the encoded observation: what acts in the environment."""
         return policy(
-            self._adapted(lambda call: lambda s: _action(call("pi", call("encode", s)))), self.spec
+            self._adapted(lambda call: lambda s: mode_of(call("pi", call("encode", s)))), self.spec
         )
 
     def on(self, episodes: Trajectory) -> InLatentSpace:
@@ -88,7 +88,7 @@ class Latent:
         )
 
     def _policy(self, spec: Spec) -> Policy:
-        return policy(self._adapted(lambda call: lambda z: _action(call("pi", z))), spec)
+        return policy(self._adapted(lambda call: lambda z: mode_of(call("pi", z))), spec)
 
     def _adapted(self, use: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Adapted:
         return Adapted(self.model, lambda model: use(_Caller(model, self.task)))
@@ -175,14 +175,6 @@ def latent(
             f" {', '.join(_METHODS)} are needed."
         )
     return Latent(model, spec, task, reward_from, ended, termination_gives, discount)
-
-
-def _action(answer: Any) -> Any:
-    """The deterministic action among what `pi` gives."""
-    if not isinstance(answer, tuple):
-        return answer
-    mean = answer[1].get("mean", None) if len(answer) == 2 and hasattr(answer[1], "get") else None
-    return answer[0] if mean is None else mean
 
 
 def _note(spec: Spec) -> str:

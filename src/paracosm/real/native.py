@@ -14,7 +14,6 @@ from jaxtyping import Key, Num, UInt
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.encoder import stage_of
 from paracosm.core.mdp import MDP, Discrete, Spec
 from paracosm.core.policy import Deterministic, Policy, Uniform
 from paracosm.core.recordings import state_scale
@@ -167,10 +166,10 @@ class SystemSource(Source):
         came = f"the state {after[:size]} and the reward {reward}"
         if self.encoder is not None and np.isfinite(before[:size]).all():
             if not np.isfinite(before).all():
-                culprit = stage_of(self.encoder, "initial")
+                culprit = self.encoder.called("initial")
                 came, place = f"the belief {before[size:]}", f"at the start of episode {episode}"
             elif np.isfinite([*after[:size], reward]).all():
-                culprit = stage_of(self.encoder, "update")
+                culprit = self.encoder.called("update")
                 came = f"the belief {after[size:]}"
         return f"{culprit} gave {came} {place}; every entry must be finite."
 

@@ -131,8 +131,10 @@ def evaluate(
         env: The real environment, as `connect` takes it.
         policy, episodes, first_seed, sampled, seed, progress: As for `Source.evaluate`.
         horizon: Steps in a full episode; the time limit of `env` if None.
-        encoder: What makes states of observations; None where observations are states.
+        encoder: What makes states of observations; None where observations are states, or where
+            the policy brings its own.
     """
+    encoder = getattr(policy, "encoder", None) if encoder is None else encoder
     with callbacks.as_raised():
         source = connect(env, horizon=horizon, encoder=encoder)
         played = source.evaluate(
