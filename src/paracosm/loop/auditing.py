@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypedDict
 
-from paracosm.adapters import Latent
+from paracosm.adapters import LatentModel
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import diagnose
 from paracosm.core import checks
@@ -115,7 +115,7 @@ def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
     Args:
         world, policy, episodes, imagined: As for `audit`.
     """
-    if isinstance(world, Latent):
+    if isinstance(world, LatentModel):
         raise checks.BadArgument(
             "the world is a latent model, which is audited in its latent space: inside ="
             " world.on(episodes) gives the"

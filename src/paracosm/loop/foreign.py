@@ -46,7 +46,7 @@ def audit_foreign(
 
     Args:
         world: `module:function`, or the function: `make_world()` or `make_world(spec)`, which gives
-            an `MDP` (`foreign.world`) or a `foreign.Latent`. The spec's state scale is that of the
+            an `MDP` (`foreign.world`) or a `foreign.LatentModel`. The spec's state scale is that of the
             real episodes.
         policy: `module:function`, or the function: `make_policy()` or `make_policy(spec)` gives
             what `foreign.policy` takes. With `env` its spec has the state scale 1, since nothing
@@ -176,7 +176,7 @@ def _demand_steps(recorded: Trajectory) -> None:
 
 
 def _case(world: Any, policy: Policy, recorded: Trajectory) -> _Case:
-    if isinstance(world, foreign.Latent):
+    if isinstance(world, foreign.LatentModel):
         return _Case(*world.on(recorded))
     if not isinstance(world, MDP):
         raise checks.Unsupported(
