@@ -4,6 +4,7 @@ They may come from PyTorch, NumPy, Stable-Baselines3 or TorchRL, or live in a la
 """
 
 from paracosm.adapters.answers import BadAnswer
+from paracosm.adapters.functional import gymnax
 from paracosm.adapters.keys import by_keys
 from paracosm.adapters.latents import InLatentSpace, Latent, LatentModel, latent
 from paracosm.adapters.parts import rounded
@@ -18,6 +19,7 @@ __all__ = [
     "Latent",
     "LatentModel",
     "by_keys",
+    "gymnax",
     "latent",
     "policy",
     "rounded",

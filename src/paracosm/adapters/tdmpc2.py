@@ -16,6 +16,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from paracosm.adapters.agents import AgentSettings, search_of
 from paracosm.adapters.answers import failure_of
 from paracosm.adapters.call import ask
 from paracosm.adapters.host import Host, Slot
@@ -28,7 +29,6 @@ from paracosm.adapters.latents import (
 )
 from paracosm.adapters.mppi import ForeignPlanner, LatentSearch
 from paracosm.adapters.parts import arguments, chosen_action
-from paracosm.adapters.agents import AgentSettings, search_of
 from paracosm.adapters.torch import Adapted, TorchHost
 from paracosm.core import checks
 from paracosm.core.data import Trajectory

@@ -46,8 +46,8 @@ def audit_foreign(
 
     Args:
         world: `module:function`, or the function: `make_world()` or `make_world(spec)`, which gives
-            an `MDP` (`foreign.world`) or a `foreign.LatentModel`. The spec's state scale is that of the
-            real episodes.
+            an `MDP` (`foreign.world`) or a `foreign.LatentModel`. The spec's state scale is that of
+            the real episodes.
         policy: `module:function`, or the function: `make_policy()` or `make_policy(spec)` gives
             what `foreign.policy` takes. With `env` its spec has the state scale 1, since nothing
             was recorded yet.

@@ -15,13 +15,14 @@ from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.encoder import Encoder
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
+from paracosm.core.pomdp import POMDP
 from paracosm.real import boundary
 from paracosm.real.gymnasium import HostSource
 from paracosm.real.native import SystemSource
 from paracosm.real.registry import make
 from paracosm.real.source import Acting, Source, StepProgress
 
-Environment = str | Callable[[], Any] | gymnasium.Env | MDP | Source
+Environment = str | Callable[[], Any] | gymnasium.Env | MDP | POMDP | Source
 
 
 def connect(
@@ -34,7 +35,7 @@ def connect(
 
     Args:
         env: a Gymnasium id or `module:function` (see `make`), a callable that builds a
-            `gymnasium.Env` or an `MDP`, an environment or an `MDP` itself, or a source, which is
+            `gymnasium.Env`, an `MDP` or a `POMDP`, one of these itself, or a source, which is
             returned as it is. Of an environment copies are played (`copy.deepcopy`); it stays as it
             is.
         kwargs: keyword arguments of a named environment.
@@ -50,8 +51,8 @@ def connect(
         checks.of_kind("encoder", encoder, Encoder, "an Encoder, or None,")
     if isinstance(env, Source):
         return _as_it_is(env, horizon, encoder)
-    if isinstance(env, MDP):
-        return SystemSource(env, "the system", horizon, encoder)
+    if isinstance(env, (MDP, POMDP)):
+        return _system(env, "the system", horizon, encoder)
     if isinstance(env, gymnasium.Env):
         return HostSource(_copying(env), _named(env), horizon, encoder)
     if kwargs is not None:
@@ -175,18 +176,34 @@ def _opened(
         encoder: what makes states of observations.
     """
     built = boundary.built(factory, name)
-    if isinstance(built, MDP):
-        return SystemSource(built, name, horizon, encoder)
+    if isinstance(built, (MDP, POMDP)):
+        return _system(built, name, horizon, encoder)
     if isinstance(built, Source):
         return _as_it_is(built, horizon, encoder)
     if not isinstance(built, gymnasium.Env):
         raise checks.Unsupported(
-            f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or a Source"
-            " is needed."
+            f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or POMDP, or a"
+            " Source is needed."
         )
     with contextlib.suppress(Exception, SystemExit):
         built.close()
     return HostSource(factory, name, horizon, encoder)
+
+
+def _system(
+    system: MDP | POMDP, name: str, horizon: int | None, encoder: Encoder | None
+) -> SystemSource:
+    """The source of a JAX-native system.
+
+    Args:
+        system: shows its states, or what they show.
+        name: what error messages call it.
+        horizon: steps in a full episode; its spec's if None.
+        encoder: what makes states of observations.
+    """
+    if isinstance(system, MDP):
+        return SystemSource(system, name, horizon, encoder)
+    return SystemSource(system.mdp, name, horizon, system.through(encoder))
 
 
 def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:
