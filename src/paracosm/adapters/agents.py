@@ -75,11 +75,11 @@ class AgentSettings:
         size, box = self.observation_size, jnp.ones(self.actions)
         return Spec(size, Box(-box, box), jnp.ones(size), self.episode_length)
 
-    def demand_match(self, spec: Spec) -> None:
-        """Refuse a task of other actions, or of more observations, than the model's.
+    def box(self, spec: Spec) -> Box:
+        """The actions of a task, if it is one of the model's.
 
         Raises:
-            BadArgument: naming both sizes.
+            BadArgument: it has other actions, or more observations; naming both sizes.
         """
         if not isinstance(spec.action, Box) or spec.action.size != self.actions:
             kind = "continuous" if isinstance(spec.action, Box) else "discrete"
@@ -92,6 +92,7 @@ class AgentSettings:
                 f"the spec has observations of {spec.state_size} numbers; the cfg's model takes"
                 f" {self.observation_size}."
             )
+        return spec.action
 
 
 def search_of(cfg: Any, settings: AgentSettings) -> LatentSearch:

@@ -64,15 +64,15 @@ class GymnaxEnvironment(FunctionalEnvironment):
     params: Any
 
     def reset(self, key: PRNGKey) -> tuple[Any, Any]:
-        observation, state = getattr(self.env, "reset_env", self.env.reset)(key, self.params)
+        observation, state = getattr(self.env, "reset_env", self.env.reset)(_raw(key), self.params)
         return state, observation
 
     def step(self, key: PRNGKey, state: Any, action: Action) -> tuple[Any, Any, Scalar, Flag]:
         step = getattr(self.env, "step_env", self.env.step)
-        observation, after, reward, done, _ = step(key, state, action, self.params)
+        observation, after, reward, done, _ = step(_raw(key), state, action, self.params)
         if self.limit is not None and not hasattr(self.env, "is_truncated"):
             # Older ones mix the limit into `done`: the same step without a limit tells them apart.
-            done = step(key, state, action, self._unlimited())[3]
+            done = step(_raw(key), state, action, self._unlimited())[3]
         return after, observation, reward, done
 
     def space(self) -> tuple[Box | Discrete, tuple[int, ...]]:
@@ -109,7 +109,7 @@ class BraxEnvironment(FunctionalEnvironment):
     env: Any = eqx.field(static=True)
 
     def reset(self, key: PRNGKey) -> tuple[Any, Any]:
-        state = self.env.reset(key)
+        state = self.env.reset(_raw(key))
         return state, state.obs
 
     def step(self, key: PRNGKey, state: Any, action: Action) -> tuple[Any, Any, Scalar, Flag]:
@@ -142,14 +142,14 @@ class FunctionalSystem(eqx.Module):
 
     def initial(self, key: PRNGKey) -> State:
         """The state at the start of an episode."""
-        state, observation = self.environment.reset(jax.random.key_data(key))
+        state, observation = self.environment.reset(key)
         return self._flat(state, observation, 0.0, False)
 
     def dynamics(self, state: State, action: Action, key: PRNGKey) -> State:
         """The state after a step; which other parts read what it paid, and whether it ended."""
         shaped = action if self.shape == () else jnp.reshape(action, self.shape)
         before = self.packing.unpack(state[: self.packing.size])
-        return self._flat(*self.environment.step(jax.random.key_data(key), before, shaped))
+        return self._flat(*self.environment.step(key, before, shaped))
 
     def show(self, state: State) -> Array:
         """The observation in a state."""
@@ -250,7 +250,7 @@ def _system(environment: FunctionalEnvironment) -> tuple[FunctionalSystem, Box |
         BadArgument: it fails when it is traced, starts anew, or its state changes its form.
     """
     name = _name(environment.env)
-    key = jax.random.key_data(jax.random.key(0))
+    key = jax.random.key(0)
     state, observation = _traced(f"the reset of {name}", environment.reset, key)
     if any(entry in _info(state) for entry in _AUTO_RESETS):
         raise checks.BadArgument(
@@ -288,6 +288,11 @@ def _ravelled(observation: Any) -> Array:
     """An observation, a pytree, as one vector of floats."""
     leaves = [jnp.ravel(leaf).astype(float) for leaf in jax.tree.leaves(observation)]
     return jnp.concatenate([jnp.zeros(0), *leaves])
+
+
+def _raw(key: PRNGKey) -> Array:
+    """The key as the plain numbers that older functions expect, and newer ones take too."""
+    return jax.random.key_data(key)
 
 
 def _info(state: Any) -> dict[str, Any]:

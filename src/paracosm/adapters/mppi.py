@@ -6,9 +6,10 @@ own, the best are weighted by what they are worth, and a value completes each pl
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
-from typing import Any, Protocol
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -24,20 +25,32 @@ _SEED = 0  # of the noise, the same in every search
 _INSIDE = 1 - 1e-6  # of a mean that is brought back from behind its tanh
 
 
-class LatentAgent(Protocol):
+class LatentAgent(abc.ABC):
     """What a search asks of a model, of batches `[batch, …]` and with actions in [-1, 1]."""
 
-    def next(self, z: Any, unit: Any) -> Any: ...
+    @abc.abstractmethod
+    def next(self, z: Any, unit: Any) -> Any:
+        """The next latent states, `[batch, latent]`."""
 
-    def reward(self, z: Any, unit: Any) -> Any: ...
+    @abc.abstractmethod
+    def reward(self, z: Any, unit: Any) -> Any:
+        """Rewards, `[batch]`."""
 
-    def proposal(self, z: Any) -> tuple[Any, Any]: ...
+    @abc.abstractmethod
+    def proposal(self, z: Any) -> tuple[Any, Any]:
+        """Mean and standard deviation of `pi`, the mean after its `tanh`, `[batch, action]`."""
 
-    def value(self, z: Any) -> Any: ...
+    @abc.abstractmethod
+    def value(self, z: Any) -> Any:
+        """What the states are worth, `[batch]`."""
 
-    def ended(self, z: Any) -> Any: ...
+    @abc.abstractmethod
+    def ended(self, z: Any) -> Any:
+        """The chance of an end at next states, `[batch]`; None if there are no ends."""
 
-    def actions(self, unit: Any) -> Any: ...
+    @abc.abstractmethod
+    def actions(self, unit: Any) -> Any:
+        """Actions in the environment's units."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -106,4 +106,5 @@ def _leaf(floats: Float[Array, " width"], form: jax.ShapeDtypeStruct) -> Array:
     shaped = numbers.reshape(plain.shape)
     if not _is_key(form.dtype):
         return shaped
-    return jax.random.wrap_key_data(shaped, impl=jax.random.key_impl(form))
+    impl = jax.random.key_impl(jnp.empty((), form.dtype))
+    return jax.random.wrap_key_data(shaped, impl=impl)

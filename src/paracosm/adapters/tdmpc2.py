@@ -27,7 +27,7 @@ from paracosm.adapters.latents import (
     MethodCaller,
     demand_methods,
 )
-from paracosm.adapters.mppi import ForeignPlanner, LatentSearch
+from paracosm.adapters.mppi import ForeignPlanner, LatentAgent, LatentSearch
 from paracosm.adapters.parts import arguments, chosen_action
 from paracosm.adapters.torch import Adapted, TorchHost
 from paracosm.core import checks
@@ -92,7 +92,7 @@ class ForeignValue(eqx.Module):
         return ask(self.host, jnp.asarray(state))[0]
 
 
-class AgentCaller:
+class AgentCaller(LatentAgent):
     """TD-MPC2's methods by name, with actions in the environment's units and numbers for bins."""
 
     def __init__(self, model: Any, settings: AgentSettings, space: Box, task: int | None) -> None:
@@ -119,7 +119,6 @@ class AgentCaller:
         return getattr(self, method)(*values)
 
     def actions(self, unit: Any) -> Any:
-        """Actions in the environment's units of those in [-1, 1]."""
         return unit * unit.new_tensor(self._half) + unit.new_tensor(self._center)
 
     def encode(self, observation: Any) -> Any:
@@ -127,11 +126,9 @@ class AgentCaller:
         return self._call("encode", _padded(observation, self._settings.observation_size))
 
     def next(self, z: Any, unit: Any) -> Any:
-        """The next latent states after actions in [-1, 1]."""
         return self._call("next", z, _padded(unit, self._settings.action_size))
 
     def reward(self, z: Any, unit: Any) -> Any:
-        """Rewards of actions in [-1, 1], `[batch]`."""
         return expected(self.reward_logits(z, unit), self._settings)
 
     def reward_logits(self, z: Any, unit: Any) -> Any:
@@ -139,7 +136,6 @@ class AgentCaller:
         return self._call("reward", z, _padded(unit, self._settings.action_size))
 
     def proposal(self, z: Any) -> tuple[Any, Any]:
-        """Mean and standard deviation of `pi`, the mean after its `tanh`, `[batch, action]`."""
         answer, size = self._call("pi", z), len(self._half)
         info = answer[1] if len(answer) == 2 else {"mean": answer[0], "log_std": answer[3]}
         return info["mean"][:, :size], info["log_std"][:, :size].exp()
@@ -154,7 +150,6 @@ class AgentCaller:
         return self._call("Q", z, unit, return_type="all")  # else two of them are drawn
 
     def ended(self, z: Any) -> Any:
-        """The chance of an end at latent next states, `[batch]`; None if there are no ends."""
         return self._call("termination", z)[:, 0] if self._settings.episodic else None
 
     def _unit(self, action: Any) -> Any:
@@ -211,8 +206,8 @@ def tdmpc2(
     methods = (*_METHODS, "termination") if settings.episodic else _METHODS
     demand_methods("TD-MPC2", model, methods)
     spec = settings.spec() if spec is None else spec
-    settings.demand_match(spec)
-    caller = functools.partial(AgentCaller, settings=settings, space=spec.action, task=task)
+    space = settings.box(spec)
+    caller = functools.partial(AgentCaller, settings=settings, space=space, task=task)
     model = _on_cpu(model)
     _demand_answers(caller(model), model, settings, spec)
     ended = Adapted(model, lambda model: caller(model).ended) if settings.episodic else None

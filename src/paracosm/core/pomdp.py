@@ -39,10 +39,10 @@ class ShownStates(Encoder):
     show: Callable[[State], Observation]
     encoder: Encoder | None
 
-    def initial(self, observation: State) -> State:
+    def initial(self, observation: Observation) -> State:
         shown = self.show(observation)
         return shown if self.encoder is None else self.encoder.initial(shown)
 
-    def update(self, state: State, action: Action, observation: State) -> State:
+    def update(self, state: State, action: Action, observation: Observation) -> State:
         shown = self.show(observation)
         return shown if self.encoder is None else self.encoder.update(state, action, shown)

@@ -182,8 +182,8 @@ def _opened(
         return _as_it_is(built, horizon, encoder)
     if not isinstance(built, gymnasium.Env):
         raise checks.Unsupported(
-            f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or POMDP, or a"
-            " Source is needed."
+            f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or"
+            " POMDP, or a Source is needed."
         )
     with contextlib.suppress(Exception, SystemExit):
         built.close()
