@@ -7,7 +7,6 @@ import types
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import torch
 
 from paracosm.core.mdp import MDP, Box, Spec
@@ -163,7 +162,7 @@ class SlideModel(torch.nn.Module):
         std = torch.full_like(mean, 0.3)
         return mean + std * torch.randn_like(mean), {"mean": mean, "log_std": std.log()}
 
-    def Q(self, z, a, task, return_type="min", target=False, detach=False):  # noqa: N802
+    def Q(self, z, a, task, return_type="min"):  # noqa: N802
         assert return_type == "all"
         worth = 10 * paid(*self._decoded(self.next(z, a, task)))
         return torch.stack([self._logits(worth + shift) for shift in (-1, 0, 1)])
@@ -186,7 +185,7 @@ class SlideEnsemble(torch.nn.Module):
         super().__init__()
         self.num_members, self.in_size, self.out_size = 3, 3, 3
         self.off = torch.nn.Parameter(torch.tensor([0.1, -0.1, 50.0])[:, None, None])
-        self.elite_models, self.propagation_method, self.wrong = [0, 1], "random_model", wrong
+        self.elite_models, self.propagation_method, self.wrong = None, "random_model", wrong
         if multiple:
             self.forward = self._multiples
 
@@ -206,13 +205,6 @@ class SlideEnsemble(torch.nn.Module):
         return mean + self.off, torch.zeros_like(mean) + self.off
 
 
-class Halved:
-    """mbrl-lib's `Normalizer`, where it does nothing but halve; its ensemble doubles."""
-
-    def normalize(self, rows):
-        return rows / 2
-
-
 class SlideTransitions(torch.nn.Module):
     """mbrl-lib's `OneDTransitionRewardModel`."""
 
@@ -221,7 +213,13 @@ class SlideTransitions(torch.nn.Module):
         self.model, self.learned_rewards = model, learned_rewards
         self.target_is_delta, self.no_delta_list = True, []
         self.input_normalizer = self.obs_process_fn = None
-        self.elite_models = [0, 1]
+        self.set_elite([0, 1])
+
+    def set_elite(self, elite_indices):
+        self.elite_models = self.model.elite_models = list(elite_indices)
+
+    def update_normalizer(self, batch):
+        raise NotImplementedError
 
 
 class SlideJepa(torch.nn.Module):
@@ -240,12 +238,3 @@ class SlideJepa(torch.nn.Module):
         assert z.shape[1:] == (2, 2)
         x, v = (z.reshape(-1, 4) @ torch.linalg.pinv(self.turn)).T
         return self.encode(torch.stack(slide(x, v, a[:, 0]), dim=1))
-
-
-def columns(episodes):
-    """States, actions and next states of the steps that were taken."""
-    alive = np.asarray(episodes.alive)
-    return (
-        np.asarray(column)[alive]
-        for column in (episodes.state, episodes.action, episodes.next_state)
-    )

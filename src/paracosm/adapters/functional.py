@@ -219,7 +219,7 @@ def _environment(env: Any, params: Any) -> FunctionalEnvironment:
         raise checks.BadArgument(
             f"the functional environment is {checks.described(env)}; gymnax's reset(key, params)"
             " and step(key, state, action, params), or Brax's reset(key) and step(state, action),"
-            f" are needed.{fitting(env)}"
+            f" are needed{fitting(env)}."
         )
     if arguments == 2:
         if params is not None:

@@ -139,8 +139,8 @@ class Goal(LatentModel):
 
 
 def goal(
-    encode: Callable[..., Any],
-    predict: Callable[..., Any],
+    encode: Any,
+    predict: Any,
     goal: Any,
     spec: Spec,
     *,
@@ -174,9 +174,13 @@ def goal(
         if not callable(function) or isinstance(function, type):
             raise checks.BadArgument(
                 f"{name} is {checks.described(function)}; a module or a function is"
-                f" needed.{fitting(function)}"
+                f" needed{fitting(function)}."
             )
-    checks.function("policy", policy, "that makes a Policy of a world")
+    if isinstance(policy, Policy) or not callable(policy):
+        raise checks.BadArgument(
+            f"policy is {checks.described(policy)}; a function that makes a Policy of the latent"
+            " world is needed."
+        )
     if radius is not None:
         checks.POSITIVE_32.check("radius", radius)
     target = np.asarray(goal, np.float32)

@@ -11,7 +11,7 @@ import abc
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -170,28 +170,19 @@ def latent(
     Raises:
         BadArgument: the model is no torch module, or lacks one of these methods.
     """
-    demand_methods("latent", model, _METHODS)
-    caller = functools.partial(MethodCaller, task=task)
-    return Latent(model, spec, caller, reward_from, ended, termination_gives, discount)
-
-
-def demand_methods(kind: str, model: Any, methods: Sequence[str]) -> None:
-    """Refuse what is no torch module with these methods; `kind` is what messages call the model.
-
-    Raises:
-        BadArgument: naming what was given, what it lacks, and the adapter that fits it.
-    """
-    name = type(model).__name__
     if not hasattr(model, "parameters"):
         raise checks.BadArgument(
-            f"the {kind} model is a {name}; a torch.nn.Module is needed.{fitting(model)}"
+            f"the latent model is a {type(model).__name__}; a torch.nn.Module is"
+            f" needed{fitting(model)}."
         )
-    lacking = [method for method in methods if not callable(getattr(model, method, None))]
+    lacking = [method for method in _METHODS if not callable(getattr(model, method, None))]
     if lacking:
         raise checks.BadArgument(
-            f"the {kind} model {name} has no {', '.join(lacking)};"
-            f" {', '.join(methods)} are needed.{fitting(model)}"
+            f"the latent model {type(model).__name__} has no {', '.join(lacking)};"
+            f" {', '.join(_METHODS)} are needed{fitting(model)}."
         )
+    caller = functools.partial(MethodCaller, task=task)
+    return Latent(model, spec, caller, reward_from, ended, termination_gives, discount)
 
 
 def encoded_by(host: Host, episodes: Trajectory, spec: Spec) -> tuple[Trajectory, Spec]:

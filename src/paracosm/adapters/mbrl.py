@@ -112,7 +112,7 @@ def _demand_model(model: Any, spec: Spec) -> None:
     if lacking or not hasattr(model, "parameters"):
         raise checks.BadArgument(
             f"the mbrl-lib model is {checks.described(model)}; a OneDTransitionRewardModel, around"
-            f" its ensemble, is needed.{fitting(model)}"
+            f" its ensemble, is needed{fitting(model)}."
         )
     if not isinstance(spec.action, Box):
         raise checks.BadArgument(

@@ -17,15 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm.adapters.agents import AgentSettings, search_of
-from paracosm.adapters.answers import failure_of
+from paracosm.adapters.answers import failure_of, in_words
 from paracosm.adapters.call import ask
+from paracosm.adapters.fitting import demand_methods
 from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.latents import (
     InLatentSpace,
     Latent,
     LatentModel,
     MethodCaller,
-    demand_methods,
 )
 from paracosm.adapters.mppi import ForeignPlanner, LatentAgent, LatentSearch
 from paracosm.adapters.parts import arguments, chosen_action
@@ -202,9 +202,14 @@ def tdmpc2(
         BadArgument: the model lacks a method, or answers in another shape than `cfg` says; `cfg`
             lacks an entry; the task is none of its own.
     """
+    demand_methods("tdmpc2", model, _METHODS)
+    if not hasattr(model, "parameters"):
+        raise checks.BadArgument(
+            f"adapters.tdmpc2 is given a {type(model).__name__}; a torch.nn.Module is needed."
+        )
     settings = AgentSettings.of(cfg, task)
-    methods = (*_METHODS, "termination") if settings.episodic else _METHODS
-    demand_methods("TD-MPC2", model, methods)
+    if settings.episodic:
+        demand_methods("tdmpc2", model, (*_METHODS, "termination"))
     spec = settings.spec() if spec is None else spec
     space = settings.box(spec)
     caller = functools.partial(AgentCaller, settings=settings, space=space, task=task)
@@ -222,8 +227,14 @@ def _on_cpu(model: Any) -> Any:
 
     TD-MPC2's ensembles hold placeholders without data, which torch's own `cpu` refuses to move.
     """
-    moved = copy.deepcopy(model)
-    moved._apply(lambda tensor: tensor if tensor.is_meta else tensor.cpu())
+    try:
+        moved = copy.deepcopy(model)
+        moved._apply(lambda tensor: tensor if tensor.is_meta else tensor.cpu())
+    except Exception as error:
+        raise checks.BadArgument(
+            f"the TD-MPC2 model is a {type(model).__name__} that cannot be copied"
+            f" ({in_words(error)})."
+        ) from error
     moved.eval()
     moved.cpu = lambda: moved  # of copies too, which are where this one is
     return moved
