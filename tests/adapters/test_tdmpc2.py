@@ -170,7 +170,7 @@ def by_hand(cfg, state, plan, noise):
         return total + weight * np.mean(q)
 
     proposals = []
-    for draws in noise[0, :, : cfg.num_pi_trajs, 0].T:
+    for draws in noise[0, : cfg.num_pi_trajs, :, 0]:
         place, units = state, []
         for draw in draws:
             mean, std = prior(place)
@@ -178,8 +178,8 @@ def by_hand(cfg, state, plan, noise):
             place = step(place, units[-1])[0]
         proposals.append(units)
     mean, spread = plan, np.full(cfg.horizon, float(cfg.max_std))
-    for draws in noise[:, :, cfg.num_pi_trajs :, 0]:
-        drawn = np.clip(mean[:, None] + spread[:, None] * draws, -1, 1).T
+    for draws in noise[:, cfg.num_pi_trajs :, :, 0]:
+        drawn = np.clip(mean + spread * draws, -1, 1)
         tried = np.concatenate([proposals, drawn])
         values = np.array([worth(plan) for plan in tried])
         best = np.argsort(-values)[: cfg.num_elites]

@@ -85,7 +85,7 @@ def test_each_pages_world_and_policy_run(page, write):
     policy = foreign.policy(my_model.make_policy(*[blank][:takes_spec]), blank)
     episodes = source.evaluate(policy, episodes=3, horizon=20)
     world = my_model.make_world(blank)
-    if isinstance(world, foreign.Latent):
+    if isinstance(world, foreign.LatentModel):
         world, policy, episodes, note = world.on(episodes)
         assert "latent space of 3 numbers" in note
     keys = jax.random.split(jax.random.key(0), 3)
@@ -104,6 +104,17 @@ def _some(source):
     return source.collect(100, seed=0)
 
 
+GLUED = ("tdmpc2", "mbrl", "goal", "gymnax")
+
+
+@pytest.mark.parametrize("page", GLUED)
+def test_the_glue_of_a_page_is_as_long_as_it_says(page):
+    start, stop = ("make_env", "def dynamics") if page == "gymnax" else ("make_world", "\n```")
+    said = re.search(rf"Its glue, from `{start}` on[^.]*?is\s(\d+) lines", PAGES[page])
+    code = (code_of(page) + "\n```").partition(f"def {start}")[2].partition(stop)[0]
+    assert len([line for line in code.splitlines() if line.strip()]) == int(said[1]) <= 15
+
+
 BLAMED = {"numpy": "reward", "joint": "reward"}
 
 
@@ -119,7 +130,8 @@ def test_each_pages_command_blames_the_part_that_is_wrong(page, write, capsys):
         name: abs(getattr(found.gap, name).mean) for name in ("reward", "termination", "dynamics")
     }
     assert max(sizes, key=sizes.get) == blamed
-    assert found.verdict.startswith("In the model's latent space") == (page == "latent")
+    latent = page in ("latent", "tdmpc2", "goal")
+    assert found.verdict.startswith("In the model's latent space") == latent
 
 
 SMALL = """

@@ -22,6 +22,7 @@ from paracosm.core.policy import Policy
 from paracosm.core.types import Action, Array, PRNGKey, State
 
 _SEED = 0  # of the noise, the same in every search
+_MOST_PLANS = 4096  # side by side: more of them take memory, and no less time each
 _INSIDE = 1 - 1e-6  # of a mean that is brought back from behind its tanh
 
 
@@ -96,10 +97,10 @@ class LatentSearch:
 
     @functools.cached_property
     def noise(self) -> np.ndarray:
-        """Of the plans that are drawn, `[iteration, step, plan, action]`; those of `pi` come first
+        """Of the plans that are drawn, `[iteration, plan, step, action]`; those of `pi` come first
         and use the first iteration's. In 32 bits, so that an audit in 64 tries the same plans.
         """
-        shape = (self.iterations, self.steps, self.plans, self.actions)
+        shape = (self.iterations, self.plans, self.steps, self.actions)
         return np.random.default_rng(_SEED).standard_normal(shape, np.float32)
 
     def __call__(self, agent: LatentAgent, z: Any, plan: Any) -> tuple[Any, Any]:
@@ -112,56 +113,60 @@ class LatentSearch:
         """
         import torch
 
-        rows = [self._searched(agent, z[i : i + 1], plan[i]) for i in range(len(z))]
-        means = torch.stack(rows)
+        block = max(_MOST_PLANS // self.plans, 1)
+        blocks = zip(z.split(block), plan.split(block), strict=True)
+        means = torch.cat([self._searched(agent, *rows) for rows in blocks])
         later = torch.cat([means[:, 1:], torch.zeros_like(means[:, :1])], dim=1)
         return agent.actions(means[:, 0].clamp(-1, 1)), later.flatten(1)
 
     def _searched(self, agent: LatentAgent, z: Any, plan: Any) -> Any:
-        """The mean plan `[step, action]` from one latent state `[1, latent]`."""
+        """The mean plans `[batch, step, action]`."""
         import torch
 
         noise = torch.as_tensor(self.noise, dtype=z.dtype)
-        proposed = self._proposed(agent, z, noise[0])
-        mean = plan.reshape(self.steps, self.actions)
+        proposed = self._proposed(agent, z, noise[0, : self.proposals])
+        mean = plan.reshape(-1, self.steps, self.actions)
         spread = torch.full_like(mean, self.most_spread)
-        for drawn in noise[:, :, self.proposals :]:
+        for drawn in noise[:, self.proposals :]:
             moved = (mean[:, None] + spread[:, None] * drawn).clamp(-1, 1)
             tried = torch.cat([proposed, moved], dim=1)
             worth = self._worth(agent, z, tried).nan_to_num(0)
-            best = torch.topk(worth, self.elites)
-            weights = torch.softmax(self.temperature * best.values, dim=0)[None, :, None]
-            elites = tried[:, best.indices]
+            best = torch.topk(worth, self.elites, dim=1)
+            weights = torch.softmax(self.temperature * best.values, dim=1)[..., None, None]
+            elites = torch.take_along_dim(tried, best.indices[..., None, None], dim=1)
             mean = (weights * elites).sum(dim=1)
             variance = (weights * (elites - mean[:, None]) ** 2).sum(dim=1)
             spread = variance.sqrt().clamp(self.least_spread, self.most_spread)
         return mean
 
     def _proposed(self, agent: LatentAgent, z: Any, noise: Any) -> Any:
-        """Plans that `pi` plays in the model, `[step, plan, action]`."""
+        """Plans that `pi` plays in the model, `[batch, plan, step, action]`."""
         import torch
 
-        state = z.expand(self.proposals, -1)
-        plans = [noise[0, :0]] * self.steps if self.proposals == 0 else []
-        for drawn in noise[:, : self.proposals] if self.proposals else ():
+        plans = z.new_zeros(len(z), self.proposals, self.steps, self.actions)
+        if not self.proposals:
+            return plans
+        state = z.repeat_interleave(self.proposals, dim=0)
+        for step in range(self.steps):
             mean, spread = agent.proposal(state)
+            drawn = noise[:, step].repeat(len(z), 1)
             action = torch.tanh(torch.atanh(mean.clamp(-_INSIDE, _INSIDE)) + spread * drawn)
-            plans.append(action)
+            plans[:, :, step] = action.reshape(len(z), self.proposals, -1)
             state = agent.next(state, action)
-        return torch.stack(plans)
+        return plans
 
     def _worth(self, agent: LatentAgent, z: Any, plans: Any) -> Any:
-        """What plans `[step, plan, action]` are worth, `[plan]`: `Σ γ^t r_t + γ^h V(z_h)`, nothing
-        after an end.
+        """What plans `[batch, plan, step, action]` are worth, `[batch, plan]`: `Σ γ^t r_t + γ^h
+        V(z_h)`, nothing after an end.
         """
-        state = z.expand(plans.shape[1], -1)
-        total, weight = state.new_zeros(plans.shape[1]), state.new_ones(plans.shape[1])
-        for action in plans:
+        state = z.repeat_interleave(plans.shape[1], dim=0)
+        total, weight = state.new_zeros(len(state)), state.new_ones(len(state))
+        for action in plans.flatten(0, 1).unbind(dim=1):
             total = total + weight * agent.reward(state, action)
             state = agent.next(state, action)
             end = agent.ended(state)
             weight = self.discount * (weight if end is None else weight * (end <= 0.5))
-        return total + weight * agent.value(state)
+        return (total + weight * agent.value(state)).reshape(plans.shape[:2])
 
 
 class ForeignPlanner(Policy):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm import adapters as foreign
+from paracosm.adapters.mppi import ForeignPlanner
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Spec
@@ -21,7 +22,8 @@ from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import advance
-from paracosm.loop.auditing import AuditOptions, audit
+from paracosm.imagination.planners import Planner
+from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
@@ -87,7 +89,8 @@ def audit_foreign(
         _demand_steps(recorded)
         case = _case(_called(world, "world", spec), acting, recorded)
     progress("audit", 0, 1, "")
-    diagnosis = _audited(case, {"seed": seed, **options})
+    defaults = OF_PLANNERS if isinstance(case.policy, (Planner, ForeignPlanner)) else {}
+    diagnosis = _audited(case, {"seed": seed, **defaults, **options})
     # Special about these models: latent states, what the policy may lack, 32 bits.
     sentences = (getattr(acting, "note", ""), *remarks)
     return diagnosis_words.annotated(diagnosis, case.note, sentences, _bits(case))
