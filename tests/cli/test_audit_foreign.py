@@ -86,7 +86,7 @@ def test_each_pages_world_and_policy_run(page, write):
     policy = foreign.policy(my_model.make_policy(*[blank][:takes_spec]), blank)
     episodes = evaluate(env, policy, episodes=3, horizon=20)
     world = my_model.make_world(blank)
-    if isinstance(world, (foreign.Latent, foreign.Recurrent)):
+    if isinstance(world, (foreign.LatentModel, foreign.Recurrent)):
         world, policy, episodes, note = world.on(episodes)
         assert f"{episodes.state.shape[-1]} numbers" in note
     keys = jax.random.split(jax.random.key(0), 3)
@@ -106,15 +106,16 @@ def _some(source):
 
 
 MEMORY, REMEMBERING = "In the model's memory", ("recurrent", "window", "dreamer")
+LATENT, LATENTS = "In the model's latent space", ("latent", "tdmpc2", "goal")
+GLUED = ("tdmpc2", "mbrl", "goal", "gymnax", *REMEMBERING)
 
 
-@pytest.mark.parametrize("page", REMEMBERING)
+@pytest.mark.parametrize("page", GLUED)
 def test_the_glue_of_a_page_is_as_long_as_it_says(page):
-    code = code_of(page)
-    glue = [line for line in code[code.index("def make_world") :].splitlines() if line.strip()]
-    said = re.search(r"Its glue, from `make_world` on, is (\d+) lines", PAGES[page])
-    assert said is not None
-    assert len(glue) == int(said[1]) <= 15
+    start, stop = ("make_env", "def dynamics") if page == "gymnax" else ("make_world", "\n```")
+    said = re.search(rf"Its glue, from `{start}` on[^.]*?is\s(\d+) lines", PAGES[page])
+    code = (code_of(page) + "\n```").partition(f"def {start}")[2].partition(stop)[0]
+    assert len([line for line in code.splitlines() if line.strip()]) == int(said[1]) <= 15
 
 
 BLAMED = {"numpy": "reward", "joint": "reward"}
@@ -132,7 +133,7 @@ def test_each_pages_command_blames_the_part_that_is_wrong(page, write, capsys):
         name: abs(getattr(found.gap, name).mean) for name in ("reward", "termination", "dynamics")
     }
     assert max(sizes, key=sizes.get) == blamed
-    begins = {"latent": "In the model's latent space", **dict.fromkeys(REMEMBERING, MEMORY)}
+    begins = {**dict.fromkeys(LATENTS, LATENT), **dict.fromkeys(REMEMBERING, MEMORY)}
     assert found.verdict.startswith(begins.get(page, "The imagined return"))
 
 

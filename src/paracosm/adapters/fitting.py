@@ -11,9 +11,13 @@ from paracosm.core import checks
 _TELLING: dict[str, tuple[str, ...]] = {
     "recurrent": ("start", "observe", "next", "reward", "act"),
     "dreamer": ("img_step", "obs_step", "initial"),
+    "tdmpc2": ("encode", "next", "reward", "pi", "Q"),
     "latent": ("encode", "next", "reward", "pi"),
-    "window": ("encode", "predict"),
+    "mbrl": ("set_elite", "update_normalizer"),
+    "window": ("encode", "predict", "reward"),
+    "goal": ("encode", "predict"),
     "policy": ("predict",),
+    "gymnax": ("reset_env", "step_env", "action_space"),
 }
 
 
@@ -32,7 +36,7 @@ def demand_methods(adapter: str, model: Any, methods: Sequence[str]) -> None:
         raise checks.BadArgument(
             f"adapters.{adapter} is given the class {model.__name__}; an instance is needed."
         )
-    lacking = [method for method in methods if not callable(getattr(model, method, None))]
+    lacking = [method for method in methods if not callable(_attribute(model, method))]
     if lacking:
         raise checks.BadArgument(
             f"adapters.{adapter} is given a {type(model).__name__}, which has no"
@@ -43,10 +47,21 @@ def demand_methods(adapter: str, model: Any, methods: Sequence[str]) -> None:
 def fitting(model: Any) -> str:
     """The adapter that fits a model, as the clause of a sentence; empty if none is known."""
     for adapter, methods in _TELLING.items():
-        if all(callable(getattr(model, method, None)) for method in methods):
+        if all(callable(_attribute(model, method)) for method in methods):
             return f"; adapters.{adapter} is for models with {', '.join(methods)}"
-    if hasattr(model, "in_keys") and hasattr(model, "out_keys"):
+    if _attribute(model, "in_keys") is not None and _attribute(model, "out_keys") is not None:
         return "; adapters.by_keys is for modules that read and write tensors by key"
+    if _attribute(model, "reset") is not None and _attribute(model, "step") is not None:
+        brax = isinstance(_attribute(model, "action_size"), int)
+        name = "adapters.gymnax" if brax else "paracosm.connect"
+        return f"; {name} is for environments of its kind"
     if callable(model):
         return "; adapters.world(dynamics=…) is for a function of states and actions"
     return ""
+
+
+def _attribute(model: Any, name: str) -> Any:
+    try:
+        return getattr(model, name, None)
+    except Exception:  # a property of somebody's class may fail with anything
+        return None

@@ -127,7 +127,7 @@ def world(
     for part in ("dynamics", "reward"):
         if part not in parts:
             raise checks.BadArgument(f"the world has no {part}; give {part}=… or a joint step=….")
-    return MDP(spec, initial=initial or _no_start, discount=discount, **parts)
+    return MDP(spec, initial=initial or no_start, discount=discount, **parts)
 
 
 def spec(
@@ -174,7 +174,12 @@ def _space(actions: np.ndarray) -> Box | Discrete:
     return Box(jnp.asarray(low - room, jnp.float32), jnp.asarray(high + room, jnp.float32))
 
 
-def _no_start(key: PRNGKey) -> NoReturn:
+def no_start(key: PRNGKey) -> NoReturn:
+    """Where a world begins that nobody gave starts.
+
+    Raises:
+        BadArgument: always.
+    """
     raise checks.BadArgument(
         "this world has no starts of its own; paracosm.foreign.world(…, initial=…) or"
         " world.replace(initial=…) gives it some."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypedDict
 
-from paracosm.adapters import Latent, Recurrent
+from paracosm.adapters import LatentModel, Recurrent
 from paracosm.adapters.parts import ForeignPolicy, HostPart
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import diagnose
@@ -140,10 +140,9 @@ def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
     Args:
         world, policy, episodes, imagined: As for `audit`.
     """
-    if isinstance(world, (Latent, Recurrent)):
-        kind, place = ("latent", "latent space") if isinstance(world, Latent) else (
-            "recurrent", "memory"
-        )  # fmt: skip
+    if isinstance(world, (LatentModel, Recurrent)):
+        recurrent = isinstance(world, Recurrent)
+        kind, place = ("recurrent", "memory") if recurrent else ("latent", "latent space")
         raise checks.BadArgument(
             f"the world is a {kind} model, which is audited in its {place}: inside ="
             " world.on(episodes) gives the"

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm import adapters as foreign
+from paracosm.adapters.mppi import ForeignPlanner
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.encoder import encode
@@ -23,7 +24,8 @@ from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import advance
-from paracosm.loop.auditing import AuditOptions, audit
+from paracosm.imagination.planners import Planner
+from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
@@ -48,7 +50,7 @@ def audit_foreign(
 
     Args:
         world: `module:function`, or the function: `make_world()` or `make_world(spec)`, which gives
-            an `MDP` (`foreign.world`), a `foreign.Latent` or a `foreign.Recurrent`. The spec's
+            an `MDP` (`foreign.world`), a `foreign.LatentModel` or a `foreign.Recurrent`. The spec's
             state scale is that of the real episodes, 1 of a recurrent model's observations.
         policy: `module:function`, or the function: `make_policy()` or `make_policy(spec)` gives
             what `foreign.policy` takes. With `env` its spec has the state scale 1, since nothing
@@ -90,7 +92,8 @@ def audit_foreign(
         _demand_steps(recorded)
         case = _case(_called(world, "world", spec), acting, recorded)
     progress("audit", 0, 1, "")
-    diagnosis = _audited(case, {"seed": seed, **options})
+    defaults = OF_PLANNERS if isinstance(case.policy, (Planner, ForeignPlanner)) else {}
+    diagnosis = _audited(case, {"seed": seed, **defaults, **options})
     # Special about these models: latent states, what the policy may lack, 32 bits.
     sentences = (getattr(acting, "note", ""), *remarks)
     return diagnosis_words.annotated(diagnosis, case.note, sentences, _bits(case))
@@ -191,7 +194,7 @@ def _demand_steps(recorded: Trajectory) -> None:
 
 
 def _case(world: Any, policy: Policy, recorded: Trajectory) -> _Case:
-    if isinstance(world, (foreign.Latent, foreign.Recurrent)):
+    if isinstance(world, (foreign.LatentModel, foreign.Recurrent)):
         return _Case(*world.on(recorded))
     if not isinstance(world, MDP):
         raise checks.Unsupported(

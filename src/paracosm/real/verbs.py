@@ -15,13 +15,14 @@ from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.encoder import Encoder
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
+from paracosm.core.pomdp import POMDP
 from paracosm.real import boundary
 from paracosm.real.gymnasium import HostSource
-from paracosm.real.native import SystemSource
+from paracosm.real.native import HiddenSource, SystemSource
 from paracosm.real.registry import make
 from paracosm.real.source import Acting, Source, StepProgress
 
-Environment = str | Callable[[], Any] | gymnasium.Env | MDP | Source
+Environment = str | Callable[[], Any] | gymnasium.Env | MDP | POMDP | Source
 
 
 def connect(
@@ -34,7 +35,7 @@ def connect(
 
     Args:
         env: a Gymnasium id or `module:function` (see `make`), a callable that builds a
-            `gymnasium.Env` or an `MDP`, an environment or an `MDP` itself, or a source, which is
+            `gymnasium.Env`, an `MDP` or a `POMDP`, one of these itself, or a source, which is
             taken as it is. Of an environment copies are played (`copy.deepcopy`); it stays as it
             is.
         kwargs: keyword arguments of a named environment.
@@ -56,8 +57,8 @@ def _source(env: Any, kwargs: Mapping[str, Any] | None, horizon: int | None) -> 
     """The source of what `connect` is given as `env`; its states are what is observed."""
     if isinstance(env, Source):
         return _as_it_is(env, horizon)
-    if isinstance(env, MDP):
-        return SystemSource(env, "the system", horizon)
+    if isinstance(env, (MDP, POMDP)):
+        return _system(env, "the system", horizon)
     if isinstance(env, gymnasium.Env):
         return HostSource(_copying(env), _named(env), horizon)
     if kwargs is not None:
@@ -169,18 +170,25 @@ def _as_it_is(source: Source, horizon: int | None) -> Source:
 def _opened(factory: Callable[[], Any], name: str, horizon: int | None) -> Source:
     """The source of the environment, MDP or source that a factory builds."""
     built = boundary.built(factory, name)
-    if isinstance(built, MDP):
-        return SystemSource(built, name, horizon)
+    if isinstance(built, (MDP, POMDP)):
+        return _system(built, name, horizon)
     if isinstance(built, Source):
         return _as_it_is(built, horizon)
     if not isinstance(built, gymnasium.Env):
         raise checks.Unsupported(
-            f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or a Source"
-            " is needed."
+            f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or"
+            " POMDP, or a Source is needed."
         )
     with contextlib.suppress(Exception, SystemExit):
         built.close()
     return HostSource(factory, name, horizon)
+
+
+def _system(system: MDP | POMDP, name: str, horizon: int | None) -> SystemSource:
+    """The source of a JAX-native system, which shows its states or what they show."""
+    if isinstance(system, MDP):
+        return SystemSource(system, name, horizon)
+    return HiddenSource(system, name, horizon)
 
 
 def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:
