@@ -8,7 +8,7 @@ import pytest
 
 from paracosm.core import checks
 from paracosm.core.encoder import encode_rows
-from paracosm.core.storage import is_storable
+from paracosm.core.storage import describe
 from paracosm.learning.latent.embedding import ConvolutionalNetwork
 from paracosm.learning.latent.joint import JointObjective, LatentSettings, fit_latent
 from tests.learning.latent.examples import IMAGE, SPACE, episodes
@@ -65,7 +65,7 @@ def test_its_parts_are_a_world_of_beliefs_that_knows_the_next_one_and_its_reward
     assert missed < moved / 4
     rewards = jax.vmap(fit.parts["reward"])(states, actions, after)
     assert np.mean((rewards - data.reward[late]) ** 2) < np.var(data.reward) / 4
-    assert is_storable(tuple(fit.parts.values()))
+    assert describe(tuple(fit.parts.values()))
 
 
 def test_a_fit_goes_on_from_the_one_before_and_can_be_stored(of_pictures):
@@ -75,7 +75,7 @@ def test_a_fit_goes_on_from_the_one_before_and_can_be_stored(of_pictures):
         data, SPACE, jax.random.key(1), image=IMAGE, settings=going, before=fit.networks
     )
     assert again.losses["reward"] < 2 * fit.losses["reward"]
-    assert is_storable(fit.networks)
+    assert describe(fit.networks)
 
 
 def test_nothing_bought_is_nothing_to_learn_from():

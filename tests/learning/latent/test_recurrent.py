@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from paracosm.core.encoder import encode_rows
-from paracosm.core.storage import is_storable
+from paracosm.core.storage import describe
 from paracosm.learning.latent import recurrent
 from paracosm.learning.latent.recurrent import RecurrentSettings, fit_recurrent
 from tests.learning.latent.examples import IMAGE, SPACE, episodes
@@ -72,6 +72,6 @@ def test_pictures_are_filtered_too_and_a_fit_goes_on():
     again = fit_recurrent(
         data, SPACE, jax.random.key(0), image=IMAGE, settings=few, before=first.networks
     )
-    assert is_storable(again.networks)
+    assert describe(again.networks)
     assert again.losses["observation"] != first.losses["observation"]
-    assert is_storable(tuple(again.parts.values()))
+    assert describe(tuple(again.parts.values()))
