@@ -8,6 +8,7 @@ import pytest
 import paracosm
 from paracosm.loop import latents
 from paracosm.loop.load import audit_run
+from paracosm.real.verbs import connect
 from tests.loop.small import numbers, small_run
 
 OPTIONS = {
@@ -65,6 +66,8 @@ def test_its_environment_is_seen_through_the_encoder_again(finished):
     run = paracosm.load(out, trust=True)
     episodes = run.source().evaluate(run.policy, episodes=2)
     np.testing.assert_allclose(episodes.action, run.episodes.action, atol=1e-5)
+    played = connect(run.config.env, run.config.arguments, 20).evaluate(run.observing, episodes=2)
+    np.testing.assert_allclose(played.reward, run.episodes.reward, atol=1e-4)
     again = audit_run(run, certify=False, dimensions=False)
     assert again.gap == result.diagnosis.gap
 

@@ -175,7 +175,18 @@ def caution_of(name: str | None, learner: Learner | None) -> Caution:
 
 
 def source_of(config: RunConfig) -> Source:
-    """The environment that a run asks, through its encoder if it has one.
+    """The environment that a run asks, through its encoder if that is not one to be learned.
+
+    Raises:
+        Unsupported: it shows images, and the run has no encoder.
+    """
+    source = observed_source(config)
+    encoder = encoder_of(config.encoder, source.action)
+    return source if encoder is None else source.through(encoder)
+
+
+def observed_source(config: RunConfig) -> Source:
+    """The environment of a run as it shows itself.
 
     Raises:
         Unsupported: it shows images, and the run has no encoder.
@@ -186,8 +197,7 @@ def source_of(config: RunConfig) -> Source:
             f"{config.env} shows images of {' x '.join(map(str, source.image))}, of which no world"
             " is learned as they are; --encoder latent is what takes images."
         )
-    encoder = encoder_of(config.encoder, source.action)
-    return source if encoder is None else source.through(encoder)
+    return source
 
 
 def planner_of(where: str) -> Callable[[MDP], Planner]:

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
+
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
@@ -16,6 +18,7 @@ from paracosm.core.files import as_path, read_json, read_record, shown
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, Problem
 from paracosm.core.mdp import MDP
+from paracosm.core.observing import Observing
 from paracosm.core.policy import Policy
 from paracosm.core.records import Diagnosis, Reference
 from paracosm.core.records.results import Comparison, RunResult
@@ -28,9 +31,10 @@ from paracosm.loop.directory import CONFIG, MARK
 from paracosm.loop.given import (
     WINDOW,
     caution_of,
+    encoder_of,
     learner_of,
+    observed_source,
     planner_of,
-    source_of,
 )
 from paracosm.loop.latents import load_encoder
 from paracosm.loop.names import by_name, nested
@@ -177,12 +181,29 @@ class Run:
         )
 
     def source(self) -> Source:
-        """The real environment again."""
+        """The real environment again, through the run's encoder if it has one."""
+        observed, encoder = self._observed()
+        return observed if encoder is None else observed.through(encoder)
+
+    @functools.cached_property
+    def observing(self) -> Policy:
+        """The policy as one of what the environment shows: it carries the belief that the run's
+        encoder makes; the policy itself where observations are states.
+        """
+        observed, encoder = self._observed()
+        if encoder is None:
+            return self.policy
+        size, kind = observed.state_size, np.dtype(observed.state_type).name
+        return Observing(self.policy, encoder, observed.action, size, kind)
+
+    def _observed(self) -> tuple[Source, Encoder | None]:
+        """The real environment as it shows itself, and the run's encoder."""
         for where in (self.config.env, self.config.encoder):
             if where is not None:
                 self._trusted(where)
-        source = source_of(self.config)
-        return source if self._encoder is None else source.through(self._encoder)
+        observed = observed_source(self.config)
+        learned = self._encoder
+        return observed, learned or encoder_of(self.config.encoder, observed.action)
 
     def _trusted(self, where: str) -> str:
         if ":" in where and not WINDOW.fullmatch(where) and not self.trust:
