@@ -371,6 +371,7 @@ def test_flags_that_do_not_fit(arguments, message, write, capsys):
     [
         ({"s": [2.0, 2.0], "a": [2.0]}, "at step 2 of real episode 0"),
         ({"s": [4.0, 4.0]}, "at step 1 of real episode 1"),
+        ({"s": [4.0, 4.0], "normals": [0.3]}, "at step 1 of real episode 1"),
         ({"s": [4.0, 4.0], "a": [4.0], "s'": [99.0, 0.0]}, "at step 1 of real episode 1"),
         ({"s'": [4.0, 4.0]}, "at step 0 of real episode 1"),
         ({"s'": [99.0, 0.0]}, None),

@@ -237,7 +237,8 @@ def _recorded_step(episodes: Trajectory, question: Mapping[str, np.ndarray]) -> 
     same = np.array(episodes.alive)
     columns = {"s": episodes.state, "a": episodes.action, "s'": episodes.next_state}
     # A reward is asked at imagined s' too, so that s' alone tells no recorded step.
-    for name in question.keys() - ({"s'"} if "s" in question else set()):
+    # What a stochastic part drew with is not in the record.
+    for name in question.keys() & columns.keys() - ({"s'"} if "s" in question else set()):
         column = np.asarray(columns[name]).reshape(*same.shape, -1)
         same &= np.isclose(column, question[name], rtol=_SAME, atol=_SAME).all(axis=-1)
     if not same.any():

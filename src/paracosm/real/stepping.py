@@ -37,6 +37,8 @@ from paracosm.real.source import (
 )
 from paracosm.real.workers import Answers, LaneColumns, Lanes
 
+_SHOWN = 8  # numbers of a belief that a sentence shows
+
 
 class StepSource(Source):
     """A real environment whose copies are reset and stepped.
@@ -201,8 +203,11 @@ class Believing(Lanes):
 
 
 def _no_belief(encoder: Encoder, stage: str, belief: np.ndarray) -> Fault:
-    needed = "every entry must be finite"
-    return Fault(f"gave the belief {belief}", needed, encoder.called(stage))
+    needed, shown = "every entry must be finite", str(belief)
+    if len(belief) > _SHOWN:
+        first = int(np.argmin(np.isfinite(belief)))
+        shown = f"of {len(belief)} numbers whose entry {first} is {belief[first]}"
+    return Fault(f"gave the belief {shown}", needed, encoder.called(stage))
 
 
 @eqx.filter_jit
