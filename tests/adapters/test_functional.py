@@ -315,3 +315,8 @@ def test_observed_systems_are_compiled_once():
     before = PROGRAMS.total
     source.evaluate(PUSH, episodes=2)
     assert PROGRAMS.total == before
+
+
+def test_an_environment_that_was_not_adapted_is_told_how():
+    with pytest.raises(checks.Unsupported, match=r"needed; paracosm\.foreign\.gymnax\(env, params"):
+        connect(lambda: (Slide(), SlideParams()))
