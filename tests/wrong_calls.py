@@ -72,6 +72,12 @@ EMPTY = paracosm.Dataset(
 TENSOR = torch.zeros(3)
 
 
+class Functional:
+    """An environment of functions, as gymnax's."""
+
+    reset = step = print
+
+
 def curve(
     part: str = "dynamics", errors=(1.0, 0.7, 0.5, 0.35), sizes=(100, 200, 400, 800)
 ) -> paracosm.Curve:
@@ -259,6 +265,9 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     # connect, collect, evaluate
     (lambda: paracosm.connect(5), ARGUMENT, "env is 5"),
     (lambda: paracosm.connect(None), ARGUMENT, "env is None"),
+    (lambda: paracosm.connect(Functional()), ARGUMENT, "foreign.gymnax(env, params) makes one"),
+    (lambda: paracosm.POMDP(5, len), ARGUMENT, "mdp is 5; an MDP is needed"),
+    (lambda: paracosm.POMDP(WORLD, 5), ARGUMENT, "show is 5; a function of one state"),
     (lambda: paracosm.connect("NoSuch-v1"), MISSING, "NoSuch-v1"),
     (lambda: paracosm.connect(""), MISSING, "''"),
     (lambda: paracosm.connect(WORLD, horizon=0), ARGUMENT, "horizon is 0"),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Mode,
         Policy,
     )
+    from paracosm.core.pomdp import POMDP
     from paracosm.core.records import Diagnosis, Estimate, Gap, Weights
     from paracosm.core.records.decisions import Curve, GradientNoise, LabelPlan, MixturePlan, Plan
     from paracosm.core.records.results import Comparison, RunResult
@@ -55,6 +56,7 @@ _HOMES = {
     "core.encoder": ("Encoder", "Window", "encode"),
     "core.learner": ("Learner",),
     "core.policy": ("Categorical", "Deterministic", "Gaussian", "MarkovPolicy", "Mode", "Policy"),
+    "core.pomdp": ("POMDP",),
     "core.storage": ("storable",),
     "core.tracking": ("Tracker",),
     "learning.part_learner": ("PartLearner",),
@@ -83,6 +85,7 @@ _MODULES = {
 
 __all__ = [
     "MDP",
+    "POMDP",
     "Box",
     "Categorical",
     "Comparison",

@@ -315,3 +315,25 @@ def test_observed_systems_are_compiled_once():
     before = PROGRAMS.total
     source.evaluate(PUSH, episodes=2)
     assert PROGRAMS.total == before
+
+
+def test_an_environment_that_was_not_adapted_is_told_how():
+    with pytest.raises(checks.Unsupported, match=r"needed; paracosm\.foreign\.gymnax\(env, params"):
+        connect(lambda: (Slide(), SlideParams()))
+
+
+class Overflowing(Window):
+    """A window whose beliefs are not finite after a step."""
+
+    def update(self, state, action, observation):
+        return super().update(state, action, observation) * jnp.inf
+
+
+def test_an_encoder_of_what_is_shown_is_named_when_it_fails():
+    with pytest.raises(checks.BadData, match="the update of the encoder Overflowing gave"):
+        evaluate(
+            foreign.gymnax(Slide()),
+            Deterministic(lambda z: z[:1]),
+            episodes=2,
+            encoder=Overflowing(2),
+        )

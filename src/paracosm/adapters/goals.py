@@ -31,7 +31,7 @@ from paracosm.core.policy import Policy
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 
-class GoalReward(eqx.Module):
+class MinusDistance(eqx.Module):
     """Minus the distance of the next latent state to the goal."""
 
     goal: Float[Array, " latent"]
@@ -40,7 +40,7 @@ class GoalReward(eqx.Module):
         return -distance(next_state, self.goal)
 
 
-class GoalReached(eqx.Module):
+class WithinRadius(eqx.Module):
     """Whether the next latent state is within a radius of the goal."""
 
     goal: Float[Array, " latent"]
@@ -108,8 +108,8 @@ class Goal(LatentModel):
 
     def _world(self, spec: Spec) -> MDP:
         goal = jnp.asarray(self.target)
-        ends = never if self.radius is None else GoalReached(goal, self.radius)
-        parts = (self._dynamics(spec), GoalReward(goal), ends, no_start)
+        ends = never if self.radius is None else WithinRadius(goal, self.radius)
+        parts = (self._dynamics(spec), MinusDistance(goal), ends, no_start)
         return MDP(spec, *parts, discount=self.discount)
 
     def _dynamics(self, spec: Spec) -> ForeignDynamics:

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from paracosm.core.types import Array, Scalar
 
 Norm = Callable[[Array, Array], Scalar]
-Slopes = Sequence[tuple[Array, Array]]
+SlopeRanges = Sequence[tuple[Array, Array]]
 
 
 def spectral(matrix: Array, size: Array) -> Scalar:
@@ -46,7 +46,7 @@ def smaller_gram(matrix: Float[Array, "rows columns"]) -> Float[Array, "least le
 
 def averaged_bound(
     weights: Sequence[Float[Array, "_ _"]],
-    slopes: Slopes,
+    slopes: SlopeRanges,
     *,
     beside: Float[Array, "outputs inputs"] | None = None,
     norm: Norm = spectral,

@@ -46,3 +46,7 @@ class ShownStates(Encoder):
     def update(self, state: State, action: Action, observation: Observation) -> State:
         shown = self.show(observation)
         return shown if self.encoder is None else self.encoder.update(state, action, shown)
+
+    def called(self, stage: str) -> str:
+        """See `Encoder`: it is the encoder of what is shown that sentences are about."""
+        return super().called(stage) if self.encoder is None else self.encoder.called(stage)

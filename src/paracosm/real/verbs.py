@@ -67,7 +67,7 @@ def _source(env: Any, kwargs: Mapping[str, Any] | None, horizon: int | None) -> 
         raise checks.BadArgument(
             f"env is {checks.described(env)}; a Gymnasium id, module:function, an environment or a"
             " function that"
-            " builds one is needed."
+            f" builds one is needed{_functional(env)}."
         )
     name = env if isinstance(env, str) else getattr(env, "__name__", "<")
     name = (
@@ -177,7 +177,7 @@ def _opened(factory: Callable[[], Any], name: str, horizon: int | None) -> Sourc
     if not isinstance(built, gymnasium.Env):
         raise checks.Unsupported(
             f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or"
-            " POMDP, or a Source is needed."
+            f" POMDP, or a Source is needed{_functional(built)}."
         )
     with contextlib.suppress(Exception, SystemExit):
         built.close()
@@ -189,6 +189,16 @@ def _system(system: MDP | POMDP, name: str, horizon: int | None) -> SystemSource
     if isinstance(system, MDP):
         return SystemSource(system, name, horizon)
     return HiddenSource(system, name, horizon)
+
+
+def _functional(env: Any) -> str:
+    """What to do with an environment of functions, or with its pair of environment and
+    parameters; empty for anything else.
+    """
+    first = env[0] if isinstance(env, tuple) and env else env
+    if callable(getattr(first, "reset", None)) and callable(getattr(first, "step", None)):
+        return "; paracosm.foreign.gymnax(env, params) makes one of a functional environment"
+    return ""
 
 
 def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:
