@@ -16,7 +16,7 @@ OPTIONS = {
     "env_kwargs": '{"size": 12}',
     "horizon": 20,
     "transitions": 300,
-    "rounds": 2,
+    "rounds": 3,
 }
 
 
@@ -58,7 +58,7 @@ def test_what_is_collected_stays_as_it_was_observed(finished):
     out, _, _ = finished
     with np.load(out / "data/round-1.npz") as file:
         assert file["state"].dtype == np.uint8
-        assert file["state"].shape == (150, 288)
+        assert file["state"].shape == (100, 288)
 
 
 def test_its_environment_is_seen_through_the_encoder_again(finished):
@@ -76,7 +76,7 @@ def test_it_resumes_to_the_same_result(finished, tmp_path):
     _, result, kind = finished
 
     def stop(stage, done, total, word=""):
-        if stage == "imagine (round 2 of 2)":
+        if stage == "imagine (round 3 of 3)":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -33,10 +33,11 @@ class Observing(Policy):
     kind: str = eqx.field(static=True, default="float32")
 
     def initial(self) -> Any:
-        observation = jnp.zeros(self.size, self.kind)
+        observation = jax.ShapeDtypeStruct((self.size,), jnp.dtype(self.kind))
+        form = jax.eval_shape(self.encoder.initial, observation)
         discrete = isinstance(self.space, Discrete)
         action = jnp.zeros((), jnp.int32) if discrete else jnp.zeros(self.space.size)
-        belief = jnp.zeros_like(self.encoder.initial(observation))
+        belief = jnp.zeros(form.shape, form.dtype)
         return belief, action, jnp.zeros((), bool), self.policy.initial()
 
     def act(self, carry: Any, state: State, key: PRNGKey) -> tuple[Action, Any]:

@@ -182,6 +182,11 @@ def source_of(config: RunConfig) -> Source:
     """
     source = observed_source(config)
     encoder = encoder_of(config.encoder, source.action)
+    if source.image is not None and isinstance(encoder, Window):
+        raise checks.Unsupported(
+            f"{config.env} shows images, of which --encoder {config.encoder} makes no beliefs;"
+            " latent or recurrent, which learn features of them, is needed."
+        )
     return source if encoder is None else source.through(encoder)
 
 
@@ -195,7 +200,7 @@ def observed_source(config: RunConfig) -> Source:
     if source.image is not None and config.encoder is None:
         raise checks.Unsupported(
             f"{config.env} shows images of {' x '.join(map(str, source.image))}, of which no world"
-            " is learned as they are; --encoder latent is what takes images."
+            " is learned as they are; --encoder latent or recurrent is what takes images."
         )
     return source
 

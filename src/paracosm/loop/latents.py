@@ -8,8 +8,9 @@ encoder is another, and of the new rows otherwise.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from paracosm.core.data import Dataset
@@ -56,6 +57,7 @@ class Seen(NamedTuple):
         data: The same rows, of states or beliefs.
         networks: The encoder and what was learned beside it, None if observations are states.
         transitions: How many the encoder was learned from.
+        losses: Means by name of its fit, on windows that were held out.
     """
 
     source: Source
@@ -63,6 +65,7 @@ class Seen(NamedTuple):
     data: Dataset
     networks: Networks | None = None
     transitions: int = 0
+    losses: Mapping[str, float] = MappingProxyType({})
 
     def states(self, bought: Dataset) -> Dataset:
         """Rows as they are seen."""
@@ -107,17 +110,20 @@ class EncoderLearning:
         observed = bought if before is None else before.observed.join(bought)
         if self.kind is None:
             return Seen(self.source, observed, observed)
-        count = len(observed.transitions)
-        if before is not None and count < _GROWN * before.transitions:
+        count = int(observed.has_transition.sum())
+        # The last round keeps its encoder: no purchase would show what came of another.
+        last = count >= self.transitions
+        if before is not None and (last or count < _GROWN * before.transitions):
             return before._replace(observed=observed, data=before.data.join(before.states(bought)))
-        networks = self._learned(round, self.kind, observed, before and before.networks)
+        networks, header = self._learned(round, self.kind, observed, before and before.networks)
         source = self.source.through(networks.encoder)
-        return Seen(source, observed, encode_rows(networks.encoder, observed), networks, count)
+        data = encode_rows(networks.encoder, observed)
+        return Seen(source, observed, data, networks, count, header.losses)
 
     def _learned(
         self, round: int, kind: str, observed: Dataset, before: Networks | None
-    ) -> Networks:
-        """The encoder of a round, learned on from that of an earlier one.
+    ) -> tuple[Networks, EncoderHeader]:
+        """The encoder of a round, learned on from that of an earlier one, and how that went.
 
         Args:
             round: The round.
@@ -138,14 +144,15 @@ class EncoderLearning:
                 before=before,
                 capacity=self.transitions,
             )
-            return fitted.networks, EncoderHeader(len(observed.transitions), fitted.losses)
+            count = int(observed.has_transition.sum())
+            return fitted.networks, EncoderHeader(count, fitted.losses)
 
         return self.directory.stage(
             f"encode-{round}",
             fit,
             lambda learned: store.save(file, *learned),
             lambda: load_encoder(file),
-        )[0]
+        )
 
 
 def load_encoder(path: Path) -> tuple[Networks, EncoderHeader]:

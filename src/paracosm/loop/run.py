@@ -62,6 +62,7 @@ from paracosm.loop.rounds import Round
 from paracosm.loop.short_rounds import (
     ShortRounds,
     best_of,
+    elsewhere,
     episode_return,
     goes_on,
     of_round,
@@ -202,8 +203,13 @@ class _Runner:
     def _round(self, decision: Decision, before: Round | None) -> Round:
         number, short = decision.round, self._short
         purchase = self._collect(decision, before)
-        self.progress("encode" + self._of(number), 0, 1)
-        seen = self._encoders.seen(number, purchase, before and before.seen)
+        encoders = self._encoders
+        if encoders.kind is not None:
+            self.progress("encode" + self._of(number), 0, 1)
+        seen = encoders.seen(number, purchase, before and before.seen)
+        anew = before is not None and seen.networks is not before.seen.networks
+        if seen.networks is not None and (before is None or anew):
+            self.tracker.log("encode", number, seen.losses)
         data, spec = seen.data, seen.spec(before and before.spec, before and before.seen)
         bought = purchase if before is None else before.seen.states(purchase)
         self.tracker.log("collect", number, counts(data))
@@ -221,7 +227,8 @@ class _Runner:
             explores = short.explores(data, learned, returns)
             if before is not None and explores == before.explores:
                 state = state_of(before.imagined)
-            if before is not None and seen.networks is before.seen.networks:
+                state = elsewhere(state) if anew else state
+            if before is not None and not anew:
                 best = before.best  # under another encoder its states would mean something else
                 if not before.explores and math.isfinite(returns[-1]):
                     best = best_of(best, returns[-1], before.imagined)

@@ -8,11 +8,15 @@ import pytest
 
 from paracosm.core import checks
 from paracosm.core.encoder import encode_rows
+from paracosm.core.mdp import Discrete
 from paracosm.core.storage import describe
-from paracosm.learning.latent.embedding import ConvolutionalNetwork
+from paracosm.learning.latent.embedding import ConvolutionalNetwork, new_embedding
+from paracosm.learning.latent.frames import frames_of
 from paracosm.learning.latent.joint import JointObjective, LatentSettings, fit_latent
+from paracosm.learning.latent.training import _split
 from tests.learning.latent.examples import IMAGE, SPACE, episodes
 
+DISCRETE = Discrete(3)
 SMALL = LatentSettings(features=2, steps=3, width=32, batch=32, most_steps=800, rate=3e-3)
 
 
@@ -83,6 +87,34 @@ def test_nothing_bought_is_nothing_to_learn_from():
     none = dataclasses.replace(data, has_transition=np.zeros(data.real_steps, bool))
     with pytest.raises(checks.BadData, match="no transition was bought"):
         fit_latent(none, SPACE, jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "image", "space"),
+    [
+        (True, None, SPACE),
+        (True, (5, 5, 1), SPACE),
+        (False, (1, 2, 1), SPACE),
+        (False, None, DISCRETE),
+    ],
+)
+def test_observations_and_actions_of_another_form_are_refused(pixels, image, space):
+    with pytest.raises(checks.BadArgument):
+        fit_latent(episodes(2, pixels=pixels), space, jax.random.key(0), image=image)
+
+
+def test_a_component_that_does_not_vary_is_no_unit():
+    data = episodes(4)
+    state = np.concatenate([data.state, np.full((len(data.state), 1), 0.1, np.float32)], axis=1)
+    embedding = new_embedding(state, None, 2, 8, jax.random.key(0))
+    assert float(embedding.scale[2]) == 1
+
+
+def test_windows_of_held_out_rows_are_a_tenth_and_the_newest_rows_are_trained_on():
+    train, held = _split(frames_of(episodes(200), 1))
+    assert len(held) == 200
+    assert not set(train) & set(held)
+    assert max(train) == 2399
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from paracosm.core.encoder import Encoder, Observation, Window
 from paracosm.core.networks import MLP
 from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, PRNGKey, State
+from paracosm.learning.scaling import not_zero, standard
 
 _SIDE = 4  # of a patch
 # Halved until a side is this small: what is left is flattened and goes through a dense network.
@@ -144,7 +145,6 @@ def new_embedding(
     """
     if image is not None:
         return ConvolutionalNetwork(image, features, width, key)
-    deviation = observations.std(axis=0)
-    scale = jnp.asarray(np.where(deviation > 0, deviation, 1), jnp.float32)
-    center = jnp.asarray(observations.mean(axis=0), jnp.float32)
+    scaling = standard(observations)
+    center, scale = jnp.asarray(scaling.center), jnp.asarray(not_zero(scaling.scale))
     return MLP(observations.shape[1], features, width, 2, key, center=center, scale=scale)

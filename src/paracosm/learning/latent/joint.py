@@ -39,7 +39,13 @@ from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 from paracosm.learning.latent.embedding import EmbeddedWindow, new_embedding
 from paracosm.learning.latent.frames import frames_of, windows_at
-from paracosm.learning.latent.training import Objective, fitted, mean_where, reward_unit
+from paracosm.learning.latent.training import (
+    Objective,
+    demand_observations,
+    fitted,
+    mean_where,
+    reward_unit,
+)
 from paracosm.learning.straightness import curvature
 
 _COVARIANCE = 0.1  # weight of a term that many features share
@@ -185,8 +191,10 @@ def fit_latent(
         capacity: Rows to compile for: until there are more of them nothing is compiled again.
 
     Raises:
+        BadArgument: the data are not of such observations or actions.
         BadData: nothing was bought, or the fit diverges.
     """
+    demand_observations(data, space, image)
     settings = settings or LatentSettings()
     unit, (first, draws) = reward_unit(data), jax.random.split(key)
     networks = before or _new(data, space, image, settings, first)

@@ -12,8 +12,9 @@ It is trained on sequences, with samples of the posterior in place of means, to 
     ‖ô - o‖² + (r̂ - r)²/σ_r² + logistic(d̂, d) + max(free, 0.8 KL(sg(q) ‖ p) + 0.2 KL(q ‖ sg(p)))
 
 where `ô`, `r̂` and `d̂` are read from the belief after the step, observations in units of their own
-deviation (pictures in units of 1/4 of their range), and `free` nats cost nothing (Hafner et al.
-2021).
+deviation (pictures in units of 1/4 of their range). The divergence is the mean over a batch, of
+which `free` nats cost nothing (Hafner et al. 2021). A sequence begins with h = 0 wherever it is cut
+from its episode, while a memory that is played on has seen all of it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,13 @@ from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 from paracosm.learning.latent.embedding import ConvolutionalNetwork, new_embedding
 from paracosm.learning.latent.frames import frames_of, windows_at
-from paracosm.learning.latent.training import Objective, fitted, mean_where, reward_unit
+from paracosm.learning.latent.training import (
+    Objective,
+    demand_observations,
+    fitted,
+    mean_where,
+    reward_unit,
+)
 
 _PICTURE = 255 / 4  # unit of a pixel's error
 _BALANCE = 0.8  # of the divergence, what moves the prior
@@ -243,8 +250,10 @@ def fit_recurrent(
         capacity: Rows to compile for: until there are more of them nothing is compiled again.
 
     Raises:
+        BadArgument: the data are not of such observations or actions.
         BadData: nothing was bought, or the fit diverges.
     """
+    demand_observations(data, space, image)
     settings = settings or RecurrentSettings()
     reward, (first, draws) = reward_unit(data), jax.random.split(key)
     networks = before or _new(data, space, image, settings, first)

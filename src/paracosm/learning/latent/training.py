@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -14,14 +15,16 @@ from jaxtyping import Float, Int
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
+from paracosm.core.mdp import Box, Discrete
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.learning.latent.frames import Frames
+from paracosm.learning.scaling import not_zero, standard
 
 N = TypeVar("N")
 
 _CLIP = 10.0  # norm of a gradient; larger ones come of the first steps alone
 _LAST_RATE = 0.1  # of the first one, to which the rate falls
-_HELD_OUT = 0.1  # of the rows, the last ones
+_STRETCH, _TENTH = 100, 10  # rows held out in one piece, and how many pieces one is held out of
 _BATCHES = 4  # of held-out rows
 
 
@@ -49,7 +52,8 @@ class Objective(eqx.Module):
 def fitted(
     objective: Objective, networks: N, key: PRNGKey, *, batch: int, steps: int, rate: float
 ) -> tuple[N, dict[str, float]]:
-    """Networks trained on all rows but the last tenth, and their losses on those.
+    """Networks trained on windows that begin outside of the held-out rows, and the losses of
+    windows that begin in these.
 
     Args:
         objective: What is lowered.
@@ -62,43 +66,57 @@ def fitted(
     Raises:
         BadData: the losses are not finite.
     """
-    count = int(objective.frames.number)
-    held = max(1, round(_HELD_OUT * count))
-    sizes = {"batch": batch, "steps": steps, "rate": rate}
-    trained = _trained(objective, networks, jnp.asarray(max(1, count - held)), key, **sizes)
-    rows = np.random.default_rng(0).integers(count - held, count, _BATCHES * batch)
+    train, held = _split(objective.frames)
+    rows = np.zeros(len(objective.frames.frame), int)
+    rows[: len(train)] = train
+    drawn = (jnp.asarray(rows), jnp.asarray(len(train)))
+    trained = _trained(objective, networks, drawn, key, jnp.asarray(steps), batch=batch, rate=rate)
+    rows = np.random.default_rng(0).choice(held, _BATCHES * batch)
     losses = {name: float(loss) for name, loss in _losses(objective, trained, rows, key).items()}
     if not np.isfinite(list(losses.values())).all():
         raise checks.BadData(f"the fit of the encoder diverges: its losses are {losses}.")
     return trained, losses
 
 
+def _split(frames: Frames) -> tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]:
+    """Bought rows at which windows begin: to train on, and held out, every tenth stretch of a
+    hundred; the last tenth where there are fewer.
+    """
+    bought = np.flatnonzero(np.asarray(frames.bought)[: int(frames.number)])
+    held = (bought // _STRETCH) % _TENTH == _TENTH - 1
+    if not held.any():
+        held = np.arange(len(bought)) >= len(bought) - max(1, len(bought) // _TENTH)
+    train = bought[~held] if not held.all() else bought
+    return train, bought[held]
+
+
 @eqx.filter_jit
 def _trained(
     objective: Objective,
     networks: N,
-    count: Array,
+    drawn: tuple[Array, Array],
     key: PRNGKey,
+    steps: Array,
     *,
     batch: int,
-    steps: int,
     rate: float,
 ) -> N:
-    """Networks trained on the first `count` rows.
+    """Networks trained on windows that begin at the first rows of a column.
 
     Constants of data and spaces have no gradient, and stay.
 
     Args:
-        objective, networks, key, batch, steps, rate: As `fitted` has them.
-        count: How many rows are trained on.
+        objective, networks, key, steps, batch, rate: As `fitted` has them.
+        drawn: The column, and how many of its rows are drawn from.
     """
+    candidates, count = drawn
     transform = optax.chain(optax.clip_by_global_norm(_CLIP), optax.scale_by_adam())
     weights, rest = eqx.partition(networks, eqx.is_inexact_array)
 
     def step(i: Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         weights, optimiser = carry
         draw, noise = jax.random.split(jax.random.fold_in(key, i))
-        rows = jax.random.randint(draw, (batch,), 0, count)
+        rows = candidates[jax.random.randint(draw, (batch,), 0, count)]
 
         def loss(weights: Any) -> Array:
             networks = eqx.combine(weights, rest)
@@ -122,17 +140,39 @@ def _losses(objective: Objective, networks: Any, rows: Array, key: PRNGKey) -> d
     return objective.losses(networks, rows, key)
 
 
-def reward_unit(data: Dataset) -> tuple[Scalar, Scalar]:
-    """Mean and deviation of the rewards that were bought, the latter 1 where they do not vary.
+def demand_observations(
+    data: Dataset, space: Box | Discrete, image: tuple[int, int, int] | None
+) -> None:
+    """Refuse data that are not what an encoder is to be learned from.
 
     Raises:
+        BadArgument: pictures without their size, or of another one; actions of another space.
         BadData: nothing was bought.
     """
+    checks.of_kind("data", data, Dataset, "a Dataset")
+    size, kind = data.state.shape[1], data.state.dtype
+    if (image is not None) != (kind == np.uint8) or (image and math.prod(image) != size):
+        raise checks.BadArgument(
+            f"image is {image}, and the observations are rows of {size} numbers of type {kind};"
+            " (height, width, channels) of pictures in bytes, or None of vectors, is needed."
+        )
+    form = data.action.shape[1:]
+    if form != (() if isinstance(space, Discrete) else (space.size,)):
+        raise checks.BadArgument(
+            f"the data's actions have the shape {form}, which is not that of a"
+            f" {type(space).__name__} of {space.size}."
+        )
     if not data.has_transition.any():
         raise checks.BadData("no transition was bought; an encoder is learned from them.")
-    rewards = data.reward[data.has_label]
-    mean, deviation = (rewards.mean(), rewards.std()) if len(rewards) else (0.0, 0.0)
-    return jnp.asarray(mean, jnp.float32), jnp.asarray(deviation or 1.0, jnp.float32)
+
+
+def reward_unit(data: Dataset) -> tuple[Scalar, Scalar]:
+    """Mean and deviation of the rewards that were bought, the latter 1 where they do not vary."""
+    rewards = data.reward[data.has_label][:, None]
+    if not len(rewards):
+        return jnp.zeros(()), jnp.ones(())
+    scaling = standard(rewards)
+    return jnp.asarray(scaling.center[0]), jnp.asarray(not_zero(scaling.scale)[0])
 
 
 def mean_where(values: Float[Array, ...], mask: Array) -> Array:
