@@ -11,7 +11,7 @@ The loss is the mean over windows and their steps of
     ‖ê_t - sg(e_t)‖²/m + (r̂(ẑ_t, a_t, ẑ_{t+1}) - r_t)²/σ_r² + logistic(d̂(ẑ_t, a_t, ẑ_{t+1}), d_t)
         + variance(e) + covariance(e) + λ (1 - cos(e_{t+1} - e_t, e_{t+2} - e_{t+1}))
 
-with `sg` a target without derivative. Predictions alone are perfect where all features are one
+with `sg` a target without derivative (`stop_gradient`). Predictions alone are perfect where all features are one
 number: the variance term `mean_i max(0, 1 - σ_i)` and the covariance term, the mean square of the
 correlations between two features, keep them apart (Bardes et al. 2022). The last term makes latent
 paths straight (Wang et al. 2026); λ is 0 unless it is given.
@@ -59,6 +59,8 @@ class LatentSettings(Record):
         most_steps: Training steps of a fit.
         rate: Of Adam; it falls to a tenth in the course of a fit.
         straightening: λ, the weight of curvature.
+        stop_gradient: Whether targets are without derivative. Without reward labels they should
+            have one: then nothing else makes features predictable.
     """
 
     features: int = 8
@@ -69,6 +71,7 @@ class LatentSettings(Record):
     most_steps: int = 3000
     rate: float = 1e-3
     straightening: float = 0.0
+    stop_gradient: bool = True
 
     def __post_init__(self) -> None:
         counts = ("features", "length", "steps", "width", "batch", "most_steps")
@@ -294,7 +297,8 @@ def _losses(
         features, windows.action, windows.remembered
     )
     later = features[:, settings.length :]
-    error = jnp.mean((predicted - jax.lax.stop_gradient(later)) ** 2, axis=2)
+    goals = jax.lax.stop_gradient(later) if settings.stop_gradient else later
+    error = jnp.mean((predicted - goals) ** 2, axis=2)
     target = (windows.reward - networks.reward_center) / networks.reward_scale
     ends = optax.sigmoid_binary_cross_entropy(logit, windows.ended.astype(logit.dtype))
     velocity = jnp.diff(features[:, settings.length - 1 :], axis=1)
