@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,7 +12,8 @@ from paracosm.core import checks
 from paracosm.core.encoder import encode_rows
 from paracosm.core.storage import is_storable
 from paracosm.learning.latent.embedding import ConvolutionalNetwork
-from paracosm.learning.latent.joint import LatentSettings, fit_latent
+from paracosm.learning.latent.frames import frames_of
+from paracosm.learning.latent.joint import LatentSettings, _losses, _new, fit_latent
 from tests.learning.latent.examples import IMAGE, SPACE, episodes
 
 SMALL = LatentSettings(features=2, steps=3, width=32, batch=32, most_steps=800, rate=3e-3)
@@ -82,3 +85,20 @@ def test_pictures_of_every_supported_size_have_features(image):
     features = np.asarray(jax.vmap(network)(rows))
     assert features.shape == (2, 6)
     assert (features[0] != features[1]).any()
+
+
+@pytest.mark.parametrize("stop_gradient", [True, False])
+def test_the_derivative_is_that_of_the_loss_unless_targets_have_none(stop_gradient):
+    settings = dataclasses.replace(SMALL, stop_gradient=stop_gradient)
+    data = episodes(4)
+    frames = frames_of(data, 1)
+    networks = _new(data, SPACE, None, settings, jax.random.key(0))
+    leaf = networks.encoder.embedding.weights[-1]
+
+    def prediction(by):
+        moved = eqx.tree_at(lambda net: net.encoder.embedding.weights[-1], networks, leaf + by)
+        return _losses(moved, frames, np.arange(20), settings).prediction
+
+    slope = jax.grad(lambda by: prediction(by * jnp.ones_like(leaf)))(0.0)
+    difference = (prediction(1e-2) - prediction(-1e-2)) / 2e-2
+    assert np.isclose(slope, difference, rtol=0.02) == (not stop_gradient)
