@@ -26,7 +26,7 @@ _THEIRS = 0.5  # from 44 to 94% and from 15 to 65%: the same gain twice
 _SPAN = f"from λ = {LEAST:g} to λ = {MOST:g}"
 
 
-class _Bounds(NamedTuple):
+class _StepsBeyond(NamedTuple):
     """Counts over all worlds of the chosen settings, of paths of one kind.
 
     Attributes:
@@ -41,13 +41,13 @@ class _Bounds(NamedTuple):
     fullest: float
 
 
-def _bounds(worlds: Worlds, paths: str) -> _Bounds:
+def _bounds(worlds: Worlds, paths: str) -> _StepsBeyond:
     turns = [result[paths] for result in worlds.everything()]
     steps = sum(t["steps"] for t in turns)
     count = lambda name: sum(round(t[name] * t["steps"]) for t in turns)  # noqa: E731
     shares = [estimators.share(count(name), max(steps, 1)) for name in ("paper", "sharp")]
     alone = estimators.student_mean([t["alone"] for t in turns])
-    return _Bounds(*shares, alone, max(t["filled"] for t in turns))
+    return _StepsBeyond(*shares, alone, max(t["filled"] for t in turns))
 
 
 def _id(maze: str) -> str:

@@ -12,7 +12,7 @@ from paracosm.core.records import Estimate
 from paracosm.paper.e9_cells import PLANNERS, VARIATIONS, WEIGHTS, row
 from paracosm.paper.study import Answer
 
-Number = Callable[[dict[str, Any]], float]
+FromResult = Callable[[dict[str, Any]], float]
 LEAST, MOST = min(WEIGHTS), max(WEIGHTS)
 
 
@@ -41,7 +41,7 @@ class Worlds:
         """Results of the chosen settings, of all mazes and λ."""
         return [r for maze in self.known for weight in WEIGHTS for r in self.results(maze, weight)]
 
-    def mean(self, maze: str, weight: float, number: Number, variation: str = "") -> float:
+    def mean(self, maze: str, weight: float, number: FromResult, variation: str = "") -> float:
         """The mean of a number over seeds.
 
         Args:
@@ -50,11 +50,11 @@ class Worlds:
         """
         return float(np.mean([number(r) for r in self.results(maze, weight, variation)]))
 
-    def estimate(self, maze: str, weight: float, number: Number) -> Estimate:
+    def estimate(self, maze: str, weight: float, number: FromResult) -> Estimate:
         """The mean of a number over seeds, with Student's t interval."""
         return estimators.student_mean([number(r) for r in self.results(maze, weight)])
 
-    def change(self, maze: str, number: Number) -> Estimate:
+    def change(self, maze: str, number: FromResult) -> Estimate:
         """How much a number changes from the least to the most straightening, seed by seed."""
         first, last = (self.results(maze, weight) for weight in (LEAST, MOST))
         pairs = zip(first, last, strict=True)
@@ -97,7 +97,7 @@ class Worlds:
         return max(PLANNERS, key=lambda p: self.success(maze, weight, p, length).mean)
 
 
-def reached(planner: str, length: int, cost: str = "") -> Number:
+def reached(planner: str, length: int, cost: str = "") -> FromResult:
     """Reads the share of starts from which a planner reaches the goal.
 
     Args:
@@ -108,7 +108,7 @@ def reached(planner: str, length: int, cost: str = "") -> Number:
     return lambda result: result["success"][row(planner, length, cost)]
 
 
-def of_paths(paths: str, name: str) -> Number:
+def of_paths(paths: str, name: str) -> FromResult:
     """Reads a number of `positions`, of `seen` or of `imagined` paths."""
     return lambda result: result[paths][name]
 

@@ -20,17 +20,17 @@ from paracosm.paper.e9_cells import (
     WEIGHTS,
     WIDTH,
 )
-from paracosm.paper.e9_numbers import LEAST, MOST, Number, Worlds, of_paths, reached
+from paracosm.paper.e9_numbers import LEAST, MOST, FromResult, Worlds, of_paths, reached
 
 STEPS_AHEAD = 10
 _PLACE = AHEAD.index(STEPS_AHEAD)
-ERROR: Number = lambda result: result["error"][_PLACE]  # noqa: E731
-PERSISTENCE: Number = lambda result: result["persistence"][_PLACE]  # noqa: E731
-AGREEMENT: Number = lambda result: result["agreement"]  # noqa: E731
-_PROBE: Number = lambda result: result["probe"]  # noqa: E731
-_LOWER: Number = lambda result: result["smoothness"][0]  # noqa: E731
-_UPPER: Number = lambda result: result["smoothness"][1]  # noqa: E731
-_BY_ACTION: Number = lambda result: result["by_action"][1]  # noqa: E731
+ERROR: FromResult = lambda result: result["error"][_PLACE]  # noqa: E731
+PERSISTENCE: FromResult = lambda result: result["persistence"][_PLACE]  # noqa: E731
+AGREEMENT: FromResult = lambda result: result["agreement"]  # noqa: E731
+_PROBE: FromResult = lambda result: result["probe"]  # noqa: E731
+_LOWER: FromResult = lambda result: result["smoothness"][0]  # noqa: E731
+_UPPER: FromResult = lambda result: result["smoothness"][1]  # noqa: E731
+_BY_ACTION: FromResult = lambda result: result["by_action"][1]  # noqa: E731
 
 
 def setup(worlds: Worlds) -> tuple[str, ...]:
