@@ -330,10 +330,11 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: paracosm.collect(WORLD, 5, seed=0, encoder=5), ARGUMENT, "encoder is 5; an Encoder"),
     (lambda: paracosm.evaluate(WORLD, POLICY, encoder=5), ARGUMENT, "encoder is 5; an Encoder"),
     (
-        lambda: paracosm.collect(source(), 5, seed=0, encoder=paracosm.Window(2)),
+        lambda: source().through(paracosm.Window(2)).through(paracosm.Window(2)),
         ARGUMENT,
-        "where the source is made",
+        "is seen through an encoder already; one without is needed",
     ),
+    (lambda: source().through(5), ARGUMENT, "encoder is 5; an Encoder is needed"),
     (lambda: paracosm.encode(5, EPISODES), ARGUMENT, "encoder is 5; an Encoder is needed"),
     (lambda: paracosm.encode(paracosm.Window(2), 5), ARGUMENT, "episodes is 5; a Trajectory"),
     (

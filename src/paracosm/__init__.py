@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from paracosm import adapters as foreign
+    from paracosm import envs
     from paracosm.core import noise
     from paracosm.core.checks import ParacosmError
     from paracosm.core.data import Dataset, RewardLabels, Trajectory, Transitions
@@ -73,7 +74,12 @@ _HOMES = {
 _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {
     "report": ("reporting", "write")
 }
-_MODULES = {"caution": "imagination.caution", "foreign": "adapters", "noise": "core.noise"}
+_MODULES = {
+    "caution": "imagination.caution",
+    "envs": "envs",
+    "foreign": "adapters",
+    "noise": "core.noise",
+}
 
 __all__ = [
     "MDP",
@@ -122,6 +128,7 @@ __all__ = [
     "compare",
     "connect",
     "encode",
+    "envs",
     "evaluate",
     "foreign",
     "imagine",

@@ -202,6 +202,11 @@ class Dataset:
         )
         return Dataset(**columns)
 
+    def first(self, rows: int) -> Dataset:
+        """A copy of the first `rows` rows."""
+        columns = (field.name for field in dataclasses.fields(self))
+        return Dataset(**{name: getattr(self, name)[:rows].copy() for name in columns})
+
     @classmethod
     def from_trajectory(cls, episodes: Trajectory) -> Dataset:
         """Every step that was taken, transition and label both bought."""

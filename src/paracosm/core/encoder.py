@@ -38,7 +38,7 @@ from paracosm.core.types import Action, Array, State
 
 Observation = Float[Array, " observation"] | UInt8[Array, " observation"]
 
-# Encoded at a time: what a network computes of an image takes far more than the image.
+# Episodes encoded at a time: what a network computes of an image takes far more than the image.
 _EPISODES = 32
 _ROWS = 1024  # of a data set, for which a program is compiled once
 
@@ -53,6 +53,10 @@ class Encoder(eqx.Module):
     @abc.abstractmethod
     def update(self, state: State, action: Action, observation: Observation) -> State:
         """The belief after `action` was taken at the belief `state` and `observation` was seen."""
+
+    def called(self, stage: str) -> str:
+        """What sentences call its method `stage`, `initial` or `update`."""
+        return f"the {stage} of the encoder {type(self).__name__}"
 
 
 @storable
@@ -122,11 +126,6 @@ def belief_size(
     return _demand_beliefs(encoder, observation, jax.ShapeDtypeStruct(shape, kind))
 
 
-def stage_of(encoder: Encoder, stage: str) -> str:
-    """What sentences call the method `stage` of an encoder, `initial` or `update`."""
-    return f"the {stage} of the encoder {type(encoder).__name__}"
-
-
 def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
     """Episodes of beliefs, of episodes whose states are observations, `[episode, time, …]`.
 
@@ -144,7 +143,7 @@ def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
     _demand_beliefs(encoder, *(_one(column) for column in (episodes.state, episodes.action)))
     state, next_state = _in_blocks(encoder, episodes)
     beliefs = {"initial": state, "update": next_state}
-    columns = {f"what {stage_of(encoder, name)} gives": beliefs[name] for name in beliefs}
+    columns = {f"what {encoder.called(name)} gives": beliefs[name] for name in beliefs}
     checks.finite_steps("episode", columns, episodes.alive)
     return dataclasses.replace(episodes, state=state, next_state=next_state)
 
@@ -213,7 +212,7 @@ def encode_rows(encoder: Encoder, data: Dataset) -> Dataset:
         belief, both = _encoded_rows(encoder, belief, filled)
         beliefs[:, part] = np.asarray(both)[:, : rows - first]
     for name, values in {"initial": beliefs[0, begins], "update": beliefs[1]}.items():
-        checks.finite(f"what {stage_of(encoder, name)} gives", values)
+        checks.finite(f"what {encoder.called(name)} gives", values)
     return dataclasses.replace(data, state=beliefs[0], next_state=beliefs[1])
 
 
@@ -253,14 +252,13 @@ def _demand_beliefs(
     belief = _traced(encoder, "initial", observation)
     if getattr(belief, "ndim", None) != 1 or not jnp.issubdtype(belief.dtype, jnp.floating):
         raise checks.BadArgument(
-            f"{stage_of(encoder, 'initial')} gives {_form(belief)}; a flat vector of floats is"
-            " needed."
+            f"{encoder.called('initial')} gives {_form(belief)}; a flat vector of floats is needed."
         )
     needed = jax.ShapeDtypeStruct(belief.shape, belief.dtype)
     after = _traced(encoder, "update", needed, action, observation)
     if _form(after) != _form(needed):
         raise checks.BadArgument(
-            f"{stage_of(encoder, 'update')} gives {_form(after)}; {_form(needed)} is needed, as"
+            f"{encoder.called('update')} gives {_form(after)}; {_form(needed)} is needed, as"
             " its initial gives."
         )
     return belief.shape[0]
@@ -273,7 +271,7 @@ def _traced(encoder: Encoder, stage: str, *arguments: jax.ShapeDtypeStruct) -> A
     except Exception as error:  # tracing runs the user's code
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise checks.BadArgument(
-            f"{stage_of(encoder, stage)} cannot be traced at an observation of shape"
+            f"{encoder.called(stage)} cannot be traced at an observation of shape"
             f" {arguments[-1].shape}: {reason}."
         ) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 _CONSTANT = 1e-6  # a spread below this share of the largest magnitude is float32 rounding
 _BLOCK = 256  # components that are widened to 64 bits at a time: images are large
@@ -12,14 +12,14 @@ _ROUNDING = (
 )
 
 
-def state_scale(states: Float[np.ndarray, "rows state"]) -> Float[np.ndarray, " state"]:
+def state_scale(states: Num[np.ndarray, "rows state"]) -> Float[np.ndarray, " state"]:
     """Standard deviation of each state component; 1 for a component that does not vary.
 
     A component counts as constant when its standard deviation is at most 1e-6 of its largest
     magnitude: float32 cannot tell such a spread from rounding. Its errors are then measured in the
     environment's units.
     """
-    blocks = range(0, states.shape[1], _BLOCK)
+    blocks = range(0, max(1, states.shape[1]), _BLOCK)
     scales = [_scale(states[:, first : first + _BLOCK].astype(np.float64)) for first in blocks]
     return np.concatenate(scales).astype(np.float32)
 

@@ -16,11 +16,12 @@ import optax
 from jaxtyping import Float, Int, Key
 
 from paracosm.core.devices import spread
-from paracosm.core.networks import MLP
 from paracosm.core.types import Array
 from paracosm.learning.parts import bounded_log_variance
 from paracosm.learning.settings import FitSettings
 
+# An Equinox module, `[inputs] -> [outputs]`, such as an `MLP`.
+Network = Callable[[Array], Array]
 Loss = Literal["squared", "logistic", "gaussian"]
 _ADAM: Any = optax.scale_by_adam()
 # β of the Gaussian likelihood. At 0 rows that fit badly get a large variance and with it no weight,
@@ -43,7 +44,7 @@ class Fitted(NamedTuple):
     epoch]`.
     """
 
-    networks: MLP
+    networks: Network
     epochs: Int[Array, " member"]
     losses: Float[Array, "member most_epochs"]
 
@@ -65,7 +66,7 @@ def pad(inputs: np.ndarray, targets: np.ndarray, least: int = 16) -> Rows:
 
 
 def row_losses(
-    network: MLP, inputs: Array, targets: Array, loss: Loss, *, beta: float = 0.0
+    network: Network, inputs: Array, targets: Array, loss: Loss, *, beta: float = 0.0
 ) -> Float[Array, " rows"]:
     """Loss of each row, the mean over outputs.
 
@@ -94,7 +95,7 @@ def row_losses(
 
 @eqx.filter_jit
 def fit(
-    networks: MLP,
+    networks: Network,
     train: Rows,
     validation: Rows,
     keys: Key[jax.Array, " member"],
@@ -122,7 +123,7 @@ def fit(
 
 @eqx.filter_jit
 def fit_each(
-    networks: MLP,
+    networks: Network,
     train: Rows,
     validation: Rows,
     keys: Key[jax.Array, " network"],
@@ -144,9 +145,9 @@ def fit_each(
 
 
 class _FitState(NamedTuple):
-    network: MLP
+    network: Network
     optimiser: optax.OptState
-    best: MLP
+    best: Network
     best_loss: Array
     stale: Array
     rate: Array
@@ -162,7 +163,7 @@ class _Fit(NamedTuple):
     loss: Loss
     settings: FitSettings
 
-    def __call__(self, network: MLP, key: Array) -> Fitted:
+    def __call__(self, network: Network, key: Array) -> Fitted:
         settings, zero = self.settings, jnp.zeros((), int)
         losses = jnp.full(settings.most_epochs, jnp.nan)
         start = _FitState(
@@ -201,7 +202,7 @@ class _Fit(NamedTuple):
         )
 
     def _next(
-        self, state: _FitState, network: MLP, optimiser: optax.OptState, reached: Array
+        self, state: _FitState, network: Network, optimiser: optax.OptState, reached: Array
     ) -> _FitState:
         """The state after an epoch that is kept whatever validation says.
 
@@ -220,12 +221,12 @@ class _Fit(NamedTuple):
             losses=jnp.asarray(state.losses).at[state.epoch].set(reached),
         )
 
-    def validate(self, network: MLP) -> Array:
+    def validate(self, network: Network) -> Array:
         losses = row_losses(network, self.validation.inputs, self.validation.targets, self.loss)
         real = jnp.arange(len(losses)) < self.validation.number
         return jnp.sum(jnp.where(real, losses, 0)) / self.validation.number
 
-    def steps(self, state: _FitState, key: Array) -> tuple[MLP, optax.OptState]:
+    def steps(self, state: _FitState, key: Array) -> tuple[Network, optax.OptState]:
         """Optimiser steps over random real rows."""
         train, settings = self.train, self.settings
         rate = jnp.asarray(settings.rates)[state.rate]
@@ -234,7 +235,7 @@ class _Fit(NamedTuple):
 
         draw = self._balanced() if settings.balanced else self._uniform
 
-        def step(i: Array, carry: tuple[MLP, optax.OptState]) -> tuple[MLP, optax.OptState]:
+        def step(i: Array, carry: tuple[Network, optax.OptState]) -> tuple[Network, optax.OptState]:
             network, optimiser = carry
             rows, weights = draw(jax.random.fold_in(key, i))
             inputs, targets = train.inputs[rows], train.targets[rows]

@@ -48,6 +48,46 @@ def _change_as_layers(
     return compose(clip, affine(change, part.center), beside(carried, network))
 
 
+@storable
+class CappedDynamics(eqx.Module):
+    """`s' = clip(linear (s, a) + scale * mean_i net_i(s, a) + center)`: a linear map in place of
+    the identity, so that the whole of it can contract; deterministic.
+
+    `linear` acts on the state and the encoded action. `networks` is stacked over members. See
+    `learning/lipschitz_control.py`, whose Lipschitz constant it has.
+    """
+
+    networks: MLP
+    space: Box | Discrete
+    linear: Float[Array, "state inputs"]
+    center: Float[Array, " state"]
+    scale: Float[Array, " state"]
+    domain: Domain
+
+    def members(self, state: State, action: Action) -> Float[Array, "member state"]:
+        """Each member's next state, not clipped."""
+        x = inputs_of(self.space, state, action)
+        network = jax.vmap(lambda network: network(x))(self.networks)
+        return self.linear @ x + self.center + self.scale * network
+
+    def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
+        return self.domain.clip(jnp.mean(self.members(state, action), axis=0))
+
+    def image(self) -> Domain:
+        """The box that holds every next state."""
+        return self.domain
+
+    def as_layers(self, spec: Spec) -> Layered:
+        """`(s, a) ↦ s'`; see `core/layers.py`."""
+        mean = layers.mean_of(_members_as_layers(self.networks, spec))
+        scale = np.diag(np.asarray(self.scale, np.float64))
+        both = affine(np.concatenate([self.linear, scale], axis=1), self.center)
+        carried = layers.identity(mean.inputs)
+        entering = layers.encoded(self.space, spec.state_size, 0)
+        clip = layers.clipped(self.domain.low, self.domain.high)
+        return compose(clip, both, beside(carried, mean), entering)
+
+
 # Of the normalised change of state: e^-10 is below what 32 bits tell apart in a network's answer,
 # e^1 is wider than the data.
 LOG_VARIANCE = (-10.0, 1.0)

@@ -21,7 +21,7 @@ from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.networks import MLP, rescaled, restandardised
 from paracosm.core.records import Part, PartFit
 from paracosm.core.types import Array, PRNGKey
-from paracosm.learning.fit import Fitted, Loss, Rows, fit, pad
+from paracosm.learning.fit import Fitted, Loss, Network, Rows, fit, pad
 from paracosm.learning.relations import relations_among
 from paracosm.learning.scaling import Scaling, not_zero, standard
 from paracosm.learning.settings import FitSettings, LearnSettings
@@ -42,7 +42,8 @@ class FitProblem(NamedTuple):
     `spread` is whether the networks learn the spread of the targets too, and `restoring` whether
     they lead states back to the surface of the recorded ones; see `relations.py`. `before` is a
     part of the same kind from which the networks go on; `beside` `[rows, _]` holds inputs besides
-    the step.
+    the step. `trained` makes of untrained networks, and the scaling of the targets, what is fitted
+    in their place, and `settled` makes of what was fitted that what `build` gets.
     """
 
     part: Part
@@ -56,6 +57,8 @@ class FitProblem(NamedTuple):
     restoring: bool = False
     before: Any = None
     beside: np.ndarray | None = None
+    trained: Callable[[MLP, Scaling], Any] | None = None
+    settled: Callable[[Any], Any] | None = None
 
     @property
     def loss(self) -> Loss:
@@ -176,7 +179,9 @@ def solve(
         )
         result = fit(networks, train, validation, keys, loss=problem.loss, settings=settings.fit)
         fitted = jax.tree.map(np.asarray, result)
-        answers = predict(fitted.networks, inputs[rows.held_out], max(16, settings.capacity // 5))
+        settled = problem.settled
+        networks = fitted.networks if settled is None else settled(fitted.networks)
+        answers = predict(networks, inputs[rows.held_out], max(16, settings.capacity // 5))
         means = answers[..., : problem.targets.shape[1]]
         predicted = outward.center + outward.scale * means
     if not (np.isfinite(predicted).all() and np.isfinite(fitted.losses).any(axis=1).all()):
@@ -185,7 +190,7 @@ def solve(
             f" {problem.targets.min():.3g} to"
             f" {problem.targets.max():.3g}, which 32 bits must be able to hold."
         )
-    part = problem.build(fitted.networks, jnp.asarray(outward.center), jnp.asarray(outward.scale))
+    part = problem.build(networks, jnp.asarray(outward.center), jnp.asarray(outward.scale))
     return part, _measured(problem, rows, predicted, fitted)
 
 
@@ -217,7 +222,7 @@ class Start(NamedTuple):
     of its outputs.
     """
 
-    networks: MLP
+    networks: Network
     train: Rows
     validation: Rows
     keys: jax.Array
@@ -257,6 +262,9 @@ def start(
     networks, keys = _start(key, inward, problem.outputs, settings)
     if problem.before is not None:
         networks = _carried_on(problem, networks, outward)
+    if problem.trained is not None:
+        outward = Scaling(outward.center, not_zero(outward.scale))
+        networks = problem.trained(networks, outward)
     train, capacity = (inputs[rows.train], targets[rows.train]), least
     if problem.restoring:
         train, capacity = _with_moved_states(problem, rows.train, train, outward, key), 2 * least
@@ -358,7 +366,7 @@ def _in_new_units(networks: MLP, untrained: MLP, factor: Array, shift: Array) ->
 
 
 def predict(
-    networks: MLP, inputs: np.ndarray, least: int = 16
+    networks: Network, inputs: np.ndarray, least: int = 16
 ) -> Float[np.ndarray, "member rows outputs"]:
     """What each of `networks` gives for `inputs`, in its own units; `least` as in `pad`."""
     rows = pad(inputs, np.zeros((len(inputs), 1)), least)
@@ -366,7 +374,7 @@ def predict(
 
 
 @eqx.filter_jit
-def _predicted(networks: MLP, inputs: Array) -> Array:
+def _predicted(networks: Network, inputs: Array) -> Array:
     return eqx.filter_vmap(lambda network: jax.vmap(network)(inputs))(networks)
 
 

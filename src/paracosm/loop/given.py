@@ -31,7 +31,7 @@ from paracosm.imagination.planners import CEM, MPPI, GradientPlanner, Planner
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import require_learnable
 from paracosm.learning.settings import LearnSettings
-from paracosm.loop.config import RunConfig, RunOptions
+from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions
 from paracosm.real import datasets, registry
 from paracosm.real.matching import demand_match
 from paracosm.real.source import Source
@@ -47,7 +47,6 @@ PLANNERS: dict[str, Callable[[MDP], Planner]] = {
 }
 _WINDOWS = checks.Range(1, 1000, integer=True)
 WINDOW = re.compile(r"window:(\d{1,9})")
-LATENT = "latent"
 CAUTIONS: dict[str, Callable[[], Caution]] = {
     "none": NoCaution,
     "edge": EndAtEdge,
@@ -233,14 +232,14 @@ def encoder_of(where: str | None, action: Box | Discrete) -> Encoder | None:
         Missing: there is no such function.
         BadArgument: it is neither, or the function makes no encoder.
     """
-    if where is None or where == LATENT:
+    if where is None or where in LEARNED_ENCODERS:
         return None
     if window := WINDOW.fullmatch(where):
         return Window(_WINDOWS.check("the K of --encoder window:K", int(window[1])), action)
     if ":" not in where or where.startswith("window:"):
         raise checks.BadArgument(
-            f"--encoder is {where!r}; window:K, such as window:4, {LATENT}, which is learned, or"
-            " module:function of an encoder of your own, is needed."
+            f"--encoder is {where!r}; window:K, such as window:4, {' or '.join(LEARNED_ENCODERS)},"
+            " which are learned, or module:function of an encoder of your own, is needed."
         )
     return registry.made(where, Encoder, "--encoder")
 

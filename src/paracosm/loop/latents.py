@@ -8,8 +8,9 @@ encoder is another, and of the new rows otherwise.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from paracosm.core.data import Dataset
 from paracosm.core.encoder import encode_rows
@@ -19,12 +20,23 @@ from paracosm.core.observing import Observing
 from paracosm.core.policy import Policy
 from paracosm.core.records import Record
 from paracosm.learning.latent.joint import LatentNetworks, LatentSettings, fit_latent
+from paracosm.learning.latent.recurrent import (
+    RecurrentNetworks,
+    RecurrentSettings,
+    fit_recurrent,
+)
 from paracosm.loop import store
 from paracosm.loop.directory import RunDirectory
 from paracosm.real.source import Source
 
 _GROWN = 1.5  # times as many transitions as the encoder has seen: then it is learned on
-FIRST, LATER = LatentSettings(), LatentSettings(most_steps=1000)
+
+# By the name that `--encoder` has for it: what learns an encoder, and how long at first and later.
+KINDS: dict[str, tuple[Callable[..., Any], Any, Any]] = {
+    "latent": (fit_latent, LatentSettings(), LatentSettings(most_steps=1000)),
+    "recurrent": (fit_recurrent, RecurrentSettings(), RecurrentSettings(most_steps=1000)),
+}
+Networks = LatentNetworks | RecurrentNetworks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +61,7 @@ class Seen(NamedTuple):
     source: Source
     observed: Dataset
     data: Dataset
-    networks: LatentNetworks | None = None
+    networks: Networks | None = None
     transitions: int = 0
 
     def states(self, bought: Dataset) -> Dataset:
@@ -81,50 +93,52 @@ class EncoderLearning:
         directory: Of the run.
         seed: Of the run.
         transitions: That the run buys in all.
-        learns: Whether an encoder is learned at all.
+        kind: Of the encoder, a name in `KINDS`, None if none is learned.
     """
 
     source: Source
     directory: RunDirectory
     seed: int
     transitions: int
-    learns: bool
+    kind: str | None
 
     def seen(self, round: int, bought: Dataset, before: Seen | None) -> Seen:
         """What a round sees, of a purchase and what the round before saw."""
         observed = bought if before is None else before.observed.join(bought)
-        if not self.learns:
+        if self.kind is None:
             return Seen(self.source, observed, observed)
         count = len(observed.transitions)
         if before is not None and count < _GROWN * before.transitions:
             return before._replace(observed=observed, data=before.data.join(before.states(bought)))
-        networks = self._learned(round, observed, before and before.networks)
+        networks = self._learned(round, self.kind, observed, before and before.networks)
         source = self.source.through(networks.encoder)
         return Seen(source, observed, encode_rows(networks.encoder, observed), networks, count)
 
     def _learned(
-        self, round: int, observed: Dataset, before: LatentNetworks | None
-    ) -> LatentNetworks:
+        self, round: int, kind: str, observed: Dataset, before: Networks | None
+    ) -> Networks:
         """The encoder of a round, learned on from that of an earlier one.
 
         Args:
             round: The round.
+            kind: Of the encoder.
             observed: What it is learned from.
             before: The earlier one.
         """
         file = self.directory.file(f"models/encoder-{round}")
+        learn, first, later = KINDS[kind]
 
-        def fit() -> tuple[LatentNetworks, EncoderHeader]:
-            networks, losses = fit_latent(
+        def fit() -> tuple[Networks, EncoderHeader]:
+            fitted = learn(
                 observed,
                 self.source.action,
                 stage_key(self.seed, "encoder", round),
                 image=self.source.image,
-                settings=FIRST if before is None else LATER,
+                settings=first if before is None else later,
                 before=before,
                 capacity=self.transitions,
             )
-            return networks, EncoderHeader(len(observed.transitions), losses)
+            return fitted.networks, EncoderHeader(len(observed.transitions), fitted.losses)
 
         return self.directory.stage(
             f"encode-{round}",
@@ -134,7 +148,7 @@ class EncoderLearning:
         )[0]
 
 
-def load_encoder(path: Path) -> tuple[LatentNetworks, EncoderHeader]:
+def load_encoder(path: Path) -> tuple[Networks, EncoderHeader]:
     """An encoder and what was learned beside it, and how that went."""
     header, networks = store.load(EncoderHeader, path)
     return networks, header

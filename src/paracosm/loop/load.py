@@ -23,9 +23,15 @@ from paracosm.imagination.imagine import Imagined, problem_of
 from paracosm.imagination.planning import planned
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
-from paracosm.loop.config import RunConfig
+from paracosm.loop.config import LEARNED_ENCODERS, RunConfig
 from paracosm.loop.directory import CONFIG, MARK
-from paracosm.loop.given import LATENT, WINDOW, caution_of, learner_of, planner_of, source_of
+from paracosm.loop.given import (
+    WINDOW,
+    caution_of,
+    learner_of,
+    planner_of,
+    source_of,
+)
 from paracosm.loop.latents import load_encoder
 from paracosm.loop.names import by_name, nested
 from paracosm.real import datasets, registry
@@ -133,13 +139,15 @@ class Run:
     def data(self) -> Dataset:
         """Everything bought, all rounds joined, of states or beliefs."""
         rounds = [datasets.load(self.path / f"data/round-{i}.npz") for i in range(self._last + 1)]
-        observed = functools.reduce(Dataset.join, rounds)
+        return self._states(functools.reduce(Dataset.join, rounds))
+
+    def _states(self, observed: Dataset) -> Dataset:
         return observed if self._encoder is None else encode_rows(self._encoder, observed)
 
     @functools.cached_property
     def _encoder(self) -> Encoder | None:
         """The encoder that the run learned last, None if it learned none."""
-        if self.config.encoder != LATENT:
+        if self.config.encoder not in LEARNED_ENCODERS:
             return None
         learned = [i for i in range(self._last + 1) if self._encoder_file(i).is_file()]
         if not learned:
@@ -163,7 +171,7 @@ class Run:
     @functools.cached_property
     def reference(self) -> Reference:
         """What the first purchase says without the policy."""
-        first = datasets.load(self.path / "data/round-0.npz")
+        first = self._states(datasets.load(self.path / "data/round-0.npz"))
         return reference(
             first, self.world.spec.horizon, RANDOM if self.config.data is None else RECORDED
         )

@@ -39,3 +39,8 @@ class Round(NamedTuple):
     def data(self) -> Dataset:
         """All rows bought so far, of states or beliefs."""
         return self.seen.data
+
+    def without_rows(self) -> Round:
+        """The round without the rows that it shares with the next one, which has them all."""
+        observed, data = self.seen.observed.first(0), self.seen.data.first(0)
+        return self._replace(seen=self.seen._replace(observed=observed, data=data))

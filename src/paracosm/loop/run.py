@@ -38,11 +38,10 @@ from paracosm.loop import store, trajectories, versions
 from paracosm.loop.along import audit_stage, tells
 from paracosm.loop.auditing import OF_PLANNERS, audit
 from paracosm.loop.collecting import collected
-from paracosm.loop.config import RunConfig, RunOptions
+from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, default_out, refuse_data_inside, require_free
 from paracosm.loop.discounts import discount_choice
 from paracosm.loop.given import (
-    LATENT,
     caution_of,
     check_kinds,
     demand_planner,
@@ -165,15 +164,17 @@ class _Runner:
 
     def finish(self) -> RunResult:
         rounds = [self._round(self._first_decision(), None)]
+        first = rounds[0].data.real_steps
         while (decision := self._next_decision(rounds[-1])) is not None:
-            rounds.append(self._round(decision, rounds[-1]))
+            following = self._round(decision, rounds[-1])
+            rounds = [*rounds[:-1], rounds[-1].without_rows(), following]
         last = rounds[-1]
         if self.planner is None:
             with self.directory.attempt():
                 store.save_policy(self.directory.file("policy"), last.imagined.policy)
         episodes = self._evaluate(last.seen.source, last.imagined.policy)
         self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
-        diagnosis = self._audit(rounds[0], last, episodes)
+        diagnosis = self._audit(last.data.first(first), last, episodes)
         self.tracker.log("audit", 0, terms(diagnosis))
         purse, decisions = self.config.purse(), [past.decision for past in rounds]
         if purse is not None:
@@ -184,8 +185,8 @@ class _Runner:
     def _encoders(self) -> EncoderLearning:
         """What learns the encoder, if this run has one of its own."""
         config, (transitions, _) = self.config, self.config.counts()
-        learns = config.encoder == LATENT
-        return EncoderLearning(self.source, self.directory, config.seed, transitions, learns)
+        kind = config.encoder if config.encoder in LEARNED_ENCODERS else None
+        return EncoderLearning(self.source, self.directory, config.seed, transitions, kind)
 
     @property
     def _short(self) -> ShortRounds | None:
@@ -220,9 +221,10 @@ class _Runner:
             explores = short.explores(data, learned, returns)
             if before is not None and explores == before.explores:
                 state = state_of(before.imagined)
-            best = None if before is None else before.best
-            if before is not None and not before.explores and math.isfinite(returns[-1]):
-                best = best_of(best, returns[-1], before.imagined)
+            if before is not None and seen.networks is before.seen.networks:
+                best = before.best  # under another encoder its states would mean something else
+                if not before.explores and math.isfinite(returns[-1]):
+                    best = best_of(best, returns[-1], before.imagined)
             if best is not None and not explores:
                 last = short.decision(number + 1, data.real_steps) is None
                 trained_for_return = before is not None and not before.explores
@@ -494,12 +496,11 @@ class _Runner:
             lambda: trajectories.load(file),
         )
 
-    def _audit(self, first: Round, last: Round, episodes: Trajectory) -> Diagnosis:
+    def _audit(self, first: Dataset, last: Round, episodes: Trajectory) -> Diagnosis:
         self.progress("audit", 0, 1)
         world, imagined = last.learned.world, last.imagined
-        known = reference(
-            first.data, first.spec.horizon, RANDOM if self.owned is None else RECORDED
-        )
+        origin = RANDOM if self.owned is None else RECORDED
+        known = reference(first, last.spec.horizon, origin)
         options: dict[str, Any] = {"known": known, "seed": self.config.seed, "certify": False}
         trained = imagined if self.planner is None else None
         options |= OF_PLANNERS if self.planner else {}

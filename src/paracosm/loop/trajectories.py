@@ -67,5 +67,7 @@ def _require_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
         raise checks.BadData(
             f"{shown(path)}: states and next states have the shapes {shapes[0]} and {shapes[1]}."
         )
+    where = f"{shown(path)}, next_state,"
+    checks.one_kind_of_states(where, columns["next_state"], columns["state"])
     if not columns["alive"].any(axis=1).all():
         raise checks.BadData(f"{shown(path)}: an episode has no step; episodes are needed.")

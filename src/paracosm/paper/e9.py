@@ -47,7 +47,7 @@ def _bounds(worlds: Worlds, paths: str) -> _StepsBeyond:
     count = lambda name: sum(round(t[name] * t["steps"]) for t in turns)  # noqa: E731
     shares = [estimators.share(count(name), max(steps, 1)) for name in ("paper", "sharp")]
     alone = estimators.student_mean([t["alone"] for t in turns])
-    return _StepsBeyond(*shares, alone, max(t["filled"] for t in turns))
+    return _StepsBeyond(shares[0], shares[1], alone, max(t["filled"] for t in turns))
 
 
 def _id(maze: str) -> str:

@@ -80,9 +80,9 @@ def straightened(
         straightening=weight,
         stop_gradient=stop_gradient,
     )
-    networks, losses = fit_latent(
+    networks, losses, _ = fit_latent(
         e9_worlds.table(played, pictures),
-        e9_worlds.MAKERS[maze]().spec.action,
+        e9_worlds.actions_of(maze),
         stage_key(seed, "fit"),
         image=(SIDE, SIDE, 1),
         settings=settings,
@@ -96,7 +96,7 @@ def straightened(
     of_state, of_action = e9_measures.brackets(networks, *flat)
     bounds = of_state.upper, of_action.upper
     world = e9_worlds.latent_world(networks, maze)
-    ways, goal = e9_worlds.ways(maze, positions), np.asarray(world.reward.goal)
+    ways, goal = e9_worlds.ways(maze, positions), np.asarray(e9_worlds.goal_of(networks, maze))
     return {
         "losses": losses,
         **e9_measures.errors(seen, predicted, AHEAD),
@@ -119,9 +119,11 @@ def known(*, maze: str, starts: int, seed: int) -> dict[str, Any]:
         starts: how many.
         seed: of starts and searches.
     """
+    import jax.numpy as jnp
+
     from paracosm.paper import e9_worlds
 
-    random = e9_worlds.HeldActions(e9_worlds.MAKERS[maze]().spec.action, HOLD)
+    random = e9_worlds.HeldActions(e9_worlds.actions_of(maze), jnp.asarray(HOLD))
     return {
         "random": e9_worlds.attempts(maze, random, starts, seed)[0],
         **_planned(maze, e9_worlds.known_worlds(maze), starts, seed),

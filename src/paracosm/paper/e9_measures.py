@@ -75,7 +75,7 @@ def probe(features: np.ndarray, positions: np.ndarray) -> float:
 def agreement(features: np.ndarray, goal: np.ndarray, ways: np.ndarray) -> float:
     """Spearman's rank correlation of distances of features to the goal's with lengths of ways."""
     distances = np.sum((features - goal) ** 2, axis=-1)
-    return float(stats.spearmanr(distances.ravel(), ways.ravel()).statistic)
+    return float(np.asarray(stats.spearmanr(distances.ravel(), ways.ravel()))[0])
 
 
 def brackets(networks: LatentNetworks, features: Array, actions: Array) -> tuple[Bracket, Bracket]:
@@ -86,7 +86,8 @@ def brackets(networks: LatentNetworks, features: Array, actions: Array) -> tuple
         features, actions: Where the lower ends are looked for, `[row, …]`.
     """
     size, end = features.shape[1], features.shape[1] + actions.shape[1]
-    spec = Spec(size, networks.encoder.window.space, jnp.ones(size), 1)
+    space: Any = networks.encoder.window.space
+    spec = Spec(size, space, jnp.ones(size), 1)
     rows = np.concatenate([features, actions], axis=1, dtype=np.float64)
     with jax.enable_x64(True):
         velocity = in_double(networks.change)

@@ -19,7 +19,7 @@ from paracosm.core.policy import Policy
 from paracosm.core.rollout import rollout
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 from paracosm.imagination.planners import CEM, MPPI, GradientPlanner, Planner
-from paracosm.learning.latent.joint import LatentNetworks
+from paracosm.learning.latent.joint import LatentDynamics, LatentNetworks
 from paracosm.paper.e9_cells import SIDE
 from paracosm.real import mazes
 from paracosm.real.mazes import MazePicture
@@ -75,15 +75,6 @@ class SeenEncoder(Encoder):
         return self.encoder.update(state, action, self.picture(observation))
 
 
-class LatentDynamics(eqx.Module):
-    """The learned step of beliefs that are features of one picture."""
-
-    networks: LatentNetworks
-
-    def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
-        return self.networks.step(state, state, action)[0]
-
-
 class GoalDistance(eqx.Module):
     """Minus the squared distance of the next state from the goal's."""
 
@@ -91,6 +82,12 @@ class GoalDistance(eqx.Module):
 
     def __call__(self, state: Array, action: Array, next_state: Array) -> Scalar:
         return -jnp.sum((next_state - self.goal) ** 2)
+
+
+def actions_of(maze: str) -> Box:
+    """The actions of this maze."""
+    space: Any = MAKERS[maze]().spec.action
+    return space
 
 
 def picture_of(maze: str) -> MazePicture:
@@ -117,7 +114,7 @@ def recorded(
     real = MAKERS[maze](anywhere=True).replace(termination=never)
     for_starts, for_actions = jax.random.split(key)
     starts = jax.vmap(real.initial)(jax.random.split(for_starts, episodes))
-    policy = HeldActions(real.spec.action, jnp.asarray(hold))
+    policy = HeldActions(actions_of(maze), jnp.asarray(hold))
     played = rollout(real, policy, starts, jax.random.split(for_actions, episodes), steps)
     return played, np.asarray(_drawn(picture_of(maze), positions(played)))
 
@@ -150,12 +147,17 @@ def table(played: Trajectory, pictures: np.ndarray) -> Dataset:
     )
 
 
+def goal_of(networks: LatentNetworks, maze: str) -> Float[Array, " features"]:
+    """The features of the picture of the robot at the goal."""
+    return networks.encoder.initial(picture_of(maze)(jnp.asarray(TASKS[maze].maze.goal)))
+
+
 def latent_world(networks: LatentNetworks, maze: str) -> MDP:
     """The learned world of one picture's features; a step costs the squared distance from the
     features of the goal's picture.
     """
-    goal = networks.encoder.initial(picture_of(maze)(jnp.asarray(TASKS[maze].maze.goal)))
-    spec = Spec(len(goal), MAKERS[maze]().spec.action, jnp.ones(len(goal)), TASKS[maze].horizon)
+    goal = goal_of(networks, maze)
+    spec = Spec(len(goal), actions_of(maze), jnp.ones(len(goal)), TASKS[maze].horizon)
     return MDP(spec, LatentDynamics(networks), GoalDistance(goal), never, jnp.zeros, 1.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,9 +15,10 @@ from jaxtyping import Key, Num, UInt
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.encoder import stage_of
+from paracosm.core.encoder import Encoder, belief_size
 from paracosm.core.mdp import MDP, Discrete, Spec
 from paracosm.core.policy import Deterministic, Policy, Uniform
+from paracosm.core.pomdp import POMDP
 from paracosm.core.recordings import state_scale
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Array
@@ -167,12 +169,38 @@ class SystemSource(Source):
         came = f"the state {after[:size]} and the reward {reward}"
         if self.encoder is not None and np.isfinite(before[:size]).all():
             if not np.isfinite(before).all():
-                culprit = stage_of(self.encoder, "initial")
+                culprit = self.encoder.called("initial")
                 came, place = f"the belief {before[size:]}", f"at the start of episode {episode}"
             elif np.isfinite([*after[:size], reward]).all():
-                culprit = stage_of(self.encoder, "update")
+                culprit = self.encoder.called("update")
                 came = f"the belief {after[size:]}"
         return f"{culprit} gave {came} {place}; every entry must be finite."
+
+
+class HiddenSource(SystemSource):
+    """A JAX-native system whose states are hidden: what it shows of them is observed."""
+
+    def __init__(self, system: POMDP, name: str, horizon: int | None = None) -> None:
+        """Take a system and what it shows.
+
+        Args:
+            system: the system.
+            name: what error messages call it.
+            horizon: steps in a full episode; its spec's if None.
+        """
+        super().__init__(system.mdp, name, horizon)
+        self._system, self._shown_by = system, system.through(None)
+        self.state_size = belief_size(self._shown_by, self.state_size, self.action)
+        self.encoder = self._shown_by
+
+    def through(self, encoder: Encoder) -> Source:
+        """As of `Source`: the encoder is handed what is shown."""
+        if self.encoder is not self._shown_by:
+            return super().through(encoder)  # which refuses a second one
+        checks.of_kind("encoder", encoder, Encoder, "an Encoder")
+        states = copy.copy(self)
+        states.encoder, states.state_size = None, self.mdp.spec.state_size
+        return super(HiddenSource, states).through(self._system.through(encoder))
 
 
 def _demand_parts(mdp: MDP, name: str) -> None:

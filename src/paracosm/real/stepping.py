@@ -17,7 +17,7 @@ from jaxtyping import Float, Num
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.encoder import Encoder, stage_of
+from paracosm.core.encoder import Encoder
 from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.recordings import state_scale
 from paracosm.core.types import Array
@@ -202,7 +202,7 @@ class Believing(Lanes):
 
 def _no_belief(encoder: Encoder, stage: str, belief: np.ndarray) -> Fault:
     needed = "every entry must be finite"
-    return Fault(f"gave the belief {belief}", needed, stage_of(encoder, stage))
+    return Fault(f"gave the belief {belief}", needed, encoder.called(stage))
 
 
 @eqx.filter_jit

@@ -23,6 +23,7 @@ import optax
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
+from paracosm.core.averaged import averaged_bound, with_unit_columns
 from paracosm.core.layers import Layered, activate, slope_range
 from paracosm.core.types import Array, Scalar
 
@@ -99,7 +100,7 @@ def upper(
 
 @eqx.filter_jit
 def _upper(network: Layered, region: Region, moves: Array, steps: int) -> Scalar:
-    """The least of three bounds; see `upper`.
+    """The least of several bounds; see `upper`.
 
     Args:
         network, region, steps: As in `upper`.
@@ -111,6 +112,8 @@ def _upper(network: Layered, region: Region, moves: Array, steps: int) -> Scalar
     moved = _Jacobian(jacobian.middle * moves, jacobian.spread * moves)
     bound = jnp.fmin(_product(weights, slopes), _largest_norm(network, moved))
     if slopes:
+        for factors in (weights, with_unit_columns(weights)):
+            bound = jnp.fmin(bound, averaged_bound(factors, slopes))
         bound = jnp.fmin(bound, _improved(weights, slopes, _start(weights, slopes), steps))
     return jnp.asarray(bound)
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from paracosm.core import checks
+from paracosm.core.averaged import smaller_gram
 from paracosm.core.types import Array, Scalar
 
 ArrayFunction = Callable[[Array], Array]
@@ -69,11 +70,7 @@ def _norm(
         return jnp.atleast_1d(function(x.at[slice(*columns)].set(part)))
 
     jacobian = (jax.jacfwd if differentiable else jax.jacrev)(moved)(chosen)
-    return jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh(_smaller_gram(jacobian))[-1], 0))
-
-
-def _smaller_gram(matrix: Array) -> Array:
-    return matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    return jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh(smaller_gram(jacobian))[-1], 0))
 
 
 @eqx.filter_jit

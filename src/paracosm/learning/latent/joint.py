@@ -20,12 +20,12 @@ term makes latent paths straight (Wang et al. 2026); λ is 0 unless it is given.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Float
 
@@ -36,14 +36,13 @@ from paracosm.core.mdp import Box, Discrete
 from paracosm.core.networks import MLP
 from paracosm.core.records import Record
 from paracosm.core.storage import storable
-from paracosm.core.types import Array, PRNGKey, State
+from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 from paracosm.learning.latent.embedding import EmbeddedWindow, new_embedding
-from paracosm.learning.latent.frames import Frames, frames_of, windows_at
+from paracosm.learning.latent.frames import frames_of, windows_at
+from paracosm.learning.latent.training import Objective, fitted, mean_where, reward_unit
 from paracosm.learning.straightness import curvature
 
-_CLIP = 10.0  # norm of a gradient; larger ones come of the first steps alone
-_COVARIANCE = 0.1
-_HELD_OUT = 0.1  # of the rows, the last ones
+_COVARIANCE = 0.1  # weight of a term that many features share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,22 +88,18 @@ class LatentSettings(Record):
 class LatentNetworks(eqx.Module):
     """The encoder, and networks for the change of features, the reward and the logit of an end.
 
-    `reward` is in units of the rewards' deviation, `center` and `scale` away from its own.
+    The reward is in units of the rewards that it was learned from.
     """
 
     encoder: EmbeddedWindow
     change: MLP
     reward: MLP
     end: MLP
-    reward_center: Array
-    reward_scale: Array
 
     def step(self, state: State, features: Array, action: Any) -> tuple[State, Array]:
         """The next belief and its features, of those before and an action."""
-        window = self.encoder.window
-        change = self.change(self._inputs(state, action))
-        after = features + change
-        return window.update(state, action, after), after
+        after = features + self.change(self._inputs(state, action))
+        return self.encoder.window.update(state, action, after), after
 
     def read(self, state: State, action: Any, after: State) -> tuple[Array, Array]:
         """Reward in its own units and logit of an end, of a step from a belief to the next."""
@@ -116,20 +111,59 @@ class LatentNetworks(eqx.Module):
         return jnp.concatenate([state, space.encode(action).astype(state.dtype)])
 
 
+@storable
+class LatentDynamics(eqx.Module):
+    """The next belief, as the networks that were learned beside the encoder have it."""
+
+    networks: LatentNetworks
+
+    def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
+        features = self.networks.change.biases[-1].shape[0]
+        return self.networks.step(state, state[:features], action)[0]
+
+
+@storable
+class LatentReward(eqx.Module):
+    """The reward of a step between beliefs; `center` and `scale` are those of recorded ones."""
+
+    networks: LatentNetworks
+    center: Scalar
+    scale: Scalar
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
+        return self.center + self.scale * self.networks.read(state, action, next_state)[0]
+
+
+@storable
+class LatentTermination(eqx.Module):
+    """Whether a step between beliefs ends the episode: its logit is above 0."""
+
+    networks: LatentNetworks
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Flag:
+        return self.margin(state, action, next_state) > 0
+
+    def logit(self, state: State, action: Action, next_state: State) -> Scalar:
+        """The logit of ending."""
+        return self.networks.read(state, action, next_state)[1]
+
+    def margin(self, state: State, action: Action, next_state: State) -> Scalar:
+        """The logit, positive where the episode ends."""
+        return self.logit(state, action, next_state)
+
+
 class LatentFit(NamedTuple):
-    """What a fit came to: the networks, and mean losses by name on windows that were held out."""
+    """What a fit came to.
+
+    Attributes:
+        networks: The encoder, and what was learned beside it.
+        losses: Means by name, on windows that were held out.
+        parts: Dynamics, reward and end rule of beliefs, by name, as an `MDP` takes them.
+    """
 
     networks: LatentNetworks
     losses: dict[str, float]
-
-
-class _Losses(NamedTuple):
-    prediction: Array
-    reward: Array
-    end: Array
-    variance: Array
-    covariance: Array
-    curvature: Array
+    parts: dict[str, Callable[..., Any]]
 
 
 def fit_latent(
@@ -157,21 +191,17 @@ def fit_latent(
         BadData: nothing was bought, or the fit diverges.
     """
     settings = settings or LatentSettings()
-    if not data.has_transition.any():
-        raise checks.BadData("no transition was bought; an encoder is learned from them.")
-    frames = frames_of(data, capacity)
-    first, draws = jax.random.split(key)
+    unit, (first, draws) = reward_unit(data), jax.random.split(key)
     networks = before or _new(data, space, image, settings, first)
-    networks = _with_rewards(networks, data)
-    held = max(1, round(_HELD_OUT * data.real_steps))
-    number = jnp.asarray(data.real_steps - held)
-    trained = _train(networks, frames, number, draws, settings)
-    rows = np.arange(data.real_steps - held, data.real_steps)
-    rows = np.random.default_rng(0).choice(rows, settings.batch * 4)
-    losses = jax.tree.map(float, _losses_at(trained, frames, rows, settings)._asdict())
-    if not np.isfinite(list(losses.values())).all():
-        raise checks.BadData(f"the fit of the encoder diverges: its losses are {losses}.")
-    return LatentFit(trained, losses)
+    objective = JointObjective(frames_of(data, capacity), *unit, settings)
+    sizes = {"batch": settings.batch, "steps": settings.most_steps, "rate": settings.rate}
+    networks, losses = fitted(objective, networks, draws, **sizes)
+    parts = {
+        "dynamics": LatentDynamics(networks),
+        "reward": LatentReward(networks, *unit),
+        "termination": LatentTermination(networks),
+    }
+    return LatentFit(networks, losses, parts)
 
 
 def _new(
@@ -200,116 +230,41 @@ def _new(
         MLP(inputs, outputs, width, 2, k, last=0.1)
         for (inputs, outputs), k in zip(sizes, of_heads, strict=True)
     )
-    return LatentNetworks(encoder, change, reward, end, jnp.zeros(()), jnp.ones(()))
+    return LatentNetworks(encoder, change, reward, end)
 
 
-def _with_rewards(networks: LatentNetworks, data: Dataset) -> LatentNetworks:
-    """The networks with the unit of the rewards that were bought."""
-    rewards = data.reward[data.has_label]
-    deviation = float(rewards.std()) if len(rewards) else 0.0
-    center, scale = (float(rewards.mean()) if len(rewards) else 0.0), deviation or 1.0
-    unit = (jnp.asarray(center, jnp.float32), jnp.asarray(scale, jnp.float32))
-    return eqx.tree_at(lambda net: (net.reward_center, net.reward_scale), networks, unit)
+class JointObjective(Objective):
+    """The loss at the head of this file."""
 
+    settings: LatentSettings = eqx.field(static=True)
 
-@eqx.filter_jit
-def _train(
-    networks: LatentNetworks,
-    frames: Frames,
-    rows: Array,
-    key: PRNGKey,
-    settings: LatentSettings,
-) -> LatentNetworks:
-    """Adam on windows drawn from the first `rows` rows.
+    def losses(self, networks: LatentNetworks, rows: Array, key: PRNGKey) -> dict[str, Array]:
+        length = self.settings.length
+        windows = windows_at(self.frames, rows, length - 1, self.settings.steps)
+        features = jax.vmap(jax.vmap(networks.encoder.embedding))(windows.observation)
+        predicted, reward, logit = jax.vmap(lambda *window: _imagined(networks, *window))(
+            features, windows.action, windows.remembered
+        )
+        later = features[:, length:]
+        goals = jax.lax.stop_gradient(later) if self.settings.stop_gradient else later
+        error = jnp.mean((predicted - goals) ** 2, axis=2)
+        wrong = (reward - (windows.reward - self.center) / self.scale) ** 2
+        ends = optax.sigmoid_binary_cross_entropy(logit, windows.ended.astype(logit.dtype))
+        velocity = jnp.diff(features[:, length - 1 :], axis=1)
+        curves = jax.vmap(jax.vmap(curvature))(velocity[:, :-1], velocity[:, 1:])
+        variance, covariance = _spread(features)
+        return {
+            "prediction": mean_where(error, windows.alive),
+            "reward": mean_where(wrong, windows.labelled),
+            "end": mean_where(ends, windows.alive),
+            "variance": variance,
+            "covariance": covariance,
+            "curvature": mean_where(curves, windows.alive[:, 1:]),
+        }
 
-    Args:
-        networks: Where it begins.
-        frames: Everything recorded.
-        rows: How many of its rows are trained on.
-        key: Of the windows.
-        settings: See `LatentSettings`.
-    """
-    transform = optax.chain(optax.clip_by_global_norm(_CLIP), optax.scale_by_adam())
-    trained, fixed = eqx.partition(networks, _is_trained(networks))
-
-    def step(i: Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-        trained, optimiser = carry
-        drawn = jax.random.randint(jax.random.fold_in(key, i), (settings.batch,), 0, rows)
-
-        def loss(trained: Any) -> Array:
-            losses = _losses(eqx.combine(trained, fixed), frames, drawn, settings)
-            return _total(losses, settings)
-
-        updates, optimiser = transform.update(jax.grad(loss)(trained), optimiser)
-        rate = settings.rate * 0.1 ** (i / settings.most_steps)
-        return jax.tree.map(lambda p, u: p - rate * u, trained, updates), optimiser
-
-    start = (trained, transform.init(trained))
-    return eqx.combine(jax.lax.fori_loop(0, settings.most_steps, step, start)[0], fixed)
-
-
-def _is_trained(networks: LatentNetworks) -> Any:
-    """Which arrays are weights: not the bounds of actions, nor units."""
-    everything = jax.tree.map(lambda _: True, networks)
-    constants = lambda net: (net.encoder.window, net.reward_center, net.reward_scale)  # noqa: E731
-    return eqx.tree_at(
-        constants, everything, replace_fn=lambda part: jax.tree.map(lambda _: False, part)
-    )
-
-
-def _total(losses: _Losses, settings: LatentSettings) -> Array:
-    return (
-        losses.prediction
-        + losses.reward
-        + losses.end
-        + losses.variance
-        + _COVARIANCE * losses.covariance
-        + settings.straightening * losses.curvature
-    )
-
-
-@eqx.filter_jit
-def _losses_at(
-    networks: LatentNetworks, frames: Frames, rows: Array, settings: LatentSettings
-) -> _Losses:
-    """The losses at `rows`, in one compiled program.
-
-    Args:
-        networks, frames, rows, settings: As `_losses` has them.
-    """
-    return _losses(networks, frames, rows, settings)
-
-
-def _losses(
-    networks: LatentNetworks, frames: Frames, rows: Array, settings: LatentSettings
-) -> _Losses:
-    """The parts of the loss of the windows at `rows`.
-
-    Args:
-        networks: What is judged.
-        frames: Everything recorded.
-        rows: Where the windows' first steps are, `[window]`.
-        settings: Of the windows.
-    """
-    windows = windows_at(frames, rows, settings.length - 1, settings.steps)
-    features = jax.vmap(jax.vmap(networks.encoder.embedding))(windows.observation)
-    predicted, reward, logit = jax.vmap(lambda *window: _imagined(networks, *window))(
-        features, windows.action, windows.remembered
-    )
-    later = features[:, settings.length :]
-    goals = jax.lax.stop_gradient(later) if settings.stop_gradient else later
-    error = jnp.mean((predicted - goals) ** 2, axis=2)
-    target = (windows.reward - networks.reward_center) / networks.reward_scale
-    ends = optax.sigmoid_binary_cross_entropy(logit, windows.ended.astype(logit.dtype))
-    velocity = jnp.diff(features[:, settings.length - 1 :], axis=1)
-    curves = jax.vmap(jax.vmap(curvature))(velocity[:, :-1], velocity[:, 1:])
-    return _Losses(
-        _mean(error, windows.alive),
-        _mean((reward - target) ** 2, windows.labelled),
-        _mean(ends, windows.alive),
-        *_spread(features),
-        _mean(curves, windows.alive[:, 1:]),
-    )
+    def total(self, losses: dict[str, Array]) -> Array:
+        weights = {"covariance": _COVARIANCE, "curvature": self.settings.straightening}
+        return sum((weights.get(name, 1.0) * loss for name, loss in losses.items()), jnp.zeros(()))
 
 
 def _imagined(
@@ -350,7 +305,3 @@ def _spread(features: Float[Array, "window time features"]) -> tuple[Array, Arra
     pairs = 1 - jnp.eye(len(deviation))
     shared = jnp.sum(pairs * correlation**2) / jnp.maximum(jnp.sum(pairs), 1)
     return jnp.mean(jax.nn.relu(1 - deviation)), shared
-
-
-def _mean(values: Array, mask: Array) -> Array:
-    return jnp.sum(jnp.where(mask, values, 0)) / jnp.maximum(jnp.sum(mask), 1)

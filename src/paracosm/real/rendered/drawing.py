@@ -17,7 +17,7 @@ from paracosm.core import checks
 from paracosm.real.boundary import MOST_PIXELS
 
 SIZES = checks.Range(8, MOST_PIXELS, integer=True)  # fewer pixels show nothing
-Values = Any  # an array of NumPy or of JAX
+AnyArray = Any  # an array of NumPy or of JAX
 
 
 class Grid(NamedTuple):
@@ -25,8 +25,8 @@ class Grid(NamedTuple):
     row down.
     """
 
-    x: Values
-    y: Values
+    x: AnyArray
+    y: AnyArray
 
 
 def grid(size: int) -> Grid:
@@ -35,18 +35,18 @@ def grid(size: int) -> Grid:
     return Grid(centres[None, :], centres[::-1, None])
 
 
-def namespace(values: Values) -> Any:
+def namespace(values: AnyArray) -> Any:
     """The module of the functions that take an array: NumPy's or JAX's."""
     return values.__array_namespace__()
 
 
-def disc(pixels: Grid, centre: Values, radius: float) -> Values:
+def disc(pixels: Grid, centre: AnyArray, radius: float) -> AnyArray:
     """Distance of each pixel to a disc, `[size, size]`."""
     squared = (pixels.x - centre[0]) ** 2 + (pixels.y - centre[1]) ** 2
     return namespace(squared).sqrt(squared) - radius
 
 
-def rod(pixels: Grid, start: Values, end: Values, radius: float) -> Values:
+def rod(pixels: Grid, start: AnyArray, end: AnyArray, radius: float) -> AnyArray:
     """Distance of each pixel to a rod with round ends, `[size, size]`.
 
     Args:
@@ -62,7 +62,7 @@ def rod(pixels: Grid, start: Values, end: Values, radius: float) -> Values:
     return namespace(squared).sqrt(squared) - radius
 
 
-def block(pixels: Grid, box: Values) -> Values:
+def block(pixels: Grid, box: AnyArray) -> AnyArray:
     """Distance of each pixel to a rectangle `(left, bottom, right, top)`, `[size, size]`; near its
     corners a bound from below.
     """
@@ -72,13 +72,13 @@ def block(pixels: Grid, box: Values) -> Values:
     return xp.maximum(x, y)
 
 
-def covered(distance: Values) -> Values:
+def covered(distance: AnyArray) -> AnyArray:
     """The share of each pixel that a shape at these distances covers, `[size, size]`."""
     per_unit = distance.shape[0] / 2  # pixels
     return namespace(distance).clip(0.5 - per_unit * distance, 0, 1)
 
 
-def as_bytes(picture: Values) -> Values:
+def as_bytes(picture: AnyArray) -> AnyArray:
     """A picture with values in [0, 1] as uint8."""
     xp = namespace(picture)
     return xp.round(255 * picture).astype(xp.uint8)

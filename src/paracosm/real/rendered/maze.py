@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from paracosm.real.rendered import drawing
-from paracosm.real.rendered.drawing import Grid, Values, namespace
+from paracosm.real.rendered.drawing import AnyArray, Grid, namespace
 
 ROBOT = 0.1  # half its width
 STEP = 0.1  # largest move along an axis: thinner than any wall, though none could be jumped
@@ -36,11 +36,11 @@ class Maze(NamedTuple):
         distances: from each node to the goal, along the shortest way, `[node]`.
     """
 
-    walls: Values
-    barriers: Values
-    goal: Values
-    nodes: Values
-    distances: Values
+    walls: AnyArray
+    barriers: AnyArray
+    goal: AnyArray
+    nodes: AnyArray
+    distances: AnyArray
 
 
 class MazeTask(NamedTuple):
@@ -54,8 +54,8 @@ class MazeTask(NamedTuple):
     """
 
     maze: Maze
-    far: Values
-    free: Values
+    far: AnyArray
+    free: AnyArray
     horizon: int
 
 
@@ -72,7 +72,7 @@ def _built(walls: list[tuple[float, ...]], goal: tuple[float, float]) -> Maze:
     return maze
 
 
-def moved(maze: Maze, position: Values, action: Values) -> Values:
+def moved(maze: Maze, position: AnyArray, action: AnyArray) -> AnyArray:
     """Where the robot is after a step, `[2]`.
 
     Args:
@@ -90,7 +90,9 @@ def moved(maze: Maze, position: Values, action: Values) -> Values:
     return xp.stack([x, y])
 
 
-def _stopped(faces: tuple[Values, Values], beside: Values, start: Values, end: Values) -> Values:
+def _stopped(
+    faces: tuple[AnyArray, AnyArray], beside: AnyArray, start: AnyArray, end: AnyArray
+) -> AnyArray:
     """How far a move along one axis comes.
 
     Args:
@@ -105,12 +107,12 @@ def _stopped(faces: tuple[Values, Values], beside: Values, start: Values, end: V
     return xp.clip(end, below, above)
 
 
-def reached(maze: Maze, position: Values) -> Values:
+def reached(maze: Maze, position: AnyArray) -> AnyArray:
     """Whether the robot is at the goal."""
     return ((position - maze.goal) ** 2).sum() <= REACHED**2
 
 
-def distance(maze: Maze, position: Values) -> Values:
+def distance(maze: Maze, position: AnyArray) -> AnyArray:
     """Length of the shortest way of the robot's centre to the goal.
 
     It goes straight to a node in sight and on from there: the smallest sum of both.
@@ -126,7 +128,7 @@ def distance(maze: Maze, position: Values) -> Values:
     return xp.where(hidden, xp.inf, straight + maze.distances).min()
 
 
-def placed(boxes: Values, draws: Values) -> Values:
+def placed(boxes: AnyArray, draws: AnyArray) -> AnyArray:
     """A place in boxes `[box, 4]`, uniform where the three `draws` are uniform in [0, 1), `[2]`."""
     sizes = boxes[:, 2:] - boxes[:, :2]
     shares = sizes.prod(axis=1).cumsum()
@@ -141,8 +143,8 @@ class Scene(NamedTuple):
     """
 
     pixels: Grid
-    background: Values
-    robot: Values
+    background: AnyArray
+    robot: AnyArray
 
 
 def scene(maze: Maze, size: int, *, colour: bool) -> Scene:
@@ -160,13 +162,13 @@ def scene(maze: Maze, size: int, *, colour: bool) -> Scene:
     return Scene(pixels, picture, robot)
 
 
-def drawn(scene: Scene, position: Values) -> Values:
+def drawn(scene: Scene, position: AnyArray) -> AnyArray:
     """The picture with the robot at a place, uint8 `[size, size, channels]`."""
     distances = drawing.disc(scene.pixels, position, ROBOT)
     return drawing.as_bytes(_painted(scene.background, distances, scene.robot))
 
 
-def _painted(picture: Values, distances: Values, colour: Values) -> Values:
+def _painted(picture: AnyArray, distances: AnyArray, colour: AnyArray) -> AnyArray:
     share = drawing.covered(distances)[..., None]
     return picture + share * (colour - picture)
 
@@ -175,12 +177,12 @@ def _boxes(*boxes: tuple[float, float, float, float]) -> np.ndarray:
     return np.array(boxes, np.float32)
 
 
-# A wall with a door, and the goal in the far corner of the other room.
+# A wall with a door below its middle, and the goal in the far corner of the other room.
 TWO_ROOMS = MazeTask(
-    _built([(-0.1, -1.1, 0.1, -0.3), (-0.1, 0.3, 0.1, 1.1)], (0.6, 0.6)),
+    _built([(-0.1, -1.1, 0.1, -0.6), (-0.1, -0.1, 0.1, 1.1)], (0.6, 0.6)),
     far=_boxes((-0.9, -0.9, -0.2, 0.9)),
-    free=_boxes((-0.9, -0.9, -0.2, 0.9), (0.2, -0.9, 0.9, 0.9), (-0.2, -0.2, 0.2, 0.2)),
-    horizon=48,
+    free=_boxes((-0.9, -0.9, -0.2, 0.9), (0.2, -0.9, 0.9, 0.9), (-0.2, -0.5, 0.2, -0.2)),
+    horizon=60,
 )
 # A wall from the left, with start and goal on its two sides.
 U_MAZE = MazeTask(

@@ -65,7 +65,7 @@ def two_rooms(
 ) -> gymnasium.Env:
     """A point robot in the left of two rooms; the goal is in the right one, behind a door.
 
-    Episodes end at the goal, or after 48 steps; the shortest way takes fewer than half as many.
+    Episodes end at the goal, or after 60 steps; the shortest way takes fewer than half as many.
 
     Args:
         pixels: Whether pictures `[size, size, channels]` are observed, or the position `[2]`.
