@@ -207,11 +207,11 @@ def test_verdicts_follow_the_numbers():
 def test_words_follow_the_numbers():
     better = read(gain=0.3, bend=-0.2).found
     assert "straighter in both mazes" in better
-    assert "in 12 of 12 pairs" in better
+    assert "in 12 of 12 combinations" in better
     assert "never exceeded" in better
     worse = read(gain=-0.2, bend=0.2, beyond=0.01).found
     assert "in neither maze" in worse
-    assert "in 0 of 12 pairs" in worse
+    assert "in 0 of 12 combinations" in worse
     assert "fell in 12" in worse
     assert "sometimes exceeded" in worse
 

@@ -30,13 +30,16 @@ class _StepsBeyond(NamedTuple):
     """Counts over all worlds of the chosen settings, of paths of one kind.
 
     Attributes:
-        paper, sharp: Covered steps beyond the paper's bound in η, and beyond the sharp one.
+        paper, sharp: Shares of covered steps beyond the paper's bound in η, and beyond the sharp
+            one.
+        by_world: The first of them, a mean of worlds.
         alone: Share of steps with a changed action beyond the paper's bound in ε, mean of worlds.
         fullest: The most that a covered step takes of the sharp bound.
     """
 
     paper: Estimate
     sharp: Estimate
+    by_world: Estimate
     alone: Estimate
     fullest: float
 
@@ -45,9 +48,12 @@ def _bounds(worlds: Worlds, paths: str) -> _StepsBeyond:
     turns = [result[paths] for result in worlds.everything()]
     steps = sum(t["steps"] for t in turns)
     count = lambda name: sum(round(t[name] * t["steps"]) for t in turns)  # noqa: E731
-    shares = [estimators.share(count(name), max(steps, 1)) for name in ("paper", "sharp")]
-    alone = estimators.student_mean([t["alone"] for t in turns])
-    return _StepsBeyond(shares[0], shares[1], alone, max(t["filled"] for t in turns))
+    share = lambda name: estimators.share(count(name), max(steps, 1))  # noqa: E731
+    by_world = lambda name: estimators.student_mean([t[name] for t in turns])  # noqa: E731
+    fullest = max(t["filled"] for t in turns)
+    return _StepsBeyond(
+        share("paper"), share("sharp"), by_world("paper"), by_world("alone"), fullest
+    )
 
 
 def _id(maze: str) -> str:
@@ -70,6 +76,7 @@ def _claims(worlds: Worlds) -> tuple[Claim, ...]:
             for length in (LONG, SHORT)
             for planner in PLANNERS
         ),
+        _what_decides(worlds),
         _beside_theirs(worlds),
         *(_prediction(worlds, maze) for maze in MAZES),
     )
@@ -137,7 +144,7 @@ def _proposition(worlds: Worlds) -> tuple[Claim, ...]:
         beyond(
             "violations_seen",
             "Share of covered steps of encoded real paths that exceed η²/(2(1−η)).",
-            seen.paper,
+            seen.by_world,
             why="the proposition is about paths of the learned dynamics; real paths differ from"
             " them by its one-step error, which turns a short step far.",
         ),
@@ -180,6 +187,19 @@ def _success(worlds: Worlds, maze: str, planner: str, length: int) -> Claim:
         says="success rises",
         why=f"{before.mean:.0%} became {after.mean:.0%}, where {known:.0%} reach the goal in the"
         " maze itself by straight distance",
+    )
+
+
+def _what_decides(worlds: Worlds) -> Claim:
+    gradient = reached("gradient", LONG)
+    of_turns = worlds.explained(VARIED, of_paths("seen", "curvature"), gradient)
+    return beyond(
+        "what_decides",
+        f"Rank correlation, over the worlds of {_name(VARIED)}, of the success of gradient planning"
+        " with the agreement of latent distance and way.",
+        worlds.explained(VARIED, shows.AGREEMENT, gradient),
+        why="no number is given for it; that of success with the curvature of encoded paths is"
+        f" {of_turns.mean:.2f} [{of_turns.low:.2f}, {of_turns.high:.2f}].",
     )
 
 
@@ -231,7 +251,7 @@ def _summary(worlds: Worlds, claims: Sequence[Claim]) -> str:
     lines = [
         f"Straightening made latent paths straighter {answer[fell]}"
         f" (curvature {_changes(straighter)}); success rose, beyond doubt, in {len(rises)} of"
-        f" {len(success)} pairs of planner and plan length and fell in {len(falls)}, the mean"
+        f" {len(success)} combinations of maze, planner and plan length and fell in {len(falls)}, the mean"
         f" change being {100 * float(np.mean(means)):+.0f} points.",
         _by_maze(worlds),
         f"At λ = {LEAST:g} the best planner reaches the goal of the two rooms from"

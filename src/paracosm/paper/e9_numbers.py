@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from paracosm.core import estimators
 from paracosm.core.records import Estimate
@@ -14,6 +15,8 @@ from paracosm.paper.study import Answer
 
 FromResult = Callable[[dict[str, Any]], float]
 LEAST, MOST = min(WEIGHTS), max(WEIGHTS)
+_NORMAL = 1.96  # half of a 95% interval, in deviations
+_NEAR_ONE = 1 - 1e-9  # whose inverse of tanh is finite
 
 
 class Worlds:
@@ -91,6 +94,23 @@ class Worlds:
         before, after = (self.success(maze, weight, planner, length) for weight in (LEAST, MOST))
         ends = after.low - before.high, after.high - before.low
         return Estimate(gains[0], *ends, len(gains), f"difference of two: {before.method}")
+
+    def explained(self, maze: str, explains: FromResult, explained: FromResult) -> Estimate:
+        """Spearman's rank correlation of two numbers over the worlds of a maze, of all λ.
+
+        Args:
+            maze: Of `MAZES`.
+            explains, explained: Read the two off a result.
+        """
+        results = [r for weight in WEIGHTS for r in self.results(maze, weight)]
+        columns = [[number(r) for r in results] for number in (explains, explained)]
+        if not all(np.ptp(column) for column in columns):
+            return Estimate(0.0, -1.0, 1.0, len(results), "one of them does not vary")
+        rank = float(np.asarray(stats.spearmanr(*columns))[0])
+        center = np.arctanh(np.clip(rank, -_NEAR_ONE, _NEAR_ONE))
+        half = _NORMAL / np.sqrt(len(results) - 3)
+        ends = (float(np.tanh(center + side * half)) for side in (-1, 1))
+        return Estimate(rank, *ends, len(results), "rank correlation, 95% Fisher's z over worlds")
 
     def best(self, maze: str, weight: float, length: int) -> str:
         """The planner that reaches the goal most often."""
