@@ -1,5 +1,6 @@
 """E9: mazes seen as pictures, turns beside the bounds, and verdicts that turn with the answers."""
 
+import functools
 import math
 
 import jax
@@ -14,7 +15,6 @@ from paracosm.paper.study import Answer
 from paracosm.real.rendered import maze as rules
 
 KEY = jax.random.key(0)
-TINY = {"episodes": 6, "updates": 5, "starts": 2}
 
 
 def test_random_actions_are_held_and_pictures_show_what_was_played():
@@ -109,7 +109,9 @@ def test_a_small_cell_has_every_number(monkeypatch):
     monkeypatch.setattr(e9_cells, "HELD_OUT", 4)
     bracket = Bracket(0.5, 0.9, "certificate", "made up: the bound takes seconds to compile")
     monkeypatch.setattr(e9_measures, "brackets", lambda *_: (bracket, bracket))
-    result = e9_cells.straightened(maze="two rooms", weight=0.1, seed=0, **TINY)
+    result = e9_cells.straightened(
+        maze="two rooms", weight=0.1, seed=0, episodes=6, updates=5, starts=2
+    )
     assert result.keys() == RESULT.keys() | {"losses"}
     assert result["imagined"].keys() == TURNS.keys()
     assert result["smoothness"] == result["by_action"] == [0.5, 0.9]
@@ -236,11 +238,9 @@ def test_intervals_are_over_seeds_and_over_starts_where_seeds_are_alike():
 
 @pytest.mark.full
 def test_without_rewards_features_are_predictable_only_if_targets_have_a_derivative():
-    sizes = {"episodes": 300, "updates": 600, "starts": 2}
-    free, stopped = (
-        e9_cells.straightened(maze="two rooms", weight=0.0, seed=0, stop_gradient=stop, **sizes)
-        for stop in (False, True)
-    )
+    fit = functools.partial(e9_cells.straightened, maze="two rooms", weight=0.0, seed=0)
+    sizes = functools.partial(fit, episodes=300, updates=600, starts=2)
+    free, stopped = (sizes(stop_gradient=stop) for stop in (False, True))
     assert free["probe"] > 0.9
     assert free["error"][2] < 0.5 * free["persistence"][2]
     assert stopped["error"][2] > 0.5 * stopped["persistence"][2]

@@ -251,8 +251,8 @@ def _summary(worlds: Worlds, claims: Sequence[Claim]) -> str:
     lines = [
         f"Straightening made latent paths straighter {answer[fell]}"
         f" (curvature {_changes(straighter)}); success rose, beyond doubt, in {len(rises)} of"
-        f" {len(success)} combinations of maze, planner and plan length and fell in {len(falls)}, the mean"
-        f" change being {100 * float(np.mean(means)):+.0f} points.",
+        f" {len(success)} combinations of maze, planner and plan length and fell in {len(falls)},"
+        f" the mean change being {100 * float(np.mean(means)):+.0f} points.",
         _by_maze(worlds),
         f"At λ = {LEAST:g} the best planner reaches the goal of the two rooms from"
         f" {by_id['good_enough_two_rooms'].ours:.0%} of the starts.",

@@ -109,8 +109,9 @@ class Worlds:
         rank = float(np.asarray(stats.spearmanr(*columns))[0])
         center = np.arctanh(np.clip(rank, -_NEAR_ONE, _NEAR_ONE))
         half = _NORMAL / np.sqrt(len(results) - 3)
-        ends = (float(np.tanh(center + side * half)) for side in (-1, 1))
-        return Estimate(rank, *ends, len(results), "rank correlation, 95% Fisher's z over worlds")
+        low, high = float(np.tanh(center - half)), float(np.tanh(center + half))
+        method = "rank correlation, 95% Fisher's z over worlds"
+        return Estimate(rank, low, high, len(results), method)
 
     def best(self, maze: str, weight: float, length: int) -> str:
         """The planner that reaches the goal most often."""
