@@ -103,10 +103,10 @@ class Worlds:
             explains, explained: Read the two off a result.
         """
         results = [r for weight in WEIGHTS for r in self.results(maze, weight)]
-        columns = [[number(r) for r in results] for number in (explains, explained)]
-        if not all(np.ptp(column) for column in columns):
+        first, second = ([number(r) for r in results] for number in (explains, explained))
+        if not (np.ptp(first) and np.ptp(second)):
             return Estimate(0.0, -1.0, 1.0, len(results), "one of them does not vary")
-        rank = float(np.asarray(stats.spearmanr(*columns))[0])
+        rank = float(np.asarray(stats.spearmanr(first, second))[0])
         center = np.arctanh(np.clip(rank, -_NEAR_ONE, _NEAR_ONE))
         half = _NORMAL / np.sqrt(len(results) - 3)
         low, high = float(np.tanh(center - half)), float(np.tanh(center + half))

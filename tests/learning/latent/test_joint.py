@@ -1,6 +1,7 @@
 """An encoder learned together with the world of its beliefs."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -105,7 +106,8 @@ def test_the_derivative_is_that_of_the_loss_unless_targets_have_none(stop_gradie
     data = episodes(4)
     networks = _new(data, SPACE, None, settings, jax.random.key(0))
     objective = JointObjective(frames_of(data, 1), jnp.zeros(()), jnp.ones(()), settings)
-    leaf = networks.encoder.embedding.weights[-1]
+    embedding: Any = networks.encoder.embedding
+    leaf = embedding.weights[-1]
 
     def prediction(by):
         moved = eqx.tree_at(lambda net: net.encoder.embedding.weights[-1], networks, leaf + by)
