@@ -60,6 +60,7 @@ PROVED = {
         "curvature_reversed",
         "violations_eta",
     },
+    "E9": {"violations", "sharp_violations"},
 }
 
 

@@ -27,6 +27,7 @@ CONTENTS = {
     "E5": Entry("Corollary 2: cheap noisy labels or dear clean ones?", 0.7, 3.5),
     "E6": Entry("Proposition 2: the bias floor, and how to go below it", 1.2, 2.5),
     "E7": Entry("Proposition 1: smooth latent dynamics are nearly straight", 0.3, 0.3),
+    "E9": Entry("Temporal straightening: do straight latent paths help planning?", 4, 20),
 }
 
 

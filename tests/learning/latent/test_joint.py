@@ -1,8 +1,11 @@
 """An encoder learned together with the world of its beliefs."""
 
 import dataclasses
+from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,7 +15,7 @@ from paracosm.core.mdp import Discrete
 from paracosm.core.storage import describe
 from paracosm.learning.latent.embedding import ConvolutionalNetwork, new_embedding
 from paracosm.learning.latent.frames import frames_of
-from paracosm.learning.latent.joint import JointObjective, LatentSettings, fit_latent
+from paracosm.learning.latent.joint import JointObjective, LatentSettings, _new, fit_latent
 from paracosm.learning.latent.training import _split
 from tests.learning.latent.examples import IMAGE, SPACE, episodes
 
@@ -126,3 +129,21 @@ def test_pictures_of_every_supported_size_have_features(image):
     features = np.asarray(jax.vmap(network)(rows))
     assert features.shape == (2, 6)
     assert (features[0] != features[1]).any()
+
+
+@pytest.mark.parametrize("stop_gradient", [True, False])
+def test_the_derivative_is_that_of_the_loss_unless_targets_have_none(stop_gradient):
+    settings = dataclasses.replace(SMALL, stop_gradient=stop_gradient)
+    data = episodes(4)
+    networks = _new(data, SPACE, None, settings, jax.random.key(0))
+    objective = JointObjective(frames_of(data, 1), jnp.zeros(()), jnp.ones(()), settings)
+    embedding: Any = networks.encoder.embedding
+    leaf = embedding.weights[-1]
+
+    def prediction(by):
+        moved = eqx.tree_at(lambda net: net.encoder.embedding.weights[-1], networks, leaf + by)
+        return objective.losses(moved, np.arange(20), jax.random.key(0))["prediction"]
+
+    slope = jax.grad(lambda by: prediction(by * jnp.ones_like(leaf)))(0.0)
+    difference = (prediction(1e-2) - prediction(-1e-2)) / 2e-2
+    assert np.isclose(slope, difference, rtol=0.02) == (not stop_gradient)

@@ -11,10 +11,10 @@ The loss is the mean over windows and their steps of
     ‖ê_t - sg(e_t)‖²/m + (r̂(ẑ_t, a_t, ẑ_{t+1}) - r_t)²/σ_r² + logistic(d̂(ẑ_t, a_t, ẑ_{t+1}), d_t)
         + variance(e) + covariance(e) + λ (1 - cos(e_{t+1} - e_t, e_{t+2} - e_{t+1}))
 
-with `sg` a target without derivative. Predictions alone are perfect where all features are one
-number: the variance term `mean_i max(0, 1 - σ_i)` and the covariance term, the mean square of the
-correlations between two features, keep them apart (Bardes et al. 2022). The last term makes latent
-paths straight (Wang et al. 2026); λ is 0 unless it is given.
+with `sg` a target without derivative (`stop_gradient`). Predictions alone are perfect where all
+features are one number: the variance term `mean_i max(0, 1 - σ_i)` and the covariance term, the
+mean square of the correlations between two features, keep them apart (Bardes et al. 2022). The last
+term makes latent paths straight (Wang et al. 2026); λ is 0 unless it is given.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class LatentSettings(Record):
         most_steps: Training steps of a fit.
         rate: Of Adam; it falls to a tenth in the course of a fit.
         straightening: λ, the weight of curvature.
+        stop_gradient: Whether targets are without derivative. Without reward labels they should
+            have one: then nothing else makes features predictable.
     """
 
     features: int = 8
@@ -74,6 +76,7 @@ class LatentSettings(Record):
     most_steps: int = 3000
     rate: float = 1e-3
     straightening: float = 0.0
+    stop_gradient: bool = True
 
     def __post_init__(self) -> None:
         counts = ("features", "length", "steps", "width", "batch", "most_steps")
@@ -250,7 +253,9 @@ class JointObjective(Objective):
         predicted, reward, logit = jax.vmap(lambda *window: _imagined(networks, *window))(
             features, windows.action, windows.remembered
         )
-        error = jnp.mean((predicted - jax.lax.stop_gradient(features[:, length:])) ** 2, axis=2)
+        later = features[:, length:]
+        goals = jax.lax.stop_gradient(later) if self.settings.stop_gradient else later
+        error = jnp.mean((predicted - goals) ** 2, axis=2)
         wrong = (reward - (windows.reward - self.center) / self.scale) ** 2
         ends = optax.sigmoid_binary_cross_entropy(logit, windows.ended.astype(logit.dtype))
         velocity = jnp.diff(features[:, length - 1 :], axis=1)
