@@ -42,8 +42,8 @@ def finished(request, tmp_path_factory):
 def test_a_run_on_pictures_learns_its_encoder_and_is_audited_on_beliefs(finished):
     out, result, kind = finished
     size = {"latent": 17, "recurrent": 8}[kind]
-    size = abs(result.diagnosis.gap.predicted.mean)
-    assert result.diagnosis.closure < 1e-9 * max(1, size)  # barely trained worlds imagine much
+    imagined = abs(result.diagnosis.gap.predicted.mean)
+    assert result.diagnosis.closure < 1e-9 * max(1, imagined)  # barely trained worlds imagine much
     run = paracosm.load(out)
     assert run.episodes.state.shape == (2, 20, size)
     assert run.data.state.shape == (300, size)
