@@ -247,7 +247,9 @@ def test_the_scale_of_many_components_is_their_spread():
 
 def test_a_run_on_images_without_an_encoder_takes_no_step(tmp_path):
     out = tmp_path / "run"
-    with pytest.raises(checks.Unsupported, match=r"32 x 32 x 1, .*; --encoder latent is what .*\."):
+    with pytest.raises(
+        checks.Unsupported, match=r"32 x 32 x 1, .*; --encoder latent or recurrent is what .*\."
+    ):
         run("paracosm.envs:two_rooms", out=out)
     assert not out.exists()
 
