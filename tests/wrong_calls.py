@@ -72,6 +72,12 @@ EMPTY = paracosm.Dataset(
 TENSOR = torch.zeros(3)
 
 
+class Functional:
+    """An environment of functions, as gymnax's."""
+
+    reset = step = print
+
+
 def curve(
     part: str = "dynamics", errors=(1.0, 0.7, 0.5, 0.35), sizes=(100, 200, 400, 800)
 ) -> paracosm.Curve:
@@ -259,6 +265,9 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     # connect, collect, evaluate
     (lambda: paracosm.connect(5), ARGUMENT, "env is 5"),
     (lambda: paracosm.connect(None), ARGUMENT, "env is None"),
+    (lambda: paracosm.connect(Functional()), ARGUMENT, "foreign.gymnax(env, params) makes one"),
+    (lambda: paracosm.POMDP(5, len), ARGUMENT, "mdp is 5; an MDP is needed"),
+    (lambda: paracosm.POMDP(WORLD, 5), ARGUMENT, "show is 5; a function of one state"),
     (lambda: paracosm.connect("NoSuch-v1"), MISSING, "NoSuch-v1"),
     (lambda: paracosm.connect(""), MISSING, "''"),
     (lambda: paracosm.connect(WORLD, horizon=0), ARGUMENT, "horizon is 0"),
@@ -330,10 +339,11 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: paracosm.collect(WORLD, 5, seed=0, encoder=5), ARGUMENT, "encoder is 5; an Encoder"),
     (lambda: paracosm.evaluate(WORLD, POLICY, encoder=5), ARGUMENT, "encoder is 5; an Encoder"),
     (
-        lambda: paracosm.collect(source(), 5, seed=0, encoder=paracosm.Window(2)),
+        lambda: source().through(paracosm.Window(2)).through(paracosm.Window(2)),
         ARGUMENT,
-        "where the source is made",
+        "is seen through an encoder already; one without is needed",
     ),
+    (lambda: source().through(5), ARGUMENT, "encoder is 5; an Encoder is needed"),
     (lambda: paracosm.encode(5, EPISODES), ARGUMENT, "encoder is 5; an Encoder is needed"),
     (lambda: paracosm.encode(paracosm.Window(2), 5), ARGUMENT, "episodes is 5; a Trajectory"),
     (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from paracosm import adapters as foreign
+    from paracosm import envs
     from paracosm.core import noise
     from paracosm.core.checks import ParacosmError
     from paracosm.core.data import Dataset, RewardLabels, Trajectory, Transitions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         Mode,
         Policy,
     )
+    from paracosm.core.pomdp import POMDP
     from paracosm.core.records import Diagnosis, Estimate, Gap, Weights
     from paracosm.core.records.decisions import Curve, GradientNoise, LabelPlan, MixturePlan, Plan
     from paracosm.core.records.results import Comparison, RunResult
@@ -54,6 +56,7 @@ _HOMES = {
     "core.encoder": ("Encoder", "Window", "encode"),
     "core.learner": ("Learner",),
     "core.policy": ("Categorical", "Deterministic", "Gaussian", "MarkovPolicy", "Mode", "Policy"),
+    "core.pomdp": ("POMDP",),
     "core.storage": ("storable",),
     "core.tracking": ("Tracker",),
     "learning.part_learner": ("PartLearner",),
@@ -73,10 +76,16 @@ _HOMES = {
 _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {
     "report": ("reporting", "write")
 }
-_MODULES = {"caution": "imagination.caution", "foreign": "adapters", "noise": "core.noise"}
+_MODULES = {
+    "caution": "imagination.caution",
+    "envs": "envs",
+    "foreign": "adapters",
+    "noise": "core.noise",
+}
 
 __all__ = [
     "MDP",
+    "POMDP",
     "Box",
     "Categorical",
     "Comparison",
@@ -122,6 +131,7 @@ __all__ = [
     "compare",
     "connect",
     "encode",
+    "envs",
     "evaluate",
     "foreign",
     "imagine",

@@ -221,7 +221,7 @@ def test_a_world_too_wide_for_dense_derivatives_is_audited_by_reverse_mode():
     world = world_of(
         decay, lambda spec, **parts: foreign.world(spec, **parts, reward_of="s'", discount=0.9)
     )
-    found = audit(world, policy, episodes)
+    found = audit(world, policy, episodes, certify=True)
     terms = found.dynamics_by_dimension.dimensions
     assert terms[0].mean == pytest.approx(found.gap.dynamics.mean, rel=1e-5)
     assert max(abs(term.mean) for term in terms[1:]) < 1e-6 * abs(terms[0].mean)

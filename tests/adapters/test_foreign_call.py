@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from paracosm.adapters.arrays import NumpyHost
-from paracosm.adapters.call import MOST_DENSE, ask
-from paracosm.adapters.host import Slot
+from paracosm.adapters.call import MOST_INPUTS, MOST_OUTPUTS, ask
+from paracosm.adapters.host import MOST_DIFFERENCED, Slot
 from paracosm.adapters.torch import TorchHost
 from paracosm.core import callbacks, checks
 
@@ -156,22 +156,120 @@ def test_second_derivatives_are_refused():
         jax.hessian(lambda x: ask(host, x).sum())(jnp.ones(INPUTS))
 
 
-def test_beyond_the_dense_limit_there_is_reverse_mode():
-    inputs = MOST_DENSE + 1
-    weights = np.random.default_rng(0).normal(size=(inputs, 2))
-    host = TorchHost(
-        lambda x: torch.tanh(x) @ torch.tensor(weights).to(x),
-        "map",
-        [Slot("x", inputs)],
-        [Slot("y", 2)],
-    )
-    x = jnp.linspace(-1, 1, inputs)
-    found = jax.jit(jax.grad(lambda x: ask(host, x).sum()))(x)
-    np.testing.assert_allclose(
-        found, jax.grad(lambda x: (jnp.tanh(x) @ weights).sum())(x), rtol=1e-4, atol=1e-6
-    )
-    with pytest.raises(TypeError):
-        jax.jvp(lambda x: ask(host, x), (x,), (x,))
+class Wide(torch.nn.Module):
+    """`tanh(x W + b) V`, of more outputs than a dense Jacobian is made for."""
+
+    def __init__(self, inputs=6, outputs=MOST_OUTPUTS + 4):
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        self.first = torch.nn.Parameter(torch.randn(inputs, 8, generator=generator) / 2)
+        self.second = torch.nn.Parameter(torch.randn(8, outputs, generator=generator))
+        self.calls = []
+
+    def forward(self, x):
+        return torch.tanh(x @ self.first) @ self.second
+
+    def counted(self, x):
+        self.calls.append(len(x))
+        return self(x)
+
+    def in_jax(self, x, library=jnp):
+        first, second = (w.detach().numpy().astype(np.float64) for w in (self.first, self.second))
+        return library.tanh(x @ first) @ second
+
+    def in_numpy(self, x):
+        return self.in_jax(x, np)
+
+
+def wide(function, net):
+    sizes = len(net.first), net.second.shape[1]
+    kind = TorchHost if isinstance(function, torch.nn.Module) else NumpyHost
+    return kind(function, "map", [Slot("x", sizes[0])], [Slot("y", sizes[1])])
+
+
+@pytest.mark.parametrize("kind", ["torch", "numpy"])
+@pytest.mark.parametrize("sizes", [(6, MOST_OUTPUTS + 4), (MOST_INPUTS + 1, 2)])
+def test_products_of_a_large_part_are_those_of_its_jacobian_and_of_the_same_in_jax(kind, sizes):
+    net = Wide(*sizes)
+    host = wide(net if kind == "torch" else net.in_numpy, net)
+    error = 1e-12 if kind == "torch" else 1e-8
+    random = np.random.default_rng(0)
+    x, v = random.normal(size=(5, sizes[0])), random.normal(size=(5, sizes[1]))
+    dense = np.einsum("no,noi->ni", v, host.value_and_jacobian(x)[1])
+    with jax.enable_x64(True):
+        pulled = jax.jit(jax.vmap(lambda x, v: jax.vjp(lambda x: ask(host, x), x)[1](v)[0]))(x, v)
+        expected = jax.vmap(lambda x, v: jax.vjp(net.in_jax, x)[1](v)[0])(x, v)
+        jacobian = jax.jacrev(lambda x: ask(host, x))(x[0])
+    np.testing.assert_allclose(pulled, dense, atol=error)
+    np.testing.assert_allclose(pulled, expected, atol=error)
+    np.testing.assert_allclose(jacobian, jax.jacrev(net.in_jax)(x[0]), rtol=1e-4, atol=1e-5)
+
+
+def test_through_a_scan_a_large_part_has_the_gradient_of_the_same_in_jax_and_of_differences():
+    net = Wide(MOST_OUTPUTS + 4, MOST_OUTPUTS + 4)
+    host = wide(net, net)
+
+    def total(of):
+        def step(x, _):
+            after = of(x) / 4
+            return after, jnp.sum(after**2)
+
+        return lambda x: jnp.sum(jax.lax.scan(step, x, length=3)[1])
+
+    random = np.random.default_rng(0)
+    x, along = random.normal(size=(2, 3, MOST_OUTPUTS + 4))
+    with jax.enable_x64(True):
+        played = total(jax.vmap(lambda x: ask(host, x)))
+        found = jax.jit(jax.grad(played))(x)
+        np.testing.assert_allclose(found, jax.grad(total(net.in_jax))(x), rtol=1e-9, atol=1e-12)
+        difference = (played(x + 1e-5 * along) - played(x - 1e-5 * along)) / 2e-5
+    assert np.vdot(found, along) == pytest.approx(float(difference), rel=1e-6)
+
+
+def test_a_product_is_one_backward_pass_for_a_whole_batch_and_none_where_nothing_is_asked():
+    net = Wide()
+    host = TorchHost(net.counted, "map", [Slot("x", 6)], [Slot("y", MOST_OUTPUTS + 4)])
+    host._compared, host.rows_alone.tries = True, 0
+    x, v = np.ones((7, 6)), np.ones((7, MOST_OUTPUTS + 4))
+    v[2:4] = 0
+    product = host.pulled_back(x, v)
+    calls = host._copies.of(torch.float64).calls
+    assert calls[-1] == 5
+    assert len(calls) <= 2
+    assert (product[2:4] == 0).all()
+    np.testing.assert_allclose(product[0], host.value_and_jacobian(x)[1][0].sum(axis=0))
+
+
+def test_a_cotangent_beyond_the_floating_numbers_is_no_fault_of_the_function():
+    net = Wide()
+    host, v = wide(net, net), np.ones((3, MOST_OUTPUTS + 4))
+    v[0], v[1] = np.inf, 1e300
+    product = host.pulled_back(np.zeros((3, 6)), v)
+    assert np.isnan(product[0]).all()
+    assert not np.isnan(product[1]).any()
+    np.testing.assert_allclose(product[1] / 1e300, product[2], rtol=1e-12)
+
+
+def test_forward_mode_and_second_derivatives_of_a_large_part_are_refused():
+    net = Wide()
+    host, x = wide(net, net), jnp.ones(6)
+    with pytest.raises(checks.Unsupported, match=r"map has 6 inputs and 20 outputs; .* rev"):
+        jax.jit(lambda x: jax.jvp(lambda x: ask(host, x), (x,), (x,)))(x)
+    with pytest.raises(checks.Unsupported, match="PyTorch map has first derivatives only"):
+        jax.jacrev(jax.grad(lambda x: ask(host, x).sum()))(x)
+
+
+def test_a_large_part_without_derivatives_is_refused_before_it_takes_an_hour():
+    class Rounded(Wide):
+        """Rounded, with the gradient passed straight through."""
+
+        def forward(self, x):
+            return x + (torch.round(x) - x).detach() + 0 * x.sum(1, keepdim=True)
+
+    size = MOST_DIFFERENCED + 1
+    host = TorchHost(Rounded(), "next", [Slot("x", size)], [Slot("y", size)])
+    with pytest.raises(checks.Unsupported, match="PyTorch next has 257 inputs and no derivatives"):
+        host.pulled_back(np.ones((3, size)), np.ones((3, size)))
 
 
 def test_a_complaint_in_a_compiled_program_is_raised_as_itself():

@@ -22,7 +22,7 @@ from paracosm.core.rollout import rollout
 from paracosm.loop import foreign as loop
 from paracosm.loop.foreign import audit_foreign
 from paracosm.real import datasets
-from paracosm.real.verbs import connect
+from paracosm.real.verbs import connect, evaluate
 from tests.reporting import report_records
 
 DOCS = Path(__file__).parents[2] / "docs/foreign"
@@ -79,15 +79,16 @@ def test_each_pages_world_and_policy_run(page, write):
     write(code_of(page))
     import my_model
 
-    source = connect(command_of(page)[command_of(page).index("--env") + 1])
+    env = command_of(page)[command_of(page).index("--env") + 1]
+    source = connect(env)
     blank = foreign.spec(_some(source), action=source.action, horizon=20)
     takes_spec = my_model.make_policy.__code__.co_argcount
     policy = foreign.policy(my_model.make_policy(*[blank][:takes_spec]), blank)
-    episodes = source.evaluate(policy, episodes=3, horizon=20)
+    episodes = evaluate(env, policy, episodes=3, horizon=20)
     world = my_model.make_world(blank)
-    if isinstance(world, foreign.Latent):
+    if isinstance(world, (foreign.LatentModel, foreign.Recurrent)):
         world, policy, episodes, note = world.on(episodes)
-        assert "latent space of 3 numbers" in note
+        assert f"{episodes.state.shape[-1]} numbers" in note
     keys = jax.random.split(jax.random.key(0), 3)
     found = rollout(world, policy, episodes.state[:, 0], keys, 20)
     near = np.abs(found.next_state[:, 0] - episodes.next_state[:, 0])
@@ -102,6 +103,19 @@ def test_each_pages_world_and_policy_run(page, write):
 
 def _some(source):
     return source.collect(100, seed=0)
+
+
+MEMORY, REMEMBERING = "In the model's memory", ("recurrent", "window", "dreamer")
+LATENT, LATENTS = "In the model's latent space", ("latent", "tdmpc2", "goal")
+GLUED = ("tdmpc2", "mbrl", "goal", "gymnax", *REMEMBERING)
+
+
+@pytest.mark.parametrize("page", GLUED)
+def test_the_glue_of_a_page_is_as_long_as_it_says(page):
+    start, stop = ("make_env", "def dynamics") if page == "gymnax" else ("make_world", "\n```")
+    said = re.search(rf"Its glue, from `{start}` on[^.]*?is\s(\d+) lines", PAGES[page])
+    code = (code_of(page) + "\n```").partition(f"def {start}")[2].partition(stop)[0]
+    assert len([line for line in code.splitlines() if line.strip()]) == int(said[1]) <= 15
 
 
 BLAMED = {"numpy": "reward", "joint": "reward"}
@@ -119,7 +133,8 @@ def test_each_pages_command_blames_the_part_that_is_wrong(page, write, capsys):
         name: abs(getattr(found.gap, name).mean) for name in ("reward", "termination", "dynamics")
     }
     assert max(sizes, key=sizes.get) == blamed
-    assert found.verdict.startswith("In the model's latent space") == (page == "latent")
+    begins = {**dict.fromkeys(LATENTS, LATENT), **dict.fromkeys(REMEMBERING, MEMORY)}
+    assert found.verdict.startswith(begins.get(page, "The imagined return"))
 
 
 SMALL = """
@@ -356,6 +371,7 @@ def test_flags_that_do_not_fit(arguments, message, write, capsys):
     [
         ({"s": [2.0, 2.0], "a": [2.0]}, "at step 2 of real episode 0"),
         ({"s": [4.0, 4.0]}, "at step 1 of real episode 1"),
+        ({"s": [4.0, 4.0], "normals": [0.3]}, "at step 1 of real episode 1"),
         ({"s": [4.0, 4.0], "a": [4.0], "s'": [99.0, 0.0]}, "at step 1 of real episode 1"),
         ({"s'": [4.0, 4.0]}, "at step 0 of real episode 1"),
         ({"s'": [99.0, 0.0]}, None),

@@ -157,7 +157,7 @@ CALLS = {
     "bench classic --episodes 1": "episodes is 1",
     "bench classic --ray local": "--ray is 'local'",
     "bench classic --retry-failed": "there is no sweep",
-    "paper E9": "E9",
+    "paper E99": "E99",
     "paper E1 --ray local": "--ray is 'local'",
     # Numbers.
     "run Pendulum-v1 --transitions 0": "--transitions is 0",

@@ -278,6 +278,8 @@ def test_what_makes_no_tracker_is_refused_and_removes_no_run(tmp_path):
 
 
 def test_what_belongs_to_a_source_is_refused_beside_it():
-    for options in ({"horizon": 10}, {"encoder": Window(2)}):
-        with pytest.raises(checks.BadArgument, match="where the source is made"):
-            connect(Carts(), **options)
+    with pytest.raises(checks.BadArgument, match="where the source is made"):
+        connect(Carts(), horizon=10)
+    seen = connect(Carts(), encoder=Window(2))
+    with pytest.raises(checks.BadArgument, match="seen through an encoder already"):
+        connect(seen, encoder=Window(2))

@@ -27,6 +27,18 @@ def test_episodes_come_back(tmp_path):
         np.testing.assert_array_equal(getattr(again, name), column)
 
 
+def test_episodes_of_images_come_back_as_bytes(tmp_path):
+    images = {name: COLUMNS[name].astype(np.uint8) for name in ("state", "next_state")}
+    trajectories.save(tmp_path / "episodes.npz", Trajectory(**COLUMNS | images))
+    again = trajectories.load(tmp_path / "episodes.npz")
+    for name, column in images.items():
+        np.testing.assert_array_equal(getattr(again, name), column)
+        assert getattr(again, name).dtype == np.uint8
+    np.savez(tmp_path / "mixed.npz", **COLUMNS | {"state": images["state"]})
+    with pytest.raises(BadData, match="next_state, are float vectors; images"):
+        trajectories.load(tmp_path / "mixed.npz")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -61,6 +61,7 @@ PROVED = {
         "violations_eta",
     },
     "E8": {"held", "violations"},
+    "E9": {"violations", "sharp_violations"},
 }
 
 

@@ -13,6 +13,7 @@ from paracosm.core.encoder import Encoder, Window, belief_size, encode
 from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
 from paracosm.core.policy import Deterministic, Policy
 from paracosm.loop.auditing import audit
+from paracosm.real import stepping
 from paracosm.real.source import BadStep, Interrupted
 from paracosm.real.verbs import collect, connect, evaluate
 from tests.extending.filter import Filter
@@ -254,3 +255,12 @@ def test_the_attributions_identity_holds_for_beliefs_and_a_carry():
     assert diagnosis.closure < 1e-9
     assert diagnosis.other_actions == 0
     assert abs(diagnosis.gap.total.mean) > 1
+
+
+def test_a_wide_belief_that_is_not_finite_is_not_shown_whole():
+    belief = np.zeros(512)
+    belief[7] = np.nan
+    fault = stepping._no_belief(Window(2), "update", belief)
+    sentence = fault.sentence("the system", "at step 3 of evaluation episode 0")
+    assert "of 512 numbers whose entry 7 is nan" in sentence
+    assert len(sentence) < 200

@@ -109,8 +109,8 @@ def test_a_missing_package_is_named(monkeypatch, message, sentence):
     ("kwargs", "found"),
     [
         (
-            {"observation_space": spaces.Box(0, 255, (8, 8, 3), np.uint8)},
-            r"observes images of shape \(8, 8, 3\)",
+            {"observation_space": spaces.Box(0, 255, (80, 80, 3), np.uint8)},
+            r"observes images of shape \(80, 80, 3\) and type uint8",
         ),
         ({"observation_space": spaces.Dict(a=spaces.Box(0, 1, (2,)))}, "observes a Dict space"),
         (

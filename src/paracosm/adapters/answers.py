@@ -66,6 +66,26 @@ def _remedy(message: str) -> str:
     return ""
 
 
+def mode_of(answer: Any) -> Any:
+    """The deterministic one among what a head gives: a tensor, the first of several, a
+    distribution's mode, or its mean where it has none.
+
+    Of `(action, info)`, as TD-MPC2 gives it, it is `info["mean"]`.
+    """
+    if isinstance(answer, tuple):
+        named = len(answer) == 2 and hasattr(answer[1], "get")
+        mean = answer[1].get("mean", None) if named else None
+        return mode_of(answer[0]) if mean is None else mean
+    if hasattr(answer, "detach"):
+        return answer
+    try:
+        mode = getattr(answer, "mode", None)
+    except NotImplementedError:  # a distribution of torch without one
+        mode = None
+    mode = mode() if callable(mode) else mode
+    return getattr(answer, "mean", answer) if mode is None else mode
+
+
 def array(name: str, what: str, answer: Any) -> np.ndarray:
     """A result of any library as a NumPy array of real numbers.
 

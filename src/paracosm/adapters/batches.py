@@ -62,7 +62,8 @@ class RowsAlone:
             raise checks.BadArgument(
                 f"the {self._name} answers the same question twice with different numbers; a"
                 " deterministic one is"
-                " needed (the mode of a policy, the mean of an ensemble, no memory between calls)."
+                " needed (the mode of a policy, the mean of an ensemble, no memory between calls);"
+                " dynamics that draw take their normals as an argument: noise=."
             )
         for batch, rows in self._batches(x, picks):
             repeat = self._repeat(ask, batch, len(x))[-len(rows) :]

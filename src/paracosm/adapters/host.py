@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import abc
 import collections
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +28,10 @@ AUTOGRAD, DIFFERENCES = "torch autograd", "finite differences"
 
 _REMEMBERED = 4
 _SHOWN = 6
+
+# Inputs beyond which finite differences, two answers an input for every derivative, would be an
+# hour that nobody was told of
+MOST_DIFFERENCED = 256
 
 ValueAndJacobian = tuple[np.ndarray, np.ndarray]
 Way = Callable[[np.ndarray], list[Any]]  # rows in the precision that this way wants -> results
@@ -94,12 +97,13 @@ class Host(abc.ABC):
         self._continuous = np.concatenate([np.full(slot.width, not slot.integer) for slot in takes])
         self._scale = np.concatenate([np.broadcast_to(slot.scale, slot.width) for slot in takes])
         self._memory: dict[str, collections.deque[Any]] = {}
-        self._shared, self._lock = shared, threading.Lock()
+        self._shared = shared
         self._way: dict[Any, int] = {}  # by the precision of the question: which way answers it
         self._eps = float(
             np.finfo(np.float64).eps
         )  # rounding of answers to questions in double precision
         self.rows_alone = RowsAlone(name)
+        self.demands_finite = True  # else whoever asks looks at the answers
 
     @property
     def precision(self) -> str:
@@ -119,6 +123,41 @@ class Host(abc.ABC):
     def value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
         """Answers and their derivatives `[rows, outputs, inputs]`; zero for integer inputs."""
         return self._remembered("jacobian", self._checked_jacobian, x)
+
+    def pulled_back(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+        """Products `[rows, inputs]` of cotangents `[rows, outputs]` with the Jacobians at `x`.
+
+        Zero for integer inputs. It costs one backward pass where the function has derivatives. A
+        cotangent that is not finite is its own product, and no fault of the function.
+
+        Raises:
+            Unsupported: it has none, and too many inputs for finite differences.
+        """
+        wide = cotangent.astype(np.float64)
+        size = np.abs(wide).max(axis=1)
+        product = np.where(np.isfinite(size), 0.0, np.nan)[:, None] * np.ones(self.inputs)
+        rows = np.flatnonzero(np.isfinite(size) & (size > 0))  # the others need no backward pass
+        if rows.size:
+            at, unit = x[rows], wide[rows] / size[rows, None]
+            pulled = self._located(lambda _: self._pulled_back(at, unit), at)
+            with np.errstate(over="ignore"):  # beyond the floating numbers by the cotangent's size
+                product[rows] = size[rows, None] * self._sound(at, pulled, "the derivative ")
+        return product
+
+    def _pulled_back(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+        """`pulled_back` by finite differences.
+
+        Rows that repeat, as under `jax.jacrev`, are differenced once.
+        """
+        if self.inputs > MOST_DIFFERENCED:
+            raise checks.Unsupported(
+                f"the {self.name} has {self.inputs} inputs and no derivatives but finite"
+                f" differences, which would ask it {2 * self.inputs} times for each one; an audit"
+                " without them is one with dimensions=False (--no-dimensions)."
+            )
+        rows, place = np.unique(x, axis=0, return_inverse=True)
+        jacobian = self._differenced(rows)[1][place.reshape(-1)]
+        return np.einsum("no,noi->ni", cotangent, jacobian)
 
     @abc.abstractmethod
     def _value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian: ...
@@ -240,7 +279,7 @@ class Host(abc.ABC):
 
     def _sound(self, x: np.ndarray, answer: np.ndarray, what: str = "") -> np.ndarray:
         finite = np.isfinite(answer).all(axis=1)
-        if not finite.all():
+        if self.demands_finite and not finite.all():
             row = int(np.argmin(finite))
             bad = answer[row][~np.isfinite(answer[row])][0]
             raise BadAnswer(

@@ -7,7 +7,9 @@ space.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,8 +17,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.adapters.answers import failure_of
-from paracosm.adapters.host import Slot
+from paracosm.adapters.answers import failure_of, mode_of
+from paracosm.adapters.fitting import fitting
+from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.parts import arguments
 from paracosm.adapters.policies import policy
 from paracosm.adapters.torch import Adapted, TorchHost
@@ -39,13 +42,35 @@ class InLatentSpace(NamedTuple):
     note: str
 
 
+class LatentModel(abc.ABC):
+    """A world model that is audited in its own latent space."""
+
+    @property
+    @abc.abstractmethod
+    def policy(self) -> Policy:
+        """What acts in the environment, on its observations."""
+
+    @abc.abstractmethod
+    def on(self, episodes: Trajectory) -> InLatentSpace:
+        """The world, its policy and real `episodes` of `policy`, all in latent space.
+
+        The latent state scale is the standard deviation of the encoded states.
+
+        Raises:
+            BadData: the encoder does not take the episodes' observations or gives NaN.
+        """
+
+
 @dataclasses.dataclass(frozen=True)
-class Latent:
-    """A latent world model of a task: see `latent`."""
+class Latent(LatentModel):
+    """A latent world model of a task: see `latent`.
+
+    `caller` makes of the model what calls its methods by name: `(method, *arguments) -> answer`.
+    """
 
     model: Any
     spec: Spec
-    task: Any
+    caller: Callable[[Any], Callable[..., Any]]
     reward_from: Callable[[Any], Any] | None
     ended: Callable[[Any], Any] | None
     termination_gives: str | None
@@ -55,30 +80,23 @@ class Latent:
     def policy(self) -> Policy:
         """`pi` of the encoded observation: what acts in the environment."""
         return policy(
-            self._adapted(lambda call: lambda s: _action(call("pi", call("encode", s)))), self.spec
+            self.adapted(lambda call: lambda s: mode_of(call("pi", call("encode", s)))), self.spec
         )
 
     def on(self, episodes: Trajectory) -> InLatentSpace:
-        """The world, its policy and real `episodes` of `Latent.policy`, all in latent space.
-
-        The latent state scale is the standard deviation of the encoded states.
-
-        Raises:
-            BadData: the encoder does not take the episodes' observations or gives NaN.
-        """
-        encoded = self._encoded(episodes)
-        states = np.asarray(encoded.state)[np.asarray(encoded.alive)]
-        spec = Spec(
-            states.shape[1], self.spec.action, jnp.asarray(state_scale(states)), self.spec.horizon
-        )
-        return InLatentSpace(self._world(spec), self._policy(spec), encoded, _note(spec))
+        """See `LatentModel`."""
+        encode = self.adapted(lambda call: lambda s: call("encode", s))
+        size = self._size(np.asarray(episodes.state)[0, :1])
+        host = TorchHost(encode, "encoder", arguments("s", self.spec), [Slot("latent state", size)])
+        encoded, spec = encoded_by(host, episodes, self.spec)
+        return InLatentSpace(self._world(spec), self._policy(spec), encoded, latent_note(spec))
 
     def _world(self, spec: Spec) -> MDP:
         decode = self.reward_from or (lambda reward: reward)
         return world(
             spec,
-            dynamics=self._adapted(lambda call: lambda z, a: call("next", z, a)),
-            reward=self._adapted(lambda call: lambda z, a: decode(call("reward", z, a))),
+            dynamics=self.adapted(lambda call: lambda z, a: call("next", z, a)),
+            reward=self.adapted(lambda call: lambda z, a: decode(call("reward", z, a))),
             reward_of="s,a",
             termination=self.ended,
             termination_of="s'",
@@ -88,22 +106,11 @@ class Latent:
         )
 
     def _policy(self, spec: Spec) -> Policy:
-        return policy(self._adapted(lambda call: lambda z: _action(call("pi", z))), spec)
+        return policy(self.adapted(lambda call: lambda z: mode_of(call("pi", z))), spec)
 
-    def _adapted(self, use: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Adapted:
-        return Adapted(self.model, lambda model: use(_Caller(model, self.task)))
-
-    def _encoded(self, episodes: Trajectory) -> Trajectory:
-        encode = self._adapted(lambda call: lambda s: call("encode", s))
-        size = self._size(np.asarray(episodes.state)[0, :1])
-        host = TorchHost(encode, "encoder", arguments("s", self.spec), [Slot("latent state", size)])
-
-        def encoded(states: np.ndarray) -> np.ndarray:
-            rows = np.asarray(states, np.float64).reshape(-1, states.shape[-1])
-            return host.value(rows).reshape(*states.shape[:-1], size)
-
-        state, after = encoded(np.asarray(episodes.state)), encoded(np.asarray(episodes.next_state))
-        return dataclasses.replace(episodes, state=state, next_state=after)
+    def adapted(self, use: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Adapted:
+        """A function of the model: `use` makes it of what calls the model's methods by name."""
+        return Adapted(self.model, lambda model: use(self.caller(model)))
 
     def _size(self, observation: np.ndarray) -> int:
         import torch
@@ -111,9 +118,7 @@ class Latent:
         kind = next((parameter for parameter in self.model.parameters()), torch.zeros(0))
         try:
             with torch.no_grad():
-                encoded = _Caller(self.model, self.task)(
-                    "encode", torch.tensor(observation).to(kind)
-                )
+                encoded = self.caller(self.model)("encode", torch.tensor(observation).to(kind))
         except Exception as error:
             raise failure_of("PyTorch encoder", error) from error
         if not torch.is_tensor(encoded) or encoded.ndim != 2:
@@ -124,16 +129,17 @@ class Latent:
         return encoded.shape[-1]
 
 
-class _Caller:
+class MethodCaller:
     """Calls methods of a model by name, with the task where they take one."""
 
     def __init__(self, model: Any, task: Any) -> None:
         self._model, self._task = model, task
 
-    def __call__(self, method: str, *arguments: Any) -> Any:
+    def __call__(self, method: str, *arguments: Any, **options: Any) -> Any:
         function = getattr(self._model, method)
-        takes_task = "task" in inspect.signature(function).parameters
-        return function(*arguments, task=self._task) if takes_task else function(*arguments)
+        if "task" in inspect.signature(function).parameters:
+            options["task"] = self._task
+        return function(*arguments, **options)
 
 
 def latent(
@@ -166,26 +172,41 @@ def latent(
     """
     if not hasattr(model, "parameters"):
         raise checks.BadArgument(
-            f"the latent model is a {type(model).__name__}; a torch.nn.Module is needed."
+            f"the latent model is a {type(model).__name__}; a torch.nn.Module is"
+            f" needed{fitting(model)}."
         )
     lacking = [method for method in _METHODS if not callable(getattr(model, method, None))]
     if lacking:
         raise checks.BadArgument(
             f"the latent model {type(model).__name__} has no {', '.join(lacking)};"
-            f" {', '.join(_METHODS)} are needed."
+            f" {', '.join(_METHODS)} are needed{fitting(model)}."
         )
-    return Latent(model, spec, task, reward_from, ended, termination_gives, discount)
+    caller = functools.partial(MethodCaller, task=task)
+    return Latent(model, spec, caller, reward_from, ended, termination_gives, discount)
 
 
-def _action(answer: Any) -> Any:
-    """The deterministic action among what `pi` gives."""
-    if not isinstance(answer, tuple):
-        return answer
-    mean = answer[1].get("mean", None) if len(answer) == 2 and hasattr(answer[1], "get") else None
-    return answer[0] if mean is None else mean
+def encoded_by(host: Host, episodes: Trajectory, spec: Spec) -> tuple[Trajectory, Spec]:
+    """Episodes of latent states, and what is fixed about the task there.
+
+    Args:
+        host: Encodes observations `[rows, state]`.
+        episodes: Of observations, `[episode, time, …]`.
+        spec: The task in observations.
+    """
+
+    def encoded(states: np.ndarray) -> np.ndarray:
+        rows = np.asarray(states, np.float64).reshape(-1, states.shape[-1])
+        return host.value(rows).reshape(*states.shape[:-1], host.outputs)
+
+    state, after = encoded(np.asarray(episodes.state)), encoded(np.asarray(episodes.next_state))
+    latents = state[np.asarray(episodes.alive)]
+    scale = jnp.asarray(state_scale(latents))
+    moved = dataclasses.replace(episodes, state=state, next_state=after)
+    return moved, Spec(host.outputs, spec.action, scale, spec.horizon)
 
 
-def _note(spec: Spec) -> str:
+def latent_note(spec: Spec) -> str:
+    """A sentence that says where everything is measured."""
     return (
         f"In the model's latent space of {spec.state_size} numbers: states, their errors and their"
         " scale are latent;"

@@ -20,12 +20,14 @@ from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.layers import layers_of_torch
 from paracosm.adapters.torch import TorchHost, is_torch
 from paracosm.core import callbacks, checks
+from paracosm.core.encoder import Encoder
 from paracosm.core.layers import Layered, Unreadable
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import MarkovPolicy
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 KINDS = ("numpy", "torch")
+NORMALS = "normals"  # the argument of a stochastic part that holds what it draws with
 
 _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -46,9 +48,21 @@ class HostPart(eqx.Module):
         """The precision of answers to questions in 64 bits: `64 bits`, `32 bits` or `16 bits`."""
         return self.host.precision
 
-    def _columns(self, state: Array, action: Array, next_state: Array | None = None) -> Array:
+    def _columns(
+        self,
+        state: Array,
+        action: Array,
+        next_state: Array | None = None,
+        normals: Array | None = None,
+    ) -> Array:
+        """The host's answer, from the first column of the part on.
+
+        Args:
+            state, action, next_state: Of the step; the next state where the part takes it.
+            normals: What a stochastic part draws with.
+        """
         state = jnp.asarray(state)
-        values = {"s": state, "a": action, "s'": next_state}
+        values = {"s": state, "a": action, "s'": next_state, NORMALS: normals}
         parts = [
             jnp.atleast_1d(jnp.asarray(values[slot.name])).astype(state.dtype)
             for slot in self.host.takes
@@ -57,10 +71,17 @@ class HostPart(eqx.Module):
 
 
 class ForeignDynamics(HostPart):
-    """Dynamics from a foreign function, deterministic."""
+    """Dynamics from a foreign function, which takes `noise` standard normals: none if it is
+    deterministic.
+    """
+
+    noise: int = eqx.field(static=True, default=0)
 
     def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
-        return self._columns(state, action)[: state.shape[0]]
+        normals = None
+        if self.noise:  # in 32 bits, so that 64-bit audits draw the same
+            normals = jax.random.normal(key, (self.noise,), jnp.float32)
+        return self._columns(state, action, normals=normals)[: state.shape[0]]
 
 
 class ForeignReward(HostPart):
@@ -81,12 +102,14 @@ class ForeignTermination(HostPart):
 class ForeignPolicy(MarkovPolicy):
     """A deterministic policy from a foreign function.
 
-    `note` is a sentence about what it may lack, for whoever reads what is made with it.
+    `note` is a sentence about what it may lack, for whoever reads what is made with it. `encoder`
+    makes the states that it acts on of observations; None where it acts on these.
     """
 
     host: Host = eqx.field(static=True)
     discrete: bool = eqx.field(static=True)
     note: str = eqx.field(static=True, default="")
+    encoder: Encoder | None = None
 
     @property
     def derivatives(self) -> str:

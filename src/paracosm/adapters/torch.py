@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import io
 import sys
+import threading
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,25 +15,61 @@ from typing import Any
 import numpy as np
 
 from paracosm.adapters.answers import FunctionFailed, array, failure_of, in_words, real
-from paracosm.adapters.host import AUTOGRAD, DIFFERENCES, Host, Slot, ValueAndJacobian, Way
+from paracosm.adapters.host import (
+    AUTOGRAD,
+    DIFFERENCES,
+    MOST_DIFFERENCED,
+    Host,
+    Slot,
+    ValueAndJacobian,
+    Way,
+)
 from paracosm.core import checks
 
 _NUDGE = (
     1e-3  # of a scale: away from the bounds that recorded actions and clipped states lie on exactly
 )
 _ROWS_COMPARED = 32
+_MOST_COMPARED = 4096  # answers to that end: fewer rows of a part of many inputs
 _SLOPES_AGREE, _COARSE_SLOPES_AGREE = (
     1e-2,
     0.2,
 )  # of the larger: 32 bits need a step that crosses kinks
 
 
+class Copies:
+    """Copies of a module as it is now, on the CPU and in evaluation mode, one a precision."""
+
+    def __init__(self, module: Any, name: str) -> None:
+        """Copy `module`; messages call what it is of `name`.
+
+        Raises:
+            BadArgument: it cannot be copied, or its parameters are not made yet.
+        """
+        import torch
+
+        self._torch, self._lock = torch, threading.Lock()
+        self.original = _frozen(module, name, torch)
+        self._by_precision: dict[Any, Any] = {}
+
+    def of(self, precision: Any) -> Any:
+        """The copy whose parameters are of a torch precision."""
+        with self._lock:
+            if precision not in self._by_precision:
+                self._by_precision[precision] = _copied(self.original, self._torch).to(precision)
+        return self._by_precision[precision]
+
+
 @dataclasses.dataclass(frozen=True)
 class Adapted:
-    """A module called in another way than by itself: `use(module)`, or of a copy of it."""
+    """A module called in another way than by itself: `use(module)`, or of a copy of it.
+
+    Several functions of one large module share its `copies`; each has its own without.
+    """
 
     module: Any
     use: Callable[[Any], Callable[..., Any]]
+    copies: Copies | None = None
 
     def __call__(self, *arguments: Any) -> Any:
         return self.use(self.module)(*arguments)
@@ -43,10 +80,11 @@ def is_torch(function: Any) -> bool:
 
     Torch is not imported to find out.
     """
-    return _adapted(function) is not None
+    return as_adapted(function) is not None
 
 
-def _adapted(function: Any) -> Adapted | None:
+def as_adapted(function: Any) -> Adapted | None:
+    """The module that a function is or is a method of, and how it is called; None of others."""
     if isinstance(function, Adapted):
         return function
     torch = sys.modules.get("torch")
@@ -55,7 +93,7 @@ def _adapted(function: Any) -> Adapted | None:
     if isinstance(function, torch.nn.Module):
         return Adapted(function, lambda module: module)
     if isinstance(function, functools.partial):
-        inner, bound = _adapted(function.func), (function.args, function.keywords)
+        inner, bound = as_adapted(function.func), (function.args, function.keywords)
         return inner and Adapted(
             inner.module, lambda module: functools.partial(inner.use(module), *bound[0], **bound[1])
         )
@@ -99,28 +137,26 @@ class TorchHost(Host):
             raise checks.Missing(
                 f"a PyTorch {name} needs torch: pip install 'paracosm[torch]' ({error})."
             ) from error
-        self._torch, adapted = torch, _adapted(function)
+        self._torch, adapted = torch, as_adapted(function)
+        self._copies: Copies | None = None
+        if adapted is not None:
+            self._copies = adapted.copies or Copies(adapted.module, self.name)
         self._use: Callable[[Any], Callable[..., Any]] = (
             (lambda module: module) if adapted is None else adapted.use
         )
-        self._original: Any = None if adapted is None else _frozen(adapted.module, self.name, torch)
-        self._modules: dict[Any, Any] = {}
         self.derivatives = AUTOGRAD
         self._compared = False
 
     @property
     def module(self) -> Any:
         """The copied module, if the function is one; None of anything else."""
-        return self._original if isinstance(self.function, self._torch.nn.Module) else None
+        if self._copies is None or not isinstance(self.function, self._torch.nn.Module):
+            return None
+        return self._copies.original
 
     def _in(self, dtype: Any) -> Callable[..., Any]:
         """The function with its parameters in `dtype`."""
-        if self._original is None:
-            return self.function
-        with self._lock:
-            if dtype not in self._modules:
-                self._modules[dtype] = _copied(self._original, self._torch).to(dtype)
-        return self._use(self._modules[dtype])
+        return self.function if self._copies is None else self._use(self._copies.of(dtype))
 
     def _forms(self, dtype: Any) -> list[tuple[Any, bool]]:
         """Precisions in which it may be asked, and whether gradients are on.
@@ -128,7 +164,7 @@ class TorchHost(Host):
         A few modules need gradients to answer.
         """
         double, single = self._torch.float64, self._torch.float32
-        if self._original is None:
+        if self._copies is None:
             default = self._torch.get_default_dtype()
             precisions = [default, *(kind for kind in (double, single) if kind != default)]
         else:
@@ -180,20 +216,56 @@ class TorchHost(Host):
         Operations in place, those without a derivative, `detach` and `no_grad` are what it comes
         to.
         """
-        if self.derivatives == AUTOGRAD and not self._compared and x.dtype == np.float64:
-            self._compared = True
-            self.derivatives = AUTOGRAD if self._slopes_agree(x) else DIFFERENCES
-        result = self._by_autograd(x) if self.derivatives == AUTOGRAD else None
+        result = self._by_autograd(x) if self._trusted(x) else None
         if result is not None and np.isfinite(result[1]).all():
             return result
         if result is None:
             self.derivatives = DIFFERENCES
         return self._differenced(x)
 
+    def _pulled_back(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+        """One backward pass for the whole batch, or finite differences as for the Jacobian."""
+        product = self._by_backward_pass(x, cotangent) if self._trusted(x) else None
+        differenced = self.inputs <= MOST_DIFFERENCED
+        if product is not None and (np.isfinite(product).all() or not differenced):
+            return product
+        if product is None:
+            self.derivatives = DIFFERENCES
+        return super()._pulled_back(x, cotangent)
+
+    def _trusted(self, x: np.ndarray) -> bool:
+        """Whether torch's derivatives are used; they are looked at when first asked in 64 bits."""
+        if self.derivatives == AUTOGRAD and not self._compared and x.dtype == np.float64:
+            self._compared = True
+            self.derivatives = AUTOGRAD if self._slopes_agree(x) else DIFFERENCES
+        return self.derivatives == AUTOGRAD
+
     def _by_autograd(self, x: np.ndarray) -> ValueAndJacobian | None:
         """One backward pass an output for the whole batch; None if it fails.
 
         Rows do not depend on each other, so the gradient of a sum over rows is that of each row.
+        """
+        torch = self._torch
+
+        def rows(value: Any, leaf: Any) -> Any:
+            return torch.stack([self._row(value[:, i], leaf) for i in range(self.outputs)], dim=1)
+
+        result = self._derived(x, rows)
+        if result is None:
+            return None
+        value, jacobian = result
+        return value.numpy(), jacobian.numpy().astype(np.float64) * self._continuous
+
+    def _by_backward_pass(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray | None:
+        """The product of cotangents with the Jacobians, `[rows, inputs]`; None if it fails."""
+        weights = self._torch.tensor(cotangent, dtype=self._torch.float64)
+        result = self._derived(x, lambda value, leaf: self._row(value * weights, leaf))
+        return None if result is None else result[1].numpy().astype(np.float64) * self._continuous
+
+    def _derived(self, x: np.ndarray, derive: Callable[[Any, Any], Any]) -> tuple[Any, Any] | None:
+        """Answers `[rows, outputs]` and what `derive(answers, leaf)` makes of torch's graph.
+
+        None if the graph is not there or cannot be gone back through.
         """
         torch = self._torch
         if x.dtype not in self._way:
@@ -208,11 +280,9 @@ class TorchHost(Host):
                 value = torch.cat([result.to(torch.float64) for result in results], dim=1)
                 if not value.requires_grad:
                     return None
-                rows = [self._row(value[:, i], leaf) for i in range(self.outputs)]
+                return value.detach(), derive(value, leaf)
         except (FunctionFailed, RuntimeError, TypeError, ValueError):
             return None
-        jacobian = torch.stack(rows, dim=1).numpy().astype(np.float64) * self._continuous
-        return value.detach().numpy(), jacobian
 
     def _row(self, output: Any, leaf: Any) -> Any:
         if not output.requires_grad:
@@ -228,8 +298,9 @@ class TorchHost(Host):
         A part that was detached has none for torch, and what is rounded with the gradient passed
         straight through has another than its answers.
         """
-        rows = np.random.default_rng(0).normal(size=(len(x), self.inputs))[:_ROWS_COMPARED]
-        near = x[:_ROWS_COMPARED] + _NUDGE * self._scale * self._continuous * rows
+        count = max(1, min(_ROWS_COMPARED, _MOST_COMPARED // self.inputs))
+        rows = np.random.default_rng(0).normal(size=(len(x), self.inputs))[:count]
+        near = x[:count] + _NUDGE * self._scale * self._continuous * rows
         try:
             result, (_, expected) = self._by_autograd(near), self._differenced(near)
         except checks.ParacosmError:

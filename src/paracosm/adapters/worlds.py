@@ -13,6 +13,7 @@ import numpy as np
 from paracosm.adapters.answers import EndReader
 from paracosm.adapters.host import Slot
 from paracosm.adapters.parts import (
+    NORMALS,
     ForeignDynamics,
     ForeignReward,
     ForeignTermination,
@@ -44,6 +45,7 @@ def world(
     termination_gives: str | None = None,
     functions: str = "numpy",
     discount: float = 0.99,
+    noise: int = 0,
     initial: Callable[[PRNGKey], State] | None = None,
 ) -> MDP:
     """A learned world made of somebody's functions, each of batches in the environment's units.
@@ -71,6 +73,9 @@ def world(
         functions: what functions that are neither torch modules nor their methods take: `numpy` or
             `torch`.
         discount: γ, in [0, 1].
+        noise: how many standard normals `dynamics` takes, as a third argument `[batch, noise]`,
+            which are drawn from the world's own keys: dynamics that draw for themselves are
+            refused.
         initial: `key -> s`; only for rollouts from the world's own starts, which an audit does not
             make.
 
@@ -82,6 +87,12 @@ def world(
     scalar = [Slot("reward", None), Slot("end", None, reading=EndReader(termination_gives))]
     next_state = Slot("next state", spec.state_size)
     parts: dict[str, Any] = {"termination": never}
+    checks.count("noise", noise, 0)
+    if noise and dynamics is None:
+        raise checks.BadArgument(
+            f"noise is {noise} and the world has no dynamics=…, which takes the normals; the reward"
+            " of a joint step could not know the draw."
+        )
     if step is not None:
         ends = step_gives == _STEP_GIVES[1]
         host = host_of(
@@ -96,8 +107,9 @@ def world(
         parts |= {"dynamics": ForeignDynamics(host), "reward": ForeignReward(host, size)}
         parts |= {"termination": ForeignTermination(host, size + 1)} if ends else {}
     if dynamics is not None:
-        host = host_of(dynamics, "dynamics", inputs, [next_state], functions=functions)
-        parts["dynamics"] = ForeignDynamics(host)
+        takes = [*inputs, Slot(NORMALS, noise)] if noise else inputs
+        host = host_of(dynamics, "dynamics", takes, [next_state], functions=functions)
+        parts["dynamics"] = ForeignDynamics(host, noise=noise)
     if reward is not None:
         host = host_of(
             reward, "reward", arguments(reward_of, spec), scalar[:1], functions=functions
@@ -115,7 +127,7 @@ def world(
     for part in ("dynamics", "reward"):
         if part not in parts:
             raise checks.BadArgument(f"the world has no {part}; give {part}=… or a joint step=….")
-    return MDP(spec, initial=initial or _no_start, discount=discount, **parts)
+    return MDP(spec, initial=initial or no_start, discount=discount, **parts)
 
 
 def spec(
@@ -162,7 +174,12 @@ def _space(actions: np.ndarray) -> Box | Discrete:
     return Box(jnp.asarray(low - room, jnp.float32), jnp.asarray(high + room, jnp.float32))
 
 
-def _no_start(key: PRNGKey) -> NoReturn:
+def no_start(key: PRNGKey) -> NoReturn:
+    """Where a world begins that nobody gave starts.
+
+    Raises:
+        BadArgument: always.
+    """
     raise checks.BadArgument(
         "this world has no starts of its own; paracosm.foreign.world(…, initial=…) or"
         " world.replace(initial=…) gives it some."

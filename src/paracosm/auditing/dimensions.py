@@ -29,6 +29,9 @@ from paracosm.core.types import Array, PRNGKey
 # Each costs about five imagined steps: in all as much as the terms of 75 Pendulum episodes
 MOST_GRADIENT_STEPS = 300_000
 
+# Components up to which a gradient step is of that cost; of wider states there are fewer.
+_WIDE = 128
+
 # Gauss-Lobatto on [0, 1] with four nodes, exact to degree 5; its ends check completeness.
 _NODES = np.array([0, (1 - 1 / np.sqrt(5)) / 2, (1 + 1 / np.sqrt(5)) / 2, 1])
 _WEIGHTS = np.array([1, 5, 5, 1]) / 12
@@ -81,11 +84,13 @@ def by_dimension(
         world, policy, episodes, predictions: As for `attribute`.
         terms: What it gave.
         key: For the random subset of steps and for the noise of stochastic worlds.
-        most: Imagined steps that may be spent on gradients. Every step is integrated if a first
-            round over all takes a quarter of them at most; else a random subset, reweighted.
+        most: Imagined steps that may be spent on gradients of states of at most 128 components;
+            of wider ones as many numbers. Every step is integrated if a first round over all takes
+            a quarter of them at most; else a random subset, reweighted.
         importance: As for `attribute`.
     """
     key = jax.random.fold_in(key, 3)
+    most *= min(1, _WIDE / world.spec.state_size)
     chosen, weight, _ = choose(episodes, world.discount, _FIRST_ROUND * most / len(_NODES), key)
     paths = _paths(episodes, predictions, chosen, key)
     discounts = (

@@ -61,7 +61,8 @@ class AuditFlags:
             subset where it would be more than --most-imagined-steps.
         most_imagined_steps: What the terms may cost, in imagined steps; if not given 2.5 million,
             of a planner, each of whose steps is a search, 5,000.
-        bounds: Bound the gap too, which takes the longest; of policies of the state alone.
+        bounds: Bound the gap too, which takes the longest; of policies of the state alone, and of
+            models whose layers are known.
         dimensions: Ask world and policy for derivatives: which state components make the dynamics
             term, and what a unit of error costs; never of a planner.
         trust: Import the code that the run names (its environment or known parts), if the run is

@@ -36,6 +36,7 @@ class Missing(ParacosmError, LookupError):
 
 MOST = 2**31 - 1  # a count indexes arrays somewhere, and JAX indexes in 32 bits
 _LARGEST_32 = 3e38  # what compiled programs compute with has 32 bits
+_EXACT = "biu"  # kinds of arrays that hold no NaN; images among them are too large to look through
 _LONGEST = 60  # characters of a wrong value that are shown
 
 
@@ -251,6 +252,8 @@ def finite(what: str, values: Any) -> None:
         BadData: naming the first row that holds NaN or infinity.
     """
     values = np.asarray(values)
+    if values.dtype.kind in _EXACT:
+        return
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         value, place = values[tuple(bad[0])], f" at step {bad[0][0]}" if values.ndim else ""
@@ -267,12 +270,25 @@ def finite_steps(of: str, columns: Mapping[str, Any], alive: Any) -> None:
     faults = []
     for name, column in columns.items():
         values = np.asarray(column).reshape(*np.shape(alive), -1)
+        if values.dtype.kind in _EXACT:
+            continue
         for episode, time in np.argwhere(~np.isfinite(values).all(axis=-1) & alive):
             row = values[episode, time]
             faults.append((int(time), int(episode), name, row[~np.isfinite(row)][0]))
     if faults:
         time, episode, name, value = min(faults, key=lambda fault: fault[:2])
         raise BadData(f"{name} is {value} at step {time} of {of} {episode}; it must be finite.")
+
+
+def one_kind_of_states(what: str, states: Any, others: Any) -> None:
+    """Require images (bytes) where `others` are images, and vectors of floats where they are not.
+
+    Raises:
+        BadData: `what` holds the other kind.
+    """
+    kinds = ["images (uint8)" if x.dtype == np.uint8 else "float vectors" for x in (states, others)]
+    if kinds[0] != kinds[1]:
+        raise BadData(f"the states of {what} are {kinds[0]}; {kinds[1]} are needed.")
 
 
 def shape(what: str, values: Any, expected: tuple[int, ...]) -> None:

@@ -1,6 +1,9 @@
 """Trajectories, and the table of real steps from which transitions and reward labels are bought.
 
 A *terminated* step ended the MDP; a *truncated* one was only where the record stops.
+
+States are float vectors. Where an environment shows images they are uint8, each the flat row of an
+image `[height, width, channels]` in row-major order: a quarter of the memory of float32.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
 from paracosm.core import checks
 from paracosm.core.types import Array
@@ -24,9 +27,9 @@ class Trajectory(eqx.Module):
     recorded: a search that is done again in another program may come to another plan.
     """
 
-    state: Float[Array, "episode time state"]
+    state: Float[Array, "episode time state"] | UInt8[Array, "episode time state"]
     action: Float[Array, "episode time action"] | Int[Array, "episode time"]
-    next_state: Float[Array, "episode time state"]
+    next_state: Float[Array, "episode time state"] | UInt8[Array, "episode time state"]
     reward: Float[Array, "episode time"]
     terminated: Bool[Array, "episode time"]
     truncated: Bool[Array, "episode time"]
@@ -52,9 +55,9 @@ class Trajectory(eqx.Module):
 class Transitions(eqx.Module):
     """Bought transitions `(s, a, s', ended)`, one a row; `ended` means terminated."""
 
-    state: Float[Array, "rows state"]
+    state: Float[Array, "rows state"] | UInt8[Array, "rows state"]
     action: Float[Array, "rows action"] | Int[Array, " rows"]
-    next_state: Float[Array, "rows state"]
+    next_state: Float[Array, "rows state"] | UInt8[Array, "rows state"]
     ended: Bool[Array, " rows"]
 
     def __check_init__(self) -> None:
@@ -69,9 +72,9 @@ class RewardLabels(eqx.Module):
     dynamics fit.
     """
 
-    state: Float[Array, "rows state"]
+    state: Float[Array, "rows state"] | UInt8[Array, "rows state"]
     action: Float[Array, "rows action"] | Int[Array, " rows"]
-    next_state: Float[Array, "rows state"]
+    next_state: Float[Array, "rows state"] | UInt8[Array, "rows state"]
     reward: Float[Array, " rows"]
 
     def __check_init__(self) -> None:
@@ -99,8 +102,8 @@ class Dataset:
     """Real steps, and what was bought of each: the transition, the reward label, or both.
 
     Rows are in the order of `(episode, time)`. An unbought reward is stored as NaN and an unbought
-    end as not ended: what was not paid for is not there. States are float32, rewards float64,
-    actions float32 or int32.
+    end as not ended: what was not paid for is not there. States are float32, or uint8 where they
+    are images, rewards float64, actions float32 or int32.
 
     Attributes:
         state, next_state: `[rows, state]`.
@@ -151,18 +154,14 @@ class Dataset:
     @property
     def transitions(self) -> Transitions:
         """The bought transitions."""
-        own = self.has_transition
-        return Transitions(
-            self.state[own], self.action[own], self.next_state[own], self.terminated[own]
-        )
+        columns = self.state, self.action, self.next_state, self.terminated
+        return Transitions(*_rows_of(self.has_transition, columns))
 
     @property
     def labels(self) -> RewardLabels:
         """The bought reward labels."""
-        own = self.has_label
-        return RewardLabels(
-            self.state[own], self.action[own], self.next_state[own], self.reward[own]
-        )
+        columns = self.state, self.action, self.next_state, self.reward
+        return RewardLabels(*_rows_of(self.has_label, columns))
 
     @property
     def initial(self) -> np.ndarray:
@@ -172,13 +171,14 @@ class Dataset:
     @property
     def bought_states(self) -> np.ndarray:
         """States of the rows of which anything was bought, `[rows, state]`."""
-        return self.state[self.has_transition | self.has_label]
+        (states,) = _rows_of(self.has_transition | self.has_label, (self.state,))
+        return states
 
     def join(self, other: Dataset) -> Dataset:
         """Both data sets as one; `other`'s episodes are numbered after ours.
 
         Raises:
-            BadData: states or actions of another size.
+            BadData: states or actions of another size, or images and vectors.
         """
         checks.of_kind("other", other, Dataset, "a Dataset")
         for name, ours, theirs in (
@@ -190,6 +190,7 @@ class Dataset:
                     f"the {name} of the data to join have the shape {theirs.shape[1:]};"
                     f" {ours.shape[1:]} is needed."
                 )
+        checks.one_kind_of_states("the data to join", other.state, self.state)
         if not len(self.episode):
             return other
         columns = {
@@ -201,6 +202,11 @@ class Dataset:
         )
         return Dataset(**columns)
 
+    def first(self, rows: int) -> Dataset:
+        """A copy of the first `rows` rows."""
+        columns = (field.name for field in dataclasses.fields(self))
+        return Dataset(**{name: getattr(self, name)[:rows].copy() for name in columns})
+
     @classmethod
     def from_trajectory(cls, episodes: Trajectory) -> Dataset:
         """Every step that was taken, transition and label both bought."""
@@ -210,11 +216,11 @@ class Dataset:
         action = np.asarray(episodes.action)[alive]
         rows = np.ones(len(episode), bool)
         return cls(
-            state=np.asarray(episodes.state)[alive].astype(np.float32),
+            state=_narrow(episodes.state)[alive],
             action=action.astype(
                 np.int32 if np.issubdtype(action.dtype, np.integer) else np.float32
             ),
-            next_state=np.asarray(episodes.next_state)[alive].astype(np.float32),
+            next_state=_narrow(episodes.next_state)[alive],
             reward=np.asarray(episodes.reward)[alive].astype(np.float64),
             terminated=np.asarray(episodes.terminated)[alive],
             truncated=np.asarray(episodes.truncated)[alive],
@@ -253,6 +259,17 @@ class Dataset:
             has_transition=has_transition,
             has_label=has_label,
         )
+
+
+def _rows_of(chosen: np.ndarray, columns: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """The chosen rows of columns; the columns themselves, not a copy, where every row is."""
+    return columns if chosen.all() else tuple(column[chosen] for column in columns)
+
+
+def _narrow(states: Array) -> np.ndarray:
+    """States in the type of a data set: images stay bytes."""
+    states = np.asarray(states)
+    return states if states.dtype == np.uint8 else states.astype(np.float32, copy=False)
 
 
 def _columns(record: Trajectory | Transitions | RewardLabels, plain: Any, axes: int) -> None:

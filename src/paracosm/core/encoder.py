@@ -12,6 +12,9 @@ Two compositions. A source plays an environment through an encoder:
 Episodes that were recorded without one become episodes of beliefs:
 
     episodes = encode(Window(4), recorded)
+
+Where an environment shows images, an observation is a flat row of uint8, row-major of `[height,
+width, channels]`; an encoder makes floats of it itself.
 """
 
 from __future__ import annotations
@@ -23,14 +26,21 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Float, Num, UInt8
 
 from paracosm.core import checks
-from paracosm.core.data import Trajectory
+from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import Box, Discrete
+from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, State
 
-Observation = Float[Array, " observation"]
+Observation = Float[Array, " observation"] | UInt8[Array, " observation"]
+
+# Episodes encoded at a time: what a network computes of an image takes far more than the image.
+_EPISODES = 32
+_ROWS = 1024  # of a data set, for which a program is compiled once
 
 
 class Encoder(eqx.Module):
@@ -44,7 +54,12 @@ class Encoder(eqx.Module):
     def update(self, state: State, action: Action, observation: Observation) -> State:
         """The belief after `action` was taken at the belief `state` and `observation` was seen."""
 
+    def called(self, stage: str) -> str:
+        """What sentences call its method `stage`, `initial` or `update`."""
+        return f"the {stage} of the encoder {type(self).__name__}"
 
+
+@storable
 class Window(Encoder):
     """The last `length` observations, and the actions between them where their `space` is given.
 
@@ -88,27 +103,34 @@ def _newest_first(new: Array, before: Array) -> Array:
     return jnp.concatenate([new, before])[: before.shape[0]]
 
 
-def belief_size(encoder: Encoder, observation_size: int, action: Box | Discrete) -> int:
+def belief_size(
+    encoder: Encoder,
+    observation_size: int,
+    action: Box | Discrete,
+    observation_type: DTypeLike = np.float32,
+) -> int:
     """Number of components of the beliefs that `encoder` makes of such observations and actions.
+
+    Args:
+        encoder: What makes them.
+        observation_size: Components of an observation.
+        action: The actions that there are.
+        observation_type: Of an observation's components; uint8 where it is an image.
 
     Raises:
         BadArgument: the encoder cannot be traced, its beliefs are no flat vectors of floats, or
             `update` gives others than `initial`.
     """
     shape, kind = ((), jnp.int32) if isinstance(action, Discrete) else ((action.size,), jnp.float32)
-    observation = jax.ShapeDtypeStruct((observation_size,), jnp.float32)
+    observation = jax.ShapeDtypeStruct((observation_size,), observation_type)
     return _demand_beliefs(encoder, observation, jax.ShapeDtypeStruct(shape, kind))
-
-
-def stage_of(encoder: Encoder, stage: str) -> str:
-    """What sentences call the method `stage` of an encoder, `initial` or `update`."""
-    return f"the {stage} of the encoder {type(encoder).__name__}"
 
 
 def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
     """Episodes of beliefs, of episodes whose states are observations, `[episode, time, …]`.
 
-    Its numbers are looked at, so it cannot be called inside `jit`.
+    Episodes are encoded some at a time, so that a recording of images takes little more memory than
+    it has. Its numbers are looked at, so it cannot be called inside `jit`.
 
     Raises:
         BadArgument: the encoder does not fit these observations and actions.
@@ -118,22 +140,37 @@ def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
     checks.of_kind("episodes", episodes, Trajectory, "a Trajectory")
     columns = {"the observation": episodes.state, "the next observation": episodes.next_state}
     checks.finite_steps("episode", columns, episodes.alive)
-    observations, actions = jnp.asarray(episodes.state), jnp.asarray(episodes.action)
-    _demand_beliefs(encoder, *(_one(column) for column in (observations, actions)))
-    after = jnp.asarray(episodes.next_state)
-    state, next_state = _encoded(encoder, observations[:, 0], actions, after)
+    _demand_beliefs(encoder, *(_one(column) for column in (episodes.state, episodes.action)))
+    state, next_state = _in_blocks(encoder, episodes)
     beliefs = {"initial": state, "update": next_state}
-    columns = {f"what {stage_of(encoder, name)} gives": beliefs[name] for name in beliefs}
+    columns = {f"what {encoder.called(name)} gives": beliefs[name] for name in beliefs}
     checks.finite_steps("episode", columns, episodes.alive)
     return dataclasses.replace(episodes, state=state, next_state=next_state)
+
+
+def _in_blocks(encoder: Encoder, episodes: Trajectory) -> list[Array]:
+    """The beliefs before and after every step, blocks of episodes one after another.
+
+    The last episode fills up the last block, so that every block is of one size and one program.
+    """
+    recorded = (episodes.state, episodes.action, episodes.next_state)
+    observed, actions, following = map(np.asarray, recorded)
+    count = len(actions)
+    size, blocks = min(count, _EPISODES), []
+    for first in range(0, count, size):
+        rows = np.minimum(np.arange(first, first + size), count - 1)
+        columns = observed[rows, 0], actions[rows], following[rows]
+        beliefs = _encoded(encoder, *map(jnp.asarray, columns))
+        blocks.append([belief[: count - first] for belief in beliefs])
+    return [jnp.concatenate(column) for column in zip(*blocks, strict=True)]
 
 
 @eqx.filter_jit
 def _encoded(
     encoder: Encoder,
-    first: Float[Array, "episode _"],
+    first: Num[Array, "episode _"],
     actions: Array,
-    following: Float[Array, "episode time _"],
+    following: Num[Array, "episode time _"],
 ) -> tuple[Array, Array]:
     """The beliefs before and after every step.
 
@@ -154,9 +191,58 @@ def _encoded(
     return jax.vmap(of_episode)(first, actions, following)
 
 
+def encode_rows(encoder: Encoder, data: Dataset) -> Dataset:
+    """The rows of a data set with beliefs for observations.
+
+    An episode's rows follow each other; the first of them starts its beliefs.
+
+    Raises:
+        BadArgument: the encoder does not fit these observations and actions.
+        BadData: a belief is not finite.
+    """
+    rows = data.real_steps
+    columns = (data.state, data.next_state, data.action)
+    observation, _, action = (jax.ShapeDtypeStruct(c.shape[1:], c.dtype) for c in columns)
+    belief = np.zeros(_demand_beliefs(encoder, observation, action), np.float32)
+    begins = np.diff(data.episode, prepend=-1 if not rows else data.episode[0] - 1) != 0
+    beliefs = np.zeros((2, rows, len(belief)), np.float32)
+    for first in range(0, rows, _ROWS):
+        part = slice(first, first + _ROWS)
+        filled = tuple(_filled(column[part], _ROWS) for column in (begins, *columns))
+        belief, both = _encoded_rows(encoder, belief, filled)
+        beliefs[:, part] = np.asarray(both)[:, : rows - first]
+    for name, values in {"initial": beliefs[0, begins], "update": beliefs[1]}.items():
+        checks.finite(f"what {encoder.called(name)} gives", values)
+    return dataclasses.replace(data, state=beliefs[0], next_state=beliefs[1])
+
+
+def _filled(column: np.ndarray, rows: int) -> np.ndarray:
+    return np.concatenate([column, np.zeros((rows - len(column), *column.shape[1:]), column.dtype)])
+
+
+@eqx.filter_jit
+def _encoded_rows(
+    encoder: Encoder, belief: Array, rows: tuple[Array, ...]
+) -> tuple[Array, Float[Array, "2 row belief"]]:
+    """The belief after the last row, and those before and after each row.
+
+    `rows` are flags of the first one of each episode, what is observed before and after, and what
+    is done; `belief` is the one after the row before them.
+    """
+
+    def step(belief: Array, row: tuple[Array, ...]) -> tuple[Array, Array]:
+        starts, observation, after, action = row
+        state = jax.lax.cond(starts, lambda: encoder.initial(observation), lambda: belief)
+        update = encoder.update(state, action, after)
+        return update, jnp.stack([state, update])
+
+    belief, both = jax.lax.scan(step, belief, rows)
+    return belief, jnp.moveaxis(both, 0, 1)
+
+
 def _one(column: Array) -> jax.ShapeDtypeStruct:
-    """The form of one step's entry of `[episode, time, …]`."""
-    return jax.ShapeDtypeStruct(column.shape[2:], column.dtype)
+    """The form of one step's entry of `[episode, time, …]`, as JAX takes it."""
+    return jax.ShapeDtypeStruct(column.shape[2:], jax.dtypes.canonicalize_dtype(column.dtype))
 
 
 def _demand_beliefs(
@@ -166,14 +252,13 @@ def _demand_beliefs(
     belief = _traced(encoder, "initial", observation)
     if getattr(belief, "ndim", None) != 1 or not jnp.issubdtype(belief.dtype, jnp.floating):
         raise checks.BadArgument(
-            f"{stage_of(encoder, 'initial')} gives {_form(belief)}; a flat vector of floats is"
-            " needed."
+            f"{encoder.called('initial')} gives {_form(belief)}; a flat vector of floats is needed."
         )
     needed = jax.ShapeDtypeStruct(belief.shape, belief.dtype)
     after = _traced(encoder, "update", needed, action, observation)
     if _form(after) != _form(needed):
         raise checks.BadArgument(
-            f"{stage_of(encoder, 'update')} gives {_form(after)}; {_form(needed)} is needed, as"
+            f"{encoder.called('update')} gives {_form(after)}; {_form(needed)} is needed, as"
             " its initial gives."
         )
     return belief.shape[0]
@@ -186,7 +271,7 @@ def _traced(encoder: Encoder, stage: str, *arguments: jax.ShapeDtypeStruct) -> A
     except Exception as error:  # tracing runs the user's code
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise checks.BadArgument(
-            f"{stage_of(encoder, stage)} cannot be traced at an observation of shape"
+            f"{encoder.called(stage)} cannot be traced at an observation of shape"
             f" {arguments[-1].shape}: {reason}."
         ) from error
 

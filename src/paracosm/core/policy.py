@@ -37,7 +37,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import log_ndtr
-from jaxtyping import Float, Key
+from jaxtyping import Float, Key, Num
 
 from paracosm.core import checks, layers
 from paracosm.core.layers import Layered, layers_of
@@ -142,7 +142,7 @@ def _observed(observation: Any, network: Any) -> np.ndarray:
 
 
 @eqx.filter_jit
-def modes(policy: MarkovPolicy, states: Float[Array, "batch state"]) -> Array:
+def modes(policy: MarkovPolicy, states: Num[Array, "batch state"]) -> Array:
     """The policy's mode at a batch of states, `[batch, …]`."""
     return jax.vmap(policy.mode)(states)
 
@@ -167,7 +167,7 @@ def flat_carries(carries: Any, axes: int) -> np.ndarray:
 def acts(
     policy: Policy,
     carries: Any,
-    states: Float[Array, "batch state"],
+    states: Num[Array, "batch state"],
     keys: Key[jax.Array, " batch"],
 ) -> tuple[Array, Any]:
     """One action `[batch, …]` and the next carry per carry, state and key.
@@ -183,7 +183,7 @@ def acts(
 
 @eqx.filter_jit
 def samples(
-    policy: MarkovPolicy, states: Float[Array, "batch state"], keys: Key[jax.Array, " batch"]
+    policy: MarkovPolicy, states: Num[Array, "batch state"], keys: Key[jax.Array, " batch"]
 ) -> Array:
     """One sampled action per state and key, `[batch, …]`."""
     return jax.vmap(policy.sample)(states, keys)

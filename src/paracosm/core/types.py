@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int, Key
+from jaxtyping import Bool, Float, Int, Key, UInt8
 
 Array = jax.Array | np.ndarray
 
-State = Float[Array, " state"]
+# Floats; of an environment that shows images the bytes of one, row-major of [height, width,
+# channels].
+State = Float[Array, " state"] | UInt8[Array, " state"]
 Action = Float[Array, " action"] | Int[Array, ""]
 Scalar = Float[Array, ""]
 Flag = Bool[Array, ""]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypedDict
 
-from paracosm.adapters import Latent
+from paracosm.adapters import LatentModel, Recurrent
+from paracosm.adapters.parts import ForeignPolicy, HostPart
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import diagnose
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.mdp import MDP
+from paracosm.core.layers import Unreadable, layers_of
+from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Policy, StochasticPolicy
 from paracosm.core.predicted import PredictedReturn
 from paracosm.core.records import Diagnosis, Reference
@@ -24,7 +26,7 @@ class AuditOptions(TypedDict, total=False):
 
     discount: float
     most_imagined_steps: float
-    certify: bool
+    certify: bool | None
     dimensions: bool
 
 
@@ -46,7 +48,7 @@ def audit(
     sampled: bool = False,
     recorded_by: StochasticPolicy | None = None,
     reward: Callable[[State, Action, State], Scalar] | None = None,
-    certify: bool = True,
+    certify: bool | None = None,
     dimensions: bool = True,
 ) -> Diagnosis:
     """Explain the gap between the real and the imagined return of `policy`, and what training
@@ -78,7 +80,8 @@ def audit(
             samples of `policy`.
         reward: The real reward function `(s, a, s') -> r`, if it is known at imagined states: gives
             the terms in both orders.
-        certify: Whether to bound the gap too, which takes the longest.
+        certify: Whether to bound the gap too, which takes the longest. None bounds it unless a part
+            is a foreign function whose layers are not known: nothing could be proven of it.
         dimensions: Whether to ask the parts for derivatives: which state components make the
             dynamics term, and what a unit of error costs.
 
@@ -91,6 +94,7 @@ def audit(
             own.
     """
     _check_kinds(world, policy, episodes, imagined)
+    unknown = () if certify is not None else _of_unknown_layers(world, policy)
     diagnosis = diagnose(
         world,
         policy,
@@ -103,10 +107,31 @@ def audit(
         sampled=sampled,
         recorded_by=recorded_by,
         reward=reward,
-        certify=certify,
+        certify=not unknown if certify is None else certify,
         dimensions=dimensions,
     )
-    return diagnosis_words.worded(diagnosis)
+    worded = diagnosis_words.worded(diagnosis)
+    if not unknown:
+        return worded
+    return diagnosis_words.annotated(worded, "", (diagnosis_words.unbounded(unknown),), "")
+
+
+def _of_unknown_layers(world: MDP, policy: Policy) -> tuple[str, ...]:
+    """The foreign parts that say nothing of their layers."""
+    parts = {"dynamics": world.dynamics, "reward": world.reward, "policy": policy}
+    return tuple(
+        name
+        for name, part in parts.items()
+        if isinstance(part, (HostPart, ForeignPolicy)) and not _readable(part, world.spec)
+    )
+
+
+def _readable(part: Any, spec: Spec) -> bool:
+    try:
+        layers_of(part, spec)
+    except Unreadable:
+        return False
+    return True
 
 
 def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
@@ -115,9 +140,11 @@ def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
     Args:
         world, policy, episodes, imagined: As for `audit`.
     """
-    if isinstance(world, Latent):
+    if isinstance(world, (LatentModel, Recurrent)):
+        recurrent = isinstance(world, Recurrent)
+        kind, place = ("recurrent", "memory") if recurrent else ("latent", "latent space")
         raise checks.BadArgument(
-            "the world is a latent model, which is audited in its latent space: inside ="
+            f"the world is a {kind} model, which is audited in its {place}: inside ="
             " world.on(episodes) gives the"
             " inside.world, inside.policy and inside.episodes to audit."
         )

@@ -15,6 +15,8 @@ from paracosm.loop.spending import Purse
 
 _NAMED = ("data", "reward", "termination", "learner", "caution", "encoder", "planner")
 _TEXTS = ("env", "env_kwargs", *_NAMED)
+# What `--encoder` knows by name and learns itself.
+LEARNED_ENCODERS = ("latent", "recurrent")
 _RANGES = {
     **dict.fromkeys(("transitions", "reward_labels", "rounds", "workers", "horizon"), checks.COUNT),
     "episodes": checks.Range(2, checks.MOST, integer=True),
@@ -98,8 +100,10 @@ class RunConfig(Record):
             or one of your own, `module:function`. If it is not given, none of pathwise, which plays
             in the members themselves, and edge of other learners.
         encoder: What makes states of observations, for an environment that does not show its
-            state: `window:K`, the last K observations, or one of your own, `module:function` (your
-            module is imported). If none, observations are states.
+            state: `window:K`, the last K observations; `latent`, a window of features that are
+            learned here from vectors or pictures; `recurrent`, a filter with a memory that is
+            learned so; or one of your own, `module:function` (your module is imported). If none,
+            observations are states.
         planner: In place of a policy that is trained, one that searches for its actions in the
             learned world: `mppi`, `cem`, `gradient`, or one of your own, `module:function`, which
             is told the world (your module is imported).
@@ -154,6 +158,12 @@ class RunConfig(Record):
                 "both --data and --encoder are given; owned data hold states: record beliefs, which"
                 " collect(env, …, encoder=…) and encode(encoder, episodes) give."
             )
+        for name in ("reward", "termination"):
+            if self.encoder in LEARNED_ENCODERS and getattr(self, name) is not None:
+                raise checks.BadArgument(
+                    f"both --encoder {self.encoder} and --{name} are given; a known {name} is one"
+                    " of states, and what a learned belief means is not known before it is learned."
+                )
         if self.data is not None and self.rounds > 1:
             raise checks.BadArgument(
                 "--rounds is more than 1 with --data; owned data cannot be collected in rounds."

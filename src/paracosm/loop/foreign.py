@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Unpack
@@ -13,15 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm import adapters as foreign
+from paracosm.adapters.mppi import ForeignPlanner
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
+from paracosm.core.encoder import encode
 from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Policy
 from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import advance
-from paracosm.loop.auditing import AuditOptions, audit
+from paracosm.imagination.planners import Planner
+from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
@@ -46,8 +50,8 @@ def audit_foreign(
 
     Args:
         world: `module:function`, or the function: `make_world()` or `make_world(spec)`, which gives
-            an `MDP` (`foreign.world`) or a `foreign.Latent`. The spec's state scale is that of the
-            real episodes.
+            an `MDP` (`foreign.world`), a `foreign.LatentModel` or a `foreign.Recurrent`. The spec's
+            state scale is that of the real episodes, 1 of a recurrent model's observations.
         policy: `module:function`, or the function: `make_policy()` or `make_policy(spec)` gives
             what `foreign.policy` takes. With `env` its spec has the state scale 1, since nothing
             was recorded yet.
@@ -79,15 +83,17 @@ def audit_foreign(
     remarks = ()
     with callbacks.as_raised():
         if data is None:
-            source = connect(str(env), env_kwargs, horizon)
-            recorded, acting, spec = _played(policy, source, episodes, first_seed, progress)
-            remarks = source.remarks
+            opened = functools.partial(connect, str(env), env_kwargs, horizon)
+            recorded, acting, spec, remarks = _played(
+                policy, opened, episodes, first_seed, progress
+            )
         else:
             recorded, acting, spec = _read(policy, data)
         _demand_steps(recorded)
         case = _case(_called(world, "world", spec), acting, recorded)
     progress("audit", 0, 1, "")
-    diagnosis = _audited(case, {"seed": seed, **options})
+    defaults = OF_PLANNERS if isinstance(case.policy, (Planner, ForeignPlanner)) else {}
+    diagnosis = _audited(case, {"seed": seed, **defaults, **options})
     # Special about these models: latent states, what the policy may lack, 32 bits.
     sentences = (getattr(acting, "note", ""), *remarks)
     return diagnosis_words.annotated(diagnosis, case.note, sentences, _bits(case))
@@ -134,34 +140,46 @@ def _is_needed(parameter: inspect.Parameter) -> bool:
 
 def _played(
     policy: str | Callable[..., Any],
-    source: Source,
+    opened: Callable[..., Source],
     episodes: int,
     first_seed: int,
     progress: Progress,
-) -> tuple[Trajectory, Policy, Spec]:
-    """Real episodes of the user's policy, the policy as it is audited, and what is known of both.
+) -> tuple[Trajectory, Policy, Spec, tuple[str, ...]]:
+    """Real episodes of the user's policy, the policy as it is audited, what the world is told, and
+    the environment's remarks.
+
+    A policy with an encoder plays on its memories, which are its world's states; the world is then
+    told of observations.
 
     Args:
         policy: What builds it.
-        source: Where it plays.
+        opened: Gives the environment, with the encoder that it is called with.
         episodes, first_seed, progress: As for `audit_foreign`.
     """
+    source = opened()
     blank = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
     theirs = _called(policy, "policy", blank)
+    acting = foreign.policy(theirs, blank)
+    encoder = getattr(acting, "encoder", None)
+    source = source if encoder is None else opened(encoder=encoder)
     recorded = source.evaluate(
-        foreign.policy(theirs, blank),
+        acting,
         episodes=episodes,
         first_seed=first_seed,
         progress=lambda done, total: progress("evaluate", done, total, ""),
     )
+    if encoder is not None:
+        return recorded, acting, blank, source.remarks
     spec = foreign.spec(recorded, action=source.action, horizon=source.horizon)
-    return recorded, foreign.policy(theirs, spec), spec
+    return recorded, foreign.policy(theirs, spec), spec, source.remarks
 
 
 def _read(policy: str | Callable[..., Any], data: str) -> tuple[Trajectory, Policy, Spec]:
     recorded = foreign.trajectory(datasets.load(data), data)
     spec = foreign.spec(recorded)
-    return recorded, foreign.policy(_called(policy, "policy", spec), spec), spec
+    acting = foreign.policy(_called(policy, "policy", spec), spec)
+    encoder = getattr(acting, "encoder", None)
+    return recorded if encoder is None else encode(encoder, recorded), acting, spec
 
 
 def _demand_steps(recorded: Trajectory) -> None:
@@ -176,12 +194,12 @@ def _demand_steps(recorded: Trajectory) -> None:
 
 
 def _case(world: Any, policy: Policy, recorded: Trajectory) -> _Case:
-    if isinstance(world, foreign.Latent):
+    if isinstance(world, (foreign.LatentModel, foreign.Recurrent)):
         return _Case(*world.on(recorded))
     if not isinstance(world, MDP):
         raise checks.Unsupported(
-            f"--world gave a {type(world).__name__}; an MDP (foreign.world) or a latent model is"
-            " needed."
+            f"--world gave a {type(world).__name__}; an MDP (foreign.world), a latent or a"
+            " recurrent model is needed."
         )
     size, needed = np.shape(recorded.state)[-1], world.spec.state_size
     if size != needed:
@@ -219,7 +237,8 @@ def _recorded_step(episodes: Trajectory, question: Mapping[str, np.ndarray]) -> 
     same = np.array(episodes.alive)
     columns = {"s": episodes.state, "a": episodes.action, "s'": episodes.next_state}
     # A reward is asked at imagined s' too, so that s' alone tells no recorded step.
-    for name in question.keys() - ({"s'"} if "s" in question else set()):
+    # What a stochastic part drew with is not in the record.
+    for name in question.keys() & columns.keys() - ({"s'"} if "s" in question else set()):
         column = np.asarray(columns[name]).reshape(*same.shape, -1)
         same &= np.isclose(column, question[name], rtol=_SAME, atol=_SAME).all(axis=-1)
     if not same.any():

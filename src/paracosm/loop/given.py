@@ -31,7 +31,7 @@ from paracosm.imagination.planners import CEM, MPPI, GradientPlanner, Planner
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import require_learnable
 from paracosm.learning.settings import LearnSettings
-from paracosm.loop.config import RunConfig, RunOptions
+from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions
 from paracosm.real import datasets, registry
 from paracosm.real.matching import demand_match
 from paracosm.real.source import Source
@@ -175,12 +175,34 @@ def caution_of(name: str | None, learner: Learner | None) -> Caution:
 
 
 def source_of(config: RunConfig) -> Source:
-    """The environment that a run asks, through its encoder if it has one."""
-    source = connect(config.env, config.arguments, config.horizon)
+    """The environment that a run asks, through its encoder if that is not one to be learned.
+
+    Raises:
+        Unsupported: it shows images, and the run has no encoder.
+    """
+    source = observed_source(config)
     encoder = encoder_of(config.encoder, source.action)
-    if encoder is None:
-        return source
-    return connect(config.env, config.arguments, config.horizon, encoder)
+    if source.image is not None and isinstance(encoder, Window):
+        raise checks.Unsupported(
+            f"{config.env} shows images, of which --encoder {config.encoder} makes no beliefs;"
+            " latent or recurrent, which learn features of them, is needed."
+        )
+    return source if encoder is None else source.through(encoder)
+
+
+def observed_source(config: RunConfig) -> Source:
+    """The environment of a run as it shows itself.
+
+    Raises:
+        Unsupported: it shows images, and the run has no encoder.
+    """
+    source = connect(config.env, config.arguments, config.horizon)
+    if source.image is not None and config.encoder is None:
+        raise checks.Unsupported(
+            f"{config.env} shows images of {' x '.join(map(str, source.image))}, of which no world"
+            " is learned as they are; --encoder latent or recurrent is what takes images."
+        )
+    return source
 
 
 def planner_of(where: str) -> Callable[[MDP], Planner]:
@@ -218,20 +240,21 @@ def _free(*_: Any) -> Any:
 
 def encoder_of(where: str | None, action: Box | Discrete) -> Encoder | None:
     """What makes states of observations: `window:K`, the last K and the actions between them, or
-    what the user's `module:function` makes; None where observations are states.
+    what the user's `module:function` makes; None where observations are states, or where the run
+    learns its encoder.
 
     Raises:
         Missing: there is no such function.
         BadArgument: it is neither, or the function makes no encoder.
     """
-    if where is None:
+    if where is None or where in LEARNED_ENCODERS:
         return None
     if window := WINDOW.fullmatch(where):
         return Window(_WINDOWS.check("the K of --encoder window:K", int(window[1])), action)
     if ":" not in where or where.startswith("window:"):
         raise checks.BadArgument(
-            f"--encoder is {where!r}; window:K, such as window:4, or module:function of an encoder"
-            " of your own, is needed."
+            f"--encoder is {where!r}; window:K, such as window:4, {' or '.join(LEARNED_ENCODERS)},"
+            " which are learned, or module:function of an encoder of your own, is needed."
         )
     return registry.made(where, Encoder, "--encoder")
 

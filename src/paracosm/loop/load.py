@@ -8,13 +8,17 @@ import os
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
+
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.encoder import Encoder, encode_rows
 from paracosm.core.files import as_path, read_json, read_record, shown
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, Problem
 from paracosm.core.mdp import MDP
+from paracosm.core.observing import Observing
 from paracosm.core.policy import Policy
 from paracosm.core.records import Diagnosis, Reference
 from paracosm.core.records.results import Comparison, RunResult
@@ -22,9 +26,17 @@ from paracosm.imagination.imagine import Imagined, problem_of
 from paracosm.imagination.planning import planned
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
-from paracosm.loop.config import RunConfig
+from paracosm.loop.config import LEARNED_ENCODERS, RunConfig
 from paracosm.loop.directory import CONFIG, MARK
-from paracosm.loop.given import WINDOW, caution_of, learner_of, planner_of, source_of
+from paracosm.loop.given import (
+    WINDOW,
+    caution_of,
+    encoder_of,
+    learner_of,
+    observed_source,
+    planner_of,
+)
+from paracosm.loop.latents import load_encoder
 from paracosm.loop.names import by_name, nested
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
@@ -129,9 +141,25 @@ class Run:
 
     @functools.cached_property
     def data(self) -> Dataset:
-        """Everything bought, all rounds joined."""
+        """Everything bought, all rounds joined, of states or beliefs."""
         rounds = [datasets.load(self.path / f"data/round-{i}.npz") for i in range(self._last + 1)]
-        return functools.reduce(Dataset.join, rounds)
+        return self._states(functools.reduce(Dataset.join, rounds))
+
+    def _states(self, observed: Dataset) -> Dataset:
+        return observed if self._encoder is None else encode_rows(self._encoder, observed)
+
+    @functools.cached_property
+    def _encoder(self) -> Encoder | None:
+        """The encoder that the run learned last, None if it learned none."""
+        if self.config.encoder not in LEARNED_ENCODERS:
+            return None
+        learned = [i for i in range(self._last + 1) if self._encoder_file(i).is_file()]
+        if not learned:
+            raise checks.Missing(f"the run in {shown(self.path)} has learned no encoder yet.")
+        return load_encoder(self._encoder_file(learned[-1]).with_suffix(""))[0].encoder
+
+    def _encoder_file(self, round: int) -> Path:
+        return self.path / f"models/encoder-{round}.json"
 
     @functools.cached_property
     def episodes(self) -> Trajectory:
@@ -147,17 +175,35 @@ class Run:
     @functools.cached_property
     def reference(self) -> Reference:
         """What the first purchase says without the policy."""
-        first = datasets.load(self.path / "data/round-0.npz")
+        first = self._states(datasets.load(self.path / "data/round-0.npz"))
         return reference(
             first, self.world.spec.horizon, RANDOM if self.config.data is None else RECORDED
         )
 
     def source(self) -> Source:
-        """The real environment again."""
+        """The real environment again, through the run's encoder if it has one."""
+        observed, encoder = self._observed()
+        return observed if encoder is None else observed.through(encoder)
+
+    @functools.cached_property
+    def observing(self) -> Policy:
+        """The policy as one of what the environment shows: it carries the belief that the run's
+        encoder makes; the policy itself where observations are states.
+        """
+        observed, encoder = self._observed()
+        if encoder is None:
+            return self.policy
+        size, kind = observed.state_size, np.dtype(observed.state_type).name
+        return Observing(self.policy, encoder, observed.action, size, kind)
+
+    def _observed(self) -> tuple[Source, Encoder | None]:
+        """The real environment as it shows itself, and the run's encoder."""
         for where in (self.config.env, self.config.encoder):
             if where is not None:
                 self._trusted(where)
-        return source_of(self.config)
+        observed = observed_source(self.config)
+        learned = self._encoder
+        return observed, learned or encoder_of(self.config.encoder, observed.action)
 
     def _trusted(self, where: str) -> str:
         if ":" in where and not WINDOW.fullmatch(where) and not self.trust:

@@ -37,7 +37,8 @@ from paracosm.learning.learn import LearnSettings, learn
 from paracosm.loop import store, trajectories, versions
 from paracosm.loop.along import audit_stage, tells
 from paracosm.loop.auditing import OF_PLANNERS, audit
-from paracosm.loop.config import RunConfig, RunOptions
+from paracosm.loop.collecting import collected
+from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, default_out, refuse_data_inside, require_free
 from paracosm.loop.discounts import discount_choice
 from paracosm.loop.given import (
@@ -53,6 +54,7 @@ from paracosm.loop.given import (
     source_of,
     used_data,
 )
+from paracosm.loop.latents import EncoderLearning
 from paracosm.loop.names import by_name
 from paracosm.loop.numbers import along, counts, errors, purchase, terms
 from paracosm.loop.partial_training import PartialTraining
@@ -60,6 +62,7 @@ from paracosm.loop.rounds import Round
 from paracosm.loop.short_rounds import (
     ShortRounds,
     best_of,
+    elsewhere,
     episode_return,
     goes_on,
     of_round,
@@ -70,9 +73,9 @@ from paracosm.loop.short_rounds import (
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.loop.warnings import warnings_of
 from paracosm.real import datasets
-from paracosm.real.source import BadStep, Interrupted, Source
+from paracosm.real.source import Source
 
-_STAGES = ("collect", "plan", "learn", "imagine", "evaluate", "audit")
+_STAGES = ("collect", "encode", "plan", "learn", "imagine", "evaluate", "audit")
 
 
 def run(
@@ -162,20 +165,29 @@ class _Runner:
 
     def finish(self) -> RunResult:
         rounds = [self._round(self._first_decision(), None)]
+        first = rounds[0].data.real_steps
         while (decision := self._next_decision(rounds[-1])) is not None:
-            rounds.append(self._round(decision, rounds[-1]))
+            following = self._round(decision, rounds[-1])
+            rounds = [*rounds[:-1], rounds[-1].without_rows(), following]
         last = rounds[-1]
         if self.planner is None:
             with self.directory.attempt():
                 store.save_policy(self.directory.file("policy"), last.imagined.policy)
-        episodes = self._evaluate(last.imagined.policy)
+        episodes = self._evaluate(last.seen.source, last.imagined.policy)
         self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
-        diagnosis = self._audit(rounds[0], last, episodes)
+        diagnosis = self._audit(last.data.first(first), last, episodes)
         self.tracker.log("audit", 0, terms(diagnosis))
         purse, decisions = self.config.purse(), [past.decision for past in rounds]
         if purse is not None:
             decisions.append(self._plan(self.config.rounds, purse, last, diagnosis.weights))
         return self._report(rounds, diagnosis, () if purse is None else tuple(decisions))
+
+    @property
+    def _encoders(self) -> EncoderLearning:
+        """What learns the encoder, if this run has one of its own."""
+        config, (transitions, _) = self.config, self.config.counts()
+        kind = config.encoder if config.encoder in LEARNED_ENCODERS else None
+        return EncoderLearning(self.source, self.directory, config.seed, transitions, kind)
 
     @property
     def _short(self) -> ShortRounds | None:
@@ -190,9 +202,16 @@ class _Runner:
 
     def _round(self, decision: Decision, before: Round | None) -> Round:
         number, short = decision.round, self._short
-        bought = self._collect(decision, before)
-        data = bought if before is None else before.data.join(bought)
-        spec = self.source.spec(data) if before is None else before.spec
+        purchase = self._collect(decision, before)
+        encoders = self._encoders
+        if encoders.kind is not None:
+            self.progress("encode" + self._of(number), 0, 1)
+        seen = encoders.seen(number, purchase, before and before.seen)
+        anew = before is not None and seen.networks is not before.seen.networks
+        if seen.networks is not None and (before is None or anew):
+            self.tracker.log("encode", number, seen.losses)
+        data, spec = seen.data, seen.spec(before and before.spec, before and before.seen)
+        bought = purchase if before is None else before.seen.states(purchase)
         self.tracker.log("collect", number, counts(data))
         audited = None if before is None else self._audit_round(before, bought)
         discount = self._discount(data) if before is None else before.discount
@@ -208,9 +227,11 @@ class _Runner:
             explores = short.explores(data, learned, returns)
             if before is not None and explores == before.explores:
                 state = state_of(before.imagined)
-            best = None if before is None else before.best
-            if before is not None and not before.explores and math.isfinite(returns[-1]):
-                best = best_of(best, returns[-1], before.imagined)
+                state = elsewhere(state) if anew else state
+            if before is not None and not anew:
+                best = before.best  # under another encoder its states would mean something else
+                if not before.explores and math.isfinite(returns[-1]):
+                    best = best_of(best, returns[-1], before.imagined)
             if best is not None and not explores:
                 last = short.decision(number + 1, data.real_steps) is None
                 trained_for_return = before is not None and not before.explores
@@ -231,7 +252,7 @@ class _Runner:
         trained += settings.most_steps
         stepped = self.source.steps - stepped
         policy = (imagined, explores, best, trained)
-        return Round(decision, data, returns, spec, discount, learned, *policy, stepped, audited)
+        return Round(decision, seen, returns, spec, discount, learned, *policy, stepped, audited)
 
     def _first_decision(self) -> Decision:
         """What to buy in the first round."""
@@ -321,46 +342,26 @@ class _Runner:
         steps, first, explorer = max(decision.transitions, decision.labels), 0, None
         short, seed = self._short, self.config.seed + decision.round
         if before is not None:
-            first, explorer = int(before.data.episode.max()) + 1, self._explorer(before)
+            first = int(before.data.episode.max()) + 1
+            explorer = before.seen.acting(self._explorer(before))
         whole, owned = {}, 0 if before is None else before.data.real_steps
         if short is not None:
             whole = {"lanes": 1, "spare": short.spare(decision, owned)}
 
-        def buy(collected: Dataset) -> Dataset:
-            if short is not None:
-                return short.bought(collected, owned, seed)
-            return collected.buy(decision.transitions, decision.labels, seed)
-
-        file = self._partial
-        begun = datasets.load(file) if file.is_file() else None
-        if begun is not None and begun.real_steps >= steps:  # Ctrl-C came after the last step
-            return buy(begun)
-        try:
-            collected = self.source.collect(
-                steps,
-                seed=self.config.seed,
-                policy=explorer,
-                first_episode=first,
-                workers=self.config.workers,
-                before=begun,
-                progress=self._tell("collect", decision.round),
-                **whole,
-            )
-        except Interrupted as error:
-            if error.partial is not None:
-                datasets.save(error.partial, file)
-            raise
-        except BadStep as error:
-            if error.partial is not None:
-                datasets.save(error.partial, file)
-                raise BadStep(
-                    f"{str(error).rstrip('.')}; the {error.partial.real_steps} steps before it are"
-                    f" kept in {file}, and"
-                    " the same command with --resume goes on from them.",
-                    None,
-                ) from error
-            raise
-        return buy(collected)
+        rows = collected(
+            self.source,
+            steps,
+            self._partial,
+            policy=explorer,
+            progress=self._tell("collect", decision.round),
+            seed=self.config.seed,
+            first_episode=first,
+            workers=self.config.workers,
+            **whole,
+        )
+        if short is not None:
+            return short.bought(rows, owned, seed)
+        return rows.buy(decision.transitions, decision.labels, seed)
 
     def _explorer(self, before: Round) -> Policy:
         """What collects the data of the round after."""
@@ -491,23 +492,22 @@ class _Runner:
             lambda: store.load_imagined(file, learned.world, problem, self.learner),
         )
 
-    def _evaluate(self, policy: Policy) -> Trajectory:
+    def _evaluate(self, source: Source, policy: Policy) -> Trajectory:
         file = self.directory.file("data/evaluation.npz")
         return self.directory.stage(
             "evaluate",
-            lambda: self.source.evaluate(
+            lambda: source.evaluate(
                 policy, episodes=self.config.episodes, progress=self._tell("evaluate", 0)
             ),
             lambda episodes: trajectories.save(file, episodes),
             lambda: trajectories.load(file),
         )
 
-    def _audit(self, first: Round, last: Round, episodes: Trajectory) -> Diagnosis:
+    def _audit(self, first: Dataset, last: Round, episodes: Trajectory) -> Diagnosis:
         self.progress("audit", 0, 1)
         world, imagined = last.learned.world, last.imagined
-        known = reference(
-            first.data, first.spec.horizon, RANDOM if self.owned is None else RECORDED
-        )
+        origin = RANDOM if self.owned is None else RECORDED
+        known = reference(first, last.spec.horizon, origin)
         options: dict[str, Any] = {"known": known, "seed": self.config.seed, "certify": False}
         trained = imagined if self.planner is None else None
         options |= OF_PLANNERS if self.planner else {}

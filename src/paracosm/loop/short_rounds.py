@@ -185,6 +185,13 @@ def state_of(imagined: Imagined) -> Any:
     return None if imagined.own_prediction is None else imagined.own_prediction.state
 
 
+def elsewhere(state: Any) -> Any:
+    """The state of a learner whose world has other states than before: branches that were to go on
+    from where they had come start anew.
+    """
+    return state._replace(going=np.zeros_like(state.going))
+
+
 def episode_return(bought: Dataset, horizon: int) -> float:
     """Mean return of a purchase's whole episodes: what a labelled step brings, by their mean
     length; infinite if nothing tells it.

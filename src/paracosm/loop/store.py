@@ -129,7 +129,7 @@ def _require_checksum(arrays: Path, tree: Any, checksum: Any) -> None:
         )
 
 
-def _load(kind: type[H], path: Path) -> tuple[H, Any]:
+def load(kind: type[H], path: Path) -> tuple[H, Any]:
     """The header of the model `path`, and the model with its arrays.
 
     Raises:
@@ -205,7 +205,7 @@ def load_world(
     path: Path, *, reward: Callable | None = None, termination: Callable | None = None
 ) -> Learned:
     """Read a learned world; the parts that were given when it was learned must be given again."""
-    about, model = _load(WorldHeader, path)
+    about, model = load(WorldHeader, path)
     spec, starts, domain, dynamics, learned_reward, learned_end = model
     world = MDP(
         spec,
@@ -226,7 +226,7 @@ def save_policy(path: Path, policy: Policy) -> None:
 
 def load_policy(path: Path) -> Policy:
     """Read a policy."""
-    return _load(PolicyHeader, path)[1]
+    return load(PolicyHeader, path)[1]
 
 
 def save_imagined(path: Path, imagined: Imagined, worst_reward: float) -> None:

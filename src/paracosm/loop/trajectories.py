@@ -22,7 +22,8 @@ def save(path: Path, episodes: Trajectory) -> None:
     if episodes.carry is not None:
         columns["carry"] = np.asarray(episodes.carry)
     with atomic_write(path) as part, part.open("wb") as file:
-        np.savez(file, allow_pickle=False, **columns)
+        write = np.savez_compressed if columns["state"].dtype == np.uint8 else np.savez
+        write(file, allow_pickle=False, **columns)
 
 
 def load(path: Path) -> Trajectory:
@@ -51,7 +52,8 @@ def _require_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
     steps = columns["alive"].shape
     for name, values in columns.items():
         kinds = "b" if name in _FLAGS else "fiu" if name == "action" else "f"
-        if values.dtype.kind not in kinds:
+        picture = name in ("state", "next_state") and values.dtype == np.uint8
+        if values.dtype.kind not in kinds and not picture:
             raise checks.BadData(
                 f"{shown(path)}: {name} has entries of type {values.dtype}; episodes are needed."
             )
@@ -65,5 +67,7 @@ def _require_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
         raise checks.BadData(
             f"{shown(path)}: states and next states have the shapes {shapes[0]} and {shapes[1]}."
         )
+    where = f"{shown(path)}, next_state,"
+    checks.one_kind_of_states(where, columns["next_state"], columns["state"])
     if not columns["alive"].any(axis=1).all():
         raise checks.BadData(f"{shown(path)}: an episode has no step; episodes are needed.")

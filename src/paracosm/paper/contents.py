@@ -28,6 +28,7 @@ CONTENTS = {
     "E6": Entry("Proposition 2: the bias floor, and how to go below it", 1.2, 2.5),
     "E7": Entry("Proposition 1: smooth latent dynamics are nearly straight", 0.3, 0.3),
     "E8": Entry("Lipschitz control: does the return follow the bound?", 4, 11),
+    "E9": Entry("Temporal straightening: do straight latent paths help planning?", 4, 20),
 }
 
 

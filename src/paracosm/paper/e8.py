@@ -51,31 +51,33 @@ def _violations(all_sweeps: Sequence[Sweep]) -> Claim:
     )
 
 
-def _tightened(sweep: Sweep) -> Claim:
-    equal, name = sweep.equal(), f"tightened_{sweep.name}"
-    falls, says = sweep.paired(sweep.idle, equal), "lower constants tighten the bound"
-    claim = (
-        f"log10 of Lemma 1's bound at {e8_shows.times(equal)}, the smallest ℓ at equal error, over"
-        f" that without a limit: {sweep.name}, a policy that does nothing."
-    )
-    if equal == FREE:
-        return beyond(name, claim, falls, why="at no ℓ were the errors equal.", says=says)
-    why = f"errors are {sweep.errors_in_words(equal)} of those without a limit"
-    return bounded(name, claim, falls, 0.0, side="below", why=why, says=says)
-
-
-def _returned(sweep: Sweep) -> Claim:
+def _at_equal_error(sweep: Sweep) -> tuple[Claim, ...]:
+    """What the smallest ℓ at equal error does to the bound and to the return; nothing where errors
+    are equal at no ℓ, which the summary says.
+    """
     equal = sweep.equal()
+    if equal == FREE:
+        return ()
+    where = f"{e8_shows.times(equal)}, the smallest ℓ at equal error"
     gain = sweep.paired(sweep.real, equal)
-    says = (
-        "at no ℓ were the errors equal" if equal == FREE else f"the tighter bound {_change(gain)}"
-    )
-    return beyond(
-        f"return_at_equal_error_{sweep.name}",
-        f"Real return at the same ℓ, {e8_shows.times(equal)}, minus that without a limit:"
-        f" {sweep.name}.",
-        gain,
-        why=f"the paper leaves open whether the return follows; {says}.",
+    return (
+        bounded(
+            f"tightened_{sweep.name}",
+            f"log10 of Lemma 1's bound at {where}, over that without a limit: {sweep.name}, a"
+            " policy that does nothing.",
+            sweep.paired(sweep.idle, equal),
+            0.0,
+            side="below",
+            why=f"errors are {sweep.errors_in_words(equal)} of those without a limit",
+            says="lower constants tighten the bound",
+        ),
+        beyond(
+            f"return_at_equal_error_{sweep.name}",
+            f"Real return at {where}, minus that without a limit: {sweep.name}.",
+            gain,
+            why="the paper leaves open whether the return follows; the tighter bound"
+            f" {_change(gain)}.",
+        ),
     )
 
 
@@ -111,7 +113,7 @@ def _chosen(sweep: Sweep) -> Claim:
         "Real return without a limit minus that at the ℓ with the lowest bound of the trained"
         f" policy: {sweep.name}.",
         cost,
-        why=f"the paper chooses nothing by its bound; who would {_loss(cost)}.",
+        why=f"the paper chooses nothing by its bound; who does {_loss(cost)}.",
     )
 
 
@@ -125,8 +127,7 @@ def _claims(all_sweeps: Sequence[Sweep]) -> tuple[Claim, ...]:
     claims = [_held(all_sweeps), _violations(all_sweeps)]
     for sweep in all_sweeps:
         claims += [
-            _tightened(sweep),
-            _returned(sweep),
+            *_at_equal_error(sweep),
             _followed(sweep, "follows", "Lemma 1's bound of the trained policy", sweep.lemma),
             _followed(sweep, "follows_idle", "that of the policy that does nothing", sweep.idle),
             _followed(sweep, "follows_error", "the dynamics' held-out error", sweep.error),
@@ -145,7 +146,7 @@ def _summary(all_sweeps: Sequence[Sweep]) -> str:
     answer = {0: "no", n: "yes"}.get(follow, f"only in {follow} of {n} systems")
     return " ".join(
         (
-            *_at_equal_error(all_sweeps),
+            *_summary_at_equal_error(all_sweeps),
             f"Does the return follow the bound? {answer.capitalize()}: over all ℓ a lower bound of"
             f" the trained policy goes surely with a higher return in {follow} of {n} systems and"
             f" with a lower one in {against}; a lower held-out error of the dynamics goes surely"
@@ -156,7 +157,7 @@ def _summary(all_sweeps: Sequence[Sweep]) -> str:
     )
 
 
-def _at_equal_error(all_sweeps: Sequence[Sweep]) -> list[str]:
+def _summary_at_equal_error(all_sweeps: Sequence[Sweep]) -> list[str]:
     """Whether the bound is tighter where errors are equal, and what the return does there."""
     limits = [(sweep, sweep.equal()) for sweep in all_sweeps]
     found = [(sweep, equal) for sweep, equal in limits if equal != FREE]
@@ -170,8 +171,8 @@ def _at_equal_error(all_sweeps: Sequence[Sweep]) -> list[str]:
     lower, higher = (sum(map(test, gains)) for test in (_below, _above))
     sentences = [
         f"Some ℓ leaves both errors at most {EQUAL - 1:.0%} above those without a limit in {n} of"
-        f" {len(limits)} systems; the smallest such surely tightens Lemma 1's bound in {tighter} of these"
-        + (f": {factors}." if found else "."),
+        f" {len(limits)} systems; the smallest such surely tightens Lemma 1's bound in"
+        f" {tighter} of these" + (f": {factors}." if found else "."),
         f"At that ℓ the real return is surely lower than without a limit in {lower} of {n} and"
         f" surely higher in {higher}.",
     ]

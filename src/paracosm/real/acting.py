@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, Key
+from jaxtyping import Bool, Int, Key, Num
 
 from paracosm.core.mdp import Box, Discrete
 from paracosm.core.policy import (
@@ -80,7 +80,7 @@ class CarriedPolicy:
 def _carried(
     policy: Policy,
     carries: tuple[Any, Any],
-    states: Float[Array, "lane _"],
+    states: Num[Array, "lane _"],
     keys: Key[jax.Array, " lane"],
     starts: Bool[Array, " lane"],
 ) -> tuple[Array, Any, Any]:
@@ -124,7 +124,7 @@ def greedy(policy: Acting) -> Act:
 @eqx.filter_jit
 def _sample(
     policy: MarkovPolicy,
-    states: Float[Array, "lane _"],
+    states: Num[Array, "lane _"],
     key: PRNGKey,
     episodes: Int[Array, " lane"],
     times: Int[Array, " lane"],

@@ -9,6 +9,7 @@ episode adds the name of the environment and the step, so that one sentence says
 from __future__ import annotations
 
 import logging
+import math
 import numbers
 import traceback
 from collections.abc import Callable
@@ -25,17 +26,43 @@ _RESET_FORM = "Gymnasium's reset(seed=...) -> (observation, info) is needed"
 _STEP_FORM = (
     "Gymnasium's step(action) -> (observation, reward, terminated, truncated, info) is needed"
 )
+# Of images: a recording of larger ones takes gigabytes, and more channels are hardly an image's.
+MOST_PIXELS, MOST_CHANNELS = 64, 12
 MOST_REWARD = 3e38  # in size; learned in float32, where 3.4e38 is the largest number
 _LONGEST = 300  # characters of an environment's own message that a sentence repeats
 
 
 class EnvironmentStep(NamedTuple):
-    """A checked answer of `step`: a new float32 array `[state]`, a number and two flags."""
+    """A checked answer of `step`: a new array `[state]` of its form's type, a number, two flags."""
 
     observation: np.ndarray
     reward: float
     terminated: bool
     truncated: bool
+
+
+class ObservationForm(NamedTuple):
+    """What an environment's observation must be: a vector `shape`, or an image.
+
+    An `image` is `(height, width, channels)`; the environment may leave out a single channel.
+    """
+
+    shape: tuple[int, ...]
+    image: tuple[int, int, int] | None = None
+
+    @property
+    def size(self) -> int:
+        """Components of its flat row."""
+        return math.prod(self.shape)
+
+    @property
+    def type(self) -> type[np.generic]:
+        """Of a row: bytes of an image, else float32."""
+        return np.float32 if self.image is None else np.uint8
+
+    def blank(self, *leading: int) -> np.ndarray:
+        """Rows of zeros, `[*leading, size]`."""
+        return np.zeros((*leading, self.size), self.type)
 
 
 class Fault(NamedTuple):
@@ -72,24 +99,24 @@ def demand_going(fault: Fault) -> None:
         raise KeyboardInterrupt
 
 
-def reset(env: Any, seed: int, size: int) -> np.ndarray:
-    """Start an episode: the first observation, float32 `[size]`.
+def reset(env: Any, seed: int, form: ObservationForm) -> np.ndarray:
+    """Start an episode: the first observation, a flat row of the form's type.
 
     Raises:
         Misbehaved: it raised, or its answer is not of Gymnasium's form, or holds no finite array of
             this shape.
     """
-    return _started(_called(lambda: env.reset(seed=seed), _RESET_FORM), size)
+    return _started(_called(lambda: env.reset(seed=seed), _RESET_FORM), form)
 
 
-def step(env: Any, action: Any, size: int) -> EnvironmentStep:
+def step(env: Any, action: Any, form: ObservationForm) -> EnvironmentStep:
     """Take a step; every entry is brought to its type, or refused.
 
     Raises:
         Misbehaved: it raised, or its answer is not of Gymnasium's form, or an entry is not what it
             must be.
     """
-    return _stepped(_called(lambda: env.step(action), _STEP_FORM), size)
+    return _stepped(_called(lambda: env.step(action), _STEP_FORM), form)
 
 
 def built(factory: Callable[[], Any], name: str) -> Any:
@@ -161,29 +188,31 @@ def _called(call: Callable[[], Any], form: str) -> Any:
         raise Misbehaved(Fault(happened(error), form if wrapped else "")) from error
 
 
-def _started(answer: Any, size: int) -> np.ndarray:
+def _started(answer: Any, form: ObservationForm) -> np.ndarray:
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         raise Misbehaved(Fault(f"answered reset with {_form(answer)}", _RESET_FORM))
-    return _observation(answer[0], size)
+    return _observation(answer[0], form)
 
 
-def _stepped(answer: Any, size: int) -> EnvironmentStep:
+def _stepped(answer: Any, form: ObservationForm) -> EnvironmentStep:
     if not isinstance(answer, (tuple, list)) or len(answer) != 5:
         old = ", as the old API does," if isinstance(answer, tuple) and len(answer) == 4 else ""
         raise Misbehaved(Fault(f"answered step with {_form(answer)}{old}", _STEP_FORM))
     observation, reward, terminated, truncated, _ = answer
     return EnvironmentStep(
-        _observation(observation, size),
+        _observation(observation, form),
         _reward(reward),
         _flag("terminated", terminated),
         _flag("truncated", truncated),
     )
 
 
-def _observation(value: Any, size: int) -> np.ndarray:
-    needed = f"an array of {size} finite numbers is needed, as its observation space says"
+def _observation(value: Any, form: ObservationForm) -> np.ndarray:
+    if form.image is not None:
+        return _picture(value, form)
+    needed = f"an array of {form.size} finite numbers is needed, as its observation space says"
     array = _array(value)
-    if array is None or array.dtype.kind not in "biuf" or array.shape != (size,):
+    if array is None or array.dtype.kind not in "biuf" or array.shape != form.shape:
         raise Misbehaved(Fault(f"gave the observation {described(value)}", needed))
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = np.array(
@@ -192,6 +221,14 @@ def _observation(value: Any, size: int) -> np.ndarray:
     if not np.isfinite(narrow).all():
         raise Misbehaved(Fault(f"gave the observation {narrow}", "every entry must be finite"))
     return narrow
+
+
+def _picture(value: Any, form: ObservationForm) -> np.ndarray:
+    needed = f"a uint8 array of shape {form.shape} is needed, as its observation space says"
+    array = _array(value)
+    if array is None or array.dtype != np.uint8 or array.shape != form.shape:
+        raise Misbehaved(Fault(f"gave the observation {described(value)}", needed))
+    return array.flatten()  # a copy, as of vectors
 
 
 def _reward(value: Any) -> float:

@@ -46,11 +46,11 @@ def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
         raise checks.BadData(
             f"{where}: state has {state} components and next_state {after}; they must be as many."
         )
+    checks.one_kind_of_states(f"{where}, next_state,", typed["next_state"], typed["state"])
     _demand_order(typed["episode"], typed["time"], where)
     follows = _following(typed, rounding(raw["state"], raw["next_state"]), where)
-    typed["next_state"][:-1][follows] = typed["state"][1:][
-        follows
-    ]  # one state, which two columns rounded
+    if typed["state"].dtype == np.float32:  # one state, which two columns rounded
+        typed["next_state"][:-1][follows] = typed["state"][1:][follows]
     return Dataset(**typed)
 
 
@@ -134,8 +134,8 @@ def _places(values: np.ndarray, name: str, where: str) -> np.ndarray:
 
 
 def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) -> np.ndarray:
-    """A column of numbers in the type of a data set: rewards float64, discrete actions int32, all
-    else float32.
+    """A column of numbers in the type of a data set: rewards float64, discrete actions int32,
+    images, which are uint8, as they are, all else float32.
 
     Args:
         name: The column.
@@ -156,6 +156,8 @@ def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) ->
             where,
         )
         return values.astype(np.int32)
+    if name in _VECTORS and values.dtype == np.uint8:
+        return values
     with np.errstate(over="ignore", invalid="ignore"):
         typed = values.astype(np.float64 if name == "reward" else np.float32)
     most = MOST_REWARD if name == "reward" else np.inf

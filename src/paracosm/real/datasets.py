@@ -51,7 +51,7 @@ def load(where: str | Path) -> Dataset:
 
 def save(dataset: Dataset, where: str | Path) -> None:
     """Write `dataset` to `where` (see `load`) so that loading gives it back equal; a file appears
-    whole or not at all.
+    whole or not at all. Images in an npz file are compressed.
 
     Raises:
         Missing: an extra is not installed.
@@ -63,8 +63,9 @@ def save(dataset: Dataset, where: str | Path) -> None:
         return
     columns = {name: getattr(dataset, name) for name in COLUMNS}
     if _kind(where) == ".npz":
+        write = np.savez_compressed if dataset.state.dtype == np.uint8 else np.savez
         with atomic_write(where) as part, part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **columns)
+            write(file, allow_pickle=False, **columns)
         return
     h5py = extra("h5py", "hdf5", where)
     with atomic_write(where) as part, h5py.File(part, "w") as file:

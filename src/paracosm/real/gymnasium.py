@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from paracosm.core.encoder import Encoder, belief_size
 from paracosm.real import boundary, spaces
 from paracosm.real.acting import RandomActions
 from paracosm.real.seeding import demand_working, repeats
@@ -22,7 +21,7 @@ _LOOK = 300  # most steps of the first look at whether an episode repeats
 class HostSource(StepSource):
     """A Gymnasium environment.
 
-    Observations, cast to float32, are its states, or what an encoder makes its states of. Discrete
+    Observations are its states: vectors cast to float32, images as flat rows of uint8. Discrete
     actions count from 0 whatever the space's `start`.
     """
 
@@ -31,7 +30,6 @@ class HostSource(StepSource):
         factory: Callable[[], Any],
         name: str,
         horizon: int | None = None,
-        encoder: Encoder | None = None,
     ) -> None:
         """Look at one copy of the environment.
 
@@ -40,11 +38,10 @@ class HostSource(StepSource):
                 used.
             name: what error messages call it.
             horizon: steps in a full episode; the environment's own time limit if None.
-            encoder: what makes states of observations; None if observations are states.
 
         Raises:
-            Unsupported: its spaces are not a one-dimensional Box observed and a bounded Box or
-                Discrete acted on.
+            Unsupported: its spaces are not a one-dimensional Box or an image observed, and a
+                bounded Box or Discrete acted on.
             BadArgument: it has no time limit and no horizon is given, or its limit is below the
                 horizon.
         """
@@ -56,23 +53,21 @@ class HostSource(StepSource):
         env = self._factory()
         try:
             observed, acted = spaces.of(name, env)
-            self._observed = spaces.state_size(name, observed)
+            self._form = spaces.observation_form(name, observed)
+            self.state_size, self.image = self._form.size, self._form.image
             self.action = spaces.action_space(name, acted)
             limit = spaces.limit(env)
             self.limit, self.horizon = spaces.playable(limit), spaces.horizon(name, limit, horizon)
             self._type, self._first = acted.dtype, int(getattr(acted, "start", 0))
-            demand_working(name, env, self._look(1)[0], self._observed)
+            demand_working(name, env, self._look(1)[0], self._form)
             self._of_limits = spaces.remarks(name, env)
         finally:
             with contextlib.suppress(Exception, SystemExit):
                 env.close()
-        self.encoder = encoder
-        size = self._observed
-        self.state_size = size if encoder is None else belief_size(encoder, size, self.action)
 
     @contextlib.contextmanager
     def open(self, count: int, workers: int) -> Iterator[Lanes]:
-        with open_lanes(self._factory, count, self._observed, workers) as lanes:
+        with open_lanes(self._factory, count, self._form, workers) as lanes:
             yield _Typed(lanes, self._typed)
 
     @property
@@ -87,7 +82,7 @@ class HostSource(StepSource):
 
     @functools.cached_property
     def _remarks(self) -> tuple[str, ...]:
-        if repeats(self._factory, self._look(min(_LOOK, self.horizon)), self._observed):
+        if repeats(self._factory, self._look(min(_LOOK, self.horizon)), self._form):
             return self._of_limits
         return (
             *self._of_limits,

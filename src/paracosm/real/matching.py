@@ -25,6 +25,7 @@ def demand_match(data: Dataset, source: Source, where: str) -> None:
             f"{where}: state has {size} components; those of {source.name} have"
             f" {source.state_size}."
         )
+    source.demand_kind(where, data.state)
     _demand_actions(data.action, source, where)
     if source.limit is not None and (late := data.time >= source.limit).any():
         row = int(np.argmax(late))

@@ -88,7 +88,7 @@ def save(dataset: Dataset, name: str) -> None:
             minari.create_dataset_from_buffers(
                 name,
                 [_buffer(dataset, rows) for rows in _stretches(dataset)],
-                observation_space=spaces.Box(-np.inf, np.inf, dataset.state.shape[1:], np.float32),
+                observation_space=_state_space(dataset.state),
                 action_space=_action_space(dataset.action),
             )
         except ImportError as error:
@@ -204,6 +204,11 @@ def _buffer(dataset: Dataset, rows: np.ndarray) -> EpisodeBuffer:
         truncations=list(dataset.truncated[rows]),
         infos={_PREFIX + mark: getattr(dataset, mark)[padded] for mark in _MARKS},
     )
+
+
+def _state_space(state: np.ndarray) -> spaces.Box:
+    bounds = (0, 255) if state.dtype == np.uint8 else (-np.inf, np.inf)
+    return spaces.Box(*bounds, state.shape[1:], state.dtype.type)
 
 
 def _action_space(action: np.ndarray) -> spaces.Space[Any]:

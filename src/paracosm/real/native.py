@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from typing import Any, cast
@@ -10,13 +11,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Key, UInt
+from jaxtyping import Key, Num, UInt
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.encoder import Encoder, belief_size, stage_of
+from paracosm.core.encoder import Encoder, belief_size
 from paracosm.core.mdp import MDP, Discrete, Spec
 from paracosm.core.policy import Deterministic, Policy, Uniform
+from paracosm.core.pomdp import POMDP
 from paracosm.core.recordings import state_scale
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Array
@@ -43,29 +45,27 @@ class SystemSource(Source):
     states.
     """
 
-    def __init__(
-        self, mdp: MDP, name: str, horizon: int | None = None, encoder: Encoder | None = None
-    ) -> None:
+    def __init__(self, mdp: MDP, name: str, horizon: int | None = None) -> None:
         """Take an MDP as the real world.
 
         Args:
             mdp: the system.
             name: what error messages call it.
             horizon: steps in a full episode; its spec's if None.
-            encoder: what makes states of its states, which are then only observed; None if they
-                are shown as they are.
         """
         self.name, self.steps, self.mdp = name, 0, mdp
-        self._observed = None if encoder is None else ObservedSystem(mdp, encoder)
-        size = mdp.spec.state_size
-        self.state_size = size if encoder is None else belief_size(encoder, size, mdp.spec.action)
-        self.action = mdp.spec.action
+        self.state_size, self.action = mdp.spec.state_size, mdp.spec.action
         self.limit = None  # of an MDP the horizon is a matter of choice
         self.horizon = spaces.horizon(name, None, mdp.spec.horizon if horizon is None else horizon)
         _demand_parts(mdp, name)
 
-    def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
-        if self._observed is not None:
+    @property
+    def _observed(self) -> ObservedSystem | None:
+        """The system of its states and an encoder's beliefs, None where states are shown."""
+        return None if self.encoder is None else ObservedSystem(self.mdp, self.encoder)
+
+    def _spec(self, states: Num[np.ndarray, "rows state"]) -> Spec:
+        if self.encoder is not None:
             return Spec(
                 self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon
             )
@@ -83,14 +83,14 @@ class SystemSource(Source):
             salt: What follows the start hangs on it too.
             horizon: Steps.
         """
-        if self._observed is None:
+        if (observed := self._observed) is None:
             return _play(self.mdp, policy, keys, salt, horizon)
-        policy = OnBeliefs(policy, self._observed.size)
-        return _play(self._observed.pairs(), policy, keys, salt, horizon)
+        return _play(observed.pairs(), OnBeliefs(policy, observed.size), keys, salt, horizon)
 
     def _shown(self, lived: Trajectory) -> Trajectory:
         """What a policy saw of episodes that were played."""
-        return lived if self._observed is None else self._observed.beliefs(lived)
+        observed = self._observed
+        return lived if observed is None else observed.beliefs(lived)
 
     def _collect(self, collection: CollectionRequest, progress: StepProgress) -> Dataset:
         policy = (
@@ -167,14 +167,40 @@ class SystemSource(Source):
         size, reward = self.mdp.spec.state_size, lived.reward[lane, time]
         place, culprit = f"at step {time} of episode {episode}", self.name
         came = f"the state {after[:size]} and the reward {reward}"
-        if self._observed is not None and np.isfinite(before[:size]).all():
+        if self.encoder is not None and np.isfinite(before[:size]).all():
             if not np.isfinite(before).all():
-                culprit = stage_of(self._observed.encoder, "initial")
+                culprit = self.encoder.called("initial")
                 came, place = f"the belief {before[size:]}", f"at the start of episode {episode}"
             elif np.isfinite([*after[:size], reward]).all():
-                culprit = stage_of(self._observed.encoder, "update")
+                culprit = self.encoder.called("update")
                 came = f"the belief {after[size:]}"
         return f"{culprit} gave {came} {place}; every entry must be finite."
+
+
+class HiddenSource(SystemSource):
+    """A JAX-native system whose states are hidden: what it shows of them is observed."""
+
+    def __init__(self, system: POMDP, name: str, horizon: int | None = None) -> None:
+        """Take a system and what it shows.
+
+        Args:
+            system: the system.
+            name: what error messages call it.
+            horizon: steps in a full episode; its spec's if None.
+        """
+        super().__init__(system.mdp, name, horizon)
+        self._system, self._shown_by = system, system.through(None)
+        self.state_size = belief_size(self._shown_by, self.state_size, self.action)
+        self.encoder = self._shown_by
+
+    def through(self, encoder: Encoder) -> Source:
+        """As of `Source`: the encoder is handed what is shown."""
+        if self.encoder is not self._shown_by:
+            return super().through(encoder)  # which refuses a second one
+        checks.of_kind("encoder", encoder, Encoder, "an Encoder")
+        states = copy.copy(self)
+        states.encoder, states.state_size = None, self.mdp.spec.state_size
+        return super(HiddenSource, states).through(self._system.through(encoder))
 
 
 def _demand_parts(mdp: MDP, name: str) -> None:

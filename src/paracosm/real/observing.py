@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +13,7 @@ from paracosm.core.data import Trajectory
 from paracosm.core.encoder import Encoder, belief_size
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
-from paracosm.core.types import Action, Array, PRNGKey, State
+from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 
 class ObservedSystem(eqx.Module):
@@ -33,8 +34,8 @@ class ObservedSystem(eqx.Module):
         return MDP(
             spec,
             self._dynamics,
-            lambda s, a, after: self.mdp.reward(s[: self.size], a, after[: self.size]),
-            lambda s, a, after: self.mdp.termination(s[: self.size], a, after[: self.size]),
+            OfSystem(self.mdp.reward, self.size),
+            OfSystem(self.mdp.termination, self.size),
             self._initial,
             self.mdp.discount,
         )
@@ -54,6 +55,18 @@ class ObservedSystem(eqx.Module):
     def _dynamics(self, pair: State, action: Action, key: PRNGKey) -> State:
         state = self.mdp.dynamics(pair[: self.size], action, key)
         return jnp.concatenate([state, self.encoder.update(pair[self.size :], action, state)])
+
+
+class OfSystem(eqx.Module):
+    """A reward or an end rule of the system's states, asked at pairs; as a module, for a function
+    made anew would be compiled anew.
+    """
+
+    part: Callable[[State, Action, State], Scalar | Flag]
+    size: int = eqx.field(static=True)
+
+    def __call__(self, pair: State, action: Action, after: State) -> Any:
+        return self.part(pair[: self.size], action, after[: self.size])
 
 
 class OnBeliefs(Policy):

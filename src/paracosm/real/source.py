@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import abc
+import copy
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int, Num
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.encoder import Encoder, belief_size
 from paracosm.core.forms import demand_shape
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
@@ -78,18 +81,63 @@ class Source(abc.ABC):
     Attributes:
         name: what the user called it.
         state_size: number of state components.
+        image: height, width and channels where states are images, each a flat row of uint8,
+            row-major of `[height, width, channels]`; None where they are vectors.
+        encoder: what makes states of observations, None where observations are states.
         action: the action space, in the environment's units.
         horizon: steps in a full episode.
         limit: the environment's own time limit in steps, None if it has none.
-        steps: real steps taken since this object was made, evaluation included.
     """
 
     name: str
     state_size: int
+    image: tuple[int, int, int] | None = None
+    encoder: Encoder | None = None
     action: Box | Discrete
     horizon: int
     limit: int | None
-    steps: int
+
+    @property
+    def steps(self) -> int:
+        """Real steps taken since this object was made, evaluation included; what it shows
+        `through` an encoder counts with it.
+        """
+        return self._counted[0]
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self._counted[0] = steps
+
+    @functools.cached_property
+    def _counted(self) -> list[int]:
+        """The number of steps, in a place that copies share."""
+        return [0]
+
+    @property
+    def state_type(self) -> type[np.generic]:
+        """Of the states that are recorded: uint8 of images, else float32."""
+        return np.float32 if self.image is None else np.uint8
+
+    def through(self, encoder: Encoder) -> Source:
+        """The same environment seen through an encoder: its states are beliefs, float32, and its
+        steps are counted with those of this source.
+
+        The environment is not looked at again.
+
+        Raises:
+            BadArgument: `encoder` is none, or does not fit what is observed, or there is one
+                already.
+        """
+        checks.of_kind("encoder", encoder, Encoder, "an Encoder")
+        if self.encoder is not None:
+            raise checks.BadArgument(
+                f"{self.name} is seen through an encoder already; one without is needed."
+            )
+        size = belief_size(encoder, self.state_size, self.action, self.state_type)
+        seen = copy.copy(self)
+        seen._counted = self._counted
+        seen.encoder, seen.state_size, seen.image = encoder, size, None
+        return seen
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -114,10 +162,19 @@ class Source(abc.ABC):
                 f"the data's states have {states.shape[1]} components; those of {self.name} have"
                 f" {self.state_size}."
             )
+        self.demand_kind("the data", states)
         return self._spec(states)
 
+    def demand_kind(self, where: str, states: np.ndarray) -> None:
+        """Require recorded states to be images where the source shows images, else vectors.
+
+        Raises:
+            BadData: they are not; the sentence says `where` they come from.
+        """
+        checks.one_kind_of_states(where, states, np.empty(0, self.state_type))
+
     @abc.abstractmethod
-    def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+    def _spec(self, states: Num[np.ndarray, "rows state"]) -> Spec:
         """`spec`, of the bought states."""
 
     def collect(
@@ -238,7 +295,7 @@ class Source(abc.ABC):
         """Refuse a policy of another state or action size."""
         if isinstance(policy, Policy):
             needed = () if isinstance(self.action, Discrete) else (self.action.size,)
-            state, key = jnp.zeros(self.state_size), jax.random.key(0)
+            state, key = jnp.zeros(self.state_size, self.state_type), jax.random.key(0)
             demand_shape(
                 "the policy's action", lambda: policy.act(policy.initial(), state, key)[0], needed
             )

@@ -12,23 +12,31 @@ from gymnasium import spaces
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete
 from paracosm.real import boundary
+from paracosm.real.boundary import MOST_CHANNELS, MOST_PIXELS, ObservationForm
 
 MOST_STEPS = 1_000_000  # of an episode: it is drawn, rolled out and stacked as a whole
 
 _SUPPORTED = (
     "one-dimensional Box observations, and one-dimensional bounded Box or Discrete actions, are"
-    " supported"
+    " supported, and images: uint8 Box observations of the shape (height, width) or (height, width,"
+    f" channels), up to {MOST_PIXELS} high and wide, of up to {MOST_CHANNELS} channels"
 )
 
 
-def state_size(name: str, space: spaces.Space[Any]) -> int:
-    """Number of components of the observation.
+def observation_form(name: str, space: spaces.Space[Any]) -> ObservationForm:
+    """Shape and type of the observations.
 
     Raises:
-        Unsupported: the observation is not a one-dimensional Box.
+        Unsupported: they are neither a one-dimensional Box nor images of a size that is supported.
     """
     if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.shape[0]:
-        return space.shape[0]
+        return ObservationForm(space.shape)
+    if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3):
+        height, width, channels = (*space.shape, 1)[:3]
+        if 1 <= min(height, width) <= max(height, width) <= MOST_PIXELS and (
+            1 <= channels <= MOST_CHANNELS
+        ):
+            return ObservationForm(space.shape, (height, width, channels))
     raise checks.Unsupported(f"{name} observes {_described(space)}; {_SUPPORTED}.")
 
 
@@ -197,7 +205,7 @@ def playable(limit: Any) -> int | None:
 
 def _described(space: spaces.Space[Any]) -> str:
     if isinstance(space, spaces.Box) and len(space.shape) == 3:
-        return f"images of shape {space.shape}"
+        return f"images of shape {space.shape} and type {space.dtype}"
     if (
         isinstance(space, spaces.Box)
         and len(space.shape) == 1

@@ -13,17 +13,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.encoder import Encoder, stage_of
+from paracosm.core.encoder import Encoder
 from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.recordings import state_scale
 from paracosm.core.types import Array
 from paracosm.real import boundary, spaces
 from paracosm.real.acting import START, Act, CarriedPolicy, RandomActions, greedy, sampling, seed_of
 from paracosm.real.boundary import Fault
+from paracosm.real.recording import Recording
 from paracosm.real.source import (
     BadStep,
     CollectionRequest,
@@ -31,12 +32,12 @@ from paracosm.real.source import (
     Interrupted,
     Source,
     StepProgress,
-    ordered,
     remaining,
     shares,
-    stack,
 )
 from paracosm.real.workers import Answers, LaneColumns, Lanes
+
+_SHOWN = 8  # numbers of a belief that a sentence shows
 
 
 class StepSource(Source):
@@ -44,13 +45,7 @@ class StepSource(Source):
 
     A final class sets the attributes of `Source`, and opens lanes. Recorded are float32 actions
     `[action]`, or int32 ones that count from 0, whatever the environment calls them.
-
-    Attributes:
-        encoder: what makes states of observations, None where observations are states; then
-            `state_size` is the size of its beliefs.
     """
-
-    encoder: Encoder | None = None
 
     @abc.abstractmethod
     def open(self, count: int, workers: int) -> AbstractContextManager[Lanes]:
@@ -65,7 +60,7 @@ class StepSource(Source):
         with self.open(count, workers) as lanes:
             yield lanes if self.encoder is None else Believing(lanes, self.encoder, count)
 
-    def _spec(self, states: Float[np.ndarray, "rows state"]) -> Spec:
+    def _spec(self, states: Num[np.ndarray, "rows state"]) -> Spec:
         return Spec(self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon)
 
     def _collect(self, collection: CollectionRequest, progress: StepProgress) -> Dataset:
@@ -83,8 +78,8 @@ class StepSource(Source):
                     working.tick(act)
                     progress(max(0, collection.steps - working.left), collection.steps)
                 except KeyboardInterrupt as error:
-                    raise Interrupted(working.partial()) from error
-        return working.dataset()
+                    raise Interrupted(working.rows.partial()) from error
+        return working.rows.dataset()
 
     def _evaluate(self, evaluation: EvaluationRequest, progress: StepProgress) -> Trajectory:
         policy, episodes, horizon = evaluation.policy, evaluation.episodes, evaluation.horizon
@@ -208,20 +203,23 @@ class Believing(Lanes):
 
 
 def _no_belief(encoder: Encoder, stage: str, belief: np.ndarray) -> Fault:
-    needed = "every entry must be finite"
-    return Fault(f"gave the belief {belief}", needed, stage_of(encoder, stage))
+    needed, shown = "every entry must be finite", str(belief)
+    if len(belief) > _SHOWN:
+        first = int(np.argmin(np.isfinite(belief)))
+        shown = f"of {len(belief)} numbers whose entry {first} is {belief[first]}"
+    return Fault(f"gave the belief {shown}", needed, encoder.called(stage))
 
 
 @eqx.filter_jit
 def _first_beliefs(
-    encoder: Encoder, observations: Float[Array, "lane _"]
+    encoder: Encoder, observations: Num[Array, "lane _"]
 ) -> Float[Array, "lane state"]:
     return jax.vmap(encoder.initial)(observations)
 
 
 @eqx.filter_jit
 def _next_beliefs(
-    encoder: Encoder, beliefs: Any, actions: Any, observations: Float[Array, "lane _"]
+    encoder: Encoder, beliefs: Any, actions: Any, observations: Num[Array, "lane _"]
 ) -> Float[Array, "lane state"]:
     """The beliefs after a step.
 
@@ -244,8 +242,8 @@ class _Working:
         )  # steps that a lane has yet to take, and its present episode
         self._spare = np.full(len(self._share), collection.spare)
         self._time = np.zeros(len(self._share), np.int64)
-        self._state = np.zeros((len(self._share), source.state_size), np.float32)
-        self._before, self._rows = collection.before, list[LaneColumns]()
+        self._state = np.zeros((len(self._share), source.state_size), source.state_type)
+        self.rows = Recording(collection.before, int((self._share + self._spare).sum()))
         self._begin(np.flatnonzero(self._share))
 
     @property
@@ -263,9 +261,7 @@ class _Working:
         before = self._episode[live], self._time[live], self._state[live], action[live]
         sound = ~np.isin(np.arange(len(live)), list(faults))
         next_state, reward, terminated, truncated = rows
-        self._rows.append(
-            tuple(column[sound] for column in (*before, next_state, reward, terminated))
-        )
+        self.rows.add(*(column[sound] for column in (*before, next_state, reward, terminated)))
         self._stop_at(faults, live, "at step {time} of episode {episode}")
         self._state[live] = next_state
         self._time[live] += 1
@@ -277,27 +273,6 @@ class _Working:
         ready = live[over & (self._share[live] > 0)]
         self._episode[ready] += len(self._share)
         self._begin(ready)
-
-    def dataset(self) -> Dataset:
-        """What was recorded, in the order of (episode, time); an episode that did not terminate is
-        truncated.
-        """
-        columns = [np.concatenate(column) for column in zip(*self._rows, strict=True)]
-        order = np.lexsort((columns[1], columns[0]))
-        episode, time, state, action, next_state, reward, terminated = (
-            column[order] for column in columns
-        )
-        last = np.append(episode[1:] != episode[:-1], True)
-        bought = np.ones(len(episode), bool)
-        ends = terminated, last & ~terminated
-        rows = Dataset(
-            state, action, next_state, reward, *ends, episode, time, bought, bought.copy()
-        )
-        return rows if self._before is None else ordered(stack([self._before, rows]))
-
-    def partial(self) -> Dataset | None:
-        """The steps of this collection so far, None if there are none."""
-        return self.dataset() if any(len(rows[0]) for rows in self._rows) else self._before
 
     def _begin(self, lanes: np.ndarray) -> None:
         if not lanes.size:
@@ -316,4 +291,4 @@ class _Working:
         for row, fault in faults.items():
             boundary.demand_going(fault)
             where = place.format(time=self._time[lanes[row]], episode=self._episode[lanes[row]])
-            raise BadStep(fault.sentence(self._source.name, where), self.partial())
+            raise BadStep(fault.sentence(self._source.name, where), self.rows.partial())

@@ -15,13 +15,14 @@ from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.encoder import Encoder
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
+from paracosm.core.pomdp import POMDP
 from paracosm.real import boundary
 from paracosm.real.gymnasium import HostSource
-from paracosm.real.native import SystemSource
+from paracosm.real.native import HiddenSource, SystemSource
 from paracosm.real.registry import make
 from paracosm.real.source import Acting, Source, StepProgress
 
-Environment = str | Callable[[], Any] | gymnasium.Env | MDP | Source
+Environment = str | Callable[[], Any] | gymnasium.Env | MDP | POMDP | Source
 
 
 def connect(
@@ -34,8 +35,8 @@ def connect(
 
     Args:
         env: a Gymnasium id or `module:function` (see `make`), a callable that builds a
-            `gymnasium.Env` or an `MDP`, an environment or an `MDP` itself, or a source, which is
-            returned as it is. Of an environment copies are played (`copy.deepcopy`); it stays as it
+            `gymnasium.Env`, an `MDP` or a `POMDP`, one of these itself, or a source, which is
+            taken as it is. Of an environment copies are played (`copy.deepcopy`); it stays as it
             is.
         kwargs: keyword arguments of a named environment.
         horizon: steps in a full episode, where the environment has no time limit or a shorter
@@ -48,26 +49,32 @@ def connect(
     """
     if encoder is not None:
         checks.of_kind("encoder", encoder, Encoder, "an Encoder, or None,")
+    source = _source(env, kwargs, horizon)
+    return source if encoder is None else source.through(encoder)
+
+
+def _source(env: Any, kwargs: Mapping[str, Any] | None, horizon: int | None) -> Source:
+    """The source of what `connect` is given as `env`; its states are what is observed."""
     if isinstance(env, Source):
-        return _as_it_is(env, horizon, encoder)
-    if isinstance(env, MDP):
-        return SystemSource(env, "the system", horizon, encoder)
+        return _as_it_is(env, horizon)
+    if isinstance(env, (MDP, POMDP)):
+        return _system(env, "the system", horizon)
     if isinstance(env, gymnasium.Env):
-        return HostSource(_copying(env), _named(env), horizon, encoder)
+        return HostSource(_copying(env), _named(env), horizon)
     if kwargs is not None:
         checks.of_kind("kwargs", kwargs, Mapping, "a mapping of keyword arguments, or None,")
     if not isinstance(env, str) and (not callable(env) or isinstance(env, Policy)):
         raise checks.BadArgument(
             f"env is {checks.described(env)}; a Gymnasium id, module:function, an environment or a"
             " function that"
-            " builds one is needed."
+            f" builds one is needed{_functional(env)}."
         )
     name = env if isinstance(env, str) else getattr(env, "__name__", "<")
     name = (
         "the environment" if name.startswith("<") else name
     )  # lambdas and partials have no name of their own
     factory = make(env, kwargs) if isinstance(env, str) else env
-    return _opened(factory, name, horizon, encoder)
+    return _opened(factory, name, horizon)
 
 
 def collect(
@@ -125,8 +132,10 @@ def evaluate(
         env: The real environment, as `connect` takes it.
         policy, episodes, first_seed, sampled, seed, progress: As for `Source.evaluate`.
         horizon: Steps in a full episode; the time limit of `env` if None.
-        encoder: What makes states of observations; None where observations are states.
+        encoder: What makes states of observations; None where observations are states, or where
+            the policy brings its own.
     """
+    encoder = getattr(policy, "encoder", None) if encoder is None else encoder
     with callbacks.as_raised():
         source = connect(env, horizon=horizon, encoder=encoder)
         played = source.evaluate(
@@ -148,45 +157,48 @@ def _warn(source: Source) -> None:
         warnings.warn(remark, stacklevel=3)
 
 
-def _as_it_is(source: Source, horizon: int | None, encoder: Encoder | None) -> Source:
-    """A source that was made already, whose horizon and encoder are its own."""
+def _as_it_is(source: Source, horizon: int | None) -> Source:
+    """A source that was made already, whose horizon is its own."""
     if horizon not in (None, source.horizon):
         raise checks.BadArgument(
             f"{source.name} is a source already, of {source.horizon} steps an episode; a horizon"
             f" of {horizon} is given beside it: give it where the source is made."
         )
-    if encoder is not None:
-        raise checks.BadArgument(
-            f"{source.name} is a source already and an encoder is given beside it; give the encoder"
-            " where the source is made."
-        )
     return source
 
 
-def _opened(
-    factory: Callable[[], Any], name: str, horizon: int | None, encoder: Encoder | None
-) -> Source:
-    """The source of what a factory builds.
-
-    Args:
-        factory: builds an environment, an MDP or a source.
-        name: what error messages call it.
-        horizon: steps in a full episode; its own if None.
-        encoder: what makes states of observations.
-    """
+def _opened(factory: Callable[[], Any], name: str, horizon: int | None) -> Source:
+    """The source of the environment, MDP or source that a factory builds."""
     built = boundary.built(factory, name)
-    if isinstance(built, MDP):
-        return SystemSource(built, name, horizon, encoder)
+    if isinstance(built, (MDP, POMDP)):
+        return _system(built, name, horizon)
     if isinstance(built, Source):
-        return _as_it_is(built, horizon, encoder)
+        return _as_it_is(built, horizon)
     if not isinstance(built, gymnasium.Env):
         raise checks.Unsupported(
-            f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or a Source"
-            " is needed."
+            f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or"
+            f" POMDP, or a Source is needed{_functional(built)}."
         )
     with contextlib.suppress(Exception, SystemExit):
         built.close()
-    return HostSource(factory, name, horizon, encoder)
+    return HostSource(factory, name, horizon)
+
+
+def _system(system: MDP | POMDP, name: str, horizon: int | None) -> SystemSource:
+    """The source of a JAX-native system, which shows its states or what they show."""
+    if isinstance(system, MDP):
+        return SystemSource(system, name, horizon)
+    return HiddenSource(system, name, horizon)
+
+
+def _functional(env: Any) -> str:
+    """What to do with an environment of functions, or with its pair of environment and
+    parameters; empty for anything else.
+    """
+    first = env[0] if isinstance(env, tuple) and env else env
+    if callable(getattr(first, "reset", None)) and callable(getattr(first, "step", None)):
+        return "; paracosm.foreign.gymnax(env, params) makes one of a functional environment"
+    return ""
 
 
 def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:

@@ -18,7 +18,7 @@ from gymnasium.vector.utils import CloudpickleWrapper
 
 from paracosm.core import checks
 from paracosm.real import boundary
-from paracosm.real.boundary import EnvironmentStep, Fault, Misbehaved
+from paracosm.real.boundary import EnvironmentStep, Fault, Misbehaved, ObservationForm
 
 LaneColumns = tuple[np.ndarray, ...]
 
@@ -29,8 +29,9 @@ class Answers(NamedTuple):
     """What lanes answered, a row each in the order in which they were named.
 
     Attributes:
-        rows: of a reset the observations `[lane, state]`, float32; of a step also reward (float64),
-            terminated and truncated (bool) `[lane]`. A faulty row holds zeros.
+        rows: of a reset the observations `[lane, state]`, float32 or, of images, uint8; of a step
+            also reward (float64), terminated and truncated (bool) `[lane]`. A faulty row holds
+            zeros.
         faults: by row, why an environment cannot go on.
     """
 
@@ -57,11 +58,11 @@ class Lanes(abc.ABC):
 class Here(Lanes):
     """Lanes in this process."""
 
-    def __init__(self, factory: Callable[[], Any], count: int, size: int) -> None:
-        """Build `count` environments whose observations have `size` components; on failure close
-        what was built.
+    def __init__(self, factory: Callable[[], Any], count: int, form: ObservationForm) -> None:
+        """Build `count` environments with observations of this form; on failure close what was
+        built.
         """
-        self._size, self._envs = size, []
+        self._form, self._envs = form, []
         try:
             for _ in range(count):
                 self._envs.append(factory())
@@ -71,7 +72,7 @@ class Here(Lanes):
 
     def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
         calls = zip(lanes, seeds, strict=True)
-        blank = EnvironmentStep(np.zeros(self._size, np.float32), 0.0, False, False)
+        blank = EnvironmentStep(self._form.blank(), 0.0, False, False)
         steps, faults = _answers(
             [functools.partial(self._reset, int(lane), int(seed)) for lane, seed in calls], blank
         )
@@ -79,7 +80,7 @@ class Here(Lanes):
 
     def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
         calls = zip(lanes, actions, strict=True)
-        blank = EnvironmentStep(np.zeros(self._size, np.float32), 0.0, False, False)
+        blank = EnvironmentStep(self._form.blank(), 0.0, False, False)
         steps, faults = _answers(
             [functools.partial(self._step, int(lane), action) for lane, action in calls], blank
         )
@@ -96,11 +97,11 @@ class Here(Lanes):
 
     def _reset(self, lane: int, seed: int) -> EnvironmentStep:
         return EnvironmentStep(
-            boundary.reset(self._envs[lane], seed, self._size), 0.0, False, False
+            boundary.reset(self._envs[lane], seed, self._form), 0.0, False, False
         )
 
     def _step(self, lane: int, action: Any) -> EnvironmentStep:
-        return boundary.step(self._envs[lane], action, self._size)
+        return boundary.step(self._envs[lane], action, self._form)
 
 
 class Processes(Lanes):
@@ -109,16 +110,18 @@ class Processes(Lanes):
     Never forked: JAX's threads do not survive it.
     """
 
-    def __init__(self, factory: Callable[[], Any], count: int, size: int, workers: int) -> None:
+    def __init__(
+        self, factory: Callable[[], Any], count: int, form: ObservationForm, workers: int
+    ) -> None:
         """Start the processes.
 
         Args:
             factory: Builds an environment; pickled for the processes.
             count: Number of lanes.
-            size: Components of an observation.
+            form: Of an observation.
             workers: Number of processes.
         """
-        self._size = size
+        self._form = form
         self._connections: list[Any] = []
         self._processes: list[Any] = []
         self._working: set[int] = set()  # the workers that answered before
@@ -144,7 +147,7 @@ class Processes(Lanes):
     def _start(self, factory: Callable[[], Any], count: int) -> None:
         context = multiprocessing.get_context("spawn")
         connection, worker_end = context.Pipe()
-        arguments = (worker_end, CloudpickleWrapper(factory), count, self._size)
+        arguments = (worker_end, CloudpickleWrapper(factory), count, self._form)
         process = context.Process(target=_serve, args=arguments, daemon=True)
         try:
             process.start()
@@ -184,12 +187,12 @@ class Processes(Lanes):
         try:
             return self._answer(worker, rows)
         except KeyboardInterrupt:
-            return Answers(_blank(rows, self._size), dict.fromkeys(range(rows), boundary.STOPPED))
+            return Answers(_blank(rows, self._form), dict.fromkeys(range(rows), boundary.STOPPED))
 
     def _answer(self, worker: int, rows: int) -> Answers:
         if worker in self._working and not self._connections[worker].poll(_PATIENCE):
             fault = Fault(f"gave no answer for {_PATIENCE:g} seconds in its worker process")
-            return Answers(_blank(rows, self._size), dict.fromkeys(range(rows), fault))
+            return Answers(_blank(rows, self._form), dict.fromkeys(range(rows), fault))
         try:
             message = self._connections[worker].recv()
         except (EOFError, OSError) as error:
@@ -202,7 +205,7 @@ class Processes(Lanes):
             self._processes[worker].join(timeout=2)
             code = self._processes[worker].exitcode
             fault = Fault(f"ended its worker process (exit code {code})")
-            return Answers(_blank(rows, self._size), dict.fromkeys(range(rows), fault))
+            return Answers(_blank(rows, self._form), dict.fromkeys(range(rows), fault))
         if isinstance(message, checks.ParacosmError):
             raise message
         self._working.add(worker)
@@ -210,17 +213,19 @@ class Processes(Lanes):
 
 
 @contextlib.contextmanager
-def open_lanes(factory: Callable[[], Any], count: int, size: int, workers: int) -> Iterator[Lanes]:
+def open_lanes(
+    factory: Callable[[], Any], count: int, form: ObservationForm, workers: int
+) -> Iterator[Lanes]:
     """Lanes in this process or in others, closed on the way out, whatever happens.
 
     Args:
         factory: Builds an environment.
         count: Number of lanes.
-        size: Components of an observation.
+        form: Of an observation.
         workers: Number of processes that host them; 1 is this one.
     """
     workers = min(workers, count)
-    lanes = Here(factory, count, size) if workers == 1 else Processes(factory, count, size, workers)
+    lanes = Here(factory, count, form) if workers == 1 else Processes(factory, count, form, workers)
     try:
         yield lanes
     finally:
@@ -246,24 +251,30 @@ def _answers(
     return steps, faults
 
 
-def _blank(rows: int, size: int) -> LaneColumns:
-    flags = np.zeros((2, rows), bool)
-    return np.zeros((rows, size), np.float32), np.zeros(rows), *flags
+def _blank(rows: int, form: ObservationForm) -> LaneColumns:
+    return form.blank(rows), *_no_outcome(rows)
 
 
-def _serve(connection: Connection, factory: Callable[[], Any], count: int, size: int) -> None:
+def _no_outcome(rows: int) -> LaneColumns:
+    """Rewards, terminations and truncations of steps that were not taken."""
+    return np.zeros(rows), *np.zeros((2, rows), bool)
+
+
+def _serve(
+    connection: Connection, factory: Callable[[], Any], count: int, form: ObservationForm
+) -> None:
     """What a worker process does: build its environments and answer, until the other end closes.
 
     Args:
         connection: Where the messages `(method, lanes, values)` come from and the answers go.
         factory: Builds an environment.
         count: Number of environments.
-        size: Components of an observation.
+        form: Of an observation.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
         try:
-            lanes = Here(factory, count, size)
+            lanes = Here(factory, count, form)
         except checks.ParacosmError as error:
             connection.send(type(error)(str(error)))
             return
@@ -285,7 +296,7 @@ def _call(lanes: Here, method: str, which: np.ndarray, values: np.ndarray) -> An
     if method == "step":
         return lanes.step(which, values)
     answers = lanes.reset(which, values)
-    return Answers((*answers.rows, *_blank(len(which), 1)[1:]), answers.faults)
+    return Answers((*answers.rows, *_no_outcome(len(which))), answers.faults)
 
 
 @contextlib.contextmanager

@@ -99,6 +99,15 @@ def annotated(diagnosis: Diagnosis, note: str, remarks: tuple[str, ...], bits: s
     )
 
 
+def unbounded(parts: tuple[str, ...]) -> str:
+    """Why an audit of somebody's models has no bounds by default."""
+    named = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+    return (
+        f"The gap is not bounded, since the layers of {named} are not known; certify=True shows the"
+        " steepest slopes that were seen."
+    )
+
+
 def verdict(diagnosis: Diagnosis) -> str:
     """Size of the whole-episode gap, its main cause with the interval, or what would settle it;
     before it that the policy is no better than what acted in the data.

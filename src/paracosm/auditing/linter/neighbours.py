@@ -106,10 +106,13 @@ def _coordinates(steps: SampledSteps) -> Float[np.ndarray, "n d"] | None:
     )
     columns = (steps.state, action, steps.next_state - steps.state)
     values = np.concatenate([standardised(column.astype(float)) for column in columns], axis=1)
-    left, sizes, _ = np.linalg.svd(values, full_matrices=False)
-    share = np.cumsum(sizes**2) / max(np.sum(sizes**2), np.finfo(float).tiny)
+    variance = np.maximum(np.linalg.eigvalsh(values.T @ values)[::-1], 0)
+    share = np.cumsum(variance) / max(np.sum(variance), np.finfo(float).tiny)
     count = int(np.searchsorted(share, _VARIANCE)) + 1
-    return left[:, :count] * sizes[:count] if count <= _MOST_DIMENSIONS else None
+    if count > _MOST_DIMENSIONS:  # before the directions, which take many times as long
+        return None
+    left, sizes, _ = np.linalg.svd(values, full_matrices=False)
+    return left[:, :count] * sizes[:count]
 
 
 def _neighbours(points: np.ndarray, steps: SampledSteps, allowed: np.ndarray) -> _Near | None:

@@ -1,0 +1,232 @@
+"""Recurrent state-space models, as Dreamer has them: a deterministic part h and a stochastic z.
+
+`h' = f(h, z, a)` is the same for both, `z' ~ p(z | h')` is the prior in imagination and `z' ~ q(z |
+h', o')` the posterior after an observation (Hafner et al. 2019, 2023). Two forms are read: an
+object with the methods `img_step` and `obs_step`, as Dreamer's ports to PyTorch have it, and a pair
+of modules (prior, posterior), as TorchRL has it. Whatever they sample is left alone: z is made here
+of the statistics that they give, its mode without gradients through an argmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from paracosm.adapters.answers import mode_of
+from paracosm.adapters.fitting import fitting
+from paracosm.adapters.functions import Calls, Functions
+from paracosm.adapters.recurrent import MemorySettings, Recurrent, remembering
+from paracosm.adapters.window import seen_by_networks
+from paracosm.core import checks
+from paracosm.core.mdp import Spec
+
+_STEPPING = ("img_step", "obs_step", "initial")
+_FORMS = (
+    "an RSSM with img_step, obs_step and initial, or a pair (prior, posterior) as of TorchRL's"
+    " RSSMPrior and RSSMPosterior"
+)
+
+
+def dreamer(
+    rssm: Any,
+    spec: Spec,
+    *,
+    encode: Any,
+    reward: Any,
+    act: Any,
+    ended: Any = None,
+    termination_gives: str | None = None,
+    noise: int = 0,
+    discount: float = 0.99,
+) -> Recurrent:
+    """A torch RSSM, to be audited on its latents h and z.
+
+    z is the mode by default, so that the imagined world is deterministic: the mean of a Gaussian,
+    the most likely class of each categorical. Of a pair heads are called with `(z, h)`, as TorchRL
+    calls them; of an RSSM with its own `get_feat` they are called with what that gives. Heads may
+    give distributions, whose modes are taken. Actions of a finite set are one-hot.
+
+    Args:
+        rssm: An object with `img_step(state, action, sample)`, `obs_step(state, action, embedding,
+            is_first, sample)` and `initial(batch)`, of states that are dicts of `deter`, `stoch`
+            and either `logit` or `mean` and `std`; or a pair `(prior, posterior)`: `prior(z, h, a)
+            -> (mean, std, z', h')` or `(logits, z', h')`, `posterior(h, embedding) -> (mean, std,
+            z)` or `(logits, z)`. TorchRL's `TensorDictModule`s, `RSSMRollout` and, for the prior,
+            `WorldModelWrapper` and `ModelBasedEnvBase` are looked into.
+        spec: The task in observations.
+        encode: Observations to embeddings.
+        reward: Of the latents after the step.
+        act: The action, in the environment's units.
+        ended: Whether it ends, of the latents after the step; None means never.
+        termination_gives: What `ended` gives: see `world`. Dreamer's continue head is `continue`.
+        noise: How many standard normals an imagined step draws z with, as many as z has numbers;
+            0 takes the mode.
+        discount: γ.
+
+    Raises:
+        BadArgument: the RSSM is of neither form, or `noise` is another number.
+        BadAnswer: a function fails on a batch of zeros.
+    """
+    modules, made = _read(rssm, spec)
+    given = {"encode": encode, "reward": reward, "act": act}
+    given |= {} if ended is None else {"ended": ended}
+    functions = Functions(
+        modules | {name: _bare(function) for name, function in given.items()}, "RSSM", made
+    )
+    settings = MemorySettings("s'", ended is not None, termination_gives, noise, discount)
+    return remembering(functions, spec, settings)
+
+
+def _read(rssm: Any, spec: Spec) -> tuple[dict[str, Any], Callable[[Calls], Calls]]:
+    """The functions of an RSSM by name, and what makes those of a recurrent model of them.
+
+    Raises:
+        BadArgument: it is of no known form.
+    """
+    if hasattr(rssm, "rssm_prior") and hasattr(rssm, "rssm_posterior"):
+        return _read((rssm.rssm_prior, rssm.rssm_posterior), spec)
+    if isinstance(rssm, (tuple, list)) and len(rssm) == 2:
+        prior, posterior = map(_bare, rssm)
+        width = getattr(prior, "rnn_hidden_dim", None)
+        if callable(prior) and callable(posterior) and isinstance(width, int):
+            modules = {"prior": prior, "posterior": posterior}
+            return modules, lambda calls: _of_pair(calls, width, spec)
+    if not isinstance(rssm, type) and all(hasattr(rssm, name) for name in _STEPPING):
+        names = (*_STEPPING, *(["get_feat"] if hasattr(rssm, "get_feat") else []))
+        modules = {name: getattr(rssm, name) for name in names}
+        return modules, lambda calls: _of_steps(calls, spec)
+    raise checks.BadArgument(
+        f"adapters.dreamer is given {checks.described(rssm)}; {_FORMS} is needed{fitting(rssm)}."
+    )
+
+
+def _bare(module: Any) -> Any:
+    """The module inside of TorchRL's: of tensors, not of tensordicts."""
+    if hasattr(module, "world_model"):
+        return _bare(module.world_model)
+    if callable(getattr(module, "get_transition_model_operator", None)):
+        return _bare(module.get_transition_model_operator())
+    inner = getattr(module, "module", None)
+    if inner is None or not hasattr(module, "in_keys"):
+        return module
+    return _bare(inner[0] if type(inner).__name__ == "ModuleList" else inner)
+
+
+def _of_pair(calls: Calls, width: int, spec: Spec) -> Calls:
+    """The functions of a recurrent model, of a prior and a posterior.
+
+    Args:
+        calls: By name: `prior`, `posterior`, and the heads.
+        width: Numbers in h.
+        spec: Of the actions.
+    """
+
+    def seen(h: Any, observation: Any) -> dict[str, Any]:
+        *statistics, _ = calls["posterior"](h, calls["encode"](observation))
+        return {"deter": h, "stoch": _drawn(statistics)}
+
+    def moved(memory: dict[str, Any], action: Any) -> tuple[list[Any], Any]:
+        """The prior's statistics and h after an action."""
+        done = seen_by_networks(action, memory["deter"].dtype, spec)
+        *statistics, _, h = calls["prior"](memory["stoch"], memory["deter"], done)
+        return statistics, h
+
+    def following(memory: dict[str, Any], action: Any, *normals: Any) -> dict[str, Any]:
+        statistics, h = moved(memory, action)
+        return {"deter": h, "stoch": _drawn(statistics, *normals)}
+
+    def head(name: str) -> Callable[..., Any]:
+        return lambda memory: mode_of(calls[name](memory["stoch"], memory["deter"]))
+
+    return {
+        "start": lambda observation: seen(
+            observation.new_zeros(len(observation), width), observation
+        ),
+        "observe": lambda memory, action, observation: seen(moved(memory, action)[1], observation),
+        "next": following,
+        **{name: head(name) for name in ("reward", "act", "ended")},
+    }
+
+
+def _of_steps(calls: Calls, spec: Spec) -> Calls:
+    """The functions of a recurrent model, of an RSSM that steps states of its own.
+
+    Args:
+        calls: By name: `img_step`, `obs_step`, `initial`, `get_feat` and the heads.
+        spec: Of the actions.
+    """
+
+    def known(state: Mapping[str, Any], *normals: Any) -> dict[str, Any]:
+        """What is carried of a state, its z made of its statistics."""
+        named = ("logit",) if "logit" in state else ("mean", "std")
+        drawn = _drawn([state[name] for name in named], *normals)
+        return {"deter": state["deter"], "stoch": drawn.reshape(state["stoch"].shape)}
+
+    def seen(before: tuple[Any, Any], observation: Any, first: Any) -> dict[str, Any]:
+        """The posterior after a state and an action; `first` is 1 at the start of an episode."""
+        after = calls["obs_step"](*before, calls["encode"](observation), first, sample=False)
+        return known(after[0] if isinstance(after, tuple) else after)
+
+    def start(observation: Any) -> dict[str, Any]:
+        rows = len(observation)
+        nothing = observation.new_zeros(rows, spec.action.size)
+        return seen((calls["initial"](rows), nothing), observation, observation.new_ones(rows))
+
+    def observe(memory: dict[str, Any], action: Any, observation: Any) -> dict[str, Any]:
+        done = seen_by_networks(action, observation.dtype, spec)
+        return seen((memory, done), observation, observation.new_zeros(len(observation)))
+
+    def following(memory: dict[str, Any], action: Any, *normals: Any) -> dict[str, Any]:
+        done = seen_by_networks(action, memory["deter"].dtype, spec)
+        return known(calls["img_step"](memory, done, sample=False), *normals)
+
+    def head(name: str) -> Callable[..., Any]:
+        feature = calls.get("get_feat", _side_by_side)
+        return lambda memory: mode_of(calls[name](feature(memory)))
+
+    return {
+        "start": start,
+        "observe": observe,
+        "next": following,
+        **{name: head(name) for name in ("reward", "act", "ended")},
+    }
+
+
+def _drawn(statistics: list[Any], normals: Any = None) -> Any:
+    """z `[batch, z]`: the mode, or drawn with `normals` `[batch, z]`.
+
+    Of a Gaussian `(mean, std)` it is the mean plus the normals' deviations; of categoricals
+    `(logits,)`, `[batch, categorical, class]`, one-hot rows by the Gumbel maximum, whose noise is
+    made of the normals. No gradient passes an argmax.
+
+    Args:
+        statistics: Of the distribution.
+        normals: What it is drawn with; none for the mode.
+
+    Raises:
+        BadArgument: there are not as many normals as z has numbers.
+    """
+    import torch
+
+    size = statistics[0][0].numel()
+    if normals is not None and normals.shape[1] != size:
+        raise checks.BadArgument(
+            f"noise is {normals.shape[1]}; z has {size} numbers, which is how many normals draw it,"
+            " and 0 takes its mode."
+        )
+    if len(statistics) == 2:
+        mean, std = statistics
+        return mean if normals is None else mean + std * normals
+    logits = statistics[0].detach()
+    if normals is not None:
+        share = torch.special.ndtr(normals.double()).clamp(1e-12, 1 - 1e-12)
+        logits = logits - torch.log(-torch.log(share)).reshape(logits.shape).to(logits.dtype)
+    chosen = torch.nn.functional.one_hot(logits.argmax(dim=-1), logits.shape[-1])
+    return chosen.to(logits.dtype).flatten(1)
+
+
+def _side_by_side(memory: dict[str, Any]) -> Any:
+    """z and h side by side, as Dreamer's own `get_feat` has them."""
+    import torch
+
+    return torch.cat([memory["stoch"].flatten(1), memory["deter"]], dim=1)

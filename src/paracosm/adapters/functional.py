@@ -1,0 +1,305 @@
+"""Functional environments, gymnax's and Brax's, as real ones.
+
+Their state is a pytree, which becomes a flat vector: the hidden state of an MDP, of which policies
+see the observation. What a step paid, and whether it ended, is part of the state that it leads to,
+so that one step is one draw of its noise.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import inspect
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from paracosm.adapters.answers import in_words
+from paracosm.adapters.fitting import fitting
+from paracosm.adapters.packing import Packing, packing_of
+from paracosm.core import checks
+from paracosm.core.mdp import MDP, Box, Discrete, Spec
+from paracosm.core.pomdp import POMDP
+from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
+
+_AUTO_RESETS = ("first_obs", "first_state", "first_pipeline_state")  # what Brax's wrapper remembers
+_LIMIT = "max_steps_in_episode"
+
+
+class FunctionalEnvironment(eqx.Module):
+    """What gymnax's and Brax's environments have in common."""
+
+    env: eqx.AbstractVar[Any]
+
+    @abc.abstractmethod
+    def reset(self, key: PRNGKey) -> tuple[Any, Any]:
+        """Its state and observation at the start of an episode."""
+
+    @abc.abstractmethod
+    def step(self, key: PRNGKey, state: Any, action: Action) -> tuple[Any, Any, Scalar, Flag]:
+        """Its next state and observation, the reward, and whether the episode ended, for another
+        reason than a time limit.
+        """
+
+    @abc.abstractmethod
+    def space(self) -> tuple[Box | Discrete, tuple[int, ...]]:
+        """Its actions, and the shape that it takes them in."""
+
+    @property
+    @abc.abstractmethod
+    def limit(self) -> int | None:
+        """Its time limit in steps, None if it has none."""
+
+
+class GymnaxEnvironment(FunctionalEnvironment):
+    """An environment with gymnax's `reset(key, params)` and `step(key, state, action, params)`.
+
+    `reset_env` and `step_env` are used where there are any: `step` starts anew by itself.
+    """
+
+    env: Any = eqx.field(static=True)
+    params: Any
+
+    def reset(self, key: PRNGKey) -> tuple[Any, Any]:
+        observation, state = getattr(self.env, "reset_env", self.env.reset)(_raw(key), self.params)
+        return state, observation
+
+    def step(self, key: PRNGKey, state: Any, action: Action) -> tuple[Any, Any, Scalar, Flag]:
+        step = getattr(self.env, "step_env", self.env.step)
+        observation, after, reward, done, _ = step(_raw(key), state, action, self.params)
+        if self.limit is not None and not hasattr(self.env, "is_truncated"):
+            # Older ones mix the limit into `done`: the same step without a limit tells them apart.
+            done = step(_raw(key), state, action, self._unlimited())[3]
+        return after, observation, reward, done
+
+    def space(self) -> tuple[Box | Discrete, tuple[int, ...]]:
+        space = self.env.action_space(self.params)
+        if hasattr(space, "n"):
+            return Discrete(int(space.n)), ()
+        if not hasattr(space, "low"):
+            raise checks.Unsupported(
+                f"{_name(self.env)} has actions in a {type(space).__name__}; a Box or a Discrete is"
+                " supported."
+            )
+        shape = tuple(space.shape)
+        low, high = (
+            jnp.broadcast_to(jnp.asarray(bound, jnp.float32), shape).ravel()
+            for bound in (space.low, space.high)
+        )
+        return Box(low, high), shape
+
+    @property
+    def limit(self) -> int | None:
+        steps = getattr(self.params, _LIMIT, None)
+        return None if steps is None else int(steps)
+
+    def _unlimited(self) -> Any:
+        return dataclasses.replace(self.params, **{_LIMIT: checks.MOST})
+
+
+class BraxEnvironment(FunctionalEnvironment):
+    """An environment with Brax's `reset(key) -> State` and `step(state, action) -> State`.
+
+    A State has `obs`, `reward` and `done`; `info["truncation"]` says where a time limit was it.
+    """
+
+    env: Any = eqx.field(static=True)
+
+    def reset(self, key: PRNGKey) -> tuple[Any, Any]:
+        state = self.env.reset(_raw(key))
+        return state, state.obs
+
+    def step(self, key: PRNGKey, state: Any, action: Action) -> tuple[Any, Any, Scalar, Flag]:
+        after = self.env.step(state, action)
+        cut = _info(after).get("truncation", 0)
+        return after, after.obs, after.reward, (after.done > 0) & ~(jnp.asarray(cut) > 0)
+
+    def space(self) -> tuple[Box | Discrete, tuple[int, ...]]:
+        size = int(self.env.action_size)
+        return Box(-jnp.ones(size), jnp.ones(size)), (size,)
+
+    @property
+    def limit(self) -> int | None:
+        steps = getattr(self.env, "episode_length", None)
+        return None if steps is None else int(steps)
+
+
+class FunctionalSystem(eqx.Module):
+    """A functional environment on flat states `(state, observation, reward, ended)`."""
+
+    environment: FunctionalEnvironment
+    packing: Packing
+    shown: int = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def size(self) -> int:
+        """Components of a state."""
+        return self.packing.size + self.shown + 2
+
+    def initial(self, key: PRNGKey) -> State:
+        """The state at the start of an episode."""
+        state, observation = self.environment.reset(key)
+        return self._flat(state, observation, 0.0, False)
+
+    def dynamics(self, state: State, action: Action, key: PRNGKey) -> State:
+        """The state after a step; which other parts read what it paid, and whether it ended."""
+        shaped = action if self.shape == () else jnp.reshape(action, self.shape)
+        before = self.packing.unpack(state[: self.packing.size])
+        return self._flat(*self.environment.step(key, before, shaped))
+
+    def show(self, state: State) -> Array:
+        """The observation in a state."""
+        return state[self.packing.size : self.packing.size + self.shown]
+
+    def _flat(self, state: Any, observation: Any, reward: Any, ended: Any) -> State:
+        """One vector of what a step gives.
+
+        Args:
+            state, observation: Pytrees.
+            reward, ended: Numbers.
+        """
+        beside = [jnp.reshape(jnp.asarray(value, float), 1) for value in (reward, ended)]
+        return jnp.concatenate([self.packing.pack(state), _ravelled(observation), *beside])
+
+
+class PaidOnArrival(eqx.Module):
+    """The reward that the next state holds."""
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
+        return next_state[-2]
+
+
+class EndedOnArrival(eqx.Module):
+    """The end that the next state holds."""
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Flag:
+        return next_state[-1] > 0
+
+
+def gymnax(env: Any, params: Any = None, *, horizon: int | None = None) -> POMDP:
+    """A functional environment, gymnax's or Brax's, as a real one for `paracosm.connect`.
+
+    Its own state is hidden, and survives each step exactly, counters and random keys too. It does
+    not start anew within an episode, and a time limit cuts an episode without ending it.
+
+    Args:
+        env: Has gymnax's `reset(key, params)` and `step(key, state, action, params)`, of which
+            `reset_env` and `step_env` are used if it has them; or Brax's `reset(key)` and
+            `step(state, action)`, without the wrapper that starts anew.
+        params: Of gymnax's; its `default_params` if None.
+        horizon: Steps in a full episode; its own time limit if None.
+
+    Raises:
+        BadArgument: it is no such environment, it starts anew by itself, or it has no time limit
+            and `horizon` is not given.
+        Unsupported: its actions are neither in a bounded box nor discrete, or its state holds
+            complex numbers.
+    """
+    environment = _environment(env, params)
+    steps = environment.limit if horizon is None else checks.count("horizon", horizon)
+    if steps is None:
+        raise checks.BadArgument(
+            f"{_name(env)} has no time limit; give horizon=N, the number of steps of a full"
+            " episode."
+        )
+    system, space = _system(environment)
+    spec = Spec(system.size, space, jnp.ones(system.size), steps)
+    parts = (system.dynamics, PaidOnArrival(), EndedOnArrival(), system.initial)
+    return POMDP(MDP(spec, *parts, discount=1.0), system.show)
+
+
+def _environment(env: Any, params: Any) -> FunctionalEnvironment:
+    """The environment by its interface."""
+    arguments = _arguments(env)
+    if arguments is None or isinstance(env, type):
+        raise checks.BadArgument(
+            f"the functional environment is {checks.described(env)}; gymnax's reset(key, params)"
+            " and step(key, state, action, params), or Brax's reset(key) and step(state, action),"
+            f" are needed{fitting(env)}."
+        )
+    if arguments == 2:
+        if params is not None:
+            raise checks.BadArgument(
+                f"params are given for {_name(env)}, whose step(state, action) takes none."
+            )
+        return BraxEnvironment(env)
+    return GymnaxEnvironment(env, env.default_params if params is None else params)
+
+
+def _arguments(env: Any) -> int | None:
+    """How many arguments a step takes, 4 as gymnax's or 2 as Brax's; None if it has no such
+    methods.
+    """
+    if not (callable(getattr(env, "reset", None)) and callable(getattr(env, "step", None))):
+        return None
+    try:
+        count = len(inspect.signature(env.step).parameters)
+    except (TypeError, ValueError):
+        return None
+    return count if count in (2, 4) else None
+
+
+def _system(environment: FunctionalEnvironment) -> tuple[FunctionalSystem, Box | Discrete]:
+    """The environment on flat states, and its actions.
+
+    Raises:
+        BadArgument: it fails when it is traced, starts anew, or its state changes its form.
+    """
+    name = _name(environment.env)
+    key = jax.random.key(0)
+    state, observation = _traced(f"the reset of {name}", environment.reset, key)
+    if any(entry in _info(state) for entry in _AUTO_RESETS):
+        raise checks.BadArgument(
+            f"{name} starts anew by itself at the end of an episode, whose last state is then lost;"
+            " give the environment without its auto-reset wrapper."
+        )
+    space, shape = environment.space()
+    action = jax.ShapeDtypeStruct(shape, jnp.int32 if isinstance(space, Discrete) else jnp.float32)
+    after = _traced(f"the step of {name}", environment.step, key, state, action)[0]
+    packing = packing_of(state, f"the state of {name}")
+    _demand_form(name, state, after)
+    shown = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(observation))
+    return FunctionalSystem(environment, packing, shown, shape), space
+
+
+def _traced(what: str, function: Any, *arguments: Any) -> Any:
+    try:
+        return jax.eval_shape(function, *arguments)
+    except Exception as error:  # tracing runs the user's code
+        raise checks.BadArgument(f"{what} cannot be traced by JAX: {in_words(error)}") from error
+
+
+def _demand_form(name: str, state: Any, after: Any) -> None:
+    """Require the state after a step to have the structure and shapes of that before it."""
+    before, behind = (jax.tree.structure(tree) for tree in (state, after))
+    shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (state, after)]
+    if before != behind or shapes[0] != shapes[1]:
+        raise checks.BadArgument(
+            f"the state of {name} has another form after a step than after a reset; the same arrays"
+            " are needed."
+        )
+
+
+def _ravelled(observation: Any) -> Array:
+    """An observation, a pytree, as one vector of floats."""
+    leaves = [jnp.ravel(leaf).astype(float) for leaf in jax.tree.leaves(observation)]
+    return jnp.concatenate([jnp.zeros(0), *leaves])
+
+
+def _raw(key: PRNGKey) -> Array:
+    """The key as the plain numbers that older functions expect, and newer ones take too."""
+    return jax.random.key_data(key)
+
+
+def _info(state: Any) -> dict[str, Any]:
+    info = getattr(state, "info", None)
+    return info if isinstance(info, dict) else {}
+
+
+def _name(env: Any) -> str:
+    name = getattr(env, "name", None)
+    return name if isinstance(name, str) else type(env).__name__

@@ -1,0 +1,132 @@
+"""Ensembles as in mbrl-lib: its `OneDTransitionRewardModel` around a `GaussianMLP`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from paracosm.adapters.fitting import fitting
+from paracosm.adapters.torch import Adapted
+from paracosm.adapters.worlds import world
+from paracosm.core import checks
+from paracosm.core.mdp import MDP, Box, Spec
+
+_NEEDED = ("model", "learned_rewards", "target_is_delta")
+
+
+def mbrl(
+    model: Any,
+    spec: Spec,
+    *,
+    reward: Callable[[Any, Any], Any] | None = None,
+    termination: Callable[[Any, Any], Any] | None = None,
+    discount: float = 0.99,
+) -> MDP:
+    """The mean of mbrl-lib's ensemble as a world.
+
+    Members that are no elites do not count. How the model propagates uncertainty is of no matter:
+    every member answers every row. A model that only answers batches of a multiple of its members
+    is given as many rows more.
+
+    Args:
+        model: A `OneDTransitionRewardModel`; of it are used the `model` that it wraps,
+            `learned_rewards`, `target_is_delta`, `no_delta_list`, `input_normalizer`,
+            `obs_process_fn` and `elite_models`.
+        spec: What is fixed about the task: see `spec`.
+        reward: mbrl-lib's reward function of tensors, `(action, next state) -> [batch, 1]`, for a
+            model that has not learned rewards, or instead of the one that it has learned.
+        termination: mbrl-lib's termination function of tensors, `(action, next state) -> [batch,
+            1]`; episodes never end if None.
+        discount: γ.
+
+    Raises:
+        BadArgument: the model is of another class or of other sizes than the task, or it has not
+            learned rewards and `reward` is not given.
+    """
+    _demand_model(model, spec)
+    if reward is None and not model.learned_rewards:
+        raise checks.BadArgument(
+            "the model has not learned rewards; give mbrl-lib's reward function as reward=…, of"
+            " (action, next state)."
+        )
+    size, rewards = spec.state_size, bool(model.learned_rewards)
+    step = Adapted(model, lambda copied: functools.partial(_step, copied, size))
+    parts: dict[str, Any] = {"step": step} if rewards else {"dynamics": step}
+    if reward is not None:
+        parts |= {"reward": reward, "reward_of": "a,s'"}
+    ends = {} if termination is None else {"termination": termination, "termination_of": "a,s'"}
+    return world(spec, **parts, **ends, functions="torch", discount=discount)
+
+
+def _step(model: Any, size: int, state: Any, action: Any) -> Any:
+    """Next states `[batch, size]`, and rewards `[batch]` if the model has learned them.
+
+    Args:
+        model: The wrapped ensemble.
+        size: Components of a state.
+        state, action: `[batch, …]`.
+    """
+    import torch
+
+    process = getattr(model, "obs_process_fn", None)
+    rows = torch.cat([state if process is None else process(state), action], dim=1)
+    normalizer = getattr(model, "input_normalizer", None)
+    outputs = _mean(model, rows if normalizer is None else normalizer.normalize(rows))
+    after = outputs[:, :size]
+    if model.target_is_delta:
+        moves = torch.ones(size, dtype=after.dtype)
+        moves[list(getattr(model, "no_delta_list", None) or [])] = 0
+        after = after + moves * state
+    return (after, outputs[:, size]) if model.learned_rewards else after
+
+
+def _mean(model: Any, rows: Any) -> Any:
+    """The mean of the elites, `[batch, output]`."""
+    ensemble = model.model
+    if "use_propagation" in inspect.signature(ensemble.forward).parameters:
+        outputs = ensemble.forward(rows, use_propagation=False)
+    else:
+        outputs = ensemble.forward(_padded_rows(rows, _members(model)))
+    mean = (outputs[0] if isinstance(outputs, tuple) else outputs)[..., : len(rows), :]
+    if mean.ndim == 2:
+        return mean
+    elites = getattr(model, "elite_models", None) or getattr(ensemble, "elite_models", None)
+    return (mean if not elites or len(mean) == 1 else mean[list(elites)]).mean(dim=0)
+
+
+def _members(model: Any) -> int:
+    return int(getattr(model.model, "num_members", 0) or 1)
+
+
+def _padded_rows(rows: Any, multiple: int) -> Any:
+    """The rows, the last one repeated up to a multiple."""
+    missing = -len(rows) % multiple
+    return rows[[*range(len(rows)), *[len(rows) - 1] * missing]]
+
+
+def _demand_model(model: Any, spec: Spec) -> None:
+    """Refuse what is no wrapped ensemble, or one of other sizes than the task's."""
+    lacking = [name for name in _NEEDED if not hasattr(model, name)]
+    if lacking or not hasattr(model, "parameters"):
+        raise checks.BadArgument(
+            f"the mbrl-lib model is {checks.described(model)}; a OneDTransitionRewardModel, around"
+            f" its ensemble, is needed{fitting(model)}."
+        )
+    if not isinstance(spec.action, Box):
+        raise checks.BadArgument(
+            "the spec has discrete actions; mbrl-lib's models are of continuous ones."
+        )
+    sizes = {
+        "in_size": spec.state_size + spec.action.size,
+        "out_size": spec.state_size + bool(model.learned_rewards),
+    }
+    for name, needed in sizes.items():
+        size = getattr(model.model, name, needed)
+        changed = name == "in_size" and getattr(model, "obs_process_fn", None) is not None
+        if size != needed and not changed:
+            raise checks.BadArgument(
+                f"the mbrl-lib model's {name} is {size}; a task of {spec.state_size} state and"
+                f" {spec.action.size} action components needs {needed}."
+            )

@@ -1,0 +1,180 @@
+"""The training of latent worlds: Adam on an objective of rows of a table of observations."""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Float, Int
+
+from paracosm.core import checks
+from paracosm.core.data import Dataset
+from paracosm.core.mdp import Box, Discrete
+from paracosm.core.types import Array, PRNGKey, Scalar
+from paracosm.learning.latent.frames import Frames
+from paracosm.learning.scaling import not_zero, standard
+
+N = TypeVar("N")
+
+_CLIP = 10.0  # norm of a gradient; larger ones come of the first steps alone
+_LAST_RATE = 0.1  # of the first one, to which the rate falls
+_STRETCH, _TENTH = 100, 10  # rows held out in one piece, and how many pieces one is held out of
+_BATCHES = 4  # of held-out rows
+
+
+class Objective(eqx.Module):
+    """What networks are trained to lower, of windows of recorded episodes.
+
+    Attributes:
+        frames: Everything recorded.
+        center, scale: Of the rewards, which enter as `(r - center) / scale`.
+    """
+
+    frames: Frames
+    center: Scalar
+    scale: Scalar
+
+    @abc.abstractmethod
+    def losses(self, networks: Any, rows: Int[Array, " window"], key: PRNGKey) -> dict[str, Array]:
+        """Mean losses by name, of the windows that begin at `rows`."""
+
+    @abc.abstractmethod
+    def total(self, losses: dict[str, Array]) -> Array:
+        """Their weighted sum."""
+
+
+def fitted(
+    objective: Objective, networks: N, key: PRNGKey, *, batch: int, steps: int, rate: float
+) -> tuple[N, dict[str, float]]:
+    """Networks trained on windows that begin outside of the held-out rows, and the losses of
+    windows that begin in these.
+
+    Args:
+        objective: What is lowered.
+        networks: Where training begins.
+        key: Of the rows drawn and of noise.
+        batch: Windows in a step.
+        steps: How many.
+        rate: Of Adam; it falls to a tenth.
+
+    Raises:
+        BadData: the losses are not finite.
+    """
+    train, held = _split(objective.frames)
+    rows = np.zeros(len(objective.frames.frame), int)
+    rows[: len(train)] = train
+    drawn = (jnp.asarray(rows), jnp.asarray(len(train)))
+    trained = _trained(objective, networks, drawn, key, jnp.asarray(steps), batch=batch, rate=rate)
+    rows = np.random.default_rng(0).choice(held, _BATCHES * batch)
+    losses = {name: float(loss) for name, loss in _losses(objective, trained, rows, key).items()}
+    if not np.isfinite(list(losses.values())).all():
+        raise checks.BadData(f"the fit of the encoder diverges: its losses are {losses}.")
+    return trained, losses
+
+
+def _split(frames: Frames) -> tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]:
+    """Bought rows at which windows begin: to train on, and held out, every tenth stretch of a
+    hundred; the last tenth where there are fewer.
+    """
+    bought = np.flatnonzero(np.asarray(frames.bought)[: int(frames.number)])
+    held = (bought // _STRETCH) % _TENTH == _TENTH - 1
+    if not held.any():
+        held = np.arange(len(bought)) >= len(bought) - max(1, len(bought) // _TENTH)
+    train = bought[~held] if not held.all() else bought
+    return train, bought[held]
+
+
+@eqx.filter_jit
+def _trained(
+    objective: Objective,
+    networks: N,
+    drawn: tuple[Array, Array],
+    key: PRNGKey,
+    steps: Array,
+    *,
+    batch: int,
+    rate: float,
+) -> N:
+    """Networks trained on windows that begin at the first rows of a column.
+
+    Constants of data and spaces have no gradient, and stay.
+
+    Args:
+        objective, networks, key, steps, batch, rate: As `fitted` has them.
+        drawn: The column, and how many of its rows are drawn from.
+    """
+    candidates, count = drawn
+    transform = optax.chain(optax.clip_by_global_norm(_CLIP), optax.scale_by_adam())
+    weights, rest = eqx.partition(networks, eqx.is_inexact_array)
+
+    def step(i: Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        weights, optimiser = carry
+        draw, noise = jax.random.split(jax.random.fold_in(key, i))
+        rows = candidates[jax.random.randint(draw, (batch,), 0, count)]
+
+        def loss(weights: Any) -> Array:
+            networks = eqx.combine(weights, rest)
+            return objective.total(objective.losses(networks, rows, noise))
+
+        updates, optimiser = transform.update(jax.grad(loss)(weights), optimiser)
+        now = rate * _LAST_RATE ** (i / steps)
+        return jax.tree.map(lambda p, u: p - now * u, weights, updates), optimiser
+
+    start = (weights, transform.init(weights))
+    return eqx.combine(jax.lax.fori_loop(0, steps, step, start)[0], rest)
+
+
+@eqx.filter_jit
+def _losses(objective: Objective, networks: Any, rows: Array, key: PRNGKey) -> dict[str, Array]:
+    """The losses in one compiled program.
+
+    Args:
+        objective, networks, rows, key: As `Objective.losses` has them.
+    """
+    return objective.losses(networks, rows, key)
+
+
+def demand_observations(
+    data: Dataset, space: Box | Discrete, image: tuple[int, int, int] | None
+) -> None:
+    """Refuse data that are not what an encoder is to be learned from.
+
+    Raises:
+        BadArgument: pictures without their size, or of another one; actions of another space.
+        BadData: nothing was bought.
+    """
+    checks.of_kind("data", data, Dataset, "a Dataset")
+    size, kind = data.state.shape[1], data.state.dtype
+    if (image is not None) != (kind == np.uint8) or (image and math.prod(image) != size):
+        raise checks.BadArgument(
+            f"image is {image}, and the observations are rows of {size} numbers of type {kind};"
+            " (height, width, channels) of pictures in bytes, or None of vectors, is needed."
+        )
+    form = data.action.shape[1:]
+    if form != (() if isinstance(space, Discrete) else (space.size,)):
+        raise checks.BadArgument(
+            f"the data's actions have the shape {form}, which is not that of a"
+            f" {type(space).__name__} of {space.size}."
+        )
+    if not data.has_transition.any():
+        raise checks.BadData("no transition was bought; an encoder is learned from them.")
+
+
+def reward_unit(data: Dataset) -> tuple[Scalar, Scalar]:
+    """Mean and deviation of the rewards that were bought, the latter 1 where they do not vary."""
+    rewards = data.reward[data.has_label][:, None]
+    if not len(rewards):
+        return jnp.zeros(()), jnp.ones(())
+    scaling = standard(rewards)
+    return jnp.asarray(scaling.center[0]), jnp.asarray(not_zero(scaling.scale)[0])
+
+
+def mean_where(values: Float[Array, ...], mask: Array) -> Array:
+    """The mean of the entries that count."""
+    return jnp.sum(jnp.where(mask, values, 0)) / jnp.maximum(jnp.sum(mask), 1)

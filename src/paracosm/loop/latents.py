@@ -1,0 +1,161 @@
+"""Beliefs of an encoder that a run learns itself, from what it has observed so far.
+
+The run collects observations. The encoder is learned from those of the first purchase, and goes on
+when half as much again has been bought since. Beliefs are made of everything bought whenever the
+encoder is another, and of the new rows otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from paracosm.core.data import Dataset
+from paracosm.core.encoder import encode_rows
+from paracosm.core.keys import stage_key
+from paracosm.core.mdp import Spec
+from paracosm.core.observing import Observing
+from paracosm.core.policy import Policy
+from paracosm.core.records import Record
+from paracosm.learning.latent.joint import LatentNetworks, LatentSettings, fit_latent
+from paracosm.learning.latent.recurrent import (
+    RecurrentNetworks,
+    RecurrentSettings,
+    fit_recurrent,
+)
+from paracosm.loop import store
+from paracosm.loop.directory import RunDirectory
+from paracosm.real.source import Source
+
+_GROWN = 1.5  # times as many transitions as the encoder has seen: then it is learned on
+
+# By the name that `--encoder` has for it: what learns an encoder, and how long at first and later.
+KINDS: dict[str, tuple[Callable[..., Any], Any, Any]] = {
+    "latent": (fit_latent, LatentSettings(), LatentSettings(most_steps=1000)),
+    "recurrent": (fit_recurrent, RecurrentSettings(), RecurrentSettings(most_steps=1000)),
+}
+Networks = LatentNetworks | RecurrentNetworks
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderHeader(Record):
+    """How an encoder was learned: transitions, and mean losses by name on held-out windows."""
+
+    transitions: int
+    losses: dict[str, float]
+
+
+class Seen(NamedTuple):
+    """How a run sees its environment: as it shows itself, or through an encoder learned here.
+
+    Attributes:
+        source: The environment, whose states are beliefs if there is an encoder.
+        observed: All rows bought so far, as they were observed.
+        data: The same rows, of states or beliefs.
+        networks: The encoder and what was learned beside it, None if observations are states.
+        transitions: How many the encoder was learned from.
+        losses: Means by name of its fit, on windows that were held out.
+    """
+
+    source: Source
+    observed: Dataset
+    data: Dataset
+    networks: Networks | None = None
+    transitions: int = 0
+    losses: Mapping[str, float] = MappingProxyType({})
+
+    def states(self, bought: Dataset) -> Dataset:
+        """Rows as they are seen."""
+        return bought if self.networks is None else encode_rows(self.networks.encoder, bought)
+
+    def acting(self, policy: Policy) -> Policy:
+        """The policy as one of observations."""
+        if self.networks is None:
+            return policy
+        encoder, observed = self.networks.encoder, self.observed.state
+        size, kind = observed.shape[1], observed.dtype.name
+        return Observing(policy, encoder, self.source.action, size, kind)
+
+    def spec(self, before: Spec | None, seen: Seen | None) -> Spec:
+        """The task, with scales of the first purchase, or of all that was bought where the encoder
+        is another than in the round before, whose task and view these are.
+        """
+        same = seen is not None and seen.networks is self.networks
+        return before if same and before is not None else self.source.spec(self.data)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderLearning:
+    """Learns the encoder of a run, or none.
+
+    Attributes:
+        source: Shows observations.
+        directory: Of the run.
+        seed: Of the run.
+        transitions: That the run buys in all.
+        kind: Of the encoder, a name in `KINDS`, None if none is learned.
+    """
+
+    source: Source
+    directory: RunDirectory
+    seed: int
+    transitions: int
+    kind: str | None
+
+    def seen(self, round: int, bought: Dataset, before: Seen | None) -> Seen:
+        """What a round sees, of a purchase and what the round before saw."""
+        observed = bought if before is None else before.observed.join(bought)
+        if self.kind is None:
+            return Seen(self.source, observed, observed)
+        count = int(observed.has_transition.sum())
+        # The last round keeps its encoder: no purchase would show what came of another.
+        last = count >= self.transitions
+        if before is not None and (last or count < _GROWN * before.transitions):
+            return before._replace(observed=observed, data=before.data.join(before.states(bought)))
+        networks, header = self._learned(round, self.kind, observed, before and before.networks)
+        source = self.source.through(networks.encoder)
+        data = encode_rows(networks.encoder, observed)
+        return Seen(source, observed, data, networks, count, header.losses)
+
+    def _learned(
+        self, round: int, kind: str, observed: Dataset, before: Networks | None
+    ) -> tuple[Networks, EncoderHeader]:
+        """The encoder of a round, learned on from that of an earlier one, and how that went.
+
+        Args:
+            round: The round.
+            kind: Of the encoder.
+            observed: What it is learned from.
+            before: The earlier one.
+        """
+        file = self.directory.file(f"models/encoder-{round}")
+        learn, first, later = KINDS[kind]
+
+        def fit() -> tuple[Networks, EncoderHeader]:
+            fitted = learn(
+                observed,
+                self.source.action,
+                stage_key(self.seed, "encoder", round),
+                image=self.source.image,
+                settings=first if before is None else later,
+                before=before,
+                capacity=self.transitions,
+            )
+            count = int(observed.has_transition.sum())
+            return fitted.networks, EncoderHeader(count, fitted.losses)
+
+        return self.directory.stage(
+            f"encode-{round}",
+            fit,
+            lambda learned: store.save(file, *learned),
+            lambda: load_encoder(file),
+        )
+
+
+def load_encoder(path: Path) -> tuple[Networks, EncoderHeader]:
+    """An encoder and what was learned beside it, and how that went."""
+    header, networks = store.load(EncoderHeader, path)
+    return networks, header

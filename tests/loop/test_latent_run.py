@@ -1,0 +1,93 @@
+"""Runs that learn their encoder from what they observe."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import paracosm
+from paracosm.loop import latents
+from paracosm.loop.load import audit_run
+from paracosm.real.verbs import connect
+from tests.loop.small import numbers, small_run
+
+OPTIONS = {
+    "env": "paracosm.envs:pixel_pendulum",
+    "env_kwargs": '{"size": 12}',
+    "horizon": 20,
+    "transitions": 300,
+    "rounds": 3,
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_encoders():
+    few = {"width": 16, "batch": 16, "most_steps": 20, "steps": 3}
+    sizes = {"latent": few, "recurrent": {**few, "memory": 6, "stochastic": 2, "features": 8}}
+    with pytest.MonkeyPatch.context() as patch:
+        for kind, (learn, settings, _) in list(latents.KINDS.items()):
+            small = dataclasses.replace(settings, **sizes[kind])
+            patch.setitem(latents.KINDS, kind, (learn, small, small))
+        yield
+
+
+@pytest.fixture(
+    scope="module", params=["latent", pytest.param("recurrent", marks=pytest.mark.full)]
+)
+def finished(request, tmp_path_factory):
+    out = tmp_path_factory.mktemp(request.param) / "run"
+    return out, small_run(out, encoder=request.param, **OPTIONS), request.param
+
+
+def test_a_run_on_pictures_learns_its_encoder_and_is_audited_on_beliefs(finished):
+    out, result, kind = finished
+    size = {"latent": 17, "recurrent": 8}[kind]
+    imagined = abs(result.diagnosis.gap.predicted.mean)
+    assert result.diagnosis.closure < 1e-9 * max(1, imagined)  # barely trained worlds imagine much
+    run = paracosm.load(out)
+    assert run.episodes.state.shape == (2, 20, size)
+    assert run.data.state.shape == (300, size)
+    assert run.world.spec.state_size == size
+    assert {file.name for file in out.glob("models/encoder-*.json")} == {
+        "encoder-0.json",
+        "encoder-1.json",
+    }
+    assert result.seconds["encode"] > 0
+
+
+def test_what_is_collected_stays_as_it_was_observed(finished):
+    out, _, _ = finished
+    with np.load(out / "data/round-1.npz") as file:
+        assert file["state"].dtype == np.uint8
+        assert file["state"].shape == (100, 288)
+
+
+def test_its_environment_is_seen_through_the_encoder_again(finished):
+    out, result, _ = finished
+    run = paracosm.load(out, trust=True)
+    episodes = run.source().evaluate(run.policy, episodes=2)
+    np.testing.assert_allclose(episodes.action, run.episodes.action, atol=1e-5)
+    played = connect(run.config.env, run.config.arguments, 20).evaluate(run.observing, episodes=2)
+    np.testing.assert_allclose(played.reward, run.episodes.reward, atol=1e-4)
+    again = audit_run(run, certify=False, dimensions=False)
+    assert again.gap == result.diagnosis.gap
+
+
+def test_it_resumes_to_the_same_result(finished, tmp_path):
+    _, result, kind = finished
+
+    def stop(stage, done, total, word=""):
+        if stage == "imagine (round 3 of 3)":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        small_run(tmp_path / "run", encoder=kind, progress=stop, **OPTIONS)
+    resumed = small_run(tmp_path / "run", encoder=kind, resume=True, **OPTIONS)
+    assert numbers(resumed) == numbers(result)
+
+
+def test_a_known_part_of_beliefs_that_are_not_learned_yet_is_refused(tmp_path):
+    with pytest.raises(
+        paracosm.ParacosmError, match="both --encoder latent and --reward are given"
+    ):
+        small_run(tmp_path / "run", encoder="latent", reward="m:f", **OPTIONS)
