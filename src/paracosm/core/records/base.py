@@ -64,12 +64,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, tuple):
-        return [plain(item) for item in value]
+        finite = _all_floats(value) and all(map(math.isfinite, value))
+        return list(value) if finite else [plain(item) for item in value]
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
+
+
+def _all_floats(items: list | tuple) -> bool:
+    """Whether nothing but floats is in it: curves are long, and need no look at each number."""
+    return set(map(type, items)) <= {float}
 
 
 def typed(value: Any, kind: Any, place: str) -> Any:
@@ -88,6 +94,8 @@ def typed(value: Any, kind: Any, place: str) -> Any:
         )
     if origin is tuple:
         items = _instance(value, (list, tuple), place, "a list")
+        if arguments[0] is float and _all_floats(items):
+            return tuple(items)
         return tuple(typed(item, arguments[0], f"{place}[{i}]") for i, item in enumerate(items))
     if origin is dict:
         table = _instance(value, dict, place, "an object")
