@@ -94,9 +94,11 @@ def typed(value: Any, kind: Any, place: str) -> Any:
         )
     if origin is tuple:
         items = _instance(value, (list, tuple), place, "a list")
-        if arguments[0] is float and _all_floats(items):
-            return tuple(items)
-        return tuple(typed(item, arguments[0], f"{place}[{i}]") for i, item in enumerate(items))
+        typed_already = arguments[0] is float and _all_floats(items)
+        return tuple(
+            item if typed_already else typed(item, arguments[0], f"{place}[{i}]")
+            for i, item in enumerate(items)
+        )
     if origin is dict:
         table = _instance(value, dict, place, "an object")
         return {
