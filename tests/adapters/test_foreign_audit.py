@@ -192,6 +192,7 @@ def test_recorded_episodes_come_back_from_a_data_set():
         np.testing.assert_array_equal(one, other, err_msg=field.name)
 
 
+@pytest.mark.full
 def test_a_world_too_wide_for_dense_derivatives_is_audited_by_reverse_mode():
     """150 components that decay, and an action moves the first; the model believes in another decay
     of that one.

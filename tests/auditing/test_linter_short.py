@@ -81,7 +81,9 @@ def predictions(kind, constant, steps, number):
         pytest.param("discrete", "state", marks=pytest.mark.full),
     ],
 )
-@pytest.mark.parametrize("count", [1, 2, pytest.param(3, marks=pytest.mark.full), 6])
+@pytest.mark.parametrize(
+    "count", [1, *(pytest.param(n, marks=pytest.mark.full) for n in (2, 3)), 6]
+)
 def test_records_of_any_size_are_linted_without_an_error_or_a_warning(kind, constant, count):
     fit = small(kind)
     for number, world in enumerate(worlds(kind)):

@@ -171,9 +171,9 @@ def test_audit_again_finds_the_same_and_bounds_besides(runs, capsys, tmp_path):
     assert "verdict" in (tmp_path / "audit.html").read_text()
 
 
-@pytest.mark.usefixtures("loose_bounds")
 def test_audit_on_new_episodes(runs, capsys):
-    assert main(["audit", str(runs[0]), "--episodes", "3", "--first-seed", "7", "--json"]) == 0
+    new = ["--episodes", "3", "--first-seed", "7", "--no-bounds"]
+    assert main(["audit", str(runs[0]), *new, "--json"]) == 0
     assert Diagnosis.from_json(capsys.readouterr().out).real_return.n == 3
 
 

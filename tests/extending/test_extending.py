@@ -163,6 +163,7 @@ def test_a_source_of_ones_own_is_collected_from_and_evaluated_on():
     assert pushed > left
 
 
+@pytest.mark.full
 def test_a_tracker_of_ones_own_takes_the_numbers_of_a_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = small_run(tmp_path / "run", tracker=Rows())

@@ -116,6 +116,7 @@ def test_its_own_prediction_is_audited(imagined):
     np.testing.assert_allclose(causes, gap.total.mean, atol=1e-9)
 
 
+@pytest.mark.full
 def test_a_run_has_it_and_resumes_to_the_same_result(tmp_path):
     def stop(name, done, total, word=""):
         if name == "evaluate":

@@ -225,6 +225,7 @@ print(json.dumps([jax.local_device_count(), flat(gradient).tolist(), training.im
 """
 
 
+@pytest.mark.full
 def test_the_number_of_devices_changes_rounding_only():
     one, two = (_on_devices(count) for count in (1, 2))
     assert (one[0], two[0]) == (1, 2)
@@ -261,6 +262,7 @@ class _Memory(TrainingStore):
         return self.snapshots[-1] if self.snapshots else None
 
 
+@pytest.mark.full
 def test_training_killed_after_any_chunk_comes_to_the_same():
     """Through the end of the first rate, where it goes back to its best state, to the last."""
     settings = dataclasses.replace(SMALL, rates=(5e-2, 1e-2), check=2, patience=1, most_steps=40)

@@ -147,6 +147,7 @@ def test_a_held_part_is_stored_and_comes_back(tight, tmp_path):
 FREE = LearnSettings(fit=FitSettings(members=1, width=16, most_epochs=60))
 
 
+@pytest.mark.full
 def test_a_large_constant_costs_nothing(bought):
     """Beside the ensemble of one member, which draws the same weights and rows."""
     plain, free = learn(*bought, settings=FREE), held(bought, 1e3, 1e3, FREE)

@@ -181,7 +181,7 @@ def test_linear_relations_do_not_multiply():
     np.testing.assert_allclose(move[:, 14:25], 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("restoring", [False, True])
+@pytest.mark.parametrize("restoring", [pytest.param(False, marks=pytest.mark.full), True])
 def test_imagined_states_are_led_back_to_the_surface(restoring):
     """Of a wheel whose radius is 5% off, and of what a step leaves of that."""
     state, action, after = (column.astype(np.float32) for column in wheel(1000))

@@ -49,6 +49,7 @@ def test_the_runs_own_settings_are_used(run):
     assert paracosm.load(run).config.learn == LEARN
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("loose_bounds")
 def test_every_route_can_go_first_and_none_is_lost(run, found):
     origins = [each.origin.split(":")[0] for each in found.weights]

@@ -487,7 +487,16 @@ def test_a_run_that_is_written_is_refused_to_a_second_one(finished, tmp_path):
     assert small_run(out, resume=True) == finished[1]
 
 
-@pytest.mark.parametrize("fails", ["result.json", "report.html", "policy.json", "audit.json"])
+@pytest.mark.parametrize(
+    "fails",
+    [
+        "result.json",
+        *(
+            pytest.param(name, marks=pytest.mark.full)
+            for name in ("report.html", "policy.json", "audit.json")
+        ),
+    ],
+)
 def test_a_full_disk_costs_no_result(finished, tmp_path, monkeypatch, fails):
     """The stages are loaded, what is `fails` cannot be written: the result comes with the
     refusal.

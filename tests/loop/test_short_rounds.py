@@ -69,7 +69,7 @@ def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path, monkeypatch)
     whole = small_run(tmp_path / "whole")
     assert whole.purchases.transitions == 300
     assert len(whole.trainings) == 4, "60 transitions and on to the end of an episode of 40"
-    for number, stage in enumerate(["audit 1", "imagine 2", "learn 3", "audit 3", "imagine 4"]):
+    for number, stage in enumerate(["imagine 2", "audit 3", "imagine 4"]):
         with pytest.raises(KeyboardInterrupt):
             small_run(tmp_path / "run", progress=stop_at(*stage.split()), resume=number > 0)
         partial = list(tmp_path.glob("run/models/partial-*.eqx"))

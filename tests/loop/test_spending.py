@@ -145,6 +145,7 @@ def test_what_cannot_be_measured_means_equal_money_and_loses_nothing():
     assert (after.transitions, after.labels) == (0, 0)
 
 
+@pytest.mark.full
 def test_a_reward_that_is_always_the_same_needs_no_more_labels(tmp_path):
     result = small_run(tmp_path / "run", "CartPole-v1", **BUDGET)
     _, planned, following = result.decisions

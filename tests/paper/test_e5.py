@@ -10,6 +10,7 @@ from paracosm.planning.fidelity import parse
 V0, Q = 100.0, 130.0
 
 
+@pytest.mark.full
 def test_the_error_that_labels_cause_is_cost_times_variance():
     law = f"bounded:1,{e5_cells.DEAREST}"
     errors = e5_cells.alone(world="linear", law=law, total=2**15, seed=1)["errors"]

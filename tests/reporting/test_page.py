@@ -94,6 +94,7 @@ def test_page_is_small_and_the_same_every_time(pages, name):
     assert render(RECORDS[name]()) == pages[name]
 
 
+@pytest.mark.full
 def test_page_size_does_not_grow_with_the_episode():
     overlays = tuple(records.overlay(seed, 17, steps=10_000) for seed in range(3))
     page = render(records.diagnosis(overlays=overlays))
