@@ -2,6 +2,7 @@
 tests that need no compiled program.
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from hypothesis import HealthCheck, settings
 
 import tests.typechecking  # noqa: F401 - the import hook looks it up as an attribute of `tests`
 from tests.tiers import is_quick
+
+# What JAX holds is much, and little of it is ever garbage.
+gc.set_threshold(200_000, 50, 1000)
 
 _ALWAYS = {"deadline": None, "derandomize": True, "database": None}
 settings.register_profile(

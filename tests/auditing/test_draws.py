@@ -77,7 +77,7 @@ def drawn(count, most=10**9, **options):
     return draw(audited, rollouts, imagined, most_imagined_steps=most, key=key)
 
 
-@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("ends", [pytest.param(False, marks=pytest.mark.full), True])
 @pytest.mark.parametrize("mode", [pytest.param(True, marks=pytest.mark.full), False])
 def test_the_imagined_part_of_every_terms_variance_is_small(mode, ends):
     """Also as it is measured from outside: by other noise for the same episodes, 25 times.

@@ -18,7 +18,8 @@ from paracosm.reporting.diagnosis_words import CAUSES
 # from 5,000 labels.
 SMOOTH, FIXED = lipschitz_synthetic(jax.random.key(0), dynamics=0.95, discount=0.95)
 each = pytest.mark.parametrize(
-    ("transitions", "labels", "part"), [(5000, 100, "reward"), (300, 5000, "dynamics")]
+    ("transitions", "labels", "part"),
+    [pytest.param(5000, 100, "reward", marks=pytest.mark.full), (300, 5000, "dynamics")],
 )
 
 

@@ -141,6 +141,7 @@ def test_the_audit_of_a_stochastic_policy_covers_the_truth():
         audit(world, policy, lived)
 
 
+@pytest.mark.full
 def test_episodes_of_another_policy_stand_for_ours():
     with jax.enable_x64(True):
         real, world, policy = task(*REAL), task(*WORLD), Spread(np.full(1, POLICY))

@@ -273,6 +273,7 @@ def test_half_of_the_branches_go_on_along_imagined_episodes():
         assert np.all(after.reached[::2] < starts.max() + 4), "the others start anew"
 
 
+@pytest.mark.full
 def test_imagined_episodes_end_by_chance_as_the_return_says():
     """They go on for a step with the chance `γ (1 - p)`, here for three steps by 8 branches."""
     share = np.mean([state.going for state in walked(integrator(discount=0.7), 60)])

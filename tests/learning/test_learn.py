@@ -247,6 +247,7 @@ def test_too_few_rows_are_refused(transitions, labels, message):
         learn(steps().buy(transitions, labels, seed=0), spec(), settings=QUICK)
 
 
+@pytest.mark.full
 def test_label_noise_is_in_the_reward_and_in_nothing_else():
     """As if labels had been bought so; of the same seed it is the same."""
     shifted, clean = (

@@ -197,6 +197,7 @@ def test_its_gradient_is_that_of_the_largest_singular_value():
     assert float(found) == pytest.approx(float(np.sum(slope * step)) / 1e-2, rel=1e-2)
 
 
+@pytest.mark.full
 def test_a_choice_among_actions_is_not_held_and_everything_else_is(bought):
     data, spec = bought
     choice = np.asarray(data.action[:, 0] > 0, np.int32)

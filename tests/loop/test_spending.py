@@ -74,6 +74,7 @@ def test_the_round_buys_what_its_plan_says(spent):
         assert following.plan.weights[0].origin.startswith("realised")
 
 
+@pytest.mark.full
 def test_a_run_stopped_while_planning_resumes_to_the_same_result(spent, tmp_path):
     def stop(name, done, total, word=""):
         if name.startswith("plan") and "2 of" in name:

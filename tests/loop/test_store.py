@@ -34,6 +34,7 @@ def run(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "run")
 
 
+@pytest.mark.full
 def test_a_policy_and_a_part_of_ones_own_are_loaded_again(run):
     policy, part = Switching(jnp.array(0.5), 2.0), Friction(jnp.array(0.25))
     learned = store.load_world(run / "models/world-0")
@@ -139,6 +140,7 @@ def test_a_run_of_format_2_is_read(run, labels):
     assert trained_again.training == imagined.training
 
 
+@pytest.mark.full
 def test_a_run_of_format_2_with_discrete_actions_and_a_learned_end_rule_is_read(cart, tmp_path):
     run = paracosm.load(cart[0])
     world, policy, networks = run.world, run.policy, {}

@@ -29,6 +29,7 @@ def test_the_constants_of_the_real_parts_are_those_of_their_steepest_slopes(syst
         assert 0.8 < steepest / constant < 1.01
 
 
+@pytest.mark.full
 def test_a_world_is_held_at_its_multiple_and_none_is_held_without():
     bought = e8_cells._bought("tanh", SMALL.steps, 0)
     for multiple in (0.5, FREE):

@@ -65,6 +65,7 @@ def test_the_balance_moves_the_prior_four_times_as_much_as_the_posterior():
     assert float(slopes[1][0]) == pytest.approx(-4 * float(slopes[0][0]))
 
 
+@pytest.mark.full
 def test_pictures_are_filtered_too_and_a_fit_goes_on():
     data = episodes(4, pixels=True)
     few = dataclasses.replace(SMALL, most_steps=2)
