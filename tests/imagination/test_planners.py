@@ -81,6 +81,22 @@ def test_the_first_action_is_that_of_riccatis_equation(name):
     assert (plans.value >= plans.values[:, 0].max(axis=-1) - 0.02).all(), "it got better"
 
 
+@pytest.mark.parametrize("space", [Box(-jnp.ones(1), jnp.ones(1)), Discrete(3)])
+@pytest.mark.parametrize("name", ["cem", "mppi"])
+def test_of_two_ways_past_an_obstacle_one_is_gone_and_not_their_mean(name, space):
+    step = lambda a: a[0] if isinstance(space, Box) else a - 1.0  # noqa: E731
+    world = LINE.replace(
+        spec=Spec(1, space, jnp.ones(1), HORIZON),
+        dynamics=lambda s, a, key: s + step(a),
+        reward=lambda s, a, t: jnp.minimum(jnp.abs(t[0]), 2.0),
+    )
+    planner = PLANNERS[name](world, steps=6)
+    keys = jax.random.split(KEY, 50)
+    found = jax.vmap(lambda key: planner.search(planner.initial(), jnp.zeros(1), key))(keys)
+    assert (found.value >= found.values.max(axis=(1, 2))).all()
+    assert (found.value > 6).all(), "of at most 11; what the middle pays is 0"
+
+
 @pytest.mark.parametrize("name", PLANNERS)
 def test_a_plan_is_worth_what_a_rollout_of_it_returns(name):
     world = pendulum().replace(discount=0.9)

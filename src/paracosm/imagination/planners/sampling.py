@@ -21,7 +21,9 @@ _LEAST_SPREAD = 0.05
 
 
 class SamplingPlanner(Planner):
-    """Draws plans about a mean, and moves mean and spread to those that are worth most.
+    """Draws plans about a mean, and moves mean and spread to those that are worth most; settles on
+    the last mean, or on the best plan that was tried if that is worth more: where there are two
+    ways past an obstacle, their mean runs into it.
 
     Of discrete actions the mean of the choices at a step is the chance of each, by which the next
     ones are drawn; the likeliest acts.
@@ -45,7 +47,7 @@ class SamplingPlanner(Planner):
     @property
     def imagined_steps(self) -> int:
         """Steps of the world that one action takes, its own plan's included."""
-        return (self.plans * self.iterations + 1) * self.steps
+        return (self.plans * self.iterations + 2) * self.steps
 
     def improve(
         self, plan: Float[Array, "step component"], state: State, key: PRNGKey
@@ -64,12 +66,14 @@ class SamplingPlanner(Planner):
             center = jnp.sum(weights * tried, axis=0)
             apart = jnp.sqrt(jnp.sum(weights * (tried - center) ** 2, axis=0))
             new = (center, jnp.maximum(apart, _LEAST_SPREAD))
-            return new, (values, jnp.mean(jnp.std(tried, axis=0)))
+            best = tried[jnp.argmax(values)]
+            return new, (best, values, jnp.mean(jnp.std(tried, axis=0)))
 
         first = (plan, jnp.full_like(plan, _FIRST_SPREAD))
         keys = jax.random.split(key, self.iterations)
-        (mean, _), (values, spread) = jax.lax.scan(iterate, first, keys)
-        return mean, values, spread
+        (mean, _), (best, values, spread) = jax.lax.scan(iterate, first, keys)
+        tried = best[jnp.argmax(jnp.max(values, axis=1))]
+        return jnp.where(jnp.max(values) > self.worth(mean, state), tried, mean), values, spread
 
     def _moves(self, mean: Array, spread: Array, key: PRNGKey) -> Array:
         """Plans of continuous actions, the mean first.
