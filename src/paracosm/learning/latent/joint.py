@@ -39,6 +39,7 @@ from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 from paracosm.learning.latent.embedding import EmbeddedWindow, new_embedding
 from paracosm.learning.latent.frames import frames_of, windows_at
+from paracosm.learning.latent.held import HeldEmbedding
 from paracosm.learning.latent.training import (
     Objective,
     demand_observations,
@@ -66,6 +67,8 @@ class LatentSettings(Record):
         straightening: λ, the weight of curvature.
         stop_gradient: Whether targets are without derivative. Without reward labels they should
             have one: then nothing else makes features predictable.
+        constant: ℓ, by how much features move at the most when an observation does, see
+            `learning/latent/held.py`; held by nothing if None.
     """
 
     features: int = 8
@@ -77,6 +80,7 @@ class LatentSettings(Record):
     rate: float = 1e-3
     straightening: float = 0.0
     stop_gradient: bool = True
+    constant: float | None = None
 
     def __post_init__(self) -> None:
         counts = ("features", "length", "steps", "width", "batch", "most_steps")
@@ -86,6 +90,7 @@ class LatentSettings(Record):
                 **dict.fromkeys(counts, checks.COUNT),
                 "rate": checks.POSITIVE,
                 "straightening": checks.NON_NEGATIVE,
+                **({} if self.constant is None else {"constant": checks.POSITIVE}),
             },
         )
 
@@ -203,13 +208,22 @@ def fit_latent(
     networks = before or _new(data, space, image, settings, first)
     objective = JointObjective(frames_of(data, capacity), *unit, settings)
     sizes = {"batch": settings.batch, "steps": settings.most_steps, "rate": settings.rate}
+    if settings.constant is not None:
+        held = HeldEmbedding(networks.encoder.embedding, settings.constant)
+        networks = eqx.tree_at(_embedding, networks, held)
     networks, losses = fitted(objective, networks, draws, **sizes)
+    if isinstance(networks.encoder.embedding, HeldEmbedding):
+        networks = eqx.tree_at(_embedding, networks, networks.encoder.embedding.drawn_back())
     parts = {
         "dynamics": LatentDynamics(networks),
         "reward": LatentReward(networks, *unit),
         "termination": LatentTermination(networks),
     }
     return LatentFit(networks, losses, parts)
+
+
+def _embedding(networks: LatentNetworks) -> Any:
+    return networks.encoder.embedding
 
 
 def _new(
