@@ -212,8 +212,34 @@ def of_cart(made, ends=False, episodes=24):
     )
 
 
+class Remembering(Steps):
+    """It keeps what it had the step before beside what it has."""
+
+    def initial(self, batch):
+        return {name: torch.zeros(batch, 4) for name in ("deter", "stoch", "mean", "std")}
+
+    def img_step(self, state, action, sample=True):
+        x, v, *_ = self.get_feat(state).T
+        moved = [x + 0.2 * v, self.decay * v + 0.3 * action[:, 0], x, v]
+        deter = torch.stack(moved, dim=1)
+        return self.state(deter, torch.zeros_like(deter), sample)
+
+    def obs_step(self, state, action, embed, is_first, sample=True):
+        prior = self.img_step(state, action, sample)
+        deter = prior["deter"] * (1 - is_first[:, None])
+        surprise = torch.zeros_like(deter)
+        surprise[:, 0] = embed[:, 0] - deter[:, 0]
+        return self.state(deter, surprise, sample), prior
+
+
+LATE = {
+    "rssm": Remembering(),
+    "reward": lambda features: paid(features[:, 2:]),
+    "act": lambda features: pushing(features[:, :2]),
+}
 FAULTS = {
     "nothing": ({}, False, []),
+    "late reward": (LATE, False, ["reward timing"]),
     "reward + 1": ({"reward": lambda features: paid(features, 1.0)}, False, ["reward offset"]),
     "no end rule": ({}, True, ["missed terminations"]),
 }
@@ -302,6 +328,35 @@ def test_a_window_holds_the_last_latents_and_actions_and_predicts_the_next():
     predict = jax.vmap(jax.vmap(lambda s, a: inside.world.dynamics(s, a, key)))
     found = predict(states, actions)
     np.testing.assert_allclose(found[:, 2:], inside.episodes.next_state[:, 2:], atol=1e-5)
+
+
+def of_step(z, a, z_after, bonus=0.0):
+    """What the cart pays after a step, whose speed is that of the step and what was pushed."""
+    speed = 0.9 * (z_after[:, 0] - z[:, 0]) / 0.2 + 0.3 * a[:, 0]
+    return torch.cos(3 * z_after[:, 0]) - speed + bonus
+
+
+def of_step_before(z, a, z_after):
+    return torch.cos(3 * z[:, 0]) - (z_after[:, 0] - z[:, 0]) / 0.2
+
+
+WINDOW_FAULTS = {
+    "nothing": ({}, False, []),
+    "late reward": ({"reward": of_step_before}, False, ["reward timing"]),
+    "reward + 1": ({"reward": lambda *step: of_step(*step, bonus=1.0)}, False, ["reward offset"]),
+    "no end rule": ({}, True, ["missed terminations"]),
+}
+
+
+@pytest.mark.parametrize("fault", WINDOW_FAULTS)
+def test_faults_of_a_model_of_windows_are_named(fault):
+    options, ends, named = WINDOW_FAULTS[fault]
+    made = windows(**{"reward": of_step, "reward_of": "s,a,s'", **options})
+    inside = of_cart(made, ends)
+    found = paracosm.audit(
+        inside.world, inside.policy, inside.episodes, certify=False, dimensions=False
+    )
+    assert [finding.kind for finding in found.findings] == named
 
 
 def test_actions_of_a_finite_set_are_one_hot_in_a_window():
