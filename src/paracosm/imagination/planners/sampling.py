@@ -58,7 +58,7 @@ class SamplingPlanner(Planner):
 
         def iterate(
             now: tuple[Array, Array], key: PRNGKey
-        ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
             mean, spread = now
             tried = draw(mean, spread, key)
             values = jax.vmap(self.worth, (0, None))(tried, state)
