@@ -97,6 +97,23 @@ def test_of_two_ways_past_an_obstacle_one_is_gone_and_not_their_mean(name, space
     assert (found.value > 6).all(), "of at most 11; what the middle pays is 0"
 
 
+@pytest.mark.parametrize("name", ["cem", "mppi"])
+def test_plans_whose_rewards_are_not_numbers_are_left_alone(name):
+    world = LINE.replace(reward=lambda s, a, t: jnp.where(jnp.abs(t[0]) > 1.2, jnp.nan, t[0]))
+    planner = PLANNERS[name](world, steps=6)
+    found = planner.search(planner.initial(), jnp.zeros(1), KEY)
+    assert found.value >= found.values.max()
+    assert found.value > 5, "of at most 7.2"
+    assert jnp.isfinite(found.plan).all()
+
+
+def test_a_choice_that_was_settled_on_is_looked_at_again():
+    planner = MPPI(CORRIDOR, steps=12)
+    left = jax.nn.one_hot(jnp.zeros(12, int), 3)
+    first = planner._choices(left, jnp.full_like(left, 0.5), KEY)[1:, 0]
+    assert 0.15 < float(jnp.mean(jnp.argmax(first, axis=1) != 0)) < 0.5, "a third is expected"
+
+
 @pytest.mark.parametrize("name", PLANNERS)
 def test_a_plan_is_worth_what_a_rollout_of_it_returns(name):
     world = pendulum().replace(discount=0.9)

@@ -58,6 +58,7 @@ from paracosm.learning.settings import LearnSettings
 # Of a Gram matrix: its 64th power gives a norm at most `width^(1/128)` too large, 3% at 64 neurons
 # that are all alike.
 _SQUARINGS = 6
+TINY_BOUND = 1e-12  # what a bound is at least: 1 over its square is still a number of 32 bits
 _TINY = 1e-30  # what a norm's square is at least while it trains
 # Of a bound, what rounding weights and units to 32 bits can add: some numbers of 6e-8 each.
 _ROUNDING = 5e-7
@@ -164,7 +165,8 @@ class CappedNetwork(eqx.Module):
 
     def factor(self, norm: Norm) -> Scalar:
         """`t = min(1, ℓ / L)`."""
-        return jnp.minimum(1.0, jax.lax.stop_gradient(self.cap) / self.bound(norm))
+        bound = jnp.maximum(self.bound(norm), TINY_BOUND)
+        return jnp.minimum(1.0, jax.lax.stop_gradient(self.cap) / bound)
 
     def bound(self, norm: Norm) -> Scalar:
         """L, the largest over the arguments."""

@@ -35,17 +35,20 @@ def setup(answers: Sequence[Answer]) -> tuple[str, ...]:
         "Systems: Gymnasium's pendulum in JAX; a random tanh system s' = U tanh(Ws + Va) with"
         " reward tanh(w·s + v·a), every factor of norm 1; a random linear-quadratic one, norms of A"
         f" and B 0.95 and 0.5. Episodes of {HORIZON} steps, discount {DISCOUNT}.",
-        f"K, the real constants of dynamics and reward in scaled states: {constants}; ℓ is one"
-        f" multiple of both, {', '.join(f'{m:g}' for m in MULTIPLES)}, or none at all.",
+        "K, the constants of the real dynamics and reward in scaled states, the largest over the"
+        " arguments; of tanh and of linear dynamics by construction, else the largest slope on"
+        f" random steps: {constants}. ℓ is one multiple of both,"
+        f" {', '.join(f'{m:g}' for m in MULTIPLES)}, or none at all.",
         f"For each of {seeds} seeds {sizes.steps:,} steps of random actions; one network of two"
         f" layers of {sizes.width} for dynamics and reward each, held by LipschitzDynamics and"
         " LipschitzReward; all ℓ of a seed share data, first weights and batches.",
         f"In each world a policy is trained by gradients through it, {sizes.training:,} steps at"
         f" the most with the same settings, and audited on {sizes.episodes} real episodes.",
-        "Lemma 1 is the audit's rung of that name: over the horizon, cut by no range, with the"
-        " constants that are certified of world and policy, and the largest errors on the same real"
-        " episodes. Of the policy that does nothing L_π is 0 in every world, so that only the"
-        " world is compared.",
+        "The gap is the real return minus the imagined one of the same policy. Lemma 1 bounds its"
+        " size by the largest errors on the real episodes and the constants of dynamics, reward and"
+        " policy (L_π), all certified here, over the horizon; the bound with the closed loop's own"
+        " constants takes those of world and policy together. Of the policy that does nothing L_π"
+        " is 0 in every world, so that only the world is compared.",
     )
 
 
@@ -70,8 +73,14 @@ def choices(all_sweeps: Sequence[Sweep]) -> tuple[Choice, ...]:
         ),
         Choice(
             "when errors are equal",
-            "both at most 1.1 times those without a limit",
+            "both at most 1.1 times those without a limit, of means over seeds",
             f"at most {LOOSE:g} times: {loose} (log10 of the bound over that without a limit)",
+        ),
+        Choice(
+            "what is held",
+            "dynamics and reward; the systems show their states, so that no encoder is learned",
+            "not varied: an encoder that is held divides its beliefs' spread, in which their"
+            " world's constants are counted, by as much",
         ),
         Choice(
             "dynamics and reward at one ℓ",

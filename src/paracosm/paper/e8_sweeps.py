@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -68,11 +67,9 @@ class Sweep:
         return estimators.student_mean(here - free)
 
     def ratio(self, multiple: float, part: str) -> float:
-        """A part's held-out error over that without a limit, the geometric mean over seeds."""
-        here, free = (
-            self.column(m, lambda r: math.log(r["error"][part])) for m in (multiple, FREE)
-        )
-        return math.exp(np.mean(here) - np.mean(free))
+        """A part's held-out error over that without a limit, of the means over seeds."""
+        here, free = (self.column(m, lambda r: r["error"][part]) for m in (multiple, FREE))
+        return float(np.mean(here) / np.mean(free))
 
     def equal(self, most: float = EQUAL) -> float:
         """The smallest multiple at which neither error is more than `most` times that without a
@@ -86,11 +83,12 @@ class Sweep:
         return " and ".join(f"{self.ratio(multiple, part):.2f} ({part})" for part in PARTS)
 
     def held(self) -> list[float]:
-        """Each certified constant over its ℓ."""
+        """Each certified constant over its ℓ, where there is one."""
         limits = dict(zip(PARTS, CONSTANTS[self.name], strict=True))
         return [
             result["certified"][part] / (multiple * limit)
             for multiple, results in self.results.items()
+            if multiple != FREE
             for result in results
             for part, limit in limits.items()
         ]

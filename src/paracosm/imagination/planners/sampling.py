@@ -1,4 +1,6 @@
-"""What CEM and MPPI share: plans drawn about a mean, and a mean of those that are worth most."""
+"""What CEM and MPPI share: plans drawn about a mean, a mean of those that are worth most, and the
+better of the last mean and the best plan that was tried.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from paracosm.core.mdp import Discrete
 from paracosm.core.types import Array, PRNGKey, State
 from paracosm.imagination.planners.planner import Planner, drawn_in_32
 
-# Of a plan's first iteration, in half-boxes; plans are clipped to the box.
+# Of a plan's first iteration: in half-boxes, to which plans are clipped, and of choices the share
+# that is left to chance.
 _FIRST_SPREAD = 0.5
 _LEAST_SPREAD = 0.05
 
@@ -26,7 +29,8 @@ class SamplingPlanner(Planner):
     ways past an obstacle, their mean runs into it.
 
     Of discrete actions the mean of the choices at a step is the chance of each, by which the next
-    ones are drawn; the likeliest acts.
+    ones are drawn; the likeliest acts. A plan whose worth is not finite counts as the worst that
+    is.
 
     Attributes:
         plans: How many are tried in an iteration, the present mean one of them.
@@ -61,7 +65,7 @@ class SamplingPlanner(Planner):
         ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
             mean, spread = now
             tried = draw(mean, spread, key)
-            values = jax.vmap(self.worth, (0, None))(tried, state)
+            values = _numbers(jax.vmap(self.worth, (0, None))(tried, state))
             weights = self.weights(values)[:, None, None]
             center = jnp.sum(weights * tried, axis=0)
             apart = jnp.sqrt(jnp.sum(weights * (tried - center) ** 2, axis=0))
@@ -73,7 +77,8 @@ class SamplingPlanner(Planner):
         keys = jax.random.split(key, self.iterations)
         (mean, _), (best, values, spread) = jax.lax.scan(iterate, first, keys)
         tried = best[jnp.argmax(jnp.max(values, axis=1))]
-        return jnp.where(jnp.max(values) > self.worth(mean, state), tried, mean), values, spread
+        settled = self.worth(mean, state) >= jnp.max(values)
+        return jnp.where(settled, mean, tried), values, spread
 
     def _moves(self, mean: Array, spread: Array, key: PRNGKey) -> Array:
         """Plans of continuous actions, the mean first.
@@ -89,13 +94,14 @@ class SamplingPlanner(Planner):
         """Plans of discrete actions as one-hot rows, the likeliest first.
 
         Args:
-            mean, spread: Of the plans; the spread of choices follows from their mean.
+            mean: Of the plans.
+            spread: How much of each choice is left to chance.
             key: Randomness.
         """
-        least = _LEAST_SPREAD / mean.shape[-1]
-        chances = jnp.maximum(mean, 0) + least
         known = jnp.sum(mean, axis=-1, keepdims=True) > 0
-        logits = jnp.where(known, jnp.log(chances / jnp.sum(chances, -1, keepdims=True)), 0.0)
+        even = jnp.full_like(mean, 1 / mean.shape[-1])
+        chances = jnp.where(known, jnp.maximum(mean, 0), even)
+        logits = jnp.log((1 - spread) * chances + spread * even)
         noise = self._noise(jax.random.gumbel, key, mean)
         chosen = jnp.argmax(logits + noise, axis=-1)
         return jax.nn.one_hot(chosen, mean.shape[-1], dtype=mean.dtype)
@@ -110,3 +116,10 @@ class SamplingPlanner(Planner):
         """
         noise = drawn_in_32(draw, key, (self.plans, *mean.shape))
         return noise * (jnp.arange(self.plans) > 0)[:, None, None]
+
+
+def _numbers(values: Float[Array, " plan"]) -> Float[Array, " plan"]:
+    """What plans are worth, with the least finite one in place of those that are not."""
+    finite = jnp.isfinite(values)
+    least = jnp.min(values, where=finite, initial=jnp.inf)
+    return jnp.where(finite, values, jnp.where(jnp.any(finite), least, 0.0))

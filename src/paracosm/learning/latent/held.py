@@ -22,7 +22,7 @@ from paracosm.core.networks import MLP
 from paracosm.core.precision import in_double
 from paracosm.core.types import Array, Scalar
 from paracosm.learning.latent.embedding import ConvolutionalNetwork
-from paracosm.learning.lipschitz_control import schatten
+from paracosm.learning.lipschitz_control import TINY_BOUND, schatten
 
 _SILU = 1.1  # the greatest slope is 1.0998, the least -0.0998
 _ROUNDING = 1e-6  # relative: of norms in 64 bits, and of weights that are stored in 32
@@ -46,7 +46,8 @@ class HeldEmbedding(eqx.Module):
 
     def factor(self) -> Scalar:
         """t."""
-        return jnp.minimum(1.0, self.constant / embedding_bound(self.embedding, schatten))
+        bound = embedding_bound(self.embedding, schatten)
+        return jnp.minimum(1.0, self.constant / jnp.maximum(bound, TINY_BOUND))
 
     def drawn_back(self) -> ConvolutionalNetwork | MLP:
         """The embedding with the factor in its last layer."""

@@ -90,7 +90,7 @@ class LatentSettings(Record):
                 **dict.fromkeys(counts, checks.COUNT),
                 "rate": checks.POSITIVE,
                 "straightening": checks.NON_NEGATIVE,
-                **({} if self.constant is None else {"constant": checks.POSITIVE}),
+                **({} if self.constant is None else {"constant": checks.POSITIVE_32}),
             },
         )
 
