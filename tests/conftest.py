@@ -32,7 +32,7 @@ settings.load_profile("small")
 _HERE = Path(__file__).parent
 _COMPILED = "/jax/core/compile/backend_compile_duration"  # one event for each program
 # They hold memory, and past some thousands the system gives no more maps of it.
-_MOST_PROGRAMS = 1200
+_MOST_PROGRAMS = 500
 _BEFORE = pytest.StashKey[int]()
 _LISTED = 30
 
