@@ -34,6 +34,7 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"  # one event for each p
 # They hold memory, and past some thousands the system gives no more maps of it.
 _MOST_PROGRAMS = 500
 _BEFORE = pytest.StashKey[int]()
+_HALVINGS = pytest.StashKey[int]()
 _LISTED = 30
 
 
@@ -84,7 +85,8 @@ def _split_roughly_outside_of_the_audits_own_tests(item):
 
     full = item.config.getoption("--hypothesis-profile") == "full"
     fine = full or "auditing" in item.path.parts
-    dimensions._HALVINGS = 10 if fine else 0
+    item.config.stash.setdefault(_HALVINGS, dimensions._HALVINGS)
+    dimensions._HALVINGS = item.config.stash[_HALVINGS] if fine else 0
 
 
 @pytest.hookimpl(wrapper=True)

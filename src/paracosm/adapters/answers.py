@@ -80,7 +80,7 @@ def mode_of(answer: Any) -> Any:
         return answer
     try:
         mode = getattr(answer, "mode", None)
-    except NotImplementedError:  # a distribution of torch without one
+    except NotImplementedError:  # how torch says that a distribution has none
         mode = None
     mode = mode() if callable(mode) else mode
     return getattr(answer, "mean", answer) if mode is None else mode

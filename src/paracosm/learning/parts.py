@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 
 import equinox as eqx
@@ -250,8 +251,23 @@ class Constant(eqx.Module):
         return affine(np.zeros((1, 2 * spec.state_size + spec.action.size)), float(self.value))
 
 
+class LogitTermination(eqx.Module):
+    """An end rule that is read from a logit: the episode ends where it is above 0."""
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Flag:
+        return self.margin(state, action, next_state) > 0
+
+    @abc.abstractmethod
+    def logit(self, state: State, action: Action, next_state: State) -> Scalar:
+        """The logit of ending."""
+
+    def margin(self, state: State, action: Action, next_state: State) -> Scalar:
+        """The logit, positive where the episode ends."""
+        return self.logit(state, action, next_state)
+
+
 @storable
-class LearnedTermination(eqx.Module):
+class LearnedTermination(LogitTermination):
     """The episode ends where the members' mean logit is positive; `networks` is stacked over
     members.
     """
@@ -264,16 +280,9 @@ class LearnedTermination(eqx.Module):
         x = inputs_of(self.space, state, action, next_state)
         return jax.vmap(lambda network: network(x))(self.networks)[:, 0]
 
-    def __call__(self, state: State, action: Action, next_state: State) -> Flag:
-        return self.margin(state, action, next_state) > 0
-
     def logit(self, state: State, action: Action, next_state: State) -> Scalar:
         """The mean logit of ending."""
         return jnp.mean(self.members(state, action, next_state))
-
-    def margin(self, state: State, action: Action, next_state: State) -> Scalar:
-        """The mean logit, positive where the episode ends."""
-        return self.logit(state, action, next_state)
 
     def draw(self, key: PRNGKey) -> LearnedTermination:
         """One member by chance."""

@@ -20,8 +20,7 @@ term makes latent paths straight (Wang et al. 2026); λ is 0 unless it is given.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -36,17 +35,19 @@ from paracosm.core.mdp import Box, Discrete
 from paracosm.core.networks import MLP
 from paracosm.core.records import Record
 from paracosm.core.storage import storable
-from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
+from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 from paracosm.learning.latent.embedding import EmbeddedWindow, new_embedding
 from paracosm.learning.latent.frames import frames_of, windows_at
 from paracosm.learning.latent.held import HeldEmbedding
 from paracosm.learning.latent.training import (
+    LatentWorld,
     Objective,
     demand_observations,
     fitted,
     mean_where,
     reward_unit,
 )
+from paracosm.learning.parts import LogitTermination
 from paracosm.learning.straightness import curvature
 
 _COVARIANCE = 0.1  # weight of a term that many features share
@@ -146,35 +147,14 @@ class LatentReward(eqx.Module):
 
 
 @storable
-class LatentTermination(eqx.Module):
+class LatentTermination(LogitTermination):
     """Whether a step between beliefs ends the episode: its logit is above 0."""
 
     networks: LatentNetworks
 
-    def __call__(self, state: State, action: Action, next_state: State) -> Flag:
-        return self.margin(state, action, next_state) > 0
-
     def logit(self, state: State, action: Action, next_state: State) -> Scalar:
         """The logit of ending."""
         return self.networks.read(state, action, next_state)[1]
-
-    def margin(self, state: State, action: Action, next_state: State) -> Scalar:
-        """The logit, positive where the episode ends."""
-        return self.logit(state, action, next_state)
-
-
-class LatentFit(NamedTuple):
-    """What a fit came to.
-
-    Attributes:
-        networks: The encoder, and what was learned beside it.
-        losses: Means by name, on windows that were held out.
-        parts: Dynamics, reward and end rule of beliefs, by name, as an `MDP` takes them.
-    """
-
-    networks: LatentNetworks
-    losses: dict[str, float]
-    parts: dict[str, Callable[..., Any]]
 
 
 def fit_latent(
@@ -186,7 +166,7 @@ def fit_latent(
     settings: LatentSettings | None = None,
     before: LatentNetworks | None = None,
     capacity: int = 1,
-) -> LatentFit:
+) -> LatentWorld[LatentNetworks]:
     """Learn features, beliefs and their world from recorded observations.
 
     Args:
@@ -219,7 +199,7 @@ def fit_latent(
         "reward": LatentReward(networks, *unit),
         "termination": LatentTermination(networks),
     }
-    return LatentFit(networks, losses, parts)
+    return LatentWorld(networks, losses, parts)
 
 
 def _embedding(networks: LatentNetworks) -> Any:

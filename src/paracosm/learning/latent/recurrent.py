@@ -20,8 +20,7 @@ from its episode, while a memory that is played on has seen all of it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -36,16 +35,18 @@ from paracosm.core.mdp import Box, Discrete
 from paracosm.core.networks import MLP
 from paracosm.core.records import Record
 from paracosm.core.storage import storable
-from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
+from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 from paracosm.learning.latent.embedding import ConvolutionalNetwork, new_embedding
 from paracosm.learning.latent.frames import frames_of, windows_at
 from paracosm.learning.latent.training import (
+    LatentWorld,
     Objective,
     demand_observations,
     fitted,
     mean_where,
     reward_unit,
 )
+from paracosm.learning.parts import LogitTermination
 
 _PICTURE = 255 / 4  # unit of a pixel's error
 _BALANCE = 0.8  # of the divergence, what moves the prior
@@ -197,35 +198,14 @@ class RecurrentReward(eqx.Module):
 
 
 @storable
-class RecurrentTermination(eqx.Module):
+class RecurrentTermination(LogitTermination):
     """Whether the step to a belief ended the episode: its logit is above 0."""
 
     network: MLP
 
-    def __call__(self, state: State, action: Action, next_state: State) -> Flag:
-        return self.margin(state, action, next_state) > 0
-
     def logit(self, state: State, action: Action, next_state: State) -> Scalar:
         """The logit of ending."""
         return self.network(next_state)[0]
-
-    def margin(self, state: State, action: Action, next_state: State) -> Scalar:
-        """The logit, positive where the episode ends."""
-        return self.logit(state, action, next_state)
-
-
-class RecurrentFit(NamedTuple):
-    """What a fit came to.
-
-    Attributes:
-        networks: The filter, and what was learned beside it.
-        losses: Means by name, on sequences that were held out.
-        parts: Dynamics, reward and end rule of beliefs, by name, as an `MDP` takes them.
-    """
-
-    networks: RecurrentNetworks
-    losses: dict[str, float]
-    parts: dict[str, Callable[..., Any]]
 
 
 def fit_recurrent(
@@ -237,7 +217,7 @@ def fit_recurrent(
     settings: RecurrentSettings | None = None,
     before: RecurrentNetworks | None = None,
     capacity: int = 1,
-) -> RecurrentFit:
+) -> LatentWorld[RecurrentNetworks]:
     """Learn a recurrent filter and the dynamics of its beliefs from recorded observations.
 
     Args:
@@ -270,7 +250,7 @@ def fit_recurrent(
         "reward": RecurrentReward(networks.reward, *reward),
         "termination": RecurrentTermination(networks.end),
     }
-    return RecurrentFit(networks, losses, parts)
+    return LatentWorld(networks, losses, parts)
 
 
 def _new(

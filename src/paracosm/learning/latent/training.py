@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -26,6 +27,20 @@ _CLIP = 10.0  # norm of a gradient; larger ones come of the first steps alone
 _LAST_RATE = 0.1  # of the first one, to which the rate falls
 _STRETCH, _TENTH = 100, 10  # rows held out in one piece, and how many pieces one is held out of
 _BATCHES = 4  # of held-out rows
+
+
+class LatentWorld(NamedTuple, Generic[N]):
+    """What a fit came to.
+
+    Attributes:
+        networks: The encoder, and what was learned beside it.
+        losses: Means by name, on windows that were held out.
+        parts: Dynamics, reward and end rule of beliefs, by name, as an `MDP` takes them.
+    """
+
+    networks: N
+    losses: dict[str, float]
+    parts: dict[str, Callable[..., Any]]
 
 
 class Objective(eqx.Module):
