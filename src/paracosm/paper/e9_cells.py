@@ -80,13 +80,14 @@ def straightened(
         straightening=weight,
         stop_gradient=stop_gradient,
     )
-    networks, losses, _ = fit_latent(
+    fitted = fit_latent(
         e9_worlds.table(played, pictures),
         e9_worlds.actions_of(maze),
         stage_key(seed, "fit"),
         image=(SIDE, SIDE, 1),
         settings=settings,
     )
+    networks, losses = fitted.networks, fitted.losses
     played, pictures = e9_worlds.recorded(maze, HELD_OUT, STEPS, hold, stage_key(seed, "held out"))
     seen, actions = e9_measures.features_of(networks, pictures), np.asarray(played.action)
     seen, positions = np.asarray(seen), np.asarray(e9_worlds.positions(played))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -29,7 +30,8 @@ _STRETCH, _TENTH = 100, 10  # rows held out in one piece, and how many pieces on
 _BATCHES = 4  # of held-out rows
 
 
-class LatentWorld(NamedTuple, Generic[N]):
+@dataclasses.dataclass(frozen=True, eq=False)
+class LatentWorld(Generic[N]):
     """What a fit came to.
 
     Attributes:
