@@ -18,7 +18,8 @@ from paracosm.core.records import Diagnosis
 from paracosm.loop.auditing import AuditOptions
 from paracosm.loop.config import keywords
 from paracosm.loop.foreign import audit_foreign
-from paracosm.loop.load import audit_run, load
+from paracosm.loop.load import Run, audit_run, load
+from paracosm.loop.searching import MOST_STEPS
 
 _EPISODES = 20  # as many as a run evaluates
 _FIRST_SEED = 10_000  # a run's evaluation begins there, far from the seeds that it collects with
@@ -53,6 +54,11 @@ class AuditFlags:
         episodes: Record this many new real episodes; a run's own if not given, 20 with --env.
         planner: Of a run: audit a planner in its learned world instead of its policy, in new real
             episodes: mppi, cem, gradient, or your own module:function, which is told the world.
+        search: Of a run: other searches in its learned world, joined by commas, which tell whether
+            model or search is to blame: mppi, cem, gradient or your own planner module:function;
+            longer, training that goes on; again, training from another seed; or none. If not given
+            mppi (cem where mppi is audited), where the budget allows it.
+        most_search_steps: What these searches may cost, in imagined steps.
         first_seed: The first new episode's seed; 10000 if not given.
         seed: With --world: the audit's own seed; 0 if not given. A run has its own.
         discount: Explain the gap of returns discounted by this a step; whole episodes are not
@@ -81,6 +87,8 @@ class AuditFlags:
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
     episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     planner: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    search: Annotated[str | None, tyro.conf.arg(metavar="NAMES")] = None
+    most_search_steps: Annotated[int, tyro.conf.arg(metavar="N")] = MOST_STEPS
     first_seed: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     seed: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     discount: Annotated[float, tyro.conf.arg(metavar="GAMMA")] = 1.0
@@ -123,6 +131,11 @@ def _demand_one_subject(flags: AuditFlags) -> None:
     if flags.run is not None and not recorded and flags.first_seed is not None:
         raise BadArgument(
             "--first-seed is of new episodes; give --episodes too, or neither for the run's own."
+        )
+    if flags.run is None and flags.search is not None:
+        raise BadArgument(
+            "--search is of a run, whose learned world it searches; of your own world, audit(…,"
+            " searches=…) in Python."
         )
     if flags.run is None and flags.planner is not None:
         raise BadArgument(
@@ -168,7 +181,15 @@ def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress
             progress=lambda done, total: tell("evaluate", done, total, ""),
         )
     tell("audit", 0, 1, "")
-    return audit_run(run, episodes, planner=planner, **options)
+    searches = _searches(run, flags)
+    return audit_run(run, episodes, planner=planner, searches=searches, **options)
+
+
+def _searches(run: Run, flags: AuditFlags) -> tuple[str, ...]:
+    """What was named, or what the budget allows where nothing was."""
+    if flags.search is None:
+        return run.usual_searches(flags.planner, flags.most_search_steps)
+    return () if flags.search == "none" else tuple(flags.search.split(","))
 
 
 def _of_model(flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagnosis:
@@ -202,6 +223,9 @@ def _options(flags: AuditFlags) -> AuditOptions:
             " costs so much at the most."
         )
     options: AuditOptions = {"discount": flags.discount}
+    if flags.run is not None:
+        checks.count("--most-search-steps", flags.most_search_steps)
+        options["most_search_steps"] = flags.most_search_steps
     if flags.all_steps or most is not None:
         options["most_imagined_steps"] = math.inf if most is None else most
     if not flags.bounds:

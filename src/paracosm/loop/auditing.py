@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
+
+import numpy as np
 
 from paracosm.adapters import LatentModel, Recurrent
 from paracosm.adapters.parts import ForeignPolicy, HostPart
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import diagnose
+from paracosm.auditing.search import Candidate
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.layers import Unreadable, layers_of
@@ -18,6 +22,7 @@ from paracosm.core.predicted import PredictedReturn
 from paracosm.core.records import Diagnosis, Reference
 from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
+from paracosm.loop.searching import MOST_STEPS, share_of
 from paracosm.reporting import diagnosis_words
 
 
@@ -28,6 +33,7 @@ class AuditOptions(TypedDict, total=False):
     most_imagined_steps: float
     certify: bool | None
     dimensions: bool
+    most_search_steps: float
 
 
 # Of a planner, each of whose steps is a search of some thousand steps of the world: these are
@@ -50,6 +56,8 @@ def audit(
     reward: Callable[[State, Action, State], Scalar] | None = None,
     certify: bool | None = None,
     dimensions: bool = True,
+    searches: Mapping[str, Policy | Candidate] | None = None,
+    most_search_steps: float = MOST_STEPS,
 ) -> Diagnosis:
     """Explain the gap between the real and the imagined return of `policy`, and what training
     believed beside it.
@@ -84,6 +92,11 @@ def audit(
             is a foreign function whose layers are not known: nothing could be proven of it.
         dimensions: Whether to ask the parts for derivatives: which state components make the
             dynamics term, and what a unit of error costs.
+        searches: What other searches came to in the world that the policy was trained in, by name:
+            planners in it, policies that were trained longer or from another seed. They bound from
+            below what the policy's own search left there, which no gap shows.
+        most_search_steps: What playing them there may cost, in imagined steps; fewer starts are
+            taken where it would be more.
 
     Raises:
         BadArgument: a world that is no `MDP`, a policy that is no `Policy`; off-policy episodes for
@@ -95,11 +108,12 @@ def audit(
     """
     _check_kinds(world, policy, episodes, imagined)
     unknown = () if certify is not None else _of_unknown_layers(world, policy)
+    prediction = imagined.prediction if isinstance(imagined, Imagined) else imagined
     diagnosis = diagnose(
         world,
         policy,
         episodes,
-        imagined.prediction if isinstance(imagined, Imagined) else imagined,
+        prediction,
         discount=discount,
         known=known,
         seed=seed,
@@ -110,10 +124,33 @@ def audit(
         certify=not unknown if certify is None else certify,
         dimensions=dimensions,
     )
+    if searches:
+        _check_searches(searches, sampled=sampled or recorded_by is not None)
+        share = share_of(
+            world if prediction is None else prediction.trained_in,
+            policy,
+            searches,
+            np.asarray(episodes.state)[:, 0],
+            diagnosis,
+            seed=seed,
+            most_steps=most_search_steps,
+        )
+        diagnosis = dataclasses.replace(diagnosis, search=share)
     worded = diagnosis_words.worded(diagnosis)
     if not unknown:
         return worded
     return diagnosis_words.annotated(worded, "", (diagnosis_words.unbounded(unknown),), "")
+
+
+def _check_searches(searches: Mapping[str, Any], *, sampled: bool) -> None:
+    if sampled:
+        raise checks.BadArgument(
+            "searches are given beside episodes of samples; they are held against the policy's"
+            " mode, whose episodes are needed."
+        )
+    for name, search in searches.items():
+        needed = "a Policy, such as a planner, or a Candidate,"
+        checks.of_kind(f"searches[{name!r}]", search, (Policy, Candidate), needed)
 
 
 def _of_unknown_layers(world: MDP, policy: Policy) -> tuple[str, ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
 
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
+from paracosm.auditing.search import Candidate
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.encoder import Encoder, encode_rows
@@ -38,6 +40,7 @@ from paracosm.loop.given import (
 )
 from paracosm.loop.latents import load_encoder
 from paracosm.loop.names import by_name, nested
+from paracosm.loop.searching import MOST_STEPS, affordable, candidate, trained
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 
@@ -126,6 +129,44 @@ class Run:
         """What trained the policy, None if REINFORCE did."""
         where = self.config.learner
         return learner_of(where and self._trusted(where), self.config.imagine)
+
+    def search(self, name: str) -> Candidate:
+        """Another search in the world of the last round: `longer`, where training goes on, `again`,
+        where it begins anew from another seed, or a planner by its name as `planner` takes it.
+
+        Raises:
+            BadArgument: no policy was trained, which would go on or begin anew.
+        """
+        if name not in ("longer", "again"):
+            return candidate(self.planner(name))
+        if self.config.planner is not None:
+            raise checks.BadArgument(
+                f"the run in {shown(self.path)} planned and trained nothing; another planner is"
+                f" needed in place of {name}."
+            )
+        named = self.config.caution
+        return trained(
+            self.learned,
+            self.data,
+            self.imagined if name == "longer" else None,
+            learner=self._learner,
+            caution=caution_of(named and self._trusted(named), self._learner),
+            settings=self.config.imagine,
+            seed=self.config.seed,
+        )
+
+    def usual_searches(self, planner: str | None = None, most_steps: float = MOST_STEPS) -> tuple:
+        """The search that an audit holds the run's policy against where none is named: a planner,
+        or none where its budget of imagined steps would not do.
+
+        Args:
+            planner: The planner that is audited in place of the policy, if any.
+            most_steps: The budget.
+        """
+        own = planner or self.config.planner
+        name = "cem" if own == "mppi" else "mppi"
+        horizon = self.episodes.alive.shape[1]
+        return (name,) if affordable([self.search(name)], horizon, most_steps) else ()
 
     def planner(self, where: str) -> Policy:
         """The planner of a name, `mppi`, `cem`, `gradient` or `module:function`, in the learned
@@ -265,6 +306,7 @@ def audit_run(
     episodes: Trajectory | None = None,
     *,
     planner: Policy | None = None,
+    searches: Sequence[str] = (),
     **options: Unpack[AuditOptions],
 ) -> Diagnosis:
     """Audit a run again, on its own evaluation episodes or on others of the same policy: see
@@ -274,7 +316,9 @@ def audit_run(
         run: A finished run, as `load` gives it.
         episodes: Real episodes of the run's policy; the run's own if None.
         planner: A planner in the run's world that recorded `episodes`, in place of its policy.
-        options: `discount`, `most_imagined_steps`, `certify` and `dimensions` of `audit`.
+        searches: Names of other searches in the run's world, as `Run.search` takes them.
+        options: `discount`, `most_imagined_steps`, `certify`, `dimensions` and
+            `most_search_steps` of `audit`.
     """
     plans = planner is not None or run.config.planner is not None
     chosen: AuditOptions = {**OF_PLANNERS, **options} if plans else options
@@ -285,6 +329,7 @@ def audit_run(
         None if plans else run.imagined,
         known=run.reference,
         seed=run.config.seed,
+        searches={name: run.search(name) for name in searches},
         **chosen,
     )
 

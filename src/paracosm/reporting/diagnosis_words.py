@@ -16,7 +16,7 @@ from paracosm.core.records import (
     Verdict,
     discounted,
 )
-from paracosm.reporting import finding_words
+from paracosm.reporting import finding_words, search_words
 
 CAUSES: dict[Cause, str] = {
     "reward": "the reward model",
@@ -110,11 +110,14 @@ def unbounded(parts: tuple[str, ...]) -> str:
 
 def verdict(diagnosis: Diagnosis) -> str:
     """Size of the whole-episode gap, its main cause with the interval, or what would settle it;
-    before it that the policy is no better than what acted in the data.
+    before it that the policy is no better than what acted in the data, and that its search is to
+    blame before the model.
     """
+    search = diagnosis.search
+    blamed = search_words.sentence(search) if search is not None and search.leads else ""
     if diagnosis.decision.unfit:
-        return _unfit(diagnosis)
-    sentences = standing_of_policy(diagnosis), _of_gap(diagnosis)
+        return " ".join(filter(None, (blamed, _unfit(diagnosis))))
+    sentences = standing_of_policy(diagnosis), blamed, _of_gap(diagnosis)
     return " ".join(filter(None, sentences))
 
 
@@ -156,7 +159,13 @@ def explanation(diagnosis: Diagnosis) -> str:
         main = f"A world can be wrong and cost nothing: {errors}."
     else:
         main = _advised(diagnosis, diagnosis.advice)
-    sentences = implausible(diagnosis.plausibility, _unit(diagnosis)), main, noise_left(diagnosis)
+    search = diagnosis.search
+    sentences = (
+        implausible(diagnosis.plausibility, _unit(diagnosis)),
+        main,
+        noise_left(diagnosis),
+        "" if search is None or search.leads else search_words.sentence(search),
+    )
     return " ".join(filter(None, sentences))
 
 

@@ -10,7 +10,8 @@ from paracosm.core.records import Diagnosis, Estimate, Gap, PartFit, Training, W
 from paracosm.core.records.decisions import Plan
 from paracosm.core.records.discount import DiscountChoice
 from paracosm.core.records.results import Comparison, Purchases, RunResult
-from paracosm.reporting import words
+from paracosm.core.records.search import SearchShare
+from paracosm.reporting import search_words, words
 
 EPISODE_NOTES = {
     "real": "in the real world",
@@ -104,15 +105,26 @@ def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:
 
 
 def beside_rows(diagnosis: Diagnosis) -> list[Row]:
-    """What stands beside the gap: the return of what acted in the data, and that of best-guess
-    actions.
+    """What stands beside the gap: the return of what acted in the data, that of best-guess actions,
+    and what other searches reach.
     """
     rows, known = [], diagnosis.reference
     if known is not None and known.returns is not None:
         note = f"not discounted, {words.episodes(known.returns.n)}"
         rows.append(row(words.reference(known), known.returns, note))
     note = f"imagined, {discounted(diagnosis.discount)}: best-guess actions against drawn ones"
-    return [*rows, row("mode − sampled", diagnosis.mode_versus_sampled, note)]
+    rows.append(row("mode − sampled", diagnosis.mode_versus_sampled, note))
+    return rows if diagnosis.search is None else [*rows, *_search_rows(diagnosis.search)]
+
+
+def _search_rows(share: SearchShare) -> list[Row]:
+    """The policy and each other search in the world of training."""
+    where = f"imagined in the world of training, {discounted(share.discount)}"
+    rows = [row("the policy there", share.imagined, f"{where}, {share.starts} starts")]
+    for trial in share.trials:
+        more = f"{words.mean(trial.better_by)} {words.interval(trial.better_by)}"
+        rows.append(row(search_words.named(trial), trial.imagined, f"the same; better by {more}"))
+    return rows
 
 
 def absolute_rows(diagnosis: Diagnosis) -> list[Row]:

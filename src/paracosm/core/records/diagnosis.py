@@ -8,6 +8,7 @@ from typing import Literal
 from paracosm.core.records.base import Estimate, Record
 from paracosm.core.records.finding import Finding
 from paracosm.core.records.reasons import Route
+from paracosm.core.records.search import SearchShare
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.core.records.verdict import Advice, Part, Remarks, TrainingVerdict, Verdict
 
@@ -282,7 +283,8 @@ class Diagnosis(Record):
     many episodes of the policy itself the record is worth, if another policy recorded it.
     `contraction` is the discount times the closed loop's Lipschitz constant: below 1 errors die
     out, from 1 on they may grow with the horizon. `valid` says whether the conditions of a verdict
-    hold; where they do not, terms explain nothing.
+    hold; where they do not, terms explain nothing. `search` is what other searches reach in the
+    world that the policy was trained in, where any was tried.
 
     `decision` and `advice` are what was decided of `gap` (no advice where no cause may be named or
     none is needed), `decision_training` of `gap_training`, `remarks` what is said beside them. The
@@ -332,6 +334,7 @@ class Diagnosis(Record):
     verdict_training: str
     explanation: str
     explanation_training: str
+    search: SearchShare | None = None
 
     def __str__(self) -> str:
         gaps = {f"whole episodes, {discounted(self.discount)}": self.gap}

@@ -1,0 +1,189 @@
+"""Was it the model, or the search? What other searches reach in the world that a policy was trained
+in.
+
+For any comparison policy π*, the regret of the audited policy π has three shares:
+
+    J(π*) − J(π) = [J(π*) − Ĵ(π*)] + [Ĵ(π*) − Ĵ(π)] + [Ĵ(π) − J(π)]
+
+what the model costs at π*, what the *search* left in imagination, and the gap, which is all that an
+audit of π alone explains: a policy that learned nothing in a perfect world has no gap. The middle
+one is at most `max_π' Ĵ(π') − Ĵ(π)`, so that every other search in the same world bounds the
+search's share from below: a planner, training that goes on, training from another seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from paracosm.core import checks
+from paracosm.core.estimators import mean
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import Policy
+from paracosm.core.records import Estimate
+from paracosm.core.records.search import Regret, SearchShare, SearchTrial
+from paracosm.core.rollout import returns, rollout
+from paracosm.core.types import Array, PRNGKey
+
+LEVEL = 0.95
+# Of the larger imagined return: a search that is better by less is no reason to train again.
+_WORTH = 0.05
+
+
+class Candidate(NamedTuple):
+    """A policy that another search came to.
+
+    Attributes:
+        policy: Its greedy play counts.
+        steps: Of the world that one of its actions takes, that of the rollout included; more than
+            1 of a planner.
+        spent: Steps of the world that were taken before, to train it.
+    """
+
+    policy: Policy
+    steps: int = 1
+    spent: int = 0
+
+
+def search_share(
+    world: MDP,
+    policy: Policy,
+    candidates: Mapping[str, Candidate],
+    starts: Float[np.ndarray, "start state"],
+    *,
+    horizon: int,
+    discount: float,
+    key: PRNGKey,
+    gap: Estimate | None = None,
+    real: MDP | None = None,
+) -> SearchShare:
+    """How much more than `policy` the best of other searches is worth in `world`, at least.
+
+    All play the same starts by the same noise; the lower ends of all trials hold at once (95%,
+    Bonferroni), so that the best may be chosen among them.
+
+    Args:
+        world: The learned world that the policy was trained in.
+        policy: The audited policy; its greedy play counts.
+        candidates: What other searches came to, by name.
+        starts: First states, drawn as real episodes start.
+        horizon: Steps of an episode.
+        discount: Of the returns, in [0, 1].
+        key: Of the noise of a stochastic world.
+        gap: The audited gap of the policy, in the same returns, which the share is held against;
+            0 if None.
+        real: The real system, if it can be asked: gives the regret in its three shares.
+
+    Raises:
+        BadArgument: there is no candidate.
+        BadData: a return in the world is not finite.
+    """
+    if not candidates:
+        raise checks.BadArgument("no other search is given; at least one is needed.")
+    play = _Play(np.asarray(starts, np.float32), horizon, discount, key)
+    own = play.returns(world, policy, "the policy")
+    reached = {
+        name: play.returns(world, candidate.policy, name) for name, candidate in candidates.items()
+    }
+    level = 1 - (1 - LEVEL) / len(candidates)
+    trials = tuple(
+        SearchTrial(
+            name,
+            play.mean(values),
+            play.mean(values - own, level),
+            candidates[name].spent + candidates[name].steps * values.size * horizon,
+        )
+        for name, values in reached.items()
+    )
+    best = max(trials, key=lambda trial: trial.better_by.low)
+    least = max(best.better_by.low, 0.0)
+    regret = None
+    if real is not None:
+        name = max(trials, key=lambda trial: trial.better_by.mean).search
+        values = (
+            play.returns(real, policy, "the policy"),
+            play.returns(real, candidates[name].policy, name),
+        )
+        regret = play.regret(name, *values, own, reached[name])
+    return SearchShare(
+        discount=discount,
+        horizon=horizon,
+        starts=len(starts),
+        level=LEVEL,
+        imagined=play.mean(own),
+        trials=trials,
+        least=least,
+        best=best.search if least > 0 else None,
+        leads=_leads(least, play.mean(own), best.imagined, gap),
+        regret=regret,
+    )
+
+
+class _Play(NamedTuple):
+    """What all rollouts have in common."""
+
+    starts: np.ndarray
+    horizon: int
+    discount: float
+    key: PRNGKey
+
+    def returns(self, world: MDP, policy: Policy, name: str) -> Float[np.ndarray, " start"]:
+        """Of the greedy play from each start.
+
+        Args:
+            world, policy: What is played.
+            name: Of the policy, for an error.
+
+        Raises:
+            BadData: one is not finite.
+        """
+        keys = jax.random.split(self.key, len(self.starts))
+        world = world.replace(initial=_not_drawn)
+        played = rollout(world, policy.greedy(), jnp.asarray(self.starts), keys, self.horizon)
+        values = np.asarray(returns(played.reward, self.discount), np.float64)
+        if not np.isfinite(values).all():
+            raise checks.BadData(
+                f"a return of {name} in the learned world is {values[~np.isfinite(values)][0]}; a"
+                " search needs a world that stays finite wherever it goes."
+            )
+        return values
+
+    def mean(self, samples: np.ndarray, level: float = LEVEL) -> Estimate:
+        """Over starts; exact where all starts are one, as an environment may have it."""
+        alike = len(samples) and (self.starts == self.starts[0]).all() and len(set(samples)) == 1
+        bounds = (float(samples[0]), float(samples[0])) if alike else None
+        return mean(samples, level, bounds)
+
+    def regret(
+        self, name: str, real: np.ndarray, real_best: np.ndarray, own: np.ndarray, best: np.ndarray
+    ) -> Regret:
+        """The three shares, start by start.
+
+        Args:
+            name: Of the comparison.
+            real, real_best: Real returns of the audited policy and of the comparison, `[start]`.
+            own, best: Their imagined returns, `[start]`.
+        """
+        shares = real_best - best, best - own, own - real
+        return Regret(name, *(self.mean(share) for share in (*shares, real_best - real)))
+
+
+def _leads(least: float, own: Estimate, best: Estimate, gap: Estimate | None) -> bool:
+    """Whether the search's share is larger than the gap can be, and worth a word.
+
+    Args:
+        least: Its lower bound.
+        own, best: Imagined returns of the policy and of the best search.
+        gap: Of the policy.
+    """
+    of_gap = 0.0 if gap is None else max(abs(gap.low), abs(gap.high))
+    return least > of_gap and least > _WORTH * max(abs(own.mean), abs(best.mean))
+
+
+def _not_drawn(key: PRNGKey) -> Array:
+    raise LookupError("searches start in given states")

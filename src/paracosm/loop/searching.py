@@ -1,0 +1,126 @@
+"""Other searches in the world of a run: planners, training that goes on, training from another
+seed.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from paracosm.auditing.search import Candidate, search_share
+from paracosm.core import checks
+from paracosm.core.data import Dataset
+from paracosm.core.keys import stage_key
+from paracosm.core.learned import Learned
+from paracosm.core.learner import Learner
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import Policy, StochasticPolicy
+from paracosm.core.records import Diagnosis
+from paracosm.core.records.search import SearchShare
+from paracosm.imagination.caution import Caution
+from paracosm.imagination.imagine import Imagined, imagine
+from paracosm.imagination.planners import Planner
+from paracosm.imagination.settings import ImagineSettings
+
+MOST_STEPS = 20_000_000
+_FEWEST = 4  # starts, of which a difference has an interval
+
+
+def share_of(
+    world: MDP,
+    policy: Policy,
+    searches: Mapping[str, Policy | Candidate],
+    starts: np.ndarray,
+    diagnosis: Diagnosis,
+    *,
+    seed: int,
+    most_steps: float = MOST_STEPS,
+) -> SearchShare:
+    """What other searches reach in `world`, held against the gap of a diagnosis.
+
+    Args:
+        world: The world that the policy was trained in.
+        policy: The audited policy.
+        searches: Policies of other searches by name, or candidates that say what they cost.
+        starts: First states of real episodes, `[start, state]`; as many are used as the budget
+            allows.
+        diagnosis: Of the policy, which says discount, horizon and gap.
+        seed: Of the noise of a stochastic world.
+        most_steps: What the searches may cost together, in imagined steps.
+
+    Raises:
+        BadArgument: too few starts would be within the budget.
+        BadArgument, BadData: as `search_share` raises them.
+    """
+    candidates = {name: candidate(search) for name, search in searches.items()}
+    number = affordable(candidates.values(), diagnosis.horizon, most_steps)
+    if not number:
+        raise checks.BadArgument(
+            f"the searches {', '.join(candidates)} cost more imagined steps than the"
+            f" {most_steps:,.0f} that are allowed, of {_FEWEST} starts and {diagnosis.horizon:,}"
+            " steps each; a larger budget, or fewer searches, are needed."
+        )
+    return search_share(
+        world,
+        policy,
+        candidates,
+        starts[:number],
+        horizon=diagnosis.horizon,
+        discount=diagnosis.discount,
+        key=stage_key(seed, "search"),
+        gap=diagnosis.gap.total if diagnosis.valid else None,
+    )
+
+
+def affordable(candidates: Iterable[Candidate], horizon: int, most_steps: float) -> int:
+    """From how many starts all candidates can be played; 0 where it would be too few."""
+    candidates = tuple(candidates)
+    spent = sum(candidate.spent for candidate in candidates)
+    each_start = horizon * (1 + sum(candidate.steps for candidate in candidates))
+    number = int((most_steps - spent) // each_start) if math.isfinite(most_steps) else sys.maxsize
+    return number if number >= _FEWEST else 0
+
+
+def candidate(search: Policy | Candidate) -> Candidate:
+    """A policy with what each of its actions costs."""
+    if isinstance(search, Candidate):
+        return search
+    return Candidate(search, search.imagined_steps + 1 if isinstance(search, Planner) else 1)
+
+
+def trained(
+    learned: Learned,
+    data: Dataset,
+    before: Imagined | None,
+    *,
+    learner: Learner | None,
+    caution: Caution,
+    settings: ImagineSettings,
+    seed: int,
+) -> Candidate:
+    """The policy that training comes to from where it stopped, or anew from another seed.
+
+    Args:
+        learned, data: The world, and what it was learned from.
+        before: The training that goes on; one anew if None.
+        learner: What trains, REINFORCE if None.
+        caution: What the world of training is made with.
+        settings: As training had them.
+        seed: Of the first training; this one draws other numbers.
+    """
+    own = None if before is None else before.own_prediction
+    policy = None if before is None or own is not None else before.policy
+    result = imagine(
+        learned,
+        data,
+        learner=learner,
+        seed=seed + 1,
+        state=None if own is None else own.state,
+        policy=policy if isinstance(policy, StochasticPolicy) else None,
+        caution=caution,
+        settings=settings,
+    )
+    return Candidate(result.policy, 1, result.training.imagined_steps)

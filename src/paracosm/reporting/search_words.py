@@ -1,0 +1,47 @@
+"""Was it the model, or the search? In plain words."""
+
+from __future__ import annotations
+
+from paracosm.core.records.search import SearchShare, SearchTrial
+
+NAMES = {
+    "mppi": "planning by MPPI",
+    "cem": "planning by CEM",
+    "gradient": "planning by gradients",
+    "longer": "training that went on",
+    "again": "training from another seed",
+}
+
+
+def named(trial: SearchTrial) -> str:
+    """A search by what it did."""
+    return NAMES.get(trial.search, trial.search)
+
+
+def sentence(share: SearchShare) -> str:
+    """What the best of the other searches says of the policy's own."""
+    if share.best is None:
+        best = max(share.trials, key=lambda trial: trial.better_by.mean)
+        tried = " and ".join(f"{named(trial)} {trial.imagined:.4g}" for trial in share.trials)
+        return (
+            f"No other search is clearly better in the world that the policy was trained in, where"
+            f" the policy reaches {share.imagined:.4g} and {tried} (a difference of"
+            f" {best.better_by.mean:+.3g}): nothing says that its search is to blame."
+        )
+    best = next(trial for trial in share.trials if trial.search == share.best)
+    reached = (
+        f"In the world that the policy was trained in it reaches {share.imagined:.4g}, and"
+        f" {named(best)} {best.imagined:.4g} from the same {share.starts} starts"
+    )
+    left = f"the policy's own search left at least {share.least:.3g} there"
+    if not share.leads:
+        return f"{reached}: {left}."
+    return (
+        f"The search is to blame before the model: {_lowered(reached)}, so that {left}, more than"
+        " the whole gap can be. First train longer or plan; whether it pays in the real"
+        " environment, real episodes of that search tell."
+    )
+
+
+def _lowered(text: str) -> str:
+    return text[0].lower() + text[1:]

@@ -1,0 +1,129 @@
+"""What other searches bound from below: never more than the truth, and most of it."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import paracosm
+from paracosm.auditing.search import Candidate, search_share
+from paracosm.core import checks
+from paracosm.core.policy import Deterministic
+from paracosm.imagination.planners import MPPI, GradientPlanner
+from paracosm.real.systems import Gain, linear_quadratic
+from tests.imagination.imagining import LABELLED, data_of
+
+KEY = jax.random.key(0)
+HORIZON, STARTS = 25, 256
+
+
+def riccati(world, steps):
+    """The cost of the best feedback with so many steps to go, and its last gain."""
+    A, B = (np.asarray(part, np.float64) for part in (world.dynamics.A, world.dynamics.B))
+    Q, R = (np.asarray(part, np.float64) for part in (world.reward.Q, world.reward.R))
+    cost, gain = np.zeros_like(Q), np.zeros(B.T.shape)
+    for _ in range(steps):
+        gain = np.linalg.solve(R + B.T @ cost @ B, B.T @ cost @ A)
+        cost = Q + A.T @ cost @ (A - B @ gain)
+    return cost, gain
+
+
+def best_returns(world, starts):
+    """The largest return of any policy, `[start]`."""
+    return -np.einsum("ni,ij,nj->n", starts, riccati(world, HORIZON)[0], starts)
+
+
+def system(seed):
+    """A system, a random feedback in it, and starts."""
+    norms = (0.9, 0.5, 0.38)
+    world, policy = linear_quadratic(
+        jax.random.fold_in(KEY, seed), norms=norms, discount=1.0, horizon=HORIZON
+    )
+    keys = jax.random.split(jax.random.fold_in(KEY, 100 + seed), STARTS)
+    return world, policy, np.asarray(jax.vmap(world.initial)(keys))
+
+
+@pytest.mark.parametrize("systems", [3, pytest.param(20, marks=pytest.mark.full)])
+def test_the_bound_is_never_above_the_true_share_and_most_of_it(systems):
+    shares = []
+    for seed in range(systems):
+        world, policy, starts = system(seed)
+        planners = {"mppi": MPPI(world), "gradient": GradientPlanner(world)}
+        share = search_share(
+            world,
+            policy,
+            {name: Candidate(way, way.imagined_steps) for name, way in planners.items()},
+            starts,
+            horizon=HORIZON,
+            discount=1.0,
+            key=KEY,
+            real=world,
+        )
+        true = best_returns(world, starts).mean() - share.imagined.mean
+        assert 0 <= share.least <= true
+        assert share.leads
+        assert share.best in planners
+        assert share.regret is not None
+        np.testing.assert_allclose(share.regret.model.mean, 0, atol=1e-5)
+        np.testing.assert_allclose(share.regret.gap.mean, 0, atol=1e-5)
+        np.testing.assert_allclose(share.regret.total.mean, share.regret.search.mean, rtol=1e-5)
+        shares.append(share.least / true)
+    assert np.median(shares) >= 0.7
+
+
+def audited(world, policy, searches):
+    """The audit of a policy in an exact world."""
+    episodes = paracosm.evaluate(world, policy, episodes=16)
+    options = {"certify": False, "dimensions": False, "most_search_steps": math.inf}
+    return paracosm.audit(world, policy, episodes, searches=searches, **options)
+
+
+@pytest.mark.parametrize("seeds", [1, pytest.param(20, marks=pytest.mark.full)])
+def test_a_policy_stopped_early_in_an_exact_world_is_a_failure_of_its_search(seeds):
+    few = paracosm.ImagineSettings(rollouts=32, check=2, most_steps=4)
+    blamed = 0
+    for seed in range(seeds):
+        world, _, starts = system(seed)
+        learned = paracosm.Learned(world, {"reward": LABELLED})
+        data = data_of(world, starts, starts, -1.0)
+        early = paracosm.imagine(learned, data, seed=seed, settings=few)
+        diagnosis = audited(world, early.policy, {"mppi": MPPI(world)})
+        assert diagnosis.search is not None
+        blamed += diagnosis.search.leads
+        assert diagnosis.search.leads == ("The search is to blame" in diagnosis.verdict)
+    assert blamed >= 0.95 * seeds
+
+
+def test_no_search_is_blamed_where_none_is_better():
+    world, _, _ = system(0)
+    best = Deterministic(Gain(jnp.asarray(riccati(world, HORIZON)[1], jnp.float32)))
+    diagnosis = audited(world, best, {"mppi": MPPI(world), "itself": best})
+    share = diagnosis.search
+    assert share is not None
+    assert share.best is None
+    assert not share.leads
+    assert "The search" not in diagnosis.verdict
+    assert "nothing says that its search is to blame" in diagnosis.explanation
+    assert share.trials[1].better_by.mean == 0
+    assert share.imagined_steps == 16 * HORIZON * (MPPI(world).imagined_steps + 2)
+    assert paracosm.Diagnosis.from_json(diagnosis.to_json()) == diagnosis
+
+
+def test_what_cannot_be_searched_is_said():
+    world, policy, starts = system(0)
+    options = {"horizon": HORIZON, "discount": 1.0, "key": KEY}
+    with pytest.raises(checks.BadArgument, match="no other search is given"):
+        search_share(world, policy, {}, starts, **options)
+    grows = world.replace(dynamics=lambda s, a, key: 1e30 * s)
+    with pytest.raises(checks.BadData, match="a return of the policy in the learned world is"):
+        search_share(grows, policy, {"itself": Candidate(policy)}, starts, **options)
+    episodes = paracosm.evaluate(world, policy, episodes=4)
+    searches = {"mppi": MPPI(world)}
+    with pytest.raises(checks.BadArgument, match="cost more imagined steps than the 1,000"):
+        paracosm.audit(world, policy, episodes, searches=searches, most_search_steps=1000)
+    with pytest.raises(checks.BadArgument, match="beside episodes of samples"):
+        paracosm.audit(world, policy, episodes, searches=searches, sampled=True)
+    with pytest.raises(checks.BadArgument, match=r"searches\['none'\] is None"):
+        paracosm.audit(world, policy, episodes, searches={"none": None})
