@@ -2,6 +2,7 @@
 tests that need no compiled program.
 """
 
+import functools
 import gc
 import os
 from pathlib import Path
@@ -31,8 +32,10 @@ settings.load_profile("small")
 
 _HERE = Path(__file__).parent
 _COMPILED = "/jax/core/compile/backend_compile_duration"  # one event for each program
-# They hold memory, and past some thousands the system gives no more maps of it.
-_MOST_PROGRAMS = 500
+# Programs hold memory, some of them a hundred maps of it, and Linux gives a process 65,530.
+_MOST_PROGRAMS, _MOST_MAPS = 500, 20_000
+_LOOKED_AFTER = 20  # programs: to count maps takes milliseconds
+_MAPS = Path("/proc/self/maps")
 _BEFORE = pytest.StashKey[int]()
 _HALVINGS = pytest.StashKey[int]()
 _LISTED = 30
@@ -42,15 +45,19 @@ class Programs:
     """How many programs this process has compiled, or read from the cache of compiled ones."""
 
     def __init__(self) -> None:
-        self.total = self.forgotten = 0
+        self.total = self.forgotten = self.looked = 0
         jax.monitoring.register_event_duration_secs_listener(self._hear)
 
     def _hear(self, event: str, duration_secs: float, **_: str | int) -> None:
         self.total += event == _COMPILED
 
     def forget_many(self) -> None:
-        """Let JAX forget its programs once they are many."""
-        if self.total - self.forgotten > _MOST_PROGRAMS:
+        """Let JAX forget its programs once they or their maps of memory are many."""
+        if self.total - self.looked < _LOOKED_AFTER:
+            return
+        self.looked = self.total
+        maps = _MAPS.read_bytes().count(b"\n") if _MAPS.exists() else 0
+        if self.total - self.forgotten > _MOST_PROGRAMS or maps > _MOST_MAPS:
             jax.clear_caches()
             self.forgotten = self.total
 
@@ -70,8 +77,25 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
+def pytest_collection_modifyitems(items):
+    """Between two examples of a property programs are forgotten too: some compile a thousand."""
+    tests = {item.obj.hypothesis for item in items if hasattr(item.obj, "hypothesis")}
+    for test in tests:
+        test.inner_test = _forgetful(test.inner_test)
+
+
+def _forgetful(example):
+    @functools.wraps(example)
+    def run(*arguments, **named):
+        PROGRAMS.forget_many()
+        return example(*arguments, **named)
+
+    return run
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
+    PROGRAMS.forget_many()
     item.stash[_BEFORE] = PROGRAMS.total
     if not is_quick(item.path):
         _split_roughly_outside_of_the_audits_own_tests(item)
@@ -124,9 +148,3 @@ def loose_bounds(request, monkeypatch):
 
     if request.config.getoption("--hypothesis-profile") != "full":
         monkeypatch.setattr(constants, "_steps", lambda layered: 3)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _forget_compiled_programs():
-    yield
-    PROGRAMS.forget_many()
