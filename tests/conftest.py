@@ -79,8 +79,8 @@ def pytest_ignore_collect(collection_path, config):
 
 def pytest_collection_modifyitems(items):
     """Between two examples of a property programs are forgotten too: some compile a thousand."""
-    tests = {item.obj.hypothesis for item in items if hasattr(item.obj, "hypothesis")}
-    for test in tests:
+    tests = [item.obj.hypothesis for item in items if hasattr(item.obj, "hypothesis")]
+    for test in {id(test): test for test in tests}.values():
         test.inner_test = _forgetful(test.inner_test)
 
 
