@@ -1,32 +1,8 @@
 """The gate: whether a run is worse than runs before it, beyond what chance explains.
 
-Every quantity of a run has an interval over its episodes (or held-out rows). Refits of the same
-configuration differ by more: other data, other initial weights, another policy. K baselines show by
-how much. If their values x_1 … x_K and that of a refit y are independent draws of one normal
-distribution,
-
-    (y - mean(x)) / (s √(1 + 1/K)) ~ Student's t with K - 1 degrees of freedom,
-
-so that a refit is above `mean(x) + t_{K-1}(1 - α) s √(1 + 1/K)` with probability α: the prediction
-interval of one new draw (Hahn & Meeker 1991, *Statistical Intervals*, chapter 4). α is the chance
-of a false alarm of the gate, `1 - level`, over the number of quantities checked (Bonferroni):
-whatever depends on what, the gate alarms falsely with probability `1 - level` at most.
-
-What the draws are taken to be:
-
-* *Terms and the gap* have a sign, and are worse where they are further from 0. Their signed values
-  are taken for normal, and the size of a refit's exceeds `|mean(x)| + t(1 - α/2) s √(1 + 1/K)` with
-  probability at most α: then it is further than that from the mean, to one side or the other.
-* *Sizes and errors* are positive and vary in proportion: their logarithms are taken for normal, as
-  long as no baseline is 0.
-* *The real return* is worse where it is lower.
-
-Episodes widen this twice. A candidate that was evaluated on fewer episodes than the baselines
-varies by more than they do: the excess of its variance is added to s² (1 + 1/K), which leaves the
-chance of an alarm at α or below, since a known part of a variance makes the tails of t lighter. And
-baselines may agree by chance, as where an end rule errs in one episode of many: so no limit is
-closer than what the intervals over episodes say of baselines and candidate by themselves, widened
-from 95% to the level of the gate as Student's t is.
+`auditing.refits` says how far chance carries a refit from its baselines. A quantity that is the
+same in all baselines and has no interval, such as the term of a part that is known, has no part in
+dividing the chance of a false alarm: any difference beyond rounding is a change.
 
 One or two baselines show nothing of refits that a gate could use: with K = 2 the quantile of t is
 over a hundred. Then the limit is that of episodes alone, with an allowance on top, which is
@@ -41,56 +17,17 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from paracosm.auditing.refits import REFITS, Chance, Worse, reaches
 from paracosm.core import checks
 from paracosm.core.records import Estimate
 from paracosm.core.records.gate import SHARES, Gate, GateCheck, GateRule, GateRules, GateSection
 from paracosm.core.records.results import RunResult
 
-REFITS = 3  # baselines from which on their spread is used
 # The allowance where refits are not known: of the baseline, or of the return for terms and returns.
 UNKNOWN_REFITS = 0.25
 # Of the return or of the simplest predictor's error: observations of 32 bits move a term that is 0
 # by as much.
 ROUNDING = 1e-5
-
-
-class Chance(NamedTuple):
-    """A quantity of runs, `[run, …]`, and its standard errors over the runs' episodes, likewise.
-
-    Errors are those on the side that matters: of baselines where they may be worse than measured,
-    of a candidate where it may be better. 0 stands for unknown.
-    """
-
-    value: np.ndarray
-    error: np.ndarray
-
-
-def refit_reach(baselines: Chance, candidate: Chance, tail: float) -> np.ndarray:
-    """How far above the mean of the baselines a refit is with probability `tail`, `[…]`.
-
-    `t_{K-1}(1 - tail) √(s² (1 + 1/K) + max(0, excess of the candidate's variance over episodes))`.
-    """
-    runs = len(baselines.value)
-    excess = np.maximum(candidate.error**2 - np.mean(baselines.error**2, axis=0), 0)
-    variance = np.var(baselines.value, axis=0, ddof=1) * (1 + 1 / runs) + excess
-    return stats.t.isf(tail, runs - 1) * np.sqrt(variance)
-
-
-def episode_reach(baselines: Chance, candidate: Chance, tail: float, degrees: float) -> np.ndarray:
-    """How far episodes alone carry a candidate above the mean of the baselines, `[…]`.
-
-    Args:
-        baselines, candidate: `[run, …]` and `[…]`.
-        tail: The probability that it is further.
-        degrees: Of freedom of the standard errors: the fewest episodes less one.
-    """
-    of_mean = np.sum(baselines.error**2, axis=0) / len(baselines.error) ** 2
-    return stats.t.isf(tail, degrees) * np.sqrt(candidate.error**2 + of_mean)
-
-
-def in_shares(of: Chance) -> Chance:
-    """Logarithms of positive values, their standard errors to first order."""
-    return Chance(np.log(of.value), of.error / of.value)
 
 
 class _Quantity(NamedTuple):
@@ -111,6 +48,12 @@ class _Quantity(NamedTuple):
         if self.signed:
             return 1.0 if self.candidate.mean >= 0 else -1.0
         return -1.0 if self.rule.section == "return" else 1.0
+
+    @property
+    def worse(self) -> Worse:
+        if self.signed:
+            return "further from 0"
+        return "larger in proportion" if self.rule.section in SHARES else "larger"
 
     @property
     def rounding(self) -> float:
@@ -196,7 +139,9 @@ def _order(check: GateCheck) -> tuple[bool, float]:
 def _check(quantity: _Quantity, tail: float) -> GateCheck:
     """The limit of one quantity, and whether the candidate is beyond it."""
     baselines, candidate = quantity.chances()
-    center, refits, episodes = _reaches(quantity, baselines, candidate, tail)
+    degrees = max(min(e.n for e in (*quantity.baselines, quantity.candidate)) - 1, 1)
+    chance = reaches(baselines, candidate, tail, degrees=degrees, worse=quantity.worse)
+    center, refits, episodes = map(float, chance)
     reach = max(refits, episodes, quantity.rounding)
     allowance, sign = _allowance(quantity, center), 1.0 if quantity.signed else quantity.sign
     limit = center + reach + allowance
@@ -212,30 +157,6 @@ def _check(quantity: _Quantity, tail: float) -> GateCheck:
         allowance=allowance,
         reason="refits" if reach == refits else "episodes" if reach == episodes else "neither",
     )
-
-
-def _reaches(
-    quantity: _Quantity, baselines: Chance, candidate: Chance, tail: float
-) -> tuple[float, float, float]:
-    """Where the baselines are, and how far refits and how far episodes carry a candidate from
-    there.
-
-    Args:
-        quantity: What is compared.
-        baselines, candidate: Its values `[run]` and `[]`, worse upwards.
-        tail: The probability of a false alarm of this quantity.
-    """
-    tail, known = tail / 2 if quantity.signed else tail, len(baselines.value) >= REFITS
-    degrees = max(min(e.n for e in (*quantity.baselines, quantity.candidate)) - 1, 1)
-    episodes = float(episode_reach(baselines, candidate, tail, degrees))
-    center = float(np.mean(baselines.value))
-    if quantity.rule.section in SHARES and np.all(baselines.value > 0) and candidate.value > 0:
-        middle = float(np.exp(np.mean(np.log(baselines.value))))
-        logs = in_shares(baselines), in_shares(candidate)
-        refits = middle * np.expm1(float(refit_reach(*logs, tail))) if known else 0.0
-        return middle, refits, episodes
-    refits = float(refit_reach(baselines, candidate, tail)) if known else 0.0
-    return abs(center) if quantity.signed else center, refits, episodes
 
 
 def _allowance(quantity: _Quantity, center: float) -> float:
