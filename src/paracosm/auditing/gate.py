@@ -5,8 +5,8 @@ same in all baselines and has no interval, such as the term of a part that is kn
 dividing the chance of a false alarm: any difference beyond rounding is a change.
 
 One or two baselines show nothing of refits that a gate could use: with K = 2 the quantile of t is
-over a hundred. Then the limit is that of episodes alone, with an allowance on top, which is
-`UNKNOWN_REFITS` unless the gate file has another, and the false alarms have no stated rate.
+over a hundred. Then the limit is that of episodes alone, with an allowance on top: that of the gate
+file, or a default for what refits may differ by; and false alarms have no stated rate.
 """
 
 from __future__ import annotations
@@ -23,8 +23,13 @@ from paracosm.core.records import Estimate
 from paracosm.core.records.gate import SHARES, Gate, GateCheck, GateRule, GateRules, GateSection
 from paracosm.core.records.results import RunResult
 
-# The allowance where refits are not known: of the baseline, or of the return for terms and returns.
-UNKNOWN_REFITS = 0.25
+# Allowances where refits are not known. Errors of refits of small worlds differ by factors of two
+# to three, so that one may double: a share of the baseline.
+UNKNOWN_ERRORS = 1.0
+# What is less than that share of the return, or of the simplest predictor's error, is no matter.
+NEGLIGIBLE = 0.01
+# Policies trained anew earn as much more or less, and so may terms: a share of the return.
+UNKNOWN_RETURNS = 0.25
 # Of the return or of the simplest predictor's error: observations of 32 bits move a term that is 0
 # by as much.
 ROUNDING = 1e-5
@@ -161,11 +166,14 @@ def _check(quantity: _Quantity, tail: float) -> GateCheck:
 
 def _allowance(quantity: _Quantity, center: float) -> float:
     """What the gate file grants beyond chance, in the quantity's own unit."""
-    granted = quantity.rule.allowance
-    if granted is None:
-        granted = 0.0 if len(quantity.baselines) >= REFITS else UNKNOWN_REFITS
-        return granted * (center if quantity.rule.section in SHARES else quantity.unit)
-    return granted * center if quantity.rule.section in SHARES else granted
+    granted, in_shares = quantity.rule.allowance, quantity.rule.section in SHARES
+    if granted is not None:
+        return granted * center if in_shares else granted
+    if len(quantity.baselines) >= REFITS:
+        return 0.0
+    if in_shares:
+        return UNKNOWN_ERRORS * center + NEGLIGIBLE * quantity.unit
+    return UNKNOWN_RETURNS * quantity.unit
 
 
 def _quantity(rule: GateRule, runs: Sequence[RunResult]) -> _Quantity | None:
