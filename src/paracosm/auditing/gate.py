@@ -35,7 +35,7 @@ UNKNOWN_RETURNS = 0.25
 ROUNDING = 1e-5
 
 
-class _Quantity(NamedTuple):
+class _Gated(NamedTuple):
     """One quantity of all runs as estimates, and the unit in which rounding is counted."""
 
     rule: GateRule
@@ -141,7 +141,7 @@ def _order(check: GateCheck) -> tuple[bool, float]:
     return False, -check.beyond / allowed if allowed else -np.inf
 
 
-def _check(quantity: _Quantity, tail: float) -> GateCheck:
+def _check(quantity: _Gated, tail: float) -> GateCheck:
     """The limit of one quantity, and whether the candidate is beyond it."""
     baselines, candidate = quantity.chances()
     degrees = max(min(e.n for e in (*quantity.baselines, quantity.candidate)) - 1, 1)
@@ -164,7 +164,7 @@ def _check(quantity: _Quantity, tail: float) -> GateCheck:
     )
 
 
-def _allowance(quantity: _Quantity, center: float) -> float:
+def _allowance(quantity: _Gated, center: float) -> float:
     """What the gate file grants beyond chance, in the quantity's own unit."""
     granted, in_shares = quantity.rule.allowance, quantity.rule.section in SHARES
     if granted is not None:
@@ -176,7 +176,7 @@ def _allowance(quantity: _Quantity, center: float) -> float:
     return UNKNOWN_RETURNS * quantity.unit
 
 
-def _quantity(rule: GateRule, runs: Sequence[RunResult]) -> _Quantity | None:
+def _quantity(rule: GateRule, runs: Sequence[RunResult]) -> _Gated | None:
     """The quantity of all runs, the candidate's last; None if one of them did not measure it."""
     estimates = [measured(run, rule.section, rule.name) for run in runs]
     present = [estimate for estimate in estimates if estimate is not None]
@@ -188,7 +188,7 @@ def _quantity(rule: GateRule, runs: Sequence[RunResult]) -> _Quantity | None:
             " of finite numbers."
         )
     unit = float(np.mean([_unit(run, rule) for run in runs[:-1]]))
-    return _Quantity(rule, tuple(present[:-1]), present[-1], unit)
+    return _Gated(rule, tuple(present[:-1]), present[-1], unit)
 
 
 def _missing(rule: GateRule, runs: Sequence[RunResult]) -> GateCheck:
@@ -219,11 +219,11 @@ def measured(run: RunResult, section: GateSection, name: str) -> Estimate | None
         return _exactly(getattr(diagnosis.baselines, name), episodes)
     if not diagnosis.valid:
         return None
-    gap = diagnosis.gap_training if name == "horizon" else diagnosis.gap
-    term = None if gap is None else getattr(gap, name)
     if section == "sizes":
-        return _size(float(np.sum(diagnosis.causes[name].absolute)), term)
-    return term
+        size = float(np.sum(diagnosis.causes[name].absolute))
+        return _size(size, getattr(diagnosis.gap, name))
+    gap = diagnosis.gap_training if name == "horizon" else diagnosis.gap
+    return None if gap is None else getattr(gap, name)
 
 
 def _size(value: float, term: Estimate) -> Estimate:
