@@ -136,6 +136,7 @@ CALLS = {
     "compare nowhere": "a comparison needs at least two",
     "compare nowhere ./nowhere": "a comparison needs at least two",
     "compare nowhere here": "nowhere is no run directory",
+    "compare nowhere here --gate none.toml": "there is no gate file none.toml",
     f"compare {LONG} here": "is no run directory",
     "plan nowhere.csv --budget 100": "nowhere.csv does not exist",
     f"plan {LONG} --budget 100": "does not exist",

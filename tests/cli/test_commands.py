@@ -190,6 +190,27 @@ def test_compare(runs, capsys, tmp_path):
     assert "dynamics" in capsys.readouterr().out
 
 
+def test_a_gate_sets_the_exit_status(runs, capsys, tmp_path):
+    """The runs are of two seeds; held-out errors cannot be smaller than nothing, so that one of the
+    two orders fails a gate without an allowance at a level near 0.
+    """
+    orders = [(runs[0], runs[2]), (runs[2], runs[0])]
+    arguments = ["compare", "--json", "--gate", str(tmp_path / "gate.toml")]
+    (tmp_path / "gate.toml").write_text("[terms]\ndynamics = 1e9\n")
+    for order in orders:
+        assert main([*arguments, *map(str, order)]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["passed"]
+        assert found["gate"]["checks"][0]["limit"] > 1e9
+    (tmp_path / "gate.toml").write_text("level = 1e-9\n[policy_errors]\nreward = 0\n")
+    statuses = [main([*arguments, *map(str, order)]) for order in orders]
+    assert sorted(statuses) == [0, 1]
+    out = tmp_path / "page.html"
+    assert main(["compare", *map(str, orders[statuses.index(1)]), *arguments[2:], f"--out={out}"])
+    assert "is worse than" in " ".join(capsys.readouterr().out.split())
+    assert "is worse than" in out.read_text()
+
+
 def test_a_page_for_people_ends_with_the_report(runs, capsys):
     assert main(["audit", str(runs[0]), "--no-bounds"]) == 0
     assert runs[1].diagnosis.verdict[:30] in capsys.readouterr().out

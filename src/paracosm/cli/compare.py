@@ -1,16 +1,21 @@
-"""`paracosm compare RUN RUN …`: results side by side."""
+"""`paracosm compare RUN RUN …`: results side by side, and a gate for continuous integration."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from paracosm.cli import output
+from paracosm.core.records.results import Comparison
+from paracosm.loop import gates
 from paracosm.loop.load import compare
+
+WORSE = 1  # the exit status of a gate that is not passed; 2 is bad input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,20 +24,46 @@ class CompareFlags:
     time.
 
     Attributes:
-        runs: Two or more run directories.
-        out: Write the comparison as a page here.
+        runs: Two or more run directories; with a gate the last one is the candidate, the ones
+            before it are its baselines.
+        gate: Exit with status 1 where the last run is worse than those before it, beyond what
+            chance explains, in a quantity that this TOML file names; an empty file checks all.
+        out: Write the comparison, or what the gate found, as a page here.
         json: Print one JSON document on stdout instead of the table.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
+    gate: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+def main(arguments: Sequence[str]) -> int:
+    """Run it; returns the exit status."""
     flags = output.parse(CompareFlags, arguments, "compare")
+    rules = None if flags.gate is None else gates.rules(flags.gate)
     comparison = compare(*flags.runs)
     document = {"runs": {name: result.summary() for name, result in comparison.runs.items()}}
     with output.of_files(*flags.runs):
+        if rules is not None:
+            return _gated(comparison, rules, document, flags)
         output.deliver(comparison, document, flags.out, as_json=flags.json)
+    return 0
+
+
+def _gated(
+    comparison: Comparison, rules: gates.GateRules, document: dict[str, Any], flags: CompareFlags
+) -> int:
+    """Show what the gate found; returns its exit status, whether or not somebody reads on.
+
+    Args:
+        comparison: The runs, the candidate last.
+        rules: What is checked.
+        document: What `--json` prints of a comparison.
+        flags: As given.
+    """
+    found = gates.gate(comparison, rules)
+    document = {"passed": found.passed, "gate": found.to_dict(), **document}
+    with contextlib.suppress(BrokenPipeError):
+        output.deliver(found, document, flags.out, as_json=flags.json)
+    return 0 if found.passed else WORSE

@@ -31,7 +31,9 @@ COMMANDS = {
     "bench": "learners on the tasks of a suite, beside what others have",
     "paper": "the experiments of the paper, ours beside theirs",
     "report": "write the report of a finished run again",
-    "compare": "put the results of several runs side by side",
+    "compare": (
+        "put the results of several runs side by side; with --gate fail where the last one is worse"
+    ),
 }
 
 _HELP = """\
@@ -46,9 +48,9 @@ Start here:
   paracosm run Pendulum-v1        a whole run; a few minutes on two cores
   paracosm COMMAND --help         everything a command can do
 
-Progress goes to stderr; --json prints one JSON document on stdout. Exit status: 0 done, 2 bad input
-(one sentence says what is wrong and what is needed), 130 stopped with Ctrl-C (finished stages are
-kept; --resume goes on).
+Progress goes to stderr; --json prints one JSON document on stdout. Exit status: 0 done, 1 a run is
+worse than its gate allows (compare --gate), 2 bad input (one sentence says what is wrong and what
+is needed), 130 stopped with Ctrl-C (finished stages are kept; --resume goes on).
 """
 
 
@@ -67,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _dispatch(arguments: list[str], *, for_good: bool) -> None:
+def _dispatch(arguments: list[str], *, for_good: bool) -> int | None:
+    """What the command returns: an exit status, or nothing where it is 0."""
     with streams.own_output(for_good=for_good):
         if not arguments or arguments[0] in ("-h", "--help", "help"):
             commands = "\n".join(f"  {name:9}{what}" for name, what in COMMANDS.items())
@@ -83,10 +86,10 @@ def _dispatch(arguments: list[str], *, for_good: bool) -> None:
         return importlib.import_module(f"paracosm.cli.{arguments[0]}").main(arguments[1:])
 
 
-def _exit_status(command: Callable[[], None], name: str) -> int:
+def _exit_status(command: Callable[[], int | None], name: str) -> int:
     """The exit status of a command; what stops it is one sentence on stderr."""
     try:
-        command()
+        return command() or 0
     except KeyboardInterrupt:
         again = (
             "; what was finished is kept, and the same command with --resume and without --force"
@@ -106,7 +109,6 @@ def _exit_status(command: Callable[[], None], name: str) -> int:
             raise
         sys.stderr.write(f"paracosm: {' '.join(sentence.split())}\n")
         return 2
-    return 0
 
 
 def _sentence(error: BaseException) -> str | None:

@@ -14,12 +14,14 @@ from paracosm.core.records import Diagnosis, discounted
 from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.records.experiments import Experiment
+from paracosm.core.records.gate import Gate
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import (
     benchmark_words,
     decision_tables,
     decision_words,
     experiment_words,
+    gate_words,
     round_words,
     tables,
     words,
@@ -27,7 +29,7 @@ from paracosm.reporting import (
 from paracosm.reporting.decision_terminal import AnyPlan
 from paracosm.reporting.headline import headline
 
-Renderable = RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark
+Renderable = RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark | Gate
 
 
 def render(record: Renderable) -> str:
@@ -42,6 +44,8 @@ def render(record: Renderable) -> str:
         return _fill("report.html", run=record, diagnosis=diagnosis, figures=drawn)
     if isinstance(record, Diagnosis):
         return _fill("report.html", run=None, diagnosis=record, figures=drawing.diagnosis(record))
+    if isinstance(record, Gate):
+        return _fill("gate.html", gate=record)
     template, name, draw = {
         Comparison: ("comparison.html", "runs", drawing.comparison),
         Benchmark: ("benchmark.html", "record", drawing.charts),
@@ -62,7 +66,7 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
     """
     if not isinstance(record, Renderable):
         raise Unsupported(
-            "a page shows a result, a diagnosis, a comparison, a plan, an experiment or a"
+            "a page shows a result, a diagnosis, a comparison, a gate, a plan, an experiment or a"
             f" benchmark, and this is a {type(record).__name__}; of a run directory,"
             " paracosm.load(path).result is needed."
         )
@@ -116,6 +120,7 @@ def _templates() -> jinja2.Environment:
         "decision_words": decision_words,
         "decision_tables": decision_tables,
         "experiment_words": experiment_words,
+        "gate_words": gate_words,
         "benchmark_words": benchmark_words,
         "headline": headline,
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -13,11 +15,13 @@ from rich.text import Text
 from paracosm.core.records import Diagnosis, Estimate, Gap
 from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.experiments import Experiment
+from paracosm.core.records.gate import Gate
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import tables, words
 from paracosm.reporting.benchmark_terminal import benchmark
 from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
 from paracosm.reporting.experiment_terminal import experiment
+from paracosm.reporting.gate_terminal import gate
 
 COLORS = {"reward": "dark_orange", "termination": "green", "dynamics": "blue", "horizon": "yellow"}
 RUNS_ABREAST = 3  # as many columns of numbers as fit into 80 characters
@@ -25,21 +29,17 @@ HALF_BAR = 9  # characters of a bar on either side of zero
 
 
 def summary(
-    record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark,
+    record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark | Gate,
 ) -> RenderableType:
     """What a record says, in 80 columns, for any rich console."""
     if isinstance(record, AnyPlan):
         return planned(record)
-    if isinstance(record, Experiment):
-        return experiment(record)
-    if isinstance(record, Benchmark):
-        return benchmark(record)
-    if isinstance(record, Comparison):
-        return _comparison(record)
     if isinstance(record, Diagnosis):
         return Group(
             *_diagnosis(record), *(_bounds(record) if record.valid else ()), *_verdict(record)
         )
+    if not isinstance(record, RunResult):
+        return _SHOWN[type(record)](record)
     diagnosis = record.diagnosis
     bought = [rounds(record)] if record.decisions else []
     return Group(
@@ -181,3 +181,11 @@ def _side_by_side(comparison: Comparison, which: slice) -> Table:
 def _cell(cell: tables.ComparedCell) -> Text:
     text = Text(f"{cell.value}{' ≠' if cell.apart else ''}")
     return text.append(f"\n{cell.interval}", style="dim") if cell.interval else text
+
+
+_SHOWN: dict[type, Callable[[Any], RenderableType]] = {
+    Benchmark: benchmark,
+    Comparison: _comparison,
+    Experiment: experiment,
+    Gate: gate,
+}

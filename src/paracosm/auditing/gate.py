@@ -1,0 +1,293 @@
+"""The gate: whether a run is worse than runs before it, beyond what chance explains.
+
+`auditing.refits` says how far chance carries a refit from its baselines. A quantity that is the
+same in all baselines and has no interval, such as the term of a part that is known, has no part in
+dividing the chance of a false alarm: any difference beyond rounding is a change.
+
+One or two baselines show nothing of refits that a gate could use: with K = 2 the quantile of t is
+over a hundred. Then the limit is that of episodes alone, with an allowance on top: that of the gate
+file, or a default for what refits may differ by; and false alarms have no stated rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from paracosm.auditing.refits import REFITS, Chance, Worse, reaches
+from paracosm.core import checks
+from paracosm.core.records import Estimate
+from paracosm.core.records.gate import SHARES, Gate, GateCheck, GateRule, GateRules, GateSection
+from paracosm.core.records.results import RunResult
+
+# Allowances where refits are not known. Errors of refits of small worlds differ by factors of two
+# to three, so that one may double: a share of the baseline.
+UNKNOWN_ERRORS = 1.0
+# What is less than that share of the return, or of the simplest predictor's error, is no matter.
+NEGLIGIBLE = 0.01
+# Policies trained anew earn as much more or less, and so may terms: a share of the return.
+UNKNOWN_RETURNS = 0.25
+# Of the return or of the simplest predictor's error: observations of 32 bits move a term that is 0
+# by as much.
+ROUNDING = 1e-5
+
+
+class _Gated(NamedTuple):
+    """One quantity of all runs as estimates, and the unit in which rounding is counted."""
+
+    rule: GateRule
+    baselines: tuple[Estimate, ...]
+    candidate: Estimate
+    unit: float
+
+    @property
+    def signed(self) -> bool:
+        return self.rule.section == "terms" or self.rule.name == "gap"
+
+    @property
+    def sign(self) -> float:
+        """The direction that is worse: 1 upwards, -1 downwards."""
+        if self.signed:
+            return 1.0 if self.candidate.mean >= 0 else -1.0
+        return -1.0 if self.rule.section == "return" else 1.0
+
+    @property
+    def worse(self) -> Worse:
+        if self.signed:
+            return "further from 0"
+        return "larger in proportion" if self.rule.section in SHARES else "larger"
+
+    @property
+    def rounding(self) -> float:
+        return ROUNDING * self.unit
+
+    def chances(self) -> tuple[Chance, Chance]:
+        """Baselines `[run]` and candidate `[]`, turned so that worse is upwards."""
+        worse = [_side(estimate, self.sign) for estimate in self.baselines]
+        values = self.sign * np.array([estimate.mean for estimate in self.baselines])
+        better = _side(self.candidate, -self.sign)
+        return (
+            Chance(values, np.array(worse)),
+            Chance(np.array(self.sign * self.candidate.mean), np.array(better)),
+        )
+
+    @property
+    def varies(self) -> bool:
+        """Whether chance has any part in the baselines; else any difference is a change."""
+        baselines, _ = self.chances()
+        spread = np.ptp(baselines.value)
+        return bool(max(spread, np.max(baselines.error)) > self.rounding)
+
+
+def _side(estimate: Estimate, sign: float) -> float:
+    """The standard error that the interval has on one side; 0 where the interval has no width."""
+    half = estimate.high - estimate.mean if sign > 0 else estimate.mean - estimate.low
+    if half <= 0:
+        return 0.0
+    return float(half / stats.t.isf(0.025, max(estimate.n - 1, 1)))
+
+
+def gate(
+    baselines: Mapping[str, RunResult], candidate: tuple[str, RunResult], rules: GateRules
+) -> Gate:
+    """Hold a run against the runs before it.
+
+    Args:
+        baselines: At least one run, by name; refits of one configuration, if there are several.
+        candidate: The name of the run in question, and the run.
+        rules: What to check.
+
+    Raises:
+        BadData: runs of different tasks, baselines that are one and the same fit, a baseline whose
+            numbers are not finite, or nothing to check that all runs have.
+    """
+    name, run = candidate
+    runs = [*baselines.values(), run]
+    _require_one_task(dict(baselines) | {name: run})
+    _require_different(baselines, rules)
+    quantities = [(rule, _quantity(rule, runs)) for rule in rules.rules]
+    compared = sum(quantity is not None and quantity.varies for _, quantity in quantities)
+    if not any(quantity for _, quantity in quantities):
+        raise checks.BadData(
+            "the gate checks nothing that all of these runs have measured; a quantity that they"
+            " have is needed."
+        )
+    tail = (1 - rules.level) / max(compared, 1)
+    checked = [
+        _missing(rule, runs) if quantity is None else _check(quantity, tail)
+        for rule, quantity in quantities
+    ]
+    sound = all(baseline.diagnosis.valid for baseline in baselines.values())
+    return Gate(
+        level=rules.level,
+        baselines=tuple(baselines),
+        candidate=name,
+        refits=len(baselines) >= REFITS,
+        compared=compared,
+        checks=tuple(sorted(checked, key=_order)),
+        differing=_differing(tuple(baselines.values())),
+        valid=run.diagnosis.valid or not sound,
+    )
+
+
+def _order(check: GateCheck) -> tuple[bool, float]:
+    """The worse ones first, by their distance from the baseline in units of that of the limit."""
+    if check.verdict != "worse":
+        return True, 0.0
+    allowed = abs((check.limit or 0.0) - (check.baseline or 0.0))
+    return False, -check.beyond / allowed if allowed else -np.inf
+
+
+def _check(quantity: _Gated, tail: float) -> GateCheck:
+    """The limit of one quantity, and whether the candidate is beyond it."""
+    baselines, candidate = quantity.chances()
+    degrees = max(min(e.n for e in (*quantity.baselines, quantity.candidate)) - 1, 1)
+    chance = reaches(baselines, candidate, tail, degrees=degrees, worse=quantity.worse)
+    center, refits, episodes = map(float, chance)
+    reach = max(refits, episodes, quantity.rounding)
+    allowance, sign = _allowance(quantity, center), 1.0 if quantity.signed else quantity.sign
+    limit = center + reach + allowance
+    holds = float(candidate.value) <= limit  # false of a candidate that is not a number
+    return GateCheck(
+        section=quantity.rule.section,
+        name=quantity.rule.name,
+        verdict="no worse" if holds else "worse",
+        baseline=sign * center,
+        candidate=sign * float(candidate.value),
+        limit=sign * limit,
+        reach=reach,
+        allowance=allowance,
+        reason="refits" if reach == refits else "episodes" if reach == episodes else "neither",
+    )
+
+
+def _allowance(quantity: _Gated, center: float) -> float:
+    """What the gate file grants beyond chance, in the quantity's own unit."""
+    granted, in_shares = quantity.rule.allowance, quantity.rule.section in SHARES
+    if granted is not None:
+        return granted * center if in_shares else granted
+    if len(quantity.baselines) >= REFITS:
+        return 0.0
+    if in_shares:
+        return UNKNOWN_ERRORS * center + NEGLIGIBLE * quantity.unit
+    return UNKNOWN_RETURNS * quantity.unit
+
+
+def _quantity(rule: GateRule, runs: Sequence[RunResult]) -> _Gated | None:
+    """The quantity of all runs, the candidate's last; None if one of them did not measure it."""
+    estimates = [measured(run, rule.section, rule.name) for run in runs]
+    present = [estimate for estimate in estimates if estimate is not None]
+    if len(present) < len(runs):
+        return None
+    if not np.all(np.isfinite([estimate.mean for estimate in present[:-1]])):
+        raise checks.BadData(
+            f"the {rule.section} of a baseline, {rule.name}, is not finite; a gate needs baselines"
+            " of finite numbers."
+        )
+    unit = float(np.mean([_unit(run, rule) for run in runs[:-1]]))
+    return _Gated(rule, tuple(present[:-1]), present[-1], unit)
+
+
+def _missing(rule: GateRule, runs: Sequence[RunResult]) -> GateCheck:
+    """What is said of a quantity that a run did not measure."""
+    before = [measured(run, rule.section, rule.name) for run in runs[:-1]]
+    known = [abs(estimate.mean) for estimate in before if estimate is not None]
+    after = measured(runs[-1], rule.section, rule.name)
+    return GateCheck(
+        rule.section,
+        rule.name,
+        "not compared",
+        float(np.mean(known)) if len(known) == len(before) else None,
+        None if after is None else abs(after.mean),
+    )
+
+
+def measured(run: RunResult, section: GateSection, name: str) -> Estimate | None:
+    """A quantity of a run; None where it was not measured, or where the run's audit does not hold
+    the conditions under which terms explain something.
+    """
+    diagnosis = run.diagnosis
+    if section == "errors":
+        return run.fits[name].error if name in run.fits else None
+    if section == "return":
+        return diagnosis.real_return if name == "real" else diagnosis.gap.total
+    episodes = diagnosis.gap.total.n
+    if section == "policy_errors":
+        return _exactly(getattr(diagnosis.baselines, name), episodes)
+    if not diagnosis.valid:
+        return None
+    if section == "sizes":
+        size = float(np.sum(diagnosis.causes[name].absolute))
+        return _size(size, getattr(diagnosis.gap, name))
+    gap = diagnosis.gap_training if name == "horizon" else diagnosis.gap
+    return None if gap is None else getattr(gap, name)
+
+
+def _size(value: float, term: Estimate) -> Estimate:
+    """The sum of absolute contributions, whose interval is not recorded, with the width of the
+    term's: where few steps err, as of an end rule, at most one an episode, `var |x| ≤ var x`.
+    """
+    half = max(term.high - term.mean, term.mean - term.low)
+    return Estimate(value, value - half, value + half, term.n, f"as wide as {term.method}")
+
+
+def _exactly(value: float, episodes: int) -> Estimate:
+    """A mean over episodes whose interval is not recorded."""
+    return Estimate(value, value, value, episodes, "no interval")
+
+
+def _unit(run: RunResult, rule: GateRule) -> float:
+    """What a quantity is large or small against: returns, or the error of the simplest
+    predictor.
+    """
+    diagnosis, dynamics = run.diagnosis, rule.name == "dynamics"
+    if rule.section == "errors":
+        return run.fits[rule.name].baseline or 0.0
+    if rule.section == "policy_errors":
+        simplest = diagnosis.baselines
+        return simplest.mean_next_state if dynamics else simplest.zero_reward
+    return max(abs(diagnosis.real_return.mean), abs(diagnosis.imagined_return.mean))
+
+
+def _require_one_task(runs: Mapping[str, RunResult]) -> None:
+    """Numbers of different tasks are in different units."""
+    tasks = {name: _task(run) for name, run in runs.items()}
+    first, *others = tasks
+    for name in others:
+        if tasks[name] != tasks[first]:
+            raise checks.BadData(
+                f"{first} is of {' '.join(tasks[first])} and {name} of {' '.join(tasks[name])}; a"
+                " gate needs runs of one task."
+            )
+
+
+def _task(run: RunResult) -> tuple[str, ...]:
+    diagnosis, arguments = run.diagnosis, run.configuration.get("env_kwargs", "{}")
+    made = () if arguments == "{}" else (f"with {arguments}",)
+    steps = (f"({diagnosis.horizon} steps, discount {diagnosis.discount:g})",)
+    return (run.env, *made, *steps)
+
+
+def _require_different(baselines: Mapping[str, RunResult], rules: GateRules) -> None:
+    """Copies of one fit would say that refits do not differ."""
+    seen: dict[tuple[float | None, ...], str] = {}
+    for name, run in baselines.items():
+        estimates = [measured(run, rule.section, rule.name) for rule in rules.rules]
+        numbers = tuple(estimate and estimate.mean for estimate in estimates)
+        numbers += (run.diagnosis.real_return.mean, run.diagnosis.imagined_return.mean)
+        if numbers in seen:
+            raise checks.BadData(
+                f"{seen[numbers]} and {name} have the same numbers: they are one fit, as two runs"
+                " of the same seed are; baselines need seeds of their own."
+            )
+        seen[numbers] = name
+
+
+def _differing(runs: Sequence[RunResult]) -> tuple[str, ...]:
+    """The settings, the seed apart, in which runs differ."""
+    settings = [{k: v for k, v in run.configuration.items() if k != "seed"} for run in runs]
+    names = dict.fromkeys(name for own in settings for name in own)
+    return tuple(n for n in names if len({own.get(n) for own in settings}) > 1)

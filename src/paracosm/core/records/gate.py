@@ -1,0 +1,107 @@
+"""Whether a run is worse than the runs before it, quantity by quantity."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from paracosm.core.records.base import Record
+
+GateSection = Literal["terms", "sizes", "errors", "policy_errors", "return"]
+GateVerdict = Literal["worse", "no worse", "not compared"]
+GateReason = Literal["refits", "episodes", "neither"]
+
+# What a gate file may name, by section, in the order in which a table lists it.
+GATED: dict[GateSection, tuple[str, ...]] = {
+    "return": ("real", "gap"),
+    "terms": ("reward", "termination", "dynamics", "horizon"),
+    "sizes": ("reward", "termination", "dynamics"),
+    "errors": ("reward", "termination", "dynamics"),
+    "policy_errors": ("reward", "dynamics"),
+}
+# Sections whose allowance is a share of the baseline; of the others it is in units of return.
+SHARES: tuple[GateSection, ...] = ("sizes", "errors", "policy_errors")
+
+
+@dataclasses.dataclass(frozen=True)
+class GateRule(Record):
+    """One quantity that a gate checks, and by how much it may be worse beyond the interval.
+
+    `allowance` is in units of return, or a share of the baseline in the sections of `SHARES`; None
+    stands for the default.
+    """
+
+    section: GateSection
+    name: str
+    allowance: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class GateRules(Record):
+    """What a gate checks: with probability `level` it passes where nothing is worse."""
+
+    level: float
+    rules: tuple[GateRule, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class GateCheck(Record):
+    """One quantity of the candidate beside that of the baselines.
+
+    `baseline` is the mean over the baselines (the geometric one where the allowance is a share and
+    none is 0), of the size of a term. The candidate is worse beyond `limit`, which is below the
+    baseline for the real return and above it else: `reach` is how far chance may carry a run and
+    `allowance` what the gate file grants on top, both in the quantity's own unit. `reason` says
+    which chance made the reach: that of refits, or that of episodes alone. Numbers are None where
+    a run did not measure the quantity.
+    """
+
+    section: GateSection
+    name: str
+    verdict: GateVerdict
+    baseline: float | None
+    candidate: float | None
+    limit: float | None = None
+    reach: float | None = None
+    allowance: float = 0.0
+    reason: GateReason = "neither"
+
+    @property
+    def beyond(self) -> float:
+        """By how much the candidate is worse than the limit allows; negative within it."""
+        if self.limit is None or self.candidate is None:
+            return float("nan")
+        lower_is_worse = (self.section, self.name) == ("return", "real")
+        return self.limit - self.candidate if lower_is_worse else self.candidate - self.limit
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate(Record):
+    """Whether the candidate is worse than its baselines beyond what chance explains.
+
+    `checks` are ordered, the worst first. `refits` says whether there are baselines enough to know
+    how refits of one configuration differ; without, only the chance of episodes is known.
+    `compared` counts the checks among which the chance of a false alarm, `1 - level`, is divided.
+    `differing` names the settings in which the baselines differ: then they are no refits of one
+    configuration. `valid` says whether the candidate's audit holds its own conditions, or whether a
+    baseline's does not either.
+    """
+
+    level: float
+    baselines: tuple[str, ...]
+    candidate: str
+    refits: bool
+    compared: int
+    checks: tuple[GateCheck, ...]
+    differing: tuple[str, ...]
+    valid: bool
+
+    @property
+    def worse(self) -> tuple[GateCheck, ...]:
+        """The checks that failed, the worst first."""
+        return tuple(check for check in self.checks if check.verdict == "worse")
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is worse, and the candidate's audit can say so."""
+        return self.valid and not self.worse

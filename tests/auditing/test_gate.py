@@ -1,0 +1,245 @@
+"""The gate on records: what is worse fails it whatever the direction, and chance does not."""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from paracosm.auditing.gate import NEGLIGIBLE, UNKNOWN_ERRORS, UNKNOWN_RETURNS, gate
+from paracosm.auditing.refits import REFITS
+from paracosm.core.checks import BadData
+from paracosm.core.records import Estimate
+from paracosm.core.records.gate import GATED, SHARES, Gate, GateRule, GateRules
+from tests.auditing.refitted import PARTS, refit
+from tests.reporting import report_records as records
+
+EVERY = GateRules(0.95, tuple(GateRule(s, name, None) for s in GATED for name in GATED[s]))
+
+
+def estimate(mean, half=0.5, n=20):
+    return Estimate(float(mean), float(mean - half), float(mean + half), n, "as given")
+
+
+def run(real=-130.0, dynamics=5.0, error=0.01, seed=0, **changes):
+    """A run with these numbers."""
+    before = usual().diagnosis
+    gap = dataclasses.replace(before.gap, dynamics=estimate(dynamics))
+    diagnosis = dataclasses.replace(before, gap=gap, real_return=estimate(real, 2), **changes)
+    fit = dataclasses.replace(usual().fits["dynamics"], error=estimate(error, error / 10, 500))
+    return dataclasses.replace(usual(), diagnosis=diagnosis, fits={"dynamics": fit}, seed=seed)
+
+
+@functools.cache
+def usual():
+    return records.run()
+
+
+def refits(count=6):
+    """Runs of one configuration, by name; no two have the same numbers."""
+    draws = np.random.default_rng(1).normal(size=(count, 3))
+    return {
+        f"run-{i}": run(-130 + 2 * a, 5 + 0.3 * b, 0.01 * math.exp(0.1 * c), i)
+        for i, (a, b, c) in enumerate(draws)
+    }
+
+
+def of(result, section, name):
+    return next(check for check in result.checks if (check.section, check.name) == (section, name))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_one_more_refit_passes(count):
+    found = gate(refits(count), ("new", run(-131, 5.2, 0.0105)), EVERY)
+    assert found.passed
+    assert found.refits == (count >= REFITS)
+    assert Gate.from_json(found.to_json()) == found
+
+
+@pytest.mark.parametrize(
+    ("worse", "section", "name"),
+    [
+        ({"real": -200}, "return", "real"),
+        ({"dynamics": 12}, "terms", "dynamics"),
+        ({"dynamics": -60}, "terms", "dynamics"),
+        ({"error": 0.05}, "errors", "dynamics"),
+        ({"error": math.nan}, "errors", "dynamics"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 6])
+def test_what_is_worse_fails_the_gate_and_comes_first(worse, section, name, count):
+    if count == 1:
+        worse = {key: value * (6 if key == "dynamics" else 1) for key, value in worse.items()}
+    found = gate(refits(count), ("new", run(**worse)), EVERY)
+    first = found.checks[0]
+    assert not found.passed
+    assert (first.section, first.name, first.verdict) == (section, name, "worse")
+    assert not first.beyond <= 0
+
+
+@pytest.mark.parametrize("better", [{"real": -20}, {"dynamics": 0.1}, {"error": 1e-5}])
+@pytest.mark.parametrize("count", [1, 6])
+def test_what_is_better_passes(better, count):
+    assert gate(refits(count), ("new", run(**better)), EVERY).passed
+
+
+def test_an_allowance_moves_the_limit_in_its_unit():
+    def limit(section, name, allowance):
+        rules = GateRules(0.95, (GateRule(section, name, allowance),))
+        return gate(refits(), ("new", run()), rules).checks[0]
+
+    for section, name in (("terms", "dynamics"), ("errors", "dynamics"), ("return", "real")):
+        free, granted = limit(section, name, 0.0), limit(section, name, 0.5)
+        size = 0.5 * free.baseline if section in SHARES else 0.5
+        down = name == "real"
+        assert granted.limit == pytest.approx(free.limit - size if down else free.limit + size)
+        assert granted.allowance == pytest.approx(size)
+
+
+def test_fewer_quantities_and_lower_levels_have_closer_limits():
+    def limit(level, rules):
+        return of(
+            gate(refits(), ("new", run()), GateRules(level, rules)), "terms", "dynamics"
+        ).limit
+
+    alone = (GateRule("terms", "dynamics", 0.0),)
+    assert limit(0.9, alone) < limit(0.95, alone) < limit(0.95, EVERY.rules)
+
+
+def test_the_limit_is_that_of_a_prediction_interval():
+    """By scipy: of 6 baselines, one quantity, both sides."""
+    baselines = {
+        name: run(dynamics=value) for name, value in zip("abcdef", (4, 6, 5, 9, 2, 3), strict=True)
+    }
+    found = gate(baselines, ("new", run()), GateRules(0.95, (GateRule("terms", "dynamics", 0.0),)))
+    values = [each.diagnosis.gap.dynamics.mean for each in baselines.values()]
+    side = stats.t.isf(0.025, 5) * np.std(values, ddof=1) * np.sqrt(7 / 6)
+    assert found.checks[0].limit == pytest.approx(np.mean(values) + side)
+    assert found.checks[0].reason == "refits"
+
+
+def test_one_baseline_allows_what_refits_may_differ_by():
+    found = gate(refits(1), ("new", run()), EVERY)
+    error, real = of(found, "errors", "dynamics"), of(found, "return", "real")
+    simplest = usual().fits["dynamics"].baseline
+    assert error.allowance == pytest.approx(UNKNOWN_ERRORS * error.baseline + NEGLIGIBLE * simplest)
+    assert real.allowance == pytest.approx(UNKNOWN_RETURNS * 143.9, rel=0.01)
+    assert error.reason == real.reason == "episodes"
+
+
+def test_episodes_hold_a_limit_where_baselines_agree_by_chance():
+    """Ends that none of the baselines called wrongly, but whose interval is not zero."""
+    baselines = {name: run(seed=i, real=-130 + i) for i, name in enumerate("abcd")}
+    agreed = gate(baselines, ("new", run(dynamics=5.3)), EVERY)
+    assert of(agreed, "terms", "dynamics").reason == "episodes"
+    assert agreed.passed
+    assert not gate(baselines, ("new", run(dynamics=8.0)), EVERY).passed
+
+
+def test_a_part_that_is_known_may_not_become_wrong():
+    found = gate(refits(), ("new", run()), EVERY)
+    term = of(found, "terms", "termination")
+    assert (term.baseline, term.candidate, term.verdict) == (0, 0, "no worse")
+    wrong = dataclasses.replace(usual().diagnosis.gap, termination=estimate(0.1, 0.01))
+    worse = gate(refits(), ("new", _with_gap(wrong)), EVERY)
+    assert of(worse, "terms", "termination").verdict == "worse"
+    assert worse.compared == found.compared
+
+
+def _with_gap(gap):
+    result = run()
+    return dataclasses.replace(result, diagnosis=dataclasses.replace(result.diagnosis, gap=gap))
+
+
+def test_what_was_not_measured_is_not_compared():
+    found = gate(refits(), ("new", run(gap_training=None)), EVERY)
+    horizon = of(found, "terms", "horizon")
+    assert (horizon.verdict, horizon.candidate, horizon.limit) == ("not compared", None, None)
+    assert horizon.baseline == pytest.approx(0.39)
+    assert found.passed
+
+
+def test_an_audit_whose_conditions_do_not_hold_fails_a_gate_of_baselines_whose_do():
+    found = gate(refits(), ("new", run(valid=False)), EVERY)
+    assert not found.passed
+    assert not found.worse
+    unsound = {name: run(real=-130 + i, valid=False) for i, name in enumerate("abc")}
+    assert gate(unsound, ("new", run(valid=False)), EVERY).passed
+
+
+def test_an_end_rule_that_errs_in_one_episode_of_many_is_chance():
+    """Sizes have no interval of their own: that of the term tells a rare error from none."""
+    before = usual().diagnosis
+    rare = dataclasses.replace(before.gap, termination=estimate(2.0, 4.5, 12))
+    steps = dataclasses.replace(before.causes["dynamics"], absolute=(2.0,))
+    changes = {"gap": rare, "causes": before.causes | {"termination": steps}}
+    diagnosis = dataclasses.replace(run().diagnosis, **changes)
+    candidate = dataclasses.replace(run(), diagnosis=diagnosis)
+    found = gate(refits(), ("new", candidate), EVERY)
+    assert of(found, "sizes", "termination").candidate == 2.0
+    assert of(found, "sizes", "termination").verdict == "no worse"
+
+
+def test_settings_in_which_baselines_differ_are_named():
+    baselines = refits(3)
+    assert gate(baselines, ("new", run()), EVERY).differing == ()
+    baselines["run-1"] = dataclasses.replace(baselines["run-1"], configuration={"rounds": "2"})
+    assert "rounds" in gate(baselines, ("new", run()), EVERY).differing
+
+
+@pytest.mark.parametrize(
+    ("baselines", "candidate", "sentence"),
+    [
+        (refits(2), dataclasses.replace(run(), env="CartPole-v1"), "one task"),
+        (refits(2), run(horizon=50), "one task"),
+        ({"a": run(), "b": run()}, run(), "a and b have the same numbers"),
+        ({"a": run(real=math.nan)}, run(), "not finite"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(baselines, candidate, sentence):
+    with pytest.raises(BadData, match=sentence):
+        gate(baselines, ("new", candidate), EVERY)
+
+
+def test_a_gate_that_can_check_nothing_is_refused():
+    rules = GateRules(0.95, (GateRule("errors", "termination", 0.0),))
+    with pytest.raises(BadData, match="checks nothing"):
+        gate(refits(2), ("new", run()), rules)
+
+
+def held(baselines, candidate):
+    by_name = {str(i): result for i, result in enumerate(baselines)}
+    return gate(by_name, ("new", candidate), EVERY)
+
+
+BLAMED = {
+    "reward": {("terms", "reward"), ("sizes", "reward"), ("policy_errors", "reward")},
+    "termination": {("terms", "termination"), ("sizes", "termination")},
+    "dynamics": {("terms", "dynamics"), ("sizes", "dynamics"), ("policy_errors", "dynamics")},
+    "horizon": {("terms", "horizon")},
+}
+
+
+@pytest.mark.parametrize("kind", ["linear", pytest.param("ending", marks=pytest.mark.full)])
+def test_a_regression_planted_in_each_part_fails_a_real_gate_and_a_refit_passes(kind):
+    baselines = [refit(kind, seed) for seed in range(5)]
+    assert held(baselines, refit(kind, 5)).passed
+    for seed, part in enumerate(PARTS):
+        found = held(baselines, refit(kind, 10 + seed, part))
+        assert BLAMED[part] & {(check.section, check.name) for check in found.worse}, part
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["linear", "ending"])
+def test_200_refits_pass_at_95_per_cent(kind):
+    """Each against five others, drawn from them all; more failures than these have probability 1%
+    where every refit fails with 5%.
+    """
+    pool, draws = [refit(kind, seed) for seed in range(200)], np.random.default_rng(0)
+    failed = 0
+    for i, candidate in enumerate(pool):
+        others = draws.choice([j for j in range(200) if j != i], 5, replace=False)
+        failed += not held([pool[j] for j in others], candidate).passed
+    assert failed <= stats.binom.isf(0.01, len(pool), 0.05)

@@ -1,0 +1,74 @@
+"""A gate in words: what got worse comes first, with its numbers; every string is escaped."""
+
+import dataclasses
+
+import pytest
+
+from paracosm.core.records.gate import Gate, GateCheck
+from paracosm.reporting import gate_words
+from paracosm.reporting.page import render
+from tests.reporting.test_terminal import shown
+
+WORSE = GateCheck("terms", "dynamics", "worse", 10.0, 61.2, 36.5, 26.5, 0.0, "refits")
+LOWER = GateCheck("return", "real", "worse", -130.0, -400.0, -180.0, 50.0, 0.0, "refits")
+FINE = GateCheck("errors", "reward", "no worse", 0.02, 0.021, 0.03, 0.01, 0.0, "refits")
+ABSENT = GateCheck("errors", "termination", "not compared", None, 0.1)
+
+
+def gate(*checks, baselines=5, **changes):
+    names = tuple(f"runs/seed{i}" for i in range(baselines))
+    found = Gate(0.95, names, "runs/new", baselines >= 3, len(checks), checks, (), True)
+    return dataclasses.replace(found, **changes)
+
+
+def test_a_failed_gate_says_what_most_by_how_much_and_beyond_what():
+    assert gate_words.verdict(gate(WORSE, FINE)) == (
+        "runs/new is worse than 5 baselines in the dynamics term: 61.2 after 10.0, 24.7 above the"
+        " limit of 36.5."
+    )
+    assert gate_words.verdict(gate(LOWER, WORSE, FINE)) == (
+        "runs/new is worse than 5 baselines in 2 quantities, most in the real return: −400 after"
+        " −130, 220 below the limit of −180."
+    )
+
+
+def test_a_passed_gate_says_in_how_many_quantities():
+    assert gate_words.verdict(gate(FINE, ABSENT)) == (
+        "runs/new is no worse than 5 baselines beyond chance, in the one quantity compared."
+    )
+    assert "than runs/seed0 beyond chance" in gate_words.verdict(gate(FINE, baselines=1))
+
+
+def test_an_audit_that_explains_nothing_is_no_pass():
+    found = gate(FINE, valid=False)
+    assert not found.passed
+    assert "not passed" in gate_words.verdict(found)
+
+
+@pytest.mark.parametrize("baselines", [1, 2])
+def test_few_baselines_say_that_refits_are_not_known(baselines):
+    note = gate_words.limits(gate(FINE, baselines=baselines))
+    assert "differences between refits of one configuration are not known" in note
+    assert "not known" not in gate_words.limits(gate(FINE))
+
+
+def test_notes_name_what_differs_and_what_is_absent():
+    notes = " ".join(gate_words.notes(gate(FINE, ABSENT, differing=("rounds",))))
+    assert "set differently (rounds)" in notes
+    assert "not compared: termination error, held out." in notes
+
+
+def test_terminal_fits_and_ends_with_the_verdict():
+    found = gate(LOWER, WORSE, FINE, ABSENT)
+    text = shown(found)
+    assert max(map(len, text.splitlines())) <= 80
+    assert " ".join(text.split()).endswith(gate_words.verdict(found))
+    assert text.index("real return") < text.index("dynamics term") < text.index("reward error")
+
+
+def test_page_shows_every_row_and_escapes_names():
+    page = render(gate(WORSE, FINE, candidate="<b>new</b>"))
+    assert "&lt;b&gt;new&lt;/b&gt; is worse than" in page
+    assert "<b>new" not in page
+    for row in gate_words.rows(gate(WORSE, FINE)):
+        assert all(f">{cell}<" in page for cell in row)
