@@ -16,7 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Key
+from jaxtyping import Float
 
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
@@ -184,9 +184,9 @@ def predict_ahead(
     at = jnp.asarray(grid) - 1
 
     def path(dynamics: eqx.Module, draws: int, key: PRNGKey) -> Array:
-        keys = jax.random.split(key, (len(start), draws))
+        noisy = source.spread == "drawn" or draws > 1
         first = jnp.broadcast_to(start[:, None], (len(start), draws, start.shape[1]))
-        return jnp.moveaxis(_played(dynamics, first, by_time, keys)[at], 0, 2)
+        return jnp.moveaxis(_played(dynamics, first, by_time, key, noisy=noisy)[at], 0, 2)
 
     audited = path(world.dynamics, 1, key)[:, 0]
     if source.spread == "none":
@@ -208,7 +208,9 @@ def _played(
     dynamics: eqx.Module,
     first: Float[Array, "row draw state"],
     actions: Array,
-    keys: Key[jax.Array, "row draw"],
+    key: PRNGKey,
+    *,
+    noisy: bool,
 ) -> Float[Array, "time row draw state"]:
     """The states that follow `first` under given actions.
 
@@ -216,14 +218,17 @@ def _played(
         dynamics: Of the state, the action and a key.
         first: Where each draw of each row starts.
         actions: `[time, row, …]`.
-        keys: Of each draw's noise.
+        key: Of the noise.
+        noisy: Whether there is any; else no keys are made.
     """
 
     def step(state: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
         action, time = now
-        noise = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, time)))(keys)
-        draw = jax.vmap(dynamics, (0, None, 0))
-        after = jax.vmap(draw)(state, action, noise)
+        if noisy:
+            keys = jax.random.split(jax.random.fold_in(key, time), state.shape[:2])
+            after = jax.vmap(jax.vmap(dynamics, (0, None, 0)))(state, action, keys)
+        else:
+            after = jax.vmap(jax.vmap(dynamics, (0, None, None)), (0, 0, None))(state, action, key)
         return after, after
 
     return jax.lax.scan(step, first, (actions, jnp.arange(len(actions))))[1]

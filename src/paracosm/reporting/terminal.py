@@ -16,6 +16,7 @@ from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import tables, words
 from paracosm.reporting.benchmark_terminal import benchmark
+from paracosm.reporting.calibration_terminal import calibration
 from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
 from paracosm.reporting.experiment_terminal import experiment
 
@@ -38,7 +39,10 @@ def summary(
         return _comparison(record)
     if isinstance(record, Diagnosis):
         return Group(
-            *_diagnosis(record), *(_bounds(record) if record.valid else ()), *_verdict(record)
+            *_diagnosis(record),
+            *(_bounds(record) if record.valid else ()),
+            *calibration(record.calibration),
+            *_verdict(record),
         )
     diagnosis = record.diagnosis
     bought = [rounds(record)] if record.decisions else []
