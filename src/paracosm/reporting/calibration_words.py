@@ -148,8 +148,8 @@ def horizons(calibration: Calibration) -> str:
             "Not even one step ahead is the model clearly better than the better of two simple"
             " guesses: no change, and the mean state."
         )
-    more = ", the longest that was tried" if steps == longest and steps > 1 else ""
-    ahead = "One step ahead" if steps == 1 else f"Up to {words.count(steps)} steps ahead{more},"
+    more = ", the longest that was tried," if steps == longest and steps > 1 else ""
+    ahead = "One step ahead" if steps == 1 else f"Up to {words.count(steps)} steps ahead{more}"
     return (
         f"{ahead} the model, given the recorded actions, is clearly better than no change and than"
         " the mean state."

@@ -17,6 +17,8 @@ from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import (
     benchmark_words,
+    calibration_tables,
+    calibration_words,
     decision_tables,
     decision_words,
     experiment_words,
@@ -111,6 +113,8 @@ def _templates() -> jinja2.Environment:
     environment.globals |= {
         "discounted": discounted,
         "words": words,
+        "calibration_words": calibration_words,
+        "calibration_tables": calibration_tables,
         "round_words": round_words,
         "tables": tables,
         "decision_words": decision_words,
