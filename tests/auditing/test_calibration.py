@@ -13,7 +13,7 @@ from scipy import stats
 
 from paracosm.auditing.calibration import calibration_of
 from paracosm.auditing.coverage import HEADLINE, share, shares_held, widening, widths
-from paracosm.auditing.predictive import Prediction, SpreadSource, predict_ahead
+from paracosm.auditing.predictive import DRAWS, Prediction, SpreadSource, predict_ahead
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Spec, never
 from paracosm.core.policy import MarkovPolicy
@@ -132,7 +132,9 @@ def test_intervals_over_episodes_cover_where_steps_hang_together(count):
 
 
 def analytic(turn, spread, steps):
-    """Coverage of 90% intervals so many steps ahead, of starts and actions of variance 1."""
+    """Coverage of 90% intervals so many steps ahead, of starts and actions of variance 1: that of
+    the Gaussian with its own variance, and that with what 32 draws say of it.
+    """
     error, predicted = np.zeros((2, 2)), np.zeros(2)
     real, guess = np.eye(3), np.eye(3)
     for _ in range(steps):
@@ -141,8 +143,10 @@ def analytic(turn, spread, steps):
         predicted += spread**2 * np.diag(guess @ np.diag(NOISE**2) @ guess.T)[:2]
         real, guess = real @ TURN, guess @ turn
     error += ((real - guess) @ (real - guess).T)[:2, :2]
-    ratio = np.sqrt(predicted / np.diag(error))
-    return 2 * stats.norm.cdf(stats.norm.ppf(0.95) * ratio) - 1
+    share = np.diag(error) / predicted
+    exact = 2 * stats.norm.cdf(stats.norm.ppf(0.95) / np.sqrt(share)) - 1
+    student, ratio = stats.t(DRAWS - 1), np.sqrt((1 + 1 / DRAWS) / (share + 1 / DRAWS))
+    return exact, 2 * student.cdf(student.ppf(0.95) * ratio) - 1
 
 
 SLOWER = TURN * np.array([[0.95, 1, 1], [1, 0.95, 1], [1, 1, 1]])
@@ -164,7 +168,9 @@ def test_coverage_of_many_steps_is_the_analytic_one(turn, spread, rows):
     for i, steps in enumerate(grid):
         prediction = Prediction(*(column[:, i, :2] for column in ahead))
         inside = widths(prediction, reached[steps - 1][:, :2])[HEADLINE] <= 1
-        assert_mean(inside, analytic(turn, spread, steps))
+        exact, of_draws = analytic(turn, spread, steps)
+        assert_mean(inside, of_draws)
+        assert np.abs(of_draws - exact).max() < 0.02
 
 
 @pytest.mark.parametrize("seeds", [1, pytest.param(20, marks=pytest.mark.full)])

@@ -53,17 +53,28 @@ from paracosm.core.records.calibration import (
     HorizonCalibration,
     ReturnSpread,
 )
-from paracosm.core.types import Array, PRNGKey
+from paracosm.core.types import PRNGKey
 
 # The longest horizon, and how many steps of single members horizons may cost: beside an audit's
 # millions this is little.
 _LONGEST, _MOST_MEMBER_STEPS = 64, 400_000
+# An imagined state beyond this has left the world, and its square the floating numbers.
+_LARGEST = 1e100
 # A spread that is off by less is as good as right: errors of a quarter change no decision.
 _NEAR = 1.25
 # In spreads of the imagined return: farther than two standard deviations is not what it says.
 _INSIDE = 2.0
 # Of the mean squared error: a rise by less with other steps' actions is none.
 _NO_RISE = 0.05
+
+
+class _Recorded(NamedTuple):
+    """Real episodes in NumPy, `[episode, time, …]`."""
+
+    state: np.ndarray
+    action: np.ndarray
+    next_state: np.ndarray
+    alive: np.ndarray
 
 
 def calibration_of(
@@ -93,31 +104,33 @@ def calibration_of(
     with jax.enable_x64(True), callbacks.as_raised():
         world, policy, episodes = in_double((world, policy, episodes))
         source = spread_source(world, episodes, key)
-        other = _other_actions(episodes, key)
+        columns = (getattr(episodes, name) for name in _Recorded._fields)
+        recorded = _Recorded(*map(np.asarray, columns))
+        other = _other_actions(recorded, key)
         one = jax.tree.map(np.asarray, predict_one_step(world, episodes, other, source, key))
         _check_finite(one, episodes)
-        horizons = _horizons(world, episodes, one.prediction, source, key)
+        horizons = _horizons(world, recorded, one.prediction, source, key)
         returns = None
         if source.spread in ("members", "total") and isinstance(policy, MarkovPolicy):
-            options = {"count": source.count, "discount": discount, "key": key}
+            options = {"count": source.number, "discount": discount, "key": key}
             returns = _returns(world, policy, episodes, **options)
-    judged = _judged(episodes, one.prediction)
+    judged, alive = _judged(recorded, one.prediction), recorded.alive
     known = source.spread != "none" and bool(judged.any())
-    needed = widths(one.prediction, episodes.next_state)
-    factor = widening(needed[HEADLINE], episodes.alive, judged) if known else None
+    needed = widths(one.prediction, recorded.next_state)
+    factor = widening(needed[HEADLINE], alive, judged) if known else None
     return Calibration(
         spread=source.spread,
-        count=source.count,
-        episodes=len(episodes.alive),
-        steps=int(episodes.alive.sum()),
+        count=source.number,
+        episodes=len(alive),
+        steps=int(alive.sum()),
         confidence=None if factor is None else _confidence(factor),
-        coverage=_coverage(shares_held(needed, episodes.alive, judged)) if known else None,
+        coverage=_coverage(shares_held(needed, alive, judged)) if known else None,
         factor=factor,
-        components=_components(needed, episodes.alive, judged) if known else (),
+        components=_components(needed, alive, judged) if known else (),
         left_out=() if source.spread == "none" else tuple(np.flatnonzero(~judged).tolist()),
         horizons=horizons,
         returns=returns,
-        actions=_action_use(world, episodes, one, other),
+        actions=_action_use(world, recorded, one, other),
     )
 
 
@@ -129,25 +142,25 @@ def _check_finite(one: OneStepPredictions, episodes: Trajectory) -> None:
     checks.finite_steps("real episode", columns, episodes.alive)
 
 
-def _other_actions(episodes: Trajectory, key: PRNGKey) -> np.ndarray:
+def _other_actions(episodes: _Recorded, key: PRNGKey) -> np.ndarray:
     """The recorded actions, each at another of all steps."""
     other = episodes.action.copy()
     other[episodes.alive] = numpy_random(key).permutation(other[episodes.alive], axis=0)
     return other
 
 
-def _judged(episodes: Trajectory, prediction: Prediction) -> Bool[np.ndarray, " state"]:
+def _judged(episodes: _Recorded, prediction: Prediction) -> Bool[np.ndarray, " state"]:
     """The components that some step changes, and that are not predicted without error and spread,
     to the rounding of 32 bits.
     """
     before, after, mean, variance = (
-        column[episodes.alive]
+        np.asarray(column)[episodes.alive]
         for column in (episodes.state, episodes.next_state, prediction.mean, prediction.variance)
     )
     rounding = 2 * np.finfo(np.float32).eps * np.abs(after)
     changes = (np.abs(after - before) > rounding).any(axis=0)
     uncertain = (np.sqrt(variance) > rounding) | (np.abs(after - mean) > rounding)
-    return changes & uncertain.any(axis=0)
+    return np.asarray(changes & uncertain.any(axis=0))
 
 
 def _coverage(shares: Float[np.ndarray, "level held"]) -> Coverage:
@@ -182,54 +195,68 @@ def _components(
 
 def _horizons(
     world: MDP,
-    episodes: Trajectory,
+    episodes: _Recorded,
     one: Prediction,
     source: SpreadSource,
     key: PRNGKey,
 ) -> tuple[HorizonCalibration, ...]:
-    """One step from every recorded state, and more from some.
+    """One step from every recorded state, and more from some, as far as imagination stays finite:
+    with the actions of another state it may leave where the policy would have held it.
 
     Args:
-        world, episodes, key: As for `calibration_of`.
+        world, key: As for `calibration_of`.
+        episodes: Real ones.
         one: The predictions of one step.
         source: Of the spread.
     """
-    judged, center = _judged(episodes, one), episodes.next_state[episodes.alive].mean(axis=0)
-    scale = np.asarray(world.spec.state_scale)
+    judged, scale = _judged(episodes, one), np.asarray(world.spec.state_scale)
+    center = np.mean(episodes.next_state[episodes.alive], axis=0)
+    options = {"judged": judged, "center": center, "scale": scale}
     real = _Reached(episodes.state, episodes.next_state, episodes.alive)
-    records = [_horizon(1, real, one, judged, center=center, scale=scale)]
+    records = [_horizon(1, real, one, **options)]
     longest = min(_LONGEST, int(episodes.alive.sum(axis=1).max()))
     grid = tuple(2**power for power in range(1, longest.bit_length()))
     if not grid:
         return tuple(records)
     time = _starts(episodes, source, grid[-1])
-    rows = np.arange(len(time))[:, None]
-    last = episodes.alive.shape[1] - 1
-    following = np.minimum(time[..., None] + np.arange(grid[-1]), last)
-    flat = time.size
-    ahead = predict_ahead(
-        world,
-        episodes.state[rows, time].reshape(flat, -1),
-        episodes.action[rows[..., None], following].reshape(
-            flat, grid[-1], *episodes.action.shape[2:]
-        ),
-        source,
-        key,
-        grid=grid,
-    )
-    ahead = Prediction(
-        *(np.asarray(column).reshape(*time.shape, *column.shape[1:]) for column in ahead)
-    )
+    ahead = _ahead(world, episodes, time, source, key, grid=grid)
+    rows, last = np.arange(len(time))[:, None], episodes.alive.shape[1] - 1
     for i, steps in enumerate(grid):
-        at = following[..., steps - 1]
+        at = np.minimum(time + steps - 1, last)
         alive = (time + steps - 1 <= last) & episodes.alive[rows, at]
         real = _Reached(episodes.state[rows, time], episodes.next_state[rows, at], alive)
         prediction = Prediction(*(column[:, :, i] for column in ahead))
-        checks.finite_steps(
-            "imagination from real episode", {"the world's state": prediction.audited}, alive
-        )
-        records.append(_horizon(steps, real, prediction, judged, center=center, scale=scale))
+        if not (np.abs(prediction.audited[alive]) < _LARGEST).all():
+            break
+        records.append(_horizon(steps, real, prediction, **options))
     return tuple(records)
+
+
+def _ahead(
+    world: MDP,
+    episodes: _Recorded,
+    time: np.ndarray,
+    source: SpreadSource,
+    key: PRNGKey,
+    *,
+    grid: tuple[int, ...],
+) -> Prediction:
+    """The predictions from the recorded states at these times, `[episode, start, grid, state]`.
+
+    Args:
+        world, episodes, source, key: As for `_horizons`.
+        time: `[episode, start]`.
+        grid: Numbers of steps.
+    """
+    rows, last = np.arange(len(time))[:, None], episodes.alive.shape[1] - 1
+    following = np.minimum(time[..., None] + np.arange(grid[-1]), last)
+    actions = episodes.action[rows[..., None], following]
+    start = episodes.state[rows, time].reshape(time.size, -1)
+    actions = actions.reshape(time.size, *actions.shape[2:])
+    ahead = predict_ahead(world, start, actions, source, key, grid=grid)
+    return Prediction(
+        *(np.asarray(column).reshape(*time.shape, *column.shape[1:]) for column in ahead)
+    )
 
 
 class _Reached(NamedTuple):
@@ -240,11 +267,11 @@ class _Reached(NamedTuple):
     valid: np.ndarray
 
 
-def _starts(episodes: Trajectory, source: SpreadSource, longest: int) -> np.ndarray:
+def _starts(episodes: _Recorded, source: SpreadSource, longest: int) -> np.ndarray:
     """Times of so many steps of each episode as may be imagined from, `[episode, start]`, evenly
     over it.
     """
-    played = source.members * source.draws + max(1, source.count)
+    played = source.members * source.draws + max(1, source.number)
     count = _MOST_MEMBER_STEPS // (len(episodes.alive) * longest * played)
     count = int(np.clip(count, 1, episodes.alive.shape[1]))
     steps = episodes.alive.sum(axis=1)
@@ -255,8 +282,8 @@ def _horizon(
     steps: int,
     real: _Reached,
     prediction: Prediction,
-    judged: np.ndarray,
     *,
+    judged: np.ndarray,
     center: np.ndarray,
     scale: np.ndarray,
 ) -> HorizonCalibration:
@@ -274,7 +301,9 @@ def _horizon(
     def squares(guess: np.ndarray) -> np.ndarray:
         return own_means(np.sum(((guess - real.state) / scale) ** 2, axis=-1), real.valid)
 
-    model, no_change, mean_state = map(squares, (prediction.audited, real.start, center))
+    model, no_change, mean_state = map(
+        squares, map(np.asarray, (prediction.audited, real.start, center))
+    )
     better = no_change if no_change.mean() < mean_state.mean() else mean_state
     shares = None
     if np.isfinite(prediction.variance[real.valid]).all() and judged.any():
@@ -335,7 +364,7 @@ def _in_spreads(gap: Estimate, spread: float, size: float) -> Estimate:
 
 
 def _action_use(
-    world: MDP, episodes: Trajectory, one: OneStepPredictions, other: Array
+    world: MDP, episodes: _Recorded, one: OneStepPredictions, other: np.ndarray
 ) -> ActionUse | None:
     """One-step errors with recorded and with other steps' actions, where the two differ; None where
     they never do.
@@ -364,7 +393,7 @@ def _action_use(
     )
 
 
-def _rounding(episodes: Trajectory, scale: np.ndarray) -> float:
+def _rounding(episodes: _Recorded, scale: np.ndarray) -> float:
     """The squared error that 32 bits make of recorded states, in scaled states."""
     states = np.finfo(np.float32).eps * episodes.next_state[episodes.alive] / scale
     return float(np.mean(np.sum(states**2, axis=-1)))

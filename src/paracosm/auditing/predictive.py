@@ -10,7 +10,8 @@ Satterthwaite (1946) gives them; without draws these are infinite.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -34,12 +35,12 @@ class SpreadSource(NamedTuple):
     """Where a predicted spread comes from, and how many members, or draws, it is of."""
 
     spread: Spread
-    count: int
+    number: int
 
     @property
     def members(self) -> int:
         """Parts that are played one by one."""
-        return {"none": 0, "drawn": 1}.get(self.spread, self.count)
+        return {"none": 0, "drawn": 1}.get(self.spread, self.number)
 
     @property
     def draws(self) -> int:
@@ -79,7 +80,7 @@ def spread_source(world: MDP, episodes: Trajectory, key: PRNGKey) -> SpreadSourc
         episodes: Real episodes, NumPy arrays `[episode, time, …]`.
         key: Of the noise of a stochastic world.
     """
-    dynamics = world.dynamics
+    dynamics: Any = world.dynamics
     rows = np.argwhere(episodes.alive)[:_ASKED]
     state, action = (column[tuple(rows.T)] for column in (episodes.state, episodes.action))
     if hasattr(dynamics, "moments"):
@@ -183,7 +184,7 @@ def predict_ahead(
     by_time = jnp.moveaxis(actions[:, : grid[-1]], 1, 0)
     at = jnp.asarray(grid) - 1
 
-    def path(dynamics: eqx.Module, draws: int, key: PRNGKey) -> Array:
+    def path(dynamics: Callable[..., Array], draws: int, key: PRNGKey) -> Array:
         noisy = source.spread == "drawn" or draws > 1
         first = jnp.broadcast_to(start[:, None], (len(start), draws, start.shape[1]))
         return jnp.moveaxis(_played(dynamics, first, by_time, key, noisy=noisy)[at], 0, 2)
@@ -205,7 +206,7 @@ def predict_ahead(
 
 
 def _played(
-    dynamics: eqx.Module,
+    dynamics: Callable[..., Array],
     first: Float[Array, "row draw state"],
     actions: Array,
     key: PRNGKey,

@@ -17,8 +17,8 @@ def one_step_rows(calibration: Calibration) -> list[Row]:
     held = calibration.coverage.observed[-1]
     return [
         _share("90% intervals hold", held, "of the real next states"),
-        row("calibration error", calibration.coverage.error, "0 is calibrated, 0.5 the worst"),
-        row("widths needed", calibration.factor, "above 1: the spread is too small"),
+        row("calibration error", calibration.coverage.error, "0 is right, 0.5 worst"),
+        row("widths needed", calibration.factor, "above 1: too small", decimals=2),
         *return_rows(calibration),
     ]
 
@@ -28,8 +28,8 @@ def return_rows(calibration: Calibration) -> list[Row]:
     spread = calibration.returns
     if spread is None:
         return []
-    note = f"each {words.number(spread.spread)} in return"
-    return [row("gap, in members' spreads", spread.ratio, note)]
+    note = f"of {words.number(spread.spread)} in return"
+    return [row("gap, in members' spreads", spread.ratio, note, decimals=1)]
 
 
 def _share(name: str, held: Estimate, note: str) -> Row:

@@ -11,7 +11,7 @@ from paracosm.core.records.calibration import Calibration
 from paracosm.reporting import calibration_words
 from paracosm.reporting.calibration_tables import HORIZON_HEADS, horizon_rows, one_step_rows
 
-TITLE = "Is the spread worth anything?"
+TITLE, NOTES = "Is the spread worth anything?", ""
 
 
 def calibration(record: Calibration | None) -> list[RenderableType]:
@@ -21,7 +21,7 @@ def calibration(record: Calibration | None) -> list[RenderableType]:
     shown: list[RenderableType] = []
     rows = one_step_rows(record)
     if rows:
-        table = _table(TITLE, "mean", "95% interval", "")
+        table = _table(TITLE, "mean", "95% interval", NOTES)
         for row in rows:
             table.add_row(*map(Text, row))
         shown.append(table)
@@ -45,5 +45,5 @@ def _table(*heads: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     table.add_column(heads[0], no_wrap=True)
     for head in heads[1:]:
-        table.add_column(head, justify="right", no_wrap=True)
+        table.add_column(head, justify="right", no_wrap=head != NOTES)
     return table

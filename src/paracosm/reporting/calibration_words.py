@@ -13,6 +13,7 @@ _JUDGED = {
     "total": "the ensemble's",
     "drawn": "the stochastic world's",
 }
+_EXTREME = 0.02  # a share nearer to none or all needs another digit
 _BROAD = 10  # from here on a rise is a factor, not a percentage
 
 
@@ -73,8 +74,9 @@ def _confidence(calibration: Calibration, factor: Estimate) -> str:
 
 
 def share(value: Estimate) -> str:
-    """A share with its interval, as percentages."""
-    mean, low, high = (f"{100 * end:.0f}" for end in (value.mean, value.low, value.high))
+    """A share with its interval, as percentages; near none and near all with a decimal more."""
+    decimals = 1 if min(value.mean, 1 - value.mean) < _EXTREME else 0
+    mean, low, high = (f"{100 * end:.{decimals}f}" for end in (value.mean, value.low, value.high))
     return f"{mean}% [{low}, {high}]"
 
 

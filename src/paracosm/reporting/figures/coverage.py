@@ -51,13 +51,15 @@ def plot_horizons(calibration: Calibration) -> Figure:
     figure = canvas(400, 280)
     axes = figure.subplots()
     steps = [horizon.steps for horizon in calibration.horizons]
+    lines = {
+        name: [getattr(horizon, name).mean for horizon in calibration.horizons] for name in _GUESSES
+    }
     for name, (color, dashes) in _GUESSES.items():
-        errors = [getattr(horizon, name).mean for horizon in calibration.horizons]
         label = name.replace("_", " ")
         axes.plot(
-            steps, errors, color=color, linestyle=dashes, marker="o", markersize=3, label=label
+            steps, lines[name], color=color, linestyle=dashes, marker="o", markersize=3, label=label
         )
-    if all(error > 0 for line in axes.lines for error in line.get_ydata()):
+    if min(map(min, lines.values())) > 0:
         logarithmic(axes.yaxis)
     logarithmic(axes.xaxis)
     grid(axes, "y")
