@@ -16,7 +16,7 @@ def one_step_rows(calibration: Calibration) -> list[Row]:
         return []
     held = calibration.coverage.observed[-1]
     return [
-        _share("90% intervals hold", held, "of the real next states"),
+        _share("90% intervals hold", held, "of next states"),
         row("calibration error", calibration.coverage.error, "0 is right, 0.5 worst"),
         row("widths needed", calibration.factor, "above 1: too small", decimals=2),
         *return_rows(calibration),
