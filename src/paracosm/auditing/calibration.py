@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -39,6 +40,7 @@ from paracosm.auditing.predictive import (
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.estimators import mean, root_mean_square
+from paracosm.core.forms import demand_shape
 from paracosm.core.keys import numpy_random, stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy, Policy
@@ -53,7 +55,7 @@ from paracosm.core.records.calibration import (
     HorizonCalibration,
     ReturnSpread,
 )
-from paracosm.core.types import PRNGKey
+from paracosm.core.types import Array, PRNGKey
 
 # The longest horizon, and how many steps of single members horizons may cost: beside an audit's
 # millions this is little.
@@ -103,6 +105,7 @@ def calibration_of(
     key = stage_key(seed, "calibrate")
     with jax.enable_x64(True), callbacks.as_raised():
         world, policy, episodes = in_double((world, policy, episodes))
+        _check_dynamics(world, episodes)
         source = spread_source(world, episodes, key)
         columns = (getattr(episodes, name) for name in _Recorded._fields)
         recorded = _Recorded(*map(np.asarray, columns))
@@ -132,6 +135,15 @@ def calibration_of(
         returns=returns,
         actions=_action_use(world, recorded, one, other),
     )
+
+
+def _check_dynamics(world: MDP, episodes: Trajectory) -> None:
+    state, action = (jnp.asarray(column[0, 0]) for column in (episodes.state, episodes.action))
+
+    def answer() -> Array:
+        return world.dynamics(state, action, jax.random.key(0))
+
+    demand_shape("the world's dynamics", answer, state.shape)
 
 
 def _check_finite(one: OneStepPredictions, episodes: Trajectory) -> None:
