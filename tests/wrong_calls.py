@@ -468,6 +468,20 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
         ARGUMENT,
         "the bias of cheap labels is None",
     ),
+    # calibrate
+    (lambda: paracosm.calibrate(5, POLICY, EPISODES), ARGUMENT, "the world is a int"),
+    (lambda: paracosm.calibrate(WORLD, 5, EPISODES), ARGUMENT, "the policy is a int"),
+    (lambda: paracosm.calibrate(WORLD, POLICY, None), ARGUMENT, "episodes is None; a Trajectory"),
+    (lambda: paracosm.calibrate(WORLD, POLICY, episodes_of(3)), DATA, "have 3 components"),
+    (lambda: paracosm.calibrate(WORLD, POLICY, EPISODES, discount=2), ARGUMENT, "discount is 2"),
+    (lambda: paracosm.calibrate(WORLD, POLICY, EPISODES, seed=-1), ARGUMENT, "seed is -1"),
+    (
+        lambda: paracosm.calibrate(
+            WORLD.replace(dynamics=lambda s, a, key: s[0]), POLICY, EPISODES
+        ),
+        DATA,
+        "the world's dynamics has the shape ()",
+    ),
     # run, load, compare, report, audit_foreign
     (lambda: paracosm.run(5), ARGUMENT, "--env is 5"),
     (lambda: paracosm.run("CartPole-v1", transitions="5"), ARGUMENT, "--transitions is '5'"),

@@ -1,9 +1,9 @@
 """Paracosm: train policies in learned world models, and find out what the imagined return is wrong
 about.
 
-The verbs `collect, learn, imagine, evaluate, audit, plan, plan_labels, run, load, compare, report`
-and the types that they pass are loaded when first used, so that importing the package costs
-nothing.
+The verbs `collect, learn, imagine, evaluate, audit, calibrate, plan, plan_labels, run, load,
+compare, report` and the types that they pass are loaded when first used, so that importing the
+package costs nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         Policy,
     )
     from paracosm.core.pomdp import POMDP
-    from paracosm.core.records import Diagnosis, Estimate, Gap, Weights
+    from paracosm.core.records import Calibration, Diagnosis, Estimate, Gap, Weights
     from paracosm.core.records.decisions import Curve, GradientNoise, LabelPlan, MixturePlan, Plan
     from paracosm.core.records.results import Comparison, RunResult
     from paracosm.core.storage import storable
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
     from paracosm.learning.learn import Learned, LearnSettings, learn
     from paracosm.learning.part_learner import PartLearner
-    from paracosm.loop.auditing import audit
+    from paracosm.loop.auditing import audit, calibrate
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.load import Run, compare, load
     from paracosm.loop.plans import plan, plan_labels, plan_mixture
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from paracosm.reporting import write as report
 
 _HOMES = {
-    "loop.auditing": ("audit",),
+    "loop.auditing": ("audit", "calibrate"),
     "core.checks": ("ParacosmError",),
     "core.data": ("Dataset", "RewardLabels", "Trajectory", "Transitions"),
     "core.mdp": ("MDP", "Box", "Discrete", "Domain", "Spec", "never"),
@@ -62,7 +62,7 @@ _HOMES = {
     "learning.part_learner": ("PartLearner",),
     "real.stepping": ("StepSource",),
     "core.records.decisions": ("Curve", "GradientNoise", "LabelPlan", "MixturePlan", "Plan"),
-    "core.records": ("Diagnosis", "Estimate", "Gap", "Weights"),
+    "core.records": ("Calibration", "Diagnosis", "Estimate", "Gap", "Weights"),
     "core.records.results": ("Comparison", "RunResult"),
     "imagination.imagine": ("Imagined", "ImagineSettings", "imagine"),
     "learning.learn": ("Learned", "LearnSettings", "learn"),
@@ -87,6 +87,7 @@ __all__ = [
     "MDP",
     "POMDP",
     "Box",
+    "Calibration",
     "Categorical",
     "Comparison",
     "Curve",
@@ -126,6 +127,7 @@ __all__ = [
     "Window",
     "audit",
     "audit_foreign",
+    "calibrate",
     "caution",
     "collect",
     "compare",

@@ -174,7 +174,11 @@ def test_audit_again_finds_the_same_and_bounds_besides(runs, capsys, tmp_path):
 def test_audit_on_new_episodes(runs, capsys):
     new = ["--episodes", "3", "--first-seed", "7", "--no-bounds"]
     assert main(["audit", str(runs[0]), *new, "--json"]) == 0
-    assert Diagnosis.from_json(capsys.readouterr().out).real_return.n == 3
+    found = Diagnosis.from_json(capsys.readouterr().out)
+    assert found.real_return.n == 3
+    assert (found.calibration.spread, found.calibration.count) == ("members", 2)
+    assert found.calibration.episodes == found.calibration.coverage.error.n == 3
+    assert len(found.calibration.returns.members) == 2
 
 
 def test_report_again(runs, capsys, tmp_path):
@@ -213,7 +217,9 @@ def test_a_gate_sets_the_exit_status(runs, capsys, tmp_path):
 
 def test_a_page_for_people_ends_with_the_report(runs, capsys):
     assert main(["audit", str(runs[0]), "--no-bounds"]) == 0
-    assert runs[1].diagnosis.verdict[:30] in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert runs[1].diagnosis.verdict[:30] in text
+    assert "Is the spread worth anything?" in text
 
 
 def test_the_verbs_are_there():

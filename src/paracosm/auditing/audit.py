@@ -69,7 +69,7 @@ def diagnose(
     checks.seed("seed", seed)
     checks.in_unit_interval("discount", discount)
     episodes = jax.tree.map(np.asarray, episodes)
-    _check(world, episodes)
+    check_episodes(world, episodes)
     pairs, of_states = None, in_double((world, episodes))
     if not isinstance(policy, MarkovPolicy):
         pairs = paired(world, policy, episodes, sampled=sampled or recorded_by is not None)
@@ -213,7 +213,13 @@ def _check_parts(world: MDP, policy: MarkovPolicy, episodes: Trajectory) -> None
         demand_shape(name, answer, needed)
 
 
-def _check(world: MDP, episodes: Trajectory) -> None:
+def check_episodes(world: MDP, episodes: Trajectory) -> None:
+    """Refuse episodes that no audit can use.
+
+    Raises:
+        BadData: an episode of no steps, states of another size than the world's, a recorded number
+            that is not finite.
+    """
     if not (episodes.alive.size and episodes.alive.any(axis=1).all()):
         raise checks.BadData(
             "an episode has no steps; the audit needs at least one episode and one step of each."

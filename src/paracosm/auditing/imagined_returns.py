@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, Key
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
+from paracosm.core.members import member_world
 from paracosm.core.policy import MarkovPolicy, Mode, Policy
 from paracosm.core.predicted import PredictedReturn
 from paracosm.core.records import Overlay
@@ -128,6 +129,69 @@ def redrawn_returns(
             for i in range(len(ReturnDraws._fields))
         )
     )
+
+
+class MemberReturns(NamedTuple):
+    """Imagined returns of the mode from the real starts: `[member, episode]` in each member's own
+    world, and `[episode]` in the audited one.
+    """
+
+    members: Array
+    audited: Array
+
+
+def member_returns(
+    world: MDP,
+    policy: MarkovPolicy,
+    episodes: Trajectory,
+    *,
+    count: int,
+    discount: float,
+    key: PRNGKey,
+) -> MemberReturns:
+    """Imagine from the start of each real episode in the deterministic world of each member.
+
+    Args:
+        world, policy, episodes, discount, key: As for `imagined_returns`.
+        count: Of members.
+
+    Raises:
+        BadData: if a member's world leaves the finite numbers.
+    """
+    keys = jax.random.split(key, len(episodes.alive))
+    rows = _EpisodeStarts(episodes.state[:, 0], episodes.steps, keys)
+    horizon = episodes.alive.shape[1]
+    columns = _member_returns(world, policy, rows, horizon=horizon, discount=discount, count=count)
+    imagined = MemberReturns(*map(np.asarray, columns))
+    for number, column in enumerate(imagined.members):
+        _check_finite(f"member {number}", column)
+    _check_finite("full", imagined.audited)
+    return imagined
+
+
+@eqx.filter_jit
+def _member_returns(
+    world: MDP,
+    policy: MarkovPolicy,
+    rows: _EpisodeStarts,
+    *,
+    horizon: int,
+    discount: float,
+    count: int,
+) -> MemberReturns:
+    """`member_returns` in one compiled program.
+
+    Args:
+        world, policy, discount, count: As there.
+        rows: Where episodes start.
+        horizon: Steps of the longest episode.
+    """
+
+    def imagined(world: MDP) -> Array:
+        return returns(_play(world, Mode(policy), rows, horizon).reward, discount)
+
+    by_member = jax.lax.map(lambda i: imagined(member_world(world, i)), jnp.arange(count))
+    return MemberReturns(by_member, imagined(world))
 
 
 def _check_steps(imagined: Trajectory) -> None:

@@ -8,13 +8,14 @@ that the data allow; one trained in their mean exploits what the mean has smooth
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from paracosm.core.mdp import MDP
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
@@ -41,6 +42,60 @@ def one_of(stack: P, key: PRNGKey) -> P:
     members = jax.tree.leaves(eqx.filter(stack, eqx.is_array))[0].shape[0]
     chosen = jax.random.randint(key, (1,), 0, members)
     return jax.tree.map(lambda leaf: leaf[chosen], stack)
+
+
+def nth(stack: P, index: Int[Array, ""] | int) -> P:
+    """Entry `index` of a stack of networks `[member, …]`, as a stack of one."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[index][None], stack)
+
+
+def member_world(world: MDP, index: Int[Array, ""] | int) -> MDP:
+    """The deterministic world of member `index` of each part; a part that is no ensemble stays as
+    it is.
+    """
+    rest = {name: _member(getattr(world, name), index) for name in ("reward", "termination")}
+    return world.replace(dynamics=member_dynamics(world.dynamics, index), **rest)
+
+
+def member_dynamics(dynamics: Any, index: Int[Array, ""] | int) -> Any:
+    """Member `index` of dynamics as dynamics of its own, its mean; `draw` adds the noise that it
+    predicts. The dynamics themselves where they are no ensemble.
+
+    An ensemble that has `member(index)` makes it; of one that only answers for all members at once
+    (`members` or `moments`) all are asked and one is used.
+    """
+    answers = hasattr(dynamics, "moments") or hasattr(dynamics, "members")
+    if hasattr(dynamics, "member") or not answers:
+        return _member(dynamics, index)
+    return DynamicsMember(dynamics, index)
+
+
+def _member(part: Any, index: Int[Array, ""] | int) -> Any:
+    alone = getattr(part, "member", None)
+    return part if alone is None else alone(index)
+
+
+class DynamicsMember(eqx.Module):
+    """One member of dynamics that answer for all members at once; its mean next state.
+
+    `draw` gives the member with the noise that it predicts, if it predicts any.
+    """
+
+    ensemble: Any
+    index: Int[Array, ""] | int
+    noisy: bool = eqx.field(static=True, default=False)
+
+    def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
+        moments = getattr(self.ensemble, "moments", None)
+        if moments is None:
+            return self.ensemble.members(state, action)[self.index]
+        mean, spread = (column[self.index] for column in moments(state, action))
+        noise = jax.random.normal(key, mean.shape, jnp.float32) if self.noisy else 0.0
+        return mean + spread * noise
+
+    def draw(self, key: PRNGKey) -> DynamicsMember:
+        """The same member with its noise."""
+        return dataclasses.replace(self, noisy=True)
 
 
 def end_probability(rule: Callable, state: State, action: Action, next_state: State) -> Scalar:

@@ -12,12 +12,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from paracosm.core import layers
 from paracosm.core.layers import Layered, affine, beside, compose, layers_of
 from paracosm.core.mdp import Box, Discrete, Domain, Spec
-from paracosm.core.members import end_probability, one_of
+from paracosm.core.members import end_probability, nth, one_of
 from paracosm.core.networks import MLP, unstacked
 from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
@@ -74,6 +74,10 @@ class CappedDynamics(eqx.Module):
     def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
         return self.domain.clip(jnp.mean(self.members(state, action), axis=0))
 
+    def member(self, index: Int[Array, ""] | int) -> CappedDynamics:
+        """Member `index` alone."""
+        return dataclasses.replace(self, networks=nth(self.networks, index))
+
     def image(self) -> Domain:
         """The box that holds every next state."""
         return self.domain
@@ -126,6 +130,10 @@ class LearnedDynamics(eqx.Module):
     def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
         return self.domain.clip(jnp.mean(self.members(state, action), axis=0))
 
+    def member(self, index: Int[Array, ""] | int) -> LearnedDynamics:
+        """Member `index` alone."""
+        return dataclasses.replace(self, networks=nth(self.networks, index))
+
     def draw(self, key: PRNGKey) -> LearnedDynamics:
         """One member by chance."""
         return dataclasses.replace(self, networks=one_of(self.networks, key))
@@ -172,6 +180,10 @@ class GaussianDynamics(eqx.Module):
     def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
         return self.domain.clip(jnp.mean(self.members(state, action), axis=0))
 
+    def member(self, index: Int[Array, ""] | int) -> GaussianDynamics:
+        """Member `index` alone."""
+        return dataclasses.replace(self, networks=nth(self.networks, index))
+
     def draw(self, key: PRNGKey) -> GaussianMember:
         """One member by chance, with its noise."""
         return GaussianMember(dataclasses.replace(self, networks=one_of(self.networks, key)))
@@ -215,6 +227,10 @@ class LearnedReward(eqx.Module):
 
     def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
         return jnp.mean(self.members(state, action, next_state))
+
+    def member(self, index: Int[Array, ""] | int) -> LearnedReward:
+        """Member `index` alone."""
+        return dataclasses.replace(self, networks=nth(self.networks, index))
 
     def draw(self, key: PRNGKey) -> LearnedReward:
         """One member by chance."""
@@ -284,6 +300,10 @@ class LearnedTermination(LogitTermination):
         """The mean logit of ending."""
         return jnp.mean(self.members(state, action, next_state))
 
+    def member(self, index: Int[Array, ""] | int) -> LearnedTermination:
+        """Member `index` alone."""
+        return dataclasses.replace(self, networks=nth(self.networks, index))
+
     def draw(self, key: PRNGKey) -> LearnedTermination:
         """One member by chance."""
         return dataclasses.replace(self, networks=one_of(self.networks, key))
@@ -327,6 +347,11 @@ class RewardWithEnds(eqx.Module):
 
     def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
         return jnp.mean(self.members(state, action, next_state))
+
+    def member(self, index: Int[Array, ""] | int) -> RewardWithEnds:
+        """Member `index` alone, and the rule of ends of the same member."""
+        networks = nth(self.networks, index)
+        return dataclasses.replace(self, networks=networks, ends=self.ends.member(index))
 
     def draw(self, key: PRNGKey) -> RewardWithEnds:
         """One member by chance, and the rule of ends of the same member."""

@@ -12,18 +12,20 @@ from paracosm.adapters import LatentModel, Recurrent
 from paracosm.adapters.parts import ForeignPolicy, HostPart
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import diagnose
+from paracosm.auditing.calibration import calibration_of
 from paracosm.auditing.search import Candidate
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.layers import Unreadable, layers_of
+from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Policy, StochasticPolicy
 from paracosm.core.predicted import PredictedReturn
-from paracosm.core.records import Diagnosis, Reference
+from paracosm.core.records import Calibration, Diagnosis, Reference
 from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
 from paracosm.loop.searching import MOST_STEPS, share_of
-from paracosm.reporting import diagnosis_words
+from paracosm.reporting import calibration_words, diagnosis_words
 
 
 class AuditOptions(TypedDict, total=False):
@@ -151,6 +153,41 @@ def _check_searches(searches: Mapping[str, Any], *, sampled: bool) -> None:
     for name, search in searches.items():
         needed = "a Policy, such as a planner, or a Candidate,"
         checks.of_kind(f"searches[{name!r}]", search, (Policy, Candidate), needed)
+
+
+def calibrate(
+    world: MDP | Learned,
+    policy: Policy,
+    episodes: Trajectory,
+    *,
+    discount: float = 1.0,
+    seed: int = 0,
+) -> Calibration:
+    """Judge whether the spread that `world` predicts says how wrong it is, on real `episodes`.
+
+    Of dynamics that have `members` or `moments`, or that draw their next state: how much of the
+    real next states lies in their predictive intervals, one step ahead and, with the recorded
+    actions, many; and the spread of the imagined return over members beside the gap. Of all: how
+    far ahead the world is better than simple guesses, and whether it heeds actions. Intervals are
+    over episodes.
+
+    Args:
+        world: The learned world, or what `learn` gives.
+        policy: The policy that recorded `episodes`; only one of the state alone has a spread of its
+            imagined return, which its mode plays.
+        episodes: Real episodes, from `evaluate`.
+        discount: Of the returns, in [0, 1] a step.
+        seed: Of the noise of members, of draws and of the shuffled actions.
+
+    Raises:
+        BadArgument: a world that is no `MDP`, a policy that is no `Policy`.
+        BadData: episodes of no steps, of another state size than the world's or of numbers that are
+            not finite; a world that gives such numbers.
+    """
+    world = world.world if isinstance(world, Learned) else world
+    _check_kinds(world, policy, episodes, None)
+    record = calibration_of(world, policy, episodes, discount=discount, seed=seed)
+    return calibration_words.worded(record)
 
 
 def _of_unknown_layers(world: MDP, policy: Policy) -> tuple[str, ...]:

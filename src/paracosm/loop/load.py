@@ -27,7 +27,7 @@ from paracosm.core.records.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined, problem_of
 from paracosm.imagination.planning import planned
 from paracosm.loop import store, trajectories
-from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
+from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit, calibrate
 from paracosm.loop.config import LEARNED_ENCODERS, RunConfig
 from paracosm.loop.directory import CONFIG, MARK
 from paracosm.loop.given import (
@@ -309,8 +309,8 @@ def audit_run(
     searches: Sequence[str] = (),
     **options: Unpack[AuditOptions],
 ) -> Diagnosis:
-    """Audit a run again, on its own evaluation episodes or on others of the same policy: see
-    `audit`.
+    """Audit a run again, on its own evaluation episodes or on others of the same policy, and judge
+    its world's spread: see `audit` and `calibrate`.
 
     Args:
         run: A finished run, as `load` gives it.
@@ -322,16 +322,26 @@ def audit_run(
     """
     plans = planner is not None or run.config.planner is not None
     chosen: AuditOptions = {**OF_PLANNERS, **options} if plans else options
-    return audit(
+    policy = run.policy if planner is None else planner
+    episodes = run.episodes if episodes is None else episodes
+    diagnosis = audit(
         run.world,
-        run.policy if planner is None else planner,
-        run.episodes if episodes is None else episodes,
+        policy,
+        episodes,
         None if plans else run.imagined,
         known=run.reference,
         seed=run.config.seed,
         searches={name: run.search(name) for name in searches},
         **chosen,
     )
+    calibration = calibrate(
+        run.world,
+        policy,
+        episodes,
+        discount=options.get("discount", 1.0),
+        seed=run.config.seed,
+    )
+    return dataclasses.replace(diagnosis, calibration=calibration)
 
 
 def compare(*runs: str | Path) -> Comparison:

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from paracosm.core.records import Diagnosis
+from paracosm.core.records import Calibration, Diagnosis
 from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.records.experiments import Chart, Experiment
@@ -39,8 +39,22 @@ def diagnosis(record: Diagnosis) -> dict[str, Any]:
         "dimensions": _inline(figures.plot_dimensions(record), "dimensions", by_component)
         if record.dynamics_by_dimension.dimensions
         else "",
+        **_calibration(record.calibration),
         "overlays": _all(overlays, "overlay", "Imagined rollout over real episode"),
         "most": MOST_DIMENSIONS,
+    }
+
+
+def _calibration(record: Calibration | None) -> dict[str, Any]:
+    """The figures of a world's spread, where it was judged."""
+    if record is None:
+        return {}
+    held, ahead = "What the intervals of each level hold", "Errors by horizon beside simple guesses"
+    return {
+        "coverage": _inline(figures.plot_coverage(record.coverage), "coverage", held)
+        if record.coverage
+        else "",
+        "horizons": _inline(figures.plot_horizons(record), "horizons", ahead),
     }
 
 

@@ -18,6 +18,8 @@ from paracosm.core.records.gate import Gate
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import (
     benchmark_words,
+    calibration_tables,
+    calibration_words,
     decision_tables,
     decision_words,
     experiment_words,
@@ -115,6 +117,8 @@ def _templates() -> jinja2.Environment:
     environment.globals |= {
         "discounted": discounted,
         "words": words,
+        "calibration_words": calibration_words,
+        "calibration_tables": calibration_tables,
         "round_words": round_words,
         "tables": tables,
         "decision_words": decision_words,

@@ -19,6 +19,7 @@ from paracosm.core.records.gate import Gate
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import tables, words
 from paracosm.reporting.benchmark_terminal import benchmark
+from paracosm.reporting.calibration_terminal import calibration
 from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
 from paracosm.reporting.experiment_terminal import experiment
 from paracosm.reporting.gate_terminal import gate
@@ -36,7 +37,10 @@ def summary(
         return planned(record)
     if isinstance(record, Diagnosis):
         return Group(
-            *_diagnosis(record), *(_bounds(record) if record.valid else ()), *_verdict(record)
+            *_diagnosis(record),
+            *(_bounds(record) if record.valid else ()),
+            *calibration(record.calibration),
+            *_verdict(record),
         )
     if not isinstance(record, RunResult):
         return _SHOWN[type(record)](record)

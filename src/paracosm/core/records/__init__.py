@@ -1,6 +1,7 @@
 """Frozen results that rooms hand each other; they go to JSON and come back equal. No JAX here."""
 
 from paracosm.core.records.base import Estimate, Record, plain, typed
+from paracosm.core.records.calibration import Calibration
 from paracosm.core.records.decisions import (
     Anchor,
     Bought,
@@ -80,6 +81,7 @@ __all__ = [
     "Baselines",
     "Bought",
     "Bracket",
+    "Calibration",
     "Cause",
     "CauseByStep",
     "Certificate",

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from paracosm.core.records.base import Estimate, Record
+from paracosm.core.records.calibration import Calibration
 from paracosm.core.records.finding import Finding
 from paracosm.core.records.reasons import Route
 from paracosm.core.records.search import SearchShare
@@ -289,7 +290,8 @@ class Diagnosis(Record):
     `decision` and `advice` are what was decided of `gap` (no advice where no cause may be named or
     none is needed), `decision_training` of `gap_training`, `remarks` what is said beside them. The
     texts say these in words and are empty until they are made, which `paracosm.audit` does:
-    `explanation` goes on where the `verdict` ends: where, what to do first, how sure.
+    `explanation` goes on where the `verdict` ends: where, what to do first, how sure. `calibration`
+    is of the world's spread, where that was judged: `paracosm audit` of a run does.
     """
 
     gap: Gap
@@ -335,6 +337,7 @@ class Diagnosis(Record):
     explanation: str
     explanation_training: str
     search: SearchShare | None = None
+    calibration: Calibration | None = None
 
     def __str__(self) -> str:
         gaps = {f"whole episodes, {discounted(self.discount)}": self.gap}

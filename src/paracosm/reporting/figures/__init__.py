@@ -5,6 +5,7 @@ is a pixel.
 from paracosm.reporting.figures.chart import plot_chart
 from paracosm.reporting.figures.comparison_causes import plot_comparison_causes
 from paracosm.reporting.figures.comparison_returns import plot_comparison_returns
+from paracosm.reporting.figures.coverage import plot_coverage, plot_horizons
 from paracosm.reporting.figures.dimensions import plot_dimensions
 from paracosm.reporting.figures.gap import plot_gap
 from paracosm.reporting.figures.gradient_noise import plot_gradient_noise
@@ -24,9 +25,11 @@ __all__ = [
     "plot_chart",
     "plot_comparison_causes",
     "plot_comparison_returns",
+    "plot_coverage",
     "plot_dimensions",
     "plot_gap",
     "plot_gradient_noise",
+    "plot_horizons",
     "plot_label_cost",
     "plot_learning",
     "plot_mixture",

@@ -1,0 +1,428 @@
+"""Whether a world's predicted spread is worth anything: coverage, calibration error, the spread of
+the imagined return, simple guesses, and what the model makes of actions.
+
+All of it is judged on the real steps of the policy (theory, section 10). Steps of one episode hang
+together, so that every number is a mean over episodes of each episode's own, with an interval over
+episodes. Intervals of the world are Gaussian around its predictive mean (Lakshminarayanan et al.
+2017), judged by the share of real next states that lie in them at several levels (Kuleshov et al.
+2018).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from paracosm.auditing.audit import check_episodes
+from paracosm.auditing.coverage import (
+    HEADLINE,
+    LEVELS,
+    expected_error,
+    own_means,
+    share,
+    shares_held,
+    widening,
+    widths,
+)
+from paracosm.auditing.imagined_returns import member_returns
+from paracosm.auditing.predictive import (
+    OneStepPredictions,
+    Prediction,
+    SpreadSource,
+    predict_ahead,
+    predict_one_step,
+    spread_source,
+)
+from paracosm.core import callbacks, checks
+from paracosm.core.data import Trajectory
+from paracosm.core.estimators import mean, root_mean_square
+from paracosm.core.forms import demand_shape
+from paracosm.core.keys import numpy_random, stage_key
+from paracosm.core.mdp import MDP
+from paracosm.core.policy import MarkovPolicy, Policy
+from paracosm.core.precision import in_double
+from paracosm.core.records import Estimate
+from paracosm.core.records.calibration import (
+    ActionUse,
+    Calibration,
+    ComponentCalibration,
+    Confidence,
+    Coverage,
+    HorizonCalibration,
+    ReturnSpread,
+)
+from paracosm.core.types import Array, PRNGKey
+
+# The longest horizon, and how many steps of single members horizons may cost: beside an audit's
+# millions this is little.
+_LONGEST, _MOST_MEMBER_STEPS = 64, 400_000
+# An imagined state beyond this has left the world, and its square the floating numbers.
+_LARGEST = 1e100
+# A spread that is off by less is as good as right: errors of a quarter change no decision.
+_NEAR = 1.25
+# In spreads of the imagined return: farther than two standard deviations is not what it says.
+_INSIDE = 2.0
+# Of the mean squared error: a rise by less with other steps' actions is none.
+_NO_RISE = 0.05
+
+
+class _Recorded(NamedTuple):
+    """Real episodes in NumPy, `[episode, time, …]`."""
+
+    state: np.ndarray
+    action: np.ndarray
+    next_state: np.ndarray
+    alive: np.ndarray
+
+
+def calibration_of(
+    world: MDP,
+    policy: Policy,
+    episodes: Trajectory,
+    *,
+    discount: float = 1.0,
+    seed: int = 0,
+) -> Calibration:
+    """The calibration of `world` on real `episodes` of `policy`: `paracosm.calibrate` without
+    words.
+
+    Args:
+        world, policy, episodes, discount, seed: As for `paracosm.calibrate`.
+
+    Raises:
+        BadArgument: `discount` or `seed` is out of range.
+        BadData: episodes of no steps, of another state size than the world's or of numbers that are
+            not finite; a world that gives such numbers.
+    """
+    checks.seed("seed", seed)
+    checks.in_unit_interval("discount", discount)
+    episodes = jax.tree.map(np.asarray, episodes)
+    check_episodes(world, episodes)
+    key = stage_key(seed, "calibrate")
+    with jax.enable_x64(True), callbacks.as_raised():
+        world, policy, episodes = in_double((world, policy, episodes))
+        _check_dynamics(world, episodes)
+        source = spread_source(world, episodes, key)
+        columns = (getattr(episodes, name) for name in _Recorded._fields)
+        recorded = _Recorded(*map(np.asarray, columns))
+        other = _other_actions(recorded, key)
+        one = jax.tree.map(np.asarray, predict_one_step(world, episodes, other, source, key))
+        _check_finite(one, episodes)
+        horizons = _horizons(world, recorded, one.prediction, source, key)
+        returns = None
+        if source.spread in ("members", "total") and isinstance(policy, MarkovPolicy):
+            options = {"count": source.number, "discount": discount, "key": key}
+            returns = _returns(world, policy, episodes, **options)
+    judged, alive = _judged(recorded, one.prediction), recorded.alive
+    known = source.spread != "none" and bool(judged.any())
+    needed = widths(one.prediction, recorded.next_state)
+    factor = widening(needed[HEADLINE], alive, judged) if known else None
+    return Calibration(
+        spread=source.spread,
+        count=source.number,
+        episodes=len(alive),
+        steps=int(alive.sum()),
+        confidence=None if factor is None else _confidence(factor),
+        coverage=_coverage(shares_held(needed, alive, judged)) if known else None,
+        factor=factor,
+        components=_components(needed, alive, judged) if known else (),
+        left_out=() if source.spread == "none" else tuple(np.flatnonzero(~judged).tolist()),
+        horizons=horizons,
+        returns=returns,
+        actions=_action_use(world, recorded, one, other),
+    )
+
+
+def _check_dynamics(world: MDP, episodes: Trajectory) -> None:
+    state, action = (jnp.asarray(column[0, 0]) for column in (episodes.state, episodes.action))
+
+    def answer() -> Array:
+        return world.dynamics(state, action, jax.random.key(0))
+
+    demand_shape("the world's dynamics", answer, state.shape)
+
+
+def _check_finite(one: OneStepPredictions, episodes: Trajectory) -> None:
+    columns = {
+        "the world's next state": one.prediction.audited,
+        "the world's next state after another step's action": one.shuffled,
+    }
+    checks.finite_steps("real episode", columns, episodes.alive)
+
+
+def _other_actions(episodes: _Recorded, key: PRNGKey) -> np.ndarray:
+    """The recorded actions, each at another of all steps."""
+    other = episodes.action.copy()
+    other[episodes.alive] = numpy_random(key).permutation(other[episodes.alive], axis=0)
+    return other
+
+
+def _judged(episodes: _Recorded, prediction: Prediction) -> Bool[np.ndarray, " state"]:
+    """The components that some step changes, and that are not predicted without error and spread,
+    to the rounding of 32 bits.
+    """
+    before, after, mean, variance = (
+        np.asarray(column)[episodes.alive]
+        for column in (episodes.state, episodes.next_state, prediction.mean, prediction.variance)
+    )
+    rounding = 2 * np.finfo(np.float32).eps * np.abs(after)
+    changes = (np.abs(after - before) > rounding).any(axis=0)
+    uncertain = (np.sqrt(variance) > rounding) | (np.abs(after - mean) > rounding)
+    return np.asarray(changes & uncertain.any(axis=0))
+
+
+def _coverage(shares: Float[np.ndarray, "level held"]) -> Coverage:
+    return Coverage(LEVELS, tuple(map(share, shares)), expected_error(shares))
+
+
+def _confidence(factor: Estimate) -> Confidence:
+    if factor.low >= 1 / _NEAR and factor.high <= _NEAR:
+        return "calibrated"
+    if factor.low > 1:
+        return "overconfident"
+    return "underconfident" if factor.high < 1 else "undetermined"
+
+
+def _components(
+    needed: np.ndarray, valid: np.ndarray, judged: np.ndarray
+) -> tuple[ComponentCalibration, ...]:
+    """Each judged component on its own.
+
+    Args:
+        needed: Widths that hold the real states, `[level, episode, time, state]`.
+        valid: Steps that were taken, `[episode, time]`.
+        judged: `[state]`.
+    """
+    records = []
+    for component in np.flatnonzero(judged):
+        shares = shares_held(needed, valid, np.arange(len(judged)) == component)
+        held = share(shares[HEADLINE])
+        records.append(ComponentCalibration(int(component), held, expected_error(shares)))
+    return tuple(records)
+
+
+def _horizons(
+    world: MDP,
+    episodes: _Recorded,
+    one: Prediction,
+    source: SpreadSource,
+    key: PRNGKey,
+) -> tuple[HorizonCalibration, ...]:
+    """One step from every recorded state, and more from some, as far as imagination stays finite:
+    with the actions of another state it may leave where the policy would have held it.
+
+    Args:
+        world, key: As for `calibration_of`.
+        episodes: Real ones.
+        one: The predictions of one step.
+        source: Of the spread.
+    """
+    judged, scale = _judged(episodes, one), np.asarray(world.spec.state_scale)
+    center = np.mean(episodes.next_state[episodes.alive], axis=0)
+    options = {"judged": judged, "center": center, "scale": scale}
+    real = _Reached(episodes.state, episodes.next_state, episodes.alive)
+    records = [_horizon(1, real, one, **options)]
+    longest = min(_LONGEST, int(episodes.alive.sum(axis=1).max()))
+    grid = tuple(2**power for power in range(1, longest.bit_length()))
+    if not grid:
+        return tuple(records)
+    time = _starts(episodes, source, grid[-1])
+    ahead = _ahead(world, episodes, time, source, key, grid=grid)
+    rows, last = np.arange(len(time))[:, None], episodes.alive.shape[1] - 1
+    for i, steps in enumerate(grid):
+        at = np.minimum(time + steps - 1, last)
+        alive = (time + steps - 1 <= last) & episodes.alive[rows, at]
+        real = _Reached(episodes.state[rows, time], episodes.next_state[rows, at], alive)
+        prediction = Prediction(*(column[:, :, i] for column in ahead))
+        if not (np.abs(prediction.audited[alive]) < _LARGEST).all():
+            break
+        records.append(_horizon(steps, real, prediction, **options))
+    return tuple(records)
+
+
+def _ahead(
+    world: MDP,
+    episodes: _Recorded,
+    time: np.ndarray,
+    source: SpreadSource,
+    key: PRNGKey,
+    *,
+    grid: tuple[int, ...],
+) -> Prediction:
+    """The predictions from the recorded states at these times, `[episode, start, grid, state]`.
+
+    Args:
+        world, episodes, source, key: As for `_horizons`.
+        time: `[episode, start]`.
+        grid: Numbers of steps.
+    """
+    rows, last = np.arange(len(time))[:, None], episodes.alive.shape[1] - 1
+    following = np.minimum(time[..., None] + np.arange(grid[-1]), last)
+    actions = episodes.action[rows[..., None], following]
+    start = episodes.state[rows, time].reshape(time.size, -1)
+    actions = actions.reshape(time.size, *actions.shape[2:])
+    ahead = predict_ahead(world, start, actions, source, key, grid=grid)
+    return Prediction(
+        *(np.asarray(column).reshape(*time.shape, *column.shape[1:]) for column in ahead)
+    )
+
+
+class _Reached(NamedTuple):
+    """Real states, where their imagination starts, and which count, `[episode, row, …]`."""
+
+    start: np.ndarray
+    state: np.ndarray
+    valid: np.ndarray
+
+
+def _starts(episodes: _Recorded, source: SpreadSource, longest: int) -> np.ndarray:
+    """Times of so many steps of each episode as may be imagined from, `[episode, start]`, evenly
+    over it.
+    """
+    played = source.members * source.draws + max(1, source.number)
+    count = _MOST_MEMBER_STEPS // (len(episodes.alive) * longest * played)
+    count = int(np.clip(count, 1, episodes.alive.shape[1]))
+    steps = episodes.alive.sum(axis=1)
+    return np.arange(count) * steps[:, None] // count
+
+
+def _horizon(
+    steps: int,
+    real: _Reached,
+    prediction: Prediction,
+    *,
+    judged: np.ndarray,
+    center: np.ndarray,
+    scale: np.ndarray,
+) -> HorizonCalibration:
+    """The record of one horizon.
+
+    Args:
+        steps: How many.
+        real: What they lead to.
+        prediction: Of that.
+        judged: Components, `[state]`.
+        center: The mean real state, `[state]`.
+        scale: The state scale, `[state]`.
+    """
+
+    def squares(guess: np.ndarray) -> np.ndarray:
+        return own_means(np.sum(((guess - real.state) / scale) ** 2, axis=-1), real.valid)
+
+    model, no_change, mean_state = map(
+        squares, map(np.asarray, (prediction.audited, real.start, center))
+    )
+    better = no_change if no_change.mean() < mean_state.mean() else mean_state
+    shares = None
+    if np.isfinite(prediction.variance[real.valid]).all() and judged.any():
+        shares = shares_held(widths(prediction, real.state), real.valid, judged)
+    return HorizonCalibration(
+        steps=steps,
+        coverage=None if shares is None else share(shares[HEADLINE]),
+        error=None if shares is None else expected_error(shares),
+        model=root_mean_square(model),
+        no_change=root_mean_square(no_change),
+        mean_state=root_mean_square(mean_state),
+        lead=mean(better - model),
+    )
+
+
+def _returns(
+    world: MDP,
+    policy: MarkovPolicy,
+    episodes: Trajectory,
+    *,
+    count: int,
+    discount: float,
+    key: PRNGKey,
+) -> ReturnSpread:
+    """The spread of the imagined return over members, beside the gap.
+
+    Args:
+        world, policy, episodes, discount, key: As for `calibration_of`.
+        count: Of members.
+    """
+    options = {"count": count, "discount": discount, "key": key}
+    imagined = member_returns(world, policy, episodes, **options)
+    real = episodes.reward @ discount ** np.arange(episodes.alive.shape[1])
+    by_member = imagined.members.mean(axis=1)
+    spread = float(by_member.std(ddof=1)) if count > 1 else 0.0
+    gaps = real - imagined.audited
+    gap = mean(gaps)
+    ratio = _in_spreads(gap, spread, float(np.abs(by_member).max()))
+    return ReturnSpread(
+        discount=discount,
+        members=tuple(map(float, by_member)),
+        spread=spread,
+        gap=gap,
+        ratio=ratio,
+        inside=True if ratio.high <= _INSIDE else False if ratio.low > _INSIDE else None,
+    )
+
+
+def _in_spreads(gap: Estimate, spread: float, size: float) -> Estimate:
+    """|gap| / spread, of these members; `size` is that of their returns, of which rounding is a
+    part.
+    """
+    if spread <= np.finfo(np.float32).eps * size:
+        return Estimate(np.inf, 0.0, np.inf, gap.n, "no spread to divide by")
+    near, far = sorted(map(abs, (gap.low, gap.high)))
+    near = near if gap.excludes_zero else 0.0
+    return Estimate(abs(gap.mean) / spread, near / spread, far / spread, gap.n, gap.method)
+
+
+def _action_use(
+    world: MDP, episodes: _Recorded, one: OneStepPredictions, other: np.ndarray
+) -> ActionUse | None:
+    """One-step errors with recorded and with other steps' actions, where the two differ; None where
+    they never do.
+
+    Args:
+        world, episodes: As for `calibration_of`.
+        one: The predictions of one step.
+        other: The other steps' actions, of the shape of the recorded ones.
+    """
+    differ = np.reshape(other != episodes.action, (*episodes.alive.shape, -1)).any(axis=-1)
+    valid, scale = episodes.alive & differ, np.asarray(world.spec.state_scale)
+    if not valid.any():
+        return None
+    recorded, shuffled = (
+        own_means(np.sum(((guess - episodes.next_state) / scale) ** 2, axis=-1), valid)
+        for guess in (one.prediction.audited, one.shuffled)
+    )
+    rise = _rise(recorded, shuffled, _rounding(episodes, scale))
+    blind = True if rise.low <= 0 and rise.high < _NO_RISE else False if rise.low > 0 else None
+    return ActionUse(
+        steps=int(valid.sum()),
+        recorded=root_mean_square(recorded),
+        shuffled=root_mean_square(shuffled),
+        rise=rise,
+        blind=blind,
+    )
+
+
+def _rounding(episodes: _Recorded, scale: np.ndarray) -> float:
+    """The squared error that 32 bits make of recorded states, in scaled states."""
+    states = np.finfo(np.float32).eps * episodes.next_state[episodes.alive] / scale
+    return float(np.mean(np.sum(states**2, axis=-1)))
+
+
+def _rise(
+    recorded: Float[np.ndarray, " episode"], shuffled: Float[np.ndarray, " episode"], least: float
+) -> Estimate:
+    """By which share the mean squared error of an episode rises: the paired differences of its
+    logarithm, so that no episode counts for more because its errors are larger.
+
+    Args:
+        recorded, shuffled: Mean squared errors of the same episodes.
+        least: Errors below are rounding.
+    """
+    if np.array_equal(recorded, shuffled):
+        return Estimate(0.0, 0.0, 0.0, len(recorded), "exact: no prediction hangs on the action")
+    logs = mean(np.log(np.maximum(shuffled, least)) - np.log(np.maximum(recorded, least)))
+    low, center, high = np.expm1([logs.low, logs.mean, logs.high])
+    return Estimate(float(center), float(low), float(high), logs.n, f"ratio by {logs.method}")
