@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
     from paracosm.learning.learn import Learned, LearnSettings, learn
     from paracosm.learning.part_learner import PartLearner
+    from paracosm.loop.assisting import assisted_return
     from paracosm.loop.auditing import audit
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.load import Run, compare, load
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from paracosm.reporting import write as report
 
 _HOMES = {
+    "loop.assisting": ("assisted_return",),
     "loop.auditing": ("audit",),
     "core.checks": ("ParacosmError",),
     "core.data": ("Dataset", "RewardLabels", "Trajectory", "Transitions"),
@@ -124,6 +126,7 @@ __all__ = [
     "Transitions",
     "Weights",
     "Window",
+    "assisted_return",
     "audit",
     "audit_foreign",
     "caution",

@@ -15,6 +15,7 @@ from paracosm.core import checks
 from paracosm.core.checks import BadArgument
 from paracosm.core.progress import Progress
 from paracosm.core.records import Diagnosis
+from paracosm.loop.assisting import FRESH_SEED, assisted_diagnosis
 from paracosm.loop.auditing import AuditOptions
 from paracosm.loop.config import keywords
 from paracosm.loop.foreign import audit_foreign
@@ -168,7 +169,11 @@ def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress
             progress=lambda done, total: tell("evaluate", done, total, ""),
         )
     tell("audit", 0, 1, "")
-    return audit_run(run, episodes, planner=planner, **options)
+    diagnosis = audit_run(run, episodes, planner=planner, **options)
+    if planner is not None:
+        return diagnosis
+    beyond = _first(flags) + len(run.episodes.alive if episodes is None else episodes.alive)
+    return assisted_diagnosis(run, diagnosis, episodes, max(FRESH_SEED, beyond))
 
 
 def _of_model(flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagnosis:

@@ -10,7 +10,7 @@ from paracosm.core.records import Diagnosis, Estimate, Gap, PartFit, Training, W
 from paracosm.core.records.decisions import Plan
 from paracosm.core.records.discount import DiscountChoice
 from paracosm.core.records.results import Comparison, Purchases, RunResult
-from paracosm.reporting import words
+from paracosm.reporting import assisted_words, words
 
 EPISODE_NOTES = {
     "real": "in the real world",
@@ -104,13 +104,16 @@ def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:
 
 
 def beside_rows(diagnosis: Diagnosis) -> list[Row]:
-    """What stands beside the gap: the return of what acted in the data, and that of best-guess
-    actions.
+    """What stands beside the gap: the return of what acted in the data, the real one with the help
+    of imagination, and that of best-guess actions.
     """
     rows, known = [], diagnosis.reference
     if known is not None and known.returns is not None:
         note = f"not discounted, {words.episodes(known.returns.n)}"
         rows.append(row(words.reference(known), known.returns, note))
+    if diagnosis.assisted is not None:
+        assisted = diagnosis.assisted
+        rows.append(row("real, assisted", assisted.value, assisted_words.note(assisted)))
     note = f"imagined, {discounted(diagnosis.discount)}: best-guess actions against drawn ones"
     return [*rows, row("mode − sampled", diagnosis.mode_versus_sampled, note)]
 

@@ -1,5 +1,6 @@
 """Frozen results that rooms hand each other; they go to JSON and come back equal. No JAX here."""
 
+from paracosm.core.records.assisted import AssistedMean, Help
 from paracosm.core.records.base import Estimate, Record, plain, typed
 from paracosm.core.records.decisions import (
     Anchor,
@@ -77,6 +78,7 @@ __all__ = [
     "Advice",
     "Agreement",
     "Anchor",
+    "AssistedMean",
     "Baselines",
     "Bought",
     "Bracket",
@@ -102,6 +104,7 @@ __all__ = [
     "Gap",
     "GradientNoise",
     "HorizonPart",
+    "Help",
     "HorizonParts",
     "Imagination",
     "Kind",

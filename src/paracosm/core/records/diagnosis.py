@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from paracosm.core.records.assisted import AssistedMean
 from paracosm.core.records.base import Estimate, Record
 from paracosm.core.records.finding import Finding
 from paracosm.core.records.reasons import Route
@@ -288,6 +289,8 @@ class Diagnosis(Record):
     none is needed), `decision_training` of `gap_training`, `remarks` what is said beside them. The
     texts say these in words and are empty until they are made, which `paracosm.audit` does:
     `explanation` goes on where the `verdict` ends: where, what to do first, how sure.
+    `assisted` is the mean real return of `gap` with imagined returns as control variate, none
+    where no fresh starts were at hand.
     """
 
     gap: Gap
@@ -332,6 +335,7 @@ class Diagnosis(Record):
     verdict_training: str
     explanation: str
     explanation_training: str
+    assisted: AssistedMean | None = None
 
     def __str__(self) -> str:
         gaps = {f"whole episodes, {discounted(self.discount)}": self.gap}
