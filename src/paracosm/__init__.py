@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from paracosm.learning.part_learner import PartLearner
     from paracosm.loop.assisting import assisted_return
     from paracosm.loop.auditing import audit
+    from paracosm.loop.deploying import deploy
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.load import Run, compare, load
     from paracosm.loop.plans import plan, plan_labels, plan_mixture
@@ -68,6 +69,7 @@ _HOMES = {
     "core.records.results": ("Comparison", "RunResult"),
     "imagination.imagine": ("Imagined", "ImagineSettings", "imagine"),
     "learning.learn": ("Learned", "LearnSettings", "learn"),
+    "loop.deploying": ("deploy",),
     "loop.foreign": ("audit_foreign",),
     "loop.load": ("Run", "compare", "load"),
     "loop.plans": ("plan", "plan_labels", "plan_mixture"),
@@ -133,6 +135,7 @@ __all__ = [
     "collect",
     "compare",
     "connect",
+    "deploy",
     "encode",
     "envs",
     "evaluate",

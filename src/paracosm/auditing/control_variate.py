@@ -28,6 +28,7 @@ from paracosm.core import callbacks, checks, estimators
 from paracosm.core.control_variates import DebiasedMean, debiased_mean
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
+from paracosm.core.precision import in_double
 from paracosm.core.records import AssistedMean, Estimate, Help
 from paracosm.core.rollout import returns
 from paracosm.core.types import Array, PRNGKey
@@ -70,7 +71,9 @@ def assisted_mean(
     real, imagined, fresh = (np.asarray(x, np.float64) for x in (real, imagined, fresh))
     spread = estimators.varied_mean(real, level)
     plain = spread if plain is None else plain
-    if len(real) < LEAST or not len(fresh):
+    if not len(fresh):
+        return _unassisted(plain, Help.NO_STARTS, 0)
+    if len(real) < LEAST:
         return _unassisted(plain, Help.FEW, len(fresh))
     debiased = debiased_mean(real, np.concatenate([imagined, fresh]))
     correlation = debiased.correlation
@@ -144,7 +147,7 @@ def imagined_from(
     discount: float,
     key: PRNGKey,
 ) -> Float[np.ndarray, " start"]:
-    """Imagined returns of the policy's greedy play from these starts.
+    """Imagined returns of the policy's greedy play from these starts, in 64 bits as an audit's.
 
     Args:
         world: The learned world.
@@ -157,11 +160,12 @@ def imagined_from(
     Raises:
         BadData: the world leaves the finite numbers.
     """
-    rows = EpisodeStarts(
-        jnp.asarray(starts), jnp.asarray(steps), jax.random.split(key, len(starts))
-    )
-    with callbacks.as_raised():
-        total = _imagined(world, policy.greedy(), rows, int(np.max(steps)), discount)
+    with jax.enable_x64(True), callbacks.as_raised():
+        world, policy, starts = in_double((world, policy.greedy(), np.asarray(starts)))
+        rows = EpisodeStarts(
+            jnp.asarray(starts), jnp.asarray(steps), jax.random.split(key, len(starts))
+        )
+        total = _imagined(world, policy, rows, int(np.max(steps)), discount)
     columns = np.asarray(total, np.float64)
     checks.finite("the column of imagined returns", columns)
     return columns

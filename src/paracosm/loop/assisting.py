@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax
 import numpy as np
+from jaxtyping import Float, Num
 
 from paracosm.auditing.control_variate import assisted_mean, imagined_from
 from paracosm.core import checks
@@ -69,13 +69,33 @@ def assisted_return(
     source = connect(env)
     _check(source, episodes)
     fresh = source.starts(starts, first_seed=first_seed)
+    columns = imagined_twice(world, policy, episodes, fresh, discount=discount, seed=seed)
+    real = np.asarray(episodes.reward, np.float64)
+    return assisted_mean(
+        real @ discount ** np.arange(real.shape[1]), *columns, level=level, plain=plain
+    )
+
+
+def imagined_twice(
+    world: MDP,
+    policy: Policy,
+    episodes: Trajectory,
+    fresh: Num[np.ndarray, "fresh state"],
+    *,
+    discount: float = 1.0,
+    seed: int = 0,
+) -> tuple[Float[np.ndarray, " episode"], Float[np.ndarray, " fresh"]]:
+    """Imagined returns from the starts of real episodes, and from fresh ones over the full horizon.
+
+    Args:
+        world, policy, episodes, discount, seed: As for `assisted_return`.
+        fresh: The fresh starts.
+    """
     first = np.concatenate([np.asarray(episodes.state[:, 0], fresh.dtype), fresh])
-    steps = np.concatenate([episodes.steps, np.full(starts, episodes.alive.shape[1])])
+    steps = np.concatenate([episodes.steps, np.full(len(fresh), episodes.alive.shape[1])])
     key = stage_key(seed, "assist")
-    imagined = imagined_from(world, policy, first, steps, discount=discount, key=key)
-    real = np.asarray(episodes.reward, np.float64) @ discount ** np.arange(steps.max())
-    n = len(real)
-    return assisted_mean(real, imagined[:n], imagined[n:], level=level, plain=plain)
+    returns = imagined_from(world, policy, first, steps, discount=discount, key=key)
+    return returns[: len(episodes.alive)], returns[len(episodes.alive) :]
 
 
 def _check(source: Source, episodes: Trajectory) -> None:

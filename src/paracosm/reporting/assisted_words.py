@@ -6,6 +6,7 @@ from paracosm.core.records import AssistedMean, Help
 from paracosm.reporting import words
 
 _WITHOUT = {
+    Help.NO_STARTS: "no fresh starts are imagined",
     Help.FEW: "too few real episodes to tell whether imagination follows them",
     Help.RARE: "rare episodes may decide, which no correlation tells of",
     Help.UNRELATED: "imagination does not clearly follow the real episodes",

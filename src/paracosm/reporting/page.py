@@ -13,12 +13,14 @@ from paracosm.core.files import atomic_write
 from paracosm.core.records import Diagnosis, discounted
 from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
+from paracosm.core.records.deployment import Deployment
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import (
     benchmark_words,
     decision_tables,
     decision_words,
+    deployment_words,
     experiment_words,
     round_words,
     tables,
@@ -27,7 +29,7 @@ from paracosm.reporting import (
 from paracosm.reporting.decision_terminal import AnyPlan
 from paracosm.reporting.headline import headline
 
-Renderable = RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark
+Renderable = RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark | Deployment
 
 
 def render(record: Renderable) -> str:
@@ -42,6 +44,8 @@ def render(record: Renderable) -> str:
         return _fill("report.html", run=record, diagnosis=diagnosis, figures=drawn)
     if isinstance(record, Diagnosis):
         return _fill("report.html", run=None, diagnosis=record, figures=drawing.diagnosis(record))
+    if isinstance(record, Deployment):
+        return _fill("deployment.html", record=record)
     template, name, draw = {
         Comparison: ("comparison.html", "runs", drawing.comparison),
         Benchmark: ("benchmark.html", "record", drawing.charts),
@@ -62,8 +66,8 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
     """
     if not isinstance(record, Renderable):
         raise Unsupported(
-            "a page shows a result, a diagnosis, a comparison, a plan, an experiment or a"
-            f" benchmark, and this is a {type(record).__name__}; of a run directory,"
+            "a page shows a result, a diagnosis, a comparison, a plan, an experiment, a"
+            f" benchmark or a deployment, and this is a {type(record).__name__}; of a run directory,"
             " paracosm.load(path).result is needed."
         )
     text = render(record)
@@ -115,6 +119,7 @@ def _templates() -> jinja2.Environment:
         "tables": tables,
         "decision_words": decision_words,
         "decision_tables": decision_tables,
+        "deployment_words": deployment_words,
         "experiment_words": experiment_words,
         "benchmark_words": benchmark_words,
         "headline": headline,

@@ -12,11 +12,13 @@ from rich.text import Text
 
 from paracosm.core.records import Diagnosis, Estimate, Gap
 from paracosm.core.records.benchmarks import Benchmark
+from paracosm.core.records.deployment import Deployment
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import tables, words
 from paracosm.reporting.benchmark_terminal import benchmark
 from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
+from paracosm.reporting.deployment_terminal import deployment
 from paracosm.reporting.experiment_terminal import experiment
 
 COLORS = {"reward": "dark_orange", "termination": "green", "dynamics": "blue", "horizon": "yellow"}
@@ -25,7 +27,7 @@ HALF_BAR = 9  # characters of a bar on either side of zero
 
 
 def summary(
-    record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark,
+    record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark | Deployment,
 ) -> RenderableType:
     """What a record says, in 80 columns, for any rich console."""
     if isinstance(record, AnyPlan):
@@ -34,6 +36,8 @@ def summary(
         return experiment(record)
     if isinstance(record, Benchmark):
         return benchmark(record)
+    if isinstance(record, Deployment):
+        return deployment(record)
     if isinstance(record, Comparison):
         return _comparison(record)
     if isinstance(record, Diagnosis):

@@ -12,6 +12,7 @@ class Help(enum.StrEnum):
     """What imagined returns did for the mean of real ones; nothing but by the first."""
 
     HELPED = "helped"
+    NO_STARTS = "no fresh starts"
     FEW = "too few real episodes"
     RARE = "rare episodes may decide"
     UNRELATED = "no clear correlation"

@@ -124,8 +124,9 @@ class Bracket(Record):
 class Certificate(Record):
     """A rung of the ladder: `|J_H(π, M) - J_H(π, M̂)| ≤ value`.
 
-    `slack` is the bound over the measured gap. `why` says what makes it a certificate, or what it
-    lacks.
+    `value` is the mean over the recorded episodes, `slack` that over the measured gap. `why` says
+    what makes it a certificate, or what it lacks. `episodes` holds the bound on each episode's own
+    gap, where that is known.
     """
 
     rung: str
@@ -133,6 +134,7 @@ class Certificate(Record):
     value: float
     slack: float
     why: str
+    episodes: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
