@@ -29,8 +29,9 @@ if TYPE_CHECKING:
         Policy,
     )
     from paracosm.core.pomdp import POMDP
-    from paracosm.core.records import Diagnosis, Estimate, Gap, Weights
+    from paracosm.core.records import AssistedMean, Diagnosis, Estimate, Gap, Weights
     from paracosm.core.records.decisions import Curve, GradientNoise, LabelPlan, MixturePlan, Plan
+    from paracosm.core.records.deployment import Deployment
     from paracosm.core.records.results import Comparison, RunResult
     from paracosm.core.storage import storable
     from paracosm.core.tracking import Tracker
@@ -65,7 +66,8 @@ _HOMES = {
     "learning.part_learner": ("PartLearner",),
     "real.stepping": ("StepSource",),
     "core.records.decisions": ("Curve", "GradientNoise", "LabelPlan", "MixturePlan", "Plan"),
-    "core.records": ("Diagnosis", "Estimate", "Gap", "Weights"),
+    "core.records.deployment": ("Deployment",),
+    "core.records": ("AssistedMean", "Diagnosis", "Estimate", "Gap", "Weights"),
     "core.records.results": ("Comparison", "RunResult"),
     "imagination.imagine": ("Imagined", "ImagineSettings", "imagine"),
     "learning.learn": ("Learned", "LearnSettings", "learn"),
@@ -90,11 +92,13 @@ _MODULES = {
 __all__ = [
     "MDP",
     "POMDP",
+    "AssistedMean",
     "Box",
     "Categorical",
     "Comparison",
     "Curve",
     "Dataset",
+    "Deployment",
     "Deterministic",
     "Diagnosis",
     "Discrete",

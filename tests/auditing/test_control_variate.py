@@ -55,9 +55,7 @@ def test_means_scatter_by_that_factor(correlation, number):
     """Of 50 episodes and fifty times as many fresh starts; 5% at 20,000 replications."""
     rng = np.random.default_rng(1)
     n, fresh = 50, 2500
-    values = [
-        assisted_mean(*normal(rng, n, fresh, correlation)).value.mean for _ in range(number)
-    ]
+    values = [assisted_mean(*normal(rng, n, fresh, correlation)).value.mean for _ in range(number)]
     expected = 1 - correlation**2 * (1 - n / (n + fresh))
     assert np.var(values) * n == pytest.approx(expected, rel=0.05 if number > 2000 else 0.15)
     assert abs(np.mean(values)) < 4.5 * np.std(values) / np.sqrt(number)
@@ -154,4 +152,3 @@ def test_counts_that_differ_and_values_that_are_no_numbers_are_refused():
         assisted_mean(real, real[:2], real[:1])
     with pytest.raises(checks.BadData):
         assisted_mean(real, np.where(real == 2, np.nan, real), real)
-

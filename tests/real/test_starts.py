@@ -60,5 +60,5 @@ def test_counts_and_seeds_out_of_range_are_refused(count, first_seed):
 
 def test_a_start_that_is_no_number_is_refused():
     system = walk().replace(initial=lambda key: jnp.full(2, jnp.nan) + jax.random.uniform(key))
-    with pytest.raises(checks.BadData, match="starts at the state.*seed 5"):
+    with pytest.raises(checks.BadData, match=r"starts at the state.*seed 5"):
         connect(system).starts(2, first_seed=5)

@@ -99,9 +99,7 @@ def _wider(plain: Estimate, spread: Estimate) -> bool:
     return plain.low < spread.low - slack or plain.high > spread.high + slack
 
 
-def _unassisted(
-    plain: Estimate, why: Help, fresh: int, correlation: float = 0.0
-) -> AssistedMean:
+def _unassisted(plain: Estimate, why: Help, fresh: int, correlation: float = 0.0) -> AssistedMean:
     """The plain mean.
 
     Args:

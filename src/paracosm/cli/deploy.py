@@ -27,6 +27,8 @@ class DeployFlags:
         new: The run whose policy may take its place.
         episodes: Play this many more real episodes with each policy, from the same seeds.
         level: Of the intervals, and the probability that is asked of the next episode.
+        bounds: Bound both gaps, which takes minutes where networks are wide; without it the first
+            two forms say nothing.
         trust: Import the code that the runs name (their environment or known parts), if they are
             your own.
         out: Write the answer as a page here.
@@ -37,6 +39,7 @@ class DeployFlags:
     new: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     level: Annotated[float, tyro.conf.arg(metavar="P")] = 0.95
+    bounds: bool = True
     trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
@@ -47,15 +50,14 @@ def main(arguments: Sequence[str]) -> None:
     flags = output.parse(DeployFlags, arguments, "deploy")
     if flags.old is None or flags.new is None:
         lacking = "--old" if flags.old is None else "--new"
-        raise BadArgument(
-            f"{lacking} is not given; write paracosm deploy --old RUN --new RUN."
-        )
+        raise BadArgument(f"{lacking} is not given; write paracosm deploy --old RUN --new RUN.")
     with output.progress() as tell:
         deployment = deploy(
             flags.old,
             flags.new,
             episodes=flags.episodes,
             level=flags.level,
+            certify=flags.bounds,
             trust=flags.trust,
             progress=tell,
         )

@@ -18,7 +18,7 @@ from paracosm.loop.load import Run
 from paracosm.real.source import Source
 from paracosm.real.verbs import Environment, connect
 
-# Far from the seeds of evaluations, which begin at 10,000; purchases draw theirs from all of 32 bits
+# Far from the seeds of evaluations, which begin at 10,000; purchases draw theirs from all 2³²
 FRESH_SEED = 2_000_000
 STARTS = 500  # with 20 real episodes all but 4% of what endless ones would bring
 

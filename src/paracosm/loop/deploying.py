@@ -20,6 +20,7 @@ from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis
 from paracosm.core.records.deployment import Deployment
 from paracosm.loop.assisting import FRESH_SEED, STARTS, imagined_twice
+from paracosm.loop.auditing import AuditOptions
 from paracosm.loop.load import Run, audit_run, load
 
 # Of further episodes: beyond those of any run's evaluation, before those of fresh starts
@@ -47,6 +48,7 @@ def deploy(
     *,
     episodes: int = 0,
     level: float = 0.95,
+    certify: bool = True,
     trust: bool = False,
     progress: Progress = silent,
 ) -> Deployment:
@@ -63,6 +65,8 @@ def deploy(
         new: The run whose policy may take its place, or its directory.
         episodes: Real episodes to play with each policy beyond those recorded, at new seeds.
         level: Of the intervals, two-sided, and the probability that is asked of the next episode.
+        certify: Whether to bound both gaps, which takes minutes for worlds of wide networks; the
+            first two forms need it.
         trust: Whether code that a run names may be imported, if it is given as a directory.
         progress: Told of stages.
 
@@ -77,9 +81,12 @@ def deploy(
     runs = _run(old, trust), _run(new, trust)
     _demand_two(*runs)
     count = min(len(run.episodes.alive) for run in runs)
-    candidates = [_candidate(run, count, episodes, progress) for run in runs]
-    imagined = _imagined(*candidates)
-    return _deployment(*candidates, imagined, level)
+    recorded = [_episodes(run, count, episodes, progress) for run in runs]
+    mine, theirs = (
+        _candidate(run, played, certify, progress)
+        for run, played in zip(runs, recorded, strict=True)
+    )
+    return _deployment(mine, theirs, _imagined(mine, theirs), level)
 
 
 def _deployment(
@@ -142,30 +149,43 @@ def _demand_two(old: Run, new: Run) -> None:
         )
 
 
-def _candidate(run: Run, count: int, further: int, progress: Progress) -> _Candidate:
-    """A run's recorded episodes and further ones, audited.
+def _episodes(run: Run, count: int, further: int, progress: Progress) -> Trajectory:
+    """Episodes that a run recorded, and further ones that are played now.
 
     Args:
         run: The run.
         count: How many of its recorded episodes are used.
         further: How many are played, at seeds beyond those of any recorded one.
-        progress: Told of stages.
+        progress: Told of the stage.
     """
     episodes = jax.tree.map(lambda column: column[:count], run.episodes)
-    if further:
-        played = run.source().evaluate(
-            run.policy,
-            episodes=further,
-            first_seed=FURTHER_SEED,
-            horizon=episodes.alive.shape[1],
-            progress=lambda done, total: progress(f"play {run.path.name}", done, total, ""),
-        )
-        episodes = jax.tree.map(lambda *columns: np.concatenate(columns), episodes, played)
-    progress(f"audit {run.path.name}", 0, 1, "")
-    diagnosis = audit_run(
-        run, episodes, dimensions=False, most_imagined_steps=_IMAGINED_STEPS
+    if not further:
+        return episodes
+    played = run.source().evaluate(
+        run.policy,
+        episodes=further,
+        first_seed=FURTHER_SEED,
+        horizon=episodes.alive.shape[1],
+        progress=lambda done, total: progress(f"play {run.path.name}", done, total, ""),
     )
-    progress(f"audit {run.path.name}", 1, 1, "")
+    return jax.tree.map(lambda *columns: np.concatenate(columns), episodes, played)
+
+
+def _candidate(run: Run, episodes: Trajectory, certify: bool, progress: Progress) -> _Candidate:
+    """A run, audited on these episodes.
+
+    Args:
+        run: The run.
+        episodes: Real ones of its policy.
+        certify: Whether its gap is bounded.
+        progress: Told of the stage.
+    """
+    stage = f"audit {run.path.name}"
+    progress(stage, 0, 1, "")
+    options: AuditOptions = {"dimensions": False, "most_imagined_steps": _IMAGINED_STEPS}
+    # None leaves the choice to the audit, which bounds nothing of layers that it cannot read
+    diagnosis = audit_run(run, episodes, certify=None if certify else False, **options)
+    progress(stage, 1, 1, "")
     if diagnosis.decision.kind == "unfit-by-other-actions":
         raise checks.BadData(
             f"the episodes of {run.path} are of another policy: {diagnosis.other_actions} of"
@@ -194,7 +214,6 @@ def _same_starts(old: _Candidate, new: _Candidate) -> bool:
     """Whether episodes began in the same states, as far as states are shown: an encoder's beliefs
     of the same observation may differ.
     """
-    first = [np.asarray(side.episodes.state[:, 0]) for side in (old, new)]
     if any(side.run.config.encoder is not None for side in (old, new)):
         return True
-    return bool(np.allclose(*first))
+    return bool(np.allclose(old.episodes.state[:, 0], new.episodes.state[:, 0]))

@@ -67,8 +67,8 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
     if not isinstance(record, Renderable):
         raise Unsupported(
             "a page shows a result, a diagnosis, a comparison, a plan, an experiment, a"
-            f" benchmark or a deployment, and this is a {type(record).__name__}; of a run directory,"
-            " paracosm.load(path).result is needed."
+            f" benchmark or a deployment, and this is a {type(record).__name__}; of a run"
+            " directory, paracosm.load(path).result is needed."
         )
     text = render(record)
     with atomic_write(path) as part:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -32,22 +34,18 @@ def summary(
     """What a record says, in 80 columns, for any rich console."""
     if isinstance(record, AnyPlan):
         return planned(record)
-    if isinstance(record, Experiment):
-        return experiment(record)
-    if isinstance(record, Benchmark):
-        return benchmark(record)
-    if isinstance(record, Deployment):
-        return deployment(record)
-    if isinstance(record, Comparison):
-        return _comparison(record)
     if isinstance(record, Diagnosis):
         return Group(
             *_diagnosis(record), *(_bounds(record) if record.valid else ()), *_verdict(record)
         )
-    diagnosis = record.diagnosis
-    bought = [rounds(record)] if record.decisions else []
+    return _run(record) if isinstance(record, RunResult) else _OWN[type(record)](record)
+
+
+def _run(run: RunResult) -> Group:
+    diagnosis = run.diagnosis
+    bought = [rounds(run)] if run.decisions else []
     return Group(
-        _bought(record), *bought, *_diagnosis(diagnosis), *_warnings(record), *_verdict(diagnosis)
+        _bought(run), *bought, *_diagnosis(diagnosis), *_warnings(run), *_verdict(diagnosis)
     )
 
 
@@ -185,3 +183,12 @@ def _side_by_side(comparison: Comparison, which: slice) -> Table:
 def _cell(cell: tables.ComparedCell) -> Text:
     text = Text(f"{cell.value}{' ≠' if cell.apart else ''}")
     return text.append(f"\n{cell.interval}", style="dim") if cell.interval else text
+
+
+# Records that have a file or a function of their own
+_OWN: dict[type, Callable[[Any], RenderableType]] = {
+    Benchmark: benchmark,
+    Comparison: _comparison,
+    Deployment: deployment,
+    Experiment: experiment,
+}
