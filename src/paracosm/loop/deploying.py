@@ -182,9 +182,13 @@ def _candidate(run: Run, episodes: Trajectory, certify: bool, progress: Progress
     """
     stage = f"audit {run.path.name}"
     progress(stage, 0, 1, "")
-    options: AuditOptions = {"dimensions": False, "most_imagined_steps": _IMAGINED_STEPS}
     # None leaves the choice to the audit, which bounds nothing of layers that it cannot read
-    diagnosis = audit_run(run, episodes, certify=None if certify else False, **options)
+    options: AuditOptions = {
+        "certify": None if certify else False,
+        "dimensions": False,
+        "most_imagined_steps": _IMAGINED_STEPS,
+    }
+    diagnosis = audit_run(run, episodes, **options)
     progress(stage, 1, 1, "")
     if diagnosis.decision.kind == "unfit-by-other-actions":
         raise checks.BadData(
