@@ -29,8 +29,9 @@ if TYPE_CHECKING:
         Policy,
     )
     from paracosm.core.pomdp import POMDP
-    from paracosm.core.records import Calibration, Diagnosis, Estimate, Gap, Weights
+    from paracosm.core.records import AssistedMean, Calibration, Diagnosis, Estimate, Gap, Weights
     from paracosm.core.records.decisions import Curve, GradientNoise, LabelPlan, MixturePlan, Plan
+    from paracosm.core.records.deployment import Deployment
     from paracosm.core.records.results import Comparison, RunResult
     from paracosm.core.storage import storable
     from paracosm.core.tracking import Tracker
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine
     from paracosm.learning.learn import Learned, LearnSettings, learn
     from paracosm.learning.part_learner import PartLearner
+    from paracosm.loop.assisting import assisted_return
     from paracosm.loop.auditing import audit, calibrate
+    from paracosm.loop.deploying import deploy
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.load import Run, compare, load
     from paracosm.loop.plans import plan, plan_labels, plan_mixture
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from paracosm.reporting import write as report
 
 _HOMES = {
+    "loop.assisting": ("assisted_return",),
     "loop.auditing": ("audit", "calibrate"),
     "core.checks": ("ParacosmError",),
     "core.data": ("Dataset", "RewardLabels", "Trajectory", "Transitions"),
@@ -62,10 +66,12 @@ _HOMES = {
     "learning.part_learner": ("PartLearner",),
     "real.stepping": ("StepSource",),
     "core.records.decisions": ("Curve", "GradientNoise", "LabelPlan", "MixturePlan", "Plan"),
-    "core.records": ("Calibration", "Diagnosis", "Estimate", "Gap", "Weights"),
+    "core.records.deployment": ("Deployment",),
+    "core.records": ("AssistedMean", "Calibration", "Diagnosis", "Estimate", "Gap", "Weights"),
     "core.records.results": ("Comparison", "RunResult"),
     "imagination.imagine": ("Imagined", "ImagineSettings", "imagine"),
     "learning.learn": ("Learned", "LearnSettings", "learn"),
+    "loop.deploying": ("deploy",),
     "loop.foreign": ("audit_foreign",),
     "loop.load": ("Run", "compare", "load"),
     "loop.plans": ("plan", "plan_labels", "plan_mixture"),
@@ -86,12 +92,14 @@ _MODULES = {
 __all__ = [
     "MDP",
     "POMDP",
+    "AssistedMean",
     "Box",
     "Calibration",
     "Categorical",
     "Comparison",
     "Curve",
     "Dataset",
+    "Deployment",
     "Deterministic",
     "Diagnosis",
     "Discrete",
@@ -125,6 +133,7 @@ __all__ = [
     "Transitions",
     "Weights",
     "Window",
+    "assisted_return",
     "audit",
     "audit_foreign",
     "calibrate",
@@ -132,6 +141,7 @@ __all__ = [
     "collect",
     "compare",
     "connect",
+    "deploy",
     "encode",
     "envs",
     "evaluate",

@@ -1,6 +1,7 @@
 """How close the ladder comes to the gap of linear-quadratic systems, which are known."""
 
 import itertools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,14 +21,26 @@ def sixty_four_bits():
         yield
 
 
+class Compared(NamedTuple):
+    """Returns of one policy in both systems, and the rungs in pairing R by name."""
+
+    real: jax.Array
+    imagined: jax.Array
+    rungs: dict
+
+
 def linear_quadratic_rungs(key):
-    """Gap and rungs in pairing R on the linear-quadratic generator; the value's slopes exact,
-    of a quadratic.
-    """
+    """Gap and rungs on the linear-quadratic generator."""
     for_system, for_error, for_start, for_noise = jax.random.split(key, 4)
     real, policy = linear_quadratic(for_system)
     learned = perturbed(real, for_error)
-    start, horizon, discount = real.initial(for_start), real.spec.horizon, real.discount
+    compared = compare(real, learned, policy, real.initial(for_start), for_noise)
+    return jnp.abs(compared.real - compared.imagined), compared.rungs
+
+
+def compare(real, learned, policy, start, for_noise):
+    """Rungs of exact constants, in pairing R; the value's slopes exact, of a quadratic."""
+    horizon, discount = real.spec.horizon, real.discount
     keys = for_noise[None]
     paths = [
         jax.tree.map(lambda column: column[0], unroll(mdp, policy, start[None], keys, horizon))
@@ -82,7 +95,7 @@ def linear_quadratic_rungs(key):
         slope_at(path.next_state), slope_at(path.state @ A.T + f.b)
     )  # convex: largest at an end
     found["value"] = ladder.through_value(errors, slope, 0.0, discount)
-    return jnp.abs(weights @ (paths[0].reward - paths[1].reward)), found
+    return Compared(*(weights @ path.reward for path in paths), found)
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(400, marks=pytest.mark.full)])

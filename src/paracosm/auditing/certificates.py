@@ -126,7 +126,10 @@ def certificates(
     )
     size = float(np.abs(np.mean(gap)))
     ranked = tuple(
-        _certificate(rung, value, size, *standing(rung)) for rung, value in values.items()
+        dataclasses.replace(
+            _certificate(rung, value, size, *standing(rung)), episodes=tuple(bounds[rung].tolist())
+        )
+        for rung, value in values.items()
     )
     return ranked + _smallest(ranked)
 

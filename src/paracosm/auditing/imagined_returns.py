@@ -60,7 +60,7 @@ class ReturnDraws(NamedTuple):
     undiscounted: Array
 
 
-class _EpisodeStarts(NamedTuple):
+class EpisodeStarts(NamedTuple):
     """Imagined episodes to be: first states `[episode, state]`, lengths and keys `[episode]`."""
 
     start: Float[Array, "episode state"]
@@ -236,9 +236,9 @@ class _Imaginer(eqx.Module):
         self, start: Float[Array, "episode state"], steps: Int[Array, " episode"], key: PRNGKey
     ) -> ImaginedReturns:
         """All of it in one compiled program, of episodes of so many `steps`."""
-        rows = _EpisodeStarts(start, steps, jax.random.split(key, len(start)))
+        rows = EpisodeStarts(start, steps, jax.random.split(key, len(start)))
         of_mode = self._play(Mode(self.policy), rows)
-        again = _EpisodeStarts(
+        again = EpisodeStarts(
             jnp.repeat(start, self.samples, axis=0),
             jnp.repeat(steps, self.samples, axis=0),
             jax.random.split(jax.random.fold_in(key, 1), self.samples * len(start)),
@@ -268,11 +268,11 @@ class _Imaginer(eqx.Module):
         self, start: Float[Array, "episode state"], steps: Int[Array, " episode"], key: PRNGKey
     ) -> ReturnDraws:
         """One more draw of the returns, `[episode]` each."""
-        rows = _EpisodeStarts(start, steps, jax.random.split(key, len(start)))
+        rows = EpisodeStarts(start, steps, jax.random.split(key, len(start)))
         episodes = self._play(Mode(self.policy) if self.mode else self.policy, rows)
         return self._returns(episodes, rows, key)
 
-    def _returns(self, episodes: Trajectory, rows: _EpisodeStarts, key: PRNGKey) -> ReturnDraws:
+    def _returns(self, episodes: Trajectory, rows: EpisodeStarts, key: PRNGKey) -> ReturnDraws:
         """The returns of imagined `episodes`, and what training believed of their starts `rows`, by
         the same noise.
         """
@@ -281,15 +281,15 @@ class _Imaginer(eqx.Module):
         if self.predicted is not None:
             trained = self.predicted.policy.greedy() if self.mode else self.predicted.policy
             predicted = self.predicted.function(trained, rows.start, key)
-            long = _play(self.predicted.trained_in, trained, rows, self.horizon)
+            long = play_in(self.predicted.trained_in, trained, rows, self.horizon)
             pessimistic = returns(long.reward, self.world.discount)
         return ReturnDraws(full, training, predicted, pessimistic, episodes.reward.sum(axis=1))
 
-    def _play(self, policy: Policy, rows: _EpisodeStarts) -> Trajectory:
-        return _play(self.world, policy, rows, self.horizon)
+    def _play(self, policy: Policy, rows: EpisodeStarts) -> Trajectory:
+        return play_in(self.world, policy, rows, self.horizon)
 
 
-def _play(world: MDP, policy: Policy, rows: _EpisodeStarts, horizon: int) -> Trajectory:
+def play_in(world: MDP, policy: Policy, rows: EpisodeStarts, horizon: int) -> Trajectory:
     """Episodes of `policy` in `world`, each cut after its number of steps.
 
     Args:

@@ -15,6 +15,7 @@ from paracosm.core import checks
 from paracosm.core.checks import BadArgument
 from paracosm.core.progress import Progress
 from paracosm.core.records import Diagnosis
+from paracosm.loop.assisting import FRESH_SEED, assisted_diagnosis
 from paracosm.loop.auditing import AuditOptions
 from paracosm.loop.config import keywords
 from paracosm.loop.foreign import audit_foreign
@@ -182,7 +183,11 @@ def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress
         )
     tell("audit", 0, 1, "")
     searches = _searches(run, flags)
-    return audit_run(run, episodes, planner=planner, searches=searches, **options)
+    diagnosis = audit_run(run, episodes, planner=planner, searches=searches, **options)
+    if planner is not None:
+        return diagnosis
+    beyond = _first(flags) + len(run.episodes.alive if episodes is None else episodes.alive)
+    return assisted_diagnosis(run, diagnosis, episodes, max(FRESH_SEED, beyond))
 
 
 def _searches(run: Run, flags: AuditFlags) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ COMMANDS = {
     "bench": "learners on the tasks of a suite, beside what others have",
     "paper": "the experiments of the paper, ours beside theirs",
     "report": "write the report of a finished run again",
+    "deploy": "whether the policy of one run may take the place of another's, and how sure that is",
     "compare": (
         "put the results of several runs side by side; with --gate fail where the last one is worse"
     ),

@@ -107,6 +107,7 @@ POSITIVE_32 = Range(0, _LARGEST_32, open_left=True)
 NON_NEGATIVE_32 = Range(0, _LARGEST_32)
 SHARE = Range(0, 1)
 BELOW_ONE = Range(0, 1, open_right=True)
+LEVEL = Range(0, 1, open_left=True, open_right=True)  # of an interval
 
 
 def fields(record: Any, ranges: Mapping[str, Range], called: Callable[[str], str] = str) -> None:

@@ -25,13 +25,15 @@ class DebiasedMean:
 
     `value` has the shape of one sample. `coefficient` is λ, the mean of those used; `correlation`
     that of gold and cheap over the gold rows; `variance` the estimated variance of `value`, summed
-    over its components.
+    over its components. `corrected` holds `g − λ (c − mean of the surplus)` of each gold row, `[n,
+    *shape]`, whose mean is `value`.
     """
 
     value: np.ndarray
     coefficient: float
     correlation: float
     variance: float
+    corrected: np.ndarray
 
 
 class _Moments(NamedTuple):
@@ -88,6 +90,7 @@ def debiased_mean(
         coefficient=float(coefficient.mean() / share) if share else 0.0,
         correlation=float(moments.product / np.sqrt(scale)) if scale > 0 else 0.0,
         variance=_variance(corrected, c, float(coefficient.mean()), rows - n),
+        corrected=corrected.reshape(np.shape(gold)),
     )
 
 

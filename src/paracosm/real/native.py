@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Key, Num, UInt
+from jaxtyping import Float, Int, Key, Num, UInt
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
@@ -150,6 +150,19 @@ class SystemSource(Source):
         progress(evaluation.horizon, evaluation.horizon)
         return dataclasses.replace(self._shown(lived), reward=lived.reward.astype(np.float64))
 
+    def _starts(self, seeds: Int[np.ndarray, " start"]) -> Num[np.ndarray, "start state"]:
+        observed = self._observed
+        mdp = self.mdp if observed is None else observed.pairs()
+        keys = jax.vmap(jax.random.key)(seeds.astype(np.uint32))
+        states = np.asarray(_first_states(mdp, keys))
+        shown = states if observed is None else states[:, observed.size :]
+        if len(bad := np.flatnonzero(~np.isfinite(states).all(axis=1))):
+            raise checks.BadData(
+                f"{self.name} starts at the state {states[bad[0]]} from the seed {seeds[bad[0]]};"
+                " every entry must be finite."
+            )
+        return shown
+
     def _traced(self, policy: Acting) -> Policy:
         """A plain function as a policy, if JAX can trace it."""
         if isinstance(policy, Policy):
@@ -260,6 +273,13 @@ def _compiled(
     starts, noise = jax.vmap(jax.random.split, out_axes=1)(keys)
     noise = jax.vmap(jax.random.fold_in, (0, None))(noise, salt)
     return unroll(mdp, policy, jax.vmap(mdp.initial)(starts), noise, horizon)
+
+
+@eqx.filter_jit
+def _first_states(mdp: MDP, keys: Key[jax.Array, " episode"]) -> Float[Array, "episode state"]:
+    """The first states of the episodes that `_play` plays."""
+    starts, _ = jax.vmap(jax.random.split, out_axes=1)(keys)
+    return jax.vmap(mdp.initial)(starts)
 
 
 def _joined(parts: list[Dataset]) -> Dataset | None:

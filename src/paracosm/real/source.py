@@ -291,6 +291,25 @@ class Source(abc.ABC):
             progress or _silent,
         )
 
+    def starts(self, count: int, *, first_seed: int) -> Num[np.ndarray, "start state"]:
+        """First states of episodes, beliefs where there is an encoder; no real step is taken.
+
+        Row i is the first state of the episode that `evaluate` starts from the seed
+        `first_seed + i`.
+
+        Args:
+            count: number of first states.
+            first_seed: the first one's seed.
+
+        Raises:
+            BadData: the environment raised, exited, or gave what cannot be used, such as NaN, or an
+                encoder gave a belief that is not finite.
+        """
+        checks.count("count", count)
+        checks.seed("first_seed", first_seed)
+        checks.seed("the last seed", first_seed + count - 1)
+        return self._starts(first_seed + np.arange(count))
+
     def _demand_form(self, policy: Acting) -> None:
         """Refuse a policy of another state or action size."""
         if isinstance(policy, Policy):
@@ -307,6 +326,10 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def _evaluate(self, evaluation: EvaluationRequest, progress: StepProgress) -> Trajectory:
         """`evaluate`, of what was checked."""
+
+    @abc.abstractmethod
+    def _starts(self, seeds: Int[np.ndarray, " start"]) -> Num[np.ndarray, "start state"]:
+        """`starts`, of what was checked."""
 
 
 def _silent(done: int, total: int) -> None:

@@ -13,6 +13,7 @@ from paracosm.core.files import atomic_write
 from paracosm.core.records import Diagnosis, discounted
 from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
+from paracosm.core.records.deployment import Deployment
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.gate import Gate
 from paracosm.core.records.results import Comparison, RunResult
@@ -22,6 +23,7 @@ from paracosm.reporting import (
     calibration_words,
     decision_tables,
     decision_words,
+    deployment_words,
     experiment_words,
     gate_words,
     round_words,
@@ -31,7 +33,9 @@ from paracosm.reporting import (
 from paracosm.reporting.decision_terminal import AnyPlan
 from paracosm.reporting.headline import headline
 
-Renderable = RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark | Gate
+Renderable = (
+    RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark | Gate | Deployment
+)
 
 
 def render(record: Renderable) -> str:
@@ -48,6 +52,8 @@ def render(record: Renderable) -> str:
         return _fill("report.html", run=None, diagnosis=record, figures=drawing.diagnosis(record))
     if isinstance(record, Gate):
         return _fill("gate.html", gate=record)
+    if isinstance(record, Deployment):
+        return _fill("deployment.html", record=record)
     template, name, draw = {
         Comparison: ("comparison.html", "runs", drawing.comparison),
         Benchmark: ("benchmark.html", "record", drawing.charts),
@@ -68,9 +74,9 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
     """
     if not isinstance(record, Renderable):
         raise Unsupported(
-            "a page shows a result, a diagnosis, a comparison, a gate, a plan, an experiment or a"
-            f" benchmark, and this is a {type(record).__name__}; of a run directory,"
-            " paracosm.load(path).result is needed."
+            "a page shows a result, a diagnosis, a comparison, a gate, a deployment, a plan, an"
+            f" experiment or a benchmark, and this is a {type(record).__name__}; of a run"
+            " directory, paracosm.load(path).result is needed."
         )
     text = render(record)
     with atomic_write(path) as part:
@@ -123,6 +129,7 @@ def _templates() -> jinja2.Environment:
         "tables": tables,
         "decision_words": decision_words,
         "decision_tables": decision_tables,
+        "deployment_words": deployment_words,
         "experiment_words": experiment_words,
         "gate_words": gate_words,
         "benchmark_words": benchmark_words,

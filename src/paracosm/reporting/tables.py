@@ -11,7 +11,7 @@ from paracosm.core.records.decisions import Plan
 from paracosm.core.records.discount import DiscountChoice
 from paracosm.core.records.results import Comparison, Purchases, RunResult
 from paracosm.core.records.search import SearchShare
-from paracosm.reporting import search_words, words
+from paracosm.reporting import assisted_words, search_words, words
 
 EPISODE_NOTES = {
     "real": "in the real world",
@@ -105,13 +105,16 @@ def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:
 
 
 def beside_rows(diagnosis: Diagnosis) -> list[Row]:
-    """What stands beside the gap: the return of what acted in the data, that of best-guess actions,
-    and what other searches reach.
+    """What stands beside the gap: the return of what acted in the data, the real one with the help
+    of imagination, that of best-guess actions, and what other searches reach.
     """
     rows, known = [], diagnosis.reference
     if known is not None and known.returns is not None:
         note = f"not discounted, {words.episodes(known.returns.n)}"
         rows.append(row(words.reference(known), known.returns, note))
+    if diagnosis.assisted is not None:
+        assisted = diagnosis.assisted
+        rows.append(row("real, assisted", assisted.value, assisted_words.note(assisted)))
     note = f"imagined, {discounted(diagnosis.discount)}: best-guess actions against drawn ones"
     rows.append(row("mode − sampled", diagnosis.mode_versus_sampled, note))
     return rows if diagnosis.search is None else [*rows, *_search_rows(diagnosis.search)]

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from paracosm.core.records import Diagnosis, Estimate, Gap
 from paracosm.core.records.benchmarks import Benchmark
+from paracosm.core.records.deployment import Deployment
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.gate import Gate
 from paracosm.core.records.results import Comparison, RunResult
@@ -21,6 +22,7 @@ from paracosm.reporting import tables, words
 from paracosm.reporting.benchmark_terminal import benchmark
 from paracosm.reporting.calibration_terminal import calibration
 from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
+from paracosm.reporting.deployment_terminal import deployment
 from paracosm.reporting.experiment_terminal import experiment
 from paracosm.reporting.gate_terminal import gate
 
@@ -30,7 +32,14 @@ HALF_BAR = 9  # characters of a bar on either side of zero
 
 
 def summary(
-    record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark | Gate,
+    record: RunResult
+    | Diagnosis
+    | Comparison
+    | AnyPlan
+    | Experiment
+    | Benchmark
+    | Gate
+    | Deployment,
 ) -> RenderableType:
     """What a record says, in 80 columns, for any rich console."""
     if isinstance(record, AnyPlan):
@@ -42,12 +51,14 @@ def summary(
             *calibration(record.calibration),
             *_verdict(record),
         )
-    if not isinstance(record, RunResult):
-        return _SHOWN[type(record)](record)
-    diagnosis = record.diagnosis
-    bought = [rounds(record)] if record.decisions else []
+    return _run(record) if isinstance(record, RunResult) else _OWN[type(record)](record)
+
+
+def _run(run: RunResult) -> Group:
+    diagnosis = run.diagnosis
+    bought = [rounds(run)] if run.decisions else []
     return Group(
-        _bought(record), *bought, *_diagnosis(diagnosis), *_warnings(record), *_verdict(diagnosis)
+        _bought(run), *bought, *_diagnosis(diagnosis), *_warnings(run), *_verdict(diagnosis)
     )
 
 
@@ -187,9 +198,11 @@ def _cell(cell: tables.ComparedCell) -> Text:
     return text.append(f"\n{cell.interval}", style="dim") if cell.interval else text
 
 
-_SHOWN: dict[type, Callable[[Any], RenderableType]] = {
+# Records that have a file or a function of their own
+_OWN: dict[type, Callable[[Any], RenderableType]] = {
     Benchmark: benchmark,
     Comparison: _comparison,
+    Deployment: deployment,
     Experiment: experiment,
     Gate: gate,
 }

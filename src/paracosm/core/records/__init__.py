@@ -1,5 +1,6 @@
 """Frozen results that rooms hand each other; they go to JSON and come back equal. No JAX here."""
 
+from paracosm.core.records.assisted import AssistedMean, Help
 from paracosm.core.records.base import Estimate, Record, plain, typed
 from paracosm.core.records.calibration import Calibration
 from paracosm.core.records.decisions import (
@@ -78,6 +79,7 @@ __all__ = [
     "Advice",
     "Agreement",
     "Anchor",
+    "AssistedMean",
     "Baselines",
     "Bought",
     "Bracket",
@@ -103,6 +105,7 @@ __all__ = [
     "FirstStep",
     "Gap",
     "GradientNoise",
+    "Help",
     "HorizonPart",
     "HorizonParts",
     "Imagination",

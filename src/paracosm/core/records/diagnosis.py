@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from paracosm.core.records.assisted import AssistedMean
 from paracosm.core.records.base import Estimate, Record
 from paracosm.core.records.calibration import Calibration
 from paracosm.core.records.finding import Finding
@@ -125,8 +126,9 @@ class Bracket(Record):
 class Certificate(Record):
     """A rung of the ladder: `|J_H(π, M) - J_H(π, M̂)| ≤ value`.
 
-    `slack` is the bound over the measured gap. `why` says what makes it a certificate, or what it
-    lacks.
+    `value` is the mean over the recorded episodes, `slack` that over the measured gap. `why` says
+    what makes it a certificate, or what it lacks. `episodes` holds the bound on each episode's own
+    gap, where that is known.
     """
 
     rung: str
@@ -134,6 +136,7 @@ class Certificate(Record):
     value: float
     slack: float
     why: str
+    episodes: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -291,7 +294,9 @@ class Diagnosis(Record):
     none is needed), `decision_training` of `gap_training`, `remarks` what is said beside them. The
     texts say these in words and are empty until they are made, which `paracosm.audit` does:
     `explanation` goes on where the `verdict` ends: where, what to do first, how sure. `calibration`
-    is of the world's spread, where that was judged: `paracosm audit` of a run does.
+    is of the world's spread, where that was judged: `paracosm audit` of a run does. `assisted` is
+    the mean real return of `gap` with imagined returns as control variate, none where no fresh
+    starts were at hand.
     """
 
     gap: Gap
@@ -338,6 +343,7 @@ class Diagnosis(Record):
     explanation_training: str
     search: SearchShare | None = None
     calibration: Calibration | None = None
+    assisted: AssistedMean | None = None
 
     def __str__(self) -> str:
         gaps = {f"whole episodes, {discounted(self.discount)}": self.gap}

@@ -1,0 +1,229 @@
+"""Is a new policy better than an old one? Four answers of decreasing strength.
+
+`J(π') − J(π) ≥ Ĵ(π') − Ĵ(π) − gap(π') − gap(π)`, each policy in its own world: certified where the
+gaps are bounded by proven rungs of the ladder, estimated by its other rungs. Real episodes of both
+policies from the same starts give the difference itself, with an interval of its mean; and the
+next such episode is at least the k-th smallest of n with probability `1 − k/(n + 1)` whatever the
+distribution (conformal prediction: Vovk, Gammerman & Shafer 2005).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from paracosm.auditing.control_variate import assisted_mean
+from paracosm.core import checks
+from paracosm.core.records import AssistedMean, Certificate
+from paracosm.core.records.deployment import BoundedDifference, DeploymentVerdict, NextEpisode
+
+_POWER = 0.8  # the chance that so many episodes settle it: with half width = mean it is a half
+_MOST_FURTHER = 10**9  # episodes: nobody plays more
+
+
+class ImaginedPair(NamedTuple):
+    """Imagined returns of both policies, each in its own world: of the recorded episodes' starts,
+    `[episode]`, and of fresh ones, `[N]`.
+    """
+
+    old: Float[np.ndarray, " episode"]
+    new: Float[np.ndarray, " episode"]
+    fresh_old: Float[np.ndarray, " fresh"]
+    fresh_new: Float[np.ndarray, " fresh"]
+
+    @property
+    def recorded(self) -> np.ndarray:
+        """Differences of the recorded episodes' imagined returns, new minus old."""
+        return self.new - self.old
+
+    @property
+    def fresh(self) -> np.ndarray:
+        """Differences of imagined returns of fresh starts, new minus old."""
+        return self.fresh_new - self.fresh_old
+
+
+def bounded_difference(
+    imagined: ImaginedPair, old: Certificate, new: Certificate, *, level: float = 0.95
+) -> BoundedDifference:
+    """`J(new) − J(old)` by a bound on either gap.
+
+    It is proven for the recorded starts where both bounds are. For all starts the mean over
+    recorded ones of `D̂ ∓ (b' + b)` is estimated, its interval narrowed by fresh imagined starts,
+    which leave the sampling error of the bounds alone.
+
+    Args:
+        imagined: Imagined returns of both.
+        old, new: The bounds on their gaps over the recorded episodes.
+        level: Of what is said of all starts, two-sided.
+    """
+    difference = float(np.mean(imagined.recorded))
+    reach = old.value + new.value
+    proven = old.kind == new.kind == "certificate"
+    return BoundedDifference(
+        "certificate" if proven else "estimate",
+        old.rung,
+        new.rung,
+        difference,
+        old.value,
+        new.value,
+        difference - reach,
+        difference + reach,
+        _over_starts(imagined, old, new, level),
+    )
+
+
+def _over_starts(
+    imagined: ImaginedPair, old: Certificate, new: Certificate, level: float
+) -> tuple[float, ...]:
+    """Ends for the mean over all starts.
+
+    Args:
+        imagined, old, new, level: As for `bounded_difference`.
+    """
+    recorded = imagined.recorded
+    if not len(recorded) == len(old.episodes) == len(new.episodes):
+        return ()
+    reach = np.asarray(old.episodes) + np.asarray(new.episodes)
+    if not np.isfinite(reach).all():
+        return ()
+    low, high = (
+        assisted_mean(recorded + sign * reach, recorded, imagined.fresh, level=level).value
+        for sign in (-1, 1)
+    )
+    return low.low, high.high
+
+
+def by_rung(
+    imagined: ImaginedPair,
+    old: Sequence[Certificate],
+    new: Sequence[Certificate],
+    *,
+    level: float = 0.95,
+) -> tuple[BoundedDifference, ...]:
+    """The difference by every rung that both ladders have, from the top.
+
+    Args:
+        imagined: Imagined returns of both.
+        old, new: The ladders.
+        level: As for `bounded_difference`.
+    """
+    theirs = {rung.rung: rung for rung in new}
+    shared = [rung for rung in old if rung.rung in theirs and rung.rung != "minimum"]
+    return tuple(
+        bounded_difference(imagined, rung, theirs[rung.rung], level=level) for rung in shared
+    )
+
+
+def certified(
+    imagined: ImaginedPair,
+    old: Sequence[Certificate],
+    new: Sequence[Certificate],
+    *,
+    level: float = 0.95,
+) -> BoundedDifference | None:
+    """The difference by the lowest proven rung of either ladder; none where one has no proven rung.
+
+    Args:
+        imagined: Imagined returns of both.
+        old, new: The ladders.
+        level: As for `bounded_difference`.
+    """
+    lowest = [
+        min(
+            (rung for rung in ladder if rung.kind == "certificate" and rung.rung != "minimum"),
+            key=lambda rung: rung.value,
+            default=None,
+        )
+        for ladder in (old, new)
+    ]
+    if lowest[0] is None or lowest[1] is None:
+        return None
+    return bounded_difference(imagined, lowest[0], lowest[1], level=level)
+
+
+def next_episode(differences: Float[np.ndarray, " pair"], level: float = 0.95) -> NextEpisode:
+    """What the next paired difference is at least, by ranks alone.
+
+    The rank is the largest k with `k/(n + 1) ≤ 1 − level`. With fewer pairs than that needs it is
+    1, at the lower probability that these n give.
+
+    Args:
+        differences: Real return of the new policy minus that of the old one, `[pair]`.
+        level: The probability that is asked for.
+
+    Raises:
+        BadData: there is no pair, or a difference is not finite.
+    """
+    ordered = np.sort(np.asarray(differences, np.float64))
+    if not len(ordered):
+        raise checks.BadData("there are no paired episodes; at least one pair is needed.")
+    checks.finite("the differences of paired returns", ordered)
+    n, risk = len(ordered), 1 - level
+    rank = max(1, math.floor(risk * (n + 1) * (1 + 1e-12)))  # 0.05 × 20 is 1, rounding or not
+    least = math.ceil(1 / risk * (1 - 1e-12)) - 1
+    return NextEpisode(float(ordered[rank - 1]), 1 - rank / (n + 1), rank, n, least)
+
+
+def further_pairs(assisted: AssistedMean, level: float = 0.95) -> int | None:
+    """How many more paired episodes would settle the sign of a mean difference.
+
+    The smallest m whose `(t + z) s / √m` is at most the mean, t of Student at the level, z of the
+    power 0.8 and s the spread of one episode, less what imagination takes off it; 0 where the
+    interval excludes zero already. None where m is above a billion.
+
+    Args:
+        assisted: The mean difference of the episodes so far.
+        level: Of the interval.
+    """
+    value = assisted.value
+    if value.excludes_zero:
+        return 0
+    half = (assisted.plain.high - assisted.plain.low) / 2
+    n = value.n
+    if not math.isfinite(half) or value.mean == 0:
+        return None
+    student = float(stats.t.ppf((1 + level) / 2, n - 1))
+    spread = half / student * math.sqrt(n * assisted.factor)
+
+    def settles(m: int) -> bool:
+        ask = float(stats.t.ppf((1 + level) / 2, m - 1) + stats.norm.ppf(_POWER))
+        return ask * spread / math.sqrt(m) <= abs(value.mean)
+
+    if not settles(_MOST_FURTHER):
+        return None
+    low, high = n, _MOST_FURTHER
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if settles(middle) else (middle, high)
+    return high - n
+
+
+def decide(
+    proven: BoundedDifference | None,
+    bounds: Sequence[BoundedDifference],
+    episodes: AssistedMean,
+) -> tuple[DeploymentVerdict, str]:
+    """The verdict on the mean over all starts, and the form that it rests on.
+
+    The strongest form that settles the sign speaks: proven bounds, then real episodes, then bounds
+    that are estimates.
+    """
+    if proven is not None and proven.over_starts:
+        if proven.over_starts[0] > 0:
+            return DeploymentVerdict.CERTIFIED, "certificate"
+        if proven.over_starts[1] < 0:
+            return DeploymentVerdict.WORSE, "certificate"
+    if episodes.value.excludes_zero:
+        better = episodes.value.low > 0
+        return (DeploymentVerdict.ESTIMATED if better else DeploymentVerdict.WORSE), "episodes"
+    for bound in bounds:
+        if bound.over_starts and bound.over_starts[0] > 0:
+            return DeploymentVerdict.ESTIMATED, bound.old_rung
+        if bound.over_starts and bound.over_starts[1] < 0:
+            return DeploymentVerdict.WORSE, bound.old_rung
+    return DeploymentVerdict.NOT_YET, ""

@@ -1,0 +1,223 @@
+"""The verb `deploy`: may the policy of one run take the place of another's?"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from paracosm.auditing import deployment
+from paracosm.auditing.control_variate import assisted_mean
+from paracosm.auditing.deployment import ImaginedPair
+from paracosm.core import checks
+from paracosm.core.data import Trajectory
+from paracosm.core.estimators import varied_mean
+from paracosm.core.progress import Progress, silent
+from paracosm.core.records import Diagnosis
+from paracosm.core.records.deployment import Deployment
+from paracosm.loop.assisting import FRESH_SEED, STARTS, imagined_twice
+from paracosm.loop.auditing import AuditOptions
+from paracosm.loop.load import Run, audit_run, load
+
+# Of further episodes: beyond those of any run's evaluation, before those of fresh starts
+FURTHER_SEED = 1_000_000
+# The audit is made for its bounds and for whose episodes these are; its terms are not looked at
+_IMAGINED_STEPS = 20_000
+
+
+class _Candidate(NamedTuple):
+    """A run, real episodes of its policy, and the audit on them."""
+
+    run: Run
+    episodes: Trajectory
+    diagnosis: Diagnosis
+
+    @property
+    def returns(self) -> np.ndarray:
+        """Real returns, not discounted, `[episode]`."""
+        return np.asarray(self.episodes.reward, np.float64).sum(axis=1)
+
+
+def deploy(
+    old: Run | str | Path,
+    new: Run | str | Path,
+    *,
+    episodes: int = 0,
+    level: float = 0.95,
+    certify: bool = True,
+    trust: bool = False,
+    progress: Progress = silent,
+) -> Deployment:
+    """Whether the policy of the run `new` is better in the real world than that of `old`.
+
+    The difference of returns, not discounted, in four forms: by proven bounds on both gaps, by
+    bounds that are estimates, by real episodes of both policies from the same seeds, and as a
+    bound on the next such episode that holds for any distribution. The episodes are those of the
+    runs' evaluations, as many as both have, and `episodes` more. Intervals hold for a number of
+    episodes that was fixed before: whoever adds some until the verdict pleases errs more often.
+
+    Args:
+        old: The run whose policy is deployed, or its directory.
+        new: The run whose policy may take its place, or its directory.
+        episodes: Real episodes to play with each policy beyond those recorded, at new seeds.
+        level: Of the intervals, two-sided, and the probability that is asked of the next episode.
+        certify: Whether to bound both gaps, which takes minutes for worlds of wide networks; the
+            first two forms need it.
+        trust: Whether code that a run names may be imported, if it is given as a directory.
+        progress: Told of stages.
+
+    Raises:
+        BadArgument: the runs or their policies are one and the same or of different tasks, or a
+            number is out of range.
+        BadData: recorded episodes are not the run's policy's.
+        Missing: a run is not finished.
+    """
+    checks.count("episodes", episodes, least=0)
+    checks.LEVEL.check("level", level)
+    runs = _run(old, trust), _run(new, trust)
+    _demand_two(*runs)
+    count = min(len(run.episodes.alive) for run in runs)
+    recorded = [_episodes(run, count, episodes, progress) for run in runs]
+    mine, theirs = (
+        _candidate(run, played, certify, progress)
+        for run, played in zip(runs, recorded, strict=True)
+    )
+    return _deployment(mine, theirs, _imagined(mine, theirs), level)
+
+
+def _deployment(
+    old: _Candidate, new: _Candidate, imagined: ImaginedPair, level: float
+) -> Deployment:
+    """The record, of all that was measured.
+
+    Args:
+        old, new: The candidates.
+        imagined: Imagined returns of both.
+        level: Of the intervals.
+    """
+    differences = new.returns - old.returns
+    ladders = old.diagnosis.certificates, new.diagnosis.certificates
+    proven = deployment.certified(imagined, *ladders, level=level)
+    bounds = deployment.by_rung(imagined, *ladders, level=level)
+    mean = assisted_mean(differences, imagined.recorded, imagined.fresh, level=level)
+    verdict, basis = deployment.decide(proven, bounds, mean)
+    settled = bool(basis)
+    return Deployment(
+        env=new.run.config.env,
+        old=os.fspath(old.run.path),
+        new=os.fspath(new.run.path),
+        level=level,
+        pairs=len(differences),
+        paired=_same_starts(old, new),
+        old_return=varied_mean(old.returns, level),
+        new_return=varied_mean(new.returns, level),
+        certified=proven,
+        bounds=bounds,
+        episodes=mean,
+        next_episode=deployment.next_episode(differences, level),
+        verdict=verdict,
+        basis=basis,
+        further=0 if settled else deployment.further_pairs(mean, level),
+    )
+
+
+def _run(run: Run | str | Path, trust: bool) -> Run:
+    return run if isinstance(run, Run) else load(run, trust=trust)
+
+
+def _demand_two(old: Run, new: Run) -> None:
+    """Require two policies of one task."""
+    if os.path.realpath(old.path) == os.path.realpath(new.path):
+        raise checks.BadArgument(
+            f"old and new are one run, {old.path}; two runs of different policies are needed."
+        )
+    for name in ("env", "env_kwargs", "horizon"):
+        mine, theirs = (getattr(run.config, name) for run in (old, new))
+        if mine != theirs:
+            raise checks.BadArgument(
+                f"old and new are of different tasks: {name} is {mine} and {theirs}; policies of"
+                " one task are needed."
+            )
+    if eqx.tree_equal(old.policy, new.policy):
+        raise checks.BadArgument(
+            f"the policies of {old.path} and {new.path} are one and the same; two different ones"
+            " are needed."
+        )
+
+
+def _episodes(run: Run, count: int, further: int, progress: Progress) -> Trajectory:
+    """Episodes that a run recorded, and further ones that are played now.
+
+    Args:
+        run: The run.
+        count: How many of its recorded episodes are used.
+        further: How many are played, at seeds beyond those of any recorded one.
+        progress: Told of the stage.
+    """
+    episodes = jax.tree.map(lambda column: column[:count], run.episodes)
+    if not further:
+        return episodes
+    played = run.source().evaluate(
+        run.policy,
+        episodes=further,
+        first_seed=FURTHER_SEED,
+        horizon=episodes.alive.shape[1],
+        progress=lambda done, total: progress(f"play {run.path.name}", done, total, ""),
+    )
+    return jax.tree.map(lambda *columns: np.concatenate(columns), episodes, played)
+
+
+def _candidate(run: Run, episodes: Trajectory, certify: bool, progress: Progress) -> _Candidate:
+    """A run, audited on these episodes.
+
+    Args:
+        run: The run.
+        episodes: Real ones of its policy.
+        certify: Whether its gap is bounded.
+        progress: Told of the stage.
+    """
+    stage = f"audit {run.path.name}"
+    progress(stage, 0, 1, "")
+    # None leaves the choice to the audit, which bounds nothing of layers that it cannot read
+    options: AuditOptions = {
+        "certify": None if certify else False,
+        "dimensions": False,
+        "most_imagined_steps": _IMAGINED_STEPS,
+    }
+    diagnosis = audit_run(run, episodes, **options)
+    progress(stage, 1, 1, "")
+    if diagnosis.decision.kind == "unfit-by-other-actions":
+        raise checks.BadData(
+            f"the episodes of {run.path} are of another policy: {diagnosis.other_actions} of"
+            f" {diagnosis.real_steps} recorded actions are not its own."
+        )
+    return _Candidate(run, episodes, diagnosis)
+
+
+def _imagined(old: _Candidate, new: _Candidate) -> ImaginedPair:
+    """Both policies imagined from the recorded starts and from fresh ones; planners from none, for
+    each of their imagined episodes is a search at every step.
+    """
+    if any(side.run.config.planner for side in (old, new)):
+        return ImaginedPair(*(np.empty(0),) * 4)
+    recorded, fresh = zip(*(_imagined_of(side) for side in (old, new)), strict=True)
+    return ImaginedPair(*recorded, *fresh)
+
+
+def _imagined_of(side: _Candidate) -> tuple[np.ndarray, np.ndarray]:
+    run = side.run
+    fresh = run.source().starts(STARTS, first_seed=FRESH_SEED)
+    return imagined_twice(run.world, run.policy, side.episodes, fresh, seed=run.config.seed)
+
+
+def _same_starts(old: _Candidate, new: _Candidate) -> bool:
+    """Whether episodes began in the same states, as far as states are shown: an encoder's beliefs
+    of the same observation may differ.
+    """
+    if any(side.run.config.encoder is not None for side in (old, new)):
+        return True
+    return bool(np.allclose(old.episodes.state[:, 0], new.episodes.state[:, 0]))

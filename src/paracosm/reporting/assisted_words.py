@@ -1,0 +1,23 @@
+"""What imagination did for the mean of real returns, in words."""
+
+from __future__ import annotations
+
+from paracosm.core.records import AssistedMean, Help
+from paracosm.reporting import words
+
+_WITHOUT = {
+    Help.NO_STARTS: "no fresh starts are imagined",
+    Help.FEW: "too few real episodes to tell whether imagination follows them",
+    Help.RARE: "rare episodes may decide, which no correlation tells of",
+    Help.UNRELATED: "imagination does not clearly follow the real episodes",
+    Help.NO_GAIN: "imagination follows the real episodes too loosely",
+}
+
+
+def note(assisted: AssistedMean) -> str:
+    """What the mean gained, or why nothing."""
+    if assisted.help is not Help.HELPED:
+        return f"as real: {_WITHOUT[assisted.help]}"
+    factor = words.number(assisted.factor, 2)
+    more = words.number(assisted.saved, 0)
+    return f"by {assisted.fresh} imagined starts: variance × {factor}, {more} episodes saved"

@@ -1,0 +1,41 @@
+"""A deployment for the terminal: both returns, their difference in four forms, the verdict."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from paracosm.core.records.deployment import Deployment
+from paracosm.reporting import deployment_words as said
+
+
+def deployment(record: Deployment) -> Group:
+    """The tables and the verdict, in 80 columns."""
+    returns = _table("Return", "mean", "interval", said.return_rows(record))
+    forms = _table("New minus old", "mean", "between", said.rows(record))
+    further = said.further(record)
+    return Group(
+        returns,
+        forms,
+        Text(said.verdict(record), style="bold"),
+        *([Text(further)] if further else []),
+    )
+
+
+def _table(head: str, value: str, ends: str, rows: list[said.FormRow]) -> Table:
+    """Rows of a form each.
+
+    Args:
+        head, value, ends: Of the first columns.
+        rows: What they hold.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table.add_column(head, no_wrap=True)
+    table.add_column(value, justify="right", no_wrap=True)
+    table.add_column(ends, justify="right", no_wrap=True, style="dim")
+    table.add_column("", style="dim")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table

@@ -1,0 +1,148 @@
+"""Whether a new policy may take an old one's place, in rows and sentences."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from paracosm.core.records import Help
+from paracosm.core.records.deployment import BoundedDifference, Deployment, DeploymentVerdict
+from paracosm.reporting import assisted_words, words
+
+_RUNGS = {"global": "global constants", "split": "split constants"}
+
+
+class FormRow(NamedTuple):
+    """A form of the answer: its name, the difference, its ends, and what it is."""
+
+    form: str
+    difference: str
+    ends: str
+    note: str
+
+
+def names(record: Deployment) -> tuple[str, str]:
+    """What the old and the new run are called: the last part of their paths where that tells them
+    apart.
+    """
+    short = tuple(os.path.basename(os.path.normpath(path)) for path in (record.old, record.new))
+    return (short[0], short[1]) if short[0] != short[1] else (record.old, record.new)
+
+
+def return_rows(record: Deployment) -> list[FormRow]:
+    """The real return of either policy over the paired episodes."""
+    old, new = names(record)
+    note = f"real, {words.episodes(record.pairs)}, not discounted"
+    return [
+        FormRow(name, words.mean(value), words.interval(value), note)
+        for name, value in ((f"old: {old}", record.old_return), (f"new: {new}", record.new_return))
+    ]
+
+
+def rows(record: Deployment) -> list[FormRow]:
+    """The difference in every form, the strongest first."""
+    return [_certified(record), *_estimates(record), _episodes(record), _next(record)]
+
+
+def _certified(record: Deployment) -> FormRow:
+    if record.certified is None:
+        return FormRow("certified", "", "none", "no rung of either ladder is proven")
+    bound = record.certified
+    rungs = " and ".join(dict.fromkeys(map(rung, (bound.old_rung, bound.new_rung))))
+    return _bound("certified", bound, f"proven bounds on both gaps, {rungs}")
+
+
+def _estimates(record: Deployment) -> list[FormRow]:
+    """By the mean-error form, and by the lowest rung where that is another."""
+    bounds = {bound.old_rung: bound for bound in record.bounds}
+    if not bounds:
+        return [FormRow("estimated", "", "none", "the audits give no bounds")]
+    lowest = min(bounds, key=lambda name: bounds[name].old_gap + bounds[name].new_gap)
+    shown = dict.fromkeys(name for name in ("mean_error", lowest) if name in bounds)
+    return [_bound("estimated", bounds[name], f"both gaps by {rung(name)}") for name in shown]
+
+
+def _bound(form: str, bound: BoundedDifference, note: str) -> FormRow:
+    """A row of bounds on both gaps: ends over all starts, and in the note those over the recorded
+    ones.
+    """
+    recorded = f"[{words.number(bound.low)}, {words.number(bound.high)}]"
+    if not bound.over_starts:
+        note, ends = f"{note}; of the recorded starts alone", recorded
+    else:
+        low, high = bound.over_starts
+        ends = f"[{words.number(low)}, {words.number(high)}]"
+        note = f"{note}; {recorded} over the recorded starts"
+    return FormRow(form, words.number(bound.imagined), ends, note)
+
+
+def _episodes(record: Deployment) -> FormRow:
+    mean, value = record.episodes, record.episodes.value
+    note = words.count(record.pairs) + (" paired" if record.paired else " unpaired")
+    note = f"{note} real episodes, {words.percent(record.level)} interval"
+    if mean.help is Help.HELPED:
+        note = f"{note}, {assisted_words.note(mean)}"
+    return FormRow("from episodes", words.mean(value), words.interval(value), note)
+
+
+def _next(record: Deployment) -> FormRow:
+    following = record.next_episode
+    note = (
+        f"with probability {words.percent(following.probability)}, whatever the distribution: the"
+        f" next pair, not the mean"
+    )
+    if following.pairs < following.least:
+        note = f"{note}; {words.percent(record.level)} needs {following.least} pairs"
+    return FormRow("next episode", "", f"≥ {words.number(following.low)}", note)
+
+
+def rung(name: str) -> str:
+    """A rung of the ladder in words."""
+    return _RUNGS.get(name, name.replace("_", " "))
+
+
+def verdict(record: Deployment) -> str:
+    """What the forms come to."""
+    old, new = names(record)
+    level = words.percent(record.level)
+    difference = words.estimate(record.episodes.value)
+    if record.verdict is DeploymentVerdict.CERTIFIED and record.certified is not None:
+        low = words.number(record.certified.over_starts[0])
+        return (
+            f"Certified: the real return of {new} is above that of {old} by at least {low}, by"
+            f" proven bounds on both gaps; the starts' sampling error is allowed for at {level}."
+        )
+    if record.verdict is DeploymentVerdict.NOT_YET:
+        return (
+            f"Not yet: whether {new} is better than {old} is open, the difference in real"
+            f" return is {difference}."
+        )
+    better = record.verdict is DeploymentVerdict.ESTIMATED
+    head = "Estimated" if better else "No"
+    word = "better" if better else "worse"
+    return f"{head}: {new} is {word} than {old}, {_by(record, difference)}."
+
+
+def _by(record: Deployment, difference: str) -> str:
+    """The form that a verdict rests on, with its numbers."""
+    if record.basis == "episodes":
+        level = words.percent(record.level)
+        return (
+            f"by {difference} over {words.count(record.pairs)} real episodes of each; at {level}"
+            " the sign is right, and nothing certifies it"
+        )
+    if record.basis == "certificate":
+        return "by proven bounds on both gaps"
+    return f"by {rung(record.basis)}, bounds that are not proven"
+
+
+def further(record: Deployment) -> str:
+    """How many more episodes would settle it; empty where it is settled."""
+    if record.verdict is not DeploymentVerdict.NOT_YET:
+        return ""
+    if record.further is None:
+        return "No number of real episodes up to a billion would settle it at this spread."
+    return (
+        f"About {words.count(record.further)} more real episodes of each would settle it with a"
+        " chance of four in five, if difference and spread stay as they are."
+    )

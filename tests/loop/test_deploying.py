@@ -1,0 +1,151 @@
+"""The verb `deploy` and the assisted return, on small runs: what they come to and refuse."""
+
+import dataclasses
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+
+import paracosm
+from paracosm.cli.main import main
+from paracosm.core import checks
+from paracosm.core.records import Diagnosis, Help
+from paracosm.core.records.deployment import Deployment, DeploymentVerdict
+from paracosm.loop import deploying
+from paracosm.loop.assisting import FRESH_SEED, assisted_diagnosis
+from tests.loop.small import small_run
+
+
+@pytest.fixture(scope="module")
+def pair(finished, tmp_path_factory):
+    """Two runs of one task, of different seeds."""
+    out = tmp_path_factory.mktemp("pair") / "second"
+    small_run(out, seed=1)
+    return finished[0], out
+
+
+@pytest.fixture(scope="module")
+def deployed(pair):
+    """Without the bounds, whose programs take longest to compile and have tests of their own."""
+    return paracosm.deploy(*pair, episodes=3, certify=False)
+
+
+def test_a_deployment_is_of_the_recorded_and_of_further_episodes(pair, deployed):
+    old, new = (paracosm.load(path) for path in pair)
+    assert deployed.pairs == 5
+    assert deployed.paired
+    for run, estimate in ((old, deployed.old_return), (new, deployed.new_return)):
+        played = run.source().evaluate(run.policy, episodes=3, first_seed=deploying.FURTHER_SEED)
+        returns = [*run.episodes.reward.sum(axis=1), *played.reward.sum(axis=1)]
+        assert estimate.mean == pytest.approx(np.mean(returns))
+    difference = deployed.new_return.mean - deployed.old_return.mean
+    assert deployed.episodes.plain.mean == pytest.approx(difference)
+    assert deployed.certified is None
+    assert deployed.bounds == ()
+    assert deployed.next_episode.pairs == 5
+    assert deployed.verdict is DeploymentVerdict.NOT_YET or deployed.basis == "episodes"
+    assert Deployment.from_json(deployed.to_json()) == deployed
+
+
+def test_a_deployment_is_shown_and_its_page_written(deployed, tmp_path):
+    from rich.console import Console
+
+    from paracosm import reporting
+
+    console = Console(width=80, record=True)
+    console.print(reporting.summary(deployed))
+    text = console.export_text()
+    assert "New minus old" in text
+    assert max(map(len, text.splitlines())) <= 80
+    page = paracosm.report(deployed, tmp_path / "page.html").read_text()
+    assert "whatever the distribution" in page
+    assert "95% needs 19 pairs" in page
+
+
+def test_old_and_new_are_two_policies_of_one_task(pair, cart, tmp_path):
+    old, new = pair
+    with pytest.raises(checks.BadArgument, match="one run"):
+        paracosm.deploy(old, f"{old}/.")
+    copy = tmp_path / "copy"
+    shutil.copytree(old, copy)
+    with pytest.raises(checks.BadArgument, match="one and the same"):
+        paracosm.deploy(old, copy)
+    with pytest.raises(
+        checks.BadArgument, match="different tasks: env is Pendulum-v1 and CartPole"
+    ):
+        paracosm.deploy(old, cart[0])
+    for options in ({"episodes": -1}, {"level": 1.0}, {"level": 0}):
+        with pytest.raises(checks.BadArgument):
+            paracosm.deploy(old, new, **options)
+
+
+@pytest.mark.parametrize(
+    ("share", "sentence"),
+    [
+        (0.02, "the episodes of .* are of another policy: 8 of 400 recorded actions are not"),
+        (1.0, "39. of the 400 recorded actions are not those of the policy"),
+    ],
+)
+def test_episodes_of_another_policy_are_refused(pair, share, sentence):
+    run = paracosm.load(pair[0])
+    changed = np.arange(400).reshape(run.episodes.alive.shape) < share * 400
+    action = np.where(changed[..., None], -run.episodes.action / 2, run.episodes.action)
+    run.__dict__["episodes"] = dataclasses.replace(run.episodes, action=action)
+    with pytest.raises(checks.BadData, match=sentence):
+        paracosm.deploy(run, pair[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "--old is not given"),
+        (("--old", "here"), "--new is not given"),
+        (("--old", "nowhere", "--new", "neither"), "nowhere is no run directory"),
+    ],
+)
+def test_what_the_command_refuses(arguments, sentence, capsys):
+    assert main(["deploy", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_return_of_a_run_is_assisted_by_fresh_starts(finished):
+    run = paracosm.load(finished[0])
+    source = run.source()
+    episodes = source.evaluate(run.policy, episodes=8)
+    taken = source.steps
+    found = paracosm.assisted_return(run.world, run.policy, source, episodes, starts=50)
+    assert source.steps == taken
+    assert (found.fresh, found.plain.n) == (50, 8)
+    assert found.plain.mean == pytest.approx(episodes.reward.sum(axis=1).mean())
+    assert found.help in (Help.HELPED, Help.UNRELATED, Help.NO_GAIN)
+    assert -1 <= found.correlation <= 1
+
+
+def test_episodes_of_other_states_are_refused(finished, cart):
+    run, other = paracosm.load(finished[0]), paracosm.load(cart[0])
+    with pytest.raises(checks.BadData, match="have 4 components; those of Pendulum-v1 have 3"):
+        paracosm.assisted_return(run.world, run.policy, run.source(), other.episodes)
+
+
+def test_an_audit_of_a_run_holds_the_assisted_return_and_older_audits_load(finished):
+    run, result = paracosm.load(finished[0]), finished[1]
+    tree = json.loads(result.diagnosis.to_json())
+    assert tree.pop("assisted") is None  # as older versions wrote it: without
+    for rung in tree["certificates"]:
+        rung.pop("episodes")
+    older = Diagnosis.from_dict(tree)
+    assert older == result.diagnosis
+    found = assisted_diagnosis(run, older)
+    assert found.assisted.help is Help.FEW  # two episodes
+    assert found.assisted.value == older.gap.real
+    assert Diagnosis.from_json(found.to_json()) == found
+    untrusted = dataclasses.replace(run.config, env="my_module:make")
+    run.__dict__["config"] = untrusted
+    assert assisted_diagnosis(run, older) is older
+
+
+def test_fresh_seeds_are_apart_from_those_of_evaluations():
+    assert 10_000 + 10**5 < deploying.FURTHER_SEED < FRESH_SEED
+    assert math.log2(FRESH_SEED) < 32
