@@ -14,12 +14,14 @@ from paracosm.core.records import Diagnosis, discounted
 from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.records.experiments import Experiment
+from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import (
     benchmark_words,
     decision_tables,
     decision_words,
     experiment_words,
+    ranking_words,
     round_words,
     tables,
     words,
@@ -27,7 +29,7 @@ from paracosm.reporting import (
 from paracosm.reporting.decision_terminal import AnyPlan
 from paracosm.reporting.headline import headline
 
-Renderable = RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark
+Renderable = RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark | Ranking
 
 
 def render(record: Renderable) -> str:
@@ -49,6 +51,7 @@ def render(record: Renderable) -> str:
         LabelPlan: ("labels.html", "plan", drawing.label_plan),
         MixturePlan: ("mixture.html", "plan", drawing.mixture_plan),
         Plan: ("plan.html", "plan", drawing.plan),
+        Ranking: ("ranking.html", "ranking", drawing.ranking),
     }[type(record)]
     return _fill(template, **{name: record, "figures": draw(record)})
 
@@ -62,8 +65,8 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
     """
     if not isinstance(record, Renderable):
         raise Unsupported(
-            "a page shows a result, a diagnosis, a comparison, a plan, an experiment or a"
-            f" benchmark, and this is a {type(record).__name__}; of a run directory,"
+            "a page shows a result, a diagnosis, a comparison, a plan, an experiment, a"
+            f" benchmark or a ranking, and this is a {type(record).__name__}; of a run directory,"
             " paracosm.load(path).result is needed."
         )
     text = render(record)
@@ -116,6 +119,7 @@ def _templates() -> jinja2.Environment:
         "decision_words": decision_words,
         "decision_tables": decision_tables,
         "experiment_words": experiment_words,
+        "ranking_words": ranking_words,
         "benchmark_words": benchmark_words,
         "headline": headline,
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -13,11 +15,13 @@ from rich.text import Text
 from paracosm.core.records import Diagnosis, Estimate, Gap
 from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.experiments import Experiment
+from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import tables, words
 from paracosm.reporting.benchmark_terminal import benchmark
 from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
 from paracosm.reporting.experiment_terminal import experiment
+from paracosm.reporting.ranking_terminal import ranking
 
 COLORS = {"reward": "dark_orange", "termination": "green", "dynamics": "blue", "horizon": "yellow"}
 RUNS_ABREAST = 3  # as many columns of numbers as fit into 80 characters
@@ -25,21 +29,27 @@ HALF_BAR = 9  # characters of a bar on either side of zero
 
 
 def summary(
-    record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark,
+    record: RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark | Ranking,
 ) -> RenderableType:
     """What a record says, in 80 columns, for any rich console."""
     if isinstance(record, AnyPlan):
         return planned(record)
-    if isinstance(record, Experiment):
-        return experiment(record)
-    if isinstance(record, Benchmark):
-        return benchmark(record)
-    if isinstance(record, Comparison):
-        return _comparison(record)
     if isinstance(record, Diagnosis):
         return Group(
             *_diagnosis(record), *(_bounds(record) if record.valid else ()), *_verdict(record)
         )
+    if isinstance(record, RunResult):
+        return _run(record)
+    shows: dict[type, Callable[[Any], RenderableType]] = {
+        Experiment: experiment,
+        Benchmark: benchmark,
+        Comparison: _comparison,
+        Ranking: ranking,
+    }
+    return shows[type(record)](record)
+
+
+def _run(record: RunResult) -> Group:
     diagnosis = record.diagnosis
     bought = [rounds(record)] if record.decisions else []
     return Group(
