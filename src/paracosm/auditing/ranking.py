@@ -51,7 +51,7 @@ def ranking(
     discount: float = 1.0,
     level: float = 0.95,
     bounds: Bounds = None,
-    anytime: bool = False,
+    low: np.ndarray | None = None,
     horizons: Sequence[int] | None = None,
 ) -> Ranking:
     """Rank policies by their real returns, and compare how imagination ranks them.
@@ -66,8 +66,8 @@ def ranking(
         level: Of all pairs together; of each policy's own interval.
         bounds: The least and the most that a return can be, where rare episodes may decide: equal
             samples are then no evidence of equal means.
-        anytime: Whether the numbers of real episodes were chosen by looking at them, as `separate`
-            does; the intervals then hold at every number.
+        low: Lower ends of `J(i) - J(j)`, `[policy, policy]`, that `separate` gave with the episodes
+            that it bought; all intervals of real returns then hold at every number of episodes.
         horizons: At which flips are looked for, in steps; 1, 2, 5, 10, … up to the longest episode
             if None.
 
@@ -84,8 +84,8 @@ def ranking(
         )
     played = _Rewards(_arrays("real", names, real), _arrays("imagined", names, imagined), discount)
     grid = horizons or horizon_grid(played.steps)
-    sides = _Sides(len(names), 1 - level, bounds, anytime)
-    differences = sides.differences(played, played.steps)
+    sides = _Sides(len(names), 1 - level, bounds, low is not None)
+    differences = sides.differences(played, played.steps, low)
     returns, imaginations = played.returns(played.real), played.returns(played.imagined)
     order = np.argsort([-float(np.mean(row)) for row in returns], kind="stable").tolist()
     order = _consistent(order, differences.real)
@@ -162,11 +162,13 @@ class _Sides(NamedTuple):
     bounds: Bounds
     anytime: bool
 
-    def differences(self, played: _Rewards, steps: int) -> _Differences:
-        """Of returns of the first `steps` steps."""
+    def differences(
+        self, played: _Rewards, steps: int, known: np.ndarray | None = None
+    ) -> _Differences:
+        """Of returns of the first `steps` steps; `known` are lower ends of real ones."""
         averaged = anytime_mean if self.anytime else mean
         real = self._all(
-            played.returns(played.real, steps), (1 - IMAGINED_SHARE) * self.risk, averaged
+            played.returns(played.real, steps), (1 - IMAGINED_SHARE) * self.risk, averaged, known
         )
         imagined = self._all(
             played.returns(played.imagined, steps), IMAGINED_SHARE * self.risk, mean
@@ -174,8 +176,20 @@ class _Sides(NamedTuple):
         return _Differences(real, imagined)
 
     def _all(
-        self, returns: list[np.ndarray], risk: float, averaged: Callable[..., Estimate]
+        self,
+        returns: list[np.ndarray],
+        risk: float,
+        averaged: Callable[..., Estimate],
+        known: np.ndarray | None = None,
     ) -> dict[tuple[int, int], Estimate]:
+        """The differences of all pairs, both ways.
+
+        Args:
+            returns: By policy.
+            risk: Of all pairs together.
+            averaged: Gives a mean with its interval.
+            known: Lower ends that hold beside.
+        """
         pairs = list(itertools.combinations(range(self.policies), 2))
         paired = {}
         for i, j in pairs:
@@ -185,7 +199,7 @@ class _Sides(NamedTuple):
         low = np.zeros((self.policies, self.policies))
         for (i, j), difference in paired.items():
             low[i, j], low[j, i] = difference.low, -difference.high
-        low = added_up(low)
+        low = added_up(low if known is None else np.maximum(low, known))
         return {
             key: difference
             for (i, j), pair in paired.items()

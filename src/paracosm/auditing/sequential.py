@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from paracosm.core import checks
 from paracosm.core.anytime import anytime_mean
@@ -64,12 +64,18 @@ class _Buying:
         self.returns[policy, number] = self.play(policy, int(number))
         self.counts[policy] += 1
         for rival in np.flatnonzero(self.counts > number).tolist():
-            if rival != policy:
+            if rival != policy and not self._told(policy, rival):
                 self.compare(policy, rival)
+
+    def _told(self, policy: int, rival: int) -> bool:
+        """Whether the interval of a pair has told it already: intervals at all n hold together."""
+        ends = self.low[policy, rival], self.low[rival, policy]
+        return max(ends) > 0 or min(ends) > -self.within
 
     def compare(self, policy: int, rival: int) -> None:
         """Look at the difference of two policies."""
-        difference = anytime_mean(self.differences(policy, rival), self.level, self.bounds)
+        rows = self.differences(policy, rival)
+        difference = anytime_mean(rows, self.level, self.bounds, spared=self.within)
         self.low[policy, rival], self.low[rival, policy] = difference.low, -difference.high
 
     def differences(self, policy: int, rival: int) -> np.ndarray:
@@ -110,11 +116,20 @@ class _Buying:
 
 @dataclasses.dataclass(frozen=True)
 class SeparatedPolicies:
-    """What buying came to: returns by policy, the policies from the best on, whether that is sure
-    and how many of a design of equal numbers would do.
+    """What buying came to.
+
+    Attributes:
+        returns: By policy, `[episode]`.
+        low: Lower ends of `J(i) - J(j)`, `[policy, policy]`, which hold together; of the best alone
+            none do.
+        order: The policies from the best on.
+        sure: Whether that is sure.
+        equal: How many episodes of each a design of equal numbers would need, None where the
+            differences cannot tell.
     """
 
     returns: tuple[np.ndarray, ...]
+    low: np.ndarray
     order: tuple[int, ...]
     sure: bool
     equal: int | None
@@ -163,7 +178,7 @@ def separate(
         play,
         first,
         np.full(policies, least),
-        low,
+        low.copy(),
         1 - risk / pairs,
         None if span is None else (-span, span),
         best,
@@ -180,7 +195,8 @@ def separate(
     returns = tuple(row[:n] for row, n in zip(buying.returns, buying.counts, strict=True))
     equal = equal_episodes(told, within, risk / pairs)
     equal = None if equal is None else max(equal, least)
-    return SeparatedPolicies(returns, tuple(order), pair is None, equal)
+    together = low if best else buying.low
+    return SeparatedPolicies(returns, together, tuple(order), pair is None, equal)
 
 
 def _check(policies: int, most: int, least: int, within: float, risk: float) -> None:
@@ -231,6 +247,6 @@ def _equal_episodes(differences: np.ndarray, within: float, risk: float) -> int 
     least, most = 2, _MOST_EQUAL
     while least < most:
         n = (least + most) // 2
-        told = margin * math.sqrt(n) > spread * float(stats.t.isf(risk / 2, n - 1))
+        told = margin * math.sqrt(n) > spread * float(special.stdtrit(n - 1, 1 - risk / 2))
         least, most = (least, n) if told else (n + 1, most)
     return None if least == _MOST_EQUAL else least

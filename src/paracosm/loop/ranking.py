@@ -305,7 +305,7 @@ def _ranked(
         discount=discount,
         level=LEVEL,
         bounds=bounds,
-        anytime=True,
+        low=bought.low,
     )
     counts = dict(zip(names, map(len, bought.returns), strict=True))
     return dataclasses.replace(
