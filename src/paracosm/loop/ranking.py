@@ -283,7 +283,9 @@ def _ranked(
     checks.count("episodes", episodes, 2)
     checks.count("most episodes", most)
     checks.at_least("the most episodes of all policies", most, episodes * len(contenders))
+    checks.at_least("within", within, 0)
     checks.in_unit_interval("discount", discount)
+    checks.seed("first_seed", first_seed)
     before = {id(c.source): c.source.steps for c in contenders}
     playing = _Playing(contenders, discount, first_seed, episodes, most, progress)
     playing.begin()

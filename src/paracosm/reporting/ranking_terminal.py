@@ -12,28 +12,36 @@ from rich.text import Text
 from paracosm.core.records.ranking import Ranking
 from paracosm.reporting import ranking_words
 
-MOST_PAIRS = 30  # more of them fill the screen; the page and the JSON document hold all
+# More of them fill the screen; then only pairs that do not agree are shown, as many as these.
+MOST_PAIRS = 28
 
 
 def ranking(record: Ranking) -> RenderableType:
     """What a ranking says, in 80 columns, for any rich console."""
-    pairs = ranking_words.pair_rows(record)
-    unsure = [row for row in pairs if "open" in row[3:]] if len(pairs) > MOST_PAIRS else pairs
     return Group(
         _table(
-            ("Policy", "real return", "imagined", "episodes"), ranking_words.policy_rows(record)
+            ("", "Policy", "real return", "imagined", "episodes"), ranking_words.policy_rows(record)
         ),
-        _table(("Pair", "real", "imagined", "better", "imagination"), unsure[:MOST_PAIRS]),
+        _table(("Pair", "real", "imagined", "imagination"), _shown_pairs(record)),
         _table(("Imagination’s order", "value", "interval"), ranking_words.measure_rows(record)),
         Text("\n".join(ranking_words.notes(record)) + "\n", style="dim"),
         Text(ranking_words.verdict(record), style="bold"),
     )
 
 
+def _shown_pairs(record: Ranking) -> list[ranking_words.Texts]:
+    pairs = ranking_words.pair_rows(record)
+    if len(pairs) <= MOST_PAIRS:
+        return pairs
+    return [row for row in pairs if row[-1] != "agrees"][:MOST_PAIRS]
+
+
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for number, head in enumerate(heads):
-        table.add_column(head, justify="right" if number else "left", overflow="fold")
+        name = head in ("", "Policy")
+        justify = "left" if name or not number else "right"
+        table.add_column(head, justify=justify, overflow="fold", no_wrap=head != "Policy")
     for row in rows:
         table.add_row(*map(Text, row))
     return table

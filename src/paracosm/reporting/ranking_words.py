@@ -2,46 +2,58 @@
 
 from __future__ import annotations
 
+import string
+
 from paracosm.core.records import Estimate
 from paracosm.core.records.ranking import BoughtEpisodes, Ordering, PolicyPair, Ranking
 from paracosm.reporting import words
 
 Texts = tuple[str, ...]
 
-_ORDERINGS = {
-    Ordering.AGREES: "agrees",
-    Ordering.FLIPS: "flips",
-    Ordering.UNDECIDED: "open",
-}
+_ORDERINGS = {Ordering.AGREES: "agrees", Ordering.FLIPS: "flips"}
+
+
+def letters(ranking: Ranking) -> dict[str, str]:
+    """A letter for each policy by name, A for the best: pairs of long names fill no table."""
+    alphabet = string.ascii_uppercase
+    return {
+        policy.name: f"{alphabet[n % len(alphabet)]}{n // len(alphabet) or ''}"
+        for n, policy in enumerate(ranking.policies)
+    }
 
 
 def policy_rows(ranking: Ranking) -> list[Texts]:
-    """Policy, real return, imagined return, real episodes."""
+    """Letter, policy, real return, imagined return, real episodes."""
     return [
         (
+            letter,
             policy.name,
             words.estimate(policy.real),
             words.estimate(policy.imagined),
             words.count(policy.real.n),
         )
-        for policy in ranking.policies
+        for letter, policy in zip(letters(ranking).values(), ranking.policies, strict=True)
     ]
 
 
 def pair_rows(ranking: Ranking) -> list[Texts]:
-    """Pair, differences of the real and of the imagined returns, which is better, and whether
-    imagination agrees.
-    """
+    """Pair, differences of the real and of the imagined returns, and what is sure of it."""
+    by_name = letters(ranking)
     return [
         (
-            f"{pair.first} − {pair.second}",
+            f"{by_name[pair.first]} − {by_name[pair.second]}",
             words.estimate(pair.real),
             words.estimate(pair.imagined),
-            "sure" if pair.real.excludes_zero else "open",
-            _ORDERINGS[pair.ordering],
+            _ordering(pair),
         )
         for pair in ranking.pairs
     ]
+
+
+def _ordering(pair: PolicyPair) -> str:
+    if pair.real.excludes_zero:
+        return _ORDERINGS.get(pair.ordering, "imagination open")
+    return "open"
 
 
 def measure_rows(ranking: Ranking) -> list[Texts]:
