@@ -40,7 +40,7 @@ from paracosm.core.records.ranking import (
 IMAGINED_SHARE = 0.1
 _GRID = (1, 2, 5)  # times powers of ten: horizons of a grid
 
-Bounds = tuple[float, float] | None
+ReturnRange = tuple[float, float] | None
 
 
 def ranking(
@@ -50,7 +50,7 @@ def ranking(
     *,
     discount: float = 1.0,
     level: float = 0.95,
-    bounds: Bounds = None,
+    bounds: ReturnRange = None,
     low: np.ndarray | None = None,
     horizons: Sequence[int] | None = None,
 ) -> Ranking:
@@ -159,7 +159,7 @@ class _Sides(NamedTuple):
 
     policies: int
     risk: float
-    bounds: Bounds
+    bounds: ReturnRange
     anytime: bool
 
     def differences(
@@ -224,7 +224,7 @@ def _both_ways(
     ]
 
 
-def _of_differences(bounds: Bounds, rows: np.ndarray) -> Bounds:
+def _of_differences(bounds: ReturnRange, rows: np.ndarray) -> ReturnRange:
     if bounds is None:
         return None
     span = max(bounds[1] - bounds[0], float(np.max(np.abs(rows))))
@@ -261,7 +261,7 @@ def _policy(
     )
 
 
-def _around(bounds: Bounds, returns: np.ndarray) -> Bounds:
+def _around(bounds: ReturnRange, returns: np.ndarray) -> ReturnRange:
     """Imagination may leave what is possible."""
     if bounds is None:
         return None

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from paracosm.core.records.ranking import Ranking
 from paracosm.reporting import ranking_words
+from paracosm.reporting.decision_tables import Texts
 
 # More of them fill the screen; then only pairs that do not agree are shown, as many as these.
 MOST_PAIRS = 28
@@ -29,7 +30,7 @@ def ranking(record: Ranking) -> RenderableType:
     )
 
 
-def _shown_pairs(record: Ranking) -> list[ranking_words.Texts]:
+def _shown_pairs(record: Ranking) -> list[Texts]:
     pairs = ranking_words.pair_rows(record)
     if len(pairs) <= MOST_PAIRS:
         return pairs

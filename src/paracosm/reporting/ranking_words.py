@@ -7,8 +7,7 @@ import string
 from paracosm.core.records import Estimate
 from paracosm.core.records.ranking import BoughtEpisodes, Ordering, PolicyPair, Ranking
 from paracosm.reporting import words
-
-Texts = tuple[str, ...]
+from paracosm.reporting.decision_tables import Texts
 
 _ORDERINGS = {Ordering.AGREES: "agrees", Ordering.FLIPS: "flips"}
 
