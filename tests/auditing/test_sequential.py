@@ -44,10 +44,20 @@ def test_2000_simulations_err_at_most_as_stated_in_half_of_the_episodes(case, be
     assert result.episodes <= 0.5 * fixed_design(case, 2000, share, best=best, seed=1)
 
 
-def test_equal_policies_are_seldom_called_apart():
-    result = score(normal(0, 0, 0), 60, most=120)
+def _demand_silence(sims):
+    """Of two equal policies whatever is sure is wrong."""
+    result = score(normal(0, 0), sims, most=120)
     tail = stats.binom.sf(result.sure - 1, result.sims, _RISK)
     assert tail > FALSE_ALARM, f"{result.sure} of {result.sims}"
+
+
+def test_equal_policies_are_seldom_called_apart():
+    _demand_silence(60)
+
+
+@pytest.mark.full
+def test_equal_policies_are_seldom_called_apart_at_full_size():
+    _demand_silence(2000)
 
 
 @pytest.mark.full
