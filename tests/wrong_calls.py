@@ -492,6 +492,11 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: paracosm.load("nowhere"), MISSING, "nowhere is no run"),
     (paracosm.compare, ARGUMENT, "at least two"),
     (lambda: paracosm.compare("here"), ARGUMENT, "at least two"),
+    (paracosm.rank_runs, ARGUMENT, "no run is given"),
+    (lambda: paracosm.rank_runs("nowhere"), MISSING, "nowhere is no run"),
+    (lambda: paracosm.rank({}, WORLD, WORLD), ARGUMENT, "0 policies are given"),
+    (lambda: paracosm.rank({"a": 5}, WORLD, WORLD), ARGUMENT, "the policy a is 5"),
+    (lambda: paracosm.rank([POLICY], WORLD, WORLD), ARGUMENT, "policies is"),
     (lambda: paracosm.audit_foreign(5, lambda: POLICY, env="CartPole-v1"), ARGUMENT, "world"),
     (lambda: paracosm.audit_foreign(lambda: WORLD, lambda: POLICY), ARGUMENT, "neither"),
 ]

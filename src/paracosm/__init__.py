@@ -1,9 +1,9 @@
 """Paracosm: train policies in learned world models, and find out what the imagined return is wrong
 about.
 
-The verbs `collect, learn, imagine, evaluate, audit, calibrate, plan, plan_labels, run, load,
-compare, report` and the types that they pass are loaded when first used, so that importing the
-package costs nothing.
+The verbs `collect, learn, imagine, evaluate, audit, calibrate, rank, rank_runs, deploy, plan,
+plan_labels, run, load, compare, report` and the types that they pass are loaded when first used, so
+that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.load import Run, compare, load
     from paracosm.loop.plans import plan, plan_labels, plan_mixture
+    from paracosm.loop.ranking import rank, rank_runs
     from paracosm.loop.run import run
     from paracosm.planning.fidelity import Fidelity
     from paracosm.real.stepping import StepSource
@@ -75,6 +76,7 @@ _HOMES = {
     "loop.foreign": ("audit_foreign",),
     "loop.load": ("Run", "compare", "load"),
     "loop.plans": ("plan", "plan_labels", "plan_mixture"),
+    "loop.ranking": ("rank", "rank_runs"),
     "loop.run": ("run",),
     "planning.fidelity": ("Fidelity",),
     "real.verbs": ("collect", "connect", "evaluate"),
@@ -154,6 +156,8 @@ __all__ = [
     "plan",
     "plan_labels",
     "plan_mixture",
+    "rank",
+    "rank_runs",
     "report",
     "run",
     "storable",

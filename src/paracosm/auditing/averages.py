@@ -172,6 +172,29 @@ def averages(
     )
 
 
+def rare_range(
+    episodes: Trajectory, known: np.ndarray, *, discount: float, never_ends: bool
+) -> tuple[float, float] | None:
+    """Where returns lie as far as rare episodes make them, None where they vary by themselves.
+
+    Args:
+        episodes: Real episodes of one policy, NumPy arrays `[episode, time, …]`.
+        known: Rewards that are known beside theirs, `[reward]`.
+        discount: At which returns are added up.
+        never_ends: Whether no episode can end.
+    """
+    discounts = discount ** np.arange(episodes.alive.shape[1])
+    real, steps = np.asarray(episodes.reward) @ discounts, float(discounts.sum())
+    paid = np.asarray(episodes.reward)[np.asarray(episodes.alive)]
+    known = np.concatenate([paid, known])
+    unseen = _unseen(float(np.median(real)), paid, known, steps if never_ends else 1.0)
+    tied = 2 * most_equal(real) >= len(real)
+    if not tied and not (unseen[0] < unseen[1] and concentrated(real, *unseen)):
+        return None
+    span = _span(real, unseen, known, steps, tied=tied)
+    return (span.low, span.high) if span.width else None
+
+
 def _unseen(
     usual: float, paid: np.ndarray, known: np.ndarray, repeated: float
 ) -> tuple[float, float]:

@@ -159,7 +159,7 @@ def member_returns(
         BadData: if a member's world leaves the finite numbers.
     """
     keys = jax.random.split(key, len(episodes.alive))
-    rows = _EpisodeStarts(episodes.state[:, 0], episodes.steps, keys)
+    rows = EpisodeStarts(episodes.state[:, 0], episodes.steps, keys)
     horizon = episodes.alive.shape[1]
     columns = _member_returns(world, policy, rows, horizon=horizon, discount=discount, count=count)
     imagined = MemberReturns(*map(np.asarray, columns))
@@ -173,7 +173,7 @@ def member_returns(
 def _member_returns(
     world: MDP,
     policy: MarkovPolicy,
-    rows: _EpisodeStarts,
+    rows: EpisodeStarts,
     *,
     horizon: int,
     discount: float,
@@ -188,7 +188,7 @@ def _member_returns(
     """
 
     def imagined(world: MDP) -> Array:
-        return returns(_play(world, Mode(policy), rows, horizon).reward, discount)
+        return returns(play(world, Mode(policy), rows, horizon).reward, discount)
 
     by_member = jax.lax.map(lambda i: imagined(member_world(world, i)), jnp.arange(count))
     return MemberReturns(by_member, imagined(world))

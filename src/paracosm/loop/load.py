@@ -51,11 +51,13 @@ class Run:
 
     A run may name code of its user's: an environment, a known reward or end rule, a learner,
     `module:function`.
-    A directory from elsewhere must not run code, so these are imported only with `trust`.
+    A directory from elsewhere must not run code, so these are imported only with `trust`. With a
+    `round` world, policy and data are those that the run had after that round.
     """
 
     path: Path
     trust: bool = False
+    round: int | None = None
 
     def __post_init__(self) -> None:
         path = as_path("the run directory", self.path)
@@ -87,7 +89,7 @@ class Run:
         """The policy: `policy(observation) -> action` plays its mode, on NumPy arrays; a planner,
         which is in the learned world, acts with its carry.
         """
-        if self.config.planner is not None:
+        if self.config.planner is not None or self.round is not None:
             return self.imagined.policy
         return store.load_policy(self.path / "policy")
 
@@ -221,9 +223,19 @@ class Run:
             first, self.world.spec.horizon, RANDOM if self.config.data is None else RECORDED
         )
 
-    def source(self) -> Source:
-        """The real environment again, through the run's encoder if it has one."""
-        observed, encoder = self._observed()
+    def checkpoints(self) -> list[Run]:
+        """The run as it was after each of its rounds whose policy was stored, by their order."""
+        stored = [i for i in range(self._last + 1) if self._policy_file(i).is_file()]
+        return [dataclasses.replace(self, round=i) for i in stored]
+
+    def _policy_file(self, round: int) -> Path:
+        return self.path / f"models/policy-{round}.json"
+
+    def source(self, again: Source | None = None) -> Source:
+        """The real environment, opened again or as `again` shows it, through the run's encoder if
+        it has one.
+        """
+        observed, encoder = (again, self._made_encoder(again)) if again else self._observed()
         return observed if encoder is None else observed.through(encoder)
 
     @functools.cached_property
@@ -237,14 +249,22 @@ class Run:
         size, kind = observed.state_size, np.dtype(observed.state_type).name
         return Observing(self.policy, encoder, observed.action, size, kind)
 
-    def _observed(self) -> tuple[Source, Encoder | None]:
-        """The real environment as it shows itself, and the run's encoder."""
+    def shown(self) -> Source:
+        """The real environment again, as it shows itself."""
         for where in (self.config.env, self.config.encoder):
             if where is not None:
                 self._trusted(where)
-        observed = observed_source(self.config)
-        learned = self._encoder
-        return observed, learned or encoder_of(self.config.encoder, observed.action)
+        return observed_source(self.config)
+
+    def _observed(self) -> tuple[Source, Encoder | None]:
+        """The real environment as it shows itself, and the run's encoder."""
+        observed = self.shown()
+        return observed, self._made_encoder(observed)
+
+    def _made_encoder(self, observed: Source) -> Encoder | None:
+        """The run's encoder of what an environment shows, learned or named."""
+        named = self.config.encoder and self._trusted(self.config.encoder)
+        return self._encoder or encoder_of(named, observed.action)
 
     def _trusted(self, where: str) -> str:
         if ":" in where and not WINDOW.fullmatch(where) and not self.trust:
@@ -257,6 +277,8 @@ class Run:
     @property
     def _last(self) -> int:
         """The number of the last round; short rounds are counted as they come."""
+        if self.round is not None:
+            return self.round
         collected = len(list(self.path.glob("data/round-*.npz")))
         return max(self.config.rounds, collected) - 1
 

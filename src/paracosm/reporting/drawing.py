@@ -11,6 +11,7 @@ from paracosm.core.records import Calibration, Diagnosis
 from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.records.experiments import Chart, Experiment
+from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import benchmark_words, figures
 from paracosm.reporting.figures.overlay import MOST_DIMENSIONS
@@ -136,6 +137,12 @@ def mixture_plan(record: MixturePlan) -> dict[str, Any]:
             figures.plot_mixture(record), "errors", "Squared error of each way to label"
         )
     }
+
+
+def ranking(record: Ranking) -> dict[str, Any]:
+    """The figures of a ranking."""
+    returns = "Real and imagined return of every policy"
+    return {"returns": _inline(figures.plot_ranking_returns(record), "returns", returns)}
 
 
 def charts(record: Experiment | Benchmark) -> dict[str, Markup]:

@@ -16,6 +16,7 @@ from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.records.deployment import Deployment
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.gate import Gate
+from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import (
     benchmark_words,
@@ -26,16 +27,13 @@ from paracosm.reporting import (
     deployment_words,
     experiment_words,
     gate_words,
+    ranking_words,
     round_words,
     tables,
     words,
 )
-from paracosm.reporting.decision_terminal import AnyPlan
 from paracosm.reporting.headline import headline
-
-Renderable = (
-    RunResult | Diagnosis | Comparison | AnyPlan | Experiment | Benchmark | Gate | Deployment
-)
+from paracosm.reporting.renderable import Renderable
 
 
 def render(record: Renderable) -> str:
@@ -61,6 +59,7 @@ def render(record: Renderable) -> str:
         LabelPlan: ("labels.html", "plan", drawing.label_plan),
         MixturePlan: ("mixture.html", "plan", drawing.mixture_plan),
         Plan: ("plan.html", "plan", drawing.plan),
+        Ranking: ("ranking.html", "ranking", drawing.ranking),
     }[type(record)]
     return _fill(template, **{name: record, "figures": draw(record)})
 
@@ -74,8 +73,8 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
     """
     if not isinstance(record, Renderable):
         raise Unsupported(
-            "a page shows a result, a diagnosis, a comparison, a gate, a deployment, a plan, an"
-            f" experiment or a benchmark, and this is a {type(record).__name__}; of a run"
+            "a page shows a result, a diagnosis, a comparison, a gate, a deployment, a ranking, a"
+            f" plan, an experiment or a benchmark, and this is a {type(record).__name__}; of a run"
             " directory, paracosm.load(path).result is needed."
         )
     text = render(record)
@@ -132,6 +131,7 @@ def _templates() -> jinja2.Environment:
         "deployment_words": deployment_words,
         "experiment_words": experiment_words,
         "gate_words": gate_words,
+        "ranking_words": ranking_words,
         "benchmark_words": benchmark_words,
         "headline": headline,
     }

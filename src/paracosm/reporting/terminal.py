@@ -17,6 +17,7 @@ from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.deployment import Deployment
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.gate import Gate
+from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import tables, words
 from paracosm.reporting.benchmark_terminal import benchmark
@@ -25,22 +26,15 @@ from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
 from paracosm.reporting.deployment_terminal import deployment
 from paracosm.reporting.experiment_terminal import experiment
 from paracosm.reporting.gate_terminal import gate
+from paracosm.reporting.ranking_terminal import ranking
+from paracosm.reporting.renderable import Renderable
 
 COLORS = {"reward": "dark_orange", "termination": "green", "dynamics": "blue", "horizon": "yellow"}
 RUNS_ABREAST = 3  # as many columns of numbers as fit into 80 characters
 HALF_BAR = 9  # characters of a bar on either side of zero
 
 
-def summary(
-    record: RunResult
-    | Diagnosis
-    | Comparison
-    | AnyPlan
-    | Experiment
-    | Benchmark
-    | Gate
-    | Deployment,
-) -> RenderableType:
+def summary(record: Renderable) -> RenderableType:
     """What a record says, in 80 columns, for any rich console."""
     if isinstance(record, AnyPlan):
         return planned(record)
@@ -205,4 +199,5 @@ _OWN: dict[type, Callable[[Any], RenderableType]] = {
     Deployment: deployment,
     Experiment: experiment,
     Gate: gate,
+    Ranking: ranking,
 }

@@ -16,6 +16,7 @@ from paracosm.reporting.figures.overlay import plot_overlay
 from paracosm.reporting.figures.plan_curve import plot_plan_curve
 from paracosm.reporting.figures.plan_frontier import plot_plan_frontier
 from paracosm.reporting.figures.plan_splits import plot_plan_splits
+from paracosm.reporting.figures.ranking_returns import plot_ranking_returns
 from paracosm.reporting.figures.returns import plot_returns
 from paracosm.reporting.figures.rounds import plot_rounds
 from paracosm.reporting.figures.steps import plot_steps
@@ -37,6 +38,7 @@ __all__ = [
     "plot_plan_curve",
     "plot_plan_frontier",
     "plot_plan_splits",
+    "plot_ranking_returns",
     "plot_returns",
     "plot_rounds",
     "plot_steps",

@@ -1,0 +1,108 @@
+"""How well imagined returns, and few real episodes, rank checkpoints of short trainings: Kendall's
+τ and selection regret against the real returns of 200 episodes of each.
+
+    python benchmarks/ranking.py --tasks Pendulum-v1 --checkpoints 12 --truth 200 --out FILE
+
+Of each task one run of short rounds gives the checkpoints, its rounds' policies; each is imagined
+in the world of its round. Three ways to choose among them are held against the truth: by imagined
+returns, by `paracosm.rank` (the best alone, at most 20 episodes a policy), and by as many real
+episodes shared equally.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+import paracosm
+from paracosm.loop.load import Run, load
+from paracosm.loop.ranking import rank_runs
+from paracosm.loop.short_rounds import TRANSITIONS
+
+TASKS = ("Pendulum-v1", "CartPole-v1", "Acrobot-v1")
+# Of each policy and none of the seeds that a ranking plays.
+FIRST_SEED = 500_000
+MOST_EACH = 20
+
+
+def true_returns(checkpoints: list[Run], episodes: int) -> np.ndarray:
+    """Real returns of each checkpoint, `[policy, episode]`, of the same starts."""
+    again = checkpoints[0].shown()
+    played = [
+        run.source(again).evaluate(run.policy, episodes=episodes, first_seed=FIRST_SEED)
+        for run in checkpoints
+    ]
+    return np.stack([np.asarray(one.reward).sum(axis=1) for one in played])
+
+
+def measured(task: str, checkpoints: int, truth: int, folder: Path) -> dict[str, object]:
+    """Train, rank, and hold the ranking against the truth."""
+    begun = time.perf_counter()
+    out = folder / task
+    paracosm.run(task, transitions=TRANSITIONS * checkpoints, episodes=2, out=out)
+    trained = time.perf_counter()
+    rounds = load(out).checkpoints()[:checkpoints]
+    returns = true_returns(rounds, truth)
+    names = [f"round {run.round + 1}" for run in rounds if run.round is not None]
+    by_name = dict(zip(names, returns.mean(axis=1), strict=True))
+    played = time.perf_counter()
+    ranking = rank_runs(out, best=True, most_episodes=MOST_EACH * len(rounds))
+    bought = ranking.bought
+    assert bought is not None
+    ranked = [policy.name for policy in ranking.policies]
+    real = np.array([by_name[name] for name in ranked])
+    imagined = np.array([policy.imagined.mean for policy in ranking.policies])
+    each = max(2, bought.total // len(ranked))
+    equally = np.array([returns[names.index(name), :each].mean() for name in ranked])
+    estimates = [policy.real.mean for policy in ranking.policies]
+
+    def judged(values: np.ndarray | list[float]) -> dict[str, float]:
+        tau = float(stats.kendalltau(values, real).statistic)
+        return {"tau": tau, "regret": float(real.max() - real[int(np.argmax(values))])}
+
+    return {
+        "task": task,
+        "checkpoints": len(ranked),
+        "left_out": list(ranking.left_out),
+        "truth_episodes": truth,
+        "true_returns": by_name,
+        "standard_error": float(np.max(returns.std(axis=1, ddof=1)) / np.sqrt(truth)),
+        "by_imagination": judged(imagined),
+        "by_rank": {**judged(estimates), "episodes": bought.total, "sure": bought.sure},
+        "by_equal_numbers": {**judged(equally), "episodes": each * len(ranked)},
+        "tau_interval": [ranking.tau.low, ranking.tau.high],
+        "regret_interval": [ranking.regret.low, ranking.regret.high],
+        "safe_horizon": ranking.safe_horizon,
+        "equal_design": bought.equal,
+        "seconds": {
+            "train": round(trained - begun),
+            "truth": round(played - trained),
+            "rank": round(time.perf_counter() - played),
+        },
+    }
+
+
+def main() -> None:
+    """Write the numbers of each task as it is done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", nargs="+", default=TASKS)
+    parser.add_argument("--checkpoints", type=int, default=12)
+    parser.add_argument("--truth", type=int, default=200)
+    parser.add_argument("--out", type=Path, default=Path("ranking.json"))
+    flags = parser.parse_args()
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for task in flags.tasks:
+            results.append(measured(task, flags.checkpoints, flags.truth, Path(folder)))
+            flags.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            print(json.dumps(results[-1], indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,352 @@
+"""The order of policies by real and by imagined returns: which pairs flip, what trusting
+imagination costs, and up to which horizon it may be trusted.
+
+Of m policies with real returns J and imagined ones Ĵ: the share of pairs whose sign of
+`Ĵ(i) - Ĵ(j)` is not that of `J(i) - J(j)`, Kendall's τ of both, and the selection regret
+`max_i J(i) - J(argmax Ĵ)`. Episodes i of all policies start alike, so differences are paired. All
+intervals of pairs hold together (Bonferroni); then whatever is said of the decided pairs is right
+with that probability, and the open ones may be anything. So the share of flips lies between that
+of the pairs that certainly flip and that of those that do not certainly agree; τ likewise; and the
+regret between the largest lower end and the largest upper end of `J(i) - J(argmax Ĵ)`.
+
+The safe horizon is the largest h of a grid such that at no k ≤ h of it a pair certainly flips
+(exploitability: Abel, Kochenderfer et al. 2026, arXiv 2605.15960). At each horizon the intervals of
+all pairs hold together, not those of all horizons.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from paracosm.auditing.sequential import added_up
+from paracosm.core import checks
+from paracosm.core.anytime import anytime_mean
+from paracosm.core.estimators import mean
+from paracosm.core.records import Estimate
+from paracosm.core.records.ranking import (
+    HorizonFlips,
+    Ordering,
+    PolicyPair,
+    RankedPolicy,
+    Ranking,
+)
+
+# Of the risk: imagined starts cost next to nothing, real episodes everything.
+IMAGINED_SHARE = 0.1
+_GRID = (1, 2, 5)  # times powers of ten: horizons of a grid
+
+ReturnRange = tuple[float, float] | None
+
+
+def ranking(
+    names: Sequence[str],
+    real: Sequence[ArrayLike],
+    imagined: Sequence[ArrayLike],
+    *,
+    discount: float = 1.0,
+    level: float = 0.95,
+    bounds: ReturnRange = None,
+    low: np.ndarray | None = None,
+    horizons: Sequence[int] | None = None,
+) -> Ranking:
+    """Rank policies by their real returns, and compare how imagination ranks them.
+
+    Args:
+        names: Of the policies.
+        real: Rewards of each policy's real episodes, `[episode, time]`, 0 after an end; episodes i
+            of all policies start alike. Counts may differ: pairs are of the episodes that both
+            have.
+        imagined: Rewards of each policy's imagined episodes, `[start, time]`, likewise.
+        discount: At which returns are added up.
+        level: Of all pairs together; of each policy's own interval.
+        bounds: The least and the most that a return can be, where rare episodes may decide: equal
+            samples are then no evidence of equal means.
+        low: Lower ends of `J(i) - J(j)`, `[policy, policy]`, that `separate` gave with the episodes
+            that it bought; all intervals of real returns then hold at every number of episodes.
+        horizons: At which flips are looked for, in steps; 1, 2, 5, 10, … up to the longest episode
+            if None.
+
+    Raises:
+        BadArgument: fewer than two policies, or as many names, real and imagined rewards as do not
+            fit together.
+        BadData: rewards that are not finite or not `[episode, time]`.
+    """
+    checks.at_least("the number of policies", len(names), 2)
+    if not len(names) == len(real) == len(imagined) == len(set(names)):
+        raise checks.BadArgument(
+            f"{len(set(names))} names are given for {len(real)} policies' real and"
+            f" {len(imagined)} policies' imagined rewards; one of its own for each is needed."
+        )
+    played = _Rewards(_arrays("real", names, real), _arrays("imagined", names, imagined), discount)
+    grid = horizons or horizon_grid(played.steps)
+    sides = _Sides(len(names), 1 - level, bounds, low is not None)
+    differences = sides.differences(played, played.steps, low)
+    returns, imaginations = played.returns(played.real), played.returns(played.imagined)
+    order = np.argsort([-float(np.mean(row)) for row in returns], kind="stable").tolist()
+    order = _consistent(order, differences.real)
+    flips = tuple(_flips_at(names, sides, played, steps) for steps in grid)
+    pairs = tuple(
+        PolicyPair(
+            names[i],
+            names[j],
+            differences.real[i, j],
+            differences.imagined[i, j],
+            differences.ordering(i, j),
+        )
+        for i, j in itertools.combinations(order, 2)
+    )
+    chosen = int(np.argmax([np.mean(row) for row in imaginations]))
+    return Ranking(
+        policies=tuple(_policy(names[k], returns[k], imaginations[k], level, sides) for k in order),
+        pairs=pairs,
+        flips=_share_of_flips(pairs),
+        tau=_kendall(pairs),
+        regret=_regret(chosen, order, differences.real),
+        chosen=names[chosen],
+        horizons=flips,
+        safe_horizon=_safe(flips),
+        level=level,
+        discount=discount,
+    )
+
+
+def horizon_grid(steps: int) -> tuple[int, ...]:
+    """1, 2, 5, 10, 20, 50, … and `steps` itself."""
+    powers = range(len(str(steps)))
+    return (*(a * 10**k for k in powers for a in _GRID if a * 10**k < steps), steps)
+
+
+class _Rewards(NamedTuple):
+    """Rewards by policy, `[episode, time]` each, and the discount of returns."""
+
+    real: list[np.ndarray]
+    imagined: list[np.ndarray]
+    discount: float
+
+    @property
+    def steps(self) -> int:
+        """Of the longest episode."""
+        return max(rows.shape[1] for rows in (*self.real, *self.imagined))
+
+    def returns(self, rewards: list[np.ndarray], steps: int | None = None) -> list[np.ndarray]:
+        """Returns by policy, `[episode]`, of the first `steps` steps or of all."""
+        return [
+            rows[:, :steps] @ self.discount ** np.arange(rows[:, :steps].shape[1])
+            for rows in rewards
+        ]
+
+
+class _Differences(NamedTuple):
+    """The differences of each ordered pair `(i, j)` of policies."""
+
+    real: dict[tuple[int, int], Estimate]
+    imagined: dict[tuple[int, int], Estimate]
+
+    def ordering(self, i: int, j: int) -> Ordering:
+        real, imagined = self.real[i, j], self.imagined[i, j]
+        if not (real.excludes_zero and imagined.excludes_zero):
+            return Ordering.UNDECIDED
+        return Ordering.AGREES if (real.low > 0) == (imagined.low > 0) else Ordering.FLIPS
+
+
+class _Sides(NamedTuple):
+    """How the differences of both sides are averaged, and at which risk for all pairs."""
+
+    policies: int
+    risk: float
+    bounds: ReturnRange
+    anytime: bool
+
+    def differences(
+        self, played: _Rewards, steps: int, known: np.ndarray | None = None
+    ) -> _Differences:
+        """Of returns of the first `steps` steps; `known` are lower ends of real ones."""
+        averaged = anytime_mean if self.anytime else mean
+        real = self._all(
+            played.returns(played.real, steps), (1 - IMAGINED_SHARE) * self.risk, averaged, known
+        )
+        imagined = self._all(
+            played.returns(played.imagined, steps), IMAGINED_SHARE * self.risk, mean
+        )
+        return _Differences(real, imagined)
+
+    def _all(
+        self,
+        returns: list[np.ndarray],
+        risk: float,
+        averaged: Callable[..., Estimate],
+        known: np.ndarray | None = None,
+    ) -> dict[tuple[int, int], Estimate]:
+        """The differences of all pairs, both ways.
+
+        Args:
+            returns: By policy.
+            risk: Of all pairs together.
+            averaged: Gives a mean with its interval.
+            known: Lower ends that hold beside.
+        """
+        pairs = list(itertools.combinations(range(self.policies), 2))
+        paired = {}
+        for i, j in pairs:
+            n = min(len(returns[i]), len(returns[j]))
+            rows = returns[i][:n] - returns[j][:n]
+            paired[i, j] = averaged(rows, 1 - risk / len(pairs), _of_differences(self.bounds, rows))
+        low = np.zeros((self.policies, self.policies))
+        for (i, j), difference in paired.items():
+            low[i, j], low[j, i] = difference.low, -difference.high
+        low = added_up(low if known is None else np.maximum(low, known))
+        return {
+            key: difference
+            for (i, j), pair in paired.items()
+            for key, difference in _both_ways(i, j, pair, float(low[i, j]), -float(low[j, i]))
+        }
+
+
+def _both_ways(
+    i: int, j: int, pair: Estimate, low: float, high: float
+) -> list[tuple[tuple[int, int], Estimate]]:
+    """`J(i) - J(j)` and `J(j) - J(i)`, whose interval other pairs may have narrowed.
+
+    Args:
+        i, j: The policies.
+        pair: The mean of the differences.
+        low, high: The ends.
+    """
+    low, high = min(low, pair.mean), max(high, pair.mean)
+    return [
+        ((i, j), Estimate(pair.mean, low, high, pair.n, pair.method)),
+        ((j, i), Estimate(-pair.mean, -high, -low, pair.n, pair.method)),
+    ]
+
+
+def _of_differences(bounds: ReturnRange, rows: np.ndarray) -> ReturnRange:
+    if bounds is None:
+        return None
+    span = max(bounds[1] - bounds[0], float(np.max(np.abs(rows))))
+    return -span, span
+
+
+def _arrays(side: str, names: Sequence[str], rewards: Sequence[ArrayLike]) -> list[np.ndarray]:
+    arrays = [np.asarray(rows, np.float64) for rows in rewards]
+    for name, rows in zip(names, arrays, strict=True):
+        if rows.ndim != 2 or not rows.size:
+            raise checks.BadData(
+                f"the {side} rewards of {name} have shape {rows.shape}; [episode, time] is needed."
+            )
+        checks.finite(f"the {side} rewards of {name}", rows)
+    return arrays
+
+
+def _policy(
+    name: str, real: np.ndarray, imagined: np.ndarray, level: float, sides: _Sides
+) -> RankedPolicy:
+    """A policy's own returns.
+
+    Args:
+        name: Of the policy.
+        real, imagined: Its returns, `[episode]` and `[start]`.
+        level: Of the interval of each.
+        sides: How means are taken.
+    """
+    averaged = anytime_mean if sides.anytime else mean
+    return RankedPolicy(
+        name,
+        averaged(real, level, _around(sides.bounds, real)),
+        mean(imagined, level, _around(sides.bounds, imagined)),
+    )
+
+
+def _around(bounds: ReturnRange, returns: np.ndarray) -> ReturnRange:
+    """Imagination may leave what is possible."""
+    if bounds is None:
+        return None
+    return min(bounds[0], float(returns.min())), max(bounds[1], float(returns.max()))
+
+
+def _consistent(order: list[int], real: dict[tuple[int, int], Estimate]) -> list[int]:
+    """The order with neighbours that are surely the other way round exchanged: means of different
+    episodes may have misplaced them.
+    """
+    for _ in order:
+        for i in range(len(order) - 1):
+            if real[order[i], order[i + 1]].high < 0:
+                order[i], order[i + 1] = order[i + 1], order[i]
+    return order
+
+
+def _flips_at(names: Sequence[str], sides: _Sides, played: _Rewards, steps: int) -> HorizonFlips:
+    """The pairs that certainly flip, of returns of the first `steps` steps.
+
+    Args:
+        names, sides, played, steps: As above.
+    """
+    differences = sides.differences(played, steps)
+    flipped = [
+        pair
+        for pair in itertools.combinations(range(len(names)), 2)
+        if differences.ordering(*pair) is Ordering.FLIPS
+    ]
+    example = tuple(names[k] for k in flipped[0]) if flipped else ()
+    return HorizonFlips(steps, len(flipped), example)
+
+
+def _safe(flips: Sequence[HorizonFlips]) -> int:
+    safe = itertools.takewhile(lambda at: not at.flips, flips)
+    return max((at.steps for at in safe), default=0)
+
+
+def _signs(pair: PolicyPair) -> int:
+    """1 where both means have one sign, -1 where they have opposite ones, 0 where one is 0."""
+    return int(np.sign(pair.real.mean) * np.sign(pair.imagined.mean))
+
+
+class _Counts(NamedTuple):
+    """How many pairs flip and agree for certain, and how many are open."""
+
+    flips: int
+    agree: int
+    undecided: int
+
+
+def _counts(pairs: Sequence[PolicyPair]) -> _Counts:
+    orderings = [pair.ordering for pair in pairs]
+    return _Counts(*map(orderings.count, (Ordering.FLIPS, Ordering.AGREES, Ordering.UNDECIDED)))
+
+
+def _share_of_flips(pairs: Sequence[PolicyPair]) -> Estimate:
+    """The share of pairs that flip, between certain flips and what is not certain to agree."""
+    n, counts = len(pairs), _counts(pairs)
+    center = sum(_signs(pair) < 0 for pair in pairs) / n
+    ends = counts.flips / n, (counts.flips + counts.undecided) / n
+    return Estimate(center, *ends, n, "share of pairs, the open ones as may be")
+
+
+def _kendall(pairs: Sequence[PolicyPair]) -> Estimate:
+    """Kendall's τ, pairs of equal returns counted as neither, between what open pairs may be."""
+    n, counts = len(pairs), _counts(pairs)
+    certain = counts.agree - counts.flips
+    ends = (certain - counts.undecided) / n, (certain + counts.undecided) / n
+    center = sum(map(_signs, pairs)) / n
+    return Estimate(center, *ends, n, "τ, the open pairs as may be")
+
+
+def _regret(chosen: int, order: Sequence[int], real: dict[tuple[int, int], Estimate]) -> Estimate:
+    """`max_i J(i) - J(chosen)`, between the largest lower and the largest upper ends.
+
+    Args:
+        chosen: The policy that imagination takes for the best.
+        order: All policies.
+        real: Differences of real returns.
+    """
+    rest = [real[k, chosen] for k in order if k != chosen]
+    center, low, high = (
+        max(0.0, *(getattr(difference, end) for difference in rest))
+        for end in ("mean", "low", "high")
+    )
+    n = min(difference.n for difference in rest)
+    return Estimate(center, low, high, n, "largest of the differences from the chosen policy")

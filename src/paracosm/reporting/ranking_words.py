@@ -1,0 +1,197 @@
+"""A ranking in words: who is better, how sure that is, and what imagination makes of it."""
+
+from __future__ import annotations
+
+import string
+
+from paracosm.core.records import Estimate
+from paracosm.core.records.ranking import BoughtEpisodes, Ordering, PolicyPair, Ranking
+from paracosm.reporting import words
+from paracosm.reporting.decision_tables import Texts
+
+_ORDERINGS = {Ordering.AGREES: "agrees", Ordering.FLIPS: "flips"}
+
+
+def letters(ranking: Ranking) -> dict[str, str]:
+    """A letter for each policy by name, A for the best: pairs of long names fill no table."""
+    alphabet = string.ascii_uppercase
+    return {
+        policy.name: f"{alphabet[n % len(alphabet)]}{n // len(alphabet) or ''}"
+        for n, policy in enumerate(ranking.policies)
+    }
+
+
+def policy_rows(ranking: Ranking) -> list[Texts]:
+    """Letter, policy, real return, imagined return, real episodes."""
+    return [
+        (
+            letter,
+            policy.name,
+            words.estimate(policy.real),
+            words.estimate(policy.imagined),
+            words.count(policy.real.n),
+        )
+        for letter, policy in zip(letters(ranking).values(), ranking.policies, strict=True)
+    ]
+
+
+def pair_rows(ranking: Ranking) -> list[Texts]:
+    """Pair, differences of the real and of the imagined returns, and what is sure of it."""
+    by_name = letters(ranking)
+    return [
+        (
+            f"{by_name[pair.first]} − {by_name[pair.second]}",
+            words.estimate(pair.real),
+            words.estimate(pair.imagined),
+            _ordering(pair),
+        )
+        for pair in ranking.pairs
+    ]
+
+
+def _ordering(pair: PolicyPair) -> str:
+    if pair.real.excludes_zero:
+        return _ORDERINGS.get(pair.ordering, "imagination open")
+    return "open"
+
+
+def measure_rows(ranking: Ranking) -> list[Texts]:
+    """What imagination's order is worth: name, value, interval."""
+    return [
+        ("share of flips", _share(ranking.flips.mean), _shares(ranking.flips)),
+        ("Kendall’s τ", words.number(ranking.tau.mean, 2), words.interval(ranking.tau, 2)),
+        ("selection regret", words.mean(ranking.regret), words.interval(ranking.regret)),
+    ]
+
+
+def episode_rows(bought: BoughtEpisodes) -> list[Texts]:
+    """Policy and how many real episodes it played, and all together."""
+    rows = [(name, words.count(count)) for name, count in bought.episodes.items()]
+    return [*rows, ("all", words.count(bought.total))]
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.0f}%"
+
+
+def _shares(estimate: Estimate) -> str:
+    return f"[{_share(estimate.low)}, {_share(estimate.high)}]"
+
+
+def verdict(ranking: Ranking) -> str:
+    """Which policy is the best, how much of the order is sure, and which imagination takes."""
+    first = ranking.policies[0].name
+    sentence = f"{_order(ranking, first)} {_choice(ranking, first)}"
+    return f"{sentence} {_flips(ranking)}"
+
+
+def _order(ranking: Ranking, first: str) -> str:
+    bought, pairs = ranking.bought, ranking.pairs
+    sure = sum(pair.real.excludes_zero for pair in pairs)
+    if bought is not None and bought.sure and bought.best:
+        return (
+            f"{first} is the best with {_percent(bought.confidence)} confidence{_within(bought)}."
+        )
+    if bought is not None and bought.sure:
+        return (
+            f"{first} is the best, and the order of all is sure with"
+            f" {_percent(bought.confidence)} confidence{_within(bought)}."
+        )
+    return (
+        f"{first} has the highest real return; {sure:,} of {len(pairs):,} pairs are sure, the rest"
+        " is open."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g}%"
+
+
+def _within(bought: BoughtEpisodes) -> str:
+    return f", up to differences of {words.short(bought.within)}" if bought.within else ""
+
+
+def _choice(ranking: Ranking, first: str) -> str:
+    if ranking.chosen == first:
+        return "Imagination takes it for the best, too."
+    return (
+        f"Imagination takes {ranking.chosen} for the best, which costs"
+        f" {words.estimate(ranking.regret)}."
+    )
+
+
+def _flips(ranking: Ranking) -> str:
+    flips = [pair for pair in ranking.pairs if pair.ordering is Ordering.FLIPS]
+    undecided = sum(pair.ordering is Ordering.UNDECIDED for pair in ranking.pairs)
+    if not flips and undecided:
+        return f"No pair certainly flips; {undecided:,} of {len(ranking.pairs):,} are open."
+    if not flips:
+        return "Imagination orders every pair as the real returns do."
+    verb, count = "flips" if len(flips) == 1 else "flip", len(ranking.pairs)
+    such = ", for one" if len(flips) > 1 else ""
+    return f"{len(flips):,} of {count:,} pairs certainly {verb}: {_pair(flips[0])}{such}."
+
+
+def _pair(pair: PolicyPair) -> str:
+    return f"{pair.first} is better than {pair.second}, and imagination says the opposite"
+
+
+def safe_horizon(ranking: Ranking) -> str:
+    """Up to which horizon no pair flips, and which does then."""
+    longest = ranking.horizons[-1].steps
+    if ranking.safe_horizon == longest:
+        return f"Safe horizon: at no horizon up to all {longest:,} steps a pair certainly flips."
+    after = next(at for at in ranking.horizons if at.steps > ranking.safe_horizon)
+    return (
+        f"Safe horizon: {ranking.safe_horizon:,} of {longest:,} steps; in {after.steps:,} steps"
+        f" {' and '.join(after.example)} flip."
+    )
+
+
+def purchase(ranking: Ranking) -> str:
+    """What was played, and what a design of equal numbers would have; empty where nothing was
+    bought.
+    """
+    bought = ranking.bought
+    if bought is None:
+        return ""
+    most = "" if bought.sure else f", all that were allowed ({bought.most:,})"
+    played = (
+        f"{bought.total:,} real episodes were played{most}, {bought.least:,} of each policy"
+        f" first; with the starts of imagination {ranking.real_steps:,} real steps."
+    )
+    return f"{played} {_equal(bought)}"
+
+
+def _equal(bought: BoughtEpisodes) -> str:
+    if bought.equal is None:
+        return "How many a design of equal numbers would need cannot be told from these."
+    total = bought.equal * len(bought.episodes)
+    return (
+        f"A design of equal numbers would need about {bought.equal:,} of each, {total:,} in all, by"
+        " the differences measured."
+    )
+
+
+def left_out(ranking: Ranking) -> str:
+    """Which policies are the same as others; empty if none is."""
+    if not ranking.left_out:
+        return ""
+    return f"Left out, the same policy as an earlier one: {', '.join(ranking.left_out)}."
+
+
+def notes(ranking: Ranking) -> list[str]:
+    """What to know beside the tables."""
+    discount = (
+        "" if ranking.discount == 1 else f"Returns are discounted by {ranking.discount:g} a step."
+    )
+    sentences = (safe_horizon(ranking), purchase(ranking), left_out(ranking), discount)
+    return [sentence for sentence in sentences if sentence]
+
+
+def horizon_rows(ranking: Ranking) -> list[Texts]:
+    """Steps, how many pairs certainly flip in so many, and one of them."""
+    return [
+        (f"{at.steps:,}", words.count(at.flips), " and ".join(at.example) or "–")
+        for at in ranking.horizons
+    ]

@@ -1,0 +1,147 @@
+"""Rankings on the page and in the terminal: every number, 80 columns, what is open said so."""
+
+import dataclasses
+import html
+
+import pytest
+
+from paracosm.core.records import Estimate
+from paracosm.core.records.ranking import (
+    BoughtEpisodes,
+    HorizonFlips,
+    Ordering,
+    PolicyPair,
+    RankedPolicy,
+    Ranking,
+)
+from paracosm.reporting import ranking_words, render
+from tests.reporting.test_page import HOSTILE, Balanced
+from tests.reporting.test_terminal import shown
+
+NAMES = ("runs/a-rather-long-name-of-a-run", "runs/b", "runs/c")
+
+
+def _estimate(mean, half):
+    return Estimate(mean, mean - half, mean + half, 20, "mean")
+
+
+def record(names=NAMES, **changes):
+    """The best policy looks worse than the second in imagination; the last pair is open."""
+    first, second, third = names
+    policies = tuple(
+        RankedPolicy(name, _estimate(-100.0 - 10 * n, 30.0), _estimate(-90.0 - n, 3.0))
+        for n, name in enumerate(names)
+    )
+    pairs = (
+        PolicyPair(first, second, _estimate(10.0, 4.0), _estimate(-8.0, 2.0), Ordering.FLIPS),
+        PolicyPair(first, third, _estimate(20.0, 5.0), _estimate(7.0, 2.0), Ordering.AGREES),
+        PolicyPair(second, third, _estimate(10.0, 14.0), _estimate(1, 2), Ordering.UNDECIDED),
+    )
+    bought = BoughtEpisodes(
+        dict(zip(names, (30, 40, 20), strict=True)), False, 0.0, 0.95, 10, 90, False, 70
+    )
+    plain = Ranking(
+        policies=policies,
+        pairs=pairs,
+        flips=Estimate(1 / 3, 1 / 3, 2 / 3, 3, "share"),
+        tau=Estimate(1 / 3, -1 / 3, 1 / 3, 3, "τ"),
+        regret=_estimate(10.0, 4.0),
+        chosen=second,
+        horizons=(HorizonFlips(100, 0, ()), HorizonFlips(200, 1, (first, second))),
+        safe_horizon=100,
+        level=0.95,
+        discount=1.0,
+        bought=bought,
+        env="Pendulum-v1",
+        real_steps=18_300,
+    )
+    return dataclasses.replace(plain, **changes)
+
+
+def _flat(text):
+    return " ".join(text.split())
+
+
+def _numbers(ranking):
+    rows = [
+        *ranking_words.policy_rows(ranking),
+        *ranking_words.pair_rows(ranking),
+        *ranking_words.measure_rows(ranking),
+    ]
+    return [cell for row in rows for cell in row]
+
+
+def test_the_terminal_says_every_number_in_80_columns_and_the_verdict_last():
+    ranking = record()
+    text = shown(ranking)
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(cell in text for cell in _numbers(ranking) if "/" not in cell)
+    assert _flat(text).endswith(ranking_words.verdict(ranking))
+    for note in ranking_words.notes(ranking):
+        assert note in _flat(text)
+
+
+def test_the_page_says_every_number():
+    ranking = record()
+    said = html.unescape(_flat(" ".join(Balanced(render(ranking)).text)))
+    rows = [*ranking_words.horizon_rows(ranking), *ranking_words.episode_rows(ranking.bought)]
+    for cell in [*_numbers(ranking), *(cell for row in rows for cell in row)]:
+        assert cell in said
+    assert ranking_words.verdict(ranking) in said
+    assert ranking_words.purchase(ranking) in said
+
+
+def test_names_are_text():
+    names = (f"1{HOSTILE}", f"2{HOSTILE}", "[bold]x[/bold]")
+    page = render(record(names))
+    assert HOSTILE not in page
+    assert "[bold]x[/bold]" in shown(record(names))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "2 of 3 pairs are sure"),
+        ({}, "Imagination takes runs/b for the best, which costs 10.0 [6.0, 14.0]"),
+        ({}, "1 of 3 pairs certainly flips"),
+        ({"chosen": NAMES[0]}, "Imagination takes it for the best, too"),
+    ],
+)
+def test_the_verdict_says_what_is_sure_and_what_imagination_chose(changes, sentence):
+    assert sentence in ranking_words.verdict(record(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"sure": True}, "the order of all is sure with 95% confidence."),
+        ({"sure": True, "best": True}, "is the best with 95% confidence."),
+        ({"sure": True, "within": 5.0}, "up to differences of 5."),
+    ],
+)
+def test_the_verdict_says_what_was_to_be_sure(changes, sentence):
+    bought = dataclasses.replace(record().bought, **changes)
+    assert sentence in ranking_words.verdict(record(bought=bought))
+
+
+def test_the_purchase_is_put_beside_a_design_of_equal_numbers():
+    said = ranking_words.purchase(record())
+    assert "90 real episodes were played, all that were allowed (90)" in said
+    assert "18,300 real steps" in said
+    assert "about 70 of each, 210 in all" in said
+    unknown = dataclasses.replace(record().bought, equal=None)
+    assert "cannot be told" in ranking_words.purchase(record(bought=unknown))
+    assert ranking_words.purchase(record(bought=None)) == ""
+
+
+def test_the_safe_horizon_names_what_flips_after_it():
+    assert "100 of 200 steps; in 200 steps" in ranking_words.safe_horizon(record())
+    assert "at no horizon up to all 200" in ranking_words.safe_horizon(record(safe_horizon=200))
+
+
+def test_many_policies_have_letters_of_their_own():
+    names = [f"round {n}" for n in range(60)]
+    policies = tuple(RankedPolicy(name, _estimate(0, 1), _estimate(0, 1)) for name in names)
+    letters = ranking_words.letters(record(policies=policies))
+    assert len(set(letters.values())) == 60
+    assert letters["round 0"] == "A"
