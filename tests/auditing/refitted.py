@@ -43,7 +43,7 @@ def refit(kind, seed, planted=None):
 def _refit(kind, seed, planted):
     fit, draws = Fit(kind, seed, rows=ROWS, features=FEATURES), np.random.default_rng(seed)
     size = fit.real.spec.state_size
-    bound = 0.2 if planted == "termination" else {"ending": 0.6, "linear": 1e3}[kind]
+    bound = 0.0 if planted == "termination" else {"ending": 0.6, "linear": 1e3}[kind]
     end = HalfSpace(jnp.eye(size)[0] + 0.02 * jnp.asarray(draws.normal(size=size)), bound)
     value = LevelValue(jnp.asarray(0.02 * draws.normal() + (3.0 if planted == "horizon" else 0.0)))
     by = {part: jnp.full(size, 0.4 if planted == part else 0.0) for part in PARTS}

@@ -215,9 +215,13 @@ def held(baselines, candidate):
 
 
 BLAMED = {
-    "reward": {("terms", "reward"), ("sizes", "reward"), ("policy_errors", "reward")},
+    "reward": {
+        (section, "reward") for section in ("terms", "sizes", "errors", "policy_errors")
+    },
     "termination": {("terms", "termination"), ("sizes", "termination")},
-    "dynamics": {("terms", "dynamics"), ("sizes", "dynamics"), ("policy_errors", "dynamics")},
+    "dynamics": {
+        (section, "dynamics") for section in ("terms", "sizes", "errors", "policy_errors")
+    },
     "horizon": {("terms", "horizon")},
 }
 

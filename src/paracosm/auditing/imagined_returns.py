@@ -188,7 +188,7 @@ def _member_returns(
     """
 
     def imagined(world: MDP) -> Array:
-        return returns(play(world, Mode(policy), rows, horizon).reward, discount)
+        return returns(play_in(world, Mode(policy), rows, horizon).reward, discount)
 
     by_member = jax.lax.map(lambda i: imagined(member_world(world, i)), jnp.arange(count))
     return MemberReturns(by_member, imagined(world))

@@ -85,17 +85,18 @@ def search_share(
     """
     if not candidates:
         raise checks.BadArgument("no other search is given; at least one is needed.")
-    play = _Play(np.asarray(starts, np.float32), horizon, discount, key)
-    own = play.returns(world, policy, "the policy")
+    starting = _Starts(np.asarray(starts, np.float32), horizon, discount, key)
+    own = starting.returns(world, policy, "the policy")
     reached = {
-        name: play.returns(world, candidate.policy, name) for name, candidate in candidates.items()
+        name: starting.returns(world, candidate.policy, name)
+        for name, candidate in candidates.items()
     }
     level = 1 - (1 - LEVEL) / len(candidates)
     trials = tuple(
         SearchTrial(
             name,
-            play.mean(values),
-            play.mean(values - own, level),
+            starting.mean(values),
+            starting.mean(values - own, level),
             candidates[name].spent + candidates[name].steps * values.size * horizon,
         )
         for name, values in reached.items()
@@ -106,25 +107,25 @@ def search_share(
     if real is not None:
         name = max(trials, key=lambda trial: trial.better_by.mean).search
         values = (
-            play.returns(real, policy, "the policy"),
-            play.returns(real, candidates[name].policy, name),
+            starting.returns(real, policy, "the policy"),
+            starting.returns(real, candidates[name].policy, name),
         )
-        regret = play.regret(name, *values, own, reached[name])
+        regret = starting.regret(name, *values, own, reached[name])
     return SearchShare(
         discount=discount,
         horizon=horizon,
         starts=len(starts),
         level=LEVEL,
-        imagined=play.mean(own),
+        imagined=starting.mean(own),
         trials=trials,
         least=least,
         best=best.search if least > 0 else None,
-        leads=_leads(least, play.mean(own), best.imagined, gap),
+        leads=_leads(least, starting.mean(own), best.imagined, gap),
         regret=regret,
     )
 
 
-class _Play(NamedTuple):
+class _Starts(NamedTuple):
     """What all rollouts have in common."""
 
     starts: np.ndarray
