@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 import paracosm
 from paracosm.loop.load import Run, load
@@ -63,7 +62,9 @@ def measured(task: str, checkpoints: int, truth: int, folder: Path) -> dict[str,
     estimates = [policy.real.mean for policy in ranking.policies]
 
     def judged(values: np.ndarray | list[float]) -> dict[str, float]:
-        tau = float(stats.kendalltau(values, real).statistic)
+        # Pairs of equal returns count as neither: scipy's τ is NaN where all of them are equal.
+        signs = [np.sign(np.subtract.outer(of, of)) for of in (np.asarray(values), real)]
+        tau = float(np.sum(signs[0] * signs[1])) / (len(real) * (len(real) - 1))
         return {"tau": tau, "regret": float(real.max() - real[int(np.argmax(values))])}
 
     return {
