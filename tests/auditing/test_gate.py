@@ -215,9 +215,7 @@ def held(baselines, candidate):
 
 
 BLAMED = {
-    "reward": {
-        (section, "reward") for section in ("terms", "sizes", "errors", "policy_errors")
-    },
+    "reward": {(section, "reward") for section in ("terms", "sizes", "errors", "policy_errors")},
     "termination": {("terms", "termination"), ("sizes", "termination")},
     "dynamics": {
         (section, "dynamics") for section in ("terms", "sizes", "errors", "policy_errors")

@@ -84,7 +84,11 @@ def test_old_and_new_are_two_policies_of_one_task(pair, cart, tmp_path):
 @pytest.mark.parametrize(
     ("share", "sentence"),
     [
-        (0.02, "the episodes of .* are of another policy: 8 of 400 recorded actions are not"),
+        pytest.param(
+            0.02,
+            "the episodes of .* are of another policy: 8 of 400 recorded actions are not",
+            marks=pytest.mark.full,
+        ),
         (1.0, "39. of the 400 recorded actions are not those of the policy"),
     ],
 )

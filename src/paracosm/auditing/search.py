@@ -85,7 +85,7 @@ def search_share(
     """
     if not candidates:
         raise checks.BadArgument("no other search is given; at least one is needed.")
-    starting = _Starts(np.asarray(starts, np.float32), horizon, discount, key)
+    starting = _SearchStarts(np.asarray(starts, np.float32), horizon, discount, key)
     own = starting.returns(world, policy, "the policy")
     reached = {
         name: starting.returns(world, candidate.policy, name)
@@ -125,7 +125,7 @@ def search_share(
     )
 
 
-class _Starts(NamedTuple):
+class _SearchStarts(NamedTuple):
     """What all rollouts have in common."""
 
     starts: np.ndarray

@@ -29,7 +29,7 @@ FURTHER_SEED = 1_000_000
 _IMAGINED_STEPS = 20_000
 
 
-class _Contender(NamedTuple):
+class _RunSide(NamedTuple):
     """A run, real episodes of its policy, and the audit on them."""
 
     run: Run
@@ -89,9 +89,7 @@ def deploy(
     return _deployment(mine, theirs, _imagined(mine, theirs), level)
 
 
-def _deployment(
-    old: _Contender, new: _Contender, imagined: ImaginedPair, level: float
-) -> Deployment:
+def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: float) -> Deployment:
     """The record, of all that was measured.
 
     Args:
@@ -171,7 +169,7 @@ def _episodes(run: Run, count: int, further: int, progress: Progress) -> Traject
     return jax.tree.map(lambda *columns: np.concatenate(columns), episodes, played)
 
 
-def _candidate(run: Run, episodes: Trajectory, certify: bool, progress: Progress) -> _Contender:
+def _candidate(run: Run, episodes: Trajectory, certify: bool, progress: Progress) -> _RunSide:
     """A run, audited on these episodes.
 
     Args:
@@ -195,10 +193,10 @@ def _candidate(run: Run, episodes: Trajectory, certify: bool, progress: Progress
             f"the episodes of {run.path} are of another policy: {diagnosis.other_actions} of"
             f" {diagnosis.real_steps} recorded actions are not its own."
         )
-    return _Contender(run, episodes, diagnosis)
+    return _RunSide(run, episodes, diagnosis)
 
 
-def _imagined(old: _Contender, new: _Contender) -> ImaginedPair:
+def _imagined(old: _RunSide, new: _RunSide) -> ImaginedPair:
     """Both policies imagined from the recorded starts and from fresh ones; planners from none, for
     each of their imagined episodes is a search at every step.
     """
@@ -208,13 +206,13 @@ def _imagined(old: _Contender, new: _Contender) -> ImaginedPair:
     return ImaginedPair(*recorded, *fresh)
 
 
-def _imagined_of(side: _Contender) -> tuple[np.ndarray, np.ndarray]:
+def _imagined_of(side: _RunSide) -> tuple[np.ndarray, np.ndarray]:
     run = side.run
     fresh = run.source().starts(STARTS, first_seed=FRESH_SEED)
     return imagined_twice(run.world, run.policy, side.episodes, fresh, seed=run.config.seed)
 
 
-def _same_starts(old: _Contender, new: _Contender) -> bool:
+def _same_starts(old: _RunSide, new: _RunSide) -> bool:
     """Whether episodes began in the same states, as far as states are shown: an encoder's beliefs
     of the same observation may differ.
     """
