@@ -31,6 +31,7 @@ from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit, calibrate
 from paracosm.loop.config import LEARNED_ENCODERS, RunConfig
 from paracosm.loop.directory import CONFIG, MARK
 from paracosm.loop.given import (
+    PLANNERS,
     WINDOW,
     caution_of,
     encoder_of,
@@ -137,8 +138,11 @@ class Run:
         where it begins anew from another seed, or a planner by its name as `planner` takes it.
 
         Raises:
-            BadArgument: no policy was trained, which would go on or begin anew.
+            BadArgument: there is no search of that name; no policy was trained, which would go on or
+                begin anew.
         """
+        if ":" not in name:
+            checks.one_of("--search", name, ("longer", "again", *PLANNERS, "module:function"))
         if name not in ("longer", "again"):
             return candidate(self.planner(name))
         if self.config.planner is not None:

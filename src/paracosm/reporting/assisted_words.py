@@ -20,4 +20,9 @@ def note(assisted: AssistedMean) -> str:
         return f"as real: {_WITHOUT[assisted.help]}"
     factor = words.number(assisted.factor, 2)
     more = words.number(assisted.saved, 0)
-    return f"by {assisted.fresh} imagined starts: variance × {factor}, {more} episodes saved"
+    apart = assisted.plain.mean - assisted.value.mean
+    luck = f"the recorded starts are {'easier' if apart > 0 else 'harder'} by {abs(apart):.3g}"
+    return (
+        f"by {assisted.fresh} imagined starts, than which {luck}: variance × {factor}, {more}"
+        " episodes saved"
+    )

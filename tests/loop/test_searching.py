@@ -1,0 +1,51 @@
+"""Other searches in the world of a finished run."""
+
+import pytest
+
+import paracosm
+from paracosm.core import checks
+from paracosm.imagination.planners import MPPI
+from paracosm.loop.load import audit_run, load
+
+PLANNER = "tests.loop.test_planner_run:planner"
+
+
+def test_training_that_goes_on_and_a_planner_are_held_against_a_runs_policy(finished):
+    run = load(finished[0], trust=True)
+    options = {"certify": False, "dimensions": False}
+    diagnosis = audit_run(run, searches=("longer", PLANNER), most_search_steps=1e9, **options)
+    share = diagnosis.search
+    assert share is not None
+    assert [trial.search for trial in share.trials] == ["longer", PLANNER]
+    longer, planned = share.trials
+    assert longer.imagined_steps > 2 * 200
+    assert planned.imagined_steps == 2 * 200 * (run.planner(PLANNER).imagined_steps + 1)
+    assert share.starts == 2
+    assert (
+        "in the world that the policy was trained in" in diagnosis.verdict + diagnosis.explanation
+    )
+    assert paracosm.Diagnosis.from_json(diagnosis.to_json()) == diagnosis
+
+
+def test_training_that_begins_anew_draws_other_numbers(finished):
+    run = load(finished[0])
+    anew = run.search("again")
+    assert anew.steps == 1
+    assert anew.spent > 0
+    assert anew.policy != run.policy
+
+
+def test_the_usual_search_is_another_than_the_policy_and_within_the_budget(finished):
+    run = load(finished[0])
+    cost = 200 * (MPPI(run.world).imagined_steps + 2)
+    assert run.usual_searches(None, 4 * cost) == ("mppi",)
+    assert run.usual_searches(None, 4 * cost - 1) == ()
+    assert run.usual_searches("mppi", 1e9) == ("cem",)
+
+
+def test_an_unknown_search_is_refused(finished):
+    with pytest.raises(
+        checks.BadArgument,
+        match="--search is 'simplex'; it must be one of 'longer', 'again', 'mppi'",
+    ):
+        load(finished[0]).search("simplex")
