@@ -138,8 +138,8 @@ class Run:
         where it begins anew from another seed, or a planner by its name as `planner` takes it.
 
         Raises:
-            BadArgument: there is no search of that name; no policy was trained, which would go on or
-                begin anew.
+            BadArgument: there is no search of that name; no policy was trained, which would go on
+                or begin anew.
         """
         if ":" not in name:
             checks.one_of("--search", name, ("longer", "again", *PLANNERS, "module:function"))
