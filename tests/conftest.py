@@ -45,7 +45,7 @@ class Programs:
     """How many programs this process has compiled, or read from the cache of compiled ones."""
 
     def __init__(self) -> None:
-        self.total = self.forgotten = self.looked = 0
+        self.total = self.forgotten = self.looked = self.kept = 0
         jax.monitoring.register_event_duration_secs_listener(self._hear)
 
     def _hear(self, event: str, duration_secs: float, **_: str | int) -> None:
@@ -56,10 +56,13 @@ class Programs:
         if self.total - self.looked < _LOOKED_AFTER:
             return
         self.looked = self.total
-        maps = _MAPS.read_bytes().count(b"\n") if _MAPS.exists() else 0
-        if self.total - self.forgotten > _MOST_PROGRAMS or maps > _MOST_MAPS:
+        if self.total - self.forgotten > _MOST_PROGRAMS or _maps() - self.kept > _MOST_MAPS:
             jax.clear_caches()
-            self.forgotten = self.total
+            self.forgotten, self.kept = self.total, _maps()
+
+
+def _maps() -> int:
+    return _MAPS.read_bytes().count(b"\n") if _MAPS.exists() else 0
 
 
 PROGRAMS = Programs()
