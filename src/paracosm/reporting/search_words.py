@@ -30,7 +30,7 @@ def sentence(share: SearchShare) -> str:
         )
     best = next(trial for trial in share.trials if trial.search == share.best)
     reached = (
-        f"In the world that the policy was trained in it reaches {share.imagined:.4g}, and"
+        f"The policy reaches {share.imagined:.4g} in the world that it was trained in, and"
         f" {named(best)} {best.imagined:.4g} from the same {share.starts} starts"
     )
     left = f"the policy's own search left at least {share.least:.3g} there"
