@@ -71,8 +71,7 @@ def test_in_an_exact_world_the_order_is_that_of_the_truth(exact):
 
 def test_real_episodes_and_steps_are_counted(exact):
     assert exact.bought.total == sum(policy.real.n for policy in exact.policies)
-    starts = 100
-    assert exact.real_steps == 20 * exact.bought.total + 3 * starts
+    assert exact.real_steps == 20 * exact.bought.total
 
 
 def test_a_world_with_the_opposite_reward_flips_every_pair():

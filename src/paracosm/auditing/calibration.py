@@ -114,7 +114,11 @@ def calibration_of(
         _check_finite(one, episodes)
         horizons = _horizons(world, recorded, one.prediction, source, key)
         returns = None
-        if source.spread in ("members", "total") and isinstance(policy, MarkovPolicy):
+        if (
+            source.number > 1
+            and source.spread in ("members", "total")
+            and isinstance(policy, MarkovPolicy)
+        ):
             options = {"count": source.number, "discount": discount, "key": key}
             returns = _returns(world, policy, episodes, **options)
     judged, alive = _judged(recorded, one.prediction), recorded.alive

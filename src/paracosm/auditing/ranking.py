@@ -52,6 +52,7 @@ def ranking(
     level: float = 0.95,
     bounds: ReturnRange = None,
     low: np.ndarray | None = None,
+    proven: Sequence[int] | None = None,
     horizons: Sequence[int] | None = None,
 ) -> Ranking:
     """Rank policies by their real returns, and compare how imagination ranks them.
@@ -68,6 +69,7 @@ def ranking(
             samples are then no evidence of equal means.
         low: Lower ends of `J(i) - J(j)`, `[policy, policy]`, that `separate` gave with the episodes
             that it bought; all intervals of real returns then hold at every number of episodes.
+        proven: The order that `separate` came to, the best first; that of the means if None.
         horizons: At which flips are looked for, in steps; 1, 2, 5, 10, … up to the longest episode
             if None.
 
@@ -88,7 +90,7 @@ def ranking(
     differences = sides.differences(played, played.steps, low)
     returns, imaginations = played.returns(played.real), played.returns(played.imagined)
     order = np.argsort([-float(np.mean(row)) for row in returns], kind="stable").tolist()
-    order = _consistent(order, differences.real)
+    order = _consistent(order, differences.real) if proven is None else list(proven)
     flips = tuple(_flips_at(names, sides, played, steps) for steps in grid)
     pairs = tuple(
         PolicyPair(

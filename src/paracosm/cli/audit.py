@@ -183,7 +183,12 @@ def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress
         )
     tell("audit", 0, 1, "")
     searches = _searches(run, flags)
-    diagnosis = audit_run(run, episodes, planner=planner, searches=searches, **options)
+    try:
+        diagnosis = audit_run(run, episodes, planner=planner, searches=searches, **options)
+    except checks.BadData:  # where nobody asked for a search, the world need not bear one
+        if flags.search is not None or not searches:
+            raise
+        diagnosis = audit_run(run, episodes, planner=planner, **options)
     if planner is not None:
         return diagnosis
     beyond = _first(flags) + len(run.episodes.alive if episodes is None else episodes.alive)

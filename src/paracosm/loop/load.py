@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
@@ -360,13 +361,14 @@ def audit_run(
         searches={name: run.search(name) for name in searches},
         **chosen,
     )
-    calibration = calibrate(
-        run.world,
-        policy,
-        episodes,
-        discount=options.get("discount", 1.0),
-        seed=run.config.seed,
-    )
+    discount = options.get("discount", 1.0)
+    try:
+        calibration = calibrate(
+            run.world, policy, episodes, discount=discount, seed=run.config.seed
+        )
+    except checks.BadData as error:  # of a member alone, or of shuffled actions: the audit stands
+        warnings.warn(f"The world's spread was not judged: {error}", stacklevel=2)
+        return diagnosis
     return dataclasses.replace(diagnosis, calibration=calibration)
 
 

@@ -32,8 +32,8 @@ from paracosm.real.verbs import Environment, connect
 LEVEL = 0.95
 MOST_EACH = 50  # episodes a policy that are bought at the most if nobody says
 FIRST_SEED = 10_000  # as of a run's own evaluation, far from the seeds that it collects with
-# Imagined episodes of a policy: their mean differences have a tenth of one difference's noise, and
-# real starts cost one step each. Each step of a planner is a search.
+# Imagined episodes of a policy: their mean differences have a tenth of one difference's noise. Each
+# step of a planner is a search.
 _STARTS, _STARTS_OF_PLANNERS = 100, 20
 
 
@@ -74,7 +74,7 @@ def rank(
     Every policy's mode first plays the same `episodes` real episodes. Then episodes are bought one
     at a time where they separate two policies, until their order is sure with 95% or
     `most_episodes` are bought. Each policy is imagined from the starts of a hundred real
-    episodes, in its world; each start takes a real step.
+    episodes, in its world.
 
     Args:
         policies: By name.
@@ -308,6 +308,7 @@ def _ranked(
         level=LEVEL,
         bounds=bounds,
         low=bought.low,
+        proven=bought.order,
     )
     counts = dict(zip(names, map(len, bought.returns), strict=True))
     return dataclasses.replace(
@@ -401,9 +402,7 @@ def _imagined(contender: Contender, first_seed: int, seed: int, progress: Progre
     progress(f"imagine {contender.name}", 0, 1)
     count = _STARTS_OF_PLANNERS if isinstance(contender.policy, Planner) else _STARTS
     source, world = contender.source, contender.world
-    starts = source.evaluate(
-        contender.policy, episodes=count, first_seed=first_seed, horizon=1
-    ).state[:, 0]
+    starts = source.starts(count, first_seed=first_seed)
     keys = jax.random.split(stage_key(seed, "rank"), count)
     # Worlds of several rounds differ in the number of their own starts: one program serves all.
     alike = world.replace(initial=_no_start, discount=1.0)

@@ -4,6 +4,7 @@ seed.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 from collections.abc import Iterable, Mapping
@@ -64,7 +65,7 @@ def share_of(
             f" {most_steps:,.0f} that are allowed, of {_FEWEST} starts and {diagnosis.horizon:,}"
             " steps each; a larger budget, or fewer searches, are needed."
         )
-    return search_share(
+    share = search_share(
         world,
         policy,
         candidates,
@@ -72,8 +73,9 @@ def share_of(
         horizon=diagnosis.horizon,
         discount=diagnosis.discount,
         key=stage_key(seed, "search"),
-        gap=diagnosis.gap.total if diagnosis.valid else None,
+        gap=diagnosis.gap.total,
     )
+    return share if diagnosis.valid else dataclasses.replace(share, leads=False)
 
 
 def affordable(candidates: Iterable[Candidate], horizon: int, most_steps: float) -> int:

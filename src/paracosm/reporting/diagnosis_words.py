@@ -110,8 +110,8 @@ def unbounded(parts: tuple[str, ...]) -> str:
 
 def verdict(diagnosis: Diagnosis) -> str:
     """Size of the whole-episode gap, its main cause with the interval, or what would settle it;
-    before it that the policy is no better than what acted in the data, and that its search is to
-    blame before the model.
+    before it that the policy is no better than what acted in the data, and that its search
+    left more than the gap can be.
     """
     search = diagnosis.search
     blamed = search_words.sentence(search) if search is not None and search.leads else ""

@@ -100,9 +100,10 @@ def limits(gate: Gate) -> str:
             " exceed them, for its seed alone; three or more baselines, of other seeds, would say."
         )
     return (
-        f"A refit of the {len(gate.baselines)} baselines' configuration passes all limits together"
-        f" with probability {percent(gate.level)}: a limit is where a new run of theirs may be by"
-        " chance, and what the gate file allows on top."
+        f"A refit of the {len(gate.baselines)} baselines' configuration, if theirs is one and its"
+        f" numbers are near normal, passes all limits together with probability"
+        f" {percent(gate.level)}: a limit is where a new run of theirs may be by chance, and what"
+        " the gate file allows on top."
     )
 
 

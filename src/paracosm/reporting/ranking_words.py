@@ -158,7 +158,7 @@ def purchase(ranking: Ranking) -> str:
     most = "" if bought.sure else f", all that were allowed ({bought.most:,})"
     played = (
         f"{bought.total:,} real episodes were played{most}, {bought.least:,} of each policy"
-        f" first; with the starts of imagination {ranking.real_steps:,} real steps."
+        f" first: {ranking.real_steps:,} real steps."
     )
     return f"{played} {_equal(bought)}"
 

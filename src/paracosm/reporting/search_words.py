@@ -37,9 +37,9 @@ def sentence(share: SearchShare) -> str:
     if not share.leads:
         return f"{reached}: {left}."
     return (
-        f"The search is to blame before the model: {_lowered(reached)}, so that {left}, more than"
-        " the whole gap can be. First train longer or plan; whether it pays in the real"
-        " environment, real episodes of that search tell."
+        f"In imagination the search left more than the whole gap can be: {_lowered(reached)}, so"
+        f" that {left}. First train longer or plan, and play that for real: whether the world is"
+        " right where such a search goes, the episodes of this policy do not tell."
     )
 
 
