@@ -23,8 +23,10 @@ def centroid(share):
 
 @given(place=places, radius=st.floats(0.1, 0.4))
 def test_a_disc_has_its_area_and_its_place(place, radius):
+    """The smoothed edge of a disc of a few pixels may be off by a part of one."""
     area, middle = centroid(drawing.covered(drawing.disc(PIXELS, np.float32(place), radius)))
-    assert area == pytest.approx(np.pi * radius**2, rel=0.05)
+    true = np.pi * radius**2
+    assert abs(area - true) <= 0.05 * true + AREA / 4
     np.testing.assert_allclose(middle, place, atol=PART)
 
 
