@@ -24,6 +24,7 @@ from paracosm.core.policy import Policy
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records.ranking import BoughtEpisodes, Ranking
 from paracosm.core.rollout import rollout
+from paracosm.imagination.imagine import not_drawn
 from paracosm.imagination.planners import Planner
 from paracosm.loop.load import Run, load
 from paracosm.real.source import Source
@@ -405,12 +406,8 @@ def _imagined(contender: Contender, first_seed: int, seed: int, progress: Progre
     starts = source.starts(count, first_seed=first_seed)
     keys = jax.random.split(stage_key(seed, "rank"), count)
     # Worlds of several rounds differ in the number of their own starts: one program serves all.
-    alike = world.replace(initial=_no_start, discount=1.0)
+    alike = world.replace(initial=not_drawn, discount=1.0)
     episodes = rollout(alike, contender.policy.greedy(), starts, keys, source.horizon)
     reward = np.asarray(episodes.reward, np.float64)
     checks.finite(f"the imagined rewards of {contender.name}", reward)
     return reward
-
-
-def _no_start(key: Any) -> Any:
-    raise NotImplementedError("imagination starts where real episodes do")
