@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from paracosm.auditing.averages import averages
+from paracosm.auditing.averages import averages, rare_bounds
 from paracosm.auditing.one_step import OneStep, StepOutcome
 from paracosm.core.data import Trajectory
-from paracosm.core.estimators import student_mean
+from paracosm.core.estimators import mean, student_mean
 from paracosm.core.mdp import MDP, Box, Spec, never
 
 STEPS = 10
@@ -199,3 +199,15 @@ def test_reweighted_returns_have_no_known_range():
 
 def test_one_episode_has_no_interval():
     assert of(np.ones(1)).term(np.zeros(1), "dynamics").high == np.inf
+
+
+def test_a_better_policy_may_fail_where_a_known_failure_was_not_seen():
+    """Twenty equal gains of 1, beside recorded rewards of which one is a failure of -1,000."""
+    old, new = (recorded(np.full(20, paid), STEPS) for paid in (0.0, 1.0))
+    worlds, discount = [world(ends_sometimes, STEPS)] * 2, 1.0
+    low, high = rare_bounds([old, new], [np.array([-1000.0])] * 2, worlds, discount=discount)
+    assert low <= -1000
+    gain = mean(np.ones(20), 0.95, (low - high, high - low))
+    assert gain.low < 0 < gain.high
+    varied = recorded(VARIED, STEPS)
+    assert rare_bounds([varied, varied], [VARIED] * 2, worlds, discount=discount) is None

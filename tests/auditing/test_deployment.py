@@ -196,7 +196,7 @@ def bound(low, high, kind="estimate", name="mean_error"):
         rung(name, 0.1, kind=kind),
         rung(name, 0.1, kind=kind),
     )
-    return dataclasses.replace(estimate, over_starts=(low, high))
+    return dataclasses.replace(estimate, low=low, high=high, over_starts=(low, high))
 
 
 VERDICTS = {
@@ -204,7 +204,20 @@ VERDICTS = {
     "proven worse": (bound(-2, -1, "certificate"), (), (-5, 1), ("worse", "certificate")),
     "episodes": (bound(-1, 9, "certificate"), (bound(-3, 9),), (1, 5), ("estimated", "episodes")),
     "episodes against bounds": (None, (bound(1, 9),), (-5, -1), ("worse", "episodes")),
-    "bounds": (None, (bound(-1, 9), bound(1, 9, name="value")), (-1, 5), ("estimated", "value")),
+    "proven for the recorded starts alone": (
+        dataclasses.replace(bound(1, 2, "certificate"), over_starts=(-1, 3)),
+        (),
+        (-1, 5),
+        ("not yet", ""),
+    ),
+    "over all starts by their spread alone": (
+        dataclasses.replace(bound(-1, 2, "certificate"), over_starts=(1, 2)),
+        (),
+        (-1, 5),
+        ("not yet", ""),
+    ),
+    "bounds": (None, (bound(1, 9),), (-1, 5), ("estimated", "mean_error")),
+    "a rung chosen afterwards": (None, (bound(1, 9, name="value"),), (-1, 5), ("not yet", "")),
     "bounds worse": (None, (bound(-9, -1),), (-5, 1), ("worse", "mean_error")),
     "nothing": (bound(-1, 9, "certificate"), (bound(-1, 9),), (-1, 5), ("not yet", "")),
 }

@@ -13,6 +13,7 @@ from paracosm.auditing.refits import REFITS
 from paracosm.core.checks import BadData
 from paracosm.core.records import Estimate
 from paracosm.core.records.gate import GATED, SHARES, Gate, GateRule, GateRules
+from paracosm.reporting import gate_words
 from tests.auditing.refitted import PARTS, refit
 from tests.reporting import report_records as records
 
@@ -245,3 +246,29 @@ def test_200_refits_pass_at_95_per_cent(kind):
         others = draws.choice([j for j in range(200) if j != i], 5, replace=False)
         failed += not held([pool[j] for j in others], candidate).passed
     assert failed <= stats.binom.isf(0.01, len(pool), 0.05)
+
+
+def test_what_no_interval_tells_is_not_compared_and_what_the_file_names_must_be_measured():
+    lone = dataclasses.replace(run(-131, 5.2, 0.0105), fits={})
+    rules = GateRules(0.95, (GateRule("errors", "dynamics", 0.1), GateRule("return", "real", 5.0)))
+    found = gate(refits(), ("new", lone), rules)
+    assert not found.passed
+    assert [check.name for check in found.lacking] == ["dynamics"]
+    assert "lacks what the gate file names" in gate_words.verdict(found)
+    usual = GateRules(
+        0.95, (GateRule("errors", "dynamics", None), GateRule("return", "real", None))
+    )
+    assert gate(refits(), ("new", lone), usual).passed
+
+
+def test_a_gate_of_single_episodes_is_refused():
+    single = Estimate(-130.0, -math.inf, math.inf, 1, "one sample: no interval")
+    runs = {
+        name: dataclasses.replace(
+            result, diagnosis=dataclasses.replace(result.diagnosis, real_return=single)
+        )
+        for name, result in refits(1).items()
+    }
+    rules = GateRules(0.95, (GateRule("return", "real", 5.0),))
+    with pytest.raises(BadData, match="no interval of these runs is finite"):
+        gate(runs, ("new", run()), rules)

@@ -72,9 +72,7 @@ def test_old_and_new_are_two_policies_of_one_task(pair, cart, tmp_path):
     shutil.copytree(old, copy)
     with pytest.raises(checks.BadArgument, match="one and the same"):
         paracosm.deploy(old, copy)
-    with pytest.raises(
-        checks.BadArgument, match="different tasks: env is Pendulum-v1 and CartPole"
-    ):
+    with pytest.raises(checks.BadArgument, match=r"env Pendulum-v1, .* has CartPole-v1; policies"):
         paracosm.deploy(old, cart[0])
     for options in ({"episodes": -1}, {"level": 1.0}, {"level": 0}):
         with pytest.raises(checks.BadArgument):
@@ -153,3 +151,20 @@ def test_an_audit_of_a_run_holds_the_assisted_return_and_older_audits_load(finis
 def test_fresh_seeds_are_apart_from_those_of_evaluations():
     assert 10_000 + 10**5 < deploying.FURTHER_SEED < FRESH_SEED
     assert math.log2(FRESH_SEED) < 32
+
+
+def test_episodes_cut_at_different_steps_get_no_help_from_fresh_starts(finished):
+    run = paracosm.load(finished[0])
+    played = run.source().evaluate(run.policy, episodes=8)
+    cut = np.arange(played.alive.shape[1]) < 150
+    shorter = dataclasses.replace(
+        played,
+        alive=np.where(np.arange(8)[:, None] < 4, played.alive & cut, played.alive),
+        truncated=np.where(
+            np.arange(8)[:, None] < 4, np.arange(played.alive.shape[1]) == 149, played.truncated
+        ),
+        reward=np.where((np.arange(8)[:, None] < 4) & ~cut, 0, played.reward),
+    )
+    helped = paracosm.assisted_return(run.world, run.policy, run.source(), shorter, starts=20)
+    assert helped.help is Help.NO_STARTS
+    assert helped.value == helped.plain

@@ -13,6 +13,7 @@ allow in as many steps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -170,6 +171,34 @@ def averages(
         never_ends=never_ends,
         reweighted=reweighted,
     )
+
+
+def rare_bounds(
+    played: Sequence[Trajectory],
+    known: Sequence[np.ndarray],
+    worlds: Sequence[MDP],
+    *,
+    discount: float,
+) -> tuple[float, float] | None:
+    """Where returns of any of several policies lie as far as rare episodes make them; None where
+    those of each vary by themselves.
+
+    Args:
+        played: Real episodes by policy, NumPy arrays `[episode, time, …]`.
+        known: Rewards that are known beside theirs, by policy, `[reward]`.
+        worlds: The worlds that the policies were trained in: none that never ends, where no episode
+            ended, says that an episode can.
+        discount: At which returns are added up.
+    """
+    rewards = [np.asarray(rows.reward)[np.asarray(rows.alive)] for rows in played]
+    every = np.concatenate([*rewards, *known])
+    ends = any(np.asarray(rows.terminated).any() for rows in played)
+    never_ends = not ends and all(world.termination is never for world in worlds)
+    spans = [rare_range(rows, every, discount=discount, never_ends=never_ends) for rows in played]
+    sparse = [span for span in spans if span is not None]
+    if not sparse:
+        return None
+    return min(low for low, _ in sparse), max(high for _, high in sparse)
 
 
 def rare_range(

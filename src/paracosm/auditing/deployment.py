@@ -23,6 +23,7 @@ from paracosm.core.records import AssistedMean, Certificate
 from paracosm.core.records.deployment import BoundedDifference, DeploymentVerdict, NextEpisode
 
 _POWER = 0.8  # the chance that so many episodes settle it: with half width = mean it is a half
+_MEAN_ERROR = "mean_error"  # the rung that is asked where nothing is proven, chosen beforehand
 _MOST_FURTHER = 10**9  # episodes: nobody plays more
 
 
@@ -210,18 +211,20 @@ def decide(
 ) -> tuple[DeploymentVerdict, str]:
     """The verdict on the mean over all starts, and the form that it rests on.
 
-    The strongest form that settles the sign speaks: proven bounds, then real episodes, then bounds
-    that are estimates.
+    The strongest form that settles the sign speaks: proven bounds, then real episodes, then the
+    mean-error form, whose bounds are estimates. Proven bounds speak where they settle the sign for
+    the recorded starts, which is certain, and by the spread of starts for all of them, which is
+    not.
     """
     if proven is not None and proven.over_starts:
-        if proven.over_starts[0] > 0:
+        if min(proven.low, proven.over_starts[0]) > 0:
             return DeploymentVerdict.CERTIFIED, "certificate"
-        if proven.over_starts[1] < 0:
+        if max(proven.high, proven.over_starts[1]) < 0:
             return DeploymentVerdict.WORSE, "certificate"
     if episodes.value.excludes_zero:
         better = episodes.value.low > 0
         return (DeploymentVerdict.ESTIMATED if better else DeploymentVerdict.WORSE), "episodes"
-    for bound in bounds:
+    for bound in (bound for bound in bounds if bound.old_rung == _MEAN_ERROR):
         if bound.over_starts and bound.over_starts[0] > 0:
             return DeploymentVerdict.ESTIMATED, bound.old_rung
         if bound.over_starts and bound.over_starts[1] < 0:

@@ -11,6 +11,7 @@ file, or a default for what refits may differ by; and false alarms have no state
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -120,6 +121,11 @@ def gate(
         _missing(rule, runs) if quantity is None else _check(quantity, tail)
         for rule, quantity in quantities
     ]
+    if all(check.verdict == "not compared" for check in checked):
+        raise checks.BadData(
+            "the gate can compare nothing: no interval of these runs is finite, as of one"
+            " evaluation episode; more --episodes are needed."
+        )
     sound = all(baseline.diagnosis.valid for baseline in baselines.values())
     return Gate(
         level=rules.level,
@@ -148,6 +154,8 @@ def _check(quantity: _Gated, tail: float) -> GateCheck:
     chance = reaches(baselines, candidate, tail, degrees=degrees, worse=quantity.worse)
     center, refits, episodes = map(float, chance)
     reach = max(refits, episodes, quantity.rounding)
+    if np.isinf(reach) and np.isfinite(candidate.value):
+        return _uncompared(quantity.rule, center, float(candidate.value))
     allowance, sign = _allowance(quantity, center), 1.0 if quantity.signed else quantity.sign
     limit = center + reach + allowance
     holds = float(candidate.value) <= limit  # false of a candidate that is not a number
@@ -196,13 +204,17 @@ def _missing(rule: GateRule, runs: Sequence[RunResult]) -> GateCheck:
     before = [measured(run, rule.section, rule.name) for run in runs[:-1]]
     known = [abs(estimate.mean) for estimate in before if estimate is not None]
     after = measured(runs[-1], rule.section, rule.name)
-    return GateCheck(
-        rule.section,
-        rule.name,
-        "not compared",
+    return _uncompared(
+        rule,
         float(np.mean(known)) if len(known) == len(before) else None,
         None if after is None else abs(after.mean),
     )
+
+
+def _uncompared(rule: GateRule, baseline: float | None, candidate: float | None) -> GateCheck:
+    """A quantity of which nothing can be said."""
+    named = rule.allowance is not None
+    return GateCheck(rule.section, rule.name, "not compared", baseline, candidate, named=named)
 
 
 def measured(run: RunResult, section: GateSection, name: str) -> Estimate | None:
@@ -265,8 +277,8 @@ def _require_one_task(runs: Mapping[str, RunResult]) -> None:
 
 
 def _task(run: RunResult) -> tuple[str, ...]:
-    diagnosis, arguments = run.diagnosis, run.configuration.get("env_kwargs", "{}")
-    made = () if arguments == "{}" else (f"with {arguments}",)
+    diagnosis, arguments = run.diagnosis, json.loads(run.configuration.get("env_kwargs", "{}"))
+    made = (f"with {json.dumps(arguments, sort_keys=True)}",) if arguments else ()
     steps = (f"({diagnosis.horizon} steps, discount {diagnosis.discount:g})",)
     return (run.env, *made, *steps)
 

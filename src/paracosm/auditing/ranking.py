@@ -91,7 +91,14 @@ def ranking(
     returns, imaginations = played.returns(played.real), played.returns(played.imagined)
     order = np.argsort([-float(np.mean(row)) for row in returns], kind="stable").tolist()
     order = _consistent(order, differences.real) if proven is None else list(proven)
-    flips = tuple(_flips_at(names, sides, played, steps) for steps in grid)
+    flips = tuple(
+        _flips_at(
+            names,
+            differences if steps >= played.steps else sides.differences(played, steps),
+            steps,
+        )
+        for steps in grid
+    )
     pairs = tuple(
         PolicyPair(
             names[i],
@@ -281,13 +288,8 @@ def _consistent(order: list[int], real: dict[tuple[int, int], Estimate]) -> list
     return order
 
 
-def _flips_at(names: Sequence[str], sides: _Sides, played: _Rewards, steps: int) -> HorizonFlips:
-    """The pairs that certainly flip, of returns of the first `steps` steps.
-
-    Args:
-        names, sides, played, steps: As above.
-    """
-    differences = sides.differences(played, steps)
+def _flips_at(names: Sequence[str], differences: _Differences, steps: int) -> HorizonFlips:
+    """The pairs that certainly flip, by the `differences` of returns of the first `steps` steps."""
     flipped = [
         pair
         for pair in itertools.combinations(range(len(names)), 2)

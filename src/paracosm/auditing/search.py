@@ -110,7 +110,7 @@ def search_share(
             starting.returns(real, policy, "the policy"),
             starting.returns(real, candidates[name].policy, name),
         )
-        regret = starting.regret(name, *values, own, reached[name])
+        regret = starting.regret(name, *values, own, reached[name], level=level)
     return SearchShare(
         discount=discount,
         horizon=horizon,
@@ -160,18 +160,18 @@ class _SearchStarts(NamedTuple):
         bounds = (float(samples[0]), float(samples[0])) if alike else None
         return mean(samples, level, bounds)
 
-    def regret(
-        self, name: str, real: np.ndarray, real_best: np.ndarray, own: np.ndarray, best: np.ndarray
-    ) -> Regret:
+    def regret(self, name: str, *columns: np.ndarray, level: float) -> Regret:
         """The three shares, start by start.
 
         Args:
             name: Of the comparison.
-            real, real_best: Real returns of the audited policy and of the comparison, `[start]`.
-            own, best: Their imagined returns, `[start]`.
+            columns: Real returns of the audited policy and of the comparison, and their imagined
+                returns, `[start]` each.
+            level: Of the intervals: the comparison was chosen among all candidates.
         """
+        real, real_best, own, best = columns
         shares = real_best - best, best - own, own - real
-        return Regret(name, *(self.mean(share) for share in (*shares, real_best - real)))
+        return Regret(name, *(self.mean(share, level) for share in (*shares, real_best - real)))
 
 
 def _leads(least: float, own: Estimate, best: Estimate, gap: Estimate | None) -> bool:

@@ -11,17 +11,19 @@ import jax
 import numpy as np
 
 from paracosm.auditing import deployment
+from paracosm.auditing.averages import rare_bounds
 from paracosm.auditing.control_variate import assisted_mean
 from paracosm.auditing.deployment import ImaginedPair
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.estimators import varied_mean
+from paracosm.core.estimators import mean
 from paracosm.core.progress import Progress, silent
-from paracosm.core.records import Diagnosis
+from paracosm.core.records import Certificate, Diagnosis
 from paracosm.core.records.deployment import Deployment
 from paracosm.loop.assisting import FRESH_SEED, STARTS, imagined_twice
 from paracosm.loop.auditing import AuditOptions
 from paracosm.loop.load import Run, audit_run, load
+from paracosm.loop.tasks import demand_one_task
 
 # Of further episodes: beyond those of any run's evaluation, before those of fresh starts
 FURTHER_SEED = 1_000_000
@@ -40,6 +42,11 @@ class _RunSide(NamedTuple):
     def returns(self) -> np.ndarray:
         """Real returns, not discounted, `[episode]`."""
         return np.asarray(self.episodes.reward, np.float64).sum(axis=1)
+
+    @property
+    def ladder(self) -> tuple[Certificate, ...]:
+        """Bounds on the gap; none where the audit's own conditions do not hold."""
+        return self.diagnosis.certificates if self.diagnosis.valid else ()
 
 
 def deploy(
@@ -98,11 +105,21 @@ def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: flo
         level: Of the intervals.
     """
     differences = new.returns - old.returns
-    ladders = old.diagnosis.certificates, new.diagnosis.certificates
+    ladders = old.ladder, new.ladder
+    rare = rare_bounds(
+        [side.episodes for side in (old, new)],
+        [np.asarray(side.run.data.labels.reward) for side in (old, new)],
+        [side.run.world for side in (old, new)],
+        discount=1.0,
+    )
+    apart = None if rare is None else (rare[0] - rare[1], rare[1] - rare[0])
     proven = deployment.certified(imagined, *ladders, level=level)
     bounds = deployment.by_rung(imagined, *ladders, level=level)
-    mean = assisted_mean(differences, imagined.recorded, imagined.fresh, level=level)
-    verdict, basis = deployment.decide(proven, bounds, mean)
+    plain = mean(differences, level, apart)
+    assisted = assisted_mean(
+        differences, imagined.recorded, imagined.fresh, level=level, plain=plain
+    )
+    verdict, basis = deployment.decide(proven, bounds, assisted)
     settled = bool(basis)
     return Deployment(
         env=new.run.config.env,
@@ -111,15 +128,15 @@ def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: flo
         level=level,
         pairs=len(differences),
         paired=_same_starts(old, new),
-        old_return=varied_mean(old.returns, level),
-        new_return=varied_mean(new.returns, level),
+        old_return=mean(old.returns, level, rare),
+        new_return=mean(new.returns, level, rare),
         certified=proven,
         bounds=bounds,
-        episodes=mean,
+        episodes=assisted,
         next_episode=deployment.next_episode(differences, level),
         verdict=verdict,
         basis=basis,
-        further=0 if settled else deployment.further_pairs(mean, level),
+        further=0 if settled else deployment.further_pairs(assisted, level),
     )
 
 
@@ -133,13 +150,7 @@ def _demand_two(old: Run, new: Run) -> None:
         raise checks.BadArgument(
             f"old and new are one run, {old.path}; two runs of different policies are needed."
         )
-    for name in ("env", "env_kwargs", "horizon"):
-        mine, theirs = (getattr(run.config, name) for run in (old, new))
-        if mine != theirs:
-            raise checks.BadArgument(
-                f"old and new are of different tasks: {name} is {mine} and {theirs}; policies of"
-                " one task are needed."
-            )
+    demand_one_task((old, new))
     if eqx.tree_equal(old.policy, new.policy):
         raise checks.BadArgument(
             f"the policies of {old.path} and {new.path} are one and the same; two different ones"

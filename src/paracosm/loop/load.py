@@ -42,7 +42,7 @@ from paracosm.loop.given import (
 )
 from paracosm.loop.latents import load_encoder
 from paracosm.loop.names import by_name, nested
-from paracosm.loop.searching import MOST_STEPS, affordable, candidate, trained
+from paracosm.loop.searching import MOST_STEPS, affordable, candidate, trained_again
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 
@@ -134,9 +134,11 @@ class Run:
         where = self.config.learner
         return learner_of(where and self._trusted(where), self.config.imagine)
 
-    def search(self, name: str) -> Candidate:
+    def search(self, name: str, most_steps: float = MOST_STEPS) -> Candidate:
         """Another search in the world of the last round: `longer`, where training goes on, `again`,
         where it begins anew from another seed, or a planner by its name as `planner` takes it.
+
+        Half of `most_steps`, imagined ones, are for training.
 
         Raises:
             BadArgument: there is no search of that name; no policy was trained, which would go on
@@ -152,14 +154,16 @@ class Run:
                 f" needed in place of {name}."
             )
         named = self.config.caution
-        return trained(
+        return trained_again(
             self.learned,
             self.data,
             self.imagined if name == "longer" else None,
+            self.imagined.training,
             learner=self._learner,
             caution=caution_of(named and self._trusted(named), self._learner),
             settings=self.config.imagine,
             seed=self.config.seed,
+            most_steps=most_steps / 2,
         )
 
     def usual_searches(self, planner: str | None = None, most_steps: float = MOST_STEPS) -> tuple:
@@ -173,7 +177,8 @@ class Run:
         own = planner or self.config.planner
         name = "cem" if own == "mppi" else "mppi"
         horizon = self.episodes.alive.shape[1]
-        return (name,) if affordable([self.search(name)], horizon, most_steps) else ()
+        played = candidate(self.policy if planner is None else self.planner(planner))
+        return (name,) if affordable([played, self.search(name)], horizon, most_steps) else ()
 
     def planner(self, where: str) -> Policy:
         """The planner of a name, `mppi`, `cem`, `gradient` or `module:function`, in the learned
@@ -350,23 +355,38 @@ def audit_run(
     plans = planner is not None or run.config.planner is not None
     chosen: AuditOptions = {**OF_PLANNERS, **options} if plans else options
     policy = run.policy if planner is None else planner
+    budget = options.get("most_search_steps", MOST_STEPS)
     episodes = run.episodes if episodes is None else episodes
-    diagnosis = audit(
+    return audit(
         run.world,
         policy,
         episodes,
         None if plans else run.imagined,
         known=run.reference,
         seed=run.config.seed,
-        searches={name: run.search(name) for name in searches},
+        searches={name: run.search(name, budget) for name in searches},
         **chosen,
     )
-    discount = options.get("discount", 1.0)
+
+
+def calibrated_diagnosis(
+    run: Run, diagnosis: Diagnosis, episodes: Trajectory | None = None, *, planner: Policy | None
+) -> Diagnosis:
+    """The diagnosis of a run with the calibration of its world's spread; as it is, with a warning,
+    where that cannot be judged: of a member that leaves the numbers alone, or of shuffled actions.
+
+    Args:
+        run: The run.
+        diagnosis: Of `episodes`.
+        episodes: Real ones of the run's policy; the run's own if None.
+        planner: What recorded `episodes` in place of the policy, if anything.
+    """
+    played = run.episodes if episodes is None else episodes
+    policy = run.policy if planner is None else planner
+    options = {"discount": diagnosis.discount, "seed": run.config.seed}
     try:
-        calibration = calibrate(
-            run.world, policy, episodes, discount=discount, seed=run.config.seed
-        )
-    except checks.BadData as error:  # of a member alone, or of shuffled actions: the audit stands
+        calibration = calibrate(run.world, policy, played, **options)
+    except checks.BadData as error:
         warnings.warn(f"The world's spread was not judged: {error}", stacklevel=2)
         return diagnosis
     return dataclasses.replace(diagnosis, calibration=calibration)

@@ -12,14 +12,14 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from paracosm.auditing.averages import rare_range
+from paracosm.auditing.averages import rare_bounds
 from paracosm.auditing.ranking import IMAGINED_SHARE, ranking
 from paracosm.auditing.sequential import LEAST, separate
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.files import as_path, shown
 from paracosm.core.keys import stage_key
-from paracosm.core.mdp import MDP, Box, Discrete, never
+from paracosm.core.mdp import MDP, Box, Discrete
 from paracosm.core.policy import Policy
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records.ranking import BoughtEpisodes, Ranking
@@ -27,6 +27,7 @@ from paracosm.core.rollout import rollout
 from paracosm.imagination.imagine import not_drawn
 from paracosm.imagination.planners import Planner
 from paracosm.loop.load import Run, load
+from paracosm.loop.tasks import demand_one_task
 from paracosm.real.source import Source
 from paracosm.real.verbs import Environment, connect
 
@@ -132,14 +133,14 @@ def rank_runs(
         )
     loaded = [load(path, trust=trust) for path in runs]
     given = [str(as_path("a run directory", path)) for path in runs]
-    _demand_one_task(loaded)
+    demand_one_task(loaded)
     left_out: tuple[str, ...] = ()
     if len(loaded) == 1:
         loaded = _checkpoints(loaded[0])
         given = [f"round {run.round + 1}" for run in loaded if run.round is not None]
     common = None if world is None else load(world, trust=trust)
     if common is not None:
-        _demand_one_task([loaded[0], common])
+        demand_one_task([loaded[0], common])
     contenders = _contenders(given, loaded, common)
     if len(runs) == 1:
         contenders, left_out = _different(contenders)
@@ -191,19 +192,6 @@ def _contenders(names: Sequence[str], runs: Sequence[Run], common: Run | None) -
             Contender(name, run.policy, world, source, np.asarray(run.data.labels.reward))
         )
     return contenders
-
-
-def _demand_one_task(runs: Sequence[Run]) -> None:
-    """Refuse runs of different environments."""
-    first = runs[0]
-    for run in runs[1:]:
-        for name in ("env", "arguments", "horizon"):
-            mine, theirs = getattr(first.config, name), getattr(run.config, name)
-            if mine != theirs:
-                raise checks.BadArgument(
-                    f"{shown(first.path)} has {name} {mine}, {shown(run.path)} has {theirs};"
-                    " policies of one task are needed."
-                )
 
 
 def _same(one: Any, another: Any) -> bool:
@@ -379,19 +367,12 @@ class _Playing:
         """Where returns lie if rare episodes may decide those of a policy, by what all policies
         have seen so far.
         """
-        first = [parts[0] for parts in self.episodes]
-        rewards = [np.asarray(played.reward)[np.asarray(played.alive)] for played in first]
-        known = np.concatenate([*rewards, *(contender.known for contender in self.contenders)])
-        ends = any(np.asarray(played.terminated).any() for played in first)
-        never_ends = not ends and all(c.world.termination is never for c in self.contenders)
-        spans = [
-            rare_range(played, known, discount=self.discount, never_ends=never_ends)
-            for played in first
-        ]
-        sparse = [span for span in spans if span is not None]
-        if not sparse:
-            return None
-        return min(low for low, _ in sparse), max(high for _, high in sparse)
+        return rare_bounds(
+            [parts[0] for parts in self.episodes],
+            [contender.known for contender in self.contenders],
+            [contender.world for contender in self.contenders],
+            discount=self.discount,
+        )
 
 
 def _imagined(contender: Contender, first_seed: int, seed: int, progress: Progress) -> np.ndarray:

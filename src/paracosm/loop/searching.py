@@ -19,7 +19,7 @@ from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy, StochasticPolicy
-from paracosm.core.records import Diagnosis
+from paracosm.core.records import Diagnosis, Training
 from paracosm.core.records.search import SearchShare
 from paracosm.imagination.caution import Caution
 from paracosm.imagination.imagine import Imagined, imagine
@@ -58,7 +58,8 @@ def share_of(
         BadArgument, BadData: as `search_share` raises them.
     """
     candidates = {name: candidate(search) for name, search in searches.items()}
-    number = affordable(candidates.values(), diagnosis.horizon, most_steps)
+    own = candidate(policy)
+    number = affordable((own, *candidates.values()), diagnosis.horizon, most_steps)
     if not number:
         raise checks.BadArgument(
             f"the searches {', '.join(candidates)} cost more imagined steps than the"
@@ -79,10 +80,12 @@ def share_of(
 
 
 def affordable(candidates: Iterable[Candidate], horizon: int, most_steps: float) -> int:
-    """From how many starts all candidates can be played; 0 where it would be too few."""
+    """From how many starts all candidates, the audited policy one of them, can be played; 0 where
+    it would be too few.
+    """
     candidates = tuple(candidates)
     spent = sum(candidate.spent for candidate in candidates)
-    each_start = horizon * (1 + sum(candidate.steps for candidate in candidates))
+    each_start = horizon * sum(candidate.steps for candidate in candidates)
     number = int((most_steps - spent) // each_start) if math.isfinite(most_steps) else sys.maxsize
     return number if number >= _FEWEST else 0
 
@@ -94,26 +97,43 @@ def candidate(search: Policy | Candidate) -> Candidate:
     return Candidate(search, search.imagined_steps + 1 if isinstance(search, Planner) else 1)
 
 
-def trained(
+def trained_again(
     learned: Learned,
     data: Dataset,
     before: Imagined | None,
+    trained: Training,
     *,
     learner: Learner | None,
     caution: Caution,
     settings: ImagineSettings,
     seed: int,
+    most_steps: float = math.inf,
 ) -> Candidate:
     """The policy that training comes to from where it stopped, or anew from another seed.
 
     Args:
         learned, data: The world, and what it was learned from.
         before: The training that goes on; one anew if None.
+        trained: How that of the policy went.
         learner: What trains, REINFORCE if None.
         caution: What the world of training is made with.
-        settings: As training had them.
+        settings: As training had them; it stops earlier where its budget is spent.
         seed: Of the first training; this one draws other numbers.
+        most_steps: What training may cost, in imagined steps, by what a step of `trained` cost.
+
+    Raises:
+        BadArgument: that is less than two evaluations apart cost.
     """
+    steps = settings.most_steps
+    each = trained.imagined_steps / max(trained.step[-1], 1)
+    if math.isfinite(most_steps):
+        steps = min(steps, int(most_steps // each))
+    if steps < settings.check:
+        raise checks.BadArgument(
+            f"a step of training costs {each:,.0f} imagined steps; {settings.check * each:,.0f} at"
+            f" least are needed, and {most_steps:,.0f} are allowed."
+        )
+    settings = dataclasses.replace(settings, most_steps=steps)
     own = None if before is None else before.own_prediction
     policy = None if before is None or own is not None else before.policy
     result = imagine(

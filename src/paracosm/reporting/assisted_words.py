@@ -6,7 +6,7 @@ from paracosm.core.records import AssistedMean, Help
 from paracosm.reporting import words
 
 _WITHOUT = {
-    Help.NO_STARTS: "no fresh starts are imagined",
+    Help.NO_STARTS: "no fresh starts are imagined, of planners or beside episodes cut short",
     Help.FEW: "too few real episodes to tell whether imagination follows them",
     Help.RARE: "rare episodes may decide, which no correlation tells of",
     Help.UNRELATED: "imagination does not clearly follow the real episodes",
@@ -18,11 +18,12 @@ def note(assisted: AssistedMean) -> str:
     """What the mean gained, or why nothing."""
     if assisted.help is not Help.HELPED:
         return f"as real: {_WITHOUT[assisted.help]}"
-    factor = words.number(assisted.factor, 2)
-    more = words.number(assisted.saved, 0)
     apart = assisted.plain.mean - assisted.value.mean
     luck = f"the recorded starts are {'easier' if apart > 0 else 'harder'} by {abs(apart):.3g}"
-    return (
-        f"by {assisted.fresh} imagined starts, than which {luck}: variance × {factor}, {more}"
-        " episodes saved"
-    )
+    return f"by {assisted.fresh} imagined starts, than which {luck}: {gain(assisted)}"
+
+
+def gain(assisted: AssistedMean) -> str:
+    """By what imagination narrowed a mean."""
+    factor, more = words.number(assisted.factor, 2), words.number(assisted.saved, 0)
+    return f"variance × {factor}, {more} episodes saved"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import NamedTuple
 
@@ -81,7 +82,12 @@ def _episodes(record: Deployment) -> FormRow:
     note = words.count(record.pairs) + (" paired" if record.paired else " unpaired")
     note = f"{note} real episodes, {words.percent(record.level)} interval"
     if mean.help is Help.HELPED:
-        note = f"{note}, {assisted_words.note(mean)}"
+        apart = mean.value.mean - mean.plain.mean
+        note = (
+            f"{note}; by {mean.fresh} imagined starts, over which the difference is"
+            f" {words.number(abs(apart))} {'larger' if apart > 0 else 'smaller'}:"
+            f" {assisted_words.gain(mean)}"
+        )
     return FormRow("from episodes", words.mean(value), words.interval(value), note)
 
 
@@ -107,10 +113,12 @@ def verdict(record: Deployment) -> str:
     level = words.percent(record.level)
     difference = words.estimate(record.episodes.value)
     if record.verdict is DeploymentVerdict.CERTIFIED and record.certified is not None:
-        low = words.number(record.certified.over_starts[0])
+        bound = record.certified
+        low, over = words.number(bound.low), words.number(bound.over_starts[0])
         return (
-            f"Certified: the real return of {new} is above that of {old} by at least {low}, by"
-            f" proven bounds on both gaps; the starts' sampling error is allowed for at {level}."
+            f"Certified for the recorded starts: there the real return of {new} is above that of"
+            f" {old} by at least {low}, by proven bounds on both gaps. Over all starts it is above"
+            f" by at least {over}, an estimate at {level} from how these starts differ."
         )
     if record.verdict is DeploymentVerdict.NOT_YET:
         return (
@@ -140,6 +148,12 @@ def further(record: Deployment) -> str:
     """How many more episodes would settle it; empty where it is settled."""
     if record.verdict is not DeploymentVerdict.NOT_YET:
         return ""
+    plain = record.episodes.plain
+    if not math.isfinite(plain.high - plain.low):
+        return (
+            "How many more real episodes would settle it cannot be told from"
+            f" {words.count(record.pairs)} whose spread is not known; play some with --episodes."
+        )
     if record.further is None:
         return "No number of real episodes up to a billion would settle it at this spread."
     return (

@@ -38,13 +38,18 @@ def quantity(check: GateCheck) -> str:
 def verdict(gate: Gate) -> str:
     """Whether the candidate is worse, in what most, and by how much beyond what."""
     against = _baselines(gate)
-    if not gate.worse:
+    if not gate.worse and not gate.valid:
         return (
-            f"{gate.candidate} is no worse than {against} beyond chance, in {_of_all(gate)}."
-            if gate.valid
-            else f"The conditions of {gate.candidate}'s audit do not hold, as those of {against}"
-            " did: its terms explain nothing, and the gate is not passed."
+            f"The conditions of {gate.candidate}'s audit do not hold, as those of {against} did:"
+            " its terms explain nothing, and the gate is not passed."
         )
+    if not gate.worse and gate.lacking:
+        return (
+            f"{gate.candidate} lacks what the gate file names and {against} measured:"
+            f" {', '.join(map(quantity, gate.lacking))}; the gate is not passed."
+        )
+    if not gate.worse:
+        return f"{gate.candidate} is no worse than {against} beyond chance, in {_of_all(gate)}."
     worst, count = gate.worse[0], len(gate.worse)
     most = "in" if count == 1 else f"in {count} quantities, most in"
     return (
@@ -117,7 +122,10 @@ def notes(gate: Gate) -> list[str]:
         )
     absent = [quantity(check) for check in gate.checks if check.verdict == "not compared"]
     if absent:
-        shown.append(f"Not measured in every run, and not compared: {', '.join(absent)}.")
+        shown.append(
+            "Not measured in every run, or in too few episodes for an interval, and not compared:"
+            f" {', '.join(absent)}."
+        )
     if not gate.valid and gate.worse:
         shown.append(
             f"The conditions of {gate.candidate}'s audit do not hold: its terms explain nothing."

@@ -53,7 +53,8 @@ class GateCheck(Record):
     baseline for the real return and above it else: `reach` is how far chance may carry a run and
     `allowance` what the gate file grants on top, both in the quantity's own unit. `reason` says
     which chance made the reach: that of refits, or that of episodes alone. Numbers are None where
-    a run did not measure the quantity.
+    a run did not measure the quantity, or no episodes tell how far chance may carry it. `named`
+    says that the gate file names it.
     """
 
     section: GateSection
@@ -65,6 +66,7 @@ class GateCheck(Record):
     reach: float | None = None
     allowance: float = 0.0
     reason: GateReason = "neither"
+    named: bool = False
 
     @property
     def beyond(self) -> float:
@@ -103,5 +105,16 @@ class Gate(Record):
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is worse, and the candidate's audit can say so."""
-        return self.valid and not self.worse
+        """Whether nothing is worse, the candidate's audit can say so, and what the gate file names
+        was measured where the baselines have it.
+        """
+        return self.valid and not self.worse and not self.lacking
+
+    @property
+    def lacking(self) -> tuple[GateCheck, ...]:
+        """What the gate file names, the baselines have, and the candidate did not measure."""
+        return tuple(
+            check
+            for check in self.checks
+            if check.named and check.baseline is not None and check.candidate is None
+        )
