@@ -153,6 +153,6 @@ def horizons(calibration: Calibration) -> str:
     more = ", the longest that was tried," if steps == longest and steps > 1 else ""
     ahead = "One step ahead" if steps == 1 else f"Up to {words.count(steps)} steps ahead{more}"
     return (
-        f"{ahead} the model, given the recorded actions and so without a policy that steers back, is"
-        " clearly better than no change and than the mean state."
+        f"{ahead} the model, given the recorded actions and so without a policy that steers back,"
+        " is clearly better than no change and than the mean state."
     )
