@@ -8,13 +8,14 @@ import dataclasses
 import json
 
 import equinox as eqx
+import numpy as np
 import pytest
 
 import paracosm
 from paracosm.core import checks
 from paracosm.learning.curves import Refit
 from paracosm.loop import measuring
-from paracosm.loop.measuring import gradient_noise_of_run, measured
+from paracosm.loop.measuring import episode_deviation, gradient_noise_of_run, measured
 from tests.loop.small import LEARN, small_run
 
 
@@ -62,6 +63,27 @@ def test_every_route_can_go_first_and_none_is_lost(run, found):
     assert (
         routes[0].dynamics > routes[2].dynamics
     )  # a bound is above what no direction of error exceeds
+
+
+def test_an_episodes_deviation_is_what_imagination_leaves_of_it(run):
+    loaded = paracosm.load(run)
+    returns = loaded.episodes.reward @ 0.9 ** np.arange(loaded.episodes.alive.shape[1])
+    help = paracosm.assisted_return(
+        loaded.world, loaded.policy, loaded.source(), loaded.episodes, discount=0.9
+    )
+    expected = np.std(returns, ddof=1) * np.sqrt(help.factor)
+    assert episode_deviation(run, 0.9) == pytest.approx(expected)
+
+
+def test_equal_returns_do_not_tell_how_many_episodes_are_needed(run, monkeypatch):
+    loaded = paracosm.load(run)
+    ones = np.ones_like(loaded.episodes.reward)
+    episodes = dataclasses.replace(loaded.episodes, reward=ones)
+    monkeypatch.setattr(
+        measuring, "load", lambda *path, **trust: dataclasses.replace(loaded, episodes=episodes)
+    )
+    with pytest.raises(checks.BadData, match="had one and the same return"):
+        episode_deviation(run, 0.9)
 
 
 def test_it_is_measured_once(run, found, monkeypatch):

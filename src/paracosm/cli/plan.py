@@ -18,6 +18,7 @@ from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, Measurements, Plan
 from paracosm.loop.plans import plan
 from paracosm.planning.budget import Offer
+from paracosm.planning.evaluation import EpisodeOffer
 from paracosm.planning.plan import PARTS, owned_counts
 from paracosm.planning.reading import read_curves
 
@@ -48,6 +49,10 @@ class PlanFlags:
         label_source: Another source of labels: its name, a label's price, and how many of the plain
             labels one of its labels is worth: 0.5 with twice their noise variance. May be given
             several times.
+        episodes: Price of a real episode of the policy that the purchase trains, if its return is
+            to be known too: the budget is then split in three.
+        episode_deviation: Of a CSV file with --episodes: the standard deviation of an episode's
+            return, in the unit and at the discount of the weights.
         lot_dynamics: Transitions are sold in lots of so many.
         lot_reward: Reward labels are sold in lots of so many.
         weights: Of a run: what a unit of each error costs in return, as the audit realised it (the
@@ -74,6 +79,8 @@ class PlanFlags:
     label_source: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME:PRICE:WORTH")
     ] = ()
+    episodes: Annotated[float | None, tyro.conf.arg(metavar="PRICE")] = None
+    episode_deviation: Annotated[float | None, tyro.conf.arg(metavar="RETURN")] = None
     lot_dynamics: int = 1
     lot_reward: int = 1
     weights: Annotated[
@@ -90,7 +97,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run it."""
     flags = output.parse(PlanFlags, arguments, "plan")
     known = _of_run(flags) if os.path.isdir(flags.source) else _of_table(flags)
-    purchase = _planned(flags, known)
+    purchase = _planned(flags, known, _episodes(flags, known))
     output.deliver(purchase, purchase.to_dict(), flags.out, as_json=flags.json)
 
 
@@ -120,11 +127,11 @@ def _of_table(flags: PlanFlags) -> Measurements:
 
 def _of_run(flags: PlanFlags) -> Measurements:
     """What a run's own data say, at its own prices where none are named."""
-    names = ("error", "weight_dynamics", "weight_reward")
+    names = ("error", "weight_dynamics", "weight_reward", "episode_deviation")
     of_a_table = [name for name in names if getattr(flags, name) is not None]
     if of_a_table:
         raise BadArgument(
-            f"{flag(of_a_table[0])} is for a CSV file; the curves and weights of a run are"
+            f"{flag(of_a_table[0])} is for a CSV file; a run's curves, weights and returns are"
             " measured."
         )
     from paracosm.loop.measuring import measured  # imports JAX, which a CSV file does not need
@@ -138,7 +145,23 @@ def _of_run(flags: PlanFlags) -> Measurements:
     return dataclasses.replace(known, **prices)
 
 
-def _planned(flags: PlanFlags, known: Measurements) -> Plan:
+def _episodes(flags: PlanFlags, known: Measurements) -> EpisodeOffer | None:
+    """The real episodes for sale, if there are."""
+    if flags.episodes is None:
+        if flags.episode_deviation is not None:
+            raise BadArgument("--episode-deviation is for --episodes, which is not given.")
+        return None
+    if not os.path.isdir(flags.source):
+        return EpisodeOffer(flags.episodes, _needed(flags, "episode_deviation"))
+    from paracosm.loop.measuring import episode_deviation
+
+    discount = known.weights[0].discount
+    with output.progress() as tell:
+        deviation = episode_deviation(flags.source, discount, trust=flags.trust, progress=tell)
+    return EpisodeOffer(flags.episodes, deviation)
+
+
+def _planned(flags: PlanFlags, known: Measurements, episodes: EpisodeOffer | None) -> Plan:
     """The plan; counts that flags name come before those that were measured."""
     flagged = {part: getattr(flags, f"owned_{part}") for part in PARTS}
     named = {part: count for part, count in flagged.items() if count is not None}
@@ -156,6 +179,7 @@ def _planned(flags: PlanFlags, known: Measurements) -> Plan:
         sources=tuple(map(_source, flags.label_source)),
         lots=(flags.lot_dynamics, flags.lot_reward),
         spent=sum(prices[part] * owned[part] for part in PARTS) if flags.include_owned else 0.0,
+        episodes=episodes,
         seed=flags.seed,
     )
     return dataclasses.replace(purchase, warnings=(*known.warnings, *purchase.warnings))

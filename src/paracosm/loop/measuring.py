@@ -33,6 +33,7 @@ from paracosm.core.records.reasons import Caveat, CaveatKind, Route
 from paracosm.imagination.gradient_noise import gradient_noise
 from paracosm.imagination.policy_gradient import Baseline, Weighting
 from paracosm.learning.curves import MeasuredCurve, Refit, learning_curve
+from paracosm.loop.assisting import assisted_return
 from paracosm.loop.load import Run, load
 from paracosm.planning.plan import PARTS
 from paracosm.reporting import caveat_words
@@ -82,6 +83,50 @@ def measured(
         raise checks.BadData(f"the run's audit has no {weights} weights; there are {names}.")
     rest = (route for route in routes if route not in first)
     return dataclasses.replace(record, weights=(*first, *rest))
+
+
+def episode_deviation(
+    path: str | Path, discount: float, *, trust: bool = False, progress: Progress = silent
+) -> float:
+    """The standard deviation of an episode's return, what imagination's help leaves of it.
+
+    With imagined returns as control variate a mean of real ones varies less (`assisted_return`);
+    the deviation is the one of plain episodes that would vary as much.
+
+    Args:
+        path: The run directory, whose evaluation episodes are taken.
+        discount: Of the returns.
+        trust: Whether code that the run names may be imported.
+        progress: Told that it begins.
+
+    Raises:
+        BadData: all episodes had one and the same return.
+    """
+    run = load(path, trust=trust)
+    progress("spread of returns", 0, 1)
+    reward = np.asarray(run.episodes.reward, np.float64)
+    total = reward @ discount ** np.arange(reward.shape[1])
+    if np.ptp(total) == 0:
+        raise checks.BadData(
+            f"the {len(total)} evaluation episodes of the run in {run.path} had one and the same"
+            " return, which does not tell how many more are needed; plan without --episodes."
+        )
+    return float(np.std(total, ddof=1) * np.sqrt(_factor(run, discount)))
+
+
+def _factor(run: Run, discount: float) -> float:
+    """The share of the variance that imagination leaves; all of it of a planner, each of whose
+    steps is a search, and where fresh starts cannot be had.
+    """
+    if run.config.planner is not None:
+        return 1.0
+    seed = run.config.seed
+    try:
+        return assisted_return(
+            run.world, run.policy, run.source(), run.episodes, discount=discount, seed=seed
+        ).factor
+    except checks.ParacosmError:  # not installed, not trusted, or imagination left the numbers
+        return 1.0
 
 
 def gradient_noise_of_run(

@@ -20,6 +20,7 @@ from paracosm.core.records.refusal import Refusal
 from paracosm.planning import stakes
 from paracosm.planning.budget import BudgetProblem, Offer, best_split, log_values
 from paracosm.planning.curve_posterior import Posterior, posterior
+from paracosm.planning.evaluation import EpisodeOffer, buy_episodes
 from paracosm.planning.law import Law
 from paracosm.planning.lot_rounding import round_to_lots
 from paracosm.planning.pilots import Belief, next_pilot
@@ -58,9 +59,10 @@ def plan(
     sources: Sequence[Offer] = (),
     lots: tuple[int, int] = (1, 1),
     spent: float = 0.0,
+    episodes: EpisodeOffer | None = None,
     seed: int = 0,
 ) -> Plan:
-    """Split a budget between transitions and reward labels.
+    """Split a budget between transitions and reward labels, and real episodes if they are for sale.
 
     The sentences of the record (`disagreement`, `warnings`, `verdict`) are left empty: `reporting`
     makes them of its `reasons`.
@@ -79,6 +81,8 @@ def plan(
             worth.
         lots: Transitions and labels are sold in lots of so many.
         spent: How much of the budget was spent before.
+        episodes: Real episodes of the policy that the purchase trains, which tell its return, if
+            they are for sale; as many are bought as `buy_episodes` says.
         seed: Of the draws from what the curves leave open.
 
     Raises:
@@ -99,6 +103,8 @@ def plan(
     task = BudgetProblem(
         laws, (routes[0].dynamics, routes[0].reward), (owned_now["dynamics"], owned_now["reward"])
     )
+    evaluation = None if episodes is None else buy_episodes(task, offers, money, episodes)
+    money -= evaluation.spend if evaluation else 0.0
     place = market(task, offers, money)
     best = _reachable(purchase("planned", place, round_to_lots(task, offers, money).amounts), money)
     after = owned_now["dynamics"] + best.dynamics, owned_now["reward"] + best.reward
@@ -134,6 +140,7 @@ def plan(
         warnings=(),
         verdict="",
         reasons=stakes.verdict(facts, _curve_caveats(fits, after)),
+        evaluation=evaluation,
     )
 
 

@@ -32,6 +32,10 @@ class Lettered(NamedTuple):
 
 def purchase_rows(plan: Plan) -> list[Texts]:
     """What is for sale, how many units to buy, at which price, for how much in total."""
+    return [*_part_rows(plan), *_episode_rows(plan)]
+
+
+def _part_rows(plan: Plan) -> list[Texts]:
     return [
         (
             decision_words.bought(unit),
@@ -43,12 +47,39 @@ def purchase_rows(plan: Plan) -> list[Texts]:
     ]
 
 
+def _episode_rows(plan: Plan) -> list[Texts]:
+    evaluation = plan.evaluation
+    if evaluation is None:
+        return []
+    count, price = words.count(evaluation.best.episodes), words.price(evaluation.price)
+    return [("evaluation episodes", count, price, words.price(evaluation.spend))]
+
+
 def headline_rows(plan: Plan) -> list[Texts]:
-    """The purchase rows worth a headline: both of two, or those of several of which something is
-    bought.
+    """The purchase rows worth a headline: both of two parts, or of several those of which something
+    is bought; and the episodes.
     """
-    rows = zip(purchase_rows(plan), plan.best.units.values(), strict=True)
-    return [row for row, number in rows if number or len(plan.best.units) <= 2]
+    rows = zip(_part_rows(plan), plan.best.units.values(), strict=True)
+    parts = [row for row, number in rows if number or len(plan.best.units) <= 2]
+    return [*parts, *_episode_rows(plan)]
+
+
+def evaluation_rows(plan: Plan) -> list[Texts]:
+    """The planned number of evaluation episodes and usual ones: count, half-width of the mean's
+    interval, predicted error, and the sum.
+    """
+    if plan.evaluation is None:
+        return []
+    named = [("this plan", plan.evaluation.best)]
+    named += [("", choice) for choice in plan.evaluation.others]
+    return [
+        (
+            name,
+            words.count(choice.episodes),
+            *map(words.number, (choice.half_width, choice.error, choice.total)),
+        )
+        for name, choice in named
+    ]
 
 
 def round_rows(run: RunResult) -> list[Texts]:
@@ -125,7 +156,8 @@ def lettered(rows: Iterable[Texts]) -> list[Lettered]:
 
 def budget_rows(plan: Plan) -> list[Texts]:
     """Half, the same and double the budget: counts and predicted error."""
-    named = {"half": 0.5, "this budget": 1.0, "double": 2.0}
+    this = "this budget" if plan.evaluation is None else "as planned"
+    named = {"half": 0.5, this: 1.0, "double": 2.0}
     ways = [(name, at_budget(plan, factor)) for name, factor in named.items()]
     return [
         (

@@ -54,15 +54,21 @@ def _plan(plan: Plan) -> list[RenderableType]:
         decision_words.worth,
     )
     notes = [sentence(plan) for sentence in sentences]
+    heads = ("Evaluation", "episodes", "±95%", "error", "sum")
+    evaluation = [
+        _table(heads, decision_tables.evaluation_rows(plan)),
+        _notes([decision_words.evaluation(plan)]),
+    ]
     return [
         _table(("Buy", "units", "price each", "total"), decision_tables.purchase_rows(plan)),
+        *(evaluation if plan.evaluation else []),
         _table(("Owned", "now", "bought", "then"), decision_tables.owned_rows(plan)),
         _table(
             ("Predicted error in return", "mean", "95% interval"), decision_tables.error_rows(plan)
         ),
         _table(("Splits", "transitions", "labels", "error", "regret"), splits),
         _table(
-            ("Budgets", "spend", "transitions", "labels", "error"),
+            (decision_words.budgets_head(plan), "spend", "transitions", "labels", "error"),
             decision_tables.budget_rows(plan),
         ),
         _table(("Curve", *plan.curves), decision_tables.curve_rows(plan)),
@@ -96,6 +102,8 @@ def _notes(sentences: list[str]) -> Text:
 
 
 def _end(record: AnyPlan) -> list[Text]:
-    budget = Text(f"Budget {words.price(record.budget)}", style="dim")
+    plan = isinstance(record, Plan)
+    money = decision_words.budget(record) if plan else words.price(record.budget)
+    budget = Text(f"Budget {money}", style="dim")
     warnings = [Text(f"Warning: {warning}", style="yellow") for warning in record.warnings]
     return [budget, *warnings, Text(record.verdict, style="bold")]

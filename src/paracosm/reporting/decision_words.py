@@ -101,6 +101,33 @@ def worth(plan: Plan) -> str:
     return "Labels of other sources are counted as the plain labels that they are worth."
 
 
+def budget(plan: Plan) -> str:
+    """The money of a plan, and what of it goes to episodes."""
+    if plan.evaluation is None:
+        return words.price(plan.budget)
+    spend = plan.evaluation.spend
+    return f"{words.price(plan.budget + spend)}, {words.price(spend)} of it for evaluation episodes"
+
+
+def budgets_head(plan: Plan) -> str:
+    """The head of the table of other budgets, which leaves episodes aside."""
+    return "Budgets" if plan.evaluation is None else "Money for models"
+
+
+def evaluation(plan: Plan) -> str:
+    """What the real episodes to buy are for, if they are for sale."""
+    if plan.evaluation is None:
+        return ""
+    best = plan.evaluation.best
+    return (
+        f"Mean returns of {words.count(best.episodes)} real episodes will tell the new policy’s"
+        f" return to within {words.number(best.half_width)} (95%), and it is expected within"
+        f" {words.number(best.error)} of the imagined one. The sum,"
+        f" {words.number(best.total)}, is the least that this budget reaches; the tables below"
+        " split what the episodes leave."
+    )
+
+
 def regret(plan: Plan) -> str:
     """What acting on the plan is expected to lose."""
     return (

@@ -14,6 +14,7 @@ _UNITS = {
     "dynamics": ("transition", "transitions"),
     "reward": ("reward label", "reward labels"),
     "joint": ("labelled transition", "labelled transitions"),
+    "episode": ("evaluation episode", "evaluation episodes"),
 }
 
 
@@ -33,12 +34,20 @@ def in_words(plan: Plan) -> Plan:
 def sentences(plan: Plan, reasons: PlanVerdict) -> tuple[str, ...]:
     """The verdict: what to buy, what it changes, and whether the split matters."""
     before, after = plan.predicted_error["before"], plan.best.error
-    bought = " and ".join(_bought(name, count) for name, count in plan.best.units.items() if count)
+    units, spend = plan.best.units, plan.best.spend
+    if plan.evaluation is not None:
+        units = {**units, "episode": plan.evaluation.best.episodes}
+        spend += plan.evaluation.spend
+    bought = " and ".join(_bought(name, count) for name, count in units.items() if count)
+    known = ""
+    if plan.evaluation is not None:
+        width = plan.evaluation.best.half_width
+        known = f" The episodes tell the new policy's return to within {width:.3g} (95%)."
     change = (
         f"The predicted error in return is then {after.mean:.3g} ({after.low:.3g} to"
-        f" {after.high:.3g}); it is {before.mean:.3g} now."
+        f" {after.high:.3g}); it is {before.mean:.3g} now.{known}"
     )
-    return f"Buy {bought or 'nothing'} for {money(plan.best.spend)}.", change, _stakes(reasons)
+    return f"Buy {bought or 'nothing'} for {money(spend)}.", change, _stakes(reasons)
 
 
 def _bought(name: str, count: int) -> str:

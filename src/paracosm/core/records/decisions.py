@@ -111,6 +111,34 @@ class Pilot(Record):
 
 
 @dataclasses.dataclass(frozen=True)
+class EvaluationChoice(Record):
+    """So many real episodes of the new policy, the half-width of the 95% interval of their mean
+    return, the predicted error in return that the rest of the budget leaves, and the sum.
+    """
+
+    episodes: int
+    half_width: float
+    error: float
+    total: float
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodePurchase(Record):
+    """Real episodes, bought for the return of the policy that the purchase trains.
+
+    `best` has the least total of all counts, `others` are usual counts. An episode costs `price`,
+    all of them `spend`, and `deviation` is the standard deviation of one's return, in the unit and
+    at the discount of the weights.
+    """
+
+    best: EvaluationChoice
+    price: float
+    spend: float
+    deviation: float
+    others: tuple[EvaluationChoice, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan(Record):
     """What to buy next: of all counts `N` that cost no more than the budget, those that minimise
     `κ_dyn ε_dyn(N_dyn) + κ_rew ε_rew(N_rew)`, on average over what the curves leave open.
@@ -123,9 +151,10 @@ class Plan(Record):
     quarter of the draws in which it is largest. `marginal` is how much the predicted error falls
     per unit of money spent more on a part. `alternatives` are the simple rules at the same price,
     `frontier` the best splits at other budgets, half and double among them, and `across` splits of
-    this budget by share. `reasons` are the facts of the sentences, which `disagreement` (how far
-    the routes to the weights part), `warnings` and `verdict` hold; those are empty until
-    `reporting` fills them.
+    this budget by share. Where episodes are for sale too, `evaluation` holds those to buy, and
+    `budget` is what they leave for the two parts. `reasons` are the facts of the sentences, which
+    `disagreement` (how far the routes to the weights part), `warnings` and `verdict` hold; those
+    are empty until `reporting` fills them.
     """
 
     dynamics: int
@@ -150,6 +179,7 @@ class Plan(Record):
     warnings: tuple[str, ...]
     verdict: str
     reasons: PlanVerdict | None = None
+    evaluation: EpisodePurchase | None = None
 
 
 @dataclasses.dataclass(frozen=True)
