@@ -78,10 +78,9 @@ def test_an_episodes_deviation_is_what_imagination_leaves_of_it(run):
 def test_equal_returns_do_not_tell_how_many_episodes_are_needed(run, monkeypatch):
     loaded = paracosm.load(run)
     ones = np.ones_like(loaded.episodes.reward)
-    episodes = dataclasses.replace(loaded.episodes, reward=ones)
-    monkeypatch.setattr(
-        measuring, "load", lambda *path, **trust: dataclasses.replace(loaded, episodes=episodes)
-    )
+    equal = dataclasses.replace(loaded.episodes, reward=ones)
+    monkeypatch.setitem(vars(loaded), "episodes", equal)
+    monkeypatch.setattr(measuring, "load", lambda *path, **trust: loaded)
     with pytest.raises(checks.BadData, match="had one and the same return"):
         episode_deviation(run, 0.9)
 
