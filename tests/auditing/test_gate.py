@@ -13,6 +13,7 @@ from paracosm.auditing.refits import REFITS
 from paracosm.core.checks import BadData
 from paracosm.core.records import Estimate
 from paracosm.core.records.gate import GATED, SHARES, Gate, GateRule, GateRules
+from paracosm.core.records.ranking import Ordering, PolicyPair, Ranking
 from paracosm.reporting import gate_words
 from tests.auditing.refitted import PARTS, refit
 from tests.reporting import report_records as records
@@ -160,6 +161,23 @@ def test_what_was_not_measured_is_not_compared():
     assert (horizon.verdict, horizon.candidate, horizon.limit) == ("not compared", None, None)
     assert horizon.baseline == pytest.approx(0.39)
     assert found.passed
+
+
+def ranked(flips, regret):
+    """A run whose checkpoints were ranked, with this share of flips and this selection regret."""
+    pair = PolicyPair("a", "b", estimate(5.0), estimate(4.0), Ordering.AGREES)
+    share = Estimate(flips, flips, flips, 1, "share")
+    ranking = Ranking((), (pair,), share, share, estimate(regret), "a", (), 0, 0.95, 1.0)
+    return run(ranking=ranking)
+
+
+@pytest.mark.parametrize(
+    ("flips", "regret", "worse"), [(0.5, 3.0, "flips"), (0.1, 300.0, "regret"), (0.1, 3.0, None)]
+)
+def test_imaginations_order_of_checkpoints_may_not_become_worse(flips, regret, worse):
+    rules = GateRules(0.95, tuple(GateRule("ranks", name, None) for name in GATED["ranks"]))
+    result = gate({"before": ranked(0.1, 3.0)}, ("after", ranked(flips, regret)), rules)
+    assert [check.name for check in result.worse] == ([worse] if worse else [])
 
 
 def test_an_audit_whose_conditions_do_not_hold_fails_a_gate_of_baselines_whose_do():

@@ -153,6 +153,14 @@ def test_checkpoints_of_a_run_are_the_policies_of_its_rounds(rounds):
     assert Ranking.from_json(record.to_json()) == record
 
 
+def test_the_ranking_of_a_runs_checkpoints_is_kept_for_audits_and_gates(rounds, finished):
+    record = paracosm.rank_runs(rounds, episodes=3, most_episodes=6)
+    assert load(rounds).ranking == record
+    compared = paracosm.compare(rounds, finished[0]).runs
+    assert compared[str(rounds)].diagnosis.ranking == record
+    assert compared[str(finished[0])].diagnosis.ranking is None
+
+
 def test_several_runs_are_ranked_in_one_world(rounds, finished):
     record = paracosm.rank_runs(rounds, finished[0], world=finished[0], episodes=3, most_episodes=6)
     assert {policy.name for policy in record.policies} == {str(rounds), str(finished[0])}

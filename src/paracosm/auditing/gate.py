@@ -11,6 +11,7 @@ file, or a default for what refits may differ by; and false alarms have no state
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -20,8 +21,9 @@ from scipy import stats
 
 from paracosm.auditing.refits import REFITS, Chance, Worse, reaches
 from paracosm.core import checks
-from paracosm.core.records import Estimate
+from paracosm.core.records import Diagnosis, Estimate
 from paracosm.core.records.gate import SHARES, Gate, GateCheck, GateRule, GateRules, GateSection
+from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import RunResult
 
 # Allowances where refits are not known. Errors of refits of small worlds differ by factors of two
@@ -226,16 +228,28 @@ def measured(run: RunResult, section: GateSection, name: str) -> Estimate | None
         return run.fits[name].error if name in run.fits else None
     if section == "return":
         return diagnosis.real_return if name == "real" else diagnosis.gap.total
-    episodes = diagnosis.gap.total.n
+    if section == "ranks":
+        return _of_ranking(diagnosis.ranking, name)
     if section == "policy_errors":
-        return _exactly(getattr(diagnosis.baselines, name), episodes)
-    if not diagnosis.valid:
-        return None
+        return _exactly(getattr(diagnosis.baselines, name), diagnosis.gap.total.n)
+    return _of_gap(diagnosis, section, name) if diagnosis.valid else None
+
+
+def _of_gap(diagnosis: Diagnosis, section: GateSection, name: str) -> Estimate | None:
+    """A term of an audit that holds, or its size."""
     if section == "sizes":
         size = float(np.sum(diagnosis.causes[name].absolute))
         return _size(size, getattr(diagnosis.gap, name))
     gap = diagnosis.gap_training if name == "horizon" else diagnosis.gap
     return None if gap is None else getattr(gap, name)
+
+
+def _of_ranking(ranking: Ranking | None, name: str) -> Estimate | None:
+    """A measure of the order of a run's checkpoints, by the episodes that it rests on."""
+    if ranking is None:
+        return None
+    episodes = min(pair.real.n for pair in ranking.pairs)
+    return dataclasses.replace(getattr(ranking, name), n=episodes)
 
 
 def _size(value: float, term: Estimate) -> Estimate:
@@ -256,6 +270,8 @@ def _unit(run: RunResult, rule: GateRule) -> float:
     predictor.
     """
     diagnosis, dynamics = run.diagnosis, rule.name == "dynamics"
+    if rule.name == "flips":
+        return 1.0
     if rule.section == "errors":
         return run.fits[rule.name].baseline or 0.0
     if rule.section == "policy_errors":

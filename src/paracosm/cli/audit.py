@@ -192,6 +192,7 @@ def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress
     diagnosis = calibrated_diagnosis(run, diagnosis, episodes, planner=planner)
     if planner is not None:
         return diagnosis
+    diagnosis = dataclasses.replace(diagnosis, ranking=run.ranking)
     beyond = _first(flags) + len(run.episodes.alive if episodes is None else episodes.alive)
     return assisted_diagnosis(run, diagnosis, episodes, max(FRESH_SEED, beyond))
 

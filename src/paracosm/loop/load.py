@@ -24,6 +24,7 @@ from paracosm.core.mdp import MDP
 from paracosm.core.observing import Observing
 from paracosm.core.policy import Policy
 from paracosm.core.records import Diagnosis, Reference
+from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.imagination.imagine import Imagined, problem_of
 from paracosm.imagination.planning import planned
@@ -45,6 +46,8 @@ from paracosm.loop.names import by_name, nested
 from paracosm.loop.searching import MOST_STEPS, affordable, candidate, trained_again
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
+
+RANKING = "ranking.json"  # of the run's checkpoints, once they were ranked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,6 +236,12 @@ class Run:
             first, self.world.spec.horizon, RANDOM if self.config.data is None else RECORDED
         )
 
+    @property
+    def ranking(self) -> Ranking | None:
+        """How `rank` ordered the policies of the run's rounds, None if it did not yet."""
+        file = self.path / RANKING
+        return read_record(Ranking, file) if file.is_file() else None
+
     def checkpoints(self) -> list[Run]:
         """The run as it was after each of its rounds whose policy was stored, by their order."""
         stored = [i for i in range(self._last + 1) if self._policy_file(i).is_file()]
@@ -403,4 +412,10 @@ def compare(*runs: str | Path) -> Comparison:
         raise checks.BadArgument(
             f"{len(different)} run is given; a comparison needs at least two different ones."
         )
-    return Comparison({os.fspath(path): load(path).result for path in runs})
+    return Comparison({os.fspath(path): _ranked(load(path)) for path in runs})
+
+
+def _ranked(run: Run) -> RunResult:
+    """The result with the ranking of the run's checkpoints, where there is one."""
+    diagnosis = dataclasses.replace(run.result.diagnosis, ranking=run.ranking)
+    return dataclasses.replace(run.result, diagnosis=diagnosis)

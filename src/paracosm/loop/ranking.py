@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from paracosm.auditing.ranking import IMAGINED_SHARE, ranking
 from paracosm.auditing.sequential import LEAST, separate
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.files import as_path, shown
+from paracosm.core.files import Unwritable, as_path, atomic_write, shown
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP, Box, Discrete
 from paracosm.core.policy import Policy
@@ -26,7 +27,7 @@ from paracosm.core.records.ranking import BoughtEpisodes, Ranking
 from paracosm.core.rollout import rollout
 from paracosm.imagination.imagine import not_drawn
 from paracosm.imagination.planners import Planner
-from paracosm.loop.load import Run, load
+from paracosm.loop.load import RANKING, Run, load
 from paracosm.loop.tasks import demand_one_task
 from paracosm.real.source import Source
 from paracosm.real.verbs import Environment, connect
@@ -114,7 +115,8 @@ def rank_runs(
     **options: Unpack[RankOptions],
 ) -> Ranking:
     """Rank the policies of several runs of one environment, or the checkpoints of one run: see
-    `rank`.
+    `rank`. The ranking of one run's checkpoints is kept in its directory, where audits and gates
+    read it.
 
     Args:
         runs: Run directories. Of a single one the policies of its rounds are ranked, each imagined
@@ -149,7 +151,11 @@ def rank_runs(
                 f"{shown(runs[0])} has one policy: that of its only round, or all rounds gave the"
                 " same; two runs, or a run of several rounds, are needed."
             )
-    return _ranked(contenders, left_out, **options)
+    ranked = _ranked(contenders, left_out, **options)
+    if len(runs) == 1 and common is None:
+        with contextlib.suppress(Unwritable), atomic_write(loaded[0].path / RANKING) as part:
+            part.write_text(ranked.to_json(), encoding="utf-8")
+    return ranked
 
 
 def _checkpoints(run: Run) -> list[Run]:

@@ -15,8 +15,14 @@ _QUANTITIES = {
     "sizes": "{}, absolute by step",
     "errors": "{} error, held out",
     "policy_errors": "{} error on the policy's states",
+    "ranks": "{}",
 }
-_NAMES = {("return", "real"): "real return", ("return", "gap"): "gap"}
+_NAMES = {
+    ("return", "real"): "real return",
+    ("return", "gap"): "gap",
+    ("ranks", "flips"): "share of checkpoint pairs that flip",
+    ("ranks", "regret"): "selection regret among checkpoints",
+}
 
 
 class GateRow(NamedTuple):

@@ -148,6 +148,15 @@ def safe_horizon(ranking: Ranking) -> str:
     )
 
 
+def of_checkpoints(ranking: Ranking) -> str:
+    """What the order of a run's checkpoints says of its worlds."""
+    policies, total = len(ranking.policies), sum(policy.real.n for policy in ranking.policies)
+    return (
+        f"{safe_horizon(ranking)} By {total:,} real episodes of {policies:,} policies of this run:"
+        f" {_flips(ranking)}"
+    )
+
+
 def purchase(ranking: Ranking) -> str:
     """What was played, and what a design of equal numbers would have; empty where nothing was
     bought.

@@ -19,7 +19,7 @@ from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.gate import Gate
 from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import Comparison, RunResult
-from paracosm.reporting import tables, words
+from paracosm.reporting import ranking_words, tables, words
 from paracosm.reporting.benchmark_terminal import benchmark
 from paracosm.reporting.calibration_terminal import calibration
 from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
@@ -43,9 +43,16 @@ def summary(record: Renderable) -> RenderableType:
             *_diagnosis(record),
             *(_bounds(record) if record.valid else ()),
             *calibration(record.calibration),
+            *_of_checkpoints(record),
             *_verdict(record),
         )
     return _run(record) if isinstance(record, RunResult) else _OWN[type(record)](record)
+
+
+def _of_checkpoints(diagnosis: Diagnosis) -> list[RenderableType]:
+    if diagnosis.ranking is None:
+        return []
+    return [Text(f"{ranking_words.of_checkpoints(diagnosis.ranking)}\n")]
 
 
 def _run(run: RunResult) -> Group:

@@ -9,6 +9,7 @@ from paracosm.core.records.assisted import AssistedMean
 from paracosm.core.records.base import Estimate, Record
 from paracosm.core.records.calibration import Calibration
 from paracosm.core.records.finding import Finding
+from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.reasons import Route
 from paracosm.core.records.search import SearchShare
 from paracosm.core.records.stop_reason import StopReason
@@ -296,7 +297,8 @@ class Diagnosis(Record):
     `explanation` goes on where the `verdict` ends: where, what to do first, how sure. `calibration`
     is of the world's spread, where that was judged: `paracosm audit` of a run does. `assisted` is
     the mean real return of `gap` with imagined returns as control variate, none where no fresh
-    starts were at hand.
+    starts were at hand. `ranking` is of the policies of the run's rounds, where `paracosm rank`
+    has ranked them.
     """
 
     gap: Gap
@@ -344,6 +346,7 @@ class Diagnosis(Record):
     search: SearchShare | None = None
     calibration: Calibration | None = None
     assisted: AssistedMean | None = None
+    ranking: Ranking | None = None
 
     def __str__(self) -> str:
         gaps = {f"whole episodes, {discounted(self.discount)}": self.gap}

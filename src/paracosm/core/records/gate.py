@@ -7,7 +7,7 @@ from typing import Literal
 
 from paracosm.core.records.base import Record
 
-GateSection = Literal["terms", "sizes", "errors", "policy_errors", "return"]
+GateSection = Literal["terms", "sizes", "errors", "policy_errors", "return", "ranks"]
 GateVerdict = Literal["worse", "no worse", "not compared"]
 GateReason = Literal["refits", "episodes", "neither"]
 
@@ -18,8 +18,10 @@ GATED: dict[GateSection, tuple[str, ...]] = {
     "sizes": ("reward", "termination", "dynamics"),
     "errors": ("reward", "termination", "dynamics"),
     "policy_errors": ("reward", "dynamics"),
+    "ranks": ("flips", "regret"),
 }
-# Sections whose allowance is a share of the baseline; of the others it is in units of return.
+# Sections whose allowance is a share of the baseline; of the others it is in units of return, and
+# that of flips a share of the pairs.
 SHARES: tuple[GateSection, ...] = ("sizes", "errors", "policy_errors")
 
 
@@ -27,8 +29,8 @@ SHARES: tuple[GateSection, ...] = ("sizes", "errors", "policy_errors")
 class GateRule(Record):
     """One quantity that a gate checks, and by how much it may be worse beyond the interval.
 
-    `allowance` is in units of return, or a share of the baseline in the sections of `SHARES`; None
-    stands for the default.
+    `allowance` is in units of return (of flips a share of the pairs), or a share of the baseline in
+    the sections of `SHARES`; None stands for the default.
     """
 
     section: GateSection
