@@ -15,6 +15,7 @@ from paracosm.core.records.ranking import (
     Ranking,
 )
 from paracosm.reporting import ranking_words, render
+from tests.reporting import report_records
 from tests.reporting.test_page import HOSTILE, Balanced
 from tests.reporting.test_terminal import shown
 
@@ -145,3 +146,12 @@ def test_many_policies_have_letters_of_their_own():
     letters = ranking_words.letters(record(policies=policies))
     assert len(set(letters.values())) == 60
     assert letters["round 0"] == "A"
+
+
+def test_an_audit_repeats_what_ranking_says_of_its_run():
+    diagnosis = dataclasses.replace(report_records.diagnosis(), ranking=record())
+    sentence = ranking_words.of_checkpoints(record())
+    assert sentence in html.unescape(render(diagnosis))
+    assert sentence in " ".join(shown(diagnosis).split())
+    page = render(dataclasses.replace(diagnosis, ranking=record(names=(HOSTILE, "b", "c"))))
+    assert HOSTILE not in page
