@@ -22,16 +22,17 @@ def sentence(share: SearchShare) -> str:
     """What the best of the other searches says of the policy's own."""
     if share.best is None:
         best = max(share.trials, key=lambda trial: trial.better_by.mean)
-        tried = " and ".join(f"{named(trial)} {trial.imagined:.4g}" for trial in share.trials)
+        tried = " and ".join(f"{named(trial)} {trial.imagined.mean:.4g}" for trial in share.trials)
         return (
             f"No other search is clearly better in the world that the policy was trained in, where"
-            f" the policy reaches {share.imagined:.4g} and {tried} (a difference of"
+            f" the policy reaches {share.imagined.mean:.4g} and {tried} (a difference of"
             f" {best.better_by.mean:+.3g}): nothing says that its search is to blame."
         )
     best = next(trial for trial in share.trials if trial.search == share.best)
     reached = (
-        f"The policy reaches {share.imagined:.4g} in the world that it was trained in, and"
-        f" {named(best)} {best.imagined:.4g} from the same {share.starts} starts"
+        f"The policy reaches {share.imagined.mean:.4g} in the world that it was trained in, and"
+        f" {named(best)} {best.imagined.mean:.4g} from the same {share.starts} starts, a difference"
+        f" of {best.better_by:.3g}"
     )
     left = f"the policy's own search left at least {share.least:.3g} there"
     if not share.leads:

@@ -121,13 +121,17 @@ def beside_rows(diagnosis: Diagnosis) -> list[Row]:
 
 
 def _search_rows(share: SearchShare) -> list[Row]:
-    """The policy and each other search in the world of training."""
-    where = f"imagined in the world of training, {discounted(share.discount)}"
-    rows = [row("the policy there", share.imagined, f"{where}, {share.starts} starts")]
-    for trial in share.trials:
-        more = f"{words.mean(trial.better_by)} {words.interval(trial.better_by)}"
-        rows.append(row(search_words.named(trial), trial.imagined, f"the same; better by {more}"))
-    return rows
+    """By how much each other search is better than the policy in the world of training."""
+    where = f"imagined, {discounted(share.discount)}, from {share.starts} starts"
+    own = words.mean(share.imagined)
+    return [
+        row(
+            f"{search_words.named(trial)} − policy",
+            trial.better_by,
+            f"{where}: {words.mean(trial.imagined)} against {own}, in the world of training",
+        )
+        for trial in share.trials
+    ]
 
 
 def absolute_rows(diagnosis: Diagnosis) -> list[Row]:
