@@ -45,8 +45,8 @@ ReturnRange = tuple[float, float] | None
 
 def ranking(
     names: Sequence[str],
-    real: Sequence[ArrayLike],
-    imagined: Sequence[ArrayLike],
+    real: Sequence[ArrayLike] | np.ndarray,
+    imagined: Sequence[ArrayLike] | np.ndarray,
     *,
     discount: float = 1.0,
     level: float = 0.95,
@@ -240,7 +240,9 @@ def _of_differences(bounds: ReturnRange, rows: np.ndarray) -> ReturnRange:
     return -span, span
 
 
-def _arrays(side: str, names: Sequence[str], rewards: Sequence[ArrayLike]) -> list[np.ndarray]:
+def _arrays(
+    side: str, names: Sequence[str], rewards: Sequence[ArrayLike] | np.ndarray
+) -> list[np.ndarray]:
     arrays = [np.asarray(rows, np.float64) for rows in rewards]
     for name, rows in zip(names, arrays, strict=True):
         if rows.ndim != 2 or not rows.size:

@@ -78,7 +78,7 @@ def reaches(
     if worse != "larger in proportion":
         refits = _of_refits(baselines, candidate, tail)
         return Reach(np.abs(mean) if signed else mean, refits, episodes)
-    positive = np.all(baselines.value > 0, axis=0) & (candidate.value > 0)
+    positive = np.asarray(np.all(baselines.value > 0, axis=0) & (candidate.value > 0))
     logs = _in_shares(baselines, positive), _in_shares(candidate, positive)
     middle = np.exp(np.mean(logs[0].value, axis=0))
     in_proportion = middle * np.expm1(_of_refits(*logs, tail))
@@ -95,7 +95,7 @@ def _of_refits(baselines: Chance, candidate: Chance, tail: float) -> np.ndarray:
     known = np.isfinite(of_baselines)  # else episodes alone have no limit, and no excess matters
     excess = np.where(known, candidate.error**2 - np.where(known, of_baselines, 0), 0)
     variance = np.var(baselines.value, axis=0, ddof=1) * (1 + 1 / runs) + np.maximum(excess, 0)
-    return stats.t.isf(tail, runs - 1) * np.sqrt(variance)
+    return np.asarray(stats.t.isf(tail, runs - 1) * np.sqrt(variance))
 
 
 def _of_episodes(baselines: Chance, candidate: Chance, tail: float, degrees: float) -> np.ndarray:
@@ -105,7 +105,7 @@ def _of_episodes(baselines: Chance, candidate: Chance, tail: float, degrees: flo
         baselines, candidate, tail, degrees: As for `reaches`.
     """
     of_mean = np.sum(baselines.error**2, axis=0) / len(baselines.error) ** 2
-    return stats.t.isf(tail, degrees) * np.sqrt(candidate.error**2 + of_mean)
+    return np.asarray(stats.t.isf(tail, degrees) * np.sqrt(candidate.error**2 + of_mean))
 
 
 def _in_shares(chance: Chance, positive: np.ndarray) -> Chance:

@@ -70,7 +70,7 @@ class _Buying:
     def _told(self, policy: int, rival: int) -> bool:
         """Whether the interval of a pair has told it already: intervals at all n hold together."""
         ends = self.low[policy, rival], self.low[rival, policy]
-        return max(ends) > 0 or min(ends) > -self.within
+        return bool(max(ends) > 0 or min(ends) > -self.within)
 
     def compare(self, policy: int, rival: int) -> None:
         """Look at the difference of two policies."""
@@ -103,7 +103,7 @@ class _Buying:
         def urgency(pair: tuple[int, int]) -> tuple[float, float]:
             better, worse = pair
             gap = low[pair] if self.best else place[worse] - place[better]
-            return gap, self.counts[better] + self.counts[worse]
+            return float(gap), int(self.counts[better] + self.counts[worse])
 
         return order, min(unsure, key=urgency, default=None)
 

@@ -84,7 +84,7 @@ def imagined_twice(
     *,
     discount: float = 1.0,
     seed: int = 0,
-) -> tuple[Float[np.ndarray, " episode"], Float[np.ndarray, " fresh"]]:
+) -> tuple[Float[np.ndarray, " episode"], Float[np.ndarray, " starts"]]:
     """Imagined returns from the starts of real episodes, and from fresh ones over the full horizon;
     from none where episodes were cut at different steps, which fresh ones cannot be alike.
 

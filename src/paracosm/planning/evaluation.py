@@ -43,10 +43,10 @@ class EpisodeOffer(NamedTuple):
     deviation: float
 
 
-def half_width(episodes: np.ndarray | int, deviation: float) -> np.ndarray:
+def half_width(episodes: np.ndarray | float, deviation: float) -> np.ndarray:
     """Half of the 95% interval of the mean return, for each number of episodes, at least 2."""
     count = np.asarray(episodes, float)
-    return stats.t.ppf((1 + _LEVEL) / 2, count - 1) * deviation / np.sqrt(count)
+    return np.asarray(stats.t.ppf((1 + _LEVEL) / 2, count - 1) * deviation / np.sqrt(count))
 
 
 def buy_episodes(
