@@ -29,6 +29,7 @@ COMMANDS = {
         "cheap noisy labels or expensive clean ones, and how to remove the bias of cheap ones"
     ),
     "rank": "which policy is better, in few real episodes, and whether imagination knows it",
+    "indicators": "which numbers of the audits of a training's checkpoints precede its gap",
     "bench": "learners on the tasks of a suite, beside what others have",
     "paper": "the experiments of the paper, ours beside theirs",
     "report": "write the report of a finished run again",
