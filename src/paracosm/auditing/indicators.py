@@ -59,7 +59,10 @@ Table = Mapping[str, Sequence[float]]
 
 
 def indicators(
-    trainings: Mapping[str, Table], target: str = "gap", lag: int = 1, left_out: tuple[str, ...] = ()
+    trainings: Mapping[str, Table],
+    target: str = "gap",
+    lag: int = 1,
+    left_out: tuple[str, ...] = (),
 ) -> Indicators:
     """Test which series of one or several trainings precede the target.
 

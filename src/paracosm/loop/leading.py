@@ -68,9 +68,9 @@ def indicators(*trainings: str | Path | Run | Audits, lag: int = 1) -> Indicator
 
 def of_rounds(rounds: Sequence[RoundAudit]) -> Indicators | None:
     """Which numbers of the audits along a run precede its gap; None where rounds are too few."""
-    if len(rounds) < 2:
+    named = {f"round {audit.round + 1}": audit for audit in rounds if audit.gap is not None}
+    if not named:
         return None
-    named = {f"round {audit.round + 1}": audit for audit in rounds}
     tables, left_out = _tables([_Training("this run", named, {})])
     tested = testing.indicators(tables, left_out=left_out)
     return tested if min(tested.checkpoints) >= tested.needed else None

@@ -12,6 +12,8 @@ _NAMES = {
     "reward": "reward term",
     "termination": "termination term",
     "dynamics": "dynamics term",
+    "spread": "spread of returns",
+    "calibration": "overconfidence",
     "edge_share": "edge share",
 }
 _VERDICTS = {
@@ -71,13 +73,15 @@ def _too_few(record: Indicators) -> str:
 def _leads(record: Indicators, one: Indicator) -> str:
     larger = "larger" if (one.statistic or 0.0) > 0 else "smaller"
     return (
-        f"A higher {name(one.name)} precedes a {larger} gap {_later(record)}, beyond what the gap"
+        f"A larger {name(one.name)} precedes a {larger} gap {_later(record)}, beyond what the gap"
         f" itself says (corrected p {_number(one.corrected, 3)})."
     )
 
 
 def _later(record: Indicators) -> str:
-    return "one checkpoint later" if record.lag == 1 else f"{words.count(record.lag)} later"
+    if record.lag == 1:
+        return "one checkpoint later"
+    return f"{words.count(record.lag)} checkpoints later"
 
 
 # Of one training with so many checkpoints a strong lead (0.8 of the next gap's spread) is seen in
