@@ -55,11 +55,11 @@ _SEED = 16
 # Of the length of a series: residuals as small are rounding, and the indicator repeats the gap.
 _ROUNDING = 1e-8
 
-Table = Mapping[str, Sequence[float]]
+SeriesByName = Mapping[str, Sequence[float]]
 
 
 def indicators(
-    trainings: Mapping[str, Table],
+    trainings: Mapping[str, SeriesByName],
     target: str = "gap",
     lag: int = 1,
     left_out: tuple[str, ...] = (),
@@ -103,7 +103,7 @@ def indicators(
     )
 
 
-def _names(trainings: Mapping[str, Table], target: str) -> list[str]:
+def _names(trainings: Mapping[str, SeriesByName], target: str) -> list[str]:
     """The indicators, which all trainings have.
 
     Raises:
@@ -112,8 +112,8 @@ def _names(trainings: Mapping[str, Table], target: str) -> list[str]:
     """
     if not trainings:
         raise checks.BadArgument("no training is given; the audits of one or several are needed.")
-    first, *others = trainings.items()
-    for name, table in others:
+    first, *rest = trainings.items()
+    for name, table in rest:
         if set(table) != set(first[1]):
             raise checks.BadData(
                 f"{first[0]} has the series {', '.join(first[1])}, and {name} has"
@@ -129,7 +129,7 @@ def _names(trainings: Mapping[str, Table], target: str) -> list[str]:
     return names
 
 
-def _columns(training: str, table: Table) -> dict[str, Float[np.ndarray, " checkpoint"]]:
+def _columns(training: str, table: SeriesByName) -> dict[str, Float[np.ndarray, " checkpoint"]]:
     """The series of one training as arrays.
 
     Raises:
@@ -159,7 +159,7 @@ def _numbers(what: str, series: Sequence[float]) -> Float[np.ndarray, " checkpoi
     return column
 
 
-class _Test(NamedTuple):
+class _LeadTest(NamedTuple):
     """A statistic and its p-value."""
 
     statistic: float
@@ -168,7 +168,7 @@ class _Test(NamedTuple):
 
 def _tested(
     series: Sequence[np.ndarray], gaps: Sequence[np.ndarray], lag: int, *, paired: bool
-) -> _Test | None:
+) -> _LeadTest | None:
     """The test of one indicator, None if it is the same at every checkpoint.
 
     Args:
@@ -183,10 +183,10 @@ def _tested(
         statistic, p = pairing_test(np.array(series), np.array(gaps), lag, rng)
     else:
         statistic, p = residual_test(series, gaps, lag, rng)
-    return _Test(float(statistic), float(p))
+    return _LeadTest(float(statistic), float(p))
 
 
-def _judged(names: Sequence[str], tests: Mapping[str, _Test | None]) -> tuple[Indicator, ...]:
+def _judged(names: Sequence[str], tests: Mapping[str, _LeadTest | None]) -> tuple[Indicator, ...]:
     """The indicators with their verdicts, corrected together."""
     tested = {name: test for name, test in tests.items() if test is not None}
     corrected = dict(zip(tested, holm([test.p for test in tested.values()]), strict=True))
@@ -214,7 +214,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected
 
 
-class _View(NamedTuple):
+class _PartialCorrelation(NamedTuple):
     """A partial correlation before it is taken: what projects covariates out `[..., row, row]`, and
     the residuals of indicator and target `[..., row]`.
     """
@@ -240,33 +240,35 @@ def _views(
     series: Float[np.ndarray, "*shape checkpoint"],
     gaps: Float[np.ndarray, "*shape checkpoint"],
     lag: int,
-) -> tuple[_View, _View]:
+) -> tuple[_PartialCorrelation, _PartialCorrelation]:
     """Levels and differences of the ranks, as the head of this file has them."""
     x, y = np.broadcast_arrays(*(stats.rankdata(values, axis=-1) for values in (series, gaps)))
     now, before, later = slice(1, -lag), slice(0, -lag - 1), slice(1 + lag, None)
-    one = np.ones_like(x[..., now])
-    time = one * np.arange(one.shape[-1])
-    levels = [one, time, y[..., now], x[..., before]]
+    constant = np.ones_like(x[..., now])
+    time = constant * np.arange(constant.shape[-1])
+    levels = [constant, time, y[..., now], x[..., before]]
     moved = y[..., now] - y[..., before]
     return (
         _view(levels, x[..., now], y[..., later]),
-        _view([one, moved], x[..., now] - x[..., before], y[..., later] - y[..., now]),
+        _view([constant, moved], x[..., now] - x[..., before], y[..., later] - y[..., now]),
     )
 
 
-def _view(covariates: Sequence[np.ndarray], indicator: np.ndarray, target: np.ndarray) -> _View:
+def _view(
+    covariates: Sequence[np.ndarray], indicator: np.ndarray, target: np.ndarray
+) -> _PartialCorrelation:
     """Both without what the covariates, each `[..., row]`, explain."""
     design = np.stack(covariates, axis=-1)
     project = np.eye(indicator.shape[-1]) - design @ np.linalg.pinv(design)
-    return _View(project, _left(project, indicator), _left(project, target))
+    return _PartialCorrelation(project, _left(project, indicator), _left(project, target))
 
 
 def _left(project: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The residuals; exactly 0 where they are rounding alone."""
     residuals = np.einsum("...rs,...s->...r", project, values)
     size = np.linalg.norm(residuals, axis=-1, keepdims=True)
-    whole = np.linalg.norm(values, axis=-1, keepdims=True)
-    return np.where(size > _ROUNDING * whole, residuals, 0.0)
+    before = np.linalg.norm(values, axis=-1, keepdims=True)
+    return np.where(size > _ROUNDING * before, residuals, 0.0)
 
 
 def residual_test(
@@ -300,10 +302,10 @@ def residual_test(
     return _weaker(levels, differences), np.where(agree, np.maximum(p_levels, p_differences), 1.0)
 
 
-def _weaker(one: np.ndarray, another: np.ndarray) -> np.ndarray:
+def _weaker(levels: np.ndarray, differences: np.ndarray) -> np.ndarray:
     """The smaller of two correlations, 0 where their signs differ."""
-    smaller = np.where(np.abs(one) < np.abs(another), one, another)
-    return np.where(one * another > 0, smaller, 0.0)
+    smaller = np.where(np.abs(levels) < np.abs(differences), levels, differences)
+    return np.where(levels * differences > 0, smaller, 0.0)
 
 
 def _orders(count: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "order row"]:

@@ -24,7 +24,7 @@ _TERMS = ("reward", "termination", "dynamics")
 
 
 @dataclasses.dataclass(frozen=True)
-class _Training:
+class _AuditedTraining:
     """The audits of one training, by checkpoint in order of time, and what task they are of."""
 
     name: str
@@ -57,7 +57,7 @@ def indicators(*trainings: str | Path | Run | Audits, lag: int = 1) -> Indicator
         raise checks.BadArgument(
             "no training is given; a run, or a folder of audits of its checkpoints, is needed."
         )
-    read = [_training(given, number) for number, given in enumerate(trainings, start=1)]
+    read = [_training(audits, number) for number, audits in enumerate(trainings, start=1)]
     for training in read:
         _demand_audits(training)
     _demand_one_task(read)
@@ -71,34 +71,30 @@ def of_rounds(rounds: Sequence[RoundAudit]) -> Indicators | None:
     named = {f"round {audit.round + 1}": audit for audit in rounds if audit.gap is not None}
     if not named:
         return None
-    tables, left_out = _tables([_Training("this run", named, {})])
+    tables, left_out = _tables([_AuditedTraining("this run", named, {})])
     tested = testing.indicators(tables, left_out=left_out)
     return tested if min(tested.checkpoints) >= tested.needed else None
 
 
-def _training(given: Any, number: int) -> _Training:
-    """The audits of what was given as a training.
-
-    Args:
-        given: As `indicators` takes it.
-        number: Its place among the trainings, from 1.
-    """
-    if isinstance(given, Run):
-        return _of_run(given)
-    if isinstance(given, str | os.PathLike):
-        return _of_path(as_path("a training", given))
+def _training(audits: Any, number: int) -> _AuditedTraining:
+    """One training, as `indicators` takes it; `number` is its place among them, from 1."""
+    if isinstance(audits, Run):
+        return _of_run(audits)
+    if isinstance(audits, str | os.PathLike):
+        return _of_path(as_path("a training", audits))
     name = f"training {number}"
-    if isinstance(given, Mapping):
-        return _of_records(name, {str(key): audit for key, audit in given.items()})
-    if isinstance(given, Sequence):
-        named = {f"checkpoint {n}": audit for n, audit in enumerate(given, start=1)}
+    if isinstance(audits, Mapping):
+        return _of_records(name, {str(key): audit for key, audit in audits.items()})
+    if isinstance(audits, Sequence):
+        named = {f"checkpoint {n}": audit for n, audit in enumerate(audits, start=1)}
         return _of_records(name, named)
     raise checks.BadArgument(
-        f"{name} is {checks.described(given)}; a run, a folder of audits, or the audits are needed."
+        f"{name} is {checks.described(audits)}; a run, a folder of audits, or the audits are"
+        " needed."
     )
 
 
-def _of_run(run: Run) -> _Training:
+def _of_run(run: Run) -> _AuditedTraining:
     """The audits along a run's rounds."""
     result = run.result
     audits = {f"round {audit.round + 1}": audit for audit in result.rounds}
@@ -108,12 +104,12 @@ def _of_run(run: Run) -> _Training:
             " collected whole episodes, or a folder of audits, are needed."
         )
     task = {"env": result.env, "arguments": run.config.arguments}
-    return _Training(
+    return _AuditedTraining(
         shown(run.path), audits, {**task, "horizon": result.diagnosis.horizon, "audits": "rounds"}
     )
 
 
-def _of_path(path: Path) -> _Training:
+def _of_path(path: Path) -> _AuditedTraining:
     """A run's audits, or those in the files of a folder.
 
     Raises:
@@ -140,7 +136,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if n % 2 else (0, part) for n, part in enumerate(parts)]
 
 
-def _of_records(name: str, audits: Mapping[str, Any]) -> _Training:
+def _of_records(name: str, audits: Mapping[str, Any]) -> _AuditedTraining:
     """Audits that are at hand, all of one task.
 
     Raises:
@@ -151,14 +147,14 @@ def _of_records(name: str, audits: Mapping[str, Any]) -> _Training:
         raise checks.BadArgument(f"{name} has no audit; one of each checkpoint is needed.")
     for checkpoint, audit in audits.items():
         checks.of_kind(f"{checkpoint} of {name}", audit, (Diagnosis, RoundAudit), "an audit")
-    (first, task), *others = [(at, _task(audit)) for at, audit in audits.items()]
-    for checkpoint, other in others:
-        if difference := _difference(task, other):
+    (first, task), *rest = [(at, _task(audit)) for at, audit in audits.items()]
+    for checkpoint, compared in rest:
+        if difference := _difference(task, compared):
             raise checks.BadData(
                 f"{first} of {name} has {difference[0]}, {checkpoint} has {difference[1]}; audits"
                 " of one task are needed."
             )
-    return _Training(name, audits, task)
+    return _AuditedTraining(name, audits, task)
 
 
 def _task(audit: Audit) -> dict[str, Any]:
@@ -174,30 +170,30 @@ def _task(audit: Audit) -> dict[str, Any]:
     }
 
 
-def _difference(one: Mapping[str, Any], another: Mapping[str, Any]) -> tuple[str, str] | None:
+def _difference(task: Mapping[str, Any], compared: Mapping[str, Any]) -> tuple[str, str] | None:
     """What differs first of two tasks, as words for both; None if nothing does."""
-    for name in one.keys() & another.keys():
-        if one[name] != another[name]:
-            return f"{name} {one[name]}", f"{name} {another[name]}"
+    for name in task:
+        if name in compared and task[name] != compared[name]:
+            return f"{name} {task[name]}", f"{name} {compared[name]}"
     return None
 
 
-def _demand_one_task(trainings: Sequence[_Training]) -> None:
+def _demand_one_task(trainings: Sequence[_AuditedTraining]) -> None:
     """Refuse trainings of different tasks.
 
     Raises:
         BadArgument: it is so.
     """
-    first, *others = trainings
-    for other in others:
-        if difference := _difference(first.task, other.task):
+    first, *rest = trainings
+    for training in rest:
+        if difference := _difference(first.task, training.task):
             raise checks.BadArgument(
-                f"{first.name} has {difference[0]}, {other.name} has {difference[1]}; trainings of"
-                " one task are needed."
+                f"{first.name} has {difference[0]}, {training.name} has {difference[1]}; trainings"
+                " of one task are needed."
             )
 
 
-def _demand_audits(training: _Training) -> None:
+def _demand_audits(training: _AuditedTraining) -> None:
     """Refuse audits whose terms explain nothing.
 
     Raises:
@@ -211,7 +207,7 @@ def _demand_audits(training: _Training) -> None:
             )
 
 
-def _demand_different(trainings: Sequence[_Training]) -> None:
+def _demand_different(trainings: Sequence[_AuditedTraining]) -> None:
     """Refuse one and the same audit under two names.
 
     Raises:
@@ -231,7 +227,9 @@ def _demand_different(trainings: Sequence[_Training]) -> None:
             seen[content] = place
 
 
-def _tables(trainings: Sequence[_Training]) -> tuple[dict[str, testing.Table], tuple[str, ...]]:
+def _tables(
+    trainings: Sequence[_AuditedTraining],
+) -> tuple[dict[str, testing.SeriesByName], tuple[str, ...]]:
     """The series of each training, and the names of those that some checkpoint does not have.
 
     Raises:
@@ -246,9 +244,9 @@ def _tables(trainings: Sequence[_Training]) -> tuple[dict[str, testing.Table], t
                 f"no gap of {training.name} is known, since rewards were not bought; labelled"
                 " episodes are needed."
             )
-    every = [row for training in rows.values() for row in training]
-    known = [name for name in every[0] if all(row[name] is not None for row in every)]
-    left_out = tuple(name for name in every[0] if name not in known)
+    pooled = [row for training in rows.values() for row in training]
+    known = [name for name in pooled[0] if all(row[name] is not None for row in pooled)]
+    left_out = tuple(name for name in pooled[0] if name not in known)
     tables = {
         name: {series: [float(row[series] or 0.0) for row in training] for series in known}
         for name, training in rows.items()

@@ -33,13 +33,13 @@ def rows(record: Indicators) -> list[Texts]:
     """Indicator, partial rank correlation, p-value, corrected p-value, verdict."""
     return [
         (
-            name(one.name),
-            _number(one.statistic, 2),
-            _number(one.p, 4),
-            _number(one.corrected, 3),
-            _VERDICTS[one.verdict],
+            name(indicator.name),
+            _number(indicator.statistic, 2),
+            _number(indicator.p, 4),
+            _number(indicator.corrected, 3),
+            _VERDICTS[indicator.verdict],
         )
-        for one in record.indicators
+        for indicator in record.indicators
     ]
 
 
@@ -52,8 +52,8 @@ def verdict(record: Indicators) -> str:
     if min(record.checkpoints) < record.needed:
         return _too_few(record)
     if record.leading:
-        return " ".join(_leads(record, one) for one in record.leading)
-    if all(one.verdict is LeadVerdict.CONSTANT for one in record.indicators):
+        return " ".join(_leads(record, indicator) for indicator in record.leading)
+    if all(indicator.verdict is LeadVerdict.CONSTANT for indicator in record.indicators):
         return "No indicator ever changes, so that none can precede the gap."
     return (
         "No indicator is shown to precede the gap beyond what the gap itself says; that does not"
@@ -70,11 +70,11 @@ def _too_few(record: Indicators) -> str:
     )
 
 
-def _leads(record: Indicators, one: Indicator) -> str:
-    larger = "larger" if (one.statistic or 0.0) > 0 else "smaller"
+def _leads(record: Indicators, indicator: Indicator) -> str:
+    larger = "larger" if (indicator.statistic or 0.0) > 0 else "smaller"
     return (
-        f"A larger {name(one.name)} precedes a {larger} gap {_later(record)}, beyond what the gap"
-        f" itself says (corrected p {_number(one.corrected, 3)})."
+        f"A larger {name(indicator.name)} precedes a {larger} gap {_later(record)}, beyond what"
+        f" the gap itself says (corrected p {_number(indicator.corrected, 3)})."
     )
 
 

@@ -59,5 +59,7 @@ class Indicators(Record):
     @property
     def leading(self) -> tuple[Indicator, ...]:
         """Those that lead, the surest first."""
-        leads = [one for one in self.indicators if one.verdict is LeadVerdict.LEADS]
-        return tuple(sorted(leads, key=lambda one: one.p or 0.0))
+        leads = [
+            indicator for indicator in self.indicators if indicator.verdict is LeadVerdict.LEADS
+        ]
+        return tuple(sorted(leads, key=lambda indicator: indicator.p or 0.0))
