@@ -111,5 +111,5 @@ def test_a_run_of_few_rounds_is_silent():
 
 def test_names_are_escaped():
     page = render(record(dataclasses.replace(OPEN, name=HOSTILE), trainings=(HOSTILE,)))
-    Balanced().feed(page)
+    Balanced(page)
     assert HOSTILE not in page
