@@ -339,4 +339,4 @@ def pairing_test(
         orders = _orders(count, _DRAWS, rng)
     means = pairs[np.arange(count), orders].mean(axis=1) - pairs.mean()
     reached = np.abs(means) >= np.abs(means[0]) - _ROUNDING
-    return means[0], reached.mean()
+    return float(means[0]), float(reached.mean())
