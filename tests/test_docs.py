@@ -17,6 +17,7 @@ import paracosm
 import paracosm.core
 from paracosm.cli.main import COMMANDS
 from paracosm.core.records import Diagnosis, LabelPlan, Plan
+from paracosm.core.records.indicators import Indicators
 from paracosm.core.records.ranking import Ranking
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +105,13 @@ def test_options_that_a_page_names_exist(command, capsys):
 
 @pytest.mark.parametrize(
     ("command", "record"),
-    [("audit", Diagnosis), ("plan", Plan), ("labels", LabelPlan), ("rank", Ranking)],
+    [
+        ("audit", Diagnosis),
+        ("plan", Plan),
+        ("labels", LabelPlan),
+        ("rank", Ranking),
+        ("indicators", Indicators),
+    ],
 )
 def test_keys_of_json_that_a_page_names_exist(command, record):
     text = (DOCS / "commands" / f"{command}.md").read_text()

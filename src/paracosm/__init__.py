@@ -1,9 +1,9 @@
 """Paracosm: train policies in learned world models, and find out what the imagined return is wrong
 about.
 
-The verbs `collect, learn, imagine, evaluate, audit, calibrate, rank, rank_runs, deploy, plan,
-plan_labels, run, load, compare, report` and the types that they pass are loaded when first used, so
-that importing the package costs nothing.
+The verbs `collect, learn, imagine, evaluate, audit, calibrate, rank, rank_runs, deploy,
+indicators, plan, plan_labels, run, load, compare, report` and the types that they pass are loaded
+when first used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from paracosm.loop.auditing import audit, calibrate
     from paracosm.loop.deploying import deploy
     from paracosm.loop.foreign import audit_foreign
+    from paracosm.loop.leading import indicators
     from paracosm.loop.load import Run, compare, load
     from paracosm.loop.plans import plan, plan_labels, plan_mixture
     from paracosm.loop.ranking import rank, rank_runs
@@ -74,6 +75,7 @@ _HOMES = {
     "learning.learn": ("Learned", "LearnSettings", "learn"),
     "loop.deploying": ("deploy",),
     "loop.foreign": ("audit_foreign",),
+    "loop.leading": ("indicators",),
     "loop.load": ("Run", "compare", "load"),
     "loop.plans": ("plan", "plan_labels", "plan_mixture"),
     "loop.ranking": ("rank", "rank_runs"),
@@ -149,6 +151,7 @@ __all__ = [
     "evaluate",
     "foreign",
     "imagine",
+    "indicators",
     "learn",
     "load",
     "never",

@@ -29,6 +29,7 @@ COMMANDS = {
         "cheap noisy labels or expensive clean ones, and how to remove the bias of cheap ones"
     ),
     "rank": "which policy is better, in few real episodes, and whether imagination knows it",
+    "indicators": "which numbers of the audits of a training's checkpoints precede its gap",
     "bench": "learners on the tasks of a suite, beside what others have",
     "paper": "the experiments of the paper, ours beside theirs",
     "report": "write the report of a finished run again",
@@ -75,7 +76,7 @@ def _dispatch(arguments: list[str], *, for_good: bool) -> int | None:
     """What the command returns: an exit status, or nothing where it is 0."""
     with streams.own_output(for_good=for_good):
         if not arguments or arguments[0] in ("-h", "--help", "help"):
-            commands = "\n".join(f"  {name:9}{what}" for name, what in COMMANDS.items())
+            commands = "\n".join(f"  {name:11}{what}" for name, what in COMMANDS.items())
             return streams.write(_HELP.format(commands=commands))
         if arguments[0] == "--version":
             return streams.write(f"paracosm {importlib.metadata.version('paracosm')}\n")

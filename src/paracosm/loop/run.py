@@ -55,6 +55,7 @@ from paracosm.loop.given import (
     used_data,
 )
 from paracosm.loop.latents import EncoderLearning
+from paracosm.loop.leading import of_rounds
 from paracosm.loop.names import by_name
 from paracosm.loop.numbers import along, counts, errors, purchase, terms
 from paracosm.loop.partial_training import PartialTraining
@@ -532,6 +533,7 @@ class _Runner:
         )
         seconds = self.directory.seconds()
         settings = by_name(self._effective(rounds[-1]).to_dict())
+        audits = tuple(round.audit_before for round in rounds if round.audit_before)
         result = RunResult(
             env=self.config.env,
             seed=self.config.seed,
@@ -545,7 +547,8 @@ class _Runner:
             machine=versions.facts(),
             decisions=decisions,
             discount=rounds[-1].discount,
-            rounds=tuple(round.audit_before for round in rounds if round.audit_before),
+            rounds=audits,
+            indicators=of_rounds(audits),
             warnings=(*self.source.remarks, *warnings_of(fits, trainings, diagnosis)),
         )
         return self._written(result)

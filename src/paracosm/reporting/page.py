@@ -16,6 +16,7 @@ from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.records.deployment import Deployment
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.gate import Gate
+from paracosm.core.records.indicators import Indicators
 from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import (
@@ -27,6 +28,7 @@ from paracosm.reporting import (
     deployment_words,
     experiment_words,
     gate_words,
+    indicator_words,
     ranking_words,
     round_words,
     tables,
@@ -52,6 +54,8 @@ def render(record: Renderable) -> str:
         return _fill("gate.html", gate=record)
     if isinstance(record, Deployment):
         return _fill("deployment.html", record=record)
+    if isinstance(record, Indicators):
+        return _fill("indicators.html", record=record)
     template, name, draw = {
         Comparison: ("comparison.html", "runs", drawing.comparison),
         Benchmark: ("benchmark.html", "record", drawing.charts),
@@ -73,9 +77,9 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
     """
     if not isinstance(record, Renderable):
         raise Unsupported(
-            "a page shows a result, a diagnosis, a comparison, a gate, a deployment, a ranking, a"
-            f" plan, an experiment or a benchmark, and this is a {type(record).__name__}; of a run"
-            " directory, paracosm.load(path).result is needed."
+            "a page shows a result, a diagnosis, a comparison, a gate, a deployment, a ranking,"
+            " leading indicators, a plan, an experiment or a benchmark, and this is a"
+            f" {type(record).__name__}; of a run directory, paracosm.load(path).result is needed."
         )
     text = render(record)
     with atomic_write(path) as part:
@@ -131,6 +135,7 @@ def _templates() -> jinja2.Environment:
         "deployment_words": deployment_words,
         "experiment_words": experiment_words,
         "gate_words": gate_words,
+        "indicator_words": indicator_words,
         "ranking_words": ranking_words,
         "benchmark_words": benchmark_words,
         "headline": headline,

@@ -5,6 +5,7 @@ from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.deployment import Deployment
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.gate import Gate
+from paracosm.core.records.indicators import Indicators
 from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting.decision_terminal import AnyPlan
@@ -19,4 +20,5 @@ Renderable = (
     | Gate
     | Deployment
     | Ranking
+    | Indicators
 )

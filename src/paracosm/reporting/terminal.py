@@ -17,6 +17,7 @@ from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.deployment import Deployment
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.gate import Gate
+from paracosm.core.records.indicators import Indicators
 from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import ranking_words, tables, words
@@ -26,6 +27,7 @@ from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
 from paracosm.reporting.deployment_terminal import deployment
 from paracosm.reporting.experiment_terminal import experiment
 from paracosm.reporting.gate_terminal import gate
+from paracosm.reporting.indicator_terminal import indicators, precursors
 from paracosm.reporting.ranking_terminal import ranking
 from paracosm.reporting.renderable import Renderable
 
@@ -59,7 +61,12 @@ def _run(run: RunResult) -> Group:
     diagnosis = run.diagnosis
     bought = [rounds(run)] if run.decisions else []
     return Group(
-        _bought(run), *bought, *_diagnosis(diagnosis), *_warnings(run), *_verdict(diagnosis)
+        _bought(run),
+        *bought,
+        *precursors(run.indicators),
+        *_diagnosis(diagnosis),
+        *_warnings(run),
+        *_verdict(diagnosis),
     )
 
 
@@ -206,5 +213,6 @@ _OWN: dict[type, Callable[[Any], RenderableType]] = {
     Deployment: deployment,
     Experiment: experiment,
     Gate: gate,
+    Indicators: indicators,
     Ranking: ranking,
 }

@@ -9,6 +9,7 @@ from paracosm.core.records.base import Estimate, Record, plain
 from paracosm.core.records.decisions import Decision
 from paracosm.core.records.diagnosis import Diagnosis, Gap, PartFit, Training
 from paracosm.core.records.discount import DiscountChoice
+from paracosm.core.records.indicators import Indicators
 from paracosm.core.records.rounds import RoundAudit
 
 
@@ -37,7 +38,8 @@ class RunResult(Record):
     `seconds` holds the time spent in `collect, learn, imagine, audit`; `configuration` is what was
     asked for and, under `machine`, the versions and the device count that rounding depends on; both
     as printable text. `discount` is that of training, with its reason. `rounds` holds the audits
-    along the way, of each round whose policy collected a whole episode of the next one's purchase.
+    along the way, of each round whose policy collected a whole episode of the next one's purchase;
+    `indicators` says which of their numbers precede the gap, where they are enough to tell.
     """
 
     env: str
@@ -54,6 +56,7 @@ class RunResult(Record):
     warnings: tuple[str, ...]
     rounds: tuple[RoundAudit, ...] = ()
     discount: DiscountChoice | None = None
+    indicators: Indicators | None = None
 
     def summary(self) -> dict[str, Any]:
         """The document that `paracosm run --json` prints."""
@@ -102,6 +105,7 @@ class RunResult(Record):
             "verdict": diagnosis.verdict,
             "verdict_training": diagnosis.verdict_training,
             "rounds": self.rounds,
+            "indicators": self.indicators,
         }
         return plain(document)
 
