@@ -18,6 +18,7 @@ from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, Measurements, Plan
 from paracosm.loop.plans import plan
 from paracosm.planning.budget import Offer
+from paracosm.planning.placement import placed
 from paracosm.planning.plan import PARTS, owned_counts
 from paracosm.planning.reading import read_curves
 
@@ -158,7 +159,9 @@ def _planned(flags: PlanFlags, known: Measurements) -> Plan:
         spent=sum(prices[part] * owned[part] for part in PARTS) if flags.include_owned else 0.0,
         seed=flags.seed,
     )
-    return dataclasses.replace(purchase, warnings=(*known.warnings, *purchase.warnings))
+    warnings = (*known.warnings, *purchase.warnings)
+    where = placed(known.regions, purchase)
+    return dataclasses.replace(purchase, warnings=warnings, placement=where)
 
 
 def _needed(flags: PlanFlags, name: str) -> float:

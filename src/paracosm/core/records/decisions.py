@@ -11,6 +11,7 @@ from paracosm.core.records.base import Estimate, Record
 from paracosm.core.records.diagnosis import Weights
 from paracosm.core.records.reasons import LabelVerdict, MixtureVerdict, PlanVerdict
 from paracosm.core.records.refusal import Refusal
+from paracosm.core.records.regions import Placement, Regions
 
 Unit = Literal["rms", "mse"]
 Bought = Literal["dynamics", "reward"]
@@ -47,7 +48,7 @@ class Measurements(Record):
     and prices.
 
     The first of `weights` is the one to use. `collected` holds the curves on the collected data's
-    own states.
+    own states, `regions` the audit's terms by region of the visited states, where there are enough.
     """
 
     curves: dict[str, Curve]
@@ -57,6 +58,7 @@ class Measurements(Record):
     cost_dynamics: float
     cost_reward: float
     warnings: tuple[str, ...]
+    regions: Regions | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +127,8 @@ class Plan(Record):
     `frontier` the best splits at other budgets, half and double among them, and `across` splits of
     this budget by share. `reasons` are the facts of the sentences, which `disagreement` (how far
     the routes to the weights part), `warnings` and `verdict` hold; those are empty until
-    `reporting` fills them.
+    `reporting` fills them. `placement` says from which regions of states to buy the transitions,
+    where a run's are known.
     """
 
     dynamics: int
@@ -150,6 +153,7 @@ class Plan(Record):
     warnings: tuple[str, ...]
     verdict: str
     reasons: PlanVerdict | None = None
+    placement: Placement | None = None
 
 
 @dataclasses.dataclass(frozen=True)
