@@ -36,6 +36,8 @@ from paracosm.core.types import PRNGKey
 MOST_REGIONS = 8  # rows that a table of advice can have and still be read
 LEAST_STEPS = 30  # of a region: a mean of fewer says little of it
 _ITERATIONS = 100  # of k-means, which has then settled
+_EDGE = 1 + 1e-4  # of a radius: the same state may have been recorded in 32 bits and in 64
+_ROUNDING = 1e-9  # of an error: beyond what a sum of 64-bit numbers is off by
 _LEVEL = 0.95  # of the intervals of the excess, for all regions together
 
 
@@ -56,8 +58,7 @@ class Partition(NamedTuple):
         any visited state of that region.
         """
         nearest, distance = vq.vq(np.asarray(states, np.float64) / self.scale, self.centers)
-        # A visited state is in its region, rounding aside.
-        inside = distance <= self.radii[nearest] * (1 + 1e-9)
+        inside = distance <= self.radii[nearest] * _EDGE
         return np.where(inside, nearest, -1)
 
 
@@ -96,29 +97,38 @@ def regions_of(
 def partition(
     states: Float[np.ndarray, "row state"], scale: Float[np.ndarray, " state"]
 ) -> Partition:
-    """As many regions of the visited states as have 30 of them each, at most 8.
+    """At most 8 regions of the visited states, of 30 states each at least.
 
-    The number is the largest for which k-means gives no smaller region; the same states give the
-    same regions.
+    k-means makes as many as there can be. Then the smallest joins its neighbours while it has fewer
+    than 30 states. The same states give the same regions.
 
     Raises:
-        BadData: there are no two such regions.
+        BadData: fewer than two regions are left.
     """
-    states = np.asarray(states, np.float64) / scale
-    distinct = len(np.unique(states, axis=0))
-    for number in range(min(MOST_REGIONS, len(states) // LEAST_STEPS, distinct), 1, -1):
+    scale = np.asarray(scale, np.float64)
+    scaled = np.asarray(states, np.float64) / scale
+    distinct = len(np.unique(scaled, axis=0))
+    for number in range(min(MOST_REGIONS, len(scaled) // LEAST_STEPS, distinct), 1, -1):
         with contextlib.suppress(vq.ClusterError):  # a region without a state
-            start = _starts(states, number)
+            start = _starts(scaled, number)
             centers, _ = vq.kmeans2(
-                states, start, iter=_ITERATIONS, minit="matrix", missing="raise"
+                scaled, start, iter=_ITERATIONS, minit="matrix", missing="raise"
             )
-            counts = np.bincount(vq.vq(states, centers)[0], minlength=number)
-            if counts.min() >= LEAST_STEPS:
-                return _measured(states, centers[np.argsort(-counts, kind="stable")], scale)
+            if len(centers := _large(scaled, centers)) > 1:
+                return _measured(scaled, centers, scale)
     raise checks.BadData(
-        f"the policy's {len(states)} recorded steps start in {distinct} different states, which do"
+        f"the policy's {len(scaled)} recorded steps start in {distinct} different states, which do"
         f" not make two regions of {LEAST_STEPS} steps each; more or longer episodes are needed."
     )
+
+
+def _large(states: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """The centres without those of small regions, by the number of their states."""
+    while True:
+        counts = np.bincount(vq.vq(states, centers)[0], minlength=len(centers))
+        if counts.min() >= LEAST_STEPS:
+            return centers[np.argsort(-counts, kind="stable")]
+        centers = np.delete(centers, np.argmin(counts), axis=0)
 
 
 def _starts(states: np.ndarray, number: int) -> np.ndarray:
@@ -134,11 +144,17 @@ def _starts(states: np.ndarray, number: int) -> np.ndarray:
 
 
 def _measured(states: np.ndarray, centers: np.ndarray, scale: np.ndarray) -> Partition:
-    """The regions of these centres, states and centres in states divided by `scale`."""
+    """The regions of these centres; states and centres are divided by `scale` already."""
     visited, distance = vq.vq(states, centers)
     radii = np.zeros(len(centers))
     np.maximum.at(radii, visited, distance)
-    return Partition(centers, radii, np.asarray(scale, np.float64), visited)
+    return Partition(centers, radii, scale, visited)
+
+
+def _beyond(error: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """What is left of the errors `[episode]` without those expected; zero where it is rounding."""
+    left = error - expected
+    return np.where(np.abs(left) <= _ROUNDING * np.max(np.abs(expected)), 0.0, left)
 
 
 def by_region(
@@ -192,7 +208,7 @@ def by_region(
             termination=term_mean(by_episode(terms.termination)),
             reward=term_mean(by_episode(terms.reward)),
             error=term_mean(by_episode(size)),
-            excess=term_mean(by_episode(size - typical), level),
+            excess=term_mean(_beyond(by_episode(size), typical * inside.sum(axis=1)), level),
         )
 
     return Regions(

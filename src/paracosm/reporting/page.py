@@ -28,6 +28,8 @@ from paracosm.reporting import (
     experiment_words,
     gate_words,
     ranking_words,
+    region_tables,
+    region_words,
     round_words,
     tables,
     words,
@@ -132,6 +134,8 @@ def _templates() -> jinja2.Environment:
         "experiment_words": experiment_words,
         "gate_words": gate_words,
         "ranking_words": ranking_words,
+        "region_tables": region_tables,
+        "region_words": region_words,
         "benchmark_words": benchmark_words,
         "headline": headline,
     }
