@@ -155,7 +155,7 @@ def _measured(run: Run, progress: Progress) -> Measurements:
         *run.result.diagnosis.weights,
         fitted_weights(run.world, markov(run.policy), run.episodes, refits),
     )
-    regions, unknown = _regions(run, progress)
+    regions, unknown = regions_of_run(run, progress)
     return Measurements(
         curves={part: curve.curve for part, curve in curves.items()},
         collected={part: curve.by_states["held out"] for part, curve in curves.items()},
@@ -173,7 +173,7 @@ def _measured(run: Run, progress: Progress) -> Measurements:
     )
 
 
-def _regions(run: Run, progress: Progress) -> tuple[Regions | None, tuple[str, ...]]:
+def regions_of_run(run: Run, progress: Progress = silent) -> tuple[Regions | None, tuple[str, ...]]:
     """Terms by region of the visited states; where they cannot be told, the sentence why."""
     progress("regions", 0, 1)
     key = stage_key(run.config.seed, "regions")
