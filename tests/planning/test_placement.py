@@ -9,7 +9,7 @@ import pytest
 
 from paracosm.core.checks import BadArgument
 from paracosm.core.records import Estimate
-from paracosm.core.records.regions import Placement, Region, Regions
+from paracosm.core.records.regions import Placement, StateRegion, StateRegions
 from paracosm.planning.placement import bought_by_region, placed, placement
 from tests.reporting.decision_records import plan
 
@@ -18,13 +18,13 @@ def exactly(value: float) -> Estimate:
     return Estimate(value, value, value, 10, "exact")
 
 
-def regions_with(errors, owned, steps) -> Regions:
+def regions_with(errors, owned, steps) -> StateRegions:
     zero = exactly(0.0)
     rows = tuple(
-        Region((0.0,), (1.0,), (-1.0,), step, count, zero, zero, zero, exactly(error), zero)
+        StateRegion((0.0,), (1.0,), (-1.0,), step, count, zero, zero, zero, exactly(error), zero)
         for error, count, step in zip(errors, owned, steps, strict=True)
     )
-    return Regions(rows, 0, 10, 1.0)
+    return StateRegions(rows, 0, 10, 1.0)
 
 
 def test_what_is_bought_meets_the_conditions_of_an_optimum():

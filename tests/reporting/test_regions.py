@@ -9,7 +9,7 @@ import pytest
 
 from paracosm.core.records import Estimate
 from paracosm.core.records.decisions import Plan
-from paracosm.core.records.regions import Placement, Region, Regions
+from paracosm.core.records.regions import Placement, StateRegion, StateRegions
 from paracosm.reporting import region_tables, region_words, render
 from tests.reporting import decision_records as records
 from tests.reporting.test_page import Balanced
@@ -20,8 +20,8 @@ def estimate(mean: float, half: float) -> Estimate:
     return Estimate(mean, mean - half, mean + half, 20, "mean")
 
 
-def region(number: int, excess: float, contrast=(0.1, 2.5, -3.0)) -> Region:
-    return Region(
+def region(number: int, excess: float, contrast=(0.1, 2.5, -3.0)) -> StateRegion:
+    return StateRegion(
         center=(0.25, 12_345.0, -number / 7),
         rest=(0.2, 3.5, 6.25),
         contrast=contrast,
@@ -39,7 +39,7 @@ def placement(excesses=(-3.0, 0.5, 2.5), **changes) -> Placement:
     rows = tuple(region(i + 1, excess) for i, excess in enumerate(excesses))
     shares = tuple(2 * (i + 1) / len(rows) / (len(rows) + 1) for i in range(len(rows)))
     predicted = {"now": 69.0, "regions": 41.5, "visits": 52.25}
-    made = Placement(Regions(rows, 37, 20, 0.95), 3_500, 0.21, shares, predicted)
+    made = Placement(StateRegions(rows, 37, 20, 0.95), 3_500, 0.21, shares, predicted)
     return dataclasses.replace(made, **changes)
 
 

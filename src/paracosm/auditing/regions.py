@@ -30,7 +30,7 @@ from paracosm.core.data import Trajectory, Transitions
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy
 from paracosm.core.precision import in_double
-from paracosm.core.records.regions import Region, Regions
+from paracosm.core.records.regions import StateRegion, StateRegions
 from paracosm.core.types import PRNGKey
 
 MOST_REGIONS = 8  # rows that a table of advice can have and still be read
@@ -70,7 +70,7 @@ def regions_of(
     key: PRNGKey,
     *,
     most_imagined_steps: float,
-) -> Regions:
+) -> StateRegions:
     """The audit's terms by region of the visited states, at the world's discount, in 64 bits.
 
     Args:
@@ -164,7 +164,7 @@ def by_region(
     bought: Transitions,
     *,
     discount: float,
-) -> Regions:
+) -> StateRegions:
     """Terms, steps and transitions of each region.
 
     Args:
@@ -188,7 +188,7 @@ def by_region(
     typical = float(size.sum() / alive.sum())
     level = 1 - (1 - _LEVEL) / len(parts.centers)
 
-    def described(number: int) -> Region:
+    def described(number: int) -> StateRegion:
         inside = region == number
         of_state = parts.visited == number
         center, rest = states[of_state].mean(axis=0), states[~of_state].mean(axis=0)
@@ -198,7 +198,7 @@ def by_region(
         def by_episode(column: np.ndarray) -> np.ndarray:
             return (column * inside).sum(axis=1)
 
-        return Region(
+        return StateRegion(
             center=tuple(center.tolist()),
             rest=tuple(rest.tolist()),
             contrast=tuple(((center - rest) / spread).tolist()),
@@ -211,7 +211,7 @@ def by_region(
             excess=term_mean(_beyond(by_episode(size), typical * inside.sum(axis=1)), level),
         )
 
-    return Regions(
+    return StateRegions(
         regions=tuple(map(described, range(len(parts.centers)))),
         elsewhere=int((holds < 0).sum()),
         episodes=len(alive),

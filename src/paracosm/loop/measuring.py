@@ -31,7 +31,7 @@ from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, GradientNoise, Measurements
 from paracosm.core.records.reasons import Caveat, CaveatKind, Route
-from paracosm.core.records.regions import Regions
+from paracosm.core.records.regions import StateRegions
 from paracosm.imagination.gradient_noise import gradient_noise
 from paracosm.imagination.policy_gradient import Baseline, Weighting
 from paracosm.learning.curves import MeasuredCurve, Refit, learning_curve
@@ -173,7 +173,9 @@ def _measured(run: Run, progress: Progress) -> Measurements:
     )
 
 
-def regions_of_run(run: Run, progress: Progress = silent) -> tuple[Regions | None, tuple[str, ...]]:
+def regions_of_run(
+    run: Run, progress: Progress = silent
+) -> tuple[StateRegions | None, tuple[str, ...]]:
     """Terms by region of the visited states; where they cannot be told, the sentence why."""
     progress("regions", 0, 1)
     key = stage_key(run.config.seed, "regions")

@@ -18,7 +18,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.records.decisions import Plan
-from paracosm.core.records.regions import Placement, Regions
+from paracosm.core.records.regions import Placement, StateRegions
 
 EXPONENT = 0.5  # of a root mean square error that averages independent noise
 
@@ -59,7 +59,7 @@ def bought_by_region(
     return np.maximum(factors[np.flatnonzero(reached)[-1]] * wanted - owned, 0.0)
 
 
-def placed(regions: Regions | None, plan: Plan) -> Placement | None:
+def placed(regions: StateRegions | None, plan: Plan) -> Placement | None:
     """From which regions to buy the transitions of a plan; None where it buys none, where no
     region is known or where none errs.
     """
@@ -68,7 +68,9 @@ def placed(regions: Regions | None, plan: Plan) -> Placement | None:
     return placement(regions, plan.dynamics, plan.curves["dynamics"].exponent)
 
 
-def placement(regions: Regions, transitions: int, exponent: float = EXPONENT) -> Placement | None:
+def placement(
+    regions: StateRegions, transitions: int, exponent: float = EXPONENT
+) -> Placement | None:
     """From which regions to buy so many transitions; None where none errs.
 
     A region counts as if one transition more lay in it: of one that has none, the error is known,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paracosm.core.records.regions import Placement, Region
+from paracosm.core.records.regions import Placement, StateRegion
 from paracosm.reporting import region_words, words
 
 HEADS = ("region", "visits", "dynamics", "error", "owned", "buy", "")
@@ -61,7 +61,7 @@ def places(placement: Placement) -> list[tuple[str, str]]:
     ]
 
 
-def _numbered(placement: Placement) -> list[tuple[str, str, Region, tuple[str, str]]]:
+def _numbered(placement: Placement) -> list[tuple[str, str, StateRegion, tuple[str, str]]]:
     """Number, share of the visits, region, transitions to buy from it and their share."""
     regions = placement.regions.regions
     steps = sum(region.steps for region in regions)

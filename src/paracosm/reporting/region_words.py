@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from paracosm.core.records.regions import Placement, Region
+from paracosm.core.records.regions import Placement, StateRegion
 from paracosm.reporting import words
 
 _COMPONENTS = 2  # named of a region: those in which it differs the most from the rest
 _LIKE = 0.5  # standard deviations: components that differ by less tell nothing of a region
 
 
-def described(region: Region) -> str:
+def described(region: StateRegion) -> str:
     """Where a region lies: the components in which its states differ the most from the rest."""
     order = sorted(range(len(region.contrast)), key=lambda i: -abs(region.contrast[i]))
     apart = [i for i in order[:_COMPONENTS] if abs(region.contrast[i]) >= _LIKE] or order[:1]
@@ -28,11 +28,9 @@ def standing_out(placement: Placement) -> str:
         return (
             "No region errs clearly more than its share of the visits: buying by the policy does."
         )
-    one = len(more) == 1
-    return (
-        f"{'Region' if one else 'Regions'} {', '.join(more)} {'errs' if one else 'err'} clearly"
-        f" more than {'its' if one else 'their'} share of the visits."
-    )
+    if len(more) == 1:
+        return f"Region {more[0]} errs clearly more than its share of the visits."
+    return f"Regions {', '.join(more)} err clearly more than their share of the visits."
 
 
 def predicted(placement: Placement) -> str:

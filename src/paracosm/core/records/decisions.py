@@ -11,7 +11,7 @@ from paracosm.core.records.base import Estimate, Record
 from paracosm.core.records.diagnosis import Weights
 from paracosm.core.records.reasons import LabelVerdict, MixtureVerdict, PlanVerdict
 from paracosm.core.records.refusal import Refusal
-from paracosm.core.records.regions import Placement, Regions
+from paracosm.core.records.regions import Placement, StateRegions
 
 Unit = Literal["rms", "mse"]
 Bought = Literal["dynamics", "reward"]
@@ -58,7 +58,7 @@ class Measurements(Record):
     cost_dynamics: float
     cost_reward: float
     warnings: tuple[str, ...]
-    regions: Regions | None = None
+    regions: StateRegions | None = None
 
 
 @dataclasses.dataclass(frozen=True)

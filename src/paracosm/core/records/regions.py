@@ -8,7 +8,7 @@ from paracosm.core.records.base import Estimate, Record
 
 
 @dataclasses.dataclass(frozen=True)
-class Region(Record):
+class StateRegion(Record):
     """The visited states that are nearer to one centre than to the other regions' centres.
 
     `center` is their mean and `rest` the mean of the visited states outside, `[state]` both, in the
@@ -36,7 +36,7 @@ class Region(Record):
 
 
 @dataclasses.dataclass(frozen=True)
-class Regions(Record):
+class StateRegions(Record):
     """The states that a policy visits in `episodes` real episodes, in two or more regions, the most
     visited first.
 
@@ -44,7 +44,7 @@ class Regions(Record):
     `discount` and sum over the regions to the audit's.
     """
 
-    regions: tuple[Region, ...]
+    regions: tuple[StateRegion, ...]
     elsewhere: int
     episodes: int
     discount: float
@@ -59,7 +59,7 @@ class Placement(Record):
     (`regions`) or by those of the policy's visits (`visits`), in return.
     """
 
-    regions: Regions
+    regions: StateRegions
     transitions: int
     exponent: float
     shares: tuple[float, ...]
