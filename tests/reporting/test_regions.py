@@ -59,6 +59,7 @@ def test_the_terminal_says_every_number_in_80_columns(count):
         assert f"{name}: {place}" in flat
     for sentence in (region_words.predicted, region_words.realised, region_words.note):
         assert sentence(where) in flat
+    assert region_words.TRIED in flat
     assert flat.endswith(with_places(where).verdict)
 
 
@@ -71,6 +72,7 @@ def test_the_page_says_every_number_and_interval():
         assert place in text
     assert region_words.standing_out(where) in text
     assert region_words.predicted(where) in text
+    assert region_words.TRIED in text
 
 
 def test_nothing_is_said_where_no_region_is_known():

@@ -27,6 +27,7 @@ def where_to_buy(placement: Placement | None) -> list[RenderableType]:
         region_words.standing_out(placement),
         region_words.predicted(placement),
         region_words.note(placement),
+        region_words.TRIED,
         region_words.realised(placement),
     ]
     return [table, Text("\n".join([*places, *sentences]) + "\n", style="dim")]

@@ -44,6 +44,13 @@ def predicted(placement: Placement) -> str:
     )
 
 
+# Holds until benchmarks/regions.md says otherwise
+TRIED = (
+    "That these shares pay has not been shown, and in a first trial they lost to the policy's own"
+    " episodes: take them for where the errors lie."
+)
+
+
 def realised(placement: Placement) -> str:
     """How the transitions can be bought, and what is in none of the regions."""
     none = placement.regions.elsewhere
