@@ -111,6 +111,24 @@ def test_fitted_weights_are_terms_over_errors(run, found):
     assert weights.reward == pytest.approx((1 - 0.95**horizon) / 0.05, rel=1e-4)
 
 
+def test_two_short_episodes_do_not_tell_where_to_buy(found):
+    assert found.regions is None
+    said = "Where to buy is not known: the policy's 50 recorded steps start in"
+    assert any(warning.startswith(said) for warning in found.warnings)
+
+
+def test_more_episodes_tell_where_to_buy(run):
+    loaded = paracosm.load(run)
+    more = loaded.source().evaluate(loaded.policy, episodes=8)
+    loaded.__dict__["episodes"] = more  # in place of those that were recorded
+    regions, warnings = measuring.regions_of_run(loaded)
+    assert regions is not None
+    assert (regions.episodes, regions.discount, warnings) == (8, loaded.world.discount, ())
+    assert sum(row.steps for row in regions.regions) == more.alive.sum()
+    counted = sum(row.owned for row in regions.regions) + regions.elsewhere
+    assert counted == len(loaded.data.transitions)
+
+
 def test_gradient_noise_is_of_the_policys_training(run):
     noise = gradient_noise_of_run(run)
     assert (noise.weighting, noise.horizon) == ("plain", 10)

@@ -116,6 +116,14 @@ class Averages(NamedTuple):
         return not self.sparse
 
 
+def term_mean(differences: ArrayLike, level: float = 0.95) -> Estimate:
+    """The mean of differences of returns `[episode]` whose range is not known; one that is the same
+    in every episode is taken for a constant.
+    """
+    differences = np.asarray(differences, np.float64)
+    return _as_constant(differences) if _constant(differences) else mean(differences, level)
+
+
 def averages(
     world: MDP,
     episodes: Trajectory,

@@ -19,6 +19,7 @@ from paracosm.core.records.decisions import Bought, Curve, Measurements, Plan
 from paracosm.loop.plans import plan
 from paracosm.planning.budget import Offer
 from paracosm.planning.evaluation import EpisodeOffer
+from paracosm.planning.placement import placed
 from paracosm.planning.plan import PARTS, owned_counts
 from paracosm.planning.reading import read_curves
 
@@ -182,7 +183,9 @@ def _planned(flags: PlanFlags, known: Measurements, episodes: EpisodeOffer | Non
         episodes=episodes,
         seed=flags.seed,
     )
-    return dataclasses.replace(purchase, warnings=(*known.warnings, *purchase.warnings))
+    warnings = (*known.warnings, *purchase.warnings)
+    where = placed(known.regions, purchase)
+    return dataclasses.replace(purchase, warnings=warnings, placement=where)
 
 
 def _needed(flags: PlanFlags, name: str) -> float:

@@ -18,6 +18,7 @@ from paracosm.auditing import ladder
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.lipschitz import constants
 from paracosm.auditing.one_step import predict_steps
+from paracosm.auditing.regions import regions_of
 from paracosm.auditing.sensitivities import NORM
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
@@ -30,6 +31,7 @@ from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, GradientNoise, Measurements
 from paracosm.core.records.reasons import Caveat, CaveatKind, Route
+from paracosm.core.records.regions import StateRegions
 from paracosm.imagination.gradient_noise import gradient_noise
 from paracosm.imagination.policy_gradient import Baseline, Weighting
 from paracosm.learning.curves import MeasuredCurve, Refit, learning_curve
@@ -41,6 +43,7 @@ from paracosm.reporting import caveat_words
 FILE = "measured.json"
 _SEEDS = 3  # refits of each size, so that noise between seeds shows
 _MOST_IMAGINED_STEPS = 100_000  # for each refit's dynamics term
+_MOST_OF_REGIONS = 1_000_000  # for the terms by region: a few seconds on two cores
 _APART = 2.0  # errors on two kinds of states that differ by less are not worth a sentence
 _STARTS = 4096  # of the imagined rollouts by which gradient noise is measured
 
@@ -197,6 +200,7 @@ def _measured(run: Run, progress: Progress) -> Measurements:
         *run.result.diagnosis.weights,
         fitted_weights(run.world, markov(run.policy), run.episodes, refits),
     )
+    regions, unknown = regions_of_run(run, progress)
     return Measurements(
         curves={part: curve.curve for part, curve in curves.items()},
         collected={part: curve.by_states["held out"] for part, curve in curves.items()},
@@ -204,10 +208,27 @@ def _measured(run: Run, progress: Progress) -> Measurements:
         owned={"dynamics": len(run.data.transitions), "reward": len(run.data.labels)},
         cost_dynamics=run.result.purchases.price_transition,
         cost_reward=run.result.purchases.price_reward_label,
-        warnings=caveat_words.sentences(
-            caveat for part in PARTS if (caveat := _parted(part, curves[part]))
+        warnings=(
+            *caveat_words.sentences(
+                caveat for part in PARTS if (caveat := _parted(part, curves[part]))
+            ),
+            *unknown,
         ),
+        regions=regions,
     )
+
+
+def regions_of_run(
+    run: Run, progress: Progress = silent
+) -> tuple[StateRegions | None, tuple[str, ...]]:
+    """Terms by region of the visited states; where they cannot be told, the sentence why."""
+    progress("regions", 0, 1)
+    key = stage_key(run.config.seed, "regions")
+    played = run.world, markov(run.policy), run.episodes, run.data.transitions
+    try:
+        return regions_of(*played, key, most_imagined_steps=_MOST_OF_REGIONS), ()
+    except checks.BadData as error:
+        return None, (f"Where to buy is not known: {error}",)
 
 
 def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> MeasuredCurve:

@@ -12,6 +12,7 @@ from rich.text import Text
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
 from paracosm.core.records.results import RunResult
 from paracosm.reporting import decision_tables, decision_words, words
+from paracosm.reporting.region_terminal import where_to_buy
 
 AnyPlan = Plan | LabelPlan | MixturePlan
 
@@ -73,6 +74,7 @@ def _plan(plan: Plan) -> list[RenderableType]:
         ),
         _table(("Curve", *plan.curves), decision_tables.curve_rows(plan)),
         _notes([*notes, plan.disagreement, decision_words.pilot(plan.next_pilot)]),
+        *where_to_buy(plan.placement),
     ]
 
 

@@ -30,6 +30,8 @@ from paracosm.reporting import (
     gate_words,
     indicator_words,
     ranking_words,
+    region_tables,
+    region_words,
     round_words,
     tables,
     words,
@@ -137,6 +139,8 @@ def _templates() -> jinja2.Environment:
         "gate_words": gate_words,
         "indicator_words": indicator_words,
         "ranking_words": ranking_words,
+        "region_tables": region_tables,
+        "region_words": region_words,
         "benchmark_words": benchmark_words,
         "headline": headline,
     }

@@ -11,6 +11,7 @@ from paracosm.core.records.base import Estimate, Record
 from paracosm.core.records.diagnosis import Weights
 from paracosm.core.records.reasons import LabelVerdict, MixtureVerdict, PlanVerdict
 from paracosm.core.records.refusal import Refusal
+from paracosm.core.records.regions import Placement, StateRegions
 
 Unit = Literal["rms", "mse"]
 Bought = Literal["dynamics", "reward"]
@@ -47,7 +48,7 @@ class Measurements(Record):
     and prices.
 
     The first of `weights` is the one to use. `collected` holds the curves on the collected data's
-    own states.
+    own states, `regions` the audit's terms by region of the visited states, where there are enough.
     """
 
     curves: dict[str, Curve]
@@ -57,6 +58,7 @@ class Measurements(Record):
     cost_dynamics: float
     cost_reward: float
     warnings: tuple[str, ...]
+    regions: StateRegions | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +156,8 @@ class Plan(Record):
     this budget by share. Where episodes are for sale too, `evaluation` holds those to buy, and
     `budget` is what they leave for the two parts. `reasons` are the facts of the sentences, which
     `disagreement` (how far the routes to the weights part), `warnings` and `verdict` hold; those
-    are empty until `reporting` fills them.
+    are empty until `reporting` fills them. `placement` says from which regions of states to buy
+    the transitions, where a run's are known.
     """
 
     dynamics: int
@@ -180,6 +183,7 @@ class Plan(Record):
     verdict: str
     reasons: PlanVerdict | None = None
     evaluation: EpisodePurchase | None = None
+    placement: Placement | None = None
 
 
 @dataclasses.dataclass(frozen=True)
