@@ -149,7 +149,7 @@ CALLS = {
     "indicators": "no training is given",
     "indicators nowhere": "there is no folder nowhere",
     "indicators $HERE/thesis": "is no run and holds no *.json",
-    "indicators $HERE/configured": "config.json is damaged or of another version",
+    "indicators $HERE/configured": "config.json holds no audit of this version",
     "indicators nowhere --lag x": "--lag is 'x'; a whole number",
     "indicators nowhere --lag 0": "lag is 0",
     "indicators nowhere --out $HERE": "which is a folder; a file",

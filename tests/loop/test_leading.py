@@ -146,7 +146,7 @@ def test_an_audit_whose_conditions_do_not_hold_is_refused(audits):
 def test_files_that_are_no_audits_are_refused(audits, tmp_path):
     folder = _folder(tmp_path / "mine", audits)
     (folder / "notes.json").write_text('{"loss": 3}')
-    with pytest.raises(BadData, match=r"notes\.json is damaged or of another version"):
+    with pytest.raises(BadData, match=r"notes\.json holds no audit of this version"):
         paracosm.indicators(folder)
     (tmp_path / "empty").mkdir()
     with pytest.raises(Missing, match=r"is no run and holds no \*\.json"):

@@ -109,6 +109,16 @@ def _of_run(run: Run) -> _AuditedTraining:
     )
 
 
+def _audit_in(file: Path) -> Diagnosis:
+    try:
+        return read_record(Diagnosis, file)
+    except checks.BadData:
+        raise checks.BadData(
+            f"{shown(file)} holds no audit of this version; what paracosm audit --json prints of a"
+            " checkpoint is needed."
+        ) from None
+
+
 def _of_path(path: Path) -> _AuditedTraining:
     """A run's audits, or those in the files of a folder.
 
@@ -127,7 +137,7 @@ def _of_path(path: Path) -> _AuditedTraining:
             f"{shown(path)} is no run and holds no *.json; what paracosm audit --json prints of"
             " each checkpoint is needed."
         )
-    return _of_records(shown(path), {file.stem: read_record(Diagnosis, file) for file in files})
+    return _of_records(shown(path), {file.stem: _audit_in(file) for file in files})
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -247,7 +257,7 @@ def _tables(
     pooled = [row for training in rows.values() for row in training]
     known = [name for name in pooled[0] if all(row[name] is not None for row in pooled)]
     left_out = tuple(name for name in pooled[0] if name not in known)
-    tables = {
+    tables: dict[str, testing.SeriesByName] = {
         name: {series: [float(row[series] or 0.0) for row in training] for series in known}
         for name, training in rows.items()
     }

@@ -1,6 +1,5 @@
-"""The whole job: rounds of collect, learn, imagine; then evaluate, audit, report.
-
-Every stage can be resumed.
+"""The whole job: rounds of collect, learn, imagine; then evaluate, audit, report. Every stage can
+be resumed.
 """
 
 from __future__ import annotations
