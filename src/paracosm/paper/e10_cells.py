@@ -14,7 +14,9 @@ import numpy as np
 from paracosm.paper.study import Scale
 from paracosm.sweep.cells import Cell
 
-SYSTEMS = ("pendulum", "tanh", "linear-quadratic")  # the longest first
+KNOWN = {"pendulum": False, "tanh": True, "linear-quadratic": True}
+"""Systems, and whether their constants are known; the longest to run first."""
+RUNGS = ("lemma", "along")  # of `e10_bounds`
 ERRORS = (0.001, 0.003, 0.01, 0.03, 0.1)
 """Largest one-step errors of the dynamics in scaled states, from what a good model has on easy
 systems to what one would throw away.
@@ -56,7 +58,9 @@ SIZES: dict[Scale, Sizes] = {"quick": Sizes(steps=50), "full": Sizes()}
 
 @functools.cache
 def _play() -> Callable[..., dict[str, Any]]:
-    """The program that plays every policy of every world from the same starts."""
+    """The program that plays every policy of every world from the same starts, in one system, and
+    judges another world on these steps: `(systems, worlds, policies, starts, bounded)`.
+    """
     import equinox as eqx
     import jax
     import jax.numpy as jnp
@@ -64,70 +68,109 @@ def _play() -> Callable[..., dict[str, Any]]:
     from paracosm.core.rollout import unroll
     from paracosm.paper import e10_bounds
 
-    places = jnp.array(HORIZONS) - 1
+    places = np.array(HORIZONS) - 1
 
-    def play(world: Any, policy: Any, starts: Any, bounded: bool) -> dict[str, Any]:
+    def play(system: Any, world: Any, policy: Any, starts: Any, bounded: bool) -> dict[str, Any]:
+        """Means over starts after every horizon, and the world's mean squared error.
+
+        Args:
+            system: What is played.
+            world: What is judged.
+            policy: Who plays.
+            starts: `[start, state]`.
+            bounded: Whether constants are known, so that there are bounds.
+        """
         keys = jax.random.split(jax.random.key(0), len(starts))
-        path = unroll(world, policy, starts, keys, HORIZONS[-1])
+        path = unroll(system, policy, starts, keys, HORIZONS[-1])
         off = jax.vmap(jax.vmap(functools.partial(world.dynamics.error, world.spec)))
         errors = jnp.linalg.norm(off(path.state, path.action), axis=-1)
-        steps = {"returns": jnp.cumsum(path.reward, axis=1)}
+        columns = {"returns": jnp.cumsum(path.reward, axis=1)}
         if bounded:
             rungs = functools.partial(e10_bounds.bounds, world, policy)
-            steps |= jax.vmap(rungs)((path.state, path.action), errors)
-        means = {name: jnp.mean(column, axis=0)[places] for name, column in steps.items()}
+            columns |= jax.vmap(rungs)((path.state, path.action), errors)
+        means = {name: jnp.mean(column, axis=0)[places] for name, column in columns.items()}
         return means | {"error": jnp.mean(errors**2)}
 
-    of_policies = eqx.filter_vmap(play, in_axes=(None, eqx.if_array(0), None, None))
-    return eqx.filter_jit(
-        eqx.filter_vmap(of_policies, in_axes=(eqx.if_array(0), eqx.if_array(0), None, None))
-    )
+    first, alike = eqx.if_array(0), None
+    of_policies = eqx.filter_vmap(play, in_axes=(alike, alike, first, alike, alike))
+    return eqx.filter_jit(eqx.filter_vmap(of_policies, in_axes=(first, first, first, alike, alike)))
 
 
 def planted(*, system: str, seed: int, sizes: dict[str, Any]) -> dict[str, Any]:
-    """Policies of four kinds in worlds with planted errors of every size, two of each size.
+    """Policies of four kinds in worlds with planted errors of every size in two directions.
 
     Returns and bounds are means over the same `STARTS` starts, `[world][policy][horizon]` by kind;
-    of policies trained in a world, `own`, in its own order; those of `other` are the own ones of
-    the world with an error of the same size in the other direction. `rms` is each world's error on
-    the real steps of the policies that were drawn.
+    worlds are `[direction * size]`, of size 0 first. `rms` is each world's error on the real steps
+    of the policies that were drawn.
 
     Args:
-        system: Of `SYSTEMS`.
+        system: Of `KNOWN`.
         seed: Of the system, the errors and the policies.
         sizes: Of `Sizes`.
     """
-    import equinox as eqx
     import jax
-    import jax.numpy as jnp
 
     from paracosm.core.keys import stage_key
     from paracosm.core.precision import in_double
     from paracosm.paper import e10_worlds as made
 
-    size = Sizes(**sizes)
-    real = made.real_system(system, seed)
+    size, real = Sizes(**sizes), made.real_system(system, seed)
     key = functools.partial(stage_key, seed)
-    errors = (0.0, *size.errors)
-    worlds = made.wrong_worlds(real, errors, DIRECTIONS, key("errors"))
+    worlds = made.wrong_worlds(real, (0.0, *size.errors), DIRECTIONS, key("errors"))
+    policies = _policies(system, worlds, size, key)
+    starts = jax.vmap(real.initial)(jax.random.split(key("starts"), STARTS))
+    with jax.enable_x64(True):
+        judged, policies, starts = in_double((worlds, policies, starts))
+        imagined, real_play = (
+            jax.tree.map(np.asarray, _play()(played, judged, policies, starts, KNOWN[system]))
+            for played in (judged, made.without_error(judged))
+        )
+    return {
+        "real": _by_kind(real_play["returns"]),
+        "imagined": _by_kind(imagined["returns"]),
+        "bounds": {rung: _by_kind(imagined[rung]) for rung in RUNGS if rung in imagined},
+        "rms": np.sqrt(real_play["error"][:, : size.policies].mean(axis=1)).tolist(),
+    }
+
+
+def _policies(system: str, worlds: Any, size: Sizes, key: Callable[[str], Any]) -> Any:
+    """The policies of all of `SETS`, one set after the other, `[world, set * policy, …]`.
+
+    Args:
+        system: Of `KNOWN`.
+        worlds: `[direction * size, …]`, the first of them without an error.
+        size: Of the cell.
+        key: By stage.
+    """
+    import jax
+
+    from paracosm.paper import e10_worlds as made
+
+    spec = made.nth_world(worlds, 0).spec
     beginners, drawn = (
-        made.drawn_policies(system, real.spec, jax.random.split(key(stage), count))
+        made.drawn_policies(system, spec, jax.random.split(key(stage), count))
         for stage, count in (("beginners", size.trained), ("drawn", size.policies))
     )
     keys = jax.random.split(key("training"), (size.trained, size.checkpoints, size.steps))
     own = made.trained_policies(worlds, beginners, keys)
-    pick = lambda index: jax.tree.map(lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, own)  # noqa: E731
-    count = len(errors) * DIRECTIONS
-    kinds = {
-        "drawn": made.repeated_for(worlds, drawn),
-        "reality": pick(np.zeros(count, int)),
-        "own": own,
-        "other": pick(np.roll(np.arange(count), len(errors))),
-    }
-    policies = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1) if eqx.is_array(leaves[0]) else leaves[0], *kinds.values())
-    starts = jax.vmap(real.initial)(jax.random.split(key("starts"), STARTS))
-    bounded = made.HIDDEN[system] == 0
-    with jax.enable_x64(True):
-        play = lambda worlds: jax.tree.map(np.asarray, _play()(in_double(worlds), in_double(policies), in_double(starts), bounded))  # noqa: E731
-        imagined, truth = play(worlds), play(made.without_error(worlds))
-    return imagined, truth
+    count = DIRECTIONS * (1 + len(size.errors))
+    in_reality, elsewhere = np.zeros(count, int), np.roll(np.arange(count), count // DIRECTIONS)
+    return made.side_by_side(
+        made.repeated(drawn, count), made.taken(own, in_reality), own, made.taken(own, elsewhere)
+    )
+
+
+def _by_kind(columns: np.ndarray) -> dict[str, list[Any]]:
+    """`[world, kind * policy, horizon]` by kind."""
+    parts = np.split(columns, len(SETS), axis=1)
+    return {kind: part.tolist() for kind, part in zip(SETS, parts, strict=True)}
+
+
+def cells(scale: Scale) -> list[Cell]:
+    """For each system its seeds, one after the other: a worker compiles its programs once."""
+    sizes = dataclasses.asdict(SIZES[scale])
+    return [
+        Cell("paracosm.paper.e10_cells:planted", {"system": system, "seed": seed, "sizes": sizes})
+        for system in KNOWN
+        for seed in range(SEEDS[scale])
+    ]

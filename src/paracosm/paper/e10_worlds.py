@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Key
 
@@ -30,10 +31,10 @@ HIDDEN = {"linear-quadratic": 0, "tanh": 0, "pendulum": 1}
 constants in closed form, but swings no pendulum up.
 """
 _WIDTH = 16  # of a hidden layer
-_RATE = 0.03  # of Adam, for policies of 10 to 81 parameters
+_RATE = 0.05  # of Adam, for policies of 10 to 81 parameters
 _AHEAD = 50  # steps that are differentiated through: more of them blur the pendulum's gradient
 _STARTS = 16  # drawn anew at every training step
-_TINY = 1e-6  # least length of a gradient that is divided by its own
+_FLAT = 0.01  # a gradient shorter than this has no direction worth following at full length
 
 
 def real_system(name: str, seed: int) -> MDP:
@@ -136,8 +137,9 @@ def trained_policies(
     """What becomes of each policy in each world, after each part of its training:
     `[world, policy * checkpoint, …]`.
 
-    Adam on the gradient of the return of `_AHEAD` steps, straight through the world. Each start's
-    gradient counts by its direction alone: where the world is steep one would outweigh the rest.
+    Adam on the gradient of the return of `_AHEAD` steps, straight through the world. No start's
+    gradient counts for more than its direction: where the world is steep one would outweigh the
+    rest.
 
     Args:
         worlds: `[world, …]`.
@@ -165,24 +167,43 @@ def trained_policies(
         start = _weights(policy)
         return jax.lax.scan(part, (start, optimiser.init(start)), keys)[1]
 
-    in_world = eqx.filter_vmap(train, in_axes=(None, eqx.if_array(0), 0))
-    weights = eqx.filter_vmap(in_world, in_axes=(eqx.if_array(0), None, None))(worlds, policies, keys)
-    count = keys.shape[0] * parts
-    flat = jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0], count, *leaf.shape[3:]), weights)
-    repeated = repeated_for(worlds, jax.tree.map(lambda leaf: jnp.repeat(leaf, parts, axis=0) if eqx.is_array(leaf) else leaf, policies))
-    return eqx.tree_at(_weights, repeated, flat)
+    of_policies = eqx.filter_vmap(train, in_axes=(None, eqx.if_array(0), 0))
+    of_worlds = eqx.filter_vmap(of_policies, in_axes=(eqx.if_array(0), None, None))
+    weights = of_worlds(worlds, policies, keys)
+    flat = jax.tree.map(lambda leaf: leaf.reshape(len(leaf), -1, *leaf.shape[3:]), weights)
+    alike = _mapped(lambda leaf: jnp.repeat(leaf, parts, axis=0), policies)
+    return eqx.tree_at(_weights, repeated(alike, len(worlds.spec.state_scale)), flat)
 
 
 def _mean_direction(gradients: Any) -> Any:
-    """The mean over starts of gradients `[start, …]` that are made of length 1."""
+    """The mean over starts of gradients `[start, …]`, all but flat ones made as long as 1."""
     rows = jnp.concatenate([leaf.reshape(_STARTS, -1) for leaf in jax.tree.leaves(gradients)], axis=1)
     length = jnp.linalg.norm(rows, axis=1)
-    share = jnp.where(jnp.isfinite(length), 1 / jnp.maximum(length, _TINY), 0.0) / _STARTS
+    share = jnp.where(jnp.isfinite(length), 1 / jnp.maximum(length, _FLAT), 0.0) / _STARTS
     return jax.tree.map(lambda leaf: jnp.tensordot(share, jnp.nan_to_num(leaf), 1), gradients)
 
 
-def repeated_for(worlds: MDP, policies: Mode) -> Mode:
+def nth_world(worlds: MDP, index: int) -> MDP:
+    """One of the worlds."""
+    return _mapped(lambda leaf: leaf[index], worlds)
+
+
+def taken(policies: Mode, worlds: np.ndarray) -> Mode:
+    """The policies `[world, policy, …]` of these worlds, in this order."""
+    return _mapped(lambda leaf: leaf[worlds], policies)
+
+
+def repeated(policies: Mode, count: int) -> Mode:
     """The same policies for every world, `[world, policy, …]`."""
-    count = len(worlds.spec.state_scale)
-    repeat = lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)) if eqx.is_array(leaf) else leaf  # noqa: E731
-    return jax.tree.map(repeat, policies)
+    return _mapped(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), policies)
+
+
+def side_by_side(*sets: Mode) -> Mode:
+    """Sets of policies `[world, policy, …]`, one after the other in every world."""
+    return _mapped(lambda *leaves: jnp.concatenate(leaves, axis=1), *sets)
+
+
+def _mapped(function: Callable, *trees: Any) -> Any:
+    """A tree with its arrays mapped and the rest as in the first."""
+    keep = lambda leaf, *rest: function(leaf, *rest) if eqx.is_array(leaf) else leaf  # noqa: E731
+    return jax.tree.map(keep, *trees)
