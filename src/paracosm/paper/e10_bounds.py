@@ -8,7 +8,6 @@ and the norm of a closed loop that is linear in D is largest at a corner.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,8 +20,6 @@ from paracosm.core.mdp import MDP
 from paracosm.core.policy import Mode
 from paracosm.core.types import Array, Scalar
 from paracosm.real.systems import Linear
-
-RUNGS = ("lemma", "along")
 
 
 class _Known(NamedTuple):

@@ -52,7 +52,7 @@ class Sizes:
         return self.trained * self.checkpoints
 
 
-SEEDS: dict[Scale, int] = {"quick": 2, "full": 8}
+SEEDS: dict[Scale, int] = {"quick": 2, "full": 6}
 SIZES: dict[Scale, Sizes] = {"quick": Sizes(steps=50), "full": Sizes()}
 
 

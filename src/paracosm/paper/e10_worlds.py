@@ -152,7 +152,9 @@ def trained_policies(
     def train(world: MDP, policy: Mode, keys: Array) -> Mode:
         def cost(weights: Any, key: PRNGKey) -> Scalar:
             acting = eqx.tree_at(_weights, policy, weights)
-            return -jnp.mean(unroll(world, acting, world.initial(key)[None], key[None], _AHEAD).reward)
+            return -jnp.mean(
+                unroll(world, acting, world.initial(key)[None], key[None], _AHEAD).reward
+            )
 
         def step(carry: tuple[Any, Any], key: PRNGKey) -> tuple[tuple[Any, Any], None]:
             weights, state = carry
@@ -177,7 +179,9 @@ def trained_policies(
 
 def _mean_direction(gradients: Any) -> Any:
     """The mean over starts of gradients `[start, …]`, all but flat ones made as long as 1."""
-    rows = jnp.concatenate([leaf.reshape(_STARTS, -1) for leaf in jax.tree.leaves(gradients)], axis=1)
+    rows = jnp.concatenate(
+        [leaf.reshape(_STARTS, -1) for leaf in jax.tree.leaves(gradients)], axis=1
+    )
     length = jnp.linalg.norm(rows, axis=1)
     share = jnp.where(jnp.isfinite(length), 1 / jnp.maximum(length, _FLAT), 0.0) / _STARTS
     return jax.tree.map(lambda leaf: jnp.tensordot(share, jnp.nan_to_num(leaf), 1), gradients)
