@@ -1,10 +1,11 @@
 """E10, exploitability: how often does a world order two policies the other way round than reality?
 
-A world is exploitable if it has one policy above another that is in truth strictly better (Abel,
-Kochenderfer et al. 2026, arXiv 2605.15960): it is shown there that on large sets of policies hardly
-any wrong world is free of such pairs, and that a short horizon avoids them. Here their share is
-counted where both returns are exact, against the horizon and the size of the dynamics' error, for
-policies that were drawn at random, trained in reality, in the world itself, and in another world.
+A world is exploitable if it has one policy above another that is in truth strictly better
+(Bhamidipaty, Whitammer, Abel, Kochenderfer and Ramamoorthy 2026, arXiv 2605.15960): it is shown
+there that on large sets of policies hardly any wrong world is free of such pairs, and that a short
+horizon avoids them in a relaxed sense. Here their share is counted where both returns are exact,
+against the horizon and the size of the dynamics' error, for policies that were drawn at random,
+trained in reality, in the world itself, and in another world.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def _of_system(system: Orders) -> tuple[Claim, ...]:
     """What was measured of one system."""
     name, own, drawn = system.name, system.more("own", "other"), system.farther("drawn")
     rivals, exponent = system.exploited(), system.exponent("drawn")
-    told, margin = system.told("horizon"), system.least_margin()
+    tells, margin = system.tells("horizon"), system.least_margin()
     cost = system.regret(IN_ALL)
     return (
         beyond(
@@ -140,12 +141,12 @@ def _of_system(system: Orders) -> tuple[Claim, ...]:
             f" {e10_shows.interval(system.regret(UNTRAINED))}.",
         ),
         beyond(
-            f"told_{name}",
+            f"tells_{name}",
             "How well |ΔĴ| / (error · horizon) tells inverted pairs from others, from 0.5 (not at"
             f" all) to 1: {name}.",
-            told,
+            tells,
             why="the paper has no such number; |ΔĴ| alone reaches"
-            f" {system.told('difference').mean:.2f}, |ΔĴ| / error {system.told('error').mean:.2f}"
+            f" {system.tells('difference').mean:.2f}, |ΔĴ| / error {system.tells('error').mean:.2f}"
             f"{e10_shows.by_bounds(system)}.",
         ),
         beyond(
@@ -246,7 +247,7 @@ def _both(system: Orders, kind: str, than: str) -> str:
 
 def _summary_of_margins(systems: Sequence[Orders]) -> tuple[str, ...]:
     areas = _listed(
-        systems, lambda s: f"{s.told('horizon').mean:.2f} against {s.told('difference').mean:.2f}"
+        systems, lambda s: f"{s.tells('horizon').mean:.2f} against {s.tells('difference').mean:.2f}"
     )
     wrong = sum(s.wrongly_certified(rung)[0] for s in systems for rung in s.bounds)
     return (

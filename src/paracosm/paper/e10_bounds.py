@@ -22,7 +22,7 @@ from paracosm.core.types import Array, Scalar
 from paracosm.real.systems import Linear
 
 
-class _Known(NamedTuple):
+class _RealConstants(NamedTuple):
     """Constants of the real system that hold everywhere, and those of the loop around a state."""
 
     constants: Constants
@@ -65,7 +65,7 @@ def _gain(policy: Mode) -> Float[Array, "action state"]:
     return half[:, None] * network.weights[0].T / network.scale
 
 
-def _known(world: MDP, gain: Array) -> _Known:
+def _known(world: MDP, gain: Array) -> _RealConstants:
     """What is known of the real system under a policy.
 
     Args:
@@ -78,7 +78,7 @@ def _known(world: MDP, gain: Array) -> _Known:
     return (_quadratic if linear else _tanh)(world, chain, _norm(gain))
 
 
-def _quadratic(world: MDP, chain: Array, steepness: Scalar) -> _Known:
+def _quadratic(world: MDP, chain: Array, steepness: Scalar) -> _RealConstants:
     """Of a linear-quadratic system, whose reward is steeper the farther out a state is.
 
     Args:
@@ -99,10 +99,12 @@ def _quadratic(world: MDP, chain: Array, steepness: Scalar) -> _Known:
         return Loop(closed, slope, 0.0)
 
     slopes = 2 * _norm(r.Q) * region, 2 * _norm(r.R) * farthest
-    return _Known(Constants(_norm(f.A), _norm(f.B), *slopes, 0.0, steepness, closed, 0.0), local)
+    return _RealConstants(
+        Constants(_norm(f.A), _norm(f.B), *slopes, 0.0, steepness, closed, 0.0), local
+    )
 
 
-def _tanh(world: MDP, chain: Array, steepness: Scalar) -> _Known:
+def _tanh(world: MDP, chain: Array, steepness: Scalar) -> _RealConstants:
     """Of `tanh` maps, whose constants hold everywhere.
 
     Args:
@@ -111,7 +113,9 @@ def _tanh(world: MDP, chain: Array, steepness: Scalar) -> _Known:
     f, r = world.dynamics.real.map, world.reward.map
     loop = tuple(part.lipschitz * _largest(part.W + part.V @ chain) for part in (f, r))
     alone = (f.lipschitz, f.lipschitz, r.lipschitz, r.lipschitz)
-    return _Known(Constants(*alone, 0.0, steepness, *loop), lambda place, radius: Loop(*loop, 0.0))
+    return _RealConstants(
+        Constants(*alone, 0.0, steepness, *loop), lambda place, radius: Loop(*loop, 0.0)
+    )
 
 
 def _norm(matrix: Array) -> Scalar:

@@ -31,14 +31,14 @@ STARTS = 64  # on which returns are exact; training draws its own
 
 
 @dataclasses.dataclass(frozen=True)
-class Sizes:
+class OrderSizes:
     """How much is done in a cell.
 
     Attributes:
         trained: Policies that are trained, in reality and in every world.
         checkpoints: At which each is ordered.
         steps: Of training from one checkpoint to the next.
-        errors: Sizes of the planted errors.
+        errors: OrderSizes of the planted errors.
     """
 
     trained: int = 4
@@ -53,7 +53,7 @@ class Sizes:
 
 
 SEEDS: dict[Scale, int] = {"quick": 2, "full": 6}
-SIZES: dict[Scale, Sizes] = {"quick": Sizes(steps=50), "full": Sizes()}
+SIZES: dict[Scale, OrderSizes] = {"quick": OrderSizes(steps=50), "full": OrderSizes()}
 
 
 @functools.cache
@@ -106,7 +106,7 @@ def planted(*, system: str, seed: int, sizes: dict[str, Any]) -> dict[str, Any]:
     Args:
         system: Of `KNOWN`.
         seed: Of the system, the errors and the policies.
-        sizes: Of `Sizes`.
+        sizes: Of `OrderSizes`.
     """
     import jax
 
@@ -114,7 +114,7 @@ def planted(*, system: str, seed: int, sizes: dict[str, Any]) -> dict[str, Any]:
     from paracosm.core.precision import in_double
     from paracosm.paper import e10_worlds as made
 
-    size, real = Sizes(**sizes), made.real_system(system, seed)
+    size, real = OrderSizes(**sizes), made.real_system(system, seed)
     key = functools.partial(stage_key, seed)
     worlds = made.wrong_worlds(real, (0.0, *size.errors), DIRECTIONS, key("errors"))
     policies = _policies(system, worlds, size, key)
@@ -133,7 +133,7 @@ def planted(*, system: str, seed: int, sizes: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _policies(system: str, worlds: Any, size: Sizes, key: Callable[[str], Any]) -> Any:
+def _policies(system: str, worlds: Any, size: OrderSizes, key: Callable[[str], Any]) -> Any:
     """The policies of all of `SETS`, one set after the other, `[world, set * policy, …]`.
 
     Args:
@@ -156,7 +156,10 @@ def _policies(system: str, worlds: Any, size: Sizes, key: Callable[[str], Any]) 
     count = DIRECTIONS * (1 + len(size.errors))
     in_reality, elsewhere = np.zeros(count, int), np.roll(np.arange(count), count // DIRECTIONS)
     return made.side_by_side(
-        made.repeated(drawn, count), made.taken(own, in_reality), own, made.taken(own, elsewhere)
+        made.repeated(drawn, count),
+        made.policies_of(own, in_reality),
+        own,
+        made.policies_of(own, elsewhere),
     )
 
 

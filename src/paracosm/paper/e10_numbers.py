@@ -14,7 +14,7 @@ import numpy as np
 from paracosm.core import estimators
 from paracosm.core.records import Estimate
 from paracosm.paper import e10_orders, statistics
-from paracosm.paper.e10_cells import DIRECTIONS, HORIZONS, KNOWN, RUNGS, Sizes
+from paracosm.paper.e10_cells import DIRECTIONS, HORIZONS, KNOWN, RUNGS, OrderSizes
 from paracosm.paper.study import Answer
 
 UNTRAINED = ("drawn", "reality")  # what was never trained in any world
@@ -84,9 +84,11 @@ class Orders:
         horizon.
         """
         columns = self.shares(kind)[..., -1].T
-        some = [k for k, column in enumerate(columns) if column.mean() > 0]
-        sizes = [self.errors[1 + k] for k in some]
-        return statistics.log_slope(sizes, [columns[k].tolist() for k in some], [1.0] * len(some))
+        usable = [k for k, column in enumerate(columns) if column.mean() > 0]
+        sizes, shares = zip(
+            *((self.errors[1 + k], columns[k].tolist()) for k in usable), strict=True
+        )
+        return statistics.log_slope(sizes, shares, [1.0] * len(usable))
 
     @functools.cached_property
     def gain(self) -> np.ndarray:
@@ -176,15 +178,14 @@ class Orders:
             return np.where(total > 0, total, 1.0)
         return {"difference": 1.0, "error": rms, "horizon": rms * np.array(HORIZONS)}[by]
 
-    def told(self, by: str) -> Estimate:
+    def tells(self, by: str) -> Estimate:
         """How well a score tells inverted pairs from others, all errors, horizons and sets
         together: see `e10_orders.area`.
         """
-        areas = [e10_orders.area(*pair) for pair in zip(*self.margins(by), strict=True)]
-        told = [area for area in areas if np.isfinite(area)]
-        if not told:
+        areas = np.array([e10_orders.area(*pair) for pair in zip(*self.margins(by), strict=True)])
+        if not np.any(np.isfinite(areas)):
             return Estimate(0.5, 0.0, 1.0, 0, "no pair is inverted")
-        return _within(over_seeds(np.array(told)))
+        return _within(over_seeds(areas[np.isfinite(areas)]))
 
     def least_margin(self) -> Estimate:
         """The least score `|ΔĴ| / (error · horizon)` above which at most `RARE` of the pairs are
@@ -251,7 +252,7 @@ def orders(answers: Sequence[Answer]) -> list[Orders]:
 
 
 def _orders(name: str, answers: Sequence[Answer]) -> Orders:
-    sizes, results = Sizes(**answers[0].arguments["sizes"]), [a.result for a in answers]
+    sizes, results = OrderSizes(**answers[0].arguments["sizes"]), [a.result for a in answers]
     errors = (0.0, *sizes.errors)
 
     def by_world(column: Sequence[Any]) -> np.ndarray:

@@ -26,7 +26,7 @@ def differences(returns: np.ndarray) -> Float[np.ndarray, "*batch pair horizon"]
 
 
 def inverted(real: np.ndarray, imagined: np.ndarray) -> Bool[np.ndarray, "*batch pair horizon"]:
-    """Whether one order has above what the other has strictly below (Abel, Kochenderfer et al.
+    """Whether one order has strictly above what the other has strictly below (Bhamidipaty et al.
     2026, arXiv 2605.15960).
     """
     return np.sign(differences(real)) * np.sign(differences(imagined)) < 0

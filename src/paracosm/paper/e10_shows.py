@@ -8,7 +8,7 @@ import numpy as np
 
 from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Chart, Choice, Series, Table
-from paracosm.paper.e10_cells import DIRECTIONS, HORIZONS, RUNGS, SETS, STARTS, Sizes
+from paracosm.paper.e10_cells import DIRECTIONS, HORIZONS, RUNGS, SETS, STARTS, OrderSizes
 from paracosm.paper.e10_numbers import (
     IN_ALL,
     MARGIN,
@@ -33,11 +33,14 @@ _WORDED = 10  # the horizon at which the summary speaks of certificates
 
 def setup(answers: Sequence[Answer]) -> tuple[str, ...]:
     """What was done, in sentences."""
-    sizes = Sizes(**answers[0].arguments["sizes"])
+    sizes = OrderSizes(**answers[0].arguments["sizes"])
     seeds = len({answer.arguments["seed"] for answer in answers})
     errors = ", ".join(f"{size:g}" for size in sizes.errors)
     total = sizes.checkpoints * sizes.steps
     return (
+        "The paper is here Bhamidipaty, Whitammer, Abel, Kochenderfer and Ramamoorthy, Imperfect"
+        " World Models are Exploitable (2026, arXiv 2605.15960). It proves statements about"
+        " transitions and has no numbers to be compared with.",
         "Systems: Gymnasium's pendulum in JAX; random tanh systems s' = U tanh(Ws + Va) with reward"
         " tanh(w·s + v·a), every factor of norm 1; random linear-quadratic ones, norms of A and B"
         f" 0.95 and 0.5. Undiscounted returns of {LONGEST} steps, deterministic, in 64 bits, means"
@@ -101,7 +104,7 @@ def by_bounds(system: Orders) -> str:
     """
     if not system.bounds:
         return ""
-    return f", |ΔĴ| over the sum of both bounds {system.told('along').mean:.2f}"
+    return f", |ΔĴ| over the sum of both bounds {system.tells('along').mean:.2f}"
 
 
 def certified_in_words(systems: Sequence[Orders]) -> str:

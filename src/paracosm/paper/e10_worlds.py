@@ -192,7 +192,7 @@ def nth_world(worlds: MDP, index: int) -> MDP:
     return _mapped(lambda leaf: leaf[index], worlds)
 
 
-def taken(policies: Mode, worlds: np.ndarray) -> Mode:
+def policies_of(policies: Mode, worlds: np.ndarray) -> Mode:
     """The policies `[world, policy, …]` of these worlds, in this order."""
     return _mapped(lambda leaf: leaf[worlds], policies)
 
