@@ -84,7 +84,7 @@ def test_a_planted_error_that_swaps_two_policies_is_counted():
         e10_worlds.PlantedError(drift, jnp.array(0.3)),
         real.spec,
     )
-    stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], real.replace(dynamics=wrong))
+    stacked = e10_worlds.repeated(real.replace(dynamics=wrong), 1)
     policies = Deterministic(Constant(jnp.array([[[0.3], [-0.2]]])))
     starts = jnp.array([[1.0], [-1.0]])
     systems = stacked, e10_worlds.without_error(stacked)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy import stats
 
 
 def first_and_second(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -58,8 +59,6 @@ def area(score: np.ndarray, flags: np.ndarray) -> float:
     """The chance that an inverted pair has a lower score than one that is not, ties half: 1 where
     the score tells them apart, 0.5 where it says nothing, NaN where there are not both.
     """
-    from scipy import stats
-
     wrong, right = np.count_nonzero(flags), np.count_nonzero(~flags)
     if not wrong or not right:
         return float("nan")

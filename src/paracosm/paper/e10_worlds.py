@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -24,6 +24,8 @@ from paracosm.core.policy import Gaussian, Mode
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 from paracosm.real import systems
+
+Tree = TypeVar("Tree")
 
 HORIZON = 100
 HIDDEN = {"linear-quadratic": 0, "tanh": 0, "pendulum": 1}
@@ -149,7 +151,7 @@ def trained_policies(
     parts, steps = keys.shape[1:]
     optimiser = optax.adam(optax.cosine_decay_schedule(_RATE, parts * steps))
 
-    def train(world: MDP, policy: Mode, keys: Array) -> Mode:
+    def train(world: MDP, policy: Mode, keys: Array) -> Any:
         def cost(weights: Any, key: PRNGKey) -> Scalar:
             acting = eqx.tree_at(_weights, policy, weights)
             return -jnp.mean(
@@ -197,9 +199,9 @@ def policies_of(policies: Mode, worlds: np.ndarray) -> Mode:
     return _mapped(lambda leaf: leaf[worlds], policies)
 
 
-def repeated(policies: Mode, count: int) -> Mode:
-    """The same policies for every world, `[world, policy, …]`."""
-    return _mapped(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), policies)
+def repeated(tree: Tree, count: int) -> Tree:
+    """The same policies, or the same system, for each of so many worlds, `[world, …]`."""
+    return _mapped(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), tree)
 
 
 def side_by_side(*sets: Mode) -> Mode:
