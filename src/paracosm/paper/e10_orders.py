@@ -62,5 +62,5 @@ def area(score: np.ndarray, flags: np.ndarray) -> float:
     wrong, right = np.count_nonzero(flags), np.count_nonzero(~flags)
     if not wrong or not right:
         return float("nan")
-    ranks = stats.rankdata(score)[~flags].sum() - right * (right + 1) / 2
-    return float(ranks / (wrong * right))
+    ranks = stats.rankdata(score)[~flags.ravel()]
+    return float((ranks.sum() - right * (right + 1) / 2) / (wrong * right))
