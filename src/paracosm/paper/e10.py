@@ -113,7 +113,8 @@ def _of_system(system: Orders) -> tuple[Claim, ...]:
             "The power of the error that the share of inverted pairs rises with, of policies drawn"
             f" at random: {name}.",
             exponent,
-            why="the paper has no number; 1 is a share in proportion to the error.",
+            why="the paper has no number; 1 is a share in proportion to the error. Errors that"
+            " invert no pair are left out.",
         ),
         beyond(
             f"own_{name}",
