@@ -119,12 +119,12 @@ def test_a_cell_keeps_what_is_proved(system):
 
 
 def result(random, sizes):
-    """Returns that errors shift in proportion to error and horizon, own ones the most."""
+    """Returns that errors shift with error and horizon; own ones lie the closest together."""
     count, steps = sizes.policies, np.array(HORIZONS)
     errors = np.tile((0.0, *sizes.errors), DIRECTIONS)[:, None, None]
     real, imagined = {}, {}
     for kind in SETS:
-        spread = {"drawn": 10.0, "own": 0.3}.get(kind, 1.0)
+        spread = {"drawn": 10.0, "own": 0.1, "other": 3.0}.get(kind, 1.0)
         quality = spread * random.normal(size=(1, count, 1)) - (50 if kind == "drawn" else 0)
         real[kind] = np.broadcast_to(quality * steps, (len(errors), count, len(steps)))
         noise = random.normal(size=(len(errors), count, 1))
