@@ -175,7 +175,11 @@ def test_what_is_made_so_is_found(by_id):
 
 
 def test_policies_that_their_own_world_orders_no_worse_are_not_called_exploited():
-    alike = lambda r: r | {k: {**r[k], "own": r[k]["other"]} for k in ("real", "imagined")}  # noqa: E731
+    def alike(result):
+        return result | {
+            side: {**result[side], "own": result[side]["other"]} for side in ("real", "imagined")
+        }
+
     for claim in (claims(alike)[f"own_{system}"] for system in KNOWN):
         assert (claim.ours, claim.low, claim.high) == (0, 0, 0)
         assert "not surely" in claim.why

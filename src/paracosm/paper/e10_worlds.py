@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -21,11 +21,10 @@ from jaxtyping import Key
 from paracosm.core.mdp import MDP, Spec
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Gaussian, Mode
+from paracosm.core.precision import Tree
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 from paracosm.real import systems
-
-Tree = TypeVar("Tree")
 
 HORIZON = 100
 HIDDEN = {"linear-quadratic": 0, "tanh": 0, "pendulum": 1}
