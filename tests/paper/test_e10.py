@@ -170,7 +170,7 @@ def test_what_is_made_so_is_found(by_id):
         assert by_id[f"horizon_{system}"].low > 0
         assert 0.5 < by_id[f"error_{system}"].ours < 1.2
         assert by_id[f"own_{system}"].low > 0
-        assert by_id[f"tells_{system}"].low > 0.8
+        assert by_id[f"tells_{system}"].low > 0.7
     assert by_id["exploitable"].ours > 0.9
 
 
