@@ -200,40 +200,49 @@ def _surely(systems: Sequence[Orders], measure: Callable[[Orders], Estimate]) ->
 def _summary_of_growth(systems: Sequence[Orders]) -> tuple[str, ...]:
     longer = _surely(systems, lambda s: s.farther("drawn"))
     power = _listed(systems, lambda s: f"{s.exponent('drawn').mean:.2f}")
-    largest = len(systems[0].errors) - 2
-    shares = _listed(
-        systems, lambda s: f"{s.share('drawn', 0).mean:.1%} to {s.share('drawn', largest).mean:.0%}"
-    )
+    shares = _listed(systems, lambda s: _ends(s, lambda k: f"{s.share('drawn', k).mean:.2g}"))
+    safe = _listed(systems, lambda s: _ends(s, lambda k: f"{s.safe(k):g}"))
     return (
-        f"Of policies drawn at random, over {e10_shows.LONGEST} steps, a one-step error from"
-        f" {systems[0].errors[1]:g} to {systems[0].errors[-1]:g} inverts {shares} of the pairs: the"
-        f" share rises with the error to the power {power}.",
-        f"It surely rises with the horizon in {longer}.",
+        f"Of policies drawn at random, over {e10_shows.LONGEST} steps, the share of inverted pairs"
+        f" goes, as the one-step error goes from {systems[0].errors[1]:g} to"
+        f" {systems[0].errors[-1]:g}, from {shares}: with the error to the power {power}.",
+        f"It surely rises with the horizon in {longer}; the safe horizon of all policies, in steps,"
+        f" falls from {safe}.",
     )
+
+
+def _ends(system: Orders, number: Callable[[int], str]) -> str:
+    """A number at the least and at the largest error."""
+    return f"{number(0)} to {number(len(system.errors) - 2)}"
 
 
 def _summary_of_training(systems: Sequence[Orders]) -> tuple[str, ...]:
-    own = _listed(systems, lambda s: _both(s, "own", "other"))
-    drawn = _listed(systems, lambda s: _both(s, "own", "drawn"))
+    than = [
+        f"than {words}: surely in {_surely(systems, lambda s, k=kind: s.more('own', k))},"
+        f" {_listed(systems, lambda s, k=kind: _both(s, 'own', k))}"
+        for kind, words in (
+            ("other", "the same policies by another world with as large an error"),
+            ("drawn", "policies drawn at random"),
+            ("reality", "policies trained in reality"),
+        )
+    ]
+    exploited = _listed(systems, lambda s: _ends(s, lambda k: f"{s.exploited(k).mean:.0%}"))
+    costs = (
+        _listed(systems, lambda s, sets=sets: f"{s.regret(sets, len(s.errors) - 2).mean:.1%}")
+        for sets in (IN_ALL, UNTRAINED)
+    )
     return (
-        "Are policies inverted more often by the world that they were trained in? Than the same"
-        " policies by another world with as large an error: surely in"
-        f" {_surely(systems, lambda s: s.more('own', 'other'))}, {own};"
-        f" than policies drawn at random: surely in"
-        f" {_surely(systems, lambda s: s.more('own', 'drawn'))}, {drawn};"
-        " than policies trained in reality: surely in"
-        f" {_surely(systems, lambda s: s.more('own', 'reality'))},"
-        f" {_listed(systems, lambda s: _both(s, 'own', 'reality'))}.",
+        "Are policies inverted more often by the world that they were trained in? Over all errors"
+        f" more often {'; '.join(than)}.",
         "Of a policy trained in the world and one trained in reality from the same start the world"
-        " prefers its own, and is wrong, in"
-        f" {_listed(systems, lambda s: f'{s.exploited().mean:.0%}')} of the cases.",
-        f"Most of these pairs are close: {_listed(systems, _far)} of the pairs of policies trained"
+        f" prefers its own, and is wrong, in {exploited} of the cases, from the least error to the"
+        " largest.",
+        f"Most inverted pairs are close: {_listed(systems, _far)} of the pairs of policies trained"
         " in the world are inverted and differ by more than"
         f" {MARGIN:.0%} of what training in reality gains.",
-        "Taking the policy that the world has for the best costs"
-        f" {_listed(systems, lambda s: f'{s.regret(IN_ALL).mean:.1%}')} of that gain, and"
-        f" {_listed(systems, lambda s: f'{s.regret(UNTRAINED).mean:.1%}')} where only policies are"
-        " to choose from that were not trained in it.",
+        "At the largest error taking the policy that the world has for the best costs"
+        f" {next(costs)} of that gain, and {next(costs)} where only policies are to choose from"
+        " that were not trained in it.",
     )
 
 

@@ -117,7 +117,8 @@ class Orders:
         """
         real, imagined = (self.together(columns) for columns in (self.real, self.imagined))
         flags = e10_orders.inverted(real[:, :, 1 + error], imagined[:, :, 1 + error])
-        return float(np.median(e10_orders.safe_horizon(flags, HORIZONS)))
+        safe = e10_orders.safe_horizon(flags, HORIZONS)
+        return float(np.quantile(safe, 0.5, method="lower"))  # one of `HORIZONS`
 
     def exploitable(self) -> np.ndarray:
         """Whether each world inverts some pair of `IN_ALL` at the whole horizon,
