@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 from jaxtyping import Float
@@ -46,9 +46,8 @@ def bounds(
         path: Imagined states and actions.
         errors: Of the world's dynamics there.
     """
-    size = world.dynamics.error.size
-    known = _known(world, _gain(policy))
-    worst = ladder.worst(size, 0.0, len(errors))
+    known = _known(cast(Any, world), _gain(policy))
+    worst = ladder.worst(cast(Any, world).dynamics.error.size, 0.0, len(errors))
     here = Residuals(errors, jnp.zeros_like(errors))
     rungs = {
         "lemma": ladder.uniform(worst, ladder.closed(known.constants, "global")),
@@ -60,12 +59,12 @@ def bounds(
 
 def _gain(policy: Mode) -> Float[Array, "action state"]:
     """K: the slope of the map inside the policy's `tanh`, in units of the box."""
-    network, space = policy.policy.network, policy.policy.space
+    network, space = cast(Any, policy).policy.network, cast(Any, policy).policy.space
     half = (space.high - space.low) / 2
     return half[:, None] * network.weights[0].T / network.scale
 
 
-def _known(world: MDP, gain: Array) -> _RealConstants:
+def _known(world: Any, gain: Array) -> _RealConstants:
     """What is known of the real system under a policy.
 
     Args:
@@ -78,7 +77,7 @@ def _known(world: MDP, gain: Array) -> _RealConstants:
     return (_quadratic if linear else _tanh)(world, chain, _norm(gain))
 
 
-def _quadratic(world: MDP, chain: Array, steepness: Scalar) -> _RealConstants:
+def _quadratic(world: Any, chain: Array, steepness: Scalar) -> _RealConstants:
     """Of a linear-quadratic system, whose reward is steeper the farther out a state is.
 
     Args:
@@ -99,22 +98,23 @@ def _quadratic(world: MDP, chain: Array, steepness: Scalar) -> _RealConstants:
         return Loop(closed, slope, 0.0)
 
     slopes = 2 * _norm(r.Q) * region, 2 * _norm(r.R) * farthest
+    # The closed loop's reward has a constant around a state alone.
     return _RealConstants(
-        Constants(_norm(f.A), _norm(f.B), *slopes, 0.0, steepness, closed, 0.0), local
+        Constants(_norm(f.A), _norm(f.B), *slopes, 0.0, steepness, closed, jnp.inf), local
     )
 
 
-def _tanh(world: MDP, chain: Array, steepness: Scalar) -> _RealConstants:
+def _tanh(world: Any, chain: Array, steepness: Scalar) -> _RealConstants:
     """Of `tanh` maps, whose constants hold everywhere.
 
     Args:
         world, chain, steepness: As of `_quadratic`.
     """
     f, r = world.dynamics.real.map, world.reward.map
-    loop = tuple(part.lipschitz * _largest(part.W + part.V @ chain) for part in (f, r))
+    loop = [part.lipschitz * _largest(part.W + part.V @ chain) for part in (f, r)]
     alone = (f.lipschitz, f.lipschitz, r.lipschitz, r.lipschitz)
     return _RealConstants(
-        Constants(*alone, 0.0, steepness, *loop), lambda place, radius: Loop(*loop, 0.0)
+        Constants(*alone, 0.0, steepness, *loop), lambda place, radius: Loop(loop[0], loop[1], 0.0)
     )
 
 

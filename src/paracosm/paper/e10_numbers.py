@@ -127,7 +127,7 @@ class Orders:
         real, imagined = (
             self.together(columns)[:, :, 1:] for columns in (self.real, self.imagined)
         )
-        return e10_orders.inverted(real, imagined)[..., -1].any(axis=-1)
+        return np.any(e10_orders.inverted(real, imagined)[..., -1], axis=-1, keepdims=False)
 
     def regret(self, sets: Sequence[str], error: int | None = None) -> Estimate:
         """What is lost by taking the policy that a world has for the best of several sets, as a

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -18,12 +18,12 @@ import numpy as np
 import optax
 from jaxtyping import Key
 
-from paracosm.core.mdp import MDP, Spec
+from paracosm.core.mdp import MDP, Box, Spec
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Gaussian, Mode
 from paracosm.core.precision import Tree
 from paracosm.core.rollout import unroll
-from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
+from paracosm.core.types import Action, PRNGKey, Scalar, State
 from paracosm.real import systems
 
 HORIZON = 100
@@ -88,11 +88,12 @@ def wrong_worlds(real: MDP, sizes: Sequence[float], draws: int, key: PRNGKey) ->
         draws: How many directions.
         key: Of the directions.
     """
-    counts = {"state_size": real.spec.state_size, "action_size": real.spec.action.size}
 
     def world(key: PRNGKey, size: Scalar) -> MDP:
-        smooth = systems.lipschitz_synthetic(key, dynamics=1.0, **counts)[0].dynamics.map
-        error = PlantedError(smooth, size)
+        smooth = systems.lipschitz_synthetic(
+            key, dynamics=1.0, state_size=real.spec.state_size, action_size=real.spec.action.size
+        )[0]
+        error = PlantedError(cast(Any, smooth.dynamics).map, size)
         return real.replace(dynamics=WrongDynamics(real.dynamics, error, real.spec))
 
     keys = jnp.repeat(jax.random.split(key, draws), len(sizes))
@@ -119,13 +120,13 @@ def drawn_policies(system: str, spec: Spec, keys: Key[jax.Array, " policy"]) -> 
         network = MLP(*sizes, first, scale=spec.state_scale)
         drift = jax.random.normal(second, (spec.action.size,)) / 4
         network = eqx.tree_at(lambda n: n.biases[-1], network, drift)
-        return Mode(Gaussian(network, jnp.zeros(spec.action.size), spec.action, True))
+        return Mode(Gaussian(network, jnp.zeros(spec.action.size), cast(Box, spec.action), True))
 
     return eqx.filter_vmap(draw)(keys)
 
 
 def _weights(policy: Mode) -> Any:
-    network = policy.policy.network
+    network = cast(Any, policy.policy).network
     return network.weights, network.biases
 
 
@@ -150,7 +151,7 @@ def trained_policies(
     parts, steps = keys.shape[1:]
     optimiser = optax.adam(optax.cosine_decay_schedule(_RATE, parts * steps))
 
-    def train(world: MDP, policy: Mode, keys: Array) -> Any:
+    def train(world: MDP, policy: Mode, keys: jax.Array) -> Any:
         def cost(weights: Any, key: PRNGKey) -> Scalar:
             acting = eqx.tree_at(_weights, policy, weights)
             return -jnp.mean(
@@ -163,7 +164,7 @@ def trained_policies(
             change, state = optimiser.update(_mean_direction(of_starts), state)
             return (optax.apply_updates(weights, change), state), None
 
-        def part(carry: tuple[Any, Any], keys: Array) -> tuple[tuple[Any, Any], Any]:
+        def part(carry: tuple[Any, Any], keys: jax.Array) -> tuple[tuple[Any, Any], Any]:
             carry, _ = jax.lax.scan(step, carry, keys)
             return carry, carry[0]
 
