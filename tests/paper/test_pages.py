@@ -62,6 +62,7 @@ PROVED = {
     },
     "E8": {"held", "violations"},
     "E9": {"violations", "sharp_violations"},
+    "E10": {"without_error", "first_step", "violations", "wrong_certificates"},
 }
 
 

@@ -72,6 +72,6 @@ def test_a_verdict_without_a_reason_is_refused():
 
 
 def test_an_unknown_experiment_is_named_with_those_there_are():
-    with pytest.raises(BadArgument, match=r"'E10'.*E1.*E9"):
-        study_of("E10")
-    assert list(CONTENTS) == [f"E{n}" for n in range(1, 10)]
+    with pytest.raises(BadArgument, match=r"'E11'.*E1.*E10"):
+        study_of("E11")
+    assert list(CONTENTS) == [f"E{n}" for n in range(1, 11)]

@@ -37,7 +37,7 @@ class PaperFlags:
       paracosm paper E2 --scale full --out results/e2 --resume
 
     Attributes:
-        experiment: E1 to E9, or all.
+        experiment: E1 to E10, or all.
         out: The folder for the tables, figures, pages and the store of finished cells.
         scale: Sizes that take minutes, or the paper's.
         ray: Run the cells on the Ray cluster at this address (auto, host:port, ray://host:port)

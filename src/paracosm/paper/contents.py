@@ -29,6 +29,7 @@ CONTENTS = {
     "E7": Entry("Proposition 1: smooth latent dynamics are nearly straight", 0.3, 0.3),
     "E8": Entry("Lipschitz control: does the return follow the bound?", 4, 11),
     "E9": Entry("Temporal straightening: do straight latent paths help planning?", 4, 20),
+    "E10": Entry("Exploitability: whose order does a wrong world invert?", 1, 3),
 }
 
 

@@ -28,7 +28,7 @@ def reproduce(
     charts, the store.
 
     Args:
-        name: `E1` to `E9`.
+        name: `E1` to `E10`.
         out: the folder; the experiment's files begin with its name, so that several can share it,
             and each scale has a store of its own.
         scale: `quick` takes minutes, `full` has the paper's sizes.
