@@ -24,6 +24,7 @@ from paracosm.auditing import ladder
 from paracosm.auditing.ladder import UNCUT, Clip, Constants, Loop, Residuals, RungSteps, Stopped
 from paracosm.auditing.termination_margin import Margin
 from paracosm.core import checks
+from paracosm.core.compiling import compiled_in_haste
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, never
 from paracosm.core.policy import MarkovPolicy
@@ -258,7 +259,7 @@ class _System(eqx.Module):
         )
 
 
-@eqx.filter_jit
+@compiled_in_haste
 def _bounds(
     system: _System, episodes: Trajectory, horizons: Int[Array, " episode"]
 ) -> tuple[dict[str, Float[Array, " episode"]], Bool[Array, ""]]:

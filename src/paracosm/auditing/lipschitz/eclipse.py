@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +23,7 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
 from paracosm.core.averaged import averaged_bound, with_unit_columns
+from paracosm.core.compiling import compiled_in_haste
 from paracosm.core.layers import Layered, activate, slope_range
 from paracosm.core.types import Array, Scalar
 
@@ -98,7 +98,7 @@ def upper(
         return float(_upper(network, region, moves, steps))
 
 
-@eqx.filter_jit
+@compiled_in_haste
 def _upper(network: Layered, region: Region, moves: Array, steps: int) -> Scalar:
     """The least of several bounds; see `upper`.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +11,7 @@ from jaxtyping import Float
 
 from paracosm.core import checks
 from paracosm.core.averaged import smaller_gram
+from paracosm.core.compiling import compiled_in_haste
 from paracosm.core.types import Array, Scalar
 
 ArrayFunction = Callable[[Array], Array]
@@ -73,7 +73,7 @@ def _norm(
     return jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh(smaller_gram(jacobian))[-1], 0))
 
 
-@eqx.filter_jit
+@compiled_in_haste
 def _largest(
     function: ArrayFunction,
     inputs: Array,
