@@ -68,7 +68,8 @@ def _play() -> Callable[..., dict[str, Any]]:
     from paracosm.core.rollout import unroll
     from paracosm.paper import e10_bounds
 
-    places = np.array(HORIZONS) - 1
+    def after_horizons(means: Any) -> Any:
+        return jnp.stack([means[steps - 1] for steps in HORIZONS])
 
     def play(system: Any, world: Any, policy: Any, starts: Any, bounded: bool) -> dict[str, Any]:
         """Means over starts after every horizon, and the world's mean squared error.
@@ -88,7 +89,7 @@ def _play() -> Callable[..., dict[str, Any]]:
         if bounded:
             rungs = functools.partial(e10_bounds.bounds, world, policy)
             columns |= jax.vmap(rungs)((path.state, path.action), errors)
-        means = {name: jnp.mean(column, axis=0)[places] for name, column in columns.items()}
+        means = {name: after_horizons(jnp.mean(column, axis=0)) for name, column in columns.items()}
         return means | {"error": jnp.mean(errors**2)}
 
     first, alike = eqx.if_array(0), None
