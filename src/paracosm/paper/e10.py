@@ -237,9 +237,8 @@ def _summary_of_training(systems: Sequence[Orders]) -> tuple[str, ...]:
         "Of a policy trained in the world and one trained in reality from the same start the world"
         f" prefers its own, and is wrong, in {exploited} of the cases, from the least error to the"
         " largest.",
-        f"Most inverted pairs are close: {_listed(systems, _far)} of the pairs of policies trained"
-        " in the world are inverted and differ by more than"
-        f" {MARGIN:.0%} of what training in reality gains.",
+        f"Of the pairs of policies trained in the world {_listed(systems, _far)} are inverted"
+        f" though they differ in reality by more than {MARGIN:.0%} of what training there gains.",
         "At the largest error taking the policy that the world has for the best costs"
         f" {next(costs)} of that gain, and {next(costs)} where only policies are to choose from"
         " that were not trained in it.",
