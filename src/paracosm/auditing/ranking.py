@@ -10,7 +10,7 @@ of the pairs that certainly flip and that of those that do not certainly agree; 
 regret between the largest lower end and the largest upper end of `J(i) - J(argmax Ĵ)`.
 
 The safe horizon is the largest h of a grid such that at no k ≤ h of it a pair certainly flips
-(exploitability: Abel, Kochenderfer et al. 2026, arXiv 2605.15960). At each horizon the intervals of
+(exploitability: Bhamidipaty et al. 2026, arXiv 2605.15960). At each horizon the intervals of
 all pairs hold together, not those of all horizons.
 """
 
