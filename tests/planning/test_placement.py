@@ -21,7 +21,9 @@ def exactly(value: float) -> Estimate:
 def regions_with(errors, owned, steps) -> StateRegions:
     zero = exactly(0.0)
     rows = tuple(
-        StateRegion((0.0,), (1.0,), (-1.0,), step, count, zero, zero, zero, exactly(error), zero)
+        StateRegion(
+            (0.0,), (1.0,), (-1.0,), int(step), int(count), zero, zero, zero, exactly(error), zero
+        )
         for error, count, step in zip(errors, owned, steps, strict=True)
     )
     return StateRegions(rows, 0, 10, 1.0)
@@ -102,4 +104,9 @@ def test_a_plan_is_placed_with_its_own_curve_and_count_where_there_is_something_
 def test_numbers_out_of_range_are_refused(change, message):
     usual = {"errors": [1.0, 1.0], "owned": [1.0, 1.0], "transitions": 10.0, "exponent": 0.5}
     with pytest.raises(BadArgument, match=message):
-        bought_by_region(**{**usual, **change})
+        bought_by_region(
+            **{
+                name: np.array(value) if isinstance(value, list) else value
+                for name, value in {**usual, **change}.items()
+            }
+        )

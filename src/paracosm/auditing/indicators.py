@@ -34,7 +34,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -55,7 +55,7 @@ _SEED = 16
 # Of the length of a series: residuals as small are rounding, and the indicator repeats the gap.
 _ROUNDING = 1e-8
 
-SeriesByName = Mapping[str, Sequence[float]]
+SeriesByName = Mapping[str, Sequence[float] | np.ndarray]
 
 
 def indicators(
@@ -146,7 +146,7 @@ def _columns(training: str, table: SeriesByName) -> dict[str, Float[np.ndarray, 
     return columns
 
 
-def _numbers(what: str, series: Sequence[float]) -> Float[np.ndarray, " checkpoint"]:
+def _numbers(what: str, series: Any) -> Float[np.ndarray, " checkpoint"]:
     try:
         column = np.asarray(series, np.float64)
     except (TypeError, ValueError):
@@ -237,8 +237,8 @@ class _PartialCorrelation(NamedTuple):
 
 
 def _views(
-    series: Float[np.ndarray, "*shape checkpoint"],
-    gaps: Float[np.ndarray, "*shape checkpoint"],
+    series: Float[np.ndarray, "... checkpoint"],
+    gaps: Float[np.ndarray, "... checkpoint"],
     lag: int,
 ) -> tuple[_PartialCorrelation, _PartialCorrelation]:
     """Levels and differences of the ranks, as the head of this file has them."""
@@ -272,12 +272,12 @@ def _left(project: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def residual_test(
-    series: Sequence[Float[np.ndarray, "*shape checkpoint"]],
-    gaps: Sequence[Float[np.ndarray, "*shape checkpoint"]],
+    series: Sequence[Float[np.ndarray, "... checkpoint"]],
+    gaps: Sequence[Float[np.ndarray, "... checkpoint"]],
     lag: int,
     rng: np.random.Generator,
     draws: int = _DRAWS,
-) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Statistic and p-value of one indicator, by residuals permuted within each training.
 
     Args:
@@ -287,7 +287,7 @@ def residual_test(
         draws: How many, beside the order that was recorded.
     """
     rows = np.array([column.shape[-1] - 1 - lag for column in series])
-    orders = [_orders(count, draws, rng) for count in rows]
+    orders = [_orders(int(count), draws, rng) for count in rows]
     views = [_views(*pair, lag) for pair in zip(series, gaps, strict=True)]
     sides = []
     for which in (0, 1):

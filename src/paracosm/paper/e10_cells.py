@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class OrderSizes:
     trained: int = 4
     checkpoints: int = 4
     steps: int = 100
-    errors: tuple[float, ...] = ERRORS
+    errors: Sequence[float] = ERRORS
 
     @property
     def policies(self) -> int:
