@@ -277,7 +277,7 @@ def residual_test(
     lag: int,
     rng: np.random.Generator,
     draws: int = _DRAWS,
-) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
     """Statistic and p-value of one indicator, by residuals permuted within each training.
 
     Args:
@@ -299,7 +299,8 @@ def residual_test(
         sides.append((means[..., 0], reached.mean(axis=-1)))
     (levels, p_levels), (differences, p_differences) = sides
     agree = levels * differences > 0
-    return _weaker(levels, differences), np.where(agree, np.maximum(p_levels, p_differences), 1.0)
+    p_values = np.where(agree, np.maximum(p_levels, p_differences), 1.0)
+    return np.asarray(_weaker(levels, differences)), np.asarray(p_values)
 
 
 def _weaker(levels: np.ndarray, differences: np.ndarray) -> np.ndarray:
