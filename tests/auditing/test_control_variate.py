@@ -68,8 +68,8 @@ def coverage(law, n, correlation, number):
 
 
 # The intervals allow for skew, as those of the plain mean do: ten samples never tell their shape,
-# so that normal ones are covered more often than they would need to be, and log-normal ones in 91.1%
-# and 91.2% of 4,000 at correlations of 0.6 and 0.9
+# so that normal ones are covered more often than they would need to be, and log-normal ones in
+# 91.1% and 91.2% of 4,000 at correlations of 0.6 and 0.9
 RANGES = {10: (0.92, 0.995), 20: (0.93, 0.99), 50: (0.93, 0.99)}
 
 

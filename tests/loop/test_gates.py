@@ -22,7 +22,7 @@ def test_an_empty_file_checks_everything_at_95_per_cent(tmp_path):
     rules = read(tmp_path, "")
     assert rules.level == 0.95
     assert [(rule.section, rule.name) for rule in rules.rules] == [
-        (section, name) for section in GATED for name in GATED[section]
+        (section, name) for section in GATED if section != "ranks" for name in GATED[section]
     ]
     assert {rule.allowance for rule in rules.rules} == {None}
     assert read(tmp_path, "level = 0.9").level == 0.9

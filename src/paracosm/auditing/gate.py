@@ -11,7 +11,6 @@ file, or a default for what refits may differ by; and false alarms have no state
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -112,7 +111,10 @@ def gate(
     _require_one_task(dict(baselines) | {name: run})
     _require_different(baselines, rules)
     quantities = [(rule, _quantity(rule, runs)) for rule in rules.rules]
-    compared = sum(quantity is not None and quantity.varies for _, quantity in quantities)
+    compared = sum(
+        quantity is not None and rule.section != "ranks" and quantity.varies
+        for rule, quantity in quantities
+    )
     if not any(quantity for _, quantity in quantities):
         raise checks.BadData(
             "the gate checks nothing that all of these runs have measured; a quantity that they"
@@ -151,6 +153,8 @@ def _order(check: GateCheck) -> tuple[bool, float]:
 
 def _check(quantity: _Gated, tail: float) -> GateCheck:
     """The limit of one quantity, and whether the candidate is beyond it."""
+    if quantity.rule.section == "ranks":
+        return _check_ranks(quantity)
     baselines, candidate = quantity.chances()
     degrees = max(min(e.n for e in (*quantity.baselines, quantity.candidate)) - 1, 1)
     chance = reaches(baselines, candidate, tail, degrees=degrees, worse=quantity.worse)
@@ -171,6 +175,27 @@ def _check(quantity: _Gated, tail: float) -> GateCheck:
         reach=reach,
         allowance=allowance,
         reason="refits" if reach == refits else "episodes" if reach == episodes else "neither",
+    )
+
+
+def _check_ranks(quantity: _Gated) -> GateCheck:
+    """A measure of an order is worse where what is certain of it exceeds what was possible before:
+    its interval holds what undecided pairs may be, and is no sampling error.
+    """
+    center = float(np.mean([baseline.mean for baseline in quantity.baselines]))
+    reach = max(baseline.high for baseline in quantity.baselines) - center
+    allowance = quantity.rule.allowance or 0.0
+    limit = center + reach + allowance
+    return GateCheck(
+        section=quantity.rule.section,
+        name=quantity.rule.name,
+        verdict="worse" if quantity.candidate.low > limit else "no worse",
+        baseline=center,
+        candidate=quantity.candidate.low,
+        limit=limit,
+        reach=reach,
+        allowance=allowance,
+        reason="episodes",
     )
 
 
@@ -245,11 +270,8 @@ def _of_gap(diagnosis: Diagnosis, section: GateSection, name: str) -> Estimate |
 
 
 def _of_ranking(ranking: Ranking | None, name: str) -> Estimate | None:
-    """A measure of the order of a run's checkpoints, by the episodes that it rests on."""
-    if ranking is None:
-        return None
-    episodes = min(pair.real.n for pair in ranking.pairs)
-    return dataclasses.replace(getattr(ranking, name), n=episodes)
+    """A measure of the order of a run's checkpoints."""
+    return None if ranking is None else getattr(ranking, name)
 
 
 def _size(value: float, term: Estimate) -> Estimate:
@@ -270,8 +292,6 @@ def _unit(run: RunResult, rule: GateRule) -> float:
     predictor.
     """
     diagnosis, dynamics = run.diagnosis, rule.name == "dynamics"
-    if rule.name == "flips":
-        return 1.0
     if rule.section == "errors":
         return run.fits[rule.name].baseline or 0.0
     if rule.section == "policy_errors":

@@ -33,7 +33,7 @@ CONFIG, EVENTS, LOCK = "config.json", "events.jsonl", "run.lock"
 MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
 _FOLDERS = ("data", "models")
 _RUN_FILES = re.compile(
-    r"events\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured)\.json"
+    r"events\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured|ranking)\.json"
     r"|report\.html|(plan|audit)-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
     r"|models/(world|policy|partial|encoder)-\d+\.(eqx|json)"
     r"|(data/|models/)?\.[0-9a-f]{8}\.\d+\.part"

@@ -71,7 +71,12 @@ def _rules(tree: dict[str, Any]) -> GateRules:
             )
     sections: dict[GateSection, Any] = {cast(GateSection, name): tree[name] for name in tree}
     if not sections:
-        every = [GateRule(section, name, None) for section in GATED for name in GATED[section]]
+        every = [
+            GateRule(section, name, None)
+            for section in GATED
+            for name in GATED[section]
+            if section != "ranks"
+        ]
         return GateRules(level, tuple(every))
     named = tuple(rule for section, table in sections.items() for rule in _section(section, table))
     if not named:

@@ -206,8 +206,8 @@ def _summary_of_growth(systems: Sequence[Orders]) -> tuple[str, ...]:
         f"Of policies drawn at random, over {e10_shows.LONGEST} steps, the share of inverted pairs"
         f" goes, as the one-step error goes from {systems[0].errors[1]:g} to"
         f" {systems[0].errors[-1]:g}, from {shares}: with the error to the power {power}.",
-        f"It surely rises with the horizon in {longer}; the safe horizon of all policies, in steps,"
-        f" falls from {safe}.",
+        f"It is surely larger than over 2 steps in {longer}; the safe horizon of all policies, in"
+        f" steps, goes from {safe}, where 1 is safe by construction.",
     )
 
 

@@ -120,11 +120,12 @@ def evaluation(plan: Plan) -> str:
         return ""
     best = plan.evaluation.best
     return (
-        f"Mean returns of {words.count(best.episodes)} real episodes will tell the new policy’s"
-        f" return to within {words.number(best.half_width)} (95%), and it is expected within"
+        f"{words.count(best.episodes)} real episodes, with imagined returns as control variate"
+        " where those help, will tell the new policy’s return to within"
+        f" {words.number(best.half_width)} (95%) if it varies as today’s, and it is expected within"
         f" {words.number(best.error)} of the imagined one. The sum,"
-        f" {words.number(best.total)}, is the least that this budget reaches; the tables below"
-        " split what the episodes leave."
+        f" {words.number(best.total)}, is about the least that this budget reaches; the tables"
+        " below split what the episodes leave."
     )
 
 

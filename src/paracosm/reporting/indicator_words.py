@@ -72,6 +72,11 @@ def _too_few(record: Indicators) -> str:
 
 def _leads(record: Indicators, indicator: Indicator) -> str:
     larger = "larger" if (indicator.statistic or 0.0) > 0 else "smaller"
+    if record.method == "trainings":
+        return (
+            f"Where {name(indicator.name)} is high, the gap {_later(record)} is {larger} than what"
+            f" other trainings had then (corrected p {_number(indicator.corrected, 3)})."
+        )
     return (
         f"A larger {name(indicator.name)} precedes a {larger} gap {_later(record)}, beyond what"
         f" the gap itself says (corrected p {_number(indicator.corrected, 3)})."

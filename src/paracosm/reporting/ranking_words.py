@@ -150,10 +150,15 @@ def safe_horizon(ranking: Ranking) -> str:
 
 def of_checkpoints(ranking: Ranking) -> str:
     """What the order of a run's checkpoints says of its worlds."""
+    if all(pair.ordering is Ordering.UNDECIDED for pair in ranking.pairs):
+        return (
+            f"Safe horizon: not known, since no pair of the {len(ranking.policies):,} policies of"
+            " this run is decided; more real episodes (paracosm rank) may."
+        )
     policies, total = len(ranking.policies), sum(policy.real.n for policy in ranking.policies)
     return (
-        f"{safe_horizon(ranking)} By {total:,} real episodes of {policies:,} policies of this run:"
-        f" {_flips(ranking)}"
+        f"{safe_horizon(ranking)} By {total:,} real episodes of {policies:,} policies of this run,"
+        f" each imagined in the world of its round, over whole episodes: {_flips(ranking)}"
     )
 
 
