@@ -124,7 +124,7 @@ def test_all_goes_on_after_one_that_fails(small, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["E10"], "there is no experiment 'E10'; there are E1, E2"),
+        (["E11"], "there is no experiment 'E11'; there are E1, E2"),
         (["E1", "--resume", "--force"], "--force is given with --resume"),
         (["E1", "--retry-failed"], "there is no sweep"),
         (["E1", "--ray", "nowhere:1"], "nowhere:1"),
