@@ -163,11 +163,11 @@ def test_what_was_not_measured_is_not_compared():
     assert found.passed
 
 
-def ranked(flips, regret):
+def ranked(flips, regret, discount=1.0):
     """A run whose checkpoints were ranked, with this share of flips and this selection regret."""
     pair = PolicyPair("a", "b", estimate(5.0), estimate(4.0), Ordering.AGREES)
     share = Estimate(flips, flips, flips, 1, "share")
-    ranking = Ranking((), (pair,), share, share, estimate(regret), "a", (), 0, 0.95, 1.0)
+    ranking = Ranking((), (pair,), share, share, estimate(regret), "a", (), 0, 0.95, discount)
     return run(ranking=ranking)
 
 
@@ -178,6 +178,24 @@ def test_imaginations_order_of_checkpoints_may_not_become_worse(flips, regret, w
     rules = GateRules(0.95, tuple(GateRule("ranks", name, None) for name in GATED["ranks"]))
     result = gate({"before": ranked(0.1, 3.0)}, ("after", ranked(flips, regret)), rules)
     assert [check.name for check in result.worse] == ([worse] if worse else [])
+
+
+def test_an_order_that_is_open_is_no_worse():
+    """None of the pairs that may flip certainly does."""
+    after = ranked(0.0, 3.0)
+    open_share = Estimate(0.3, 0.0, 0.6, 1, "share")
+    ranking = dataclasses.replace(after.diagnosis.ranking, flips=open_share)
+    after = dataclasses.replace(
+        after, diagnosis=dataclasses.replace(after.diagnosis, ranking=ranking)
+    )
+    rules = GateRules(0.95, (GateRule("ranks", "flips", None),))
+    assert gate({"before": ranked(0.0, 3.0)}, ("after", after), rules).passed
+
+
+def test_orders_of_returns_of_other_discounts_are_not_compared():
+    rules = GateRules(0.95, (GateRule("ranks", "regret", None), GateRule("return", "real", None)))
+    result = gate({"before": ranked(0.1, 3.0)}, ("after", ranked(0.1, 300.0, 0.9)), rules)
+    assert of(result, "ranks", "regret").verdict == "not compared"
 
 
 def test_an_audit_whose_conditions_do_not_hold_fails_a_gate_of_baselines_whose_do():

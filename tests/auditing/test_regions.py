@@ -102,14 +102,14 @@ def test_a_planted_fault_is_where_it_was_planted():
     assert rows[int(np.argmax(faulty))].excess.low > 0
 
 
-def synthetic(size: np.ndarray, states: np.ndarray):
+def synthetic(size: np.ndarray, states: np.ndarray, discount: float = 1.0):
     """Regions of episodes whose steps have dynamics terms of these sizes, `[episode, time]`."""
     count, times = size.shape
     column, none = np.zeros((count, times, 1)), np.zeros((count, times), bool)
     episodes = Trajectory(states, column, states, size * 0, none, none, ~none)
     terms = Terms(size * 0, size * 0, size, ~none, 0)
     parts = partition(states.reshape(-1, states.shape[-1]), np.ones(states.shape[-1]))
-    return by_region(terms, episodes, parts, bought_of(episodes), discount=1.0)
+    return by_region(terms, episodes, parts, bought_of(episodes), discount=discount)
 
 
 def walks(seed: int, episodes: int = 12, times: int = 40) -> np.ndarray:
@@ -137,6 +137,34 @@ def test_errors_that_do_not_hang_on_the_state_seldom_stand_out(replications):
         size = np.exp(np.random.default_rng([seed, 1]).standard_normal(states.shape[:2]))
         alarms += any(row.excess.excludes_zero for row in synthetic(size, states).regions)
     assert stats.binom.sf(alarms - 1, replications, 0.05) > FALSE_ALARM
+
+
+@pytest.mark.parametrize(
+    "replications", [40, pytest.param(1000, marks=pytest.mark.full)], ids=["small", "full"]
+)
+def test_a_steady_region_beside_a_noisy_one_of_equal_errors_seldom_stands_out(replications):
+    """What is usual is known no better than the noisy region's mean. By normal factors from
+    episode to episode, whose means `term_mean` covers as often as it says.
+    """
+    alarms = 0
+    for seed in range(replications):
+        draws = np.random.default_rng(seed)
+        places = np.repeat([0.0, 10.0], 20)[:, None] * np.ones(2)
+        states = places + 0.1 * draws.standard_normal((20, 40, 2))
+        noisy = np.maximum(1 + 0.3 * draws.standard_normal((20, 1)), 0)
+        size = np.where(np.arange(40) < 20, 1.0, noisy)
+        rows = synthetic(size, states).regions
+        steady = [row for row in rows if row.center[0] < 5]
+        alarms += any(row.excess.excludes_zero for row in steady)
+    assert stats.binom.sf(alarms - 1, replications, 0.05) > FALSE_ALARM
+
+
+def test_an_early_region_does_not_stand_out_for_the_discount():
+    states = np.repeat([0.0, 10.0], 40)[None, :, None] * np.ones((12, 1, 2))
+    states = states + 0.1 * np.random.default_rng(0).standard_normal(states.shape)
+    size = np.full((12, 80), 0.9 ** np.arange(80))
+    rows = synthetic(size, states, discount=0.9).regions
+    assert all(row.excess.low == row.excess.high == 0 for row in rows)
 
 
 def test_states_where_nothing_is_owned_and_data_outside_are_counted():

@@ -13,7 +13,7 @@ import paracosm
 from paracosm.core.checks import BadArgument
 from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.records.ranking import Ordering, Ranking
-from paracosm.loop.load import load
+from paracosm.loop.load import RANKING, load, ranked_diagnosis
 from paracosm.real.systems import Cube, Gain, Linear, Quadratic
 from tests.loop.small import small_run
 
@@ -159,6 +159,15 @@ def test_the_ranking_of_a_runs_checkpoints_is_kept_for_audits_and_gates(rounds, 
     compared = paracosm.compare(rounds, finished[0]).runs
     assert compared[str(rounds)].diagnosis.ranking == record
     assert compared[str(finished[0])].diagnosis.ranking is None
+
+
+def test_a_ranking_that_cannot_be_read_is_passed_over_with_a_warning(rounds, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(rounds, copy)
+    (copy / RANKING).write_text("{")
+    run = load(copy)
+    with pytest.warns(UserWarning, match=r"ranking\.json was not read, .* paracosm rank .* again"):
+        assert ranked_diagnosis(run, run.result.diagnosis) == run.result.diagnosis
 
 
 def test_several_runs_are_ranked_in_one_world(rounds, finished):

@@ -211,3 +211,10 @@ def test_what_is_shown_has_every_system_and_error(findings):
     assert [len(table.rows) for table in findings.tables] == [rows] * 4
     assert len({chart.name for chart in findings.charts}) == len(findings.charts) == 8
     assert "Are policies inverted more often by the world" in findings.found
+
+
+def test_errors_that_invert_no_pair_leave_their_power_open():
+    of_exact = e10.read(answers(lambda result: result | {"imagined": result["real"]}))
+    power = {claim.id: claim for claim in of_exact.claims}["error_tanh"]
+    assert (power.low, power.high) == (-np.inf, np.inf)
+    assert "nan" not in of_exact.found.lower()

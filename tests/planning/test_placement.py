@@ -78,6 +78,17 @@ def test_shares_are_never_predicted_to_be_worse_than_the_visits():
         assert sum(where.shares) == pytest.approx(1)
 
 
+def test_a_floor_stays_and_moves_no_share():
+    rows = regions_with([1.0, 2.0], [10, 30], [40, 40])
+    without, above = (placement(rows, 100, 0.5, floor) for floor in (0.0, 0.4))
+    assert without is not None
+    assert above is not None
+    assert above.shares == without.shares
+    assert above.predicted["now"] == pytest.approx(3)
+    left = {name: 0.4 * 3 + 0.6 * error for name, error in without.predicted.items()}
+    assert above.predicted == pytest.approx(left)
+
+
 def test_a_plan_is_placed_with_its_own_curve_and_count_where_there_is_something_to_place():
     rows = regions_with([1.0, 2.0], [10, 10], [40, 40])
     bought = plan()

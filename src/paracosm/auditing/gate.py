@@ -180,9 +180,10 @@ def _check(quantity: _Gated, tail: float) -> GateCheck:
 
 def _check_ranks(quantity: _Gated) -> GateCheck:
     """A measure of an order is worse where what is certain of it exceeds what was possible before:
-    its interval holds what undecided pairs may be, and is no sampling error.
+    its interval holds what undecided pairs may be, and is no sampling error. What is certain stands
+    for baselines and candidate.
     """
-    center = float(np.mean([baseline.mean for baseline in quantity.baselines]))
+    center = float(np.mean([baseline.low for baseline in quantity.baselines]))
     reach = max(baseline.high for baseline in quantity.baselines) - center
     allowance = quantity.rule.allowance or 0.0
     limit = center + reach + allowance
@@ -213,6 +214,8 @@ def _allowance(quantity: _Gated, center: float) -> float:
 
 def _quantity(rule: GateRule, runs: Sequence[RunResult]) -> _Gated | None:
     """The quantity of all runs, the candidate's last; None if one of them did not measure it."""
+    if rule.section == "ranks" and _ranked_apart(runs):
+        return None
     estimates = [measured(run, rule.section, rule.name) for run in runs]
     present = [estimate for estimate in estimates if estimate is not None]
     if len(present) < len(runs):
@@ -224,6 +227,12 @@ def _quantity(rule: GateRule, runs: Sequence[RunResult]) -> _Gated | None:
         )
     unit = float(np.mean([_unit(run, rule) for run in runs[:-1]]))
     return _Gated(rule, tuple(present[:-1]), present[-1], unit)
+
+
+def _ranked_apart(runs: Sequence[RunResult]) -> bool:
+    """Whether checkpoints were ranked by returns of other discounts, or other numbers of them."""
+    rankings = [run.diagnosis.ranking for run in runs]
+    return len({(r.discount, len(r.policies)) for r in rankings if r is not None}) > 1
 
 
 def _missing(rule: GateRule, runs: Sequence[RunResult]) -> GateCheck:

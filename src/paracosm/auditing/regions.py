@@ -9,6 +9,14 @@ region, so the regions' terms sum to those of `attribution`, of which each is it
 Signed contributions cancel; what a region costs is the sum of their sizes, `E_k = E_real Σ_t γ^t
 1{s_t ∈ k} |dynamics_t + termination_t|`. To first order a step's size is `|λ_{t+1} · (f − f̂)|`
 with λ the gradient of the imagined return to go: the one-step error in the unit of return.
+
+With N_k the discounted visits, a region errs more than its share of them by `E S_k - R E N_k`, with
+S_k the episode's sizes there, S and N those of all regions, and R = E S / E N estimated from the
+same episodes. To first order in its error that is the mean over episodes of
+
+    S_k - R N_k - (E N_k / E N) (S - R N),
+
+which sums to 0 over the regions of an episode.
 """
 
 from __future__ import annotations
@@ -151,10 +159,22 @@ def _measured(states: np.ndarray, centers: np.ndarray, scale: np.ndarray) -> Par
     return Partition(centers, radii, scale, visited)
 
 
-def _beyond(error: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """What is left of the errors `[episode]` without those expected; zero where it is rounding."""
-    left = error - expected
-    return np.where(np.abs(left) <= _ROUNDING * np.max(np.abs(expected)), 0.0, left)
+class _Visited(NamedTuple):
+    """Sizes of errors, and discounted visits, `[episode]` each."""
+
+    size: np.ndarray
+    visits: np.ndarray
+
+    def beyond_share(self, all_regions: _Visited) -> np.ndarray:
+        """What a region's sizes have beyond its share of the visits, linearised, `[episode]`; zero
+        where it is rounding.
+        """
+        ratio = all_regions.size.sum() / all_regions.visits.sum()
+        share = self.visits.sum() / all_regions.visits.sum()
+        expected = ratio * self.visits
+        left = self.size - expected
+        left = left - share * (all_regions.size - ratio * all_regions.visits)
+        return np.where(np.abs(left) <= _ROUNDING * np.max(np.abs(expected)), 0.0, left)
 
 
 def by_region(
@@ -185,7 +205,8 @@ def by_region(
     region = np.full(alive.shape, -1)
     region[alive] = parts.visited
     size = np.abs(terms.dynamics + terms.termination)
-    typical = float(size.sum() / alive.sum())
+    weights = alive * discount ** np.arange(alive.shape[1])
+    everywhere = _Visited(size.sum(axis=1), weights.sum(axis=1))
     level = 1 - (1 - _LEVEL) / len(parts.centers)
 
     def described(number: int) -> StateRegion:
@@ -198,6 +219,7 @@ def by_region(
         def by_episode(column: np.ndarray) -> np.ndarray:
             return (column * inside).sum(axis=1)
 
+        here = _Visited(by_episode(size), by_episode(weights))
         return StateRegion(
             center=tuple(center.tolist()),
             rest=tuple(rest.tolist()),
@@ -207,8 +229,8 @@ def by_region(
             dynamics=term_mean(by_episode(terms.dynamics)),
             termination=term_mean(by_episode(terms.termination)),
             reward=term_mean(by_episode(terms.reward)),
-            error=term_mean(by_episode(size)),
-            excess=term_mean(_beyond(by_episode(size), typical * inside.sum(axis=1)), level),
+            error=term_mean(here.size),
+            excess=term_mean(here.beyond_share(everywhere), level),
         )
 
     return StateRegions(

@@ -33,8 +33,9 @@ def rules(path: str | os.PathLike[str]) -> GateRules:
 
     `level` is that of the whole gate, 0.95 unless it is there. A section names quantities and by
     how much each may be worse beyond its interval: in units of return in `[return]` and `[terms]`,
-    as a share of the baseline in `[sizes]`, `[errors]` and `[policy_errors]`. A file without a
-    section checks every quantity of `GATED`.
+    as a share of the baseline in `[sizes]`, `[errors]` and `[policy_errors]`, and in `[ranks]` as a
+    share of the pairs (`flips`) or in units of return (`regret`). A file without a section checks
+    every quantity of `GATED` but the ranks, which not every run has.
 
     Raises:
         BadArgument: it is no path.

@@ -416,6 +416,20 @@ def compare(*runs: str | Path) -> Comparison:
 
 
 def _ranked(run: Run) -> RunResult:
-    """The result with the ranking of the run's checkpoints, where there is one."""
-    diagnosis = dataclasses.replace(run.result.diagnosis, ranking=run.ranking)
-    return dataclasses.replace(run.result, diagnosis=diagnosis)
+    result = run.result
+    return dataclasses.replace(result, diagnosis=ranked_diagnosis(run, result.diagnosis))
+
+
+def ranked_diagnosis(run: Run, diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis of a run with the ranking of its checkpoints; as it is, with a warning, where
+    that cannot be read.
+    """
+    try:
+        return dataclasses.replace(diagnosis, ranking=run.ranking)
+    except checks.BadData:
+        warnings.warn(
+            f"{shown(run.path / RANKING)} was not read, since it is damaged or of another version;"
+            f" paracosm rank {shown(run.path)} makes it again.",
+            stacklevel=2,
+        )
+        return diagnosis

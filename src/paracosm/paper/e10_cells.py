@@ -114,8 +114,10 @@ def planted(*, system: str, seed: int, sizes: dict[str, Any]) -> dict[str, Any]:
     from paracosm.core.keys import stage_key
     from paracosm.core.precision import in_double
     from paracosm.paper import e10_worlds as made
+    from paracosm.paper.three_systems import real_system
 
-    size, real = OrderSizes(**sizes), made.real_system(system, seed)
+    size = OrderSizes(**sizes)
+    real = real_system(system, jax.random.key(seed), discount=1.0, horizon=HORIZONS[-1])
     key = functools.partial(stage_key, seed)
     worlds = made.wrong_worlds(real, (0.0, *size.errors), DIRECTIONS, key("errors"))
     policies = _policies(system, worlds, size, key)

@@ -85,6 +85,8 @@ class Orders:
         """
         columns = self.shares(kind)[..., -1].T
         usable = [k for k, column in enumerate(columns) if column.mean() > 0]
+        if len(usable) < 2:
+            return Estimate(0.0, -np.inf, np.inf, len(usable), "too few errors invert a pair")
         sizes, shares = zip(
             *((self.errors[1 + k], columns[k].tolist()) for k in usable), strict=True
         )

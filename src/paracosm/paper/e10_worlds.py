@@ -1,4 +1,4 @@
-"""The systems of E10, worlds whose dynamics are off by an error of known size, and the policies
+"""The worlds of E10, whose dynamics are off by an error of known size, and the policies
 that are ordered: drawn at random, or trained in reality or in a world.
 
 The reward is the real one everywhere: exploitability is defined on transitions.
@@ -6,7 +6,6 @@ The reward is the real one everywhere: exploitability is defined on transitions.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -26,7 +25,6 @@ from paracosm.core.rollout import unroll
 from paracosm.core.types import Action, PRNGKey, Scalar, State
 from paracosm.real import systems
 
-HORIZON = 100
 HIDDEN = {"linear-quadratic": 0, "tanh": 0, "pendulum": 1}
 """Hidden layers of a policy, by system: a linear map under `tanh` serves the first two and has
 constants in closed form, but swings no pendulum up.
@@ -36,20 +34,6 @@ _RATE = 0.05  # of Adam, for policies of 10 to 81 parameters
 _AHEAD = 50  # steps that are differentiated through: more of them blur the pendulum's gradient
 _STARTS = 16  # drawn anew at every training step
 _FLAT = 0.01  # a gradient shorter than this has no direction worth following at full length
-
-
-def real_system(name: str, seed: int) -> MDP:
-    """The real MDP of this name, undiscounted; all but the pendulum are drawn from `seed`."""
-    key, sizes = jax.random.key(seed), {"discount": 1.0, "horizon": HORIZON}
-    if name == "pendulum":
-        swing = systems.pendulum(1.0)
-        return swing.replace(spec=dataclasses.replace(swing.spec, horizon=HORIZON))
-    if name == "linear-quadratic":
-        return systems.linear_quadratic(key, norms=(0.95, 0.5, 0.5), **sizes)[0]
-    world = systems.lipschitz_synthetic(key, dynamics=1.0, reward=1.0, **sizes)[0]
-    # Drift would carry every state to where tanh is flat and all actions are worth the same.
-    maps = lambda w: (w.dynamics.map.b, w.reward.map.b)  # noqa: E731
-    return eqx.tree_at(maps, world, replace_fn=lambda drift: 0 * drift)
 
 
 class PlantedError(eqx.Module):

@@ -56,21 +56,11 @@ SIZES: dict[Scale, Sizes] = {
 @functools.cache
 def _system(name: str) -> Any:
     """The real MDP of this name."""
-    import equinox as eqx
     import jax
 
-    from paracosm.real import systems
+    from paracosm.paper.three_systems import real_system
 
-    key, sizes = jax.random.key(8), {"discount": DISCOUNT, "horizon": HORIZON}
-    if name == "pendulum":
-        swing = systems.pendulum(DISCOUNT)
-        return swing.replace(spec=dataclasses.replace(swing.spec, horizon=HORIZON))
-    if name == "linear-quadratic":
-        return systems.linear_quadratic(key, norms=(0.95, 0.5, 0.5), **sizes)[0]
-    world = systems.lipschitz_synthetic(key, dynamics=1.0, reward=1.0, **sizes)[0]
-    # Drift would carry every state to where tanh is flat and all actions are worth the same.
-    maps = lambda w: (w.dynamics.map.b, w.reward.map.b)  # noqa: E731
-    return eqx.tree_at(maps, world, replace_fn=lambda drift: 0 * drift)
+    return real_system(name, jax.random.key(8), discount=DISCOUNT, horizon=HORIZON)
 
 
 class _RealData(NamedTuple):

@@ -18,6 +18,7 @@ them: a sum that rises to either side of a count is least there.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -52,7 +53,8 @@ def half_width(episodes: np.ndarray | float, deviation: float) -> np.ndarray:
 def buy_episodes(
     task: BudgetProblem, offers: Sequence[Offer], money: float, offer: EpisodeOffer
 ) -> EpisodePurchase:
-    """The number of episodes that leaves the least sum of predicted error and half-width.
+    """The number of episodes that leaves the least sum of predicted error and half-width, lots of
+    the models' data left aside.
 
     Args:
         task: The models' laws, weights and owned samples.
@@ -91,6 +93,13 @@ def buy_episodes(
         offer.deviation,
         tuple(ways(usual)) if len(usual) else (),
     )
+
+
+def in_whole_lots(purchase: EpisodePurchase, error: float) -> EpisodePurchase:
+    """The purchase with the predicted error that whole lots for the models leave."""
+    best = purchase.best
+    best = dataclasses.replace(best, error=error, total=best.half_width + error)
+    return dataclasses.replace(purchase, best=best)
 
 
 def _least(

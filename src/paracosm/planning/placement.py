@@ -9,7 +9,8 @@ n_k^α`, α of the learning curve of the dynamics. The shares minimise
 It is convex. Where anything is bought the marginal `α w_k (n_k + b_k)^{−α−1}` is one number μ, and
 where nothing is it is at most μ at `b_k = 0`. So `n_k + b_k = max(n_k, c p_k)` with `p_k =
 w_k^{1/(1+α)}` and c such that the budget is spent: the regions that are bought from are those of
-the largest `E_k/n_k`.
+the largest `E_k/n_k`. A floor, the share φ of every region's error that no data removes, leaves
+`φ E_k` beside that and changes no share.
 """
 
 from __future__ import annotations
@@ -65,16 +66,24 @@ def placed(regions: StateRegions | None, plan: Plan) -> Placement | None:
     """
     if regions is None or plan.dynamics < 1:
         return None
-    return placement(regions, plan.dynamics, plan.curves["dynamics"].exponent)
+    law, owned = plan.curves["dynamics"], plan.owned["dynamics"]
+    falling = law.prefactor * float(owned) ** -law.exponent if owned else np.inf
+    return placement(regions, plan.dynamics, law.exponent, law.floor / (law.floor + falling))
 
 
 def placement(
-    regions: StateRegions, transitions: int, exponent: float = EXPONENT
+    regions: StateRegions, transitions: int, exponent: float = EXPONENT, floor: float = 0.0
 ) -> Placement | None:
     """From which regions to buy so many transitions; None where none errs.
 
     A region counts as if one transition more lay in it: of one that has none, the error is known,
     too.
+
+    Args:
+        regions: What they err by, and the transitions owned there.
+        transitions: How many to buy.
+        exponent: α.
+        floor: φ.
 
     Raises:
         BadArgument: the number or the exponent is not positive.
@@ -92,7 +101,7 @@ def placement(
         "visits": transitions * visits / visits.sum(),
     }
     predicted = {
-        name: float(errors @ ((owned + counts) / owned) ** -exponent)
+        name: float(errors @ (floor + (1 - floor) * ((owned + counts) / owned) ** -exponent))
         for name, counts in purchases.items()
     }
     shares = by_region / by_region.sum()

@@ -20,7 +20,7 @@ from paracosm.core.records.refusal import Refusal
 from paracosm.planning import stakes
 from paracosm.planning.budget import BudgetProblem, Offer, best_split, log_values
 from paracosm.planning.curve_posterior import Posterior, posterior
-from paracosm.planning.evaluation import EpisodeOffer, buy_episodes
+from paracosm.planning.evaluation import EpisodeOffer, buy_episodes, in_whole_lots
 from paracosm.planning.law import Law
 from paracosm.planning.lot_rounding import round_to_lots
 from paracosm.planning.pilots import Belief, next_pilot
@@ -107,6 +107,7 @@ def plan(
     money -= evaluation.spend if evaluation else 0.0
     place = market(task, offers, money)
     best = _reachable(purchase("planned", place, round_to_lots(task, offers, money).amounts), money)
+    evaluation = evaluation and in_whole_lots(evaluation, best.error.mean)
     after = owned_now["dynamics"] + best.dynamics, owned_now["reward"] + best.reward
     rules = simple(place)
     rivals = tuple(by_weights(place, route) for route in routes[1:])

@@ -20,8 +20,8 @@ _QUANTITIES = {
 _NAMES = {
     ("return", "real"): "real return",
     ("return", "gap"): "gap",
-    ("ranks", "flips"): "share of checkpoint pairs that flip",
-    ("ranks", "regret"): "selection regret among checkpoints",
+    ("ranks", "flips"): "share of checkpoint pairs that certainly flip",
+    ("ranks", "regret"): "certain selection regret among checkpoints",
 }
 
 
@@ -129,7 +129,8 @@ def notes(gate: Gate) -> list[str]:
     absent = [quantity(check) for check in gate.checks if check.verdict == "not compared"]
     if absent:
         shown.append(
-            "Not measured in every run, or in too few episodes for an interval, and not compared:"
+            "Not measured in every run and alike, or in too few episodes for an interval, and not"
+            " compared:"
             f" {', '.join(absent)}."
         )
     if not gate.valid and gate.worse:

@@ -38,7 +38,8 @@ def sentences(plan: Plan, reasons: PlanVerdict) -> tuple[str, ...]:
     if plan.evaluation is not None:
         units = {**units, "episode": plan.evaluation.best.episodes}
         spend += plan.evaluation.spend
-    bought = " and ".join(_bought(name, count) for name, count in units.items() if count)
+    parts = [_bought(name, count) for name, count in units.items() if count]
+    bought = " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
     known = ""
     if plan.evaluation is not None:
         width = plan.evaluation.best.half_width

@@ -159,7 +159,14 @@ def of_checkpoints(ranking: Ranking) -> str:
     return (
         f"{safe_horizon(ranking)} By {total:,} real episodes of {policies:,} policies of this run,"
         f" each imagined in the world of its round, over whole episodes: {_flips(ranking)}"
+        f"{_discounted(ranking)}"
     )
+
+
+def _discounted(ranking: Ranking) -> str:
+    if ranking.discount == 1:
+        return ""
+    return f" Returns are discounted by {ranking.discount:g} a step."
 
 
 def purchase(ranking: Ranking) -> str:
@@ -196,9 +203,7 @@ def left_out(ranking: Ranking) -> str:
 
 def notes(ranking: Ranking) -> list[str]:
     """What to know beside the tables."""
-    discount = (
-        "" if ranking.discount == 1 else f"Returns are discounted by {ranking.discount:g} a step."
-    )
+    discount = _discounted(ranking).strip()
     sentences = (safe_horizon(ranking), purchase(ranking), left_out(ranking), discount)
     return [sentence for sentence in sentences if sentence]
 

@@ -72,5 +72,5 @@ def note(placement: Placement) -> str:
     exponent = words.number(placement.exponent)
     return (
         f"Shares minimise the sum of the regions' errors, each falling as n^{words.MINUS}{exponent}"
-        " with the transitions in it."
+        " with the transitions in it, above the curve's floor."
     )

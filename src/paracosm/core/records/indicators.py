@@ -24,9 +24,10 @@ class LeadVerdict(enum.StrEnum):
 class Indicator(Record):
     """Whether one number precedes the gap.
 
-    `statistic` is a partial rank correlation between -1 and 1, above 0 where a higher value comes
-    before a larger gap; `p` its permutation test, `corrected` that by Holm over all indicators. All
-    three are None where nothing was tested.
+    `statistic` is a partial rank correlation, above 0 where a higher value comes before a larger
+    gap; where pairings of trainings were permuted it is the mean one of trainings with their own
+    gaps less that with the gaps of all, between -2 and 2. `p` is its permutation test, `corrected`
+    that by Holm over all indicators. All three are None where nothing was tested.
     """
 
     name: str

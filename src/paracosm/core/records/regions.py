@@ -19,8 +19,8 @@ class StateRegion(Record):
     By episode, discounted: `dynamics`, `termination` and `reward` are the region's share of the
     audit's terms, in return. `error` is the sum of the sizes of its steps' contributions to
     dynamics and termination together, which transitions can lower, and `excess` how much of it lies
-    above the region's share of the steps. The intervals of the excess hold for all regions
-    together.
+    above the region's share of the steps, discounted as it is. The intervals of the excess hold for
+    all regions together.
     """
 
     center: tuple[float, ...]
@@ -54,7 +54,8 @@ class StateRegions(Record):
 class Placement(Record):
     """From which region of states to buy the next `transitions`.
 
-    `shares` of them are by region. With errors that fall as `n^-exponent` in each region,
+    `shares` of them are by region. With errors that fall as `n^-exponent` in each region above
+    the floor of the dynamics' curve,
     `predicted` is the sum of the regions' errors `now`, and after buying by these shares
     (`regions`) or by those of the policy's visits (`visits`), in return.
     """
