@@ -87,6 +87,14 @@ def test_every_abstract_type_of_core_has_its_place_in_the_reference():
     assert public - {name.rsplit(".", 1)[-1] for name in RENDERED} == set()
 
 
+def test_the_code_that_the_theory_names_for_its_statements_exists():
+    table = (DOCS / "theory.md").read_text(encoding="utf-8").split("\n## 10. ")[1]
+    names = re.findall(r"`([a-z_.0-9]+\.\w+)`", table)
+    assert len(names) > 20
+    for module, name in (name.rsplit(".", 1) for name in names):
+        assert hasattr(importlib.import_module(f"paracosm.{module}"), name), name
+
+
 def test_every_command_has_a_page():
     pages = {page.stem for page in (DOCS / "commands").glob("*.md")} - {"index"}
     assert pages == set(COMMANDS)
