@@ -91,6 +91,6 @@ def test_the_tutorials_files_are_an_environment_and_use_a_runs_policy(
         Path(name).write_text(text, encoding="utf-8")
     house = importlib.import_module("house")
     check_env(house.House(), skip_render_check=True)
-    small_run("runs/house", "house:make_env", reward="house:reward")
+    small_run("runs/house", "house:make_env", reward="house:reward", reward_labels=20)
     exec(compile(texts["use.py"], "use.py", "exec"), {})
     assert -5_000 < float(capsys.readouterr().out.split()[-1]) < 0
