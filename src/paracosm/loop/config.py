@@ -33,6 +33,7 @@ class RunOptions(TypedDict, total=False):
 
     env_kwargs: str
     horizon: int | None
+    action_range: tuple[float, float] | None
     data: str | None
     transitions: int | None
     reward_labels: int | None
@@ -66,6 +67,8 @@ class RunConfig(Record):
         env_kwargs: The environment's keyword arguments as a JSON object.
         horizon: Steps of a full episode, for an environment without a time limit or to play shorter
             episodes.
+        action_range: Lowest and highest action, of an environment whose Box of actions has no
+            bound on some side; there they bound it.
         data: Data already owned (`file.npz`, `file.h5`, `minari:name`); the environment then only
             evaluates.
         transitions: Transitions to buy in all; 5,000, or every one that `data` owns.
@@ -118,6 +121,7 @@ class RunConfig(Record):
     env: str
     env_kwargs: str = "{}"
     horizon: int | None = None
+    action_range: tuple[float, float] | None = None
     data: str | None = None
     transitions: int | None = None
     reward_labels: int | None = None
@@ -146,6 +150,9 @@ class RunConfig(Record):
                 flag(name), getattr(self, name), (str, type(None)) if optional else str, "a string"
             )
         checks.fields(self, _RANGES, flag)
+        if self.action_range is not None:
+            bounds = checks.interval("--action-range", self.action_range)
+            object.__setattr__(self, "action_range", bounds)
         checks.of_kind("learn", self.learn, LearnSettings, "a LearnSettings")
         checks.of_kind("imagine", self.imagine, ImagineSettings, "an ImagineSettings")
         if self.budget is not None:

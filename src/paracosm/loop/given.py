@@ -196,7 +196,9 @@ def observed_source(config: RunConfig) -> Source:
     Raises:
         Unsupported: it shows images, and the run has no encoder.
     """
-    source = connect(config.env, config.arguments, config.horizon)
+    source = connect(
+        config.env, config.arguments, config.horizon, action_range=config.action_range
+    )
     if source.image is not None and config.encoder is None:
         raise checks.Unsupported(
             f"{config.env} shows images of {' x '.join(map(str, source.image))}, of which no world"

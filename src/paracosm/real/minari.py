@@ -15,9 +15,12 @@ from minari.dataset.minari_dataset import parse_dataset_id
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
+from paracosm.core.mdp import Discrete
+from paracosm.real import flattening
 from paracosm.real.columns import demand_within, flags, from_columns, single
 from paracosm.real.datasets import reading
-from paracosm.real.spaces import playable
+from paracosm.real.flattening import Unlike
+from paracosm.real.spaces import action_space, observation_form, playable
 
 _MARKS = (
     "truncated",
@@ -34,7 +37,7 @@ def load(name: str) -> Dataset:
 
     Raises:
         Missing: Minari does not have it on this machine.
-        Unsupported: its observations or actions are not arrays of one dimension a step.
+        Unsupported: its observations or actions are of spaces that an environment cannot have.
     """
     where = f"minari:{name}"
     try:
@@ -48,11 +51,13 @@ def load(name: str) -> Dataset:
             ) from error
         raise
     space, limit = recorded.action_space, _time_limit(recorded)
+    shown = recorded.observation_space
     episodes = reading(
         lambda: list(recorded.iterate_episodes()), where, "a data set that Minari can read"
     )
     parts = [
-        _steps(episode, space, limit, f"{where}, episode {episode.id},") for episode in episodes
+        _steps(episode, (shown, space), limit, f"{where}, episode {episode.id},")
+        for episode in episodes
     ]
     if not parts:
         raise checks.BadData(f"{where} holds no episodes.")
@@ -97,27 +102,27 @@ def save(dataset: Dataset, name: str) -> None:
             ) from error
 
 
-def _steps(episode: Any, space: Any, limit: int | None, where: str) -> dict[str, np.ndarray]:
+def _steps(
+    episode: Any, pair: tuple[Any, Any], limit: int | None, where: str
+) -> dict[str, np.ndarray]:
     """The columns of one recorded episode, `[steps, …]` each.
 
     Args:
         episode: Minari's record of it.
-        space: The data set's action space.
+        pair: The data set's spaces, of observations and of actions.
         limit: Steps after which the recorded environment ends episodes, None if that is unknown.
         where: What error messages call the episode.
 
     Raises:
-        Unsupported: observations or actions are no arrays, or not of one dimension.
-        BadData: columns of different lengths, actions outside `space`, or more steps than `limit`.
+        Unsupported: observations cannot be flattened, or actions are no arrays.
+        BadData: columns of different lengths, actions outside their space, or more steps than
+            `limit`.
     """
-    observations, actions = episode.observations, episode.actions
-    if (
-        not isinstance(observations, np.ndarray)
-        or observations.ndim != 2
-        or not isinstance(actions, np.ndarray)
-    ):
+    shown, space = pair
+    observations, actions = _rows(episode.observations, shown, where), episode.actions
+    if not isinstance(observations, np.ndarray) or not isinstance(actions, np.ndarray):
         raise checks.Unsupported(
-            f"{where} holds other things than one-dimensional arrays; only they are supported."
+            f"{where} holds other things than arrays; only they are supported."
         )
     rewards = single(np.asarray(episode.rewards), "rewards", where)
     steps = len(rewards)
@@ -141,10 +146,9 @@ def _steps(episode: Any, space: Any, limit: int | None, where: str) -> dict[str,
             " were recorded as one."
         )
     _demand_actions(actions, space, where)
-    first = int(getattr(space, "start", 0))
     return {
         "state": observations[:-1],
-        "action": actions - first if np.issubdtype(actions.dtype, np.integer) else actions,
+        "action": _recorded(actions, space, where),
         "next_state": observations[1:],
         "reward": rewards,
         "terminated": flags(np.asarray(episode.terminations), "terminations", where),
@@ -152,10 +156,42 @@ def _steps(episode: Any, space: Any, limit: int | None, where: str) -> dict[str,
     }
 
 
+def _rows(observations: Any, space: Any, where: str) -> Any:
+    """Observations as flat rows `[steps + 1, state]`, of several parts as an environment shows
+    them; arrays of one dimension a step are as they are.
+    """
+    if isinstance(observations, np.ndarray) and observations.ndim == 2:
+        return observations
+    form = observation_form(where, space)
+    if form.image is not None:
+        return np.reshape(observations, (-1, form.size))
+    try:
+        return flattening.flat_rows(observations, form.leaves)
+    except Unlike as error:
+        raise checks.BadData(
+            f"{where} has observations whose part {error.leaf.name} is not what their space says;"
+            f" at each step {error.leaf.needed} is needed."
+        ) from error
+
+
+def _recorded(actions: np.ndarray, space: Any, where: str) -> np.ndarray:
+    """Actions as they are recorded: discrete ones from 0, several choices at once as one."""
+    if isinstance(space, spaces.Box):
+        return actions.reshape(len(actions), -1)
+    chosen = action_space(where, space)
+    several = isinstance(chosen, Discrete) and chosen.counts
+    rows = actions.reshape(len(actions), -1) if several else actions
+    return chosen.number(rows) if isinstance(chosen, Discrete) else rows
+
+
 def _demand_actions(actions: np.ndarray, space: Any, where: str) -> None:
     """Actions lie in the data set's own action space."""
     if isinstance(space, spaces.Discrete):
         low, high = int(space.start), int(space.start + space.n - 1)
+    elif isinstance(space, spaces.MultiDiscrete):
+        low, high = space.start, space.start + space.nvec - 1
+    elif isinstance(space, spaces.MultiBinary):
+        low, high = np.zeros(space.shape), np.ones(space.shape)
     elif isinstance(space, spaces.Box):
         low, high = space.low, space.high
     else:

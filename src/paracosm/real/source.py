@@ -83,6 +83,7 @@ class Source(abc.ABC):
         state_size: number of state components.
         image: height, width and channels where states are images, each a flat row of uint8,
             row-major of `[height, width, channels]`; None where they are vectors.
+        components: what the components of a state are called, empty where they have no names.
         encoder: what makes states of observations, None where observations are states.
         action: the action space, in the environment's units.
         horizon: steps in a full episode.
@@ -92,6 +93,7 @@ class Source(abc.ABC):
     name: str
     state_size: int
     image: tuple[int, int, int] | None = None
+    components: tuple[str, ...] = ()
     encoder: Encoder | None = None
     action: Box | Discrete
     horizon: int
@@ -136,7 +138,7 @@ class Source(abc.ABC):
         size = belief_size(encoder, self.state_size, self.action, self.state_type)
         seen = copy.copy(self)
         seen._counted = self._counted
-        seen.encoder, seen.state_size, seen.image = encoder, size, None
+        seen.encoder, seen.state_size, seen.image, seen.components = encoder, size, None, ()
         return seen
 
     @property
