@@ -133,7 +133,7 @@ def rates(name: str, values: Any) -> tuple[float, ...]:
 
 
 def interval(name: str, value: Any) -> tuple[float, float]:
-    """`value` as a pair of numbers, the lower first; both and their difference finite in 32 bits."""
+    """`value` as a pair of numbers, the lower first, their difference finite in 32 bits."""
     pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (None, None)
     numbers = [_number(bound) for bound in pair]
     low, high = (math.nan if number is None else _as_float(number) for number in numbers)

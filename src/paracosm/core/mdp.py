@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from paracosm.core import checks
 from paracosm.core.storage import storable
@@ -94,7 +94,7 @@ class Discrete(eqx.Module):
         """The action as a network sees it: one-hot."""
         return jax.nn.one_hot(action, self.n)
 
-    def values(self, action: Any) -> Int[np.ndarray, "..."]:
+    def values(self, action: Any) -> np.ndarray:
         """What the environment calls actions `[*batch]`: numbers `[*batch]` from `start`, or of
         several choices `[*batch, choice]`, each from its own start.
         """
@@ -103,7 +103,7 @@ class Discrete(eqx.Module):
             return numbers + self.start
         return np.stack(np.unravel_index(numbers, self.counts), axis=-1) + np.array(self.starts)
 
-    def number(self, values: Any) -> Int[np.ndarray, "..."]:
+    def number(self, values: Any) -> np.ndarray:
         """The actions `[*batch]`, from 0, that the environment calls `values`: the inverse of
         `values`.
 

@@ -175,6 +175,7 @@ def _played(
     if encoder is not None:
         return recorded, acting, blank, source.remarks
     spec = foreign.spec(recorded, action=source.action, horizon=source.horizon)
+    spec = dataclasses.replace(spec, components=source.components)
     return recorded, foreign.policy(theirs, spec), spec, source.remarks
 
 

@@ -196,9 +196,7 @@ def observed_source(config: RunConfig) -> Source:
     Raises:
         Unsupported: it shows images, and the run has no encoder.
     """
-    source = connect(
-        config.env, config.arguments, config.horizon, action_range=config.action_range
-    )
+    source = connect(config.env, config.arguments, config.horizon, action_range=config.action_range)
     if source.image is not None and config.encoder is None:
         raise checks.Unsupported(
             f"{config.env} shows images of {' x '.join(map(str, source.image))}, of which no world"
@@ -265,7 +263,7 @@ def owned_data(config: RunConfig, source: Source) -> Dataset:
     """The owned data, of this task and enough to learn from: checked before a folder is made or one
     is cleared.
     """
-    owned = datasets.load(str(config.data))
+    owned = datasets.load(str(config.data), source.components)
     demand_match(owned, source, str(config.data))
     bought = used_data(owned, config)
     require_learnable(

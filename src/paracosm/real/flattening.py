@@ -128,7 +128,7 @@ def leaves(space: spaces.Space[Any], path: tuple[Any, ...] = ()) -> tuple[Leaf, 
         return (Leaf(path, space.nvec.shape, _whole(space.nvec), _whole(space.start)),)
     numeric = isinstance(space, spaces.Box) and space.dtype.kind in "biuf"
     if isinstance(space, spaces.MultiBinary) or (numeric and not is_picture(space)):
-        return (Leaf(path, tuple(space.shape)),)
+        return (Leaf(path, tuple(space.shape or ())),)
     raise Unflattened(path, space)
 
 

@@ -4,6 +4,7 @@ its infos.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from typing import Any
 
@@ -32,11 +33,15 @@ _MARKS = (
 _PREFIX = "paracosm_"
 
 
-def load(name: str) -> Dataset:
+def load(name: str, components: tuple[str, ...] = ()) -> Dataset:
     """Minari's data set `name`, every step bought unless we saved it and marked otherwise.
+
+    Observations of several parts are flattened in the order of `components`, if they are given, or
+    else in that of Minari, which sorts the keys of a Dict.
 
     Raises:
         Missing: Minari does not have it on this machine.
+        BadData: it is damaged, or its observations have other components.
         Unsupported: its observations or actions are of spaces that an environment cannot have.
     """
     where = f"minari:{name}"
@@ -65,7 +70,23 @@ def load(name: str) -> Dataset:
     def joined() -> dict[str, np.ndarray]:
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
-    return from_columns(reading(joined, where, "a data set of episodes of one shape"), where)
+    data = from_columns(reading(joined, where, "a data set of episodes of one shape"), where)
+    if not components or not isinstance(shown, (spaces.Dict, spaces.Tuple)):
+        return data
+    order = _order(observation_form(where, shown).components, components, where)
+    return dataclasses.replace(
+        data, state=data.state[:, order], next_state=data.next_state[:, order]
+    )
+
+
+def _order(names: tuple[str, ...], wanted: tuple[str, ...], where: str) -> list[int]:
+    """The columns `names` in the order that is wanted."""
+    if apart := sorted({*names} ^ {*wanted}):
+        raise checks.BadData(
+            f"{where} and the environment do not observe the same: one of them alone has"
+            f" {apart[0]}."
+        )
+    return [names.index(name) for name in wanted]
 
 
 def save(dataset: Dataset, name: str) -> None:
