@@ -9,7 +9,9 @@ import pytest
 import paracosm
 from paracosm.cli.main import main
 from paracosm.core import checks
+from paracosm.loop.config import RunConfig
 from paracosm.loop.foreign import audit_foreign
+from paracosm.loop.given import source_of
 from paracosm.real import datasets
 from paracosm.reporting.diagnosis_words import worded
 from tests.loop.small import small_run
@@ -92,6 +94,23 @@ def test_an_unbounded_box_needs_a_range_before_anything_is_made(tmp_path):
     assert not (tmp_path / "run").exists()
     with pytest.raises(checks.BadArgument, match=r"^--action-range is \(2\.0, 1\.0\); two finite"):
         small_run(tmp_path / "run", env=f"{WORLDS}:push", action_range=(2.0, 1.0))
+
+
+def test_declared_scales_are_checked_before_anything_is_made_and_kept(tmp_path):
+    out = tmp_path / "run"
+    for scales, sentence in (
+        ("[1]", r"^--state-scale is '\[1\]'; it must be a JSON object"),
+        ('{"gaol": 1}', "state_scale names 'gaol'"),
+    ):
+        with pytest.raises(checks.BadArgument, match=sentence):
+            small_run(out, env=f"{WORLDS}:reach", state_scale=scales)
+    with pytest.raises(checks.BadArgument, match="both --state-scale and --encoder are given"):
+        RunConfig("x", state_scale="{}", encoder="window:2")
+    assert not out.exists()
+    config = RunConfig(f"{WORLDS}:reach", state_scale='{"desired_goal": 0.5}')
+    source = source_of(config)
+    assert float(source.spec(source.collect(20, seed=0)).state_scale[3]) == 0.5
+    assert RunConfig.from_json(config.to_json()) == config
 
 
 def still():

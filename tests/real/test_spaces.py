@@ -337,6 +337,44 @@ def stacked(space, samples):
     return samples
 
 
+def test_declared_scales_stand_in_for_those_of_the_data():
+    source = connect(reach)
+    data = source.collect(40, seed=0)
+    own = np.asarray(source.spec(data).state_scale)
+    stated = source.scaled({"desired_goal": 0.5, "observation[1]": 3, "0": 7})
+    scale = np.asarray(stated.spec(data).state_scale)
+    np.testing.assert_array_equal(scale[[0, 2, 3, 5]], [7, 0.5, 0.5, 3])
+    np.testing.assert_array_equal(scale[[1, 4]], own[[1, 4]])
+    np.testing.assert_array_equal(stated.collect(40, seed=0).state, data.state)
+    assert source.steps == stated.steps == 80
+    with pytest.raises(checks.BadArgument, match="scales are declared for the states of reach"):
+        stated.through(Window(2, source.action))
+    plain = connect("Pendulum-v1")
+    spec = plain.scaled({"2": 8}).spec(plain.collect(30, seed=0))
+    assert float(spec.state_scale[2]) == 8
+
+
+@pytest.mark.parametrize(
+    ("stated", "sentence"),
+    [
+        (
+            {"gaol": 1},
+            r"^state_scale names 'gaol'; achieved_goal\[0\], .*, or a number from 0 to 5",
+        ),
+        ({"desired": 1}, "names 'desired'"),
+        ({"6": 1}, "names '6'"),
+        ({"0": 0}, r"^state_scale\['0'\] is 0; it must be a positive number"),
+        ({"0": "1"}, "must be a positive number"),
+        ({"desired_goal": 1, "3": 2}, r"\['3'\] is given, and another name holds some"),
+        ([1, 2], "a mapping of names"),
+    ],
+)
+def test_scales_that_cannot_be_are_refused(stated, sentence):
+    source = connect(reach)
+    with pytest.raises(checks.BadArgument, match=sentence):
+        inspect.unwrap(type(source).scaled)(source, stated)
+
+
 def recorded(name, env, steps):
     """A Minari data set of one episode of random actions in `env`."""
     env.action_space.seed(0)
@@ -379,7 +417,7 @@ def test_a_minari_data_set_of_parts_is_what_the_environment_shows(env, tmp_path,
     np.testing.assert_array_equal(called.reshape(9, -1), np.reshape(actions, (9, -1)))
     demand_match(data, source, "minari:tests/parts-v0")
     if made.unwrapped.observation_space is PARTS:
-        with pytest.raises(checks.BadData, match=r"one of them alone has desired_goal\[0\]"):
+        with pytest.raises(checks.BadData, match=r"one of them alone has achieved_goal"):
             datasets.load("minari:tests/parts-v0", connect(reach).components)
 
 

@@ -31,7 +31,7 @@ from paracosm.imagination.planners import CEM, MPPI, GradientPlanner, Planner
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import require_learnable
 from paracosm.learning.settings import LearnSettings
-from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions
+from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions, scales
 from paracosm.real import datasets, registry
 from paracosm.real.matching import demand_match
 from paracosm.real.source import Source
@@ -202,7 +202,7 @@ def observed_source(config: RunConfig) -> Source:
             f"{config.env} shows images of {' x '.join(map(str, source.image))}, of which no world"
             " is learned as they are; --encoder latent or recurrent is what takes images."
         )
-    return source
+    return source if config.state_scale is None else source.scaled(scales(config.state_scale))
 
 
 def planner_of(where: str) -> Callable[[MDP], Planner]:
