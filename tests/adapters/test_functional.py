@@ -306,6 +306,16 @@ def test_actions_that_are_not_supported_are_named(env, error, message):
         foreign.gymnax(env())
 
 
+def test_a_stated_range_bounds_what_has_no_bound():
+    source = connect(foreign.gymnax(Unbounded(), action_range=(-2, 1)))
+    assert (float(source.action.low[0]), float(source.action.high[0])) == (-2, 1)
+    for env in (Slide, Choice, SlideBrax):
+        with pytest.raises(checks.BadArgument, match=r"action_range is \(-2.0, 1.0\), and the act"):
+            foreign.gymnax(env(), action_range=(-2, 1))
+    with pytest.raises(checks.BadArgument, match="two finite numbers"):
+        foreign.gymnax(Unbounded(), action_range=(1, -2))
+
+
 def test_observed_systems_are_compiled_once():
     """Parts of pairs are modules: functions made anew would be programs made anew."""
     from tests.conftest import PROGRAMS
