@@ -70,7 +70,7 @@ def test_what_an_older_version_stored_has_the_defaults_of_fields_that_came_later
     for name in ("name", "rate"):  # without a default, or no constant
         lacking = describe(held())
         del lacking["fields"][name]
-        with pytest.raises(BadData, match="the fields of .* are not those that were stored"):
+        with pytest.raises(BadData, match=r"the fields of .* are not those that were stored"):
             blank(lacking)
 
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,11 +24,22 @@ GOAL = tuple(
 )
 
 
+PAGE = Path(__file__).parents[2] / "docs/spaces.md"
+SCRIPTS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+
+
 @pytest.fixture(scope="module")
 def reached(tmp_path_factory):
-    """A run on a Dict of goals with two choices at once, and what it found."""
-    out = tmp_path_factory.mktemp("reach") / "run"
-    return out, small_run(out, env=f"{WORLDS}:reach", learner="reinforce")
+    """A run in the environment of the page, a Dict of goals with two choices at once, and what it
+    found.
+    """
+    folder = tmp_path_factory.mktemp("reach")
+    (folder / "my_reach.py").write_text(SCRIPTS[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(folder)
+        found = small_run("runs/reach", env="my_reach:make_env", learner="reinforce", horizon=12)
+        yield folder / "runs/reach", found
 
 
 def test_a_run_on_goals_and_joint_actions_is_whole(reached):
@@ -38,6 +51,13 @@ def test_a_run_on_goals_and_joint_actions_is_whole(reached):
     assert run.world.spec.components == GOAL
     assert (run.world.spec.action.n, run.world.spec.action.counts) == (9, (3, 3))
     assert run.policy(np.zeros((4, 6), np.float32)).shape == (4,)
+
+
+def test_the_page_s_loop_plays_the_policy_in_the_environment_itself(reached, capsys):
+    run = paracosm.load(reached[0], trust=True)
+    again = paracosm.evaluate("my_reach:make_env", run.policy, episodes=1, first_seed=0)
+    exec(compile(SCRIPTS[1], str(PAGE), "exec"), {})
+    assert float(capsys.readouterr().out) == pytest.approx(float(again.reward.sum()), rel=1e-5)
 
 
 def test_its_report_names_the_components(reached):
