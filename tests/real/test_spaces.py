@@ -403,7 +403,13 @@ def recorded(name, env, steps):
 
 
 @pytest.mark.parametrize(
-    "env", [reach, lever, functools.partial(Sampling, PARTS, spaces.MultiBinary([2, 2]))]
+    "env",
+    [
+        reach,
+        lever,
+        functools.partial(Sampling, PARTS, spaces.MultiBinary([2, 2])),
+        functools.partial(Sampling, spaces.MultiDiscrete([2, 3]), spaces.Discrete(2)),
+    ],
 )
 def test_a_minari_data_set_of_parts_is_what_the_environment_shows(env, tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))

@@ -80,9 +80,10 @@ def _numbered(function: Any, space: Box | Discrete) -> Any:
         return function
 
     def number(observations: np.ndarray) -> Any:
-        action = np.asarray(function(observations))
-        if action.shape != (len(observations), len(space.counts)):
-            return action
+        answer = function(observations)
+        if np.shape(answer) != (len(observations), len(space.counts)):
+            return answer
+        action = np.asarray(answer)
         choice = action - np.array(space.starts)
         sound = (choice == np.floor(choice)) & (choice >= 0) & (choice < space.counts)
         if not sound.all():

@@ -14,7 +14,7 @@ from gymnasium import spaces
 from jaxtyping import Float
 
 _ROOT = "observation"  # what a part is called that no key leads to
-_BYTE_CHANNELS, _LEAST_PIXELS = (1, 3, 4), 8  # of a Box of numbers that is taken for a picture
+_CHANNELS, _LEAST_PIXELS = {1, 3, 4}, 8  # of a Box of floats that is taken for a picture
 
 
 class Leaf(NamedTuple):
@@ -174,7 +174,7 @@ def is_picture(space: spaces.Space[Any]) -> bool:
         return True
     if len(space.shape) != 3:
         return False
-    channels = {space.shape[0], space.shape[2]} & {*_BYTE_CHANNELS}
+    channels = {space.shape[0], space.shape[2]} & _CHANNELS
     bounded = (space.low == 0).all() and (np.isin(space.high, (1, 255))).all()
     return bool(channels and bounded and sorted(space.shape)[1] >= _LEAST_PIXELS)
 

@@ -141,9 +141,10 @@ def _steps(
     """
     shown, space = pair
     observations, actions = _rows(episode.observations, shown, where), episode.actions
-    if not isinstance(observations, np.ndarray) or not isinstance(actions, np.ndarray):
+    arrays = isinstance(observations, np.ndarray) and isinstance(actions, np.ndarray)
+    if not arrays or observations.ndim != 2:
         raise checks.Unsupported(
-            f"{where} holds other things than arrays; only they are supported."
+            f"{where} holds other things than arrays of its spaces; only they are supported."
         )
     rewards = single(np.asarray(episode.rewards), "rewards", where)
     steps = len(rewards)
@@ -181,7 +182,7 @@ def _rows(observations: Any, space: Any, where: str) -> Any:
     """Observations as flat rows `[steps + 1, state]`, of several parts as an environment shows
     them; arrays of one dimension a step are as they are.
     """
-    if isinstance(observations, np.ndarray) and observations.ndim == 2:
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
         return observations
     form = observation_form(where, space)
     if form.image is not None:
