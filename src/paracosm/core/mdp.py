@@ -100,7 +100,7 @@ class Discrete(eqx.Module):
         """
         numbers = np.asarray(action)
         if not self.counts:
-            return numbers + self.start
+            return np.asarray(numbers + self.start)
         return np.stack(np.unravel_index(numbers, self.counts), axis=-1) + np.array(self.starts)
 
     def number(self, values: Any) -> np.ndarray:
@@ -111,7 +111,7 @@ class Discrete(eqx.Module):
             ValueError: a choice among several is none of its values.
         """
         if not self.counts:
-            return np.asarray(values) - self.start
+            return np.asarray(np.asarray(values) - self.start)
         choices = np.moveaxis(np.asarray(values) - np.array(self.starts), -1, 0)
         return np.asarray(np.ravel_multi_index(tuple(choices), self.counts))
 

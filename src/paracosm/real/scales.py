@@ -14,9 +14,7 @@ from paracosm.core import checks
 _SHOWN = 8  # names that a sentence lists
 
 
-def declared(
-    stated: Mapping[str, float], components: tuple[str, ...], size: int
-) -> Float[np.ndarray, " state"]:
+def declared(stated: Any, components: tuple[str, ...], size: int) -> Float[np.ndarray, " state"]:
     """The declared scale of each component, NaN where none is.
 
     Args:
