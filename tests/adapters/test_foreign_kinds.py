@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from gymnasium.wrappers import FlattenObservation
 
 from paracosm import adapters as foreign
 from paracosm.core import callbacks, checks
@@ -17,6 +18,7 @@ from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Deterministic, modes
 from paracosm.core.rollout import rollout
 from paracosm.real.verbs import connect
+from tests.real.composed import reach
 
 SPEC = Spec(3, Box(-2 * jnp.ones(2), jnp.ones(2)), jnp.ones(3), 5)
 STATES = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
@@ -359,3 +361,23 @@ def test_a_space_that_starts_at_1_is_exact_in_policy_and_world():
     found = rollout(world, policy, episodes.state[:, 0], jax.random.split(jax.random.key(0), 3), 9)
     np.testing.assert_allclose(found.next_state, episodes.next_state, atol=1e-5)
     np.testing.assert_array_equal(found.reward, episodes.reward)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_policies_of_several_choices_at_once_act_by_their_numbers():
+    library = importlib.import_module("stable_baselines3")
+    source = connect(reach)
+    spec = source.spec(source.collect(20, seed=0))
+    agent = library.PPO("MlpPolicy", FlattenObservation(reach()), seed=0, device="cpu")
+    states = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    choices = agent.predict(states, deterministic=True)[0]
+    assert len(np.unique(choices, axis=0)) > 1
+    acting = foreign.policy(agent, spec)
+    np.testing.assert_array_equal(asked(acting, states), 3 * choices[:, 0] + choices[:, 1])
+    played = source.evaluate(acting, episodes=2)
+    np.testing.assert_array_equal(played.action[0], asked(acting, played.state[0]))
+    plain = foreign.policy(lambda s: np.tile([2, 1], (len(s), 1)), spec)
+    assert (asked(plain, states) == 7).all()
+    odd = foreign.policy(lambda s: np.tile([3, 1], (len(s), 1)), spec)
+    with pytest.raises(checks.BadData, match=r"the action \[3 1\]; whole numbers from \[0, 0\] on"):
+        asked(odd, states)

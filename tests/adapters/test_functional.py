@@ -299,11 +299,21 @@ def test_what_does_not_fit_is_named(env, options, message):
 @pytest.mark.parametrize(
     ("env", "error", "message"),
     [(Odd, checks.Unsupported, "Odd has actions in a SimpleNamespace"),
-     (Unbounded, checks.BadData, "lower bound of a Box of actions holds -inf")],
+     (Unbounded, checks.BadArgument, r"Unbounded has actions without .* give action_range=\(LOW")],
 )  # fmt: skip
 def test_actions_that_are_not_supported_are_named(env, error, message):
     with pytest.raises(error, match=message):
         foreign.gymnax(env())
+
+
+def test_a_stated_range_bounds_what_has_no_bound():
+    source = connect(foreign.gymnax(Unbounded(), action_range=(-2, 1)))
+    assert (float(source.action.low[0]), float(source.action.high[0])) == (-2, 1)
+    for env in (Slide, Choice, SlideBrax):
+        with pytest.raises(checks.BadArgument, match=r"action_range is \(-2.0, 1.0\), and the act"):
+            foreign.gymnax(env(), action_range=(-2, 1))
+    with pytest.raises(checks.BadArgument, match="two finite numbers"):
+        foreign.gymnax(Unbounded(), action_range=(1, -2))
 
 
 def test_observed_systems_are_compiled_once():

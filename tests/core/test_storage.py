@@ -63,6 +63,17 @@ def test_a_function_of_stored_parts_and_its_noise_are_stored():
         describe(Noisy(Deterministic(lambda state: state), box, 0.1))
 
 
+def test_what_an_older_version_stored_has_the_defaults_of_fields_that_came_later():
+    tree = describe(held())
+    del tree["fields"]["number"]
+    assert blank(tree).number == 3
+    for name in ("name", "rate"):  # without a default, or no constant
+        lacking = describe(held())
+        del lacking["fields"][name]
+        with pytest.raises(BadData, match=r"the fields of .* are not those that were stored"):
+            blank(lacking)
+
+
 class Unmarked(Held):
     """A subclass is another class; it may hold other fields."""
 

@@ -62,6 +62,7 @@ class GymnaxEnvironment(FunctionalEnvironment):
 
     env: Any = eqx.field(static=True)
     params: Any
+    stated: tuple[float, float] | None = eqx.field(static=True, default=None)
 
     def reset(self, key: PRNGKey) -> tuple[Any, Any]:
         observation, state = getattr(self.env, "reset_env", self.env.reset)(_raw(key), self.params)
@@ -78,6 +79,7 @@ class GymnaxEnvironment(FunctionalEnvironment):
     def space(self) -> tuple[Box | Discrete, tuple[int, ...]]:
         space = self.env.action_space(self.params)
         if hasattr(space, "n"):
+            _refuse_range(self.env, self.stated)
             return Discrete(int(space.n)), ()
         if not hasattr(space, "low"):
             raise checks.Unsupported(
@@ -89,7 +91,20 @@ class GymnaxEnvironment(FunctionalEnvironment):
             jnp.broadcast_to(jnp.asarray(bound, jnp.float32), shape).ravel()
             for bound in (space.low, space.high)
         )
-        return Box(low, high), shape
+        return Box(*self._stated(low, high)), shape
+
+    def _stated(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Bounds with the stated range on the sides that have none."""
+        bounded = bool(jnp.isfinite(low).all() & jnp.isfinite(high).all())
+        if bounded:
+            _refuse_range(self.env, self.stated)
+        if not bounded and self.stated is None:
+            raise checks.BadArgument(
+                f"{_name(self.env)} has actions without a bound on some side; give"
+                " action_range=(LOW, HIGH), within which actions are then chosen."
+            )
+        least, most = self.stated or (-math.inf, math.inf)
+        return jnp.where(jnp.isfinite(low), low, least), jnp.where(jnp.isfinite(high), high, most)
 
     @property
     def limit(self) -> int | None:
@@ -180,7 +195,13 @@ class EndedOnArrival(eqx.Module):
         return next_state[-1] > 0
 
 
-def gymnax(env: Any, params: Any = None, *, horizon: int | None = None) -> POMDP:
+def gymnax(
+    env: Any,
+    params: Any = None,
+    *,
+    horizon: int | None = None,
+    action_range: tuple[float, float] | None = None,
+) -> POMDP:
     """A functional environment, gymnax's or Brax's, as a real one for `paracosm.connect`.
 
     Its own state is hidden, and survives each step exactly, counters and random keys too. It does
@@ -192,14 +213,18 @@ def gymnax(env: Any, params: Any = None, *, horizon: int | None = None) -> POMDP
             `step(state, action)`, without the wrapper that starts anew.
         params: Of gymnax's; its `default_params` if None.
         horizon: Steps in a full episode; its own time limit if None.
+        action_range: Lowest and highest action of gymnax's, on the sides where its Box has no
+            bound.
 
     Raises:
-        BadArgument: it is no such environment, it starts anew by itself, or it has no time limit
-            and `horizon` is not given.
-        Unsupported: its actions are neither in a bounded box nor discrete, or its state holds
-            complex numbers.
+        BadArgument: it is no such environment, it starts anew by itself, it has no time limit
+            and `horizon` is not given, or actions without a bound and no `action_range`.
+        Unsupported: its actions are neither in a box nor discrete, or its state holds complex
+            numbers.
     """
-    environment = _environment(env, params)
+    if action_range is not None:
+        action_range = checks.interval("action_range", action_range)
+    environment = _environment(env, params, action_range)
     steps = environment.limit if horizon is None else checks.count("horizon", horizon)
     if steps is None:
         raise checks.BadArgument(
@@ -212,8 +237,10 @@ def gymnax(env: Any, params: Any = None, *, horizon: int | None = None) -> POMDP
     return POMDP(MDP(spec, *parts, discount=1.0), system.show)
 
 
-def _environment(env: Any, params: Any) -> FunctionalEnvironment:
-    """The environment by its interface."""
+def _environment(
+    env: Any, params: Any, action_range: tuple[float, float] | None
+) -> FunctionalEnvironment:
+    """The environment by its interface; Brax's actions are bounded."""
     arguments = _arguments(env)
     if arguments is None or isinstance(env, type):
         raise checks.BadArgument(
@@ -226,8 +253,17 @@ def _environment(env: Any, params: Any) -> FunctionalEnvironment:
             raise checks.BadArgument(
                 f"params are given for {_name(env)}, whose step(state, action) takes none."
             )
+        _refuse_range(env, action_range)
         return BraxEnvironment(env)
-    return GymnaxEnvironment(env, env.default_params if params is None else params)
+    return GymnaxEnvironment(env, env.default_params if params is None else params, action_range)
+
+
+def _refuse_range(env: Any, stated: tuple[float, float] | None) -> None:
+    """Refuse a range of actions that nothing needs."""
+    if stated is not None:
+        raise checks.BadArgument(
+            f"action_range is {stated}, and the actions of {_name(env)} need none; None is needed."
+        )
 
 
 def _arguments(env: Any) -> int | None:

@@ -12,7 +12,7 @@ from paracosm.adapters.arrays import NumpyHost
 from paracosm.adapters.parts import ForeignPolicy, arguments, chosen_action, host_of
 from paracosm.adapters.torch import is_torch
 from paracosm.core import checks
-from paracosm.core.mdp import Discrete, Spec
+from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
 
 
@@ -20,7 +20,8 @@ def policy(function: Any, spec: Spec, *, functions: str = "numpy") -> Policy:
     """A deterministic policy from a function of observations `[batch, state]`.
 
     Actions are `[batch, action]` in the environment's units, or `[batch]` whole numbers of the
-    space. One that draws its actions is refused when it is asked: it is asked twice.
+    space; of several choices at once NumPy's may be `[batch, choice]`, as the environment calls
+    them. One that draws its actions is refused when it is asked: it is asked twice.
 
     Args:
         function: a torch module or a method of one, a plain function, a Stable-Baselines3 model
@@ -33,8 +34,10 @@ def policy(function: Any, spec: Spec, *, functions: str = "numpy") -> Policy:
         return function
     takes, gives = arguments("s", spec), [chosen_action(spec.action)]
     if _predicts(function):
-        host = NumpyHost(_predicting(function), "policy", takes, gives)
+        host = NumpyHost(_numbered(_predicting(function), spec.action), "policy", takes, gives)
     else:
+        if functions == "numpy" and not is_torch(function):
+            function = _numbered(function, spec.action)
         host = host_of(function, "policy", takes, gives, functions=functions)
     return ForeignPolicy(host, isinstance(spec.action, Discrete), _note(function))
 
@@ -66,6 +69,32 @@ def _predicting(model: Any) -> Callable[[np.ndarray], Any]:
         return _without_memory(model.predict(rows, deterministic=True))
 
     return predict
+
+
+def _numbered(function: Any, space: Box | Discrete) -> Any:
+    """A function whose actions of several choices at once become the numbers that stand for
+    them.
+    """
+    several = isinstance(space, Discrete) and space.counts
+    if not several or not callable(function) or isinstance(function, type):
+        return function
+
+    def number(observations: np.ndarray) -> Any:
+        answer = function(observations)
+        if np.shape(answer) != (len(observations), len(space.counts)):
+            return answer
+        action = np.asarray(answer)
+        choice = action - np.array(space.starts)
+        sound = (choice == np.floor(choice)) & (choice >= 0) & (choice < space.counts)
+        if not sound.all():
+            row = action[int(np.argmin(sound.all(axis=1)))]
+            raise checks.BadData(
+                f"the policy gives the action {row}; whole numbers from {list(space.starts)} on,"
+                f" of {list(space.counts)} values, are needed."
+            )
+        return space.number(action.astype(np.int64))
+
+    return number
 
 
 def _without_memory(answer: Any) -> Any:

@@ -124,7 +124,7 @@ def diagnosis_of(
     of_sums = _averages(world, 1.0, episodes, measured)
     gap, gap_training = causes.gap(), _gap_training(world, episodes, measured, training_horizon)
     by_step = {cause: _by_step(getattr(terms, cause)) for cause in LEARNED}
-    dimensions = _dimensions(measured.dimensions, causes.average)
+    dimensions = _dimensions(measured.dimensions, causes.average, world.spec.components)
     of_training = _averages(world, world.discount, episodes, measured)
     parts = None if training_horizon is None else _horizon_parts(imagined, of_training)
     horizon = episodes.alive.shape[1]
@@ -317,13 +317,16 @@ def _closure(causes: _Causes) -> float:
     return float(np.max(np.abs(causes.missed) / np.maximum(size, np.finfo(float).tiny)))
 
 
-def _dimensions(parts: Dimensions, average: Averages) -> DynamicsByDimension:
+def _dimensions(
+    parts: Dimensions, average: Averages, names: tuple[str, ...]
+) -> DynamicsByDimension:
     by_episode = parts.terms.sum(axis=1)
     return DynamicsByDimension(
         dimensions=tuple(average.term(column) for column in by_episode.T),
         by_step=tuple(_by_step(parts.terms[..., i]) for i in range(parts.terms.shape[-1])),
         remainder=average.term(parts.remainder),
         steps=parts.steps,
+        components=names if len(names) == by_episode.shape[1] else (),
     )
 
 

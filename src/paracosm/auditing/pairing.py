@@ -110,7 +110,8 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
             else _recorded(layout.policy, episodes, world.spec.action)
         )
     scale = np.concatenate([world.spec.state_scale, state_scale(carries[episodes.alive])])
-    spec = dataclasses.replace(world.spec, state_size=len(scale), state_scale=jnp.asarray(scale))
+    sizes = {"state_size": len(scale), "state_scale": jnp.asarray(scale), "components": ()}
+    spec = dataclasses.replace(world.spec, **sizes)
     return Paired(
         _pair_world(world, layout, spec),
         PairPolicy(policy, layout),

@@ -22,6 +22,7 @@ which sums to 0 over the regions of an episode.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -99,7 +100,8 @@ def regions_of(
         terms = attribute(*played, predictions, key=key, most_imagined_steps=most_imagined_steps)
     states = np.asarray(episodes.state)[np.asarray(episodes.alive)]
     parts = partition(states, np.asarray(world.spec.state_scale))
-    return by_region(terms, episodes, parts, bought, discount=world.discount)
+    regions = by_region(terms, episodes, parts, bought, discount=world.discount)
+    return dataclasses.replace(regions, components=world.spec.components)
 
 
 def partition(

@@ -50,6 +50,7 @@ class AuditFlags:
         env_kwargs: With --env: its keyword arguments, as JSON.
         horizon: With --env: the steps of a full episode, where it has no time limit or to play
             shorter ones.
+        action_range: With --env: lowest and highest action, where its Box of actions has no bound.
         data: With --world: recorded on-policy episodes instead of --env: file.npz, file.h5 or
             minari:NAME.
         episodes: Record this many new real episodes; a run's own if not given, 20 with --env.
@@ -85,6 +86,7 @@ class AuditFlags:
     env: Annotated[str | None, tyro.conf.arg(metavar="ENV")] = None
     env_kwargs: Annotated[str, tyro.conf.arg(metavar="JSON")] = "{}"
     horizon: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    action_range: Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")] = None
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
     episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     planner: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
@@ -146,6 +148,8 @@ def _demand_one_subject(flags: AuditFlags) -> None:
     played = flags.episodes is not None or flags.first_seed is not None or flags.env_kwargs != "{}"
     if flags.horizon is not None and flags.env is None:
         raise BadArgument("--horizon is of --env; a run and --data have their own.")
+    if flags.action_range is not None and flags.env is None:
+        raise BadArgument("--action-range is of --env; a run and --data have their own.")
     if flags.data is not None and flags.env is None and played:
         raise BadArgument(
             "--episodes, --first-seed and --env-kwargs are of --env; all episodes of --data are"
@@ -211,6 +215,7 @@ def _of_model(flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagn
         env=flags.env,
         env_kwargs=keywords(flags.env_kwargs),
         horizon=flags.horizon,
+        action_range=flags.action_range,
         data=flags.data,
         episodes=_EPISODES if flags.episodes is None else flags.episodes,
         first_seed=_first(flags),

@@ -23,7 +23,11 @@ from paracosm.core.files import shown, try_file
 AnyFlags = TypeVar("AnyFlags")
 _RULE, _SIDES = re.compile(r"[─-]{10,}"), "│|"
 # What the conversion of a text says, and what we say instead.
-_NEEDED = (("int()", "a whole number"), ("to float", "a number"))
+_NEEDED = (
+    ("FLOAT FLOAT", "a pair of numbers"),
+    ("int()", "a whole number"),
+    ("to float", "a number"),
+)
 
 
 def flag(field: str) -> str:

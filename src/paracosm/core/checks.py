@@ -132,6 +132,18 @@ def rates(name: str, values: Any) -> tuple[float, ...]:
     return tuple(POSITIVE_32.check(f"{name}[{i}]", value) for i, value in enumerate(values))
 
 
+def interval(name: str, value: Any) -> tuple[float, float]:
+    """`value` as a pair of numbers, the lower first, their difference finite in 32 bits."""
+    pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (None, None)
+    numbers = [_number(bound) for bound in pair]
+    low, high = (math.nan if number is None else _as_float(number) for number in numbers)
+    if not (low < high and high - low <= _LARGEST_32):
+        raise BadArgument(
+            f"{name} is {described(value)}; two finite numbers, the lower one first, are needed."
+        )
+    return low, high
+
+
 def count(name: str, value: Any, least: int = 1) -> int:
     """`value` as an int, if it is an integer of at least `least`; 2.0, True and "2" are none."""
     return Range(least, MOST, integer=True).check(name, value)

@@ -11,6 +11,7 @@ is the counterfactual world whose only error is in its dynamics and end rule.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -61,10 +62,16 @@ class Discrete(eqx.Module):
     """Actions `0 … n-1`: int32 outside, one-hot inside networks.
 
     The environment, and models of others, number the same actions from `start`.
+
+    An action may be several choices at once: `counts` says how many values each of them has, and
+    `starts` where it counts from, in one order; the last choice varies fastest. Both are empty
+    where an action is a single choice.
     """
 
     n: int = eqx.field(static=True)
     start: int = eqx.field(static=True, default=0)
+    counts: tuple[int, ...] = eqx.field(static=True, default=())
+    starts: tuple[int, ...] = eqx.field(static=True, default=())
 
     @property
     def size(self) -> int:
@@ -73,10 +80,40 @@ class Discrete(eqx.Module):
 
     def __check_init__(self) -> None:
         checks.count("n", self.n)
+        if self.counts and math.prod(self.counts) != self.n:
+            raise checks.BadArgument(
+                f"counts is {self.counts}, whose product is {math.prod(self.counts)}; it must be"
+                f" n, which is {self.n}."
+            )
+        if len(self.starts) != len(self.counts):
+            raise checks.BadArgument(
+                f"starts is {self.starts} and counts {self.counts}; they must be as many."
+            )
 
     def encode(self, action: Array) -> Float[Array, " action"]:
         """The action as a network sees it: one-hot."""
         return jax.nn.one_hot(action, self.n)
+
+    def values(self, action: Any) -> np.ndarray:
+        """What the environment calls actions `[*batch]`: numbers `[*batch]` from `start`, or of
+        several choices `[*batch, choice]`, each from its own start.
+        """
+        numbers = np.asarray(action)
+        if not self.counts:
+            return np.asarray(numbers + self.start)
+        return np.stack(np.unravel_index(numbers, self.counts), axis=-1) + np.array(self.starts)
+
+    def number(self, values: Any) -> np.ndarray:
+        """The actions `[*batch]`, from 0, that the environment calls `values`: the inverse of
+        `values`.
+
+        Raises:
+            ValueError: a choice among several is none of its values.
+        """
+        if not self.counts:
+            return np.asarray(np.asarray(values) - self.start)
+        choices = np.moveaxis(np.asarray(values) - np.array(self.starts), -1, 0)
+        return np.asarray(np.ravel_multi_index(tuple(choices), self.counts))
 
 
 @storable
@@ -85,18 +122,25 @@ class Spec(eqx.Module):
 
     `state_scale` (`[state]`, the environment's units) is the house norm: errors and Lipschitz
     constants are measured in states divided by it. `horizon` is the length of a full episode in
-    steps.
+    steps. `components` names the components of a state, such as `goal[0]`, and is empty where they
+    have no names.
     """
 
     state_size: int = eqx.field(static=True)
     action: Box | Discrete
     state_scale: Float[Array, " state"]
     horizon: int = eqx.field(static=True)
+    components: tuple[str, ...] = eqx.field(static=True, default=())
 
     def __check_init__(self) -> None:
         checks.count("state_size", self.state_size)
         checks.count("horizon", self.horizon)
         checks.of_kind("action", self.action, (Box, Discrete), "a Box or a Discrete")
+        if self.components and len(self.components) != self.state_size:
+            raise checks.BadArgument(
+                f"components names {len(self.components)} components; a state has"
+                f" {self.state_size}."
+            )
         scale = _vector("state_scale", self.state_scale, "state", (self.state_size,))
         if scale is not None and not (np.isfinite(scale) & (scale > 0)).all():
             raise checks.BadArgument(

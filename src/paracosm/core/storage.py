@@ -111,10 +111,20 @@ def blank(tree: Any) -> Any:
     if tree.keys() != {"class", "fields"} or not isinstance(tree["fields"], dict):
         raise checks.BadData("the description of the model is none.")
     kind, values = _lookup(tree["class"]), tree["fields"]
-    if {field.name for field in dataclasses.fields(kind)} != values.keys():
+    # What an earlier version stored lacks the fields that came later, which have a default.
+    later = {
+        field.name: field.default
+        for field in dataclasses.fields(kind)
+        if field.name not in values and field.metadata.get("static", False)
+    }
+    if {field.name for field in dataclasses.fields(kind)} != {*values, *later} or (
+        dataclasses.MISSING in later.values()
+    ):
         raise checks.BadData(f"the fields of {tree['class']} are not those that were stored.")
     value = object.__new__(kind)
-    for name, item in values.items():  # as Equinox rebuilds a module: no `__init__` runs
+    for name, item in later.items():  # as Equinox rebuilds a module: no `__init__` runs
+        object.__setattr__(value, name, item)
+    for name, item in values.items():
         object.__setattr__(value, name, blank(item))
     return value
 

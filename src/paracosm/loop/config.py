@@ -14,7 +14,7 @@ from paracosm.learning.settings import LearnSettings
 from paracosm.loop.spending import Purse
 
 _NAMED = ("data", "reward", "termination", "learner", "caution", "encoder", "planner")
-_TEXTS = ("env", "env_kwargs", *_NAMED)
+_TEXTS = ("env", "env_kwargs", "state_scale", *_NAMED)
 # What `--encoder` knows by name and learns itself.
 LEARNED_ENCODERS = ("latent", "recurrent")
 _RANGES = {
@@ -33,6 +33,8 @@ class RunOptions(TypedDict, total=False):
 
     env_kwargs: str
     horizon: int | None
+    action_range: tuple[float, float] | None
+    state_scale: str | None
     data: str | None
     transitions: int | None
     reward_labels: int | None
@@ -66,6 +68,11 @@ class RunConfig(Record):
         env_kwargs: The environment's keyword arguments as a JSON object.
         horizon: Steps of a full episode, for an environment without a time limit or to play shorter
             episodes.
+        action_range: Lowest and highest action, of an environment whose Box of actions has no
+            bound on some side; there they bound it.
+        state_scale: What an error of one unit is in components of the state, as a JSON object: by
+            the name of a component or of a part, or by a component's number; of the others it is
+            their standard deviation in the first purchase.
         data: Data already owned (`file.npz`, `file.h5`, `minari:name`); the environment then only
             evaluates.
         transitions: Transitions to buy in all; 5,000, or every one that `data` owns.
@@ -118,6 +125,8 @@ class RunConfig(Record):
     env: str
     env_kwargs: str = "{}"
     horizon: int | None = None
+    action_range: tuple[float, float] | None = None
+    state_scale: str | None = None
     data: str | None = None
     transitions: int | None = None
     reward_labels: int | None = None
@@ -146,6 +155,9 @@ class RunConfig(Record):
                 flag(name), getattr(self, name), (str, type(None)) if optional else str, "a string"
             )
         checks.fields(self, _RANGES, flag)
+        if self.action_range is not None:
+            bounds = checks.interval("--action-range", self.action_range)
+            object.__setattr__(self, "action_range", bounds)
         checks.of_kind("learn", self.learn, LearnSettings, "a LearnSettings")
         checks.of_kind("imagine", self.imagine, ImagineSettings, "an ImagineSettings")
         if self.budget is not None:
@@ -153,6 +165,13 @@ class RunConfig(Record):
         elif self.data is None:
             self._enough_to_learn()
         self._planner_alone()
+        if self.state_scale is not None:
+            scales(self.state_scale)
+            if self.encoder is not None:
+                raise checks.BadArgument(
+                    "both --state-scale and --encoder are given; beliefs have other components"
+                    " than what is observed, and their scales are those of the data."
+                )
         if self.data is not None and self.encoder is not None:
             raise checks.BadArgument(
                 "both --data and --encoder are given; owned data hold states: record beliefs, which"
@@ -228,14 +247,28 @@ def keywords(env_kwargs: str) -> dict[str, Any]:
     Raises:
         BadArgument: it is no JSON object.
     """
+    return _object("--env-kwargs", env_kwargs)
+
+
+def scales(state_scale: str) -> dict[str, Any]:
+    """The declared scales by name, from the JSON of --state-scale.
+
+    Raises:
+        BadArgument: it is no JSON object.
+    """
+    return _object("--state-scale", state_scale)
+
+
+def _object(name: str, text: str) -> dict[str, Any]:
+    """The JSON object of an option."""
     try:
-        arguments, problem = json.loads(env_kwargs), ""
+        value, problem = json.loads(text), ""
     except json.JSONDecodeError as error:
-        arguments, problem = None, f" ({error})"
-    if not isinstance(arguments, dict):
+        value, problem = None, f" ({error})"
+    if not isinstance(value, dict):
         needed = f"it must be a JSON object like '{{\"key\": 1}}'{problem}"
-        raise checks.BadArgument(f"--env-kwargs is {env_kwargs!r}; {needed}.")
-    return arguments
+        raise checks.BadArgument(f"{name} is {text!r}; {needed}.")
+    return value
 
 
 def flag(field: str) -> str:

@@ -39,6 +39,7 @@ def audit_foreign(
     env: str | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
     horizon: int | None = None,
+    action_range: tuple[float, float] | None = None,
     data: str | None = None,
     episodes: int = 20,
     first_seed: int = 10_000,
@@ -58,6 +59,7 @@ def audit_foreign(
         env: the environment to record episodes in, by name.
         env_kwargs: its keyword arguments.
         horizon: steps of a full episode, where it has no time limit or shorter episodes are wanted.
+        action_range: lowest and highest action, where its Box of actions has no bound.
         data: recorded on-policy episodes instead: `file.npz`, `file.h5`, `minari:NAME`.
         episodes: how many to record.
         first_seed: of the first one recorded.
@@ -83,7 +85,9 @@ def audit_foreign(
     remarks = ()
     with callbacks.as_raised():
         if data is None:
-            opened = functools.partial(connect, str(env), env_kwargs, horizon)
+            opened = functools.partial(
+                connect, str(env), env_kwargs, horizon, action_range=action_range
+            )
             recorded, acting, spec, remarks = _played(
                 policy, opened, episodes, first_seed, progress
             )
@@ -171,6 +175,7 @@ def _played(
     if encoder is not None:
         return recorded, acting, blank, source.remarks
     spec = foreign.spec(recorded, action=source.action, horizon=source.horizon)
+    spec = dataclasses.replace(spec, components=source.components)
     return recorded, foreign.policy(theirs, spec), spec, source.remarks
 
 

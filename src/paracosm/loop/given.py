@@ -31,7 +31,7 @@ from paracosm.imagination.planners import CEM, MPPI, GradientPlanner, Planner
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import require_learnable
 from paracosm.learning.settings import LearnSettings
-from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions
+from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions, scales
 from paracosm.real import datasets, registry
 from paracosm.real.matching import demand_match
 from paracosm.real.source import Source
@@ -196,13 +196,13 @@ def observed_source(config: RunConfig) -> Source:
     Raises:
         Unsupported: it shows images, and the run has no encoder.
     """
-    source = connect(config.env, config.arguments, config.horizon)
+    source = connect(config.env, config.arguments, config.horizon, action_range=config.action_range)
     if source.image is not None and config.encoder is None:
         raise checks.Unsupported(
             f"{config.env} shows images of {' x '.join(map(str, source.image))}, of which no world"
             " is learned as they are; --encoder latent or recurrent is what takes images."
         )
-    return source
+    return source if config.state_scale is None else source.scaled(scales(config.state_scale))
 
 
 def planner_of(where: str) -> Callable[[MDP], Planner]:
@@ -263,7 +263,7 @@ def owned_data(config: RunConfig, source: Source) -> Dataset:
     """The owned data, of this task and enough to learn from: checked before a folder is made or one
     is cleared.
     """
-    owned = datasets.load(str(config.data))
+    owned = datasets.load(str(config.data), source.components)
     demand_match(owned, source, str(config.data))
     bought = used_data(owned, config)
     require_learnable(

@@ -316,6 +316,7 @@ def load(path: str | Path, *, trust: bool = False) -> Run:
 # Settings that runs of older versions did not have: they were made with what is the default now.
 _NEWER = (
     "learner",
+    *("action_range", "state_scale"),
     *(f"learn.fit.{name}" for name in ("most_steps", "keep", "balanced")),
     *(f"learn.{name}" for name in ("probabilistic", "restoring", "reward_at_ends", "capacity")),
 )

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paracosm.core import checks
+from paracosm.real.flattening import Leaf, Unlike, flat_row
 
 _log = logging.getLogger("paracosm.real")
 
@@ -42,18 +43,26 @@ class EnvironmentStep(NamedTuple):
 
 
 class ObservationForm(NamedTuple):
-    """What an environment's observation must be: a vector `shape`, or an image.
+    """What an environment's observation must be: a vector `shape`, an image, or parts that are
+    flattened into a vector.
 
     An `image` is `(height, width, channels)`; the environment may leave out a single channel.
+    `leaves` are the parts in the order of their columns, empty where there are none.
     """
 
     shape: tuple[int, ...]
     image: tuple[int, int, int] | None = None
+    leaves: tuple[Leaf, ...] = ()
 
     @property
     def size(self) -> int:
         """Components of its flat row."""
         return math.prod(self.shape)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """What the components of a row are called; empty where the environment gives no names."""
+        return tuple(name for leaf in self.leaves for name in leaf.components)
 
     @property
     def type(self) -> type[np.generic]:
@@ -210,6 +219,8 @@ def _stepped(answer: Any, form: ObservationForm) -> EnvironmentStep:
 def _observation(value: Any, form: ObservationForm) -> np.ndarray:
     if form.image is not None:
         return _picture(value, form)
+    if form.leaves:
+        return _row(value, form)
     needed = f"an array of {form.size} finite numbers is needed, as its observation space says"
     array = _array(value)
     if array is None or array.dtype.kind not in "biuf" or array.shape != form.shape:
@@ -221,6 +232,28 @@ def _observation(value: Any, form: ObservationForm) -> np.ndarray:
     if not np.isfinite(narrow).all():
         raise Misbehaved(Fault(f"gave the observation {narrow}", "every entry must be finite"))
     return narrow
+
+
+def _row(value: Any, form: ObservationForm) -> np.ndarray:
+    """The flat row of an observation of parts."""
+    try:
+        row = flat_row(value, form.leaves)
+    except Unlike as error:
+        needed = f"{error.leaf.needed} is needed, as its observation space says"
+        raise Misbehaved(Fault(_unlike(error), needed)) from error
+    if not np.isfinite(row).all():
+        at = int(np.argmin(np.isfinite(row)))
+        came = f"gave {form.components[at]}, of its observation, as {row[at]}"
+        raise Misbehaved(Fault(came, "every entry must be finite"))
+    return row
+
+
+def _unlike(error: Unlike) -> str:
+    if error.lacking:
+        return f"gave an observation without {error.leaf.name}"
+    if not error.leaf.path:
+        return f"gave the observation {described(error.came)}"
+    return f"gave {error.leaf.name}, of its observation, as {described(error.came)}"
 
 
 def _picture(value: Any, form: ObservationForm) -> np.ndarray:

@@ -22,7 +22,7 @@ _HDF5 = (".h5", ".hdf5")
 _MOST_PACKED = 1100  # bytes for each of the file's: a damaged size would otherwise be allocated
 
 
-def load(where: str | Path) -> Dataset:
+def load(where: str | Path, components: tuple[str, ...] = ()) -> Dataset:
     """The data set at `where`.
 
     Args:
@@ -30,6 +30,8 @@ def load(where: str | Path) -> Dataset:
             Minari keeps (`MINARI_DATASETS_PATH` says where). An HDF5 file may have D4RL's flat
             layout: `observations`, `actions`, `rewards`, `terminals`, and `timeouts`,
             `next_observations` or both: see `from_d4rl`.
+        components: names of the state's components in the order that is wanted of Minari's
+            observations of several parts; see `paracosm.real.flattening`.
 
     Returns:
         The rows as they were saved; what others recorded counts as bought whole.
@@ -42,7 +44,7 @@ def load(where: str | Path) -> Dataset:
     """
     where = str(where)
     if where.startswith("minari:"):
-        return _minari(where).load(where.removeprefix("minari:"))
+        return _minari(where).load(where.removeprefix("minari:"), components)
     kind, path = _kind(where), Path(where)
     if not path.is_file():
         raise checks.Missing(f"There is no file {where}.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from paracosm.core.mdp import Discrete
 from paracosm.real import boundary, spaces
 from paracosm.real.acting import RandomActions
 from paracosm.real.seeding import demand_working, repeats
@@ -21,8 +22,9 @@ _LOOK = 300  # most steps of the first look at whether an episode repeats
 class HostSource(StepSource):
     """A Gymnasium environment.
 
-    Observations are its states: vectors cast to float32, images as flat rows of uint8. Discrete
-    actions count from 0 whatever the space's `start`.
+    Observations are its states: vectors cast to float32, images as flat rows of uint8, observations
+    of several parts flattened as Gymnasium flattens them. Discrete actions count from 0 whatever
+    the space's `start`, several choices at once are one action, and boxes of any shape are vectors.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class HostSource(StepSource):
         factory: Callable[[], Any],
         name: str,
         horizon: int | None = None,
+        action_range: tuple[float, float] | None = None,
     ) -> None:
         """Look at one copy of the environment.
 
@@ -38,12 +41,13 @@ class HostSource(StepSource):
                 used.
             name: what error messages call it.
             horizon: steps in a full episode; the environment's own time limit if None.
+            action_range: lowest and highest action, on the sides where its Box has no bound.
 
         Raises:
-            Unsupported: its spaces are not a one-dimensional Box or an image observed, and a
-                bounded Box or Discrete acted on.
+            Unsupported: its spaces are not of the kinds that `spaces` names, or it scales what it
+                shows by statistics that move.
             BadArgument: it has no time limit and no horizon is given, or its limit is below the
-                horizon.
+                horizon; or an action range that nothing needs.
         """
         self.name, self.steps, self._factory = (
             name,
@@ -55,10 +59,12 @@ class HostSource(StepSource):
             observed, acted = spaces.of(name, env)
             self._form = spaces.observation_form(name, observed)
             self.state_size, self.image = self._form.size, self._form.image
-            self.action = spaces.action_space(name, acted)
+            self.components = self._form.components
+            self.action = spaces.action_space(name, acted, action_range)
+            spaces.demand_still(name, env)
             limit = spaces.limit(env)
             self.limit, self.horizon = spaces.playable(limit), spaces.horizon(name, limit, horizon)
-            self._type, self._first = acted.dtype, int(getattr(acted, "start", 0))
+            self._type, self._shape = acted.dtype, tuple(acted.shape)
             demand_working(name, env, self._look(1)[0], self._form)
             self._of_limits = spaces.remarks(name, env)
         finally:
@@ -95,9 +101,10 @@ class HostSource(StepSource):
         """Actions of a first look."""
         return self._typed(RandomActions(self.action, steps, 0).draw(0))
 
-    def _typed(self, action: Any) -> Any:
-        """Actions as the environment takes them."""
-        return np.asarray(action).astype(self._type) + self._first
+    def _typed(self, actions: Any) -> Any:
+        """Actions `[row, …]` as the environment takes them."""
+        rows = self.action.values(actions) if isinstance(self.action, Discrete) else actions
+        return np.asarray(rows).astype(self._type).reshape(len(rows), *self._shape)
 
 
 class _Typed(Lanes):

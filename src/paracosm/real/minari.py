@@ -4,6 +4,7 @@ its infos.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from typing import Any
 
@@ -15,9 +16,12 @@ from minari.dataset.minari_dataset import parse_dataset_id
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
+from paracosm.core.mdp import Discrete
+from paracosm.real import flattening
 from paracosm.real.columns import demand_within, flags, from_columns, single
 from paracosm.real.datasets import reading
-from paracosm.real.spaces import playable
+from paracosm.real.flattening import Unlike
+from paracosm.real.spaces import action_space, observation_form, playable
 
 _MARKS = (
     "truncated",
@@ -29,12 +33,16 @@ _MARKS = (
 _PREFIX = "paracosm_"
 
 
-def load(name: str) -> Dataset:
+def load(name: str, components: tuple[str, ...] = ()) -> Dataset:
     """Minari's data set `name`, every step bought unless we saved it and marked otherwise.
+
+    Observations of several parts are flattened in the order of `components`, if they are given, or
+    else in that of Minari, which sorts the keys of a Dict.
 
     Raises:
         Missing: Minari does not have it on this machine.
-        Unsupported: its observations or actions are not arrays of one dimension a step.
+        BadData: it is damaged, or its observations have other components.
+        Unsupported: its observations or actions are of spaces that an environment cannot have.
     """
     where = f"minari:{name}"
     try:
@@ -48,11 +56,13 @@ def load(name: str) -> Dataset:
             ) from error
         raise
     space, limit = recorded.action_space, _time_limit(recorded)
+    shown = recorded.observation_space
     episodes = reading(
         lambda: list(recorded.iterate_episodes()), where, "a data set that Minari can read"
     )
     parts = [
-        _steps(episode, space, limit, f"{where}, episode {episode.id},") for episode in episodes
+        _steps(episode, (shown, space), limit, f"{where}, episode {episode.id},")
+        for episode in episodes
     ]
     if not parts:
         raise checks.BadData(f"{where} holds no episodes.")
@@ -60,7 +70,23 @@ def load(name: str) -> Dataset:
     def joined() -> dict[str, np.ndarray]:
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
-    return from_columns(reading(joined, where, "a data set of episodes of one shape"), where)
+    data = from_columns(reading(joined, where, "a data set of episodes of one shape"), where)
+    if not components or not isinstance(shown, (spaces.Dict, spaces.Tuple)):
+        return data
+    order = _order(observation_form(where, shown).components, components, where)
+    return dataclasses.replace(
+        data, state=data.state[:, order], next_state=data.next_state[:, order]
+    )
+
+
+def _order(names: tuple[str, ...], wanted: tuple[str, ...], where: str) -> list[int]:
+    """The columns `names` in the order that is wanted."""
+    if apart := sorted({*names} ^ {*wanted}):
+        raise checks.BadData(
+            f"{where} and the environment do not observe the same: one of them alone has"
+            f" {apart[0]}."
+        )
+    return [names.index(name) for name in wanted]
 
 
 def save(dataset: Dataset, name: str) -> None:
@@ -97,27 +123,28 @@ def save(dataset: Dataset, name: str) -> None:
             ) from error
 
 
-def _steps(episode: Any, space: Any, limit: int | None, where: str) -> dict[str, np.ndarray]:
+def _steps(
+    episode: Any, pair: tuple[Any, Any], limit: int | None, where: str
+) -> dict[str, np.ndarray]:
     """The columns of one recorded episode, `[steps, …]` each.
 
     Args:
         episode: Minari's record of it.
-        space: The data set's action space.
+        pair: The data set's spaces, of observations and of actions.
         limit: Steps after which the recorded environment ends episodes, None if that is unknown.
         where: What error messages call the episode.
 
     Raises:
-        Unsupported: observations or actions are no arrays, or not of one dimension.
-        BadData: columns of different lengths, actions outside `space`, or more steps than `limit`.
+        Unsupported: observations cannot be flattened, or actions are no arrays.
+        BadData: columns of different lengths, actions outside their space, or more steps than
+            `limit`.
     """
-    observations, actions = episode.observations, episode.actions
-    if (
-        not isinstance(observations, np.ndarray)
-        or observations.ndim != 2
-        or not isinstance(actions, np.ndarray)
-    ):
+    shown, space = pair
+    observations, actions = _rows(episode.observations, shown, where), episode.actions
+    arrays = isinstance(observations, np.ndarray) and isinstance(actions, np.ndarray)
+    if not arrays or observations.ndim != 2:
         raise checks.Unsupported(
-            f"{where} holds other things than one-dimensional arrays; only they are supported."
+            f"{where} holds other things than arrays of its spaces; only they are supported."
         )
     rewards = single(np.asarray(episode.rewards), "rewards", where)
     steps = len(rewards)
@@ -141,10 +168,9 @@ def _steps(episode: Any, space: Any, limit: int | None, where: str) -> dict[str,
             " were recorded as one."
         )
     _demand_actions(actions, space, where)
-    first = int(getattr(space, "start", 0))
     return {
         "state": observations[:-1],
-        "action": actions - first if np.issubdtype(actions.dtype, np.integer) else actions,
+        "action": _recorded(actions, space, where),
         "next_state": observations[1:],
         "reward": rewards,
         "terminated": flags(np.asarray(episode.terminations), "terminations", where),
@@ -152,10 +178,42 @@ def _steps(episode: Any, space: Any, limit: int | None, where: str) -> dict[str,
     }
 
 
+def _rows(observations: Any, space: Any, where: str) -> Any:
+    """Observations as flat rows `[steps + 1, state]`, of several parts as an environment shows
+    them; arrays of one dimension a step are as they are.
+    """
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        return observations
+    form = observation_form(where, space)
+    if form.image is not None:
+        return np.reshape(observations, (-1, form.size))
+    try:
+        return flattening.flat_rows(observations, form.leaves)
+    except Unlike as error:
+        raise checks.BadData(
+            f"{where} has observations whose part {error.leaf.name} is not what their space says;"
+            f" at each step {error.leaf.needed} is needed."
+        ) from error
+
+
+def _recorded(actions: np.ndarray, space: Any, where: str) -> np.ndarray:
+    """Actions as they are recorded: discrete ones from 0, several choices at once as one."""
+    if isinstance(space, spaces.Box):
+        return actions.reshape(len(actions), -1)
+    chosen = action_space(where, space)
+    several = isinstance(chosen, Discrete) and chosen.counts
+    rows = actions.reshape(len(actions), -1) if several else actions
+    return chosen.number(rows) if isinstance(chosen, Discrete) else rows
+
+
 def _demand_actions(actions: np.ndarray, space: Any, where: str) -> None:
     """Actions lie in the data set's own action space."""
     if isinstance(space, spaces.Discrete):
         low, high = int(space.start), int(space.start + space.n - 1)
+    elif isinstance(space, spaces.MultiDiscrete):
+        low, high = space.start, space.start + space.nvec - 1
+    elif isinstance(space, spaces.MultiBinary):
+        low, high = np.zeros(space.shape), np.ones(space.shape)
     elif isinstance(space, spaces.Box):
         low, high = space.low, space.high
     else:

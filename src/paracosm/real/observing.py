@@ -30,7 +30,8 @@ class ObservedSystem(eqx.Module):
     def pairs(self) -> MDP:
         """The MDP of pairs `(s, z)`: `z' = update(z, a, s')` beside `s' = f(s, a)`."""
         total = self.size + belief_size(self.encoder, self.size, self.mdp.spec.action)
-        spec = dataclasses.replace(self.mdp.spec, state_size=total, state_scale=jnp.ones(total))
+        sizes = {"state_size": total, "state_scale": jnp.ones(total), "components": ()}
+        spec = dataclasses.replace(self.mdp.spec, **sizes)
         return MDP(
             spec,
             self._dynamics,

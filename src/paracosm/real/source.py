@@ -6,7 +6,7 @@ import abc
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +20,7 @@ from paracosm.core.encoder import Encoder, belief_size
 from paracosm.core.forms import demand_shape
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
+from paracosm.real.scales import declared
 
 StepProgress = Callable[[int, int], None]
 Acting = (
@@ -83,6 +84,7 @@ class Source(abc.ABC):
         state_size: number of state components.
         image: height, width and channels where states are images, each a flat row of uint8,
             row-major of `[height, width, channels]`; None where they are vectors.
+        components: what the components of a state are called, empty where they have no names.
         encoder: what makes states of observations, None where observations are states.
         action: the action space, in the environment's units.
         horizon: steps in a full episode.
@@ -92,6 +94,8 @@ class Source(abc.ABC):
     name: str
     state_size: int
     image: tuple[int, int, int] | None = None
+    components: tuple[str, ...] = ()
+    _declared: np.ndarray | None = None  # scales of the states, `[state]`, NaN where none is
     encoder: Encoder | None = None
     action: Box | Discrete
     horizon: int
@@ -134,9 +138,30 @@ class Source(abc.ABC):
                 f"{self.name} is seen through an encoder already; one without is needed."
             )
         size = belief_size(encoder, self.state_size, self.action, self.state_type)
+        if self._declared is not None:
+            raise checks.BadArgument(
+                f"scales are declared for the states of {self.name}; beliefs have others, and a"
+                " source without declared scales is needed."
+            )
         seen = copy.copy(self)
         seen._counted = self._counted
-        seen.encoder, seen.state_size, seen.image = encoder, size, None
+        seen.encoder, seen.state_size, seen.image, seen.components = encoder, size, None, ()
+        return seen
+
+    def scaled(self, state_scale: Mapping[str, float]) -> Source:
+        """The same environment, whose states have these scales in place of those of the data: what
+        an error of one unit is, in training and in every measure. States stay as they are.
+
+        Args:
+            state_scale: By the name of a component, of a part, or by a component's number; the
+                scales of the others are those of the data.
+
+        Raises:
+            BadArgument: a name is none, or a scale is no positive number.
+        """
+        seen = copy.copy(self)
+        seen._counted = self._counted
+        seen._declared = declared(state_scale, self.components, self.state_size)
         return seen
 
     @property
@@ -163,7 +188,11 @@ class Source(abc.ABC):
                 f" {self.state_size}."
             )
         self.demand_kind("the data", states)
-        return self._spec(states)
+        spec = self._spec(states)
+        if self._declared is None:
+            return spec
+        scale = np.where(np.isnan(self._declared), spec.state_scale, self._declared)
+        return dataclasses.replace(spec, state_scale=jnp.asarray(scale, jnp.float32))
 
     def demand_kind(self, where: str, states: np.ndarray) -> None:
         """Require recorded states to be images where the source shows images, else vectors.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from typing import Any
 
@@ -11,15 +12,30 @@ from gymnasium import spaces
 
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete
-from paracosm.real import boundary
-from paracosm.real.boundary import MOST_CHANNELS, MOST_PIXELS, ObservationForm
+from paracosm.real import boundary, flattening
+from paracosm.real.boundary import MOST_CHANNELS, MOST_PIXELS, MOST_REWARD, ObservationForm
+from paracosm.real.flattening import Unflattened
 
 MOST_STEPS = 1_000_000  # of an episode: it is drawn, rolled out and stacked as a whole
 
-_SUPPORTED = (
-    "one-dimensional Box observations, and one-dimensional bounded Box or Discrete actions, are"
-    " supported, and images: uint8 Box observations of the shape (height, width) or (height, width,"
-    f" channels), up to {MOST_PIXELS} high and wide, of up to {MOST_CHANNELS} channels"
+# More joint actions make a policy and a world of as many outputs and inputs: slow, and hardly
+# learned from thousands of transitions.
+MOST_JOINT = 256
+# More components make worlds of gigabytes; 4,096 is a picture of 64 x 64.
+MOST_COMPONENTS = 4096
+
+# Attributes in which Gymnasium's and other wrappers keep running statistics, and of what.
+_STATISTICS = {"obs_rms": "observations", "return_rms": "rewards", "ret_rms": "rewards"}
+
+_OBSERVED = (
+    "observations of numbers and choices (Box, Discrete, MultiDiscrete, MultiBinary, and Dict and"
+    f" Tuple of these) of up to {MOST_COMPONENTS} components are supported, and images: uint8 Box"
+    " observations of the shape (height, width) or (height, width, channels), up to"
+    f" {MOST_PIXELS} high and wide, of up to {MOST_CHANNELS} channels"
+)
+_ACTED = (
+    "Box actions of floating point, and Discrete, MultiDiscrete and MultiBinary actions of up to"
+    f" {MOST_JOINT} combinations are supported"
 )
 
 
@@ -27,7 +43,8 @@ def observation_form(name: str, space: spaces.Space[Any]) -> ObservationForm:
     """Shape and type of the observations.
 
     Raises:
-        Unsupported: they are neither a one-dimensional Box nor images of a size that is supported.
+        Unsupported: they are neither numbers and choices, which are flattened, nor images of a size
+            that is supported; the sentence names the key of the part that is the trouble.
     """
     if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.shape[0]:
         return ObservationForm(space.shape)
@@ -37,24 +54,101 @@ def observation_form(name: str, space: spaces.Space[Any]) -> ObservationForm:
             1 <= channels <= MOST_CHANNELS
         ):
             return ObservationForm(space.shape, (height, width, channels))
-    raise checks.Unsupported(f"{name} observes {_described(space)}; {_SUPPORTED}.")
+    try:
+        parts = flattening.leaves(space)
+    except Unflattened as error:
+        raise checks.Unsupported(_unflattened(name, error)) from error
+    size = sum(part.size for part in parts)
+    if not 1 <= size <= MOST_COMPONENTS:
+        raise checks.Unsupported(f"{name} observes {size} components in all; {_OBSERVED}.")
+    return ObservationForm((size,), leaves=parts)
 
 
-def action_space(name: str, space: spaces.Space[Any]) -> Box | Discrete:
-    """The space of actions; discrete ones count from 0.
+def _unflattened(name: str, error: Unflattened) -> str:
+    found = _described(error.space)
+    if not error.path:
+        return f"{name} observes {found}; {_OBSERVED}."
+    place = f"{name} observes {found} under the key {flattening.called(error.path)}"
+    if not flattening.is_picture(error.space):
+        return f"{place}; {_OBSERVED}."
+    return (
+        f"{place}, which cannot be flattened with the rest; leave the image out"
+        " (gymnasium.wrappers.FilterObservation), or show it alone."
+    )
+
+
+def action_space(
+    name: str, space: spaces.Space[Any], stated: tuple[float, float] | None = None
+) -> Box | Discrete:
+    """The space of actions, Box actions as vectors; discrete ones count from 0, and several choices
+    at once are one.
+
+    Args:
+        name: What messages call the environment.
+        space: Gymnasium's.
+        stated: The range of Box actions on the sides where the space has no bound.
 
     Raises:
-        Unsupported: the actions are neither Discrete nor a one-dimensional Box with finite bounds.
+        Unsupported: the actions are of another kind, without a bound that nothing states, or have
+            too many combinations.
+        BadArgument: a range is stated that nothing needs, or that leaves no action.
     """
+    if isinstance(space, spaces.Box) and space.dtype.kind == "f" and math.prod(space.shape):
+        return _box(name, space, stated)
+    if stated is not None:
+        raise checks.BadArgument(
+            f"the action range {stated[0]:g} to {stated[1]:g} is stated, and {name} acts on"
+            f" {_described(space)}; only Box actions without bounds need one."
+        )
     if isinstance(space, spaces.Discrete):
         return Discrete(int(space.n), int(space.start))
-    if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f":
-        with np.errstate(over="ignore", invalid="ignore"):
-            low, high = space.low.astype(np.float32), space.high.astype(np.float32)
-            width = high - low
-        if len(width) and np.isfinite(width).all() and (width > 0).all():
-            return Box(jnp.asarray(low), jnp.asarray(high))
-    raise checks.Unsupported(f"{name} acts on {_described(space)}; {_SUPPORTED}.")
+    if isinstance(space, (spaces.MultiDiscrete, spaces.MultiBinary)):
+        return _joint(name, space)
+    raise checks.Unsupported(f"{name} acts on {_described(space)}; {_ACTED}.")
+
+
+def _box(name: str, space: spaces.Box, stated: tuple[float, float] | None) -> Box:
+    with np.errstate(over="ignore"):
+        low, high = (side.reshape(-1).astype(np.float32) for side in (space.low, space.high))
+    # What is as good as infinite: the width of a box must be finite in 32 bits
+    open_low, open_high = low < -MOST_REWARD / 2, high > MOST_REWARD / 2
+    unbounded = bool((open_low | open_high).any())
+    if stated is None and unbounded:
+        raise checks.Unsupported(
+            f"{name} acts on {_described(space)}, which has no bound on some side; give"
+            " --action-range LOW HIGH (in Python action_range=(LOW, HIGH)), within which actions"
+            " are then chosen."
+        )
+    if stated is not None:
+        if not unbounded:
+            raise checks.BadArgument(
+                f"the action range {stated[0]:g} to {stated[1]:g} is stated, and {name} acts on"
+                f" {_described(space)}, which is bounded already."
+            )
+        low, high = np.where(open_low, stated[0], low), np.where(open_high, stated[1], high)
+    if not (low < high).all():
+        at = int(np.argmin(low < high))
+        raise checks.Unsupported(
+            f"{name} acts on {_described(space)}, whose component {at} would go from {low[at]:g} to"
+            f" {high[at]:g}; every lower bound must be below the upper one."
+        )
+    return Box(jnp.asarray(low, jnp.float32), jnp.asarray(high, jnp.float32))
+
+
+def _joint(name: str, space: spaces.MultiDiscrete | spaces.MultiBinary) -> Discrete:
+    """Several choices as one action: its number in the order of the choices, the last one fastest
+    (`numpy.unravel_index`).
+    """
+    binary = isinstance(space, spaces.MultiBinary)
+    counts = np.full(space.shape, 2) if binary else space.nvec
+    starts = np.zeros(space.shape, int) if binary else space.start
+    counts, starts = (tuple(map(int, values.reshape(-1))) for values in (counts, starts))
+    if (actions := math.prod(counts)) > MOST_JOINT:
+        raise checks.Unsupported(
+            f"{name} acts on {_described(space)} of {actions:,} combinations; up to {MOST_JOINT}"
+            " are supported, each of which is one action."
+        )
+    return Discrete(actions, 0, counts, starts)
 
 
 def of(name: str, env: Any) -> tuple[Any, Any]:
@@ -98,11 +192,7 @@ def remarks(name: str, env: Any) -> tuple[str, ...]:
 
 def _stated(env: Any) -> list[Any]:
     """Every time limit that the environment and what it wraps state, from the outside in."""
-    layers = [env]
-    while (inner := _attributes(layers[-1]).get("env")) is not None and all(
-        inner is not layer for layer in layers
-    ):
-        layers.append(inner)
+    layers = _layers(env)
     limits = [
         _spec_limit(layers[0]),
         *(_attributes(layer).get("_max_episode_steps") for layer in layers),
@@ -183,6 +273,35 @@ def discrete(name: str, values: np.ndarray, count: int, space: Discrete) -> np.n
     return values.astype(np.int32)
 
 
+def demand_still(name: str, env: Any) -> None:
+    """Require that nothing in the environment scales what it shows by statistics that move while it
+    is used: the same state would then be shown differently as time goes on.
+
+    Raises:
+        Unsupported: a wrapper does, such as Gymnasium's NormalizeObservation.
+    """
+    for layer in _layers(env):
+        own = _attributes(layer)
+        moving = own.get("_update_running_mean", own.get("training", True))
+        if moving and (scaled := [what for key, what in _STATISTICS.items() if key in own]):
+            raise checks.Unsupported(
+                f"{name} scales its {scaled[0]} by statistics that move while it is used"
+                f" ({type(layer).__name__}), so that the same step looks different later; set"
+                " update_running_mean = False on a copy whose statistics stand, or leave the"
+                " wrapper out: scales are learned from the data."
+            )
+
+
+def _layers(env: Any) -> list[Any]:
+    """The environment and what it wraps, from the outside in."""
+    layers = [env]
+    while (inner := _attributes(layers[-1]).get("env")) is not None and all(
+        inner is not layer for layer in layers
+    ):
+        layers.append(inner)
+    return layers
+
+
 def _attributes(layer: Any) -> dict[str, Any]:
     """What an object itself holds: properties of an environment may fail with anything."""
     return getattr(layer, "__dict__", {})
@@ -212,6 +331,7 @@ def _described(space: spaces.Space[Any]) -> str:
         and np.issubdtype(space.dtype, np.floating)
     ):
         return f"a Box from {space.low} to {space.high}"
-    if isinstance(space, spaces.Box):
-        return f"a {space.dtype} Box of shape {space.shape}"
+    if isinstance(space, (spaces.Box, spaces.MultiBinary)):
+        kind = f"{space.dtype} Box" if isinstance(space, spaces.Box) else "MultiBinary space"
+        return f"a {kind} of shape {space.shape}"
     return f"a {type(space).__name__} space"

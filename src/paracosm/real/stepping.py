@@ -62,7 +62,8 @@ class StepSource(Source):
             yield lanes if self.encoder is None else Believing(lanes, self.encoder, count)
 
     def _spec(self, states: Num[np.ndarray, "rows state"]) -> Spec:
-        return Spec(self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon)
+        scale = jnp.asarray(state_scale(states))
+        return Spec(self.state_size, self.action, scale, self.horizon, self.components)
 
     def _collect(self, collection: CollectionRequest, progress: StepProgress) -> Dataset:
         seed = collection.seed

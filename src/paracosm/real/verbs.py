@@ -30,6 +30,7 @@ def connect(
     kwargs: Mapping[str, Any] | None = None,
     horizon: int | None = None,
     encoder: Encoder | None = None,
+    action_range: tuple[float, float] | None = None,
 ) -> Source:
     """The real environment `env` as a source of steps.
 
@@ -43,24 +44,35 @@ def connect(
             episode is wanted.
         encoder: what makes states of observations, for an environment that does not show its
             state; None where observations are states.
+        action_range: lowest and highest action of an environment whose Box of actions has no bound
+            on some side; there they bound it.
 
     Raises:
         ParacosmError: the environment does not exist, cannot be built, or is not supported.
     """
     if encoder is not None:
         checks.of_kind("encoder", encoder, Encoder, "an Encoder, or None,")
-    source = _source(env, kwargs, horizon)
+    if action_range is not None:
+        action_range = checks.interval("action_range", action_range)
+    source = _source(env, kwargs, horizon, action_range)
     return source if encoder is None else source.through(encoder)
 
 
-def _source(env: Any, kwargs: Mapping[str, Any] | None, horizon: int | None) -> Source:
-    """The source of what `connect` is given as `env`; its states are what is observed."""
-    if isinstance(env, Source):
-        return _as_it_is(env, horizon)
-    if isinstance(env, (MDP, POMDP)):
-        return _system(env, "the system", horizon)
+def _source(
+    env: Any,
+    kwargs: Mapping[str, Any] | None,
+    horizon: int | None,
+    action_range: tuple[float, float] | None,
+) -> Source:
+    """The source of what `connect` is given as `env`; its states are what is observed.
+
+    Args:
+        env, kwargs, horizon, action_range: As for `connect`.
+    """
+    if isinstance(env, (Source, MDP, POMDP)):
+        return _bounded(env, "the system", horizon, action_range)
     if isinstance(env, gymnasium.Env):
-        return HostSource(_copying(env), _named(env), horizon)
+        return HostSource(_copying(env), _named(env), horizon, action_range)
     if kwargs is not None:
         checks.of_kind("kwargs", kwargs, Mapping, "a mapping of keyword arguments, or None,")
     if not isinstance(env, str) and (not callable(env) or isinstance(env, Policy)):
@@ -74,7 +86,7 @@ def _source(env: Any, kwargs: Mapping[str, Any] | None, horizon: int | None) -> 
         "the environment" if name.startswith("<") else name
     )  # lambdas and partials have no name of their own
     factory = make(env, kwargs) if isinstance(env, str) else env
-    return _opened(factory, name, horizon)
+    return _opened(factory, name, horizon, action_range)
 
 
 def collect(
@@ -87,6 +99,7 @@ def collect(
     workers: int = 1,
     horizon: int | None = None,
     encoder: Encoder | None = None,
+    action_range: tuple[float, float] | None = None,
     before: Dataset | None = None,
     progress: StepProgress | None = None,
 ) -> Dataset:
@@ -98,9 +111,10 @@ def collect(
         steps, seed, policy, first_episode, workers: As for `Source.collect`.
         horizon: Steps in a full episode, where `env` has no time limit or a shorter one is wanted.
         encoder: What makes states of observations; None where observations are states.
+        action_range: As for `connect`.
         before, progress: As for `Source.collect`.
     """
-    source = connect(env, horizon=horizon, encoder=encoder)
+    source = connect(env, horizon=horizon, encoder=encoder, action_range=action_range)
     collected = source.collect(
         steps,
         seed=seed,
@@ -122,6 +136,7 @@ def evaluate(
     first_seed: int = 10_000,
     horizon: int | None = None,
     encoder: Encoder | None = None,
+    action_range: tuple[float, float] | None = None,
     sampled: bool = False,
     seed: int = 0,
     progress: StepProgress | None = None,
@@ -134,10 +149,11 @@ def evaluate(
         horizon: Steps in a full episode; the time limit of `env` if None.
         encoder: What makes states of observations; None where observations are states, or where
             the policy brings its own.
+        action_range: As for `connect`.
     """
     encoder = getattr(policy, "encoder", None) if encoder is None else encoder
     with callbacks.as_raised():
-        source = connect(env, horizon=horizon, encoder=encoder)
+        source = connect(env, horizon=horizon, encoder=encoder, action_range=action_range)
         played = source.evaluate(
             policy,
             episodes=episodes,
@@ -167,13 +183,22 @@ def _as_it_is(source: Source, horizon: int | None) -> Source:
     return source
 
 
-def _opened(factory: Callable[[], Any], name: str, horizon: int | None) -> Source:
-    """The source of the environment, MDP or source that a factory builds."""
+def _opened(
+    factory: Callable[[], Any],
+    name: str,
+    horizon: int | None,
+    action_range: tuple[float, float] | None,
+) -> Source:
+    """The source of the environment, MDP or source that a factory builds.
+
+    Args:
+        factory: Builds it.
+        name: What messages call it.
+        horizon, action_range: As for `connect`.
+    """
     built = boundary.built(factory, name)
-    if isinstance(built, (MDP, POMDP)):
-        return _system(built, name, horizon)
-    if isinstance(built, Source):
-        return _as_it_is(built, horizon)
+    if isinstance(built, (Source, MDP, POMDP)):
+        return _bounded(built, name, horizon, action_range)
     if not isinstance(built, gymnasium.Env):
         raise checks.Unsupported(
             f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or"
@@ -181,7 +206,28 @@ def _opened(factory: Callable[[], Any], name: str, horizon: int | None) -> Sourc
         )
     with contextlib.suppress(Exception, SystemExit):
         built.close()
-    return HostSource(factory, name, horizon)
+    return HostSource(factory, name, horizon, action_range)
+
+
+def _bounded(
+    env: Source | MDP | POMDP,
+    name: str,
+    horizon: int | None,
+    action_range: tuple[float, float] | None,
+) -> Source:
+    """The source of what has bounded actions already.
+
+    Args:
+        env: A source or a system.
+        name: What messages call a system.
+        horizon, action_range: As for `connect`.
+    """
+    if action_range is not None:
+        raise checks.BadArgument(
+            f"action_range is {action_range}, and the actions of"
+            f" {env.name if isinstance(env, Source) else name} are bounded already; None is needed."
+        )
+    return _as_it_is(env, horizon) if isinstance(env, Source) else _system(env, name, horizon)
 
 
 def _system(system: MDP | POMDP, name: str, horizon: int | None) -> SystemSource:
@@ -192,9 +238,11 @@ def _system(system: MDP | POMDP, name: str, horizon: int | None) -> SystemSource
 
 
 def _functional(env: Any) -> str:
-    """What to do with an environment of functions, or with its pair of environment and
-    parameters; empty for anything else.
+    """What to do with an environment of functions or its pair of environment and parameters, or
+    with many environments at once; empty for anything else.
     """
+    if isinstance(getattr(env, "num_envs", None), int):
+        return "; a vector environment is many at once: give one of them, or what builds one"
     first = env[0] if isinstance(env, tuple) and env else env
     if callable(getattr(first, "reset", None)) and callable(getattr(first, "step", None)):
         return "; paracosm.foreign.gymnax(env, params) makes one of a functional environment"

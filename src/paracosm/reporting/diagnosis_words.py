@@ -16,7 +16,7 @@ from paracosm.core.records import (
     Verdict,
     discounted,
 )
-from paracosm.reporting import finding_words, search_words
+from paracosm.reporting import finding_words, search_words, words
 
 CAUSES: dict[Cause, str] = {
     "reward": "the reward model",
@@ -476,8 +476,11 @@ def _which(diagnosis: Diagnosis, advice: Advice) -> str:
         return ""
     if not advice.components:
         return "No single state component is clearly to blame."
-    terms = diagnosis.dynamics_by_dimension.dimensions
-    named = ", ".join(f"{i} ({terms[i].mean:+.3g})" for i in advice.components)
+    split = diagnosis.dynamics_by_dimension
+    named = ", ".join(
+        f"{words.component(i, split.components)} ({split.dimensions[i].mean:+.3g})"
+        for i in advice.components
+    )
     return f"State component{'s' if len(advice.components) > 1 else ''} to look at: {named}."
 
 

@@ -55,8 +55,9 @@ def page_rows(placement: Placement) -> list[tuple[str, ...]]:
 
 def places(placement: Placement) -> list[tuple[str, str]]:
     """Number of each region, and where it lies."""
+    names = placement.regions.components
     return [
-        (f"region {number}", region_words.described(region))
+        (f"region {number}", region_words.described(region, names))
         for number, _, region, _ in _numbered(placement)
     ]
 

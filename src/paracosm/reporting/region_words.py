@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from paracosm.core.records.regions import Placement, StateRegion
 from paracosm.reporting import words
 
@@ -9,12 +11,14 @@ _COMPONENTS = 2  # named of a region: those in which it differs the most from th
 _LIKE = 0.5  # standard deviations: components that differ by less tell nothing of a region
 
 
-def described(region: StateRegion) -> str:
-    """Where a region lies: the components in which its states differ the most from the rest."""
+def described(region: StateRegion, names: Sequence[str] = ()) -> str:
+    """Where a region lies: the components in which its states differ the most from the rest, by
+    their `names` if they have any.
+    """
     order = sorted(range(len(region.contrast)), key=lambda i: -abs(region.contrast[i]))
     apart = [i for i in order[:_COMPONENTS] if abs(region.contrast[i]) >= _LIKE] or order[:1]
     return ", ".join(
-        f"component {i} about {words.number(region.center[i])}"
+        f"component {words.component(i, names)} about {words.number(region.center[i])}"
         f" ({words.number(region.rest[i])} elsewhere)"
         for i in apart
     )

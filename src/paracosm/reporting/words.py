@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from paracosm.core import numerals
 from paracosm.core.records import Baselines, Diagnosis, Estimate, Reference
@@ -167,6 +168,11 @@ def contraction(diagnosis: Diagnosis) -> str:
 def capital(sentence: str) -> str:
     """With a capital letter; `str.capitalize` would make the rest small."""
     return sentence[0].upper() + sentence[1:]
+
+
+def component(number: int, names: Sequence[str]) -> str:
+    """A component of the state, by its number and its name if it has one: `7 goal[0]`."""
+    return f"{number} {names[number]}" if names else str(number)
 
 
 def dimensions(diagnosis: Diagnosis) -> str:

@@ -183,13 +183,15 @@ class DynamicsByDimension(Record):
     every episode.
 
     The remainder is what integrated gradients leave: jumps that no gradient sees and, where only
-    `steps` of the real steps were integrated, the sampling.
+    `steps` of the real steps were integrated, the sampling. `components` names the dimensions, and
+    is empty where they have no names.
     """
 
     dimensions: tuple[Estimate, ...]
     by_step: tuple[CauseByStep, ...]
     remainder: Estimate
     steps: int
+    components: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,6 +40,7 @@ class StateRegions(Record):
     """The states that a policy visits in `episodes` real episodes, in two or more regions, the most
     visited first.
 
+    `components` names the components of a state, and is empty where they have no names.
     `elsewhere` of the transitions that the world was learned from start in none. Terms are at
     `discount` and sum over the regions to the audit's.
     """
@@ -48,6 +49,7 @@ class StateRegions(Record):
     elsewhere: int
     episodes: int
     discount: float
+    components: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

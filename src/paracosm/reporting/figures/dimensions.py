@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from paracosm.core.records import Diagnosis
+from paracosm.reporting import words
 from paracosm.reporting.figures import intervals
 from paracosm.reporting.figures.series import outer_limits
 from paracosm.reporting.figures.theme import CAUSES, MUTED, canvas, grid, house_style, zero_line
@@ -21,7 +22,8 @@ def plot_dimensions(diagnosis: Diagnosis) -> Figure:
     largest = sorted(range(len(by.dimensions)), key=lambda i: -abs(by.dimensions[i].mean))[
         :MOST_COMPONENTS
     ]
-    rows = {f"component {i}": (by.dimensions[i], CAUSES["dynamics"]) for i in sorted(largest)}
+    names = {i: f"component {words.component(i, by.components)}" for i in sorted(largest)}
+    rows = {names[i]: (by.dimensions[i], CAUSES["dynamics"]) for i in names}
     rows["remainder"] = (by.remainder, MUTED)
     figure = canvas(400, 70 + 22 * len(rows))
     axes = figure.subplots()
