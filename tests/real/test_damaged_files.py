@@ -15,8 +15,8 @@ import pytest
 
 from paracosm.adapters import trajectory
 from paracosm.core import checks
+from paracosm.core.columns import COLUMNS
 from paracosm.core.data import Dataset
-from paracosm.real.columns import COLUMNS
 from paracosm.real.datasets import load, save
 from paracosm.real.verbs import collect, connect
 from tests.real.misbehaving import world

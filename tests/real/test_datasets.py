@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paracosm.core import checks
-from paracosm.real.columns import COLUMNS
+from paracosm.core.columns import COLUMNS
 from paracosm.real.datasets import load, save
 from paracosm.real.verbs import collect
 from tests.real.test_collecting import assert_equal

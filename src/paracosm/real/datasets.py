@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from paracosm.core import checks
+from paracosm.core.columns import COLUMNS, from_columns
 from paracosm.core.data import Dataset
 from paracosm.core.files import atomic_write, read_arrays
-from paracosm.real.columns import COLUMNS, from_columns
 from paracosm.real.d4rl import from_d4rl
 
 T = TypeVar("T")
@@ -131,7 +131,7 @@ def _load_hdf5(path: Path) -> Dataset:
 
     columns = reading(read, str(path), "an HDF5 file that can be read")
     return (
-        from_d4rl(columns, str(path))
+        from_d4rl(columns, str(path)).dataset
         if "observations" in columns
         else from_columns(columns, str(path))
     )

@@ -14,8 +14,8 @@ from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_dataset import parse_dataset_id
 
 from paracosm.core import checks
+from paracosm.core.columns import demand_within, flags, from_columns, single
 from paracosm.core.data import Dataset
-from paracosm.real.columns import demand_within, flags, from_columns, single
 from paracosm.real.datasets import reading
 from paracosm.real.spaces import playable
 
