@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from paracosm.core import checks
 from paracosm.core.columns import from_columns
 from paracosm.core.data import Dataset
 
@@ -26,12 +27,12 @@ def completed(columns: Mapping[str, np.ndarray], where: str) -> Recording:
     """The data set of steps in the order of (episode, time), everything bought that is there.
 
     Without `next_state` a step leads to the row after it, and one that no next step follows is left
-    out. Without `reward` no step has a label, and none where it is NaN. An episode that did not
-    terminate is truncated where it stops.
+    out. Without `reward` no step has a label. An episode that did not terminate is truncated where
+    it stops.
 
     Args:
-        columns: Those of a data set, of which `next_state` and `reward` may be missing and
-            `truncated`, `has_transition` and `has_label` are.
+        columns: Those of a data set but `truncated` and `has_transition`; `next_state`, `reward`
+            and `has_label` may be missing.
         where: What error messages call the data set.
 
     Raises:
@@ -44,12 +45,18 @@ def completed(columns: Mapping[str, np.ndarray], where: str) -> Recording:
         follows = np.zeros(before, bool)
         follows[:-1] = (np.diff(rows["episode"]) == 0) & (np.diff(rows["time"]) == 1)
         rows = {name: values[follows] for name, values in rows.items()}
-    reward = rows.setdefault("reward", np.full(len(rows["state"]), np.nan))
+        if before and not follows.any():
+            raise checks.BadData(
+                f"{where} has no next_state, and no row in it is followed by the next step of its"
+                " episode; steps that follow each other are needed."
+            )
     last = np.ones(len(rows["state"]), bool)
     last[:-1] = rows["episode"][1:] != rows["episode"][:-1]
     marks = {
         "truncated": last & ~rows["terminated"],
         "has_transition": np.ones(len(last), bool),
-        "has_label": ~np.isnan(reward) if reward.dtype.kind == "f" else np.ones(len(last), bool),
+        "has_label": np.full(len(last), "reward" in rows),
+        "reward": np.full(len(last), np.nan),
     }
-    return Recording(from_columns({**rows, **marks}, where), before - len(last))
+    rows = {**marks, **rows}
+    return Recording(from_columns(rows, where), before - len(last))

@@ -17,25 +17,25 @@ _UNLIKE_A_STEP = (
 _LEAST_RESETS, _VISIBLE = 3, 0.95  # marked ends, and the share of them after which a reset shows
 
 
+class FlatNames(NamedTuple):
+    """What a file calls observations and flags; our own names if not given."""
+
+    state: str = "state"
+    terminated: str = "terminated"
+    next_state: str = "next_state"
+    truncated: str = "truncated"
+
+
 class FlatRows(NamedTuple):
     """Steps one after another: observations `[rows, state]` and flags `[rows]`, with the names that
-    their file has for them. `next_state` and `truncated` are None where it has none.
+    their file has for them; `next_state` and `truncated` are None where it has none.
     """
 
     state: np.ndarray
     terminated: np.ndarray
     next_state: np.ndarray | None
     truncated: np.ndarray | None
-    names: FlatNames
-
-
-class FlatNames(NamedTuple):
-    """What a file calls the columns of `FlatRows`."""
-
-    state: str = "state"
-    terminated: str = "terminated"
-    next_state: str = "next_state"
-    truncated: str = "truncated"
+    names: FlatNames = FlatNames()
 
 
 def ends(rows: FlatRows, where: str) -> np.ndarray:
