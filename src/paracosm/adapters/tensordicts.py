@@ -120,9 +120,7 @@ def _steps(flat: dict[Any, np.ndarray], *, full: bool, where: str) -> WrittenSte
     fresh = np.where(new, not full, np.append(True, done[:-1]))
     if _TRAJECTORY in flat:
         stream = flat[_TRAJECTORY].reshape(-1)
-        first = np.zeros(len(stream), bool)
-        first[np.unique(stream, return_index=True)[1]] = True
-        fresh = first & (fresh if full else True)
+        fresh = _begun(stream, fresh, full=full)
     if _BEGUN in flat or _COUNT in flat:
         fresh = flat[_BEGUN] if _BEGUN in flat else flat[_COUNT] == 0
         fresh = fresh.reshape(-1).astype(bool)
@@ -138,6 +136,29 @@ def _steps(flat: dict[Any, np.ndarray], *, full: bool, where: str) -> WrittenSte
     )
     order = np.argsort(stream, kind="stable")
     return WrittenSteps(*(values[order] for values in steps))
+
+
+def _begun(number: np.ndarray, fresh: np.ndarray, *, full: bool) -> np.ndarray:
+    """Which rows are known to be the first steps of trajectories, `[rows]`.
+
+    Where a ring overwrote some, a trajectory's first row need not be its first step. Batches of
+    several environments, one after another, put each trajectory's next row that much further on;
+    what appears for the first time when each environment has had its turn has begun there.
+
+    Args:
+        number: Of each row's trajectory.
+        fresh: Whether the row before, if it is of the same environment, ended an episode.
+        full: Whether rows were overwritten.
+    """
+    first = np.zeros(len(number), bool)
+    first[np.unique(number, return_index=True)[1]] = True
+    if not full:
+        return first
+    row = np.argsort(number, kind="stable")
+    widest = np.diff(row)[np.diff(number[row]) == 0].max(initial=1)
+    if widest == 1:
+        return first & fresh
+    return first & (np.arange(len(number)) >= 2 * widest)
 
 
 def _flags(flat: dict[Any, np.ndarray], where: str) -> tuple[np.ndarray, np.ndarray]:
