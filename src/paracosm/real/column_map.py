@@ -26,8 +26,8 @@ _MOST_NAMES = 30  # of a table's columns that a sentence lists
 ColumnMap = Mapping[str, str | Sequence[str]]
 
 
-def parsed(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """A column map from words such as `state=pos,vel`.
+def mapped(words: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
+    """The column map in words such as `state=pos,vel`; None of no words.
 
     Raises:
         BadArgument: a word has another form, or a role comes twice.
@@ -43,7 +43,7 @@ def parsed(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
         if role in chosen:
             raise checks.BadArgument(f"--columns gives {role} twice; one column map is needed.")
         chosen[role] = tuple(names.split(","))
-    return chosen
+    return chosen or None
 
 
 def resolved(

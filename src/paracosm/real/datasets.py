@@ -17,7 +17,7 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.columns import COLUMNS, from_columns
 from paracosm.core.data import Dataset
-from paracosm.core.files import atomic_write, read_arrays
+from paracosm.core.files import atomic_write, read_arrays, try_file
 from paracosm.real import delimited
 from paracosm.real.column_map import ColumnMap
 from paracosm.real.completing import Recording
@@ -90,13 +90,32 @@ def save(dataset: Dataset, where: str | Path) -> None:
     if where.startswith("minari:"):
         _minari(where).save(dataset, where.removeprefix("minari:"))
         return
-    kind = _kind(where)
-    if kind == _FOLDER:
-        raise checks.Unsupported(f"{where} is a folder; a file to write is needed.")
-    written = _writer(kind, where)
+    written = _writer(_written_kind(where), where)
     columns = {name: getattr(dataset, name) for name in COLUMNS}
     with atomic_write(where) as part:
         written(columns, part)
+
+
+def try_place(name: str, where: str, source: str) -> None:
+    """Require that a data set can be written at `where`, before it is read; nothing stays.
+
+    Args:
+        name: Of the argument.
+        where: As for `save`.
+        source: What is to be read, which must be another.
+
+    Raises:
+        BadArgument: it is where the data come from, or cannot be written.
+        Missing: an extra is not installed.
+        Unsupported: no data set is written in this kind of file.
+    """
+    if where.startswith("minari:"):
+        _minari(where)
+        return
+    _writer(_written_kind(where), where)
+    if os.path.realpath(where) == os.path.realpath(source):
+        raise checks.BadArgument(f"{name} is {where!r}, which is read; another file is needed.")
+    try_file(name, where)
 
 
 def extra(module: str, name: str, where: str) -> ModuleType:
@@ -119,6 +138,12 @@ def _kind(where: str) -> str:
         f"{where} is not a data set: {', '.join(filter(None, _READERS))}, a folder of .parquet"
         " files and minari:NAME are supported."
     )
+
+
+def _written_kind(where: str) -> str:
+    if (kind := _kind(where)) == _FOLDER:
+        raise checks.Unsupported(f"{where} is a folder; a file to write is needed.")
+    return kind
 
 
 def _table_in_memory(source: Any) -> ArrayTable:
