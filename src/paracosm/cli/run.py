@@ -54,6 +54,7 @@ class RunFlags(RunConfig):
     env: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")] = ""
     horizon: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
+    columns: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN")] = ()
     transitions: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     reward_labels: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     reward: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None

@@ -4,6 +4,7 @@ bought.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -44,7 +45,15 @@ def completed(columns: Mapping[str, np.ndarray], where: str) -> Recording:
         rows["next_state"] = np.roll(rows["state"], -1, axis=0)
         follows = np.zeros(before, bool)
         follows[:-1] = (np.diff(rows["episode"]) == 0) & (np.diff(rows["time"]) == 1)
+        lost = int((rows["terminated"] & ~follows).sum())
         rows = {name: values[follows] for name, values in rows.items()}
+        if lost and follows.any():
+            warnings.warn(
+                f"{where}: {lost} terminations are not read, because no next state is recorded"
+                " where an episode ends, so that nothing learns from them; a next_state for each"
+                " row is needed.",
+                stacklevel=2,
+            )
         if before and not follows.any():
             raise checks.BadData(
                 f"{where} has no next_state, and no row in it is followed by the next step of its"

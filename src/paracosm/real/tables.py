@@ -128,12 +128,12 @@ def from_table(table: RecordedTable, columns: ColumnMap | None) -> Recording:
     chosen = resolved(columns, table.names, table.where)
     wanted = list(dict.fromkeys(name for names in chosen.values() for name in names))
     read = table.read(wanted, chosen.get("episode", ()))
+    if not all(len(values) for values in read.values()):
+        raise checks.BadData(f"{table.where} holds no rows; at least one is needed.")
     rows = {role: _joined(role, names, read, table) for role, names in chosen.items()}
     demand_equal_lengths(rows, table.where)
     if set(COLUMNS) <= set(rows):
         return Recording(from_columns({name: rows[name] for name in COLUMNS}, table.where))
-    if not len(rows["state"]):
-        raise checks.BadData(f"{table.where} holds no rows; at least one is needed.")
     for role in (role for role in _FINITE if role in rows):
         _demand_finite(role, rows[role], table)
     return completed(_placed(_with_ends(rows, table), table), table.where)

@@ -48,9 +48,10 @@ def _episodes(summary: DataSummary) -> str:
     shortest, longest = words.count(summary.shortest), words.count(summary.longest)
     lengths = shortest if shortest == longest else f"{shortest} to {longest}"
     median = "" if shortest == longest else f", median {words.number(summary.median_length)}"
+    was = "was" if summary.cut == 1 else "were"
     return (
         f"{words.count(summary.episodes)} of {lengths} steps{median};"
-        f" {words.count(summary.terminated)} terminated, {words.count(summary.cut)} were cut"
+        f" {words.count(summary.terminated)} terminated, {words.count(summary.cut)} {was} cut"
     )
 
 
