@@ -130,12 +130,12 @@ def extra(module: str, name: str, where: str) -> ModuleType:
 
 def _kind(where: str) -> str:
     suffix = Path(where).suffix.lower()
-    if suffix in _READERS:
+    if suffix in _SUFFIXES:
         return suffix
     if Path(where).is_dir():
         return _FOLDER
     raise checks.Unsupported(
-        f"{where} is not a data set: {', '.join(filter(None, _READERS))}, a folder of .parquet"
+        f"{where} is not a data set: {', '.join(_SUFFIXES)}, a folder of .parquet"
         " files and minari:NAME are supported."
     )
 
@@ -260,7 +260,7 @@ def _write_hdf5(h5py: ModuleType, columns: Mapping[str, np.ndarray], part: Path)
             file[name] = values
 
 
-_FOLDER = ""
+_FOLDER = "folder"
 _READERS: dict[str, Callable[[Path, ColumnMap | None], Recording]] = {
     ".npz": _read_npz,
     ".h5": _read_hdf5,
@@ -271,3 +271,4 @@ _READERS: dict[str, Callable[[Path, ColumnMap | None], Recording]] = {
     ".csv": _read_csv,
     _FOLDER: _read_arrow,
 }
+_SUFFIXES = tuple(kind for kind in _READERS if kind != _FOLDER)
