@@ -17,6 +17,7 @@ import paracosm
 import paracosm.core
 from paracosm.cli.main import COMMANDS
 from paracosm.core.records import Diagnosis, LabelPlan, Plan
+from paracosm.core.records.data import DataSummary
 from paracosm.core.records.indicators import Indicators
 from paracosm.core.records.ranking import Ranking
 
@@ -119,6 +120,7 @@ def test_options_that_a_page_names_exist(command, capsys):
         ("labels", LabelPlan),
         ("rank", Ranking),
         ("indicators", Indicators),
+        ("data", DataSummary),
     ],
 )
 def test_keys_of_json_that_a_page_names_exist(command, record):

@@ -2,8 +2,8 @@
 about.
 
 The verbs `collect, learn, imagine, evaluate, audit, calibrate, rank, rank_runs, deploy,
-indicators, plan, plan_labels, run, load, compare, report` and the types that they pass are loaded
-when first used, so that importing the package costs nothing.
+indicators, plan, plan_labels, run, load, compare, report, load_data, save_data, describe_data` and
+the types that they pass are loaded when first used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from paracosm.loop.assisting import assisted_return
     from paracosm.loop.auditing import audit, calibrate
     from paracosm.loop.deploying import deploy
+    from paracosm.loop.describing import describe_data
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.leading import indicators
     from paracosm.loop.load import Run, compare, load
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from paracosm.loop.ranking import rank, rank_runs
     from paracosm.loop.run import run
     from paracosm.planning.fidelity import Fidelity
+    from paracosm.real.datasets import load as load_data
+    from paracosm.real.datasets import save as save_data
     from paracosm.real.stepping import StepSource
     from paracosm.real.verbs import collect, connect, evaluate
     from paracosm.reporting import write as report
@@ -74,6 +77,7 @@ _HOMES = {
     "imagination.imagine": ("Imagined", "ImagineSettings", "imagine"),
     "learning.learn": ("Learned", "LearnSettings", "learn"),
     "loop.deploying": ("deploy",),
+    "loop.describing": ("describe_data",),
     "loop.foreign": ("audit_foreign",),
     "loop.leading": ("indicators",),
     "loop.load": ("Run", "compare", "load"),
@@ -84,7 +88,9 @@ _HOMES = {
     "real.verbs": ("collect", "connect", "evaluate"),
 }
 _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {
-    "report": ("reporting", "write")
+    "load_data": ("real.datasets", "load"),
+    "report": ("reporting", "write"),
+    "save_data": ("real.datasets", "save"),
 }
 _MODULES = {
     "caution": "imagination.caution",
@@ -146,6 +152,7 @@ __all__ = [
     "compare",
     "connect",
     "deploy",
+    "describe_data",
     "encode",
     "envs",
     "evaluate",
@@ -154,6 +161,7 @@ __all__ = [
     "indicators",
     "learn",
     "load",
+    "load_data",
     "never",
     "noise",
     "plan",
@@ -163,6 +171,7 @@ __all__ = [
     "rank_runs",
     "report",
     "run",
+    "save_data",
     "storable",
 ]
 

@@ -16,13 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paracosm.core import checks
-from paracosm.real.columns import COLUMNS
+from paracosm.core.columns import COLUMNS
 from paracosm.real.datasets import load, save
 from paracosm.real.verbs import collect
 from tests.real.test_collecting import assert_equal
 from tests.real.worlds import counter, walk
 
-KINDS = ["a.npz", "a.h5", "a.hdf5", "minari:tests/bought-v0"]
+FILES = ["a.npz", "a.h5", "a.hdf5", "a.parquet", "a.arrow", "a.feather", "a.csv"]
+KINDS = [*FILES, "minari:tests/bought-v0"]
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ def test_rows_with_gaps_come_back_equal(dataset, where):
 
 def test_saving_again_replaces_a_file_but_not_a_minari_data_set(dataset):
     other = dataset.join(dataset)
-    for where in ("a.npz", "a.h5"):
+    for where in FILES:
         save(dataset, where)
         save(other, where)
         assert_equal(load(where), other)
@@ -106,6 +107,7 @@ def test_d4rl_files_are_read_as_they_were_lived(seed):
     assert_equal(load("no_timeouts.hdf5"), expected)
 
 
+@pytest.mark.filterwarnings("ignore:.* terminations are not read")
 def test_d4rl_files_without_next_observations_lose_the_last_step_of_each_episode():
     data = collect(walk(), 50, seed=0)
     d4rl(data, "d4rl.hdf5", leave_out=["next_observations"])
@@ -174,9 +176,10 @@ def test_files_that_cannot_be_used_are_refused_with_a_reason(dataset):
         "half.h5": (checks.BadData, "lacks rewards, terminals"),
         "short.h5": (checks.BadData, "short.h5: rewards has 3 rows and observations 60"),
         "none.npz": (checks.Missing, r"There is no file none\.npz"),
-        "none.csv": (
+        "none.csv": (checks.Missing, r"There is no file none\.csv"),
+        "none.xls": (
             checks.Unsupported,
-            "none.csv is not a data set: .npz, .h5, .hdf5 and minari:NAME",
+            r"none\.xls is not a data set: \.npz, \.h5, \.hdf5, \.parquet, .* and minari:NAME are",
         ),
         "minari:none-v0": (checks.Missing, "Minari has no data set 'none-v0' on this machine"),
     }
@@ -194,7 +197,15 @@ def test_files_that_cannot_be_used_are_refused_with_a_reason(dataset):
         )
 
 
-@pytest.mark.parametrize(("where", "module"), [("a.h5", "h5py"), ("minari:a/b-v0", "minari")])
+@pytest.mark.parametrize(
+    ("where", "module"),
+    [
+        ("a.h5", "h5py"),
+        ("a.parquet", "pyarrow"),
+        ("a.arrow", "pyarrow"),
+        ("minari:a/b-v0", "minari"),
+    ],
+)
 def test_a_missing_extra_is_named(dataset, monkeypatch, where, module):
     found = importlib.import_module
 
@@ -205,6 +216,7 @@ def test_a_missing_extra_is_named(dataset, monkeypatch, where, module):
 
     monkeypatch.setattr(importlib, "import_module", refuse)
     with pytest.raises(
-        checks.Missing, match=rf"{where} needs {module}: pip install 'paracosm\[(hdf5|minari)\]'"
+        checks.Missing,
+        match=rf"{where} needs {module}: pip install 'paracosm\[(hdf5|parquet|minari)\]'",
     ):
         save(dataset, where)

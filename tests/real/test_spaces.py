@@ -416,7 +416,9 @@ def test_a_minari_data_set_of_parts_is_what_the_environment_shows(env, tmp_path,
     made = env()
     observations, actions = recorded("tests/parts-v0", made, 9)
     source = connect(env, horizon=9)
-    data = datasets.load("minari:tests/parts-v0", source.components)  # Minari sorts the keys
+    data = datasets.load(
+        "minari:tests/parts-v0", components=source.components
+    )  # Minari sorts the keys
     flat = [spaces.utils.flatten(made.observation_space, shown) for shown in observations]
     np.testing.assert_array_equal(data.state, np.float32(flat[:-1]))
     called = source.action.values(data.action)
@@ -424,7 +426,7 @@ def test_a_minari_data_set_of_parts_is_what_the_environment_shows(env, tmp_path,
     demand_match(data, source, "minari:tests/parts-v0")
     if made.unwrapped.observation_space is PARTS:
         with pytest.raises(checks.BadData, match=r"one of them alone has achieved_goal"):
-            datasets.load("minari:tests/parts-v0", connect(reach).components)
+            datasets.load("minari:tests/parts-v0", components=connect(reach).components)
 
 
 def test_rows_at_once_are_rows_one_by_one():

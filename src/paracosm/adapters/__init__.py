@@ -5,6 +5,7 @@ space or have a memory; gymnax's and Brax's environments become real ones.
 """
 
 from paracosm.adapters.answers import BadAnswer
+from paracosm.adapters.buffers import dataset
 from paracosm.adapters.dreamer import dreamer
 from paracosm.adapters.functional import gymnax
 from paracosm.adapters.goals import Goal, goal
@@ -28,6 +29,7 @@ __all__ = [
     "Recurrent",
     "TdMpc2",
     "by_keys",
+    "dataset",
     "dreamer",
     "goal",
     "gymnax",

@@ -21,6 +21,7 @@ from paracosm.loop.config import keywords
 from paracosm.loop.foreign import audit_foreign
 from paracosm.loop.load import Run, audit_run, calibrated_diagnosis, load, ranked_diagnosis
 from paracosm.loop.searching import MOST_STEPS
+from paracosm.real.column_map import mapped
 
 _EPISODES = 20  # as many as a run evaluates
 _FIRST_SEED = 10_000  # a run's evaluation begins there, far from the seeds that it collects with
@@ -51,8 +52,10 @@ class AuditFlags:
         horizon: With --env: the steps of a full episode, where it has no time limit or to play
             shorter ones.
         action_range: With --env: lowest and highest action, where its Box of actions has no bound.
-        data: With --world: recorded on-policy episodes instead of --env: file.npz, file.h5 or
-            minari:NAME.
+        data: With --world: recorded on-policy episodes instead of --env: a file of any kind that
+            paracosm data reads, or minari:NAME.
+        columns: With --data: which of its columns are what, such as state=pos,vel action=force; see
+            paracosm data.
         episodes: Record this many new real episodes; a run's own if not given, 20 with --env.
         planner: Of a run: audit a planner in its learned world instead of its policy, in new real
             episodes: mppi, cem, gradient, or your own module:function, which is told the world.
@@ -88,6 +91,7 @@ class AuditFlags:
     horizon: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     action_range: Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")] = None
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
+    columns: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN")] = ()
     episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     planner: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     search: Annotated[str | None, tyro.conf.arg(metavar="NAMES")] = None
@@ -155,6 +159,8 @@ def _demand_one_subject(flags: AuditFlags) -> None:
             "--episodes, --first-seed and --env-kwargs are of --env; all episodes of --data are"
             " used."
         )
+    if flags.columns and flags.data is None:
+        raise BadArgument("--columns is given without --data, whose columns it names.")
     if flags.run is None and flags.trust:
         raise BadArgument(
             "--trust is for a run directory; --world and --policy import your own module anyway."
@@ -217,6 +223,7 @@ def _of_model(flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagn
         horizon=flags.horizon,
         action_range=flags.action_range,
         data=flags.data,
+        columns=mapped(flags.columns),
         episodes=_EPISODES if flags.episodes is None else flags.episodes,
         first_seed=_first(flags),
         seed=flags.seed or 0,

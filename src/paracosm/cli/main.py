@@ -28,6 +28,7 @@ COMMANDS = {
     "labels": (
         "cheap noisy labels or expensive clean ones, and how to remove the bias of cheap ones"
     ),
+    "data": "what is in a file of recorded steps, what is odd about it; converts it",
     "rank": "which policy is better, in few real episodes, and whether imagination knows it",
     "indicators": "which numbers of the audits of a training's checkpoints precede its gap",
     "bench": "learners on the tasks of a suite, beside what others have",

@@ -56,6 +56,7 @@ class RunFlags(RunConfig):
     action_range: Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")] = None
     state_scale: Annotated[str | None, tyro.conf.arg(metavar="JSON")] = None
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
+    columns: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN")] = ()
     transitions: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     reward_labels: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     reward: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None

@@ -35,7 +35,7 @@ class Missing(ParacosmError, LookupError):
 
 
 MOST = 2**31 - 1  # a count indexes arrays somewhere, and JAX indexes in 32 bits
-_LARGEST_32 = 3e38  # what compiled programs compute with has 32 bits
+LARGEST_32 = 3e38  # what compiled programs compute with has 32 bits
 _EXACT = "biu"  # kinds of arrays that hold no NaN; images among them are too large to look through
 _LONGEST = 60  # characters of a wrong value that are shown
 
@@ -103,8 +103,8 @@ COUNT_OR_NONE = Range(0, MOST, integer=True)
 SEED = Range(0, 2**32, open_right=True, integer=True)  # JAX keys tell no others apart
 POSITIVE = Range(0, open_left=True)
 NON_NEGATIVE = Range(0)
-POSITIVE_32 = Range(0, _LARGEST_32, open_left=True)
-NON_NEGATIVE_32 = Range(0, _LARGEST_32)
+POSITIVE_32 = Range(0, LARGEST_32, open_left=True)
+NON_NEGATIVE_32 = Range(0, LARGEST_32)
 SHARE = Range(0, 1)
 BELOW_ONE = Range(0, 1, open_right=True)
 LEVEL = Range(0, 1, open_left=True, open_right=True)  # of an interval

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Bool, Float, Int, Num
 
 _CONSTANT = 1e-6  # a spread below this share of the largest magnitude is float32 rounding
 _BLOCK = 256  # components that are widened to 64 bits at a time: images are large
@@ -50,3 +50,12 @@ def jumps(state: np.ndarray, next_state: np.ndarray, relative: float) -> np.ndar
     own = np.maximum(np.abs(before), np.abs(after))
     typical = np.abs(state.astype(np.float64)).mean(axis=0)
     return np.any(~(np.abs(before - after) <= relative * np.maximum(own, typical)), axis=1)
+
+
+def places(ends: Bool[np.ndarray, " rows"]) -> tuple[Int[np.ndarray, " rows"], ...]:
+    """The episode of each row and its place in it, both from 0, of rows after each of which an
+    episode ends or does not.
+    """
+    starts = np.flatnonzero(np.append(True, ends[:-1]))[: len(ends)]
+    episode = np.cumsum(np.append(True, ends[:-1])[: len(ends)]) - 1
+    return episode, np.arange(len(ends)) - starts[episode]

@@ -36,6 +36,7 @@ class RunOptions(TypedDict, total=False):
     action_range: tuple[float, float] | None
     state_scale: str | None
     data: str | None
+    columns: tuple[str, ...]
     transitions: int | None
     reward_labels: int | None
     rounds: int
@@ -73,8 +74,10 @@ class RunConfig(Record):
         state_scale: What an error of one unit is in components of the state, as a JSON object: by
             the name of a component or of a part, or by a component's number; of the others it is
             their standard deviation in the first purchase.
-        data: Data already owned (`file.npz`, `file.h5`, `minari:name`); the environment then only
-            evaluates.
+        data: Data already owned, a file of any kind that `load_data` reads, or `minari:name`; the
+            environment then only evaluates.
+        columns: Of `data`: which of its columns are what, where they have other names than ours or
+            LeRobot's: `ROLE=COLUMN`, or `ROLE=COLUMN,COLUMN` of vectors, such as `state=pos,vel`.
         transitions: Transitions to buy in all; 5,000, or every one that `data` owns.
         reward_labels: Reward labels to buy in all; as many as transitions, or every one that `data`
             owns.
@@ -128,6 +131,7 @@ class RunConfig(Record):
     action_range: tuple[float, float] | None = None
     state_scale: str | None = None
     data: str | None = None
+    columns: tuple[str, ...] = ()
     transitions: int | None = None
     reward_labels: int | None = None
     rounds: int = 1
@@ -183,6 +187,8 @@ class RunConfig(Record):
                     f"both --encoder {self.encoder} and --{name} are given; a known {name} is one"
                     " of states, and what a learned belief means is not known before it is learned."
                 )
+        if self.columns and self.data is None:
+            raise checks.BadArgument("--columns is given without --data, whose columns it names.")
         if self.data is not None and self.rounds > 1:
             raise checks.BadArgument(
                 "--rounds is more than 1 with --data; owned data cannot be collected in rounds."

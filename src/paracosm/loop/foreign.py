@@ -27,6 +27,7 @@ from paracosm.core.rollout import advance
 from paracosm.imagination.planners import Planner
 from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
 from paracosm.real import datasets, registry
+from paracosm.real.column_map import ColumnMap
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
 from paracosm.reporting import diagnosis_words
@@ -41,6 +42,7 @@ def audit_foreign(
     horizon: int | None = None,
     action_range: tuple[float, float] | None = None,
     data: str | None = None,
+    columns: ColumnMap | None = None,
     episodes: int = 20,
     first_seed: int = 10_000,
     seed: int = 0,
@@ -60,7 +62,8 @@ def audit_foreign(
         env_kwargs: its keyword arguments.
         horizon: steps of a full episode, where it has no time limit or shorter episodes are wanted.
         action_range: lowest and highest action, where its Box of actions has no bound.
-        data: recorded on-policy episodes instead: `file.npz`, `file.h5`, `minari:NAME`.
+        data: recorded on-policy episodes instead: a file that `load_data` reads, or `minari:NAME`.
+        columns: of `data`, by role, as for `load_data`.
         episodes: how many to record.
         first_seed: of the first one recorded.
         seed: of the audit.
@@ -92,7 +95,7 @@ def audit_foreign(
                 policy, opened, episodes, first_seed, progress
             )
         else:
-            recorded, acting, spec = _read(policy, data)
+            recorded, acting, spec = _read(policy, data, columns)
         _demand_steps(recorded)
         case = _case(_called(world, "world", spec), acting, recorded)
     progress("audit", 0, 1, "")
@@ -179,8 +182,10 @@ def _played(
     return recorded, foreign.policy(theirs, spec), spec, source.remarks
 
 
-def _read(policy: str | Callable[..., Any], data: str) -> tuple[Trajectory, Policy, Spec]:
-    recorded = foreign.trajectory(datasets.load(data), data)
+def _read(
+    policy: str | Callable[..., Any], data: str, columns: ColumnMap | None
+) -> tuple[Trajectory, Policy, Spec]:
+    recorded = foreign.trajectory(datasets.load(data, columns), data)
     spec = foreign.spec(recorded)
     acting = foreign.policy(_called(policy, "policy", spec), spec)
     encoder = getattr(acting, "encoder", None)

@@ -33,6 +33,7 @@ from paracosm.learning.learn import require_learnable
 from paracosm.learning.settings import LearnSettings
 from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions, scales
 from paracosm.real import datasets, registry
+from paracosm.real.column_map import mapped
 from paracosm.real.matching import demand_match
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
@@ -263,7 +264,7 @@ def owned_data(config: RunConfig, source: Source) -> Dataset:
     """The owned data, of this task and enough to learn from: checked before a folder is made or one
     is cleared.
     """
-    owned = datasets.load(str(config.data), source.components)
+    owned = datasets.load(str(config.data), mapped(config.columns), source.components)
     demand_match(owned, source, str(config.data))
     bought = used_data(owned, config)
     require_learnable(

@@ -29,7 +29,6 @@ _STEP_FORM = (
 )
 # Of images: a recording of larger ones takes gigabytes, and more channels are hardly an image's.
 MOST_PIXELS, MOST_CHANNELS = 64, 12
-MOST_REWARD = 3e38  # in size; learned in float32, where 3.4e38 is the largest number
 _LONGEST = 300  # characters of an environment's own message that a sentence repeats
 
 
@@ -270,10 +269,11 @@ def _reward(value: Any) -> float:
         raise Misbehaved(Fault(f"gave the reward {described(value)}", "one number is needed"))
     if not np.isfinite(number):
         raise Misbehaved(Fault(f"gave the reward {number}", "every entry must be finite"))
-    if abs(number) > MOST_REWARD:
+    if abs(number) > checks.LARGEST_32:
         raise Misbehaved(
             Fault(
-                f"gave the reward {number}", f"at most {MOST_REWARD:g} in size is needed (32 bits)"
+                f"gave the reward {number}",
+                f"at most {checks.LARGEST_32:g} in size is needed (32 bits)",
             )
         )
     return number

@@ -1,9 +1,13 @@
-"""Loading and saving data sets: npz, HDF5 (our layout, and D4RL's to load), Minari."""
+"""Loading and saving data sets: npz, HDF5 (our layout, and D4RL's to load), Parquet, Arrow, CSV,
+Minari; and loading tables in memory.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -11,10 +15,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from paracosm.core import checks
+from paracosm.core.columns import COLUMNS, from_columns
 from paracosm.core.data import Dataset
-from paracosm.core.files import atomic_write, read_arrays
-from paracosm.real.columns import COLUMNS, from_columns
+from paracosm.core.files import atomic_write, read_arrays, try_file
+from paracosm.real import delimited
+from paracosm.real.column_map import ColumnMap
+from paracosm.real.completing import Recording
 from paracosm.real.d4rl import from_d4rl
+from paracosm.real.delimited import CsvTable
+from paracosm.real.tables import ArrayTable, from_table
 
 T = TypeVar("T")
 
@@ -22,57 +31,97 @@ _HDF5 = (".h5", ".hdf5")
 _MOST_PACKED = 1100  # bytes for each of the file's: a damaged size would otherwise be allocated
 
 
-def load(where: str | Path, components: tuple[str, ...] = ()) -> Dataset:
-    """The data set at `where`.
+def load(
+    source: Any, columns: ColumnMap | None = None, components: tuple[str, ...] = ()
+) -> Dataset:
+    """The data set in a file, a folder or a table.
 
     Args:
-        where: a file ending in `.npz`, `.h5` or `.hdf5`, or `minari:NAME` for a data set that
-            Minari keeps (`MINARI_DATASETS_PATH` says where). An HDF5 file may have D4RL's flat
-            layout: `observations`, `actions`, `rewards`, `terminals`, and `timeouts`,
-            `next_observations` or both: see `from_d4rl`.
-        components: names of the state's components in the order that is wanted of Minari's
+        source: A file ending in `.npz`, `.h5`, `.hdf5`, `.parquet`, `.arrow`, `.feather` or `.csv`;
+            a folder of Parquet files, as LeRobot writes them; `minari:NAME` for a data set that
+            Minari keeps (`MINARI_DATASETS_PATH` says where); or a table in memory: a pandas or
+            polars `DataFrame`, or arrays by name. An HDF5 file may have D4RL's flat layout (see
+            `from_d4rl`).
+        columns: Which of its columns are what, such as `{"state": ["pos", "vel"], "action":
+            "force", "terminated": "done"}`, where they have other names than ours or LeRobot's
+            (see `from_table`). Minari's data sets need none.
+        components: Names of the state's components in the order that is wanted of Minari's
             observations of several parts; see `paracosm.real.flattening`.
 
     Returns:
-        The rows as they were saved; what others recorded counts as bought whole.
+        The rows as they were saved; what others recorded counts as bought whole, but rewards that
+        are not there.
 
     Raises:
         Missing: there is no such file or data set, or an extra is not installed.
+        BadArgument: the column map names what is not there.
         BadData: the file is damaged, or columns are missing, do not fit together or hold what
             cannot be used; the sentence names column and row.
         Unsupported: the kind of file or of observations is not handled.
     """
-    where = str(where)
+    return read(source, columns, components).dataset
+
+
+def read(
+    source: Any, columns: ColumnMap | None = None, components: tuple[str, ...] = ()
+) -> Recording:
+    """As `load`, with what was left out."""
+    if not isinstance(source, str | os.PathLike):
+        return from_table(_table_in_memory(source), columns)
+    where = os.fspath(source)
     if where.startswith("minari:"):
-        return _minari(where).load(where.removeprefix("minari:"), components)
-    kind, path = _kind(where), Path(where)
-    if not path.is_file():
+        if columns is not None:
+            raise checks.BadArgument(
+                f"a column map is given for {where}; Minari's data sets need none."
+            )
+        return Recording(_minari(where).load(where.removeprefix("minari:"), components))
+    path = Path(where)
+    kind = _kind(where)
+    if kind != _FOLDER and not path.is_file():
         raise checks.Missing(f"There is no file {where}.")
-    return _load_npz(path) if kind == ".npz" else _load_hdf5(path)
+    return _READERS[kind](path, columns)
 
 
 def save(dataset: Dataset, where: str | Path) -> None:
-    """Write `dataset` to `where` (see `load`) so that loading gives it back equal; a file appears
-    whole or not at all. Images in an npz file are compressed.
+    """Write `dataset` to `where`, a file of a kind that `load` reads or `minari:NAME`, so that
+    loading gives it back equal; a file appears whole or not at all. Images in an npz file are
+    compressed.
 
     Raises:
         Missing: an extra is not installed.
         BadArgument: the file cannot be written, or Minari has a data set of this name already.
+        Unsupported: no data set is written in this kind of file, or no images.
     """
     where = str(where)
     if where.startswith("minari:"):
         _minari(where).save(dataset, where.removeprefix("minari:"))
         return
+    written = _writer(_written_kind(where), where)
     columns = {name: getattr(dataset, name) for name in COLUMNS}
-    if _kind(where) == ".npz":
-        write = np.savez_compressed if dataset.state.dtype == np.uint8 else np.savez
-        with atomic_write(where) as part, part.open("wb") as file:
-            write(file, allow_pickle=False, **columns)
+    with atomic_write(where) as part:
+        written(columns, part)
+
+
+def try_place(name: str, where: str, source: str) -> None:
+    """Require that a data set can be written at `where`, before it is read; nothing stays.
+
+    Args:
+        name: Of the argument.
+        where: As for `save`.
+        source: What is to be read, which must be another.
+
+    Raises:
+        BadArgument: it is where the data come from, or cannot be written.
+        Missing: an extra is not installed.
+        Unsupported: no data set is written in this kind of file.
+    """
+    if where.startswith("minari:"):
+        _minari(where)
         return
-    h5py = extra("h5py", "hdf5", where)
-    with atomic_write(where) as part, h5py.File(part, "w") as file:
-        for name, values in columns.items():
-            file[name] = values
+    _writer(_written_kind(where), where)
+    if os.path.realpath(where) == os.path.realpath(source):
+        raise checks.BadArgument(f"{name} is {where!r}, which is read; another file is needed.")
+    try_file(name, where)
 
 
 def extra(module: str, name: str, where: str) -> ModuleType:
@@ -87,11 +136,36 @@ def extra(module: str, name: str, where: str) -> ModuleType:
 
 def _kind(where: str) -> str:
     suffix = Path(where).suffix.lower()
-    if suffix not in (".npz", *_HDF5):
+    if suffix in _SUFFIXES:
+        return suffix
+    if Path(where).is_dir():
+        return _FOLDER
+    raise checks.Unsupported(
+        f"{where} is not a data set: {', '.join(_SUFFIXES)}, a folder of .parquet"
+        " files and minari:NAME are supported."
+    )
+
+
+def _written_kind(where: str) -> str:
+    if (kind := _kind(where)) == _FOLDER:
+        raise checks.Unsupported(f"{where} is a folder; a file to write is needed.")
+    return kind
+
+
+def _table_in_memory(source: Any) -> ArrayTable:
+    """A data frame, or arrays by name.
+
+    Raises:
+        Unsupported: it is neither.
+    """
+    if not isinstance(source, Mapping) and not (
+        hasattr(source, "columns") and hasattr(source, "__getitem__")
+    ):
         raise checks.Unsupported(
-            f"{where} is not a data set: .npz, .h5, .hdf5 and minari:NAME are supported."
+            f"the data set is {checks.described(source)}; a path, a DataFrame or arrays by name are"
+            " needed (of replay buffers, paracosm.foreign.dataset)."
         )
-    return suffix
+    return ArrayTable(source, "the table")
 
 
 def _minari(where: str) -> ModuleType:
@@ -115,14 +189,17 @@ def reading(call: Callable[[], T], where: str, needed: str) -> T:
         raise checks.BadData(f"{where} is not {needed}: {reason}.") from error
 
 
-def _load_npz(path: Path) -> Dataset:
-    return from_columns(read_arrays(path, "a data set is needed"), str(path))
+def _read_npz(path: Path, columns: ColumnMap | None) -> Recording:
+    arrays = read_arrays(path, "a data set is needed")
+    if columns is not None:
+        return from_table(ArrayTable(arrays, str(path)), columns)
+    return Recording(from_columns(arrays, str(path)))
 
 
-def _load_hdf5(path: Path) -> Dataset:
+def _read_hdf5(path: Path, columns: ColumnMap | None) -> Recording:
     h5py = extra("h5py", "hdf5", str(path))
 
-    def read() -> dict[str, np.ndarray]:
+    def top_level() -> dict[str, np.ndarray]:
         with h5py.File(path, "r") as file:
             most = _MOST_PACKED * path.stat().st_size
             return {
@@ -131,12 +208,12 @@ def _load_hdf5(path: Path) -> Dataset:
                 if isinstance(values, h5py.Dataset)
             }
 
-    columns = reading(read, str(path), "an HDF5 file that can be read")
-    return (
-        from_d4rl(columns, str(path))
-        if "observations" in columns
-        else from_columns(columns, str(path))
-    )
+    arrays = reading(top_level, str(path), "an HDF5 file that can be read")
+    if columns is not None:
+        return from_table(ArrayTable(arrays, str(path)), columns)
+    if "observations" in arrays:
+        return from_d4rl(arrays, str(path))
+    return Recording(from_columns(arrays, str(path)))
 
 
 def _column(values: Any, most: int) -> np.ndarray:
@@ -145,3 +222,59 @@ def _column(values: Any, most: int) -> np.ndarray:
             f"{values.name} claims {values.nbytes} bytes, more than compression explains"
         )
     return np.asarray(values[()])
+
+
+def _read_arrow(path: Path, columns: ColumnMap | None) -> Recording:
+    arrow = _arrow(str(path))
+
+    def table() -> Recording:
+        return from_table(arrow.ArrowTable(path), columns)
+
+    kind = "an Arrow file" if path.suffix.lower() in arrow.IPC else "a Parquet file"
+    return reading(table, str(path), f"{kind} that can be read")
+
+
+def _read_csv(path: Path, columns: ColumnMap | None) -> Recording:
+    return from_table(CsvTable(path), columns)
+
+
+def _arrow(where: str) -> ModuleType:
+    extra("pyarrow", "parquet", where)
+    return importlib.import_module("paracosm.real.arrow")
+
+
+def _writer(kind: str, where: str) -> Callable[[Mapping[str, np.ndarray], Path], None]:
+    """What writes columns to such a file; what it needs is imported."""
+    if kind == ".npz":
+        return _write_npz
+    if kind == ".csv":
+        return delimited.write
+    if kind in _HDF5:
+        return partial(_write_hdf5, extra("h5py", "hdf5", where))
+    return partial(_arrow(where).write, kind=kind)
+
+
+def _write_npz(columns: Mapping[str, np.ndarray], part: Path) -> None:
+    write = np.savez_compressed if columns["state"].dtype == np.uint8 else np.savez
+    with part.open("wb") as file:
+        write(file, allow_pickle=False, **columns)
+
+
+def _write_hdf5(h5py: ModuleType, columns: Mapping[str, np.ndarray], part: Path) -> None:
+    with h5py.File(part, "w") as file:
+        for name, values in columns.items():
+            file[name] = values
+
+
+_FOLDER = "folder"
+_READERS: dict[str, Callable[[Path, ColumnMap | None], Recording]] = {
+    ".npz": _read_npz,
+    ".h5": _read_hdf5,
+    ".hdf5": _read_hdf5,
+    ".parquet": _read_arrow,
+    ".arrow": _read_arrow,
+    ".feather": _read_arrow,
+    ".csv": _read_csv,
+    _FOLDER: _read_arrow,
+}
+_SUFFIXES = tuple(kind for kind in _READERS if kind != _FOLDER)

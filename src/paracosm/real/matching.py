@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from paracosm.core import checks
+from paracosm.core.columns import demand_within
 from paracosm.core.data import Dataset
 from paracosm.core.mdp import Discrete
-from paracosm.real.columns import demand_within
 from paracosm.real.source import Source
 
 

@@ -15,10 +15,10 @@ from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_dataset import parse_dataset_id
 
 from paracosm.core import checks
+from paracosm.core.columns import demand_within, flags, from_columns, single
 from paracosm.core.data import Dataset
 from paracosm.core.mdp import Discrete
 from paracosm.real import flattening
-from paracosm.real.columns import demand_within, flags, from_columns, single
 from paracosm.real.datasets import reading
 from paracosm.real.flattening import Unlike
 from paracosm.real.spaces import action_space, observation_form, playable

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from paracosm.core.records import Diagnosis, Estimate, Gap
 from paracosm.core.records.benchmarks import Benchmark
+from paracosm.core.records.data import DataSummary
 from paracosm.core.records.deployment import Deployment
 from paracosm.core.records.experiments import Experiment
 from paracosm.core.records.gate import Gate
@@ -23,6 +24,7 @@ from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import ranking_words, tables, words
 from paracosm.reporting.benchmark_terminal import benchmark
 from paracosm.reporting.calibration_terminal import calibration
+from paracosm.reporting.data_terminal import data_summary
 from paracosm.reporting.decision_terminal import AnyPlan, planned, rounds
 from paracosm.reporting.deployment_terminal import deployment
 from paracosm.reporting.experiment_terminal import experiment
@@ -36,7 +38,7 @@ RUNS_ABREAST = 3  # as many columns of numbers as fit into 80 characters
 HALF_BAR = 9  # characters of a bar on either side of zero
 
 
-def summary(record: Renderable) -> RenderableType:
+def summary(record: Renderable | DataSummary) -> RenderableType:
     """What a record says, in 80 columns, for any rich console."""
     if isinstance(record, AnyPlan):
         return planned(record)
@@ -210,6 +212,7 @@ def _cell(cell: tables.ComparedCell) -> Text:
 _OWN: dict[type, Callable[[Any], RenderableType]] = {
     Benchmark: benchmark,
     Comparison: _comparison,
+    DataSummary: data_summary,
     Deployment: deployment,
     Experiment: experiment,
     Gate: gate,

@@ -11,7 +11,6 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.recordings import jumps, rounding
-from paracosm.real.boundary import MOST_REWARD
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Dataset))
 
@@ -160,7 +159,7 @@ def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) ->
         return values
     with np.errstate(over="ignore", invalid="ignore"):
         typed = values.astype(np.float64 if name == "reward" else np.float32)
-    most = MOST_REWARD if name == "reward" else np.inf
+    most = checks.LARGEST_32 if name == "reward" else np.inf
     sound = np.asarray(
         (np.isfinite(typed) & (np.abs(typed) <= most)).reshape(len(typed), -1).all(axis=1)
     )

@@ -1,0 +1,71 @@
+"""A data set of rows that say less than all: next states from the rows after them, and what was
+bought.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.columns import from_columns
+from paracosm.core.data import Dataset
+
+
+class Recording(NamedTuple):
+    """What was read: the data set, and how many rows were left out because their next state is not
+    recorded.
+    """
+
+    dataset: Dataset
+    left_out: int = 0
+
+
+def completed(columns: Mapping[str, np.ndarray], where: str) -> Recording:
+    """The data set of steps in the order of (episode, time), everything bought that is there.
+
+    Without `next_state` a step leads to the row after it, and one that no next step follows is left
+    out. Without `reward` no step has a label. An episode that did not terminate is truncated where
+    it stops.
+
+    Args:
+        columns: Those of a data set but `truncated` and `has_transition`; `next_state`, `reward`
+            and `has_label` may be missing.
+        where: What error messages call the data set.
+
+    Raises:
+        BadData: a column holds what cannot be used; see `from_columns`.
+    """
+    rows = dict(columns)
+    before = len(rows["state"])
+    if "next_state" not in rows:
+        rows["next_state"] = np.roll(rows["state"], -1, axis=0)
+        follows = np.zeros(before, bool)
+        follows[:-1] = (np.diff(rows["episode"]) == 0) & (np.diff(rows["time"]) == 1)
+        lost = int((rows["terminated"] & ~follows).sum())
+        rows = {name: values[follows] for name, values in rows.items()}
+        if lost and follows.any():
+            warnings.warn(
+                f"{where}: {lost} terminations are not read, because no next state is recorded"
+                " where an episode ends, so that nothing learns from them; a next_state for each"
+                " row is needed.",
+                stacklevel=2,
+            )
+        if before and not follows.any():
+            raise checks.BadData(
+                f"{where} has no next_state, and no row in it is followed by the next step of its"
+                " episode; steps that follow each other are needed."
+            )
+    last = np.ones(len(rows["state"]), bool)
+    last[:-1] = rows["episode"][1:] != rows["episode"][:-1]
+    marks = {
+        "truncated": last & ~rows["terminated"],
+        "has_transition": np.ones(len(last), bool),
+        "has_label": np.full(len(last), "reward" in rows),
+        "reward": np.full(len(last), np.nan),
+    }
+    rows = {**marks, **rows}
+    return Recording(from_columns(rows, where), before - len(last))

@@ -1,0 +1,266 @@
+"""Data sets from tables: files of rows, data frames, arrays by name."""
+
+from __future__ import annotations
+
+import abc
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from paracosm.core import checks
+from paracosm.core.columns import COLUMNS, demand_equal_lengths, flags, from_columns, single
+from paracosm.core.recordings import places
+from paracosm.real.column_map import VECTORS, ColumnMap, resolved
+from paracosm.real.completing import Recording, completed
+from paracosm.real.cuts import FlatRows, ends
+
+_ENDS = ("terminated", "truncated", "done")
+_FINITE = ("state", "action", "next_state")
+
+
+class RecordedTable(abc.ABC):
+    """Somebody's rows in named columns, which are read when they are wanted.
+
+    Attributes:
+        where: What error messages call it.
+        names: Of its columns.
+    """
+
+    where: str
+    names: tuple[str, ...]
+
+    @abc.abstractmethod
+    def read(self, wanted: Sequence[str], texts: Collection[str]) -> dict[str, np.ndarray]:
+        """Columns by name, `[rows]` or `[rows, components]`; those of `texts` may be text."""
+
+    def place(self, row: int) -> str:
+        """What error messages call a row, counted from 0."""
+        return f"row {row}"
+
+
+class ArrayTable(RecordedTable):
+    """Columns in memory: a data frame, or arrays by name."""
+
+    def __init__(self, columns: Any, where: str) -> None:
+        """Take the columns.
+
+        Args:
+            columns: What has `columns` and gives each by its name, as a pandas or polars
+                `DataFrame` does, or a mapping of arrays.
+            where: What error messages call it.
+        """
+        self.where = where
+        labels = list(columns) if isinstance(columns, Mapping) else list(columns.columns)
+        self.names = tuple(str(label) for label in labels)
+        self._columns = {str(label): columns[label] for label in labels}
+
+    def read(self, wanted: Sequence[str], texts: Collection[str]) -> dict[str, np.ndarray]:
+        return {
+            name: numbers(_as_array(self._columns[name]), f"{self.where}: {name}")
+            for name in wanted
+        }
+
+
+def _as_array(column: Any) -> np.ndarray:
+    return np.asarray(column.to_numpy() if hasattr(column, "to_numpy") else column)
+
+
+def numbers(values: np.ndarray, what: str) -> np.ndarray:
+    """A column of Python objects as an array of its own kind: numbers (NaN where there is none),
+    texts, or rows of equally many numbers; arrays of other kinds as they are.
+
+    Raises:
+        BadData: it holds anything else; naming the row.
+    """
+    if values.dtype.kind != "O":
+        return values
+    rows = list(values)
+    kinds = {type(item) for item in rows}
+    if kinds <= {str}:
+        return np.asarray(rows, str)
+    if any(np.ndim(item) for item in rows):
+        return _stacked(rows, what)
+    try:
+        return np.array([np.nan if _missing(item) else float(item) for item in rows])
+    except (TypeError, ValueError):
+        row = next(i for i, item in enumerate(rows) if not isinstance(item, (int, float)))
+        raise checks.BadData(
+            f"{what} is {checks.described(rows[row])} in row {row}; a number is needed."
+        ) from None
+
+
+def _missing(item: Any) -> bool:
+    """Whether there is no value: None, or a data frame's own mark, which equals not itself."""
+    return item is None or not isinstance(item == item, bool | np.bool_)  # noqa: PLR0124
+
+
+def _stacked(rows: Sequence[Any], what: str) -> np.ndarray:
+    sizes = [np.shape(item) for item in rows]
+    row = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
+    if row is not None:
+        raise checks.BadData(
+            f"{what} has the shape {sizes[row]} in row {row} and {sizes[0]} in row 0; equally many"
+            " numbers a row are needed."
+        )
+    return np.asarray([np.asarray(item) for item in rows])
+
+
+def from_table(table: RecordedTable, columns: ColumnMap | None) -> Recording:
+    """The data set in a table.
+
+    Rows may come in any order where an episode and a time are given, and in the order of time
+    within each episode where an episode is. Without an episode they come one episode after another,
+    and flags divide them (`cuts.ends`). Without a next state a step leads to the row after it, and
+    the last one of each episode is left out. Where a reward is empty or NaN its label is missing.
+    `done` ends an episode and does not say whether it terminated.
+
+    Args:
+        table: The table.
+        columns: Its columns by role, such as `{"state": ["pos", "vel"], "action": "force"}`; of
+            roles that are not given, those of the usual names, which are ours and LeRobot's.
+
+    Raises:
+        BadArgument: the map names what the table does not have.
+        BadData: states or actions are not there, or a column holds what cannot be used.
+    """
+    chosen = resolved(columns, table.names, table.where)
+    wanted = list(dict.fromkeys(name for names in chosen.values() for name in names))
+    read = table.read(wanted, chosen.get("episode", ()))
+    if not all(len(values) for values in read.values()):
+        raise checks.BadData(f"{table.where} holds no rows; at least one is needed.")
+    rows = {role: _joined(role, names, read, table) for role, names in chosen.items()}
+    demand_equal_lengths(rows, table.where)
+    if set(COLUMNS) <= set(rows):
+        return Recording(from_columns({name: rows[name] for name in COLUMNS}, table.where))
+    for role in (role for role in _FINITE if role in rows):
+        _demand_finite(role, rows[role], table)
+    return completed(_placed(_with_ends(rows, table), table), table.where)
+
+
+def _joined(
+    role: str, names: Sequence[str], read: Mapping[str, np.ndarray], table: RecordedTable
+) -> np.ndarray:
+    """A role's columns side by side: `[rows, components]` of vectors, `[rows]` of all else and of
+    discrete actions, which are one column of whole numbers.
+
+    Args:
+        role: What they are.
+        names: Of the columns.
+        read: Columns by name.
+        table: Whose columns they are.
+    """
+    parts = [read[name] for name in names]
+    if role not in VECTORS:
+        return single(parts[0], names[0], table.where)
+    discrete = role == "action" and len(parts) == 1 and parts[0].dtype.kind in "biu"
+    if discrete and parts[0].size == len(parts[0]):
+        return parts[0].reshape(-1).astype(np.int64)
+    if role == "action":
+        parts = [part.astype(np.float32) if part.dtype.kind in "biu" else part for part in parts]
+    demand_equal_lengths(dict(zip(names, parts, strict=True)), table.where)
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+def _demand_finite(role: str, values: np.ndarray, table: RecordedTable) -> None:
+    """Require numbers of 32 bits, before rows are moved.
+
+    Raises:
+        BadData: naming the first row that holds others.
+    """
+    if values.dtype.kind not in "f":
+        return  # whole numbers are; of all else the boundary says what it is
+    with np.errstate(over="ignore"):
+        sound = np.isfinite(values.astype(np.float32)).reshape(len(values), -1).all(axis=1)
+    if not sound.all():
+        row = int(np.argmin(sound))
+        raise checks.BadData(
+            f"{table.where}: {role} is {values[row]} in {table.place(row)}; every entry must be"
+            " finite in 32 bits."
+        )
+
+
+def _with_ends(rows: Mapping[str, np.ndarray], table: RecordedTable) -> dict[str, np.ndarray]:
+    """The rows with their flags as bool, terminations among them, and labels where there are
+    rewards.
+    """
+    known = {
+        role: flags(values, role, table.where) if role in _ENDS else values
+        for role, values in rows.items()
+    }
+    if "done" in known and "terminated" not in known and "next_state" in known:
+        warnings.warn(
+            f"{table.where}: done does not say whether an episode terminated or was cut, and is"
+            " read as a cut; if it terminated, name the column: terminated=COLUMN in the column"
+            " map.",
+            stacklevel=2,
+        )
+    known.setdefault("terminated", np.zeros(len(rows["state"]), bool))
+    if "reward" in known and "has_label" not in known:
+        known["has_label"] = ~np.isnan(_floats(known["reward"]))
+    return known
+
+
+def _floats(values: np.ndarray) -> np.ndarray:
+    """Numbers in 64 bits; of what is none, zeros, since the boundary says what it is."""
+    return values.astype(np.float64) if values.dtype.kind in "biuf" else np.zeros(len(values))
+
+
+def _placed(rows: dict[str, np.ndarray], table: RecordedTable) -> dict[str, np.ndarray]:
+    """The rows in the order of (episode, time), which both are there."""
+    cut = _cuts(rows)
+    if "episode" not in rows:
+        if cut is None and not rows["terminated"].any():
+            raise checks.BadData(
+                f"{table.where} has no column that says where episodes start or end; name one with"
+                " --columns episode=COLUMN, or terminated=, truncated= or done=COLUMN."
+            )
+        flat = FlatRows(_wide(rows["state"]), rows["terminated"], rows.get("next_state"), cut)
+        rows["episode"], rows["time"] = places(ends(flat, table.where))
+    else:
+        rows["episode"] = _numbered(rows["episode"], table)
+        rows = _in_order(rows, cut, table)
+    return {name: values for name, values in rows.items() if name not in ("truncated", "done")}
+
+
+def _wide(states: np.ndarray) -> np.ndarray:
+    return states.astype(np.float64) if states.dtype.kind in "biu" else states
+
+
+def _cuts(rows: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Where truncated or done cut an episode, `[rows]`; None if the table has neither."""
+    known = [rows[role] for role in ("truncated", "done") if role in rows]
+    return np.any(known, axis=0) & ~rows["terminated"] if known else None
+
+
+def _numbered(labels: np.ndarray, table: RecordedTable) -> np.ndarray:
+    """Episodes as whole numbers: their own, or those of texts in the order of first appearance."""
+    if labels.dtype.kind not in "US":
+        return labels
+    _, first, number = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[number]
+
+
+def _in_order(
+    rows: Mapping[str, np.ndarray], cut: np.ndarray | None, table: RecordedTable
+) -> dict[str, np.ndarray]:
+    """The rows by episode, then time, which is counted where it is not given.
+
+    Raises:
+        BadData: an episode is cut and goes on.
+    """
+    episode = rows["episode"]
+    keys = (rows["time"], episode) if "time" in rows else (episode,)
+    order = np.lexsort(keys)
+    ordered = {name: values[order] for name, values in rows.items()}
+    new = np.append(True, np.diff(ordered["episode"]) != 0)
+    if cut is not None and (early := cut[order][:-1] & ~new[1:]).any():
+        row = int(order[int(np.argmax(early))])
+        raise checks.BadData(
+            f"{table.where}: an episode is cut at {table.place(row)} by truncated or done, and"
+            " goes on after it; these mark an episode's last row."
+        )
+    if "time" not in ordered:
+        ordered["time"] = places(np.append(new[1:], True))[1]
+    return ordered
