@@ -137,7 +137,7 @@ def interval(name: str, value: Any) -> tuple[float, float]:
     pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (None, None)
     numbers = [_number(bound) for bound in pair]
     low, high = (math.nan if number is None else _as_float(number) for number in numbers)
-    if not (low < high and high - low <= _LARGEST_32):
+    if not (low < high and high - low <= LARGEST_32):
         raise BadArgument(
             f"{name} is {described(value)}; two finite numbers, the lower one first, are needed."
         )

@@ -13,7 +13,7 @@ from gymnasium import spaces
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete
 from paracosm.real import boundary, flattening
-from paracosm.real.boundary import MOST_CHANNELS, MOST_PIXELS, MOST_REWARD, ObservationForm
+from paracosm.real.boundary import MOST_CHANNELS, MOST_PIXELS, ObservationForm
 from paracosm.real.flattening import Unflattened
 
 MOST_STEPS = 1_000_000  # of an episode: it is drawn, rolled out and stacked as a whole
@@ -111,7 +111,7 @@ def _box(name: str, space: spaces.Box, stated: tuple[float, float] | None) -> Bo
     with np.errstate(over="ignore"):
         low, high = (side.reshape(-1).astype(np.float32) for side in (space.low, space.high))
     # What is as good as infinite: the width of a box must be finite in 32 bits
-    open_low, open_high = low < -MOST_REWARD / 2, high > MOST_REWARD / 2
+    open_low, open_high = low < -checks.LARGEST_32 / 2, high > checks.LARGEST_32 / 2
     unbounded = bool((open_low | open_high).any())
     if stated is None and unbounded:
         raise checks.Unsupported(
