@@ -7,14 +7,17 @@ differ by nothing but the states.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 
+from paracosm import reporting
 from paracosm.core import checks
 from paracosm.core.film import Film, shown_steps
 from paracosm.core.records import Overlay
+from paracosm.core.records.results import RunResult
 from paracosm.loop.given import WINDOW
-from paracosm.loop.load import Run
+from paracosm.loop.load import Run, load
 from paracosm.real import registry
 from paracosm.real.rendering import draw_states
 
@@ -25,6 +28,15 @@ def film(run: Run) -> Film | str:
         return _filmed(run)
     except checks.ParacosmError as error:
         return f"Without pictures: {error}"
+
+
+def write_report(result: RunResult, directory: Path) -> None:
+    """Write the page of a run of one's own that has just ended, with its film.
+
+    Raises:
+        BadArgument: the page cannot be written.
+    """
+    reporting.write(result, directory / "report.html", film=film(load(directory, trust=True)))
 
 
 def _filmed(run: Run) -> Film:
@@ -42,8 +54,9 @@ def _filmed(run: Run) -> Film:
     sequences = [_observed(run, rows) for rows in _shown(overlay, steps)]
     factory = registry.make(config.env, json.loads(config.env_kwargs))
     drawn = draw_states(factory, sequences)
+    real, imagined = drawn.pictures
     ends = len(overlay.real) - 1, len(overlay.imagined) - 1
-    return Film(*drawn.pictures, steps, ends, hidden=drawn.hidden)
+    return Film(real, imagined, steps, ends, hidden=drawn.hidden)
 
 
 def _shown(overlay: Overlay, steps: tuple[int, ...]) -> list[np.ndarray]:

@@ -32,7 +32,7 @@ _QUIET = {
     "SDL_AUDIODRIVER": "dummy",
 }
 
-Rule = Callable[[np.ndarray, np.ndarray], np.ndarray]
+CoordinateRule = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class DrawnStates(NamedTuple):
@@ -52,8 +52,7 @@ def draw_states(
         Unsupported: the environment draws no pictures, or cannot be put where an observation is.
     """
     with _opened(factory) as env:
-        rule, hidden = _rule(factory.env, env)
-        start = _coordinates(env)
+        rule, hidden, start = _rule(factory.env, env)
         return DrawnStates(
             [np.stack([_picture(env, rule(o, start)) for o in rows]) for rows in sequences], hidden
         )
@@ -105,18 +104,19 @@ def _lacking(name: str, message: str) -> str:
     return f"{name} needs what is not installed to draw itself: {message.rstrip('.')}."
 
 
-def _rule(name: str, env: Any) -> tuple[Rule, int]:
-    """How an observation becomes coordinates, and how many of these it does not show.
+def _rule(name: str, env: Any) -> tuple[CoordinateRule, int, np.ndarray]:
+    """How an observation becomes coordinates, how many of these it does not show, and coordinates
+    at a start.
 
     Raises:
         Unsupported: no rule fits; or the environment has no coordinates that can be set.
     """
-    looks = list(_looks(env))
-    if any(coordinates is None for _, coordinates in looks):
+    looks = [look for look in _looks(env) if look[1] is not None]
+    if not looks:
         raise checks.Unsupported(f"{name} cannot be put into a state, so that it cannot be drawn.")
     for rule, hidden in _RULES:
         if all(_agree(rule, *look) for look in looks):
-            return rule, hidden
+            return rule, hidden, looks[0][1]
     raise checks.Unsupported(
         f"an observation of {name} does not say where everything is, so that it cannot be drawn."
     )
@@ -161,7 +161,7 @@ def _shrunk(picture: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
     return blocks.mean(axis=(1, 3)).astype(np.uint8)
 
 
-def _agree(rule: Rule, observation: np.ndarray, coordinates: np.ndarray) -> bool:
+def _agree(rule: CoordinateRule, observation: np.ndarray, coordinates: np.ndarray) -> bool:
     """Whether a rule gives the coordinates, those that are angles up to whole turns."""
     try:
         read = rule(observation, coordinates)
@@ -172,10 +172,12 @@ def _agree(rule: Rule, observation: np.ndarray, coordinates: np.ndarray) -> bool
     return bool((np.abs(np.exp(1j * read) - np.exp(1j * coordinates)) < _CLOSE).all())
 
 
-def _from_place(hidden: int) -> Rule:
+def _from_place(hidden: int) -> CoordinateRule:
     """An observation that begins with the positions, but for the first `hidden`, which stay."""
 
     def rule(observation: np.ndarray, start: np.ndarray) -> np.ndarray:
+        if 2 * hidden >= len(start):
+            return start[:0]  # what is hidden is right by itself: little else would be tried
         return np.concatenate([start[:hidden], observation[: len(start) - hidden]])
 
     return rule
@@ -207,7 +209,7 @@ def _reacher(observation: np.ndarray, start: np.ndarray) -> np.ndarray:
 
 # By what they leave out: Hopper, Walker2d and HalfCheetah hide where they are along their track,
 # Swimmer and Ant where they are on the ground.
-_RULES: tuple[tuple[Rule, int], ...] = (
+_RULES: tuple[tuple[CoordinateRule, int], ...] = (
     (_from_place(0), 0),
     (_pendulum, 0),
     (_acrobot, 0),

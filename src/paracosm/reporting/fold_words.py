@@ -24,6 +24,8 @@ def which(diagnosis: Diagnosis) -> str:
     """The component of the state with the largest share of the dynamics term."""
     terms = diagnosis.dynamics_by_dimension.dimensions
     largest = max(range(len(terms)), key=lambda i: abs(terms[i].mean))
+    if terms[largest].mean == 0:
+        return "no component is more than rounding"
     return f"most in component {largest}, {words.estimate(terms[largest])}"
 
 

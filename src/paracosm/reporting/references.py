@@ -49,7 +49,7 @@ _INTERVALS = {
 }
 
 
-class Reference(NamedTuple):
+class Citation(NamedTuple):
     """A work, and what of a report rests on it.
 
     Attributes:
@@ -67,7 +67,7 @@ class Reference(NamedTuple):
     bibtex: str
 
 
-def references(diagnosis: Diagnosis, run: RunResult | None) -> list[Reference]:
+def references(diagnosis: Diagnosis, run: RunResult | None) -> list[Citation]:
     """The works that a report rests on, in the order in which it comes to them.
 
     Args:
@@ -78,14 +78,12 @@ def references(diagnosis: Diagnosis, run: RunResult | None) -> list[Reference]:
     for what, keys in (*_of_diagnosis(diagnosis), *_of_run(run), *_of_intervals(run or diagnosis)):
         for key in keys:
             used.setdefault(key, []).append(what)
-    return [_reference(key, tuple(dict.fromkeys(what))) for key, what in used.items()]
+    return [_citation(key, tuple(dict.fromkeys(what))) for key, what in used.items()]
 
 
-def rows(works: list[Reference]) -> list[Texts]:
+def rows(works: list[Citation]) -> list[Texts]:
     """Work, and what rests on it."""
-    return [
-        (f"{work.authors} {work.year}: {work.title}", "; ".join(work.what)) for work in works
-    ]
+    return [(f"{work.authors} {work.year}: {work.title}", "; ".join(work.what)) for work in works]
 
 
 Uses = Iterator[tuple[str, tuple[str, ...]]]  # a method in words, and the keys of its works
@@ -203,11 +201,11 @@ def entries() -> dict[str, str]:
     return {match[1]: match[0] for match in _ENTRY.finditer(text)}
 
 
-def _reference(key: str, what: tuple[str, ...]) -> Reference:
+def _citation(key: str, what: tuple[str, ...]) -> Citation:
     bibtex = entries()[key]
     fields = {name: _plain(value) for name, value in _FIELD.findall(bibtex)}
     authors = _names(fields["author"])
-    return Reference(key, what, authors, fields["year"], fields["title"], bibtex)
+    return Citation(key, what, authors, fields["year"], fields["title"], bibtex)
 
 
 def _names(authors: str) -> str:
