@@ -3,6 +3,7 @@
 import matplotlib.figure
 import pytest
 
+from paracosm.loop import filming
 from tests.loop.small import small_run
 
 
@@ -22,11 +23,12 @@ def cart(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _undrawn(monkeypatch):
-    """Drawing is half of a small run's time, and what it draws is tested where reporting is; the
-    runs of the fixtures above are drawn.
+    """Drawing is half of a small run's time, and what it draws is tested where reporting is, a film
+    in test_filming.py; the runs of the fixtures above are drawn.
     """
 
     def write_empty(figure, file, **_):
         file.write('<svg viewBox="0 0 1 1"></svg>')
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", write_empty)
+    monkeypatch.setattr(filming, "film", lambda _: "Without pictures: nobody looks.")

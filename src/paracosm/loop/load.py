@@ -103,7 +103,7 @@ class Run:
         """The learned world of the last round, and how it was learned."""
         named = {"reward": self.config.reward, "termination": self.config.termination}
         known = {
-            part: None if where is None else registry.function(self._trusted(where))
+            part: None if where is None else registry.function(self.trusted(where))
             for part, where in named.items()
         }
         return store.load_world(self.path / f"models/world-{self._last}", **known)
@@ -125,7 +125,7 @@ class Run:
         """What the last round's policy was trained for."""
         settings, learner, named = self.config.imagine, self._learner, self.config.caution
         options = {"seed": self.config.seed, "round": self._last}
-        caution = caution_of(named and self._trusted(named), learner)
+        caution = caution_of(named and self.trusted(named), learner)
         file = self.path / f"models/policy-{self._last}"
         trained = store.header(store.ImaginedHeader, file).training
         settings = dataclasses.replace(settings, horizon=trained.horizon)
@@ -135,7 +135,7 @@ class Run:
     def _learner(self) -> Learner | None:
         """What trained the policy, None if REINFORCE did."""
         where = self.config.learner
-        return learner_of(where and self._trusted(where), self.config.imagine)
+        return learner_of(where and self.trusted(where), self.config.imagine)
 
     def search(self, name: str, most_steps: float = MOST_STEPS) -> Candidate:
         """Another search in the world of the last round: `longer`, where training goes on, `again`,
@@ -163,7 +163,7 @@ class Run:
             self.imagined if name == "longer" else None,
             self.imagined.training,
             learner=self._learner,
-            caution=caution_of(named and self._trusted(named), self._learner),
+            caution=caution_of(named and self.trusted(named), self._learner),
             settings=self.config.imagine,
             seed=self.config.seed,
             most_steps=most_steps / 2,
@@ -191,8 +191,8 @@ class Run:
 
     def _planned(self, where: str) -> Imagined:
         named = self.config.caution
-        caution = caution_of(named and self._trusted(named), None)
-        make = planner_of(self._trusted(where))
+        caution = caution_of(named and self.trusted(named), None)
+        make = planner_of(self.trusted(where))
         return planned(make, self.learned, self.data, caution)
 
     @functools.cached_property
@@ -272,7 +272,7 @@ class Run:
         """The real environment again, as it shows itself."""
         for where in (self.config.env, self.config.encoder):
             if where is not None:
-                self._trusted(where)
+                self.trusted(where)
         return observed_source(self.config)
 
     def _observed(self) -> tuple[Source, Encoder | None]:
@@ -282,10 +282,15 @@ class Run:
 
     def _made_encoder(self, observed: Source) -> Encoder | None:
         """The run's encoder of what an environment shows, learned or named."""
-        named = self.config.encoder and self._trusted(self.config.encoder)
+        named = self.config.encoder and self.trusted(self.config.encoder)
         return self._encoder or encoder_of(named, observed.action)
 
-    def _trusted(self, where: str) -> str:
+    def trusted(self, where: str) -> str:
+        """What the run names, as it is.
+
+        Raises:
+            BadArgument: it names code to import, and the run is not trusted.
+        """
         if ":" in where and not WINDOW.fullmatch(where) and not self.trust:
             raise checks.BadArgument(
                 f"the run in {self.path} names code to import, {where}; trust it (--trust) if it"
@@ -413,10 +418,11 @@ def compare(*runs: str | Path) -> Comparison:
         raise checks.BadArgument(
             f"{len(different)} run is given; a comparison needs at least two different ones."
         )
-    return Comparison({os.fspath(path): _ranked(load(path)) for path in runs})
+    return Comparison({os.fspath(path): ranked(load(path)) for path in runs})
 
 
-def _ranked(run: Run) -> RunResult:
+def ranked(run: Run) -> RunResult:
+    """The result of a run with the ranking of its checkpoints, if there is one."""
     result = run.result
     return dataclasses.replace(result, diagnosis=ranked_diagnosis(run, result.diagnosis))
 

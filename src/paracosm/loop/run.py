@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Unpack, cast
 
-from paracosm import reporting
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core import files
 from paracosm.core.data import Dataset, Trajectory
@@ -40,6 +39,7 @@ from paracosm.loop.collecting import collected
 from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, default_out, refuse_data_inside, require_free
 from paracosm.loop.discounts import discount_choice
+from paracosm.loop.filming import write_report
 from paracosm.loop.given import (
     caution_of,
     check_kinds,
@@ -578,7 +578,7 @@ class _Runner:
         with self.directory.attempt():
             self.directory.write("result.json", result.to_json())
         with self.directory.attempt():
-            reporting.write(result, self.directory.file("report.html"))
+            write_report(result, self.directory.path)
         if failed := self.directory.unwritten:
             failures = "1 such failure" if len(failed) == 1 else f"{len(failed)} such failures"
             raise files.Unwritten(

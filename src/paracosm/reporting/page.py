@@ -10,6 +10,7 @@ import jinja2
 
 from paracosm.core.checks import Unsupported
 from paracosm.core.files import atomic_write
+from paracosm.core.film import Film
 from paracosm.core.records import Diagnosis, discounted
 from paracosm.core.records.benchmarks import Benchmark
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
@@ -23,35 +24,47 @@ from paracosm.reporting import (
     benchmark_words,
     calibration_tables,
     calibration_words,
+    chart_tables,
     decision_tables,
     decision_words,
     deployment_words,
     experiment_words,
+    film_words,
+    fold_words,
     gate_words,
     indicator_words,
     ranking_words,
+    references,
     region_tables,
     region_words,
     round_words,
     tables,
     words,
 )
+from paracosm.reporting.film import on_page
 from paracosm.reporting.headline import headline
 from paracosm.reporting.renderable import Renderable
 
 
-def render(record: Renderable) -> str:
+def render(record: Renderable, film: Film | str | None = None) -> str:
     """The record as one HTML page that needs nothing else: no network, no script, every string
     escaped.
+
+    Args:
+        record: The result.
+        film: Of a run or an audit: its first episode in pictures, or why there are none.
     """
     from paracosm.reporting import drawing  # Matplotlib is slow to import, and only a page needs it
 
     if isinstance(record, RunResult):
         diagnosis = record.diagnosis
         drawn = drawing.diagnosis(diagnosis) | drawing.run(record)
-        return _fill("report.html", run=record, diagnosis=diagnosis, figures=drawn)
+        return _fill(
+            "report.html", run=record, diagnosis=diagnosis, figures=drawn, film=on_page(film)
+        )
     if isinstance(record, Diagnosis):
-        return _fill("report.html", run=None, diagnosis=record, figures=drawing.diagnosis(record))
+        drawn = drawing.diagnosis(record)
+        return _fill("report.html", run=None, diagnosis=record, figures=drawn, film=on_page(film))
     if isinstance(record, Gate):
         return _fill("gate.html", gate=record)
     if isinstance(record, Deployment):
@@ -70,8 +83,15 @@ def render(record: Renderable) -> str:
     return _fill(template, **{name: record, "figures": draw(record)})
 
 
-def write(record: Renderable, path: str | Path = "report.html") -> Path:
+def write(
+    record: Renderable, path: str | Path = "report.html", *, film: Film | str | None = None
+) -> Path:
     """Write the record's page to `path`, whole or not at all; returns the path.
+
+    Args:
+        record: The result.
+        path: Where to.
+        film: As of `render`.
 
     Raises:
         Unsupported: no page shows such a thing.
@@ -83,7 +103,7 @@ def write(record: Renderable, path: str | Path = "report.html") -> Path:
             " leading indicators, a plan, an experiment or a benchmark, and this is a"
             f" {type(record).__name__}; of a run directory, paracosm.load(path).result is needed."
         )
-    text = render(record)
+    text = render(record, film)
     with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
     return Path(path)
@@ -127,6 +147,10 @@ def _templates() -> jinja2.Environment:
     )
     environment.globals |= {
         "discounted": discounted,
+        "references": references,
+        "fold_words": fold_words,
+        "film_words": film_words,
+        "chart_tables": chart_tables,
         "words": words,
         "calibration_words": calibration_words,
         "calibration_tables": calibration_tables,

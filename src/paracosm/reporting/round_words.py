@@ -4,9 +4,14 @@ so.
 
 from __future__ import annotations
 
+from paracosm.core.records import discounted
+from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import RunResult
-from paracosm.core.records.rounds import OutsizedTerm, TermGrowth, term_growth
+from paracosm.core.records.rounds import OutsizedTerm, RoundAudit, TermGrowth, term_growth
 from paracosm.reporting import words
+from paracosm.reporting.decision_tables import Texts
+
+CHECKPOINT_HEADS = ("round", "learned from", "real return", "imagined", "gap", "real episodes")
 
 
 def growth(result: RunResult) -> str:
@@ -88,3 +93,50 @@ def _announced(found: TermGrowth) -> str:
     else:
         announced = "did not announce the one-step errors there"
     return f"The members’ spread {announced}: squared, {times}."
+
+
+def checkpoint_rows(result: RunResult) -> list[Texts]:
+    """Round, transitions that it learned from, returns of its policy, their gap, and how many real
+    episodes these stand on; a dash where a round's policy was not seen for a whole episode.
+
+    The last round's policy is the audited one.
+    """
+    audits = {audit.round: audit for audit in result.rounds}
+    last = len(result.trainings) - 1
+    rows = [_checkpoint(number, audits.get(number)) for number in range(last)]
+    gap = result.diagnosis.gap
+    final = (
+        str(last + 1),
+        words.count(result.purchases.transitions),
+        *(words.mean(term) for term in (gap.real, gap.predicted, gap.total)),
+        words.count(gap.real.n),
+    )
+    return [*rows, final]
+
+
+def _checkpoint(number: int, audit: RoundAudit | None) -> Texts:
+    """A row of a round that was not the last."""
+    if audit is None:
+        return (str(number + 1), *("–",) * (len(CHECKPOINT_HEADS) - 1))
+    returns = (audit.real_return, audit.predicted_return, audit.gap)
+    return (
+        str(number + 1),
+        words.count(audit.transitions),
+        *("–" if value is None else words.number(value) for value in returns),
+        words.count(audit.episodes),
+    )
+
+
+def checkpoint_note(result: RunResult, ranking: Ranking | None) -> str:
+    """What the rows stand on, and how they would be compared."""
+    discount = discounted(result.diagnosis.discount)
+    note = (
+        "Policies of earlier rounds as they explored, while the next round’s data were collected,"
+        f" not discounted; the last one as audited, by its best guesses, {discount}."
+    )
+    if ranking is not None:
+        return note
+    return (
+        f"{note} These are different episodes: to compare the policies on the same starts, run"
+        " paracosm rank on this run."
+    )

@@ -1,0 +1,132 @@
+"""What a folded section says while it is closed: its most telling number."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from paracosm.core.records import Diagnosis
+from paracosm.core.records.results import RunResult
+from paracosm.reporting import calibration_words, words
+
+
+def when(diagnosis: Diagnosis) -> str:
+    """The cause that is largest in size, and by when half of it has come."""
+    sizes = {name: np.cumsum(cause.absolute) for name, cause in diagnosis.causes.items()}
+    sums = {name: float(values[-1]) for name, values in sizes.items() if len(values)}
+    largest = max(sums, key=sums.__getitem__, default=None)
+    if largest is None or sums[largest] == 0:
+        return "no cause is more than rounding"
+    half = 1 + int(np.searchsorted(sizes[largest], sums[largest] / 2))
+    return f"half of the {largest} term’s size by step {half:,} of {len(sizes[largest]):,}"
+
+
+def which(diagnosis: Diagnosis) -> str:
+    """The component of the state with the largest share of the dynamics term."""
+    terms = diagnosis.dynamics_by_dimension.dimensions
+    largest = max(range(len(terms)), key=lambda i: abs(terms[i].mean))
+    if terms[largest].mean == 0:
+        return "no component is more than rounding"
+    return f"most in component {largest}, {words.estimate(terms[largest])}"
+
+
+def believed(diagnosis: Diagnosis) -> str:
+    """The gap of what training believed."""
+    gap = diagnosis.gap_training
+    return "" if gap is None else f"gap {words.estimate(gap.total)}"
+
+
+def bounds(diagnosis: Diagnosis) -> str:
+    """The tightest bound on the gap, or how many constants are known."""
+    if not diagnosis.certificates:
+        return f"{len(diagnosis.lipschitz)} Lipschitz constants, no bound"
+    tightest = min(diagnosis.certificates, key=lambda rung: rung.value)
+    return f"at most {words.number(tightest.value)} ({tightest.kind})"
+
+
+def spread(diagnosis: Diagnosis) -> str:
+    """How much the 90% intervals hold."""
+    calibration = diagnosis.calibration
+    if calibration is None or calibration.coverage is None:
+        return "no spread to judge"
+    held = calibration.coverage.observed[-1]
+    return f"90% intervals hold {calibration_words.share(held)} of the real next states"
+
+
+def training(result: RunResult) -> str:
+    """Where the imagined return ended, or that nothing was trained."""
+    if words.planned(result):
+        return "nothing was trained: a planner"
+    done = [training for training in result.trainings if training.imagined_return]
+    if not done:
+        return "no return was measured"
+    return f"imagined return {words.number(done[-1].imagined_return[-1])} at the end"
+
+
+def learning(result: RunResult) -> str:
+    """The held-out errors of the learned parts beside their baselines."""
+    errors = [
+        f"{name} {words.mean(fit.error)}"
+        + ("" if fit.baseline is None else f" of {words.number(fit.baseline)}")
+        for name, fit in result.fits.items()
+        if fit.error is not None
+    ]
+    return f"held-out error: {', '.join(errors)}" if errors else "nothing was learned"
+
+
+def price(result: RunResult) -> str:
+    """What was bought, and how long all took."""
+    bought = result.purchases
+    return (
+        f"{words.count(bought.transitions)} transitions, {words.count(bought.reward_labels)} reward"
+        f" labels, {words.total_time(result)}"
+    )
+
+
+def rounds(result: RunResult) -> str:
+    """How many rounds bought."""
+    count = len(result.trainings)
+    return "1 round" if count == 1 else f"{count} rounds"
+
+
+def configuration(result: RunResult) -> str:
+    """How many settings there are."""
+    return f"{len(result.configuration)} settings, seed {result.seed}"
+
+
+def costs(diagnosis: Diagnosis) -> str:
+    """The first weights, or that both orders are known."""
+    if not diagnosis.weights:
+        return "in either order of the two parts"
+    first = diagnosis.weights[0]
+    return (
+        f"of the dynamics {words.number(first.dynamics)} a unit, of the reward"
+        f" {words.number(first.reward)}"
+    )
+
+
+def rollouts(diagnosis: Diagnosis) -> str:
+    """How many episodes are drawn, and for how long imagination is worth something."""
+    count = len(diagnosis.overlays)
+    episodes = "1 episode" if count == 1 else f"{count} episodes"
+    if diagnosis.informative_horizon is None:
+        return episodes
+    return f"{episodes}; informative for {words.steps(diagnosis.informative_horizon)} steps"
+
+
+def checkpoints(diagnosis: Diagnosis, result: RunResult | None) -> str:
+    """How many there are, and which share of their pairs flips where they were ranked."""
+    count = len(result.trainings) if result is not None else 0
+    ranking = diagnosis.ranking
+    if ranking is None:
+        return f"{count} checkpoints, not ranked yet"
+    flips = f"{100 * ranking.flips.mean:.0f}% of their pairs"
+    return f"{len(ranking.policies)} policies; imagination orders {flips} the other way round"
+
+
+def along(result: RunResult) -> str:
+    """How many audits there are, and the gap of the first and of the last one that is known."""
+    gaps = [words.number(audit.gap) for audit in result.rounds if audit.gap is not None]
+    audits = "1 audit" if len(result.rounds) == 1 else f"{len(result.rounds)} audits"
+    if len(gaps) < 2:
+        return audits
+    return f"{audits}; the gap from {gaps[0]} to {gaps[-1]}"

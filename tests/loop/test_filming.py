@@ -1,0 +1,66 @@
+"""The film of a run: both episodes from the same start, and a sentence where there is none."""
+
+import dataclasses
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from paracosm.loop.filming import film
+from paracosm.loop.load import load
+
+pytest.importorskip("pygame")
+
+
+def test_both_episodes_start_alike_and_end_with_their_states(finished):
+    out, result = finished
+    overlay = result.diagnosis.overlays[0]
+    drawn = film(load(out))
+    assert np.array_equal(drawn.real[0], drawn.imagined[0])
+    assert not np.array_equal(drawn.real, drawn.imagined)
+    assert (drawn.steps[0], drawn.steps[-1]) == (0, 200)
+    assert drawn.ends == (len(overlay.real) - 1, len(overlay.imagined) - 1)
+    assert len(drawn.real) == len(drawn.steps) <= 40
+
+
+def test_page_of_the_run_holds_the_film(finished):
+    out, _ = finished
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/webp;base64,") == 2
+    assert "Without pictures" not in page
+
+
+def changed(finished, tmp_path, **settings):
+    """A copy of a run whose configuration says something else."""
+    shutil.copytree(finished[0], tmp_path / "run")
+    file = tmp_path / "run" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"env": "tests.loop.small:faulty"}, r"names code to import, tests\.loop\.small:faulty"),
+        ({"encoder": "latent"}, "beliefs of the encoder latent, which are no pictures"),
+        ({"env": "Nowhere-v0"}, "There is no Gymnasium environment 'Nowhere-v0'"),
+    ],
+)
+def test_reason_is_said_where_there_is_no_film(finished, tmp_path, settings, why):
+    sentence = film(load(changed(finished, tmp_path, **settings)))
+    assert sentence.startswith("Without pictures: ")
+    assert re.search(why, sentence)
+
+
+def test_window_shows_its_newest_observation(finished, tmp_path):
+    """A belief begins with what is observed now; what comes behind it is not drawn."""
+    run = load(changed(finished, tmp_path, encoder="window:2"))
+    wide = dataclasses.replace(
+        run.result.diagnosis.overlays[0],
+        real=tuple((*state, 7.0, 7.0) for state in run.result.diagnosis.overlays[0].real),
+    )
+    diagnosis = dataclasses.replace(run.result.diagnosis, overlays=(wide,))
+    run.__dict__["result"] = dataclasses.replace(run.result, diagnosis=diagnosis)
+    assert np.array_equal(film(run).real, film(load(finished[0])).real)
