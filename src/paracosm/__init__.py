@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paracosm import adapters as foreign
     from paracosm import envs
+    from paracosm.adapters.environment import as_env, as_vector_env
     from paracosm.core import noise
     from paracosm.core.checks import ParacosmError
     from paracosm.core.data import Dataset, RewardLabels, Trajectory, Transitions
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from paracosm.reporting import write as report
 
 _HOMES = {
+    "adapters.environment": ("as_env", "as_vector_env"),
     "loop.assisting": ("assisted_return",),
     "loop.auditing": ("audit", "calibrate"),
     "core.checks": ("ParacosmError",),
@@ -137,6 +139,8 @@ __all__ = [
     "Transitions",
     "Weights",
     "Window",
+    "as_env",
+    "as_vector_env",
     "assisted_return",
     "audit",
     "audit_foreign",
