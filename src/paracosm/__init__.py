@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from paracosm.loop.assisting import assisted_return
     from paracosm.loop.auditing import audit, calibrate
     from paracosm.loop.deploying import deploy
+    from paracosm.loop.exporting import export
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.leading import indicators
     from paracosm.loop.load import Run, compare, load
@@ -76,6 +77,7 @@ _HOMES = {
     "imagination.imagine": ("Imagined", "ImagineSettings", "imagine"),
     "learning.learn": ("Learned", "LearnSettings", "learn"),
     "loop.deploying": ("deploy",),
+    "loop.exporting": ("export",),
     "loop.foreign": ("audit_foreign",),
     "loop.leading": ("indicators",),
     "loop.load": ("Run", "compare", "load"),
@@ -153,6 +155,7 @@ __all__ = [
     "encode",
     "envs",
     "evaluate",
+    "export",
     "foreign",
     "imagine",
     "indicators",

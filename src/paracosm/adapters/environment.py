@@ -108,13 +108,11 @@ class WorldEnv(gymnasium.Env):
     def __init__(self, world: MDP, horizon: int, render_mode: None = None) -> None:
         """The world, an episode of which has at most `horizon` steps; nothing is rendered."""
         self.world, self.horizon, self.render_mode = world, horizon, render_mode
+        self._most_steps = np.asarray(horizon)
         self.observation_space = _observations(world)
         self.action_space = _actions(world.spec.action)
-        self.spec = EnvSpec(
-            _NAME,
-            functools.partial(WorldEnv, world, horizon),
-            max_episode_steps=horizon,
-        )
+        again: Any = functools.partial(WorldEnv, world, horizon)
+        self.spec = EnvSpec(_NAME, again, max_episode_steps=horizon)
         self._lane: Lane | None = None
 
     def reset(
@@ -124,12 +122,12 @@ class WorldEnv(gymnasium.Env):
         super().reset(seed=seed)
         if seed is not None or self._lane is None:
             own = int(self.np_random.integers(_SEEDS)) if seed is None else seed % _SEEDS
-            first, episode = np.uint32(own), np.int32(0)
+            first, episode = np.asarray(own, np.uint32), np.zeros((), np.int32)
         else:
             first, episode = self._lane.seed, self._lane.episode + 1
         with callbacks.as_raised():
-            self._lane = _begun(self.world, first, episode)
-        return _finite("starts at", self._lane.state), {}
+            self._lane = lane = _begun(self.world, first, episode)
+        return _finite("starts at", lane.state), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Take a step.
@@ -143,11 +141,12 @@ class WorldEnv(gymnasium.Env):
             raise checks.BadArgument("step is called before reset, which starts an episode.")
         taken = _taken(self.world.spec.action, action, ())
         with callbacks.as_raised():
-            self._lane, step = jax.block_until_ready(
-                _stepped(self.world, self.horizon, self._lane, taken)
+            lane, step = jax.block_until_ready(
+                _stepped(self.world, self._most_steps, self._lane, taken)
             )
+        self._lane = lane
         reward = float(_finite("gives the reward", step.reward))
-        state = _finite("goes to", self._lane.state)
+        state = _finite("goes to", lane.state)
         return state, reward, bool(step.terminated), bool(step.truncated), {}
 
 
@@ -157,6 +156,7 @@ class WorldVectorEnv(VectorEnv):
     def __init__(self, world: MDP, horizon: int, num_envs: int) -> None:
         """So many copies of the world, an episode of which has at most `horizon` steps."""
         self.world, self.horizon, self.num_envs = world, horizon, num_envs
+        self._most_steps = np.asarray(horizon)
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
         self.single_observation_space = _observations(world)
         self.single_action_space = _actions(world.spec.action)
@@ -176,9 +176,9 @@ class WorldVectorEnv(VectorEnv):
         else:
             seeds, episode = self._lanes.seed, self._lanes.episode + 1
         with callbacks.as_raised():
-            self._lanes = _all_begun(self.world, seeds, episode)
+            self._lanes = lanes = _all_begun(self.world, seeds, episode)
         self._over = np.zeros(self.num_envs, bool)
-        return _finite("starts at", self._lanes.state), {}
+        return _finite("starts at", lanes.state), {}
 
     def step(
         self, actions: Any
@@ -192,13 +192,14 @@ class WorldVectorEnv(VectorEnv):
             raise checks.BadArgument("step is called before reset, which starts an episode.")
         taken = _taken(self.world.spec.action, actions, (self.num_envs,))
         with callbacks.as_raised():
-            self._lanes, step = jax.block_until_ready(
-                _all_stepped(self.world, self.horizon, self._lanes, taken, self._over)
+            lanes, step = jax.block_until_ready(
+                _all_stepped(self.world, self._most_steps, self._lanes, taken, self._over)
             )
+        self._lanes = lanes
         reward = _finite("gives the reward", step.reward).astype(np.float64)
         terminated, truncated = np.array(step.terminated), np.array(step.truncated)
         self._over = terminated | truncated
-        return _finite("goes to", self._lanes.state), reward, terminated, truncated, {}
+        return _finite("goes to", lanes.state), reward, terminated, truncated, {}
 
     def _seeds(self, seed: int | list[int] | None) -> np.ndarray:
         """One seed a copy, of 32 bits."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -159,8 +158,10 @@ def _select(writer: Writer, operands: list[Any], form: Form, params: Mapping[str
     shape, dtype = writer.form(which)
     chosen = cases[0]
     for number, case in enumerate(cases[1:], 1):
+        if case is chosen:
+            continue
         condition = which
-        if dtype != bool:
+        if dtype.kind != "b":
             condition = writer.write("eq", [which, np.asarray(number, dtype)], shape, bool)
         chosen = writer.write("where", [condition, case, chosen], *form)
     return chosen
@@ -171,12 +172,15 @@ def _clamp(writer: Writer, operands: list[Any], form: Form, params: Mapping[str,
     return writer.write("min", [writer.write("max", [value, low], *form), high], *form)
 
 
-def _cast(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-    return writer.write("cast", operands, *form)
+def _cast(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> Operand:
+    same = writer.form(operands[0])[1] == form[1]
+    return operands[0] if same else writer.write("cast", operands, *form)
 
 
 def _reshaped(writer: Writer, value: Operand, shape: Shape) -> Operand:
     own, dtype = writer.form(value)
+    if isinstance(value, np.ndarray):
+        return value.reshape(shape)
     return value if own == shape else writer.write("reshape", [value], shape, dtype)
 
 
@@ -261,7 +265,7 @@ def _split(writer: Writer, operands: list[Any], form: Form, params: Mapping[str,
     shape, _ = writer.form(operands[0])
     axis, first, results = int(params["axis"]), 0, []
     for size in map(int, params["sizes"]):
-        parts = [(0, None, 1)] * len(shape)
+        parts: list[tuple[int, int | None, int]] = [(0, None, 1)] * len(shape)
         parts[axis] = (first, first + size, 1)
         part = (*shape[:axis], size, *shape[axis + 1 :])
         results.append(_sliced(writer, operands[0], parts, part))
@@ -315,7 +319,9 @@ def _gather(writer: Writer, operands: list[Any], form: Form, params: Mapping[str
         raise Untranslatable("it takes entries of an array along several axes (gather)")
     axis = axes[0]
     between = [i for i in range(len(form[0])) if i not in tuple(map(int, numbers.offset_dims))]
-    rest = all(size == own for i, (size, own) in enumerate(zip(sizes, shape, strict=True)) if i != axis)
+    rest = all(
+        size == own for i, (size, own) in enumerate(zip(sizes, shape, strict=True)) if i != axis
+    )
     inside = ((places >= 0) & (places < shape[axis])).all()
     if not (rest and inside and between == list(range(axis, axis + len(grid)))):
         raise Untranslatable("it takes entries of an array in an order that is not known (gather)")
@@ -368,7 +374,10 @@ def _product(writer: Writer, operands: list[Any], form: Form, params: Mapping[st
         return writer.write("matmul", operands, *form)
     letters = iter(string.ascii_lowercase)
     names = [[next(letters) for _ in range(size)] for size in sizes]
-    for first, second in (*zip(left_batch, right_batch), *zip(left, right)):
+    for first, second in [
+        *zip(left_batch, right_batch, strict=True),
+        *zip(left, right, strict=True),
+    ]:
         names[1][second] = names[0][first]
     batch = [names[0][axis] for axis in left_batch]
     free = [

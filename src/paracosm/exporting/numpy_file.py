@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import textwrap
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from paracosm.core.files import atomic_write
-from paracosm.exporting.program import ROWS, Operand, Operation, Program
+from paracosm.exporting.program import ROWS, Operand, Operation, Program, Step
 
 _SAME_NAME = dict.fromkeys(("sign", "floor", "ceil", "exp", "log", "tanh", "sin", "cos", "tan"))
 _FUNCTIONS = {
@@ -37,26 +34,27 @@ _SIGNS = {
 }
 _REDUCED = {f"reduce_{kind}": f"np.{kind}" for kind in ("sum", "max", "min", "prod")}
 _WIDTH = 96  # characters of a line of weights
+_FEW = 8  # numbers that are written as such: a reader may want to see bounds and scales
 
 _HEAD = '''\
 """{title}
 
-It needs NumPy alone, and {what}:
+It needs NumPy alone, and {looks}:
 
     import {name}
 
     actions, {state} = {name}.predict(observations{given})
 
-`predict` takes one observation [{size}] or several [rows, {size}], as Stable-Baselines3's does, so
-that this module is the model that its `evaluate_policy` takes.
+`predict` takes one observation {shape} or several, one after the other, and is that of a model of
+Stable-Baselines3: this module is what its `evaluate_policy` takes.
 """
 
 import base64
 
 import numpy as np
 
-OBSERVATION_SIZE = {size}
-CARRY_SIZE = {carry}  # components of the state that `predict` gives and takes; 0: there is none
+OBSERVATION = {shape}  # shape of one observation
+CARRY = {carry}  # components of the state that `predict` gives and takes; 0 if there is none
 
 
 def predict(observation, state=None, episode_start=None, deterministic=True):
@@ -65,45 +63,32 @@ def predict(observation, state=None, episode_start=None, deterministic=True):
     `state` is None at first; where `episode_start` is true an episode begins anew.
     """
     if not deterministic:
-        raise ValueError("this policy was exported as it is evaluated: deterministic.")
-    rows = np.asarray(observation, np.{kind})
-    if rows.ndim not in (1, 2) or rows.shape[-1] != OBSERVATION_SIZE:
-        raise ValueError(
-            f"observation has shape {{rows.shape}}; [{size}] or [rows, {size}] is needed."
-        )
-    single, rows = rows.ndim == 1, np.atleast_2d(rows)
+        raise ValueError("the file holds the deterministic policy; deterministic=True is needed")
+    given = np.asarray(observation, np.{kind})
+    if OBSERVATION not in (given.shape, given.shape[1:]):
+        needed = f"{{OBSERVATION}}, or several, is needed"
+        raise ValueError(f"observation has shape {{given.shape}}; {{needed}}")
+    rows = given.reshape(-1, {size})
     if state is None:
-        state = np.zeros((len(rows), CARRY_SIZE), np.float32)
+        state = np.zeros((len(rows), CARRY), np.float32)
     if episode_start is not None:
-        started = np.broadcast_to(np.asarray(episode_start, bool), len(rows))
-        state = np.where(started[:, None], np.float32(0), state)
+        state = np.where(np.reshape(episode_start, (-1, 1)), np.float32(0), state)
     action, state = step(rows, state)
-    return (action[0] if single else action), (state if CARRY_SIZE else None)
+    return (action[0] if given.shape == OBSERVATION else action), (state if CARRY else None)
 
 
 def step(observation, carry):
-    """Actions [rows, …] and next carries [rows, {carry}], of observations [rows, {size}]."""
+    """Actions [rows, …] and next carries [rows, {carry}] of observations [rows, {size}]."""
     rows = len(observation)
 '''
 
 
-def write(program: Program, path: Path, title: str) -> None:
-    """Write the module.
+def encode(program: Program, title: str, name: str) -> bytes:
+    """The module's text.
 
     Args:
         program: What it computes.
-        path: Where; its name is the module's.
         title: A line of its docstring.
-    """
-    with atomic_write(path) as part:
-        part.write_text(source(program, path.stem, title), encoding="utf-8")
-
-
-def source(program: Program, name: str, title: str) -> str:
-    """The text of the module.
-
-    Args:
-        program, title: As for `write`.
         name: Of the module.
     """
     weights: list[np.ndarray] = []
@@ -117,29 +102,27 @@ def source(program: Program, name: str, title: str) -> str:
     head = _HEAD.format(
         title=title,
         name=name,
-        what="carries a state from step to step" if carried else "looks at the observation alone",
+        looks="carries a state from step to step" if carried else "looks at the observation alone",
         state="state" if carried else "_",
         given=", state, episode_start" if carried else "",
+        shape=program.observation_shape,
         size=program.observation_size,
         carry=program.carry_size,
         kind=program.observation_type.name,
     )
     body = textwrap.indent("\n".join(lines), "    ")
-    return f"{head}{body}\n{_stored(weights)}"
+    return f"{head}{body}\n{_stored(weights)}".encode()
 
 
-def load(path: Path) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """The function `(observations, carries) -> (actions, next carries)` of a module."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.step
+def decode(module: bytes) -> Step:
+    """The function that a module's text defines."""
+    names: dict[str, Any] = {}
+    exec(compile(module, "<exported>", "exec"), names)
+    return names["step"]
 
 
 def _named(value: Operand, weights: list[np.ndarray]) -> str:
-    """What the module calls a value; a constant that is no single number is stored in it."""
+    """What the module calls a value; a constant that is no single number is among its weights."""
     if isinstance(value, int):
         return ("observation", "carry")[value] if value < 2 else f"v{value}"
     if not value.ndim:
@@ -231,6 +214,9 @@ def _stored(weights: list[np.ndarray]) -> str:
         "W = [",
     ]
     for array in weights:
+        if array.size <= _FEW and np.isfinite(array).all():
+            lines.append(f"    np.array({array.tolist()}, np.{array.dtype}),")
+            continue
         kind = array.dtype.newbyteorder("<").str
         text = base64.b64encode(array.astype(kind).tobytes()).decode("ascii")
         lines.append(f'    _array("{kind}", {array.shape}, """')

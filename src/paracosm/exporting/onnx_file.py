@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import helper, numpy_helper
 
-from paracosm.core.files import atomic_write
-from paracosm.exporting.program import OUTPUTS, ROWS, Operand, Operation, Program, Shape
+from paracosm.exporting.program import OUTPUTS, ROWS, Operand, Operation, Program, Shape, Step
 
 _OPSET = 18  # reductions take their axes as an input since then; of 2022, which all runtimes have
 _IR = 9  # of the same time as the opset: newer ones are refused by runtimes of that time
@@ -30,38 +29,36 @@ _REDUCED = {
 }
 
 
-def write(program: Program, path: Path, title: str) -> None:
-    """Write the model; its inputs are `observation` and, where one is carried, `carry`, its outputs
+def encode(program: Program, title: str, name: str) -> bytes:
+    """The model; its inputs are `observation` and, where one is carried, `carry`, its outputs
     `action` and `next_carry`.
 
     Args:
         program: What it computes.
-        path: Where.
         title: What the file says of itself.
+        name: Of the file, which does not matter here.
     """
-    graph = _Graph(program)
-    opset = [helper.make_opsetid("", _OPSET)]
     model = helper.make_model(
-        graph.made(), producer_name="paracosm", doc_string=title, opset_imports=opset, ir_version=_IR
+        _Graph(program).made(),
+        producer_name="paracosm",
+        doc_string=title,
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR,
     )
     onnx.checker.check_model(model, full_check=True)
-    with atomic_write(path) as part:
-        part.write_bytes(model.SerializeToString())
+    return model.SerializeToString()
 
 
-def load(path: Path) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """The function `(observations, carries) -> (actions, next carries)` of a file, by
-    onnxruntime.
-    """
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+def decode(file: bytes) -> Step:
+    """The function that a file holds, run by onnxruntime."""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
 
     def step(observation: np.ndarray, carry: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """One step of every row."""
+        """See `Step`."""
         given = {"observation": observation, "carry": carry}
-        action, *after = session.run(None, {name: given[name] for name in names})
+        answer: Any = session.run(None, {name: given[name] for name in names})
+        action, *after = answer
         return action, after[0] if after else carry
 
     return step

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ OUTPUTS = ("action", "next_carry")
 Shape = tuple[int, ...]
 Operand = int | np.ndarray
 """The number of a value, or a constant."""
+Step = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""`(observations, carries) -> (actions, next carries)`, a row each; carries may have no columns."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Program:
     Attributes:
         operations: In the order of their evaluation; each is used.
         outputs: The action, and the next carry where there is one.
-        observation_size: Components of an observation.
+        observation_shape: Of an observation as the environment shows it; programs take it flat.
         observation_type: Of its numbers, `float32` or `uint8`.
         carry_size: Components of a carry, 0 where nothing is carried.
         action_shape: Of one action.
@@ -56,36 +59,89 @@ class Program:
 
     operations: tuple[Operation, ...]
     outputs: tuple[Operand, ...]
-    observation_size: int
+    observation_shape: Shape
     observation_type: np.dtype
     carry_size: int
     action_shape: Shape
 
     @property
+    def observation_size(self) -> int:
+        """Components of an observation."""
+        return math.prod(self.observation_shape)
+
+    @property
     def inputs(self) -> dict[str, tuple[int, int, np.dtype]]:
         """Number of its value, components and type of what the program is given, by name."""
-        observation = (OBSERVATION, self.observation_size, self.observation_type)
-        carry = (CARRY, self.carry_size, np.dtype(np.float32))
-        return {"observation": observation} | ({"carry": carry} if self.carry_size else {})
+        given = {"observation": (OBSERVATION, self.observation_size, self.observation_type)}
+        if self.carry_size:
+            given["carry"] = (CARRY, self.carry_size, np.dtype(np.float32))
+        return given
 
 
 UNARY = frozenset(
-    "neg sign floor ceil round exp log tanh sin cos tan asin acos atan sinh cosh sqrt abs not"
-    " is_finite".split()  # noqa: SIM905
-)
-BINARY = frozenset(
-    "add sub mul div rem max min pow atan2 eq ne lt le gt ge and or xor".split()  # noqa: SIM905
-)
-REDUCTIONS = frozenset("reduce_sum reduce_max reduce_min reduce_prod".split())  # noqa: SIM905
-KINDS = (
-    UNARY
-    | BINARY
-    | REDUCTIONS
-    | frozenset(
-        "argmax argmin cast concatenate einsum expand matmul reshape slice take transpose"
-        " where".split()  # noqa: SIM905
+    (
+        "neg",
+        "sign",
+        "floor",
+        "ceil",
+        "round",
+        "exp",
+        "log",
+        "tanh",
+        "sin",
+        "cos",
+        "tan",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+        "sqrt",
+        "abs",
+        "not",
+        "is_finite",
     )
 )
+BINARY = frozenset(
+    (
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "rem",
+        "max",
+        "min",
+        "pow",
+        "atan2",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "and",
+        "or",
+        "xor",
+    )
+)
+REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_prod"))
+OTHERS = frozenset(
+    (
+        "argmax",
+        "argmin",
+        "cast",
+        "concatenate",
+        "einsum",
+        "expand",
+        "matmul",
+        "reshape",
+        "slice",
+        "take",
+        "transpose",
+        "where",
+    )
+)
+KINDS = UNARY | BINARY | REDUCTIONS | OTHERS
 """Every kind of operation, with its options.
 
 Elementwise ones broadcast axes of size 1, as NumPy does; `round` rounds halves to even, `rem` has

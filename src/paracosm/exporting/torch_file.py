@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from paracosm.core.files import atomic_write
-from paracosm.exporting.program import ROWS, Operand, Operation, Program
+from paracosm.exporting.program import ROWS, Operand, Operation, Program, Step
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{kind: getattr(torch, kind) for kind in "neg sign floor ceil exp log tanh sin cos".split()},  # noqa: SIM905
@@ -60,13 +59,13 @@ class ExportedPolicy(torch.nn.Module):
         return outputs if self._program.carry_size else outputs[0]
 
 
-def write(program: Program, path: Path, title: str) -> None:
-    """Write the exported program, which `torch.export.load(path).module()` reads.
+def encode(program: Program, title: str, name: str) -> bytes:
+    """A file that `torch.export.load(file).module()` reads.
 
     Args:
         program: What it computes.
-        path: Where.
         title: What the file says of itself, in its `title.txt`.
+        name: Of the file, which does not matter here.
     """
     two = [
         torch.zeros((2, size), dtype=getattr(torch, kind.name))
@@ -75,16 +74,17 @@ def write(program: Program, path: Path, title: str) -> None:
     rows = torch.export.Dim("rows")
     free = tuple({0: rows} for _ in two)
     exported = torch.export.export(ExportedPolicy(program), tuple(two), dynamic_shapes=free)
-    with atomic_write(path) as part, part.open("wb") as stream:
-        torch.export.save(exported, stream, extra_files={"title.txt": title})
+    file = io.BytesIO()
+    torch.export.save(exported, file, extra_files={"title.txt": title})
+    return file.getvalue()
 
 
-def load(path: Path) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """The function `(observations, carries) -> (actions, next carries)` of a file."""
-    module = torch.export.load(path).module()
+def decode(file: bytes) -> Step:
+    """The function that a file holds."""
+    module = torch.export.load(io.BytesIO(file)).module()
 
     def step(observation: np.ndarray, carry: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """One step of every row."""
+        """See `Step`."""
         given = [torch.from_numpy(observation), torch.from_numpy(carry)]
         with torch.no_grad():
             answer = module(*given[: 1 + bool(carry.shape[1])])

@@ -4,7 +4,7 @@ format has.
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ from paracosm.core.observing import Observing
 from paracosm.core.policy import Policy
 from paracosm.core.types import Array
 from paracosm.exporting.lowering import RULES, SAME, Untranslatable, Writer, dimensions
-from paracosm.exporting.program import CARRY, OBSERVATION, ROWS, Operand, Operation, Program
+from paracosm.exporting.program import CARRY, OBSERVATION, ROWS, Operand, Operation, Program, Shape
 
 # Programs within a program, which are written out in place, by the parameter that holds them.
 _INNER = {
@@ -34,7 +34,7 @@ _INNER = {
 _PACKED = ("float32", "int32", "bool")  # what float32 holds: whole numbers up to 2^24
 
 
-def program_of(policy: Policy, space: Box | Discrete, size: int) -> Program:
+def program_of(policy: Policy, space: Box | Discrete, shape: Shape) -> Program:
     """What the policy's deterministic play computes, for any number of observations at once.
 
     Discrete actions come as the environment numbers them, from the `start` of `space`.
@@ -42,14 +42,14 @@ def program_of(policy: Policy, space: Box | Discrete, size: int) -> Program:
     Args:
         policy: What acts on observations; one of beliefs is put behind its encoder by `Observing`.
         space: The actions that there are.
-        size: Components of an observation.
+        shape: Of an observation.
 
     Raises:
         Unsupported: the policy or its encoder computes something that no format has a word for; the
             sentence says which of the two, and what.
     """
     try:
-        return _program(policy, space, size)
+        return _program(policy, space, shape)
     except Untranslatable as error:
         raise checks.Unsupported(
             f"the {_to_blame(policy, space)} cannot be exported: {error}."
@@ -61,7 +61,7 @@ def _to_blame(policy: Policy, space: Box | Discrete) -> str:
     if isinstance(policy, Observing):
         belief = policy.initial()[0]
         try:
-            _program(policy.policy, space, belief.shape[0])
+            _program(policy.policy, space, belief.shape)
         except Untranslatable:
             return _to_blame(policy.policy, space)
         return f"encoder {type(policy.encoder).__name__}"
@@ -69,8 +69,8 @@ def _to_blame(policy: Policy, space: Box | Discrete) -> str:
     return f"policy {type(policy if inner is None else inner).__name__}"
 
 
-def _program(policy: Policy, space: Box | Discrete, size: int) -> Program:
-    packed = Packed(policy.greedy())
+def _program(policy: Policy, space: Box | Discrete, shape: Shape) -> Program:
+    packed, size = Packed(policy.greedy()), math.prod(shape)
     kind = np.dtype(getattr(policy, "kind", "float32"))
     (rows,) = export.symbolic_shape("rows")
     given = [jax.ShapeDtypeStruct((rows, size), kind)]
@@ -79,10 +79,10 @@ def _program(policy: Policy, space: Box | Discrete, size: int) -> Program:
     traced = jax.make_jaxpr(jax.vmap(packed))(*given)
     writer = Writer({OBSERVATION: ((ROWS, size), kind), CARRY: ((ROWS, packed.size), np.float32)})
     values = _written(writer, traced.jaxpr, traced.consts, (OBSERVATION, CARRY)[: len(given)])
-    shape = () if isinstance(space, Discrete) else (space.size,)
     outputs = (_own_numbers(writer, values[0], space), *values[1:])
     operations = _used(writer.operations, outputs)
-    return Program(operations, outputs, size, kind, packed.size, shape)
+    acting = () if isinstance(space, Discrete) else (space.size,)
+    return Program(operations, outputs, shape, kind, packed.size, acting)
 
 
 class Packed:
@@ -136,7 +136,7 @@ class Packed:
 def _own_numbers(writer: Writer, action: Operand, space: Box | Discrete) -> Operand:
     """The action as the environment takes it."""
     if not isinstance(space, Discrete):
-        return writer.write("cast", [action], (ROWS, space.size), np.float32)
+        return action
     number = writer.write("cast", [action], (ROWS,), np.int64)
     if not space.start:
         return number
@@ -205,6 +205,3 @@ def _used(operations: list[Operation], outputs: tuple[Operand, ...]) -> tuple[Op
             kept.append(operation)
             needed |= {value for value in operation.operands if isinstance(value, int)}
     return tuple(reversed(kept))
-
-
-__all__ = ["Packed", "program_of"]
