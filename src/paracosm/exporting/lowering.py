@@ -76,7 +76,7 @@ def _binary(kind: str) -> Rule:
     def rule(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
         """See `Rule`."""
         kinds = {np.dtype(writer.form(value)[1]).kind for value in operands}
-        if kind in ("div", "rem", "pow") and kinds != {"f"}:
+        if kind in ("div", "pow") and kinds != {"f"}:
             raise Untranslatable(f"it computes JAX's {kind} of whole numbers")
         if kind in ("and", "or", "xor") and kinds != {"b"}:
             raise Untranslatable(f"it computes JAX's {kind} of the bits of numbers")

@@ -21,7 +21,7 @@ _NODES = {
     **{"round": "Round", "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "pow": "Pow"},
     **{"max": "Max", "min": "Min", "eq": "Equal", "lt": "Less", "le": "LessOrEqual"},
     **{"gt": "Greater", "ge": "GreaterOrEqual", "and": "And", "or": "Or", "xor": "Xor"},
-    **{"where": "Where", "matmul": "MatMul"},
+    **{"matmul": "MatMul"},
 }
 _REDUCED = {
     **{"reduce_sum": "ReduceSum", "reduce_max": "ReduceMax"},
@@ -171,6 +171,15 @@ def _angle(graph: _Graph, given: list[str], operation: Operation) -> str:
     return graph.node("Where", graph.node("Less", x, zero), left, on_axis)
 
 
+def _where(graph: _Graph, given: list[str], operation: Operation) -> str:
+    """`where`, in other words of flags: onnxruntime has it of numbers only."""
+    condition, yes, no = given
+    if operation.dtype.kind != "b":
+        return graph.node("Where", *given)
+    otherwise = graph.node("And", graph.node("Not", condition), no)
+    return graph.node("Or", graph.node("And", condition, yes), otherwise)
+
+
 def _finite(graph: _Graph, given: list[str], operation: Operation) -> str:
     infinite, wrong = graph.node("IsInf", *given), graph.node("IsNaN", *given)
     return graph.node("Not", graph.node("Or", infinite, wrong))
@@ -202,6 +211,7 @@ _OTHERS: Mapping[str, Callable[[_Graph, list[str], Operation], str]] = {
     "rem": lambda graph, given, operation: graph.node("Mod", *given, fmod=1),
     "ne": lambda graph, given, operation: graph.node("Not", graph.node("Equal", *given)),
     "atan2": _angle,
+    "where": _where,
     "is_finite": _finite,
     "slice": _slice,
     "argmax": _best("ArgMax"),

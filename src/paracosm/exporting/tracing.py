@@ -183,8 +183,9 @@ def _translated(writer: Writer, equation: Any, operands: list[Any]) -> list[Any]
         return operands
     if name not in RULES:
         raise Untranslatable(_why_not(name))
+    given = [value if isinstance(value, int) else np.asarray(value) for value in operands]
     forms = [(dimensions(var.aval.shape), var.aval.dtype) for var in equation.outvars]
-    results = RULES[name](writer, operands, forms[0], params)
+    results = RULES[name](writer, given, forms[0], params)
     return results if isinstance(results, list) else [results]
 
 
