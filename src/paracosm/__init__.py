@@ -2,8 +2,9 @@
 about.
 
 The verbs `collect, learn, imagine, evaluate, audit, calibrate, rank, rank_runs, deploy,
-indicators, plan, plan_labels, run, load, compare, report` and the types that they pass are loaded
-when first used, so that importing the package costs nothing.
+indicators, plan, plan_labels, run, load, compare, export, report`, the environments of worlds
+`as_env, as_vector_env` and the types that all of them pass are loaded when first used, so that
+importing the package costs nothing.
 """
 
 from __future__ import annotations

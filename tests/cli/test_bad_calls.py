@@ -67,7 +67,7 @@ CALLS = {
     "paper E1 --workers two": "--workers is 'two'",
     "report": "paracosm report needs PATH",
     "export": "paracosm export needs PATH",
-    "export run --to tensorflow": "--to is 'tensorflow'; it must be one of 'numpy', 'onnx', 'torch'",
+    "export run --to tf": "--to is 'tf'; it must be one of 'numpy', 'onnx', 'torch'",
     "report a b": "b is not known",
     # Where to write.
     "run Pendulum-v1 --out ''": "--out is empty",

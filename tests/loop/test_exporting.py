@@ -115,7 +115,7 @@ class Remembering(gymnasium.Env):
         return self.seen, {}
 
     def step(self, action):
-        self.seen = np.clip(self.seen + (0.1, -0.2, 0.3, 0.1 * (2 * action - 1)), -10, 10)
+        self.seen = np.clip(self.seen + np.array([0.1, -0.2, 0.3, 0.2 * action]), -10, 10)
         self.seen = self.seen.astype(np.float32)
         return self.seen, float(action), False, False, {}
 
