@@ -33,10 +33,12 @@ from paracosm.core.types import Action, Array, PRNGKey, State
 _NAME = "paracosm/World-v0"  # what a world's environments are called; it is not in the registry
 _SEEDS = 2**32  # JAX keys tell no others apart
 
-Starts = Dataset | Trajectory | np.ndarray | jax.Array
+StartStates = Dataset | Trajectory | np.ndarray | jax.Array
 
 
-def as_env(world: MDP, *, starts: Starts | None = None, horizon: int | None = None) -> WorldEnv:
+def as_env(
+    world: MDP, *, starts: StartStates | None = None, horizon: int | None = None
+) -> WorldEnv:
     """The world as a `gymnasium.Env`.
 
     Args:
@@ -56,7 +58,7 @@ def as_env(world: MDP, *, starts: Starts | None = None, horizon: int | None = No
 
 
 def as_vector_env(
-    world: MDP, num_envs: int, *, starts: Starts | None = None, horizon: int | None = None
+    world: MDP, num_envs: int, *, starts: StartStates | None = None, horizon: int | None = None
 ) -> WorldVectorEnv:
     """`num_envs` copies of the world as a `gymnasium.vector.VectorEnv`, all of which one compiled
     program steps.
@@ -278,11 +280,16 @@ def _all_begun(world: MDP, seeds: Array, episodes: Array) -> Lane:
 def _all_stepped(
     world: MDP, horizon: Array, lanes: Lane, actions: Array, over: Array
 ) -> tuple[Lane, LaneStep]:
-    """`_advance_or_begin` of every lane, `[lane, …]` in all but world and horizon."""
+    """`_advance_or_begin` of every lane.
+
+    Args:
+        world, horizon: The same of all.
+        lanes, actions, over: `[lane, …]`.
+    """
     return jax.vmap(functools.partial(_advance_or_begin, world, horizon))(lanes, actions, over)
 
 
-def _starting(world: Any, starts: Starts | None) -> MDP:
+def _starting(world: Any, starts: StartStates | None) -> MDP:
     """The world with these starts, if they are given."""
     needed = (
         "an MDP, such as learned.world, run.world or one that paracosm.foreign.world makes"

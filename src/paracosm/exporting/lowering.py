@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from paracosm.exporting.program import BINARY, REDUCTIONS, ROWS, UNARY, Operand, Operation, Shape
 
 Form = tuple[Shape, Any]  # shape and type of a value
-Rule = Callable[["Writer", list[Any], Form, Mapping[str, Any]], Any]
 
 # Operations that give what they are given.
 SAME = frozenset({"stop_gradient", "copy", "copy_p", "name", "optimization_barrier"})
@@ -19,6 +18,20 @@ SAME = frozenset({"stop_gradient", "copy", "copy_p", "name", "optimization_barri
 
 class Untranslatable(Exception):
     """A policy computes something that the formats have no word for."""
+
+
+class TracedOperation(NamedTuple):
+    """An operation as JAX traced it.
+
+    Attributes:
+        operands: Values by number, and constants.
+        form: Of its result; of the first where it has several.
+        params: JAX's own, by name.
+    """
+
+    operands: list[Any]
+    form: Form
+    params: Mapping[str, Any]
 
 
 def dimensions(shape: Sequence[Any]) -> Shape:
@@ -62,99 +75,106 @@ class Writer:
         """Shape and type of a value or a constant."""
         return self._forms[value] if isinstance(value, int) else (value.shape, value.dtype)
 
-    def like(self, value: Operand, kind: str, *operands: Operand) -> int:
-        """An operation whose result has the form of `value`."""
-        shape, dtype = self.form(value)
-        return self.write(kind, operands, shape, dtype)
+
+LoweringRule = Callable[[Writer, TracedOperation], Any]
+"""Writes an operation down; gives its value, or a list of those of several results."""
 
 
-def _unary(kind: str) -> Rule:
-    return lambda writer, operands, form, params: writer.write(kind, operands, *form)
+def _unary(kind: str) -> LoweringRule:
+    return lambda writer, traced: writer.write(kind, traced.operands, *traced.form)
 
 
-def _binary(kind: str) -> Rule:
-    def rule(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-        """See `Rule`."""
-        kinds = {np.dtype(writer.form(value)[1]).kind for value in operands}
+def _binary(kind: str) -> LoweringRule:
+    def rule(writer: Writer, traced: TracedOperation) -> int:
+        """See `RULES`."""
+        kinds = {np.dtype(writer.form(value)[1]).kind for value in traced.operands}
         if kind in ("div", "pow") and kinds != {"f"}:
             raise Untranslatable(f"it computes JAX's {kind} of whole numbers")
         if kind in ("and", "or", "xor") and kinds != {"b"}:
             raise Untranslatable(f"it computes JAX's {kind} of the bits of numbers")
-        return writer.write(kind, operands, *form)
+        return writer.write(kind, traced.operands, *traced.form)
 
     return rule
 
 
-def _reduced(kind: str) -> Rule:
-    return lambda writer, operands, form, params: writer.write(
-        kind, operands, *form, axes=tuple(map(int, params["axes"]))
+def _reduced(kind: str) -> LoweringRule:
+    return lambda writer, traced: writer.write(
+        kind, traced.operands, *traced.form, axes=tuple(map(int, traced.params["axes"]))
     )
 
 
-def _all_or_any(kind: str) -> Rule:
-    def rule(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-        """See `Rule`."""
-        shape = writer.form(operands[0])[0]
-        numbers = writer.write("cast", operands, shape, np.float32)
-        axes = tuple(map(int, params["axes"]))
-        reduced = writer.write(kind, [numbers], form[0], np.float32, axes=axes)
-        return writer.write("cast", [reduced], *form)
+def _all_or_any(kind: str) -> LoweringRule:
+    def rule(writer: Writer, traced: TracedOperation) -> int:
+        """See `RULES`."""
+        shape = writer.form(traced.operands[0])[0]
+        numbers = writer.write("cast", traced.operands, shape, np.float32)
+        axes = tuple(map(int, traced.params["axes"]))
+        reduced = writer.write(kind, [numbers], traced.form[0], np.float32, axes=axes)
+        return writer.write("cast", [reduced], *traced.form)
 
     return rule
 
 
-def _best(kind: str) -> Rule:
-    def rule(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-        """See `Rule`."""
-        (axis,) = params["axes"]
-        return writer.write(kind, operands, *form, axis=int(axis))
+def _best(kind: str) -> LoweringRule:
+    def rule(writer: Writer, traced: TracedOperation) -> int:
+        """See `RULES`."""
+        (axis,) = traced.params["axes"]
+        return writer.write(kind, traced.operands, *traced.form, axis=int(axis))
 
     return rule
 
 
-def _logistic(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-    """`σ(x) = (1 + tanh(x/2))/2`, which overflows nowhere; see `Rule`."""
-    half = np.asarray(0.5, form[1])
-    tanh = writer.write("tanh", [writer.write("mul", [operands[0], half], *form)], *form)
-    scaled = writer.write("mul", [tanh, half], *form)
-    return writer.write("add", [scaled, half], *form)
+def _logistic(writer: Writer, traced: TracedOperation) -> int:
+    """`σ(x) = (1 + tanh(x/2))/2`, which overflows nowhere; see `RULES`."""
+    half = np.asarray(0.5, traced.form[1])
+    tanh = writer.write(
+        "tanh", [writer.write("mul", [traced.operands[0], half], *traced.form)], *traced.form
+    )
+    scaled = writer.write("mul", [tanh, half], *traced.form)
+    return writer.write("add", [scaled, half], *traced.form)
 
 
-def _log1p(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-    one = np.asarray(1, form[1])
-    return writer.write("log", [writer.write("add", [operands[0], one], *form)], *form)
+def _log1p(writer: Writer, traced: TracedOperation) -> int:
+    one = np.asarray(1, traced.form[1])
+    return writer.write(
+        "log", [writer.write("add", [traced.operands[0], one], *traced.form)], *traced.form
+    )
 
 
-def _expm1(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-    one = np.asarray(1, form[1])
-    return writer.write("sub", [writer.write("exp", operands, *form), one], *form)
+def _expm1(writer: Writer, traced: TracedOperation) -> int:
+    one = np.asarray(1, traced.form[1])
+    return writer.write(
+        "sub", [writer.write("exp", traced.operands, *traced.form), one], *traced.form
+    )
 
 
-def _rsqrt(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-    one = np.asarray(1, form[1])
-    return writer.write("div", [one, writer.write("sqrt", operands, *form)], *form)
+def _rsqrt(writer: Writer, traced: TracedOperation) -> int:
+    one = np.asarray(1, traced.form[1])
+    return writer.write(
+        "div", [one, writer.write("sqrt", traced.operands, *traced.form)], *traced.form
+    )
 
 
-def _square(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-    return writer.write("mul", [operands[0], operands[0]], *form)
+def _square(writer: Writer, traced: TracedOperation) -> int:
+    return writer.write("mul", [traced.operands[0], traced.operands[0]], *traced.form)
 
 
-def _power(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-    exponent = np.asarray(params["y"], form[1])
-    if form[1].kind != "f":
+def _power(writer: Writer, traced: TracedOperation) -> int:
+    exponent = np.asarray(traced.params["y"], traced.form[1])
+    if traced.form[1].kind != "f":
         raise Untranslatable("it computes a power of whole numbers")
-    return writer.write("pow", [operands[0], exponent], *form)
+    return writer.write("pow", [traced.operands[0], exponent], *traced.form)
 
 
-def _round(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-    if int(params["rounding_method"]) != 1:  # 1 is halves to even, what all formats do
+def _round(writer: Writer, traced: TracedOperation) -> int:
+    if int(traced.params["rounding_method"]) != 1:  # 1 is halves to even, what all formats do
         raise Untranslatable("it rounds halves away from zero (JAX's round)")
-    return writer.write("round", operands, *form)
+    return writer.write("round", traced.operands, *traced.form)
 
 
-def _select(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> Operand:
-    """`select_n(which, case 0, case 1, …)`, the cases by number; see `Rule`."""
-    which, *cases = operands
+def _select(writer: Writer, traced: TracedOperation) -> Operand:
+    """`select_n(which, case 0, case 1, …)`, the cases by number; see `RULES`."""
+    which, *cases = traced.operands
     shape, dtype = writer.form(which)
     chosen = cases[0]
     for number, case in enumerate(cases[1:], 1):
@@ -163,18 +183,20 @@ def _select(writer: Writer, operands: list[Any], form: Form, params: Mapping[str
         condition = which
         if dtype.kind != "b":
             condition = writer.write("eq", [which, np.asarray(number, dtype)], shape, bool)
-        chosen = writer.write("where", [condition, case, chosen], *form)
+        chosen = writer.write("where", [condition, case, chosen], *traced.form)
     return chosen
 
 
-def _clamp(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-    low, value, high = operands
-    return writer.write("min", [writer.write("max", [value, low], *form), high], *form)
+def _clamp(writer: Writer, traced: TracedOperation) -> int:
+    low, value, high = traced.operands
+    return writer.write(
+        "min", [writer.write("max", [value, low], *traced.form), high], *traced.form
+    )
 
 
-def _cast(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> Operand:
-    same = writer.form(operands[0])[1] == form[1]
-    return operands[0] if same else writer.write("cast", operands, *form)
+def _cast(writer: Writer, traced: TracedOperation) -> Operand:
+    same = writer.form(traced.operands[0])[1] == traced.form[1]
+    return traced.operands[0] if same else writer.write("cast", traced.operands, *traced.form)
 
 
 def _reshaped(writer: Writer, value: Operand, shape: Shape) -> Operand:
@@ -184,43 +206,40 @@ def _reshaped(writer: Writer, value: Operand, shape: Shape) -> Operand:
     return value if own == shape else writer.write("reshape", [value], shape, dtype)
 
 
-def _reshape(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> Operand:
-    return _reshaped(writer, operands[0], form[0])
+def _reshape(writer: Writer, traced: TracedOperation) -> Operand:
+    return _reshaped(writer, traced.operands[0], traced.form[0])
 
 
-def _broadcast(
-    writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]
-) -> Operand:
-    """Axes of size 1 put in, and repeated where they are not of size 1 in the result; see
-    `Rule`.
-    """
-    value = operands[0] if isinstance(operands[0], int) else np.asarray(operands[0])
-    own, (shape, dtype) = writer.form(value)[0], form
-    if "shape" in params and len(params["broadcast_dimensions"]) != len(own):
-        raise Untranslatable("it broadcasts in a form that is not known (broadcast_in_dim)")
-    places = dict(zip(map(int, params["broadcast_dimensions"]), own, strict=True))
+def _broadcast(writer: Writer, traced: TracedOperation) -> Operand:
+    """Axes of size 1 put in, and repeated where they are longer in the result; see `RULES`."""
+    value, (shape, dtype) = traced.operands[0], traced.form
+    axes = map(int, traced.params["broadcast_dimensions"])
+    places = dict(zip(axes, writer.form(value)[0], strict=True))
     spread = tuple(places.get(axis, 1) for axis in range(len(shape)))
     value = _reshaped(writer, value, spread)
     return value if spread == shape else writer.write("expand", [value], shape, dtype)
 
 
-def _transpose(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-    return writer.write("transpose", operands, *form, axes=tuple(map(int, params["permutation"])))
+def _transpose(writer: Writer, traced: TracedOperation) -> int:
+    return writer.write(
+        "transpose",
+        traced.operands,
+        *traced.form,
+        axes=tuple(map(int, traced.params["permutation"])),
+    )
 
 
-def _concatenate(
-    writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]
-) -> Operand:
-    parts = [value for value in operands if 0 not in writer.form(value)[0]]
+def _concatenate(writer: Writer, traced: TracedOperation) -> Operand:
+    parts = [value for value in traced.operands if 0 not in writer.form(value)[0]]
     if len(parts) == 1:
         return parts[0]
-    return writer.write("concatenate", parts, *form, axis=int(params["dimension"]))
+    return writer.write("concatenate", parts, *traced.form, axis=int(traced.params["dimension"]))
 
 
-def _stack(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-    axis, (shape, dtype) = int(params["axis"]), form
+def _stack(writer: Writer, traced: TracedOperation) -> int:
+    axis, (shape, dtype) = int(traced.params["axis"]), traced.form
     layer = (*shape[:axis], 1, *shape[axis + 1 :])
-    layers = [_reshaped(writer, value, layer) for value in operands]
+    layers = [_reshaped(writer, value, layer) for value in traced.operands]
     return writer.write("concatenate", layers, shape, dtype, axis=axis)
 
 
@@ -241,34 +260,34 @@ def _sliced(
     return writer.write("slice", [value], shape, dtype, parts=tuple(parts))
 
 
-def _slice(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> Operand:
-    stops = [None if s == ROWS else s for s in dimensions(params["limit_indices"])]
-    starts = dimensions(params["start_indices"])
-    steps = params["strides"] or (1,) * len(stops)
-    return _sliced(writer, operands[0], list(zip(starts, stops, steps, strict=True)), form[0])
+def _slice(writer: Writer, traced: TracedOperation) -> Operand:
+    stops = [None if s == ROWS else s for s in dimensions(traced.params["limit_indices"])]
+    starts = dimensions(traced.params["start_indices"])
+    steps = traced.params["strides"] or (1,) * len(stops)
+    return _sliced(
+        writer, traced.operands[0], list(zip(starts, stops, steps, strict=True)), traced.form[0]
+    )
 
 
-def _dynamic_slice(
-    writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]
-) -> Operand:
-    value, *starts = operands
+def _dynamic_slice(writer: Writer, traced: TracedOperation) -> Operand:
+    value, *starts = traced.operands
     if any(isinstance(start, int) for start in starts):
         raise Untranslatable("it takes a part of an array at a place that it computes")
     parts = []
-    for start, length, own in zip(starts, form[0], writer.form(value)[0], strict=True):
+    for start, length, own in zip(starts, traced.form[0], writer.form(value)[0], strict=True):
         first = 0 if length == ROWS else min(max(int(start), 0), own - length)
         parts.append((first, None if length == ROWS else first + length, 1))
-    return _sliced(writer, value, parts, form[0])
+    return _sliced(writer, value, parts, traced.form[0])
 
 
-def _split(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> list[Any]:
-    shape, _ = writer.form(operands[0])
-    axis, first, results = int(params["axis"]), 0, []
-    for size in map(int, params["sizes"]):
+def _split(writer: Writer, traced: TracedOperation) -> list[Any]:
+    shape, _ = writer.form(traced.operands[0])
+    axis, first, results = int(traced.params["axis"]), 0, []
+    for size in map(int, traced.params["sizes"]):
         parts: list[tuple[int, int | None, int]] = [(0, None, 1)] * len(shape)
         parts[axis] = (first, first + size, 1)
         part = (*shape[:axis], size, *shape[axis + 1 :])
-        results.append(_sliced(writer, operands[0], parts, part))
+        results.append(_sliced(writer, traced.operands[0], parts, part))
         first += size
     return results
 
@@ -288,26 +307,26 @@ def _taken(writer: Writer, value: Operand, indices: np.ndarray, axis: int) -> in
     return writer.write("take", [value], size, dtype, axis=axis, indices=places)
 
 
-def _reverse(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> Operand:
-    value = operands[0]
-    for axis in map(int, params["dimensions"]):
-        value = _taken(writer, value, np.arange(form[0][axis])[::-1], axis)
+def _reverse(writer: Writer, traced: TracedOperation) -> Operand:
+    value = traced.operands[0]
+    for axis in map(int, traced.params["dimensions"]):
+        value = _taken(writer, value, np.arange(traced.form[0][axis])[::-1], axis)
     return value
 
 
-def _tile(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> Operand:
-    value = operands[0]
-    for axis, times in enumerate(params["reps"]):
+def _tile(writer: Writer, traced: TracedOperation) -> Operand:
+    value = traced.operands[0]
+    for axis, times in enumerate(traced.params["reps"]):
         if times != 1:
             length = writer.form(value)[0][axis]
             value = _taken(writer, value, np.tile(np.arange(length), times), axis)
     return value
 
 
-def _gather(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> Operand:
-    """`x[:, indices]`, of indices that are constants; see `Rule`."""
-    value, indices = operands
-    numbers, sizes = params["dimension_numbers"], dimensions(params["slice_sizes"])
+def _gather(writer: Writer, traced: TracedOperation) -> Operand:
+    """`x[:, indices]`, of indices that are constants; see `RULES`."""
+    value, indices = traced.operands
+    numbers, sizes = traced.params["dimension_numbers"], dimensions(traced.params["slice_sizes"])
     shape = writer.form(value)[0]
     plain = not (numbers.operand_batching_dims or numbers.start_indices_batching_dims)
     if isinstance(indices, int) or isinstance(value, np.ndarray) or not plain:
@@ -318,21 +337,23 @@ def _gather(writer: Writer, operands: list[Any], form: Form, params: Mapping[str
     if axes != tuple(map(int, numbers.start_index_map)) or len(axes) != 1:
         raise Untranslatable("it takes entries of an array along several axes (gather)")
     axis = axes[0]
-    between = [i for i in range(len(form[0])) if i not in tuple(map(int, numbers.offset_dims))]
+    between = [
+        i for i in range(len(traced.form[0])) if i not in tuple(map(int, numbers.offset_dims))
+    ]
     rest = all(
         size == own for i, (size, own) in enumerate(zip(sizes, shape, strict=True)) if i != axis
     )
     inside = ((places >= 0) & (places < shape[axis])).all()
     if not (rest and inside and between == list(range(axis, axis + len(grid)))):
         raise Untranslatable("it takes entries of an array in an order that is not known (gather)")
-    return _reshaped(writer, _taken(writer, value, places.reshape(-1), axis), form[0])
+    return _reshaped(writer, _taken(writer, value, places.reshape(-1), axis), traced.form[0])
 
 
-def _pad(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> Operand:
-    value, filling = operands
+def _pad(writer: Writer, traced: TracedOperation) -> Operand:
+    value, filling = traced.operands
     if isinstance(filling, int):
         raise Untranslatable("it pads an array with what it computes")
-    for axis, (low, high, between) in enumerate(params["padding_config"]):
+    for axis, (low, high, between) in enumerate(traced.params["padding_config"]):
         if between or min(low, high) < 0:
             raise Untranslatable("it pads an array between its entries, or cuts it (pad)")
         value = _padded(writer, value, np.asarray(filling), axis, (int(low), int(high)))
@@ -365,13 +386,13 @@ def _padded(
     return writer.write("concatenate", parts, padded, dtype, axis=axis)
 
 
-def _product(writer: Writer, operands: list[Any], form: Form, params: Mapping[str, Any]) -> int:
-    """A sum of products over the contracted axes; see `Rule`."""
-    (left, right), (left_batch, right_batch) = params["dimension_numbers"]
-    sizes = [len(writer.form(value)[0]) for value in operands]
+def _product(writer: Writer, traced: TracedOperation) -> int:
+    """A sum of products over the contracted axes; see `RULES`."""
+    (left, right), (left_batch, right_batch) = traced.params["dimension_numbers"]
+    sizes = [len(writer.form(value)[0]) for value in traced.operands]
     contracted = [list(map(int, axes)) for axes in (left, right, left_batch)]
     if sizes == [2, 2] and contracted == [[1], [0], []]:
-        return writer.write("matmul", operands, *form)
+        return writer.write("matmul", traced.operands, *traced.form)
     letters = iter(string.ascii_lowercase)
     names = [[next(letters) for _ in range(size)] for size in sizes]
     for first, second in [
@@ -387,10 +408,10 @@ def _product(writer: Writer, operands: list[Any], form: Form, params: Mapping[st
         if axis not in gone
     ]
     equation = f"{''.join(names[0])},{''.join(names[1])}->{''.join(batch + free)}"
-    return writer.write("einsum", operands, *form, equation=equation)
+    return writer.write("einsum", traced.operands, *traced.form, equation=equation)
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, LoweringRule] = {
     **{kind: _unary(kind) for kind in UNARY - {"round"}},
     **{kind: _binary(kind) for kind in BINARY},
     **{kind: _reduced(kind) for kind in REDUCTIONS},

@@ -12,11 +12,13 @@ import torch
 
 from paracosm.exporting.program import ROWS, Operand, Operation, Program, Step
 
+_SAME_NAME = (
+    *("neg", "sign", "floor", "ceil", "round", "exp", "log", "tanh", "sin", "cos", "tan", "asin"),
+    *("acos", "atan", "sinh", "cosh", "sqrt", "abs", "add", "sub", "mul", "div", "pow", "atan2"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "where", "matmul"),
+)
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{kind: getattr(torch, kind) for kind in "neg sign floor ceil exp log tanh sin cos".split()},  # noqa: SIM905
-    **{kind: getattr(torch, kind) for kind in "tan asin acos atan sinh cosh sqrt abs".split()},  # noqa: SIM905
-    **{kind: getattr(torch, kind) for kind in "round atan2 pow where matmul".split()},  # noqa: SIM905
-    **{kind: getattr(torch, kind) for kind in "add sub mul div eq ne lt le gt ge".split()},  # noqa: SIM905
+    **{kind: getattr(torch, kind) for kind in _SAME_NAME},
     **{kind: getattr(torch, f"logical_{kind}") for kind in ("and", "or", "xor", "not")},
     "is_finite": torch.isfinite,
     "rem": torch.fmod,

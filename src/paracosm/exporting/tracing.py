@@ -18,7 +18,14 @@ from paracosm.core.mdp import Box, Discrete
 from paracosm.core.observing import Observing
 from paracosm.core.policy import Policy
 from paracosm.core.types import Array
-from paracosm.exporting.lowering import RULES, SAME, Untranslatable, Writer, dimensions
+from paracosm.exporting.lowering import (
+    RULES,
+    SAME,
+    TracedOperation,
+    Untranslatable,
+    Writer,
+    dimensions,
+)
 from paracosm.exporting.program import CARRY, OBSERVATION, ROWS, Operand, Operation, Program, Shape
 
 # Programs within a program, which are written out in place, by the parameter that holds them.
@@ -185,7 +192,7 @@ def _translated(writer: Writer, equation: Any, operands: list[Any]) -> list[Any]
         raise Untranslatable(_why_not(name))
     given = [value if isinstance(value, int) else np.asarray(value) for value in operands]
     forms = [(dimensions(var.aval.shape), var.aval.dtype) for var in equation.outvars]
-    results = RULES[name](writer, given, forms[0], params)
+    results = RULES[name](writer, TracedOperation(given, forms[0], params))
     return results if isinstance(results, list) else [results]
 
 

@@ -85,7 +85,7 @@ def export(
     return _record(subject, target, to, program.carry_size, difference)
 
 
-class _Subject(NamedTuple):
+class _PolicyToExport(NamedTuple):
     """A policy of observations, and what is needed to export it.
 
     Attributes:
@@ -103,17 +103,17 @@ class _Subject(NamedTuple):
     title: str
 
 
-def _of_policy(policy: Policy, spec: Spec | None) -> _Subject:
+def _of_policy(policy: Policy, spec: Spec | None) -> _PolicyToExport:
     checks.of_kind("spec", spec, Spec, "a Spec, beside a policy that is given itself,")
     assert spec is not None
     _demand_no_planner(policy)
     normals = np.random.default_rng(0).normal(size=(_COMPARED, spec.state_size))
     observations = (normals * np.asarray(spec.state_scale)).astype(np.float32)
     title = f"A {type(policy).__name__} policy, exported by Paracosm."
-    return _Subject(policy, spec.action, (spec.state_size,), observations, title)
+    return _PolicyToExport(policy, spec.action, (spec.state_size,), observations, title)
 
 
-def _of_run(run: Run) -> _Subject:
+def _of_run(run: Run) -> _PolicyToExport:
     if run.config.planner is not None:
         raise checks.Unsupported(
             f"the policy of the run in {shown(run.path)} cannot be exported: it is the planner"
@@ -124,11 +124,11 @@ def _of_run(run: Run) -> _Subject:
         spec, policy = run.spec, run.policy
         _demand_no_planner(policy)
         shape = (spec.state_size,)
-        return _Subject(policy, spec.action, shape, _recorded(run, shape, np.float32), title)
+        return _PolicyToExport(policy, spec.action, shape, _recorded(run, shape, np.float32), title)
     source, policy = run.shown(), run.observing
     shape = source.image or (source.state_size,)
     recorded = _recorded(run, shape, source.state_type)
-    return _Subject(policy, source.action, shape, recorded, title)
+    return _PolicyToExport(policy, source.action, shape, recorded, title)
 
 
 def _demand_no_planner(policy: Policy) -> None:
@@ -168,7 +168,7 @@ def _demand_packages(to: str) -> None:
         datasets.extra(package, to, f"a policy as {to}")
 
 
-def _difference(program: Program, subject: _Subject, step: Step) -> float:
+def _difference(program: Program, subject: _PolicyToExport, step: Step) -> float:
     """How far the actions of what was exported are from the policy's: the largest difference, or
     the share of other choices.
 
@@ -203,7 +203,9 @@ def _demand_equal(difference: float, action: Box | Discrete) -> None:
         )
 
 
-def _record(subject: _Subject, target: Path, to: str, carry: int, difference: float) -> Exported:
+def _record(
+    subject: _PolicyToExport, target: Path, to: str, carry: int, difference: float
+) -> Exported:
     """What is known of the file.
 
     Args:
