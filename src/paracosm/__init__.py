@@ -2,8 +2,9 @@
 about.
 
 The verbs `collect, learn, imagine, evaluate, audit, calibrate, rank, rank_runs, deploy,
-indicators, plan, plan_labels, run, load, compare, report, load_data, save_data, describe_data` and
-the types that they pass are loaded when first used, so that importing the package costs nothing.
+indicators, plan, plan_labels, run, load, compare, export, report, load_data, save_data,
+describe_data`, the environments of worlds `as_env, as_vector_env` and the types that all of them
+pass are loaded when first used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paracosm import adapters as foreign
     from paracosm import envs
+    from paracosm.adapters.environment import as_env, as_vector_env
     from paracosm.core import noise
     from paracosm.core.checks import ParacosmError
     from paracosm.core.data import Dataset, RewardLabels, Trajectory, Transitions
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from paracosm.loop.auditing import audit, calibrate
     from paracosm.loop.deploying import deploy
     from paracosm.loop.describing import describe_data
+    from paracosm.loop.exporting import export
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.leading import indicators
     from paracosm.loop.load import Run, compare, load
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from paracosm.reporting import write as report
 
 _HOMES = {
+    "adapters.environment": ("as_env", "as_vector_env"),
     "loop.assisting": ("assisted_return",),
     "loop.auditing": ("audit", "calibrate"),
     "core.checks": ("ParacosmError",),
@@ -78,6 +82,7 @@ _HOMES = {
     "learning.learn": ("Learned", "LearnSettings", "learn"),
     "loop.deploying": ("deploy",),
     "loop.describing": ("describe_data",),
+    "loop.exporting": ("export",),
     "loop.foreign": ("audit_foreign",),
     "loop.leading": ("indicators",),
     "loop.load": ("Run", "compare", "load"),
@@ -143,6 +148,8 @@ __all__ = [
     "Transitions",
     "Weights",
     "Window",
+    "as_env",
+    "as_vector_env",
     "assisted_return",
     "audit",
     "audit_foreign",
@@ -156,6 +163,7 @@ __all__ = [
     "encode",
     "envs",
     "evaluate",
+    "export",
     "foreign",
     "imagine",
     "indicators",

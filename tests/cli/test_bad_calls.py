@@ -71,6 +71,8 @@ CALLS = {
     "paper E1 --scale huge": "--scale is 'huge'; it must be one of 'full', 'quick'",
     "paper E1 --workers two": "--workers is 'two'",
     "report": "paracosm report needs PATH",
+    "export": "paracosm export needs PATH",
+    "export run --to tf": "--to is 'tf'; it must be one of 'numpy', 'onnx', 'torch'",
     "report a b": "b is not known",
     # Where to write.
     "run Pendulum-v1 --out ''": "--out is empty",
@@ -135,6 +137,9 @@ CALLS = {
     "audit $HERE/configured": "is not of a run",
     "audit $HERE/file": "is no run directory",
     "report nowhere": "nowhere is no run directory",
+    "export nowhere": "--to is not given",
+    "export nowhere --to numpy": "nowhere is no run directory",
+    "export nowhere --to numpy --out $HERE": "which is a folder; a file",
     f"report {LONG}": "is no run directory",
     "report $HERE/configured": "is not of a run",
     "compare": "a comparison needs at least two",

@@ -33,6 +33,7 @@ COMMANDS = {
     "indicators": "which numbers of the audits of a training's checkpoints precede its gap",
     "bench": "learners on the tasks of a suite, beside what others have",
     "paper": "the experiments of the paper, ours beside theirs",
+    "export": "a run's policy as a file that is used without Paracosm: ONNX, NumPy or PyTorch",
     "report": "write the report of a finished run again",
     "deploy": "whether the policy of one run may take the place of another's, and how sure that is",
     "compare": (

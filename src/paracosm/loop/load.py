@@ -12,6 +12,7 @@ from typing import Unpack
 
 import numpy as np
 
+from paracosm.adapters.predicting import Predictor
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.auditing.search import Candidate
 from paracosm.core import checks
@@ -20,7 +21,7 @@ from paracosm.core.encoder import Encoder, encode_rows
 from paracosm.core.files import as_path, read_json, read_record, shown
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, Problem
-from paracosm.core.mdp import MDP
+from paracosm.core.mdp import MDP, Spec
 from paracosm.core.observing import Observing
 from paracosm.core.policy import Policy
 from paracosm.core.records import Diagnosis, Reference
@@ -112,6 +113,11 @@ class Run:
     def world(self) -> MDP:
         """The learned world of the last round."""
         return self.learned.world
+
+    @functools.cached_property
+    def spec(self) -> Spec:
+        """What is fixed about the task, as the world of the last round has it."""
+        return store.load_spec(self.path / f"models/world-{self._last}")
 
     @functools.cached_property
     def imagined(self) -> Imagined:
@@ -267,6 +273,14 @@ class Run:
             return self.policy
         size, kind = observed.state_size, np.dtype(observed.state_type).name
         return Observing(self.policy, encoder, observed.action, size, kind)
+
+    @functools.cached_property
+    def predictor(self) -> Predictor:
+        """The policy with the `predict` of a Stable-Baselines3 model, on what the environment
+        shows.
+        """
+        action = self.spec.action
+        return Predictor(self.policy if self.config.encoder is None else self.observing, action)
 
     def shown(self) -> Source:
         """The real environment again, as it shows itself."""

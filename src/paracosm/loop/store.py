@@ -21,7 +21,7 @@ from paracosm.core import checks, storage
 from paracosm.core.files import atomic_write, read_json, shown
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, LearnerPrediction, Problem
-from paracosm.core.mdp import MDP
+from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Policy
 from paracosm.core.records import PartFit, Record, Training, typed
 from paracosm.imagination.imagine import Imagined
@@ -217,6 +217,11 @@ def load_world(
         domain,
     )
     return Learned(world, about.fits)
+
+
+def load_spec(path: Path) -> Spec:
+    """What is fixed about the task of a learned world; parts that were given are not needed."""
+    return load(WorldHeader, path)[1][0]
 
 
 def save_policy(path: Path, policy: Policy) -> None:

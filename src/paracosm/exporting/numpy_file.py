@@ -1,0 +1,225 @@
+"""A program as a Python module that needs NumPy alone, its weights inside."""
+
+from __future__ import annotations
+
+import base64
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from paracosm.exporting.program import ROWS, Operand, Operation, Program, Step
+
+_SAME_NAME = dict.fromkeys(("sign", "floor", "ceil", "exp", "log", "tanh", "sin", "cos", "tan"))
+_FUNCTIONS = {
+    **{kind: f"np.{kind}" for kind in _SAME_NAME},
+    **{kind: f"np.{kind}" for kind in ("sinh", "cosh", "sqrt", "abs")},
+    **{f"a{kind}": f"np.arc{kind}" for kind in ("sin", "cos", "tan")},
+    "is_finite": "np.isfinite",
+    "round": "np.round",
+    "neg": "-",
+    "not": "~",
+    "rem": "np.fmod",
+    "max": "np.maximum",
+    "min": "np.minimum",
+    "pow": "np.power",
+    "atan2": "np.arctan2",
+    "where": "np.where",
+    "matmul": "np.matmul",
+}
+_SIGNS = {
+    **{"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"},
+    **{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="},
+}
+_REDUCED = {f"reduce_{kind}": f"np.{kind}" for kind in ("sum", "max", "min", "prod")}
+_WIDTH = 96  # characters of a line of weights
+_FEW = 8  # numbers that are written as such: a reader may want to see bounds and scales
+
+_HEAD = '''\
+"""{title}
+
+It needs NumPy alone, and {looks}:
+
+    import {name}
+
+    actions, {state} = {name}.predict(observations{given})
+
+`predict` takes one observation {shape} or several, one after the other, and is that of a model of
+Stable-Baselines3: this module is what its `evaluate_policy` takes.
+"""
+
+import base64
+
+import numpy as np
+
+OBSERVATION = {shape}  # shape of one observation
+CARRY = {carry}  # components of the state that `predict` gives and takes; 0 if there is none
+
+
+def predict(observation, state=None, episode_start=None, deterministic=True):
+    """The deterministic action for observations, and the state to hand in at the next step.
+
+    `state` is None at first; where `episode_start` is true an episode begins anew.
+    """
+    if not deterministic:
+        raise ValueError("the file holds the deterministic policy; deterministic=True is needed")
+    given = np.asarray(observation, np.{kind})
+    if OBSERVATION not in (given.shape, given.shape[1:]):
+        needed = f"{{OBSERVATION}}, or several, is needed"
+        raise ValueError(f"observation has shape {{given.shape}}; {{needed}}")
+    rows = given.reshape(-1, {size})
+    if state is None:
+        state = np.zeros((len(rows), CARRY), np.float32)
+    if episode_start is not None:
+        state = np.where(np.reshape(episode_start, (-1, 1)), np.float32(0), state)
+    action, state = step(rows, state)
+    return (action[0] if given.shape == OBSERVATION else action), (state if CARRY else None)
+
+
+def step(observation, carry):
+    """Actions [rows, …] and next carries [rows, {carry}] of observations [rows, {size}]."""
+    rows = len(observation)
+'''
+
+
+def encode(program: Program, title: str, name: str) -> bytes:
+    """The module's text.
+
+    Args:
+        program: What it computes.
+        title: A line of its docstring.
+        name: Of the module.
+    """
+    weights: list[np.ndarray] = []
+    lines = [
+        f"v{operation.result} = {_expression(operation, weights)}"
+        for operation in program.operations
+    ]
+    named = [_named(value, weights) for value in program.outputs]
+    lines.append(f"return {named[0]}, {named[1] if program.carry_size else 'carry'}")
+    carried = bool(program.carry_size)
+    head = _HEAD.format(
+        title=title,
+        name=name,
+        looks="carries a state from step to step" if carried else "looks at the observation alone",
+        state="state" if carried else "_",
+        given=", state, episode_start" if carried else "",
+        shape=program.observation_shape,
+        size=program.observation_size,
+        carry=program.carry_size,
+        kind=program.observation_type.name,
+    )
+    body = textwrap.indent("\n".join(lines), "    ")
+    return f"{head}{body}\n{_stored(weights)}".encode()
+
+
+def decode(module: bytes) -> Step:
+    """The function that a module's text defines."""
+    names: dict[str, Any] = {}
+    exec(compile(module, "<exported>", "exec"), names)
+    return names["step"]
+
+
+def _named(value: Operand, weights: list[np.ndarray]) -> str:
+    """What the module calls a value; a constant that is no single number is among its weights."""
+    if isinstance(value, int):
+        return ("observation", "carry")[value] if value < 2 else f"v{value}"
+    if not value.ndim:
+        return _number(value)
+    weights.append(value)
+    return f"W[{len(weights) - 1}]"
+
+
+def _number(value: np.ndarray) -> str:
+    if value.dtype == bool:
+        return str(bool(value))
+    if value.dtype.kind != "f":
+        return f"np.{value.dtype}({int(value)})"
+    if not np.isfinite(value):
+        return f'np.{value.dtype}("{float(value)}")'
+    return f"np.{value.dtype}({float(value)!r})"
+
+
+def _expression(operation: Operation, weights: list[np.ndarray]) -> str:
+    """One operation as Python."""
+    given = [_named(value, weights) for value in operation.operands]
+    kind, options, listed = operation.kind, operation.options, ", ".join(given)
+    if kind in _SIGNS:
+        return f"{given[0]} {_SIGNS[kind]} {given[1]}"
+    if kind in ("neg", "not"):
+        return f"{_FUNCTIONS[kind]}{given[0]}"
+    if kind in _FUNCTIONS:
+        return f"{_FUNCTIONS[kind]}({listed})"
+    if kind in _REDUCED:
+        dtype = f", dtype=np.{operation.dtype}" if kind in ("reduce_sum", "reduce_prod") else ""
+        return f"{_REDUCED[kind]}({listed}, axis={_axes(options['axes'])}{dtype})"
+    if kind == "einsum":
+        return f'np.einsum("{options["equation"]}", {listed})'
+    return _OTHERS[kind](given, operation)
+
+
+def _axes(axes: tuple[int, ...]) -> str:
+    return str(axes[0]) if len(axes) == 1 else str(axes)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    lengths = ["rows" if length == ROWS else str(length) for length in shape]
+    return f"({', '.join(lengths)}{',' if len(lengths) == 1 else ''})"
+
+
+def _slice(given: list[str], operation: Operation) -> str:
+    parts = [
+        f"{start or ''}:{'' if stop is None else stop}{'' if step == 1 else f':{step}'}"
+        for start, stop, step in operation.options["parts"]
+    ]
+    return f"{given[0]}[{', '.join(parts)}]"
+
+
+def _take(given: list[str], operation: Operation) -> str:
+    before = ":, " * operation.options["axis"]
+    return f"{given[0]}[{before}{operation.options['indices'].tolist()}]"
+
+
+_OTHERS: Mapping[str, Callable[[list[str], Operation], Any]] = {
+    "cast": lambda given, operation: f"{given[0]}.astype(np.{operation.dtype})",
+    "reshape": lambda given, operation: f"{given[0]}.reshape{_shape(operation.shape)}",
+    "expand": lambda given, operation: f"np.broadcast_to({given[0]}, {_shape(operation.shape)})",
+    "transpose": lambda given, operation: f"{given[0]}.transpose{operation.options['axes']}",
+    "concatenate": lambda given, operation: (
+        f"np.concatenate([{', '.join(given)}], axis={operation.options['axis']})"
+    ),
+    "argmax": lambda given, operation: _best("argmax", given, operation),
+    "argmin": lambda given, operation: _best("argmin", given, operation),
+    "slice": _slice,
+    "take": _take,
+}
+
+
+def _best(kind: str, given: list[str], operation: Operation) -> str:
+    axis = operation.options["axis"]
+    return f"np.{kind}({given[0]}, axis={axis}).astype(np.{operation.dtype})"
+
+
+def _stored(weights: list[np.ndarray]) -> str:
+    """The weights, as text that NumPy reads."""
+    lines = [
+        "",
+        "",
+        "def _array(dtype, shape, text):",
+        '    """An array of little-endian numbers in base 64."""',
+        "    return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)",
+        "",
+        "",
+        "W = [",
+    ]
+    for array in weights:
+        if array.size <= _FEW and np.isfinite(array).all():
+            lines.append(f"    np.array({array.tolist()}, np.{array.dtype}),")
+            continue
+        kind = array.dtype.newbyteorder("<").str
+        text = base64.b64encode(array.astype(kind).tobytes()).decode("ascii")
+        lines.append(f'    _array("{kind}", {array.shape}, """')
+        lines += textwrap.wrap(text, _WIDTH)
+        lines.append('"""),')
+    return "\n".join([*lines, "]", ""])

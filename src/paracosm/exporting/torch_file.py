@@ -1,0 +1,162 @@
+"""A program as a module of PyTorch, exported so that it is loaded with PyTorch alone."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from paracosm.exporting.program import ROWS, Operand, Operation, Program, Step
+
+_SAME_NAME = (
+    *("neg", "sign", "floor", "ceil", "round", "exp", "log", "tanh", "sin", "cos", "tan", "asin"),
+    *("acos", "atan", "sinh", "cosh", "sqrt", "abs", "add", "sub", "mul", "div", "pow", "atan2"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "where", "matmul"),
+)
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{kind: getattr(torch, kind) for kind in _SAME_NAME},
+    **{kind: getattr(torch, f"logical_{kind}") for kind in ("and", "or", "xor", "not")},
+    "is_finite": torch.isfinite,
+    "rem": torch.fmod,
+    "max": torch.maximum,
+    "min": torch.minimum,
+}
+
+
+class ExportedPolicy(torch.nn.Module):
+    """A program, whose constants are buffers."""
+
+    def __init__(self, program: Program) -> None:
+        """The program, which is not changed."""
+        super().__init__()
+        self._program = program
+        constants = [
+            value
+            for operation in program.operations
+            for value in operation.operands
+            if not isinstance(value, int)
+        ]
+        constants += [value for value in program.outputs if not isinstance(value, int)]
+        self._names = {id(value): f"constant_{i}" for i, value in enumerate(constants)}
+        for value in constants:
+            self.register_buffer(self._names[id(value)], torch.from_numpy(np.array(value)))
+
+    def forward(self, observation: torch.Tensor, carry: torch.Tensor | None = None) -> Any:
+        """The action, and the next carry where there is one."""
+        values: dict[int, Any] = {0: observation, 1: carry}
+
+        def value(operand: Operand) -> Any:
+            if isinstance(operand, int):
+                return values[operand]
+            return getattr(self, self._names[id(operand)])
+
+        for operation in self._program.operations:
+            given = [value(operand) for operand in operation.operands]
+            values[operation.result] = _applied(operation, given, observation.shape[0])
+        outputs = tuple(value(output) for output in self._program.outputs)
+        return outputs if self._program.carry_size else outputs[0]
+
+
+def encode(program: Program, title: str, name: str) -> bytes:
+    """A file that `torch.export.load(file).module()` reads.
+
+    Args:
+        program: What it computes.
+        title: What the file says of itself, in its `title.txt`.
+        name: Of the file, which does not matter here.
+    """
+    two = [
+        torch.zeros((2, size), dtype=getattr(torch, kind.name))
+        for _, size, kind in program.inputs.values()
+    ]
+    rows = torch.export.Dim("rows")
+    free = tuple({0: rows} for _ in two)
+    exported = torch.export.export(ExportedPolicy(program), tuple(two), dynamic_shapes=free)
+    file = io.BytesIO()
+    torch.export.save(exported, file, extra_files={"title.txt": title})
+    return file.getvalue()
+
+
+def decode(file: bytes) -> Step:
+    """The function that a file holds."""
+    module = torch.export.load(io.BytesIO(file)).module()
+
+    def step(observation: np.ndarray, carry: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Step`."""
+        given = [torch.from_numpy(observation), torch.from_numpy(carry)]
+        with torch.no_grad():
+            answer = module(*given[: 1 + bool(carry.shape[1])])
+        action, after = answer if carry.shape[1] else (answer, given[1])
+        return action.numpy(), after.numpy()
+
+    return step
+
+
+def _applied(operation: Operation, given: list[Any], rows: Any) -> Any:
+    """What an operation gives.
+
+    Args:
+        operation: Which.
+        given: What it is applied to.
+        rows: The number of observations.
+    """
+    kind = operation.kind
+    if kind in _FUNCTIONS:
+        return _FUNCTIONS[kind](*given)
+    shape = [rows if length == ROWS else length for length in operation.shape]
+    return _OTHERS[kind](given, shape, getattr(torch, operation.dtype.name), **operation.options)
+
+
+def _slice(given: list[Any], shape: Any, dtype: Any, parts: Any) -> Any:
+    """See `Operation`.
+
+    Args:
+        given, parts: Of the operation.
+        shape, dtype: Of the result.
+    """
+    return given[0][tuple(slice(*part) for part in parts)]
+
+
+def _best(function: Callable[..., Any], given: list[Any], shape: Any, dtype: Any, axis: int) -> Any:
+    """`argmax` or `argmin`.
+
+    Args:
+        function: Which.
+        given, axis: Of the operation.
+        shape, dtype: Of the result.
+    """
+    return function(given[0], dim=axis).to(dtype)
+
+
+def _product(given: list[Any], shape: Any, dtype: Any, axes: tuple[int, ...]) -> Any:
+    """`reduce_prod`.
+
+    Args:
+        given, axes: Of the operation.
+        shape, dtype: Of the result.
+    """
+    return functools.reduce(lambda value, axis: value.prod(axis), sorted(axes)[::-1], given[0])
+
+
+_OTHERS: Mapping[str, Callable[..., Any]] = {
+    "cast": lambda given, shape, dtype: given[0].to(dtype),
+    "reshape": lambda given, shape, dtype: given[0].reshape(shape),
+    "expand": lambda given, shape, dtype: given[0].expand(shape),
+    "transpose": lambda given, shape, dtype, axes: given[0].permute(axes),
+    "concatenate": lambda given, shape, dtype, axis: torch.cat(given, dim=axis),
+    "einsum": lambda given, shape, dtype, equation: torch.einsum(equation, *given),
+    "take": lambda given, shape, dtype, axis, indices: torch.index_select(
+        given[0], axis, torch.tensor(indices.tolist())
+    ),
+    "slice": _slice,
+    "argmax": functools.partial(_best, torch.argmax),
+    "argmin": functools.partial(_best, torch.argmin),
+    "reduce_sum": lambda given, shape, dtype, axes: given[0].sum(axes, dtype=dtype),
+    "reduce_max": lambda given, shape, dtype, axes: given[0].amax(axes),
+    "reduce_min": lambda given, shape, dtype, axes: given[0].amin(axes),
+    "reduce_prod": _product,
+}

@@ -1,0 +1,215 @@
+"""From a policy to a `Program`: what JAX traces of it, in the few kinds of operations that every
+format has.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+from jax.extend import core as jaxprs
+
+from paracosm.core import checks
+from paracosm.core.mdp import Box, Discrete
+from paracosm.core.observing import Observing
+from paracosm.core.policy import Policy
+from paracosm.core.types import Array
+from paracosm.exporting.lowering import (
+    RULES,
+    SAME,
+    TracedOperation,
+    Untranslatable,
+    Writer,
+    dimensions,
+)
+from paracosm.exporting.program import CARRY, OBSERVATION, ROWS, Operand, Operation, Program, Shape
+
+# Programs within a program, which are written out in place, by the parameter that holds them.
+_INNER = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "remat2": "jaxpr",
+    "checkpoint": "jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+}
+_PACKED = ("float32", "int32", "bool")  # what float32 holds: whole numbers up to 2^24
+
+
+def program_of(policy: Policy, space: Box | Discrete, shape: Shape) -> Program:
+    """What the policy's deterministic play computes, for any number of observations at once.
+
+    Discrete actions come as the environment numbers them, from the `start` of `space`.
+
+    Args:
+        policy: What acts on observations; one of beliefs is put behind its encoder by `Observing`.
+        space: The actions that there are.
+        shape: Of an observation.
+
+    Raises:
+        Unsupported: the policy or its encoder computes something that no format has a word for; the
+            sentence says which of the two, and what.
+    """
+    try:
+        return _program(policy, space, shape)
+    except Untranslatable as error:
+        raise checks.Unsupported(
+            f"the {_to_blame(policy, space)} cannot be exported: {error}."
+        ) from None
+
+
+def _to_blame(policy: Policy, space: Box | Discrete) -> str:
+    """Which part of a policy cannot be translated."""
+    if isinstance(policy, Observing):
+        belief = policy.initial()[0]
+        try:
+            _program(policy.policy, space, belief.shape)
+        except Untranslatable:
+            return _to_blame(policy.policy, space)
+        return f"encoder {type(policy.encoder).__name__}"
+    inner = getattr(policy, "policy", None)
+    return f"policy {type(policy if inner is None else inner).__name__}"
+
+
+def _program(policy: Policy, space: Box | Discrete, shape: Shape) -> Program:
+    packed, size = Packed(policy.greedy()), math.prod(shape)
+    kind = np.dtype(getattr(policy, "kind", "float32"))
+    (rows,) = export.symbolic_shape("rows")
+    given = [jax.ShapeDtypeStruct((rows, size), kind)]
+    if packed.size:
+        given.append(jax.ShapeDtypeStruct((rows, packed.size), np.float32))
+    traced = jax.make_jaxpr(jax.vmap(packed))(*given)
+    writer = Writer({OBSERVATION: ((ROWS, size), kind), CARRY: ((ROWS, packed.size), np.float32)})
+    values = _written(writer, traced.jaxpr, traced.consts, (OBSERVATION, CARRY)[: len(given)])
+    outputs = (_own_numbers(writer, values[0], space), *values[1:])
+    operations = _used(writer.operations, outputs)
+    acting = () if isinstance(space, Discrete) else (space.size,)
+    return Program(operations, outputs, shape, kind, packed.size, acting)
+
+
+class Packed:
+    """A policy as a function of one observation, and of one vector of what it carries, if anything.
+
+    A vector of zeros stands for the initial carry: where that is not of zeros, a last component
+    says whether the episode began.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        """The policy, whose `act` must ignore its key.
+
+        Raises:
+            Untranslatable: it carries numbers of a type that a vector of float32 does not hold.
+        """
+        self._policy = policy
+        leaves, self._tree = jax.tree.flatten(policy.initial())
+        self._initial = [jnp.asarray(leaf) for leaf in leaves]
+        for leaf in self._initial:
+            if str(leaf.dtype) not in _PACKED:
+                raise Untranslatable(
+                    f"it carries {leaf.dtype} numbers; {', '.join(_PACKED)} can be carried"
+                )
+        self._flagged = any(bool(jnp.any(leaf != 0)) for leaf in self._initial)
+
+    @property
+    def size(self) -> int:
+        """Components of the carry."""
+        return sum(leaf.size for leaf in self._initial) + self._flagged
+
+    def __call__(self, observation: Array, *carry: Array) -> tuple[Array, ...]:
+        leaves = self._unpacked(*carry) if carry else self._initial
+        before = jax.tree.unflatten(self._tree, leaves)
+        action, after = self._policy.act(before, observation, jax.random.key(0))
+        return (action, self._vector(jax.tree.leaves(after))) if carry else (action,)
+
+    def _unpacked(self, carry: Array) -> list[Array]:
+        leaves, first = [], 0
+        for leaf in self._initial:
+            part = carry[first : first + leaf.size].reshape(leaf.shape)
+            given = part > 0.5 if leaf.dtype == bool else part.astype(leaf.dtype)
+            leaves.append(jnp.where(carry[-1] > 0.5, given, leaf) if self._flagged else given)
+            first += leaf.size
+        return leaves
+
+    def _vector(self, leaves: list[Array]) -> Array:
+        parts = [jnp.asarray(leaf, jnp.float32).reshape(-1) for leaf in leaves]
+        return jnp.concatenate([*parts, *[jnp.ones(1)] * self._flagged])
+
+
+def _own_numbers(writer: Writer, action: Operand, space: Box | Discrete) -> Operand:
+    """The action as the environment takes it."""
+    if not isinstance(space, Discrete):
+        return action
+    number = writer.write("cast", [action], (ROWS,), np.int64)
+    if not space.start:
+        return number
+    return writer.write("add", [number, np.int64(space.start)], (ROWS,), np.int64)
+
+
+def _written(writer: Writer, jaxpr: jaxprs.Jaxpr, consts: Any, given: Any) -> list[Any]:
+    """The operations of a traced function, written down; the values that it gives.
+
+    Args:
+        writer: Where they are written.
+        jaxpr: The function.
+        consts: Its constants.
+        given: Its arguments, values or constants.
+    """
+    known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *given], strict=True))
+
+    def value(atom: Any) -> Any:
+        return np.asarray(atom.val) if isinstance(atom, jaxprs.Literal) else known[atom]
+
+    for equation in jaxpr.eqns:
+        results = _translated(writer, equation, [value(atom) for atom in equation.invars])
+        known.update(zip(equation.outvars, results, strict=True))
+    return [value(atom) for atom in jaxpr.outvars]
+
+
+def _translated(writer: Writer, equation: Any, operands: list[Any]) -> list[Any]:
+    """What one traced operation gives: computed where it hangs on constants alone, else written
+    down.
+    """
+    name, params = equation.primitive.name, equation.params
+    if name in _INNER:
+        inner = params[_INNER[name]]
+        if isinstance(inner, jaxprs.ClosedJaxpr):
+            return _written(writer, inner.jaxpr, inner.consts, operands)
+        return _written(writer, inner, (), operands)
+    shapes = [var.aval.shape for var in equation.outvars]
+    if not any(isinstance(operand, int) for operand in operands) and all(
+        isinstance(length, int) for shape in shapes for length in shape
+    ):
+        given = equation.primitive.bind(*operands, **params)
+        return list(given) if equation.primitive.multiple_results else [given]
+    if name in SAME:
+        return operands
+    if name not in RULES:
+        raise Untranslatable(_why_not(name))
+    given = [value if isinstance(value, int) else np.asarray(value) for value in operands]
+    forms = [(dimensions(var.aval.shape), var.aval.dtype) for var in equation.outvars]
+    results = RULES[name](writer, TracedOperation(given, forms[0], params))
+    return results if isinstance(results, list) else [results]
+
+
+def _why_not(name: str) -> str:
+    if "callback" in name:
+        return "it asks a function of Python, which a file does not hold"
+    if name in ("while", "scan", "cond"):
+        return f"it computes in a loop or by cases (JAX's {name}), which files have no word for"
+    return f"it computes JAX's {name}, which files have no word for"
+
+
+def _used(operations: list[Operation], outputs: tuple[Operand, ...]) -> tuple[Operation, ...]:
+    """The operations that the outputs hang on."""
+    needed = {value for value in outputs if isinstance(value, int)}
+    kept = []
+    for operation in reversed(operations):
+        if operation.result in needed:
+            kept.append(operation)
+            needed |= {value for value in operation.operands if isinstance(value, int)}
+    return tuple(reversed(kept))
