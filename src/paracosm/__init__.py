@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paracosm import adapters as foreign
     from paracosm import envs
+    from paracosm.adapters import trackers
     from paracosm.core import noise
     from paracosm.core.checks import ParacosmError
     from paracosm.core.data import Dataset, RewardLabels, Trajectory, Transitions
@@ -91,6 +92,7 @@ _MODULES = {
     "envs": "envs",
     "foreign": "adapters",
     "noise": "core.noise",
+    "trackers": "adapters.trackers",
 }
 
 __all__ = [
@@ -164,6 +166,7 @@ __all__ = [
     "report",
     "run",
     "storable",
+    "trackers",
 ]
 
 
