@@ -45,9 +45,10 @@ if TYPE_CHECKING:
     from paracosm.loop.deploying import deploy
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.leading import indicators
-    from paracosm.loop.load import Run, compare, load
+    from paracosm.loop.load import Run, load
     from paracosm.loop.plans import plan, plan_labels, plan_mixture
     from paracosm.loop.ranking import rank, rank_runs
+    from paracosm.loop.results import compare
     from paracosm.loop.run import run
     from paracosm.planning.fidelity import Fidelity
     from paracosm.real.stepping import StepSource
@@ -77,9 +78,10 @@ _HOMES = {
     "loop.deploying": ("deploy",),
     "loop.foreign": ("audit_foreign",),
     "loop.leading": ("indicators",),
-    "loop.load": ("Run", "compare", "load"),
+    "loop.load": ("Run", "load"),
     "loop.plans": ("plan", "plan_labels", "plan_mixture"),
     "loop.ranking": ("rank", "rank_runs"),
+    "loop.results": ("compare",),
     "loop.run": ("run",),
     "planning.fidelity": ("Fidelity",),
     "real.verbs": ("collect", "connect", "evaluate"),
