@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paracosm import adapters as foreign
     from paracosm import envs
+    from paracosm.adapters import trackers
     from paracosm.adapters.environment import as_env, as_vector_env
     from paracosm.core import noise
     from paracosm.core.checks import ParacosmError
@@ -48,9 +49,10 @@ if TYPE_CHECKING:
     from paracosm.loop.exporting import export
     from paracosm.loop.foreign import audit_foreign
     from paracosm.loop.leading import indicators
-    from paracosm.loop.load import Run, compare, load
+    from paracosm.loop.load import Run, load
     from paracosm.loop.plans import plan, plan_labels, plan_mixture
     from paracosm.loop.ranking import rank, rank_runs
+    from paracosm.loop.results import compare
     from paracosm.loop.run import run
     from paracosm.planning.fidelity import Fidelity
     from paracosm.real.datasets import load as load_data
@@ -85,9 +87,10 @@ _HOMES = {
     "loop.exporting": ("export",),
     "loop.foreign": ("audit_foreign",),
     "loop.leading": ("indicators",),
-    "loop.load": ("Run", "compare", "load"),
+    "loop.load": ("Run", "load"),
     "loop.plans": ("plan", "plan_labels", "plan_mixture"),
     "loop.ranking": ("rank", "rank_runs"),
+    "loop.results": ("compare",),
     "loop.run": ("run",),
     "planning.fidelity": ("Fidelity",),
     "real.verbs": ("collect", "connect", "evaluate"),
@@ -102,6 +105,7 @@ _MODULES = {
     "envs": "envs",
     "foreign": "adapters",
     "noise": "core.noise",
+    "trackers": "adapters.trackers",
 }
 
 __all__ = [
@@ -181,6 +185,7 @@ __all__ = [
     "run",
     "save_data",
     "storable",
+    "trackers",
 ]
 
 

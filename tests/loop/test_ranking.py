@@ -13,7 +13,8 @@ import paracosm
 from paracosm.core.checks import BadArgument
 from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.records.ranking import Ordering, Ranking
-from paracosm.loop.load import RANKING, load, ranked_diagnosis
+from paracosm.loop.load import load
+from paracosm.loop.results import RANKING, ranked_diagnosis
 from paracosm.real.systems import Cube, Gain, Linear, Quadratic
 from tests.loop.small import small_run
 
@@ -167,7 +168,7 @@ def test_a_ranking_that_cannot_be_read_is_passed_over_with_a_warning(rounds, tmp
     (copy / RANKING).write_text("{")
     run = load(copy)
     with pytest.warns(UserWarning, match=r"ranking\.json was not read, .* paracosm rank .* again"):
-        assert ranked_diagnosis(run, run.result.diagnosis) == run.result.diagnosis
+        assert ranked_diagnosis(run.path, run.result.diagnosis) == run.result.diagnosis
 
 
 def test_several_runs_are_ranked_in_one_world(rounds, finished):

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from paracosm.auditing.refits import REFITS, Chance, Worse, reaches
 from paracosm.core import checks
@@ -89,7 +89,7 @@ def _side(estimate: Estimate, sign: float) -> float:
     half = estimate.high - estimate.mean if sign > 0 else estimate.mean - estimate.low
     if half <= 0:
         return 0.0
-    return float(half / stats.t.isf(0.025, max(estimate.n - 1, 1)))
+    return float(half / -special.stdtrit(max(estimate.n - 1, 1), 0.025))
 
 
 def gate(

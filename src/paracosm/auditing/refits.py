@@ -34,7 +34,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 REFITS = 3  # baselines from which on their spread is used
 Worse = Literal["larger", "larger in proportion", "further from 0"]
@@ -95,7 +95,7 @@ def _of_refits(baselines: Chance, candidate: Chance, tail: float) -> np.ndarray:
     known = np.isfinite(of_baselines)  # else episodes alone have no limit, and no excess matters
     excess = np.where(known, candidate.error**2 - np.where(known, of_baselines, 0), 0)
     variance = np.var(baselines.value, axis=0, ddof=1) * (1 + 1 / runs) + np.maximum(excess, 0)
-    return np.asarray(stats.t.isf(tail, runs - 1) * np.sqrt(variance))
+    return np.asarray(-special.stdtrit(runs - 1, tail) * np.sqrt(variance))
 
 
 def _of_episodes(baselines: Chance, candidate: Chance, tail: float, degrees: float) -> np.ndarray:
@@ -105,7 +105,7 @@ def _of_episodes(baselines: Chance, candidate: Chance, tail: float, degrees: flo
         baselines, candidate, tail, degrees: As for `reaches`.
     """
     of_mean = np.sum(baselines.error**2, axis=0) / len(baselines.error) ** 2
-    return np.asarray(stats.t.isf(tail, degrees) * np.sqrt(candidate.error**2 + of_mean))
+    return np.asarray(-special.stdtrit(degrees, tail) * np.sqrt(candidate.error**2 + of_mean))
 
 
 def _in_shares(chance: Chance, positive: np.ndarray) -> Chance:

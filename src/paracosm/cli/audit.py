@@ -19,7 +19,8 @@ from paracosm.loop.assisting import FRESH_SEED, assisted_diagnosis
 from paracosm.loop.auditing import AuditOptions
 from paracosm.loop.config import keywords
 from paracosm.loop.foreign import audit_foreign
-from paracosm.loop.load import Run, audit_run, calibrated_diagnosis, load, ranked_diagnosis
+from paracosm.loop.load import Run, audit_run, calibrated_diagnosis, load
+from paracosm.loop.results import ranked_diagnosis
 from paracosm.loop.searching import MOST_STEPS
 from paracosm.real.column_map import mapped
 
@@ -202,7 +203,7 @@ def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress
     diagnosis = calibrated_diagnosis(run, diagnosis, episodes, planner=planner)
     if planner is not None:
         return diagnosis
-    diagnosis = ranked_diagnosis(run, diagnosis)
+    diagnosis = ranked_diagnosis(run.path, diagnosis)
     beyond = _first(flags) + len(run.episodes.alive if episodes is None else episodes.alive)
     return assisted_diagnosis(run, diagnosis, episodes, max(FRESH_SEED, beyond))
 

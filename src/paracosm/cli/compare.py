@@ -6,14 +6,16 @@ import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from paracosm.cli import output
 from paracosm.core.records.results import Comparison
-from paracosm.loop import gates
-from paracosm.loop.load import compare
+from paracosm.loop.results import compare
+
+if TYPE_CHECKING:
+    from paracosm.core.records.gate import GateRules
 
 WORSE = 1  # the exit status of a gate that is not passed; 2 is bad input
 
@@ -41,7 +43,7 @@ class CompareFlags:
 def main(arguments: Sequence[str]) -> int:
     """Run it; returns the exit status."""
     flags = output.parse(CompareFlags, arguments, "compare")
-    rules = None if flags.gate is None else gates.rules(flags.gate)
+    rules = None if flags.gate is None else _rules(flags.gate)
     comparison = compare(*flags.runs)
     document = {"runs": {name: result.summary() for name, result in comparison.runs.items()}}
     with output.of_files(*flags.runs):
@@ -51,8 +53,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _rules(path: Path) -> GateRules:
+    """What a gate file checks."""
+    from paracosm.loop import gates  # imports SciPy, which a table needs not
+
+    return gates.rules(path)
+
+
 def _gated(
-    comparison: Comparison, rules: gates.GateRules, document: dict[str, Any], flags: CompareFlags
+    comparison: Comparison, rules: GateRules, document: dict[str, Any], flags: CompareFlags
 ) -> int:
     """Show what the gate found; returns its exit status, whether or not somebody reads on.
 
@@ -62,6 +71,8 @@ def _gated(
         document: What `--json` prints of a comparison.
         flags: As given.
     """
+    from paracosm.loop import gates
+
     found = gates.gate(comparison, rules)
     document = {"passed": found.passed, "gate": found.to_dict(), **document}
     with contextlib.suppress(BrokenPipeError):

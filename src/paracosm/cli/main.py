@@ -5,15 +5,12 @@ does not need.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 
 from paracosm.cli import streams
-from paracosm.core.checks import BadArgument, ParacosmError
-from paracosm.core.files import shown
 
 COMMANDS = {
     "run": (
@@ -81,8 +78,12 @@ def _dispatch(arguments: list[str], *, for_good: bool) -> int | None:
             commands = "\n".join(f"  {name:11}{what}" for name, what in COMMANDS.items())
             return streams.write(_HELP.format(commands=commands))
         if arguments[0] == "--version":
-            return streams.write(f"paracosm {importlib.metadata.version('paracosm')}\n")
+            from importlib.metadata import version
+
+            return streams.write(f"paracosm {version('paracosm')}\n")
         if arguments[0] not in COMMANDS:
+            from paracosm.core.checks import BadArgument  # imports NumPy, which --help needs not
+
             command = ascii(arguments[0])[:60]
             raise BadArgument(
                 f"There is no command {command}; the commands are {', '.join(COMMANDS)}."
@@ -118,6 +119,9 @@ def _exit_status(command: Callable[[], int | None], name: str) -> int:
 
 def _sentence(error: BaseException) -> str | None:
     """What is wrong, in one sentence; None of what is an error of ours."""
+    from paracosm.core.checks import ParacosmError
+    from paracosm.core.files import shown
+
     if isinstance(error, ParacosmError):
         return str(error)
     if isinstance(error, SystemExit):

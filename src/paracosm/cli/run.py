@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +11,23 @@ import tyro
 from rich.text import Text
 
 from paracosm import reporting
+from paracosm.adapters.trackers import MLflow, TensorBoard, Wandb
 from paracosm.cli import output
+from paracosm.core import checks
 from paracosm.core.checks import BadArgument
 from paracosm.core.records.results import RunResult
-from paracosm.core.tracking import Tracker
+from paracosm.core.tracking import Several, Tracker
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import default_out
 from paracosm.loop.run import run
 from paracosm.real import registry
+
+# What `--track` knows by name.
+TRACKERS: dict[str, Callable[[], Tracker]] = {
+    "tensorboard": TensorBoard,
+    "wandb": Wandb,
+    "mlflow": MLflow,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +48,10 @@ class RunFlags(RunConfig):
     Attributes:
         env: A Gymnasium id, or module:function giving a gymnasium.Env or a JAX-native MDP (your
             module is imported). Also --env ENV.
-        track: Where the numbers of the stages go as they come: module:function, or a class, that
-            makes a paracosm.Tracker without arguments (your module is imported).
+        track: Where the numbers of the stages go as they come, and the figures in the end:
+            tensorboard, wandb, mlflow, or several of them as tensorboard,wandb (an extra each);
+            module:function, or a class, that makes a paracosm.Tracker without arguments is another
+            (your module is imported).
         out: The run directory; runs/ENV-seedN if not given.
         resume: Go on with the unfinished run in --out; gives the same result as one that was not
             stopped. Where a Gymnasium environment had failed, or Ctrl-C came while it was stepped,
@@ -65,7 +75,7 @@ class RunFlags(RunConfig):
     caution: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     encoder: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     planner: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    track: Annotated[str | None, tyro.conf.arg(metavar="MODULE:FUNCTION")] = None
+    track: Annotated[str | None, tyro.conf.arg(metavar="NAME[,NAME]")] = None
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     resume: bool = False
     force: bool = False
@@ -102,11 +112,24 @@ def main(arguments: Sequence[str]) -> None:
         output.show(Text(f"\nThe report is {page}"), {}, as_json=False)
 
 
-def _tracker_of(where: str | None) -> Callable[[], Tracker] | None:
-    """What makes the tracker that --track names."""
-    if where is None:
+def _tracker_of(names: str | None) -> Callable[[], Tracker] | None:
+    """What makes the trackers that --track names."""
+    if names is None:
         return None
-    return functools.partial(registry.made, where, Tracker, "--track")
+    return lambda: Several(*(_tracker(name.strip()) for name in names.split(",")))
+
+
+def _tracker(name: str) -> Tracker:
+    """The tracker of a name, or what the user's `module:function` makes.
+
+    Raises:
+        Missing: its extra is not installed, or there is no such function.
+        BadArgument: there is none of that name, or the function makes none.
+    """
+    if ":" in name:
+        return registry.made(name, Tracker, "--track")
+    checks.one_of("--track", name, (*TRACKERS, "module:function"))
+    return TRACKERS[name]()
 
 
 def _env_first(arguments: list[str]) -> list[str]:

@@ -18,8 +18,6 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
-from paracosm.core.files import Unwritable
-
 # What our pages print beyond ASCII; in a stream that cannot hold it, a minus must stay a minus.
 _IN_ASCII = {
     "±": "+/-",
@@ -88,6 +86,8 @@ def own_output(*, for_good: bool) -> Iterator[None]:
     if for_good:
         sys.stderr = cast(TextIO, _Forgiving(sys.stderr))
     if 1 in closed or sys.stdout is None:
+        from paracosm.core.files import Unwritable  # imports NumPy, which --help needs not
+
         raise Unwritable("standard output is closed; a command needs it for what it finds.")
     with _aside(for_good=for_good) as stream:
         _own.append(stream)
@@ -144,6 +144,8 @@ def written() -> Iterator[TextIO]:
             discard(stream.fileno())
         if isinstance(error, BrokenPipeError):
             raise
+        from paracosm.core.files import Unwritable
+
         raise Unwritable(
             f"standard output cannot be written: {error.strerror or error}."
         ) from error

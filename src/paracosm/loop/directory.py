@@ -35,7 +35,7 @@ _FOLDERS = ("data", "models")
 _RUN_FILES = re.compile(
     r"events\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured|ranking)\.json"
     r"|report\.html|(plan|audit)-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
-    r"|models/(world|policy|partial|encoder)-\d+\.(eqx|json)"
+    r"|models/(world|policy|partial|encoder)-\d+\.(eqx|json)|events\.out\.tfevents\.\d+\.\d+"
     r"|(data/|models/)?\.[0-9a-f]{8}\.\d+\.part"
 )
 _MOST_SECONDS = 1e12  # a number that a damaged log can hold and no stage takes

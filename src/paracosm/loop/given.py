@@ -17,7 +17,7 @@ from paracosm.core.data import Dataset
 from paracosm.core.encoder import Encoder, Window
 from paracosm.core.learner import Learner
 from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
-from paracosm.core.tracking import Silent, Tracker
+from paracosm.core.tracking import Tracker
 from paracosm.imagination.caution import (
     Caution,
     EndAtEdge,
@@ -74,15 +74,6 @@ def check_kinds(
     checks.of_kind("imagine_settings", imagine_settings, (ImagineSettings, absent), needed)
     for name in options:
         checks.one_of("an option", name, tuple(RunOptions.__annotations__))
-
-
-def new_tracker(make: Callable[[], Tracker] | None) -> Tracker:
-    """What takes a run's numbers, made when everything else has been checked."""
-    if make is None:
-        return Silent()
-    tracker = make()
-    checks.of_kind("what tracker makes", tracker, Tracker, "a Tracker")
-    return tracker
 
 
 def known_part(part: str, where: str | None, source: Source) -> Callable | None:

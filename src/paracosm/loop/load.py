@@ -18,7 +18,7 @@ from paracosm.auditing.search import Candidate
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.encoder import Encoder, encode_rows
-from paracosm.core.files import as_path, read_json, read_record, shown
+from paracosm.core.files import as_path, read_json, shown
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, Problem
 from paracosm.core.mdp import MDP, Spec
@@ -26,13 +26,13 @@ from paracosm.core.observing import Observing
 from paracosm.core.policy import Policy
 from paracosm.core.records import Diagnosis, Reference
 from paracosm.core.records.ranking import Ranking
-from paracosm.core.records.results import Comparison, RunResult
+from paracosm.core.records.results import RunResult
 from paracosm.imagination.imagine import Imagined, problem_of
 from paracosm.imagination.planning import planned
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit, calibrate
 from paracosm.loop.config import LEARNED_ENCODERS, RunConfig
-from paracosm.loop.directory import CONFIG, MARK
+from paracosm.loop.directory import CONFIG
 from paracosm.loop.given import (
     PLANNERS,
     WINDOW,
@@ -44,11 +44,10 @@ from paracosm.loop.given import (
 )
 from paracosm.loop.latents import load_encoder
 from paracosm.loop.names import by_name, nested
+from paracosm.loop.results import ranking_of, require_run, result_of
 from paracosm.loop.searching import MOST_STEPS, affordable, candidate, trained_again
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
-
-RANKING = "ranking.json"  # of the run's checkpoints, once they were ranked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +65,7 @@ class Run:
     round: int | None = None
 
     def __post_init__(self) -> None:
-        path = as_path("the run directory", self.path)
-        if not os.path.isfile(path / CONFIG):
-            raise checks.Missing(f"{shown(path)} is no run directory; it has no {CONFIG}.")
-        if read_json(path / CONFIG).get("format") != MARK:
-            raise checks.BadData(
-                f"{shown(path / CONFIG)} is not of a run, or of one that another version made."
-            )
+        require_run(as_path("the run directory", self.path))
 
     @functools.cached_property
     def config(self) -> RunConfig:
@@ -82,13 +75,7 @@ class Run:
     @functools.cached_property
     def result(self) -> RunResult:
         """What the run found."""
-        file = self.path / "result.json"
-        if not os.path.isfile(file):
-            raise checks.Missing(
-                f"the run in {shown(self.path)} is not finished; go on with paracosm run …"
-                " --resume."
-            )
-        return read_record(RunResult, file)
+        return result_of(self.path)
 
     @functools.cached_property
     def policy(self) -> Policy:
@@ -245,8 +232,7 @@ class Run:
     @property
     def ranking(self) -> Ranking | None:
         """How `rank` ordered the policies of the run's rounds, None if it did not yet."""
-        file = self.path / RANKING
-        return read_record(Ranking, file) if file.is_file() else None
+        return ranking_of(self.path)
 
     def checkpoints(self) -> list[Run]:
         """The run as it was after each of its rounds whose policy was stored, by their order."""
@@ -419,38 +405,3 @@ def calibrated_diagnosis(
         warnings.warn(f"The world's spread was not judged: {error}", stacklevel=2)
         return diagnosis
     return dataclasses.replace(diagnosis, calibration=calibration)
-
-
-def compare(*runs: str | Path) -> Comparison:
-    """The results of several runs side by side, named by their directories.
-
-    Raises:
-        BadArgument: fewer than two runs, or one that is no path.
-    """
-    different = {os.path.realpath(as_path("a run directory", path)) for path in runs}
-    if len(different) < 2:
-        raise checks.BadArgument(
-            f"{len(different)} run is given; a comparison needs at least two different ones."
-        )
-    return Comparison({os.fspath(path): ranked(load(path)) for path in runs})
-
-
-def ranked(run: Run) -> RunResult:
-    """The result of a run with the ranking of its checkpoints, if there is one."""
-    result = run.result
-    return dataclasses.replace(result, diagnosis=ranked_diagnosis(run, result.diagnosis))
-
-
-def ranked_diagnosis(run: Run, diagnosis: Diagnosis) -> Diagnosis:
-    """The diagnosis of a run with the ranking of its checkpoints; as it is, with a warning, where
-    that cannot be read.
-    """
-    try:
-        return dataclasses.replace(diagnosis, ranking=run.ranking)
-    except checks.BadData:
-        warnings.warn(
-            f"{shown(run.path / RANKING)} was not read, since it is damaged or of another version;"
-            f" paracosm rank {shown(run.path)} makes it again.",
-            stacklevel=2,
-        )
-        return diagnosis

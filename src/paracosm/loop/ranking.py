@@ -27,7 +27,8 @@ from paracosm.core.records.ranking import BoughtEpisodes, Ranking
 from paracosm.core.rollout import rollout
 from paracosm.imagination.imagine import not_drawn
 from paracosm.imagination.planners import Planner
-from paracosm.loop.load import RANKING, Run, load
+from paracosm.loop.load import Run, load
+from paracosm.loop.results import RANKING
 from paracosm.loop.tasks import demand_one_task
 from paracosm.real.source import Source
 from paracosm.real.verbs import Environment, connect

@@ -4,7 +4,6 @@ be resumed.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
@@ -40,13 +39,13 @@ from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, default_out, refuse_data_inside, require_free
 from paracosm.loop.discounts import discount_choice
 from paracosm.loop.filming import write_report
+from paracosm.loop.following import Following
 from paracosm.loop.given import (
     caution_of,
     check_kinds,
     demand_planner,
     known_part,
     learner_of,
-    new_tracker,
     owned_data,
     planner_of,
     require_derivative,
@@ -99,8 +98,8 @@ def run(
         force: Start again, removing the run that is in `out`.
         learn_settings, imagine_settings: How parts are fitted and how the policy is trained.
         progress: Told how far each stage is.
-        tracker: Takes the numbers of the stages as they come, and is closed at the end. What makes
-            one is called when everything else has been checked, just before the run begins.
+        tracker: Takes the numbers of the stages as they come, and is closed at the end; where it
+            fails, the run goes on. What makes one is called when everything else has been checked.
         options: Fields of `RunConfig`.
 
     Raises:
@@ -108,9 +107,7 @@ def run(
         Unwritten: the run is done, but not all of it could be written; the error's `result` holds
             what it found.
     """
-    with contextlib.ExitStack() as stack:
-        if isinstance(tracker, Tracker):
-            stack.callback(tracker.close)
+    with Following(tracker) as following:
         check_kinds(tracker, learn_settings, imagine_settings, options)
         config = RunConfig(
             env,
@@ -138,11 +135,11 @@ def run(
             refuse_ignored(config)
             require_derivative(known["reward"], config.reward, source)
         owned = None if config.data is None else owned_data(config, source)
-        if not isinstance(tracker, Tracker):
-            tracker = stack.enter_context(contextlib.closing(new_tracker(tracker)))
+        following.begin(place, settings, resume=resume)
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
+            following.remember(directory)
             policies = (learner, caution, planner)
-            job = _Runner(config, source, owned, known, *policies, directory, progress, tracker)
+            job = _Runner(config, source, owned, known, *policies, directory, progress, following)
             try:
                 return job.finish()
             except Exception:
@@ -161,7 +158,7 @@ class _Runner:
     planner: Callable[[MDP], Planner] | None
     directory: RunDirectory
     progress: Progress
-    tracker: Tracker
+    tracker: Following
 
     def finish(self) -> RunResult:
         rounds = [self._round(self._first_decision(), None)]
@@ -579,6 +576,7 @@ class _Runner:
             self.directory.write("result.json", result.to_json())
         with self.directory.attempt():
             write_report(result, self.directory.path)
+        self.tracker.done(self.directory, result)
         if failed := self.directory.unwritten:
             failures = "1 such failure" if len(failed) == 1 else f"{len(failed)} such failures"
             raise files.Unwritten(

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from paracosm.core import checks
 from paracosm.core.records.decisions import EpisodePurchase, EvaluationChoice
@@ -47,7 +47,7 @@ class EpisodeOffer(NamedTuple):
 def half_width(episodes: np.ndarray | float, deviation: float) -> np.ndarray:
     """Half of the 95% interval of the mean return, for each number of episodes, at least 2."""
     count = np.asarray(episodes, float)
-    return np.asarray(stats.t.ppf((1 + _LEVEL) / 2, count - 1) * deviation / np.sqrt(count))
+    return np.asarray(special.stdtrit(count - 1, (1 + _LEVEL) / 2) * deviation / np.sqrt(count))
 
 
 def buy_episodes(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from paracosm.core.checks import Unsupported
 from paracosm.core.files import atomic_write
@@ -44,6 +42,9 @@ from paracosm.reporting import (
 from paracosm.reporting.film import on_page
 from paracosm.reporting.headline import headline
 from paracosm.reporting.renderable import Renderable
+
+if TYPE_CHECKING:
+    import jinja2
 
 
 def render(record: Renderable, film: Film | str | None = None) -> str:
@@ -138,6 +139,8 @@ def _fill(template: str, **values: Any) -> str:
 
 @cache
 def _templates() -> jinja2.Environment:
+    import jinja2  # a terminal's summary needs none
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("paracosm.reporting"),
         autoescape=lambda name: name is None or not name.endswith(".md"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import json
 import math
 import types
@@ -117,7 +118,7 @@ def typed(value: Any, kind: Any, place: str) -> Any:
 
 
 def _record(value: Any, kind: type[R], place: str) -> R:
-    kinds = typing.get_type_hints(kind)
+    kinds = _kinds(kind)
     needed = {field.name for field in dataclasses.fields(kind) if _has_no_default(field)}
     if not isinstance(value, dict) or not needed <= set(value) <= set(kinds):
         raise checks.BadData(
@@ -127,6 +128,12 @@ def _record(value: Any, kind: type[R], place: str) -> R:
     return kind(
         **{name: typed(item, kinds[name], _inside(place, name)) for name, item in value.items()}
     )
+
+
+@functools.cache
+def _kinds(kind: type[Record]) -> dict[str, Any]:
+    """The types of a record's fields: a result holds thousands of records of a few kinds."""
+    return typing.get_type_hints(kind)
 
 
 def _has_no_default(field: dataclasses.Field) -> bool:
