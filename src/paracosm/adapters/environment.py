@@ -33,11 +33,11 @@ from paracosm.core.types import Action, Array, PRNGKey, State
 _NAME = "paracosm/World-v0"  # what a world's environments are called; it is not in the registry
 _SEEDS = 2**32  # JAX keys tell no others apart
 
-StartStates = Dataset | Trajectory | np.ndarray | jax.Array
+GivenStarts = Dataset | Trajectory | np.ndarray | jax.Array
 
 
 def as_env(
-    world: MDP, *, starts: StartStates | None = None, horizon: int | None = None
+    world: MDP, *, starts: GivenStarts | None = None, horizon: int | None = None
 ) -> WorldEnv:
     """The world as a `gymnasium.Env`.
 
@@ -58,7 +58,7 @@ def as_env(
 
 
 def as_vector_env(
-    world: MDP, num_envs: int, *, starts: StartStates | None = None, horizon: int | None = None
+    world: MDP, num_envs: int, *, starts: GivenStarts | None = None, horizon: int | None = None
 ) -> WorldVectorEnv:
     """`num_envs` copies of the world as a `gymnasium.vector.VectorEnv`, all of which one compiled
     program steps.
@@ -289,7 +289,7 @@ def _all_stepped(
     return jax.vmap(functools.partial(_advance_or_begin, world, horizon))(lanes, actions, over)
 
 
-def _starting(world: Any, starts: StartStates | None) -> MDP:
+def _starting(world: Any, starts: GivenStarts | None) -> MDP:
     """The world with these starts, if they are given."""
     needed = (
         "an MDP, such as learned.world, run.world or one that paracosm.foreign.world makes"
