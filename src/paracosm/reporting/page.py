@@ -37,6 +37,7 @@ from paracosm.reporting import (
     words,
 )
 from paracosm.reporting.headline import headline
+from paracosm.reporting.planner import planner
 from paracosm.reporting.renderable import Renderable
 
 
@@ -143,5 +144,6 @@ def _templates() -> jinja2.Environment:
         "region_words": region_words,
         "benchmark_words": benchmark_words,
         "headline": headline,
+        "planner": planner,
     }
     return environment
