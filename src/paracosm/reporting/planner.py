@@ -13,12 +13,18 @@ import numpy as np
 from markupsafe import Markup
 
 from paracosm.core.records.decisions import LabelPlan, MixturePlan, Plan
-from paracosm.core.records.questions import LabelQuestion, LawSample, SplitQuestion
-from paracosm.core.records.reasons import Rule
+from paracosm.core.records.questions import (
+    LabelQuestion,
+    LawSample,
+    MixtureQuestion,
+    SplitQuestion,
+)
+from paracosm.core.records.reasons import LabelRule, Rule
 from paracosm.reporting import decision_words, plan_words
 
 _PARTS = ("dynamics", "reward")
 _MOST_COUNT = 1e15  # counts beyond it are not exact in floating point
+_MOST_BIAS = 1e150  # its square is still a number
 _MOST_ROWS = 12  # of a measured table that are worth a field each
 
 
@@ -48,7 +54,7 @@ class SettingField:
     @property
     def slider(self) -> str:
         """How a slider moves the number: from end to end, by factors of two, or not at all."""
-        if self.least is not None and self.most is not None and not self.whole:
+        if self.least == -1:
             return "linear"
         return "doubling" if self.value else ""
 
@@ -92,7 +98,7 @@ def planner(plan: Plan | LabelPlan | MixturePlan) -> Planner | None:
         return _split(plan, plan.question)
     if isinstance(plan, LabelPlan):
         return _labels(plan.question)
-    return _mixture(plan)
+    return _mixture(plan.question)
 
 
 def _split(plan: Plan, question: SplitQuestion) -> Planner:
@@ -203,9 +209,105 @@ def _packed(law: LawSample) -> dict[str, str]:
     }
 
 
+_NUMBERS = {
+    "power": (
+        ("A, the variance of a label of cost 1", {"positive": True}),
+        ("p, how fast it falls with the cost", {"positive": True, "most": 10}),
+    ),
+    "bounded": (
+        ("V, the variance of a label that costs nothing", {"positive": True}),
+        ("cost of a label without noise", {"positive": True}),
+    ),
+    "floor": (
+        ("V, the variance that no money removes", {"least": 0}),
+        ("A, what falls of the variance at cost 1", {"positive": True}),
+    ),
+}
+
+
 def _labels(question: LabelQuestion) -> Planner:
-    raise NotImplementedError
+    names = {
+        "cheapest": LabelRule.CHEAPEST,
+        "half": LabelRule.HALF,
+        "twice": LabelRule.TWICE,
+        "middle": LabelRule.MIDDLE,
+        "dearest": LabelRule.DEAREST,
+        "single": LabelRule.BEST_WITHOUT_REPEATS,
+    }
+    money, gradient, limits = "Money", "The gradient of one rollout", "Labels for sale"
+    fields = (
+        SettingField("budget", "budget", money, question.budget, positive=True),
+        SettingField(
+            "cost_rollout", "price of a rollout, unlabelled", money, question.cost_rollout, least=0
+        ),
+        *_fidelity(question),
+        SettingField(
+            "gradient_variance",
+            "variance without label noise",
+            gradient,
+            question.gradient_variance,
+            least=0,
+        ),
+        SettingField(
+            "noise_coefficient",
+            "what label noise of variance 1 adds",
+            gradient,
+            question.noise_coefficient,
+            least=0,
+        ),
+        *(
+            SettingField(f"{end}_cost", label, limits, limit, positive=True, optional=True)
+            for end, label, limit in (
+                ("least", "least cost (empty: none named)", question.least_cost),
+                ("most", "highest cost (empty: none named)", question.most_cost),
+            )
+        ),
+    )
+    return Planner("labels", fields, question.to_dict(), {"rules": names}, [])
 
 
-def _mixture(plan: MixturePlan) -> Planner:
-    raise NotImplementedError
+def _fidelity(question: LabelQuestion) -> list[SettingField]:
+    """Fields of the law of the labels' noise, or of the rows of a table."""
+    group = "How noisy a label is"
+    if question.form != "table":
+        return [
+            SettingField(f"numbers.{k}", label, group, value, **limits)
+            for k, (value, (label, limits)) in enumerate(
+                zip(question.numbers, _NUMBERS[question.form], strict=True)
+            )
+        ]
+    rows = list(enumerate(zip(question.numbers, question.variances, strict=True)))
+    if len(rows) > _MOST_ROWS:
+        return []
+    return [
+        field
+        for k, (cost, variance) in rows
+        for field in (
+            SettingField(f"numbers.{k}", f"cost of label {k + 1}", group, cost, positive=True),
+            SettingField(f"variances.{k}", f"variance of label {k + 1}", group, variance, least=0),
+        )
+    ]
+
+
+def _mixture(question: MixtureQuestion) -> Planner:
+    money, noise = "Money", "What labels do to the gradient"
+    fields = (
+        SettingField("budget", "budget", money, question.budget, positive=True),
+        SettingField(
+            "cost_rollout", "price of a rollout, unlabelled", money, question.cost_rollout, least=0
+        ),
+        SettingField("cheap_cost", "price of cheap labels", money, question.cheap_cost, positive=True),
+        SettingField("gold_cost", "price of gold labels", money, question.gold_cost, positive=True),
+        SettingField(
+            "cheap_variance", "variance with cheap labels", noise, question.cheap_variance, positive=True
+        ),
+        SettingField(
+            "gold_variance", "variance with gold labels", noise, question.gold_variance, positive=True
+        ),
+        SettingField(
+            "correlation", "correlation of the two", noise, question.correlation, least=-1, most=1
+        ),
+        SettingField("bias", "bias of cheap labels", noise, question.bias, least=0, most=_MOST_BIAS),
+    )
+    texts = {"ways": decision_words.LABELS}
+    return Planner("mixture", fields, question.to_dict(), texts, [])
