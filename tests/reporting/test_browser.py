@@ -1,8 +1,6 @@
 """The page in a real browser, at a laptop's and at a phone's size."""
 
 import re
-import shutil
-import subprocess
 
 import pytest
 
@@ -10,6 +8,7 @@ from paracosm.reporting import render
 from tests.reporting import decision_records as decisions
 from tests.reporting import experiment_records as experiments
 from tests.reporting import report_records as records
+from tests.reporting.browsing import opened
 
 pytestmark = pytest.mark.full
 
@@ -25,18 +24,6 @@ MEASURE = """<script>addEventListener("load", () => {
 FRAME = """<!doctype html><title>nothing yet</title><link rel="icon" href="data:,">
 <script>addEventListener("message", message => document.title = message.data)</script>
 <iframe src="page.html" style="border: 0; width: {width}px; height: {height}px"></iframe>"""
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-    "--hide-scrollbars",
-    "--virtual-time-budget=5000",
-]
 LONG = "a_rather_long_setting_without_any_space_in_its_name_" * 3
 WIDE = {
     "run": records.run(),
@@ -57,20 +44,11 @@ WIDE = {
 }
 
 
-def opened(page, folder, width, height):
-    browser = shutil.which("chromium")
-    assert browser, (
-        "This test opens the page in a browser: install Debian's package `chromium` (apt-get"
-        " install chromium)."
-    )
+def framed(page, folder, width, height):
     (folder / "page.html").write_text(page, encoding="utf-8")
     frame = folder / "frame.html"
     frame.write_text(FRAME.format(width=width, height=height), encoding="utf-8")
-    flags = [*FLAGS, f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
-    done = subprocess.run(
-        [browser, *flags, frame.as_uri()], capture_output=True, text=True, timeout=120, check=True
-    )
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return opened(frame)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
@@ -81,7 +59,7 @@ def test_page_opens_without_errors_or_sideways_scrolling(tmp_path, name, width, 
         .replace("</body>", MEASURE + "</body>")
         .replace("<details>", "<details open>")
     )
-    dom, console = opened(page, tmp_path, width, height)
+    dom, console = framed(page, tmp_path, width, height)
     title = re.search(r"<title>([\d ]+)</title>", dom)
     assert title, "the page did not load"
     inner, scrolled, top, bottom, sticking_out = map(int, title[1].split())
@@ -91,5 +69,5 @@ def test_page_opens_without_errors_or_sideways_scrolling(tmp_path, name, width, 
 
 
 def test_console_errors_would_be_seen(tmp_path):
-    _, console = opened("<!doctype html><script>nothing()</script>", tmp_path, 390, 844)
+    _, console = framed("<!doctype html><script>nothing()</script>", tmp_path, 390, 844)
     assert any("nothing is not defined" in line for line in console)

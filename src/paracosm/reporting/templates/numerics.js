@@ -29,7 +29,9 @@ function logSum(first, second) {
 }
 
 function mean(values) {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum / values.length;
 }
 
 // The two draws between which a share `level` of the draws lies.

@@ -53,10 +53,10 @@ function chart({id, x, y, series, label}) {
       element("text", {x: where, y: height - bottom + 16, class: "tick", "text-anchor": "middle"}, x.text(tick)));
   }
   picture.append(element("text", {x: (left + width - right) / 2, y: height - 4, class: "tick", "text-anchor": "middle"}, x.name));
-  for (const {band, points, dash, marks, own} of series) {
+  for (const {band, points, dash, marks = [], own} of series) {
     if (band) picture.append(element("path", {d: `M${line(band)}Z`, class: "band"}));
     if (points) picture.append(element("path", {d: "M" + line(points), class: "line", "stroke-dasharray": dash ?? "none"}));
-    for (const {point, name} of marks ?? []) {
+    for (const {point, name} of marks.filter(({point}) => point.every(Number.isFinite))) {
       const [a, b] = at(point).map(Number);
       picture.append(own
         ? element("path", {d: `M${a},${b - 7}l7,7l-7,7l-7,-7Z`, class: "own"})

@@ -14,51 +14,70 @@ function weighted(law, weight, unsure) {
   return {...law, scale: times(law.scale), floor: times(law.floor)};
 }
 
-// The error in return that a part leaves at a count, for each draw.
+// The error in return that a part leaves at a count, for each draw; loops, since they run often.
 function weighed(task, part, count) {
   const {scale, exponent, floor} = task.laws[part], weight = task.weights[part], log = Math.log(count);
-  if (!(weight > 0)) return new Float64Array(scale.length);
-  return scale.map((_, draw) => weight * (floor[draw] + scale[draw] * Math.exp(-exponent[draw] * log)));
+  const left = new Float64Array(scale.length);
+  if (!(weight > 0)) return left;
+  for (let draw = 0; draw < left.length; draw++)
+    left[draw] = weight * (floor[draw] + scale[draw] * Math.exp(-exponent[draw] * log));
+  return left;
 }
 
+// The error in return at counts of both parts, for each draw.
 function losses(task, counts) {
-  const [dynamics, reward] = counts.map((count, part) => weighed(task, part, count));
-  return dynamics.map((loss, draw) => loss + reward[draw]);
+  const [left, reward] = counts.map((count, part) => weighed(task, part, count));
+  for (let draw = 0; draw < left.length; draw++) left[draw] += reward[draw];
+  return left;
 }
 
-const expected = (task, counts) => mean(losses(task, counts));
-
-// The logarithm of how fast the expected error falls with a part's count.
-function logSlope(task, part, count) {
-  const {scale, exponent} = task.laws[part], weight = task.weights[part], log = Math.log(count);
-  const terms = scale.map((value, draw) =>
-    Math.log(weight * value * exponent[draw]) - (exponent[draw] + 1) * log);
-  if (terms.length === 1) return terms[0];
-  const highest = terms.reduce((top, term) => Math.max(top, term), -Infinity);
-  const top = Number.isFinite(highest) ? highest : 0;
-  return Math.log(mean(terms.map(term => Math.exp(term - top)))) + top;
+// The logarithm of how fast a draw's error falls with a part's count.
+function logSlope({laws, weights}, part, count, draw) {
+  const {scale, exponent} = laws[part];
+  return Math.log(weights[part] * scale[draw] * exponent[draw]) - (exponent[draw] + 1) * Math.log(count);
 }
 
-// The logarithm of how much the expected error falls per unit of money spent on an offer.
+// The same of the expected error, as a function of the count: what the draws share is computed once.
+function meanLogSlope({laws, weights}, part) {
+  const {scale, exponent} = laws[part];
+  const level = scale.map((value, draw) => Math.log(weights[part] * value * exponent[draw]));
+  const terms = new Float64Array(level.length);
+  return count => {
+    const log = Math.log(count);
+    let top = -Infinity, sum = 0;
+    for (let draw = 0; draw < terms.length; draw++) {
+      terms[draw] = level[draw] - (exponent[draw] + 1) * log;
+      top = Math.max(top, terms[draw]);
+    }
+    if (!Number.isFinite(top)) return top;
+    for (let draw = 0; draw < terms.length; draw++) sum += Math.exp(terms[draw] - top);
+    return Math.log(sum / terms.length) + top;
+  };
+}
+
+// The logarithm of how much the error falls per unit of money spent on an offer.
 function logValue(slopes, offer) {
-  const [dynamics, reward] = offer.yields.map((count, part) =>
-    count > 0 ? Math.log(count) + slopes[part] : -Infinity);
+  const [transitions, labels] = offer.yields;
+  const dynamics = transitions > 0 ? Math.log(transitions) + slopes[0] : -Infinity;
+  const reward = labels > 0 ? Math.log(labels) + slopes[1] : -Infinity;
   return logSum(dynamics, reward) - Math.log(offer.cost);
 }
 
 function countsOf(task, offers, amounts) {
-  return task.owned.map((owned, part) =>
-    offers.reduce((sum, offer, k) => sum + amounts[k] * offer.yields[part], owned));
+  let [dynamics, reward] = task.owned;
+  for (let k = 0; k < offers.length; k++) {
+    dynamics += amounts[k] * offers[k].yields[0];
+    reward += amounts[k] * offers[k].yields[1];
+  }
+  return [dynamics, reward];
 }
 
-const slopesAt = (task, counts) => counts.map((count, part) => logSlope(task, part, count));
-
-// The amounts of least expected error, lots left aside: the best point lies between two offers, where
-// the last unit of money is worth as much on either.
-function bestSplit(task, offers, budget) {
+// The amounts of least error, lots left aside: the best point lies between two offers, where the last
+// unit of money is worth as much on either. `slope` is that of a part at a count, `loss` the error.
+function bestSplit(task, offers, budget, slope, loss) {
   const splits = pairs(offers.length).map(pair => {
-    const amounts = alongEdge(task, offers, budget, pair), counts = countsOf(task, offers, amounts);
-    return {amounts, counts, loss: expected(task, counts)};
+    const amounts = alongEdge(task, offers, budget, pair, slope), counts = countsOf(task, offers, amounts);
+    return {amounts, counts, loss: loss(counts)};
   });
   return splits[least(splits.map(split => split.loss))];
 }
@@ -68,25 +87,37 @@ function pairs(number) {
   return places.flatMap(first => places.slice(first + 1).map(second => [first, second]));
 }
 
-function alongEdge(task, offers, budget, [first, second]) {
-  const spent = odds => offers.map((offer, k) =>
-    k === first ? budget / (1 + Math.exp(-odds)) / offer.cost
-    : k === second ? budget / (1 + Math.exp(odds)) / offer.cost : 0);
+function alongEdge(task, offers, budget, [first, second], slope) {
+  const amounts = offers.map(() => 0);
+  const spend = odds => {
+    amounts[first] = budget / (1 + Math.exp(-odds)) / offers[first].cost;
+    amounts[second] = budget / (1 + Math.exp(odds)) / offers[second].cost;
+    return amounts;
+  };
   const gain = odds => {
-    const slopes = slopesAt(task, countsOf(task, offers, spent(odds)));
+    const slopes = countsOf(task, offers, spend(odds)).map((count, part) => slope(part, count));
     return logValue(slopes, offers[first]) - logValue(slopes, offers[second]);
   };
-  return spent(root(gain, -WIDEST, WIDEST) ?? (gain(WIDEST) > 0 ? Infinity : -Infinity));
+  return spend(root(gain, -WIDEST, WIDEST) ?? (gain(WIDEST) > 0 ? Infinity : -Infinity));
+}
+
+// The best split of the expected error.
+function expectedBest(task, offers, budget) {
+  const slopes = [0, 1].map(part => meanLogSlope(task, part));
+  const slope = (part, count) => slopes[part](count);
+  return bestSplit(task, offers, budget, slope, counts => mean(losses(task, counts)));
 }
 
 // The best split under each draw, if that were the law.
 function bestSplits(task, offers, budget) {
-  return Array.from(task.laws[0].scale, (_, draw) => {
-    const laws = task.laws.map(({scale, exponent, floor}) => ({
-      scale: [scale[draw]], exponent: [exponent[draw]], floor: [floor[draw]],
-    }));
-    return bestSplit({...task, laws}, offers, budget);
-  });
+  const {laws, weights} = task;
+  const error = (part, count, draw) => weights[part] > 0
+    ? weights[part] * (laws[part].floor[draw] + laws[part].scale[draw] * Math.exp(-laws[part].exponent[draw] * Math.log(count)))
+    : 0;
+  return Array.from(laws[0].scale, (_, draw) => bestSplit(
+    task, offers, budget,
+    (part, count) => logSlope(task, part, count, draw),
+    ([dynamics, reward]) => error(0, dynamics, draw) + error(1, reward, draw)));
 }
 
 const lotPrice = offer => offer.cost * offer.lot;
@@ -130,18 +161,50 @@ function decimal(number) {
 
 // The best split into whole lots: of those near the exact one, with what is left spent too.
 function roundToLots(task, offers, budget) {
-  const exact = bestSplit(task, offers, budget), slopes = slopesAt(task, exact.counts);
+  const exact = expectedBest(task, offers, budget);
+  const slopes = exact.counts.map((count, part) => meanLogSlope(task, part)(count));
   const value = offers.map(offer => logValue(slopes, offer));
   const favourites = [...offers.keys()].sort((i, k) =>
     (exact.amounts[i] <= 0) - (exact.amounts[k] <= 0) || (value[k] > value[i]) - (value[k] < value[i]));
   const orders = [favourites, [...favourites.slice(0, 2).reverse(), ...favourites.slice(2)]];
   const candidates = orders.flatMap(order => near(exact, offers, budget, order));
-  const known = [new Map(), new Map()];
-  const loss = amounts => countsOf(task, offers, amounts).reduce((sum, count, part) => {
-    if (!known[part].has(count)) known[part].set(count, mean(weighed(task, part, count)));
-    return sum + known[part].get(count);
-  }, 0);
-  return candidates[least(candidates.map(loss))];
+  return leastLoss(task, offers, candidates, exact.counts);
+}
+
+// The candidate of least expected error. Few are computed: below every error that is a mean of powers
+// lies its Taylor polynomial of third order, as its fourth derivative is positive; a candidate whose
+// polynomial lies above an error already computed cannot be the best.
+function leastLoss(task, offers, candidates, around) {
+  const below = around.map((count, part) => polynomialBelow(task, part, count));
+  const counts = candidates.map(amounts => countsOf(task, offers, amounts));
+  const bound = counts.map(([dynamics, reward]) => below[0](dynamics) + below[1](reward));
+  const order = [...candidates.keys()].sort((i, k) => bound[i] - bound[k] || i - k);
+  let best = null, lowest = Infinity;
+  for (const k of order) {
+    if (bound[k] * (1 - ROUNDING) > lowest) break;
+    const loss = mean(losses(task, counts[k]));
+    if (best === null || loss < lowest || (loss === lowest && k < best)) [best, lowest] = [k, loss];
+  }
+  return candidates[best];
+}
+
+// Around a count, the third-order polynomial of a part's expected error; nothing is known around 0.
+function polynomialBelow(task, part, middle) {
+  const {scale, exponent, floor} = task.laws[part], weight = task.weights[part], sums = [0, 0, 0, 0];
+  if (!(weight > 0)) return () => 0;
+  if (!(middle > 0)) return () => -Infinity;
+  for (let draw = 0; draw < scale.length; draw++) {
+    const power = weight * scale[draw] * middle ** -exponent[draw], a = exponent[draw];
+    sums[0] += weight * floor[draw] + power;
+    sums[1] -= a * power;
+    sums[2] += a * (a + 1) * power / 2;
+    sums[3] -= a * (a + 1) * (a + 2) * power / 6;
+  }
+  const [zeroth, first, second, third] = sums.map(sum => sum / scale.length);
+  return count => {
+    const step = (count - middle) / middle;
+    return zeroth + step * (first + step * (second + step * third));
+  };
 }
 
 function near(exact, offers, budget, order) {
@@ -214,7 +277,7 @@ function* frontier(task, offers, budget) {
 // return have the least sum, which falls and then rises.
 function buyEpisodes(task, offers, money, {cost, deviation}) {
   const halfWidth = count => studentQuantile(count - 1) * deviation / Math.sqrt(count);
-  const total = count => bestSplit(task, offers, money - cost * count).loss + halfWidth(count);
+  const total = count => expectedBest(task, offers, money - cost * count).loss + halfWidth(count);
   let low = 2, high = Math.floor((money - Math.min(...offers.map(lotPrice))) / cost);
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
