@@ -15,19 +15,22 @@ from paracosm.planning import fidelity
 from paracosm.planning import plan as planning
 from paracosm.planning.budget import Offer
 from paracosm.planning.evaluation import EpisodeOffer
-from paracosm.reporting import render
+from paracosm.reporting import decision_tables, decision_words, render, words
 from paracosm.reporting.planner import planner
 from tests.planning.test_plan import CURVES
 from tests.reporting.browsing import opened
 
 pytestmark = pytest.mark.full
 
-SETTINGS = 50
+SETTINGS = {"plain": 35, "rich": 15, "labels": 10, "mixture": 50}
 MOVE = """<script>(async () => {
   const section = document.getElementById("planner"), answers = [];
   const tables = () => Object.fromEntries([...section.querySelectorAll("tbody")].map(body =>
     [body.id.replace("planner-", ""), [...body.rows].map(row =>
       [...row.querySelectorAll("data")].map(number => number.value))]));
+  const texts = () => Object.fromEntries([...section.querySelectorAll("tbody")].map(body =>
+    [body.id.replace("planner-", ""), [...body.rows].map(row =>
+      [...row.cells].map(cell => cell.textContent))]));
   const wrong = () => [...section.querySelectorAll(".wrong")].map(p => p.textContent).filter(Boolean);
   for (const setting of JSON.parse(document.getElementById("asked").textContent)) {
     const reset = document.getElementById("planner-reset");
@@ -39,8 +42,9 @@ MOVE = """<script>(async () => {
     });
     (inputs[0] ?? section.querySelector("input")).dispatchEvent(new Event("input"));
     while (section.getAttribute("aria-busy") === "true") await new Promise(go => setTimeout(go, 20));
-    const text = section.querySelector(".answer").innerText;
-    answers.push({tables: tables(), wrong: wrong(), text});
+    const stale = !section.querySelector(".stale").hidden;
+    const moved = [...document.querySelectorAll(".if-moved")].map(note => !note.hidden);
+    answers.push({tables: tables(), texts: texts(), wrong: wrong(), stale, moved});
   }
   const answer = document.createElement("pre");
   answer.id = "answers";
@@ -162,6 +166,23 @@ def tables_of(record):
     }
 
 
+def texts_of(record):
+    """What the static page says, as the tables beside the fields hold it."""
+    ends = [words.number(end) for end in record.interval]
+    rows = decision_tables.split_rows(record)
+    return {
+        "buy": decision_tables.purchase_rows(record),
+        "errors": decision_tables.error_rows(record),
+        "splits": [(f"{row.letter or '◆'} {row.cells[0]}", *row.cells[1:]) for row in rows],
+        "facts": [
+            ("transitions for each label, then", words.number(record.ratio), f"[{', '.join(ends)}]"),
+            ("expected regret, on average", decision_words.share(record.best.regret.mean), ""),
+            ("in the worst quarter", decision_words.share(record.expected_regret), ""),
+        ],
+        **({"evaluation": decision_tables.evaluation_rows(record)[:1]} if record.evaluation else {}),
+    }
+
+
 @pytest.fixture
 def quick(monkeypatch):
     """Plans without what the page does not show or what no setting moves."""
@@ -169,10 +190,17 @@ def quick(monkeypatch):
     monkeypatch.setattr(planning, "posterior", functools.cache(planning.posterior))
 
 
-def assert_shown(record, again, settings, folder):
-    """The page of a plan shows, at each setting, the tables of the plan that `again` makes of it."""
-    for setting, answer in zip(settings, moved(record, settings, folder), strict=True):
+def assert_shown(record, again, settings, folder, *, texts):
+    """The page of a plan shows, at each setting, the tables of the plan that `again` makes of it;
+    at its own settings, that of `texts` as the rest of the page has them.
+    """
+    answers = moved(record, settings, folder)
+    for name, rows in texts.items():
+        assert answers[0]["texts"][name] == [list(row) for row in rows], name
+    for setting, answer in zip(settings, answers, strict=True):
         assert answer["wrong"] == []
+        assert answer["stale"] is False
+        assert set(answer["moved"]) == {bool(setting)}
         expected = again(setting)
         assert set(answer["tables"]) == set(expected)
         for name, rows in expected.items():
@@ -180,11 +208,14 @@ def assert_shown(record, again, settings, folder):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("given", [PLAIN, RICH], ids=["plain", "all that is for sale"])
-def test_the_page_of_a_plan_shows_what_the_library_plans(given, tmp_path):
+@pytest.mark.parametrize(("name", "given"), [("plain", PLAIN), ("rich", RICH)])
+def test_the_page_of_a_plan_shows_what_the_library_plans(name, given, tmp_path):
     record = replanned(given, {})
-    settings = [{}, *drawn(record, SETTINGS // 2)]
-    assert_shown(record, lambda s: tables_of(replanned(given, s)), settings, tmp_path)
+    settings = [{}, *drawn(record, SETTINGS[name])]
+    if name == "plain":
+        settings += [{"owned.1": 0}, {"weights.0": 0}, {"offers.0.cost": 0.1, "budget": 0.3}]
+    again = lambda setting: tables_of(replanned(given, setting))  # noqa: E731
+    assert_shown(record, again, settings, tmp_path, texts=texts_of(record))
 
 
 LAWS = {
@@ -228,11 +259,12 @@ def choices_of(record):
 def test_the_page_of_labels_shows_what_the_library_plans(name, tmp_path):
     law, given = LAWS[name]
     record = relabelled(law, given, {})
-    settings = [{}, *drawn(record, SETTINGS // len(LAWS))]
+    settings = [{}, *drawn(record, SETTINGS["labels"])]
     if name == "table":  # costs stay in order
         settings = [{k: v for k, v in s.items() if "numbers" not in k} for s in settings]
         settings.append({"numbers.1": 2.0})
-    assert_shown(record, lambda s: choices_of(relabelled(law, given, s)), settings, tmp_path)
+    again = lambda setting: choices_of(relabelled(law, given, setting))  # noqa: E731
+    assert_shown(record, again, settings, tmp_path, texts={})
 
 
 PRICES = {
@@ -262,6 +294,48 @@ def ways_of(record):
 
 def test_the_page_of_cheap_and_gold_labels_shows_what_the_library_plans(tmp_path):
     record = plan_mixture(**PRICES)
-    settings = [{}, *drawn(record, SETTINGS)]
+    settings = [{}, *drawn(record, SETTINGS["mixture"])]
     again = lambda setting: ways_of(plan_mixture(**{**PRICES, **setting}))  # noqa: E731
-    assert_shown(record, again, settings, tmp_path)
+    texts = {"changes": decision_words.changes(record)}
+    assert_shown(record, again, settings, tmp_path, texts=texts)
+
+
+MIXTURE = plan_mixture(**PRICES)
+LABELS = plan_labels(fidelity.Bounded(9.0, 5.0), **GRADIENT)
+WRONG = [
+    (MIXTURE, {"budget": ""}, "The budget is empty; a number is needed."),
+    (MIXTURE, {"budget": 1}, "The budget of 1 buys not one rollout: a labelled one costs 2."),
+    (MIXTURE, {"gold_cost": -20}, "The price of gold labels is -20; it must be above 0."),
+    (MIXTURE, {"correlation": 1.5}, "The correlation of the two is 1.5; it must be at most 1."),
+    (LABELS, {"cost_rollout": -1}, "it must be at least 0."),
+    (LABELS, {"budget": 0.5}, "buys not one rollout"),
+    (LABELS, {"least_cost": 9}, "it must be at least 9."),
+    (LABELS, {"least_cost": 1e-9}, "name a higher least cost"),
+]
+
+
+@pytest.mark.parametrize("record", [MIXTURE, LABELS], ids=["mixture", "labels"])
+def test_bad_settings_get_a_sentence_beside_the_field(record, tmp_path):
+    cases = [(setting, part) for about, setting, part in WRONG if about is record]
+    answers = moved(record, [{}, *(setting for setting, _ in cases)], tmp_path)
+    for answer, (setting, part) in zip(answers[1:], cases, strict=True):
+        assert len(answer["wrong"]) == 1, setting
+        assert part in answer["wrong"][0]
+        assert answer["stale"] is True
+        assert answer["tables"] == answers[0]["tables"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_bad_settings_of_a_plan_get_a_sentence_beside_the_field(tmp_path):
+    cases = {
+        "The budget is 0.5; the cheapest lot costs 1.": {"budget": 0.5},
+        "Both weights are 0; one must be above 0.": {"weights.0": 0, "weights.1": 0},
+        "a whole number is needed.": {"owned.0": 3.5},
+        "it must be at least 0.": {"owned.1": -3},
+        "of one of them nothing is owned.": {"owned.1": 0, "budget": 5},
+    }
+    answers = moved(replanned(PLAIN, {}), [{}, *cases.values()], tmp_path)
+    for answer, sentence in zip(answers[1:], cases, strict=True):
+        assert len(answer["wrong"]) == 1
+        assert answer["wrong"][0].endswith(sentence)
+        assert answer["stale"] is True

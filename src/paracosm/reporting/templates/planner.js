@@ -29,10 +29,9 @@ function fault(field) {
   return "";
 }
 
-function say(field, sentence) {
-  field.wrong.textContent = sentence;
-  field.input.toggleAttribute("aria-invalid", sentence !== "");
-  if (sentence) field.input.setAttribute("aria-invalid", "true");
+function say({wrong, input}, sentence) {
+  wrong.textContent = sentence;
+  input.setAttribute("aria-invalid", sentence !== "");
 }
 
 // The settings that the fields hold: the page's own with each field's number at its path.
@@ -45,15 +44,17 @@ function settingsNow() {
   return settings;
 }
 
-// Sliders double and halve; those of a bounded number go from end to end.
-function fromSlider({slider, value}) {
+// Sliders double and halve the page's own number; those of a correlation go from end to end.
+function fromSlider({slider, value, whole, most}) {
   const place = Number(slider.value);
   if (slider.dataset.scale === "linear") return place;
-  return place === 0 ? value : Number((value * 2 ** place).toPrecision(3));
+  if (place === 0) return value;
+  const moved = Math.min(Number((value * 2 ** place).toPrecision(3)), most ?? Infinity);
+  return whole ? Math.round(moved) : moved;
 }
 
 function toSlider({slider, value}, now) {
-  slider.value = slider.dataset.scale === "linear" ? now : Math.log2(now / value);
+  slider.value = slider.dataset.scale === "linear" ? now : Math.log2(Math.max(now / value, 2 ** -4));
 }
 
 function read() {

@@ -30,7 +30,7 @@ const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 // A chart of lines over a logarithmic or linear axis; `series` are lines, bands and marks in the
 // data's units, and what they say is in a table beside.
 function chart({id, x, y, series, label}) {
-  const [width, height, left, bottom, top, right] = [400, 240, 52, 40, 12, 14];
+  const [width, height, left, bottom, top, right] = [340, 230, 44, 42, 16, 14];
   const place = (axis, value) => axis.log
     ? Math.log(value / axis.low) / Math.log(axis.high / axis.low)
     : (value - axis.low) / (axis.high - axis.low);
@@ -56,15 +56,29 @@ function chart({id, x, y, series, label}) {
   for (const {band, points, dash, marks = [], own} of series) {
     if (band) picture.append(element("path", {d: `M${line(band)}Z`, class: "band"}));
     if (points) picture.append(element("path", {d: "M" + line(points), class: "line", "stroke-dasharray": dash ?? "none"}));
-    for (const {point, name} of marks.filter(({point}) => point.every(Number.isFinite))) {
+    const drawn = marks.filter(({point}) => point.every(Number.isFinite));
+    for (const {point} of drawn) {
       const [a, b] = at(point).map(Number);
       picture.append(own
         ? element("path", {d: `M${a},${b - 7}l7,7l-7,7l-7,-7Z`, class: "own"})
         : element("circle", {cx: a, cy: b, r: 3, class: "dot"}));
-      if (name) picture.append(element("text", {x: a, y: b - 9, class: "tick", "text-anchor": "middle"}, name));
     }
+    for (const {names, x: a, y: b} of together(drawn.filter(({name}) => name), at))
+      picture.append(element("text", {x: a, y: b - 9, class: "tick", "text-anchor": "middle"}, names));
   }
   fill(id, picture);
+}
+
+// Letters of points that touch stand together.
+function together(marks, at) {
+  const groups = [];
+  for (const {point, name} of marks) {
+    const [x, y] = at(point).map(Number);
+    const near = groups.find(group => Math.hypot(group.x - x, group.y - y) < 12);
+    if (near) near.names += name;
+    else groups.push({names: name, x, y});
+  }
+  return groups;
 }
 
 // Round numbers along an axis: 1, 2 and 5 times powers of ten.
@@ -77,7 +91,7 @@ function ticks({low, high, log}) {
     const inside = rounds.filter(value => value >= low * 0.999 && value <= high * 1.001);
     return inside.filter((_, k) => k % Math.ceil(inside.length / 7) === 0);
   }
-  const rough = (high - low) / 4, size = 10 ** Math.floor(Math.log10(rough));
+  const rough = (high - low) / 5, size = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].find(factor => factor * size >= rough) * size;
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high * (1 + 1e-9); k++) rounds.push(k * step);
   return rounds;

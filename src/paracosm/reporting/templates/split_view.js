@@ -11,11 +11,11 @@ function unpacked([name, text]) {
 // The first field that stands against a plan, and why; null if none does.
 function splitRefusal({offers, budget, weights, episode}) {
   const lot = Math.min(...offers.map(lotPrice)), needed = lot + (episode ? 2 * episode.cost : 0);
-  const lots = episode ? "two episodes and the cheapest lot" : "the cheapest lot";
+  const lots = episode ? "two episodes and the cheapest lot cost" : "the cheapest lot costs";
   if (!(weights[0] + weights[1] > 0))
     return {field: "weights.0", sentence: "Both weights are 0; one must be above 0."};
   if (budget < needed)
-    return {field: "budget", sentence: `The budget is ${budget}; ${lots} cost ${amount(needed)}.`};
+    return {field: "budget", sentence: `The budget is ${budget}; ${lots} ${amount(needed)}.`};
   if (budget / lot > MOST_LOTS)
     return {field: "budget", sentence: "The budget buys more lots than can be counted exactly."};
   return null;
@@ -46,7 +46,7 @@ function showPurchase({offers, owned, episode}, {chosen, evaluation, before, cau
   fillRows("errors", errors.map(([when, error]) => [when, meanOf(error), intervalOf(error)]));
   fillRows("facts", [
     ["transitions for each label, then", shown(ratio, number(ratio)),
-      ["90%: [", shown(interval[0], number(interval[0])), ", ", shown(interval[1], number(interval[1])), "]"]],
+      ["[", shown(interval[0], number(interval[0])), ", ", shown(interval[1], number(interval[1])), "]"]],
     ["expected regret, on average", shown(chosen.regret.mean, share(chosen.regret.mean)), ""],
     ["in the worst quarter", shown(cautious, share(cautious)), ""],
   ]);
@@ -55,10 +55,11 @@ function showPurchase({offers, owned, episode}, {chosen, evaluation, before, cau
     fillRows("evaluation", [["this plan", shown(episodes, count(episodes)),
       ...[halfWidth, error, sum].map(value => shown(value, number(value)))]]);
   }
-  const bought = sold.filter(([, units]) => units > 0).map(([name, units]) => `${count(units)} ${name}`);
+  const parts = sold.filter(([, units]) => units > 0).map(([name, units]) => `${count(units)} ${name}`);
+  const bought = [parts.slice(0, -1).join(", "), ...parts.slice(-1)].filter(Boolean).join(" and ");
   const {mean, low, high} = chosen.error, decimals = estimateDecimals(chosen.error);
   const [middle, ...ends] = [mean, low, high].map(value => number(value, decimals));
-  fill("verdict", `Buy ${bought.join(" and ") || "nothing"}: predicted error in return ${middle}, 95% interval [${ends.join(", ")}].`);
+  fill("verdict", `Buy ${bought || "nothing"}: predicted error in return ${middle}, 95% interval [${ends.join(", ")}].`);
 }
 
 // The plan, lettered simple rules, and all splits of the same money.
