@@ -31,7 +31,8 @@ MOVE = """<script>(async () => {
   const texts = () => Object.fromEntries([...section.querySelectorAll("tbody")].map(body =>
     [body.id.replace("planner-", ""), [...body.rows].map(row =>
       [...row.cells].map(cell => cell.textContent))]));
-  const wrong = () => [...section.querySelectorAll(".wrong")].map(p => p.textContent).filter(Boolean);
+  const sentences = [...section.querySelectorAll(".wrong")];
+  const wrong = () => sentences.map(sentence => sentence.textContent).filter(Boolean);
   for (const setting of JSON.parse(document.getElementById("asked").textContent)) {
     const reset = document.getElementById("planner-reset");
     reset.click();
@@ -41,7 +42,8 @@ MOVE = """<script>(async () => {
       return input;
     });
     (inputs[0] ?? section.querySelector("input")).dispatchEvent(new Event("input"));
-    while (section.getAttribute("aria-busy") === "true") await new Promise(go => setTimeout(go, 20));
+    while (section.getAttribute("aria-busy") === "true")
+      await new Promise(go => setTimeout(go, 20));
     const stale = !section.querySelector(".stale").hidden;
     const moved = [...document.querySelectorAll(".if-moved")].map(note => !note.hidden);
     answers.push({tables: tables(), texts: texts(), wrong: wrong(), stale, moved});
@@ -175,11 +177,17 @@ def texts_of(record):
         "errors": decision_tables.error_rows(record),
         "splits": [(f"{row.letter or '◆'} {row.cells[0]}", *row.cells[1:]) for row in rows],
         "facts": [
-            ("transitions for each label, then", words.number(record.ratio), f"[{', '.join(ends)}]"),
+            (
+                "transitions for each label, then",
+                words.number(record.ratio),
+                f"[{', '.join(ends)}]",
+            ),
             ("expected regret, on average", decision_words.share(record.best.regret.mean), ""),
             ("in the worst quarter", decision_words.share(record.expected_regret), ""),
         ],
-        **({"evaluation": decision_tables.evaluation_rows(record)[:1]} if record.evaluation else {}),
+        **(
+            {"evaluation": decision_tables.evaluation_rows(record)[:1]} if record.evaluation else {}
+        ),
     }
 
 

@@ -299,7 +299,7 @@ def _weighted(dynamics: Law, reward: Law, route: Weights, seed: int) -> tuple[La
 
 
 def _chance(law: Law, seed: int, place: int) -> np.ndarray:
-    """Standard normal draws of what is unsure of the weight of the part at this place, `[draws]`."""
+    """Standard normal draws of what is unsure of the weight of a part, `[draws]`."""
     return np.random.default_rng([seed, 1 + place]).standard_normal(np.shape(law.scale))
 
 
@@ -321,7 +321,9 @@ def _question(
         budget: Money for all of it, episodes included.
     """
     terms = [
-        OfferTerms(sold.name, float(sold.cost), float(sold.transitions), float(sold.labels), sold.lot)
+        OfferTerms(
+            sold.name, float(sold.cost), float(sold.transitions), float(sold.labels), sold.lot
+        )
         for sold in offers
     ]
     laws = {}

@@ -135,7 +135,9 @@ def _split(plan: Plan, question: SplitQuestion) -> Planner:
         },
     }
     laws = [_packed(question.laws[part]) for part in _PARTS]
-    return Planner("split", (*_money(plan, question), *_rest(plan, question)), settings, texts, laws)
+    return Planner(
+        "split", (*_money(plan, question), *_rest(plan, question)), settings, texts, laws
+    )
 
 
 def _money(plan: Plan, question: SplitQuestion) -> list[SettingField]:
@@ -296,18 +298,30 @@ def _mixture(question: MixtureQuestion) -> Planner:
         SettingField(
             "cost_rollout", "price of a rollout, unlabelled", money, question.cost_rollout, least=0
         ),
-        SettingField("cheap_cost", "price of cheap labels", money, question.cheap_cost, positive=True),
+        SettingField(
+            "cheap_cost", "price of cheap labels", money, question.cheap_cost, positive=True
+        ),
         SettingField("gold_cost", "price of gold labels", money, question.gold_cost, positive=True),
         SettingField(
-            "cheap_variance", "variance with cheap labels", noise, question.cheap_variance, positive=True
+            "cheap_variance",
+            "variance with cheap labels",
+            noise,
+            question.cheap_variance,
+            positive=True,
         ),
         SettingField(
-            "gold_variance", "variance with gold labels", noise, question.gold_variance, positive=True
+            "gold_variance",
+            "variance with gold labels",
+            noise,
+            question.gold_variance,
+            positive=True,
         ),
         SettingField(
             "correlation", "correlation of the two", noise, question.correlation, least=-1, most=1
         ),
-        SettingField("bias", "bias of cheap labels", noise, question.bias, least=0, most=_MOST_BIAS),
+        SettingField(
+            "bias", "bias of cheap labels", noise, question.bias, least=0, most=_MOST_BIAS
+        ),
     )
     texts = {"ways": decision_words.LABELS}
     return Planner("mixture", fields, question.to_dict(), texts, [])

@@ -62,7 +62,7 @@ function read() {
   faults.forEach((sentence, k) => say(fields[k], sentence));
   const view = views[page.kind], settings = faults.some(Boolean) ? null : settingsNow();
   const refused = settings && view.refusal(settings);
-  running = null;
+  stop();
   if (refused) refuse(refused);
   fields.forEach(field => {
     field.input.closest(".field").classList.toggle("moved", valueOf(field) !== field.value);
@@ -80,12 +80,17 @@ function refuse({field, sentence}) {
   section.querySelector(".stale").hidden = false;
 }
 
+function stop() {
+  running = null;
+  section.setAttribute("aria-busy", "false");
+}
+
 function start(steps) {
   running = steps;
   section.setAttribute("aria-busy", "true");
   const next = () => {
     if (running !== steps) return;
-    if (steps.next().done) section.setAttribute("aria-busy", "false");
+    if (steps.next().done) stop();
     else setTimeout(next);
   };
   setTimeout(next);
