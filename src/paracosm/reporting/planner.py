@@ -60,7 +60,7 @@ class SettingField:
 
 
 @dataclasses.dataclass(frozen=True)
-class Planner:
+class MovablePlan:
     """The fields, and a JSON document for the script; `kind` names the law that answers."""
 
     kind: str
@@ -90,7 +90,7 @@ class Planner:
         return Markup(json.dumps(tree, allow_nan=False).replace("<", "\\u003c"))
 
 
-def planner(plan: Plan | LabelPlan | MixturePlan) -> Planner | None:
+def planner(plan: Plan | LabelPlan | MixturePlan) -> MovablePlan | None:
     """What makes a plan's page movable; None where the plan does not say what it was asked."""
     if plan.question is None:
         return None
@@ -101,7 +101,7 @@ def planner(plan: Plan | LabelPlan | MixturePlan) -> Planner | None:
     return _mixture(plan.question)
 
 
-def _split(plan: Plan, question: SplitQuestion) -> Planner:
+def _split(plan: Plan, question: SplitQuestion) -> MovablePlan:
     weights, *routes = plan.weights
     settings = {
         "budget": question.budget,
@@ -135,7 +135,7 @@ def _split(plan: Plan, question: SplitQuestion) -> Planner:
         },
     }
     laws = [_packed(question.laws[part]) for part in _PARTS]
-    return Planner(
+    return MovablePlan(
         "split", (*_money(plan, question), *_rest(plan, question)), settings, texts, laws
     )
 
@@ -227,7 +227,7 @@ _NUMBERS = {
 }
 
 
-def _labels(question: LabelQuestion) -> Planner:
+def _labels(question: LabelQuestion) -> MovablePlan:
     names = {
         "cheapest": LabelRule.CHEAPEST,
         "half": LabelRule.HALF,
@@ -265,7 +265,7 @@ def _labels(question: LabelQuestion) -> Planner:
             )
         ),
     )
-    return Planner("labels", fields, question.to_dict(), {"rules": names}, [])
+    return MovablePlan("labels", fields, question.to_dict(), {"rules": names}, [])
 
 
 def _fidelity(question: LabelQuestion) -> list[SettingField]:
@@ -291,7 +291,7 @@ def _fidelity(question: LabelQuestion) -> list[SettingField]:
     ]
 
 
-def _mixture(question: MixtureQuestion) -> Planner:
+def _mixture(question: MixtureQuestion) -> MovablePlan:
     money, noise = "Money", "What labels do to the gradient"
     fields = (
         SettingField("budget", "budget", money, question.budget, positive=True),
@@ -324,4 +324,4 @@ def _mixture(question: MixtureQuestion) -> Planner:
         ),
     )
     texts = {"ways": decision_words.LABELS}
-    return Planner("mixture", fields, question.to_dict(), texts, [])
+    return MovablePlan("mixture", fields, question.to_dict(), texts, [])
