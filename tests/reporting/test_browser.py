@@ -10,6 +10,7 @@ from paracosm.reporting import render
 from tests.reporting import decision_records as decisions
 from tests.reporting import experiment_records as experiments
 from tests.reporting import report_records as records
+from tests.reporting.browsing import FLAGS, opened
 from tests.reporting.test_film import scene
 from tests.reporting.test_report import full_run
 
@@ -27,18 +28,6 @@ MEASURE = """<script>addEventListener("load", () => {
 FRAME = """<!doctype html><title>nothing yet</title><link rel="icon" href="data:,">
 <script>addEventListener("message", message => document.title = message.data)</script>
 <iframe src="page.html" style="border: 0; width: {width}px; height: {height}px"></iframe>"""
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-    "--hide-scrollbars",
-    "--virtual-time-budget=5000",
-]
 LONG = "a_rather_long_setting_without_any_space_in_its_name_" * 3
 WIDE = {
     "run": records.run(),
@@ -64,27 +53,18 @@ def unfolded(page):
     return re.sub("<details(?! open)", "<details open", page)
 
 
-def opened(page, folder, width, height, *more):
-    browser = shutil.which("chromium")
-    assert browser, (
-        "This test opens the page in a browser: install Debian's package `chromium` (apt-get"
-        " install chromium)."
-    )
+def framed(page, folder, width, height, *flags):
     (folder / "page.html").write_text(page, encoding="utf-8")
     frame = folder / "frame.html"
     frame.write_text(FRAME.format(width=width, height=height), encoding="utf-8")
-    flags = [*FLAGS, f"--user-data-dir={folder / 'profile'}", "--dump-dom", *more]
-    done = subprocess.run(
-        [browser, *flags, frame.as_uri()], capture_output=True, text=True, timeout=120, check=True
-    )
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return opened(frame, *flags)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
 @pytest.mark.parametrize("name", WIDE)
 def test_page_opens_without_errors_or_sideways_scrolling(tmp_path, name, width, height):
     page = unfolded(render(WIDE[name])).replace("</body>", MEASURE + "</body>")
-    dom, console = opened(page, tmp_path, width, height)
+    dom, console = framed(page, tmp_path, width, height)
     title = re.search(r"<title>([\d ]+)</title>", dom)
     assert title, "the page did not load"
     inner, scrolled, top, bottom, sticking_out = map(int, title[1].split())
@@ -94,7 +74,7 @@ def test_page_opens_without_errors_or_sideways_scrolling(tmp_path, name, width, 
 
 
 def test_console_errors_would_be_seen(tmp_path):
-    _, console = opened("<!doctype html><script>nothing()</script>", tmp_path, 390, 844)
+    _, console = framed("<!doctype html><script>nothing()</script>", tmp_path, 390, 844)
     assert any("nothing is not defined" in line for line in console)
 
 
@@ -122,7 +102,7 @@ def test_film_plays_and_can_be_held_in_either_scheme(tmp_path, scheme, width, he
     """The film is seen and its strip is not, until somebody holds it; a link opens its fold."""
     flag, paper = SCHEMES[scheme]
     page = render(full_run(), scene()).replace("</body>", LOOK + "</body>")
-    dom, console = opened(page, tmp_path, width, height, flag)
+    dom, console = framed(page, tmp_path, width, height, flag)
     title = re.search(r"<title>(rgb.*?)</title>", dom)
     assert title, "the page did not load"
     assert title[1] == f"{paper} true false true false true true"

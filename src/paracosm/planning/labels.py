@@ -6,13 +6,24 @@ gradient has variance `(V₀ + Q σ²(c)/r)/K`; the plan minimises it within the
 
 from __future__ import annotations
 
+import dataclasses
+from typing import cast
+
 import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.records.decisions import GradientNoise, LabelChoice, LabelPlan
+from paracosm.core.records.questions import FidelityForm, LabelQuestion
 from paracosm.core.records.reasons import Caveat, CaveatKind, LabelRule
 from paracosm.planning import label_verdict
-from paracosm.planning.fidelity import Fidelity, FidelityLaw, FidelityTable
+from paracosm.planning.fidelity import (
+    Bounded,
+    Fidelity,
+    FidelityLaw,
+    FidelityTable,
+    Floor,
+    Power,
+)
 from paracosm.planning.label_search import Allocation, LabelProblem, own_costs, search
 
 _BELOW = 1e-6  # labels are searched from so much of a cost that no best one lies below
@@ -22,6 +33,12 @@ _STAND_IN = 1e-2
 _AROUND = 100.0
 _MOST_LABELS = 1e10  # its square root, 100,000, is how many numbers of repeats are tried
 _POINTS = 81  # of a picture's line
+_FORMS: dict[type[Fidelity], FidelityForm] = {
+    Power: "power",
+    Bounded: "bounded",
+    Floor: "floor",
+    FidelityTable: "table",
+}
 
 
 def plan_labels(
@@ -96,6 +113,29 @@ def plan_labels(
             attained=attained,
             caveats=(*caveats, *_doubts(problem, best, noise, repeated=repeated)),
         ),
+        question=_question(problem, least_cost, most_cost),
+    )
+
+
+def _question(
+    problem: LabelProblem, least: float | None, most: float | None
+) -> LabelQuestion | None:
+    """What was asked, with the limits as they were named; None for a fidelity of somebody's own."""
+    form = _FORMS.get(type(problem.fidelity))
+    if form is None:
+        return None
+    given = dataclasses.astuple(cast(FidelityTable, problem.fidelity))
+    numbers, variances = given if form == "table" else (given, ())
+    return LabelQuestion(
+        budget=float(problem.budget),
+        cost_rollout=float(problem.cost_rollout),
+        gradient_variance=float(problem.intrinsic),
+        noise_coefficient=float(problem.coefficient),
+        least_cost=None if least is None else float(least),
+        most_cost=None if most is None else float(most),
+        form=form,
+        numbers=tuple(map(float, numbers)),
+        variances=tuple(map(float, variances)),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.records.decisions import MixtureChoice, MixturePlan
+from paracosm.core.records.questions import MixtureQuestion
 from paracosm.core.records.reasons import Caveat, CaveatKind, MixtureVerdict, Stakes, WayLoss
 from paracosm.planning.fidelity import Numbers
 from paracosm.planning.label_search import ROUNDING
@@ -134,6 +135,7 @@ def plan_mixture(
         warnings=(),
         verdict="",
         reasons=_verdict(choices, prices, first),
+        question=MixtureQuestion(float(budget), *map(float, prices)),
     )
 
 

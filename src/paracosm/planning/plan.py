@@ -15,6 +15,7 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Bought, Curve, Plan, Purchase
+from paracosm.core.records.questions import LawSample, OfferTerms, SplitQuestion
 from paracosm.core.records.reasons import Caveat
 from paracosm.core.records.refusal import Refusal
 from paracosm.planning import stakes
@@ -103,6 +104,7 @@ def plan(
     task = BudgetProblem(
         laws, (routes[0].dynamics, routes[0].reward), (owned_now["dynamics"], owned_now["reward"])
     )
+    question = _question(beliefs, routes[0], seed, offers=offers, budget=money)
     evaluation = None if episodes is None else buy_episodes(task, offers, money, episodes)
     money -= evaluation.spend if evaluation else 0.0
     place = market(task, offers, money)
@@ -142,6 +144,7 @@ def plan(
         verdict="",
         reasons=stakes.verdict(facts, _curve_caveats(fits, after)),
         evaluation=evaluation,
+        question=question,
     )
 
 
@@ -289,10 +292,47 @@ def _weighted(dynamics: Law, reward: Law, route: Weights, seed: int) -> tuple[La
     laws = []
     for place, (part, law) in enumerate(zip(PARTS, (dynamics, reward), strict=True)):
         weight, unsure = getattr(route, part), route.unsure.get(part, 0.0)
-        chance = np.random.default_rng([seed, 1 + place]).standard_normal(np.shape(law.scale))
+        chance = _chance(law, seed, place)
         factor = np.abs(1 + unsure / weight * chance) if weight > 0 else 1.0
         laws.append(Law(law.scale * factor, law.exponent, law.floor * factor))
     return laws[0], laws[1]
+
+
+def _chance(law: Law, seed: int, place: int) -> np.ndarray:
+    """Standard normal draws of what is unsure of the weight of a part, `[draws]`."""
+    return np.random.default_rng([seed, 1 + place]).standard_normal(np.shape(law.scale))
+
+
+def _question(
+    beliefs: tuple[Belief, Belief],
+    route: Weights,
+    seed: int,
+    *,
+    offers: tuple[Offer, ...],
+    budget: float,
+) -> SplitQuestion:
+    """What the plan's page needs to plan again.
+
+    Args:
+        beliefs: Draws of either part's law, unweighted.
+        route: The weights that are used.
+        seed: Of the draws of the weights.
+        offers: What is for sale.
+        budget: Money for all of it, episodes included.
+    """
+    terms = [
+        OfferTerms(
+            sold.name, float(sold.cost), float(sold.transitions), float(sold.labels), sold.lot
+        )
+        for sold in offers
+    ]
+    laws = {}
+    for place, (part, belief) in enumerate(zip(PARTS, beliefs, strict=True)):
+        columns = [np.asarray(column, float) for column in belief.law]
+        unsure = route.unsure.get(part, 0.0) > 0
+        chance = _chance(belief.law, seed, place) if unsure else np.zeros(0)
+        laws[part] = LawSample(*(tuple(column.tolist()) for column in (*columns, chance)))
+    return SplitQuestion(budget, tuple(terms), laws)
 
 
 def ratio_interval(place: Market) -> tuple[float, float]:

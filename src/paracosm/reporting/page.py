@@ -41,6 +41,7 @@ from paracosm.reporting import (
 )
 from paracosm.reporting.film import on_page
 from paracosm.reporting.headline import headline
+from paracosm.reporting.planner import planner
 from paracosm.reporting.renderable import Renderable
 
 if TYPE_CHECKING:
@@ -170,5 +171,6 @@ def _templates() -> jinja2.Environment:
         "region_words": region_words,
         "benchmark_words": benchmark_words,
         "headline": headline,
+        "planner": planner,
     }
     return environment

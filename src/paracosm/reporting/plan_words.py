@@ -51,9 +51,14 @@ def sentences(plan: Plan, reasons: PlanVerdict) -> tuple[str, ...]:
     return f"Buy {bought or 'nothing'} for {money(spend)}.", change, _stakes(reasons)
 
 
+def unit_names(name: str) -> tuple[str, str]:
+    """One unit of what is for sale and several; other names are those of sources of labels."""
+    return _UNITS.get(name, (f"label from {name}", f"labels from {name}"))
+
+
 def _bought(name: str, count: int) -> str:
     """So many units of what is for sale; a name of one's own is that of a source of labels."""
-    singular, plural = _UNITS.get(name, (f"label from {name}", f"labels from {name}"))
+    singular, plural = unit_names(name)
     return f"{numerals.grouped(count)} {singular if count == 1 else plural}"
 
 

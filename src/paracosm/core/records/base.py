@@ -18,6 +18,9 @@ from paracosm.core import checks
 
 R = TypeVar("R", bound="Record")
 
+UNWRITTEN = {"written": False}
+"""Metadata of a field that stays out of files."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -25,12 +28,14 @@ class Record:
 
     Fields are numbers, strings, booleans, members of enumerations, records, or tuples and
     string-keyed dictionaries of these. Infinities and NaN are written as the strings `"inf"`,
-    `"-inf"`, `"nan"`, so that the file is strict JSON.
+    `"-inf"`, `"nan"`, so that the file is strict JSON. A field with the metadata `UNWRITTEN` is for
+    the process that made the record: it is not written, and comes back as its default.
     """
 
     def to_dict(self) -> dict[str, Any]:
         """A tree of plain values, ready for any JSON writer."""
-        return {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        written = [f for f in dataclasses.fields(self) if f.metadata.get("written", True)]
+        return {field.name: plain(getattr(self, field.name)) for field in written}
 
     def to_json(self) -> str:
         """Strict JSON."""

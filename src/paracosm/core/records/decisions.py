@@ -7,8 +7,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from paracosm.core.records.base import Estimate, Record
+from paracosm.core.records.base import UNWRITTEN, Estimate, Record
 from paracosm.core.records.diagnosis import Weights
+from paracosm.core.records.questions import LabelQuestion, MixtureQuestion, SplitQuestion
 from paracosm.core.records.reasons import LabelVerdict, MixtureVerdict, PlanVerdict
 from paracosm.core.records.refusal import Refusal
 from paracosm.core.records.regions import Placement, StateRegions
@@ -157,7 +158,8 @@ class Plan(Record):
     `budget` is what they leave for the two parts. `reasons` are the facts of the sentences, which
     `disagreement` (how far the routes to the weights part), `warnings` and `verdict` hold; those
     are empty until `reporting` fills them. `placement` says from which regions of states to buy
-    the transitions, where a run's are known.
+    the transitions, where a run's are known. `question` is what the page of the plan needs to
+    answer it again at other prices; its draws are many, and no file holds them.
     """
 
     dynamics: int
@@ -184,6 +186,9 @@ class Plan(Record):
     reasons: PlanVerdict | None = None
     evaluation: EpisodePurchase | None = None
     placement: Placement | None = None
+    question: SplitQuestion | None = dataclasses.field(
+        default=None, repr=False, compare=False, metadata=UNWRITTEN
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,7 +249,7 @@ class LabelPlan(Record):
     false where the best is a limit that no choice reaches. `table` holds `(cost, variance of the
     label, variance of the gradient at the whole budget)` along the allowed costs. `reasons` are the
     facts of the sentences in `regime`, `warnings` and `verdict`; those are empty until `reporting`
-    fills them.
+    fills them. `question` is what was asked, where the fidelity is one of the library's own.
     """
 
     cost: float
@@ -260,6 +265,7 @@ class LabelPlan(Record):
     warnings: tuple[str, ...]
     verdict: str
     reasons: LabelVerdict | None = None
+    question: LabelQuestion | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,7 +290,7 @@ class MixturePlan(Record):
     `winner` names the choice of least squared error, `changes` the budgets at which another starts
     to win; `coefficient` is λ of the mixture and `least_correlation` the one from which the mixture
     beats gold alone. `reasons` are the facts of the sentences in `warnings` and `verdict`; those
-    are empty until `reporting` fills them.
+    are empty until `reporting` fills them. `question` is what was asked.
     """
 
     winner: str
@@ -296,3 +302,4 @@ class MixturePlan(Record):
     warnings: tuple[str, ...]
     verdict: str
     reasons: MixtureVerdict | None = None
+    question: MixtureQuestion | None = None
