@@ -75,7 +75,7 @@ class Tracker(abc.ABC):
                 finished stages again, but those of `imagine`.
         """
 
-    def finish(self, files: Sequence[Path], figures: Figures) -> None:  # noqa: B027 - few keep files
+    def finish(self, files: Sequence[Path], figures: Figures) -> None:  # noqa: B027 - few keep any
         """Called once, after the last number, when the run is done.
 
         Args:
