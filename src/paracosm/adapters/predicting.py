@@ -72,7 +72,7 @@ class Predictor:
             action, carries = jax.block_until_ready(acts(policy, carries, rows, keys))
         action = np.array(action)
         if isinstance(self.space, Discrete):
-            action = action.astype(np.int64) + self.space.start
+            action = self.space.values(action.astype(np.int64))
         return (action[0] if single else action), (carries if jax.tree.leaves(carries) else None)
 
 

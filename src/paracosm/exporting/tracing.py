@@ -53,8 +53,13 @@ def program_of(policy: Policy, space: Box | Discrete, shape: Shape) -> Program:
 
     Raises:
         Unsupported: the policy or its encoder computes something that no format has a word for; the
-            sentence says which of the two, and what.
+            sentence says which of the two, and what. Or an action is several choices at once.
     """
+    if isinstance(space, Discrete) and space.counts:
+        raise checks.Unsupported(
+            f"actions of {len(space.counts)} choices at once cannot be exported; run.predictor"
+            " plays them."
+        )
     try:
         return _program(policy, space, shape)
     except Untranslatable as error:
