@@ -13,7 +13,8 @@ from rich.text import Text
 from paracosm import reporting
 from paracosm.cli import output
 from paracosm.loop.filming import film
-from paracosm.loop.load import load, ranked
+from paracosm.loop.load import load
+from paracosm.loop.results import ranked_diagnosis
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str]) -> None:
     """Run it."""
     flags = output.parse(ReportFlags, arguments, "report")
     run = load(flags.run, trust=flags.trust)
-    result = ranked(run)
+    diagnosis = ranked_diagnosis(run.path, run.result.diagnosis)
+    result = dataclasses.replace(run.result, diagnosis=diagnosis)
     with output.of_files(flags.run):
         page = reporting.write(
             result, flags.run / "report.html" if flags.out is None else flags.out, film=film(run)
