@@ -75,12 +75,13 @@ def _numbered(function: Any, space: Box | Discrete) -> Any:
     """A function whose actions of several choices at once become the numbers that stand for
     them.
     """
-    several = isinstance(space, Discrete) and space.counts
-    if not several or not callable(function) or isinstance(function, type):
+    if not isinstance(space, Discrete) or not space.counts:
+        return function
+    if not callable(function) or isinstance(function, type):
         return function
 
     def number(observations: np.ndarray) -> Any:
-        answer = function(observations)
+        answer: Any = function(observations)
         if np.shape(answer) != (len(observations), len(space.counts)):
             return answer
         action = np.asarray(answer)

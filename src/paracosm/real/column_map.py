@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from paracosm.core import checks
 from paracosm.core.columns import COLUMNS
@@ -86,7 +87,7 @@ def listed(names: Sequence[str]) -> str:
 def _listed(role: str, value: str | Sequence[str]) -> tuple[str, ...]:
     if role not in ROLES:
         raise checks.BadArgument(f"the column map names {role!r}; it may name {', '.join(ROLES)}.")
-    wanted = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    wanted: tuple[Any, ...] = tuple(value) if isinstance(value, tuple | list) else (value,)
     if not wanted or not all(isinstance(name, str) for name in wanted):
         raise checks.BadArgument(
             f"the column map gives {value!r} for {role}; names of columns, at least one, are"
