@@ -1,7 +1,8 @@
 """The Python of the documentation runs: each page's blocks in order, in one namespace.
 
 docs/foreign is audited by `tests/cli/test_audit_foreign.py`; the files of docs/extending.md are
-those of `tests/extending`.
+those of `tests/extending`; as-env, data and spaces have tests of their own.
+docs/trackers.md would log in at Weights & Biases.
 """
 
 import functools
@@ -31,7 +32,9 @@ SIZES = {
     "range(100)": "range(1)",
     "my_package.study:train": "tests.test_pages_run:study",
 }
-RUN_ELSEWHERE = {"extending.md", "tutorial.md"}
+RUN_ELSEWHERE = {
+    f"{name}.md" for name in ("as-env", "data", "extending", "spaces", "trackers", "tutorial")
+}
 PAGES = sorted(
     page
     for page in DOCS.glob("*.md")
