@@ -38,12 +38,12 @@ CoordinateRule = Callable[[np.ndarray, np.ndarray], np.ndarray]
 class DrawnStates(NamedTuple):
     """Pictures of several sequences of states, and how many coordinates they do not show."""
 
-    pictures: list[UInt8[np.ndarray, "time height width 3"]]
+    pictures: list[UInt8[np.ndarray, "_ height width 3"]]
     hidden: int
 
 
 def draw_states(
-    factory: registry.Factory, sequences: Sequence[Float[np.ndarray, "time observation"]]
+    factory: registry.Factory, sequences: Sequence[Float[np.ndarray, "_ observation"]]
 ) -> DrawnStates:
     """What an environment looks like where it shows these observations.
 
