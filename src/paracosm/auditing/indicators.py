@@ -272,8 +272,8 @@ def _left(project: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def residual_test(
-    series: Sequence[Float[np.ndarray, "... checkpoint"]],
-    gaps: Sequence[Float[np.ndarray, "... checkpoint"]],
+    series: Sequence[np.ndarray],
+    gaps: Sequence[np.ndarray],
     lag: int,
     rng: np.random.Generator,
     draws: int = _DRAWS,
@@ -281,7 +281,8 @@ def residual_test(
     """Statistic and p-value of one indicator, by residuals permuted within each training.
 
     Args:
-        series, gaps: Of each training; leading axes are separate tests.
+        series, gaps: Of each training, `[…, checkpoint]`, of which each may have another number;
+            leading axes are separate tests.
         lag: In checkpoints.
         rng: Draws the permutations.
         draws: How many, beside the order that was recorded.
