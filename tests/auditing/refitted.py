@@ -21,9 +21,8 @@ from tests.reporting import report_records as records
 
 ROWS, FEATURES, TRAINING_HORIZON = 800, 40, 10
 PARTS = ("reward", "termination", "dynamics", "horizon")
-# What is planted in reward and dynamics; where a sound end rule ends, and a planted one. Refits of
-# `ending` differ more, so that what is planted there is larger.
-_SIZES = {"ending": (2.0, 0.6, -0.6), "linear": (0.4, 1e3, 0.0)}
+# What is planted in reward and dynamics: refits of `ending` differ more.
+_SHIFTS = {"ending": 2.0, "linear": 0.4}
 
 
 class LevelValue(eqx.Module):
@@ -46,11 +45,10 @@ def refit(kind, seed, planted=None):
 def _refit(kind, seed, planted):
     fit, draws = Fit(kind, seed, rows=ROWS, features=FEATURES), np.random.default_rng(seed)
     size = fit.real.spec.state_size
-    shift, bound, planted_bound = _SIZES[kind]
-    bound = planted_bound if planted == "termination" else bound
+    bound = 0.0 if planted == "termination" else {"ending": 0.6, "linear": 1e3}[kind]
     end = HalfSpace(jnp.eye(size)[0] + 0.02 * jnp.asarray(draws.normal(size=size)), bound)
     value = LevelValue(jnp.asarray(0.02 * draws.normal() + (3.0 if planted == "horizon" else 0.0)))
-    by = {part: jnp.full(size, shift if planted == part else 0.0) for part in PARTS}
+    by = {part: jnp.full(size, _SHIFTS[kind] if planted == part else 0.0) for part in PARTS}
     world = fit.world.replace(
         dynamics=Shifted(fit.world.dynamics, by["dynamics"]),
         reward=Shifted(fit.world.reward, by["reward"]),

@@ -265,8 +265,9 @@ BLAMED = {
     ("kind", "count", "parts"),
     [
         ("linear", 5, PARTS),
-        # Its refits differ more, and hardly a rollout lives to see the value at the horizon.
-        pytest.param("ending", 20, PARTS[:3], marks=pytest.mark.full),
+        # Hardly a rollout of it lives to see the value at the horizon, and a worse end rule moves
+        # the return by less than its few episodes can tell.
+        pytest.param("ending", 20, ("reward", "dynamics"), marks=pytest.mark.full),
     ],
 )
 def test_a_regression_planted_in_each_part_fails_a_real_gate_and_a_refit_passes(kind, count, parts):
