@@ -38,6 +38,7 @@ OPTIONAL_COUNT = ((*WRONG, *NO_COUNT, 0), (None, 20))
 OPTIONAL_PRICE = ((*WRONG, 0), (None,))
 OPTIONAL_SHARE = ((*WRONG, 1.5), (None, 0, 1, 0.5))
 BOTH = ((0, 1, "True", None, np.ones(2)), (True, False))
+INTERVAL = ((*WRONG, (1,), (2, 1), (1, 1), (0, math.inf)), (None, (-1, 1), [0, 2.5]))
 TEXT = ((5, None, [], True), ("{}",))
 
 FIELDS = {
@@ -92,6 +93,7 @@ FIELDS = {
         "seed": SEED,
         "discount": OPTIONAL_SHARE,
         "budget": OPTIONAL_PRICE,
+        "action_range": INTERVAL,
         "env_kwargs": TEXT,
     },
 }

@@ -12,7 +12,7 @@ from paracosm.auditing.describing import described
 from paracosm.core.data import Dataset
 from paracosm.core.records.data import DataSummary
 from paracosm.real import datasets
-from paracosm.real.completing import Recording
+from paracosm.real.completing import ReadData
 from paracosm.reporting import data_words
 
 
@@ -42,7 +42,7 @@ def read_and_described(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         recording = (
-            Recording(source) if isinstance(source, Dataset) else datasets.read(source, columns)
+            ReadData(source) if isinstance(source, Dataset) else datasets.read(source, columns)
         )
     remarks = tuple(str(item.message) for item in caught if item.category is UserWarning)
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else "the data set"

@@ -15,7 +15,7 @@ from paracosm.core.columns import from_columns
 from paracosm.core.data import Dataset
 
 
-class Recording(NamedTuple):
+class ReadData(NamedTuple):
     """What was read: the data set, and how many rows were left out because their next state is not
     recorded.
     """
@@ -24,7 +24,7 @@ class Recording(NamedTuple):
     left_out: int = 0
 
 
-def completed(columns: Mapping[str, np.ndarray], where: str) -> Recording:
+def completed(columns: Mapping[str, np.ndarray], where: str) -> ReadData:
     """The data set of steps in the order of (episode, time), everything bought that is there.
 
     Without `next_state` a step leads to the row after it, and one that no next step follows is left
@@ -68,4 +68,4 @@ def completed(columns: Mapping[str, np.ndarray], where: str) -> Recording:
         "reward": np.full(len(last), np.nan),
     }
     rows = {**marks, **rows}
-    return Recording(from_columns(rows, where), before - len(last))
+    return ReadData(from_columns(rows, where), before - len(last))

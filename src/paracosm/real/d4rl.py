@@ -9,7 +9,7 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.columns import demand_equal_lengths, flags, single
 from paracosm.core.recordings import places
-from paracosm.real.completing import Recording, completed
+from paracosm.real.completing import ReadData, completed
 from paracosm.real.cuts import FlatNames, FlatRows, ends
 
 _NEEDED = ("observations", "actions", "rewards", "terminals")
@@ -17,7 +17,7 @@ _OPTIONAL = ("timeouts", "next_observations")
 _NAMES = FlatNames("observations", "terminals", "next_observations", "timeouts")
 
 
-def from_d4rl(columns: Mapping[str, np.ndarray], where: str) -> Recording:
+def from_d4rl(columns: Mapping[str, np.ndarray], where: str) -> ReadData:
     """A recording of D4RL's columns, every step bought; others, `infos` among them, are passed
     over.
 

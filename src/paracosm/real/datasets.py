@@ -20,7 +20,7 @@ from paracosm.core.data import Dataset
 from paracosm.core.files import atomic_write, read_arrays, try_file
 from paracosm.real import delimited
 from paracosm.real.column_map import ColumnMap
-from paracosm.real.completing import Recording
+from paracosm.real.completing import ReadData
 from paracosm.real.d4rl import from_d4rl
 from paracosm.real.delimited import CsvTable
 from paracosm.real.tables import ArrayTable, from_table
@@ -64,7 +64,7 @@ def load(
 
 def read(
     source: Any, columns: ColumnMap | None = None, components: tuple[str, ...] = ()
-) -> Recording:
+) -> ReadData:
     """As `load`, with what was left out."""
     if not isinstance(source, str | os.PathLike):
         return from_table(_table_in_memory(source), columns)
@@ -74,7 +74,7 @@ def read(
             raise checks.BadArgument(
                 f"a column map is given for {where}; Minari's data sets need none."
             )
-        return Recording(_minari(where).load(where.removeprefix("minari:"), components))
+        return ReadData(_minari(where).load(where.removeprefix("minari:"), components))
     path = Path(where)
     kind = _kind(where)
     if kind != _FOLDER and not path.is_file():
@@ -189,14 +189,14 @@ def reading(call: Callable[[], T], where: str, needed: str) -> T:
         raise checks.BadData(f"{where} is not {needed}: {reason}.") from error
 
 
-def _read_npz(path: Path, columns: ColumnMap | None) -> Recording:
+def _read_npz(path: Path, columns: ColumnMap | None) -> ReadData:
     arrays = read_arrays(path, "a data set is needed")
     if columns is not None:
         return from_table(ArrayTable(arrays, str(path)), columns)
-    return Recording(from_columns(arrays, str(path)))
+    return ReadData(from_columns(arrays, str(path)))
 
 
-def _read_hdf5(path: Path, columns: ColumnMap | None) -> Recording:
+def _read_hdf5(path: Path, columns: ColumnMap | None) -> ReadData:
     h5py = extra("h5py", "hdf5", str(path))
 
     def top_level() -> dict[str, np.ndarray]:
@@ -213,7 +213,7 @@ def _read_hdf5(path: Path, columns: ColumnMap | None) -> Recording:
         return from_table(ArrayTable(arrays, str(path)), columns)
     if "observations" in arrays:
         return from_d4rl(arrays, str(path))
-    return Recording(from_columns(arrays, str(path)))
+    return ReadData(from_columns(arrays, str(path)))
 
 
 def _column(values: Any, most: int) -> np.ndarray:
@@ -224,17 +224,17 @@ def _column(values: Any, most: int) -> np.ndarray:
     return np.asarray(values[()])
 
 
-def _read_arrow(path: Path, columns: ColumnMap | None) -> Recording:
+def _read_arrow(path: Path, columns: ColumnMap | None) -> ReadData:
     arrow = _arrow(str(path))
 
-    def table() -> Recording:
+    def table() -> ReadData:
         return from_table(arrow.ArrowTable(path), columns)
 
     kind = "an Arrow file" if path.suffix.lower() in arrow.IPC else "a Parquet file"
     return reading(table, str(path), f"{kind} that can be read")
 
 
-def _read_csv(path: Path, columns: ColumnMap | None) -> Recording:
+def _read_csv(path: Path, columns: ColumnMap | None) -> ReadData:
     return from_table(CsvTable(path), columns)
 
 
@@ -267,7 +267,7 @@ def _write_hdf5(h5py: ModuleType, columns: Mapping[str, np.ndarray], part: Path)
 
 
 _FOLDER = "folder"
-_READERS: dict[str, Callable[[Path, ColumnMap | None], Recording]] = {
+_READERS: dict[str, Callable[[Path, ColumnMap | None], ReadData]] = {
     ".npz": _read_npz,
     ".h5": _read_hdf5,
     ".hdf5": _read_hdf5,

@@ -19,7 +19,7 @@ _WORDS = {"true": True, "false": False}
 _EMPTY = ("", "null", "none", "na", "n/a")
 
 
-class _Line(NamedTuple):
+class _CsvLine(NamedTuple):
     """A row's cells, and the number of its line in the file."""
 
     number: int
@@ -36,7 +36,7 @@ class CsvTable(RecordedTable):
             BadData: there is none, or it names a column twice.
         """
         self.where, self._path = str(path), path
-        header = next(_lines(path), _Line(1, []))
+        header = next(_lines(path), _CsvLine(1, []))
         self.names = tuple(cell.strip() for cell in header.cells)
         repeated = [name for name in self.names if self.names.count(name) > 1]
         if not self.names or repeated:
@@ -67,7 +67,7 @@ class CsvTable(RecordedTable):
     def place(self, row: int) -> str:
         return f"line {self._numbers[row]}"
 
-    def _block(self, lines: Iterator[_Line]) -> list[_Line]:
+    def _block(self, lines: Iterator[_CsvLine]) -> list[_CsvLine]:
         """The next rows; empty lines are none.
 
         Raises:
@@ -83,7 +83,7 @@ class CsvTable(RecordedTable):
         return block
 
 
-def _lines(path: Path) -> Iterator[_Line]:
+def _lines(path: Path) -> Iterator[_CsvLine]:
     """The rows of a file.
 
     Raises:
@@ -93,7 +93,7 @@ def _lines(path: Path) -> Iterator[_Line]:
         rows = csv.reader(file, strict=True)
         try:
             for cells in rows:
-                yield _Line(rows.line_num, cells)
+                yield _CsvLine(rows.line_num, cells)
         except (csv.Error, UnicodeDecodeError) as error:
             raise checks.BadData(
                 f"{path} is not a CSV file that can be read: after line {rows.line_num}"
@@ -101,7 +101,7 @@ def _lines(path: Path) -> Iterator[_Line]:
             ) from None
 
 
-def _column(cells: list[str], block: list[_Line], what: str, *, text: bool) -> np.ndarray:
+def _column(cells: list[str], block: list[_CsvLine], what: str, *, text: bool) -> np.ndarray:
     """Cells as whole numbers, else as numbers, else as booleans; NaN where they are empty.
 
     Args:

@@ -13,7 +13,7 @@ from paracosm.core import checks
 from paracosm.core.columns import COLUMNS, demand_equal_lengths, flags, from_columns, single
 from paracosm.core.recordings import places
 from paracosm.real.column_map import VECTORS, ColumnMap, resolved
-from paracosm.real.completing import Recording, completed
+from paracosm.real.completing import ReadData, completed
 from paracosm.real.cuts import FlatRows, ends
 
 _ENDS = ("terminated", "truncated", "done")
@@ -107,7 +107,7 @@ def _stacked(rows: Sequence[Any], what: str) -> np.ndarray:
     return np.asarray([np.asarray(item) for item in rows])
 
 
-def from_table(table: RecordedTable, columns: ColumnMap | None) -> Recording:
+def from_table(table: RecordedTable, columns: ColumnMap | None) -> ReadData:
     """The data set in a table.
 
     Rows may come in any order where an episode and a time are given, and in the order of time
@@ -133,7 +133,7 @@ def from_table(table: RecordedTable, columns: ColumnMap | None) -> Recording:
     rows = {role: _joined(role, names, read, table) for role, names in chosen.items()}
     demand_equal_lengths(rows, table.where)
     if set(COLUMNS) <= set(rows):
-        return Recording(from_columns({name: rows[name] for name in COLUMNS}, table.where))
+        return ReadData(from_columns({name: rows[name] for name in COLUMNS}, table.where))
     for role in (role for role in _FINITE if role in rows):
         _demand_finite(role, rows[role], table)
     return completed(_placed(_with_ends(rows, table), table), table.where)
