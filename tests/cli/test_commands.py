@@ -105,7 +105,6 @@ def test_the_environment_can_be_named_by_a_flag(tmp_path, capsys):
         (["run", "Pendulum-v9"], "Pendulum-v1"),
         (["run", "Pendulum-v1", "--transitions", "0"], "--transitions is 0"),
         (["run", "Pendulum-v1", "--reward-labels", "-1"], "--reward-labels is -1"),
-        (["run", "FrozenLake-v1"], "Box"),
         (["run", "nowhere:make"], "nowhere"),
         (["run", "Pendulum-v1", "--data", "missing.npz"], "missing.npz"),
         (["run", "Pendulum-v1", "--env-kwargs", "nonsense"], "--env-kwargs"),
