@@ -16,7 +16,7 @@ from paracosm.loop.foreign import audit_foreign
 from paracosm.loop.given import source_of
 from paracosm.real import datasets
 from paracosm.reporting.diagnosis_words import worded
-from tests.loop.small import small_run
+from tests.loop.small import IMAGINE, LEARN, small_run
 
 WORLDS = "tests.real.composed"
 GOAL = tuple(
@@ -99,9 +99,12 @@ def test_it_is_audited_again_in_new_episodes(reached, capsys):
     ],
 )
 def test_starts_stated_ranges_and_planners_run_and_resume(tmp_path, env, options):
-    result = small_run(tmp_path / "run", env=env, **options)
+    few = {"transitions": 200, "episodes": 2, "learn_settings": LEARN}
+    trained = {} if "planner" in options else {"imagine_settings": IMAGINE}
+    options = {**few, **trained, **options}
+    result = paracosm.run(env, out=tmp_path / "run", **options)
     assert result.diagnosis.valid
-    again = small_run(tmp_path / "run", env=env, resume=True, **options)
+    again = paracosm.run(env, out=tmp_path / "run", resume=True, **options)
     assert again.to_json() == result.to_json()
     run = paracosm.load(tmp_path / "run", trust=True)
     assert run.config.action_range == options.get("action_range")

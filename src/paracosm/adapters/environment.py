@@ -364,7 +364,7 @@ def _taken(space: Box | Discrete, action: Any, lanes: tuple[int, ...]) -> np.nda
             f"the action is {checks.described(action)}; a whole number from {space.start} to {last}"
             " is needed."
         )
-    return numbers.astype(np.int32)
+    return np.asarray(numbers, np.int32)
 
 
 def _finite(what: str, values: Array) -> np.ndarray:
