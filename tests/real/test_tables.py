@@ -300,6 +300,7 @@ BAD_ARROW = {
     "ragged": ({"state": [[1.0], [1.0, 2.0]]}, "state has 2 numbers in row 1 and 1 in row 0"),
     "empty": ({"state": [[1.0], None]}, "state is empty in row 1; a list of numbers"),
     "texts": ({"state": ["a", "b"]}, "state holds text"),
+    "no text": ({"episode": ["a", None]}, "episode is empty in row 1; a text is needed"),
     "records": ({"state": [{"a": 1}, {"a": 2}]}, r"state holds struct<a: int64>; numbers, or"),
     "times": ({"reward": np.array([0, 1], "M8[s]")}, r"reward holds timestamp"),
 }

@@ -117,7 +117,8 @@ def _array(column: pa.ChunkedArray, what: str) -> np.ndarray:
     if _is_list(kind):
         return _lists(column, what)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return np.asarray(column.fill_null("").to_pylist(), str)
+        _demand_full(column, "a text", what)
+        return np.asarray(column.to_pylist(), str)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         if column.null_count:
             column = column.cast(pa.float64() if not pa.types.is_boolean(kind) else pa.int8())
@@ -134,10 +135,14 @@ def _is_list(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _lists(column: pa.ChunkedArray, what: str) -> np.ndarray:
+def _demand_full(column: pa.ChunkedArray, needed: str, what: str) -> None:
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy()))
-        raise checks.BadData(f"{what} is empty in row {row}; a list of numbers is needed.")
+        raise checks.BadData(f"{what} is empty in row {row}; {needed} is needed.")
+
+
+def _lists(column: pa.ChunkedArray, what: str) -> np.ndarray:
+    _demand_full(column, "a list of numbers", what)
     lengths = pyarrow.compute.call_function("list_value_length", [column]).to_numpy()
     if len(lengths) and (other := lengths != lengths[0]).any():
         row = int(np.argmax(other))

@@ -82,12 +82,15 @@ def numbers(values: np.ndarray, what: str) -> np.ndarray:
         return np.asarray(rows, str)
     if any(np.ndim(item) for item in rows):
         return _stacked(rows, what)
+    return np.array([_number(item, row, what) for row, item in enumerate(rows)])
+
+
+def _number(item: Any, row: int, what: str) -> float:
     try:
-        return np.array([np.nan if _missing(item) else float(item) for item in rows])
+        return np.nan if _missing(item) else float(item)
     except (TypeError, ValueError):
-        row = next(i for i, item in enumerate(rows) if not isinstance(item, (int, float)))
         raise checks.BadData(
-            f"{what} is {checks.described(rows[row])} in row {row}; a number is needed."
+            f"{what} is {checks.described(item)} in row {row}; a number is needed."
         ) from None
 
 
