@@ -266,6 +266,7 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: paracosm.connect(5), ARGUMENT, "env is 5"),
     (lambda: paracosm.connect(None), ARGUMENT, "env is None"),
     (lambda: paracosm.connect(Functional()), ARGUMENT, "foreign.gymnax(env, params) makes one"),
+    (lambda: paracosm.as_env(3), ARGUMENT, "world is 3; an MDP"),
     (lambda: paracosm.POMDP(5, len), ARGUMENT, "mdp is 5; an MDP is needed"),
     (lambda: paracosm.POMDP(WORLD, 5), ARGUMENT, "show is 5; a function of one state"),
     (lambda: paracosm.connect("NoSuch-v1"), MISSING, "NoSuch-v1"),

@@ -93,7 +93,8 @@ def test_steps_are_those_of_the_world_and_end_as_it_says():
         force = 1.0 if time % 7 else -1.0
         expected = Sliding(0.0)(jnp.asarray(state), jnp.asarray([force]), jax.random.key(0))
         after, reward, terminated, truncated, _ = env.step(np.asarray([force]))
-        np.testing.assert_allclose(after, expected, rtol=1e-6)
+        # Alone and inside the environment's program, the sum of a product is rounded differently.
+        np.testing.assert_allclose(after, expected, rtol=1e-6, atol=1e-7)
         assert reward == pytest.approx(-abs(after[0]))
         assert terminated == (abs(after[0]) > 0.6)
         ends.append((terminated, truncated))
@@ -187,7 +188,6 @@ def test_foreign_worlds_need_starts_and_play():
 
 
 BAD = {
-    "no world": (lambda: paracosm.as_env(3), "world is 3; an MDP"),
     "no copies": (lambda: paracosm.as_vector_env(world(), 0), "num_envs is 0"),
     "no horizon": (lambda: paracosm.as_env(world(), horizon=0), "horizon is 0"),
     "starts of another size": (

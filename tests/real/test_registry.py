@@ -88,7 +88,7 @@ def test_an_id_that_a_module_registers_can_be_named_through_it():
     [
         (
             "MuJoCo is not installed, run ...",
-            r"Hopper-v5 needs MuJoCo, which is not installed: pip install 'paracosm\[mujoco\]'",
+            r"Hopper-v5 needs MuJoCo: pip install 'paracosm\[mujoco\]'",
         ),
         (
             "Box2D is not installed",

@@ -41,7 +41,7 @@ def path(tmp_path):
 
 def test_without_ray_it_says_how_to_install_it(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(Missing, match=r"install it with: pip install 'paracosm\[ray\]'"):
+    with pytest.raises(Missing, match=r"a cluster needs ray: pip install 'paracosm\[ray\]'"):
         sweep(CELLS, path, backend="auto")
     assert not path.exists()
 

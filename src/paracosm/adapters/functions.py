@@ -8,6 +8,7 @@ from typing import Any
 from paracosm.adapters.answers import failure_of
 from paracosm.adapters.torch import Adapted, Copies, as_adapted
 from paracosm.core import checks
+from paracosm.core.extras import import_optional
 
 Calls = Mapping[str, Callable[..., Any]]
 
@@ -35,15 +36,10 @@ class Functions:
             Missing: torch is not installed.
             BadArgument: a module cannot be copied, or its parameters are not made yet.
         """
-        try:
-            import torch
-        except ImportError as error:
-            raise checks.Missing(
-                f"a {name} needs torch: pip install 'paracosm[torch]' ({error})."
-            ) from error
-        self._torch, self._plain, self._made = torch, dict(functions), made
+        self._torch = import_optional("torch", "torch", f"a {name}")
+        self._plain, self._made = dict(functions), made
         self._adapted = {key: as_adapted(function) for key, function in functions.items()}
-        holder = torch.nn.Module()
+        holder = self._torch.nn.Module()
         for key, adapted in self._adapted.items():
             if adapted is not None:
                 holder.add_module(key, adapted.module)

@@ -7,6 +7,7 @@ from typing import Any
 
 from paracosm.adapters.torch import Adapted
 from paracosm.core import checks
+from paracosm.core.extras import import_optional
 
 Key = str | tuple[str, ...]
 
@@ -25,20 +26,15 @@ def by_keys(module: Any, *, reads: Sequence[Key], writes: Sequence[Key]) -> Adap
     Raises:
         Missing: tensordict is not installed.
     """
-    try:
-        from tensordict import TensorDict
-        from tensordict.nn import InteractionType, set_interaction_type
-    except ImportError as error:
-        raise checks.Missing(
-            f"by_keys needs tensordict: pip install 'paracosm[torchrl]' ({error})."
-        ) from error
+    tensordict = import_optional("tensordict", "torchrl", "by_keys")
+    interaction = import_optional("tensordict.nn", "torchrl", "by_keys")
 
     def use(module: Any) -> Callable[..., Any]:
         def call(*arguments: Any) -> list[Any]:
-            inputs = TensorDict(batch_size=[len(arguments[0])])
+            inputs = tensordict.TensorDict(batch_size=[len(arguments[0])])
             for key, argument in zip(reads, arguments, strict=True):
                 inputs[key] = argument
-            with set_interaction_type(InteractionType.DETERMINISTIC):
+            with interaction.set_interaction_type(interaction.InteractionType.DETERMINISTIC):
                 outputs = module(inputs)
             return [_read(outputs, key) for key in writes]
 

@@ -25,6 +25,7 @@ from paracosm.adapters.host import (
     Way,
 )
 from paracosm.core import checks
+from paracosm.core.extras import import_optional
 
 _NUDGE = (
     1e-3  # of a scale: away from the bounds that recorded actions and clipped states lie on exactly
@@ -131,13 +132,8 @@ class TorchHost(Host):
             BadArgument: the module cannot be copied, or its parameters are not made yet.
         """
         super().__init__(function, f"PyTorch {name}", takes, gives, shared=shared)
-        try:
-            import torch
-        except ImportError as error:
-            raise checks.Missing(
-                f"a PyTorch {name} needs torch: pip install 'paracosm[torch]' ({error})."
-            ) from error
-        self._torch, adapted = torch, as_adapted(function)
+        self._torch = import_optional("torch", "torch", f"a PyTorch {name}")
+        adapted = as_adapted(function)
         self._copies: Copies | None = None
         if adapted is not None:
             self._copies = adapted.copies or Copies(adapted.module, self.name)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from paracosm.core import checks
+from paracosm.core.extras import import_optional
 from paracosm.core.files import as_path, atomic_write, shown, try_file
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.observing import Observing
@@ -165,7 +166,7 @@ def _target(path: str | Path | None, to: str, folder: Path | None) -> Path:
 
 def _demand_packages(to: str) -> None:
     for package in _NEEDS[to]:
-        datasets.extra(package, to, f"a policy as {to}")
+        import_optional(package, to, f"a policy as {to}")
 
 
 def _difference(program: Program, subject: _PolicyToExport, step: Step) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.columns import COLUMNS, from_columns
 from paracosm.core.data import Dataset
+from paracosm.core.extras import import_optional
 from paracosm.core.files import atomic_write, read_arrays, try_file
 from paracosm.real import delimited
 from paracosm.real.column_map import ColumnMap
@@ -124,16 +125,6 @@ def try_place(name: str, where: str, source: str) -> None:
     try_file(name, where)
 
 
-def extra(module: str, name: str, where: str) -> ModuleType:
-    """Import an optional dependency of the extra `name`, or say how to install it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise checks.Missing(
-            f"{where} needs {module}: pip install 'paracosm[{name}]' ({error})."
-        ) from error
-
-
 def _kind(where: str) -> str:
     suffix = Path(where).suffix.lower()
     if suffix in _SUFFIXES:
@@ -169,7 +160,7 @@ def _table_in_memory(source: Any) -> ArrayTable:
 
 
 def _minari(where: str) -> ModuleType:
-    extra("minari", "minari", where)
+    import_optional("minari", "minari", where)
     return importlib.import_module("paracosm.real.minari")
 
 
@@ -197,7 +188,7 @@ def _read_npz(path: Path, columns: ColumnMap | None) -> ReadData:
 
 
 def _read_hdf5(path: Path, columns: ColumnMap | None) -> ReadData:
-    h5py = extra("h5py", "hdf5", str(path))
+    h5py = import_optional("h5py", "hdf5", str(path))
 
     def top_level() -> dict[str, np.ndarray]:
         with h5py.File(path, "r") as file:
@@ -239,7 +230,7 @@ def _read_csv(path: Path, columns: ColumnMap | None) -> ReadData:
 
 
 def _arrow(where: str) -> ModuleType:
-    extra("pyarrow", "parquet", where)
+    import_optional("pyarrow", "parquet", where)
     return importlib.import_module("paracosm.real.arrow")
 
 
@@ -250,7 +241,7 @@ def _writer(kind: str, where: str) -> Callable[[Mapping[str, np.ndarray], Path],
     if kind == ".csv":
         return delimited.write
     if kind in _HDF5:
-        return partial(_write_hdf5, extra("h5py", "hdf5", where))
+        return partial(_write_hdf5, import_optional("h5py", "hdf5", where))
     return partial(_arrow(where).write, kind=kind)
 
 

@@ -17,6 +17,7 @@ from minari.dataset.minari_dataset import parse_dataset_id
 from paracosm.core import checks
 from paracosm.core.columns import demand_within, flags, from_columns, single
 from paracosm.core.data import Dataset
+from paracosm.core.extras import needs
 from paracosm.core.mdp import Discrete
 from paracosm.real import flattening
 from paracosm.real.datasets import reading
@@ -118,9 +119,8 @@ def save(dataset: Dataset, name: str) -> None:
                 action_space=_action_space(dataset.action),
             )
         except ImportError as error:
-            raise checks.Missing(
-                f"Recording minari:{name} needs pip install 'paracosm[minari]' ({error})."
-            ) from error
+            sentence = needs(f"recording minari:{name}", "minari", "minari")
+            raise checks.Missing(f"{sentence} ({error}).") from error
 
 
 def _steps(

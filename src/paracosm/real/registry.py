@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import gymnasium
 
 from paracosm.core import checks
+from paracosm.core.extras import needs
 from paracosm.real import boundary
 
 _log = logging.getLogger("paracosm.mujoco")
@@ -169,7 +170,7 @@ def _imported(module: str) -> Any:
 
 def _dependency(env: str, message: str) -> str:
     if "mujoco is not installed" in message.lower():
-        return f"{env} needs MuJoCo, which is not installed: pip install 'paracosm[mujoco]'."
+        return f"{needs(env, 'MuJoCo', 'mujoco')}."
     return f"{env} needs what is not installed: {message.rstrip('.')}."
 
 

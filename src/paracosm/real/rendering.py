@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from paracosm.core import checks
+from paracosm.core.extras import needs
 from paracosm.real import boundary, registry
 
 _LOOKS = 4  # random steps on which a rule must be right: at a start many coordinates are 0
@@ -100,7 +101,7 @@ def _headless() -> Iterator[None]:
 
 def _lacking(name: str, message: str) -> str:
     if "pygame" in message.lower():
-        return f"{name} needs pygame to draw itself: pip install 'paracosm[video]'."
+        return f"{needs(f'drawing {name}', 'pygame', 'video')}."
     return f"{name} needs what is not installed to draw itself: {message.rstrip('.')}."
 
 

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from paracosm.core import checks
+from paracosm.core.extras import import_optional
 from paracosm.sweep.cells import Cell, Outcome, died, perform
 from paracosm.sweep.worker import environment
 
@@ -113,13 +114,7 @@ def _ray(address: str) -> ModuleType:
         "localhost",
     ):  # else it looks there at the machine's outer address
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    try:
-        import ray
-    except ImportError:
-        raise checks.Missing(
-            "Ray is not installed; install it with: pip install 'paracosm[ray]'."
-        ) from None
-    return ray
+    return import_optional("ray", "ray", "a cluster")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paracosm.adapters.trackers.packages import package
+from paracosm.core.extras import import_optional
 from paracosm.core.tracking import Figures, Tracker
 
 _MOST_PARAMETERS = 100  # that MLflow takes at once
@@ -33,7 +33,7 @@ class MLflow(Tracker):
         Raises:
             Missing: the extra `mlflow` is not installed.
         """
-        self._mlflow = package("mlflow", "mlflow")
+        self._mlflow = import_optional("mlflow", "mlflow", "the tracker mlflow")
         name = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "paracosm"
         self._experiment, self._run, self._status = name, "", "FAILED"
         self._client: Any = None

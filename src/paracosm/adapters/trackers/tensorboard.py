@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paracosm.adapters.trackers.packages import package
+from paracosm.core.extras import import_optional
 from paracosm.core.files import as_path
 from paracosm.core.tracking import Figures, Tracker
 
@@ -43,7 +43,7 @@ class TensorBoard(Tracker):
         """
         self._folder = None if folder is None else as_path("folder", folder)
         self._modules = {
-            name: package(f"tensorboard.{module}", "tensorboard")
+            name: import_optional(f"tensorboard.{module}", "tensorboard", "the tracker tensorboard")
             for name, module in _MODULES.items()
         }
         self._writer: Any = None

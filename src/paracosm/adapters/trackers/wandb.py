@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paracosm.adapters.trackers.packages import package
+from paracosm.core.extras import import_optional
 from paracosm.core.tracking import Figures, Tracker
 
 
@@ -31,7 +31,7 @@ class Wandb(Tracker):
         Raises:
             Missing: the extra `wandb` is not installed.
         """
-        self._wandb = package("wandb", "wandb")
+        self._wandb = import_optional("wandb", "wandb", "the tracker wandb")
         self._project = project or os.environ.get("WANDB_PROJECT") or "paracosm"
         self._run: Any = None
         self._stages: set[str] = set()
