@@ -1,5 +1,6 @@
 """The documentation site builds without a warning or a network, and leaves nothing public out."""
 
+import ast
 import dataclasses
 import importlib
 import inspect
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
@@ -23,6 +25,7 @@ from paracosm.core.records.ranking import Ranking
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 REFERENCE = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
 RENDERED = set(re.findall(r"^::: paracosm\.(\S+)$", REFERENCE, re.M))
 
@@ -48,6 +51,17 @@ def site(tmp_path_factory) -> Path:
 def test_every_page_is_built(site):
     for page in DOCS.rglob("*.md"):
         assert (site / page.relative_to(DOCS)).with_suffix(".html").is_file(), page
+
+
+def test_every_example_is_a_page_and_a_notebook_whose_code_is_the_scripts(site):
+    for script in EXAMPLES:
+        place = site / "examples" / script.stem
+        assert f'href="{script.stem}.ipynb"' in place.with_suffix(".html").read_text()
+        notebook = nbformat.read(place.with_suffix(".ipynb"), as_version=4)
+        nbformat.validate(notebook)
+        cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        code = ast.unparse(ast.parse(script.read_text()))
+        assert ast.unparse(ast.parse("\n".join(cells))) == code
 
 
 def test_pages_load_nothing_from_elsewhere(site):

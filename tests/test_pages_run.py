@@ -8,6 +8,7 @@ docs/trackers.md would log in at Weights & Biases.
 import functools
 import importlib
 import re
+import runpy
 from pathlib import Path
 
 import jax
@@ -21,6 +22,7 @@ from tests.loop.small import IMAGINE, LEARN, small_run
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 TITLED = re.compile(r"^```python(?: title=\"([^\"]+)\")?\n(.*?)^```", re.S | re.M)
 # What a page leaves to its reader's own sizes and modules is small here.
 SIZES = {
@@ -78,6 +80,16 @@ def test_the_python_of_a_page_runs(page, given, tmp_path, monkeypatch):
     for _, block in blocks(page):
         code = functools.reduce(lambda text, size: text.replace(*size), SIZES.items(), block)
         exec(compile(code, page.name, "exec"), names)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
+def test_an_example_runs(script, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    runpy.run_path(str(script))
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".html", ".png"}
+    assert list(tmp_path.iterdir())
 
 
 def test_the_tutorials_files_are_an_environment_and_use_a_runs_policy(
