@@ -44,7 +44,6 @@ def changed(finished, tmp_path, **settings):
     ("settings", "why"),
     [
         ({"env": "tests.loop.small:faulty"}, r"names code to import, tests\.loop\.small:faulty"),
-        ({"encoder": "latent"}, "beliefs of the encoder latent, which are no pictures"),
         ({"env": "Nowhere-v0"}, "There is no Gymnasium environment 'Nowhere-v0'"),
     ],
 )

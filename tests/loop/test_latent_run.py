@@ -7,6 +7,7 @@ import pytest
 
 import paracosm
 from paracosm.loop import latents
+from paracosm.loop.filming import film
 from paracosm.loop.load import audit_run
 from paracosm.real.verbs import connect
 from tests.loop.small import numbers, small_run
@@ -71,6 +72,19 @@ def test_its_environment_is_seen_through_the_encoder_again(finished):
     np.testing.assert_allclose(played.reward, run.episodes.reward, atol=1e-4)
     again = audit_run(run, certify=False, dimensions=False)
     assert again.gap == result.diagnosis.gap
+
+
+def test_the_film_is_what_a_decoder_reads(finished):
+    out, _, kind = finished
+    drawn = film(paracosm.load(out, trust=True))
+    if kind == "latent":
+        assert "beliefs of the encoder latent, which are no pictures" in drawn
+        return
+    assert drawn.decoded
+    assert drawn.real.shape == drawn.imagined.shape == (21, 12, 12, 3)
+    np.testing.assert_array_equal(drawn.real[0], drawn.imagined[0])
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "what the world&#39;s decoder reads" in page
 
 
 def test_it_resumes_to_the_same_result(finished, tmp_path):

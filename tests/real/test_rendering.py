@@ -85,6 +85,16 @@ def test_what_cannot_be_drawn_is_refused_in_a_sentence(function, why):
         rendering.draw_states(factory, [np.zeros((1, 3))])
 
 
+def test_pixels_become_pictures_grey_where_there_are_no_colours():
+    rows = np.array([[-3.0, 0.6, 254.4, 300.0]])
+    grey = rendering.as_pictures(rows, (2, 2, 1))
+    assert grey.tolist() == [[[[0] * 3, [1] * 3], [[254] * 3, [255] * 3]]]
+    coloured = rendering.as_pictures(np.arange(12.0)[None], (2, 2, 3))
+    assert coloured.ravel().tolist() == list(range(12))
+    newest = rendering.as_pictures(np.arange(8.0)[None], (2, 2, 2))
+    assert newest[0, :, :, 0].tolist() == [[1, 3], [5, 7]]
+
+
 def test_package_that_is_missing_is_named(monkeypatch):
     def lacks(_):
         raise gymnasium.error.DependencyNotInstalled("pygame is not installed")

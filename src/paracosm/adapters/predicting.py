@@ -73,7 +73,8 @@ class Predictor:
         action = np.array(action)
         if isinstance(self.space, Discrete):
             action = self.space.values(action.astype(np.int64))
-        return (action[0] if single else action), (carries if jax.tree.leaves(carries) else None)
+        action = np.asarray(action[0] if single else action)
+        return action, (carries if jax.tree.leaves(carries) else None)
 
 
 @eqx.filter_jit

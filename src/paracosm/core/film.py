@@ -19,6 +19,7 @@ class Film:
         steps: The time steps that are shown, rising, from 0 to the last of the longer episode.
         ends: The last time step of the real and of the imagined episode.
         episode: Which of the audited episodes it is, counted from 1.
+        decoded: Whether both are what the world's decoder reads from its beliefs.
         hidden: How many coordinates no observation shows; they stay as they began.
     """
 
@@ -27,6 +28,7 @@ class Film:
     steps: tuple[int, ...]
     ends: tuple[int, int]
     episode: int = 1
+    decoded: bool = False
     hidden: int = 0
 
 

@@ -42,7 +42,7 @@ from paracosm.loop.given import (
     observed_source,
     planner_of,
 )
-from paracosm.loop.latents import load_encoder
+from paracosm.loop.latents import Networks, load_encoder
 from paracosm.loop.names import by_name, nested
 from paracosm.loop.results import ranking_of, require_run, result_of
 from paracosm.loop.searching import MOST_STEPS, affordable, candidate, trained_again
@@ -197,15 +197,20 @@ class Run:
     def _states(self, observed: Dataset) -> Dataset:
         return observed if self._encoder is None else encode_rows(self._encoder, observed)
 
-    @functools.cached_property
+    @property
     def _encoder(self) -> Encoder | None:
         """The encoder that the run learned last, None if it learned none."""
+        return self.latent_networks and self.latent_networks.encoder
+
+    @functools.cached_property
+    def latent_networks(self) -> Networks | None:
+        """The encoder that the run learned last, and what was learned beside it; None if none."""
         if self.config.encoder not in LEARNED_ENCODERS:
             return None
         learned = [i for i in range(self._last + 1) if self._encoder_file(i).is_file()]
         if not learned:
             raise checks.Missing(f"the run in {shown(self.path)} has learned no encoder yet.")
-        return load_encoder(self._encoder_file(learned[-1]).with_suffix(""))[0].encoder
+        return load_encoder(self._encoder_file(learned[-1]).with_suffix(""))[0]
 
     def _encoder_file(self, round: int) -> Path:
         return self.path / f"models/encoder-{round}.json"

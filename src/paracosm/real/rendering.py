@@ -59,6 +59,19 @@ def draw_states(
         )
 
 
+def as_pictures(
+    rows: Float[np.ndarray, "_ pixels"], image: tuple[int, int, int]
+) -> UInt8[np.ndarray, "_ height width 3"]:
+    """Flat observations of images as pictures; what has no three colours is grey, its last channel.
+
+    Args:
+        rows: Pixels from 0 to 255; what is beyond is cut off.
+        image: Height, width and channels.
+    """
+    pictures = np.clip(np.round(rows), 0, 255).astype(np.uint8).reshape(-1, *image)
+    return pictures if image[2] == 3 else pictures[..., -1:].repeat(3, axis=3)
+
+
 @contextlib.contextmanager
 def _opened(factory: registry.Factory) -> Iterator[Any]:
     """The environment, which draws; what goes wrong in it is said in a sentence."""

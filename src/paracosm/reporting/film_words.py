@@ -16,6 +16,7 @@ def caption(film: Film, pictures: FilmPictures) -> str:
         f"Audited episode {film.episode}, a picture {which}.",
         _ends(film),
         f"Held still: steps {moments}, real above imagined.",
+        _decoded(film.decoded),
         _hidden(film.hidden),
     )
     return " ".join(filter(None, sentences))
@@ -28,6 +29,15 @@ def _ends(film: Film) -> str:
     shorter = "real" if real < imagined else "imagined"
     end = words.count(min(film.ends))
     return f"The {shorter} episode ends at step {end} and stays there, faded."
+
+
+def _decoded(decoded: bool) -> str:
+    if not decoded:
+        return ""
+    return (
+        "Both are what the world's decoder reads from its beliefs; those of the real episode are"
+        " made of what was observed."
+    )
 
 
 def _hidden(count: int) -> str:

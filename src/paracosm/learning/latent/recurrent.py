@@ -182,6 +182,20 @@ class RecurrentNetworks(eqx.Module):
     reward: MLP
     end: MLP
 
+    @property
+    def observation_unit(self) -> tuple[Array, Array]:
+        """Center and scale of the observations that the decoder reads, `[observation]` each."""
+        embedding = self.encoder.embedding
+        if isinstance(embedding, MLP):
+            return embedding.center, embedding.scale
+        size = self.decoder.biases[-1].shape
+        return jnp.full(size, 255 / 2), jnp.full(size, _PICTURE)
+
+    def decoded(self, beliefs: Float[Array, "row belief"]) -> Float[Array, "row observation"]:
+        """What is observed at beliefs, in the environment's units; of pictures up to 255."""
+        center, scale = self.observation_unit
+        return center + scale * jax.vmap(self.decoder)(beliefs)
+
 
 @storable
 class RecurrentReward(eqx.Module):
@@ -237,12 +251,8 @@ def fit_recurrent(
     settings = settings or RecurrentSettings()
     reward, (first, draws) = reward_unit(data), jax.random.split(key)
     networks = before or _new(data, space, image, settings, first)
-    size = data.state.shape[1]
-    center, scale = jnp.full(size, 255 / 2), jnp.full(size, _PICTURE)
-    embedding = networks.encoder.embedding
-    if isinstance(embedding, MLP):
-        center, scale = embedding.center, embedding.scale
-    objective = RecurrentObjective(frames_of(data, capacity), *reward, center, scale, settings)
+    unit = networks.observation_unit
+    objective = RecurrentObjective(frames_of(data, capacity), *reward, *unit, settings)
     sizes = {"batch": settings.batch, "steps": settings.most_steps, "rate": settings.rate}
     networks, losses = fitted(objective, networks, draws, **sizes)
     parts = {
