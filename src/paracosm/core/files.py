@@ -14,16 +14,17 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from paracosm.core.checks import BadArgument, BadData
+from paracosm.core.checks import BadArgument, BadData, ParacosmError
 from paracosm.core.records import Record
 
+T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 # Arrays of data sets compress tenfold, constant columns some hundredfold; an archive made to fill
@@ -253,6 +254,21 @@ def read_record(kind: type[R], path: Path) -> R:
         return kind.from_dict(tree)
     except BadData as error:
         raise BadData(f"{shown(path)} is damaged or of another version: {error}") from None
+
+
+def reading(call: Callable[[], T], where: str, needed: str) -> T:
+    """What a library reads from a file.
+
+    Raises:
+        BadData: it cannot; damaged files make such libraries fail with nearly anything.
+        ParacosmError: whatever of ours was raised, unchanged.
+    """
+    try:
+        return call()
+    except ParacosmError:
+        raise
+    except Exception as error:
+        raise BadData(f"{where} is not {needed}: {_reason(error)}.") from error
 
 
 def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +18,13 @@ from paracosm.core import checks
 from paracosm.core.columns import COLUMNS, from_columns
 from paracosm.core.data import Dataset
 from paracosm.core.extras import import_optional
-from paracosm.core.files import atomic_write, read_arrays, try_file
+from paracosm.core.files import atomic_write, read_arrays, reading, try_file
 from paracosm.real import delimited
 from paracosm.real.column_map import ColumnMap
 from paracosm.real.completing import ReadData
 from paracosm.real.d4rl import from_d4rl
 from paracosm.real.delimited import CsvTable
 from paracosm.real.tables import ArrayTable, from_table
-
-T = TypeVar("T")
 
 _HDF5 = (".h5", ".hdf5")
 _MOST_PACKED = 1100  # bytes for each of the file's: a damaged size would otherwise be allocated
@@ -162,22 +160,6 @@ def _table_in_memory(source: Any) -> ArrayTable:
 def _minari(where: str) -> ModuleType:
     import_optional("minari", "minari", where)
     return importlib.import_module("paracosm.real.minari")
-
-
-def reading(call: Callable[[], T], where: str, needed: str) -> T:
-    """What a library reads from a file.
-
-    Raises:
-        BadData: it cannot; damaged files make such libraries fail with nearly anything.
-        ParacosmError: whatever of ours was raised, unchanged.
-    """
-    try:
-        return call()
-    except checks.ParacosmError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-        raise checks.BadData(f"{where} is not {needed}: {reason}.") from error
 
 
 def _read_npz(path: Path, columns: ColumnMap | None) -> ReadData:

@@ -18,9 +18,9 @@ from paracosm.core import checks
 from paracosm.core.columns import demand_within, flags, from_columns, single
 from paracosm.core.data import Dataset
 from paracosm.core.extras import needs
+from paracosm.core.files import reading
 from paracosm.core.mdp import Discrete
 from paracosm.real import flattening
-from paracosm.real.datasets import reading
 from paracosm.real.flattening import Unlike
 from paracosm.real.spaces import action_space, observation_form, playable
 
