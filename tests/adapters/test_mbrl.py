@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+import paracosm
 from paracosm import adapters as foreign
 from paracosm.core import checks
+from paracosm.core.data import Trajectory
 from paracosm.core.mdp import Discrete, Spec
+from paracosm.core.policy import MarkovPolicy
 from tests.adapters import standins
 from tests.adapters.standins import SPEC, SlideEnsemble, SlideTransitions
 
@@ -53,6 +56,78 @@ def test_a_mean_over_members_is_taken_as_it_is():
     after, reward = answers(foreign.mbrl(SlideTransitions(Expectation()), SPEC))
     np.testing.assert_allclose(after, AFTER, atol=1e-6)
     np.testing.assert_allclose(reward, PAID, atol=1e-6)
+
+
+def member_answers(world):
+    with jax.enable_x64(True):
+        return jax.vmap(world.dynamics.moments)(STATES, ACTIONS)
+
+
+@pytest.mark.parametrize("multiple", [False, True])
+def test_members_are_the_elites_with_their_own_spreads(multiple):
+    world = foreign.mbrl(SlideTransitions(SlideEnsemble(multiple=multiple)), SPEC)
+    means, spreads = member_answers(world)
+    off = np.array([0.1, -0.1])[:, None]
+    np.testing.assert_allclose(means, AFTER[:, None] + off, atol=1e-6)
+    expected = np.broadcast_to(np.exp(off / 2), spreads.shape)  # the variance is exp(off)
+    np.testing.assert_allclose(spreads, expected, rtol=1e-6)
+
+
+class Silent(SlideEnsemble):
+    """Predicts no variance."""
+
+    def _members(self, x):
+        return super()._members(x)[0]
+
+
+def test_members_that_predict_no_noise_have_none():
+    means, spreads = member_answers(foreign.mbrl(SlideTransitions(Silent()), SPEC))
+    assert means.shape == spreads.shape == (7, 2, 2)
+    assert not np.any(spreads)
+
+
+class Noisy(SlideEnsemble):
+    """Members that agree, and predict noise of this size."""
+
+    def __init__(self, noise):
+        super().__init__()
+        self.noise = noise
+
+    def _members(self, x):
+        mean, _ = super()._members(x)
+        return mean - self.off, torch.full_like(mean, 2 * np.log(self.noise))
+
+
+class Pushing(MarkovPolicy):
+    def sample(self, state, key):
+        return self.mode(state)
+
+    def mode(self, state):
+        return standins.push(state)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "called"),
+    [(0.1, "calibrated"), (0.02, "overconfident"), (0.5, "underconfident")],
+)
+def test_the_members_spread_is_judged(predicted, called):
+    """Real steps have noise of 0.1 in both components."""
+    rng = np.random.default_rng(5)
+    state, steps = rng.uniform(-0.5, 0.5, (10, 2)), []
+    for _ in range(SPEC.horizon):
+        action = rng.uniform(-2, 2, (10, 1))
+        after = np.stack(standins.slide(*state.T, action[:, 0]), axis=1)
+        after = after + 0.1 * rng.normal(size=after.shape)
+        steps.append((state, action, after, standins.paid(*after.T)))
+        state = after
+    columns = [np.stack(column, axis=1) for column in zip(*steps, strict=True)]
+    alive = np.ones((10, SPEC.horizon), bool)
+    episodes = Trajectory(*columns, ~alive, ~alive, alive)
+    world = foreign.mbrl(SlideTransitions(Noisy(predicted)), SPEC)
+    judged = paracosm.calibrate(world, Pushing(), episodes)
+    assert (judged.spread, judged.count) == ("total", 2)
+    assert judged.confidence == called
+    assert judged.factor.mean == pytest.approx(0.1 / predicted, rel=0.25)
 
 
 class Halving:

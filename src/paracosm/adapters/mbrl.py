@@ -7,13 +7,44 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
+from jaxtyping import Float
+
 from paracosm.adapters.fitting import fitting
+from paracosm.adapters.host import Slot
+from paracosm.adapters.parts import ForeignDynamics, HostPart, arguments, host_of
 from paracosm.adapters.torch import Adapted
 from paracosm.adapters.worlds import world
 from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Spec
+from paracosm.core.types import Action, Array, State
 
 _NEEDED = ("model", "learned_rewards", "target_is_delta")
+
+
+class MemberAnswers(HostPart):
+    """What every member of an ensemble answers."""
+
+    def __call__(self, state: State, action: Action) -> Float[Array, "2 member state"]:
+        """Mean next states, and their standard deviations."""
+        return self._columns(state, action).reshape(2, -1, state.shape[0])
+
+
+class EnsembleDynamics(ForeignDynamics):
+    """The mean of an ensemble, whose members can be asked as well: `calibrate` judges their spread.
+
+    Attributes:
+        answers: Of the members.
+    """
+
+    answers: MemberAnswers = eqx.field(kw_only=True)
+
+    def moments(
+        self, state: State, action: Action
+    ) -> tuple[Float[Array, "member state"], Float[Array, "member state"]]:
+        """Mean next states, and their standard deviations."""
+        means, spreads = self.answers(state, action)
+        return means, spreads
 
 
 def mbrl(
@@ -24,7 +55,7 @@ def mbrl(
     termination: Callable[[Any, Any], Any] | None = None,
     discount: float = 0.99,
 ) -> MDP:
-    """The mean of mbrl-lib's ensemble as a world.
+    """The mean of mbrl-lib's ensemble as a world; `calibrate` judges the spread of its members.
 
     Members that are no elites do not count. How the model propagates uncertainty is of no matter:
     every member answers every row. A model that only answers batches of a multiple of its members
@@ -57,43 +88,91 @@ def mbrl(
     if reward is not None:
         parts |= {"reward": reward, "reward_of": "a,s'"}
     ends = {} if termination is None else {"termination": termination, "termination_of": "a,s'"}
-    return world(spec, **parts, **ends, functions="torch", discount=discount)
+    mean = world(spec, **parts, **ends, functions="torch", discount=discount)
+    members = Adapted(model, lambda copied: functools.partial(_members_step, copied, size))
+    gives = [Slot("members", 2 * _answering(model, spec) * size)]
+    host = host_of(members, "ensemble", arguments("s,a", spec), gives, functions="torch")
+    dynamics: Any = mean.dynamics
+    return mean.replace(dynamics=EnsembleDynamics(dynamics.host, answers=MemberAnswers(host)))
 
 
 def _step(model: Any, size: int, state: Any, action: Any) -> Any:
-    """Next states `[batch, size]`, and rewards `[batch]` if the model has learned them.
+    """Next states `[batch, size]`, and rewards `[batch]` if the model has learned them: the mean of
+    the elites.
 
     Args:
         model: The wrapped ensemble.
         size: Components of a state.
         state, action: `[batch, …]`.
     """
+    after, _, rest = (column.mean(dim=0) for column in _answers(model, size, state, action))
+    return (after, rest[:, 0]) if model.learned_rewards else after
+
+
+def _members_step(model: Any, size: int, state: Any, action: Any) -> Any:
+    """Next states of the elites and their standard deviations, a row `[2 * member * size]` each.
+
+    Args:
+        model, size, state, action: As for `_step`.
+    """
+    import torch
+
+    after, spread, _ = _answers(model, size, state, action)
+    return torch.stack([after, spread]).movedim(2, 0).flatten(1)
+
+
+def _answering(model: Any, spec: Spec) -> int:
+    """How many members answer: one where the ensemble gives the mean of all."""
+    import torch
+
+    like = next(model.parameters(), torch.zeros(()))
+    sizes = spec.state_size, spec.action.size
+    row = (torch.zeros(1, size, dtype=like.dtype, device=like.device) for size in sizes)
+    with torch.no_grad():
+        return len(_answers(model, spec.state_size, *row)[0])
+
+
+def _answers(model: Any, size: int, state: Any, action: Any) -> tuple[Any, Any, Any]:
+    """Next states of the elites and their standard deviations, `[elite, batch, size]` each, and
+    what they answer besides, such as rewards, `[elite, batch, rest]`.
+
+    Args:
+        model, size, state, action: As for `_step`.
+    """
     import torch
 
     process = getattr(model, "obs_process_fn", None)
     rows = torch.cat([state if process is None else process(state), action], dim=1)
     normalizer = getattr(model, "input_normalizer", None)
-    outputs = _mean(model, rows if normalizer is None else normalizer.normalize(rows))
-    after = outputs[:, :size]
+    mean, spread = _moments(model, rows if normalizer is None else normalizer.normalize(rows))
+    after = mean[..., :size]
     if model.target_is_delta:
         moves = torch.ones(size, dtype=after.dtype)
         moves[list(getattr(model, "no_delta_list", None) or [])] = 0
         after = after + moves * state
-    return (after, outputs[:, size]) if model.learned_rewards else after
+    return after, spread[..., :size], mean[..., size:]
 
 
-def _mean(model: Any, rows: Any) -> Any:
-    """The mean of the elites, `[batch, output]`."""
+def _moments(model: Any, rows: Any) -> tuple[Any, Any]:
+    """Means and standard deviations of the elites, `[elite, batch, output]`; these are 0 of an
+    ensemble that predicts none.
+    """
+    import torch
+
     ensemble = model.model
     if "use_propagation" in inspect.signature(ensemble.forward).parameters:
         outputs = ensemble.forward(rows, use_propagation=False)
     else:
         outputs = ensemble.forward(_padded_rows(rows, _members(model)))
-    mean = (outputs[0] if isinstance(outputs, tuple) else outputs)[..., : len(rows), :]
-    if mean.ndim == 2:
-        return mean
+    mean, log_variance = outputs if isinstance(outputs, tuple) else (outputs, None)
+    spread = torch.zeros_like(mean) if log_variance is None else torch.exp(log_variance / 2)
     elites = getattr(model, "elite_models", None) or getattr(ensemble, "elite_models", None)
-    return (mean if not elites or len(mean) == 1 else mean[list(elites)]).mean(dim=0)
+
+    def of_elites(column: Any) -> Any:
+        column = column[..., : len(rows), :].reshape(-1, len(rows), column.shape[-1])
+        return column if not elites or len(column) == 1 else column[list(elites)]
+
+    return of_elites(mean), of_elites(spread)
 
 
 def _members(model: Any) -> int:
