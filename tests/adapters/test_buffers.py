@@ -3,6 +3,7 @@ where the buffer holds them.
 """
 
 import importlib
+import re
 
 import gymnasium
 import numpy as np
@@ -143,8 +144,13 @@ def test_an_algorithm_of_stable_baselines3_gives_its_environments_actions():
 def test_a_buffer_that_keeps_each_observation_once_loses_the_ends_of_episodes(more):
     lived = Lived(2, 20 + more)
     options = {"optimize_memory_usage": True, "handle_timeout_termination": False}
-    with pytest.warns(UserWarning, match="time limits are recorded in it as terminations"):
+    with (
+        pytest.warns(UserWarning, match="time limits are recorded in it as terminations"),
+        pytest.warns(UserWarning, match="terminations are not read, because optimize_mem") as told,
+    ):
         data = dataset(sb3_buffer(lived, 20, **options), scaled_actions=False)
+    lost = int(next(filter(None, (re.search(r"(\d+) term", str(w.message)) for w in told)))[1])
+    assert lost + data.terminated.sum() == lived.done[-20:].sum()
     held = ~lived.done
     held[-1] = True
     held[: more + 1] = False  # overwritten, the last of them by the newest next observation
@@ -155,6 +161,19 @@ def test_a_buffer_that_keeps_each_observation_once_loses_the_ends_of_episodes(mo
     }
     for state, after in zip(data.state, data.next_state, strict=True):
         np.testing.assert_array_equal(where[bytes(state)], after)
+
+
+def test_scaled_actions_of_several_axes_are_brought_into_their_box():
+    library = importlib.import_module("stable_baselines3.common.buffers")
+    low = np.array([[0.0, 1.0], [2.0, 3.0]], np.float32)
+    state, action = spaces.Box(-1, 1, (2,), np.float32), spaces.Box(low, low + 4, dtype=np.float32)
+    buffer = library.ReplayBuffer(12, state, action, "cpu", handle_timeout_termination=False)
+    for t in range(10):
+        here = np.full((1, 2), t / 10, np.float32)
+        buffer.add(here, here + 0.1, np.full((1, 2, 2), 0.5), np.ones(1), [t == 9], [{}])
+    with pytest.warns(UserWarning, match="time limits are recorded in it as terminations"):
+        data = dataset(buffer)
+    np.testing.assert_allclose(data.action, np.tile(low.reshape(-1) + 3, (10, 1)))
 
 
 def test_buffers_of_stable_baselines3_that_cannot_be_used_are_refused():

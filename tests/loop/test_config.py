@@ -103,6 +103,14 @@ def test_settings_that_an_older_version_wrote_by_name_are_read(tmp_path):
         RunDirectory.create(out, {**same, "machine": {"jax": "1"}}, resume=True, force=False)
 
 
+@pytest.mark.parametrize("name", ["columns", "action_range", "state_scale"])
+def test_settings_that_an_older_version_did_not_have_are_the_defaults(tmp_path, name):
+    tree = RunConfig("Pendulum-v1").to_dict()
+    default = tree.pop(name)
+    again = paracosm.load(run_of(tmp_path, tree)).config.to_dict()
+    assert again == {**tree, name: default}
+
+
 def test_every_setting_of_a_run_is_an_option_of_its_type():
     """Those that `run` names itself apart."""
     settings = {field.name: field.type for field in dataclasses.fields(RunConfig)}

@@ -1,8 +1,10 @@
 """A finished run's policy in a file: used without Paracosm, and by Stable-Baselines3."""
 
+import importlib
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium
 import jax
@@ -11,10 +13,11 @@ import numpy as np
 import pytest
 
 import paracosm
+from paracosm.adapters.predicting import Predictor
 from paracosm.cli.main import main
 from paracosm.core import checks
-from paracosm.core.mdp import Discrete
-from paracosm.core.policy import Deterministic, Noisy, acts, initial_carries
+from paracosm.core.mdp import Box, Discrete, Spec
+from paracosm.core.policy import Categorical, Deterministic, Noisy, acts, initial_carries
 from paracosm.core.records.exported import Exported
 from paracosm.imagination.planners import MPPI
 from paracosm.loop import exporting
@@ -144,6 +147,40 @@ def test_predictors_sample_and_give_the_environments_numbers(cart):
     sampled, _ = run.predictor.predict(seen, deterministic=False)
     again, _ = run.predictor.predict(seen, deterministic=False)
     assert (sampled != again).any()
+
+
+@pytest.mark.parametrize("to", ["numpy", "onnx", "torch"])
+def test_joint_actions_are_given_choice_by_choice(to, tmp_path):
+    """The action is the largest component of what is observed."""
+    space = Discrete(24, counts=(3, 2, 4), starts=(0, 5, -1))
+    spec = Spec(24, space, np.ones(24), 10)
+    policy = Categorical(lambda state: state)
+    record = paracosm.export(policy, to, tmp_path / f"policy{exporting.ENDINGS[to]}", spec=spec)
+    assert (record.choices, record.difference) == ((3, 2, 4), 0)
+    assert "3 choices at once, of 3 x 2 x 4 values" in export_words.sentences(record)
+    numbers = np.argmax(observations(24), axis=1)
+    writer = importlib.import_module(f"paracosm.exporting.{to}_file")
+    step = writer.decode(Path(record.path).read_bytes())
+    np.testing.assert_array_equal(
+        step(observations(24), np.zeros((COUNT, 0), np.float32))[0], space.values(numbers)
+    )
+    assert len(set(numbers.tolist())) == 24
+
+
+def test_a_predictor_knows_one_image_from_a_batch():
+    picked = Deterministic(lambda state: jnp.clip(state[:1].astype(jnp.float32) / 255, 0, 1))
+    predictor = Predictor(picked, Box(np.zeros(1), np.ones(1)), shape=(2, 2, 3))
+    image = np.full((2, 2, 3), 51, np.uint8)
+    np.testing.assert_allclose(predictor.predict(image)[0], [0.2])
+    assert predictor.predict(np.stack([image] * 5))[0].shape == (5, 1)
+    assert predictor.predict(image.reshape(-1))[0].shape == (1,)
+
+
+def test_each_component_of_an_action_is_compared_in_its_own_range():
+    box = Box(np.array([-1000.0, -0.1]), np.array([1000.0, 0.1]))
+    exporting._demand_equal(np.array([[1e-3, 1e-7]]), box)
+    with pytest.raises(checks.BadData, match=r"0\.001 is how far its actions are"):
+        exporting._demand_equal(np.array([[0.0, 1e-3]]), box)
 
 
 def test_what_cannot_be_exported_is_refused(finished, tmp_path, monkeypatch):

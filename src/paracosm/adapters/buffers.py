@@ -112,6 +112,13 @@ def _without_lost(steps: WrittenSteps, buffer: Any, ring: _Ring) -> WrittenSteps
     lost = steps.done & (row < ring.size - 1)
     if buffer.full:
         lost |= row == 0
+    if count := int((lost & steps.terminated).sum()):
+        warnings.warn(
+            f"{_SB3}: {count} terminations are not read, because optimize_memory_usage overwrites"
+            " the last observation of an episode, so that nothing learns from them; a buffer"
+            " without it keeps them.",
+            stacklevel=2,
+        )
     return WrittenSteps(*(values[~lost] for values in steps))
 
 
@@ -156,4 +163,5 @@ def _sb3_actions(buffer: Any, actions: np.ndarray, *, scaled: bool) -> np.ndarra
             f"{_SB3} holds the action {actions.reshape(-1)[np.abs(actions).argmax()]}; scaled"
             " actions lie in [-1, 1], and scaled_actions=False is for others."
         )
-    return space.low + (actions + 1) * (space.high - space.low) / 2
+    low, high = space.low.reshape(-1), space.high.reshape(-1)
+    return low + (actions + 1) * (high - low) / 2

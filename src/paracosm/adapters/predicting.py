@@ -24,19 +24,27 @@ class Predictor:
     Attributes:
         policy: What acts on observations.
         space: The actions that there are, as the environment numbers them.
+        shape: Of an image that is observed; None of vectors.
     """
 
-    def __init__(self, policy: Policy, space: Box | Discrete, seed: int = 0) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        space: Box | Discrete,
+        seed: int = 0,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
         """Without a memory of its own, but for the chance of its samples.
 
         Args:
             policy: What acts on observations; planners and policies with a memory too.
             space: The actions that there are; `spec.action`.
             seed: Of the samples.
+            shape: Of an image that is observed, such as `(height, width, channels)`.
         """
         checks.of_kind("policy", policy, Policy, "a Policy")
         checks.of_kind("space", space, (Box, Discrete), "a Box or a Discrete")
-        self.policy, self.space = policy, space
+        self.policy, self.space, self.shape = policy, space, shape
         self._key, self._asked = jax.random.key(checks.seed("seed", seed)), 0
 
     def predict(
@@ -56,7 +64,7 @@ class Predictor:
                 looked at.
             deterministic: Whether to play as the policy is evaluated, rather than a sample.
         """
-        single = np.ndim(observation) == 1
+        single = np.ndim(observation) == 1 or np.shape(observation) == self.shape
         rows = np.asarray(observation)[None] if single else np.asarray(observation)
         rows = rows.reshape(len(rows), -1)
         rows = rows if rows.dtype == np.uint8 else rows.astype(np.float32)

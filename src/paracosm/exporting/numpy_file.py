@@ -220,6 +220,6 @@ def _stored(weights: list[np.ndarray]) -> str:
         kind = array.dtype.newbyteorder("<").str
         text = base64.b64encode(array.astype(kind).tobytes()).decode("ascii")
         lines.append(f'    _array("{kind}", {array.shape}, """')
-        lines += textwrap.wrap(text, _WIDTH)
+        lines += [text[at : at + _WIDTH] for at in range(0, len(text), _WIDTH)]
         lines.append('"""),')
     return "\n".join([*lines, "]", ""])

@@ -89,8 +89,8 @@ class _Graph:
 
     def _outputs(self) -> list[Any]:
         shape = ["rows", *self._program.action_shape]
-        kind = np.float32 if self._program.action_shape else np.int64
-        outputs = [helper.make_tensor_value_info(OUTPUTS[0], _type(kind), shape)]
+        kind = _type(self._program.action_type)
+        outputs = [helper.make_tensor_value_info(OUTPUTS[0], kind, shape)]
         if self._program.carry_size:
             carry = ["rows", self._program.carry_size]
             outputs.append(helper.make_tensor_value_info(OUTPUTS[1], _type(np.float32), carry))

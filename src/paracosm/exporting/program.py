@@ -55,6 +55,7 @@ class Program:
         observation_type: Of its numbers, `float32` or `uint8`.
         carry_size: Components of a carry, 0 where nothing is carried.
         action_shape: Of one action.
+        action_type: Of its numbers, `float32` or `int64`.
     """
 
     operations: tuple[Operation, ...]
@@ -63,6 +64,7 @@ class Program:
     observation_type: np.dtype
     carry_size: int
     action_shape: Shape
+    action_type: np.dtype
 
     @property
     def observation_size(self) -> int:

@@ -53,13 +53,8 @@ def program_of(policy: Policy, space: Box | Discrete, shape: Shape) -> Program:
 
     Raises:
         Unsupported: the policy or its encoder computes something that no format has a word for; the
-            sentence says which of the two, and what. Or an action is several choices at once.
+            sentence says which of the two, and what.
     """
-    if isinstance(space, Discrete) and space.counts:
-        raise checks.Unsupported(
-            f"actions of {len(space.counts)} choices at once cannot be exported; run.predictor"
-            " plays them."
-        )
     try:
         return _program(policy, space, shape)
     except Untranslatable as error:
@@ -93,8 +88,10 @@ def _program(policy: Policy, space: Box | Discrete, shape: Shape) -> Program:
     values = _written(writer, traced.jaxpr, traced.consts, (OBSERVATION, CARRY)[: len(given)])
     outputs = (_own_numbers(writer, values[0], space), *values[1:])
     operations = _used(writer.operations, outputs)
-    acting = () if isinstance(space, Discrete) else (space.size,)
-    return Program(operations, outputs, shape, kind, packed.size, acting)
+    acting, type_ = (space.size,), np.float32
+    if isinstance(space, Discrete):
+        acting, type_ = (len(space.counts),) if space.counts else (), np.int64
+    return Program(operations, outputs, shape, kind, packed.size, acting, np.dtype(type_))
 
 
 class Packed:
@@ -150,9 +147,30 @@ def _own_numbers(writer: Writer, action: Operand, space: Box | Discrete) -> Oper
     if not isinstance(space, Discrete):
         return action
     number = writer.write("cast", [action], (ROWS,), np.int64)
+    if space.counts:
+        return _choices(writer, number, space)
     if not space.start:
         return number
     return writer.write("add", [number, np.int64(space.start)], (ROWS,), np.int64)
+
+
+def _choices(writer: Writer, number: Operand, space: Discrete) -> Operand:
+    """The choices `[row, choice]` that a number stands for, of which the last varies fastest."""
+    shape, real = (ROWS, len(space.counts)), np.float64
+    counts = np.array([space.counts], real)
+    apart = np.array([[math.prod(space.counts[i + 1 :]) for i in range(len(space.counts))]], real)
+
+    def whole(value: Operand, among: Shape, by: np.ndarray) -> Operand:
+        """The whole part of a quotient; half of one lies far from where rounding matters."""
+        halfway = writer.write("add", [value, np.asarray(0.5)], among, real)
+        return writer.write("floor", [writer.write("div", [halfway, by], shape, real)], shape, real)
+
+    one = writer.write("cast", [number], (ROWS,), real)
+    digits = whole(writer.write("reshape", [one], (ROWS, 1), real), (ROWS, 1), apart)
+    beyond = writer.write("mul", [whole(digits, shape, counts), counts], shape, real)
+    rest = writer.write("sub", [digits, beyond], shape, real)
+    choice = writer.write("cast", [rest], shape, np.int64)
+    return writer.write("add", [choice, np.array([space.starts], np.int64)], shape, np.int64)
 
 
 def _written(writer: Writer, jaxpr: jaxprs.Jaxpr, consts: Any, given: Any) -> list[Any]:

@@ -29,7 +29,7 @@ _NEEDS = {"onnx": ("onnx", "onnxruntime"), "numpy": (), "torch": ("torch",)}
 # Observations at which file and policy are compared; of a policy with a carry in episodes.
 _COMPARED, _STEPS = 1_000, 20
 # What may differ: rounding of 32 bits, in half-boxes, and choices between equally good actions.
-_ROUNDING, _TIES = 1e-3, 0.01
+_ROUNDING, _TIES = 1e-4, 0.01
 
 
 def export(
@@ -79,11 +79,11 @@ def export(
     program = program_of(subject.policy, subject.action, subject.shape)
     writer = importlib.import_module(f"paracosm.exporting.{to}_file")
     file = writer.encode(program, subject.title, target.stem)
-    difference = _difference(program, subject, writer.decode(file))
-    _demand_equal(difference, subject.action)
+    apart = _differences(program, subject, writer.decode(file))
+    _demand_equal(apart, subject.action)
     with atomic_write(target) as part:
         part.write_bytes(file)
-    return _record(subject, target, to, program.carry_size, difference)
+    return _record(subject, target, to, program.carry_size, apart)
 
 
 class _PolicyToExport(NamedTuple):
@@ -108,8 +108,11 @@ def _of_policy(policy: Policy, spec: Spec | None) -> _PolicyToExport:
     checks.of_kind("spec", spec, Spec, "a Spec, beside a policy that is given itself,")
     assert spec is not None
     _demand_no_planner(policy)
-    normals = np.random.default_rng(0).normal(size=(_COMPARED, spec.state_size))
-    observations = (normals * np.asarray(spec.state_scale)).astype(np.float32)
+    random, size = np.random.default_rng(0), (_COMPARED, spec.state_size)
+    if getattr(policy, "kind", "float32") == "uint8":
+        observations = random.integers(0, 256, size, np.uint8)
+    else:
+        observations = (random.normal(size=size) * spec.state_scale).astype(np.float32)
     title = f"A {type(policy).__name__} policy, exported by Paracosm."
     return _PolicyToExport(policy, spec.action, (spec.state_size,), observations, title)
 
@@ -169,9 +172,9 @@ def _demand_packages(to: str) -> None:
         import_optional(package, to, f"a policy as {to}")
 
 
-def _difference(program: Program, subject: _PolicyToExport, step: Step) -> float:
-    """How far the actions of what was exported are from the policy's: the largest difference, or
-    the share of other choices.
+def _differences(program: Program, subject: _PolicyToExport, step: Step) -> np.ndarray:
+    """How far the actions of what was exported are from the policy's, `[compared, action]`; of
+    discrete ones the largest difference of their numbers, `[compared]`.
 
     A policy with a carry plays episodes of 20 steps, in each of which it observes other rows.
     """
@@ -183,29 +186,39 @@ def _difference(program: Program, subject: _PolicyToExport, step: Step) -> float
     for rows in subject.observations.reshape(steps, lanes, -1):
         expected, carries = acts(policy, carries, rows, keys)
         action, carry = step(rows, carry)
-        first = subject.action.start if isinstance(subject.action, Discrete) else 0
-        apart = np.abs(np.asarray(action, np.float64) - np.asarray(expected) - first)
-        worst.append(apart)
-    apart = np.concatenate(worst)
-    discrete = isinstance(subject.action, Discrete)
-    return float(np.mean(apart > 0) if discrete else apart.max())
+        if isinstance(subject.action, Discrete):
+            differ = np.abs(np.asarray(action) - subject.action.values(expected))
+            worst.append(differ.reshape(lanes, -1).max(axis=1))
+        else:
+            worst.append(np.abs(np.asarray(action, np.float64) - np.asarray(expected)))
+    return np.concatenate(worst)
 
 
-def _demand_equal(difference: float, action: Box | Discrete) -> None:
+def _largest(apart: np.ndarray, action: Box | Discrete) -> float:
+    """The largest difference of actions, or the share of other choices."""
+    return float(np.mean(apart > 0) if isinstance(action, Discrete) else apart.max())
+
+
+def _demand_equal(apart: np.ndarray, action: Box | Discrete) -> None:
+    """Require equal actions, up to rounding: each component by its own range, choices but for ties.
+
+    Raises:
+        BadData: others are given somewhere.
+    """
     if isinstance(action, Discrete):
-        most, what = _TIES, "of its actions are others than"
+        equal, what = _largest(apart, action) <= _TIES, "of its actions are others than"
     else:
-        half = float(np.max(np.asarray(action.high) - np.asarray(action.low))) / 2
-        most, what = _ROUNDING * half, "is how far its actions are from"
-    if not difference <= most:
+        half = (np.asarray(action.high, np.float64) - np.asarray(action.low)) / 2
+        equal, what = bool((apart <= _ROUNDING * half).all()), "is how far its actions are from"
+    if not equal:
         raise checks.BadData(
-            f"the file would not act as the policy: {difference:.3g} {what} the policy's; nothing"
-            " was written."
+            f"the file would not act as the policy: {_largest(apart, action):.3g} {what} the"
+            " policy's; nothing was written."
         )
 
 
 def _record(
-    subject: _PolicyToExport, target: Path, to: str, carry: int, difference: float
+    subject: _PolicyToExport, target: Path, to: str, carry: int, apart: np.ndarray
 ) -> Exported:
     """What is known of the file.
 
@@ -213,7 +226,7 @@ def _record(
         subject: What was exported.
         target, to: Where, and in which format.
         carry: Numbers that are carried.
-        difference: As `_difference` gives it.
+        apart: As `_differences` gives it.
     """
     policy, action = subject.policy, subject.action
     behind = isinstance(policy, Observing)
@@ -226,6 +239,7 @@ def _record(
         carry=carry,
         actions=action.size,
         first_action=action.start if isinstance(action, Discrete) else None,
+        choices=action.counts if isinstance(action, Discrete) else (),
         compared=_COMPARED,
-        difference=difference,
+        difference=_largest(apart, action),
     )

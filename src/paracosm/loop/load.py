@@ -270,8 +270,9 @@ class Run:
         """The policy with the `predict` of a Stable-Baselines3 model, on what the environment
         shows.
         """
-        action = self.spec.action
-        return Predictor(self.policy if self.config.encoder is None else self.observing, action)
+        if self.config.encoder is None:
+            return Predictor(self.policy, self.spec.action)
+        return Predictor(self.observing, self.spec.action, shape=self.shown().image)
 
     def shown(self) -> Source:
         """The real environment again, as it shows itself."""
@@ -326,7 +327,7 @@ def load(path: str | Path, *, trust: bool = False) -> Run:
 # Settings that runs of older versions did not have: they were made with what is the default now.
 _NEWER = (
     "learner",
-    *("action_range", "state_scale"),
+    *("action_range", "state_scale", "columns"),
     *(f"learn.fit.{name}" for name in ("most_steps", "keep", "balanced")),
     *(f"learn.{name}" for name in ("probabilistic", "restoring", "reward_at_ends", "capacity")),
 )

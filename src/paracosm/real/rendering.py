@@ -21,7 +21,8 @@ from jaxtyping import Float, UInt8
 
 from paracosm.core import checks
 from paracosm.core.extras import needs
-from paracosm.real import boundary, registry
+from paracosm.real import boundary, registry, spaces
+from paracosm.real.flattening import flat_row
 
 _LOOKS = 4  # random steps on which a rule must be right: at a start many coordinates are 0
 _CLOSE = 1e-3  # observations are of 32 bits, and some are rounded before that
@@ -138,14 +139,20 @@ def _rule(name: str, env: Any) -> tuple[CoordinateRule, int, np.ndarray]:
 
 def _looks(env: Any) -> Iterator[tuple[np.ndarray, Any]]:
     """Observations and coordinates of a few random steps; the environment is reset afterwards."""
+    form = spaces.observation_form(str(env), env.observation_space)
+
+    def row(observation: Any) -> np.ndarray:
+        flat = flat_row(observation, form.leaves) if form.leaves else observation
+        return np.asarray(flat, np.float64)
+
     observation, _ = env.reset(seed=0)
     env.action_space.seed(0)
-    yield np.asarray(observation, np.float64), _coordinates(env)
+    yield row(observation), _coordinates(env)
     for _ in range(_LOOKS):
         observation, _, ended, cut, _ = env.step(env.action_space.sample())
         if ended or cut:
             break
-        yield np.asarray(observation, np.float64), _coordinates(env)
+        yield row(observation), _coordinates(env)
     env.reset(seed=0)
 
 

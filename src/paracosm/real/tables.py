@@ -78,8 +78,8 @@ def numbers(values: np.ndarray, what: str) -> np.ndarray:
         return values
     rows = list(values)
     kinds = {type(item) for item in rows}
-    if kinds <= {str}:
-        return np.asarray(rows, str)
+    if str in kinds and all(isinstance(item, str) or _missing(item) for item in rows):
+        return np.array(["" if _missing(item) else item for item in rows])
     if any(np.ndim(item) for item in rows):
         return _stacked(rows, what)
     return np.array([_number(item, row, what) for row, item in enumerate(rows)])
@@ -95,8 +95,9 @@ def _number(item: Any, row: int, what: str) -> float:
 
 
 def _missing(item: Any) -> bool:
-    """Whether there is no value: None, or a data frame's own mark, which equals not itself."""
-    return item is None or not isinstance(item == item, bool | np.bool_)  # noqa: PLR0124
+    """Whether there is no value: None, NaN, or a data frame's own mark, which equals not itself."""
+    equal = item == item  # noqa: PLR0124
+    return item is None or not isinstance(equal, bool | np.bool_) or not equal
 
 
 def _stacked(rows: Sequence[Any], what: str) -> np.ndarray:
@@ -192,11 +193,15 @@ def _with_ends(rows: Mapping[str, np.ndarray], table: RecordedTable) -> dict[str
         role: flags(values, role, table.where) if role in _ENDS else values
         for role, values in rows.items()
     }
-    if "done" in known and "terminated" not in known and "next_state" in known:
+    if "done" in known and "terminated" not in known:
+        advice = (
+            "if it terminated, name the column: terminated=COLUMN in the column map"
+            if "next_state" in known
+            else "no end rule can be learned, since no next state is recorded where it ends"
+        )
         warnings.warn(
             f"{table.where}: done does not say whether an episode terminated or was cut, and is"
-            " read as a cut; if it terminated, name the column: terminated=COLUMN in the column"
-            " map.",
+            f" read as a cut; {advice}.",
             stacklevel=2,
         )
     known.setdefault("terminated", np.zeros(len(rows["state"]), bool))
@@ -241,6 +246,11 @@ def _numbered(labels: np.ndarray, table: RecordedTable) -> np.ndarray:
     """Episodes as whole numbers: their own, or those of texts in the order of first appearance."""
     if labels.dtype.kind not in "US":
         return labels
+    if (empty := np.char.strip(labels) == type(labels[0])()).any():
+        row = int(np.argmax(empty))
+        raise checks.BadData(
+            f"{table.where}: episode is empty in {table.place(row)}; a text is needed."
+        )
     _, first, number = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[number]
 

@@ -65,7 +65,10 @@ def _by_step(caption: str, series: dict[str, np.ndarray]) -> ChartNumbers:
 def components(diagnosis: Diagnosis) -> list[ChartNumbers]:
     """Behind the dynamics term by component of the state, all of them."""
     by = diagnosis.dynamics_by_dimension
-    rows = [(f"component {i}", *_interval(term)) for i, term in enumerate(by.dimensions)]
+    rows = [
+        (f"component {words.component(i, by.components)}", *_interval(term))
+        for i, term in enumerate(by.dimensions)
+    ]
     rows.append(("remainder", *_interval(by.remainder)))
     return [ChartNumbers("The dynamics term, shared out", _INTERVAL, rows)]
 

@@ -33,6 +33,9 @@ def _observed(record: Exported) -> str:
 def _acted(record: Exported) -> str:
     if record.first_action is None:
         return f"actions of {record.actions} number{'' if record.actions == 1 else 's'}"
+    if record.choices:
+        counts = " x ".join(map(str, record.choices))
+        return f"{len(record.choices)} choices at once, of {counts} values"
     return f"actions {record.first_action} to {record.first_action + record.actions - 1}"
 
 

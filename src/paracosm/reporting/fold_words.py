@@ -22,11 +22,13 @@ def when(diagnosis: Diagnosis) -> str:
 
 def which(diagnosis: Diagnosis) -> str:
     """The component of the state with the largest share of the dynamics term."""
-    terms = diagnosis.dynamics_by_dimension.dimensions
+    by = diagnosis.dynamics_by_dimension
+    terms = by.dimensions
     largest = max(range(len(terms)), key=lambda i: abs(terms[i].mean))
     if terms[largest].mean == 0:
         return "no component is more than rounding"
-    return f"most in component {largest}, {words.estimate(terms[largest])}"
+    name = words.component(largest, by.components)
+    return f"most in component {name}, {words.estimate(terms[largest])}"
 
 
 def believed(diagnosis: Diagnosis) -> str:

@@ -20,6 +20,7 @@ class Exported(Record):
         carry: Numbers that are carried from step to step, 0 where none are.
         actions: Components of an action, or how many discrete ones there are.
         first_action: The number of the first discrete action, None of continuous ones.
+        choices: How many values each choice has where a discrete action is several at once.
         compared: Observations at which file and policy were compared.
         difference: Of continuous actions the largest difference, in the environment's units; of
             discrete ones the share of observations at which they differ.
@@ -35,3 +36,4 @@ class Exported(Record):
     first_action: int | None
     compared: int
     difference: float
+    choices: tuple[int, ...] = ()

@@ -48,7 +48,7 @@ function price(amount) {
   return grouped(amount, 2).replace(/\.00$/, "");
 }
 
-const count = value => number(value, 0);
+const count = value => grouped(value, 0);
 
 // A quantity that may be given rather than measured: no zeros at its end.
 function amount(value) {
