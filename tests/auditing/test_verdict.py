@@ -169,10 +169,18 @@ def test_a_model_that_is_exact_up_to_rounding_is_not_called_undetermined():
         gap({}), real=estimate(0, 0), predicted=estimate(0, 0), total=estimate(0, 0)
     )
     assert "no reward was seen in either" in verdict(unpaid)
-    assert "undetermined" in verdict(gap({"reward": (2e-3, 3e-3), "dynamics": (0.0, 0.1)}))
+    unclear = {"reward": (2e-3, 3e-3), "dynamics": (0.0, 0.1)}
+    assert "undetermined" in verdict(gap(unclear, real=-10.0))
     assert "cannot exclude that rarer ones" in verdict(
         gap({"reward": (2e-6, 1e-6), "dynamics": (0.0, 0.1)})
     )
+
+
+def test_a_gap_whose_whole_interval_is_small_needs_no_cause():
+    small = verdict(gap({"reward": (0.5, 3.0)}))  # an interval up to 1.5 of a return of 100
+    assert "is small: by its 95% interval it is at most 1.50, and no cause of it is clear" in small
+    assert "episodes" not in small
+    assert "undetermined" in verdict(gap({"reward": (1.5, 3.0)}))  # up to 2.5
 
 
 def test_where_training_is_to_blame_the_worst_learned_part_is_named_too():

@@ -26,6 +26,7 @@ from paracosm.loop.short_rounds import (
     ShortRounds,
     best_of,
     episode_return,
+    learner_note,
     with_learner,
 )
 from paracosm.real.verbs import connect
@@ -240,7 +241,10 @@ def test_what_short_rounds_would_ignore_is_refused(tmp_path, options, name):
     ],
 )
 def test_a_run_is_of_pathwise_unless_only_reinforce_has_what_is_given(options, learner):
-    assert with_learner(RunConfig("Pendulum-v1", **options)).learner == learner
+    config = RunConfig("Pendulum-v1", **options)
+    assert with_learner(config).learner == learner
+    told = learner == "reinforce" and "learner" not in options
+    assert learner_note(config).startswith("The learner is reinforce, since --") == told
 
 
 def test_a_known_reward_without_a_derivative_is_refused_before_anything_is_bought(tmp_path):

@@ -30,7 +30,7 @@ class MemberAnswers(HostPart):
         return self._columns(state, action).reshape(2, -1, state.shape[0])
 
 
-class EnsembleDynamics(ForeignDynamics):
+class MbrlDynamics(ForeignDynamics):
     """The mean of an ensemble, whose members can be asked as well: `calibrate` judges their spread.
 
     Attributes:
@@ -93,7 +93,7 @@ def mbrl(
     gives = [Slot("members", 2 * _answering(model, spec) * size)]
     host = host_of(members, "ensemble", arguments("s,a", spec), gives, functions="torch")
     dynamics: Any = mean.dynamics
-    return mean.replace(dynamics=EnsembleDynamics(dynamics.host, answers=MemberAnswers(host)))
+    return mean.replace(dynamics=MbrlDynamics(dynamics.host, answers=MemberAnswers(host)))
 
 
 def _step(model: Any, size: int, state: Any, action: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import rich.console
 import rich.progress
+from rich.text import Text
 
 from paracosm import reporting
 from paracosm.cli import streams
@@ -54,6 +55,8 @@ def deliver(record: Any, document: dict[str, Any], out: Path | None, *, as_json:
     finally:
         if out is not None:
             reporting.write(record, out)
+            if not as_json:
+                show(Text(f"\nThe page is {out}"), {}, as_json=False)
 
 
 @contextmanager

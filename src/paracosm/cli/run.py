@@ -20,6 +20,7 @@ from paracosm.core.tracking import Several, Tracker
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import default_out
 from paracosm.loop.run import run
+from paracosm.loop.short_rounds import learner_note
 from paracosm.real import registry
 
 # What `--track` knows by name.
@@ -109,7 +110,8 @@ def main(arguments: Sequence[str]) -> None:
     page = str(out / "report.html")
     output.show(reporting.summary(result), {**result.summary(), "report": page}, as_json=flags.json)
     if not flags.json:
-        output.show(Text(f"\nThe report is {page}"), {}, as_json=False)
+        last = filter(None, (learner_note(flags), f"The report is {page}"))
+        output.show(Text("\n" + "\n".join(last)), {}, as_json=False)
 
 
 def _tracker_of(names: str | None) -> Callable[[], Tracker] | None:

@@ -80,6 +80,8 @@ def audit_foreign(
                 f"{name} is {checks.described(factory)}; module:function, or the function, is"
                 " needed."
             )
+        if isinstance(factory, str):
+            registry.function(factory)  # what is not there is said before real steps are taken
     if (env is None) == (data is None):
         number = "neither" if env is None else "both"
         raise checks.BadArgument(

@@ -228,6 +228,16 @@ def with_learner(config: RunConfig) -> RunConfig:
     return dataclasses.replace(config, learner=REINFORCE if _ignored(config) else "pathwise")
 
 
+def learner_note(config: RunConfig) -> str:
+    """Why a run whose learner was not named has another than the default; empty if it has not."""
+    if config.learner is not None or config.planner is not None or not (given := _ignored(config)):
+        return ""
+    return (
+        f"The learner is {REINFORCE}, since {given[0]}: pathwise, the default, has rounds, fits and"
+        " training of its own."
+    )
+
+
 def refuse_ignored(config: RunConfig) -> None:
     """Refuse what short rounds would have to ignore.
 

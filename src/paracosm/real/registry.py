@@ -158,8 +158,11 @@ def _imported(module: str) -> Any:
         sys.path.insert(0, os.getcwd())
     try:
         return importlib.import_module(module)
-    except (ImportError, ValueError, SyntaxError) as error:
-        raise checks.Missing(f"The module {module!r} cannot be imported: {error}.") from error
+    except (ImportError, ValueError, SyntaxError, TypeError) as error:
+        hint = f"; its name is {module.removesuffix('.py')}" if module.endswith(".py") else ""
+        if "/" in module:
+            hint = "; a module's name is needed, of a file in this folder or on Python's path"
+        raise checks.Missing(f"The module {module!r} cannot be imported: {error}{hint}.") from error
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # importing runs the module's code

@@ -65,6 +65,7 @@ _UNSTEADY = (
     "Either the world or the policy does not give the same answer twice, or imagination is chaotic"
     " over so many steps."
 )
+_SMALL = 0.02  # of the larger return: a gap within it needs no cause
 _SURE = 100.0  # half widths: beyond, a larger ratio says nothing more
 _TOTALS = ("total", "total, training")  # names of the gaps among the shares of imagination
 
@@ -307,10 +308,7 @@ def _clause(gap: Gap, decision: Verdict) -> str:
             f" {_reach(decision)}"
         )
     if decision.kind == "undetermined":
-        return (
-            "has an undetermined cause, since every interval that is beyond rounding includes zero;"
-            f" {_more(gap)} would narrow them"
-        )
+        return _undetermined(gap)
     if decision.kind == "cancels":
         return _cancelling(gap, decision)
     if decision.kind == "unexplained":
@@ -321,6 +319,21 @@ def _clause(gap: Gap, decision: Verdict) -> str:
         else f"; {_named(gap, decision.opposing)}, is clearly wrong too, and works against it"
     )
     return f"{_explained(gap, decision)}{against}"
+
+
+def _undetermined(gap: Gap) -> str:
+    """No cause is clear: none is needed where the whole interval of the gap is small."""
+    scale = max(abs(gap.real.mean), abs(gap.predicted.mean))
+    reach = max(abs(gap.total.low), abs(gap.total.high))
+    if reach <= _SMALL * scale:
+        return (
+            f"is small: by its 95% interval it is at most {words.number(reach)}, and no cause of it"
+            " is clear"
+        )
+    return (
+        "has an undetermined cause, since every interval that is beyond rounding includes zero;"
+        f" {_more(gap)} would narrow them"
+    )
 
 
 def _unpaid(decision: Verdict) -> str:
