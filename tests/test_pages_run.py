@@ -2,7 +2,6 @@
 
 docs/foreign is audited by `tests/cli/test_audit_foreign.py`; the files of docs/extending.md are
 those of `tests/extending`; as-env, data and spaces have tests of their own.
-docs/trackers.md would log in at Weights & Biases.
 """
 
 import functools
@@ -80,6 +79,31 @@ def test_the_python_of_a_page_runs(page, given, tmp_path, monkeypatch):
     for _, block in blocks(page):
         code = functools.reduce(lambda text, size: text.replace(*size), SIZES.items(), block)
         exec(compile(code, page.name, "exec"), names)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("page", ["export.md", "plan.md"])
+def test_the_python_of_a_command_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    small_run("runs/house")
+    paracosm.export("runs/house", "numpy", "policy.py")
+    names = {}
+    for _, block in blocks(DOCS / "commands" / page):
+        exec(compile(block.replace("2000", "40"), page, "exec"), names)
+    assert names["over"] if page == "export.md" else len(names["data"].state) == 240
+
+
+@pytest.mark.full
+def test_the_python_of_the_page_on_trackers_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    sizes = {"learn_settings": LEARN, "imagine_settings": IMAGINE, "transitions": 200}
+    monkeypatch.setattr(paracosm, "run", functools.partial(paracosm.run, episodes=2, **sizes))
+    for _, block in blocks(DOCS / "trackers.md"):
+        exec(compile(block, "trackers.md", "exec"), {})
+    assert list(tmp_path.glob("logs/first/events*"))
+    assert list(tmp_path.rglob("run-*.wandb"))
 
 
 @pytest.mark.full

@@ -68,6 +68,7 @@ def _plan(plan: Plan) -> list[RenderableType]:
             ("Predicted error in return", "mean", "95% interval"), decision_tables.error_rows(plan)
         ),
         _table(("Splits", "transitions", "labels", "error", "regret"), splits),
+        _notes([decision_words.REGRET_OF_SPLITS]),
         _table(
             (decision_words.budgets_head(plan), "spend", "transitions", "labels", "error"),
             decision_tables.budget_rows(plan),

@@ -129,6 +129,12 @@ def evaluation(plan: Plan) -> str:
     )
 
 
+REGRET_OF_SPLITS = (
+    "Regret is how much more error a split leaves than the best split for the true curves would, on"
+    " average over what the measured curves leave open."
+)
+
+
 def regret(plan: Plan) -> str:
     """What acting on the plan is expected to lose."""
     return (
