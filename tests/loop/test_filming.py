@@ -10,6 +10,7 @@ import pytest
 
 from paracosm.loop.filming import film
 from paracosm.loop.load import load
+from paracosm.reporting import render
 
 pytest.importorskip("pygame")
 
@@ -47,10 +48,23 @@ def changed(finished, tmp_path, **settings):
         ({"env": "Nowhere-v0"}, "There is no Gymnasium environment 'Nowhere-v0'"),
     ],
 )
-def test_reason_is_said_where_there_is_no_film(finished, tmp_path, settings, why):
-    sentence = film(load(changed(finished, tmp_path, **settings)))
-    assert sentence.startswith("Without pictures: ")
-    assert re.search(why, sentence)
+def test_states_are_shown_as_columns_where_nothing_draws_them(finished, tmp_path, settings, why):
+    drawn = film(load(changed(finished, tmp_path, **settings)))
+    assert re.search(why, drawn.why)
+    assert drawn.components == ("0", "1", "2")
+    assert len(drawn.real) == len(drawn.steps)
+    page = render(finished[1], drawn)
+    assert "Instead, a column for each component of the state that moves (0, 1, 2)" in page
+
+
+def test_states_that_never_move_are_not_shown(finished):
+    run = load(finished[0])
+    overlay = run.result.diagnosis.overlays[0]
+    still = dataclasses.replace(overlay, real=overlay.real[:1] * 3, imagined=overlay.real[:1] * 3)
+    diagnosis = dataclasses.replace(run.result.diagnosis, overlays=(still,))
+    run.__dict__["result"] = dataclasses.replace(run.result, diagnosis=diagnosis)
+    run.__dict__["config"] = dataclasses.replace(run.config, env="Nowhere-v0")
+    assert film(run).startswith("Without pictures: There is no Gymnasium environment")
 
 
 def test_window_shows_its_newest_observation(finished, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paracosm.core.film import MOST_FRAMES, Film, shown_steps
+from paracosm.core.film import MOST_FRAMES, Film, drawn_columns, shown_steps, varying_components
 from paracosm.reporting import film as films
 from paracosm.reporting import film_words, render
 from tests.reporting import report_records as records
@@ -42,6 +42,25 @@ def test_film_moves_and_its_strip_does_not():
     assert pictures.moments[0] == 0
     assert pictures.moments[-1] == 195
     assert len(pictures.moments) == 6
+
+
+def test_columns_are_marked_as_high_as_the_values():
+    states = np.array([[0.0, 5.0], [1.0, 3.0], [0.5, 4.0]])
+    pictures = drawn_columns(states, np.array([0.0, 3.0]), np.array([1.0, 5.0]))
+    assert pictures.shape == (3, 160, 80, 3)
+    marks = [[np.flatnonzero(p[:, x, 0] == 60) for x in (5, 45)] for p in pictures]
+    assert [[mark.mean() for mark in pair] for pair in marks] == [
+        [156.5, 2.5],
+        [2.5, 156.5],
+        [79.5, 79.5],
+    ]
+    assert {len(mark) for pair in marks for mark in pair} == {6}
+
+
+def test_components_that_never_move_have_no_column():
+    rows = np.random.default_rng(0).normal(size=(5, 60))
+    rows[:, [0, 7]] = 1.0
+    assert varying_components(rows) == (*range(1, 7), *range(8, 26))
 
 
 def test_noise_is_made_small_enough():

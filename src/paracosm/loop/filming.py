@@ -14,7 +14,7 @@ import numpy as np
 
 from paracosm import reporting
 from paracosm.core import checks
-from paracosm.core.film import Film, shown_steps
+from paracosm.core.film import Film, drawn_columns, shown_steps, varying_components
 from paracosm.core.records import Overlay
 from paracosm.core.records.results import RunResult
 from paracosm.learning.latent.recurrent import RecurrentNetworks
@@ -23,14 +23,21 @@ from paracosm.loop.load import Run, load
 from paracosm.real import registry
 from paracosm.real.rendering import as_pictures, draw_states
 from paracosm.real.source import Source
+from paracosm.reporting import words
 
 
 def film(run: Run) -> Film | str:
-    """The film of a finished run, or a sentence that says why there is none."""
+    """The film of a finished run, or a sentence that says why there is none.
+
+    Where nothing can draw the states, they are shown as columns of their components.
+    """
+    overlays = run.result.diagnosis.overlays
+    if not overlays:
+        return "Without pictures: the audit has recorded no rollout."
     try:
-        return _filmed(run)
+        return _filmed(run, overlays[0])
     except checks.ParacosmError as error:
-        return f"Without pictures: {error}"
+        return _of_columns(run, overlays[0], str(error))
 
 
 def write_report(result: RunResult, directory: Path) -> None:
@@ -42,23 +49,39 @@ def write_report(result: RunResult, directory: Path) -> None:
     reporting.write(result, directory / "report.html", film=film(load(directory, trust=True)))
 
 
-def _filmed(run: Run) -> Film:
+def _filmed(run: Run, overlay: Overlay) -> Film:
     """The film.
 
     Raises:
         ParacosmError: nothing can be drawn; the sentence says why.
     """
-    overlays = run.result.diagnosis.overlays
-    if not overlays:
-        raise checks.Unsupported("the audit has recorded no rollout.")
-    overlay = overlays[0]
-    steps = shown_steps(max(len(overlay.real), len(overlay.imagined)))
+    run.trusted(run.config.env)
+    steps, ends = _moments(overlay)
     source = run.shown()
     sequences = [_observed(run, source, rows) for rows in _shown(overlay, steps)]
     real, imagined, hidden = _pictures(run, source, sequences)
-    ends = len(overlay.real) - 1, len(overlay.imagined) - 1
     decoded = run.latent_networks is not None
     return Film(real, imagined, steps, ends, decoded=decoded, hidden=hidden)
+
+
+def _of_columns(run: Run, overlay: Overlay, why: str) -> Film | str:
+    """The film of states that nothing draws, or a sentence where none of their components moves."""
+    steps, ends = _moments(overlay)
+    episodes = _shown(overlay, steps)
+    together = np.concatenate(episodes)
+    chosen = varying_components(together)
+    if not chosen or not np.isfinite(together).all():
+        return f"Without pictures: {why}"
+    low, high = (limit(together[:, chosen], axis=0) for limit in (np.min, np.max))
+    real, imagined = (drawn_columns(rows[:, chosen], low, high) for rows in episodes)
+    names = tuple(words.component(i, run.spec.components) for i in chosen)
+    return Film(real, imagined, steps, ends, components=names, why=why)
+
+
+def _moments(overlay: Overlay) -> tuple[tuple[int, ...], tuple[int, int]]:
+    """The steps that are shown, and where both episodes end."""
+    ends = len(overlay.real) - 1, len(overlay.imagined) - 1
+    return shown_steps(max(ends) + 1), ends
 
 
 def _shown(overlay: Overlay, steps: tuple[int, ...]) -> list[np.ndarray]:

@@ -9,17 +9,34 @@ from paracosm.reporting.film import FilmPictures
 
 def caption(film: Film, pictures: FilmPictures) -> str:
     """What is seen: which episode and steps, how the shorter one ends, and what is not shown."""
-    apart = film.steps[1] - film.steps[0] if len(film.steps) > 1 else 1
-    which = "every step" if apart == 1 else f"every {words.count(apart)} steps"
-    moments = ", ".join(words.count(step) for step in pictures.moments)
     sentences = (
-        f"Audited episode {film.episode}, a picture {which}.",
+        _columns(film),
+        _moments(film, pictures),
         _ends(film),
-        f"Held still: steps {moments}, real above imagined.",
         _decoded(film.decoded),
         _hidden(film.hidden),
     )
     return " ".join(filter(None, sentences))
+
+
+def _moments(film: Film, pictures: FilmPictures) -> str:
+    apart = film.steps[1] - film.steps[0] if len(film.steps) > 1 else 1
+    which = "every step" if apart == 1 else f"every {words.count(apart)} steps"
+    moments = ", ".join(words.count(step) for step in pictures.moments)
+    return (
+        f"Audited episode {film.episode}, a picture {which}. Held still: steps {moments}, real"
+        " above imagined."
+    )
+
+
+def _columns(film: Film) -> str:
+    if not film.components:
+        return ""
+    shown = ", ".join(film.components)
+    return (
+        f"No picture of the environment: {film.why} Instead, a column for each component of the"
+        f" state that moves ({shown}), from its least value below to its largest above."
+    )
 
 
 def _ends(film: Film) -> str:
