@@ -262,6 +262,11 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
         DATA,
         "the state of a RewardLabels is an array of shape (3, 2)",
     ),
+    (
+        lambda: paracosm.load_data({"x": np.zeros(3)}, columns={"state": 3}),
+        ARGUMENT,
+        "gives 3 for state; names of columns",
+    ),
     # connect, collect, evaluate
     (lambda: paracosm.connect(5), ARGUMENT, "env is 5"),
     (lambda: paracosm.connect(None), ARGUMENT, "env is None"),

@@ -17,7 +17,7 @@ from paracosm.adapters.predicting import Predictor
 from paracosm.cli.main import main
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete, Spec
-from paracosm.core.policy import Categorical, Deterministic, Noisy, acts, initial_carries
+from paracosm.core.policy import Deterministic, Noisy, acts, initial_carries
 from paracosm.core.records.exported import Exported
 from paracosm.imagination.planners import MPPI
 from paracosm.loop import exporting
@@ -154,7 +154,7 @@ def test_joint_actions_are_given_choice_by_choice(to, tmp_path):
     """The action is the largest component of what is observed."""
     space = Discrete(24, counts=(3, 2, 4), starts=(0, 5, -1))
     spec = Spec(24, space, np.ones(24), 10)
-    policy = Categorical(lambda state: state)
+    policy = Deterministic(jnp.argmax)
     record = paracosm.export(policy, to, tmp_path / f"policy{exporting.ENDINGS[to]}", spec=spec)
     assert (record.choices, record.difference) == ((3, 2, 4), 0)
     assert "3 choices at once, of 3 x 2 x 4 values" in export_words.sentences(record)

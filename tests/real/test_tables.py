@@ -218,7 +218,6 @@ WRONG_MAPS = [
     ({"state": ["x0", "x9"]}, "has no column 'x9', which the column map gives for state; its"),
     ({"velocity": "x0"}, "names 'velocity'; it may name state, action, next_state, reward"),
     ({"state": []}, r"gives \[\] for state; names of columns, at least one"),
-    ({"state": 3}, "gives 3 for state; names of columns"),
     ({"reward": ["pay", "x0"]}, "gives 2 columns for reward, which is one number a row"),
 ]
 
