@@ -72,6 +72,8 @@ def test_a_full_disk_does_not_cost_the_result(tmp_path):
     that fills up.
     """
     done = paracosm(f"{PLAN} --out {tmp_path / 'plan.html'}", "; true").stdout
+    shown, written = done.split("\nThe page is ")
+    assert "".join(written.split()) == str(tmp_path / "plan.html")
     limited = subprocess.run(
         f"ulimit -f 1; exec {sys.executable} -m paracosm {PLAN} --out {tmp_path / 'other.html'}",
         shell=True,
@@ -80,7 +82,7 @@ def test_a_full_disk_does_not_cost_the_result(tmp_path):
         check=False,
     )
     assert limited.returncode == 2
-    assert limited.stdout == done
+    assert limited.stdout == shown
     assert one_sentence(limited.stderr), limited.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["plan.html"]
 

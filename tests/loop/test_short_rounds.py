@@ -64,6 +64,7 @@ def stop_at(stage, round):
     return stop
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("small")
 def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path, monkeypatch):
     monkeypatch.setattr(partial_training, "SECONDS", 0)
