@@ -92,7 +92,9 @@ def of_files(*runs: Path) -> Iterator[None]:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A bar per stage on stderr; a stage that begins ends the one before."""
+    """A bar per stage on stderr; a stage that begins ends the one before. Where stderr is no
+    terminal bars are drawn at the end alone, and each stage is named as it begins.
+    """
     columns = (
         rich.progress.TextColumn("{task.description:28}"),
         rich.progress.BarColumn(bar_width=24),
@@ -112,6 +114,8 @@ def progress() -> Iterator[Progress]:
         bars.start()
         if stage not in tasks:
             _finish(bars)
+            if not bars.console.is_terminal:
+                bars.console.print(f"{stage} …", markup=False, highlight=False)
             tasks[stage] = bars.add_task(stage, total=total, word=word)
         bars.update(tasks[stage], completed=done, total=total, word=word)
 

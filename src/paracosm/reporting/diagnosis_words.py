@@ -104,8 +104,8 @@ def unbounded(parts: tuple[str, ...]) -> str:
     """Why an audit of somebody's models has no bounds by default."""
     named = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
     return (
-        f"The gap is not bounded, since the layers of {named} are not known; certify=True shows the"
-        " steepest slopes that were seen."
+        f"The gap is not bounded, since the layers of {named} are not known; in Python,"
+        " certify=True shows the steepest slopes that were seen."
     )
 
 
