@@ -8,6 +8,7 @@ import logging
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,7 +136,12 @@ def records(folder: Path, kind: str) -> list:
     from wandb.proto.wandb_internal_pb2 import Record
 
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
-    rows = map(Record.FromString, logged(file))
+    rows = list(map(Record.FromString, logged(file)))
+    for _ in range(100):  # W&B's own process closes the file, at times after the run has ended
+        if any(row.WhichOneof("record_type") == "exit" for row in rows):
+            break
+        time.sleep(0.1)
+        rows = list(map(Record.FromString, logged(file)))
     return [getattr(row, kind) for row in rows if row.WhichOneof("record_type") == kind]
 
 
