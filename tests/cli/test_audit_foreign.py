@@ -22,6 +22,7 @@ from paracosm.core.rollout import rollout
 from paracosm.loop import foreign as loop
 from paracosm.loop.foreign import audit_foreign
 from paracosm.real import datasets
+from paracosm.real.source import Source
 from paracosm.real.verbs import connect, evaluate
 from tests.reporting import report_records
 
@@ -364,6 +365,13 @@ def test_a_model_that_fails_says_which_part_and_when(parts, message, write, caps
 def test_flags_that_do_not_fit(arguments, message, write, capsys):
     write(small() + "\ndef env_name():\n    return 'Pendulum-v1'\n")
     assert message in spoken(capsys, *arguments)
+
+
+def test_a_world_that_is_not_there_costs_no_real_step(write, capsys, monkeypatch):
+    write(small())
+    monkeypatch.setattr(Source, "evaluate", lambda *_, **__: pytest.fail("episodes were played"))
+    said = spoken(capsys, "--world", "my_model:nothing", *ENV[2:])
+    assert "has no function 'nothing'" in said
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from paracosm.cli import streams
+from paracosm.cli import output, streams
 from paracosm.cli.main import main
 from paracosm.core.files import Unwritable
 
@@ -194,3 +194,12 @@ def test_writing_to_a_stream_that_is_full_raises_by_name():
         patch.setattr(sys, "stdout", full)
         with pytest.raises(Unwritable, match="standard output cannot be written: No space left"):
             streams.write("x")
+
+
+def test_stages_are_named_as_they_begin_where_stderr_is_no_terminal(capsys):
+    with output.progress() as tell:
+        tell("collect", 1, 10)
+        tell("collect", 2, 10)
+        assert capsys.readouterr().err.count("collect …") == 1
+        tell("learn", 1, 10)
+        assert "learn …" in capsys.readouterr().err

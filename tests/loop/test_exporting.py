@@ -16,7 +16,9 @@ import paracosm
 from paracosm.adapters.predicting import Predictor
 from paracosm.cli.main import main
 from paracosm.core import checks
+from paracosm.core.encoder import Window
 from paracosm.core.mdp import Box, Discrete, Spec
+from paracosm.core.observing import Observing
 from paracosm.core.policy import Deterministic, Noisy, acts, initial_carries
 from paracosm.core.records.exported import Exported
 from paracosm.imagination.planners import MPPI
@@ -165,6 +167,16 @@ def test_joint_actions_are_given_choice_by_choice(to, tmp_path):
         step(observations(24), np.zeros((COUNT, 0), np.float32))[0], space.values(numbers)
     )
     assert len(set(numbers.tolist())) == 24
+
+
+def test_a_policy_of_bytes_is_compared_at_bytes():
+    policy = Deterministic(lambda state: jnp.clip(state[:1].astype(jnp.float32) / 255, 0, 1))
+    space = Box(np.zeros(1), np.ones(1))
+    spec = Spec(12, space, np.ones(12), 10)
+    assert exporting._of_policy(policy, spec).observations.dtype == np.float32
+    pictured = Observing(policy, Window(1), space, 12, "uint8")
+    seen = exporting._of_policy(pictured, spec).observations
+    assert (seen.dtype, seen.shape, int(seen.max())) == (np.uint8, (COUNT, 12), 255)
 
 
 def test_a_predictor_knows_one_image_from_a_batch():

@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from paracosm.core import checks
 from paracosm.real.native import SystemSource
-from paracosm.real.registry import make
+from paracosm.real.registry import function, make
 from paracosm.real.verbs import collect, connect
 from tests.real.worlds import counter
 
@@ -186,3 +186,15 @@ def test_workers_do_not_pay_for_jax():
         "import sys, paracosm.real.workers, paracosm.real.registry; sys.exit('jax' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("drone.py:make_env", r"its name is drone\.$"),
+        ("../my_model:make_env", "a module's name is needed, of a file in this folder"),
+    ],
+)
+def test_a_file_in_place_of_a_module_is_told_what_is_needed(name, hint):
+    with pytest.raises(checks.Missing, match=hint):
+        function(name)
