@@ -61,6 +61,12 @@ def test_states_are_shown_as_columns_where_nothing_draws_them(finished, tmp_path
     assert "Instead, a column for each component of the state that moves (0, 1, 2)" in page
 
 
+def test_a_run_whose_models_are_lost_still_has_its_columns(finished, tmp_path):
+    out = changed(finished, tmp_path, env="Nowhere-v0")
+    shutil.rmtree(out / "models")
+    assert film(load(out)).components == ("0", "1", "2")
+
+
 def test_states_that_never_move_are_not_shown(finished):
     run = load(finished[0])
     overlay = run.result.diagnosis.overlays[0]

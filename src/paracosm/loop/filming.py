@@ -15,7 +15,7 @@ import numpy as np
 from paracosm import reporting
 from paracosm.core import checks
 from paracosm.core.film import Film, drawn_columns, shown_steps, varying_components
-from paracosm.core.records import Overlay
+from paracosm.core.records import Diagnosis, Overlay
 from paracosm.core.records.results import RunResult
 from paracosm.learning.latent.recurrent import RecurrentNetworks
 from paracosm.loop.given import WINDOW
@@ -37,7 +37,7 @@ def film(run: Run) -> Film | str:
     try:
         return _filmed(run, overlays[0])
     except checks.ParacosmError as error:
-        return _of_columns(run, overlays[0], str(error))
+        return _of_columns(run.result.diagnosis, str(error))
 
 
 def write_report(result: RunResult, directory: Path) -> None:
@@ -64,8 +64,12 @@ def _filmed(run: Run, overlay: Overlay) -> Film:
     return Film(real, imagined, steps, ends, decoded=decoded, hidden=hidden)
 
 
-def _of_columns(run: Run, overlay: Overlay, why: str) -> Film | str:
-    """The film of states that nothing draws, or a sentence where none of their components moves."""
+def _of_columns(diagnosis: Diagnosis, why: str) -> Film | str:
+    """The film of states that nothing draws, or a sentence where none of their components moves.
+
+    It needs nothing but the audit's record, whatever else of the run is lost.
+    """
+    overlay, called = diagnosis.overlays[0], diagnosis.dynamics_by_dimension.components
     steps, ends = _moments(overlay)
     episodes = _shown(overlay, steps)
     together = np.concatenate(episodes)
@@ -74,7 +78,7 @@ def _of_columns(run: Run, overlay: Overlay, why: str) -> Film | str:
         return f"Without pictures: {why}"
     low, high = (limit(together[:, chosen], axis=0) for limit in (np.min, np.max))
     real, imagined = (drawn_columns(rows[:, chosen], low, high) for rows in episodes)
-    names = tuple(words.component(i, run.spec.components) for i in chosen)
+    names = tuple(words.component(i, called) for i in chosen)
     return Film(real, imagined, steps, ends, components=names, why=why)
 
 
