@@ -65,7 +65,8 @@ class Averages(NamedTuple):
     `span` where real and imagined returns lie; spans of no width know nothing. `reward_error` is
     the most that a rare event makes of a reward term. `ends_known` says that the end rule was right
     about ends that were seen, `never_ends` that no episode can end in either world. Returns that
-    are reweighted have no range.
+    are reweighted have no range. Where rare episodes may decide, `unseen_reward` is the known one
+    that moves a return the most of those that none of these episodes held.
     """
 
     sparse: bool
@@ -75,6 +76,7 @@ class Averages(NamedTuple):
     ends_known: bool
     never_ends: bool
     reweighted: bool
+    unseen_reward: float | None
 
     def value(self, returns: ArrayLike, *, imagined: bool = False) -> Estimate:
         """The mean of returns `[episode]`, real ones or `imagined` ones."""
@@ -161,8 +163,9 @@ def averages(
     tied = 2 * most_equal(real) >= len(real)
     near = unseen[0] < unseen[1] and concentrated(real, *unseen)
     of_either = np.concatenate([real, of_world])
+    sparse = bool((tied or near) and len(real) > 1 and not reweighted)
     return Averages(
-        sparse=(tied or near) and len(real) > 1 and not reweighted,
+        sparse=sparse,
         real=_span(real, unseen, known, steps, tied=tied),
         span=_span(
             of_either,
@@ -178,7 +181,22 @@ def averages(
         ),
         never_ends=never_ends,
         reweighted=reweighted,
+        unseen_reward=_farthest(float(np.median(real)), unseen, known) if sparse else None,
     )
+
+
+def _farthest(usual: float, unseen: tuple[float, float], known: np.ndarray) -> float | None:
+    """The known reward that moves the usual return the most, None where none moves it.
+
+    Args:
+        usual: The median return of these episodes.
+        unseen: The least and the most that a rare event makes of one.
+        known: All rewards that are known, `[reward]`.
+    """
+    below, above = usual - unseen[0], unseen[1] - usual
+    if max(below, above) <= 0:
+        return None
+    return float(np.min(known) if below >= above else np.max(known))
 
 
 def rare_bounds(

@@ -178,7 +178,7 @@ def diagnosis_of(
         decision=decision,
         decision_training=decision_training,
         advice=advise(gap, decision, by_step, dimensions, measured.findings),
-        remarks=_remarks(measured, episodes, real_return),
+        remarks=_remarks(measured, episodes, real_return, causes.average.unseen_reward),
         verdict="",
         verdict_training="",
         explanation="",
@@ -186,13 +186,26 @@ def diagnosis_of(
     )
 
 
-def _remarks(measured: AuditMeasurements, episodes: Trajectory, real_return: Estimate) -> Remarks:
+def _remarks(
+    measured: AuditMeasurements,
+    episodes: Trajectory,
+    real_return: Estimate,
+    unseen_reward: float | None,
+) -> Remarks:
+    """What is said beside the verdict.
+
+    Args:
+        measured, episodes: As for `diagnosis_of`.
+        real_return: Not discounted.
+        unseen_reward: As in `Averages`.
+    """
     return Remarks(
         policy=policy_standing(real_return, measured.known),
         noisiest=noisiest(measured.imagination),
         sums=_sum_check(measured, episodes),
         noise_share=noise_share(measured.imagination),
         finite_differences=measured.differences,
+        unseen_reward=unseen_reward,
     )
 
 

@@ -13,6 +13,7 @@ from paracosm.adapters.parts import ForeignPolicy, HostPart
 from paracosm.auditing.attribution import MOST_IMAGINED_STEPS
 from paracosm.auditing.audit import diagnose
 from paracosm.auditing.calibration import calibration_of
+from paracosm.auditing.next_step import next_step
 from paracosm.auditing.search import Candidate
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -21,11 +22,11 @@ from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Policy, StochasticPolicy
 from paracosm.core.predicted import PredictedReturn
-from paracosm.core.records import Calibration, Diagnosis, Reference
+from paracosm.core.records import Calibration, Diagnosis, PartFit, Reference
 from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
 from paracosm.loop.searching import MOST_STEPS, share_of
-from paracosm.reporting import calibration_words, diagnosis_words
+from paracosm.reporting import calibration_words, diagnosis_words, next_words
 
 
 class AuditOptions(TypedDict, total=False):
@@ -138,10 +139,15 @@ def audit(
             most_steps=most_search_steps,
         )
         diagnosis = dataclasses.replace(diagnosis, search=share)
-    worded = diagnosis_words.worded(diagnosis)
+    worded = with_next_step(diagnosis_words.worded(diagnosis), {})
     if not unknown:
         return worded
     return diagnosis_words.annotated(worded, "", (diagnosis_words.unbounded(unknown),), "")
+
+
+def with_next_step(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> Diagnosis:
+    """The diagnosis with what to do first, by itself and by how the parts were learned."""
+    return next_words.worded(diagnosis, next_step(diagnosis, fits))
 
 
 def _check_searches(searches: Mapping[str, Any], *, sampled: bool) -> None:

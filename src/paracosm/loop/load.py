@@ -30,7 +30,13 @@ from paracosm.core.records.results import RunResult
 from paracosm.imagination.imagine import Imagined, problem_of
 from paracosm.imagination.planning import planned
 from paracosm.loop import store, trajectories
-from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit, calibrate
+from paracosm.loop.auditing import (
+    OF_PLANNERS,
+    AuditOptions,
+    audit,
+    calibrate,
+    with_next_step,
+)
 from paracosm.loop.config import LEARNED_ENCODERS, RunConfig
 from paracosm.loop.directory import CONFIG
 from paracosm.loop.given import (
@@ -378,7 +384,7 @@ def audit_run(
     policy = run.policy if planner is None else planner
     budget = options.get("most_search_steps", MOST_STEPS)
     episodes = run.episodes if episodes is None else episodes
-    return audit(
+    diagnosis = audit(
         run.world,
         policy,
         episodes,
@@ -388,6 +394,7 @@ def audit_run(
         searches={name: run.search(name, budget) for name in searches},
         **chosen,
     )
+    return with_next_step(diagnosis, run.learned.fits)
 
 
 def calibrated_diagnosis(

@@ -33,7 +33,7 @@ from paracosm.imagination.planning import planned
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.loop import store, trajectories, versions
 from paracosm.loop.along import audit_stage, tells
-from paracosm.loop.auditing import OF_PLANNERS, audit
+from paracosm.loop.auditing import OF_PLANNERS, audit, with_next_step
 from paracosm.loop.collecting import collected
 from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, default_out, refuse_data_inside, require_free
@@ -510,7 +510,9 @@ class _Runner:
         options |= OF_PLANNERS if self.planner else {}
         return self.directory.stage(
             "audit",
-            lambda: audit(world, imagined.policy, episodes, trained, **options),
+            lambda: with_next_step(
+                audit(world, imagined.policy, episodes, trained, **options), last.learned.fits
+            ),
             lambda diagnosis: self.directory.write("audit.json", diagnosis.to_json()),
             lambda: files.read_record(Diagnosis, self.directory.file("audit.json")),
         )

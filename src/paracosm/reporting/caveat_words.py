@@ -42,18 +42,6 @@ def _open_choice(_: str, n: CaveatNumbers) -> str:
     )
 
 
-def _little_learned(part: str, n: CaveatNumbers) -> str:
-    known = (
-        f", and one that is known can be given (--{part} module:function)"
-        if part in ("reward", "termination")
-        else ""
-    )
-    return (
-        f"The learned {part} errs {n['share']:.0%} as much as a constant would:"
-        f" {n['rows']:.0f} rows may be too few{known}."
-    )
-
-
 # Their numbers are computed, or printed by the rules of `reporting.words`
 _COMPUTED: dict[CaveatKind, Callable[[str, CaveatNumbers], str]] = {
     CaveatKind.FAR_FORECAST: _far_forecast,
@@ -69,7 +57,6 @@ _COMPUTED: dict[CaveatKind, Callable[[str, CaveatNumbers], str]] = {
         " shared errors stay."
     ),
     CaveatKind.OPEN_CHOICE: _open_choice,
-    CaveatKind.LITTLE_LEARNED: _little_learned,
 }
 
 # Part and numbers go into these as they are
@@ -128,6 +115,10 @@ _SENTENCES: dict[CaveatKind, str] = {
     CaveatKind.NO_BIAS: (
         "The cheap labels were said to have no bias at all; cheap labels alone are only as good"
         " as that."
+    ),
+    CaveatKind.LITTLE_LEARNED: (
+        "The learned {part} errs {share:.0%} as much as a constant would: {rows:.0f} rows may be"
+        " too few."
     ),
     CaveatKind.EDGE_OF_DATA: (
         "{share:.0%} of the audited imagined steps lie at the edge of the data."

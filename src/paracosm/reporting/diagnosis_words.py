@@ -1,4 +1,4 @@
-"""What an audit decided, in plain words: one paragraph for the verdict, one for what follows."""
+"""What an audit decided, in plain words: one paragraph for the verdict, one for the evidence."""
 
 from __future__ import annotations
 
@@ -24,23 +24,12 @@ CAUSES: dict[Cause, str] = {
     "dynamics": "the dynamics model",
     "horizon": "the training horizon (the bootstrapped value and the edge of the data)",
 }
-_PURCHASE = {
-    "reward": "First buy reward labels where the policy goes, or look at how rewards are recorded",
-    "termination": (
-        "First check how terminations and time limits are recorded, and buy episodes that end"
-    ),
-    "dynamics": "First buy transitions where the policy goes",
-}
-_OBSERVATION = (
-    "More reward labels cannot mend this: the reward depends on something that the state does not"
-    " show, so first add it to the observation"
-)
 _HORIZON_ADVICE = {
     "bootstrap": (
-        "What narrows that gap is longer imagined rollouts or a better value, not more data"
+        "That gap is narrowed by longer imagined rollouts or a better value, not by more data"
     ),
     "edge": (
-        "What narrows that gap is data where the policy wants to go, less caution, or a wider learn"
+        "That gap is narrowed by data where the policy wants to go, less caution, or a wider learn"
         " margin"
     ),
 }
@@ -65,7 +54,6 @@ _UNSTEADY = (
     "Either the world or the policy does not give the same answer twice, or imagination is chaotic"
     " over so many steps."
 )
-_SMALL = 0.02  # of the larger return: a gap within it needs no cause
 _SURE = 100.0  # half widths: beyond, a larger ratio says nothing more
 _TOTALS = ("total", "total, training")  # names of the gaps among the shares of imagination
 
@@ -152,7 +140,7 @@ def verdict_training(diagnosis: Diagnosis) -> str:
 
 
 def explanation(diagnosis: Diagnosis) -> str:
-    """Where in the episode and in which state components, what to do first, and how sure."""
+    """Where in the episode and in which state components, and how sure."""
     errors = one_step_errors(diagnosis.baselines)
     if diagnosis.decision.unfit:
         return f"Still valid: {errors}."
@@ -164,6 +152,7 @@ def explanation(diagnosis: Diagnosis) -> str:
     sentences = (
         implausible(diagnosis.plausibility, _unit(diagnosis)),
         main,
+        _rare(diagnosis),
         noise_left(diagnosis),
         "" if search is None or search.leads else search_words.sentence(search),
     )
@@ -250,6 +239,18 @@ def implausible(plausibility: Plausibility, unit: str = "") -> str:
     )
 
 
+def _rare(diagnosis: Diagnosis) -> str:
+    """Why intervals are much wider than the episodes differ; empty where they are not."""
+    reward, n = diagnosis.remarks.unseen_reward, diagnosis.real_return.n
+    if reward is None:
+        return ""
+    return (
+        f"The intervals are wide because a reward of {reward:.4g} was recorded that none of these"
+        f" {n} episodes held: so few cannot exclude that rare ones hold it, as often as it may be"
+        " paid; twice as many halve that doubt."
+    )
+
+
 def noise_left(diagnosis: Diagnosis) -> str:
     """That imagined draws, which cost no real episode, were stopped too early; empty where they
     were not.
@@ -323,12 +324,10 @@ def _clause(gap: Gap, decision: Verdict) -> str:
 
 def _undetermined(gap: Gap) -> str:
     """No cause is clear: none is needed where the whole interval of the gap is small."""
-    scale = max(abs(gap.real.mean), abs(gap.predicted.mean))
-    reach = max(abs(gap.total.low), abs(gap.total.high))
-    if reach <= _SMALL * scale:
+    if gap.small:
         return (
-            f"is small: by its 95% interval it is at most {words.number(reach)}, and no cause of it"
-            " is clear"
+            f"is small: by its 95% interval it is at most {words.number(gap.reach)}, and no cause"
+            " of it is clear"
         )
     return (
         "has an undetermined cause, since every interval that is beyond rounding includes zero;"
@@ -456,17 +455,15 @@ def _magnitude(value: float) -> str:
 
 def _advised(diagnosis: Diagnosis, advice: Advice) -> str:
     if advice.blamed is None:
-        first = f"First look at the finding on {advice.finding}. " if advice.finding else ""
         return (
-            f"{first}How sure: these are {diagnosis.gap.total.n} episodes; no part's share of this"
-            " gap is clear."
+            f"How sure: these are {diagnosis.gap.total.n} episodes; no part's share of this gap is"
+            " clear."
         )
     alone = "To mend one part alone may widen the gap, since others work against it."
     sentences = [
         alone if advice.alone else "",
         _when(diagnosis, advice),
         _which(diagnosis, advice) if advice.blamed == "dynamics" else "",
-        _first(diagnosis.gap, advice),
         _how_sure(diagnosis.gap, advice),
     ]
     return " ".join(filter(None, sentences))
@@ -495,23 +492,6 @@ def _which(diagnosis: Diagnosis, advice: Advice) -> str:
         for i in advice.components
     )
     return f"State component{'s' if len(advice.components) > 1 else ''} to look at: {named}."
-
-
-def _first(gap: Gap, advice: Advice) -> str:
-    """What to do first: about the clear cause, or about an unsure one that is ten times as
-    large.
-    """
-    step = _PURCHASE.get(str(advice.first), "")
-    if advice.by == "observation":
-        step = _OBSERVATION
-    elif advice.by == "finding":
-        step = f"First mend what the finding on {advice.finding} says, which more data cannot"
-    if advice.times is None:
-        return f"{step}."
-    return (
-        f"{step}: its term is {_named(gap, advice.first)}, unsure but {advice.times:.0f} times as"
-        f" large; {_more(gap)} would settle it."
-    )
 
 
 def _how_sure(gap: Gap, advice: Advice) -> str:

@@ -39,9 +39,8 @@ def sentence(share: SearchShare) -> str:
         return f"{reached}: {left}."
     return (
         f"In imagination the search left more than the whole gap can be: {_lowered(reached)}, so"
-        f" that {left}. First train longer, or play the plans of a planner for real (paracosm audit"
-        " RUN --planner mppi): whether the world is right where such a search goes, the episodes of"
-        " this policy do not tell."
+        f" that {left}. Whether the world is right where such a search goes, the episodes of this"
+        " policy do not tell."
     )
 
 

@@ -167,7 +167,8 @@ def _verdict(diagnosis: Diagnosis) -> list[Text]:
         Text(f"Finding: {finding.sentence}", style="yellow") for finding in diagnosis.findings
     ]
     rest = " ".join(filter(None, [diagnosis.explanation, words.off_policy(diagnosis)]))
-    return [*findings, Text(diagnosis.verdict, style="bold"), Text(rest)]
+    following = [Text(f"\nNext: {diagnosis.next}", style="bold")] if diagnosis.next else []
+    return [*findings, Text(diagnosis.verdict, style="bold"), Text(rest), *following]
 
 
 def _bounds(diagnosis: Diagnosis) -> list[RenderableType]:

@@ -13,7 +13,16 @@ from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.reasons import Route
 from paracosm.core.records.search import SearchShare
 from paracosm.core.records.stop_reason import StopReason
-from paracosm.core.records.verdict import Advice, Part, Remarks, TrainingVerdict, Verdict
+from paracosm.core.records.verdict import (
+    Advice,
+    NextStep,
+    Part,
+    Remarks,
+    TrainingVerdict,
+    Verdict,
+)
+
+_SMALL = 0.02  # of the larger return: a gap within it needs no cause
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +89,18 @@ class Gap(Record):
     termination: Estimate
     dynamics: Estimate
     horizon: Estimate
+
+    @property
+    def reach(self) -> float:
+        """The largest size that its 95% interval allows."""
+        return max(abs(self.total.low), abs(self.total.high))
+
+    @property
+    def small(self) -> bool:
+        """Whether its whole interval is within 2% of the larger return, so that it needs no
+        cause.
+        """
+        return self.reach <= _SMALL * max(abs(self.real.mean), abs(self.predicted.mean))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,11 +317,11 @@ class Diagnosis(Record):
     `decision` and `advice` are what was decided of `gap` (no advice where no cause may be named or
     none is needed), `decision_training` of `gap_training`, `remarks` what is said beside them. The
     texts say these in words and are empty until they are made, which `paracosm.audit` does:
-    `explanation` goes on where the `verdict` ends: where, what to do first, how sure. `calibration`
-    is of the world's spread, where that was judged: `paracosm audit` of a run does. `assisted` is
-    the mean real return of `gap` with imagined returns as control variate, none where no fresh
-    starts were at hand. `ranking` is of the policies of the run's rounds, where `paracosm rank`
-    has ranked them.
+    `explanation` goes on where the `verdict` ends: where, and how sure; `next` is the one
+    `next_step` that goes before all others. `calibration` is of the world's spread, where that was
+    judged: `paracosm audit` of a run does. `assisted` is the mean real return of `gap` with
+    imagined returns as control variate, none where no fresh starts were at hand. `ranking` is of
+    the policies of the run's rounds, where `paracosm rank` has ranked them.
     """
 
     gap: Gap
@@ -349,6 +370,8 @@ class Diagnosis(Record):
     calibration: Calibration | None = None
     assisted: AssistedMean | None = None
     ranking: Ranking | None = None
+    next_step: NextStep | None = None
+    next: str = ""
 
     def __str__(self) -> str:
         gaps = {f"whole episodes, {discounted(self.discount)}": self.gap}
@@ -363,6 +386,7 @@ class Diagnosis(Record):
         bounds = [f"{rung.rung:37} {rung.value:>10.4g}  {rung.kind}" for rung in self.certificates]
         findings = [f"Finding: {finding.sentence}" for finding in self.findings]
         words = [self.verdict, self.explanation, self.verdict_training, self.explanation_training]
+        words.append(self.next and f"Next: {self.next}")
         return "\n".join([*lines, *bounds, *findings, *filter(None, words)])
 
 

@@ -104,6 +104,7 @@ class RunResult(Record):
             "valid": diagnosis.valid,
             "verdict": diagnosis.verdict,
             "verdict_training": diagnosis.verdict_training,
+            "next": diagnosis.next,
             "rounds": self.rounds,
             "indicators": self.indicators,
         }

@@ -26,6 +26,20 @@ LeadShare = Literal["in part", "together", "most", "several"]
 FirstStep = Literal["purchase", "finding", "observation"]
 HorizonPart = Literal["bootstrap", "edge"]
 PolicyStanding = Literal["no better", "not clearly better"]
+NextKind = Literal[
+    "own episodes",
+    "same answers",
+    "finding",
+    "nothing learned",
+    "broken world",
+    "given",
+    "observation",
+    "search",
+    "policy",
+    "purchase",
+    "episodes",
+    "nothing",
+]
 SumCheck = Literal["reweighted", "stochastic", "subset", "actions"]
 
 
@@ -125,6 +139,28 @@ class Advice(Record):
 
 
 @dataclasses.dataclass(frozen=True)
+class NextStep(Record):
+    """The one thing to do first, after all that an audit and its run came to.
+
+    In the order in which they are held against each other: `"own episodes"` of the policy are
+    needed, or the `"same answers"` of world and policy each time, where no verdict can be; a
+    `"finding"` of kind `finding` says what to mend; `part` has `"nothing learned"`, its error being
+    `share` of a constant's; a `"broken world"` leaves what was recorded; `"search"` left more in
+    imagination than the gap can be; the `"policy"` is no better than what acted in the data, in
+    imagination neither; a `part` that was `"given"` is wrong; a `"purchase"` for `part`, whose
+    unsure term is `times` as large as the clear one if that is not its own; more `"episodes"` would
+    tell; `"nothing"` of the world costs this policy anything that matters. The `"observation"` that
+    lacks what the reward depends on is a finding that has a sentence of its own.
+    """
+
+    kind: NextKind
+    part: Cause | None = None
+    finding: str | None = None
+    share: float | None = None
+    times: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Remarks(Record):
     """What is said beside the verdict.
 
@@ -133,7 +169,8 @@ class Remarks(Record):
     capped: its name among the shares of `Imagination`; none where nothing of it is known. `sums`
     says what bounds how well the terms sum to the gap: `"actions"` is the rounding of recorded
     actions. `noise_share` is the largest share of imagination in any term's variance, if known.
-    `finite_differences` are the parts without derivatives.
+    `finite_differences` are the parts without derivatives. `unseen_reward` was recorded elsewhere
+    and is beyond all rewards of these episodes: where it sets how wide the intervals are.
     """
 
     policy: PolicyStanding | None
@@ -141,3 +178,4 @@ class Remarks(Record):
     sums: SumCheck
     noise_share: float | None
     finite_differences: tuple[str, ...]
+    unseen_reward: float | None = None
