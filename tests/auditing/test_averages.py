@@ -211,3 +211,10 @@ def test_a_better_policy_may_fail_where_a_known_failure_was_not_seen():
     assert gain.low < 0 < gain.high
     varied = recorded(VARIED, STEPS)
     assert rare_bounds([varied, varied], [VARIED] * 2, worlds, discount=discount) is None
+
+
+def test_the_known_reward_that_makes_intervals_wide_is_named():
+    assert of(VARIED, rewards=(-1e5, 0.0)).unseen_reward == -1e5
+    assert of(VARIED / 100, rewards=(-5.0, 1e3)).unseen_reward == 1e3
+    assert of(VARIED).unseen_reward is None
+    assert of(np.zeros(20)).unseen_reward is None

@@ -17,6 +17,7 @@ from paracosm.core.records import (
     Finding,
     Gap,
     HorizonParts,
+    NextStep,
     Overlay,
     PartFit,
     Plausibility,
@@ -168,9 +169,10 @@ def diagnosis(**changes) -> Diagnosis:
         verdict=VERDICT,
         verdict_training="The verdict on what training believed is another: there the training"
         " horizon is to blame.",
-        explanation="Half of its size comes in the first 31 steps. First buy reward labels where"
-        " the policy goes.",
+        explanation="Half of its size comes in the first 31 steps.",
         explanation_training="Of its horizon term -0.35 is the value that ended its rollouts.",
+        next_step=NextStep("purchase", "reward"),
+        next="buy reward labels where the policy goes.",
     )
     return dataclasses.replace(found, **changes)
 

@@ -84,9 +84,6 @@ CAVEATS = {
     "The cheap labels were said to have no bias at all; cheap labels alone are only as good as"
     " that.":
         Caveat(CaveatKind.NO_BIAS),
-    "The learned reward errs 60% as much as a constant would: 200 rows may be too few, and one that"
-    " is known can be given (--reward module:function).":
-        Caveat(CaveatKind.LITTLE_LEARNED, "reward", {"share": 0.6, "rows": 200.0}),
     "The learned dynamics errs 60% as much as a constant would: 200 rows may be too few.":
         Caveat(CaveatKind.LITTLE_LEARNED, "dynamics", {"share": 0.6, "rows": 200.0}),
     "12% of the audited imagined steps lie at the edge of the data.":

@@ -16,7 +16,7 @@ def shown(record, width=80):
 
 
 @pytest.mark.parametrize("make", [records.run, records.diagnosis])
-def test_summary_fits_says_every_number_and_ends_with_the_verdict(make):
+def test_summary_fits_says_every_number_and_ends_with_the_verdict_and_the_next_step(make):
     text = shown(make())
     assert max(map(len, text.splitlines())) <= 80
     found = records.diagnosis()
@@ -24,7 +24,9 @@ def test_summary_fits_says_every_number_and_ends_with_the_verdict(make):
     assert found.verdict_training in " ".join(text.split())
     for row in rows:
         assert all(value in text for value in (row.name, row.value, row.interval))
-    assert " ".join(text.split()).endswith(f"{records.VERDICT} {found.explanation}")
+    assert " ".join(text.split()).endswith(
+        f"{records.VERDICT} {found.explanation} Next: {found.next}"
+    )
 
 
 def test_run_summary_says_what_was_bought_and_warns():

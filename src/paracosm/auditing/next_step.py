@@ -63,12 +63,12 @@ def _of_nothing_learned(part: Cause | None, fits: Mapping[str, PartFit]) -> Next
     parts: list[Cause] = ["reward", "dynamics"]
     if part == "termination":
         parts.append(part)
-    shares = {name: _share(fits.get(name)) for name in parts}
-    poor = [name for name in parts if shares[name] >= NOTHING_LEARNED]
+    shares: dict[Cause, float] = {name: _share(fits.get(name)) for name in parts}
+    poor: list[Cause] = [name for name in parts if shares[name] >= NOTHING_LEARNED]
     if not poor:
         return None
-    named = part if part in poor else sorted(poor, key=lambda name: shares[name])[-1]
-    return NextStep("nothing learned", named, share=shares[named])
+    worst = max(poor, key=lambda name: (name == part, shares[name]))
+    return NextStep("nothing learned", worst, share=shares[worst])
 
 
 def _share(fit: PartFit | None) -> float:

@@ -26,10 +26,10 @@ CAUSES: dict[Cause, str] = {
 }
 _HORIZON_ADVICE = {
     "bootstrap": (
-        "That gap is narrowed by longer imagined rollouts or a better value, not by more data"
+        "What narrows that gap is longer imagined rollouts or a better value, not more data"
     ),
     "edge": (
-        "That gap is narrowed by data where the policy wants to go, less caution, or a wider learn"
+        "What narrows that gap is data where the policy wants to go, less caution, or a wider learn"
         " margin"
     ),
 }

@@ -115,8 +115,9 @@ def _purchase(diagnosis: Diagnosis, step: NextStep) -> str:
         return f"{_PURCHASE[part]}{many}."
     term = getattr(diagnosis.gap, part)
     return (
-        f"{_PURCHASE[part]}{many}. The term of {CAUSES[part]}, {term.mean:+.3g}, is unsure but"
-        f" {step.times:.0f} times as large as the clear one."
+        f"{_PURCHASE[part]}{many}. The term of {CAUSES[part]}, {term:+.3g}, is unsure but"
+        f" {step.times:.0f} times as large as the clear one; more evaluation episodes than"
+        f" {term.n} would settle it."
     )
 
 

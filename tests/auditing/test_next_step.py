@@ -1,0 +1,182 @@
+"""One step goes before all others, and nothing else on a screen says what to do first."""
+
+import dataclasses
+
+import pytest
+
+from paracosm.auditing.advice import CONSTANT_REWARD, UNEXPLAINED_REWARD, advise
+from paracosm.auditing.next_step import next_step
+from paracosm.auditing.verdict import decide
+from paracosm.core.records import Finding, NextKind, Part, PartFit, Reference, Verdict, VerdictKind
+from paracosm.core.records.search import SearchShare, SearchTrial
+from paracosm.loop.auditing import with_next_step
+from paracosm.reporting import diagnosis_words
+from tests.auditing.gaps import estimate, evidence, gap
+from tests.reporting import report_records as records
+
+REWARD = gap({"reward": (50.0, 10.0)})
+UNSURE = gap({"reward": (10.0, 20.0)})
+
+
+def diagnosis(of, *findings: Finding, **changes):
+    """The record of a gap with what was decided of it; its policy is far better than random."""
+    fields, decision = evidence(*findings), changes.pop("decision", decide(of))
+    advice = advise(of, decision, fields["causes"], fields["dynamics_by_dimension"], findings)
+    return records.diagnosis(gap=of, decision=decision, advice=advice, **fields | changes)
+
+
+def step(of, *findings: Finding, fits=None, **changes):
+    return next_step(diagnosis(of, *findings, **changes), fits or {})
+
+
+def words(of, *findings: Finding, fits=None, **changes):
+    return with_next_step(diagnosis(of, *findings, **changes), fits or {}).next
+
+
+def learned(name: Part, share: float) -> dict[str, PartFit]:
+    fit = records.part(name)
+    return {name: dataclasses.replace(fit, error=estimate(share, 0.0), baseline=1.0)}
+
+
+def poor(returns: float, imagined: float, standing="no better"):
+    """A policy beside random actions, whose return is -90."""
+    return {
+        "real_return": estimate(returns, 1.0),
+        "imagined_return": estimate(imagined, 1.0),
+        "reference": Reference("random actions", estimate(-90.0, 1.0), (-1.0, 0.0), (), ()),
+        "remarks": dataclasses.replace(records.diagnosis().remarks, policy=standing),
+    }
+
+
+def searched(*, leads: bool) -> SearchShare:
+    found = estimate(-50.0, 1.0)
+    trial = SearchTrial("mppi", found, estimate(5.0, 1.0), 100)
+    return SearchShare(1.0, 200, 20, 0.95, found, (trial,), 4.0, "mppi", leads)
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "cause", "expected"),
+    [
+        ("reward scale", "reward", "reward", "finding"),
+        ("action offset and scale", "dynamics", "dynamics", "finding"),
+        ("missed terminations", "termination", "termination", "finding"),
+        ("action offset and scale", "dynamics", "reward", "purchase"),
+        (CONSTANT_REWARD, "reward", "reward", "purchase"),
+        (UNEXPLAINED_REWARD, "reward", "reward", "observation"),
+    ],
+)
+def test_a_finding_about_the_part_goes_before_more_data(
+    kind: str, part: Part, cause: str, expected: NextKind
+):
+    assert step(gap({cause: (50.0, 10.0)}), Finding(kind, part)).kind == expected
+
+
+def test_where_no_part_is_clear_a_finding_about_any_comes_first():
+    finding = Finding("false terminations", "termination")
+    assert step(UNSURE, finding).finding == "false terminations"
+    assert "the finding on false terminations" in words(UNSURE, finding)
+
+
+def test_a_part_that_learned_nothing_goes_before_a_purchase_for_another():
+    fits = learned("reward", 0.95)
+    assert step(gap({"dynamics": (50.0, 10.0)}), fits=fits).part == "reward"
+    sentence = words(REWARD, fits=fits)
+    assert "errs 95% as much" in sentence
+    assert "give it if it is known (--reward module:function)" in sentence
+    assert step(REWARD, fits=learned("reward", 0.85)).kind == "purchase"
+
+
+def test_an_end_rule_beside_rare_ends_is_not_said_to_have_learned_nothing():
+    rare = learned("termination", 1.0)
+    assert step(REWARD, fits=rare).kind == "purchase"
+    assert step(gap({"termination": (50.0, 10.0)}), fits=rare).kind == "nothing learned"
+
+
+def test_a_known_part_that_is_wrong_cannot_be_bought():
+    assert step(REWARD, fits={"reward": records.known("reward")}).kind == "given"
+    assert "the function that was given as reward" in words(
+        REWARD, fits={"reward": records.known("reward")}
+    )
+
+
+def test_a_purchase_names_the_command_that_says_how_many_for_runs_only():
+    assert words(REWARD).endswith("paracosm plan RUN says how many.")
+    assert "RUN" not in words(REWARD, horizon_parts=None)
+
+
+def test_an_unsure_term_that_is_ten_times_as_large_is_mended_first():
+    sentence = words(gap({"reward": (5.0, 1.0), "dynamics": (60.0, 70.0)}))
+    assert sentence.startswith("buy transitions")
+    assert "the dynamics model, +60 [-10, +130], is unsure but 12 times as large" in sentence
+    nine = gap({"reward": (5.0, 1.0), "dynamics": (45.0, 70.0)})
+    assert words(nine).startswith("buy reward labels")
+
+
+def test_a_search_that_left_more_than_the_gap_goes_before_a_purchase():
+    assert step(REWARD, search=searched(leads=True)).kind == "search"
+    assert step(REWARD, search=searched(leads=False)).kind == "purchase"
+
+
+def test_a_policy_that_imagination_too_calls_poor_is_trained_before_data_are_bought():
+    assert step(REWARD, **poor(-95.0, -95.0)).kind == "policy"
+    assert "other search" in words(REWARD, **poor(-95.0, -95.0), search=searched(leads=False))
+
+
+def test_a_policy_that_imagination_calls_good_is_misled_by_its_world():
+    assert step(REWARD, **poor(-95.0, -20.0)).kind == "purchase"
+
+
+def test_a_policy_that_only_rare_episodes_may_call_poor_needs_episodes():
+    rare = poor(-6.0, -6.0, "not clearly better")
+    rare["remarks"] = dataclasses.replace(rare["remarks"], unseen_reward=-50.0)
+    assert step(UNSURE, **rare).kind == "episodes"
+    assert "80 (paracosm audit RUN --episodes 80) make the intervals about a quarter" in words(
+        UNSURE, **rare
+    )
+
+
+def test_an_unsure_gap_needs_episodes_and_a_small_one_nothing():
+    assert "about half as wide" in words(UNSURE)
+    small = dataclasses.replace(UNSURE, total=estimate(0.5, 0.5))
+    assert step(small).kind == "nothing"
+    assert step(gap({}), search=searched(leads=False)).kind == "nothing"
+    assert "RUN" not in words(gap({}), search=searched(leads=False))
+    assert "other searches tell (paracosm audit RUN)" in words(gap({}))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        ("unfit-by-other-actions", "own episodes"),
+        ("unfit-by-rounded-actions", "own episodes"),
+        ("unfit-by-sum", "same answers"),
+        ("unfit-by-states", "broken world"),
+        ("unfit-by-return", "broken world"),
+    ],
+)
+def test_where_no_verdict_can_be_what_it_needs_comes_first(
+    verdict: VerdictKind, expected: NextKind
+):
+    assert step(REWARD, decision=Verdict(verdict)).kind == expected
+    assert words(REWARD, decision=Verdict(verdict)).endswith(".")
+
+
+def test_a_broken_world_is_explained_by_a_finding_or_a_part_that_learned_nothing():
+    broken = Verdict("unfit-by-states")
+    finding = Finding("state changes", "dynamics")
+    assert step(REWARD, finding, decision=broken).kind == "finding"
+    assert step(REWARD, fits=learned("dynamics", 1.0), decision=broken).kind == "nothing learned"
+
+
+def test_nothing_else_says_what_to_do_first():
+    record = with_next_step(diagnosis_words.worded(diagnosis(REWARD)), {})
+    assert "irst" not in record.verdict
+    assert "buy" not in record.explanation
+    assert f"Next: {record.next}" in str(record)
+
+
+def test_what_makes_intervals_wide_is_said_once():
+    remarks = dataclasses.replace(records.diagnosis().remarks, unseen_reward=-53.69)
+    wide = diagnosis_words.worded(diagnosis(UNSURE, remarks=remarks)).explanation
+    assert "a reward of -53.69 was recorded that none of these 20 episodes held" in wide
+    assert "wide" not in diagnosis_words.worded(diagnosis(UNSURE)).explanation
