@@ -218,3 +218,14 @@ def test_the_known_reward_that_makes_intervals_wide_is_named():
     assert of(VARIED / 100, rewards=(-5.0, 1e3)).unseen_reward == 1e3
     assert of(VARIED).unseen_reward is None
     assert of(np.zeros(20)).unseen_reward is None
+
+
+def test_a_given_part_that_was_right_has_no_term_however_rare_episodes_are():
+    rare = of(np.zeros(20), PAID)
+    assert rare.term(np.zeros(20), "reward").high > 0
+    given = of(np.zeros(20), PAID, given=("reward", "termination"))
+    assert given.term(np.zeros(20), "reward").high == 0
+    assert given.term(np.zeros(20), "termination").high == 0
+    assert given.term(np.zeros(20), "dynamics").high > 0
+    wrong = np.append(np.zeros(19), 0.5)
+    assert given.term(wrong, "reward") == rare.term(wrong, "reward")

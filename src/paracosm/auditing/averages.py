@@ -66,7 +66,8 @@ class Averages(NamedTuple):
     the most that a rare event makes of a reward term. `ends_known` says that the end rule was right
     about ends that were seen, `never_ends` that no episode can end in either world. Returns that
     are reweighted have no range. Where rare episodes may decide, `unseen_reward` is the known one
-    that moves a return the most of those that none of these episodes held.
+    that moves a return the most of those that none of these episodes held. `given` are the parts
+    of the world that are said to be the real ones.
     """
 
     sparse: bool
@@ -77,6 +78,7 @@ class Averages(NamedTuple):
     never_ends: bool
     reweighted: bool
     unseen_reward: float | None
+    given: tuple[str, ...]
 
     def value(self, returns: ArrayLike, *, imagined: bool = False) -> Estimate:
         """The mean of returns `[episode]`, real ones or `imagined` ones."""
@@ -93,7 +95,8 @@ class Averages(NamedTuple):
 
         Where returns vary, a term that is the same in every episode is taken for a constant: an
         exact part of the world has the term 0. An end rule has it only where no episode can end, or
-        where it was right about ends.
+        where it was right about ends. A part that was given and right in all of these episodes is
+        taken for the real one.
         """
         differences = np.asarray(differences, np.float64)
         if _constant(differences) and self._certain(cause):
@@ -113,6 +116,8 @@ class Averages(NamedTuple):
         return varied_mean(differences)
 
     def _certain(self, cause: str) -> bool:
+        if cause in self.given:
+            return True
         if cause == "termination" and not self.reweighted:
             return self.never_ends or (self.ends_known and not self.sparse)
         return not self.sparse
@@ -134,6 +139,7 @@ def averages(
     *,
     discount: float,
     rewards: tuple[float, ...] = (),
+    given: tuple[str, ...] = (),
     reweighted: bool = False,
 ) -> Averages:
     """How to average what is known of these episodes.
@@ -145,6 +151,7 @@ def averages(
         imagined: Episodes of the learned world from the same starts.
         discount: At which returns are added up.
         rewards: Rewards that are known beside those of the episodes.
+        given: Parts of the world that are said to be the real ones.
         reweighted: Whether the episodes stand for another policy's: weighted returns have no known
             range.
     """
@@ -182,6 +189,7 @@ def averages(
         never_ends=never_ends,
         reweighted=reweighted,
         unseen_reward=_farthest(float(np.median(real)), unseen, known) if sparse else None,
+        given=given,
     )
 
 

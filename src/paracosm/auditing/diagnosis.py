@@ -234,6 +234,7 @@ def _averages(
         measured.imagined.episodes,
         discount=discount,
         rewards=measured.known.reward if measured.known else (),
+        given=measured.known.given if measured.known else (),
         reweighted=measured.worth is not None,
     )
 

@@ -19,7 +19,9 @@ _LEAST_EPISODES = 2
 _TOLERANCE = 0.01  # of what is allowed: a reward model errs a little at its best states
 
 
-def reference(data: Dataset, horizon: int, policy: str = RANDOM) -> Reference:
+def reference(
+    data: Dataset, horizon: int, policy: str = RANDOM, given: tuple[str, ...] = ()
+) -> Reference:
     """What bought data say: the ranges of rewards and states, and the return of what acted in them.
 
     Args:
@@ -27,11 +29,12 @@ def reference(data: Dataset, horizon: int, policy: str = RANDOM) -> Reference:
             mean of its labels times its number of steps.
         horizon: Steps of a full episode.
         policy: What acted: `RANDOM` or `RECORDED`.
+        given: The parts of the world that are said to be the real ones.
     """
     rewards, states = data.labels.reward, np.concatenate([data.state, data.next_state])
     span = (float(rewards.min()), float(rewards.max())) if len(rewards) else (0.0, 0.0)
     low, high = (tuple(map(float, end(states, axis=0))) for end in (np.min, np.max))
-    return Reference(policy, _returns(data, horizon), span, low, high)
+    return Reference(policy, _returns(data, horizon), span, low, high, given)
 
 
 def _returns(data: Dataset, horizon: int) -> Estimate | None:

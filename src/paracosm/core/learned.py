@@ -21,6 +21,11 @@ class Learned(NamedTuple):
     world: MDP
     fits: dict[str, PartFit]
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The parts that were given as the real ones."""
+        return tuple(name for name, fit in self.fits.items() if fit.origin == "known")
+
     def worst_reward(self, data: Dataset) -> float:
         """The lowest reward label of `data`, or of a known reward the lowest on its bought
         transitions.

@@ -236,9 +236,8 @@ class Run:
     def reference(self) -> Reference:
         """What the first purchase says without the policy."""
         first = self._states(datasets.load(self.path / "data/round-0.npz"))
-        return reference(
-            first, self.world.spec.horizon, RANDOM if self.config.data is None else RECORDED
-        )
+        origin = RANDOM if self.config.data is None else RECORDED
+        return reference(first, self.world.spec.horizon, origin, self.learned.given)
 
     @property
     def ranking(self) -> Ranking | None:

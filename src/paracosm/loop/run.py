@@ -504,7 +504,7 @@ class _Runner:
         self.progress("audit", 0, 1)
         world, imagined = last.learned.world, last.imagined
         origin = RANDOM if self.owned is None else RECORDED
-        known = reference(first, last.spec.horizon, origin)
+        known = reference(first, last.spec.horizon, origin, last.learned.given)
         options: dict[str, Any] = {"known": known, "seed": self.config.seed, "certify": False}
         trained = imagined if self.planner is None else None
         options |= OF_PLANNERS if self.planner else {}

@@ -231,7 +231,8 @@ class Reference(Record):
 
     `policy` names what acted in them, such as "random actions", and `returns` is its undiscounted
     return (none where no whole episode holds a label). Rewards lie in `reward`, `(low, high)`,
-    components of the state in `state_low` to `state_high`, `[state]`.
+    components of the state in `state_low` to `state_high`, `[state]`. `given` names the parts of
+    the world that are said to be the real ones.
     """
 
     policy: str
@@ -239,6 +240,7 @@ class Reference(Record):
     reward: tuple[float, ...]
     state_low: tuple[float, ...]
     state_high: tuple[float, ...]
+    given: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
