@@ -178,7 +178,7 @@ CALLS = {
     "plan nowhere.csv --budget 100": "nowhere.csv does not exist",
     f"plan {LONG} --budget 100": "does not exist",
     "plan $HERE/configured --budget 100": "is not of a run",
-    "plan $HERE/curves.csv --budget 100": "--error is not given",
+    "plan $HERE/curves.csv --budget 100": "--weight-reward, --cost-dynamics and --cost-reward are",
     PLAN: "--cost-reward is not given",
     f"{PLAN} --cost-reward 1 --episodes 9": "--episode-deviation is not given",
     f"{PLAN} --cost-reward 1 --episode-deviation 9": "is for --episodes, which is not given",

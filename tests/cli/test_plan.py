@@ -147,6 +147,7 @@ def test_joint_samples_sources_and_lots(table, capsys):
     ("flags", "words"),
     [
         ({"error": None}, "--error is not given"),
+        ({"error": None, "cost-reward": None}, "--error and --cost-reward are not given"),
         ({"weight-reward": None}, "--weight-reward is not given"),
         ({"cost-reward": None}, "--cost-reward is not given"),
         ({"cost-dynamics": 0}, "the cost of dynamics is 0"),

@@ -4,12 +4,15 @@ or ASCII.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
+import rich.console
 
 from paracosm.cli import output, streams
 from paracosm.cli.main import main
@@ -201,5 +204,17 @@ def test_stages_are_named_as_they_begin_where_stderr_is_no_terminal(capsys):
         tell("collect", 1, 10)
         tell("collect", 2, 10)
         assert capsys.readouterr().err.count("collect …") == 1
-        tell("learn", 1, 10)
-        assert "learn …" in capsys.readouterr().err
+        tell("learn", 1, 10, "6 minutes")
+        assert "learn … 6 minutes" in capsys.readouterr().err
+
+
+def test_a_stage_says_what_is_left_of_it_and_then_what_it_took(monkeypatch):
+    drawn = io.StringIO()
+    console = rich.console.Console(file=drawn, force_terminal=True, width=80)
+    monkeypatch.setattr(rich.console, "Console", lambda **_: console)
+    with output.progress() as tell:
+        for done in range(6):
+            tell("collect", done, 10)
+            time.sleep(0.05)
+    assert " left" in drawn.getvalue()
+    assert " left" not in drawn.getvalue().splitlines()[-1]

@@ -45,6 +45,9 @@ CAVEATS = {
         Caveat(CaveatKind.NO_LONGER_FALLING, "reward"),
     "The reward curve has one seed at each size, so noise that seeds share passes for their own.":
         Caveat(CaveatKind.ONE_SEED, "reward"),
+    "The reward law explains 44% of how its measured errors differ, so that what it predicts is"
+    " unsure; larger sizes or more seeds would settle it.":
+        Caveat(CaveatKind.POOR_FIT, "reward", {"share": 0.441}),
     "The plan buys no reward labels: money is worth more on the other part down to the last unit.":
         Caveat(CaveatKind.NOTHING_BOUGHT, "reward"),
     "Whole lots leave 500 of the 1,500 unspent.":

@@ -27,10 +27,13 @@ class BenchFlags:
 
     Without a suite: the list of them, with their tasks.
 
-    Examples:
-      paracosm bench classic --seeds 3
-      paracosm bench mujoco --ray auto
-      paracosm bench my_suite.toml --learners pathwise,reinforce --seeds 5,6,7
+    For example:
+
+    paracosm bench classic --seeds 3
+
+    paracosm bench mujoco --ray auto
+
+    paracosm bench my_suite.toml --learners pathwise,reinforce --seeds 5,6,7
 
     Attributes:
         suite: classic, mujoco, or a file of your own that ends in .toml.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +91,27 @@ def of_files(*runs: Path) -> Iterator[None]:
         raise BadData(f"{files} is damaged: its parts do not fit together ({error}).") from error
 
 
+class _Clock(rich.progress.ProgressColumn):
+    """What is left of a stage by its pace, or else the time that it has taken."""
+
+    def render(self, task: rich.progress.Task) -> Text:
+        """See `rich.progress.ProgressColumn`."""
+        left = None if task.finished else task.time_remaining
+        seconds = (task.finished_time or task.elapsed or 0) if left is None else left
+        told = str(timedelta(seconds=int(seconds))) + ("" if left is None else " left")
+        return Text(f"{told:12}", style="progress.elapsed")
+
+
 @contextmanager
 def progress() -> Iterator[Progress]:
     """A bar per stage on stderr; a stage that begins ends the one before. Where stderr is no
     terminal bars are drawn at the end alone, and each stage is named as it begins.
     """
     columns = (
-        rich.progress.TextColumn("{task.description:28}"),
-        rich.progress.BarColumn(bar_width=24),
+        rich.progress.TextColumn("{task.description:22}"),
+        rich.progress.BarColumn(bar_width=16),
         rich.progress.TaskProgressColumn(),
-        rich.progress.TimeElapsedColumn(),
+        _Clock(),
         rich.progress.TextColumn("{task.fields[word]}"),
     )
     bars = rich.progress.Progress(*columns, console=rich.console.Console(stderr=True))
@@ -115,7 +127,8 @@ def progress() -> Iterator[Progress]:
         if stage not in tasks:
             _finish(bars)
             if not bars.console.is_terminal:
-                bars.console.print(f"{stage} …", markup=False, highlight=False)
+                told = f"{stage} … {word}".rstrip()
+                bars.console.print(told, markup=False, highlight=False, soft_wrap=True)
             tasks[stage] = bars.add_task(stage, total=total, word=word)
         bars.update(tasks[stage], completed=done, total=total, word=word)
 

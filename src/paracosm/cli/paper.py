@@ -31,10 +31,13 @@ class PaperFlags:
 
     Without an experiment: the list of them, and the time that each takes.
 
-    Examples:
-      paracosm paper E1 --out results/e1
-      paracosm paper all --scale quick
-      paracosm paper E2 --scale full --out results/e2 --resume
+    For example:
+
+    paracosm paper E1 --out results/e1
+
+    paracosm paper all --scale quick
+
+    paracosm paper E2 --scale full --out results/e2 --resume
 
     Attributes:
         experiment: E1 to E10, or all.

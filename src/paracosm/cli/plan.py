@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import tyro
 
@@ -22,6 +22,9 @@ from paracosm.planning.evaluation import EpisodeOffer
 from paracosm.planning.placement import placed
 from paracosm.planning.plan import PARTS, owned_counts
 from paracosm.planning.reading import read_curves
+
+# What a run tells and a table does not.
+_OF_TABLE = ("error", "weight_dynamics", "weight_reward", "cost_dynamics", "cost_reward")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,16 +117,11 @@ def _of_table(flags: PlanFlags) -> Measurements:
             f"{'--trust' if flags.trust else '--weights'} is for a run directory, not for a CSV"
             " file."
         )
-    if flags.error is None:
-        raise BadArgument(
-            "--error is not given; say whether the errors are root mean squares (rms) or squares"
-            " (mse)."
-        )
-    dynamics, reward = _needed(flags, "weight_dynamics"), _needed(flags, "weight_reward")
+    error, dynamics, reward, *prices = _needed(flags, *_OF_TABLE)
     weights = Weights(dynamics, reward, "as given", 0.0, 0, "the command line")
-    prices = _needed(flags, "cost_dynamics"), _needed(flags, "cost_reward")
-    curves = read_curves(flags.source, flags.error)
-    return Measurements({**curves}, {}, (weights,), {}, *prices, ())
+    curves = read_curves(flags.source, error)
+    cost_dynamics, cost_reward = prices
+    return Measurements({**curves}, {}, (weights,), {}, cost_dynamics, cost_reward, ())
 
 
 def _of_run(flags: PlanFlags) -> Measurements:
@@ -153,7 +151,7 @@ def _episodes(flags: PlanFlags, known: Measurements) -> EpisodeOffer | None:
             raise BadArgument("--episode-deviation is for --episodes, which is not given.")
         return None
     if not os.path.isdir(flags.source):
-        return EpisodeOffer(flags.episodes, _needed(flags, "episode_deviation"))
+        return EpisodeOffer(flags.episodes, *_needed(flags, "episode_deviation"))
     from paracosm.loop.measuring import episode_deviation
 
     discount = known.weights[0].discount
@@ -188,11 +186,21 @@ def _planned(flags: PlanFlags, known: Measurements, episodes: EpisodeOffer | Non
     return dataclasses.replace(purchase, warnings=warnings, placement=where)
 
 
-def _needed(flags: PlanFlags, name: str) -> float:
-    value = getattr(flags, name)
-    if value is None:
-        raise BadArgument(f"{flag(name)} is not given; it is needed to plan from a CSV file.")
-    return cast(float, value)
+def _needed(flags: PlanFlags, *names: str) -> list[Any]:
+    """The values of options that a CSV file cannot answer.
+
+    Raises:
+        BadArgument: some are not given; it names them all.
+    """
+    lacking = [flag(name) for name in names if getattr(flags, name) is None]
+    if lacking:
+        *others, last = lacking
+        listed = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+        raise BadArgument(
+            f"{listed} not given; what a run directory tells must be said of a CSV file, see"
+            " paracosm plan --help."
+        )
+    return [getattr(flags, name) for name in names]
 
 
 def _source(text: str) -> Offer:

@@ -41,10 +41,17 @@ class RunFlags(RunConfig):
     a, s', r) the reward, and each has its own count and price. The policy is trained on imagined
     rollouts only; the real environment is asked again just to evaluate the result.
 
-    Examples: paracosm run Pendulum-v1 paracosm run CartPole-v1 --transitions 5000 --reward-labels
-      1000 --seed 3 --out runs/cart --json paracosm run Hopper-v5 --transitions 30000 --rounds 5
-      paracosm run my_package:make_env --env-kwargs '{"difficulty": 2}' paracosm run --data
-      minari:my/dataset --env Pendulum-v1
+    For example:
+
+    paracosm run Pendulum-v1
+
+    paracosm run CartPole-v1 --transitions 5000 --reward-labels 1000 --out runs/cart --json
+
+    paracosm run Hopper-v5 --transitions 30000 --rounds 5
+
+    paracosm run my_package:make_env --env-kwargs '{"difficulty": 2}'
+
+    paracosm run --data minari:my/dataset --env Pendulum-v1
 
     Attributes:
         env: A Gymnasium id, or module:function giving a gymnasium.Env or a JAX-native MDP (your

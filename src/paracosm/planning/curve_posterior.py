@@ -27,6 +27,8 @@ EDGE, EDGE_SHARE = 1.1, 0.1
 FLATTENS, STEEPENS = 0.3, 0.05
 # Odds against the law from which a warning is given and forecasts allow for the alternative
 DOUBT = 2.0
+# A law that explains less than this share of the variance of the log errors is worth a word.
+POOR = 0.7
 
 
 class LawDraws(NamedTuple):
@@ -175,6 +177,7 @@ class Posterior:
             (steep > np.log(DOUBT), CaveatKind.STEEPENING, {}),
             (self.rise > np.log(DOUBT), CaveatKind.NO_LONGER_FALLING, {}),
             (self.pilot.seeds.max() == 1, CaveatKind.ONE_SEED, {}),
+            ((share := self._r2()) < POOR, CaveatKind.POOR_FIT, {"share": share}),
         )
         return tuple(Caveat(kind, part, numbers) for holds, kind, numbers in conditions if holds)
 

@@ -80,6 +80,10 @@ _SENTENCES: dict[CaveatKind, str] = {
         "The {part} curve has one seed at each size, so noise that seeds share passes for their"
         " own."
     ),
+    CaveatKind.POOR_FIT: (
+        "The {part} law explains {share:.0%} of how its measured errors differ, so that what it"
+        " predicts is unsure; larger sizes or more seeds would settle it."
+    ),
     CaveatKind.UNSURE_WEIGHT: (
         "The weight of the {part} error, {weight:.3g} with a standard error of {error:.3g},"
         " could be zero: more real episodes would settle it."

@@ -18,6 +18,7 @@ class CaveatKind(enum.StrEnum):
     STEEPENING = "steepening"
     NO_LONGER_FALLING = "no longer falling"
     ONE_SEED = "one seed"
+    POOR_FIT = "poor fit"
     # Of a plan for transitions and labels
     NOTHING_BOUGHT = "nothing bought"
     MONEY_LEFT = "money left"
