@@ -217,6 +217,7 @@ def test_the_known_reward_that_makes_intervals_wide_is_named():
     assert of(VARIED, rewards=(-1e5, 0.0)).unseen_reward == -1e5
     assert of(VARIED / 100, rewards=(-5.0, 1e3)).unseen_reward == 1e3
     assert of(VARIED).unseen_reward is None
+    assert of(np.repeat([0.0, 10.0], [12, 8]), rewards=(-1e-3, 0.0)).unseen_reward is None
     assert of(np.zeros(20)).unseen_reward is None
 
 
@@ -229,3 +230,5 @@ def test_a_given_part_that_was_right_has_no_term_however_rare_episodes_are():
     assert given.term(np.zeros(20), "dynamics").high > 0
     wrong = np.append(np.zeros(19), 0.5)
     assert given.term(wrong, "reward") == rare.term(wrong, "reward")
+    shifted = np.full(20, -0.5)
+    assert given.term(shifted, "reward") == rare.term(shifted, "reward")

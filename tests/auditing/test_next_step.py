@@ -7,7 +7,16 @@ import pytest
 from paracosm.auditing.advice import CONSTANT_REWARD, UNEXPLAINED_REWARD, advise
 from paracosm.auditing.next_step import next_step
 from paracosm.auditing.verdict import decide
-from paracosm.core.records import Finding, NextKind, Part, PartFit, Reference, Verdict, VerdictKind
+from paracosm.core.records import (
+    Finding,
+    Imagination,
+    NextKind,
+    Part,
+    PartFit,
+    Reference,
+    Verdict,
+    VerdictKind,
+)
 from paracosm.core.records.search import SearchShare, SearchTrial
 from paracosm.loop.auditing import with_next_step
 from paracosm.reporting import diagnosis_words
@@ -38,6 +47,9 @@ def learned(name: Part, share: float) -> dict[str, PartFit]:
     return {name: dataclasses.replace(fit, error=estimate(share, 0.0), baseline=1.0)}
 
 
+RUN = learned("dynamics", 0.1) | learned("reward", 0.1)
+
+
 def poor(returns: float, imagined: float, standing="no better"):
     """A policy beside random actions, whose return is -90."""
     return {
@@ -48,10 +60,10 @@ def poor(returns: float, imagined: float, standing="no better"):
     }
 
 
-def searched(*, leads: bool) -> SearchShare:
+def searched(*, leads: bool = False, best: str | None = None) -> SearchShare:
     found = estimate(-50.0, 1.0)
     trial = SearchTrial("mppi", found, estimate(5.0, 1.0), 100)
-    return SearchShare(1.0, 200, 20, 0.95, found, (trial,), 4.0, "mppi", leads)
+    return SearchShare(1.0, 200, 20, 0.95, found, (trial,), 4.0, best, leads)
 
 
 @pytest.mark.parametrize(
@@ -92,16 +104,45 @@ def test_an_end_rule_beside_rare_ends_is_not_said_to_have_learned_nothing():
     assert step(gap({"termination": (50.0, 10.0)}), fits=rare).kind == "nothing learned"
 
 
+def test_a_part_whose_error_is_not_surely_a_constants_may_have_learned_something():
+    fit = learned("reward", 0.95)["reward"]
+    unsure = dataclasses.replace(fit, error=estimate(0.95, 0.2))
+    assert step(REWARD, fits={"reward": unsure}).kind == "purchase"
+
+
+def test_a_good_policy_with_a_small_gap_needs_no_better_reward():
+    small = dataclasses.replace(UNSURE, total=estimate(0.5, 0.5))
+    fits = learned("reward", 1.0)
+    assert step(small, fits=fits).kind == "nothing"
+    assert step(small, fits=fits, **poor(-95.0, -95.0)).kind == "nothing learned"
+
+
 def test_a_known_part_that_is_wrong_cannot_be_bought():
-    assert step(REWARD, fits={"reward": records.known("reward")}).kind == "given"
-    assert "the function that was given as reward" in words(
-        REWARD, fits={"reward": records.known("reward")}
+    fits = RUN | {"reward": records.known("reward")}
+    assert step(REWARD, fits=fits).kind == "given"
+    assert "the function that was given for the reward: where the policy goes it is not" in words(
+        REWARD, fits=fits
     )
+    unsure = gap({"dynamics": (5.0, 1.0), "reward": (60.0, 70.0)})
+    assert "it may be not" in words(unsure, fits=fits)
 
 
-def test_a_purchase_names_the_command_that_says_how_many_for_runs_only():
-    assert words(REWARD).endswith("paracosm plan RUN says how many.")
-    assert "RUN" not in words(REWARD, horizon_parts=None)
+def test_a_purchase_names_the_command_only_where_it_can_say_how_many():
+    assert words(REWARD, fits=RUN).endswith("paracosm plan RUN says how many.")
+    dynamics, ends = gap({"dynamics": (50.0, 10.0)}), gap({"termination": (50.0, 10.0)})
+    assert "RUN" not in words(dynamics, fits=RUN | {"reward": records.known("reward")})
+    assert "RUN" not in words(ends, fits=RUN)
+    assert "RUN" not in words(REWARD)
+
+
+def test_what_is_clear_but_works_against_the_gap_is_not_bought_for():
+    against = gap({"reward": (-5.0, 1.0), "dynamics": (20.0, 25.0)})
+    assert step(against).kind == "episodes"
+
+
+def test_parts_that_cancel_are_mended_together():
+    cancelling = gap({"reward": (50.0, 5.0), "dynamics": (-49.0, 5.0)})
+    assert words(cancelling).endswith("Mend the dynamics model with it, since the two cancel.")
 
 
 def test_an_unsure_term_that_is_ten_times_as_large_is_mended_first():
@@ -113,13 +154,27 @@ def test_an_unsure_term_that_is_ten_times_as_large_is_mended_first():
 
 
 def test_a_search_that_left_more_than_the_gap_goes_before_a_purchase():
-    assert step(REWARD, search=searched(leads=True)).kind == "search"
-    assert step(REWARD, search=searched(leads=False)).kind == "purchase"
+    assert step(REWARD, search=searched(leads=True, best="mppi")).kind == "search"
+    assert step(REWARD, search=searched(best="mppi")).kind == "purchase"
+    leading = {"search": searched(leads=True, best="mppi"), "fits": RUN}
+    assert words(REWARD, **leading).startswith("train longer")
+    assert words(REWARD, **leading, horizon_parts=None).startswith("let the planner search more")
 
 
 def test_a_policy_that_imagination_too_calls_poor_is_trained_before_data_are_bought():
     assert step(REWARD, **poor(-95.0, -95.0)).kind == "policy"
-    assert "other search" in words(REWARD, **poor(-95.0, -95.0), search=searched(leads=False))
+    assert "RUN tries others" in words(REWARD, fits=RUN, **poor(-95.0, -95.0))
+    assert "no other search" in words(REWARD, **poor(-95.0, -95.0), search=searched())
+    assert step(REWARD, **poor(-95.0, -95.0), search=searched(best="mppi")).kind == "search"
+
+
+def test_a_policy_that_has_all_that_rewards_allow_cannot_be_better():
+    best = poor(500.0, 500.0)
+    best["reference"] = dataclasses.replace(best["reference"], returns=estimate(500.0, 0.0))
+    allowed = dataclasses.replace(records.diagnosis().plausibility, allowed=(0.0, 500.0))
+    assert step(gap({}), **best, plausibility=allowed).kind == "nothing"
+    allowed = dataclasses.replace(allowed, allowed=(0.0, 600.0))
+    assert step(gap({}), **best, plausibility=allowed).kind == "policy"
 
 
 def test_a_policy_that_imagination_calls_good_is_misled_by_its_world():
@@ -131,7 +186,7 @@ def test_a_policy_that_only_rare_episodes_may_call_poor_needs_episodes():
     rare["remarks"] = dataclasses.replace(rare["remarks"], unseen_reward=-50.0)
     assert step(UNSURE, **rare).kind == "episodes"
     assert "80 (paracosm audit RUN --episodes 80) make the intervals about a quarter" in words(
-        UNSURE, **rare
+        UNSURE, fits=RUN, **rare
     )
 
 
@@ -139,9 +194,18 @@ def test_an_unsure_gap_needs_episodes_and_a_small_one_nothing():
     assert "about half as wide" in words(UNSURE)
     small = dataclasses.replace(UNSURE, total=estimate(0.5, 0.5))
     assert step(small).kind == "nothing"
-    assert step(gap({}), search=searched(leads=False)).kind == "nothing"
-    assert "RUN" not in words(gap({}), search=searched(leads=False))
-    assert "other searches tell (paracosm audit RUN)" in words(gap({}))
+    assert step(gap({}), search=searched()).kind == "nothing"
+    assert "RUN" not in words(gap({}), search=searched(), fits=RUN)
+    assert "other searches tell (paracosm audit RUN)" in words(gap({}), fits=RUN)
+    unpaid = Verdict("rounding", unpaid=True)
+    assert step(gap({}), decision=unpaid).kind == "episodes"
+
+
+def test_no_narrower_intervals_are_promised_where_episodes_do_not_make_them():
+    capped = Imagination(10, {"total": 0.9}, capped=True)
+    assert words(UNSURE, imagination=capped).endswith("record more real episodes: 80.")
+    endless = dataclasses.replace(UNSURE, total=estimate(10.0, float("inf")))
+    assert words(endless).endswith("80.")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a verdict is followed by: where the blamed part errs, what to do first, and how sure."""
+"""What a verdict is followed by: where the blamed part errs, which part to mend, and how sure."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def advise(
     explained = decision.lead if decision.kind == "explained" else None
     blamed = explained if explained in LEARNED else culprit(gap, LEARNED)
     if blamed is None:
-        return Advice(None, finding=findings[0].kind if findings else None)
+        kinds = about_parts(findings)
+        return Advice(None, finding=kinds[0].kind if kinds else None)
     first, times = _larger(gap, blamed)
     by, finding = _first_step(first, findings)
     half_by, most_by = _steps_of(causes[blamed])
@@ -65,6 +66,13 @@ def advise(
     )
 
 
+def about_parts(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings that something must be mended for: labels where rewards differ mend a constant
+    reward.
+    """
+    return [finding for finding in findings if finding.kind != CONSTANT_REWARD]
+
+
 def _larger(gap: Gap, blamed: Cause) -> tuple[Cause, float | None]:
     """The part to mend first: the blamed one, or an unsure one that is ten times as large."""
     sizes: dict[Cause, float] = {cause: abs(getattr(gap, cause).mean) for cause in LEARNED}
@@ -76,7 +84,7 @@ def _larger(gap: Gap, blamed: Cause) -> tuple[Cause, float | None]:
 
 def _first_step(part: Cause, findings: Sequence[Finding]) -> tuple[FirstStep, str | None]:
     """What a finding about the part says goes before more data."""
-    relevant = [finding for finding in findings if finding.kind != CONSTANT_REWARD]
+    relevant = about_parts(findings)
     if part == "reward" and any(finding.kind == UNEXPLAINED_REWARD for finding in relevant):
         return "observation", None
     kinds = [finding.kind for finding in relevant if finding.part == part]

@@ -27,6 +27,7 @@ from paracosm.core.records import Estimate
 
 # Of the range of terms: half of them nearer to one another do not tell how far others may be
 _NEAR_TERM = 0.01
+_ROUNDING = 1e-9  # of what the rewards allow: the arithmetic of an exact part
 # Times the range of the rewards of these episodes; Pendulum's and Reacher's worst rewards are
 # within 2
 _APART = 4.0
@@ -99,7 +100,7 @@ class Averages(NamedTuple):
         taken for the real one.
         """
         differences = np.asarray(differences, np.float64)
-        if _constant(differences) and self._certain(cause):
+        if _constant(differences) and (self._certain(cause) or self._right(cause, differences)):
             return _as_constant(differences)
         if self.reweighted:
             return mean(differences)
@@ -115,9 +116,12 @@ class Averages(NamedTuple):
             return _bounded(differences, (low, high))
         return varied_mean(differences)
 
+    def _right(self, cause: str, differences: np.ndarray) -> bool:
+        """Whether a part that was given made no difference, beyond rounding."""
+        size = _ROUNDING * max(map(abs, self.span.outer))
+        return cause in self.given and bool(np.all(np.abs(differences) <= size))
+
     def _certain(self, cause: str) -> bool:
-        if cause in self.given:
-            return True
         if cause == "termination" and not self.reweighted:
             return self.never_ends or (self.ends_known and not self.sparse)
         return not self.sparse
@@ -188,21 +192,22 @@ def averages(
         ),
         never_ends=never_ends,
         reweighted=reweighted,
-        unseen_reward=_farthest(float(np.median(real)), unseen, known) if sparse else None,
+        unseen_reward=_farthest(real, unseen, known) if sparse else None,
         given=given,
     )
 
 
-def _farthest(usual: float, unseen: tuple[float, float], known: np.ndarray) -> float | None:
-    """The known reward that moves the usual return the most, None where none moves it.
+def _farthest(returns: np.ndarray, unseen: tuple[float, float], known: np.ndarray) -> float | None:
+    """The known reward that moves the usual return the most, None where these differ by more.
 
     Args:
-        usual: The median return of these episodes.
+        returns: Of these episodes, `[episode]`.
         unseen: The least and the most that a rare event makes of one.
         known: All rewards that are known, `[reward]`.
     """
+    usual = float(np.median(returns))
     below, above = usual - unseen[0], unseen[1] - usual
-    if max(below, above) <= 0:
+    if max(below, above) <= np.ptp(returns):
         return None
     return float(np.min(known) if below >= above else np.max(known))
 

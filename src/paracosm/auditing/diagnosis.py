@@ -17,6 +17,7 @@ from paracosm.auditing.importance import Importance
 from paracosm.auditing.one_step import OneStep, baselines
 from paracosm.auditing.verdict import LEARNED, decide, decide_training
 from paracosm.core.data import Trajectory
+from paracosm.core.estimators import student_mean
 from paracosm.core.mdp import MDP, Box
 from paracosm.core.records import (
     CauseByStep,
@@ -35,6 +36,7 @@ from paracosm.core.records import (
     Weights,
 )
 
+_WIDE = 2.0  # times Student's interval: more is not what the episodes differ by
 _OVERLAYS = 3  # episodes drawn on a page
 
 
@@ -178,7 +180,7 @@ def diagnosis_of(
         decision=decision,
         decision_training=decision_training,
         advice=advise(gap, decision, by_step, dimensions, measured.findings),
-        remarks=_remarks(measured, episodes, real_return, causes.average.unseen_reward),
+        remarks=_remarks(measured, episodes, real_return, _widening(causes, gap)),
         verdict="",
         verdict_training="",
         explanation="",
@@ -197,7 +199,7 @@ def _remarks(
     Args:
         measured, episodes: As for `diagnosis_of`.
         real_return: Not discounted.
-        unseen_reward: As in `Averages`.
+        unseen_reward: What makes intervals wide.
     """
     return Remarks(
         policy=policy_standing(real_return, measured.known),
@@ -207,6 +209,15 @@ def _remarks(
         finite_differences=measured.differences,
         unseen_reward=unseen_reward,
     )
+
+
+def _widening(causes: _Causes, gap: Gap) -> float | None:
+    """The unseen reward that makes the interval of the gap much wider than the episodes differ."""
+    if len(causes.total) < 2:
+        return None
+    usual = student_mean(causes.total)
+    wide = gap.total.high - gap.total.low > _WIDE * (usual.high - usual.low)
+    return causes.average.unseen_reward if wide else None
 
 
 def _sum_check(measured: AuditMeasurements, episodes: Trajectory) -> SumCheck:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
-from paracosm.auditing.advice import CONSTANT_REWARD, UNEXPLAINED_REWARD
+from paracosm.auditing.advice import about_parts
 from paracosm.core.records import Cause, Diagnosis, NextKind, NextStep, PartFit, VerdictKind
 
-NOTHING_LEARNED = 0.9  # a part whose held-out error is that share of a constant's learned nothing
+# A part whose held-out error is surely that share of a constant's learned next to nothing.
+NOTHING_LEARNED = 0.9
 _OF_UNFIT: dict[VerdictKind, NextKind] = {
     "unfit-by-other-actions": "own episodes",
     "unfit-by-rounded-actions": "own episodes",
@@ -22,18 +24,23 @@ def next_step(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep:
 
     Args:
         diagnosis: Decided, with its findings, advice and searches.
-        fits: How the parts of the world were learned, as far as that is known.
+        fits: How the parts of a run's world were learned; none of other worlds.
     """
-    unfit = _OF_UNFIT.get(diagnosis.decision.kind)
+    return dataclasses.replace(_first(diagnosis, fits), of_run=bool(fits))
+
+
+def _first(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep:
+    decision = diagnosis.decision
+    unfit = _OF_UNFIT.get(decision.kind)
     if unfit in ("own episodes", "same answers"):
         return NextStep(unfit)
-    if diagnosis.decision.kind == "rounding":
-        return _of_policy(diagnosis) or NextStep("nothing")
-    part = None if diagnosis.advice is None else diagnosis.advice.first
-    costs_nothing = diagnosis.gap.small and diagnosis.decision.kind in ("undetermined", "explained")
+    if decision.kind == "rounding":
+        return _of_policy(diagnosis) or NextStep("episodes" if decision.unpaid else "nothing")
+    costs_nothing = diagnosis.gap.small and decision.kind in ("undetermined", "explained")
+    fine = costs_nothing and diagnosis.remarks.policy is None
     steps = (
-        _of_finding(diagnosis, part),
-        _of_nothing_learned(part, fits),
+        _of_finding(diagnosis),
+        None if fine else _of_nothing_learned(diagnosis, fits),
         None if unfit is None else NextStep(unfit),
         _of_policy(diagnosis),
         NextStep("nothing") if costs_nothing else _of_purchase(diagnosis, fits),
@@ -41,60 +48,69 @@ def next_step(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep:
     return next(filter(None, steps), NextStep("episodes"))
 
 
-def _of_finding(diagnosis: Diagnosis, part: Cause | None) -> NextStep | None:
-    """A finding about the part to mend, or about any where none is clear; a constant reward is
-    mended by labels where rewards differ, and is no reason to go before them.
-    """
-    kinds = [
-        finding.kind
-        for finding in diagnosis.findings
-        if finding.kind != CONSTANT_REWARD and (part is None or finding.part == part)
-    ]
-    if UNEXPLAINED_REWARD in kinds and part == "reward":
-        return NextStep("observation", "reward")
-    return NextStep("finding", part, finding=kinds[0]) if kinds else None
+def _of_finding(diagnosis: Diagnosis) -> NextStep | None:
+    """A finding about the part to mend, or about any where none is clear."""
+    advice = diagnosis.advice
+    if advice is None:
+        kinds = about_parts(diagnosis.findings)
+        return NextStep("finding", finding=kinds[0].kind) if kinds else None
+    if advice.by == "observation":
+        return NextStep("observation", advice.first)
+    return NextStep("finding", advice.first, finding=advice.finding) if advice.finding else None
 
 
-def _of_nothing_learned(part: Cause | None, fits: Mapping[str, PartFit]) -> NextStep | None:
+def _of_nothing_learned(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep | None:
     """A policy is as good as what it was trained on: a part that learned nothing goes before a
     better one that costs more. Where episodes hardly end, no end rule beats a constant: it counts
     where it is the part to mend.
     """
+    first = None if diagnosis.advice is None else diagnosis.advice.first
     parts: list[Cause] = ["reward", "dynamics"]
-    if part == "termination":
-        parts.append(part)
-    shares: dict[Cause, float] = {name: _share(fits.get(name)) for name in parts}
-    poor: list[Cause] = [name for name in parts if shares[name] >= NOTHING_LEARNED]
+    if first == "termination":
+        parts.append(first)
+    poor: list[Cause] = [name for name in parts if _learned_nothing(fits.get(name))]
     if not poor:
         return None
-    worst = max(poor, key=lambda name: (name == part, shares[name]))
+    shares = {name: _share(fits[name]) for name in poor}
+    worst = max(poor, key=lambda name: (name == first, shares[name]))
     return NextStep("nothing learned", worst, share=shares[worst])
 
 
-def _share(fit: PartFit | None) -> float:
-    """A part's held-out error over that of a constant; 0 where it is not known."""
-    return fit.error.mean / fit.baseline if fit and fit.error and fit.baseline else 0.0
+def _learned_nothing(fit: PartFit | None) -> bool:
+    if fit is None or fit.error is None or not fit.baseline:
+        return False
+    return fit.error.low >= NOTHING_LEARNED * fit.baseline
+
+
+def _share(fit: PartFit) -> float:
+    """A part's held-out error over that of a constant."""
+    return fit.error.mean / fit.baseline if fit.error and fit.baseline else 0.0
 
 
 def _of_policy(diagnosis: Diagnosis) -> NextStep | None:
-    """That the search is to blame, or that imagination too knows the policy to be poor: a policy
-    that only episodes yet to come may call poor needs these.
+    """That the search is to blame, or that imagination too knows the policy to be poor: one that
+    only episodes yet to come may call poor needs these, and one that has all that rewards allow
+    cannot be better.
     """
-    if diagnosis.search is not None and diagnosis.search.leads:
+    search, reference = diagnosis.search, diagnosis.reference
+    if search is not None and search.leads:
         return NextStep("search")
-    reference = diagnosis.reference
     if diagnosis.remarks.policy is None or reference is None or reference.returns is None:
         return None
-    rival = reference.returns.mean
-    poor = max(diagnosis.real_return.mean, diagnosis.imagined_return.mean) <= rival
-    return NextStep("policy") if poor else None
+    real, (least, most) = diagnosis.real_return.mean, diagnosis.plausibility.allowed
+    if max(real, diagnosis.imagined_return.mean) > reference.returns.mean or real >= most > least:
+        return None
+    return NextStep("policy" if search is None or search.best is None else "search")
 
 
 def _of_purchase(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep | None:
+    """What to buy for the part to mend; what is clear but works against the gap does not tell."""
     advice = diagnosis.advice
-    if advice is None or advice.first is None:
+    if advice is None or advice.first is None or diagnosis.decision.kind == "unexplained":
         return None
     fit = fits.get(advice.first)
     if fit is not None and fit.origin == "known":
-        return NextStep("given", advice.first)
-    return NextStep("purchase", advice.first, times=advice.times)
+        return NextStep("given", advice.first, times=advice.times)
+    curves = [fits[name].origin for name in ("dynamics", "reward") if name in fits]
+    planned = curves == ["learned", "learned"] and advice.first != "termination"
+    return NextStep("purchase", advice.first, times=advice.times, planned=planned)

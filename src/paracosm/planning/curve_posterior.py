@@ -29,6 +29,7 @@ FLATTENS, STEEPENS = 0.3, 0.05
 DOUBT = 2.0
 # A law that explains less than this share of the variance of the log errors is worth a word.
 POOR = 0.7
+SCATTER = 0.1  # of log errors about the law: less is as good as a fit
 
 
 class LawDraws(NamedTuple):
@@ -162,6 +163,13 @@ class Posterior:
         total = np.sum(weight * (mean - np.average(mean, weights=weight)) ** 2)
         return float(max(0, 1 - left / total)) if total else 0.0
 
+    @property
+    def _poor(self) -> bool:
+        """Whether the law explains little of errors that do differ: a flat curve it fits well."""
+        mean, weight = self.pilot.mean, self.pilot.seeds
+        left = mean - np.log(self.forecast(self.pilot.sizes)[:, 1])
+        return self._r2() < POOR and float(np.average(left**2, weights=weight)) > SCATTER**2
+
     def caveats(self, reach: float) -> tuple[Caveat, ...]:
         """What to know before trusting a plan that goes to `reach` samples."""
         largest = float(self.pilot.sizes[-1])
@@ -177,7 +185,7 @@ class Posterior:
             (steep > np.log(DOUBT), CaveatKind.STEEPENING, {}),
             (self.rise > np.log(DOUBT), CaveatKind.NO_LONGER_FALLING, {}),
             (self.pilot.seeds.max() == 1, CaveatKind.ONE_SEED, {}),
-            ((share := self._r2()) < POOR, CaveatKind.POOR_FIT, {"share": share}),
+            (self._poor, CaveatKind.POOR_FIT, {"share": self._r2()}),
         )
         return tuple(Caveat(kind, part, numbers) for holds, kind, numbers in conditions if holds)
 

@@ -246,8 +246,8 @@ def _rare(diagnosis: Diagnosis) -> str:
         return ""
     return (
         f"The intervals are wide because a reward of {reward:.4g} was recorded that none of these"
-        f" {n} episodes held: so few cannot exclude that rare ones hold it, as often as it may be"
-        " paid; twice as many halve that doubt."
+        f" {n} episodes held: so few cannot exclude rare episodes that hold it, perhaps at many"
+        " steps; twice as many halve that doubt."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 from paracosm.core.records import Cause, Diagnosis, NextKind, NextStep
@@ -35,11 +36,6 @@ def worded(diagnosis: Diagnosis, step: NextStep) -> Diagnosis:
     )
 
 
-def _of_run(diagnosis: Diagnosis) -> bool:
-    """Whether Paracosm trained the policy, so that commands take its run directory."""
-    return diagnosis.horizon_parts is not None
-
-
 def _own_episodes(_: Diagnosis, _step: NextStep) -> str:
     return "record episodes of the policy itself."
 
@@ -58,9 +54,8 @@ def _finding(_: Diagnosis, step: NextStep) -> str:
 def _nothing_learned(_: Diagnosis, step: NextStep) -> str:
     part = step.part or "dynamics"
     return (
-        f"{CAUSES[part]} has learned nothing that a constant does not know (it errs"
-        f" {step.share:.0%} as much), and no policy is better than what it was trained on:"
-        f" {_LACKING[part]}."
+        f"{CAUSES[part]} has learned next to nothing (held out, it errs {step.share:.0%} as much as"
+        f" a constant), and no policy is better than what it was trained on: {_LACKING[part]}."
     )
 
 
@@ -74,9 +69,10 @@ def _broken(diagnosis: Diagnosis, _: NextStep) -> str:
 
 
 def _given(_: Diagnosis, step: NextStep) -> str:
+    verb = "is" if step.times is None else "may be"
     return (
-        f"look at the function that was given as {step.part}: where the policy goes it is not the"
-        " real one."
+        f"look at the function that was given for the {step.part}: where the policy goes it {verb}"
+        " not the real one."
     )
 
 
@@ -87,13 +83,14 @@ def _observation(_: Diagnosis, _step: NextStep) -> str:
     )
 
 
-def _search(_: Diagnosis, _step: NextStep) -> str:
-    return (
-        "train longer, or play the plans of a planner for real (paracosm audit RUN --planner mppi)."
-    )
+def _search(diagnosis: Diagnosis, step: NextStep) -> str:
+    if step.of_run and diagnosis.horizon_parts is None:
+        return "let the planner search more, or play the plans of the other search for real."
+    how = " (paracosm audit RUN --planner mppi)" if step.of_run else ""
+    return f"train longer, or play the plans of a planner for real{how}."
 
 
-def _policy(diagnosis: Diagnosis, _: NextStep) -> str:
+def _policy(diagnosis: Diagnosis, step: NextStep) -> str:
     rival = diagnosis.reference.policy if diagnosis.reference else "what acted in the data"
     poor = f"the policy is no better than {rival}, in imagination neither"
     if diagnosis.search is not None:
@@ -101,7 +98,9 @@ def _policy(diagnosis: Diagnosis, _: NextStep) -> str:
             f"{poor}, and no other search finds a better one there: buy transitions that reach what"
             " pays."
         )
-    others = " (paracosm audit RUN tries others)" if _of_run(diagnosis) else ""
+    if step.of_run and diagnosis.horizon_parts is None:
+        return f"{poor}: let the planner search more, then buy transitions that reach what pays."
+    others = " (paracosm audit RUN tries others)" if step.of_run else ""
     return (
         f"{poor}: train it longer or with another search{others}, then buy transitions that reach"
         " what pays."
@@ -109,27 +108,34 @@ def _policy(diagnosis: Diagnosis, _: NextStep) -> str:
 
 
 def _purchase(diagnosis: Diagnosis, step: NextStep) -> str:
-    part = step.part or "dynamics"
-    many = "; paracosm plan RUN says how many" if _of_run(diagnosis) else ""
-    if step.times is None:
-        return f"{_PURCHASE[part]}{many}."
-    term = getattr(diagnosis.gap, part)
-    return (
-        f"{_PURCHASE[part]}{many}. The term of {CAUSES[part]}, {term:+.3g}, is unsure but"
-        f" {step.times:.0f} times as large as the clear one; more evaluation episodes than"
-        f" {term.n} would settle it."
-    )
+    part, opposing = step.part or "dynamics", diagnosis.decision.opposing
+    many = "; paracosm plan RUN says how many" if step.planned else ""
+    sentences = [f"{_PURCHASE[part]}{many}."]
+    if step.times is not None:
+        term = getattr(diagnosis.gap, part)
+        sentences.append(
+            f"The term of {CAUSES[part]}, {term:+.3g}, is unsure but {step.times:.0f} times as"
+            f" large as the clear one; more evaluation episodes than {term.n} would settle it."
+        )
+    elif diagnosis.decision.kind == "cancels" and opposing is not None:
+        other = diagnosis.decision.lead if opposing == part else opposing
+        sentences.append(f"Mend {CAUSES[other or opposing]} with it, since the two cancel.")
+    return " ".join(sentences)
 
 
-def _episodes(diagnosis: Diagnosis, _: NextStep) -> str:
-    more = 4 * diagnosis.gap.total.n
-    how = f" (paracosm audit RUN --episodes {more})" if _of_run(diagnosis) else ""
+def _episodes(diagnosis: Diagnosis, step: NextStep) -> str:
+    more, imagination = 4 * diagnosis.gap.total.n, diagnosis.imagination
+    how = f" (paracosm audit RUN --episodes {more})" if step.of_run else ""
+    capped = imagination is not None and imagination.capped
+    unseen = diagnosis.decision.kind in ("unseen", "rounding")
+    if capped or unseen or not math.isfinite(diagnosis.gap.reach):
+        return f"record more real episodes: {more}{how}."
     narrower = "half" if diagnosis.remarks.unseen_reward is None else "a quarter"
     return f"record more real episodes: {more}{how} make the intervals about {narrower} as wide."
 
 
-def _nothing(diagnosis: Diagnosis, _: NextStep) -> str:
-    if diagnosis.search is not None or not _of_run(diagnosis):
+def _nothing(diagnosis: Diagnosis, step: NextStep) -> str:
+    if diagnosis.search is not None or not step.of_run or diagnosis.horizon_parts is None:
         return "nothing of the world needs mending for this policy."
     return (
         "nothing of the world needs mending for this policy; whether there is a better one in it,"

@@ -150,7 +150,8 @@ class NextStep(Record):
     imagination neither; a `part` that was `"given"` is wrong; a `"purchase"` for `part`, whose
     unsure term is `times` as large as the clear one if that is not its own; more `"episodes"` would
     tell; `"nothing"` of the world costs this policy anything that matters. The `"observation"` that
-    lacks what the reward depends on is a finding that has a sentence of its own.
+    lacks what the reward depends on is a finding that has a sentence of its own. `planned` says
+    that `paracosm plan` can tell how much to buy, `of_run` that commands can take a run directory.
     """
 
     kind: NextKind
@@ -158,6 +159,8 @@ class NextStep(Record):
     finding: str | None = None
     share: float | None = None
     times: float | None = None
+    planned: bool = False
+    of_run: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
