@@ -23,11 +23,11 @@ from paracosm.core.mdp import Domain
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Deterministic, Noisy, initial_policy
 from paracosm.core.precision import in_double
-from paracosm.core.records import Diagnosis, Training
+from paracosm.core.records import Diagnosis, Reference, Training
 from paracosm.core.rollout import returns
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.value import Value
-from paracosm.loop.auditing import audit
+from paracosm.loop.auditing import audit, planner_audit_length
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import evaluate
 from tests.auditing.worlds import Case, Shifted, SwingUp, cut
@@ -367,3 +367,18 @@ def test_a_policy_of_32_bits_is_audited_in_64():
     found = audit(biased(), policy, evaluate(system, policy, episodes=3, horizon=40), certify=False)
     assert found.closure < 1e-5
     assert found.gap.reward.n == 3
+
+
+@pytest.mark.parametrize(("least", "named"), [(-1e6, -1e6), (0.0, None)])
+def test_a_reward_that_no_episode_held_is_named_where_it_widens_the_gap(least, named):
+    known = Reference("random actions", None, (least, 0.0), (-9.0,) * 4, (9.0,) * 4)
+    found = audited(case_of("linear", 0), known=known)
+    assert found.remarks.unseen_reward == named
+    assert ("was recorded that none of these" in found.explanation) == (named is not None)
+
+
+def test_how_long_an_audit_of_a_planner_is_beside_its_evaluation():
+    episodes = case_of("linear", 0, horizon=100, episodes=4).episodes
+    assert planner_audit_length(episodes, {}) == "about 16 evaluations long"
+    few = planner_audit_length(episodes, {"most_imagined_steps": 400})
+    assert few == "about 4 evaluations long"

@@ -204,8 +204,10 @@ def test_stages_are_named_as_they_begin_where_stderr_is_no_terminal(capsys):
         tell("collect", 1, 10)
         tell("collect", 2, 10)
         assert capsys.readouterr().err.count("collect …") == 1
-        tell("learn", 1, 10, "6 minutes")
+        tell("learn", 0, 1, "6 minutes")
         assert "learn … 6 minutes" in capsys.readouterr().err
+        tell("imagine", 1, 10, "imagined return -40")
+        assert "-40" not in capsys.readouterr().err
 
 
 def test_a_stage_says_what_is_left_of_it_and_then_what_it_took(monkeypatch):

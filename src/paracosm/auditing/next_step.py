@@ -68,23 +68,19 @@ def _of_nothing_learned(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> Ne
     parts: list[Cause] = ["reward", "dynamics"]
     if first == "termination":
         parts.append(first)
-    poor: list[Cause] = [name for name in parts if _learned_nothing(fits.get(name))]
+    poor: dict[Cause, float] = {name: s for name in parts if (s := _poor_share(fits.get(name)))}
     if not poor:
         return None
-    shares = {name: _share(fits[name]) for name in poor}
-    worst = max(poor, key=lambda name: (name == first, shares[name]))
-    return NextStep("nothing learned", worst, share=shares[worst])
+    worst = max(poor, key=lambda name: (name == first, poor[name]))
+    return NextStep("nothing learned", worst, share=poor[worst])
 
 
-def _learned_nothing(fit: PartFit | None) -> bool:
+def _poor_share(fit: PartFit | None) -> float | None:
+    """A part's held-out error over that of a constant, where it surely learned next to nothing."""
     if fit is None or fit.error is None or not fit.baseline:
-        return False
-    return fit.error.low >= NOTHING_LEARNED * fit.baseline
-
-
-def _share(fit: PartFit) -> float:
-    """A part's held-out error over that of a constant."""
-    return fit.error.mean / fit.baseline if fit.error and fit.baseline else 0.0
+        return None
+    poor = fit.error.low >= NOTHING_LEARNED * fit.baseline
+    return fit.error.mean / fit.baseline if poor else None
 
 
 def _of_policy(diagnosis: Diagnosis) -> NextStep | None:

@@ -8,17 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import tyro
 
 from paracosm.cli import output
 from paracosm.core import checks
 from paracosm.core.checks import BadArgument
-from paracosm.core.data import Trajectory
 from paracosm.core.progress import Progress
 from paracosm.core.records import Diagnosis
 from paracosm.loop.assisting import FRESH_SEED, assisted_diagnosis
-from paracosm.loop.auditing import OF_PLANNERS, AuditOptions
+from paracosm.loop.auditing import AuditOptions, planner_audit_length
 from paracosm.loop.config import keywords
 from paracosm.loop.foreign import audit_foreign
 from paracosm.loop.load import Run, audit_run, calibrated_diagnosis, load
@@ -194,7 +192,8 @@ def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress
             first_seed=_first(flags),
             progress=lambda done, total: tell("evaluate", done, total, ""),
         )
-    tell("audit", 0, 1, "" if planner is None or episodes is None else _length(episodes, options))
+    planned = None if planner is None else episodes
+    tell("audit", 0, 1, "" if planned is None else planner_audit_length(planned, options))
     searches = _searches(run, flags)
     try:
         diagnosis = audit_run(run, episodes, planner=planner, searches=searches, **options)
@@ -208,17 +207,6 @@ def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress
     diagnosis = ranked_diagnosis(run.path, diagnosis)
     beyond = _first(flags) + len(run.episodes.alive if episodes is None else episodes.alive)
     return assisted_diagnosis(run, diagnosis, episodes, max(FRESH_SEED, beyond))
-
-
-def _length(episodes: Trajectory, options: AuditOptions) -> str:
-    """How long an audit of a planner takes beside the evaluation that was just seen: it plans at
-    every real step, at every step of two imagined episodes from each start, and where terms are
-    imagined.
-    """
-    real, steps = int(np.sum(episodes.alive)), episodes.alive.shape[1]
-    most = {**OF_PLANNERS, **options}["most_imagined_steps"]
-    plans = 3 * real + min(most, real * steps / 2)
-    return f"about {plans / real:.0f} evaluations long"
 
 
 def _searches(run: Run, flags: AuditFlags) -> tuple[str, ...]:

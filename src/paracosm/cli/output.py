@@ -127,7 +127,7 @@ def progress() -> Iterator[Progress]:
         if stage not in tasks:
             _finish(bars)
             if not bars.console.is_terminal:
-                told = f"{stage} … {word}".rstrip()
+                told = stage + " …" + (f" {word}" if not done and word else "")
                 bars.console.print(told, markup=False, highlight=False, soft_wrap=True)
             tasks[stage] = bars.add_task(stage, total=total, word=word)
         bars.update(tasks[stage], completed=done, total=total, word=word)

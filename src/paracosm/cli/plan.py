@@ -117,10 +117,9 @@ def _of_table(flags: PlanFlags) -> Measurements:
             f"{'--trust' if flags.trust else '--weights'} is for a run directory, not for a CSV"
             " file."
         )
-    error, dynamics, reward, *prices = _needed(flags, *_OF_TABLE)
+    error, dynamics, reward, cost_dynamics, cost_reward = _needed(flags, *_OF_TABLE)
     weights = Weights(dynamics, reward, "as given", 0.0, 0, "the command line")
     curves = read_curves(flags.source, error)
-    cost_dynamics, cost_reward = prices
     return Measurements({**curves}, {}, (weights,), {}, cost_dynamics, cost_reward, ())
 
 

@@ -152,6 +152,11 @@ class Posterior:
             band=tuple(tuple(map(float, row)) for row in band),
         )
 
+    @property
+    def _left(self) -> np.ndarray:
+        """Anchors' mean log errors less those of the median forecast, `[anchor]`."""
+        return self.pilot.mean - np.log(self.forecast(self.pilot.sizes)[:, 1])
+
     def _r2(self) -> float:
         """Share of the variance of anchors' mean log errors, weighted by seeds, that the median
         forecast explains.
@@ -159,16 +164,15 @@ class Posterior:
         Zero where it explains none, as of a flat curve.
         """
         mean, weight = self.pilot.mean, self.pilot.seeds
-        left = np.sum(weight * (mean - np.log(self.forecast(self.pilot.sizes)[:, 1])) ** 2)
+        left = np.sum(weight * self._left**2)
         total = np.sum(weight * (mean - np.average(mean, weights=weight)) ** 2)
         return float(max(0, 1 - left / total)) if total else 0.0
 
     @property
     def _poor(self) -> bool:
         """Whether the law explains little of errors that do differ: a flat curve it fits well."""
-        mean, weight = self.pilot.mean, self.pilot.seeds
-        left = mean - np.log(self.forecast(self.pilot.sizes)[:, 1])
-        return self._r2() < POOR and float(np.average(left**2, weights=weight)) > SCATTER**2
+        scatter = np.sqrt(np.average(self._left**2, weights=self.pilot.seeds))
+        return bool(self._r2() < POOR and scatter > SCATTER)
 
     def caveats(self, reach: float) -> tuple[Caveat, ...]:
         """What to know before trusting a plan that goes to `reach` samples."""
