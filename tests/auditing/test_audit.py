@@ -4,6 +4,7 @@ refuses.
 
 import dataclasses
 import inspect
+import math
 
 import jax
 import jax.numpy as jnp
@@ -375,6 +376,13 @@ def test_a_reward_that_no_episode_held_is_named_where_it_widens_the_gap(least, n
     found = audited(case_of("linear", 0), known=known)
     assert found.remarks.unseen_reward == named
     assert ("was recorded that none of these" in found.explanation) == (named is not None)
+
+
+def test_a_subset_of_the_steps_that_makes_terms_unsure_is_too_small_and_all_steps_are_not():
+    case = case_of("smooth", 4, horizon=40, episodes=20)
+    few, whole = (audited(case, most_imagined_steps=most) for most in (400, math.inf))
+    assert 0 < few.decision.few_steps == few.audited_steps < few.real_steps
+    assert whole.decision.few_steps == 0
 
 
 def test_how_long_an_audit_of_a_planner_is_beside_its_evaluation():

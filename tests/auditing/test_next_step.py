@@ -201,6 +201,18 @@ def test_an_unsure_gap_needs_episodes_and_a_small_one_nothing():
     assert step(gap({}), decision=unpaid).kind == "episodes"
 
 
+def test_more_audited_steps_go_before_episodes_where_their_subset_makes_terms_unsure():
+    few = dataclasses.replace(decide(UNSURE), few_steps=20)
+    assert step(UNSURE, decision=few).kind == "steps"
+    sentence = words(UNSURE, decision=few, imagined_steps=5_000, fits=RUN)
+    assert "audit more of the recorded steps (paracosm audit RUN --most-imagined-steps 20000)" in (
+        sentence
+    )
+    verdict = diagnosis_words.verdict(diagnosis(UNSURE, decision=few))
+    assert "more audited steps than 20 would narrow them" in verdict
+    assert "episodes" not in verdict
+
+
 def test_no_narrower_intervals_are_promised_where_episodes_do_not_make_them():
     capped = Imagination(10, {"total": 0.9}, capped=True)
     assert words(UNSURE, imagination=capped).endswith("record more real episodes: 80.")

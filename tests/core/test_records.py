@@ -208,7 +208,7 @@ def test_transitions_and_labels_are_priced_apart(transitions, labels, price, lab
     assert bought.spent == transitions * price + labels * label_price
 
 
-ESTIMATED = ("mode_versus_sampled", "imagined_return")
+ESTIMATED = ("mode_versus_sampled", "imagined_return")  # the first not of planners
 
 
 @given(instances(RunResult))
@@ -221,7 +221,7 @@ def test_the_summary_says_what_the_command_prints(result):
     assert set(summary["gap"]) == terms | {"imagined"}
     assert summary["gap"]["imagined"] == summary["gap"]["predicted"]
     assert summary["gap_training"] is None or set(summary["gap_training"]) == set(summary["gap"])
-    for estimate in (*summary["gap"].values(), *(summary[name] for name in ESTIMATED)):
+    for estimate in (*summary["gap"].values(), *filter(None, map(summary.get, ESTIMATED))):
         assert set(estimate) == {"mean", "low", "high"}
     assert set(summary["real_return"]) == {"mean", "low", "high", "episodes"}
     assert {"transitions", "reward_labels", "real_steps"} <= set(summary["data"])

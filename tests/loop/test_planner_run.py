@@ -42,6 +42,8 @@ def test_a_run_plans_collects_by_its_plans_and_is_audited(finished):
     assert diagnosis.closure < 1e-9
     assert diagnosis.gap_training is not None
     assert diagnosis.dynamics_by_dimension.dimensions == ()
+    assert diagnosis.mode_versus_sampled is None
+    assert "best-guess actions against drawn ones" not in page
 
 
 def test_its_run_loads_with_the_planner_in_the_learned_world(finished):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -174,6 +174,8 @@ class ForeignPlanner(Policy):
 
     It draws the same numbers in every search, and has no samples.
     """
+
+    searches: ClassVar[bool] = True
 
     host: Host = eqx.field(static=True)
     size: int = eqx.field(static=True)

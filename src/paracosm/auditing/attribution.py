@@ -141,12 +141,14 @@ def roll(
     key: PRNGKey,
     most_imagined_steps: float = MOST_IMAGINED_STEPS,
     importance: np.ndarray | None = None,
+    block: int | None = None,
 ) -> AuditRollouts:
     """Imagine the rest of the episode after every audited step.
 
     Args:
         world, policy, episodes, predictions: As for `attribute_at`.
         discounts, key, most_imagined_steps, importance: As for `attribute_at`.
+        block: How many rollouts run together, as for `values_at`.
     """
     alive = np.asarray(episodes.alive)
     followed = _followed(alive) & (importance is None)
@@ -163,6 +165,7 @@ def roll(
         discounts=discounts,
         followed=followed,
         key=key,
+        block=block,
     )
     worth = np.stack(
         [
@@ -274,6 +277,7 @@ def _continue(
     discounts: Sequence[float],
     followed: np.ndarray,
     key: PRNGKey,
+    block: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`V̂_{H-t-1}` at ŝ' and, where a step is not `followed`, at s', `[discount, episode, time]`.
 
@@ -285,6 +289,7 @@ def _continue(
         discounts: γ of each value.
         followed: Whether the next recorded step starts at s', `[episode, time]`.
         key: Of the noise; each episode has its own.
+        block: How many rollouts run together, as for `values_at`.
     """
     remaining = episodes.remaining_steps
     needed = audited.copy()
@@ -297,7 +302,8 @@ def _continue(
         np.concatenate(pair) for pair in zip(np.nonzero(needed), np.nonzero(last), strict=True)
     )
     keys = jax.random.split(key, len(audited))[episode]
-    worth = values_at(world, policy, states, steps, keys, discounts=discounts, since=time + 1)
+    options = {"discounts": discounts, "since": time + 1, "block": block}
+    worth = values_at(world, policy, states, steps, keys, **options)
 
     at_imagined, at_last = np.zeros((2, len(discounts), *audited.shape))
     at_imagined[:, needed], at_last[:, last] = np.split(worth, [needed.sum()], axis=1)

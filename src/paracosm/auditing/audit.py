@@ -34,6 +34,10 @@ from paracosm.core.predicted import PredictedReturn
 from paracosm.core.records import Diagnosis, Imagination, Reference
 from paracosm.core.types import Action, Scalar, State
 
+# Rollouts of searches that run together: as long as the longest, each of whose steps costs
+# thousands.
+_SEARCHES_TOGETHER = 4
+
 
 def diagnose(
     world: MDP,
@@ -70,7 +74,7 @@ def diagnose(
     checks.in_unit_interval("discount", discount)
     episodes = jax.tree.map(np.asarray, episodes)
     check_episodes(world, episodes)
-    pairs, of_states = None, in_double((world, episodes))
+    pairs, searches, of_states = None, policy.searches, in_double((world, episodes))
     if not isinstance(policy, MarkovPolicy):
         pairs = paired(world, policy, episodes, sampled=sampled or recorded_by is not None)
         world, policy, episodes = pairs.world, pairs.policy, pairs.episodes
@@ -98,7 +102,7 @@ def diagnose(
             discount=discount,
             key=key,
             mode=mode,
-            samples=SAMPLES if pairs is None else 1,
+            samples=0 if searches else SAMPLES if pairs is None else 1,
         )
         rollouts = roll(
             world,
@@ -109,6 +113,7 @@ def diagnose(
             key=key,
             most_imagined_steps=most_imagined_steps,
             importance=weighted,
+            block=_SEARCHES_TOGETHER if searches else None,
         )
         noisy = not mode or bool(predictions.noisy.any())
         drawn = Drawn(terms_of(episodes, predictions, rollouts), returns, 1, {}, capped=False)

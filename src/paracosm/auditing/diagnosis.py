@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ from paracosm.core.records import (
     Weights,
 )
 
-_WIDE = 2.0  # times Student's interval: more is not what the episodes differ by
+_WIDE = 2.0  # times another interval: more has another cause than the episodes' difference
 _OVERLAYS = 3  # episodes drawn on a page
 
 
@@ -136,7 +137,10 @@ def diagnosis_of(
     weight = 1 if worth is None else worth.weights
     real_return = of_sums.value((weight * episodes.reward).sum(axis=1))
     check = _check(world, causes, measured, episodes)
-    decision = unfit(check, measured.plausibility, gap) or decide(gap)
+    decision = dataclasses.replace(
+        unfit(check, measured.plausibility, gap) or decide(gap),
+        few_steps=_few_steps(gap, terms, check.steps),
+    )
     decision_training = None
     if gap_training is not None and not decision.unfit:
         decision_training = decide_training(decision, gap_training, parts, world.discount, horizon)
@@ -152,7 +156,9 @@ def diagnosis_of(
         imagined_return=of_sums.value(imagined.undiscounted, imagined=True),
         reference=measured.known,
         plausibility=measured.plausibility,
-        mode_versus_sampled=causes.average.term(imagined.mode - imagined.sampled),
+        mode_versus_sampled=None
+        if imagined.sampled is None
+        else causes.average.term(imagined.mode - imagined.sampled),
         baselines=baselines(world, episodes, measured.predictions),
         informative_horizon=None
         if apart
@@ -218,6 +224,16 @@ def _widening(causes: _Causes, gap: Gap) -> float | None:
     usual = student_mean(causes.total)
     wide = gap.total.high - gap.total.low > _WIDE * (usual.high - usual.low)
     return causes.average.unseen_reward if wide else None
+
+
+def _few_steps(gap: Gap, terms: Terms, real_steps: int) -> int:
+    """How many steps were audited, where so few make the terms' intervals much wider than the
+    gap's, which does not depend on them; else 0.
+    """
+    audited = int(terms.audited.sum())
+    width = max(term.high - term.low for term in (gap.termination, gap.dynamics))
+    few = audited < real_steps and width > _WIDE * (gap.total.high - gap.total.low)
+    return audited if few else 0
 
 
 def _sum_check(measured: AuditMeasurements, episodes: Trajectory) -> SumCheck:

@@ -30,8 +30,8 @@ class ImaginedReturns(NamedTuple):
     """Imagined episodes of the mode from the real starts, and returns `[episode]` beside them.
 
     At the reporting discount: `full` is the return of `episodes`, `mode` and `sampled` those of the
-    policy's mode and of the policy as it samples. At the training discount: `full_training` is the
-    return of `episodes`, `predicted` what training took for it, `pessimistic` that of whole
+    policy's mode and of its samples, if any were drawn. At the training discount: `full_training`
+    is the return of `episodes`, `predicted` what training took for it, `pessimistic` that of whole
     episodes in the world that training took place in. `undiscounted` is the return of `episodes` at
     1. `edge_share` is the share of steps of `episodes` at the edge of the world's domain, if it has
     one.
@@ -40,7 +40,7 @@ class ImaginedReturns(NamedTuple):
     episodes: Trajectory
     full: Array
     mode: Array
-    sampled: Array
+    sampled: Array | None
     full_training: Array
     predicted: Array
     pessimistic: Array
@@ -89,7 +89,7 @@ def imagined_returns(
         discount: The reporting discount, in [0, 1].
         key: Of the noise.
         mode: Whether the policy's mode plays, else its samples.
-        samples: Rollouts of the policy's samples from each start.
+        samples: Rollouts of the policy's samples from each start; none gives no `sampled`.
 
     Raises:
         BadData: if the world leaves the finite numbers.
@@ -99,7 +99,8 @@ def imagined_returns(
     imagined = ImaginedReturns(*jax.tree.map(np.asarray, columns))
     _check_steps(imagined.episodes)
     _check_finite("full", imagined.full)
-    _check_finite("sampled", imagined.sampled)
+    if imagined.sampled is not None:
+        _check_finite("sampled", imagined.sampled)
     _check_finite("full, training", imagined.full_training)
     _check_finite("believed", imagined.predicted)
     return imagined
@@ -237,16 +238,18 @@ class _Imaginer(eqx.Module):
     ) -> ImaginedReturns:
         """All of it in one compiled program, of episodes of so many `steps`."""
         rows = EpisodeStarts(start, steps, jax.random.split(key, len(start)))
-        of_mode = self._play(Mode(self.policy), rows)
-        again = EpisodeStarts(
-            jnp.repeat(start, self.samples, axis=0),
-            jnp.repeat(steps, self.samples, axis=0),
-            jax.random.split(jax.random.fold_in(key, 1), self.samples * len(start)),
-        )
-        sampled = self._play(self.policy, again)
-        first = jax.tree.map(lambda leaf: leaf[:: self.samples], sampled)
-        episodes = of_mode if self.mode else first
-        by_start = returns(sampled.reward, self.discount).reshape(len(start), self.samples)
+        episodes = of_mode = self._play(Mode(self.policy), rows)
+        by_sample = None
+        if self.samples:
+            again = EpisodeStarts(
+                jnp.repeat(start, self.samples, axis=0),
+                jnp.repeat(steps, self.samples, axis=0),
+                jax.random.split(jax.random.fold_in(key, 1), self.samples * len(start)),
+            )
+            sampled = self._play(self.policy, again)
+            by_sample = returns(sampled.reward, self.discount).reshape(len(start), self.samples)
+            if not self.mode:
+                episodes = jax.tree.map(lambda leaf: leaf[:: self.samples], sampled)
         domain, share = self.world.domain, None
         if domain is not None:
             share = jnp.mean(domain.at_edge(episodes.next_state), where=episodes.alive)
@@ -255,7 +258,7 @@ class _Imaginer(eqx.Module):
             episodes,
             main.full,
             returns(of_mode.reward, self.discount),
-            by_start.mean(axis=1),
+            None if by_sample is None else by_sample.mean(axis=1),
             main.full_training,
             main.predicted,
             main.pessimistic,

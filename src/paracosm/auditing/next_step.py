@@ -45,7 +45,7 @@ def _first(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep:
         _of_policy(diagnosis),
         NextStep("nothing") if costs_nothing else _of_purchase(diagnosis, fits),
     )
-    return next(filter(None, steps), NextStep("episodes"))
+    return next(filter(None, steps), NextStep("steps" if decision.few_steps else "episodes"))
 
 
 def _of_finding(diagnosis: Diagnosis) -> NextStep | None:

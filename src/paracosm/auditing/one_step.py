@@ -123,12 +123,18 @@ def _predict(world: MDP, policy: MarkovPolicy, episodes: Trajectory, key: PRNGKe
 
         chosen = policy.mode(state)
         differs = differ(world.spec.action, action, chosen)
-        noisy = jnp.any(world.dynamics(state, action, jax.random.fold_in(key, 2)) != imagined)
+        again = move(state, action, jax.random.fold_in(key, 2))
+        noisy = jnp.any(again != imagined[: len(again)])
         return OneStep(imagined, outcome(next_state), outcome(imagined), chosen, differs, noisy)
 
+    # Of pairs the states alone: whatever else a pair holds follows from them.
+    move = getattr(world.dynamics, "of_state", world.dynamics)
     count, times = episodes.alive.shape
     keys = jax.vmap(lambda key: jax.random.split(key, times))(jax.random.split(key, count))
-    return jax.vmap(jax.vmap(at))(episodes.state, episodes.action, episodes.next_state, keys)
+    columns = episodes.state, episodes.action, episodes.next_state
+    state, action, after = (column.reshape(-1, *column.shape[2:]) for column in columns)
+    by_row = jax.vmap(at)(state, action, after, keys.reshape(-1))
+    return jax.tree.map(lambda leaf: leaf.reshape(count, times, *leaf.shape[1:]), by_row)
 
 
 def differ(space: Box | Discrete, recorded: Array, chosen: Array) -> Array:

@@ -162,16 +162,20 @@ def _recorded(
             f" {_flat(first).size}: another policy recorded them."
         )
     alive = np.asarray(episodes.alive)
-    asked = _answer(policy, _unraveled(first, carry[alive]), jnp.asarray(episodes.state[alive]))[1]
     recorded = episodes.action[alive]
-    differs = np.asarray(jax.vmap(partial(differ, space))(jnp.asarray(recorded), asked))
+    carries, states = (
+        np.concatenate([column[alive], column[:, -1]]) for column in (carry, episodes.state)
+    )
+    _, chosen, following = _answer(policy, _unraveled(first, carries), jnp.asarray(states))
+    following = jax.tree.map(lambda leaf: leaf[len(recorded) :], following)
+    differs = np.asarray(
+        jax.vmap(partial(differ, space))(jnp.asarray(recorded), chosen[: len(recorded)])
+    )
     if differs.mean() > OTHER_ACTIONS:
         raise checks.BadData(
             f"{int(differs.sum())} of the {len(differs)} recorded actions are not those of the"
             f" policy, a {type(policy).__name__}: attribution needs its own episodes."
         )
-    at_last = _unraveled(first, carry[:, -1])
-    following = _answer(policy, at_last, jnp.asarray(episodes.state[:, -1]))[2]
     after = _answer(policy, following, jnp.asarray(episodes.next_state[:, -1]))
     carries = np.concatenate([carry, flat_carries(following, 1)[:, None]], axis=1)
     actions = episodes.action.reshape(*carry.shape[:2], -1).astype(np.float64)
@@ -312,8 +316,12 @@ class PairDynamics(eqx.Module):
     layout: PairLayout
 
     def __call__(self, pair: State, action: Action, key: PRNGKey) -> State:
-        following = self.dynamics(pair[: self.layout.size], action, key)
+        following = self.of_state(pair, action, key)
         return self.layout.of(following, self.layout.apart(pair).following)
+
+    def of_state(self, pair: State, action: Action, key: PRNGKey) -> State:
+        """The next state alone, which takes no answer of the policy."""
+        return self.dynamics(pair[: self.layout.size], action, key)
 
 
 class OfState(eqx.Module):

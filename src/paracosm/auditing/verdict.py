@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 import numpy as np
@@ -73,7 +74,7 @@ def decide_training(
         discount: The training discount, in [0, 1].
         steps: Of a whole episode.
     """
-    training = decide(gap)
+    training = dataclasses.replace(decide(gap), few_steps=decision.few_steps)
     leads = parts is not None and culprit(gap) == "horizon"
     part = None
     if parts is not None and leads:

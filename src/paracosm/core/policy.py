@@ -30,7 +30,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -58,7 +58,13 @@ _INTERIOR = (
 
 
 class Policy(eqx.Module):
-    """What acts on one state, with a carry: arrays that it hands from step to step."""
+    """What acts on one state, with a carry: arrays that it hands from step to step.
+
+    Attributes:
+        searches: Whether each action is a search, which takes thousands of steps of a world.
+    """
+
+    searches: ClassVar[bool] = False
 
     @abc.abstractmethod
     def initial(self) -> Any:

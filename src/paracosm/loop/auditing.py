@@ -46,8 +46,8 @@ OF_PLANNERS: AuditOptions = {"most_imagined_steps": 5_000, "dimensions": False}
 
 def planner_audit_length(episodes: Trajectory, options: AuditOptions) -> str:
     """How long an audit of a planner takes beside the evaluation that recorded `episodes`: it plans
-    at every real step, at every step of two imagined episodes from each start, and at every
-    imagined step of the terms.
+    at every real step and at the imagined step after it, at every step of an imagined episode from
+    each start, and at every imagined step of the terms.
     """
     real, steps = int(np.sum(episodes.alive)), episodes.alive.shape[1]
     terms = min({**OF_PLANNERS, **options}["most_imagined_steps"], real * steps / 2)

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm import adapters as foreign
-from paracosm.adapters.mppi import ForeignPlanner
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.encoder import encode
@@ -24,7 +23,6 @@ from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import advance
-from paracosm.imagination.planners import Planner
 from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
 from paracosm.real import datasets, registry
 from paracosm.real.column_map import ColumnMap
@@ -101,7 +99,7 @@ def audit_foreign(
         _demand_steps(recorded)
         case = _case(_called(world, "world", spec), acting, recorded)
     progress("audit", 0, 1, "")
-    defaults = OF_PLANNERS if isinstance(case.policy, (Planner, ForeignPlanner)) else {}
+    defaults = OF_PLANNERS if case.policy.searches else {}
     diagnosis = _audited(case, {"seed": seed, **defaults, **options})
     # Special about these models: latent states, what the policy may lack, 32 bits.
     sentences = (getattr(acting, "note", ""), *remarks)

@@ -26,7 +26,6 @@ from paracosm.core.progress import Progress, silent
 from paracosm.core.records.ranking import BoughtEpisodes, Ranking
 from paracosm.core.rollout import rollout
 from paracosm.imagination.imagine import not_drawn
-from paracosm.imagination.planners import Planner
 from paracosm.loop.load import Run, load
 from paracosm.loop.results import RANKING
 from paracosm.loop.tasks import demand_one_task
@@ -389,7 +388,7 @@ def _imagined(contender: Contender, first_seed: int, seed: int, progress: Progre
         contender, first_seed, seed, progress: As above.
     """
     progress(f"imagine {contender.name}", 0, 1)
-    count = _STARTS_OF_PLANNERS if isinstance(contender.policy, Planner) else _STARTS
+    count = _STARTS_OF_PLANNERS if contender.policy.searches else _STARTS
     source, world = contender.source, contender.world
     starts = source.starts(count, first_seed=first_seed)
     keys = jax.random.split(stage_key(seed, "rank"), count)

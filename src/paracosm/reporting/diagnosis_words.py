@@ -309,7 +309,7 @@ def _clause(gap: Gap, decision: Verdict) -> str:
             f" {_reach(decision)}"
         )
     if decision.kind == "undetermined":
-        return _undetermined(gap)
+        return _undetermined(gap, decision)
     if decision.kind == "cancels":
         return _cancelling(gap, decision)
     if decision.kind == "unexplained":
@@ -322,7 +322,7 @@ def _clause(gap: Gap, decision: Verdict) -> str:
     return f"{_explained(gap, decision)}{against}"
 
 
-def _undetermined(gap: Gap) -> str:
+def _undetermined(gap: Gap, decision: Verdict) -> str:
     """No cause is clear: none is needed where the whole interval of the gap is small."""
     if gap.small:
         return (
@@ -331,7 +331,7 @@ def _undetermined(gap: Gap) -> str:
         )
     return (
         "has an undetermined cause, since every interval that is beyond rounding includes zero;"
-        f" {_more(gap)} would narrow them"
+        f" {more(gap, decision)} would narrow them"
     )
 
 
@@ -353,7 +353,10 @@ def _reach(decision: Verdict) -> str:
     return f"so few cannot exclude that rarer ones make it up to {decision.reach:.3g} on average"
 
 
-def _more(gap: Gap) -> str:
+def more(gap: Gap, decision: Verdict) -> str:
+    """What narrows the intervals of the terms."""
+    if decision.few_steps:
+        return f"more audited steps than {decision.few_steps:,}"
     return f"more evaluation episodes than {gap.total.n}"
 
 
@@ -364,7 +367,7 @@ def _named(gap: Gap, cause: Cause | None) -> str:
 
 def _cancelling(gap: Gap, decision: Verdict) -> str:
     unsure = " and ".join(CAUSES[cause] for cause in decision.unsure)
-    doubt = f"; {unsure} unsure, which {_more(gap)} would settle" if unsure else ""
+    doubt = f"; {unsure} unsure, which {more(gap, decision)} would settle" if unsure else ""
     return (
         f"is what remains of errors that cancel: {_named(gap, decision.lead)}, against"
         f" {_named(gap, decision.opposing)}{doubt}"
@@ -375,7 +378,7 @@ def _unexplained(gap: Gap, decision: Verdict) -> str:
     doubt = "".join(f"{_named(gap, cause)}, is unsure; " for cause in decision.unsure)
     return (
         f"has an undetermined cause: {_named(gap, decision.opposing)}, is clearly wrong but works"
-        f" the other way; {doubt}{_more(gap)} would settle it"
+        f" the other way; {doubt}{more(gap, decision)} would settle it"
     )
 
 
@@ -389,8 +392,8 @@ def _explained(gap: Gap, decision: Verdict) -> str:
     if decision.lead_share == "in part":
         rival = " and ".join(_named(gap, cause) for cause in decision.unsure)
         return (
-            f"comes in part from {clear}; {rival}, may weigh more, which {_more(gap)} would"
-            f" settle{worst}"
+            f"comes in part from {clear}; {rival}, may weigh more, which"
+            f" {more(gap, decision)} would settle{worst}"
         )
     if decision.lead_share == "together":
         return f"comes from {clear}; their intervals overlap{worst}"

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 from paracosm.core.records import Cause, Diagnosis, NextKind, NextStep
-from paracosm.reporting.diagnosis_words import CAUSES
+from paracosm.reporting.diagnosis_words import CAUSES, more
 
 _PURCHASE: dict[Cause, str] = {
     "reward": "buy reward labels where the policy goes, or look at how rewards are recorded",
@@ -115,7 +115,7 @@ def _purchase(diagnosis: Diagnosis, step: NextStep) -> str:
         term = getattr(diagnosis.gap, part)
         sentences.append(
             f"The term of {CAUSES[part]}, {term:+.3g}, is unsure but {step.times:.0f} times as"
-            f" large as the clear one; more evaluation episodes than {term.n} would settle it."
+            f" large as the clear one; {more(diagnosis.gap, diagnosis.decision)} would settle it."
         )
     elif diagnosis.decision.kind == "cancels" and opposing is not None:
         other = diagnosis.decision.lead if opposing == part else opposing
@@ -132,6 +132,15 @@ def _episodes(diagnosis: Diagnosis, step: NextStep) -> str:
         return f"record more real episodes: {more}{how}."
     narrower = "half" if diagnosis.remarks.unseen_reward is None else "a quarter"
     return f"record more real episodes: {more}{how} make the intervals about {narrower} as wide."
+
+
+def _steps(diagnosis: Diagnosis, step: NextStep) -> str:
+    cost = 4 * diagnosis.imagined_steps
+    how = "paracosm audit RUN --most-imagined-steps" if step.of_run else "most_imagined_steps ="
+    return (
+        f"audit more of the recorded steps ({how} {cost}): four times as many make the intervals of"
+        " the terms about half as wide."
+    )
 
 
 def _nothing(diagnosis: Diagnosis, step: NextStep) -> str:
@@ -155,5 +164,6 @@ _SENTENCES: dict[NextKind, Callable[[Diagnosis, NextStep], str]] = {
     "policy": _policy,
     "purchase": _purchase,
     "episodes": _episodes,
+    "steps": _steps,
     "nothing": _nothing,
 }

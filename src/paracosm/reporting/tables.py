@@ -115,8 +115,9 @@ def beside_rows(diagnosis: Diagnosis) -> list[Row]:
     if diagnosis.assisted is not None:
         assisted = diagnosis.assisted
         rows.append(row("real, assisted", assisted.value, assisted_words.note(assisted)))
-    note = f"imagined, {discounted(diagnosis.discount)}: best-guess actions against drawn ones"
-    rows.append(row("mode − sampled", diagnosis.mode_versus_sampled, note))
+    if diagnosis.mode_versus_sampled is not None:
+        note = f"imagined, {discounted(diagnosis.discount)}: best-guess actions against drawn ones"
+        rows.append(row("mode − sampled", diagnosis.mode_versus_sampled, note))
     return rows if diagnosis.search is None else [*rows, *_search_rows(diagnosis.search)]
 
 

@@ -337,7 +337,7 @@ class Diagnosis(Record):
     imagined_return: Estimate
     reference: Reference | None
     plausibility: Plausibility
-    mode_versus_sampled: Estimate
+    mode_versus_sampled: Estimate | None
     baselines: Baselines
     informative_horizon: int | None
     data_edge_share: float | None

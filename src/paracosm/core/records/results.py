@@ -93,7 +93,9 @@ class RunResult(Record):
             "training_discount": diagnosis.training_discount,
             "horizon": diagnosis.horizon,
             "training_horizon": diagnosis.training_horizon,
-            "mode_versus_sampled": brief(diagnosis.mode_versus_sampled),
+            "mode_versus_sampled": None
+            if diagnosis.mode_versus_sampled is None
+            else brief(diagnosis.mode_versus_sampled),
             "informative_horizon": diagnosis.informative_horizon,
             "closure": diagnosis.closure,
             "real_steps_during_imagination": self.real_steps_during_imagination,

@@ -38,6 +38,7 @@ NextKind = Literal[
     "policy",
     "purchase",
     "episodes",
+    "steps",
     "nothing",
 ]
 SumCheck = Literal["reweighted", "stochastic", "subset", "actions"]
@@ -60,7 +61,9 @@ class Verdict(Record):
     large, `unsure` those that are named though their intervals hold zero. `opposing` is clear
     and works against the gap, or against the lead where errors cancel; `taken_back` works
     against a lead that is larger than the gap. `worst_part` is the learned part most clearly
-    wrong where the lead is none. `unpaid` says that no reward was seen in either world.
+    wrong where the lead is none. `unpaid` says that no reward was seen in either world. `few_steps`
+    counts the audited steps where they, and not the episodes, are too few: a random subset that
+    makes the terms' intervals much wider than the gap's.
 
     `missed_share` is what the terms miss of the gap, over the size of the terms (none where they
     miss no more than they may), `action_difference` the largest difference of recorded actions from
@@ -79,6 +82,7 @@ class Verdict(Record):
     taken_back: Cause | None = None
     worst_part: Cause | None = None
     unpaid: bool = False
+    few_steps: int = 0
     reach: float | None = None
     missed_share: float | None = None
     action_difference: float = 0.0
@@ -148,10 +152,11 @@ class NextStep(Record):
     `share` of a constant's; a `"broken world"` leaves what was recorded; `"search"` left more in
     imagination than the gap can be; the `"policy"` is no better than what acted in the data, in
     imagination neither; a `part` that was `"given"` is wrong; a `"purchase"` for `part`, whose
-    unsure term is `times` as large as the clear one if that is not its own; more `"episodes"` would
-    tell; `"nothing"` of the world costs this policy anything that matters. The `"observation"` that
-    lacks what the reward depends on is a finding that has a sentence of its own. `planned` says
-    that `paracosm plan` can tell how much to buy, `of_run` that commands can take a run directory.
+    unsure term is `times` as large as the clear one if that is not its own; more `"episodes"`, or
+    more audited `"steps"` of these, would tell; `"nothing"` of the world costs this policy anything
+    that matters. The `"observation"` that lacks what the reward depends on is a finding that has a
+    sentence of its own. `planned` says that `paracosm plan` can tell how much to buy, `of_run` that
+    commands can take a run directory.
     """
 
     kind: NextKind

@@ -20,7 +20,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -31,6 +31,7 @@ from paracosm.core import checks
 from paracosm.core.mdp import MDP, Discrete
 from paracosm.core.members import end_probability
 from paracosm.core.policy import Policy
+from paracosm.core.precision import in_single
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 
 # Searches side by side on a CPU: more of them leave its caches, and take three times as long each.
@@ -57,18 +58,6 @@ class Search(NamedTuple):
     spread: Float[Array, " iteration"]
 
 
-def drawn_in_32(draw: Callable, key: PRNGKey, shape: tuple[int, ...]) -> Array:
-    """Random numbers that are the same whatever the precision of the plan: an audit in 64 bits must
-    search among the plans that were tried for real.
-
-    Args:
-        draw: Of `jax.random`.
-        key: Of what is drawn.
-        shape: How many.
-    """
-    return jnp.asarray(draw(key, shape, jnp.float32))
-
-
 class Planner(Policy):
     """Searches for its actions in `world`, starting from its last plan.
 
@@ -80,6 +69,8 @@ class Planner(Policy):
         deterministic: Whether every search draws the same random numbers, so that its action is a
             function of state and carry.
     """
+
+    searches: ClassVar[bool] = True
 
     world: MDP
     value: Callable[[State], Scalar] | None = None
@@ -106,8 +97,11 @@ class Planner(Policy):
         return jnp.zeros((self.steps, self.world.spec.action.size))
 
     def act(self, carry: Any, state: State, key: PRNGKey) -> tuple[Action, Any]:
-        """The first action of the best plan, and the plan after it."""
-        plan = _in_blocks(self, carry, state, key)
+        """The first action of the best plan, and the plan after it.
+
+        The search is in 32 bits, in an audit's 64 too: the audited planner is the one that acted.
+        """
+        plan = _in_blocks(*in_single((self, carry, state)), key).astype(state.dtype)
         return self.action(plan[0]), jnp.concatenate([plan[1:], jnp.zeros_like(plan[:1])])
 
     def greedy(self) -> Planner:
@@ -158,7 +152,8 @@ def _in_blocks(planner: Planner, carry: Any, state: State, key: PRNGKey) -> Arra
 
     @jax.custom_batching.custom_vmap
     def plan(arrays: Any, *start: Any) -> Array:
-        return eqx.combine(arrays, rest).search(*start).plan
+        with jax.enable_x64(False):
+            return eqx.combine(arrays, rest).search(*start).plan
 
     @plan.def_vmap
     def _(size: int, batched: Any, arrays: Any, *start: Any) -> tuple[Array, bool]:
