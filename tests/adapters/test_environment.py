@@ -148,6 +148,9 @@ def test_copies_are_batched_by_gymnasiums_spaces():
     assert rewards.shape == terminated.shape == truncated.shape == (4,)
     listed, _ = envs.reset(seed=[7, 7, 7, 8])
     assert (listed[:3] == listed[0]).all()
+    drawn, _ = envs.reset(seed=[7, None, 7, None])
+    assert (drawn[::2] == listed[0]).all()
+    assert not (drawn[1] == drawn[3]).all()
 
 
 def test_starts_are_those_of_recorded_data():

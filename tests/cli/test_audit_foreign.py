@@ -16,6 +16,7 @@ import pytest
 
 from paracosm import adapters as foreign
 from paracosm.cli import main as command_line
+from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import rollout
@@ -439,6 +440,22 @@ def test_a_world_that_cannot_be_built_says_why(made, write, capsys):
         "building the world by my_model:broken failed with (SystemExit: 3|IndexError: pop from)",
         said,
     )
+
+
+@pytest.mark.parametrize(
+    "answer", ['s["desired_goal"]', "(s[:, :3] > 0) * 1", "(s[:, 0] * 0, s[:, 1] * 0)"]
+)
+def test_a_policy_that_takes_parts_is_told_the_vector_and_the_numbers_of_actions(answer):
+    with pytest.raises(checks.BadData, match="policy") as refused:
+        audit_foreign(
+            lambda spec: None,
+            lambda: lambda s: eval(answer, {"s": s}),
+            env="tests.real.composed:reach",
+            horizon=8,
+            episodes=2,
+        )
+    assert "as a vector of 6 numbers, achieved_goal[0], " in str(refused.value)
+    assert str(refused.value).endswith("an action is a whole number from 0 to 8: docs/spaces.md.")
 
 
 def test_help_says_that_the_users_file_is_imported(capsys):

@@ -206,7 +206,7 @@ def test_stages_are_named_as_they_begin_where_stderr_is_no_terminal(capsys):
         assert capsys.readouterr().err.count("collect …") == 1
         tell("learn", 0, 1, "6 minutes")
         assert "learn … 6 minutes" in capsys.readouterr().err
-        tell("imagine", 1, 10, "imagined return -40")
+        tell("imagine", 1, 10, "predicted return -40")
         assert "-40" not in capsys.readouterr().err
 
 

@@ -50,7 +50,7 @@ def test_marginal_lot_is_round_and_within_a_tenth_of_the_budget(budget, marginal
 
 def test_pilot_says_what_to_measure_or_that_nothing_is_worth_it():
     assert "1,600 reward labels, for 8,000" in decision_words.pilot(records.plan().next_pilot)
-    assert "buy now" in decision_words.pilot(None)
+    assert "no further measurement" in decision_words.pilot(None)
 
 
 def test_ratio_without_an_interval_claims_no_interval():

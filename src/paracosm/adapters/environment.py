@@ -168,9 +168,11 @@ class WorldVectorEnv(VectorEnv):
         self._over = np.zeros(num_envs, bool)
 
     def reset(
-        self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode of every copy; copy `i` has the seed `seed + i`, or `seed[i]`."""
+        """Start an episode of every copy; copy `i` has the seed `seed + i`, or `seed[i]`; one
+        that is None is drawn.
+        """
         if isinstance(seed, int) or seed is None:
             super().reset(seed=seed)
         if seed is not None or self._lanes is None:
@@ -203,12 +205,16 @@ class WorldVectorEnv(VectorEnv):
         self._over = terminated | truncated
         return _finite("goes to", lanes.state), reward, terminated, truncated, {}
 
-    def _seeds(self, seed: int | list[int] | None) -> np.ndarray:
+    def _seeds(self, seed: int | list[int | None] | None) -> np.ndarray:
         """One seed a copy, of 32 bits."""
+        drawn = self.np_random.integers(_SEEDS, size=self.num_envs, dtype=np.uint32)
         if seed is None:
-            return self.np_random.integers(_SEEDS, size=self.num_envs, dtype=np.uint32)
-        seeds = seed + np.arange(self.num_envs) if isinstance(seed, int) else np.asarray(seed)
-        checks.shape("seed", seeds, (self.num_envs,))
+            return drawn
+        if isinstance(seed, int):
+            seeds = seed + np.arange(self.num_envs)
+        else:
+            checks.shape("seed", np.asarray(seed), (self.num_envs,))
+            seeds = np.array([own if s is None else s for own, s in zip(drawn, seed, strict=True)])
         return (seeds % _SEEDS).astype(np.uint32)
 
 

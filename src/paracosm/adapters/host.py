@@ -244,7 +244,7 @@ class Host(abc.ABC):
             answers = (answers,)
         if len(answers) != len(self.gives):
             needed = ", ".join(slot.name for slot in self.gives)
-            raise checks.BadData(
+            raise BadAnswer(
                 f"the {self.name} gives {len(answers)} results; {len(self.gives)} ({needed}) are"
                 " needed."
             )

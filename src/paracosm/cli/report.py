@@ -12,7 +12,7 @@ from rich.text import Text
 
 from paracosm import reporting
 from paracosm.cli import output
-from paracosm.loop.filming import film
+from paracosm.loop import filming
 from paracosm.loop.load import load
 from paracosm.loop.results import ranked_diagnosis
 
@@ -45,7 +45,9 @@ def main(arguments: Sequence[str]) -> None:
     result = dataclasses.replace(run.result, diagnosis=diagnosis)
     with output.of_files(flags.run):
         page = reporting.write(
-            result, flags.run / "report.html" if flags.out is None else flags.out, film=film(run)
+            result,
+            flags.run / "report.html" if flags.out is None else flags.out,
+            film=filming.film(run),
         )
     output.show(
         Text(f"The report is {page}"), {**result.summary(), "report": str(page)}, as_json=flags.json

@@ -17,7 +17,7 @@ from paracosm import adapters as foreign
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.encoder import encode
-from paracosm.core.mdp import MDP, Spec
+from paracosm.core.mdp import MDP, Discrete, Spec
 from paracosm.core.policy import Policy
 from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
@@ -29,6 +29,8 @@ from paracosm.real.column_map import ColumnMap
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
 from paracosm.reporting import diagnosis_words
+
+_MOST_NAMES = 12  # of components in a message
 
 
 def audit_foreign(
@@ -169,17 +171,39 @@ def _played(
     acting = foreign.policy(theirs, blank)
     encoder = getattr(acting, "encoder", None)
     source = source if encoder is None else opened(encoder=encoder)
-    recorded = source.evaluate(
-        acting,
-        episodes=episodes,
-        first_seed=first_seed,
-        progress=lambda done, total: progress("evaluate", done, total, ""),
-    )
+    try:
+        with callbacks.as_raised():
+            recorded = source.evaluate(
+                acting,
+                episodes=episodes,
+                first_seed=first_seed,
+                progress=lambda done, total: progress("evaluate", done, total, ""),
+            )
+    except foreign.BadAnswer as error:
+        if not source.components:
+            raise
+        sentence = str(error).rstrip(".")
+        raise checks.BadData(f"{sentence}. {_of_parts(source)}") from error
     if encoder is not None:
         return recorded, acting, blank, source.remarks
     spec = foreign.spec(recorded, action=source.action, horizon=source.horizon)
     spec = dataclasses.replace(spec, components=source.components)
     return recorded, foreign.policy(theirs, spec), spec, source.remarks
+
+
+def _of_parts(source: Source) -> str:
+    """What a policy sees of an environment whose observations have several parts, and gives it."""
+    names, action = source.components, source.action
+    shown = names if len(names) <= _MOST_NAMES else (*names[: _MOST_NAMES - 1], "…", names[-1])
+    given = (
+        f"a whole number from 0 to {action.n - 1}"
+        if isinstance(action, Discrete)
+        else f"a vector of {action.size}"
+    )
+    return (
+        f"A policy is given this environment's observations as a vector of {len(names)} numbers,"
+        f" {', '.join(shown)}, and an action is {given}: docs/spaces.md."
+    )
 
 
 def _read(

@@ -166,7 +166,7 @@ def marginal(plan: Plan) -> str:
 def pilot(proposal: Pilot | None) -> str:
     """Which measurement to make before buying, if any."""
     if proposal is None:
-        return "No further measurement is worth its price: buy now."
+        return "By these laws no further measurement lowers the regret by more than it costs."
     return (
         f"Before buying, measure the error of the {proposal.part} model with"
         f" {count(proposal.samples)} {bought(proposal.part)},"
