@@ -4,6 +4,7 @@ learner, owned data.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,6 +33,7 @@ from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import require_learnable
 from paracosm.learning.settings import LearnSettings
 from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions, scales
+from paracosm.loop.names import by_name
 from paracosm.real import datasets, registry
 from paracosm.real.column_map import mapped
 from paracosm.real.matching import demand_match
@@ -46,6 +48,8 @@ PLANNERS: dict[str, Callable[[MDP], Planner]] = {
     "cem": CEM,
     "gradient": GradientPlanner,
 }
+# What decides how long any learner trains, and on which return it is judged.
+_OF_ANY_TRAINING = ("horizon", "rates", "check", "patience", "least_gain", "most_steps")
 _WINDOWS = checks.Range(1, 1000, integer=True)
 WINDOW = re.compile(r"window:(\d{1,9})")
 CAUTIONS: dict[str, Callable[[], Caution]] = {
@@ -148,6 +152,21 @@ def learner_of(where: str | None, settings: ImagineSettings) -> Learner | None:
             " needed."
         )
     return registry.made(where, Learner, "--learner", settings)
+
+
+def settings_shown(config: RunConfig, learner: Learner | None) -> dict[str, str]:
+    """What a run went by, by name: of a learner of ours that has settings of its own these, in
+    place of those of imagination that it does not look at.
+    """
+    leaves = by_name(config.to_dict())
+    if config.learner in LEARNERS:
+        unused = {f"imagine.{field.name}" for field in dataclasses.fields(ImagineSettings)}
+        unused -= {f"imagine.{name}" for name in _OF_ANY_TRAINING}
+        leaves = {name: value for name, value in leaves.items() if name not in unused}
+    own = getattr(learner, "settings", None)
+    if dataclasses.is_dataclass(own) and not isinstance(own, type):
+        leaves |= {f"learner.{name}": value for name, value in dataclasses.asdict(own).items()}
+    return {name: str(value) for name, value in leaves.items()}
 
 
 def caution_of(name: str | None, learner: Learner | None) -> Caution:

@@ -49,12 +49,12 @@ from paracosm.loop.given import (
     owned_data,
     planner_of,
     require_derivative,
+    settings_shown,
     source_of,
     used_data,
 )
 from paracosm.loop.latents import EncoderLearning
 from paracosm.loop.leading import of_rounds
-from paracosm.loop.names import by_name
 from paracosm.loop.numbers import along, counts, errors, purchase, terms
 from paracosm.loop.partial_training import PartialTraining
 from paracosm.loop.rounds import Round
@@ -530,7 +530,6 @@ class _Runner:
             float(self.config.cost_reward),
         )
         seconds = self.directory.seconds()
-        settings = by_name(self._effective(rounds[-1]).to_dict())
         audits = tuple(round.audit_before for round in rounds if round.audit_before)
         result = RunResult(
             env=self.config.env,
@@ -541,7 +540,7 @@ class _Runner:
             diagnosis=diagnosis,
             real_steps_during_imagination=sum(round.stepped for round in rounds),
             seconds={stage: seconds[stage] for stage in _STAGES if stage in seconds},
-            configuration={name: str(value) for name, value in settings.items()},
+            configuration=settings_shown(self._effective(rounds[-1]), self.learner),
             machine=versions.facts(),
             decisions=decisions,
             discount=rounds[-1].discount,
