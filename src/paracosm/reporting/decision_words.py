@@ -164,15 +164,14 @@ def marginal(plan: Plan) -> str:
 
 
 def pilot(proposal: Pilot | None) -> str:
-    """Which measurement to make before buying, if any."""
+    """Whether a part of the purchase is better made and measured before the rest is decided."""
     if proposal is None:
-        return "By these laws no further measurement lowers the regret by more than it costs."
+        return "By these laws, buying in two steps with a measurement between them gains nothing."
     return (
-        f"Before buying, measure the error of the {proposal.part} model with"
-        f" {count(proposal.samples)} {bought(proposal.part)},"
-        f" for {words.price(proposal.cost)}: regret, on average, then falls from"
-        f" {share(proposal.regret_now)} to "
-        f"{share(proposal.regret_then)}."
+        f"Better in two steps: have {count(proposal.samples)} {bought(proposal.part)} first, for"
+        f" {words.price(proposal.cost)} of the budget, measure the error of the {proposal.part}"
+        " model with them, and plan the rest anew; regret, on average, then falls from"
+        f" {share(proposal.regret_now)} to {share(proposal.regret_then)}."
     )
 
 

@@ -7,7 +7,6 @@ import io
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from paracosm.core import checks
 from paracosm.core.film import Film
@@ -120,6 +119,8 @@ def _webp(frames: list[np.ndarray], quality: int) -> str:
     Raises:
         Unsupported: Pillow was built without WebP.
     """
+    from PIL import Image  # for pages with a film alone: commands start without it
+
     first, *others = (Image.fromarray(frame) for frame in frames)
     buffer = io.BytesIO()
     durations = [_FRAME] * (len(frames) - 1) + [_REST]
