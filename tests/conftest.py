@@ -150,4 +150,4 @@ def loose_bounds(request, monkeypatch):
     from paracosm.auditing.lipschitz import constants
 
     if request.config.getoption("--hypothesis-profile") != "full":
-        monkeypatch.setattr(constants, "_steps", lambda layered: 3)
+        monkeypatch.setattr(constants, "_steps", lambda layered, **_: 3)

@@ -435,3 +435,19 @@ def test_upper_is_within_5_percent_of_the_semidefinite_optimum(name, width):
         network = random_network(seed, sizes=(4, width, width, 3), activation=ACTIVATIONS[name])
         best, found = semidefinite_optimum(network), eclipse.upper(network)
         assert best * (1 - 1e-5) <= found <= 1.05 * best
+
+
+@pytest.mark.parametrize(("slope", "steps"), [(0.5, 100), (4.0, 10)])
+def test_a_loop_that_expands_is_bounded_in_a_tenth_of_the_steps(slope, steps, monkeypatch):
+    taken, upper = set(), eclipse.upper
+
+    def counted(*network, **options):
+        taken.add(options["steps"])
+        return upper(*network, **options | {"steps": 2})
+
+    monkeypatch.setattr(eclipse, "upper", counted)
+    world, policy = lipschitz_synthetic(jax.random.key(1), dynamics=slope, policy=0.3)
+    found = brackets(world, policy, STATES, jax.random.key(0))
+    assert (found["closed_loop"].lower > 1) == (steps == 10)
+    assert found["closed_loop"].lower <= found["closed_loop"].upper
+    assert taken == {steps}

@@ -31,6 +31,8 @@ from paracosm.core.types import Array, PRNGKey, Scalar, State
 _WIDE = 128
 # A slope that was seen may exceed a proven one by so much: more than 64 bits lose.
 _ROUNDING = 1e-6
+# What a part takes, in the order of a row.
+_ARGUMENTS = {"dynamics": ("state", "action"), "reward": ("state", "action", "next")}
 _ARGMAX = "the policy chooses by argmax, which has no Lipschitz constant"
 
 
@@ -86,6 +88,7 @@ def bracket(
     columns: tuple[int, int] | None = None,
     bounds: tuple[Array, Array] | None = None,
     region: Region | None = None,
+    expands: bool = False,
 ) -> Bracket:
     """The Lipschitz constant of a function between what was seen and what is proven.
 
@@ -96,11 +99,30 @@ def bracket(
         columns: first and end of the inputs that move while the others stay; all if not given.
         bounds: the box that the search for the lower end stays in.
         region: where the constant is to hold; everywhere if not given.
+        expands: whether the closed loop that this is part of was seen to expand.
     """
     steepest = lower(function, inputs, columns, bounds)
+    return between(steepest, layered, columns=columns, region=region, expands=expands)
+
+
+def between(
+    steepest: float,
+    layered: Layered | str,
+    *,
+    columns: tuple[int, int] | None = None,
+    region: Region | None = None,
+    expands: bool = False,
+) -> Bracket:
+    """The Lipschitz constant of a network between the steepest slope that was seen and what is
+    proven.
+
+    Args:
+        steepest: What was seen.
+        layered, columns, region, expands: As for `bracket`.
+    """
     if isinstance(layered, str):
         return Bracket(steepest, steepest, "estimate", f"the largest seen: {layered}")
-    proven = eclipse.upper(layered, region, columns, steps=_steps(layered))
+    proven = eclipse.upper(layered, region, columns, steps=_steps(layered, expands=expands))
     if steepest > proven * (1 + _ROUNDING):
         why = "the layers as read do not account for the slope that was seen"
         return Bracket(steepest, steepest, "estimate", why)
@@ -113,9 +135,12 @@ def bracket(
     )
 
 
-def _steps(layered: Layered) -> int:
-    """Of gradient on the multipliers: each costs the cube of the width."""
-    return 100 if max(len(bias) for bias in layered.biases) <= _WIDE else 30
+def _steps(layered: Layered, *, expands: bool) -> int:
+    """Of gradient on the multipliers: each costs the cube of the width. In a loop that expands
+    bounds of many steps say little, however close their constants are: a tenth does.
+    """
+    steps = 100 if max(len(bias) for bias in layered.biases) <= _WIDE else 30
+    return steps // 10 if expands else steps
 
 
 def brackets(
@@ -210,12 +235,14 @@ class _Subject(eqx.Module):
 
     def brackets(self) -> dict[str, Bracket]:
         """All of them by name."""
-        by_name = {**self.of_parts(), "policy": self.of_policy()}
+        steepest = lower(self.closed_loop, self.states, bounds=self.limits("state"))
+        expands = steepest > 1
+        by_name = {**self.of_parts(expands), "policy": self.of_policy(expands)}
         for part in ("dynamics", "reward"):
             by_name[part] = _largest(
                 [value for name, value in by_name.items() if name.startswith(f"{part}_")]
             )
-        return {**by_name, **self.of_loops()}
+        return {**by_name, **self.of_loops(steepest, expands)}
 
     def limits(self, *parts: str) -> tuple[np.ndarray, np.ndarray]:
         """The box that climbers stay in, for a row of these arguments."""
@@ -233,14 +260,14 @@ class _Subject(eqx.Module):
         )
         return low, high
 
-    def of_parts(self) -> dict[str, Bracket]:
+    def of_parts(self, expands: bool) -> dict[str, Bracket]:
         """Of dynamics and reward, by argument."""
         pairs, triples = map(np.asarray, self.rows())
         dynamics = _attempt(lambda: readers.scaled_dynamics(self.world))
         reward = _attempt(lambda: readers.scaled_reward(self.world))
         return {
-            **self.by_argument("dynamics", self.move, dynamics, pairs, ("state", "action")),
-            **self.by_argument("reward", self.reward, reward, triples, ("state", "action", "next")),
+            **self.by_argument("dynamics", self.move, dynamics, pairs, expands=expands),
+            **self.by_argument("reward", self.reward, reward, triples, expands=expands),
         }
 
     def by_argument(
@@ -249,48 +276,53 @@ class _Subject(eqx.Module):
         function: ArrayFunction,
         layered: Layered | str,
         rows: np.ndarray,
-        arguments: tuple[str, ...],
+        *,
+        expands: bool,
     ) -> dict[str, Bracket]:
         """A bracket for each argument while the rest stay anywhere.
 
         Args:
             part: Begins the brackets' names.
-            function, layered: As in `bracket`.
+            function, layered, expands: As in `bracket`.
             rows: Inputs, `[rows, inputs]`, where to look.
-            arguments: What a row holds, in order: `state`, `action`, `next`.
         """
+        arguments = _ARGUMENTS[part]
         by_name, first, limits = {}, 0, self.limits(*arguments)
         for argument in arguments:
             end = first + (self.space.size if argument == "action" else self.size)
             if argument == "action" and isinstance(self.space, Discrete):
                 by_name[f"{part}_{argument}"] = _between_actions(function, rows, (first, end))
             else:
-                columns = (first, end)
-                by_name[f"{part}_{argument}"] = bracket(
-                    function, layered, rows, columns=columns, bounds=limits
-                )
+                among = {"columns": (first, end), "bounds": limits, "expands": expands}
+                by_name[f"{part}_{argument}"] = bracket(function, layered, rows, **among)
             first = end
         return by_name
 
-    def of_policy(self) -> Bracket:
+    def of_policy(self, expands: bool) -> Bracket:
         """Infinite above for discrete actions."""
         if isinstance(self.space, Discrete):
             return Bracket(0.0, float("inf"), "estimate", _ARGMAX)
         network = _attempt(lambda: readers.scaled_policy(self.policy, self.world.spec))
-        return bracket(self.act, network, self.states, bounds=self.limits("state"))
-
-    def of_loops(self) -> dict[str, Bracket]:
-        """Of the closed loops: the dynamics certified even where the reward is not readable."""
         limits = self.limits("state")
+        return bracket(self.act, network, self.states, bounds=limits, expands=expands)
+
+    def of_loops(self, steepest: float, expands: bool) -> dict[str, Bracket]:
+        """Of the closed loops: the dynamics certified even where the reward is not readable.
+
+        Args:
+            steepest: The largest slope seen of the dynamics'.
+            expands: Whether that is more than 1.
+        """
         networks = _attempt(lambda: loops(self.world, self.policy))
         dynamics = _attempt(lambda: closed_dynamics(self.world, self.policy))
         return {
-            "closed_loop": bracket(self.closed_loop, dynamics, self.states, bounds=limits),
+            "closed_loop": between(steepest, dynamics, expands=expands),
             "closed_loop_reward": bracket(
                 self.closed_loop_reward,
                 networks if isinstance(networks, str) else networks.reward,
                 self.states,
-                bounds=limits,
+                bounds=self.limits("state"),
+                expands=expands,
             ),
         }
 
