@@ -205,6 +205,7 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
         ARGUMENT,
         "observation has shape (3,); an array of numbers [..., 2] is needed",
     ),
+    (lambda: POLICY({"goal": np.zeros(2)}), ARGUMENT, "as gymnasium.spaces.utils.flatten makes of"),
     (lambda: POLICY(np.full(2, NAN)), DATA, "the observation holds nan"),
     # Settings
     (

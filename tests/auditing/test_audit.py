@@ -387,6 +387,6 @@ def test_a_subset_of_the_steps_that_makes_terms_unsure_is_too_small_and_all_step
 
 def test_how_long_an_audit_of_a_planner_is_beside_its_evaluation():
     episodes = case_of("linear", 0, horizon=100, episodes=4).episodes
-    assert planner_audit_length(episodes, {}) == "about 16 evaluations long"
-    few = planner_audit_length(episodes, {"most_imagined_steps": 400})
-    assert few == "about 4 evaluations long"
+    assert planner_audit_length(episodes, {}, 30.0) == "about 16 evaluations long, or 8 min"
+    few = planner_audit_length(episodes, {"most_imagined_steps": 400}, 1.0)
+    assert few == "about 4 evaluations long, or 1 min"

@@ -246,6 +246,23 @@ def test_random_returns_that_are_all_equal_are_sure_only_as_far_as_so_many_show(
     assert -50 + 0.168 * 50 <= returns.high <= -50 + 0.22 * 50
 
 
+@pytest.mark.parametrize(("labels", "least"), [(None, -20 - 0.1 * 49), (600, -20 * 50)])
+def test_what_is_paid_at_an_end_is_paid_once(labels, least):
+    """19 of 20 episodes go on at -0.1 a step, one ends at its last step with -20; where some labels
+    stand for all, that one may stand for 50.
+    """
+    rewards = np.full((20, 50), -0.1)
+    rewards[0, -1] = -20.0
+    episodes = trajectory(np.zeros((20, 51)), rewards)
+    episodes.terminated[0, -1] = True
+    data = Dataset.from_trajectory(episodes)
+    if labels is not None:
+        data = dataclasses.replace(data, has_label=np.arange(len(data.reward)) % 10 > 3)
+    returns = reference(data, 50).returns
+    assert f"betting in [{least:.4g}, 0]" in returns.method
+    assert returns.low >= least
+
+
 @pytest.mark.parametrize(
     ("imagination", "sentence"),
     [

@@ -206,8 +206,17 @@ def test_stages_are_named_as_they_begin_where_stderr_is_no_terminal(capsys):
         assert capsys.readouterr().err.count("collect …") == 1
         tell("learn", 0, 1, "6 minutes")
         assert "learn … 6 minutes" in capsys.readouterr().err
-        tell("imagine", 1, 10, "predicted return -40")
+        tell("imagine", 1, 10, "imagined return -40")
         assert "-40" not in capsys.readouterr().err
+
+
+def test_a_long_stage_says_how_far_it_is_where_stderr_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(output, "_SILENCE", -1.0)
+    with output.progress() as tell:
+        tell("imagine", 4, 10, "imagined return -40")
+        line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("imagine 40%, 0:00:0")
+    assert line.endswith(", imagined return -40")
 
 
 def test_a_stage_says_what_is_left_of_it_and_then_what_it_took(monkeypatch):

@@ -240,6 +240,14 @@ def test_a_gradient_that_was_said_not_to_vary_is_warned_of():
     )
 
 
+def test_rollouts_that_cost_nothing_are_warned_of():
+    free = {**ISSUE, "cost_rollout": 0.0}
+    assert any("to cost nothing" in said for said in plan_labels(Power(2.0, 0.7), **free).warnings)
+    assert not any(
+        "to cost nothing" in said for said in plan_labels(Power(2.0, 0.7), **ISSUE).warnings
+    )
+
+
 def test_the_middle_of_a_bounded_law_is_worst():
     plan = plan_labels(Bounded(2.0, 8.0), budget=800.0, least_cost=1e-3)
     middle = next(rule for rule in plan.alternatives if rule.why == "the middle")

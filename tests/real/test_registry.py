@@ -22,7 +22,7 @@ from tests.real.worlds import counter
     [
         ("Pendulm-v1", r"There is no Gymnasium environment 'Pendulm-v1' \(close: Pendulum-v1"),
         ("Pendulum-v0", r"There is no Gymnasium environment 'Pendulum-v0' \(close: Pendulum-v1"),
-        ("qqqq", "There is no Gymnasium environment 'qqqq'.$"),
+        ("qqqq", "no Gymnasium environment 'qqqq'; one of your own is named module:function.$"),
         ("no_such_module:make", "The module 'no_such_module' cannot be imported: No module named"),
         (
             "tests.real.worlds:countr",

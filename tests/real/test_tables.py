@@ -321,6 +321,9 @@ def test_folders_that_cannot_be_read_are_refused():
     Path("nothing").mkdir()
     with pytest.raises(checks.Unsupported, match="nothing is a folder without data/"):
         load("nothing")
+    Path("nothing/round-0.npz").touch()
+    with pytest.raises(checks.Unsupported, match="a file, such as nothing/round-0"):
+        load("nothing")
     with pytest.raises(checks.Unsupported, match="nothing is a folder; a file to write"):
         save(lived([3]), "nothing")
     lerobot(lived([3, 4]), "robot")

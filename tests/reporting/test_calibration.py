@@ -111,6 +111,10 @@ def test_horizons_count_only_while_the_model_is_clearly_better():
     assert calibration_words.horizons(calibration()).startswith("Up to 4 steps ahead the model")
     worse = calibration(horizons=(horizon(1, -0.2),))
     assert "Not even one step" in calibration_words.horizons(worse)
+    lead = of(0.3, -2.0, 2.6)
+    unsure = calibration(horizons=(dataclasses.replace(horizon(1, 0.2), lead=lead),))
+    assert "the model is better" in calibration_words.horizons(unsure)
+    assert "is open after" in calibration_words.horizons(unsure)
     assert "One step ahead the model" in calibration_words.horizons(
         calibration(horizons=(horizon(1, 0.2),))
     )

@@ -36,7 +36,9 @@ from paracosm.core.records import (
     SumCheck,
     Weights,
 )
+from paracosm.core.types import Array
 
+_ROUNDING = 1e-9  # of returns in 64 bits that are added up in another order
 _WIDE = 2.0  # times another interval: more has another cause than the episodes' difference
 _OVERLAYS = 3  # episodes drawn on a page
 
@@ -158,7 +160,7 @@ def diagnosis_of(
         plausibility=measured.plausibility,
         mode_versus_sampled=None
         if imagined.sampled is None
-        else causes.average.term(imagined.mode - imagined.sampled),
+        else causes.average.term(_apart(imagined.mode, imagined.sampled)),
         baselines=baselines(world, episodes, measured.predictions),
         informative_horizon=None
         if apart
@@ -224,6 +226,13 @@ def _widening(causes: _Causes, gap: Gap) -> float | None:
     usual = student_mean(causes.total)
     wide = gap.total.high - gap.total.low > _WIDE * (usual.high - usual.low)
     return causes.average.unseen_reward if wide else None
+
+
+def _apart(first: Array, second: Array) -> np.ndarray:
+    """The difference of returns, 0 where it is rounding."""
+    returns = np.asarray(first), np.asarray(second)
+    same = np.isclose(*returns, rtol=_ROUNDING, atol=_ROUNDING)
+    return np.where(same, 0.0, returns[0] - returns[1])
 
 
 def _few_steps(gap: Gap, terms: Terms, real_steps: int) -> int:

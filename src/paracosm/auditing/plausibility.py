@@ -55,8 +55,23 @@ def _returns(data: Dataset, horizon: int) -> Estimate | None:
     counted = complete & usable
     if counted.sum() < _LEAST_EPISODES or 2 * counted.sum() < usable.sum():
         return None
-    span = np.concatenate([[0.0], data.labels.reward]) * horizon
-    return mean(paid[counted] / labels[counted] * steps[counted], bounds=(span.min(), span.max()))
+    returns = paid[counted] / labels[counted] * steps[counted]
+    return mean(returns, bounds=_return_range(data, horizon))
+
+
+def _return_range(data: Dataset, horizon: int) -> tuple[float, float]:
+    """The least and the most that recorded rewards make of an episode: what was paid at its end is
+    paid once. Where some labels stand for all, any may stand for the whole episode.
+    """
+    ended = data.terminated & bool(data.has_label.all())
+    ends, others = (data.reward[data.has_label & rows] for rows in (ended, ~ended))
+    low, high = (float(limit(others, initial=0.0)) for limit in (np.min, np.max))
+    if not len(ends):
+        return low * horizon, high * horizon
+    return (
+        min(low * horizon, low * (horizon - 1) + float(ends.min())),
+        max(high * horizon, high * (horizon - 1) + float(ends.max())),
+    )
 
 
 def plausibility(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -185,6 +186,7 @@ def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress
     """
     run, episodes = load(path, trust=flags.trust), None
     planner = None if flags.planner is None else run.planner(flags.planner)
+    begun = time.perf_counter()
     if flags.episodes is not None or planner is not None:
         episodes = run.source().evaluate(
             run.policy if planner is None else planner,
@@ -192,8 +194,10 @@ def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress
             first_seed=_first(flags),
             progress=lambda done, total: tell("evaluate", done, total, ""),
         )
-    planned = None if planner is None else episodes
-    tell("audit", 0, 1, "" if planned is None else planner_audit_length(planned, options))
+    length = ""
+    if planner is not None and episodes is not None:
+        length = planner_audit_length(episodes, options, time.perf_counter() - begun)
+    tell("audit", 0, 1, length)
     searches = _searches(run, flags)
     try:
         diagnosis = audit_run(run, episodes, planner=planner, searches=searches, **options)

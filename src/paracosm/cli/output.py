@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +22,8 @@ from paracosm.core.files import Unwritten, shown
 from paracosm.core.progress import Progress
 
 __all__ = ["deliver", "of_files", "parse", "progress", "show", "shown_anyway"]
+
+_SILENCE = 60.0  # seconds between two lines about a stage, where no bar can be seen
 
 
 def show(page: Any, document: Any, *, as_json: bool) -> None:
@@ -96,16 +99,20 @@ class _Clock(rich.progress.ProgressColumn):
 
     def render(self, task: rich.progress.Task) -> Text:
         """See `rich.progress.ProgressColumn`."""
-        left = None if task.finished else task.time_remaining
-        seconds = (task.finished_time or task.elapsed or 0) if left is None else left
-        told = str(timedelta(seconds=int(seconds))) + ("" if left is None else " left")
-        return Text(f"{told:12}", style="progress.elapsed")
+        return Text(f"{_clock(task):12}", style="progress.elapsed")
+
+
+def _clock(task: rich.progress.Task) -> str:
+    left = None if task.finished else task.time_remaining
+    seconds = (task.finished_time or task.elapsed or 0) if left is None else left
+    return str(timedelta(seconds=int(seconds))) + ("" if left is None else " left")
 
 
 @contextmanager
 def progress() -> Iterator[Progress]:
     """A bar per stage on stderr; a stage that begins ends the one before. Where stderr is no
-    terminal bars are drawn at the end alone, and each stage is named as it begins.
+    terminal bars are drawn at the end alone; each stage is named as it begins, and once a minute
+    how far it is.
     """
     columns = (
         rich.progress.TextColumn("{task.description:22}"),
@@ -116,6 +123,14 @@ def progress() -> Iterator[Progress]:
     )
     bars = rich.progress.Progress(*columns, console=rich.console.Console(stderr=True))
     tasks: dict[str, rich.progress.TaskID] = {}
+    written = 0.0
+
+    def write(line: str) -> None:
+        """One line, where no bar can be seen."""
+        nonlocal written
+        if not bars.console.is_terminal:
+            bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        written = time.monotonic()
 
     def tell(stage: str, done: int, total: int, word: str = "") -> None:
         """Move the bar of a stage.
@@ -126,11 +141,12 @@ def progress() -> Iterator[Progress]:
         bars.start()
         if stage not in tasks:
             _finish(bars)
-            if not bars.console.is_terminal:
-                told = stage + " …" + (f" {word}" if not done and word else "")
-                bars.console.print(told, markup=False, highlight=False, soft_wrap=True)
+            write(stage + " …" + (f" {word}" if not done and word else ""))
             tasks[stage] = bars.add_task(stage, total=total, word=word)
         bars.update(tasks[stage], completed=done, total=total, word=word)
+        if time.monotonic() > written + _SILENCE:
+            task = bars.tasks[tasks[stage]]
+            write(f"{stage} {task.percentage:.0f}%, {_clock(task)}{word and ', '}{word}")
 
     try:
         yield tell

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -132,6 +132,8 @@ def _observed(observation: Any, network: Any) -> np.ndarray:
     """The observation as float32, if it is one that the network takes."""
     size = network.center.shape[0] if isinstance(network, MLP) else None
     needed = f"an array of numbers [..., {size or 'state'}]"
+    if isinstance(observation, Mapping):
+        needed += ", such as gymnasium.spaces.utils.flatten makes of the parts,"
     checks.of_kind(
         "observation", observation, (np.ndarray, jax.Array, list, tuple, np.number), needed
     )

@@ -44,14 +44,20 @@ class AuditOptions(TypedDict, total=False):
 OF_PLANNERS: AuditOptions = {"most_imagined_steps": 5_000, "dimensions": False}
 
 
-def planner_audit_length(episodes: Trajectory, options: AuditOptions) -> str:
+def planner_audit_length(episodes: Trajectory, options: AuditOptions, seconds: float) -> str:
     """How long an audit of a planner takes beside the evaluation that recorded `episodes`: it plans
     at every real step and at the imagined step after it, at every step of an imagined episode from
     each start, and at every imagined step of the terms.
+
+    Args:
+        episodes: Real ones of the planner.
+        options: Of the audit.
+        seconds: That the evaluation took.
     """
     real, steps = int(np.sum(episodes.alive)), episodes.alive.shape[1]
     terms = min({**OF_PLANNERS, **options}["most_imagined_steps"], real * steps / 2)
-    return f"about {3 + terms / real:.0f} evaluations long"
+    times = 3 + terms / real
+    return f"about {times:.0f} evaluations long, or {max(1, round(times * seconds / 60))} min"
 
 
 def audit(

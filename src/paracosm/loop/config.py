@@ -209,10 +209,10 @@ class RunConfig(Record):
         plain = RunConfig(self.env)
         for name in ("learner", "budget", "imagine"):
             if getattr(self, name) != getattr(plain, name):
-                raise checks.BadArgument(
-                    f"both --planner and --{name} are given; a planner is not trained, and a budget"
-                    " is planned for policies of the state alone."
-                )
+                why = "a planner is not trained"
+                if name == "budget":
+                    why = "a budget is planned for policies of the state alone"
+                raise checks.BadArgument(f"both --planner and --{name} are given; {why}.")
 
     def purse(self) -> Purse | None:
         """The budget to spend, if there is one."""

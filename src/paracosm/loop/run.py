@@ -450,7 +450,7 @@ class _Runner:
         tell, partial = self._tell("imagine", round), PartialTraining(self.directory, round)
 
         def follow(done: int, most: int, numbers: Mapping[str, float]) -> None:
-            tell(done, most, f"predicted return {numbers['imagined_return']:.1f}")
+            tell(done, most, f"imagined return {numbers['imagined_return']:.1f}")
             self.tracker.log("imagine", trained + done, numbers)
 
         def problem() -> Problem:

@@ -123,6 +123,8 @@ def caveats(problem: LabelProblem, best: LabelChoice, *, repeated: bool) -> tupl
     notes = list(law.caveats) if isinstance(law, FidelityTable) else []
     if problem.intrinsic == 0:
         notes.append(Caveat(CaveatKind.NO_GRADIENT_VARIANCE))
+    elif problem.cost_rollout == 0:
+        notes.append(Caveat(CaveatKind.FREE_ROLLOUTS))
     if (
         not repeated
         and problem.cost_rollout > 0

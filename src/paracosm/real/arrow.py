@@ -72,8 +72,11 @@ def _files(path: Path) -> list[Path]:
     for pattern in _PATTERNS:
         if files := sorted(path.glob(pattern), key=_natural):
             return files
+    inside = sorted([*path.glob("*.npz"), *path.glob("data/*.npz")])
+    hint = f", such as {inside[0]}" if inside else ""
     raise checks.Unsupported(
-        f"{path} is a folder without {' or '.join(_PATTERNS)}; a file, or such a folder, is needed."
+        f"{path} is a folder without {' or '.join(_PATTERNS)}; a file{hint}, or such a folder, is"
+        " needed."
     )
 
 

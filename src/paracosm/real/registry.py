@@ -144,7 +144,8 @@ def _registered(env: str) -> Callable[..., Any]:
         gymnasium.spec(env)
     except (gymnasium.error.Error, ImportError) as error:
         hint = _suggest(env, list(gymnasium.registry))
-        raise checks.Missing(f"There is no Gymnasium environment {env!r}{hint}.") from error
+        own = "" if hint else "; one of your own is named module:function"
+        raise checks.Missing(f"There is no Gymnasium environment {env!r}{hint}{own}.") from error
     return functools.partial(gymnasium.make, env, disable_env_checker=True)
 
 

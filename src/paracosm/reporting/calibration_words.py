@@ -99,8 +99,8 @@ def actions(calibration: Calibration) -> str:
         return "The recorded actions never vary, so that what the model makes of them is not known."
     if use.blind is None:
         return (
-            "Whether the model heeds actions is open: with those of other steps its squared error"
-            f" rises by {rise(use.rise)}."
+            f"Whether the model heeds actions is open after {words.episodes(calibration.episodes)}:"
+            f" with those of other steps its squared error rises by {rise(use.rise)}."
         )
     if use.blind:
         return blindness(calibration)
@@ -146,10 +146,11 @@ def horizons(calibration: Calibration) -> str:
     """How far the model is better than simple guesses."""
     steps, longest = calibration.informed_steps, calibration.horizons[-1].steps
     if steps == 0:
-        return (
-            "Not even one step ahead is the model clearly better than the better of two simple"
-            " guesses: no change, and the mean state."
-        )
+        first, guesses = calibration.horizons[0].lead, "two simple guesses, no change and the mean"
+        if first.high > 0:
+            after = words.episodes(calibration.episodes)
+            return f"Whether the model is better than {guesses} state is open after {after}."
+        return f"Not even one step ahead is the model better than the better of {guesses} state."
     more = ", the longest that was tried," if steps == longest and steps > 1 else ""
     ahead = "One step ahead" if steps == 1 else f"Up to {words.count(steps)} steps ahead{more}"
     return (

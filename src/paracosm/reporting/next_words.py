@@ -48,7 +48,7 @@ def _same_answers(_: Diagnosis, _step: NextStep) -> str:
 
 
 def _finding(_: Diagnosis, step: NextStep) -> str:
-    return f"mend what the finding on {step.finding} says, which more data cannot."
+    return f"mend what the finding on {step.finding} says before more data are bought."
 
 
 def _nothing_learned(_: Diagnosis, step: NextStep) -> str:

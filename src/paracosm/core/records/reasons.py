@@ -27,6 +27,7 @@ class CaveatKind(enum.StrEnum):
     # Of a plan for labels
     NOISIER_DEARER = "a dearer label is noisier"
     NO_GRADIENT_VARIANCE = "no gradient variance"
+    FREE_ROLLOUTS = "free rollouts"
     NO_REPEATS = "repeats not considered"
     SHARED_ERRORS = "shared errors"
     NO_INTERVAL = "no interval"

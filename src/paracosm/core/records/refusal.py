@@ -56,6 +56,7 @@ _TEMPLATES = {
     Refusal.BENDS: (
         "the {part} curve bends against the law: its error falls as the power {before:.2g} of the"
         " samples at first and as {after:.2g} at last; a power law only flattens, so measure larger"
-        " sizes, where it has settled."
+        " sizes, where it has settled. Until there are more samples nothing says which split is"
+        " best: equal spending on both parts is the usual one."
     ),
 }
