@@ -114,6 +114,13 @@ def test_money_has_no_unit_and_weights_only_a_ratio(planned):
     assert louder.expected_regret == pytest.approx(planned.expected_regret)
 
 
+@pytest.mark.parametrize("budget", [400, 60_000])
+def test_a_purchase_that_hardly_lowers_the_error_says_so(budget):
+    found = plan(CURVES, WEIGHTS, budget=budget, **PRICES)
+    little = [said for said in found.warnings if "so much money buys little" in said]
+    assert len(little) == (budget < 1000)
+
+
 def test_money_spent_before_is_not_there_to_spend(planned):
     assert bought(plan(CURVES, WEIGHTS, budget=148_000, spent=88_000, **PRICES)) == bought(planned)
 

@@ -52,6 +52,9 @@ CAVEATS = {
         Caveat(CaveatKind.NOTHING_BOUGHT, "reward"),
     "Whole lots leave 500 of the 1,500 unspent.":
         Caveat(CaveatKind.MONEY_LEFT, "", {"left": 500.0, "budget": 1500.0}),
+    "The purchase lowers the predicted error by 1.9% only: by these curves so much money buys"
+    " little.":
+        Caveat(CaveatKind.BUYS_LITTLE, "", {"share": 0.0186}),
     "The weight of the dynamics error, 3.2 with a standard error of 2, could be zero: more real"
     " episodes would settle it.":
         Caveat(CaveatKind.UNSURE_WEIGHT, "dynamics", {"weight": 3.2, "error": 2.0}),

@@ -28,6 +28,7 @@ within what the curves leave open of it."""
 
 # Below this share of the budget the spending is worth a sentence: lots that leave less are as good
 # as all of it.
+_HARDLY_LESS = 0.95  # of the error before
 _NEARLY_ALL = 0.99
 
 # Standard errors that a weight must be above zero to be told from it: about 95%.
@@ -96,8 +97,11 @@ def loss_against(place: Market, rule: Purchase, planned: Purchase) -> Estimate:
 
 
 def _losses(place: Market, bought: Purchase) -> np.ndarray:
-    amounts = np.array([float(bought.units[offer.name]) for offer in place.offers])
-    return place.task.losses(at(place.task, place.offers, amounts).counts)
+    return _of_amounts(place, [float(bought.units[offer.name]) for offer in place.offers])
+
+
+def _of_amounts(place: Market, amounts: Sequence[float]) -> np.ndarray:
+    return place.task.losses(at(place.task, place.offers, np.array(amounts)).counts)
 
 
 def _route_loss(facts: Facts, rival: Purchase, route: Weights) -> RouteLoss:
@@ -128,6 +132,10 @@ def _caveats(facts: Facts) -> list[Caveat]:
     if facts.best.spend < _NEARLY_ALL * budget:
         money = {"left": budget - facts.best.spend, "budget": budget}
         caveats.append(Caveat(CaveatKind.MONEY_LEFT, "", money))
+    now = np.mean(_of_amounts(facts.place, [0.0] * len(facts.place.offers)))
+    then = np.mean(_losses(facts.place, facts.best))
+    if then > _HARDLY_LESS * now:
+        caveats.append(Caveat(CaveatKind.BUYS_LITTLE, "", {"share": float(1 - then / now)}))
     weights = dict(zip(("dynamics", "reward"), facts.place.task.weights, strict=True))
     for part, error in facts.routes[0].unsure.items():
         if part in weights and weights[part] < _CERTAIN * error:

@@ -84,6 +84,10 @@ _SENTENCES: dict[CaveatKind, str] = {
         "The {part} law explains {share:.0%} of how its measured errors differ, so that what it"
         " predicts is unsure; larger sizes or more seeds would settle it."
     ),
+    CaveatKind.BUYS_LITTLE: (
+        "The purchase lowers the predicted error by {share:.1%} only: by these curves so much money"
+        " buys little."
+    ),
     CaveatKind.UNSURE_WEIGHT: (
         "The weight of the {part} error, {weight:.3g} with a standard error of {error:.3g},"
         " could be zero: more real episodes would settle it."

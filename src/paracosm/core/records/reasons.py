@@ -19,6 +19,7 @@ class CaveatKind(enum.StrEnum):
     NO_LONGER_FALLING = "no longer falling"
     ONE_SEED = "one seed"
     POOR_FIT = "poor fit"
+    BUYS_LITTLE = "buys little"
     # Of a plan for transitions and labels
     NOTHING_BOUGHT = "nothing bought"
     MONEY_LEFT = "money left"
