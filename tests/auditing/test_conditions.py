@@ -246,6 +246,15 @@ def test_random_returns_that_are_all_equal_are_sure_only_as_far_as_so_many_show(
     assert -50 + 0.168 * 50 <= returns.high <= -50 + 0.22 * 50
 
 
+def test_data_that_go_on_behind_an_end_and_beyond_the_horizon_have_a_return():
+    rewards = np.full((4, 50), -0.1)
+    rewards[0, [10, -1]] = -20.0
+    episodes = trajectory(np.zeros((4, 51)), rewards)
+    episodes.terminated[0, [10, -1]] = True
+    returns = reference(Dataset.from_trajectory(episodes), 40).returns
+    assert returns.mean == pytest.approx(rewards.sum(axis=1).mean())
+
+
 @pytest.mark.parametrize(("labels", "least"), [(None, -20 - 0.1 * 49), (600, -20 * 50)])
 def test_what_is_paid_at_an_end_is_paid_once(labels, least):
     """19 of 20 episodes go on at -0.1 a step, one ends at its last step with -20; where some labels

@@ -56,7 +56,9 @@ def _returns(data: Dataset, horizon: int) -> Estimate | None:
     if counted.sum() < _LEAST_EPISODES or 2 * counted.sum() < usable.sum():
         return None
     returns = paid[counted] / labels[counted] * steps[counted]
-    return mean(returns, bounds=_return_range(data, horizon))
+    low, high = _return_range(data, horizon)
+    # Episodes of others may be longer, or go on behind an end.
+    return mean(returns, bounds=(min(low, returns.min()), max(high, returns.max())))
 
 
 def _return_range(data: Dataset, horizon: int) -> tuple[float, float]:
