@@ -202,15 +202,22 @@ def test_an_unsure_gap_needs_episodes_and_a_small_one_nothing():
 
 
 def test_more_audited_steps_go_before_episodes_where_their_subset_makes_terms_unsure():
-    few = dataclasses.replace(decide(UNSURE), few_steps=20)
-    assert step(UNSURE, decision=few).kind == "steps"
-    sentence = words(UNSURE, decision=few, imagined_steps=5_000, fits=RUN)
-    assert "audit more of the recorded steps (paracosm audit RUN --most-imagined-steps 20000)" in (
-        sentence
-    )
-    verdict = diagnosis_words.verdict(diagnosis(UNSURE, decision=few))
+    unsure = gap({"dynamics": (10.0, 20.0)})
+    few = dataclasses.replace(decide(unsure), few_steps=20)
+    assert step(unsure, decision=few).kind == "steps"
+    sentence = words(unsure, decision=few, imagined_steps=5_000, fits=RUN)
+    assert "audit more of the recorded steps (--most-imagined-steps 20000)" in sentence
+    verdict = diagnosis_words.verdict(diagnosis(unsure, decision=few))
     assert "more audited steps than 20 would narrow them" in verdict
     assert "episodes" not in verdict
+
+
+def test_no_audited_steps_are_promised_for_a_reward_term_which_uses_all_of_them():
+    opposed = gap({"reward": (9.0, 10.0), "dynamics": (-4.0, 1.0)})
+    few = dataclasses.replace(decide(opposed), few_steps=20)
+    assert few.unsure == ("reward",)
+    assert step(opposed, decision=few).kind != "steps"
+    assert "audited steps" not in diagnosis_words.verdict(diagnosis(opposed, decision=few))
 
 
 def test_no_narrower_intervals_are_promised_where_episodes_do_not_make_them():

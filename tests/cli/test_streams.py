@@ -215,7 +215,7 @@ def test_a_long_stage_says_how_far_it_is_where_stderr_is_no_terminal(capsys, mon
     with output.progress() as tell:
         tell("imagine", 4, 10, "imagined return -40")
         line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("imagine 40%, 0:00:0")
+    assert line.startswith("imagine 40%, after 0:00:0")
     assert line.endswith(", imagined return -40")
 
 

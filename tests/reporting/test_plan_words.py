@@ -70,8 +70,8 @@ CAVEATS = {
     "The gradient was taken not to vary without label noise; rollouts do differ, and with their"
     " variance the plan could buy more rollouts and cheaper labels.":
         Caveat(CaveatKind.NO_GRADIENT_VARIANCE),
-    "A rollout was taken to cost nothing before it is labelled, so that the budget buys as many as"
-    " labels are cheap; with its price (--cost-rollout) fewer of them and dearer labels are best.":
+    "A rollout was taken to cost nothing before it is labelled; with its price (--cost-rollout)"
+    " fewer rollouts, and labels at least as dear, are best.":
         Caveat(CaveatKind.FREE_ROLLOUTS),
     "Several labels on one rollout were not considered: they need the cost of the cheapest label"
     " that can be bought, since ever more of ever cheaper ones would look best.":

@@ -34,7 +34,7 @@ from paracosm.core.predicted import PredictedReturn
 from paracosm.core.records import Diagnosis, Imagination, Reference
 from paracosm.core.types import Action, Scalar, State
 
-# Rollouts of searches that run together: as long as the longest, each of whose steps costs
+# Rollouts of searches that run together on a CPU: as long as the longest, each of whose steps costs
 # thousands.
 _SEARCHES_TOGETHER = 4
 
@@ -102,7 +102,7 @@ def diagnose(
             discount=discount,
             key=key,
             mode=mode,
-            samples=0 if searches else SAMPLES if pairs is None else 1,
+            samples=0 if searches and mode else SAMPLES if pairs is None else 1,
         )
         rollouts = roll(
             world,
@@ -113,7 +113,7 @@ def diagnose(
             key=key,
             most_imagined_steps=most_imagined_steps,
             importance=weighted,
-            block=_SEARCHES_TOGETHER if searches else None,
+            block=_SEARCHES_TOGETHER if searches and jax.default_backend() == "cpu" else None,
         )
         noisy = not mode or bool(predictions.noisy.any())
         drawn = Drawn(terms_of(episodes, predictions, rollouts), returns, 1, {}, capped=False)

@@ -39,6 +39,8 @@ from paracosm.core.records import (
 from paracosm.core.types import Array
 
 _ROUNDING = 1e-9  # of returns in 64 bits that are added up in another order
+_FEW = 4  # times as many steps can still be audited
+_WIDTHS = ("total", "reward", "termination", "dynamics")
 _WIDE = 2.0  # times another interval: more has another cause than the episodes' difference
 _OVERLAYS = 3  # episodes drawn on a page
 
@@ -141,7 +143,7 @@ def diagnosis_of(
     check = _check(world, causes, measured, episodes)
     decision = dataclasses.replace(
         unfit(check, measured.plausibility, gap) or decide(gap),
-        few_steps=_few_steps(gap, terms, check.steps),
+        few_steps=0 if worth is not None else _few_steps(gap, terms, check.steps),
     )
     decision_training = None
     if gap_training is not None and not decision.unfit:
@@ -236,13 +238,14 @@ def _apart(first: Array, second: Array) -> np.ndarray:
 
 
 def _few_steps(gap: Gap, terms: Terms, real_steps: int) -> int:
-    """How many steps were audited, where so few make the terms' intervals much wider than the
-    gap's, which does not depend on them; else 0.
+    """How many steps were audited, where so few make the terms' intervals much wider than those of
+    the gap and of the reward term, which do not depend on them; else 0.
     """
     audited = int(terms.audited.sum())
-    width = max(term.high - term.low for term in (gap.termination, gap.dynamics))
-    few = audited < real_steps and width > _WIDE * (gap.total.high - gap.total.low)
-    return audited if few else 0
+    widths = {name: getattr(gap, name).high - getattr(gap, name).low for name in _WIDTHS}
+    sampled = max(widths["termination"], widths["dynamics"])
+    few = _FEW * audited <= real_steps
+    return audited if few and sampled > _WIDE * max(widths["total"], widths["reward"]) else 0
 
 
 def _sum_check(measured: AuditMeasurements, episodes: Trajectory) -> SumCheck:

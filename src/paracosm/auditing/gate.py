@@ -344,7 +344,8 @@ def _require_different(baselines: Mapping[str, RunResult], rules: GateRules) -> 
 
 
 def _differing(runs: Sequence[RunResult]) -> tuple[str, ...]:
-    """The settings, the seed apart, in which runs differ."""
+    """The settings that all runs hold, the seed apart, in which they differ."""
     settings = [{k: v for k, v in run.configuration.items() if k != "seed"} for run in runs]
-    names = dict.fromkeys(name for own in settings for name in own)
-    return tuple(n for n in names if len({own.get(n) for own in settings}) > 1)
+    # What some do not hold is of another version, or of another learner, which has a name.
+    names = [name for name in settings[0] if all(name in own for own in settings)]
+    return tuple(name for name in names if len({own[name] for own in settings}) > 1)

@@ -45,7 +45,10 @@ def _first(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep:
         _of_policy(diagnosis),
         NextStep("nothing") if costs_nothing else _of_purchase(diagnosis, fits),
     )
-    return next(filter(None, steps), NextStep("steps" if decision.few_steps else "episodes"))
+    return next(
+        filter(None, steps),
+        NextStep("steps" if decision.lacks_steps(decision.unsure) else "episodes"),
+    )
 
 
 def _of_finding(diagnosis: Diagnosis) -> NextStep | None:

@@ -146,7 +146,8 @@ def progress() -> Iterator[Progress]:
         bars.update(tasks[stage], completed=done, total=total, word=word)
         if time.monotonic() > written + _SILENCE:
             task = bars.tasks[tasks[stage]]
-            write(f"{stage} {task.percentage:.0f}%, {_clock(task)}{word and ', '}{word}")
+            clock = _clock(task) if task.time_remaining else f"after {_clock(task)}"
+            write(f"{stage} {task.percentage:.0f}%, {clock}{word and ', '}{word}")
 
     try:
         yield tell

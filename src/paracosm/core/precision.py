@@ -1,4 +1,4 @@
-"""Casting a model to 64 bits, for analysis under `jax.enable_x64(True)`, and back."""
+"""Casting a model to 64 bits, for analysis under `jax.enable_x64(True)`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TypeVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 Tree = TypeVar("Tree")
@@ -18,12 +17,4 @@ def in_double(tree: Tree) -> Tree:
     """
     return jax.tree.map(
         lambda leaf: np.asarray(leaf, np.float64) if eqx.is_inexact_array(leaf) else leaf, tree
-    )
-
-
-def in_single(tree: Tree) -> Tree:
-    """A copy whose floating arrays are 32-bit, inside a compiled program or not."""
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(leaf, jnp.float32) if eqx.is_inexact_array(leaf) else leaf,
-        tree,
     )

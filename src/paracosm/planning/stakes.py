@@ -26,9 +26,9 @@ HARDLY = 0.01
 """Where a rule loses less than this share the split hardly matters: a hundredth of the error is far
 within what the curves leave open of it."""
 
+_HARDLY_LESS = 0.95  # of the error before: a purchase that leaves more buys little
 # Below this share of the budget the spending is worth a sentence: lots that leave less are as good
 # as all of it.
-_HARDLY_LESS = 0.95  # of the error before
 _NEARLY_ALL = 0.99
 
 # Standard errors that a weight must be above zero to be told from it: about 95%.

@@ -146,11 +146,11 @@ def horizons(calibration: Calibration) -> str:
     """How far the model is better than simple guesses."""
     steps, longest = calibration.informed_steps, calibration.horizons[-1].steps
     if steps == 0:
-        first, guesses = calibration.horizons[0].lead, "two simple guesses, no change and the mean"
+        first, guesses = calibration.horizons[0].lead, "two simple guesses (no change, mean state)"
         if first.high > 0:
             after = words.episodes(calibration.episodes)
-            return f"Whether the model is better than {guesses} state is open after {after}."
-        return f"Not even one step ahead is the model better than the better of {guesses} state."
+            return f"Whether the model is better than {guesses} is open after {after}."
+        return f"Not even one step ahead is the model better than the better of {guesses}."
     more = ", the longest that was tried," if steps == longest and steps > 1 else ""
     ahead = "One step ahead" if steps == 1 else f"Up to {words.count(steps)} steps ahead{more}"
     return (

@@ -105,9 +105,8 @@ _SENTENCES: dict[CaveatKind, str] = {
         " their variance the plan could buy more rollouts and cheaper labels."
     ),
     CaveatKind.FREE_ROLLOUTS: (
-        "A rollout was taken to cost nothing before it is labelled, so that the budget buys as many"
-        " as labels are cheap; with its price (--cost-rollout) fewer of them and dearer labels are"
-        " best."
+        "A rollout was taken to cost nothing before it is labelled; with its price (--cost-rollout)"
+        " fewer rollouts, and labels at least as dear, are best."
     ),
     CaveatKind.NO_REPEATS: (
         "Several labels on one rollout were not considered: they need the cost of the cheapest"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 
 from paracosm.core.records import (
     Advice,
@@ -353,9 +354,9 @@ def _reach(decision: Verdict) -> str:
     return f"so few cannot exclude that rarer ones make it up to {decision.reach:.3g} on average"
 
 
-def more(gap: Gap, decision: Verdict) -> str:
-    """What narrows the intervals of the terms."""
-    if decision.few_steps:
+def more(gap: Gap, decision: Verdict, unsure: Iterable[Cause] = ()) -> str:
+    """What narrows the intervals of the `unsure` terms, or of all that depend on audited steps."""
+    if decision.lacks_steps(unsure):
         return f"more audited steps than {decision.few_steps:,}"
     return f"more evaluation episodes than {gap.total.n}"
 
@@ -367,7 +368,11 @@ def _named(gap: Gap, cause: Cause | None) -> str:
 
 def _cancelling(gap: Gap, decision: Verdict) -> str:
     unsure = " and ".join(CAUSES[cause] for cause in decision.unsure)
-    doubt = f"; {unsure} unsure, which {more(gap, decision)} would settle" if unsure else ""
+    doubt = (
+        f"; {unsure} unsure, which {more(gap, decision, decision.unsure)} would settle"
+        if unsure
+        else ""
+    )
     return (
         f"is what remains of errors that cancel: {_named(gap, decision.lead)}, against"
         f" {_named(gap, decision.opposing)}{doubt}"
@@ -378,7 +383,7 @@ def _unexplained(gap: Gap, decision: Verdict) -> str:
     doubt = "".join(f"{_named(gap, cause)}, is unsure; " for cause in decision.unsure)
     return (
         f"has an undetermined cause: {_named(gap, decision.opposing)}, is clearly wrong but works"
-        f" the other way; {doubt}{more(gap, decision)} would settle it"
+        f" the other way; {doubt}{more(gap, decision, decision.unsure)} would settle it"
     )
 
 
@@ -393,7 +398,7 @@ def _explained(gap: Gap, decision: Verdict) -> str:
         rival = " and ".join(_named(gap, cause) for cause in decision.unsure)
         return (
             f"comes in part from {clear}; {rival}, may weigh more, which"
-            f" {more(gap, decision)} would settle{worst}"
+            f" {more(gap, decision, decision.unsure)} would settle{worst}"
         )
     if decision.lead_share == "together":
         return f"comes from {clear}; their intervals overlap{worst}"

@@ -204,8 +204,8 @@ def _missed(finding: Finding) -> str:
     return (
         f"The world {how} where {numbers['count']:.0f} of the {numbers['recorded']:.0f} real"
         f" episodes terminated, at steps {numbers['first']:.0f} to {numbers['last']:.0f}: its end"
-        " rule is missing, was learned from terminations recorded as truncations, or from too few"
-        " of this kind."
+        " rule is missing, it was learned from terminations recorded as truncations, or it was"
+        " learned from too few ends of this kind."
     )
 
 

@@ -48,7 +48,7 @@ def _same_answers(_: Diagnosis, _step: NextStep) -> str:
 
 
 def _finding(_: Diagnosis, step: NextStep) -> str:
-    return f"mend what the finding on {step.finding} says before more data are bought."
+    return f"mend what the finding on {step.finding} says."
 
 
 def _nothing_learned(_: Diagnosis, step: NextStep) -> str:
@@ -113,9 +113,10 @@ def _purchase(diagnosis: Diagnosis, step: NextStep) -> str:
     sentences = [f"{_PURCHASE[part]}{many}."]
     if step.times is not None:
         term = getattr(diagnosis.gap, part)
+        settles = more(diagnosis.gap, diagnosis.decision, [part])
         sentences.append(
             f"The term of {CAUSES[part]}, {term:+.3g}, is unsure but {step.times:.0f} times as"
-            f" large as the clear one; {more(diagnosis.gap, diagnosis.decision)} would settle it."
+            f" large as the clear one; {settles} would settle it."
         )
     elif diagnosis.decision.kind == "cancels" and opposing is not None:
         other = diagnosis.decision.lead if opposing == part else opposing
@@ -136,7 +137,7 @@ def _episodes(diagnosis: Diagnosis, step: NextStep) -> str:
 
 def _steps(diagnosis: Diagnosis, step: NextStep) -> str:
     cost = 4 * diagnosis.imagined_steps
-    how = "paracosm audit RUN --most-imagined-steps" if step.of_run else "most_imagined_steps ="
+    how = "--most-imagined-steps" if step.of_run else "most_imagined_steps ="
     return (
         f"audit more of the recorded steps ({how} {cost}): four times as many make the intervals of"
         " the terms about half as wide."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Literal
 
 from paracosm.core.records.base import Record
@@ -91,6 +92,10 @@ class Verdict(Record):
     def unfit(self) -> bool:
         """Whether no cause may be named, since the audit's own conditions do not hold."""
         return self.kind in UNFIT
+
+    def lacks_steps(self, unsure: Iterable[Cause]) -> bool:
+        """Whether more audited steps would settle these terms: few were, and they depend on it."""
+        return self.few_steps > 0 and set(unsure) <= {"termination", "dynamics"}
 
 
 UNFIT: tuple[VerdictKind, ...] = (

@@ -12,7 +12,7 @@ from paracosm.core import checks
 from paracosm.core.mdp import Discrete
 from paracosm.core.storage import storable
 from paracosm.core.types import Array, PRNGKey, State
-from paracosm.imagination.planners.planner import Planner
+from paracosm.imagination.planners.planner import Planner, drawn_in_32
 
 
 @storable
@@ -50,8 +50,8 @@ class GradientPlanner(Planner):
         """See `Planner`."""
         adam = optax.scale_by_adam()
         others = (self.plans - 1, *plan.shape)
-        drawn = jax.random.uniform(key, others, plan.dtype, -1, 1)
-        first = jnp.concatenate([plan[None], drawn])
+        drawn = 2 * drawn_in_32(jax.random.uniform, key, others) - 1
+        first = jnp.concatenate([plan[None], drawn.astype(plan.dtype)])
         worth = jax.vmap(jax.value_and_grad(self.worth), (0, None))
 
         def iterate(

@@ -31,7 +31,6 @@ from paracosm.core import checks
 from paracosm.core.mdp import MDP, Discrete
 from paracosm.core.members import end_probability
 from paracosm.core.policy import Policy
-from paracosm.core.precision import in_single
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 
 # Searches side by side on a CPU: more of them leave its caches, and take three times as long each.
@@ -56,6 +55,18 @@ class Search(NamedTuple):
     value: Scalar
     values: Float[Array, "iteration plan"]
     spread: Float[Array, " iteration"]
+
+
+def drawn_in_32(draw: Callable, key: PRNGKey, shape: tuple[int, ...]) -> Array:
+    """Random numbers that are the same whatever the precision of the plan: an audit in 64 bits must
+    search among the plans that were tried for real.
+
+    Args:
+        draw: Of `jax.random`.
+        key: Of what is drawn.
+        shape: How many.
+    """
+    return jnp.asarray(draw(key, shape, jnp.float32))
 
 
 class Planner(Policy):
@@ -97,11 +108,8 @@ class Planner(Policy):
         return jnp.zeros((self.steps, self.world.spec.action.size))
 
     def act(self, carry: Any, state: State, key: PRNGKey) -> tuple[Action, Any]:
-        """The first action of the best plan, and the plan after it.
-
-        The search is in 32 bits, in an audit's 64 too: the audited planner is the one that acted.
-        """
-        plan = _in_blocks(*in_single((self, carry, state)), key).astype(state.dtype)
+        """The first action of the best plan, and the plan after it."""
+        plan = _in_blocks(self, carry, state, key)
         return self.action(plan[0]), jnp.concatenate([plan[1:], jnp.zeros_like(plan[:1])])
 
     def greedy(self) -> Planner:
@@ -152,8 +160,7 @@ def _in_blocks(planner: Planner, carry: Any, state: State, key: PRNGKey) -> Arra
 
     @jax.custom_batching.custom_vmap
     def plan(arrays: Any, *start: Any) -> Array:
-        with jax.enable_x64(False):
-            return eqx.combine(arrays, rest).search(*start).plan
+        return eqx.combine(arrays, rest).search(*start).plan
 
     @plan.def_vmap
     def _(size: int, batched: Any, arrays: Any, *start: Any) -> tuple[Array, bool]:

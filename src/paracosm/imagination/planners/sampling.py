@@ -15,7 +15,7 @@ from jaxtyping import Float
 from paracosm.core import checks
 from paracosm.core.mdp import Discrete
 from paracosm.core.types import Array, PRNGKey, State
-from paracosm.imagination.planners.planner import Planner
+from paracosm.imagination.planners.planner import Planner, drawn_in_32
 
 # Of a plan's first iteration: in half-boxes, to which plans are clipped, and of choices the share
 # that is left to chance.
@@ -114,7 +114,7 @@ class SamplingPlanner(Planner):
             key: Of what is drawn.
             mean: Of the plans.
         """
-        noise = draw(key, (self.plans, *mean.shape), mean.dtype)
+        noise = drawn_in_32(draw, key, (self.plans, *mean.shape))
         return noise * (jnp.arange(self.plans) > 0)[:, None, None]
 
 
