@@ -190,6 +190,15 @@ def test_a_policy_that_only_rare_episodes_may_call_poor_needs_episodes():
     )
 
 
+def test_episodes_for_an_unsure_gap_also_tell_whether_the_policy_is_any_good():
+    unclear = poor(-60.0, -20.0, "not clearly better")
+    assert step(UNSURE, **unclear).kind == "episodes"
+    assert words(UNSURE, **unclear).endswith(
+        "They also tell whether the policy is better than random actions."
+    )
+    assert "also" not in words(UNSURE, **poor(-60.0, -20.0))
+
+
 def test_an_unsure_gap_needs_episodes_and_a_small_one_nothing():
     assert "about half as wide" in words(UNSURE)
     small = dataclasses.replace(UNSURE, total=estimate(0.5, 0.5))

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -238,6 +239,22 @@ def test_a_stage_that_cannot_be_saved_goes_on_and_is_done_again_next_time(tmp_pa
         assert directory.stage("learn-0", lambda: 6, full, lambda: 4) == 4
 
 
+def test_the_time_of_a_stage_that_stopped_is_counted(tmp_path):
+    def stop() -> None:
+        time.sleep(0.02)
+        raise KeyboardInterrupt
+
+    with begun(tmp_path / "run") as directory:
+        with pytest.raises(KeyboardInterrupt):
+            directory.stage("learn-0", stop, full, lambda: 4)
+        stopped = directory.seconds()["learn"]
+        assert stopped >= 0.02
+        assert directory.stage("learn-0", lambda: 5, lambda result: None, lambda: 4) == 5
+        first, last = (event["seconds"] for event in directory.events() if "seconds" in event)
+        assert first == stopped
+        assert directory.seconds()["learn"] == pytest.approx(first + last)
+
+
 ODD = {
     "a list": b"[1]",
     "a number": b"3",
@@ -245,6 +262,7 @@ ODD = {
     "no event": b'{"at": 1}',
     "an event that is a number": b'{"event": 3}',
     "no stage": b'{"event": "finished", "seconds": 1.0}',
+    "a stop without seconds": b'{"event": "stopped", "stage": "learn-0"}',
     "no seconds": b'{"event": "finished", "stage": "learn-0"}',
     "seconds as text": b'{"event": "finished", "stage": "learn-0", "seconds": "1"}',
     "seconds below zero": b'{"event": "finished", "stage": "learn-0", "seconds": -1}',

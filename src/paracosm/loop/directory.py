@@ -40,6 +40,7 @@ _RUN_FILES = re.compile(
 )
 _MOST_SECONDS = 1e12  # a number that a damaged log can hold and no stage takes
 _CUT_OFF = b'{"event": "'  # how every line of the log begins
+_TIMED = ("finished", "stopped")  # events of stages that are over, with their seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +199,7 @@ class RunDirectory:
         load: Callable[[], Any],
     ) -> Any:
         """The result of a stage: loaded if it finished before, else made, saved and logged with the
-        time it took, in seconds.
+        time it took, in seconds; the time of one that is interrupted is logged, too.
 
         Args:
             name: The stage's name in the log, `kind` or `kind-round`.
@@ -211,17 +212,24 @@ class RunDirectory:
         with self.attempt():
             self.log("started", stage=name)
         before = time.perf_counter()
-        result = make()
+        try:
+            result = make()
+        except BaseException:
+            with self.attempt():
+                self.log("stopped", stage=name, seconds=round(time.perf_counter() - before, 3))
+            raise
         with self.attempt():
             save(result)
             self.log("finished", stage=name, seconds=round(time.perf_counter() - before, 3))
         return result
 
     def seconds(self) -> dict[str, float]:
-        """Time by kind of stage, summed over rounds; a stage's name is `kind` or `kind-round`."""
+        """Time by kind of stage, summed over rounds and over the parts of a stage that stopped and
+        was resumed; a stage's name is `kind` or `kind-round`. What a kill cut off is not known.
+        """
         spent: dict[str, float] = {}
         for event in self.events():
-            if event["event"] == "finished":
+            if event["event"] in _TIMED:
                 kind = event["stage"].split("-")[0]
                 spent[kind] = round(spent.get(kind, 0.0) + event["seconds"], 3)
         return spent
@@ -236,9 +244,9 @@ def _event(line: bytes, place: str) -> dict[str, Any] | None:
         if begun or not line.strip():
             return None
         raise checks.BadData(f"{place} is damaged ({error}); an event is needed.") from None
-    finished = event.get("event") == "finished"
-    seconds = event.get("seconds") if finished else 0
-    texts = [event.get(name) for name in ("event", *(("stage",) if finished else ()))]
+    over = event.get("event") in _TIMED
+    seconds = event.get("seconds") if over else 0
+    texts = [event.get(name) for name in ("event", *(("stage",) if over else ()))]
     timed = (
         isinstance(seconds, int | float)
         and not isinstance(seconds, bool)
@@ -246,7 +254,7 @@ def _event(line: bytes, place: str) -> dict[str, Any] | None:
     )
     if not timed or not all(isinstance(text, str) for text in texts):
         raise checks.BadData(
-            f"{place} is damaged; an event has a name, and a finished stage its name and its"
+            f"{place} is damaged; an event has a name, and a stage that is over its name and its"
             " seconds."
         )
     return event

@@ -166,7 +166,10 @@ def marginal(plan: Plan) -> str:
 def pilot(proposal: Pilot | None) -> str:
     """Whether a part of the purchase is better made and measured before the rest is decided."""
     if proposal is None:
-        return "By these laws, buying in two steps with a measurement between them gains nothing."
+        return (
+            "By these laws, buying in two steps, with a measurement between them, is not surely"
+            " better."
+        )
     return (
         f"Better in two steps: have {count(proposal.samples)} {bought(proposal.part)} first, for"
         f" {words.price(proposal.cost)} of the budget, measure the error of the {proposal.part}"

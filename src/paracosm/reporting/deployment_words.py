@@ -157,6 +157,7 @@ def further(record: Deployment) -> str:
     if record.further is None:
         return "No number of real episodes up to a billion would settle it at this spread."
     return (
-        f"About {words.count(record.further)} more real episodes of each would settle it with a"
-        " chance of four in five, if difference and spread stay as they are."
+        f"About {words.count(record.further)} more real episodes of each, looked at once, would"
+        " settle it with a chance of four in five, if difference and spread stay as they are;"
+        " paracosm rank looks after every one, for which it needs other numbers."
     )

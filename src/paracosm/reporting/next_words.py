@@ -127,12 +127,21 @@ def _purchase(diagnosis: Diagnosis, step: NextStep) -> str:
 def _episodes(diagnosis: Diagnosis, step: NextStep) -> str:
     more, imagination = 4 * diagnosis.gap.total.n, diagnosis.imagination
     how = f" (paracosm audit RUN --episodes {more})" if step.of_run else ""
+    too = _standing_open(diagnosis)
     capped = imagination is not None and imagination.capped
     unseen = diagnosis.decision.kind in ("unseen", "rounding")
     if capped or unseen or not math.isfinite(diagnosis.gap.reach):
-        return f"record more real episodes: {more}{how}."
+        return f"record more real episodes: {more}{how}.{too}"
     narrower = "half" if diagnosis.remarks.unseen_reward is None else "a quarter"
-    return f"record more real episodes: {more}{how} make the intervals about {narrower} as wide."
+    wide = f"make the intervals about {narrower} as wide"
+    return f"record more real episodes: {more}{how} {wide}.{too}"
+
+
+def _standing_open(diagnosis: Diagnosis) -> str:
+    """That episodes also tell whether the policy is any good; empty where that is known."""
+    if diagnosis.remarks.policy != "not clearly better" or diagnosis.reference is None:
+        return ""
+    return f" They also tell whether the policy is better than {diagnosis.reference.policy}."
 
 
 def _steps(diagnosis: Diagnosis, step: NextStep) -> str:
