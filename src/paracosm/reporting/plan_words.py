@@ -74,8 +74,10 @@ def _stakes(reasons: PlanVerdict) -> str:
         f" ({loss.low + 0.0:.2%} to {loss.high:.2%}) against this plan"
     )
     if reasons.stakes is Stakes.MATTERS:
-        doubt = ", though the curves do not exclude that it is as good" if loss.low <= 0 else ""
-        return f"The split matters: {about}{doubt}.{_one_sided(reasons.one_sided)}"
+        verb, doubt = "matters", ""
+        if loss.low <= 0:
+            verb, doubt = "may matter", ", though the curves do not exclude that it is as good"
+        return f"The split {verb}: {about}{doubt}.{_one_sided(reasons.one_sided)}"
     worse = [f"{loss.rule} {loss.loss.mean:.2%}" for loss in reasons.losses if loss.matters]
     return f"The split hardly matters: {about}{', but ' + ' and '.join(worse) if worse else ''}."
 
