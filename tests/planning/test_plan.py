@@ -157,7 +157,7 @@ def test_where_it_matters_it_says_what_a_simple_rule_would_lose(planned):
     uneven = dataclasses.replace(WEIGHTS, dynamics=100.0)
     found = plan(CURVES, uneven, budget=60_000, **PRICES)
     assert (
-        "The split matters: equal spending, the best rule that favours neither part, would lose "
+        "The split may matter: equal spending, the best rule that favours neither part, would lose "
         in found.verdict
     )
     assert "%) against this plan" in found.verdict
