@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from paracosm.core.records import AssistedMean, Calibration, Diagnosis, Estimate, Gap, Weights
     from paracosm.core.records.decisions import Curve, GradientNoise, LabelPlan, MixturePlan, Plan
     from paracosm.core.records.deployment import Deployment
+    from paracosm.core.records.refusal import CurveRefused
     from paracosm.core.records.results import Comparison, RunResult
     from paracosm.core.storage import storable
     from paracosm.core.tracking import Tracker
@@ -78,6 +79,7 @@ _HOMES = {
     "real.stepping": ("StepSource",),
     "core.records.decisions": ("Curve", "GradientNoise", "LabelPlan", "MixturePlan", "Plan"),
     "core.records.deployment": ("Deployment",),
+    "core.records.refusal": ("CurveRefused",),
     "core.records": ("AssistedMean", "Calibration", "Diagnosis", "Estimate", "Gap", "Weights"),
     "core.records.results": ("Comparison", "RunResult"),
     "imagination.imagine": ("Imagined", "ImagineSettings", "imagine"),
@@ -117,6 +119,7 @@ __all__ = [
     "Categorical",
     "Comparison",
     "Curve",
+    "CurveRefused",
     "Dataset",
     "Deployment",
     "Deterministic",

@@ -23,7 +23,11 @@ class Refusal(enum.StrEnum):
 
 
 class CurveRefused(BadData):
-    """A learning curve supports no plan; `refusal` says why, the message does in words."""
+    """A learning curve supports no plan; the message says why.
+
+    Attributes:
+        refusal: The reason by name, such as "bends against the law", to go by in a program.
+    """
 
     def __init__(self, refusal: Refusal, sentence: str) -> None:
         super().__init__(sentence)
