@@ -89,7 +89,7 @@ def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path, monkeypatch)
     assert loaded.data.real_steps == 300
     assert audit_run(loaded).gap.total == whole.diagnosis.gap.total
     assert whole.configuration["discount"] == "0.99"
-    assert whole.configuration["learner.branches"] == "128"
+    assert whole.configuration["learner.branches"] == "8"
     assert {"imagine.rates", "imagine.check"} < set(whole.configuration)
     assert "imagine.entropy" not in whole.configuration
     assert whole.trainings[-1].horizon == 5

@@ -1,8 +1,9 @@
-"""What a round of a run came to, which the next one goes on from."""
+"""What a round of a run came to, and what the next one goes on from."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 from paracosm.core.data import Dataset
 from paracosm.core.learned import Learned
@@ -10,9 +11,10 @@ from paracosm.core.mdp import Spec
 from paracosm.core.records.decisions import Decision
 from paracosm.core.records.discount import DiscountChoice
 from paracosm.core.records.rounds import RoundAudit
+from paracosm.imagination.earlier import Earlier
 from paracosm.imagination.imagine import Imagined
 from paracosm.loop.latents import Seen
-from paracosm.loop.short_rounds import BestPolicy
+from paracosm.loop.short_rounds import BestPolicy, ShortRounds, best_of, elsewhere, state_of
 
 
 class Round(NamedTuple):
@@ -44,3 +46,59 @@ class Round(NamedTuple):
         """The round without the rows that it shares with the next one, which has them all."""
         observed, data = self.seen.observed.first(0), self.seen.data.first(0)
         return self._replace(seen=self.seen._replace(observed=observed, data=data))
+
+
+class CarriedOn(NamedTuple):
+    """What the training of a round takes from the rounds before.
+
+    Attributes:
+        returns: Mean return of each round's episodes so far.
+        explores: Whether the policy is to look for what is unknown.
+        state: Where its learner goes on, None if it starts anew.
+        best: The best policy of the rounds before, of those that trained for the return.
+        earlier: The same, where training may give it back.
+    """
+
+    returns: tuple[float, ...] = ()
+    explores: bool = False
+    state: Any = None
+    best: BestPolicy | None = None
+    earlier: Earlier | None = None
+
+
+def carried_on(
+    short: ShortRounds,
+    before: Round | None,
+    data: Dataset,
+    learned: Learned,
+    *,
+    brought: float,
+    anew: bool,
+) -> CarriedOn:
+    """What a short round goes on from.
+
+    Args:
+        short: How short rounds go.
+        before: The round before, None in the first.
+        data, learned: What has been bought until now, and learned from it.
+        brought: Mean return of the episodes that this round bought, by the policy before.
+        anew: Whether an encoder was learned anew: states and policies mean something else then.
+    """
+    returns = (*(() if before is None else before.returns), brought)
+    explores = short.explores(data, learned, returns)
+    if before is None:
+        return CarriedOn(returns, explores)
+    state, best, earlier = None, None, None
+    if explores == before.explores:
+        state = state_of(before.imagined)
+        state = elsewhere(state) if anew else state
+    if not anew:
+        best = before.best
+        if not before.explores and math.isfinite(brought):
+            best = best_of(best, brought, before.imagined)
+    if best is not None and not explores:
+        last = data.real_steps >= short.transitions
+        astray = not before.explores and short.astray(returns, best.mean)
+        earlier = Earlier(best.state, best.mean, returns[0], astray, last)
+        state = best.state if astray else state
+    return CarriedOn(returns, explores, state, best, earlier)

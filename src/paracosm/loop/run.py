@@ -5,7 +5,6 @@ be resumed.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Unpack, cast
@@ -57,16 +56,13 @@ from paracosm.loop.latents import EncoderLearning
 from paracosm.loop.leading import of_rounds
 from paracosm.loop.numbers import along, counts, errors, purchase, terms
 from paracosm.loop.partial_training import PartialTraining
-from paracosm.loop.rounds import Round
+from paracosm.loop.rounds import CarriedOn, Round, carried_on
 from paracosm.loop.short_rounds import (
     ShortRounds,
-    best_of,
-    elsewhere,
     episode_return,
     goes_on,
     of_round,
     refuse_ignored,
-    state_of,
     with_learner,
 )
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
@@ -215,40 +211,26 @@ class _Runner:
         learned = self._learn(number, data, spec, discount.discount, before)
         self.tracker.log("learn", number, errors(learned))
         stepped = self.source.steps
-        settings, state, explores = self.config.imagine, None, False
-        returns = () if before is None else before.returns
-        best, earlier = None, None
+        settings, carried = self.config.imagine, CarriedOn()
         if short is not None:
             settings = self._imagine_settings(short, bought)
-            returns = (*returns, episode_return(bought, self.source.horizon))
-            explores = short.explores(data, learned, returns)
-            if before is not None and explores == before.explores:
-                state = state_of(before.imagined)
-                state = elsewhere(state) if anew else state
-            if before is not None and not anew:
-                best = before.best  # under another encoder its states would mean something else
-                if not before.explores and math.isfinite(returns[-1]):
-                    best = best_of(best, returns[-1], before.imagined)
-            if best is not None and not explores:
-                last = short.decision(number + 1, data.real_steps) is None
-                trained_for_return = before is not None and not before.explores
-                astray = trained_for_return and short.astray(returns, best.mean)
-                earlier = Earlier(best.state, best.mean, returns[0], astray, last)
-                state = best.state if astray else state
+            brought = episode_return(bought, self.source.horizon)
+            carried = carried_on(short, before, data, learned, brought=brought, anew=anew)
         trained = 0 if before is None else before.trained
         imagined = self._imagine(
             number,
             data,
             learned,
             settings=settings,
-            state=state,
-            earlier=earlier,
-            explores=explores,
+            state=carried.state,
+            earlier=carried.earlier,
+            explores=carried.explores,
             trained=trained,
         )
         trained += settings.most_steps
         stepped = self.source.steps - stepped
-        policy = (imagined, explores, best, trained)
+        policy = (imagined, carried.explores, carried.best, trained)
+        returns = carried.returns
         return Round(decision, seen, returns, spec, discount, learned, *policy, stepped, audited)
 
     def _first_decision(self) -> Decision:

@@ -1,0 +1,130 @@
+"""What a round goes on from: the learner's state, the best policy so far, and when it may be given
+back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from paracosm.core.records.stop_reason import StopReason
+from paracosm.imagination.imagine import Imagined
+from paracosm.loop.rounds import CarriedOn, Round, carried_on
+from paracosm.loop.short_rounds import BestPolicy, ShortRounds
+from tests.reporting.report_records import training
+
+SHORT = ShortRounds(transitions=1000, labels=1000, horizon=200)
+
+
+class State(NamedTuple):
+    """Of a learner: a name, and where its branches go on."""
+
+    name: str
+    going: np.ndarray = np.ones(3)
+
+
+class Rows(NamedTuple):
+    """So many rows were bought."""
+
+    real_steps: int
+
+
+def before(
+    *returns: float,
+    state: State,
+    best: BestPolicy | None = None,
+    explores: bool = False,
+    reason: StopReason = StopReason.ROUND,
+) -> Round:
+    """A round whose training came to `state`."""
+    record = dataclasses.replace(training(), stop_reason=reason)
+    unread: Any = None
+    learner: Any = SimpleNamespace(state=state)
+    imagined = Imagined(unread, None, unread, record, learner)
+    blank = Round(*[unread] * len(Round._fields))
+    return blank._replace(returns=returns, imagined=imagined, explores=explores, best=best)
+
+
+@pytest.fixture
+def go_on(monkeypatch):
+    def carried(
+        round: Round | None,
+        brought: float,
+        *,
+        owned: int = 500,
+        explores: bool = False,
+        anew: bool = False,
+    ) -> CarriedOn:
+        monkeypatch.setattr(ShortRounds, "explores", lambda *_: explores)
+        rows: Any = Rows(owned)
+        learned: Any = None
+        return carried_on(SHORT, round, rows, learned, brought=brought, anew=anew)
+
+    return carried
+
+
+def test_the_first_round_starts_anew(go_on):
+    assert go_on(None, -1200.0) == CarriedOn((-1200.0,))
+    assert go_on(None, -1200.0, explores=True).explores
+
+
+def test_a_learner_goes_on_and_its_policy_is_the_best_by_what_it_collected(go_on):
+    last = State("b")
+    carried = go_on(before(-1200.0, -300.0, state=last, best=BestPolicy(-300, 1, "a")), -130.0)
+    assert carried.returns == (-1200.0, -300.0, -130.0)
+    assert carried.state is last
+    assert carried.best == BestPolicy(-130.0, 1, last)
+    assert carried.earlier == (last, -130.0, -1200.0, False, False)
+
+
+def test_a_policy_that_was_led_astray_is_left_for_the_best_one(go_on):
+    best = BestPolicy(-130.0, 1, State("a"))
+    carried = go_on(before(-1200.0, -130.0, state=State("b"), best=best), -900.0)
+    assert carried.best is best
+    assert carried.earlier is not None
+    assert carried.earlier.astray
+    assert carried.state is best.state
+
+
+def test_no_purchase_follows_the_last_round(go_on):
+    round = before(-1200.0, state=State("a"))
+    for owned, last in [(999, False), (1000, True)]:
+        earlier = go_on(round, -130.0, owned=owned).earlier
+        assert earlier is not None
+        assert earlier.last is last
+
+
+def test_a_policy_that_explored_is_neither_the_best_nor_astray(go_on):
+    best = BestPolicy(-130.0, 1, State("a"))
+    explored = before(-1200.0, -130.0, state=State("b"), best=best, explores=True)
+    carried = go_on(explored, -900.0)
+    assert carried.state is None, "it trains for something else now"
+    assert carried.best is best
+    assert carried.earlier is not None
+    assert not carried.earlier.astray
+    still = go_on(explored, -900.0, explores=True)
+    assert still.state.name == "b"
+    assert still.best is best
+    assert still.earlier is None
+
+
+def test_episodes_whose_return_is_not_known_make_no_policy_the_best(go_on):
+    assert go_on(before(-1200.0, state=State("a")), np.inf).best is None
+
+
+def test_under_another_encoder_no_earlier_policy_means_what_it_did(go_on):
+    best = BestPolicy(-130.0, 1, State("a"))
+    carried = go_on(before(-1200.0, state=State("b"), best=best), -100.0, anew=True)
+    assert carried.best is carried.earlier is None
+    assert carried.state.name == "b"
+    np.testing.assert_array_equal(carried.state.going, np.zeros(3))
+
+
+def test_a_policy_that_was_given_back_is_the_mean_of_all_it_collected(go_on):
+    best = BestPolicy(-130.0, 1, State("a"))
+    round = before(-1200.0, state=State("a"), best=best, reason=StopReason.EARLIER)
+    assert go_on(round, -150.0).best == BestPolicy(-140.0, 2, best.state)
