@@ -319,7 +319,7 @@ class PairDynamics(eqx.Module):
         following = self.of_state(pair, action, key)
         return self.layout.of(following, self.layout.apart(pair).following)
 
-    def of_state(self, pair: State, action: Action, key: PRNGKey) -> State:
+    def of_state(self, pair: Float[Array, " pair"], action: Action, key: PRNGKey) -> State:
         """The next state alone, which takes no answer of the policy."""
         return self.dynamics(pair[: self.layout.size], action, key)
 
