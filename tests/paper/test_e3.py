@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from paracosm.paper import e3, e3_cells, e3_worlds
+from paracosm.paper import e3, e3_cells, e3_choices, e3_worlds
 from paracosm.paper.study import Answer
 from paracosm.planning.law import Law
 
@@ -255,7 +255,7 @@ def test_reasons_and_captions_follow_the_numbers():
 
 
 def test_the_set_up_is_read_from_the_systems(monkeypatch):
-    systems = {**e3_cells.SYSTEMS, "lqg": {"norms": (0.1, 0.2, 0.5), "discount": 0.7}}
+    systems = {**e3_choices.SYSTEMS, "lqg": {"norms": (0.1, 0.2, 0.5), "discount": 0.7}}
     monkeypatch.setattr(e3, "SYSTEMS", systems)
     monkeypatch.setattr(e3, "BUDGET", 12_345.0)
     setup = " ".join(e3._setup())
@@ -265,7 +265,7 @@ def test_the_set_up_is_read_from_the_systems(monkeypatch):
 
 @pytest.mark.full
 def test_sensitivities_are_within_a_factor_of_three_and_global_constants_overshoot():
-    for group, systems in e3_cells.GROUPS.items():
+    for group, systems in e3_choices.GROUPS.items():
         ratios = {
             name: np.asarray(values) for name, values in e3_cells.ratios(group, systems, 0).items()
         }
@@ -275,19 +275,19 @@ def test_sensitivities_are_within_a_factor_of_three_and_global_constants_oversho
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("group", list(e3_cells.GROUPS))
+@pytest.mark.parametrize("group", list(e3_choices.GROUPS))
 def test_lemma_1_bounds_what_errors_do_to_the_return(group):
     by = np.array([[0.0, 0.02, -0.02, 0.1, -0.1]] * 9)
     with jax.enable_x64(True):
         cases = e3_worlds.cases(group, 9, SEED)
         returns, of_miss = e3_worlds.respond(cases, by)
-        constants = np.asarray(e3_worlds.global_weights(cases, e3_cells.RADIUS))
+        constants = np.asarray(e3_worlds.global_weights(cases, e3_choices.RADIUS))
     assert (np.abs(returns - returns[:, :1])[..., 0] <= constants[:, :1] * np.abs(by)).all()
     assert (np.abs(of_miss[..., 0]) <= constants[:, 1:] + 1e-9).all()
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("group", list(e3_cells.GROUPS))
+@pytest.mark.parametrize("group", list(e3_choices.GROUPS))
 def test_the_forward_pass_is_the_finite_difference(group):
     assert max(e3_cells.routes(group, 9, SEED)["difference"]) < 1e-2
 
@@ -305,7 +305,7 @@ def test_the_right_weight_is_the_slope_at_the_error_that_there_is(group):
             e3_worlds.sensitivities(cases, sign * float(ratios["error"][0])) for sign in (1, -1)
         ]
     slopes = np.abs(slopes_at_error).max(axis=0)[..., 0]
-    ratio = e3_cells.predicted(e3_cells.LAWS["root"], slopes, e3_cells.BUDGET)
+    ratio = e3_cells.predicted(e3_choices.LAWS["root"], slopes, e3_choices.BUDGET)
     np.testing.assert_allclose(ratio, ratios["best"], atol=1e-4)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from paracosm.core.policy import Policy
 from paracosm.core.records import Bracket
-from paracosm.paper import e9, e9_cells, e9_measures, e9_numbers, e9_worlds
+from paracosm.paper import e9, e9_cells, e9_choices, e9_measures, e9_numbers, e9_worlds
 from paracosm.paper.study import Answer
 from paracosm.real.rendered import maze as rules
 
@@ -140,7 +140,11 @@ RESULT = {
     "seen": TURNS,
     "imagined": TURNS,
     "success": dict.fromkeys(
-        [e9_cells.row(p, n) for p in e9_cells.PLANNERS for n in (e9_cells.LONG, e9_cells.SHORT)],
+        [
+            e9_cells.row(p, n)
+            for p in e9_choices.PLANNERS
+            for n in (e9_choices.LONG, e9_choices.SHORT)
+        ],
         0.5,
     ),
     "steps": {},
@@ -150,9 +154,9 @@ KNOWN = {
     "success": dict.fromkeys(
         [
             e9_cells.row(p, n, cost)
-            for p in e9_cells.PLANNERS
-            for n in (e9_cells.LONG, e9_cells.SHORT)
-            for cost in e9_cells.COSTS
+            for p in e9_choices.PLANNERS
+            for n in (e9_choices.LONG, e9_choices.SHORT)
+            for cost in e9_choices.COSTS
         ],
         0.25,
     ),

@@ -24,7 +24,8 @@ import numpy as np
 from paracosm.core.estimators import median, share
 from paracosm.core.records.experiments import Claim, Findings
 from paracosm.paper import e3_shows as shows
-from paracosm.paper.e3_cells import (
+from paracosm.paper.e3_cells import cells
+from paracosm.paper.e3_choices import (
     ACTIONS,
     BEND,
     BUDGET,
@@ -38,7 +39,6 @@ from paracosm.paper.e3_cells import (
     STATES,
     STEP,
     SYSTEMS,
-    cells,
 )
 from paracosm.paper.e3_shows import FACTOR, Group, GroupsByChange, together
 from paracosm.paper.study import Answer, Study, beside, beyond, bounded, must_hold

@@ -10,7 +10,13 @@ import numpy as np
 from paracosm.core.estimators import median, share
 from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Chart, Choice, Series, Table
-from paracosm.paper.e3_cells import DIRECTIONS, HORIZON, PILOT, STARTS, TIMED_EPISODES
+from paracosm.paper.e3_choices import (
+    DIRECTIONS,
+    HORIZON,
+    PILOT,
+    STARTS,
+    TIMED_EPISODES,
+)
 
 FACTOR = float(np.log(3))  # within a factor of 3, says the paper
 _PAPER = {

@@ -23,7 +23,15 @@ from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
-from paracosm.paper.e3_cells import ACTIONS, BEND, HORIZON, POINTS, ROUNDS, STATES, SYSTEMS
+from paracosm.paper.e3_choices import (
+    ACTIONS,
+    BEND,
+    HORIZON,
+    POINTS,
+    ROUNDS,
+    STATES,
+    SYSTEMS,
+)
 from paracosm.planning.law import Law
 from paracosm.real.systems import (
     Linear,

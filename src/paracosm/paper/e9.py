@@ -17,7 +17,14 @@ from paracosm.core import estimators
 from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Claim, Findings
 from paracosm.paper import e9_shows as shows
-from paracosm.paper.e9_cells import LONG, MAZES, PLANNERS, SHORT, VARIED, cells
+from paracosm.paper.e9_cells import cells
+from paracosm.paper.e9_choices import (
+    LONG,
+    MAZES,
+    PLANNERS,
+    SHORT,
+    VARIED,
+)
 from paracosm.paper.e9_numbers import LEAST, MOST, Worlds, of_paths, reached
 from paracosm.paper.study import Answer, Study, beside, beyond, bounded, must_hold
 

@@ -10,7 +10,8 @@ from scipy import stats
 
 from paracosm.core import estimators
 from paracosm.core.records import Estimate
-from paracosm.paper.e9_cells import PLANNERS, VARIATIONS, WEIGHTS, row
+from paracosm.paper.e9_cells import row
+from paracosm.paper.e9_choices import PLANNERS, VARIATIONS, WEIGHTS
 from paracosm.paper.study import Answer
 
 FromResult = Callable[[dict[str, Any]], float]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Chart, Choice, Series, Table
-from paracosm.paper.e9_cells import (
+from paracosm.paper.e9_choices import (
     AHEAD,
     COSTS,
     FEATURES,

@@ -20,7 +20,7 @@ from paracosm.core.rollout import rollout
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 from paracosm.imagination.planners import CEM, MPPI, GradientPlanner, Planner
 from paracosm.learning.latent.joint import LatentDynamics, LatentNetworks
-from paracosm.paper.e9_cells import SIDE
+from paracosm.paper.e9_choices import SIDE
 from paracosm.real import mazes
 from paracosm.real.mazes import MazePicture
 from paracosm.real.rendered.maze import TWO_ROOMS, U_MAZE
