@@ -2,11 +2,12 @@
 τ and selection regret against the real returns of 200 episodes of each.
 
     python benchmarks/ranking.py --tasks Pendulum-v1 --checkpoints 12 --truth 200 --out FILE
+    python benchmarks/ranking.py --runs RUN RUN --out FILE
 
 Of each task one run of short rounds gives the checkpoints, its rounds' policies; each is imagined
-in the world of its round. Three ways to choose among them are held against the truth: by imagined
-returns, by `paracosm.rank` (the best alone, at most 20 episodes a policy), and by as many real
-episodes shared equally.
+in the world of its round. Finished runs are taken as they are. Three ways to choose among them are
+held against the truth: by imagined returns, by `paracosm.rank` (the best alone, at most 20 episodes
+a policy), and by as many real episodes shared equally.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,13 @@ FIRST_SEED = 500_000
 MOST_EACH = 20
 
 
+def trained(tasks: Sequence[str], checkpoints: int, folder: Path) -> Iterator[Path]:
+    """A run of about so many rounds of each task, one after the other."""
+    for task in tasks:
+        paracosm.run(task, transitions=TRANSITIONS * checkpoints, episodes=2, out=folder / task)
+        yield folder / task
+
+
 def true_returns(checkpoints: list[Run], episodes: int) -> np.ndarray:
     """Real returns of each checkpoint, `[policy, episode]`, of the same starts."""
     again = checkpoints[0].shown()
@@ -40,13 +49,11 @@ def true_returns(checkpoints: list[Run], episodes: int) -> np.ndarray:
     return np.stack([np.asarray(one.reward).sum(axis=1) for one in played])
 
 
-def measured(task: str, checkpoints: int, truth: int, folder: Path) -> dict[str, object]:
-    """Train, rank, and hold the ranking against the truth."""
+def measured(out: Path, truth: int) -> dict[str, object]:
+    """Rank the checkpoints of a run, and hold the ranking against the truth."""
     begun = time.perf_counter()
-    out = folder / task
-    paracosm.run(task, transitions=TRANSITIONS * checkpoints, episodes=2, out=out)
-    trained = time.perf_counter()
-    rounds = load(out).checkpoints()[:checkpoints]
+    run = load(out)
+    rounds = run.checkpoints()
     returns = true_returns(rounds, truth)
     names = [f"round {run.round + 1}" for run in rounds if run.round is not None]
     by_name = dict(zip(names, returns.mean(axis=1), strict=True))
@@ -68,7 +75,9 @@ def measured(task: str, checkpoints: int, truth: int, folder: Path) -> dict[str,
         return {"tau": tau, "regret": float(real.max() - real[int(np.argmax(values))])}
 
     return {
-        "task": task,
+        "task": run.config.env,
+        "seed": run.config.seed,
+        "transitions": run.config.transitions,
         "checkpoints": len(ranked),
         "left_out": list(ranking.left_out),
         "truth_episodes": truth,
@@ -82,8 +91,7 @@ def measured(task: str, checkpoints: int, truth: int, folder: Path) -> dict[str,
         "safe_horizon": ranking.safe_horizon,
         "equal_design": bought.equal,
         "seconds": {
-            "train": round(trained - begun),
-            "truth": round(played - trained),
+            "truth": round(played - begun),
             "rank": round(time.perf_counter() - played),
         },
     }
@@ -93,14 +101,15 @@ def main() -> None:
     """Write the numbers of each task as it is done."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", nargs="+", default=TASKS)
+    parser.add_argument("--runs", nargs="+", type=Path, default=[])
     parser.add_argument("--checkpoints", type=int, default=12)
     parser.add_argument("--truth", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("ranking.json"))
     flags = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory() as folder:
-        for task in flags.tasks:
-            results.append(measured(task, flags.checkpoints, flags.truth, Path(folder)))
+        for run in flags.runs or trained(flags.tasks, flags.checkpoints, Path(folder)):
+            results.append(measured(run, flags.truth))
             flags.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
             print(json.dumps(results[-1], indent=1))
 
