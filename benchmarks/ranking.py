@@ -7,7 +7,7 @@
 Of each task one run of short rounds gives the checkpoints, its rounds' policies; each is imagined
 in the world of its round. Finished runs are taken as they are. Three ways to choose among them are
 held against the truth: by imagined returns, by `paracosm.rank` (the best alone, at most 20 episodes
-a policy), and by as many real episodes shared equally.
+a policy), and by as many real episodes shared equally. No way sees an episode of the truth.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def measured(out: Path, truth: int) -> dict[str, object]:
     begun = time.perf_counter()
     run = load(out)
     rounds = run.checkpoints()
-    returns = true_returns(rounds, truth)
+    returns = true_returns(rounds, truth + MOST_EACH)
+    returns, others = returns[:, :truth], returns[:, truth:]
     names = [f"round {run.round + 1}" for run in rounds if run.round is not None]
     by_name = dict(zip(names, returns.mean(axis=1), strict=True))
     played = time.perf_counter()
@@ -64,8 +65,8 @@ def measured(out: Path, truth: int) -> dict[str, object]:
     ranked = [policy.name for policy in ranking.policies]
     real = np.array([by_name[name] for name in ranked])
     imagined = np.array([policy.imagined.mean for policy in ranking.policies])
-    each = max(2, bought.total // len(ranked))
-    equally = np.array([returns[names.index(name), :each].mean() for name in ranked])
+    each = min(max(2, bought.total // len(ranked)), MOST_EACH)
+    equally = np.array([others[names.index(name), :each].mean() for name in ranked])
     estimates = [policy.real.mean for policy in ranking.policies]
 
     def judged(values: np.ndarray | list[float]) -> dict[str, float]:

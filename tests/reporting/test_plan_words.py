@@ -142,7 +142,8 @@ EQUAL, COUNTS = loss(Rule.EQUAL_SPENDING, 0.0032), loss(Rule.EQUAL_COUNTS, 0.021
             ),
             "The split may matter: equal counts, the best rule that favours neither part, would"
             " lose 2.00% (-1.00% to 5.00%) against this plan, though the curves do not exclude that"
-            " it is as good. It is the part that matters: all on transitions would lose 0.00%.",
+            " it is as good. If it does, it is the part that matters: all on transitions would lose"
+            " 0.00%.",
         ),
         (
             PlanVerdict(Stakes.UNRIVALLED, (), None, (), ()),

@@ -225,7 +225,8 @@ class RunDirectory:
 
     def seconds(self) -> dict[str, float]:
         """Time by kind of stage, summed over rounds and over the parts of a stage that stopped and
-        was resumed; a stage's name is `kind` or `kind-round`. What a kill cut off is not known.
+        was resumed; a stage's name is `kind` or `kind-round`. What a kill, or a stop while saving,
+        cut off is not known.
         """
         spent: dict[str, float] = {}
         for event in self.events():

@@ -1,5 +1,5 @@
-"""What of E9 was chosen once, for both mazes and all weights, on worlds that were fitted without
-straightening.
+"""What E9 varies, and what was chosen once for both mazes and all weights, on worlds that were
+fitted without straightening.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def pilot(proposal: Pilot | None) -> str:
     if proposal is None:
         return (
             "By these laws, buying in two steps, with a measurement between them, is not surely"
-            " better."
+            " better than buying all at once."
         )
     return (
         f"Better in two steps: have {count(proposal.samples)} {bought(proposal.part)} first, for"

@@ -157,7 +157,8 @@ def further(record: Deployment) -> str:
     if record.further is None:
         return "No number of real episodes up to a billion would settle it at this spread."
     return (
-        f"About {words.count(record.further)} more real episodes of each, looked at once, would"
-        " settle it with a chance of four in five, if difference and spread stay as they are;"
-        " paracosm rank looks after every one, for which it needs other numbers."
+        f"About {words.count(record.further)} more real episodes of each, judged a single time when"
+        " all are played, would settle it with a chance of four in five, if difference and spread"
+        " stay as they are. paracosm rank may stop sooner or later: beyond its first episodes it"
+        " judges again after each."
     )

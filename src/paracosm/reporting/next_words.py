@@ -138,10 +138,18 @@ def _episodes(diagnosis: Diagnosis, step: NextStep) -> str:
 
 
 def _standing_open(diagnosis: Diagnosis) -> str:
-    """That episodes also tell whether the policy is any good; empty where that is known."""
-    if diagnosis.remarks.policy != "not clearly better" or diagnosis.reference is None:
+    """That four times as many episodes may tell whether the policy is any good, too; empty where
+    that is known, or where the spread of what acted in the data leaves it open.
+    """
+    reference, real = diagnosis.reference, diagnosis.real_return
+    if diagnosis.remarks.policy != "not clearly better" or reference is None:
         return ""
-    return f" They also tell whether the policy is better than {diagnosis.reference.policy}."
+    rival = reference.returns
+    if rival is None or real.mean - rival.mean <= math.hypot(
+        (real.mean - real.low) / 2, rival.high - rival.mean
+    ):
+        return ""
+    return f" They may also tell whether the policy is better than {reference.policy}."
 
 
 def _steps(diagnosis: Diagnosis, step: NextStep) -> str:

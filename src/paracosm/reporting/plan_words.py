@@ -77,15 +77,18 @@ def _stakes(reasons: PlanVerdict) -> str:
         verb, doubt = "matters", ""
         if loss.low <= 0:
             verb, doubt = "may matter", ", though the curves do not exclude that it is as good"
-        return f"The split {verb}: {about}{doubt}.{_one_sided(reasons.one_sided)}"
+        part = _one_sided(reasons.one_sided, sure=loss.low > 0)
+        return f"The split {verb}: {about}{doubt}.{part}"
     worse = [f"{loss.rule} {loss.loss.mean:.2%}" for loss in reasons.losses if loss.matters]
     return f"The split hardly matters: {about}{', but ' + ' and '.join(worse) if worse else ''}."
 
 
-def _one_sided(loss: RuleLoss | None) -> str:
+def _one_sided(loss: RuleLoss | None, *, sure: bool) -> str:
+    """That what matters is which part is bought, and not the ratio, if that matters for `sure`."""
     if loss is None:
         return ""
-    return f" It is the part that matters: {loss.rule} would lose {max(loss.loss.mean, 0):.2%}."
+    part = "It is the part that matters" if sure else "If it does, it is the part that matters"
+    return f" {part}: {loss.rule} would lose {max(loss.loss.mean, 0):.2%}."
 
 
 def _disagreement(plan: Plan, reasons: PlanVerdict) -> str:
