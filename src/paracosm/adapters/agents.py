@@ -41,20 +41,22 @@ class AgentSettings:
 
     @classmethod
     def of(cls, cfg: Any, task: int | None) -> AgentSettings:
-        """Read a configuration, that of one of several tasks where there are several.
+        """Read a configuration, that of one of several tasks where it is multitask.
 
         Raises:
             BadArgument: it lacks an entry, observes images, or has no such task.
         """
-        several = bool(_entry(cfg, "multitask", False))
-        _demand_task(cfg, task, several)
+        multitask = bool(_entry(cfg, "multitask", False))
+        _demand_task(cfg, task, multitask)
         kind = _entry(cfg, "obs", "state")
         if kind != "state":
             raise checks.BadArgument(
                 f"the cfg's obs is {kind!r}; models of 'state' observations, which are vectors, are"
                 " supported."
             )
-        length = _entry(cfg, "episode_lengths")[task] if several else _entry(cfg, "episode_length")
+        length = (
+            _entry(cfg, "episode_lengths")[task] if multitask else _entry(cfg, "episode_length")
+        )
         action_size = _entry(cfg, "action_dim")
         return cls(
             num_bins=checks.count("cfg.num_bins", _entry(cfg, "num_bins"), 0),
@@ -63,7 +65,7 @@ class AgentSettings:
             latent_size=checks.count("cfg.latent_dim", _entry(cfg, "latent_dim")),
             action_size=checks.count("cfg.action_dim", action_size),
             observation_size=_entry(cfg, "obs_shape")[kind][0],
-            actions=_entry(cfg, "action_dims")[task] if several else action_size,
+            actions=_entry(cfg, "action_dims")[task] if multitask else action_size,
             episode_length=checks.count("cfg.episode_length", length),
             discount=_discount(cfg, length),
             episodic=bool(_entry(cfg, "episodic", False)),
@@ -115,14 +117,14 @@ def search_of(cfg: Any, settings: AgentSettings) -> LatentSearch:
     )
 
 
-def _demand_task(cfg: Any, task: int | None, several: bool) -> None:
-    tasks = len(_entry(cfg, "tasks")) if several else 0
-    if several and (not isinstance(task, int) or not 0 <= task < tasks):
+def _demand_task(cfg: Any, task: int | None, multitask: bool) -> None:
+    tasks = len(_entry(cfg, "tasks")) if multitask else 0
+    if multitask and (not isinstance(task, int) or not 0 <= task < tasks):
         raise checks.BadArgument(
             f"task is {checks.described(task)}; the model is one of {tasks} tasks, and a whole"
             f" number from 0 to {tasks - 1} is needed."
         )
-    if not several and task is not None:
+    if not multitask and task is not None:
         raise checks.BadArgument(
             f"task is {checks.described(task)}; the cfg's model is one of a single task (multitask"
             " is not set)."

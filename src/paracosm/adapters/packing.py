@@ -72,8 +72,8 @@ def _plain(form: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
 
 def _pieces(dtype: Any) -> int:
     """Floats that one number takes."""
-    whole = jnp.issubdtype(dtype, jnp.integer)
-    return max(8 * jnp.dtype(dtype).itemsize // _PIECE, 1) if whole else 1
+    integer = jnp.issubdtype(dtype, jnp.integer)
+    return max(8 * jnp.dtype(dtype).itemsize // _PIECE, 1) if integer else 1
 
 
 def _width(form: jax.ShapeDtypeStruct) -> int:

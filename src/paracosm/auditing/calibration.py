@@ -109,10 +109,12 @@ def calibration_of(
         source = spread_source(world, episodes, key)
         columns = (getattr(episodes, name) for name in _Recorded._fields)
         recorded = _Recorded(*map(np.asarray, columns))
-        other = _other_actions(recorded, key)
-        one = jax.tree.map(np.asarray, predict_one_step(world, episodes, other, source, key))
-        _check_finite(one, episodes)
-        horizons = _horizons(world, recorded, one.prediction, source, key)
+        permuted = _permuted_actions(recorded, key)
+        one_step = jax.tree.map(
+            np.asarray, predict_one_step(world, episodes, permuted, source, key)
+        )
+        _check_finite(one_step, episodes)
+        horizons = _horizons(world, recorded, one_step.prediction, source, key)
         returns = None
         if (
             source.number > 1
@@ -121,9 +123,9 @@ def calibration_of(
         ):
             options = {"count": source.number, "discount": discount, "key": key}
             returns = _returns(world, policy, episodes, **options)
-    judged, alive = _judged(recorded, one.prediction), recorded.alive
+    judged, alive = _judged(recorded, one_step.prediction), recorded.alive
     known = source.spread != "none" and bool(judged.any())
-    needed = widths(one.prediction, recorded.next_state)
+    needed = widths(one_step.prediction, recorded.next_state)
     factor = widening(needed[HEADLINE], alive, judged) if known else None
     return Calibration(
         spread=source.spread,
@@ -137,7 +139,7 @@ def calibration_of(
         left_out=() if source.spread == "none" else tuple(np.flatnonzero(~judged).tolist()),
         horizons=horizons,
         returns=returns,
-        actions=_action_use(world, recorded, one, other),
+        actions=_action_use(world, recorded, one_step, permuted),
     )
 
 
@@ -150,19 +152,19 @@ def _check_dynamics(world: MDP, episodes: Trajectory) -> None:
     demand_shape("the world's dynamics", answer, state.shape)
 
 
-def _check_finite(one: OneStepPredictions, episodes: Trajectory) -> None:
+def _check_finite(one_step: OneStepPredictions, episodes: Trajectory) -> None:
     columns = {
-        "the world's next state": one.prediction.audited,
-        "the world's next state after another step's action": one.shuffled,
+        "the world's next state": one_step.prediction.audited,
+        "the world's next state after another step's action": one_step.shuffled,
     }
     checks.finite_steps("real episode", columns, episodes.alive)
 
 
-def _other_actions(episodes: _Recorded, key: PRNGKey) -> np.ndarray:
-    """The recorded actions, each at another of all steps."""
-    other = episodes.action.copy()
-    other[episodes.alive] = numpy_random(key).permutation(other[episodes.alive], axis=0)
-    return other
+def _permuted_actions(episodes: _Recorded, key: PRNGKey) -> np.ndarray:
+    """The recorded actions, permuted over all steps."""
+    permuted = episodes.action.copy()
+    permuted[episodes.alive] = numpy_random(key).permutation(permuted[episodes.alive], axis=0)
+    return permuted
 
 
 def _judged(episodes: _Recorded, prediction: Prediction) -> Bool[np.ndarray, " state"]:
@@ -212,7 +214,7 @@ def _components(
 def _horizons(
     world: MDP,
     episodes: _Recorded,
-    one: Prediction,
+    one_step: Prediction,
     source: SpreadSource,
     key: PRNGKey,
 ) -> tuple[HorizonCalibration, ...]:
@@ -222,14 +224,14 @@ def _horizons(
     Args:
         world, key: As for `calibration_of`.
         episodes: Real ones.
-        one: The predictions of one step.
+        one_step: The predictions of one step.
         source: Of the spread.
     """
-    judged, scale = _judged(episodes, one), np.asarray(world.spec.state_scale)
+    judged, scale = _judged(episodes, one_step), np.asarray(world.spec.state_scale)
     center = np.mean(episodes.next_state[episodes.alive], axis=0)
     options = {"judged": judged, "center": center, "scale": scale}
     real = _Reached(episodes.state, episodes.next_state, episodes.alive)
-    records = [_horizon(1, real, one, **options)]
+    records = [_horizon(1, real, one_step, **options)]
     longest = min(_LONGEST, int(episodes.alive.sum(axis=1).max()))
     grid = tuple(2**power for power in range(1, longest.bit_length()))
     if not grid:
@@ -380,23 +382,23 @@ def _in_spreads(gap: Estimate, spread: float, size: float) -> Estimate:
 
 
 def _action_use(
-    world: MDP, episodes: _Recorded, one: OneStepPredictions, other: np.ndarray
+    world: MDP, episodes: _Recorded, one_step: OneStepPredictions, permuted: np.ndarray
 ) -> ActionUse | None:
     """One-step errors with recorded and with other steps' actions, where the two differ; None where
     they never do.
 
     Args:
         world, episodes: As for `calibration_of`.
-        one: The predictions of one step.
-        other: The other steps' actions, of the shape of the recorded ones.
+        one_step: The predictions of one step.
+        permuted: Actions of other steps, of the shape of the recorded ones.
     """
-    differ = np.reshape(other != episodes.action, (*episodes.alive.shape, -1)).any(axis=-1)
+    differ = np.reshape(permuted != episodes.action, (*episodes.alive.shape, -1)).any(axis=-1)
     valid, scale = episodes.alive & differ, np.asarray(world.spec.state_scale)
     if not valid.any():
         return None
     recorded, shuffled = (
         own_means(np.sum(((guess - episodes.next_state) / scale) ** 2, axis=-1), valid)
-        for guess in (one.prediction.audited, one.shuffled)
+        for guess in (one_step.prediction.audited, one_step.shuffled)
     )
     rise = _rise(recorded, shuffled, _rounding(episodes, scale))
     blind = True if rise.low <= 0 and rise.high < _NO_RISE else False if rise.low > 0 else None

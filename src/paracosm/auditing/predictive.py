@@ -117,32 +117,32 @@ def _draws(world: MDP, state: Array, action: Array, key: PRNGKey) -> Array:
 
 @eqx.filter_jit
 def predict_one_step(
-    world: MDP, episodes: Trajectory, other: Array, source: SpreadSource, key: PRNGKey
+    world: MDP, episodes: Trajectory, permuted: Array, source: SpreadSource, key: PRNGKey
 ) -> OneStepPredictions:
     """The predictions of every recorded step, in one compiled program.
 
     Args:
         world: In the precision of the analysis.
         episodes: Real episodes, `[episode, time, …]`.
-        other: Actions of other steps, of the shape of the recorded ones.
+        permuted: Actions of other steps, of the shape of the recorded ones.
         source: Of the spread.
         key: Of the noise of a stochastic world.
     """
 
-    def at(state: Array, action: Array, other: Array) -> OneStepPredictions:
+    def at(state: Array, action: Array, permuted: Array) -> OneStepPredictions:
         if source.spread == "drawn":
             keys = jax.random.split(key, DRAWS)
             draw = jax.vmap(world.dynamics, (None, None, 0))
-            shuffled = jnp.mean(draw(state, other, keys), axis=0)
+            shuffled = jnp.mean(draw(state, permuted, keys), axis=0)
             prediction = _pooled(draw(state, action, keys)[None, :])
             return OneStepPredictions(prediction._replace(audited=prediction.mean), shuffled)
         mean, variance = predictive_moments(world.dynamics, state, action)
-        audited, shuffled = (world.dynamics(state, a, key) for a in (action, other))
+        audited, shuffled = (world.dynamics(state, a, key) for a in (action, permuted))
         return OneStepPredictions(
             Prediction(mean, variance, jnp.full_like(variance, jnp.inf), audited), shuffled
         )
 
-    return jax.vmap(jax.vmap(at))(episodes.state, episodes.action, other)
+    return jax.vmap(jax.vmap(at))(episodes.state, episodes.action, permuted)
 
 
 def _pooled(paths: Float[Array, "member draw *rest"]) -> Prediction:

@@ -73,8 +73,8 @@ def _gated(
     """
     from paracosm.loop import gates
 
-    found = gates.gate(comparison, rules)
-    document = {"passed": found.passed, "gate": found.to_dict(), **document}
+    verdict = gates.gate(comparison, rules)
+    document = {"passed": verdict.passed, "gate": verdict.to_dict(), **document}
     with contextlib.suppress(BrokenPipeError):
-        output.deliver(found, document, flags.out, as_json=flags.json)
-    return 0 if found.passed else WORSE
+        output.deliver(verdict, document, flags.out, as_json=flags.json)
+    return 0 if verdict.passed else WORSE

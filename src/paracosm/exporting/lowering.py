@@ -49,10 +49,10 @@ def dimensions(shape: Sequence[Any]) -> Shape:
 class Writer:
     """Writes operations down, one after the other."""
 
-    def __init__(self, given: Mapping[int, Form]) -> None:
+    def __init__(self, forms: Mapping[int, Form]) -> None:
         """The values that there are from the start, by number."""
         self.operations: list[Operation] = []
-        self._forms: dict[int, Form] = dict(given)
+        self._forms: dict[int, Form] = dict(forms)
 
     def write(
         self, kind: str, operands: Sequence[Any], shape: Shape, dtype: Any, **options: Any
@@ -65,8 +65,8 @@ class Writer:
         if np.dtype(dtype).kind not in "bifu":
             raise Untranslatable(f"it computes with {dtype} numbers")
         result = len(self._forms)
-        given = tuple(value if isinstance(value, int) else np.asarray(value) for value in operands)
-        operation = Operation(kind, given, result, shape, np.dtype(dtype), options)
+        stored = tuple(value if isinstance(value, int) else np.asarray(value) for value in operands)
+        operation = Operation(kind, stored, result, shape, np.dtype(dtype), options)
         self.operations.append(operation)
         self._forms[result] = (shape, np.dtype(dtype))
         return result

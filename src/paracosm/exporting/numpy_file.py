@@ -43,7 +43,7 @@ It needs NumPy alone, and {looks}:
 
     import {name}
 
-    actions, {state} = {name}.predict(observations{given})
+    actions, {state} = {name}.predict(observations{carried})
 
 `predict` takes one observation {shape} or several, one after the other, and is that of a model of
 Stable-Baselines3: this module is what its `evaluate_policy` takes.
@@ -64,17 +64,17 @@ def predict(observation, state=None, episode_start=None, deterministic=True):
     """
     if not deterministic:
         raise ValueError("the file holds the deterministic policy; deterministic=True is needed")
-    given = np.asarray(observation, np.{kind})
-    if OBSERVATION not in (given.shape, given.shape[1:]):
+    array = np.asarray(observation, np.{kind})
+    if OBSERVATION not in (array.shape, array.shape[1:]):
         needed = f"{{OBSERVATION}}, or several, is needed"
-        raise ValueError(f"observation has shape {{given.shape}}; {{needed}}")
-    rows = given.reshape(-1, {size})
+        raise ValueError(f"observation has shape {{array.shape}}; {{needed}}")
+    rows = array.reshape(-1, {size})
     if state is None:
         state = np.zeros((len(rows), CARRY), np.float32)
     if episode_start is not None:
         state = np.where(np.reshape(episode_start, (-1, 1)), np.float32(0), state)
     action, state = step(rows, state)
-    return (action[0] if given.shape == OBSERVATION else action), (state if CARRY else None)
+    return (action[0] if array.shape == OBSERVATION else action), (state if CARRY else None)
 
 
 def step(observation, carry):
@@ -104,7 +104,7 @@ def encode(program: Program, title: str, name: str) -> bytes:
         name=name,
         looks="carries a state from step to step" if carried else "looks at the observation alone",
         state="state" if carried else "_",
-        given=", state, episode_start" if carried else "",
+        carried=", state, episode_start" if carried else "",
         shape=program.observation_shape,
         size=program.observation_size,
         carry=program.carry_size,
@@ -143,12 +143,12 @@ def _number(value: np.ndarray) -> str:
 
 def _expression(operation: Operation, weights: list[np.ndarray]) -> str:
     """One operation as Python."""
-    given = [_named(value, weights) for value in operation.operands]
-    kind, options, listed = operation.kind, operation.options, ", ".join(given)
+    operands = [_named(value, weights) for value in operation.operands]
+    kind, options, listed = operation.kind, operation.options, ", ".join(operands)
     if kind in _SIGNS:
-        return f"{given[0]} {_SIGNS[kind]} {given[1]}"
+        return f"{operands[0]} {_SIGNS[kind]} {operands[1]}"
     if kind in ("neg", "not"):
-        return f"{_FUNCTIONS[kind]}{given[0]}"
+        return f"{_FUNCTIONS[kind]}{operands[0]}"
     if kind in _FUNCTIONS:
         return f"{_FUNCTIONS[kind]}({listed})"
     if kind in _REDUCED:
@@ -156,7 +156,7 @@ def _expression(operation: Operation, weights: list[np.ndarray]) -> str:
         return f"{_REDUCED[kind]}({listed}, axis={_axes(options['axes'])}{dtype})"
     if kind == "einsum":
         return f'np.einsum("{options["equation"]}", {listed})'
-    return _OTHERS[kind](given, operation)
+    return _OTHERS[kind](operands, operation)
 
 
 def _axes(axes: tuple[int, ...]) -> str:
@@ -168,37 +168,39 @@ def _shape(shape: tuple[int, ...]) -> str:
     return f"({', '.join(lengths)}{',' if len(lengths) == 1 else ''})"
 
 
-def _slice(given: list[str], operation: Operation) -> str:
+def _slice(operands: list[str], operation: Operation) -> str:
     parts = [
         f"{start or ''}:{'' if stop is None else stop}{'' if step == 1 else f':{step}'}"
         for start, stop, step in operation.options["parts"]
     ]
-    return f"{given[0]}[{', '.join(parts)}]"
+    return f"{operands[0]}[{', '.join(parts)}]"
 
 
-def _take(given: list[str], operation: Operation) -> str:
+def _take(operands: list[str], operation: Operation) -> str:
     before = ":, " * operation.options["axis"]
-    return f"{given[0]}[{before}{operation.options['indices'].tolist()}]"
+    return f"{operands[0]}[{before}{operation.options['indices'].tolist()}]"
 
 
 _OTHERS: Mapping[str, Callable[[list[str], Operation], Any]] = {
-    "cast": lambda given, operation: f"{given[0]}.astype(np.{operation.dtype})",
-    "reshape": lambda given, operation: f"{given[0]}.reshape{_shape(operation.shape)}",
-    "expand": lambda given, operation: f"np.broadcast_to({given[0]}, {_shape(operation.shape)})",
-    "transpose": lambda given, operation: f"{given[0]}.transpose{operation.options['axes']}",
-    "concatenate": lambda given, operation: (
-        f"np.concatenate([{', '.join(given)}], axis={operation.options['axis']})"
+    "cast": lambda operands, operation: f"{operands[0]}.astype(np.{operation.dtype})",
+    "reshape": lambda operands, operation: f"{operands[0]}.reshape{_shape(operation.shape)}",
+    "expand": lambda operands, operation: (
+        f"np.broadcast_to({operands[0]}, {_shape(operation.shape)})"
     ),
-    "argmax": lambda given, operation: _best("argmax", given, operation),
-    "argmin": lambda given, operation: _best("argmin", given, operation),
+    "transpose": lambda operands, operation: f"{operands[0]}.transpose{operation.options['axes']}",
+    "concatenate": lambda operands, operation: (
+        f"np.concatenate([{', '.join(operands)}], axis={operation.options['axis']})"
+    ),
+    "argmax": lambda operands, operation: _best("argmax", operands, operation),
+    "argmin": lambda operands, operation: _best("argmin", operands, operation),
     "slice": _slice,
     "take": _take,
 }
 
 
-def _best(kind: str, given: list[str], operation: Operation) -> str:
+def _best(kind: str, operands: list[str], operation: Operation) -> str:
     axis = operation.options["axis"]
-    return f"np.{kind}({given[0]}, axis={axis}).astype(np.{operation.dtype})"
+    return f"np.{kind}({operands[0]}, axis={axis}).astype(np.{operation.dtype})"
 
 
 def _stored(weights: list[np.ndarray]) -> str:

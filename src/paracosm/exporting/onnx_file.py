@@ -39,7 +39,7 @@ def encode(program: Program, title: str, name: str) -> bytes:
         name: Of the file, which does not matter here.
     """
     model = helper.make_model(
-        _Graph(program).made(),
+        _Graph(program).build(),
         producer_name="paracosm",
         doc_string=title,
         opset_imports=[helper.make_opsetid("", _OPSET)],
@@ -52,12 +52,12 @@ def encode(program: Program, title: str, name: str) -> bytes:
 def decode(file: bytes) -> Step:
     """The function that a file holds, run by onnxruntime."""
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    names = [given.name for given in session.get_inputs()]
+    names = [port.name for port in session.get_inputs()]
 
     def step(observation: np.ndarray, carry: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Step`."""
-        given = {"observation": observation, "carry": carry}
-        answer: Any = session.run(None, {name: given[name] for name in names})
+        values = {"observation": observation, "carry": carry}
+        answer: Any = session.run(None, {name: values[name] for name in names})
         action, *after = answer
         return action, after[0] if after else carry
 
@@ -73,18 +73,18 @@ class _Graph:
         self._constants: list[Any] = []
         self._names = {number: name for name, (number, *_) in program.inputs.items()}
 
-    def made(self) -> Any:
+    def build(self) -> Any:
         """The whole graph."""
         for operation in self._program.operations:
             self._names[operation.result] = self._written(operation)
         for output, name in zip(self._program.outputs, OUTPUTS, strict=False):
             self._nodes.append(helper.make_node("Identity", [self.named(output)], [name]))
-        given = [
+        inputs = [
             helper.make_tensor_value_info(name, _type(kind), ["rows", size])
             for name, (_, size, kind) in self._program.inputs.items()
         ]
         return helper.make_graph(
-            self._nodes, "policy", given, self._outputs(), initializer=self._constants
+            self._nodes, "policy", inputs, self._outputs(), initializer=self._constants
         )
 
     def _outputs(self) -> list[Any]:
@@ -106,10 +106,10 @@ class _Graph:
         self._constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
-    def node(self, kind: str, *given: str, **attributes: Any) -> str:
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """The name of what a new node gives."""
         name = f"value_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(kind, list(given), [name], **attributes))
+        self._nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
         return name
 
     def shape(self, shape: Shape) -> str:
@@ -127,40 +127,40 @@ class _Graph:
 
     def _written(self, operation: Operation) -> str:
         """The name of what an operation gives."""
-        given = [self.named(value) for value in operation.operands]
+        inputs = [self.named(value) for value in operation.operands]
         if operation.kind in _NODES:
-            return self.node(_NODES[operation.kind], *given)
+            return self.node(_NODES[operation.kind], *inputs)
         if operation.kind in _REDUCED:
             axes = self.constant(np.asarray(operation.options["axes"], np.int64))
-            return self.node(_REDUCED[operation.kind], *given, axes, keepdims=0)
-        return _OTHERS[operation.kind](self, given, operation)
+            return self.node(_REDUCED[operation.kind], *inputs, axes, keepdims=0)
+        return _OTHERS[operation.kind](self, inputs, operation)
 
 
 def _type(kind: Any) -> int:
     return helper.np_dtype_to_tensor_dtype(np.dtype(kind))
 
 
-def _slice(graph: _Graph, given: list[str], operation: Operation) -> str:
+def _slice(graph: _Graph, inputs: list[str], operation: Operation) -> str:
     parts = operation.options["parts"]
     largest = np.iinfo(np.int64).max
     starts, steps = [part[0] for part in parts], [part[2] for part in parts]
     stops = [largest if part[1] is None else part[1] for part in parts]
     rows = (starts, stops, range(len(parts)), steps)
-    return graph.node("Slice", *given, *[graph.constant(np.array(row, np.int64)) for row in rows])
+    return graph.node("Slice", *inputs, *[graph.constant(np.array(row, np.int64)) for row in rows])
 
 
 def _best(kind: str) -> Callable[[_Graph, list[str], Operation], str]:
-    def written(graph: _Graph, given: list[str], operation: Operation) -> str:
+    def written(graph: _Graph, inputs: list[str], operation: Operation) -> str:
         """See `_OTHERS`."""
-        best = graph.node(kind, *given, axis=operation.options["axis"], keepdims=0)
+        best = graph.node(kind, *inputs, axis=operation.options["axis"], keepdims=0)
         return graph.node("Cast", best, to=_type(operation.dtype))
 
     return written
 
 
-def _angle(graph: _Graph, given: list[str], operation: Operation) -> str:
+def _angle(graph: _Graph, inputs: list[str], operation: Operation) -> str:
     """`atan2(y, x)`, which ONNX does not have: `atan(y/x)` and what is to be added to it."""
-    y, x = given
+    y, x = inputs
     zero, pi = graph.constant(np.float32(0)), graph.constant(np.float32(np.pi))
     half = graph.constant(np.float32(np.pi / 2))
     plain = graph.node("Atan", graph.node("Div", y, x))
@@ -171,45 +171,45 @@ def _angle(graph: _Graph, given: list[str], operation: Operation) -> str:
     return graph.node("Where", graph.node("Less", x, zero), left, on_axis)
 
 
-def _where(graph: _Graph, given: list[str], operation: Operation) -> str:
+def _where(graph: _Graph, inputs: list[str], operation: Operation) -> str:
     """`where`, in other words of flags: onnxruntime has it of numbers only."""
-    condition, yes, no = given
+    condition, yes, no = inputs
     if operation.dtype.kind != "b":
-        return graph.node("Where", *given)
+        return graph.node("Where", *inputs)
     otherwise = graph.node("And", graph.node("Not", condition), no)
     return graph.node("Or", graph.node("And", condition, yes), otherwise)
 
 
-def _finite(graph: _Graph, given: list[str], operation: Operation) -> str:
-    infinite, wrong = graph.node("IsInf", *given), graph.node("IsNaN", *given)
+def _finite(graph: _Graph, inputs: list[str], operation: Operation) -> str:
+    infinite, wrong = graph.node("IsInf", *inputs), graph.node("IsNaN", *inputs)
     return graph.node("Not", graph.node("Or", infinite, wrong))
 
 
 _OTHERS: Mapping[str, Callable[[_Graph, list[str], Operation], str]] = {
-    "cast": lambda graph, given, operation: graph.node("Cast", *given, to=_type(operation.dtype)),
-    "reshape": lambda graph, given, operation: graph.node(
-        "Reshape", *given, graph.constant(np.asarray(operation.shape, np.int64))
+    "cast": lambda graph, inputs, operation: graph.node("Cast", *inputs, to=_type(operation.dtype)),
+    "reshape": lambda graph, inputs, operation: graph.node(
+        "Reshape", *inputs, graph.constant(np.asarray(operation.shape, np.int64))
     ),
-    "expand": lambda graph, given, operation: graph.node(
-        "Expand", *given, graph.shape(operation.shape)
+    "expand": lambda graph, inputs, operation: graph.node(
+        "Expand", *inputs, graph.shape(operation.shape)
     ),
-    "transpose": lambda graph, given, operation: graph.node(
-        "Transpose", *given, perm=operation.options["axes"]
+    "transpose": lambda graph, inputs, operation: graph.node(
+        "Transpose", *inputs, perm=operation.options["axes"]
     ),
-    "concatenate": lambda graph, given, operation: graph.node(
-        "Concat", *given, axis=operation.options["axis"]
+    "concatenate": lambda graph, inputs, operation: graph.node(
+        "Concat", *inputs, axis=operation.options["axis"]
     ),
-    "einsum": lambda graph, given, operation: graph.node(
-        "Einsum", *given, equation=operation.options["equation"]
+    "einsum": lambda graph, inputs, operation: graph.node(
+        "Einsum", *inputs, equation=operation.options["equation"]
     ),
-    "take": lambda graph, given, operation: graph.node(
+    "take": lambda graph, inputs, operation: graph.node(
         "Gather",
-        *given,
+        *inputs,
         graph.constant(operation.options["indices"]),
         axis=operation.options["axis"],
     ),
-    "rem": lambda graph, given, operation: graph.node("Mod", *given, fmod=1),
-    "ne": lambda graph, given, operation: graph.node("Not", graph.node("Equal", *given)),
+    "rem": lambda graph, inputs, operation: graph.node("Mod", *inputs, fmod=1),
+    "ne": lambda graph, inputs, operation: graph.node("Not", graph.node("Equal", *inputs)),
     "atan2": _angle,
     "where": _where,
     "is_finite": _finite,

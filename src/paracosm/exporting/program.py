@@ -74,10 +74,10 @@ class Program:
     @property
     def inputs(self) -> dict[str, tuple[int, int, np.dtype]]:
         """Number of its value, components and type of what the program is given, by name."""
-        given = {"observation": (OBSERVATION, self.observation_size, self.observation_type)}
+        inputs = {"observation": (OBSERVATION, self.observation_size, self.observation_type)}
         if self.carry_size:
-            given["carry"] = (CARRY, self.carry_size, np.dtype(np.float32))
-        return given
+            inputs["carry"] = (CARRY, self.carry_size, np.dtype(np.float32))
+        return inputs
 
 
 UNARY = frozenset(

@@ -55,8 +55,8 @@ class ExportedPolicy(torch.nn.Module):
             return getattr(self, self._names[id(operand)])
 
         for operation in self._program.operations:
-            given = [value(operand) for operand in operation.operands]
-            values[operation.result] = _applied(operation, given, observation.shape[0])
+            operands = [value(operand) for operand in operation.operands]
+            values[operation.result] = _applied(operation, operands, observation.shape[0])
         outputs = tuple(value(output) for output in self._program.outputs)
         return outputs if self._program.carry_size else outputs[0]
 
@@ -87,76 +87,78 @@ def decode(file: bytes) -> Step:
 
     def step(observation: np.ndarray, carry: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Step`."""
-        given = [torch.from_numpy(observation), torch.from_numpy(carry)]
+        inputs = [torch.from_numpy(observation), torch.from_numpy(carry)]
         with torch.no_grad():
-            answer = module(*given[: 1 + bool(carry.shape[1])])
-        action, after = answer if carry.shape[1] else (answer, given[1])
+            answer = module(*inputs[: 1 + bool(carry.shape[1])])
+        action, after = answer if carry.shape[1] else (answer, inputs[1])
         return action.numpy(), after.numpy()
 
     return step
 
 
-def _applied(operation: Operation, given: list[Any], rows: Any) -> Any:
+def _applied(operation: Operation, operands: list[Any], rows: Any) -> Any:
     """What an operation gives.
 
     Args:
         operation: Which.
-        given: What it is applied to.
+        operands: What it is applied to.
         rows: The number of observations.
     """
     kind = operation.kind
     if kind in _FUNCTIONS:
-        return _FUNCTIONS[kind](*given)
+        return _FUNCTIONS[kind](*operands)
     shape = [rows if length == ROWS else length for length in operation.shape]
-    return _OTHERS[kind](given, shape, getattr(torch, operation.dtype.name), **operation.options)
+    return _OTHERS[kind](operands, shape, getattr(torch, operation.dtype.name), **operation.options)
 
 
-def _slice(given: list[Any], shape: Any, dtype: Any, parts: Any) -> Any:
+def _slice(operands: list[Any], shape: Any, dtype: Any, parts: Any) -> Any:
     """See `Operation`.
 
     Args:
-        given, parts: Of the operation.
+        operands, parts: Of the operation.
         shape, dtype: Of the result.
     """
-    return given[0][tuple(slice(*part) for part in parts)]
+    return operands[0][tuple(slice(*part) for part in parts)]
 
 
-def _best(function: Callable[..., Any], given: list[Any], shape: Any, dtype: Any, axis: int) -> Any:
+def _best(
+    function: Callable[..., Any], operands: list[Any], shape: Any, dtype: Any, axis: int
+) -> Any:
     """`argmax` or `argmin`.
 
     Args:
         function: Which.
-        given, axis: Of the operation.
+        operands, axis: Of the operation.
         shape, dtype: Of the result.
     """
-    return function(given[0], dim=axis).to(dtype)
+    return function(operands[0], dim=axis).to(dtype)
 
 
-def _product(given: list[Any], shape: Any, dtype: Any, axes: tuple[int, ...]) -> Any:
+def _product(operands: list[Any], shape: Any, dtype: Any, axes: tuple[int, ...]) -> Any:
     """`reduce_prod`.
 
     Args:
-        given, axes: Of the operation.
+        operands, axes: Of the operation.
         shape, dtype: Of the result.
     """
-    return functools.reduce(lambda value, axis: value.prod(axis), sorted(axes)[::-1], given[0])
+    return functools.reduce(lambda value, axis: value.prod(axis), sorted(axes)[::-1], operands[0])
 
 
 _OTHERS: Mapping[str, Callable[..., Any]] = {
-    "cast": lambda given, shape, dtype: given[0].to(dtype),
-    "reshape": lambda given, shape, dtype: given[0].reshape(shape),
-    "expand": lambda given, shape, dtype: given[0].expand(shape),
-    "transpose": lambda given, shape, dtype, axes: given[0].permute(axes),
-    "concatenate": lambda given, shape, dtype, axis: torch.cat(given, dim=axis),
-    "einsum": lambda given, shape, dtype, equation: torch.einsum(equation, *given),
-    "take": lambda given, shape, dtype, axis, indices: torch.index_select(
-        given[0], axis, torch.tensor(indices.tolist())
+    "cast": lambda operands, shape, dtype: operands[0].to(dtype),
+    "reshape": lambda operands, shape, dtype: operands[0].reshape(shape),
+    "expand": lambda operands, shape, dtype: operands[0].expand(shape),
+    "transpose": lambda operands, shape, dtype, axes: operands[0].permute(axes),
+    "concatenate": lambda operands, shape, dtype, axis: torch.cat(operands, dim=axis),
+    "einsum": lambda operands, shape, dtype, equation: torch.einsum(equation, *operands),
+    "take": lambda operands, shape, dtype, axis, indices: torch.index_select(
+        operands[0], axis, torch.tensor(indices.tolist())
     ),
     "slice": _slice,
     "argmax": functools.partial(_best, torch.argmax),
     "argmin": functools.partial(_best, torch.argmin),
-    "reduce_sum": lambda given, shape, dtype, axes: given[0].sum(axes, dtype=dtype),
-    "reduce_max": lambda given, shape, dtype, axes: given[0].amax(axes),
-    "reduce_min": lambda given, shape, dtype, axes: given[0].amin(axes),
+    "reduce_sum": lambda operands, shape, dtype, axes: operands[0].sum(axes, dtype=dtype),
+    "reduce_max": lambda operands, shape, dtype, axes: operands[0].amax(axes),
+    "reduce_min": lambda operands, shape, dtype, axes: operands[0].amin(axes),
     "reduce_prod": _product,
 }

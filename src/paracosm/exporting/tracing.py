@@ -80,12 +80,12 @@ def _program(policy: Policy, space: Box | Discrete, shape: Shape) -> Program:
     packed, size = Packed(policy.greedy()), math.prod(shape)
     kind = np.dtype(getattr(policy, "kind", "float32"))
     (rows,) = export.symbolic_shape("rows")
-    given = [jax.ShapeDtypeStruct((rows, size), kind)]
+    inputs = [jax.ShapeDtypeStruct((rows, size), kind)]
     if packed.size:
-        given.append(jax.ShapeDtypeStruct((rows, packed.size), np.float32))
-    traced = jax.make_jaxpr(jax.vmap(packed))(*given)
+        inputs.append(jax.ShapeDtypeStruct((rows, packed.size), np.float32))
+    traced = jax.make_jaxpr(jax.vmap(packed))(*inputs)
     writer = Writer({OBSERVATION: ((ROWS, size), kind), CARRY: ((ROWS, packed.size), np.float32)})
-    values = _written(writer, traced.jaxpr, traced.consts, (OBSERVATION, CARRY)[: len(given)])
+    values = _written(writer, traced.jaxpr, traced.consts, (OBSERVATION, CARRY)[: len(inputs)])
     outputs = (_own_numbers(writer, values[0], space), *values[1:])
     operations = _used(writer.operations, outputs)
     acting, type_ = (space.size,), np.float32
@@ -132,8 +132,8 @@ class Packed:
         leaves, first = [], 0
         for leaf in self._initial:
             part = carry[first : first + leaf.size].reshape(leaf.shape)
-            given = part > 0.5 if leaf.dtype == bool else part.astype(leaf.dtype)
-            leaves.append(jnp.where(carry[-1] > 0.5, given, leaf) if self._flagged else given)
+            carried = part > 0.5 if leaf.dtype == bool else part.astype(leaf.dtype)
+            leaves.append(jnp.where(carry[-1] > 0.5, carried, leaf) if self._flagged else carried)
             first += leaf.size
         return leaves
 
@@ -160,29 +160,29 @@ def _choices(writer: Writer, number: Operand, space: Discrete) -> Operand:
     counts = np.array([space.counts], real)
     apart = np.array([[math.prod(space.counts[i + 1 :]) for i in range(len(space.counts))]], real)
 
-    def whole(value: Operand, among: Shape, by: np.ndarray) -> Operand:
+    def quotient(value: Operand, among: Shape, by: np.ndarray) -> Operand:
         """The whole part of a quotient; half of one lies far from where rounding matters."""
         halfway = writer.write("add", [value, np.asarray(0.5)], among, real)
         return writer.write("floor", [writer.write("div", [halfway, by], shape, real)], shape, real)
 
-    one = writer.write("cast", [number], (ROWS,), real)
-    digits = whole(writer.write("reshape", [one], (ROWS, 1), real), (ROWS, 1), apart)
-    beyond = writer.write("mul", [whole(digits, shape, counts), counts], shape, real)
+    single = writer.write("cast", [number], (ROWS,), real)
+    digits = quotient(writer.write("reshape", [single], (ROWS, 1), real), (ROWS, 1), apart)
+    beyond = writer.write("mul", [quotient(digits, shape, counts), counts], shape, real)
     rest = writer.write("sub", [digits, beyond], shape, real)
     choice = writer.write("cast", [rest], shape, np.int64)
     return writer.write("add", [choice, np.array([space.starts], np.int64)], shape, np.int64)
 
 
-def _written(writer: Writer, jaxpr: jaxprs.Jaxpr, consts: Any, given: Any) -> list[Any]:
+def _written(writer: Writer, jaxpr: jaxprs.Jaxpr, consts: Any, arguments: Any) -> list[Any]:
     """The operations of a traced function, written down; the values that it gives.
 
     Args:
         writer: Where they are written.
         jaxpr: The function.
         consts: Its constants.
-        given: Its arguments, values or constants.
+        arguments: Its own, values or constants.
     """
-    known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *given], strict=True))
+    known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
 
     def value(atom: Any) -> Any:
         return np.asarray(atom.val) if isinstance(atom, jaxprs.Literal) else known[atom]
@@ -207,15 +207,15 @@ def _translated(writer: Writer, equation: Any, operands: list[Any]) -> list[Any]
     if not any(isinstance(operand, int) for operand in operands) and all(
         isinstance(length, int) for shape in shapes for length in shape
     ):
-        given = equation.primitive.bind(*operands, **params)
-        return list(given) if equation.primitive.multiple_results else [given]
+        constants = equation.primitive.bind(*operands, **params)
+        return list(constants) if equation.primitive.multiple_results else [constants]
     if name in SAME:
         return operands
     if name not in RULES:
         raise Untranslatable(_why_not(name))
-    given = [value if isinstance(value, int) else np.asarray(value) for value in operands]
+    stored = [value if isinstance(value, int) else np.asarray(value) for value in operands]
     forms = [(dimensions(var.aval.shape), var.aval.dtype) for var in equation.outvars]
-    results = RULES[name](writer, TracedOperation(given, forms[0], params))
+    results = RULES[name](writer, TracedOperation(stored, forms[0], params))
     return results if isinstance(results, list) else [results]
 
 

@@ -25,8 +25,8 @@ from paracosm.paper.study import Answer, Study, beyond, must_hold
 
 def _none_of(counts: Sequence[tuple[int, int]]) -> Estimate:
     """The share of counts `(how many, of how many)` added up."""
-    few, many = (sum(column) for column in zip(*counts, strict=True))
-    return estimators.share(few, many)
+    inverted, pairs = (sum(column) for column in zip(*counts, strict=True))
+    return estimators.share(inverted, pairs)
 
 
 def _checks(systems: Sequence[Orders]) -> tuple[Claim, ...]:

@@ -154,11 +154,11 @@ def write(columns: Mapping[str, np.ndarray], path: Path) -> None:
         )
     flat: dict[str, np.ndarray] = {}
     for name, values in columns.items():
-        whole = values.astype(np.int8) if values.dtype == bool else values
+        numbers = values.astype(np.int8) if values.dtype == bool else values
         if name in VECTORS and values.ndim == 2:
-            flat |= {f"{name}_{i}": column for i, column in enumerate(whole.T)}
+            flat |= {f"{name}_{i}": column for i, column in enumerate(numbers.T)}
         else:
-            flat[name] = whole
+            flat[name] = numbers
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(flat)

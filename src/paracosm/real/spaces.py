@@ -65,10 +65,10 @@ def observation_form(name: str, space: spaces.Space[Any]) -> ObservationForm:
 
 
 def _unflattened(name: str, error: Unflattened) -> str:
-    found = _described(error.space)
+    observed = _described(error.space)
     if not error.path:
-        return f"{name} observes {found}; {_OBSERVED}."
-    place = f"{name} observes {found} under the key {flattening.called(error.path)}"
+        return f"{name} observes {observed}; {_OBSERVED}."
+    place = f"{name} observes {observed} under the key {flattening.called(error.path)}"
     if not flattening.is_picture(error.space):
         return f"{place}; {_OBSERVED}."
     return (

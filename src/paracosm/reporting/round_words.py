@@ -16,11 +16,11 @@ CHECKPOINT_HEADS = ("round", "learned from", "real return", "imagined", "gap", "
 
 def growth(result: RunResult) -> str:
     """Which term stood out first and most along the run; empty if all were small."""
-    found = term_growth(result.rounds)
-    if found is None:
+    grown = term_growth(result.rounds)
+    if grown is None:
         return ""
     return " ".join(
-        part for part in (_stood_out(result, found), _end(result, found), _announced(found)) if part
+        part for part in (_stood_out(result, grown), _end(result, grown), _announced(grown)) if part
     )
 
 
@@ -43,16 +43,16 @@ def unlabelled(result: RunResult) -> str:
     )
 
 
-def _stood_out(result: RunResult, found: TermGrowth) -> str:
-    first, most = found.first, found.most
+def _stood_out(result: RunResult, grown: TermGrowth) -> str:
+    first, most = grown.first, grown.most
     place = f"{_place(most)} ({_of_return(most)}): {_direction(most)}."
     if len(result.rounds) == 1:
         return f"The {most.cause} term stood out, {place}"
-    if first == most and found.from_start:
+    if first == most and grown.from_start:
         return f"The {most.cause} term stood out from the start and was the largest there, {place}"
     if first == most:
         return f"The {most.cause} term grew first and most, to {place}"
-    began = "stood out from the start" if found.from_start else "grew first"
+    began = "stood out from the start" if grown.from_start else "grew first"
     also = " and was" if first.cause == most.cause else f"; the {most.cause} term was"
     return f"The {first.cause} term {began} ({_place(first)}){also} the largest later, {place}"
 
@@ -71,24 +71,24 @@ def _direction(term: OutsizedTerm) -> str:
     return f"because of it imagination promised {more} than the world paid"
 
 
-def _end(result: RunResult, found: TermGrowth) -> str:
+def _end(result: RunResult, grown: TermGrowth) -> str:
     """Where the largest term was in the last round, if that is another."""
     last = result.rounds[-1]
-    if found.at_end is None or last == found.most.audit:
+    if grown.at_end is None or last == grown.most.audit:
         return ""
-    place = f"{words.number(found.at_end)} after {words.count(last.transitions)} transitions"
-    if last.outsized(found.most.cause):
+    place = f"{words.number(grown.at_end)} after {words.count(last.transitions)} transitions"
+    if last.outsized(grown.most.cause):
         return f"It was still {place}."
     return f"It was small at the end, {place}."
 
 
-def _announced(found: TermGrowth) -> str:
+def _announced(grown: TermGrowth) -> str:
     """Whether the members' spread said how wrong the dynamics were; nothing of other terms."""
-    calibration = found.most.audit.calibration
-    if found.announced is None or calibration is None:
+    calibration = grown.most.audit.calibration
+    if grown.announced is None or calibration is None:
         return ""
     times = f"they were {words.number(calibration)} times what it predicted"
-    if found.announced:
+    if grown.announced:
         announced = "had announced one-step errors as large as there"
     else:
         announced = "did not announce the one-step errors there"
