@@ -164,19 +164,31 @@ def test_normalised_returns_are_0_of_random_actions_and_1_of_the_anchor(record):
     assert normalised(failed, "pathwise").shape == (0, 3), "a seed is missing"
 
 
-def test_a_task_is_missed_by_the_model_or_by_the_search(record):
-    (task,) = record.tasks
-    assert record.shortfall(task, "pathwise") is Shortfall.MODEL
-    assert record.shortfall(task, "sb3-dqn") is None
-    modest = [dataclasses.replace(score, predicted=80.0) for score in record.scores[:3]]
-    searched = dataclasses.replace(record, scores=(*modest, *record.scores[3:]))
-    assert searched.shortfall(task, "pathwise") is Shortfall.SEARCH
-    denied = [dataclasses.replace(score, predicted=20.0) for score in record.scores[:3]]
-    denying = dataclasses.replace(record, scores=(*denied, *record.scores[3:]))
-    assert denying.shortfall(task, "pathwise") is Shortfall.MODEL
-    easy = dataclasses.replace(record, tasks=(dataclasses.replace(task, needed=70.0),))
-    assert easy.shortfall(easy.tasks[0], "pathwise") is None
+@pytest.mark.parametrize(
+    ("predicted", "needed", "why"),
+    [
+        (100.0, 90.0, Shortfall.MODEL),  # it promised what is needed
+        (80.0, 90.0, Shortfall.SEARCH),  # nor did imagination reach it
+        (20.0, 90.0, Shortfall.MODEL),  # it denies the policy what it has
+        (100.0, 60.0, None),
+        (100.0, None, None),
+        (None, 90.0, None),
+    ],
+)
+def test_a_seed_misses_by_the_model_or_by_the_search(predicted, needed, why):
+    assert score("pathwise", 0, 60.0, predicted).shortfall(needed) is why
+
+
+def test_how_often_a_learner_has_more_than_another(record):
     assert record.beaten("pathwise", "sb3-dqn") == (1, 1)
+
+
+def test_a_return_that_just_misses_is_told_from_what_is_needed():
+    assert benchmark_words.number(-4.03, -4.0) == "−4.03"
+    assert benchmark_words.number(-4.0, -4.0) == "−4.0"
+    assert benchmark_words.number(-3.98, -4.0) == "−4.0"
+    assert benchmark_words.number(9299.6, 9300.0) == "9,299.6"
+    assert benchmark_words.number(9299.6) == "9,300"
 
 
 def test_the_pages_say_what_was_missed_and_by_what(record, tmp_path):

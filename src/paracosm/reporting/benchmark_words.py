@@ -9,13 +9,24 @@ from paracosm.core.records.experiments import Chart, Series, Table
 from paracosm.reporting import words
 
 _MISSING = "–"
+_MOST_DECIMALS = 6  # beyond, a return is written as if it were what is needed
 
 
-def number(value: float | None) -> str:
-    """A return with its tenths where these count."""
+def number(value: float | None, needed: float | None = None) -> str:
+    """A return with its tenths where these count.
+
+    Args:
+        value: The return, if there is one.
+        needed: What it stands beside: as many decimals are shown as tell a return that misses it
+            from it.
+    """
     if value is None:
         return _MISSING
-    return words.number(value, 1 if abs(value) < 1000 else 0)
+    decimals = 1 if abs(value) < 1000 else 0
+    if needed is not None and value < needed:
+        while decimals < _MOST_DECIMALS and round(value, decimals) >= needed:
+            decimals += 1
+    return words.number(value, decimals)
 
 
 def title(record: Benchmark) -> str:
@@ -99,7 +110,7 @@ def _returns(record: Benchmark) -> Table:
 def median(record: Benchmark, task: Task, learner: str) -> str:
     """The median over seeds, with a mark where it is what is needed."""
     mark = " ✓" if record.reached(task, learner) else ""
-    return f"{number(record.median(task.env, learner))}{mark}"
+    return f"{number(record.median(task.env, learner), task.needed)}{mark}"
 
 
 def _cell(record: Benchmark, task: Task, learner: str) -> str:
@@ -121,7 +132,7 @@ def _reported(record: Benchmark) -> Table:
 def _audits(record: Benchmark) -> list[Table]:
     """What the audit of each seed says, and why a task is missed."""
     rows = [
-        _audit(record, task, score)
+        _audit(task, score)
         for task in record.tasks
         for learner in record.learners
         for score in record.of(task.env, learner)
@@ -132,26 +143,26 @@ def _audits(record: Benchmark) -> list[Table]:
     columns = ("task", "learner", "seed", "real", "imagined", "by cause", "minutes", "missed by")
     note = (
         "Real minus imagined return is the sum of its causes; where an audit took a random subset"
-        " of the steps, since episodes are long, it is so on average only. A task that is missed is"
-        " missed by the model where imagination is wrong about its return by at least what is"
-        " missing, else by the search, which reached no policy with that return in imagination"
-        " either."
+        " of the steps, since episodes are long, it is so on average only. A seed that misses what"
+        " is needed does so by the model where imagination is wrong about its return by at least"
+        " what is missing, else by the search, which reached no policy with that return in"
+        " imagination either."
     )
     return [Table("What the audits say", columns, tuple(rows), note)]
 
 
-def _audit(record: Benchmark, task: Task, score: TaskScore) -> tuple[str, ...]:
+def _audit(task: Task, score: TaskScore) -> tuple[str, ...]:
     causes = ", ".join(f"{cause} {number(value)}" for cause, value in score.causes.items())
     missed = {Shortfall.MODEL: "the model", Shortfall.SEARCH: "the search", None: ""}
     return (
         task.env,
         score.learner,
         str(score.seed),
-        number(score.mean),
+        number(score.mean, task.needed),
         number(score.predicted),
         causes,
         f"{score.seconds / 60:.1f}",
-        missed[record.shortfall(task, score.learner)],
+        missed[score.shortfall(task.needed)],
     )
 
 

@@ -91,6 +91,15 @@ class TaskScore(Record):
         """Mean return of the evaluation."""
         return statistics.fmean(self.returns)
 
+    def shortfall(self, needed: float | None) -> Shortfall | None:
+        """Why the mean return misses what is needed; None where it does not, where nothing is
+        needed, or where no world was audited.
+        """
+        if self.predicted is None or needed is None or self.mean >= needed:
+            return None
+        wrong = abs(self.predicted - self.mean) >= needed - self.mean
+        return Shortfall.MODEL if wrong else Shortfall.SEARCH
+
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark(Record):
@@ -132,15 +141,6 @@ class Benchmark(Record):
         """Whether the median has what is needed; None where nothing is, or there is no median."""
         median = self.median(task.env, learner)
         return None if median is None or task.needed is None else median >= task.needed
-
-    def shortfall(self, task: Task, learner: str) -> Shortfall | None:
-        """Why the median misses what is needed; None where it does not, or no world was audited."""
-        predicted = [s.predicted for s in self.of(task.env, learner) if s.predicted is not None]
-        real = self.median(task.env, learner)
-        if not predicted or real is None or task.needed is None or real >= task.needed:
-            return None
-        wrong = abs(statistics.median(predicted) - real) >= task.needed - real
-        return Shortfall.MODEL if wrong else Shortfall.SEARCH
 
     def beaten(self, ours: str, peer: str) -> tuple[int, int]:
         """On how many tasks the first has a higher median than the second, of how many that both
