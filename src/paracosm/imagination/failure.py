@@ -1,11 +1,11 @@
-"""Which part gave a number that is not finite, and in which step: the step is played again and
-looked at.
+"""Which part gave a number that is not finite, and in which step: what a step of training made is
+looked at part by part.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,14 +14,10 @@ from jaxtyping import Float
 
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.learner import Problem
 from paracosm.core.policy import StochasticPolicy
-from paracosm.core.types import Array, PRNGKey
+from paracosm.core.types import Array
 from paracosm.imagination.gradient_estimators import GradientEstimator, Rollouts
-from paracosm.imagination.value import Value, progress
-
-if TYPE_CHECKING:
-    from paracosm.imagination.reinforce import REINFORCE, ReinforceState
+from paracosm.imagination.value import Value
 
 
 def is_finite(tree: Any) -> bool:
@@ -30,50 +26,89 @@ def is_finite(tree: Any) -> bool:
     return all(np.isfinite(np.asarray(leaf)).all() for leaf in leaves)
 
 
-def explain_init(learner: REINFORCE, state: ReinforceState, problem: Problem, key: PRNGKey) -> None:
-    """Refuse the first state, whose value took its units from rollouts.
-
-    Args:
-        learner, state, problem, key: The learner, the state that its `init` gave, and what it was
-            called with.
+def refuse_units(estimator: GradientEstimator, rollouts: Rollouts) -> None:
+    """Refuse the units of a value, which were taken from these rollouts.
 
     Raises:
         BadData: always; names the part and the step of those rollouts, or the units.
     """
-    for_returns = jax.random.split(jax.random.split(key)[1])[1]
-    rollouts = _first_rollouts(learner, state.policy, problem, for_returns)
     place = "rollout before the first gradient step, number"
     require_finite_episodes(rollouts.episodes, place)
-    _require_finite_labels(learner.estimator, rollouts, place)
+    _require_finite_labels(estimator, rollouts, place)
     raise checks.BadData("the value's first units are not finite; returns must lie within 32 bits.")
 
 
-def explain_rollouts(
-    learner: REINFORCE, state: ReinforceState, problem: Problem, key: PRNGKey, name: str
+def require_finite_rollouts(
+    estimator: GradientEstimator, rollouts: Rollouts, noisy: Trajectory | None, name: str
 ) -> None:
-    """Require all that a step's rollouts are made of, and what is made of them, to be finite.
+    """Require the rollouts of a step, and the labels that were bought for them, to be finite.
 
     Args:
-        learner, state, problem, key: The learner, its state before the step, and what the step was
-            called with.
+        estimator: What buys labels, if it does.
+        rollouts: With the world's own rewards.
+        noisy: The same episodes with noise on their rewards, None where none is put on.
         name: What messages call the step.
 
     Raises:
         BadData: naming the part and the step.
     """
     place = f"{name}, rollout"
-    noiseless = dataclasses.replace(learner, noise=None)
-    rollouts = _rollouts(noiseless, state.policy, problem, key)
-    episodes = rollouts.episodes
-    require_finite_episodes(episodes, place)
-    if learner.noise is not None:
-        noisy = _rollouts(learner, state.policy, problem, key).episodes
+    require_finite_episodes(rollouts.episodes, place)
+    if noisy is not None:
         checks.finite_steps(place, {"the noisy label": noisy.reward}, noisy.alive)
-    _require_finite_labels(learner.estimator, rollouts, place)
-    density = _densities(state.policy, episodes)
+    _require_finite_labels(estimator, rollouts, place)
+
+
+def require_finite_credit(
+    policy: StochasticPolicy,
+    value: Value,
+    episodes: Trajectory,
+    over: Float[Array, " time"],
+    name: str,
+) -> None:
+    """Require what a step's advantages are made of to be finite along its rollouts.
+
+    Args:
+        policy, value: Of the learner before the step.
+        episodes: The step's rollouts.
+        over: Progress at each of their times.
+        name: What messages call the step.
+
+    Raises:
+        BadData: naming the part and the step.
+    """
+    place = f"{name}, rollout"
+    density = _densities(policy, episodes)
     checks.finite_steps(place, {"the policy's log-probability": density}, episodes.alive)
-    value = _values(state.value, episodes.state, progress(problem)[:-1])
-    checks.finite_steps(place, {"the learned value": value}, episodes.alive)
+    values = _values(value, episodes.state, over)
+    checks.finite_steps(place, {"the learned value": values}, episodes.alive)
+
+
+def require_finite_parameters(parts: Mapping[str, tuple[Any, Any]], rate: float, name: str) -> None:
+    """Require what a gradient step left to be finite: first the gradients, which are in the
+    optimisers' states.
+
+    Args:
+        parts: Parameters and optimiser of the policy and of the value, by name.
+        rate: Of learning.
+        name: What messages call the step.
+
+    Raises:
+        BadData: naming the part and the step.
+    """
+    for part, (parameters, optimiser) in parts.items():
+        if not is_finite(optimiser):
+            raise checks.BadData(
+                f"the gradient of the {part} is not finite in {name} at the rate {rate:g}, though"
+                " its rollouts are;"
+                " smaller rates, rewards or entropy bonus are needed."
+            )
+        if not is_finite(parameters):
+            raise checks.BadData(
+                f"the optimiser's {name} at the rate {rate:g} makes parameters of the {part}"
+                " infinite; a smaller rate"
+                " is needed."
+            )
 
 
 def require_finite_episodes(episodes: Trajectory, place: str) -> None:
@@ -96,56 +131,6 @@ def _require_finite_labels(estimator: GradientEstimator, rollouts: Rollouts, pla
     for owner, episodes in _labelled(estimator, rollouts).items():
         columns = {f"{owner} reward": episodes.reward}
         checks.finite_steps(place.replace("rollout", "gold rollout"), columns, episodes.alive)
-
-
-def explain_parameters(state: ReinforceState, problem: Problem, name: str) -> None:
-    """Require what a gradient step left to be finite: first the gradients, which are in the
-    optimisers' states.
-
-    Raises:
-        BadData: naming policy or value, and the step, called `name`.
-    """
-    rate = float(problem.rate)
-    for part, parameters, optimiser in (
-        ("policy", state.policy, state.policy_optimiser),
-        ("value", state.value, state.value_optimiser),
-    ):
-        if not is_finite(optimiser):
-            raise checks.BadData(
-                f"the gradient of the {part} is not finite in {name} at the rate {rate:g}, though"
-                " its rollouts are;"
-                " smaller rates, rewards or entropy bonus are needed."
-            )
-        if not is_finite(parameters):
-            raise checks.BadData(
-                f"the optimiser's {name} at the rate {rate:g} makes parameters of the {part}"
-                " infinite; a smaller rate"
-                " is needed."
-            )
-
-
-@eqx.filter_jit
-def _first_rollouts(
-    learner: REINFORCE, policy: StochasticPolicy, problem: Problem, key: PRNGKey
-) -> Rollouts:
-    """`REINFORCE.first_rollouts`, compiled.
-
-    Args:
-        learner, policy, problem, key: As there.
-    """
-    return learner.first_rollouts(policy, problem, key)
-
-
-@eqx.filter_jit
-def _rollouts(
-    learner: REINFORCE, policy: StochasticPolicy, problem: Problem, key: PRNGKey
-) -> Rollouts:
-    """All rollouts of a step, compiled.
-
-    Args:
-        learner, policy, problem, key: As for `REINFORCE.rollouts`.
-    """
-    return learner.rollouts(policy, problem, key, jax.numpy.arange(learner.settings.rollouts))
 
 
 @eqx.filter_jit

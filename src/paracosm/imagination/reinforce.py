@@ -291,7 +291,14 @@ class REINFORCE(ExplainingLearner):
     # Which number was the first that is not finite.
 
     def explain_init(self, state: ReinforceState, problem: Problem, key: PRNGKey) -> None:
-        failure.explain_init(self, state, problem, key)
+        """See `ExplainingLearner`.
+
+        Args:
+            state, problem, key: As there.
+        """
+        for_returns = jax.random.split(jax.random.split(key)[1])[1]
+        rollouts = eqx.filter_jit(self.first_rollouts)(state.policy, problem, for_returns)
+        failure.refuse_units(self.estimator, rollouts)
 
     def explain_step(
         self,
@@ -306,8 +313,21 @@ class REINFORCE(ExplainingLearner):
         Args:
             before, after, problem, key, name: As there.
         """
-        failure.explain_rollouts(self, before, problem, key, name)
-        failure.explain_parameters(after, problem, name)
+        numbers = jnp.arange(self.settings.rollouts)
+
+        def played(learner: REINFORCE) -> Rollouts:
+            return eqx.filter_jit(learner.rollouts)(before.policy, problem, key, numbers)
+
+        rollouts = played(dataclasses.replace(self, noise=None))
+        noisy = None if self.noise is None else played(self).episodes
+        failure.require_finite_rollouts(self.estimator, rollouts, noisy, name)
+        learned, over = (before.policy, before.value), progress(problem)[:-1]
+        failure.require_finite_credit(*learned, rollouts.episodes, over, name)
+        parts = {
+            "policy": (after.policy, after.policy_optimiser),
+            "value": (after.value, after.value_optimiser),
+        }
+        failure.require_finite_parameters(parts, float(problem.rate), name)
 
 
 def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array) -> Trajectory:
