@@ -188,7 +188,14 @@ def test_a_model_of_another_format_is_refused(finished, tmp_path):
 
 
 def test_rounds_collect_with_the_policy_and_go_on_counting_episodes(tmp_path):
-    result = small_run(tmp_path / "run", rounds=2, transitions=301)
+    stages = []
+
+    def follow(stage, done, total, word=""):
+        stages.append(stage)
+
+    result = small_run(tmp_path / "run", rounds=2, transitions=301, progress=follow)
+    assert {stage for stage in stages if "round" not in stage} == {"evaluate", "audit"}
+    assert "learn (round 2 of 2)" in stages
     data = paracosm.load(tmp_path / "run").data
     assert result.purchases.transitions == data.real_steps == 301
     first, second = (datasets.load(tmp_path / f"run/data/round-{i}.npz") for i in range(2))

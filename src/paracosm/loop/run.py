@@ -476,7 +476,7 @@ class _Runner:
         return self.directory.stage(
             "evaluate",
             lambda: source.evaluate(
-                policy, episodes=self.config.episodes, progress=self._tell("evaluate", 0)
+                policy, episodes=self.config.episodes, progress=self._tell("evaluate")
             ),
             lambda episodes: trajectories.save(file, episodes),
             lambda: trajectories.load(file),
@@ -569,8 +569,9 @@ class _Runner:
             )
         return result
 
-    def _tell(self, stage: str, round: int) -> Callable[..., None]:
-        name = stage + self._of(round)
+    def _tell(self, stage: str, round: int | None = None) -> Callable[..., None]:
+        """What is told how far a stage is, that of one round or the run's own."""
+        name = stage if round is None else stage + self._of(round)
         return lambda done, total, word="": self.progress(name, done, total, word)
 
     def _of(self, round: int) -> str:
